@@ -1,0 +1,79 @@
+# Every task of this repository. `make` alone prints them; each sets up what it needs by itself.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+
+# Which Python makes the environment; empty means: the first of python3, python3.13, python3.12, python3.11 that is new enough.
+PYTHON ?=
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DATA ?= data
+PORT ?= 8080
+# More arguments for the tool behind a target, as in: make test ARGS="-k retry"
+ARGS ?=
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock"
+
+.PHONY: help
+help: ## Print this help
+	@echo "make <target>, where <target> is one of:"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml requirements-dev.lock tools/setup.sh
+	@tools/setup.sh "$(VENV)" $(PYTHON)
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## Make .venv from the lock; leaves .venv/bin/tidings (PYTHON=... chooses the interpreter)
+
+.PHONY: demo
+demo: $(READY) ## Play the main job: events published, signed, and delivered to three receivers
+	@$(BIN)/python examples/demo.py $(ARGS)
+
+.PHONY: serve
+serve: $(READY) ## Run a server on DATA (data) and PORT (8080)
+	@$(BIN)/tidings serve --data "$(DATA)" --port "$(PORT)" $(ARGS)
+
+.PHONY: test
+test: $(READY) ## Run every test, PostgreSQL included
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: check
+check: $(READY) ## Format, lint, types, import contracts, shape, docs and the fast tests; under a minute
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/make_docs.py --check
+	$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
+
+.PHONY: bench
+bench: $(READY) ## Measure every figure that is promised, beside a reference of the same run
+	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: format
+format: $(READY) ## Put the code in its one format, and mend what the linter can mend
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .
+
+.PHONY: docs
+docs: $(READY) ## Write docs/reference from the code's own tables
+	@$(BIN)/python tools/make_docs.py
+
+.PHONY: lock
+lock: $(READY) ## Choose dependency versions anew and write both locks, with hashes
+	$(COMPILE) --upgrade pyproject.toml -o requirements.lock
+	$(COMPILE) --upgrade --extra dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
+
+.PHONY: build
+build: $(READY) ## Build the wheel into dist/
+	@rm -rf dist
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist
+
+.PHONY: clean
+clean: ## Remove the environment and everything that was built
+	rm -rf "$(VENV)" dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,79 @@
+#!/bin/sh
+# Makes the virtual environment: every dependency at the version and hash of the lock, and this package, editable.
+# Usage: tools/setup.sh VENV [PYTHON]. Needs a Python of 3.11 or newer; brings its own pip where that Python has none.
+set -eu
+
+cd "$(dirname "$0")/.."
+VENV=$1
+PYTHON=${2:-}
+
+say() { printf '%s\n' "$*" >&2; }
+
+new_enough() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+find_python() {
+    for name in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+        if new_enough "$name"; then
+            echo "$name"
+            return
+        fi
+    done
+    say "Tidings needs Python 3.11 or newer, and ${PYTHON:-python3} is not that. Install one, or name it: make setup PYTHON=/path/to/python3.11"
+    exit 1
+}
+
+# Debian splits ensurepip off into python3-venv. Without root, its pip wheel can still be taken out of the
+# distribution's own archive: the package lists and the package go to a private folder, nothing is installed.
+pip_from_distribution() {
+    box=$(mktemp -d)
+    mkdir -p "$box/lists/partial" "$box/cache/archives/partial"
+    set -- -o "Dir::State::lists=$box/lists" -o "Dir::Cache=$box/cache" -o APT::Sandbox::User=root -q
+    if (cd "$box" && apt-get "$@" update && apt-get "$@" download python3-pip-whl && dpkg-deb -x python3-pip-whl*.deb .) >&2; then
+        wheel=$(ls "$box"/usr/share/python-wheels/pip-*.whl)
+        PYTHONPATH=$wheel "$VENV/bin/python" -m pip install --quiet --no-index --no-deps "$wheel"
+        rm -rf "$box"
+    else
+        rm -rf "$box"
+        return 1
+    fi
+}
+
+# Tried in turn: what this machine has (a pip of its own, uv, Debian's wheels), then what its distribution offers.
+bring_pip() {
+    if "$1" -m pip --version >/dev/null 2>&1; then
+        "$1" -m pip --python "$VENV/bin/python" install --quiet pip && return
+    fi
+    if command -v uv >/dev/null 2>&1; then
+        uv pip install --quiet --python "$VENV/bin/python" pip && return
+    fi
+    for wheel in /usr/share/python-wheels/pip-*.whl; do
+        if [ -f "$wheel" ]; then
+            PYTHONPATH=$wheel "$VENV/bin/python" -m pip install --quiet --no-index --no-deps "$wheel" && return
+        fi
+    done
+    if command -v apt-get >/dev/null 2>&1 && command -v dpkg-deb >/dev/null 2>&1; then
+        say "This Python has no pip; taking one out of the distribution's archive."
+        pip_from_distribution && return
+    fi
+    say "This Python has neither ensurepip nor pip. Install them (Debian, Ubuntu: apt-get install python3-venv) and try again."
+    exit 1
+}
+
+if ! [ -x "$VENV/bin/python" ] || ! new_enough "$VENV/bin/python"; then
+    python=$(find_python)
+    rm -rf "$VENV"
+    if "$python" -c 'import ensurepip' 2>/dev/null; then
+        "$python" -m venv "$VENV"
+    else
+        "$python" -m venv --without-pip "$VENV"
+    fi
+fi
+if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
+    bring_pip "$(find_python)"
+fi
+
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+"$VENV/bin/python" -m pip install --quiet --require-hashes -r requirements-dev.lock
+"$VENV/bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable .
