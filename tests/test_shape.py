@@ -1,0 +1,85 @@
+"""Small pieces, in reading order, with limits on view: how long a file and a function may be, and how each begins."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+from tests.repository import files, name, under
+
+FILE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 50
+
+# Files that nobody writes by hand, each with its reason.
+NOT_OURS: dict[str, str] = {}
+
+# Written in halves, so that this file does not find itself.
+UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b|NotImplemented" + "Error")
+PLACES_OF_ONE_MACHINE = re.compile(
+    "py"
+    + r"pi\.org|python"
+    + r"hosted\.org|npm"
+    + r"js\.org|npm"
+    + r"js\.com|(?<![\w.])/wor"
+    + r"k/|/tmp/br"
+    + r"ief|/ro"
+    r"ot/|/ho" + r"me/\w|\.\./sha" + "red"
+)
+
+
+def ours(*folders: str, suffix: str = "") -> list[Path]:
+    return [path for path in under(*folders, suffix=suffix) if name(path) not in NOT_OURS]
+
+
+def modules() -> list[Path]:
+    return ours("tidings", "tests", "tools", "examples", "bench", suffix=".py")
+
+
+def test_files_are_short() -> None:
+    long = {name(path): lines for path in ours("tidings", "tools") if (lines := line_count(path)) > FILE_LINES_MAX}
+    assert not long, f"files may have {FILE_LINES_MAX} lines; split these by what they are for: {long}"
+
+
+def test_functions_are_short() -> None:
+    long = [
+        f"{name(path)}:{node.lineno} {node.name} has {length}"
+        for path in ours("tidings", "tools", suffix=".py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (length := (node.end_lineno or node.lineno) - node.lineno + 1) > FUNCTION_LINES_MAX
+    ]
+    assert not long, f"functions may have {FUNCTION_LINES_MAX} lines: {long}"
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [name(path) for path in modules() if not ast.get_docstring(ast.parse(path.read_text()))]
+    assert not silent, f"these files need a docstring on top: {silent}"
+
+
+def test_every_sql_file_opens_with_a_sentence() -> None:
+    silent = [name(path) for path in ours("tidings", suffix=".sql") if not path.read_text().lstrip().startswith("--")]
+    assert not silent, f"these files need a comment on top: {silent}"
+
+
+def test_nothing_is_left_for_later() -> None:
+    assert not found(UNFINISHED), f"finish these, or put them into docs/ideas.md: {found(UNFINISHED)}"
+
+
+def test_nothing_names_a_registry_or_one_machine() -> None:
+    places = found(PLACES_OF_ONE_MACHINE)
+    assert not places, f"a clone must work anywhere; these name a package registry or a path of one machine: {places}"
+
+
+def found(pattern: re.Pattern[str]) -> list[str]:
+    return [
+        f"{name(path)}:{number}: {line.strip()[:100]}"
+        for path in files()
+        if name(path) not in NOT_OURS
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        if pattern.search(line)
+    ]
+
+
+def line_count(path: Path) -> int:
+    return len(path.read_text(errors="replace").splitlines())
