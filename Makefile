@@ -51,7 +51,7 @@ check: $(READY) ## Format, lint, types, import contracts, shape, docs and the fa
 
 .PHONY: bench
 bench: $(READY) ## Measure every figure that is promised, beside a reference of the same run
-	@$(BIN)/python -m bench $(ARGS)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: format
 format: $(READY) ## Put the code in its one format, and mend what the linter can mend

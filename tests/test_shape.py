@@ -33,7 +33,7 @@ def ours(*folders: str, suffix: str = "") -> list[Path]:
 
 
 def modules() -> list[Path]:
-    return ours("tidings", "tests", "tools", "examples", "bench", suffix=".py")
+    return ours("tidings", "tests", "tools", "examples", "benchmarks", suffix=".py")
 
 
 def test_files_are_short() -> None:
