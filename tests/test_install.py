@@ -29,20 +29,33 @@ def run(*command: str | Path, **environment: str) -> str:
     return done.stdout
 
 
-def environment_with_dependencies(folder: Path) -> Path:
-    """A fresh virtual environment with the locked runtime dependencies; returns its bin folder."""
-    venv.create(folder, with_pip=False, symlinks=True)
-    run(BIN / "python", "-m", "pip", "--python", folder / "bin" / "python", "install", "--quiet",
-        "--require-hashes", "-r", ROOT / "requirements.lock")  # fmt: skip
-    return folder / "bin"
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this package, in a folder that also holds the wheels of its locked dependencies."""
     folder = tmp_path_factory.mktemp("dist")
-    run(BIN / "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder, ROOT)
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT)
     (built,) = folder.glob("*.whl")
+    pip("download", "--require-hashes", "--dest", folder, "-r", ROOT / "requirements.lock")
     return built
+
+
+def pip(command: str, *arguments: str | Path, python: Path = BIN / "python") -> None:
+    run(BIN / "python", "-m", "pip", "--python", python, command, "--quiet", *arguments)
+
+
+def uv_tool(command: str, *arguments: str | Path, wheel: Path, home: Path) -> str:
+    """`uv tool`, with the locked versions and nothing from outside; what it keeps goes below `home`."""
+    return run(
+        BIN / "uv", "tool", command, "--offline", "--no-index", "--find-links", wheel.parent, "--no-config",
+        "--python", sys.executable, *arguments,
+        UV_TOOL_DIR=str(home / "tools"), UV_TOOL_BIN_DIR=str(home / "bin"), UV_CACHE_DIR=str(home / "cache"),
+    )  # fmt: skip
+
+
+def fresh_environment(folder: Path) -> Path:
+    """A new virtual environment; returns its bin folder."""
+    venv.create(folder, with_pip=False, symlinks=True)
+    return folder / "bin"
 
 
 def assert_works(bin_folder: Path) -> None:
@@ -59,32 +72,25 @@ def test_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
 
 
 def test_wheel_by_pip(wheel: Path, tmp_path: Path) -> None:
-    bin_folder = environment_with_dependencies(tmp_path / "venv")
-    run(BIN / "python", "-m", "pip", "--python", bin_folder / "python", "install", "--quiet", "--no-index",
-        "--find-links", wheel.parent, "tidings")  # fmt: skip
+    bin_folder = fresh_environment(tmp_path / "venv")
+    pip("install", "--no-index", "--find-links", wheel.parent, "tidings", python=bin_folder / "python")
     assert_works(bin_folder)
 
 
-def test_source_by_pip(tmp_path: Path) -> None:
+def test_source_by_pip(wheel: Path, tmp_path: Path) -> None:
     """`pip install .`, with the build environment that pip makes for itself."""
-    bin_folder = environment_with_dependencies(tmp_path / "venv")
-    run(BIN / "python", "-m", "pip", "--python", bin_folder / "python", "install", "--quiet", ROOT)
+    bin_folder = fresh_environment(tmp_path / "venv")
+    pip("install", "--find-links", wheel.parent, ROOT, python=bin_folder / "python")
     assert_works(bin_folder)
 
 
 def test_wheel_as_a_tool_run_once(wheel: Path, tmp_path: Path) -> None:
-    """As `uvx --from tidings tidings` and `pipx run` do it: an environment for one call."""
-    said = run(
-        BIN / "uv", "tool", "run", "--python", sys.executable, "--from", wheel, "tidings", "--version",
-        UV_TOOL_DIR=str(tmp_path / "tools"),
-    )  # fmt: skip
+    """As `uvx --from WHEEL tidings` and `pipx run` do it: an environment for one call."""
+    said = uv_tool("run", "--from", wheel, "tidings", "--version", wheel=wheel, home=tmp_path)
     assert said.split()[-1] == tidings.__version__
 
 
 def test_wheel_as_an_installed_tool(wheel: Path, tmp_path: Path) -> None:
     """As `pipx install` does it: an environment of its own, and the command on the path."""
-    run(
-        BIN / "uv", "tool", "install", "--quiet", "--python", sys.executable, wheel,
-        UV_TOOL_DIR=str(tmp_path / "tools"), UV_TOOL_BIN_DIR=str(tmp_path / "bin"),
-    )  # fmt: skip
+    uv_tool("install", wheel, wheel=wheel, home=tmp_path)
     assert_works(tmp_path / "bin")
