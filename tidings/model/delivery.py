@@ -1,0 +1,56 @@
+"""Deliveries: one event on its way through one link, its attempts, and when it is due again."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from tidings.model.moment import Micros
+
+State = Literal["waiting", "delivered", "dead", "cancelled"]
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One event for one link. `number` orders deliveries and is inside the public id."""
+
+    number: int
+    event: int
+    link: int
+    created: Micros
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One try, a fact. `state` is the delivery's state after it."""
+
+    delivery: int
+    n: int
+    at: Micros
+    outcome: str
+    state: State
+    status: int | None = None
+    duration_ms: int = 0
+    request: str | None = None
+    """The request's headers, a JSON object."""
+    response: str | None = None
+    """The first 16 KiB of the answer."""
+    reason: str | None = None
+    """What came of it, in words."""
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery that is due at a time of its own: a retry, or one held behind another of its subject."""
+
+    delivery: int
+    link: int
+    event: int
+    due: Micros
+    n: int
+    """Attempts made so far."""
+    earlier: int = 0
+    """How many of them belong to earlier rounds (before a retry by hand or a replay)."""
+    first: Micros
+    """When this round began."""
+    subject: str | None = None
+    held: bool = False
+    """It waits behind an earlier one of the same subject."""

@@ -1,0 +1,46 @@
+"""Events: immutable facts, and the catalogue of their types."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tidings.model.moment import Micros
+
+SHARD_BITS = 48
+"""A fact's number is its shard in the top bits and a counter below, so that one integer orders and names it."""
+
+OWN_TYPES = "endpoint."
+"""Event types that only Tidings itself publishes begin so."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One fact. `data`, `previous` and `changed` are JSON texts, kept as they came."""
+
+    id: str
+    type: str
+    time: Micros
+    data: str
+    tenant: str | None = None
+    subject: str | None = None
+    previous: str | None = None
+    changed: str | None = None
+    actor: str | None = None
+    request_id: str | None = None
+    target: int | None = None
+    """The number of the only link that gets it (tests of an endpoint); None: whoever asked for it."""
+    seq: int = 0
+    """Its place in the log, given when it is stored."""
+    created: Micros = 0
+    """When it was stored."""
+
+
+class EventType(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of the catalogue. `schema` and `example` are JSON texts."""
+
+    name: str
+    description: str = ""
+    schema: str | None = None
+    example: str | None = None
+    revision: int = 1
+    created: Micros = 0
+    updated: Micros = 0

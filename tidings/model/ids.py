@@ -1,0 +1,59 @@
+"""Ids: a prefix and a UUIDv7 (RFC 9562) in Crockford base32, so that they are typed and sort by time."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+
+from tidings.model.moment import Micros
+
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+ID_CHARS = 26
+
+_PAIRS = [a + b for a in ALPHABET for b in ALPHABET]
+_VALUES = {char: value for value, char in enumerate(ALPHABET)}
+_TEXT = re.compile(rf"[0-7][{ALPHABET}]{{25}}")
+_NUMBER_BITS = 62
+_SEQ_MASK = (1 << _NUMBER_BITS) - 1
+
+
+def new_id(prefix: str, now: Micros, random_bytes: Callable[[int], bytes] = os.urandom) -> str:
+    """A new id such as `evt_06ad...`: 48 bits of milliseconds, 74 random bits."""
+    chance = int.from_bytes(random_bytes(10), "big")
+    return f"{prefix}_{_base32(_uuid7(now // 1000, chance >> 68, chance & _SEQ_MASK))}"
+
+
+def delivery_id(number: int, created: Micros) -> str:
+    """The public id of a delivery; its number stands where a UUIDv7 has random bits, so no index is needed."""
+    return f"dlv_{_base32(_uuid7(created // 1000, 0, number))}"
+
+
+def delivery_number(text: str) -> int | None:
+    """The number inside a delivery's id; None where the text is no such id."""
+    value = _read(text, "dlv")
+    return None if value is None else value & _SEQ_MASK
+
+
+def is_id(text: str, prefix: str) -> bool:
+    """Whether the text has the form of an id with this prefix."""
+    return _read(text, prefix) is not None
+
+
+def _uuid7(millis: int, rand_a: int, rand_b: int) -> int:
+    return (millis << 80) | (7 << 76) | ((rand_a & 0xFFF) << 64) | (2 << 62) | rand_b
+
+
+def _base32(value: int) -> str:
+    pairs = _PAIRS
+    return "".join([pairs[(value >> shift) & 1023] for shift in range(120, -1, -10)])
+
+
+def _read(text: str, prefix: str) -> int | None:
+    head, _, body = text.partition("_")
+    if head != prefix or not _TEXT.fullmatch(body):
+        return None
+    value = 0
+    for char in body:
+        value = value << 5 | _VALUES[char]
+    return value

@@ -1,0 +1,86 @@
+"""Links: arrows from events to calls. An endpoint is the link that a customer registers."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from tidings.model.moment import Micros
+
+Mode = Literal["enabled", "paused", "disabled"]
+Order = Literal["none", "subject", "all"]
+Body = Literal["standard", "cloudevents", "thin"]
+
+ALL_TENANTS = "*"
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Several events in one POST: at most `max_events` of them, sent after `max_ms` at the latest."""
+
+    max_events: int = 100
+    max_ms: int = 1000
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an endpoint's owner may choose. Stored as one JSON text."""
+
+    url: str
+    description: str = ""
+    events: tuple[str, ...] = ("*",)
+    filter: dict[str, Any] | None = None
+    rate: float | None = None
+    max_in_flight: int = 64
+    order: Order = "none"
+    order_max_age_seconds: int = 3600
+    batch: Batch | None = None
+    body: Body = "standard"
+    fields: tuple[str, ...] | None = None
+    timeout_seconds: float = 15.0
+    retry_delays_seconds: tuple[float, ...] | None = None
+
+
+class Secret(msgspec.Struct, frozen=True, kw_only=True):
+    """A signing secret: `whsec_...` or `whsk_...`; `expires` is set once a newer one has replaced it."""
+
+    text: str
+    created: Micros
+    expires: Micros | None = None
+
+
+class Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """What is encrypted at rest: the secrets, newest first, and the values of extra headers."""
+
+    secrets: tuple[Secret, ...]
+    headers: dict[str, str] = {}
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One registered URL with its options, secrets and present mode."""
+
+    num: int
+    """Its number in the store; deliveries name it."""
+    id: str
+    tenant: str | None
+    options: Options
+    sealed: Sealed
+    mode: Mode = "enabled"
+    reason: str | None = None
+    """Why it is paused or disabled, in words."""
+    revision: int = 1
+    created: Micros = 0
+    updated: Micros = 0
+    deleted: Micros | None = None
+
+
+class LinkState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the deliver stage remembers of a link. `cursor`: it reads its own backlog from there; None: it follows."""
+
+    link: int
+    cursor: int | None = None
+    fails: int = 0
+    failing_since: Micros | None = None
+    last_failure: Micros | None = None
+    open: bool = False
+    probe_at: Micros | None = None
+    probe_delay_seconds: float = 0.0

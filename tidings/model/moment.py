@@ -1,0 +1,53 @@
+"""Time: integers of microseconds since the epoch (UTC), their text form, and the clock that tells them."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+Micros = int
+"""Microseconds since 1970-01-01T00:00:00Z."""
+
+SECOND: Micros = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TEXT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+
+
+class Clock(Protocol):
+    """Tells the time of day. Tests pass one that they move by hand."""
+
+    def now(self) -> Micros:
+        """The time of day in microseconds since the epoch."""
+
+    def on_jump(self, wake: Callable[[], None]) -> None:
+        """Call `wake` whenever the clock is moved other than by time passing."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> Micros:
+        return time.time_ns() // 1000
+
+    def on_jump(self, wake: Callable[[], None]) -> None:
+        """The machine's clock does not announce jumps; sleepers look again at least every second."""
+
+
+def to_text(at: Micros) -> str:
+    """RFC 3339 in UTC with milliseconds: `2026-11-21T01:02:03.456Z`."""
+    return (_EPOCH + timedelta(microseconds=at)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def from_text(text: str) -> Micros:
+    """Read an RFC 3339 time with a zone. Raises ValueError where it is none."""
+    if not _TEXT.fullmatch(text):
+        raise ValueError("not an RFC 3339 time such as 2026-11-21T01:02:03Z")
+    moment = datetime.fromisoformat(text.upper().replace(" ", "T"))
+    return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,91 @@
+"""What every engine gives: a connection that runs named statements, and an engine that opens connections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+Row = tuple[Any, ...]
+Dialect = str
+"""`sqlite` or `postgres`."""
+
+
+class StoreError(Exception):
+    """The store refused or broke. Nothing of the transaction holds, unless `unknown` says so."""
+
+    def __init__(self, detail: str, *, unknown: bool = False) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.unknown = unknown
+
+
+class StoreFull(StoreError):
+    """No room on the disk."""
+
+
+class StoreBusy(StoreError):
+    """The store cannot be reached or is held by somebody else."""
+
+
+class UniqueTaken(StoreError):
+    """A row with this unique value exists."""
+
+
+class Db(Protocol):
+    """One connection. Statements are named (store/sql/*.sql) and take `:name` parameters."""
+
+    dialect: Dialect
+
+    def one(self, name: str, /, **params: Any) -> Row | None:
+        """The first row, or None."""
+
+    def all(self, name: str, /, **params: Any) -> list[Row]:
+        """Every row."""
+
+    def run(self, name: str, /, **params: Any) -> int:
+        """Run a statement that answers no rows; how many rows it changed."""
+
+    def query(self, sql: str, params: dict[str, Any]) -> list[Row]:
+        """Run a composed SELECT; the text may hold no caller's input, values go through `params`."""
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Append many rows in one go. Raises UniqueTaken."""
+
+    def many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Run one statement for each set of parameters."""
+
+    def begin(self, *, write: bool = True) -> None:
+        """Begin a transaction; with `write` it holds the shard's lock from the start."""
+
+    def commit(self) -> None:
+        """Make it durable. Raises StoreError(unknown=True) where that cannot be told."""
+
+    def rollback(self) -> None:
+        """Undo the transaction; never raises."""
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """What is inside holds whole or not at all."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class Engine(Protocol):
+    """A database that Tidings can stand on."""
+
+    dialect: Dialect
+    where: str
+    """The place in words, without a password."""
+
+    def writer(self) -> Db:
+        """A connection for the one writer thread."""
+
+    def reader(self) -> Db:
+        """A connection for reading; it sees what was committed."""
+
+    def check_safety(self) -> None:
+        """Raise StoreError where the store would lose acknowledged data."""
+
+    def close(self) -> None:
+        """Release everything."""

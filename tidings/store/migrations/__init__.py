@@ -1,0 +1,1 @@
+"""Numbered .sql files, applied once each, in order, one transaction each."""

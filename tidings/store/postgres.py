@@ -1,0 +1,171 @@
+"""PostgreSQL through psycopg 3 (the only file that imports it)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, LiteralString, cast
+from urllib.parse import urlsplit
+
+import psycopg
+
+from tidings.store.base import Db, Row, StoreBusy, StoreError, StoreFull, UniqueTaken
+from tidings.store.statements import statements, to_driver
+
+CONNECT_SECONDS = 5
+WRITER_LOCK = 0x7469_6469_6E67_73
+"""The advisory lock that the one writer of a database holds for as long as it is connected."""
+
+
+class PostgresDb:
+    """One connection. Not shared between threads at the same time. Reconnects after it was lost."""
+
+    dialect = "postgres"
+
+    def __init__(self, url: str, *, readonly: bool) -> None:
+        self._url = url
+        self._readonly = readonly
+        self._sql = cast(dict[str, LiteralString], statements("postgres"))
+        self._conn: psycopg.Connection[Row] | None = None
+        self._connect()
+
+    def one(self, name: str, /, **params: Any) -> Row | None:
+        with self._cursor() as cur:
+            return cur.execute(self._sql[name], params).fetchone()
+
+    def all(self, name: str, /, **params: Any) -> list[Row]:
+        with self._cursor() as cur:
+            return cur.execute(self._sql[name], params).fetchall()
+
+    def run(self, name: str, /, **params: Any) -> int:
+        with self._cursor() as cur:
+            return cur.execute(self._sql[name], params).rowcount
+
+    def query(self, sql: str, params: dict[str, Any]) -> list[Row]:
+        with self._cursor() as cur:
+            return cur.execute(cast(LiteralString, to_driver(sql, "postgres")), params).fetchall()
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        copy_sql = cast(LiteralString, f"COPY {table} ({','.join(columns)}) FROM STDIN")
+        with self._cursor() as cur, cur.copy(copy_sql) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
+        with self._cursor() as cur:
+            cur.executemany(self._sql[name], rows)
+
+    def begin(self, *, write: bool = True) -> None:
+        self._plain("BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    def commit(self) -> None:
+        try:
+            self._plain("COMMIT")
+        except StoreError as wrong:
+            raise type(wrong)(wrong.detail, unknown=True) from wrong
+
+    def rollback(self) -> None:
+        with contextlib.suppress(StoreError, psycopg.Error):
+            self._plain("ROLLBACK")
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        self._plain("SAVEPOINT s")
+        try:
+            yield
+        except BaseException:
+            self._plain("ROLLBACK TO SAVEPOINT s")
+            self._plain("RELEASE SAVEPOINT s")
+            raise
+        self._plain("RELEASE SAVEPOINT s")
+
+    def script(self, sql: str) -> None:
+        """Run several statements (migrations)."""
+        self._plain(cast(LiteralString, sql))
+
+    def close(self) -> None:
+        if self._conn is not None:
+            self._conn.close()
+
+    def _plain(self, sql: LiteralString) -> None:
+        with self._cursor() as cur:
+            cur.execute(sql)
+
+    def _connect(self) -> None:
+        with _translated():
+            conn = psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_SECONDS)
+        with _translated():
+            if self._readonly:
+                conn.execute("SET default_transaction_read_only = on")
+            else:
+                _take_the_pen(conn)
+        self._conn = conn
+
+    @contextlib.contextmanager
+    def _cursor(self) -> Iterator[psycopg.Cursor[Row]]:
+        if self._conn is None or self._conn.closed:
+            self._connect()
+        assert self._conn is not None
+        with _translated(), self._conn.cursor() as cur:
+            yield cur
+
+
+class PostgresEngine:
+    """A PostgreSQL database, version 14 or later."""
+
+    dialect = "postgres"
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        parts = urlsplit(url)
+        self.where = f"postgresql://{parts.hostname or 'local socket'}{parts.path}"
+
+    def writer(self) -> Db:
+        return PostgresDb(self._url, readonly=False)
+
+    def reader(self) -> Db:
+        return PostgresDb(self._url, readonly=True)
+
+    def check_safety(self) -> None:
+        db = PostgresDb(self._url, readonly=True)
+        try:
+            settings = {name: db.query(f"SHOW {name}", {})[0][0] for name in _SAFE}
+        finally:
+            db.close()
+        wrong = [f"{name}={settings[name]}" for name, safe in _SAFE.items() if settings[name] not in safe]
+        if wrong:
+            raise StoreError(
+                f"{self.where} runs with {', '.join(wrong)}: acknowledged events could be lost. "
+                "Set fsync=on, full_page_writes=on and synchronous_commit=on."
+            )
+
+    def close(self) -> None:
+        """Connections are closed by whoever opened them."""
+
+
+_SAFE = {
+    "fsync": {"on"},
+    "full_page_writes": {"on"},
+    "synchronous_commit": {"on", "local", "remote_write", "remote_apply"},
+}
+
+
+def _take_the_pen(conn: psycopg.Connection[Row]) -> None:
+    row = conn.execute("SELECT pg_try_advisory_lock(%s)", [WRITER_LOCK]).fetchone()
+    if row is None or not row[0]:
+        conn.close()
+        raise StoreBusy("another Tidings server writes to this database; stop it first, or wait until it has stopped")
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.UniqueViolation as wrong:
+        raise UniqueTaken(str(wrong)) from wrong
+    except (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory) as wrong:
+        raise StoreFull(f"PostgreSQL has no room ({wrong})") from wrong
+    except (psycopg.OperationalError, psycopg.InterfaceError) as wrong:
+        raise StoreBusy(f"PostgreSQL cannot be reached ({str(wrong).strip()})") from wrong
+    except psycopg.Error as wrong:
+        raise StoreError(f"PostgreSQL refused: {str(wrong).strip()}") from wrong

@@ -1,0 +1,42 @@
+-- name: links
+SELECT num, id, tenant, options, sealed, mode, reason, revision, created, updated, deleted FROM link;
+
+-- name: link_next
+SELECT COALESCE(MAX(num), 0) + 1 FROM link;
+
+-- name: link_put
+INSERT INTO link (num, id, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted)
+VALUES (:num, :id, 'endpoint', :tenant, :options, :sealed, :mode, :reason, :revision, :created, :updated, :deleted)
+ON CONFLICT (num) DO UPDATE SET options = excluded.options, sealed = excluded.sealed, mode = excluded.mode,
+    reason = excluded.reason, revision = excluded.revision, updated = excluded.updated, deleted = excluded.deleted;
+
+-- name: keys
+SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked FROM key;
+
+-- name: key_put
+INSERT INTO key (id, hash, name, scopes, tenant, limits, expires, created, revoked)
+VALUES (:id, :hash, :name, :scopes, :tenant, :limits, :expires, :created, :revoked)
+ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, name = excluded.name, scopes = excluded.scopes, tenant = excluded.tenant,
+    limits = excluded.limits, expires = excluded.expires, revoked = excluded.revoked;
+
+-- name: event_types
+SELECT name, description, schema, example, revision, created, updated FROM event_type;
+
+-- name: event_type_put
+INSERT INTO event_type (name, description, schema, example, revision, created, updated)
+VALUES (:name, :description, :schema, :example, :revision, :created, :updated)
+ON CONFLICT (name) DO UPDATE SET description = excluded.description, schema = excluded.schema,
+    example = excluded.example, revision = excluded.revision, updated = excluded.updated;
+
+-- name: event_type_drop
+DELETE FROM event_type WHERE name = :name;
+
+-- name: tenants
+SELECT id, name, revision, created, updated FROM tenant;
+
+-- name: tenant_put
+INSERT INTO tenant (id, name, revision, created, updated) VALUES (:id, :name, :revision, :created, :updated)
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, revision = excluded.revision, updated = excluded.updated;
+
+-- name: tenant_drop
+DELETE FROM tenant WHERE id = :id;

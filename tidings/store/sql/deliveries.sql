@@ -1,0 +1,62 @@
+-- name: deliveries_after
+-- The head of the line: what the deliver stage has not seen yet, for all links.
+SELECT number, link, event, created FROM delivery WHERE number > :after ORDER BY number LIMIT :count;
+
+-- name: deliveries_after_unattempted
+-- The same after a restart: without what was attempted already.
+SELECT d.number, d.link, d.event, d.created FROM delivery AS d
+WHERE d.number > :after AND d.number <= :until
+    AND NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = d.number)
+    AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = d.number)
+ORDER BY d.number LIMIT :count;
+
+-- name: backlog
+-- One link's own backlog after its cursor.
+SELECT d.number, d.link, d.event, d.created FROM delivery AS d
+WHERE d.link = :link AND d.number > :after AND d.number <= :until
+    AND NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = d.number)
+    AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = d.number)
+ORDER BY d.number LIMIT :count;
+
+-- name: waiting_due
+SELECT delivery, link, event, due, n, earlier, first, subject, held FROM waiting
+WHERE link = :link AND due <= :now ORDER BY due, delivery LIMIT :count;
+
+-- name: waiting_next
+SELECT due FROM waiting WHERE link = :link ORDER BY due LIMIT 1;
+
+-- name: waiting_links
+SELECT link, MIN(due) FROM waiting GROUP BY link;
+
+-- name: waiting_subjects
+-- Subjects of an ordered link that are not free.
+SELECT delivery, subject, held FROM waiting WHERE link = :link AND subject IS NOT NULL ORDER BY delivery;
+
+-- name: waiting_put
+INSERT INTO waiting (delivery, link, event, due, n, earlier, first, subject, held)
+VALUES (:delivery, :link, :event, :due, :n, :earlier, :first, :subject, :held)
+ON CONFLICT (delivery) DO UPDATE SET due = excluded.due, n = excluded.n, earlier = excluded.earlier, first = excluded.first,
+    subject = excluded.subject, held = excluded.held;
+
+-- name: waiting_drop
+DELETE FROM waiting WHERE delivery = :delivery;
+
+-- name: waiting_release
+-- The next one of a subject may go: the earlier one has ended or was parked.
+UPDATE waiting SET due = :due, held = 0 WHERE delivery = :delivery;
+
+-- name: link_states
+SELECT link, cursor, fails, failing_since, last_failure, open, probe_at, probe_delay_seconds FROM link_state;
+
+-- name: link_state_put
+INSERT INTO link_state (link, cursor, fails, failing_since, last_failure, open, probe_at, probe_delay_seconds)
+VALUES (:link, :cursor, :fails, :failing_since, :last_failure, :open, :probe_at, :probe_delay_seconds)
+ON CONFLICT (link) DO UPDATE SET cursor = excluded.cursor, fails = excluded.fails,
+    failing_since = excluded.failing_since, last_failure = excluded.last_failure, open = excluded.open,
+    probe_at = excluded.probe_at, probe_delay_seconds = excluded.probe_delay_seconds;
+
+-- name: last_attempt_number
+SELECT COALESCE(MAX(n), 0) FROM attempt WHERE delivery = :delivery;
+
+-- name: backlog_exists
+SELECT 1 FROM delivery AS d WHERE d.link = :link AND d.number > :after LIMIT 1;

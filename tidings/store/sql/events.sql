@@ -1,0 +1,35 @@
+-- name: numbers_take
+-- Take a run of numbers. The row is locked until the transaction ends, so that numbers become visible in order.
+UPDATE cursor SET position = position + :count WHERE name = :name AND shard = 0 RETURNING position;
+
+-- name: cursor_read
+SELECT position FROM cursor WHERE name = :name AND shard = 0;
+
+-- name: cursor_move
+UPDATE cursor SET position = :position WHERE name = :name AND shard = 0;
+
+-- name: events_known (sqlite)
+-- SQLite has no arrays: the ids come as JSON.
+SELECT e.id, e.tenant, e.type, e.subject, e.data FROM json_each(:ids) AS j JOIN event AS e ON e.id = j.value;
+
+-- name: events_known (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+SELECT e.id, e.tenant, e.type, e.subject, e.data
+FROM jsonb_array_elements_text(CAST(:ids AS jsonb)) AS j (value) JOIN event AS e ON e.id = j.value;
+
+-- name: events_to_route
+-- What the route stage needs of the events after its cursor; bodies are read only where a filter asks for them.
+SELECT seq, id, tenant, type, subject, target FROM event WHERE seq > :after ORDER BY seq LIMIT :count;
+
+-- name: event_for_filter
+SELECT type, subject, data, previous, changed FROM event WHERE seq = :seq;
+
+-- name: events_by_seq (sqlite)
+-- SQLite has no arrays: the numbers come as JSON.
+SELECT e.seq, e.id, e.tenant, e.type, e.subject, e.time, e.data, e.previous, e.changed
+FROM json_each(:seqs) AS j CROSS JOIN event AS e ON e.seq = j.value;
+
+-- name: events_by_seq (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+SELECT e.seq, e.id, e.tenant, e.type, e.subject, e.time, e.data, e.previous, e.changed
+FROM event AS e WHERE e.seq = ANY (CAST(ARRAY(SELECT jsonb_array_elements_text(CAST(:seqs AS jsonb))) AS bigint[]));

@@ -1,0 +1,160 @@
+"""SQLite through apsw, which brings its own current SQLite (the only file that imports it)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from tidings.store.base import Db, Row, StoreBusy, StoreError, StoreFull, UniqueTaken
+from tidings.store.statements import statements
+
+BUSY_MS = 5_000
+CACHE_KIB = 16 * 1024
+MMAP_BYTES = 0
+CHECKPOINT_PAGES = 4_000
+JOURNAL_BYTES_MAX = 64 * 1024 * 1024
+
+
+class SqliteDb:
+    """One connection. Not shared between threads at the same time."""
+
+    dialect = "sqlite"
+
+    def __init__(self, path: str, *, readonly: bool) -> None:
+        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_NOMUTEX
+        self._db = apsw.Connection(path, flags=flags, statementcachesize=200)
+        self._db.set_busy_timeout(BUSY_MS)
+        self._sql = statements("sqlite")
+        self._depth = 0
+        self._db.pragma("journal_mode", "wal")
+        self._db.pragma("synchronous", "FULL")
+        self._db.pragma("foreign_keys", False)
+        self._db.pragma("temp_store", "memory")
+        self._db.pragma("cache_size", -CACHE_KIB)
+        self._db.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        self._db.pragma("journal_size_limit", JOURNAL_BYTES_MAX)
+        self._db.pragma("query_only", readonly)
+
+    def one(self, name: str, /, **params: Any) -> Row | None:
+        with _translated():
+            for row in self._db.execute(self._sql[name], params):
+                return row
+        return None
+
+    def all(self, name: str, /, **params: Any) -> list[Row]:
+        with _translated():
+            return self._db.execute(self._sql[name], params).fetchall()
+
+    def run(self, name: str, /, **params: Any) -> int:
+        with _translated():
+            self._db.execute(self._sql[name], params)
+            return self._db.changes()
+
+    def query(self, sql: str, params: dict[str, Any]) -> list[Row]:
+        with _translated():
+            return self._db.execute(sql, params).fetchall()
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        marks = ",".join("?" * len(columns))
+        with _translated():
+            self._db.executemany(f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks})", rows)
+
+    def many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
+        with _translated():
+            self._db.executemany(self._sql[name], rows)
+
+    def begin(self, *, write: bool = True) -> None:
+        with _translated():
+            self._db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    def commit(self) -> None:
+        with _translated():
+            self._db.execute("COMMIT")
+
+    def rollback(self) -> None:
+        with contextlib.suppress(apsw.Error):
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        self._depth += 1
+        name = f"s{self._depth}"
+        try:
+            with _translated():
+                self._db.execute(f"SAVEPOINT {name}")
+            try:
+                yield
+            except BaseException:
+                with _translated():
+                    if self._db.in_transaction:
+                        self._db.execute(f"ROLLBACK TO {name}")
+                        self._db.execute(f"RELEASE {name}")
+                raise
+            with _translated():
+                self._db.execute(f"RELEASE {name}")
+        finally:
+            self._depth -= 1
+
+    def script(self, sql: str) -> None:
+        """Run several statements (migrations)."""
+        with _translated():
+            self._db.execute(sql)
+
+    def pragma(self, name: str) -> Any:
+        """Read a pragma."""
+        return self._db.pragma(name)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+class SqliteEngine:
+    """One file in the data folder; one writer, many readers (WAL)."""
+
+    dialect = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.where = f"sqlite:{path}"
+
+    def writer(self) -> Db:
+        return SqliteDb(str(self._path), readonly=False)
+
+    def reader(self) -> Db:
+        return SqliteDb(str(self._path), readonly=True)
+
+    def check_safety(self) -> None:
+        db = SqliteDb(str(self._path), readonly=False)
+        try:
+            mode, sync = db.pragma("journal_mode"), db.pragma("synchronous")
+        finally:
+            db.close()
+        if mode != "wal" or sync < 2:
+            raise StoreError(
+                f"{self.where} runs with journal_mode={mode}, synchronous={sync}: acknowledged events could be lost. "
+                "Put the data folder on a local disk that supports WAL."
+            )
+
+    def close(self) -> None:
+        """Connections are closed by whoever opened them."""
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except apsw.FullError as wrong:
+        raise StoreFull(f"the disk is full ({wrong})") from wrong
+    except apsw.IOError as wrong:
+        raise StoreFull(f"the disk does not take it ({wrong})") from wrong
+    except apsw.BusyError as wrong:
+        raise StoreBusy(f"the database is held by another process ({wrong})") from wrong
+    except apsw.ConstraintError as wrong:
+        raise UniqueTaken(str(wrong)) from wrong
+    except apsw.Error as wrong:
+        raise StoreError(f"SQLite refused: {wrong}") from wrong

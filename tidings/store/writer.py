@@ -1,0 +1,227 @@
+"""The one writer: concurrent writes share one transaction and one fsync (group commit).
+
+A job is a function of a connection. Jobs of a group stand in one transaction, each in a savepoint of its own,
+so that one that fails harms no other. Publications are appended together. Before each commit the *rider* runs in
+the same transaction (the route stage), after each commit the listeners are told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from tidings.model.errors import TidingsError, Unavailable
+from tidings.model.moment import Clock
+from tidings.store import events
+from tidings.store.base import Db, Engine, StoreBusy, StoreError, StoreFull
+
+GROUP_JOBS_MAX = 1_000
+QUEUE_JOBS_MAX = 50_000
+RETRY_AFTER_SECONDS = 2.0
+
+T = TypeVar("T")
+Job = Callable[[Db], Any] | events.Publication
+Reply = Callable[[Any, Exception | None], None]
+Rider = Callable[[Db], bool]
+log = logging.getLogger("tidings.writer")
+
+
+class Writer:
+    """Runs write jobs in its own thread. `close` finishes what was submitted."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._queue: queue.SimpleQueue[tuple[Job, Reply] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._rider: Rider | None = None
+        self._listeners: list[Callable[[], None]] = []
+        self._before_replies: list[Callable[[Db], None]] = []
+        self._resolved: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any, Exception | None]]] = {}
+        self.groups = 0
+        self.jobs = 0
+        self.failures = 0
+        self._db: Db = engine.writer()
+
+    def start(self, rider: Rider | None = None) -> None:
+        """Start the thread. `rider` runs at the end of each group; it answers True while it has more to do."""
+        self._rider = rider
+        self._thread.start()
+        self.submit(lambda db: None, lambda result, wrong: None)
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        """Call `listener`, from the writer's thread, after each commit."""
+        self._listeners.append(listener)
+
+    def before_replies(self, hook: Callable[[Db], None]) -> None:
+        """Call `hook`, from the writer's thread, after each commit and before anybody is answered."""
+        self._before_replies.append(hook)
+
+    def submit(self, job: Job, reply: Reply) -> None:
+        """Queue a job; `reply(result, error)` is called from the writer's thread once that is durable."""
+        if self._queue.qsize() > QUEUE_JOBS_MAX:
+            reply(None, Unavailable("Too many writes are waiting.", retry_after_seconds=RETRY_AFTER_SECONDS))
+            return
+        self._queue.put((job, reply))
+
+    def wait(self, job: Callable[[Db], T], timeout_seconds: float = 30.0) -> T:
+        """Run a job and wait for it, from a thread that is neither the writer's nor an event loop's."""
+        done = threading.Event()
+        box: list[Any] = [None, None]
+
+        def reply(result: Any, wrong: Exception | None) -> None:
+            box[0], box[1] = result, wrong
+            done.set()
+
+        self.submit(job, reply)
+        if not done.wait(timeout_seconds):
+            raise Unavailable("The store did not answer in time.", retry_after_seconds=RETRY_AFTER_SECONDS)
+        if box[1] is not None:
+            raise box[1]
+        result: T = box[0]
+        return result
+
+    async def call(self, job: Job) -> Any:
+        """Run a job and await its result. Raises what the job raised, or Unavailable where the store refused."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        self.submit(job, _Ticket(self, loop, future))
+        return await future
+
+    def close(self, timeout_seconds: float = 8.0) -> None:
+        """Finish the jobs that were submitted, then stop."""
+        self._queue.put(None)
+        if self._thread.is_alive():
+            self._thread.join(timeout_seconds)
+        self._db.close()
+
+    def _run(self) -> None:
+        more = False
+        while True:
+            group = self._gather(wait=not more)
+            if group is None:
+                return
+            more = self._commit(group)
+
+    def _gather(self, *, wait: bool) -> list[tuple[Job, Reply]] | None:
+        group: list[tuple[Job, Reply]] = []
+        take = self._queue.get if wait else self._queue.get_nowait
+        try:
+            while len(group) < GROUP_JOBS_MAX:
+                entry = take()
+                if entry is None:
+                    if not group:
+                        return None
+                    self._queue.put(None)
+                    break
+                group.append(entry)
+                take = self._queue.get_nowait
+        except queue.Empty:
+            pass
+        return group
+
+    def _commit(self, group: list[tuple[Job, Reply]]) -> bool:
+        """One transaction for the group. Answers whether the rider has more to do."""
+        answers: list[tuple[Reply, Any, Exception | None]] = []
+        more = False
+        try:
+            self._db.begin()
+            answers = self._apply(group)
+            if self._rider is not None:
+                more = self._rider(self._db)
+            self._db.commit()
+        except Exception as wrong:
+            self._db.rollback()
+            if len(group) > 1 and not isinstance(wrong, StoreFull | StoreBusy):
+                # One job that the database refuses must not take its neighbours with it.
+                return any([self._commit([entry]) for entry in group])
+            self.failures += 1
+            refusal = self._refusal(wrong)
+            answers = [(reply, None, refusal) for _, reply in group]
+            more = False
+        self.groups += 1
+        self.jobs += len(group)
+        for hook in self._before_replies:
+            hook(self._db)
+        for reply, result, error in answers:
+            reply(result, error)
+        self._tell()
+        for listener in self._listeners:
+            listener()
+        return more
+
+    def _apply(self, group: list[tuple[Job, Reply]]) -> list[tuple[Reply, Any, Exception | None]]:
+        answers: list[tuple[Reply, Any, Exception | None]] = []
+        publications = [(job, reply) for job, reply in group if isinstance(job, events.Publication)]
+        if publications:
+            results = events.append(self._db, [job for job, _ in publications], self._clock.now())
+            for (_, reply), result in zip(publications, results, strict=True):
+                wrong = result if isinstance(result, Exception) else None
+                answers.append((reply, result, wrong))
+        for job, reply in group:
+            if not isinstance(job, events.Publication):
+                answers.append(self._one(job, reply))
+        return answers
+
+    def _one(self, job: Callable[[Db], Any], reply: Reply) -> tuple[Reply, Any, Exception | None]:
+        try:
+            with self._db.savepoint():
+                return reply, job(self._db), None
+        except (StoreFull, StoreBusy):
+            raise
+        except TidingsError as wrong:
+            return reply, None, wrong
+        except Exception as wrong:
+            log.exception("a write job failed")
+            return reply, None, wrong
+
+    def _refusal(self, wrong: Exception) -> Exception:
+        detail = wrong.detail if isinstance(wrong, StoreError) else f"{type(wrong).__name__}: {wrong}"
+        if not isinstance(wrong, StoreError):
+            log.error("a group could not be written", exc_info=wrong)
+        else:
+            log.error("a group could not be written: %s", detail)
+        said = "It is unknown whether it was stored" if getattr(wrong, "unknown", False) else "Nothing was stored"
+        return Unavailable(
+            f"{said}: {detail}. Send it again with the same id or Idempotency-Key.",
+            retry_after_seconds=RETRY_AFTER_SECONDS,
+        )
+
+    def _tell(self) -> None:
+        if not self._resolved:
+            return
+        resolved, self._resolved = self._resolved, {}
+        for loop, entries in resolved.items():
+            try:
+                loop.call_soon_threadsafe(_resolve, entries)
+            except RuntimeError:
+                log.warning("%d answers came after the event loop had closed", len(entries))
+
+
+class _Ticket:
+    """Collects an answer for an event loop, so that a whole group wakes it once."""
+
+    __slots__ = ("_future", "_loop", "_writer")
+
+    def __init__(self, writer: Writer, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]) -> None:
+        self._writer, self._loop, self._future = writer, loop, future
+
+    def __call__(self, result: Any, wrong: Exception | None) -> None:
+        if threading.current_thread() is self._writer._thread:
+            self._writer._resolved.setdefault(self._loop, []).append((self._future, result, wrong))
+        else:
+            _resolve([(self._future, result, wrong)])
+
+
+def _resolve(entries: list[tuple[asyncio.Future[Any], Any, Exception | None]]) -> None:
+    for future, result, wrong in entries:
+        if future.done():
+            continue
+        if wrong is not None:
+            future.set_exception(wrong)
+        else:
+            future.set_result(result)

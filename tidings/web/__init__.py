@@ -1,0 +1,1 @@
+"""Floor 4: HTTP in. Thin: it reads requests, asks the floors below, and writes answers."""

@@ -1,0 +1,83 @@
+"""The menu: what an operation is. From the one table of them routing, permissions, OpenAPI and the docs are made."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from tidings.model.access import Key
+from tidings.web.parts import Parts
+
+
+class Parameter(msgspec.Struct, frozen=True, kw_only=True):
+    """One query parameter or header that an operation reads. `schema` is its JSON Schema."""
+
+    name: str
+    schema: dict[str, Any]
+    help: str
+    where: str = "query"
+    required: bool = False
+
+
+@dataclass(slots=True)
+class Call:
+    """One request that was read, known and permitted."""
+
+    operation: Operation
+    key: Key
+    request_id: str
+    path: dict[str, str]
+    """The values of the `{names}` of the path."""
+    query: dict[str, Any]
+    """The parameters of the menu that were given, converted by their schema."""
+    headers: dict[str, str]
+    """All headers, names in lower case."""
+    raw: bytes
+    """The body as it came."""
+    body: Any
+    """The body as the operation's `request` struct; None where the operation takes none."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """A whole answer. `body` is bytes as they are, or anything msgspec can write as JSON; None: no body."""
+
+    status: int = 200
+    body: Any = None
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    media: str = "application/json"
+
+
+Handler = Callable[[Parts, Call], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One row of the menu."""
+
+    name: str
+    """Its operationId, such as `publish_event`."""
+    method: str
+    path: str
+    """Such as `/v1/deliveries/{id}:retry`."""
+    scope: str | None
+    """What the key must have; None: no key is needed."""
+    summary: str
+    handler: Handler
+    tag: str
+    help: str = ""
+    request: type[msgspec.Struct] | None = None
+    """The struct of the body; it forbids unknown fields."""
+    response: Any = None
+    """The type of the answer's body, for the documentation."""
+    status: int = 200
+    parameters: tuple[Parameter, ...] = ()
+    stream: bool = False
+    """The handler answers a stream (SSE), not an Answer."""
+    idempotent_key: bool = False
+    """It reads Idempotency-Key."""
+    example: Any = None
+    """An example of the body."""

@@ -1,0 +1,32 @@
+"""The parts that operations work with, put together by server.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tidings.control.endpoints import Endpoints
+from tidings.control.replays import Replays
+from tidings.deliver.stage import Deliver
+from tidings.intake.publish import Publisher
+from tidings.model.moment import Clock
+from tidings.store.catalog import Catalog
+from tidings.store.readers import Readers
+from tidings.store.writer import Writer
+from tidings.web.feed import Feed
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything an operation may use."""
+
+    settings: Any
+    clock: Clock
+    catalog: Catalog
+    writer: Writer
+    readers: Readers
+    publisher: Publisher
+    endpoints: Endpoints
+    replays: Replays
+    deliver: Deliver
+    feed: Feed
