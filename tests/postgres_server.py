@@ -144,9 +144,13 @@ def reachable_binaries(folder: Path, *, as_root: bool) -> Path:
     newest = max(package.glob("pginstall*/bin"), key=lambda path: int(path.parent.name.removeprefix("pginstall") or 0))
     if not as_root or all(path.stat().st_mode & stat.S_IXOTH for path in newest.parents):
         return newest
-    copy = folder / "program"
-    shutil.copytree(newest.parent, copy, symlinks=True)
-    return copy / "bin"
+    # The binaries find their libraries beside the package, by a relative path: the copy keeps that layout.
+    copy = folder / "program" / package.name
+    shutil.copytree(newest.parent, copy / newest.parent.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, folder / "program" / libraries.name)
+    return copy / newest.parent.name / "bin"
 
 
 def stop_with_parent() -> None:
