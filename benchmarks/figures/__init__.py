@@ -1,0 +1,34 @@
+"""The figures, in the order in which they are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.context import Context
+from benchmarks.figures import dead, fanout, flow, kill, latency, memory, neighbour, start, stored
+from benchmarks.table import Row
+
+
+@dataclass(frozen=True)
+class Figure:
+    """How a figure is taken, and the rows of the table (see `table.PROMISES`) that it gives."""
+
+    take: Callable[[Context], list[Row]]
+    promises: tuple[str, ...]
+
+
+FIGURES = {
+    "start": Figure(start.start, ("start",)),
+    "memory": Figure(memory.memory, ("memory-idle", "memory-load")),
+    "latency": Figure(latency.latency, ("latency-p50", "latency-p99")),
+    "flow": Figure(flow.sqlite, ("flow",)),
+    "flow-postgres": Figure(flow.postgres, ("flow-postgres",)),
+    "batch": Figure(flow.batch, ("batch",)),
+    "fanout": Figure(fanout.fanout, ("fanout",)),
+    "neighbour": Figure(neighbour.neighbour, ("neighbour",)),
+    "kill": Figure(kill.sqlite, ("kill-lost", "kill-twice")),
+    "kill-postgres": Figure(kill.postgres, ("kill-postgres-lost", "kill-postgres-twice")),
+    "stored": Figure(stored.stored, ("stored",)),
+    "dead": Figure(dead.dead, ("dead", "dead-memory")),
+}

@@ -1,0 +1,76 @@
+"""The figures that are promised, and one measured row of the table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What a figure must show: at least `floor`, better `aim`. `more` says if more is better, else less is."""
+
+    title: str
+    unit: str
+    floor: float
+    aim: float
+    more: bool
+
+
+PROMISES = {
+    "flow": Promise("accepted, signed and delivered, held, SQLite", "events/s", 3000, 5000, True),
+    "flow-postgres": Promise("the same, PostgreSQL 18", "events/s", 2000, 4000, True),
+    "batch": Promise("the same in batches of 100, SQLite", "events/s", 6000, 10_000, True),
+    "fanout": Promise("one event to 100 endpoints", "deliveries/s", 6000, 12_000, True),
+    "latency-p50": Promise("publish call to arrival at 200/s, p50", "ms", 10, 5, False),
+    "latency-p99": Promise("publish call to arrival at 200/s, p99", "ms", 50, 20, False),
+    "stored": Promise("throughput with 1,000,000 events stored, against empty", "%", 90, 100, True),
+    "neighbour": Promise("p99 of 20 endpoints beside one that never answers, against without", "%", 120, 105, False),
+    "dead": Promise("others' throughput beside a dead endpoint with 1,000,000 waiting", "%", 95, 100, True),
+    "dead-memory": Promise("extra memory for those 1,000,000 waiting", "MB", 20, 20, False),
+    "memory-idle": Promise("memory idle", "MB", 90, 60, False),
+    "memory-load": Promise("memory under the first load, at most", "MB", 200, 120, False),
+    "start": Promise("start to first answer", "s", 1.5, 0.7, False),
+    "kill-lost": Promise("acknowledged events lost by kill -9, SQLite", "events", 0, 0, False),
+    "kill-twice": Promise("delivered twice, beyond those in flight, SQLite", "events", 0, 0, False),
+    "kill-postgres-lost": Promise("acknowledged events lost by kill -9, PostgreSQL", "events", 0, 0, False),
+    "kill-postgres-twice": Promise("delivered twice, beyond those in flight, PostgreSQL", "events", 0, 0, False),
+}
+
+
+@dataclass
+class Row:
+    """One measured figure. `reference` is the same generator posting straight to the same sink, in the same run."""
+
+    name: str
+    measured: float | None
+    reference: float | None = None
+    fair: bool = True
+    note: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def promise(self) -> Promise:
+        """What this figure must show."""
+        return PROMISES[self.name]
+
+    @property
+    def ratio(self) -> float | None:
+        """Measured over reference."""
+        if self.measured is None or not self.reference:
+            return None
+        return self.measured / self.reference
+
+    @property
+    def verdict(self) -> str:
+        """One word: `aim`, `enough`, `short`, or `failed` when it could not be measured fairly."""
+        if self.measured is None or not self.fair:
+            return "failed"
+        sign = 1 if self.promise.more else -1
+        if sign * self.measured >= sign * self.promise.aim:
+            return "aim"
+        return "enough" if sign * self.measured >= sign * self.promise.floor else "short"
+
+    def stored(self) -> dict[str, Any]:
+        """The row as it is written to the file of results."""
+        return {**asdict(self), **asdict(self.promise), "ratio": self.ratio, "verdict": self.verdict}
