@@ -10,6 +10,7 @@ from tidings.control.replays import Replays
 from tidings.deliver.stage import Deliver
 from tidings.intake.publish import Publisher
 from tidings.model.moment import Clock
+from tidings.route.route import Router
 from tidings.store.catalog import Catalog
 from tidings.store.readers import Readers
 from tidings.store.writer import Writer
@@ -30,3 +31,4 @@ class Parts:
     replays: Replays
     deliver: Deliver
     feed: Feed
+    router: Router

@@ -20,17 +20,29 @@ ORDER BY d.number LIMIT :count;
 
 -- name: waiting_due
 SELECT delivery, link, event, due, n, earlier, first, subject, held FROM waiting
-WHERE link = :link AND due <= :now ORDER BY due, delivery LIMIT :count;
+WHERE link = :link AND due <= :now AND held = 0 ORDER BY due, delivery LIMIT :count;
 
 -- name: waiting_next
-SELECT due FROM waiting WHERE link = :link ORDER BY due LIMIT 1;
+-- The next one that is not due yet.
+SELECT due FROM waiting WHERE link = :link AND due > :after ORDER BY due LIMIT 1;
 
 -- name: waiting_links
 SELECT link, MIN(due) FROM waiting GROUP BY link;
 
+-- name: waiting_of
+SELECT delivery, link, event, due, n, earlier, first, subject, held FROM waiting WHERE delivery = :delivery;
+
+-- name: delivery_of
+-- One delivery with what its last attempt left.
+SELECT d.number, d.link, d.event, d.created,
+    (SELECT COALESCE(MAX(a.n), 0) FROM attempt AS a WHERE a.delivery = d.number),
+    (SELECT a.state FROM attempt AS a WHERE a.delivery = d.number ORDER BY a.n DESC LIMIT 1)
+FROM delivery AS d WHERE d.number = :delivery;
+
 -- name: waiting_subjects
 -- Subjects of an ordered link that are not free.
-SELECT delivery, subject, held FROM waiting WHERE link = :link AND subject IS NOT NULL ORDER BY delivery;
+SELECT delivery, link, event, due, n, earlier, first, subject, held FROM waiting
+WHERE link = :link AND subject IS NOT NULL ORDER BY delivery;
 
 -- name: waiting_put
 INSERT INTO waiting (delivery, link, event, due, n, earlier, first, subject, held)
@@ -40,10 +52,6 @@ ON CONFLICT (delivery) DO UPDATE SET due = excluded.due, n = excluded.n, earlier
 
 -- name: waiting_drop
 DELETE FROM waiting WHERE delivery = :delivery;
-
--- name: waiting_release
--- The next one of a subject may go: the earlier one has ended or was parked.
-UPDATE waiting SET due = :due, held = 0 WHERE delivery = :delivery;
 
 -- name: link_states
 SELECT link, cursor, fails, failing_since, last_failure, open, probe_at, probe_delay_seconds FROM link_state;

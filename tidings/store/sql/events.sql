@@ -19,7 +19,8 @@ FROM jsonb_array_elements_text(CAST(:ids AS jsonb)) AS j (value) JOIN event AS e
 
 -- name: events_to_route
 -- What the route stage needs of the events after its cursor; bodies are read only where a filter asks for them.
-SELECT seq, id, tenant, type, subject, target FROM event WHERE seq > :after ORDER BY seq LIMIT :count;
+SELECT seq, id, tenant, type, subject, target FROM event
+WHERE seq > (SELECT position FROM cursor WHERE name = 'route' AND shard = 0) ORDER BY seq LIMIT :count;
 
 -- name: event_for_filter
 SELECT type, subject, data, previous, changed FROM event WHERE seq = :seq;

@@ -1,0 +1,1 @@
+"""Floor 3, stage DELIVER: from deliveries to attempts."""

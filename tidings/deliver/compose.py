@@ -1,0 +1,98 @@
+"""Composing: one or more events and an endpoint become one signed HTTP request (Standard Webhooks 1.0)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+
+from tidings.model.event import Event
+from tidings.model.ids import ALPHABET, ID_CHARS
+from tidings.model.link import Endpoint
+from tidings.model.moment import SECOND, Micros
+from tidings.net.http import Request
+from tidings.rules import shape
+from tidings.rules.sign import Signer
+
+MASK = "***"
+
+
+class Composed(msgspec.Struct, frozen=True):
+    """A request, and its headers as the attempt shows them (a JSON object, secrets masked)."""
+
+    request: Request
+    shown: str
+
+
+class Bodies:
+    """Bodies of events, kept while several endpoints get the same one."""
+
+    KEPT_BYTES_MAX = 4 * 1024 * 1024
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[int, str], bytes] = {}
+        self._bytes = 0
+
+    def of(self, event: Event, endpoint: Endpoint) -> bytes:
+        """The body of one event for this endpoint."""
+        options = endpoint.options
+        if options.fields is not None:
+            return shape.body(event, options.body, options.fields)
+        key = (event.seq, options.body)
+        body = self._kept.get(key)
+        if body is None:
+            body = shape.body(event, options.body, None)
+            self._bytes += len(body)
+            if self._bytes > self.KEPT_BYTES_MAX:
+                self._kept.clear()
+                self._bytes = len(body)
+            self._kept[key] = body
+        return body
+
+
+def compose(
+    endpoint: Endpoint, signer: Signer, events: Sequence[Event], bodies: Bodies, now: Micros, *, batch: bool
+) -> Composed:
+    """The request for these events. Raises ValueError where the endpoint's settings cannot make one."""
+    form = endpoint.options.body
+    if batch:
+        message_id = batch_id([event.id for event in events])
+        body = shape.batch([bodies.of(event, endpoint) for event in events], form, now)
+        media = shape.BATCH_MEDIA[form]
+    else:
+        message_id = events[0].id
+        body = bodies.of(events[0], endpoint)
+        media = shape.MEDIA[form]
+    timestamp = now // SECOND
+    signature = signer.sign(message_id, timestamp, body)
+    lines = [
+        f"Content-Type: {media}",
+        f"webhook-id: {message_id}",
+        f"webhook-timestamp: {timestamp}",
+        f"webhook-signature: {signature}",
+        "Expect:",
+    ]
+    shown = (
+        f'{{"content-type":"{media}","webhook-id":"{message_id}",'
+        f'"webhook-timestamp":"{timestamp}","webhook-signature":"{signature}"'
+    )
+    for name, value in endpoint.sealed.headers.items():
+        lines.append(f"{name}: {value}" if value else f"{name};")
+        shown += f',"{name.lower()}":"{MASK}"'
+    request = Request(endpoint.options.url, lines, body, endpoint.options.timeout_seconds)
+    return Composed(request, shown + "}")
+
+
+def batch_id(ids: Sequence[str]) -> str:
+    """The id of a batch: the same whenever the same events are sent together again."""
+    digest = hashlib.sha256("\n".join(ids).encode()).digest()
+    number = int.from_bytes(digest[:17], "big")
+    return "bat_" + "".join(ALPHABET[number >> (5 * i) & 31] for i in range(ID_CHARS))
+
+
+def signer_for(endpoint: Endpoint, now: Micros) -> tuple[Signer, Micros | None]:
+    """The signer with every secret that is valid now, and until when it may be used."""
+    valid = [secret for secret in endpoint.sealed.secrets if secret.expires is None or secret.expires > now]
+    expiries = [secret.expires for secret in valid if secret.expires is not None]
+    return Signer([secret.text for secret in valid]), min(expiries, default=None)

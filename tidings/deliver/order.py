@@ -1,0 +1,122 @@
+"""Order: which delivery of an ordered link must wait for which.
+
+`order: all` is one line, its key is the empty text; `order: subject` is a line for each subject. A line is blocked by
+the deliveries in `lane.blocking` (in flight, or waiting for a retry); those behind are held with a row in `waiting`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from tidings.deliver.lane import Item, Lane
+from tidings.deliver.settle import Settlement
+from tidings.model.delivery import Waiting
+from tidings.model.moment import Micros
+
+FAR: Micros = 1 << 60
+"""The due time of what is held: never by itself."""
+
+
+def claim(lane: Lane, item: Item, now: Micros, settlement: Settlement) -> bool:
+    """Whether the item may go now; if so it blocks its line. If not, it is held and stored so."""
+    if item.subject is None:
+        return True
+    members = lane.blocking.get(item.subject)
+    if members is None:
+        lane.blocking[item.subject] = {item.number}
+        return True
+    if item.number in members:
+        return True
+    if lane.ordered_all:
+        members.add(item.number)
+        return True
+    _hold(lane, item, settlement)
+    return False
+
+
+def waits_in_line(lane: Lane, item: Item) -> bool:
+    """Strict order: whether an earlier delivery than this one is still on its way."""
+    members = lane.blocking.get("")
+    return members is not None and item.number not in members
+
+
+def release(lane: Lane, item: Item, now: Micros) -> None:
+    """The item has ended or was parked: the next of its line may go."""
+    if item.subject is None:
+        return
+    members = lane.blocking.get(item.subject)
+    if members is None:
+        return
+    members.discard(item.number)
+    if members:
+        return
+    del lane.blocking[item.subject]
+    line = lane.held.get(item.subject)
+    if line:
+        _free(lane, item.subject, line, now)
+
+
+def release_all(lane: Lane, now: Micros, settlement: Settlement) -> None:
+    """The link is no longer ordered: everything held may go."""
+    for line in lane.held.values():
+        for item in line:
+            settlement.waiting[item.number] = Waiting(
+                delivery=item.number,
+                link=lane.link,
+                event=item.event,
+                due=now,
+                n=item.n,
+                earlier=item.earlier,
+                first=item.first or item.created,
+            )
+    if lane.held:
+        lane.next_due = now
+    lane.held.clear()
+    lane.held_count = 0
+    lane.blocking.clear()
+
+
+def restore(lane: Lane, rows: list[Waiting]) -> None:
+    """After a start: who blocks and who is held, from the rows of `waiting` that have a subject."""
+    for row in rows:
+        assert row.subject is not None
+        if row.held:
+            lane.held.setdefault(row.subject, deque()).append(Item.of(row))
+            lane.held_count += 1
+        else:
+            lane.blocking.setdefault(row.subject, set()).add(row.delivery)
+
+
+def sweep(lane: Lane, now: Micros) -> None:
+    """Let lines go that nothing blocks (after a start, once the backlog was read)."""
+    for subject in [subject for subject in lane.held if subject not in lane.blocking]:
+        _free(lane, subject, lane.held[subject], now)
+
+
+def _free(lane: Lane, subject: str, line: deque[Item], now: Micros) -> None:
+    item = line.popleft()
+    lane.held_count -= 1
+    if not line:
+        del lane.held[subject]
+    lane.blocking[subject] = {item.number}
+    lane.enqueue(item, now)
+
+
+def _hold(lane: Lane, item: Item, settlement: Settlement) -> None:
+    assert item.subject is not None
+    if not item.stored:
+        settlement.waiting[item.number] = Waiting(
+            delivery=item.number,
+            link=lane.link,
+            event=item.event,
+            due=FAR,
+            n=item.n,
+            earlier=item.earlier,
+            first=item.first or item.created,
+            subject=item.subject,
+            held=True,
+        )
+        settlement.numbers.append((lane.link, item.number))
+        item.stored = True
+    lane.held.setdefault(item.subject, deque()).append(item)
+    lane.held_count += 1

@@ -1,0 +1,157 @@
+"""Settling: what came of attempts, gathered and written as one job in the writer's next transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from tidings.model.delivery import Attempt, Waiting
+from tidings.model.event import Event
+from tidings.model.link import LinkState
+from tidings.model.moment import Micros
+from tidings.store.base import Db
+from tidings.store.catalog import Catalog
+from tidings.store.events import Publication, append
+
+ATTEMPT_COLUMNS = (
+    "delivery",
+    "n",
+    "at",
+    "outcome",
+    "state",
+    "status",
+    "duration_ms",
+    "request",
+    "response",
+    "reason",
+)
+
+
+class Disabling(msgspec.Struct, frozen=True):
+    """An endpoint that is to be disabled, and why."""
+
+    link: int
+    reason: str
+
+
+class Settlement:
+    """Results on their way to the store. Filled by the deliver thread, applied by the writer, once."""
+
+    def __init__(self) -> None:
+        self.attempts: list[Attempt] = []
+        self.waiting: dict[int, Waiting] = {}
+        self.ended: list[int] = []
+        """Deliveries whose row in `waiting` goes."""
+        self.numbers: list[tuple[int, int]] = []
+        """(link, delivery) of everything that is settled by this."""
+        self.states: dict[int, LinkState] = {}
+        self.events: list[Event] = []
+        self.disablings: list[Disabling] = []
+        self.cursor: int | None = None
+        self.after: list[Callable[[], None]] = []
+        """What to call, in the deliver thread, once it is durable."""
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.attempts
+            or self.waiting
+            or self.ended
+            or self.states
+            or self.events
+            or self.disablings
+            or self.cursor is not None
+        )
+
+    def merge(self, later: Settlement) -> None:
+        """Take in what came after this one, which could not be written."""
+        self.attempts += later.attempts
+        for row in later.ended:
+            self.waiting.pop(row, None)
+        self.waiting.update(later.waiting)
+        self.ended += later.ended
+        self.numbers += later.numbers
+        self.states.update(later.states)
+        self.events += later.events
+        self.disablings += later.disablings
+        self.after += later.after
+
+    def run_after(self) -> None:
+        """Call those who wait for this."""
+        after, self.after = self.after, []
+        for call in after:
+            call()
+
+    def apply(self, db: Db, catalog: Catalog, now: Micros) -> None:
+        """Write it all. Raises StoreError; then nothing of it holds, and it can be applied again."""
+        if self.attempts:
+            db.insert("attempt", ATTEMPT_COLUMNS, [_attempt_row(attempt) for attempt in self.attempts])
+        if self.ended:
+            db.many("waiting_drop", [{"delivery": number} for number in self.ended])
+        if self.waiting:
+            db.many("waiting_put", [_waiting_row(row) for row in self.waiting.values()])
+        if self.states:
+            db.many("link_state_put", [_state_row(state) for state in self.states.values()])
+        for disabling in self.disablings:
+            disable(db, catalog, disabling, now)
+        if self.events:
+            append(db, [Publication(tuple(self.events))], now)
+        if self.cursor is not None:
+            db.run("cursor_move", name="deliver", position=self.cursor)
+
+
+def disable(db: Db, catalog: Catalog, disabling: Disabling, now: Micros) -> None:
+    """Disable the endpoint as it is now, not as it was when the request was sent."""
+    endpoint = catalog.now.endpoints.get(disabling.link)
+    if endpoint is None or endpoint.deleted is not None or endpoint.mode == "disabled":
+        return
+    catalog.put_endpoint(
+        db,
+        msgspec.structs.replace(
+            endpoint, mode="disabled", reason=disabling.reason, revision=endpoint.revision + 1, updated=now
+        ),
+    )
+
+
+def waiting_from(row: tuple[Any, ...]) -> Waiting:
+    """A row of `waiting` as it is read."""
+    number, link, event, due, n, earlier, first, subject, held = row
+    return Waiting(
+        delivery=number,
+        link=link,
+        event=event,
+        due=due,
+        n=n,
+        earlier=earlier,
+        first=first,
+        subject=subject,
+        held=bool(held),
+    )
+
+
+def _attempt_row(attempt: Attempt) -> tuple[Any, ...]:
+    return (
+        attempt.delivery,
+        attempt.n,
+        attempt.at,
+        attempt.outcome,
+        attempt.state,
+        attempt.status,
+        attempt.duration_ms,
+        attempt.request,
+        attempt.response,
+        attempt.reason,
+    )
+
+
+def _waiting_row(row: Waiting) -> dict[str, Any]:
+    fields = msgspec.structs.asdict(row)
+    fields["held"] = int(row.held)
+    return fields
+
+
+def _state_row(state: LinkState) -> dict[str, Any]:
+    fields = msgspec.structs.asdict(state)
+    fields["open"] = int(state.open)
+    return fields

@@ -1,0 +1,279 @@
+"""The deliver stage: one thread that reads deliveries, sends them through their lanes, and settles what came of it.
+
+It meets the other stages only in the store: `committed` saves the wait for the next look, nothing more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import random
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from tidings.deliver import order, results
+from tidings.deliver.compose import Bodies, compose
+from tidings.deliver.lane import Item, Lane, LaneView, view
+from tidings.deliver.lanes import Lanes
+from tidings.deliver.results import Flight
+from tidings.deliver.settle import Settlement
+from tidings.model.errors import Unavailable
+from tidings.model.event import OWN_TYPES, Event
+from tidings.model.moment import SECOND, Clock, Micros
+from tidings.net.http import HttpClient, Reply
+from tidings.store.base import Db, Engine, StoreError
+from tidings.store.catalog import Catalog, Snapshot
+from tidings.store.writer import Writer
+
+LOOK_AGAIN_SECONDS = 1.0
+STORE_RETRY: Micros = 1 * SECOND
+FLIGHTS_MAX = 4_000
+UNSETTLED_MAX = 5_000
+STOP_SECONDS = 8.0
+
+log = logging.getLogger("tidings.deliver")
+Chance = Callable[[], float]
+
+
+class Deliver:
+    """The stage. Public methods may be called from any thread, unless they say otherwise."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        writer: Writer,
+        catalog: Catalog,
+        clock: Clock,
+        client: Callable[[], HttpClient],
+        chance: Chance = random.random,
+    ) -> None:
+        self._engine, self._writer, self._catalog, self._clock = engine, writer, catalog, clock
+        self._client_of, self._chance = client, chance
+        self._inbox: deque[Callable[[], None]] = deque()
+        self._news = True
+        self._stopping = False
+        self._asleep = False
+        self._settling: Settlement | None = None
+        self._settlement = Settlement()
+        self._store_rests_until: Micros = 0
+        self._timers: list[tuple[Micros, int]] = []
+        self._bodies = Bodies()
+        self._launch: list[tuple[Lane, list[Item]]] = []
+        self.flights = 0
+        self.outcomes: dict[str, int] = {}
+        self.alive = False
+        self._thread = threading.Thread(target=self._run, name="deliver", daemon=True)
+
+    def start(self) -> None:
+        """Read where the last run ended, then start the thread. Raises StoreError."""
+        self._db: Db = self._engine.reader()
+        self._client = self._client_of()
+        self._lanes = Lanes(self._db, self._catalog.now, self._clock.now())
+        self._catalog.on_change(self._on_catalog)
+        self._clock.on_jump(self._wake)
+        self.alive = True
+        self._thread.start()
+
+    def stop(self, timeout_seconds: float = STOP_SECONDS) -> None:
+        """Send nothing new, wait for what is in flight, settle it, and stop."""
+        self._stopping = True
+        self._wake()
+        if self._thread.is_alive():
+            self._thread.join(timeout_seconds)
+
+    def committed(self) -> None:
+        """Something was committed: there may be new deliveries."""
+        self._news = True
+        if self._asleep:
+            self._client.wake()
+
+    def notice(self, link: int) -> None:
+        """Something of this link is due now, or was changed by hand: look again, and probe now if it is failing."""
+        self._tell(lambda: self._lanes.notice(link, self._clock.now()))
+
+    async def cancel(self, numbers: list[int]) -> list[bool]:
+        """Cancel waiting deliveries, from an event loop. False for each that had ended before."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[bool]] = loop.create_future()
+
+        def answer(settled: Settlement, said: list[bool]) -> None:
+            settled.after.append(lambda: loop.call_soon_threadsafe(_set, future, said))
+
+        self._tell(lambda: answer(self._settlement, [self._cancel(number) for number in numbers]))
+        return await future
+
+    def snapshot(self) -> dict[int, LaneView]:
+        """The lanes as they are at this moment."""
+        return {link: view(lane) for link, lane in list(self._lanes.by_link.items())}
+
+    def _tell(self, message: Callable[[], None]) -> None:
+        if not self.alive:
+            raise Unavailable("The deliver stage is not running.", retry_after_seconds=2.0)
+        self._inbox.append(message)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self.alive:
+            self._client.wake()
+
+    def _on_catalog(self, snapshot: Snapshot) -> None:
+        self._inbox.append(lambda: self._lanes.update(snapshot, self._clock.now(), self._settlement))
+        self._wake()
+
+    def _run(self) -> None:
+        try:
+            while not (self._stopping and self._idle()):
+                self._turn()
+        except Exception:
+            log.critical("the deliver stage has stopped", exc_info=True)
+        finally:
+            self.alive = False
+            self._client.close()
+            self._db.close()
+
+    def _idle(self) -> bool:
+        return self.flights == 0 and self._settling is None and not self._settlement
+
+    def _turn(self) -> None:
+        """One round: messages, new deliveries, lanes, sends, results."""
+        while self._inbox:
+            self._inbox.popleft()()
+        now = self._clock.now()
+        if now >= self._store_rests_until and not self._stopping:
+            try:
+                self._read(now)
+                self._send(now)
+            except StoreError as wrong:
+                log.error("the store cannot be read: %s", wrong.detail)
+                self._store_rests_until = now + STORE_RETRY
+        self._settle(now)
+        self._asleep = True
+        self._client.poll(self._patience(now))
+        self._asleep = False
+
+    def _patience(self, now: Micros) -> float:
+        """How long to wait for sockets before there is something else to do, in seconds."""
+        if self._inbox or self._lanes.active or (self._news and self._lanes.has_room):
+            return 0.0 if now >= self._store_rests_until else 0.05
+        if self._timers:
+            return min(max(0.0, (self._timers[0][0] - now) / SECOND), LOOK_AGAIN_SECONDS)
+        return LOOK_AGAIN_SECONDS
+
+    def _read(self, now: Micros) -> None:
+        if self._news and self._lanes.has_room:
+            self._news = False
+            self._news = self._lanes.read_head(now) or self._news
+        while self._timers and self._timers[0][0] <= now:
+            at, link = heapq.heappop(self._timers)
+            lane = self._lanes.by_link.get(link)
+            if lane is not None and lane.timer == at:
+                lane.timer = None
+                self._lanes.active[link] = lane
+
+    def _send(self, now: Micros) -> None:
+        active, self._lanes.active = self._lanes.active, {}
+        for lane in active.values():
+            if self.flights + len(self._launch) >= FLIGHTS_MAX or len(self._settlement.numbers) >= UNSETTLED_MAX:
+                self._lanes.active[lane.link] = lane
+                continue
+            again = self._lanes.serve(lane, now, self._launch, self._settlement)
+            if again is not None and (lane.timer is None or again < lane.timer):
+                lane.timer = again
+                heapq.heappush(self._timers, (again, lane.link))
+        launch, self._launch = self._launch, []
+        if launch:
+            found = self._lanes.events([item.event for _, items in launch for item in items])
+            for lane, items in launch:
+                self._depart(lane, items, [found[item.event] for item in items if item.event in found], now)
+
+    def _depart(self, lane: Lane, items: list[Item], carried: list[Event], now: Micros) -> None:
+        endpoint = lane.endpoint
+        assert endpoint is not None
+        batch = endpoint.options.batch is not None
+        try:
+            if len(carried) != len(items):
+                raise ValueError("the event is no longer kept")
+            composed = compose(endpoint, lane.sign_with(now), carried, self._bodies, now, batch=batch)
+            own = all(event.type.startswith(OWN_TYPES) for event in carried)
+            flight = Flight(lane, items, now, composed.shown, own)
+            self._client.send(composed.request, lambda reply: self._arrive(flight, reply))
+        except ValueError as wrong:
+            lane.flights -= 1
+            for item in items:
+                lane.flying.pop(item.number, None)
+                order.release(lane, item, now)
+            results.unsendable(items, lane.link, now, f"It could not be sent: {wrong}.", self._settlement)
+            self._lanes.active[lane.link] = lane
+            return
+        self.flights += 1
+
+    def _arrive(self, flight: Flight, reply: Reply) -> None:
+        now = self._clock.now()
+        lane = flight.lane
+        self.flights -= 1
+        lane.flights -= 1
+        self.outcomes[reply.outcome.name] = self.outcomes.get(reply.outcome.name, 0) + len(flight.items)
+        for item in flight.items:
+            lane.flying.pop(item.number, None)
+        for item in results.take_in(flight, reply, now, self._settlement, self._chance):
+            order.release(lane, item, now)
+        if lane.health.open:
+            lane.fall_back(self._lanes.outstanding)
+        self._lanes.active[lane.link] = lane
+
+    def _cancel(self, number: int) -> bool:
+        now = self._clock.now()
+        found = self._lanes.find(number)
+        if found is None:
+            return False
+        lane, item, stored = found
+        if item.number in lane.flying:
+            lane.flying[item.number].cancelled = True
+            return True
+        results.cancelled(item, lane.link, now, self._settlement, stored=stored)
+        self._lanes.forget(lane, item, now)
+        return True
+
+    def _settle(self, now: Micros) -> None:
+        """Hand what has come to the writer; one settlement at a time, so that cursors never run ahead of facts."""
+        if self._settling is not None or now < self._store_rests_until:
+            return
+        self._lanes.prepare(self._settlement)
+        if not self._settlement:
+            self._settlement.run_after()
+            return
+        settlement, self._settlement = self._settlement, Settlement()
+        self._settling = settlement
+        catalog = self._catalog
+
+        def job(db: Db) -> None:
+            settlement.apply(db, catalog, now)
+
+        def reply(result: Any, wrong: Exception | None) -> None:
+            self._inbox.append(lambda: self._settled(settlement, wrong))
+            if self._asleep:
+                self._client.wake()
+
+        self._writer.submit(job, reply)
+
+    def _settled(self, settlement: Settlement, wrong: Exception | None) -> None:
+        self._settling = None
+        if wrong is not None:
+            # Nothing of it holds: keep the results, and let the store rest before the next try.
+            settlement.merge(self._settlement)
+            self._settlement = settlement
+            self._store_rests_until = self._clock.now() + STORE_RETRY
+            return
+        for link, number in settlement.numbers:
+            lane = self._lanes.by_link.get(link)
+            if lane is not None and number not in lane.flying:
+                lane.busy.discard(number)
+        settlement.run_after()
+
+
+def _set(future: asyncio.Future[list[bool]], said: list[bool]) -> None:
+    if not future.done():
+        future.set_result(said)

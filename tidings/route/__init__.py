@@ -1,0 +1,1 @@
+"""Floor 3, stage ROUTE: from events to deliveries."""

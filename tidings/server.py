@@ -1,0 +1,198 @@
+"""The one place where the parts meet: open the store, start the stages, listen, and stop cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import random
+import secrets
+import socket
+import sys
+from collections.abc import Callable
+
+from granian.http import HTTP1Settings
+from granian.server.embed import Server as HttpServer
+
+from tidings import __version__
+from tidings.control.endpoints import Endpoints
+from tidings.control.replays import Replays
+from tidings.control.retention import Retention
+from tidings.deliver.stage import Deliver
+from tidings.intake.publish import Publisher
+from tidings.model.access import EVERYTHING, Key
+from tidings.model.moment import Clock, SystemClock
+from tidings.net.http import HttpClient
+from tidings.route.route import Router
+from tidings.rules import address
+from tidings.settings import Settings
+from tidings.store.catalog import Catalog
+from tidings.store.engine import FolderLock, open_engine
+from tidings.store.readers import Readers
+from tidings.store.seal import Sealer, load_key
+from tidings.store.writer import Writer
+from tidings.web.app import App
+from tidings.web.feed import Feed
+from tidings.web.parts import Parts
+
+HEADER_READ_SECONDS = 10
+STOP_HTTP_SECONDS = 3
+BACKLOG = 2_048
+CONNECTIONS_MAX = 10_000
+HEADER_BUFFER_BYTES = 64 * 1024
+SWITCH_SECONDS = 0.001
+OPERATOR = "key_operator"
+
+log = logging.getLogger("tidings.server")
+
+
+class Server:
+    """One node. `run` serves until `stop`; `operator_key` is set where one was made at this start."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None, chance: Callable[[], float] = random.random) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.operator_key: str | None = None
+        self.port = settings.port
+        self._chance = chance
+        self._lock: FolderLock | None = None
+        self._stop: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def open(self) -> None:
+        """Open the store and put the parts together. Raises StoreError with a sentence for people."""
+        settings = self.settings
+        settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = FolderLock(settings.folder)
+        engine = self._engine = open_engine(settings.database, settings.folder)
+        networks = address.parse_networks(settings.allow_addresses)
+        catalog = Catalog(Sealer(load_key(settings.secret_key or None, settings.folder)))
+        writer = self.writer = Writer(engine, self.clock)
+        readers = self._readers = Readers(engine)
+        feed = self._feed = Feed()
+        router = Router(catalog, self.clock)
+        deliver = self.deliver = Deliver(
+            engine,
+            writer,
+            catalog,
+            self.clock,
+            lambda: HttpClient(
+                lambda ip: address.refusal(ip, networks), f"Tidings/{__version__}", settings.ca_file or None
+            ),
+            self._chance,
+        )
+        endpoints = Endpoints(catalog, writer, self.clock, networks, allow_http=settings.allow_http)
+        replays = self._replays = Replays(writer, catalog, self.clock, deliver.notice)
+        self._retention = Retention(writer, self.clock, settings.retention_days)
+        writer.before_replies(catalog.refresh)
+        writer.on_commit(deliver.committed)
+        writer.on_commit(feed.committed)
+        writer.start(router.step)
+        writer.wait(catalog.load)
+        self._ensure_operator(catalog)
+        self.parts = Parts(
+            settings=settings,
+            clock=self.clock,
+            catalog=catalog,
+            writer=writer,
+            readers=readers,
+            publisher=Publisher(writer, catalog, self.clock),
+            endpoints=endpoints,
+            replays=replays,
+            deliver=deliver,
+            feed=feed,
+            router=router,
+        )
+
+    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until `stop` is called; then finish what is under way. `ready` is called once requests are taken."""
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        sys.setswitchinterval(SWITCH_SECONDS)
+        self._feed.attach(self._loop)
+        self.deliver.start()
+        self.port = self.port or _free_port(self.settings.host)
+        app = App(self.parts)
+        http = HttpServer(
+            app,
+            address=self.settings.host,
+            port=self.port,
+            interface="rsgi",
+            http="1",
+            websockets=False,
+            backlog=BACKLOG,
+            backpressure=CONNECTIONS_MAX,
+            http1_settings=HTTP1Settings(
+                header_read_timeout=HEADER_READ_SECONDS * 1000, max_buffer_size=HEADER_BUFFER_BYTES
+            ),
+            log_enabled=False,
+        )
+        await app.start()
+        self._replays.start(self._loop)
+        self._retention.start(self._loop)
+        serving = asyncio.create_task(http.serve())
+        await _listening(self.settings.host, self.port, serving)
+        log.info("listening on http://%s:%d, storing in %s", self.settings.host, self.port, self._engine.where)
+        ready()
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        await app.stop()
+        http.stop()
+        try:
+            await asyncio.wait_for(serving, STOP_HTTP_SECONDS)
+        except TimeoutError:
+            log.warning("some connections did not end in time and were cut")
+        await self._replays.stop()
+        await self._retention.stop()
+
+    def stop(self) -> None:
+        """Ask `run` to end; may be called from a signal handler or another thread."""
+        if self._loop is not None and self._stop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    def close(self) -> None:
+        """Finish in order: what is in flight, what is to be written, then the connections."""
+        self.deliver.stop()
+        self.writer.close()
+        self._readers.close()
+        self._engine.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def _ensure_operator(self, catalog: Catalog) -> None:
+        given = self.settings.operator_key
+        there = catalog.now.keys.get(OPERATOR)
+        if not given and there is not None:
+            return
+        text = given or "tdk_" + secrets.token_urlsafe(32)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        if there is None or there.hash != digest:
+            key = Key(id=OPERATOR, hash=digest, name="operator", scopes=(EVERYTHING,), created=self.clock.now())
+            self.writer.wait(lambda db: catalog.put_key(db, key))
+        if not given:
+            self.operator_key = text
+
+
+async def _listening(host: str, port: int, serving: asyncio.Task[None]) -> None:
+    """Wait until the socket takes connections. Raises what ended the server before that."""
+    while not serving.done():
+        try:
+            _, writer = await asyncio.open_connection(_dialable(host), port)
+        except OSError:
+            await asyncio.sleep(0.005)
+            continue
+        writer.close()
+        return
+    serving.result()
+    raise OSError(f"the server could not listen on {host}:{port}")
+
+
+def _dialable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
+def _free_port(host: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,129 @@
+"""The settings: one table, read from flags, `TIDINGS_*` variables and a file, in this order of strength."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One setting. Its flag is `--name-with-dashes`, its variable `TIDINGS_NAME`, its key in the file `name`."""
+
+    name: str
+    type: type
+    default: Any
+    help: str
+    secret: bool = False
+
+    @property
+    def flag(self) -> str:
+        """How it is written on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def env(self) -> str:
+        """How it is written in the environment."""
+        return "TIDINGS_" + self.name.upper()
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("data", str, "./tidings-data", "The data folder: database, secret key, lock. Made if absent."),
+    Setting("host", str, "127.0.0.1", "The address to listen on."),
+    Setting("port", int, 8080, "The port to listen on; 0 takes a free one."),
+    Setting("database", str, "sqlite:tidings.db", "`sqlite:FILE` (in the data folder) or `postgresql://USER@HOST/NAME`."),
+    Setting("operator_key", str, "", "The operator's key. If empty, one is made at the first start and shown once.", True),
+    Setting("secret_key", str, "", "Base64 of 32 bytes that encrypts secrets at rest; else a 0600 file in the data folder.", True),
+    Setting("allow_addresses", str, "", "Private address ranges that endpoints may have, such as `127.0.0.0/8,10.1.0.0/16`."),
+    Setting("allow_http", bool, True, "Whether endpoints may have http:// URLs."),
+    Setting("ca_file", str, "", "A PEM file of certificate authorities to trust for endpoints; else the system's."),
+    Setting("max_body_bytes", int, 1_048_576, "The largest request body, in bytes."),
+    Setting("max_batch_bytes", int, 16_777_216, "The largest body of a batch, in bytes."),
+    Setting("retention_days", int, 30, "Events older than this are dropped once their deliveries have ended; 0 keeps them."),
+    Setting("log_level", str, "info", "How much is logged: debug, info, warning or error."),
+)
+
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+_WORDS = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or its value is wrong; the text says which and what to write."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of one server."""
+
+    data: str
+    host: str
+    port: int
+    database: str
+    operator_key: str
+    secret_key: str
+    allow_addresses: str
+    allow_http: bool
+    ca_file: str
+    max_body_bytes: int
+    max_batch_bytes: int
+    retention_days: int
+    log_level: str
+
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return Path(self.data)
+
+
+def read_settings(
+    flags: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None, file: Mapping[str, Any] | None = None
+) -> Settings:
+    """Join flags, environment and file over the defaults. Raises SettingsError."""
+    env = os.environ if env is None else env
+    values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
+    for name, value in (file or {}).items():
+        values[name] = _convert(name, value, f"{name} in the file")
+    for variable, text in env.items():
+        if variable.startswith("TIDINGS_") and variable not in OTHER_VARIABLES:
+            values[variable[8:].lower()] = _convert(variable[8:].lower(), text, variable)
+    for name, value in (flags or {}).items():
+        if value is not None:
+            values[name] = _convert(name, value, "--" + name.replace("_", "-"))
+    settings = Settings(**values)
+    _check(settings)
+    return settings
+
+
+OTHER_VARIABLES = {"TIDINGS_CONFIG", "TIDINGS_URL", "TIDINGS_KEY"}
+"""Variables that other commands read: the file's path, and where and with which key a client calls."""
+
+
+def _convert(name: str, value: Any, where: str) -> Any:
+    setting = _BY_NAME.get(name)
+    if setting is None:
+        known = ", ".join(sorted(_BY_NAME))
+        raise SettingsError(f"{where} is no setting of Tidings. The settings are: {known}.")
+    if setting.type is bool and isinstance(value, str):
+        value = _WORDS.get(value.lower(), value)
+    elif setting.type is int and isinstance(value, str):
+        value = int(value) if value.strip().lstrip("-").isdigit() else value
+    if not isinstance(value, setting.type) or (setting.type is int and isinstance(value, bool)):
+        raise SettingsError(f"{where} must be {_TYPES[setting.type]}, not {value!r}.")
+    return value
+
+
+_TYPES = {bool: "true or false", int: "a whole number", str: "a text"}
+
+
+def _check(settings: Settings) -> None:
+    if not 0 <= settings.port <= 65_535:
+        raise SettingsError(f"port must be 0 to 65535, not {settings.port}.")
+    for name in ("max_body_bytes", "max_batch_bytes"):
+        if getattr(settings, name) < 1_024:
+            raise SettingsError(f"{name} must be at least 1024.")
+    if settings.retention_days < 0:
+        raise SettingsError("retention_days must be 0 (keep) or more.")
+    if settings.log_level not in ("debug", "info", "warning", "error"):
+        raise SettingsError("log_level must be debug, info, warning or error.")
