@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,8 @@ class Call:
     """The body as it came."""
     body: Any
     """The body as the operation's `request` struct; None where the operation takes none."""
+    value: Any = None
+    """The body as plain JSON values."""
 
 
 @dataclass(slots=True)
@@ -51,7 +53,16 @@ class Answer:
     media: str = "application/json"
 
 
-Handler = Callable[[Parts, Call], Awaitable[Answer]]
+@dataclass(slots=True)
+class Stream:
+    """An answer without an end. Each piece is written when the one before has left the process."""
+
+    pieces: AsyncIterator[bytes]
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    media: str = "text/event-stream"
+
+
+Handler = Callable[[Parts, Call], Awaitable[Answer | Stream]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +82,23 @@ class Operation:
     help: str = ""
     request: type[msgspec.Struct] | None = None
     """The struct of the body; it forbids unknown fields."""
+    request_optional: bool = False
+    """The body may be left out; `Call.body` is None then."""
     response: Any = None
     """The type of the answer's body, for the documentation."""
     status: int = 200
     parameters: tuple[Parameter, ...] = ()
     stream: bool = False
-    """The handler answers a stream (SSE), not an Answer."""
+    """The handler answers a Stream (SSE), not an Answer."""
     idempotent_key: bool = False
     """It reads Idempotency-Key."""
+    large: bool = False
+    """Its body may have `max_batch_bytes` rather than `max_body_bytes`."""
+    secret: bool = False
+    """Its answer holds a secret: where it is kept for Idempotency-Key, it is encrypted with the caller's key."""
+    merge_patch: bool = False
+    """The body is a merge patch (RFC 7396), so `application/merge-patch+json` is read too."""
+    media: str = "application/json"
+    """The media type of the answer."""
     example: Any = None
     """An example of the body."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tidings.control.endpoints import Endpoints
@@ -32,3 +32,5 @@ class Parts:
     deliver: Deliver
     feed: Feed
     router: Router
+    answers: dict[tuple[str, int], int] = field(default_factory=dict)
+    """How many answers were given, by operation and status."""

@@ -1,0 +1,177 @@
+"""Publish: check events as their callers sent them, and hand them to the one writer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tidings.intake.schema import Schemas
+from tidings.model import moment
+from tidings.model.errors import Invalid, Place
+from tidings.model.event import OWN_TYPES, Event
+from tidings.model.ids import new_id
+from tidings.model.moment import Clock, Micros
+from tidings.rules.events_match import TYPE_CHARS_MAX, is_type
+from tidings.store.catalog import Catalog
+from tidings.store.events import Publication
+from tidings.store.writer import Writer
+
+EVENTS_MAX = 1_000
+SUBJECT_CHARS_MAX = 256
+TYPES_KNOWN_MAX = 10_000
+TIME_MAX: Micros = 4_102_444_800 * moment.SECOND
+"""The year 2100: later ones are mistakes, such as milliseconds taken for seconds."""
+
+_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+_RESERVED_IDS = ("stream",)
+"""Words that stand in the place of an id in the API's paths."""
+
+
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An event as a caller sends it. `data` is a JSON object, and is kept byte for byte."""
+
+    type: str
+    data: msgspec.Raw
+    subject: str | None = None
+    id: str | None = None
+    time: str | None = None
+    tenant: str | None = None
+
+
+class Publisher:
+    """Checks events and publishes them. Belongs to one event loop."""
+
+    def __init__(self, writer: Writer, catalog: Catalog, clock: Clock) -> None:
+        self._writer = writer
+        self._catalog = catalog
+        self._clock = clock
+        self._schemas = Schemas()
+        self._types: set[str] = set()
+        self.accepted = 0
+        """Events stored since the start, repeats not counted."""
+
+    def check(
+        self,
+        given: Sequence[NewEvent],
+        values: Sequence[Any],
+        *,
+        tenant: str | None,
+        request_id: str,
+        actor: str | None,
+        pointers: Sequence[str],
+    ) -> Publication:
+        """The publication of some events. `tenant` is the key's own; `values` are the events as plain values.
+
+        Raises Invalid with every wrong place; `pointers` are where the events stand in the body.
+        """
+        now = self._clock.now()
+        wrong: list[Place] = []
+        events = tuple(
+            self._event(new, value, pointer, wrong, now, tenant, request_id, actor)
+            for new, value, pointer in zip(given, values, pointers, strict=True)
+        )
+        if wrong:
+            raise Invalid("The event is not accepted." if len(given) == 1 else "No event is accepted.", errors=wrong)
+        return Publication(events, any(new.id is not None for new in given))
+
+    async def publish(self, publication: Publication) -> int:
+        """Store the events, all or none; how many of them were new. Raises Conflict, or Unavailable."""
+        fresh: int = await self._writer.call(publication)
+        self.accepted += fresh
+        return fresh
+
+    def _event(
+        self,
+        new: NewEvent,
+        value: Any,
+        pointer: str,
+        wrong: list[Place],
+        now: Micros,
+        own_tenant: str | None,
+        request_id: str,
+        actor: str | None,
+    ) -> Event:
+        kind = new.type
+        if kind not in self._types:
+            self._check_type(kind, pointer, wrong)
+        tenant = new.tenant
+        if tenant is None:
+            tenant = own_tenant
+        elif own_tenant is not None and tenant != own_tenant:
+            _say(
+                wrong, f"{pointer}/tenant", "tenant", "This key publishes only for its own tenant; leave the field out."
+            )
+        elif not _TENANT.fullmatch(tenant):
+            _say(wrong, f"{pointer}/tenant", "tenant", "A tenant is 1 to 64 letters, digits, _ and -.")
+        if new.id is not None and (not _ID.fullmatch(new.id) or new.id in _RESERVED_IDS):
+            _say(wrong, f"{pointer}/id", "id", "An id is 1 to 64 letters, digits and _ . : -, and not 'stream'.")
+        subject = new.subject
+        if subject is not None and (not 1 <= len(subject) <= SUBJECT_CHARS_MAX or _CONTROL.search(subject)):
+            _say(
+                wrong, f"{pointer}/subject", "subject", "A subject is 1 to 256 characters, without control characters."
+            )
+        time = now if new.time is None else _time(new.time, pointer, wrong)
+        if type(value["data"]) is not dict:
+            _say(
+                wrong,
+                f"{pointer}/data",
+                "data",
+                'data must be an object, such as {"id": 7}: filters and fields name its members.',
+            )
+        else:
+            entry = self._catalog.now.event_types.get(kind)
+            if entry is not None and entry.schema is not None:
+                wrong.extend(self._schemas.check(entry, value["data"], f"{pointer}/data"))
+        return Event(
+            id=new.id or new_id("evt", now),
+            type=kind,
+            time=time,
+            data=str(memoryview(new.data), "utf-8"),
+            tenant=tenant,
+            subject=subject,
+            actor=actor,
+            request_id=request_id,
+        )
+
+    def _check_type(self, kind: str, pointer: str, wrong: list[Place]) -> None:
+        if not is_type(kind):
+            detail = (
+                "An event type is parts of letters, digits, _ and - joined by dots, such as tasks.completed, "
+                f"{TYPE_CHARS_MAX} characters at most."
+            )
+            _say(wrong, f"{pointer}/type", "event_type", detail)
+        elif kind.startswith(OWN_TYPES):
+            _say(
+                wrong,
+                f"{pointer}/type",
+                "event_type",
+                f"Types that begin with {OWN_TYPES} are published by Tidings itself.",
+            )
+        else:
+            if len(self._types) >= TYPES_KNOWN_MAX:
+                self._types.clear()
+            self._types.add(kind)
+
+
+def is_tenant(text: str) -> bool:
+    """Whether the text may be a tenant's id."""
+    return _TENANT.fullmatch(text) is not None
+
+
+def _time(text: str, pointer: str, wrong: list[Place]) -> Micros:
+    try:
+        at = moment.from_text(text)
+    except ValueError:
+        at = -1
+    if not 0 <= at < TIME_MAX:
+        _say(wrong, f"{pointer}/time", "time", "A time is RFC 3339 such as 2026-11-21T01:02:03Z, from 1970 to 2099.")
+    return at
+
+
+def _say(wrong: list[Place], pointer: str, code: str, detail: str) -> None:
+    wrong.append(Place(pointer=pointer, code=code, detail=detail))

@@ -1,0 +1,15 @@
+-- Answers kept for Idempotency-Key.
+
+-- name: answer_find
+SELECT fingerprint, status, headers, body FROM answer
+WHERE key = :key AND idempotency_key = :idempotency_key AND created >= :since;
+
+-- name: answer_put
+-- An answer that is too old gives way to the new one.
+INSERT INTO answer (key, idempotency_key, fingerprint, status, headers, body, created)
+VALUES (:key, :idempotency_key, :fingerprint, :status, :headers, :body, :created)
+ON CONFLICT (key, idempotency_key) DO UPDATE SET fingerprint = excluded.fingerprint, status = excluded.status,
+    headers = excluded.headers, body = excluded.body, created = excluded.created;
+
+-- name: answers_prune
+DELETE FROM answer WHERE created < :before;

@@ -1,0 +1,152 @@
+"""Read a request's body into its operation's struct, and say every place where that fails."""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from tidings.model.errors import BadMedia, Invalid, Malformed, Place
+from tidings.rules import jsontext
+from tidings.rules.refused import escaped
+
+ERRORS_MAX = 50
+"""More wrong places than this are not told."""
+_MEDIA_KNOWN_MAX = 256
+
+T = TypeVar("T", bound=msgspec.Struct)
+_media_known: dict[tuple[str, bool], bool] = {}
+_AT = re.compile(r" - at `\$(.*)`$", re.DOTALL)
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+_WORDS = {"`str`": "a string", "`int`": "an integer", "`float`": "a number", "`bool`": "true or false"} | {
+    "`object`": "an object",
+    "`array`": "a list",
+    "`null`": "null",
+}
+
+
+def check_media(content_type: str | None, *, merge_patch: bool = False) -> None:
+    """Raise BadMedia where a body is not JSON in UTF-8. A missing Content-Type is taken as JSON."""
+    if content_type is None:
+        return
+    known = _media_known.get((content_type, merge_patch))
+    if known is None:
+        if len(_media_known) >= _MEDIA_KNOWN_MAX:
+            _media_known.clear()
+        known = _media_known[content_type, merge_patch] = _is_json(content_type, merge_patch)
+    if not known:
+        raise BadMedia(f"Content-Type is {content_type[:100]!r}. Send application/json, in UTF-8.")
+
+
+def read(raw: bytes, kind: type[T]) -> tuple[T, Any]:
+    """The struct, and the same as plain values. Raises Malformed where it is no JSON, Invalid for wrong values."""
+    if not raw:
+        raise Malformed("The body is empty; this operation needs a JSON object.")
+    value = jsontext.read(raw)
+    try:
+        return _decoder(kind).decode(raw), value
+    except msgspec.ValidationError as wrong:
+        raise Invalid("The body has wrong values.", errors=_explained(value, kind, str(wrong))) from None
+    except msgspec.DecodeError as wrong:
+        raise Malformed(f"The body is not JSON: {wrong}.") from None
+
+
+@cache
+def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    return msgspec.json.Decoder(kind)
+
+
+def _is_json(content_type: str, merge_patch: bool) -> bool:
+    media, *parameters = [part.strip().lower() for part in content_type.split(";")]
+    if media != "application/json" and not (merge_patch and media == "application/merge-patch+json"):
+        return False
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "charset" and value.strip().strip('"') not in ("utf-8", "utf8"):
+            return False
+    return True
+
+
+# --- every wrong place, worked out only after something was wrong ---------------------------------------------------
+
+
+def _explained(value: Any, kind: Any, first: str) -> list[Place]:
+    places: list[Place] = []
+    _walk(value, kind, "", places)
+    return places[:ERRORS_MAX] or [_place("", first)]
+
+
+def _walk(value: Any, kind: Any, pointer: str, places: list[Place]) -> None:
+    """Collect the wrong places of a value, member by member, where the type is a struct or a list of structs."""
+    struct, items = _shape(kind)
+    if struct is not None and isinstance(value, dict):
+        _walk_struct(value, struct, pointer, places)
+        return
+    if items is not None and isinstance(value, list):
+        for index, item in enumerate(value):
+            if len(places) >= ERRORS_MAX:
+                return
+            _walk(item, items, f"{pointer}/{index}", places)
+        if places:
+            return
+    try:
+        msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError as wrong:
+        places.append(_place(pointer, str(wrong)))
+
+
+def _walk_struct(value: dict[str, Any], struct: type[msgspec.Struct], pointer: str, places: list[Place]) -> None:
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    for name in value.keys() - fields.keys():
+        known = ", ".join(sorted(fields))
+        detail = f"There is no field {name[:100]!r} here. The fields are: {known}."
+        places.append(Place(pointer=f"{pointer}/{escaped(name)}", code="unknown_field", detail=detail))
+    for name, field in fields.items():
+        if name in value:
+            if field.type is not msgspec.Raw:
+                _walk(value[name], field.type, f"{pointer}/{escaped(name)}", places)
+        elif field.required:
+            places.append(
+                Place(pointer=f"{pointer}/{escaped(name)}", code="missing", detail=f"The field {name!r} is needed.")
+            )
+
+
+def _shape(kind: Any) -> tuple[type[msgspec.Struct] | None, Any]:
+    """The struct that a type is (or may be), or the type of the items of a list."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        inner = [arg for arg in args if arg not in (type(None), msgspec.UnsetType)]
+        return _shape(inner[0]) if len(inner) == 1 else (None, None)
+    if origin is typing.Annotated:
+        return _shape(args[0])
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return kind, None
+    if origin in (list, tuple) and args:
+        return None, args[0]
+    return None, None
+
+
+def _place(pointer: str, message: str) -> Place:
+    """msgspec's words (`Expected `int`, got `str` - at `$.a[1]``) as a place of ours."""
+    match = _AT.search(message)
+    if match:
+        message = message[: match.start()]
+        for name, index in _STEP.findall(match[1]):
+            if index == "...":
+                break
+            pointer += f"/{escaped(name) if name else index}"
+    unknown = re.fullmatch(r"Object contains unknown field `(.*)`", message, re.DOTALL)
+    if unknown:
+        detail = f"There is no field {unknown[1][:100]!r} here."
+        return Place(pointer=f"{pointer}/{escaped(unknown[1])}", code="unknown_field", detail=detail)
+    missing = re.fullmatch(r"Object missing required field `(.*)`", message)
+    if missing:
+        detail = f"The field {missing[1]!r} is needed."
+        return Place(pointer=f"{pointer}/{escaped(missing[1])}", code="missing", detail=detail)
+    for word, plain in _WORDS.items():
+        message = message.replace(word, plain)
+    return Place(pointer=pointer, code="wrong_value", detail=message.rstrip(".") + ".")

@@ -1,0 +1,90 @@
+"""Idempotency-Key: the same request sent again gets the same answer, and changes nothing twice."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+from collections.abc import Callable
+
+import msgspec
+
+from tidings.model.errors import Invalid, Place
+from tidings.store import answers
+from tidings.store.base import Db
+from tidings.web.menu import Answer, Call
+from tidings.web.parts import Parts
+
+REPLAYED = ("idempotency-replayed", "true")
+NONCE_BYTES = 12
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def idempotency_key(call: Call) -> str | None:
+    """The request's Idempotency-Key. Raises Invalid where it is no text of 1 to 255 visible ASCII characters."""
+    text = call.headers.get("idempotency-key")
+    if text is not None and not _KEY.fullmatch(text):
+        raise _wrong("wrong_value", "Idempotency-Key must be 1 to 255 visible ASCII characters.")
+    return text
+
+
+async def once(parts: Parts, call: Call, job: Callable[[Db], Answer]) -> Answer:
+    """Run a write job, and keep its answer in the same transaction where the caller sent an Idempotency-Key.
+
+    Raises Invalid (`idempotency_key_reused`) where the key was used for another request, and what the job raises.
+    """
+    name = idempotency_key(call)
+    if name is None:
+        answer: Answer = await parts.writer.call(job)
+        return answer
+    now = parts.clock.now()
+    fingerprint = hashlib.sha256(
+        b"\0".join([call.operation.name.encode(), msgspec.json.encode(call.path, order="sorted"), call.raw])
+    ).hexdigest()
+
+    def run(db: Db) -> Answer:
+        kept = answers.find(db, call.key.id, name, now)
+        if kept is not None:
+            return _again(kept, fingerprint, call, name)
+        answer = job(db)
+        body = answer.body if isinstance(answer.body, bytes) else msgspec.json.encode(answer.body)
+        text = _sealed(body, call, name) if call.operation.secret else body.decode()
+        kept = answers.Kept(fingerprint=fingerprint, status=answer.status, headers=answer.headers, body=text)
+        answers.keep(db, call.key.id, name, kept, now)
+        return answer
+
+    answered: Answer = await parts.writer.call(run)
+    return answered
+
+
+def _again(kept: answers.Kept, fingerprint: str, call: Call, name: str) -> Answer:
+    if kept.fingerprint != fingerprint:
+        raise _wrong("idempotency_key_reused", "This Idempotency-Key was used for another request. Choose a new one.")
+    body = _opened(kept.body, call, name) if call.operation.secret else kept.body.encode()
+    return Answer(kept.status, body, [*kept.headers, REPLAYED])
+
+
+def _wrong(code: str, detail: str) -> Invalid:
+    return Invalid(detail, code=code, errors=[Place(parameter="Idempotency-Key", code=code, detail=detail)])
+
+
+# An answer that holds a secret is kept encrypted with the caller's own key text, which is stored nowhere.
+
+
+def _sealed(body: bytes, call: Call, name: str) -> str:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    nonce = os.urandom(NONCE_BYTES)
+    return base64.b64encode(nonce + AESGCM(_own_key(call)).encrypt(nonce, body, name.encode())).decode()
+
+
+def _opened(text: str, call: Call, name: str) -> bytes:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    blob = base64.b64decode(text)
+    return AESGCM(_own_key(call)).decrypt(blob[:NONCE_BYTES], blob[NONCE_BYTES:], name.encode())
+
+
+def _own_key(call: Call) -> bytes:
+    return hashlib.sha256(b"kept answer\0" + call.headers["authorization"].encode()).digest()

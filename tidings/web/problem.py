@@ -1,0 +1,58 @@
+"""Problem answers (RFC 9457): the one place where an error becomes a status, headers and a body."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from tidings.model.errors import Place, TidingsError
+
+MEDIA = "application/problem+json"
+PAGE = "urn:tidings:problem:"
+"""`type` is this and the code: a name, not an address that somebody must keep alive."""
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of every answer that is no success."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[Place]
+    request_id: str
+
+
+class Internal(TidingsError):
+    """Something that should not happen did. The log has it under the request's id; the caller is told nothing of it."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(f"This is a fault of the server. Its log tells more under {request_id}.")
+
+
+def problem(error: TidingsError, request_id: str) -> Problem:
+    """The body for an error."""
+    return Problem(
+        type=PAGE + error.code,
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        code=error.code,
+        errors=error.errors,
+        request_id=request_id,
+    )
+
+
+def headers(error: TidingsError) -> list[tuple[str, str]]:
+    """The headers that belong to an error: its own, `Retry-After` (RFC 9110), and how to authenticate (RFC 6750)."""
+    found = list(error.headers)
+    if error.retry_after_seconds is not None:
+        found.append(("retry-after", str(max(1, math.ceil(error.retry_after_seconds)))))
+    if error.status == 401:
+        found.append(("www-authenticate", 'Bearer realm="tidings"'))
+    if error.status in (408, 413):
+        # The rest of the body is not read, so nothing more can be read from this connection.
+        found.append(("connection", "close"))
+    return found

@@ -1,0 +1,148 @@
+"""The operations that publish: one event, or up to a thousand all or nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from tidings.intake.publish import EVENTS_MAX, NewEvent
+from tidings.model import moment
+from tidings.model.errors import Conflict, Place
+from tidings.store import events
+from tidings.store.base import Db
+from tidings.store.events import Publication
+from tidings.web.menu import Answer, Call, Operation
+from tidings.web.once import once
+from tidings.web.parts import Parts
+
+TAG = "Events"
+EXAMPLE = {"type": "tasks.completed", "subject": "t_17", "data": {"id": "t_17", "title": "Water the plants"}}
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that is on disk. Its deliveries follow."""
+
+    id: str
+    type: str
+    subject: str | None
+    time: str
+    tenant: str | None
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Events that are stored all or not at all."""
+
+    events: Annotated[tuple[NewEvent, ...], msgspec.Meta(min_length=1, max_length=EVENTS_MAX)]
+
+
+class AcceptedBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """The events of a batch, in the order in which they were sent."""
+
+    events: list[Accepted]
+
+
+async def publish_event(parts: Parts, call: Call) -> Answer:
+    """Store one event; answered after the commit."""
+    new: NewEvent = call.body
+    key = call.key
+    publication = parts.publisher.check(
+        (new,), (call.value,), tenant=key.tenant, request_id=call.request_id, actor=key.id, pointers=("",)
+    )
+    if "idempotency-key" in call.headers:
+        return await _publish_once(parts, call, publication, single=True)
+    await parts.publisher.publish(publication)
+    return Answer(202, _accepted(publication)[0])
+
+
+async def publish_batch(parts: Parts, call: Call) -> Answer:
+    """Store up to 1,000 events, all or none."""
+    given: tuple[NewEvent, ...] = call.body.events
+    publication = parts.publisher.check(
+        given,
+        call.value["events"],
+        tenant=call.key.tenant,
+        request_id=call.request_id,
+        actor=call.key.id,
+        pointers=[f"/events/{index}" for index in range(len(given))],
+    )
+    if "idempotency-key" in call.headers:
+        return await _publish_once(parts, call, publication, single=False)
+    try:
+        await parts.publisher.publish(publication)
+    except Conflict as wrong:
+        raise _placed(wrong, publication) from None
+    return Answer(202, AcceptedBatch(events=_accepted(publication)))
+
+
+async def _publish_once(parts: Parts, call: Call, publication: Publication, *, single: bool) -> Answer:
+    fresh = 0
+
+    def job(db: Db) -> Answer:
+        nonlocal fresh
+        result = events.append(db, [publication], parts.clock.now())[0]
+        if isinstance(result, Conflict):
+            raise result if single else _placed(result, publication)
+        fresh = result
+        accepted = _accepted(publication)
+        return Answer(202, accepted[0] if single else AcceptedBatch(events=accepted))
+
+    answer = await once(parts, call, job)
+    parts.publisher.accepted += fresh
+    return answer
+
+
+def _accepted(publication: Publication) -> list[Accepted]:
+    return [
+        Accepted(
+            id=event.id, type=event.type, subject=event.subject, time=moment.to_text(event.time), tenant=event.tenant
+        )
+        for event in publication.events
+    ]
+
+
+def _placed(wrong: Conflict, publication: Publication) -> Conflict:
+    """The same conflict, pointing at the event whose id its sentence names."""
+    for index, event in reversed(list(enumerate(publication.events))):
+        if f" {event.id} " in wrong.detail:
+            place = Place(pointer=f"/events/{index}/id", code="conflict", detail=wrong.detail)
+            return Conflict(wrong.detail, errors=[place])
+    return wrong
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="publish_event",
+        method="POST",
+        path="/v1/events",
+        scope="events:write",
+        summary="Publish an event",
+        help=(
+            "Answered with 202 once the event is on disk. It goes as a webhook to every endpoint that chose its type. "
+            "Send an `id` of your own, or an `Idempotency-Key`, and the call may be repeated safely."
+        ),
+        handler=publish_event,
+        tag=TAG,
+        request=NewEvent,
+        response=Accepted,
+        status=202,
+        idempotent_key=True,
+        example=EXAMPLE,
+    ),
+    Operation(
+        name="publish_batch",
+        method="POST",
+        path="/v1/events:batch",
+        scope="events:write",
+        summary="Publish up to 1,000 events",
+        help="All of them are stored, or none. Errors point at the event, such as `/events/17/type`.",
+        handler=publish_batch,
+        tag=TAG,
+        request=Batch,
+        response=AcceptedBatch,
+        status=202,
+        idempotent_key=True,
+        large=True,
+        example={"events": [EXAMPLE, {"type": "tasks.created", "data": {"id": "t_18"}}]},
+    ),
+)

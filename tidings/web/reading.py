@@ -1,0 +1,92 @@
+"""Read request bodies within limits: of size before and while reading, and of time.
+
+The HTTP server below has neither for bodies. One sweeper looks after all reads in progress, so that a request costs
+no timer of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from tidings.model.errors import Malformed, TooLarge, TooSlow
+
+BODY_SECONDS = 10.0
+"""A body that is not complete by then is given up."""
+SWEEP_SECONDS = 0.5
+
+
+class Bodies:
+    """Reads bodies. Belongs to one event loop."""
+
+    def __init__(self, *, seconds: float = BODY_SECONDS) -> None:
+        self._seconds = seconds
+        self._reading: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._sweeping = False
+
+    async def read(self, proto: Any, headers: dict[str, str], limit: int) -> bytes:
+        """The whole body, at most `limit` bytes. Raises TooLarge, TooSlow, or Malformed where it broke off."""
+        length = headers.get("content-length")
+        if length is None:
+            if "transfer-encoding" not in headers:
+                return b""
+        elif int(length) > limit:
+            raise _too_large(limit)
+        elif length == "0":
+            return b""
+        task = asyncio.current_task()
+        assert task is not None
+        self._reading[task] = time.monotonic() + self._seconds
+        if not self._sweeping:
+            self._sweeping = True
+            asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+        try:
+            whole: bytes = await (proto() if length is not None else _counted(proto, limit))
+            return whole
+        except asyncio.CancelledError:
+            if task not in self._late:
+                raise
+            task.uncancel()
+            raise TooSlow(f"The body was not complete after {self._seconds:g} seconds.") from None
+        except RuntimeError:
+            # What the server raises where the connection or its framing broke.
+            raise Malformed("The body broke off before its end.") from None
+        finally:
+            del self._reading[task]
+            self._late.discard(task)
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        for task, deadline in self._reading.items():
+            if deadline > now:
+                break
+            if task not in self._late:
+                self._late.add(task)
+                task.cancel()
+        self._sweeping = bool(self._reading)
+        if self._sweeping:
+            asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+
+async def _counted(proto: Any, limit: int) -> bytes:
+    """A body of unknown length, given up as soon as it is over the limit."""
+    pieces: list[bytes] = []
+    size = empty = 0
+    async for piece in proto:
+        size += len(piece)
+        if size > limit:
+            raise _too_large(limit)
+        if piece:
+            pieces.append(piece)
+        else:
+            # The server writes one empty piece at the end of a whole body, and one more where the framing broke.
+            empty += 1
+    if empty > 1:
+        raise Malformed("The body broke off before its end.")
+    return b"".join(pieces)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body may have at most {limit:,} bytes here.")

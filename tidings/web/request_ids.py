@@ -1,0 +1,28 @@
+"""Ids of requests, cheap enough for every one of them."""
+
+from __future__ import annotations
+
+from tidings.model.ids import ALPHABET, new_id
+from tidings.model.moment import SECOND, Clock
+
+_ENDS = [a + b for a in ALPHABET for b in ALPHABET]
+_AGE_MAX = SECOND
+
+
+class RequestIds:
+    """Gives ids such as `req_01j...`: a run of 1,024 shares its time and chance, and differs in the last two places."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._begin = ""
+        self._made = 0
+        self._left: list[str] = []
+
+    def next(self) -> str:
+        """A new id."""
+        now = self._clock.now()
+        if not self._left or now - self._made > _AGE_MAX:
+            self._begin = new_id("req", now)[:-2]
+            self._made = now
+            self._left = _ENDS[::-1]
+        return self._begin + self._left.pop()

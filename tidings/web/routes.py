@@ -1,0 +1,74 @@
+"""Find the operation for a method and a path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tidings.model.errors import Malformed, NotAllowed, NotFound
+from tidings.web.menu import Operation
+
+Found = tuple[Operation, dict[str, str]]
+
+_NAME = re.compile(r"\{(\w+)\}")
+_WITH_COLONS = ("event",)
+"""Names whose values may hold colons: callers choose the ids of events."""
+_CONTROL = re.compile("[\x00-\x1f\x7f\ufffd]")
+
+
+class Routes:
+    """The menu as a table of fixed paths and a list of patterns."""
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        self.fixed: dict[tuple[str, str], Operation] = {}
+        self._patterns: list[tuple[re.Pattern[str], str, Operation]] = []
+        for operation in operations:
+            if "{" in operation.path:
+                self._patterns.append((_pattern(operation.path), operation.method, operation))
+            else:
+                self.fixed[operation.method, operation.path] = operation
+        self._paths = {path for _, path in self.fixed}
+
+    def find(self, method: str, path: str) -> Found:
+        """The operation and the values of its path's names. HEAD is answered as GET.
+
+        Raises NotFound, NotAllowed (with `Allow`), or Malformed for paths with control characters.
+        """
+        if _CONTROL.search(path):
+            raise Malformed("The path contains a control character, or is not UTF-8.")
+        method = "GET" if method == "HEAD" else method
+        fixed = self.fixed.get((method, path))
+        if fixed is not None:
+            return fixed, {}
+        for pattern, its_method, operation in self._patterns:
+            if its_method == method and path not in self._paths:
+                match = pattern.fullmatch(path)
+                if match:
+                    return operation, match.groupdict()
+        allowed = self.allowed(path)
+        if allowed:
+            allow = ", ".join(allowed)
+            raise NotAllowed(f"{method[:20]} is not possible here. Possible: {allow}.", headers=[("allow", allow)])
+        raise NotFound(f"There is nothing at {path[:200]}.")
+
+    def allowed(self, path: str) -> list[str]:
+        """The methods that the path answers, for `Allow`; empty where there is no such path."""
+        methods = {method for method, its_path in self.fixed if its_path == path}
+        if not methods:
+            methods = {method for pattern, method, _ in self._patterns if pattern.fullmatch(path)}
+        if not methods:
+            return []
+        if "GET" in methods:
+            methods.add("HEAD")
+        return sorted(methods | {"OPTIONS"})
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """`/v1/x/{id}:verb` as a pattern. A name takes one step of the path without colons, since verbs follow them."""
+    text = ""
+    for index, part in enumerate(_NAME.split(path)):
+        if index % 2:
+            text += f"(?P<{part}>{'[^/]+' if part in _WITH_COLONS else '[^/:]+'})"
+        else:
+            text += re.escape(part)
+    return re.compile(text)
