@@ -1,0 +1,173 @@
+"""Cancel everything that waits for one link: for a resume without what was missed, and after a deletion.
+
+Only for links that are not sending: then nothing but what is already in flight can change meanwhile, and that is
+awaited first. A million never-tried deliveries are cancelled by a few statements, in steps, so that other writes
+pass in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from functools import partial
+from typing import Protocol
+
+import msgspec
+
+from tidings.model import outcome as outcomes
+from tidings.model.errors import Conflict, TidingsError
+from tidings.model.link import Endpoint
+from tidings.model.moment import Clock
+from tidings.store.base import Db
+from tidings.store.catalog import Catalog
+from tidings.store.lists import read_endpoint
+from tidings.store.writer import Writer
+
+UNTRIED_PER_STEP = 10_000
+TRIED_PER_STEP = 500
+QUIET_SECONDS = 35.0
+"""No request takes longer than 30 s."""
+LOOK_AGAIN_SECONDS = 0.02
+
+log = logging.getLogger("tidings.control")
+
+
+class LaneFlights(Protocol):
+    """What must be known of a lane."""
+
+    @property
+    def in_flight(self) -> int:
+        """Requests under way."""
+
+
+class Delivering(Protocol):
+    """What must be asked of the deliver stage."""
+
+    def snapshot(self) -> Mapping[int, LaneFlights]:
+        """The lanes by link."""
+
+    async def cancel(self, numbers: list[int]) -> list[bool]:
+        """Cancel waiting deliveries; answers once that, and all that came before, is stored."""
+
+
+class Cancelling:
+    """Cancels what waits for links that are paused, disabled or deleted."""
+
+    def __init__(self, catalog: Catalog, writer: Writer, clock: Clock, deliver: Delivering) -> None:
+        self._catalog, self._writer, self._clock, self._deliver = catalog, writer, clock, deliver
+        self._sweeps: dict[int, asyncio.Task[None]] = {}
+
+    async def cancel_waiting(self, endpoint: Endpoint) -> int:
+        """Cancel all that waits now; how many they were. Raises Conflict where the link is sending."""
+        if endpoint.mode == "enabled":
+            raise Conflict(
+                "The endpoint is enabled, so nothing was missed. Pause it first to cancel what waits for it."
+            )
+        await self._quiet(endpoint.num)
+        until = await self._writer.call(_last_number)
+        return await self._cancel_tried(endpoint.num, until) + await self._cancel_untried(endpoint.num, until)
+
+    def start(self) -> None:
+        """Go on with deletions that a stop of the server interrupted; on the event loop."""
+        for endpoint in self._catalog.now.endpoints.values():
+            if endpoint.deleted is not None and endpoint.mode != "disabled":
+                self.sweep(endpoint)
+
+    def sweep(self, endpoint: Endpoint) -> None:
+        """Write down, in the background, that what waited for a deleted endpoint is cancelled."""
+        if endpoint.num not in self._sweeps:
+            task = asyncio.get_running_loop().create_task(self._sweep(endpoint))
+            self._sweeps[endpoint.num] = task
+            task.add_done_callback(lambda done: self._swept(endpoint, done))
+
+    async def stop(self) -> None:
+        """Leave the rest to the next start."""
+        tasks = list(self._sweeps.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _sweep(self, endpoint: Endpoint) -> None:
+        await self._quiet(endpoint.num)
+        until = await self._writer.call(_last_number)
+        while await self._writer.call(lambda db: self._drop_tried(db, endpoint.num)):
+            pass
+        await self._cancel_untried(endpoint.num, until)
+        # The mode is the mark that nothing is left to do; nobody else looks at the mode of a deleted endpoint.
+        await self._writer.call(lambda db: self._mark(db, endpoint.num))
+
+    def _swept(self, endpoint: Endpoint, done: asyncio.Task[None]) -> None:
+        self._sweeps.pop(endpoint.num, None)
+        wrong = None if done.cancelled() else done.exception()
+        if wrong is not None:
+            said = wrong.detail if isinstance(wrong, TidingsError) else repr(wrong)
+            log.error(
+                "what waited for %s is not all written down as cancelled yet (the next start goes on): %s",
+                endpoint.id,
+                said,
+            )
+
+    async def _quiet(self, link: int) -> None:
+        """Wait until nothing of the link is in flight, and what came of it is stored."""
+        await self._deliver.cancel([])
+        deadline = asyncio.get_running_loop().time() + QUIET_SECONDS
+        while (lane := self._deliver.snapshot().get(link)) is not None and lane.in_flight:
+            if asyncio.get_running_loop().time() > deadline:
+                raise Conflict("Requests to the endpoint are still under way. Try again in a moment.")
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        await self._deliver.cancel([])
+
+    async def _cancel_tried(self, link: int, until: int) -> int:
+        after = cancelled = 0
+
+        def step(db: Db) -> list[int]:
+            rows = db.all("waiting_numbers", link=link, after=after, until=until, count=TRIED_PER_STEP)
+            return [row[0] for row in rows]
+
+        while numbers := await self._writer.call(step):
+            cancelled += sum(await self._deliver.cancel(numbers))
+            after = numbers[-1]
+        return cancelled
+
+    async def _cancel_untried(self, link: int, until: int) -> int:
+        row = await self._writer.call(lambda db: db.one("untried_from", link=link))
+        after: int | None = 0 if row is None else int(row[0])
+        cancelled = 0
+        while after is not None:
+            after, count = await self._writer.call(partial(self._step, link=link, after=after, until=until))
+            cancelled += count
+        return cancelled
+
+    def _step(self, db: Db, link: int, after: int, until: int) -> tuple[int | None, int]:
+        row = db.one("link_window", link=link, after=after, until=until, count=UNTRIED_PER_STEP)
+        if row is None or row[0] is None:
+            return None, 0
+        reason = outcomes.CANCELLED.meaning
+        return row[0], db.run(
+            "untried_cancel", link=link, after=after, until=row[0], now=self._clock.now(), reason=reason
+        )
+
+    def _drop_tried(self, db: Db, link: int) -> int:
+        """The rows in `waiting` of a deleted link: no lane looks at them any more."""
+        rows = db.all("waiting_numbers", link=link, after=0, until=1 << 62, count=TRIED_PER_STEP)
+        now, reason = self._clock.now(), outcomes.CANCELLED.meaning
+        tried = []
+        for (number,) in rows:
+            last = db.one("last_attempt_number", delivery=number)
+            n = 0 if last is None else int(last[0])
+            tried.append((number, n + 1, now, outcomes.CANCELLED.name, "cancelled", 0, reason))
+        if tried:
+            db.insert("attempt", ("delivery", "n", "at", "outcome", "state", "duration_ms", "reason"), tried)
+            db.many("waiting_drop", [{"delivery": row[0]} for row in rows])
+        return len(tried)
+
+    def _mark(self, db: Db, link: int) -> None:
+        present = read_endpoint(db, self._catalog, link)
+        if present is not None:
+            self._catalog.put_endpoint(db, msgspec.structs.replace(present, mode="disabled"))
+
+
+def _last_number(db: Db) -> int:
+    row = db.one("cursor_read", name="delivery")
+    return 0 if row is None else int(row[0])

@@ -1,0 +1,240 @@
+"""What an endpoint's owner writes, and the checks that stand between that and the stored options.
+
+Every wrong place is told, not only the first. The sentences say what would be right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from tidings.model.errors import Invalid, Place
+from tidings.model.link import ALL_TENANTS, Batch, Body, Endpoint, Options, Order
+from tidings.rules import address, events_match, filter, retry
+from tidings.rules.refused import Refused, escaped
+
+KEPT = "***"
+"""What answers show instead of a header's value; sent back, it keeps the value that is stored."""
+
+HEADERS_MAX = 20
+HEADER_VALUE_BYTES_MAX = 4 * 1024
+DESCRIPTION_CHARS_MAX = 1_000
+TENANT_CHARS_MAX = 256
+FIELDS_MAX = 100
+FIELD_CHARS_MAX = 256
+IN_FLIGHT_MAX = 1_000
+RATE_MAX = 100_000.0
+ORDER_AGE_SECONDS_MAX = 7 * 24 * 3600
+BATCH_EVENTS_MAX = 100
+BATCH_MS_MAX = 60_000
+TIMEOUT_SECONDS_MAX = 30.0
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_OURS = frozenset(
+    (
+        "host",
+        "content-length",
+        "content-type",
+        "content-encoding",
+        "transfer-encoding",
+        "connection",
+        "keep-alive",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+        "user-agent",
+        "accept-encoding",
+    )
+)
+_OUR_PREFIXES = ("webhook-", "ce-", "proxy-")
+
+
+class Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that can be chosen of an endpoint. Only `url` is needed."""
+
+    url: str
+    description: str = ""
+    events: tuple[str, ...] = ("*",)
+    filter: dict[str, Any] | None = None
+    headers: dict[str, str] = {}
+    rate: float | None = None
+    max_in_flight: int = 64
+    order: Order = "none"
+    order_max_age_seconds: int = 3600
+    batch: Batch | None = None
+    body: Body = "standard"
+    fields: tuple[str, ...] | None = None
+    timeout_seconds: float = 15.0
+    retry_delays_seconds: tuple[float, ...] | None = None
+
+
+class NewForm(Form, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of a creation: also what cannot be changed later."""
+
+    tenant: str | None = None
+    """Whose events it gets; `"*"` (operators only): everybody's."""
+    secret: str | None = None
+    """A signing secret of the caller's own, `whsec_...` or `whsk_...`; else one is made."""
+
+
+def form_of(endpoint: Endpoint) -> dict[str, Any]:
+    """The endpoint as its owner would write it, header values hidden: what a merge patch is applied to."""
+    fields: dict[str, Any] = {
+        name: getattr(endpoint.options, name) for name in Form.__struct_fields__ if name != "headers"
+    }
+    fields["headers"] = dict.fromkeys(endpoint.sealed.headers, KEPT)
+    built: dict[str, Any] = msgspec.to_builtins(fields)
+    return built
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """RFC 7396: members of the patch replace, null removes, objects are merged inside."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merged(result.get(name), value)
+    return result
+
+
+def headers_of(form: Form, present: dict[str, str]) -> dict[str, str]:
+    """The header values to store: `***` stands for the one that is stored already."""
+    kept = {name.lower(): value for name, value in present.items()}
+    return {name: kept[name.lower()] if value == KEPT else value for name, value in form.headers.items()}
+
+
+def options_of(form: Form) -> Options:
+    """What is stored of a form that was checked."""
+    return Options(**{name: getattr(form, name) for name in Options.__struct_fields__})
+
+
+def check(form: Form, present_headers: dict[str, str], allow_http: bool) -> None:
+    """Raise Invalid with every wrong place of a form."""
+    places = [
+        *_refusals(lambda: address.check_url(form.url, allow_http=allow_http), "/url"),
+        *_text("/description", form.description, DESCRIPTION_CHARS_MAX),
+        *_refusals(lambda: events_match.check_patterns(form.events, "/events")),
+        *([] if form.filter is None else _refusals(lambda: filter.compile(form.filter or {}), "/filter")),
+        *_headers(form.headers, present_headers),
+        *([] if form.rate is None else _between("/rate", form.rate, 0.001, RATE_MAX, "events per second")),
+        *_between("/max_in_flight", form.max_in_flight, 1, IN_FLIGHT_MAX, "requests at once"),
+        *_between("/order_max_age_seconds", form.order_max_age_seconds, 1, ORDER_AGE_SECONDS_MAX, "seconds"),
+        *_batch(form),
+        *_fields(form.fields),
+        *_between("/timeout_seconds", form.timeout_seconds, 1.0, TIMEOUT_SECONDS_MAX, "seconds"),
+    ]
+    delays = form.retry_delays_seconds
+    if delays is not None:
+        places += _refusals(lambda: retry.check_delays(delays, "/retry_delays_seconds"))
+    if places:
+        raise Invalid(places[0].detail, errors=places)
+
+
+def check_tenant(tenant: str | None, *, operator: bool) -> None:
+    """Raise Invalid where the tenant of a new endpoint is none, or is everybody and the caller is no operator."""
+    if tenant is None:
+        return
+    if tenant == ALL_TENANTS:
+        if not operator:
+            raise Refused(
+                "/tenant", "not_permitted", 'Only an operator\'s key may make an endpoint of all tenants ("*").'
+            )
+        return
+    if not tenant:
+        raise Refused("/tenant", "too_short", "A tenant's id is not empty; leave tenant out for an endpoint of none.")
+    places = list(_text("/tenant", tenant, TENANT_CHARS_MAX))
+    if places:
+        raise Invalid(places[0].detail, errors=places)
+
+
+def _refusals(check_it: Callable[[], object], prefix: str = "") -> list[Place]:
+    try:
+        check_it()
+    except Refused as wrong:
+        return [wrong.under(prefix).place]
+    return []
+
+
+def _text(pointer: str, text: str, chars_max: int) -> Iterable[Place]:
+    if len(text) > chars_max:
+        yield Place(
+            pointer=pointer, code="too_long", detail=f"It may have {chars_max} characters, and has {len(text)}."
+        )
+    if _BAD_VALUE.search(text.replace("\n", "")):
+        yield Place(pointer=pointer, code="control_character", detail="It holds a control character.")
+
+
+def _between(pointer: str, value: float, low: float, high: float, unit: str) -> Iterable[Place]:
+    if not low <= value <= high:
+        yield Place(
+            pointer=pointer, code="out_of_range", detail=f"It must be {low:g} to {high:g} {unit}, not {value:g}."
+        )
+
+
+def _headers(headers: dict[str, str], present: dict[str, str]) -> Iterable[Place]:
+    if len(headers) > HEADERS_MAX:
+        yield Place(pointer="/headers", code="too_long", detail=f"At most {HEADERS_MAX} headers, not {len(headers)}.")
+    stored = {name.lower() for name in present}
+    seen: set[str] = set()
+    for name, value in headers.items():
+        for code, detail in _header(name, value, stored, seen):
+            yield Place(pointer=f"/headers/{escaped(name)}", code=code, detail=detail)
+        seen.add(name.lower())
+
+
+def _header(name: str, value: str, stored: set[str], seen: set[str]) -> Iterable[tuple[str, str]]:
+    low = name.lower()
+    if not _TOKEN.fullmatch(name):
+        yield "bad_name", "A header's name holds only letters, digits and !#$%&'*+-.^_`|~ (at most 128)."
+    elif low in _OURS or low.startswith(_OUR_PREFIXES):
+        yield "reserved_name", f"The header {name} is set by Tidings itself."
+    elif low in seen:
+        yield "duplicate_key", f"The header {name} stands twice; case makes no difference."
+    if value == KEPT:
+        if low not in stored:
+            yield (
+                "unknown_value",
+                f'"{KEPT}" keeps the stored value of {name}, and none is stored. Send the value itself.',
+            )
+    elif _BAD_VALUE.search(value):
+        yield "control_character", "A header's value holds no line breaks, NUL or other control characters."
+    elif not value.isascii():
+        yield "not_ascii", "A header's value holds only ASCII characters."
+    elif len(value) > HEADER_VALUE_BYTES_MAX:
+        yield "too_long", f"A header's value may have {HEADER_VALUE_BYTES_MAX} bytes."
+    elif value != value.strip():
+        yield "surrounding_space", "A header's value neither begins nor ends with a space."
+
+
+def _batch(form: Form) -> Iterable[Place]:
+    if form.batch is None:
+        return
+    yield from _between("/batch/max_events", form.batch.max_events, 1, BATCH_EVENTS_MAX, "events")
+    yield from _between("/batch/max_ms", form.batch.max_ms, 1, BATCH_MS_MAX, "milliseconds")
+    if form.order == "subject":
+        detail = (
+            "A batch holds events of many subjects, so one bad event would stop them all: "
+            'use order "all" or "none" with batch, or leave batch out.'
+        )
+        yield Place(pointer="/batch", code="not_with_order", detail=detail)
+
+
+def _fields(fields: tuple[str, ...] | None) -> Iterable[Place]:
+    if fields is None:
+        return
+    if not 1 <= len(fields) <= FIELDS_MAX:
+        yield Place(
+            pointer="/fields", code="out_of_range", detail=f"Name 1 to {FIELDS_MAX} fields, or leave fields out."
+        )
+    for index, field in enumerate(fields):
+        if not 1 <= len(field) <= FIELD_CHARS_MAX:
+            detail = f"A field's name has 1 to {FIELD_CHARS_MAX} characters."
+            yield Place(pointer=f"/fields/{index}", code="out_of_range", detail=detail)

@@ -1,0 +1,254 @@
+"""Endpoints: create, edit, delete, pause, resume, rotate the secret, test.
+
+Every change is a write job that reads the endpoint as the transaction sees it, so that two edits at once lose
+nothing, and whoever sent the older revision is told (412).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from tidings.control import endpoint_form
+from tidings.control.cancelling import Cancelling, Delivering
+from tidings.control.endpoint_form import Form, NewForm
+from tidings.model.errors import Conflict, Invalid, NotFound, Place, Stale
+from tidings.model.event import Event
+from tidings.model.ids import new_id
+from tidings.model.link import ALL_TENANTS, Endpoint, Mode, Sealed, Secret
+from tidings.model.moment import SECOND, Clock
+from tidings.rules import address, sign
+from tidings.rules.refused import Refused
+from tidings.store.base import Db
+from tidings.store.catalog import Catalog
+from tidings.store.events import Publication, append
+from tidings.store.lists import read_endpoint
+from tidings.store.writer import Writer
+
+RESOLVE_SECONDS = 2.0
+SECRET_BYTES = 32
+OVERLAP_SECONDS = 24 * 3600
+OVERLAP_SECONDS_MAX = 7 * 24 * 3600
+REASON_CHARS_MAX = 500
+TEST_TYPE = "endpoint.test"
+
+Job = Callable[[Db], Endpoint]
+Resolve = Callable[[str, int], Sequence[str]]
+"""From a host's name and port to its addresses. Raises OSError where there are none."""
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """Ask the machine's resolver."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in found]
+
+
+class Endpoints:
+    """Makes and changes endpoints. What it answers are write jobs, unless it must wait for a name server."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        writer: Writer,
+        clock: Clock,
+        networks: Sequence[address.Network],
+        deliver: Delivering,
+        *,
+        allow_http: bool = True,
+        resolve: Resolve = resolve,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.cancelling = Cancelling(catalog, writer, clock, deliver)
+        self._catalog = catalog
+        self._clock = clock
+        self._networks = tuple(networks)
+        self._allow_http = allow_http
+        self._resolve = resolve
+        self._random_bytes = random_bytes
+
+    async def create(self, form: NewForm, *, operator: bool = False) -> Job:
+        """Check everything, the address too. Answers the job that stores it. Raises Invalid.
+
+        `operator`: the caller may make an endpoint that gets every tenant's events.
+        """
+        endpoint_form.check(form, {}, self._allow_http)
+        endpoint_form.check_tenant(form.tenant, operator=operator)
+        if form.secret is not None:
+            sign.check_secret(form.secret, "/secret")
+        await self._check_address(form.url)
+        text = form.secret or sign.new_secret(self._random_bytes(SECRET_BYTES))
+
+        def store(db: Db) -> Endpoint:
+            now = self._clock.now()
+            endpoint = Endpoint(
+                num=self._catalog.next_number(db),
+                id=new_id("ep", now),
+                tenant=form.tenant,
+                options=endpoint_form.options_of(form),
+                sealed=Sealed(secrets=(Secret(text=text, created=now),), headers=dict(form.headers)),
+                created=now,
+                updated=now,
+            )
+            self._catalog.put_endpoint(db, endpoint)
+            return endpoint
+
+        return store
+
+    async def edit(
+        self, endpoint: Endpoint, patch: dict[str, Any], read: Callable[[Any], Form], expected: set[int] | None
+    ) -> Job:
+        """Apply a merge patch. `read` turns the merged document into a form and raises Invalid where it cannot.
+
+        `expected`: the revisions that the caller would overwrite; None: any. Raises Invalid; the job raises Stale.
+        """
+
+        def merge(present: Endpoint) -> tuple[Form, dict[str, str]]:
+            form = read(endpoint_form.merged(endpoint_form.form_of(present), patch))
+            endpoint_form.check(form, present.sealed.headers, self._allow_http)
+            return form, endpoint_form.headers_of(form, present.sealed.headers)
+
+        form, _ = merge(endpoint)
+        if form.url != endpoint.options.url:
+            await self._check_address(form.url)
+
+        def change(present: Endpoint) -> Endpoint:
+            form, headers = merge(present)
+            sealed = msgspec.structs.replace(present.sealed, headers=headers)
+            return msgspec.structs.replace(present, options=endpoint_form.options_of(form), sealed=sealed)
+
+        return self._changing(endpoint, change, expected)
+
+    def delete(self, endpoint: Endpoint, expected: set[int] | None = None) -> Job:
+        """Mark it deleted. From then on what waits for it counts as cancelled; `Cancelling` writes that down."""
+
+        def change(present: Endpoint) -> Endpoint:
+            return msgspec.structs.replace(
+                present, deleted=self._clock.now(), mode="paused", reason="The endpoint was deleted."
+            )
+
+        return self._changing(endpoint, change, expected)
+
+    def pause(self, endpoint: Endpoint, reason: str | None) -> Job:
+        """Send nothing until it is resumed; what happens meanwhile waits. Raises Invalid, the job Conflict."""
+        if reason is not None and len(reason) > REASON_CHARS_MAX:
+            raise Refused("/reason", "too_long", f"A reason has at most {REASON_CHARS_MAX} characters.")
+
+        def change(present: Endpoint) -> Endpoint:
+            if present.mode == "disabled":
+                raise Conflict(f"The endpoint is disabled already: {present.reason} Resume it to send again.")
+            return msgspec.structs.replace(present, mode="paused", reason=reason or "Paused by hand.")
+
+        return self._changing(endpoint, change, None)
+
+    def resume(self, endpoint: Endpoint) -> Job:
+        """Send again, also after it was disabled."""
+        mode: Mode = "enabled"
+        return self._changing(endpoint, lambda present: msgspec.structs.replace(present, mode=mode, reason=None), None)
+
+    def rotate(self, endpoint: Endpoint, secret: str | None, overlap_seconds: int | None) -> Job:
+        """Sign with a new secret; the one before is used beside it for `overlap_seconds`. Raises Invalid.
+
+        The new one is of the same kind (HMAC or ed25519) as the present one, unless the caller brings one.
+        """
+        overlap = OVERLAP_SECONDS if overlap_seconds is None else overlap_seconds
+        if not 0 <= overlap <= OVERLAP_SECONDS_MAX:
+            detail = f"It must be 0 to {OVERLAP_SECONDS_MAX} seconds (7 days), not {overlap}."
+            raise Refused("/overlap_seconds", "out_of_range", detail)
+        if secret is not None:
+            sign.check_secret(secret, "/secret")
+
+        def change(present: Endpoint) -> Endpoint:
+            now = self._clock.now()
+            kept = valid_secrets(present, now)
+            if secret is not None and secret in [known.text for known in kept]:
+                raise Refused("/secret", "unchanged", "That secret is in use already; bring another, or leave it out.")
+            until = now + overlap * SECOND
+            older = [
+                msgspec.structs.replace(known, expires=until if known.expires is None else min(known.expires, until))
+                for known in kept
+                if overlap
+            ]
+            make = sign.new_signing_key if kept[0].text.startswith(sign.SIGNING_KEY) else sign.new_secret
+            text = secret or make(self._random_bytes(SECRET_BYTES))
+            secrets = (Secret(text=text, created=now), *older)
+            return msgspec.structs.replace(present, sealed=msgspec.structs.replace(present.sealed, secrets=secrets))
+
+        return self._changing(endpoint, change, None)
+
+    def test(self, endpoint: Endpoint, request_id: str | None = None) -> Callable[[Db], Event]:
+        """Publish an event of type `endpoint.test` that goes to this endpoint alone. The job raises Conflict."""
+
+        def publish(db: Db) -> Event:
+            present = self._present(db, endpoint)
+            if present.mode != "enabled":
+                raise Conflict(
+                    f"The endpoint is {present.mode}: {present.reason} Resume it first; a test would only wait."
+                )
+            now = self._clock.now()
+            data = {"endpoint_id": present.id, "message": "This is a test. Your endpoint works if it answers 2xx."}
+            event = Event(
+                id=new_id("evt", now),
+                type=TEST_TYPE,
+                time=now,
+                tenant=None if present.tenant == ALL_TENANTS else present.tenant,
+                subject=present.id,
+                data=msgspec.json.encode(data).decode(),
+                target=present.num,
+                request_id=request_id,
+            )
+            append(db, [Publication((event,))], now)
+            return event
+
+        return publish
+
+    def _changing(self, endpoint: Endpoint, change: Callable[[Endpoint], Endpoint], expected: set[int] | None) -> Job:
+        def store(db: Db) -> Endpoint:
+            present = self._present(db, endpoint)
+            if expected is not None and present.revision not in expected:
+                raise Stale(
+                    f"The endpoint is at revision {present.revision} now. "
+                    "Read it again and send your change on top of that."
+                )
+            changed = change(present)
+            if changed == present:
+                return present
+            changed = msgspec.structs.replace(changed, revision=present.revision + 1, updated=self._clock.now())
+            self._catalog.put_endpoint(db, changed)
+            return changed
+
+        return store
+
+    def _present(self, db: Db, endpoint: Endpoint) -> Endpoint:
+        present = read_endpoint(db, self._catalog, endpoint.num)
+        if present is None or present.deleted is not None:
+            raise NotFound(f"There is no endpoint {endpoint.id}.")
+        return present
+
+    async def _check_address(self, url: str) -> None:
+        """Raise Refused where the URL leads only to addresses that would be refused when dialled."""
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            async with asyncio.timeout(RESOLVE_SECONDS):
+                found = await asyncio.to_thread(self._resolve, host, port)
+        except (OSError, UnicodeError, TimeoutError):
+            # A name may be registered before it exists; every attempt checks the address that it dials.
+            return
+        refusals = [address.refusal(each, self._networks) for each in found]
+        if refusals and all(refusal is not None for refusal in refusals):
+            detail = (
+                f"{refusals[0]} Private and reserved addresses are refused; an operator may open a range with "
+                "TIDINGS_ALLOW_ADDRESSES, such as TIDINGS_ALLOW_ADDRESSES=127.0.0.0/8,::1."
+            )
+            raise Invalid(detail, errors=[Place(pointer="/url", code="refused_address", detail=detail)])
+
+
+def valid_secrets(endpoint: Endpoint, now: int) -> list[Secret]:
+    """The secrets that sign now, newest first."""
+    return [secret for secret in endpoint.sealed.secrets if secret.expires is None or secret.expires > now]

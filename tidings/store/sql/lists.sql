@@ -1,0 +1,113 @@
+-- What operators and owners look at: endpoints with what waits for them, deliveries with their attempts.
+
+-- name: link_of
+-- One link as the present transaction sees it; the catalogue's snapshot may be one commit older.
+SELECT num, id, tenant, options, sealed, mode, reason, revision, created, updated, deleted FROM link WHERE num = :num;
+
+-- name: waiting_count
+-- Rows with a due time, and the link's deliveries that were never tried.
+SELECT (SELECT COUNT(*) FROM waiting AS w WHERE w.link = :link) + (
+    SELECT COUNT(*) FROM delivery AS d
+    WHERE d.link = :link
+        AND d.number > COALESCE(
+            (SELECT s.cursor FROM link_state AS s WHERE s.link = :link),
+            (SELECT c.position FROM cursor AS c WHERE c.name = 'deliver' AND c.shard = 0)
+        )
+        AND NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = d.number)
+        AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = d.number)
+);
+
+-- name: waiting_numbers
+-- A link's deliveries that have a due time, in the order of their numbers.
+SELECT delivery FROM waiting WHERE link = :link AND delivery > :after AND delivery <= :until ORDER BY delivery LIMIT :count;
+
+-- name: link_window
+-- Where a step over a link's deliveries ends.
+SELECT MAX(number), COUNT(*) FROM (
+    SELECT number FROM delivery WHERE link = :link AND number > :after AND number <= :until ORDER BY number LIMIT :count
+) AS step;
+
+-- name: untried_cancel
+-- Write down that all of a step were cancelled: one statement, because there may be a million.
+INSERT INTO attempt (delivery, n, at, outcome, state, status, duration_ms, request, response, reason)
+SELECT d.number, 1, :now, 'cancelled', 'cancelled', NULL, 0, NULL, NULL, :reason FROM delivery AS d
+WHERE d.link = :link AND d.number > :after AND d.number <= :until
+    AND NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = d.number)
+    AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = d.number);
+
+-- name: untried_from
+-- Where a link's own backlog begins.
+SELECT COALESCE(
+    (SELECT s.cursor FROM link_state AS s WHERE s.link = :link),
+    (SELECT c.position FROM cursor AS c WHERE c.name = 'deliver' AND c.shard = 0)
+);
+
+-- name: delivery_attempts
+SELECT n, at, outcome, state, status, duration_ms, request, response, reason FROM attempt
+WHERE delivery = :delivery ORDER BY n;
+
+-- name: delivery_of_event
+-- The delivery of an event to one link.
+SELECT number, created FROM delivery WHERE event = (SELECT seq FROM event WHERE id = :id AND target = :link) AND link = :link;
+
+-- name: waiting_hurry
+-- Let it be due now, and begin its schedule anew.
+UPDATE waiting SET due = :now, first = :now, earlier = n WHERE delivery = :delivery AND held = 0;
+
+-- name: first_delivery_since
+-- Numbers grow with time: a step of the search for the first one of a time range.
+SELECT number, created FROM delivery WHERE number >= :from ORDER BY number LIMIT 1;
+
+-- name: first_event_since
+SELECT seq, created FROM event WHERE seq >= :from ORDER BY seq LIMIT 1;
+
+-- name: deliveries_by_number (sqlite)
+-- Deliveries with their last attempt and their due time. SQLite has no arrays: the numbers come as JSON.
+SELECT d.number, d.event, d.link, d.created, e.id, e.type, a.n, a.at, a.outcome, a.state, a.status, a.reason, w.due, w.held
+FROM json_each(:numbers) AS j CROSS JOIN delivery AS d ON d.number = j.value
+    LEFT JOIN event AS e ON e.seq = d.event
+    LEFT JOIN attempt AS a ON a.delivery = d.number
+        AND a.n = (SELECT MAX(l.n) FROM attempt AS l WHERE l.delivery = d.number)
+    LEFT JOIN waiting AS w ON w.delivery = d.number
+ORDER BY d.number DESC;
+
+-- name: deliveries_by_number (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+SELECT d.number, d.event, d.link, d.created, e.id, e.type, a.n, a.at, a.outcome, a.state, a.status, a.reason, w.due, w.held
+FROM delivery AS d
+    LEFT JOIN event AS e ON e.seq = d.event
+    LEFT JOIN LATERAL (
+        SELECT l.n, l.at, l.outcome, l.state, l.status, l.reason FROM attempt AS l
+        WHERE l.delivery = d.number ORDER BY l.n DESC LIMIT 1
+    ) AS a ON TRUE
+    LEFT JOIN waiting AS w ON w.delivery = d.number
+WHERE d.number = ANY (CAST(ARRAY(SELECT jsonb_array_elements_text(CAST(:numbers AS jsonb))) AS bigint[]))
+ORDER BY d.number DESC;
+
+-- name: numbers_all
+SELECT number FROM delivery WHERE number >= :low AND number < :before ORDER BY number DESC LIMIT :count;
+
+-- name: numbers_of_link
+SELECT number FROM delivery WHERE link = :link AND number >= :low AND number < :before ORDER BY number DESC LIMIT :count;
+
+-- name: numbers_of_event
+SELECT d.number FROM delivery AS d JOIN event AS e ON e.seq = d.event
+WHERE e.id = :event AND d.number >= :low AND d.number < :before ORDER BY d.number DESC LIMIT :count;
+
+-- name: numbers_ended_dead
+-- The state stands in the text, so that the partial index is used.
+SELECT delivery FROM attempt
+WHERE state IN ('dead', 'cancelled') AND state = 'dead' AND delivery >= :low AND delivery < :before
+ORDER BY delivery DESC LIMIT :count;
+
+-- name: numbers_ended_cancelled
+SELECT delivery FROM attempt
+WHERE state IN ('dead', 'cancelled') AND state = 'cancelled' AND delivery >= :low AND delivery < :before
+ORDER BY delivery DESC LIMIT :count;
+
+-- name: numbers_waiting
+SELECT delivery FROM waiting WHERE delivery >= :low AND delivery < :before ORDER BY delivery DESC LIMIT :count;
+
+-- name: links_lagging
+-- Links that read their own backlog, and from where.
+SELECT link, cursor FROM link_state WHERE cursor IS NOT NULL;

@@ -1,0 +1,152 @@
+"""Endpoints as requests and answers write them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from tidings.control import endpoint_form
+from tidings.deliver.lane import LaneView
+from tidings.model import moment
+from tidings.model.link import Batch, Body, Endpoint, Mode, Order
+
+
+class BatchPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of `batch`; null puts a field back to its default."""
+
+    max_events: int | msgspec.UnsetType | None = msgspec.UNSET
+    max_ms: int | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class EndpointPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A merge patch: what is left out stays, null puts a field back to its default."""
+
+    url: str | msgspec.UnsetType = msgspec.UNSET
+    description: str | msgspec.UnsetType | None = msgspec.UNSET
+    events: tuple[str, ...] | msgspec.UnsetType | None = msgspec.UNSET
+    filter: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
+    headers: dict[str, str | None] | msgspec.UnsetType | None = msgspec.UNSET
+    rate: float | msgspec.UnsetType | None = msgspec.UNSET
+    max_in_flight: int | msgspec.UnsetType | None = msgspec.UNSET
+    order: Order | msgspec.UnsetType | None = msgspec.UNSET
+    order_max_age_seconds: int | msgspec.UnsetType | None = msgspec.UNSET
+    batch: BatchPatch | msgspec.UnsetType | None = msgspec.UNSET
+    body: Body | msgspec.UnsetType | None = msgspec.UNSET
+    fields: tuple[str, ...] | msgspec.UnsetType | None = msgspec.UNSET
+    timeout_seconds: float | msgspec.UnsetType | None = msgspec.UNSET
+    retry_delays_seconds: tuple[float, ...] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class PauseBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why it is paused, in words, for whoever looks later."""
+
+    reason: str | None = None
+
+
+class ResumeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What becomes of all that waited meanwhile."""
+
+    missed: Literal["send", "cancel"] = "send"
+
+
+class RotateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long the secret before is used beside the new one (default 24 hours); a secret of the caller's own."""
+
+    overlap_seconds: int | None = None
+    secret: str | None = None
+
+
+class HealthView(msgspec.Struct, frozen=True, kw_only=True):
+    """How it goes: null `failing_since` means well."""
+
+    failing_since: str | None = None
+    fails: int = 0
+    next_probe: str | None = None
+
+
+class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint as answers show it. The values of `headers` and the secret are never shown."""
+
+    id: str
+    url: str
+    description: str
+    tenant: str | None
+    events: tuple[str, ...]
+    filter: dict[str, Any] | None
+    headers: dict[str, str]
+    rate: float | None
+    max_in_flight: int
+    order: Order
+    order_max_age_seconds: int
+    batch: Batch | None
+    body: Body
+    fields: tuple[str, ...] | None
+    timeout_seconds: float
+    retry_delays_seconds: tuple[float, ...] | None
+    state: Mode
+    reason: str | None
+    health: HealthView
+    created: str
+    updated: str
+    revision: int
+    waiting: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class EndpointList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of endpoints."""
+
+    data: list[EndpointView]
+    next_cursor: str | None
+
+
+class OldSecret(msgspec.Struct, frozen=True, kw_only=True):
+    """A secret that signs beside the present one until it expires."""
+
+    secret: str
+    expires: str | None
+
+
+class SecretView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The signing secret. `public_key` (`whpk_...`) stands there for ed25519 secrets."""
+
+    secret: str
+    previous: list[OldSecret]
+    public_key: str | None = None
+
+
+class TestView(msgspec.Struct, frozen=True, kw_only=True):
+    """The test event, and its delivery where it was made by the time of the answer."""
+
+    event_id: str
+    delivery: str | None
+
+
+def endpoint_view(
+    endpoint: Endpoint, lane: LaneView | None = None, waiting: int | msgspec.UnsetType = msgspec.UNSET
+) -> EndpointView:
+    """The answer form of an endpoint. `lane`: what the deliver stage holds of it."""
+    options = endpoint.options
+    health = HealthView()
+    if lane is not None:
+        probe = lane.probe_at if lane.open else None
+        health = HealthView(failing_since=time_text(lane.failing_since), fails=lane.fails, next_probe=time_text(probe))
+    shown = {name: getattr(options, name) for name in options.__struct_fields__}
+    return EndpointView(
+        **shown,
+        id=endpoint.id,
+        tenant=endpoint.tenant,
+        headers=dict.fromkeys(endpoint.sealed.headers, endpoint_form.KEPT),
+        state=endpoint.mode,
+        reason=endpoint.reason,
+        health=health,
+        created=moment.to_text(endpoint.created),
+        updated=moment.to_text(endpoint.updated),
+        revision=endpoint.revision,
+        waiting=waiting,
+    )
+
+
+def time_text(at: moment.Micros | None) -> str | None:
+    """A moment as answers write it."""
+    return None if at is None else moment.to_text(at)

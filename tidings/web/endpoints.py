@@ -1,0 +1,339 @@
+"""The operations of endpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tidings.control.endpoint_form import Form, NewForm
+from tidings.control.endpoints import valid_secrets
+from tidings.model.access import EVERYTHING
+from tidings.model.errors import NotFound
+from tidings.model.event import Event
+from tidings.model.ids import delivery_id
+from tidings.model.link import Endpoint
+from tidings.rules import sign
+from tidings.rules.refused import Refused
+from tidings.store import lists
+from tidings.store.base import Db
+from tidings.web import body
+from tidings.web.endpoint_views import (
+    EndpointList,
+    EndpointPatch,
+    EndpointView,
+    OldSecret,
+    PauseBody,
+    ResumeBody,
+    RotateBody,
+    SecretView,
+    TestView,
+    endpoint_view,
+    time_text,
+)
+from tidings.web.menu import Answer, Call, Operation, Parameter
+from tidings.web.once import once
+from tidings.web.pages import PAGING, Page
+from tidings.web.parts import Parts
+from tidings.web.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
+
+TAG = "Endpoints"
+
+
+async def create_endpoint(parts: Parts, call: Call) -> Answer:
+    """Register a URL."""
+    form: NewForm = call.body
+    if call.key.tenant is not None:
+        form = _for_tenant(form, call.key.tenant)
+    operator = call.key.tenant is None and call.key.permits(EVERYTHING)
+    job = await parts.endpoints.create(form, operator=operator)
+
+    def store(db: Db) -> Answer:
+        endpoint = job(db)
+        headers = [("location", f"/v1/endpoints/{endpoint.id}"), ("etag", etag(endpoint))]
+        return Answer(201, endpoint_view(endpoint), headers)
+
+    return await once(parts, call, store)
+
+
+async def list_endpoints(parts: Parts, call: Call) -> Answer:
+    """List endpoints, newest first."""
+    page = Page.of(call)
+    tenant = call.key.tenant or call.query.get("tenant")
+    state = call.query.get("state")
+    found = [
+        endpoint
+        for endpoint in parts.catalog.now.endpoints_by_id.values()
+        if (tenant is None or endpoint.tenant == tenant)
+        and (state is None or endpoint.mode == state)
+        and (page.after is None or endpoint.num < page.after)
+    ]
+    found.sort(key=lambda endpoint: -endpoint.num)
+    more = len(found) > page.limit
+    shown = found[: page.limit]
+    counts: dict[int, int] = {}
+    if call.query.get("counts"):
+        counts = await parts.readers.call(lambda db: {each.num: lists.waiting_count(db, each.num) for each in shown})
+    lanes = parts.deliver.snapshot()
+    views = [endpoint_view(each, lanes.get(each.num), counts.get(each.num, msgspec.UNSET)) for each in shown]
+    return page.answer(views, shown[-1].num if more else None)
+
+
+async def get_endpoint(parts: Parts, call: Call) -> Answer:
+    """Read one endpoint."""
+    endpoint = visible(parts, call)
+    if not_modified(call, endpoint.revision):
+        return Answer(304, None, [("etag", etag(endpoint))])
+    waiting: int | msgspec.UnsetType = msgspec.UNSET
+    if call.query.get("counts"):
+        waiting = await parts.readers.call(lambda db: lists.waiting_count(db, endpoint.num))
+    return _shown(parts, endpoint, waiting)
+
+
+async def edit_endpoint(parts: Parts, call: Call) -> Answer:
+    """Change some fields; holds from the next attempt on."""
+    endpoint = visible(parts, call)
+
+    def read(document: Any) -> Form:
+        return body.read(msgspec.json.encode(document), Form)[0]
+
+    job = await parts.endpoints.edit(endpoint, call.value, read, if_match(call))
+    return _shown(parts, await parts.writer.call(job))
+
+
+async def delete_endpoint(parts: Parts, call: Call) -> Answer:
+    """Forget an endpoint; what waits for it is cancelled."""
+    endpoint = visible(parts, call)
+    deleted: Endpoint = await parts.writer.call(parts.endpoints.delete(endpoint, if_match(call)))
+    parts.endpoints.cancelling.sweep(deleted)
+    return Answer(204)
+
+
+async def pause_endpoint(parts: Parts, call: Call) -> Answer:
+    """Send nothing for now; what happens meanwhile waits."""
+    endpoint = visible(parts, call)
+    reason = None if call.body is None else call.body.reason
+    return _shown(parts, await parts.writer.call(parts.endpoints.pause(endpoint, reason)))
+
+
+async def resume_endpoint(parts: Parts, call: Call) -> Answer:
+    """Send again, what was missed first, or without it."""
+    endpoint = visible(parts, call)
+    missed = "send" if call.body is None else call.body.missed
+    waiting = await parts.readers.call(lambda db: lists.waiting_count(db, endpoint.num))
+    if missed == "cancel":
+        waiting = await parts.endpoints.cancelling.cancel_waiting(endpoint)
+    resumed: Endpoint = await parts.writer.call(parts.endpoints.resume(endpoint))
+    parts.deliver.notice(resumed.num)
+    return _shown(parts, resumed, waiting)
+
+
+async def test_endpoint(parts: Parts, call: Call) -> Answer:
+    """Send a test event to this endpoint alone."""
+    endpoint = visible(parts, call)
+    event: Event = await parts.writer.call(parts.endpoints.test(endpoint, call.request_id))
+    row = await parts.readers.call(lambda db: db.one("delivery_of_event", id=event.id, link=endpoint.num))
+    made = None if row is None else delivery_id(row[0], row[1])
+    return Answer(202, TestView(event_id=event.id, delivery=made))
+
+
+async def get_secret(parts: Parts, call: Call) -> Answer:
+    """Read the signing secret."""
+    return _secret(visible(parts, call), parts.clock.now())
+
+
+async def rotate_secret(parts: Parts, call: Call) -> Answer:
+    """Sign with a new secret, and with the one before until the overlap is over."""
+    endpoint = visible(parts, call)
+    given: RotateBody = call.body or RotateBody()
+    job = parts.endpoints.rotate(endpoint, given.secret, given.overlap_seconds)
+    return await once(parts, call, lambda db: _secret(job(db), parts.clock.now()))
+
+
+def visible(parts: Parts, call: Call) -> Endpoint:
+    """The endpoint that the path names. Raises NotFound, also where it is another tenant's."""
+    endpoint = parts.catalog.now.endpoints_by_id.get(call.path["id"])
+    if endpoint is None or (call.key.tenant is not None and endpoint.tenant != call.key.tenant):
+        raise NotFound(f"There is no endpoint {call.path['id'][:100]}.")
+    return endpoint
+
+
+def etag(endpoint: Endpoint) -> str:
+    """The revision as an entity tag."""
+    return f'"{endpoint.revision}"'
+
+
+def _shown(parts: Parts, endpoint: Endpoint, waiting: int | msgspec.UnsetType = msgspec.UNSET) -> Answer:
+    lane = parts.deliver.snapshot().get(endpoint.num)
+    return Answer(200, endpoint_view(endpoint, lane, waiting), [("etag", etag(endpoint))])
+
+
+def _secret(endpoint: Endpoint, now: int) -> Answer:
+    newest, *older = valid_secrets(endpoint, now)
+    previous = [OldSecret(secret=each.text, expires=time_text(each.expires)) for each in older]
+    public = sign.public_key(newest.text) if newest.text.startswith(sign.SIGNING_KEY) else None
+    return Answer(200, SecretView(secret=newest.text, previous=previous, public_key=public))
+
+
+def _for_tenant(form: NewForm, tenant: str) -> NewForm:
+    if form.tenant not in (None, tenant):
+        raise Refused("/tenant", "not_permitted", f"This key belongs to the tenant {tenant}; leave tenant out.")
+    return msgspec.structs.replace(form, tenant=tenant)
+
+
+# --- the menu --------------------------------------------------------------------------------------------------------
+
+COUNTS = Parameter(
+    name="counts",
+    schema={"type": "boolean"},
+    help="Also answer `waiting`, how many deliveries wait; that is counted for each endpoint.",
+)
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="create_endpoint",
+        method="POST",
+        path="/v1/endpoints",
+        scope="endpoints:write",
+        summary="Register a URL that gets events as webhooks",
+        help="Only `url` is needed. The signing secret is made here; read it at `/v1/endpoints/{id}/secret`.",
+        handler=create_endpoint,
+        tag=TAG,
+        request=NewForm,
+        response=EndpointView,
+        status=201,
+        idempotent_key=True,
+        example={"url": "https://example.com/hooks", "events": ["tasks.*"]},
+    ),
+    Operation(
+        name="list_endpoints",
+        method="GET",
+        path="/v1/endpoints",
+        scope="endpoints:read",
+        summary="List endpoints, newest first",
+        handler=list_endpoints,
+        tag=TAG,
+        response=EndpointList,
+        parameters=(
+            Parameter(
+                name="state",
+                schema={"type": "string", "enum": ["enabled", "paused", "disabled"]},
+                help="Only those in this state.",
+            ),
+            Parameter(name="tenant", schema={"type": "string"}, help="Only those of this tenant."),
+            COUNTS,
+            *PAGING,
+        ),
+    ),
+    Operation(
+        name="get_endpoint",
+        method="GET",
+        path="/v1/endpoints/{id}",
+        scope="endpoints:read",
+        summary="Read an endpoint, with its health",
+        handler=get_endpoint,
+        tag=TAG,
+        response=EndpointView,
+        parameters=(COUNTS, IF_NONE_MATCH),
+    ),
+    Operation(
+        name="edit_endpoint",
+        method="PATCH",
+        path="/v1/endpoints/{id}",
+        scope="endpoints:write",
+        summary="Change an endpoint",
+        help=(
+            "A merge patch (RFC 7396): what is left out stays, null puts a field back to its default. It holds from "
+            'the next attempt on, also for what waits. In `headers`, `"***"` keeps the value that is stored.'
+        ),
+        handler=edit_endpoint,
+        tag=TAG,
+        request=EndpointPatch,
+        response=EndpointView,
+        parameters=(IF_MATCH,),
+        merge_patch=True,
+        example={"rate": 20, "filter": None},
+    ),
+    Operation(
+        name="delete_endpoint",
+        method="DELETE",
+        path="/v1/endpoints/{id}",
+        scope="endpoints:write",
+        summary="Delete an endpoint; what waits for it is cancelled",
+        handler=delete_endpoint,
+        tag=TAG,
+        status=204,
+        parameters=(IF_MATCH,),
+    ),
+    Operation(
+        name="pause_endpoint",
+        method="POST",
+        path="/v1/endpoints/{id}:pause",
+        scope="endpoints:write",
+        summary="Send nothing until it is resumed; what happens meanwhile waits",
+        handler=pause_endpoint,
+        tag=TAG,
+        request=PauseBody,
+        request_optional=True,
+        response=EndpointView,
+        example={"reason": "maintenance until noon"},
+    ),
+    Operation(
+        name="resume_endpoint",
+        method="POST",
+        path="/v1/endpoints/{id}:resume",
+        scope="endpoints:write",
+        summary="Send again after a pause or after it was disabled",
+        help=(
+            "`missed` says what becomes of all that waited: `send` it (as normal), or `cancel` it. "
+            "`waiting` in the answer says how many they were."
+        ),
+        handler=resume_endpoint,
+        tag=TAG,
+        request=ResumeBody,
+        request_optional=True,
+        response=EndpointView,
+        example={"missed": "send"},
+    ),
+    Operation(
+        name="test_endpoint",
+        method="POST",
+        path="/v1/endpoints/{id}:test",
+        scope="endpoints:write",
+        summary="Send an event of type endpoint.test to this endpoint alone",
+        handler=test_endpoint,
+        tag=TAG,
+        response=TestView,
+        status=202,
+    ),
+    Operation(
+        name="get_endpoint_secret",
+        method="GET",
+        path="/v1/endpoints/{id}/secret",
+        scope="endpoints:write",
+        summary="Read the signing secret",
+        help="It needs the scope to write, because whoever has it can sign as this server.",
+        handler=get_secret,
+        tag=TAG,
+        response=SecretView,
+    ),
+    Operation(
+        name="rotate_endpoint_secret",
+        method="POST",
+        path="/v1/endpoints/{id}/secret",
+        scope="endpoints:write",
+        summary="Sign with a new secret",
+        help=(
+            "The secret before signs beside the new one for `overlap_seconds` (0 to 604800, by default 86400), so "
+            "that a receiver can change over in its own time. The new one is made here unless `secret` brings one."
+        ),
+        handler=rotate_secret,
+        tag=TAG,
+        request=RotateBody,
+        request_optional=True,
+        response=SecretView,
+        idempotent_key=True,
+        secret=True,
+        example={"overlap_seconds": 86400},
+    ),
+)

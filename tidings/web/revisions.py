@@ -1,0 +1,50 @@
+"""Revisions as entity tags (RFC 9110): If-Match for changes, If-None-Match for reads."""
+
+from __future__ import annotations
+
+import re
+
+from tidings.model.errors import Malformed, Place
+from tidings.web.menu import Call, Parameter
+
+_TAG = re.compile(r'(?:W/)?"(\d{1,18})"')
+
+IF_MATCH = Parameter(
+    name="If-Match",
+    schema={"type": "string"},
+    help='Change it only if it is at this revision, as in `"3"`; else the answer is 412.',
+    where="header",
+)
+IF_NONE_MATCH = Parameter(
+    name="If-None-Match",
+    schema={"type": "string"},
+    help='Answer 304 without a body if it is still at this revision, as in `"3"`.',
+    where="header",
+)
+
+
+def if_match(call: Call) -> set[int] | None:
+    """The revisions of If-Match; None: any will do. Raises Malformed where it is no list of entity tags."""
+    return _tags(call, "if-match")
+
+
+def not_modified(call: Call, revision: int) -> bool:
+    """Whether If-None-Match names this revision, so that 304 is the answer."""
+    if "if-none-match" not in call.headers:
+        return False
+    named = _tags(call, "if-none-match")
+    return named is None or revision in named
+
+
+def _tags(call: Call, header: str) -> set[int] | None:
+    text = call.headers.get(header)
+    if text is None or text.strip() == "*":
+        return None
+    found = set()
+    for piece in text.split(","):
+        tag = _TAG.fullmatch(piece.strip())
+        if tag is None:
+            detail = f'{header} must be a revision in quotes, such as "3", as the ETag header of an answer has it.'
+            raise Malformed(detail, errors=[Place(parameter=header, code="wrong_value", detail=detail)])
+        found.add(int(tag[1]))
+    return found
