@@ -1,0 +1,156 @@
+"""`tidings serve`: read the settings, run the server, stop it cleanly. Loads neither typer nor rich."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from tidings.settings import SETTINGS, Settings, SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from tidings.server import Server
+
+REFUSED = 2
+"""The exit status where the server did not start: a wrong setting, a taken port, a database that cannot be used."""
+
+Flags = dict[str, Any]
+"""The flags of the command line by their settings' names, and `config` and `json`."""
+
+
+def read_flags(args: Sequence[str]) -> Flags | None:
+    """The flags of a plain command line; None where typer must look: help, an unknown flag, a missing value."""
+    takes_value = {"--config": "config"}
+    switches: dict[str, tuple[str, bool]] = {"--json": ("json", True)}
+    for setting in SETTINGS:
+        if setting.type is bool:
+            switches[setting.flag] = (setting.name, True)
+            switches["--no-" + setting.flag[2:]] = (setting.name, False)
+        else:
+            takes_value[setting.flag] = setting.name
+    flags: Flags = {}
+    rest = list(args)
+    while rest:
+        flag, equals, value = rest.pop(0).partition("=")
+        if flag in switches and not equals:
+            name, flags[name] = switches[flag][0], switches[flag][1]
+        elif flag in takes_value and (equals or rest):
+            flags[takes_value[flag]] = value if equals else rest.pop(0)
+        else:
+            return None
+    return flags
+
+
+def serve(flags: Mapping[str, Any]) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status. What stands in the way is one sentence on stderr."""
+    given = dict(flags)
+    as_json = bool(given.pop("json", False))
+    try:
+        settings = _settings(given)
+        _check_port(settings)
+        _log_to_stderr(settings.log_level)
+        return _run(settings, as_json)
+    except (SettingsError, OSError) as wrong:
+        return _refuse(str(wrong))
+
+
+def _settings(given: Flags) -> Settings:
+    path = given.pop("config", None) or os.environ.get("TIDINGS_CONFIG")
+    from tidings.config import find_config
+
+    config = find_config(path)
+    return read_settings(given, file=config.settings)
+
+
+def _run(settings: Settings, as_json: bool) -> int:
+    from tidings.server import Server
+    from tidings.store.base import StoreError
+
+    server = Server(settings)
+    stop = _Stop(server)
+    try:
+        server.open()
+    except (StoreError, SettingsError, ValueError) as wrong:
+        return _refuse(str(wrong))
+    if stop.signals == 0:
+        import uvloop
+
+        uvloop.run(server.run(lambda: _announce(server, as_json, stop)))
+    server.close()
+    return 0
+
+
+class _Stop:
+    """The first SIGTERM or SIGINT asks the server to stop, the second ends the process at once."""
+
+    def __init__(self, server: Server) -> None:
+        self.signals = 0
+        self._server = server
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.signals += 1
+        if self.signals > 1:
+            os._exit(128 + number)
+        self._server.stop()
+
+
+def _announce(server: Server, as_json: bool, stop: _Stop) -> None:
+    host = f"[{server.settings.host}]" if ":" in server.settings.host else server.settings.host
+    url = f"http://{host}:{server.port}"
+    if as_json:
+        _print(json.dumps({"url": url, "operator_key": server.operator_key, "pid": os.getpid()}))
+    else:
+        _print(f"Tidings listens on {url}; its API is explained at {url}/docs.")
+        if server.operator_key:
+            _print(f"The operator's key, shown only this once, so keep it: {server.operator_key}")
+    if stop.signals:
+        server.stop()
+
+
+def _check_port(settings: Settings) -> None:
+    """Raise OSError where nothing can listen there. The HTTP server itself would share a port silently."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+            probe.listen(1)
+        except OSError as wrong:
+            place = f"{settings.host} port {settings.port}"
+            if wrong.errno == errno.EADDRINUSE:
+                raise OSError(f"{place} is taken by another process. Stop that, or choose another --port.") from None
+            raise OSError(f"Tidings cannot listen on {place}: {wrong.strerror or wrong}.") from None
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=level.upper(),
+        format="%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+    )
+
+
+def _refuse(sentence: str) -> int:
+    sentence = sentence[:1].upper() + sentence[1:]
+    print(f"tidings: {sentence}" if sentence.endswith(".") else f"tidings: {sentence}.", file=sys.stderr, flush=True)
+    return REFUSED
+
+
+def _print(line: str) -> None:
+    try:
+        print(line, flush=True)
+    except OSError:
+        # Whoever started us does not listen any more; the log goes on.
+        pass
