@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Callable
 
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server as HttpServer
 
@@ -49,7 +50,9 @@ log = logging.getLogger("tidings.server")
 class Server:
     """One node. `run` serves until `stop`; `operator_key` is set where one was made at this start."""
 
-    def __init__(self, settings: Settings, clock: Clock | None = None, chance: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock | None = None, chance: Callable[[], float] = random.random
+    ) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.operator_key: str | None = None
@@ -79,9 +82,10 @@ class Server:
             lambda: HttpClient(
                 lambda ip: address.refusal(ip, networks), f"Tidings/{__version__}", settings.ca_file or None
             ),
+            settings.source,
             self._chance,
         )
-        endpoints = Endpoints(catalog, writer, self.clock, networks, allow_http=settings.allow_http)
+        endpoints = Endpoints(catalog, writer, self.clock, networks, deliver, allow_http=settings.allow_http)
         replays = self._replays = Replays(writer, catalog, self.clock, deliver.notice)
         self._retention = Retention(writer, self.clock, settings.retention_days)
         writer.before_replies(catalog.refresh)
@@ -117,8 +121,8 @@ class Server:
             app,
             address=self.settings.host,
             port=self.port,
-            interface="rsgi",
-            http="1",
+            interface=Interfaces.RSGI,
+            http=HTTPModes.http1,
             websockets=False,
             backlog=BACKLOG,
             backpressure=CONNECTIONS_MAX,
@@ -138,7 +142,7 @@ class Server:
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         await app.stop()
-        http.stop()
+        http.stop()  # type: ignore[no-untyped-call]
         try:
             await asyncio.wait_for(serving, STOP_HTTP_SECONDS)
         except TimeoutError:
@@ -189,7 +193,7 @@ async def _listening(host: str, port: int, serving: asyncio.Task[None]) -> None:
 
 
 def _dialable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- names it, does not bind it
 
 
 def _free_port(host: str) -> int:

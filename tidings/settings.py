@@ -34,15 +34,30 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("data", str, "./tidings-data", "The data folder: database, secret key, lock. Made if absent."),
     Setting("host", str, "127.0.0.1", "The address to listen on."),
     Setting("port", int, 8080, "The port to listen on; 0 takes a free one."),
-    Setting("database", str, "sqlite:tidings.db", "`sqlite:FILE` (in the data folder) or `postgresql://USER@HOST/NAME`."),
-    Setting("operator_key", str, "", "The operator's key. If empty, one is made at the first start and shown once.", True),
-    Setting("secret_key", str, "", "Base64 of 32 bytes that encrypts secrets at rest; else a 0600 file in the data folder.", True),
-    Setting("allow_addresses", str, "", "Private address ranges that endpoints may have, such as `127.0.0.0/8,10.1.0.0/16`."),
+    Setting(
+        "database", str, "sqlite:tidings.db", "`sqlite:FILE` (in the data folder) or `postgresql://USER@HOST/NAME`."
+    ),
+    Setting(
+        "operator_key", str, "", "The operator's key. If empty, one is made at the first start and shown once.", True
+    ),
+    Setting(
+        "secret_key",
+        str,
+        "",
+        "Base64 of 32 bytes that encrypts secrets at rest; else a 0600 file in the data folder.",
+        True,
+    ),
+    Setting(
+        "allow_addresses", str, "", "Private address ranges that endpoints may have, such as `127.0.0.0/8,10.1.0.0/16`."
+    ),
     Setting("allow_http", bool, True, "Whether endpoints may have http:// URLs."),
     Setting("ca_file", str, "", "A PEM file of certificate authorities to trust for endpoints; else the system's."),
+    Setting("source", str, "/tidings", "The `source` that events have in CloudEvents bodies, a URI reference."),
     Setting("max_body_bytes", int, 1_048_576, "The largest request body, in bytes."),
     Setting("max_batch_bytes", int, 16_777_216, "The largest body of a batch, in bytes."),
-    Setting("retention_days", int, 30, "Events older than this are dropped once their deliveries have ended; 0 keeps them."),
+    Setting(
+        "retention_days", int, 30, "Events older than this are dropped once their deliveries have ended; 0 keeps them."
+    ),
     Setting("log_level", str, "info", "How much is logged: debug, info, warning or error."),
 )
 
@@ -66,6 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_addresses: str
     allow_http: bool
     ca_file: str
+    source: str
     max_body_bytes: int
     max_batch_bytes: int
     retention_days: int

@@ -30,7 +30,8 @@ class Bodies:
 
     KEPT_BYTES_MAX = 4 * 1024 * 1024
 
-    def __init__(self) -> None:
+    def __init__(self, source: str) -> None:
+        self._source = source
         self._kept: dict[tuple[int, str], bytes] = {}
         self._bytes = 0
 
@@ -38,11 +39,11 @@ class Bodies:
         """The body of one event for this endpoint."""
         options = endpoint.options
         if options.fields is not None:
-            return shape.body(event, options.body, options.fields)
+            return shape.body(event, options.body, self._source, shape.choose(options.fields))
         key = (event.seq, options.body)
         body = self._kept.get(key)
         if body is None:
-            body = shape.body(event, options.body, None)
+            body = shape.body(event, options.body, self._source)
             self._bytes += len(body)
             if self._bytes > self.KEPT_BYTES_MAX:
                 self._kept.clear()
@@ -59,11 +60,11 @@ def compose(
     if batch:
         message_id = batch_id([event.id for event in events])
         body = shape.batch([bodies.of(event, endpoint) for event in events], form, now)
-        media = shape.BATCH_MEDIA[form]
+        media = shape.BATCH_CONTENT_TYPES[form]
     else:
         message_id = events[0].id
         body = bodies.of(events[0], endpoint)
-        media = shape.MEDIA[form]
+        media = shape.CONTENT_TYPES[form]
     timestamp = now // SECOND
     signature = signer.sign(message_id, timestamp, body)
     lines = [

@@ -51,9 +51,7 @@ class Lanes:
         """Take the next deliveries into their lanes. Answers whether there may be more."""
         recovering = self._head < self._horizon
         if recovering:
-            rows = self._db.all(
-                "deliveries_after_unattempted", after=self._head, until=self._horizon, count=HEAD_ROWS
-            )
+            rows = self._db.all("deliveries_after_unattempted", after=self._head, until=self._horizon, count=HEAD_ROWS)
         else:
             rows = self._db.all("deliveries_after", after=self._head, count=HEAD_ROWS)
         for row in rows:

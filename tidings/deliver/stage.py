@@ -48,6 +48,7 @@ class Deliver:
         catalog: Catalog,
         clock: Clock,
         client: Callable[[], HttpClient],
+        source: str,
         chance: Chance = random.random,
     ) -> None:
         self._engine, self._writer, self._catalog, self._clock = engine, writer, catalog, clock
@@ -60,7 +61,7 @@ class Deliver:
         self._settlement = Settlement()
         self._store_rests_until: Micros = 0
         self._timers: list[tuple[Micros, int]] = []
-        self._bodies = Bodies()
+        self._bodies = Bodies(source)
         self._launch: list[tuple[Lane, list[Item]]] = []
         self.flights = 0
         self.outcomes: dict[str, int] = {}
@@ -100,7 +101,10 @@ class Deliver:
         future: asyncio.Future[list[bool]] = loop.create_future()
 
         def answer(settled: Settlement, said: list[bool]) -> None:
-            settled.after.append(lambda: loop.call_soon_threadsafe(_set, future, said))
+            def tell() -> None:
+                loop.call_soon_threadsafe(_set, future, said)
+
+            settled.after.append(tell)
 
         self._tell(lambda: answer(self._settlement, [self._cancel(number) for number in numbers]))
         return await future

@@ -186,7 +186,7 @@ class _Handle:
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.POST, 1)
         curl.setopt(pycurl.PROXY, "")
-        curl.setopt(pycurl.PROTOCOLS_STR, "http,https")
+        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         curl.setopt(pycurl.FOLLOWLOCATION, 0)
         curl.setopt(pycurl.USERAGENT, user_agent)
         curl.setopt(pycurl.CAINFO, ca_file)

@@ -113,7 +113,7 @@ class Router:
 def _wish(endpoint: Endpoint) -> tuple[Callable[[str], bool], Wish]:
     pattern = endpoint.options.filter
     wanted = None if pattern is None else filter.compile(pattern)
-    return events_match.compile(endpoint.options.events), Wish(endpoint.num, endpoint.id, wanted)
+    return events_match.matcher(endpoint.options.events), Wish(endpoint.num, endpoint.id, wanted)
 
 
 def _passes(wish: Wish, document: dict[str, Any]) -> bool:

@@ -25,7 +25,9 @@ def open_engine(url: str, folder: Path) -> Engine:
 
         engine = PostgresEngine(url)
     else:
-        raise StoreError(f"the database {url.split(':')[0]!r} is not known: use sqlite:FILE or postgresql://USER@HOST/NAME")
+        raise StoreError(
+            f"the database {url.split(':')[0]!r} is not known: use sqlite:FILE or postgresql://USER@HOST/NAME"
+        )
     engine.check_safety()
     db = engine.writer()
     try:
@@ -44,7 +46,9 @@ class FolderLock:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._fd)
-            raise StoreBusy(f"another Tidings server runs on {folder}; stop it first, or choose another --data") from None
+            raise StoreBusy(
+                f"another Tidings server runs on {folder}; stop it first, or choose another --data"
+            ) from None
 
     def release(self) -> None:
         """Let others in."""

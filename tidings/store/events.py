@@ -97,7 +97,9 @@ def _admit(publication: Publication, known: Known, fresh: list[Event]) -> int | 
                 return Conflict(f"The id {event.id} stands twice in this batch. Give each event an id of its own.")
             new[name] = event
         elif there != content:
-            return Conflict(f"Another event has the id {event.id}. Ids are given once; leave the id out to get a new one.")
+            return Conflict(
+                f"Another event has the id {event.id}. Ids are given once; leave the id out to get a new one."
+            )
     for name, event in new.items():
         known[name] = (event.type, event.subject, event.data)
     fresh.extend(new.values())

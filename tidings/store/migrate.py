@@ -23,7 +23,11 @@ def migrate(db: Any) -> list[str]:
 
     Raises StoreError where the database is newer than this program.
     """
-    db.script(_words("CREATE TABLE IF NOT EXISTS migration (number INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL) STRICT;", db))
+    db.script(
+        _words(
+            "CREATE TABLE IF NOT EXISTS migration (number INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL) STRICT;", db
+        )
+    )
     done = {row[0] for row in db.query("SELECT number FROM migration", {})}
     known = migrations()
     if done - {number for number, _, _ in known}:

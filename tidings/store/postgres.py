@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 from urllib.parse import urlsplit
 
 import psycopg
@@ -25,7 +25,7 @@ class PostgresDb:
     def __init__(self, url: str, *, readonly: bool) -> None:
         self._url = url
         self._readonly = readonly
-        self._sql = cast(dict[str, LiteralString], statements("postgres"))
+        self._sql = statements("postgres")
         self._conn: psycopg.Connection[Row] | None = None
         self._connect()
 
@@ -43,10 +43,10 @@ class PostgresDb:
 
     def query(self, sql: str, params: dict[str, Any]) -> list[Row]:
         with self._cursor() as cur:
-            return cur.execute(cast(LiteralString, to_driver(sql, "postgres")), params).fetchall()
+            return cur.execute(to_driver(sql, "postgres"), params).fetchall()
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        copy_sql = cast(LiteralString, f"COPY {table} ({','.join(columns)}) FROM STDIN")
+        copy_sql = f"COPY {table} ({','.join(columns)}) FROM STDIN"
         with self._cursor() as cur, cur.copy(copy_sql) as copy:
             for row in rows:
                 copy.write_row(row)
@@ -81,7 +81,7 @@ class PostgresDb:
 
     def script(self, sql: str) -> None:
         """Run several statements (migrations)."""
-        self._plain(cast(LiteralString, sql))
+        self._plain(sql)
 
     def close(self) -> None:
         if self._conn is not None:

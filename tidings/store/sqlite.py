@@ -41,9 +41,8 @@ class SqliteDb:
 
     def one(self, name: str, /, **params: Any) -> Row | None:
         with _translated():
-            for row in self._db.execute(self._sql[name], params):
-                return row
-        return None
+            row: Row | None = self._db.execute(self._sql[name], params).fetchone()
+            return row
 
     def all(self, name: str, /, **params: Any) -> list[Row]:
         with _translated():
@@ -61,7 +60,7 @@ class SqliteDb:
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         marks = ",".join("?" * len(columns))
         with _translated():
-            self._db.executemany(f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks})", rows)
+            self._db.executemany(f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks})", rows)  # noqa: S608 -- our own names
 
     def many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         with _translated():

@@ -138,7 +138,8 @@ class Writer:
             self._db.rollback()
             if len(group) > 1 and not isinstance(wrong, StoreFull | StoreBusy):
                 # One job that the database refuses must not take its neighbours with it.
-                return any([self._commit([entry]) for entry in group])
+                results = [self._commit([entry]) for entry in group]
+                return any(results)
             self.failures += 1
             refusal = self._refusal(wrong)
             answers = [(reply, None, refusal) for _, reply in group]

@@ -1,0 +1,58 @@
+"""Migrations: applied once, in order, and a newer database is refused."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tidings.store.base import Db, Engine, StoreBusy, StoreError
+from tidings.store.engine import FolderLock, open_engine
+from tidings.store.migrate import migrate, migrations
+from tidings.store.statements import statements, to_driver
+
+
+def test_all_are_applied_and_a_second_time_changes_nothing(db: Db) -> None:
+    assert db.query("SELECT number FROM migration ORDER BY number", {}) == [(number,) for number, _, _ in migrations()]
+    assert migrate(db) == []
+
+
+def test_numbers_have_no_gap() -> None:
+    assert [number for number, _, _ in migrations()] == list(range(1, len(migrations()) + 1))
+
+
+def test_a_newer_database_is_refused(db: Db) -> None:
+    db.insert("migration", ["number", "name"], [(9999, "9999_future.sql")])
+    with pytest.raises(StoreError, match="newer Tidings"):
+        migrate(db)
+
+
+def test_both_dialects_have_the_same_statements() -> None:
+    assert statements("sqlite").keys() == statements("postgres").keys()
+
+
+def test_every_statement_is_understood_by_its_database(engine: Engine, db: Db) -> None:
+    for sql in statements(engine.dialect).values():
+        written = re.sub(r"%\((\w+)\)s", r":\1", sql).replace("%%", "%")
+        names = re.findall(r"(?<![:\w]):([a-z_]\w*)", written)
+        assert db.query("EXPLAIN " + written, dict.fromkeys(names)), sql
+
+
+def test_parameters_are_written_for_the_driver() -> None:
+    assert to_driver("a = :a AND b LIKE '%' || CAST(:b_c AS text) || x::int", "postgres") == (
+        "a = %(a)s AND b LIKE '%%' || CAST(%(b_c)s AS text) || x::int"
+    )
+
+
+def test_an_unknown_database_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="use sqlite:FILE or postgresql"):
+        open_engine("mysql://x", tmp_path)
+
+
+def test_a_folder_has_one_server(tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path)
+    with pytest.raises(StoreBusy, match="another Tidings server"):
+        FolderLock(tmp_path)
+    lock.release()
+    FolderLock(tmp_path).release()
