@@ -1,0 +1,121 @@
+"""Calling a server's API from tests: one plain HTTP call at a time, nothing kept between calls."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+TIMEOUT_SECONDS = 60.0
+OPERATOR_KEY = "tdk_tests-only-operator-key-0000000000000000000"
+"""The operator's key of every server that tests start."""
+LOOPBACK = "127.0.0.0/8"
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON values; None where it is empty."""
+        return json.loads(self.body) if self.body else None
+
+
+class ApiError(Exception):
+    """An answer that is not 2xx. `problem` holds the problem details (RFC 9457), if it had any."""
+
+    def __init__(self, call: str, reply: Reply) -> None:
+        self.status = reply.status
+        self.reply = reply
+        try:
+            self.problem: dict[str, Any] = reply.json or {}
+        except ValueError:
+            self.problem = {}
+        super().__init__(f"{call}: {reply.status} {self.problem.get('detail') or reply.body[:300]!r}")
+
+
+class Api:
+    """Calls as the holder of one key. `key` may be None: then no key is sent."""
+
+    def __init__(self, url: str, key: str | None) -> None:
+        self.url, self.key = url, key
+        parts = urlsplit(url)
+        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
+
+    def with_key(self, key: str | None) -> Api:
+        """The same server, called by somebody else."""
+        return Api(self.url, key)
+
+    def call(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **query: Any
+    ) -> Reply:
+        """One call, whatever the answer. `body`: JSON values, or bytes that are sent as they are. Raises OSError."""
+        lines = dict(headers or {})
+        if self.key is not None:
+            lines.setdefault("Authorization", f"Bearer {self.key}")
+        payload = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        if payload is not None:
+            lines.setdefault("Content-Type", "application/json")
+        target = path + ("?" + urlencode(query) if query else "")
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT_SECONDS)
+        try:
+            connection.request(method, target, payload, lines)
+            answer = connection.getresponse()
+            named = {name.lower(): value for name, value in answer.getheaders()}
+            return Reply(status=answer.status, headers=named, body=answer.read())
+        except http.client.HTTPException as wrong:
+            raise ConnectionError(f"{method} {path}: {type(wrong).__name__} {wrong}") from wrong
+        finally:
+            connection.close()
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The JSON of an answer. Raises ApiError for any status but 2xx."""
+        return self._ask("GET", path, None, **query)
+
+    def post(self, path: str, body: Any = None, **query: Any) -> Any:
+        """Send JSON; the JSON of the answer. Raises ApiError."""
+        return self._ask("POST", path, body, **query)
+
+    def patch(self, path: str, body: Any) -> Any:
+        """Send a merge patch; the JSON of the answer. Raises ApiError."""
+        return self._ask("PATCH", path, body)
+
+    def delete(self, path: str) -> Any:
+        """The JSON of the answer, None where it is empty. Raises ApiError."""
+        return self._ask("DELETE", path, None)
+
+    def pages(self, path: str, **query: Any) -> list[Any]:
+        """Every item of a list, page after page. Raises ApiError."""
+        found: list[Any] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = self.get(path, **query, **cursor)
+            found += page["data"]
+            if page["next_cursor"] is None:
+                return found
+            cursor = {"cursor": page["next_cursor"]}
+
+    def register(self, url: str, **options: Any) -> tuple[str, str]:
+        """Register an endpoint; its id and its signing secret. Raises ApiError."""
+        endpoint: str = self.post("/v1/endpoints", {"url": url, **options})["id"]
+        secret: str = self.get(f"/v1/endpoints/{endpoint}/secret")["secret"]
+        return endpoint, secret
+
+    def publish(self, type: str, data: Any = None, **more: Any) -> str:
+        """Publish one event; its id. Raises ApiError."""
+        event: str = self.post("/v1/events", {"type": type, "data": {} if data is None else data, **more})["id"]
+        return event
+
+    def _ask(self, method: str, path: str, body: Any, **query: Any) -> Any:
+        reply = self.call(method, path, body, **query)
+        if not 200 <= reply.status < 300:
+            raise ApiError(f"{method} {path}", reply)
+        return reply.json

@@ -1,0 +1,45 @@
+"""A clock that tests move by hand (`tidings.model.moment.Clock`)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from tidings.model.moment import SECOND, Micros
+
+
+class FakeClock:
+    """Begins at `start` (now, if left out) and moves only by `advance`; with `ticking` it also runs as time passes.
+
+    May be read and moved from any thread. Whoever sleeps by it is woken by each move.
+    """
+
+    def __init__(self, start: Micros | None = None, *, ticking: bool = False) -> None:
+        self._lock = threading.Lock()
+        self._wakes: list[Callable[[], None]] = []
+        self._ticking = ticking
+        self._begun = time.monotonic_ns()
+        self._at: Micros = time.time_ns() // 1000 if start is None else start
+
+    def now(self) -> Micros:
+        """The time of day in microseconds since the epoch."""
+        with self._lock:
+            passed = (time.monotonic_ns() - self._begun) // 1000 if self._ticking else 0
+            return self._at + passed
+
+    def on_jump(self, wake: Callable[[], None]) -> None:
+        """Call `wake` after each move."""
+        with self._lock:
+            self._wakes.append(wake)
+
+    def advance(self, seconds: float) -> Micros:
+        """Move on by `seconds`, which may be fractions but not negative. Answers the new time."""
+        if seconds < 0:
+            raise ValueError(f"a clock is moved forward, not by {seconds:g} seconds")
+        with self._lock:
+            self._at += round(seconds * SECOND)
+            wakes = list(self._wakes)
+        for wake in wakes:
+            wake()
+        return self.now()

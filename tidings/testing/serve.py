@@ -1,0 +1,48 @@
+"""`python -m tidings.testing.serve --data DIR --port N`: a server in a process of its own whose clock can be moved.
+
+Its clock runs, and is moved on by lines on standard input: `advance SECONDS` is answered with `now TIME` once everybody
+who sleeps by the clock has been woken. It stops when its input ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+
+import uvloop
+
+from tidings.model.moment import to_text
+from tidings.server import Server
+from tidings.settings import read_settings
+from tidings.testing.clock import FakeClock
+
+
+def main() -> None:
+    """Serve with a clock that runs, and is moved by lines on standard input."""
+    flags = dict(zip((name.removeprefix("--") for name in sys.argv[1::2]), sys.argv[2::2], strict=True))
+    clock = FakeClock(ticking=True)
+    settings = read_settings({**flags, "port": int(flags.get("port", "0"))})
+    server = Server(settings, clock)
+
+    def listen_to_input() -> None:
+        print(f"ready {server.port}", flush=True)
+        for line in sys.stdin:
+            command, _, seconds = line.partition(" ")
+            if command != "advance":
+                print(f"unknown command {command.strip()!r}; there is only: advance SECONDS", flush=True)
+                continue
+            print(f"now {to_text(clock.advance(float(seconds)))}", flush=True)
+        server.stop()
+
+    listener = threading.Thread(target=listen_to_input, name="input", daemon=True)
+    server.open()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(server.run(listener.start))
+    finally:
+        server.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""A whole server inside the test's own process: in a thread, in a temp folder, with a clock of the test's choice."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from tidings.model.moment import Clock
+from tidings.settings import Settings, read_settings
+from tidings.testing.api import LOOPBACK, OPERATOR_KEY, Api
+
+if TYPE_CHECKING:
+    from tidings.server import Server
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+
+
+class TestServer:
+    """One server; use it in a `with`, or `start` and `stop`. A restart finds the same folder, port and database.
+
+    `chance` answers 0 to 1 and spreads retries; the default 0.5 makes every delay exactly what the schedule says.
+    `settings` are those of the server, such as `max_body_bytes=2048`.
+    """
+
+    __test__ = False  # Its name begins with Test, but pytest must not collect it.
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        clock: Clock | None = None,
+        database: str | None = None,
+        chance: Callable[[], float] = lambda: 0.5,
+        **settings: Any,
+    ) -> None:
+        self._made = None if folder else Path(tempfile.mkdtemp(prefix="tidings-test-"))
+        self.folder = folder or self._made
+        self.clock = clock
+        self._chance = chance
+        self._flags = {"port": 0, "allow_addresses": LOOPBACK, "operator_key": OPERATOR_KEY, **settings}
+        self._flags["data"] = str(self.folder)
+        if database is not None:
+            self._flags["database"] = database
+        self._thread: threading.Thread | None = None
+        self._ready = threading.Event()
+        self._wrong: BaseException | None = None
+        self.server: Server | None = None
+        self.url = ""
+        self.api = Api("http://127.0.0.1:0", OPERATOR_KEY)
+
+    def __enter__(self) -> TestServer:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+        if self._made is not None:
+            shutil.rmtree(self._made, ignore_errors=True)
+
+    def start(self) -> TestServer:
+        """Start and wait until it takes requests. Raises what stopped it from starting."""
+        settings = read_settings(self._flags, {})
+        self._ready.clear()
+        self._wrong = None
+        self._thread = threading.Thread(target=self._run, args=(settings,), name="tidings-server", daemon=True)
+        self._thread.start()
+        if not self._ready.wait(START_SECONDS):
+            raise TimeoutError(f"the server did not start within {START_SECONDS:g} s")
+        if self._wrong is not None:
+            raise self._wrong
+        assert self.server is not None
+        self._flags["port"] = self.server.port
+        self.url = f"http://127.0.0.1:{self.server.port}"
+        self.api = Api(self.url, OPERATOR_KEY)
+        return self
+
+    def stop(self) -> None:
+        """Stop as SIGTERM would: finish what is in flight, write it down, close."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        assert self.server is not None
+        self.server.stop()
+        thread.join(STOP_SECONDS)
+        if thread.is_alive():
+            raise TimeoutError(f"the server did not stop within {STOP_SECONDS:g} s")
+        if self._wrong is not None:
+            raise self._wrong
+
+    def restart(self) -> None:
+        """Stop and start on the same folder and port."""
+        self.stop()
+        self.start()
+
+    def _run(self, settings: Settings) -> None:
+        # Loaded here, so that those who only want a receiver do not wait for a server's parts.
+        import uvloop
+
+        from tidings.server import Server
+
+        try:
+            server = self.server = Server(settings, self.clock, self._chance)
+            server.open()
+            try:
+                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    runner.run(server.run(self._ready.set))
+            finally:
+                server.close()
+        except BaseException as wrong:
+            self._wrong = wrong
+        finally:
+            self._ready.set()

@@ -1,0 +1,27 @@
+"""Waiting for a condition with a deadline, in place of sleeping and hoping."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+LOOK_SECONDS = 0.01
+
+T = TypeVar("T")
+
+
+class NotInTime(AssertionError):
+    """What was waited for did not come; the text says what was there instead."""
+
+
+def until(look: Callable[[], T], what: str, seconds: float = 10.0) -> T:
+    """Look again and again until `look` answers something true, and answer that. Raises NotInTime."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise NotInTime(f"{what}: not within {seconds:g} s; the last look gave {found!r}")
+        time.sleep(LOOK_SECONDS)
