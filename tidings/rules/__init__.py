@@ -1,0 +1,1 @@
+"""Floor 1: decisions as pure functions. No I/O; the clock and chance are arguments."""

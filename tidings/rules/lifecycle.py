@@ -1,0 +1,64 @@
+"""The states of a delivery and its moves between them, as one table. The documentation's picture is drawn from it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from tidings.model.delivery import State
+
+Cause = Literal["success", "failure", "exhausted", "unsendable", "cancel", "delete", "expire", "retry", "replay"]
+
+
+class Move(msgspec.Struct, frozen=True):
+    """One permitted change of state: what causes it, and why it is so."""
+
+    source: State
+    cause: Cause
+    target: State
+    reason: str
+
+
+STATES: tuple[State, ...] = ("waiting", "delivered", "dead", "cancelled")
+
+MOVES: tuple[Move, ...] = (
+    Move("waiting", "success", "delivered", "the endpoint answered 2xx"),
+    Move("waiting", "failure", "waiting", "an attempt failed and another is planned"),
+    Move("waiting", "exhausted", "dead", "the last planned attempt failed"),
+    Move("waiting", "unsendable", "dead", "the request cannot be built, trying again would not help"),
+    Move("waiting", "cancel", "cancelled", "somebody cancelled it"),
+    Move("waiting", "delete", "cancelled", "its endpoint was deleted"),
+    Move("waiting", "expire", "dead", "it was parked: it held up the order for too long"),
+    Move("delivered", "retry", "waiting", "somebody asked for it again"),
+    Move("delivered", "replay", "waiting", "a replay of all events sends it again"),
+    Move("dead", "retry", "waiting", "somebody asked for another try"),
+    Move("dead", "replay", "waiting", "a replay sends what was missed"),
+    Move("cancelled", "retry", "waiting", "somebody wants it after all"),
+    Move("cancelled", "replay", "waiting", "a replay sends what was missed"),
+)
+
+_TARGETS: dict[tuple[State, Cause], State] = {(move.source, move.cause): move.target for move in MOVES}
+
+
+def after(state: State, cause: Cause) -> State | None:
+    """The state after something happened; None where that is not permitted in this state."""
+    return _TARGETS.get((state, cause))
+
+
+def state(last_attempt_state: State | None, has_waiting_row: bool, link_deleted: bool) -> State:
+    """The state that the facts tell. `last_attempt_state` is the one its last attempt left behind, None before any.
+
+    A row in `waiting` means that more is to come, whatever the last attempt said. Without one, a delivery that was
+    never finished still waits: it lies after its endpoint's cursor. A deleted endpoint gets nothing any more.
+    """
+    if has_waiting_row or last_attempt_state in (None, "waiting"):
+        return "cancelled" if link_deleted else "waiting"
+    return last_attempt_state
+
+
+def as_mermaid() -> str:
+    """The table as a Mermaid state diagram, for the documentation."""
+    lines = ["stateDiagram-v2", "    [*] --> waiting: an event matched an endpoint"]
+    lines += [f"    {move.source} --> {move.target}: {move.cause} ({move.reason})" for move in MOVES]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,150 @@
+"""How much is too much: call limits of keys in fixed windows, and the sending rate of an endpoint.
+
+Windows are aligned to the epoch, so that `1000 per day` begins anew at midnight UTC. The headers follow
+draft-ietf-httpapi-ratelimit-headers-11: `RateLimit-Policy: "second";q=10;w=1` and `RateLimit: "second";r=5;t=1`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from tidings.model.access import CallLimit
+from tidings.model.moment import SECOND, Micros
+from tidings.rules.refused import Refused
+
+LIMITS_MAX = 8
+CALLS_MAX = 10**9
+WINDOW_SECONDS_MAX = 31 * 86400
+SWEEP_EVERY: Micros = 60 * SECOND
+
+_NAMES = {1: "second", 60: "minute", 3600: "hour", 86400: "day"}
+
+
+class Window(msgspec.Struct, frozen=True):
+    """One window after a call: its `limit` in calls, its length, what remains, and the seconds until it begins anew."""
+
+    limit: int
+    seconds: int
+    remaining: int
+    reset_seconds: float
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Whether a call is allowed. The single figures are those of the tightest window, or of the one that refused."""
+
+    allowed: bool
+    remaining: int
+    reset_seconds: float
+    limit: int
+    window: int
+    windows: tuple[Window, ...]
+
+
+class Windows:
+    """The calls counted so far, by key. Not for several threads at once. Old windows are forgotten by the way."""
+
+    def __init__(self) -> None:
+        self._used: dict[tuple[str, int], tuple[int, int]] = {}
+        self._sweep_at: Micros = 0
+
+    def take(self, key: str, limits: Sequence[CallLimit], now: Micros, cost: int = 1) -> Verdict:
+        """Count a call against all windows of a key, or against none if one is full. Needs one limit at least."""
+        if now >= self._sweep_at:
+            self._sweep(now)
+        counted = [self._count(key, limit, now) for limit in limits]
+        full = [used + cost > limit.calls for limit, (_, used) in zip(limits, counted, strict=True)]
+        allowed = not any(full)
+        windows = []
+        for limit, (index, used) in zip(limits, counted, strict=True):
+            if allowed:
+                used += cost
+                self._used[key, limit.seconds] = (index, used)
+            reset = (index + 1) * limit.seconds - now / SECOND
+            windows.append(Window(limit.calls, limit.seconds, max(0, limit.calls - used), reset))
+        if allowed:
+            tight = min(windows, key=lambda window: (window.remaining / window.limit, -window.reset_seconds))
+        else:
+            refusing = [window for window, is_full in zip(windows, full, strict=True) if is_full]
+            tight = max(refusing, key=lambda window: window.reset_seconds)
+        return Verdict(allowed, tight.remaining, tight.reset_seconds, tight.limit, tight.seconds, tuple(windows))
+
+    def __len__(self) -> int:
+        return len(self._used)
+
+    def _count(self, key: str, limit: CallLimit, now: Micros) -> tuple[int, int]:
+        index = now // (limit.seconds * SECOND)
+        known = self._used.get((key, limit.seconds))
+        # A clock that was set back must not open a new window.
+        return known if known is not None and known[0] >= index else (index, 0)
+
+    def _sweep(self, now: Micros) -> None:
+        self._used = {
+            (key, seconds): (index, used)
+            for (key, seconds), (index, used) in self._used.items()
+            if (index + 1) * seconds * SECOND > now
+        }
+        self._sweep_at = now + SWEEP_EVERY
+
+
+def rate_limit_headers(verdict: Verdict) -> list[tuple[str, str]]:
+    """The `RateLimit-Policy` and `RateLimit` headers, and `Retry-After` where the call was refused."""
+    policy = ", ".join(f'"{_name(window.seconds)}";q={window.limit};w={window.seconds}' for window in verdict.windows)
+    now = ", ".join(
+        f'"{_name(window.seconds)}";r={window.remaining};t={math.ceil(window.reset_seconds)}'
+        for window in verdict.windows
+    )
+    headers = [("RateLimit-Policy", policy), ("RateLimit", now)]
+    if not verdict.allowed:
+        headers.append(("Retry-After", str(max(1, math.ceil(verdict.reset_seconds)))))
+    return headers
+
+
+def check_limits(limits: Sequence[CallLimit], pointer: str = "") -> tuple[CallLimit, ...]:
+    """A key's call limits, checked; none is permitted and means no limit. Raises Refused."""
+    if len(limits) > LIMITS_MAX:
+        raise Refused(pointer, "limits", f"A key has {LIMITS_MAX} call limits at most.")
+    seen = set()
+    for index, limit in enumerate(limits):
+        at = f"{pointer}/{index}"
+        if not 1 <= limit.calls <= CALLS_MAX:
+            raise Refused(f"{at}/calls", "limits", f"The calls of a limit are a number from 1 to {CALLS_MAX}.")
+        if not 1 <= limit.seconds <= WINDOW_SECONDS_MAX:
+            detail = f"The seconds of a limit are a number from 1 to {WINDOW_SECONDS_MAX} (31 days)."
+            raise Refused(f"{at}/seconds", "limits", detail)
+        if limit.seconds in seen:
+            raise Refused(f"{at}/seconds", "limits", f"There are two limits for windows of {limit.seconds} seconds.")
+        seen.add(limit.seconds)
+    return tuple(limits)
+
+
+class TokenBucket:
+    """An endpoint's `rate`: `rate` tokens a second, `burst` of them saved up at most.
+
+    With a burst of 1 no second holds more than `rate` tokens, wherever one begins to count. (GCRA: the state is one
+    time, so nothing needs to be refilled.)
+    """
+
+    __slots__ = ("_at", "_interval", "_slack")
+
+    def __init__(self, rate: float, burst: int = 1) -> None:
+        self._interval = math.ceil(SECOND / rate)
+        self._slack = (burst - 1) * self._interval
+        self._at: Micros = 0
+
+    def take(self, now: Micros) -> bool:
+        """Take a token if there is one."""
+        if now < self._at - self._slack:
+            return False
+        self._at = max(self._at, now) + self._interval
+        return True
+
+    def ready_at(self, now: Micros) -> Micros:
+        """The moment from which `take` succeeds: now, or later."""
+        return max(now, self._at - self._slack)
+
+
+def _name(seconds: int) -> str:
+    return _NAMES.get(seconds) or f"{seconds}-seconds"
