@@ -7,11 +7,21 @@ python tools/make_docs.py --check    exit with 1 and name the pages that differ
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import msgspec
+import typer.main
+
+from tidings.cli.commands import cli
 from tidings.model import errors, outcome
+from tidings.rules import lifecycle
+from tidings.settings import OTHER_VARIABLES, SETTINGS
+from tidings.web.menu import Operation
+from tidings.web.operations import OPERATIONS
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
@@ -64,9 +74,157 @@ def outcomes_page() -> str:
     )
 
 
+def lifecycle_page() -> str:
+    """The states of a delivery, drawn, and each move with its reason."""
+    rows = [(f"`{move.source}`", f"`{move.cause}`", f"`{move.target}`", move.reason) for move in lifecycle.MOVES]
+    return page(
+        "The life of a delivery",
+        "tidings/rules/lifecycle.py",
+        "A delivery begins as `waiting`, when an event matches an endpoint. No status column is rewritten: its state",
+        "is what its last attempt and its row among the waiting ones say.",
+        "",
+        "```mermaid",
+        lifecycle.as_mermaid().rstrip(),
+        "```",
+        "",
+        table(("from", "cause", "to", "because"), rows),
+    )
+
+
+def settings_page() -> str:
+    """One row for each setting, with its three spellings."""
+    words = {str: "text", int: "number", bool: "true or false"}
+    rows = [
+        (f"`{one.name}`", f"`{one.flag}`", f"`{one.env}`", words[one.type], literal(one.default), one.help)
+        for one in SETTINGS
+    ]
+    others = ", ".join(f"`{name}`" for name in sorted(OTHER_VARIABLES))
+    return page(
+        "Settings",
+        "tidings/settings.py",
+        "Each setting is read from the file's section `settings` (its name), the environment (its variable) and the",
+        "command line (its flag); the later wins. An unknown name is refused in each of the three. What is true or",
+        "false also has a flag that says no, such as `--no-allow-http`.",
+        "",
+        table(("name", "flag", "variable", "type", "default", "what it does"), rows),
+        "",
+        f"Other commands than `serve` also read {others}: see [commands](commands.md).",
+    )
+
+
+def commands_page() -> str:
+    """Each command with its arguments and options."""
+    sections = [
+        section
+        for path, command in commands("tidings", typer.main.get_command(cli))
+        for section in ("", f"## `{path}`", "", (command.help or "").strip(), *parameters(command))
+    ]
+    return page(
+        "Commands",
+        "tidings/cli/",
+        "`tidings COMMAND --help` says the same in the terminal.",
+        *sections,
+    )
+
+
+def commands(path: str, command: Any) -> Iterator[tuple[str, Any]]:
+    """Every command that can be called, below its groups, with the words that call it."""
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield path, command
+        return
+    for name, child in children.items():
+        if not child.hidden:
+            yield from commands(f"{path} {name}", child)
+
+
+def parameters(command: Any) -> list[str]:
+    """The table of what a command takes."""
+    rows = []
+    for one in command.params:
+        if not getattr(one, "hidden", False) and one.name != "help":
+            option = one.opts[0].startswith("-")
+            called = "/".join([*one.opts, *one.secondary_opts]) if option else (one.metavar or one.name.upper())
+            default = one.show_default if isinstance(one.show_default, str) else one.default
+            shown = "" if default in (None, False, "", ()) or callable(default) else literal(default)
+            rows.append((f"`{called}`", "required" if one.required else shown, one.help or ""))
+    return ["", table(("takes", "default", "what it does"), rows)] if rows else []
+
+
+def operations_page() -> str:
+    """Every operation of the API: what it needs, takes and answers."""
+    tags = list(dict.fromkeys(one.tag for one in OPERATIONS))
+    menu = [
+        (f"`{one.method} {one.path}`", f"`{one.scope}`" if one.scope else "no key", one.summary)
+        for tag in tags
+        for one in OPERATIONS
+        if one.tag == tag
+    ]
+    sections = [
+        line
+        for tag in tags
+        for line in ("", f"## {tag}", *(line for one in OPERATIONS if one.tag == tag for line in operation(one)))
+    ]
+    return page(
+        "Operations",
+        "tidings/web/operations.py",
+        "The whole menu. A key sees those that its scopes permit, at `/docs` and in `/v1/openapi.json` of a running",
+        "server. Every operation may also answer with one of the [errors](errors.md).",
+        "",
+        table(("operation", "scope", "what it does"), menu),
+        *sections,
+    )
+
+
+def operation(one: Operation) -> list[str]:
+    """One operation: sentence, parameters, fields of the body, an example."""
+    lines = ["", f"### {one.summary}", "", f"`{one.method} {one.path}` answers {one.status}."]
+    if one.help:
+        lines += ["", one.help]
+    if one.idempotent_key:
+        lines += ["", "With an `Idempotency-Key` it may be repeated for 24 hours: the first answer comes again."]
+    if one.parameters:
+        rows = [(f"`{p.name}`", p.where, kind(p.schema), p.help) for p in one.parameters]
+        lines += ["", table(("parameter", "in", "type", "what it does"), rows)]
+    if one.request is not None:
+        lines += ["", table(("field", "type", "needed"), fields(one.request))]
+    if one.example is not None:
+        lines += ["", "```json", json.dumps(one.example, indent=2, ensure_ascii=False), "```"]
+    return lines
+
+
+def fields(struct: type[msgspec.Struct]) -> list[tuple[str, str, str]]:
+    """The fields of a body."""
+    schema = msgspec.json.schema(struct)
+    known = schema.get("$defs", {})
+    own = known[schema["$ref"].rsplit("/", 1)[-1]] if "$ref" in schema else schema
+    return [
+        (f"`{name}`", kind(field, known), yes(name in own.get("required", ())))
+        for name, field in own.get("properties", {}).items()
+    ]
+
+
+def kind(schema: dict[str, Any], known: dict[str, Any] | None = None) -> str:
+    """A JSON Schema in a few words."""
+    if "$ref" in schema:
+        schema = (known or {}).get(schema["$ref"].rsplit("/", 1)[-1], {})
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(kind(each, known) for each in schema["anyOf"]))
+    if "enum" in schema:
+        return ", ".join(literal(value) for value in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of {kind(schema.get('items', {}), known)}"
+    word = {"string": "text", "integer": "whole number", "boolean": "true or false"}.get(schema.get("type", ""))
+    return word or str(schema.get("type", "anything"))
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "commands.md": commands_page,
     "errors.md": errors_page,
+    "lifecycle.md": lifecycle_page,
+    "operations.md": operations_page,
     "outcomes.md": outcomes_page,
+    "settings.md": settings_page,
 }
 
 
@@ -91,6 +249,13 @@ def cell(value: object) -> str:
 def yes(value: bool) -> str:
     """A truth as a word."""
     return "yes" if value else "no"
+
+
+def literal(value: object) -> str:
+    """A value as one writes it; nothing for an empty one."""
+    if value in ("", None):
+        return ""
+    return f"`{json.dumps(value) if isinstance(value, bool) else value}`"
 
 
 def sentence(thing: object) -> str:
