@@ -45,7 +45,7 @@ check: $(READY) ## Format, lint, types, import contracts, shape, docs and the fa
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/python tools/make_docs.py --check
 	$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
 
