@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 import msgspec
@@ -31,6 +32,8 @@ ORDER_AGE_SECONDS_MAX = 7 * 24 * 3600
 BATCH_EVENTS_MAX = 100
 BATCH_MS_MAX = 60_000
 TIMEOUT_SECONDS_MAX = 30.0
+
+EVERYWHERE = address.Networks((IPv4Network("0.0.0.0/0"), IPv6Network("::/0")))
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -116,10 +119,10 @@ def options_of(form: Form) -> Options:
     return Options(**{name: getattr(form, name) for name in Options.__struct_fields__})
 
 
-def check(form: Form, present_headers: dict[str, str], allow_http: bool) -> None:
+def check(form: Form, present_headers: dict[str, str], allow_http: bool, networks: address.Networks) -> None:
     """Raise Invalid with every wrong place of a form."""
     places = [
-        *_refusals(lambda: address.check_url(form.url, allow_http=allow_http), "/url"),
+        *_refusals(lambda: address.check_url(form.url, allow_http, networks), "/url"),
         *_text("/description", form.description, DESCRIPTION_CHARS_MAX),
         *_refusals(lambda: events_match.check_patterns(form.events, "/events")),
         *([] if form.filter is None else _refusals(lambda: filter.compile(form.filter or {}), "/filter")),
@@ -153,6 +156,22 @@ def check_tenant(tenant: str | None, *, operator: bool) -> None:
     places = list(_text("/tenant", tenant, TENANT_CHARS_MAX))
     if places:
         raise Invalid(places[0].detail, errors=places)
+
+
+def address_refused(why: str) -> Place:
+    """The place for a URL that leads where we do not call, with what an operator can do about it."""
+    detail = (
+        f"{why} An operator opens a range with TIDINGS_ALLOW_ADDRESSES, such as TIDINGS_ALLOW_ADDRESSES=127.0.0.0/8."
+    )
+    return Place(pointer="/url", code="refused_address", detail=detail)
+
+
+def _url(url: str, allow_http: bool, networks: address.Networks) -> list[Place]:
+    wrong = _refusals(lambda: address.check_url(url, allow_http, EVERYWHERE, "/url"))
+    if wrong:
+        return wrong
+    # The form is right, so what is refused now is the address.
+    return [address_refused(place.detail) for place in _refusals(lambda: address.check_url(url, allow_http, networks))]
 
 
 def _refusals(check_it: Callable[[], object], prefix: str = "") -> list[Place]:

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tidings.control import endpoint_form
-from tidings.control.cancelling import Cancelling, Delivering
+from tidings.control.cancelling import Cancelling
 from tidings.control.endpoint_form import Form, NewForm
-from tidings.model.errors import Conflict, Invalid, NotFound, Place, Stale
+from tidings.model.errors import Conflict, Invalid, NotFound, Stale
 from tidings.model.event import Event
 from tidings.model.ids import new_id
 from tidings.model.link import ALL_TENANTS, Endpoint, Mode, Sealed, Secret
@@ -57,17 +57,17 @@ class Endpoints:
         catalog: Catalog,
         writer: Writer,
         clock: Clock,
-        networks: Sequence[address.Network],
+        networks: address.Networks,
         deliver: Delivering,
         *,
         allow_http: bool = True,
         resolve: Resolve = resolve,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self.cancelling = Cancelling(catalog, writer, clock, deliver)
+        self.cancelling = Cancelling(catalog, writer, clock)
         self._catalog = catalog
         self._clock = clock
-        self._networks = tuple(networks)
+        self._networks = networks
         self._allow_http = allow_http
         self._resolve = resolve
         self._random_bytes = random_bytes
@@ -77,7 +77,7 @@ class Endpoints:
 
         `operator`: the caller may make an endpoint that gets every tenant's events.
         """
-        endpoint_form.check(form, {}, self._allow_http)
+        endpoint_form.check(form, {}, self._allow_http, self._networks)
         endpoint_form.check_tenant(form.tenant, operator=operator)
         if form.secret is not None:
             sign.check_secret(form.secret, "/secret")
@@ -110,7 +110,7 @@ class Endpoints:
 
         def merge(present: Endpoint) -> tuple[Form, dict[str, str]]:
             form = read(endpoint_form.merged(endpoint_form.form_of(present), patch))
-            endpoint_form.check(form, present.sealed.headers, self._allow_http)
+            endpoint_form.check(form, present.sealed.headers, self._allow_http, self._networks)
             return form, endpoint_form.headers_of(form, present.sealed.headers)
 
         form, _ = merge(endpoint)
@@ -242,11 +242,8 @@ class Endpoints:
             return
         refusals = [address.refusal(each, self._networks) for each in found]
         if refusals and all(refusal is not None for refusal in refusals):
-            detail = (
-                f"{refusals[0]} Private and reserved addresses are refused; an operator may open a range with "
-                "TIDINGS_ALLOW_ADDRESSES, such as TIDINGS_ALLOW_ADDRESSES=127.0.0.0/8,::1."
-            )
-            raise Invalid(detail, errors=[Place(pointer="/url", code="refused_address", detail=detail)])
+            place = endpoint_form.address_refused(f"{host} leads to {found[0]}. {refusals[0]}")
+            raise Invalid(place.detail, errors=[place])
 
 
 def valid_secrets(endpoint: Endpoint, now: int) -> list[Secret]:
