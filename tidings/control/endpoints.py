@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tidings.control import endpoint_form
-from tidings.control.cancelling import Cancelling
+from tidings.control.cancelling import Cancelling, Delivering
 from tidings.control.endpoint_form import Form, NewForm
 from tidings.model.errors import Conflict, Invalid, NotFound, Stale
 from tidings.model.event import Event
@@ -64,7 +64,7 @@ class Endpoints:
         resolve: Resolve = resolve,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self.cancelling = Cancelling(catalog, writer, clock)
+        self.cancelling = Cancelling(catalog, writer, clock, deliver)
         self._catalog = catalog
         self._clock = clock
         self._networks = networks

@@ -15,6 +15,7 @@ import msgspec
 from tidings.model.delivery import Attempt, State
 from tidings.model.link import Endpoint
 from tidings.model.moment import Micros
+from tidings.rules import lifecycle
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Catalog, Snapshot
 
@@ -114,26 +115,21 @@ def waiting_count(db: Db, link: int) -> int:
 
 def number_since(db: Db, statement: str, since: Micros) -> int:
     """The first number of a fact that was stored at `since` or later; numbers grow with time."""
-    low, high = 0, ABOVE_ALL
-    first = db.one(statement, **{"from": 0})
-    if first is None or first[1] >= since:
-        return 0
-    step = 1
-    low = int(first[0])
-    # The last number is found by doubling, so that it needs no statement of its own.
-    while True:
-        row = db.one(statement, **{"from": low + step})
-        if row is None or row[1] >= since:
-            high = low + step if row is None else int(row[0])
-            break
-        low, step = int(row[0]), step * 2
+
+    def is_at_or_after(number: int) -> bool:
+        row = db.one(statement, **{"from": number})
+        return row is None or bool(row[1] >= since)
+
+    # Doubling finds a number that is late enough, halving the first one.
+    low, high = 0, 1
+    while not is_at_or_after(high):
+        low, high = high, high * 2
     while low + 1 < high:
         middle = (low + high) // 2
-        row = db.one(statement, **{"from": middle})
-        if row is None or row[1] >= since:
+        if is_at_or_after(middle):
             high = middle
         else:
-            low = int(row[0])
+            low = middle
     return high
 
 
@@ -184,7 +180,7 @@ def _row(snapshot: Snapshot, row: Row) -> DeliveryRow:
     number, event, link, created, event_id, event_type, n, at, outcome, last, status, reason, due, held = row
     endpoint = snapshot.endpoints.get(link)
     gone = endpoint is None or endpoint.deleted is not None
-    state = state_of(last, has_due=due is not None, gone=gone)
+    state = lifecycle.state(last, due is not None, gone)
     waits = state == "waiting"
     return DeliveryRow(
         number=number,
@@ -202,14 +198,6 @@ def _row(snapshot: Snapshot, row: Row) -> DeliveryRow:
         due=(None if held else created if due is None else due) if waits else None,
         held=bool(held) and waits,
     )
-
-
-def state_of(last: State | None, *, has_due: bool, gone: bool) -> State:
-    """A delivery's state from its last attempt's, whether it has a due time, and whether its link was deleted."""
-    if last not in (None, "waiting") and (gone or not has_due):
-        assert last is not None
-        return last
-    return "cancelled" if gone else "waiting"
 
 
 def _attempt(number: int, row: Row) -> Attempt:

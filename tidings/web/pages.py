@@ -37,16 +37,19 @@ class Page(msgspec.Struct, frozen=True):
 
     call: Any
     limit: int
-    after: int | None
+    after: Any
 
     @classmethod
-    def of(cls, call: Call) -> Page:
-        """Read `limit` and `cursor`. Raises Invalid where the cursor is none, or belongs to another query."""
+    def of(cls, call: Call, kind: type[int] | type[str] = int) -> Page:
+        """Read `limit` and `cursor`; positions are of type `kind`.
+
+        Raises Invalid where the cursor is none, or belongs to another query.
+        """
         cursor = call.query.get("cursor")
-        after = None if cursor is None else _position(cursor, _query_mark(call))
+        after = None if cursor is None else _position(cursor, _query_mark(call), kind)
         return cls(call, call.query.get("limit", LIMIT), after)
 
-    def answer(self, data: Sequence[Any], position: int | None) -> Answer:
+    def answer(self, data: Sequence[Any], position: int | str | None) -> Answer:
         """The page; `position` is where the next one goes on, None: there is none."""
         if position is None:
             return Answer(200, {"data": data, "next_cursor": None})
@@ -56,16 +59,18 @@ class Page(msgspec.Struct, frozen=True):
         return Answer(200, {"data": data, "next_cursor": cursor}, [("link", f'<{path}?{query}>; rel="next"')])
 
 
-def _cursor(position: int, mark: str) -> str:
+def _cursor(position: int | str, mark: str) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode([position, mark])).decode().rstrip("=")
 
 
-def _position(cursor: str, mark: str) -> int:
+def _position(cursor: str, mark: str, kind: type[int] | type[str]) -> int | str:
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        position, its_mark = msgspec.json.decode(raw, type=tuple[int, str])
+        position, its_mark = msgspec.json.decode(raw, type=tuple[int | str, str])
     except (binascii.Error, ValueError, msgspec.MsgspecError):
-        raise _wrong("This is no cursor of ours. Take next_cursor of the page before.") from None
+        position, its_mark = "", ""
+    if not isinstance(position, kind) or not its_mark or (isinstance(position, int) and not 0 <= position < 1 << 63):
+        raise _wrong("This is no cursor of ours. Take next_cursor of the page before.")
     if its_mark != mark:
         raise _wrong("This cursor belongs to another query. Send the same parameters as for the page before.")
     return position

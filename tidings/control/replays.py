@@ -1,0 +1,273 @@
+"""Replays: send a time range of events to an endpoint again, as a durable job.
+
+`failed` puts the endpoint's dead deliveries of the range back into `waiting`, due now. `all` makes a new delivery for
+every event of the range that the endpoint wants today, with the same webhook-id. Each step and the progress row are
+one transaction, so a crash neither loses nor doubles anything, and the next start goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from tidings.model.errors import Conflict, NotFound, TidingsError
+from tidings.model.event import OWN_TYPES
+from tidings.model.ids import new_id
+from tidings.model.link import ALL_TENANTS, Endpoint
+from tidings.model.moment import Clock, Micros
+from tidings.model.replay import Replay, Which
+from tidings.rules import events_match, filter
+from tidings.rules.refused import Refused
+from tidings.store import replays as stored
+from tidings.store.base import Db, Row
+from tidings.store.catalog import Catalog
+from tidings.store.lists import number_since, read_endpoint
+from tidings.store.writer import Writer
+
+ROWS_PER_STEP = 500
+ROWS_PER_COUNT = 5_000
+STORE_RETRY_SECONDS = 2.0
+DELIVERY_COLUMNS = ("number", "event", "link", "created")
+
+log = logging.getLogger("tidings.control")
+Wants = Callable[[Db, Row], bool]
+
+
+class Replays:
+    """Starts, runs and cancels replays. One task runs them all, a step of each in turn."""
+
+    def __init__(self, writer: Writer, catalog: Catalog, clock: Clock, deliver_notice: Callable[[int], None]) -> None:
+        self._writer, self._catalog, self._clock, self._notice = writer, catalog, clock, deliver_notice
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._choices: dict[str, tuple[int, Wants]] = {}
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Go on with what the last stop interrupted, and with what is started from now on."""
+        self._news.set()
+        self._task = loop.create_task(self._work(), name="replays")
+
+    async def stop(self) -> None:
+        """Leave the rest to the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def prepare(self, db: Db, endpoint: Endpoint, which: Which, since: Micros, until: Micros | None) -> Replay:
+        """A replay that is not stored yet, with its range and `total`, how many facts there are to look at.
+
+        A fact belongs to the range by when it was stored here: `since` counts, `until` does not. Raises Refused.
+        """
+        now = self._clock.now()
+        until = now if until is None else until
+        if since >= until:
+            raise Refused("/until", "out_of_range", "The range ends before it begins: until must be later than since.")
+        kind, routed = ("delivery", "delivery") if which == "failed" else ("event", "route")
+        after = number_since(db, f"first_{kind}_since", since) - 1
+        # Events that are not routed yet go out in the ordinary way.
+        finish = min(number_since(db, f"first_{kind}_since", until) - 1, _position(db, routed))
+        if which == "failed":
+            row = db.one("replay_count_deliveries", link=endpoint.num, after=after, finish=finish)
+        else:
+            row = db.one("replay_count_events", after=after, finish=finish)
+        return Replay(
+            id=new_id("rpl", now),
+            tenant=endpoint.tenant,
+            link=endpoint.num,
+            which=which,
+            since=since,
+            until=until,
+            position=after,
+            finish=finish,
+            total=0 if row is None else int(row[0]),
+            created=now,
+            updated=now,
+        )
+
+    def count(self, db: Db, replay: Replay, endpoint: Endpoint) -> int:
+        """How many deliveries it would send. Looks at every fact of the range."""
+        wants, found, after = _wants(endpoint), 0, replay.position
+        while True:
+            rows = _facts(db, replay, after, ROWS_PER_COUNT)
+            if not rows:
+                return found
+            found += sum(1 for row in rows if _chosen(db, replay, row, wants))
+            after = rows[-1][0]
+
+    def add(self, db: Db, replay: Replay) -> Replay:
+        """Store a prepared one, inside a write job. Raises Conflict where its endpoint is not sending."""
+        endpoint = read_endpoint(db, self._catalog, replay.link)
+        if endpoint is None or endpoint.deleted is not None:
+            raise NotFound("There is no such endpoint any more.")
+        if endpoint.mode != "enabled":
+            raise Conflict(f"The endpoint is {endpoint.mode}: {endpoint.reason} Resume it first.")
+        stored.put(db, replay)
+        return replay
+
+    def wake(self) -> None:
+        """There is a new one; on the event loop."""
+        self._news.set()
+
+    def cancel(self, db: Db, replay_id: str) -> Replay:
+        """Stop it, inside a write job; what it has sent stays sent. Raises Conflict where it has ended."""
+        replay = stored.read(db, replay_id)
+        if replay is None:
+            raise NotFound(f"There is no replay {replay_id[:100]}.")
+        if replay.state != "running":
+            raise Conflict(f"The replay is {replay.state} already.")
+        return self._end(db, replay, "cancelled")
+
+    async def _work(self) -> None:
+        while True:
+            self._news.clear()
+            try:
+                ids = await self._writer.call(stored.running)
+                for replay_id in ids:
+                    await self._turn(replay_id)
+            except TidingsError as wrong:
+                log.warning("replays rest for a moment: %s", wrong.detail)
+                await asyncio.sleep(STORE_RETRY_SECONDS)
+                continue
+            if not ids:
+                await self._news.wait()
+
+    async def _turn(self, replay_id: str) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            link = await self._writer.call(lambda db: self._step(db, replay_id))
+        except TidingsError:
+            raise
+        except Exception:
+            # One that breaks must not be tried for ever, nor stop the others.
+            log.exception("the replay %s failed and is cancelled", replay_id)
+            await self._writer.call(lambda db: self.cancel(db, replay_id))
+            return
+        if link is not None:
+            self._notice(link)
+        # As long as the step took: a replay gets half of the writer's time at most.
+        await asyncio.sleep(loop.time() - began)
+
+    def _step(self, db: Db, replay_id: str) -> int | None:
+        """One step, inside a write job. Answers the link that got something to send."""
+        replay = stored.read(db, replay_id)
+        if replay is None or replay.state != "running":
+            return None
+        endpoint = read_endpoint(db, self._catalog, replay.link)
+        if endpoint is None or endpoint.deleted is not None:
+            self._end(db, replay, "cancelled")
+            return None
+        rows = _facts(db, replay, replay.position, ROWS_PER_STEP)
+        wants = self._wants(replay, endpoint)
+        chosen = [row for row in rows if _chosen(db, replay, row, wants)]
+        if chosen:
+            self._send(db, replay, chosen)
+        done = len(rows) < ROWS_PER_STEP
+        progress = msgspec.structs.replace(
+            replay,
+            position=rows[-1][0] if rows else replay.finish,
+            looked_at=replay.looked_at + len(rows),
+            sent=replay.sent + len(chosen),
+            updated=self._clock.now(),
+        )
+        if done:
+            self._end(db, progress, "done")
+        else:
+            stored.put(db, progress)
+        return replay.link if chosen else None
+
+    def _send(self, db: Db, replay: Replay, rows: list[Row]) -> None:
+        now = self._clock.now()
+        if replay.which == "failed":
+            db.many("waiting_put", [again(row[0], replay.link, row[1], row[4], now) for row in rows])
+            return
+        taken = db.one("numbers_take", name="delivery", count=len(rows))
+        assert taken is not None
+        first = taken[0] - len(rows) + 1
+        db.insert("delivery", DELIVERY_COLUMNS, [(first + i, row[0], replay.link, now) for i, row in enumerate(rows)])
+
+    def _wants(self, replay: Replay, endpoint: Endpoint) -> Wants:
+        """The endpoint's choice as it is today, compiled once for each of its revisions."""
+        known = self._choices.get(replay.id)
+        if known is None or known[0] != endpoint.revision:
+            known = self._choices[replay.id] = (endpoint.revision, _wants(endpoint))
+        return known[1]
+
+    def _end(self, db: Db, replay: Replay, state: Any) -> Replay:
+        ended = msgspec.structs.replace(replay, state=state, updated=self._clock.now())
+        stored.put(db, ended)
+        self._choices.pop(replay.id, None)
+        return ended
+
+
+def again(number: int, link: int, event: int, n: int, now: Micros) -> dict[str, Any]:
+    """The row of `waiting` that begins a new round of attempts, due now."""
+    return {
+        "delivery": number,
+        "link": link,
+        "event": event,
+        "due": now,
+        "n": n,
+        "earlier": n,
+        "first": now,
+        "subject": None,
+        "held": 0,
+    }
+
+
+def _facts(db: Db, replay: Replay, after: int, count: int) -> list[Row]:
+    """The next facts of a replay: deliveries for `failed`, events for `all`; their number is the first column."""
+    if replay.which == "failed":
+        return db.all("replay_deliveries", link=replay.link, after=after, finish=replay.finish, count=count)
+    return db.all("replay_events", after=after, finish=replay.finish, count=count)
+
+
+def _chosen(db: Db, replay: Replay, row: Row, wants: Wants) -> bool:
+    if replay.which == "failed":
+        _, _, created, state, _, waits = row
+        return state == "dead" and waits is None and replay.since <= created < replay.until
+    return replay.since <= row[5] < replay.until and wants(db, row)
+
+
+def _wants(endpoint: Endpoint) -> Wants:
+    """Whether the endpoint wants an event, given as a row of `replay_events`: the same rules as when it was routed."""
+    takes = events_match.matcher(endpoint.options.events)
+    pattern = endpoint.options.filter
+    fits = None if pattern is None else filter.compile(pattern)
+
+    def wants(db: Db, row: Row) -> bool:
+        seq, tenant, kind, subject, target, _ = row
+        if target is not None or not takes(kind):
+            return False
+        if endpoint.tenant not in (ALL_TENANTS, tenant):
+            return False
+        if kind.startswith(OWN_TYPES) and subject == endpoint.id:
+            return False
+        return fits is None or fits(_document(db, seq))
+
+    return wants
+
+
+def _document(db: Db, seq: int) -> dict[str, Any]:
+    row = db.one("event_for_filter", seq=seq)
+    if row is None:
+        return {}
+    kind, subject, data, previous, changed = row
+    document: dict[str, Any] = {"type": kind, "data": msgspec.json.decode(data)}
+    for name, text in (("previous", previous), ("changed", changed)):
+        if text is not None:
+            document[name] = msgspec.json.decode(text)
+    if subject is not None:
+        document["subject"] = subject
+    return document
+
+
+def _position(db: Db, name: str) -> int:
+    row = db.one("cursor_read", name=name)
+    return 0 if row is None else int(row[0])

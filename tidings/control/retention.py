@@ -1,0 +1,110 @@
+"""Retention: once an hour, drop what is old and has ended, in small steps that let other writes pass in between.
+
+An event goes, with its deliveries and attempts, when it was stored more than `days` ago and each of its deliveries has
+ended. What waits stays, however old. Kept answers go after 24 hours, call counts when their window is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from tidings.model.errors import TidingsError
+from tidings.model.moment import DAY, HOUR, SECOND, Clock, Micros
+from tidings.store.base import Db
+from tidings.store.writer import Writer
+
+EVERY_SECONDS = 3600.0
+EVENTS_PER_STEP = 200
+DELIVERIES_PER_STEP = 2_000
+ANSWERS_PER_STEP = 2_000
+ANSWERS_KEPT: Micros = 24 * HOUR
+
+T = TypeVar("T")
+log = logging.getLogger("tidings.control")
+
+
+class Retention:
+    """The hourly task. `days` 0 keeps every event."""
+
+    def __init__(self, writer: Writer, clock: Clock, days: int) -> None:
+        self._writer, self._clock, self._days = writer, clock, days
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run now, and every hour from then on."""
+        self._task = loop.create_task(self._work(), name="retention")
+
+    async def stop(self) -> None:
+        """Leave the rest to the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def prune(self) -> int:
+        """Drop what may go now; how many events went."""
+        now = self._clock.now()
+        await self._writer.call(lambda db: db.run("prune_call_counts", before=now // SECOND))
+        while await self._rested(lambda db: _drop_answers(db, now - ANSWERS_KEPT)):
+            pass
+        dropped = 0
+        after: int | None = 0
+        while self._days and after is not None:
+            start = after
+
+            def step(db: Db, start: int = start) -> tuple[int | None, int]:
+                return _drop_events(db, start, now - self._days * DAY)
+
+            after, count = await self._rested(step)
+            dropped += count
+        return dropped
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                dropped = await self.prune()
+            except TidingsError as wrong:
+                log.warning("retention goes on at the next hour: %s", wrong.detail)
+            else:
+                if dropped:
+                    log.info("dropped %d events older than %d days", dropped, self._days)
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async def _rested(self, job: Callable[[Db], T]) -> T:
+        """Run a step, then rest as long as it took, so that it gets half of the writer's time at most."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        result: T = await self._writer.call(job)
+        await asyncio.sleep(loop.time() - began)
+        return result
+
+
+def _drop_events(db: Db, after: int, before: Micros) -> tuple[int | None, int]:
+    """One step after the event number `after`. Answers where the next one begins (None: done), and how many went."""
+    seqs: list[int] = []
+    deliveries = 0
+    rows = db.all("prune_candidates", after=after, count=EVENTS_PER_STEP)
+    for seq, created, count in rows:
+        if created >= before or (seqs and deliveries + count > DELIVERIES_PER_STEP):
+            break
+        seqs.append(seq)
+        deliveries += count
+    if not seqs:
+        return None, 0
+    kept = {row[0] for row in db.all("prune_kept", after=after, until=seqs[-1])}
+    going = [seq for seq in seqs if seq not in kept]
+    if going:
+        text = json.dumps(going)
+        for statement in ("prune_attempts", "prune_waiting", "prune_deliveries", "prune_events"):
+            db.run(statement, seqs=text)
+        db.run("pruned_move", position=going[-1])
+    return seqs[-1], len(going)
+
+
+def _drop_answers(db: Db, before: Micros) -> int:
+    return db.run("prune_answers", before=before, count=ANSWERS_PER_STEP)

@@ -1,0 +1,44 @@
+-- Replays: durable jobs. Each step and its progress are one transaction.
+
+-- name: replay_put
+INSERT INTO replay (id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated)
+VALUES (:id, :tenant, :link, :which, :since, :until, :state, :position, :finish, :total, :sent, :looked_at, :created, :updated)
+ON CONFLICT (id) DO UPDATE SET state = excluded.state, position = excluded.position, sent = excluded.sent,
+    looked_at = excluded.looked_at, updated = excluded.updated;
+
+-- name: replay_of
+SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated
+FROM replay WHERE id = :id;
+
+-- name: replays_running
+SELECT id FROM replay WHERE state = 'running' ORDER BY id;
+
+-- name: replays_page
+-- Newest first. The casts tell PostgreSQL the type of a parameter that may be NULL.
+SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated
+FROM replay
+WHERE id < :before
+    AND (CAST(:tenant AS TEXT) IS NULL OR tenant = CAST(:tenant AS TEXT))
+    AND (CAST(:state AS TEXT) IS NULL OR state = CAST(:state AS TEXT))
+    AND (:link = 0 OR link = :link)
+ORDER BY id DESC LIMIT :count;
+
+-- name: replay_count_deliveries
+SELECT COUNT(*) FROM delivery WHERE link = :link AND number > :after AND number <= :finish;
+
+-- name: replay_count_events
+SELECT COUNT(*) FROM event WHERE seq > :after AND seq <= :finish;
+
+-- name: replay_deliveries
+-- A step through a link's deliveries: how each stands.
+SELECT d.number, d.event, d.created,
+    (SELECT a.state FROM attempt AS a WHERE a.delivery = d.number ORDER BY a.n DESC LIMIT 1),
+    (SELECT MAX(a.n) FROM attempt AS a WHERE a.delivery = d.number),
+    (SELECT w.delivery FROM waiting AS w WHERE w.delivery = d.number)
+FROM delivery AS d
+WHERE d.link = :link AND d.number > :after AND d.number <= :finish ORDER BY d.number LIMIT :count;
+
+-- name: replay_events
+-- A step through the events; bodies are read only where a filter asks for them.
+SELECT seq, tenant, type, subject, target, created FROM event
+WHERE seq > :after AND seq <= :finish ORDER BY seq LIMIT :count;
