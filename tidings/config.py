@@ -1,4 +1,4 @@
-"""`tidings.yaml`: the one file of an installation. YAML 1.2; whatever it does not know is refused with line and column."""
+"""`tidings.yaml`: the one file of an installation. YAML 1.2; what it does not know is refused with line and column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The console script. `tidings serve` takes a light path past typer and rich; everything else goes to cli/commands.py."""
+"""The console script. `tidings serve` goes a light way past typer and rich; all else goes to cli/commands.py."""
 
 from __future__ import annotations
 

@@ -1,0 +1,56 @@
+"""For Python users: calls to a Tidings server, and the check of its webhooks. Needs nothing but the standard library.
+
+    from tidings.client import Client, verify
+
+    client = Client("https://tidings.example.com", key="tdk_...")
+    client.publish("tasks.completed", {"id": 7})
+    for endpoint in client.endpoints():
+        print(endpoint["url"])
+
+`AsyncClient` has the same methods, to be awaited. `verify` is for whoever receives webhooks.
+"""
+
+from __future__ import annotations
+
+from tidings.client.async_client import AsyncClient
+from tidings.client.client import Client
+from tidings.client.errors import (
+    ApiError,
+    BadAnswer,
+    ClientError,
+    Conflict,
+    ConnectionFailed,
+    Forbidden,
+    Gone,
+    Invalid,
+    LimitReached,
+    Malformed,
+    NotFound,
+    ServerFault,
+    Stale,
+    Unauthorized,
+    Unavailable,
+)
+from tidings.client.webhook import BadSignature, verify
+
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "BadAnswer",
+    "BadSignature",
+    "Client",
+    "ClientError",
+    "Conflict",
+    "ConnectionFailed",
+    "Forbidden",
+    "Gone",
+    "Invalid",
+    "LimitReached",
+    "Malformed",
+    "NotFound",
+    "ServerFault",
+    "Stale",
+    "Unauthorized",
+    "Unavailable",
+    "verify",
+]

@@ -1,0 +1,243 @@
+"""The async client: the same methods, to be awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from tidings.client import calls
+from tidings.client.async_wire import AsyncWire
+from tidings.client.calls import When
+from tidings.client.errors import ConnectionFailed
+from tidings.client.exchange import (
+    DEFAULT_URL,
+    RETRIES,
+    TIMEOUT_SECONDS,
+    Reply,
+    Request,
+    Target,
+    delay_before_retry,
+    object_of,
+    page_of,
+)
+
+Json = dict[str, Any]
+
+
+class AsyncClient:
+    """Calls one server with one key. Belongs to one event loop; use it in an `async with`, or await `close()`.
+
+    Answers are the API's JSON values. What fails raises ClientError (client/errors.py). Answers of 429 and 503 and
+    broken connections are tried again up to `retries` times, where a repeat can do no harm; what makes something
+    carries an idempotency key for that.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        key: str | None = None,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        retries: int = RETRIES,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._target = Target(url, key, timeout_seconds, retries)
+        self._wire = AsyncWire(self._target, ssl_context)
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections that rest."""
+        await self._wire.close()
+
+    async def send(self, request: Request) -> Any:
+        """Any call of the API; the answer's JSON value. Raises ClientError."""
+        return (await self.exchange(request)).value()
+
+    async def exchange(self, request: Request) -> Reply:
+        """Any call; the answer with status and headers, after the retries. Raises ConnectionFailed."""
+        tries = 0
+        while True:
+            tries += 1
+            came: Reply | ConnectionFailed
+            try:
+                came = await self._wire.send(request)
+            except ConnectionFailed as wrong:
+                came = wrong
+            delay = delay_before_retry(request, came, tries, self._target.retries, random.random())  # noqa: S311
+            if delay is not None:
+                await asyncio.sleep(delay)
+            elif isinstance(came, ConnectionFailed):
+                raise came
+            else:
+                return came
+
+    async def pages(self, path: str, **query: Any) -> AsyncIterator[Json]:
+        """Every item of a list, page after page."""
+        cursor: str | None = None
+        while True:
+            items, cursor = page_of(await self.send(calls.read(path, **{**query, **calls.given(cursor=cursor)})))
+            for item in items:
+                yield item
+            if cursor is None:
+                return
+
+    # --- events -------------------------------------------------------------------------------------------------------
+
+    async def publish(
+        self,
+        type: str,
+        data: Any,
+        *,
+        subject: str | None = None,
+        id: str | None = None,
+        time: When | None = None,
+        tenant: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Json:
+        """Publish one event; it is on disk when this returns."""
+        return await self._object(
+            calls.publish(type, data, subject=subject, id=id, time=time, tenant=tenant, idempotency_key=idempotency_key)
+        )
+
+    async def publish_batch(
+        self, events: Sequence[Mapping[str, Any]], idempotency_key: str | None = None
+    ) -> list[Json]:
+        """Publish up to 1,000 events, all or none."""
+        answer = await self._object(calls.publish_batch(events, idempotency_key))
+        return list(answer["events"])
+
+    async def event(self, id: str) -> Json:
+        """One event, with its deliveries and why other endpoints did not get it."""
+        return await self._object(calls.read(calls.at("events", id)))
+
+    def events(self, **query: Any) -> AsyncIterator[Json]:
+        """Events, newest first. Parameters as `GET /v1/events` has them: `type`, `subject`, `time__gte` ..."""
+        return self.pages("/v1/events", **query)
+
+    async def follow(
+        self, after: str = "end", *, wait_seconds: int = 30, limit: int = 100, **query: Any
+    ) -> AsyncIterator[tuple[list[Json], str]]:
+        """Events as they are committed, without end: page after page, each with the cursor to go on from.
+
+        `after` is such a cursor, `start` for the oldest event kept, or `end` for what comes from now on. A page may be
+        empty. Raises Gone where events after the cursor are no longer kept.
+        """
+        while True:
+            events, cursor = page_of(await self.send(calls.catch_up(after, wait_seconds, limit, **query)))
+            after = cursor or after
+            yield events, after
+
+    # --- endpoints ----------------------------------------------------------------------------------------------------
+
+    async def create_endpoint(self, url: str, *, idempotency_key: str | None = None, **options: Any) -> Json:
+        """Register a URL. Options as `POST /v1/endpoints` has them: `events`, `filter`, `rate` ..."""
+        return await self._object(calls.create("/v1/endpoints", {"url": url, **options}, idempotency_key))
+
+    async def endpoint(self, id: str, **query: Any) -> Json:
+        """One endpoint, with its health."""
+        return await self._object(calls.read(calls.at("endpoints", id), **query))
+
+    def endpoints(self, **query: Any) -> AsyncIterator[Json]:
+        """Endpoints, newest first."""
+        return self.pages("/v1/endpoints", **query)
+
+    async def edit_endpoint(self, id: str, changes: Mapping[str, Any], revision: int | None = None) -> Json:
+        """Change some fields (merge patch). With a `revision` that is not the present one: raises Stale."""
+        return await self._object(calls.edit(calls.at("endpoints", id), changes, revision))
+
+    async def delete_endpoint(self, id: str) -> None:
+        """Forget an endpoint; what waits for it is cancelled."""
+        await self.send(calls.delete(calls.at("endpoints", id)))
+
+    async def pause_endpoint(self, id: str, reason: str | None = None) -> Json:
+        """Send nothing for now; what happens meanwhile waits."""
+        return await self._object(calls.verb(calls.at("endpoints", id), "pause", calls.given(reason=reason)))
+
+    async def resume_endpoint(self, id: str, missed: str = "send") -> Json:
+        """Send again. `missed`: `send` what waited, or `cancel` it."""
+        return await self._object(calls.verb(calls.at("endpoints", id), "resume", {"missed": missed}))
+
+    async def test_endpoint(self, id: str) -> Json:
+        """Send a test event to this endpoint alone."""
+        return await self._object(calls.verb(calls.at("endpoints", id), "test", repeatable=False))
+
+    async def endpoint_secret(self, id: str) -> Json:
+        """The secret that webhooks are signed with."""
+        return await self._object(calls.read(calls.at("endpoints", id, "secret")))
+
+    async def rotate_endpoint_secret(
+        self,
+        id: str,
+        *,
+        overlap_seconds: int | None = None,
+        secret: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Json:
+        """Sign with a new secret; the one before signs beside it for `overlap_seconds`."""
+        body = calls.given(overlap_seconds=overlap_seconds, secret=secret)
+        return await self._object(calls.create(calls.at("endpoints", id, "secret"), body, idempotency_key))
+
+    # --- deliveries and replays ---------------------------------------------------------------------------------------
+
+    async def delivery(self, id: str) -> Json:
+        """One delivery with every attempt."""
+        return await self._object(calls.read(calls.at("deliveries", id)))
+
+    def deliveries(self, **query: Any) -> AsyncIterator[Json]:
+        """Deliveries, newest first. Parameters: `state`, `endpoint`, `event`, times."""
+        return self.pages("/v1/deliveries", **query)
+
+    async def retry_delivery(self, id: str) -> Json:
+        """Try a delivery again, at once."""
+        return await self._object(calls.verb(calls.at("deliveries", id), "retry", repeatable=False))
+
+    async def cancel_delivery(self, id: str) -> Json:
+        """Give up a delivery that waits."""
+        return await self._object(calls.verb(calls.at("deliveries", id), "cancel"))
+
+    async def create_replay(self, body: Mapping[str, Any], idempotency_key: str | None = None) -> Json:
+        """Send a time range of events to an endpoint again. The body is that of `POST /v1/replays`."""
+        return await self._object(calls.create("/v1/replays", dict(body), idempotency_key))
+
+    async def replay(self, id: str) -> Json:
+        """A replay and how far it is."""
+        return await self._object(calls.read(calls.at("replays", id)))
+
+    def replays(self, **query: Any) -> AsyncIterator[Json]:
+        """Replays, newest first."""
+        return self.pages("/v1/replays", **query)
+
+    async def cancel_replay(self, id: str) -> Json:
+        """Stop a replay; what it has sent stays sent."""
+        return await self._object(calls.verb(calls.at("replays", id), "cancel"))
+
+    # --- keys ---------------------------------------------------------------------------------------------------------
+
+    async def create_key(
+        self, name: str, scopes: Sequence[str], *, idempotency_key: str | None = None, **more: Any
+    ) -> Json:
+        """Make a key; its text is in this answer and never shown again. More: `tenant`, `limits`, `expires`."""
+        body = {"name": name, "scopes": list(scopes), **more}
+        return await self._object(calls.create("/v1/keys", body, idempotency_key))
+
+    def keys(self, **query: Any) -> AsyncIterator[Json]:
+        """Keys, newest first, without their texts."""
+        return self.pages("/v1/keys", **query)
+
+    async def revoke_key(self, id: str) -> None:
+        """Make a key invalid, from now on."""
+        await self.send(calls.delete(calls.at("keys", id)))
+
+    async def _object(self, request: Request) -> Json:
+        return object_of(await self.send(request))

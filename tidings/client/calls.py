@@ -1,0 +1,84 @@
+"""The calls of the API as requests, made once for both clients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from tidings.client.exchange import Request, new_idempotency_key
+
+When = str | datetime
+"""A time: RFC 3339 text, or an aware datetime."""
+
+
+def publish(
+    type: str,
+    data: Any,
+    *,
+    subject: str | None = None,
+    id: str | None = None,
+    time: When | None = None,
+    tenant: str | None = None,
+    idempotency_key: str | None = None,
+) -> Request:
+    """`POST /v1/events`."""
+    event = {"type": type, "data": data, **given(subject=subject, id=id, time=moment(time), tenant=tenant)}
+    return create("/v1/events", event, idempotency_key)
+
+
+def publish_batch(events: Sequence[Mapping[str, Any]], idempotency_key: str | None = None) -> Request:
+    """`POST /v1/events:batch`."""
+    return create("/v1/events:batch", {"events": list(events)}, idempotency_key)
+
+
+def create(path: str, body: Any, idempotency_key: str | None = None) -> Request:
+    """A POST that makes something, with a key so that a repeat makes it once."""
+    return Request("POST", path, body=body, headers={"Idempotency-Key": idempotency_key or new_idempotency_key()})
+
+
+def read(path: str, **query: Any) -> Request:
+    """A GET."""
+    return Request("GET", path, {name: moment(value) for name, value in query.items()})
+
+
+def catch_up(after: str, wait_seconds: int, limit: int, **query: Any) -> Request:
+    """`GET /v1/events?after=`, the long poll."""
+    fields = {"after": after, "wait": wait_seconds, "limit": limit, **query}
+    return Request("GET", "/v1/events", fields, extra_seconds=wait_seconds)
+
+
+def edit(path: str, changes: Mapping[str, Any], revision: int | None) -> Request:
+    """A PATCH. With a revision it is repeatable in this sense: the second one changes nothing."""
+    headers = {} if revision is None else {"If-Match": f'"{revision}"'}
+    return Request("PATCH", path, body=dict(changes), headers=headers, repeatable=revision is None)
+
+
+def delete(path: str) -> Request:
+    """A DELETE."""
+    return Request("DELETE", path)
+
+
+def verb(path: str, name: str, body: Any = None, *, repeatable: bool = True) -> Request:
+    """A custom verb: `POST /v1/deliveries/{id}:retry`."""
+    return Request("POST", f"{path}:{name}", body=body, repeatable=repeatable)
+
+
+def at(collection: str, id: str, *more: str) -> str:
+    """The path of one thing; the id may be any text."""
+    return "/".join([f"/v1/{collection}", quote(id, safe=""), *more])
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    """Those fields that are not None."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def moment(value: Any) -> Any:
+    """A datetime as RFC 3339 text; anything else as it is. Raises ValueError for a datetime without a zone."""
+    if not isinstance(value, datetime):
+        return value
+    if value.tzinfo is None:
+        raise ValueError("a datetime needs a time zone; use datetime.now(UTC), say")
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")

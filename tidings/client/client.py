@@ -1,0 +1,236 @@
+"""The sync client."""
+
+from __future__ import annotations
+
+import random
+import ssl
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from tidings.client import calls
+from tidings.client.calls import When
+from tidings.client.errors import ConnectionFailed
+from tidings.client.exchange import (
+    DEFAULT_URL,
+    RETRIES,
+    TIMEOUT_SECONDS,
+    Reply,
+    Request,
+    Target,
+    delay_before_retry,
+    object_of,
+    page_of,
+)
+from tidings.client.wire import Wire
+
+Json = dict[str, Any]
+
+
+class Client:
+    """Calls one server with one key. May be shared between threads; use it in a `with`, or `close` it.
+
+    Answers are the API's JSON values. What fails raises ClientError (client/errors.py). Answers of 429 and 503 and
+    broken connections are tried again up to `retries` times, where a repeat can do no harm; what makes something
+    carries an idempotency key for that.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        key: str | None = None,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        retries: int = RETRIES,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._target = Target(url, key, timeout_seconds, retries)
+        self._wire = Wire(self._target, ssl_context)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections that rest."""
+        self._wire.close()
+
+    def send(self, request: Request) -> Any:
+        """Any call of the API; the answer's JSON value. Raises ClientError."""
+        return self.exchange(request).value()
+
+    def exchange(self, request: Request) -> Reply:
+        """Any call; the answer with status and headers, after the retries. Raises ConnectionFailed."""
+        tries = 0
+        while True:
+            tries += 1
+            came: Reply | ConnectionFailed
+            try:
+                came = self._wire.send(request)
+            except ConnectionFailed as wrong:
+                came = wrong
+            delay = delay_before_retry(request, came, tries, self._target.retries, random.random())  # noqa: S311
+            if delay is not None:
+                time.sleep(delay)
+            elif isinstance(came, ConnectionFailed):
+                raise came
+            else:
+                return came
+
+    def pages(self, path: str, **query: Any) -> Iterator[Json]:
+        """Every item of a list, page after page."""
+        cursor: str | None = None
+        while True:
+            items, cursor = page_of(self.send(calls.read(path, **{**query, **calls.given(cursor=cursor)})))
+            yield from items
+            if cursor is None:
+                return
+
+    # --- events -------------------------------------------------------------------------------------------------------
+
+    def publish(
+        self,
+        type: str,
+        data: Any,
+        *,
+        subject: str | None = None,
+        id: str | None = None,
+        time: When | None = None,
+        tenant: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Json:
+        """Publish one event; it is on disk when this returns."""
+        return self._object(
+            calls.publish(type, data, subject=subject, id=id, time=time, tenant=tenant, idempotency_key=idempotency_key)
+        )
+
+    def publish_batch(self, events: Sequence[Mapping[str, Any]], idempotency_key: str | None = None) -> list[Json]:
+        """Publish up to 1,000 events, all or none."""
+        answer = self._object(calls.publish_batch(events, idempotency_key))
+        return list(answer["events"])
+
+    def event(self, id: str) -> Json:
+        """One event, with its deliveries and why other endpoints did not get it."""
+        return self._object(calls.read(calls.at("events", id)))
+
+    def events(self, **query: Any) -> Iterator[Json]:
+        """Events, newest first. Parameters as `GET /v1/events` has them: `type`, `subject`, `time__gte` ..."""
+        return self.pages("/v1/events", **query)
+
+    def follow(
+        self, after: str = "end", *, wait_seconds: int = 30, limit: int = 100, **query: Any
+    ) -> Iterator[tuple[list[Json], str]]:
+        """Events as they are committed, without end: page after page, each with the cursor to go on from.
+
+        `after` is such a cursor, `start` for the oldest event kept, or `end` for what comes from now on. A page may be
+        empty. Raises Gone where events after the cursor are no longer kept.
+        """
+        while True:
+            events, cursor = page_of(self.send(calls.catch_up(after, wait_seconds, limit, **query)))
+            after = cursor or after
+            yield events, after
+
+    # --- endpoints ----------------------------------------------------------------------------------------------------
+
+    def create_endpoint(self, url: str, *, idempotency_key: str | None = None, **options: Any) -> Json:
+        """Register a URL. Options as `POST /v1/endpoints` has them: `events`, `filter`, `rate` ..."""
+        return self._object(calls.create("/v1/endpoints", {"url": url, **options}, idempotency_key))
+
+    def endpoint(self, id: str, **query: Any) -> Json:
+        """One endpoint, with its health."""
+        return self._object(calls.read(calls.at("endpoints", id), **query))
+
+    def endpoints(self, **query: Any) -> Iterator[Json]:
+        """Endpoints, newest first."""
+        return self.pages("/v1/endpoints", **query)
+
+    def edit_endpoint(self, id: str, changes: Mapping[str, Any], revision: int | None = None) -> Json:
+        """Change some fields (merge patch). With a `revision` that is not the present one: raises Stale."""
+        return self._object(calls.edit(calls.at("endpoints", id), changes, revision))
+
+    def delete_endpoint(self, id: str) -> None:
+        """Forget an endpoint; what waits for it is cancelled."""
+        self.send(calls.delete(calls.at("endpoints", id)))
+
+    def pause_endpoint(self, id: str, reason: str | None = None) -> Json:
+        """Send nothing for now; what happens meanwhile waits."""
+        return self._object(calls.verb(calls.at("endpoints", id), "pause", calls.given(reason=reason)))
+
+    def resume_endpoint(self, id: str, missed: str = "send") -> Json:
+        """Send again. `missed`: `send` what waited, or `cancel` it."""
+        return self._object(calls.verb(calls.at("endpoints", id), "resume", {"missed": missed}))
+
+    def test_endpoint(self, id: str) -> Json:
+        """Send a test event to this endpoint alone."""
+        return self._object(calls.verb(calls.at("endpoints", id), "test", repeatable=False))
+
+    def endpoint_secret(self, id: str) -> Json:
+        """The secret that webhooks are signed with."""
+        return self._object(calls.read(calls.at("endpoints", id, "secret")))
+
+    def rotate_endpoint_secret(
+        self,
+        id: str,
+        *,
+        overlap_seconds: int | None = None,
+        secret: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Json:
+        """Sign with a new secret; the one before signs beside it for `overlap_seconds`."""
+        body = calls.given(overlap_seconds=overlap_seconds, secret=secret)
+        return self._object(calls.create(calls.at("endpoints", id, "secret"), body, idempotency_key))
+
+    # --- deliveries and replays ---------------------------------------------------------------------------------------
+
+    def delivery(self, id: str) -> Json:
+        """One delivery with every attempt."""
+        return self._object(calls.read(calls.at("deliveries", id)))
+
+    def deliveries(self, **query: Any) -> Iterator[Json]:
+        """Deliveries, newest first. Parameters: `state`, `endpoint`, `event`, times."""
+        return self.pages("/v1/deliveries", **query)
+
+    def retry_delivery(self, id: str) -> Json:
+        """Try a delivery again, at once."""
+        return self._object(calls.verb(calls.at("deliveries", id), "retry", repeatable=False))
+
+    def cancel_delivery(self, id: str) -> Json:
+        """Give up a delivery that waits."""
+        return self._object(calls.verb(calls.at("deliveries", id), "cancel"))
+
+    def create_replay(self, body: Mapping[str, Any], idempotency_key: str | None = None) -> Json:
+        """Send a time range of events to an endpoint again. The body is that of `POST /v1/replays`."""
+        return self._object(calls.create("/v1/replays", dict(body), idempotency_key))
+
+    def replay(self, id: str) -> Json:
+        """A replay and how far it is."""
+        return self._object(calls.read(calls.at("replays", id)))
+
+    def replays(self, **query: Any) -> Iterator[Json]:
+        """Replays, newest first."""
+        return self.pages("/v1/replays", **query)
+
+    def cancel_replay(self, id: str) -> Json:
+        """Stop a replay; what it has sent stays sent."""
+        return self._object(calls.verb(calls.at("replays", id), "cancel"))
+
+    # --- keys ---------------------------------------------------------------------------------------------------------
+
+    def create_key(self, name: str, scopes: Sequence[str], *, idempotency_key: str | None = None, **more: Any) -> Json:
+        """Make a key; its text is in this answer and never shown again. More: `tenant`, `limits`, `expires`."""
+        body = {"name": name, "scopes": list(scopes), **more}
+        return self._object(calls.create("/v1/keys", body, idempotency_key))
+
+    def keys(self, **query: Any) -> Iterator[Json]:
+        """Keys, newest first, without their texts."""
+        return self.pages("/v1/keys", **query)
+
+    def revoke_key(self, id: str) -> None:
+        """Make a key invalid, from now on."""
+        self.send(calls.delete(calls.at("keys", id)))
+
+    def _object(self, request: Request) -> Json:
+        return object_of(self.send(request))

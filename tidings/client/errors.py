@@ -1,0 +1,122 @@
+"""What a call may raise. The names are those of the server's own errors.
+
+ClientError
+  ConnectionFailed   no answer: refused, broken off, timed out
+  BadAnswer          an answer, but not one of a Tidings server (a proxy's page, say)
+  ApiError           a problem answer (RFC 9457); what follows are its kinds
+    Malformed 400, Unauthorized 401, Forbidden 403, NotFound 404, Conflict 409, Gone 410, Stale 412,
+    Invalid 422, LimitReached 429, ServerFault 500 and above, Unavailable 503
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+class ClientError(Exception):
+    """What all errors of the client are. `str()` is a sentence for people."""
+
+
+class ConnectionFailed(ClientError):
+    """No whole answer came. `sent`: the request may have reached the server; else it surely did not."""
+
+    def __init__(self, detail: str, *, sent: bool) -> None:
+        super().__init__(detail)
+        self.sent = sent
+
+
+class BadAnswer(ClientError):
+    """The answer is none of a Tidings server's."""
+
+
+class ApiError(ClientError):
+    """A problem answer. `code` is for programs, `detail` for people, `errors` names each wrong place."""
+
+    def __init__(self, status: int, problem: dict[str, Any], retry_after_seconds: float | None = None) -> None:
+        self.status = status
+        self.code = str(problem.get("code", "unknown"))
+        self.detail = str(problem.get("detail") or problem.get("title") or f"status {status}")
+        self.errors: list[dict[str, Any]] = list(problem.get("errors") or [])
+        self.request_id: str | None = problem.get("request_id")
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(self._sentence())
+
+    def _sentence(self) -> str:
+        places = []
+        for error in self.errors:
+            where = error.get("pointer") or error.get("parameter") or "the body"
+            places.append(f"{where}: {error.get('detail', '')}")
+        return " ".join([self.detail, *(place for place in places if self.detail not in place)])
+
+
+class Malformed(ApiError):
+    """400: the server could not read the request."""
+
+
+class Unauthorized(ApiError):
+    """401: there is no key, or it is unknown, expired or revoked."""
+
+
+class Forbidden(ApiError):
+    """403: the key lacks the scope."""
+
+
+class NotFound(ApiError):
+    """404: there is no such thing, or it is somebody else's."""
+
+
+class Conflict(ApiError):
+    """409: it is in a state that does not permit this."""
+
+
+class Gone(ApiError):
+    """410: the cursor is older than what is kept."""
+
+
+class Stale(ApiError):
+    """412: somebody changed it meanwhile."""
+
+
+class Invalid(ApiError):
+    """422: a value is wrong."""
+
+
+class LimitReached(ApiError):
+    """429: the key's call limit is used up, also after the client's own retries."""
+
+
+class ServerFault(ApiError):
+    """500 and above: the fault is on the server's side."""
+
+
+class Unavailable(ServerFault):
+    """503: not possible right now, also after the client's own retries."""
+
+
+KINDS: dict[int, type[ApiError]] = {
+    400: Malformed,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    410: Gone,
+    412: Stale,
+    422: Invalid,
+    429: LimitReached,
+    503: Unavailable,
+}
+
+
+def error_of(status: int, media: str, body: bytes, retry_after_seconds: float | None) -> ClientError:
+    """The error that an answer of 400 or above stands for."""
+    if media.partition(";")[0].strip().lower() != "application/problem+json":
+        return BadAnswer(f"The server answered {status} without saying why. Is the URL that of a Tidings server?")
+    try:
+        problem = json.loads(body)
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict):
+        return BadAnswer(f"The server answered {status} with a problem that cannot be read.")
+    kind = KINDS.get(status, ServerFault if status >= 500 else ApiError)
+    return kind(status, problem, retry_after_seconds)

@@ -1,0 +1,170 @@
+"""One exchange without its transport: what to send, what an answer means, whether and when to try again."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, urlencode, urlsplit
+
+from tidings import __version__
+from tidings.client.errors import BadAnswer, ConnectionFailed, error_of
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+TIMEOUT_SECONDS = 30.0
+RETRIES = 4
+FIRST_DELAY_SECONDS = 0.2
+DELAY_SECONDS_MAX = 60.0
+"""A server that asks for more patience than this is believed at once: the error is raised."""
+
+TRY_AGAIN = frozenset({429, 502, 503, 504})
+REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call. `repeatable`: to send it twice does no more than to send it once."""
+
+    method: str
+    path: str
+    query: Mapping[str, Any] = field(default_factory=dict)
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    repeatable: bool = False
+    extra_seconds: float = 0.0
+    """How much longer than usual the answer may take (long polls)."""
+
+    @property
+    def target(self) -> str:
+        """Path and query, as they stand in the request line. Parameters that are None are left out."""
+        pairs = [(name, _text(value)) for name, value in self.query.items() if value is not None]
+        return f"{self.path}?{urlencode(pairs)}" if pairs else self.path
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether it may be sent again where nobody knows if it had arrived."""
+        return self.repeatable or self.method in REPEATABLE or "Idempotency-Key" in self.headers
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer; names of headers in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def retry_after_seconds(self) -> float | None:
+        """What the server asked for; only the form in seconds, which is the one that it uses."""
+        text = self.headers.get("retry-after", "")
+        return float(text) if text.isdigit() else None
+
+    def value(self) -> Any:
+        """The body's JSON value, None where there is no body. Raises ClientError for 400 and above."""
+        if self.status >= 400:
+            raise error_of(self.status, self.headers.get("content-type", ""), self.body, self.retry_after_seconds)
+        if self.status >= 300 and self.status != 304:
+            raise BadAnswer(f"The server answered {self.status}. Redirects are not followed: use the URL it leads to.")
+        if not self.body:
+            return None
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            raise BadAnswer("The answer is no JSON. Is the URL that of a Tidings server?") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to call, and with which key."""
+
+    url: str
+    key: str | None
+    timeout_seconds: float = TIMEOUT_SECONDS
+    retries: int = RETRIES
+
+    @property
+    def parts(self) -> SplitResult:
+        """The URL's parts. Raises ValueError where it is none that can be called."""
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{self.url!r} is no http:// or https:// URL")
+        return parts
+
+    @property
+    def prefix(self) -> str:
+        """The path below which the API lies."""
+        return self.parts.path.rstrip("/")
+
+    def headers(self, request: Request) -> dict[str, str]:
+        """All headers of a request but those of the transport."""
+        headers = {"Accept": "application/json", "User-Agent": f"tidings-client/{__version__}", **request.headers}
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
+        if request.body is not None:
+            headers.setdefault("Content-Type", "application/json")
+        return headers
+
+
+def encode(body: Any) -> bytes:
+    """A body as JSON; bytes go as they are."""
+    if body is None:
+        return b""
+    return body if isinstance(body, bytes) else json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+
+
+def new_idempotency_key() -> str:
+    """A key for one logical request and all its tries."""
+    return uuid.uuid4().hex
+
+
+def delay_before_retry(
+    request: Request, came: Reply | ConnectionFailed, tries: int, retries: int, chance: float
+) -> float | None:
+    """How many seconds to wait before the next try; None: there is none. `chance` is between 0 and 1."""
+    if tries > retries:
+        return None
+    usual = min(FIRST_DELAY_SECONDS * 2.0 ** (tries - 1), DELAY_SECONDS_MAX) * (0.5 + chance)
+    if isinstance(came, ConnectionFailed):
+        return usual if not came.sent or request.may_repeat else None
+    if came.status not in TRY_AGAIN or (came.status != 429 and not request.may_repeat):
+        return None
+    asked = came.retry_after_seconds
+    if asked is None:
+        return usual
+    return None if asked > DELAY_SECONDS_MAX else max(asked, usual)
+
+
+def page_of(value: Any) -> tuple[list[Any], str | None]:
+    """The items of one page of a list, and where the next one begins. Raises BadAnswer."""
+    if not isinstance(value, dict) or not isinstance(value.get("data"), list):
+        raise BadAnswer("The answer is no list. Is the URL that of a Tidings server?")
+    cursor = value.get("next_cursor")
+    return value["data"], None if cursor is None else str(cursor)
+
+
+def object_of(value: Any) -> dict[str, Any]:
+    """The answer where it is one JSON object. Raises BadAnswer."""
+    if not isinstance(value, dict):
+        raise BadAnswer("The answer is no JSON object. Is the URL that of a Tidings server?")
+    return value
+
+
+def failed(wrong: BaseException, where: str, *, sent: bool) -> ConnectionFailed:
+    """What went wrong below HTTP, as a sentence."""
+    if isinstance(wrong, TimeoutError):
+        return ConnectionFailed(f"{where} did not answer in time.", sent=sent)
+    if isinstance(wrong, ConnectionRefusedError):
+        return ConnectionFailed(f"Nothing listens on {where}. Is the server running?", sent=sent)
+    reason = getattr(wrong, "strerror", None) or str(wrong) or type(wrong).__name__
+    return ConnectionFailed(f"The connection to {where} failed: {reason}.", sent=sent)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return ",".join(str(each) for each in value)
+    return str(value)
