@@ -19,7 +19,8 @@ CHANCE = st.floats(min_value=0, max_value=1, exclude_max=True)
 
 def test_the_planned_schedule() -> None:
     hours = 3600
-    assert DELAYS_SECONDS == (0, 5, 300, 1800, 2 * hours, 5 * hours, 10 * hours, 14 * hours, 20 * hours, 24 * hours)
+    planned = [0, 5, 300, 1800, 2 * hours, 5 * hours, 10 * hours, 14 * hours, 20 * hours, 24 * hours]
+    assert list(DELAYS_SECONDS) == planned
     due = [next_due(NOW, n, DELAYS_SECONDS, 0.5) for n in range(10)]
     assert [(at or 0) - NOW for at in due] == [delay * SECOND for delay in DELAYS_SECONDS]
     assert next_due(NOW, 10, DELAYS_SECONDS, 0.5) is None
@@ -50,16 +51,33 @@ def test_retry_after_in_seconds_and_in_all_three_date_forms() -> None:
     assert parse_retry_after("Sun, 06 Nov 1994 08:00:00 GMT", now) == 0
 
 
-@given(st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2999, 1, 1)))
-def test_dates_agree_with_the_standard_library(moment: datetime) -> None:
-    at = moment.replace(microsecond=0, tzinfo=UTC)
+@given(st.integers(0, 32_000_000_000))
+def test_dates_agree_with_the_standard_library(seconds: int) -> None:
+    at = datetime.fromtimestamp(seconds, tz=UTC)
     assert parse_retry_after(format_datetime(at, usegmt=True), 0) == at.timestamp()
 
 
 @pytest.mark.parametrize(
     "value",
-    ["", "-1", "1.5", "1e9", "inf", "nan", "9" * 11, "9" * 100_000, "١٢", "²", "soon", "Sun, 31 Feb 2026 00:00:00 GMT"]
-    + ["Sun, 06 Nov 1994 24:49:37 GMT", "Sun, 06 Xxx 1994 08:49:37 GMT", "Sun, 00 Nov 1994 08:49:37 GMT", "\x00", "é"],
+    [
+        "",
+        "-1",
+        "1.5",
+        "1e9",
+        "inf",
+        "nan",
+        "9" * 11,
+        "9" * 100_000,
+        "١٢",
+        "²",
+        "soon",
+        "Sun, 31 Feb 2026 00:00:00 GMT",
+        "Sun, 06 Nov 1994 24:49:37 GMT",
+        "Sun, 06 Xxx 1994 08:49:37 GMT",
+        "Sun, 00 Nov 1994 08:49:37 GMT",
+        "\x00",
+        "é",
+    ],
 )
 def test_what_is_no_retry_after_is_none(value: str) -> None:
     assert parse_retry_after(value, NOW) is None

@@ -81,8 +81,18 @@ def test_both_kinds_sign_during_a_rotation() -> None:
 
 @pytest.mark.parametrize(
     "secret",
-    ["", "plain", "whsec_", "whsec_####", "whsec_" + base64.b64encode(b"short").decode(), "whsec_é", "whsk_AAAA"]
-    + ["whsec_" + base64.b64encode(bytes(65)).decode(), "whpk_" + "A" * 43 + "=", WHSK[:-6] + "AAAA=="],
+    [
+        "",
+        "plain",
+        "whsec_",
+        "whsec_####",
+        "whsec_" + base64.b64encode(b"short").decode(),
+        "whsec_é",
+        "whsk_AAAA",
+        "whsec_" + base64.b64encode(bytes(65)).decode(),
+        "whpk_" + "A" * 43 + "=",
+        WHSK[:-6] + "AAAA==",
+    ],
 )
 def test_what_is_no_secret_is_refused(secret: str) -> None:
     with pytest.raises(Refused):

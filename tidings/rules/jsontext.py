@@ -44,6 +44,7 @@ _BACKSLASH = 0x5C
 _RUN = re.compile(rb"[0-9.eE+-]*")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[{}\[\],:]', re.DOTALL)
+_NO_NUMBER = re.compile(rb"-?(?:NaN|nan|Infinity)\b")
 _WHERE = re.compile(r"(.*) at line (\d+) column (\d+)$", re.DOTALL)
 _RAW_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -211,7 +212,7 @@ def _explained(raw: bytes, message: str, depth_max: int) -> BadJson:
     if what == "number out of range":
         return BadJson(pointer, "number_out_of_range", f"The number at {_named(pointer)} has too many digits ({at}).")
     # The parser's column is that of the last character it looked at, one or two into the word.
-    if re.match(rb"[^\w]*(?:NaN|-?Infinity)\b", raw[max(0, offset - 2) : offset + 10]):
+    if any(_NO_NUMBER.match(raw, max(0, offset - back)) for back in range(3)):
         return BadJson(pointer, "not_a_number", f"NaN and Infinity are no JSON ({at}).")
     return BadJson(pointer, "syntax", f"Not JSON: {what} ({at}).")
 
@@ -243,7 +244,7 @@ def _pointer_at(raw: bytes, offset: int) -> str:
         return ""
     steps: list[str | int | None] = []
     expects_name = False
-    for token in _TOKEN.finditer(raw, 0, offset + 1):
+    for token in _TOKEN.finditer(raw, 0, offset):
         text = token[0]
         if text == b"{":
             steps.append(None)

@@ -1,0 +1,209 @@
+"""Strict JSON: what is refused, with its place; and that everything else is read as the standard library reads it."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import jiter
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tidings.rules.jsontext import DEPTH_MAX, BadJson, compact, raw_member, read
+
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
+SCALAR = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), TEXT
+)
+VALUE = st.recursive(SCALAR, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4))
+
+
+def refused(raw: bytes, depth_max: int = DEPTH_MAX) -> tuple[str, str]:
+    with pytest.raises(BadJson) as caught:
+        read(raw, depth_max=depth_max)
+    error = caught.value
+    assert error.errors == [error.place]
+    assert error.detail and error.status == 400
+    return error.place.code, error.pointer
+
+
+@given(VALUE, st.booleans(), st.sampled_from([None, 1]))
+@example([1e308, 10**18, -(2**63), 5e-324, 1e-400, "\\u0000", "12345678901234567890", "1e999"], True, None)
+def test_reads_what_the_standard_library_writes(value: Any, ascii_only: bool, indent: int | None) -> None:
+    raw = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
+    assert read(raw) == value
+    assert json.loads(compact(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("raw", "code", "pointer"),
+    [
+        (b"", "syntax", ""),
+        (b" \n", "syntax", ""),
+        (b"{} x", "syntax", ""),
+        (b"\xef\xbb\xbf{}", "byte_order_mark", ""),
+        (b'{"a":{"b":"\xff"}}', "not_utf8", "/a/b"),
+        (b'{"a":"\xed\xa0\x80"}', "not_utf8", "/a"),
+        (b'\xff\xfe{\x00"\x00', "not_utf8", ""),
+        (b'{"a":"\xc0\x80"}', "not_utf8", "/a"),
+        (b'{"data":{"x":[1,2,{"y":tru}]}}', "syntax", "/data/x/2/y"),
+        (b'{"data":{"x":[1,2,,3]}}', "syntax", "/data/x/2"),
+        (b'{"a":1,}', "syntax", ""),
+        (b"{'a':1}", "syntax", ""),
+        (b'{"a":01}', "syntax", "/a"),
+        (b'{"a":+1}', "syntax", "/a"),
+        (b'{"a":.5}', "syntax", "/a"),
+        (b'{"a":1.}', "syntax", "/a"),
+        (b'{"a":"x', "syntax", "/a"),
+        (b'{"a":[1', "syntax", "/a/0"),
+        (b'{"a":"\n"}', "syntax", "/a"),
+        (b'{"a":"\x00"}', "syntax", "/a"),
+        (b"// x\n{}", "syntax", ""),
+        (b'{"a":NaN}', "not_a_number", "/a"),
+        (b'{"a":[0,Infinity]}', "not_a_number", "/a/1"),
+        (b'{"a":-Infinity}', "not_a_number", "/a"),
+        (b"NaN", "not_a_number", ""),
+        (b'{"a":1,"a":2}', "duplicate_key", "/a"),
+        (b'{"data":{"x":1,"y":[{"z":1,"\\u007a":2}]}}', "duplicate_key", "/data/y/0/z"),
+        (b'{"a/b":{"c~d":1,\n "c~d":2}}', "duplicate_key", "/a~1b/c~0d"),
+        (b'{"a":["x","\\u0000"]}', "nul_character", "/a/1"),
+        (b'{"a":{"k\\u0000":1}}', "nul_character", "/a"),
+        (b'"\\\\\\u0000"', "nul_character", ""),
+        (b'{"a":"\\ud800"}', "lone_surrogate", "/a"),
+        (b'{"a":"\\udc00"}', "lone_surrogate", "/a"),
+        (b'{"a":"\\ud800\\ud800"}', "lone_surrogate", "/a"),
+        (b'{"a":[0,"\\ud83dx"]}', "lone_surrogate", "/a/1"),
+        (b'{"a":9223372036854775808}', "number_out_of_range", "/a"),
+        (b'{"a":[-9223372036854775809]}', "number_out_of_range", "/a/0"),
+        (b'{"data":{"x":[0,1,2,1e999]}}', "number_out_of_range", "/data/x/3"),
+        (b"-1E+400", "number_out_of_range", ""),
+        (b"[1e0000309]", "number_out_of_range", "/0"),
+        (b"[" + b"1" * 400 + b".5]", "number_out_of_range", "/0"),
+        (b"[" + b"1" * 300 + b"e99]", "number_out_of_range", "/0"),
+        (b"[0," + b"1" * 5000 + b"]", "number_out_of_range", "/1"),
+        (b'{"s":"1e999, 12345678901234567890","n":1e999}', "number_out_of_range", "/n"),
+    ],
+)
+def test_refusals_name_what_and_where(raw: bytes, code: str, pointer: str) -> None:
+    assert refused(raw) == (code, pointer)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'"\\\\u0000"',
+        b'"\\\\\\\\u0000"',
+        b'"\\ud83d\\ude00"',
+        b"9223372036854775807",
+        b"-9223372036854775808",
+        b"1.7976931348623157e308",
+        b"1e-999",
+        b'{"id":"12345678901234567890123"}',
+        b'{"u":"1b4e45e7-3e45-43e4-b345-123456789012"}',
+        b'{"u":"x,13e450"}',
+        b'["x 12345678901234567890"]',
+        b"0.0000000000000000000000000001",
+        b"12345678901234567.12345678901234567890",
+        b"-0",
+        b" [ ] ",
+        b'{"":{"":1}}',
+    ],
+)
+def test_what_only_looks_suspicious_is_read(raw: bytes) -> None:
+    assert read(raw) == json.loads(raw)
+
+
+@given(st.binary(max_size=40), st.text(st.sampled_from('{}[]",:\\u0d8e+-1. Na\n'), max_size=24).map(str.encode))
+def test_any_bytes_are_read_or_refused(raw: bytes, other: bytes) -> None:
+    for text in (raw, other):
+        try:
+            value = read(text)
+        except BadJson as error:
+            assert error.place.code
+        else:
+            assert value == json.loads(text)
+
+
+def nested(kinds: str, innermost: str) -> bytes:
+    opening = "".join("[" if kind == "[" else '{"a":' for kind in kinds)
+    closing = "".join("]" if kind == "[" else "}" for kind in reversed(kinds))
+    return (opening + innermost + closing).encode()
+
+
+@given(st.text(st.sampled_from("[{"), min_size=55, max_size=75), st.sampled_from(["1", "[]", "{}", '"]]}}"']))
+def test_depth_is_counted_exactly(kinds: str, innermost: str) -> None:
+    raw = nested(kinds, innermost)
+    depth = len(kinds) + (innermost in ("[]", "{}"))
+    # Many containers beside, so that their number alone does not tell.
+    raw = b'{"w":[' + b",".join([b"[]"] * 80) + b'],"x":' + raw + b"}"
+    if depth + 1 <= DEPTH_MAX:
+        assert read(raw) == json.loads(raw)
+    else:
+        code, pointer = refused(raw)
+        assert code == "too_deep"
+        assert pointer.startswith("/x/")
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5, 64, 100])
+def test_another_depth_can_be_asked_for(depth: int) -> None:
+    assert read(nested("[" * depth, ""), depth_max=depth) == json.loads(nested("[" * depth, ""))
+    assert refused(nested("[" * (depth + 1), ""), depth)[0] == "too_deep"
+    assert refused(nested("{" * (depth + 1), "0"), depth)[0] == "too_deep"
+
+
+def test_the_brackets_that_count_depth_let_nothing_through() -> None:
+    many = b"[" + b",".join([b"{}"] * 100) + b"]"
+    for raw in (many + b"],[" + many, many + b"," + many, many + b"]", b"[" + many, many[:-1], b"]" + many + b"["):
+        assert refused(raw)[0] == "syntax"
+    assert read(many) == [{}] * 100
+
+
+def test_hostile_sizes_are_refused_or_read_without_a_quadratic_wait() -> None:
+    size = 300_000
+    for raw in (b"[" * size, b'["' + b"1" * size + b'"]', b'["' + b",1e000" * (size // 6) + b'"]', b'"' * size):
+        try:
+            read(raw)
+        except BadJson as error:
+            assert error.place.code in ("too_deep", "syntax")
+    with pytest.raises(BadJson) as caught:
+        read(b"[" + b"0," * size + b"x]")
+    assert caught.value.pointer == ""
+    assert "column 600002" in caught.value.detail
+
+
+def test_sentences_name_line_and_column() -> None:
+    with pytest.raises(BadJson, match=r"line 3, column 3"):
+        read(b'{"a":\n\n  x}')
+    with pytest.raises(BadJson, match=r'The name "k" stands twice'):
+        read(b'{"k":1,\n"k":2}')
+
+
+def test_raw_member_is_verbatim() -> None:
+    raw = b'{"type":"a", "data" : {"b" : 1.10,\n"c":"\\u00e9"} ,"n":null}'
+    assert raw_member(raw, "data") == b'{"b" : 1.10,\n"c":"\\u00e9"}'
+    assert raw_member(raw, "n") == b"null"
+    assert raw_member(raw, "x") is None
+    assert raw_member(b"[1]", "x") is None
+    assert raw_member(b'{"d\\u0061ta":5}', "data") == b"5"
+
+
+@given(st.dictionaries(TEXT, VALUE, max_size=4))
+def test_raw_members_read_as_the_values_they_are(document: dict[str, Any]) -> None:
+    raw = json.dumps(document, indent=2).encode()
+    for name, value in document.items():
+        member = raw_member(raw, name)
+        assert member is not None
+        assert read(member) == value
+
+
+def test_compact_has_no_spaces() -> None:
+    assert compact({"a": [1, 1.5, None, "é"]}) == '{"a":[1,1.5,null,"é"]}'
+
+
+def test_jiter_is_as_lenient_as_we_think() -> None:
+    """If these change, the checks of our own may be dropped."""
+    assert jiter.from_json(b'"\\u0000"') == "\0"
+    assert jiter.from_json(b"9223372036854775808") == 2**63
+    assert math.isinf(jiter.from_json(b"1e999", allow_inf_nan=False))
