@@ -1,0 +1,164 @@
+"""The route stage: each event reaches each link that chose it, exactly once, whatever breaks off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidings.model.event import Event
+from tidings.model.link import Endpoint, Options, Sealed
+from tidings.route.route import EVENTS_PER_STEP, Router
+from tidings.store import events
+from tidings.store.base import Db
+from tidings.store.catalog import Catalog
+from tidings.store.engine import open_engine
+from tidings.store.events import Publication
+from tidings.store.seal import Sealer
+
+
+class HandClock:
+    def now(self) -> int:
+        return 1_000
+
+    def on_jump(self, wake: object) -> None:
+        """Nobody sleeps on it here."""
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Db]:
+    engine = open_engine("sqlite:test.db", tmp_path)
+    made = engine.writer()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def catalog(db: Db) -> Catalog:
+    return Catalog(Sealer(b"k" * 32))
+
+
+@pytest.fixture
+def router(catalog: Catalog) -> Router:
+    return Router(catalog, HandClock())
+
+
+def endpoint(
+    db: Db, catalog: Catalog, num: int, *, tenant: str | None = None, deleted: int | None = None, **options: Any
+) -> Endpoint:
+    made = Endpoint(
+        num=num,
+        id=f"ep_{num}",
+        tenant=tenant,
+        options=Options(url="https://example.com", **options),
+        sealed=Sealed(secrets=()),
+        deleted=deleted,
+    )
+    catalog.put_endpoint(db, made)
+    catalog.refresh(db)
+    return made
+
+
+def publish(db: Db, *published: Event) -> None:
+    events.append(db, [Publication(published)], now=1)
+
+
+def event(name: str, kind: str = "tasks.created", **more: Any) -> Event:
+    return Event(id=name, type=kind, time=1, **{"data": "{}", **more})
+
+
+def pairs(db: Db) -> list[tuple[str, int]]:
+    rows = db.query("SELECT e.id, d.link FROM delivery d JOIN event e ON e.seq = d.event ORDER BY d.number", {})
+    return [(row[0], row[1]) for row in rows]
+
+
+def test_each_link_gets_what_it_chose(db: Db, catalog: Catalog, router: Router) -> None:
+    endpoint(db, catalog, 1)
+    endpoint(db, catalog, 2, events=("tasks.*",))
+    endpoint(db, catalog, 3, events=("users.created",))
+    publish(db, event("a"), event("b", "users.created"), event("c", "users.deleted"))
+    assert router.step(db) is False
+    assert pairs(db) == [("a", 1), ("a", 2), ("b", 1), ("b", 3), ("c", 1)]
+
+
+def test_a_second_step_adds_nothing(db: Db, catalog: Catalog, router: Router) -> None:
+    endpoint(db, catalog, 1)
+    publish(db, event("a"))
+    router.step(db)
+    router.step(db)
+    assert pairs(db) == [("a", 1)]
+
+
+def test_deliveries_and_cursor_hold_together(db: Db, catalog: Catalog, router: Router) -> None:
+    endpoint(db, catalog, 1)
+    publish(db, event("a"))
+    db.begin()
+    router.step(db)
+    db.rollback()
+    assert pairs(db) == []
+    router.step(db)
+    assert pairs(db) == [("a", 1)]
+
+
+def test_filters_see_type_subject_data_and_changes(db: Db, catalog: Catalog, router: Router) -> None:
+    endpoint(db, catalog, 1, filter={"data": {"price": {"$gte": 10}}})
+    endpoint(db, catalog, 2, filter={"subject": "s1", "changed": {"done": True}})
+    publish(db, event("a", data='{"price":9}', subject="s1", changed='{"done":true}'), event("b", data='{"price":10}'))
+    router.step(db)
+    assert pairs(db) == [("a", 2), ("b", 1)]
+
+
+def test_tenants_are_apart(db: Db, catalog: Catalog, router: Router) -> None:
+    endpoint(db, catalog, 1)
+    endpoint(db, catalog, 2, tenant="x")
+    endpoint(db, catalog, 3, tenant="y")
+    endpoint(db, catalog, 4, tenant="*")
+    publish(db, event("a"), event("b", tenant="x"), event("c", tenant="z"))
+    router.step(db)
+    assert pairs(db) == [("a", 1), ("a", 4), ("b", 2), ("b", 4), ("c", 4)]
+
+
+def test_deleted_links_get_nothing(db: Db, catalog: Catalog, router: Router) -> None:
+    endpoint(db, catalog, 1, deleted=5)
+    publish(db, event("a"))
+    router.step(db)
+    assert pairs(db) == []
+
+
+def test_a_target_gets_its_event_alone_and_whatever_it_chose(db: Db, catalog: Catalog, router: Router) -> None:
+    endpoint(db, catalog, 1)
+    endpoint(db, catalog, 2, events=("nothing.else",))
+    publish(db, event("a", "endpoint.test", target=2))
+    router.step(db)
+    assert pairs(db) == [("a", 2)]
+
+
+def test_what_is_said_of_an_endpoint_is_not_sent_to_it(db: Db, catalog: Catalog, router: Router) -> None:
+    endpoint(db, catalog, 1)
+    endpoint(db, catalog, 2)
+    publish(db, event("a", "endpoint.failing", subject="ep_1"))
+    router.step(db)
+    assert pairs(db) == [("a", 2)]
+
+
+def test_edits_hold_for_later_events(db: Db, catalog: Catalog, router: Router) -> None:
+    endpoint(db, catalog, 1, events=("users.*",))
+    publish(db, event("a"))
+    router.step(db)
+    endpoint(db, catalog, 1, events=("tasks.*",))
+    publish(db, event("b"))
+    router.step(db)
+    assert pairs(db) == [("b", 1)]
+
+
+def test_many_events_are_routed_in_steps(db: Db, catalog: Catalog, router: Router) -> None:
+    endpoint(db, catalog, 1)
+    total = 2 * EVENTS_PER_STEP + 3
+    publish(db, *[event(f"e{i}") for i in range(total)])
+    steps = 1
+    while router.step(db):
+        steps += 1
+    assert steps == 3
+    assert pairs(db) == [(f"e{i}", 1) for i in range(total)]
