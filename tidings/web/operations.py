@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tidings.web import publish
+from tidings.web import endpoints, publish
 from tidings.web.menu import Operation
 
-OPERATIONS: tuple[Operation, ...] = (*publish.OPERATIONS,)
+OPERATIONS: tuple[Operation, ...] = (
+    *publish.OPERATIONS,
+    *endpoints.OPERATIONS,
+)
