@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from tidings.control.deliveries import again
 from tidings.model.errors import Conflict, NotFound, TidingsError
 from tidings.model.event import OWN_TYPES
 from tidings.model.ids import new_id
@@ -204,21 +205,6 @@ class Replays:
         stored.put(db, ended)
         self._choices.pop(replay.id, None)
         return ended
-
-
-def again(number: int, link: int, event: int, n: int, now: Micros) -> dict[str, Any]:
-    """The row of `waiting` that begins a new round of attempts, due now."""
-    return {
-        "delivery": number,
-        "link": link,
-        "event": event,
-        "due": now,
-        "n": n,
-        "earlier": n,
-        "first": now,
-        "subject": None,
-        "held": 0,
-    }
 
 
 def _facts(db: Db, replay: Replay, after: int, count: int) -> list[Row]:

@@ -1,0 +1,260 @@
+"""The operations of deliveries: look at them, try again, cancel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tidings.control import deliveries
+from tidings.model import moment
+from tidings.model.access import Key
+from tidings.model.delivery import Attempt, State
+from tidings.model.errors import Conflict, Invalid, NotFound, Place
+from tidings.model.ids import delivery_id, delivery_number
+from tidings.model.link import Endpoint
+from tidings.store import lists
+from tidings.store.catalog import Snapshot
+from tidings.store.lists import DeliveryQuery, DeliveryRow
+from tidings.web.endpoint_views import time_text
+from tidings.web.menu import Answer, Call, Operation, Parameter
+from tidings.web.pages import PAGING, Page
+from tidings.web.parts import Parts
+
+TAG = "Deliveries"
+
+
+class LastView(msgspec.Struct, frozen=True, kw_only=True):
+    """The last attempt in short."""
+
+    outcome: str
+    status: int | None
+    at: str
+
+
+class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery. `attempts` is how many were made; `due` when the next one is, null where there is none."""
+
+    id: str
+    event_id: str | None
+    event_type: str | None
+    endpoint_id: str
+    state: State
+    attempts: int
+    created: str
+    due: str | None
+    last: LastView | None
+
+
+class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
+    """One try. `request` holds the headers that were sent, `answer` the first 16 KiB of what came back."""
+
+    n: int
+    at: str
+    outcome: str
+    state: State
+    status: int | None
+    duration_ms: int
+    request: msgspec.Raw | None
+    answer: str | None
+    reason: str | None
+
+
+class DeliveryDetail(DeliveryView, frozen=True, kw_only=True):
+    """A delivery with every attempt, oldest first. `held`: it waits behind an earlier one of its subject."""
+
+    next_attempt: str | None
+    held: bool
+    attempts_made: list[AttemptView]
+
+
+class DeliveryList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of deliveries."""
+
+    data: list[DeliveryView]
+    next_cursor: str | None
+
+
+async def list_deliveries(parts: Parts, call: Call) -> Answer:
+    """List deliveries, newest first."""
+    page = Page.of(call)
+    snapshot = parts.catalog.now
+    query = DeliveryQuery(
+        links=_links(call, snapshot),
+        state=call.query.get("state"),
+        event=call.query.get("event"),
+        since=call.query.get("time__gte"),
+        until=call.query.get("time__lt"),
+        before=lists.ABOVE_ALL if page.after is None else page.after,
+        limit=page.limit,
+    )
+    rows, before = await parts.readers.call(lambda db: lists.deliveries(db, snapshot, query))
+    return page.answer([DeliveryView(**_fields(snapshot, row)) for row in rows], before)
+
+
+async def get_delivery(parts: Parts, call: Call) -> Answer:
+    """Read one delivery with every attempt."""
+    return await _detail(parts, call, 200)
+
+
+async def retry_delivery(parts: Parts, call: Call) -> Answer:
+    """Try again now, with a whole new round of attempts."""
+    number, _ = await _find(parts, call)
+    link = await parts.writer.call(lambda db: deliveries.retry(db, parts.catalog, parts.clock, number))
+    parts.deliver.notice(link)
+    return await _detail(parts, call, 202)
+
+
+async def cancel_delivery(parts: Parts, call: Call) -> Answer:
+    """Send it no more."""
+    number, row = await _find(parts, call)
+    if row.state != "waiting" or not (await parts.deliver.cancel([number]))[0]:
+        _, row = await _find(parts, call)
+        raise Conflict(f"It is {row.state} already, so there is nothing to cancel.")
+    return await _detail(parts, call, 200)
+
+
+async def _detail(parts: Parts, call: Call, status: int) -> Answer:
+    number, _ = await _find(parts, call)
+    snapshot = parts.catalog.now
+    found = await parts.readers.call(lambda db: lists.delivery(db, snapshot, number))
+    if found is None:
+        raise _unknown(call)
+    row, attempts = found
+    view = DeliveryDetail(
+        **_fields(snapshot, row),
+        next_attempt=time_text(row.due),
+        held=row.held,
+        attempts_made=[_attempt(attempt) for attempt in attempts],
+    )
+    return Answer(status, view)
+
+
+async def _find(parts: Parts, call: Call) -> tuple[int, DeliveryRow]:
+    """The delivery that the path names. Raises NotFound, also where it is another tenant's."""
+    number = delivery_number(call.path["id"])
+    if number is None:
+        raise _unknown(call)
+    snapshot = parts.catalog.now
+    rows = await parts.readers.call(lambda db: lists.rows_of(db, snapshot, [number]))
+    if not rows or delivery_id(number, rows[0].created) != call.path["id"]:
+        raise _unknown(call)
+    endpoint = snapshot.endpoints.get(rows[0].link)
+    if endpoint is None or not _visible(call.key, endpoint):
+        raise _unknown(call)
+    return number, rows[0]
+
+
+def _unknown(call: Call) -> NotFound:
+    return NotFound(f"There is no delivery {call.path['id'][:100]}.")
+
+
+def _visible(key: Key, endpoint: Endpoint) -> bool:
+    return key.tenant is None or endpoint.tenant == key.tenant
+
+
+def _links(call: Call, snapshot: Snapshot) -> frozenset[int] | None:
+    """The links that the caller may see and asks for; None: all."""
+    wanted, tenant = call.query.get("endpoint"), call.query.get("tenant")
+    if wanted is None and tenant is None and call.key.tenant is None:
+        return None
+    visible = [endpoint for endpoint in snapshot.endpoints.values() if _visible(call.key, endpoint)]
+    if wanted is not None:
+        visible = [endpoint for endpoint in visible if endpoint.id == wanted]
+        if not visible:
+            detail = f"There is no endpoint {wanted[:100]}."
+            raise Invalid(detail, errors=[Place(parameter="endpoint", code="not_found", detail=detail)])
+    return frozenset(endpoint.num for endpoint in visible if tenant is None or endpoint.tenant == tenant)
+
+
+def _fields(snapshot: Snapshot, row: DeliveryRow) -> dict[str, Any]:
+    endpoint = snapshot.endpoints.get(row.link)
+    last = None
+    if row.last_outcome is not None and row.last_at is not None:
+        last = LastView(outcome=row.last_outcome, status=row.last_status, at=moment.to_text(row.last_at))
+    return {
+        "id": delivery_id(row.number, row.created),
+        "event_id": row.event_id,
+        "event_type": row.event_type,
+        "endpoint_id": "" if endpoint is None else endpoint.id,
+        "state": row.state,
+        "attempts": row.attempts,
+        "created": moment.to_text(row.created),
+        "due": time_text(row.due),
+        "last": last,
+    }
+
+
+def _attempt(attempt: Attempt) -> AttemptView:
+    return AttemptView(
+        n=attempt.n,
+        at=moment.to_text(attempt.at),
+        outcome=attempt.outcome,
+        state=attempt.state,
+        status=attempt.status,
+        duration_ms=attempt.duration_ms,
+        request=None if attempt.request is None else msgspec.Raw(attempt.request.encode()),
+        answer=attempt.response,
+        reason=attempt.reason,
+    )
+
+
+# --- the menu --------------------------------------------------------------------------------------------------------
+
+_TIME = {"type": "string", "format": "date-time"}
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="list_deliveries",
+        method="GET",
+        path="/v1/deliveries",
+        scope="deliveries:read",
+        summary="List deliveries, newest first",
+        help="A page may hold fewer than `limit`, even none, and still have a next one: go on while there is a cursor.",
+        handler=list_deliveries,
+        tag=TAG,
+        response=DeliveryList,
+        parameters=(
+            Parameter(name="state", schema={"type": "string", "enum": list(lists.STATES)}, help="Only in this state."),
+            Parameter(name="endpoint", schema={"type": "string"}, help="Only to the endpoint with this id."),
+            Parameter(name="event", schema={"type": "string"}, help="Only of the event with this id."),
+            Parameter(name="time__gte", schema=_TIME, help="Only those made at this time or later."),
+            Parameter(name="time__lt", schema=_TIME, help="Only those made before this time."),
+            Parameter(name="tenant", schema={"type": "string"}, help="Only to endpoints of this tenant."),
+            *PAGING,
+        ),
+    ),
+    Operation(
+        name="get_delivery",
+        method="GET",
+        path="/v1/deliveries/{id}",
+        scope="deliveries:read",
+        summary="Read a delivery with every attempt",
+        handler=get_delivery,
+        tag=TAG,
+        response=DeliveryDetail,
+    ),
+    Operation(
+        name="retry_delivery",
+        method="POST",
+        path="/v1/deliveries/{id}:retry",
+        scope="deliveries:write",
+        summary="Try it again now, with a whole new round of attempts",
+        help="Also one that is dead, cancelled or delivered. The webhook-id stays, so receivers can drop repeats.",
+        handler=retry_delivery,
+        tag=TAG,
+        response=DeliveryDetail,
+        status=202,
+    ),
+    Operation(
+        name="cancel_delivery",
+        method="POST",
+        path="/v1/deliveries/{id}:cancel",
+        scope="deliveries:write",
+        summary="Send it no more",
+        help="A request that is under way is not called back; if it succeeds, the delivery is delivered after all.",
+        handler=cancel_delivery,
+        tag=TAG,
+        response=DeliveryDetail,
+    ),
+)
