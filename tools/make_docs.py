@@ -7,6 +7,7 @@ python tools/make_docs.py --check    exit with 1 and name the pages that differ
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ from tidings.cli.commands import cli
 from tidings.model import errors, outcome
 from tidings.rules import lifecycle
 from tidings.settings import OTHER_VARIABLES, SETTINGS
+from tidings.web import metrics
 from tidings.web.menu import Operation
 from tidings.web.operations import OPERATIONS
 
@@ -218,10 +220,36 @@ def kind(schema: dict[str, Any], known: dict[str, Any] | None = None) -> str:
     return word or str(schema.get("type", "anything"))
 
 
+def metrics_page() -> str:
+    """One row for each metric. They are made from a running server's parts, so they are read from the source."""
+    source = ast.parse(Path(metrics.__file__).read_text())
+    rows = [row for node in ast.walk(source) if isinstance(node, ast.Call) and (row := metric(node))]
+    return page(
+        "Metrics",
+        "tidings/web/metrics.py",
+        "`GET /metrics` answers in the text form of Prometheus, to a key with the scope `metrics:read`. Counters start",
+        "at 0 with the process. The usual `process_...` and `python_info` come with them.",
+        "",
+        table(("metric", "kind", "labels", "what it says"), sorted(rows)),
+    )
+
+
+def metric(made: ast.Call) -> tuple[str, str, str, str] | None:
+    """The row of one metric, where this call makes one."""
+    word = {"CounterMetricFamily": "counter", "GaugeMetricFamily": "gauge"}.get(getattr(made.func, "id", ""))
+    if word is None:
+        return None
+    called, says = (ast.literal_eval(argument) for argument in made.args[:2])
+    labels = [name for keyword in made.keywords if keyword.arg == "labels" for name in ast.literal_eval(keyword.value)]
+    suffix = "_total" if word == "counter" else ""
+    return f"`{called}{suffix}`", word, ", ".join(f"`{label}`" for label in labels), says
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands_page,
     "errors.md": errors_page,
     "lifecycle.md": lifecycle_page,
+    "metrics.md": metrics_page,
     "operations.md": operations_page,
     "outcomes.md": outcomes_page,
     "settings.md": settings_page,
