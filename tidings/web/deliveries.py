@@ -47,7 +47,7 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
-    """One try. `request` holds the headers that were sent, `answer` the first 16 KiB of what came back."""
+    """One try. `answer` holds the first 16 KiB of what came back; secrets in `request_headers` are masked."""
 
     n: int
     at: str
@@ -55,17 +55,25 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     status: int | None
     duration_ms: int
-    request: msgspec.Raw | None
+    request_headers: dict[str, str] | None
     answer: str | None
     reason: str | None
 
 
-class DeliveryDetail(DeliveryView, frozen=True, kw_only=True):
+class DeliveryDetail(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery with every attempt, oldest first. `held`: it waits behind an earlier one of its subject."""
 
+    id: str
+    event_id: str | None
+    event_type: str | None
+    endpoint_id: str
+    state: State
+    attempts: list[AttemptView]
     next_attempt: str | None
     held: bool
-    attempts_made: list[AttemptView]
+    created: str
+    due: str | None
+    last: LastView | None
 
 
 class DeliveryList(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +97,7 @@ async def list_deliveries(parts: Parts, call: Call) -> Answer:
         limit=page.limit,
     )
     rows, before = await parts.readers.call(lambda db: lists.deliveries(db, snapshot, query))
-    return page.answer([DeliveryView(**_fields(snapshot, row)) for row in rows], before)
+    return page.answer([DeliveryView(**_fields(snapshot, row), attempts=row.attempts) for row in rows], before)
 
 
 async def get_delivery(parts: Parts, call: Call) -> Answer:
@@ -123,9 +131,9 @@ async def _detail(parts: Parts, call: Call, status: int) -> Answer:
     row, attempts = found
     view = DeliveryDetail(
         **_fields(snapshot, row),
+        attempts=[_attempt(attempt) for attempt in attempts],
         next_attempt=time_text(row.due),
         held=row.held,
-        attempts_made=[_attempt(attempt) for attempt in attempts],
     )
     return Answer(status, view)
 
@@ -178,7 +186,6 @@ def _fields(snapshot: Snapshot, row: DeliveryRow) -> dict[str, Any]:
         "event_type": row.event_type,
         "endpoint_id": "" if endpoint is None else endpoint.id,
         "state": row.state,
-        "attempts": row.attempts,
         "created": moment.to_text(row.created),
         "due": time_text(row.due),
         "last": last,
@@ -193,7 +200,7 @@ def _attempt(attempt: Attempt) -> AttemptView:
         state=attempt.state,
         status=attempt.status,
         duration_ms=attempt.duration_ms,
-        request=None if attempt.request is None else msgspec.Raw(attempt.request.encode()),
+        request_headers=None if attempt.request is None else msgspec.json.decode(attempt.request),
         answer=attempt.response,
         reason=attempt.reason,
     )
