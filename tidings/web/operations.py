@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
-from tidings.web import endpoints, publish
+from tidings.web import (
+    deliveries,
+    docs_page,
+    endpoints,
+    event_types,
+    events,
+    health,
+    keys,
+    openapi,
+    publish,
+    replays,
+    tenants,
+)
 from tidings.web.menu import Operation
 
-OPERATIONS: tuple[Operation, ...] = (
+_ALL: list[Operation] = [
     *publish.OPERATIONS,
+    *events.OPERATIONS,
+    *event_types.OPERATIONS,
     *endpoints.OPERATIONS,
+    *deliveries.OPERATIONS,
+    *replays.OPERATIONS,
+    *tenants.OPERATIONS,
+    *keys.OPERATIONS,
+    *health.OPERATIONS,
+    *docs_page.OPERATIONS,
+]
+_ALL.append(
+    Operation(
+        name="openapi",
+        method="GET",
+        path="/v1/openapi.json",
+        scope=None,
+        summary="This API as OpenAPI 3.1, for the calling key",
+        handler=openapi.handler(_ALL),
+        tag=openapi.TAG,
+        response=dict,
+    )
 )
+OPERATIONS: tuple[Operation, ...] = tuple(_ALL)

@@ -1,0 +1,148 @@
+"""Events in the order of their commit, for lists, long polls and streams; a bounded number of rows for each call."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+
+from tidings.model.event import Event
+from tidings.model.moment import Micros
+from tidings.store.base import Db
+
+SCANNED_MAX = 20_000
+WINDOW_MAX = 5_000
+ABOVE_ALL = 1 << 62
+TIME_END: Micros = 1 << 62
+
+
+class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events. Every given field narrows; `tenant` is the only one that may be asked for (None: all)."""
+
+    tenant: str | None = None
+    types: frozenset[str] | None = None
+    subject: str | None = None
+    since: Micros | None = None
+    until: Micros | None = None
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Events in the order asked for. All up to `position` was looked at; `more`: the end was not reached."""
+
+    events: list[Event]
+    position: int
+    more: bool
+
+
+def following(db: Db, query: EventQuery, after: int, limit: int) -> Page:
+    """The oldest events after a position."""
+    found, position, more = _scan(db, query, after, ABOVE_ALL, limit, newest_first=False)
+    return Page(found, position if more else max(after, head(db)), more)
+
+
+def preceding(db: Db, query: EventQuery, before: int, limit: int) -> Page:
+    """The newest events before a position."""
+    return Page(*_scan(db, query, 0, before, limit, newest_first=True))
+
+
+def by_id(db: Db, ident: str, tenant: str | None) -> Event | None:
+    """The event with this id. Without a tenant: the one without, else the first of any tenant's."""
+    rows = [row for row in db.all("events_with_id", id=ident) if tenant is None or row[1] == tenant]
+    rows.sort(key=lambda row: (row[1] is not None, row[0]))
+    return shown(db, [rows[0][0]])[0] if rows else None
+
+
+def shown(db: Db, seqs: list[int]) -> list[Event]:
+    """The events with these numbers, lowest first."""
+    return [
+        Event(
+            seq=row[0],
+            id=row[1],
+            tenant=row[2],
+            type=row[3],
+            subject=row[4],
+            time=row[5],
+            created=row[6],
+            data=row[7],
+            previous=row[8],
+            changed=row[9],
+            target=row[10],
+        )
+        for row in db.all("events_shown", seqs=json.dumps(seqs))
+    ]
+
+
+def head(db: Db) -> int:
+    """The number of the last event."""
+    return _cursor(db, "event")
+
+
+def pruned(db: Db) -> int:
+    """Events up to this number may be gone."""
+    return _cursor(db, "pruned")
+
+
+def _cursor(db: Db, name: str) -> int:
+    row = db.one("cursor_read", name=name)
+    return 0 if row is None else int(row[0])
+
+
+def _scan(
+    db: Db, query: EventQuery, after: int, before: int, limit: int, *, newest_first: bool
+) -> tuple[list[Event], int, bool]:
+    """Walk along the narrowest index in windows, and keep what fits."""
+    if query.since is not None or query.until is not None:
+        span = db.one("event_span", since=query.since or 0, until=query.until or TIME_END)
+        first, last = span if span is not None and span[0] is not None else (1, 0)
+        after, before = max(after, first - 1), min(before, last + 1)
+    base, value, exact = _index(query)
+    sql = (
+        f"SELECT seq, tenant, type, subject, time FROM event WHERE seq > :after AND seq < :before{base} "  # noqa: S608
+        f"ORDER BY seq {'DESC' if newest_first else 'ASC'} LIMIT :count"
+    )
+    seqs: list[int] = []
+    scanned = 0
+    position = before if newest_first else after
+    window = limit + 1 if exact else min(WINDOW_MAX, max(200, limit * 4))
+    while scanned < SCANNED_MAX:
+        rows = db.query(sql, {"after": after, "before": before, "count": window, **value})
+        for seq, tenant, kind, subject, time in rows:
+            if exact or _fits(query, tenant, kind, subject, time):
+                if len(seqs) == limit:
+                    return _load(db, seqs, newest_first), position, True
+                seqs.append(seq)
+            position = seq
+        if len(rows) < window:
+            return _load(db, seqs, newest_first), position, False
+        scanned += len(rows)
+        after, before = (after, position) if newest_first else (position, before)
+        window = WINDOW_MAX
+    return _load(db, seqs, newest_first), position, True
+
+
+def _index(query: EventQuery) -> tuple[str, dict[str, str], bool]:
+    """The condition to walk along, its values, and whether nothing else is asked."""
+    timeless = query.since is None and query.until is None
+    if query.subject is not None:
+        alone = timeless and query.tenant is None and query.types is None
+        return " AND subject = :subject", {"subject": query.subject}, alone
+    if query.tenant is not None:
+        return " AND tenant = :tenant", {"tenant": query.tenant}, timeless and query.types is None
+    if query.types is not None and len(query.types) == 1:
+        return " AND type = :type", {"type": next(iter(query.types))}, timeless
+    return "", {}, timeless and query.types is None
+
+
+def _fits(query: EventQuery, tenant: str | None, kind: str, subject: str | None, time: Micros) -> bool:
+    return (
+        (query.tenant is None or tenant == query.tenant)
+        and (query.types is None or kind in query.types)
+        and (query.subject is None or subject == query.subject)
+        and (query.since is None or time >= query.since)
+        and (query.until is None or time < query.until)
+    )
+
+
+def _load(db: Db, seqs: list[int], newest_first: bool) -> list[Event]:
+    events = shown(db, seqs) if seqs else []
+    return events[::-1] if newest_first else events

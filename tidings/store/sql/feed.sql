@@ -1,0 +1,28 @@
+-- Events for people and for those who catch up.
+
+-- name: events_shown (sqlite)
+-- SQLite has no arrays: the numbers come as JSON.
+SELECT e.seq, e.id, e.tenant, e.type, e.subject, e.time, e.created, e.data, e.previous, e.changed, e.target
+FROM json_each(:seqs) AS j CROSS JOIN event AS e ON e.seq = j.value ORDER BY e.seq;
+
+-- name: events_shown (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+SELECT e.seq, e.id, e.tenant, e.type, e.subject, e.time, e.created, e.data, e.previous, e.changed, e.target
+FROM event AS e WHERE e.seq = ANY (CAST(ARRAY(SELECT jsonb_array_elements_text(CAST(:seqs AS jsonb))) AS bigint[]))
+ORDER BY e.seq;
+
+-- name: events_with_id
+-- An id is unique within its tenant only.
+SELECT seq, tenant FROM event WHERE id = :id ORDER BY seq;
+
+-- name: event_span
+-- The first and the last number of the events of a time range, read from the index of times.
+SELECT MIN(seq), MAX(seq) FROM event WHERE time >= :since AND time < :until;
+
+-- name: numbers_of_seq
+-- An event's deliveries.
+SELECT number FROM delivery WHERE event = :seq ORDER BY number LIMIT :count;
+
+-- name: store_probe
+-- Writes, and changes nothing: whether the store takes writes now.
+UPDATE cursor SET epoch = epoch WHERE name = 'event' AND shard = 0;

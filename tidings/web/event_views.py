@@ -1,0 +1,140 @@
+"""Events as answers show them, and why an endpoint did not get one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tidings.model import moment
+from tidings.model.event import OWN_TYPES, Event
+from tidings.model.ids import delivery_id
+from tidings.model.link import ALL_TENANTS, Endpoint
+from tidings.rules import events_match, filter
+from tidings.rules.refused import Refused
+from tidings.store import lists
+from tidings.store.base import Db
+from tidings.store.catalog import Snapshot
+
+DELIVERIES_MAX = 1_000
+NOT_MATCHED_MAX = 1_000
+
+
+class EventView(msgspec.Struct, frozen=True, kw_only=True):
+    """An event. `previous` and `changed` are set for changes of items."""
+
+    id: str
+    type: str
+    subject: str | None
+    time: str
+    tenant: str | None
+    data: msgspec.Raw
+    previous: msgspec.Raw | None
+    changed: msgspec.Raw | None
+    created: str
+
+
+class DeliveryOfEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One of an event's deliveries, in short."""
+
+    id: str
+    endpoint: str
+    state: str
+    attempts: int
+
+
+class NotMatched(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint that did not get the event, and why not."""
+
+    endpoint: str
+    reason: str
+
+
+class EventDetail(EventView, frozen=True, kw_only=True):
+    """An event with where it went (the first 1,000) and why it did not go elsewhere."""
+
+    deliveries: list[DeliveryOfEvent]
+    not_matched: list[NotMatched]
+
+
+def event_view(event: Event) -> EventView:
+    """An event as lists, feeds and streams show it."""
+    return EventView(**_fields(event))
+
+
+def event_detail(db: Db, snapshot: Snapshot, event: Event, tenant: str | None) -> EventDetail:
+    """An event with its deliveries. `tenant`: the reader's own; others' endpoints are left out."""
+    numbers = [row[0] for row in db.all("numbers_of_seq", seq=event.seq, count=DELIVERIES_MAX)]
+    deliveries = []
+    got: set[int] = set()
+    for row in lists.rows_of(db, snapshot, numbers)[::-1]:
+        got.add(row.link)
+        endpoint = snapshot.endpoints.get(row.link)
+        if endpoint is not None and tenant in (None, endpoint.tenant):
+            ident = delivery_id(row.number, row.created)
+            deliveries.append(DeliveryOfEvent(id=ident, endpoint=endpoint.id, state=row.state, attempts=row.attempts))
+    routed = db.one("cursor_read", name="route")
+    is_routed = routed is not None and routed[0] >= event.seq
+    return EventDetail(
+        **_fields(event), deliveries=deliveries, not_matched=_not_matched(snapshot, event, got, tenant, is_routed)
+    )
+
+
+def _fields(event: Event) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "type": event.type,
+        "subject": event.subject,
+        "time": moment.to_text(event.time),
+        "tenant": event.tenant,
+        "data": msgspec.Raw(event.data.encode()),
+        "previous": None if event.previous is None else msgspec.Raw(event.previous.encode()),
+        "changed": None if event.changed is None else msgspec.Raw(event.changed.encode()),
+        "created": moment.to_text(event.created),
+    }
+
+
+def _not_matched(
+    snapshot: Snapshot, event: Event, got: set[int], tenant: str | None, is_routed: bool
+) -> list[NotMatched]:
+    found: list[NotMatched] = []
+    for endpoint in snapshot.endpoints_by_id.values():
+        if endpoint.num in got or endpoint.tenant not in (event.tenant, ALL_TENANTS):
+            continue
+        if tenant is not None and endpoint.tenant != tenant:
+            continue
+        reason = why_not(endpoint, event) if is_routed else "The event is being routed at this moment."
+        found.append(NotMatched(endpoint=endpoint.id, reason=reason))
+        if len(found) >= NOT_MATCHED_MAX:
+            break
+    return found
+
+
+def why_not(endpoint: Endpoint, event: Event) -> str:
+    """One sentence: why this endpoint has no delivery of this event."""
+    if event.target is not None:
+        return "The event is a test of another endpoint."
+    if endpoint.created > event.created:
+        return "The endpoint was created after the event."
+    if event.type.startswith(OWN_TYPES) and event.subject == endpoint.id:
+        return "What is said about an endpoint is not sent to that endpoint."
+    if not events_match.matcher(endpoint.options.events)(event.type):
+        return f"It chose {', '.join(endpoint.options.events)}, and the type is {event.type}."
+    if endpoint.options.filter is not None:
+        try:
+            reason = filter.why_not(endpoint.options.filter, _document(event))
+        except Refused as wrong:
+            reason = wrong.detail
+        if reason is not None:
+            return f"Its filter does not fit: {reason}"
+    return "As it is now it would get the event; it was changed since."
+
+
+def _document(event: Event) -> dict[str, Any]:
+    document: dict[str, Any] = {"type": event.type, "data": msgspec.json.decode(event.data)}
+    for name, text in (("previous", event.previous), ("changed", event.changed)):
+        if text is not None:
+            document[name] = msgspec.json.decode(text)
+    if event.subject is not None:
+        document["subject"] = event.subject
+    return document

@@ -1,0 +1,281 @@
+"""The operations that read events: lists, one event, the catch-up feed and the stream."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from tidings.model.errors import Gone, Invalid, NotFound, Place
+from tidings.store import feed
+from tidings.store.base import Db
+from tidings.store.feed import EventQuery
+from tidings.web.event_views import EventDetail, EventView, event_detail, event_view
+from tidings.web.menu import Answer, Call, Operation, Parameter, Stream
+from tidings.web.pages import LIMIT, PAGING, Page
+from tidings.web.parts import Parts
+
+TAG = "Events"
+WAIT_SECONDS_MAX = 60
+HEARTBEAT_SECONDS = 15.0
+PIECE_EVENTS = 100
+GAP_SECONDS = 0.02
+"""A stream looks at the store at most this often; what came meanwhile goes in one piece."""
+START, END = "start", "end"
+
+
+class EventList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of events. In a feed `next_cursor` is always set: go on from there."""
+
+    data: list[EventView]
+    next_cursor: str | None
+
+
+async def list_events(parts: Parts, call: Call) -> Answer:
+    """A page of the log, or with `after` what was committed since."""
+    if "after" in call.query:
+        return await _catch_up(parts, call)
+    if "wait" in call.query:
+        raise _wrong("wait", "wait goes with after: it waits for events that come after a cursor.")
+    page = Page.of(call)
+    query = _query(call)
+    if call.query.get("sort") == "created":
+        found = await parts.readers.call(lambda db: feed.following(db, query, page.after or 0, page.limit))
+    else:
+        before = feed.ABOVE_ALL if page.after is None else page.after
+        found = await parts.readers.call(lambda db: feed.preceding(db, query, before, page.limit))
+    return page.answer([event_view(event) for event in found.events], found.position if found.more else None)
+
+
+async def get_event(parts: Parts, call: Call) -> Answer:
+    """One event, where it went, and why it did not go elsewhere."""
+    tenant = _tenant(call)
+    snapshot = parts.catalog.now
+
+    def read(db: Db) -> EventDetail:
+        event = feed.by_id(db, call.path["event"], tenant)
+        if event is None:
+            raise NotFound(f"There is no event {call.path['event'][:100]}.")
+        return event_detail(db, snapshot, event, call.key.tenant)
+
+    return Answer(200, await parts.readers.call(read))
+
+
+async def stream_events(parts: Parts, call: Call) -> Stream:
+    """Events as they are committed, as server-sent events."""
+    after = call.headers.get("last-event-id") or call.query.get("after", END)
+    query = _query(call)
+    position = await parts.readers.call(lambda db: _start(db, after))
+    return Stream(_pieces(parts, call, query, position))
+
+
+async def _catch_up(parts: Parts, call: Call) -> Answer:
+    for name in ("cursor", "sort"):
+        if name in call.query:
+            raise _wrong(
+                name, f"{name} does not go with after, which reads in the order of commit from its own cursor."
+            )
+    query, limit = _query(call), call.query.get("limit", LIMIT)
+    deadline = time.monotonic() + call.query.get("wait", 0)
+    position = await parts.readers.call(lambda db: _start(db, call.query["after"]))
+    while True:
+        seen = parts.feed.generation
+        page = await _next(parts, query, position, limit)
+        position = page.position
+        left = deadline - time.monotonic()
+        if page.events or left <= 0 or parts.feed.closed:
+            data = [event_view(event) for event in page.events]
+            return Answer(200, EventList(data=data, next_cursor=feed_cursor(position)))
+        if not page.more:
+            await parts.feed.wait(left, seen)
+            await asyncio.sleep(min(GAP_SECONDS, max(0.0, left)))
+
+
+async def _pieces(parts: Parts, call: Call, query: EventQuery, position: int) -> AsyncIterator[bytes]:
+    """The stream's text (WHATWG HTML, server-sent events), in pieces of many events."""
+    yield b": tidings\nretry: 1000\n\n"
+    written = time.monotonic()
+    while _still_valid(parts, call) and not parts.feed.closed:
+        seen = parts.feed.generation
+        page = await _next(parts, query, position, PIECE_EVENTS)
+        position = page.position
+        if page.events:
+            yield b"".join([_frame(event_view(event), feed_cursor(event.seq)) for event in page.events])
+            written = time.monotonic()
+        if page.more:
+            continue
+        quiet = time.monotonic() - written
+        if quiet >= HEARTBEAT_SECONDS:
+            # The id moves the reader on past events that are not for it; without data nothing is dispatched.
+            yield b": still here\nid: " + feed_cursor(position).encode() + b"\n\n"
+            written, quiet = time.monotonic(), 0.0
+        await parts.feed.wait(HEARTBEAT_SECONDS - quiet, seen)
+        await asyncio.sleep(GAP_SECONDS)
+
+
+async def _next(parts: Parts, query: EventQuery, position: int, limit: int) -> feed.Page:
+    return await parts.readers.call(lambda db: feed.following(db, query, position, limit))
+
+
+def _frame(event: EventView, cursor: str) -> bytes:
+    text = msgspec.json.encode(event)
+    if b"\n" in text or b"\r" in text:
+        # Only between the parts of a JSON text: inside of strings line breaks are escaped.
+        text = text.replace(b"\r", b"\n").replace(b"\n", b"\ndata: ")
+    return b"id: " + cursor.encode() + b"\nevent: " + event.type.encode() + b"\ndata: " + text + b"\n\n"
+
+
+def _still_valid(parts: Parts, call: Call) -> bool:
+    """Whether the key still holds: a stream outlives many changes."""
+    key = parts.catalog.now.keys.get(call.key.id)
+    return key is not None and key.revoked is None and (key.expires is None or key.expires > parts.clock.now())
+
+
+def _query(call: Call) -> EventQuery:
+    given = call.query
+    types = given.get("type__in")
+    if "type" in given:
+        if types is not None:
+            raise _wrong("type", "Give type or type__in, not both.")
+        types = [given["type"]]
+    return EventQuery(
+        tenant=_tenant(call),
+        types=None if types is None else frozenset(types),
+        subject=given.get("subject"),
+        since=given.get("time__gte"),
+        until=given.get("time__lt"),
+    )
+
+
+def _tenant(call: Call) -> str | None:
+    """Whose events may be seen: a key with a tenant sees its own, and cannot tell that there are others."""
+    tenant: str | None = call.query.get("tenant")
+    if call.key.tenant is not None and tenant not in (None, call.key.tenant):
+        raise NotFound(f"There is no tenant {tenant}.")
+    return call.key.tenant or tenant
+
+
+# --- the feed's cursor ------------------------------------------------------------------------------------------------
+
+
+def feed_cursor(position: int) -> str:
+    """A place in the log, as text that only we read."""
+    return base64.urlsafe_b64encode(f"1.{position}".encode()).decode().rstrip("=")
+
+
+def _start(db: Db, after: str) -> int:
+    """The position that a cursor names. Raises Invalid, or Gone where events after it may be dropped already."""
+    if after in ("", START):
+        return 0
+    if after == END:
+        return feed.head(db)
+    position = _position(after)
+    if position > feed.head(db):
+        raise _wrong("after", "This cursor is from another server: it is ahead of everything that is stored here.")
+    if position < feed.pruned(db):
+        raise Gone("Events after this cursor are no longer kept. Read your state anew, then go on with after=end.")
+    return position
+
+
+def _position(cursor: str) -> int:
+    try:
+        version, _, number = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(".")
+        if version == "1" and number.isascii() and number.isdigit() and len(number) < 20:
+            return int(number)
+    except (binascii.Error, ValueError):
+        pass
+    raise _wrong("after", "This is no cursor of ours. Take next_cursor of the answer before, or start, or end.")
+
+
+def _wrong(name: str, detail: str) -> Invalid:
+    return Invalid(detail, errors=[Place(parameter=name, code="wrong_value", detail=detail)])
+
+
+# --- the menu ---------------------------------------------------------------------------------------------------------
+
+
+def _parameter(name: str, schema: dict[str, Any], help: str) -> Parameter:
+    return Parameter(name=name, schema=schema, help=help)
+
+
+_TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
+_TIME = {"type": "string", "format": "date-time"}
+_CHOOSE = (
+    _parameter("type", _TEXT, "Only events of this type."),
+    _parameter("type__in", {"type": "array", "items": _TEXT, "maxItems": 100}, "Only events of one of these types."),
+    _parameter("subject", _TEXT, "Only events about this subject."),
+    _parameter("tenant", _TEXT, "Only this tenant's events (keys without a tenant)."),
+    _parameter("time__gte", _TIME, "Only events of this time or later."),
+    _parameter("time__lt", _TIME, "Only events before this time."),
+)
+_AFTER = "The cursor to go on from; `start` is the oldest event kept, `end` is only what comes from now on."
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="list_events",
+        method="GET",
+        path="/v1/events",
+        scope="events:read",
+        summary="List events, or catch up from a cursor",
+        help=(
+            "Without `after`: a list, newest first. With `after`: what was committed after that cursor, oldest first; "
+            "`next_cursor` is always set. `wait` holds the answer back until there is something, or the time is over."
+        ),
+        handler=list_events,
+        tag=TAG,
+        response=EventList,
+        parameters=(
+            *_CHOOSE,
+            _parameter(
+                "sort", {"type": "string", "enum": ["-created", "created"]}, "Newest (default) or oldest first."
+            ),
+            _parameter("after", {"type": "string", "maxLength": 100}, _AFTER),
+            _parameter(
+                "wait",
+                {"type": "integer", "minimum": 0, "maximum": WAIT_SECONDS_MAX},
+                "With `after`: how many seconds to wait for an event.",
+            ),
+            *PAGING,
+        ),
+    ),
+    Operation(
+        name="stream_events",
+        method="GET",
+        path="/v1/events/stream",
+        scope="events:read",
+        summary="Follow events as they are committed",
+        help=(
+            "Server-sent events: `id` is the cursor, `event` the type, `data` the event. After a break send "
+            "`Last-Event-ID`, and nothing is missed. Begins with what comes from now on, or at `after`."
+        ),
+        handler=stream_events,
+        tag=TAG,
+        response=str,
+        media="text/event-stream",
+        stream=True,
+        parameters=(
+            *_CHOOSE,
+            _parameter("after", {"type": "string", "maxLength": 100}, _AFTER),
+            Parameter(
+                name="Last-Event-ID", schema={"type": "string"}, help="The `id` of the last event.", where="header"
+            ),
+        ),
+    ),
+    Operation(
+        name="get_event",
+        method="GET",
+        path="/v1/events/{event}",
+        scope="events:read",
+        summary="Read one event",
+        help="With its deliveries, and for every endpoint that did not get it, why.",
+        handler=get_event,
+        tag=TAG,
+        response=EventDetail,
+        parameters=(_parameter("tenant", _TEXT, "Whose event, where several tenants gave the same id."),),
+    ),
+)

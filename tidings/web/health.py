@@ -1,0 +1,84 @@
+"""Whether the server lives, whether it is ready, and its metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from tidings.model.errors import Unavailable
+from tidings.store.base import Db
+from tidings.web.menu import Answer, Call, Operation
+from tidings.web.parts import Parts
+
+TAG = "Service"
+READY_SECONDS = 5.0
+METRICS_MEDIA = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """`ok`, or the answer is a problem."""
+
+    status: str
+
+
+async def healthz(parts: Parts, call: Call) -> Answer:
+    """The process answers."""
+    return Answer(200, Health(status="ok"))
+
+
+async def readyz(parts: Parts, call: Call) -> Answer:
+    """The store takes writes, and the stages run."""
+    if parts.feed.closed:
+        raise Unavailable("The server is stopping.", retry_after_seconds=5.0)
+    if not parts.deliver.alive:
+        raise Unavailable("The deliver stage is not running.", retry_after_seconds=5.0)
+    try:
+        await asyncio.wait_for(parts.writer.call(_probe), READY_SECONDS)
+    except TimeoutError:
+        raise Unavailable("The store did not take a write in time.", retry_after_seconds=5.0) from None
+    return Answer(200, Health(status="ok"))
+
+
+async def metrics(parts: Parts, call: Call) -> Answer:
+    """Counters and gauges in the text format of Prometheus."""
+    # Imported here: a server that nobody scrapes never pays for it.
+    from tidings.web.metrics import render
+
+    positions = await parts.readers.call(_positions)
+    return Answer(200, render(parts, positions), media=METRICS_MEDIA)
+
+
+def _probe(db: Db) -> None:
+    db.run("store_probe")
+
+
+def _positions(db: Db) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name in ("event", "delivery", "route", "deliver"):
+        row = db.one("cursor_read", name=name)
+        found[name] = 0 if row is None else int(row[0])
+    return found
+
+
+def _operation(name: str, summary: str, help: str, handler: Any, **more: Any) -> Operation:
+    return Operation(
+        name=name, method="GET", path=f"/{name}", summary=summary, help=help, handler=handler, tag=TAG, **more
+    )
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    _operation("healthz", "Whether the process lives", "", healthz, scope=None, response=Health),
+    _operation(
+        "readyz",
+        "Whether requests can be served",
+        "503 while the store takes no writes, a stage is not running, or the server stops.",
+        readyz,
+        scope=None,
+        response=Health,
+    ),
+    _operation(
+        "metrics", "Metrics", "Prometheus text.", metrics, scope="metrics:read", response=str, media=METRICS_MEDIA
+    ),
+)

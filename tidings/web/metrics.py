@@ -1,0 +1,74 @@
+"""The metrics, read from the parts at the moment they are asked for; nothing is counted twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from tidings import __version__
+from tidings.web.parts import Parts
+
+
+def render(parts: Parts, positions: dict[str, int]) -> bytes:
+    """All metrics as text. `positions` are the store's cursors."""
+    registry = CollectorRegistry(auto_describe=False)
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    registry.register(_Collector(parts, positions))
+    return generate_latest(registry)
+
+
+class _Collector:
+    def __init__(self, parts: Parts, positions: dict[str, int]) -> None:
+        self._parts = parts
+        self._positions = positions
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._flow()
+        yield from self._endpoints()
+        parts = self._parts
+        answers = CounterMetricFamily("tidings_answers", "HTTP answers given.", labels=["operation", "status"])
+        for (operation, status), count in sorted(parts.answers.items()):
+            answers.add_metric([operation, str(status)], count)
+        yield answers
+        yield CounterMetricFamily("tidings_write_groups", "Transactions of the writer.", parts.writer.groups)
+        yield CounterMetricFamily("tidings_write_jobs", "Writes that stood in them.", parts.writer.jobs)
+        yield CounterMetricFamily(
+            "tidings_write_failures", "Transactions that the store refused.", parts.writer.failures
+        )
+        info = GaugeMetricFamily("tidings_info", "The version that runs.", labels=["version"])
+        info.add_metric([__version__], 1)
+        yield info
+
+    def _flow(self) -> Iterator[Metric]:
+        parts, at = self._parts, self._positions
+        yield CounterMetricFamily("tidings_events_accepted", "Events stored since the start.", parts.publisher.accepted)
+        yield CounterMetricFamily("tidings_deliveries_made", "Deliveries made since the start.", parts.router.routed)
+        attempts = CounterMetricFamily("tidings_attempts", "Attempts that ended, by outcome.", labels=["outcome"])
+        for outcome, count in sorted(dict(parts.deliver.outcomes).items()):
+            attempts.add_metric([outcome], count)
+        yield attempts
+        lag = at["event"] - at["route"]
+        yield GaugeMetricFamily("tidings_route_lag_events", "Events stored but not routed yet.", lag)
+        behind = at["delivery"] - at["deliver"]
+        yield GaugeMetricFamily("tidings_deliver_lag_deliveries", "Deliveries made since the head of the line.", behind)
+        yield GaugeMetricFamily("tidings_in_flight", "Requests to endpoints under way.", parts.deliver.flights)
+
+    def _endpoints(self) -> Iterator[Metric]:
+        parts = self._parts
+        modes = Counter(endpoint.mode for endpoint in parts.catalog.now.endpoints_by_id.values())
+        endpoints = GaugeMetricFamily("tidings_endpoints", "Endpoints by mode.", labels=["mode"])
+        for mode in ("enabled", "paused", "disabled"):
+            endpoints.add_metric([mode], modes[mode])
+        yield endpoints
+        lanes = list(parts.deliver.snapshot().values())
+        yield GaugeMetricFamily(
+            "tidings_queued", "Deliveries in memory, next in line.", sum(lane.queued for lane in lanes)
+        )
+        lagging = sum(lane.lagging for lane in lanes)
+        yield GaugeMetricFamily("tidings_endpoints_lagging", "Endpoints that read their own backlog.", lagging)
+        failing = sum(lane.failing_since is not None for lane in lanes)
+        yield GaugeMetricFamily("tidings_endpoints_failing", "Endpoints whose last attempts failed.", failing)

@@ -1,0 +1,191 @@
+"""OpenAPI 3.1, made from the menu for the key that asks: it names only what that key may do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tidings import __version__
+from tidings.model.access import Key
+from tidings.model.event import EventType
+from tidings.web.menu import Answer, Call, Operation, Parameter
+from tidings.web.once import REPLAYED
+from tidings.web.parts import Parts
+from tidings.web.problem import MEDIA, Problem
+
+TAG = "Service"
+MERGE_PATCH = "application/merge-patch+json"
+_NAME = re.compile(r"\{(\w+)\}")
+_REF = "#/components/schemas/{name}"
+DESCRIPTION = (
+    "Tell it things with the API; it tells you things with webhooks. This document names the operations that your key "
+    "may use. Times are RFC 3339 in UTC. Lists have `limit` and `cursor`. Every refusal is a problem (RFC 9457) with a "
+    "code and the wrong places. Unknown fields and parameters are refused by name."
+)
+
+
+def document(operations: Sequence[Operation], key: Key, event_types: Sequence[EventType]) -> dict[str, Any]:
+    """The whole document for one key (without scopes: what needs no key)."""
+    visible = [operation for operation in operations if operation.scope is None or key.permits(operation.scope)]
+    kinds = _types(visible)
+    _, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in visible:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    found: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {"title": "Tidings", "version": __version__, "description": DESCRIPTION},
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": dict(sorted(schemas.items())),
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "bearerFormat": "tdk_...", "description": "A Tidings key."}
+            },
+        },
+        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in visible)],
+    }
+    if key.permits("event-types:read"):
+        found["webhooks"] = {kind.name: {"post": _webhook(kind)} for kind in event_types}
+    return found
+
+
+def handler(operations: Sequence[Operation]) -> Any:
+    """The operation's handler, for this table."""
+
+    async def openapi(parts: Parts, call: Call) -> Answer:
+        """The document for the calling key."""
+        event_types = sorted(parts.catalog.now.event_types.values(), key=lambda kind: kind.name)
+        return Answer(200, document(operations, call.key, event_types))
+
+    return openapi
+
+
+def _types(operations: Sequence[Operation]) -> list[Any]:
+    kinds: dict[Any, None] = {Problem: None}
+    for operation in operations:
+        for kind in (operation.request, operation.response):
+            if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+                kinds[kind] = None
+    return list(kinds)
+
+
+def _schema(kind: Any) -> dict[str, Any]:
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return {"$ref": _REF.format(name=kind.__name__)}
+    return {"type": "string"} if kind is str else {}
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "responses": _responses(operation),
+    }
+    if operation.help:
+        found["description"] = operation.help
+    parameters = [_path_parameter(name) for name in _NAME.findall(operation.path)]
+    parameters += [_parameter(parameter) for parameter in operation.parameters]
+    if operation.idempotent_key:
+        parameters.append(_parameter(_IDEMPOTENCY_KEY))
+    if parameters:
+        found["parameters"] = parameters
+    if operation.request is not None:
+        content: dict[str, Any] = {"schema": _schema(operation.request)}
+        if operation.example is not None:
+            content["example"] = operation.example
+        found["requestBody"] = {"required": not operation.request_optional, "content": {"application/json": content}}
+        if operation.merge_patch:
+            found["requestBody"]["content"][MERGE_PATCH] = content
+    if operation.scope is not None:
+        found["security"] = [{"key": []}]
+        found["x-scope"] = operation.scope
+    else:
+        found["security"] = []
+    return found
+
+
+_IDEMPOTENCY_KEY = Parameter(
+    name="Idempotency-Key",
+    schema={"type": "string", "minLength": 1, "maxLength": 255},
+    help=f"Sent again with the same body, the first answer is given again, with `{REPLAYED[0].title()}: true` (24 h).",
+    where="header",
+)
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    found = {
+        "name": parameter.name,
+        "in": parameter.where,
+        "required": parameter.required,
+        "description": parameter.help,
+        "schema": parameter.schema,
+    }
+    if parameter.schema.get("type") == "array":
+        found |= {"style": "form", "explode": False}
+    return found
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    success: dict[str, Any] = {"description": operation.summary + ": done."}
+    if operation.response is not None:
+        success["content"] = {operation.media: {"schema": _schema(operation.response)}}
+    found: dict[str, Any] = {str(operation.status): success}
+    if any(parameter.name == "If-None-Match" and operation.method == "GET" for parameter in operation.parameters):
+        found["304"] = {"description": "It is still at the revision that you have."}
+    found["default"] = {
+        "description": "A problem: `code` and `errors` say what, `detail` says it in words.",
+        "content": {MEDIA: {"schema": _schema(Problem)}},
+    }
+    return found
+
+
+def _webhook(kind: EventType) -> dict[str, Any]:
+    data: Any = {"type": "object"} if kind.schema is None else msgspec.json.decode(kind.schema)
+    time = {"type": "string", "format": "date-time"}
+    text = {"type": "string"}
+    body: dict[str, Any] = {
+        "type": "object",
+        "required": ["type", "timestamp", "id", "data"],
+        "properties": {
+            "type": {"const": kind.name},
+            "timestamp": time,
+            "id": text,
+            "subject": text,
+            "tenant": text,
+            "data": data,
+        },
+    }
+    content: dict[str, Any] = {"schema": body}
+    if kind.example is not None:
+        content["example"] = {
+            "type": kind.name,
+            "timestamp": "2026-11-21T01:02:03.456Z",
+            "id": "evt_01m7xv663afar931yg06gzrrhs",
+            "data": msgspec.json.decode(kind.example),
+        }
+    return {
+        "summary": kind.description.split("\n")[0][:200] or kind.name,
+        "operationId": "webhook_" + re.sub(r"\W", "_", kind.name),
+        "tags": ["Webhooks"],
+        "parameters": [
+            {"name": name, "in": "header", "required": True, "schema": text, "description": help}
+            for name, help in _SIGNED
+        ],
+        "requestBody": {"required": True, "content": {"application/json": content}},
+        "responses": {"2XX": {"description": "It arrived. Anything else, and it is sent again."}},
+    }
+
+
+_SIGNED = (
+    ("webhook-id", "The event's id, the same in every attempt."),
+    ("webhook-timestamp", "When the attempt was made, in seconds since the epoch."),
+    ("webhook-signature", "Standard Webhooks signatures, separated by spaces: `v1,...` and `v1a,...`."),
+)

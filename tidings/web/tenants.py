@@ -1,0 +1,236 @@
+"""The operations on tenants. An event or an endpoint may name a tenant that has no entry; an entry gives it a name."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tidings.intake.publish import is_tenant
+from tidings.model import moment
+from tidings.model.access import Tenant
+from tidings.model.errors import Conflict, Invalid, NotFound, Place
+from tidings.store.base import Db
+from tidings.web.menu import Answer, Call, Operation
+from tidings.web.once import once
+from tidings.web.pages import PAGING, Page
+from tidings.web.parts import Parts
+from tidings.web.revisions import IF_MATCH, IF_NONE_MATCH, not_modified
+from tidings.web.shared import check_revision, etag, merged, only_operators
+
+TAG = "Tenants"
+NAME_CHARS_MAX = 200
+WHAT = "Tenants"
+
+
+class NewTenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A tenant: its id as events and endpoints name it, and a name for people."""
+
+    id: str
+    name: str = ""
+
+
+class TenantBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be changed of a tenant."""
+
+    name: str = ""
+
+
+class TenantPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A merge patch: what is left out stays, null empties a field."""
+
+    name: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class TenantView(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the operator's customers."""
+
+    id: str
+    name: str
+    revision: int
+    created: str
+    updated: str
+
+
+class TenantList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of tenants, by id."""
+
+    data: list[TenantView]
+    next_cursor: str | None
+
+
+async def list_tenants(parts: Parts, call: Call) -> Answer:
+    """Tenants by id; a key with a tenant sees its own."""
+    page = Page.of(call)
+    tenants = sorted(parts.catalog.now.tenants.values(), key=lambda tenant: tenant.id)
+    if call.key.tenant is not None:
+        tenants = [tenant for tenant in tenants if tenant.id == call.key.tenant]
+    start = page.after or 0
+    end = start + page.limit
+    return page.answer([_view(tenant) for tenant in tenants[start:end]], end if end < len(tenants) else None)
+
+
+async def create_tenant(parts: Parts, call: Call) -> Answer:
+    """Add a tenant."""
+    only_operators(call, WHAT)
+    new: NewTenant = call.body
+    if not is_tenant(new.id):
+        detail = "A tenant's id is 1 to 64 letters, digits, _ and -."
+        raise Invalid(detail, errors=[Place(pointer="/id", code="tenant", detail=detail)])
+    _check_name(new.name)
+    now = parts.clock.now()
+    tenant = Tenant(id=new.id, name=new.name, created=now, updated=now)
+
+    def job(db: Db) -> Answer:
+        if _present(db, tenant.id) is not None:
+            raise Conflict(f"There is a tenant {tenant.id} already.")
+        parts.catalog.put_tenant(db, tenant)
+        return Answer(201, _view(tenant), [("location", f"/v1/tenants/{tenant.id}"), etag(tenant.revision)])
+
+    return await once(parts, call, job)
+
+
+async def get_tenant(parts: Parts, call: Call) -> Answer:
+    """Read one tenant."""
+    tenant = _found(parts, call)
+    if not_modified(call, tenant.revision):
+        return Answer(304, None, [etag(tenant.revision)])
+    return Answer(200, _view(tenant), [etag(tenant.revision)])
+
+
+async def edit_tenant(parts: Parts, call: Call) -> Answer:
+    """Change a tenant's name."""
+    only_operators(call, WHAT)
+    _found(parts, call)
+    now = parts.clock.now()
+
+    def job(db: Db) -> Answer:
+        before = _present(db, call.path["id"])
+        if before is None:
+            raise _absent(call)
+        check_revision(call, before.revision)
+        name = merged({"name": before.name}, call, TenantBody).name
+        _check_name(name)
+        tenant = msgspec.structs.replace(before, name=name, revision=before.revision + 1, updated=now)
+        parts.catalog.put_tenant(db, tenant)
+        return Answer(200, _view(tenant), [etag(tenant.revision)])
+
+    answer: Answer = await parts.writer.call(job)
+    return answer
+
+
+async def delete_tenant(parts: Parts, call: Call) -> Answer:
+    """Delete a tenant's entry, once it has neither endpoints nor keys; its events stay."""
+    only_operators(call, WHAT)
+    _found(parts, call)
+
+    def job(db: Db) -> Answer:
+        before = _present(db, call.path["id"])
+        if before is None:
+            raise _absent(call)
+        check_revision(call, before.revision)
+        endpoints = int((db.one("tenant_endpoints", tenant=before.id) or (0,))[0])
+        keys = int((db.one("tenant_keys", tenant=before.id) or (0,))[0])
+        if endpoints or keys:
+            raise Conflict(f"The tenant still has {endpoints} endpoints and {keys} keys. Delete them first.")
+        parts.catalog.drop_tenant(db, before.id)
+        return Answer(204)
+
+    answer: Answer = await parts.writer.call(job)
+    return answer
+
+
+def _found(parts: Parts, call: Call) -> Tenant:
+    tenant = parts.catalog.now.tenants.get(call.path["id"])
+    if tenant is None or call.key.tenant not in (None, tenant.id):
+        raise _absent(call)
+    return tenant
+
+
+def _absent(call: Call) -> NotFound:
+    return NotFound(f"There is no tenant {call.path['id'][:64]}.")
+
+
+def _present(db: Db, ident: str) -> Tenant | None:
+    row = db.one("tenant_of", id=ident)
+    return None if row is None else Tenant(**dict(zip(Tenant.__struct_fields__, row, strict=True)))
+
+
+def _check_name(name: str) -> None:
+    if len(name) > NAME_CHARS_MAX:
+        detail = f"A name has at most {NAME_CHARS_MAX} characters."
+        raise Invalid(detail, errors=[Place(pointer="/name", code="too_long", detail=detail)])
+
+
+def _view(tenant: Tenant) -> TenantView:
+    return TenantView(
+        id=tenant.id,
+        name=tenant.name,
+        revision=tenant.revision,
+        created=moment.to_text(tenant.created),
+        updated=moment.to_text(tenant.updated),
+    )
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="list_tenants",
+        method="GET",
+        path="/v1/tenants",
+        scope="tenants:read",
+        summary="List tenants",
+        handler=list_tenants,
+        tag=TAG,
+        response=TenantList,
+        parameters=PAGING,
+    ),
+    Operation(
+        name="create_tenant",
+        method="POST",
+        path="/v1/tenants",
+        scope="tenants:write",
+        summary="Add a tenant",
+        handler=create_tenant,
+        tag=TAG,
+        request=NewTenant,
+        response=TenantView,
+        status=201,
+        idempotent_key=True,
+        example={"id": "acme", "name": "Acme Ltd"},
+    ),
+    Operation(
+        name="get_tenant",
+        method="GET",
+        path="/v1/tenants/{id}",
+        scope="tenants:read",
+        summary="Read a tenant",
+        handler=get_tenant,
+        tag=TAG,
+        response=TenantView,
+        parameters=(IF_NONE_MATCH,),
+    ),
+    Operation(
+        name="edit_tenant",
+        method="PATCH",
+        path="/v1/tenants/{id}",
+        scope="tenants:write",
+        summary="Change a tenant",
+        handler=edit_tenant,
+        tag=TAG,
+        request=TenantPatch,
+        merge_patch=True,
+        response=TenantView,
+        parameters=(IF_MATCH,),
+        example={"name": "Acme Limited"},
+    ),
+    Operation(
+        name="delete_tenant",
+        method="DELETE",
+        path="/v1/tenants/{id}",
+        scope="tenants:write",
+        summary="Delete a tenant",
+        help="Refused with 409 while it has endpoints or keys. Its events stay.",
+        handler=delete_tenant,
+        tag=TAG,
+        status=204,
+        parameters=(IF_MATCH,),
+    ),
+)
