@@ -239,8 +239,8 @@ def _any_spelling(labels: list[str]) -> str | None:
         return None
     numbers = []
     for label in labels:
-        if re.fullmatch(r"0x[0-9a-f]*", label):
-            numbers.append(int(label[2:] or "0", 16))
+        if re.fullmatch(r"0x[0-9a-f]+", label):
+            numbers.append(int(label, 16))
         elif re.fullmatch(r"0[0-7]*", label):
             numbers.append(int(label, 8))
         elif re.fullmatch(r"[1-9][0-9]{0,10}", label):

@@ -55,7 +55,10 @@ def compile(pattern: object, pointer: str = "") -> Callable[[Any], bool]:
 def why_not(pattern: object, document: Mapping[str, Any]) -> str | None:
     """One sentence that names the first place at which the document does not fit; None where it does."""
     part = _Reader().event(pattern, "", 1)
-    return None if part.fits(document) else _why(part, document, "")
+    if part.fits(document):
+        return None
+    sentence = _why(part, document, "")
+    return sentence[0].upper() + sentence[1:]
 
 
 # --- reading a pattern ------------------------------------------------------------------------------------------------
@@ -351,7 +354,7 @@ def _why(part: Part, value: Any, at: str) -> str:
 
 
 def _at(pointer: str) -> str:
-    return pointer or "The event"
+    return pointer or "the event"
 
 
 def _shown(value: Any) -> str:
