@@ -29,6 +29,7 @@ class Flight(msgspec.Struct, gc=False):
     shown: str
     own_event: bool
     """It carries an event of Tidings' own; its failure makes no further one."""
+    number: int
 
 
 def take_in(flight: Flight, reply: Reply, now: Micros, settlement: Settlement, chance: Chance) -> list[Item]:

@@ -11,6 +11,8 @@ from tidings.model.event import Event
 from tidings.model.moment import Micros
 
 MILLI: Micros = 1_000
+TURN_MAX = 16
+"""How many requests one lane may start in a turn, so that all lanes get theirs."""
 
 Launch = list[tuple[Lane, list[Item]]]
 Events = Callable[[list[int]], dict[int, Event]]
@@ -21,7 +23,7 @@ def serve(lane: Lane, now: Micros, launch: Launch, settlement: Settlement, event
     health = lane.health
     if health.open and now < (health.probe_at or 0):
         return health.probe_at
-    slots = 1 if health.open else lane.slots
+    slots = 1 if health.open else min(lane.slots, lane.flights + TURN_MAX)
     while lane.queue and lane.flights < slots:
         at = _ready_at(lane, now)
         if at > now:
@@ -38,7 +40,7 @@ def serve(lane: Lane, now: Micros, launch: Launch, settlement: Settlement, event
             lane.flying[item.number] = item
         launch.append((lane, items))
     if lane.flights >= slots:
-        return None
+        return now if lane.queue and slots < lane.slots and not health.open else None
     return lane.next_due
 
 

@@ -31,6 +31,8 @@ from tidings.store.writer import Writer
 LOOK_AGAIN_SECONDS = 1.0
 STORE_RETRY: Micros = 1 * SECOND
 FLIGHTS_MAX = 4_000
+YOUNG_FLIGHTS_MAX = 128
+YOUNG_MICROS: Micros = 10_000
 UNSETTLED_MAX = 5_000
 STOP_SECONDS = 8.0
 
@@ -63,6 +65,9 @@ class Deliver:
         self._timers: list[tuple[Micros, int]] = []
         self._bodies = Bodies(source)
         self._launch: list[tuple[Lane, list[Item]]] = []
+        self._young: dict[int, Micros] = {}
+        self._crowded = False
+        self._departures = 0
         self.flights = 0
         self.outcomes: dict[str, int] = {}
         self.alive = False
@@ -160,6 +165,8 @@ class Deliver:
 
     def _patience(self, now: Micros) -> float:
         """How long to wait for sockets before there is something else to do, in seconds."""
+        if self._crowded:
+            return YOUNG_MICROS / SECOND if not self._inbox else 0.0
         if self._inbox or self._lanes.active or (self._news and self._lanes.has_room):
             return 0.0 if now >= self._store_rests_until else 0.05
         if self._timers:
@@ -179,19 +186,35 @@ class Deliver:
 
     def _send(self, now: Micros) -> None:
         active, self._lanes.active = self._lanes.active, {}
+        room = self._room(now)
         for lane in active.values():
-            if self.flights + len(self._launch) >= FLIGHTS_MAX or len(self._settlement.numbers) >= UNSETTLED_MAX:
+            if len(self._launch) >= room:
                 self._lanes.active[lane.link] = lane
                 continue
             again = self._lanes.serve(lane, now, self._launch, self._settlement)
             if again is not None and (lane.timer is None or again < lane.timer):
                 lane.timer = again
                 heapq.heappush(self._timers, (again, lane.link))
+        self._crowded = room <= len(self._launch) and bool(self._lanes.active)
         launch, self._launch = self._launch, []
         if launch:
             found = self._lanes.events([item.event for _, items in launch for item in items])
             for lane, items in launch:
                 self._depart(lane, items, [found[item.event] for item in items if item.event in found], now)
+
+    def _room(self, now: Micros) -> int:
+        """How many requests may leave now. Few are young at a time: a crowd on one core only makes each one slower.
+
+        Those that take long are not counted, so that a slow endpoint takes nobody's place.
+        """
+        if self.flights >= FLIGHTS_MAX or len(self._settlement.numbers) >= UNSETTLED_MAX:
+            return 0
+        while self._young:
+            number, left = next(iter(self._young.items()))
+            if now - left < YOUNG_MICROS:
+                break
+            del self._young[number]
+        return YOUNG_FLIGHTS_MAX - len(self._young)
 
     def _depart(self, lane: Lane, items: list[Item], carried: list[Event], now: Micros) -> None:
         endpoint = lane.endpoint
@@ -202,7 +225,8 @@ class Deliver:
                 raise ValueError("the event is no longer kept")
             composed = compose(endpoint, lane.sign_with(now), carried, self._bodies, now, batch=batch)
             own = all(event.type.startswith(OWN_TYPES) for event in carried)
-            flight = Flight(lane, items, now, composed.shown, own)
+            self._departures += 1
+            flight = Flight(lane, items, now, composed.shown, own, self._departures)
             self._client.send(composed.request, lambda reply: self._arrive(flight, reply))
         except ValueError as wrong:
             lane.flights -= 1
@@ -213,9 +237,11 @@ class Deliver:
             self._lanes.active[lane.link] = lane
             return
         self.flights += 1
+        self._young[flight.number] = now
 
     def _arrive(self, flight: Flight, reply: Reply) -> None:
         now = self._clock.now()
+        self._young.pop(flight.number, None)
         lane = flight.lane
         self.flights -= 1
         lane.flights -= 1
