@@ -110,6 +110,15 @@ class SinkProcess:
             time.sleep(0.02)
         return time.monotonic() - begun
 
+    def wait_for_more(self, most_seconds: float) -> bool:
+        """Wait until anything new arrives; False when nothing does in that time."""
+        before, last = self.count(), time.monotonic() + most_seconds
+        while time.monotonic() < last:
+            if self.count() != before:
+                return True
+            time.sleep(0.005)
+        return False
+
 
 @dataclass
 class Running:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.context import Context
 from benchmarks.processes import Running, running_load
-from benchmarks.server import Server
+from benchmarks.server import Server, ServerFailed
 from benchmarks.table import Row
 
 KILLS = {"": 100, "-postgres": 20}
@@ -19,6 +19,7 @@ ALIVE_SECONDS = (0.15, 1.2)
 RUN_SECONDS_MAX = 3600
 PATH = "/ok/kill"
 UNSETTLED_SECONDS = 0.25
+BACK_SECONDS_MAX = 30
 
 
 def sqlite(context: Context) -> list[Row]:
@@ -63,9 +64,8 @@ def _kill_often(context: Context, server: Server, running: Running, kills: int) 
     """Kill and start the server so often; the moments of the kills, in ns."""
     killed_ns = []
     for number in range(1, kills + 1):
-        before = context.sink.count()
-        while context.sink.count() == before and running.process.poll() is None:
-            time.sleep(0.005)
+        if not context.sink.wait_for_more(BACK_SECONDS_MAX) or running.process.poll() is not None:
+            raise ServerFailed(f"after kill {number - 1} nothing arrived for {BACK_SECONDS_MAX} s")
         time.sleep(random.uniform(*ALIVE_SECONDS))
         killed_ns.append(server.kill())
         server.start()
