@@ -57,6 +57,7 @@ class Server:
         self.clock = clock or SystemClock()
         self.operator_key: str | None = None
         self.port = settings.port
+        self.failed = False
         self._chance = chance
         self._lock: FolderLock | None = None
         self._stop: asyncio.Event | None = None
@@ -70,7 +71,7 @@ class Server:
         engine = self._engine = open_engine(settings.database, settings.folder)
         networks = address.parse_networks(settings.allow_addresses)
         catalog = Catalog(Sealer(load_key(settings.secret_key or None, settings.folder)))
-        writer = self.writer = Writer(engine, self.clock)
+        writer = self.writer = Writer(engine, self.clock, self._fail)
         readers = self._readers = Readers(engine)
         feed = self._feed = Feed()
         router = Router(catalog, self.clock)
@@ -84,6 +85,7 @@ class Server:
             ),
             settings.source,
             self._chance,
+            self._fail,
         )
         endpoints = Endpoints(catalog, writer, self.clock, networks, deliver, allow_http=settings.allow_http)
         replays = self._replays = Replays(writer, catalog, self.clock, deliver.notice)
@@ -132,6 +134,7 @@ class Server:
             log_enabled=False,
         )
         await app.start()
+        self.parts.endpoints.cancelling.start()
         self._replays.start(self._loop)
         self._retention.start(self._loop)
         serving = asyncio.create_task(http.serve())
@@ -147,6 +150,7 @@ class Server:
             await asyncio.wait_for(serving, STOP_HTTP_SECONDS)
         except TimeoutError:
             log.warning("some connections did not end in time and were cut")
+        await self.parts.endpoints.cancelling.stop()
         await self._replays.stop()
         await self._retention.stop()
 
@@ -154,6 +158,11 @@ class Server:
         """Ask `run` to end; may be called from a signal handler or another thread."""
         if self._loop is not None and self._stop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
+
+    def _fail(self) -> None:
+        """A stage has ended that must not: stop, so that whoever watches over us starts us anew."""
+        self.failed = True
+        self.stop()
 
     def close(self) -> None:
         """Finish in order: what is in flight, what is to be written, then the connections."""

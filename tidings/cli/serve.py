@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 REFUSED = 2
 """The exit status where the server did not start: a wrong setting, a taken port, a database that cannot be used."""
 
+FAILED = 1
+"""The exit status where a stage broke while serving; the log says which, and a new start goes on."""
+
 Flags = dict[str, Any]
 """The flags of the command line by their settings' names, and `config` and `json`."""
 
@@ -85,7 +88,7 @@ def _run(settings: Settings, as_json: bool) -> int:
 
         uvloop.run(server.run(lambda: _announce(server, as_json, stop)))
     server.close()
-    return 0
+    return FAILED if server.failed else 0
 
 
 class _Stop:

@@ -83,10 +83,10 @@ class Lanes:
                 self._keep(event)
         return found
 
-    def update(self, snapshot: Snapshot, now: Micros, settlement: Settlement) -> None:
-        """The catalogue has changed: edits hold from the next attempt on."""
+    def update(self, snapshot: Snapshot, changed: list[Endpoint], now: Micros, settlement: Settlement) -> None:
+        """Endpoints have changed: edits hold from the next attempt on."""
         self._snapshot = snapshot
-        for endpoint in snapshot.endpoints.values():
+        for endpoint in changed:
             lane = self.by_link.get(endpoint.num)
             if lane is None:
                 if endpoint.deleted is None:

@@ -22,6 +22,7 @@ from tidings.deliver.results import Flight
 from tidings.deliver.settle import Settlement
 from tidings.model.errors import Unavailable
 from tidings.model.event import OWN_TYPES, Event
+from tidings.model.link import Endpoint
 from tidings.model.moment import SECOND, Clock, Micros
 from tidings.net.http import HttpClient, Reply
 from tidings.store.base import Db, Engine, StoreError
@@ -52,9 +53,10 @@ class Deliver:
         client: Callable[[], HttpClient],
         source: str,
         chance: Chance = random.random,
+        on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine, self._writer, self._catalog, self._clock = engine, writer, catalog, clock
-        self._client_of, self._chance = client, chance
+        self._client_of, self._chance, self._on_failure = client, chance, on_failure
         self._inbox: deque[Callable[[], None]] = deque()
         self._news = True
         self._stopping = False
@@ -128,9 +130,10 @@ class Deliver:
         if self.alive:
             self._client.wake()
 
-    def _on_catalog(self, snapshot: Snapshot) -> None:
-        self._inbox.append(lambda: self._lanes.update(snapshot, self._clock.now(), self._settlement))
-        self._wake()
+    def _on_catalog(self, snapshot: Snapshot, changed: list[Endpoint]) -> None:
+        if changed:
+            self._inbox.append(lambda: self._lanes.update(snapshot, changed, self._clock.now(), self._settlement))
+            self._wake()
 
     def _run(self) -> None:
         try:
@@ -138,6 +141,7 @@ class Deliver:
                 self._turn()
         except Exception:
             log.critical("the deliver stage has stopped", exc_info=True)
+            self._on_failure()
         finally:
             self.alive = False
             self._client.close()
@@ -185,22 +189,31 @@ class Deliver:
                 self._lanes.active[link] = lane
 
     def _send(self, now: Micros) -> None:
-        active, self._lanes.active = self._lanes.active, {}
-        room = self._room(now)
-        for lane in active.values():
-            if len(self._launch) >= room:
-                self._lanes.active[lane.link] = lane
-                continue
-            again = self._lanes.serve(lane, now, self._launch, self._settlement)
-            if again is not None and (lane.timer is None or again < lane.timer):
-                lane.timer = again
-                heapq.heappush(self._timers, (again, lane.link))
-        self._crowded = room <= len(self._launch) and bool(self._lanes.active)
-        launch, self._launch = self._launch, []
-        if launch:
-            found = self._lanes.events([item.event for _, items in launch for item in items])
+        if not self._launch:
+            self._choose(now)
+        if self._launch:
+            # What was chosen stays chosen where the store cannot be read just now.
+            found = self._lanes.events([item.event for _, items in self._launch for item in items])
+            launch, self._launch = self._launch, []
             for lane, items in launch:
                 self._depart(lane, items, [found[item.event] for item in items if item.event in found], now)
+
+    def _choose(self, now: Micros) -> None:
+        active, self._lanes.active = self._lanes.active, {}
+        room = self._room(now)
+        try:
+            for lane in active.values():
+                if len(self._launch) >= room:
+                    self._lanes.active[lane.link] = lane
+                    continue
+                again = self._lanes.serve(lane, now, self._launch, self._settlement)
+                if again is not None and (lane.timer is None or again < lane.timer):
+                    lane.timer = again
+                    heapq.heappush(self._timers, (again, lane.link))
+        except StoreError:
+            self._lanes.active = {**active, **self._lanes.active}
+            raise
+        self._crowded = room <= len(self._launch) and bool(self._lanes.active)
 
     def _room(self, now: Micros) -> int:
         """How many requests may leave now. Few are young at a time: a crowd on one core only makes each one slower.

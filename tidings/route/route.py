@@ -41,11 +41,11 @@ class Router:
 
     def __init__(self, catalog: Catalog, clock: Clock) -> None:
         self._clock = clock
-        self._by_tenant: dict[str | None, list[tuple[Callable[[str], bool], Wish]]] = {}
+        self._by_tenant: dict[str | None, dict[int, tuple[Callable[[str], bool], Wish]]] = {}
         self._choices: dict[tuple[str | None, str], list[Wish]] = {}
         self.routed = 0
         catalog.on_change(self._compile)
-        self._compile(catalog.now)
+        self._compile(catalog.now, list(catalog.now.endpoints.values()))
 
     def step(self, db: Db) -> bool:
         """Route one batch inside the present transaction. Answers whether there is more to do."""
@@ -94,20 +94,22 @@ class Router:
         return found
 
     def _choose(self, tenant: str | None, kind: str) -> list[Wish]:
-        candidates = self._by_tenant.get(tenant, []) + self._by_tenant.get(ALL_TENANTS, [])
-        wishes = [wish for wants, wish in candidates if wants(kind)]
+        candidates = (self._by_tenant.get(tenant, {}), self._by_tenant.get(ALL_TENANTS, {}))
+        wishes = [wish for links in candidates for wants, wish in links.values() if wants(kind)]
         if len(self._choices) >= CACHED_CHOICES_MAX:
             self._choices.clear()
         self._choices[(tenant, kind)] = wishes
         return wishes
 
-    def _compile(self, snapshot: Snapshot) -> None:
-        by_tenant: dict[str | None, list[tuple[Callable[[str], bool], Wish]]] = {}
-        for endpoint in snapshot.endpoints.values():
+    def _compile(self, snapshot: Snapshot, changed: list[Endpoint]) -> None:
+        for endpoint in changed:
+            links = self._by_tenant.setdefault(endpoint.tenant, {})
             if endpoint.deleted is None:
-                by_tenant.setdefault(endpoint.tenant, []).append(_wish(endpoint))
-        self._by_tenant = by_tenant
-        self._choices = {}
+                links[endpoint.num] = _wish(endpoint)
+            else:
+                links.pop(endpoint.num, None)
+        if changed:
+            self._choices = {}
 
 
 def _wish(endpoint: Endpoint) -> tuple[Callable[[str], bool], Wish]:

@@ -1,13 +1,14 @@
 """The catalogue: endpoints, keys, event types and tenants, kept in memory beside the store.
 
-They are few and asked for with every request, so the whole catalogue is one snapshot that is read anew after a
-write that changed it. A write job calls one of the `put_` and `drop_` methods with its connection; the writer
+They are few and asked for with every request, so the whole catalogue is one snapshot, and what a write has changed is
+read anew after it. A write job calls one of the `put_` and `drop_` methods with its connection; the writer
 refreshes the snapshot after the commit and before anybody is answered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
@@ -16,6 +17,8 @@ from tidings.model.event import EventType
 from tidings.model.link import Endpoint, Options, Sealed
 from tidings.store.base import Db, Row
 from tidings.store.seal import Sealer
+
+T = TypeVar("T")
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -39,36 +42,64 @@ class Catalog:
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
-        self._dirty = False
-        self._listeners: list[Callable[[Snapshot], None]] = []
-        self._opened: dict[bytes, Sealed] = {}
+        self._written: set[tuple[str, str | int]] = set()
+        self._listeners: list[Callable[[Snapshot, list[Endpoint]], None]] = []
         self.now = Snapshot(0, {}, {}, {}, {}, {}, {})
 
-    def on_change(self, listener: Callable[[Snapshot], None]) -> None:
-        """Call `listener`, from the writer's thread, after each change."""
+    def on_change(self, listener: Callable[[Snapshot, list[Endpoint]], None]) -> None:
+        """Call `listener`, from the writer's thread, after each change, with the endpoints that changed."""
         self._listeners.append(listener)
 
     def load(self, db: Db) -> None:
         """Read everything. Raises StoreError where the secrets cannot be opened."""
         endpoints = {row[0]: self._endpoint(row) for row in db.all("links")}
         keys = {row[0]: _key(row) for row in db.all("keys")}
-        self.now = Snapshot(
-            self.now.version + 1,
-            endpoints,
-            {endpoint.id: endpoint for endpoint in endpoints.values() if endpoint.deleted is None},
-            keys,
-            {key.hash: key for key in keys.values() if key.revoked is None},
-            {row[0]: EventType(**dict(zip(_TYPE_FIELDS, row, strict=True))) for row in db.all("event_types")},
-            {row[0]: Tenant(**dict(zip(_TENANT_FIELDS, row, strict=True))) for row in db.all("tenants")},
+        self._written.clear()
+        self._publish(
+            Snapshot(
+                self.now.version + 1,
+                endpoints,
+                {endpoint.id: endpoint for endpoint in endpoints.values() if endpoint.deleted is None},
+                keys,
+                {key.hash: key for key in keys.values() if key.revoked is None},
+                {row[0]: _event_type(row) for row in db.all("event_types")},
+                {row[0]: _tenant(row) for row in db.all("tenants")},
+            ),
+            list(endpoints.values()),
         )
-        self._dirty = False
-        for listener in self._listeners:
-            listener(self.now)
 
     def refresh(self, db: Db) -> None:
-        """Read anew where a write has changed something; the writer calls it after each commit."""
-        if self._dirty:
-            self.load(db)
+        """Read anew what a write has changed; the writer calls it after each commit."""
+        if not self._written:
+            return
+        written, self._written = self._written, set()
+        now = self.now
+        fresh = Snapshot(
+            now.version + 1,
+            dict(now.endpoints),
+            dict(now.endpoints_by_id),
+            dict(now.keys),
+            dict(now.keys_by_hash),
+            dict(now.event_types),
+            dict(now.tenants),
+        )
+        changed = []
+        for table, name in written:
+            row = db.one(f"{table}_changed", name=name)
+            if table == "link" and row is not None:
+                changed.append(_keep_endpoint(fresh, self._endpoint(row)))
+            elif table == "key" and row is not None:
+                _keep_key(fresh, _key(row))
+            elif table == "event_type":
+                _keep(fresh.event_types, str(name), None if row is None else _event_type(row))
+            elif table == "tenant":
+                _keep(fresh.tenants, str(name), None if row is None else _tenant(row))
+        self._publish(fresh, changed)
+
+    def _publish(self, snapshot: Snapshot, changed: list[Endpoint]) -> None:
+        self.now = snapshot
+        for listener in self._listeners:
+            listener(snapshot, changed)
 
     def next_number(self, db: Db) -> int:
         """The number for a new endpoint."""
@@ -78,7 +109,7 @@ class Catalog:
 
     def put_endpoint(self, db: Db, endpoint: Endpoint) -> None:
         """Create or replace an endpoint (deleting is setting `deleted`)."""
-        self._dirty = True
+        self._written.add(("link", endpoint.num))
         sealed = self._sealer.seal(msgspec.json.encode(endpoint.sealed), endpoint.id)
         db.run(
             "link_put",
@@ -97,7 +128,7 @@ class Catalog:
 
     def put_key(self, db: Db, key: Key) -> None:
         """Create or replace a key (revoking is setting `revoked`)."""
-        self._dirty = True
+        self._written.add(("key", key.id))
         fields = msgspec.structs.asdict(key)
         fields["scopes"] = msgspec.json.encode(key.scopes).decode()
         fields["limits"] = msgspec.json.encode(key.limits).decode()
@@ -105,31 +136,27 @@ class Catalog:
 
     def put_event_type(self, db: Db, kind: EventType) -> None:
         """Create or replace an event type."""
-        self._dirty = True
+        self._written.add(("event_type", kind.name))
         db.run("event_type_put", **msgspec.structs.asdict(kind))
 
     def drop_event_type(self, db: Db, name: str) -> None:
         """Take an event type out of the catalogue; its events stay."""
-        self._dirty = True
+        self._written.add(("event_type", name))
         db.run("event_type_drop", name=name)
 
     def put_tenant(self, db: Db, tenant: Tenant) -> None:
         """Create or replace a tenant."""
-        self._dirty = True
+        self._written.add(("tenant", tenant.id))
         db.run("tenant_put", **msgspec.structs.asdict(tenant))
 
     def drop_tenant(self, db: Db, tenant_id: str) -> None:
         """Delete a tenant's entry."""
-        self._dirty = True
+        self._written.add(("tenant", tenant_id))
         db.run("tenant_drop", id=tenant_id)
 
     def _endpoint(self, row: Row) -> Endpoint:
         num, ident, tenant, options, sealed, mode, reason, revision, created, updated, deleted = row
-        blob = bytes(sealed)
-        opened = self._opened.get(blob)
-        if opened is None:
-            opened = msgspec.json.decode(self._sealer.open(blob, ident), type=Sealed)
-            self._opened[blob] = opened
+        opened = msgspec.json.decode(self._sealer.open(bytes(sealed), ident), type=Sealed)
         return Endpoint(
             num=num,
             id=ident,
@@ -145,8 +172,44 @@ class Catalog:
         )
 
 
-_TYPE_FIELDS = ("name", "description", "schema", "example", "revision", "created", "updated")
-_TENANT_FIELDS = ("id", "name", "revision", "created", "updated")
+def _keep_endpoint(snapshot: Snapshot, endpoint: Endpoint) -> Endpoint:
+    snapshot.endpoints[endpoint.num] = endpoint
+    _keep(snapshot.endpoints_by_id, endpoint.id, endpoint if endpoint.deleted is None else None)
+    return endpoint
+
+
+def _keep_key(snapshot: Snapshot, key: Key) -> None:
+    before = snapshot.keys.get(key.id)
+    if before is not None:
+        snapshot.keys_by_hash.pop(before.hash, None)
+    snapshot.keys[key.id] = key
+    if key.revoked is None:
+        snapshot.keys_by_hash[key.hash] = key
+
+
+def _keep(things: dict[str, T], name: str, thing: T | None) -> None:
+    if thing is None:
+        things.pop(name, None)
+    else:
+        things[name] = thing
+
+
+def _event_type(row: Row) -> EventType:
+    name, description, schema, example, revision, created, updated = row
+    return EventType(
+        name=name,
+        description=description,
+        schema=schema,
+        example=example,
+        revision=revision,
+        created=created,
+        updated=updated,
+    )
+
+
+def _tenant(row: Row) -> Tenant:
+    ident, name, revision, created, updated = row
+    return Tenant(id=ident, name=name, revision=revision, created=created, updated=updated)
 
 
 def _key(row: Row) -> Key:

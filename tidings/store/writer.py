@@ -33,9 +33,9 @@ log = logging.getLogger("tidings.writer")
 class Writer:
     """Runs write jobs in its own thread. `close` finishes what was submitted."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, clock: Clock, on_failure: Callable[[], None] = lambda: None) -> None:
         self._clock = clock
+        self._on_failure = on_failure
         self._queue: queue.SimpleQueue[tuple[Job, Reply] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._rider: Rider | None = None
@@ -99,13 +99,19 @@ class Writer:
             self._thread.join(timeout_seconds)
         self._db.close()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it takes jobs."""
+        return self._thread.is_alive()
+
     def _run(self) -> None:
         more = False
-        while True:
-            group = self._gather(wait=not more)
-            if group is None:
-                return
-            more = self._commit(group)
+        try:
+            while (group := self._gather(wait=not more)) is not None:
+                more = self._commit(group)
+        except Exception:
+            log.critical("the writer has stopped", exc_info=True)
+            self._on_failure()
 
     def _gather(self, *, wait: bool) -> list[tuple[Job, Reply]] | None:
         group: list[tuple[Job, Reply]] = []

@@ -1,6 +1,9 @@
 -- name: links
 SELECT num, id, tenant, options, sealed, mode, reason, revision, created, updated, deleted FROM link;
 
+-- name: link_changed
+SELECT num, id, tenant, options, sealed, mode, reason, revision, created, updated, deleted FROM link WHERE num = :name;
+
 -- name: link_next
 SELECT COALESCE(MAX(num), 0) + 1 FROM link;
 
@@ -13,6 +16,9 @@ ON CONFLICT (num) DO UPDATE SET options = excluded.options, sealed = excluded.se
 -- name: keys
 SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked FROM key;
 
+-- name: key_changed
+SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked FROM key WHERE id = :name;
+
 -- name: key_put
 INSERT INTO key (id, hash, name, scopes, tenant, limits, expires, created, revoked)
 VALUES (:id, :hash, :name, :scopes, :tenant, :limits, :expires, :created, :revoked)
@@ -21,6 +27,9 @@ ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, name = excluded.name, scope
 
 -- name: event_types
 SELECT name, description, schema, example, revision, created, updated FROM event_type;
+
+-- name: event_type_changed
+SELECT name, description, schema, example, revision, created, updated FROM event_type WHERE name = :name;
 
 -- name: event_type_put
 INSERT INTO event_type (name, description, schema, example, revision, created, updated)
@@ -33,6 +42,9 @@ DELETE FROM event_type WHERE name = :name;
 
 -- name: tenants
 SELECT id, name, revision, created, updated FROM tenant;
+
+-- name: tenant_changed
+SELECT id, name, revision, created, updated FROM tenant WHERE id = :name;
 
 -- name: tenant_put
 INSERT INTO tenant (id, name, revision, created, updated) VALUES (:id, :name, :revision, :created, :updated)
