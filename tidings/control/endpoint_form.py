@@ -122,7 +122,7 @@ def options_of(form: Form) -> Options:
 def check(form: Form, present_headers: dict[str, str], allow_http: bool, networks: address.Networks) -> None:
     """Raise Invalid with every wrong place of a form."""
     places = [
-        *_refusals(lambda: address.check_url(form.url, allow_http, networks), "/url"),
+        *_url(form.url, allow_http, networks),
         *_text("/description", form.description, DESCRIPTION_CHARS_MAX),
         *_refusals(lambda: events_match.check_patterns(form.events, "/events")),
         *([] if form.filter is None else _refusals(lambda: filter.compile(form.filter or {}), "/filter")),
@@ -160,9 +160,7 @@ def check_tenant(tenant: str | None, *, operator: bool) -> None:
 
 def address_refused(why: str) -> Place:
     """The place for a URL that leads where we do not call, with what an operator can do about it."""
-    detail = (
-        f"{why} An operator opens a range with TIDINGS_ALLOW_ADDRESSES, such as TIDINGS_ALLOW_ADDRESSES=127.0.0.0/8."
-    )
+    detail = f"{why} The operator does that with TIDINGS_ALLOW_ADDRESSES, as in TIDINGS_ALLOW_ADDRESSES=127.0.0.0/8."
     return Place(pointer="/url", code="refused_address", detail=detail)
 
 

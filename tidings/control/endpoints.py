@@ -242,7 +242,7 @@ class Endpoints:
             return
         refusals = [address.refusal(each, self._networks) for each in found]
         if refusals and all(refusal is not None for refusal in refusals):
-            place = endpoint_form.address_refused(f"{host} leads to {found[0]}. {refusals[0]}")
+            place = endpoint_form.address_refused(f"{host} leads to no address that is called here. {refusals[0]}")
             raise Invalid(place.detail, errors=[place])
 
 

@@ -1,0 +1,227 @@
+"""Endpoints: what is refused and where, and what becomes of what waits."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from tests.control.world import World
+from tidings.control.endpoint_form import Form, NewForm
+from tidings.control.endpoints import Endpoints, valid_secrets
+from tidings.model.errors import Conflict, Invalid, NotFound, Stale
+from tidings.model.link import Batch, Endpoint
+from tidings.model.moment import DAY, HOUR
+from tidings.rules import address
+from tidings.web import body
+
+URL = "https://example.com/hook"
+
+
+def refused(world: World, **form: Any) -> dict[str | None, str]:
+    """Where and why a form is refused."""
+    with pytest.raises(Invalid) as wrong:
+        world.run(world.endpoints.create(NewForm(**{"url": "http://127.0.0.1:9/", **form})))
+    return {place.pointer: place.code for place in wrong.value.errors}
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ({"url": "ftp://example.com"}, {"/url": "url"}),
+        ({"url": "http://user:pw@example.com"}, {"/url": "url"}),
+        ({"url": "http://10.0.0.1/"}, {"/url": "refused_address"}),
+        ({"url": "http://[::1]/"}, {"/url": "refused_address"}),
+        ({"url": "http://2130706434.example.com:0/"}, {"/url": "url"}),
+        ({"url": "http://169.254.169.254/latest"}, {"/url": "refused_address"}),
+        ({"events": ()}, {"/events": "event_pattern"}),
+        ({"events": ("a.*", "a*b")}, {"/events/1": "event_pattern"}),
+        ({"filter": {"nonsense": 1}}, {"/filter/nonsense": "filter"}),
+        ({"filter": {"data": {"a": {"$gt": 1, "$no": 2}}}}, {"/filter/data/a/$no": "filter"}),
+        ({"headers": {"X-A": "a\r\nX-B: b"}}, {"/headers/X-A": "control_character"}),
+        ({"headers": {"X A": "a"}}, {"/headers/X A": "bad_name"}),
+        ({"headers": {"X-A\r\n": "a"}}, {"/headers/X-A\r\n": "bad_name"}),
+        ({"headers": {"Webhook-Id": "a"}}, {"/headers/Webhook-Id": "reserved_name"}),
+        ({"headers": {"HOST": "a"}}, {"/headers/HOST": "reserved_name"}),
+        ({"headers": {"Content-Length": "1"}}, {"/headers/Content-Length": "reserved_name"}),
+        ({"headers": {"X-A": "1", "x-a": "2"}}, {"/headers/x-a": "duplicate_key"}),
+        ({"headers": {"X-A": "***"}}, {"/headers/X-A": "unknown_value"}),
+        ({"headers": {"X-A": "\u00e4"}}, {"/headers/X-A": "not_ascii"}),
+        ({"headers": {"X-A": "a" * 4097}}, {"/headers/X-A": "too_long"}),
+        ({"headers": {f"X-{n}": "a" for n in range(21)}}, {"/headers": "too_long"}),
+        ({"rate": 0.0}, {"/rate": "out_of_range"}),
+        ({"rate": -1.0}, {"/rate": "out_of_range"}),
+        ({"max_in_flight": 0}, {"/max_in_flight": "out_of_range"}),
+        ({"max_in_flight": 1001}, {"/max_in_flight": "out_of_range"}),
+        ({"order_max_age_seconds": 604_801}, {"/order_max_age_seconds": "out_of_range"}),
+        ({"batch": Batch(max_events=101)}, {"/batch/max_events": "out_of_range"}),
+        ({"batch": Batch(max_ms=0)}, {"/batch/max_ms": "out_of_range"}),
+        ({"batch": Batch(), "order": "subject"}, {"/batch": "not_with_order"}),
+        ({"fields": ()}, {"/fields": "out_of_range"}),
+        ({"timeout_seconds": 31.0}, {"/timeout_seconds": "out_of_range"}),
+        ({"timeout_seconds": 0.5}, {"/timeout_seconds": "out_of_range"}),
+        ({"retry_delays_seconds": ()}, {"/retry_delays_seconds": "retry_delays"}),
+        ({"retry_delays_seconds": (0.0, -5.0)}, {"/retry_delays_seconds/1": "retry_delays"}),
+        ({"description": "x" * 1001}, {"/description": "too_long"}),
+        ({"secret": "short"}, {"/secret": "secret"}),
+        ({"secret": "whsec_" + base64.b64encode(b"x" * 23).decode()}, {"/secret": "secret"}),
+        ({"tenant": "*"}, {"/tenant": "not_permitted"}),
+        ({"tenant": ""}, {"/tenant": "too_short"}),
+        ({"rate": 0.0, "max_in_flight": 0}, {"/rate": "out_of_range", "/max_in_flight": "out_of_range"}),
+    ],
+)
+def test_wrong_values_are_refused_by_their_place(world: World, form: Any, expected: Any) -> None:
+    assert refused(world, **form) == expected
+    assert world.count("link") == 0
+
+
+def test_a_url_is_enough(world: World) -> None:
+    made = world.endpoint()
+    assert made == world.now(made) and made.mode == "enabled" and made.options.events == ("*",)
+    (secret,) = made.sealed.secrets
+    assert secret.text.startswith("whsec_") and len(base64.b64decode(secret.text[6:])) == 32
+
+
+@pytest.mark.parametrize(
+    ("found", "refused"),
+    [
+        (["10.1.2.3"], True),
+        (["10.1.2.3", "::1"], True),
+        (["10.1.2.3", "93.184.216.34"], False),
+        (["127.0.0.1"], False),
+        (OSError("no such name"), False),
+    ],
+)
+def test_a_name_is_resolved_when_the_endpoint_is_made(world: World, found: Any, refused: bool) -> None:
+    def resolve(host: str, port: int) -> list[str]:
+        assert (host, port) == ("example.com", 443)
+        if isinstance(found, OSError):
+            raise found
+        return list(found)
+
+    opened = address.parse_networks("127.0.0.0/8")
+    endpoints = Endpoints(world.catalog, world.writer, world.clock, opened, world.deliver, resolve=resolve)
+    if not refused:
+        world.run(endpoints.create(NewForm(url=URL)))
+        return
+    with pytest.raises(Invalid) as wrong:
+        world.run(endpoints.create(NewForm(url=URL)))
+    assert wrong.value.errors[0].code == "refused_address" and "TIDINGS_ALLOW_ADDRESSES" in wrong.value.detail
+
+
+def edit(world: World, endpoint: Endpoint, patch: dict[str, Any], expected: set[int] | None = None) -> Endpoint:
+    import msgspec
+
+    def read(document: Any) -> Form:
+        return body.read(msgspec.json.encode(document), Form)[0]
+
+    return world.writer.wait(world.run(world.endpoints.edit(endpoint, patch, read, expected)))
+
+
+def test_a_merge_patch_changes_what_it_names(world: World) -> None:
+    made = world.endpoint(headers={"X-A": "1", "X-B": "2"}, rate=5.0, filter={"data": {"a": 1, "b": 2}})
+    edited = edit(world, made, {"headers": {"X-A": None, "X-C": "3"}, "rate": None, "filter": {"data": {"a": None}}})
+    assert edited.sealed.headers == {"X-B": "2", "X-C": "3"}
+    assert (edited.options.rate, edited.options.filter) == (None, {"data": {"b": 2}})
+    assert edited.options.url == made.options.url and edited.revision == 2
+    assert edited.sealed.secrets == made.sealed.secrets
+    assert edit(world, edited, {"headers": {"x-b": "***", "X-B": None}}).sealed.headers == {"X-C": "3", "x-b": "2"}
+    assert edit(world, edited, {"order": "all"}).options.order == "all"
+    assert edit(world, edited, {"order": None}).options.order == "none"
+
+
+def test_an_edit_that_changes_nothing_is_no_revision(world: World) -> None:
+    made = world.endpoint(rate=5.0)
+    assert edit(world, made, {"rate": 5}).revision == 1
+
+
+def test_an_older_revision_is_told(world: World) -> None:
+    made = world.endpoint()
+    edit(world, made, {"rate": 1}, {1})
+    with pytest.raises(Stale):
+        edit(world, made, {"rate": 2}, {1})
+    with pytest.raises(Stale):
+        world.writer.wait(world.endpoints.delete(made, {1}))
+    assert world.now(made).options.rate == 1
+
+
+def test_two_edits_in_one_group_both_hold(world: World) -> None:
+    made = world.endpoint()
+    jobs = []
+    for patch in ({"rate": 7}, {"max_in_flight": 9}):
+        import msgspec
+
+        def read(document: Any) -> Form:
+            return body.read(msgspec.json.encode(document), Form)[0]
+
+        jobs.append(world.run(world.endpoints.edit(made, patch, read, None)))
+
+    def both(db: Any) -> None:
+        for job in jobs:
+            job(db)
+
+    world.writer.wait(both)
+    now = world.now(made)
+    assert (now.options.rate, now.options.max_in_flight, now.revision) == (7, 9, 3)
+
+
+def test_a_rotation_keeps_the_secret_before_until_the_overlap_is_over(world: World) -> None:
+    made = world.endpoint()
+    rotated = world.writer.wait(world.endpoints.rotate(made, None, None))
+    first, second = (secret.text for secret in rotated.sealed.secrets)
+    assert second == made.sealed.secrets[0].text and first != second
+    now = world.clock.now()
+    assert [secret.text for secret in valid_secrets(rotated, now + DAY - 1)] == [first, second]
+    assert [secret.text for secret in valid_secrets(rotated, now + DAY)] == [first]
+    at_once = world.writer.wait(world.endpoints.rotate(made, None, 0))
+    assert len(at_once.sealed.secrets) == 1
+    with pytest.raises(Invalid):
+        world.endpoints.rotate(made, None, 7 * 86_400 + 1)
+
+
+def test_a_rotation_stays_with_the_kind_of_key(world: World) -> None:
+    made = world.endpoint(secret="whsk_" + base64.b64encode(b"s" * 32).decode())
+    assert world.writer.wait(world.endpoints.rotate(made, None, 60)).sealed.secrets[0].text.startswith("whsk_")
+
+
+def test_pause_and_resume(world: World) -> None:
+    made = world.endpoint()
+    paused = world.writer.wait(world.endpoints.pause(made, "maintenance"))
+    assert (paused.mode, paused.reason) == ("paused", "maintenance")
+    with pytest.raises(Conflict):
+        world.writer.wait(world.endpoints.test(made))
+    resumed = world.writer.wait(world.endpoints.resume(made))
+    assert (resumed.mode, resumed.reason, resumed.revision) == ("enabled", None, 3)
+
+
+def test_what_was_missed_can_be_cancelled(world: World) -> None:
+    made, other = world.endpoint(), world.endpoint()
+    world.writer.wait(world.endpoints.pause(made, None))
+    world.publish(count=30)
+    numbers = [row.number for row in world.list(links=frozenset([made.num]))]
+    world.attempt(numbers[0], "delivered", "ok")
+    world.attempt(numbers[1], "waiting", due=world.clock.now() + HOUR)
+    assert world.run(world.endpoints.cancelling.cancel_waiting(world.now(made))) == 29
+    assert world.states(made) == {"delivered": 1, "cancelled": 29}
+    assert world.states(other) == {"waiting": 30}
+    with pytest.raises(Conflict):
+        world.run(world.endpoints.cancelling.cancel_waiting(world.now(other)))
+
+
+def test_a_test_goes_to_its_endpoint_alone(world: World) -> None:
+    made, other = world.endpoint(events=("never.this",)), world.endpoint()
+    event = world.writer.wait(world.endpoints.test(made))
+    (row,) = world.list()
+    assert (row.link, row.event_id, row.event_type) == (made.num, event.id, "endpoint.test")
+    assert world.states(other) == {}
+
+
+def test_a_deleted_endpoint_is_gone(world: World) -> None:
+    made = world.endpoint()
+    world.writer.wait(world.endpoints.delete(made))
+    assert made.id not in world.catalog.now.endpoints_by_id
+    with pytest.raises(NotFound):
+        world.writer.wait(world.endpoints.pause(made, None))
+    world.publish()
+    assert world.states(made) == {}

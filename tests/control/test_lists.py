@@ -1,0 +1,100 @@
+"""Lists of deliveries: the right ones, newest first, whatever the page size and the place they are read from."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.control.world import World
+from tidings.model.moment import HOUR
+from tidings.store import lists
+
+
+def test_every_state_is_found_and_told(world: World) -> None:
+    one, other = world.endpoint(), world.endpoint()
+    world.publish(count=10)
+    numbers = [row.number for row in world.list(links=frozenset([one.num]))]
+    assert numbers == sorted(numbers, reverse=True) and len(numbers) == 10
+    for number, state in zip(numbers, ["delivered", "dead", "cancelled"], strict=False):
+        world.attempt(number, state)
+    due = world.clock.now() + HOUR
+    world.attempt(numbers[3], "waiting", due=due)
+    assert world.states(one) == {"delivered": 1, "dead": 1, "cancelled": 1, "waiting": 7}
+    assert world.states(other) == {"waiting": 10}
+    for state, expected in (("delivered", 1), ("dead", 1), ("cancelled", 1), ("waiting", 17)):
+        assert len(world.list(state=state)) == expected
+        assert [row.state for row in world.list(state=state)] == [state] * expected
+        mine = world.list(state=state, links=frozenset([one.num]))
+        assert len(mine) == world.states(one)[state]
+    assert {row.number: row.due for row in world.list(state="waiting")}[numbers[3]] == due
+
+
+def test_pages_neither_skip_nor_repeat(world: World) -> None:
+    endpoints = [world.endpoint() for _ in range(3)]
+    world.publish(count=40)
+    everything = [row.number for row in world.list()]
+    assert everything == sorted(set(everything), reverse=True) and len(everything) == 120
+    links = frozenset(each.num for each in endpoints[:2])
+    assert [row.number for row in world.list(links=links, limit=9)] == [
+        row.number for row in world.list(limit=1000) if row.link in links
+    ]
+
+
+def test_by_time_and_by_event(world: World) -> None:
+    world.endpoint()
+    first = world.publish(count=5)
+    middle = world.clock.advance(60)
+    second = world.publish(count=5)
+    end = world.clock.advance(60)
+    world.publish(count=5)
+    assert {row.event_id for row in world.list(since=middle, until=end)} == set(second)
+    assert {row.event_id for row in world.list(until=middle)} == set(first)
+    assert [row.event_id for row in world.list(event=first[2])] == [first[2]]
+    assert world.list(since=end + HOUR) == [] and world.list(event="evt_no") == []
+
+
+def test_waiting_is_found_in_the_backlog_of_a_link_that_lags(world: World) -> None:
+    slow = world.endpoint()
+    world.publish(count=20)
+    numbers = sorted(row.number for row in world.list())
+
+    def lag(db: object) -> None:
+        state = {"link": slow.num, "cursor": numbers[4], "fails": 3, "failing_since": 1, "last_failure": 1, "open": 1}
+        db.many("link_state_put", [{**state, "probe_at": None, "probe_delay_seconds": 1.0}])  # type: ignore[attr-defined]
+        db.run("cursor_move", name="deliver", position=numbers[-1])  # type: ignore[attr-defined]
+
+    for number in numbers[:5]:
+        world.attempt(number, "delivered", "ok")
+    world.writer.wait(lag)
+    assert sorted(row.number for row in world.list(state="waiting")) == numbers[5:]
+    assert world.readers.run(lambda db: lists.waiting_count(db, slow.num)) == 15
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 10])
+def test_the_first_number_of_a_time_is_found(world: World, count: int) -> None:
+    times = []
+    for _ in range(count):
+        times.append(world.clock.advance(10))
+        world.publish()
+    for index, at in enumerate(times):
+        for since, expected in ((at - 1, index + 1), (at, index + 1), (at + 1, index + 2)):
+            found = world.readers.run(lambda db, since=since: lists.number_since(db, "first_event_since", since))
+            assert found == expected
+
+
+def test_what_waited_for_a_deleted_endpoint_is_cancelled(world: World) -> None:
+    endpoint = world.endpoint()
+    world.publish(count=4)
+    numbers = [row.number for row in world.list()]
+    world.attempt(numbers[0], "delivered", "ok")
+    world.attempt(numbers[1], "waiting", due=world.clock.now() + HOUR)
+    deleted = world.writer.wait(world.endpoints.delete(endpoint))
+    assert world.states(endpoint) == {"delivered": 1, "cancelled": 3}
+
+    async def sweep() -> None:
+        world.endpoints.cancelling.sweep(deleted)
+        await next(iter(world.endpoints.cancelling._sweeps.values()))
+
+    world.run(sweep())
+    assert world.states(endpoint) == {"delivered": 1, "cancelled": 3}
+    assert len(world.list(state="cancelled")) == 3 and world.count("waiting") == 0
+    assert world.now(endpoint).mode == "disabled"
