@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
 
 Micros = int
@@ -42,7 +43,7 @@ class SystemClock:
 
 def to_text(at: Micros) -> str:
     """RFC 3339 in UTC with milliseconds: `2026-11-21T01:02:03.456Z`."""
-    return (_EPOCH + timedelta(microseconds=at)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{_second(at // SECOND)}.{at % SECOND // 1000:03d}Z"
 
 
 def from_text(text: str) -> Micros:
@@ -51,3 +52,8 @@ def from_text(text: str) -> Micros:
         raise ValueError("not an RFC 3339 time such as 2026-11-21T01:02:03Z")
     moment = datetime.fromisoformat(text.upper().replace(" ", "T"))
     return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from json.encoder import encode_basestring as quoted
 
 import msgspec
 
 from tidings.model.event import Event
 from tidings.model.link import Body
-from tidings.model.moment import SECOND, Micros, to_text
+from tidings.model.moment import Micros, to_text
 from tidings.rules.refused import Refused
 
 FIELDS_MAX = 100
@@ -51,7 +50,7 @@ def batch(bodies: Sequence[bytes], kind: Body, now: Micros) -> bytes:
     joined = b"[" + b",".join(bodies) + b"]"
     if kind == "cloudevents":
         return joined
-    return b'{"type":"batch","timestamp":"%b","data":%b}' % (_time(now).encode(), joined)
+    return b'{"type":"batch","timestamp":"%b","data":%b}' % (to_text(now).encode(), joined)
 
 
 def standard(event: Event) -> bytes:
@@ -61,7 +60,7 @@ def standard(event: Event) -> bytes:
     previous = "" if event.previous is None else f',"previous":{event.previous}'
     changed = "" if event.changed is None else f',"changed":{event.changed}'
     return (
-        f'{{"type":{quoted(event.type)},"timestamp":"{_time(event.time)}","id":{quoted(event.id)}'
+        f'{{"type":{quoted(event.type)},"timestamp":"{to_text(event.time)}","id":{quoted(event.id)}'
         f'{subject}{tenant},"data":{event.data}{previous}{changed}}}'
     ).encode()
 
@@ -73,7 +72,7 @@ def cloudevent(event: Event, source: str) -> bytes:
     tenant = f',"tenant":{quoted(event.tenant)}' if event.tenant else ""
     return (
         f'{{"specversion":"1.0","id":{quoted(event.id)},"source":{quoted(source)},"type":{quoted(event.type)}'
-        f',"time":"{_time(event.time)}"{subject}{tenant},"datacontenttype":"application/json","data":{event.data}}}'
+        f',"time":"{to_text(event.time)}"{subject}{tenant},"datacontenttype":"application/json","data":{event.data}}}'
     ).encode()
 
 
@@ -82,7 +81,7 @@ def thin(event: Event) -> bytes:
     subject = "" if event.subject is None else f',"subject":{quoted(event.subject)}'
     about = quoted(event.subject or event.id)
     return (
-        f'{{"type":{quoted(event.type)},"timestamp":"{_time(event.time)}","id":{quoted(event.id)}'
+        f'{{"type":{quoted(event.type)},"timestamp":"{to_text(event.time)}","id":{quoted(event.id)}'
         f'{subject},"data":{{"id":{about}}}}}'
     ).encode()
 
@@ -162,13 +161,3 @@ def _touches(path: str, chosen: Chosen) -> bool:
             return False
         node = node[name]
     return True
-
-
-def _time(at: Micros) -> str:
-    seconds, micros = divmod(at, SECOND)
-    return f"{_second(seconds)}.{micros // 1000:03d}Z"
-
-
-@lru_cache(maxsize=256)
-def _second(seconds: int) -> str:
-    return to_text(seconds * SECOND)[:19]
