@@ -74,6 +74,7 @@ def _settings(given: Flags) -> Settings:
 
 
 def _run(settings: Settings, as_json: bool) -> int:
+    from tidings.model.errors import TidingsError
     from tidings.server import Server
     from tidings.store.base import StoreError
 
@@ -81,7 +82,7 @@ def _run(settings: Settings, as_json: bool) -> int:
     stop = _Stop(server)
     try:
         server.open()
-    except (StoreError, SettingsError, ValueError) as wrong:
+    except (StoreError, SettingsError, TidingsError) as wrong:
         return _refuse(str(wrong))
     if stop.signals == 0:
         import uvloop

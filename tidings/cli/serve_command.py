@@ -13,7 +13,7 @@ from tidings.settings import SETTINGS, Setting
 CONFIG_HELP = "The file with settings; without it, tidings.yaml of the working folder if it is there."
 
 
-def add_to(cli: typer.Typer) -> None:
+def add_to(cli: typer.Typer, panel: str) -> None:
     """Add the command, with one option for each setting."""
 
     def command(**flags: Any) -> None:
@@ -25,7 +25,7 @@ def add_to(cli: typer.Typer) -> None:
     parameters = [_parameter(setting) for setting in SETTINGS] + [config, as_json]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}
-    cli.command("serve", help=HELP, rich_help_panel="The server")(command)
+    cli.command("serve", help=HELP, rich_help_panel=panel)(command)
 
 
 HELP = """Run the server until SIGTERM or SIGINT (Ctrl-C).

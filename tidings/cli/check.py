@@ -1,0 +1,76 @@
+"""`tidings check`: whether the settings are right, and what `tidings serve` would use, without starting anything."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tidings.cli.session import AsJson, console, fail, print_json
+from tidings.config import Config, find_config
+from tidings.rules import address
+from tidings.rules.refused import Refused
+from tidings.settings import SETTINGS, Settings, SettingsError, read_settings
+from tidings.store.base import StoreError
+
+MASK = "***"
+
+
+def check(
+    file: Annotated[str | None, typer.Argument(help="The file; else TIDINGS_CONFIG, else ./tidings.yaml.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the settings and the file, and say what `tidings serve` would use. Starts nothing."""
+    try:
+        config, settings = read(file)
+    except (SettingsError, StoreError, Refused) as wrong:
+        if as_json:
+            print_json({"ok": False, "detail": str(wrong)})
+        fail(str(wrong))
+    if as_json:
+        used = {name: row["value"] for name, row in _used(config, settings).items()}
+        print_json({"ok": True, "file": None if config.path is None else str(config.path), "settings": used})
+    else:
+        _show(config, settings)
+
+
+def read(file: str | None, flags: dict[str, Any] | None = None) -> tuple[Config, Settings]:
+    """The file and the settings that a start would use. Raises SettingsError, StoreError or Refused."""
+    config = find_config(file or os.environ.get("TIDINGS_CONFIG"))
+    settings = read_settings(flags, file=config.settings)
+    address.parse_networks(settings.allow_addresses)
+    if settings.secret_key:
+        from tidings.store.seal import load_key
+
+        load_key(settings.secret_key, settings.folder)
+    if settings.ca_file and not Path(settings.ca_file).is_file():
+        raise SettingsError(f"ca_file names {settings.ca_file}, which is no file.")
+    return config, settings
+
+
+def _used(config: Config, settings: Settings) -> dict[str, dict[str, Any]]:
+    """Each setting's value, and where it comes from."""
+    rows = {}
+    for setting in SETTINGS:
+        value = getattr(settings, setting.name)
+        source = "default"
+        if setting.env in os.environ:
+            source = setting.env
+        elif setting.name in config.settings:
+            source = "file"
+        rows[setting.name] = {"value": MASK if setting.secret and value else value, "source": source}
+    return rows
+
+
+def _show(config: Config, settings: Settings) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    out = console()
+    out.print(f"{config.path} is right." if config.path else "There is no file; variables and defaults are right.")
+    table = Table("setting", "value", "from", box=None, pad_edge=False, header_style="bold")
+    for name, row in _used(config, settings).items():
+        table.add_row(name, escape(str(row["value"])), row["source"])
+    out.print(table)

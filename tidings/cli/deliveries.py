@@ -1,0 +1,78 @@
+"""`tidings deliveries`: how events went to endpoints; try again, or give up."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Session, Url, session
+from tidings.cli.times import Since, Until, when
+from tidings.client.client import Json
+from tidings.model.moment import SystemClock
+
+cli = typer.Typer(help="Deliveries: events on their way to endpoints.", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(help="The delivery's id, dlv_...")]
+
+
+@cli.command("list")
+def list_deliveries(
+    state: Annotated[str | None, typer.Option(help="Only these: waiting, delivered, dead or cancelled.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Only to this endpoint (its id).")] = None,
+    event: Annotated[str | None, typer.Option(help="Only of this event (its id).")] = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = LIST_LIMIT,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """List deliveries, newest first."""
+    columns = {"id": "id", "state": "state", "type": "event_type", "event": "event_id", "endpoint": "endpoint_id"}
+    columns |= {"attempts": "attempts", "last": "last", "due": "due"}
+    now = SystemClock().now()
+    with session(url, key, as_json) as out:
+        times = {"time__gte": when(since, now), "time__lt": when(until, now)}
+        query = {"state": state, "endpoint": endpoint, "event": event, **times, "limit": min(limit, PAGE_MAX)}
+        found = out.client.deliveries(**query)
+        out.list((found if as_json else map(_short, found)), limit, columns, "There are no such deliveries.")
+
+
+@cli.command("show")
+def show(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """Show one delivery with every attempt."""
+    with session(url, key, as_json) as out:
+        delivery = out.client.delivery(id)
+        out.answer(delivery, lambda: _show(out, delivery))
+
+
+@cli.command("retry")
+def retry(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """Try it again now, with a whole new round of attempts."""
+    with session(url, key, as_json) as out:
+        delivery = out.client.retry_delivery(id)
+        out.answer(delivery, lambda: out.say(f"{id} is tried again. See: tidings deliveries show {id}"))
+
+
+@cli.command("cancel")
+def cancel(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """Send it no more."""
+    with session(url, key, as_json) as out:
+        delivery = out.client.cancel_delivery(id)
+        out.answer(delivery, lambda: out.say(f"{id} is {delivery['state']}."))
+
+
+def _short(delivery: Json) -> Json:
+    """The last attempt in two words, for the table."""
+    last = delivery["last"]
+    words = "" if last is None else f"{last['outcome']} {last['status'] or ''}".strip()
+    return {**delivery, "last": words}
+
+
+def _show(out: Session, delivery: Json) -> None:
+    attempts = delivery.pop("attempts")
+    out.details(_short(delivery), delivery["id"])
+    out.say("")
+    columns = {"attempt": "n", "at": "at", "outcome": "outcome", "status": "status", "ms": "duration_ms"}
+    out.table(attempts, columns | {"reason": "reason", "answer": "answer"}, "It has not been tried yet.")

@@ -1,0 +1,57 @@
+"""`tidings doctor`: look at the machine, the data folder, the database and the server, and say what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidings.cli import check
+from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Url, console, print_json
+from tidings.rules.refused import Refused
+from tidings.settings import SettingsError
+from tidings.store.base import StoreError
+
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def doctor(
+    data: Annotated[str | None, typer.Option(help="The data folder, as `serve` has it.", metavar="DIR")] = None,
+    database: Annotated[str | None, typer.Option(help="The database, as `serve` has it.", metavar="URL")] = None,
+    config: Annotated[str | None, typer.Option(help="The file; else ./tidings.yaml.", metavar="FILE")] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Check the machine, the data folder, the database and the running server. Changes nothing.
+
+    Each line is ok, warn or fail, with what to do. Ends with 1 if a line is fail.
+    """
+    # Imported here: the drivers of both databases take a quarter of a second, which the other commands are spared.
+    from tidings.cli.doctor_local import Finding, look_at_database, look_at_folder, look_at_machine
+    from tidings.cli.doctor_server import look_at_server
+
+    findings = list(look_at_machine())
+    flags = {name: value for name, value in (("data", data), ("database", database)) if value is not None}
+    try:
+        _, settings = check.read(config, flags)
+    except (SettingsError, StoreError, Refused) as wrong:
+        findings.append(Finding("fail", "settings", str(wrong)))
+    else:
+        findings.append(Finding("ok", "settings", "They can be read; `tidings check` shows them."))
+        findings += look_at_folder(Path(settings.data))
+        findings += look_at_database(settings.database, Path(settings.data))
+    findings += look_at_server(url, key)
+    if as_json:
+        print_json([{"state": each.state, "what": each.what, "detail": each.detail} for each in findings])
+    else:
+        from rich.markup import escape
+
+        out = console()
+        for each in findings:
+            out.print(
+                f"[{COLOURS[each.state]}]{each.state:<4}[/]  {each.what:<10}  {escape(each.detail)}", soft_wrap=True
+            )
+    if any(each.state == "fail" for each in findings):
+        raise typer.Exit(FAILED)

@@ -1,0 +1,135 @@
+"""What `tidings doctor` looks at on this machine: limits, clock, data folder, database."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from tidings.store.base import Engine, StoreError
+from tidings.store.postgres import PostgresEngine
+from tidings.store.sqlite import SqliteEngine
+
+FREE_BYTES_FAIL = 100 * 1024 * 1024
+FREE_BYTES_WARN = 1024 * 1024 * 1024
+OPEN_FILES_WARN = 4_096
+OPEN_FILES_FAIL = 256
+CLOCK_BEGINS = 1_767_225_600
+"""2026-01-01: a clock before this was never set."""
+SQLITE_OLDEST = (3, 51, 3)
+"""Older ones can lose a write after a WAL reset."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One line: how it is, what was looked at, and a sentence that says what to do."""
+
+    state: Literal["ok", "warn", "fail"]
+    what: str
+    detail: str
+
+
+def look_at_machine() -> Iterator[Finding]:
+    """Open files and the clock."""
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files < OPEN_FILES_WARN:
+        state: Literal["warn", "fail"] = "fail" if files < OPEN_FILES_FAIL else "warn"
+        advice = f"Raise it before a start: ulimit -n {min(most, 65_536)}, or LimitNOFILE=65536 in the unit of systemd."
+        yield Finding(state, "files", f"Only {files} files may be open; each connection is one. {advice}")
+    else:
+        yield Finding("ok", "files", f"{files} files may be open.")
+    if time.time() < CLOCK_BEGINS:
+        yield Finding("fail", "clock", "The clock is years behind: receivers refuse signatures. Set it, by NTP say.")
+    else:
+        yield Finding("ok", "clock", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+
+
+def look_at_folder(folder: Path) -> Iterator[Finding]:
+    """Whether it is there, may be written, is closed to others, and has room."""
+    if not folder.exists():
+        yield Finding("warn", "data", f"{folder} is not there. The first start makes it; else name it with --data.")
+        return
+    if not folder.is_dir():
+        yield Finding("fail", "data", f"{folder} is no folder. Choose another --data.")
+        return
+    yield _writable(folder)
+    yield from _closed_to_others(folder)
+    yield _room(folder)
+
+
+def look_at_database(url: str, folder: Path) -> Iterator[Finding]:
+    """Whether it can be reached, and keeps what it acknowledges. A database that is not there is not made."""
+    yield _sqlite_version()
+    engine: Engine
+    if url.startswith("sqlite:"):
+        path = folder / url.removeprefix("sqlite:")
+        if not path.exists():
+            yield Finding("warn", "database", f"{path} is not there. The first start makes it.")
+            return
+        engine = SqliteEngine(path)
+    elif url.startswith(("postgresql://", "postgres://")):
+        engine = PostgresEngine(url)
+    else:
+        yield Finding("fail", "database", "It is neither sqlite:FILE nor postgresql://USER@HOST/NAME.")
+        return
+    try:
+        engine.check_safety()
+        yield Finding("ok", "database", f"{engine.where} answers, and is set up to keep what it acknowledges.")
+    except StoreError as wrong:
+        yield Finding("fail", "database", f"{wrong.detail[:1].upper()}{wrong.detail[1:]}.".replace("..", "."))
+    finally:
+        engine.close()
+
+
+def _writable(folder: Path) -> Finding:
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as wrong:
+        owner = folder.stat().st_uid
+        advice = (
+            f"It belongs to user {owner}, you are {os.getuid()}. Make room, or run: chown -R {os.getuid()} {folder}"
+        )
+        return Finding("fail", "data", f"{folder} cannot be written: {wrong.strerror}. {advice}")
+    return Finding("ok", "data", f"{folder} can be written.")
+
+
+def _closed_to_others(folder: Path) -> Iterator[Finding]:
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & 0o077:
+        yield Finding("warn", "privacy", f"Others may look into {folder} (mode {mode:o}). Run: chmod 700 {folder}")
+    else:
+        yield Finding("ok", "privacy", f"{folder} is closed to others.")
+    key = folder / "secret.key"
+    if key.exists() and stat.S_IMODE(key.stat().st_mode) & 0o077:
+        yield Finding("fail", "privacy", f"{key} may be read by others; the server refuses it. Run: chmod 600 {key}")
+
+
+def _room(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    text = f"{free / 1e9:.1f} GB are free below {folder}."
+    if free < FREE_BYTES_FAIL:
+        return Finding("fail", "disk", f"{text} Make room: without it nothing can be accepted.")
+    if free < FREE_BYTES_WARN:
+        return Finding("warn", "disk", f"{text} Make room before it is used up.")
+    return Finding("ok", "disk", text)
+
+
+def _sqlite_version() -> Finding:
+    db = SqliteEngine(Path(":memory:")).reader()
+    try:
+        version = str(db.query("SELECT sqlite_version()", {})[0][0])
+    finally:
+        db.close()
+    if tuple(int(part) for part in version.split(".")) < SQLITE_OLDEST:
+        return Finding("fail", "sqlite", f"SQLite {version} can lose writes. Install apsw 3.54 or later.")
+    return Finding("ok", "sqlite", f"SQLite {version}.")

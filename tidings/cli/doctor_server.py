@@ -1,0 +1,93 @@
+"""What `tidings doctor` asks a running server: is it ready, does it know the key, what is its time, who fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from itertools import islice
+
+from tidings.cli.doctor_local import Finding
+from tidings.client import Client, ClientError, ConnectionFailed, Forbidden, Unauthorized
+from tidings.client.exchange import Reply, Request
+
+TIMEOUT_SECONDS = 5.0
+SKEW_SECONDS_WARN = 5.0
+SKEW_SECONDS_FAIL = 120.0
+"""Receivers refuse signatures that are five minutes off."""
+ENDPOINTS_MAX = 10_000
+
+
+def look_at_server(url: str, key: str) -> Iterator[Finding]:
+    """Everything that can be asked; ends early where the server does not answer."""
+    try:
+        client = Client(url, key or None, timeout_seconds=TIMEOUT_SECONDS, retries=0)
+    except ValueError as wrong:
+        yield Finding("fail", "server", f"{wrong}. Write it as --url http://127.0.0.1:8080")
+        return
+    with client:
+        try:
+            reply = client.exchange(Request("GET", "/readyz"))
+        except ConnectionFailed as wrong:
+            yield Finding("fail", "server", f"{wrong} Start it with `tidings serve`, or name it with --url.")
+            return
+        yield _ready(reply, url)
+        yield from _time_skew(reply)
+        if not key:
+            yield Finding(
+                "warn", "key", "No key was given, so nothing more was asked. Give one with --key or TIDINGS_KEY."
+            )
+            return
+        try:
+            yield from _endpoints(client)
+        except ClientError as wrong:
+            yield Finding("fail", "server", str(wrong))
+
+
+def _ready(reply: Reply, url: str) -> Finding:
+    try:
+        reply.value()
+    except ClientError as wrong:
+        return Finding("fail", "server", f"{url} answers, but is not ready: {wrong}")
+    return Finding("ok", "server", f"{url} is ready.")
+
+
+def _time_skew(reply: Reply) -> Iterator[Finding]:
+    try:
+        theirs = parsedate_to_datetime(reply.headers["date"]).timestamp()
+    except (KeyError, ValueError):
+        return
+    # The header has whole seconds: half a second off is exact.
+    skew = abs(time.time() - theirs - 0.5)
+    text = f"The server's clock and this machine's are {skew:.0f} s apart."
+    if skew >= SKEW_SECONDS_FAIL:
+        yield Finding("fail", "skew", f"{text} Set both by NTP: receivers refuse signatures that are minutes off.")
+    elif skew >= SKEW_SECONDS_WARN:
+        yield Finding("warn", "skew", f"{text} Set both by NTP.")
+    else:
+        yield Finding("ok", "skew", "The server's clock and this machine's agree.")
+
+
+def _endpoints(client: Client) -> Iterator[Finding]:
+    try:
+        endpoints = list(islice(client.endpoints(limit=1000), ENDPOINTS_MAX))
+    except Unauthorized as wrong:
+        yield Finding("fail", "key", f"{wrong} Make one with `tidings keys create`.")
+        return
+    except Forbidden:
+        yield Finding("warn", "key", "The key is known, but may not read endpoints (scope endpoints:read).")
+        return
+    yield Finding("ok", "key", "The server knows the key.")
+    ill = 0
+    for endpoint in endpoints:
+        name, failing = f"{endpoint['id']} ({endpoint['url']})", endpoint["health"]["failing_since"]
+        if endpoint["state"] == "disabled":
+            ill += 1
+            advice = f"Once it is mended: tidings endpoints resume {endpoint['id']}"
+            yield Finding("warn", "endpoint", f"{name} is disabled: {endpoint['reason']} {advice}")
+        elif failing is not None:
+            ill += 1
+            advice = f"See: tidings deliveries list --endpoint {endpoint['id']}"
+            yield Finding("warn", "endpoint", f"{name} fails since {failing}. {advice}")
+    if not ill:
+        yield Finding("ok", "endpoints", f"None of {len(endpoints)} endpoints fails.")

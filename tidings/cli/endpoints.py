@@ -1,0 +1,197 @@
+"""`tidings endpoints`: register, look at, change, pause and test the URLs that get events."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Url, read_json, session
+from tidings.client.calls import given
+
+cli = typer.Typer(help="Endpoints: the URLs that get events as signed webhooks.", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(help="The endpoint's id, ep_...")]
+Events = Annotated[
+    list[str] | None, typer.Option(help="Types it gets, such as 'tasks.*'; more than once for more.", metavar="PATTERN")
+]
+Filter = Annotated[str | None, typer.Option(help="A JSON pattern that events must fit.", metavar="JSON")]
+Description = Annotated[str | None, typer.Option(help="What it is, in words.")]
+Header = Annotated[
+    list[str] | None, typer.Option(help="A header to send along, 'Name: value'; more than once for more.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Any other option as NAME=JSON, such as rate=20 or order='\"subject\"'.", metavar="NAME=JSON"
+    ),
+]
+
+
+@cli.command("create")
+def create(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="The URL that gets the webhooks.")],
+    events: Events = None,
+    filter: Filter = None,
+    description: Description = None,
+    tenant: Annotated[str | None, typer.Option(help="Whose events it gets; '*' for everybody's.")] = None,
+    header: Header = None,
+    set: Set = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Register a URL. The answer names its id; `secret` shows what webhooks are signed with."""
+    with session(url, key, as_json) as out:
+        options = _options(events, filter, description, header, set) | given(tenant=tenant)
+        made = out.client.create_endpoint(target, **options)
+        out.answer(made, lambda: out.details(made, f"{made['id']} is registered."))
+
+
+@cli.command("list")
+def list_endpoints(
+    state: Annotated[str | None, typer.Option(help="Only these: enabled, paused or disabled.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
+    limit: Limit = LIST_LIMIT,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """List endpoints, newest first."""
+    columns = {"id": "id", "state": "state", "url": "url", "events": "events", "tenant": "tenant", "reason": "reason"}
+    with session(url, key, as_json) as out:
+        found = out.client.endpoints(state=state, tenant=tenant, limit=min(limit, PAGE_MAX))
+        out.list(found, limit, columns, "There are no endpoints. Register one with: tidings endpoints create URL")
+
+
+@cli.command("show")
+def show(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """Show one endpoint, its health, and how many deliveries wait for it."""
+    with session(url, key, as_json) as out:
+        found = out.client.endpoint(id, counts=True)
+        out.answer(found, lambda: out.details(found, found["id"]))
+
+
+@cli.command("edit")
+def edit(
+    id: Id,
+    target: Annotated[str | None, typer.Option("--target", help="The URL that gets the webhooks.")] = None,
+    events: Events = None,
+    filter: Filter = None,
+    description: Description = None,
+    header: Header = None,
+    set: Set = None,
+    revision: Annotated[int | None, typer.Option(help="Refuse if it is at another revision by now.")] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Change some options; what is not named stays. It holds from the next attempt on."""
+    with session(url, key, as_json) as out:
+        changes = _options(events, filter, description, header, set) | given(url=target)
+        if not changes:
+            raise ValueError("Name at least one change, such as --events 'tasks.*'.")
+        changed = out.client.edit_endpoint(id, changes, revision)
+        out.answer(changed, lambda: out.details(changed, f"{id} is changed."))
+
+
+@cli.command("delete")
+def delete(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """Forget an endpoint; what waits for it is cancelled."""
+    with session(url, key, as_json) as out:
+        out.client.delete_endpoint(id)
+        out.answer({"id": id, "deleted": True}, lambda: out.say(f"{id} is deleted."))
+
+
+@cli.command("pause")
+def pause(
+    id: Id,
+    reason: Annotated[str | None, typer.Option(help="Why, for whoever looks later.")] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Send nothing for now; what happens meanwhile waits."""
+    with session(url, key, as_json) as out:
+        paused = out.client.pause_endpoint(id, reason)
+        out.answer(paused, lambda: out.say(f"{id} is paused. What happens meanwhile waits."))
+
+
+@cli.command("resume")
+def resume(
+    id: Id,
+    cancel_missed: Annotated[bool, typer.Option("--cancel-missed", help="Cancel what waited, and begin anew.")] = False,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Send again, what was missed first."""
+    with session(url, key, as_json) as out:
+        resumed = out.client.resume_endpoint(id, "cancel" if cancel_missed else "send")
+        fate = "were cancelled" if cancel_missed else "are sent now"
+        out.answer(resumed, lambda: out.say(f"{id} is enabled; {resumed.get('waiting', 0)} deliveries {fate}."))
+
+
+@cli.command("test")
+def test(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """Send an event of type endpoint.test to this endpoint alone."""
+    with session(url, key, as_json) as out:
+        sent = out.client.test_endpoint(id)
+        look = (
+            f"tidings deliveries show {sent['delivery']}"
+            if sent.get("delivery")
+            else f"tidings events show {sent['event_id']}"
+        )
+        out.answer(sent, lambda: out.say(f"The test event {sent['event_id']} is on its way. See: {look}"))
+
+
+@cli.command("secret")
+def secret(
+    id: Id,
+    rotate: Annotated[bool, typer.Option("--rotate", help="Make a new one first.")] = False,
+    overlap_seconds: Annotated[
+        int | None, typer.Option(help="With --rotate: how long the old one signs beside it (a day).", metavar="NUMBER")
+    ] = None,
+    own: Annotated[str | None, typer.Option("--secret", help="With --rotate: a secret of your own, whsec_...")] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show what its webhooks are signed with."""
+    with session(url, key, as_json) as out:
+        if not rotate and (overlap_seconds is not None or own is not None):
+            raise ValueError("--overlap-seconds and --secret go with --rotate.")
+        if rotate:
+            found = out.client.rotate_endpoint_secret(id, overlap_seconds=overlap_seconds, secret=own)
+        else:
+            found = out.client.endpoint_secret(id)
+        out.answer(found, lambda: out.details(found, id))
+
+
+def _options(
+    events: list[str] | None,
+    filter: str | None,
+    description: str | None,
+    header: list[str] | None,
+    more: list[str] | None,
+) -> dict[str, Any]:
+    """The options of the command line as the API writes them. Raises ValueError."""
+    options = given(
+        events=events or None,
+        description=description,
+        filter=None if filter is None else read_json(filter, "--filter"),
+        headers=dict(_header(text) for text in header) if header else None,
+    )
+    for text in more or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ValueError(f"--set is written as NAME=JSON, such as rate=20, not {text!r}")
+        options[name] = read_json(value, f"the value of --set {name}")
+    return options
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise ValueError(f"--header is written as 'Name: value', not {text!r}")
+    return name.strip(), value.strip()

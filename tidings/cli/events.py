@@ -1,0 +1,59 @@
+"""`tidings events`: what has happened, and where it went."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Session, Url, session
+from tidings.cli.times import Since, Until, when
+from tidings.client.client import Json
+from tidings.model.moment import SystemClock
+
+cli = typer.Typer(help="Events: what has happened, and where it went.", no_args_is_help=True)
+
+
+@cli.command("list")
+def list_events(
+    type: Annotated[str | None, typer.Option(help="Only of this type.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Only about this subject.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = LIST_LIMIT,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """List events, newest first."""
+    columns = {"id": "id", "type": "type", "subject": "subject", "time": "time", "tenant": "tenant"}
+    now = SystemClock().now()
+    with session(url, key, as_json) as out:
+        times = {"time__gte": when(since, now), "time__lt": when(until, now)}
+        found = out.client.events(type=type, subject=subject, tenant=tenant, limit=min(limit, PAGE_MAX), **times)
+        out.list(found, limit, columns, "There are no such events.")
+
+
+@cli.command("show")
+def show(
+    id: Annotated[str, typer.Argument(help="The event's id.")],
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show one event, its deliveries, and why other endpoints did not get it."""
+    with session(url, key, as_json) as out:
+        event = out.client.event(id)
+        out.answer(event, lambda: _show(out, event))
+
+
+def _show(out: Session, event: Json) -> None:
+    deliveries, not_matched = event.pop("deliveries"), event.pop("not_matched")
+    out.details(event, event["id"])
+    out.say("")
+    columns = {"delivery": "id", "endpoint": "endpoint", "state": "state", "attempts": "attempts"}
+    out.table(deliveries, columns, "It has no deliveries.")
+    if not_matched:
+        out.say("")
+        out.table(not_matched, {"endpoint without it": "endpoint", "why": "reason"}, "")

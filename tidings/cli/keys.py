@@ -1,0 +1,77 @@
+"""`tidings keys`: make, list and revoke keys."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import typer
+
+from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, AsJson, Key, Limit, Session, Url, session
+from tidings.client.calls import given
+
+cli = typer.Typer(help="Keys: who may call, what they may do, and how often.", no_args_is_help=True)
+
+_LIMIT = re.compile(r"(\d+)/(\d*)(s|m|h|d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@cli.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="What it is for.")],
+    scope: Annotated[
+        list[str] | None, typer.Option(help="What it may do, such as events:write; more than once for more.")
+    ] = None,
+    tenant: Annotated[str | None, typer.Option(help="Make it see only this tenant's things.")] = None,
+    limit: Annotated[
+        list[str] | None, typer.Option(help="A call limit: 10/s, 1000/d, 50/10m; more than once for more.")
+    ] = None,
+    expires: Annotated[str | None, typer.Option(help="When it ends, such as 2027-01-01T00:00:00Z.")] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make a key. Its text is shown once, now."""
+    with session(url, key, as_json) as out:
+        if not scope:
+            raise ValueError("A key needs at least one --scope, such as --scope events:write.")
+        limits = [_limit(text) for text in limit or []]
+        more = given(tenant=tenant, limits=limits or None, expires=expires)
+        made = out.client.create_key(name, scope, **more)
+        out.answer(made, lambda: _show_made(out, made))
+
+
+@cli.command("list")
+def list_keys(limit: Limit = LIST_LIMIT, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """List keys, newest first."""
+    columns = {"id": "id", "name": "name", "scopes": "scopes", "tenant": "tenant", "limits": "limits"}
+    with session(url, key, as_json) as out:
+        columns |= {"created": "created", "expires": "expires", "revoked": "revoked"}
+        out.list(out.client.keys(limit=min(limit, 1000)), limit, columns, "There are no keys.")
+
+
+@cli.command("revoke")
+def revoke(
+    id: Annotated[str, typer.Argument(help="The key's id, key_...")],
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make a key invalid, from now on."""
+    with session(url, key, as_json) as out:
+        out.client.revoke_key(id)
+        out.answer({"id": id, "revoked": True}, lambda: out.say(f"{id} is revoked."))
+
+
+def _limit(text: str) -> dict[str, Any]:
+    """`10/s` or `50/10m` as the API writes it. Raises ValueError."""
+    match = _LIMIT.fullmatch(text)
+    if match is None:
+        raise ValueError(f"--limit is written as 10/s, 50/10m, 100/h or 1000/d, not {text!r}")
+    calls, count, unit = match.groups()
+    return {"calls": int(calls), "seconds": int(count or 1) * _SECONDS[unit]}
+
+
+def _show_made(out: Session, made: dict[str, Any]) -> None:
+    out.say(f"{made['id']} may {', '.join(made['scopes'])}.")
+    out.say(f"Its text, shown only this once, so keep it: {made['key']}")

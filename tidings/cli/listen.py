@@ -1,0 +1,228 @@
+"""`tidings listen`: follow the events and post each to a URL of this machine, as the webhook it would be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import msgspec
+import typer
+
+from tidings.cli.session import DEFAULT_URL, AsJson, Key, Session, Url, session
+from tidings.client import ConnectionFailed, Gone, ServerFault, calls
+from tidings.client.exchange import Request, Target
+from tidings.client.wire import Wire
+from tidings.model import moment
+from tidings.model.event import Event
+from tidings.rules import events_match, shape, sign
+
+WAIT_SECONDS = 30
+PAGE_EVENTS = 100
+KNOCK_SECONDS = 1.0
+
+
+class Place(msgspec.Struct, kw_only=True):
+    """What the file keeps: the cursor, how many events after it are done, and the secret that signs."""
+
+    cursor: str
+    done: int = 0
+    secret: str
+
+
+class Fed(msgspec.Struct, frozen=True, kw_only=True):
+    """An event of the feed. What is JSON stays the text that the publisher sent."""
+
+    id: str
+    type: str
+    time: str
+    data: msgspec.Raw
+    subject: str | None = None
+    tenant: str | None = None
+    previous: msgspec.Raw | None = None
+    changed: msgspec.Raw | None = None
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of the feed."""
+
+    data: list[Fed]
+    next_cursor: str
+
+
+def listen(
+    forward: Annotated[str, typer.Option(help="Where to post each event, such as http://localhost:3000/hooks.")],
+    events: Annotated[
+        list[str] | None, typer.Option(help="Only these types, such as 'tasks.*'; more than once for more.")
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option(help="Where to begin: start, end, or a cursor; else where the last run ended.")
+    ] = None,
+    cursor_file: Annotated[
+        Path | None, typer.Option(help="Where to keep how far it got; else a file of the user's state folder.")
+    ] = None,
+    secret: Annotated[str | None, typer.Option(help="A whsec_... to sign with; else one is made and kept.")] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Follow the events and post each to a URL of this machine, signed like a webhook.
+
+    Meant for development: no endpoint is registered, and nothing has to be reachable from outside. While nobody
+    listens there it knocks again every second; any answer counts as received. Ctrl-C ends it; the next run goes on
+    after the last event that was received.
+    """
+    with session(url, key, as_json) as out:
+        path = cursor_file or _default_path(url, forward)
+        place = _read_place(path, after, secret)
+        patterns = events_match.check_patterns(events) if events else ("*",)
+        out.say(f"Posting {', '.join(patterns)} to {forward}, signed with {place.secret}")
+        listener = _Listener(out, forward, patterns, path, place)
+        _on_signals()
+        try:
+            listener.run()
+        except Gone as gone:
+            raise ValueError(f"{gone.detail} Begin anew with --after start, or --after end.") from None
+        except KeyboardInterrupt:
+            out.say(f"Stopped. The next run goes on from here ({path}).")
+        finally:
+            listener.close()
+
+
+class _Listener:
+    def __init__(self, out: Session, forward: str, patterns: Sequence[str], path: Path, place: Place) -> None:
+        parts = urlsplit(forward)
+        self._out, self._path, self._place = out, path, place
+        self._forward = forward
+        self._wants = events_match.matcher(tuple(patterns))
+        self._wire = Wire(Target(f"{parts.scheme}://{parts.netloc}", None), None)
+        self._request_path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._signer = sign.Signer(place.secret)
+
+    def run(self) -> None:
+        """Follow without end. Raises ClientError where the server cannot be asked."""
+        place = self._place
+        page = self._page()
+        while True:
+            for event in page.data[place.done :]:
+                if self._wants(event.type):
+                    self._post(event)
+                place.done += 1
+                _write_place(self._path, place)
+            if page.next_cursor != place.cursor:
+                place.cursor, place.done = page.next_cursor, 0
+                _write_place(self._path, place)
+            page = self._following()
+
+    def close(self) -> None:
+        self._wire.close()
+
+    def _page(self) -> Page:
+        reply = self._out.client.exchange(calls.catch_up(self._place.cursor, WAIT_SECONDS, PAGE_EVENTS))
+        reply.value()
+        return msgspec.json.decode(reply.body, type=Page)
+
+    def _following(self) -> Page:
+        """The next page, however long the server is away meanwhile."""
+        knocks = 0
+        while True:
+            try:
+                return self._page()
+            except (ConnectionFailed, ServerFault) as wrong:
+                if knocks == 0:
+                    self._out.say(f"{wrong} It is asked again until it answers.")
+                knocks += 1
+                time.sleep(KNOCK_SECONDS)
+
+    def _post(self, event: Fed) -> None:
+        body = shape.standard(_event(event))
+        knocks = 0
+        while True:
+            stamp = int(time.time())
+            headers = {
+                "Content-Type": "application/json",
+                "webhook-id": event.id,
+                "webhook-timestamp": str(stamp),
+                "webhook-signature": self._signer.sign(event.id, stamp, body),
+            }
+            begun = time.monotonic()
+            try:
+                reply = self._wire.send(Request("POST", self._request_path, body=body, headers=headers))
+            except ConnectionFailed as wrong:
+                if knocks == 0:
+                    self._say(event, None, str(wrong), 0)
+                knocks += 1
+                time.sleep(KNOCK_SECONDS)
+                continue
+            self._say(event, reply.status, None, round((time.monotonic() - begun) * 1000))
+            return
+
+    def _say(self, event: Fed, status: int | None, reason: str | None, ms: int) -> None:
+        if self._out.as_json:
+            line = {"id": event.id, "type": event.type, "status": status, "reason": reason, "duration_ms": ms}
+            typer.echo(json.dumps(line))
+        else:
+            outcome = f"{status} in {ms} ms" if status is not None else f"{reason} It is tried again until it answers."
+            self._out.say(f"{event.time}  {event.type}  {event.id}  {outcome}")
+
+
+def _event(fed: Fed) -> Event:
+    return Event(
+        id=fed.id,
+        type=fed.type,
+        time=moment.from_text(fed.time),
+        data=bytes(fed.data).decode(),
+        subject=fed.subject,
+        tenant=fed.tenant,
+        previous=None if fed.previous is None else bytes(fed.previous).decode(),
+        changed=None if fed.changed is None else bytes(fed.changed).decode(),
+    )
+
+
+def _default_path(url: str, forward: str) -> Path:
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    mark = hashlib.sha256(f"{url}\n{forward}".encode()).hexdigest()[:12]
+    return Path(state) / "tidings" / f"listen-{mark}.json"
+
+
+def _read_place(path: Path, after: str | None, secret: str | None) -> Place:
+    """Where the last run ended, unless the command line says otherwise. Raises ValueError."""
+    if secret is not None:
+        sign.secret_key(secret)
+    try:
+        kept: Place | None = msgspec.json.decode(path.read_bytes(), type=Place)
+    except FileNotFoundError:
+        kept = None
+    except (OSError, msgspec.MsgspecError) as wrong:
+        raise ValueError(
+            f"{path} is no file that `tidings listen` keeps ({wrong}); choose another --cursor-file"
+        ) from None
+    secret = secret or (kept.secret if kept else sign.new_secret(os.urandom(32)))
+    if after is not None or kept is None:
+        return Place(cursor=after or "end", secret=secret)
+    return Place(cursor=kept.cursor, done=kept.done, secret=secret)
+
+
+def _write_place(path: Path, place: Place) -> None:
+    """Replace the file as a whole, so that a crash leaves the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".new")
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(msgspec.json.encode(place))
+    fresh.replace(path)
+
+
+def _on_signals() -> None:
+    """SIGTERM ends it as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)

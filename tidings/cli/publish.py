@@ -1,0 +1,161 @@
+"""`tidings publish`: one event from the command line, or a file of them in batches."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Annotated, Any, NoReturn
+
+import typer
+
+from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Session, Url, fail, print_json, read_json, session
+from tidings.client import ApiError, ClientError, calls
+
+BATCH_EVENTS_MAX = 1000
+BATCH_BYTES_MAX = 900_000
+"""Below the smaller limit of a server in its usual settings, so that any server takes them."""
+
+_RESUME = re.compile(r"([0-9a-f]{16}):(\d+)")
+_PLACE = re.compile(r"/events/(\d+)(.*)")
+
+
+def publish(
+    type: Annotated[str | None, typer.Argument(help="The event's type, such as tasks.completed.")] = None,
+    data: Annotated[str | None, typer.Option(help="Its data: JSON, @file, or - for stdin.", metavar="JSON")] = None,
+    subject: Annotated[str | None, typer.Option(help="What it is about.")] = None,
+    id: Annotated[str | None, typer.Option(help="An id of your own; the same id is stored once.")] = None,
+    time: Annotated[str | None, typer.Option(help="When it happened; else now.", metavar="TIME")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Whose it is.")] = None,
+    file: Annotated[str | None, typer.Option(help="One event (JSON) per line; - for stdin.", metavar="FILE")] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with a --file where it broke off; the message said with what.")
+    ] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Publish an event, or a file of events. They are on disk when this says so."""
+    with session(url, key, as_json) as out:
+        if file is None:
+            if type is None or data is None:
+                raise ValueError("Give a TYPE and --data, or --file with one event per line.")
+            if resume is not None:
+                raise ValueError("--resume goes with --file.")
+            fields = calls.given(type=type, subject=subject, id=id, time=time, tenant=tenant)
+            accepted = out.client.send(calls.create("/v1/events", _event(fields, _data(data))))
+            out.answer(accepted, lambda: out.say(f"{accepted['id']} is published."))
+        elif any(each is not None for each in (type, data, subject, id, time, tenant)):
+            raise ValueError("With --file each line says type, data and so on; leave the other options out.")
+        else:
+            _publish_file(out, file, resume)
+
+
+def _data(text: str) -> str:
+    """The JSON text that --data means; it goes out as it is written. Raises ValueError."""
+    if text == "-":
+        text = sys.stdin.read()
+    elif text.startswith("@"):
+        try:
+            text = Path(text[1:]).read_text(encoding="utf-8")
+        except OSError as wrong:
+            raise ValueError(f"{text[1:]} cannot be read: {wrong.strerror}") from None
+    read_json(text, "--data")
+    return text
+
+
+def _event(fields: dict[str, Any], data: str) -> bytes:
+    # The data's own text is put in, so that numbers keep every digit.
+    return f'{json.dumps(fields)[:-1]}, "data": {data}}}'.encode()
+
+
+def _publish_file(out: Session, name: str, resume: str | None) -> None:
+    run, first = secrets.token_hex(8), 1
+    if resume is not None:
+        match = _RESUME.fullmatch(resume)
+        if match is None:
+            raise ValueError("--resume takes what the message said when it broke off, such as 0123456789abcdef:2001.")
+        run, first = match[1], int(match[2])
+    with _opened(name) as source:
+        total = None if name == "-" else _count(source)
+        with out.progress("publishing", total) as show:
+            count = _send_batches(out, source, run, first, show)
+    out.answer({"published": count}, lambda: out.say(f"{count} events are published."))
+
+
+def _send_batches(out: Session, source: IO[bytes], run: str, first: int, show: Callable[[int], None]) -> int:
+    """Send every batch from line `first` on; how many events. Says how to go on where it breaks off."""
+    published, line = 0, first
+    try:
+        for line, numbers, events in _batches(source, first):
+            # The key is the same when this batch is sent again with --resume: what was stored is not stored twice.
+            body = b'{"events":[' + b",".join(events) + b"]}"
+            try:
+                out.client.send(calls.create("/v1/events:batch", body, f"{run}-{line}"))
+            except ApiError as wrong:
+                _break_off(out, f"{wrong.detail} {_lines(wrong, numbers)}".strip(), published, run, line)
+            published += len(events)
+            line = numbers[-1] + 1
+            show(numbers[-1])
+    except (ClientError, ValueError) as wrong:
+        _break_off(out, str(wrong), published, run, line)
+    except KeyboardInterrupt:
+        _break_off(out, "Interrupted.", published, run, line)
+    return published
+
+
+def _batches(source: IO[bytes], first: int) -> Iterator[tuple[int, list[int], list[bytes]]]:
+    """From line `first` on: the batch's first line, the line of each event, and the events. Raises ValueError."""
+    start, numbers, events, size = first, list[int](), list[bytes](), 0
+    for number, raw in enumerate(source, 1):
+        text = raw.strip()
+        if number < first or not text:
+            continue
+        if events and (len(events) == BATCH_EVENTS_MAX or size + len(text) > BATCH_BYTES_MAX):
+            yield start, numbers, events
+            start, numbers, events, size = number, [], [], 0
+        try:
+            json.loads(text)
+        except ValueError as wrong:
+            if events:
+                yield start, numbers, events
+            raise ValueError(f"Line {number} is no JSON: {wrong}.") from None
+        numbers.append(number)
+        events.append(text)
+        size += len(text) + 1
+    if events:
+        yield start, numbers, events
+
+
+def _lines(wrong: ApiError, numbers: list[int]) -> str:
+    """The wrong places of a batch by the lines of the file."""
+    told = []
+    for error in wrong.errors:
+        match = _PLACE.fullmatch(error.get("pointer") or "")
+        where = f"line {numbers[int(match[1])]}{' at ' + match[2] if match[2] else ''}" if match else "the batch"
+        told.append(f"{where}: {error.get('detail', '')}")
+    return " ".join(told)
+
+
+def _break_off(out: Session, why: str, published: int, run: str, line: int) -> NoReturn:
+    if out.as_json:
+        print_json({"published": published, "resume": f"{run}:{line}"})
+    fail(f"{why} {published} events are published. Go on with: --resume {run}:{line}", FAILED)
+
+
+def _opened(name: str) -> IO[bytes]:
+    if name == "-":
+        return sys.stdin.buffer
+    try:
+        return Path(name).open("rb")
+    except OSError as wrong:
+        raise ValueError(f"{name} cannot be read: {wrong.strerror}") from None
+
+
+def _count(source: IO[bytes]) -> int:
+    lines = sum(1 for _ in source)
+    source.seek(0)
+    return lines

@@ -1,0 +1,66 @@
+"""`tidings replay`: send a time range of events to an endpoint again, and watch it to the end."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from tidings.cli.session import DEFAULT_URL, AsJson, Key, Session, Url, session
+from tidings.cli.times import Until, when
+from tidings.client.calls import given
+from tidings.client.client import Json
+from tidings.model.moment import SystemClock
+
+LOOK_SECONDS = 0.2
+INTERRUPTED = 130
+
+
+def replay(
+    endpoint: Annotated[str, typer.Argument(help="The endpoint's id, ep_...")],
+    since: Annotated[
+        str, typer.Option(help="From when: 2026-11-21T01:02:03Z, or how long ago, such as 2h.", metavar="TIME")
+    ],
+    until: Until = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only what had failed; else everything.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be sent.")] = False,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Send a time range of events to an endpoint again.
+
+    The server does it as a durable job: Ctrl-C ends only the watching. Receivers see the same webhook-id again.
+    """
+    now = SystemClock().now()
+    with session(url, key, as_json) as out:
+        body: dict[str, Any] = {
+            "endpoint_id": endpoint,
+            "since": when(since, now),
+            "which": "failed" if failed else "all",
+        }
+        body |= given(until=when(until, now))
+        if dry_run:
+            counted = out.client.create_replay({**body, "dry_run": True})
+            sentence = f"{counted['would_send']} deliveries would be sent, of {counted['total']} looked at."
+            out.answer(counted, lambda: out.say(sentence))
+            return
+        started = out.client.create_replay(body)
+        ended = _watch(out, started)
+        out.answer(ended, lambda: out.say(f"{ended['id']} is {ended['state']}: {ended['sent']} deliveries were sent."))
+
+
+def _watch(out: Session, replay: Json) -> Json:
+    """Look until it has ended; the last look."""
+    try:
+        with out.progress("replaying", replay["total"]) as show:
+            while replay["state"] == "running":
+                show(replay["looked_at"])
+                time.sleep(LOOK_SECONDS)
+                replay = out.client.replay(replay["id"])
+            show(replay["looked_at"])
+    except KeyboardInterrupt:
+        out.say(f"{replay['id']} goes on in the server.")
+        raise typer.Exit(INTERRUPTED) from None
+    return replay

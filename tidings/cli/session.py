@@ -1,0 +1,176 @@
+"""What every command that calls a server shares: its options, its client, how it speaks to people and scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from tidings.client import Client, ClientError
+from tidings.client.exchange import DEFAULT_URL
+from tidings.model.errors import TidingsError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+# rich is imported where something is drawn: a script with --json is spared a fifth of a second for each call.
+
+FAILED = 1
+PLAIN_WIDTH = 240
+"""How wide tables may get where no terminal says otherwise, so that nothing is cut off in files and pipes."""
+LIST_LIMIT = 50
+PAGE_MAX = 1000
+
+_SERVER = "The server"
+Url = Annotated[
+    str, typer.Option(envvar="TIDINGS_URL", help="Where the server is.", metavar="URL", rich_help_panel=_SERVER)
+]
+Key = Annotated[
+    str, typer.Option(envvar="TIDINGS_KEY", help="The key to call with.", metavar="KEY", rich_help_panel=_SERVER)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer JSON on stdout, for scripts.", rich_help_panel=_SERVER)]
+Limit = Annotated[int, typer.Option(min=1, help="How many to show at most.", metavar="NUMBER")]
+
+
+class Session:
+    """One command's client and its output."""
+
+    def __init__(self, client: Client, *, as_json: bool) -> None:
+        self.client = client
+        self.as_json = as_json
+        self._console: Console | None = None
+
+    def answer(self, value: Any, human: Callable[[], None]) -> None:
+        """The command's result: one JSON document for scripts, or what `human` prints."""
+        if self.as_json:
+            print_json(value)
+        else:
+            human()
+
+    def say(self, text: str) -> None:
+        """One line for people; nothing where a script reads."""
+        if not self.as_json:
+            typer.echo(text)
+
+    def list(self, items: Iterable[Mapping[str, Any]], limit: int, columns: Mapping[str, str], nothing: str) -> None:
+        """A list as a table, or as a JSON array. `columns`: heading -> field."""
+        shown = list(islice(items, limit))
+        self.answer(shown, lambda: self.table(shown, columns, nothing))
+
+    def table(self, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], nothing: str) -> None:
+        """Rows for people. `columns`: heading -> field; `nothing` is said where there is no row."""
+        if not rows:
+            self.say(nothing)
+            return
+        from rich.markup import escape
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in columns:
+            table.add_column(heading, overflow="fold")
+        for row in rows:
+            table.add_row(*[escape(cell(row.get(field))) for field in columns.values()])
+        self._draw(table)
+
+    def details(self, value: Mapping[str, Any], title: str) -> None:
+        """One thing, field by field; empty fields are left out."""
+        from rich.markup import escape
+        from rich.table import Table
+
+        self.say(title)
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column(style="bold")
+        table.add_column(overflow="fold")
+        for name, field in value.items():
+            if field is not None and field != [] and field != {} and field != "":
+                table.add_row(escape(name), escape(cell(field)))
+        self._draw(table)
+
+    def _draw(self, table: Table) -> None:
+        if self._console is None:
+            self._console = console()
+        self._console.print(table)
+
+    @contextmanager
+    def progress(self, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        """A progress bar on stderr; call what it gives with how much is done. Silent for scripts and without a tty."""
+        if self.as_json or not sys.stderr.isatty():
+            yield lambda done: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda done: bar.update(task, completed=done)
+
+
+@contextmanager
+def session(url: str, key: str, as_json: bool) -> Iterator[Session]:
+    """A session; errors of the call end the command with one sentence on stderr and status 1."""
+    try:
+        with Client(url, key or None) as client:
+            yield Session(client, as_json=as_json)
+    except ClientError as wrong:
+        fail(f"{wrong}{_advice(wrong, key)}")
+    except (ValueError, TidingsError) as wrong:
+        fail(str(wrong))
+    except BrokenPipeError:
+        # Whoever read our output has had enough (`| head`). Nothing more is to be said, at the end neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(FAILED) from None
+
+
+def fail(sentence: str, status: int = FAILED) -> NoReturn:
+    """End the command with a sentence on stderr."""
+    sentence = sentence[:1].upper() + sentence[1:]
+    typer.echo(sentence if sentence.endswith((".", "?", "!")) else sentence + ".", err=True)
+    raise typer.Exit(status)
+
+
+def console() -> Console:
+    """Where people read: as wide as the terminal, or wide enough for everything."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def cell(value: Any) -> str:
+    """A value as it stands in a table."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def read_json(text: str, what: str) -> Any:
+    """JSON from an option. Raises ValueError with a sentence."""
+    try:
+        return json.loads(text)
+    except ValueError as wrong:
+        raise ValueError(f"{what} is no JSON: {wrong}") from None
+
+
+def _advice(wrong: ClientError, key: str) -> str:
+    if getattr(wrong, "status", None) == 401:
+        return " Give another one with --key or TIDINGS_KEY." if key else " Give one with --key or TIDINGS_KEY."
+    return ""
+
+
+__all__ = ["DEFAULT_URL", "AsJson", "Key", "Limit", "Session", "Url", "session"]

@@ -1,0 +1,32 @@
+"""Times on the command line: RFC 3339, or how long ago."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import typer
+
+from tidings.model import moment
+from tidings.model.moment import SECOND, Micros
+
+_AGO = re.compile(r"(\d{1,6})(s|m|h|d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+Since = Annotated[
+    str | None, typer.Option(help="From when: 2026-11-21T01:02:03Z, or how long ago, such as 2h.", metavar="TIME")
+]
+Until = Annotated[str | None, typer.Option(help="Before when; written like --since.", metavar="TIME")]
+
+
+def when(text: str | None, now: Micros) -> str | None:
+    """The time as the API takes it. `30s`, `5m`, `2h` and `7d` are before `now`. Raises ValueError."""
+    if text is None:
+        return None
+    match = _AGO.fullmatch(text)
+    if match is not None:
+        return moment.to_text(now - int(match[1]) * _SECONDS[match[2]] * SECOND)
+    try:
+        return moment.to_text(moment.from_text(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is no time; write 2026-11-21T01:02:03Z, or how long ago, such as 2h") from None
