@@ -58,7 +58,7 @@ def test_failed_takes_the_dead_ones_of_the_range(world: World) -> None:
     world.publish(count=3)
     for row in world.list():
         world.attempt(row.number, "cancelled" if row.number % 5 == 0 else "dead")
-    mine = [row for row in world.list(links=frozenset([endpoint.num]), since=begun, until=ended)]
+    mine = world.list(links=frozenset([endpoint.num]), since=begun, until=ended)
     dead = [row.number for row in mine if row.state == "dead"]
     replay = begin(world, endpoint, "failed", begun, ended)
     assert replay.total == 10
