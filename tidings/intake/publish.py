@@ -99,15 +99,9 @@ class Publisher:
         kind = new.type
         if kind not in self._types:
             self._check_type(kind, pointer, wrong)
-        tenant = new.tenant
-        if tenant is None:
-            tenant = own_tenant
-        elif own_tenant is not None and tenant != own_tenant:
-            _say(
-                wrong, f"{pointer}/tenant", "tenant", "This key publishes only for its own tenant; leave the field out."
-            )
-        elif not _TENANT.fullmatch(tenant):
-            _say(wrong, f"{pointer}/tenant", "tenant", "A tenant is 1 to 64 letters, digits, _ and -.")
+        tenant = own_tenant
+        if new.tenant is not None:
+            tenant = _tenant(new.tenant, own_tenant, pointer, wrong)
         if new.id is not None and (not _ID.fullmatch(new.id) or new.id in _RESERVED_IDS):
             _say(wrong, f"{pointer}/id", "id", "An id is 1 to 64 letters, digits and _ . : -, and not 'stream'.")
         subject = new.subject
@@ -161,6 +155,14 @@ class Publisher:
 def is_tenant(text: str) -> bool:
     """Whether the text may be a tenant's id."""
     return _TENANT.fullmatch(text) is not None
+
+
+def _tenant(given: str, own: str | None, pointer: str, wrong: list[Place]) -> str:
+    if own is not None and given != own:
+        _say(wrong, f"{pointer}/tenant", "tenant", "This key publishes only for its own tenant; leave the field out.")
+    elif not _TENANT.fullmatch(given):
+        _say(wrong, f"{pointer}/tenant", "tenant", "A tenant is 1 to 64 letters, digits, _ and -.")
+    return given
 
 
 def _time(text: str, pointer: str, wrong: list[Place]) -> Micros:

@@ -67,7 +67,7 @@ class App:
     async def stop(self) -> None:
         """Let long polls and streams end, and write what is counted in memory; before the writer is closed."""
         self._parts.feed.close()
-        await self._limits.flush()
+        await self._limits.stop()
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         request_id = self._ids.next()

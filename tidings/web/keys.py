@@ -12,6 +12,8 @@ from tidings.model import moment
 from tidings.model.access import EVERYTHING, SCOPES, CallLimit, Key
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.ids import new_id
+from tidings.rules.limit import check_limits
+from tidings.rules.refused import Refused
 from tidings.store.base import Db
 from tidings.web.access import digest
 from tidings.web.menu import Answer, Call, Operation, Parameter
@@ -23,9 +25,6 @@ TAG = "Keys"
 OPERATOR = "key_operator"
 """The key that settings give, and that cannot be revoked here."""
 NAME_CHARS_MAX = 200
-LIMITS_MAX = 5
-CALLS_MAX = 1_000_000_000
-SECONDS_MAX = 31 * 86_400
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -142,23 +141,14 @@ def _check(new: NewKey, maker: Key, now: moment.Micros) -> moment.Micros | None:
             _say(wrong, "/tenant", "tenant", "This key makes only keys of its own tenant; leave the field out.")
         elif not is_tenant(new.tenant):
             _say(wrong, "/tenant", "tenant", "A tenant is 1 to 64 letters, digits, _ and -.")
-    _check_limits(new, wrong)
+    try:
+        check_limits(new.limits, "/limits")
+    except Refused as refused:
+        wrong.append(refused.place)
     expires = _check_expires(new, maker, now, wrong)
     if wrong:
         raise Invalid("The key is not accepted.", errors=wrong)
     return expires
-
-
-def _check_limits(new: NewKey, wrong: list[Place]) -> None:
-    if len(new.limits) > LIMITS_MAX:
-        _say(wrong, "/limits", "too_many", f"A key has at most {LIMITS_MAX} limits.")
-    for index, limit in enumerate(new.limits):
-        if not 1 <= limit.calls <= CALLS_MAX:
-            _say(wrong, f"/limits/{index}/calls", "wrong_value", f"calls is 1 to {CALLS_MAX:,}.")
-        if not 1 <= limit.seconds <= SECONDS_MAX:
-            _say(wrong, f"/limits/{index}/seconds", "wrong_value", f"seconds is 1 to {SECONDS_MAX:,} (31 days).")
-    if len({limit.seconds for limit in new.limits}) < len(new.limits):
-        _say(wrong, "/limits", "repeated", "Two limits have windows of the same length.")
 
 
 def _check_expires(new: NewKey, maker: Key, now: moment.Micros, wrong: list[Place]) -> moment.Micros | None:

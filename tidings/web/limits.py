@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
 
-from tidings.model.access import Key
+from tidings.model.access import CallLimit, Key
 from tidings.model.errors import LimitReached, TidingsError
 from tidings.model.moment import SECOND, Clock
-from tidings.store.base import Db
+from tidings.rules.limit import Windows, rate_limit_headers
 from tidings.store.readers import Readers
 from tidings.store.writer import Writer
 
@@ -21,80 +20,58 @@ log = logging.getLogger("tidings.limits")
 
 
 class Limits:
-    """Counts calls per key and window. Windows are counted from the epoch. Belongs to one event loop."""
+    """Counts calls per key and window. Belongs to one event loop."""
 
     def __init__(self, clock: Clock, writer: Writer) -> None:
         self._clock = clock
         self._writer = writer
-        self._counts: dict[tuple[str, int], tuple[int, int]] = {}
+        self._windows = Windows()
+        self._unwritten: dict[tuple[str, int], tuple[int, int]] = {}
         """(key id, seconds) -> (start of the window in seconds, calls in it)."""
-        self._unwritten: set[tuple[str, int]] = set()
-        self._flushing = False
+        self._flushing: asyncio.Task[None] | None = None
 
     async def load(self, readers: Readers) -> None:
         """Read what was counted before a restart."""
         for key, seconds, start, calls in await readers.call(lambda db: db.all("call_counts")):
-            self._counts[key, seconds] = (start, calls)
+            self._windows.take(key, (CallLimit(calls=calls, seconds=seconds),), start * SECOND, cost=calls)
 
     def take(self, key: Key) -> list[tuple[str, str]]:
-        """Count one call; the RateLimit headers (draft-ietf-httpapi-ratelimit-headers).
-
-        Raises LimitReached, and counts nothing, where one of the windows is used up.
-        """
-        now = self._clock.now() / SECOND
-        windows: list[tuple[int, int, int, int]] = []
-        for limit in key.limits:
-            start = int(now // limit.seconds) * limit.seconds
-            its_start, calls = self._counts.get((key.id, limit.seconds), (start, 0))
-            windows.append((limit.calls, limit.seconds, start, calls if its_start == start else 0))
-        spent = [window for window in windows if window[3] >= window[0]]
-        headers = _headers(windows, now, 0 if spent else 1)
-        if spent:
-            wait = max(start + seconds - now for _, seconds, start, _ in spent)
-            calls, seconds = spent[0][:2]
+        """Count one call; the RateLimit headers. Raises LimitReached, and counts nothing, where a window is full."""
+        now = self._clock.now()
+        verdict = self._windows.take(key.id, key.limits, now)
+        headers = rate_limit_headers(verdict)
+        if not verdict.allowed:
             raise LimitReached(
-                f"This key may make {calls} calls in {seconds} seconds.", retry_after_seconds=wait, headers=headers
+                f"This key may make {verdict.limit:,} calls in {verdict.window:,} seconds.", headers=headers
             )
-        for _, seconds, start, calls in windows:
-            self._counts[key.id, seconds] = (start, calls + 1)
-            if seconds >= KEPT_SECONDS_MIN:
-                self._unwritten.add((key.id, seconds))
-        if self._unwritten and not self._flushing:
-            self._flushing = True
-            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush_soon)
+        for window in verdict.windows:
+            if window.seconds >= KEPT_SECONDS_MIN:
+                start = now // (window.seconds * SECOND) * window.seconds
+                self._unwritten[key.id, window.seconds] = (start, window.limit - window.remaining)
+        if self._unwritten and self._flushing is None:
+            self._flushing = asyncio.get_running_loop().create_task(self._flush_soon())
         return headers
 
     async def flush(self) -> None:
         """Write the counts that changed."""
         rows = [
             {"key": key, "seconds": seconds, "window_start": start, "calls": calls}
-            for key, seconds in self._unwritten
-            for start, calls in [self._counts[key, seconds]]
+            for (key, seconds), (start, calls) in self._unwritten.items()
         ]
-        self._unwritten.clear()
-        self._flushing = False
+        self._unwritten = {}
         if rows:
-            await self._writer.call(lambda db: _write(db, rows))
+            await self._writer.call(lambda db: db.many("call_count_put", rows))
 
-    def _flush_soon(self) -> None:
-        task = asyncio.get_running_loop().create_task(self.flush())
-        task.add_done_callback(_say)
+    async def stop(self) -> None:
+        """Write what is counted, at once."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+        await self.flush()
 
-
-def _write(db: Db, rows: list[dict[str, Any]]) -> None:
-    db.many("call_count_put", rows)
-
-
-def _say(task: asyncio.Task[None]) -> None:
-    wrong = None if task.cancelled() else task.exception()
-    if wrong is not None:
-        log.warning("call counts could not be kept: %s", wrong.detail if isinstance(wrong, TidingsError) else wrong)
-
-
-def _headers(windows: list[tuple[int, int, int, int]], now: float, this_call: int) -> list[tuple[str, str]]:
-    policy = ", ".join(f'"{seconds}s";q={calls};w={seconds}' for calls, seconds, _, _ in windows)
-    left = ", ".join(
-        f'"{seconds}s";r={max(0, calls - made - this_call)};t={max(1, int(start + seconds - now))}'
-        for calls, seconds, start, made in windows
-    )
-    return [("ratelimit-policy", policy), ("ratelimit", left)]
+    async def _flush_soon(self) -> None:
+        await asyncio.sleep(FLUSH_SECONDS)
+        self._flushing = None
+        try:
+            await self.flush()
+        except TidingsError as wrong:
+            log.warning("call counts could not be kept: %s", wrong.detail)
