@@ -67,7 +67,8 @@ def refused(world: World, **form: Any) -> dict[str | None, str]:
         ({"secret": "short"}, {"/secret": "secret"}),
         ({"secret": "whsec_" + base64.b64encode(b"x" * 23).decode()}, {"/secret": "secret"}),
         ({"tenant": "*"}, {"/tenant": "not_permitted"}),
-        ({"tenant": ""}, {"/tenant": "too_short"}),
+        ({"tenant": ""}, {"/tenant": "tenant"}),
+        ({"tenant": "a b"}, {"/tenant": "tenant"}),
         ({"rate": 0.0, "max_in_flight": 0}, {"/rate": "out_of_range", "/max_in_flight": "out_of_range"}),
     ],
 )
