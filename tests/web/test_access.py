@@ -1,0 +1,155 @@
+"""Keys: who may do what, how often, until when; and those who guess."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tidings.model.moment import SECOND
+from tidings.testing import Api, FakeClock, TestServer, until
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic abc", "tdk_x", "Bearer " + "x" * 5_000])
+def test_an_authorization_that_is_none(server: TestServer, header: str) -> None:
+    reply = server.api.with_key(None).call("GET", "/v1/events", headers={"Authorization": header} if header else {})
+    assert reply.status == 401 and reply.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_the_scheme_is_not_case_sensitive(api: Api) -> None:
+    assert api.with_key(None).call("GET", "/v1/events", headers={"Authorization": f"bearer {api.key}"}).status == 200
+
+
+def test_a_scope_that_is_missing_is_named(api: Api) -> None:
+    weak = api.with_key(api.post("/v1/keys", {"scopes": ["events:read"]})["key"])
+    assert weak.call("GET", "/v1/events").status == 200
+    reply = weak.call("POST", "/v1/events", {"type": "a.b", "data": {}})
+    assert reply.status == 403 and "events:write" in reply.json["detail"]
+
+
+def test_a_key_is_shown_once_and_revoked_at_once(api: Api) -> None:
+    made = api.post("/v1/keys", {"scopes": ["events:read"], "name": "shop"})
+    assert made["key"].startswith("tdk_") and len(made["key"]) == 47
+    for text in (api.call("GET", f"/v1/keys/{made['id']}").body, api.call("GET", "/v1/keys").body):
+        assert made["key"].encode() not in text and b"hash" not in text
+    caller = api.with_key(made["key"])
+    assert caller.call("GET", "/v1/events").status == 200
+    assert api.call("DELETE", f"/v1/keys/{made['id']}").status == 204
+    assert caller.call("GET", "/v1/events").status == 401
+    assert api.get(f"/v1/keys/{made['id']}")["revoked"]
+
+
+def test_a_kept_answer_with_a_key_is_encrypted_and_comes_back(server: TestServer, api: Api) -> None:
+    headers = {"Idempotency-Key": "make-a-key"}
+    first = api.call("POST", "/v1/keys", {"scopes": ["events:read"]}, headers)
+    again = api.call("POST", "/v1/keys", {"scopes": ["events:read"]}, headers)
+    assert first.body == again.body and again.headers["idempotency-replayed"] == "true"
+    text = first.json["key"].encode()
+    assert all(text not in file.read_bytes() for file in server.folder.rglob("*") if file.is_file())
+
+
+def test_a_key_gives_only_what_it_has(api: Api) -> None:
+    scopes = ["keys:write", "events:read"]
+    maker = api.with_key(api.post("/v1/keys", {"scopes": scopes, "tenant": "acme"})["key"])
+    assert maker.post("/v1/keys", {"scopes": ["events:read"]})["tenant"] == "acme"
+    for body, pointer in (
+        ({"scopes": ["events:read", "events:write"]}, "/scopes/1"),
+        ({"scopes": ["*"]}, "/scopes/0"),
+        ({"scopes": ["events:read"], "tenant": "other"}, "/tenant"),
+        ({"scopes": ["nothing:at-all"]}, "/scopes/0"),
+        ({"scopes": []}, "/scopes"),
+        ({"scopes": ["events:read"], "limits": [{"calls": 0, "seconds": 1}]}, "/limits/0/calls"),
+        ({"scopes": ["events:read"], "limits": [{"calls": 1, "seconds": 0}]}, "/limits/0/seconds"),
+        ({"scopes": ["events:read"], "limits": [{"calls": 1, "seconds": 1, "x": 1}]}, "/limits/0/x"),
+        ({"scopes": ["events:read"], "expires": "2001-01-01T00:00:00Z"}, "/expires"),
+        ({"scopes": ["events:read"], "expires": "soon"}, "/expires"),
+    ):
+        reply = maker.call("POST", "/v1/keys", body)
+        assert reply.status == 422 and reply.json["errors"][0]["pointer"] == pointer, reply.body
+
+
+def test_foreign_keys_are_not_there(api: Api) -> None:
+    scopes = ["keys:read", "keys:write"]
+    one = api.with_key(api.post("/v1/keys", {"scopes": scopes, "tenant": "one"})["key"])
+    other = api.post("/v1/keys", {"scopes": scopes, "tenant": "two"})["id"]
+    assert one.call("GET", f"/v1/keys/{other}").status == 404
+    assert one.call("DELETE", f"/v1/keys/{other}").status == 404
+    assert {key["tenant"] for key in one.get("/v1/keys")["data"]} == {"one"}
+    assert one.call("GET", "/v1/keys", tenant="two").status == 404
+
+
+def test_the_operator_cannot_be_locked_out(api: Api) -> None:
+    assert api.call("DELETE", "/v1/keys/key_operator").status == 409
+
+
+# --- with a clock that is moved by hand -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(1_790_000_000 * SECOND)
+
+
+@pytest.fixture
+def still(tmp_path: Path, clock: FakeClock) -> object:
+    with TestServer(tmp_path / "still", clock=clock) as server:
+        yield server
+
+
+def test_a_call_limit_holds_per_window_and_over_a_restart(still: TestServer, clock: FakeClock) -> None:
+    limits = [{"calls": 2, "seconds": 1}, {"calls": 3, "seconds": 86_400}]
+    key = still.api.post("/v1/keys", {"scopes": ["events:read"], "limits": limits})["key"]
+    first = still.api.with_key(key).call("GET", "/v1/events")
+    assert first.status == 200
+    assert first.headers["ratelimit-policy"] == '"second";q=2;w=1, "day";q=3;w=86400'
+    assert '"second";r=1;t=' in first.headers["ratelimit"]
+    assert still.api.with_key(key).call("GET", "/v1/events").status == 200
+    refused = still.api.with_key(key).call("GET", "/v1/events")
+    assert refused.status == 429 and int(refused.headers["retry-after"]) == 1
+    assert refused.json["code"] == "limit_reached"
+    clock.advance(1)
+    assert still.api.with_key(key).call("GET", "/v1/events").status == 200
+    clock.advance(1)
+    refused = still.api.with_key(key).call("GET", "/v1/events")
+    assert refused.status == 429 and int(refused.headers["retry-after"]) > 1
+    still.restart()
+    assert still.api.with_key(key).call("GET", "/v1/events").status == 429
+    clock.advance(86_400)
+    assert still.api.with_key(key).call("GET", "/v1/events").status == 200
+
+
+def test_counts_are_kept_while_running_too(still: TestServer) -> None:
+    key = still.api.post("/v1/keys", {"scopes": ["events:read"], "limits": [{"calls": 9, "seconds": 3_600}]})
+    still.api.with_key(key["key"]).call("GET", "/v1/events")
+    assert still.server is not None
+    readers = still.server.parts.readers
+    rows = until(lambda: readers.run(lambda db: db.all("call_counts")), "the count is written")
+    assert [(row[0], row[1], row[3]) for row in rows] == [(key["id"], 3_600, 1)]
+
+
+def test_a_key_expires(still: TestServer, clock: FakeClock) -> None:
+    from tidings.model import moment
+
+    expires = moment.to_text(clock.now() + 10 * SECOND)
+    key = still.api.post("/v1/keys", {"scopes": ["events:read", "keys:write"], "expires": expires})["key"]
+    caller = still.api.with_key(key)
+    assert caller.call("GET", "/v1/events").status == 200
+    later = moment.to_text(clock.now() + 11 * SECOND)
+    assert caller.call("POST", "/v1/keys", {"scopes": ["events:read"], "expires": later}).status == 422
+    assert caller.post("/v1/keys", {"scopes": ["events:read"]})["expires"] == expires
+    clock.advance(10)
+    reply = caller.call("GET", "/v1/events")
+    assert reply.status == 401 and reply.json["code"] == "key_expired"
+
+
+def test_those_who_guess_are_slowed_and_others_are_not(still: TestServer, clock: FakeClock) -> None:
+    def guess(number: int, **headers: str) -> int:
+        return still.api.with_key(f"tdk_{number}").call("GET", "/v1/events", headers=headers).status
+
+    assert [guess(number) for number in range(20)] == [401] * 20
+    assert guess(21) == 429
+    # What a header says of the address counts for nothing.
+    assert guess(22, **{"X-Forwarded-For": "192.0.2.1"}) == 429
+    assert still.api.call("GET", "/v1/events").status == 200
+    clock.advance(10)
+    assert guess(23) == 401

@@ -1,0 +1,80 @@
+"""What the server says about itself: OpenAPI for the calling key, the page, health and metrics."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+
+from openapi_spec_validator import validate
+
+from tidings.model.access import SCOPES
+from tidings.testing import Api
+from tidings.web.operations import OPERATIONS
+
+
+def operations(document: dict[str, dict[str, dict[str, dict[str, str]]]]) -> set[str]:
+    return {operation["operationId"] for methods in document["paths"].values() for operation in methods.values()}
+
+
+def test_the_document_is_valid_and_whole_for_the_operator(api: Api) -> None:
+    api.post("/v1/event-types", {"name": "doc.made", "schema": {"type": "object"}, "example": {"id": 1}})
+    document = api.get("/v1/openapi.json")
+    validate(document)
+    assert operations(document) == {operation.name for operation in OPERATIONS}
+    assert document["webhooks"]["doc.made"]["post"]["requestBody"]
+
+
+def test_the_document_names_only_what_the_key_may_do(api: Api) -> None:
+    weak = api.with_key(api.post("/v1/keys", {"scopes": ["events:write"]})["key"])
+    document = weak.get("/v1/openapi.json")
+    validate(document)
+    free = {operation.name for operation in OPERATIONS if operation.scope is None}
+    assert operations(document) == free | {"publish_event", "publish_batch"}
+    assert "webhooks" not in document and "CreatedKey" not in document["components"]["schemas"]
+    anonymous = api.with_key(None).get("/v1/openapi.json")
+    validate(anonymous)
+    assert operations(anonymous) == free
+    assert api.with_key("tdk_wrong").call("GET", "/v1/openapi.json").status == 401
+
+
+def test_every_operation_is_explained_and_has_a_known_scope() -> None:
+    names = [operation.name for operation in OPERATIONS]
+    assert len(names) == len(set(names))
+    places = [(operation.method, operation.path) for operation in OPERATIONS]
+    assert len(places) == len(set(places))
+    for operation in OPERATIONS:
+        assert operation.summary and operation.handler.__doc__, operation.name
+        assert operation.scope is None or operation.scope in SCOPES
+        if operation.request is not None:
+            assert operation.request.__struct_config__.forbid_unknown_fields, operation.name
+
+
+def test_the_page_runs_only_its_own_script(api: Api) -> None:
+    page = api.with_key(None).call("GET", "/docs")
+    assert page.status == 200 and page.headers["content-type"] == "text/html; charset=utf-8"
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy
+    for tag in ("script", "style"):
+        inside = re.search(f"<{tag}>(.*?)</{tag}>".encode(), page.body, re.DOTALL)
+        assert inside is not None
+        assert base64.b64encode(hashlib.sha256(inside[1]).digest()).decode() in policy
+    assert not re.search(rb'(src|href)="(https?:)?//', page.body)
+
+
+def test_health_needs_no_key_and_metrics_do(api: Api) -> None:
+    nobody = api.with_key(None)
+    assert nobody.get("/healthz") == nobody.get("/readyz") == {"status": "ok"}
+    assert nobody.call("GET", "/metrics").status == 401
+    api.publish("metrics.seen")
+    text = api.call("GET", "/metrics").body.decode()
+    assert "tidings_events_accepted_total" in text
+    assert re.search(r'tidings_answers_total\{operation="publish_event",status="202"\} [1-9]', text)
+    for name in ("tidings_route_lag_events", "tidings_in_flight", "process_resident_memory_bytes"):
+        assert name in text
+
+
+def test_head_is_get_without_a_body(api: Api) -> None:
+    reply = api.call("HEAD", "/healthz")
+    assert reply.status == 200 and reply.body == b"" and reply.headers["content-length"] == "15"
+    assert api.call("HEAD", "/v1/events/stream").status == 200
