@@ -14,14 +14,16 @@ from typing import Any
 
 from benchmarks.context import Context
 from benchmarks.numbers import backlog
-from benchmarks.processes import run_load, thread_seconds
+from benchmarks.processes import Others, run_load, thread_seconds
 from benchmarks.server import Server
 
 PROBE_SECONDS = 6
 QUICK_PROBE_SECONDS = 3
-STEP = 1.07
+STEP = 1.2
+CLOSE = 1.04
 CAUTION = 0.97  # a short run flatters
 PROBES_MAX = 8
+QUICK_PROBES_MAX = 3
 HOLDS_MAX = 4
 GROWTH_SECONDS_MAX = 0.25  # of the rate, over the whole run
 DRAIN_SECONDS_MAX = 3.0
@@ -47,6 +49,7 @@ class Held:
     owed: list[int]
     latency_ms: dict[str, float]
     threads: dict[str, float]
+    others_percent: float
     missing: int
 
     @property
@@ -97,6 +100,7 @@ class Held:
             "drain_seconds": round(self.drain_seconds, 2),
             "latency_ms": self.latency_ms,
             "answer_ms": self.report["answer_ms"],
+            "other_programs_percent": round(self.others_percent),
             "server_cpu_us_per_event": {name: round(used / sent * 1e6, 1) for name, used in self.threads.items()},
             "fault": self.fault,
         }
@@ -106,11 +110,11 @@ def one_run(context: Context, server: Server, shape: Shape, seconds: float, rate
     """Send for so long, wait until everything arrived, and see how it went. `rate` is in events a second."""
     sink = context.sink
     run = sink.new_run()
-    before = thread_seconds(server.pid)
+    before, others = thread_seconds(server.pid), Others(context.postgres.pid)
     report = run_load(server.load(run, seconds, rate=rate, batch=shape.batch))
     expected = report["accepted"] * shape.deliveries_per_event
     drained = sink.wait_for(expected)
-    after = thread_seconds(server.pid)
+    after, others_percent = thread_seconds(server.pid), others.percent(report["cpu_seconds"])
     stats = sink.stats()
     if stats["unverified"]:
         raise RuntimeError(f"{stats['unverified']} signatures were wrong")
@@ -127,6 +131,7 @@ def one_run(context: Context, server: Server, shape: Shape, seconds: float, rate
         owed=backlog(report["seconds"], arrived, shape.deliveries_per_event),
         latency_ms=stats["all_latency_ms"],
         threads={name: used - before.get(name, 0) for name, used in after.items() if used - before.get(name, 0) > 0.02},
+        others_percent=others_percent,
         missing=max(0, expected - sink.count()),
     )
 
@@ -158,18 +163,18 @@ def whole_rate(held: Held) -> float:
 
 
 def _probed(context: Context, server: Server, shape: Shape, seconds: float, rate: float) -> float:
-    """The best rate that short runs could hold, starting from a guess."""
-    best = 0.0
-    for _ in range(2 if context.quick else PROBES_MAX):
+    """The best rate that short runs could hold: steps from a guess until one holds and one does not, then halves."""
+    best, worst = 0.0, float("inf")
+    for _ in range(QUICK_PROBES_MAX if context.quick else PROBES_MAX):
         held = one_run(context, server, shape, seconds, rate)
         context.say(_told("probe", held))
         if not held.fault:
-            best = max(best, rate)
-            rate *= STEP
-        elif best:
-            break
+            best = rate
         else:
-            rate /= STEP
+            worst = rate
+        if best * CLOSE >= worst:
+            break
+        rate = rate * STEP if worst == float("inf") else rate / STEP if not best else (best + worst) / 2
     return best * CAUTION or rate
 
 
@@ -178,5 +183,7 @@ def _told(name: str, held: Held) -> str:
     asked = f" of {held.rate:,.0f}/s asked" if held.rate else ""
     return (
         f"{name}: accepted {held.accepted_per_second:,.0f}/s{asked}, delivered {held.delivered_per_second:,.0f}/s, "
-        f"backlog at most {max(held.owed, default=0):,}, {held.fault or 'held'}"
+        f"backlog at most {max(held.owed, default=0):,}, {held.fault or 'held'} "
+        f"(server {sum(held.threads.values()) / max(1, sum(held.arrived.values())) * 1e6:,.0f} us per delivery, "
+        f"other programs {held.others_percent:,.0f} % of the processors)"
     )

@@ -44,6 +44,11 @@ class Postgres:
 
                 self.server = get_server(self.folder, cleanup_mode=None)
 
+    @property
+    def pid(self) -> int:
+        """The process id of the running server; 0 when none runs."""
+        return int(self.server.get_pid() or 0) if self.server else 0
+
     def url(self, name: str) -> str:
         """The URL of one database, over a Unix socket."""
         host: str = self.server.get_uri().partition("host=")[2]

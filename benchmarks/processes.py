@@ -183,6 +183,30 @@ def memory_mb(pid: int, line: str = "VmRSS") -> float:
     return total / 1024
 
 
+def busy_seconds() -> float:
+    """Processor seconds that the whole machine has spent on anything since it started."""
+    values = [int(value) for value in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    user, nice, system, _idle, _wait, interrupts, soft_interrupts, stolen = values
+    return (user + nice + system + interrupts + soft_interrupts + stolen) / TICKS_PER_SECOND
+
+
+class Others:
+    """How much of the processors programs took that are no part of the benchmark; a busy machine makes figures poor."""
+
+    def __init__(self, postgres_pid: int) -> None:
+        self.roots = [os.getpid(), postgres_pid] if postgres_pid else [os.getpid()]
+        self.begun, self.busy, self.ours = time.monotonic(), busy_seconds(), self._ours()
+
+    def percent(self, ended_seconds: float) -> float:
+        """Their share since the start, of all processors; `ended_seconds` is what our ended processes had used."""
+        wall = (time.monotonic() - self.begun) * len(os.sched_getaffinity(0))
+        theirs = busy_seconds() - self.busy - (self._ours() - self.ours) - ended_seconds
+        return max(0.0, 100 * theirs / wall)
+
+    def _ours(self) -> float:
+        return sum(sum(thread_seconds(root).values()) for root in self.roots)
+
+
 def thread_seconds(pid: int) -> dict[str, float]:
     """Processor seconds of each thread of a process and its children, by `pid/tid name`."""
     used = {}

@@ -23,8 +23,8 @@ def dead(context: Context) -> list[Row]:
         burdened.register(context.sink, "/error/dead", ["bench.dead"])
         for server in (clean, burdened):
             preload(context, server, events, "bench.dead")
-        for server in (clean, burdened):
-            server.register(context.sink, "/ok/dead", ["bench.order"])
+        clean.register(context.sink, "/ok/dead/without", ["bench.order"])
+        burdened.register(context.sink, "/ok/dead/beside", ["bench.order"])
         pairs = paired_speeds(context, clean, burdened)
         tries = context.sink.stats()["paths"].get("/error/dead", {}).get("requests", 0)
         clean_mb, burdened_mb = memory_mb(clean.pid), memory_mb(burdened.pid)

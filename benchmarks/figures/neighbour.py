@@ -24,8 +24,8 @@ def neighbour(context: Context) -> list[Row]:
     alone_ms, beside_ms = [], []
     with running(alone_folder) as alone, running(beside_folder) as beside:
         for number in range(HEALTHY):
-            alone.register(context.sink, f"/ok/neighbour/{number}")
-            beside.register(context.sink, f"/ok/neighbour/{number}")
+            alone.register(context.sink, f"/ok/neighbour/alone/{number}")
+            beside.register(context.sink, f"/ok/neighbour/beside/{number}")
         beside.register(context.sink, "/never/neighbour")
         for server in (alone, beside):
             _p99(context, server, 2 if context.quick else WARM_SECONDS)
@@ -47,4 +47,5 @@ def _p99(context: Context, server: Server, seconds: float) -> float:
     context.sink.wait_for(report["accepted"] * HEALTHY)
     paths = context.sink.stats()["paths"]
     healthy = [tally["latency_ms"] for path, tally in paths.items() if path.startswith("/ok/neighbour/")]
-    return median([latency["p99"] for latency in healthy])
+
+    return median([latency["p99"] for latency in healthy if latency])

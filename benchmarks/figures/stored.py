@@ -17,8 +17,8 @@ def stored(context: Context) -> list[Row]:
     empty_folder, full_folder = context.new_folder(), context.new_folder()
     with running(full_folder) as full, running(empty_folder) as empty:
         preload(context, full, events, "bench.old")
-        for server in (empty, full):
-            server.register(context.sink, "/ok/stored")
+        empty.register(context.sink, "/ok/stored/empty")
+        full.register(context.sink, "/ok/stored/full")
         pairs = paired_speeds(context, empty, full)
     for folder in (empty_folder, full_folder):
         context.throw_away(folder)
