@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
 import pytest
 
 from tests.web.wire import dial, get
-from tidings.testing import Api, Receiver, TestServer, until
+from tidings.testing import Api, ProcessServer, Receiver, TestServer, until
 
 
 def names(events: list[dict[str, Any]]) -> list[str]:
@@ -153,7 +154,7 @@ def test_a_cursor_before_what_is_kept_is_410(tmp_path: Any) -> None:
 class Reader:
     """Reads a stream: frames as dicts of their fields."""
 
-    def __init__(self, server: TestServer, path: str, more: bytes = b"") -> None:
+    def __init__(self, server: TestServer | ProcessServer, path: str, more: bytes = b"") -> None:
         self._sock = dial(server.url)
         self._sock.sendall(get(path, more))
         self._file = self._sock.makefile("rb")
@@ -183,8 +184,6 @@ class Reader:
 
 
 def test_the_stream_follows_and_resumes(server: TestServer, api: Api) -> None:
-    import json
-
     reader = Reader(server, "/v1/events/stream?type__in=stream.a,stream.b")
     assert b"text/event-stream" in reader.head and b"no-store" in reader.head
     api.publish("stream.a", {"n": 1})
@@ -214,16 +213,12 @@ def test_streams_end_when_their_key_or_the_server_does(tmp_path: Any) -> None:
         server.start()
 
 
-def test_a_slow_reader_holds_little(tmp_path: Any) -> None:
-    """It reads nothing: what is on its way is bounded, and once it reads again, nothing is missing."""
-    import json
-
+def test_a_slow_reader_misses_nothing(tmp_path: Any) -> None:
     with TestServer(tmp_path / "slow", max_body_bytes=1_048_576) as server:
-        count, text = 200, "x" * 200_000
+        count, text = 100, "x" * 200_000
         reader = Reader(server, "/v1/events/stream?after=start")
         for number in range(count):
             server.api.publish("big.one", {"n": number, "text": text})
-        assert server.server is not None
         seen = []
         while len(seen) < count:
             frame = reader.frame()
@@ -231,3 +226,38 @@ def test_a_slow_reader_holds_little(tmp_path: Any) -> None:
             seen.append(json.loads(frame["data"])["data"]["n"])
         assert seen == list(range(count))
         reader.close()
+        # A page of large events holds fewer than asked for, and all pages hold them all.
+        page = server.api.get("/v1/events", limit=1000)
+        assert len(page["data"]) < count and page["next_cursor"]
+        assert [event["data"]["n"] for event in server.api.pages("/v1/events", limit=1000)] == seen[::-1]
+        assert [event["data"]["n"] for event in server.api.pages("/v1/events", limit=1000, sort="created")] == seen
+
+
+@pytest.mark.slow
+def test_readers_that_read_nothing_cost_little_memory(tmp_path: Any) -> None:
+    """100 MB wait for each of five; what the server holds for them is bounded."""
+    with ProcessServer(tmp_path) as server:
+        assert server.process is not None
+        for _ in range(200):
+            server.api.publish("big.one", {"text": "x" * 500_000})
+        before = memory_mb(server.process.pid)
+        readers = [Reader(server, "/v1/events/stream?after=start") for _ in range(5)]
+        settled = until(lambda: steady(server), "the memory is steady", 30)
+        assert settled - before < 100, (before, settled)
+        for reader in readers:
+            reader.close()
+
+
+def memory_mb(pid: int) -> int:
+    with open(f"/proc/{pid}/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) // 1024
+
+
+def steady(server: ProcessServer) -> int:
+    """The server's memory, once it did not grow over some looks at its health; else 0."""
+    assert server.process is not None
+    seen = []
+    for _ in range(200):
+        server.api.get("/healthz")
+        seen.append(memory_mb(server.process.pid))
+    return seen[-1] if max(seen) - seen[0] < 3 else 0

@@ -12,6 +12,10 @@ from tidings.store.base import Db
 
 SCANNED_MAX = 20_000
 WINDOW_MAX = 5_000
+PAGE_BYTES_MAX = 8 * 1024 * 1024
+"""A page holds fewer events than asked for rather than much more than this."""
+FIRST_CHUNK = 16
+CHUNK_MAX = 500
 ABOVE_ALL = 1 << 62
 TIME_END: Micros = 1 << 62
 
@@ -34,15 +38,20 @@ class Page(msgspec.Struct, frozen=True):
     more: bool
 
 
-def following(db: Db, query: EventQuery, after: int, limit: int) -> Page:
+def following(db: Db, query: EventQuery, after: int, limit: int, bytes_max: int = PAGE_BYTES_MAX) -> Page:
     """The oldest events after a position."""
-    found, position, more = _scan(db, query, after, ABOVE_ALL, limit, newest_first=False)
+    seqs, position, more = _scan(db, query, after, ABOVE_ALL, limit, newest_first=False)
+    found, whole = _load(db, seqs, bytes_max)
+    if not whole:
+        return Page(found, found[-1].seq, True)
     return Page(found, position if more else max(after, head(db)), more)
 
 
 def preceding(db: Db, query: EventQuery, before: int, limit: int) -> Page:
     """The newest events before a position."""
-    return Page(*_scan(db, query, 0, before, limit, newest_first=True))
+    seqs, position, more = _scan(db, query, 0, before, limit, newest_first=True)
+    found, whole = _load(db, seqs, PAGE_BYTES_MAX)
+    return Page(found, position, more) if whole else Page(found, found[-1].seq, True)
 
 
 def by_id(db: Db, ident: str, tenant: str | None) -> Event | None:
@@ -89,8 +98,8 @@ def _cursor(db: Db, name: str) -> int:
 
 def _scan(
     db: Db, query: EventQuery, after: int, before: int, limit: int, *, newest_first: bool
-) -> tuple[list[Event], int, bool]:
-    """Walk along the narrowest index in windows, and keep what fits."""
+) -> tuple[list[int], int, bool]:
+    """Walk along the narrowest index in windows, and keep the numbers of what fits."""
     if query.since is not None or query.until is not None:
         span = db.one("event_span", since=query.since or 0, until=query.until or TIME_END)
         first, last = span if span is not None and span[0] is not None else (1, 0)
@@ -109,15 +118,15 @@ def _scan(
         for seq, tenant, kind, subject, time in rows:
             if exact or _fits(query, tenant, kind, subject, time):
                 if len(seqs) == limit:
-                    return _load(db, seqs, newest_first), position, True
+                    return seqs, position, True
                 seqs.append(seq)
             position = seq
         if len(rows) < window:
-            return _load(db, seqs, newest_first), position, False
+            return seqs, position, False
         scanned += len(rows)
         after, before = (after, position) if newest_first else (position, before)
         window = WINDOW_MAX
-    return _load(db, seqs, newest_first), position, True
+    return seqs, position, True
 
 
 def _index(query: EventQuery) -> tuple[str, dict[str, str], bool]:
@@ -143,6 +152,19 @@ def _fits(query: EventQuery, tenant: str | None, kind: str, subject: str | None,
     )
 
 
-def _load(db: Db, seqs: list[int], newest_first: bool) -> list[Event]:
-    events = shown(db, seqs) if seqs else []
-    return events[::-1] if newest_first else events
+def _load(db: Db, seqs: list[int], bytes_max: int) -> tuple[list[Event], bool]:
+    """The events in the order of `seqs`, and whether all of them are there: what is large is read in small chunks."""
+    found: list[Event] = []
+    size = 0
+    chunk = FIRST_CHUNK
+    while len(found) < len(seqs):
+        part = seqs[len(found) : len(found) + chunk]
+        events = {event.seq: event for event in shown(db, part)}
+        for seq in part:
+            event = events[seq]
+            found.append(event)
+            size += len(event.data) + len(event.previous or "") + len(event.changed or "")
+            if size >= bytes_max:
+                return found, len(found) == len(seqs)
+        chunk = max(1, min(CHUNK_MAX, (bytes_max - size) * len(found) // (size + 1)))
+    return found, True

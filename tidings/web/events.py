@@ -23,7 +23,8 @@ from tidings.web.parts import Parts
 TAG = "Events"
 WAIT_SECONDS_MAX = 60
 HEARTBEAT_SECONDS = 15.0
-PIECE_EVENTS = 100
+PIECE_EVENTS = 500
+PIECE_BYTES = 256 * 1024
 GAP_SECONDS = 0.02
 """A stream looks at the store at most this often; what came meanwhile goes in one piece."""
 START, END = "start", "end"
@@ -85,7 +86,7 @@ async def _catch_up(parts: Parts, call: Call) -> Answer:
     position = await parts.readers.call(lambda db: _start(db, call.query["after"]))
     while True:
         seen = parts.feed.generation
-        page = await _next(parts, query, position, limit)
+        page = await _next(parts, query, position, limit, feed.PAGE_BYTES_MAX)
         position = page.position
         left = deadline - time.monotonic()
         if page.events or left <= 0 or parts.feed.closed:
@@ -102,7 +103,7 @@ async def _pieces(parts: Parts, call: Call, query: EventQuery, position: int) ->
     written = time.monotonic()
     while _still_valid(parts, call) and not parts.feed.closed:
         seen = parts.feed.generation
-        page = await _next(parts, query, position, PIECE_EVENTS)
+        page = await _next(parts, query, position, PIECE_EVENTS, PIECE_BYTES)
         position = page.position
         if page.events:
             yield b"".join([_frame(event_view(event), feed_cursor(event.seq)) for event in page.events])
@@ -118,8 +119,8 @@ async def _pieces(parts: Parts, call: Call, query: EventQuery, position: int) ->
         await asyncio.sleep(GAP_SECONDS)
 
 
-async def _next(parts: Parts, query: EventQuery, position: int, limit: int) -> feed.Page:
-    return await parts.readers.call(lambda db: feed.following(db, query, position, limit))
+async def _next(parts: Parts, query: EventQuery, position: int, limit: int, bytes_max: int) -> feed.Page:
+    return await parts.readers.call(lambda db: feed.following(db, query, position, limit, bytes_max))
 
 
 def _frame(event: EventView, cursor: str) -> bytes:
