@@ -12,8 +12,8 @@ from typing import Any
 
 from tidings.model.errors import Malformed, TooLarge, TooSlow
 
-BODY_SECONDS = 10.0
-"""A body that is not complete by then is given up."""
+BODY_SECONDS = 9.0
+"""A body that is not complete by then is given up; with the sweep the connection is closed within ten seconds."""
 SWEEP_SECONDS = 0.5
 
 
