@@ -36,7 +36,7 @@ from tidings.web.app import App
 from tidings.web.feed import Feed
 from tidings.web.parts import Parts
 
-HEADER_READ_SECONDS = 10
+HEADER_READ_SECONDS = 9
 STOP_HTTP_SECONDS = 3
 BACKLOG = 2_048
 CONNECTIONS_MAX = 10_000
