@@ -42,6 +42,8 @@ def work(world: World, until: Callable[[], bool]) -> None:
         await jobs.stop()
 
     asyncio.run(run())
+    # A step that was submitted before the stop is still written.
+    world.writer.wait(lambda db: None)
 
 
 def finish(world: World, replay: Replay) -> Replay:
