@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.context import Context
 from benchmarks.numbers import backlog
-from benchmarks.processes import Others, run_load, thread_seconds
+from benchmarks.processes import Others, Use, run_load, thread_uses
 from benchmarks.server import Server
 
 PROBE_SECONDS = 6
@@ -27,6 +27,7 @@ QUICK_PROBES_MAX = 3
 HOLDS_MAX = 4
 GROWTH_SECONDS_MAX = 0.25  # of the rate, over the whole run
 DRAIN_SECONDS_MAX = 3.0
+TOLD_SECONDS = 0.02
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Held:
     drain_seconds: float
     owed: list[int]
     latency_ms: dict[str, float]
-    threads: dict[str, float]
+    threads: dict[str, Use]
     others_percent: float
     missing: int
 
@@ -62,6 +63,11 @@ class Held:
     def accepted_per_second(self) -> float:
         """Events accepted each second over the run."""
         return int(self.report["accepted"]) / (int(self.report["ended_ns"]) - int(self.report["started_ns"])) * 1e9
+
+    @property
+    def server_us(self) -> float:
+        """Processor time of the server for each delivery, in us."""
+        return sum(use.seconds for use in self.threads.values()) / max(1, sum(self.arrived.values())) * 1e6
 
     @property
     def growth(self) -> float:
@@ -101,7 +107,9 @@ class Held:
             "latency_ms": self.latency_ms,
             "answer_ms": self.report["answer_ms"],
             "other_programs_percent": round(self.others_percent),
-            "server_cpu_us_per_event": {name: round(used / sent * 1e6, 1) for name, used in self.threads.items()},
+            "server_cpu_us_per_event": {
+                name: round(used.seconds / sent * 1e6, 1) for name, used in self.threads.items()
+            },
             "fault": self.fault,
         }
 
@@ -110,11 +118,11 @@ def one_run(context: Context, server: Server, shape: Shape, seconds: float, rate
     """Send for so long, wait until everything arrived, and see how it went. `rate` is in events a second."""
     sink = context.sink
     run = sink.new_run()
-    before, others = thread_seconds(server.pid), Others(context.postgres.pid)
+    before, others = thread_uses(server.pid), Others(context.postgres.pid)
     report = run_load(server.load(run, seconds, rate=rate, batch=shape.batch))
     expected = report["accepted"] * shape.deliveries_per_event
     drained = sink.wait_for(expected)
-    after, others_percent = thread_seconds(server.pid), others.percent(report["cpu_seconds"])
+    after, others_percent = thread_uses(server.pid), others.percent(report["cpu_seconds"])
     stats = sink.stats()
     if stats["unverified"]:
         raise RuntimeError(f"{stats['unverified']} signatures were wrong")
@@ -130,10 +138,16 @@ def one_run(context: Context, server: Server, shape: Shape, seconds: float, rate
         drain_seconds=drained,
         owed=backlog(report["seconds"], arrived, shape.deliveries_per_event),
         latency_ms=stats["all_latency_ms"],
-        threads={name: used - before.get(name, 0) for name, used in after.items() if used - before.get(name, 0) > 0.02},
+        threads=_since(before, after),
         others_percent=others_percent,
         missing=max(0, expected - sink.count()),
     )
+
+
+def _since(before: Mapping[str, Use], after: Mapping[str, Use]) -> dict[str, Use]:
+    """What each thread that did anything worth telling used between two moments."""
+    used = {name: use.since(before.get(name)) for name, use in after.items()}
+    return {name: use for name, use in used.items() if use.seconds > TOLD_SECONDS}
 
 
 def highest_held(context: Context, server: Server, shape: Shape) -> Held:
@@ -184,6 +198,6 @@ def _told(name: str, held: Held) -> str:
     return (
         f"{name}: accepted {held.accepted_per_second:,.0f}/s{asked}, delivered {held.delivered_per_second:,.0f}/s, "
         f"backlog at most {max(held.owed, default=0):,}, {held.fault or 'held'} "
-        f"(server {sum(held.threads.values()) / max(1, sum(held.arrived.values())) * 1e6:,.0f} us per delivery, "
+        f"(server {held.server_us:,.0f} us per delivery, "
         f"other programs {held.others_percent:,.0f} % of the processors)"
     )

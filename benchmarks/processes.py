@@ -204,19 +204,40 @@ class Others:
         return max(0.0, 100 * theirs / wall)
 
     def _ours(self) -> float:
-        return sum(sum(thread_seconds(root).values()) for root in self.roots)
+        return sum(use.seconds for root in self.roots for use in thread_uses(root).values())
 
 
-def thread_seconds(pid: int) -> dict[str, float]:
-    """Processor seconds of each thread of a process and its children, by `pid/tid name`."""
-    used = {}
+@dataclass(frozen=True)
+class Use:
+    """What a thread used: processor seconds in its own code and in the kernel, and how often it was switched away."""
+
+    user: float
+    system: float
+    switches: int
+
+    @property
+    def seconds(self) -> float:
+        """Processor seconds together."""
+        return self.user + self.system
+
+    def since(self, before: Use | None) -> Use:
+        """The difference to an earlier moment."""
+        if before is None:
+            return self
+        return Use(self.user - before.user, self.system - before.system, self.switches - before.switches)
+
+
+def thread_uses(pid: int) -> dict[str, Use]:
+    """What each thread of a process and its children used so far, by `pid/tid name`."""
+    uses = {}
     for each in family(pid):
         try:
-            tasks = list(Path(f"/proc/{each}/task").iterdir())
-            for task in tasks:
+            for task in list(Path(f"/proc/{each}/task").iterdir()):
                 name, _, rest = (task / "stat").read_text().partition("(")[2].rpartition(")")
-                values = rest.split()
-                used[f"{each}/{task.name} {name}"] = (int(values[11]) + int(values[12])) / TICKS_PER_SECOND
+                values, status = rest.split(), (task / "status").read_text()
+                switches = sum(int(line.split()[1]) for line in status.splitlines() if "ctxt_switches" in line)
+                user, system = int(values[11]) / TICKS_PER_SECOND, int(values[12]) / TICKS_PER_SECOND
+                uses[f"{each}/{task.name} {name}"] = Use(user, system, switches)
         except OSError:
             continue
-    return used
+    return uses

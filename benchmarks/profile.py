@@ -2,13 +2,16 @@
 
 It starts a server and a sink, keeps a load on it, and prints what each thread used, by Linux's own count
 (`/proc/PID/task/*/stat`), in us per delivery and in percent of one core. With `--spy FILE` and py-spy installed
-(it is no dependency: `.venv/bin/uv pip install py-spy`), it also records stacks of every thread, with native
-frames: `FILE.svg` is a flame graph, `FILE.txt` the raw stacks, of which the functions that cost most are printed.
+(it is no dependency: `.venv/bin/uv pip install py-spy`), a second run of the same load is sampled: FILE gets the
+raw stacks (flame graph tools and speedscope read them), and the functions that cost most are printed per thread.
+`--gil` counts only threads that hold the interpreter: where it is held most, threads wait for it most.
+`--native` adds C and Rust frames; it stops the server for each sample, so look at shares then, not at speeds.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -23,8 +26,8 @@ from benchmarks.postgres import Postgres
 from benchmarks.processes import SinkProcess, end
 from benchmarks.server import Server, running
 
-SPY_RATE = 200
-TOP = 25
+SPY_RATE = 250
+TOP = 30
 WARM_SECONDS = 3
 
 
@@ -48,61 +51,62 @@ def main() -> int:
 
 
 def _profiled(context: Context, server: Server, arguments: argparse.Namespace) -> None:
-    """Warm up, then the measured run, with py-spy beside it when asked for."""
+    """Warm up, then the measured run, then another with py-spy beside it when asked for."""
     shape = Shape(arguments.batch, arguments.endpoints)
     one_run(context, server, shape, WARM_SECONDS, arguments.rate)
-    spies: list[threading.Thread] = []
-    if arguments.spy:
-        for kind, suffix in (("flamegraph", "svg"), ("raw", "txt")):
-            file = f"{arguments.spy}.{suffix}"
-            spies.append(threading.Thread(target=_spy, args=(server.pid, kind, file, arguments.seconds - 1)))
-    for spy in spies:
-        spy.start()
     held = one_run(context, server, shape, arguments.seconds, arguments.rate)
-    for spy in spies:
-        spy.join()
-    _print_threads(held)
+    stacks = ""
     if arguments.spy:
-        _print_functions(Path(f"{arguments.spy}.txt"))
+        spy = threading.Thread(target=_spy, args=(server.pid, arguments))
+        spy.start()
+        one_run(context, server, shape, arguments.seconds, arguments.rate)
+        spy.join()
+        stacks = Path(arguments.spy).read_text()
+    _print_threads(held, dict(re.findall(r"thread \((\d+)\): ([^;]+);", stacks)))
+    if stacks:
+        _print_functions(stacks)
 
 
-def _print_threads(held: Held) -> None:
-    """Each thread's share."""
+def _print_threads(held: Held, names: dict[str, str]) -> None:
+    """Each thread's share; Python's names of threads are known to py-spy only."""
     deliveries = max(1, sum(held.arrived.values()))
     wall = held.seconds + held.drain_seconds
     print(f"accepted {held.accepted_per_second:,.0f}/s, delivered {held.delivered_per_second:,.0f}/s")
     print(f"latency ms {held.latency_ms}\nanswers ms {held.report['answer_ms']}, {held.fault or 'held'}")
     print(f"other programs took {held.others_percent:.0f} % of the processors\n")
-    print(f"{'thread':40} {'us/delivery':>12} {'% of a core':>12}")
-    for name, used in sorted(held.threads.items(), key=lambda item: -item[1]):
-        print(f"{name:40} {used / deliveries * 1e6:12.1f} {used / wall * 100:12.1f}")
-    total = sum(held.threads.values())
-    print(f"{'all':40} {total / deliveries * 1e6:12.1f} {total / wall * 100:12.1f}")
+    print(f"{'thread':36} {'us/delivery':>12} {'user':>7} {'system':>7} {'% of a core':>12} {'switches/delivery':>18}")
+    for name, use in sorted(held.threads.items(), key=lambda item: -item[1].seconds):
+        name += " " + names.get(name.split()[0].partition("/")[2], "")
+        user, system = use.user / deliveries * 1e6, use.system / deliveries * 1e6
+        share, switches = use.seconds / wall * 100, use.switches / deliveries
+        print(f"{name:36} {user + system:12.1f} {user:7.1f} {system:7.1f} {share:12.1f} {switches:18.2f}")
+    print(f"{'all':36} {held.server_us:12.1f}\n")
 
 
-def _spy(pid: int, kind: str, file: str, seconds: float) -> None:
-    """Record stacks of all threads; only those that hold or want the processor count."""
+def _spy(pid: int, arguments: argparse.Namespace) -> None:
+    """Record the stacks of all threads that are at work."""
     beside = Path(sys.executable).with_name("py-spy")
-    command = [str(beside) if beside.exists() else "py-spy", "record", "--pid", str(pid), "--threads", "--native"]
-    command += ["--rate", str(SPY_RATE), "--duration", str(max(1, int(seconds))), "--format", kind, "--output", file]
-    subprocess.run(command, check=True, capture_output=True)
+    command = [str(beside) if beside.exists() else "py-spy", "record", "--pid", str(pid), "--threads", "--function"]
+    command += ["--rate", str(SPY_RATE), "--duration", str(max(1, int(arguments.seconds) - 1))]
+    command += ["--format", "raw", "--output", arguments.spy, "--native" if arguments.native else "--nonblocking"]
+    subprocess.run(command + ["--gil"] * arguments.gil, check=True, capture_output=True)
 
 
-def _print_functions(file: Path) -> None:
-    """The frames in which most samples ended (self) and through which most went (all), per thread."""
+def _print_functions(stacks: str) -> None:
+    """The functions in which most samples ended, and those through which most went, per thread."""
     ended: Counter[tuple[str, str]] = Counter()
     through: Counter[tuple[str, str]] = Counter()
-    for line in file.read_text().splitlines():
+    for line in stacks.splitlines():
         stack, _, count = line.rpartition(" ")
         thread, *frames = stack.split(";")
         if frames:
             ended[thread, frames[-1]] += int(count)
             through.update({(thread, frame): int(count) for frame in set(frames)})
+    total = sum(ended.values()) or 1
     for title, counts in (("ended in", ended), ("went through", through)):
-        total = sum(ended.values()) or 1
-        print(f"\nsamples that {title}")
+        print(f"\nof {total} samples that many {title}")
         for (thread, frame), samples in counts.most_common(TOP):
-            print(f"  {100 * samples / total:5.1f} %  {thread[:28]:28} {frame[:100]}")
+            print(f"  {100 * samples / total:5.1f} %  {thread.partition(': ')[2] or thread:16} {frame[:100]}")
 
 
 def _arguments() -> Any:
@@ -112,7 +116,9 @@ def _arguments() -> Any:
     parser.add_argument("--batch", type=int, default=1, help="events in one request (1)")
     parser.add_argument("--endpoints", type=int, default=1, help="endpoints that get each event (1)")
     parser.add_argument("--postgres", action="store_true", help="on PostgreSQL instead of SQLite")
-    parser.add_argument("--spy", default="", help="also record with py-spy, to FILE.svg and FILE.txt")
+    parser.add_argument("--spy", default="", help="also sample with py-spy, stacks to this file")
+    parser.add_argument("--gil", action="store_true", help="only threads that hold the interpreter")
+    parser.add_argument("--native", action="store_true", help="with C and Rust frames")
     return parser.parse_args()
 
 
