@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,8 +37,8 @@ class NothingFlies:
         self.world = world
         self.noticed: list[int] = []
 
-    def snapshot(self) -> Mapping[int, Any]:
-        return {}
+    def lane(self, link: int) -> None:
+        return None
 
     def notice(self, link: int) -> None:
         self.noticed.append(link)

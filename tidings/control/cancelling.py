@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from functools import partial
 from typing import Protocol
 
@@ -21,7 +20,6 @@ from tidings.model.link import Endpoint
 from tidings.model.moment import Clock
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
-from tidings.store.lists import read_endpoint
 from tidings.store.writer import Writer
 
 UNTRIED_PER_STEP = 10_000
@@ -44,8 +42,8 @@ class LaneFlights(Protocol):
 class Delivering(Protocol):
     """What must be asked of the deliver stage."""
 
-    def snapshot(self) -> Mapping[int, LaneFlights]:
-        """The lanes by link."""
+    def lane(self, link: int) -> LaneFlights | None:
+        """One link's lane; None where it has none."""
 
     async def cancel(self, numbers: list[int]) -> list[bool]:
         """Cancel waiting deliveries; answers once that, and all that came before, is stored."""
@@ -112,7 +110,7 @@ class Cancelling:
         """Wait until nothing of the link is in flight, and what came of it is stored."""
         await self._deliver.cancel([])
         deadline = asyncio.get_running_loop().time() + QUIET_SECONDS
-        while (lane := self._deliver.snapshot().get(link)) is not None and lane.in_flight:
+        while (lane := self._deliver.lane(link)) is not None and lane.in_flight:
             if asyncio.get_running_loop().time() > deadline:
                 raise Conflict("Requests to the endpoint are still under way. Try again in a moment.")
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
@@ -163,7 +161,7 @@ class Cancelling:
         return len(tried)
 
     def _mark(self, db: Db, link: int) -> None:
-        present = read_endpoint(db, self._catalog, link)
+        present = self._catalog.endpoint(db, link)
         if present is not None:
             self._catalog.put_endpoint(db, msgspec.structs.replace(present, mode="disabled"))
 

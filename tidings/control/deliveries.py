@@ -11,7 +11,6 @@ from tidings.model.moment import Clock, Micros
 from tidings.rules import lifecycle
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
-from tidings.store.lists import read_endpoint
 
 
 def retry(db: Db, catalog: Catalog, clock: Clock, number: int) -> int:
@@ -24,7 +23,7 @@ def retry(db: Db, catalog: Catalog, clock: Clock, number: int) -> int:
         raise NotFound("There is no such delivery.")
     _, link, event, _, n, last = row
     waiting = db.one("waiting_of", delivery=number)
-    endpoint = _sending(read_endpoint(db, catalog, link))
+    endpoint = _sending(catalog.endpoint(db, link))
     state = lifecycle.state(last, waiting is not None, False)
     now = clock.now()
     if state == "waiting":

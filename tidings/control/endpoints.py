@@ -28,7 +28,6 @@ from tidings.rules.refused import Refused
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
 from tidings.store.events import Publication, append
-from tidings.store.lists import read_endpoint
 from tidings.store.writer import Writer
 
 RESOLVE_SECONDS = 2.0
@@ -225,7 +224,7 @@ class Endpoints:
         return store
 
     def _present(self, db: Db, endpoint: Endpoint) -> Endpoint:
-        present = read_endpoint(db, self._catalog, endpoint.num)
+        present = self._catalog.endpoint(db, endpoint.num)
         if present is None or present.deleted is not None:
             raise NotFound(f"There is no endpoint {endpoint.id}.")
         return present

@@ -27,7 +27,7 @@ from tidings.rules.refused import Refused
 from tidings.store import replays as stored
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Catalog
-from tidings.store.lists import number_since, read_endpoint
+from tidings.store.lists import number_since
 from tidings.store.writer import Writer
 
 ROWS_PER_STEP = 500
@@ -103,7 +103,7 @@ class Replays:
 
     def add(self, db: Db, replay: Replay) -> Replay:
         """Store a prepared one, inside a write job. Raises Conflict where its endpoint is not sending."""
-        endpoint = read_endpoint(db, self._catalog, replay.link)
+        endpoint = self._catalog.endpoint(db, replay.link)
         if endpoint is None or endpoint.deleted is not None:
             raise NotFound("There is no such endpoint any more.")
         if endpoint.mode != "enabled":
@@ -160,7 +160,7 @@ class Replays:
         replay = stored.read(db, replay_id)
         if replay is None or replay.state != "running":
             return None
-        endpoint = read_endpoint(db, self._catalog, replay.link)
+        endpoint = self._catalog.endpoint(db, replay.link)
         if endpoint is None or endpoint.deleted is not None:
             self._end(db, replay, "cancelled")
             return None

@@ -103,7 +103,7 @@ class Settlement:
 
 def disable(db: Db, catalog: Catalog, disabling: Disabling, now: Micros) -> None:
     """Disable the endpoint as it is now, not as it was when the request was sent."""
-    endpoint = catalog.now.endpoints.get(disabling.link)
+    endpoint = catalog.endpoint(db, disabling.link)
     if endpoint is None or endpoint.deleted is not None or endpoint.mode == "disabled":
         return
     catalog.put_endpoint(

@@ -101,6 +101,11 @@ class Catalog:
         for listener in self._listeners:
             listener(snapshot, changed)
 
+    def endpoint(self, db: Db, num: int) -> Endpoint | None:
+        """An endpoint as the present transaction sees it, deleted ones included; `now` may be one commit older."""
+        row = db.one("link_changed", name=num)
+        return None if row is None else self._endpoint(row)
+
     def next_number(self, db: Db) -> int:
         """The number for a new endpoint."""
         row = db.one("link_next")

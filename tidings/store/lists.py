@@ -13,11 +13,10 @@ from typing import get_args
 import msgspec
 
 from tidings.model.delivery import Attempt, State
-from tidings.model.link import Endpoint
 from tidings.model.moment import Micros
 from tidings.rules import lifecycle
 from tidings.store.base import Db, Row
-from tidings.store.catalog import Catalog, Snapshot
+from tidings.store.catalog import Snapshot
 
 SCANNED_PER_PAGE_MAX = 5_000
 WINDOW_MAX = 1_000
@@ -59,12 +58,6 @@ class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
     last_reason: str | None = None
     due: Micros | None = None
     held: bool = False
-
-
-def read_endpoint(db: Db, catalog: Catalog, num: int) -> Endpoint | None:
-    """An endpoint as the present transaction sees it, deleted ones included."""
-    row = db.one("link_of", num=num)
-    return None if row is None else catalog._endpoint(row)
 
 
 def deliveries(db: Db, snapshot: Snapshot, query: DeliveryQuery) -> tuple[list[DeliveryRow], int | None]:

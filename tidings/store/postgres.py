@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, LiteralString
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from tidings.store.base import Db, Row, StoreBusy, StoreError, StoreFull, Unique
 from tidings.store.statements import statements, to_driver
 
 CONNECT_SECONDS = 5
+PEN_SECONDS = 3
 WRITER_LOCK = 0x7469_6469_6E67_73
 """The advisory lock that the one writer of a database holds for as long as it is connected."""
 
@@ -151,10 +153,17 @@ _SAFE = {
 
 
 def _take_the_pen(conn: psycopg.Connection[Row]) -> None:
-    row = conn.execute("SELECT pg_try_advisory_lock(%s)", [WRITER_LOCK]).fetchone()
-    if row is None or not row[0]:
-        conn.close()
-        raise StoreBusy("another Tidings server writes to this database; stop it first, or wait until it has stopped")
+    # PostgreSQL notices only after a moment that the last writer has gone.
+    patience_until = time.monotonic() + PEN_SECONDS
+    while True:
+        row = conn.execute("SELECT pg_try_advisory_lock(%s)", [WRITER_LOCK]).fetchone()
+        if row is not None and row[0]:
+            return
+        if time.monotonic() > patience_until:
+            break
+        time.sleep(0.02)
+    conn.close()
+    raise StoreBusy("another Tidings server writes to this database; stop it first, or wait until it has stopped")
 
 
 @contextlib.contextmanager

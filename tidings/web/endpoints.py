@@ -164,7 +164,7 @@ def etag(endpoint: Endpoint) -> str:
 
 
 def _shown(parts: Parts, endpoint: Endpoint, waiting: int | msgspec.UnsetType = msgspec.UNSET) -> Answer:
-    lane = parts.deliver.snapshot().get(endpoint.num)
+    lane = parts.deliver.lane(endpoint.num)
     return Answer(200, endpoint_view(endpoint, lane, waiting), [("etag", etag(endpoint))])
 
 

@@ -1,9 +1,5 @@
 -- What operators and owners look at: endpoints with what waits for them, deliveries with their attempts.
 
--- name: link_of
--- One link as the present transaction sees it; the catalogue's snapshot may be one commit older.
-SELECT num, id, tenant, options, sealed, mode, reason, revision, created, updated, deleted FROM link WHERE num = :num;
-
 -- name: waiting_count
 -- Rows with a due time, and the link's deliveries that were never tried.
 SELECT (SELECT COUNT(*) FROM waiting AS w WHERE w.link = :link) + (
