@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from tests.web.test_endpoints import key_of
-from tidings.testing import Api, Receiver, until
+from tidings.testing import Api, Receiver, TestServer, until
 
 
 @pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
+def receiver(server: TestServer) -> Iterator[Receiver]:
     with Receiver() as receiver:
         yield receiver
 

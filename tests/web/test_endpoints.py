@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import standardwebhooks
 
-from tidings.testing import Api, Receiver, until
+from tidings.testing import Api, Receiver, TestServer, until
 
 WAYS = ("order", "order_max_age_seconds", "batch", "body", "fields", "timeout_seconds", "retry_delays_seconds")
 CHOSEN = {"url", "description", "tenant", "events", "filter", "headers", "rate", "max_in_flight", *WAYS}
@@ -16,7 +16,7 @@ SHOWN = {"id", "state", "reason", "health", "created", "updated", "revision", *C
 
 
 @pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
+def receiver(server: TestServer) -> Iterator[Receiver]:
     with Receiver() as receiver:
         yield receiver
 

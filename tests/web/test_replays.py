@@ -9,13 +9,13 @@ import pytest
 
 from tests.web.test_deliveries import ended
 from tests.web.test_endpoints import key_of
-from tidings.testing import Api, Receiver, until
+from tidings.testing import Api, Receiver, TestServer, until
 
 LONG_AGO = "2020-01-01T00:00:00Z"
 
 
 @pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
+def receiver(server: TestServer) -> Iterator[Receiver]:
     with Receiver() as receiver:
         yield receiver
 
