@@ -1,0 +1,78 @@
+"""Documents are tested: every command of the README, of docs/start.md and of docs/howto/ is run, and works.
+
+tests/documents.py says how a page is written for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests import documents
+from tests.documents import RUN, SHOWN, Shell
+from tests.repository import ROOT, name
+from tidings.testing import Receiver, TestServer
+from tidings.testing.api import OPERATOR_KEY
+
+HOWTO_LINES_MAX = 70
+HOWTO = sorted((ROOT / "docs" / "howto").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "docs" / "start.md", *HOWTO]
+ON_POSTGRES = [page for page in PAGES if "postgres" in documents.read(page).words]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_each_block_is_run_or_says_why_not(page: Path) -> None:
+    for block in documents.read(page).blocks:
+        shown = block.language in SHOWN or block.file is not None or block.not_run is not None
+        assert shown or block.language in RUN, f"{name(page)}: who runs this?\n{block.text}"
+        assert shown or "\n" in block.text.strip("\n") or block.text.strip(), f"{name(page)} has an empty block"
+
+
+@pytest.mark.parametrize("page", HOWTO, ids=name)
+def test_howto_is_short_and_listed(page: Path) -> None:
+    lines = len(page.read_text().splitlines())
+    assert lines <= HOWTO_LINES_MAX, f"{name(page)} has {lines} lines"
+    assert page.name == "README.md" or f"({page.name})" in (page.parent / "README.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ON_POSTGRES], ids=name)
+def test_page_works(page: Path, tmp_path: Path) -> None:
+    run(page, tmp_path, {})
+
+
+@pytest.mark.parametrize("page", ON_POSTGRES, ids=name)
+def test_page_works_on_postgres(page: Path, tmp_path: Path, postgres_url: str) -> None:
+    run(page, tmp_path, {documents.DATABASE: postgres_url})
+
+
+def run(path: Path, folder: Path, texts: dict[str, str]) -> None:
+    """Run every block of a page. `texts`: what stands in the page, and what is meant by it here."""
+    page = documents.read(path)
+    if page.missing:
+        pytest.skip(f"this machine has no {', '.join(page.missing)}, which the page calls")
+    work = folder / "work"
+    work.mkdir()
+    (work / "examples").symlink_to(ROOT / "examples")
+    texts = {**documents.ports(page), **texts}
+    with around(page.words, folder, texts) as environment, Shell(work, environment, texts) as shell:
+        for block in page.blocks:
+            if block.not_run is None and (block.language in RUN or block.file is not None):
+                shell.run(block)
+
+
+@contextmanager
+def around(words: frozenset[str], folder: Path, texts: dict[str, str]) -> Iterator[dict[str, str]]:
+    """What a page finds: a server on 8080 and a receiver on 9000, unless it starts its own. Its environment."""
+    if "server" in words:
+        # What the page leaves at its default is 8080, which stands for a free port too.
+        yield {"TIDINGS_PORT": texts["8080"], "TIDINGS_URL": f"http://127.0.0.1:{texts['8080']}"}
+        return
+    with TestServer(folder / "server") as server, Receiver() as receiver:
+        texts["8080"] = str(server.server.port if server.server else 0)
+        if "receiver" not in words:
+            texts["9000"] = str(receiver.port)
+        yield {"TIDINGS_URL": server.url, "TIDINGS_KEY": OPERATOR_KEY}
