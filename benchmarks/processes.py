@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks.generator import Load
 
+ROOT = Path(__file__).resolve().parents[1]
 END_SECONDS = 12
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -29,9 +30,13 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def ask(port: int, method: str, path: str, body: Any = None, key: str = "") -> tuple[int, bytes]:
+def ask(
+    port: int, method: str, path: str, body: Any = None, key: str = "", headers: Mapping[str, str] | None = None
+) -> tuple[int, bytes]:
     """One HTTP request to 127.0.0.1: status and body. `body` is bytes, or something to send as JSON."""
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    headers = dict(headers or {})
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
     if body is not None and not isinstance(body, bytes):
         body, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -61,7 +66,7 @@ class SinkProcess:
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "benchmarks.sink", "0"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())
         self.run = 0
@@ -140,7 +145,7 @@ class Running:
 def start_load(load: Load) -> Running:
     """Start a generator and return at once."""
     command = [sys.executable, "-m", "benchmarks.generator", load.argument()]
-    return Running(subprocess.Popen(command, stdout=subprocess.PIPE))
+    return Running(subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT))
 
 
 def run_load(load: Load) -> dict[str, Any]:
