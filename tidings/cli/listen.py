@@ -80,6 +80,7 @@ def listen(
     after the last event that was received.
     """
     with session(url, key, as_json) as out:
+        _check_forward(forward)
         path = cursor_file or _default_path(url, forward)
         place = _read_place(path, after, secret)
         patterns = events_match.check_patterns(events) if events else ("*",)
@@ -184,6 +185,13 @@ def _event(fed: Fed) -> Event:
         previous=None if fed.previous is None else bytes(fed.previous).decode(),
         changed=None if fed.changed is None else bytes(fed.changed).decode(),
     )
+
+
+def _check_forward(forward: str) -> None:
+    """Raise ValueError where it is no URL that can be posted to; before anything is said or kept."""
+    parts = urlsplit(forward)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"--forward is written as http://localhost:3000/hooks, not {forward!r}")
 
 
 def _default_path(url: str, forward: str) -> Path:

@@ -18,6 +18,8 @@ from tidings.client import ApiError, ClientError, calls
 BATCH_EVENTS_MAX = 1000
 BATCH_BYTES_MAX = 900_000
 """Below the smaller limit of a server in its usual settings, so that any server takes them."""
+RETRIES = 6
+"""Of each batch of a file: a server that starts anew is waited for."""
 
 _RESUME = re.compile(r"([0-9a-f]{16}):(\d+)")
 _PLACE = re.compile(r"/events/(\d+)(.*)")
@@ -39,7 +41,7 @@ def publish(
     as_json: AsJson = False,
 ) -> None:
     """Publish an event, or a file of events. They are on disk when this says so."""
-    with session(url, key, as_json) as out:
+    with session(url, key, as_json, retries=RETRIES if file else 1) as out:
         if file is None:
             if type is None or data is None:
                 raise ValueError("Give a TYPE and --data, or --file with one event per line.")

@@ -9,11 +9,12 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from tidings.cli.words import sentence
 from tidings.settings import SETTINGS, Settings, SettingsError, read_settings
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ REFUSED = 2
 
 FAILED = 1
 """The exit status where a stage broke while serving; the log says which, and a new start goes on."""
+BROKEN = 1
+"""The exit status where it had started, and could not go on."""
 
 Flags = dict[str, Any]
 """The flags of the command line by their settings' names, and `config` and `json`."""
@@ -84,28 +87,43 @@ def _run(settings: Settings, as_json: bool) -> int:
         server.open()
     except (StoreError, SettingsError, TidingsError) as wrong:
         return _refuse(str(wrong))
-    if stop.signals == 0:
-        import uvloop
+    try:
+        if stop.signals == 0:
+            import uvloop
 
-        uvloop.run(server.run(lambda: _announce(server, as_json, stop)))
-    server.close()
-    return FAILED if server.failed else 0
+            uvloop.run(server.run(lambda: _announce(server, as_json, stop)))
+    except (StoreError, OSError) as wrong:
+        return _refuse(str(wrong))
+    finally:
+        server.close()
+    # A stage has broken; the log says how. Whoever watches over the process shall start it anew.
+    return BROKEN if server.failed else 0
 
 
 class _Stop:
-    """The first SIGTERM or SIGINT asks the server to stop, the second ends the process at once."""
+    """The first SIGTERM or SIGINT asks the server to stop, the second ends the process at once.
+
+    They are waited for in a thread, since Python's own handlers run only when the main thread is between two of its
+    instructions, and that may be long after the signal while it waits for other threads to end.
+    """
 
     def __init__(self, server: Server) -> None:
         self.signals = 0
         self._server = server
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+        # Every thread that is started from here on leaves these two signals to the one that waits.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        threading.Thread(target=self._wait, name="signals", daemon=True).start()
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.signals += 1
-        if self.signals > 1:
-            os._exit(128 + number)
-        self._server.stop()
+    def _wait(self) -> None:
+        while True:
+            number = signal.sigwait(_SIGNALS)
+            self.signals += 1
+            if self.signals > 1:
+                os._exit(128 + number)
+            self._server.stop()
+
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def _announce(server: Server, as_json: bool, stop: _Stop) -> None:
@@ -146,9 +164,8 @@ def _log_to_stderr(level: str) -> None:
     )
 
 
-def _refuse(sentence: str) -> int:
-    sentence = sentence[:1].upper() + sentence[1:]
-    print(f"tidings: {sentence}" if sentence.endswith(".") else f"tidings: {sentence}.", file=sys.stderr, flush=True)
+def _refuse(why: str) -> int:
+    print(f"tidings: {sentence(why)}", file=sys.stderr, flush=True)
     return REFUSED
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from tidings.cli.words import sentence
 from tidings.client import Client, ClientError
 from tidings.client.exchange import DEFAULT_URL
 from tidings.model.errors import TidingsError
@@ -114,10 +115,10 @@ class Session:
 
 
 @contextmanager
-def session(url: str, key: str, as_json: bool) -> Iterator[Session]:
+def session(url: str, key: str, as_json: bool, retries: int = 1) -> Iterator[Session]:
     """A session; errors of the call end the command with one sentence on stderr and status 1."""
     try:
-        with Client(url, key or None) as client:
+        with Client(url, key or None, retries=retries) as client:
             yield Session(client, as_json=as_json)
     except ClientError as wrong:
         fail(f"{wrong}{_advice(wrong, key)}")
@@ -129,10 +130,9 @@ def session(url: str, key: str, as_json: bool) -> Iterator[Session]:
         raise typer.Exit(FAILED) from None
 
 
-def fail(sentence: str, status: int = FAILED) -> NoReturn:
+def fail(why: str, status: int = FAILED) -> NoReturn:
     """End the command with a sentence on stderr."""
-    sentence = sentence[:1].upper() + sentence[1:]
-    typer.echo(sentence if sentence.endswith((".", "?", "!")) else sentence + ".", err=True)
+    typer.echo(sentence(why), err=True)
     raise typer.Exit(status)
 
 

@@ -1,0 +1,113 @@
+"""`tidings check` and `tidings doctor`: what is right, what is wrong, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+from tidings.settings import SETTINGS
+from tidings.testing import Receiver, TestServer, until
+
+Read = Callable[..., Any]
+
+
+def test_check_says_what_would_be_used(read: Read, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "tidings.yaml").write_text("settings:\n  port: 9000\n  operator_key: hush\n")
+    said = read("check", env={"TIDINGS_RETENTION_DAYS": "7"})
+    assert said["ok"] and said["file"] == "tidings.yaml"
+    assert set(said["settings"]) == {setting.name for setting in SETTINGS}
+    assert (said["settings"]["port"], said["settings"]["retention_days"]) == (9000, 7)
+    assert said["settings"]["operator_key"] == "***"
+    shown = run("check", env={"TIDINGS_RETENTION_DAYS": "7"}).stdout
+    assert "TIDINGS_RETENTION_DAYS" in shown and "hush" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("settings:\n  port: 8080\n  prot: 1\n", "line 3, column 3: 'prot' is no setting"),
+        ("settings:\n  port: no\n", "line 2, column 9: port in the file must be a whole number, not 'no'"),
+        ("setings: {}\n", "line 1, column 1: 'setings' is no section"),
+        ("settings:\n  port: 1\n  port: 2\n", "line 3, column 3: found duplicate key"),
+        ("settings: [1]\n", "line 1, column 11: here must be names with values"),
+        ("- 1\n", "line 1, column 1: here must be names with values"),
+        ("settings: {\n", "line 2, column 1"),
+        ("? [1]\n: 2\n", "line 1, column 3"),
+        ("a: *b\n", "line 1, column 4"),
+        ("settings:\n  allow_addresses: 10.0.0.0/99\n", "10.0.0.0/99"),
+        ("settings:\n  ca_file: none.pem\n", "none.pem, which is no file"),
+        ("settings:\n  secret_key: short\n", "base64 of 32 random bytes"),
+    ],
+)
+def test_check_names_line_and_column(run: Run, tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "other.yaml"
+    path.write_text(text)
+    said = run("check", str(path))
+    assert said.exit_code == 1 and said.stdout == ""
+    assert sentence in said.stderr
+
+
+def test_check_of_files_that_are_no_text(run: Run, tmp_path: Path) -> None:
+    assert "cannot be read" in run("check", "none.yaml").stderr
+    (tmp_path / "x.yaml").write_bytes(b"\xff\xfe\x00")
+    assert "is not UTF-8 text" in run("check", str(tmp_path / "x.yaml")).stderr
+    (tmp_path / "x.yaml").write_text("# nothing yet\n")
+    assert run("check", str(tmp_path / "x.yaml")).exit_code == 0
+
+
+def test_doctor_finds_a_running_server_well(read: Read, server: TestServer) -> None:
+    findings = read("doctor", "--data", str(server.folder))
+    assert {each["state"] for each in findings} <= {"ok", "warn"}
+    assert {"files", "clock", "data", "privacy", "disk", "sqlite", "database", "server", "skew", "key"} <= {
+        each["what"] for each in findings
+    }
+
+
+def test_doctor_finds_endpoints_that_fail(read: Read, run: Run, server: TestServer, receiver: Receiver) -> None:
+    receiver.answer(410)
+    endpoint = read("endpoints", "create", receiver.url("/gone"))
+    read("publish", "tasks.done", "--data", "{}")
+    until(lambda: read("endpoints", "show", endpoint["id"])["state"] == "disabled", "410 disables")
+    said = run("doctor", "--data", str(server.folder)).stdout
+    assert f"tidings endpoints resume {endpoint['id']}" in said
+
+
+def test_doctor_says_what_to_do(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o755)
+    (folder / "secret.key").touch(mode=0o644)
+    said = run("doctor", "--data", str(folder), "--url", "http://127.0.0.1:1")
+    assert said.exit_code == 1
+    for advice in (
+        f"chmod 700 {folder}",
+        f"chmod 600 {folder}/secret.key",
+        "The first start makes it.",
+        "tidings serve",
+    ):
+        assert advice in said.stdout
+    assert not (folder / "tidings.db").exists()
+
+
+def test_doctor_tells_a_wrong_key(run: Run, server: TestServer) -> None:
+    said = run("doctor", "--data", str(server.folder), "--key", "wrong")
+    assert said.exit_code == 1 and "tidings keys create" in said.stdout
+    assert "Give one with --key" in run("doctor", "--data", str(server.folder), env={"TIDINGS_KEY": ""}).stdout
+
+
+def test_doctor_tells_wrong_settings(run: Run, tmp_path: Path) -> None:
+    said = run("doctor", env={"TIDINGS_PROT": "1"})
+    assert said.exit_code == 1 and "TIDINGS_PROT is no setting" in said.stdout
+    said = run("doctor", "--database", "mysql:x")
+    assert said.exit_code == 1 and "neither sqlite:FILE nor postgresql://" in said.stdout
+
+
+@pytest.mark.postgres
+def test_doctor_reaches_postgresql(read: Read, run: Run, postgres_url: str) -> None:
+    [database] = [each for each in read("doctor", "--database", postgres_url) if each["what"] == "database"]
+    assert database["state"] == "ok"
+    said = run("doctor", "--database", "postgresql://127.0.0.1:1/none")
+    assert said.exit_code == 1 and "PostgreSQL cannot be reached" in said.stdout

@@ -1,0 +1,172 @@
+"""The commands that call a server: what people read and what scripts get."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+from tidings.client import BadSignature, verify
+from tidings.testing import Receiver, TestServer, until
+
+Read = Callable[..., Any]
+
+
+@pytest.fixture
+def endpoint(read: Read, receiver: Receiver) -> Any:
+    """An endpoint that gets what begins with `tasks.`, made on the command line."""
+    return read("endpoints", "create", receiver.url("/hook"), "--events", "tasks.*", "--set", "rate=1000")
+
+
+def test_an_event_arrives(read: Read, endpoint: Any, receiver: Receiver) -> None:
+    event = read("publish", "tasks.done", "--data", '{"price": 1.10, "big": 9007199254740993}', "--subject", "t1")
+    [webhook] = receiver.wait_for(1)
+    assert webhook.id == event["id"]
+    assert b'"data":{"price": 1.10, "big": 9007199254740993}' in webhook.body
+    secret = read("endpoints", "secret", endpoint["id"])["secret"]
+    assert verify(webhook.headers, webhook.body, secret)["subject"] == "t1"
+    with pytest.raises(BadSignature):
+        verify(webhook.headers, webhook.body + b" ", secret)
+
+
+def test_data_comes_from_a_file_and_from_stdin(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "data.json").write_text('{"n": 1}')
+    first = read("publish", "files.done", "--data", f"@{tmp_path / 'data.json'}")
+    second = read("publish", "files.done", "--data", "-", input='{"n": 2}')
+    shown = [read("events", "show", each["id"])["data"] for each in (first, second)]
+    assert shown == [{"n": 1}, {"n": 2}]
+
+
+def test_events_are_listed_and_explained(read: Read, run: Run, endpoint: Any) -> None:
+    event = read("publish", "other.thing", "--data", "{}", "--subject", "mine")
+    until(lambda: read("events", "show", event["id"])["not_matched"], "the event is routed")
+    assert [each["id"] for each in read("events", "list", "--subject", "mine", "--since", "1h")] == [event["id"]]
+    shown = run("events", "show", event["id"])
+    assert "the type is other.thing" in " ".join(shown.stdout.split())
+
+
+def test_an_endpoint_is_changed_paused_resumed_and_deleted(read: Read, run: Run, endpoint: Any) -> None:
+    id = endpoint["id"]
+    changed = read(
+        "endpoints", "edit", id, "--description", "new", "--filter", '{"data": {"n": 1}}', "--set", "rate=null"
+    )
+    assert (changed["description"], changed["filter"], changed["rate"]) == ("new", {"data": {"n": 1}}, None)
+    assert run("endpoints", "edit", id, "--revision", "1", "--description", "x").exit_code == 1
+    assert read("endpoints", "pause", id, "--reason", "lunch")["reason"] == "lunch"
+    assert id in [each["id"] for each in read("endpoints", "list", "--state", "paused")]
+    assert "is enabled" in run("endpoints", "resume", id).stdout
+    assert id in run("endpoints", "list").stdout
+    assert "waiting" in run("endpoints", "show", id).stdout
+    assert run("endpoints", "delete", id).exit_code == 0
+    assert run("endpoints", "show", id).exit_code == 1
+
+
+def test_a_secret_is_rotated(read: Read, endpoint: Any) -> None:
+    old = read("endpoints", "secret", endpoint["id"])["secret"]
+    rotated = read("endpoints", "secret", endpoint["id"], "--rotate", "--overlap-seconds", "60")
+    assert rotated["secret"] != old and [each["secret"] for each in rotated["previous"]] == [old]
+
+
+def test_a_test_event_and_its_delivery(read: Read, run: Run, endpoint: Any, receiver: Receiver) -> None:
+    sent = read("endpoints", "test", endpoint["id"])
+    receiver.wait_for(1)
+    [delivery] = until(
+        lambda: read("deliveries", "list", "--event", sent["event_id"], "--state", "delivered"), "settled"
+    )
+    assert "delivered" in run("deliveries", "show", delivery["id"]).stdout
+    assert run("deliveries", "cancel", delivery["id"]).exit_code == 1
+    assert run("deliveries", "retry", delivery["id"]).exit_code == 0
+    first, second = receiver.wait_for(2)
+    assert first.id == second.id == sent["event_id"]
+
+
+def test_a_delivery_is_cancelled(read: Read, endpoint: Any, receiver: Receiver) -> None:
+    receiver.answer(500)
+    event = read("publish", "tasks.done", "--data", "{}")
+    receiver.wait_for(1)
+    chosen = ("--event", event["id"], "--endpoint", endpoint["id"])
+    [delivery] = until(lambda: [each for each in read("deliveries", "list", *chosen) if each["attempts"]], "an attempt")
+    assert read("deliveries", "cancel", delivery["id"])["state"] == "cancelled"
+
+
+def test_a_replay_is_counted_and_watched_to_its_end(read: Read, run: Run, endpoint: Any, receiver: Receiver) -> None:
+    ids = {read("publish", "tasks.done", "--data", "{}")["id"] for _ in range(3)}
+    receiver.wait_for(3)
+    until(lambda: len(read("deliveries", "list", "--endpoint", endpoint["id"], "--state", "delivered")) == 3, "settled")
+    assert read("replay", endpoint["id"], "--since", endpoint["created"], "--dry-run")["would_send"] == 3
+    assert len(receiver.requests()) == 3
+    ended = run("replay", endpoint["id"], "--since", endpoint["created"])
+    assert "is done: 3 deliveries were sent" in ended.stdout
+    assert {each.id for each in receiver.wait_for(6)[3:]} == ids
+    assert read("replay", endpoint["id"], "--since", endpoint["created"], "--failed")["sent"] == 0
+
+
+def test_keys_are_made_listed_and_revoked(read: Read, run: Run) -> None:
+    made = read("keys", "create", "shop", "--scope", "events:write", "--limit", "100/10s", "--limit", "5000/d")
+    assert made["limits"] == [{"calls": 100, "seconds": 10}, {"calls": 5000, "seconds": 86400}]
+    env = {"TIDINGS_KEY": made["key"]}
+    assert run("publish", "shop.sold", "--data", "{}", env=env).exit_code == 0
+    forbidden = run("keys", "list", env=env)
+    assert forbidden.exit_code == 1 and "scope" in forbidden.stderr
+    assert made["id"] in run("keys", "list").stdout and made["key"] not in run("keys", "list").stdout
+    assert run("keys", "revoke", made["id"]).exit_code == 0
+    assert "--key" in run("publish", "shop.sold", "--data", "{}", env=env).stderr
+
+
+def test_a_file_of_events_breaks_off_and_goes_on(read: Read, run: Run, tmp_path: Path, server: TestServer) -> None:
+    lines = [json.dumps({"type": "files.line", "subject": "f1", "data": {"n": n}}) for n in range(1, 2501)]
+    path = tmp_path / "events.ndjson"
+    path.write_text("\n".join([*lines[:1199], '{"type": "bad..type", "data": {}}', *lines[1200:]]) + "\n\n")
+    broken = run("publish", "--file", str(path))
+    assert broken.exit_code == 1
+    assert "line 1200 at /type" in broken.stderr and "1000 events are published" in broken.stderr
+    token = broken.stderr.split("--resume ")[1].strip().rstrip(".")
+    path.write_text("\n".join(lines))
+    assert read("publish", "--file", str(path), "--resume", token) == {"published": 1500}
+    # The same part once more changes nothing: its batches carry the same idempotency keys.
+    assert read("publish", "--file", str(path), "--resume", token) == {"published": 1500}
+    stored = read("events", "list", "--subject", "f1", "--limit", "5000")
+    assert sorted(each["data"]["n"] for each in stored) == list(range(1, 2501))
+
+
+def test_a_line_that_is_no_json_is_named(run: Run) -> None:
+    said = run("publish", "--file", "-", input='{"type": "a.b", "data": {}}\n{"type":\n')
+    assert said.exit_code == 1 and "Line 2 is no JSON" in said.stderr and "1 events are published" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (["publish", "tasks.done"], "Give a TYPE and --data"),
+        (["publish", "tasks.done", "--data", "{"], "--data is no JSON"),
+        (["publish", "tasks..done", "--data", "{}"], "/type: An event type is"),
+        (["publish", "--file", "none.ndjson"], "none.ndjson cannot be read"),
+        (["publish", "--file", "x", "--subject", "y"], "leave the other options out"),
+        (["publish", "--file", "-", "--resume", "x"], "--resume takes what the message said"),
+        (["events", "list", "--since", "yesterday"], "'yesterday' is no time"),
+        (["events", "show", "evt_x"], "There is no event evt_x."),
+        (["endpoints", "create", "http://10.0.0.1/"], "TIDINGS_ALLOW_ADDRESSES"),
+        (["endpoints", "create", "http://127.0.0.1/", "--set", "speed=1"], "speed"),
+        (["endpoints", "create", "http://127.0.0.1/", "--set", "rate"], "NAME=JSON"),
+        (["endpoints", "create", "http://127.0.0.1/", "--header", "x"], "'Name: value'"),
+        (["endpoints", "edit", "ep_x"], "Name at least one change"),
+        (["deliveries", "list", "--state", "waitin"], "state must be one of waiting, delivered, dead, cancelled"),
+        (["keys", "create", "x"], "at least one --scope"),
+        (["keys", "create", "x", "--scope", "events:write", "--limit", "10"], "--limit is written as"),
+        (["endpoints", "list", "--url", "ftp://x"], "no http:// or https:// URL"),
+        (["endpoints", "list", "--url", "http://127.0.0.1:1"], "Is the server running?"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(run: Run, args: list[str], sentence: str) -> None:
+    said = run(*args, input="")
+    assert said.exit_code == 1
+    assert sentence in said.stderr and said.stdout == ""
+
+
+def test_bars_are_for_terminals_only(run: Run, tmp_path: Path) -> None:
+    said = run("publish", "--file", "-", input='{"type": "a.b", "data": {}}\n')
+    assert said.stdout == "1 events are published.\n" and said.stderr == ""

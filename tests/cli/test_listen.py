@@ -1,0 +1,103 @@
+"""`tidings listen`: it forwards what happens, signed, and goes on where it was, also after a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.cli.conftest import Run
+from tidings.client import verify
+from tidings.testing import Receiver, TestServer, until
+
+
+@contextmanager
+def listening(server: TestServer, *args: str) -> Iterator[subprocess.Popen[str]]:
+    """The command in a process of its own, killed at the end if it still runs."""
+    env = {**os.environ, "TIDINGS_URL": server.url, "TIDINGS_KEY": str(server.api.key)}
+    command = [sys.executable, "-m", "tidings", "listen", *args]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_events_are_forwarded_signed_and_each_once(server: TestServer, receiver: Receiver, tmp_path: Path) -> None:
+    kept = tmp_path / "cursor.json"
+    args = ["--forward", receiver.url("/hooks?a=b"), "--events", "tasks.*", "--cursor-file", str(kept)]
+    with listening(server, *args, "--after", "end") as process:
+        assert process.stdout is not None
+        secret = process.stdout.readline().split()[-1]
+        until(lambda: _first_poll(server), "it asks for events")
+        first = server.api.post("/v1/events", {"type": "tasks.done", "subject": "s", "data": {"n": 1.50}})
+        server.api.post("/v1/events", {"type": "other.thing", "data": {}})
+        [webhook] = receiver.wait_for(1)
+        assert webhook.path == "/hooks?a=b" and webhook.id == first["id"]
+        assert verify(webhook.headers, webhook.body, secret)["subject"] == "s"
+        assert b'"data":{"n": 1.5}' in webhook.body
+        assert first["id"] in process.stdout.readline()
+        until(lambda: kept.exists() and json.loads(kept.read_bytes())["done"] == 0, "the place is kept")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+    missed = server.api.post("/v1/events", {"type": "tasks.done", "data": {}})
+    with listening(server, *args, "--json") as process:
+        receiver.wait_for(2)
+        assert process.stdout is not None
+        line = json.loads(process.stdout.readline())
+        assert (line["id"], line["status"]) == (missed["id"], 204)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    assert [each.id for each in receiver.requests()] == [first["id"], missed["id"]]
+
+
+def test_it_knocks_until_somebody_answers(server: TestServer, receiver: Receiver, tmp_path: Path) -> None:
+    receiver.down()
+    event = server.api.post("/v1/events", {"type": "knocks.done", "data": {}})
+    args = [
+        "--forward",
+        receiver.url("/"),
+        "--events",
+        "knocks.*",
+        "--cursor-file",
+        str(tmp_path / "c"),
+        "--after",
+        "start",
+    ]
+    with listening(server, *args) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert "It is tried again until it answers." in process.stdout.readline()
+        receiver.up()
+        [webhook] = receiver.wait_for(1)
+        assert webhook.id == event["id"]
+        assert " 204 in " in process.stdout.readline()
+
+
+def test_what_is_wrong_is_one_sentence(run: Run, tmp_path: Path) -> None:
+    forward = ["listen", "--forward", "http://127.0.0.1:9/", "--cursor-file", str(tmp_path / "c")]
+    for args, sentence in (
+        (["--events", "a*"], "A pattern is an event type"),
+        (["--secret", "x"], "A secret begins with whsec_"),
+        (["--after", "somewhere"], "This is no cursor of ours"),
+        (["--url", "http://127.0.0.1:1"], "Is the server running?"),
+    ):
+        said = run(*forward, *args)
+        assert said.exit_code == 1 and sentence in said.stderr
+    (tmp_path / "c").write_text("{}")
+    assert "choose another --cursor-file" in run(*forward).stderr
+    assert "no http:// or https:// URL" in run("listen", "--forward", "localhost:3000").stderr
+
+
+def _first_poll(server: TestServer) -> bool:
+    """Whether somebody waits for events: what is published before that is not after `end`."""
+    assert server.server is not None
+    return bool(server.server.parts.feed._waiters)

@@ -1,0 +1,242 @@
+"""`tidings serve` as a process: how it starts, what stands in its way, and how it stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tidings.cli import serve
+from tidings.client import Client
+from tidings.settings import SETTINGS
+from tidings.testing import ProcessServer, Reaction, Receiver, until
+
+SECONDS = 60
+STOP_SECONDS = 10.0
+
+
+def command(*args: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tidings", "serve", *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **(env or {})},
+        cwd=cwd,
+        text=True,
+    )
+
+
+def refused(*args: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
+    """The sentence with which a start is refused."""
+    process = command(*args, env=env, cwd=cwd)
+    out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 2, err
+    assert out == "" and "Traceback" not in err and err.count("\n") == 1, err
+    return err
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        yield holder.getsockname()[1]
+
+
+def started(*args: str, env: dict[str, str] | None = None) -> tuple[subprocess.Popen[str], str]:
+    """A process that listens, and the first line it printed."""
+    process = command(*args, env=env)
+    assert process.stdout is not None
+    return process, process.stdout.readline()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Stop it; the rest of what it printed, and its log."""
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, err
+    return out, err
+
+
+def test_the_key_is_made_and_shown_once(tmp_path: Path) -> None:
+    process, first = started("--data", str(tmp_path / "data"), "--port", "0")
+    url = next(word for word in first.split() if word.startswith("http://")).rstrip(";")
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert "shown only this once" in line
+    with Client(url, line.split()[-1]) as client:
+        assert list(client.endpoints()) == []
+    _, err = ended(process)
+    assert "INFO" in err and "listening on" in err and "tdk_" not in err
+
+    process, first = started("--data", str(tmp_path / "data"), "--port", "0")
+    assert first.startswith("Tidings listens on http://127.0.0.1:")
+    out, _ = ended(process)
+    assert "tdk_" not in out
+
+
+def test_scripts_get_one_line_of_json(tmp_path: Path) -> None:
+    process, first = started("--data", str(tmp_path / "data"), "--port=0", "--json", env={"TIDINGS_LOG_LEVEL": "error"})
+    said = json.loads(first)
+    assert said["pid"] == process.pid and said["operator_key"].startswith("tdk_")
+    assert ended(process) == ("", "")
+
+
+def test_a_taken_port_is_said(tmp_path: Path, taken_port: int) -> None:
+    said = refused("--data", str(tmp_path), "--port", str(taken_port))
+    assert f"port {taken_port} is taken" in said
+
+
+def test_a_folder_in_use_is_said(tmp_path: Path) -> None:
+    with ProcessServer(tmp_path) as server:
+        assert server.process is not None
+        assert "nother Tidings server runs" in refused("--data", str(tmp_path / "data"), "--port", "0")
+
+
+@pytest.mark.parametrize(
+    ("args", "env", "sentence"),
+    [
+        (["--port", "x"], {}, "--port must be a whole number, not 'x'."),
+        (["--port", "70000"], {}, "ort must be 0 to 65535"),
+        ([], {"TIDINGS_PROT": "1"}, "TIDINGS_PROT is no setting of Tidings"),
+        (["--database", "mysql:x"], {}, "he database 'mysql' is not known"),
+        (["--allow-addresses", "10.0.0.0/99"], {}, "10.0.0.0/99"),
+        (["--config", "none.yaml"], {}, "none.yaml cannot be read"),
+        (["--host", "203.0.113.7"], {}, "cannot listen on 203.0.113.7"),
+        (["--secret-key", "short"], {}, "base64 of 32 random bytes"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(args: list[str], env: dict[str, str], sentence: str, tmp_path: Path) -> None:
+    port = [] if "--port" in args else ["--port", "0"]
+    assert sentence in refused("--data", str(tmp_path / "data"), *port, *args, env=env, cwd=tmp_path)
+
+
+def test_an_unknown_flag_is_refused_by_name(tmp_path: Path) -> None:
+    process = command("--data", str(tmp_path), "--prot", "1")
+    _, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 2 and "--prot" in err
+
+
+def test_the_file_is_read_and_flags_are_stronger(tmp_path: Path, taken_port: int) -> None:
+    (tmp_path / "tidings.yaml").write_text(f"settings:\n  port: {taken_port}\n  data: from-file\n")
+    assert f"port {taken_port} is taken" in refused(cwd=tmp_path)
+    assert "ort must be" in refused("--port", "-1", cwd=tmp_path)
+    (tmp_path / "tidings.yaml").write_text("settings:\n  prot: 1\n")
+    assert "tidings.yaml, line 2, column 3: 'prot' is no setting of Tidings." in refused(cwd=tmp_path)
+
+
+def test_starting_loads_neither_typer_nor_rich() -> None:
+    code = (
+        "import sys; from tidings.cli.main import app; app(['serve', '--port', '70000']); "
+        "import tidings.server; "
+        "loaded = {name.split('.')[0] for name in sys.modules}; "
+        "print(sorted({'typer', 'rich', 'psycopg', 'ruamel', 'jsonschema_rs'} & loaded))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_names_every_setting() -> None:
+    process = command("--help", env={"COLUMNS": "200"})
+    out, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0
+    assert [setting.flag for setting in SETTINGS if setting.flag not in out] == []
+
+
+def test_flags_are_read_without_typer() -> None:
+    args = ["--data", "d", "--port=1", "--no-allow-http", "--config", "f", "--json"]
+    assert serve.read_flags(args) == {"data": "d", "port": "1", "allow_http": False, "config": "f", "json": True}
+    for strange in (["--help"], ["--prot", "1"], ["--port"], ["x"], ["--json=1"], ["-h"]):
+        assert serve.read_flags(strange) is None
+
+
+def test_a_stop_keeps_what_is_in_flight(tmp_path: Path) -> None:
+    with Receiver() as receiver, ProcessServer(tmp_path) as server:
+        receiver.answer(Reaction(waits=True))
+        server.api.post("/v1/endpoints", {"url": receiver.url("/hook")})
+        event = server.api.post("/v1/events", {"type": "tasks.done", "data": {}})
+        receiver.wait_for(1)
+        assert server.process is not None
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: not _listens(server.port), "it takes no more requests")
+        receiver.release()
+        begun = time.monotonic()
+        assert server.process.wait(SECONDS) == 0
+        assert time.monotonic() - begun < STOP_SECONDS
+        receiver.answer(204)
+        server.start()
+        [delivery] = server.api.get("/v1/deliveries", event=event["id"])["data"]
+        assert delivery["state"] == "delivered"
+        assert len(receiver.requests()) == 1
+
+
+@pytest.mark.slow
+def test_a_stop_takes_ten_seconds_at_most(tmp_path: Path) -> None:
+    with Receiver() as receiver, ProcessServer(tmp_path) as server:
+        receiver.answer(Reaction(silent=True))
+        server.api.post("/v1/endpoints", {"url": receiver.url("/hook")})
+        event = server.api.post("/v1/events", {"type": "tasks.done", "data": {}})
+        receiver.wait_for(1)
+        with socket.create_connection(("127.0.0.1", server.port)) as stream:
+            head = f"GET /v1/events/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.api.key}\r\n\r\n"
+            stream.sendall(head.encode())
+            assert stream.recv(4096).startswith(b"HTTP/1.1 200")
+            half_sent = socket.create_connection(("127.0.0.1", server.port))
+            half_sent.sendall(b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+            begun = time.monotonic()
+            assert server.stop() == 0
+            assert time.monotonic() - begun < STOP_SECONDS
+            half_sent.close()
+        receiver.answer(204)
+        server.start()
+        until(lambda: _state(server, event["id"]) == "delivered", "what was cut off is tried again", 15)
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    with Receiver() as receiver, ProcessServer(tmp_path) as server:
+        receiver.answer(Reaction(silent=True))
+        server.api.post("/v1/endpoints", {"url": receiver.url("/hook")})
+        server.api.post("/v1/events", {"type": "tasks.done", "data": {}})
+        receiver.wait_for(1)
+        process = server.process
+        assert process is not None
+        process.send_signal(signal.SIGTERM)
+        until(lambda: not _listens(server.port), "it takes no more requests")
+        assert process.poll() is None
+        begun = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(SECONDS) == 128 + signal.SIGINT
+        assert time.monotonic() - begun < 1
+
+
+def test_kill_nine_loses_nothing(tmp_path: Path) -> None:
+    with Receiver() as receiver, ProcessServer(tmp_path) as server:
+        receiver.answer(Reaction(waits=True))
+        server.api.post("/v1/endpoints", {"url": receiver.url("/hook")})
+        ids = {server.api.post("/v1/events", {"type": "tasks.done", "data": {"n": n}})["id"] for n in range(50)}
+        server.kill()
+        receiver.answer(204)
+        server.start()
+        until(lambda: {each.id for each in receiver.requests()} == ids, "every acknowledged event arrives", 20)
+        until(lambda: all(_state(server, each) == "delivered" for each in ids), "all are settled", 20)
+
+
+def _state(server: ProcessServer, event: str) -> str:
+    [delivery] = server.api.get("/v1/deliveries", event=event)["data"]
+    return str(delivery["state"])
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Tests of the clients, against a real server and against scripted answers on a real socket."""

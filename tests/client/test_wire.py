@@ -1,0 +1,141 @@
+"""Both clients against scripted answers: retries, broken connections, and every way in which an answer can end."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.client.conftest import MakeFace, Script
+from tidings.client import ApiError, BadAnswer, ConnectionFailed, Unavailable
+from tidings.client.exchange import Reply, Request, delay_before_retry
+
+
+def answer(status: int, value: Any = None, *headers: str, media: str = "application/json") -> bytes:
+    body = b"" if value is None else json.dumps(value).encode()
+    lines = [f"HTTP/1.1 {status} X", f"Content-Type: {media}", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def problem(status: int, *headers: str) -> bytes:
+    return answer(status, {"code": "x", "detail": "So it is."}, *headers, media="application/problem+json")
+
+
+def test_a_busy_server_is_asked_again_with_the_same_key(face: MakeFace, script: Script) -> None:
+    script.answers = [problem(503, "Retry-After: 0"), problem(429, "Retry-After: 0"), answer(202, {"id": "evt_1"})]
+    assert face(script.url).call("publish", "a.b", {}) == {"id": "evt_1"}
+    keys = {re.search(rb"(?i)idempotency-key: (\S+)", request)[1] for request in script.requests}  # type: ignore[index]
+    assert len(script.requests) == 3 and len(keys) == 1
+
+
+def test_it_gives_up_and_says_why(face: MakeFace, script: Script) -> None:
+    script.answers = [problem(503, "Retry-After: 0")] * 2
+    with pytest.raises(Unavailable, match=r"So it is\."):
+        face(script.url, retries=1).call("publish", "a.b", {})
+
+
+def test_a_broken_connection_is_no_loss_where_a_repeat_is_safe(face: MakeFace, script: Script) -> None:
+    script.answers = [Script.CLOSE, answer(202, {"id": "evt_1"})]
+    assert face(script.url).call("publish", "a.b", {}) == {"id": "evt_1"}
+
+
+def test_what_may_have_happened_is_not_repeated(face: MakeFace, script: Script) -> None:
+    script.answers = [Script.CLOSE]
+    with pytest.raises(ConnectionFailed) as failed:
+        face(script.url).call("test_endpoint", "ep_1")
+    assert failed.value.sent and len(script.requests) == 1
+
+
+def test_connections_are_kept_and_stale_ones_replaced(face: MakeFace, script: Script) -> None:
+    client = face(script.url)
+    script.answers = [answer(200, {}), answer(200, {}), answer(200, {}, "Connection: close"), answer(200, {})]
+    for _ in range(4):
+        client.call("send", Request("GET", "/"))
+    assert script.connections == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\n{"a":\r\n2\r\n1}\r\n0\r\nTrailer: x\r\n\r\n',
+        b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{"a":1}',
+        b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"a":1}',
+        b'HTTP/1.0 200 OK\r\n\r\n{"a":1}',
+    ],
+)
+def test_answers_end_in_every_way(face: MakeFace, script: Script, text: bytes) -> None:
+    script.answers = [text]
+    assert face(script.url).call("send", Request("GET", "/")) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"SSH-2.0-OpenSSH\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno",
+        b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 502 Bad\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nno",
+        b"HTTP/1.1 500 Bad\r\nContent-Type: application/problem+json\r\nContent-Length: 2\r\n\r\n[]",
+    ],
+)
+def test_answers_of_others_are_told_from_ours(face: MakeFace, script: Script, text: bytes) -> None:
+    script.answers = [text]
+    with pytest.raises((BadAnswer, ConnectionFailed)):
+        face(script.url, retries=0, timeout_seconds=2).call("send", Request("GET", "/"))
+
+
+def test_silence_ends(face: MakeFace, script: Script) -> None:
+    script.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"]
+    with pytest.raises(ConnectionFailed, match="in time"):
+        face(script.url, retries=0, timeout_seconds=0.2).call("send", Request("GET", "/"))
+
+
+def test_a_path_before_the_api_and_the_key_are_sent(face: MakeFace, script: Script) -> None:
+    script.answers = [answer(200, {"data": [], "next_cursor": None})]
+    assert face(script.url + "/tidings/", "tdk_x").call("events", type="a&b", tenant=None) == []
+    assert script.requests[0].startswith(b"GET /tidings/v1/events?type=a%26b HTTP/1.1\r\n")
+    assert b"Authorization: Bearer tdk_x\r\n" in script.requests[0]
+
+
+def test_lists_go_from_page_to_page(face: MakeFace, script: Script) -> None:
+    script.answers = [
+        answer(200, {"data": [1, 2], "next_cursor": "c"}),
+        answer(200, {"data": [3], "next_cursor": None}),
+    ]
+    assert face(script.url).call("keys") == [1, 2, 3]
+    assert b"cursor=c" in script.requests[1]
+
+
+def test_a_header_cannot_be_split(face: MakeFace, script: Script) -> None:
+    with pytest.raises(ValueError, match=r"(?i)header|control"):
+        face(script.url).call("publish", "a.b", {}, idempotency_key="x\r\nEvil: 1")
+    assert not script.requests
+
+
+def test_an_unknown_kind_of_problem_is_an_api_error(face: MakeFace, script: Script) -> None:
+    script.answers = [problem(418)]
+    with pytest.raises(ApiError) as wrong:
+        face(script.url).call("keys")
+    assert (wrong.value.status, wrong.value.code) == (418, "x")
+
+
+def test_when_to_try_again() -> None:
+    get, post, once = Request("GET", "/"), Request("POST", "/"), Request("POST", "/", headers={"Idempotency-Key": "k"})
+
+    def delay(request: Request, status: int, *, after: str = "", tries: int = 1) -> float | None:
+        reply = Reply(status, {"retry-after": after} if after else {}, b"")
+        return delay_before_retry(request, reply, tries, 4, 0.5)
+
+    assert delay(get, 503) == delay(once, 503) == 0.2
+    assert delay(post, 503) is None, "it may have been done"
+    assert delay(post, 429) == 0.2, "it was not done"
+    assert delay(get, 503, tries=4) == 1.6 and delay(get, 503, tries=5) is None
+    assert delay(get, 503, after="7") == 7 and delay(get, 503, after="3600") is None
+    assert delay(get, 500) is None and delay(get, 404) is None
+    lost, unsent = ConnectionFailed("x", sent=True), ConnectionFailed("x", sent=False)
+    assert delay_before_retry(post, lost, 1, 4, 0.5) is None
+    assert delay_before_retry(post, unsent, 1, 4, 0.5) == delay_before_retry(get, lost, 1, 4, 0.5) == 0.2
