@@ -1,0 +1,201 @@
+"""Makes the pictures of the documents, from real runs: the terminal of `make demo`, and the docs page of a server.
+
+`python tools/make_pictures.py [demo] [docs-page]` writes docs/pictures/. The docs page needs Chromium on the path.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+from base64 import b64decode
+from collections.abc import Callable
+from fcntl import ioctl
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from tidings.testing import Receiver, TestServer, until
+
+ROOT = Path(__file__).resolve().parent.parent
+PICTURES = ROOT / "docs" / "pictures"
+COLUMNS, ROWS = 110, 60
+PAGE_WIDTH, PAGE_HEIGHT = 1100, 960
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+OPERATION = "Publish an event"
+"""The summary of the operation that the picture of the docs page shows open, after it was tried."""
+
+STEP = re.compile(r"(\r\n|\n|\r|\x1b\[\d*A|\x1b\[2K|\x1b\[\?25[lh])")
+
+
+def demo() -> None:
+    """Run the demo in a terminal of its own, and draw the screen that it leaves."""
+    said = run_in_terminal([sys.executable, str(ROOT / "examples" / "demo.py")])
+    with open(os.devnull, "w") as nowhere:
+        console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True, color_system="truecolor")
+        for line in screen(said):
+            console.print(Text.from_ansi(line), soft_wrap=True)
+    # The id stands in the names of the picture's styles: one that stays keeps changes of the file small.
+    (PICTURES / "demo.svg").write_text(console.export_svg(title="make demo", unique_id="demo"))
+
+
+def run_in_terminal(command: list[str]) -> str:
+    """What a program writes to a terminal of COLUMNS by ROWS. Raises CalledProcessError where it fails."""
+    ours, theirs = pty.openpty()
+    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
+    environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, cwd=ROOT)
+    os.close(theirs)
+    pieces = []
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:
+            # Linux: how a terminal says that nobody writes to it any more.
+            break
+        if not piece:
+            break
+        pieces.append(piece)
+    os.close(ours)
+    said = b"".join(pieces).decode(errors="replace")
+    if process.wait() != 0:
+        raise subprocess.CalledProcessError(process.returncode, command, said)
+    return said
+
+
+def screen(said: str) -> list[str]:
+    """The lines that remain on the screen, after the live tables have drawn themselves over and over."""
+    lines, row = [""], 0
+    for piece in STEP.split(said):
+        if piece in ("\r\n", "\n"):
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif piece.endswith("A") and piece.startswith("\x1b["):
+            row = max(0, row - int(piece[2:-1] or 1))
+        elif piece == "\x1b[2K":
+            lines[row] = ""
+        elif not STEP.fullmatch(piece):
+            lines[row] += piece
+    return "\n".join(lines).rstrip().split("\n")
+
+
+def docs_page() -> None:
+    """Start a server, give its docs page the operator's key, try an operation, and take the picture."""
+    with Receiver() as receiver, TestServer() as server, Browser() as browser:
+        server.api.register(receiver.url("/"), events=["tasks.*"])
+        browser.open(f"{server.url}/docs")
+        browser.do(f"document.getElementById('key').value = {json.dumps(server.api.key)}")
+        browser.do("document.getElementById('key-form').requestSubmit()")
+        browser.until("document.querySelectorAll('#operations details').length > 20")
+        card = f"[...document.querySelectorAll('details')].find(each => each.innerText.includes({OPERATION!r}))"
+        browser.do(f"window.card = {card}; card.open = true; card.querySelector('button').click()")
+        browser.until("card.querySelector('pre:last-child').innerText.startsWith('202')")
+        browser.do("document.activeElement.blur(); card.scrollIntoView(); window.scrollBy(0, -80)")
+        (PICTURES / "docs-page.png").write_bytes(browser.picture())
+
+
+class Browser:
+    """A headless Chromium, spoken to by the DevTools protocol through two pipes (its file descriptors 3 and 4)."""
+
+    def __enter__(self) -> Browser:
+        program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+        if program is None:
+            sys.exit("Chromium is not on the path. Install it (Debian: apt-get install chromium) and try again.")
+        self._folder = tempfile.mkdtemp(prefix="tidings-pictures-")
+        theirs_in, self._out = os.pipe()
+        self._in, theirs_out = os.pipe()
+        # The shell gives the pipes the numbers that Chromium asks for.
+        script = f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}'
+        flags = ["--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+        flags += [f"--user-data-dir={self._folder}", f"--window-size={PAGE_WIDTH},{PAGE_HEIGHT}"]
+        self._process = subprocess.Popen(
+            ["bash", "-c", script, program, *flags], pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL
+        )
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self._number, self._rest, self._session = 0, b"", ""
+        target = self._ask("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._ask(
+            "Emulation.setDeviceMetricsOverride",
+            width=PAGE_WIDTH, height=PAGE_HEIGHT, deviceScaleFactor=1, mobile=False,
+        )  # fmt: skip
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._process.terminate()
+        self._process.wait()
+        os.close(self._in)
+        os.close(self._out)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def open(self, url: str) -> None:
+        """Go to a page, and wait until it is there."""
+        self._ask("Page.navigate", url=url)
+        self.until("location.href !== 'about:blank' && document.readyState === 'complete'")
+
+    def do(self, script: str) -> Any:
+        """The value of a script in the page. Raises RuntimeError where it fails."""
+        answer = self._ask("Runtime.evaluate", expression=script, returnByValue=True)
+        if "exceptionDetails" in answer:
+            raise RuntimeError(f"{script}: {answer['exceptionDetails']}")
+        return answer["result"].get("value")
+
+    def until(self, condition: str, seconds: float = 20.0) -> None:
+        """Wait until a script answers true. Raises NotInTime."""
+        until(lambda: bool(self.do(condition)), condition, seconds)
+
+    def picture(self) -> bytes:
+        """The page as PNG."""
+        return b64decode(self._ask("Page.captureScreenshot", format="png")["data"])
+
+    def _ask(self, method: str, **params: Any) -> dict[str, Any]:
+        """Send one command; its result. Events that come between are passed over."""
+        self._number += 1
+        message: dict[str, Any] = {"id": self._number, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._out, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = json.loads(self._read())
+            if answer.get("id") == self._number:
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']}")
+                return dict(answer["result"])
+
+    def _read(self) -> bytes:
+        while b"\0" not in self._rest:
+            piece = os.read(self._in, 1 << 20)
+            if not piece:
+                raise RuntimeError("the browser has ended")
+            self._rest += piece
+        message, _, self._rest = self._rest.partition(b"\0")
+        return message
+
+
+MAKERS: dict[str, Callable[[], None]] = {"demo": demo, "docs-page": docs_page}
+
+
+def main(names: list[str]) -> None:
+    """Make the named pictures, or all."""
+    unknown = set(names) - set(MAKERS)
+    if unknown:
+        sys.exit(f"There is no picture {', '.join(sorted(unknown))}. There are: {', '.join(MAKERS)}.")
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for name in names or MAKERS:
+        MAKERS[name]()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
