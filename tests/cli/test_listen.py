@@ -94,7 +94,7 @@ def test_what_is_wrong_is_one_sentence(run: Run, tmp_path: Path) -> None:
         assert said.exit_code == 1 and sentence in said.stderr
     (tmp_path / "c").write_text("{}")
     assert "choose another --cursor-file" in run(*forward).stderr
-    assert "no http:// or https:// URL" in run("listen", "--forward", "localhost:3000").stderr
+    assert "--forward is written as" in run("listen", "--forward", "localhost:3000").stderr
 
 
 def _first_poll(server: TestServer) -> bool:
