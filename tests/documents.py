@@ -44,6 +44,7 @@ RUN = ("sh", "python")
 SHOWN = ("text", "json")
 BLOCK_SECONDS = 90.0
 PRINT_SECONDS = 30.0
+END_SECONDS = 15.0
 LOOK_SECONDS = 0.1
 
 
@@ -126,7 +127,8 @@ class Shell:
             errors="replace",
             start_new_session=True,
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -135,11 +137,14 @@ class Shell:
             os.killpg(self._bash.pid, signal.SIGTERM)
             self._bash.kill()
             self._bash.wait()
-            self._wait(lambda: not _group_lives(self._bash.pid), 15.0)
+            self._wait(lambda: not _group_lives(self._bash.pid), END_SECONDS)
             os.killpg(self._bash.pid, signal.SIGKILL)
         except ProcessLookupError:
             # Nobody was left, which is what we want.
             pass
+        assert self._bash.stdin is not None
+        self._bash.stdin.close()
+        self._reader.join(END_SECONDS)
 
     def run(self, block: Block) -> None:
         """Run one block, or save it. Raises AssertionError with what was printed."""
@@ -196,8 +201,9 @@ class Shell:
 
     def _read(self) -> None:
         assert self._bash.stdout is not None
-        for line in self._bash.stdout:
-            self._lines.put(line)
+        with self._bash.stdout as said:
+            for line in said:
+                self._lines.put(line)
 
     def _given(self, text: str) -> str:
         for written, meant in self._texts.items():
