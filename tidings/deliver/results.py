@@ -116,7 +116,7 @@ def _mind_health(flight: Flight, reply: Reply, now: Micros, settlement: Settleme
     lane.mark()
     if reply.outcome is outcomes.GONE:
         _disable(flight, "The endpoint answered 410 Gone: it wants no more webhooks.", now, settlement)
-    elif health.should_disable(lane.health, now):
+    elif health.should_disable(before, now):
         _disable(flight, f"Every attempt has failed for 5 days; the last: {reply.reason}", now, settlement)
     elif health.should_warn(before, lane.health):
         _announce("endpoint.failing", flight, reply.reason, now, settlement)

@@ -6,10 +6,12 @@ It meets the other stages only in the store: `committed` saves the wait for the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import logging
 import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -33,7 +35,7 @@ LOOK_AGAIN_SECONDS = 1.0
 STORE_RETRY: Micros = 1 * SECOND
 FLIGHTS_MAX = 4_000
 YOUNG_FLIGHTS_MAX = 128
-YOUNG_MICROS: Micros = 10_000
+YOUNG_SECONDS = 0.01
 UNSETTLED_MAX = 5_000
 STOP_SECONDS = 8.0
 
@@ -67,7 +69,7 @@ class Deliver:
         self._timers: list[tuple[Micros, int]] = []
         self._bodies = Bodies(source)
         self._launch: list[tuple[Lane, list[Item]]] = []
-        self._young: dict[int, Micros] = {}
+        self._young: dict[int, float] = {}
         self._crowded = False
         self._departures = 0
         self.flights = 0
@@ -109,7 +111,9 @@ class Deliver:
 
         def answer(settled: Settlement, said: list[bool]) -> None:
             def tell() -> None:
-                loop.call_soon_threadsafe(_set, future, said)
+                # Whoever asked may be gone with its loop, at a stop.
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(_set, future, said)
 
             settled.after.append(tell)
 
@@ -119,6 +123,11 @@ class Deliver:
     def snapshot(self) -> dict[int, LaneView]:
         """The lanes as they are at this moment."""
         return {link: view(lane) for link, lane in list(self._lanes.by_link.items())}
+
+    def lane(self, link: int) -> LaneView | None:
+        """One lane as it is at this moment; None where the link has none."""
+        lane = self._lanes.by_link.get(link)
+        return None if lane is None else view(lane)
 
     def _tell(self, message: Callable[[], None]) -> None:
         if not self.alive:
@@ -170,7 +179,7 @@ class Deliver:
     def _patience(self, now: Micros) -> float:
         """How long to wait for sockets before there is something else to do, in seconds."""
         if self._crowded:
-            return YOUNG_MICROS / SECOND if not self._inbox else 0.0
+            return YOUNG_SECONDS if not self._inbox else 0.0
         if self._inbox or self._lanes.active or (self._news and self._lanes.has_room):
             return 0.0 if now >= self._store_rests_until else 0.05
         if self._timers:
@@ -200,7 +209,7 @@ class Deliver:
 
     def _choose(self, now: Micros) -> None:
         active, self._lanes.active = self._lanes.active, {}
-        room = self._room(now)
+        room = self._room()
         try:
             for lane in active.values():
                 if len(self._launch) >= room:
@@ -215,16 +224,18 @@ class Deliver:
             raise
         self._crowded = room <= len(self._launch) and bool(self._lanes.active)
 
-    def _room(self, now: Micros) -> int:
+    def _room(self) -> int:
         """How many requests may leave now. Few are young at a time: a crowd on one core only makes each one slower.
 
         Those that take long are not counted, so that a slow endpoint takes nobody's place.
         """
         if self.flights >= FLIGHTS_MAX or len(self._settlement.numbers) >= UNSETTLED_MAX:
             return 0
+        # Not by the time of day, which may be set back.
+        born = time.monotonic() - YOUNG_SECONDS
         while self._young:
             number, left = next(iter(self._young.items()))
-            if now - left < YOUNG_MICROS:
+            if left > born:
                 break
             del self._young[number]
         return YOUNG_FLIGHTS_MAX - len(self._young)
@@ -250,7 +261,7 @@ class Deliver:
             self._lanes.active[lane.link] = lane
             return
         self.flights += 1
-        self._young[flight.number] = now
+        self._young[flight.number] = time.monotonic()
 
     def _arrive(self, flight: Flight, reply: Reply) -> None:
         now = self._clock.now()
@@ -314,6 +325,12 @@ class Deliver:
             lane = self._lanes.by_link.get(link)
             if lane is not None and number not in lane.flying:
                 lane.busy.discard(number)
+        for row in settlement.waiting.values():
+            # What is due already could not be read before it was stored.
+            lane = self._lanes.by_link.get(row.link)
+            if lane is not None and not row.held:
+                lane.next_due = row.due if lane.next_due is None else min(lane.next_due, row.due)
+                self._lanes.active[row.link] = lane
         settlement.run_after()
 
 

@@ -17,7 +17,9 @@ class Outcome(msgspec.Struct, frozen=True):
 OK = Outcome("ok", "The endpoint answered with a 2xx status.", False, False)
 BAD_STATUS = Outcome("bad_status", "The endpoint answered with a status that is not 2xx.", True, True)
 REDIRECT = Outcome("redirect", "The endpoint answered with a redirect, which is not followed.", True, True)
-GONE = Outcome("gone", "The endpoint answered 410: it wants no more. It is disabled, its deliveries are kept.", True, True)
+GONE = Outcome(
+    "gone", "The endpoint answered 410: it wants no more. It is disabled, its deliveries are kept.", True, True
+)
 TIMEOUT = Outcome("timeout", "No whole answer came within the time limit.", True, True)
 CONNECT_FAILED = Outcome("connect_failed", "No connection could be made.", True, True)
 DNS_FAILED = Outcome("dns_failed", "The host name could not be resolved.", True, True)
