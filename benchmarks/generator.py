@@ -33,7 +33,10 @@ SECOND_NS = 1_000_000_000
 
 @dataclass(frozen=True)
 class Load:
-    """What to send. `rate` is in events a second, 0 for as fast as answers come; `count` 0 is without limit."""
+    """What to send. `rate` is in events a second, 0 for as fast as answers come; `count` 0 is without limit.
+
+    `acknowledged_file` gets the moment (ns, eight bytes, native order) of each number's answer, 0 for none.
+    """
 
     port: int
     path: str
@@ -82,7 +85,7 @@ class Generator:
         self.broken = 0
         self.seconds: dict[int, int] = defaultdict(int)
         self.answer_ns = array("q")
-        self.acknowledged = bytearray()
+        self.acknowledged = array("q")
         self.stopped = False
         self.started_ns = self.ended_ns = self.next_ns = 0
 
@@ -186,10 +189,10 @@ class Generator:
             self.seconds[now // SECOND_NS] += size
             self.answer_ns.append(now - intended_ns)
             if self.load.acknowledged_file:
-                end = number + size - self.load.first
-                if end > len(self.acknowledged):
-                    self.acknowledged.extend(bytes(end - len(self.acknowledged) + READ_BYTES))
-                self.acknowledged[end - size : end] = b"\x01" * size
+                start = number - self.load.first
+                if start + size > len(self.acknowledged):
+                    self.acknowledged.frombytes(bytes(8 * READ_BYTES))
+                self.acknowledged[start : start + size] = array("q", [now] * size)
         else:
             self.refused[answer[9:].split(b"\r\n", 1)[0].decode("latin-1")] += 1
 
@@ -259,7 +262,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, stop)
     generator.run()
     if generator.load.acknowledged_file:
-        Path(generator.load.acknowledged_file).write_bytes(generator.acknowledged)
+        Path(generator.load.acknowledged_file).write_bytes(generator.acknowledged.tobytes())
     print(json.dumps(generator.report()), flush=True)
 
 

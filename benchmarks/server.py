@@ -72,13 +72,11 @@ class Server:
         log = self.folder.parent / f"{self.folder.name}.log"
         return log.read_text(errors="replace")[-2000:] if log.exists() else ""
 
-    def kill(self) -> int:
-        """End it with SIGKILL; the moment just before, in ns of the monotonic clock."""
+    def kill(self) -> None:
+        """End it with SIGKILL, and wait until it is gone."""
         assert self.process is not None
-        at = time.monotonic_ns()
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
-        return at
 
     def stop(self) -> float:
         """Stop it with SIGTERM; the seconds that took."""

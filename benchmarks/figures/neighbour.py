@@ -10,7 +10,8 @@ from benchmarks.table import Row
 
 HEALTHY = 20
 RATE = 50
-ROUNDS = 5
+ROUNDS = 12
+TURN_SECONDS = 5
 WARM_SECONDS = 20
 
 
@@ -19,7 +20,7 @@ def neighbour(context: Context) -> list[Row]:
 
     The turns begin after the silent one has had time to hold on to everything that it can get.
     """
-    seconds = 3 if context.quick else 10
+    seconds = 3 if context.quick else TURN_SECONDS
     alone_folder, beside_folder = context.new_folder(), context.new_folder()
     alone_ms, beside_ms = [], []
     with running(alone_folder) as alone, running(beside_folder) as beside:
