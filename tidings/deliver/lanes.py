@@ -133,15 +133,16 @@ class Lanes:
     def find(self, number: int) -> tuple[Lane, Item, bool] | None:
         """A delivery that has not ended: its lane, itself, and whether it has a row in `waiting`."""
         row = self._db.one("delivery_of", delivery=number)
-        if row is None or row[2] not in self.by_link:
+        if row is None or row[1] not in self.by_link:
             return None
-        lane = self.by_link[row[2]]
+        _, link, event, created, tries, ended = row
+        lane = self.by_link[link]
         if number in lane.flying:
             return lane, lane.flying[number], lane.flying[number].stored
         stored = self._db.one("waiting_of", delivery=number)
-        if stored is None and row[5] is not None:
+        if stored is None and ended is not None:
             return None
-        return lane, Item(number, row[1], row[3], n=row[4], stored=stored is not None), stored is not None
+        return lane, Item(number, event, created, n=tries, stored=stored is not None), stored is not None
 
     def forget(self, lane: Lane, item: Item, now: Micros) -> None:
         """Take a cancelled delivery out of its lane, and let those behind it go."""

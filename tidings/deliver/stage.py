@@ -37,7 +37,7 @@ FLIGHTS_MAX = 4_000
 YOUNG_FLIGHTS_MAX = 128
 YOUNG_SECONDS = 0.01
 UNSETTLED_MAX = 5_000
-STOP_SECONDS = 8.0
+STOP_SECONDS = 6.0
 
 log = logging.getLogger("tidings.deliver")
 Chance = Callable[[], float]
