@@ -7,7 +7,7 @@ from tests.delivery.world import World
 
 def test_a_delivery_far_back_in_the_backlog_can_be_cancelled(world: World) -> None:
     world.receiver.down()
-    endpoint, _ = world.api.register(world.receiver.url("/dead"))
+    endpoint = world.register("/dead")
     for _ in range(3):
         world.api.post("/v1/events:batch", {"events": [{"type": "a.b", "data": {}}] * 500})
     newest = world.api.get(f"/v1/deliveries?endpoint={endpoint}&limit=1")["data"][0]
