@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import logging
 import random
@@ -34,6 +35,7 @@ from tidings.store.seal import Sealer, load_key
 from tidings.store.writer import Writer
 from tidings.web.app import App
 from tidings.web.feed import Feed
+from tidings.web.open_calls import OpenCalls
 from tidings.web.parts import Parts
 
 HEADER_READ_SECONDS = 9
@@ -42,6 +44,7 @@ BACKLOG = 2_048
 CONNECTIONS_MAX = 10_000
 HEADER_BUFFER_BYTES = 64 * 1024
 SWITCH_SECONDS = 0.001
+GARBAGE_THRESHOLD = 20_000
 OPERATOR = "key_operator"
 
 log = logging.getLogger("tidings.server")
@@ -73,7 +76,7 @@ class Server:
         catalog = Catalog(Sealer(load_key(settings.secret_key or None, settings.folder)))
         writer = self.writer = Writer(engine, self.clock, self._fail)
         readers = self._readers = Readers(engine)
-        feed = self._feed = Feed()
+        feed = self._feed = Feed(readers)
         router = Router(catalog, self.clock)
         deliver = self.deliver = Deliver(
             engine,
@@ -93,6 +96,7 @@ class Server:
         writer.before_replies(catalog.refresh)
         writer.on_commit(deliver.committed)
         writer.on_commit(feed.committed)
+        catalog.on_change(lambda snapshot, changed: feed.nudge())
         writer.start(router.step)
         writer.wait(catalog.load)
         self._ensure_operator(catalog)
@@ -108,6 +112,7 @@ class Server:
             deliver=deliver,
             feed=feed,
             router=router,
+            open_calls=OpenCalls(settings.max_open_streams, settings.max_open_streams_per_key),
         )
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -115,6 +120,9 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         sys.setswitchinterval(SWITCH_SECONDS)
+        # What is loaded by now stays; looking through it again and again would cost some per cent of each event.
+        gc.freeze()
+        gc.set_threshold(GARBAGE_THRESHOLD)
         self._feed.attach(self._loop)
         self.deliver.start()
         self.port = self.port or _free_port(self.settings.host)
