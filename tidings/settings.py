@@ -55,6 +55,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("source", str, "/tidings", "The `source` that events have in CloudEvents bodies, a URI reference."),
     Setting("max_body_bytes", int, 1_048_576, "The largest request body, in bytes."),
     Setting("max_batch_bytes", int, 16_777_216, "The largest body of a batch, in bytes."),
+    Setting("max_open_streams", int, 1_000, "How many streams and long polls may be open at once, of all keys."),
+    Setting("max_open_streams_per_key", int, 100, "How many of them one key may have open."),
     Setting(
         "retention_days", int, 30, "Events older than this are dropped once their deliveries have ended; 0 keeps them."
     ),
@@ -84,6 +86,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     max_body_bytes: int
     max_batch_bytes: int
+    max_open_streams: int
+    max_open_streams_per_key: int
     retention_days: int
     log_level: str
 
@@ -139,6 +143,9 @@ def _check(settings: Settings) -> None:
     for name in ("max_body_bytes", "max_batch_bytes"):
         if getattr(settings, name) < 1_024:
             raise SettingsError(f"{name} must be at least 1024.")
+    for name in ("max_open_streams", "max_open_streams_per_key"):
+        if getattr(settings, name) < 0:
+            raise SettingsError(f"{name} must be 0 (none) or more.")
     if settings.retention_days < 0:
         raise SettingsError("retention_days must be 0 (keep) or more.")
     if settings.log_level not in ("debug", "info", "warning", "error"):

@@ -149,11 +149,16 @@ def test_replays_are_listed_newest_first(world: World) -> None:
         made.append(begin(world, each, "all").id)
 
     def page(**more: object) -> list[str]:
-        asked = {"before": None, "limit": 10, "tenant": None, "state": None, "link": None, **more}
-        return [each.id for each in world.readers.run(lambda db: stored.page(db, **asked))]  # type: ignore[arg-type]
+        past, limit, up = more.pop("past", None), more.pop("limit", 10), more.pop("oldest_first", False)
+        query = stored.ReplayQuery(**more)  # type: ignore[arg-type]
+        found = world.readers.run(lambda db: stored.page(db, query, past, limit, oldest_first=up))  # type: ignore[arg-type]
+        if past is None and limit == 10:
+            assert world.readers.run(lambda db: stored.count(db, query)) == len(found)
+        return [each.id for each in found]
 
-    assert page() == made[::-1]
-    assert page(before=made[2], limit=1) == [made[1]]
+    assert page() == made[::-1] and page(oldest_first=True) == made
+    assert page(past=made[2], limit=1) == [made[1]]
+    assert page(past=made[0], limit=1, oldest_first=True) == [made[1]]
     assert page(tenant="t1") == [made[2]] and page(link=endpoint.num) == [made[1], made[0]]
     assert page(state="done") == []
 

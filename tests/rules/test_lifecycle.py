@@ -18,7 +18,7 @@ def test_the_table_is_whole() -> None:
 
 def test_every_end_can_be_left_only_by_being_asked_for() -> None:
     for move in MOVES:
-        if move.source != "waiting":
+        if move.source != "waiting" or move.cause in ("retry", "replay"):
             assert move.target == "waiting"
             assert move.cause in ("retry", "replay")
 
@@ -30,6 +30,9 @@ def test_moves() -> None:
     assert after("dead", "retry") == "waiting"
     assert after("dead", "replay") == "waiting"
     assert after("cancelled", "retry") == "waiting"
+    assert after("waiting", "retry") == "waiting"
+    # A replay of what failed takes what is dead; a replay of all makes new deliveries, and moves none.
+    assert [move.source for move in MOVES if move.cause == "replay"] == ["dead"]
     assert after("delivered", "cancel") is None
     assert after("dead", "cancel") is None
     assert after("cancelled", "success") is None

@@ -67,7 +67,10 @@ def test_a_key_of_ones_own_shows_its_public_half(api: Api) -> None:
         ({"url": "http://127.0.0.1/", "evnts": []}, "/evnts"),
         ({"url": "http://127.0.0.1/", "batch": {"max": 1}}, "/batch/max"),
         ({"url": "http://127.0.0.1/", "order": "fifo"}, "/order"),
-        ({"url": "http://127.0.0.1/", "headers": {"X-A": 1}}, "/headers"),
+        ({"url": "http://127.0.0.1/", "headers": {"X-A": 1}}, "/headers/X-A"),
+        ({"url": "http://127.0.0.1/", "headers": {"X-Good": "1", "X/~A": None}}, "/headers/X~1~0A"),
+        ({"url": "http://127.0.0.1/", "headers": ["X-A"]}, "/headers"),
+        ({"url": "http://127.0.0.1/", "filter": [1]}, "/filter"),
         ({"url": "http://10.0.0.1/"}, "/url"),
         ({"url": "http://127.0.0.1/", "rate": 0}, "/rate"),
     ],
@@ -122,7 +125,7 @@ def test_pages(api: Api) -> None:
     for query in ({"tenant": "other", "cursor": cursor}, {"cursor": cursor}, {"tenant": "pages", "cursor": "rubbish"}):
         assert api.call("GET", "/v1/endpoints", **query).status == 422
     assert api.call("GET", "/v1/endpoints", limit=0).status == 422
-    assert api.call("GET", "/v1/endpoints", sort="id").status == 422
+    assert api.call("GET", "/v1/endpoints", sort="url").status == 422
 
 
 def test_a_tenant_sees_and_makes_only_its_own(api: Api) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidings.model.delivery import State
 from tidings.model.errors import Conflict, NotFound
 from tidings.model.link import Endpoint
 from tidings.model.moment import Clock, Micros
@@ -26,10 +25,12 @@ def retry(db: Db, catalog: Catalog, clock: Clock, number: int) -> int:
     endpoint = _sending(catalog.endpoint(db, link))
     state = lifecycle.state(last, waiting is not None, False)
     now = clock.now()
+    if lifecycle.after(state, "retry") is None:
+        raise Conflict(f"It is {state}, so it cannot be tried again.")
     if state == "waiting":
         _hurry(db, number, waiting, now)
     else:
-        _revive(db, number, event, endpoint, n, state, now)
+        db.many("waiting_put", [again(number, endpoint.num, event, n, now)])
     return int(link)
 
 
@@ -66,9 +67,3 @@ def _hurry(db: Db, number: int, waiting: tuple[Any, ...] | None, now: Micros) ->
             "Retry or cancel that one."
         )
     db.run("waiting_hurry", delivery=number, now=now)
-
-
-def _revive(db: Db, number: int, event: int, endpoint: Endpoint, n: int, state: State, now: Micros) -> None:
-    if lifecycle.after(state, "retry") is None:
-        raise Conflict(f"It is {state}, so it cannot be tried again.")
-    db.many("waiting_put", [again(number, endpoint.num, event, n, now)])

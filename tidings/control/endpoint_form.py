@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from tidings.model.access import TENANT_RULE, is_tenant
 from tidings.model.errors import Invalid, Place
 from tidings.model.link import ALL_TENANTS, Batch, Body, Endpoint, Options, Order
 from tidings.rules import address, events_match, filter, retry
@@ -35,7 +36,6 @@ TIMEOUT_SECONDS_MAX = 30.0
 EVERYWHERE = address.Networks((IPv4Network("0.0.0.0/0"), IPv6Network("::/0")))
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
-_TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")  # as where events are published: another would never get one
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _OURS = frozenset(
     (
@@ -151,8 +151,8 @@ def check_tenant(tenant: str | None, *, operator: bool) -> None:
                 "/tenant", "not_permitted", 'Only an operator\'s key may make an endpoint of all tenants ("*").'
             )
         return
-    if not _TENANT.fullmatch(tenant):
-        raise Refused("/tenant", "tenant", "A tenant is 1 to 64 letters, digits, _ and -.")
+    if not is_tenant(tenant):
+        raise Refused("/tenant", "tenant", TENANT_RULE)
 
 
 def address_refused(why: str) -> Place:

@@ -133,7 +133,7 @@ class Endpoints:
 
         return self._changing(endpoint, change, expected)
 
-    def pause(self, endpoint: Endpoint, reason: str | None) -> Job:
+    def pause(self, endpoint: Endpoint, reason: str | None, expected: set[int] | None = None) -> Job:
         """Send nothing until it is resumed; what happens meanwhile waits. Raises Invalid, the job Conflict."""
         if reason is not None and len(reason) > REASON_CHARS_MAX:
             raise Refused("/reason", "too_long", f"A reason has at most {REASON_CHARS_MAX} characters.")
@@ -143,14 +143,24 @@ class Endpoints:
                 raise Conflict(f"The endpoint is disabled already: {present.reason} Resume it to send again.")
             return msgspec.structs.replace(present, mode="paused", reason=reason or "Paused by hand.")
 
-        return self._changing(endpoint, change, None)
+        return self._changing(endpoint, change, expected)
 
-    def resume(self, endpoint: Endpoint) -> Job:
+    def resume(self, endpoint: Endpoint, expected: set[int] | None = None) -> Job:
         """Send again, also after it was disabled."""
         mode: Mode = "enabled"
-        return self._changing(endpoint, lambda present: msgspec.structs.replace(present, mode=mode, reason=None), None)
 
-    def rotate(self, endpoint: Endpoint, secret: str | None, overlap_seconds: int | None) -> Job:
+        def change(present: Endpoint) -> Endpoint:
+            return msgspec.structs.replace(present, mode=mode, reason=None)
+
+        return self._changing(endpoint, change, expected)
+
+    def rotate(
+        self,
+        endpoint: Endpoint,
+        secret: str | None,
+        overlap_seconds: int | None,
+        expected: set[int] | None = None,
+    ) -> Job:
         """Sign with a new secret; the one before is used beside it for `overlap_seconds`. Raises Invalid.
 
         The new one is of the same kind (HMAC or ed25519) as the present one, unless the caller brings one.
@@ -178,7 +188,7 @@ class Endpoints:
             secrets = (Secret(text=text, created=now), *older)
             return msgspec.structs.replace(present, sealed=msgspec.structs.replace(present.sealed, secrets=secrets))
 
-        return self._changing(endpoint, change, None)
+        return self._changing(endpoint, change, expected)
 
     def test(self, endpoint: Endpoint, request_id: str | None = None) -> Callable[[Db], Event]:
         """Publish an event of type `endpoint.test` that goes to this endpoint alone. The job raises Conflict."""

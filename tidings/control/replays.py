@@ -22,7 +22,7 @@ from tidings.model.ids import new_id
 from tidings.model.link import ALL_TENANTS, Endpoint
 from tidings.model.moment import Clock, Micros
 from tidings.model.replay import Replay, Which
-from tidings.rules import events_match, filter
+from tidings.rules import events_match, filter, lifecycle
 from tidings.rules.refused import Refused
 from tidings.store import replays as stored
 from tidings.store.base import Db, Row
@@ -217,7 +217,8 @@ def _facts(db: Db, replay: Replay, after: int, count: int) -> list[Row]:
 def _chosen(db: Db, replay: Replay, row: Row, wants: Wants) -> bool:
     if replay.which == "failed":
         _, _, created, state, _, waits = row
-        return state == "dead" and waits is None and replay.since <= created < replay.until
+        permitted = lifecycle.after(lifecycle.state(state, waits is not None, False), "replay") is not None
+        return permitted and replay.since <= created < replay.until
     return replay.since <= row[5] < replay.until and wants(db, row)
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from tidings.intake.schema import Schemas
 from tidings.model import moment
+from tidings.model.access import TENANT_RULE, is_tenant
 from tidings.model.errors import Invalid, Place
 from tidings.model.event import OWN_TYPES, Event
 from tidings.model.ids import new_id
@@ -26,7 +27,6 @@ TIME_MAX: Micros = 4_102_444_800 * moment.SECOND
 """The year 2100: later ones are mistakes, such as milliseconds taken for seconds."""
 
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-_TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _RESERVED_IDS = ("stream",)
 """Words that stand in the place of an id in the API's paths."""
@@ -152,16 +152,11 @@ class Publisher:
             self._types.add(kind)
 
 
-def is_tenant(text: str) -> bool:
-    """Whether the text may be a tenant's id."""
-    return _TENANT.fullmatch(text) is not None
-
-
 def _tenant(given: str, own: str | None, pointer: str, wrong: list[Place]) -> str:
     if own is not None and given != own:
         _say(wrong, f"{pointer}/tenant", "tenant", "This key publishes only for its own tenant; leave the field out.")
-    elif not _TENANT.fullmatch(given):
-        _say(wrong, f"{pointer}/tenant", "tenant", "A tenant is 1 to 64 letters, digits, _ and -.")
+    elif not is_tenant(given):
+        _say(wrong, f"{pointer}/tenant", "tenant", TENANT_RULE)
     return given
 
 

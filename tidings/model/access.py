@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from tidings.model.moment import Micros
 
 EVERYTHING = "*"
+
+TENANT_RULE = "A tenant is 1 to 64 letters, digits, _ and -."
+_TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 SCOPES: tuple[str, ...] = (
     "events:write",
@@ -51,6 +56,11 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     def permits(self, scope: str) -> bool:
         """Whether this key has the scope."""
         return scope in self.scopes or EVERYTHING in self.scopes
+
+
+def is_tenant(text: str) -> bool:
+    """Whether the text may be a tenant's id: one rule wherever events, endpoints, keys and tenants name one."""
+    return _TENANT.fullmatch(text) is not None
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,8 @@
-"""The states of a delivery and its moves between them, as one table. The documentation's picture is drawn from it."""
+"""The states of a delivery and its moves between them, as one table. The documentation's picture is drawn from it.
+
+A replay of what failed moves only dead deliveries: a cancelled one was not wanted by somebody. A replay of all moves
+none: it makes a new delivery for every event, so what was made before keeps its history.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +34,11 @@ MOVES: tuple[Move, ...] = (
     Move("waiting", "cancel", "cancelled", "somebody cancelled it"),
     Move("waiting", "delete", "cancelled", "its endpoint was deleted"),
     Move("waiting", "expire", "dead", "it was parked: it held up the order for too long"),
+    Move("waiting", "retry", "waiting", "somebody wants it now: it is due at once, and its schedule begins anew"),
     Move("delivered", "retry", "waiting", "somebody asked for it again"),
-    Move("delivered", "replay", "waiting", "a replay of all events sends it again"),
     Move("dead", "retry", "waiting", "somebody asked for another try"),
-    Move("dead", "replay", "waiting", "a replay sends what was missed"),
+    Move("dead", "replay", "waiting", "a replay of what failed sends it again"),
     Move("cancelled", "retry", "waiting", "somebody wants it after all"),
-    Move("cancelled", "replay", "waiting", "a replay sends what was missed"),
 )
 
 _TARGETS: dict[tuple[State, Cause], State] = {(move.source, move.cause): move.target for move in MOVES}
@@ -59,6 +62,9 @@ def state(last_attempt_state: State | None, has_waiting_row: bool, link_deleted:
 
 def as_mermaid() -> str:
     """The table as a Mermaid state diagram, for the documentation."""
-    lines = ["stateDiagram-v2", "    [*] --> waiting: an event matched an endpoint"]
+    lines = [
+        "stateDiagram-v2",
+        "    [*] --> waiting: an event matched an endpoint, or a replay of all sends it once more",
+    ]
     lines += [f"    {move.source} --> {move.target}: {move.cause} ({move.reason})" for move in MOVES]
     return "\n".join(lines) + "\n"

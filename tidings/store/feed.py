@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import msgspec
 
 from tidings.model.event import Event
 from tidings.model.moment import Micros
-from tidings.store.base import Db
+from tidings.store.base import Db, Row
 
 SCANNED_MAX = 20_000
 WINDOW_MAX = 5_000
@@ -16,8 +17,13 @@ PAGE_BYTES_MAX = 8 * 1024 * 1024
 """A page holds fewer events than asked for rather than much more than this."""
 FIRST_CHUNK = 16
 CHUNK_MAX = 500
+COUNTED_MAX = 1_000_000
+"""More events than this are not counted, where an index alone tells."""
+JUDGED_MAX = 100_000
+"""More events than this are not judged one by one for a count."""
 ABOVE_ALL = 1 << 62
 TIME_END: Micros = 1 << 62
+BETWEEN = " AND time >= :since AND time < :until"
 
 
 class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +34,10 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     subject: str | None = None
     since: Micros | None = None
     until: Micros | None = None
+
+
+Header = Row
+"""(seq, tenant, type, subject, time) of an event."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -52,6 +62,30 @@ def preceding(db: Db, query: EventQuery, before: int, limit: int) -> Page:
     seqs, position, more = _scan(db, query, 0, before, limit, newest_first=True)
     found, whole = _load(db, seqs, PAGE_BYTES_MAX)
     return Page(found, position, more) if whole else Page(found, found[-1].seq, True)
+
+
+def count(db: Db, query: EventQuery) -> int | None:
+    """How many there are; None: too many would have to be looked at to tell."""
+    base, value, exact = _index(query)
+    timed = query.since is not None or query.until is not None
+    if timed:
+        base += BETWEEN
+        value = {**value, "since": query.since or 0, "until": TIME_END if query.until is None else query.until}
+    rows = f"FROM event WHERE TRUE{base} LIMIT :most"
+    if exact or (base == BETWEEN and query.types is None):
+        sql = f"SELECT COUNT(*) FROM (SELECT 1 AS one {rows}) AS some"  # noqa: S608
+        total = int(db.query(sql, {"most": COUNTED_MAX + 1, **value})[0][0])
+        return total if total <= COUNTED_MAX else None
+    found = db.query(f"SELECT tenant, type, subject, time {rows}", {"most": JUDGED_MAX + 1, **value})
+    return sum(1 for row in found if fits(query, *row)) if len(found) <= JUDGED_MAX else None
+
+
+def headers(db: Db, after: int, limit: int) -> tuple[list[Header], int, bool]:
+    """What events after a position are about, without their data; the position reached, and whether there are more."""
+    rows = db.all("event_headers", after=after, count=limit)
+    if len(rows) == limit:
+        return rows, rows[-1][0], True
+    return rows, max(after, head(db)), False
 
 
 def by_id(db: Db, ident: str, tenant: str | None) -> Event | None:
@@ -116,7 +150,7 @@ def _scan(
     while scanned < SCANNED_MAX:
         rows = db.query(sql, {"after": after, "before": before, "count": window, **value})
         for seq, tenant, kind, subject, time in rows:
-            if exact or _fits(query, tenant, kind, subject, time):
+            if exact or fits(query, tenant, kind, subject, time):
                 if len(seqs) == limit:
                     return seqs, position, True
                 seqs.append(seq)
@@ -129,7 +163,7 @@ def _scan(
     return seqs, position, True
 
 
-def _index(query: EventQuery) -> tuple[str, dict[str, str], bool]:
+def _index(query: EventQuery) -> tuple[str, dict[str, Any], bool]:
     """The condition to walk along, its values, and whether nothing else is asked."""
     timeless = query.since is None and query.until is None
     if query.subject is not None:
@@ -142,7 +176,8 @@ def _index(query: EventQuery) -> tuple[str, dict[str, str], bool]:
     return "", {}, timeless and query.types is None
 
 
-def _fits(query: EventQuery, tenant: str | None, kind: str, subject: str | None, time: Micros) -> bool:
+def fits(query: EventQuery, tenant: str | None, kind: str, subject: str | None, time: Micros) -> bool:
+    """Whether an event is one of those asked for."""
     return (
         (query.tenant is None or tenant == query.tenant)
         and (query.types is None or kind in query.types)

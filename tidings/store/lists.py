@@ -1,7 +1,7 @@
-"""Lists of deliveries for people: newest first, in pages, by state, endpoint, event and time.
+"""Lists of deliveries for people: newest or oldest first, in pages, by state, endpoint, event and time; and counted.
 
 A state is no column (it follows from the last attempt and the row in `waiting`), so a page is made of candidates:
-numbers from the cheapest places that hold every match, merged from high to low, then judged one by one.
+numbers from the cheapest places that hold every match, merged in the page's order, then judged one by one.
 """
 
 from __future__ import annotations
@@ -19,25 +19,31 @@ from tidings.store.base import Db, Row
 from tidings.store.catalog import Snapshot
 
 SCANNED_PER_PAGE_MAX = 5_000
+COUNTED_MAX = 1_000_000
+"""More rows than this are not counted, where an index alone tells."""
+JUDGED_MAX = 20_000
+"""More rows than this are not judged one by one for a count."""
 WINDOW_MAX = 1_000
 TENANT_LINKS_MERGED_MAX = 50
 ABOVE_ALL = 1 << 62
 
 STATES: tuple[State, ...] = get_args(State)
 
-Source = Callable[[int, int], list[int]]
-"""From `before` and a count to the highest numbers below, highest first."""
+Source = Callable[[int, int, int], list[int]]
+"""From `after`, `before` and a count to the first numbers in between, in the page's order."""
 
 
 class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What to list. `links`: only these (None: all). `before`: only numbers below (the cursor)."""
+    """What to list. `links`: only these (None: all). Only numbers above `after` and below `before` (the cursor)."""
 
     links: frozenset[int] | None = None
     state: State | None = None
     event: str | None = None
     since: Micros | None = None
     until: Micros | None = None
+    after: int = -1
     before: int = ABOVE_ALL
+    oldest_first: bool = False
     limit: int = 50
 
 
@@ -61,30 +67,51 @@ class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def deliveries(db: Db, snapshot: Snapshot, query: DeliveryQuery) -> tuple[list[DeliveryRow], int | None]:
-    """One page, newest first, and the `before` of the next page (None: this is the last).
+    """One page, and the number that the next one goes on from (None: this is the last).
 
     A page may hold fewer than `limit`, even none, and still have a next one: it looks at a bounded number of rows.
     """
-    low = 0 if query.since is None else number_since(db, "first_delivery_since", query.since)
-    before = query.before
-    if query.until is not None:
-        before = min(before, number_since(db, "first_delivery_since", query.until))
-    sources = _sources(db, query, low)
+    after, before = _span(db, query)
+    sources = _sources(db, query)
     found: list[DeliveryRow] = []
     scanned = 0
     while scanned < SCANNED_PER_PAGE_MAX:
         window = min(WINDOW_MAX, max(query.limit + 1, 100 if query.state else 1))
-        numbers, lowest = _merge(sources, before, window)
-        scanned += len(numbers)
-        for row in rows_of(db, snapshot, numbers):
-            if _matches(row, query):
-                if len(found) == query.limit:
-                    return found, found[-1].number
-                found.append(row)
-        if lowest is None:
+        rows, last = _window(db, snapshot, query, sources, after, before, window)
+        scanned += window
+        for row in rows:
+            if len(found) == query.limit:
+                return found, found[-1].number
+            found.append(row)
+        if last is None:
             return found, None
-        before = lowest
-    return found, before
+        after, before = (last, before) if query.oldest_first else (after, last)
+    return found, after if query.oldest_first else before
+
+
+def count(db: Db, snapshot: Snapshot, query: DeliveryQuery) -> int | None:
+    """How many there are, cursors aside; None: too many would have to be looked at to tell."""
+    query = msgspec.structs.replace(query, after=-1, before=ABOVE_ALL)
+    after, before = _span(db, query)
+    links = query.links
+    if query.state is None and query.event is None and (links is None or len(links) <= TENANT_LINKS_MERGED_MAX):
+        bounds = {"after": after, "before": before, "count": COUNTED_MAX + 1}
+        if links is None:
+            counts = db.all("count_all", **bounds)
+        else:
+            counts = [row for link in links for row in db.all("count_of_link", link=link, **bounds)]
+        total = sum(row[0] for row in counts)
+        return total if total <= COUNTED_MAX else None
+    sources = _sources(db, query)
+    total = looked = 0
+    while looked < JUDGED_MAX:
+        rows, last = _window(db, snapshot, query, sources, after, before, WINDOW_MAX)
+        total += len(rows)
+        looked += WINDOW_MAX
+        if last is None:
+            return total
+        after, before = (last, before) if query.oldest_first else (after, last)
+    return None
 
 
 def delivery(db: Db, snapshot: Snapshot, number: int) -> tuple[DeliveryRow, list[Attempt]] | None:
@@ -126,10 +153,22 @@ def number_since(db: Db, statement: str, since: Micros) -> int:
     return high
 
 
-def _sources(db: Db, query: DeliveryQuery, low: int) -> list[Source]:
-    def numbers(statement: str, low: int = low, **params: object) -> Source:
-        return lambda before, count: [
-            row[0] for row in db.all(statement, low=low, before=before, count=count, **params)
+def _span(db: Db, query: DeliveryQuery) -> tuple[int, int]:
+    """Between which two numbers all that is asked for lies."""
+    after, before = query.after, query.before
+    if query.since is not None:
+        after = max(after, number_since(db, "first_delivery_since", query.since) - 1)
+    if query.until is not None:
+        before = min(before, number_since(db, "first_delivery_since", query.until))
+    return after, before
+
+
+def _sources(db: Db, query: DeliveryQuery) -> list[Source]:
+    way = "_up" if query.oldest_first else ""
+
+    def numbers(statement: str, above: int = -1, **params: object) -> Source:
+        return lambda after, before, count: [
+            row[0] for row in db.all(statement + way, after=max(after, above), before=before, count=count, **params)
         ]
 
     if query.event is not None:
@@ -139,24 +178,29 @@ def _sources(db: Db, query: DeliveryQuery, low: int) -> list[Source]:
     links = query.links
     if query.state == "waiting":
         row = db.one("cursor_read", name="deliver")
-        tail = 0 if row is None else int(row[0]) + 1
+        tail = 0 if row is None else int(row[0])
         lagging = [row for row in db.all("links_lagging") if links is None or row[0] in links]
         return [
             numbers("numbers_waiting"),
-            numbers("numbers_all", low=max(low, tail)),
-            *[numbers("numbers_of_link", low=max(low, cursor + 1), link=link) for link, cursor in lagging],
+            numbers("numbers_all", tail),
+            *[numbers("numbers_of_link", cursor, link=link) for link, cursor in lagging],
         ]
     if links is not None and len(links) <= TENANT_LINKS_MERGED_MAX:
         return [numbers("numbers_of_link", link=link) for link in links]
     return [numbers("numbers_all")]
 
 
-def _merge(sources: list[Source], before: int, window: int) -> tuple[list[int], int | None]:
-    """The highest numbers of all sources below `before`, and down to where they are complete (None: to the end)."""
-    lists = [source(before, window) for source in sources]
-    full = [numbers[-1] for numbers in lists if len(numbers) == window]
-    lowest = max(full, default=None)
-    return sorted({n for numbers in lists for n in numbers if lowest is None or n >= lowest}, reverse=True), lowest
+def _window(
+    db: Db, snapshot: Snapshot, query: DeliveryQuery, sources: list[Source], after: int, before: int, size: int
+) -> tuple[list[DeliveryRow], int | None]:
+    """What fits among the first numbers of all sources, and down (or up) to where they are whole (None: to the end)."""
+    lists = [source(after, before, size) for source in sources]
+    full = [numbers[-1] for numbers in lists if len(numbers) == size]
+    up = query.oldest_first
+    last = (min if up else max)(full, default=None)
+    numbers = {n for numbers in lists for n in numbers if last is None or (n <= last if up else n >= last)}
+    rows = [row for row in rows_of(db, snapshot, numbers) if _matches(row, query)]
+    return rows[::-1] if up else rows, last
 
 
 def _matches(row: DeliveryRow, query: DeliveryQuery) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from tidings.model.replay import Replay, ReplayState
 from tidings.store.base import Db, Row
 
-LAST_ID = "rpl_~"
-"""Sorts after every id."""
+LAST_ID = "rpl_z"
+"""Sorts after every id, also by the rules of languages that a PostgreSQL may have."""
+COUNTED_MAX = 100_000
 
 
 def put(db: Db, replay: Replay) -> None:
@@ -27,12 +30,32 @@ def running(db: Db) -> list[str]:
     return [row[0] for row in db.all("replays_running")]
 
 
-def page(
-    db: Db, *, before: str | None, limit: int, tenant: str | None, state: ReplayState | None, link: int | None
-) -> list[Replay]:
-    """Replays newest first, with ids below `before`."""
-    rows = db.all("replays_page", before=before or LAST_ID, count=limit, tenant=tenant, state=state, link=link or 0)
+class ReplayQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which replays: every given field narrows."""
+
+    tenant: str | None = None
+    state: ReplayState | None = None
+    link: int | None = None
+
+
+def page(db: Db, query: ReplayQuery, past: str | None, limit: int, *, oldest_first: bool = False) -> list[Replay]:
+    """Replays by id, and so by when they were made: newest first, with ids below `past`, or the other way round."""
+    if oldest_first:
+        rows = db.all("replays_page_up", after=past or "", count=limit, **_params(query))
+    else:
+        rows = db.all("replays_page", before=past or LAST_ID, count=limit, **_params(query))
     return [_replay(row) for row in rows]
+
+
+def count(db: Db, query: ReplayQuery) -> int | None:
+    """How many there are; None: too many to count."""
+    row = db.one("replays_count", most=COUNTED_MAX + 1, **_params(query))
+    total = 0 if row is None else int(row[0])
+    return total if total <= COUNTED_MAX else None
+
+
+def _params(query: ReplayQuery) -> dict[str, Any]:
+    return {"tenant": query.tenant, "state": query.state, "link": query.link or 0}
 
 
 def _replay(row: Row) -> Replay:

@@ -14,7 +14,7 @@ import msgspec
 
 from tidings.model.access import Key
 from tidings.model.errors import Malformed, Place, TidingsError
-from tidings.web import body, problem, query
+from tidings.web import body, habits, problem, query
 from tidings.web.access import Access, check_scope
 from tidings.web.limits import Limits
 from tidings.web.menu import Answer, Call, Operation, Stream
@@ -114,6 +114,8 @@ class App:
             check_scope(key, operation)
             if key.limits:
                 extra.extend(self._limits.take(key))
+        if "if-match" in headers or "if-none-match" in headers:
+            habits.refuse_conditions(operation, headers)
         text = scope.query_string
         given = query.read(text, operation) if text or operation.parameters else {}
         raw = b""
@@ -126,11 +128,20 @@ class App:
         elif raw:
             raise Malformed("This operation takes no body.", code="body_not_expected")
         call = Call(operation, key, request_id, path, given, headers, raw, struct, value)
-        answer = await operation.handler(self._parts, call)
+        if "fields" in given:
+            call.chosen = habits.chosen_fields(call)
+        if operation.stream or given.get("wait"):
+            with self._parts.open_calls.one_more(key):
+                return await self._answer(call, scope, proto, extra)
+        return await self._answer(call, scope, proto, extra)
+
+    async def _answer(self, call: Call, scope: Any, proto: Any, extra: list[tuple[str, str]]) -> Answer | None:
+        answer = await call.operation.handler(self._parts, call)
         if isinstance(answer, Stream):
-            await run_stream(scope, proto, answer, [*_ALWAYS, *extra, ("request-id", request_id)], self._parts.feed)
+            headers = [*_ALWAYS, *extra, ("request-id", call.request_id)]
+            await run_stream(scope, proto, answer, headers, self._parts.feed)
             return None
-        return answer
+        return answer if call.operation.item is None else habits.finish(call, answer)
 
     def _options(self, path: str, proto: Any, request_id: str) -> None:
         allowed = (

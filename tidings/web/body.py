@@ -81,8 +81,9 @@ def _explained(value: Any, kind: Any, first: str) -> list[Place]:
 
 
 def _walk(value: Any, kind: Any, pointer: str, places: list[Place]) -> None:
-    """Collect the wrong places of a value, member by member, where the type is a struct or a list of structs."""
-    struct, items = _shape(kind)
+    """Collect the wrong places of a value: member by member of structs, and each value of lists and of maps."""
+    struct, items, values = _shape(kind)
+    told = len(places)
     if struct is not None and isinstance(value, dict):
         _walk_struct(value, struct, pointer, places)
         return
@@ -91,7 +92,14 @@ def _walk(value: Any, kind: Any, pointer: str, places: list[Place]) -> None:
             if len(places) >= ERRORS_MAX:
                 return
             _walk(item, items, f"{pointer}/{index}", places)
-        if places:
+        if len(places) > told:
+            return
+    if values is not None and isinstance(value, dict):
+        for name, each in value.items():
+            if len(places) >= ERRORS_MAX:
+                return
+            _walk(each, values, f"{pointer}/{escaped(name)}", places)
+        if len(places) > told:
             return
     try:
         msgspec.convert(value, kind, strict=True)
@@ -115,19 +123,21 @@ def _walk_struct(value: dict[str, Any], struct: type[msgspec.Struct], pointer: s
             )
 
 
-def _shape(kind: Any) -> tuple[type[msgspec.Struct] | None, Any]:
-    """The struct that a type is (or may be), or the type of the items of a list."""
+def _shape(kind: Any) -> tuple[type[msgspec.Struct] | None, Any, Any]:
+    """The struct that a type is (or may be), or the type of a list's items, or of a map's values."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         inner = [arg for arg in args if arg not in (type(None), msgspec.UnsetType)]
-        return _shape(inner[0]) if len(inner) == 1 else (None, None)
+        return _shape(inner[0]) if len(inner) == 1 else (None, None, None)
     if origin is typing.Annotated:
         return _shape(args[0])
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return kind, None
+        return kind, None, None
     if origin in (list, tuple) and args:
-        return None, args[0]
-    return None, None
+        return None, args[0], None
+    if origin is dict:
+        return None, None, args[1]
+    return None, None, None
 
 
 def _place(pointer: str, message: str) -> Place:

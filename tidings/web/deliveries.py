@@ -14,11 +14,14 @@ from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.ids import delivery_id, delivery_number
 from tidings.model.link import Endpoint
 from tidings.store import lists
+from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
 from tidings.store.lists import DeliveryQuery, DeliveryRow
 from tidings.web.endpoint_views import time_text
+from tidings.web.habits import sort_of
 from tidings.web.menu import Answer, Call, Operation, Parameter
-from tidings.web.pages import PAGING, Page
+from tidings.web.once import kept, once
+from tidings.web.pages import PAGING, Page, counted
 from tidings.web.parts import Parts
 
 TAG = "Deliveries"
@@ -81,10 +84,11 @@ class DeliveryList(msgspec.Struct, frozen=True, kw_only=True):
 
     data: list[DeliveryView]
     next_cursor: str | None
+    count: int | msgspec.UnsetType = msgspec.UNSET
 
 
 async def list_deliveries(parts: Parts, call: Call) -> Answer:
-    """List deliveries, newest first."""
+    """List deliveries, newest first by default."""
     page = Page.of(call)
     snapshot = parts.catalog.now
     query = DeliveryQuery(
@@ -93,39 +97,57 @@ async def list_deliveries(parts: Parts, call: Call) -> Answer:
         event=call.query.get("event"),
         since=call.query.get("time__gte"),
         until=call.query.get("time__lt"),
-        before=lists.ABOVE_ALL if page.after is None else page.after,
+        oldest_first=sort_of(call) == ["created"],
         limit=page.limit,
     )
-    rows, before = await parts.readers.call(lambda db: lists.deliveries(db, snapshot, query))
-    return page.answer([DeliveryView(**_fields(snapshot, row), attempts=row.attempts) for row in rows], before)
+    if page.after is not None:
+        way = {"after": page.after} if query.oldest_first else {"before": page.after}
+        query = msgspec.structs.replace(query, **way)
+
+    def read(db: Db) -> tuple[list[DeliveryRow], int | None, int | None]:
+        total = counted(lists.count(db, snapshot, query)) if call.query.get("count") else None
+        return *lists.deliveries(db, snapshot, query), total
+
+    rows, position, total = await parts.readers.call(read)
+    views = [DeliveryView(**_fields(snapshot, row), attempts=row.attempts) for row in rows]
+    return page.answer(views, position, total)
 
 
 async def get_delivery(parts: Parts, call: Call) -> Answer:
     """Read one delivery with every attempt."""
-    return await _detail(parts, call, 200)
+    number, _ = await _find(parts, call)
+    return await parts.readers.call(lambda db: _detail(db, parts, call, number, 200))
 
 
 async def retry_delivery(parts: Parts, call: Call) -> Answer:
     """Try again now, with a whole new round of attempts."""
-    number, _ = await _find(parts, call)
-    link = await parts.writer.call(lambda db: deliveries.retry(db, parts.catalog, parts.clock, number))
-    parts.deliver.notice(link)
-    return await _detail(parts, call, 202)
+    number, row = await _find(parts, call)
+
+    def again(db: Db) -> Answer:
+        deliveries.retry(db, parts.catalog, parts.clock, number)
+        return _detail(db, parts, call, number, 202)
+
+    answer = await once(parts, call, again)
+    parts.deliver.notice(row.link)
+    return answer
 
 
 async def cancel_delivery(parts: Parts, call: Call) -> Answer:
     """Send it no more."""
     number, row = await _find(parts, call)
+    known = await kept(parts, call)
+    if known is not None:
+        return known
+    # The deliver stage writes the cancellation down in its own time, so the answer is kept after it, not with it.
     if row.state != "waiting" or not (await parts.deliver.cancel([number]))[0]:
         _, row = await _find(parts, call)
         raise Conflict(f"It is {row.state} already, so there is nothing to cancel.")
-    return await _detail(parts, call, 200)
+    return await once(parts, call, lambda db: _detail(db, parts, call, number, 200))
 
 
-async def _detail(parts: Parts, call: Call, status: int) -> Answer:
-    number, _ = await _find(parts, call)
+def _detail(db: Db, parts: Parts, call: Call, number: int, status: int) -> Answer:
     snapshot = parts.catalog.now
-    found = await parts.readers.call(lambda db: lists.delivery(db, snapshot, number))
+    found = lists.delivery(db, snapshot, number)
     if found is None:
         raise _unknown(call)
     row, attempts = found
@@ -217,6 +239,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/deliveries",
         scope="deliveries:read",
         summary="List deliveries, newest first",
+        sorts=("-created", "created"),
         help="A page may hold fewer than `limit`, even none, and still have a next one: go on while there is a cursor.",
         handler=list_deliveries,
         tag=TAG,
@@ -252,6 +275,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tag=TAG,
         response=DeliveryDetail,
         status=202,
+        idempotent_key=True,
     ),
     Operation(
         name="cancel_delivery",
@@ -263,5 +287,6 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=cancel_delivery,
         tag=TAG,
         response=DeliveryDetail,
+        idempotent_key=True,
     ),
 )

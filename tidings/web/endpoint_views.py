@@ -98,6 +98,7 @@ class EndpointList(msgspec.Struct, frozen=True, kw_only=True):
 
     data: list[EndpointView]
     next_cursor: str | None
+    count: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class OldSecret(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,6 @@ from tidings.control.endpoint_form import Form, NewForm
 from tidings.control.endpoints import valid_secrets
 from tidings.model.access import EVERYTHING
 from tidings.model.errors import NotFound
-from tidings.model.event import Event
 from tidings.model.ids import delivery_id
 from tidings.model.link import Endpoint
 from tidings.rules import sign
@@ -32,12 +31,16 @@ from tidings.web.endpoint_views import (
     time_text,
 )
 from tidings.web.menu import Answer, Call, Operation, Parameter
-from tidings.web.once import once
-from tidings.web.pages import PAGING, Page
+from tidings.web.once import kept, once
+from tidings.web.pages import PAGING, Key, sorted_page
 from tidings.web.parts import Parts
 from tidings.web.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
+from tidings.web.shared import check_revision
 
 TAG = "Endpoints"
+
+
+SORTS: dict[str, Key] = {"created": lambda endpoint: endpoint.created, "id": lambda endpoint: endpoint.id}
 
 
 async def create_endpoint(parts: Parts, call: Call) -> Answer:
@@ -57,26 +60,21 @@ async def create_endpoint(parts: Parts, call: Call) -> Answer:
 
 
 async def list_endpoints(parts: Parts, call: Call) -> Answer:
-    """List endpoints, newest first."""
-    page = Page.of(call)
+    """List endpoints, newest first by default."""
     tenant = call.key.tenant or call.query.get("tenant")
     state = call.query.get("state")
     found = [
         endpoint
         for endpoint in parts.catalog.now.endpoints_by_id.values()
-        if (tenant is None or endpoint.tenant == tenant)
-        and (state is None or endpoint.mode == state)
-        and (page.after is None or endpoint.num < page.after)
+        if (tenant is None or endpoint.tenant == tenant) and (state is None or endpoint.mode == state)
     ]
-    found.sort(key=lambda endpoint: -endpoint.num)
-    more = len(found) > page.limit
-    shown = found[: page.limit]
+    shown, answer = sorted_page(call, found, SORTS, lambda endpoint: endpoint.num)
     counts: dict[int, int] = {}
     if call.query.get("counts"):
         counts = await parts.readers.call(lambda db: {each.num: lists.waiting_count(db, each.num) for each in shown})
     lanes = parts.deliver.snapshot()
     views = [endpoint_view(each, lanes.get(each.num), counts.get(each.num, msgspec.UNSET)) for each in shown]
-    return page.answer(views, shown[-1].num if more else None)
+    return answer(views)
 
 
 async def get_endpoint(parts: Parts, call: Call) -> Answer:
@@ -113,28 +111,40 @@ async def pause_endpoint(parts: Parts, call: Call) -> Answer:
     """Send nothing for now; what happens meanwhile waits."""
     endpoint = visible(parts, call)
     reason = None if call.body is None else call.body.reason
-    return _shown(parts, await parts.writer.call(parts.endpoints.pause(endpoint, reason)))
+    job = parts.endpoints.pause(endpoint, reason, if_match(call))
+    return await once(parts, call, lambda db: _shown(parts, job(db)))
 
 
 async def resume_endpoint(parts: Parts, call: Call) -> Answer:
     """Send again, what was missed first, or without it."""
     endpoint = visible(parts, call)
+    known = await kept(parts, call)
+    if known is not None:
+        return known
+    expected = if_match(call)
+    check_revision(call, endpoint.revision)
     missed = "send" if call.body is None else call.body.missed
     waiting = await parts.readers.call(lambda db: lists.waiting_count(db, endpoint.num))
     if missed == "cancel":
         waiting = await parts.endpoints.cancelling.cancel_waiting(endpoint)
-    resumed: Endpoint = await parts.writer.call(parts.endpoints.resume(endpoint))
-    parts.deliver.notice(resumed.num)
-    return _shown(parts, resumed, waiting)
+    job = parts.endpoints.resume(endpoint, expected)
+    answer = await once(parts, call, lambda db: _shown(parts, job(db), waiting))
+    parts.deliver.notice(endpoint.num)
+    return answer
 
 
 async def test_endpoint(parts: Parts, call: Call) -> Answer:
     """Send a test event to this endpoint alone."""
     endpoint = visible(parts, call)
-    event: Event = await parts.writer.call(parts.endpoints.test(endpoint, call.request_id))
-    row = await parts.readers.call(lambda db: db.one("delivery_of_event", id=event.id, link=endpoint.num))
+    job = parts.endpoints.test(endpoint, call.request_id)
+    answer = await once(parts, call, lambda db: Answer(202, TestView(event_id=job(db).id, delivery=None)))
+    told = answer.body
+    if isinstance(told, bytes):
+        told = msgspec.json.decode(told, type=TestView)
+    # The delivery is made after this job, in the same transaction.
+    row = await parts.readers.call(lambda db: db.one("delivery_of_event", id=told.event_id, link=endpoint.num))
     made = None if row is None else delivery_id(row[0], row[1])
-    return Answer(202, TestView(event_id=event.id, delivery=made))
+    return Answer(202, TestView(event_id=told.event_id, delivery=made), answer.headers)
 
 
 async def get_secret(parts: Parts, call: Call) -> Answer:
@@ -146,7 +156,7 @@ async def rotate_secret(parts: Parts, call: Call) -> Answer:
     """Sign with a new secret, and with the one before until the overlap is over."""
     endpoint = visible(parts, call)
     given: RotateBody = call.body or RotateBody()
-    job = parts.endpoints.rotate(endpoint, given.secret, given.overlap_seconds)
+    job = parts.endpoints.rotate(endpoint, given.secret, given.overlap_seconds, if_match(call))
     return await once(parts, call, lambda db: _secret(job(db), parts.clock.now()))
 
 
@@ -211,6 +221,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/endpoints",
         scope="endpoints:read",
         summary="List endpoints, newest first",
+        sorts=("-created", "created", "-id", "id"),
+        sorts_max=2,
         handler=list_endpoints,
         tag=TAG,
         response=EndpointList,
@@ -273,6 +285,8 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Send nothing until it is resumed; what happens meanwhile waits",
         handler=pause_endpoint,
         tag=TAG,
+        idempotent_key=True,
+        parameters=(IF_MATCH,),
         request=PauseBody,
         request_optional=True,
         response=EndpointView,
@@ -290,6 +304,8 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         handler=resume_endpoint,
         tag=TAG,
+        idempotent_key=True,
+        parameters=(IF_MATCH,),
         request=ResumeBody,
         request_optional=True,
         response=EndpointView,
@@ -303,6 +319,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Send an event of type endpoint.test to this endpoint alone",
         handler=test_endpoint,
         tag=TAG,
+        idempotent_key=True,
         response=TestView,
         status=202,
     ),
@@ -329,6 +346,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         handler=rotate_secret,
         tag=TAG,
+        parameters=(IF_MATCH,),
         request=RotateBody,
         request_optional=True,
         response=SecretView,

@@ -14,7 +14,7 @@ from tidings.rules import events_match
 from tidings.store.base import Db
 from tidings.web.menu import Answer, Call, Operation
 from tidings.web.once import once
-from tidings.web.pages import PAGING, Page
+from tidings.web.pages import PAGING, Key, sorted_page
 from tidings.web.parts import Parts
 from tidings.web.revisions import IF_MATCH, IF_NONE_MATCH, not_modified
 from tidings.web.shared import check_revision, etag, merged, only_operators
@@ -65,15 +65,16 @@ class EventTypeList(msgspec.Struct, frozen=True, kw_only=True):
 
     data: list[EventTypeView]
     next_cursor: str | None
+    count: int | msgspec.UnsetType = msgspec.UNSET
+
+
+SORTS: dict[str, Key] = {"name": lambda kind: kind.name, "created": lambda kind: kind.created}
 
 
 async def list_event_types(parts: Parts, call: Call) -> Answer:
-    """The catalogue, by name."""
-    page = Page.of(call)
-    kinds = sorted(parts.catalog.now.event_types.values(), key=lambda kind: kind.name)
-    start = page.after or 0
-    end = start + page.limit
-    return page.answer([_view(kind) for kind in kinds[start:end]], end if end < len(kinds) else None)
+    """The catalogue, by name by default."""
+    shown, answer = sorted_page(call, parts.catalog.now.event_types.values(), SORTS, lambda kind: kind.name)
+    return answer([_view(kind) for kind in shown])
 
 
 async def create_event_type(parts: Parts, call: Call) -> Answer:
@@ -110,8 +111,8 @@ async def put_event_type(parts: Parts, call: Call) -> Answer:
 
     def job(db: Db) -> Answer:
         before = _present(db, name)
-        if before is not None and call.headers.get("if-none-match", "").strip() == "*":
-            raise Stale(f"There is an event type {name} already, and If-None-Match asks for none.")
+        if before is not None and not_modified(call, before.revision):
+            raise Stale(f"There is an event type {name} already, and If-None-Match asks for none, or for another.")
         if before is None:
             if "if-match" in call.headers:
                 raise Stale(f"There is no event type {name}, and If-Match asks for one.")
@@ -120,7 +121,9 @@ async def put_event_type(parts: Parts, call: Call) -> Answer:
             check_revision(call, before.revision)
         kind = _checked(name, call.body, before, now)
         parts.catalog.put_event_type(db, kind)
-        return Answer(200 if before else 201, _view(kind), [etag(kind.revision)])
+        if before is not None:
+            return Answer(200, _view(kind), [etag(kind.revision)])
+        return Answer(201, _view(kind), [("location", f"/v1/event-types/{name}"), etag(kind.revision)])
 
     answer: Answer = await parts.writer.call(job)
     return answer
@@ -250,6 +253,8 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=list_event_types,
         tag=TAG,
         response=EventTypeList,
+        sorts=("name", "-name", "created", "-created"),
+        sorts_max=2,
         parameters=PAGING,
     ),
     Operation(
@@ -284,6 +289,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="event-types:write",
         summary="Create or replace an event type",
         help="With `If-None-Match: *` it is only created, with `If-Match` only replaced.",
+        also=((201, "It was created."),),
         handler=put_event_type,
         tag=TAG,
         request=EventTypeBody,

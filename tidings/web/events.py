@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import time
@@ -12,12 +11,14 @@ from typing import Any
 import msgspec
 
 from tidings.model.errors import Gone, Invalid, NotFound, Place
+from tidings.rules.shape import Chosen
 from tidings.store import feed
 from tidings.store.base import Db
 from tidings.store.feed import EventQuery
 from tidings.web.event_views import EventDetail, EventView, event_detail, event_view
+from tidings.web.habits import narrowed, sort_of, streaming
 from tidings.web.menu import Answer, Call, Operation, Parameter, Stream
-from tidings.web.pages import LIMIT, PAGING, Page
+from tidings.web.pages import LIMIT, PAGING, Page, counted
 from tidings.web.parts import Parts
 
 TAG = "Events"
@@ -25,8 +26,6 @@ WAIT_SECONDS_MAX = 60
 HEARTBEAT_SECONDS = 15.0
 PIECE_EVENTS = 500
 PIECE_BYTES = 256 * 1024
-GAP_SECONDS = 0.02
-"""A stream looks at the store at most this often; what came meanwhile goes in one piece."""
 START, END = "start", "end"
 
 
@@ -35,6 +34,7 @@ class EventList(msgspec.Struct, frozen=True, kw_only=True):
 
     data: list[EventView]
     next_cursor: str | None
+    count: int | msgspec.UnsetType = msgspec.UNSET
 
 
 async def list_events(parts: Parts, call: Call) -> Answer:
@@ -45,12 +45,17 @@ async def list_events(parts: Parts, call: Call) -> Answer:
         raise _wrong("wait", "wait goes with after: it waits for events that come after a cursor.")
     page = Page.of(call)
     query = _query(call)
-    if call.query.get("sort") == "created":
-        found = await parts.readers.call(lambda db: feed.following(db, query, page.after or 0, page.limit))
-    else:
+    is_up = sort_of(call) == ["created"]
+
+    def read(db: Db) -> tuple[feed.Page, int | None]:
+        total = counted(feed.count(db, query)) if call.query.get("count") else None
+        if is_up:
+            return feed.following(db, query, page.after or 0, page.limit), total
         before = feed.ABOVE_ALL if page.after is None else page.after
-        found = await parts.readers.call(lambda db: feed.preceding(db, query, before, page.limit))
-    return page.answer([event_view(event) for event in found.events], found.position if found.more else None)
+        return feed.preceding(db, query, before, page.limit), total
+
+    found, total = await parts.readers.call(read)
+    return page.answer([event_view(event) for event in found.events], found.position if found.more else None, total)
 
 
 async def get_event(parts: Parts, call: Call) -> Answer:
@@ -76,7 +81,7 @@ async def stream_events(parts: Parts, call: Call) -> Stream:
 
 
 async def _catch_up(parts: Parts, call: Call) -> Answer:
-    for name in ("cursor", "sort"):
+    for name in ("cursor", "sort", "count"):
         if name in call.query:
             raise _wrong(
                 name, f"{name} does not go with after, which reads in the order of commit from its own cursor."
@@ -85,7 +90,6 @@ async def _catch_up(parts: Parts, call: Call) -> Answer:
     deadline = time.monotonic() + call.query.get("wait", 0)
     position = await parts.readers.call(lambda db: _start(db, call.query["after"]))
     while True:
-        seen = parts.feed.generation
         page = await _next(parts, query, position, limit, feed.PAGE_BYTES_MAX)
         position = page.position
         left = deadline - time.monotonic()
@@ -93,8 +97,7 @@ async def _catch_up(parts: Parts, call: Call) -> Answer:
             data = [event_view(event) for event in page.events]
             return Answer(200, EventList(data=data, next_cursor=feed_cursor(position)))
         if not page.more:
-            await parts.feed.wait(left, seen)
-            await asyncio.sleep(min(GAP_SECONDS, max(0.0, left)))
+            position = await parts.feed.wait(query, position, left)
 
 
 async def _pieces(parts: Parts, call: Call, query: EventQuery, position: int) -> AsyncIterator[bytes]:
@@ -102,11 +105,10 @@ async def _pieces(parts: Parts, call: Call, query: EventQuery, position: int) ->
     yield b": tidings\nretry: 1000\n\n"
     written = time.monotonic()
     while _still_valid(parts, call) and not parts.feed.closed:
-        seen = parts.feed.generation
         page = await _next(parts, query, position, PIECE_EVENTS, PIECE_BYTES)
         position = page.position
         if page.events:
-            yield b"".join([_frame(event_view(event), feed_cursor(event.seq)) for event in page.events])
+            yield b"".join([_frame(event_view(event), feed_cursor(event.seq), call.chosen) for event in page.events])
             written = time.monotonic()
         if page.more:
             continue
@@ -115,16 +117,19 @@ async def _pieces(parts: Parts, call: Call, query: EventQuery, position: int) ->
             # The id moves the reader on past events that are not for it; without data nothing is dispatched.
             yield b": still here\nid: " + feed_cursor(position).encode() + b"\n\n"
             written, quiet = time.monotonic(), 0.0
-        await parts.feed.wait(HEARTBEAT_SECONDS - quiet, seen)
-        await asyncio.sleep(GAP_SECONDS)
+        position = await parts.feed.wait(query, position, HEARTBEAT_SECONDS - quiet)
 
 
 async def _next(parts: Parts, query: EventQuery, position: int, limit: int, bytes_max: int) -> feed.Page:
-    return await parts.readers.call(lambda db: feed.following(db, query, position, limit, bytes_max))
+    async def read() -> feed.Page:
+        return await parts.readers.call(lambda db: feed.following(db, query, position, limit, bytes_max))
+
+    page: feed.Page = await parts.feed.together((query, position, limit, bytes_max), read)
+    return page
 
 
-def _frame(event: EventView, cursor: str) -> bytes:
-    text = msgspec.json.encode(event)
+def _frame(event: EventView, cursor: str, chosen: Chosen | None) -> bytes:
+    text = msgspec.json.encode(event if chosen is None else narrowed(event, chosen))
     if b"\n" in text or b"\r" in text:
         # Only between the parts of a JSON text: inside of strings line breaks are escaped.
         text = text.replace(b"\r", b"\n").replace(b"\n", b"\ndata: ")
@@ -230,11 +235,9 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=list_events,
         tag=TAG,
         response=EventList,
+        sorts=("-created", "created"),
         parameters=(
             *_CHOOSE,
-            _parameter(
-                "sort", {"type": "string", "enum": ["-created", "created"]}, "Newest (default) or oldest first."
-            ),
             _parameter("after", {"type": "string", "maxLength": 100}, _AFTER),
             _parameter(
                 "wait",
@@ -244,28 +247,31 @@ OPERATIONS: tuple[Operation, ...] = (
             *PAGING,
         ),
     ),
-    Operation(
-        name="stream_events",
-        method="GET",
-        path="/v1/events/stream",
-        scope="events:read",
-        summary="Follow events as they are committed",
-        help=(
-            "Server-sent events: `id` is the cursor, `event` the type, `data` the event. After a break send "
-            "`Last-Event-ID`, and nothing is missed. Begins with what comes from now on, or at `after`."
-        ),
-        handler=stream_events,
-        tag=TAG,
-        response=str,
-        media="text/event-stream",
-        stream=True,
-        parameters=(
-            *_CHOOSE,
-            _parameter("after", {"type": "string", "maxLength": 100}, _AFTER),
-            Parameter(
-                name="Last-Event-ID", schema={"type": "string"}, help="The `id` of the last event.", where="header"
+    streaming(
+        Operation(
+            name="stream_events",
+            method="GET",
+            path="/v1/events/stream",
+            scope="events:read",
+            summary="Follow events as they are committed",
+            help=(
+                "Server-sent events: `id` is the cursor, `event` the type, `data` the event. After a break send "
+                "`Last-Event-ID`, and nothing is missed. Begins with what comes from now on, or at `after`."
+            ),
+            handler=stream_events,
+            tag=TAG,
+            response=str,
+            media="text/event-stream",
+            stream=True,
+            parameters=(
+                *_CHOOSE,
+                _parameter("after", {"type": "string", "maxLength": 100}, _AFTER),
+                Parameter(
+                    name="Last-Event-ID", schema={"type": "string"}, help="The `id` of the last event.", where="header"
+                ),
             ),
         ),
+        EventView,
     ),
     Operation(
         name="get_event",

@@ -1,18 +1,56 @@
-"""A signal for those who wait for new events: long polls and streams."""
+"""Those who wait for new events (long polls and streams), and who of them is woken by what was committed.
+
+A thousand idle streams must not cost a publish anything. So not each of them reads the store after each commit: one
+task reads what the new events are about, compares it with what is waited for, and wakes only those who are meant.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Any
+
+from tidings.model.errors import TidingsError
+from tidings.store import feed
+from tidings.store.feed import EventQuery, Header
+from tidings.store.readers import Readers
+
+RECENT_MAX = 4_096
+"""So many of the last events are remembered, without their data, for those who come back to wait."""
+HEADERS_MAX = 1_000
+GAP_SECONDS = 0.02
+"""The store is looked at for new events at most this often; what came meanwhile goes in one piece."""
+
+log = logging.getLogger("tidings.feed")
+
+
+class _Waiter:
+    """Somebody who has seen everything up to `position`."""
+
+    __slots__ = ("future", "position")
+
+    def __init__(self, position: int, future: asyncio.Future[None]) -> None:
+        self.position, self.future = position, future
 
 
 class Feed:
-    """Wakes every waiter after a commit. Belongs to one event loop."""
+    """Wakes waiters after commits. Belongs to one event loop, but for `committed` and `nudge`."""
 
-    def __init__(self) -> None:
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiters: set[asyncio.Future[None]] = set()
-        self.generation = 0
-        """Grows with each commit. Read it before looking for events, and give it to `wait`."""
+        self._waiters: dict[EventQuery, set[_Waiter]] = {}
+        self._by_tenant: dict[str | None, set[EventQuery]] = {}
+        self._recent: deque[Header] = deque()
+        self._begin = self._position = 0
+        """`recent` holds every event after `begin` and up to `position`."""
+        self._generation = 0
+        self._looked = -1
+        self._looking: asyncio.Task[None] | None = None
+        self._reads: dict[Any, asyncio.Task[Any]] = {}
         self.closed = False
         """The server stops: waiters return, streams end."""
 
@@ -22,32 +60,139 @@ class Feed:
 
     def committed(self) -> None:
         """Something was committed; may be called from any thread."""
-        self.generation += 1
+        self._generation += 1
+        if self._waiters and self._looking is None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._look_soon)
+
+    def nudge(self) -> None:
+        """Let everybody look anew, because keys may have changed; may be called from any thread."""
         if self._waiters and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._wake)
+            self._loop.call_soon_threadsafe(self._wake_all)
 
     def close(self) -> None:
         """Let everybody go; on the event loop."""
         self.closed = True
-        self._wake()
+        self._wake_all()
+        if self._looking is not None:
+            self._looking.cancel()
 
-    async def wait(self, timeout_seconds: float, seen: int | None = None) -> None:
-        """Return once there was a commit after generation `seen` (by default: the present one), or the time is over."""
-        if seen is None:
-            seen = self.generation
-        future = asyncio.get_running_loop().create_future()
-        self._waiters.add(future)
+    async def wait(self, query: EventQuery, position: int, timeout_seconds: float) -> int:
+        """Return once an event that fits may have come after `position`, or the time is over.
+
+        The answer is a position up to which nothing fits, so it is where to read on.
+        """
+        if self.closed or self._came(query, position):
+            return position
+        waiter = _Waiter(position, asyncio.get_running_loop().create_future())
+        self._park(query, waiter)
         try:
-            # Looked at after joining the waiters: the committer counts before it looks for waiters.
-            if self.generation == seen and not self.closed:
-                await asyncio.wait_for(future, timeout_seconds)
+            # Looked at after parking: the committer counts before it looks for waiters.
+            if self._looked != self._generation:
+                self._look_soon()
+            await asyncio.wait_for(waiter.future, timeout_seconds)
         except TimeoutError:
-            return
+            # Whatever was looked at meanwhile was not meant for this one.
+            return max(position, self._position)
         finally:
-            self._waiters.discard(future)
+            self._leave(query, waiter)
+        return position
 
-    def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, set()
-        for future in waiters:
-            if not future.done():
-                future.set_result(None)
+    async def together(self, what: Any, read: Callable[[], Awaitable[Any]]) -> Any:
+        """The result of `read`; those who ask for the same at the same time share one."""
+        task = self._reads.get(what)
+        if task is None:
+            task = self._reads[what] = asyncio.ensure_future(read())
+            task.add_done_callback(lambda done: self._reads.pop(what, None))
+        return await asyncio.shield(task)
+
+    def _came(self, query: EventQuery, position: int) -> bool:
+        """Whether something that fits is known to have come already, or that cannot be told."""
+        if not self._waiters and position > self._position:
+            self._recent.clear()
+            self._begin = self._position = position
+        if position < self._begin:
+            return True
+        for row in reversed(self._recent):
+            if row[0] <= position:
+                break
+            if feed.fits(query, *row[1:]):
+                return True
+        return False
+
+    def _park(self, query: EventQuery, waiter: _Waiter) -> None:
+        self._waiters.setdefault(query, set()).add(waiter)
+        self._by_tenant.setdefault(query.tenant, set()).add(query)
+
+    def _leave(self, query: EventQuery, waiter: _Waiter) -> None:
+        there = self._waiters.get(query)
+        if there is None or waiter not in there:
+            return
+        there.discard(waiter)
+        if not there:
+            self._forget(query)
+
+    def _forget(self, query: EventQuery) -> None:
+        del self._waiters[query]
+        queries = self._by_tenant[query.tenant]
+        queries.discard(query)
+        if not queries:
+            del self._by_tenant[query.tenant]
+
+    def _look_soon(self) -> None:
+        if self._looking is None and not self.closed:
+            self._looking = asyncio.ensure_future(self._look())
+            self._looking.add_done_callback(self._stopped_looking)
+
+    def _stopped_looking(self, done: asyncio.Task[None]) -> None:
+        self._looking = None
+        # A commit while this task was ending has not started another.
+        if self._waiters and self._looked != self._generation:
+            self._look_soon()
+
+    async def _look(self) -> None:
+        """Read what the new events are about until there is nothing new, or nobody waits."""
+        while self._waiters and self._looked != self._generation and not self.closed:
+            seen, after = self._generation, self._position
+            try:
+                rows, position, more = await self._readers.call(partial(feed.headers, after=after, limit=HEADERS_MAX))
+            except TidingsError as wrong:
+                # Each of them will be told so when it looks itself.
+                log.warning("new events could not be looked at: %s", wrong.detail)
+                self._looked = seen
+                self._wake_all()
+                return
+            if self._position == after:
+                self._admit(rows, position)
+                self._looked = self._looked if more else seen
+            if not more:
+                await asyncio.sleep(GAP_SECONDS)
+
+    def _admit(self, rows: list[Header], position: int) -> None:
+        """Remember some events, and wake those who wait for one of them."""
+        meant: dict[EventQuery, int] = {}
+        for row in rows:
+            if len(self._recent) >= RECENT_MAX:
+                self._begin = self._recent.popleft()[0]
+            self._recent.append(row)
+            for query in self._candidates(row[1]):
+                if feed.fits(query, *row[1:]):
+                    meant[query] = row[0]
+        self._position = max(self._position, position)
+        for query, last in meant.items():
+            for waiter in self._waiters[query]:
+                if waiter.position < last:
+                    _wake(waiter)
+
+    def _candidates(self, tenant: str | None) -> Iterable[EventQuery]:
+        everybody = self._by_tenant.get(None, ())
+        return everybody if tenant is None else (*everybody, *self._by_tenant.get(tenant, ()))
+
+    def _wake_all(self) -> None:
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                _wake(waiter)
+
+
+def _wake(waiter: _Waiter) -> None:
+    if not waiter.future.done():
+        waiter.future.set_result(None)

@@ -7,9 +7,8 @@ from typing import Any
 
 import msgspec
 
-from tidings.intake.publish import is_tenant
 from tidings.model import moment
-from tidings.model.access import EVERYTHING, SCOPES, CallLimit, Key
+from tidings.model.access import EVERYTHING, SCOPES, TENANT_RULE, CallLimit, Key, is_tenant
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.ids import new_id
 from tidings.rules.limit import check_limits
@@ -18,7 +17,8 @@ from tidings.store.base import Db
 from tidings.web.access import digest
 from tidings.web.menu import Answer, Call, Operation, Parameter
 from tidings.web.once import once
-from tidings.web.pages import PAGING, Page
+from tidings.web.pages import PAGING, sorted_page
+from tidings.web.pages import Key as By
 from tidings.web.parts import Parts
 
 TAG = "Keys"
@@ -61,20 +61,25 @@ class KeyList(msgspec.Struct, frozen=True, kw_only=True):
 
     data: list[KeyView]
     next_cursor: str | None
+    count: int | msgspec.UnsetType = msgspec.UNSET
+
+
+SORTS: dict[str, By] = {
+    "created": lambda key: key.created,
+    "name": lambda key: key.name,
+    "id": lambda key: key.id,
+}
 
 
 async def list_keys(parts: Parts, call: Call) -> Answer:
-    """Keys, newest first, revoked ones included."""
-    page = Page.of(call)
+    """Keys, newest first by default, revoked ones included."""
     tenant = call.query.get("tenant")
     if call.key.tenant is not None and tenant not in (None, call.key.tenant):
         raise NotFound(f"There is no tenant {tenant}.")
     tenant = call.key.tenant or tenant
     keys = [key for key in parts.catalog.now.keys.values() if tenant in (None, key.tenant)]
-    keys.sort(key=lambda key: (key.created, key.id), reverse=True)
-    start = page.after or 0
-    end = start + page.limit
-    return page.answer([_view(key) for key in keys[start:end]], end if end < len(keys) else None)
+    shown, answer = sorted_page(call, keys, SORTS, lambda key: key.id)
+    return answer([_view(key) for key in shown])
 
 
 async def create_key(parts: Parts, call: Call) -> Answer:
@@ -140,7 +145,7 @@ def _check(new: NewKey, maker: Key, now: moment.Micros) -> moment.Micros | None:
         if maker.tenant is not None and new.tenant != maker.tenant:
             _say(wrong, "/tenant", "tenant", "This key makes only keys of its own tenant; leave the field out.")
         elif not is_tenant(new.tenant):
-            _say(wrong, "/tenant", "tenant", "A tenant is 1 to 64 letters, digits, _ and -.")
+            _say(wrong, "/tenant", "tenant", TENANT_RULE)
     try:
         check_limits(new.limits, "/limits")
     except Refused as refused:
@@ -204,6 +209,8 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=list_keys,
         tag=TAG,
         response=KeyList,
+        sorts=("-created", "created", "-name", "name", "-id", "id"),
+        sorts_max=3,
         parameters=(
             Parameter(name="tenant", schema={"type": "string", "maxLength": 64}, help="Only this tenant's keys."),
             *PAGING,

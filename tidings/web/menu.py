@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tidings.model.access import Key
+from tidings.rules.shape import Chosen
 from tidings.web.parts import Parts
 
 
@@ -41,6 +42,8 @@ class Call:
     """The body as the operation's `request` struct; None where the operation takes none."""
     value: Any = None
     """The body as plain JSON values."""
+    chosen: Chosen | None = None
+    """The fields that `fields` names, as a tree; None: the whole form."""
 
 
 @dataclass(slots=True)
@@ -102,3 +105,13 @@ class Operation:
     """The media type of the answer."""
     example: Any = None
     """An example of the body."""
+    sorts: tuple[str, ...] = ()
+    """What a list may be sorted by (`-x` begins with the last); the first is how it is sorted by itself."""
+    sorts_max: int = 1
+    """By how many of them at once."""
+    also: tuple[tuple[int, str], ...] = ()
+    """Other statuses of success, with when they are answered."""
+    item: type[msgspec.Struct] | None = None
+    """What a list lists, or what is read: whose fields `fields` may choose. Set by habits.py."""
+    is_list: bool = False
+    """It answers pages of `item`. Set by habits.py."""

@@ -57,6 +57,8 @@ class _Collector:
         yield GaugeMetricFamily("tidings_deliver_lag_deliveries", "Deliveries made since the head of the line.", behind)
         yield GaugeMetricFamily("tidings_in_flight", "Requests to endpoints under way.", parts.deliver.flights)
 
+        yield GaugeMetricFamily("tidings_open_streams", "Streams and long polls that are open.", parts.open_calls.count)
+
     def _endpoints(self) -> Iterator[Metric]:
         parts = self._parts
         modes = Counter(endpoint.mode for endpoint in parts.catalog.now.endpoints_by_id.values())

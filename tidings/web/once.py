@@ -38,24 +38,36 @@ async def once(parts: Parts, call: Call, job: Callable[[Db], Answer]) -> Answer:
     if name is None:
         answer: Answer = await parts.writer.call(job)
         return answer
-    now = parts.clock.now()
-    fingerprint = hashlib.sha256(
-        b"\0".join([call.operation.name.encode(), msgspec.json.encode(call.path, order="sorted"), call.raw])
-    ).hexdigest()
+    now, fingerprint = parts.clock.now(), _fingerprint(call)
 
     def run(db: Db) -> Answer:
-        kept = answers.find(db, call.key.id, name, now)
-        if kept is not None:
-            return _again(kept, fingerprint, call, name)
+        before = answers.find(db, call.key.id, name, now)
+        if before is not None:
+            return _again(before, fingerprint, call, name)
         answer = job(db)
         body = answer.body if isinstance(answer.body, bytes) else msgspec.json.encode(answer.body)
         text = _sealed(body, call, name) if call.operation.secret else body.decode()
-        kept = answers.Kept(fingerprint=fingerprint, status=answer.status, headers=answer.headers, body=text)
-        answers.keep(db, call.key.id, name, kept, now)
+        this = answers.Kept(fingerprint=fingerprint, status=answer.status, headers=answer.headers, body=text)
+        answers.keep(db, call.key.id, name, this, now)
         return answer
 
     answered: Answer = await parts.writer.call(run)
     return answered
+
+
+async def kept(parts: Parts, call: Call) -> Answer | None:
+    """The answer that the request's Idempotency-Key was given before: for what cannot act and answer in one job."""
+    name = idempotency_key(call)
+    if name is None:
+        return None
+    now = parts.clock.now()
+    before = await parts.readers.call(lambda db: answers.find(db, call.key.id, name, now))
+    return None if before is None else _again(before, _fingerprint(call), call, name)
+
+
+def _fingerprint(call: Call) -> str:
+    parts = [call.operation.name.encode(), msgspec.json.encode(call.path, order="sorted"), call.raw]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def _again(kept: answers.Kept, fingerprint: str, call: Call, name: str) -> Answer:

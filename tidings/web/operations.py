@@ -15,20 +15,22 @@ from tidings.web import (
     replays,
     tenants,
 )
+from tidings.web.habits import with_habits
 from tidings.web.menu import Operation
 
-_ALL: list[Operation] = [
-    *publish.OPERATIONS,
-    *events.OPERATIONS,
-    *event_types.OPERATIONS,
-    *endpoints.OPERATIONS,
-    *deliveries.OPERATIONS,
-    *replays.OPERATIONS,
-    *tenants.OPERATIONS,
-    *keys.OPERATIONS,
-    *health.OPERATIONS,
-    *docs_page.OPERATIONS,
-]
+_LISTS: tuple[tuple[Operation, ...], ...] = (
+    publish.OPERATIONS,
+    events.OPERATIONS,
+    event_types.OPERATIONS,
+    endpoints.OPERATIONS,
+    deliveries.OPERATIONS,
+    replays.OPERATIONS,
+    tenants.OPERATIONS,
+    keys.OPERATIONS,
+    health.OPERATIONS,
+    docs_page.OPERATIONS,
+)
+_ALL: list[Operation] = [with_habits(operation) for operations in _LISTS for operation in operations]
 _ALL.append(
     Operation(
         name="openapi",

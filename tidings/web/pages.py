@@ -1,22 +1,34 @@
-"""Pages of lists: `limit`, an opaque `cursor`, and the answer with `next_cursor` and a Link header (RFC 8288)."""
+"""Pages of lists: `limit`, an opaque `cursor`, and the answer with `next_cursor` and a Link header (RFC 8288).
+
+A cursor belongs to its query: to the filters, the sort and the key's tenant. What only shapes the answer (`limit`,
+`fields`, `count`) may differ from page to page.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
 
 from tidings.model import moment
 from tidings.model.errors import Invalid, Place
+from tidings.web.habits import sort_of
 from tidings.web.menu import Answer, Call, Parameter
 
 LIMIT = 50
 LIMIT_MAX = 1000
+SHAPING = ("limit", "fields", "count")
+"""Parameters that a cursor does not depend on."""
+
+T = TypeVar("T")
+Position = int | str | list[int | str]
+Key = Callable[[Any], int | str]
+"""What a thing is sorted by."""
 
 PAGING: tuple[Parameter, ...] = (
     Parameter(
@@ -27,7 +39,7 @@ PAGING: tuple[Parameter, ...] = (
     Parameter(
         name="cursor",
         schema={"type": "string"},
-        help="Where to go on: `next_cursor` of the page before, with the same other parameters.",
+        help="Where to go on: `next_cursor` of the page before, with the same filters and sort.",
     ),
 )
 
@@ -40,7 +52,7 @@ class Page(msgspec.Struct, frozen=True):
     after: Any
 
     @classmethod
-    def of(cls, call: Call, kind: type[int] | type[str] = int) -> Page:
+    def of(cls, call: Call, kind: type[int] | type[str] | type[list[Any]] = int) -> Page:
         """Read `limit` and `cursor`; positions are of type `kind`.
 
         Raises Invalid where the cursor is none, or belongs to another query.
@@ -49,41 +61,93 @@ class Page(msgspec.Struct, frozen=True):
         after = None if cursor is None else _position(cursor, _query_mark(call), kind)
         return cls(call, call.query.get("limit", LIMIT), after)
 
-    def answer(self, data: Sequence[Any], position: int | str | None) -> Answer:
-        """The page; `position` is where the next one goes on, None: there is none."""
+    def answer(self, data: Sequence[Any], position: Position | None, count: int | None = None) -> Answer:
+        """The page; `position` is where the next one goes on, None: there is none. `count`: of all pages together."""
+        counted = {} if count is None else {"count": count}
         if position is None:
-            return Answer(200, {"data": data, "next_cursor": None})
+            return Answer(200, {"data": data, "next_cursor": None, **counted})
         cursor = _cursor(position, _query_mark(self.call))
         path = self.call.operation.path.format(**self.call.path)
-        query = urlencode({**_given(self.call), "limit": self.limit, "cursor": cursor})
-        return Answer(200, {"data": data, "next_cursor": cursor}, [("link", f'<{path}?{query}>; rel="next"')])
+        query = urlencode({**_given(self.call, ("limit", "cursor", "count")), "limit": self.limit, "cursor": cursor})
+        link = ("link", f'<{path}?{query}>; rel="next"')
+        return Answer(200, {"data": data, "next_cursor": cursor, **counted}, [link])
 
 
-def _cursor(position: int | str, mark: str) -> str:
+def counted(total: int | None) -> int:
+    """A count as it is answered. Raises Invalid where the store would have to look at too many rows to tell it."""
+    if total is None:
+        detail = "Too many would have to be looked at to count them. Ask for less, or leave count out."
+        raise Invalid(detail, errors=[Place(parameter="count", code="too_many_to_count", detail=detail)])
+    return total
+
+
+def sorted_page(call: Call, things: Iterable[T], keys: Mapping[str, Key], unique: Key) -> tuple[list[T], Finish]:
+    """A page of a small list in memory, sorted as the call asks, and how to answer it.
+
+    The cursor holds what the last thing of the page is sorted by, so things that come and go shift no page. `keys` are
+    what may be sorted by, `unique` tells things apart that are equal in that. Raises Invalid.
+    """
+    page = Page.of(call, list)
+    wanted = sort_of(call)
+    orders = [(keys[name.removeprefix("-")], name.startswith("-")) for name in wanted]
+    orders.append((unique, orders[-1][1]))
+    ordered = list(things)
+    total = len(ordered)
+    for key, is_down in reversed(orders):
+        ordered.sort(key=key, reverse=is_down)
+    if page.after is not None:
+        kinds = [type(value) for value in page.after]
+        if any(kinds != [type(key(each)) for key, _ in orders] for each in ordered[:1]):
+            raise _wrong(NO_CURSOR)
+        ordered = [each for each in ordered if _is_after(each, orders, page.after)]
+    shown = ordered[: page.limit]
+    position: Position | None = None
+    if len(ordered) > len(shown):
+        position = [key(shown[-1]) for key, _ in orders]
+    count = total if call.query.get("count") else None
+    return shown, lambda data: page.answer(data, position, count)
+
+
+Finish = Callable[[Sequence[Any]], Answer]
+NO_CURSOR = "This is no cursor of ours. Take next_cursor of the page before."
+
+
+def _is_after(thing: Any, orders: list[tuple[Key, bool]], position: list[Any]) -> bool:
+    for (key, is_down), there in zip(orders, position, strict=True):
+        here: Any = key(thing)
+        if here != there:
+            return bool(here < there if is_down else here > there)
+    return False
+
+
+def _cursor(position: Position, mark: str) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode([position, mark])).decode().rstrip("=")
 
 
-def _position(cursor: str, mark: str, kind: type[int] | type[str]) -> int | str:
+def _position(cursor: str, mark: str, kind: type[Any]) -> Position:
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        position, its_mark = msgspec.json.decode(raw, type=tuple[int | str, str])
+        position, its_mark = msgspec.json.decode(raw, type=tuple[Position, str])
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         position, its_mark = "", ""
-    if not isinstance(position, kind) or not its_mark or (isinstance(position, int) and not 0 <= position < 1 << 63):
-        raise _wrong("This is no cursor of ours. Take next_cursor of the page before.")
+    if not its_mark or type(position) is not kind or not _is_sound(position):
+        raise _wrong(NO_CURSOR)
     if its_mark != mark:
-        raise _wrong("This cursor belongs to another query. Send the same parameters as for the page before.")
+        raise _wrong("This cursor belongs to another query. Send the same filters and sort as for the page before.")
     return position
 
 
-def _given(call: Call) -> dict[str, str]:
-    """The other parameters that were given, as they would be written again."""
+def _is_sound(position: Position) -> bool:
+    """Whether every store can compare it: a cursor may be anything that somebody made up."""
+    if isinstance(position, int):
+        return 0 <= position < 1 << 62
+    return isinstance(position, list) or (position.isascii() and position.isprintable())
+
+
+def _given(call: Call, without: Sequence[str]) -> dict[str, str]:
+    """The parameters that were given, as they would be written again."""
     kinds = {parameter.name: parameter.schema for parameter in call.operation.parameters}
-    return {
-        name: _written(value, kinds[name])
-        for name, value in sorted(call.query.items())
-        if name not in ("limit", "cursor")
-    }
+    return {name: _written(value, kinds[name]) for name, value in sorted(call.query.items()) if name not in without}
 
 
 def _written(value: Any, schema: dict[str, Any]) -> str:
@@ -97,7 +161,9 @@ def _written(value: Any, schema: dict[str, Any]) -> str:
 
 
 def _query_mark(call: Call) -> str:
-    whole = [call.operation.name, call.path, _given(call), call.key.tenant]
+    given = _given(call, (*SHAPING, "cursor", "sort"))
+    order = sort_of(call) if call.operation.sorts else []
+    whole = [call.operation.name, call.path, given, order, call.key.tenant]
     return hashlib.sha256(msgspec.json.encode(whole, order="sorted")).hexdigest()[:12]
 
 

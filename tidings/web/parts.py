@@ -15,6 +15,7 @@ from tidings.store.catalog import Catalog
 from tidings.store.readers import Readers
 from tidings.store.writer import Writer
 from tidings.web.feed import Feed
+from tidings.web.open_calls import OpenCalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,5 +33,6 @@ class Parts:
     deliver: Deliver
     feed: Feed
     router: Router
+    open_calls: OpenCalls
     answers: dict[tuple[str, int], int] = field(default_factory=dict)
     """How many answers were given, by operation and status."""

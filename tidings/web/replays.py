@@ -14,9 +14,11 @@ from tidings.rules.refused import Refused
 from tidings.store import replays as stored
 from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
+from tidings.store.replays import ReplayQuery
+from tidings.web.habits import sort_of
 from tidings.web.menu import Answer, Call, Operation, Parameter
 from tidings.web.once import once
-from tidings.web.pages import PAGING, Page
+from tidings.web.pages import PAGING, Page, counted
 from tidings.web.parts import Parts
 
 TAG = "Replays"
@@ -66,6 +68,7 @@ class ReplayList(msgspec.Struct, frozen=True, kw_only=True):
 
     data: list[ReplayView]
     next_cursor: str | None
+    count: int | msgspec.UnsetType = msgspec.UNSET
 
 
 async def create_replay(parts: Parts, call: Call) -> Answer:
@@ -90,24 +93,21 @@ async def create_replay(parts: Parts, call: Call) -> Answer:
 
 
 async def list_replays(parts: Parts, call: Call) -> Answer:
-    """List replays, newest first."""
+    """List replays, newest first by default."""
     page = Page.of(call, str)
     snapshot = parts.catalog.now
     tenant = call.key.tenant or call.query.get("tenant")
-    link = _link(call, snapshot)
-    found = await parts.readers.call(
-        lambda db: stored.page(
-            db,
-            before=page.after,
-            limit=page.limit + 1,
-            tenant=tenant,
-            state=call.query.get("state"),
-            link=link,
-        )
-    )
+    query = ReplayQuery(tenant=tenant, state=call.query.get("state"), link=_link(call, snapshot))
+    is_up = not sort_of(call)[0].startswith("-")
+
+    def read(db: Db) -> tuple[list[Replay], int | None]:
+        total = counted(stored.count(db, query)) if call.query.get("count") else None
+        return stored.page(db, query, page.after, page.limit + 1, oldest_first=is_up), total
+
+    found, total = await parts.readers.call(read)
     shown = found[: page.limit]
     more = len(found) > page.limit
-    return page.answer([_view(snapshot, replay) for replay in shown], shown[-1].id if more else None)
+    return page.answer([_view(snapshot, replay) for replay in shown], shown[-1].id if more else None, total)
 
 
 async def get_replay(parts: Parts, call: Call) -> Answer:
@@ -118,8 +118,11 @@ async def get_replay(parts: Parts, call: Call) -> Answer:
 async def cancel_replay(parts: Parts, call: Call) -> Answer:
     """Stop a replay; what it has sent stays sent."""
     replay = await _find(parts, call)
-    ended = await parts.writer.call(lambda db: parts.replays.cancel(db, replay.id))
-    return Answer(200, _view(parts.catalog.now, ended))
+
+    def cancel(db: Db) -> Answer:
+        return Answer(200, _view(parts.catalog.now, parts.replays.cancel(db, replay.id)))
+
+    return await once(parts, call, cancel)
 
 
 async def _find(parts: Parts, call: Call) -> Replay:
@@ -202,6 +205,7 @@ OPERATIONS: tuple[Operation, ...] = (
         request=NewReplay,
         response=ReplayView | DryRunView,
         status=201,
+        also=((200, "Nothing was started: what a replay would do."),),
         idempotent_key=True,
         example={"endpoint_id": "ep_06a1x", "since": "2026-11-20T00:00:00Z", "which": "failed", "dry_run": True},
     ),
@@ -214,6 +218,8 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=list_replays,
         tag=TAG,
         response=ReplayList,
+        # An id begins with the time at which it was made, so both ways of naming the order are one.
+        sorts=("-created", "created", "-id", "id"),
         parameters=(
             Parameter(
                 name="state",
@@ -243,6 +249,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Stop a replay; what it has sent stays sent",
         handler=cancel_replay,
         tag=TAG,
+        idempotent_key=True,
         response=ReplayView,
     ),
 )

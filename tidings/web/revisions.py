@@ -1,4 +1,4 @@
-"""Revisions as entity tags (RFC 9110): If-Match for changes, If-None-Match for reads."""
+"""Entity tags (RFC 9110): revisions, If-Match for changes, If-None-Match for reads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import re
 from tidings.model.errors import Malformed, Place
 from tidings.web.menu import Call, Parameter
 
-_TAG = re.compile(r'(?:W/)?"(\d{1,18})"')
+_TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e]{0,100})"')
+_REVISION = re.compile(r"\d{1,18}")
 
 IF_MATCH = Parameter(
     name="If-Match",
@@ -18,25 +19,27 @@ IF_MATCH = Parameter(
 IF_NONE_MATCH = Parameter(
     name="If-None-Match",
     schema={"type": "string"},
-    help='Answer 304 without a body if it is still at this revision, as in `"3"`.',
+    help='Answer 304 without a body if it is still as the answer with this `ETag` had it, as in `"3"`.',
     where="header",
 )
 
 
 def if_match(call: Call) -> set[int] | None:
     """The revisions of If-Match; None: any will do. Raises Malformed where it is no list of entity tags."""
-    return _tags(call, "if-match")
+    named = names(call, "if-match")
+    return None if named is None else {int(name) for name in named if _REVISION.fullmatch(name)}
 
 
 def not_modified(call: Call, revision: int) -> bool:
     """Whether If-None-Match names this revision, so that 304 is the answer."""
     if "if-none-match" not in call.headers:
         return False
-    named = _tags(call, "if-none-match")
-    return named is None or revision in named
+    named = names(call, "if-none-match")
+    return named is None or str(revision) in named
 
 
-def _tags(call: Call, header: str) -> set[int] | None:
+def names(call: Call, header: str) -> set[str] | None:
+    """The entity tags of a header; None: it is absent, or `*`. Raises Malformed where it is no list of them."""
     text = call.headers.get(header)
     if text is None or text.strip() == "*":
         return None
@@ -46,5 +49,5 @@ def _tags(call: Call, header: str) -> set[int] | None:
         if tag is None:
             detail = f'{header} must be a revision in quotes, such as "3", as the ETag header of an answer has it.'
             raise Malformed(detail, errors=[Place(parameter=header, code="wrong_value", detail=detail)])
-        found.add(int(tag[1]))
+        found.add(tag[1])
     return found

@@ -67,7 +67,9 @@ class _Queue:
     """What was written to one connection and has not been taken by its reader."""
 
     def __init__(self, scope: Any) -> None:
-        self._socket = _socket_of(scope.server, scope.client)
+        self._scope = scope
+        self._socket: socket.socket | None = None
+        self._is_sought = False
         self._since_look = 0
         self._blind = 0
 
@@ -75,10 +77,14 @@ class _Queue:
         """Wait until little is unsent. False: the reader has taken nothing for too long, or left."""
         self._blind += written
         self._since_look += written
-        if self._socket is None:
-            return self._blind < BLIND_BYTES_MAX
         if self._since_look < UNSENT_BYTES_MAX:
             return True
+        if not self._is_sought:
+            # Only now: it is sought among all open files, and an idle stream never needs it.
+            self._is_sought = True
+            self._socket = _socket_of(self._scope.server, self._scope.client)
+        if self._socket is None:
+            return self._blind < BLIND_BYTES_MAX
         # A moment for what was written to get from the server's memory to the socket.
         await asyncio.sleep(0.001)
         before, since = -1, time.monotonic()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from tidings.intake.publish import is_tenant
 from tidings.model import moment
-from tidings.model.access import Tenant
+from tidings.model.access import TENANT_RULE, Tenant, is_tenant
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.store.base import Db
 from tidings.web.menu import Answer, Call, Operation
 from tidings.web.once import once
-from tidings.web.pages import PAGING, Page
+from tidings.web.pages import PAGING, Key, sorted_page
 from tidings.web.parts import Parts
 from tidings.web.revisions import IF_MATCH, IF_NONE_MATCH, not_modified
 from tidings.web.shared import check_revision, etag, merged, only_operators
@@ -55,17 +54,21 @@ class TenantList(msgspec.Struct, frozen=True, kw_only=True):
 
     data: list[TenantView]
     next_cursor: str | None
+    count: int | msgspec.UnsetType = msgspec.UNSET
+
+
+SORTS: dict[str, Key] = {
+    "id": lambda tenant: tenant.id,
+    "name": lambda tenant: tenant.name,
+    "created": lambda tenant: tenant.created,
+}
 
 
 async def list_tenants(parts: Parts, call: Call) -> Answer:
-    """Tenants by id; a key with a tenant sees its own."""
-    page = Page.of(call)
-    tenants = sorted(parts.catalog.now.tenants.values(), key=lambda tenant: tenant.id)
-    if call.key.tenant is not None:
-        tenants = [tenant for tenant in tenants if tenant.id == call.key.tenant]
-    start = page.after or 0
-    end = start + page.limit
-    return page.answer([_view(tenant) for tenant in tenants[start:end]], end if end < len(tenants) else None)
+    """Tenants, by id by default; a key with a tenant sees its own."""
+    tenants = [tenant for tenant in parts.catalog.now.tenants.values() if call.key.tenant in (None, tenant.id)]
+    shown, answer = sorted_page(call, tenants, SORTS, lambda tenant: tenant.id)
+    return answer([_view(tenant) for tenant in shown])
 
 
 async def create_tenant(parts: Parts, call: Call) -> Answer:
@@ -73,8 +76,7 @@ async def create_tenant(parts: Parts, call: Call) -> Answer:
     only_operators(call, WHAT)
     new: NewTenant = call.body
     if not is_tenant(new.id):
-        detail = "A tenant's id is 1 to 64 letters, digits, _ and -."
-        raise Invalid(detail, errors=[Place(pointer="/id", code="tenant", detail=detail)])
+        raise Invalid(TENANT_RULE, errors=[Place(pointer="/id", code="tenant", detail=TENANT_RULE)])
     _check_name(new.name)
     now = parts.clock.now()
     tenant = Tenant(id=new.id, name=new.name, created=now, updated=now)
@@ -180,6 +182,8 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=list_tenants,
         tag=TAG,
         response=TenantList,
+        sorts=("id", "-id", "name", "-name", "created", "-created"),
+        sorts_max=3,
         parameters=PAGING,
     ),
     Operation(

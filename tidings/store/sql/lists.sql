@@ -80,29 +80,72 @@ FROM delivery AS d
 WHERE d.number = ANY (CAST(ARRAY(SELECT jsonb_array_elements_text(CAST(:numbers AS jsonb))) AS bigint[]))
 ORDER BY d.number DESC;
 
+-- The numbers of deliveries between two, from each place that lists are made from: the highest first, and (`_up`)
+-- the lowest first.
+
 -- name: numbers_all
-SELECT number FROM delivery WHERE number >= :low AND number < :before ORDER BY number DESC LIMIT :count;
+SELECT number FROM delivery
+WHERE number > :after AND number < :before ORDER BY number DESC LIMIT :count;
+
+-- name: numbers_all_up
+SELECT number FROM delivery
+WHERE number > :after AND number < :before ORDER BY number ASC LIMIT :count;
 
 -- name: numbers_of_link
-SELECT number FROM delivery WHERE link = :link AND number >= :low AND number < :before ORDER BY number DESC LIMIT :count;
+SELECT number FROM delivery
+WHERE link = :link AND number > :after AND number < :before ORDER BY number DESC LIMIT :count;
+
+-- name: numbers_of_link_up
+SELECT number FROM delivery
+WHERE link = :link AND number > :after AND number < :before ORDER BY number ASC LIMIT :count;
 
 -- name: numbers_of_event
 SELECT d.number FROM delivery AS d JOIN event AS e ON e.seq = d.event
-WHERE e.id = :event AND d.number >= :low AND d.number < :before ORDER BY d.number DESC LIMIT :count;
+WHERE e.id = :event AND d.number > :after AND d.number < :before ORDER BY d.number DESC LIMIT :count;
+
+-- name: numbers_of_event_up
+SELECT d.number FROM delivery AS d JOIN event AS e ON e.seq = d.event
+WHERE e.id = :event AND d.number > :after AND d.number < :before ORDER BY d.number ASC LIMIT :count;
 
 -- name: numbers_ended_dead
 -- The state stands in the text, so that the partial index is used.
 SELECT delivery FROM attempt
-WHERE state IN ('dead', 'cancelled') AND state = 'dead' AND delivery >= :low AND delivery < :before
+WHERE state IN ('dead', 'cancelled') AND state = 'dead' AND delivery > :after AND delivery < :before
 ORDER BY delivery DESC LIMIT :count;
+
+-- name: numbers_ended_dead_up
+SELECT delivery FROM attempt
+WHERE state IN ('dead', 'cancelled') AND state = 'dead' AND delivery > :after AND delivery < :before
+ORDER BY delivery ASC LIMIT :count;
 
 -- name: numbers_ended_cancelled
 SELECT delivery FROM attempt
-WHERE state IN ('dead', 'cancelled') AND state = 'cancelled' AND delivery >= :low AND delivery < :before
+WHERE state IN ('dead', 'cancelled') AND state = 'cancelled' AND delivery > :after AND delivery < :before
 ORDER BY delivery DESC LIMIT :count;
 
+-- name: numbers_ended_cancelled_up
+SELECT delivery FROM attempt
+WHERE state IN ('dead', 'cancelled') AND state = 'cancelled' AND delivery > :after AND delivery < :before
+ORDER BY delivery ASC LIMIT :count;
+
 -- name: numbers_waiting
-SELECT delivery FROM waiting WHERE delivery >= :low AND delivery < :before ORDER BY delivery DESC LIMIT :count;
+SELECT delivery FROM waiting
+WHERE delivery > :after AND delivery < :before ORDER BY delivery DESC LIMIT :count;
+
+-- name: numbers_waiting_up
+SELECT delivery FROM waiting
+WHERE delivery > :after AND delivery < :before ORDER BY delivery ASC LIMIT :count;
+
+-- name: count_all
+-- A count stops where it would take long.
+SELECT COUNT(*) FROM (
+    SELECT 1 AS one FROM delivery WHERE number > :after AND number < :before LIMIT :count
+) AS some;
+
+-- name: count_of_link
+SELECT COUNT(*) FROM (
+    SELECT 1 AS one FROM delivery WHERE link = :link AND number > :after AND number < :before LIMIT :count
+) AS some;
 
 -- name: links_lagging
 -- Links that read their own backlog, and from where.

@@ -23,6 +23,24 @@ WHERE id < :before
     AND (:link = 0 OR link = :link)
 ORDER BY id DESC LIMIT :count;
 
+-- name: replays_page_up
+SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated
+FROM replay
+WHERE id > :after
+    AND (CAST(:tenant AS TEXT) IS NULL OR tenant = CAST(:tenant AS TEXT))
+    AND (CAST(:state AS TEXT) IS NULL OR state = CAST(:state AS TEXT))
+    AND (:link = 0 OR link = :link)
+ORDER BY id LIMIT :count;
+
+-- name: replays_count
+SELECT COUNT(*) FROM (
+    SELECT 1 AS one FROM replay
+    WHERE (CAST(:tenant AS TEXT) IS NULL OR tenant = CAST(:tenant AS TEXT))
+    AND (CAST(:state AS TEXT) IS NULL OR state = CAST(:state AS TEXT))
+    AND (:link = 0 OR link = :link)
+    LIMIT :most
+) AS some;
+
 -- name: replay_count_deliveries
 SELECT COUNT(*) FROM delivery WHERE link = :link AND number > :after AND number <= :finish;
 

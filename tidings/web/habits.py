@@ -1,0 +1,169 @@
+"""The habits that all operations share, added to the menu in one place and applied in one place.
+
+Every list has `sort` and `count`, every list and every single thing has `fields`, and a single thing that has no
+revision has the hash of its content as its entity tag (RFC 9110).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import typing
+from typing import Any
+
+import msgspec
+
+from tidings.model.errors import Invalid, Malformed, Place
+from tidings.rules import shape
+from tidings.web.menu import Answer, Call, Operation, Parameter
+from tidings.web.revisions import IF_NONE_MATCH, names
+
+FIELDS_MAX = 50
+FIELD_CHARS_MAX = 256
+FIELD_DEPTH_MAX = 32
+TAG_CHARS = 24
+DOTTED = "data"
+"""The member whose own members may be chosen, where it is kept as JSON text: an event's data."""
+
+COUNT = Parameter(
+    name="count",
+    schema={"type": "boolean"},
+    help=(
+        "Also answer `count`, how many there are on all pages together. It is exact, or the request is refused because "
+        "too many would have to be looked at."
+    ),
+)
+
+
+def with_habits(operation: Operation) -> Operation:
+    """The operation with what every one of its kind has."""
+    listed = _listed(operation.response)
+    item = listed or operation.response
+    if operation.method != "GET" or not operation.path.startswith("/v1/") or not _is_struct(item):
+        return operation
+    more = [_fields_parameter(item)]
+    if listed is not None:
+        more = [_sort_parameter(operation), COUNT, *more]
+    elif "{" in operation.path and IF_NONE_MATCH not in operation.parameters:
+        more.append(IF_NONE_MATCH)
+    return dataclasses.replace(
+        operation, parameters=(*operation.parameters, *more), item=item, is_list=listed is not None
+    )
+
+
+def streaming(operation: Operation, item: type[msgspec.Struct]) -> Operation:
+    """A stream of items, with `fields`."""
+    return dataclasses.replace(operation, parameters=(*operation.parameters, _fields_parameter(item)), item=item)
+
+
+def sort_of(call: Call) -> list[str]:
+    """What a list is to be sorted by. Raises Invalid where one name stands twice."""
+    wanted: list[str] = call.query.get("sort") or [call.operation.sorts[0]]
+    plain = [name.removeprefix("-") for name in wanted]
+    if len(set(plain)) < len(plain):
+        raise _wrong("sort", "repeated", f"{','.join(wanted)[:200]} names the same twice.")
+    return wanted
+
+
+def chosen_fields(call: Call) -> shape.Chosen:
+    """The names of `fields`, as a tree. Raises Invalid for what is no field, naming what exists."""
+    item = call.operation.item
+    assert item is not None
+    known = item.__struct_fields__
+    for name in call.query["fields"]:
+        head, _, below = name.partition(".")
+        dotted = head == DOTTED and _is_open(item) and all(below.split(".")) and name.count(".") < FIELD_DEPTH_MAX
+        if head not in known or ("." in name and not dotted):
+            offer = ", ".join(known) + (f", and those of {DOTTED}, such as {DOTTED}.id" if _is_open(item) else "")
+            raise _wrong("fields", "unknown_field", f"There is no field {name[:100]!r} here. The fields are: {offer}.")
+    return shape.choose(call.query["fields"])
+
+
+def narrowed(thing: Any, chosen: shape.Chosen) -> dict[str, Any]:
+    """The chosen fields of a thing, in their usual order; numbers and texts of `data` stay as they were sent."""
+    found: dict[str, Any] = {}
+    for name in thing.__struct_fields__:
+        if name in chosen:
+            value, below = getattr(thing, name), chosen[name]
+            if value is not msgspec.UNSET:
+                found[name] = (
+                    value if below is None else msgspec.Raw(shape.select(bytes(value).decode(), below).encode())
+                )
+    return found
+
+
+def finish(call: Call, answer: Answer) -> Answer:
+    """What a single thing's or a list's answer has in common: its entity tag, and only the fields that were chosen."""
+    content = answer.body
+    if content is None or answer.status != 200:
+        return answer
+    if not call.operation.is_list and "{" in call.operation.path and not any(n == "etag" for n, _ in answer.headers):
+        tag = hashlib.sha256(msgspec.json.encode(content)).hexdigest()[:TAG_CHARS]
+        answer.headers.append(("etag", f'"{tag}"'))
+        named = names(call, "if-none-match")
+        if "if-none-match" in call.headers and (named is None or tag in named):
+            return Answer(304, None, answer.headers)
+    if call.chosen is not None:
+        if call.operation.is_list:
+            members = content if isinstance(content, dict) else msgspec.structs.asdict(content)
+            answer.body = members | {"data": [narrowed(each, call.chosen) for each in members["data"]]}
+        else:
+            answer.body = narrowed(content, call.chosen)
+    return answer
+
+
+def refuse_conditions(operation: Operation, headers: dict[str, str]) -> None:
+    """Raise Malformed for a condition that this operation does not keep: it must not act as if there were none."""
+    for name in ("If-Match", "If-None-Match"):
+        matters = name.lower() in headers and (name == "If-Match" or operation.method != "GET")
+        if matters and not any(parameter.name == name for parameter in operation.parameters):
+            detail = f"{operation.method} {operation.path} takes no {name}: what it acts on has no revision."
+            raise Malformed(detail, errors=[Place(parameter=name, code="not_possible_here", detail=detail)])
+
+
+def _listed(kind: Any) -> Any:
+    """What is listed, where a response is a page."""
+    if not _is_struct(kind) or not {"data", "next_cursor"} <= set(kind.__struct_fields__):
+        return None
+    data = typing.get_type_hints(kind)["data"]
+    return typing.get_args(data)[0] if typing.get_origin(data) is list else None
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _is_open(item: type[msgspec.Struct]) -> bool:
+    """Whether its `data` is a caller's own JSON."""
+    return typing.get_type_hints(item).get(DOTTED) is msgspec.Raw
+
+
+def _fields_parameter(item: type[msgspec.Struct]) -> Parameter:
+    below = f" Below `{DOTTED}` with dots, such as `{DOTTED}.id`." if _is_open(item) else ""
+    return Parameter(
+        name="fields",
+        schema={
+            "type": "array",
+            "items": {"type": "string", "minLength": 1, "maxLength": FIELD_CHARS_MAX},
+            "maxItems": FIELDS_MAX,
+        },
+        help=f"Only these fields: {', '.join(f'`{name}`' for name in item.__struct_fields__)}.{below}",
+    )
+
+
+def _sort_parameter(operation: Operation) -> Parameter:
+    several = ", several separated by commas" if operation.sorts_max > 1 else ""
+    return Parameter(
+        name="sort",
+        schema={
+            "type": "array",
+            "items": {"type": "string", "enum": list(operation.sorts)},
+            "maxItems": operation.sorts_max,
+            "default": [operation.sorts[0]],
+        },
+        help=f"In which order{several}; `-` begins with the last. By itself: `{operation.sorts[0]}`.",
+    )
+
+
+def _wrong(name: str, code: str, detail: str) -> Invalid:
+    return Invalid(detail, errors=[Place(parameter=name, code=code, detail=detail)])
