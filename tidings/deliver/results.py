@@ -123,9 +123,12 @@ def _mind_health(flight: Flight, reply: Reply, now: Micros, settlement: Settleme
 
 
 def _disable(flight: Flight, reason: str, now: Micros, settlement: Settlement) -> None:
-    if flight.lane.sendable:
-        settlement.disablings.append(Disabling(flight.lane.link, reason))
+    lane = flight.lane
+    if lane.sendable and lane.endpoint is not None:
+        settlement.disablings.append(Disabling(lane.link, reason))
         _announce("endpoint.disabled", flight, reason, now, settlement)
+        # From now on, not from when it is stored: other requests that come back meanwhile must not tell it again.
+        lane.endpoint = msgspec.structs.replace(lane.endpoint, mode="disabled", reason=reason)
 
 
 def _announce(kind: str, flight: Flight, reason: str, now: Micros, settlement: Settlement) -> None:

@@ -1,0 +1,46 @@
+"""Each test has a server of its own, on SQLite and (slow) on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.delivery.world import World
+from tidings.testing import FakeClock, Receiver, TestServer
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.postgres])])
+def database(request: pytest.FixtureRequest) -> str | None:
+    """What `--database` is given; None is SQLite in the data folder."""
+    if request.param == "sqlite":
+        return None
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Stands still until it is moved."""
+    return FakeClock()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Answers 204 to everything until it is told otherwise."""
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def server(tmp_path: Path, clock: FakeClock, database: str | None) -> Iterator[TestServer]:
+    """A whole server in this process."""
+    with TestServer(tmp_path / "tidings", clock=clock, database=database) as server:
+        yield server
+
+
+@pytest.fixture
+def world(server: TestServer, clock: FakeClock, receiver: Receiver) -> World:
+    """All three."""
+    return World(server, clock, receiver)

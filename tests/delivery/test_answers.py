@@ -1,0 +1,140 @@
+"""What endpoints can answer, and how it is written down: slow, dripping, huge, broken, elsewhere, not at all."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.delivery.world import World
+from tidings.testing import Reaction, Received, Receiver
+
+
+def attempt(world: World, **options: object) -> dict[str, object]:
+    """The first attempt of one event to a new endpoint of the receiver."""
+    endpoint = world.register(**options)
+    event = world.api.publish("tasks.completed")
+    found: dict[str, object] = world.after_attempts(event, endpoint, 1)["attempts"][0]
+    return found
+
+
+def test_the_attempt_shows_request_status_duration_and_answer(world: World) -> None:
+    world.receiver.answer(Reaction(status=418, body="I am a teapot, träd".encode(), delay_seconds=0.05))
+    found = attempt(world)
+    assert (found["n"], found["outcome"], found["status"]) == (1, "bad_status", 418)
+    assert found["answer"] == "I am a teapot, träd"
+    assert isinstance(found["duration_ms"], int) and 50 <= found["duration_ms"] < 5_000
+    request = found["request_headers"]
+    assert isinstance(request, dict)
+    assert request["webhook-id"] == world.receiver.requests()[0].id
+    assert "418" in str(found["reason"])
+
+
+def test_no_answer_within_the_time_limit(world: World) -> None:
+    world.receiver.answer(Reaction(silent=True))
+    begun = time.monotonic()
+    found = attempt(world, timeout_seconds=1)
+    assert found["outcome"] == "timeout"
+    assert 0.9 < time.monotonic() - begun < 4
+
+
+def test_the_time_limit_includes_a_body_that_drips(world: World) -> None:
+    world.receiver.answer(Reaction(status=200, body=b"x" * 1000, drip_seconds=0.05))
+    begun = time.monotonic()
+    found = attempt(world, timeout_seconds=1)
+    assert (found["outcome"], found["status"]) == ("timeout", 200)
+    assert time.monotonic() - begun < 4
+
+
+def test_redirects_are_not_followed(world: World) -> None:
+    world.receiver.answer(Reaction.redirect(world.receiver.url("/elsewhere")))
+    found = attempt(world)
+    assert (found["outcome"], found["status"]) == ("redirect", 302)
+    world.nothing_more(0, "/elsewhere")
+
+
+def test_of_a_huge_answer_16_kib_are_kept(world: World) -> None:
+    world.receiver.answer(Reaction(status=200, huge_bytes=50_000_000))
+    found = attempt(world)
+    assert (found["outcome"], found["status"]) == ("ok", 200)
+    assert found["answer"] == "x" * 16_384
+
+
+def test_an_answer_that_breaks_off(world: World) -> None:
+    world.receiver.answer(Reaction(status=200, body=b"y" * 100, breaks_off=True))
+    assert attempt(world)["outcome"] == "broken_answer"
+
+
+@contextmanager
+def babbling() -> Iterator[str]:
+    """The address of somebody who answers everything with what is neither HTTP nor TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"\x00\xff\xfe not http at all\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        thread.join()
+
+
+@pytest.mark.parametrize(("scheme", "outcome"), [("http", "broken_answer"), ("https", "tls_failed")])
+def test_an_answer_that_is_not_what_was_asked_for(world: World, scheme: str, outcome: str) -> None:
+    with babbling() as address:
+        endpoint = world.api.post("/v1/endpoints", {"url": f"{scheme}://{address}/"})["id"]
+        found = world.after_attempts(world.api.publish("step"), endpoint, 1)["attempts"][0]
+    assert found["outcome"] == outcome
+
+
+def test_nobody_listens(world: World) -> None:
+    world.receiver.down()
+    found = attempt(world)
+    assert (found["outcome"], found["status"]) == ("connect_failed", None)
+
+
+def test_a_name_that_does_not_exist(world: World) -> None:
+    endpoint = world.api.post("/v1/endpoints", {"url": "http://nobody.invalid/hook"})["id"]
+    found = world.after_attempts(world.api.publish("step"), endpoint, 1)["attempts"][0]
+    assert found["outcome"] == "dns_failed"
+
+
+def test_an_answer_with_bytes_that_are_no_text_is_kept_readable(world: World) -> None:
+    world.receiver.answer(Reaction(status=500, body=b"\x00\xff\xfebad"))
+    assert str(attempt(world)["answer"]).endswith("bad")
+
+
+def test_connections_are_used_again(world: World) -> None:
+    endpoint = world.register(order="all")
+    events = [world.api.publish("step", {"n": n}) for n in range(20)]
+    world.delivered(events, endpoint)
+    assert world.receiver.connections <= 2
+
+
+def test_a_slow_endpoint_does_not_slow_the_others(world: World) -> None:
+    arrived: list[float] = []
+
+    def note(received: Received) -> None:
+        arrived.append(received.at)
+
+    world.receiver.answer(Reaction(silent=True))
+    for n in range(5):
+        world.register(f"/slow/{n}", timeout_seconds=30, max_in_flight=1000)
+    with Receiver(on_request=note) as quick:
+        endpoint = world.api.post("/v1/endpoints", {"url": quick.url()})["id"]
+        published = []
+        events = []
+        for n in range(100):
+            published.append(time.monotonic())
+            events.append(world.api.publish("step", {"n": n}))
+        world.delivered(events, endpoint)
+        world.receiver.wait_for(500)
+        delays = sorted(at - begun for at, begun in zip(arrived, published, strict=True))
+    assert delays[94] < 0.5, delays

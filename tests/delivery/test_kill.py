@@ -1,0 +1,92 @@
+"""kill -9 of a real server: what was answered with 202 arrives, repeats are only what was in flight."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tidings.testing import Api, ProcessServer, Reaction, Receiver, until
+
+IN_FLIGHT_MAX = 16
+CALLERS = 8
+
+
+class Publishers:
+    """Callers that publish until the server is gone, and remember what was acknowledged."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self.acknowledged: list[str] = []
+        self._threads = [threading.Thread(target=self._publish, args=(n,)) for n in range(CALLERS)]
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        """Wait until every caller has found the server gone."""
+        for thread in self._threads:
+            thread.join(30)
+
+    def _publish(self, caller: int) -> None:
+        try:
+            for n in range(100_000):
+                self.acknowledged.append(self._api.publish("step", {"caller": caller, "n": n}))
+        except OSError:
+            return
+
+
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.mark.slow
+def test_nothing_acknowledged_is_lost(tmp_path: Path, engine: str, request: pytest.FixtureRequest) -> None:
+    database = None if engine == "sqlite" else request.getfixturevalue("postgres_url")
+    with Receiver() as receiver, ProcessServer(tmp_path, database=database) as server:
+        receiver.answer(Reaction(delay_seconds=0.01))
+        server.api.register(receiver.url(), max_in_flight=IN_FLIGHT_MAX)
+        acknowledged: list[str] = []
+        kills = 5
+        for round_number in range(kills):
+            publishers = Publishers(server.api)
+            # Each time at another point of the work.
+            most = len(acknowledged) + 50 + 37 * round_number
+            until(lambda most=most: len(receiver.requests()) > most, "work goes on", 30)
+            server.kill()
+            publishers.join()
+            acknowledged += publishers.acknowledged
+            server.start()
+        until(lambda: {each.id for each in receiver.requests()} >= set(acknowledged), "everything arrives", 60)
+        counts = Counter(each.id for each in receiver.requests())
+    repeats = sum(counts.values()) - len(counts)
+    assert repeats <= kills * 2 * IN_FLIGHT_MAX
+    assert len(acknowledged) > 100
+
+
+def test_what_waits_for_a_retry_survives(tmp_path: Path) -> None:
+    with Receiver() as receiver, ProcessServer(tmp_path, movable_clock=True) as server:
+        receiver.answer(500)
+        endpoint, _ = server.api.register(receiver.url())
+        event = server.api.publish("step")
+        until(lambda: _attempts(server.api, endpoint), "the first attempt is written down")
+        server.kill()
+        receiver.answer(204)
+        server.start()
+        server.advance(10)
+        assert receiver.wait_for(2)[1].id == event
+
+
+def test_a_stop_lets_what_is_in_flight_end(tmp_path: Path) -> None:
+    with Receiver() as receiver, ProcessServer(tmp_path) as server:
+        receiver.answer(Reaction(delay_seconds=0.5))
+        endpoint, _ = server.api.register(receiver.url())
+        server.api.publish("step")
+        receiver.wait_for(1)
+        assert server.stop() == 0
+        server.start()
+        until(lambda: server.api.get("/v1/deliveries", endpoint=endpoint, state="delivered")["data"], "it is delivered")
+        assert len(receiver.requests()) == 1
+
+
+def _attempts(api: Api, endpoint: str) -> list[object]:
+    [delivery] = api.get("/v1/deliveries", endpoint=endpoint)["data"] or [None]
+    return [] if delivery is None else list(api.get(f"/v1/deliveries/{delivery['id']}")["attempts"])
