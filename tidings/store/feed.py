@@ -73,7 +73,7 @@ def count(db: Db, query: EventQuery) -> int | None:
         value = {**value, "since": query.since or 0, "until": TIME_END if query.until is None else query.until}
     rows = f"FROM event WHERE TRUE{base} LIMIT :most"
     if exact or (base == BETWEEN and query.types is None):
-        sql = f"SELECT COUNT(*) FROM (SELECT 1 AS one {rows}) AS some"  # noqa: S608
+        sql = f"SELECT COUNT(*) FROM (SELECT 1 AS one {rows}) AS part"  # noqa: S608
         total = int(db.query(sql, {"most": COUNTED_MAX + 1, **value})[0][0])
         return total if total <= COUNTED_MAX else None
     found = db.query(f"SELECT tenant, type, subject, time {rows}", {"most": JUDGED_MAX + 1, **value})

@@ -106,7 +106,8 @@ def finish(call: Call, answer: Answer) -> Answer:
     if call.chosen is not None:
         if call.operation.is_list:
             members = content if isinstance(content, dict) else msgspec.structs.asdict(content)
-            answer.body = members | {"data": [narrowed(each, call.chosen) for each in members["data"]]}
+            whole = {name: value for name, value in members.items() if value is not msgspec.UNSET}
+            answer.body = whole | {"data": [narrowed(each, call.chosen) for each in members["data"]]}
         else:
             answer.body = narrowed(content, call.chosen)
     return answer

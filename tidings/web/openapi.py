@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import types
+import typing
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from tidings import __version__
+from tidings.model import errors
 from tidings.model.access import Key
+from tidings.model.errors import TidingsError
 from tidings.model.event import EventType
 from tidings.web.menu import Answer, Call, Operation, Parameter
 from tidings.web.once import REPLAYED
@@ -22,8 +26,9 @@ _NAME = re.compile(r"\{(\w+)\}")
 _REF = "#/components/schemas/{name}"
 DESCRIPTION = (
     "Tell it things with the API; it tells you things with webhooks. This document names the operations that your key "
-    "may use. Times are RFC 3339 in UTC. Lists have `limit` and `cursor`. Every refusal is a problem (RFC 9457) with a "
-    "code and the wrong places. Unknown fields and parameters are refused by name."
+    "may use. Times are RFC 3339 in UTC. Lists have `limit`, `cursor`, `sort` and `count`; with `fields` the answer "
+    "holds only the fields that are named. Every refusal is a problem (RFC 9457) with a code and the wrong places. "
+    "Unknown fields and parameters are refused by name."
 )
 
 
@@ -41,6 +46,7 @@ def document(operations: Sequence[Operation], key: Key, event_types: Sequence[Ev
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": dict(sorted(schemas.items())),
+            "responses": {str(kind.status): _problem(kind) for kind in PROBLEMS},
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "bearerFormat": "tdk_...", "description": "A Tidings key."}
             },
@@ -66,13 +72,20 @@ def handler(operations: Sequence[Operation]) -> Any:
 def _types(operations: Sequence[Operation]) -> list[Any]:
     kinds: dict[Any, None] = {Problem: None}
     for operation in operations:
-        for kind in (operation.request, operation.response):
+        for kind in (operation.request, *_members(operation.response)):
             if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
                 kinds[kind] = None
     return list(kinds)
 
 
+def _members(kind: Any) -> tuple[Any, ...]:
+    """The types that a union may be; of any other type itself."""
+    return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+
+
 def _schema(kind: Any) -> dict[str, Any]:
+    if isinstance(kind, types.UnionType):
+        return {"anyOf": [_schema(member) for member in _members(kind)]}
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return {"$ref": _REF.format(name=kind.__name__)}
     return {"type": "string"} if kind is str else {}
@@ -134,17 +147,89 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 
 def _responses(operation: Operation) -> dict[str, Any]:
-    success: dict[str, Any] = {"description": operation.summary + ": done."}
-    if operation.response is not None:
-        success["content"] = {operation.media: {"schema": _schema(operation.response)}}
-    found: dict[str, Any] = {str(operation.status): success}
-    if any(parameter.name == "If-None-Match" and operation.method == "GET" for parameter in operation.parameters):
-        found["304"] = {"description": "It is still at the revision that you have."}
+    found: dict[str, Any] = {}
+    for status, words in ((operation.status, f"{operation.summary}: done."), *operation.also):
+        found[str(status)] = _success(operation, status, words)
+    if _takes(operation, "If-None-Match") and operation.method == "GET":
+        found["304"] = {"description": "It is still as you have it.", "headers": {"ETag": _header("ETag")}}
+    for kind in PROBLEMS:
+        if _may_refuse(operation, kind):
+            found[str(kind.status)] = {"$ref": f"#/components/responses/{kind.status}"}
     found["default"] = {
         "description": "A problem: `code` and `errors` say what, `detail` says it in words.",
         "content": {MEDIA: {"schema": _schema(Problem)}},
     }
     return found
+
+
+def _success(operation: Operation, status: int, words: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"description": words}
+    if operation.response is not None:
+        found["content"] = {operation.media: {"schema": _schema(operation.response)}}
+    headers = ["Location"] if status == 201 else []
+    if operation.is_list:
+        headers.append("Link")
+    elif operation.method in ("GET", "PATCH", "PUT") and "{" in operation.path:
+        headers.append("ETag")
+    if headers:
+        found["headers"] = {name: _header(name) for name in headers}
+    return found
+
+
+PROBLEMS: tuple[type[TidingsError], ...] = (
+    errors.Malformed,
+    errors.Unauthorized,
+    errors.Forbidden,
+    errors.NotFound,
+    errors.TooSlow,
+    errors.Conflict,
+    errors.Gone,
+    errors.Stale,
+    errors.TooLarge,
+    errors.BadMedia,
+    errors.Invalid,
+    errors.LimitReached,
+    errors.Unavailable,
+)
+_HEADERS = {
+    "ETag": "The entity tag: the revision, where the thing has one.",
+    "Link": "Where the next page is, with `rel=next` (RFC 8288); absent on the last page.",
+    "Location": "Where it is now.",
+    "Retry-After": "After how many seconds to try again.",
+}
+
+
+def _may_refuse(operation: Operation, kind: type[TidingsError]) -> bool:
+    """Whether an operation is documented to answer with this error; `default` stands for all others."""
+    has_body, changes = operation.request is not None, operation.method != "GET"
+    return {
+        errors.Forbidden: operation.scope is not None,
+        errors.NotFound: "{" in operation.path or _takes(operation, "tenant"),
+        errors.TooSlow: has_body,
+        errors.Conflict: changes,
+        errors.Gone: _takes(operation, "after"),
+        errors.Stale: _takes(operation, "If-Match"),
+        errors.TooLarge: has_body,
+        errors.BadMedia: has_body,
+    }.get(kind, True)
+
+
+def _problem(kind: type[TidingsError]) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "description": f"{kind.title} (`{kind.code}`).",
+        "content": {MEDIA: {"schema": _schema(Problem)}},
+    }
+    if kind.status in (429, 503):
+        found["headers"] = {"Retry-After": _header("Retry-After")}
+    return found
+
+
+def _header(name: str) -> dict[str, Any]:
+    return {"description": _HEADERS[name], "schema": {"type": "string"}}
+
+
+def _takes(operation: Operation, name: str) -> bool:
+    return any(parameter.name == name for parameter in operation.parameters)
 
 
 def _webhook(kind: EventType) -> dict[str, Any]:

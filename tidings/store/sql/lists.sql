@@ -140,12 +140,12 @@ WHERE delivery > :after AND delivery < :before ORDER BY delivery ASC LIMIT :coun
 -- A count stops where it would take long.
 SELECT COUNT(*) FROM (
     SELECT 1 AS one FROM delivery WHERE number > :after AND number < :before LIMIT :count
-) AS some;
+) AS part;
 
 -- name: count_of_link
 SELECT COUNT(*) FROM (
     SELECT 1 AS one FROM delivery WHERE link = :link AND number > :after AND number < :before LIMIT :count
-) AS some;
+) AS part;
 
 -- name: links_lagging
 -- Links that read their own backlog, and from where.

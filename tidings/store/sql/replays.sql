@@ -39,7 +39,7 @@ SELECT COUNT(*) FROM (
     AND (CAST(:state AS TEXT) IS NULL OR state = CAST(:state AS TEXT))
     AND (:link = 0 OR link = :link)
     LIMIT :most
-) AS some;
+) AS part;
 
 -- name: replay_count_deliveries
 SELECT COUNT(*) FROM delivery WHERE link = :link AND number > :after AND number <= :finish;

@@ -1,0 +1,120 @@
+"""Idempotency-Key: whatever is sent twice with one is done once, and answered twice the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.web.test_deliveries import ended
+from tidings.testing import Api, Receiver, Reply, TestServer, until
+from tidings.web.operations import OPERATIONS
+
+LONG_AGO = "2020-01-01T00:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def receiver(server: TestServer) -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+def twice(api: Api, path: str, body: Any = None) -> tuple[Reply, Reply]:
+    """The same request sent two times with one key; the same key for another request is refused."""
+    headers = {"Idempotency-Key": f"once:{path}"}
+    first = api.call("POST", path, body, headers)
+    second = api.call("POST", path, body, headers)
+    assert first.status == second.status < 300, (first.body, second.body)
+    assert "idempotency-replayed" not in first.headers and second.headers["idempotency-replayed"] == "true"
+    assert first.headers.get("location") == second.headers.get("location")
+    assert first.headers.get("etag") == second.headers.get("etag")
+    other = api.call("POST", "/v1/events", {"type": "a.b", "data": {}}, headers)
+    assert other.status == 422 and other.json["code"] == "idempotency_key_reused"
+    return first, second
+
+
+def test_every_post_takes_one() -> None:
+    assert [op.name for op in OPERATIONS if op.method == "POST" and not op.idempotent_key] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/events:batch", {"events": [{"type": "twice.a", "data": {}}]}),
+        ("/v1/endpoints", {"url": "http://127.0.0.1:9/", "events": ["never"]}),
+        ("/v1/event-types", {"name": "twice.a"}),
+        ("/v1/tenants", {"id": "twice"}),
+        ("/v1/keys", {"scopes": ["events:read"]}),
+    ],
+)
+def test_what_creates_creates_once(api: Api, path: str, body: Any) -> None:
+    listed = path.partition(":")[0]
+    before = len(api.pages(listed))
+    first, second = twice(api, path, body)
+    assert first.body == second.body and len(api.pages(listed)) == before + 1
+
+
+def test_verbs_of_an_endpoint_act_once(api: Api, receiver: Receiver) -> None:
+    endpoint, secret = api.register(receiver.url("/verbs"), events=["verbs.*"])
+    path = f"/v1/endpoints/{endpoint}"
+    first, second = twice(api, path + ":test")
+    assert first.json["event_id"] == second.json["event_id"] and second.json["delivery"] == first.json["delivery"]
+    receiver.wait_for(1, path="/verbs")
+    first, second = twice(api, path + "/secret", {"overlap_seconds": 60})
+    assert first.body == second.body and first.json["previous"][0]["secret"] == secret
+    assert api.get(path + "/secret")["secret"] == first.json["secret"]
+    first, second = twice(api, path + ":pause", {"reason": "once"})
+    assert first.json["revision"] == second.json["revision"] == api.get(path)["revision"]
+    missed = [api.publish("verbs.a") for _ in range(3)]
+    until(lambda: api.get(path, counts="true")["waiting"] == 3, "three wait")
+    first, second = twice(api, path + ":resume", {"missed": "cancel"})
+    assert first.body == second.body and first.json["waiting"] == len(missed)
+    # A second resume that acted would be refused: the endpoint is enabled by now.
+    assert api.call("POST", path + ":resume", {"missed": "cancel"}).status == 409
+
+
+def test_verbs_of_a_delivery_act_once(api: Api, receiver: Receiver) -> None:
+    receiver.answer(500, path="/once")
+    endpoint, _ = api.register(receiver.url("/once"), events=["once.*"], retry_delays_seconds=[0, 3600, 3600])
+    api.publish("once.a")
+    path = "/v1/deliveries/" + until(lambda: api.pages("/v1/deliveries", endpoint=endpoint), "it is there")[0]["id"]
+    until(lambda: len(api.get(path)["attempts"]) == 1, "it was tried")
+    first, second = twice(api, path + ":retry")
+    assert first.body == second.body
+    until(lambda: len(api.get(path)["attempts"]) == 2, "it was tried once more")
+    first, second = twice(api, path + ":cancel")
+    assert first.body == second.body and first.json["state"] == "cancelled"
+    assert api.call("POST", path + ":cancel").status == 409
+    assert len(ended(api, endpoint, "cancelled")[0]) and len(receiver.requests("/once")) == 2
+
+
+def test_a_replay_is_cancelled_once(server: TestServer, api: Api, receiver: Receiver) -> None:
+    endpoint, _ = api.register(receiver.url("/replay"), events=["replay.*"])
+    body = {"endpoint_id": endpoint, "since": LONG_AGO, "which": "all"}
+    first, second = twice(api, "/v1/replays", body)
+    assert first.body == second.body and len(api.pages("/v1/replays", endpoint=endpoint)) == 1
+    # One that nobody was told of stays as it was stored, as soon as nothing else runs.
+    assert server.server is not None
+    parts = server.server.parts
+    link = parts.catalog.now.endpoints_by_id[endpoint]
+
+    def still_running() -> str | None:
+        replay = parts.readers.run(lambda db: parts.replays.prepare(db, link, "all", 0, None))
+        parts.writer.wait(lambda db: parts.replays.add(db, replay))
+        parts.writer.wait(lambda db: None)
+        return replay.id if api.get(f"/v1/replays/{replay.id}")["state"] == "running" else None
+
+    until(lambda: api.pages("/v1/replays", state="running") == [], "nothing runs")
+    replay = until(still_running, "one that waits")
+    first, second = twice(api, f"/v1/replays/{replay}:cancel")
+    assert first.body == second.body and first.json["state"] == "cancelled"
+    assert api.call("POST", f"/v1/replays/{replay}:cancel").status == 409
+
+
+def test_a_key_that_is_none_is_refused_before_anything_is_done(api: Api) -> None:
+    endpoint, _ = api.register("http://127.0.0.1:9/", events=["never"])
+    for verb in (":pause", ":resume", ":test", "/secret"):
+        reply = api.call("POST", f"/v1/endpoints/{endpoint}{verb}", None, {"Idempotency-Key": "a b"})
+        assert reply.status == 422 and reply.json["errors"][0]["parameter"] == "Idempotency-Key", verb
+    assert api.get(f"/v1/endpoints/{endpoint}")["revision"] == 1
