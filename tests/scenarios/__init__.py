@@ -1,0 +1,27 @@
+"""The scenarios of examples/, each run as a user would run it, against a real server process over real sockets."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.repository import ROOT
+
+EXAMPLE_SECONDS = 180
+
+
+def run(example: str, *arguments: str, folder: Path | None = None, **variables: str) -> str:
+    """Run a file of examples/ in a process of its own; what it printed. Fails where it ends with anything but 0."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / example), *arguments],
+        cwd=folder,
+        env={**os.environ, **variables},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=EXAMPLE_SECONDS,
+    )
+    assert done.returncode == 0, f"{example} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    return done.stdout
