@@ -34,12 +34,16 @@ class Item(msgspec.Struct, gc=False):
     first: Micros = 0
     stored: bool = False
     subject: str | None = None
+    known: bool = False
+    """Its subject was looked up (of an ordered link)."""
+    freed: bool = False
+    """It was held, its row still says so, and it stands in the queue: its line waits for it."""
     cancelled: bool = False
 
     @classmethod
     def of(cls, row: Waiting) -> Item:
         """The item of a row in `waiting`."""
-        return cls(row.delivery, row.event, row.first, row.n, row.earlier, row.first, True, row.subject)
+        return cls(row.delivery, row.event, row.first, row.n, row.earlier, row.first, True, row.subject, True)
 
 
 class Lane:
@@ -69,6 +73,8 @@ class Lane:
         """Ordered links: per subject, the deliveries that the later ones wait for."""
         self.held: dict[str, deque[Item]] = {}
         self.held_count = 0
+        self.unswept: int | None = None
+        """After a start, the highest number found held: once all before it are in their lines, free lines may go."""
         self.timer: Micros | None = None
 
     @property
@@ -85,13 +91,18 @@ class Lane:
             and not self.health.open
             and len(self.queue) < QUEUE_MAX
             and self.held_count < HELD_MAX
-            and not (self.ordered_all and "" in self.blocking and not self.flights)
+            and not (self.blocked and not self.flights)
         )
 
     @property
     def ordered_all(self) -> bool:
         """Strict order over all events."""
         return self.endpoint is not None and self.endpoint.options.order == "all"
+
+    @property
+    def blocked(self) -> bool:
+        """Strict order: whether one is on its way, or waits for a retry, that all others wait for."""
+        return self.ordered_all and "" in self.blocking
 
     @property
     def ordered_by_subject(self) -> bool:
@@ -132,8 +143,9 @@ class Lane:
 
     def fall_back(self, outstanding: dict[int, None]) -> None:
         """Leave all that is queued or held to the store again (paused, disabled, failing, edited)."""
-        left = list(self.queue)
-        self.queue.clear()
+        # The row of a freed one says that it is held, so nobody would find it again.
+        left = [item for item in self.queue if not item.freed]
+        self.queue = deque(item for item in self.queue if item.freed)
         first: int | None = None
         for item in left:
             self.busy.discard(item.number)

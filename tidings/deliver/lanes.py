@@ -60,7 +60,7 @@ class Lanes:
             self._head = rows[-1][0]
         if recovering and len(rows) < HEAD_ROWS:
             self._head = self._horizon
-            self._recovered(now)
+            self._recovered()
             return True
         return len(rows) == HEAD_ROWS
 
@@ -71,7 +71,11 @@ class Lanes:
         if not lane.sendable:
             return None
         self._refill(lane, now)
-        return serve(lane, now, launch, settlement, self.events)
+        again = serve(lane, now, launch, settlement, self.events)
+        if order.may_sweep(lane, lane.read_to if lane.lagging else self._head):
+            order.sweep(lane, now)
+            self.active[lane.link] = lane
+        return again
 
     def events(self, seqs: list[int]) -> dict[int, Event]:
         """Events by number, read once while several lanes send them."""
@@ -176,7 +180,7 @@ class Lanes:
         self.active[link] = lane
 
     def _refill(self, lane: Lane, now: Micros) -> None:
-        if len(lane.busy) >= 4 * QUEUE_MAX:
+        if len(lane.busy) >= 4 * QUEUE_MAX and not lane.blocked:
             return
         if lane.health.open and (lane.flights or lane.queue or now < (lane.health.probe_at or 0)):
             return
@@ -187,25 +191,40 @@ class Lanes:
             self._read_backlog(lane, now, count)
 
     def _read_due(self, lane: Lane, now: Micros, count: int) -> None:
+        if lane.blocked:
+            self._read_blocking(lane, now)
+            return
         limit = count + len(lane.busy)
         rows = self._db.all("waiting_due", link=lane.link, now=now, count=limit)
         taken = 0
-        for row in reversed(rows) if lane.ordered_all else rows:
+        for row in rows:
             waiting = waiting_from(row)
             if waiting.delivery not in lane.busy and taken < count:
                 taken += 1
                 lane.enqueue(Item.of(waiting), now)
-                if lane.ordered_all:
-                    # The blocking ones go before those that came after them.
-                    lane.queue.rotate(1)
+        if lane.ordered_all:
+            # They go before those that came after them.
+            lane.queue.rotate(taken)
         if len(rows) == limit:
             lane.next_due = now
             return
         later = self._db.one("waiting_next", link=lane.link, after=now)
         lane.next_due = None if later is None or later[0] >= order.FAR else later[0]
 
+    def _read_blocking(self, lane: Lane, now: Micros) -> None:
+        """Of a blocked line in strict order only those that block it are read, and they go first."""
+        rows = [self._db.one("waiting_of", delivery=number) for number in lane.blocking[""] - lane.busy]
+        found = sorted((waiting_from(row) for row in rows if row is not None), key=lambda waiting: waiting.delivery)
+        due = [waiting for waiting in found if waiting.due <= now]
+        for waiting in due:
+            lane.enqueue(Item.of(waiting), now)
+        lane.queue.rotate(len(due))
+        lane.next_due = min((waiting.due for waiting in found if waiting.due > now), default=None)
+
     def _read_backlog(self, lane: Lane, now: Micros, count: int) -> None:
-        if lane.held_count >= QUEUE_MAX or (lane.ordered_all and "" in lane.blocking):
+        if lane.blocked:
+            return
+        if lane.held_count >= QUEUE_MAX and (lane.unswept is None or lane.read_to >= lane.unswept):
             return
         rows = self._db.all("backlog", link=lane.link, after=lane.read_to, until=self._head, count=count)
         for number, _, event, created in rows:
@@ -217,8 +236,6 @@ class Lanes:
         if len(rows) < count:
             lane.read_to = max(lane.read_to, self._head)
             lane.lagging = lane.health.open
-            if self._head >= self._horizon:
-                order.sweep(lane, now)
         lane.mark()
 
     def _lane(self, endpoint: Endpoint) -> Lane:
@@ -259,7 +276,8 @@ class Lanes:
                 probe_delay_seconds=row[7],
             )
             if row[1] is not None:
-                lane.lag_from(row[1])
+                # What came from the head and was in flight stands before the lane's own cursor.
+                lane.lag_from(min(row[1], self._head))
         for link, due in self._db.all("waiting_links"):
             lane = self.by_link.get(link)
             if lane is not None:
@@ -267,10 +285,9 @@ class Lanes:
                 order.restore(lane, [waiting_from(row) for row in self._db.all("waiting_subjects", link=link)])
         self.active = dict(self.by_link)
 
-    def _recovered(self, now: Micros) -> None:
+    def _recovered(self) -> None:
         for link, lane in self.by_link.items():
-            if lane.held and not lane.lagging:
-                order.sweep(lane, now)
+            if lane.unswept is not None:
                 self.active[link] = lane
 
     def _position(self, name: str) -> int:

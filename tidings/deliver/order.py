@@ -23,6 +23,11 @@ def claim(lane: Lane, item: Item, now: Micros, settlement: Settlement) -> bool:
         return True
     members = lane.blocking.get(item.subject)
     if members is None:
+        line = lane.held.get(item.subject)
+        if line is not None and line[0].number < item.number:
+            # After a start, a line may be free and not swept yet.
+            _hold(lane, item, settlement)
+            return False
         lane.blocking[item.subject] = {item.number}
         return True
     if item.number in members:
@@ -51,6 +56,9 @@ def release(lane: Lane, item: Item, now: Micros) -> None:
     if members:
         return
     del lane.blocking[item.subject]
+    if lane.ordered_all:
+        # While the line was blocked, only those that block it were read.
+        lane.next_due = 0
     line = lane.held.get(item.subject)
     if line:
         _free(lane, item.subject, line, now)
@@ -83,12 +91,24 @@ def restore(lane: Lane, rows: list[Waiting]) -> None:
         if row.held:
             lane.held.setdefault(row.subject, deque()).append(Item.of(row))
             lane.held_count += 1
+            lane.unswept = max(row.delivery, lane.unswept or 0)
         else:
             lane.blocking.setdefault(row.subject, set()).add(row.delivery)
 
 
+def may_sweep(lane: Lane, read_to: int) -> bool:
+    """After a start: whether everything before the last one held was read and stands in its line.
+
+    What was in flight when the last run ended has no row; only then is it known to be ahead of those held.
+    """
+    if lane.unswept is None or read_to < lane.unswept:
+        return False
+    return not any(item.number < lane.unswept and not item.stored for item in lane.queue)
+
+
 def sweep(lane: Lane, now: Micros) -> None:
-    """Let lines go that nothing blocks (after a start, once the backlog was read)."""
+    """Let lines go that nothing blocks."""
+    lane.unswept = None
     for subject in [subject for subject in lane.held if subject not in lane.blocking]:
         _free(lane, subject, lane.held[subject], now)
 
@@ -99,6 +119,7 @@ def _free(lane: Lane, subject: str, line: deque[Item], now: Micros) -> None:
     if not line:
         del lane.held[subject]
     lane.blocking[subject] = {item.number}
+    item.freed = True
     lane.enqueue(item, now)
 
 
@@ -118,5 +139,9 @@ def _hold(lane: Lane, item: Item, settlement: Settlement) -> None:
         )
         settlement.numbers.append((lane.link, item.number))
         item.stored = True
-    lane.held.setdefault(item.subject, deque()).append(item)
+    line = lane.held.setdefault(item.subject, deque())
+    place = len(line)
+    while place and line[place - 1].number > item.number:
+        place -= 1
+    line.insert(place, item)
     lane.held_count += 1

@@ -40,8 +40,10 @@ def take_in(flight: Flight, reply: Reply, now: Micros, settlement: Settlement, c
     if reply.retry_after is not None:
         wait_seconds = retry.parse_retry_after(reply.retry_after, now)
     free: list[Item] = []
-    for item in flight.items:
-        state, due = _fate(lane, item, reply, now, chance, wait_seconds)
+    fates = [_fate(lane, item, reply, now, chance, wait_seconds) for item in flight.items]
+    # What went in one batch of a strict order is due again at one time, so that none overtakes another.
+    together = max((due for _, due in fates if due is not None), default=None) if lane.ordered_all else None
+    for item, (state, due) in zip(flight.items, fates, strict=True):
         settlement.attempts.append(
             Attempt(
                 delivery=item.number,
@@ -61,7 +63,7 @@ def take_in(flight: Flight, reply: Reply, now: Micros, settlement: Settlement, c
             if item.stored:
                 settlement.ended.append(item.number)
             free.append(item)
-        elif _put_back(lane, item, due, now, settlement):
+        elif _put_back(lane, item, together or due, now, settlement):
             free.append(item)
     _mind_health(flight, reply, now, settlement, chance)
     return free

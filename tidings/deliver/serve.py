@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 
 from tidings.deliver import order
 from tidings.deliver.lane import Item, Lane
@@ -13,6 +14,8 @@ from tidings.model.moment import Micros
 MILLI: Micros = 1_000
 TURN_MAX = 16
 """How many requests one lane may start in a turn, so that all lanes get theirs."""
+SUBJECTS_READ = 64
+"""How many subjects are looked up at once."""
 
 Launch = list[tuple[Lane, list[Item]]]
 Events = Callable[[list[int]], dict[int, Event]]
@@ -62,8 +65,6 @@ def _take(lane: Lane, now: Micros, settlement: Settlement, events: Events) -> li
     if options.order == "none" and options.batch is None:
         return [lane.queue.popleft()]
     most = 1 if options.batch is None else options.batch.max_events
-    if lane.ordered_by_subject:
-        _read_subjects(lane, events)
     taken: list[Item] = []
     while lane.queue and len(taken) < most:
         item = lane.queue[0]
@@ -71,6 +72,8 @@ def _take(lane: Lane, now: Micros, settlement: Settlement, events: Events) -> li
             item.subject = ""
             if order.waits_in_line(lane, item) and not taken:
                 break
+        elif lane.ordered_by_subject and not item.known:
+            _read_subjects(lane, events)
         lane.queue.popleft()
         if order.claim(lane, item, now, settlement):
             taken.append(item)
@@ -79,12 +82,12 @@ def _take(lane: Lane, now: Micros, settlement: Settlement, events: Events) -> li
 
 
 def _read_subjects(lane: Lane, events: Events) -> None:
-    """Items from the head do not know their subject yet; those with a row do."""
-    unknown = [item for item in list(lane.queue)[: lane.slots] if item.subject is None and not item.stored]
+    """Items from the head do not know their subject yet; those with a row do. Raises StoreError."""
+    unknown = [item for item in islice(lane.queue, SUBJECTS_READ) if not item.known]
     found = events([item.event for item in unknown])
     for item in unknown:
         event = found.get(item.event)
-        item.subject = event.subject if event is not None else None
+        item.subject, item.known = (event.subject if event is not None else None), True
 
 
 def _sooner(at: Micros, due: Micros | None) -> Micros:
