@@ -19,7 +19,7 @@ from benchmarks.postgres import Postgres
 from benchmarks.processes import SinkProcess, end
 from benchmarks.table import Row
 
-QUICK_SECONDS = 5.0
+QUICK_SECONDS = 4.0
 LOG_COLUMNS = 220
 
 
@@ -80,7 +80,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(FIGURES), help=f"figures, with commas: {', '.join(FIGURES)}")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long a speed must be held (60)")
     parser.add_argument(
-        "--quick", action="store_true", help="a smoke run of about two minutes; its figures mean little"
+        "--quick", action="store_true", help="a smoke run of about three minutes; its figures mean little"
     )
     parser.add_argument("--folder", help="where the data goes while it runs (a new temporary folder)")
     parser.add_argument("--keep", action="store_true", help="leave the data and the servers' logs in that folder")

@@ -18,12 +18,12 @@ from benchmarks.processes import Others, Use, run_load, thread_uses
 from benchmarks.server import Server
 
 PROBE_SECONDS = 6
-QUICK_PROBE_SECONDS = 3
+QUICK_PROBE_SECONDS = 2
 STEP = 1.2
 CLOSE = 1.04
 CAUTION = 0.97  # a short run flatters
 PROBES_MAX = 8
-QUICK_PROBES_MAX = 3
+QUICK_PROBES_MAX = 2
 HOLDS_MAX = 4
 GROWTH_SECONDS_MAX = 0.25  # of the rate, over the whole run
 DRAIN_SECONDS_MAX = 3.0

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.context import Context
 from benchmarks.hold import Shape, one_run, whole_rate
 from benchmarks.numbers import median
-from benchmarks.processes import run_load
+from benchmarks.processes import run_load, thread_uses
 from benchmarks.server import Server, ServerFailed
 
 TURN_SECONDS = 10
 ROUNDS = 4
 LOAD_BATCH = 500
 PRELOAD_SECONDS_MAX = 900
+REST_SECONDS_MAX = 300
+REST_SHARE = 0.1  # of one processor
 
 
 @dataclass
@@ -23,6 +26,7 @@ class Pairs:
 
     firsts: list[float]
     seconds: list[float]
+    missing: int = 0
 
     @property
     def first(self) -> float:
@@ -41,11 +45,14 @@ class Pairs:
 
     def details(self) -> dict[str, Any]:
         """Every turn."""
-        return {"first_per_second": self.firsts, "second_per_second": self.seconds}
+        return {"first_per_second": self.firsts, "second_per_second": self.seconds, "missing": self.missing}
 
 
-def preload(context: Context, server: Server, events: int, event_type: str) -> None:
-    """Publish so many events in batches, without measuring. Raises ServerFailed when some are refused."""
+def preload(context: Context, server: Server, events: int, event_type: str) -> float:
+    """Publish so many events in batches, and wait until the server rests; the seconds that it worked on after them.
+
+    Raises ServerFailed when some are refused, or when it does not come to rest.
+    """
     load = server.load(
         context.sink.new_run(),
         PRELOAD_SECONDS_MAX,
@@ -56,9 +63,27 @@ def preload(context: Context, server: Server, events: int, event_type: str) -> N
     )
     report = run_load(load)
     seconds = (report["ended_ns"] - report["started_ns"]) / 1e9
-    context.say(f"stored {report['accepted']:,} events in {seconds:,.0f} s")
     if report["accepted"] < events:
         raise ServerFailed(f"of {events:,} events only {report['accepted']:,} were accepted: {report['refused']}")
+    rested = _rest(server)
+    context.say(f"stored {report['accepted']:,} events in {seconds:,.0f} s, at rest after another {rested:,.0f} s")
+    return rested
+
+
+def _rest(server: Server) -> float:
+    """Wait until the server uses almost no processor time; the seconds that took."""
+    begun, before = time.monotonic(), _used(server)
+    while time.monotonic() - begun < REST_SECONDS_MAX:
+        time.sleep(1)
+        now = _used(server)
+        if now - before < REST_SHARE:
+            return time.monotonic() - begun - 1
+        before = now
+    raise ServerFailed(f"it was still at work {REST_SECONDS_MAX} s after the last event")
+
+
+def _used(server: Server) -> float:
+    return sum(use.seconds for use in thread_uses(server.pid).values())
 
 
 def paired_speeds(context: Context, first: Server, second: Server) -> Pairs:
@@ -67,9 +92,12 @@ def paired_speeds(context: Context, first: Server, second: Server) -> Pairs:
     pairs = Pairs([], [])
     for number in range(2 if context.quick else ROUNDS + 1):
         order = (first, second) if number % 2 else (second, first)
-        speeds = {id(server): whole_rate(one_run(context, server, Shape(), seconds)) for server in order}
-        context.say(f"turn {number}: {speeds[id(first)]:,.0f}/s and {speeds[id(second)]:,.0f}/s")
+        held = {id(server): one_run(context, server, Shape(), seconds) for server in order}
+        one, other = held[id(first)], held[id(second)]
+        pairs.missing += one.missing + other.missing
+        missing = f", {one.missing:,} and {other.missing:,} missing" if one.missing or other.missing else ""
+        context.say(f"turn {number}: {whole_rate(one):,.0f}/s and {whole_rate(other):,.0f}/s{missing}")
         if number:
-            pairs.firsts.append(speeds[id(first)])
-            pairs.seconds.append(speeds[id(second)])
+            pairs.firsts.append(whole_rate(one))
+            pairs.seconds.append(whole_rate(other))
     return pairs

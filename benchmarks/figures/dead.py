@@ -22,7 +22,7 @@ def dead(context: Context) -> list[Row]:
     with running(clean_folder) as clean, running(dead_folder) as burdened:
         burdened.register(context.sink, "/error/dead", ["bench.dead"])
         for server in (clean, burdened):
-            preload(context, server, events, "bench.dead")
+            rested = preload(context, server, events, "bench.dead")
         clean.register(context.sink, "/ok/dead/without", ["bench.order"])
         burdened.register(context.sink, "/ok/dead/beside", ["bench.order"])
         pairs = paired_speeds(context, clean, burdened)
@@ -32,8 +32,8 @@ def dead(context: Context) -> list[Row]:
         context.throw_away(folder)
     note = f"beside it {pairs.second:,.0f}/s, without {pairs.first:,.0f}/s; the reference is without"
     memory_note = f"{burdened_mb:.0f} MB against {clean_mb:.0f} MB"
-    details = {**pairs.details(), "waiting": events, "tries_in_last_turn": tries}
+    details = {**pairs.details(), "waiting": events, "seconds_to_rest": rested, "tries_in_last_turn": tries}
     return [
-        Row("dead", pairs.percent, 100.0, note=note, details=details),
+        Row("dead", pairs.percent, 100.0, fair=not pairs.missing, note=note, details=details),
         Row("dead-memory", max(0.0, burdened_mb - clean_mb), clean_mb, note=memory_note),
     ]

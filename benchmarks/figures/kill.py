@@ -54,7 +54,7 @@ def _killed(context: Context, engine: str) -> list[Row]:
             killed_ns = _kill_often(context, server, running, kills)
             running.process.terminate()
             report = running.result()
-        context.sink.wait_for(report["sent"], quiet_seconds=10 if context.quick else 30)
+        context.sink.wait_for(report["sent"], quiet_seconds=4 if context.quick else 30)
         rows = _compared(context, engine, acknowledged_file, killed_ns, report["accepted"])
     finally:
         server.stop()
