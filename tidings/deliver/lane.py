@@ -21,6 +21,8 @@ from tidings.rules.sign import Signer
 
 QUEUE_MAX = 500
 HELD_MAX = 1_000
+WINDOW_START = 16
+"""Requests in flight at once to an endpoint that has not answered yet; each success allows one more."""
 
 
 class Item(msgspec.Struct, gc=False):
@@ -59,6 +61,7 @@ class Lane:
         self.queue: deque[Item] = deque()
         self.queued_since: Micros = 0
         self.flights = 0
+        self.window = WINDOW_START
         self.busy: set[int] = set()
         """Numbers that are queued, in flight, or whose result is not stored yet."""
         self.flying: dict[int, Item] = {}
@@ -114,7 +117,16 @@ class Lane:
         """How many requests may be in flight at once."""
         if self.endpoint is None:
             return 0
-        return 1 if self.ordered_all else self.endpoint.options.max_in_flight
+        return 1 if self.ordered_all else min(self.window, self.endpoint.options.max_in_flight)
+
+    def widen(self) -> None:
+        """A request succeeded: one more may be in flight."""
+        if self.endpoint is not None and self.window < self.endpoint.options.max_in_flight:
+            self.window += 1
+
+    def narrow(self) -> None:
+        """A request failed: many endpoints that never answer must not take every place there is."""
+        self.window = max(1, min(self.window // 2, WINDOW_START))
 
     def mark(self) -> None:
         """Its state has changed and is to be stored with the next settlement."""

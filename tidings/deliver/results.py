@@ -30,6 +30,8 @@ class Flight(msgspec.Struct, gc=False):
     own_event: bool
     """It carries an event of Tidings' own; its failure makes no further one."""
     number: int
+    size: int
+    """The length of its body, in bytes."""
 
 
 def take_in(flight: Flight, reply: Reply, now: Micros, settlement: Settlement, chance: Chance) -> list[Item]:
@@ -110,10 +112,12 @@ def _mind_health(flight: Flight, reply: Reply, now: Micros, settlement: Settleme
     lane = flight.lane
     before = lane.health
     if not reply.outcome.blames:
+        lane.widen()
         if before.fails or before.failing_since is not None:
             lane.health = health.after_success(before)
             lane.mark()
         return
+    lane.narrow()
     lane.health = health.after_failure(before, now, chance())
     lane.mark()
     if reply.outcome is outcomes.GONE:

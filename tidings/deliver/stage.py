@@ -34,6 +34,7 @@ from tidings.store.writer import Writer
 LOOK_AGAIN_SECONDS = 1.0
 STORE_RETRY: Micros = 1 * SECOND
 FLIGHTS_MAX = 4_000
+FLIGHT_BYTES_MAX = 128 * 1024 * 1024
 YOUNG_FLIGHTS_MAX = 128
 YOUNG_SECONDS = 0.01
 UNSETTLED_MAX = 5_000
@@ -72,6 +73,7 @@ class Deliver:
         self._young: dict[int, float] = {}
         self._crowded = False
         self._departures = 0
+        self._flight_bytes = 0
         self.flights = 0
         self.outcomes: dict[str, int] = {}
         self.alive = False
@@ -229,7 +231,9 @@ class Deliver:
 
         Those that take long are not counted, so that a slow endpoint takes nobody's place.
         """
-        if self.flights >= FLIGHTS_MAX or len(self._settlement.numbers) >= UNSETTLED_MAX:
+        if self.flights >= FLIGHTS_MAX or self._flight_bytes >= FLIGHT_BYTES_MAX:
+            return 0
+        if len(self._settlement.numbers) >= UNSETTLED_MAX:
             return 0
         # Not by the time of day, which may be set back.
         born = time.monotonic() - YOUNG_SECONDS
@@ -250,7 +254,8 @@ class Deliver:
             composed = compose(endpoint, lane.sign_with(now), carried, self._bodies, now, batch=batch)
             own = all(event.type.startswith(OWN_TYPES) for event in carried)
             self._departures += 1
-            flight = Flight(lane, items, now, composed.shown, own, self._departures)
+            size = len(composed.request.body)
+            flight = Flight(lane, items, now, composed.shown, own, self._departures, size)
             self._client.send(composed.request, lambda reply: self._arrive(flight, reply))
         except ValueError as wrong:
             lane.flights -= 1
@@ -261,6 +266,7 @@ class Deliver:
             self._lanes.active[lane.link] = lane
             return
         self.flights += 1
+        self._flight_bytes += size
         self._young[flight.number] = time.monotonic()
 
     def _arrive(self, flight: Flight, reply: Reply) -> None:
@@ -268,6 +274,7 @@ class Deliver:
         self._young.pop(flight.number, None)
         lane = flight.lane
         self.flights -= 1
+        self._flight_bytes -= flight.size
         lane.flights -= 1
         self.outcomes[reply.outcome.name] = self.outcomes.get(reply.outcome.name, 0) + len(flight.items)
         for item in flight.items:

@@ -28,6 +28,7 @@ HEADER_BYTES_MAX = 64 * 1024
 CONNECTIONS_CACHED = 1_024
 IDLE_HANDLES_KEPT = 256
 IDLE_CONNECTION_SECONDS = 60
+IDLE_BODY_BYTES_MAX = 16 * 1024
 CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 Refusal = Callable[[str], str | None]
@@ -142,6 +143,7 @@ class HttpClient:
         self._multi.remove_handle(curl)
         handle = self._busy.pop(curl)
         done, reply = handle.done, handle.reply(number, message)
+        handle.rest()
         if len(self._idle) < IDLE_HANDLES_KEPT:
             self._idle.append(handle)
         else:
@@ -175,13 +177,14 @@ class _Handle:
 
     def __init__(self, refusal: Refusal, user_agent: str, ca_file: str) -> None:
         self.curl = pycurl.Curl()
-        self.done: Done = lambda reply: None
+        self.done: Done = _nobody
         self._refusal = refusal
         self._refused: str | None = None
         self._headers: list[bytes] = []
         self._answer = bytearray()
         self._read = 0
         self._timeout_seconds = 0.0
+        self._body_bytes = 0
         curl = self.curl
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.POST, 1)
@@ -204,11 +207,18 @@ class _Handle:
         self._answer.clear()
         self._read = 0
         self._timeout_seconds = request.timeout_seconds
+        self._body_bytes = len(request.body)
         self.curl.setopt(pycurl.URL, request.url)
         self.curl.setopt(pycurl.HTTPHEADER, request.headers)
         self.curl.setopt(pycurl.TIMEOUT_MS, int(request.timeout_seconds * 1000))
         self.curl.setopt(pycurl.POSTFIELDSIZE, len(request.body))
         self.curl.setopt(pycurl.POSTFIELDS, request.body)
+
+    def rest(self) -> None:
+        """Hold on to nothing large until the next request."""
+        self.done = _nobody
+        if self._body_bytes > IDLE_BODY_BYTES_MAX:
+            self.curl.setopt(pycurl.POSTFIELDS, b"")
 
     def reply(self, number: int, message: str) -> Reply:
         curl = self.curl
@@ -257,6 +267,10 @@ class _Handle:
         if self._refused is not None:
             return int(pycurl.SOCKET_BAD)
         return socket.socket(family, kind, protocol)
+
+
+def _nobody(reply: Reply) -> None:
+    """Nobody waits for it."""
 
 
 def _judge(status: int) -> tuple[Outcome, str]:
