@@ -5,6 +5,7 @@ tests/documents.py says how a page is written for that.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,16 @@ def test_each_block_is_run_or_says_why_not(page: Path) -> None:
         shown = block.language in SHOWN or block.file is not None or block.not_run is not None
         assert shown or block.language in RUN, f"{name(page)}: who runs this?\n{block.text}"
         assert shown or "\n" in block.text.strip("\n") or block.text.strip(), f"{name(page)} has an empty block"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_a_page_waits_for_the_server_that_it_starts(page: Path) -> None:
+    """How long a start takes is the machine's affair: nothing is called before the server says that it listens."""
+    for block in documents.read(page).blocks:
+        starts = re.search(r"^.*tidings serve.*&$", block.text, re.MULTILINE) if block.language == "sh" else None
+        if starts is not None and block.not_run is None:
+            assert block.text.rstrip().endswith(starts[0]), f"{name(page)}: this calls a server that may not be up"
+            assert any("Tidings listens on" in pattern for pattern in block.prints), f"{name(page)} does not wait"
 
 
 @pytest.mark.parametrize("page", HOWTO, ids=name)
