@@ -29,12 +29,14 @@ from tidings.testing import Receiver, TestServer, until
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
-COLUMNS, ROWS = 110, 60
+COLUMNS, ROWS = 112, 60
 PAGE_WIDTH, PAGE_HEIGHT = 1100, 960
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+MISSING = "Chromium is not on the path. Install it (Debian: apt-get install chromium) and try again."
 OPERATION = "Publish an event"
 """The summary of the operation that the picture of the docs page shows open, after it was tried."""
 
+FONT_FACE = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 STEP = re.compile(r"(\r\n|\n|\r|\x1b\[\d*A|\x1b\[2K|\x1b\[\?25[lh])")
 
 
@@ -44,9 +46,11 @@ def demo() -> None:
     with open(os.devnull, "w") as nowhere:
         console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True, color_system="truecolor")
         for line in screen(said):
-            console.print(Text.from_ansi(line), soft_wrap=True)
+            console.print(Text.from_ansi(line), overflow="fold")
     # The id stands in the names of the picture's styles: one that stays keeps changes of the file small.
-    (PICTURES / "demo.svg").write_text(console.export_svg(title="make demo", unique_id="demo"))
+    drawn = console.export_svg(title="make demo", unique_id="demo")
+    # Fonts from elsewhere: where the picture is shown in a page they are not loaded, and elsewhere nobody should ask.
+    (PICTURES / "demo.svg").write_text(FONT_FACE.sub("", drawn))
 
 
 def run_in_terminal(command: list[str]) -> str:
@@ -92,6 +96,8 @@ def screen(said: str) -> list[str]:
 
 def docs_page() -> None:
     """Start a server, give its docs page the operator's key, try an operation, and take the picture."""
+    if program() is None:
+        sys.exit(MISSING)
     with Receiver() as receiver, TestServer() as server, Browser() as browser:
         server.api.register(receiver.url("/"), events=["tasks.*"])
         browser.open(f"{server.url}/docs")
@@ -105,14 +111,25 @@ def docs_page() -> None:
         (PICTURES / "docs-page.png").write_bytes(browser.picture())
 
 
+def program() -> str | None:
+    """Where Chromium is; None where there is none."""
+    return next((found for name in BROWSERS if (found := shutil.which(name))), None)
+
+
 class Browser:
     """A headless Chromium, spoken to by the DevTools protocol through two pipes (its file descriptors 3 and 4)."""
 
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+        """The address of everything that a page has asked for."""
+        self.complaints: list[str] = []
+        """What the page's scripts and its policy (CSP) have complained about."""
+
     def __enter__(self) -> Browser:
-        program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-        if program is None:
-            sys.exit("Chromium is not on the path. Install it (Debian: apt-get install chromium) and try again.")
-        self._folder = tempfile.mkdtemp(prefix="tidings-pictures-")
+        found = program()
+        if found is None:
+            raise FileNotFoundError(MISSING)
+        self._folder = tempfile.mkdtemp(prefix="tidings-browser-")
         theirs_in, self._out = os.pipe()
         self._in, theirs_out = os.pipe()
         # The shell gives the pipes the numbers that Chromium asks for.
@@ -120,13 +137,15 @@ class Browser:
         flags = ["--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
         flags += [f"--user-data-dir={self._folder}", f"--window-size={PAGE_WIDTH},{PAGE_HEIGHT}"]
         self._process = subprocess.Popen(
-            ["bash", "-c", script, program, *flags], pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL
+            ["bash", "-c", script, found, *flags], pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL
         )
         os.close(theirs_in)
         os.close(theirs_out)
         self._number, self._rest, self._session = 0, b"", ""
         target = self._ask("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Network", "Log", "Runtime"):
+            self._ask(f"{domain}.enable")
         self._ask(
             "Emulation.setDeviceMetricsOverride",
             width=PAGE_WIDTH, height=PAGE_HEIGHT, deviceScaleFactor=1, mobile=False,
@@ -156,12 +175,33 @@ class Browser:
         """Wait until a script answers true. Raises NotInTime."""
         until(lambda: bool(self.do(condition)), condition, seconds)
 
+    def type(self, text: str) -> None:
+        """Type a text where the cursor is, as keys would."""
+        self._ask("Input.insertText", text=text)
+
+    def press_enter(self) -> None:
+        """Press the Enter key."""
+        for kind in ("keyDown", "keyUp"):
+            self._ask(
+                "Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r", windowsVirtualKeyCode=13
+            )
+
+    def click(self, element: str) -> None:
+        """Click in the middle of what a script answers, with the mouse."""
+        where = self.do(
+            f"(() => {{ const each = {element}; each.scrollIntoView({{block: 'center'}}); "
+            "const box = each.getBoundingClientRect(); "
+            "return [box.x + box.width / 2, box.y + box.height / 2]; })()"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            self._ask("Input.dispatchMouseEvent", type=kind, x=where[0], y=where[1], button="left", clickCount=1)
+
     def picture(self) -> bytes:
         """The page as PNG."""
         return b64decode(self._ask("Page.captureScreenshot", format="png")["data"])
 
     def _ask(self, method: str, **params: Any) -> dict[str, Any]:
-        """Send one command; its result. Events that come between are passed over."""
+        """Send one command; its result. What the browser tells in between is noted."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": params}
         if self._session:
@@ -173,6 +213,15 @@ class Browser:
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer['error']}")
                 return dict(answer["result"])
+            self._note(answer.get("method", ""), answer.get("params", {}))
+
+    def _note(self, method: str, params: dict[str, Any]) -> None:
+        if method == "Network.requestWillBeSent":
+            self.requests.append(params["request"]["url"])
+        elif method == "Log.entryAdded" and params["entry"]["source"] != "network":
+            self.complaints.append(params["entry"]["text"])
+        elif method == "Runtime.exceptionThrown":
+            self.complaints.append(json.dumps(params["exceptionDetails"]))
 
     def _read(self) -> bytes:
         while b"\0" not in self._rest:
