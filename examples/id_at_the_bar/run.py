@@ -1,0 +1,141 @@
+"""Scenario 20, ID at the bar, the sending half: whoever has no right is refused, and told why.
+
+Run `python examples/id_at_the_bar/run.py`. First callers: without a key, with a wrong one, with too few rights, of
+another tenant. Then webhooks: from an impostor, with an old timestamp, with a changed body, sent to two receivers. One
+checks with `tidings.client.verify`, the other with the library standardwebhooks. It ends with 1 where anybody gets in.
+"""
+
+from __future__ import annotations
+
+import http.client
+import sys
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from standardwebhooks import Webhook
+
+from tidings.client import ApiError, Client, verify
+from tidings.client.calls import create
+from tidings.testing import ProcessServer, Received, Receiver
+
+OLD = timedelta(minutes=6)
+"""Receivers accept five minutes."""
+
+Forged = tuple[Mapping[str, str], bytes]
+"""The headers and the body of a webhook."""
+
+
+def refused(what: str, status: int, word: str, call: Callable[[], object]) -> bool:
+    """Whether a call is answered with this status and a sentence that has this word. Prints the answer."""
+    try:
+        call()
+    except ApiError as wrong:
+        print(f"  {what:<18} {wrong.status} {wrong.code}: {wrong.detail}")
+        return wrong.status == status and word in wrong.detail
+    print(f"  {what:<18} was let in")
+    return False
+
+
+def callers(url: str, operator: Client, endpoint: str) -> list[bool]:
+    """Everybody who may not publish, or may not see the operator's endpoint."""
+    operator.send(create("/v1/tenants", {"id": "acme"}))
+    reader = operator.create_key("a reader", ["events:read"])["key"]
+    acme = operator.create_key("acme", ["endpoints:read"], tenant="acme")["key"]
+    gone = operator.create_key("an old key", ["events:write"])
+    operator.revoke_key(gone["id"])
+
+    def publish(key: str | None) -> object:
+        with Client(url, key) as client:
+            return client.publish("tasks.completed", {"id": "t_17"})
+
+    def look(key: str) -> object:
+        with Client(url, key) as client:
+            return client.endpoint(endpoint)
+
+    print("Callers:")
+    return [
+        refused("no key", 401, "Authorization: Bearer", lambda: publish(None)),
+        refused("a wrong key", 401, "not known", lambda: publish("tdk_" + "x" * 43)),
+        refused("a revoked key", 401, "revoked", lambda: publish(gone["key"])),
+        refused("too few rights", 403, "events:write", lambda: publish(reader)),
+        refused("another tenant", 404, "no endpoint", lambda: look(acme)),
+    ]
+
+
+def forged(genuine: Received, secret: str) -> dict[str, Forged]:
+    """Webhooks that must be refused, all made from a genuine one."""
+    body = genuine.body
+    mine = Webhook("whsec_" + b64encode(b"the impostor's own secret, 32 b.").decode())
+    now, old = datetime.now(UTC), datetime.now(UTC) - OLD
+
+    def headers(at: datetime, signature: str) -> dict[str, str]:
+        stamp = str(int(at.timestamp()))
+        return {"webhook-id": genuine.id, "webhook-timestamp": stamp, "webhook-signature": signature}
+
+    genuine_headers = headers(datetime.fromtimestamp(genuine.timestamp, UTC), genuine.headers["webhook-signature"])
+    return {
+        "an impostor": (headers(now, mine.sign(genuine.id, now, body.decode())), body),
+        "an old timestamp": (headers(old, Webhook(secret).sign(genuine.id, old, body.decode())), body),
+        "a new timestamp": ({**genuine_headers, "webhook-timestamp": str(genuine.timestamp + 60)}, body),
+        "a changed body": (genuine_headers, body.replace(b"t_17", b"t_18")),
+        "no signature": ({}, body),
+    }
+
+
+def post(receiver: Receiver, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
+    """Send a webhook as anybody could. The status of the answer, and its text."""
+    connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)
+    try:
+        connection.request("POST", "/hooks", body, {**headers, "Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def webhooks(name: str, receiver: Receiver, secret: str) -> list[bool]:
+    """Send what is forged to a receiver. Whether it took the genuine one, and refused each of the others."""
+    [genuine] = receiver.wait_for(1)
+    print(f"\nWebhooks, checked by {name}:")
+    well = [not receiver.refused]
+    print(f"  {'the genuine one':<18} {'is taken' if well[0] else 'WAS REFUSED'}")
+    for what, (headers, body) in forged(genuine, secret).items():
+        status, text = post(receiver, headers, body)
+        print(f"  {what:<18} {status} {text}")
+        well.append(status == 400 and text != "")
+    return well
+
+
+def main() -> int:
+    """Play it, and compare. The exit status."""
+    secrets: dict[str, str] = {}
+
+    def by_us(request: Received) -> None:
+        verify(request.headers, request.body, secrets["tidings.client.verify"])
+
+    def by_others(request: Received) -> None:
+        Webhook(secrets["standardwebhooks"]).verify(request.body, dict(request.headers))
+
+    with (
+        ProcessServer() as server,
+        Client(server.url, server.api.key) as operator,
+        Receiver(by_us) as ours,
+        Receiver(by_others) as theirs,
+    ):
+        receivers = {"tidings.client.verify": ours, "standardwebhooks": theirs}
+        for name, receiver in receivers.items():
+            endpoint = operator.create_endpoint(receiver.url("/hooks"))["id"]
+            secrets[name] = operator.endpoint_secret(endpoint)["secret"]
+        well = callers(server.url, operator, endpoint)
+        stored = list(operator.events())
+        well.append(not stored)
+        operator.publish("tasks.completed", {"id": "t_17"})
+        for name, receiver in receivers.items():
+            well += webhooks(name, receiver, secrets[name])
+    print("\nNobody got in who should not." if all(well) else f"\nSomething is not as it should be: {well}")
+    return 0 if all(well) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
