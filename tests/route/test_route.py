@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ import pytest
 
 from tidings.model.event import Event
 from tidings.model.link import Endpoint, Options, Sealed
-from tidings.route.route import EVENTS_PER_STEP, Router
+from tidings.route import route
+from tidings.route.route import Router
 from tidings.store import events
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
 from tidings.store.engine import open_engine
 from tidings.store.events import Publication
 from tidings.store.seal import Sealer
+from tidings.store.writer import Writer
 
 
 class HandClock:
@@ -153,12 +156,42 @@ def test_edits_hold_for_later_events(db: Db, catalog: Catalog, router: Router) -
     assert pairs(db) == [("b", 1)]
 
 
-def test_many_events_are_routed_in_steps(db: Db, catalog: Catalog, router: Router) -> None:
+def test_many_events_are_routed_in_steps(
+    db: Db, catalog: Catalog, router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(route, "EVENTS_PER_STEP", 50)
     endpoint(db, catalog, 1)
-    total = 2 * EVENTS_PER_STEP + 3
+    total = 2 * 50 + 3
     publish(db, *[event(f"e{i}") for i in range(total)])
     steps = 1
     while router.step(db):
         steps += 1
     assert steps == 3
     assert pairs(db) == [(f"e{i}", 1) for i in range(total)]
+
+
+def test_routing_never_falls_behind_what_comes_in(tmp_path: Path) -> None:
+    """Batches come faster than one group can take: whatever was answered was routed too."""
+    engine = open_engine("sqlite:test.db", tmp_path)
+    catalog = Catalog(Sealer(b"k" * 32))
+    writer = Writer(engine, HandClock())
+    behind: list[int] = []
+    done = threading.Semaphore(0)
+    reader = engine.reader()
+
+    def look(result: object, wrong: Exception | None) -> None:
+        (positions,) = reader.query(
+            "SELECT (SELECT position FROM cursor WHERE name = 'event') - position FROM cursor WHERE name = 'route'", {}
+        )
+        behind.append(positions[0])
+        done.release()
+
+    batches = [tuple(event(f"{part}-{i}") for i in range(1_000)) for part in range(12)]
+    for batch in batches:
+        writer.submit(Publication(batch), look)
+    writer.start(Router(catalog, HandClock()).step)
+    for _ in batches:
+        assert done.acquire(timeout=20)
+    writer.close()
+    reader.close()
+    assert behind == [0] * len(batches)

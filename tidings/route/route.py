@@ -19,8 +19,8 @@ from tidings.rules import events_match, filter
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Catalog, Snapshot
 
-EVENTS_PER_STEP = 500
-DELIVERIES_PER_STEP = 5_000
+EVENTS_PER_STEP = 5_000
+DELIVERIES_PER_STEP = 20_000
 CACHED_CHOICES_MAX = 10_000
 DELIVERY_COLUMNS = ("number", "event", "link", "created")
 

@@ -20,6 +20,8 @@ from tidings.store import events
 from tidings.store.base import Db, Engine, StoreBusy, StoreError, StoreFull
 
 GROUP_JOBS_MAX = 1_000
+GROUP_EVENTS_MAX = 2_000
+"""Fewer than the route stage takes in one step, so that it never falls behind what comes in."""
 QUEUE_JOBS_MAX = 50_000
 RETRY_AFTER_SECONDS = 2.0
 
@@ -116,8 +118,9 @@ class Writer:
     def _gather(self, *, wait: bool) -> list[tuple[Job, Reply]] | None:
         group: list[tuple[Job, Reply]] = []
         take = self._queue.get if wait else self._queue.get_nowait
+        events_taken = 0
         try:
-            while len(group) < GROUP_JOBS_MAX:
+            while len(group) < GROUP_JOBS_MAX and events_taken < GROUP_EVENTS_MAX:
                 entry = take()
                 if entry is None:
                     if not group:
@@ -125,6 +128,8 @@ class Writer:
                     self._queue.put(None)
                     break
                 group.append(entry)
+                if type(entry[0]) is events.Publication:
+                    events_taken += len(entry[0].events)
                 take = self._queue.get_nowait
         except queue.Empty:
             pass

@@ -10,11 +10,15 @@ import asyncio
 import time
 from typing import Any
 
-from tidings.model.errors import Malformed, TooLarge, TooSlow
+from tidings.model.errors import Malformed, TooLarge, TooSlow, Unavailable
 
 BODY_SECONDS = 9.0
 """A body that is not complete by then is given up; with the sweep the connection is closed within ten seconds."""
 SWEEP_SECONDS = 0.5
+LARGE_BYTES = 16 * 1024
+HELD_BYTES_MAX = 256 * 1024 * 1024
+"""Large bodies of requests that are not answered yet; what would be more is refused until some are."""
+RETRY_AFTER_SECONDS = 1.0
 
 
 class Bodies:
@@ -25,9 +29,13 @@ class Bodies:
         self._reading: dict[asyncio.Task[Any], float] = {}
         self._late: set[asyncio.Task[Any]] = set()
         self._sweeping = False
+        self._held = 0
 
     async def read(self, proto: Any, headers: dict[str, str], limit: int) -> bytes:
-        """The whole body, at most `limit` bytes. Raises TooLarge, TooSlow, or Malformed where it broke off."""
+        """The whole body, at most `limit` bytes.
+
+        Raises TooLarge, TooSlow, Malformed where it broke off, or Unavailable where too much is under way.
+        """
         length = headers.get("content-length")
         if length is None:
             if "transfer-encoding" not in headers:
@@ -38,6 +46,9 @@ class Bodies:
             return b""
         task = asyncio.current_task()
         assert task is not None
+        size = limit if length is None else int(length)
+        if size > LARGE_BYTES:
+            self._hold(task, size)
         self._reading[task] = time.monotonic() + self._seconds
         if not self._sweeping:
             self._sweeping = True
@@ -56,6 +67,17 @@ class Bodies:
         finally:
             del self._reading[task]
             self._late.discard(task)
+
+    def _hold(self, task: asyncio.Task[Any], size: int) -> None:
+        """Count a large body until its request is answered."""
+        if self._held + size > HELD_BYTES_MAX:
+            raise Unavailable("Too many large requests are under way.", retry_after_seconds=RETRY_AFTER_SECONDS)
+        self._held += size
+
+        def release(done: asyncio.Task[Any]) -> None:
+            self._held -= size
+
+        task.add_done_callback(release)
 
     def _sweep(self) -> None:
         now = time.monotonic()
