@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -70,7 +70,7 @@ def test_an_answer_that_breaks_off(world: World) -> None:
     assert attempt(world)["outcome"] == "broken_answer"
 
 
-@contextmanager
+@contextlib.contextmanager
 def babbling() -> Iterator[str]:
     """The address of somebody who answers everything with what is neither HTTP nor TLS."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -99,6 +99,38 @@ def test_nobody_listens(world: World) -> None:
     world.receiver.down()
     found = attempt(world)
     assert (found["outcome"], found["status"]) == ("connect_failed", None)
+
+
+def test_nobody_takes_the_connection(world: World) -> None:
+    """The address swallows what is sent to it, as firewalls do."""
+    with socket.socket() as listener, contextlib.ExitStack() as crowd:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            # They fill the line of those who wait to be taken, so that the next one is not even answered.
+            one = crowd.enter_context(socket.socket())
+            one.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                one.connect(listener.getsockname())
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        endpoint = world.api.post("/v1/endpoints", {"url": url, "timeout_seconds": 1})["id"]
+        found = world.after_attempts(world.api.publish("step"), endpoint, 1)["attempts"][0]
+    assert (found["outcome"], found["reason"]) == ("connect_failed", "No connection within 1 s.")
+
+
+def test_a_tls_handshake_that_never_ends(world: World) -> None:
+    url = world.receiver.url().replace("http:", "https:")
+    endpoint = world.api.post("/v1/endpoints", {"url": url, "timeout_seconds": 1})["id"]
+    found = world.after_attempts(world.api.publish("step"), endpoint, 1)["attempts"][0]
+    assert (found["outcome"], found["reason"]) == ("tls_failed", "The TLS handshake did not end within 1 s.")
+
+
+def test_silence_on_a_connection_that_is_used_again_is_a_timeout(world: World) -> None:
+    world.receiver.answer(204, Reaction(silent=True))
+    endpoint = world.register(order="all", timeout_seconds=1)
+    events = [world.api.publish("step") for _ in range(2)]
+    assert world.after_attempts(events[1], endpoint, 1)["attempts"][0]["outcome"] == "timeout"
+    assert world.receiver.connections == 1
 
 
 def test_a_name_that_does_not_exist(world: World) -> None:

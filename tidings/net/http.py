@@ -238,9 +238,13 @@ class _Handle:
         if self._refused is not None:
             return outcomes.REFUSED_ADDRESS, self._refused
         if number == pycurl.E_OPERATION_TIMEDOUT:
-            if not self.curl.getinfo(pycurl.PRETRANSFER_TIME):
-                return outcomes.CONNECT_FAILED, f"No connection within {CONNECT_SECONDS:g} s."
-            return outcomes.TIMEOUT, f"No whole answer within {self._timeout_seconds:g} s."
+            if self.curl.getinfo(pycurl.REQUEST_SIZE):
+                return outcomes.TIMEOUT, f"No whole answer within {self._timeout_seconds:g} s."
+            # The request never left. (PRETRANSFER_TIME would not tell: curl sets it when it gives up, too.)
+            limit = min(CONNECT_SECONDS, self._timeout_seconds)
+            if self.curl.getinfo(pycurl.CONNECT_TIME):
+                return outcomes.TLS_FAILED, f"The TLS handshake did not end within {limit:g} s."
+            return outcomes.CONNECT_FAILED, f"No connection within {limit:g} s."
         return _FAILURES.get(number, outcomes.BROKEN_ANSWER), message or f"The transfer failed (curl {number})."
 
     def _header(self, name: bytes) -> str | None:
