@@ -57,7 +57,7 @@ def test_failing_for_five_days_disables_and_tells(world: World) -> None:
 def test_news_of_a_failing_endpoint_make_no_news_of_their_own(world: World) -> None:
     """Two endpoints that fail and want to hear of failures would tell each other for ever."""
     world.receiver.answer(500)
-    endpoints = [world.register(path, events=["*"]) for path in ("/one", "/two")]
+    endpoints = [world.register(path, events=["*", "endpoint.*"]) for path in ("/one", "/two")]
     for n in range(MANY):
         world.api.publish("tasks.completed", {"n": n})
     until(lambda: len(world.api.pages("/v1/events", type="endpoint.failing")) == 2, "both are told of")

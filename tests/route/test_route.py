@@ -139,8 +139,9 @@ def test_a_target_gets_its_event_alone_and_whatever_it_chose(db: Db, catalog: Ca
 
 
 def test_what_is_said_of_an_endpoint_is_not_sent_to_it(db: Db, catalog: Catalog, router: Router) -> None:
-    endpoint(db, catalog, 1)
-    endpoint(db, catalog, 2)
+    endpoint(db, catalog, 1, events=("endpoint.*",))
+    endpoint(db, catalog, 2, events=("*", "endpoint.failing"))
+    endpoint(db, catalog, 3)
     publish(db, event("a", "endpoint.failing", subject="ep_1"))
     router.step(db)
     assert pairs(db) == [("a", 2)]

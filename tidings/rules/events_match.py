@@ -1,8 +1,8 @@
 """Names of event types, and choosing among them: `tasks.completed`, `tasks.*`, `*`.
 
 A name is parts joined by dots; a part has letters, digits, `_` and `-`; case matters. In a pattern `*` may stand
-alone for every type, or as the last part for one or more parts: `tasks.*` takes `tasks.done` and `tasks.done.late`,
-but neither `tasks` nor `tasksX.done`.
+alone for every type but Tidings' own (`endpoint.*`), or as the last part for one or more parts: `tasks.*` takes
+`tasks.done` and `tasks.done.late`, but neither `tasks` nor `tasksX.done`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
+from tidings.model.event import OWN_TYPES
 from tidings.rules.refused import Refused
 
 TYPE_CHARS_MAX = 128
@@ -39,7 +40,7 @@ def check_type(name: object, pointer: str = "") -> str:
 def check_patterns(patterns: object, pointer: str = "") -> tuple[str, ...]:
     """A list of patterns, checked. Raises Refused."""
     if not isinstance(patterns, list | tuple) or not 1 <= len(patterns) <= PATTERNS_MAX:
-        detail = f'Choose event types with a list of 1 to {PATTERNS_MAX} patterns; ["*"] is all of them.'
+        detail = f'Choose event types with a list of 1 to {PATTERNS_MAX} patterns; ["*"] is all but endpoint.*.'
         raise Refused(pointer, "event_pattern", detail)
     for index, pattern in enumerate(patterns):
         if not isinstance(pattern, str) or not _is_pattern(pattern):
@@ -55,10 +56,11 @@ def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
 
 @lru_cache(maxsize=1024)
 def _matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
-    if EVERY in patterns:
-        return lambda name: True
-    exact = frozenset(pattern for pattern in patterns if not pattern.endswith(".*"))
+    exact = frozenset(pattern for pattern in patterns if not pattern.endswith("*"))
     beginnings = tuple(pattern[:-1] for pattern in patterns if pattern.endswith(".*"))
+    if EVERY in patterns:
+        # News of endpoints are for who asks for them by name; nobody else's customer is surprised by them.
+        return lambda name: not name.startswith(OWN_TYPES) or name in exact or name.startswith(beginnings)
     if not beginnings:
         return exact.__contains__
     if not exact:
