@@ -189,7 +189,7 @@ def _wrong_form(url: str, allow_http: bool) -> str | None:
         return "A URL holds no spaces, control characters or letters beyond ASCII; percent-encode them (xn-- in hosts)."
     scheme = url.partition(":")[0].lower()
     if scheme not in ("http", "https"):
-        return "A URL begins with https://."
+        return "A URL begins with https:// (or http://, where the operator permits it)."
     if scheme == "http" and not allow_http:
         return "Only https:// URLs are called here; the operator can permit http://."
     if "#" in url:
