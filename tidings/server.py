@@ -9,7 +9,6 @@ import logging
 import random
 import secrets
 import socket
-import sys
 from collections.abc import Callable
 
 from granian.constants import HTTPModes, Interfaces
@@ -43,7 +42,6 @@ STOP_HTTP_SECONDS = 3
 BACKLOG = 2_048
 CONNECTIONS_MAX = 10_000
 HEADER_BUFFER_BYTES = 64 * 1024
-SWITCH_SECONDS = 0.001
 GARBAGE_THRESHOLD = 20_000
 OPERATOR = "key_operator"
 
@@ -119,7 +117,6 @@ class Server:
         """Serve until `stop` is called; then finish what is under way. `ready` is called once requests are taken."""
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        sys.setswitchinterval(SWITCH_SECONDS)
         # What is loaded by now stays; looking through it again and again would cost some per cent of each event.
         gc.freeze()
         gc.set_threshold(GARBAGE_THRESHOLD)

@@ -44,7 +44,8 @@ class Bodies:
             raise _too_large(limit)
         elif length == "0":
             return b""
-        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task is not None
         size = limit if length is None else int(length)
         if size > LARGE_BYTES:
@@ -52,7 +53,7 @@ class Bodies:
         self._reading[task] = time.monotonic() + self._seconds
         if not self._sweeping:
             self._sweeping = True
-            asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+            loop.call_later(SWEEP_SECONDS, self._sweep)
         try:
             whole: bytes = await (proto() if length is not None else _counted(proto, limit))
             return whole
