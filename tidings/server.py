@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import hashlib
 import logging
@@ -28,7 +29,7 @@ from tidings.route.route import Router
 from tidings.rules import address
 from tidings.settings import Settings
 from tidings.store.catalog import Catalog
-from tidings.store.engine import FolderLock, open_engine
+from tidings.store.engine import FolderLock, lock_database, open_engine
 from tidings.store.readers import Readers
 from tidings.store.seal import Sealer, load_key
 from tidings.store.writer import Writer
@@ -60,15 +61,24 @@ class Server:
         self.port = settings.port
         self.failed = False
         self._chance = chance
-        self._lock: FolderLock | None = None
+        self._locks: list[FolderLock] = []
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def open(self) -> None:
         """Open the store and put the parts together. Raises StoreError with a sentence for people."""
+        try:
+            self._open()
+        except BaseException:
+            self._release()
+            raise
+
+    def _open(self) -> None:
         settings = self.settings
         settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = FolderLock(settings.folder)
+        self._locks.append(FolderLock(settings.folder))
+        if (lock := lock_database(settings.database, settings.folder)) is not None:
+            self._locks.append(lock)
         engine = self._engine = open_engine(settings.database, settings.folder)
         networks = address.parse_networks(settings.allow_addresses)
         catalog = Catalog(Sealer(load_key(settings.secret_key or None, settings.folder)))
@@ -117,6 +127,8 @@ class Server:
         """Serve until `stop` is called; then finish what is under way. `ready` is called once requests are taken."""
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
+        if self.failed:
+            self._stop.set()
         # What is loaded by now stays; looking through it again and again would cost some per cent of each event.
         gc.freeze()
         gc.set_threshold(GARBAGE_THRESHOLD)
@@ -162,7 +174,9 @@ class Server:
     def stop(self) -> None:
         """Ask `run` to end; may be called from a signal handler or another thread."""
         if self._loop is not None and self._stop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
+            # A stage may break when the loop has ended already.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stop.set)
 
     def _fail(self) -> None:
         """A stage has ended that must not: stop, so that whoever watches over us starts us anew."""
@@ -175,8 +189,11 @@ class Server:
         self.writer.close()
         self._readers.close()
         self._engine.close()
-        if self._lock is not None:
-            self._lock.release()
+        self._release()
+
+    def _release(self) -> None:
+        while self._locks:
+            self._locks.pop().release()
 
     def _ensure_operator(self, catalog: Catalog) -> None:
         given = self.settings.operator_key

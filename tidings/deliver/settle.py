@@ -50,6 +50,8 @@ class Settlement:
         self.events: list[Event] = []
         self.disablings: list[Disabling] = []
         self.cursor: int | None = None
+        self.again = False
+        """It was tried before, and nobody knows for certain that nothing of it holds."""
         self.after: list[Callable[[], None]] = []
         """What to call, in the deliver thread, once it is durable."""
 
@@ -66,6 +68,7 @@ class Settlement:
 
     def merge(self, later: Settlement) -> None:
         """Take in what came after this one, which could not be written."""
+        self.again = True
         self.attempts += later.attempts
         for row in later.ended:
             self.waiting.pop(row, None)
@@ -86,7 +89,8 @@ class Settlement:
     def apply(self, db: Db, catalog: Catalog, now: Micros) -> None:
         """Write it all. Raises StoreError; then nothing of it holds, and it can be applied again."""
         if self.attempts:
-            db.insert("attempt", ATTEMPT_COLUMNS, [_attempt_row(attempt) for attempt in self.attempts])
+            attempts = self._missing(db) if self.again else self.attempts
+            db.insert("attempt", ATTEMPT_COLUMNS, [_attempt_row(attempt) for attempt in attempts])
         if self.ended:
             db.many("waiting_drop", [{"delivery": number} for number in self.ended])
         if self.waiting:
@@ -96,9 +100,24 @@ class Settlement:
         for disabling in self.disablings:
             disable(db, catalog, disabling, now)
         if self.events:
-            append(db, [Publication(tuple(self.events))], now)
+            append(db, [Publication(tuple(self.events), ids_given=self.again)], now)
         if self.cursor is not None:
             db.run("cursor_move", name="deliver", position=self.cursor)
+
+    def _missing(self, db: Db) -> list[Attempt]:
+        """The attempts that the store does not have yet. One whose number is taken by another gets the next one."""
+        found: list[Attempt] = []
+        given: dict[int, int] = {}
+        for attempt in self.attempts:
+            there = db.one("attempt_of", delivery=attempt.delivery, n=attempt.n)
+            if there is not None and there == (attempt.at, attempt.outcome):
+                continue
+            last = db.one("last_attempt_number", delivery=attempt.delivery)
+            highest = max(0 if last is None else last[0], given.get(attempt.delivery, 0))
+            n = attempt.n if there is None and attempt.n > given.get(attempt.delivery, 0) else highest + 1
+            given[attempt.delivery] = n
+            found.append(msgspec.structs.replace(attempt, n=n))
+        return found
 
 
 def disable(db: Db, catalog: Catalog, disabling: Disabling, now: Micros) -> None:

@@ -39,6 +39,8 @@ YOUNG_FLIGHTS_MAX = 128
 YOUNG_SECONDS = 0.01
 UNSETTLED_MAX = 5_000
 STOP_SECONDS = 6.0
+ABANDON_SECONDS = 0.5
+CANCEL_SECONDS = 10.0
 
 log = logging.getLogger("tidings.deliver")
 Chance = Callable[[], float]
@@ -62,12 +64,13 @@ class Deliver:
         self._client_of, self._chance, self._on_failure = client, chance, on_failure
         self._inbox: deque[Callable[[], None]] = deque()
         self._news = True
-        self._stopping = False
+        self._stopping = self._abandoned = False
         self._asleep = False
         self._settling: Settlement | None = None
         self._settlement = Settlement()
         self._store_rests_until: Micros = 0
         self._timers: list[tuple[Micros, int]] = []
+        self._timed: set[tuple[Micros, int]] = set()
         self._bodies = Bodies(source)
         self._launch: list[tuple[Lane, list[Item]]] = []
         self._young: dict[int, float] = {}
@@ -90,11 +93,16 @@ class Deliver:
         self._thread.start()
 
     def stop(self, timeout_seconds: float = STOP_SECONDS) -> None:
-        """Send nothing new, wait for what is in flight, settle it, and stop."""
+        """Send nothing new, wait for what is in flight, settle it, and stop. What takes too long is sent again."""
         self._stopping = True
         self._wake()
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
+        if self._thread.is_alive():
+            log.warning("%d requests did not end in time; they are made again after the next start", self.flights)
+            self._abandoned = True
+            self._wake()
+            self._thread.join(ABANDON_SECONDS)
 
     def committed(self) -> None:
         """Something was committed: there may be new deliveries."""
@@ -107,20 +115,22 @@ class Deliver:
         self._tell(lambda: self._lanes.notice(link, self._clock.now()))
 
     async def cancel(self, numbers: list[int]) -> list[bool]:
-        """Cancel waiting deliveries, from an event loop. False for each that had ended before."""
+        """Cancel waiting deliveries, from an event loop. False for each that had ended before. Raises Unavailable."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[list[bool]] = loop.create_future()
 
-        def answer(settled: Settlement, said: list[bool]) -> None:
-            def tell() -> None:
-                # Whoever asked may be gone with its loop, at a stop.
-                with contextlib.suppress(RuntimeError):
-                    loop.call_soon_threadsafe(_set, future, said)
+        def tell(said: list[bool] | None, wrong: Exception | None) -> None:
+            # Whoever asked may be gone with its loop, at a stop.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_set, future, said, wrong)
 
-            settled.after.append(tell)
-
-        self._tell(lambda: answer(self._settlement, [self._cancel(number) for number in numbers]))
-        return await future
+        self._tell(lambda: self._cancel_all(numbers, tell))
+        try:
+            return await asyncio.wait_for(future, CANCEL_SECONDS)
+        except TimeoutError:
+            raise Unavailable(
+                "The store did not take it in time; it may be done later.", retry_after_seconds=2.0
+            ) from None
 
     def snapshot(self) -> dict[int, LaneView]:
         """The lanes as they are at this moment."""
@@ -148,7 +158,7 @@ class Deliver:
 
     def _run(self) -> None:
         try:
-            while not (self._stopping and self._idle()):
+            while not (self._stopping and (self._idle() or self._abandoned)):
                 self._turn()
         except Exception:
             log.critical("the deliver stage has stopped", exc_info=True)
@@ -172,6 +182,7 @@ class Deliver:
                 self._send(now)
             except StoreError as wrong:
                 log.error("the store cannot be read: %s", wrong.detail)
+                self._news = True
                 self._store_rests_until = now + STORE_RETRY
         self._settle(now)
         self._asleep = True
@@ -191,9 +202,11 @@ class Deliver:
     def _read(self, now: Micros) -> None:
         if self._news and self._lanes.has_room:
             self._news = False
-            self._news = self._lanes.read_head(now) or self._news
+            if self._lanes.read_head(now):
+                self._news = True
         while self._timers and self._timers[0][0] <= now:
-            at, link = heapq.heappop(self._timers)
+            at, link = timer = heapq.heappop(self._timers)
+            self._timed.discard(timer)
             lane = self._lanes.by_link.get(link)
             if lane is not None and lane.timer == at:
                 lane.timer = None
@@ -220,7 +233,9 @@ class Deliver:
                 again = self._lanes.serve(lane, now, self._launch, self._settlement)
                 if again is not None and (lane.timer is None or again < lane.timer):
                     lane.timer = again
-                    heapq.heappush(self._timers, (again, lane.link))
+                    if (again, lane.link) not in self._timed:
+                        self._timed.add((again, lane.link))
+                        heapq.heappush(self._timers, (again, lane.link))
         except StoreError:
             self._lanes.active = {**active, **self._lanes.active}
             raise
@@ -285,6 +300,21 @@ class Deliver:
             lane.fall_back(self._lanes.outstanding)
         self._lanes.active[lane.link] = lane
 
+    def _cancel_all(self, numbers: list[int], tell: Callable[[list[bool] | None, Exception | None], None]) -> None:
+        """Cancel, and tell once it is stored. What came of an attempt is stored first: it decides what can be done."""
+        unsettled = {number for _, number in self._settlement.numbers}
+        if self._settling is not None:
+            unsettled.update(number for _, number in self._settling.numbers)
+        if not unsettled.isdisjoint(numbers):
+            self._settlement.after.append(lambda: self._inbox.append(lambda: self._cancel_all(numbers, tell)))
+            return
+        try:
+            said = [self._cancel(number) for number in numbers]
+        except StoreError as wrong:
+            tell(None, Unavailable(f"The store cannot be read: {wrong.detail}.", retry_after_seconds=2.0))
+            return
+        self._settlement.after.append(lambda: tell(said, None))
+
     def _cancel(self, number: int) -> bool:
         now = self._clock.now()
         found = self._lanes.find(number)
@@ -341,6 +371,10 @@ class Deliver:
         settlement.run_after()
 
 
-def _set(future: asyncio.Future[list[bool]], said: list[bool]) -> None:
-    if not future.done():
+def _set(future: asyncio.Future[list[bool]], said: list[bool] | None, wrong: Exception | None) -> None:
+    if future.done():
+        return
+    if wrong is not None or said is None:
+        future.set_exception(wrong or Unavailable("It was not said whether it could be done."))
+    else:
         future.set_result(said)

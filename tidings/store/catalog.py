@@ -69,10 +69,13 @@ class Catalog:
         )
 
     def refresh(self, db: Db) -> None:
-        """Read anew what a write has changed; the writer calls it after each commit."""
+        """Read anew what a write has changed; the writer calls it after each commit.
+
+        Raises StoreError; then it is to be called again.
+        """
         if not self._written:
             return
-        written, self._written = self._written, set()
+        written = self._written
         now = self.now
         fresh = Snapshot(
             now.version + 1,
@@ -94,6 +97,7 @@ class Catalog:
                 _keep(fresh.event_types, str(name), None if row is None else _event_type(row))
             elif table == "tenant":
                 _keep(fresh.tenants, str(name), None if row is None else _tenant(row))
+        self._written = set()
         self._publish(fresh, changed)
 
     def _publish(self, snapshot: Snapshot, changed: list[Endpoint]) -> None:

@@ -37,22 +37,39 @@ def open_engine(url: str, folder: Path) -> Engine:
     return engine
 
 
-class FolderLock:
-    """Keeps a second server away from the same data folder."""
+LOCK = "lock"
 
-    def __init__(self, folder: Path) -> None:
-        self._fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+class FolderLock:
+    """Keeps a second server away from the same data folder, or from the same database in another folder."""
+
+    def __init__(self, folder: Path, name: str = LOCK) -> None:
+        self._fd = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._fd)
             raise StoreBusy(
-                f"another Tidings server runs on {folder}; stop it first, or choose another --data"
+                f"another Tidings server runs on {folder if name == LOCK else folder / name.removesuffix('.lock')}; "
+                f"stop it first, or choose another {'--data' if name == LOCK else '--database'}"
             ) from None
 
     def release(self) -> None:
         """Let others in."""
         os.close(self._fd)
+
+
+def lock_database(url: str, folder: Path) -> FolderLock | None:
+    """Lock an SQLite database that lies outside the data folder; PostgreSQL is locked by whoever writes.
+
+    Raises StoreBusy.
+    """
+    if not url.startswith("sqlite:"):
+        return None
+    file = _file(url, folder).resolve()
+    if file.parent == folder.resolve() or not file.parent.is_dir():
+        return None
+    return FolderLock(file.parent, f"{file.name}.lock")
 
 
 def _file(url: str, folder: Path) -> Path:

@@ -29,6 +29,7 @@ class PostgresDb:
         self._readonly = readonly
         self._sql = statements("postgres")
         self._conn: psycopg.Connection[Row] | None = None
+        self._inside = False
         self._connect()
 
     def one(self, name: str, /, **params: Any) -> Row | None:
@@ -58,17 +59,27 @@ class PostgresDb:
             cur.executemany(self._sql[name], rows)
 
     def begin(self, *, write: bool = True) -> None:
+        self._inside = False
         self._plain("BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self._inside = True
 
     def commit(self) -> None:
         try:
-            self._plain("COMMIT")
+            with self._cursor() as cur:
+                cur.execute("COMMIT")
+                said = cur.statusmessage
         except StoreError as wrong:
             raise type(wrong)(wrong.detail, unknown=True) from wrong
+        finally:
+            self._inside = False
+        if said != "COMMIT":
+            raise StoreError("PostgreSQL rolled the transaction back")
 
     def rollback(self) -> None:
-        with contextlib.suppress(StoreError, psycopg.Error):
-            self._plain("ROLLBACK")
+        self._inside = False
+        if self._conn is not None and not self._conn.closed:
+            with contextlib.suppress(StoreError, psycopg.Error):
+                self._plain("ROLLBACK")
 
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -100,12 +111,16 @@ class PostgresDb:
             if self._readonly:
                 conn.execute("SET default_transaction_read_only = on")
             else:
+                _refuse_unsafe(conn)
                 _take_the_pen(conn)
         self._conn = conn
 
     @contextlib.contextmanager
     def _cursor(self) -> Iterator[psycopg.Cursor[Row]]:
         if self._conn is None or self._conn.closed:
+            if self._inside:
+                # A new connection knows nothing of this transaction: what follows would hold alone.
+                raise StoreBusy("the connection to PostgreSQL was lost in the middle of a transaction")
             self._connect()
         assert self._conn is not None
         with _translated(), self._conn.cursor() as cur:
@@ -129,17 +144,8 @@ class PostgresEngine:
         return PostgresDb(self._url, readonly=True)
 
     def check_safety(self) -> None:
-        db = PostgresDb(self._url, readonly=True)
-        try:
-            settings = {name: db.query(f"SHOW {name}", {})[0][0] for name in _SAFE}
-        finally:
-            db.close()
-        wrong = [f"{name}={settings[name]}" for name, safe in _SAFE.items() if settings[name] not in safe]
-        if wrong:
-            raise StoreError(
-                f"{self.where} runs with {', '.join(wrong)}: acknowledged events could be lost. "
-                "Set fsync=on, full_page_writes=on and synchronous_commit=on."
-            )
+        # Whoever is to write looks at it, also after the connection was lost and made anew.
+        PostgresDb(self._url, readonly=False).close()
 
     def close(self) -> None:
         """Connections are closed by whoever opened them."""
@@ -150,6 +156,17 @@ _SAFE = {
     "full_page_writes": {"on"},
     "synchronous_commit": {"on", "local", "remote_write", "remote_apply"},
 }
+
+
+def _refuse_unsafe(conn: psycopg.Connection[Row]) -> None:
+    settings = {name: conn.execute(f"SHOW {name}".encode()).fetchone() for name in _SAFE}
+    wrong = [f"{name}={row[0]}" for name, row in settings.items() if row is not None and row[0] not in _SAFE[name]]
+    if wrong:
+        conn.close()
+        raise StoreBusy(
+            f"PostgreSQL runs with {', '.join(wrong)}: acknowledged events could be lost. "
+            "Set fsync=on, full_page_writes=on and synchronous_commit=on"
+        )
 
 
 def _take_the_pen(conn: psycopg.Connection[Row]) -> None:

@@ -25,11 +25,15 @@ class SqliteDb:
     dialect = "sqlite"
 
     def __init__(self, path: str, *, readonly: bool) -> None:
+        with _translated():
+            self._open(path, readonly=readonly)
+        self._sql = statements("sqlite")
+        self._depth = 0
+
+    def _open(self, path: str, *, readonly: bool) -> None:
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_NOMUTEX
         self._db = apsw.Connection(path, flags=flags, statementcachesize=200)
         self._db.set_busy_timeout(BUSY_MS)
-        self._sql = statements("sqlite")
-        self._depth = 0
         self._db.pragma("journal_mode", "wal")
         self._db.pragma("synchronous", "FULL")
         self._db.pragma("foreign_keys", False)

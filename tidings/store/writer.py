@@ -8,10 +8,12 @@ the same transaction (the route stage), after each commit the listeners are told
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from tidings.model.errors import TidingsError, Unavailable
@@ -24,6 +26,8 @@ GROUP_EVENTS_MAX = 2_000
 """Fewer than the route stage takes in one step, so that it never falls behind what comes in."""
 QUEUE_JOBS_MAX = 50_000
 RETRY_AFTER_SECONDS = 2.0
+AGAIN_SECONDS = 1.0
+"""After the store refused a group: when the rider and the hooks have their next turn, if nobody writes before."""
 
 T = TypeVar("T")
 Job = Callable[[Db], Any] | events.Publication
@@ -47,6 +51,8 @@ class Writer:
         self.groups = 0
         self.jobs = 0
         self.failures = 0
+        self._again = False
+        self._broken = False
         self._db: Db = engine.writer()
 
     def start(self, rider: Rider | None = None) -> None:
@@ -69,6 +75,8 @@ class Writer:
             reply(None, Unavailable("Too many writes are waiting.", retry_after_seconds=RETRY_AFTER_SECONDS))
             return
         self._queue.put((job, reply))
+        if self._broken:
+            self._refuse_queued()
 
     def wait(self, job: Callable[[Db], T], timeout_seconds: float = 30.0) -> T:
         """Run a job and wait for it, from a thread that is neither the writer's nor an event loop's."""
@@ -99,7 +107,8 @@ class Writer:
         self._queue.put(None)
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
-        self._db.close()
+        if not self._thread.is_alive():
+            self._db.close()
 
     @property
     def alive(self) -> bool:
@@ -113,11 +122,25 @@ class Writer:
                 more = self._commit(group)
         except Exception:
             log.critical("the writer has stopped", exc_info=True)
+            self._broken = True
+            self._refuse_queued()
             self._on_failure()
 
+    def _refuse_queued(self) -> None:
+        """Nobody works any more: whoever waits is told so, and does not wait for ever."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                entry = self._queue.get_nowait()
+                if entry is not None:
+                    entry[1](None, Unavailable("The store takes no writes.", retry_after_seconds=RETRY_AFTER_SECONDS))
+        if threading.current_thread() is self._thread:
+            self._tell()
+
     def _gather(self, *, wait: bool) -> list[tuple[Job, Reply]] | None:
+        """The next group; empty where there is only something to be done again. None: it is time to stop."""
         group: list[tuple[Job, Reply]] = []
-        take = self._queue.get if wait else self._queue.get_nowait
+        patience = AGAIN_SECONDS if self._again else None
+        take = partial(self._queue.get, timeout=patience) if wait else self._queue.get_nowait
         events_taken = 0
         try:
             while len(group) < GROUP_JOBS_MAX and events_taken < GROUP_EVENTS_MAX:
@@ -139,6 +162,7 @@ class Writer:
         """One transaction for the group. Answers whether the rider has more to do."""
         answers: list[tuple[Reply, Any, Exception | None]] = []
         more = False
+        self._again = False
         try:
             self._db.begin()
             answers = self._apply(group)
@@ -152,16 +176,23 @@ class Writer:
                 results = [self._commit([entry]) for entry in group]
                 return any(results)
             self.failures += 1
+            # What the rider had left to do is not forgotten, though nobody may write for a while.
+            self._again = True
             refusal = self._refusal(wrong)
             answers = [(reply, None, refusal) for _, reply in group]
             more = False
         self.groups += 1
         self.jobs += len(group)
-        for hook in self._before_replies:
-            hook(self._db)
-        for reply, result, error in answers:
-            reply(result, error)
-        self._tell()
+        try:
+            for hook in self._before_replies:
+                hook(self._db)
+        except StoreError as wrong:
+            log.error("what was written could not be read again: %s", wrong.detail)
+            self._again = True
+        finally:
+            for reply, result, error in answers:
+                reply(result, error)
+            self._tell()
         for listener in self._listeners:
             listener()
         return more

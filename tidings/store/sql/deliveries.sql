@@ -63,6 +63,9 @@ ON CONFLICT (link) DO UPDATE SET cursor = excluded.cursor, fails = excluded.fail
     failing_since = excluded.failing_since, last_failure = excluded.last_failure, open = excluded.open,
     probe_at = excluded.probe_at, probe_delay_seconds = excluded.probe_delay_seconds;
 
+-- name: attempt_of
+SELECT at, outcome FROM attempt WHERE delivery = :delivery AND n = :n;
+
 -- name: last_attempt_number
 SELECT COALESCE(MAX(n), 0) FROM attempt WHERE delivery = :delivery;
 

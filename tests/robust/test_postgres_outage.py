@@ -1,0 +1,254 @@
+"""PostgreSQL goes away and comes back: 503 meanwhile, on by itself after it, nothing lost and nothing twice."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from tests.postgres_server import PostgresServer, stop_with_parent
+from tests.robust.stalls import stalled, writer_of
+from tidings.store.base import Db, StoreBusy, StoreError
+from tidings.testing import Api, Receiver, TestServer, until
+
+
+class HaltablePostgres(PostgresServer):
+    """A PostgreSQL that can be stopped and started again on the same folder and socket."""
+
+    def halt(self) -> None:
+        """Stop it as `pg_ctl stop -m fast` does: every connection is ended."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(30)
+
+    def resume(self) -> None:
+        """Start it again."""
+        options = [option for name, value in self.settings.items() for option in ("-c", f"{name}={value}")]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._binaries / "postgres", "-D", self.folder / "data", "-k", self.folder, *options],
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                preexec_fn=stop_with_parent if sys.platform == "linux" else None,
+                **self._identity,
+            )
+        self._await_answer()
+
+
+@pytest.fixture(scope="module")
+def own_postgres() -> Iterator[HaltablePostgres]:
+    with HaltablePostgres() as server:
+        yield server
+
+
+@pytest.fixture
+def own_url(own_postgres: HaltablePostgres) -> Iterator[str]:
+    name = own_postgres.create_database()
+    yield own_postgres.url(name)
+    own_postgres.drop_database(name)
+
+
+@pytest.fixture
+def server(tmp_path: Path, own_url: str) -> Iterator[TestServer]:
+    with TestServer(tmp_path / "tidings", database=own_url) as server:
+        yield server
+
+
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
+
+
+class Publishers:
+    """Callers that publish with ids of their own, and send again what was not acknowledged, until told to stop."""
+
+    def __init__(self, api: Api, callers: int = 4) -> None:
+        self._api = api
+        self._stop = threading.Event()
+        self.acknowledged: list[str] = []
+        self.statuses: Counter[int] = Counter()
+        self.without_retry_after = 0
+        self._threads = [threading.Thread(target=self._publish, args=(n,)) for n in range(callers)]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Let each finish its event."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(60)
+
+    def _publish(self, caller: int) -> None:
+        n = 0
+        while not self._stop.is_set():
+            body = {"type": "step", "data": {"n": n}, "id": f"c{caller}-{n}"}
+            while True:
+                reply = self._api.call("POST", "/v1/events", body)
+                self.statuses[reply.status] += 1
+                if reply.status == 202:
+                    break
+                self.without_retry_after += "retry-after" not in reply.headers
+                time.sleep(0.05)
+            self.acknowledged.append(body["id"])
+            n += 1
+
+
+def terminate(postgres: PostgresServer, url: str) -> None:
+    """End every connection that Tidings has to this database."""
+    name = urlsplit(url).path[1:]
+    postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+
+
+def counts(url: str, sql: str) -> Any:
+    with psycopg.connect(url) as conn:
+        row = conn.execute(sql.encode()).fetchone()
+        assert row is not None
+        return row[0]
+
+
+def all_arrived(server: TestServer, url: str, receiver: Receiver, acknowledged: list[str]) -> None:
+    """Everything acknowledged arrives, each event is stored and routed once, and everything is settled."""
+    until(lambda: {each.id for each in receiver.requests()} >= set(acknowledged), "everything arrives", 60)
+    settled = "SELECT COUNT(DISTINCT delivery) FROM attempt WHERE state = 'delivered'"
+    until(lambda: counts(url, settled) == len(set(acknowledged)), "everything is settled", 60)
+    assert counts(url, "SELECT COUNT(*) FROM event") == len(set(acknowledged))
+    assert counts(url, "SELECT COUNT(*) FROM delivery") == len(set(acknowledged))
+    assert server.server is not None and not server.server.failed
+
+
+def test_connections_are_cut_under_load(server: TestServer, own_postgres: HaltablePostgres, own_url: str) -> None:
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    with Receiver() as receiver:
+        server.api.register(receiver.url())
+        publishers = Publishers(server.api)
+        try:
+            for cuts in range(25):
+                so_far = len(publishers.acknowledged)
+                until(
+                    lambda so_far=so_far: len(publishers.acknowledged) > so_far + 5, f"it goes on after {cuts} cuts", 30
+                )
+                time.sleep(chance.random() * 0.1)
+                terminate(own_postgres, own_url)
+        finally:
+            publishers.stop()
+        assert set(publishers.statuses) <= {202, 503} and publishers.without_retry_after == 0
+        all_arrived(server, own_url, receiver, publishers.acknowledged)
+
+
+def test_it_is_stopped_and_started_again(server: TestServer, own_postgres: HaltablePostgres, own_url: str) -> None:
+    with Receiver() as receiver:
+        server.api.register(receiver.url())
+        publishers = Publishers(server.api)
+        try:
+            until(lambda: len(publishers.acknowledged) > 50, "work goes on")
+            own_postgres.halt()
+            until(lambda: publishers.statuses[503] > 5, "503 meanwhile")
+            began = time.monotonic()
+            refused = server.api.call("GET", "/readyz")
+            assert refused.status == 503 and time.monotonic() - began < 6
+            assert server.api.call("GET", "/v1/events").status == 503
+            assert server.api.call("GET", "/healthz").status == 200
+        finally:
+            own_postgres.resume()
+        until(lambda: server.api.call("GET", "/readyz").status == 200, "it is ready again", 20)
+        so_far = len(publishers.acknowledged)
+        until(lambda: len(publishers.acknowledged) > so_far + 50, "it goes on by itself", 30)
+        publishers.stop()
+        assert set(publishers.statuses) <= {202, 503} and publishers.without_retry_after == 0
+        all_arrived(server, own_url, receiver, publishers.acknowledged)
+
+
+def test_what_waits_goes_on_though_nobody_publishes(
+    server: TestServer, own_postgres: HaltablePostgres, own_url: str
+) -> None:
+    with Receiver() as receiver:
+        endpoint, _ = server.api.register(receiver.url(), rate=20)
+        ids = [f"e{n}" for n in range(200)]
+        events = [{"type": "step", "data": {}, "id": each} for each in ids]
+        server.api.post("/v1/events:batch", {"events": events})
+        receiver.wait_for(5)
+        own_postgres.halt()
+        # A change while the store is away is refused, and ends no thread.
+        assert server.api.call("POST", f"/v1/endpoints/{endpoint}:pause").status == 503
+        own_postgres.resume()
+        all_arrived(server, own_url, receiver, ids)
+
+
+def test_a_connection_lost_inside_a_group_acknowledges_nothing(server: TestServer, own_url: str) -> None:
+    replies: list[Any] = []
+    body = {"type": "step", "data": {}, "id": "one"}
+
+    def cut(db: Db) -> None:
+        db.query("SELECT pg_terminate_backend(pg_backend_pid())", {})
+
+    def call() -> None:
+        replies.append(server.api.call("POST", "/v1/events", body))
+
+    thread = threading.Thread(target=call)
+    with stalled(server):
+        # Both stand in one group: the event is appended first, then the connection breaks inside the job.
+        queued = writer_of(server)._queue.qsize()
+        thread.start()
+        until(lambda: writer_of(server)._queue.qsize() > queued, "the event waits for the writer")
+        writer_of(server).submit(cut, lambda result, wrong: None)
+    thread.join(20)
+    assert replies[0].status == 503
+    assert server.api.call("GET", "/v1/events/one").status == 404
+    assert server.api.call("POST", "/v1/events", body).status == 202
+    assert counts(own_url, "SELECT COUNT(*) FROM event") == 1
+
+
+def test_a_change_whose_answer_is_lost_is_seen_once_the_store_is_back(server: TestServer) -> None:
+    db: Any = writer_of(server)._db
+    endpoint, _ = server.api.register("http://127.0.0.1:9/")
+    commit, url = db.commit, db._url
+
+    def lost() -> None:
+        commit()
+        db._conn.close()
+        # Nobody is there when the catalogue is to be read again.
+        db._url = "postgresql://postgres@/nowhere?host=/nonexistent"
+        raise StoreBusy("the connection broke", unknown=True)
+
+    db.commit = lost
+    said = server.api.call("POST", f"/v1/endpoints/{endpoint}:pause")
+    db.commit, db._url = commit, url
+    assert said.status == 503
+    until(lambda: server.api.get(f"/v1/endpoints/{endpoint}")["state"] == "paused", "the change is seen")
+    assert server.server is not None and not server.server.failed
+
+
+def test_a_second_server_is_refused(server: TestServer, tmp_path: Path, own_url: str) -> None:
+    second = TestServer(tmp_path / "second", database=own_url)
+    with pytest.raises(StoreError, match="another Tidings server writes to this database; stop it first"):
+        second.start()
+    server.api.publish("step")
+
+
+def test_an_unsafe_database_is_refused(tmp_path: Path, own_postgres: HaltablePostgres, own_url: str) -> None:
+    name = urlsplit(own_url).path[1:]
+    own_postgres.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+    with pytest.raises(StoreError, match="synchronous_commit=off: acknowledged events could be lost"):
+        TestServer(tmp_path / "unsafe", database=own_url).start()
+    own_postgres.execute(f"ALTER DATABASE {name} SET synchronous_commit = on")
+    with TestServer(tmp_path / "safe", database=own_url) as server:
+        server.api.publish("step")
+        # Also one that becomes unsafe later: a new connection would lose what it acknowledges.
+        own_postgres.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+        terminate(own_postgres, own_url)
+        until(lambda: server.api.call("POST", "/v1/events", {"type": "step", "data": {}}).status == 503, "it refuses")
+        refused = server.api.call("POST", "/v1/events", {"type": "step", "data": {}})
+        assert refused.status == 503 and "synchronous_commit" in refused.json["detail"]
+        own_postgres.execute(f"ALTER DATABASE {name} SET synchronous_commit = on")
+        until(lambda: server.api.call("POST", "/v1/events", {"type": "step", "data": {}}).status == 202, "it goes on")

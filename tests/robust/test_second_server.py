@@ -1,0 +1,44 @@
+"""Two servers never share a store: the second is refused with a sentence, and the first is not disturbed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tidings.store.base import StoreError
+from tidings.testing import ProcessServer, TestServer
+
+
+def test_on_the_same_folder(tmp_path: Path) -> None:
+    with TestServer(tmp_path / "one") as first:
+        with pytest.raises(StoreError, match=r"another Tidings server runs on .*; stop it first"):
+            TestServer(tmp_path / "one").start()
+        first.api.publish("step")
+
+
+def test_on_the_same_file_from_another_folder(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    database = f"sqlite:{tmp_path}/shared/events.db"
+    with TestServer(tmp_path / "one", database=database) as first:
+        with pytest.raises(StoreError, match=r"another Tidings server runs on .*; stop it first"):
+            TestServer(tmp_path / "two", database=database).start()
+        first.api.publish("step")
+    with TestServer(tmp_path / "two", database=database) as second:
+        assert len(second.api.get("/v1/events")["data"]) == 1
+
+
+def test_the_command_says_it_in_a_sentence(tmp_path: Path) -> None:
+    with ProcessServer(tmp_path) as first:
+        second = ProcessServer(tmp_path)
+        with pytest.raises(RuntimeError, match=r"tidings: Another Tidings server runs on .*; stop it first"):
+            second.start()
+        assert "Traceback" not in second.log
+        first.api.publish("step")
+
+
+def test_a_folder_that_cannot_be_used_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "tidings.db").mkdir()
+    with pytest.raises(RuntimeError, match="tidings: SQLite refused: unable to open"):
+        ProcessServer(tmp_path).start()
