@@ -37,6 +37,9 @@ FLIGHTS_MAX = 4_000
 FLIGHT_BYTES_MAX = 128 * 1024 * 1024
 YOUNG_FLIGHTS_MAX = 128
 YOUNG_SECONDS = 0.01
+BUSY_FLIGHTS = 8
+TURN_SECONDS = 0.0005
+SETTLE_SECONDS = 0.002
 UNSETTLED_MAX = 5_000
 STOP_SECONDS = 6.0
 ABANDON_SECONDS = 0.5
@@ -76,6 +79,7 @@ class Deliver:
         self._young: dict[int, float] = {}
         self._crowded = False
         self._departures = 0
+        self._turned_at = self._settled_at = 0.0
         self._flight_bytes = 0
         self.flights = 0
         self.outcomes: dict[str, int] = {}
@@ -103,6 +107,11 @@ class Deliver:
             self._abandoned = True
             self._wake()
             self._thread.join(ABANDON_SECONDS)
+
+    @property
+    def native_id(self) -> int:
+        """The system's number of its thread."""
+        return self._thread.native_id or 0
 
     def committed(self) -> None:
         """Something was committed: there may be new deliveries."""
@@ -173,6 +182,7 @@ class Deliver:
 
     def _turn(self) -> None:
         """One round: messages, new deliveries, lanes, sends, results."""
+        self._pace()
         while self._inbox:
             self._inbox.popleft()()
         now = self._clock.now()
@@ -189,10 +199,21 @@ class Deliver:
         self._client.poll(self._patience(now))
         self._asleep = False
 
+    def _pace(self) -> None:
+        """Where much is going on, a round begins TURN_SECONDS after the last one: fewer rounds with more in each."""
+        if len(self._young) >= BUSY_FLIGHTS:
+            left = self._turned_at + TURN_SECONDS - time.monotonic()
+            if left > 0:
+                time.sleep(left)
+        self._turned_at = time.monotonic()
+
     def _patience(self, now: Micros) -> float:
         """How long to wait for sockets before there is something else to do, in seconds."""
         if self._crowded:
             return YOUNG_SECONDS if not self._inbox else 0.0
+        if self._settlement and self._settling is None and not self._inbox and not self._lanes.active:
+            # It waits for company, but not for long.
+            return SETTLE_SECONDS
         if self._inbox or self._lanes.active or (self._news and self._lanes.has_room):
             return 0.0 if now >= self._store_rests_until else 0.05
         if self._timers:
@@ -332,12 +353,15 @@ class Deliver:
         """Hand what has come to the writer; one settlement at a time, so that cursors never run ahead of facts."""
         if self._settling is not None or now < self._store_rests_until:
             return
+        if len(self._young) >= BUSY_FLIGHTS and self._turned_at < self._settled_at + SETTLE_SECONDS:
+            return
         self._lanes.prepare(self._settlement)
         if not self._settlement:
             self._settlement.run_after()
             return
         settlement, self._settlement = self._settlement, Settlement()
         self._settling = settlement
+        self._settled_at = time.monotonic()
         catalog = self._catalog
 
         def job(db: Db) -> None:

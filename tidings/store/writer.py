@@ -12,6 +12,7 @@ import contextlib
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -26,6 +27,9 @@ GROUP_EVENTS_MAX = 2_000
 """Fewer than the route stage takes in one step, so that it never falls behind what comes in."""
 QUEUE_JOBS_MAX = 50_000
 RETRY_AFTER_SECONDS = 2.0
+LINGER_SECONDS = 0.002
+CROWD_JOBS = 2.5
+"""Where groups have more jobs than this on average, commits are LINGER_SECONDS apart: fewer and larger groups."""
 AGAIN_SECONDS = 1.0
 """After the store refused a group: when the rider and the hooks have their next turn, if nobody writes before."""
 
@@ -48,6 +52,8 @@ class Writer:
         self._listeners: list[Callable[[], None]] = []
         self._before_replies: list[Callable[[Db], None]] = []
         self._resolved: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any, Exception | None]]] = {}
+        self._committed_at = 0.0
+        self._crowd = 0.0
         self.groups = 0
         self.jobs = 0
         self.failures = 0
@@ -111,6 +117,11 @@ class Writer:
             self._db.close()
 
     @property
+    def native_id(self) -> int:
+        """The system's number of its thread."""
+        return self._thread.native_id or 0
+
+    @property
     def alive(self) -> bool:
         """Whether it takes jobs."""
         return self._thread.is_alive()
@@ -155,7 +166,25 @@ class Writer:
                     events_taken += len(entry[0].events)
                 take = self._queue.get_nowait
         except queue.Empty:
-            pass
+            if group and self._crowd > CROWD_JOBS and self._linger():
+                return self._gather_more(group)
+        return group
+
+    def _linger(self) -> bool:
+        """Wait until the last commit is a while ago; whether there was anything to wait for."""
+        left = self._committed_at + LINGER_SECONDS - time.monotonic()
+        if left > 0:
+            time.sleep(left)
+        return left > 0
+
+    def _gather_more(self, group: list[tuple[Job, Reply]]) -> list[tuple[Job, Reply]]:
+        with contextlib.suppress(queue.Empty):
+            while len(group) < GROUP_JOBS_MAX:
+                entry = self._queue.get_nowait()
+                if entry is None:
+                    self._queue.put(None)
+                    break
+                group.append(entry)
         return group
 
     def _commit(self, group: list[tuple[Job, Reply]]) -> bool:
@@ -183,6 +212,8 @@ class Writer:
             more = False
         self.groups += 1
         self.jobs += len(group)
+        self._committed_at = time.monotonic()
+        self._crowd += (len(group) - self._crowd) / 16
         try:
             for hook in self._before_replies:
                 hook(self._db)
