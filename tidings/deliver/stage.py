@@ -11,7 +11,6 @@ import heapq
 import logging
 import random
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +19,7 @@ from tidings.deliver import order, results
 from tidings.deliver.compose import Bodies, compose
 from tidings.deliver.lane import Item, Lane, LaneView, view
 from tidings.deliver.lanes import Lanes
+from tidings.deliver.pace import SETTLE_SECONDS, YOUNG_SECONDS, Pace
 from tidings.deliver.results import Flight
 from tidings.deliver.settle import Settlement
 from tidings.model.errors import Unavailable
@@ -35,11 +35,6 @@ LOOK_AGAIN_SECONDS = 1.0
 STORE_RETRY: Micros = 1 * SECOND
 FLIGHTS_MAX = 4_000
 FLIGHT_BYTES_MAX = 128 * 1024 * 1024
-YOUNG_FLIGHTS_MAX = 128
-YOUNG_SECONDS = 0.01
-BUSY_FLIGHTS = 8
-TURN_SECONDS = 0.0005
-SETTLE_SECONDS = 0.002
 UNSETTLED_MAX = 5_000
 STOP_SECONDS = 6.0
 ABANDON_SECONDS = 0.5
@@ -76,10 +71,9 @@ class Deliver:
         self._timed: set[tuple[Micros, int]] = set()
         self._bodies = Bodies(source)
         self._launch: list[tuple[Lane, list[Item]]] = []
-        self._young: dict[int, float] = {}
+        self._pace = Pace()
         self._crowded = False
         self._departures = 0
-        self._turned_at = self._settled_at = 0.0
         self._flight_bytes = 0
         self.flights = 0
         self.outcomes: dict[str, int] = {}
@@ -182,7 +176,7 @@ class Deliver:
 
     def _turn(self) -> None:
         """One round: messages, new deliveries, lanes, sends, results."""
-        self._pace()
+        self._pace.begin_round()
         while self._inbox:
             self._inbox.popleft()()
         now = self._clock.now()
@@ -199,21 +193,13 @@ class Deliver:
         self._client.poll(self._patience(now))
         self._asleep = False
 
-    def _pace(self) -> None:
-        """Where much is going on, a round begins TURN_SECONDS after the last one: fewer rounds with more in each."""
-        if len(self._young) >= BUSY_FLIGHTS:
-            left = self._turned_at + TURN_SECONDS - time.monotonic()
-            if left > 0:
-                time.sleep(left)
-        self._turned_at = time.monotonic()
-
     def _patience(self, now: Micros) -> float:
         """How long to wait for sockets before there is something else to do, in seconds."""
         if self._crowded:
             return YOUNG_SECONDS if not self._inbox else 0.0
         if self._settlement and self._settling is None and not self._inbox and not self._lanes.active:
             # It waits for company, but not for long.
-            return SETTLE_SECONDS
+            return SETTLE_SECONDS if now >= self._store_rests_until else 0.05
         if self._inbox or self._lanes.active or (self._news and self._lanes.has_room):
             return 0.0 if now >= self._store_rests_until else 0.05
         if self._timers:
@@ -263,22 +249,12 @@ class Deliver:
         self._crowded = room <= len(self._launch) and bool(self._lanes.active)
 
     def _room(self) -> int:
-        """How many requests may leave now. Few are young at a time: a crowd on one core only makes each one slower.
-
-        Those that take long are not counted, so that a slow endpoint takes nobody's place.
-        """
+        """How many requests may leave now."""
         if self.flights >= FLIGHTS_MAX or self._flight_bytes >= FLIGHT_BYTES_MAX:
             return 0
         if len(self._settlement.numbers) >= UNSETTLED_MAX:
             return 0
-        # Not by the time of day, which may be set back.
-        born = time.monotonic() - YOUNG_SECONDS
-        while self._young:
-            number, left = next(iter(self._young.items()))
-            if left > born:
-                break
-            del self._young[number]
-        return YOUNG_FLIGHTS_MAX - len(self._young)
+        return self._pace.room()
 
     def _depart(self, lane: Lane, items: list[Item], carried: list[Event], now: Micros) -> None:
         endpoint = lane.endpoint
@@ -303,11 +279,11 @@ class Deliver:
             return
         self.flights += 1
         self._flight_bytes += size
-        self._young[flight.number] = time.monotonic()
+        self._pace.departed(flight.number)
 
     def _arrive(self, flight: Flight, reply: Reply) -> None:
         now = self._clock.now()
-        self._young.pop(flight.number, None)
+        self._pace.arrived(flight.number)
         lane = flight.lane
         self.flights -= 1
         self._flight_bytes -= flight.size
@@ -353,7 +329,7 @@ class Deliver:
         """Hand what has come to the writer; one settlement at a time, so that cursors never run ahead of facts."""
         if self._settling is not None or now < self._store_rests_until:
             return
-        if len(self._young) >= BUSY_FLIGHTS and self._turned_at < self._settled_at + SETTLE_SECONDS:
+        if not self._pace.may_settle():
             return
         self._lanes.prepare(self._settlement)
         if not self._settlement:
@@ -361,7 +337,6 @@ class Deliver:
             return
         settlement, self._settlement = self._settlement, Settlement()
         self._settling = settlement
-        self._settled_at = time.monotonic()
         catalog = self._catalog
 
         def job(db: Db) -> None:

@@ -1,0 +1,57 @@
+"""Pace: few requests are young at a time, and under load rounds and settlements come in groups.
+
+All by a clock that only goes forward: the time of day may be set back. The reasons and figures are in
+docs/decisions/0006 and 0008.
+"""
+
+from __future__ import annotations
+
+import time
+
+YOUNG_MAX = 128
+YOUNG_SECONDS = 0.01
+BUSY_YOUNG = 8
+"""So many young requests mean load."""
+ROUND_SECONDS = 0.0005
+SETTLE_SECONDS = 0.002
+
+
+class Pace:
+    """What is under way since when. Belongs to the deliver thread."""
+
+    def __init__(self) -> None:
+        self._young: dict[int, float] = {}
+        self._began_at = self._settled_at = 0.0
+
+    def departed(self, number: int) -> None:
+        """A request has left."""
+        self._young[number] = time.monotonic()
+
+    def arrived(self, number: int) -> None:
+        """A request has come back."""
+        self._young.pop(number, None)
+
+    def room(self) -> int:
+        """How many requests may leave now. Those that take long are not counted: they take nobody's place."""
+        born = time.monotonic() - YOUNG_SECONDS
+        while self._young:
+            number, left = next(iter(self._young.items()))
+            if left > born:
+                break
+            del self._young[number]
+        return YOUNG_MAX - len(self._young)
+
+    def begin_round(self) -> None:
+        """Begin a round; under load not sooner than ROUND_SECONDS after the last: fewer rounds, with more in each."""
+        if len(self._young) >= BUSY_YOUNG:
+            left = self._began_at + ROUND_SECONDS - time.monotonic()
+            if left > 0:
+                time.sleep(left)
+        self._began_at = time.monotonic()
+
+    def may_settle(self) -> bool:
+        """Whether results go to the store now; under load SETTLE_SECONDS after the last ones."""
+        if len(self._young) >= BUSY_YOUNG and self._began_at < self._settled_at + SETTLE_SECONDS:
+            return False
+        self._settled_at = self._began_at
+        return True
