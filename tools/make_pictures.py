@@ -161,8 +161,9 @@ class Browser:
 
     def open(self, url: str) -> None:
         """Go to a page, and wait until it is there."""
+        self.do("window.isLeft = true")
         self._ask("Page.navigate", url=url)
-        self.until("location.href !== 'about:blank' && document.readyState === 'complete'")
+        self.until("!window.isLeft && document.readyState === 'complete'")
 
     def do(self, script: str) -> Any:
         """The value of a script in the page. Raises RuntimeError where it fails."""

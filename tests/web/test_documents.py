@@ -38,6 +38,16 @@ def test_the_document_names_only_what_the_key_may_do(api: Api) -> None:
     assert api.with_key("tdk_wrong").call("GET", "/v1/openapi.json").status == 401
 
 
+def test_everything_that_the_document_names_stands_in_it(api: Api) -> None:
+    document = api.get("/v1/openapi.json")
+    found = set(re.findall(r'"\$ref":"#/([^"]+)"', api.call("GET", "/v1/openapi.json").body.decode()))
+    for name in found:
+        there = document
+        for step in name.split("/"):
+            there = there[step]
+    assert "components/schemas/EventBatch" in found and "components/responses/429" in found
+
+
 def test_every_operation_is_explained_and_has_a_known_scope() -> None:
     names = [operation.name for operation in OPERATIONS]
     assert len(names) == len(set(names))

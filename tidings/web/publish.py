@@ -30,7 +30,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str | None
 
 
-class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EventBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Events that are stored all or not at all."""
 
     events: Annotated[tuple[NewEvent, ...], msgspec.Meta(min_length=1, max_length=EVENTS_MAX)]
@@ -138,7 +138,7 @@ OPERATIONS: tuple[Operation, ...] = (
         help="All of them are stored, or none. Errors point at the event, such as `/events/17/type`.",
         handler=publish_batch,
         tag=TAG,
-        request=Batch,
+        request=EventBatch,
         response=AcceptedBatch,
         status=202,
         idempotent_key=True,
