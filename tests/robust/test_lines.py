@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.delivery.world import World
-from tests.robust.stalls import writer_of
+from tests.robust.stalls import stalled, writer_of
 from tidings.store.base import Db
-from tidings.testing import FakeClock, Receiver, TestServer, until
+from tidings.testing import FakeClock, Reaction, Receiver, TestServer, until
 
 
 def numbers(world: World) -> list[int]:
@@ -96,6 +97,32 @@ def test_a_failed_batch_keeps_its_order(uneven: World) -> None:
 def done(world: World, endpoint: str) -> set[str]:
     """The events that were delivered."""
     return {each["event_id"] for each in world.api.pages("/v1/deliveries", endpoint=endpoint, state="delivered")}
+
+
+def test_what_was_held_and_sent_before_it_was_stored_waits_no_more(world: World) -> None:
+    # With a rate, the second stands in the queue until the clock moves.
+    endpoint = world.register("/line", order="subject", rate=1, events=["step"])
+    world.receiver.answer(500, path="/other")
+    other = world.register("/other", events=["other"])
+    failed = world.after_attempts(world.api.publish("other"), other, 1)["id"]
+    world.receiver.answer(Reaction(waits=True), 204, path="/line")
+    events = publish(world, 0, 2, subject="a")
+    world.receiver.wait_for(1, path="/line")
+    with stalled(world.server):
+        # One settlement is under way and stands. In the next, the second is held, freed, sent, and has ended.
+        cancel = threading.Thread(target=lambda: world.api.post(f"/v1/deliveries/{failed}:cancel"))
+        cancel.start()
+        assert world.server.server is not None
+        deliver = world.server.server.deliver
+        until(lambda: deliver._settling is not None, "a settlement is under way")
+        world.clock.advance(1)
+        until(lambda: deliver._settlement.waiting, "the second is held, which is not stored yet")
+        world.receiver.release()
+        world.receiver.wait_for(2, path="/line")
+        until(lambda: deliver.flights == 0, "both were answered")
+    cancel.join(10)
+    world.delivered(events, endpoint)
+    assert not world.api.get("/v1/deliveries", state="waiting")["data"]
 
 
 @pytest.mark.slow

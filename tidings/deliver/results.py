@@ -63,7 +63,7 @@ def take_in(flight: Flight, reply: Reply, now: Micros, settlement: Settlement, c
         settlement.numbers.append((lane.link, item.number))
         if due is None:
             if item.stored:
-                settlement.ended.append(item.number)
+                settlement.end(item.number)
             free.append(item)
         elif _put_back(lane, item, together or due, now, settlement):
             free.append(item)
@@ -176,7 +176,7 @@ def cancelled(item: Item, link: int, now: Micros, settlement: Settlement, *, sto
     )
     settlement.numbers.append((link, item.number))
     if stored:
-        settlement.ended.append(item.number)
+        settlement.end(item.number)
 
 
 def unsendable(items: Sequence[Item], link: int, now: Micros, why: str, settlement: Settlement) -> None:
@@ -194,4 +194,4 @@ def unsendable(items: Sequence[Item], link: int, now: Micros, why: str, settleme
         )
         settlement.numbers.append((link, item.number))
         if item.stored:
-            settlement.ended.append(item.number)
+            settlement.end(item.number)

@@ -66,6 +66,11 @@ class Settlement:
             or self.cursor is not None
         )
 
+    def end(self, delivery: int) -> None:
+        """Its row in `waiting` goes, also one that is on its way to the store in this very settlement."""
+        self.waiting.pop(delivery, None)
+        self.ended.append(delivery)
+
     def merge(self, later: Settlement) -> None:
         """Take in what came after this one, which could not be written."""
         self.again = True
