@@ -91,7 +91,7 @@ def test_all_makes_new_deliveries_of_what_the_endpoint_wants_today(world: World)
 
 
 def test_tests_and_news_about_the_endpoint_itself_are_not_replayed(world: World) -> None:
-    endpoint, other = world.endpoint(), world.endpoint()
+    endpoint, other = world.endpoint(events=("*", "endpoint.*")), world.endpoint()
     world.writer.wait(world.endpoints.test(other))
     world.publish("endpoint.failing", subject=endpoint.id)
     world.publish("endpoint.failing", subject=other.id)
