@@ -117,6 +117,8 @@ async def _pieces(parts: Parts, call: Call, query: EventQuery, position: int) ->
             # The id moves the reader on past events that are not for it; without data nothing is dispatched.
             yield b": still here\nid: " + feed_cursor(position).encode() + b"\n\n"
             written, quiet = time.monotonic(), 0.0
+        if not _still_valid(parts, call):
+            return
         position = await parts.feed.wait(query, position, HEARTBEAT_SECONDS - quiet)
 
 

@@ -65,8 +65,11 @@ class Feed:
             self._loop.call_soon_threadsafe(self._look_soon)
 
     def nudge(self) -> None:
-        """Let everybody look anew, because keys may have changed; may be called from any thread."""
-        if self._waiters and self._loop is not None:
+        """Let everybody look anew, because keys may have changed; may be called from any thread.
+
+        Also where nobody waits now: somebody may be between the last look and waiting.
+        """
+        if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake_all)
 
     def close(self) -> None:
