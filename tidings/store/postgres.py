@@ -144,8 +144,13 @@ class PostgresEngine:
         return PostgresDb(self._url, readonly=True)
 
     def check_safety(self) -> None:
-        # Whoever is to write looks at it, also after the connection was lost and made anew.
-        PostgresDb(self._url, readonly=False).close()
+        # Without the writer's lock, so that it can be asked beside a running server; each writer looks again itself.
+        with _translated():
+            conn: psycopg.Connection[Row] = psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_SECONDS)
+            try:
+                _refuse_unsafe(conn)
+            finally:
+                conn.close()
 
     def close(self) -> None:
         """Connections are closed by whoever opened them."""
