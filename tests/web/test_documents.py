@@ -10,6 +10,7 @@ from openapi_spec_validator import validate
 
 from tidings.model.access import SCOPES
 from tidings.testing import Api
+from tidings.web.bounds import BOUNDS
 from tidings.web.operations import OPERATIONS
 
 
@@ -46,6 +47,14 @@ def test_everything_that_the_document_names_stands_in_it(api: Api) -> None:
         for step in name.split("/"):
             there = there[step]
     assert "components/schemas/EventBatch" in found and "components/responses/429" in found
+
+
+def test_what_bodies_are_checked_for_is_told(api: Api) -> None:
+    schemas = api.get("/v1/openapi.json")["components"]["schemas"]
+    for name, fields in BOUNDS.items():
+        assert fields.keys() <= schemas[name]["properties"].keys(), name
+    assert schemas["NewEvent"]["properties"]["data"] == {"type": "object"}
+    assert schemas["EndpointPatch"]["properties"]["timeout_seconds"]["maximum"] == 30
 
 
 def test_every_operation_is_explained_and_has_a_known_scope() -> None:

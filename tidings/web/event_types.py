@@ -12,6 +12,7 @@ from tidings.model.errors import Conflict, Invalid, NotFound, Place, Stale
 from tidings.model.event import OWN_TYPES, EventType
 from tidings.rules import events_match
 from tidings.store.base import Db
+from tidings.web.bounds import DESCRIPTION_CHARS_MAX
 from tidings.web.menu import Answer, Call, Operation
 from tidings.web.once import once
 from tidings.web.pages import PAGING, Key, sorted_page
@@ -20,7 +21,6 @@ from tidings.web.revisions import IF_MATCH, IF_NONE_MATCH, not_modified
 from tidings.web.shared import check_revision, etag, merged, only_operators
 
 TAG = "Event types"
-DESCRIPTION_CHARS_MAX = 2_000
 SCHEMA_BYTES_MAX = 64 * 1024
 EVENT_TYPES_MAX = 10_000
 WHAT = "Event types"

@@ -16,10 +16,9 @@ import msgspec
 from tidings.model.errors import Invalid, Malformed, Place
 from tidings.rules import shape
 from tidings.web.menu import Answer, Call, Operation, Parameter
-from tidings.web.revisions import IF_NONE_MATCH, names
+from tidings.web.revisions import IF_NONE_MATCH, names, read
 
 FIELDS_MAX = 50
-FIELD_CHARS_MAX = 256
 FIELD_DEPTH_MAX = 32
 TAG_CHARS = 24
 DOTTED = "data"
@@ -66,16 +65,7 @@ def sort_of(call: Call) -> list[str]:
 
 
 def chosen_fields(call: Call) -> shape.Chosen:
-    """The names of `fields`, as a tree. Raises Invalid for what is no field, naming what exists."""
-    item = call.operation.item
-    assert item is not None
-    known = item.__struct_fields__
-    for name in call.query["fields"]:
-        head, _, below = name.partition(".")
-        dotted = head == DOTTED and _is_open(item) and all(below.split(".")) and name.count(".") < FIELD_DEPTH_MAX
-        if head not in known or ("." in name and not dotted):
-            offer = ", ".join(known) + (f", and those of {DOTTED}, such as {DOTTED}.id" if _is_open(item) else "")
-            raise _wrong("fields", "unknown_field", f"There is no field {name[:100]!r} here. The fields are: {offer}.")
+    """The names of `fields`, as a tree."""
     return shape.choose(call.query["fields"])
 
 
@@ -114,10 +104,12 @@ def finish(call: Call, answer: Answer) -> Answer:
 
 
 def refuse_conditions(operation: Operation, headers: dict[str, str]) -> None:
-    """Raise Malformed for a condition that this operation does not keep: it must not act as if there were none."""
+    """Raise Malformed for a condition that cannot be read, or that this operation does not keep."""
     for name in ("If-Match", "If-None-Match"):
         matters = name.lower() in headers and (name == "If-Match" or operation.method != "GET")
-        if matters and not any(parameter.name == name for parameter in operation.parameters):
+        if any(parameter.name == name for parameter in operation.parameters):
+            read(headers.get(name.lower()), name.lower())
+        elif matters:
             detail = f"{operation.method} {operation.path} takes no {name}: what it acts on has no revision."
             raise Malformed(detail, errors=[Place(parameter=name, code="not_possible_here", detail=detail)])
 
@@ -140,14 +132,20 @@ def _is_open(item: type[msgspec.Struct]) -> bool:
 
 
 def _fields_parameter(item: type[msgspec.Struct]) -> Parameter:
-    below = f" Below `{DOTTED}` with dots, such as `{DOTTED}.id`." if _is_open(item) else ""
+    names = ", ".join(item.__struct_fields__)
+    field: dict[str, Any] = {"type": "string", "enum": list(item.__struct_fields__)}
+    below = ""
+    if _is_open(item):
+        below = f" Below `{DOTTED}` with dots, such as `{DOTTED}.id`."
+        # The description is also what a refusal says.
+        field = {
+            "type": "string",
+            "pattern": rf"^({'|'.join(item.__struct_fields__)}|{DOTTED}(\.[^.,]{{1,100}}){{1,{FIELD_DEPTH_MAX}}})$",
+            "description": f"one of {names}, or a path below {DOTTED} such as {DOTTED}.id",
+        }
     return Parameter(
         name="fields",
-        schema={
-            "type": "array",
-            "items": {"type": "string", "minLength": 1, "maxLength": FIELD_CHARS_MAX},
-            "maxItems": FIELDS_MAX,
-        },
+        schema={"type": "array", "items": field, "minItems": 1, "maxItems": FIELDS_MAX},
         help=f"Only these fields: {', '.join(f'`{name}`' for name in item.__struct_fields__)}.{below}",
     )
 

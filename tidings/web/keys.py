@@ -15,6 +15,7 @@ from tidings.rules.limit import check_limits
 from tidings.rules.refused import Refused
 from tidings.store.base import Db
 from tidings.web.access import digest
+from tidings.web.bounds import NAME_CHARS_MAX
 from tidings.web.menu import Answer, Call, Operation, Parameter
 from tidings.web.once import once
 from tidings.web.pages import PAGING, sorted_page
@@ -24,7 +25,6 @@ from tidings.web.parts import Parts
 TAG = "Keys"
 OPERATOR = "key_operator"
 """The key that settings give, and that cannot be revoked here."""
-NAME_CHARS_MAX = 200
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

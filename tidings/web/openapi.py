@@ -15,6 +15,7 @@ from tidings.model import errors
 from tidings.model.access import Key
 from tidings.model.errors import TidingsError
 from tidings.model.event import EventType
+from tidings.web.bounds import with_bounds
 from tidings.web.menu import Answer, Call, Operation, Parameter
 from tidings.web.once import REPLAYED
 from tidings.web.parts import Parts
@@ -45,7 +46,7 @@ def document(operations: Sequence[Operation], key: Key, event_types: Sequence[Ev
         "info": {"title": "Tidings", "version": __version__, "description": DESCRIPTION},
         "paths": dict(sorted(paths.items())),
         "components": {
-            "schemas": dict(sorted(schemas.items())),
+            "schemas": dict(sorted(with_bounds(schemas).items())),
             "responses": {str(kind.status): _problem(kind) for kind in PROBLEMS},
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "bearerFormat": "tdk_...", "description": "A Tidings key."}
@@ -123,7 +124,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
 
 _IDEMPOTENCY_KEY = Parameter(
     name="Idempotency-Key",
-    schema={"type": "string", "minLength": 1, "maxLength": 255},
+    schema={"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
     help=f"Sent again with the same body, the first answer is given again, with `{REPLAYED[0].title()}: true` (24 h).",
     where="header",
 )

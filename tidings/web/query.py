@@ -69,15 +69,16 @@ def _convert(schema: dict[str, Any], text: str) -> Any:
             raise ValueError(f"a list of at most {schema.get('maxItems', 100)} values")
         return [_convert(schema.get("items", {}), item) for item in items]
     if "enum" in schema and text not in schema["enum"]:
-        raise ValueError(f"one of {', '.join(schema['enum'])}")
+        raise ValueError(f"one of {', '.join(schema['enum'])}, not {text[:100]!r}")
     if schema.get("format") == "date-time":
         return _time(text)
     if len(text) > schema.get("maxLength", 1000):
         raise ValueError(f"at most {schema.get('maxLength', 1000)} characters long")
     if not text and schema.get("minLength", 0):
         raise ValueError("a text that is not empty")
-    if "pattern" in schema and not re.search(schema["pattern"], text):
-        raise ValueError(f"a text that matches {schema['pattern']}")
+    if "pattern" in schema and not re.fullmatch(schema["pattern"], text):
+        said = schema.get("description", f"a text that matches {schema['pattern']}")
+        raise ValueError(f"{said}, not {text[:100]!r}")
     return text
 
 

@@ -8,17 +8,19 @@ from tidings.model.errors import Malformed, Place
 from tidings.web.menu import Call, Parameter
 
 _TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e]{0,100})"')
+TAGS = r'^(\*|(W/)?"[\x21\x23-\x2b\x2d-\x7e]{0,100}"(, ?(W/)?"[\x21\x23-\x2b\x2d-\x7e]{0,100}")*)$'
+"""`*`, or entity tags; none of ours holds a comma."""
 _REVISION = re.compile(r"\d{1,18}")
 
 IF_MATCH = Parameter(
     name="If-Match",
-    schema={"type": "string"},
+    schema={"type": "string", "pattern": TAGS},
     help='Change it only if it is at this revision, as in `"3"`; else the answer is 412.',
     where="header",
 )
 IF_NONE_MATCH = Parameter(
     name="If-None-Match",
-    schema={"type": "string"},
+    schema={"type": "string", "pattern": TAGS},
     help='Answer 304 without a body if it is still as the answer with this `ETag` had it, as in `"3"`.',
     where="header",
 )
@@ -40,7 +42,11 @@ def not_modified(call: Call, revision: int) -> bool:
 
 def names(call: Call, header: str) -> set[str] | None:
     """The entity tags of a header; None: it is absent, or `*`. Raises Malformed where it is no list of them."""
-    text = call.headers.get(header)
+    return read(call.headers.get(header), header)
+
+
+def read(text: str | None, header: str) -> set[str] | None:
+    """The entity tags of a header's text, as `names` has them."""
     if text is None or text.strip() == "*":
         return None
     found = set()

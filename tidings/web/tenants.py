@@ -8,6 +8,7 @@ from tidings.model import moment
 from tidings.model.access import TENANT_RULE, Tenant, is_tenant
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.store.base import Db
+from tidings.web.bounds import NAME_CHARS_MAX
 from tidings.web.menu import Answer, Call, Operation
 from tidings.web.once import once
 from tidings.web.pages import PAGING, Key, sorted_page
@@ -16,7 +17,6 @@ from tidings.web.revisions import IF_MATCH, IF_NONE_MATCH, not_modified
 from tidings.web.shared import check_revision, etag, merged, only_operators
 
 TAG = "Tenants"
-NAME_CHARS_MAX = 200
 WHAT = "Tenants"
 
 
