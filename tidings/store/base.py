@@ -49,6 +49,9 @@ class Db(Protocol):
     def query(self, sql: str, params: dict[str, Any]) -> list[Row]:
         """Run a composed SELECT; the text may hold no caller's input, values go through `params`."""
 
+    def execute(self, sql: str, params: dict[str, Any]) -> int:
+        """Run a composed statement that answers no rows; how many rows it changed. As `query`: no caller's input."""
+
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Append many rows in one go. Raises UniqueTaken."""
 

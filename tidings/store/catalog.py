@@ -12,7 +12,8 @@ from typing import TypeVar
 
 import msgspec
 
-from tidings.model.access import CallLimit, Key, Tenant
+from tidings.model.access import CallLimit, Key, Permit, Tenant
+from tidings.model.collection import Collection
 from tidings.model.event import EventType
 from tidings.model.link import Endpoint, Options, Sealed
 from tidings.store.base import Db, Row
@@ -35,6 +36,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     """By the SHA-256 of their text, without the revoked ones."""
     event_types: dict[str, EventType]
     tenants: dict[str, Tenant]
+    collections: dict[str, Collection]
 
 
 class Catalog:
@@ -44,7 +46,7 @@ class Catalog:
         self._sealer = sealer
         self._written: set[tuple[str, str | int]] = set()
         self._listeners: list[Callable[[Snapshot, list[Endpoint]], None]] = []
-        self.now = Snapshot(0, {}, {}, {}, {}, {}, {})
+        self.now = Snapshot(0, {}, {}, {}, {}, {}, {}, {})
 
     def on_change(self, listener: Callable[[Snapshot, list[Endpoint]], None]) -> None:
         """Call `listener`, from the writer's thread, after each change, with the endpoints that changed."""
@@ -64,6 +66,7 @@ class Catalog:
                 {key.hash: key for key in keys.values() if key.revoked is None},
                 {row[0]: _event_type(row) for row in db.all("event_types")},
                 {row[0]: _tenant(row) for row in db.all("tenants")},
+                {row[0]: _collection(row) for row in db.all("collections")},
             ),
             list(endpoints.values()),
         )
@@ -85,6 +88,7 @@ class Catalog:
             dict(now.keys_by_hash),
             dict(now.event_types),
             dict(now.tenants),
+            dict(now.collections),
         )
         changed = []
         for table, name in written:
@@ -97,6 +101,8 @@ class Catalog:
                 _keep(fresh.event_types, str(name), None if row is None else _event_type(row))
             elif table == "tenant":
                 _keep(fresh.tenants, str(name), None if row is None else _tenant(row))
+            elif table == "collection":
+                _keep(fresh.collections, str(name), None if row is None else _collection(row))
         self._written = set()
         self._publish(fresh, changed)
 
@@ -141,6 +147,7 @@ class Catalog:
         fields = msgspec.structs.asdict(key)
         fields["scopes"] = msgspec.json.encode(key.scopes).decode()
         fields["limits"] = msgspec.json.encode(key.limits).decode()
+        fields["permits"] = msgspec.json.encode(key.permits).decode()
         db.run("key_put", **fields)
 
     def put_event_type(self, db: Db, kind: EventType) -> None:
@@ -162,6 +169,28 @@ class Catalog:
         """Delete a tenant's entry."""
         self._written.add(("tenant", tenant_id))
         db.run("tenant_drop", id=tenant_id)
+
+    def collection(self, db: Db, name: str) -> Collection | None:
+        """A collection as the present transaction sees it; `now` may be one commit older."""
+        row = db.one("collection_changed", name=name)
+        return None if row is None else _collection(row)
+
+    def put_collection(self, db: Db, collection: Collection) -> None:
+        """Create or replace a declaration; its table is another matter (store/tables.py)."""
+        self._written.add(("collection", collection.name))
+        db.run(
+            "collection_put",
+            name=collection.name,
+            declaration=msgspec.json.encode(collection).decode(),
+            revision=collection.revision,
+            created=collection.created,
+            updated=collection.updated,
+        )
+
+    def drop_collection(self, db: Db, name: str) -> None:
+        """Forget a declaration."""
+        self._written.add(("collection", name))
+        db.run("collection_drop", name=name)
 
     def _endpoint(self, row: Row) -> Endpoint:
         num, ident, tenant, options, sealed, mode, reason, revision, created, updated, deleted = row
@@ -221,8 +250,12 @@ def _tenant(row: Row) -> Tenant:
     return Tenant(id=ident, name=name, revision=revision, created=created, updated=updated)
 
 
+def _collection(row: Row) -> Collection:
+    return msgspec.json.decode(row[1], type=Collection)
+
+
 def _key(row: Row) -> Key:
-    ident, digest, name, scopes, tenant, limits, expires, created, revoked = row
+    ident, digest, name, scopes, tenant, limits, expires, created, revoked, permits = row
     return Key(
         id=ident,
         hash=digest,
@@ -233,4 +266,5 @@ def _key(row: Row) -> Key:
         expires=expires,
         created=created,
         revoked=revoked,
+        permits=msgspec.json.decode(permits, type=tuple[Permit, ...]),
     )

@@ -48,6 +48,10 @@ class PostgresDb:
         with self._cursor() as cur:
             return cur.execute(to_driver(sql, "postgres"), params).fetchall()
 
+    def execute(self, sql: str, params: dict[str, Any]) -> int:
+        with self._cursor() as cur:
+            return cur.execute(to_driver(sql, "postgres"), params).rowcount
+
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         copy_sql = f"COPY {table} ({','.join(columns)}) FROM STDIN"
         with self._cursor() as cur, cur.copy(copy_sql) as copy:

@@ -61,6 +61,11 @@ class SqliteDb:
         with _translated():
             return self._db.execute(sql, params).fetchall()
 
+    def execute(self, sql: str, params: dict[str, Any]) -> int:
+        with _translated():
+            self._db.execute(sql, params)
+            return self._db.changes()
+
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         marks = ",".join("?" * len(columns))
         with _translated():

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from tidings.model.errors import TidingsError, Unavailable
+from tidings.model.event import Event
 from tidings.model.moment import Clock
 from tidings.store import events
 from tidings.store.base import Db, Engine, StoreBusy, StoreError, StoreFull
@@ -236,15 +237,23 @@ class Writer:
             for (_, reply), result in zip(publications, results, strict=True):
                 wrong = result if isinstance(result, Exception) else None
                 answers.append((reply, result, wrong))
+        told: list[Event] = []
         for job, reply in group:
             if not isinstance(job, events.Publication):
-                answers.append(self._one(job, reply))
+                answers.append(self._one(job, reply, told))
+        if told:
+            events.append_new(self._db, told, self._clock.now())
         return answers
 
-    def _one(self, job: Callable[[Db], Any], reply: Reply) -> tuple[Reply, Any, Exception | None]:
+    def _one(self, job: Callable[[Db], Any], reply: Reply, told: list[Event]) -> tuple[Reply, Any, Exception | None]:
+        """Run one job; what it tells joins `told`, unless it fails."""
         try:
             with self._db.savepoint():
-                return reply, job(self._db), None
+                result = job(self._db)
+            if type(result) is events.Told:
+                told.extend(result.events)
+                result = result.result
+            return reply, result, None
         except (StoreFull, StoreBusy):
             raise
         except TidingsError as wrong:

@@ -68,7 +68,7 @@ class Access:
 def check_scope(key: Key, operation: Operation) -> None:
     """Raise Forbidden where the key lacks the operation's scope."""
     scope = operation.scope
-    if scope is not None and scope not in key.scopes and not key.permits(scope):
+    if scope is not None and scope not in key.scopes and not key.has_scope(scope):
         has = ", ".join(key.scopes) or "no scopes"
         raise Forbidden(f"This needs the scope {scope}. The key has: {has}.", code="scope_missing")
 

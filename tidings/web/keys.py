@@ -137,7 +137,7 @@ def _check(new: NewKey, maker: Key, now: moment.Micros) -> moment.Micros | None:
         if scope not in SCOPES:
             known = ", ".join(SCOPES)
             _say(wrong, f"/scopes/{index}", "scope", f"There is no scope {scope[:50]!r}. The scopes are: {known}.")
-        elif not maker.permits(scope):
+        elif not maker.has_scope(scope):
             _say(wrong, f"/scopes/{index}", "scope", f"Your key has not the scope {scope}, so it cannot give it.")
     if len(new.name) > NAME_CHARS_MAX:
         _say(wrong, "/name", "too_long", f"A name has at most {NAME_CHARS_MAX} characters.")

@@ -35,7 +35,7 @@ DESCRIPTION = (
 
 def document(operations: Sequence[Operation], key: Key, event_types: Sequence[EventType]) -> dict[str, Any]:
     """The whole document for one key (without scopes: what needs no key)."""
-    visible = [operation for operation in operations if operation.scope is None or key.permits(operation.scope)]
+    visible = [operation for operation in operations if operation.scope is None or key.has_scope(operation.scope)]
     kinds = _types(visible)
     _, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
@@ -54,7 +54,7 @@ def document(operations: Sequence[Operation], key: Key, event_types: Sequence[Ev
         },
         "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in visible)],
     }
-    if key.permits("event-types:read"):
+    if key.has_scope("event-types:read"):
         found["webhooks"] = {kind.name: {"post": _webhook(kind)} for kind in event_types}
     return found
 
