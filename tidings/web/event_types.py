@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from tidings.intake.schema import compiled, places
 from tidings.model import moment
 from tidings.model.errors import Conflict, Invalid, NotFound, Place, Stale
 from tidings.model.event import OWN_TYPES, EventType
 from tidings.rules import events_match
+from tidings.rules.schema import compiled, places
 from tidings.store.base import Db
 from tidings.web.bounds import DESCRIPTION_CHARS_MAX
 from tidings.web.menu import Answer, Call, Operation
