@@ -11,11 +11,9 @@ from tidings.store.base import Db
 from tidings.store.tables import Index
 
 _PRESENT = {
-    "sqlite": "SELECT name, 1 FROM sqlite_schema WHERE type = 'index' AND tbl_name = :name AND name LIKE 'ix\\_%' "
-    "ESCAPE '\\'",
+    "sqlite": "SELECT name, 1 FROM sqlite_schema WHERE type = 'index' AND tbl_name = :name",
     "postgres": "SELECT i.relname, x.indisvalid::int FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid "
-    "JOIN pg_class t ON t.oid = x.indrelid WHERE t.relname = :name AND t.relnamespace = current_schema()::regnamespace "
-    "AND i.relname LIKE 'ix\\_%'",
+    "JOIN pg_class t ON t.oid = x.indrelid WHERE t.relname = :name AND t.relnamespace = current_schema()::regnamespace",
 }
 
 
@@ -28,9 +26,9 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def present(db: Db, collection: str) -> dict[str, bool]:
-    """The names of a table's own indexes, and whether they can be used."""
+    """The names of the indexes that we made of a table, and whether they can be used."""
     rows = db.query(_PRESENT[db.dialect], {"name": f"c_{collection}"})
-    return {str(row[0]): bool(row[1]) for row in rows}
+    return {str(name): bool(usable) for name, usable in rows if tables.is_index(str(name))}
 
 
 def difference(db: Db, collection: Collection) -> Difference:
@@ -54,9 +52,9 @@ def move(db: Db, pair: Pair) -> None:
         )
     )
     changed = {tables.column(field.name) for field in pair.after.fields if _is_converted(pair, field.name)}
-    for name in present(db, pair.before.name):
+    for name, usable in present(db, pair.before.name).items():
         after = follows.get(name)
-        kept = after is not None and after.name in wanted
+        kept = usable and after is not None and after.name in wanted
         if db.dialect == "sqlite":
             # It can neither rename an index nor drop a column that has one.
             kept = kept and after is not None and after.name == name and not changed & set(after.columns)

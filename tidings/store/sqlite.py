@@ -9,7 +9,7 @@ from typing import Any
 
 import apsw
 
-from tidings.store.base import Db, Row, StoreBusy, StoreError, StoreFull, UniqueTaken
+from tidings.store.base import Builder, Db, Row, StoreBusy, StoreError, StoreFull, UniqueTaken
 from tidings.store.statements import statements
 
 BUSY_MS = 5_000
@@ -135,6 +135,9 @@ class SqliteEngine:
 
     def reader(self) -> Db:
         return SqliteDb(str(self._path), readonly=True)
+
+    def builder(self) -> Builder:
+        raise StoreError("SQLite has one writer at a time: indexes are built by its jobs")
 
     def check_safety(self) -> None:
         db = SqliteDb(str(self._path), readonly=False)

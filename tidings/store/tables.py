@@ -6,6 +6,7 @@ Names are always quoted and begin with `c_` and `f_`, so that none collides with
 from __future__ import annotations
 
 import hashlib
+import re
 
 import msgspec
 
@@ -15,6 +16,7 @@ from tidings.store.base import Dialect
 
 OWN_COLUMNS = ("seq", "id", "tenant", "revision", "created", "updated")
 
+_INDEX = re.compile(r"ix_[0-9a-f]{24}")
 ENTRY_BYTES_MAX = 2_400
 """Of the fields in one index: PostgreSQL takes entries of 2,704 bytes, with what belongs to them."""
 
@@ -134,6 +136,11 @@ def indexes(collection: Collection, dialect: Dialect) -> list[Index]:
     if dialect == "postgres" and has_words(collection):
         found.append(_index(collection, ("words",), method="GIN"))
     return list({index.name: index for index in found}.values())
+
+
+def is_index(name: str) -> bool:
+    """Whether an index is one of ours, and not one that somebody made by hand."""
+    return _INDEX.fullmatch(name) is not None
 
 
 def _that_fit(fields: list[Field]) -> tuple[str, ...]:
