@@ -22,7 +22,7 @@ from tidings.model import errors, outcome
 from tidings.rules import lifecycle
 from tidings.settings import OTHER_VARIABLES, SETTINGS
 from tidings.web import metrics
-from tidings.web.menu import Operation
+from tidings.web.menu import Form, Operation
 from tidings.web.operations import OPERATIONS
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -196,9 +196,9 @@ def operation(one: Operation) -> list[str]:
     return lines
 
 
-def fields(struct: type[msgspec.Struct]) -> list[tuple[str, str, str]]:
+def fields(body: type[msgspec.Struct] | Form) -> list[tuple[str, str, str]]:
     """The fields of a body."""
-    schema = msgspec.json.schema(struct)
+    schema = body.schema if isinstance(body, Form) else msgspec.json.schema(body)
     known = schema.get("$defs", {})
     own = known[schema["$ref"].rsplit("/", 1)[-1]] if "$ref" in schema else schema
     return [

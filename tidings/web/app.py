@@ -124,7 +124,7 @@ class App:
         struct = value = None
         if operation.request is not None and (raw or not operation.request_optional):
             body.check_media(headers.get("content-type"), merge_patch=operation.merge_patch)
-            struct, value = body.read(raw, operation.request)
+            struct, value = body.read_body(raw, operation.request)
         elif raw:
             raise Malformed("This operation takes no body.", code="body_not_expected")
         call = Call(operation, key, request_id, path, given, headers, raw, struct, value)
