@@ -23,6 +23,8 @@ from tidings.control.endpoints import Endpoints
 from tidings.control.replays import Replays
 from tidings.control.retention import Retention
 from tidings.deliver.stage import Deliver
+from tidings.intake.items import Items
+from tidings.intake.kinds import Kinds
 from tidings.intake.publish import Publisher
 from tidings.model.access import EVERYTHING, Key
 from tidings.model.moment import Clock, SystemClock
@@ -37,6 +39,7 @@ from tidings.store.seal import Sealer, load_key
 from tidings.store.writer import Writer
 from tidings.web.app import App
 from tidings.web.feed import Feed
+from tidings.web.item_menu import Menus
 from tidings.web.open_calls import OpenCalls
 from tidings.web.parts import Parts
 
@@ -101,7 +104,7 @@ class Server:
             self._fail,
         )
         endpoints = Endpoints(catalog, writer, self.clock, networks, deliver, allow_http=settings.allow_http)
-        replays = self._replays = Replays(writer, catalog, self.clock, deliver.notice)
+        self._replays = Replays(writer, catalog, self.clock, deliver.notice)
         self._retention = Retention(writer, self.clock, settings.retention_days)
         writer.before_replies(catalog.refresh)
         writer.on_commit(deliver.committed)
@@ -110,19 +113,27 @@ class Server:
         writer.start(router.step)
         writer.wait(catalog.load)
         self._ensure_operator(catalog)
-        self.parts = Parts(
+        self.parts = self._together(catalog, feed, router, endpoints)
+
+    def _together(self, catalog: Catalog, feed: Feed, router: Router, endpoints: Endpoints) -> Parts:
+        """The parts that operations work with."""
+        settings, kinds = self.settings, Kinds(self._engine.dialect)
+        return Parts(
             settings=settings,
             clock=self.clock,
             catalog=catalog,
-            writer=writer,
-            readers=readers,
-            publisher=Publisher(writer, catalog, self.clock),
+            writer=self.writer,
+            readers=self._readers,
+            publisher=Publisher(self.writer, catalog, self.clock),
             endpoints=endpoints,
-            replays=replays,
-            deliver=deliver,
+            replays=self._replays,
+            deliver=self.deliver,
             feed=feed,
             router=router,
             open_calls=OpenCalls(settings.max_open_streams, settings.max_open_streams_per_key),
+            kinds=kinds,
+            items=Items(catalog, kinds, self.clock),
+            menus=Menus(),
         )
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:

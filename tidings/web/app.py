@@ -46,9 +46,9 @@ class App:
 
     def __init__(self, parts: Parts, operations: Sequence[Operation] | None = None) -> None:
         if operations is None:
-            from tidings.web.operations import OPERATIONS
+            from tidings.web.operations import TABLE
 
-            operations = OPERATIONS
+            operations = TABLE
         self._parts = parts
         self._clock = parts.clock
         self._routes = Routes(operations)
@@ -111,9 +111,12 @@ class App:
         authorization = headers.get("authorization")
         if operation.scope is not None or authorization is not None:
             key = self._access.key(authorization, scope.client, self._clock.now())
-            check_scope(key, operation)
+            if operation.own is None:
+                check_scope(key, operation)
             if key.limits:
                 extra.extend(self._limits.take(key))
+            if operation.own is not None:
+                operation = operation.own(self._parts, key, path)
         if "if-match" in headers or "if-none-match" in headers:
             habits.refuse_conditions(operation, headers)
         text = scope.query_string

@@ -142,3 +142,14 @@ class Operation:
     """What a list lists, or what is read: whose fields `fields` may choose. Set by habits.py."""
     is_list: bool = False
     """It answers pages of `item`. Set by habits.py."""
+    own: Callable[[Parts, Key, dict[str, str]], Operation] | None = None
+    """It stands for many: from the caller and the path's names to the operation that is meant, which is run instead.
+
+    Raises NotFound, or Forbidden. It needs a key, and what the key needs is found out there.
+    """
+    known: dict[str, Parameter] = field(init=False, repr=False, compare=False)
+    """Its query parameters by name."""
+
+    def __post_init__(self) -> None:
+        known = {parameter.name: parameter for parameter in self.parameters if parameter.where == "query"}
+        object.__setattr__(self, "known", known)

@@ -34,8 +34,15 @@ DESCRIPTION = (
 
 
 def permitted(operations: Iterable[Operation], key: Key) -> list[Operation]:
-    """Those operations that a key may use (a key without scopes: what needs no key)."""
-    return [operation for operation in operations if operation.scope is None or key.has_scope(operation.scope)]
+    """Those operations that a key may use (a key without scopes: what needs no key).
+
+    Rows that stand for many are not among them: what they are for a key is asked of `parts.menus`.
+    """
+    return [
+        operation
+        for operation in operations
+        if operation.own is None and (operation.scope is None or key.has_scope(operation.scope))
+    ]
 
 
 def document(operations: Sequence[Operation], event_types: Sequence[EventType] | None = None) -> dict[str, Any]:
@@ -70,7 +77,8 @@ def handler(operations: Sequence[Operation]) -> Any:
         event_types = None
         if call.key.has_scope("event-types:read"):
             event_types = sorted(parts.catalog.now.event_types.values(), key=lambda kind: kind.name)
-        return Answer(200, document(permitted(operations, call.key), event_types))
+        items = parts.menus.operations(parts, call.key) if call.key.id else []
+        return Answer(200, document([*permitted(operations, call.key), *items], event_types))
 
     return openapi
 

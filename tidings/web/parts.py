@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidings.control.endpoints import Endpoints
 from tidings.control.replays import Replays
 from tidings.deliver.stage import Deliver
+from tidings.intake.items import Items
+from tidings.intake.kinds import Kinds
 from tidings.intake.publish import Publisher
 from tidings.model.moment import Clock
 from tidings.route.route import Router
@@ -16,6 +18,9 @@ from tidings.store.readers import Readers
 from tidings.store.writer import Writer
 from tidings.web.feed import Feed
 from tidings.web.open_calls import OpenCalls
+
+if TYPE_CHECKING:
+    from tidings.web.item_menu import Menus
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,5 +39,8 @@ class Parts:
     feed: Feed
     router: Router
     open_calls: OpenCalls
+    kinds: Kinds
+    items: Items
+    menus: Menus
     answers: dict[tuple[str, int], int] = field(default_factory=dict)
     """How many answers were given, by operation and status."""
