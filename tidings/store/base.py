@@ -28,6 +28,10 @@ class StoreBusy(StoreError):
     """The store cannot be reached or is held by somebody else."""
 
 
+class TooLong(StoreError):
+    """A read that was to be brief was not; it may be done again with patience."""
+
+
 class UniqueTaken(StoreError):
     """A row with this unique value exists."""
 
@@ -86,6 +90,9 @@ class Engine(Protocol):
 
     def reader(self) -> Db:
         """A connection for reading; it sees what was committed."""
+
+    def brief_reader(self) -> Db | None:
+        """A connection whose reads raise TooLong rather than take more than a moment; None: none can promise that."""
 
     def check_safety(self) -> None:
         """Raise StoreError where the store would lose acknowledged data."""

@@ -147,6 +147,9 @@ class PostgresEngine:
     def reader(self) -> Db:
         return PostgresDb(self._url, readonly=True)
 
+    def brief_reader(self) -> None:
+        """None: each statement waits for an answer over a socket."""
+
     def check_safety(self) -> None:
         # Without the writer's lock, so that it can be asked beside a running server; each writer looks again itself.
         with _translated():

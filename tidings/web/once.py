@@ -15,6 +15,7 @@ from tidings.model.errors import Invalid, Place
 from tidings.store import answers
 from tidings.store.base import Db
 from tidings.store.events import Told
+from tidings.store.writer import Checked
 from tidings.web.menu import Answer, Call
 from tidings.web.parts import Parts
 
@@ -31,16 +32,17 @@ def idempotency_key(call: Call) -> str | None:
     return text
 
 
-async def once(parts: Parts, call: Call, job: Callable[[Db], Answer | Told]) -> Answer:
+async def once(parts: Parts, call: Call, job: Callable[[Db], Answer | Told], *, checked: bool = False) -> Answer:
     """Run a write job, and keep its answer in the same transaction where the caller sent an Idempotency-Key.
 
-    The job answers an Answer, or Told with an Answer and the events that are stored with it.
+    The job answers an Answer, or Told with an Answer and the events that are stored with it. `checked`: it refuses
+    only before its first write (store/writer.py).
 
     Raises Invalid (`idempotency_key_reused`) where the key was used for another request, and what the job raises.
     """
     name = idempotency_key(call)
     if name is None:
-        answer: Answer = await parts.writer.call(job)
+        answer: Answer = await parts.writer.call(Checked(job) if checked else job)
         return answer
     now, fingerprint = parts.clock.now(), _fingerprint(call)
 
@@ -56,7 +58,7 @@ async def once(parts: Parts, call: Call, job: Callable[[Db], Answer | Told]) -> 
         answers.keep(db, call.key.id, name, this, now)
         return made
 
-    answered: Answer = await parts.writer.call(run)
+    answered: Answer = await parts.writer.call(Checked(run) if checked else run)
     return answered
 
 
