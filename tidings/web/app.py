@@ -16,6 +16,7 @@ from tidings.model.access import Key
 from tidings.model.errors import Malformed, Place, TidingsError
 from tidings.web import body, habits, problem, query
 from tidings.web.access import Access, check_scope
+from tidings.web.addresses import Addresses
 from tidings.web.limits import Limits
 from tidings.web.menu import Answer, Call, Operation, Stream
 from tidings.web.parts import Parts
@@ -54,6 +55,7 @@ class App:
         self._routes = Routes(operations)
         self._access = Access(parts.catalog)
         self._limits = Limits(parts.clock, parts.writer)
+        self._addresses = Addresses(parts.clock, parts.settings.max_calls_per_address)
         self._bodies = Bodies()
         self._ids = RequestIds(parts.clock)
         self._max_body = int(parts.settings.max_body_bytes)
@@ -73,6 +75,7 @@ class App:
         request_id = self._ids.next()
         operation: Operation | None = None
         try:
+            self._addresses.take(scope.client)
             operation = self._routes.fixed.get((scope.method, scope.path))
             path: dict[str, str] = {}
             if operation is None:
