@@ -37,9 +37,10 @@ from tidings.store.engine import FolderLock, lock_database, open_engine
 from tidings.store.readers import Readers
 from tidings.store.seal import Sealer, load_key
 from tidings.store.writer import Writer
+from tidings.web import item_menu
 from tidings.web.app import App
 from tidings.web.feed import Feed
-from tidings.web.item_menu import Menus
+from tidings.web.menus import Menus
 from tidings.web.open_calls import OpenCalls
 from tidings.web.parts import Parts
 
@@ -133,7 +134,7 @@ class Server:
             open_calls=OpenCalls(settings.max_open_streams, settings.max_open_streams_per_key),
             kinds=kinds,
             items=Items(catalog, kinds, self.clock),
-            menus=Menus(),
+            menus=Menus(item_menu.make),
         )
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:

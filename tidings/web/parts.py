@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tidings.control.endpoints import Endpoints
 from tidings.control.replays import Replays
@@ -17,10 +17,8 @@ from tidings.store.catalog import Catalog
 from tidings.store.readers import Readers
 from tidings.store.writer import Writer
 from tidings.web.feed import Feed
+from tidings.web.menus import Menus
 from tidings.web.open_calls import OpenCalls
-
-if TYPE_CHECKING:
-    from tidings.web.item_menu import Menus
 
 
 @dataclass(frozen=True, slots=True)
