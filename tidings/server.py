@@ -26,6 +26,8 @@ from tidings.control.indexes import Indexes
 from tidings.control.replays import Replays
 from tidings.control.retention import Retention
 from tidings.deliver.stage import Deliver
+from tidings.intake.items import Items
+from tidings.intake.kinds import Kinds
 from tidings.intake.publish import Publisher
 from tidings.model.access import EVERYTHING, Key
 from tidings.model.errors import TidingsError
@@ -40,8 +42,10 @@ from tidings.store.engine import FolderLock, lock_database, open_engine
 from tidings.store.readers import Readers
 from tidings.store.seal import Sealer, load_key
 from tidings.store.writer import Writer
+from tidings.web import item_menu
 from tidings.web.app import App
 from tidings.web.feed import Feed
+from tidings.web.menus import Menus
 from tidings.web.open_calls import OpenCalls
 from tidings.web.parts import Parts
 
@@ -108,10 +112,9 @@ class Server:
             self._fail,
         )
         endpoints = Endpoints(catalog, writer, self.clock, networks, deliver, allow_http=settings.allow_http)
-        replays = self._replays = Replays(writer, catalog, self.clock, deliver.notice)
+        self._replays = Replays(writer, catalog, self.clock, deliver.notice)
         self._retention = Retention(writer, self.clock, settings.retention_days)
-        indexes = self._indexes = Indexes(engine, writer, catalog)
-        collections = Collections(catalog, self.clock)
+        self._indexes = Indexes(engine, writer, catalog)
         writer.before_replies(catalog.refresh)
         writer.on_commit(deliver.committed)
         writer.on_commit(feed.committed)
@@ -119,21 +122,29 @@ class Server:
         writer.start(router.step)
         writer.wait(catalog.load)
         self._ensure_operator(catalog)
-        self.parts = Parts(
+        self.parts = self._together(catalog, feed, router, endpoints)
+
+    def _together(self, catalog: Catalog, feed: Feed, router: Router, endpoints: Endpoints) -> Parts:
+        """The parts that operations work with."""
+        settings, kinds = self.settings, Kinds(self._engine.dialect)
+        return Parts(
             settings=settings,
             clock=self.clock,
             catalog=catalog,
-            writer=writer,
-            readers=readers,
-            publisher=Publisher(writer, catalog, self.clock),
+            writer=self.writer,
+            readers=self._readers,
+            publisher=Publisher(self.writer, catalog, self.clock),
             endpoints=endpoints,
-            replays=replays,
-            collections=collections,
-            indexes=indexes,
-            deliver=deliver,
+            replays=self._replays,
+            collections=Collections(catalog, self.clock),
+            indexes=self._indexes,
+            deliver=self.deliver,
             feed=feed,
             router=router,
             open_calls=OpenCalls(settings.max_open_streams, settings.max_open_streams_per_key),
+            kinds=kinds,
+            items=Items(catalog, kinds, self.clock),
+            menus=Menus(item_menu.make),
         )
 
     def declare(self, collections: dict[str, Any], file: str) -> None:

@@ -28,6 +28,10 @@ class StoreBusy(StoreError):
     """The store cannot be reached or is held by somebody else."""
 
 
+class TooLong(StoreError):
+    """A read that was to be brief was not; it may be done again with patience."""
+
+
 class UniqueTaken(StoreError):
     """A row with this unique value exists."""
 
@@ -96,6 +100,9 @@ class Engine(Protocol):
 
     def builder(self) -> Builder:
         """A connection that builds indexes beside the writer. Raises StoreError where only the writer may write."""
+
+    def brief_reader(self) -> Db | None:
+        """A connection whose reads raise TooLong rather than take more than a moment; None: none can promise that."""
 
     def check_safety(self) -> None:
         """Raise StoreError where the store would lose acknowledged data."""

@@ -188,6 +188,11 @@ class Catalog:
         row = db.one("collection_changed", name=name)
         return None if row is None else _collection(row)
 
+    def is_current(self, collection: Collection) -> bool:
+        """Whether the collection is declared so in the present transaction; only the writer's thread may ask."""
+        name = collection.name
+        return self.now.collections.get(name) is collection and ("collection", name) not in self._written
+
     def put_collection(self, db: Db, collection: Collection) -> None:
         """Create or replace a declaration; its table is another matter (store/tables.py)."""
         self._written.add(("collection", collection.name))

@@ -8,7 +8,7 @@ from tidings.control import endpoint_form as form
 from tidings.control.endpoints import OVERLAP_SECONDS_MAX, REASON_CHARS_MAX
 from tidings.intake.publish import SUBJECT_CHARS_MAX
 from tidings.model.access import SCOPES
-from tidings.rules import declaration, events_match, limit, retry
+from tidings.rules import declaration, events_match, limit, permit, retry
 from tidings.rules.field import FORMATS, TYPES
 
 Schema = dict[str, Any]
@@ -127,7 +127,8 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "NewTenant": {"id": _TENANT, "name": _NAME},
     "TenantPatch": {"name": _NAME},
     "NewKey": {
-        "scopes": {"minItems": 1, "items": {"type": "string", "enum": list(SCOPES)}},
+        "scopes": {"maxItems": len(SCOPES), "items": {"type": "string", "enum": list(SCOPES)}},
+        "permits": {"maxItems": permit.PERMITS_MAX},
         "name": _NAME,
         "tenant": _TENANT,
         "limits": {"maxItems": limit.LIMITS_MAX},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from tidings.model.access import Key
 from tidings.model.errors import TidingsError
 from tidings.model.event import ChangeType, EventType
 from tidings.web.bounds import with_bounds
-from tidings.web.menu import Answer, Call, Operation, Parameter
+from tidings.web.menu import Answer, Call, Form, Link, Operation, Parameter
 from tidings.web.once import REPLAYED
 from tidings.web.parts import Parts
 from tidings.web.problem import MEDIA, Problem
@@ -33,28 +33,38 @@ DESCRIPTION = (
 )
 
 
-def document(operations: Sequence[Operation], key: Key, event_types: Sequence[EventType]) -> dict[str, Any]:
-    """The whole document for one key (without scopes: what needs no key)."""
-    visible = [operation for operation in operations if operation.scope is None or key.has_scope(operation.scope)]
-    kinds = _types(visible)
-    _, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
+def permitted(operations: Iterable[Operation], key: Key) -> list[Operation]:
+    """Those operations that a key may use (a key without scopes: what needs no key).
+
+    Rows that stand for many are not among them: what they are for a key is asked of `parts.menus`.
+    """
+    return [
+        operation
+        for operation in operations
+        if operation.own is None and (operation.scope is None or key.has_scope(operation.scope))
+    ]
+
+
+def document(operations: Sequence[Operation], event_types: Sequence[EventType] | None = None) -> dict[str, Any]:
+    """The whole document of some operations. `event_types`: what webhooks bring; None: it tells of none."""
+    shown = {operation.name for operation in operations}
     paths: dict[str, dict[str, Any]] = {}
-    for operation in visible:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, shown)
     found: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "Tidings", "version": __version__, "description": DESCRIPTION},
         "paths": dict(sorted(paths.items())),
         "components": {
-            "schemas": dict(sorted(with_bounds(schemas).items())),
+            "schemas": dict(sorted(_schemas(operations).items())),
             "responses": {str(kind.status): _problem(kind) for kind in PROBLEMS},
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "bearerFormat": "tdk_...", "description": "A Tidings key."}
             },
         },
-        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in visible)],
+        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
     }
-    if key.has_scope("event-types:read"):
+    if event_types is not None:
         found["webhooks"] = {kind.name: {"post": _webhook(kind)} for kind in event_types}
     return found
 
@@ -64,11 +74,24 @@ def handler(operations: Sequence[Operation]) -> Any:
 
     async def openapi(parts: Parts, call: Call) -> Answer:
         """The document for the calling key."""
-        now = parts.catalog.now
-        event_types = sorted({**now.event_types, **now.change_types}.values(), key=lambda kind: kind.name)
-        return Answer(200, document(operations, call.key, event_types))
+        now, event_types = parts.catalog.now, None
+        if call.key.has_scope("event-types:read"):
+            event_types = sorted({**now.event_types, **now.change_types}.values(), key=lambda kind: kind.name)
+        items = parts.menus.operations(parts, call.key) if call.key.id else []
+        return Answer(200, document([*permitted(operations, call.key), *items], event_types))
 
     return openapi
+
+
+def _schemas(operations: Sequence[Operation]) -> dict[str, Any]:
+    """The components: the structs with their bounds, and the Forms."""
+    _, schemas = msgspec.json.schema_components(_types(operations), ref_template=_REF)
+    found: dict[str, Any] = with_bounds(schemas)
+    for operation in operations:
+        for kind in (operation.request, operation.response, *operation.forms):
+            if isinstance(kind, Form):
+                found[kind.name] = kind.schema
+    return found
 
 
 def _types(operations: Sequence[Operation]) -> list[Any]:
@@ -86,6 +109,8 @@ def _members(kind: Any) -> tuple[Any, ...]:
 
 
 def _schema(kind: Any) -> dict[str, Any]:
+    if isinstance(kind, Form):
+        return {"$ref": _REF.format(name=kind.name)}
     if isinstance(kind, types.UnionType):
         return {"anyOf": [_schema(member) for member in _members(kind)]}
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
@@ -93,16 +118,17 @@ def _schema(kind: Any) -> dict[str, Any]:
     return {"type": "string"} if kind is str else {}
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _operation(operation: Operation, shown: Set[str]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
         "tags": [operation.tag],
-        "responses": _responses(operation),
+        "responses": _responses(operation, shown),
     }
     if operation.help:
         found["description"] = operation.help
-    parameters = [_path_parameter(name) for name in _NAME.findall(operation.path)]
+    known = {parameter.name: parameter for parameter in operation.path_parameters}
+    parameters = [_path_parameter(name, known.get(name)) for name in _NAME.findall(operation.path)]
     parameters += [_parameter(parameter) for parameter in operation.parameters]
     if operation.idempotent_key:
         parameters.append(_parameter(_IDEMPOTENCY_KEY))
@@ -110,8 +136,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
         found["parameters"] = parameters
     if operation.request is not None:
         content: dict[str, Any] = {"schema": _schema(operation.request)}
-        if operation.example is not None:
-            content["example"] = operation.example
+        example = _example(operation.request) if operation.example is None else operation.example
+        if example is not None:
+            content["example"] = example
         found["requestBody"] = {"required": not operation.request_optional, "content": {"application/json": content}}
         if operation.merge_patch:
             found["requestBody"]["content"][MERGE_PATCH] = content
@@ -131,8 +158,14 @@ _IDEMPOTENCY_KEY = Parameter(
 )
 
 
-def _path_parameter(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+def _example(kind: Any) -> Any:
+    return kind.example if isinstance(kind, Form) else None
+
+
+def _path_parameter(name: str, known: Parameter | None) -> dict[str, Any]:
+    if known is None:
+        return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    return _parameter(known) | {"in": "path", "required": True}
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
@@ -145,13 +178,15 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     }
     if parameter.schema.get("type") == "array":
         found |= {"style": "form", "explode": False}
+    if parameter.example is not None:
+        found["example"] = parameter.example
     return found
 
 
-def _responses(operation: Operation) -> dict[str, Any]:
+def _responses(operation: Operation, shown: Set[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for status, words in ((operation.status, f"{operation.summary}: done."), *operation.also):
-        found[str(status)] = _success(operation, status, words)
+        found[str(status)] = _success(operation, status, words, shown)
     if _takes(operation, "If-None-Match") and operation.method == "GET":
         found["304"] = {"description": "It is still as you have it.", "headers": {"ETag": _header("ETag")}}
     for kind in PROBLEMS:
@@ -164,10 +199,15 @@ def _responses(operation: Operation) -> dict[str, Any]:
     return found
 
 
-def _success(operation: Operation, status: int, words: str) -> dict[str, Any]:
+def _success(operation: Operation, status: int, words: str, shown: Set[str]) -> dict[str, Any]:
     found: dict[str, Any] = {"description": words}
     if operation.response is not None:
         found["content"] = {operation.media: {"schema": _schema(operation.response)}}
+        if _example(operation.response) is not None:
+            found["content"][operation.media]["example"] = _example(operation.response)
+    links = {link.name: _link(link) for link in operation.links if link.operation in shown}
+    if links:
+        found["links"] = links
     headers = ["Location"] if status == 201 else []
     if operation.is_list:
         headers.append("Link")
@@ -176,6 +216,10 @@ def _success(operation: Operation, status: int, words: str) -> dict[str, Any]:
     if headers:
         found["headers"] = {name: _header(name) for name in headers}
     return found
+
+
+def _link(link: Link) -> dict[str, Any]:
+    return {"operationId": link.operation, "parameters": link.parameters, "description": link.help}
 
 
 PROBLEMS: tuple[type[TidingsError], ...] = (

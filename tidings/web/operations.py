@@ -10,6 +10,7 @@ from tidings.web import (
     event_types,
     events,
     health,
+    item_rows,
     keys,
     openapi,
     publish,
@@ -46,3 +47,6 @@ _ALL.append(
     )
 )
 OPERATIONS: tuple[Operation, ...] = tuple(_ALL)
+"""Those that are the same for every key."""
+TABLE: tuple[Operation, ...] = (*item_rows.ROWS, *OPERATIONS)
+"""Every row, those included that stand for a collection's operations; paths are looked for from the top."""

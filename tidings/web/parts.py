@@ -10,6 +10,8 @@ from tidings.control.endpoints import Endpoints
 from tidings.control.indexes import Indexes
 from tidings.control.replays import Replays
 from tidings.deliver.stage import Deliver
+from tidings.intake.items import Items
+from tidings.intake.kinds import Kinds
 from tidings.intake.publish import Publisher
 from tidings.model.moment import Clock
 from tidings.route.route import Router
@@ -17,6 +19,7 @@ from tidings.store.catalog import Catalog
 from tidings.store.readers import Readers
 from tidings.store.writer import Writer
 from tidings.web.feed import Feed
+from tidings.web.menus import Menus
 from tidings.web.open_calls import OpenCalls
 
 
@@ -38,5 +41,8 @@ class Parts:
     feed: Feed
     router: Router
     open_calls: OpenCalls
+    kinds: Kinds
+    items: Items
+    menus: Menus
     answers: dict[tuple[str, int], int] = field(default_factory=dict)
     """How many answers were given, by operation and status."""
