@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from tidings import __version__
-from tidings.model import errors
+from tidings.model import errors, moment
 from tidings.model.access import Key
 from tidings.model.errors import TidingsError
 from tidings.model.event import EventType
@@ -65,9 +65,18 @@ def handler(operations: Sequence[Operation]) -> Any:
     async def openapi(parts: Parts, call: Call) -> Answer:
         """The document for the calling key."""
         event_types = sorted(parts.catalog.now.event_types.values(), key=lambda kind: kind.name)
-        return Answer(200, document(operations, call.key, event_types))
+        found = document(operations, call.key, event_types)
+        if call.key.id:
+            found["x-key"] = whose(call.key)
+        return Answer(200, found)
 
     return openapi
+
+
+def whose(key: Key) -> dict[str, Any]:
+    """What the page `/docs` says of the key that was entered: nothing that its holder may not know."""
+    expires = None if key.expires is None else moment.to_text(key.expires)
+    return {"id": key.id, "name": key.name, "tenant": key.tenant, "expires": expires}
 
 
 def _types(operations: Sequence[Operation]) -> list[Any]:
@@ -101,6 +110,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
     }
     if operation.help:
         found["description"] = operation.help
+    if operation.internal:
+        found["x-internal"] = True
     parameters = [_path_parameter(name) for name in _NAME.findall(operation.path)]
     parameters += [_parameter(parameter) for parameter in operation.parameters]
     if operation.idempotent_key:
