@@ -100,6 +100,7 @@ def test_a_body_is_filled_in_field_by_field(echo: Echo, tasks: Page) -> None:
 
 def test_a_body_is_written_whole_and_read_back_into_its_fields(echo: Echo, tasks: Page) -> None:
     edit = tasks.question("edit_task")
+    assert "/v1/items/tasks/{id}'" in edit.code("curl"), "what is still to be filled in is seen"
     edit.fill("id", "../a b/ü?")
     text = '{"title": null, "__proto__": {"x": 1}, "n": 1.50}'
     edit.write_body(text)

@@ -36,6 +36,7 @@ def test_a_key_sees_its_own_questions(page: Page, api: Api) -> None:
     page.enter("tdk_wrong", says="not known")
     assert page.questions() == set(), "what the key before might do must not stay"
     assert page.do("document.getElementById('key').getAttribute('aria-invalid')") == "true"
+    page.enter("ключ", says="This is no key")
 
 
 def test_the_key_stays_in_the_tab_and_nowhere_else(page: Page, api: Api) -> None:
@@ -149,6 +150,18 @@ def test_a_stream_is_followed_until_it_is_stopped(page: Page, api: Api) -> None:
     page.browser.click(stream.inside(".stop"))
     page.browser.until(f"!{stream.inside('.try')}.disabled")
     assert stream.text(".status").startswith("200")
+
+
+def test_a_long_poll_is_stopped(page: Page, api: Api) -> None:
+    page.enter(str(api.key))
+    listed = page.question("list_events")
+    listed.fill("after", "end")
+    listed.fill("wait", "60")
+    page.browser.click(listed.inside(".try"))
+    page.browser.until(f"!{listed.inside('.stop')}.hidden")
+    page.browser.click(listed.inside(".stop"))
+    page.browser.until(f"!{listed.inside('.try')}.disabled")
+    assert listed.text(".status").startswith("Stopped")
 
 
 def test_the_filter_leaves_what_holds_every_word(page: Page, api: Api) -> None:

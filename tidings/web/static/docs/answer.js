@@ -47,8 +47,7 @@ export async function drawStream(box, answer) {
   }
 }
 
-export function drawFailure(box, wrong) {
-  const said = `No answer: ${wrong.message}.`;
+export function drawFailure(box, said) {
   box.replaceChildren(make("p", { class: "status bad", role: "status" }, said));
 }
 

@@ -32,7 +32,7 @@ let lastId = 0;
 
 export function newId() {
   lastId += 1;
-  return `n${lastId}`;
+  return `part-${lastId}`;
 }
 
 // Tabs as the ARIA practices have them: arrow keys move, only the chosen one is in the tab order.

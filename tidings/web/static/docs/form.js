@@ -62,8 +62,10 @@ function moreWords(more) {
 function request({ method, path, operation }, base, fields, body) {
   const query = [];
   const headers = [];
+  const missing = [];
   for (const one of fields) {
     const text = one.text();
+    if (text === undefined && one.where === "path") missing.push(one.name);
     if (text === undefined) continue;
     if (one.where === "path") path = path.replaceAll(`{${one.name}}`, () => encoded(text));
     else if (one.where === "header") headers.push([one.name, text]);
@@ -72,7 +74,9 @@ function request({ method, path, operation }, base, fields, body) {
   const text = body ? body.text() : "";
   const sent = text.trim() ? text : null;
   if (sent !== null) headers.push(["Content-Type", body.media]);
-  const url = new URL(path.slice(1), base).href + (query.length ? `?${query.join("&")}` : "");
+  let url = new URL(path.slice(1), base).href + (query.length ? `?${query.join("&")}` : "");
+  // What is still to be filled in stands there as the document writes it.
+  for (const name of missing) url = url.replaceAll(`%7B${encodeURIComponent(name)}%7D`, () => `{${name}}`);
   return { method, url, headers, body: sent, isJson: Boolean(body && isJson(body.media)), stream: isStream(operation) };
 }
 

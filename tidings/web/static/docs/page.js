@@ -63,7 +63,7 @@ function draw(whole) {
 }
 
 function section(name, about, cards) {
-  const id = `group-${name.toLowerCase().replace(/\W+/g, "-")}`;
+  const id = `group-${at("groups").childElementCount + 1}`;
   const heading = make("h2", { id, tabindex: -1 }, name, " ", make("small", {}, String(cards.length)));
   at("questions").append(make("section", { class: "group", "aria-labelledby": id }, heading, about ? prose(about) : null, ...cards));
   at("groups").append(make("a", { href: `#${id}` }, name, " ", make("small", {}, String(cards.length))));
@@ -97,8 +97,9 @@ function filter() {
 
 // Opens the question that the address names, so that a link can point at one.
 function openNamed() {
-  const card = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (card?.matches("details.question")) {
+  const named = location.hash.slice(1);
+  const card = [...document.querySelectorAll("details.question")].find((each) => [each.id, encodeURIComponent(each.id)].includes(named));
+  if (card) {
     card.open = true;
     card.scrollIntoView();
   }

@@ -8,6 +8,7 @@ import { ask, BASE, theKey } from "./session.js";
 import { LANGUAGES } from "./snippets.js";
 
 const SAID_SECONDS = 2;
+const PATIENCE_SECONDS = 1;
 let language = 0;
 let said;
 // By operationId: what opens a question with some of its fields filled in.
@@ -106,13 +107,15 @@ function tryOf({ operation }, form, code) {
     answer.hidden = false;
     const control = new AbortController();
     stop.onclick = () => control.abort();
-    stop.hidden = !first.stream;
+    const slow = setTimeout(() => (stop.hidden = false), first.stream ? 0 : PATIENCE_SECONDS * 1000);
     try {
       const { status, value } = await send(form, answer, control.signal);
       answer.append(nextSteps(operation, form, { status, value, run }));
     } catch (wrong) {
-      if (!control.signal.aborted) drawFailure(answer, wrong);
+      if (!control.signal.aborted) drawFailure(answer, `No answer: ${wrong.message}.`);
+      else if (!first.stream) drawFailure(answer, "Stopped: what was asked may have been done all the same.");
     }
+    clearTimeout(slow);
     stop.hidden = true;
     button.disabled = false;
   }

@@ -26,7 +26,9 @@ export function reader(whole) {
     if (choices) {
       const real = choices.filter((choice) => choice.type !== "null" && choice.const !== null);
       const rest = without(without(schema, "anyOf"), "oneOf");
-      return real.length === 1 ? { ...plain(real[0], depth + 1), ...rest } : { ...rest, choices: real };
+      if (real.length === 1) return { ...plain(real[0], depth + 1), ...rest };
+      const named = real.length > 0 && real.every((choice) => choice.const !== undefined);
+      return named ? { ...rest, enum: real.map((choice) => choice.const) } : { ...rest, choices: real };
     }
     if (Array.isArray(schema.type)) {
       const types = schema.type.filter((type) => type !== "null");

@@ -47,6 +47,7 @@ export async function ask(url, { method = "GET", headers = [], body = null, sign
 
 // The document of the key: { document } or { problem }.
 export async function theDocument() {
+  if (/[^\x21-\x7e]/.test(key)) return { problem: { detail: "This is no key: keys are letters, digits, - and _." } };
   const answer = await ask(new URL("v1/openapi.json", BASE).href);
   const found = await answer.json();
   return answer.ok ? { document: found } : { problem: found };
