@@ -82,7 +82,7 @@ def test_hostile_descriptions_are_inert_there_too(reference: Page, api: Api) -> 
 def test_the_policy_lets_nothing_out(server: TestServer, browser: Browser) -> None:
     browser.open(f"{server.url}/docs/reference")
     browser.complaints.clear()
-    browser.do("fetch('https://scalar.com/').catch(() => { window.isRefused = true }); undefined")
+    browser.do("fetch('https://example.com/').catch(() => { window.isRefused = true }); undefined")
     browser.until("window.isRefused")
     browser.do("document.body.insertAdjacentHTML('beforeend', '<img src=\"data:,\" onerror=\"window.owned = 1\">')")
     browser.until("performance.now() > 0")
