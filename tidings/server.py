@@ -19,10 +19,14 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server as HttpServer
 
 from tidings import __version__
+from tidings.control.collections import Collections
 from tidings.control.endpoints import Endpoints
+from tidings.control.indexes import Indexes
 from tidings.control.replays import Replays
 from tidings.control.retention import Retention
 from tidings.deliver.stage import Deliver
+from tidings.intake.items import Items
+from tidings.intake.kinds import Kinds
 from tidings.intake.publish import Publisher
 from tidings.model.access import EVERYTHING, Key
 from tidings.model.moment import Clock, SystemClock
@@ -35,8 +39,10 @@ from tidings.store.engine import FolderLock, lock_database, open_engine
 from tidings.store.readers import Readers
 from tidings.store.seal import Sealer, load_key
 from tidings.store.writer import Writer
+from tidings.web import item_menu
 from tidings.web.app import App
 from tidings.web.feed import Feed
+from tidings.web.menus import Menus
 from tidings.web.open_calls import OpenCalls
 from tidings.web.parts import Parts
 
@@ -101,8 +107,9 @@ class Server:
             self._fail,
         )
         endpoints = Endpoints(catalog, writer, self.clock, networks, deliver, allow_http=settings.allow_http)
-        replays = self._replays = Replays(writer, catalog, self.clock, deliver.notice)
+        self._replays = Replays(writer, catalog, self.clock, deliver.notice)
         self._retention = Retention(writer, self.clock, settings.retention_days)
+        self._indexes = Indexes(engine, writer, catalog)
         writer.before_replies(catalog.refresh)
         writer.on_commit(deliver.committed)
         writer.on_commit(feed.committed)
@@ -110,19 +117,29 @@ class Server:
         writer.start(router.step)
         writer.wait(catalog.load)
         self._ensure_operator(catalog)
-        self.parts = Parts(
+        self.parts = self._together(catalog, feed, router, endpoints)
+
+    def _together(self, catalog: Catalog, feed: Feed, router: Router, endpoints: Endpoints) -> Parts:
+        """The parts that operations work with."""
+        settings, kinds = self.settings, Kinds(self._engine.dialect)
+        return Parts(
             settings=settings,
             clock=self.clock,
             catalog=catalog,
-            writer=writer,
-            readers=readers,
-            publisher=Publisher(writer, catalog, self.clock),
+            writer=self.writer,
+            readers=self._readers,
+            publisher=Publisher(self.writer, catalog, self.clock),
             endpoints=endpoints,
-            replays=replays,
-            deliver=deliver,
+            replays=self._replays,
+            collections=Collections(catalog, self.clock),
+            indexes=self._indexes,
+            deliver=self.deliver,
             feed=feed,
             router=router,
             open_calls=OpenCalls(settings.max_open_streams, settings.max_open_streams_per_key),
+            kinds=kinds,
+            items=Items(catalog, kinds, self.clock),
+            menus=Menus(item_menu.make),
         )
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -156,6 +173,7 @@ class Server:
         self.parts.endpoints.cancelling.start()
         self._replays.start(self._loop)
         self._retention.start(self._loop)
+        self._indexes.start(self._loop)
         serving = asyncio.create_task(http.serve())
         await _listening(self.settings.host, self.port, serving)
         if self.settings.one_processor:
@@ -174,6 +192,7 @@ class Server:
         await self.parts.endpoints.cancelling.stop()
         await self._replays.stop()
         await self._retention.stop()
+        await self._indexes.stop()
 
     def stop(self) -> None:
         """Ask `run` to end; may be called from a signal handler or another thread."""

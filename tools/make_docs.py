@@ -22,8 +22,8 @@ from tidings.model import errors, outcome
 from tidings.rules import lifecycle
 from tidings.settings import OTHER_VARIABLES, SETTINGS
 from tidings.web import metrics
-from tidings.web.menu import Operation
-from tidings.web.operations import OPERATIONS
+from tidings.web.menu import Form, Operation
+from tidings.web.operations import TABLE
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
@@ -156,17 +156,17 @@ def parameters(command: Any) -> list[str]:
 
 def operations_page() -> str:
     """Every operation of the API: what it needs, takes and answers."""
-    tags = list(dict.fromkeys(one.tag for one in OPERATIONS))
+    tags = list(dict.fromkeys(one.tag for one in TABLE))
     menu = [
         (f"`{one.method} {one.path}`", f"`{one.scope}`" if one.scope else "no key", one.summary)
         for tag in tags
-        for one in OPERATIONS
+        for one in TABLE
         if one.tag == tag
     ]
     sections = [
         line
         for tag in tags
-        for line in ("", f"## {tag}", *(line for one in OPERATIONS if one.tag == tag for line in operation(one)))
+        for line in ("", f"## {tag}", *(line for one in TABLE if one.tag == tag for line in operation(one)))
     ]
     return page(
         "Operations",
@@ -196,9 +196,9 @@ def operation(one: Operation) -> list[str]:
     return lines
 
 
-def fields(struct: type[msgspec.Struct]) -> list[tuple[str, str, str]]:
+def fields(body: type[msgspec.Struct] | Form) -> list[tuple[str, str, str]]:
     """The fields of a body."""
-    schema = msgspec.json.schema(struct)
+    schema = body.schema if isinstance(body, Form) else msgspec.json.schema(body)
     known = schema.get("$defs", {})
     own = known[schema["$ref"].rsplit("/", 1)[-1]] if "$ref" in schema else schema
     return [

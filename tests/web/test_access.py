@@ -154,3 +154,16 @@ def test_those_who_guess_are_slowed_and_others_are_not(still: TestServer, clock:
     assert still.api.call("GET", "/v1/events").status == 200
     clock.advance(10)
     assert guess(23) == 401
+
+
+def test_an_address_that_asks_too_often_is_refused_before_it_is_known(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with TestServer(tmp_path / "address", clock=clock, max_calls_per_address=5) as server:
+        nobody = server.api.with_key("tdk_wrong")
+        assert [nobody.call("GET", "/v1/events").status for _ in range(4)] == [401] * 4
+        assert server.api.call("GET", "/v1/events").status == 200
+        refused = server.api.call("GET", "/v1/events")
+        assert refused.status == 429 and refused.json["code"] == "address_limit_reached"
+        assert 1 <= int(refused.headers["retry-after"]) <= 10
+        clock.advance(int(refused.headers["retry-after"]))
+        assert server.api.call("GET", "/v1/events").status == 200

@@ -9,28 +9,31 @@ from openapi_spec_validator import validate
 from tidings.model.access import SCOPES
 from tidings.testing import Api
 from tidings.web.bounds import BOUNDS
+from tidings.web.keys import get_key
+from tidings.web.menu import Form, Link, Operation, Parameter
+from tidings.web.openapi import document
 from tidings.web.operations import OPERATIONS
 
 
-def operations(document: dict[str, dict[str, dict[str, dict[str, str]]]]) -> set[str]:
-    return {operation["operationId"] for methods in document["paths"].values() for operation in methods.values()}
+def operations(found: dict[str, dict[str, dict[str, dict[str, str]]]]) -> set[str]:
+    return {operation["operationId"] for methods in found["paths"].values() for operation in methods.values()}
 
 
 def test_the_document_is_valid_and_whole_for_the_operator(api: Api) -> None:
     api.post("/v1/event-types", {"name": "doc.made", "schema": {"type": "object"}, "example": {"id": 1}})
-    document = api.get("/v1/openapi.json")
-    validate(document)
-    assert operations(document) == {operation.name for operation in OPERATIONS}
-    assert document["webhooks"]["doc.made"]["post"]["requestBody"]
+    whole = api.get("/v1/openapi.json")
+    validate(whole)
+    assert operations(whole) == {operation.name for operation in OPERATIONS}
+    assert whole["webhooks"]["doc.made"]["post"]["requestBody"]
 
 
 def test_the_document_names_only_what_the_key_may_do(api: Api) -> None:
     weak = api.with_key(api.post("/v1/keys", {"scopes": ["events:write"]})["key"])
-    document = weak.get("/v1/openapi.json")
-    validate(document)
+    whole = weak.get("/v1/openapi.json")
+    validate(whole)
     free = {operation.name for operation in OPERATIONS if operation.scope is None}
-    assert operations(document) == free | {"publish_event", "publish_batch"}
-    assert "webhooks" not in document and "CreatedKey" not in document["components"]["schemas"]
+    assert operations(whole) == free | {"publish_event", "publish_batch"}
+    assert "webhooks" not in whole and "CreatedKey" not in whole["components"]["schemas"]
     anonymous = api.with_key(None).get("/v1/openapi.json")
     validate(anonymous)
     assert operations(anonymous) == free
@@ -38,10 +41,10 @@ def test_the_document_names_only_what_the_key_may_do(api: Api) -> None:
 
 
 def test_everything_that_the_document_names_stands_in_it(api: Api) -> None:
-    document = api.get("/v1/openapi.json")
+    whole = api.get("/v1/openapi.json")
     found = set(re.findall(r'"\$ref":"#/([^"]+)"', api.call("GET", "/v1/openapi.json").body.decode()))
     for name in found:
-        there = document
+        there = whole
         for step in name.split("/"):
             there = there[step]
     assert "components/schemas/EventBatch" in found and "components/responses/429" in found
@@ -55,6 +58,33 @@ def test_what_bodies_are_checked_for_is_told(api: Api) -> None:
     assert schemas["EndpointPatch"]["properties"]["timeout_seconds"]["maximum"] == 30
 
 
+def test_a_body_may_be_told_by_a_schema() -> None:
+    part = Form("CarPart", {"type": "object", "properties": {"size": {"type": "integer"}}})
+    car = Form(
+        "Car", {"type": "object", "properties": {"part": {"$ref": "#/components/schemas/CarPart"}}}, {"part": {}}
+    )
+    by_id = Parameter(name="id", schema={"type": "string", "pattern": "^c[0-9]+$"}, help="Which.", example="c1")
+    told = {"handler": get_key, "scope": None, "tag": "Cars", "forms": (part,), "path_parameters": (by_id,)}
+    links = (
+        Link("read", "get_car", {"id": "$response.body#/id"}, "Read it."),
+        Link("steal", "steal_car", {"id": "$response.body#/id"}, "Not for this key."),
+    )
+    made = Operation(
+        name="put_car", method="PUT", path="/v1/cars/{id}", summary="Make", request=car, links=links, **told
+    )
+    read = Operation(name="get_car", method="GET", path="/v1/cars/{id}", summary="Read", response=car, **told)
+    found = document([made, read])
+    validate(found)
+    assert found["components"]["schemas"]["Car"] == car.schema and "CarPart" in found["components"]["schemas"]
+    put, get = found["paths"]["/v1/cars/{id}"]["put"], found["paths"]["/v1/cars/{id}"]["get"]
+    content = {"schema": {"$ref": "#/components/schemas/Car"}, "example": {"part": {}}}
+    assert put["requestBody"]["content"]["application/json"] == content
+    assert get["responses"]["200"]["content"]["application/json"] == content
+    assert put["parameters"][0]["schema"] == by_id.schema and put["parameters"][0]["example"] == "c1"
+    # What is not in the document cannot be linked to.
+    assert put["responses"]["200"]["links"].keys() == {"read"}
+
+
 def test_every_operation_is_explained_and_has_a_known_scope() -> None:
     names = [operation.name for operation in OPERATIONS]
     assert len(names) == len(set(names))
@@ -63,7 +93,7 @@ def test_every_operation_is_explained_and_has_a_known_scope() -> None:
     for operation in OPERATIONS:
         assert operation.summary and operation.handler.__doc__, operation.name
         assert operation.scope is None or operation.scope in SCOPES
-        if operation.request is not None:
+        if operation.request is not None and not isinstance(operation.request, Form):
             assert operation.request.__struct_config__.forbid_unknown_fields, operation.name
 
 

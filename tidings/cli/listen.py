@@ -48,6 +48,9 @@ class Fed(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str | None = None
     previous: msgspec.Raw | None = None
     changed: msgspec.Raw | None = None
+    collection: str | None = None
+    actor: str | None = None
+    request_id: str | None = None
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,6 +187,9 @@ def _event(fed: Fed) -> Event:
         tenant=fed.tenant,
         previous=None if fed.previous is None else bytes(fed.previous).decode(),
         changed=None if fed.changed is None else bytes(fed.changed).decode(),
+        collection=fed.collection,
+        actor=fed.actor,
+        request_id=fed.request_id,
     )
 
 

@@ -1,8 +1,9 @@
-"""Who may do what: keys with scopes and call limits, and tenants."""
+"""Who may do what: keys with scopes, permits and call limits, and tenants."""
 
 from __future__ import annotations
 
 import re
+from typing import Any, Literal
 
 import msgspec
 
@@ -24,6 +25,10 @@ SCOPES: tuple[str, ...] = (
     "deliveries:write",
     "replays:read",
     "replays:write",
+    "collections:read",
+    "collections:write",
+    "items:read",
+    "items:write",
     "tenants:read",
     "tenants:write",
     "keys:read",
@@ -40,6 +45,31 @@ class CallLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     seconds: int
 
 
+Verb = Literal["list", "get", "create", "edit", "put", "delete"]
+"""What may be done with items. `put` creates or replaces at the caller's id."""
+VERBS: tuple[Verb, ...] = ("list", "get", "create", "edit", "put", "delete")
+READING: tuple[Verb, ...] = ("list", "get")
+
+
+class Permit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a key may do in one collection, where no scope lets it do everything. None: no limit of this kind."""
+
+    collection: str
+    verbs: tuple[Verb, ...] = ()
+    read: tuple[str, ...] | None = None
+    """The fields that answers show."""
+    write: tuple[str, ...] | None = None
+    """The fields that it may set."""
+    filter: tuple[str, ...] | None = None
+    """The fields that lists may be filtered by, and `q`."""
+    sort: tuple[str, ...] | None = None
+    rows: dict[str, Any] | None = None
+    """A pattern that an item must fit, else it does not exist for this key. `$tenant` and `$key` are the caller's own.
+    None: for keys with a tenant {"tenant": "$tenant"}, for others everything."""
+    questions: tuple[str, ...] = ()
+    """Names of the collection's questions that it may ask."""
+
+
 class Key(msgspec.Struct, frozen=True, kw_only=True):
     """A credential. Its text is never kept, only the SHA-256 of it."""
 
@@ -52,8 +82,9 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     expires: Micros | None = None
     created: Micros = 0
     revoked: Micros | None = None
+    permits: tuple[Permit, ...] = ()
 
-    def permits(self, scope: str) -> bool:
+    def has_scope(self, scope: str) -> bool:
         """Whether this key has the scope."""
         return scope in self.scopes or EVERYTHING in self.scopes
 

@@ -26,6 +26,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     changed: str | None = None
     actor: str | None = None
     request_id: str | None = None
+    collection: str | None = None
+    """The collection of the item that it tells the change of; None: a caller published it."""
     target: int | None = None
     """The number of the only link that gets it (tests of an endpoint); None: whoever asked for it."""
     seq: int = 0
@@ -44,3 +46,11 @@ class EventType(msgspec.Struct, frozen=True, kw_only=True):
     revision: int = 1
     created: Micros = 0
     updated: Micros = 0
+
+
+class ChangeType(EventType, frozen=True, kw_only=True):
+    """A type of the changes of a collection's items. It is derived from the declaration, and stands in no table."""
+
+    collection: str
+    has_previous: bool
+    """Whether its events tell how the item was before."""

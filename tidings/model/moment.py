@@ -46,6 +46,12 @@ def to_text(at: Micros) -> str:
     return f"{_second(at // SECOND)}.{at % SECOND // 1000:03d}Z"
 
 
+def exact_text(at: Micros) -> str:
+    """As `to_text`, with microseconds where the time has some: nothing that was sent is lost."""
+    below = at % SECOND
+    return to_text(at) if below % 1000 == 0 else f"{_second(at // SECOND)}.{below:06d}Z"
+
+
 def from_text(text: str) -> Micros:
     """Read an RFC 3339 time with a zone. Raises ValueError where it is none."""
     if not _TEXT.fullmatch(text):

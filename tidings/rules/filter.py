@@ -224,13 +224,13 @@ def _present(check: Check) -> Check:
     return lambda value: value is not _MISSING and check(value)
 
 
-def _same(a: Any, b: Any) -> bool:
+def same(a: Any, b: Any) -> bool:
     """Equality as JSON has it: true is not 1, but 1 is 1.0."""
     kind = type(a)
     if kind is dict:
-        return type(b) is dict and a.keys() == b.keys() and all(_same(value, b[name]) for name, value in a.items())
+        return type(b) is dict and a.keys() == b.keys() and all(same(value, b[name]) for name, value in a.items())
     if kind is list:
-        return type(b) is list and len(a) == len(b) and all(map(_same, a, b))
+        return type(b) is list and len(a) == len(b) and all(map(same, a, b))
     if kind is bool or b is True or b is False:
         return a is b
     return bool(a == b)
@@ -243,7 +243,7 @@ def _equal(asked: Any) -> Check:
             return bool(value == asked) or (type(value) is list and any(map(same_text, value)))
 
         return same_text
-    return _or_element(lambda value: _same(asked, value))
+    return _or_element(lambda value: same(asked, value))
 
 
 # --- operators: each gives what it takes, in words, and a check or None -----------------------------------------------
@@ -294,7 +294,7 @@ def _contains(asked: Any) -> Made:
     def check(value: Any) -> bool:
         if type(value) is str:
             return type(asked) is str and asked in value
-        return type(value) is list and any(_same(asked, element) for element in value)
+        return type(value) is list and any(same(asked, element) for element in value)
 
     return "a text, a number, true, false or null", check
 

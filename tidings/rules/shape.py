@@ -54,15 +54,22 @@ def batch(bodies: Sequence[bytes], kind: Body, now: Micros) -> bytes:
 
 
 def standard(event: Event) -> bytes:
-    """The body as Standard Webhooks describes it, with the event's other fields beside."""
+    """The body as Standard Webhooks describes it, with the event's other fields beside; who caused it for changes."""
     subject = "" if event.subject is None else f',"subject":{quoted(event.subject)}'
     tenant = "" if event.tenant is None else f',"tenant":{quoted(event.tenant)}'
     previous = "" if event.previous is None else f',"previous":{event.previous}'
     changed = "" if event.changed is None else f',"changed":{event.changed}'
+    cause = "" if event.collection is None else _cause(event)
     return (
         f'{{"type":{quoted(event.type)},"timestamp":"{to_text(event.time)}","id":{quoted(event.id)}'
-        f'{subject}{tenant},"data":{event.data}{previous}{changed}}}'
+        f'{subject}{tenant}{cause},"data":{event.data}{previous}{changed}}}'
     ).encode()
+
+
+def _cause(event: Event) -> str:
+    """Which collection changed, by which key and request."""
+    named = (("collection", event.collection), ("actor", event.actor), ("request_id", event.request_id))
+    return "".join([f',"{name}":{quoted(value)}' for name, value in named if value is not None])
 
 
 def cloudevent(event: Event, source: str) -> bytes:

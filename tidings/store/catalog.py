@@ -12,9 +12,11 @@ from typing import TypeVar
 
 import msgspec
 
-from tidings.model.access import CallLimit, Key, Tenant
-from tidings.model.event import EventType
+from tidings.model.access import CallLimit, Key, Permit, Tenant
+from tidings.model.collection import Collection
+from tidings.model.event import ChangeType, EventType
 from tidings.model.link import Endpoint, Options, Sealed
+from tidings.rules.change_types import change_types
 from tidings.store.base import Db, Row
 from tidings.store.seal import Sealer
 
@@ -35,6 +37,9 @@ class Snapshot(msgspec.Struct, frozen=True):
     """By the SHA-256 of their text, without the revoked ones."""
     event_types: dict[str, EventType]
     tenants: dict[str, Tenant]
+    collections: dict[str, Collection]
+    change_types: dict[str, ChangeType] = {}
+    """The types of the events of items' changes, derived from the collections."""
 
 
 class Catalog:
@@ -44,7 +49,8 @@ class Catalog:
         self._sealer = sealer
         self._written: set[tuple[str, str | int]] = set()
         self._listeners: list[Callable[[Snapshot, list[Endpoint]], None]] = []
-        self.now = Snapshot(0, {}, {}, {}, {}, {}, {})
+        self._derived: dict[str, tuple[Collection, list[ChangeType]]] = {}
+        self.now = Snapshot(0, {}, {}, {}, {}, {}, {}, {})
 
     def on_change(self, listener: Callable[[Snapshot, list[Endpoint]], None]) -> None:
         """Call `listener`, from the writer's thread, after each change, with the endpoints that changed."""
@@ -64,6 +70,7 @@ class Catalog:
                 {key.hash: key for key in keys.values() if key.revoked is None},
                 {row[0]: _event_type(row) for row in db.all("event_types")},
                 {row[0]: _tenant(row) for row in db.all("tenants")},
+                {row[0]: _collection(row) for row in db.all("collections")},
             ),
             list(endpoints.values()),
         )
@@ -85,6 +92,7 @@ class Catalog:
             dict(now.keys_by_hash),
             dict(now.event_types),
             dict(now.tenants),
+            dict(now.collections),
         )
         changed = []
         for table, name in written:
@@ -97,13 +105,24 @@ class Catalog:
                 _keep(fresh.event_types, str(name), None if row is None else _event_type(row))
             elif table == "tenant":
                 _keep(fresh.tenants, str(name), None if row is None else _tenant(row))
+            elif table == "collection":
+                _keep(fresh.collections, str(name), None if row is None else _collection(row))
         self._written = set()
         self._publish(fresh, changed)
 
     def _publish(self, snapshot: Snapshot, changed: list[Endpoint]) -> None:
-        self.now = snapshot
+        self.now = snapshot = msgspec.structs.replace(snapshot, change_types=self._change_types(snapshot.collections))
         for listener in self._listeners:
             listener(snapshot, changed)
+
+    def _change_types(self, collections: dict[str, Collection]) -> dict[str, ChangeType]:
+        """What the collections bring; only those that changed are looked at."""
+        known, self._derived = self._derived, {}
+        for name, collection in collections.items():
+            before = known.get(name)
+            fresh = before is None or before[0] is not collection
+            self._derived[name] = (collection, change_types(collection)) if before is None or fresh else before
+        return {kind.name: kind for _, kinds in self._derived.values() for kind in kinds}
 
     def endpoint(self, db: Db, num: int) -> Endpoint | None:
         """An endpoint as the present transaction sees it, deleted ones included; `now` may be one commit older."""
@@ -141,6 +160,7 @@ class Catalog:
         fields = msgspec.structs.asdict(key)
         fields["scopes"] = msgspec.json.encode(key.scopes).decode()
         fields["limits"] = msgspec.json.encode(key.limits).decode()
+        fields["permits"] = msgspec.json.encode(key.permits).decode()
         db.run("key_put", **fields)
 
     def put_event_type(self, db: Db, kind: EventType) -> None:
@@ -162,6 +182,33 @@ class Catalog:
         """Delete a tenant's entry."""
         self._written.add(("tenant", tenant_id))
         db.run("tenant_drop", id=tenant_id)
+
+    def collection(self, db: Db, name: str) -> Collection | None:
+        """A collection as the present transaction sees it; `now` may be one commit older."""
+        row = db.one("collection_changed", name=name)
+        return None if row is None else _collection(row)
+
+    def is_current(self, collection: Collection) -> bool:
+        """Whether the collection is declared so in the present transaction; only the writer's thread may ask."""
+        name = collection.name
+        return self.now.collections.get(name) is collection and ("collection", name) not in self._written
+
+    def put_collection(self, db: Db, collection: Collection) -> None:
+        """Create or replace a declaration; its table is another matter (store/tables.py)."""
+        self._written.add(("collection", collection.name))
+        db.run(
+            "collection_put",
+            name=collection.name,
+            declaration=msgspec.json.encode(collection).decode(),
+            revision=collection.revision,
+            created=collection.created,
+            updated=collection.updated,
+        )
+
+    def drop_collection(self, db: Db, name: str) -> None:
+        """Forget a declaration."""
+        self._written.add(("collection", name))
+        db.run("collection_drop", name=name)
 
     def _endpoint(self, row: Row) -> Endpoint:
         num, ident, tenant, options, sealed, mode, reason, revision, created, updated, deleted = row
@@ -221,8 +268,12 @@ def _tenant(row: Row) -> Tenant:
     return Tenant(id=ident, name=name, revision=revision, created=created, updated=updated)
 
 
+def _collection(row: Row) -> Collection:
+    return msgspec.json.decode(row[1], type=Collection)
+
+
 def _key(row: Row) -> Key:
-    ident, digest, name, scopes, tenant, limits, expires, created, revoked = row
+    ident, digest, name, scopes, tenant, limits, expires, created, revoked, permits = row
     return Key(
         id=ident,
         hash=digest,
@@ -233,4 +284,5 @@ def _key(row: Row) -> Key:
         expires=expires,
         created=created,
         revoked=revoked,
+        permits=msgspec.json.decode(permits, type=tuple[Permit, ...]),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -26,6 +27,7 @@ COLUMNS = (
     "actor",
     "request_id",
     "target",
+    "collection",
 )
 
 
@@ -34,6 +36,16 @@ class Publication(msgspec.Struct, frozen=True):
 
     events: tuple[Event, ...]
     ids_given: bool = False
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What a write job may answer: its `result`, and events that are stored with it, in its transaction.
+
+    The writer appends the events of all jobs of a group at once.
+    """
+
+    result: Any
+    events: Sequence[Event]
 
 
 def append(db: Db, publications: Sequence[Publication], now: Micros) -> list[int | Conflict]:
@@ -51,11 +63,16 @@ def append(db: Db, publications: Sequence[Publication], now: Micros) -> list[int
         else:
             answers.append(_admit(publication, known, fresh))
     if fresh:
-        row = db.one("numbers_take", name="event", count=len(fresh))
-        assert row is not None
-        first = row[0] - len(fresh) + 1
-        db.insert("event", COLUMNS, [_row(event, first + i, now) for i, event in enumerate(fresh)])
+        append_new(db, fresh, now)
     return answers
+
+
+def append_new(db: Db, fresh: Sequence[Event], now: Micros) -> None:
+    """Append events (at least one) whose ids are known to be new."""
+    row = db.one("numbers_take", name="event", count=len(fresh))
+    assert row is not None
+    first = row[0] - len(fresh) + 1
+    db.insert("event", COLUMNS, [_row(event, first + i, now) for i, event in enumerate(fresh)])
 
 
 def by_seq(db: Db, seqs: Sequence[int]) -> list[Event]:
@@ -71,6 +88,9 @@ def by_seq(db: Db, seqs: Sequence[int]) -> list[Event]:
             data=row[6],
             previous=row[7],
             changed=row[8],
+            actor=row[9],
+            request_id=row[10],
+            collection=row[11],
         )
         for row in db.all("events_by_seq", seqs=json.dumps(list(seqs)))
     ]
@@ -121,4 +141,5 @@ def _row(event: Event, seq: int, now: Micros) -> tuple[object, ...]:
         event.actor,
         event.request_id,
         event.target,
+        event.collection,
     )

@@ -30,6 +30,7 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which events. Every given field narrows; `tenant` is the only one that may be asked for (None: all)."""
 
     tenant: str | None = None
+    collection: str | None = None
     types: frozenset[str] | None = None
     subject: str | None = None
     since: Micros | None = None
@@ -37,7 +38,7 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Header = Row
-"""(seq, tenant, type, subject, time) of an event."""
+"""(seq, tenant, type, subject, time, collection) of an event."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -76,7 +77,7 @@ def count(db: Db, query: EventQuery) -> int | None:
         sql = f"SELECT COUNT(*) FROM (SELECT 1 AS one {rows}) AS part"  # noqa: S608
         total = int(db.query(sql, {"most": COUNTED_MAX + 1, **value})[0][0])
         return total if total <= COUNTED_MAX else None
-    found = db.query(f"SELECT tenant, type, subject, time {rows}", {"most": JUDGED_MAX + 1, **value})
+    found = db.query(f"SELECT tenant, type, subject, time, collection {rows}", {"most": JUDGED_MAX + 1, **value})
     return sum(1 for row in found if fits(query, *row)) if len(found) <= JUDGED_MAX else None
 
 
@@ -110,6 +111,9 @@ def shown(db: Db, seqs: list[int]) -> list[Event]:
             previous=row[8],
             changed=row[9],
             target=row[10],
+            actor=row[11],
+            request_id=row[12],
+            collection=row[13],
         )
         for row in db.all("events_shown", seqs=json.dumps(seqs))
     ]
@@ -140,7 +144,7 @@ def _scan(
         after, before = max(after, first - 1), min(before, last + 1)
     base, value, exact = _index(query)
     sql = (
-        f"SELECT seq, tenant, type, subject, time FROM event WHERE seq > :after AND seq < :before{base} "  # noqa: S608
+        f"SELECT seq, tenant, type, subject, time, collection FROM event WHERE seq > :after AND seq < :before{base} "  # noqa: S608
         f"ORDER BY seq {'DESC' if newest_first else 'ASC'} LIMIT :count"
     )
     seqs: list[int] = []
@@ -149,8 +153,8 @@ def _scan(
     window = limit + 1 if exact else min(WINDOW_MAX, max(200, limit * 4))
     while scanned < SCANNED_MAX:
         rows = db.query(sql, {"after": after, "before": before, "count": window, **value})
-        for seq, tenant, kind, subject, time in rows:
-            if exact or fits(query, tenant, kind, subject, time):
+        for seq, tenant, kind, subject, time, collection in rows:
+            if exact or fits(query, tenant, kind, subject, time, collection):
                 if len(seqs) == limit:
                     return seqs, position, True
                 seqs.append(seq)
@@ -167,8 +171,11 @@ def _index(query: EventQuery) -> tuple[str, dict[str, Any], bool]:
     """The condition to walk along, its values, and whether nothing else is asked."""
     timeless = query.since is None and query.until is None
     if query.subject is not None:
-        alone = timeless and query.tenant is None and query.types is None
+        alone = timeless and query.tenant is None and query.types is None and query.collection is None
         return " AND subject = :subject", {"subject": query.subject}, alone
+    if query.collection is not None:
+        alone = timeless and query.tenant is None and query.types is None
+        return " AND collection = :collection", {"collection": query.collection}, alone
     if query.tenant is not None:
         return " AND tenant = :tenant", {"tenant": query.tenant}, timeless and query.types is None
     if query.types is not None and len(query.types) == 1:
@@ -176,10 +183,13 @@ def _index(query: EventQuery) -> tuple[str, dict[str, Any], bool]:
     return "", {}, timeless and query.types is None
 
 
-def fits(query: EventQuery, tenant: str | None, kind: str, subject: str | None, time: Micros) -> bool:
+def fits(
+    query: EventQuery, tenant: str | None, kind: str, subject: str | None, time: Micros, collection: str | None
+) -> bool:
     """Whether an event is one of those asked for."""
     return (
         (query.tenant is None or tenant == query.tenant)
+        and (query.collection is None or collection == query.collection)
         and (query.types is None or kind in query.types)
         and (query.subject is None or subject == query.subject)
         and (query.since is None or time >= query.since)

@@ -7,7 +7,7 @@ Parameters are written `:x` in the files.
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 _HEAD = re.compile(r"^-- name: (\w+)(?: \((sqlite|postgres)\))?\s*$", re.MULTILINE)
@@ -30,6 +30,7 @@ def statements(dialect: str) -> dict[str, str]:
     return found
 
 
+@lru_cache(maxsize=4096)
 def to_driver(sql: str, dialect: str) -> str:
     """Turn `:x` into what the driver reads: the same for SQLite, `%(x)s` for PostgreSQL."""
     if dialect == "sqlite":

@@ -16,6 +16,7 @@ from tidings.model.access import Key
 from tidings.model.errors import Malformed, Place, TidingsError
 from tidings.web import body, habits, problem, query
 from tidings.web.access import Access, check_scope
+from tidings.web.addresses import Addresses
 from tidings.web.limits import Limits
 from tidings.web.menu import Answer, Call, Operation, Stream
 from tidings.web.parts import Parts
@@ -46,14 +47,15 @@ class App:
 
     def __init__(self, parts: Parts, operations: Sequence[Operation] | None = None) -> None:
         if operations is None:
-            from tidings.web.operations import OPERATIONS
+            from tidings.web.operations import TABLE
 
-            operations = OPERATIONS
+            operations = TABLE
         self._parts = parts
         self._clock = parts.clock
         self._routes = Routes(operations)
         self._access = Access(parts.catalog)
         self._limits = Limits(parts.clock, parts.writer)
+        self._addresses = Addresses(parts.clock, parts.settings.max_calls_per_address)
         self._bodies = Bodies()
         self._ids = RequestIds(parts.clock)
         self._max_body = int(parts.settings.max_body_bytes)
@@ -74,6 +76,7 @@ class App:
         operation: Operation | None = None
         extra: list[tuple[str, str]] = []
         try:
+            self._addresses.take(scope.client)
             operation = self._routes.fixed.get((scope.method, scope.path))
             path: dict[str, str] = {}
             if operation is None:
@@ -111,9 +114,12 @@ class App:
         authorization = headers.get("authorization")
         if operation.scope is not None or authorization is not None:
             key = self._access.key(authorization, scope.client, self._clock.now())
-            check_scope(key, operation)
+            if operation.own is None:
+                check_scope(key, operation)
             if key.limits:
                 extra.extend(self._limits.take(key))
+            if operation.own is not None:
+                operation = operation.own(self._parts, key, path)
         if "if-match" in headers or "if-none-match" in headers:
             habits.refuse_conditions(operation, headers)
         text = scope.query_string
@@ -124,7 +130,7 @@ class App:
         struct = value = None
         if operation.request is not None and (raw or not operation.request_optional):
             body.check_media(headers.get("content-type"), merge_patch=operation.merge_patch)
-            struct, value = body.read(raw, operation.request)
+            struct, value = body.read_body(raw, operation.request)
         elif raw:
             raise Malformed("This operation takes no body.", code="body_not_expected")
         call = Call(operation, key, request_id, path, given, headers, raw, struct, value)

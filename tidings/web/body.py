@@ -13,6 +13,7 @@ import msgspec
 from tidings.model.errors import BadMedia, Invalid, Malformed, Place
 from tidings.rules import jsontext
 from tidings.rules.refused import escaped
+from tidings.web.menu import Form
 
 ERRORS_MAX = 50
 """More wrong places than this are not told."""
@@ -42,11 +43,21 @@ def check_media(content_type: str | None, *, merge_patch: bool = False) -> None:
         raise BadMedia(f"Content-Type is {content_type[:100]!r}. Send application/json, in UTF-8.")
 
 
-def read(raw: bytes, kind: type[T]) -> tuple[T, Any]:
-    """The struct, and the same as plain values. Raises Malformed where it is no JSON, Invalid for wrong values."""
+def read_body(raw: bytes, kind: type[msgspec.Struct] | Form) -> tuple[msgspec.Struct | None, Any]:
+    """What `read` answers; of a Form, which its operation checks itself, only the plain values."""
+    return (None, plain(raw)) if isinstance(kind, Form) else read(raw, kind)
+
+
+def plain(raw: bytes) -> Any:
+    """A body as plain values. Raises Malformed where it is no JSON."""
     if not raw:
         raise Malformed("The body is empty; this operation needs a JSON object.")
-    value = jsontext.read(raw)
+    return jsontext.read(raw)
+
+
+def read(raw: bytes, kind: type[T]) -> tuple[T, Any]:
+    """The struct, and the same as plain values. Raises Malformed where it is no JSON, Invalid for wrong values."""
+    value = plain(raw)
     try:
         return _decoder(kind).decode(raw), value
     except msgspec.ValidationError as wrong:

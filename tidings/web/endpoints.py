@@ -48,7 +48,7 @@ async def create_endpoint(parts: Parts, call: Call) -> Answer:
     form: NewForm = call.body
     if call.key.tenant is not None:
         form = _for_tenant(form, call.key.tenant)
-    operator = call.key.tenant is None and call.key.permits(EVERYTHING)
+    operator = call.key.tenant is None and call.key.has_scope(EVERYTHING)
     job = await parts.endpoints.create(form, operator=operator)
 
     def store(db: Db) -> Answer:

@@ -21,7 +21,10 @@ NOT_MATCHED_MAX = 1_000
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
-    """An event. `previous` and `changed` are set for changes of items."""
+    """An event. `collection`, `previous` and `changed` are set for changes of items.
+
+    `actor` is the id of the key, `request_id` that of the request, that caused it.
+    """
 
     id: str
     type: str
@@ -31,6 +34,9 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
     data: msgspec.Raw
     previous: msgspec.Raw | None
     changed: msgspec.Raw | None
+    collection: str | None
+    actor: str | None
+    request_id: str | None
     created: str
 
 
@@ -90,6 +96,9 @@ def _fields(event: Event) -> dict[str, Any]:
         "data": msgspec.Raw(event.data.encode()),
         "previous": None if event.previous is None else msgspec.Raw(event.previous.encode()),
         "changed": None if event.changed is None else msgspec.Raw(event.changed.encode()),
+        "collection": event.collection,
+        "actor": event.actor,
+        "request_id": event.request_id,
         "created": moment.to_text(event.created),
     }
 

@@ -153,6 +153,7 @@ def _query(call: Call) -> EventQuery:
         types = [given["type"]]
     return EventQuery(
         tenant=_tenant(call),
+        collection=given.get("collection"),
         types=None if types is None else frozenset(types),
         subject=given.get("subject"),
         since=given.get("time__gte"),
@@ -216,7 +217,8 @@ _TIME = {"type": "string", "format": "date-time"}
 _CHOOSE = (
     _parameter("type", _TEXT, "Only events of this type."),
     _parameter("type__in", {"type": "array", "items": _TEXT, "maxItems": 100}, "Only events of one of these types."),
-    _parameter("subject", _TEXT, "Only events about this subject."),
+    _parameter("collection", _TEXT, "Only changes of this collection's items."),
+    _parameter("subject", _TEXT, "Only events about this subject; that of a change is the item's id."),
     _parameter("tenant", _TEXT, "Only this tenant's events (keys without a tenant)."),
     _parameter("time__gte", _TIME, "Only events of this time or later."),
     _parameter("time__lt", _TIME, "Only events before this time."),

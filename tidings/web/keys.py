@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from tidings.model import moment
-from tidings.model.access import EVERYTHING, SCOPES, TENANT_RULE, CallLimit, Key, is_tenant
+from tidings.model.access import EVERYTHING, SCOPES, TENANT_RULE, CallLimit, Key, Permit, is_tenant
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.ids import new_id
+from tidings.rules import permit
 from tidings.rules.limit import check_limits
 from tidings.rules.refused import Refused
 from tidings.store.base import Db
@@ -28,9 +29,13 @@ OPERATOR = "key_operator"
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A key to make. `limits`: at most `calls` in each window of `seconds`."""
+    """A key to make: with scopes, or permits in single collections, or both.
 
-    scopes: tuple[str, ...]
+    `limits`: at most `calls` in each window of `seconds`.
+    """
+
+    scopes: tuple[str, ...] = ()
+    permits: tuple[Permit, ...] = ()
     name: str = ""
     tenant: str | None = None
     limits: tuple[CallLimit, ...] = ()
@@ -43,6 +48,7 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
     scopes: tuple[str, ...]
+    permits: tuple[Permit, ...]
     tenant: str | None
     limits: tuple[CallLimit, ...]
     expires: str | None
@@ -86,7 +92,7 @@ async def create_key(parts: Parts, call: Call) -> Answer:
     """Make a key. It can do no more than the key it is made with."""
     new: NewKey = call.body
     now = parts.clock.now()
-    expires = _check(new, call.key, now)
+    expires = _check(parts, new, call.key, now)
     text = "tdk_" + secrets.token_urlsafe(32)
     key = Key(
         id=new_id("key", now),
@@ -97,6 +103,7 @@ async def create_key(parts: Parts, call: Call) -> Answer:
         limits=new.limits,
         expires=expires,
         created=now,
+        permits=tuple(permit.narrowed(each, call.key) for each in new.permits),
     )
 
     def job(db: Db) -> Answer:
@@ -128,16 +135,16 @@ async def delete_key(parts: Parts, call: Call) -> Answer:
     return answer
 
 
-def _check(new: NewKey, maker: Key, now: moment.Micros) -> moment.Micros | None:
+def _check(parts: Parts, new: NewKey, maker: Key, now: moment.Micros) -> moment.Micros | None:
     """When the key ends. Raises Invalid with every wrong place."""
     wrong: list[Place] = []
-    if not new.scopes:
-        _say(wrong, "/scopes", "missing", f"Name at least one scope. The scopes are: {', '.join(SCOPES)}.")
+    if not new.scopes and not new.permits:
+        _say(wrong, "/scopes", "missing", f"Name at least one scope or permit. The scopes are: {', '.join(SCOPES)}.")
     for index, scope in enumerate(new.scopes):
         if scope not in SCOPES:
             known = ", ".join(SCOPES)
             _say(wrong, f"/scopes/{index}", "scope", f"There is no scope {scope[:50]!r}. The scopes are: {known}.")
-        elif not maker.permits(scope):
+        elif not maker.has_scope(scope):
             _say(wrong, f"/scopes/{index}", "scope", f"Your key has not the scope {scope}, so it cannot give it.")
     if len(new.name) > NAME_CHARS_MAX:
         _say(wrong, "/name", "too_long", f"A name has at most {NAME_CHARS_MAX} characters.")
@@ -146,6 +153,11 @@ def _check(new: NewKey, maker: Key, now: moment.Micros) -> moment.Micros | None:
             _say(wrong, "/tenant", "tenant", "This key makes only keys of its own tenant; leave the field out.")
         elif not is_tenant(new.tenant):
             _say(wrong, "/tenant", "tenant", TENANT_RULE)
+    collections, tenant = parts.catalog.now.collections, maker.tenant or new.tenant
+    wrong += [
+        msgspec.structs.replace(place, pointer=f"/permits{place.pointer}")
+        for place in permit.check_permits(new.permits, maker, tenant, collections)
+    ]
     try:
         check_limits(new.limits, "/limits")
     except Refused as refused:
@@ -187,6 +199,7 @@ def _fields(key: Key) -> dict[str, Any]:
         "id": key.id,
         "name": key.name,
         "scopes": key.scopes,
+        "permits": key.permits,
         "tenant": key.tenant,
         "limits": key.limits,
         "expires": None if key.expires is None else moment.to_text(key.expires),

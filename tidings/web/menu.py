@@ -14,13 +14,34 @@ from tidings.web.parts import Parts
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
-    """One query parameter or header that an operation reads. `schema` is its JSON Schema."""
+    """One query parameter, header or name in the path that an operation reads. `schema` is its JSON Schema."""
 
     name: str
     schema: dict[str, Any]
     help: str
     where: str = "query"
     required: bool = False
+    example: Any = None
+
+
+class Form(msgspec.Struct, frozen=True):
+    """A body that is told by a JSON Schema rather than by a struct: the document's component `name`."""
+
+    name: str
+    schema: dict[str, Any]
+    """It may name other components, as in `#/components/schemas/Place`."""
+    example: Any = None
+
+
+class Link(msgspec.Struct, frozen=True):
+    """What may be called next with what an answer says (OpenAPI links)."""
+
+    name: str
+    operation: str
+    """The operationId of what is called."""
+    parameters: dict[str, str]
+    """By the name of its parameter a runtime expression, such as `$response.body#/id`."""
+    help: str
 
 
 @dataclass(slots=True)
@@ -39,7 +60,7 @@ class Call:
     raw: bytes
     """The body as it came."""
     body: Any
-    """The body as the operation's `request` struct; None where the operation takes none."""
+    """The body as the operation's `request` struct; None where the operation takes none, or a Form."""
     value: Any = None
     """The body as plain JSON values."""
     chosen: Chosen | None = None
@@ -85,14 +106,20 @@ class Operation:
     handler: Handler
     tag: str
     help: str = ""
-    request: type[msgspec.Struct] | None = None
-    """The struct of the body; it forbids unknown fields."""
+    request: type[msgspec.Struct] | Form | None = None
+    """The struct of the body, which forbids unknown fields; of a Form the handler checks `Call.value` itself."""
     request_optional: bool = False
     """The body may be left out; `Call.body` is None then."""
     response: Any = None
-    """The type of the answer's body, for the documentation."""
+    """The type of the answer's body, or a Form, for the documentation."""
+    forms: tuple[Form, ...] = ()
+    """More components that the document must hold, because the Forms of this operation name them."""
+    links: tuple[Link, ...] = ()
+    """What may be called after its success."""
     status: int = 200
     parameters: tuple[Parameter, ...] = ()
+    path_parameters: tuple[Parameter, ...] = ()
+    """What is known of the `{names}` of the path; a name that is not here is any text."""
     stream: bool = False
     """The handler answers a Stream (SSE), not an Answer."""
     idempotent_key: bool = False
@@ -119,3 +146,14 @@ class Operation:
     """Pages and their files: nothing that a caller would ask, so no page lists it."""
     is_list: bool = False
     """It answers pages of `item`. Set by habits.py."""
+    own: Callable[[Parts, Key, dict[str, str]], Operation] | None = None
+    """It stands for many: from the caller and the path's names to the operation that is meant, which is run instead.
+
+    Raises NotFound, or Forbidden. It needs a key, and what the key needs is found out there.
+    """
+    known: dict[str, Parameter] = field(init=False, repr=False, compare=False)
+    """Its query parameters by name."""
+
+    def __post_init__(self) -> None:
+        known = {parameter.name: parameter for parameter in self.parameters if parameter.where == "query"}
+        object.__setattr__(self, "known", known)

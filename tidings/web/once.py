@@ -7,12 +7,15 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from tidings.model.errors import Invalid, Place
 from tidings.store import answers
 from tidings.store.base import Db
+from tidings.store.events import Told
+from tidings.store.writer import Checked
 from tidings.web.menu import Answer, Call
 from tidings.web.parts import Parts
 
@@ -29,29 +32,33 @@ def idempotency_key(call: Call) -> str | None:
     return text
 
 
-async def once(parts: Parts, call: Call, job: Callable[[Db], Answer]) -> Answer:
+async def once(parts: Parts, call: Call, job: Callable[[Db], Answer | Told], *, checked: bool = False) -> Answer:
     """Run a write job, and keep its answer in the same transaction where the caller sent an Idempotency-Key.
+
+    The job answers an Answer, or Told with an Answer and the events that are stored with it. `checked`: it refuses
+    only before its first write (store/writer.py).
 
     Raises Invalid (`idempotency_key_reused`) where the key was used for another request, and what the job raises.
     """
     name = idempotency_key(call)
     if name is None:
-        answer: Answer = await parts.writer.call(job)
+        answer: Answer = await parts.writer.call(Checked(job) if checked else job)
         return answer
     now, fingerprint = parts.clock.now(), _fingerprint(call)
 
-    def run(db: Db) -> Answer:
+    def run(db: Db) -> Answer | Told:
         before = answers.find(db, call.key.id, name, now)
         if before is not None:
             return _again(before, fingerprint, call, name)
-        answer = job(db)
-        body = answer.body if isinstance(answer.body, bytes) else msgspec.json.encode(answer.body)
+        made = job(db)
+        answer: Answer = made.result if isinstance(made, Told) else made
+        body = _bytes(answer.body)
         text = _sealed(body, call, name) if call.operation.secret else body.decode()
         this = answers.Kept(fingerprint=fingerprint, status=answer.status, headers=answer.headers, body=text)
         answers.keep(db, call.key.id, name, this, now)
-        return answer
+        return made
 
-    answered: Answer = await parts.writer.call(run)
+    answered: Answer = await parts.writer.call(Checked(run) if checked else run)
     return answered
 
 
@@ -65,8 +72,15 @@ async def kept(parts: Parts, call: Call) -> Answer | None:
     return None if before is None else _again(before, _fingerprint(call), call, name)
 
 
+def _bytes(body: Any) -> bytes:
+    if body is None:
+        return b""
+    return body if isinstance(body, bytes) else msgspec.json.encode(body)
+
+
 def _fingerprint(call: Call) -> str:
-    parts = [call.operation.name.encode(), msgspec.json.encode(call.path, order="sorted"), call.raw]
+    where = msgspec.json.encode([call.path, call.query] if call.query else call.path, order="sorted")
+    parts = [call.operation.name.encode(), where, call.raw]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
@@ -74,7 +88,7 @@ def _again(kept: answers.Kept, fingerprint: str, call: Call, name: str) -> Answe
     if kept.fingerprint != fingerprint:
         raise _wrong("idempotency_key_reused", "This Idempotency-Key was used for another request. Choose a new one.")
     body = _opened(kept.body, call, name) if call.operation.secret else kept.body.encode()
-    return Answer(kept.status, body, [*kept.headers, REPLAYED])
+    return Answer(kept.status, body or None, [*kept.headers, REPLAYED])
 
 
 def _wrong(code: str, detail: str) -> Invalid:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 import msgspec
@@ -14,9 +14,9 @@ from tidings import __version__
 from tidings.model import errors, moment
 from tidings.model.access import Key
 from tidings.model.errors import TidingsError
-from tidings.model.event import EventType
+from tidings.model.event import ChangeType, EventType
 from tidings.web.bounds import with_bounds
-from tidings.web.menu import Answer, Call, Operation, Parameter
+from tidings.web.menu import Answer, Call, Form, Link, Operation, Parameter
 from tidings.web.once import REPLAYED
 from tidings.web.parts import Parts
 from tidings.web.problem import MEDIA, Problem
@@ -33,28 +33,38 @@ DESCRIPTION = (
 )
 
 
-def document(operations: Sequence[Operation], key: Key, event_types: Sequence[EventType]) -> dict[str, Any]:
-    """The whole document for one key (without scopes: what needs no key)."""
-    visible = [operation for operation in operations if operation.scope is None or key.permits(operation.scope)]
-    kinds = _types(visible)
-    _, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
+def permitted(operations: Iterable[Operation], key: Key) -> list[Operation]:
+    """Those operations that a key may use (a key without scopes: what needs no key).
+
+    Rows that stand for many are not among them: what they are for a key is asked of `parts.menus`.
+    """
+    return [
+        operation
+        for operation in operations
+        if operation.own is None and (operation.scope is None or key.has_scope(operation.scope))
+    ]
+
+
+def document(operations: Sequence[Operation], event_types: Sequence[EventType] | None = None) -> dict[str, Any]:
+    """The whole document of some operations. `event_types`: what webhooks bring; None: it tells of none."""
+    shown = {operation.name for operation in operations}
     paths: dict[str, dict[str, Any]] = {}
-    for operation in visible:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, shown)
     found: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "Tidings", "version": __version__, "description": DESCRIPTION},
         "paths": dict(sorted(paths.items())),
         "components": {
-            "schemas": dict(sorted(with_bounds(schemas).items())),
+            "schemas": dict(sorted(_schemas(operations).items())),
             "responses": {str(kind.status): _problem(kind) for kind in PROBLEMS},
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "bearerFormat": "tdk_...", "description": "A Tidings key."}
             },
         },
-        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in visible)],
+        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
     }
-    if key.permits("event-types:read"):
+    if event_types is not None:
         found["webhooks"] = {kind.name: {"post": _webhook(kind)} for kind in event_types}
     return found
 
@@ -64,8 +74,12 @@ def handler(operations: Sequence[Operation]) -> Any:
 
     async def openapi(parts: Parts, call: Call) -> Answer:
         """The document for the calling key."""
-        event_types = sorted(parts.catalog.now.event_types.values(), key=lambda kind: kind.name)
-        found = document(operations, call.key, event_types)
+        now = parts.catalog.now
+        event_types = None
+        if call.key.has_scope("event-types:read"):
+            event_types = sorted({**now.event_types, **now.change_types}.values(), key=lambda kind: kind.name)
+        items = parts.menus.operations(parts, call.key) if call.key.id else []
+        found = document([*permitted(operations, call.key), *items], event_types)
         if call.key.id:
             found["x-key"] = whose(call.key)
         return Answer(200, found)
@@ -77,6 +91,17 @@ def whose(key: Key) -> dict[str, Any]:
     """What the page `/docs` says of the key that was entered: nothing that its holder may not know."""
     expires = None if key.expires is None else moment.to_text(key.expires)
     return {"id": key.id, "name": key.name, "tenant": key.tenant, "expires": expires}
+
+
+def _schemas(operations: Sequence[Operation]) -> dict[str, Any]:
+    """The components: the structs with their bounds, and the Forms."""
+    _, schemas = msgspec.json.schema_components(_types(operations), ref_template=_REF)
+    found: dict[str, Any] = with_bounds(schemas)
+    for operation in operations:
+        for kind in (operation.request, operation.response, *operation.forms):
+            if isinstance(kind, Form):
+                found[kind.name] = kind.schema
+    return found
 
 
 def _types(operations: Sequence[Operation]) -> list[Any]:
@@ -94,6 +119,8 @@ def _members(kind: Any) -> tuple[Any, ...]:
 
 
 def _schema(kind: Any) -> dict[str, Any]:
+    if isinstance(kind, Form):
+        return {"$ref": _REF.format(name=kind.name)}
     if isinstance(kind, types.UnionType):
         return {"anyOf": [_schema(member) for member in _members(kind)]}
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
@@ -101,18 +128,19 @@ def _schema(kind: Any) -> dict[str, Any]:
     return {"type": "string"} if kind is str else {}
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _operation(operation: Operation, shown: Set[str]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
         "tags": [operation.tag],
-        "responses": _responses(operation),
+        "responses": _responses(operation, shown),
     }
     if operation.help:
         found["description"] = operation.help
     if operation.internal:
         found["x-internal"] = True
-    parameters = [_path_parameter(name) for name in _NAME.findall(operation.path)]
+    known = {parameter.name: parameter for parameter in operation.path_parameters}
+    parameters = [_path_parameter(name, known.get(name)) for name in _NAME.findall(operation.path)]
     parameters += [_parameter(parameter) for parameter in operation.parameters]
     if operation.idempotent_key:
         parameters.append(_parameter(_IDEMPOTENCY_KEY))
@@ -120,8 +148,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
         found["parameters"] = parameters
     if operation.request is not None:
         content: dict[str, Any] = {"schema": _schema(operation.request)}
-        if operation.example is not None:
-            content["example"] = operation.example
+        example = _example(operation.request) if operation.example is None else operation.example
+        if example is not None:
+            content["example"] = example
         found["requestBody"] = {"required": not operation.request_optional, "content": {"application/json": content}}
         if operation.merge_patch:
             found["requestBody"]["content"][MERGE_PATCH] = content
@@ -141,8 +170,14 @@ _IDEMPOTENCY_KEY = Parameter(
 )
 
 
-def _path_parameter(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+def _example(kind: Any) -> Any:
+    return kind.example if isinstance(kind, Form) else None
+
+
+def _path_parameter(name: str, known: Parameter | None) -> dict[str, Any]:
+    if known is None:
+        return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    return _parameter(known) | {"in": "path", "required": True}
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
@@ -155,13 +190,15 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     }
     if parameter.schema.get("type") == "array":
         found |= {"style": "form", "explode": False}
+    if parameter.example is not None:
+        found["example"] = parameter.example
     return found
 
 
-def _responses(operation: Operation) -> dict[str, Any]:
+def _responses(operation: Operation, shown: Set[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for status, words in ((operation.status, f"{operation.summary}: done."), *operation.also):
-        found[str(status)] = _success(operation, status, words)
+        found[str(status)] = _success(operation, status, words, shown)
     if _takes(operation, "If-None-Match") and operation.method == "GET":
         found["304"] = {"description": "It is still as you have it.", "headers": {"ETag": _header("ETag")}}
     for kind in PROBLEMS:
@@ -174,10 +211,15 @@ def _responses(operation: Operation) -> dict[str, Any]:
     return found
 
 
-def _success(operation: Operation, status: int, words: str) -> dict[str, Any]:
+def _success(operation: Operation, status: int, words: str, shown: Set[str]) -> dict[str, Any]:
     found: dict[str, Any] = {"description": words}
     if operation.response is not None:
         found["content"] = {operation.media: {"schema": _schema(operation.response)}}
+        if _example(operation.response) is not None:
+            found["content"][operation.media]["example"] = _example(operation.response)
+    links = {link.name: _link(link) for link in operation.links if link.operation in shown}
+    if links:
+        found["links"] = links
     headers = ["Location"] if status == 201 else []
     if operation.is_list:
         headers.append("Link")
@@ -186,6 +228,10 @@ def _success(operation: Operation, status: int, words: str) -> dict[str, Any]:
     if headers:
         found["headers"] = {name: _header(name) for name in headers}
     return found
+
+
+def _link(link: Link) -> dict[str, Any]:
+    return {"operationId": link.operation, "parameters": link.parameters, "description": link.help}
 
 
 PROBLEMS: tuple[type[TidingsError], ...] = (
@@ -260,6 +306,8 @@ def _webhook(kind: EventType) -> dict[str, Any]:
             "data": data,
         },
     }
+    if isinstance(kind, ChangeType):
+        body["properties"] |= _cause(kind, data, text)
     content: dict[str, Any] = {"schema": body}
     if kind.example is not None:
         content["example"] = {
@@ -279,6 +327,14 @@ def _webhook(kind: EventType) -> dict[str, Any]:
         "requestBody": {"required": True, "content": {"application/json": content}},
         "responses": {"2XX": {"description": "It arrived. Anything else, and it is sent again."}},
     }
+
+
+def _cause(kind: ChangeType, data: Any, text: dict[str, Any]) -> dict[str, Any]:
+    """What tells of a change beside the item itself."""
+    found = {"collection": {"const": kind.collection}, "actor": text, "request_id": text}
+    if kind.has_previous:
+        found |= {"previous": data, "changed": {"type": "array", "items": text}}
+    return found
 
 
 _SIGNED = (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from tidings.web import (
+    collections,
     deliveries,
     docs_page,
     endpoints,
     event_types,
     events,
     health,
+    item_rows,
     keys,
     openapi,
     publish,
@@ -22,6 +24,7 @@ _LISTS: tuple[tuple[Operation, ...], ...] = (
     publish.OPERATIONS,
     events.OPERATIONS,
     event_types.OPERATIONS,
+    collections.OPERATIONS,
     endpoints.OPERATIONS,
     deliveries.OPERATIONS,
     replays.OPERATIONS,
@@ -44,3 +47,6 @@ _ALL.append(
     )
 )
 OPERATIONS: tuple[Operation, ...] = tuple(_ALL)
+"""Those that are the same for every key."""
+TABLE: tuple[Operation, ...] = (*item_rows.ROWS, *OPERATIONS)
+"""Every row, those included that stand for a collection's operations; paths are looked for from the top."""

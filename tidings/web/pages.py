@@ -26,7 +26,7 @@ SHAPING = ("limit", "fields", "count")
 """Parameters that a cursor does not depend on."""
 
 T = TypeVar("T")
-Position = int | str | list[int | str]
+Position = int | str | list[int | float | str | bool | None]
 Key = Callable[[Any], int | str]
 """What a thing is sorted by."""
 
@@ -156,7 +156,7 @@ def _written(value: Any, schema: dict[str, Any]) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if schema.get("format") == "date-time":
-        return moment.to_text(value)
+        return moment.exact_text(value)
     return str(value)
 
 

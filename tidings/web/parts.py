@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tidings.control.collections import Collections
 from tidings.control.endpoints import Endpoints
+from tidings.control.indexes import Indexes
 from tidings.control.replays import Replays
 from tidings.deliver.stage import Deliver
+from tidings.intake.items import Items
+from tidings.intake.kinds import Kinds
 from tidings.intake.publish import Publisher
 from tidings.model.moment import Clock
 from tidings.route.route import Router
@@ -15,6 +19,7 @@ from tidings.store.catalog import Catalog
 from tidings.store.readers import Readers
 from tidings.store.writer import Writer
 from tidings.web.feed import Feed
+from tidings.web.menus import Menus
 from tidings.web.open_calls import OpenCalls
 
 
@@ -30,9 +35,14 @@ class Parts:
     publisher: Publisher
     endpoints: Endpoints
     replays: Replays
+    collections: Collections
+    indexes: Indexes
     deliver: Deliver
     feed: Feed
     router: Router
     open_calls: OpenCalls
+    kinds: Kinds
+    items: Items
+    menus: Menus
     answers: dict[tuple[str, int], int] = field(default_factory=dict)
     """How many answers were given, by operation and status."""

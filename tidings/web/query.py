@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from datetime import date
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -11,6 +13,8 @@ from tidings.model.errors import Invalid, Malformed, Place
 from tidings.web.menu import Operation, Parameter
 
 _INTEGER = re.compile(r"-?\d{1,18}")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_NUMBER = re.compile(r"-?\d{1,300}(\.\d{1,300})?([eE][+-]?\d{1,3})?")
 
 
 def read(text: str, operation: Operation) -> dict[str, Any]:
@@ -18,7 +22,7 @@ def read(text: str, operation: Operation) -> dict[str, Any]:
 
     Raises Malformed where the text cannot be read, Invalid for unknown, repeated and wrong parameters.
     """
-    known = {parameter.name: parameter for parameter in operation.parameters if parameter.where == "query"}
+    known = operation.known
     found: dict[str, Any] = {}
     wrong: list[Place] = []
     for name, value in _pairs(text):
@@ -59,6 +63,10 @@ def _convert(schema: dict[str, Any], text: str) -> Any:
         ):
             raise ValueError(f"an integer{_between(low, high)}")
         return int(text)
+    if kind == "number":
+        if not _NUMBER.fullmatch(text) or math.isinf(float(text)):
+            raise ValueError("a number such as 12.5")
+        return float(text)
     if kind == "boolean":
         if text not in ("true", "false"):
             raise ValueError("true or false")
@@ -72,6 +80,8 @@ def _convert(schema: dict[str, Any], text: str) -> Any:
         raise ValueError(f"one of {', '.join(schema['enum'])}, not {text[:100]!r}")
     if schema.get("format") == "date-time":
         return _time(text)
+    if schema.get("format") == "date":
+        return _date(text)
     if len(text) > schema.get("maxLength", 1000):
         raise ValueError(f"at most {schema.get('maxLength', 1000)} characters long")
     if not text and schema.get("minLength", 0):
@@ -88,6 +98,15 @@ def _time(text: str) -> moment.Micros:
     except ValueError:
         hint = " (write the + of a zone as %2B)" if " " in text else ""
         raise ValueError(f"an RFC 3339 time such as 2026-11-21T01:02:03Z{hint}") from None
+
+
+def _date(text: str) -> str:
+    try:
+        if _DATE.fullmatch(text):
+            return date.fromisoformat(text).isoformat()
+    except ValueError:
+        pass
+    raise ValueError("a date such as 2026-11-21")
 
 
 def _between(low: int | None, high: int | None) -> str:

@@ -14,16 +14,16 @@ ON CONFLICT (num) DO UPDATE SET options = excluded.options, sealed = excluded.se
     reason = excluded.reason, revision = excluded.revision, updated = excluded.updated, deleted = excluded.deleted;
 
 -- name: keys
-SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked FROM key;
+SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked, permits FROM key;
 
 -- name: key_changed
-SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked FROM key WHERE id = :name;
+SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked, permits FROM key WHERE id = :name;
 
 -- name: key_put
-INSERT INTO key (id, hash, name, scopes, tenant, limits, expires, created, revoked)
-VALUES (:id, :hash, :name, :scopes, :tenant, :limits, :expires, :created, :revoked)
+INSERT INTO key (id, hash, name, scopes, tenant, limits, expires, created, revoked, permits)
+VALUES (:id, :hash, :name, :scopes, :tenant, :limits, :expires, :created, :revoked, :permits)
 ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, name = excluded.name, scopes = excluded.scopes, tenant = excluded.tenant,
-    limits = excluded.limits, expires = excluded.expires, revoked = excluded.revoked;
+    limits = excluded.limits, expires = excluded.expires, revoked = excluded.revoked, permits = excluded.permits;
 
 -- name: event_types
 SELECT name, description, schema, example, revision, created, updated FROM event_type;

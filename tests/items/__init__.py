@@ -1,0 +1,1 @@
+"""Tests of items, over HTTP, on every engine."""

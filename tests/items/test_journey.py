@@ -1,0 +1,19 @@
+"""One item from its creation to its end, and what is told of it."""
+
+from __future__ import annotations
+
+from tidings.testing import Api
+
+
+def test_an_item_is_created_edited_and_deleted_and_each_change_is_told_once(api: Api) -> None:
+    made = api.call("POST", "/v1/items/tasks", {"title": "Water the plants"})
+    path = made.headers["location"]
+    assert made.status == 201 and made.headers["etag"] == '"1"' and made.json["done"] is False
+    edited = api.patch(path, {"done": True})
+    assert edited["revision"] == 2 and api.patch(path, {"done": True})["revision"] == 2
+    assert api.get(path) == edited
+    assert api.call("DELETE", path).status == 204 and api.call("GET", path).status == 404
+    told = api.get("/v1/events", collection="tasks", subject=made.json["id"], sort="created")["data"]
+    assert [event["type"] for event in told] == ["tasks.created", "tasks.completed", "tasks.deleted"]
+    assert told[1]["data"] == edited and told[1]["previous"] == made.json and told[1]["changed"] == ["done"]
+    assert told[1]["actor"] == "key_operator" and told[1]["request_id"].startswith("req_")

@@ -1,0 +1,335 @@
+"""Items: every change of one, checked and written inside a write job, with the one event that tells of it.
+
+Nothing here commits: each function works on the connection of a write job, so that an item, its event, and whatever
+else the job does hold together or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tidings.intake.kinds import Kind, Kinds
+from tidings.model.access import READING, Key, Verb
+from tidings.model.collection import Item
+from tidings.model.errors import Conflict, Forbidden, Invalid, NotFound, Place, Stale, Unavailable
+from tidings.model.event import Event
+from tidings.model.ids import new_id
+from tidings.model.moment import Clock
+from tidings.rules import change
+from tidings.rules.condition import Condition, fixed, holds
+from tidings.rules.filter import same
+from tidings.rules.item import ID, ID_RULE, opened
+from tidings.rules.permit import Grant
+from tidings.store.base import Db
+from tidings.store.catalog import Catalog
+
+RETRY_AFTER_SECONDS = 1.0
+Values = dict[str, Any]
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation on an item, as somebody asks for it.
+
+    `revisions`: what If-Match names (None: any will do). `pointer`: where `data` stands in the request's body.
+    `tenant`: whose item, for keys that have none of their own.
+    """
+
+    grant: Grant
+    key: Key
+    request_id: str
+    tenant: str = ""
+    id: str | None = None
+    data: Values = {}
+    revisions: frozenset[int] | None = None
+    pointer: str = ""
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it. Without an `event` nothing was changed."""
+
+    before: Item | None
+    after: Item | None
+    event: Event | None
+
+
+class Items:
+    """Changes items. Its methods are called in write jobs."""
+
+    def __init__(self, catalog: Catalog, kinds: Kinds, clock: Clock) -> None:
+        self._catalog = catalog
+        self._kinds = kinds
+        self._clock = clock
+
+    def create(self, db: Db, ask: Ask) -> Change:
+        """A new item. Raises Invalid, Forbidden, or Conflict where a unique value, or its id, is taken."""
+        kind = self._kind(ask.grant)
+        tenant = _tenant(ask)
+        if ask.id is not None:
+            _check_id(ask)
+            if kind.table.of_tenant(db, ask.id, tenant) is not None:
+                raise _conflict("id_taken", f"{ask.pointer}/id", f"There is an item {ask.id} already.")
+        return self._create(db, kind, ask, tenant)
+
+    def edit(self, db: Db, ask: Ask) -> Change:
+        """Merge `data` into an item (RFC 7396). Raises NotFound, Stale, Invalid, Forbidden or Conflict."""
+        kind = self._kind(ask.grant)
+        before = self._found(db, kind, ask)
+        _check_names(kind, ask)
+        values = _stored(kind, _merged(kind.rules.plain(before), ask.data), ask)
+        return self._replace(db, kind, ask, before, values)
+
+    def put(self, db: Db, ask: Ask, unless: frozenset[int] | None = frozenset()) -> Change:
+        """Create or replace the item at the caller's id.
+
+        `unless`: revisions that it must not have (If-None-Match); None: it must not be there at all.
+        """
+        kind = self._kind(ask.grant)
+        _check_id(ask)
+        tenant = _tenant(ask)
+        before = kind.table.of_tenant(db, ask.id or "", tenant)
+        if before is None:
+            if ask.revisions is not None:
+                raise Stale(f"There is no item {ask.id}, and If-Match asks for one.")
+            return self._create(db, kind, ask, tenant)
+        if not _sees(ask.grant, before):
+            raise _absent(ask)
+        if unless is None or before.revision in unless:
+            raise Stale(f"There is an item {ask.id} already, and If-None-Match asks for none, or for another.")
+        _check_revision(ask, before)
+        _check_names(kind, ask)
+        plain = kind.rules.plain(before)
+        kept = {name: plain[name] for name in plain if name not in ask.grant.write}
+        values = _stored(kind, {**kind.rules.defaults, **kept, **ask.data}, ask)
+        return self._replace(db, kind, ask, before, values)
+
+    def delete(self, db: Db, ask: Ask) -> Change:
+        """Forget an item. Raises NotFound, Stale, Forbidden, or Conflict where other items refer to it."""
+        kind = self._kind(ask.grant)
+        before = self._found(db, kind, ask)
+        _check_row(ask, before)
+        self._check_unreferenced(db, kind, ask, before)
+        kind.table.delete(db, before.seq)
+        event = self._event(kind, ask, None, before, change.deleted_type(kind.collection.name))
+        return Change(before=before, after=None, event=event)
+
+    # --- steps --------------------------------------------------------------------------------------------------------
+
+    def _kind(self, grant: Grant) -> Kind:
+        if not self._catalog.is_current(grant.collection):
+            raise Unavailable(
+                f"The collection {grant.collection.name} was changed at this moment; nothing was done. Send it again.",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
+        return self._kinds.of(grant.collection)
+
+    def _found(self, db: Db, kind: Kind, ask: Ask) -> Item:
+        found = kind.table.find(db, ask.id or "", seen(ask.grant), ask.tenant or ask.grant.tenant)
+        if found is None or (ask.tenant and found.tenant != ask.tenant):
+            raise _absent(ask)
+        _check_revision(ask, found)
+        return found
+
+    def _create(self, db: Db, kind: Kind, ask: Ask, tenant: str) -> Change:
+        _check_names(kind, ask)
+        values = _stored(kind, {**kind.rules.defaults, **ask.data}, ask, fixed(ask.grant.writes))
+        now = self._clock.now()
+        after = Item(
+            seq=0, id=ask.id or new_id("itm", now), tenant=tenant, revision=1, created=now, updated=now, values=values
+        )
+        self._check_after(db, kind, ask, None, after)
+        after = msgspec.structs.replace(after, seq=kind.table.insert(db, after))
+        return Change(before=None, after=after, event=self._event(kind, ask, None, after))
+
+    def _replace(self, db: Db, kind: Kind, ask: Ask, before: Item, values: Values) -> Change:
+        _check_row(ask, before)
+        if not _changed(kind, before.values, values):
+            return Change(before=before, after=before, event=None)
+        after = msgspec.structs.replace(
+            before, values=values, revision=before.revision + 1, updated=max(self._clock.now(), before.updated)
+        )
+        self._check_after(db, kind, ask, before, after)
+        kind.table.update(db, after)
+        return Change(before=before, after=after, event=self._event(kind, ask, before, after))
+
+    def _check_after(self, db: Db, kind: Kind, ask: Ask, before: Item | None, after: Item) -> None:
+        """What only the store can tell of an item that is about to be written, and whether the caller may write it."""
+        _check_row(ask, after)
+        for name in kind.unique:
+            if _is_new(before, after, name) and kind.table.taken(db, name, after.values[name], after.tenant, after.seq):
+                raise _conflict("unique_taken", f"{ask.pointer}/{name}", f"Another item has this {name} already.")
+        for name, to in kind.references:
+            if _is_new(before, after, name):
+                self._check_reference(db, ask, after, name, to)
+
+    def _check_reference(self, db: Db, ask: Ask, after: Item, name: str, to: str) -> None:
+        ident = after.values[name]
+        if to == ask.grant.collection.name and ident == after.id:
+            return
+        target = self._catalog.now.collections.get(to)
+        found = None if target is None else self._kinds.of(target).table.of_tenant(db, ident, after.tenant)
+        if found is not None and target is not None:
+            its = self._kinds.grant(ask.key, target)
+            # Whoever may see only some of them cannot tell by this that there are others.
+            if its is None or _sees(its, found):
+                return
+        detail = f"There is no item {ident} in {to}."
+        raise Invalid(
+            "The item is not accepted.",
+            errors=[Place(pointer=f"{ask.pointer}/{name}", code="no_such_item", detail=detail)],
+        )
+
+    def _check_unreferenced(self, db: Db, kind: Kind, ask: Ask, item: Item) -> None:
+        name = kind.collection.name
+        for other in self._catalog.now.collections.values():
+            its = self._kinds.of(other)
+            for field, to in its.references:
+                but = item.seq if other.name == name else 0
+                if to == name and its.table.refers(db, field, item.id, item.tenant, but):
+                    detail = (
+                        f"Items of {other.name} refer to {item.id} with their {field}; change or delete them first."
+                    )
+                    raise _conflict("referenced", ask.pointer, detail)
+
+    def _event(self, kind: Kind, ask: Ask, before: Item | None, item: Item, type: str | None = None) -> Event:
+        """The event of a change; `type` only where it is known without asking the collection's own conditions."""
+        document = kind.rules.document(item)
+        previous = None if before is None else kind.rules.document(before)
+        changed = None if before is None else _changed(kind, before.values, item.values)
+        if type is None:
+            plain, was = document, previous
+            if kind.collection.events:
+                plain = {name: opened(value) for name, value in document.items()}
+                was = None if previous is None else {name: opened(value) for name, value in previous.items()}
+            type = kind.changes.type(was, plain, changed or [])
+        now = self._clock.now()
+        return Event(
+            id=new_id("evt", now),
+            type=type,
+            time=now,
+            tenant=item.tenant or None,
+            subject=item.id,
+            data=_text(document),
+            previous=None if previous is None else _text(previous),
+            changed=None if changed is None else _text(changed),
+            actor=ask.key.id,
+            request_id=ask.request_id,
+            collection=kind.collection.name,
+        )
+
+
+def _is_new(before: Item | None, after: Item, name: str) -> bool:
+    """Whether a field has a value that it had not before."""
+    value = after.values[name]
+    return value is not None and (before is None or before.values[name] != value)
+
+
+def seen(grant: Grant) -> Condition:
+    """What an item must fit to exist for a caller: what it may read, or where it reads nothing, what it may change."""
+    return grant.reads if any(verb in READING for verb in grant.verbs) or grant.questions else grant.writes
+
+
+def check_verb(grant: Grant, verb: Verb) -> None:
+    """Raise Forbidden where the key may not do this in the collection."""
+    if verb not in grant.verbs:
+        have = ", ".join(sorted(grant.verbs)) or "nothing but its questions"
+        raise Forbidden(
+            f"This key may not {verb} items of {grant.collection.name}. It may: {have}.", code="verb_not_permitted"
+        )
+
+
+def _sees(grant: Grant, item: Item) -> bool:
+    return holds(seen(grant), _row(item))
+
+
+def _row(item: Item) -> Values:
+    return {**item.values, "id": item.id, "tenant": item.tenant}
+
+
+def _tenant(ask: Ask) -> str:
+    """Whose a new item is: the key's, or what its row rule says, or what was asked for."""
+    return str(fixed(ask.grant.writes).get("tenant", ask.grant.tenant or ask.tenant))
+
+
+def _check_id(ask: Ask) -> None:
+    if not ID.fullmatch(ask.id or ""):
+        raise Invalid(ID_RULE, errors=[Place(pointer=f"{ask.pointer}/id", code="id", detail=ID_RULE)])
+
+
+def _check_revision(ask: Ask, item: Item) -> None:
+    if ask.revisions is not None and item.revision not in ask.revisions:
+        raise Stale(f'It is at revision "{item.revision}" by now. Read it again, then repeat the change.')
+
+
+def _check_row(ask: Ask, item: Item) -> None:
+    if not holds(ask.grant.writes, _row(item)):
+        raise Forbidden(
+            "This key may not write such an item: its row rule does not fit what it is, or what it would become.",
+            code="row_not_permitted",
+        )
+
+
+def _check_names(kind: Kind, ask: Ask) -> None:
+    """Refuse fields that are not there, and those that the caller may not write."""
+    grant = ask.grant
+    if ask.data.keys() <= set(grant.write):
+        return
+    unknown: list[Place] = []
+    for name in ask.data.keys() - set(grant.write):
+        if name in grant.read:
+            detail = f"This key may read {name}, but not write it."
+            place = Place(pointer=f"{ask.pointer}/{name}", code="field_not_permitted", detail=detail)
+            raise Forbidden(detail, code="field_not_permitted", errors=[place])
+        unknown.append(kind.rules.unknown(name, ask.pointer, grant.write))
+    raise Invalid("The item is not accepted.", errors=sorted(unknown, key=lambda place: place.pointer or ""))
+
+
+def _stored(kind: Kind, given: Mapping[str, Any], ask: Ask, filled: Mapping[str, Any] | None = None) -> Values:
+    """The values to store. `filled`: what the caller's row rule leaves no choice of, as stored."""
+    wrong: list[Place] = []
+    own = {name: value for name, value in (filled or {}).items() if name in kind.rules.names and name not in ask.data}
+    plain = {**given, **{name: kind.rules.as_json(name, value) for name, value in own.items()}} if own else given
+    values = kind.rules.stored(plain, ask.pointer, wrong)
+    if wrong:
+        raise Invalid("The item is not accepted.", errors=wrong)
+    return values
+
+
+def _merged(before: Any, patch: Any) -> Any:
+    """A merge patch (RFC 7396) over plain JSON values; null takes a member away."""
+    if not isinstance(patch, dict):
+        return patch
+    found = dict(before) if isinstance(before, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            found.pop(name, None)
+        else:
+            found[name] = _merged(found.get(name), value)
+    return found
+
+
+def _changed(kind: Kind, before: Values, after: Values) -> list[str]:
+    """The fields that differ. Objects and arrays are compared as JSON has it, not as text."""
+    return [
+        name
+        for name, value in after.items()
+        if before[name] != value and not (name in kind.nested and _same_json(before[name], value))
+    ]
+
+
+def _same_json(before: str | None, after: str | None) -> bool:
+    return before is not None and after is not None and same(msgspec.json.decode(before), msgspec.json.decode(after))
+
+
+def _text(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _absent(ask: Ask) -> NotFound:
+    return NotFound(f"There is no item {(ask.id or '')[:64]} in {ask.grant.collection.name}.")
+
+
+def _conflict(code: str, pointer: str, detail: str) -> Conflict:
+    return Conflict(detail, code=code, errors=[Place(pointer=pointer, code=code, detail=detail)])

@@ -1,0 +1,52 @@
+"""What is made once for each revision of a collection: its rules, its events' conditions, its statements."""
+
+from __future__ import annotations
+
+from tidings.model.access import Key
+from tidings.model.collection import Collection
+from tidings.rules.change import Changes
+from tidings.rules.item import ItemRules
+from tidings.rules.permit import Grant, grant
+from tidings.store.base import Dialect
+from tidings.store.items import ItemTable
+
+GRANTS_MAX = 10_000
+
+
+class Kind:
+    """One collection, ready for use. May be shared between threads."""
+
+    def __init__(self, collection: Collection, dialect: Dialect) -> None:
+        self.collection = collection
+        self.rules = ItemRules(collection)
+        self.changes = Changes(collection)
+        self.table = ItemTable(collection, dialect)
+        self.unique = [field.name for field in collection.fields if field.unique]
+        self.nested = frozenset(field.name for field in collection.fields if field.type in ("object", "array"))
+        self.references = [(field.name, field.to or "") for field in collection.fields if field.type == "reference"]
+
+
+class Kinds:
+    """Kinds and grants, made when they are first asked for. A second one made at the same time does no harm."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._kinds: dict[str, Kind] = {}
+        self._grants: dict[tuple[str, str], tuple[Key, Collection, Grant | None]] = {}
+
+    def of(self, collection: Collection) -> Kind:
+        """The kind of a collection as it is declared now."""
+        kind = self._kinds.get(collection.name)
+        if kind is None or kind.collection is not collection:
+            kind = self._kinds[collection.name] = Kind(collection, self._dialect)
+        return kind
+
+    def grant(self, key: Key, collection: Collection) -> Grant | None:
+        """What a key may do in a collection as it is declared now; None: nothing."""
+        name = (key.id, collection.name)
+        known = self._grants.get(name)
+        if known is None or known[0] is not key or known[1] is not collection:
+            if len(self._grants) >= GRANTS_MAX:
+                self._grants.clear()
+            known = self._grants[name] = (key, collection, grant(key, collection))
+        return known[2]

@@ -1,0 +1,100 @@
+"""Collections: declared kinds of things, and the fields of their items."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from tidings.model.moment import Micros
+
+FieldType = Literal[
+    "string", "integer", "number", "boolean", "datetime", "date", "enum", "object", "array", "reference"
+]
+
+OWN_FIELDS = ("id", "tenant", "revision", "created", "updated")
+"""What every item has beside its declared fields."""
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One declared field. What is absent in an item is null there."""
+
+    name: str
+    type: FieldType
+    description: str = ""
+    required: bool = False
+    default: Any = None
+    """The JSON value of items that are made without one."""
+    unique: bool = False
+    """No two items of a tenant have the same value."""
+    min: float | int | str | None = None
+    """The least value; of a string the fewest characters, of an array the fewest elements; of times their text."""
+    max: float | int | str | None = None
+    pattern: str | None = None
+    """A regular expression (without look-around) that a string must match somewhere."""
+    format: str | None = None
+    """A format of JSON Schema 2020-12 that a string must have, such as `email`."""
+    values: tuple[str, ...] = ()
+    """What an enum may be."""
+    to: str | None = None
+    """The collection that a reference points into."""
+    schema: dict[str, Any] | None = None
+    """The JSON Schema of an object; of an array that of each element."""
+    filterable: bool = False
+    sortable: bool = False
+    searchable: bool = False
+    """A string whose words `q` finds."""
+    example: Any = None
+
+
+class OwnEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An event of a collection's own, told instead of `created` or `updated`. One of `when` and `filter` is given."""
+
+    name: str
+    when: str | None = None
+    """`FIELD becomes VALUE` or `FIELD changes`."""
+    filter: dict[str, Any] | None = None
+    """A pattern (rules/filter.py) over `data`, `previous` and `changed`."""
+    description: str = ""
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A named set of parameters, all of which must be given: `latitude`, `day__gte` ..."""
+
+    name: str
+    parameters: tuple[str, ...]
+    description: str = ""
+
+
+class Collection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A declared kind of thing. `revision` counts its declarations."""
+
+    name: str
+    description: str = ""
+    fields: tuple[Field, ...] = ()
+    events: tuple[OwnEvent, ...] = ()
+    questions: tuple[Question, ...] = ()
+    revision: int = 1
+    created: Micros = 0
+    updated: Micros = 0
+
+    def field(self, name: str) -> Field | None:
+        """The declared field of this name."""
+        return next((field for field in self.fields if field.name == name), None)
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing of a collection. `values` are as the store keeps them.
+
+    Times are Micros, objects and arrays JSON text, absent ones None.
+    """
+
+    seq: int
+    """Its place in the order of creation; the store gives it."""
+    id: str
+    tenant: str
+    """Empty: it belongs to no tenant."""
+    revision: int
+    created: Micros
+    updated: Micros
+    values: dict[str, Any]

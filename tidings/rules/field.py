@@ -1,0 +1,198 @@
+"""What a field's type means: the JSON Schema of its values, and which attributes go with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from tidings.model import moment
+from tidings.model.collection import Field, FieldType
+
+TEXT_CHARS = 10_000
+"""The longest string, where the field has no `max`."""
+INDEXED_CHARS = 500
+"""The longest string that is unique, filterable or sortable: PostgreSQL's indexes take entries of 2,704 bytes."""
+ELEMENTS = 1_000
+"""The longest array, where the field has no `max`."""
+INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
+TIME_CHARS = 40
+ITEM_ID = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+
+TYPES: tuple[FieldType, ...] = (
+    "string",
+    "integer",
+    "number",
+    "boolean",
+    "datetime",
+    "date",
+    "enum",
+    "object",
+    "array",
+    "reference",
+)
+FORMATS = (
+    *("date-time", "date", "time", "duration", "email", "idn-email", "hostname", "idn-hostname", "ipv4", "ipv6"),
+    *("uri", "uri-reference", "iri", "iri-reference", "uri-template", "uuid"),
+    *("json-pointer", "relative-json-pointer", "regex"),
+)
+"""Every format of JSON Schema 2020-12."""
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_RANGED = ("integer", "number", "datetime", "date")
+_ALONE: dict[str, tuple[str, ...]] = {
+    "min": ("string", "array", *_RANGED),
+    "max": ("string", "array", *_RANGED),
+    "pattern": ("string",),
+    "format": ("string",),
+    "values": ("enum",),
+    "to": ("reference",),
+    "schema": ("object", "array"),
+    # Objects and arrays are kept as JSON text, which has no order and no equality that a list could be asked for.
+    "unique": ("string", "integer", "number", "boolean", "datetime", "date", "enum", "reference"),
+    "filterable": ("string", "integer", "number", "boolean", "datetime", "date", "enum", "reference"),
+    "sortable": ("string", "integer", "number", "boolean", "datetime", "date", "enum", "reference"),
+    "searchable": ("string",),
+}
+
+
+def may_have(attribute: str, kind: FieldType) -> bool:
+    """Whether fields of this type may have the attribute."""
+    return attribute not in _ALONE or kind in _ALONE[attribute]
+
+
+def types_with(attribute: str) -> tuple[str, ...]:
+    """The types whose fields may have the attribute."""
+    return _ALONE.get(attribute, TYPES)
+
+
+def operators(kind: FieldType) -> tuple[str, ...]:
+    """The operators that filters on fields of this type know, beside equality."""
+    if kind in ("object", "array"):
+        return ()
+    found: tuple[str, ...] = ("ne", "in", "nin", "exists")
+    if kind in ("string", *_RANGED):
+        found += ("gt", "gte", "lt", "lte")
+    if kind == "string":
+        found += ("starts_with", "contains")
+    return found
+
+
+def field_schema(field: Field) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of one field's value as callers send it; null and absence are not its matter.
+
+    `min` and `max` of times are not in it, since JSON Schema has no words for them: `out_of_time` says.
+    """
+    found: dict[str, Any] = dict(_SCHEMAS[field.type](field))
+    if field.description:
+        found["description"] = field.description
+    if field.default is not None:
+        found["default"] = field.default
+    if field.example is not None:
+        found["examples"] = [field.example]
+    return found
+
+
+def out_of_time(field: Field, value: Any) -> tuple[str, str] | None:
+    """For a (well-formed) datetime or date that lies outside of the field's `min` and `max`: a code and a sentence."""
+    if field.type not in ("datetime", "date") or (field.min is None and field.max is None):
+        return None
+    at = _time(field.type, value)
+    if field.min is not None and at < _time(field.type, field.min):
+        return "too_small", f"It must be {field.min} or later."
+    if field.max is not None and at > _time(field.type, field.max):
+        return "too_large", f"It must be {field.max} or earlier."
+    return None
+
+
+def is_time(kind: FieldType, value: object) -> bool:
+    """Whether this is the text of a datetime or of a date."""
+    if not isinstance(value, str):
+        return False
+    try:
+        _time(kind, value)
+    except ValueError:
+        return False
+    return True
+
+
+def _time(kind: FieldType, value: Any) -> int:
+    if kind == "datetime":
+        return moment.from_text(value)
+    if not _DATE.fullmatch(value):
+        raise ValueError("not a date such as 2026-11-21")
+    return date.fromisoformat(value).toordinal()
+
+
+def is_indexed(field: Field) -> bool:
+    """Whether the store keeps an index over the field's values."""
+    return field.unique or field.filterable or field.sortable or field.type == "reference"
+
+
+def _string(field: Field) -> dict[str, Any]:
+    usual = INDEXED_CHARS if is_indexed(field) else TEXT_CHARS
+    found: dict[str, Any] = {"type": "string", "maxLength": usual if field.max is None else field.max}
+    if field.min is not None:
+        found["minLength"] = field.min
+    if field.pattern is not None:
+        found["pattern"] = field.pattern
+    if field.format is not None:
+        found["format"] = field.format
+    return found
+
+
+def _integer(field: Field) -> dict[str, Any]:
+    low = INTEGER_MIN if field.min is None else max(INTEGER_MIN, int(field.min))
+    high = INTEGER_MAX if field.max is None else min(INTEGER_MAX, int(field.max))
+    return {"type": "integer", "minimum": low, "maximum": high}
+
+
+def _number(field: Field) -> dict[str, Any]:
+    found: dict[str, Any] = {"type": "number"}
+    if field.min is not None:
+        found["minimum"] = field.min
+    if field.max is not None:
+        found["maximum"] = field.max
+    return found
+
+
+def _object(field: Field) -> dict[str, Any]:
+    if field.schema is None:
+        return {"type": "object"}
+    return {"type": "object", "allOf": [_inner(field)]}
+
+
+def _array(field: Field) -> dict[str, Any]:
+    found: dict[str, Any] = {"type": "array", "maxItems": ELEMENTS if field.max is None else field.max}
+    if field.min is not None:
+        found["minItems"] = field.min
+    if field.schema is not None:
+        found["items"] = _inner(field)
+    return found
+
+
+def _inner(field: Field) -> dict[str, Any]:
+    """The caller's own schema. With an address of its own, its `#/$defs/x` stay right inside of ours."""
+    assert field.schema is not None
+    return {"$id": f"urn:tidings:field:{field.name}", **field.schema} if _refers(field.schema) else field.schema
+
+
+def _refers(schema: Any) -> bool:
+    if isinstance(schema, dict):
+        return any(name in ("$ref", "$dynamicRef") or _refers(value) for name, value in schema.items())
+    return isinstance(schema, list) and any(map(_refers, schema))
+
+
+_SCHEMAS: dict[FieldType, Callable[[Field], dict[str, Any]]] = {
+    "string": _string,
+    "integer": _integer,
+    "number": _number,
+    "boolean": lambda field: {"type": "boolean"},
+    "datetime": lambda field: {"type": "string", "format": "date-time", "maxLength": TIME_CHARS},
+    "date": lambda field: {"type": "string", "format": "date", "maxLength": 10},
+    "enum": lambda field: {"type": "string", "enum": list(field.values)},
+    "object": _object,
+    "array": _array,
+    "reference": lambda field: {"type": "string", "pattern": ITEM_ID, "maxLength": 64},
+}

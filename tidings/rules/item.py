@@ -1,0 +1,204 @@
+"""Items: what callers send, checked by the collection's own JSON Schema; as the store keeps it; and as JSON again.
+
+The schema that the API documents is the one that is checked, so the two cannot differ.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from tidings.model import moment
+from tidings.model.collection import Collection, Field, Item
+from tidings.model.errors import Place
+from tidings.rules import schema
+from tidings.rules.field import field_schema, out_of_time
+from tidings.rules.refused import escaped
+
+ERRORS_MAX = 50
+DETAIL_CHARS_MAX = 300
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+ID_RULE = "An id is 1 to 64 letters, digits and _ . -, and begins with a letter or a digit."
+_FRACTION = re.compile(r"\.\d{7,}")
+_TIME_MIN, _TIME_MAX = -62_135_596_800 * moment.SECOND, 253_402_300_800 * moment.SECOND
+"""The years 1 to 9999."""
+
+_CODES = {
+    "type": "wrong_type",
+    "maxLength": "too_long",
+    "minLength": "too_short",
+    "maximum": "too_large",
+    "minimum": "too_small",
+    "exclusiveMaximum": "too_large",
+    "exclusiveMinimum": "too_small",
+    "maxItems": "too_many",
+    "minItems": "too_few",
+    "enum": "not_in_enum",
+    "pattern": "pattern",
+    "format": "format",
+}
+Convert = Callable[[Any], Any]
+
+
+def item_schema(collection: Collection) -> dict[str, Any]:
+    """The JSON Schema of an item's fields, nulls left out: what `check` holds items against."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [field.name for field in collection.fields if field.required],
+        "properties": {field.name: field_schema(field) for field in collection.fields},
+    }
+
+
+class ItemRules:
+    """The rules of one collection, made once for each of its revisions. May be shared between threads."""
+
+    def __init__(self, collection: Collection) -> None:
+        self.collection = collection
+        self._fields = {field.name: field for field in collection.fields}
+        self.names = frozenset(self._fields)
+        self._validator = schema.compiled(item_schema(collection))
+        self._to_store = {field.name: _TO_STORE[field.type] for field in collection.fields if field.type in _TO_STORE}
+        self._bounded_times = [
+            field
+            for field in collection.fields
+            if field.type in ("date", "datetime") and (field.min is not None or field.max is not None)
+        ]
+        self._to_json = {field.name: _TO_JSON[field.type] for field in collection.fields if field.type in _TO_JSON}
+        self.defaults = {field.name: field.default for field in collection.fields if field.default is not None}
+
+    def stored(self, values: Mapping[str, Any], pointer: str, wrong: list[Place]) -> dict[str, Any]:
+        """An item's fields as the store keeps them: every declared field, absent ones as None.
+
+        `values` are JSON values by field. Adds each wrong place to `wrong`; `pointer` is where the item stands.
+        """
+        given = {name: value for name, value in values.items() if value is not None}
+        if not self._validator.is_valid(given):
+            wrong.extend(self._places(given, pointer))
+            return {}
+        found = dict.fromkeys(self._fields)
+        found.update(given)
+        for name, convert in self._to_store.items():
+            value = found[name]
+            if value is not None:
+                try:
+                    found[name] = convert(value)
+                except ValueError as error:
+                    wrong.append(Place(pointer=f"{pointer}/{name}", code="format", detail=f"{name} must be {error}."))
+        wrong.extend(
+            Place(pointer=f"{pointer}/{field.name}", code=told[0], detail=told[1])
+            for field in self._bounded_times
+            if field.name in given and (told := out_of_time(field, given[field.name])) is not None
+        )
+        return found
+
+    def document(self, item: Item, names: Iterable[str] | None = None) -> dict[str, Any]:
+        """An item as JSON values. `names`: only these members, its own ones included; None: all."""
+        created = moment.exact_text(item.created)
+        found: dict[str, Any] = {
+            "id": item.id,
+            "tenant": item.tenant or None,
+            "revision": item.revision,
+            "created": created,
+            "updated": created if item.updated == item.created else moment.exact_text(item.updated),
+            **item.values,
+        }
+        for name, convert in self._to_json.items():
+            if found[name] is not None:
+                found[name] = convert(found[name])
+        return found if names is None else {name: found[name] for name in names}
+
+    def as_json(self, name: str, value: Any) -> Any:
+        """One stored value of a field as a JSON value."""
+        convert = self._to_json.get(name)
+        return value if convert is None or value is None else opened(convert(value))
+
+    def plain(self, item: Item) -> dict[str, Any]:
+        """The declared fields as plain JSON values, for merging and comparing."""
+        document = self.document(item)
+        return {name: opened(document[name]) for name in self._fields}
+
+    def _places(self, given: dict[str, Any], pointer: str) -> list[Place]:
+        found: list[Place] = []
+        for wrong in self._validator.iter_errors(given):
+            at = pointer + "".join(f"/{escaped(str(step))}" for step in wrong.instance_path)
+            kind = wrong.kind.name
+            if kind == "additionalProperties" and not wrong.instance_path:
+                found.extend(self.unknown(name, pointer) for name in wrong.kind.unexpected)
+            elif kind == "required" and not wrong.instance_path:
+                name = wrong.kind.property
+                found.append(
+                    Place(pointer=f"{pointer}/{escaped(name)}", code="missing", detail=f"The field {name!r} is needed.")
+                )
+            else:
+                found.append(Place(pointer=at, code=_CODES.get(kind, "schema"), detail=_cut(wrong.message)))
+            if len(found) >= ERRORS_MAX:
+                break
+        return found
+
+    def unknown(self, name: str, pointer: str, known: Iterable[str] | None = None) -> Place:
+        """What is said of a field that is not there, or not for this caller. `known`: what the caller may know."""
+        offer = ", ".join(self._fields if known is None else known)
+        detail = f"There is no field {name[:100]!r} here. The fields are: {offer}."
+        return Place(pointer=f"{pointer}/{escaped(name)}", code="unknown_field", detail=detail)
+
+
+def opened(value: Any) -> Any:
+    """A value of a document as plain JSON values."""
+    return msgspec.json.decode(value) if type(value) is msgspec.Raw else value
+
+
+def comparable(field: Field, value: Any) -> Any:
+    """A JSON value as the store would compare this field with it. Raises ValueError with the words after "must be"."""
+    if value is None:
+        return None
+    kinds, words = _COMPARABLE[field.type]
+    if type(value) not in kinds:
+        raise ValueError(words)
+    convert = _TO_STORE.get(field.type)
+    return value if convert is None else convert(value)
+
+
+def _time(text: str) -> moment.Micros:
+    """An RFC 3339 time as Micros. Raises ValueError with the words after "must be"."""
+    if _FRACTION.search(text):
+        raise ValueError("a time with six digits after the second at most")
+    try:
+        at = moment.from_text(text)
+    except (ValueError, OverflowError):
+        raise ValueError("an RFC 3339 time such as 2026-11-21T01:02:03Z") from None
+    if not _TIME_MIN <= at < _TIME_MAX:
+        raise ValueError("a time of the years 1 to 9999")
+    return at
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _raw(text: str) -> msgspec.Raw:
+    return msgspec.Raw(text.encode())
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= DETAIL_CHARS_MAX else text[:DETAIL_CHARS_MAX] + "..."
+
+
+_TO_STORE: dict[str, Convert] = {"datetime": _time, "number": float, "integer": int, "object": _json, "array": _json}
+_TO_JSON: dict[str, Convert] = {"datetime": moment.exact_text, "object": _raw, "array": _raw}
+_TEXT = ((str,), "a text")
+_COMPARABLE: dict[str, tuple[tuple[type, ...], str]] = {
+    "string": _TEXT,
+    "enum": _TEXT,
+    "reference": _TEXT,
+    "date": ((str,), "a date such as 2026-11-21"),
+    "datetime": ((str,), "an RFC 3339 time such as 2026-11-21T01:02:03Z"),
+    "integer": ((int,), "an integer"),
+    "number": ((int, float), "a number"),
+    "boolean": ((bool,), "true or false"),
+    "object": ((), "nothing: objects are not compared"),
+    "array": ((), "nothing: lists are not compared"),
+}

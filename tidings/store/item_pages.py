@@ -1,0 +1,132 @@
+"""Pages of items: in any order of sortable fields, going on from where the page before ended.
+
+A position is what the last item is sorted by, and its `seq`, so things that come and go shift no page, and the last
+page of a million costs what the first one costs: an index is entered at the position (keyset). Null comes before
+everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tidings.model.collection import Item
+from tidings.store.base import Db
+from tidings.store.conditions import Where
+from tidings.store.items import ItemTable
+from tidings.store.tables import column
+
+CREATED = "created"
+"""The order of creation, which is that of `seq`."""
+
+
+class Order(msgspec.Struct, frozen=True):
+    """One part of an order. `nullable`: some items may have no value there."""
+
+    name: str
+    down: bool = False
+    nullable: bool = True
+
+
+Position = Sequence[Any]
+"""A value for each part of the order, then `seq`."""
+
+
+def page(
+    db: Db, table: ItemTable, where: Where, order: Sequence[Order], after: Position | None, limit: int
+) -> list[Item]:
+    """At most `limit` items that fit `where`, in `order` (without parts: of creation), after a position."""
+    found: list[Item] = []
+    for condition, values in _segments(order, after):
+        sql = f"{table.select} WHERE {where.text}"
+        if condition:
+            sql += f" AND {condition}"
+        sql += f" ORDER BY {_order_by(order)} LIMIT :count"
+        rows = db.query(sql, {**where.values, **values, "count": limit - len(found)})
+        found += [table.item(row) for row in rows]
+        if len(found) >= limit:
+            break
+    return found
+
+
+def position(order: Sequence[Order], item: Item) -> list[Any]:
+    """Where the page that ends with this item ends."""
+    return [*(item.values[part.name] for part in order if part.name != CREATED), item.seq]
+
+
+def _is_down(order: Sequence[Order]) -> bool:
+    """The direction of `seq`, which breaks ties: that of the last part."""
+    return order[-1].down if order else False
+
+
+def _sorted(order: Sequence[Order]) -> list[Order]:
+    """The parts that are columns: after `created` nothing is left to decide."""
+    found = []
+    for part in order:
+        if part.name == CREATED:
+            break
+        found.append(part)
+    return found
+
+
+def _order_by(order: Sequence[Order]) -> str:
+    parts = [f"{column(part.name)} {'DESC NULLS LAST' if part.down else 'ASC NULLS FIRST'}" for part in _sorted(order)]
+    return ", ".join([*parts, f"seq {'DESC' if _is_seq_down(order) else 'ASC'}"])
+
+
+def _is_seq_down(order: Sequence[Order]) -> bool:
+    created = next((part for part in order if part.name == CREATED), None)
+    return created.down if created is not None else _is_down(order)
+
+
+def _segments(order: Sequence[Order], after: Position | None) -> list[tuple[str, dict[str, Any]]]:
+    """Conditions, one after the other, that each walk along an index from where it begins to be wanted."""
+    if after is None:
+        return [("", {})]
+    columns, down = _sorted(order), _is_seq_down(order)
+    values = {f"k{index}": value for index, value in enumerate(after[:-1]) if value is not None}
+    values["seq"] = after[-1]
+    sign = "<" if down else ">"
+    if not columns:
+        return [(f"seq {sign} :seq", values)]
+    if len(columns) == 1 and columns[0].down == down:
+        return _of_one(columns[0], after[0], sign, values)
+    return [(_lexicographic(columns, after, sign), values)]
+
+
+def _of_one(part: Order, value: Any, sign: str, values: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    name = column(part.name)
+    nulls = (f"{name} IS NULL AND seq {sign} :seq", {"seq": values["seq"]})
+    if value is None:
+        return [nulls] if part.down else [nulls, (f"{name} IS NOT NULL", {})]
+    beyond = (f"({name}, seq) {sign} (:k0, :seq)", values)
+    return [beyond, (f"{name} IS NULL", {})] if part.down and part.nullable else [beyond]
+
+
+def _lexicographic(columns: Sequence[Order], after: Position, sign: str) -> str:
+    """Several parts with directions of their own: later in the first, or equal there and later in the second ..."""
+    choices: list[str] = []
+    equal: list[str] = []
+    for index, part in enumerate(columns):
+        name, value = column(part.name), after[index]
+        later = _later(name, f":k{index}", part, value)
+        if later:
+            choices.append(" AND ".join([*equal, later]))
+        equal.append(f"{name} IS NULL" if value is None else f"{name} = :k{index}")
+    choices.append(" AND ".join([*equal, f"seq {sign} :seq"]))
+    first, value = columns[0], after[0]
+    bound = ""
+    if value is not None and not first.down:
+        # Said apart, since an index can be entered there.
+        bound = f"{column(first.name)} >= :k0 AND "
+    return f"{bound}({' OR '.join(f'({choice})' for choice in choices)})"
+
+
+def _later(name: str, mark: str, part: Order, value: Any) -> str:
+    if value is None:
+        return "" if part.down else f"{name} IS NOT NULL"
+    if part.down:
+        return f"({name} < {mark} OR {name} IS NULL)" if part.nullable else f"{name} < {mark}"
+    return f"{name} > {mark}"

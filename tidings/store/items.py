@@ -1,0 +1,176 @@
+"""The items of one collection: read, written, and looked for. Statements are composed once per collection.
+
+What a caller sends goes only through parameters; names of tables and columns are those of checked declarations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tidings.model.collection import Collection, Item
+from tidings.rules.condition import ALWAYS, Compare, Condition
+from tidings.rules.words import words
+from tidings.store import tables
+from tidings.store.base import Db, Dialect, Row
+from tidings.store.conditions import Where
+from tidings.store.tables import OWN_COLUMNS, column, table
+
+COUNTED_MAX = 1_000_000
+"""More items than this are not counted."""
+FINDS_MAX = 1_000
+SAME_ID_MAX = 1_000
+"""So many tenants may have an item with the same id, where somebody looks for it without saying whose."""
+
+
+class ItemTable:
+    """The table of one collection, in one dialect. Shared between threads: it holds text only."""
+
+    def __init__(self, collection: Collection, dialect: Dialect) -> None:
+        self.collection = collection
+        self.dialect = dialect
+        self.name = table(collection.name)
+        self._fields = [field.name for field in collection.fields]
+        self._booleans = [field.name for field in collection.fields if field.type == "boolean"]
+        self._searchable = [field.name for field in collection.fields if field.searchable]
+        self.columns = [*OWN_COLUMNS[1:], *(column(name) for name in self._fields)]
+        shown = [*OWN_COLUMNS, *(self._shown(field.name, field.type) for field in collection.fields)]
+        self.select = f"SELECT {', '.join(shown)} FROM {self.name}"  # noqa: S608 -- checked names
+        self._marks = [f":c{index}" for index in range(len(self.columns))]
+        self._insert, self._update = self._writes()
+        self._finds: dict[Condition, tuple[str, dict[str, Any]]] = {}
+
+    def item(self, row: Row) -> Item:
+        """A row of `select` as an item."""
+        values = dict(zip(self._fields, row[6:], strict=True))
+        if self.dialect == "sqlite":
+            for name in self._booleans:
+                if values[name] is not None:
+                    values[name] = bool(values[name])
+        return Item(
+            seq=row[0], id=row[1], tenant=row[2], revision=row[3], created=row[4], updated=row[5], values=values
+        )
+
+    def find(self, db: Db, ident: str, seen: Condition = ALWAYS, tenant: str = "") -> Item | None:
+        """The item with this id, of those that fit `seen`; where several tenants have one, `tenant`'s first."""
+        sql, values = self._finding(seen)
+        rows = db.query(sql, {**values, "id": ident})
+        if len(rows) > 1:
+            rows.sort(key=lambda row: (row[2] != tenant, row[2]))
+        return self.item(rows[0]) if rows else None
+
+    def _finding(self, seen: Condition) -> tuple[str, dict[str, Any]]:
+        """The statement of `find` under a condition, composed once."""
+        known = self._finds.get(seen)
+        if known is None:
+            where = Where(self.dialect)
+            where.add_sql("id = :id")
+            where.add(seen)
+            if len(self._finds) >= FINDS_MAX:
+                self._finds.clear()
+            # Sorted here rather than there: a tenant or two have the same id, and sorting costs more than finding.
+            known = self._finds[seen] = (f"{self.select} WHERE {where.text} LIMIT {SAME_ID_MAX}", where.values)
+        return known
+
+    def of_tenant(self, db: Db, ident: str, tenant: str) -> Item | None:
+        """The item with this id of exactly this tenant."""
+        rows = db.query(f"{self.select} WHERE id = :id AND tenant = :tenant", {"id": ident, "tenant": tenant})
+        return self.item(rows[0]) if rows else None
+
+    def several(self, db: Db, idents: Sequence[str], seen: Condition) -> list[Item]:
+        """Those of the items with these ids (at least one) that fit `seen`, of every tenant."""
+        where = Where(self.dialect)
+        where.add(Compare("id", "in", tuple(idents)))
+        where.add(seen)
+        return [self.item(row) for row in db.query(f"{self.select} WHERE {where.text}", where.values)]
+
+    def insert(self, db: Db, item: Item) -> int:
+        """Store a new item; its place in the order of creation. Raises UniqueTaken."""
+        params = self._params(item)
+        seq = int(db.query(self._insert, params)[0][0])
+        if self._searchable and self.dialect == "sqlite":
+            self._put_words(db, seq, params["words"])
+        return seq
+
+    def update(self, db: Db, item: Item) -> None:
+        """Replace what is stored of an item. Raises UniqueTaken."""
+        params = self._params(item) | {"seq": item.seq}
+        db.execute(self._update, params)
+        if self._searchable and self.dialect == "sqlite":
+            self._drop_words(db, item.seq)
+            self._put_words(db, item.seq, params["words"])
+
+    def delete(self, db: Db, seq: int) -> None:
+        """Forget an item."""
+        db.execute(f"DELETE FROM {self.name} WHERE seq = :seq", {"seq": seq})  # noqa: S608
+        if self._searchable and self.dialect == "sqlite":
+            self._drop_words(db, seq)
+
+    def taken(self, db: Db, field: str, value: Any, tenant: str, but: int) -> bool:
+        """Whether another item of the tenant than `but` has this value."""
+        sql = f"SELECT 1 FROM {self.name} WHERE {column(field)} = :value AND tenant = :tenant AND seq <> :but LIMIT 1"  # noqa: S608
+        return bool(db.query(sql, {"value": value, "tenant": tenant, "but": but}))
+
+    def refers(self, db: Db, field: str, ident: str, tenant: str, but: int) -> bool:
+        """Whether an item of the tenant, other than `but`, refers to this id in a field."""
+        return self.taken(db, field, ident, tenant, but)
+
+    def count(self, db: Db, where: Where) -> int | None:
+        """How many fit; None: more than are counted."""
+        sql = f"SELECT COUNT(*) FROM (SELECT 1 AS one FROM {self.name} WHERE {where.text} LIMIT :most) AS part"  # noqa: S608
+        total = int(db.query(sql, {**where.values, "most": COUNTED_MAX + 1})[0][0])
+        return total if total <= COUNTED_MAX else None
+
+    def search(self, where: Where, found: Sequence[str]) -> None:
+        """Add to `where` that an item has all these words (each the beginning of one)."""
+        if self.dialect == "sqlite":
+            name = tables.words_table(self.collection.name)
+            text = " ".join(f'"{word}"*' for word in found)
+            where.add_sql(f"seq IN (SELECT rowid FROM {name} WHERE words MATCH :words)", words=text)  # noqa: S608
+        else:
+            text = " & ".join(f"'{word}':*" for word in found)
+            where.add_sql("words @@ CAST(:words AS tsquery)", words=text)
+
+    def words_of(self, item: Item) -> str:
+        """What `q` finds an item by."""
+        return words(item.values[name] for name in self._searchable)
+
+    def row(self, item: Item) -> tuple[Any, ...]:
+        """An item as the values of `columns`."""
+        return (
+            item.id,
+            item.tenant,
+            item.revision,
+            item.created,
+            item.updated,
+            *(item.values[name] for name in self._fields),
+        )
+
+    def _params(self, item: Item) -> dict[str, Any]:
+        params: dict[str, Any] = {f"c{index}": value for index, value in enumerate(self.row(item))}
+        if self._searchable:
+            params["words"] = self.words_of(item)
+        return params
+
+    def _writes(self) -> tuple[str, str]:
+        columns, marks = list(self.columns), list(self._marks)
+        if self._searchable and self.dialect == "postgres":
+            columns.append("words")
+            marks.append("array_to_tsvector(string_to_array(:words, ' '))")
+        pairs = ", ".join(f"{name} = {mark}" for name, mark in zip(columns, marks, strict=True))
+        return (
+            f"INSERT INTO {self.name} ({', '.join(columns)}) VALUES ({', '.join(marks)}) RETURNING seq",  # noqa: S608
+            f"UPDATE {self.name} SET {pairs} WHERE seq = :seq",  # noqa: S608
+        )
+
+    def _shown(self, name: str, kind: str) -> str:
+        # PostgreSQL's driver would take JSON apart; it is wanted as the text that was stored.
+        is_cast = self.dialect == "postgres" and kind in ("object", "array")
+        return f"CAST({column(name)} AS TEXT)" if is_cast else column(name)
+
+    def _put_words(self, db: Db, seq: int, text: str) -> None:
+        name = tables.words_table(self.collection.name)
+        db.execute(f"INSERT INTO {name} (rowid, words) VALUES (:seq, :words)", {"seq": seq, "words": text})  # noqa: S608
+
+    def _drop_words(self, db: Db, seq: int) -> None:
+        db.execute(f"DELETE FROM {tables.words_table(self.collection.name)} WHERE rowid = :seq", {"seq": seq})  # noqa: S608

@@ -1,0 +1,238 @@
+"""The bodies of a collection's operations as JSON Schema, for one caller: only the fields that it may read or write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidings.model.collection import Collection, Field
+from tidings.rules.field import ITEM_ID, field_schema
+from tidings.rules.permit import Grant
+from tidings.web.menu import Form
+
+Schema = dict[str, Any]
+
+BATCH_MAX = 1_000
+ID: Schema = {"type": "string", "pattern": ITEM_ID, "maxLength": 64}
+_ID_EXAMPLE = "itm_01m7xv663afar931yg06gzrrhs"
+_TIME_EXAMPLE = "2026-11-21T01:02:03.456Z"
+_TIME: Schema = {"type": "string", "format": "date-time", "maxLength": 40}
+_OWN: dict[str, Schema] = {
+    "id": ID,
+    "tenant": {"type": ["string", "null"], "maxLength": 64, "description": "Whose it is."},
+    "revision": {"type": "integer", "format": "int64", "minimum": 1, "maximum": 2**63 - 1},
+    "created": _TIME,
+    "updated": _TIME,
+}
+_EXAMPLES: dict[str, Any] = {
+    "string": "text",
+    "integer": 1,
+    "number": 1.5,
+    "boolean": True,
+    "datetime": _TIME_EXAMPLE,
+    "date": "2026-11-21",
+    "object": {},
+    "array": [],
+    "reference": _ID_EXAMPLE,
+}
+OWN_NAMES = tuple(_OWN)
+"""The members that every item has."""
+
+
+def reference(form: Form) -> Schema:
+    """A reference to a form in the document."""
+    return {"$ref": f"#/components/schemas/{form.name}"}
+
+
+def nullable(schema: Schema) -> Schema:
+    """The same schema, and null."""
+    if "enum" in schema:
+        schema = {**schema, "enum": [*schema["enum"], None]}
+    if isinstance(schema.get("type"), str):
+        return {**schema, "type": [schema["type"], "null"]}
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+class Forms:
+    """The forms of one collection for one grant. `expands`: the references that may be expanded, and whereto."""
+
+    def __init__(self, grant: Grant, expands: dict[str, Grant]) -> None:
+        self._name = grant.collection.name
+        self._collection = grant.collection
+        read = [field for field in grant.collection.fields if field.name in grant.read]
+        written = [field for field in grant.collection.fields if field.name in grant.write]
+        self.expanded = tuple(self._target(its) for its in _unlike(expands, self._name))
+        self.item = self._form("item", self._item(read, expands), item_example(grant.collection, read))
+        self.page = self._form("page", self._page(), {"data": [self.item.example], "next_cursor": None})
+        self.new = self._form("new", self._new(written), new_example(written))
+        self.patch = self._form("patch", _patch(written), patch_example(written))
+        self.batch = self._form("batch", self._batch(), self._batch_example())
+        self.results = self._form("results", self._results(), {"results": [{"status": 201, "item": self.item.example}]})
+
+    def _form(self, name: str, schema: Schema, example: Any) -> Form:
+        return Form(f"{self._name}.{name}", schema, example)
+
+    def _target(self, its: Grant) -> Form:
+        read = [field for field in its.collection.fields if field.name in its.read]
+        return Form(
+            f"{its.collection.name}.item", Forms.plain_item(its.collection, read), item_example(its.collection, read)
+        )
+
+    @staticmethod
+    def plain_item(collection: Collection, read: list[Field]) -> Schema:
+        """The schema of an item as answers show it."""
+        shown = {field.name: _shown(field) for field in read}
+        return {
+            "type": "object",
+            "additionalProperties": False,
+            "description": collection.description or f"An item of {collection.name}.",
+            "properties": {**_OWN, **shown},
+        }
+
+    def _item(self, read: list[Field], expands: dict[str, Grant]) -> Schema:
+        schema = Forms.plain_item(self._collection, read)
+        if expands:
+            targets = {
+                name: {"anyOf": [{"$ref": f"#/components/schemas/{its.collection.name}.item"}, {"type": "null"}]}
+                for name, its in expands.items()
+            }
+            schema["properties"]["expanded"] = {
+                "type": "object",
+                "additionalProperties": False,
+                "description": "The items that references lead to, where `expand` asks for them.",
+                "properties": targets,
+            }
+        return schema
+
+    def _page(self) -> Schema:
+        return {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["data", "next_cursor"],
+            "properties": {
+                "data": {"type": "array", "maxItems": 1000, "items": reference(self.item)},
+                "next_cursor": {"type": ["string", "null"], "maxLength": 100_000},
+                "count": {"type": "integer", "format": "int64", "minimum": 0, "maximum": 1_000_000},
+            },
+        }
+
+    def _new(self, written: list[Field]) -> Schema:
+        needed = [field.name for field in written if field.required and field.default is None]
+        return {
+            "type": "object",
+            "additionalProperties": False,
+            **({"required": needed} if needed else {}),
+            "properties": {field.name: _given(field) for field in written},
+        }
+
+    def _batch(self) -> Schema:
+        operation = {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["op"],
+            "properties": {
+                "op": {"type": "string", "enum": ["create", "put", "edit", "delete"]},
+                "id": {**ID, "description": "Whose; of a new item an id of your own, if you like."},
+                "data": {**reference(self.patch), "description": "The fields, as the single operation takes them."},
+                "revision": {
+                    "type": "integer",
+                    "format": "int64",
+                    "minimum": 1,
+                    "maximum": 2**63 - 1,
+                    "description": "Only if it is at this revision.",
+                },
+            },
+        }
+        return {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["operations"],
+            "properties": {"operations": {"type": "array", "minItems": 1, "maxItems": BATCH_MAX, "items": operation}},
+        }
+
+    def _batch_example(self) -> Any:
+        return {"operations": [{"op": "create", "data": self.new.example}]}
+
+    def _results(self) -> Schema:
+        result = {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["status", "item"],
+            "properties": {
+                "status": {"type": "integer", "format": "int32", "minimum": 200, "maximum": 204},
+                "item": {"anyOf": [reference(self.item), {"type": "null"}]},
+            },
+        }
+        return {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["results"],
+            "properties": {"results": {"type": "array", "maxItems": BATCH_MAX, "items": result}},
+        }
+
+
+def _unlike(expands: dict[str, Grant], name: str) -> list[Grant]:
+    return list({its.collection.name: its for its in expands.values() if its.collection.name != name}.values())
+
+
+def _shown(field: Field) -> Schema:
+    schema = {name: value for name, value in field_schema(field).items() if name != "default"}
+    return schema if field.required else nullable(schema)
+
+
+def _given(field: Field) -> Schema:
+    schema = field_schema(field)
+    return schema if field.required else nullable(schema)
+
+
+def _patch(written: list[Field]) -> Schema:
+    properties = {}
+    for field in written:
+        schema = {name: value for name, value in _given(field).items() if name != "default"}
+        if field.type == "object":
+            # Members of objects are merged, so a part of one is enough.
+            schema = nullable({"type": "object"})
+        properties[field.name] = schema
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def example_of(field: Field) -> Any:
+    """An example of a field's value: its own, its default, or one of its type."""
+    if field.example is not None:
+        return field.example
+    if field.default is not None:
+        return field.default
+    if field.values:
+        return field.values[0]
+    if field.type in ("integer", "number"):
+        low = _EXAMPLES[field.type] if field.min is None else field.min
+        return low if field.max is None else min(low, field.max)
+    if field.type in ("date", "datetime") and field.min is not None:
+        return field.min
+    return _EXAMPLES[field.type]
+
+
+def item_example(collection: Collection, read: list[Field]) -> dict[str, Any]:
+    """An example of an item, as answers show it."""
+    own = {"id": _ID_EXAMPLE, "tenant": None, "revision": 1, "created": _TIME_EXAMPLE, "updated": _TIME_EXAMPLE}
+    return {**own, **{field.name: example_of(field) if _has_example(field) else None for field in read}}
+
+
+def new_example(written: list[Field]) -> dict[str, Any]:
+    """An example of a new item: what is needed, and what has an example that surely fits."""
+    return {field.name: example_of(field) for field in written if field.required or _has_example(field)}
+
+
+def patch_example(written: list[Field]) -> dict[str, Any]:
+    """An example of an edit: one field."""
+    return {field.name: example_of(field) for field in written if _has_example(field)} and {
+        next(field.name for field in written if _has_example(field)): example_of(
+            next(field for field in written if _has_example(field))
+        )
+    }
+
+
+def _has_example(field: Field) -> bool:
+    """Whether an example of ours surely fits: patterns, formats and references are for the declaration to show."""
+    if field.example is not None or field.default is not None:
+        return True
+    return not (field.pattern or field.format or field.schema or field.unique or field.type == "reference")

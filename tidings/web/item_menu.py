@@ -1,0 +1,244 @@
+"""The menu of items: for each key and collection its own operations, with only what that key may ask.
+
+The static table has one row for each shape of a path (item_rows.py); what such a row is for a caller is made here, from
+the caller's grant, once for each state of the catalogue.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidings.intake.kinds import Kind
+from tidings.model.access import VERBS, Key, Verb
+from tidings.model.collection import Collection, Question
+from tidings.rules.permit import Grant
+from tidings.web.habits import COUNT
+from tidings.web.item_forms import ID, OWN_NAMES, Forms
+from tidings.web.item_parameters import SEARCH, TENANT, filters_of, filters_of_question, several, ticked
+from tidings.web.items import Door, Filters
+from tidings.web.menu import Link, Operation, Parameter
+from tidings.web.pages import PAGING
+from tidings.web.parts import Parts
+from tidings.web.revisions import IF_MATCH, IF_NONE_MATCH
+
+ANY_KEY = "items"
+"""What stands in place of a scope: these operations were made for a key that may use them."""
+SORTS_MAX = 4
+EXPANDS_MAX = 10
+_ID = Parameter(
+    name="id", schema=ID, help="The item's id.", where="path", required=True, example="itm_01m7xv663afar931yg06gzrrhs"
+)
+
+
+class ItemMenu:
+    """The operations of one key in one collection."""
+
+    def __init__(self, parts: Parts, key: Key, grant: Grant) -> None:
+        self._key = key
+        self.grant = grant
+        self._name = grant.collection.name
+        self._path = f"/v1/items/{self._name}"
+        self._expands = _expands(parts, key, grant)
+        self._forms = Forms(grant, {name: its for name, (its, _) in self._expands.items()})
+        self._kind = parts.kinds.of(grant.collection)
+        filters, self._filter_parameters = filters_of(grant.collection, grant.filter)
+        self._door = self._open(filters)
+        found = [self._of_verb(verb) for verb in VERBS if verb in grant.verbs]
+        if any(verb in grant.verbs for verb in ("create", "put", "edit", "delete")):
+            found.append(self._batch())
+        self.questions = {question.name: self._ask(question) for question in grant.questions}
+        self.operations: tuple[Operation, ...] = (*found, *self.questions.values())
+        self._by_name = {operation.name: operation for operation in self.operations}
+
+    def find(self, name: str) -> Operation | None:
+        """An operation by the end of its name, such as `list`."""
+        return self._by_name.get(f"{self._name}.{name}")
+
+    def _open(self, filters: Filters) -> Door:
+        return Door(self.grant, self._kind, self._expands, filters)
+
+    def _of_verb(self, verb: Verb) -> Operation:
+        return {
+            "list": self._list,
+            "get": self._get,
+            "create": self._create,
+            "edit": self._edit,
+            "put": self._put,
+            "delete": self._delete,
+        }[verb]()
+
+    def _operation(self, name: str, **more: Any) -> Operation:
+        forms = (self._forms.item, self._forms.patch, *self._forms.expanded)
+        return Operation(name=f"{self._name}.{name}", scope=ANY_KEY, tag=self._name, forms=forms, **more)
+
+    def _list(self) -> Operation:
+        words = (SEARCH,) if self.grant.words else ()
+        return self._operation(
+            "list",
+            method="GET",
+            path=self._path,
+            summary=f"List {self._name}",
+            help=self.grant.collection.description,
+            handler=self._door.page,
+            response=self._forms.page,
+            parameters=(*self._filter_parameters, *words, *self._tenant(), *self._shaping(), COUNT, *PAGING),
+            sorts=self._sorts(),
+            sorts_max=SORTS_MAX,
+            is_list=True,
+        )
+
+    def _ask(self, question: Question) -> Operation:
+        filters, parameters = filters_of_question(self.grant.collection, question)
+        named = ", ".join(parameter.name for parameter in parameters)
+        return self._operation(
+            f"ask.{question.name}",
+            method="GET",
+            path=f"{self._path}:{question.name}",
+            summary=f"Ask {self._name} by {named}",
+            help=question.description,
+            handler=self._open(filters).page,
+            response=self._forms.page,
+            parameters=(*parameters, *self._tenant(), *self._shaping(), *PAGING),
+            sorts=self._sorts(),
+            sorts_max=SORTS_MAX,
+            is_list=True,
+        )
+
+    def _get(self) -> Operation:
+        return self._operation(
+            "get",
+            method="GET",
+            path=f"{self._path}/{{id}}",
+            summary=f"Read one of {self._name}",
+            handler=self._door.get,
+            response=self._forms.item,
+            path_parameters=(_ID,),
+            parameters=(*self._tenant(), *self._shaping(sorted=False), IF_NONE_MATCH),
+            links=self._links(("edit", "delete")),
+        )
+
+    def _create(self) -> Operation:
+        return self._operation(
+            "create",
+            method="POST",
+            path=self._path,
+            summary=f"Create one of {self._name}",
+            handler=self._door.create,
+            idempotent_key=True,
+            request=self._forms.new,
+            response=self._forms.item,
+            status=201,
+            example=self._forms.new.example,
+            parameters=self._tenant(),
+            links=self._links(("get", "edit", "put", "delete")),
+        )
+
+    def _edit(self) -> Operation:
+        return self._operation(
+            "edit",
+            method="PATCH",
+            path=f"{self._path}/{{id}}",
+            summary=f"Change some fields of one of {self._name}",
+            help="A merge patch (RFC 7396): what is left out stays, null takes a value away.",
+            handler=self._door.edit,
+            idempotent_key=True,
+            request=self._forms.patch,
+            merge_patch=True,
+            response=self._forms.item,
+            example=self._forms.patch.example,
+            path_parameters=(_ID,),
+            parameters=(*self._tenant(), IF_MATCH),
+            links=self._links(("get", "delete")),
+        )
+
+    def _put(self) -> Operation:
+        return self._operation(
+            "put",
+            method="PUT",
+            path=f"{self._path}/{{id}}",
+            summary=f"Create or replace one of {self._name} at an id of yours",
+            help="With `If-None-Match: *` it is only created, with `If-Match` only replaced.",
+            handler=self._door.put,
+            idempotent_key=True,
+            request=self._forms.new,
+            response=self._forms.item,
+            also=((201, "It was created."),),
+            example=self._forms.new.example,
+            path_parameters=(_ID,),
+            parameters=(*self._tenant(), IF_MATCH, IF_NONE_MATCH),
+            links=self._links(("get", "delete")),
+        )
+
+    def _delete(self) -> Operation:
+        return self._operation(
+            "delete",
+            method="DELETE",
+            path=f"{self._path}/{{id}}",
+            summary=f"Delete one of {self._name}",
+            help="Refused with 409 while other items refer to it.",
+            handler=self._door.delete,
+            idempotent_key=True,
+            status=204,
+            path_parameters=(_ID,),
+            parameters=(*self._tenant(), IF_MATCH),
+        )
+
+    def _batch(self) -> Operation:
+        return self._operation(
+            "batch",
+            method="POST",
+            path=f"{self._path}:batch",
+            summary=f"Change many {self._name}, all or none",
+            help="Up to 1,000 operations in one transaction, in their order. One that is refused refuses them all.",
+            handler=self._door.batch,
+            idempotent_key=True,
+            request=self._forms.batch,
+            response=self._forms.results,
+            example=self._forms.batch.example,
+            large=True,
+            parameters=self._tenant(),
+        )
+
+    def _links(self, verbs: tuple[Verb, ...]) -> tuple[Link, ...]:
+        found = []
+        for verb in verbs:
+            if verb in self.grant.verbs:
+                name = f"{self._name}.{verb}"
+                found.append(Link(verb, name, {"id": "$response.body#/id"}, f"{verb.capitalize()} this item."))
+        return tuple(found)
+
+    def _tenant(self) -> tuple[Parameter, ...]:
+        return () if self.grant.tenant else (TENANT,)
+
+    def _sorts(self) -> tuple[str, ...]:
+        names = ("-created", "created")
+        return (*names, *(f"{sign}{name}" for name in self.grant.sort for sign in ("", "-")))
+
+    def _shaping(self, *, sorted: bool = True) -> tuple[Parameter, ...]:
+        members = [*OWN_NAMES, *self.grant.read]
+        found = [several("fields", members, f"Only these fields: {ticked(members)}.", len(members))]
+        if self._expands:
+            help = f"Also answer, under `expanded`, the items that these references lead to: {ticked(self._expands)}."
+            found.append(several("expand", list(self._expands), help, EXPANDS_MAX))
+        if sorted:
+            help = "In which order, several separated by commas; `-` begins with the last. By itself: `-created`."
+            found.append(several("sort", list(self._sorts()), help, SORTS_MAX))
+        return tuple(found)
+
+
+def _expands(parts: Parts, key: Key, grant: Grant) -> dict[str, tuple[Grant, Kind]]:
+    """The references that this key may read, into collections that it may read."""
+    found = {}
+    for field in grant.collection.fields:
+        target = parts.catalog.now.collections.get(field.to or "")
+        if field.name in grant.read and target is not None:
+            its = parts.kinds.grant(key, target)
+            if its is not None and its.verbs & {"list", "get"}:
+                found[field.name] = (its, parts.kinds.of(target))
+    return found
+
+
+def make(parts: Parts, key: Key, collection: Collection) -> ItemMenu | None:
+    """What a key may do in a collection; None: nothing."""
+    grant = parts.kinds.grant(key, collection)
+    return None if grant is None else ItemMenu(parts, key, grant)

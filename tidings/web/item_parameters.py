@@ -1,0 +1,121 @@
+"""The parameters of a collection's lists and questions: one for each field and operator that a caller may ask with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from tidings.model.collection import Collection, Field, Question
+from tidings.rules.field import operators
+from tidings.web.item_forms import example_of
+from tidings.web.items import Filters
+from tidings.web.menu import Parameter
+
+TEXT_CHARS = 1_000
+VALUES_MAX = 100
+INTEGER_MAX = 10**18 - 1
+
+TENANT = Parameter(
+    name="tenant",
+    schema={"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$", "maxLength": 64},
+    help="Whose item it is (keys without a tenant of their own).",
+    example="acme",
+)
+_WORDS: dict[str, str] = {
+    "eq": "is this",
+    "ne": "is not this",
+    "gt": "is greater than this",
+    "gte": "is this or greater",
+    "lt": "is less than this",
+    "lte": "is this or less",
+    "in": "is one of these",
+    "nin": "is none of these",
+    "exists": "is there (`true`) or null (`false`)",
+    "starts_with": "begins with this",
+    "contains": "contains this",
+}
+
+
+SEARCH = Parameter(
+    name="q",
+    schema={"type": "string", "minLength": 1, "maxLength": TEXT_CHARS},
+    help="Only items with all of these words, or words that begin so, in their searchable texts.",
+    example="plants",
+)
+
+
+def several(name: str, offer: list[str], help: str, most: int) -> Parameter:
+    """A parameter that takes several of the names on offer, `most` of them at most."""
+    items = {"type": "string", "enum": offer}
+    return Parameter(name=name, schema={"type": "array", "items": items, "minItems": 1, "maxItems": most}, help=help)
+
+
+def ticked(names: Iterable[str]) -> str:
+    """Names as a help text shows them."""
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def filters_of(collection: Collection, names: tuple[str, ...]) -> tuple[Filters, tuple[Parameter, ...]]:
+    """Every filter on these fields, and its parameter."""
+    filters: Filters = {}
+    parameters = []
+    for field in collection.fields:
+        if field.name in names:
+            for op in ("eq", *operators(field.type)):
+                name = field.name if op == "eq" else f"{field.name}__{op}"
+                filters[name] = (field.name, op)  # type: ignore[assignment]
+                parameters.append(_filter(field, name, op))
+    return filters, tuple(parameters)
+
+
+def filters_of_question(collection: Collection, question: Question) -> tuple[Filters, tuple[Parameter, ...]]:
+    """The filters of a question, and its parameters, all of which must be given."""
+    filters: Filters = {}
+    parameters = []
+    for name in question.parameters:
+        head, _, op = name.partition("__")
+        field = collection.field(head)
+        if field is not None:
+            filters[name] = (head, op or "eq")  # type: ignore[assignment]
+            parameters.append(_filter(field, name, op or "eq", required=True))
+    return filters, tuple(parameters)
+
+
+def _filter(field: Field, name: str, op: str, *, required: bool = False) -> Parameter:
+    schema = _compared(field)
+    if op == "exists":
+        schema = {"type": "boolean"}
+    elif op in ("in", "nin"):
+        schema = {"type": "array", "items": schema, "minItems": 1, "maxItems": VALUES_MAX}
+    elif op in ("starts_with", "contains"):
+        schema = {**schema, "minLength": 1}
+    example: Any = example_of(field)
+    if op == "exists":
+        example = True
+    elif op in ("in", "nin"):
+        example = [example]
+    more = f" {field.description}" if field.description and op == "eq" else ""
+    return Parameter(
+        name=name,
+        schema=schema,
+        help=f"Only items whose `{field.name}` {_WORDS[op]}.{more}",
+        required=required,
+        example=example,
+    )
+
+
+def _compared(field: Field) -> dict[str, Any]:
+    """The schema of a value that a field is compared with."""
+    if field.type == "enum":
+        return {"type": "string", "enum": list(field.values)}
+    return _COMPARED.get(field.type, {"type": "string", "maxLength": TEXT_CHARS})
+
+
+_COMPARED: dict[str, dict[str, Any]] = {
+    "integer": {"type": "integer", "format": "int64", "minimum": -INTEGER_MAX, "maximum": INTEGER_MAX},
+    "number": {"type": "number", "format": "double"},
+    "boolean": {"type": "boolean"},
+    "datetime": {"type": "string", "format": "date-time", "maxLength": 40},
+    "date": {"type": "string", "format": "date", "maxLength": 10},
+    "reference": {"type": "string", "maxLength": 64},
+}

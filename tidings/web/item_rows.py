@@ -1,0 +1,74 @@
+"""The rows of the static table that stand for items: one for each shape of a path, whichever the collection.
+
+What such a row is for a caller is found in the caller's own menu (item_menu.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tidings.intake.items import check_verb
+from tidings.model.access import VERBS, Key
+from tidings.model.errors import Forbidden, NotFound
+from tidings.web.item_menu import ANY_KEY, ItemMenu
+from tidings.web.menu import Answer, Call, Operation
+from tidings.web.parts import Parts
+
+TAG = "Items"
+PATH = "/v1/items/{collection}"
+
+
+def _own(verb: str) -> Callable[[Parts, Key, dict[str, str]], Operation]:
+    def own(parts: Parts, key: Key, path: dict[str, str]) -> Operation:
+        menu = _menu(parts, key, path)
+        operation = menu.find(verb)
+        if operation is None:
+            if verb in VERBS:
+                check_verb(menu.grant, verb)
+            raise Forbidden(f"This key may not {verb} items of {path['collection']}.", code="verb_not_permitted")
+        return operation
+
+    return own
+
+
+def _own_question(parts: Parts, key: Key, path: dict[str, str]) -> Operation:
+    menu = _menu(parts, key, path)
+    operation = menu.questions.get(path["question"])
+    if operation is None:
+        offer = ", ".join(menu.questions) or "none"
+        raise NotFound(
+            f"There is no question {path['question'][:40]!r} that this key may ask of {path['collection']}. "
+            f"It may ask: {offer}."
+        )
+    return operation
+
+
+def _menu(parts: Parts, key: Key, path: dict[str, str]) -> ItemMenu:
+    collection = parts.catalog.now.collections.get(path["collection"])
+    menu: ItemMenu | None = None if collection is None else parts.menus.of(parts, key, collection)
+    if menu is None:
+        raise NotFound(f"There is no collection {path['collection'][:40]}.")
+    return menu
+
+
+async def _never(parts: Parts, call: Call) -> Answer:
+    raise AssertionError("a row that stands for many is never run itself")
+
+
+def _row(name: str, method: str, path: str, summary: str, own: Any, **more: Any) -> Operation:
+    return Operation(
+        name=name, method=method, path=path, scope=ANY_KEY, summary=summary, handler=_never, tag=TAG, own=own, **more
+    )
+
+
+ROWS: tuple[Operation, ...] = (
+    _row("list_items", "GET", PATH, "List items of a collection", _own("list")),
+    _row("create_item", "POST", PATH, "Create an item", _own("create")),
+    _row("batch_items", "POST", f"{PATH}:batch", "Change many items, all or none", _own("batch")),
+    _row("ask_items", "GET", f"{PATH}:{{question}}", "Ask one of a collection's questions", _own_question),
+    _row("get_item", "GET", f"{PATH}/{{id}}", "Read an item", _own("get")),
+    _row("edit_item", "PATCH", f"{PATH}/{{id}}", "Change some fields of an item", _own("edit")),
+    _row("put_item", "PUT", f"{PATH}/{{id}}", "Create or replace an item at an id of yours", _own("put")),
+    _row("delete_item", "DELETE", f"{PATH}/{{id}}", "Delete an item", _own("delete")),
+)

@@ -1,0 +1,315 @@
+"""The operations on items, as one caller may use them in one collection: read, list, ask, create, edit, put, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from tidings.intake.items import Ask, Change, check_verb, seen
+from tidings.intake.kinds import Kind
+from tidings.model.collection import Field, Item
+from tidings.model.errors import Invalid, NotFound, Place, TidingsError
+from tidings.model.event import Event
+from tidings.rules.condition import Compare, Op
+from tidings.rules.jsontext import INTEGER_MAX, INTEGER_MIN
+from tidings.rules.permit import Grant
+from tidings.rules.words import words
+from tidings.store import item_pages
+from tidings.store.base import Db
+from tidings.store.conditions import Where
+from tidings.store.events import Told
+from tidings.store.item_pages import CREATED, Order
+from tidings.web import body
+from tidings.web.item_forms import OWN_NAMES
+from tidings.web.menu import Answer, Call
+from tidings.web.once import once
+from tidings.web.pages import NO_CURSOR, Page, counted
+from tidings.web.parts import Parts
+from tidings.web.revisions import if_match, names, not_modified
+from tidings.web.shared import etag
+
+EXPANDED = "expanded"
+Filters = dict[str, tuple[str, Op]]
+"""From a parameter's name to its field and operator."""
+
+
+class BatchOperation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One operation of a batch."""
+
+    op: str
+    id: str | None = None
+    data: dict[str, Any] | None = None
+    revision: int | None = None
+
+
+class BatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Operations that are done all or not at all, in their order."""
+
+    operations: list[BatchOperation]
+
+
+class Door:
+    """One caller's way into one collection. `expands`: the references that it may expand, and what it may see there."""
+
+    def __init__(self, grant: Grant, kind: Kind, expands: dict[str, tuple[Grant, Kind]], filters: Filters) -> None:
+        self.grant = grant
+        self._kind = kind
+        self._expands = expands
+        self._filters = filters
+        self._members = None if grant.whole else (*OWN_NAMES, *grant.read)
+        self._path = f"/v1/items/{grant.collection.name}"
+        self._nullable = {field.name: not field.required for field in grant.collection.fields}
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    async def page(self, parts: Parts, call: Call) -> Answer:
+        """A page of items; for a question as well, whose parameters the menu has made sure of."""
+        page = Page.of(call, list)
+        order = self._order(call)
+        after = None if page.after is None else self._position(order, page.after)
+        expand: Sequence[str] = call.query.get("expand", ())
+
+        def read(db: Db) -> tuple[list[Any], list[Item], int | None]:
+            where = self.where(call)
+            total = counted(self._kind.table.count(db, where)) if call.query.get("count") else None
+            found = item_pages.page(db, self._kind.table, where, order, after, page.limit + 1)
+            shown = found[: page.limit]
+            return self._documents(db, shown, call, expand), found, total
+
+        documents, found, total = await parts.readers.brief(read)
+        more = len(found) > page.limit
+        position = item_pages.position(order, found[page.limit - 1]) if more else None
+        return page.answer(documents, position, total)
+
+    async def get(self, parts: Parts, call: Call) -> Answer:
+        """One item."""
+        expand: Sequence[str] = call.query.get("expand", ())
+        tenant = call.query.get("tenant", "")
+
+        def read(db: Db) -> tuple[Item, list[Any]]:
+            item = self._kind.table.find(db, call.path["id"], seen(self.grant), tenant or self.grant.tenant)
+            if item is None or (tenant and item.tenant != tenant):
+                raise NotFound(f"There is no item {call.path['id'][:64]} in {self.grant.collection.name}.")
+            return item, self._documents(db, [item], call, expand)
+
+        item, documents = await parts.readers.brief(read)
+        tags = [etag(item.revision)]
+        if not_modified(call, item.revision):
+            return Answer(304, None, tags)
+        return Answer(200, documents[0], tags)
+
+    def where(self, call: Call) -> Where:
+        """What the call's parameters ask for, of what the caller may see."""
+        where = Where(self._kind.table.dialect)
+        where.add(seen(self.grant))
+        if "tenant" in call.query:
+            where.add(Compare("tenant", "eq", call.query["tenant"]))
+        for name, value in call.query.items():
+            if name in self._filters:
+                field, op = self._filters[name]
+                where.add(Compare(field, op, tuple(value) if op in ("in", "nin") else value))
+        if "q" in call.query:
+            found = words([call.query["q"]]).split()
+            if not found:
+                raise _wrong("q", "wrong_value", "q must name at least one word.")
+            self._kind.table.search(where, found)
+        return where
+
+    def _order(self, call: Call) -> list[Order]:
+        wanted: list[str] = call.query.get("sort") or [f"-{CREATED}"]
+        plain = [name.removeprefix("-") for name in wanted]
+        if len(set(plain)) < len(plain):
+            raise _wrong("sort", "repeated", f"{','.join(wanted)[:200]} names the same twice.")
+        return [
+            Order(name, given.startswith("-"), self._nullable.get(name, False))
+            for name, given in zip(plain, wanted, strict=True)
+        ]
+
+    def _position(self, order: Sequence[Order], after: Sequence[Any]) -> Sequence[Any]:
+        """A position from a cursor, which may be anything that somebody made up. Raises Invalid."""
+        fields = [self.grant.collection.field(part.name) for part in order if part.name != CREATED]
+        has_place = len(after) == len(fields) + 1 and type(after[-1]) is int and 0 <= after[-1] < 1 << 62
+        if not has_place or not all(_fits(field, value) for field, value in zip(fields, after, strict=False)):
+            raise _wrong("cursor", "wrong_cursor", NO_CURSOR)
+        return after
+
+    def _documents(self, db: Db, items: Sequence[Item], call: Call, expand: Sequence[str]) -> list[Any]:
+        chosen: Sequence[str] | None = call.query.get("fields")
+        members = self._members if chosen is None else [name for name in chosen if name != EXPANDED]
+        found = [self._kind.rules.document(item, members) for item in items]
+        if expand:
+            for name in expand:
+                self._expand(db, items, found, name)
+        return found
+
+    def _expand(self, db: Db, items: Sequence[Item], documents: list[dict[str, Any]], name: str) -> None:
+        """Add what a reference leads to, as far as the caller may see it."""
+        its, kind = self._expands[name]
+        idents = list({item.values[name] for item in items if item.values[name] is not None})
+        targets: dict[tuple[str, str], Any] = {}
+        for start in range(0, len(idents), 500):
+            for target in kind.table.several(db, idents[start : start + 500], seen(its)):
+                members = None if its.whole else (*OWN_NAMES, *its.read)
+                targets[target.tenant, target.id] = kind.rules.document(target, members)
+        for item, document in zip(items, documents, strict=True):
+            document.setdefault(EXPANDED, {})[name] = targets.get((item.tenant, item.values[name] or ""))
+
+    # --- changing -----------------------------------------------------------------------------------------------------
+
+    async def create(self, parts: Parts, call: Call) -> Answer:
+        """A new item."""
+        ask = self._ask(call, call.value)
+
+        def job(db: Db) -> Told:
+            change = parts.items.create(db, ask)
+            return self._told(change, 201)
+
+        return await once(parts, call, job, checked=True)
+
+    async def edit(self, parts: Parts, call: Call) -> Answer:
+        """Some fields of an item (merge patch)."""
+        ask = self._ask(call, call.value)
+        return await once(parts, call, lambda db: self._told(parts.items.edit(db, ask)), checked=True)
+
+    async def put(self, parts: Parts, call: Call) -> Answer:
+        """The item at the caller's id, created or replaced."""
+        ask, unless = self._ask(call, call.value), _unless(call)
+
+        def job(db: Db) -> Told:
+            change = parts.items.put(db, ask, unless)
+            return self._told(change, 201 if change.before is None else 200)
+
+        check_verb(self.grant, "put")
+        return await once(parts, call, job, checked=True)
+
+    async def delete(self, parts: Parts, call: Call) -> Answer:
+        """Forget an item."""
+        ask = self._ask(call, {})
+
+        def job(db: Db) -> Told:
+            change = parts.items.delete(db, ask)
+            return Told(Answer(204), _events(change))
+
+        return await once(parts, call, job, checked=True)
+
+    async def batch(self, parts: Parts, call: Call) -> Answer:
+        """Many operations, all or none."""
+        given, _ = body.read(call.raw, BatchBody)
+        asks = [self._batch_ask(parts, call, each, index) for index, each in enumerate(given.operations)]
+
+        def job(db: Db) -> Told:
+            results: list[Any] = []
+            events: list[Event] = []
+            for index, (do, ask) in enumerate(asks):
+                try:
+                    change = do(db, ask)
+                except TidingsError as wrong:
+                    raise _placed(wrong, index) from None
+                events += _events(change)
+                results.append({"status": _status(change), "item": self._shown(change)})
+            return Told(Answer(200, {"results": results}), events)
+
+        return await once(parts, call, job)
+
+    def _batch_ask(
+        self, parts: Parts, call: Call, given: BatchOperation, index: int
+    ) -> tuple[Callable[[Db, Ask], Change], Ask]:
+        at = f"/operations/{index}"
+        do = {
+            "create": parts.items.create,
+            "edit": parts.items.edit,
+            "put": parts.items.put,
+            "delete": parts.items.delete,
+        }.get(given.op)
+        if do is None:
+            raise _misplaced(f"{at}/op", "not_in_enum", "op is create, put, edit or delete.")
+        check_verb(self.grant, given.op)  # type: ignore[arg-type]
+        if given.op != "create" and given.id is None:
+            raise _misplaced(f"{at}/id", "missing", f"{given.op} needs the item's id.")
+        if (given.data is None) != (given.op == "delete"):
+            raise _misplaced(f"{at}/data", "missing" if given.data is None else "not_possible_here", _DATA)
+        if given.op == "create" and given.revision is not None:
+            raise _misplaced(f"{at}/revision", "not_possible_here", "A new item has no revision yet.")
+        ask = self._ask(call, given.data or {})
+        revisions = None if given.revision is None else frozenset({given.revision})
+        pointer = f"{at}/data"
+        return do, msgspec.structs.replace(ask, id=given.id, revisions=revisions, pointer=pointer)
+
+    def _ask(self, call: Call, data: Any) -> Ask:
+        if not isinstance(data, dict):
+            raise Invalid("The body must be an object.", errors=[Place(pointer="", code="wrong_type", detail=_OBJECT)])
+        named = if_match(call)
+        return Ask(
+            grant=self.grant,
+            key=call.key,
+            request_id=call.request_id,
+            tenant=call.query.get("tenant", ""),
+            id=call.path.get("id"),
+            data=data,
+            revisions=None if named is None else frozenset(named),
+        )
+
+    def _told(self, change: Change, status: int = 200) -> Told:
+        item = change.after
+        assert item is not None
+        headers = [etag(item.revision)]
+        if status == 201:
+            headers.append(("location", f"{self._path}/{item.id}"))
+        return Told(Answer(status, self._shown(change), headers), _events(change))
+
+    def _shown(self, change: Change) -> Any:
+        """The item after a change, as the caller may see it."""
+        if change.after is None:
+            return None
+        if self._members is None and change.event is not None:
+            # What the event tells is what the answer tells.
+            return msgspec.Raw(change.event.data.encode())
+        return self._kind.rules.document(change.after, self._members)
+
+
+_OBJECT = 'Send an object with the item\'s fields, such as {"title": "..."}.'
+_DATA = "create, put and edit need data with the item's fields; delete takes none."
+
+
+def _status(change: Change) -> int:
+    if change.after is None:
+        return 204
+    return 201 if change.before is None else 200
+
+
+def _events(change: Change) -> tuple[Event, ...]:
+    return () if change.event is None else (change.event,)
+
+
+def _unless(call: Call) -> frozenset[int] | None:
+    """The revisions of If-None-Match; None: `*`."""
+    if "if-none-match" not in call.headers:
+        return frozenset()
+    named = names(call, "if-none-match")
+    return None if named is None else frozenset(int(name) for name in named if name.isdigit())
+
+
+def _fits(field: Field | None, value: Any) -> bool:
+    """Whether a value of a cursor is one that the field's column can be compared with."""
+    if value is None:
+        return True
+    kinds: dict[str, type] = {"integer": int, "datetime": int, "number": float, "boolean": bool}
+    is_right = field is not None and type(value) is kinds.get(field.type, str)
+    return is_right and (type(value) is not int or INTEGER_MIN <= value <= INTEGER_MAX)
+
+
+def _placed(wrong: TidingsError, index: int) -> TidingsError:
+    """The same refusal, which says which operation of the batch it is about."""
+    if not wrong.errors:
+        wrong.errors = [Place(pointer=f"/operations/{index}", code=wrong.code, detail=wrong.detail)]
+    return wrong
+
+
+def _misplaced(pointer: str, code: str, detail: str) -> Invalid:
+    return Invalid("The batch is not accepted.", errors=[Place(pointer=pointer, code=code, detail=detail)])
+
+
+def _wrong(name: str, code: str, detail: str) -> Invalid:
+    return Invalid(detail, errors=[Place(parameter=name, code=code, detail=detail)])
