@@ -103,7 +103,8 @@ def test_a_call_limit_holds_per_window_and_over_a_restart(still: TestServer, clo
     assert first.status == 200
     assert first.headers["ratelimit-policy"] == '"second";q=2;w=1, "day";q=3;w=86400'
     assert '"second";r=1;t=' in first.headers["ratelimit"]
-    assert still.api.with_key(key).call("GET", "/v1/events").status == 200
+    wrong = still.api.with_key(key).call("GET", "/v1/events?colour=red")
+    assert wrong.status == 422 and '"second";r=0;t=' in wrong.headers["ratelimit"], "it was counted, and says so"
     refused = still.api.with_key(key).call("GET", "/v1/events")
     assert refused.status == 429 and int(refused.headers["retry-after"]) == 1
     assert refused.json["code"] == "limit_reached"

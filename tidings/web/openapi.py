@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from tidings import __version__
-from tidings.model import errors
+from tidings.model import errors, moment
 from tidings.model.access import Key
 from tidings.model.errors import TidingsError
 from tidings.model.event import ChangeType, EventType
@@ -79,9 +79,18 @@ def handler(operations: Sequence[Operation]) -> Any:
         if call.key.has_scope("event-types:read"):
             event_types = sorted({**now.event_types, **now.change_types}.values(), key=lambda kind: kind.name)
         items = parts.menus.operations(parts, call.key) if call.key.id else []
-        return Answer(200, document([*permitted(operations, call.key), *items], event_types))
+        found = document([*permitted(operations, call.key), *items], event_types)
+        if call.key.id:
+            found["x-key"] = whose(call.key)
+        return Answer(200, found)
 
     return openapi
+
+
+def whose(key: Key) -> dict[str, Any]:
+    """What the page `/docs` says of the key that was entered: nothing that its holder may not know."""
+    expires = None if key.expires is None else moment.to_text(key.expires)
+    return {"id": key.id, "name": key.name, "tenant": key.tenant, "expires": expires}
 
 
 def _schemas(operations: Sequence[Operation]) -> dict[str, Any]:
@@ -128,6 +137,8 @@ def _operation(operation: Operation, shown: Set[str]) -> dict[str, Any]:
     }
     if operation.help:
         found["description"] = operation.help
+    if operation.internal:
+        found["x-internal"] = True
     known = {parameter.name: parameter for parameter in operation.path_parameters}
     parameters = [_path_parameter(name, known.get(name)) for name in _NAME.findall(operation.path)]
     parameters += [_parameter(parameter) for parameter in operation.parameters]
