@@ -57,7 +57,8 @@ def test_what_bodies_are_checked_for_is_told(api: Api) -> None:
     for name, fields in BOUNDS.items():
         assert fields.keys() <= schemas[name]["properties"].keys(), name
     assert schemas["NewEvent"]["properties"]["data"] == {"type": "object"}
-    assert schemas["EndpointPatch"]["properties"]["timeout_seconds"]["maximum"] == 30
+    seconds, null = schemas["EndpointPatch"]["properties"]["timeout_seconds"]["anyOf"]
+    assert seconds["maximum"] == 30 and null == {"type": "null"}
 
 
 def test_a_body_may_be_told_by_a_schema() -> None:
@@ -65,7 +66,9 @@ def test_a_body_may_be_told_by_a_schema() -> None:
     car = Form(
         "Car", {"type": "object", "properties": {"part": {"$ref": "#/components/schemas/CarPart"}}}, {"part": {}}
     )
-    by_id = Parameter(name="id", schema={"type": "string", "pattern": "^c[0-9]+$"}, help="Which.", example="c1")
+    by_id = Parameter(
+        name="id", schema={"type": "string", "pattern": "^c[0-9]{1,9}$", "maxLength": 10}, help="Which.", example="c1"
+    )
     told = {"handler": get_key, "scope": None, "tag": "Cars", "forms": (part,), "path_parameters": (by_id,)}
     links = (
         Link("read", "get_car", {"id": "$response.body#/id"}, "Read it."),

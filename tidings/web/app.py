@@ -72,6 +72,7 @@ class App:
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         request_id = self._ids.next()
         operation: Operation | None = None
+        extra: list[tuple[str, str]] = []
         try:
             operation = self._routes.fixed.get((scope.method, scope.path))
             path: dict[str, str] = {}
@@ -84,7 +85,6 @@ class App:
             headers = dict(pairs)
             if len(headers) != len(pairs):
                 _refuse_repeated(pairs)
-            extra: list[tuple[str, str]] = []
             answer = await self._run(operation, path, scope, proto, headers, request_id, extra)
             if answer is None:
                 status = 200
@@ -92,7 +92,7 @@ class App:
                 status = answer.status
                 _send(proto, answer, extra, request_id)
         except Exception as wrong:
-            status = _send_problem(proto, wrong, request_id, operation)
+            status = _send_problem(proto, wrong, extra, request_id, operation)
         name = operation.name if operation is not None else "none"
         self.answers[name, status] = self.answers.get((name, status), 0) + 1
 
@@ -166,12 +166,14 @@ def _send(proto: Any, answer: Answer, extra: list[tuple[str, str]], request_id: 
     proto.response_bytes(answer.status, [*base, *answer.headers, *extra, ("request-id", request_id)], content)
 
 
-def _send_problem(proto: Any, wrong: Exception, request_id: str, operation: Operation | None) -> int:
+def _send_problem(
+    proto: Any, wrong: Exception, extra: list[tuple[str, str]], request_id: str, operation: Operation | None
+) -> int:
     """Write the problem answer for what was raised; its status."""
     if not isinstance(wrong, TidingsError):
         log.error("%s %s failed", request_id, operation.name if operation else "request", exc_info=wrong)
         wrong = problem.Internal(request_id)
-    headers = [*_PROBLEM, *problem.headers(wrong), ("request-id", request_id)]
+    headers = [*_PROBLEM, *problem.headers(wrong), *extra, ("request-id", request_id)]
     proto.response_bytes(wrong.status, headers, _encode(problem.problem(wrong, request_id)))
     return wrong.status
 

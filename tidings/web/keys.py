@@ -133,7 +133,9 @@ def _check(new: NewKey, maker: Key, now: moment.Micros) -> moment.Micros | None:
     wrong: list[Place] = []
     if not new.scopes:
         _say(wrong, "/scopes", "missing", f"Name at least one scope. The scopes are: {', '.join(SCOPES)}.")
-    for index, scope in enumerate(new.scopes):
+    if len(new.scopes) > len(SCOPES):
+        _say(wrong, "/scopes", "too_many", "Name each scope once; there are not so many.")
+    for index, scope in enumerate(new.scopes[: len(SCOPES)]):
         if scope not in SCOPES:
             known = ", ".join(SCOPES)
             _say(wrong, f"/scopes/{index}", "scope", f"There is no scope {scope[:50]!r}. The scopes are: {known}.")

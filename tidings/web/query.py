@@ -10,6 +10,8 @@ from tidings.model import moment
 from tidings.model.errors import Invalid, Malformed, Place
 from tidings.web.menu import Operation, Parameter
 
+TEXT_CHARS_MAX = 1000
+"""Of a text whose schema says no `maxLength`."""
 _INTEGER = re.compile(r"-?\d{1,18}")
 
 
@@ -72,7 +74,7 @@ def _convert(schema: dict[str, Any], text: str) -> Any:
         raise ValueError(f"one of {', '.join(schema['enum'])}, not {text[:100]!r}")
     if schema.get("format") == "date-time":
         return _time(text)
-    if len(text) > schema.get("maxLength", 1000):
+    if len(text) > schema.get("maxLength", TEXT_CHARS_MAX):
         raise ValueError(f"at most {schema.get('maxLength', 1000)} characters long")
     if not text and schema.get("minLength", 0):
         raise ValueError("a text that is not empty")
