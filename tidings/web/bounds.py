@@ -16,7 +16,7 @@ from tidings.model.outcome import OUTCOMES
 from tidings.net.http import ANSWER_BYTES_KEPT
 from tidings.rules import events_match, filter, limit, retry
 from tidings.rules.address import URL_CHARS_MAX
-from tidings.rules.jsontext import INTEGER_MAX, INTEGER_MIN
+from tidings.rules.jsontext import INTEGER_MAX
 from tidings.store.lists import STATES
 from tidings.web.event_views import DELIVERIES_MAX, NOT_MATCHED_MAX
 from tidings.web.pages import CURSOR, LIMIT_MAX
@@ -76,14 +76,18 @@ _FILTER: Schema = {"maxProperties": filter.OPERATORS_MAX}
 _PATTERN: Schema = {"type": "string", "pattern": rf"^(\*|{_PART}(\.{_PART})*(\.\*)?)$"}
 _ENDPOINT: dict[str, Schema] = {
     "url": _URL,
-    "description": text(form.DESCRIPTION_CHARS_MAX),
+    "description": {"maxLength": form.DESCRIPTION_CHARS_MAX, "pattern": r"^[^\x00-\x08\x0b-\x1f\x7f]*$"},
     "events": {
         "items": _PATTERN | {"maxLength": events_match.TYPE_CHARS_MAX + 2},
         "minItems": 1,
         "maxItems": events_match.PATTERNS_MAX,
     },
     "filter": _FILTER,
-    "headers": {"maxProperties": form.HEADERS_MAX, "values": text(form.HEADER_VALUE_BYTES_MAX)},
+    "headers": {
+        "maxProperties": form.HEADERS_MAX,
+        "propertyNames": {"pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$", "maxLength": 128},
+        "values": {"pattern": r"^([!-~]([\t -~]*[!-~])?)?$", "maxLength": form.HEADER_VALUE_BYTES_MAX},
+    },
     "rate": between(0.001, form.RATE_MAX),
     "max_in_flight": between(1, form.IN_FLIGHT_MAX),
     "order_max_age_seconds": between(1, form.ORDER_AGE_SECONDS_MAX),
@@ -222,57 +226,6 @@ def _bound(schema: Schema, bounds: Schema) -> None:
 def whole_number(schema: Schema) -> Schema:
     """What is true of every whole number that is read or answered: it has 64 bits. By itself none is negative."""
     return {"format": "int64", "minimum": schema.get("minimum", 0), "maximum": schema.get("maximum", INTEGER_MAX)}
-
-
-def bodily(schema: Any, root: str = "#") -> Any:
-    """Somebody's own schema, with what is true of all that travels in bodies.
-
-    Texts and lists end somewhere, whole numbers have 64 bits. Only what the schema leaves open is added. `root`: where
-    it will stand in the document; what it names in itself (`#/$defs/...`) is found there.
-    """
-    if not isinstance(schema, dict):
-        return schema
-    found: Schema = {}
-    for name, value in schema.items():
-        if name in _MAPS and isinstance(value, dict):
-            found[name] = {key: bodily(each, root) for key, each in value.items()}
-        elif name in _LISTS and isinstance(value, list):
-            found[name] = [bodily(each, root) for each in value]
-        elif name == "$ref" and isinstance(value, str) and value.startswith("#"):
-            found[name] = root + value[1:]
-        else:
-            found[name] = bodily(value, root) if name in _SCHEMAS else value
-    kinds = schema.get("type")
-    for kind in kinds if isinstance(kinds, list) else [kinds]:
-        found |= _ends(kind, schema)
-    return found
-
-
-_MAPS = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
-_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
-_SCHEMAS = (
-    *("items", "contains", "additionalProperties", "unevaluatedItems", "unevaluatedProperties"),
-    *("propertyNames", "not", "if", "then", "else"),
-)
-"""Keywords of JSON Schema below which more schemas stand; below all others stand values."""
-
-
-def _ends(kind: Any, schema: Schema) -> Schema:
-    """What a schema of this type leaves open."""
-    if kind == "string":
-        return {} if {"enum", "const", "maxLength"} & schema.keys() else {"maxLength": UNLIMITED}
-    if kind == "array":
-        return {} if "maxItems" in schema else {"maxItems": UNLIMITED}
-    found: Schema = {}
-    if kind == "integer":
-        found = {} if "format" in schema else {"format": "int64"}
-        for name, exclusive, end in _INTEGER:
-            if not {name, exclusive} & schema.keys():
-                found[name] = end
-    return found
-
-
-_INTEGER = (("minimum", "exclusiveMinimum", INTEGER_MIN), ("maximum", "exclusiveMaximum", INTEGER_MAX))
 
 
 def _for_lists(bounds: Schema) -> Schema:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from tidings.model.errors import Invalid, Place, TidingsError
 from tidings.web.problem import Problem, problem
 
@@ -133,8 +135,8 @@ ANSWERS: dict[str, Any] = {
     "TenantView": _TENANT,
     "TestView": {"event_id": EVENT, "delivery": DELIVERY},
 }
+STREAMED = {"id": "MS4yODE", "event": "tasks.completed", "data": msgspec.json.encode(_EVENT).decode()}
 TEXTS: dict[str, str] = {
-    "text/event-stream": f'id: MS4yODE\nevent: tasks.completed\ndata: {{"id":"{EVENT}","type":"tasks.completed"}}\n\n',
     "text/html": "<!doctype html><title>Tidings</title>",
     "text/plain": "tidings_events_accepted_total 281.0\n",
 }

@@ -167,7 +167,7 @@ def _check_expires(new: NewKey, maker: Key, now: moment.Micros, wrong: list[Plac
             _say(wrong, "/expires", "time", "expires is an RFC 3339 time such as 2027-01-01T00:00:00Z.")
             return None
         if expires <= now:
-            _say(wrong, "/expires", "time", "expires is in the past.")
+            _say(wrong, "/expires", "past", "expires is in the past.")
         elif maker.expires is not None and expires > maker.expires:
             _say(wrong, "/expires", "time", "Your own key ends before that, so it cannot make one that lasts longer.")
     return expires

@@ -125,7 +125,7 @@ def _schemas(operations: Sequence[Operation]) -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(_types(operations), ref_template=REF)
     found: dict[str, Any] = with_bounds(schemas)
     for operation in operations:
-        if operation.item is not None and not operation.stream:
+        if operation.item is not None:
             _add_cut(found, operation)
         for kind in (operation.request, operation.response, *operation.forms):
             if isinstance(kind, Form):
@@ -165,7 +165,7 @@ def _narrow(schemas: dict[str, Any], key: Key) -> None:
 def _types(operations: Sequence[Operation]) -> list[Any]:
     kinds: dict[Any, None] = {Problem: None}
     for operation in operations:
-        for kind in (operation.request, *_members(operation.response)):
+        for kind in (operation.request, operation.item, *_members(operation.response)):
             if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
                 kinds[kind] = None
     return list(kinds)

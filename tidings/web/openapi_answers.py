@@ -12,10 +12,11 @@ import msgspec
 from tidings.model import errors
 from tidings.model.errors import TidingsError
 from tidings.web import examples
-from tidings.web.bounds import UNLIMITED, ident, text
+from tidings.web.bounds import TYPE, UNLIMITED, ident, text
 from tidings.web.menu import Form, Link, Operation
 from tidings.web.once import REPLAYED
 from tidings.web.openapi_links import links
+from tidings.web.pages import CURSOR
 from tidings.web.problem import MEDIA, Problem
 
 REF = "#/components/schemas/{name}"
@@ -122,7 +123,7 @@ def _success(operation: Operation, status: int, said: str, linked: dict[str, Lin
         # One kind for each status, in the same order.
         kind = typing.get_args(kind)[[operation.status, *(each for each, _ in operation.also)].index(status)]
     if kind is not None:
-        schema = schema_of(kind)
+        schema = _streamed(operation) if operation.stream else schema_of(kind)
         if operation.item is not None and not operation.is_list and not operation.stream:
             schema = {"anyOf": [schema, {"$ref": REF.format(name=cut_name(operation.item))}]}
         found["content"] = {operation.media: {"schema": schema} | _example(operation, kind)}
@@ -134,9 +135,20 @@ def _success(operation: Operation, status: int, said: str, linked: dict[str, Lin
     return found
 
 
+def _streamed(operation: Operation) -> dict[str, Any]:
+    """One of the events of a stream of server-sent events, as its three lines."""
+    item: Any = operation.item
+    cut = {"anyOf": [schema_of(item), {"$ref": REF.format(name=cut_name(item))}]}
+    data = {"type": "string", **text(), "contentMediaType": "application/json", "contentSchema": cut}
+    lines = {"id": {"type": "string", **CURSOR}, "event": {"type": "string", **TYPE}, "data": data}
+    return {"type": "object", "properties": lines, "additionalProperties": False, "description": "One event of many."}
+
+
 def _example(operation: Operation, kind: Any) -> dict[str, Any]:
     if isinstance(kind, Form):
         return {} if kind.example is None else {"example": kind.example}
+    if operation.stream:
+        return {"example": examples.STREAMED}
     if kind is str:
         return {"example": examples.TEXTS[operation.media.partition(";")[0]]}
     if kind is dict:

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from tidings.model.event import EventType
-from tidings.web.bounds import ENDPOINT_ID, EVENT_ID, SUBJECT, TENANT, TIME, bodily, text, whole_number
+from tidings.web.bounds import ENDPOINT_ID, EVENT_ID, SUBJECT, TENANT, TIME, text, whole_number
 from tidings.web.examples import ENDPOINT, EVENT, THEN
+from tidings.web.their_schemas import components_of
 
 TAG = "Webhooks"
 Schema = dict[str, Any]
@@ -73,7 +74,7 @@ def described(event_types: Sequence[EventType]) -> tuple[dict[str, Any], dict[st
     for kind in event_types:
         component = f"webhook.{kind.name}"
         schema = {"type": "object"} if kind.schema is None else msgspec.json.decode(kind.schema)
-        schemas[component] = bodily(schema, f"#/components/schemas/{component}")
+        schemas |= components_of(component, schema)
         example = {} if kind.example is None else msgspec.json.decode(kind.example)
         found[kind.name] = _webhook(kind.name, kind.description, component, example)
     return found, schemas
