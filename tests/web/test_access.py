@@ -119,6 +119,17 @@ def test_a_call_limit_holds_per_window_and_over_a_restart(still: TestServer, clo
     assert still.api.with_key(key).call("GET", "/v1/events").status == 200
 
 
+def test_a_refusal_tells_what_is_left_too(still: TestServer) -> None:
+    limits = [{"calls": 5, "seconds": 60}]
+    caller = still.api.with_key(still.api.post("/v1/keys", {"scopes": ["events:read"], "limits": limits})["key"])
+    for path, status in (("/v1/events/evt_none", 404), ("/v1/events?colour=red", 422)):
+        reply = caller.call("GET", path)
+        assert reply.status == status and reply.headers["ratelimit-policy"] == '"minute";q=5;w=60'
+    assert '"minute";r=3;' in reply.headers["ratelimit"]
+    # A scope that is missing is found before the call is counted.
+    assert "ratelimit" not in caller.call("GET", "/v1/keys").headers
+
+
 def test_counts_are_kept_while_running_too(still: TestServer) -> None:
     key = still.api.post("/v1/keys", {"scopes": ["events:read"], "limits": [{"calls": 9, "seconds": 3_600}]})
     still.api.with_key(key["key"]).call("GET", "/v1/events")

@@ -136,6 +136,13 @@ def test_a_cursor_belongs_to_its_sort(api: Api, operation: Operation) -> None:
     assert reply.status == 422 and reply.json["errors"][0]["code"] == "wrong_cursor"
 
 
+def test_a_cursor_may_hold_the_longest_names(api: Api) -> None:
+    for number in (1, 2):
+        api.post("/v1/tenants", {"id": f"long-{number}-{'x' * 50}", "name": "\N{GRINNING FACE}" * 200})
+    page = api.get("/v1/tenants", sort="-name,id", limit=1)
+    assert api.get("/v1/tenants", sort="-name,id", limit=1, cursor=page["next_cursor"])["data"] != page["data"]
+
+
 @pytest.mark.parametrize("operation", LISTS, ids=lambda operation: operation.name)
 def test_a_count_is_answered_only_when_asked_for(api: Api, operation: Operation) -> None:
     everything = api.pages(operation.path, limit=1000)
