@@ -22,6 +22,8 @@ from tidings.web.menu import Answer, Call, Parameter
 
 LIMIT = 50
 LIMIT_MAX = 1000
+CURSOR_CHARS_MAX = 20_000
+"""A cursor holds what the last of its page is sorted by: several texts of a few hundred characters."""
 SHAPING = ("limit", "fields", "count")
 """Parameters that a cursor does not depend on."""
 
@@ -38,7 +40,7 @@ PAGING: tuple[Parameter, ...] = (
     ),
     Parameter(
         name="cursor",
-        schema={"type": "string"},
+        schema={"type": "string", "maxLength": CURSOR_CHARS_MAX},
         help="Where to go on: `next_cursor` of the page before, with the same filters and sort.",
     ),
 )
