@@ -9,6 +9,7 @@ from tidings.rules.condition import fixed
 from tidings.rules.field import ITEM_ID, field_schema
 from tidings.rules.permit import Grant
 from tidings.web.menu import Form
+from tidings.web.pages import CURSOR
 
 Schema = dict[str, Any]
 
@@ -112,7 +113,7 @@ class Forms:
             "required": ["data", "next_cursor"],
             "properties": {
                 "data": {"type": "array", "maxItems": 1000, "items": reference(self.item)},
-                "next_cursor": {"type": ["string", "null"], "maxLength": 100_000},
+                "next_cursor": {"type": ["string", "null"], **CURSOR},
                 "count": {"type": "integer", "format": "int64", "minimum": 0, "maximum": 1_000_000},
             },
         }

@@ -75,6 +75,8 @@ class Answer:
     body: Any = None
     headers: list[tuple[str, str]] = field(default_factory=list)
     media: str = "application/json"
+    cache: str | None = None
+    """`Cache-Control`, for files that are the same for everybody; None: nobody may keep the answer."""
 
 
 @dataclass(slots=True)
@@ -140,6 +142,8 @@ class Operation:
     """Other statuses of success, with when they are answered."""
     item: type[msgspec.Struct] | None = None
     """What a list lists, or what is read: whose fields `fields` may choose. Set by habits.py."""
+    internal: bool = False
+    """Pages and their files: nothing that a caller would ask, so no page lists it."""
     is_list: bool = False
     """It answers pages of `item`. Set by habits.py."""
     own: Callable[[Parts, Key, dict[str, str]], Operation] | None = None
