@@ -88,11 +88,12 @@ class ItemRules:
                     found[name] = convert(value)
                 except ValueError as error:
                     wrong.append(Place(pointer=f"{pointer}/{name}", code="format", detail=f"{name} must be {error}."))
-        wrong.extend(
-            Place(pointer=f"{pointer}/{field.name}", code=told[0], detail=told[1])
-            for field in self._bounded_times
-            if field.name in given and (told := out_of_time(field, given[field.name])) is not None
-        )
+        if self._bounded_times:
+            wrong.extend(
+                Place(pointer=f"{pointer}/{field.name}", code=told[0], detail=told[1])
+                for field in self._bounded_times
+                if field.name in given and (told := out_of_time(field, given[field.name])) is not None
+            )
         return found
 
     def document(self, item: Item, names: Iterable[str] | None = None) -> dict[str, Any]:
@@ -105,10 +106,16 @@ class ItemRules:
             "created": moment.exact_text(item.created),
             "updated": moment.exact_text(item.updated),
         }
+        found |= self.shown(values)
+        return found if names is None else {name: found[name] for name in names}
+
+    def shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The declared fields alone, from as the store keeps them to JSON values."""
+        found: dict[str, Any] = {}
         for name, convert in self._to_json:
             value = values[name]
             found[name] = value if convert is None or value is None else convert(value)
-        return found if names is None else {name: found[name] for name in names}
+        return found
 
     def as_json(self, name: str, value: Any) -> Any:
         """One stored value of a field as a JSON value."""
