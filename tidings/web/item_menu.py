@@ -16,7 +16,7 @@ from tidings.web.habits import COUNT
 from tidings.web.item_forms import ID, OWN_NAMES, Forms
 from tidings.web.item_parameters import SEARCH, TENANT, filters_of, filters_of_question, several, ticked
 from tidings.web.item_transfer import Transfer
-from tidings.web.item_transfer_menu import export_of, import_of
+from tidings.web.item_transfer_menu import FORMAT, export_of, import_of
 from tidings.web.items import Door, Filters
 from tidings.web.menu import Link, Operation, Parameter
 from tidings.web.pages import PAGING
@@ -204,13 +204,16 @@ class ItemMenu:
 
     def _transfers(self) -> list[Operation]:
         """Import and export, as far as the key's verbs go."""
-        transfer = Transfer(self.grant, self._kind, self._door.where)
+        # An export has a parameter of this name itself; a field so called is filtered by `format__in`.
+        filters, parameters = filters_of(self.grant.collection, self.grant.filter)
+        filters.pop(FORMAT.name, None)
+        transfer = Transfer(self.grant, self._kind, self._open(filters).where)
         words = (SEARCH,) if self.grant.words else ()
         found = []
         if "create" in self.grant.verbs:
             found.append(self._operation("import", **import_of(self.grant, self._path, transfer, self._tenant())))
         if "list" in self.grant.verbs:
-            asked = (*self._filter_parameters, *words, *self._tenant())
+            asked = [each for each in (*parameters, *words, *self._tenant()) if each.name != FORMAT.name]
             found.append(self._operation("export", **export_of(self.grant, self._path, transfer, asked)))
         return found
 

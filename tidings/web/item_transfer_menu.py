@@ -71,7 +71,7 @@ def import_of(grant: Grant, path: str, transfer: Transfer, tenant: tuple[Paramet
     }
 
 
-def export_of(grant: Grant, path: str, transfer: Transfer, asked: tuple[Parameter, ...]) -> dict[str, Any]:
+def export_of(grant: Grant, path: str, transfer: Transfer, asked: list[Parameter]) -> dict[str, Any]:
     """The operation that exports."""
     members = [*OWN_NAMES, *grant.read]
     help = f"Only these fields: {ticked(members)}. By itself: {ticked(transfer.members)}, which an import reads again."
