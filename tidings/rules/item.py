@@ -112,6 +112,14 @@ class ItemRules:
                 found[name] = convert(found[name])
         return found if names is None else {name: found[name] for name in names}
 
+    def shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The declared fields alone, from as the store keeps them to JSON values."""
+        found = dict(values)
+        for name, convert in self._to_json.items():
+            if found[name] is not None:
+                found[name] = convert(found[name])
+        return found
+
     def as_json(self, name: str, value: Any) -> Any:
         """One stored value of a field as a JSON value."""
         convert = self._to_json.get(name)

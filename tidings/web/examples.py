@@ -24,6 +24,9 @@ _EVENT = {
     "data": {"id": "t_17", "title": "Water the plants"},
     "previous": None,
     "changed": None,
+    "collection": None,
+    "actor": KEY,
+    "request_id": REQUEST,
     "created": THEN,
 }
 _LAST = {"outcome": "ok", "status": 200, "at": LATER}
@@ -75,6 +78,7 @@ _ENDPOINT = {
 }
 _EVENT_TYPE = {
     "name": "tasks.completed",
+    "collection": None,
     "description": "A task was completed.",
     "schema": {
         "type": "object",
@@ -106,16 +110,40 @@ _KEY = {
     "id": KEY,
     "name": "shop",
     "scopes": ["events:write"],
+    "permits": [],
     "tenant": None,
     "limits": [{"calls": 100, "seconds": 1}],
     "expires": None,
     "created": THEN,
     "revoked": None,
 }
+_COLLECTION = {
+    "name": "tasks",
+    "description": "Things to do.",
+    "fields": {
+        "title": {"type": "string", "required": True, "max": 200, "searchable": True},
+        "done": {"type": "boolean", "default": False, "filterable": True},
+    },
+    "events": {"completed": {"when": "done becomes true"}},
+    "questions": {},
+    "indexes": "ready",
+    "revision": 1,
+    "created": THEN,
+    "updated": THEN,
+}
+_PLAN = {
+    "plan": "plan_3f1b8f8e2a7d",
+    "steps": [{"do": "add_field", "collection": "tasks", "says": "will add the field due to tasks", "loses": 0}],
+    "loses": None,
+    "refusals": [],
+    "stays": [],
+    "applied": False,
+}
 
 ANSWERS: dict[str, Any] = {
     "Accepted": _ACCEPTED,
     "AcceptedBatch": {"events": [_ACCEPTED]},
+    "CollectionView": _COLLECTION,
     "CreatedKey": {**_KEY, "key": "tdk_" + "k7Jx0Q2b9Lr" * 3 + "mW4s8Yt1Vz"},
     "DeliveryDetail": {**_DELIVERY, "attempts": [_ATTEMPT], "next_attempt": None, "held": False},
     "DeliveryView": _DELIVERY,
@@ -132,12 +160,15 @@ ANSWERS: dict[str, Any] = {
     "KeyView": _KEY,
     "ReplayView": _REPLAY,
     "SecretView": {"secret": SECRET, "previous": []},
+    "Shown": _PLAN,
     "TenantView": _TENANT,
     "TestView": {"event_id": EVENT, "delivery": DELIVERY},
 }
 STREAMED = {"id": "MS4yODE", "event": "tasks.completed", "data": msgspec.json.encode(_EVENT).decode()}
 TEXTS: dict[str, str] = {
     "text/html": "<!doctype html><title>Tidings</title>",
+    "text/*": "body { margin: 0 }",
+    "application/x-ndjson": '{"id":"t_17","title":"Water the plants"}\n',
     "text/plain": "tidings_events_accepted_total 281.0\n",
 }
 """Of answers that are no JSON, by the beginning of their media type."""

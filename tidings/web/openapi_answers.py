@@ -123,10 +123,11 @@ def _success(operation: Operation, status: int, said: str, linked: dict[str, Lin
         # One kind for each status, in the same order.
         kind = typing.get_args(kind)[[operation.status, *(each for each, _ in operation.also)].index(status)]
     if kind is not None:
-        schema = _streamed(operation) if operation.stream else schema_of(kind)
+        schema = _streamed(operation) if operation.stream and operation.item else schema_of(kind)
         if operation.item is not None and not operation.is_list and not operation.stream:
             schema = {"anyOf": [schema, {"$ref": REF.format(name=cut_name(operation.item))}]}
-        found["content"] = {operation.media: {"schema": schema} | _example(operation, kind)}
+        content = {"schema": schema} | _example(operation, kind)
+        found["content"] = dict.fromkeys((operation.media, *operation.media_too), content)
     if linked:
         found["links"] = {
             name: {"operationId": link.operation, "parameters": link.parameters, "description": link.help}
@@ -147,7 +148,7 @@ def _streamed(operation: Operation) -> dict[str, Any]:
 def _example(operation: Operation, kind: Any) -> dict[str, Any]:
     if isinstance(kind, Form):
         return {} if kind.example is None else {"example": kind.example}
-    if operation.stream:
+    if operation.stream and operation.item:
         return {"example": examples.STREAMED}
     if kind is str:
         return {"example": examples.TEXTS[operation.media.partition(";")[0]]}
@@ -178,7 +179,7 @@ def _headers(*names: str) -> dict[str, Any]:
 
 def _may_refuse(operation: Operation, kind: type[TidingsError]) -> bool:
     """Whether an operation may answer with this error."""
-    has_body, changes = operation.request is not None, operation.method != "GET"
+    has_body, changes = operation.request is not None or bool(operation.incoming), operation.method != "GET"
     return {
         errors.Forbidden: operation.scope is not None,
         errors.NotFound: "{" in operation.path or _takes(operation, "tenant"),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from tidings.web.bounds import NO_NUL
+from tidings.web.bounds import NO_NUL, UNLIMITED
 from tidings.web.menu import Form, Operation, Parameter
 from tidings.web.once import KEY_CHARS_MAX, KEY_PATTERN, REPLAYED
 from tidings.web.openapi_answers import answers, schema_of
@@ -43,6 +43,9 @@ def described(operation: Operation, operations: Sequence[Operation]) -> dict[str
         found["parameters"] = parameters
     if operation.request is not None:
         found["requestBody"] = _body(operation)
+    elif operation.incoming:
+        text = {"schema": {"type": "string", "maxLength": UNLIMITED}, "example": _example(operation)}
+        found["requestBody"] = {"required": True, "content": dict.fromkeys(operation.incoming, text)}
     if operation.scope is not None:
         found["security"] = [{"key": []}]
         found["x-scope"] = operation.scope
@@ -54,6 +57,11 @@ def described(operation: Operation, operations: Sequence[Operation]) -> dict[str
 
 def _first_paragraph(operation: Operation) -> str:
     return " ".join((operation.handler.__doc__ or operation.summary).split("\n\n")[0].split())
+
+
+def _example(operation: Operation) -> Any:
+    """What an operation shows as a body that is read piece by piece."""
+    return "title\r\nWater the plants\r\n" if operation.example is None else operation.example
 
 
 def _body(operation: Operation) -> dict[str, Any]:
@@ -70,7 +78,8 @@ def _body(operation: Operation) -> dict[str, Any]:
 def _path_parameter(name: str, known: Parameter | None) -> dict[str, Any]:
     if known is None:
         schema = {"type": "string", "pattern": "^[^/]+$", "minLength": 1, "maxLength": TEXT_CHARS_MAX}
-        return {"name": name, "in": "path", "required": True, "schema": schema}
+        said = f"Which {name}."
+        return {"name": name, "in": "path", "required": True, "description": said, "schema": schema}
     return _parameter(known) | {"in": "path", "required": True}
 
 
