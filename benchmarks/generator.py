@@ -29,6 +29,8 @@ RECONNECT_SECONDS = 0.02
 TICK_SECONDS = 0.002  # waking a sleeping processor costs up to 50 us; fast rates are sent in small bursts instead
 FAST_RATE = 1_000  # requests a second
 SECOND_NS = 1_000_000_000
+SUCCESS = (b"202", b"201", b"200")
+SPREAD = 7_919  # a prime: numbers that follow one another lie far apart
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,10 @@ class Load:
     event_type: str = "bench.order"
     reconnect: bool = False
     acknowledged_file: str = ""
+    request: str = ""
+    """A whole request of another kind, with two open places (`%d`) for the number and the time; of one event each."""
+    among: int = 0
+    """With `request`: its numbers are spread over 0 to this, for reading what is stored; 0: they count up."""
 
     def argument(self) -> str:
         """This load as the one argument of the process."""
@@ -58,6 +64,8 @@ class Load:
 
     def template(self) -> bytes:
         """One whole request with two open places for each event."""
+        if self.request:
+            return self.request.replace("AUTHORIZATION", f"Authorization: Bearer {self.authorization}").encode()
         if self.batch > 1:
             body, places = batch_template(self.event_type, self.run, self.batch), (0, 0) * self.batch
         else:
@@ -126,7 +134,8 @@ class Generator:
         """Write one request. A request of a few hundred kilobytes may need the slow way."""
         size, number = self.load.batch, self.next_number
         if size == 1:
-            request = self.template % (number, intended_ns)
+            at = number * SPREAD % self.load.among if self.load.among else number
+            request = self.template % (at, intended_ns)
         else:
             request = self.template % tuple(v for n in range(number, number + size) for v in (n, intended_ns))
         self.next_number = number + size
@@ -184,7 +193,7 @@ class Generator:
         """Take note of one answer."""
         number, intended_ns = self.waiting.pop(descriptor)
         status, size, now = answer[9:12], self.load.batch, time.monotonic_ns()
-        if status == b"202" or status == b"200":
+        if status in SUCCESS:
             self.accepted += size
             self.seconds[now // SECOND_NS] += size
             self.answer_ns.append(now - intended_ns)

@@ -13,13 +13,16 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server as HttpServer
 
 from tidings import __version__
+from tidings.control.collections import Collections, Shown, Wish, is_safe
 from tidings.control.endpoints import Endpoints
+from tidings.control.indexes import Indexes
 from tidings.control.replays import Replays
 from tidings.control.retention import Retention
 from tidings.deliver.stage import Deliver
@@ -27,24 +30,29 @@ from tidings.intake.items import Items
 from tidings.intake.kinds import Kinds
 from tidings.intake.publish import Publisher
 from tidings.model.access import EVERYTHING, Key
+from tidings.model.errors import TidingsError
 from tidings.model.moment import Clock, SystemClock
 from tidings.net.http import HttpClient
 from tidings.route.route import Router
 from tidings.rules import address
 from tidings.settings import Settings
+from tidings.store.base import Db, StoreError
 from tidings.store.catalog import Catalog
 from tidings.store.engine import FolderLock, lock_database, open_engine
 from tidings.store.readers import Readers
 from tidings.store.seal import Sealer, load_key
 from tidings.store.writer import Writer
+from tidings.web import item_menu
 from tidings.web.app import App
 from tidings.web.feed import Feed
-from tidings.web.item_menu import Menus
+from tidings.web.menus import Menus
 from tidings.web.open_calls import OpenCalls
 from tidings.web.parts import Parts
 
 HEADER_READ_SECONDS = 9
 STOP_HTTP_SECONDS = 3
+DECLARE_SECONDS = 3_600.0
+"""How long a start may take to change collections; large ones take their time."""
 BACKLOG = 2_048
 CONNECTIONS_MAX = 10_000
 HEADER_BUFFER_BYTES = 64 * 1024
@@ -106,6 +114,7 @@ class Server:
         endpoints = Endpoints(catalog, writer, self.clock, networks, deliver, allow_http=settings.allow_http)
         self._replays = Replays(writer, catalog, self.clock, deliver.notice)
         self._retention = Retention(writer, self.clock, settings.retention_days)
+        self._indexes = Indexes(engine, writer, catalog)
         writer.before_replies(catalog.refresh)
         writer.on_commit(deliver.committed)
         writer.on_commit(feed.committed)
@@ -127,14 +136,40 @@ class Server:
             publisher=Publisher(self.writer, catalog, self.clock),
             endpoints=endpoints,
             replays=self._replays,
+            collections=Collections(catalog, self.clock),
+            indexes=self._indexes,
             deliver=self.deliver,
             feed=feed,
             router=router,
             open_calls=OpenCalls(settings.max_open_streams, settings.max_open_streams_per_key),
             kinds=kinds,
             items=Items(catalog, kinds, self.clock),
-            menus=Menus(),
+            menus=Menus(item_menu.make),
         )
+
+    def declare(self, collections: dict[str, Any], file: str) -> None:
+        """Before `run`: make what a file declares. Raises StoreError where that is refused, or would lose values."""
+        made = self.parts.collections
+        wish = Wish(collections=collections)
+
+        def job(db: Db) -> Shown:
+            shown = made.look(db, wish)
+            return made.apply(db, wish) if is_safe(shown) else shown
+
+        try:
+            shown = self.writer.wait(job, DECLARE_SECONDS)
+        except TidingsError as wrong:
+            raise StoreError(
+                f"{file}: {wrong.detail} {' '.join(each.detail for each in wrong.errors)}".strip()
+            ) from wrong
+        if not shown.applied:
+            why = f"it would {shown.loses}" if shown.loses else " ".join(place.detail for place in shown.refusals)
+            raise StoreError(
+                f"{file} changes collections in a way that a start does not do by itself: {why.rstrip('.')}. "
+                f"To decide, run: tidings apply {file} --stopped"
+            )
+        for step in shown.steps:
+            log.info("%s: %s", file, step.says)
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop` is called; then finish what is under way. `ready` is called once requests are taken."""
@@ -167,6 +202,7 @@ class Server:
         self.parts.endpoints.cancelling.start()
         self._replays.start(self._loop)
         self._retention.start(self._loop)
+        self._indexes.start(self._loop)
         serving = asyncio.create_task(http.serve())
         await _listening(self.settings.host, self.port, serving)
         if self.settings.one_processor:
@@ -182,9 +218,14 @@ class Server:
             await asyncio.wait_for(serving, STOP_HTTP_SECONDS)
         except TimeoutError:
             log.warning("some connections did not end in time and were cut")
+        await self._stop_control()
+
+    async def _stop_control(self) -> None:
+        """What steers the stages ends; it goes on at the next start."""
         await self.parts.endpoints.cancelling.stop()
         await self._replays.stop()
         await self._retention.stop()
+        await self._indexes.stop()
 
     def stop(self) -> None:
         """Ask `run` to end; may be called from a signal handler or another thread."""

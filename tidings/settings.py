@@ -65,6 +65,13 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("max_open_streams_per_key", int, 100, "How many of them one key may have open."),
     Setting(
+        "max_calls_per_address",
+        int,
+        0,
+        "Calls that one address may make in 10 seconds, counted before its key is looked at; 0 is no limit. "
+        "Behind a proxy all callers have the proxy's address.",
+    ),
+    Setting(
         "retention_days", int, 30, "Events older than this are dropped once their deliveries have ended; 0 keeps them."
     ),
     Setting("log_level", str, "info", "How much is logged: debug, info, warning or error."),
@@ -97,6 +104,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_import_bytes: int
     max_open_streams: int
     max_open_streams_per_key: int
+    max_calls_per_address: int
     retention_days: int
     log_level: str
 
@@ -152,9 +160,9 @@ def _check(settings: Settings) -> None:
     for name in ("max_body_bytes", "max_batch_bytes", "max_import_bytes"):
         if getattr(settings, name) < 1_024:
             raise SettingsError(f"{name} must be at least 1024.")
-    for name in ("max_open_streams", "max_open_streams_per_key"):
+    for name in ("max_open_streams", "max_open_streams_per_key", "max_calls_per_address"):
         if getattr(settings, name) < 0:
-            raise SettingsError(f"{name} must be 0 (none) or more.")
+            raise SettingsError(f"{name} must be 0 or more.")
     if settings.retention_days < 0:
         raise SettingsError("retention_days must be 0 (keep) or more.")
     if settings.log_level not in ("debug", "info", "warning", "error"):

@@ -67,7 +67,7 @@ class ItemRules:
             for field in collection.fields
             if field.type in ("date", "datetime") and (field.min is not None or field.max is not None)
         ]
-        self._to_json = [(field.name, _TO_JSON.get(field.type)) for field in collection.fields]
+        self._to_json = {field.name: _TO_JSON[field.type] for field in collection.fields if field.type in _TO_JSON}
         self.defaults = {field.name: field.default for field in collection.fields if field.default is not None}
 
     def stored(self, values: Mapping[str, Any], pointer: str, wrong: list[Place]) -> dict[str, Any]:
@@ -98,28 +98,31 @@ class ItemRules:
 
     def document(self, item: Item, names: Iterable[str] | None = None) -> dict[str, Any]:
         """An item as JSON values. `names`: only these members, its own ones included; None: all."""
-        values = item.values
+        created = moment.exact_text(item.created)
         found: dict[str, Any] = {
             "id": item.id,
             "tenant": item.tenant or None,
             "revision": item.revision,
-            "created": moment.exact_text(item.created),
-            "updated": moment.exact_text(item.updated),
+            "created": created,
+            "updated": created if item.updated == item.created else moment.exact_text(item.updated),
+            **item.values,
         }
-        found |= self.shown(values)
+        for name, convert in self._to_json.items():
+            if found[name] is not None:
+                found[name] = convert(found[name])
         return found if names is None else {name: found[name] for name in names}
 
     def shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The declared fields alone, from as the store keeps them to JSON values."""
-        found: dict[str, Any] = {}
-        for name, convert in self._to_json:
-            value = values[name]
-            found[name] = value if convert is None or value is None else convert(value)
+        found = {name: values[name] for name in self._fields}
+        for name, convert in self._to_json.items():
+            if found[name] is not None:
+                found[name] = convert(found[name])
         return found
 
     def as_json(self, name: str, value: Any) -> Any:
         """One stored value of a field as a JSON value."""
-        convert = _TO_JSON.get(self._fields[name].type)
+        convert = self._to_json.get(name)
         return value if convert is None or value is None else opened(convert(value))
 
     def plain(self, item: Item) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from tidings.store.tables import OWN_COLUMNS, column, table
 
 COUNTED_MAX = 1_000_000
 """More items than this are not counted."""
+FINDS_MAX = 1_000
+SAME_ID_MAX = 1_000
+"""So many tenants may have an item with the same id, where somebody looks for it without saying whose."""
 
 
 class ItemTable:
@@ -35,6 +38,7 @@ class ItemTable:
         self.select = f"SELECT {', '.join(shown)} FROM {self.name}"  # noqa: S608 -- checked names
         self._marks = [f":c{index}" for index in range(len(self.columns))]
         self._insert, self._update = self._writes()
+        self._finds: dict[Condition, tuple[str, dict[str, Any]]] = {}
 
     def item(self, row: Row) -> Item:
         """A row of `select` as an item."""
@@ -49,13 +53,24 @@ class ItemTable:
 
     def find(self, db: Db, ident: str, seen: Condition = ALWAYS, tenant: str = "") -> Item | None:
         """The item with this id, of those that fit `seen`; where several tenants have one, `tenant`'s first."""
-        where = Where(self.dialect)
-        where.add(Compare("id", "eq", ident))
-        where.add(seen)
-        own = where.value(tenant)
-        sql = f"{self.select} WHERE {where.text} ORDER BY CASE WHEN tenant = {own} THEN 0 ELSE 1 END, tenant LIMIT 1"
-        rows = db.query(sql, where.values)
+        sql, values = self._finding(seen)
+        rows = db.query(sql, {**values, "id": ident})
+        if len(rows) > 1:
+            rows.sort(key=lambda row: (row[2] != tenant, row[2]))
         return self.item(rows[0]) if rows else None
+
+    def _finding(self, seen: Condition) -> tuple[str, dict[str, Any]]:
+        """The statement of `find` under a condition, composed once."""
+        known = self._finds.get(seen)
+        if known is None:
+            where = Where(self.dialect)
+            where.add_sql("id = :id")
+            where.add(seen)
+            if len(self._finds) >= FINDS_MAX:
+                self._finds.clear()
+            # Sorted here rather than there: a tenant or two have the same id, and sorting costs more than finding.
+            known = self._finds[seen] = (f"{self.select} WHERE {where.text} LIMIT {SAME_ID_MAX}", where.values)
+        return known
 
     def of_tenant(self, db: Db, ident: str, tenant: str) -> Item | None:
         """The item with this id of exactly this tenant."""

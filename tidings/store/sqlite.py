@@ -9,7 +9,7 @@ from typing import Any
 
 import apsw
 
-from tidings.store.base import Db, Row, StoreBusy, StoreError, StoreFull, UniqueTaken
+from tidings.store.base import Builder, Db, Row, StoreBusy, StoreError, StoreFull, TooLong, UniqueTaken
 from tidings.store.statements import statements
 
 BUSY_MS = 5_000
@@ -17,6 +17,9 @@ CACHE_KIB = 16 * 1024
 MMAP_BYTES = 0
 CHECKPOINT_PAGES = 4_000
 JOURNAL_BYTES_MAX = 64 * 1024 * 1024
+BRIEF_STEPS = 2_000
+BRIEF_TIMES = 10
+"""A brief read may take so many times BRIEF_STEPS steps of SQLite's machine: about a millisecond."""
 
 
 class SqliteDb:
@@ -29,6 +32,8 @@ class SqliteDb:
             self._open(path, readonly=readonly)
         self._sql = statements("sqlite")
         self._depth = 0
+        self._left = 0
+        self._ending = False
 
     def _open(self, path: str, *, readonly: bool) -> None:
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_NOMUTEX
@@ -43,50 +48,68 @@ class SqliteDb:
         self._db.pragma("journal_size_limit", JOURNAL_BYTES_MAX)
         self._db.pragma("query_only", readonly)
 
+    # Written out rather than wrapped in a context manager, which costs as much as a small statement.
+
     def one(self, name: str, /, **params: Any) -> Row | None:
-        with _translated():
+        try:
             row: Row | None = self._db.execute(self._sql[name], params).fetchone()
             return row
+        except apsw.Error as wrong:
+            raise _translation(wrong) from wrong
 
     def all(self, name: str, /, **params: Any) -> list[Row]:
-        with _translated():
+        try:
             return self._db.execute(self._sql[name], params).fetchall()
+        except apsw.Error as wrong:
+            raise _translation(wrong) from wrong
 
     def run(self, name: str, /, **params: Any) -> int:
-        with _translated():
-            self._db.execute(self._sql[name], params)
-            return self._db.changes()
+        return self.execute(self._sql[name], params)
 
     def query(self, sql: str, params: dict[str, Any]) -> list[Row]:
-        with _translated():
+        try:
             return self._db.execute(sql, params).fetchall()
+        except apsw.Error as wrong:
+            raise _translation(wrong) from wrong
 
     def execute(self, sql: str, params: dict[str, Any]) -> int:
-        with _translated():
+        try:
             self._db.execute(sql, params)
             return self._db.changes()
+        except apsw.Error as wrong:
+            raise _translation(wrong) from wrong
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         marks = ",".join("?" * len(columns))
-        with _translated():
+        try:
             self._db.executemany(f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks})", rows)  # noqa: S608 -- our own names
+        except apsw.Error as wrong:
+            raise _translation(wrong) from wrong
 
     def many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
-        with _translated():
+        try:
             self._db.executemany(self._sql[name], rows)
+        except apsw.Error as wrong:
+            raise _translation(wrong) from wrong
 
     def begin(self, *, write: bool = True) -> None:
-        with _translated():
+        self._left, self._ending = BRIEF_TIMES, False
+        try:
             self._db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        except apsw.Error as wrong:
+            raise _translation(wrong) from wrong
 
     def commit(self) -> None:
         with _translated():
             self._db.execute("COMMIT")
 
     def rollback(self) -> None:
-        with contextlib.suppress(apsw.Error):
+        self._ending = True
+        try:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+        except apsw.Error:
+            pass
 
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -107,6 +130,16 @@ class SqliteDb:
                 self._db.execute(f"RELEASE {name}")
         finally:
             self._depth -= 1
+
+    def be_brief(self) -> None:
+        """From now on let what takes more than a moment in one transaction raise TooLong."""
+
+        def count() -> bool:
+            self._left -= 1
+            # Only between BEGIN and its end: an interrupted ROLLBACK would leave the transaction open.
+            return self._left < 0 and self._db.in_transaction and not self._ending
+
+        self._db.set_progress_handler(count, BRIEF_STEPS)
 
     def script(self, sql: str) -> None:
         """Run several statements (migrations)."""
@@ -136,6 +169,14 @@ class SqliteEngine:
     def reader(self) -> Db:
         return SqliteDb(str(self._path), readonly=True)
 
+    def brief_reader(self) -> Db:
+        db = SqliteDb(str(self._path), readonly=True)
+        db.be_brief()
+        return db
+
+    def builder(self) -> Builder:
+        raise StoreError("SQLite has one writer at a time: indexes are built by its jobs")
+
     def check_safety(self) -> None:
         db = SqliteDb(str(self._path), readonly=False)
         try:
@@ -156,13 +197,20 @@ class SqliteEngine:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except apsw.FullError as wrong:
-        raise StoreFull(f"the disk is full ({wrong})") from wrong
-    except apsw.IOError as wrong:
-        raise StoreFull(f"the disk does not take it ({wrong})") from wrong
-    except apsw.BusyError as wrong:
-        raise StoreBusy(f"the database is held by another process ({wrong})") from wrong
-    except apsw.ConstraintError as wrong:
-        raise UniqueTaken(str(wrong)) from wrong
     except apsw.Error as wrong:
-        raise StoreError(f"SQLite refused: {wrong}") from wrong
+        raise _translation(wrong) from wrong
+
+
+def _translation(wrong: apsw.Error) -> StoreError:
+    """What SQLite said, as an error of ours."""
+    if isinstance(wrong, apsw.FullError):
+        return StoreFull(f"the disk is full ({wrong})")
+    if isinstance(wrong, apsw.IOError):
+        return StoreFull(f"the disk does not take it ({wrong})")
+    if isinstance(wrong, apsw.BusyError):
+        return StoreBusy(f"the database is held by another process ({wrong})")
+    if isinstance(wrong, apsw.ConstraintError):
+        return UniqueTaken(str(wrong))
+    if isinstance(wrong, apsw.InterruptError):
+        return TooLong("the read takes longer than a moment")
+    return StoreError(f"SQLite refused: {wrong}")

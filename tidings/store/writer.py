@@ -35,7 +35,19 @@ AGAIN_SECONDS = 1.0
 """After the store refused a group: when the rider and the hooks have their next turn, if nobody writes before."""
 
 T = TypeVar("T")
-Job = Callable[[Db], Any] | events.Publication
+
+
+class Checked:
+    """A write job that refuses only before its first write, so that it needs no savepoint, which costs as much as a
+    row. Should anything else go wrong in it, its group is written anew, each job alone."""
+
+    __slots__ = ("run",)
+
+    def __init__(self, run: Callable[[Db], Any]) -> None:
+        self.run = run
+
+
+Job = Callable[[Db], Any] | events.Publication | Checked
 Reply = Callable[[Any, Exception | None], None]
 Rider = Callable[[Db], bool]
 log = logging.getLogger("tidings.writer")
@@ -240,27 +252,35 @@ class Writer:
         told: list[Event] = []
         for job, reply in group:
             if not isinstance(job, events.Publication):
-                answers.append(self._one(job, reply, told))
+                answers.append(self._one(job, reply, told, alone=len(group) == 1))
         if told:
             events.append_new(self._db, told, self._clock.now())
         return answers
 
-    def _one(self, job: Callable[[Db], Any], reply: Reply, told: list[Event]) -> tuple[Reply, Any, Exception | None]:
+    def _one(
+        self, job: Callable[[Db], Any] | Checked, reply: Reply, told: list[Event], *, alone: bool
+    ) -> tuple[Reply, Any, Exception | None]:
         """Run one job; what it tells joins `told`, unless it fails."""
+        run = job.run if isinstance(job, Checked) else job
         try:
-            with self._db.savepoint():
-                result = job(self._db)
-            if type(result) is events.Told:
-                told.extend(result.events)
-                result = result.result
-            return reply, result, None
+            if isinstance(job, Checked) and not alone:
+                result = run(self._db)
+            else:
+                with self._db.savepoint():
+                    result = run(self._db)
         except (StoreFull, StoreBusy):
             raise
         except TidingsError as wrong:
             return reply, None, wrong
         except Exception as wrong:
+            if isinstance(job, Checked) and not alone:
+                raise
             log.exception("a write job failed")
             return reply, None, wrong
+        if type(result) is events.Told:
+            told.extend(result.events)
+            result = result.result
+        return reply, result, None
 
     def _refusal(self, wrong: Exception) -> Exception:
         detail = wrong.detail if isinstance(wrong, StoreError) else f"{type(wrong).__name__}: {wrong}"

@@ -8,6 +8,7 @@ from tidings.model.access import Key
 from tidings.model.errors import Forbidden, LimitReached, Unauthorized
 from tidings.model.moment import SECOND, Micros
 from tidings.store.catalog import Catalog
+from tidings.web.addresses import address_of
 from tidings.web.menu import Operation
 
 KNOWN_MAX = 10_000
@@ -55,7 +56,7 @@ class Access:
         if window != self._window:
             self._failures.clear()
             self._window = window
-        address = _address(client)
+        address = address_of(client)
         count = self._failures.get(address, 0) + 1
         if address in self._failures or len(self._failures) < FAILING_ADDRESSES_MAX:
             self._failures[address] = count
@@ -83,9 +84,3 @@ def _digest(authorization: str) -> str:
     if scheme.lower() != "bearer" or not text or len(text) > KEY_CHARS_MAX:
         raise Unauthorized("The Authorization header must read: Bearer tdk_...")
     return digest(text.strip())
-
-
-def _address(client: str) -> str:
-    """The peer without its port; of IPv6 the /64, since one caller has as many addresses as they like."""
-    host = client.rpartition(":")[0].strip("[]")
-    return ":".join(host.split(":")[:4]) if ":" in host else host

@@ -256,30 +256,7 @@ def _expands(parts: Parts, key: Key, grant: Grant) -> dict[str, tuple[Grant, Kin
     return found
 
 
-class Menus:
-    """Every key's item operations, kept until the catalogue changes."""
-
-    def __init__(self) -> None:
-        self._version = -1
-        self._menus: dict[tuple[str, str], ItemMenu | None] = {}
-
-    def of(self, parts: Parts, key: Key, collection: Collection) -> ItemMenu | None:
-        """What a key may do in a collection; None: nothing."""
-        version = parts.catalog.now.version
-        if version != self._version:
-            self._menus.clear()
-            self._version = version
-        name = (key.id, collection.name)
-        if name not in self._menus:
-            grant = parts.kinds.grant(key, collection)
-            self._menus[name] = None if grant is None else ItemMenu(parts, key, grant)
-        return self._menus[name]
-
-    def operations(self, parts: Parts, key: Key) -> list[Operation]:
-        """Everything that a key may do with items."""
-        found: list[Operation] = []
-        for collection in sorted(parts.catalog.now.collections.values(), key=lambda each: each.name):
-            menu = self.of(parts, key, collection)
-            if menu is not None:
-                found += menu.operations
-        return found
+def make(parts: Parts, key: Key, collection: Collection) -> ItemMenu | None:
+    """What a key may do in a collection; None: nothing."""
+    grant = parts.kinds.grant(key, collection)
+    return None if grant is None else ItemMenu(parts, key, grant)

@@ -46,7 +46,7 @@ def _own_question(parts: Parts, key: Key, path: dict[str, str]) -> Operation:
 
 def _menu(parts: Parts, key: Key, path: dict[str, str]) -> ItemMenu:
     collection = parts.catalog.now.collections.get(path["collection"])
-    menu = None if collection is None else parts.menus.of(parts, key, collection)
+    menu: ItemMenu | None = None if collection is None else parts.menus.of(parts, key, collection)
     if menu is None:
         raise NotFound(f"There is no collection {path['collection'][:40]}.")
     return menu

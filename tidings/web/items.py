@@ -78,7 +78,7 @@ class Door:
             shown = found[: page.limit]
             return self._documents(db, shown, call, expand), found, total
 
-        documents, found, total = await parts.readers.call(read)
+        documents, found, total = await parts.readers.brief(read)
         more = len(found) > page.limit
         position = item_pages.position(order, found[page.limit - 1]) if more else None
         return page.answer(documents, position, total)
@@ -94,7 +94,7 @@ class Door:
                 raise NotFound(f"There is no item {call.path['id'][:64]} in {self.grant.collection.name}.")
             return item, self._documents(db, [item], call, expand)
 
-        item, documents = await parts.readers.call(read)
+        item, documents = await parts.readers.brief(read)
         tags = [etag(item.revision)]
         if not_modified(call, item.revision):
             return Answer(304, None, tags)
@@ -166,12 +166,12 @@ class Door:
             change = parts.items.create(db, ask)
             return self._told(change, 201)
 
-        return await once(parts, call, job)
+        return await once(parts, call, job, checked=True)
 
     async def edit(self, parts: Parts, call: Call) -> Answer:
         """Some fields of an item (merge patch)."""
         ask = self._ask(call, call.value)
-        return await once(parts, call, lambda db: self._told(parts.items.edit(db, ask)))
+        return await once(parts, call, lambda db: self._told(parts.items.edit(db, ask)), checked=True)
 
     async def put(self, parts: Parts, call: Call) -> Answer:
         """The item at the caller's id, created or replaced."""
@@ -182,7 +182,7 @@ class Door:
             return self._told(change, 201 if change.before is None else 200)
 
         check_verb(self.grant, "put")
-        return await once(parts, call, job)
+        return await once(parts, call, job, checked=True)
 
     async def delete(self, parts: Parts, call: Call) -> Answer:
         """Forget an item."""
@@ -192,7 +192,7 @@ class Door:
             change = parts.items.delete(db, ask)
             return Told(Answer(204), _events(change))
 
-        return await once(parts, call, job)
+        return await once(parts, call, job, checked=True)
 
     async def batch(self, parts: Parts, call: Call) -> Answer:
         """Many operations, all or none."""

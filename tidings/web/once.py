@@ -15,12 +15,15 @@ from tidings.model.errors import Invalid, Place
 from tidings.store import answers
 from tidings.store.base import Db
 from tidings.store.events import Told
+from tidings.store.writer import Checked
 from tidings.web.menu import Answer, Call
 from tidings.web.parts import Parts
 
 REPLAYED = ("idempotency-replayed", "true")
 NONCE_BYTES = 12
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+KEY_CHARS_MAX = 255
+KEY_PATTERN = rf"^[\x21-\x7e]{{1,{KEY_CHARS_MAX}}}$"
+_KEY = re.compile(KEY_PATTERN.strip("^$"))
 
 
 def idempotency_key(call: Call) -> str | None:
@@ -31,17 +34,25 @@ def idempotency_key(call: Call) -> str | None:
     return text
 
 
-async def once(parts: Parts, call: Call, job: Callable[[Db], Answer | Told], *, part: int | None = None) -> Answer:
+async def once(
+    parts: Parts,
+    call: Call,
+    job: Callable[[Db], Answer | Told],
+    *,
+    checked: bool = False,
+    part: int | None = None,
+) -> Answer:
     """Run a write job, and keep its answer in the same transaction where the caller sent an Idempotency-Key.
 
-    The job answers an Answer, or Told with an Answer and the events that are stored with it. `part`: the number of this
-    job among the several that the request runs, whose answers are kept each for itself.
+    The job answers an Answer, or Told with an Answer and the events that are stored with it. `checked`: it refuses
+    only before its first write (store/writer.py). `part`: the number of this job among the several that the request
+    runs, whose answers are kept each for itself.
 
     Raises Invalid (`idempotency_key_reused`) where the key was used for another request, and what the job raises.
     """
     name = idempotency_key(call)
     if name is None:
-        answer: Answer = await parts.writer.call(job)
+        answer: Answer = await parts.writer.call(Checked(job) if checked else job)
         return answer
     if part is not None:
         # No caller's key holds a space.
@@ -60,7 +71,7 @@ async def once(parts: Parts, call: Call, job: Callable[[Db], Answer | Told], *, 
         answers.keep(db, call.key.id, name, this, now)
         return made
 
-    answered: Answer = await parts.writer.call(run)
+    answered: Answer = await parts.writer.call(Checked(run) if checked else run)
     return answered
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tidings.web import (
+    collections,
     deliveries,
     docs_page,
     endpoints,
@@ -18,11 +19,13 @@ from tidings.web import (
 )
 from tidings.web.habits import with_habits
 from tidings.web.menu import Operation
+from tidings.web.paths import with_names
 
 _LISTS: tuple[tuple[Operation, ...], ...] = (
     publish.OPERATIONS,
     events.OPERATIONS,
     event_types.OPERATIONS,
+    collections.OPERATIONS,
     endpoints.OPERATIONS,
     deliveries.OPERATIONS,
     replays.OPERATIONS,
@@ -31,7 +34,7 @@ _LISTS: tuple[tuple[Operation, ...], ...] = (
     health.OPERATIONS,
     docs_page.OPERATIONS,
 )
-_ALL: list[Operation] = [with_habits(operation) for operations in _LISTS for operation in operations]
+_ALL: list[Operation] = [with_names(with_habits(operation)) for operations in _LISTS for operation in operations]
 _ALL.append(
     Operation(
         name="openapi",

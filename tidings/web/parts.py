@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tidings.control.collections import Collections
 from tidings.control.endpoints import Endpoints
+from tidings.control.indexes import Indexes
 from tidings.control.replays import Replays
 from tidings.deliver.stage import Deliver
 from tidings.intake.items import Items
@@ -17,10 +19,8 @@ from tidings.store.catalog import Catalog
 from tidings.store.readers import Readers
 from tidings.store.writer import Writer
 from tidings.web.feed import Feed
+from tidings.web.menus import Menus
 from tidings.web.open_calls import OpenCalls
-
-if TYPE_CHECKING:
-    from tidings.web.item_menu import Menus
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class Parts:
     publisher: Publisher
     endpoints: Endpoints
     replays: Replays
+    collections: Collections
+    indexes: Indexes
     deliver: Deliver
     feed: Feed
     router: Router

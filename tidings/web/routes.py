@@ -22,9 +22,12 @@ class Routes:
     def __init__(self, operations: Sequence[Operation]) -> None:
         self.fixed: dict[tuple[str, str], Operation] = {}
         self._patterns: list[tuple[re.Pattern[str], str, Operation]] = []
+        self._by_head: dict[tuple[str, str], list[tuple[re.Pattern[str], Operation]]] = {}
         for operation in operations:
             if "{" in operation.path:
-                self._patterns.append((_pattern(operation.path), operation.method, operation))
+                pattern = _pattern(operation.path)
+                self._patterns.append((pattern, operation.method, operation))
+                self._by_head.setdefault((operation.method, _head(operation.path)), []).append((pattern, operation))
             else:
                 self.fixed[operation.method, operation.path] = operation
         self._paths = {path for _, path in self.fixed}
@@ -40,8 +43,8 @@ class Routes:
         fixed = self.fixed.get((method, path))
         if fixed is not None:
             return fixed, {}
-        for pattern, its_method, operation in self._patterns:
-            if its_method == method and path not in self._paths:
+        if path not in self._paths:
+            for pattern, operation in self._by_head.get((method, _head(path)), ()):
                 match = pattern.fullmatch(path)
                 if match:
                     return operation, match.groupdict()
@@ -61,6 +64,11 @@ class Routes:
         if "GET" in methods:
             methods.add("HEAD")
         return sorted(methods | {"OPTIONS"})
+
+
+def _head(path: str) -> str:
+    """The first two steps of a path, which are always fixed: `/v1/items`."""
+    return path[: path.find("/", 4)]
 
 
 def _pattern(path: str) -> re.Pattern[str]:
