@@ -33,6 +33,7 @@ def test_a_key_sees_its_own_questions(page: Page, api: Api) -> None:
     assert page.do("document.getElementById('who').innerText") == "The shop, of the tenant acme, valid until 2036-01-02"
     page.enter(str(api.key))
     assert {"DELETE /v1/keys/{id}", "POST /v1/replays"} <= page.questions()
+    assert page.do("document.getElementById('limits').innerText") == "No call limit"
     page.enter("tdk_wrong", says="not known")
     assert page.questions() == set(), "what the key before might do must not stay"
     assert page.do("document.getElementById('key').getAttribute('aria-invalid')") == "true"

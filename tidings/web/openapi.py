@@ -106,7 +106,7 @@ def handler(operations: Sequence[Operation]) -> Any:
         if call.key.has_scope("event-types:read"):
             event_types = sorted({**now.event_types, **now.change_types}.values(), key=lambda kind: kind.name)
         items = parts.menus.operations(parts, call.key) if call.key.id else []
-        found = document([*permitted(operations, call.key), *items], event_types, call.key)
+        found = document([*items, *permitted(operations, call.key)], event_types, call.key)
         if call.key.id:
             found["x-key"] = whose(call.key)
         return Answer(200, found)

@@ -154,7 +154,7 @@ def _streamed(operation: Operation) -> dict[str, Any]:
 def _example(operation: Operation, kind: Any) -> dict[str, Any]:
     if isinstance(kind, Form):
         return {} if kind.example is None else {"example": kind.example}
-    if operation.stream:
+    if operation.stream and operation.item:
         return {"example": examples.STREAMED}
     if kind is str:
         return {"example": examples.TEXTS[operation.media.partition(";")[0]]}

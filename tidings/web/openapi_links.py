@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from tidings.web.menu import Link, Operation
 
 _NAME = re.compile(r"\{(\w+)\}")
-BY_NAME = ("/v1/event-types",)
+BY_NAME = ("/v1/collections", "/v1/event-types")
 """Collections whose things are named by `name`; all others by `id`."""
 _THEN = {"GET": ("PATCH", "PUT", "DELETE"), "PATCH": ("GET", "DELETE"), "PUT": ("GET", "PATCH", "DELETE")}
 """What is shown after each method on one thing."""

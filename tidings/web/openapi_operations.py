@@ -72,7 +72,8 @@ def _body(operation: Operation) -> dict[str, Any]:
 def _path_parameter(name: str, known: Parameter | None) -> dict[str, Any]:
     if known is None:
         schema = {"type": "string", "pattern": "^[^/]+$", "minLength": 1, "maxLength": TEXT_CHARS_MAX}
-        return {"name": name, "in": "path", "required": True, "schema": schema}
+        said = f"Which {name}."
+        return {"name": name, "in": "path", "required": True, "description": said, "schema": schema}
     return _parameter(known) | {"in": "path", "required": True}
 
 

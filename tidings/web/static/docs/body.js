@@ -1,7 +1,7 @@
 // The body of a question: its fields one by one, or the whole as JSON. The JSON text is what is sent.
 
 import { make, newId, tabs } from "./dom.js";
-import { field } from "./fields.js";
+import { field, moreWords } from "./fields.js";
 import { parsed, pretty, written } from "./json.js";
 import { exampleOf } from "./schema.js";
 
@@ -61,7 +61,7 @@ function inFields(read, body, { schema, names, whole, text }) {
   }
   const parts = make("div", {}, shown);
   if (more.childElementCount) {
-    parts.append(make("details", { class: "more" }, make("summary", {}, `${more.childElementCount} more fields`), more));
+    parts.append(make("details", { class: "more" }, make("summary", {}, moreWords(more)), more));
   }
   const choice = tabs("How the body is written", ["Fields", "JSON"], (index) => {
     whole.hidden = index === 0;

@@ -5,6 +5,8 @@ import { make, newId, sentence } from "./dom.js";
 import { parsed, written } from "./json.js";
 
 const LONG_TEXT = 300;
+const LINES_MIN = 3;
+const LINES_MAX = 14;
 
 // `place`: a URL's, where lists are joined by commas, or a body's, where they are JSON.
 export function field(read, { name, schema, help, required, place, example }) {
@@ -33,6 +35,15 @@ export function field(read, { name, schema, help, required, place, example }) {
   }
   node.addEventListener("input", () => complain(""));
   return { ...control, name, required, node, complain, focus: () => first.focus() };
+}
+
+const NAMES_MAX = 8;
+
+// What a closed box of fields holds.
+export function moreWords(box, words = "more") {
+  const names = [...box.children].map((child) => child.dataset.field);
+  const rest = names.length > NAMES_MAX ? " ..." : "";
+  return `${names.length} ${words}: ${names.slice(0, NAMES_MAX).join(", ")}${rest}`;
 }
 
 function labelOf(read, { name, it, required, id }) {
@@ -64,7 +75,8 @@ function controlFor(read, it, place, required) {
   if (it.type === "integer" || it.type === "number") return number(it);
   if (it.type === "string" && it.format === "date") return typed("date", { min: it.formatMinimum }, String);
   if (it.type === "string" && it.format === "date-time") return moment();
-  if (it.type === "string" || place !== "body") return text(it);
+  if (it.type === "string" && place === "body" && isLong(it)) return area("", String);
+  if (it.type === "string" || place !== "body") return typed("text", { spellcheck: "false" }, String);
   return json();
 }
 
@@ -104,7 +116,7 @@ function typed(type, attributes, convert) {
 }
 
 function area(kind, convert) {
-  return valued(make("textarea", { rows: kind ? 4 : 2, spellcheck: "false", class: kind }), convert);
+  return valued(make("textarea", { rows: kind ? LINES_MIN : 2, spellcheck: "false", class: kind }), convert);
 }
 
 function valued(input, convert) {
@@ -136,9 +148,8 @@ function moment() {
   return { ...control, free: false, text, value: text, show };
 }
 
-function text(it) {
-  if ((it.maxLength ?? 0) > LONG_TEXT && it.format === undefined && !it.pattern) return area("", String);
-  return typed("text", { spellcheck: "false" }, String);
+function isLong(it) {
+  return (it.maxLength ?? 0) > LONG_TEXT && it.format === undefined && !it.pattern;
 }
 
 function json() {
@@ -154,7 +165,10 @@ function json() {
   return {
     ...control,
     broken,
-    show: (value) => (control.node.value = value === undefined ? "" : written(value)),
+    show: (value) => {
+      control.node.value = value === undefined ? "" : written(value);
+      control.node.rows = Math.min(LINES_MAX, Math.max(LINES_MIN, control.node.value.split("\n").length + 1));
+    },
     value: () => (broken() || !control.node.value.trim() ? undefined : control.value()),
   };
 }

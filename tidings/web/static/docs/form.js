@@ -2,7 +2,7 @@
 
 import { make } from "./dom.js";
 import { drawBody, isJson } from "./body.js";
-import { field } from "./fields.js";
+import { field, moreWords } from "./fields.js";
 import { exampleOf } from "./schema.js";
 
 // What nearly every list or change can be told; kept apart, so that a question's own parameters come first.
@@ -12,8 +12,10 @@ const PLACES = ["path", "query", "header"];
 // `question`: { method, path, operation, shared } of the document; `base`: the URL that its paths stand below.
 export function drawForm(read, question, base) {
   const own = make("div", { class: "fields" });
+  const comparisons = make("div", { class: "fields" });
   const more = make("div", { class: "fields" });
-  const fields = parametersOf(read, question).map((parameter) => {
+  const parameters = parametersOf(read, question);
+  const fields = parameters.map((parameter) => {
     const schema = { ...(parameter.schema || {}) };
     const one = field(read, {
       name: parameter.name,
@@ -23,14 +25,16 @@ export function drawForm(read, question, base) {
       place: parameter.in,
       example: exampleOf(parameter),
     });
-    (one.required || !isHabit(parameter) ? own : more).append(one.node);
+    (one.required ? own : isHabit(parameter) ? more : isComparison(parameter, parameters) ? comparisons : own).append(one.node);
     return { ...one, where: parameter.in, explode: parameter.explode ?? parameter.in === "query", schema };
   });
   const body = question.operation.requestBody ? drawBody(read, follow(read, question.operation.requestBody)) : null;
   const node = make("div", { class: "form" });
   if (own.childElementCount) node.append(own);
   if (body) node.append(body.node);
-  if (more.childElementCount) node.append(make("details", { class: "more" }, make("summary", {}, moreWords(more)), more));
+  for (const [box, words] of [[comparisons, "more ways to compare"], [more, "more"]]) {
+    if (box.childElementCount) node.append(make("details", { class: "more" }, make("summary", {}, moreWords(box, words)), box));
+  }
   return { node, fields, body, request: () => request(question, base, fields, body), check: () => check(fields, body) };
 }
 
@@ -49,13 +53,14 @@ function parametersOf(read, { operation, shared }) {
   return [...found.values()].sort((one, other) => rank(one) - rank(other));
 }
 
-function isHabit(parameter) {
-  return parameter.in === "header" || HABITS.includes(parameter.name);
+// `price__gte` beside `price`: a list has so many of them that its plain filters would drown.
+function isComparison({ name }, parameters) {
+  const field = name.split("__")[0];
+  return name !== field && parameters.some((other) => other.name === field);
 }
 
-function moreWords(more) {
-  const names = [...more.children].map((child) => child.dataset.field);
-  return `${more.childElementCount} more: ${names.join(", ")}`;
+function isHabit(parameter) {
+  return parameter.in === "header" || HABITS.includes(parameter.name);
 }
 
 // The request as it would be sent now. `headers` are without the key.

@@ -58,6 +58,7 @@ function draw(whole) {
   const asked = `${count} question${count === 1 ? "" : "s"}`;
   at("said").textContent = theKey() ? `This key may ask ${asked}.` : `${asked} need no key. Enter yours to see what it may ask.`;
   at("who").replaceChildren(...whose(whole["x-key"]));
+  if (theKey() && !at("limits").childElementCount) at("limits").append(make("span", { class: "hint" }, "No call limit"));
   filter();
   openNamed();
 }

@@ -44,6 +44,7 @@ export function reader(whole) {
     if (it.const !== undefined) return `only ${JSON.stringify(it.const)}`;
     if (it.enum) return "one of a list";
     if (it.choices) return [...new Set(it.choices.map((choice) => words(choice, depth + 1)))].join(" or ");
+    if (it.type === "array" && plain(it.items || {}).enum) return "any of a list";
     if (it.type === "array") return `list of ${words(it.items || {}, depth + 1)}`;
     if (it.type === "string") return ["date", "date-time", "uri", "email"].includes(it.format) ? NAMES[it.format] : "text";
     return (NAMES[it.type] || "anything") + bounds(it);
@@ -109,10 +110,17 @@ function without(object, name) {
   return rest;
 }
 
+// Bounds that only say how large a number of this kind can be at all are no news.
+const KIND_BOUND = 1e15;
+
 function bounds(it) {
-  const from = it.minimum ?? it.exclusiveMinimum;
-  const to = it.maximum ?? it.exclusiveMaximum;
+  const from = told(it.minimum ?? it.exclusiveMinimum);
+  const to = told(it.maximum ?? it.exclusiveMaximum);
   const low = from === undefined ? "" : it.minimum === undefined ? `more than ${from}` : `from ${from}`;
   const high = to === undefined ? "" : it.maximum === undefined ? `less than ${to}` : `to ${to}`;
   return low || high ? ` ${low}${low && high ? " " : ""}${high}` : "";
+}
+
+function told(bound) {
+  return Math.abs(bound) < KIND_BOUND ? bound : undefined;
 }
