@@ -19,7 +19,9 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server as HttpServer
 
 from tidings import __version__
+from tidings.control.collections import Collections
 from tidings.control.endpoints import Endpoints
+from tidings.control.indexes import Indexes
 from tidings.control.replays import Replays
 from tidings.control.retention import Retention
 from tidings.deliver.stage import Deliver
@@ -107,6 +109,7 @@ class Server:
         endpoints = Endpoints(catalog, writer, self.clock, networks, deliver, allow_http=settings.allow_http)
         self._replays = Replays(writer, catalog, self.clock, deliver.notice)
         self._retention = Retention(writer, self.clock, settings.retention_days)
+        self._indexes = Indexes(engine, writer, catalog)
         writer.before_replies(catalog.refresh)
         writer.on_commit(deliver.committed)
         writer.on_commit(feed.committed)
@@ -128,6 +131,8 @@ class Server:
             publisher=Publisher(self.writer, catalog, self.clock),
             endpoints=endpoints,
             replays=self._replays,
+            collections=Collections(catalog, self.clock),
+            indexes=self._indexes,
             deliver=self.deliver,
             feed=feed,
             router=router,
@@ -168,6 +173,7 @@ class Server:
         self.parts.endpoints.cancelling.start()
         self._replays.start(self._loop)
         self._retention.start(self._loop)
+        self._indexes.start(self._loop)
         serving = asyncio.create_task(http.serve())
         await _listening(self.settings.host, self.port, serving)
         if self.settings.one_processor:
@@ -186,6 +192,7 @@ class Server:
         await self.parts.endpoints.cancelling.stop()
         await self._replays.stop()
         await self._retention.stop()
+        await self._indexes.stop()
 
     def stop(self) -> None:
         """Ask `run` to end; may be called from a signal handler or another thread."""

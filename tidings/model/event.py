@@ -46,3 +46,11 @@ class EventType(msgspec.Struct, frozen=True, kw_only=True):
     revision: int = 1
     created: Micros = 0
     updated: Micros = 0
+
+
+class ChangeType(EventType, frozen=True, kw_only=True):
+    """A type of the changes of a collection's items. It is derived from the declaration, and stands in no table."""
+
+    collection: str
+    has_previous: bool
+    """Whether its events tell how the item was before."""

@@ -16,8 +16,10 @@ from typing import Any
 
 import msgspec
 
+from tidings.model import moment
 from tidings.model.collection import OWN_FIELDS, Collection, Field, OwnEvent
 from tidings.rules import filter
+from tidings.rules.field import is_time
 from tidings.rules.filter import same
 from tidings.rules.refused import Refused
 
@@ -121,14 +123,21 @@ def _value(text: str, field: Field, pointer: str) -> Any:
         return None
     if field.type in _TEXTS:
         if _QUOTED.fullmatch(text):
-            return text[1:-1].replace("''", "'")
+            return _in_our_words(text[1:-1].replace("''", "'"), field)
         if not text.startswith('"'):
-            return text
+            return _in_our_words(text, field)
     try:
-        return msgspec.json.decode(text)
+        return _in_our_words(msgspec.json.decode(text), field)
     except msgspec.DecodeError:
         detail = f"{text[:100]!r} is no value that {field.name} can have; it is of type {field.type}."
         raise Refused(pointer, "when", detail) from None
+
+
+def _in_our_words(value: Any, field: Field) -> Any:
+    """Times as items show them, which may be written in several ways."""
+    if field.type == "datetime" and is_time("datetime", value):
+        return moment.to_text(moment.from_text(value))
+    return value
 
 
 def _fits(event: OwnEvent, collection: Collection) -> Fits:

@@ -12,6 +12,8 @@ from tidings.model.collection import Field, FieldType
 
 TEXT_CHARS = 10_000
 """The longest string, where the field has no `max`."""
+INDEXED_CHARS = 500
+"""The longest string that is unique, filterable or sortable: PostgreSQL's indexes take entries of 2,704 bytes."""
 ELEMENTS = 1_000
 """The longest array, where the field has no `max`."""
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
@@ -30,27 +32,11 @@ TYPES: tuple[FieldType, ...] = (
     "array",
     "reference",
 )
-FORMATS = [
-    "date-time",
-    "date",
-    "time",
-    "duration",
-    "email",
-    "idn-email",
-    "hostname",
-    "idn-hostname",
-    "ipv4",
-    "ipv6",
-    "uri",
-    "uri-reference",
-    "iri",
-    "iri-reference",
-    "uri-template",
-    "uuid",
-    "json-pointer",
-    "relative-json-pointer",
-    "regex",
-]
+FORMATS = (
+    *("date-time", "date", "time", "duration", "email", "idn-email", "hostname", "idn-hostname", "ipv4", "ipv6"),
+    *("uri", "uri-reference", "iri", "iri-reference", "uri-template", "uuid"),
+    *("json-pointer", "relative-json-pointer", "regex"),
+)
 """Every format of JSON Schema 2020-12."""
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -139,8 +125,14 @@ def _time(kind: FieldType, value: Any) -> int:
     return date.fromisoformat(value).toordinal()
 
 
+def is_indexed(field: Field) -> bool:
+    """Whether the store keeps an index over the field's values."""
+    return field.unique or field.filterable or field.sortable or field.type == "reference"
+
+
 def _string(field: Field) -> dict[str, Any]:
-    found: dict[str, Any] = {"type": "string", "maxLength": TEXT_CHARS if field.max is None else field.max}
+    usual = INDEXED_CHARS if is_indexed(field) else TEXT_CHARS
+    found: dict[str, Any] = {"type": "string", "maxLength": usual if field.max is None else field.max}
     if field.min is not None:
         found["minLength"] = field.min
     if field.pattern is not None:

@@ -78,6 +78,13 @@ class Db(Protocol):
         """Close the connection."""
 
 
+class Builder(Db, Protocol):
+    """A connection for long work beside the writer, outside of transactions."""
+
+    def cancel(self) -> None:
+        """Break off what it is doing, from another thread; that raises StoreError there. Nothing happens at rest."""
+
+
 class Engine(Protocol):
     """A database that Tidings can stand on."""
 
@@ -93,6 +100,9 @@ class Engine(Protocol):
 
     def brief_reader(self) -> Db | None:
         """A connection whose reads raise TooLong rather than take more than a moment; None: none can promise that."""
+
+    def builder(self) -> Builder:
+        """A connection that builds indexes beside the writer. Raises StoreError where only the writer may write."""
 
     def check_safety(self) -> None:
         """Raise StoreError where the store would lose acknowledged data."""

@@ -14,8 +14,9 @@ import msgspec
 
 from tidings.model.access import CallLimit, Key, Permit, Tenant
 from tidings.model.collection import Collection
-from tidings.model.event import EventType
+from tidings.model.event import ChangeType, EventType
 from tidings.model.link import Endpoint, Options, Sealed
+from tidings.rules.change_types import change_types
 from tidings.store.base import Db, Row
 from tidings.store.seal import Sealer
 
@@ -37,6 +38,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     event_types: dict[str, EventType]
     tenants: dict[str, Tenant]
     collections: dict[str, Collection]
+    change_types: dict[str, ChangeType] = {}
+    """The types of the events of items' changes, derived from the collections."""
 
 
 class Catalog:
@@ -46,6 +49,7 @@ class Catalog:
         self._sealer = sealer
         self._written: set[tuple[str, str | int]] = set()
         self._listeners: list[Callable[[Snapshot, list[Endpoint]], None]] = []
+        self._derived: dict[str, tuple[Collection, list[ChangeType]]] = {}
         self.now = Snapshot(0, {}, {}, {}, {}, {}, {}, {})
 
     def on_change(self, listener: Callable[[Snapshot, list[Endpoint]], None]) -> None:
@@ -107,9 +111,18 @@ class Catalog:
         self._publish(fresh, changed)
 
     def _publish(self, snapshot: Snapshot, changed: list[Endpoint]) -> None:
-        self.now = snapshot
+        self.now = snapshot = msgspec.structs.replace(snapshot, change_types=self._change_types(snapshot.collections))
         for listener in self._listeners:
             listener(snapshot, changed)
+
+    def _change_types(self, collections: dict[str, Collection]) -> dict[str, ChangeType]:
+        """What the collections bring; only those that changed are looked at."""
+        known, self._derived = self._derived, {}
+        for name, collection in collections.items():
+            before = known.get(name)
+            fresh = before is None or before[0] is not collection
+            self._derived[name] = (collection, change_types(collection)) if before is None or fresh else before
+        return {kind.name: kind for _, kinds in self._derived.values() for kind in kinds}
 
     def endpoint(self, db: Db, num: int) -> Endpoint | None:
         """An endpoint as the present transaction sees it, deleted ones included; `now` may be one commit older."""

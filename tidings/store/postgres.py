@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from tidings.store.base import Db, Row, StoreBusy, StoreError, StoreFull, UniqueTaken
+from tidings.store.base import Builder, Db, Row, StoreBusy, StoreError, StoreFull, UniqueTaken
 from tidings.store.statements import statements, to_driver
 
 CONNECT_SECONDS = 5
@@ -24,9 +24,11 @@ class PostgresDb:
 
     dialect = "postgres"
 
-    def __init__(self, url: str, *, readonly: bool) -> None:
+    def __init__(self, url: str, *, readonly: bool, beside: bool = False) -> None:
+        """`beside`: it writes what needs no writer's lock, such as indexes."""
         self._url = url
         self._readonly = readonly
+        self._beside = beside
         self._sql = statements("postgres")
         self._conn: psycopg.Connection[Row] | None = None
         self._inside = False
@@ -100,6 +102,12 @@ class PostgresDb:
         """Run several statements (migrations)."""
         self._plain(sql)
 
+    def cancel(self) -> None:
+        """Break off the statement that runs, from another thread."""
+        if self._conn is not None and not self._conn.closed:
+            with contextlib.suppress(psycopg.Error):
+                self._conn.cancel_safe(timeout=CONNECT_SECONDS)
+
     def close(self) -> None:
         if self._conn is not None:
             self._conn.close()
@@ -114,7 +122,7 @@ class PostgresDb:
         with _translated():
             if self._readonly:
                 conn.execute("SET default_transaction_read_only = on")
-            else:
+            elif not self._beside:
                 _refuse_unsafe(conn)
                 _take_the_pen(conn)
         self._conn = conn
@@ -149,6 +157,9 @@ class PostgresEngine:
 
     def brief_reader(self) -> None:
         """None: each statement waits for an answer over a socket."""
+
+    def builder(self) -> Builder:
+        return PostgresDb(self._url, readonly=False, beside=True)
 
     def check_safety(self) -> None:
         # Without the writer's lock, so that it can be asked beside a running server; each writer looks again itself.

@@ -9,7 +9,7 @@ from typing import Any
 
 import apsw
 
-from tidings.store.base import Db, Row, StoreBusy, StoreError, StoreFull, TooLong, UniqueTaken
+from tidings.store.base import Builder, Db, Row, StoreBusy, StoreError, StoreFull, TooLong, UniqueTaken
 from tidings.store.statements import statements
 
 BUSY_MS = 5_000
@@ -173,6 +173,9 @@ class SqliteEngine:
         db = SqliteDb(str(self._path), readonly=True)
         db.be_brief()
         return db
+
+    def builder(self) -> Builder:
+        raise StoreError("SQLite has one writer at a time: indexes are built by its jobs")
 
     def check_safety(self) -> None:
         db = SqliteDb(str(self._path), readonly=False)

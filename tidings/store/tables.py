@@ -6,13 +6,19 @@ Names are always quoted and begin with `c_` and `f_`, so that none collides with
 from __future__ import annotations
 
 import hashlib
+import re
 
 import msgspec
 
 from tidings.model.collection import Collection, Field, FieldType
+from tidings.rules.field import INDEXED_CHARS
 from tidings.store.base import Dialect
 
 OWN_COLUMNS = ("seq", "id", "tenant", "revision", "created", "updated")
+
+_INDEX = re.compile(r"ix_[0-9a-f]{24}")
+ENTRY_BYTES_MAX = 2_400
+"""Of the fields in one index: PostgreSQL takes entries of 2,704 bytes, with what belongs to them."""
 
 _TYPES: dict[FieldType, tuple[str, str]] = {
     "string": ("TEXT", 'TEXT COLLATE "C"'),
@@ -36,12 +42,15 @@ class Index(msgspec.Struct, frozen=True):
     columns: tuple[str, ...]
     unique: bool = False
     where: str | None = None
+    method: str | None = None
+    """PostgreSQL's kind of index, where it is not the usual one."""
 
     def sql(self, collection: str, *, concurrently: bool = False) -> str:
         """The statement that makes it."""
         head = f"CREATE {'UNIQUE ' if self.unique else ''}INDEX {'CONCURRENTLY ' if concurrently else ''}"
         tail = f" WHERE {self.where}" if self.where else ""
-        return f"{head}{self.name} ON {table(collection)} ({', '.join(self.columns)}){tail}"
+        using = f" USING {self.method}" if self.method else ""
+        return f"{head}{self.name} ON {table(collection)}{using} ({', '.join(self.columns)}){tail}"
 
 
 def table(collection: str) -> str:
@@ -51,7 +60,8 @@ def table(collection: str) -> str:
 
 def words_table(collection: str) -> str:
     """SQLite's full-text table of a collection's searchable words; PostgreSQL keeps them in the column `words`."""
-    return f'"c_{collection}_words"'
+    # Two dashes, which no collection's name has: neither this nor what FTS5 keeps beside it is a collection's table.
+    return f'"c_{collection}__words"'
 
 
 def column(field: str) -> str:
@@ -87,15 +97,12 @@ def create(collection: Collection, dialect: Dialect) -> list[str]:
 
 
 def add_words(collection: str, dialect: Dialect) -> list[str]:
-    """The statements that make the (empty) place for the words of `q`."""
+    """The statements that make the (empty) place for the words of `q`; PostgreSQL's index is one of `indexes`."""
     if dialect == "sqlite":
         # Contentless: the words are only found by, never read. Prefixes of two and three letters have an index.
         options = "words, content='', contentless_delete=1, prefix='2 3', tokenize='ascii'"
         return [f"CREATE VIRTUAL TABLE {words_table(collection)} USING fts5({options})"]
-    return [
-        f"ALTER TABLE {table(collection)} ADD COLUMN words TSVECTOR",
-        f"CREATE INDEX {_name(collection, 'words')} ON {table(collection)} USING GIN (words)",
-    ]
+    return [f"ALTER TABLE {table(collection)} ADD COLUMN words TSVECTOR"]
 
 
 def drop_words(collection: str, dialect: Dialect) -> list[str]:
@@ -123,16 +130,51 @@ def indexes(collection: Collection, dialect: Dialect) -> list[Index]:
     for question in collection.questions:
         # What must be equal comes first; of ranges an index can serve one.
         parts = sorted((parameter.partition("__") for parameter in question.parameters), key=lambda part: part[2] != "")
-        fields = tuple(dict.fromkeys(column(part[0]) for part in parts))
+        fields = _that_fit([asked for part in parts if (asked := collection.field(part[0])) is not None])
         if len(fields) > 1:
             found.append(_index(collection, (*fields, "seq")))
+    if dialect == "postgres" and has_words(collection):
+        found.append(_index(collection, ("words",), method="GIN"))
     return list({index.name: index for index in found}.values())
 
 
+def is_index(name: str) -> bool:
+    """Whether an index is one of ours, and not one that somebody made by hand."""
+    return _INDEX.fullmatch(name) is not None
+
+
+def _that_fit(fields: list[Field]) -> tuple[str, ...]:
+    """The columns of as many of these fields as an entry of an index has room for, each once."""
+    left = ENTRY_BYTES_MAX
+    found: dict[str, None] = {}
+    for field in fields:
+        if column(field.name) not in found:
+            left -= _bytes_max(field)
+            if left < 0:
+                break
+            found[column(field.name)] = None
+    return tuple(found)
+
+
+def _bytes_max(field: Field) -> int:
+    """The most bytes that a value of an indexed field has in PostgreSQL."""
+    if field.type == "string":
+        return 4 * (INDEXED_CHARS if field.max is None else int(field.max))
+    if field.type == "enum":
+        return max(len(value.encode()) for value in field.values)
+    return 64 if field.type == "reference" else 16
+
+
 def _index(
-    collection: Collection, columns: tuple[str, ...], *, unique: bool = False, where: str | None = None
+    collection: Collection,
+    columns: tuple[str, ...],
+    *,
+    unique: bool = False,
+    where: str | None = None,
+    method: str | None = None,
 ) -> Index:
-    return Index(_name(collection.name, *columns, "unique" if unique else "", where or ""), columns, unique, where)
+    name = _name(collection.name, *columns, "unique" if unique else "", where or "", method or "")
+    return Index(name, columns, unique, where, method)
 
 
 def _name(collection: str, *parts: str) -> str:

@@ -8,7 +8,8 @@ from tidings.control import endpoint_form as form
 from tidings.control.endpoints import OVERLAP_SECONDS_MAX, REASON_CHARS_MAX
 from tidings.intake.publish import SUBJECT_CHARS_MAX
 from tidings.model.access import SCOPES
-from tidings.rules import events_match, limit, permit, retry
+from tidings.rules import declaration, events_match, limit, permit, retry
+from tidings.rules.field import FORMATS, TYPES
 
 Schema = dict[str, Any]
 
@@ -45,6 +46,61 @@ _ENDPOINT: dict[str, Schema] = {
 _BATCH = {"max_events": _between(1, form.BATCH_EVENTS_MAX), "max_ms": _between(1, form.BATCH_MS_MAX)}
 _EVENT_TYPE: dict[str, Schema] = {"description": {"maxLength": DESCRIPTION_CHARS_MAX}}
 
+
+def _named(count_max: int, inner: Schema) -> Schema:
+    names = {"pattern": _WORD}
+    return {"type": "object", "maxProperties": count_max, "propertyNames": names, "additionalProperties": inner}
+
+
+_WORD = f"^[A-Za-z](_?[A-Za-z0-9]){{0,{declaration.NAME_CHARS_MAX - 1}}}$"
+_TEXT: Schema = {"type": "string", "maxLength": DESCRIPTION_CHARS_MAX}
+_FLAG: Schema = {"type": "boolean"}
+_FIELD: Schema = {
+    "type": "object",
+    "required": ["type"],
+    "additionalProperties": False,
+    "properties": {
+        "type": {"enum": list(TYPES)},
+        "description": _TEXT,
+        "required": _FLAG,
+        "default": {"description": "What items have that are made without one."},
+        "unique": _FLAG,
+        "min": {"type": ["number", "string"], "description": "The least value; characters, elements; a time."},
+        "max": {"type": ["number", "string"], "description": "The greatest value; characters, elements; a time."},
+        "pattern": {"type": "string", "description": "A regular expression without look-around."},
+        "format": {"enum": list(FORMATS)},
+        "values": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+        "to": {"type": "string", "description": "The collection that a reference points into."},
+        "schema": {"type": "object", "description": "The JSON Schema of an object, or of each element of an array."},
+        "filterable": _FLAG,
+        "sortable": _FLAG,
+        "searchable": _FLAG,
+        "example": {},
+        "was": {"type": "string", "description": "What the field was called before."},
+    },
+}
+_EVENT: Schema = {
+    "type": "object",
+    "properties": {"when": {"type": "string"}, "filter": {"type": "object"}, "description": _TEXT},
+    "additionalProperties": False,
+}
+_PARAMETERS: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True}
+_QUESTION: Schema = {
+    "type": "object",
+    "required": ["parameters"],
+    "properties": {"parameters": _PARAMETERS, "description": _TEXT},
+    "additionalProperties": False,
+}
+_FIELDS = _named(declaration.FIELDS_MAX, {"anyOf": [{"enum": list(TYPES)}, _FIELD]})
+_EVENTS = _named(declaration.EVENTS_MAX, {"anyOf": [{"type": "string", "pattern": "^when "}, _EVENT]})
+_QUESTIONS = _named(declaration.QUESTIONS_MAX, {"anyOf": [_PARAMETERS, _QUESTION]})
+_COLLECTION: dict[str, Schema] = {
+    "description": {"maxLength": DESCRIPTION_CHARS_MAX},
+    "fields": _FIELDS,
+    "events": _EVENTS,
+    "questions": _QUESTIONS,
+}
+
 BOUNDS: dict[str, dict[str, Schema]] = {
     "NewEvent": {
         "type": _TYPE,
@@ -63,6 +119,10 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "NewEventType": {**_EVENT_TYPE, "name": _TYPE},
     "EventTypeBody": _EVENT_TYPE,
     "EventTypePatch": _EVENT_TYPE,
+    "NewCollection": {**_COLLECTION, "name": {"pattern": _WORD, "maxLength": declaration.NAME_CHARS_MAX}},
+    "CollectionBody": _COLLECTION,
+    "PlanBody": {"collections": {"maxProperties": declaration.COLLECTIONS_MAX}},
+    "ApplyBody": {"collections": {"maxProperties": declaration.COLLECTIONS_MAX}},
     "NewReplay": {"since": _TIME, "until": _TIME},
     "NewTenant": {"id": _TENANT, "name": _NAME},
     "TenantPatch": {"name": _NAME},

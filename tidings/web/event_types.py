@@ -8,8 +8,9 @@ import msgspec
 
 from tidings.model import moment
 from tidings.model.errors import Conflict, Invalid, NotFound, Place, Stale
-from tidings.model.event import OWN_TYPES, EventType
+from tidings.model.event import OWN_TYPES, ChangeType, EventType
 from tidings.rules import events_match
+from tidings.rules.change_types import change_types
 from tidings.rules.schema import compiled, places
 from tidings.store.base import Db
 from tidings.web.bounds import DESCRIPTION_CHARS_MAX
@@ -49,9 +50,10 @@ class NewEventType(EventTypeBody, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class EventTypeView(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of the catalogue."""
+    """An entry of the catalogue. `collection`: the changes of its items are told so, and its declaration is changed."""
 
     name: str
+    collection: str | None
     description: str
     schema: msgspec.Raw | None
     example: msgspec.Raw | None
@@ -73,7 +75,9 @@ SORTS: dict[str, Key] = {"name": lambda kind: kind.name, "created": lambda kind:
 
 async def list_event_types(parts: Parts, call: Call) -> Answer:
     """The catalogue, by name by default."""
-    shown, answer = sorted_page(call, parts.catalog.now.event_types.values(), SORTS, lambda kind: kind.name)
+    now = parts.catalog.now
+    kinds = {**now.event_types, **now.change_types}.values()
+    shown, answer = sorted_page(call, kinds, SORTS, lambda kind: kind.name)
     return answer([_view(kind) for kind in shown])
 
 
@@ -85,6 +89,7 @@ async def create_event_type(parts: Parts, call: Call) -> Answer:
     kind = _checked(new.name, new, None, parts.clock.now())
 
     def job(db: Db) -> Answer:
+        _refuse_derived(parts, db, kind.name)
         if _present(db, kind.name) is not None:
             raise Conflict(f"There is an event type {kind.name} already. Change it with PATCH or PUT.")
         _check_room(parts)
@@ -110,6 +115,7 @@ async def put_event_type(parts: Parts, call: Call) -> Answer:
     _checked(name, call.body, None, now)
 
     def job(db: Db) -> Answer:
+        _refuse_derived(parts, db, name)
         before = _present(db, name)
         if before is not None and not_modified(call, before.revision):
             raise Stale(f"There is an event type {name} already, and If-None-Match asks for none, or for another.")
@@ -136,6 +142,7 @@ async def edit_event_type(parts: Parts, call: Call) -> Answer:
     now = parts.clock.now()
 
     def job(db: Db) -> Answer:
+        _refuse_derived(parts, db, call.path["name"])
         before = _present(db, call.path["name"])
         if before is None:
             raise _absent(call)
@@ -159,6 +166,7 @@ async def delete_event_type(parts: Parts, call: Call) -> Answer:
     _found(parts, call)
 
     def job(db: Db) -> Answer:
+        _refuse_derived(parts, db, call.path["name"])
         before = _present(db, call.path["name"])
         if before is None:
             raise _absent(call)
@@ -171,7 +179,8 @@ async def delete_event_type(parts: Parts, call: Call) -> Answer:
 
 
 def _found(parts: Parts, call: Call) -> EventType:
-    kind = parts.catalog.now.event_types.get(call.path["name"])
+    name, now = call.path["name"], parts.catalog.now
+    kind = now.change_types.get(name) or now.event_types.get(name)
     if kind is None:
         raise _absent(call)
     return kind
@@ -179,6 +188,14 @@ def _found(parts: Parts, call: Call) -> EventType:
 
 def _absent(call: Call) -> NotFound:
     return NotFound(f"There is no event type {call.path['name'][:128]}.")
+
+
+def _refuse_derived(parts: Parts, db: Db, name: str) -> None:
+    """Raise Conflict for a type that a collection brings, also one that this very group of writes declares."""
+    collection = parts.catalog.collection(db, name.partition(".")[0])
+    if collection is not None and any(kind.name == name for kind in change_types(collection)):
+        detail = f"The collection {collection.name} brings the event type {name}. Change its declaration instead."
+        raise Conflict(detail, code="brought_by_collection")
 
 
 def _present(db: Db, name: str) -> EventType | None:
@@ -228,6 +245,7 @@ def _checked(name: str, given: EventTypeBody, before: EventType | None, now: mom
 def _view(kind: EventType) -> EventTypeView:
     return EventTypeView(
         name=kind.name,
+        collection=kind.collection if isinstance(kind, ChangeType) else None,
         description=kind.description,
         schema=None if kind.schema is None else msgspec.Raw(kind.schema.encode()),
         example=None if kind.example is None else msgspec.Raw(kind.example.encode()),

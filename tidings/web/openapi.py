@@ -14,7 +14,7 @@ from tidings import __version__
 from tidings.model import errors
 from tidings.model.access import Key
 from tidings.model.errors import TidingsError
-from tidings.model.event import EventType
+from tidings.model.event import ChangeType, EventType
 from tidings.web.bounds import with_bounds
 from tidings.web.menu import Answer, Call, Form, Link, Operation, Parameter
 from tidings.web.once import REPLAYED
@@ -76,7 +76,8 @@ def handler(operations: Sequence[Operation]) -> Any:
         """The document for the calling key."""
         event_types = None
         if call.key.has_scope("event-types:read"):
-            event_types = sorted(parts.catalog.now.event_types.values(), key=lambda kind: kind.name)
+            now = parts.catalog.now
+            event_types = sorted({**now.event_types, **now.change_types}.values(), key=lambda kind: kind.name)
         items = parts.menus.operations(parts, call.key) if call.key.id else []
         return Answer(200, document([*permitted(operations, call.key), *items], event_types))
 
@@ -294,6 +295,8 @@ def _webhook(kind: EventType) -> dict[str, Any]:
             "data": data,
         },
     }
+    if isinstance(kind, ChangeType):
+        body["properties"] |= _cause(kind, data, text)
     content: dict[str, Any] = {"schema": body}
     if kind.example is not None:
         content["example"] = {
@@ -313,6 +316,14 @@ def _webhook(kind: EventType) -> dict[str, Any]:
         "requestBody": {"required": True, "content": {"application/json": content}},
         "responses": {"2XX": {"description": "It arrived. Anything else, and it is sent again."}},
     }
+
+
+def _cause(kind: ChangeType, data: Any, text: dict[str, Any]) -> dict[str, Any]:
+    """What tells of a change beside the item itself."""
+    found = {"collection": {"const": kind.collection}, "actor": text, "request_id": text}
+    if kind.has_previous:
+        found |= {"previous": data, "changed": {"type": "array", "items": text}}
+    return found
 
 
 _SIGNED = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tidings.web import (
+    collections,
     deliveries,
     docs_page,
     endpoints,
@@ -23,6 +24,7 @@ _LISTS: tuple[tuple[Operation, ...], ...] = (
     publish.OPERATIONS,
     events.OPERATIONS,
     event_types.OPERATIONS,
+    collections.OPERATIONS,
     endpoints.OPERATIONS,
     deliveries.OPERATIONS,
     replays.OPERATIONS,

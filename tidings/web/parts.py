@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tidings.control.collections import Collections
 from tidings.control.endpoints import Endpoints
+from tidings.control.indexes import Indexes
 from tidings.control.replays import Replays
 from tidings.deliver.stage import Deliver
 from tidings.intake.items import Items
@@ -33,6 +35,8 @@ class Parts:
     publisher: Publisher
     endpoints: Endpoints
     replays: Replays
+    collections: Collections
+    indexes: Indexes
     deliver: Deliver
     feed: Feed
     router: Router

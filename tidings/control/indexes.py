@@ -1,0 +1,151 @@
+"""Indexes of items follow the declarations beside the work: at the start and after each change of a declaration.
+
+On PostgreSQL they are built concurrently, on a connection of their own, so that nobody waits for them; what a crash
+has left half made is dropped and made anew. SQLite builds fast, and has one writer: there they are write jobs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+
+from tidings.model.collection import Collection
+from tidings.model.errors import TidingsError
+from tidings.store import indexes, tables
+from tidings.store.base import Builder, Db, Engine, StoreError
+from tidings.store.catalog import Catalog
+from tidings.store.writer import Writer
+
+AGAIN_SECONDS = 60.0
+"""When to try again what failed."""
+BREAK_SECONDS = 0.2
+
+READY, BUILDING = "ready", "building"
+
+log = logging.getLogger("tidings.control")
+
+
+class Indexes:
+    """Compares what is there with what should be, and makes up the difference. Belongs to one event loop."""
+
+    def __init__(self, engine: Engine, writer: Writer, catalog: Catalog) -> None:
+        self._engine, self._writer, self._catalog = engine, writer, catalog
+        self._wake = asyncio.Event()
+        self._free = asyncio.Lock()
+        self._waiting = 0
+        self._builder: Builder | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._seen: dict[str, Collection] = {}
+        """The declarations whose indexes are all there."""
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look now, and whenever a declaration has changed."""
+        self._task = loop.create_task(self._work(), name="indexes")
+
+    async def stop(self) -> None:
+        """Leave the rest to the next start."""
+        if self._task is not None:
+            async with self.resting():
+                self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._builder is not None:
+            self._builder.close()
+
+    def state(self, collection: str) -> str:
+        """`ready`, or `building`: lists work, and may be slow."""
+        there = self._seen.get(collection)
+        return READY if there is not None and there is self._catalog.now.collections.get(collection) else BUILDING
+
+    @contextlib.asynccontextmanager
+    async def resting(self) -> AsyncIterator[None]:
+        """Nothing is built meanwhile: a table cannot be altered while an index of it is being built."""
+        self._waiting += 1
+        breaking = asyncio.create_task(self._break_off()) if self._free.locked() else None
+        try:
+            async with self._free:
+                _end(breaking)
+                yield
+        finally:
+            _end(breaking)
+            self._waiting -= 1
+            self._wake.set()
+
+    async def _break_off(self) -> None:
+        """Cancel what is built until somebody else may go on: a single call could come between two statements."""
+        while self._builder is not None:
+            await asyncio.to_thread(self._builder.cancel)
+            await asyncio.sleep(BREAK_SECONDS)
+
+    async def settle(self) -> bool:
+        """Make and drop what differs, now; whether everything is as it should be."""
+        done = True
+        for name, collection in sorted(self._catalog.now.collections.items()):
+            if self._seen.get(name) is collection:
+                continue
+            async with self._free:
+                if self._waiting:
+                    return True
+                try:
+                    whole = await self._settle(collection)
+                except (StoreError, TidingsError) as wrong:
+                    if not self._waiting:
+                        log.warning("the indexes of %s are not made yet: %s", name, wrong.detail)
+                    whole = False
+            done = done and whole
+            if whole:
+                self._seen[name] = collection
+        return done
+
+    async def _work(self) -> None:
+        while True:
+            self._wake.clear()
+            done = await self.settle()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if done else AGAIN_SECONDS):
+                    await self._wake.wait()
+
+    async def _settle(self, collection: Collection) -> bool:
+        """Make one table right. A declaration that has changed meanwhile is looked at again."""
+        if self._engine.dialect == "sqlite":
+            await self._writer.call(lambda db: _make(db, collection))
+            return True
+        if self._builder is None:
+            self._builder = await asyncio.to_thread(self._engine.builder)
+        builder = self._builder
+        return await asyncio.to_thread(_make_concurrently, builder, collection, lambda: self._waiting > 0)
+
+
+def _end(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+
+
+def _make(db: Db, collection: Collection) -> None:
+    differs = indexes.difference(db, collection)
+    for name in differs.unneeded:
+        db.execute(f"DROP INDEX {name}", {})
+    for index in differs.missing:
+        log.info("making the index %s of %s over %s", index.name, collection.name, ", ".join(index.columns))
+        db.execute(index.sql(collection.name), {})
+
+
+def _make_concurrently(db: Db, collection: Collection, shall_stop: Callable[[], bool]) -> bool:
+    """Outside of a transaction, as PostgreSQL asks for; whether all is done.
+
+    One that is broken off leaves an invalid index behind, which is dropped the next time. Raises StoreError.
+    """
+    table = tables.table(collection.name)
+    if db.query("SELECT to_regclass(:name)", {"name": table})[0][0] is None:
+        return True
+    differs = indexes.difference(db, collection)
+    steps = [f"DROP INDEX CONCURRENTLY {name}" for name in differs.unneeded]
+    steps += [index.sql(collection.name, concurrently=True) for index in differs.missing]
+    for sql in steps:
+        if shall_stop():
+            return False
+        log.info("%s", sql)
+        db.execute(sql, {})
+    return True

@@ -1,0 +1,102 @@
+"""Which indexes the tables of items have, and which they should have (tables.py): compared, moved, made and dropped."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tidings.model.collection import Collection
+from tidings.rules.plan import Pair
+from tidings.store import tables
+from tidings.store.base import Db
+from tidings.store.tables import Index
+
+_PRESENT = {
+    "sqlite": "SELECT name, 1 FROM sqlite_schema WHERE type = 'index' AND tbl_name = :name",
+    "postgres": "SELECT i.relname, x.indisvalid::int FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid "
+    "JOIN pg_class t ON t.oid = x.indrelid WHERE t.relname = :name AND t.relnamespace = current_schema()::regnamespace",
+}
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """How the indexes of one table differ from those that it should have."""
+
+    missing: tuple[Index, ...]
+    unneeded: tuple[str, ...]
+    """Also invalid ones, which a crash in the middle of their making has left."""
+
+
+def present(db: Db, collection: str) -> dict[str, bool]:
+    """The names of the indexes that we made of a table, and whether they can be used."""
+    rows = db.query(_PRESENT[db.dialect], {"name": f"c_{collection}"})
+    return {str(name): bool(usable) for name, usable in rows if tables.is_index(str(name))}
+
+
+def difference(db: Db, collection: Collection) -> Difference:
+    """What is to be made and dropped."""
+    there = present(db, collection.name)
+    wanted = {index.name: index for index in tables.indexes(collection, db.dialect)}
+    return Difference(
+        missing=tuple(index for name, index in wanted.items() if not there.get(name)),
+        unneeded=tuple(name for name, usable in there.items() if name not in wanted or not usable),
+    )
+
+
+def move(db: Db, pair: Pair) -> None:
+    """Before a collection changes: drop indexes that it will not have, and have the others follow their new names."""
+    wanted = {index.name for index in tables.indexes(pair.after, db.dialect)}
+    follows = dict(
+        zip(
+            (index.name for index in tables.indexes(pair.before, db.dialect)),
+            tables.indexes(_moved(pair), db.dialect),
+            strict=True,
+        )
+    )
+    changed = {tables.column(field.name) for field in pair.after.fields if _is_converted(pair, field.name)}
+    for name, usable in present(db, pair.before.name).items():
+        after = follows.get(name)
+        kept = usable and after is not None and after.name in wanted
+        if db.dialect == "sqlite":
+            # It can neither rename an index nor drop a column that has one.
+            kept = kept and after is not None and after.name == name and not changed & set(after.columns)
+        if not kept or after is None:
+            db.execute(f"DROP INDEX {name}", {})
+        elif after.name != name:
+            db.execute(f"ALTER INDEX {name} RENAME TO {after.name}", {})
+
+
+def make_now(db: Db, collection: Collection) -> None:
+    """Make what is missing and cannot wait: the unique ones; all where nobody waits for it (SQLite, an empty table)."""
+    missing = difference(db, collection).missing
+    if not missing:
+        return
+    at_once = db.dialect == "sqlite" or not db.query(f"SELECT 1 FROM {tables.table(collection.name)} LIMIT 1", {})  # noqa: S608 -- our own names
+    for index in missing:
+        if at_once or index.unique:
+            db.execute(index.sql(collection.name), {})
+
+
+def _moved(pair: Pair) -> Collection:
+    """The collection before, with the names that it and its fields have after."""
+    after = {source.name: field.name for field in pair.after.fields if (source := pair.source(field.name)) is not None}
+
+    def name(old: str) -> str:
+        # A field that goes keeps away from one that comes under its name; no field is called so.
+        return after.get(old, f"{old}-gone")
+
+    questions = tuple(
+        msgspec.structs.replace(
+            question,
+            parameters=tuple(
+                name(field) + dashes + operator
+                for field, dashes, operator in (parameter.partition("__") for parameter in question.parameters)
+            ),
+        )
+        for question in pair.before.questions
+    )
+    fields = tuple(msgspec.structs.replace(field, name=name(field.name)) for field in pair.before.fields)
+    return msgspec.structs.replace(pair.before, name=pair.after.name, fields=fields, questions=questions)
+
+
+def _is_converted(pair: Pair, name: str) -> bool:
+    before, after = pair.source(name), pair.after.field(name)
+    return before is not None and after is not None and before.type != after.type

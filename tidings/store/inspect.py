@@ -1,0 +1,165 @@
+"""What a plan would do to the items that are there: counted, and asked whether they fit, before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from tidings.model.errors import Place
+from tidings.rules.declared_field import fits as may_have
+from tidings.rules.field import field_schema, out_of_time
+from tidings.rules.plan import (
+    AddField,
+    Ask,
+    ConvertField,
+    DropCollection,
+    DropField,
+    FillField,
+    Plan,
+    Step,
+)
+from tidings.rules.schema import compiled
+from tidings.store import tables, values
+from tidings.store.base import Db
+
+ROWS_PER_LOOK = 5_000
+EXAMPLES = 3
+EXACT_MAX = 2**53
+"""Larger whole numbers are no numbers exactly."""
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found out. `counts` stand in the order of the plan's steps."""
+
+    counts: tuple[int, ...]
+    """How many values or items the step loses or rewrites; 0 where it touches none."""
+    refusals: tuple[Place, ...]
+
+
+def inspect(db: Db, plan: Plan) -> Found:
+    """Look at the present items, in the transaction that is open. Raises StoreError."""
+    pairs = {pair.after.name: pair for pair in plan.pairs}
+
+    def count(step: Step) -> int:
+        if isinstance(step, DropCollection):
+            return _count(db, step.collection, None)
+        pair = pairs.get(step.collection)
+        if pair is None:
+            return 0
+        name = pair.before.name
+        if isinstance(step, DropField):
+            return _count(db, name, f"{tables.column(step.field.name)} IS NOT NULL")
+        if isinstance(step, FillField) and (source := pair.source(step.field.name)):
+            return _count(db, name, f"{tables.column(source.name)} IS NULL")
+        if isinstance(step, ConvertField) and (source := pair.source(step.after.name)):
+            return _count(db, name, f"{tables.column(source.name)} IS NOT NULL")
+        if isinstance(step, AddField) and step.field.default is not None:
+            return _count(db, name, None)
+        return 0
+
+    found = [_ASKS[ask.what](db, ask) for ask in plan.asks]
+    refusals = tuple(place for place in found if place is not None)
+    return Found(counts=tuple(count(step) for step in plan.steps), refusals=refusals)
+
+
+def _count(db: Db, collection: str, where: str | None) -> int:
+    tail = f" WHERE {where}" if where else ""
+    return int(db.query(f"SELECT COUNT(*) FROM {tables.table(collection)}{tail}", {})[0][0])  # noqa: S608 -- our own names
+
+
+def _required(db: Db, ask: Ask) -> Place | None:
+    where = "1 = 1" if ask.before is None else f"{tables.column(ask.before.name)} IS NULL"
+    return _refusal(ask, *_of(db, ask, where), f"have no {ask.after.name}, and it has no default")
+
+
+def _unique(db: Db, ask: Ask) -> Place | None:
+    assert ask.before is not None
+    column, table = tables.column(ask.before.name), tables.table(ask.collection)
+    repeated = f"SELECT {column}, tenant FROM {table} WHERE {column} IS NOT NULL GROUP BY {column}, tenant"  # noqa: S608 -- our own names
+    where = f"({column}, tenant) IN ({repeated} HAVING COUNT(*) > 1)"
+    return _refusal(ask, *_of(db, ask, where), f"share their {ask.after.name} with another one")
+
+
+def _exists(db: Db, ask: Ask) -> Place | None:
+    assert ask.before is not None
+    column, table = tables.column(ask.before.name), tables.table(ask.collection)
+    where = f"{column} IS NOT NULL"
+    if ask.target is not None:
+        # An item points to one of its own tenant, or to one that belongs to none.
+        there = f"SELECT 1 FROM {tables.table(ask.target)} AS it WHERE it.id = {table}.{column}"  # noqa: S608 -- our own names
+        where += f" AND NOT EXISTS ({there} AND it.tenant IN ({table}.tenant, ''))"
+    return _refusal(ask, *_of(db, ask, where), f"point with {ask.after.name} to no item of {ask.after.to}")
+
+
+def _fits(db: Db, ask: Ask) -> Place | None:
+    assert ask.before is not None
+    fits = _fitting(ask)
+    count, examples = 0, list[str]()
+    for ident, value in _values(db, ask):
+        if not fits(value):
+            count += 1
+            if len(examples) < EXAMPLES:
+                examples.append(ident)
+    return _refusal(ask, count, examples, f"have a {ask.after.name} that does not fit any more")
+
+
+_ASKS: dict[str, Callable[[Db, Ask], Place | None]] = {
+    "required": _required,
+    "unique": _unique,
+    "exists": _exists,
+    "fits": _fits,
+}
+
+
+def _of(db: Db, ask: Ask, where: str) -> tuple[int, list[str]]:
+    """How many items are so, and the first ids."""
+    count = _count(db, ask.collection, where)
+    if not count:
+        return 0, []
+    table = tables.table(ask.collection)
+    rows = db.query(f"SELECT id FROM {table} WHERE {where} ORDER BY seq LIMIT {EXAMPLES}", {})  # noqa: S608 -- our own names
+    return count, [str(row[0]) for row in rows]
+
+
+def _refusal(ask: Ask, count: int, examples: list[str], why: str) -> Place | None:
+    if not count:
+        return None
+    one = "item of" if count == 1 else "items of"
+    such = ", ".join(examples) + (" ..." if count > len(examples) else "")
+    return Place(
+        pointer=ask.pointer, code=f"items_{ask.what}", detail=f"{count:,} {one} {ask.collection} {why}: {such}."
+    )
+
+
+def _values(db: Db, ask: Ask) -> Iterator[tuple[str, Any]]:
+    """Ids and values (as JSON) of all items that have one."""
+    field = ask.before
+    assert field is not None
+    column = values.selected(field, db.dialect)
+    sql = (
+        f"SELECT seq, id, {column} FROM {tables.table(ask.collection)} "  # noqa: S608 -- our own names
+        f"WHERE {tables.column(field.name)} IS NOT NULL AND seq > :after ORDER BY seq LIMIT {ROWS_PER_LOOK}"
+    )
+    after = -1
+    while rows := db.query(sql, {"after": after}):
+        for _, ident, value in rows:
+            yield ident, values.shown(field.type, value)
+        after = rows[-1][0]
+
+
+def _fitting(ask: Ask) -> Callable[[Any], bool]:
+    """Whether a value that the field has may be one of the changed field."""
+    field, before = ask.after, ask.before
+    validator = compiled(field_schema(field))
+    if before is not None and (before.type, field.type) == ("integer", "number"):
+        return lambda value: abs(value) <= EXACT_MAX and validator.is_valid(value)
+    if before is not None and (before.type, field.type) == ("date", "datetime"):
+        return lambda value: may_have(field, midnight(value))
+    return lambda value: validator.is_valid(value) and out_of_time(field, value) is None
+
+
+def midnight(day: str) -> str:
+    """A date as the datetime that it becomes."""
+    return f"{day}T00:00:00Z"

@@ -1,0 +1,53 @@
+"""Values of items as JSON has them, and as their columns keep them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tidings.model import moment
+from tidings.model.collection import Field, FieldType
+from tidings.store import tables
+from tidings.store.base import Dialect
+
+
+def stored(field: Field, value: Any, dialect: Dialect) -> Any:
+    """A (right) JSON value as the field's column keeps it: times as Micros, objects and arrays as JSON text."""
+    if value is None:
+        return None
+    if field.type == "datetime":
+        return moment.from_text(value)
+    if field.type in ("object", "array"):
+        return msgspec.json.encode(value).decode()
+    if field.type == "number":
+        return float(value)
+    if field.type == "boolean" and dialect == "sqlite":
+        return int(value)
+    return int(value) if field.type == "integer" else value
+
+
+def shown(kind: FieldType, value: Any) -> Any:
+    """A column's value as JSON has it; objects and arrays as `selected` reads them."""
+    if value is None:
+        return None
+    if kind == "datetime":
+        return moment.to_text(value)
+    if kind in ("object", "array"):
+        return msgspec.json.decode(value)
+    return bool(value) if kind == "boolean" else value
+
+
+def selected(field: Field, dialect: Dialect) -> str:
+    """The SQL that reads a field's column: JSON as text, which PostgreSQL's driver would take apart."""
+    name = tables.column(field.name)
+    return f"{name}::text" if dialect == "postgres" and field.type in ("object", "array") else name
+
+
+def assigned(field: Field, dialect: Dialect, parameter: str = "value") -> str:
+    """The SQL that writes a parameter into a field's column."""
+    return f"CAST(:{parameter} AS {_cast(field, dialect)})"
+
+
+def _cast(field: Field, dialect: Dialect) -> str:
+    return tables.column_type(field, dialect).partition(" COLLATE ")[0]
