@@ -8,12 +8,18 @@ from typing import Any
 
 import msgspec
 
+from tidings.model.errors import Invalid, Place
 from tidings.settings import SETTINGS, SettingsError, read_settings
 
 DEFAULT_PATH = "tidings.yaml"
 """Read where no other file is named, if it is there."""
 
-SECTIONS: dict[str, str] = {"settings": "The settings of `tidings serve`, by their names."}
+SECTIONS: dict[str, str] = {
+    "settings": "The settings of `tidings serve`, by their names.",
+    "collections": "Declarations of collections, by their names.",
+}
+OF_KEYS = ("unknown_field", "name")
+"""Codes of wrong places where the name is wrong, and not what it has."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +27,27 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     path: Path | None = None
     settings: dict[str, Any] = {}
+    collections: dict[str, Any] | None = None
+    """Declarations as plain values, checked; None: the file has no such section."""
+    root: Any = None
+    """The file as YAML nodes, which know their lines."""
+
+    def where(self, place: Place) -> str:
+        """`FILE, line 3, column 5` of a JSON pointer; where something is missing, of what should have it."""
+        node, mark = self.root, None if self.root is None else self.root.start_mark
+        for step in (place.pointer or "").split("/")[1:]:
+            step = step.replace("~1", "/").replace("~0", "~")
+            if node is not None and node.id == "mapping":
+                found = next(((key, value) for key, value in node.value if key.value == step), None)
+            elif node is not None and node.id == "sequence" and step.isdigit() and int(step) < len(node.value):
+                found = (node.value[int(step)], node.value[int(step)])
+            else:
+                found = None
+            if found is None:
+                break
+            key, node = found
+            mark = (key if place.code in OF_KEYS else node).start_mark
+        return str(self.path) if self.path is None or mark is None else _place(self.path, mark)
 
 
 def find_config(path: str | None) -> Config:
@@ -47,11 +74,18 @@ def read_config(path: Path) -> Config:
 def _read(text: str, path: Path) -> Config:
     # Imported here: a server without a file starts a fifth of a second sooner.
     from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import SafeConstructor
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+    class Plain(SafeConstructor):
+        """Times stay texts, as JSON has them."""
+
+    Plain.add_constructor("tag:yaml.org,2002:timestamp", lambda made, node: node.value)
+    reader = YAML(typ="safe", pure=True)
+    reader.Constructor = Plain
     try:
         root = YAML(typ="safe", pure=True).compose(text)
-        values = YAML(typ="safe", pure=True).load(text)
+        values = reader.load(text)
     except MarkedYAMLError as wrong:
         mark = wrong.problem_mark or wrong.context_mark
         place = _place(path, mark) if mark else str(path)
@@ -67,7 +101,21 @@ def _read(text: str, path: Path) -> Config:
         nodes = _keys(sections["settings"], [setting.name for setting in SETTINGS], "setting", path)
         for name, value in settings.items():
             _check(name, value, _place(path, nodes[name].start_mark))
-    return Config(path=path, settings=settings)
+    config = Config(path=path, settings=settings, collections=values.get("collections", {}) or {}, root=root)
+    if "collections" not in values:
+        return msgspec.structs.replace(config, collections=None)
+    _check_collections(config)
+    return config
+
+
+def _check_collections(config: Config) -> None:
+    """Raise SettingsError with every wrong place. A file stands for itself: its references point into it."""
+    from tidings.rules import declaration
+
+    try:
+        declaration.read(config.collections, "/collections")
+    except Invalid as wrong:
+        raise SettingsError("\n".join(f"{config.where(place)}: {place.detail}" for place in wrong.errors)) from None
 
 
 def _check(name: str, value: Any, place: str) -> None:

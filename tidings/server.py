@@ -13,13 +13,14 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server as HttpServer
 
 from tidings import __version__
-from tidings.control.collections import Collections
+from tidings.control.collections import Collections, Shown, Wish, is_safe
 from tidings.control.endpoints import Endpoints
 from tidings.control.indexes import Indexes
 from tidings.control.replays import Replays
@@ -29,11 +30,13 @@ from tidings.intake.items import Items
 from tidings.intake.kinds import Kinds
 from tidings.intake.publish import Publisher
 from tidings.model.access import EVERYTHING, Key
+from tidings.model.errors import TidingsError
 from tidings.model.moment import Clock, SystemClock
 from tidings.net.http import HttpClient
 from tidings.route.route import Router
 from tidings.rules import address
 from tidings.settings import Settings
+from tidings.store.base import Db, StoreError
 from tidings.store.catalog import Catalog
 from tidings.store.engine import FolderLock, lock_database, open_engine
 from tidings.store.readers import Readers
@@ -48,6 +51,8 @@ from tidings.web.parts import Parts
 
 HEADER_READ_SECONDS = 9
 STOP_HTTP_SECONDS = 3
+DECLARE_SECONDS = 3_600.0
+"""How long a start may take to change collections; large ones take their time."""
 BACKLOG = 2_048
 CONNECTIONS_MAX = 10_000
 HEADER_BUFFER_BYTES = 64 * 1024
@@ -141,6 +146,30 @@ class Server:
             items=Items(catalog, kinds, self.clock),
             menus=Menus(item_menu.make),
         )
+
+    def declare(self, collections: dict[str, Any], file: str) -> None:
+        """Before `run`: make what a file declares. Raises StoreError where that is refused, or would lose values."""
+        made = self.parts.collections
+        wish = Wish(collections=collections)
+
+        def job(db: Db) -> Shown:
+            shown = made.look(db, wish)
+            return made.apply(db, wish) if is_safe(shown) else shown
+
+        try:
+            shown = self.writer.wait(job, DECLARE_SECONDS)
+        except TidingsError as wrong:
+            raise StoreError(
+                f"{file}: {wrong.detail} {' '.join(each.detail for each in wrong.errors)}".strip()
+            ) from wrong
+        if not shown.applied:
+            why = f"it would {shown.loses}" if shown.loses else " ".join(place.detail for place in shown.refusals)
+            raise StoreError(
+                f"{file} changes collections in a way that a start does not do by itself: {why.rstrip('.')}. "
+                f"To decide, run: tidings apply {file} --stopped"
+            )
+        for step in shown.steps:
+            log.info("%s: %s", file, step.says)
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop` is called; then finish what is under way. `ready` is called once requests are taken."""

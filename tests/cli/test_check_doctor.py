@@ -41,6 +41,25 @@ def test_check_says_what_would_be_used(read: Read, run: Run, tmp_path: Path) -> 
         ("settings:\n  allow_addresses: 10.0.0.0/99\n", "10.0.0.0/99"),
         ("settings:\n  ca_file: none.pem\n", "none.pem, which is no file"),
         ("settings:\n  secret_key: short\n", "base64 of 32 random bytes"),
+        ("collections: [1]\n", "line 1, column 14: Collections are an object"),
+        ("collections:\n  Tasks: {}\n", "line 2, column 3: A collection's name is in lower case"),
+        ("collections:\n  t:\n    fields:\n      a: text\n", "line 4, column 10: A field has a type"),
+        ("collections:\n  t:\n    feilds: {}\n", "line 3, column 5: 'feilds' is unknown here"),
+        (
+            "collections:\n  t:\n    fields: {a: {type: enum, values: [x, x]}}\n",
+            "line 3, column 42: 'x' is there twice",
+        ),
+        ("collections:\n  t:\n    fields:\n      a: {type: enum}\n", "line 4, column 10: An enum has `values`"),
+        (
+            "collections:\n  t: {fields: {a: {type: reference, to: u}}}\n",
+            "line 2, column 41: There is no collection 'u'",
+        ),
+        (
+            "collections:\n  t: {fields: {on: boolean}, events: {e: when on becomes 3}}\n",
+            "column 42: on can never be 3",
+        ),
+        ("collections:\n  t: {fields: {1: string}}\n", "line 2, column 16: A name is a text"),
+        ("collections:\n  t: {fields: {a: &a {type: x}, b: *a}}\n", "line 2, column 29: A field has a type"),
     ],
 )
 def test_check_names_line_and_column(run: Run, tmp_path: Path, text: str, sentence: str) -> None:
@@ -49,6 +68,25 @@ def test_check_names_line_and_column(run: Run, tmp_path: Path, text: str, senten
     said = run("check", str(path))
     assert said.exit_code == 1 and said.stdout == ""
     assert sentence in said.stderr
+
+
+def test_check_names_every_wrong_place_of_a_declaration(run: Run, tmp_path: Path) -> None:
+    text = "collections:\n  t:\n    was: t\n    fields:\n      id: string\n      a: {type: date, min: 2026-02-30}\n"
+    (tmp_path / "tidings.yaml").write_text(text)
+    lines = run("check").stderr.strip().splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        "tidings.yaml, line 3, column 10",
+        "tidings.yaml, line 5, column 7",
+        "tidings.yaml, line 6, column 28",
+    ]
+
+
+def test_check_says_what_is_declared(read: Read, run: Run, tmp_path: Path) -> None:
+    fields = "{due: {type: date, default: 2026-01-01}, on: {type: enum, values: [no, yes]}}"
+    text = f"collections:\n  tasks:\n    fields: {fields}\n"
+    (tmp_path / "tidings.yaml").write_text(text)
+    assert read("check")["collections"] == ["tasks"]
+    assert "It declares tasks." in run("check").stdout
 
 
 def test_check_of_files_that_are_no_text(run: Run, tmp_path: Path) -> None:

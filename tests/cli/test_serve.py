@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -16,7 +17,9 @@ import pytest
 
 from tidings.cli import serve
 from tidings.client import Client
+from tidings.client.exchange import Request
 from tidings.settings import SETTINGS
+from tidings.store.sqlite import SqliteDb
 from tidings.testing import ProcessServer, Reaction, Receiver, until
 
 SECONDS = 60
@@ -240,3 +243,41 @@ def _listens(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+DECLARED = """\
+collections:
+  tasks:
+    fields:
+      title: string
+"""
+
+
+def test_a_start_makes_what_the_file_declares_and_refuses_what_would_lose(tmp_path: Path) -> None:
+    file = tmp_path / "tidings.yaml"
+    file.write_text(DECLARED)
+    data = tmp_path / "data"
+    given = ("--data", str(data), "--port", "0", "--config", str(file))
+    env = {"TIDINGS_OPERATOR_KEY": "tdk_" + "x" * 32}
+    process, first = started(*given, env=env)
+    url = next(word for word in first.split() if word.startswith("http://")).rstrip(";")
+    with Client(url, env["TIDINGS_OPERATOR_KEY"]) as client:
+        read = Request("GET", "/v1/collections/tasks")
+        assert list(client.send(read)["fields"]) == ["title"]
+        client.send(Request("PATCH", "/v1/collections/tasks", body={"fields": {"more": "string"}}))
+        client.send(Request("POST", "/v1/collections", body={"name": "other"}))
+    _, err = ended(process)
+    assert "will create the collection tasks with 1 field" in err
+    with contextlib.closing(SqliteDb(str(data / "tidings.db"), readonly=False)) as db:
+        db.script("INSERT INTO c_tasks (id, tenant, revision, created, updated, f_more) VALUES ('a', '', 1, 1, 1, 'x')")
+    why = refused(*given, env=env)
+    assert "it would drop 1 column with 1 value: tasks.more" in why
+    assert f"run: tidings apply {file} --stopped" in why
+    file.write_text(DECLARED.replace("title: string", "title: {type: string, required: true}\n      more: string"))
+    assert "1 item of tasks have no title" in refused(*given, env=env)
+    file.write_text(DECLARED + "      more: string\n      new: integer\n")
+    process, _ = started(*given, env=env)
+    _, err = ended(process)
+    assert "will add the field tasks.new (integer)" in err
+    file.write_text(DECLARED + "      more: strnig\n")
+    assert "line 5, column 13: A field has a type" in refused(*given, env=env)

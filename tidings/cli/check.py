@@ -31,7 +31,8 @@ def check(
         fail(str(wrong))
     if as_json:
         used = {name: row["value"] for name, row in _used(config, settings).items()}
-        print_json({"ok": True, "file": None if config.path is None else str(config.path), "settings": used})
+        file = None if config.path is None else str(config.path)
+        print_json({"ok": True, "file": file, "settings": used, "collections": sorted(config.collections or {})})
     else:
         _show(config, settings)
 
@@ -70,6 +71,11 @@ def _show(config: Config, settings: Settings) -> None:
 
     out = console()
     out.print(f"{config.path} is right." if config.path else "There is no file; variables and defaults are right.")
+    if config.collections:
+        out.print(
+            f"It declares {', '.join(sorted(config.collections))}. What that would change, a running server says:"
+        )
+        out.print(f"tidings apply {config.path} --plan", soft_wrap=True)
     table = Table("setting", "value", "from", box=None, pad_edge=False, header_style="bold")
     for name, row in _used(config, settings).items():
         table.add_row(name, escape(str(row["value"])), row["source"])

@@ -6,6 +6,7 @@ import typer
 
 from tidings import __version__
 from tidings.cli import (
+    apply,
     check,
     deliveries,
     doctor,
@@ -47,6 +48,7 @@ SERVER, CALLS = "The server", "Calls to a server"
 
 serve_command.add_to(cli, SERVER)
 cli.command("check", rich_help_panel=SERVER)(check.check)
+cli.command("apply", rich_help_panel=SERVER)(apply.apply)
 cli.command("doctor", rich_help_panel=SERVER)(doctor.doctor)
 cli.command("publish", rich_help_panel=CALLS)(publish.publish)
 cli.command("listen", rich_help_panel=CALLS)(listen.listen)

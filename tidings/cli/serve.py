@@ -18,6 +18,7 @@ from tidings.cli.words import sentence
 from tidings.settings import SETTINGS, Settings, SettingsError, read_settings
 
 if TYPE_CHECKING:
+    from tidings.config import Config
     from tidings.server import Server
 
 REFUSED = 2
@@ -60,23 +61,23 @@ def serve(flags: Mapping[str, Any]) -> int:
     given = dict(flags)
     as_json = bool(given.pop("json", False))
     try:
-        settings = _settings(given)
+        config, settings = _settings(given)
         _check_port(settings)
         _log_to_stderr(settings.log_level)
-        return _run(settings, as_json)
+        return _run(config, settings, as_json)
     except (SettingsError, OSError) as wrong:
         return _refuse(str(wrong))
 
 
-def _settings(given: Flags) -> Settings:
+def _settings(given: Flags) -> tuple[Config, Settings]:
     path = given.pop("config", None) or os.environ.get("TIDINGS_CONFIG")
     from tidings.config import find_config
 
     config = find_config(path)
-    return read_settings(given, file=config.settings)
+    return config, read_settings(given, file=config.settings)
 
 
-def _run(settings: Settings, as_json: bool) -> int:
+def _run(config: Config, settings: Settings, as_json: bool) -> int:
     from tidings.model.errors import TidingsError
     from tidings.server import Server
     from tidings.store.base import StoreError
@@ -85,6 +86,8 @@ def _run(settings: Settings, as_json: bool) -> int:
     stop = _Stop(server)
     try:
         server.open()
+        if config.collections is not None:
+            server.declare(config.collections, str(config.path))
     except (StoreError, SettingsError, TidingsError) as wrong:
         return _refuse(str(wrong))
     try:

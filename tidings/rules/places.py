@@ -63,7 +63,7 @@ class Places:
             for name, member in value.items():
                 here = f"{pointer}/{escaped(str(name))}"
                 if type(name) is not str:
-                    self.say(here, "wrong_type", f"A name is a text; write {str(name)!r} in quotes.")
+                    self.say(here, "name", f"A name is a text; write {str(name)!r} in quotes.")
                 else:
                     self._json(member, here, depth + 1, left)
         elif type(value) is list:
