@@ -87,9 +87,9 @@ def _exists(db: Db, ask: Ask) -> Place | None:
     column, table = tables.column(ask.before.name), tables.table(ask.collection)
     where = f"{column} IS NOT NULL"
     if ask.target is not None:
-        # An item points to one of its own tenant, or to one that belongs to none.
+        # An item points to one of its own tenant.
         there = f"SELECT 1 FROM {tables.table(ask.target)} AS it WHERE it.id = {table}.{column}"  # noqa: S608 -- our own names
-        where += f" AND NOT EXISTS ({there} AND it.tenant IN ({table}.tenant, ''))"
+        where += f" AND NOT EXISTS ({there} AND it.tenant = {table}.tenant)"
     return _refusal(ask, *_of(db, ask, where), f"point with {ask.after.name} to no item of {ask.after.to}")
 
 

@@ -74,9 +74,8 @@ def handler(operations: Sequence[Operation]) -> Any:
 
     async def openapi(parts: Parts, call: Call) -> Answer:
         """The document for the calling key."""
-        event_types = None
+        now, event_types = parts.catalog.now, None
         if call.key.has_scope("event-types:read"):
-            now = parts.catalog.now
             event_types = sorted({**now.event_types, **now.change_types}.values(), key=lambda kind: kind.name)
         items = parts.menus.operations(parts, call.key) if call.key.id else []
         return Answer(200, document([*permitted(operations, call.key), *items], event_types))
