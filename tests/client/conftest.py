@@ -24,8 +24,12 @@ class Face:
 
     def call(self, name: str, *args: Any, **more: Any) -> Any:
         """Call a method; an iterator is answered as the list of its first items, `first` of them."""
+        return self.done(getattr(self.client, name), *args, **more)
+
+    def done(self, method: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        """The same for a method of anything that the client gave."""
         first = more.pop("first", 10_000)
-        found = getattr(self.client, name)(*args, **more)
+        found = method(*args, **more)
         if inspect.isawaitable(found):
             return self._runner.run(_awaited(found))
         if isinstance(found, AsyncIterator):

@@ -4,8 +4,9 @@
 
     client = Client("https://tidings.example.com", key="tdk_...")
     client.publish("tasks.completed", {"id": 7})
-    for endpoint in client.endpoints():
-        print(endpoint["url"])
+    tasks = client.items("tasks")
+    for task in tasks.list(done=False):
+        tasks.edit(task["id"], {"done": True})
 
 `AsyncClient` has the same methods, to be awaited. `verify` is for whoever receives webhooks.
 """
@@ -22,14 +23,18 @@ from tidings.client.errors import (
     ConnectionFailed,
     Forbidden,
     Gone,
+    IdTaken,
+    ImportRefused,
     Invalid,
     LimitReached,
     Malformed,
     NotFound,
+    Referenced,
     ServerFault,
     Stale,
     Unauthorized,
     Unavailable,
+    UniqueTaken,
 )
 from tidings.client.webhook import BadSignature, verify
 
@@ -44,13 +49,17 @@ __all__ = [
     "ConnectionFailed",
     "Forbidden",
     "Gone",
+    "IdTaken",
+    "ImportRefused",
     "Invalid",
     "LimitReached",
     "Malformed",
     "NotFound",
+    "Referenced",
     "ServerFault",
     "Stale",
     "Unauthorized",
     "Unavailable",
+    "UniqueTaken",
     "verify",
 ]

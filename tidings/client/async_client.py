@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
-from tidings.client import calls
+from tidings.client import calls, item_calls
+from tidings.client.async_items import AsyncItems
 from tidings.client.async_wire import AsyncWire
 from tidings.client.calls import When
 from tidings.client.errors import ConnectionFailed
@@ -91,6 +94,16 @@ class AsyncClient:
                 yield item
             if cursor is None:
                 return
+
+    async def download(self, request: Request) -> AsyncGenerator[bytes, None]:
+        """Any call whose answer is a file, piece by piece. Raises ClientError, also where it breaks off."""
+        reply = await self.exchange(replace(request, streamed=True))
+        if reply.rest is None:
+            reply.value()
+            return
+        async with aclosing(reply.rest) as pieces:
+            async for piece in pieces:
+                yield piece
 
     # --- events -------------------------------------------------------------------------------------------------------
 
@@ -221,6 +234,43 @@ class AsyncClient:
     async def cancel_replay(self, id: str) -> Json:
         """Stop a replay; what it has sent stays sent."""
         return await self._object(calls.verb(calls.at("replays", id), "cancel"))
+
+    # --- collections and items ----------------------------------------------------------------------------------------
+
+    def items(self, collection: str, tenant: str | None = None) -> AsyncItems:
+        """The items of a collection. `tenant`: whose, for keys without a tenant of their own."""
+        return AsyncItems(self, collection, tenant)
+
+    def collections(self, **query: Any) -> AsyncIterator[Json]:
+        """The declarations of collections."""
+        return self.pages(item_calls.COLLECTIONS, **query)
+
+    async def collection(self, name: str) -> Json:
+        """One declaration."""
+        return await self._object(calls.read(calls.at("collections", name)))
+
+    async def put_collection(self, name: str, declaration: Mapping[str, Any], revision: int | None = None) -> Json:
+        """Declare a collection, or declare it anew."""
+        return await self._object(item_calls.put_collection(name, declaration, revision))
+
+    async def delete_collection(self, name: str) -> None:
+        """Forget a collection."""
+        await self.send(calls.delete(calls.at("collections", name)))
+
+    async def plan(self, collections: Mapping[str, Any], *, prune: bool = False) -> Json:
+        """What `apply` of these declarations (by name) would do. Nothing is changed."""
+        return await self._object(item_calls.plan(collections, prune=prune))
+
+    async def apply(
+        self,
+        collections: Mapping[str, Any],
+        *,
+        prune: bool = False,
+        plan: str | None = None,
+        drop_values: bool = False,
+    ) -> Json:
+        """Carry out these declarations. `plan`: only if that one still holds; `drop_values`: values may be lost."""
+        return await self._object(item_calls.apply(collections, prune=prune, plan=plan, drop_values=drop_values))
 
     # --- keys ---------------------------------------------------------------------------------------------------------
 

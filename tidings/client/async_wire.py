@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from tidings.client.errors import BadAnswer
 from tidings.client.exchange import Reply, Request, Target, encode, failed
+from tidings.client.uploads import Pieces, Upload
 
 IDLE_MAX = 10
 HEAD_BYTES_MAX = 64 * 1024
@@ -51,21 +53,80 @@ class AsyncWire:
             async with asyncio.timeout(self._target.timeout_seconds):
                 connection = await self._take()
             sent = True
-            async with asyncio.timeout(self._target.timeout_seconds + request.extra_seconds):
-                connection.writer.write(self._head(request) + encode(request.body))
-                await connection.writer.drain()
-                reply, keeps = await _read_reply(connection.reader, request.method)
+            if request.upload is not None:
+                reply, keeps = await self._send_pieces(connection, request, request.upload)
+            else:
+                async with asyncio.timeout(self._target.timeout_seconds + request.extra_seconds):
+                    connection.writer.write(self._head(request) + encode(request.body))
+                    await connection.writer.drain()
+                    if request.streamed:
+                        return await self._begin(connection, request)
+                    reply, keeps = await _read_reply(connection.reader, request.method)
         except (OSError, EOFError, asyncio.LimitOverrunError) as wrong:
             _close(connection)
             raise failed(wrong, self._where, sent=sent) from wrong
         except BaseException:
             _close(connection)
             raise
+        self._give_back(connection, keeps=keeps)
+        return reply
+
+    async def _send_pieces(self, connection: _Connection, request: Request, upload: Upload) -> tuple[Reply, bool]:
+        """Write the body piece by piece, until its end or until the server answers; the answer."""
+        answer = asyncio.ensure_future(_read_reply(connection.reader, request.method))
+        writer, is_chunked, is_whole = connection.writer, upload.length is None, False
+        try:
+            writer.write(self._head(request))
+            async for piece in _as_async(upload.begin()):
+                if answer.done():
+                    break
+                writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
+                async with asyncio.timeout(self._target.timeout_seconds):
+                    await writer.drain()
+            else:
+                is_whole = True
+                writer.write(b"0\r\n\r\n" if is_chunked else b"")
+        except (BrokenPipeError, ConnectionResetError):
+            # It has said why, or that is told now.
+            is_whole = False
+        except BaseException:
+            answer.cancel()
+            raise
+        async with asyncio.timeout(self._target.timeout_seconds + request.extra_seconds):
+            reply, keeps = await answer
+        return reply, keeps and is_whole
+
+    async def _begin(self, connection: _Connection, request: Request) -> Reply:
+        """The answer whose pieces are still to come; of a refusal all of it."""
+        status, headers, keeps = await _read_head(connection.reader)
+        if status < 300:
+            return Reply(status, headers, b"", self._rest(connection, headers, keeps=keeps))
+        body = b"".join([piece async for piece in _pieces(connection.reader, headers)])
+        self._give_back(connection, keeps=keeps)
+        return Reply(status, headers, body)
+
+    async def _rest(self, connection: _Connection, headers: dict[str, str], *, keeps: bool) -> AsyncIterator[bytes]:
+        """The pieces of an answer. Raises ConnectionFailed where it breaks off."""
+        is_whole = False
+        pieces = _pieces(connection.reader, headers)
+        try:
+            while True:
+                async with asyncio.timeout(self._target.timeout_seconds):
+                    piece = await anext(pieces, None)
+                if piece is None:
+                    break
+                yield piece
+            is_whole = True
+        except (OSError, EOFError, asyncio.LimitOverrunError) as wrong:
+            raise failed(wrong, self._where, sent=True) from wrong
+        finally:
+            self._give_back(connection, keeps=keeps and is_whole)
+
+    def _give_back(self, connection: _Connection, *, keeps: bool) -> None:
         if keeps and len(self._idle) < IDLE_MAX:
             self._idle.append(connection)
         else:
             connection.close()
-        return reply
 
     async def close(self) -> None:
         """Close the connections that rest."""
@@ -92,7 +153,10 @@ class AsyncWire:
     def _head(self, request: Request) -> bytes:
         lines = [f"{request.method} {self._target.prefix}{request.target} HTTP/1.1", f"Host: {self._authority}"]
         headers = self._target.headers(request)
-        if request.body is not None or request.method not in ("GET", "HEAD"):
+        if request.upload is not None:
+            length = request.upload.length
+            headers |= {"Transfer-Encoding": "chunked"} if length is None else {"Content-Length": str(length)}
+        elif request.body is not None or request.method not in ("GET", "HEAD"):
             headers["Content-Length"] = str(len(encode(request.body)))
         for name, value in headers.items():
             if any(char in "\r\n\0" for char in name + value):
@@ -108,22 +172,45 @@ def _close(connection: _Connection | None) -> None:
 
 async def _read_reply(reader: asyncio.StreamReader, method: str) -> tuple[Reply, bool]:
     """The final answer, and whether the connection may be used again."""
+    status, headers, keeps = await _read_head(reader)
+    if method == "HEAD" or status in WITHOUT_BODY:
+        return Reply(status, headers, b""), keeps
+    return Reply(status, headers, b"".join([piece async for piece in _pieces(reader, headers)])), keeps
+
+
+async def _read_head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bool]:
+    """Status and headers of the final answer, and whether the connection may be used again after its body."""
     status = 100
     while 100 <= status < 200:
         version, status, headers = _parse_head(await reader.readuntil(b"\r\n\r\n"))
     keeps = version == "HTTP/1.1" and "close" not in headers.get("connection", "").lower()
-    if method == "HEAD" or status in WITHOUT_BODY:
-        return Reply(status, headers, b""), keeps
+    has_end = "transfer-encoding" in headers or "content-length" in headers or status in WITHOUT_BODY
+    return status, headers, keeps and has_end
+
+
+async def _pieces(reader: asyncio.StreamReader, headers: dict[str, str]) -> AsyncIterator[bytes]:
+    """The body's pieces: in chunks, of a length, or until the end."""
     if "transfer-encoding" in headers:
         if headers["transfer-encoding"].strip().lower() != "chunked":
             raise BadAnswer(f"The transfer encoding {headers['transfer-encoding']!r} is not known.")
-        return Reply(status, headers, await _read_chunks(reader)), keeps
-    if "content-length" in headers:
+        async for piece in _chunks(reader):
+            yield piece
+    elif "content-length" in headers:
         length = headers["content-length"]
         if not length.isdigit():
             raise BadAnswer("The answer's Content-Length is no number.")
-        return Reply(status, headers, await reader.readexactly(int(length))), keeps
-    return Reply(status, headers, await reader.read()), False
+        yield await reader.readexactly(int(length))
+    else:
+        yield await reader.read()
+
+
+async def _as_async(pieces: Pieces) -> AsyncIterator[bytes]:
+    if isinstance(pieces, AsyncIterator):
+        async for piece in pieces:
+            yield piece
+    else:
+        for each in pieces:
+            yield each
 
 
 def _parse_head(head: bytes) -> tuple[str, int, dict[str, str]]:
@@ -142,8 +229,7 @@ def _parse_head(head: bytes) -> tuple[str, int, dict[str, str]]:
     return version, int(code), headers
 
 
-async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
-    pieces: list[bytes] = []
+async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
     while True:
         size_text = (await reader.readuntil(b"\r\n")).partition(b";")[0].strip()
         try:
@@ -154,7 +240,8 @@ async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
             while await reader.readuntil(b"\r\n") != b"\r\n":
                 # Trailers; nothing of ours is in them.
                 pass
-            return b"".join(pieces)
-        pieces.append(await reader.readexactly(size))
+            return
+        piece = await reader.readexactly(size)
         if await reader.readexactly(2) != b"\r\n":
             raise BadAnswer("The answer has a chunk with a wrong end.")
+        yield piece

@@ -6,10 +6,11 @@ import random
 import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
-from tidings.client import calls
+from tidings.client import calls, item_calls
 from tidings.client.calls import When
 from tidings.client.errors import ConnectionFailed
 from tidings.client.exchange import (
@@ -23,6 +24,7 @@ from tidings.client.exchange import (
     object_of,
     page_of,
 )
+from tidings.client.items import Items
 from tidings.client.wire import Wire
 
 Json = dict[str, Any]
@@ -88,6 +90,14 @@ class Client:
             yield from items
             if cursor is None:
                 return
+
+    def download(self, request: Request) -> Iterator[bytes]:
+        """Any call whose answer is a file, piece by piece. Raises ClientError, also where it breaks off."""
+        reply = self.exchange(replace(request, streamed=True))
+        if reply.rest is None:
+            reply.value()
+            return
+        yield from reply.rest
 
     # --- events -------------------------------------------------------------------------------------------------------
 
@@ -216,6 +226,43 @@ class Client:
     def cancel_replay(self, id: str) -> Json:
         """Stop a replay; what it has sent stays sent."""
         return self._object(calls.verb(calls.at("replays", id), "cancel"))
+
+    # --- collections and items ----------------------------------------------------------------------------------------
+
+    def items(self, collection: str, tenant: str | None = None) -> Items:
+        """The items of a collection. `tenant`: whose, for keys without a tenant of their own."""
+        return Items(self, collection, tenant)
+
+    def collections(self, **query: Any) -> Iterator[Json]:
+        """The declarations of collections."""
+        return self.pages(item_calls.COLLECTIONS, **query)
+
+    def collection(self, name: str) -> Json:
+        """One declaration."""
+        return self._object(calls.read(calls.at("collections", name)))
+
+    def put_collection(self, name: str, declaration: Mapping[str, Any], revision: int | None = None) -> Json:
+        """Declare a collection, or declare it anew."""
+        return self._object(item_calls.put_collection(name, declaration, revision))
+
+    def delete_collection(self, name: str) -> None:
+        """Forget a collection."""
+        self.send(calls.delete(calls.at("collections", name)))
+
+    def plan(self, collections: Mapping[str, Any], *, prune: bool = False) -> Json:
+        """What `apply` of these declarations (by name) would do. Nothing is changed."""
+        return self._object(item_calls.plan(collections, prune=prune))
+
+    def apply(
+        self,
+        collections: Mapping[str, Any],
+        *,
+        prune: bool = False,
+        plan: str | None = None,
+        drop_values: bool = False,
+    ) -> Json:
+        """Carry out these declarations. `plan`: only if that one still holds; `drop_values`: values may be lost."""
+        return self._object(item_calls.apply(collections, prune=prune, plan=plan, drop_values=drop_values))
 
     # --- keys ---------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ ClientError
   ApiError           a problem answer (RFC 9457); what follows are its kinds
     Malformed 400, Unauthorized 401, Forbidden 403, NotFound 404, Conflict 409, Gone 410, Stale 412,
     Invalid 422, LimitReached 429, ServerFault 500 and above, Unavailable 503
+    and by their code UniqueTaken, IdTaken and Referenced (kinds of Conflict), ImportRefused (of Invalid)
 """
 
 from __future__ import annotations
@@ -45,8 +46,10 @@ class ApiError(ClientError):
     def _sentence(self) -> str:
         places = []
         for error in self.errors:
-            where = error.get("pointer") or error.get("parameter") or "the body"
-            places.append(f"{where}: {error.get('detail', '')}")
+            where = error.get("pointer") or error.get("parameter")
+            if "line" in error:
+                where = f"line {error['line']}{f' at {where}' if where else ''}"
+            places.append(f"{where or 'the body'}: {error.get('detail', '')}")
         return " ".join([self.detail, *(place for place in places if self.detail not in place)])
 
 
@@ -70,6 +73,18 @@ class Conflict(ApiError):
     """409: it is in a state that does not permit this."""
 
 
+class UniqueTaken(Conflict):
+    """409 `unique_taken`: another item has this value, in a field whose values are unique."""
+
+
+class IdTaken(Conflict):
+    """409 `id_taken`: there is an item with this id."""
+
+
+class Referenced(Conflict):
+    """409 `referenced`: other items refer to it."""
+
+
 class Gone(ApiError):
     """410: the cursor is older than what is kept."""
 
@@ -80,6 +95,10 @@ class Stale(ApiError):
 
 class Invalid(ApiError):
     """422: a value is wrong."""
+
+
+class ImportRefused(Invalid):
+    """422 `import_refused`: nothing of a file was stored. `errors` name the first bad lines, each with its `line`."""
 
 
 class LimitReached(ApiError):
@@ -106,6 +125,12 @@ KINDS: dict[int, type[ApiError]] = {
     429: LimitReached,
     503: Unavailable,
 }
+KINDS_BY_CODE: dict[str, type[ApiError]] = {
+    "unique_taken": UniqueTaken,
+    "id_taken": IdTaken,
+    "referenced": Referenced,
+    "import_refused": ImportRefused,
+}
 
 
 def error_of(status: int, media: str, body: bytes, retry_after_seconds: float | None) -> ClientError:
@@ -118,5 +143,6 @@ def error_of(status: int, media: str, body: bytes, retry_after_seconds: float | 
         problem = None
     if not isinstance(problem, dict):
         return BadAnswer(f"The server answered {status} with a problem that cannot be read.")
-    kind = KINDS.get(status, ServerFault if status >= 500 else ApiError)
-    return kind(status, problem, retry_after_seconds)
+    usual = KINDS.get(status, ServerFault if status >= 500 else ApiError)
+    kind = KINDS_BY_CODE.get(str(problem.get("code")), usual)
+    return (kind if issubclass(kind, usual) else usual)(status, problem, retry_after_seconds)

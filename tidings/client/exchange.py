@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlencode, urlsplit
 
 from tidings import __version__
 from tidings.client.errors import BadAnswer, ConnectionFailed, error_of
+from tidings.client.uploads import Upload
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 TIMEOUT_SECONDS = 30.0
@@ -35,12 +36,21 @@ class Request:
     repeatable: bool = False
     extra_seconds: float = 0.0
     """How much longer than usual the answer may take (long polls)."""
+    upload: Upload | None = None
+    """A body that is sent piece by piece, in place of `body`."""
+    streamed: bool = False
+    """A success is read piece by piece: `Reply.rest`."""
 
     @property
     def target(self) -> str:
         """Path and query, as they stand in the request line. Parameters that are None are left out."""
         pairs = [(name, _text(value)) for name, value in self.query.items() if value is not None]
         return f"{self.path}?{urlencode(pairs)}" if pairs else self.path
+
+    @property
+    def can_repeat(self) -> bool:
+        """Whether its body can be sent once more."""
+        return self.upload is None or self.upload.again
 
     @property
     def may_repeat(self) -> bool:
@@ -55,6 +65,8 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    rest: Any = None
+    """The body's pieces, an iterator of the client's kind, where the request is `streamed` and succeeded."""
 
     @property
     def retry_after_seconds(self) -> float | None:
@@ -127,8 +139,12 @@ def delay_before_retry(
     if tries > retries:
         return None
     usual = min(FIRST_DELAY_SECONDS * 2.0 ** (tries - 1), DELAY_SECONDS_MAX) * (0.5 + chance)
+    if isinstance(came, ConnectionFailed) and not came.sent:
+        return usual
+    if not request.can_repeat:
+        return None
     if isinstance(came, ConnectionFailed):
-        return usual if not came.sent or request.may_repeat else None
+        return usual if request.may_repeat else None
     if came.status not in TRY_AGAIN or (came.status != 429 and not request.may_repeat):
         return None
     asked = came.retry_after_seconds

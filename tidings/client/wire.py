@@ -6,10 +6,16 @@ import http.client
 import select
 import ssl
 import threading
+from collections.abc import Iterator
 
 from tidings.client.exchange import Reply, Request, Target, encode, failed
 
 IDLE_MAX = 10
+PIECE_BYTES = 64 * 1024
+
+
+class _Answered(Exception):
+    """The server has answered before it was told everything."""
 
 
 class Wire:
@@ -30,21 +36,64 @@ class Wire:
             if connection.sock is None:
                 connection.timeout = self._target.timeout_seconds
                 connection.connect()
-            connection.sock.settimeout(self._target.timeout_seconds + request.extra_seconds)
             sent = True
-            path = self._target.prefix + request.target
-            body = encode(request.body) if request.body is not None or request.method != "GET" else None
-            connection.request(request.method, path, body=body, headers=self._target.headers(request))
+            is_whole = self._write(connection, request)
+            connection.sock.settimeout(self._target.timeout_seconds + request.extra_seconds)
             answer = connection.getresponse()
-            reply = Reply(answer.status, {name.lower(): text for name, text in answer.getheaders()}, answer.read())
+            headers = {name.lower(): text for name, text in answer.getheaders()}
+            if request.streamed and answer.status < 300:
+                return Reply(answer.status, headers, b"", self._rest(connection, answer))
+            reply = Reply(answer.status, headers, answer.read())
         except (OSError, http.client.HTTPException) as wrong:
             connection.close()
             raise failed(wrong, self._where, sent=sent) from wrong
         except BaseException:
             connection.close()
             raise
-        self._give_back(connection)
+        if is_whole:
+            self._give_back(connection)
+        else:
+            connection.close()
         return reply
+
+    def _write(self, connection: http.client.HTTPConnection, request: Request) -> bool:
+        """Write the request; whether all of it was taken. If not, the answer came before its end."""
+        connection.sock.settimeout(self._target.timeout_seconds)
+        path, headers = self._target.prefix + request.target, self._target.headers(request)
+        if request.upload is None:
+            body = encode(request.body) if request.body is not None or request.method != "GET" else None
+            connection.request(request.method, path, body=body, headers=headers)
+            return True
+        length = request.upload.length
+        if length is not None:
+            headers["Content-Length"] = str(length)
+        begun = request.upload.begin()
+        if not isinstance(begun, Iterator):
+            raise TypeError("an async iterable is for AsyncClient")
+        try:
+            pieces = _until_answered(connection, begun)
+            connection.request(request.method, path, body=pieces, headers=headers, encode_chunked=length is None)
+        except (_Answered, BrokenPipeError, ConnectionResetError):
+            return False
+        return True
+
+    def _rest(self, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse) -> Iterator[bytes]:
+        """The pieces of an answer. Raises ConnectionFailed where it breaks off."""
+        is_whole = False
+        # `read` waits for whole pieces, and keeps what came of one that broke off.
+        take = answer.read1 if answer.chunked else answer.read
+        try:
+            while piece := take(PIECE_BYTES):
+                yield piece
+            is_whole = True
+        except (OSError, http.client.HTTPException) as wrong:
+            raise failed(wrong, self._where, sent=True) from wrong
+        finally:
+            if is_whole:
+                self._give_back(connection)
+            else:
+                answer.close()
+                connection.close()
 
     def close(self) -> None:
         """Close the connections that rest."""
@@ -78,6 +127,13 @@ class Wire:
                 self._idle.append(connection)
                 return
         connection.close()
+
+
+def _until_answered(connection: http.client.HTTPConnection, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        if _is_readable(connection):
+            raise _Answered
+        yield piece
 
 
 def _is_readable(connection: http.client.HTTPConnection) -> bool:

@@ -115,6 +115,10 @@ class Items:
         event = self._event(kind, ask, None, before, change.deleted_type(kind.collection.name))
         return Change(before=before, after=None, event=event)
 
+    def current(self, grant: Grant) -> Kind:
+        """The grant's collection, ready for use. Raises Unavailable where it was declared anew since."""
+        return self._kind(grant)
+
     # --- steps --------------------------------------------------------------------------------------------------------
 
     def _kind(self, grant: Grant) -> Kind:

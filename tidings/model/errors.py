@@ -11,7 +11,7 @@
       Gone           gone             410   the cursor is older than what is kept
       Stale          stale            412   If-Match names another revision
       TooLarge       too_large        413   the body is over the limit
-      BadMedia       unsupported_media 415  the body is not JSON
+      BadMedia       unsupported_media 415  the body has a media type that is not read here
       Invalid        invalid          422   it can be read, but a value is wrong: `errors` say which
       LimitReached   limit_reached    429   the key's call limit is used up
       Unavailable    unavailable      503   the store cannot take it now; try again
@@ -25,12 +25,14 @@ import msgspec
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One wrong place: a JSON pointer into the body, or the name of a parameter or header."""
+    """One wrong place: a JSON pointer into the body, or the name of a parameter or header; of a file also the line."""
 
     code: str
     detail: str
     pointer: str | None = None
     parameter: str | None = None
+    line: int | None = None
+    """Of a file of lines: which one, counted from 1."""
 
 
 class TidingsError(Exception):
@@ -121,7 +123,7 @@ class TooLarge(TidingsError):
 class BadMedia(TidingsError):
     """The body has a content type that we do not read."""
 
-    code, status, title = "unsupported_media", 415, "Only JSON is read here"
+    code, status, title = "unsupported_media", 415, "That media type is not read here"
 
 
 class Invalid(TidingsError):

@@ -88,11 +88,12 @@ class ItemRules:
                     found[name] = convert(value)
                 except ValueError as error:
                     wrong.append(Place(pointer=f"{pointer}/{name}", code="format", detail=f"{name} must be {error}."))
-        wrong.extend(
-            Place(pointer=f"{pointer}/{field.name}", code=told[0], detail=told[1])
-            for field in self._bounded_times
-            if field.name in given and (told := out_of_time(field, given[field.name])) is not None
-        )
+        if self._bounded_times:
+            wrong.extend(
+                Place(pointer=f"{pointer}/{field.name}", code=told[0], detail=told[1])
+                for field in self._bounded_times
+                if field.name in given and (told := out_of_time(field, given[field.name])) is not None
+            )
         return found
 
     def document(self, item: Item, names: Iterable[str] | None = None) -> dict[str, Any]:
@@ -106,10 +107,19 @@ class ItemRules:
             "updated": created if item.updated == item.created else moment.exact_text(item.updated),
             **item.values,
         }
-        for name, convert in self._to_json.items():
-            if found[name] is not None:
-                found[name] = convert(found[name])
+        self._convert(found)
         return found if names is None else {name: found[name] for name in names}
+
+    def shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The declared fields alone, from as the store keeps them to JSON values."""
+        found = {name: values[name] for name in self._fields}
+        self._convert(found)
+        return found
+
+    def _convert(self, document: dict[str, Any]) -> None:
+        for name, convert in self._to_json.items():
+            if document[name] is not None:
+                document[name] = convert(document[name])
 
     def as_json(self, name: str, value: Any) -> Any:
         """One stored value of a field as a JSON value."""

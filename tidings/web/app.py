@@ -60,6 +60,7 @@ class App:
         self._ids = RequestIds(parts.clock)
         self._max_body = int(parts.settings.max_body_bytes)
         self._max_batch = int(parts.settings.max_batch_bytes)
+        self._max_import = int(parts.settings.max_import_bytes)
         self.answers: dict[tuple[str, int], int] = parts.answers
 
     async def start(self) -> None:
@@ -124,8 +125,11 @@ class App:
             habits.refuse_conditions(operation, headers)
         text = scope.query_string
         given = query.read(text, operation) if text or operation.parameters else {}
-        raw = b""
-        if scope.method != "GET" or "content-length" in headers or "transfer-encoding" in headers:
+        raw, pieces = b"", None
+        if operation.incoming:
+            body.check_file(headers.get("content-type"), operation.incoming)
+            pieces = self._bodies.pieces(proto, headers, self._max_import)
+        elif scope.method != "GET" or "content-length" in headers or "transfer-encoding" in headers:
             raw = await self._bodies.read(proto, headers, self._max_batch if operation.large else self._max_body)
         struct = value = None
         if operation.request is not None and (raw or not operation.request_optional):
@@ -133,10 +137,10 @@ class App:
             struct, value = body.read_body(raw, operation.request)
         elif raw:
             raise Malformed("This operation takes no body.", code="body_not_expected")
-        call = Call(operation, key, request_id, path, given, headers, raw, struct, value)
+        call = Call(operation, key, request_id, path, given, headers, raw, struct, value, pieces)
         if "fields" in given:
             call.chosen = habits.chosen_fields(call)
-        if operation.stream or given.get("wait"):
+        if operation.stream or operation.incoming or given.get("wait"):
             with self._parts.open_calls.one_more(key):
                 return await self._answer(call, scope, proto, extra)
         return await self._answer(call, scope, proto, extra)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import types
 import typing
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -43,6 +44,13 @@ def check_media(content_type: str | None, *, merge_patch: bool = False) -> None:
         raise BadMedia(f"Content-Type is {content_type[:100]!r}. Send application/json, in UTF-8.")
 
 
+def check_file(content_type: str | None, medias: Sequence[str]) -> None:
+    """Raise BadMedia where a file is none of these media types, in UTF-8."""
+    media, *parameters = [part.strip().lower() for part in (content_type or "").split(";")]
+    if media not in medias or not _is_utf8(parameters):
+        raise BadMedia(f"Content-Type is {(content_type or '')[:100]!r}. Send {' or '.join(medias)}, in UTF-8.")
+
+
 def read_body(raw: bytes, kind: type[msgspec.Struct] | Form) -> tuple[msgspec.Struct | None, Any]:
     """What `read` answers; of a Form, which its operation checks itself, only the plain values."""
     return (None, plain(raw)) if isinstance(kind, Form) else read(raw, kind)
@@ -75,6 +83,10 @@ def _is_json(content_type: str, merge_patch: bool) -> bool:
     media, *parameters = [part.strip().lower() for part in content_type.split(";")]
     if media != "application/json" and not (merge_patch and media == "application/merge-patch+json"):
         return False
+    return _is_utf8(parameters)
+
+
+def _is_utf8(parameters: Sequence[str]) -> bool:
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip() == "charset" and value.strip().strip('"') not in ("utf-8", "utf8"):

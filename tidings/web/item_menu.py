@@ -15,6 +15,8 @@ from tidings.rules.permit import Grant
 from tidings.web.habits import COUNT
 from tidings.web.item_forms import ID, OWN_NAMES, Forms
 from tidings.web.item_parameters import SEARCH, TENANT, filters_of, filters_of_question, several, ticked
+from tidings.web.item_transfer import Transfer
+from tidings.web.item_transfer_menu import FORMAT, export_of, import_of
 from tidings.web.items import Door, Filters
 from tidings.web.menu import Link, Operation, Parameter
 from tidings.web.pages import PAGING
@@ -46,6 +48,7 @@ class ItemMenu:
         found = [self._of_verb(verb) for verb in VERBS if verb in grant.verbs]
         if any(verb in grant.verbs for verb in ("create", "put", "edit", "delete")):
             found.append(self._batch())
+        found += self._transfers()
         self.questions = {question.name: self._ask(question) for question in grant.questions}
         self.operations: tuple[Operation, ...] = (*found, *self.questions.values())
         self._by_name = {operation.name: operation for operation in self.operations}
@@ -198,6 +201,21 @@ class ItemMenu:
             large=True,
             parameters=self._tenant(),
         )
+
+    def _transfers(self) -> list[Operation]:
+        """Import and export, as far as the key's verbs go."""
+        # An export has a parameter of this name itself; a field so called is filtered by `format__in`.
+        filters, parameters = filters_of(self.grant.collection, self.grant.filter)
+        filters.pop(FORMAT.name, None)
+        transfer = Transfer(self.grant, self._kind, self._open(filters).where)
+        words = (SEARCH,) if self.grant.words else ()
+        found = []
+        if "create" in self.grant.verbs:
+            found.append(self._operation("import", **import_of(self.grant, self._path, transfer, self._tenant())))
+        if "list" in self.grant.verbs:
+            asked = [each for each in (*parameters, *words, *self._tenant()) if each.name != FORMAT.name]
+            found.append(self._operation("export", **export_of(self.grant, self._path, transfer, asked)))
+        return found
 
     def _links(self, verbs: tuple[Verb, ...]) -> tuple[Link, ...]:
         found = []

@@ -66,6 +66,8 @@ ROWS: tuple[Operation, ...] = (
     _row("list_items", "GET", PATH, "List items of a collection", _own("list")),
     _row("create_item", "POST", PATH, "Create an item", _own("create")),
     _row("batch_items", "POST", f"{PATH}:batch", "Change many items, all or none", _own("batch")),
+    _row("import_items", "POST", f"{PATH}:import", "Import a file of items", _own("import")),
+    _row("export_items", "GET", f"{PATH}:export", "Export items as a file", _own("export")),
     _row("ask_items", "GET", f"{PATH}:{{question}}", "Ask one of a collection's questions", _own_question),
     _row("get_item", "GET", f"{PATH}/{{id}}", "Read an item", _own("get")),
     _row("edit_item", "PATCH", f"{PATH}/{{id}}", "Change some fields of an item", _own("edit")),

@@ -63,6 +63,8 @@ class Call:
     """The body as the operation's `request` struct; None where the operation takes none, or a Form."""
     value: Any = None
     """The body as plain JSON values."""
+    pieces: AsyncIterator[bytes] | None = None
+    """The body piece by piece, where the operation is `incoming`."""
     chosen: Chosen | None = None
     """The fields that `fields` names, as a tree; None: the whole form."""
 
@@ -79,11 +81,13 @@ class Answer:
 
 @dataclass(slots=True)
 class Stream:
-    """An answer without an end. Each piece is written when the one before has left the process."""
+    """An answer piece by piece. Each is written when the one before has left the process."""
 
     pieces: AsyncIterator[bytes]
     headers: list[tuple[str, str]] = field(default_factory=list)
     media: str = "text/event-stream"
+    whole: bool = False
+    """It has an end, and whoever does not get that far must notice: the connection is broken then."""
 
 
 Handler = Callable[[Parts, Call], Awaitable[Answer | Stream]]
@@ -120,6 +124,8 @@ class Operation:
     """What is known of the `{names}` of the path; a name that is not here is any text."""
     stream: bool = False
     """The handler answers a Stream (SSE), not an Answer."""
+    incoming: tuple[str, ...] = ()
+    """The media types of a body of any size (`max_import_bytes`) that the handler reads as `Call.pieces`."""
     idempotent_key: bool = False
     """It reads Idempotency-Key."""
     large: bool = False
@@ -130,6 +136,8 @@ class Operation:
     """The body is a merge patch (RFC 7396), so `application/merge-patch+json` is read too."""
     media: str = "application/json"
     """The media type of the answer."""
+    media_too: tuple[str, ...] = ()
+    """Other media types that the answer may have."""
     example: Any = None
     """An example of the body."""
     sorts: tuple[str, ...] = ()

@@ -32,11 +32,19 @@ def idempotency_key(call: Call) -> str | None:
     return text
 
 
-async def once(parts: Parts, call: Call, job: Callable[[Db], Answer | Told], *, checked: bool = False) -> Answer:
+async def once(
+    parts: Parts,
+    call: Call,
+    job: Callable[[Db], Answer | Told],
+    *,
+    checked: bool = False,
+    part: int | None = None,
+) -> Answer:
     """Run a write job, and keep its answer in the same transaction where the caller sent an Idempotency-Key.
 
     The job answers an Answer, or Told with an Answer and the events that are stored with it. `checked`: it refuses
-    only before its first write (store/writer.py).
+    only before its first write (store/writer.py). `part`: the number of this job among the several that the request
+    runs, whose answers are kept each for itself.
 
     Raises Invalid (`idempotency_key_reused`) where the key was used for another request, and what the job raises.
     """
@@ -44,6 +52,9 @@ async def once(parts: Parts, call: Call, job: Callable[[Db], Answer | Told], *, 
     if name is None:
         answer: Answer = await parts.writer.call(Checked(job) if checked else job)
         return answer
+    if part is not None:
+        # No caller's key holds a space.
+        name = f"{name} {part}"
     now, fingerprint = parts.clock.now(), _fingerprint(call)
 
     def run(db: Db) -> Answer | Told:

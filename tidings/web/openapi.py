@@ -142,6 +142,9 @@ def _operation(operation: Operation, shown: Set[str]) -> dict[str, Any]:
         found["requestBody"] = {"required": not operation.request_optional, "content": {"application/json": content}}
         if operation.merge_patch:
             found["requestBody"]["content"][MERGE_PATCH] = content
+    if operation.incoming:
+        text = {"schema": {"type": "string"}}
+        found["requestBody"] = {"required": True, "content": dict.fromkeys(operation.incoming, text)}
     if operation.scope is not None:
         found["security"] = [{"key": []}]
         found["x-scope"] = operation.scope
@@ -202,9 +205,10 @@ def _responses(operation: Operation, shown: Set[str]) -> dict[str, Any]:
 def _success(operation: Operation, status: int, words: str, shown: Set[str]) -> dict[str, Any]:
     found: dict[str, Any] = {"description": words}
     if operation.response is not None:
-        found["content"] = {operation.media: {"schema": _schema(operation.response)}}
+        content: dict[str, Any] = {"schema": _schema(operation.response)}
         if _example(operation.response) is not None:
-            found["content"][operation.media]["example"] = _example(operation.response)
+            content["example"] = _example(operation.response)
+        found["content"] = dict.fromkeys((operation.media, *operation.media_too), content)
     links = {link.name: _link(link) for link in operation.links if link.operation in shown}
     if links:
         found["links"] = links
@@ -247,7 +251,7 @@ _HEADERS = {
 
 def _may_refuse(operation: Operation, kind: type[TidingsError]) -> bool:
     """Whether an operation is documented to answer with this error; `default` stands for all others."""
-    has_body, changes = operation.request is not None, operation.method != "GET"
+    has_body, changes = operation.request is not None or bool(operation.incoming), operation.method != "GET"
     return {
         errors.Forbidden: operation.scope is not None,
         errors.NotFound: "{" in operation.path or _takes(operation, "tenant"),

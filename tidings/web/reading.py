@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 from tidings.model.errors import Malformed, TooLarge, TooSlow, Unavailable
@@ -64,7 +65,55 @@ class Bodies:
             raise TooSlow(f"The body was not complete after {self._seconds:g} seconds.") from None
         except RuntimeError:
             # What the server raises where the connection or its framing broke.
-            raise Malformed("The body broke off before its end.") from None
+            raise _broken_off() from None
+        finally:
+            del self._reading[task]
+            self._late.discard(task)
+
+    async def pieces(self, proto: Any, headers: dict[str, str], limit: int) -> AsyncIterator[bytes]:
+        """The body piece by piece, at most `limit` bytes; each piece must come within the time of a whole body.
+
+        Raises TooLarge, TooSlow, or Malformed where it broke off.
+        """
+        length = headers.get("content-length")
+        if length is None and "transfer-encoding" not in headers:
+            return
+        if length is not None and int(length) > limit:
+            raise _too_large(limit)
+        source = aiter(proto)
+        size = empty = 0
+        while (piece := await self._piece(source)) is not None:
+            size += len(piece)
+            if size > limit:
+                raise _too_large(limit)
+            if piece:
+                yield piece
+            else:
+                empty += 1
+        if size < int(length or 0) or empty > 1:
+            raise _broken_off()
+
+    async def _piece(self, source: AsyncIterator[bytes]) -> bytes | None:
+        """The next piece; None at the end."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
+        assert task is not None
+        self._reading[task] = time.monotonic() + self._seconds
+        if not self._sweeping:
+            self._sweeping = True
+            loop.call_later(SWEEP_SECONDS, self._sweep)
+        try:
+            # Not anext(source, None): with the server's own kind of awaitable that ends the process (CPython 3.11).
+            return await source.__anext__()
+        except StopAsyncIteration:
+            return None
+        except asyncio.CancelledError:
+            if task not in self._late:
+                raise
+            task.uncancel()
+            raise TooSlow(f"Nothing more of the body came for {self._seconds:g} seconds.") from None
+        except RuntimeError:
+            raise _broken_off() from None
         finally:
             del self._reading[task]
             self._late.discard(task)
@@ -107,8 +156,12 @@ async def _counted(proto: Any, limit: int) -> bytes:
             # The server writes one empty piece at the end of a whole body, and one more where the framing broke.
             empty += 1
     if empty > 1:
-        raise Malformed("The body broke off before its end.")
+        raise _broken_off()
     return b"".join(pieces)
+
+
+def _broken_off() -> Malformed:
+    return Malformed("The body broke off before its end.")
 
 
 def _too_large(limit: int) -> TooLarge:

@@ -1,4 +1,4 @@
-"""Write an answer without an end: piece by piece, no faster than the reader takes it.
+"""Write an answer of any length, or without an end: piece by piece, no faster than the reader takes it.
 
 The HTTP server below takes every piece at once into memory without a limit. So the socket's own queue is looked at:
 while much of what was written has not left for the reader, nothing more is written, and a reader that takes nothing
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import socket
 import stat
@@ -17,6 +18,7 @@ import struct
 import sys
 import termios
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 from tidings.web.feed import Feed
@@ -28,6 +30,8 @@ BLIND_BYTES_MAX = 8 * 1024 * 1024
 """Where the socket's queue cannot be seen, a stream ends after this; the reader comes again with its cursor."""
 LOOK_SECONDS = 0.05
 
+log = logging.getLogger("tidings.web")
+
 
 async def run_stream(scope: Any, proto: Any, stream: Stream, headers: list[tuple[str, str]], feed: Feed) -> None:
     """Write the pieces until they end, the reader leaves, or the server stops."""
@@ -36,38 +40,52 @@ async def run_stream(scope: Any, proto: Any, stream: Stream, headers: list[tuple
         return
     transport = proto.response_stream(200, [*headers, *stream.headers, ("content-type", stream.media)])
     gone = asyncio.ensure_future(proto.client_disconnect())
-    queue = _Queue(scope)
+    queue = _Queue(scope, is_whole=stream.whole)
     pieces = stream.pieces
+    is_at_end = False
     try:
-        while not feed.closed:
-            following = asyncio.ensure_future(anext(pieces, None))
-            await asyncio.wait({following, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not following.done():
-                following.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await following
-                return
-            piece = following.result()
-            if piece is None or gone.done():
-                return
-            await transport.send_bytes(piece)
-            if not await queue.drained(len(piece), gone):
-                return
+        is_at_end = await _write(transport, pieces, queue, gone, feed)
     except RuntimeError:
         # What the server raises when the connection is closed already.
         return
+    except Exception:
+        log.exception("an answer broke off in its middle")
     finally:
+        if stream.whole and not is_at_end:
+            queue.cut()
         gone.cancel()
         queue.close()
         with contextlib.suppress(Exception):
             await pieces.aclose()  # type: ignore[attr-defined]
 
 
+async def _write(
+    transport: Any, pieces: AsyncIterator[bytes], queue: _Queue, gone: asyncio.Future[Any], feed: Feed
+) -> bool:
+    """Write the pieces; whether that came to their end."""
+    while not feed.closed:
+        following = asyncio.ensure_future(anext(pieces, None))
+        await asyncio.wait({following, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not following.done():
+            following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await following
+            return False
+        piece = following.result()
+        if piece is None or gone.done():
+            return piece is None
+        await transport.send_bytes(piece)
+        if not await queue.drained(len(piece), gone):
+            return False
+    return False
+
+
 class _Queue:
     """What was written to one connection and has not been taken by its reader."""
 
-    def __init__(self, scope: Any) -> None:
+    def __init__(self, scope: Any, *, is_whole: bool = False) -> None:
         self._scope = scope
+        self._is_whole = is_whole
         self._socket: socket.socket | None = None
         self._is_sought = False
         self._since_look = 0
@@ -79,12 +97,10 @@ class _Queue:
         self._since_look += written
         if self._since_look < UNSENT_BYTES_MAX:
             return True
-        if not self._is_sought:
-            # Only now: it is sought among all open files, and an idle stream never needs it.
-            self._is_sought = True
-            self._socket = _socket_of(self._scope.server, self._scope.client)
+        self._seek()
         if self._socket is None:
-            return self._blind < BLIND_BYTES_MAX
+            # What has an end is not begun again where it broke off, so it goes on blindly.
+            return self._is_whole or self._blind < BLIND_BYTES_MAX
         # A moment for what was written to get from the server's memory to the socket.
         await asyncio.sleep(0.001)
         before, since = -1, time.monotonic()
@@ -100,6 +116,19 @@ class _Queue:
             await asyncio.sleep(LOOK_SECONDS)
         self._since_look = 0
         return True
+
+    def cut(self) -> None:
+        """Break the connection, so that what was written is not taken for the whole."""
+        self._seek()
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _seek(self) -> None:
+        if not self._is_sought:
+            # Only when it is needed: it is sought among all open files, and an idle stream never needs it.
+            self._is_sought = True
+            self._socket = _socket_of(self._scope.server, self._scope.client)
 
     def close(self) -> None:
         if self._socket is not None:

@@ -1,0 +1,149 @@
+"""The calls on collections and their items as requests, made once for both clients."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from tidings.client.calls import at, given, moment
+from tidings.client.errors import BadAnswer
+from tidings.client.exchange import Request, new_idempotency_key
+from tidings.client.uploads import MEDIA, Upload
+
+IMPORT_SECONDS = 3600.0
+"""How much longer than usual the answer to an import may take: it comes when all is stored."""
+
+Json = dict[str, Any]
+
+
+class ItemCalls:
+    """The requests on one collection's items. `tenant`: whose items, for keys without a tenant of their own."""
+
+    def __init__(self, collection: str, tenant: str | None) -> None:
+        self._path = f"/v1/items/{quote(collection, safe='')}"
+        self._tenant = given(tenant=tenant)
+
+    def page(self, query: Mapping[str, Any], cursor: str | None, question: str | None = None) -> Request:
+        """A page of a list, or of the answer to a question."""
+        path = self._path if question is None else f"{self._path}:{quote(question, safe='')}"
+        return Request("GET", path, {**self._query(query), **given(cursor=cursor)})
+
+    def get(self, id: str, query: Mapping[str, Any]) -> Request:
+        """One item."""
+        return Request("GET", self._at(id), self._query(query))
+
+    def create(self, data: Mapping[str, Any], idempotency_key: str | None) -> Request:
+        """A new item."""
+        return self._change("POST", self._path, dict(data), None, idempotency_key)
+
+    def put(self, id: str, data: Mapping[str, Any], revision: int | None, idempotency_key: str | None) -> Request:
+        """The item at this id, created or replaced."""
+        return self._change("PUT", self._at(id), dict(data), revision, idempotency_key)
+
+    def edit(self, id: str, changes: Mapping[str, Any], revision: int | None, idempotency_key: str | None) -> Request:
+        """Some fields of an item."""
+        return self._change("PATCH", self._at(id), dict(changes), revision, idempotency_key)
+
+    def delete(self, id: str, revision: int | None, idempotency_key: str | None) -> Request:
+        """Forget an item."""
+        return self._change("DELETE", self._at(id), None, revision, idempotency_key)
+
+    def batch(self, operations: Sequence[Mapping[str, Any]], idempotency_key: str | None) -> Request:
+        """Many operations, all or none."""
+        return self._change(
+            "POST", f"{self._path}:batch", {"operations": [dict(each) for each in operations]}, None, idempotency_key
+        )
+
+    def import_(self, upload: Upload, query: Mapping[str, Any], idempotency_key: str | None) -> Request:
+        """A file of items."""
+        headers = {"Content-Type": upload.media, "Idempotency-Key": idempotency_key or new_idempotency_key()}
+        return Request(
+            "POST",
+            f"{self._path}:import",
+            self._query(query),
+            headers=headers,
+            extra_seconds=IMPORT_SECONDS,
+            upload=upload,
+        )
+
+    def export(self, format: str, query: Mapping[str, Any]) -> Request:
+        """Items as a file."""
+        if format not in MEDIA:
+            raise ValueError(f"The format is csv or ndjson, not {format!r}.")
+        query = {**self._query(query), "format": format}
+        return Request("GET", f"{self._path}:export", query, headers={"Accept": f"{MEDIA[format]}, application/json"})
+
+    def _at(self, id: str) -> str:
+        return f"{self._path}/{quote(id, safe='')}"
+
+    def _query(self, query: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self._tenant, **{name: _plain(value) for name, value in query.items()}}
+
+    def _change(self, method: str, path: str, body: Any, revision: int | None, idempotency_key: str | None) -> Request:
+        """A change carries a key, so that one that is sent again after it was done is answered as the first time."""
+        headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
+        if revision is not None:
+            headers["If-Match"] = f'"{revision}"'
+        return Request(method, path, self._tenant, body, headers)
+
+
+def results_of(value: Any) -> list[Json]:
+    """The results of a batch. Raises BadAnswer."""
+    if not isinstance(value, dict) or not isinstance(value.get("results"), list):
+        raise BadAnswer("The answer is none of a batch. Is the URL that of a Tidings server?")
+    return list(value["results"])
+
+
+def create_at(id: str, data: Mapping[str, Any]) -> list[Json]:
+    """The batch that creates an item at an id of the caller's own, and changes none that is there."""
+    return [{"op": "create", "id": id, "data": dict(data)}]
+
+
+class Rows:
+    """Takes the pieces of an NDJSON file, and gives the rows that are whole."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, piece: bytes) -> list[Json]:
+        """The rows that end in this piece. Raises BadAnswer."""
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        try:
+            return [json.loads(line) for line in lines if line]
+        except ValueError:
+            raise BadAnswer("The answer is no NDJSON. Is the URL that of a Tidings server?") from None
+
+
+# --- collections ------------------------------------------------------------------------------------------------------
+
+COLLECTIONS = "/v1/collections"
+
+
+def put_collection(name: str, declaration: Mapping[str, Any], revision: int | None) -> Request:
+    """`PUT /v1/collections/{name}`."""
+    headers = {} if revision is None else {"If-Match": f'"{revision}"'}
+    return Request("PUT", at("collections", name), body=dict(declaration), headers=headers)
+
+
+def plan(collections: Mapping[str, Any], *, prune: bool) -> Request:
+    """`POST /v1/collections:plan`, which changes nothing."""
+    return Request(
+        "POST", f"{COLLECTIONS}:plan", body={"collections": dict(collections), "prune": prune}, repeatable=True
+    )
+
+
+def apply(collections: Mapping[str, Any], *, prune: bool, plan: str | None, drop_values: bool) -> Request:
+    """`POST /v1/collections:apply`. Done twice it changes nothing the second time."""
+    body = {"collections": dict(collections), "prune": prune, **given(plan=plan)}
+    if drop_values:
+        body["drop_values"] = True
+    return Request("POST", f"{COLLECTIONS}:apply", body=body, repeatable=plan is None, extra_seconds=IMPORT_SECONDS)
+
+
+def _plain(value: Any) -> Any:
+    """A value of a query: times as text, lists value by value."""
+    if isinstance(value, list | tuple):
+        return [moment(each) for each in value]
+    return moment(value)

@@ -1,0 +1,109 @@
+"""The items of one collection, through the sync client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tidings.client.exchange import object_of, page_of
+from tidings.client.item_calls import ItemCalls, Json, Rows, create_at, results_of
+from tidings.client.uploads import Sent, Source, upload_of
+
+if TYPE_CHECKING:
+    from tidings.client.client import Client
+
+
+class Items:
+    """`client.items("tasks")`: read, ask, change, import and export.
+
+    Each change carries an idempotency key, so that a try that is repeated changes nothing twice. A `revision` that is
+    not the present one raises Stale; a unique value that another item has raises UniqueTaken.
+    """
+
+    def __init__(self, client: Client, collection: str, tenant: str | None = None) -> None:
+        self._client = client
+        self._calls = ItemCalls(collection, tenant)
+        self.collection = collection
+
+    def list(self, /, **query: Any) -> Iterator[Json]:
+        """Items, newest first, page after page. Filters as fields have them: `done=False`, `price__gte=10`, `q="..."`.
+
+        Also `sort`, `fields`, `expand`, and `limit`, how many come with one call.
+        """
+        return self._pages(query, None)
+
+    def ask(self, question: str, /, **parameters: Any) -> Iterator[Json]:
+        """The items that a question of the collection finds. All of its parameters must be given."""
+        return self._pages(parameters, question)
+
+    def get(self, id: str, **query: Any) -> Json:
+        """One item. `expand="owner"` also brings what a reference leads to; `fields` names what to bring only."""
+        return object_of(self._client.send(self._calls.get(id, query)))
+
+    def create(self, data: Mapping[str, Any], id: str | None = None, *, idempotency_key: str | None = None) -> Json:
+        """A new item, at an `id` of your own if you like; where there is one already, IdTaken is raised."""
+        if id is None:
+            return object_of(self._client.send(self._calls.create(data, idempotency_key)))
+        [result] = self.batch(create_at(id, data), idempotency_key=idempotency_key)
+        return object_of(result["item"])
+
+    def put(
+        self, id: str, data: Mapping[str, Any], revision: int | None = None, *, idempotency_key: str | None = None
+    ) -> Json:
+        """The item at this id, created or replaced: what `data` leaves out gets its default."""
+        return object_of(self._client.send(self._calls.put(id, data, revision, idempotency_key)))
+
+    def edit(
+        self, id: str, changes: Mapping[str, Any], revision: int | None = None, *, idempotency_key: str | None = None
+    ) -> Json:
+        """Change some fields (merge patch): what is left out stays, None takes a value away."""
+        return object_of(self._client.send(self._calls.edit(id, changes, revision, idempotency_key)))
+
+    def delete(self, id: str, revision: int | None = None, *, idempotency_key: str | None = None) -> None:
+        """Forget an item. Raises Referenced while others refer to it."""
+        self._client.send(self._calls.delete(id, revision, idempotency_key))
+
+    def batch(self, operations: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None) -> Sequence[Json]:
+        """Up to 1,000 operations, all or none: `{"op": "edit", "id": ..., "data": {...}}`, also create, put, delete.
+
+        The answer has a `status` and an `item` for each.
+        """
+        return results_of(self._client.send(self._calls.batch(operations, idempotency_key)))
+
+    def import_(
+        self,
+        source: Source,
+        format: str | None = None,
+        *,
+        partial: bool = False,
+        on_conflict: str = "refuse",
+        sent: Sent | None = None,
+        idempotency_key: str | None = None,
+    ) -> Json:
+        """Import a file (a path, an open binary file, or bytes; CSV or NDJSON) or rows (dicts, from any iterable).
+
+        All of it or nothing, unless `partial`. `on_conflict` says what becomes of rows whose `id` is there: `refuse`,
+        `replace` or `skip`. `sent` is called with how many bytes have gone. The answer counts what was created,
+        replaced and so on. Raises ImportRefused with the first bad lines.
+        """
+        query = {"partial": partial, "on_conflict": on_conflict}
+        request = self._calls.import_(upload_of(source, format, sent), query, idempotency_key)
+        return object_of(self._client.send(request))
+
+    def export(self, /, **query: Any) -> Iterator[Json]:
+        """Every item, oldest first, in one answer that is read as it comes. The same filters as `list` has."""
+        rows = Rows()
+        for piece in self.export_file("ndjson", **query):
+            yield from rows.feed(piece)
+
+    def export_file(self, format: str = "csv", /, **query: Any) -> Iterator[bytes]:
+        """The same as the bytes of a file, `csv` or `ndjson`, which `import_` takes. Raises ConnectionFailed midway."""
+        return self._client.download(self._calls.export(format, query))
+
+    def _pages(self, query: Mapping[str, Any], question: str | None) -> Iterator[Json]:
+        cursor: str | None = None
+        while True:
+            items, cursor = page_of(self._client.send(self._calls.page(query, cursor, question)))
+            yield from items
+            if cursor is None:
+                return

@@ -1,0 +1,143 @@
+"""Imports, first half: each line of a file checked by itself, while it is read, by the rules of single creation.
+
+What only the store can tell (ids, unique values, references) is the second half, intake/import_store.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tidings.intake.kinds import Kind
+from tidings.intake.spool import Ready, Spool
+from tidings.model.access import TENANT_RULE, is_tenant
+from tidings.model.errors import Place
+from tidings.model.ids import new_ids
+from tidings.model.moment import Clock
+from tidings.rules.condition import ALWAYS, fixed, holds
+from tidings.rules.item import ID, ID_RULE
+from tidings.rules.permit import Grant
+from tidings.rules.rows import Bad, Given
+
+ERRORS_MAX = 50
+"""So many bad lines are told, each with all of its places; the others are only counted."""
+PLACES_MAX = 10
+"""So many places of one line are told."""
+
+
+class Refusals(msgspec.Struct):
+    """The bad lines of a file: how many, and what is wrong with the first ones."""
+
+    count: int = 0
+    places: list[Place] = []
+
+    def add(self, line: int, places: Sequence[Place]) -> None:
+        """One more line, and what is wrong there."""
+        self.count += 1
+        if self.count <= ERRORS_MAX:
+            self.places += [msgspec.structs.replace(place, line=line) for place in places[:PLACES_MAX]]
+
+    def unreadable(self, places: Sequence[Place]) -> None:
+        """The rest of the file cannot be read, which comes first: the others may follow from it."""
+        self.count += 1
+        self.places = [*places[:ERRORS_MAX], *self.places]
+
+    def join(self, other: Refusals) -> None:
+        """These, and other lines of the same file."""
+        self.count += other.count
+        self.places = sorted([*self.places, *other.places], key=lambda place: place.line or 0)
+        told = sorted({place.line or 0 for place in self.places})[:ERRORS_MAX]
+        self.places = [place for place in self.places if told and (place.line or 0) <= told[-1]]
+
+
+class Checker:
+    """Checks the lines of one file for one caller, and spools the good ones. May run in any one thread at a time.
+
+    `tenant`: whose the items are where a line does not say. `replaces`: a line may replace an item at its id.
+    `whole`: nothing is stored where one line is bad, so from then on nothing is spooled.
+    """
+
+    def __init__(
+        self, kind: Kind, grant: Grant, clock: Clock, spool: Spool, *, tenant: str, replaces: bool, whole: bool
+    ) -> None:
+        self.read = 0
+        self.refusals = Refusals()
+        self.grant = grant
+        self._kind, self._clock, self._spool = kind, clock, spool
+        self._replaces, self._whole = replaces, whole
+        self._usual_tenant = str(fixed(grant.writes).get("tenant", grant.tenant or tenant))
+        self._writable = frozenset(grant.write)
+        self._may_name_tenant = not grant.tenant
+        self._has_rule = grant.writes != ALWAYS
+        filled = {name: value for name, value in fixed(grant.writes).items() if name in kind.rules.names}
+        self._base = {
+            **kind.rules.defaults,
+            **{name: kind.rules.as_json(name, value) for name, value in filled.items()},
+        }
+        self._encode = msgspec.json.Encoder().encode
+
+    def columns(self) -> dict[str, str]:
+        """What a line may name, each with its type."""
+        types = {field.name: field.type for field in self._kind.collection.fields if field.name in self._writable}
+        tenant = {"tenant": "tenant"} if self._may_name_tenant else {}
+        return {"id": "id", **tenant, **types}
+
+    def check(self, lines: Sequence[Given | Bad]) -> None:
+        """Check some lines."""
+        self.read += len(lines)
+        idents = new_ids("itm", self._clock.now(), len(lines))
+        for given, ident in zip(lines, idents, strict=True):
+            wrong = [given.place] if type(given) is Bad else self._check(given, ident)  # type: ignore[arg-type]
+            if wrong:
+                self.refusals.add(given.line, wrong)
+
+    def _check(self, given: Given, ident: Any) -> list[Place]:
+        """Check one line and spool it; what is wrong with it. `ident`: its id, unless it names one itself."""
+        data, wrong = given.values, list[Place]()
+        own_id = False
+        if "id" in data and (named := data.pop("id")) is not None:
+            own_id, ident = True, named
+            if type(ident) is not str or not ID.fullmatch(ident):
+                wrong.append(Place(pointer="/id", code="id", detail=ID_RULE))
+        tenant = self._tenant(data, wrong) if "tenant" in data else self._usual_tenant
+        if not data.keys() <= self._writable:
+            wrong += self._misnamed(data)
+            data = {name: value for name, value in data.items() if name in self._writable}
+        rules = self._kind.rules
+        values = rules.stored({**self._base, **data} if self._base else data, "", wrong)
+        if wrong:
+            return wrong
+        if self._has_rule and not holds(self.grant.writes, {**values, "id": ident, "tenant": tenant}):
+            return [Place(pointer="", code="row_not_permitted", detail=_ROW)]
+        if not (self._whole and self.refusals.count):
+            shown = self._encode(rules.shown(values)).decode()[1:]
+            kept = data if self._replaces and own_id else None
+            self._spool.add(Ready(given.line, ident, own_id, tenant, list(values.values()), shown, kept))
+        return []
+
+    def _tenant(self, data: dict[str, Any], wrong: list[Place]) -> str:
+        """Whose the line's item is."""
+        named = data.pop("tenant") if self._may_name_tenant else None
+        if named is None:
+            return self._usual_tenant
+        if type(named) is not str or not is_tenant(named):
+            wrong.append(Place(pointer="/tenant", code="tenant", detail=TENANT_RULE))
+            return ""
+        return named
+
+    def _misnamed(self, data: dict[str, Any]) -> list[Place]:
+        found = []
+        for name in data:
+            if name in self._writable:
+                continue
+            if name in self.grant.read:
+                detail = f"This key may read {name}, but not write it."
+                found.append(Place(pointer=f"/{name}", code="field_not_permitted", detail=detail))
+            else:
+                found.append(self._kind.rules.unknown(name, "", self.grant.write))
+        return found
+
+
+_ROW = "This key may not write such an item: its row rule does not fit what it would become."

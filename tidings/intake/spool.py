@@ -1,0 +1,75 @@
+"""Checked lines of a file on their way to the store: in memory while they are few, else in a temporary file."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from tidings.model.errors import Unavailable
+
+MEMORY_BYTES = 8 * 1024 * 1024
+CHUNK_LINES = 1_000
+"""So many lines are kept, and stored, together."""
+_SIZE_BYTES = 4
+
+
+class Ready(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One line that was checked: a new item as the store keeps it, unless it is there already."""
+
+    line: int
+    id: str
+    own_id: bool
+    """The line named the id itself."""
+    tenant: str
+    values: list[Any]
+    """As the store keeps them, in the order of the collection's fields."""
+    shown: str
+    """The fields as JSON text, without the brace that opens it."""
+    data: dict[str, Any] | None
+    """The fields as they were given, where an item may be replaced by them."""
+
+
+class Spool:
+    """Lines go in one by one, and come out in chunks, as often as they are asked for. Belongs to one thread at a time.
+
+    Raises Unavailable where there is no room for it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES, dir=str(folder), prefix="import-")  # noqa: SIM115
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(list[Ready]).decode
+        self._waiting: list[Ready] = []
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+    def add(self, ready: Ready) -> None:
+        """Keep one line."""
+        self._waiting.append(ready)
+        if len(self._waiting) >= CHUNK_LINES:
+            self._write()
+
+    def chunks(self) -> Iterator[list[Ready]]:
+        """Every line, CHUNK_LINES at a time."""
+        if self._waiting:
+            self._write()
+        self._file.seek(0)
+        while head := self._file.read(_SIZE_BYTES):
+            yield self._decode(self._file.read(int.from_bytes(head, "big")))
+
+    def _write(self) -> None:
+        chunk = self._encode(self._waiting)
+        self._waiting = []
+        try:
+            self._file.write(len(chunk).to_bytes(_SIZE_BYTES, "big") + chunk)
+        except OSError as wrong:
+            raise Unavailable(f"There is no room for the import: {wrong.strerror}. Nothing was stored.") from wrong

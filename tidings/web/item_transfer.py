@@ -1,0 +1,231 @@
+"""Import and export of a collection's items, as one caller may use them: files of any size, never whole in memory.
+
+A file is read and checked piece by piece, in a thread beside the event loop, into a spool; only when all of it is there
+is anything stored. So a file that breaks off changes nothing, and a repeat with the same Idempotency-Key is known by
+the hash of the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from tidings.intake.import_store import Counts, ImportStore
+from tidings.intake.imports import Checker, Refusals
+from tidings.intake.items import Ask
+from tidings.intake.kinds import Kind
+from tidings.intake.spool import Ready, Spool
+from tidings.model.errors import Invalid, Place, TidingsError
+from tidings.rules.csv_rows import CsvLines, CsvOut
+from tidings.rules.permit import Grant
+from tidings.rules.rows import CSV, NDJSON, JsonLines, JsonLinesOut, Lines, Reader, Unreadable
+from tidings.store import item_pages
+from tidings.store.base import Db
+from tidings.store.conditions import Where
+from tidings.store.item_pages import CREATED, Order
+from tidings.web.menu import Answer, Call, Stream
+from tidings.web.once import kept, once
+from tidings.web.parts import Parts
+
+MEDIAS = (CSV, NDJSON)
+FORMATS = {"csv": CSV, "ndjson": NDJSON}
+BLOCK_BYTES = 128 * 1024
+"""So much of a file is checked at once: some milliseconds."""
+DRAIN_BYTES = 16 * 1024 * 1024
+PAGE_ITEMS = 1_000
+REFUSED = "import_refused"
+
+
+class Transfer:
+    """One caller's way of moving files into and out of one collection. `where`: what an export's parameters ask for."""
+
+    def __init__(self, grant: Grant, kind: Kind, where: Callable[[Call], Where]) -> None:
+        self._grant = grant
+        self._kind = kind
+        self._where = where
+        tenant = () if grant.tenant else ("tenant",)
+        self.members = ("id", *tenant, *grant.read)
+        """What an export writes by itself: what an import reads."""
+
+    # --- import -------------------------------------------------------------------------------------------------------
+
+    async def take(self, parts: Parts, call: Call) -> Answer:
+        """Import a file."""
+        on_conflict, in_part = call.query.get("on_conflict", "refuse"), call.query.get("partial", False)
+        with Spool(parts.settings.folder) as spool:
+            checker = Checker(
+                self._kind,
+                self._grant,
+                parts.clock,
+                spool,
+                tenant=call.query.get("tenant", ""),
+                replaces=on_conflict == "replace",
+                whole=not in_part,
+            )
+            await _read(call, checker)
+            if checker.refusals.count and not in_part:
+                raise _refused(checker.read, checker.refusals)
+            run = _Run(parts, call, checker, spool)
+            return await (run.in_chunks() if in_part else run.whole())
+
+    # --- export -------------------------------------------------------------------------------------------------------
+
+    async def give(self, parts: Parts, call: Call) -> Stream:
+        """Export the items that the parameters ask for."""
+        fields: Sequence[str] | None = call.query.get("fields")
+        names = self.members if fields is None else tuple(fields)
+        if len(set(names)) < len(names):
+            detail = "fields names the same twice."
+            raise Invalid(detail, errors=[Place(parameter="fields", code="repeated", detail=detail)])
+        format = call.query.get("format", "ndjson")
+        out = CsvOut(names) if format == "csv" else JsonLinesOut()
+        order = [Order(CREATED, call.query.get("sort", CREATED).startswith("-"))]
+        # Asked for before the answer begins, since later no refusal can be told.
+        self._where(call)
+        name = f"{self._grant.collection.name}.{format}"
+        headers = [("content-disposition", f'attachment; filename="{name}"')]
+        return Stream(self._pieces(parts, call, out, names, order), headers, out.media, whole=True)
+
+    async def _pieces(
+        self, parts: Parts, call: Call, out: CsvOut | JsonLinesOut, names: Sequence[str], order: list[Order]
+    ) -> AsyncIterator[bytes]:
+        """The file, a page at a time; between pages nothing is held open."""
+        if head := out.head():
+            yield head
+        after: list[Any] | None = None
+        while True:
+
+            def read(db: Db, after: list[Any] | None = after) -> tuple[bytes, list[Any] | None]:
+                found = item_pages.page(db, self._kind.table, self._where(call), order, after, PAGE_ITEMS)
+                piece = out.lines([self._kind.rules.document(item, names) for item in found])
+                return piece, item_pages.position(order, found[-1]) if len(found) == PAGE_ITEMS else None
+
+            piece, after = await parts.readers.call(read)
+            if piece:
+                yield piece
+            if after is None:
+                return
+
+
+class _Run:
+    """One file that was read and checked, on its way into the store."""
+
+    def __init__(self, parts: Parts, call: Call, checker: Checker, spool: Spool) -> None:
+        self._parts, self._call, self._checker, self._spool = parts, call, checker, spool
+        self._counts = Counts()
+        self._ask = Ask(grant=checker.grant, key=call.key, request_id=call.request_id)
+
+    async def whole(self) -> Answer:
+        """Everything in one transaction, or nothing."""
+
+        def job(db: Db) -> Answer:
+            store = self._store(db, whole=True)
+            for chunk in self._spool.chunks():
+                store.store(chunk)
+            store.end()
+            if store.refusals.count:
+                raise _refused(self._checker.read, store.refusals)
+            # Before anything else is written: who registers an endpoint after this gets none of these events.
+            while self._parts.router.step(db):
+                pass
+            self._counts.add(store.counts)
+            return self._answer()
+
+        return await once(self._parts, self._call, job)
+
+    async def in_chunks(self) -> Answer:
+        """A transaction for each chunk; what is refused is told in the answer."""
+        before = await kept(self._parts, self._call)
+        if before is not None:
+            return before
+        for number, chunk in enumerate(self._spool.chunks()):
+            answer = await once(self._parts, self._call, self._one(chunk), part=number)
+            body = answer.body
+            done = body if isinstance(body, _Done) else msgspec.json.decode(body, type=_Done)
+            self._counts.add(done.counts)
+            self._checker.refusals.join(done.refusals)
+        return await once(self._parts, self._call, lambda db: self._answer())
+
+    def _one(self, chunk: list[Ready]) -> Callable[[Db], Answer]:
+        def job(db: Db) -> Answer:
+            store = self._store(db, whole=False)
+            store.store(chunk)
+            return Answer(200, _Done(store.counts, store.refusals))
+
+        return job
+
+    def _store(self, db: Db, *, whole: bool) -> ImportStore:
+        parts = self._parts
+        on_conflict = self._call.query.get("on_conflict", "refuse")
+        return ImportStore(
+            (parts.items, parts.catalog, parts.kinds, parts.clock), db, self._ask, on_conflict, whole=whole
+        )
+
+    def _answer(self) -> Answer:
+        refusals, counted = self._checker.refusals, msgspec.to_builtins(self._counts)
+        body = {"read": self._checker.read, **counted, "refused": refusals.count, "errors": refusals.places}
+        return Answer(200, body)
+
+
+class _Done(msgspec.Struct):
+    """What came of one chunk, as it is kept for an Idempotency-Key."""
+
+    counts: Counts
+    refusals: Refusals
+
+
+async def _read(call: Call, checker: Checker) -> None:
+    """Read and check the whole file. Raises Invalid where the rest of it cannot be read."""
+    media = (call.headers.get("content-type") or "").partition(";")[0].strip().lower()
+    reader: Reader = CsvLines(checker.columns()) if media == CSV else JsonLines()
+    digest = hashlib.sha256()
+    assert call.pieces is not None
+
+    def check(block: bytes, read: Callable[[], Lines]) -> None:
+        digest.update(block)
+        checker.check(read())
+
+    held: list[bytes] = []
+    size = 0
+    try:
+        async for piece in call.pieces:
+            held.append(piece)
+            size += len(piece)
+            if size >= BLOCK_BYTES:
+                block = b"".join(held)
+                held, size = [], 0
+                await asyncio.to_thread(check, block, partial(reader.feed, block))
+        block = b"".join(held)
+        await asyncio.to_thread(check, block, partial(reader.feed, block))
+        await asyncio.to_thread(check, b"", reader.end)
+    except Unreadable as wrong:
+        checker.refusals.unreadable(wrong.places)
+        await _drain(call.pieces)
+        raise _refused(checker.read, checker.refusals, broken=True) from None
+    # What stands for the body where a repeat of the request is to be known.
+    call.raw = digest.digest()
+
+
+async def _drain(pieces: AsyncIterator[bytes]) -> None:
+    """Read on for a while: whoever is still sending a file would not see an answer before its end."""
+    size = 0
+    with contextlib.suppress(TidingsError):
+        async for piece in pieces:
+            size += len(piece)
+            if size > DRAIN_BYTES:
+                return
+
+
+def _refused(read: int, refusals: Refusals, *, broken: bool = False) -> Invalid:
+    if broken:
+        detail = "The file cannot be read to its end, so nothing was stored."
+        return Invalid(detail, code=REFUSED, errors=refusals.places, headers=[("connection", "close")])
+    verb = "is" if refusals.count == 1 else "are"
+    detail = f"{refusals.count:,} of {read:,} lines {verb} refused, so nothing was stored."
+    return Invalid(detail, code=REFUSED, errors=refusals.places)
