@@ -63,9 +63,10 @@ docs: $(READY) ## Write docs/reference from the code's own tables
 	@$(BIN)/python tools/make_docs.py
 
 .PHONY: lock
-lock: $(READY) ## Choose dependency versions anew and write both locks, with hashes
+lock: $(READY) ## Choose dependency versions anew and write the locks, with hashes
 	$(COMPILE) --upgrade pyproject.toml -o requirements.lock
 	$(COMPILE) --upgrade --extra dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
+	$(COMPILE) --upgrade tests/openapi/requirements.in -o tests/openapi/requirements.lock
 
 .PHONY: build
 build: $(READY) ## Build the wheel into dist/

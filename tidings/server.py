@@ -218,6 +218,10 @@ class Server:
             await asyncio.wait_for(serving, STOP_HTTP_SECONDS)
         except TimeoutError:
             log.warning("some connections did not end in time and were cut")
+        await self._stop_control()
+
+    async def _stop_control(self) -> None:
+        """What steers the stages ends; it goes on at the next start."""
         await self.parts.endpoints.cancelling.stop()
         await self._replays.stop()
         await self._retention.stop()

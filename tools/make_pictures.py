@@ -1,6 +1,7 @@
-"""Makes the pictures of the documents, from real runs: the terminal of `make demo`, and the docs page of a server.
+"""Makes the pictures of the documents, from real runs: the terminal of `make demo`, and the pages /docs of a server.
 
-`python tools/make_pictures.py [demo] [docs-page]` writes docs/pictures/. The docs page needs Chromium on the path.
+`python tools/make_pictures.py [demo] [docs-page] [docs-phone] [docs-reference]` writes docs/pictures/. All but the
+first need Chromium on the path.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import sys
 import tempfile
 import termios
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fcntl import ioctl
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +27,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from tidings.testing import Receiver, TestServer, until
+from tidings.testing import TestServer, until
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
@@ -33,8 +35,24 @@ COLUMNS, ROWS = 112, 60
 PAGE_WIDTH, PAGE_HEIGHT = 1100, 960
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 MISSING = "Chromium is not on the path. Install it (Debian: apt-get install chromium) and try again."
-OPERATION = "Publish an event"
-"""The summary of the operation that the picture of the docs page shows open, after it was tried."""
+FLAGS = (
+    "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    # It has no network but loopback: whatever asks for another host fails, and is seen in `requests`.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)  # fmt: skip
+KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "ArrowRight": (39, ""), "ArrowLeft": (37, ""), "/": (191, "/")}
+"""By key: its number on Windows, which the protocol wants, and the text that it types."""
+OPERATION = "publish_event"
+"""The question that the picture of the docs page shows open, after it was tried."""
+KEY = {
+    "name": "The plant shop",
+    "tenant": "acme",
+    "scopes": ["events:write", "events:read", "event-types:read"],
+    "limits": [{"calls": 10, "seconds": 1}, {"calls": 1000, "seconds": 86_400}],
+    "expires": "2031-01-01T00:00:00Z",
+}
+EVENT_TYPE = {"name": "tasks.completed", "description": "A task was completed.", "example": {"id": "t_17"}}
 
 FONT_FACE = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 STEP = re.compile(r"(\r\n|\n|\r|\x1b\[\d*A|\x1b\[2K|\x1b\[\?25[lh])")
@@ -95,20 +113,62 @@ def screen(said: str) -> list[str]:
 
 
 def docs_page() -> None:
-    """Start a server, give its docs page the operator's key, try an operation, and take the picture."""
+    """The page /docs of a server: a key of a customer is entered, and an event published."""
+    with shown() as browser:
+        browser.resize(PAGE_WIDTH, 1240)
+        browser.do(f"window.card = document.getElementById({OPERATION!r}); card.open = true")
+        browser.until("card.querySelector('.try')")
+        browser.do("card.querySelector('.try').click()")
+        browser.until("card.querySelector('.answer pre')")
+        browser.do("document.activeElement.blur(); scrollTo(0, 0)")
+        save("docs-page.png", browser)
+
+
+def docs_phone() -> None:
+    """The same on a phone at night: a wrong value, and what the server says of it."""
+    with shown() as browser:
+        browser.darken()
+        browser.resize(390, 844)
+        browser.do("window.card = document.getElementById('list_events'); card.open = true")
+        browser.until("card.querySelector('.try')")
+        browser.do("card.querySelector('[data-field=wait] input').value = '90'; card.querySelector('.try').click()")
+        browser.until("card.querySelector('.problem')")
+        browser.do("card.querySelector('.snippet').scrollIntoView(); scrollBy(0, -40); document.activeElement.blur()")
+        save("docs-phone.png", browser)
+
+
+def docs_reference() -> None:
+    """The full reference beside it."""
+    with shown() as browser:
+        browser.open(browser.do("new URL('docs/reference', location.href).href"))
+        browser.until("document.querySelector('#reference h1')")
+        browser.do("location.hash = 'tag/events/POST/v1/events'")
+        browser.until(
+            "[...document.querySelectorAll('#reference h3')].some(each => each.innerText.includes('Publish'))"
+        )
+        # The first lines below the heading are drawn once they are in view.
+        browser.until("document.querySelector('#reference').innerText.includes('--request POST')")
+        save("docs-reference.png", browser)
+
+
+@contextmanager
+def shown() -> Iterator[Browser]:
+    """A browser at the page /docs of a server, with the key of a customer entered."""
     if program() is None:
         sys.exit(MISSING)
-    with Receiver() as receiver, TestServer() as server, Browser() as browser:
-        server.api.register(receiver.url("/"), events=["tasks.*"])
+    with TestServer() as server, Browser() as browser:
+        server.api.post("/v1/event-types", EVENT_TYPE)
+        key = server.api.post("/v1/keys", KEY)["key"]
         browser.open(f"{server.url}/docs")
-        browser.do(f"document.getElementById('key').value = {json.dumps(server.api.key)}")
+        browser.do(f"document.getElementById('key').value = {json.dumps(key)}")
         browser.do("document.getElementById('key-form').requestSubmit()")
-        browser.until("document.querySelectorAll('#operations details').length > 20")
-        card = f"[...document.querySelectorAll('details')].find(each => each.innerText.includes({OPERATION!r}))"
-        browser.do(f"window.card = {card}; card.open = true; card.querySelector('button').click()")
-        browser.until("card.querySelector('pre:last-child').innerText.startsWith('202')")
-        browser.do("document.activeElement.blur(); card.scrollIntoView(); window.scrollBy(0, -80)")
-        (PICTURES / "docs-page.png").write_bytes(browser.picture())
+        browser.until("document.getElementById('said').innerText.includes('This key may ask')")
+        yield browser
+
+
+def save(name: str, browser: Browser) -> None:
+    """Keep what is in view."""
+    (PICTURES / name).write_bytes(browser.picture())
 
 
 def program() -> str | None:
@@ -117,7 +177,7 @@ def program() -> str | None:
 
 
 class Browser:
-    """A headless Chromium, spoken to by the DevTools protocol through two pipes (its file descriptors 3 and 4)."""
+    """One headless Chromium with one page. The pipes are its file descriptors 3 and 4."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []
@@ -134,8 +194,7 @@ class Browser:
         self._in, theirs_out = os.pipe()
         # The shell gives the pipes the numbers that Chromium asks for.
         script = f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}'
-        flags = ["--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-        flags += [f"--user-data-dir={self._folder}", f"--window-size={PAGE_WIDTH},{PAGE_HEIGHT}"]
+        flags = [*FLAGS, f"--user-data-dir={self._folder}", f"--window-size={PAGE_WIDTH},{PAGE_HEIGHT}"]
         self._process = subprocess.Popen(
             ["bash", "-c", script, found, *flags], pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL
         )
@@ -146,10 +205,8 @@ class Browser:
         self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Network", "Log", "Runtime"):
             self._ask(f"{domain}.enable")
-        self._ask(
-            "Emulation.setDeviceMetricsOverride",
-            width=PAGE_WIDTH, height=PAGE_HEIGHT, deviceScaleFactor=1, mobile=False,
-        )  # fmt: skip
+        self.resize()
+        self.darken(False)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -167,30 +224,46 @@ class Browser:
 
     def do(self, script: str) -> Any:
         """The value of a script in the page. Raises RuntimeError where it fails."""
-        answer = self._ask("Runtime.evaluate", expression=script, returnByValue=True)
+        answer = self._ask("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
             raise RuntimeError(f"{script}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
     def until(self, condition: str, seconds: float = 20.0) -> None:
         """Wait until a script answers true. Raises NotInTime."""
-        until(lambda: bool(self.do(condition)), condition, seconds)
+        until(lambda: self.do(f"Boolean({condition})"), condition, seconds)
+
+    def resize(self, width: int = PAGE_WIDTH, height: int = PAGE_HEIGHT) -> None:
+        """Make the window so large, in CSS pixels."""
+        self._ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def darken(self, dark: bool = True) -> None:
+        """Prefer dark colours, or light ones."""
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        # Nothing moves either: where a thing is now, it is when the mouse clicks.
+        still = {"name": "prefers-reduced-motion", "value": "reduce"}
+        self._ask("Emulation.setEmulatedMedia", features=[scheme, still])
+
+    def permit_clipboard(self, origin: str) -> None:
+        """Let pages of an origin (`http://127.0.0.1:8080`) write and read the clipboard, and count as in front."""
+        permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+        self._ask("Browser.grantPermissions", origin=origin, permissions=permissions)
+        self._ask("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def type(self, text: str) -> None:
         """Type a text where the cursor is, as keys would."""
         self._ask("Input.insertText", text=text)
 
-    def press_enter(self) -> None:
-        """Press the Enter key."""
+    def press(self, key: str) -> None:
+        """Press a key of KEYS."""
+        code, text = KEYS[key]
         for kind in ("keyDown", "keyUp"):
-            self._ask(
-                "Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r", windowsVirtualKeyCode=13
-            )
+            self._ask("Input.dispatchKeyEvent", type=kind, key=key, code=key, text=text, windowsVirtualKeyCode=code)
 
     def click(self, element: str) -> None:
         """Click in the middle of what a script answers, with the mouse."""
         where = self.do(
-            f"(() => {{ const each = {element}; each.scrollIntoView({{block: 'center'}}); "
+            f"(() => {{ const each = {element}; each.scrollIntoView({{block: 'center', behavior: 'instant'}}); "
             "const box = each.getBoundingClientRect(); "
             "return [box.x + box.width / 2, box.y + box.height / 2]; })()"
         )
@@ -234,7 +307,12 @@ class Browser:
         return message
 
 
-MAKERS: dict[str, Callable[[], None]] = {"demo": demo, "docs-page": docs_page}
+MAKERS: dict[str, Callable[[], None]] = {
+    "demo": demo,
+    "docs-page": docs_page,
+    "docs-phone": docs_phone,
+    "docs-reference": docs_reference,
+}
 
 
 def main(names: list[str]) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -87,14 +90,27 @@ def test_where_values_are_lost_somebody_must_say_yes(run: Run, write: Any, clean
     assert "note" not in clean.get("/v1/collections/tasks")["fields"]
 
 
-def test_a_person_is_asked(run: Run, write: Any, server: TestServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def answered(server: TestServer, folder: Path, answer: bytes) -> int:
+    """The exit status of `tidings apply` at a terminal where somebody types an answer."""
+    ours, theirs = os.openpty()
+    env = {**os.environ, "TIDINGS_URL": server.url, "TIDINGS_KEY": str(server.api.key)}
+    command = [sys.executable, "-m", "tidings", "apply", "tidings.yaml"]
+    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, cwd=folder, env=env) as process:
+        os.write(ours, answer + b"\n")
+        said, _ = process.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert b"will drop 1 column with 2 values: tasks.note" in said and b"Go on?" in said, said
+    return process.returncode
+
+
+def test_a_person_is_asked(run: Run, write: Any, server: TestServer, tmp_path: Path) -> None:
     run("apply", write(TASKS))
     put_items(server, 2)
-    # The test runner's input is no terminal, so the question itself is answered here.
-    answers = iter([False, True])
-    monkeypatch.setattr("tidings.cli.apply._says_yes", lambda as_json: next(answers))
-    assert run("apply", write(NO_NOTE)).exit_code == 4
-    assert run("apply", write(NO_NOTE)).exit_code == 0
+    write(NO_NOTE)
+    assert answered(server, tmp_path, b"n") == 4
+    assert answered(server, tmp_path, b"") == 4
+    assert answered(server, tmp_path, b"y") == 0
 
 
 def test_others_stay_unless_they_are_pruned(run: Run, write: Any, clean: Api) -> None:

@@ -57,7 +57,15 @@ def insert(db: Db, collection: Collection, ident: str, row: dict[str, Any], tena
     if tables.has_words(collection):
         seq = db.query(f"SELECT MAX(seq) FROM {tables.table(collection.name)}", {})[0][0]
         texts = [row.get(field.name) for field in collection.fields if field.searchable]
-        alter.put_words(db, collection.name, [(seq, alter.words(texts))])
+        found = alter.words(texts)
+        if db.dialect == "sqlite":
+            db.insert(tables.words_table(collection.name), ["rowid", "words"], [(seq, found)])
+        else:
+            made = "array_to_tsvector(string_to_array(:words, ' '))"
+            db.execute(
+                f"UPDATE {tables.table(collection.name)} SET words = {made} WHERE seq = :seq",
+                {"words": found, "seq": seq},
+            )
 
 
 def rows(db: Db, collection: Collection) -> dict[str, dict[str, Any]]:

@@ -103,7 +103,8 @@ def test_a_call_limit_holds_per_window_and_over_a_restart(still: TestServer, clo
     assert first.status == 200
     assert first.headers["ratelimit-policy"] == '"second";q=2;w=1, "day";q=3;w=86400'
     assert '"second";r=1;t=' in first.headers["ratelimit"]
-    assert still.api.with_key(key).call("GET", "/v1/events").status == 200
+    wrong = still.api.with_key(key).call("GET", "/v1/events?colour=red")
+    assert wrong.status == 422 and '"second";r=0;t=' in wrong.headers["ratelimit"], "it was counted, and says so"
     refused = still.api.with_key(key).call("GET", "/v1/events")
     assert refused.status == 429 and int(refused.headers["retry-after"]) == 1
     assert refused.json["code"] == "limit_reached"
@@ -116,6 +117,17 @@ def test_a_call_limit_holds_per_window_and_over_a_restart(still: TestServer, clo
     assert still.api.with_key(key).call("GET", "/v1/events").status == 429
     clock.advance(86_400)
     assert still.api.with_key(key).call("GET", "/v1/events").status == 200
+
+
+def test_a_refusal_tells_what_is_left_too(still: TestServer) -> None:
+    limits = [{"calls": 5, "seconds": 60}]
+    caller = still.api.with_key(still.api.post("/v1/keys", {"scopes": ["events:read"], "limits": limits})["key"])
+    for path, status in (("/v1/events/evt_none", 404), ("/v1/events?colour=red", 422)):
+        reply = caller.call("GET", path)
+        assert reply.status == status and reply.headers["ratelimit-policy"] == '"minute";q=5;w=60'
+    assert '"minute";r=3;' in reply.headers["ratelimit"]
+    # A scope that is missing is found before the call is counted.
+    assert "ratelimit" not in caller.call("GET", "/v1/keys").headers
 
 
 def test_counts_are_kept_while_running_too(still: TestServer) -> None:

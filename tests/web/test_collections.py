@@ -146,6 +146,24 @@ def test_renames_keep_items_and_references_follow(clean: Api, server: TestServer
     assert clean.call("PUT", "/v1/collections/persons", body).headers["etag"] == renamed.headers["etag"]
 
 
+def test_permits_of_keys_follow(clean: Api) -> None:
+    clean.post("/v1/collections", {"name": "people", "fields": {"name": "string", "pay": "integer"}})
+    clean.post("/v1/items/people", {"name": "Ann", "pay": 3})
+    made = clean.post("/v1/keys", {"permits": [{"collection": "people", "verbs": ["list"], "read": ["name"]}]})
+    key = clean.with_key(made["key"])
+    assert key.get("/v1/items/people")["data"][0]["name"] == "Ann"
+    body = {
+        "was": "people",
+        "fields": {"called": {"type": "string", "was": "name"}, "name": {"type": "integer", "was": "pay"}},
+    }
+    assert clean.call("PUT", "/v1/collections/persons", body).status == 201
+    (seen,) = key.get("/v1/items/persons")["data"]
+    assert seen["called"] == "Ann" and "name" not in seen
+    clean.call("DELETE", "/v1/collections/persons", drop_values="true")
+    clean.post("/v1/collections", {"name": "persons", "fields": {"called": "string"}})
+    assert key.call("GET", "/v1/items/persons").status == 404
+
+
 def test_what_the_items_do_not_fit_is_refused_with_examples(clean: Api, server: TestServer) -> None:
     clean.post("/v1/collections", {"name": "tasks", **TASKS})
     put_items(server, "tasks", 4, title="a long one")

@@ -42,6 +42,7 @@ def ids(server: TestServer) -> dict[str, str]:
         "events": event,
         "tenants": "acme",
         "event-types": "fuzz.a",
+        "collections": api.post("/v1/collections", {"name": "fuzzy", "fields": {"a": "string"}})["name"],
         "keys": api.post("/v1/keys", {"scopes": ["events:read"]})["id"],
         "replays": api.post("/v1/replays", {"endpoint_id": endpoint, "since": "2020-01-01T00:00:00Z"})["id"],
         "deliveries": until(lambda: api.get("/v1/deliveries", limit=1)["data"], "a delivery is there")[0]["id"],
@@ -93,6 +94,7 @@ LIKELY = st.one_of(
     st.sampled_from([{"max_events": 3}, {"X-A": "***"}, {"X-A": "b"}, {"type": "object"}, {"$ref": "#"}]),
     st.sampled_from([{"data": {"n": [{"$gt": 5}]}}, {"$or": [{"type": ["a"]}, {"subject": [{"$exist": False}]}]}]),
     st.just({"pattern": "(a+)+$"}),
+    st.sampled_from([{"a": "string"}, {"a": {"type": "enum", "values": ["x"]}, "b": {"type": "integer", "was": "a"}}]),
 )
 
 
@@ -125,7 +127,8 @@ def targets(draw: st.DrawFn, operation: Operation, ids: dict[str, str]) -> str:
     head, brace, rest = operation.path.partition("{")
     if not brace:
         return head
-    right = ids[head.split("/")[2]]
+    # What was not made by a call is there from the start: a file of the pages.
+    right = ids.get(head.split("/")[2], "page.js")
     name = draw(st.one_of(st.just(right), st.just(right), st.sampled_from(list(ids.values())), st.text(min_size=1)))
     return head + quote(name, safe="") + rest.partition("}")[2]
 

@@ -14,7 +14,7 @@ from tidings.web.operations import OPERATIONS
 
 LISTS = [operation for operation in OPERATIONS if operation.is_list]
 SINGLES = [op for op in OPERATIONS if op.item is not None and not op.is_list and not op.stream]
-NAMES = {"/v1/event-types": "name"}
+NAMES = {"/v1/event-types": "name", "/v1/collections": "name"}
 """What a thing's path ends with, where that is not its id."""
 
 
@@ -25,6 +25,7 @@ def _things(server: TestServer) -> Any:
     for name in ("beta", "alpha", "gamma"):
         api.post("/v1/tenants", {"id": name, "name": "same" if name != "alpha" else "other"})
         api.post("/v1/event-types", {"name": f"type.{name}"})
+        api.post("/v1/collections", {"name": name})
         api.post("/v1/keys", {"scopes": ["events:read"], "name": "same" if name != "alpha" else "other"})
     with Receiver() as receiver:
         endpoint, _ = api.register(receiver.url("/"), events=["some.*"])
@@ -133,6 +134,13 @@ def test_a_cursor_belongs_to_its_sort(api: Api, operation: Operation) -> None:
     assert api.call("GET", operation.path, limit=1, cursor=cursor, fields="created", count="true").status == 200
     reply = api.call("GET", operation.path, limit=1, cursor=cursor, sort=other)
     assert reply.status == 422 and reply.json["errors"][0]["code"] == "wrong_cursor"
+
+
+def test_a_cursor_may_hold_the_longest_names(api: Api) -> None:
+    for number in (1, 2):
+        api.post("/v1/tenants", {"id": f"long-{number}-{'x' * 50}", "name": "\N{GRINNING FACE}" * 200})
+    page = api.get("/v1/tenants", sort="-name,id", limit=1)
+    assert api.get("/v1/tenants", sort="-name,id", limit=1, cursor=page["next_cursor"])["data"] != page["data"]
 
 
 @pytest.mark.parametrize("operation", LISTS, ids=lambda operation: operation.name)

@@ -12,6 +12,7 @@ from tidings.cli import (
     doctor,
     endpoints,
     events,
+    items,
     keys,
     listen,
     publish,
@@ -54,6 +55,7 @@ cli.command("publish", rich_help_panel=CALLS)(publish.publish)
 cli.command("listen", rich_help_panel=CALLS)(listen.listen)
 cli.command("replay", rich_help_panel=CALLS)(replay.replay)
 cli.add_typer(events.cli, name="events", rich_help_panel=CALLS)
+cli.add_typer(items.cli, name="items", rich_help_panel=CALLS)
 cli.add_typer(endpoints.cli, name="endpoints", rich_help_panel=CALLS)
 cli.add_typer(deliveries.cli, name="deliveries", rich_help_panel=CALLS)
 cli.add_typer(keys.cli, name="keys", rich_help_panel=CALLS)

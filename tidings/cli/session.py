@@ -100,15 +100,23 @@ class Session:
         self._console.print(table)
 
     @contextmanager
-    def progress(self, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    def progress(self, what: str, total: int | None, *, is_bytes: bool = False) -> Iterator[Callable[[int], None]]:
         """A progress bar on stderr; call what it gives with how much is done. Silent for scripts and without a tty."""
         if self.as_json or not sys.stderr.isatty():
             yield lambda done: None
             return
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
 
-        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        done = DownloadColumn() if is_bytes else MofNCompleteColumn()
+        columns = (TextColumn(what), BarColumn(), done, TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True)) as bar:
             task = bar.add_task(what, total=total)
             yield lambda done: bar.update(task, completed=done)

@@ -17,6 +17,7 @@ from tidings.model.moment import Clock
 from tidings.rules import plan as rules
 from tidings.rules.change_types import change_types
 from tidings.rules.declaration import Declared, plain, read, read_one
+from tidings.rules.permit_follow import follow
 from tidings.rules.plan import Plan
 from tidings.rules.plan_words import loses, losses, sentence
 from tidings.store import alter
@@ -100,11 +101,20 @@ class Collections:
         alter.carry_out(db, plan, now)
         for gone in (*plan.dropped, *(pair.before.name for pair in plan.pairs if pair.before.name != pair.after.name)):
             self._catalog.drop_collection(db, gone)
+        self._follow(db, plan, present)
         for collection in plan.created:
             self._put(db, collection, revision=1, created=now, updated=now)
         for pair in plan.pairs:
             self._put(db, pair.after, revision=pair.before.revision + 1, updated=now)
         return msgspec.structs.replace(shown, applied=True)
+
+    def _follow(self, db: Db, plan: Plan, present: Mapping[str, Collection]) -> None:
+        """Have the permits of keys follow."""
+        if plan.dropped or plan.pairs:
+            for key in self._catalog.keys(db):
+                permits = follow(key.permits, plan, present)
+                if permits != key.permits:
+                    self._catalog.put_key(db, msgspec.structs.replace(key, permits=permits))
 
     def _put(self, db: Db, collection: Collection, **marks: int) -> None:
         self._catalog.put_collection(db, msgspec.structs.replace(collection, **marks))

@@ -68,7 +68,7 @@ class Replays:
         now = self._clock.now()
         until = now if until is None else until
         if since >= until:
-            raise Refused("/until", "out_of_range", "The range ends before it begins: until must be later than since.")
+            raise Refused("/until", "empty_range", "The range ends before it begins: until must be later than since.")
         kind, routed = ("delivery", "delivery") if which == "failed" else ("event", "route")
         after = number_since(db, f"first_{kind}_since", since) - 1
         # Events that are not routed yet go out in the ordinary way.

@@ -13,28 +13,31 @@ import msgspec
 
 from tidings.intake.kinds import Kind, Kinds
 from tidings.model.access import READING, Key, Verb
-from tidings.model.collection import Item
+from tidings.model.collection import Collection, Item
 from tidings.model.errors import Conflict, Forbidden, Invalid, NotFound, Place, Stale, Unavailable
 from tidings.model.event import Event
 from tidings.model.ids import new_id
 from tidings.model.moment import Clock
 from tidings.rules import change
-from tidings.rules.condition import Condition, fixed, holds
+from tidings.rules.condition import Condition, Either, fixed, holds
 from tidings.rules.filter import same
 from tidings.rules.item import ID, ID_RULE, opened
 from tidings.rules.permit import Grant
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
+from tidings.store.items import ItemTable
 
 RETRY_AFTER_SECONDS = 1.0
+_ROW = "This key may not write such an item: its row rule does not fit what it is, or what it would become."
 Values = dict[str, Any]
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """One operation on an item, as somebody asks for it.
 
-    `revisions`: what If-Match names (None: any will do). `pointer`: where `data` stands in the request's body.
-    `tenant`: whose item, for keys that have none of their own.
+    `revisions`: what If-Match names (None: any will do). `pointer` and `id_pointer`: where `data` and `id` stand in the
+    request's body (None: the id stands in its path). `tenant`: whose item, for keys that have none of their own.
+    `is_there`: `put` only replaces.
     """
 
     grant: Grant
@@ -44,7 +47,15 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
     data: Values = {}
     revisions: frozenset[int] | None = None
+    is_there: bool = False
     pointer: str = ""
+    id_pointer: str | None = None
+
+    def about_id(self, code: str, detail: str) -> list[Place]:
+        """The place of its id."""
+        if self.id_pointer is None:
+            return [Place(parameter="id", code=code, detail=detail)]
+        return [Place(pointer=self.id_pointer, code=code, detail=detail)]
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +81,8 @@ class Items:
         if ask.id is not None:
             _check_id(ask)
             if kind.table.of_tenant(db, ask.id, tenant) is not None:
-                raise _conflict("id_taken", f"{ask.pointer}/id", f"There is an item {ask.id} already.")
+                detail = f"There is an item {ask.id} already."
+                raise Conflict(detail, code="id_taken", errors=ask.about_id("id_taken", detail))
         return self._create(db, kind, ask, tenant)
 
     def edit(self, db: Db, ask: Ask) -> Change:
@@ -91,18 +103,18 @@ class Items:
         tenant = _tenant(ask)
         before = kind.table.of_tenant(db, ask.id or "", tenant)
         if before is None:
-            if ask.revisions is not None:
+            if ask.revisions is not None or ask.is_there:
                 raise Stale(f"There is no item {ask.id}, and If-Match asks for one.")
             return self._create(db, kind, ask, tenant)
-        if not _sees(ask.grant, before):
-            raise _absent(ask)
+        if not holds(reached(ask.grant), before.row):
+            raise _absent(ask.grant, ask.id)
         if unless is None or before.revision in unless:
             raise Stale(f"There is an item {ask.id} already, and If-None-Match asks for none, or for another.")
         _check_revision(ask, before)
         data, unknown = _named(kind, ask)
         plain = kind.rules.plain(before)
         kept = {name: plain[name] for name in plain if name not in ask.grant.write}
-        values = _stored(kind, {**kind.rules.defaults, **kept, **data}, ask, unknown)
+        values = _stored(kind, {**kind.rules.defaults, **kept, **data}, ask, unknown, fixed(ask.grant.writes))
         return self._replace(db, kind, ask, before, values)
 
     def delete(self, db: Db, ask: Ask) -> Change:
@@ -122,17 +134,18 @@ class Items:
     # --- steps --------------------------------------------------------------------------------------------------------
 
     def _kind(self, grant: Grant) -> Kind:
-        if not self._catalog.is_current(grant.collection):
+        return self._current(grant.collection)
+
+    def _current(self, collection: Collection) -> Kind:
+        if not self._catalog.is_current(collection):
             raise Unavailable(
-                f"The collection {grant.collection.name} was changed at this moment; nothing was done. Send it again.",
+                f"The collection {collection.name} was changed at this moment; nothing was done. Send it again.",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
-        return self._kinds.of(grant.collection)
+        return self._kinds.of(collection)
 
     def _found(self, db: Db, kind: Kind, ask: Ask) -> Item:
-        found = kind.table.find(db, ask.id or "", seen(ask.grant), ask.tenant or ask.grant.tenant)
-        if found is None or (ask.tenant and found.tenant != ask.tenant):
-            raise _absent(ask)
+        found = look_up(db, kind.table, ask.grant, reached(ask.grant), ask.id or "", ask.tenant)
         _check_revision(ask, found)
         return found
 
@@ -163,7 +176,9 @@ class Items:
         _check_row(ask, after)
         for name in kind.unique:
             if _is_new(before, after, name) and kind.table.taken(db, name, after.values[name], after.tenant, after.seq):
-                raise _conflict("unique_taken", f"{ask.pointer}/{name}", f"Another item has this {name} already.")
+                detail = f"Another item has this {name} already."
+                place = Place(pointer=f"{ask.pointer}/{name}", code="unique_taken", detail=detail)
+                raise Conflict(detail, code="unique_taken", errors=[place])
         for name, to in kind.references:
             if _is_new(before, after, name):
                 self._check_reference(db, ask, after, name, to)
@@ -173,11 +188,11 @@ class Items:
         if to == ask.grant.collection.name and ident == after.id:
             return
         target = self._catalog.now.collections.get(to)
-        found = None if target is None else self._kinds.of(target).table.of_tenant(db, ident, after.tenant)
+        found = None if target is None else self._current(target).table.of_tenant(db, ident, after.tenant)
         if found is not None and target is not None:
             its = self._kinds.grant(ask.key, target)
             # Whoever may see only some of them cannot tell by this that there are others.
-            if its is None or _sees(its, found):
+            if its is None or holds(seen(its), found.row):
                 return
         detail = f"There is no item {ident} in {to}."
         raise Invalid(
@@ -188,14 +203,18 @@ class Items:
     def _check_unreferenced(self, db: Db, kind: Kind, ask: Ask, item: Item) -> None:
         name = kind.collection.name
         for other in self._catalog.now.collections.values():
-            its = self._kinds.of(other)
-            for field, to in its.references:
+            for field in other.fields:
+                if field.to != name:
+                    continue
                 but = item.seq if other.name == name else 0
-                if to == name and its.table.refers(db, field, item.id, item.tenant, but):
-                    detail = (
-                        f"Items of {other.name} refer to {item.id} with their {field}; change or delete them first."
-                    )
-                    raise _conflict("referenced", ask.pointer, detail)
+                if self._current(other).table.refers(db, field.name, item.id, item.tenant, but):
+                    its = self._kinds.grant(ask.key, other)
+                    # Who may not read the field does not learn of it, nor of its collection.
+                    is_known = its is not None and field.name in its.read
+                    who = f"Items of {other.name} refer" if is_known else "Other items refer"
+                    how = f" with their {field.name}" if is_known else ""
+                    detail = f"{who} to {item.id}{how}; change or delete them first."
+                    raise Conflict(detail, code="referenced", errors=ask.about_id("referenced", detail))
 
     def _event(self, kind: Kind, ask: Ask, before: Item | None, item: Item, type: str | None = None) -> Event:
         """The event of a change; `type` only where it is known without asking the collection's own conditions."""
@@ -235,6 +254,30 @@ def seen(grant: Grant) -> Condition:
     return grant.reads if any(verb in READING for verb in grant.verbs) or grant.questions else grant.writes
 
 
+def reached(grant: Grant) -> Condition:
+    """What an item must fit to exist for a caller who changes it: what it may see, and what it may write."""
+    may_see = seen(grant)
+    return may_see if may_see == grant.writes else Either((may_see, grant.writes))
+
+
+def look_up(db: Db, table: ItemTable, grant: Grant, condition: Condition, ident: str, tenant: str) -> Item:
+    """The item with this id that fits; `tenant`: of exactly this one, where it was named.
+
+    Raises NotFound; Invalid where several tenants have one, and the caller must say whose.
+    """
+    if tenant:
+        its = table.of_tenant(db, ident, tenant)
+        found = [its] if its is not None and holds(condition, its.row) else []
+    else:
+        found = table.find(db, ident, condition, grant.tenant)
+    if not found:
+        raise _absent(grant, ident)
+    if len(found) > 1:
+        detail = f"Several tenants have an item {ident[:64]}; say whose with the parameter tenant."
+        raise Invalid(detail, errors=[Place(parameter="tenant", code="missing", detail=detail)])
+    return found[0]
+
+
 def check_verb(grant: Grant, verb: Verb) -> None:
     """Raise Forbidden where the key may not do this in the collection."""
     if verb not in grant.verbs:
@@ -244,22 +287,17 @@ def check_verb(grant: Grant, verb: Verb) -> None:
         )
 
 
-def _sees(grant: Grant, item: Item) -> bool:
-    return holds(seen(grant), _row(item))
-
-
-def _row(item: Item) -> Values:
-    return {**item.values, "id": item.id, "tenant": item.tenant}
-
-
 def _tenant(ask: Ask) -> str:
-    """Whose a new item is: the key's, or what its row rule says, or what was asked for."""
-    return str(fixed(ask.grant.writes).get("tenant", ask.grant.tenant or ask.tenant))
+    """Whose an item is that is made or put: the key's, or what its row rule says, or what was asked for."""
+    tenant = str(fixed(ask.grant.writes).get("tenant", ask.grant.tenant or ask.tenant))
+    if ask.tenant and ask.tenant != tenant:
+        raise Forbidden(_ROW, code="row_not_permitted")
+    return tenant
 
 
 def _check_id(ask: Ask) -> None:
     if not ID.fullmatch(ask.id or ""):
-        raise Invalid(ID_RULE, errors=[Place(pointer=f"{ask.pointer}/id", code="id", detail=ID_RULE)])
+        raise Invalid(ID_RULE, errors=ask.about_id("id", ID_RULE))
 
 
 def _check_revision(ask: Ask, item: Item) -> None:
@@ -268,11 +306,8 @@ def _check_revision(ask: Ask, item: Item) -> None:
 
 
 def _check_row(ask: Ask, item: Item) -> None:
-    if not holds(ask.grant.writes, _row(item)):
-        raise Forbidden(
-            "This key may not write such an item: its row rule does not fit what it is, or what it would become.",
-            code="row_not_permitted",
-        )
+    if not holds(ask.grant.writes, item.row):
+        raise Forbidden(_ROW, code="row_not_permitted")
 
 
 def _named(kind: Kind, ask: Ask) -> tuple[Values, list[Place]]:
@@ -281,7 +316,7 @@ def _named(kind: Kind, ask: Ask) -> tuple[Values, list[Place]]:
     Raises Forbidden where it gives a field that it may only read.
     """
     grant = ask.grant
-    others = ask.data.keys() - set(grant.write)
+    others = sorted(ask.data.keys() - set(grant.write))
     if not others:
         return ask.data, []
     for name in others:
@@ -290,7 +325,7 @@ def _named(kind: Kind, ask: Ask) -> tuple[Values, list[Place]]:
             place = Place(pointer=f"{ask.pointer}/{name}", code="field_not_permitted", detail=detail)
             raise Forbidden(detail, code="field_not_permitted", errors=[place])
     known = {name: value for name, value in ask.data.items() if name not in others}
-    return known, [kind.rules.unknown(name, ask.pointer, grant.write) for name in sorted(others)]
+    return known, [kind.rules.unknown(name, ask.pointer, grant.write) for name in others]
 
 
 def _stored(
@@ -304,8 +339,17 @@ def _stored(
     plain = {**given, **{name: kind.rules.as_json(name, value) for name, value in own.items()}} if own else given
     values = kind.rules.stored(plain, ask.pointer, wrong)
     if wrong:
-        raise Invalid("The item is not accepted.", errors=wrong)
+        raise Invalid("The item is not accepted.", errors=[_shown(place, ask) for place in wrong])
     return values
+
+
+def _shown(place: Place, ask: Ask) -> Place:
+    """What is said of a field that the caller can neither read nor write: not what is in it."""
+    name = (place.pointer or "").removeprefix(ask.pointer).split("/")[1]
+    if name in ask.grant.read or name in ask.grant.write:
+        return place
+    detail = "The item has a field that this key may not change, and that must be changed first."
+    return Place(pointer=ask.pointer, code=place.code, detail=detail)
 
 
 def _merged(before: Any, patch: Any) -> Any:
@@ -338,9 +382,5 @@ def _text(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _absent(ask: Ask) -> NotFound:
-    return NotFound(f"There is no item {(ask.id or '')[:64]} in {ask.grant.collection.name}.")
-
-
-def _conflict(code: str, pointer: str, detail: str) -> Conflict:
-    return Conflict(detail, code=code, errors=[Place(pointer=pointer, code=code, detail=detail)])
+def _absent(grant: Grant, ident: str | None) -> NotFound:
+    return NotFound(f"There is no item {(ident or '')[:64]} in {grant.collection.name}.")

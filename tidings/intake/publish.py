@@ -97,13 +97,9 @@ class Publisher:
         actor: str | None,
     ) -> Event:
         kind = new.type
-        now_known = self._catalog.now
-        if kind not in self._types:
+        known = self._catalog.now
+        if kind not in self._types or kind in known.change_types:
             self._check_type(kind, pointer, wrong)
-        if kind in now_known.change_types:
-            owner = now_known.change_types[kind].collection
-            detail = f"{kind} tells a change of an item of {owner}; Tidings publishes it itself."
-            _say(wrong, f"{pointer}/type", "event_type", detail)
         tenant = own_tenant
         if new.tenant is not None:
             tenant = _tenant(new.tenant, own_tenant, pointer, wrong)
@@ -123,7 +119,7 @@ class Publisher:
                 'data must be an object, such as {"id": 7}: filters and fields name its members.',
             )
         else:
-            entry = now_known.event_types.get(kind)
+            entry = known.event_types.get(kind)
             if entry is not None and entry.schema is not None:
                 wrong.extend(self._schemas.check(entry, value["data"], f"{pointer}/data"))
         return Event(
@@ -151,6 +147,9 @@ class Publisher:
                 "event_type",
                 f"Types that begin with {OWN_TYPES} are published by Tidings itself.",
             )
+        elif (change := self._catalog.now.change_types.get(kind)) is not None:
+            detail = f"{kind} tells a change of an item of {change.collection}; Tidings publishes it itself."
+            _say(wrong, f"{pointer}/type", "event_type", detail)
         else:
             if len(self._types) >= TYPES_KNOWN_MAX:
                 self._types.clear()

@@ -98,3 +98,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     created: Micros
     updated: Micros
     values: dict[str, Any]
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """What conditions see of it: its fields, its id and its tenant."""
+        return {**self.values, "id": self.id, "tenant": self.tenant}

@@ -62,11 +62,11 @@ class ItemRules:
         self.names = frozenset(self._fields)
         self._validator = schema.compiled(item_schema(collection))
         self._to_store = {field.name: _TO_STORE[field.type] for field in collection.fields if field.type in _TO_STORE}
-        self._bounded_times = [
-            field
+        self._bounded_times = {
+            field.name: field
             for field in collection.fields
             if field.type in ("date", "datetime") and (field.min is not None or field.max is not None)
-        ]
+        }
         self._to_json = {field.name: _TO_JSON[field.type] for field in collection.fields if field.type in _TO_JSON}
         self.defaults = {field.name: field.default for field in collection.fields if field.default is not None}
 
@@ -83,17 +83,17 @@ class ItemRules:
         found.update(given)
         for name, convert in self._to_store.items():
             value = found[name]
-            if value is not None:
-                try:
-                    found[name] = convert(value)
-                except ValueError as error:
-                    wrong.append(Place(pointer=f"{pointer}/{name}", code="format", detail=f"{name} must be {error}."))
-        if self._bounded_times:
-            wrong.extend(
-                Place(pointer=f"{pointer}/{field.name}", code=told[0], detail=told[1])
-                for field in self._bounded_times
-                if field.name in given and (told := out_of_time(field, given[field.name])) is not None
-            )
+            if value is None:
+                continue
+            try:
+                found[name] = convert(value)
+            except ValueError as error:
+                wrong.append(Place(pointer=f"{pointer}/{name}", code="format", detail=f"{name} must be {error}."))
+                continue
+            bounded = self._bounded_times.get(name)
+            told = None if bounded is None else out_of_time(bounded, value)
+            if told is not None:
+                wrong.append(Place(pointer=f"{pointer}/{name}", code=told[0], detail=told[1]))
         return found
 
     def document(self, item: Item, names: Iterable[str] | None = None) -> dict[str, Any]:
@@ -107,19 +107,18 @@ class ItemRules:
             "updated": created if item.updated == item.created else moment.exact_text(item.updated),
             **item.values,
         }
-        self._convert(found)
+        for name, convert in self._to_json.items():
+            if found[name] is not None:
+                found[name] = convert(found[name])
         return found if names is None else {name: found[name] for name in names}
 
     def shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The declared fields alone, from as the store keeps them to JSON values."""
-        found = {name: values[name] for name in self._fields}
-        self._convert(found)
-        return found
-
-    def _convert(self, document: dict[str, Any]) -> None:
+        found = dict(values)
         for name, convert in self._to_json.items():
-            if document[name] is not None:
-                document[name] = convert(document[name])
+            if found[name] is not None:
+                found[name] = convert(found[name])
+        return found
 
     def as_json(self, name: str, value: Any) -> Any:
         """One stored value of a field as a JSON value."""
@@ -185,6 +184,19 @@ def _time(text: str) -> moment.Micros:
     return at
 
 
+def _date(text: str) -> str:
+    """A date, as text. Raises ValueError with the words after "must be"."""
+    # JSON Schema knows the year 0, Python and PostgreSQL do not.
+    if text.startswith("0000"):
+        raise ValueError("a date of the years 1 to 9999")
+    return text
+
+
+def _number(value: float) -> float:
+    # Zero has one sign: SQLite keeps no other, and answers must not differ from what is stored.
+    return float(value) + 0.0
+
+
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -197,7 +209,14 @@ def _cut(text: str) -> str:
     return text if len(text) <= DETAIL_CHARS_MAX else text[:DETAIL_CHARS_MAX] + "..."
 
 
-_TO_STORE: dict[str, Convert] = {"datetime": _time, "number": float, "integer": int, "object": _json, "array": _json}
+_TO_STORE: dict[str, Convert] = {
+    "datetime": _time,
+    "date": _date,
+    "number": _number,
+    "integer": int,
+    "object": _json,
+    "array": _json,
+}
 _TO_JSON: dict[str, Convert] = {"datetime": moment.exact_text, "object": _raw, "array": _raw}
 _TEXT = ((str,), "a text")
 _COMPARABLE: dict[str, tuple[tuple[type, ...], str]] = {

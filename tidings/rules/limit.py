@@ -115,7 +115,7 @@ def check_limits(limits: Sequence[CallLimit], pointer: str = "") -> tuple[CallLi
             detail = f"The seconds of a limit are a number from 1 to {WINDOW_SECONDS_MAX} (31 days)."
             raise Refused(f"{at}/seconds", "limits", detail)
         if limit.seconds in seen:
-            raise Refused(f"{at}/seconds", "limits", f"There are two limits for windows of {limit.seconds} seconds.")
+            raise Refused(f"{at}/seconds", "repeated", f"There are two limits for windows of {limit.seconds} seconds.")
         seen.add(limit.seconds)
     return tuple(limits)
 

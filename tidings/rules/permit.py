@@ -104,11 +104,23 @@ def check_permits(
             wrong.append(_place(f"{at}/collection", f"There are two permits for {permit.collection}; make them one."))
         seen.add(permit.collection)
         wrong += [_place(f"{at}/{name}", detail) for name, detail in _beyond(permit, its, maker)]
-        try:
-            _rows(permit, Key(id="key_new", hash="", name="", scopes=(), tenant=tenant), collection)
-        except Refused as refused:
-            wrong.append(refused.under(f"{at}/rows").place)
+        wrong += _wrong_rows(
+            permit, maker, Key(id="key_new", hash="", name="", scopes=(), tenant=tenant), collection, at
+        )
     return wrong
+
+
+def _wrong_rows(permit: Permit, maker: Key, child: Key, collection: Collection, at: str) -> list[Place]:
+    try:
+        _rows(permit, child, collection)
+    except Refused as refused:
+        return [refused.under(f"{at}/rows").place]
+    try:
+        _rows(narrowed(permit, maker), child, collection)
+    except Refused:
+        detail = "Your own key's row rule holds too, and it fits the collection no more, or both are too much together."
+        return [_place(f"{at}/rows", detail)]
+    return []
 
 
 def narrowed(permit: Permit, maker: Key) -> Permit:
@@ -116,7 +128,7 @@ def narrowed(permit: Permit, maker: Key) -> Permit:
     own = next((each for each in maker.permits if each.collection == permit.collection), None)
     if own is None or _unlimited(maker, permit):
         return permit
-    mine, theirs = _substituted(own.rows, maker), permit.rows
+    mine, theirs = _as_of(own.rows, maker), permit.rows
     if mine is None:
         rows = theirs
     else:
@@ -133,13 +145,13 @@ def _unlimited(maker: Key, permit: Permit) -> bool:
     return maker.has_scope(READ_SCOPE) and (maker.has_scope(WRITE_SCOPE) or set(permit.verbs) <= set(READING))
 
 
-def _substituted(rows: Any, maker: Key) -> Any:
-    """The maker's own row rule with its own key in place of `$key`: the new key must not become the owner."""
+def _as_of(rows: Any, maker: Key) -> Any:
+    """The maker's own row rule with its own key and tenant written out: they must not become those of the new key."""
     if isinstance(rows, dict):
-        return {name: _substituted(value, maker) for name, value in rows.items()}
+        return {name: _as_of(value, maker) for name, value in rows.items()}
     if isinstance(rows, list):
-        return [_substituted(value, maker) for value in rows]
-    return maker.id if rows == "$key" else rows
+        return [_as_of(value, maker) for value in rows]
+    return _own_words(maker).get(rows, rows) if isinstance(rows, str) else rows
 
 
 def _beyond(permit: Permit, its: Grant, maker: Key) -> list[tuple[str, str]]:
@@ -177,6 +189,10 @@ def _keeps_tenant(permit: Permit, maker: Key) -> bool:
     return isinstance(permit.rows, dict) and permit.rows.get("tenant") in ("$tenant", maker.tenant)
 
 
+def _own_words(key: Key) -> dict[str, str]:
+    return {"$tenant": key.tenant or "", "$key": key.id}
+
+
 def _own_tenant(key: Key) -> Condition:
     return ALWAYS if key.tenant is None else Compare("tenant", "eq", key.tenant)
 
@@ -185,7 +201,7 @@ def _rows(permit: Permit, key: Key, collection: Collection) -> Condition:
     """A permit's row rule for one key. Raises Refused."""
     if permit.rows is None:
         return _own_tenant(key)
-    own = {"$tenant": key.tenant or "", "$key": key.id}
+    own = _own_words(key)
 
     def convert(name: str, value: Any, at: str) -> Any:
         if isinstance(value, str):

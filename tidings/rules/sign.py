@@ -108,7 +108,7 @@ def signing_key(text: str) -> Ed25519PrivateKey:
         raise Refused("", "secret", f"A whsk_ key has 32 or 64 bytes; this has {len(key)}.")
     private = _from_seed(key[:SEED_BYTES])
     if len(key) > SEED_BYTES and _public_bytes(private) != key[SEED_BYTES:]:
-        raise Refused("", "secret", "The public half of this whsk_ key does not belong to its private half.")
+        raise Refused("", "secret_halves", "The public half of this whsk_ key does not belong to its private half.")
     return private
 
 

@@ -25,6 +25,8 @@ from tidings.store import indexes, tables, values
 from tidings.store.base import Db
 
 ROWS_PER_LOOK = 2_000
+_FOUND = "found_words"
+"""A table for the time of one transaction: PostgreSQL's new words, by `seq`."""
 _CONVERTED = {
     ("integer", "number", "sqlite"): "CAST({column} AS REAL)",
     ("integer", "number", "postgres"): "{column}::double precision",
@@ -140,22 +142,22 @@ def _fill_words(db: Db, collection: Collection) -> None:
     fields = [tables.column(field.name) for field in collection.fields if field.searchable]
     table = tables.table(collection.name)
     looked = f"SELECT seq, {', '.join(fields)} FROM {table} WHERE seq > :after ORDER BY seq LIMIT {ROWS_PER_LOOK}"  # noqa: S608 -- our own names
+    found = "ON COMMIT DROP AS SELECT CAST(0 AS bigint) AS seq, CAST('' AS text) AS text LIMIT 0"
+    if db.dialect == "postgres":
+        db.execute(f"CREATE TEMPORARY TABLE {_FOUND} {found}", {})
     after = -1
     while rows := db.query(looked, {"after": after}):
-        put_words(db, collection.name, [(row[0], words(row[1:])) for row in rows])
+        _keep_words(db, collection.name, [(row[0], words(row[1:])) for row in rows])
         after = rows[-1][0]
+    if db.dialect == "postgres":
+        # All in one, because each statement of many would look through the whole table.
+        made = "array_to_tsvector(string_to_array(found.text, ' '))"
+        db.execute(f"UPDATE {table} AS item SET words = {made} FROM {_FOUND} AS found WHERE item.seq = found.seq", {})  # noqa: S608 -- our own names
+        db.execute(f"DROP TABLE {_FOUND}", {})
 
 
-def put_words(db: Db, collection: str, found: Sequence[tuple[int, str]]) -> None:
-    """Keep the words of items that have none yet: their `seq`, and what rules/words.py makes of their texts."""
-    if db.dialect == "sqlite":
-        sql = f"INSERT INTO {tables.words_table(collection)} (rowid, words) VALUES (:seq, :words)"  # noqa: S608 -- our own names
-        for seq, text in found:
-            db.execute(sql, {"seq": seq, "words": text})
-        return
-    given = "SELECT unnest(CAST(:seqs AS bigint[])) AS seq, unnest(CAST(:texts AS text[])) AS text"
-    sql = (
-        f"UPDATE {tables.table(collection)} AS item SET words = array_to_tsvector(string_to_array(given.text, ' ')) "  # noqa: S608 -- our own names
-        f"FROM ({given}) AS given WHERE item.seq = given.seq"
-    )
-    db.execute(sql, {"seqs": [seq for seq, _ in found], "texts": [text for _, text in found]})
+def _keep_words(db: Db, collection: str, found: Sequence[tuple[int, str]]) -> None:
+    if db.dialect == "postgres":
+        db.insert(_FOUND, ["seq", "text"], found)
+    else:
+        db.insert(tables.words_table(collection), ["rowid", "words"], found)

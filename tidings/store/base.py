@@ -98,11 +98,11 @@ class Engine(Protocol):
     def reader(self) -> Db:
         """A connection for reading; it sees what was committed."""
 
-    def builder(self) -> Builder:
-        """A connection that builds indexes beside the writer. Raises StoreError where only the writer may write."""
-
     def brief_reader(self) -> Db | None:
         """A connection whose reads raise TooLong rather than take more than a moment; None: none can promise that."""
+
+    def builder(self) -> Builder:
+        """A connection that builds indexes beside the writer. Raises StoreError where only the writer may write."""
 
     def check_safety(self) -> None:
         """Raise StoreError where the store would lose acknowledged data."""

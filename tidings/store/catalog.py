@@ -154,6 +154,10 @@ class Catalog:
             deleted=endpoint.deleted,
         )
 
+    def keys(self, db: Db) -> list[Key]:
+        """Every key as the present transaction sees it, revoked ones included."""
+        return [_key(row) for row in db.all("keys")]
+
     def put_key(self, db: Db, key: Key) -> None:
         """Create or replace a key (revoking is setting `revoked`)."""
         self._written.add(("key", key.id))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tidings.model.collection import Collection, Item
-from tidings.rules.condition import ALWAYS, Compare, Condition
+from tidings.rules.condition import ALWAYS, Compare, Condition, holds
 from tidings.rules.words import words
 from tidings.store import tables
 from tidings.store.base import Db, Dialect, Row
@@ -19,8 +19,6 @@ from tidings.store.tables import OWN_COLUMNS, column, table
 COUNTED_MAX = 1_000_000
 """More items than this are not counted."""
 FINDS_MAX = 1_000
-SAME_ID_MAX = 1_000
-"""So many tenants may have an item with the same id, where somebody looks for it without saying whose."""
 
 
 class ItemTable:
@@ -51,13 +49,15 @@ class ItemTable:
             seq=row[0], id=row[1], tenant=row[2], revision=row[3], created=row[4], updated=row[5], values=values
         )
 
-    def find(self, db: Db, ident: str, seen: Condition = ALWAYS, tenant: str = "") -> Item | None:
-        """The item with this id, of those that fit `seen`; where several tenants have one, `tenant`'s first."""
+    def find(self, db: Db, ident: str, seen: Condition = ALWAYS, tenant: str = "") -> list[Item]:
+        """The item with this id, of those that fit `seen`. Several tenants may have one: then `tenant`'s, or two."""
         sql, values = self._finding(seen)
         rows = db.query(sql, {**values, "id": ident})
         if len(rows) > 1:
-            rows.sort(key=lambda row: (row[2] != tenant, row[2]))
-        return self.item(rows[0]) if rows else None
+            own = self.of_tenant(db, ident, tenant)
+            if own is not None and holds(seen, own.row):
+                return [own]
+        return [self.item(row) for row in rows]
 
     def _finding(self, seen: Condition) -> tuple[str, dict[str, Any]]:
         """The statement of `find` under a condition, composed once."""
@@ -68,8 +68,7 @@ class ItemTable:
             where.add(seen)
             if len(self._finds) >= FINDS_MAX:
                 self._finds.clear()
-            # Sorted here rather than there: a tenant or two have the same id, and sorting costs more than finding.
-            known = self._finds[seen] = (f"{self.select} WHERE {where.text} LIMIT {SAME_ID_MAX}", where.values)
+            known = self._finds[seen] = (f"{self.select} WHERE {where.text} LIMIT 2", where.values)
         return known
 
     def of_tenant(self, db: Db, ident: str, tenant: str) -> Item | None:

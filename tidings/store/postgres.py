@@ -155,11 +155,11 @@ class PostgresEngine:
     def reader(self) -> Db:
         return PostgresDb(self._url, readonly=True)
 
-    def builder(self) -> Builder:
-        return PostgresDb(self._url, readonly=False, beside=True)
-
     def brief_reader(self) -> None:
         """None: each statement waits for an answer over a socket."""
+
+    def builder(self) -> Builder:
+        return PostgresDb(self._url, readonly=False, beside=True)
 
     def check_safety(self) -> None:
         # Without the writer's lock, so that it can be asked beside a running server; each writer looks again itself.

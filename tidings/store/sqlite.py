@@ -169,13 +169,13 @@ class SqliteEngine:
     def reader(self) -> Db:
         return SqliteDb(str(self._path), readonly=True)
 
-    def builder(self) -> Builder:
-        raise StoreError("SQLite has one writer at a time: indexes are built by its jobs")
-
     def brief_reader(self) -> Db:
         db = SqliteDb(str(self._path), readonly=True)
         db.be_brief()
         return db
+
+    def builder(self) -> Builder:
+        raise StoreError("SQLite has one writer at a time: indexes are built by its jobs")
 
     def check_safety(self) -> None:
         db = SqliteDb(str(self._path), readonly=False)

@@ -32,11 +32,11 @@ ANYBODY = Key(id="", hash="", name="", scopes=())
 ONCE_ONLY = ("authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "last-event-id")
 """Headers that must not be repeated: two readers could choose differently."""
 
-_ALWAYS = [
+_COMMON = [
     ("server", "tidings"),
-    ("cache-control", "no-store"),
     ("x-content-type-options", "nosniff"),
 ]
+_ALWAYS = [*_COMMON, ("cache-control", "no-store")]
 _JSON = [*_ALWAYS, ("content-type", "application/json")]
 _PROBLEM = [*_ALWAYS, ("content-type", problem.MEDIA)]
 _encode = msgspec.json.Encoder().encode
@@ -75,6 +75,7 @@ class App:
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         request_id = self._ids.next()
         operation: Operation | None = None
+        extra: list[tuple[str, str]] = []
         try:
             self._addresses.take(scope.client)
             operation = self._routes.fixed.get((scope.method, scope.path))
@@ -88,7 +89,6 @@ class App:
             headers = dict(pairs)
             if len(headers) != len(pairs):
                 _refuse_repeated(pairs)
-            extra: list[tuple[str, str]] = []
             answer = await self._run(operation, path, scope, proto, headers, request_id, extra)
             if answer is None:
                 status = 200
@@ -96,7 +96,7 @@ class App:
                 status = answer.status
                 _send(proto, answer, extra, request_id)
         except Exception as wrong:
-            status = _send_problem(proto, wrong, request_id, operation)
+            status = _send_problem(proto, wrong, extra, request_id, operation)
         name = operation.name if operation is not None else "none"
         self.answers[name, status] = self.answers.get((name, status), 0) + 1
 
@@ -127,7 +127,7 @@ class App:
         given = query.read(text, operation) if text or operation.parameters else {}
         raw, pieces = b"", None
         if operation.incoming:
-            body.check_file(headers.get("content-type"), operation.incoming)
+            body.check_file(headers.get("content-type"), tuple(operation.incoming))
             pieces = self._bodies.pieces(proto, headers, self._max_import)
         elif scope.method != "GET" or "content-length" in headers or "transfer-encoding" in headers:
             raw = await self._bodies.read(proto, headers, self._max_batch if operation.large else self._max_body)
@@ -140,7 +140,7 @@ class App:
         call = Call(operation, key, request_id, path, given, headers, raw, struct, value, pieces)
         if "fields" in given:
             call.chosen = habits.chosen_fields(call)
-        if operation.stream or operation.incoming or given.get("wait"):
+        if operation.stream or operation.incoming or operation.outgoing or given.get("wait"):
             with self._parts.open_calls.one_more(key):
                 return await self._answer(call, scope, proto, extra)
         return await self._answer(call, scope, proto, extra)
@@ -167,21 +167,24 @@ class App:
 def _send(proto: Any, answer: Answer, extra: list[tuple[str, str]], request_id: str) -> None:
     """Write a whole answer."""
     content = answer.body
+    always = _ALWAYS if answer.cache is None else [*_COMMON, ("cache-control", answer.cache)]
     if content is None:
-        proto.response_empty(answer.status, [*_ALWAYS, *answer.headers, *extra, ("request-id", request_id)])
+        proto.response_empty(answer.status, [*always, *answer.headers, *extra, ("request-id", request_id)])
         return
-    base = _JSON if answer.media == "application/json" else [*_ALWAYS, ("content-type", answer.media)]
+    base = _JSON if answer.media == "application/json" else [*always, ("content-type", answer.media)]
     if type(content) is not bytes:
         content = _encode(content)
     proto.response_bytes(answer.status, [*base, *answer.headers, *extra, ("request-id", request_id)], content)
 
 
-def _send_problem(proto: Any, wrong: Exception, request_id: str, operation: Operation | None) -> int:
+def _send_problem(
+    proto: Any, wrong: Exception, extra: list[tuple[str, str]], request_id: str, operation: Operation | None
+) -> int:
     """Write the problem answer for what was raised; its status."""
     if not isinstance(wrong, TidingsError):
         log.error("%s %s failed", request_id, operation.name if operation else "request", exc_info=wrong)
         wrong = problem.Internal(request_id)
-    headers = [*_PROBLEM, *problem.headers(wrong), ("request-id", request_id)]
+    headers = [*_PROBLEM, *problem.headers(wrong), *extra, ("request-id", request_id)]
     proto.response_bytes(wrong.status, headers, _encode(problem.problem(wrong, request_id)))
     return wrong.status
 

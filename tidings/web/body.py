@@ -23,6 +23,7 @@ _MEDIA_KNOWN_MAX = 256
 T = TypeVar("T", bound=msgspec.Struct)
 _media_known: dict[tuple[str, bool], bool] = {}
 _AT = re.compile(r" - at `\$(.*)`$", re.DOTALL)
+_FRACTION = re.compile("Expected `int[^`]*`, got `float`")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 _WORDS = {"`str`": "a string", "`int`": "an integer", "`float`": "a number", "`bool`": "true or false"} | {
     "`object`": "an object",
@@ -180,6 +181,8 @@ def _place(pointer: str, message: str) -> Place:
     if missing:
         detail = f"The field {missing[1]!r} is needed."
         return Place(pointer=f"{pointer}/{escaped(missing[1])}", code="missing", detail=detail)
+    # To JSON Schema 5.0 is a whole number; here it is not, so this has a code of its own.
+    code = "not_whole" if _FRACTION.match(message) else "wrong_value"
     for word, plain in _WORDS.items():
         message = message.replace(word, plain)
-    return Place(pointer=pointer, code="wrong_value", detail=message.rstrip(".") + ".")
+    return Place(pointer=pointer, code=code, detail=message.rstrip(".") + ".")

@@ -1,4 +1,7 @@
-"""What bodies are checked for beyond their types, as JSON Schema: the document tells it, those who check keep it."""
+"""What texts, numbers and lists may be beyond their types, as JSON Schema: the document tells it of every body.
+
+Those of requests are what bodies are checked for. Those of answers are what the server itself keeps to.
+"""
 
 from __future__ import annotations
 
@@ -8,144 +11,225 @@ from tidings.control import endpoint_form as form
 from tidings.control.endpoints import OVERLAP_SECONDS_MAX, REASON_CHARS_MAX
 from tidings.intake.publish import SUBJECT_CHARS_MAX
 from tidings.model.access import SCOPES
-from tidings.rules import declaration, events_match, limit, permit, retry
-from tidings.rules.field import FORMATS, TYPES
+from tidings.model.ids import ALPHABET, ID_CHARS
+from tidings.model.outcome import OUTCOMES
+from tidings.net.http import ANSWER_BYTES_KEPT
+from tidings.rules import events_match, filter, limit, permit, retry
+from tidings.rules.address import URL_CHARS_MAX
+from tidings.rules.jsontext import INTEGER_MAX
+from tidings.store.lists import STATES
+from tidings.web import collection_bounds
+from tidings.web.event_views import DELIVERIES_MAX, NOT_MATCHED_MAX
+from tidings.web.pages import CURSOR, LIMIT_MAX
+from tidings.web.problem import PLACES_MAX
 
 Schema = dict[str, Any]
 
 NAME_CHARS_MAX = 200
 DESCRIPTION_CHARS_MAX = 2_000
+UNLIMITED = 2**31 - 1
+"""For what only memory bounds: no body is longer, so no text and no list in one is."""
+
 _PART = "[A-Za-z0-9_-]+"
-_TYPE: Schema = {
-    "pattern": rf"^(?!endpoint\.){_PART}(\.{_PART})*$",
-    "maxLength": events_match.TYPE_CHARS_MAX,
-    "examples": ["tasks.completed"],
-}
-_TENANT: Schema = {"pattern": "^[A-Za-z0-9_-]{1,64}$"}
-_TIME: Schema = {"format": "date-time"}
-_NAME: Schema = {"maxLength": NAME_CHARS_MAX}
-_SECRET: Schema = {"pattern": "^(whsec|whsk)_"}
+NO_NUL = r"^[^\x00]*$"
+"""JSON with the character NUL is refused wherever it stands."""
 
 
-def _between(low: float, high: float) -> Schema:
+def text(chars_max: int = UNLIMITED, chars_min: int = 0) -> Schema:
+    """Any text of so many characters."""
+    return {"maxLength": chars_max, "pattern": NO_NUL} | ({"minLength": chars_min} if chars_min else {})
+
+
+def between(low: float, high: float) -> Schema:
+    """A number in a range."""
     return {"minimum": low, "maximum": high}
 
 
-_ENDPOINT: dict[str, Schema] = {
-    "url": {"format": "uri", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://"},
-    "description": {"maxLength": form.DESCRIPTION_CHARS_MAX},
-    "events": {"minItems": 1, "maxItems": events_match.PATTERNS_MAX},
-    "headers": {"maxProperties": form.HEADERS_MAX},
-    "rate": _between(0.001, form.RATE_MAX),
-    "max_in_flight": _between(1, form.IN_FLIGHT_MAX),
-    "order_max_age_seconds": _between(1, form.ORDER_AGE_SECONDS_MAX),
-    "fields": {"minItems": 1, "maxItems": form.FIELDS_MAX},
-    "timeout_seconds": _between(1, form.TIMEOUT_SECONDS_MAX),
-    "retry_delays_seconds": {"minItems": 1, "maxItems": retry.DELAYS_MAX},
+def ident(*prefixes: str) -> Schema:
+    """An id that was made here, such as `ep_01kb...`."""
+    length = max(map(len, prefixes)) + 1 + ID_CHARS
+    return {"pattern": rf"^({'|'.join(prefixes)})_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}}$", "maxLength": length}
+
+
+TIME: Schema = {"format": "date-time", "maxLength": 35}
+"""RFC 3339, with up to nine digits after the second and a zone."""
+TYPE: Schema = {"pattern": rf"^{_PART}(\.{_PART})*$", "maxLength": events_match.TYPE_CHARS_MAX}
+NEW_TYPE: Schema = TYPE | {"pattern": rf"^(?!endpoint\.){_PART}(\.{_PART})*$", "examples": ["tasks.completed"]}
+EVENT_ID: Schema = {"pattern": "^[A-Za-z0-9_.:-]{1,64}$", "maxLength": 64}
+TENANT: Schema = {"pattern": "^[A-Za-z0-9_-]{1,64}$", "maxLength": 64}
+TENANT_OR_ALL: Schema = {"pattern": r"^(\*|[A-Za-z0-9_-]{1,64})$", "maxLength": 64}
+SUBJECT: Schema = {"pattern": r"^[^\x00-\x1f\x7f]+$", "minLength": 1, "maxLength": SUBJECT_CHARS_MAX}
+ENDPOINT_ID, DELIVERY_ID, REPLAY_ID = ident("ep"), ident("dlv"), ident("rpl")
+KEY_ID: Schema = {"pattern": rf"^key_(operator|[0-7][{ALPHABET}]{{{ID_CHARS - 1}}})$", "maxLength": 4 + ID_CHARS}
+
+_NAME = text(NAME_CHARS_MAX)
+_URL: Schema = {"format": "uri", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://", "maxLength": URL_CHARS_MAX}
+_FOUR = "[A-Za-z0-9+/]{4}"
+_REST = "[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}="
+_SECRET: Schema = {
+    # Base64 of 24 to 64 bytes; of a seed of 32, or of the seed and its public key.
+    "pattern": rf"^(whsec_({_FOUR}){{8,20}}({_FOUR}|{_REST})?|whsec_({_FOUR}){{21}}[A-Za-z0-9+/][AQgw]==|"
+    rf"whsk_({_FOUR}){{10}}[A-Za-z0-9+/]{{3}}=|whsk_({_FOUR}){{21}}[A-Za-z0-9+/]{{2}}==)$",
+    "maxLength": 94,
 }
-_BATCH = {"max_events": _between(1, form.BATCH_EVENTS_MAX), "max_ms": _between(1, form.BATCH_MS_MAX)}
-_EVENT_TYPE: dict[str, Schema] = {"description": {"maxLength": DESCRIPTION_CHARS_MAX}}
-
-
-def _named(count_max: int, inner: Schema) -> Schema:
-    names = {"pattern": _WORD}
-    return {"type": "object", "maxProperties": count_max, "propertyNames": names, "additionalProperties": inner}
-
-
-_WORD = f"^[A-Za-z](_?[A-Za-z0-9]){{0,{declaration.NAME_CHARS_MAX - 1}}}$"
-_TEXT: Schema = {"type": "string", "maxLength": DESCRIPTION_CHARS_MAX}
-_FLAG: Schema = {"type": "boolean"}
-_FIELD: Schema = {
-    "type": "object",
-    "required": ["type"],
-    "additionalProperties": False,
-    "properties": {
-        "type": {"enum": list(TYPES)},
-        "description": _TEXT,
-        "required": _FLAG,
-        "default": {"description": "What items have that are made without one."},
-        "unique": _FLAG,
-        "min": {"type": ["number", "string"], "description": "The least value; characters, elements; a time."},
-        "max": {"type": ["number", "string"], "description": "The greatest value; characters, elements; a time."},
-        "pattern": {"type": "string", "description": "A regular expression without look-around."},
-        "format": {"enum": list(FORMATS)},
-        "values": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
-        "to": {"type": "string", "description": "The collection that a reference points into."},
-        "schema": {"type": "object", "description": "The JSON Schema of an object, or of each element of an array."},
-        "filterable": _FLAG,
-        "sortable": _FLAG,
-        "searchable": _FLAG,
-        "example": {},
-        "was": {"type": "string", "description": "What the field was called before."},
+_SCOPES: Schema = {"items": {"type": "string", "enum": list(SCOPES)}, "maxItems": len(SCOPES)}
+_FILTER: Schema = {"maxProperties": filter.OPERATORS_MAX}
+_PATTERN: Schema = {"type": "string", "pattern": rf"^(\*|{_PART}(\.{_PART})*(\.\*)?)$"}
+_ENDPOINT: dict[str, Schema] = {
+    "url": _URL,
+    "description": {"maxLength": form.DESCRIPTION_CHARS_MAX, "pattern": r"^[^\x00-\x08\x0b-\x1f\x7f]*$"},
+    "events": {
+        "items": _PATTERN | {"maxLength": events_match.TYPE_CHARS_MAX + 2},
+        "minItems": 1,
+        "maxItems": events_match.PATTERNS_MAX,
+    },
+    "filter": _FILTER,
+    "headers": {
+        "maxProperties": form.HEADERS_MAX,
+        "propertyNames": {"pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$", "maxLength": 128},
+        "values": {"pattern": r"^([!-~]([\t -~]*[!-~])?)?$", "maxLength": form.HEADER_VALUE_BYTES_MAX},
+    },
+    "rate": between(0.001, form.RATE_MAX),
+    "max_in_flight": between(1, form.IN_FLIGHT_MAX),
+    "order_max_age_seconds": between(1, form.ORDER_AGE_SECONDS_MAX),
+    "fields": {"items": {"type": "string"} | text(form.FIELD_CHARS_MAX, 1), "minItems": 1, "maxItems": form.FIELDS_MAX},
+    "timeout_seconds": between(1, form.TIMEOUT_SECONDS_MAX),
+    "retry_delays_seconds": {
+        "items": {"type": "number", **between(0, retry.DELAY_SECONDS_MAX)},
+        "minItems": 1,
+        "maxItems": retry.DELAYS_MAX,
     },
 }
-_EVENT: Schema = {
-    "type": "object",
-    "properties": {"when": {"type": "string"}, "filter": {"type": "object"}, "description": _TEXT},
-    "additionalProperties": False,
-}
-_PARAMETERS: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True}
-_QUESTION: Schema = {
-    "type": "object",
-    "required": ["parameters"],
-    "properties": {"parameters": _PARAMETERS, "description": _TEXT},
-    "additionalProperties": False,
-}
-_FIELDS = _named(declaration.FIELDS_MAX, {"anyOf": [{"enum": list(TYPES)}, _FIELD]})
-_EVENTS = _named(declaration.EVENTS_MAX, {"anyOf": [{"type": "string", "pattern": "^when "}, _EVENT]})
-_QUESTIONS = _named(declaration.QUESTIONS_MAX, {"anyOf": [_PARAMETERS, _QUESTION]})
-_COLLECTION: dict[str, Schema] = {
-    "description": {"maxLength": DESCRIPTION_CHARS_MAX},
-    "fields": _FIELDS,
-    "events": _EVENTS,
-    "questions": _QUESTIONS,
-}
+_BATCH = {"max_events": between(1, form.BATCH_EVENTS_MAX), "max_ms": between(1, form.BATCH_MS_MAX)}
+_EVENT_TYPE: dict[str, Schema] = {"description": text(DESCRIPTION_CHARS_MAX)}
 
 BOUNDS: dict[str, dict[str, Schema]] = {
     "NewEvent": {
-        "type": _TYPE,
+        "type": NEW_TYPE,
         "data": {"type": "object"},
-        "subject": {"minLength": 1, "maxLength": SUBJECT_CHARS_MAX},
-        "id": {"pattern": "^[A-Za-z0-9_.:-]{1,64}$"},
-        "time": _TIME,
-        "tenant": _TENANT,
+        "id": EVENT_ID | {"pattern": "^(?!stream$)[A-Za-z0-9_.:-]{1,64}$"},
+        "time": TIME | {"pattern": "^(19[7-9][0-9]|20[0-9]{2})-"},
     },
-    "NewForm": {**_ENDPOINT, "secret": _SECRET},
+    "NewForm": {**_ENDPOINT, "secret": _SECRET, "tenant": TENANT_OR_ALL},
     "EndpointPatch": _ENDPOINT,
     "Batch": _BATCH,
     "BatchPatch": _BATCH,
-    "PauseBody": {"reason": {"maxLength": REASON_CHARS_MAX}},
-    "RotateBody": {"overlap_seconds": _between(0, OVERLAP_SECONDS_MAX), "secret": _SECRET},
-    "NewEventType": {**_EVENT_TYPE, "name": _TYPE},
+    "PauseBody": {"reason": text(REASON_CHARS_MAX)},
+    "RotateBody": {"overlap_seconds": between(0, OVERLAP_SECONDS_MAX), "secret": _SECRET},
+    "NewEventType": {**_EVENT_TYPE, "name": NEW_TYPE},
     "EventTypeBody": _EVENT_TYPE,
     "EventTypePatch": _EVENT_TYPE,
-    "NewCollection": {**_COLLECTION, "name": {"pattern": _WORD, "maxLength": declaration.NAME_CHARS_MAX}},
-    "CollectionBody": _COLLECTION,
-    "PlanBody": {"collections": {"maxProperties": declaration.COLLECTIONS_MAX}},
-    "ApplyBody": {"collections": {"maxProperties": declaration.COLLECTIONS_MAX}},
-    "NewReplay": {"since": _TIME, "until": _TIME},
-    "NewTenant": {"id": _TENANT, "name": _NAME},
+    **collection_bounds.BOUNDS,
+    "NewTenant": {"id": TENANT, "name": _NAME},
     "TenantPatch": {"name": _NAME},
     "NewKey": {
-        "scopes": {"maxItems": len(SCOPES), "items": {"type": "string", "enum": list(SCOPES)}},
+        "scopes": _SCOPES,
         "permits": {"maxItems": permit.PERMITS_MAX},
         "name": _NAME,
-        "tenant": _TENANT,
         "limits": {"maxItems": limit.LIMITS_MAX},
-        "expires": _TIME,
     },
     "CallLimit": {
-        "calls": _between(1, limit.CALLS_MAX),
-        "seconds": _between(1, limit.WINDOW_SECONDS_MAX),
+        "calls": between(1, limit.CALLS_MAX),
+        "seconds": between(1, limit.WINDOW_SECONDS_MAX),
     },
+    # What only answers have.
+    "Accepted": {"id": EVENT_ID},
+    "AcceptedBatch": {"events": {"maxItems": 1_000}},
+    "AttemptView": {
+        "answer": text(ANSWER_BYTES_KEPT),
+        "request_headers": {"values": text()},
+        "status": between(0, 999),
+    },
+    "DeliveryOfEvent": {"id": DELIVERY_ID, "endpoint": ENDPOINT_ID, "state": {"enum": list(STATES)}},
+    "DeliveryView": {"id": DELIVERY_ID},
+    "DeliveryDetail": {"id": DELIVERY_ID, "attempts": {"maxItems": UNLIMITED}},
+    "EndpointView": {**_ENDPOINT, "id": ENDPOINT_ID, "tenant": TENANT_OR_ALL},
+    "EventDetail": {
+        "id": EVENT_ID,
+        "deliveries": {"maxItems": DELIVERIES_MAX},
+        "not_matched": {"maxItems": NOT_MATCHED_MAX},
+    },
+    "EventTypeView": {**_EVENT_TYPE, "name": TYPE},
+    "EventView": {"id": EVENT_ID},
+    "Health": {"status": {"enum": ["ok"]}},
+    "KeyView": {"id": KEY_ID, "name": _NAME, "scopes": _SCOPES, "limits": {"maxItems": limit.LIMITS_MAX}},
+    "CreatedKey": {
+        "id": KEY_ID,
+        "name": _NAME,
+        "scopes": _SCOPES,
+        "limits": {"maxItems": limit.LIMITS_MAX},
+        "key": {"pattern": "^tdk_[A-Za-z0-9_-]{43}$", "maxLength": 47},
+    },
+    "LastView": {"status": between(0, 999)},
+    "NotMatched": {"endpoint": ENDPOINT_ID},
+    "OldSecret": {"secret": _SECRET},
+    "Place": {"code": {"pattern": "^[a-z0-9_]+$", "maxLength": 64}, "pointer": text(), "parameter": text()},
+    "Problem": {
+        "type": {"pattern": "^urn:tidings:problem:[a-z0-9_]+$", "maxLength": 84},
+        "title": text(100),
+        "status": between(400, 599),
+        "code": {"pattern": "^[a-z0-9_]+$", "maxLength": 64},
+        "errors": {"maxItems": PLACES_MAX},
+        "request_id": ident("req"),
+    },
+    "ReplayView": {"id": REPLAY_ID},
+    "SecretView": {
+        "secret": _SECRET,
+        "previous": {"maxItems": UNLIMITED},
+        "public_key": {"pattern": "^whpk_[A-Za-z0-9+/]{43}=$", "maxLength": 49},
+    },
+    "TenantView": {"id": TENANT, "name": _NAME},
 }
-"""By the name of a struct and of its field. Added to the field's own schema."""
+"""By the name of a struct and of its field; `values` are those of a map. Added to the field's own schema."""
+
+COMMON: dict[str, Schema] = {
+    **dict.fromkeys(("at", "created", "due", "expires", "failing_since", "next_attempt", "next_probe"), TIME),
+    **dict.fromkeys(("revoked", "since", "time", "until", "updated"), TIME),
+    "data": {"maxItems": LIMIT_MAX},
+    "delivery": DELIVERY_ID,
+    "detail": text(),
+    "endpoint_id": ENDPOINT_ID,
+    "event_id": EVENT_ID,
+    "event_type": TYPE,
+    "next_cursor": CURSOR,
+    "outcome": {"enum": [outcome.name for outcome in OUTCOMES]},
+    "reason": text(),
+    "subject": SUBJECT,
+    "tenant": TENANT,
+    "type": TYPE,
+}
+"""Of fields that mean the same in every struct that has them, where BOUNDS says nothing else."""
 
 
-def with_bounds(schemas: dict[str, Any]) -> dict[str, Any]:
-    """The schemas of the structs, with their bounds."""
-    for name, fields in BOUNDS.items():
-        if name in schemas:
-            for field, bounds in fields.items():
-                schemas[name]["properties"][field] |= bounds
+def with_bounds(schemas: dict[str, Schema]) -> dict[str, Schema]:
+    """The schemas of structs, with their bounds, and closed: no other member than those named is read or answered."""
+    for name, schema in schemas.items():
+        known = BOUNDS.get(name, {})
+        for field, own in schema.get("properties", {}).items():
+            _bound(own, known.get(field) or COMMON.get(field, {}))
+        if schema.get("type") == "object":
+            schema["additionalProperties"] = False
     return schemas
+
+
+def _bound(schema: Schema, bounds: Schema) -> None:
+    """Add bounds to a field's schema: to the part of it that is not null, and there to what they belong to."""
+    for branch in schema.get("anyOf", (schema,)):
+        kind = branch.get("type")
+        if kind == "null" or "$ref" in branch:
+            continue
+        if kind == "object" and "values" in bounds:
+            _bound(branch["additionalProperties"], bounds["values"])
+        whole = bounds if kind != "array" else _for_lists(bounds)
+        branch |= {key: value for key, value in whole.items() if key != "values"}
+        if kind == "integer":
+            branch |= whole_number(branch)
+
+
+def whole_number(schema: Schema) -> Schema:
+    """What is true of every whole number that is read or answered: it has 64 bits. By itself none is negative."""
+    return {"format": "int64", "minimum": schema.get("minimum", 0), "maximum": schema.get("maximum", INTEGER_MAX)}
+
+
+def _for_lists(bounds: Schema) -> Schema:
+    return {key: value for key, value in bounds.items() if key in ("items", "minItems", "maxItems")}

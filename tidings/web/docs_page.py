@@ -1,43 +1,106 @@
-"""The page `/docs`: enter a key, see the operations that it may use, copy them as curl, try them."""
+"""The page `/docs`: what a key may ask, copied and tried; the full reference beside it; and the files of both.
+
+The pages hold nothing of this server. In the browser they ask for the document of the key that was entered, and are
+drawn from that. Files are read when they are first asked for, and kept.
+"""
 
 from __future__ import annotations
 
-import base64
+import gzip
 import hashlib
-import re
 from functools import cache
 from importlib.resources import files
 
+import msgspec
+
+from tidings.model.errors import NotFound
 from tidings.web.menu import Answer, Call, Operation
 from tidings.web.parts import Parts
+from tidings.web.revisions import IF_NONE_MATCH, names
 
 TAG = "Service"
-MEDIA = "text/html; charset=utf-8"
+HTML = "text/html; charset=utf-8"
+STATIC = files("tidings.web") / "static"
+SCALAR = "scalar-1.72.1.js"
+"""Made by others (static/vendor/README.md). Its version stands in its name, so browsers may keep it."""
+
+_MEDIA = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
+_OURS = (
+    "answer.js", "body.js", "dom.js", "fields.js", "form.js", "json.js", "limits.js", "links.js", "page.css", "page.js",
+    "question.js", "reference.css", "reference.js", "schema.js", "session.js", "snippets.js", "webhooks.js",
+)  # fmt: skip
+_KEEP = "public, max-age=31536000, immutable"
+_ASK_AGAIN = "no-cache"
+_TAG_CHARS = 24
+
+_SHARED_POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; "
+_CLOSED = "form-action 'none'; frame-ancestors 'none'"
+PAGE_POLICY = f"{_SHARED_POLICY}style-src 'self'; {_CLOSED}; require-trusted-types-for 'script'; trusted-types 'none'"
+"""Own scripts only, and none of them may make markup from text."""
+REFERENCE_POLICY = f"{_SHARED_POLICY}style-src 'self' 'unsafe-inline'; {_CLOSED}"
+"""Scalar brings its style inside its script, and makes markup from what it has cleaned."""
+
+
+class File(msgspec.Struct, frozen=True):
+    """One file as it is sent. `packed`: the content is gzip."""
+
+    content: bytes
+    media: str
+    tag: str
+    keep: str
+    packed: bool
 
 
 async def docs(parts: Parts, call: Call) -> Answer:
-    """The page. It holds nothing of this server: the page itself asks for the document of the key."""
-    page, policy = _page()
+    """The page of the questions."""
+    return _page("docs.html", PAGE_POLICY)
+
+
+async def reference(parts: Parts, call: Call) -> Answer:
+    """The page of the full reference."""
+    return _page("reference.html", REFERENCE_POLICY)
+
+
+async def docs_file(parts: Parts, call: Call) -> Answer:
+    """A script or style of the two pages."""
+    name = call.path["file"]
+    if name != SCALAR and name not in _OURS:
+        raise NotFound(f"The pages have no file {name[:100]}.")
+    file = _file(name)
+    headers = [("etag", f'W/"{file.tag}"'), ("vary", "accept-encoding")]
+    wanted = names(call, "if-none-match")
+    if "if-none-match" in call.headers and (wanted is None or file.tag in wanted):
+        return Answer(304, None, headers, cache=file.keep)
+    content = file.content
+    if file.packed and "gzip" in call.headers.get("accept-encoding", ""):
+        headers.append(("content-encoding", "gzip"))
+    elif file.packed:
+        content = gzip.decompress(content)
+    return Answer(200, content, headers, media=file.media, cache=file.keep)
+
+
+def _page(name: str, policy: str) -> Answer:
     headers = [("content-security-policy", policy), ("x-frame-options", "DENY"), ("referrer-policy", "no-referrer")]
-    return Answer(200, page, headers, media=MEDIA)
+    return Answer(200, _html(name), headers, media=HTML)
 
 
 @cache
-def _page() -> tuple[bytes, str]:
-    """The page, and a policy (CSP level 3) that permits its own script and style and nothing else."""
-    text = (files("tidings.web") / "static" / "docs.html").read_text(encoding="utf-8")
-    script, style = _hash(text, "script"), _hash(text, "style")
-    policy = (
-        f"default-src 'none'; script-src '{script}'; style-src '{style}'; connect-src 'self'; img-src 'self' data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+def _html(name: str) -> bytes:
+    return (STATIC / name).read_bytes()
+
+
+@cache
+def _file(name: str) -> File:
+    """A file by a name that is known to be one of ours."""
+    packed = name == SCALAR
+    content = (STATIC / "vendor" / f"{name}.gz" if packed else STATIC / "docs" / name).read_bytes()
+    return File(
+        content=content,
+        media=_MEDIA[name.rpartition(".")[2]],
+        tag=hashlib.sha256(content).hexdigest()[:_TAG_CHARS],
+        keep=_KEEP if packed else _ASK_AGAIN,
+        packed=packed,
     )
-    return text.encode(), policy
-
-
-def _hash(text: str, tag: str) -> str:
-    inside = re.search(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
-    assert inside is not None
-    return "sha256-" + base64.b64encode(hashlib.sha256(inside[1].encode()).digest()).decode()
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -46,10 +109,36 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/docs",
         scope=None,
-        summary="The documentation page",
+        summary="The page where a key's questions are seen, copied and tried",
         handler=docs,
         tag=TAG,
+        internal=True,
         response=str,
-        media=MEDIA.partition(";")[0],
+        media=HTML.partition(";")[0],
+    ),
+    Operation(
+        name="docs_reference",
+        method="GET",
+        path="/docs/reference",
+        scope=None,
+        summary="The full reference as a page",
+        handler=reference,
+        tag=TAG,
+        internal=True,
+        response=str,
+        media=HTML.partition(";")[0],
+    ),
+    Operation(
+        name="docs_file",
+        method="GET",
+        path="/docs/{file}",
+        scope=None,
+        summary="A script or style of these pages",
+        handler=docs_file,
+        tag=TAG,
+        internal=True,
+        parameters=(IF_NONE_MATCH,),
+        response=str,
+        media="text/*",
     ),
 )

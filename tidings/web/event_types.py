@@ -257,7 +257,11 @@ def _view(kind: EventType) -> EventTypeView:
 
 EXAMPLE = {
     "description": "A task was completed.",
-    "schema": {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}},
+    "schema": {
+        "type": "object",
+        "required": ["id"],
+        "properties": {"id": {"type": "string", "pattern": "^t_[0-9]+$", "maxLength": 64}},
+    },
     "example": {"id": "t_17"},
 }
 

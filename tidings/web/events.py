@@ -27,6 +27,8 @@ HEARTBEAT_SECONDS = 15.0
 PIECE_EVENTS = 500
 PIECE_BYTES = 256 * 1024
 START, END = "start", "end"
+NO_CURSOR, TOGETHER = "wrong_cursor", "not_together"
+"""Codes of wrong places: what OpenAPI cannot say beforehand."""
 
 
 class EventList(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +44,7 @@ async def list_events(parts: Parts, call: Call) -> Answer:
     if "after" in call.query:
         return await _catch_up(parts, call)
     if "wait" in call.query:
-        raise _wrong("wait", "wait goes with after: it waits for events that come after a cursor.")
+        raise _wrong("wait", "wait goes with after: it waits for events that come after a cursor.", TOGETHER)
     page = Page.of(call)
     query = _query(call)
     is_up = sort_of(call) == ["created"]
@@ -83,9 +85,8 @@ async def stream_events(parts: Parts, call: Call) -> Stream:
 async def _catch_up(parts: Parts, call: Call) -> Answer:
     for name in ("cursor", "sort", "count"):
         if name in call.query:
-            raise _wrong(
-                name, f"{name} does not go with after, which reads in the order of commit from its own cursor."
-            )
+            detail = f"{name} does not go with after, which reads in the order of commit from its own cursor."
+            raise _wrong(name, detail, TOGETHER)
     query, limit = _query(call), call.query.get("limit", LIMIT)
     deadline = time.monotonic() + call.query.get("wait", 0)
     position = await parts.readers.call(lambda db: _start(db, call.query["after"]))
@@ -149,7 +150,7 @@ def _query(call: Call) -> EventQuery:
     types = given.get("type__in")
     if "type" in given:
         if types is not None:
-            raise _wrong("type", "Give type or type__in, not both.")
+            raise _wrong("type", "Give type or type__in, not both.", TOGETHER)
         types = [given["type"]]
     return EventQuery(
         tenant=_tenant(call),
@@ -185,7 +186,7 @@ def _start(db: Db, after: str) -> int:
         return feed.head(db)
     position = _position(after)
     if position > feed.head(db):
-        raise _wrong("after", "This cursor is from another server: it is ahead of everything that is stored here.")
+        raise _wrong("after", "This cursor is from another server: it is ahead of everything stored here.", NO_CURSOR)
     if position < feed.pruned(db):
         raise Gone("Events after this cursor are no longer kept. Read your state anew, then go on with after=end.")
     return position
@@ -198,11 +199,13 @@ def _position(cursor: str) -> int:
             return int(number)
     except (binascii.Error, ValueError):
         pass
-    raise _wrong("after", "This is no cursor of ours. Take next_cursor of the answer before, or start, or end.")
+    raise _wrong(
+        "after", "This is no cursor of ours. Take next_cursor of the answer before, or start, or end.", NO_CURSOR
+    )
 
 
-def _wrong(name: str, detail: str) -> Invalid:
-    return Invalid(detail, errors=[Place(parameter=name, code="wrong_value", detail=detail)])
+def _wrong(name: str, detail: str, code: str) -> Invalid:
+    return Invalid(detail, errors=[Place(parameter=name, code=code, detail=detail)])
 
 
 # --- the menu ---------------------------------------------------------------------------------------------------------
@@ -213,10 +216,15 @@ def _parameter(name: str, schema: dict[str, Any], help: str) -> Parameter:
 
 
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
+_ONE_OF_SOME = {**_TEXT, "pattern": r"^[^,\x00]+$", "description": "texts between commas"}
 _TIME = {"type": "string", "format": "date-time"}
 _CHOOSE = (
     _parameter("type", _TEXT, "Only events of this type."),
-    _parameter("type__in", {"type": "array", "items": _TEXT, "maxItems": 100}, "Only events of one of these types."),
+    _parameter(
+        "type__in",
+        {"type": "array", "items": _ONE_OF_SOME, "minItems": 1, "maxItems": 100},
+        "Only events of one of these types.",
+    ),
     _parameter("collection", _TEXT, "Only changes of this collection's items."),
     _parameter("subject", _TEXT, "Only events about this subject; that of a change is the item's id."),
     _parameter("tenant", _TEXT, "Only this tenant's events (keys without a tenant)."),

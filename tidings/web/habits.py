@@ -157,7 +157,9 @@ def _sort_parameter(operation: Operation) -> Parameter:
         schema={
             "type": "array",
             "items": {"type": "string", "enum": list(operation.sorts)},
+            "minItems": 1,
             "maxItems": operation.sorts_max,
+            "uniqueItems": True,
             "default": [operation.sorts[0]],
         },
         help=f"In which order{several}; `-` begins with the last. By itself: `{operation.sorts[0]}`.",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tidings.model.collection import Collection, Field
+from tidings.rules.condition import fixed
 from tidings.rules.field import ITEM_ID, field_schema
 from tidings.rules.permit import Grant
 from tidings.web.menu import Form
+from tidings.web.pages import CURSOR
 
 Schema = dict[str, Any]
 
@@ -58,6 +60,7 @@ class Forms:
     def __init__(self, grant: Grant, expands: dict[str, Grant]) -> None:
         self._name = grant.collection.name
         self._collection = grant.collection
+        self._filled = fixed(grant.writes)
         read = [field for field in grant.collection.fields if field.name in grant.read]
         written = [field for field in grant.collection.fields if field.name in grant.write]
         self.expanded = tuple(self._target(its) for its in _unlike(expands, self._name))
@@ -110,13 +113,17 @@ class Forms:
             "required": ["data", "next_cursor"],
             "properties": {
                 "data": {"type": "array", "maxItems": 1000, "items": reference(self.item)},
-                "next_cursor": {"type": ["string", "null"], "maxLength": 100_000},
+                "next_cursor": {"type": ["string", "null"], **CURSOR},
                 "count": {"type": "integer", "format": "int64", "minimum": 0, "maximum": 1_000_000},
             },
         }
 
     def _new(self, written: list[Field]) -> Schema:
-        needed = [field.name for field in written if field.required and field.default is None]
+        needed = [
+            field.name
+            for field in written
+            if field.required and field.default is None and field.name not in self._filled
+        ]
         return {
             "type": "object",
             "additionalProperties": False,

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from tidings.intake.items import Ask, Change, check_verb, seen
+from tidings.intake.items import Ask, Change, check_verb, look_up, seen
 from tidings.intake.kinds import Kind
 from tidings.model.collection import Field, Item
-from tidings.model.errors import Invalid, NotFound, Place, TidingsError
+from tidings.model.errors import Forbidden, Invalid, Place, TidingsError
 from tidings.model.event import Event
 from tidings.rules.condition import Compare, Op
 from tidings.rules.jsontext import INTEGER_MAX, INTEGER_MIN
@@ -22,7 +22,7 @@ from tidings.store.conditions import Where
 from tidings.store.events import Told
 from tidings.store.item_pages import CREATED, Order
 from tidings.web import body
-from tidings.web.item_forms import OWN_NAMES
+from tidings.web.item_forms import BATCH_MAX, OWN_NAMES
 from tidings.web.menu import Answer, Call
 from tidings.web.once import once
 from tidings.web.pages import NO_CURSOR, Page, counted
@@ -89,9 +89,7 @@ class Door:
         tenant = call.query.get("tenant", "")
 
         def read(db: Db) -> tuple[Item, list[Any]]:
-            item = self._kind.table.find(db, call.path["id"], seen(self.grant), tenant or self.grant.tenant)
-            if item is None or (tenant and item.tenant != tenant):
-                raise NotFound(f"There is no item {call.path['id'][:64]} in {self.grant.collection.name}.")
+            item = look_up(db, self._kind.table, self.grant, seen(self.grant), call.path["id"], tenant)
             return item, self._documents(db, [item], call, expand)
 
         item, documents = await parts.readers.brief(read)
@@ -197,6 +195,9 @@ class Door:
     async def batch(self, parts: Parts, call: Call) -> Answer:
         """Many operations, all or none."""
         given, _ = body.read(call.raw, BatchBody)
+        if not 1 <= len(given.operations) <= BATCH_MAX:
+            code = "too_many" if given.operations else "too_few"
+            raise _misplaced("/operations", code, f"A batch has 1 to {BATCH_MAX:,} operations.")
         asks = [self._batch_ask(parts, call, each, index) for index, each in enumerate(given.operations)]
 
         def job(db: Db) -> Told:
@@ -225,17 +226,23 @@ class Door:
         }.get(given.op)
         if do is None:
             raise _misplaced(f"{at}/op", "not_in_enum", "op is create, put, edit or delete.")
-        check_verb(self.grant, given.op)  # type: ignore[arg-type]
+        try:
+            check_verb(self.grant, given.op)  # type: ignore[arg-type]
+        except Forbidden as wrong:
+            raise _placed(wrong, index) from None
         if given.op != "create" and given.id is None:
             raise _misplaced(f"{at}/id", "missing", f"{given.op} needs the item's id.")
         if (given.data is None) != (given.op == "delete"):
             raise _misplaced(f"{at}/data", "missing" if given.data is None else "not_possible_here", _DATA)
         if given.op == "create" and given.revision is not None:
             raise _misplaced(f"{at}/revision", "not_possible_here", "A new item has no revision yet.")
+        if given.revision is not None and given.revision < 1:
+            raise _misplaced(f"{at}/revision", "too_small", "Revisions count from 1.")
         ask = self._ask(call, given.data or {})
         revisions = None if given.revision is None else frozenset({given.revision})
-        pointer = f"{at}/data"
-        return do, msgspec.structs.replace(ask, id=given.id, revisions=revisions, pointer=pointer)
+        return do, msgspec.structs.replace(
+            ask, id=given.id, revisions=revisions, pointer=f"{at}/data", id_pointer=f"{at}/id"
+        )
 
     def _ask(self, call: Call, data: Any) -> Ask:
         if not isinstance(data, dict):
@@ -249,6 +256,7 @@ class Door:
             id=call.path.get("id"),
             data=data,
             revisions=None if named is None else frozenset(named),
+            is_there="if-match" in call.headers,
         )
 
     def _told(self, change: Change, status: int = 200) -> Told:
@@ -296,8 +304,11 @@ def _fits(field: Field | None, value: Any) -> bool:
     if value is None:
         return True
     kinds: dict[str, type] = {"integer": int, "datetime": int, "number": float, "boolean": bool}
-    is_right = field is not None and type(value) is kinds.get(field.type, str)
-    return is_right and (type(value) is not int or INTEGER_MIN <= value <= INTEGER_MAX)
+    if field is None or type(value) is not kinds.get(field.type, str):
+        return False
+    if type(value) is str:
+        return "\0" not in value
+    return type(value) is not int or INTEGER_MIN <= value <= INTEGER_MAX
 
 
 def _placed(wrong: TidingsError, index: int) -> TidingsError:

@@ -140,7 +140,9 @@ def _check(parts: Parts, new: NewKey, maker: Key, now: moment.Micros) -> moment.
     wrong: list[Place] = []
     if not new.scopes and not new.permits:
         _say(wrong, "/scopes", "missing", f"Name at least one scope or permit. The scopes are: {', '.join(SCOPES)}.")
-    for index, scope in enumerate(new.scopes):
+    if len(new.scopes) > len(SCOPES):
+        _say(wrong, "/scopes", "too_many", "Name each scope once; there are not so many.")
+    for index, scope in enumerate(new.scopes[: len(SCOPES)]):
         if scope not in SCOPES:
             known = ", ".join(SCOPES)
             _say(wrong, f"/scopes/{index}", "scope", f"There is no scope {scope[:50]!r}. The scopes are: {known}.")
@@ -177,7 +179,7 @@ def _check_expires(new: NewKey, maker: Key, now: moment.Micros, wrong: list[Plac
             _say(wrong, "/expires", "time", "expires is an RFC 3339 time such as 2027-01-01T00:00:00Z.")
             return None
         if expires <= now:
-            _say(wrong, "/expires", "time", "expires is in the past.")
+            _say(wrong, "/expires", "past", "expires is in the past.")
         elif maker.expires is not None and expires > maker.expires:
             _say(wrong, "/expires", "time", "Your own key ends before that, so it cannot make one that lasts longer.")
     return expires

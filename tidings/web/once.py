@@ -21,7 +21,9 @@ from tidings.web.parts import Parts
 
 REPLAYED = ("idempotency-replayed", "true")
 NONCE_BYTES = 12
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+KEY_CHARS_MAX = 255
+KEY_PATTERN = rf"^[\x21-\x7e]{{1,{KEY_CHARS_MAX}}}$"
+_KEY = re.compile(KEY_PATTERN.strip("^$"))
 
 
 def idempotency_key(call: Call) -> str | None:

@@ -19,6 +19,7 @@ from tidings.web import (
 )
 from tidings.web.habits import with_habits
 from tidings.web.menu import Operation
+from tidings.web.paths import with_names
 
 _LISTS: tuple[tuple[Operation, ...], ...] = (
     publish.OPERATIONS,
@@ -33,7 +34,7 @@ _LISTS: tuple[tuple[Operation, ...], ...] = (
     health.OPERATIONS,
     docs_page.OPERATIONS,
 )
-_ALL: list[Operation] = [with_habits(operation) for operations in _LISTS for operation in operations]
+_ALL: list[Operation] = [with_names(with_habits(operation)) for operations in _LISTS for operation in operations]
 _ALL.append(
     Operation(
         name="openapi",

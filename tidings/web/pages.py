@@ -22,6 +22,9 @@ from tidings.web.menu import Answer, Call, Parameter
 
 LIMIT = 50
 LIMIT_MAX = 1000
+CURSOR: dict[str, Any] = {"pattern": "^[A-Za-z0-9_-]+$", "maxLength": 20_000}
+"""What a cursor looks like, as JSON Schema. It holds what the page's last thing is sorted by: up to four texts of 500
+characters, of which some need six bytes."""
 SHAPING = ("limit", "fields", "count")
 """Parameters that a cursor does not depend on."""
 
@@ -38,7 +41,7 @@ PAGING: tuple[Parameter, ...] = (
     ),
     Parameter(
         name="cursor",
-        schema={"type": "string"},
+        schema={"type": "string", "description": "a cursor that this server gave", **CURSOR},
         help="Where to go on: `next_cursor` of the page before, with the same filters and sort.",
     ),
 )

@@ -12,6 +12,9 @@ MEDIA = "application/problem+json"
 PAGE = "urn:tidings:problem:"
 """`type` is this and the code: a name, not an address that somebody must keep alive."""
 
+PLACES_MAX = 1_000
+"""More wrong places than this are not told."""
+
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """The body of every answer that is no success."""
@@ -40,7 +43,7 @@ def problem(error: TidingsError, request_id: str) -> Problem:
         status=error.status,
         detail=error.detail,
         code=error.code,
-        errors=error.errors,
+        errors=error.errors[:PLACES_MAX],
         request_id=request_id,
     )
 

@@ -12,6 +12,8 @@ from tidings.model import moment
 from tidings.model.errors import Invalid, Malformed, Place
 from tidings.web.menu import Operation, Parameter
 
+TEXT_CHARS_MAX = 1000
+"""Of a text whose schema says no `maxLength`."""
 _INTEGER = re.compile(r"-?\d{1,18}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _NUMBER = re.compile(r"-?\d{1,300}(\.\d{1,300})?([eE][+-]?\d{1,3})?")
@@ -82,7 +84,7 @@ def _convert(schema: dict[str, Any], text: str) -> Any:
         return _time(text)
     if schema.get("format") == "date":
         return _date(text)
-    if len(text) > schema.get("maxLength", 1000):
+    if len(text) > schema.get("maxLength", TEXT_CHARS_MAX):
         raise ValueError(f"at most {schema.get('maxLength', 1000)} characters long")
     if not text and schema.get("minLength", 0):
         raise ValueError("a text that is not empty")

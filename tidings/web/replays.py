@@ -15,6 +15,7 @@ from tidings.store import replays as stored
 from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
 from tidings.store.replays import ReplayQuery
+from tidings.web.examples import ENDPOINT
 from tidings.web.habits import sort_of
 from tidings.web.menu import Answer, Call, Operation, Parameter
 from tidings.web.once import once
@@ -207,7 +208,7 @@ OPERATIONS: tuple[Operation, ...] = (
         status=201,
         also=((200, "Nothing was started: what a replay would do."),),
         idempotent_key=True,
-        example={"endpoint_id": "ep_06a1x", "since": "2026-11-20T00:00:00Z", "which": "failed", "dry_run": True},
+        example={"endpoint_id": ENDPOINT, "since": "2026-11-20T00:00:00Z", "which": "failed", "dry_run": True},
     ),
     Operation(
         name="list_replays",

@@ -10,17 +10,18 @@ from tidings.web.menu import Call, Parameter
 _TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e]{0,100})"')
 TAGS = r'^(\*|(W/)?"[\x21\x23-\x2b\x2d-\x7e]{0,100}"(, ?(W/)?"[\x21\x23-\x2b\x2d-\x7e]{0,100}")*)$'
 """`*`, or entity tags; none of ours holds a comma."""
+TAGS_CHARS_MAX = 8_192
 _REVISION = re.compile(r"\d{1,18}")
 
 IF_MATCH = Parameter(
     name="If-Match",
-    schema={"type": "string", "pattern": TAGS},
+    schema={"type": "string", "format": "entity-tags", "pattern": TAGS, "maxLength": TAGS_CHARS_MAX},
     help='Change it only if it is at this revision, as in `"3"`; else the answer is 412.',
     where="header",
 )
 IF_NONE_MATCH = Parameter(
     name="If-None-Match",
-    schema={"type": "string", "pattern": TAGS},
+    schema={"type": "string", "format": "entity-tags", "pattern": TAGS, "maxLength": TAGS_CHARS_MAX},
     help='Answer 304 without a body if it is still as the answer with this `ETag` had it, as in `"3"`.',
     where="header",
 )
@@ -52,7 +53,7 @@ def read(text: str | None, header: str) -> set[str] | None:
     found = set()
     for piece in text.split(","):
         tag = _TAG.fullmatch(piece.strip())
-        if tag is None:
+        if tag is None or len(text) > TAGS_CHARS_MAX:
             detail = f'{header} must be a revision in quotes, such as "3", as the ETag header of an answer has it.'
             raise Malformed(detail, errors=[Place(parameter=header, code="wrong_value", detail=detail)])
         found.add(tag[1])

@@ -1,0 +1,68 @@
+"""Collections on the page: what a permit lets a key ask appears by itself, and can be tried from the first item on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.page import Page
+from tests.items.collections import COLLECTIONS, declare
+from tidings.testing import Api, TestServer
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+    folder: Path = tmp_path_factory.mktemp("server")
+    with TestServer(folder / "tidings") as server:
+        for collection in COLLECTIONS:
+            declare(server, collection)
+        yield server
+
+
+def test_an_item_is_made_found_and_edited(page: Page, api: Api) -> None:
+    page.enter(str(api.key))
+    create = page.question("tasks.create")
+    create.fill("title", "Water the plants")
+    create.fill("price", "2.5")
+    create.fill("due", "2026-11-22")
+    assert create.try_it().startswith("201")
+    item = create.answer()["id"]
+    assert create.headers()["Location"].endswith(item) and create.headers()["ETag"] == '"1"'
+    listed = page.question("tasks.list")
+    listed.fill("done", "false")
+    listed.fill("price__gte", "2.5")
+    assert listed.try_it().startswith("200")
+    assert [each["id"] for each in listed.answer()["data"]] == [item]
+    edit = page.question("tasks.edit")
+    edit.fill("id", item)
+    edit.write_body('{"done": true}')
+    edit.fill("If-Match", '"1"')
+    assert edit.try_it().startswith("200") and edit.answer()["done"] is True
+    assert edit.try_it().startswith("412")
+
+
+def test_a_named_question_asks_for_all_that_it_needs(page: Page, api: Api) -> None:
+    api.post("/v1/items/tasks", {"title": "By day", "due": "2026-12-24"})
+    page.enter(str(api.key))
+    ask = page.question("tasks.ask.by_day")
+    assert ask.text('[data-field="due"] label').endswith("required")
+    ask.fill("due", "2026-12-24")
+    ask.fill("done", "false")
+    assert ask.try_it().startswith("200")
+    assert [each["title"] for each in ask.answer()["data"]] == ["By day"]
+
+
+def test_a_permit_shows_its_own_questions_and_fields(page: Page, api: Api) -> None:
+    permits = [{"collection": "tasks", "verbs": ["list", "create"], "read": ["title"], "write": ["title"]}]
+    page.enter(str(api.post("/v1/keys", {"permits": permits})["key"]))
+    mine = {"GET /v1/items/tasks", "POST /v1/items/tasks", "POST /v1/items/tasks:batch"}
+    assert {each for each in page.questions() if "/items/" in each} == mine
+    create = page.question("tasks.create")
+    fields = f"[...{create.card}.querySelectorAll('.body .fields [data-field]')].map(each => each.dataset.field)"
+    assert page.do(fields) == ["title"]
+    groups = page.do("[...document.querySelectorAll('section.group h2')].map(each => each.firstChild.textContent)")
+    assert groups[0] == "tasks", "what a caller came for stands first"

@@ -1,0 +1,71 @@
+"""Spectral, with its rules for OpenAPI and those of OWASP, finds no errors in anybody's document."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.openapi.conftest import CALLERS
+from tidings.testing import Api
+
+HERE = Path(__file__).parent
+INSTALL_SECONDS, LINT_SECONDS = 300, 120
+WARNED = {"owasp:api4:2023-string-restricted": "texts in other people's event types are as free as they made them"}
+"""Rules whose warnings are right, and are not about us."""
+
+
+@pytest.fixture(scope="session")
+def spectral(request: pytest.FixtureRequest) -> Path:
+    """Spectral's program, as the lock beside this file has it; kept between runs."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed, and Spectral comes with it")
+    names = ("package.json", "package-lock.json", "ruleset.yaml")
+    mark = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in names)).hexdigest()[:16]
+    folder = Path(request.config.cache.mkdir(f"spectral-{mark}"))
+    whole = folder / "whole"
+    if not whole.exists():
+        for name in names:
+            shutil.copy(HERE / name, folder / name)
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]
+        ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+        assert ran.returncode == 0, f"npm ci failed in {folder}:\n{ran.stdout[-2_000:]}{ran.stderr[-2_000:]}"
+        whole.touch()
+    return folder / "node_modules" / ".bin" / "spectral"
+
+
+def findings(spectral: Path, document: Any, folder: Path) -> list[dict[str, Any]]:
+    """What Spectral says of a document: rule, severity (0 is an error), place and message of each finding."""
+    file = folder / "openapi.json"
+    file.write_text(json.dumps(document))
+    command = [spectral, "lint", "--ruleset", spectral.parents[2] / "ruleset.yaml", "--format", "json", "--quiet", file]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=LINT_SECONDS)
+    assert ran.returncode in (0, 1) and ran.stdout, ran.stderr[-2_000:]
+    found: list[dict[str, Any]] = json.loads(ran.stdout)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("who", CALLERS)
+def test_the_document_has_no_errors(callers: dict[str, Api], spectral: Path, tmp_path: Path, who: str) -> None:
+    found = findings(spectral, callers[who].get("/v1/openapi.json"), tmp_path)
+    wrong = [each for each in found if each["severity"] == 0 or each["code"] not in WARNED]
+    told = "\n".join(f"{each['code']} at {'.'.join(map(str, each['path']))}: {each['message']}" for each in wrong[:40])
+    assert not wrong, f"{len(wrong)} findings\n{told}"
+
+
+@pytest.mark.slow
+def test_spectral_finds_what_is_wrong(callers: dict[str, Api], spectral: Path, tmp_path: Path) -> None:
+    document = callers["operator"].get("/v1/openapi.json")
+    del document["components"]["schemas"]["NewTenant"]["properties"]["name"]["maxLength"]
+    del document["components"]["responses"]["429"]["headers"]["Retry-After"]
+    document["paths"]["/v1/tenants"]["post"]["requestBody"]["content"]["application/json"]["example"] = {"id": 7}
+    codes = {each["code"] for each in findings(spectral, document, tmp_path) if each["severity"] == 0}
+    limits = {"owasp:api4:2023-string-limit", "owasp:api4:2023-rate-limit-retry-after"}
+    assert codes == limits | {"oas3-valid-media-example"}

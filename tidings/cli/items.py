@@ -1,0 +1,318 @@
+"""`tidings items`: the items of a collection, one by one and as files."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import IO, Annotated, Any, NoReturn
+
+import typer
+
+from tidings.cli.session import (
+    DEFAULT_URL,
+    LIST_LIMIT,
+    PAGE_MAX,
+    AsJson,
+    Key,
+    Limit,
+    Session,
+    Url,
+    fail,
+    print_json,
+    read_json,
+    session,
+)
+from tidings.client import ImportRefused
+from tidings.client.calls import given
+from tidings.client.items import Items
+from tidings.client.uploads import ENDINGS
+
+cli = typer.Typer(help="Items of a collection, one by one and as files.", no_args_is_help=True)
+
+RETRIES = 6
+"""Of an import: a server that starts anew is waited for."""
+OWN = ("tenant", "revision", "created", "updated")
+
+Collection = Annotated[str, typer.Argument(help="The collection's name.")]
+Id = Annotated[str, typer.Argument(help="The item's id.")]
+Data = Annotated[str | None, typer.Option(help="The fields: JSON, @file, or - for stdin.", metavar="JSON")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="One field; the value is JSON, or else a text. More than once for more.", metavar="NAME=VALUE"
+    ),
+]
+Filter = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Only these, such as done=false or price__gte=10; more than once for more.", metavar="NAME=VALUE"
+    ),
+]
+Words = Annotated[str | None, typer.Option("--q", help="Only items with all of these words.")]
+Sort = Annotated[str | None, typer.Option(help="In which order, such as -price,title.")]
+Fields = Annotated[str | None, typer.Option(help="Only these fields, separated by commas.")]
+Tenant = Annotated[str | None, typer.Option(help="Whose items (for keys without a tenant).")]
+Revision = Annotated[int | None, typer.Option(help="Refuse if it is at another revision by now.")]
+Format = Annotated[str | None, typer.Option(help="csv or ndjson; else what the file's ending says.")]
+
+
+@cli.command("list")
+def list_items(
+    collection: Collection,
+    filter: Filter = None,
+    q: Words = None,
+    sort: Sort = None,
+    fields: Fields = None,
+    tenant: Tenant = None,
+    limit: Limit = LIST_LIMIT,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """List items, newest first."""
+    with session(url, key, as_json) as out:
+        query = _pairs(filter, "--filter") | given(q=q, sort=sort, fields=fields, limit=min(limit, PAGE_MAX))
+        found = list(islice(out.client.items(collection, tenant).list(**query), limit))
+        shown = {name: name for item in found for name in item if name not in OWN or fields}
+        out.list(found, limit, shown, f"There are no such items in {collection}.")
+
+
+@cli.command("show")
+def show(
+    collection: Collection,
+    id: Id,
+    expand: Annotated[str | None, typer.Option(help="Also what these references lead to, separated by commas.")] = None,
+    tenant: Tenant = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show one item."""
+    with session(url, key, as_json) as out:
+        found = out.client.items(collection, tenant).get(id, **given(expand=expand))
+        out.answer(found, lambda: out.details(found, id))
+
+
+@cli.command("create")
+def create(
+    collection: Collection,
+    data: Data = None,
+    set: Set = None,
+    id: Annotated[str | None, typer.Option(help="An id of your own, that no item has.")] = None,
+    tenant: Tenant = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Create an item."""
+    with session(url, key, as_json) as out:
+        made = out.client.items(collection, tenant).create(_fields(data, set), id)
+        out.answer(made, lambda: out.details(made, f"{made['id']} is created."))
+
+
+@cli.command("edit")
+def edit(
+    collection: Collection,
+    id: Id,
+    data: Data = None,
+    set: Set = None,
+    revision: Revision = None,
+    tenant: Tenant = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Change some fields; what is not named stays, null takes a value away."""
+    with session(url, key, as_json) as out:
+        changes = _fields(data, set)
+        if not changes:
+            raise ValueError("Name at least one change, such as --set done=true.")
+        changed = out.client.items(collection, tenant).edit(id, changes, revision)
+        out.answer(changed, lambda: out.details(changed, f"{id} is at revision {changed['revision']}."))
+
+
+@cli.command("delete")
+def delete(
+    collection: Collection,
+    id: Id,
+    revision: Revision = None,
+    tenant: Tenant = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Forget an item. Refused while others refer to it."""
+    with session(url, key, as_json) as out:
+        out.client.items(collection, tenant).delete(id, revision)
+        out.answer({"id": id, "deleted": True}, lambda: out.say(f"{id} is deleted."))
+
+
+@cli.command("import")
+def import_(
+    collection: Collection,
+    file: Annotated[str, typer.Argument(help="CSV with a header line, or NDJSON; - for stdin.")],
+    format: Format = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Store the good lines though others are bad.")] = False,
+    on_conflict: Annotated[str, typer.Option(help="Where an id is there already: refuse, replace or skip.")] = "refuse",
+    tenant: Tenant = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Import a file of items: all of it, or nothing."""
+    with session(url, key, as_json, retries=RETRIES) as out:
+        source: Path | IO[bytes] = sys.stdin.buffer if file == "-" else Path(file)
+        format = _format(file, format)
+        try:
+            with out.progress("importing", _size(source), is_bytes=True) as show:
+                said = out.client.items(collection, tenant).import_(
+                    source, format, partial=partial, on_conflict=on_conflict, sent=show
+                )
+        except ImportRefused as wrong:
+            _refused(out, wrong)
+        except OSError as wrong:
+            raise ValueError(f"{file} cannot be read: {wrong.strerror}") from None
+        out.answer(said, lambda: _summary(out, said))
+
+
+@cli.command("export")
+def export(
+    collection: Collection,
+    file: Annotated[str, typer.Argument(help="Where to write; - for stdout.")] = "-",
+    format: Format = None,
+    filter: Filter = None,
+    q: Words = None,
+    sort: Annotated[str | None, typer.Option(help="created (by itself), or -created for the newest first.")] = None,
+    fields: Fields = None,
+    tenant: Tenant = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Export items as a file that `import` takes. A file is written whole or not at all."""
+    with session(url, key, as_json) as out:
+        query = _pairs(filter, "--filter") | given(q=q, sort=sort, fields=fields)
+        format = format or (_format(file, None) if file != "-" else "ndjson")
+        items = out.client.items(collection, tenant)
+        if file == "-":
+            _write(out, items, format, query, sys.stdout.buffer)
+            return
+        part = Path(f"{file}.part")
+        try:
+            with part.open("wb") as target:
+                count = _write(out, items, format, query, target)
+            os.replace(part, file)
+        except OSError as wrong:
+            raise ValueError(f"{file} cannot be written: {wrong.strerror}") from None
+        finally:
+            part.unlink(missing_ok=True)
+        out.answer({"exported": count, "file": file}, lambda: out.say(f"{count:,} items are in {file}."))
+
+
+def _write(out: Session, items: Items, format: str, query: Mapping[str, Any], target: IO[bytes]) -> int:
+    """Write the file; how many items it has."""
+    rows = _Rows(format)
+    with out.progress("exporting", None) as show:
+        for piece in items.export_file(format, **query):
+            target.write(piece)
+            show(rows.feed(piece))
+    target.flush()
+    return rows.count
+
+
+class _Rows:
+    """Counts the rows of a file that passes by. A line break inside of quotes ends no row of CSV."""
+
+    def __init__(self, format: str) -> None:
+        self._is_csv = format == "csv"
+        self._inside = 0
+        self._ends = 0
+
+    @property
+    def count(self) -> int:
+        """So far, without the header."""
+        return max(self._ends - (1 if self._is_csv else 0), 0)
+
+    def feed(self, piece: bytes) -> int:
+        """One more piece; how many rows by now."""
+        if not self._is_csv:
+            self._ends += piece.count(b"\n")
+            return self.count
+        parts = piece.split(b'"')
+        self._ends += sum(part.count(b"\n") for part in parts[self._inside :: 2])
+        self._inside = (self._inside + len(parts) - 1) % 2
+        return self.count
+
+
+def _summary(out: Session, said: Mapping[str, Any]) -> None:
+    told = [
+        f"{said[name]:,} {name}" for name in ("created", "replaced", "skipped", "unchanged", "refused") if said[name]
+    ]
+    out.say(f"{said['read']:,} lines: {', '.join(told) or 'nothing to do'}.")
+    for line in _places(said["errors"]):
+        typer.echo(line, err=True)
+
+
+def _refused(out: Session, wrong: ImportRefused) -> NoReturn:
+    """End with every place that was told, one on each line."""
+    if out.as_json:
+        print_json({"detail": wrong.detail, "errors": wrong.errors})
+    for line in _places(wrong.errors):
+        typer.echo(line, err=True)
+    fail(wrong.detail)
+
+
+def _places(errors: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for error in errors:
+        where = f" at {error['pointer']}" if error.get("pointer") else ""
+        yield f"line {error.get('line', '?')}{where}: {error['detail']}"
+
+
+def _fields(data: str | None, set: list[str] | None) -> dict[str, Any]:
+    """The fields of --data and --set. Raises ValueError."""
+    found = {}
+    if data is not None:
+        text = sys.stdin.read() if data == "-" else _file(data[1:]) if data.startswith("@") else data
+        found = read_json(text, "--data")
+        if not isinstance(found, dict):
+            raise ValueError('--data must be an object, such as {"title": "..."}.')
+    for name, value in _pairs(set, "--set").items():
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+def _file(name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except OSError as wrong:
+        raise ValueError(f"{name} cannot be read: {wrong.strerror}") from None
+
+
+def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
+    """NAME=VALUE, several times. Raises ValueError."""
+    found = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ValueError(f"{option} is written as NAME=VALUE, such as done=true, not {text!r}")
+        found[name] = value
+    return found
+
+
+def _format(file: str, format: str | None) -> str:
+    """What kind of file it is. Raises ValueError where nothing says."""
+    found = format or ENDINGS.get(Path(file).suffix.lower())
+    if found is None or found not in ENDINGS.values():
+        raise ValueError("Say what the file is: --format csv or --format ndjson.")
+    return found
+
+
+def _size(source: Path | IO[bytes]) -> int | None:
+    return source.stat().st_size if isinstance(source, Path) else None

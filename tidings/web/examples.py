@@ -1,0 +1,186 @@
+"""An example of everything that is answered, by the name of its struct: the document shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tidings.model.errors import Invalid, Place, TidingsError
+from tidings.web.problem import Problem, problem
+
+THEN, LATER = "2026-11-21T01:02:03.456Z", "2026-11-21T01:02:08.012Z"
+EVENT = "evt_01m7xv663afar931yg06gzrrhs"
+ENDPOINT = "ep_01m7xv5zj8f6nbxq0w1v2yd3ek"
+DELIVERY = "dlv_01m7xv663afar800000000001s"
+REPLAY = "rpl_01m7xw0hbje2cs5m4tp8q9r7ga"
+KEY = "key_01m7xtz8e2fyvr6k3n5h0d4c1b"
+REQUEST = "req_01m7xv6638f4g9wz2t6s1x0qeb"
+SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="  # noqa: S105 - it signs nothing
+
+_ACCEPTED = {"id": EVENT, "type": "tasks.completed", "subject": "t_17", "time": THEN, "tenant": None}
+_EVENT = {
+    **_ACCEPTED,
+    "data": {"id": "t_17", "title": "Water the plants"},
+    "previous": None,
+    "changed": None,
+    "collection": None,
+    "actor": KEY,
+    "request_id": REQUEST,
+    "created": THEN,
+}
+_LAST = {"outcome": "ok", "status": 200, "at": LATER}
+_DELIVERY = {
+    "id": DELIVERY,
+    "event_id": EVENT,
+    "event_type": "tasks.completed",
+    "endpoint_id": ENDPOINT,
+    "state": "delivered",
+    "attempts": 1,
+    "created": THEN,
+    "due": None,
+    "last": _LAST,
+}
+_ATTEMPT = {
+    "n": 1,
+    "at": LATER,
+    "outcome": "ok",
+    "state": "delivered",
+    "status": 200,
+    "duration_ms": 38,
+    "request_headers": {"webhook-id": EVENT},
+    "answer": "thanks",
+    "reason": None,
+}
+# Without `headers`, which the document calls optional: see document.py on members of that name.
+_ENDPOINT = {
+    "id": ENDPOINT,
+    "url": "https://example.com/hooks",
+    "description": "",
+    "tenant": None,
+    "events": ["tasks.*"],
+    "filter": None,
+    "rate": None,
+    "max_in_flight": 64,
+    "order": "none",
+    "order_max_age_seconds": 3600,
+    "batch": None,
+    "body": "standard",
+    "fields": None,
+    "timeout_seconds": 15.0,
+    "retry_delays_seconds": None,
+    "state": "enabled",
+    "reason": None,
+    "health": {"failing_since": None, "fails": 0, "next_probe": None},
+    "created": THEN,
+    "updated": THEN,
+    "revision": 1,
+}
+_EVENT_TYPE = {
+    "name": "tasks.completed",
+    "collection": None,
+    "description": "A task was completed.",
+    "schema": {
+        "type": "object",
+        "required": ["id"],
+        "properties": {"id": {"type": "string", "pattern": "^t_[0-9]+$", "maxLength": 64}},
+    },
+    "example": {"id": "t_17"},
+    "revision": 1,
+    "created": THEN,
+    "updated": THEN,
+}
+_REPLAY = {
+    "id": REPLAY,
+    "endpoint_id": ENDPOINT,
+    "tenant": None,
+    "which": "failed",
+    "since": "2026-11-20T00:00:00.000Z",
+    "until": THEN,
+    "state": "running",
+    "total": 240,
+    "looked_at": 100,
+    "sent": 97,
+    "created": THEN,
+    "updated": LATER,
+}
+_DRY_RUN = {name: _REPLAY[name] for name in ("endpoint_id", "which", "since", "until", "total")}
+_TENANT = {"id": "acme", "name": "Acme Ltd", "revision": 1, "created": THEN, "updated": THEN}
+_KEY = {
+    "id": KEY,
+    "name": "shop",
+    "scopes": ["events:write"],
+    "permits": [],
+    "tenant": None,
+    "limits": [{"calls": 100, "seconds": 1}],
+    "expires": None,
+    "created": THEN,
+    "revoked": None,
+}
+_COLLECTION = {
+    "name": "tasks",
+    "description": "Things to do.",
+    "fields": {
+        "title": {"type": "string", "required": True, "max": 200, "searchable": True},
+        "done": {"type": "boolean", "default": False, "filterable": True},
+    },
+    "events": {"completed": {"when": "done becomes true"}},
+    "questions": {},
+    "indexes": "ready",
+    "revision": 1,
+    "created": THEN,
+    "updated": THEN,
+}
+_PLAN = {
+    "plan": "plan_3f1b8f8e2a7d",
+    "steps": [{"do": "add_field", "collection": "tasks", "says": "will add the field due to tasks", "loses": 0}],
+    "loses": None,
+    "refusals": [],
+    "stays": [],
+    "applied": False,
+}
+
+ANSWERS: dict[str, Any] = {
+    "Accepted": _ACCEPTED,
+    "AcceptedBatch": {"events": [_ACCEPTED]},
+    "CollectionView": _COLLECTION,
+    "CreatedKey": {**_KEY, "key": "tdk_" + "k7Jx0Q2b9Lr" * 3 + "mW4s8Yt1Vz"},
+    "DeliveryDetail": {**_DELIVERY, "attempts": [_ATTEMPT], "next_attempt": None, "held": False},
+    "DeliveryView": _DELIVERY,
+    "DryRunView": {"dry_run": True, **_DRY_RUN, "would_send": 9},
+    "EndpointView": _ENDPOINT,
+    "EventDetail": {
+        **_EVENT,
+        "deliveries": [{"id": DELIVERY, "endpoint": ENDPOINT, "state": "delivered", "attempts": 1}],
+        "not_matched": [],
+    },
+    "EventTypeView": _EVENT_TYPE,
+    "EventView": _EVENT,
+    "Health": {"status": "ok"},
+    "KeyView": _KEY,
+    "ReplayView": _REPLAY,
+    "SecretView": {"secret": SECRET, "previous": []},
+    "Shown": _PLAN,
+    "TenantView": _TENANT,
+    "TestView": {"event_id": EVENT, "delivery": DELIVERY},
+}
+STREAMED = {"id": "MS4yODE", "event": "tasks.completed", "data": msgspec.json.encode(_EVENT).decode()}
+TEXTS: dict[str, str] = {
+    "text/html": "<!doctype html><title>Tidings</title>",
+    "text/*": "body { margin: 0 }",
+    "text/plain": "tidings_events_accepted_total 281.0\n",
+}
+"""Of answers that are no JSON, by the beginning of their media type."""
+
+
+def refusal(kind: type[TidingsError]) -> Problem:
+    """An example of the problem that an error is answered with."""
+    places = []
+    if kind is Invalid:
+        places = [Place(pointer="/data", code="missing", detail="The field 'data' is needed.")]
+    return problem(kind(f"{kind.title}. Here stands in a sentence what would be right.", errors=places), REQUEST)
+
+
+def page(item: str) -> dict[str, Any]:
+    """A page of a list, the last one, by the name of what it lists."""
+    return {"data": [ANSWERS[item]], "next_cursor": None}

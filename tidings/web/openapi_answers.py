@@ -1,0 +1,202 @@
+"""What an operation answers, as OpenAPI: its successes with examples and links, and its refusals."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from tidings.model import errors
+from tidings.model.errors import TidingsError
+from tidings.web import examples
+from tidings.web.bounds import TYPE, UNLIMITED, ident, text
+from tidings.web.menu import Form, Link, Operation
+from tidings.web.once import REPLAYED
+from tidings.web.openapi_links import links
+from tidings.web.pages import CURSOR
+from tidings.web.problem import MEDIA, Problem
+
+REF = "#/components/schemas/{name}"
+_WINDOWS = r'"[a-z0-9-]+";{what}(, "[a-z0-9-]+";{what})*'
+
+
+def _header(said: str, *, always: bool = False, **schema: Any) -> dict[str, Any]:
+    return {"description": said, "required": always, "schema": {"type": "string", **schema}}
+
+
+HEADERS: dict[str, dict[str, Any]] = {
+    "Access-Control-Allow-Origin": _header(
+        "Never sent: no page of another origin may read what this server answers.", enum=["null"]
+    ),
+    "ETag": _header(
+        "The entity tag: the revision, where the thing has one.",
+        always=True,
+        pattern='^"[0-9a-f]{1,24}"$',
+        maxLength=26,
+    ),
+    REPLAYED[0].title(): _header("`true`: it is the first answer again (`Idempotency-Key`).", enum=[REPLAYED[1]]),
+    "Link": _header(
+        "Where the next page is, with `rel=next` (RFC 8288); absent on the last page.",
+        pattern='^</.*>; rel="next"$',
+        maxLength=UNLIMITED,
+    ),
+    "Location": _header("Where it is now.", always=True, pattern="^/v1/", maxLength=1_000),
+    "RateLimit": _header(
+        "What is left of the key's call limits (draft-ietf-httpapi-ratelimit-headers-11); absent where it has none.",
+        pattern=f"^{_WINDOWS.format(what='r=[0-9]+;t=[0-9]+')}$",
+        maxLength=1_000,
+    ),
+    "RateLimit-Policy": _header(
+        "The key's call limits; absent where it has none.",
+        pattern=f"^{_WINDOWS.format(what='q=[0-9]+;w=[0-9]+')}$",
+        maxLength=1_000,
+    ),
+    "Request-Id": _header("Under this id the log tells of the request.", always=True, **ident("req")),
+    "Retry-After": _header("After how many seconds to try again.", always=True, pattern="^[0-9]{1,9}$", maxLength=9),
+    "WWW-Authenticate": _header("How to send a key (RFC 6750).", always=True, enum=['Bearer realm="tidings"']),
+}
+PROBLEMS: tuple[type[TidingsError], ...] = (
+    errors.Malformed,
+    errors.Unauthorized,
+    errors.Forbidden,
+    errors.NotFound,
+    errors.TooSlow,
+    errors.Conflict,
+    errors.Gone,
+    errors.Stale,
+    errors.TooLarge,
+    errors.BadMedia,
+    errors.Invalid,
+    errors.LimitReached,
+    TidingsError,
+    errors.Unavailable,
+)
+
+
+def answers(operation: Operation, operations: Sequence[Operation]) -> dict[str, Any]:
+    """The operation's responses. `operations`: all that stand in the document."""
+    found: dict[str, Any] = {}
+    for status, said in ((operation.status, f"{operation.summary}: done."), *operation.also):
+        found[str(status)] = _success(operation, status, said, links(operation, status, operations))
+    if _takes(operation, "If-None-Match") and operation.method == "GET":
+        found["304"] = {"description": "It is still as you have it.", "headers": _headers("ETag")}
+    for kind in PROBLEMS:
+        if _may_refuse(operation, kind):
+            found[str(kind.status)] = {"$ref": f"#/components/responses/{kind.status}"}
+    return dict(sorted(found.items()))
+
+
+def problem_answer(kind: type[TidingsError]) -> dict[str, Any]:
+    """The response that is answered for an error."""
+    more = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(kind.status, [])
+    content = {"schema": schema_of(Problem), "example": examples.refusal(kind)}
+    return {
+        "description": f"{kind.title} (`{kind.code}`).",
+        "headers": _headers("RateLimit", "RateLimit-Policy", *more),
+        "content": {MEDIA: content},
+    }
+
+
+def schema_of(kind: Any) -> dict[str, Any]:
+    """The schema of a body: of structs and Forms a reference."""
+    if isinstance(kind, Form):
+        return {"$ref": REF.format(name=kind.name)}
+    if isinstance(kind, types.UnionType):
+        return {"anyOf": [schema_of(member) for member in typing.get_args(kind)]}
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return {"$ref": REF.format(name=kind.__name__)}
+    return {"type": "string", **text()} if kind is str else {"type": "object"}
+
+
+def files(shown: Mapping[str, str]) -> dict[str, Any]:
+    """The content of a body that is a file, by media type with an example."""
+    return {media: {"schema": {"type": "string", **text()}, "example": example} for media, example in shown.items()}
+
+
+def cut_name(item: type[msgspec.Struct]) -> str:
+    """The component that tells what `fields` leaves of a thing."""
+    return f"{item.__name__}Part"
+
+
+def _success(operation: Operation, status: int, said: str, linked: dict[str, Link]) -> dict[str, Any]:
+    found: dict[str, Any] = {"description": said, "headers": _success_headers(operation, status)}
+    kind = operation.response
+    if isinstance(kind, types.UnionType):
+        # One kind for each status, in the same order.
+        kind = typing.get_args(kind)[[operation.status, *(each for each, _ in operation.also)].index(status)]
+    if operation.outgoing:
+        found["content"] = files(operation.outgoing)
+    elif kind is not None:
+        schema = _streamed(operation) if operation.stream else schema_of(kind)
+        if operation.item is not None and not operation.is_list and not operation.stream:
+            schema = {"anyOf": [schema, {"$ref": REF.format(name=cut_name(operation.item))}]}
+        found["content"] = {operation.media: {"schema": schema} | _example(operation, kind)}
+    if linked:
+        found["links"] = {
+            name: {"operationId": link.operation, "parameters": link.parameters, "description": link.help}
+            for name, link in linked.items()
+        }
+    return found
+
+
+def _streamed(operation: Operation) -> dict[str, Any]:
+    """One of the events of a stream of server-sent events, as its three lines."""
+    item: Any = operation.item
+    cut = {"anyOf": [schema_of(item), {"$ref": REF.format(name=cut_name(item))}]}
+    data = {"type": "string", **text(), "contentMediaType": "application/json", "contentSchema": cut}
+    lines = {"id": {"type": "string", **CURSOR}, "event": {"type": "string", **TYPE}, "data": data}
+    return {"type": "object", "properties": lines, "additionalProperties": False, "description": "One event of many."}
+
+
+def _example(operation: Operation, kind: Any) -> dict[str, Any]:
+    if isinstance(kind, Form):
+        return {} if kind.example is None else {"example": kind.example}
+    if operation.stream and operation.item:
+        return {"example": examples.STREAMED}
+    if kind is str:
+        return {"example": examples.TEXTS[operation.media.partition(";")[0]]}
+    if kind is dict:
+        return {"example": {"openapi": "3.1.0", "info": {"title": "Tidings"}, "paths": {}}}
+    if operation.is_list and operation.item is not None:
+        return {"example": examples.page(operation.item.__name__)}
+    return {"example": examples.ANSWERS[kind.__name__]}
+
+
+def _success_headers(operation: Operation, status: int) -> dict[str, Any]:
+    names = ["RateLimit", "RateLimit-Policy"]
+    if status == 201:
+        names.append("Location")
+    if operation.is_list:
+        names.append("Link")
+    elif operation.method in ("GET", "PATCH", "PUT") and "{" in operation.path:
+        names.append("ETag")
+    if operation.idempotent_key:
+        names.append(REPLAYED[0].title())
+    return _headers(*names)
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    every = ("Request-Id", "Access-Control-Allow-Origin")
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in sorted({*names, *every})}
+
+
+def _may_refuse(operation: Operation, kind: type[TidingsError]) -> bool:
+    """Whether an operation may answer with this error."""
+    has_body, changes = operation.request is not None or bool(operation.incoming), operation.method != "GET"
+    return {
+        errors.Forbidden: operation.scope is not None,
+        errors.NotFound: "{" in operation.path or _takes(operation, "tenant"),
+        errors.TooSlow: has_body or changes,
+        errors.Conflict: changes,
+        errors.Gone: _takes(operation, "after"),
+        errors.Stale: _takes(operation, "If-Match"),
+        errors.TooLarge: has_body or changes,
+        errors.BadMedia: has_body,
+    }.get(kind, True)
+
+
+def _takes(operation: Operation, name: str) -> bool:
+    return any(parameter.name == name for parameter in operation.parameters)

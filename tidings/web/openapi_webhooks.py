@@ -1,0 +1,134 @@
+"""What is sent to endpoints, as OpenAPI webhooks: the event types of the catalogue, and those of Tidings' own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tidings.model.event import ChangeType, EventType
+from tidings.web.bounds import ENDPOINT_ID, EVENT_ID, KEY_ID, SUBJECT, TENANT, TIME, ident, text, whole_number
+from tidings.web.examples import ENDPOINT, EVENT, THEN
+from tidings.web.their_schemas import components_of
+
+TAG = "Webhooks"
+Schema = dict[str, Any]
+
+_ENDPOINT: Schema = {"type": "string", **ENDPOINT_ID}
+_ABOUT: Schema = {
+    "type": "object",
+    "required": ["endpoint_id", "url", "reason", "failing_since", "fails"],
+    "properties": {
+        "endpoint_id": _ENDPOINT,
+        "url": {"type": "string", "format": "uri", "maxLength": 2_048},
+        "reason": {"type": "string", **text()},
+        "failing_since": {"anyOf": [{"type": "string", **TIME}, {"type": "null"}]},
+        "fails": {"type": "integer", **whole_number({})},
+    },
+}
+_EXAMPLE = {
+    "endpoint_id": ENDPOINT,
+    "url": "https://example.com/hooks",
+    "reason": "No connection could be made.",
+    "failing_since": THEN,
+    "fails": 3,
+}
+_TEST = {"endpoint_id": ENDPOINT, "message": "This is a test. Your endpoint works if it answers 2xx."}
+_TEST_SCHEMA: Schema = {
+    "type": "object",
+    "required": ["endpoint_id", "message"],
+    "properties": {"endpoint_id": _ENDPOINT, "message": {"type": "string", **text()}},
+}
+OWN = (
+    ("endpoint.disabled", "An endpoint was disabled: it failed for days, or answered 410.", _ABOUT, _EXAMPLE),
+    ("endpoint.failing", "An endpoint has begun to fail. Only endpoints that name this type get it.", _ABOUT, _EXAMPLE),
+    ("endpoint.test", "A test of one endpoint, sent to it alone.", _TEST_SCHEMA, _TEST),
+)
+"""The types that Tidings publishes itself: name, description, schema of `data`, example."""
+_SIGNED = (
+    ("webhook-id", "The event's id, the same in every attempt.", EVENT_ID, EVENT),
+    (
+        "webhook-timestamp",
+        "When the attempt was made, in seconds since the epoch.",
+        {"pattern": "^[0-9]{1,12}$", "maxLength": 12},
+        "1795741323",
+    ),
+    (
+        "webhook-signature",
+        "Standard Webhooks signatures, separated by spaces: `v1,...` and `v1a,...`.",
+        {"pattern": r"^v1a?,[A-Za-z0-9+/=]+( v1a?,[A-Za-z0-9+/=]+)*$", "maxLength": 8_192},
+        "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+    ),
+)
+
+
+def described(event_types: Sequence[EventType]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The webhooks by the name of their event type, and the components that they name."""
+    found: dict[str, Any] = {}
+    schemas: dict[str, Any] = {}
+    for name, said, schema, example in OWN:
+        found[name] = _webhook(name, said, f"webhook.{name}", example)
+        schemas[f"webhook.{name}"] = schema | {"additionalProperties": False}
+    for kind in event_types:
+        component = f"webhook.{kind.name}"
+        schema = {"type": "object"} if kind.schema is None else msgspec.json.decode(kind.schema)
+        schemas |= components_of(component, schema)
+        example = {} if kind.example is None else msgspec.json.decode(kind.example)
+        found[kind.name] = _webhook(kind.name, kind.description, component, example)
+        if isinstance(kind, ChangeType):
+            content = found[kind.name]["post"]["requestBody"]["content"]["application/json"]
+            content["schema"]["properties"] |= _cause(kind, component)
+    return found, schemas
+
+
+def _cause(kind: ChangeType, component: str) -> Schema:
+    """What tells of a change beside the item itself."""
+    found: Schema = {
+        "collection": {"const": kind.collection},
+        "actor": {"type": "string", **KEY_ID, "description": "The key that caused it."},
+        "request_id": {"type": "string", **ident("req")},
+    }
+    if kind.has_previous:
+        names = {"type": "string", "maxLength": 40}
+        found["previous"] = {"$ref": f"#/components/schemas/{component}"}
+        found["changed"] = {"type": "array", "maxItems": 200, "items": names}
+    return found
+
+
+def _webhook(name: str, said: str, component: str, example: Any) -> dict[str, Any]:
+    body: Schema = {
+        "type": "object",
+        "required": ["type", "timestamp", "id", "data"],
+        "properties": {
+            "type": {"const": name},
+            "timestamp": {"type": "string", **TIME},
+            "id": {"type": "string", **EVENT_ID},
+            "subject": {"type": "string", **SUBJECT},
+            "tenant": {"type": "string", **TENANT},
+            "data": {"$ref": f"#/components/schemas/{component}"},
+        },
+    }
+    content = {"schema": body, "example": {"type": name, "timestamp": THEN, "id": EVENT, "data": example}}
+    return {
+        "post": {
+            "summary": said.split("\n")[0][:200] or name,
+            "description": said or name,
+            "operationId": "webhook_" + re.sub(r"\W", "_", name),
+            "tags": [TAG],
+            "parameters": [
+                {
+                    "name": header,
+                    "in": "header",
+                    "required": True,
+                    "schema": {"type": "string", **schema},
+                    "description": help,
+                    "example": shown,
+                }
+                for header, help, schema, shown in _SIGNED
+            ],
+            "requestBody": {"required": True, "content": {"application/json": content}},
+            "responses": {"2XX": {"description": "It arrived. Anything else, and it is sent again."}},
+        }
+    }

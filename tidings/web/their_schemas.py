@@ -1,0 +1,82 @@
+"""JSON Schemas that somebody else wrote, as components of the document, with what is true of whatever bodies bring.
+
+Texts and lists end somewhere, whole numbers have 64 bits. Only what a schema leaves open is added.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tidings.rules.jsontext import INTEGER_MAX, INTEGER_MIN
+from tidings.web.bounds import UNLIMITED
+
+Schema = dict[str, Any]
+
+_DEFINITIONS = ("$defs", "definitions")
+_MAPS = ("properties", "patternProperties", "dependentSchemas", *_DEFINITIONS)
+_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
+_SCHEMAS = (
+    *("items", "contains", "additionalProperties", "unevaluatedItems", "unevaluatedProperties"),
+    *("propertyNames", "not", "if", "then", "else"),
+)
+"""Keywords of JSON Schema below which more schemas stand; below all others stand values."""
+_INTEGER = (("minimum", "exclusiveMinimum", INTEGER_MIN), ("maximum", "exclusiveMaximum", INTEGER_MAX))
+
+
+def components_of(name: str, schema: Schema) -> dict[str, Schema]:
+    """The components that a schema becomes: `name` itself, and one for each of its definitions, `name..definition`.
+
+    Tools that make clients find a reference to a component, and none that leads into one.
+    """
+    moved = {
+        f"#/{keyword}/{key}": f"{name}..{re.sub('[^A-Za-z0-9._-]', '_', key)}"
+        for keyword in _DEFINITIONS
+        for key in _definitions(schema, keyword)
+    }
+    found = {name: _bounded({key: value for key, value in schema.items() if key not in _DEFINITIONS}, name, moved)}
+    for keyword in _DEFINITIONS:
+        for key, each in _definitions(schema, keyword).items():
+            found[moved[f"#/{keyword}/{key}"]] = _bounded(each, name, moved)
+    return found
+
+
+def _definitions(schema: Schema, keyword: str) -> dict[str, Any]:
+    there = schema.get(keyword)
+    return there if isinstance(there, dict) else {}
+
+
+def _bounded(schema: Any, name: str, moved: dict[str, str]) -> Any:
+    if not isinstance(schema, dict):
+        return schema
+    found: Schema = {}
+    for keyword, value in schema.items():
+        if keyword in _MAPS and isinstance(value, dict):
+            found[keyword] = {key: _bounded(each, name, moved) for key, each in value.items()}
+        elif keyword in _LISTS and isinstance(value, list):
+            found[keyword] = [_bounded(each, name, moved) for each in value]
+        elif keyword == "$ref" and isinstance(value, str) and value.startswith("#"):
+            there = moved[value] if value in moved else name + value[1:]
+            found[keyword] = f"#/components/schemas/{there}"
+        else:
+            found[keyword] = _bounded(value, name, moved) if keyword in _SCHEMAS else value
+    kinds = schema.get("type")
+    for kind in kinds if isinstance(kinds, list) else [kinds]:
+        found |= _ends(kind, found)
+    return found
+
+
+def _ends(kind: Any, schema: Schema) -> Schema:
+    """What a schema of this type leaves open."""
+    if kind == "string":
+        return {} if {"enum", "const", "maxLength"} & schema.keys() else {"maxLength": UNLIMITED}
+    if kind == "array":
+        # Without `items` anything may stand there, which linters want to be said.
+        return {"items": schema.get("items", {}), "maxItems": schema.get("maxItems", UNLIMITED)}
+    found: Schema = {}
+    if kind == "integer":
+        found = {} if "format" in schema else {"format": "int64"}
+        for name, exclusive, end in _INTEGER:
+            if not {name, exclusive} & schema.keys():
+                found[name] = end
+    return found
