@@ -114,6 +114,8 @@ def _read(
         return None
     description = _description(given, pointer, wrong)
     was = _was(given.get("was"), name, f"{pointer}/was", wrong)
+    if was is not None and was != was.lower():
+        wrong.say(f"{pointer}/was", "name", "A collection's name is in lower case, so none was called so.")
     declared = _map(given, "fields", FIELDS_MAX, pointer, wrong)
     fields = _fields(declared, f"{pointer}/fields", known, wrong)
     were = {
