@@ -101,7 +101,7 @@ def test_what_is_wrong_is_told_place_by_place(clean: Api) -> None:
     assert places(clean.call("POST", "/v1/collections", wrong)) == [
         ("/name", "name"),
         ("/fields/id", "name"),
-        ("/fields/f", "missing"),
+        ("/fields/f", "incomplete"),
     ]
     assert places(clean.call("PUT", "/v1/collections/tasks", {"feilds": {}})) == [("/feilds", "unknown_field")]
     assert clean.call("PUT", "/v1/collections/A-b", {}).status == 422

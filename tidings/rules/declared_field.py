@@ -171,10 +171,10 @@ def _has_id(schema: Any) -> bool:
 def _check(field: Field, given: dict[str, Any], pointer: str, wrong: Places) -> None:
     """What contradicts what."""
     if field.type == "enum" and not field.values:
-        wrong.say(pointer, "missing", "An enum has `values`, such as [low, high].")
+        wrong.say(pointer, "incomplete", "An enum has `values`, such as [low, high].")
         return
     if field.type == "reference" and field.to is None:
-        wrong.say(pointer, "missing", "A reference has `to`, the name of the collection that it points into.")
+        wrong.say(pointer, "incomplete", "A reference has `to`, the name of the collection that it points into.")
         return
     if field.min is not None and field.max is not None and _is_over(field):
         wrong.say(f"{pointer}/min", "contradiction", f"`min` {field.min} is over `max` {field.max}.")

@@ -238,4 +238,4 @@ def whole_number(schema: Schema) -> Schema:
 
 
 def _for_lists(bounds: Schema) -> Schema:
-    return {key: value for key, value in bounds.items() if key in ("items", "minItems", "maxItems")}
+    return {key: value for key, value in bounds.items() if key in ("items", "minItems", "maxItems", "uniqueItems")}

@@ -83,13 +83,16 @@ _FIELD: Schema = {
 }
 
 
+_WHEN_TEXT: Schema = {**_WHEN, "pattern": r"^when [^\x00]*$"}
+
+
 def _event(**needed: Schema) -> Schema:
     properties = {"when": _NULL, "filter": _NULL, "description": _TEXT, **needed}
     return {"type": "object", "required": [*needed], "additionalProperties": False, "properties": properties}
 
 
 _EVENT: Schema = {
-    "anyOf": [{**_WHEN, "pattern": r"^when [^\x00]*$"}, _event(when=_WHEN), _event(filter={"type": "object"})],
+    "anyOf": [_WHEN_TEXT, _event(when=_WHEN), _event(filter={"type": "object"})],
 }
 _PARAMETERS: Schema = {
     "type": "array",
@@ -116,6 +119,25 @@ _COLLECTION: dict[str, Schema] = {
 }
 
 
+def _part(**properties: Schema) -> Schema:
+    """Of a merge patch: what is not named stays as it is."""
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+_PART_OF_FIELD = _part(
+    **{
+        **_ATTRIBUTES,
+        "type": {"enum": [*TYPES, None]},
+        "values": {**_VALUES, "type": ["array", "null"]},
+        "to": {**_TO, "type": ["string", "null"]},
+    }
+)
+_PART_OF_EVENT = _part(
+    when={**_WHEN, "type": ["string", "null"]}, filter={"type": ["object", "null"]}, description=_TEXT
+)
+_PART_OF_QUESTION = _part(parameters=_PARAMETERS, description=_TEXT)
+
+
 def _or_null(schema: Schema) -> Schema:
     """In a file of declarations a part may be there without anything in it."""
     return {**schema, "type": ["object", "null"]}
@@ -138,14 +160,24 @@ _COLLECTIONS: Schema = {
 }
 
 _PLAN: Schema = {"pattern": "^plan_[0-9a-f]{24}$", "maxLength": 29}
-_FIELD_NAMES: Schema = {"items": {"type": "string", **_FIELD_NAME}, "maxItems": declaration.FIELDS_MAX}
+_FIELD_NAMES: Schema = {
+    "items": {"type": "string", **_FIELD_NAME},
+    "maxItems": declaration.FIELDS_MAX,
+    "uniqueItems": True,
+}
 
 BOUNDS: dict[str, dict[str, Schema]] = {
     "NewCollection": {**_COLLECTION, "name": NAME},
     "CollectionBody": _COLLECTION,
     "PlanBody": {"collections": _COLLECTIONS},
     "ApplyBody": {"collections": _COLLECTIONS, "plan": _PLAN},
-    "CollectionPatch": {"was": NAME, "description": {"pattern": NO_NUL, "maxLength": DESCRIPTION_CHARS_MAX}},
+    "CollectionPatch": {
+        "was": NAME,
+        "fields": _named(declaration.FIELDS_MAX, {"anyOf": [_NULL, {"enum": list(TYPES)}, _PART_OF_FIELD]}),
+        "events": _named(declaration.EVENTS_MAX, {"anyOf": [_NULL, _WHEN_TEXT, _PART_OF_EVENT]}),
+        "questions": _named(declaration.QUESTIONS_MAX, {"anyOf": [_NULL, _PARAMETERS, _PART_OF_QUESTION]}),
+        "description": {"pattern": NO_NUL, "maxLength": DESCRIPTION_CHARS_MAX},
+    },
     "CollectionView": {
         "name": NAME,
         "description": {"pattern": NO_NUL, "maxLength": DESCRIPTION_CHARS_MAX},
@@ -154,7 +186,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "Permit": {
         "collection": NAME,
         **dict.fromkeys(("read", "write", "filter", "sort", "questions"), _FIELD_NAMES),
-        "verbs": {"maxItems": len(VERBS)},
+        "verbs": {"maxItems": len(VERBS), "uniqueItems": True},
     },
     "Shown": {
         "plan": _PLAN,
