@@ -16,8 +16,14 @@ from tidings.testing import Api, TestServer
 HERE = Path(__file__).parent
 UV = Path(sys.executable).parent / "uv"
 SECONDS = 300
-SETTINGS = {"package_name_override": "tidings_made", "post_hooks": []}
+SETTINGS = {
+    "package_name_override": "tidings_made",
+    "post_hooks": [],
+    # It knows no files of lines; this is what it may send as they are.
+    "content_type_overrides": dict.fromkeys(("text/csv", "application/x-ndjson"), "application/octet-stream"),
+}
 STEPS = ["published", "read", "listed", "registered", "changed", "deleted"]
+STEPS += ["declared", "created", "asked", "edited", "forgotten", "batched"]
 
 
 def run(*command: str | Path, path: Path | None = None) -> str:
