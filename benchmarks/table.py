@@ -26,6 +26,7 @@ PROMISES = {
     "item-get": Promise("items read by id", "items/s", 4000, 7000, True),
     "item-list": Promise("lists of 20 of 100,000 by an indexed filter", "lists/s", 2000, 4000, True),
     "item-last-page": Promise("time of the last page of 1,000,000 by cursor, against the first", "%", 120, 105, False),
+    "import": Promise("import of 100,000 rows, each with its event, SQLite", "s", 10, 4, False),
     "latency-p50": Promise("publish call to arrival at 200/s, p50", "ms", 10, 5, False),
     "latency-p99": Promise("publish call to arrival at 200/s, p99", "ms", 50, 20, False),
     "stored": Promise("throughput with 1,000,000 events stored, against empty", "%", 90, 100, True),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.context import Context
-from benchmarks.figures import dead, fanout, flow, items, kill, latency, memory, neighbour, start, stored
+from benchmarks.figures import dead, fanout, flow, imports, items, kill, latency, memory, neighbour, start, stored
 from benchmarks.table import Row
 
 
@@ -29,6 +29,7 @@ FIGURES = {
     "items": Figure(items.create, ("item-create",)),
     "items-read": Figure(items.read, ("item-get", "item-list")),
     "items-pages": Figure(items.last_page, ("item-last-page",)),
+    "import": Figure(imports.take, ("import",)),
     "neighbour": Figure(neighbour.neighbour, ("neighbour",)),
     "kill": Figure(kill.sqlite, ("kill-lost", "kill-twice")),
     "kill-postgres": Figure(kill.postgres, ("kill-postgres-lost", "kill-postgres-twice")),

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from tidings.rules import csv_rows
 from tidings.rules.csv_rows import CsvLines, CsvOut
 from tidings.rules.rows import LINE_BYTES_MAX, Bad, Given, JsonLines, JsonLinesOut, Lines, Reader, Unreadable
 
@@ -104,6 +105,18 @@ def test_pieces_do_not_matter(text: str, size: int) -> None:
             return wrong.places
 
     assert told(size) == told(1 << 20)
+
+
+@given(st.text(st.sampled_from('ab,"\r'), max_size=12))
+def test_the_fast_way_reads_what_the_exact_one_reads(row: str) -> None:
+    assume('"' in row)
+    fast = csv_rows._plain_cells(row)
+    assert fast is None or fast == csv_rows._cells(row)
+
+
+def test_names_may_stand_in_quotes() -> None:
+    assert rows('"title"\na\n\n') == [(2, {"title": "a"}), (3, {"title": None})]
+    assert rows('"title",pieces\na,1\n\n') == [(2, {"title": "a", "pieces": 1})]
 
 
 def test_lines_are_counted_as_an_editor_does() -> None:

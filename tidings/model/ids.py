@@ -35,9 +35,15 @@ def new_id(prefix: str, now: Micros, random_bytes: Callable[[int], bytes] = os.u
 
 
 def new_ids(prefix: str, now: Micros, count: int) -> list[str]:
-    """Many new ids at once: chance is asked for in one go."""
-    chance = os.urandom(10 * count)
-    return [new_id(prefix, now, lambda size, at=at: chance[at : at + size]) for at in range(0, 10 * count, 10)]  # type: ignore[misc]
+    """Many new ids at once: a third of what one by one costs."""
+    chance, head, pairs, found = os.urandom(10 * count), f"{prefix}_{_millis_text(now // 1000)}", _PAIRS, []
+    for at in range(0, 10 * count, 10):
+        low = int.from_bytes(chance[at : at + 10], "big") & _CHANCE | _MARKS
+        found.append(
+            f"{head}{pairs[low >> 70]}{pairs[low >> 60 & 1023]}{pairs[low >> 50 & 1023]}{pairs[low >> 40 & 1023]}"
+            f"{pairs[low >> 30 & 1023]}{pairs[low >> 20 & 1023]}{pairs[low >> 10 & 1023]}{pairs[low & 1023]}"
+        )
+    return found
 
 
 def delivery_id(number: int, created: Micros) -> str:

@@ -46,6 +46,7 @@ class CsvLines:
         self._kinds = kinds
         self._blocks = Blocks()
         self._names: list[str] | None = None
+        self._width = 0
         self._convert: list[tuple[str, Callable[[str], Any]]] = []
         self._others: list[str] = []
         """The columns that have no empty text, only null."""
@@ -83,14 +84,18 @@ class CsvLines:
                 if "\r" in line:
                     detail = "A carriage return stands outside of quotes. Lines end with LF or CR LF."
                     self._add(found, number, Bad(number, Place(code="syntax", detail=detail)))
-                elif line or (self._names is not None and len(self._names) == 1):
-                    self._add(found, number, [cell or None for cell in line.split(",")])
+                elif line or self._width == 1:
+                    cells = [cell or None for cell in line.split(",")]
+                    if len(cells) == self._width:
+                        found.append(self._given(number, cells))
+                    else:
+                        self._add(found, number, cells)
         self._blocks.next_line = number + 1
         return found
 
     def _quoted(self, found: Lines, number: int, line: str) -> None:
         try:
-            cells = _cells(line)
+            cells = _plain_cells(line) or _cells(line)
         except _Wrong as wrong:
             if not wrong.open:
                 self._add(found, number, Bad(number, Place(code="syntax", detail=wrong.detail)))
@@ -137,7 +142,7 @@ class CsvLines:
         ]
         if wrong:
             raise Unreadable(wrong)
-        self._names = names
+        self._names, self._width = names, len(names)
         self._convert = [(name, _CONVERT[self._kinds[name]]) for name in names if self._kinds[name] in _CONVERT]
         self._others = [name for name in names if self._kinds[name] != "string"]
 
@@ -145,7 +150,11 @@ class CsvLines:
         if len(cells) != len(names):
             detail = f"This row has {len(cells)} cells, the header names {len(names)}."
             return Bad(number, Place(code="wrong_columns", detail=detail))
-        values: dict[str, Any] = dict(zip(names, cells, strict=True))
+        return self._given(number, cells)
+
+    def _given(self, number: int, cells: Cells) -> Given:
+        """A row with as many cells as there are columns."""
+        values: dict[str, Any] = dict(zip(self._names, cells))  # type: ignore[arg-type] # noqa: B905 -- they are
         if "" in cells:
             for name in self._others:
                 values[name] = values[name] or None
@@ -175,6 +184,33 @@ def _text(raw: bytes) -> str | None:
         return None if b"\0" in raw else raw.decode()
     except UnicodeDecodeError:
         return None
+
+
+def _plain_cells(row: str) -> Cells | None:
+    """The same, fast, for the usual row: whole, without quotes inside of quotes. None: it is not so."""
+    parts = row.removesuffix("\r").split('"')
+    last = len(parts) - 1
+    if last % 2 or '""' in row or "\r" in row[:-1]:
+        return None
+    found: Cells = []
+    for index in range(0, last, 2):
+        between = parts[index]
+        # What stands between two cells with quotes: a comma, cells without quotes, a comma.
+        if index and not between.startswith(","):
+            return None
+        if between:
+            if not between.endswith(","):
+                return None
+            if index == 0:
+                found += [cell or None for cell in between[:-1].split(",")]
+            elif len(between) > 1:
+                found += [cell or None for cell in between[1:-1].split(",")]
+        found.append(parts[index + 1])
+    if end := parts[last]:
+        if not end.startswith(","):
+            return None
+        found += [cell or None for cell in end[1:].split(",")]
+    return found
 
 
 def _cells(row: str) -> Cells:

@@ -127,7 +127,7 @@ class App:
         given = query.read(text, operation) if text or operation.parameters else {}
         raw, pieces = b"", None
         if operation.incoming:
-            body.check_file(headers.get("content-type"), operation.incoming)
+            body.check_file(headers.get("content-type"), tuple(operation.incoming))
             pieces = self._bodies.pieces(proto, headers, self._max_import)
         elif scope.method != "GET" or "content-length" in headers or "transfer-encoding" in headers:
             raw = await self._bodies.read(proto, headers, self._max_batch if operation.large else self._max_body)
@@ -141,7 +141,8 @@ class App:
         if "fields" in given:
             call.chosen = habits.chosen_fields(call)
         # Only what has `item` knows long polls: a field of a collection may be called `wait`.
-        if operation.stream or operation.incoming or (operation.item is not None and given.get("wait")):
+        waits = operation.item is not None and given.get("wait")
+        if operation.stream or operation.incoming or operation.outgoing or waits:
             with self._parts.open_calls.one_more(key):
                 return await self._answer(call, scope, proto, extra)
         return await self._answer(call, scope, proto, extra)

@@ -168,7 +168,6 @@ STREAMED = {"id": "MS4yODE", "event": "tasks.completed", "data": msgspec.json.en
 TEXTS: dict[str, str] = {
     "text/html": "<!doctype html><title>Tidings</title>",
     "text/*": "body { margin: 0 }",
-    "application/x-ndjson": '{"id":"t_17","title":"Water the plants"}\n',
     "text/plain": "tidings_events_accepted_total 281.0\n",
 }
 """Of answers that are no JSON, by the beginning of their media type."""

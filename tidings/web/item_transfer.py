@@ -33,7 +33,6 @@ from tidings.web.menu import Answer, Call, Stream
 from tidings.web.once import kept, once
 from tidings.web.parts import Parts
 
-MEDIAS = (CSV, NDJSON)
 FORMATS = {"csv": CSV, "ndjson": NDJSON}
 BLOCK_BYTES = 128 * 1024
 """So much of a file is checked at once: some milliseconds."""
@@ -134,7 +133,8 @@ class _Run:
             # Before anything else is written: who registers an endpoint after this gets none of these events.
             while self._parts.router.step(db):
                 pass
-            self._counts.add(store.counts)
+            # Not added: a job may be run once more, where a neighbour spoils its group.
+            self._counts = store.counts
             return self._answer()
 
         return await once(self._parts, self._call, job)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from tidings.rules.csv_rows import CsvOut
 from tidings.rules.permit import Grant
-from tidings.web.item_forms import OWN_NAMES
+from tidings.rules.rows import CSV, NDJSON, JsonLinesOut
+from tidings.web.item_forms import OWN_NAMES, item_example, new_example
 from tidings.web.item_parameters import several, ticked
-from tidings.web.item_transfer import FORMATS, MEDIAS, Transfer
+from tidings.web.item_transfer import FORMATS, Transfer
 from tidings.web.menu import Form, Parameter
 
 _COUNT: dict[str, Any] = {"type": "integer", "format": "int64", "minimum": 0, "maximum": 2**53}
@@ -57,14 +60,15 @@ def import_of(grant: Grant, path: str, transfer: Transfer, tenant: tuple[Paramet
         schema={"type": "string", "enum": offer, "default": "refuse"},
         help=f"What becomes of a line whose `id` is there already: {ticked(offer)}.",
     )
-    columns = ticked(["id", *(parameter.name for parameter in tenant), *grant.write])
+    names = ["id", *(parameter.name for parameter in tenant), *grant.write]
+    written = [field for field in grant.collection.fields if field.name in grant.write]
     return {
         "method": "POST",
         "path": f"{path}:import",
         "summary": f"Import a file of {grant.collection.name}",
-        "help": f"CSV with a header line, or NDJSON; a line may name {columns}. All lines are stored, or none.",
+        "help": f"CSV with a header line, or NDJSON; a line may name {ticked(names)}. All lines are stored, or none.",
         "handler": transfer.take,
-        "incoming": MEDIAS,
+        "incoming": _examples(names, new_example(written)),
         "idempotent_key": True,
         "response": IMPORTED,
         "parameters": (PARTIAL, on_conflict, *tenant),
@@ -74,6 +78,7 @@ def import_of(grant: Grant, path: str, transfer: Transfer, tenant: tuple[Paramet
 def export_of(grant: Grant, path: str, transfer: Transfer, asked: list[Parameter]) -> dict[str, Any]:
     """The operation that exports."""
     members = [*OWN_NAMES, *grant.read]
+    read = [field for field in grant.collection.fields if field.name in grant.read]
     help = f"Only these fields: {ticked(members)}. By itself: {ticked(transfer.members)}, which an import reads again."
     return {
         "method": "GET",
@@ -81,9 +86,14 @@ def export_of(grant: Grant, path: str, transfer: Transfer, asked: list[Parameter
         "summary": f"Export {grant.collection.name} as a file",
         "help": "An answer that breaks off before its end was not whole: the connection is closed in its middle then.",
         "handler": transfer.give,
-        "stream": True,
-        "response": str,
-        "media": FORMATS["ndjson"],
-        "media_too": (FORMATS["csv"],),
+        "outgoing": _examples(transfer.members, item_example(grant.collection, read)),
         "parameters": (FORMAT, SORT, *asked, several("fields", members, help, len(members))),
     }
+
+
+def _examples(names: Sequence[str], item: dict[str, Any]) -> dict[str, str]:
+    """A file with one item, by media type."""
+    named = [name for name in names if item.get(name) is not None]
+    line = {name: item[name] for name in named}
+    csv = CsvOut(named)
+    return {CSV: (csv.head() + csv.lines([line])).decode(), NDJSON: JsonLinesOut().lines([line]).decode()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,8 +126,11 @@ class Operation:
     """What is known of the `{names}` of the path; a name that is not here is any text."""
     stream: bool = False
     """The handler answers a Stream (SSE), not an Answer."""
-    incoming: tuple[str, ...] = ()
-    """The media types of a body of any size (`max_import_bytes`) that the handler reads as `Call.pieces`."""
+    incoming: Mapping[str, str] = field(default_factory=dict)
+    """The body is a file of any size (`max_import_bytes`), that the handler reads as `Call.pieces`: by its media types
+    an example."""
+    outgoing: Mapping[str, str] = field(default_factory=dict)
+    """The handler answers a file (a Stream that has an end): by its media types an example."""
     idempotent_key: bool = False
     """It reads Idempotency-Key."""
     large: bool = False
@@ -138,8 +141,6 @@ class Operation:
     """The body is a merge patch (RFC 7396), so `application/merge-patch+json` is read too."""
     media: str = "application/json"
     """The media type of the answer."""
-    media_too: tuple[str, ...] = ()
-    """Other media types that the answer may have."""
     example: Any = None
     """An example of the body."""
     sorts: tuple[str, ...] = ()

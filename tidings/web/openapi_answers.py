@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -111,6 +111,11 @@ def schema_of(kind: Any) -> dict[str, Any]:
     return {"type": "string", **text()} if kind is str else {"type": "object"}
 
 
+def files(shown: Mapping[str, str]) -> dict[str, Any]:
+    """The content of a body that is a file, by media type with an example."""
+    return {media: {"schema": {"type": "string", **text()}, "example": example} for media, example in shown.items()}
+
+
 def cut_name(item: type[msgspec.Struct]) -> str:
     """The component that tells what `fields` leaves of a thing."""
     return f"{item.__name__}Part"
@@ -122,12 +127,13 @@ def _success(operation: Operation, status: int, said: str, linked: dict[str, Lin
     if isinstance(kind, types.UnionType):
         # One kind for each status, in the same order.
         kind = typing.get_args(kind)[[operation.status, *(each for each, _ in operation.also)].index(status)]
-    if kind is not None:
-        schema = _streamed(operation) if operation.stream and operation.item else schema_of(kind)
+    if operation.outgoing:
+        found["content"] = files(operation.outgoing)
+    elif kind is not None:
+        schema = _streamed(operation) if operation.stream else schema_of(kind)
         if operation.item is not None and not operation.is_list and not operation.stream:
             schema = {"anyOf": [schema, {"$ref": REF.format(name=cut_name(operation.item))}]}
-        content = {"schema": schema} | _example(operation, kind)
-        found["content"] = dict.fromkeys((operation.media, *operation.media_too), content)
+        found["content"] = {operation.media: {"schema": schema} | _example(operation, kind)}
     if linked:
         found["links"] = {
             name: {"operationId": link.operation, "parameters": link.parameters, "description": link.help}

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from tidings.web.bounds import NO_NUL, UNLIMITED
+from tidings.web.bounds import NO_NUL
 from tidings.web.menu import Form, Operation, Parameter
 from tidings.web.once import KEY_CHARS_MAX, KEY_PATTERN, REPLAYED
-from tidings.web.openapi_answers import answers, schema_of
+from tidings.web.openapi_answers import answers, files, schema_of
 from tidings.web.query import TEXT_CHARS_MAX
 
 MERGE_PATCH = "application/merge-patch+json"
@@ -44,8 +44,7 @@ def described(operation: Operation, operations: Sequence[Operation]) -> dict[str
     if operation.request is not None:
         found["requestBody"] = _body(operation)
     elif operation.incoming:
-        text = {"schema": {"type": "string", "maxLength": UNLIMITED}, "example": _example(operation)}
-        found["requestBody"] = {"required": True, "content": dict.fromkeys(operation.incoming, text)}
+        found["requestBody"] = {"required": True, "content": files(operation.incoming)}
     if operation.scope is not None:
         found["security"] = [{"key": []}]
         found["x-scope"] = operation.scope
@@ -57,11 +56,6 @@ def described(operation: Operation, operations: Sequence[Operation]) -> dict[str
 
 def _first_paragraph(operation: Operation) -> str:
     return " ".join((operation.handler.__doc__ or operation.summary).split("\n\n")[0].split())
-
-
-def _example(operation: Operation) -> Any:
-    """What an operation shows as a body that is read piece by piece."""
-    return "title\r\nWater the plants\r\n" if operation.example is None else operation.example
 
 
 def _body(operation: Operation) -> dict[str, Any]:
