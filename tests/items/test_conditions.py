@@ -22,7 +22,7 @@ from tidings.testing import TestServer
 
 T = TypeVar("T")
 wide = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 # `seq` and words of SQL are names like any other.

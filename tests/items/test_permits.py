@@ -136,6 +136,16 @@ def test_fields_that_may_be_written(api: Api) -> None:
     assert "rent" not in said.json["errors"][0]["detail"].replace("'rent'", "")
 
 
+def test_a_field_that_is_needed_but_hidden_is_not_named(server: TestServer, api: Api) -> None:
+    needed = Field(name="secret_code", type="string", required=True)
+    declare(server, Collection(name="forms", fields=(needed, Field(name="note", type="string"))))
+    permit = {"collection": "forms", "verbs": ["create"], "read": ["note"], "write": ["note"]}
+    said = api.with_key(api.post("/v1/keys", {"permits": [permit]})["key"]).call(
+        "POST", "/v1/items/forms", {"note": "x"}
+    )
+    assert said.status == 422 and said.json["errors"][0]["code"] == "missing" and "secret" not in said.body.decode()
+
+
 def test_filters_and_sorts_that_may_be_asked(api: Api) -> None:
     room(api, rent=41, owner="fs")
     its = key(api, {"verbs": ["list"], "read": ["code"], "filter": ["owner", "q"], "sort": ["rent"]})
