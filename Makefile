@@ -29,7 +29,7 @@ $(READY): pyproject.toml requirements-dev.lock tools/setup.sh
 setup: $(READY) ## Make .venv from the lock; leaves .venv/bin/tidings (PYTHON=... chooses the interpreter)
 
 .PHONY: demo
-demo: $(READY) ## Play the main job: events published, signed, and delivered to three receivers
+demo: $(READY) ## Play the main job, an evening in a restaurant: an API, orders, and dishes delivered as signed webhooks
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 .PHONY: serve

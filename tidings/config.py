@@ -72,6 +72,8 @@ def read_config(path: Path) -> Config:
 
 
 def _read(text: str, path: Path) -> Config:
+    if not text.strip():
+        return Config(path=path)
     # Imported here: a server without a file starts a fifth of a second sooner.
     from ruamel.yaml import YAML
     from ruamel.yaml.constructor import SafeConstructor

@@ -1,1 +1,1 @@
-"""The parts of the demo: the payloads that are sent, the doors that they arrive at, the board that shows it."""
+"""The parts of the demo: guests and kitchen, the doors that dishes arrive at, and the board that shows everything."""

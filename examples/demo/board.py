@@ -13,21 +13,34 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-ROWS_MAX = 14
+ROWS_MAX = 22
 LINES_AROUND = 20
 """The lines of a screen that belong to sentences and to the other table."""
 PICTURE_COLUMNS = 104
 COLOURS = {"open": "green", "down": "red", "slow": "yellow"}
+WHO_COLOURS = {"guest": "cyan", "kitchen": "magenta"}
 
 
 class Row(NamedTuple):
-    """One arrival. `ms`: from the call that published it."""
+    """One thing that happened, `at` seconds after the beginning. The last three only of what arrived at a door.
 
-    type: str
-    door: str
-    attempt: int
-    ms: float
-    genuine: bool
+    `ms`: from the call that said that it is ready.
+    """
+
+    at: float
+    who: str
+    what: str
+    dish: str
+    attempt: int | None = None
+    ms: float | None = None
+    genuine: bool | None = None
+
+    @property
+    def end(self) -> str:
+        """What came of it, in a word or two."""
+        if self.genuine is None:
+            return ""
+        return "signature ok" if self.genuine else "SIGNATURE WRONG"
 
 
 class Count(NamedTuple):
@@ -41,10 +54,11 @@ class Count(NamedTuple):
 
 
 class Board:
-    """Use it in a `with`. `say` and `arrived` at any time, `show` after them."""
+    """Use it in a `with`. `say` and `happened` at any time, `show` after them."""
 
     def __init__(self, total: int) -> None:
         self._total = total
+        self._title = ""
         self._console = Console(highlight=False)
         self._said: list[Text] = []
         self._rows: list[Row] = []
@@ -72,17 +86,17 @@ class Board:
         self._said.append(text)
         self._console.print(text, soft_wrap=True)
 
-    def arrived(self, row: Row) -> None:
-        """Show one arrival."""
+    def happened(self, row: Row) -> None:
+        """Show one thing that happened."""
         self._rows.append(row)
         if not self._console.is_terminal:
-            genuine = "signature ok" if row.genuine else "SIGNATURE WRONG"
-            line = f"{row.type:<48} {row.door:<8} attempt {row.attempt}  {span(row.ms):>7}  {genuine}"
-            self._console.print(escape(line), soft_wrap=True)
+            tries = "" if row.attempt is None or row.ms is None else f"attempt {row.attempt}  {span(row.ms):>7}"
+            line = f"{row.at:5.1f} s  {row.who:<8} {row.what:<28} {row.dish:<32} {tries}  {row.end}"
+            self._console.print(escape(line.rstrip()), soft_wrap=True)
 
-    def show(self, counts: list[Count]) -> None:
+    def show(self, title: str, counts: list[Count]) -> None:
         """Draw the tables anew."""
-        self._counts = counts
+        self._title, self._counts = title, counts
         if self._live is not None:
             self._live.update(self._tables(max(3, min(ROWS_MAX, self._console.height - LINES_AROUND))), refresh=True)
 
@@ -96,12 +110,12 @@ class Board:
         path.write_text(console.export_svg(title="make demo", unique_id="demo"))
 
     def _tables(self, rows: int) -> Group:
-        return Group(self._doors(), self._arrivals(rows))
+        return Group(self._doors(), self._happenings(rows))
 
     def _doors(self) -> Table:
-        table = Table(title="The doors", title_justify="left", expand=False)
-        for name in ("receiver", "state", "arrived", "tried again", "waiting"):
-            table.add_column(name, justify="left" if name in ("receiver", "state") else "right", min_width=8)
+        table = Table(title=f"The doors. {self._title}", title_justify="left", expand=False)
+        for name in ("door", "state", "arrived", "tried again", "waiting"):
+            table.add_column(name, justify="left" if name in ("door", "state") else "right", min_width=10)
         for count in self._counts:
             state = Text(count.state, COLOURS.get(count.state, ""))
             table.add_row(
@@ -109,18 +123,23 @@ class Board:
             )
         return table
 
-    def _arrivals(self, rows: int) -> Table:
-        table = Table(title="What arrived last", title_justify="left", expand=False)
-        table.add_column("type", width=46, no_wrap=True)
-        table.add_column("receiver", width=8)
-        for name in ("attempt", "after"):
-            table.add_column(name, justify="right", width=8)
+    def _happenings(self, rows: int) -> Table:
+        table = Table(title="What happened last", title_justify="left", expand=False)
+        table.add_column("at", justify="right", width=6)
+        table.add_column("who", width=8)
+        table.add_column("what", width=24, no_wrap=True)
+        table.add_column("dish", width=31, no_wrap=True)
+        for name in ("try", "after"):
+            table.add_column(name, justify="right", width=6)
         table.add_column("signature", width=9)
-        last = self._rows[-rows:]
+        # What arrived is known when it is settled, which may be after things that happened later.
+        last = sorted(self._rows[-rows:], key=lambda row: row.at)
         for row in last:
-            genuine = Text("ok", "green") if row.genuine else Text("WRONG", "bold red")
-            attempt = Text(str(row.attempt), "" if row.attempt == 1 else "yellow")
-            table.add_row(escape(row.type), row.door, attempt, span(row.ms), genuine)
+            tries = Text("" if row.attempt is None else str(row.attempt), "yellow" if (row.attempt or 0) > 1 else "")
+            after = "" if row.ms is None else span(row.ms)
+            genuine = {None: Text(""), True: Text("ok", "green"), False: Text("WRONG", "bold red")}[row.genuine]
+            who = Text(row.who, WHO_COLOURS.get(row.who, ""))
+            table.add_row(f"{row.at:.1f} s", who, escape(row.what), escape(row.dish), tries, after, genuine)
         for _ in range(rows - len(last)):
             table.add_row()
         return table

@@ -10,14 +10,14 @@ from standardwebhooks import Webhook
 from tidings.client import Client
 from tidings.testing import Reaction, Received, Receiver
 
-TYPES = "github.*"
+TYPE = "orders.ready"
 
 
 class Arrival(NamedTuple):
     """One event at one door."""
 
     event: str
-    type: str
+    order: str
     at: float
     """In seconds of `time.monotonic`."""
 
@@ -35,7 +35,7 @@ class Door:
 
     def register(self, client: Client, **options: Any) -> None:
         """Make this door's URL an endpoint, and take the secret that its webhooks are signed with."""
-        made = client.create_endpoint(self.receiver.url(f"/{self.name}"), events=[TYPES], **options)
+        made = client.create_endpoint(self.receiver.url(f"/{self.name}"), events=[TYPE], **options)
         self.endpoint = made["id"]
         self._webhook = Webhook(client.endpoint_secret(self.endpoint)["secret"])
 
@@ -55,7 +55,7 @@ class Door:
         found: dict[str, Arrival] = {}
         for request in self.receiver.requests():
             if id(request) not in forged and request.id not in found:
-                found[request.id] = Arrival(request.id, request.json["type"], request.at)
+                found[request.id] = Arrival(request.id, request.json["data"]["id"], request.at)
         return found
 
     def refused(self) -> list[Received]:

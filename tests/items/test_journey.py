@@ -17,3 +17,17 @@ def test_an_item_is_created_edited_and_deleted_and_each_change_is_told_once(api:
     assert [event["type"] for event in told] == ["tasks.created", "tasks.completed", "tasks.deleted"]
     assert told[1]["data"] == edited and told[1]["previous"] == made.json and told[1]["changed"] == ["done"]
     assert told[1]["actor"] == "key_operator" and told[1]["request_id"].startswith("req_")
+
+
+def test_every_wrong_place_of_an_item_is_told_at_once(api: Api) -> None:
+    wrong = {"titel": "Walk the dog", "done": "no", "price": -1}
+    told = api.call("POST", "/v1/items/tasks", wrong).json["errors"]
+    assert {(place["pointer"], place["code"]) for place in told} == {
+        ("/titel", "unknown_field"),
+        ("/title", "missing"),
+        ("/done", "wrong_type"),
+        ("/price", "too_small"),
+    }
+    item = api.post("/v1/items/tasks", {"title": "Walk the dog"})
+    told = api.call("PATCH", f"/v1/items/tasks/{item['id']}", wrong).json["errors"]
+    assert [place["code"] for place in told] == ["unknown_field", "wrong_type", "too_small"]

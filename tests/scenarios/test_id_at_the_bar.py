@@ -1,4 +1,4 @@
-"""Scenario 20, the sending half: whoever has no right is refused, with the right status and a sentence that helps."""
+"""Scenario 20: whoever has no right is refused, with the right status and a sentence that helps."""
 
 from __future__ import annotations
 
@@ -13,13 +13,25 @@ CALLERS = {
     "too few rights": "403 scope_missing: This needs the scope events:write. The key has: events:read",
     "another tenant": "404 not_found: There is no endpoint",
 }
+ITEMS = {
+    "a verb too many": "403 verb_not_permitted: This key may not delete items of tabs. It may: create, edit, get, list",
+    "a field too many": "403 field_not_permitted: This key may read paid, but not write it",
+    "too much trust": "403 row_not_permitted: This key may not write such an item",
+    "a row out of sight": "404 not_found: There is no item",
+    "a filter too many": "422 invalid: The query has wrong parameters. paid: There is no parameter 'paid' here",
+    "a question too many": "404 not_found: There is no question 'unpaid' that this key may ask",
+    "another tenant reads": "404 not_found: There is no item",
+    "another tenant edits": "404 not_found: There is no item",
+    "no permit at all": "404 not_found: There is no collection tabs",
+}
 FORGED = ("an impostor", "an old timestamp", "a new timestamp", "a changed body", "no signature")
 
 
 def test_id_at_the_bar() -> None:
     said = run("id_at_the_bar/run.py")
-    for who, answer in CALLERS.items():
+    for who, answer in {**CALLERS, **ITEMS}.items():
         assert re.search(rf"^ +{who} +{re.escape(answer)}", said, re.MULTILINE), who
+    assert re.search(r"what it may do +sees the tab of anna, and writes 1200 on it", said)
     halves = re.split(r"^Webhooks, checked by .*$", said, flags=re.MULTILINE)[1:]
     assert len(halves) == 2
     for half in halves:

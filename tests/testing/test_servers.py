@@ -76,6 +76,19 @@ def test_the_clock_of_a_process_can_be_moved(tmp_path: Path) -> None:
         assert after >= now - timedelta(milliseconds=1)
 
 
+@pytest.mark.parametrize("movable_clock", [False, True])
+def test_a_process_runs_with_the_file_it_is_given_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, movable_clock: bool
+) -> None:
+    file = tmp_path / "tidings.yaml"
+    file.write_text("settings: {max_body_bytes: 2048}\ncollections: {tasks: {fields: {title: string}}}\n")
+    monkeypatch.chdir(tmp_path)
+    with ProcessServer(tmp_path / "a", config=file, movable_clock=movable_clock, max_body_bytes=4096) as server:
+        assert server.api.post("/v1/items/tasks", {"title": "x" * 3000})["revision"] == 1
+    with ProcessServer(tmp_path / "b", movable_clock=movable_clock) as server:
+        assert server.api.get("/v1/collections")["data"] == []
+
+
 def test_the_fixtures_fit_together(
     tidings_server: TestServer, tidings_clock: FakeClock, webhook_receiver: Receiver
 ) -> None:

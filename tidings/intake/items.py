@@ -89,8 +89,8 @@ class Items:
         """Merge `data` into an item (RFC 7396). Raises NotFound, Stale, Invalid, Forbidden or Conflict."""
         kind = self._kind(ask.grant)
         before = self._found(db, kind, ask)
-        _check_names(kind, ask)
-        values = _stored(kind, _merged(kind.rules.plain(before), ask.data), ask)
+        data, unknown = _named(kind, ask)
+        values = _stored(kind, _merged(kind.rules.plain(before), data), ask, unknown)
         return self._replace(db, kind, ask, before, values)
 
     def put(self, db: Db, ask: Ask, unless: frozenset[int] | None = frozenset()) -> Change:
@@ -111,10 +111,10 @@ class Items:
         if unless is None or before.revision in unless:
             raise Stale(f"There is an item {ask.id} already, and If-None-Match asks for none, or for another.")
         _check_revision(ask, before)
-        _check_names(kind, ask)
+        data, unknown = _named(kind, ask)
         plain = kind.rules.plain(before)
         kept = {name: plain[name] for name in plain if name not in ask.grant.write}
-        values = _stored(kind, {**kind.rules.defaults, **kept, **ask.data}, ask, fixed(ask.grant.writes))
+        values = _stored(kind, {**kind.rules.defaults, **kept, **data}, ask, unknown, fixed(ask.grant.writes))
         return self._replace(db, kind, ask, before, values)
 
     def delete(self, db: Db, ask: Ask) -> Change:
@@ -150,8 +150,8 @@ class Items:
         return found
 
     def _create(self, db: Db, kind: Kind, ask: Ask, tenant: str) -> Change:
-        _check_names(kind, ask)
-        values = _stored(kind, {**kind.rules.defaults, **ask.data}, ask, fixed(ask.grant.writes))
+        data, unknown = _named(kind, ask)
+        values = _stored(kind, {**kind.rules.defaults, **data}, ask, unknown, fixed(ask.grant.writes))
         now = self._clock.now()
         after = Item(
             seq=0, id=ask.id or new_id("itm", now), tenant=tenant, revision=1, created=now, updated=now, values=values
@@ -310,24 +310,31 @@ def _check_row(ask: Ask, item: Item) -> None:
         raise Forbidden(_ROW, code="row_not_permitted")
 
 
-def _check_names(kind: Kind, ask: Ask) -> None:
-    """Refuse fields that are not there, and those that the caller may not write."""
+def _named(kind: Kind, ask: Ask) -> tuple[Values, list[Place]]:
+    """The given values of fields that the caller may write, and the places of fields that are not there for it.
+
+    Raises Forbidden where it gives a field that it may only read.
+    """
     grant = ask.grant
-    if ask.data.keys() <= set(grant.write):
-        return
-    unknown: list[Place] = []
-    for name in sorted(ask.data.keys() - set(grant.write)):
+    others = sorted(ask.data.keys() - set(grant.write))
+    if not others:
+        return ask.data, []
+    for name in others:
         if name in grant.read:
             detail = f"This key may read {name}, but not write it."
             place = Place(pointer=f"{ask.pointer}/{name}", code="field_not_permitted", detail=detail)
             raise Forbidden(detail, code="field_not_permitted", errors=[place])
-        unknown.append(kind.rules.unknown(name, ask.pointer, grant.write))
-    raise Invalid("The item is not accepted.", errors=unknown)
+    known = {name: value for name, value in ask.data.items() if name not in others}
+    return known, [kind.rules.unknown(name, ask.pointer, grant.write) for name in others]
 
 
-def _stored(kind: Kind, given: Mapping[str, Any], ask: Ask, filled: Mapping[str, Any] | None = None) -> Values:
-    """The values to store. `filled`: what the caller's row rule leaves no choice of, as stored."""
-    wrong: list[Place] = []
+def _stored(
+    kind: Kind, given: Mapping[str, Any], ask: Ask, wrong: list[Place], filled: Mapping[str, Any] | None = None
+) -> Values:
+    """The values to store. `wrong`: what is wrong already. `filled`: what the row rule leaves no choice of, as stored.
+
+    Raises Invalid with every wrong place.
+    """
     own = {name: value for name, value in (filled or {}).items() if name in kind.rules.names and name not in ask.data}
     plain = {**given, **{name: kind.rules.as_json(name, value) for name, value in own.items()}} if own else given
     values = kind.rules.stored(plain, ask.pointer, wrong)

@@ -129,6 +129,9 @@ def narrowed(permit: Permit, maker: Key) -> Permit:
     if own is None or _unlimited(maker, permit):
         return permit
     mine, theirs = _as_of(own.rows, maker), permit.rows
+    if mine is not None and maker.tenant is not None and (maker.has_scope(READ_SCOPE) or maker.has_scope(WRITE_SCOPE)):
+        # What a scope opens ends at the maker's tenant, also where its permit leads beyond.
+        mine = {"$and": [mine, {"tenant": maker.tenant}]}
     if mine is None:
         rows = theirs
     else:

@@ -24,13 +24,15 @@ class ProcessServer:
     """One server process; use it in a `with`, or `start` and `stop`. A restart finds the same folder and port.
 
     `movable_clock`: run the server of `tidings.testing.serve`, whose clock `advance` moves; else `tidings serve`.
-    `settings` are those of the server, such as `max_body_bytes=2048`.
+    `config`: the tidings.yaml that it runs with; without one it reads none, wherever it is started.
+    `settings` are those of the server, such as `max_body_bytes=2048`; they are stronger than the file.
     """
 
     def __init__(
         self,
         folder: Path | None = None,
         *,
+        config: Path | None = None,
         database: str | None = None,
         movable_clock: bool = False,
         **settings: object,
@@ -48,6 +50,7 @@ class ProcessServer:
         if database is not None:
             chosen["database"] = database
         self._environment |= {f"TIDINGS_{name.upper()}": str(value) for name, value in chosen.items()}
+        self._environment["TIDINGS_CONFIG"] = str(config or os.devnull)
 
     def __enter__(self) -> ProcessServer:
         return self.start()

@@ -1,5 +1,6 @@
 """`python -m tidings.testing.serve --data DIR --port N`: a server in a process of its own whose clock can be moved.
 
+Like `tidings serve` it reads the variables, and the file that TIDINGS_CONFIG names.
 Its clock runs, and is moved on by lines on standard input: `advance SECONDS` is answered with `now TIME` once everybody
 who sleeps by the clock has been woken. It stops when its input ends.
 """
@@ -7,11 +8,13 @@ who sleeps by the clock has been woken. It stops when its input ends.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 
 import uvloop
 
+from tidings.config import find_config
 from tidings.model.moment import to_text
 from tidings.server import Server
 from tidings.settings import read_settings
@@ -22,7 +25,8 @@ def main() -> None:
     """Serve with a clock that runs, and is moved by lines on standard input."""
     flags = dict(zip((name.removeprefix("--") for name in sys.argv[1::2]), sys.argv[2::2], strict=True))
     clock = FakeClock(ticking=True)
-    settings = read_settings({**flags, "port": int(flags.get("port", "0"))})
+    config = find_config(os.environ.get("TIDINGS_CONFIG"))
+    settings = read_settings({**flags, "port": int(flags.get("port", "0"))}, file=config.settings)
     server = Server(settings, clock)
 
     def listen_to_input() -> None:
@@ -38,6 +42,8 @@ def main() -> None:
     listener = threading.Thread(target=listen_to_input, name="input", daemon=True)
     server.open()
     try:
+        if config.collections is not None:
+            server.declare(config.collections, str(config.path))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.run(listener.start))
     finally:

@@ -1,15 +1,29 @@
-"""Each key's own menu in each collection, made when it is first asked for, and kept until the catalogue changes."""
+"""Each key's own menu in each collection, made when it is first asked for, and kept while it holds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from tidings.model.access import Key
 from tidings.model.collection import Collection
 
+MENUS_MAX = 1_000
+"""Of about 60 KB each; the one that was made first makes room."""
+
 Make = Callable[[Any, Key, Collection], Any]
 """From the parts, a key and a collection to the key's menu there (item_menu.py); None: it may do nothing there."""
+
+
+class _Kept(msgspec.Struct):
+    """A menu, and what it was made from. `version`: of the catalogue for which it is known to hold."""
+
+    menu: Any
+    key: Key
+    made_from: dict[str, Collection | None]
+    version: int
 
 
 class Menus:
@@ -17,19 +31,22 @@ class Menus:
 
     def __init__(self, make: Make) -> None:
         self._make = make
-        self._version = -1
-        self._menus: dict[tuple[str, str], Any] = {}
+        self._kept: dict[tuple[str, str], _Kept] = {}
 
     def of(self, parts: Any, key: Key, collection: Collection) -> Any:
         """The menu of a key in a collection; None: it may do nothing there."""
-        version = parts.catalog.now.version
-        if version != self._version:
-            self._menus.clear()
-            self._version = version
+        now = parts.catalog.now
         name = (key.id, collection.name)
-        if name not in self._menus:
-            self._menus[name] = self._make(parts, key, collection)
-        return self._menus[name]
+        kept = self._kept.get(name)
+        if kept is None or (kept.version != now.version and not _holds(kept, key, now.collections)):
+            # Also the collections that references lead to: what may be expanded stands in the menu.
+            names = {collection.name, *(field.to for field in collection.fields if field.to)}
+            made_from = {name: now.collections.get(name) for name in names}
+            if kept is None and len(self._kept) >= MENUS_MAX:
+                del self._kept[next(iter(self._kept))]
+            kept = self._kept[name] = _Kept(self._make(parts, key, collection), key, made_from, now.version)
+        kept.version = now.version
+        return kept.menu
 
     def operations(self, parts: Any, key: Key) -> list[Any]:
         """Everything that a key may do with items, by collection."""
@@ -39,3 +56,8 @@ class Menus:
             if menu is not None:
                 found += menu.operations
         return found
+
+
+def _holds(kept: _Kept, key: Key, collections: dict[str, Collection]) -> bool:
+    """Whether what a menu was made from is the same still: the catalogue changes with every endpoint and key."""
+    return kept.key is key and all(collections.get(name) is its for name, its in kept.made_from.items())

@@ -94,6 +94,8 @@ def _bytes(body: Any) -> bytes:
 def _fingerprint(call: Call) -> str:
     where = msgspec.json.encode([call.path, call.query] if call.query else call.path, order="sorted")
     parts = [call.operation.name.encode(), where, call.raw]
+    # A condition makes it another request: what was done under one must not answer for another.
+    parts += [f"{name}:{call.headers[name]}".encode() for name in ("if-match", "if-none-match") if name in call.headers]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 

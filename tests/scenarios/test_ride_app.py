@@ -1,0 +1,20 @@
+"""Scenario 21: one request, four services with their own credentials, and one of them retried alone."""
+
+from __future__ import annotations
+
+import re
+
+from tests.scenarios import run
+
+SHOWN = {"maps": {"id", "start", "goal"}, "sms": {"id", "phone", "start"}, "payment": {"id", "card", "cents"}}
+
+
+def test_ride_app() -> None:
+    said = run("ride_app/run.py")
+    tries = dict(re.findall(r"^(\w+) +got it (\d) times", said, re.MULTILINE))
+    assert tries == {"maps": "1", "sms": "1", "payment": "3", "mail": "1"}
+    for name, fields in SHOWN.items():
+        data = re.search(rf"^{name} .*?: (\{{.*\}})$", said, re.MULTILINE)
+        assert data is not None and set(re.findall(r"'(\w+)': ", data[1])) == fields
+    assert "payment  delivered  ['bad_status', 'bad_status', 'ok']" in said
+    assert said.endswith("one retried alone.\n")
