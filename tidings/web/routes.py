@@ -13,6 +13,8 @@ Found = tuple[Operation, dict[str, str]]
 _NAME = re.compile(r"\{(\w+)\}")
 _WITH_COLONS = ("event",)
 """Names whose values may hold colons: callers choose the ids of events."""
+_NEVER = {"question": ("batch", "import", "export")}
+"""What a name is not, since these verbs have rows of their own: with another method they are refused as such."""
 _CONTROL = re.compile("[\x00-\x1f\x7f\ufffd]")
 
 
@@ -76,7 +78,8 @@ def _pattern(path: str) -> re.Pattern[str]:
     text = ""
     for index, part in enumerate(_NAME.split(path)):
         if index % 2:
-            text += f"(?P<{part}>{'[^/]+' if part in _WITH_COLONS else '[^/:]+'})"
+            never = "".join(rf"(?!{word}\Z)" for word in _NEVER.get(part, ()))
+            text += f"(?P<{part}>{never}{'[^/]+' if part in _WITH_COLONS else '[^/:]+'})"
         else:
             text += re.escape(part)
     return re.compile(text)
