@@ -329,17 +329,18 @@ def _named(kind: Kind, ask: Ask) -> tuple[Values, list[Place]]:
 
 
 def _stored(
-    kind: Kind, given: Mapping[str, Any], ask: Ask, wrong: list[Place], filled: Mapping[str, Any] | None = None
+    kind: Kind, given: Mapping[str, Any], ask: Ask, unknown: list[Place], filled: Mapping[str, Any] | None = None
 ) -> Values:
-    """The values to store. `wrong`: what is wrong already. `filled`: what the row rule leaves no choice of, as stored.
+    """The values to store. `filled`: what the caller's row rule leaves no choice of, as stored.
 
-    Raises Invalid with every wrong place.
+    Raises Invalid with every wrong place, those of unknown fields first.
     """
+    wrong: list[Place] = []
     own = {name: value for name, value in (filled or {}).items() if name in kind.rules.names and name not in ask.data}
     plain = {**given, **{name: kind.rules.as_json(name, value) for name, value in own.items()}} if own else given
     values = kind.rules.stored(plain, ask.pointer, wrong)
-    if wrong:
-        raise Invalid("The item is not accepted.", errors=[_shown(place, ask) for place in wrong])
+    if unknown or wrong:
+        raise Invalid("The item is not accepted.", errors=[*unknown, *(_shown(place, ask) for place in wrong)])
     return values
 
 
