@@ -9,11 +9,45 @@ import pytest
 from tidings.model.access import SCOPES
 from tidings.testing import Api, TestServer
 
-CALLERS = ("operator", "tenant", "reader", "nobody")
-"""The operator, a key of one tenant, a key that may only read, and no key."""
+CALLERS = ("operator", "tenant", "reader", "guest", "nobody")
+"""The operator, a key of one tenant, one that may only read, one with permits in single collections, and no key."""
+COLLECTIONS = {
+    "rooms": {
+        "description": "Rooms of a house.",
+        "fields": {
+            "name": {"type": "string", "required": True, "min": 1, "max": 80, "searchable": True, "filterable": True},
+            "floor": {"type": "integer", "min": -3, "max": 200, "filterable": True, "sortable": True},
+            "rent": {"type": "number", "min": 0, "max": 1_000_000, "filterable": True, "sortable": True},
+            "free": {"type": "boolean", "default": True, "filterable": True},
+            "since": {"type": "datetime", "filterable": True, "sortable": True},
+            "day": {"type": "date", "filterable": True, "sortable": True},
+            "kind": {"type": "enum", "values": ["office", "flat"], "default": "flat", "filterable": True},
+            "beside": {"type": "reference", "to": "rooms", "filterable": True},
+            "door": {"type": "object", "schema": {"type": "object"}},
+            "tags": {"type": "array", "schema": {"type": "string", "maxLength": 20}, "max": 10},
+        },
+        "events": {"let": "when free becomes false"},
+        "questions": {"by_floor": ["floor", "kind"], "from_rent": ["rent__gte"]},
+    },
+    "notes": {"fields": {"text": {"type": "string", "max": 500}, "room": {"type": "reference", "to": "rooms"}}},
+}
+PERMITS = [
+    {
+        "collection": "rooms",
+        "verbs": ["get", "create", "edit"],
+        "read": ["name", "floor", "rent", "kind"],
+        "write": ["name", "floor"],
+        "filter": ["floor"],
+        "sort": ["floor"],
+        "rows": {"kind": "flat"},
+        "questions": ["by_floor"],
+    },
+    {"collection": "notes", "verbs": ["list", "get", "create", "edit", "put", "delete"]},
+]
 TENANT_SCOPES = [
     *("events:read", "events:write", "event-types:read", "endpoints:read", "endpoints:write"),
     *("deliveries:read", "deliveries:write", "replays:read", "replays:write"),
+    *("items:read", "items:write", "collections:read"),
 ]
 THEIR_SCHEMA = {
     "type": "object",
@@ -40,10 +74,13 @@ def callers(server: TestServer) -> dict[str, Api]:
     api = server.api
     theirs = {"description": "A car was sold.", "schema": THEIR_SCHEMA, "example": {"id": "c1"}}
     api.post("/v1/event-types", {"name": "cars.sold", **theirs})
+    api.post("/v1/collections:apply", {"collections": COLLECTIONS})
     tenant = api.with_key(api.post("/v1/keys", {"scopes": TENANT_SCOPES, "tenant": "acme"})["key"])
     reading = [scope for scope in SCOPES if scope.endswith(":read")]
     for caller in (api, tenant):
         caller.post("/v1/endpoints", {"url": "http://127.0.0.1:9/", "retry_delays_seconds": [0]})
         caller.publish("cars.sold", {"id": "c1"}, subject="c1")
+        caller.post("/v1/items/rooms", {"name": "Attic", "floor": 3, "rent": 700.5, "day": "2026-11-21"})
     reader = api.with_key(api.post("/v1/keys", {"scopes": reading})["key"])
-    return {"operator": api, "tenant": tenant, "reader": reader, "nobody": api.with_key(None)}
+    guest = api.with_key(api.post("/v1/keys", {"permits": PERMITS})["key"])
+    return {"operator": api, "tenant": tenant, "reader": reader, "guest": guest, "nobody": api.with_key(None)}

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.openapi.conftest import CALLERS
+from tests.postgres_server import PostgresServer
 from tidings.testing import Api, TestServer
 
-SECONDS_MAX = 300
+STATEFUL_SECONDS, SECONDS_MAX = 20, 600
 PROGRAM = Path(sys.executable).parent / "schemathesis"
 SETTINGS = """
 seed = 1
@@ -23,10 +24,18 @@ request-timeout = 20
 [warnings]
 display = []
 [generation]
-max-examples = 10
+max-examples = 5
 no-shrink = true
 allow-x00 = false
 database = "none"
+# Only the links that the document has, in rows long enough for: make, read, change, delete.
+[phases.stateful]
+max-steps = 10
+link-calibration = false
+[phases.stateful.inference]
+algorithms = []
+[phases.stateful.generation]
+mode = "positive"
 # A stream has no end, so what came by then is looked at.
 [[operations]]
 include-operation-id = "stream_events"
@@ -39,26 +48,55 @@ def readable(told: str) -> str:
     return "\n".join(line if len(line) < 400 else f"{line[:400]}..." for line in told.splitlines())[-20_000:]
 
 
+def run(url: str, caller: Api, who: str, folder: Path, *more: str) -> str:
+    """What Schemathesis says of a run with every check that found nothing. `more`: its phases, and how long."""
+    (folder / "openapi.json").write_text(json.dumps(caller.get("/v1/openapi.json")))
+    (folder / "settings.toml").write_text(SETTINGS)
+    command = [PROGRAM, "--config-file", "settings.toml", "run", "openapi.json", "--url", url]
+    command += ["--checks", "all", "--no-color", *more]
+    if caller.key is not None:
+        command += ["--header", f"Authorization: Bearer {caller.key}"]
+    hooks = {"SCHEMATHESIS_HOOKS": "tests.openapi.hooks", "PYTHONPATH": os.getcwd(), "CALLER": who}
+    environment = {**os.environ, **hooks}
+    ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX)
+    assert ran.returncode == 0, readable(ran.stdout) + ran.stderr[-2_000:]
+    return ran.stdout
+
+
+def follow_links(url: str, caller: Api, who: str, folder: Path) -> int:
+    """How many of the document's links were followed by a stateful run that found nothing."""
+    told = run(url, caller, who, folder, "--phases", "stateful", "--max-time", str(STATEFUL_SECONDS))
+    followed = re.search(r"API Links: +(\d+) covered", told)
+    assert followed and re.search("✅ *Stateful", told), readable(told)
+    return int(followed[1])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("who", CALLERS)
 def test_the_server_keeps_to_its_document(
     server: TestServer, callers: dict[str, Api], tmp_path: Path, who: str
 ) -> None:
     caller = callers[who]
-    document = caller.get("/v1/openapi.json")
-    (tmp_path / "openapi.json").write_text(json.dumps(document))
-    (tmp_path / "settings.toml").write_text(SETTINGS)
-    command = [PROGRAM, "--config-file", "settings.toml", "run", "openapi.json", "--url", server.url]
-    command += ["--checks", "all", "--no-color"]
-    if caller.key is not None:
-        command += ["--header", f"Authorization: Bearer {caller.key}"]
-    environment = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.openapi.hooks", "PYTHONPATH": os.getcwd(), "CALLER": who}
-    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX)
-    assert ran.returncode == 0, readable(ran.stdout) + ran.stderr[-2_000:]
-    phases = ("Examples", "Coverage", "Fuzzing", "Stateful") if caller.key else ("Coverage", "Fuzzing")
-    for phase in phases:
-        assert re.search(f"✅ *{phase}", ran.stdout), readable(ran.stdout)
-    tested = re.search(r"Tested: (\d+)", ran.stdout)
-    assert tested and int(tested[1]) == sum(len(methods) for methods in document["paths"].values())
-    print(readable(ran.stdout))
+    told = run(server.url, caller, who, tmp_path, "--phases", "examples,coverage,fuzzing")
+    for phase in ("Coverage", "Fuzzing", *(["Examples"] if caller.key else [])):
+        assert re.search(f"✅ *{phase}", told), readable(told)
+    operations = sum(len(methods) for methods in caller.get("/v1/openapi.json")["paths"].values())
+    assert re.search(rf"Tested: {operations}\b", told), readable(told)
     assert server.api.get("/readyz") == {"status": "ok"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("who", [who for who in CALLERS if who != "nobody"])
+def test_its_links_lead_where_it_says(server: TestServer, callers: dict[str, Api], tmp_path: Path, who: str) -> None:
+    assert follow_links(server.url, callers[who], who, tmp_path) >= (1 if who == "reader" else 5)
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_its_links_lead_there_on_postgres_too(tmp_path: Path, postgres_server: PostgresServer) -> None:
+    name = postgres_server.create_database()
+    try:
+        with TestServer(tmp_path / "tidings", database=postgres_server.url(name)) as server:
+            assert follow_links(server.url, server.api, "operator", tmp_path) >= 5
+    finally:
+        postgres_server.drop_database(name)

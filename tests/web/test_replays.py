@@ -40,6 +40,8 @@ def test_what_failed_is_sent_again(api: Api, receiver: Receiver) -> None:
     dry = api.call("POST", "/v1/replays", {**body, "dry_run": True})
     assert (dry.status, dry.json["would_send"], dry.json["total"]) == (200, 1, 1)
     assert api.pages("/v1/replays", endpoint=endpoint) == []
+    spaced = api.call("POST", "/v1/replays", {**body, "dry_run": True}, {"Idempotency-Key": "a b"})
+    assert spaced.status == 422 and spaced.json["errors"][0]["parameter"] == "Idempotency-Key"
     reply = api.call("POST", "/v1/replays", body)
     assert reply.status == 201 and reply.headers["location"] == f"/v1/replays/{reply.json['id']}"
     ran = done(api, reply.json["id"])

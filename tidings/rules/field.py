@@ -145,7 +145,7 @@ def _string(field: Field) -> dict[str, Any]:
 def _integer(field: Field) -> dict[str, Any]:
     low = INTEGER_MIN if field.min is None else max(INTEGER_MIN, int(field.min))
     high = INTEGER_MAX if field.max is None else min(INTEGER_MAX, int(field.max))
-    return {"type": "integer", "minimum": low, "maximum": high}
+    return {"type": "integer", "format": "int64", "minimum": low, "maximum": high}
 
 
 def _number(field: Field) -> dict[str, Any]:

@@ -140,7 +140,9 @@ class App:
         call = Call(operation, key, request_id, path, given, headers, raw, struct, value, pieces)
         if "fields" in given:
             call.chosen = habits.chosen_fields(call)
-        if operation.stream or operation.incoming or operation.outgoing or given.get("wait"):
+        # Only what has `item` knows long polls: a field of a collection may be called `wait`.
+        waits = operation.item is not None and given.get("wait")
+        if operation.stream or operation.incoming or operation.outgoing or waits:
             with self._parts.open_calls.one_more(key):
                 return await self._answer(call, scope, proto, extra)
         return await self._answer(call, scope, proto, extra)

@@ -103,6 +103,14 @@ _ENDPOINT: dict[str, Schema] = {
 _BATCH = {"max_events": between(1, form.BATCH_EVENTS_MAX), "max_ms": between(1, form.BATCH_MS_MAX)}
 _EVENT_TYPE: dict[str, Schema] = {"description": text(DESCRIPTION_CHARS_MAX)}
 
+_KEY: dict[str, Schema] = {
+    "id": KEY_ID,
+    "name": _NAME,
+    "scopes": _SCOPES,
+    "permits": {"maxItems": permit.PERMITS_MAX},
+    "limits": {"maxItems": limit.LIMITS_MAX},
+}
+
 BOUNDS: dict[str, dict[str, Schema]] = {
     "NewEvent": {
         "type": NEW_TYPE,
@@ -152,12 +160,9 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "EventTypeView": {**_EVENT_TYPE, "name": TYPE},
     "EventView": {"id": EVENT_ID},
     "Health": {"status": {"enum": ["ok"]}},
-    "KeyView": {"id": KEY_ID, "name": _NAME, "scopes": _SCOPES, "limits": {"maxItems": limit.LIMITS_MAX}},
+    "KeyView": _KEY,
     "CreatedKey": {
-        "id": KEY_ID,
-        "name": _NAME,
-        "scopes": _SCOPES,
-        "limits": {"maxItems": limit.LIMITS_MAX},
+        **_KEY,
         "key": {"pattern": "^tdk_[A-Za-z0-9_-]{43}$", "maxLength": 47},
     },
     "LastView": {"status": between(0, 999)},
@@ -185,6 +190,8 @@ BOUNDS: dict[str, dict[str, Schema]] = {
 COMMON: dict[str, Schema] = {
     **dict.fromkeys(("at", "created", "due", "expires", "failing_since", "next_attempt", "next_probe"), TIME),
     **dict.fromkeys(("revoked", "since", "time", "until", "updated"), TIME),
+    "actor": KEY_ID,
+    "collection": {"pattern": "^[a-z][A-Za-z0-9_]*$", "maxLength": 40},
     "data": {"maxItems": LIMIT_MAX},
     "delivery": DELIVERY_ID,
     "detail": text(),
@@ -194,6 +201,7 @@ COMMON: dict[str, Schema] = {
     "next_cursor": CURSOR,
     "outcome": {"enum": [outcome.name for outcome in OUTCOMES]},
     "reason": text(),
+    "request_id": ident("req"),
     "subject": SUBJECT,
     "tenant": TENANT,
     "type": TYPE,

@@ -253,10 +253,9 @@ def _view(parts: Parts, collection: Collection) -> CollectionView:
 EXAMPLE: dict[str, Any] = {
     "description": "Things to do.",
     "fields": {
-        "title": {"type": "string", "required": True, "max": 200, "searchable": True},
+        "title": "string",
         "done": {"type": "boolean", "default": False, "filterable": True},
         "due": {"type": "date", "filterable": True, "sortable": True},
-        "note": "string",
     },
     "events": {"completed": "when done becomes true"},
     "questions": {"by_days": ["due__gte", "due__lt"]},
@@ -333,7 +332,7 @@ OPERATIONS: tuple[Operation, ...] = (
         merge_patch=True,
         response=CollectionView,
         parameters=(IF_MATCH, DROP_VALUES),
-        example={"fields": {"note": {"type": "string", "max": 500}}},
+        example={"fields": {"note": "string"}},
     ),
     Operation(
         name="delete_collection",

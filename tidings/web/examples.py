@@ -121,8 +121,8 @@ _COLLECTION = {
     "name": "tasks",
     "description": "Things to do.",
     "fields": {
-        "title": {"type": "string", "required": True, "max": 200, "searchable": True},
         "done": {"type": "boolean", "default": False, "filterable": True},
+        "due": {"type": "date", "filterable": True, "sortable": True},
     },
     "events": {"completed": {"when": "done becomes true"}},
     "questions": {},
@@ -132,7 +132,7 @@ _COLLECTION = {
     "updated": THEN,
 }
 _PLAN = {
-    "plan": "plan_3f1b8f8e2a7d",
+    "plan": "plan_3f1b8f8e2a7d4c90b6e51a02",
     "steps": [{"do": "add_field", "collection": "tasks", "says": "will add the field due to tasks", "loses": 0}],
     "loses": None,
     "refusals": [],

@@ -18,7 +18,7 @@ from tidings.store.replays import ReplayQuery
 from tidings.web.examples import ENDPOINT
 from tidings.web.habits import sort_of
 from tidings.web.menu import Answer, Call, Operation, Parameter
-from tidings.web.once import once
+from tidings.web.once import idempotency_key, once
 from tidings.web.pages import PAGING, Page, counted
 from tidings.web.parts import Parts
 
@@ -75,6 +75,8 @@ class ReplayList(msgspec.Struct, frozen=True, kw_only=True):
 async def create_replay(parts: Parts, call: Call) -> Answer:
     """Start a replay, or count what it would send."""
     form: NewReplay = call.body
+    # Also of a dry run, which keeps no answer: a key that cannot be read is refused.
+    idempotency_key(call)
     endpoint = parts.catalog.now.endpoints_by_id.get(form.endpoint_id)
     if endpoint is None or not _visible(call.key, endpoint.tenant):
         raise Refused("/endpoint_id", "not_found", f"There is no endpoint {form.endpoint_id[:100]}.")
