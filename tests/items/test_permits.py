@@ -148,11 +148,15 @@ def test_a_field_that_is_needed_but_hidden_is_not_named(server: TestServer, api:
 
 def test_filters_and_sorts_that_may_be_asked(api: Api) -> None:
     room(api, rent=41, owner="fs")
-    its = key(api, {"verbs": ["list"], "read": ["code"], "filter": ["owner", "q"], "sort": ["rent"]})
+    its = key(api, {"verbs": ["list"], "read": ["code", "rent"], "filter": ["owner", "q"], "sort": ["rent"]})
     assert len(its.get(PATH, owner="fs", sort="-rent")["data"]) == 1
     assert its.get(PATH, q="zzz")["data"] == []
     for query in ({"code": "x"}, {"sort": "code"}, {"rent": 1}):
         assert its.call("GET", PATH, **query).status == 422
+    # The order of what may not be read would tell it, so it cannot be given.
+    blind = {"collection": "rooms", "verbs": ["list"], "read": ["code"], "sort": ["rent"]}
+    refused = api.call("POST", "/v1/keys", {"permits": [blind]})
+    assert refused.status == 422 and refused.json["errors"][0]["pointer"] == "/permits/0/sort/0"
     none = key(api, {"verbs": ["list"], "filter": [], "sort": []})
     for query in ({"code": "x"}, {"sort": "code"}, {"q": "x"}):
         assert none.call("GET", PATH, **query).status == 422

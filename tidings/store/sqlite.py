@@ -9,7 +9,7 @@ from typing import Any
 
 import apsw
 
-from tidings.store.base import Builder, Db, Row, StoreBusy, StoreError, StoreFull, TooLong, UniqueTaken
+from tidings.store.base import BriefDb, Builder, Db, Row, StoreBusy, StoreError, StoreFull, TooLong, UniqueTaken
 from tidings.store.statements import statements
 
 BUSY_MS = 5_000
@@ -132,14 +132,18 @@ class SqliteDb:
             self._depth -= 1
 
     def be_brief(self) -> None:
-        """From now on let what takes more than a moment in one transaction raise TooLong."""
+        """From now on let what takes more than a moment raise TooLong, counted from `begin` or `start_brief`."""
 
         def count() -> bool:
             self._left -= 1
-            # Only between BEGIN and its end: an interrupted ROLLBACK would leave the transaction open.
-            return self._left < 0 and self._db.in_transaction and not self._ending
+            # Not while a transaction ends: an interrupted ROLLBACK would leave it open.
+            return self._left < 0 and not self._ending
 
         self._db.set_progress_handler(count, BRIEF_STEPS)
+
+    def start_brief(self) -> None:
+        """Begin to count anew, for a single statement without a transaction: it sees one moment by itself."""
+        self._left, self._ending = BRIEF_TIMES, False
 
     def script(self, sql: str) -> None:
         """Run several statements (migrations)."""
@@ -169,7 +173,7 @@ class SqliteEngine:
     def reader(self) -> Db:
         return SqliteDb(str(self._path), readonly=True)
 
-    def brief_reader(self) -> Db:
+    def brief_reader(self) -> BriefDb:
         db = SqliteDb(str(self._path), readonly=True)
         db.be_brief()
         return db
