@@ -61,6 +61,9 @@ class ItemRules:
         self._fields = {field.name: field for field in collection.fields}
         self.names = frozenset(self._fields)
         self._members = (*OWN_FIELDS, *self._fields)
+        self._at = {name: index for index, name in enumerate(self._fields)}
+        plain = {f"m{index}": name for index, name in enumerate(self._members)}
+        self._shape = msgspec.defstruct("Shape", list(plain), rename=plain)
         self._validator = schema.compiled(item_schema(collection))
         self._to_store = {field.name: _TO_STORE[field.type] for field in collection.fields if field.type in _TO_STORE}
         self._bounded_times = {
@@ -119,6 +122,24 @@ class ItemRules:
             if found[name] is not None:
                 found[name] = bool(found[name])
         return self._finished(found, names)
+
+    def shaped(self, row: Sequence[Any], booleans: Sequence[str]) -> Any:
+        """As `document_of` with all members, for nothing but being written as JSON: in half the time."""
+        values: Any = row[len(OWN_FIELDS) + 1 :]
+        if booleans or self._to_json:
+            values = list(values)
+            for name in booleans:
+                at = self._at[name]
+                if values[at] is not None:
+                    values[at] = bool(values[at])
+            for name, convert in self._to_json.items():
+                at = self._at[name]
+                if values[at] is not None:
+                    values[at] = convert(values[at])
+        _, ident, tenant, revision, created, updated = row[: len(OWN_FIELDS) + 1]
+        text = moment.exact_text(created)
+        since = text if updated == created else moment.exact_text(updated)
+        return self._shape(ident, tenant or None, revision, text, since, *values)
 
     def _finished(self, found: dict[str, Any], names: Iterable[str] | None) -> dict[str, Any]:
         found["tenant"] = found["tenant"] or None

@@ -14,6 +14,8 @@ from tidings.store.statements import statements
 
 BUSY_MS = 5_000
 CACHE_KIB = 16 * 1024
+BRIEF_CACHE_KIB = 64 * 1024
+"""Of the one connection that reads for the event loop, which must not wait for the system's cache page by page."""
 MMAP_BYTES = 0
 CHECKPOINT_PAGES = 4_000
 JOURNAL_BYTES_MAX = 64 * 1024 * 1024
@@ -140,6 +142,7 @@ class SqliteDb:
             return self._left < 0 and not self._ending
 
         self._db.set_progress_handler(count, BRIEF_STEPS)
+        self._db.pragma("cache_size", -BRIEF_CACHE_KIB)
 
     def start_brief(self) -> None:
         """Begin to count anew, for a single statement without a transaction: it sees one moment by itself."""

@@ -77,6 +77,8 @@ class Door:
             where = self.where(call)
             total = counted(table.count(db, where)) if call.query.get("count") else None
             rows = item_pages.page(db, table, where, order, after, page.limit + 1)
+            if members is None and not expand:
+                return [rules.shaped(row, table.booleans) for row in rows[: page.limit]], rows, total
             documents = [rules.document_of(row, table.booleans, members) for row in rows[: page.limit]]
             for name in expand:
                 self._expand(db, [(row[2], table.value(row, name)) for row in rows[: page.limit]], documents, name)
