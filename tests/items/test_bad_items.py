@@ -413,7 +413,7 @@ BATCHES: dict[str, tuple[Any, str, str]] = {
     "no verb": ([{"data": {}}], "missing", "/operations/0/op"),
     "no id": ([{"op": "edit", "data": {}}], "missing", "/operations/0/id"),
     "no data": ([{"op": "create"}], "missing", "/operations/0/data"),
-    "null data": ([{"op": "create", "data": None}], "missing", "/operations/0/data"),
+    "null data": ([{"op": "create", "data": None}], "wrong_value", "/operations/0/data"),
     "data of a delete": ([{"op": "delete", "id": "x", "data": {}}], "not_possible_here", "/operations/0/data"),
     "a revision of none": (
         [{"op": "create", "data": {}, "revision": 1}],

@@ -269,7 +269,8 @@ def test_a_key_without_a_tenant_says_whose_item_it_means_where_several_have_it(a
         assert api.call("PUT", f"{PATH}/amb", {"code": "amb"}, tenant=tenant).status == 201
     for method, body in (("GET", None), ("PATCH", {"rent": 1}), ("DELETE", None)):
         unsaid = api.call(method, f"{PATH}/amb", body)
-        assert unsaid.status == 422 and unsaid.json["errors"][0]["parameter"] == "tenant"
+        assert unsaid.status == 409 and code(unsaid) == "ambiguous_id"
+        assert unsaid.json["errors"][0]["parameter"] == "tenant"
         assert api.call(method, f"{PATH}/amb", body, tenant="amb-c").status == 404
     assert api.get(f"{PATH}/amb", tenant="amb-b")["tenant"] == "amb-b"
     assert api.call("PATCH", f"{PATH}/amb", {"rent": 2}, tenant="amb-a").json["tenant"] == "amb-a"
@@ -281,6 +282,16 @@ def test_a_key_without_a_tenant_says_whose_item_it_means_where_several_have_it(a
     assert api.call("DELETE", f"{PATH}/amb").status == 204
     assert api.call("DELETE", f"{PATH}/amb", tenant="amb-b").status == 204
     assert api.get(f"{PATH}/amb")["tenant"] == "amb-a"
+
+
+def test_the_fixed_verbs_are_no_questions(api: Api) -> None:
+    may = {"batch": "OPTIONS, POST", "import": "OPTIONS, POST", "export": "GET, HEAD, OPTIONS"}
+    for verb, allow in may.items():
+        refused = api.call("PATCH" if "GET" in allow else "GET", f"{PATH}:{verb}")
+        assert (refused.status, refused.headers["allow"]) == (405, allow), verb
+    question = api.call("POST", f"{PATH}:by_rent", {})
+    assert (question.status, question.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+    assert api.call("GET", f"{PATH}:batches").status == 404
 
 
 def test_a_row_rule_that_fixes_the_tenant_is_not_overruled_by_the_parameter(api: Api) -> None:

@@ -101,7 +101,7 @@ def test_what_is_wrong_is_told_place_by_place(clean: Api) -> None:
     assert places(clean.call("POST", "/v1/collections", wrong)) == [
         ("/name", "name"),
         ("/fields/id", "name"),
-        ("/fields/f", "missing"),
+        ("/fields/f", "incomplete"),
     ]
     assert places(clean.call("PUT", "/v1/collections/tasks", {"feilds": {}})) == [("/feilds", "unknown_field")]
     assert clean.call("PUT", "/v1/collections/A-b", {}).status == 422
@@ -239,7 +239,7 @@ def test_changes_are_event_types(clean: Api) -> None:
         assert (refused.status, refused.json["code"]) == (409, "brought_by_collection")
     assert clean.call("POST", "/v1/event-types", {"name": "tasks.created"}).status == 409
     published = clean.call("POST", "/v1/events", {"type": "tasks.created", "data": {}})
-    assert published.status == 422 and places(published) == [("/type", "event_type")]
+    assert published.status == 422 and places(published) == [("/type", "own_event_type")]
     assert "Tidings publishes it itself" in published.json["errors"][0]["detail"]
     assert clean.publish("tasks.other")
     document = clean.get("/v1/openapi.json")

@@ -263,7 +263,7 @@ def reached(grant: Grant) -> Condition:
 def look_up(db: Db, table: ItemTable, grant: Grant, condition: Condition, ident: str, tenant: str) -> Item:
     """The item with this id that fits; `tenant`: of exactly this one, where it was named.
 
-    Raises NotFound; Invalid where several tenants have one, and the caller must say whose.
+    Raises NotFound; Conflict where several tenants have one, and the caller must say whose.
     """
     if tenant:
         its = table.of_tenant(db, ident, tenant)
@@ -274,7 +274,8 @@ def look_up(db: Db, table: ItemTable, grant: Grant, condition: Condition, ident:
         raise _absent(grant, ident)
     if len(found) > 1:
         detail = f"Several tenants have an item {ident[:64]}; say whose with the parameter tenant."
-        raise Invalid(detail, errors=[Place(parameter="tenant", code="missing", detail=detail)])
+        place = Place(parameter="tenant", code="ambiguous_id", detail=detail)
+        raise Conflict(detail, code="ambiguous_id", errors=[place])
     return found[0]
 
 

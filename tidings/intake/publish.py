@@ -149,7 +149,7 @@ class Publisher:
             )
         elif (change := self._catalog.now.change_types.get(kind)) is not None:
             detail = f"{kind} tells a change of an item of {change.collection}; Tidings publishes it itself."
-            _say(wrong, f"{pointer}/type", "event_type", detail)
+            _say(wrong, f"{pointer}/type", "own_event_type", detail)
         else:
             if len(self._types) >= TYPES_KNOWN_MAX:
                 self._types.clear()

@@ -114,6 +114,8 @@ def _read(
         return None
     description = _description(given, pointer, wrong)
     was = _was(given.get("was"), name, f"{pointer}/was", wrong)
+    if was is not None and was != was.lower():
+        wrong.say(f"{pointer}/was", "name", "A collection's name is in lower case, so none was called so.")
     declared = _map(given, "fields", FIELDS_MAX, pointer, wrong)
     fields = _fields(declared, f"{pointer}/fields", known, wrong)
     were = {
@@ -224,7 +226,7 @@ def _events(declared: dict[str, Any], half: Collection, pointer: str, wrong: Pla
         given = wrong.members(value, here, ("when", "filter", "description"), "An event")
         condition = {part: given[part] for part in ("when", "filter") if given.get(part) is not None}
         if len(condition) != 1:
-            wrong.say(here, "missing", "An event has either `when` or `filter`.")
+            wrong.say(here, "incomplete", "An event has either `when` or `filter`.")
             continue
         description = _description(given, here, wrong)
         event = OwnEvent(name=name, description=description, **condition)
@@ -281,7 +283,7 @@ def _questions(declared: dict[str, Any], half: Collection, pointer: str, wrong: 
         parameters = given.get("parameters")
         if type(parameters) is not list or not 1 <= len(parameters) <= PARAMETERS_MAX:
             detail = f"A question is a list of 1 to {PARAMETERS_MAX} parameters, such as [owner, due__gte]."
-            wrong.say(at, "wrong_type", detail)
+            wrong.say(at, "incomplete" if parameters is None else "wrong_type", detail)
             continue
         for index, parameter in enumerate(parameters):
             why = _no_parameter(parameter, half) or ("It is there twice." if parameter in parameters[:index] else None)

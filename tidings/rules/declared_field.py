@@ -104,16 +104,16 @@ def _bound(setting: Any, kind: FieldType, here: str, wrong: Places) -> Any:
         top = STRING_CHARS_MAX if kind == "string" else ELEMENTS_MAX
         if type(setting) is not int or not 0 <= setting <= top:
             what = "characters" if kind == "string" else "elements"
-            wrong.say(here, "wrong_value", f"It is a number of {what}, 0 to {top:,}, not {shown(setting)}.")
+            wrong.say(here, "bound", f"It is a number of {what}, 0 to {top:,}, not {shown(setting)}.")
     elif kind in ("datetime", "date"):
         if not is_time(kind, setting):
             such = "2026-11-21" if kind == "date" else "2026-11-21T01:02:03Z"
-            wrong.say(here, "wrong_value", f"It is a {kind} such as {such}, not {shown(setting)}.")
+            wrong.say(here, "bound", f"It is a {kind} such as {such}, not {shown(setting)}.")
     elif kind == "integer":
         if type(setting) is not int or not INTEGER_MIN <= setting <= INTEGER_MAX:
-            wrong.say(here, "wrong_type", f"It is a whole number of 64 bits, not {shown(setting)}.")
+            wrong.say(here, "bound", f"It is a whole number of 64 bits, not {shown(setting)}.")
     elif type(setting) not in (int, float):
-        wrong.say(here, "wrong_type", f"It is a number, not {shown(setting)}.")
+        wrong.say(here, "bound", f"It is a number, not {shown(setting)}.")
     return setting
 
 
@@ -171,10 +171,10 @@ def _has_id(schema: Any) -> bool:
 def _check(field: Field, given: dict[str, Any], pointer: str, wrong: Places) -> None:
     """What contradicts what."""
     if field.type == "enum" and not field.values:
-        wrong.say(pointer, "missing", "An enum has `values`, such as [low, high].")
+        wrong.say(pointer, "incomplete", "An enum has `values`, such as [low, high].")
         return
     if field.type == "reference" and field.to is None:
-        wrong.say(pointer, "missing", "A reference has `to`, the name of the collection that it points into.")
+        wrong.say(pointer, "incomplete", "A reference has `to`, the name of the collection that it points into.")
         return
     if field.min is not None and field.max is not None and _is_over(field):
         wrong.say(f"{pointer}/min", "contradiction", f"`min` {field.min} is over `max` {field.max}.")

@@ -21,6 +21,8 @@ from tidings.rules.refused import escaped
 
 DEPTH_MAX = 64
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
+NO_NUL = r"^[^\x00]*$"
+"""What is true of every text that is read here, as a pattern."""
 POINTER_SCAN_BYTES_MAX = 128 * 1024
 """How far into a body the pointer of a syntax error is worked out; beyond it line and column must do."""
 

@@ -175,6 +175,10 @@ def _beyond(permit: Permit, its: Grant, maker: Key) -> list[tuple[str, str]]:
         "sort": its.sort if permit.read is None else tuple(name for name in its.sort if name in permit.read),
         "questions": tuple(question.name for question in its.questions),
     }
+    for name in ("verbs", *offers):
+        given = getattr(permit, name) or ()
+        if len(set(given)) < len(given):
+            found.append((name, "Name each once."))
     for name, offer in offers.items():
         for index, given in enumerate(getattr(permit, name) or ()):
             if given not in offer:

@@ -16,7 +16,7 @@ from tidings.model.outcome import OUTCOMES
 from tidings.net.http import ANSWER_BYTES_KEPT
 from tidings.rules import events_match, filter, limit, permit, retry
 from tidings.rules.address import URL_CHARS_MAX
-from tidings.rules.jsontext import INTEGER_MAX
+from tidings.rules.jsontext import INTEGER_MAX, NO_NUL
 from tidings.store.lists import STATES
 from tidings.web import collection_bounds
 from tidings.web.event_views import DELIVERIES_MAX, NOT_MATCHED_MAX
@@ -31,8 +31,6 @@ UNLIMITED = 2**31 - 1
 """For what only memory bounds: no body is longer, so no text and no list in one is."""
 
 _PART = "[A-Za-z0-9_-]+"
-NO_NUL = r"^[^\x00]*$"
-"""JSON with the character NUL is refused wherever it stands."""
 
 
 def text(chars_max: int = UNLIMITED, chars_min: int = 0) -> Schema:
@@ -240,4 +238,4 @@ def whole_number(schema: Schema) -> Schema:
 
 
 def _for_lists(bounds: Schema) -> Schema:
-    return {key: value for key, value in bounds.items() if key in ("items", "minItems", "maxItems")}
+    return {key: value for key, value in bounds.items() if key in ("items", "minItems", "maxItems", "uniqueItems")}

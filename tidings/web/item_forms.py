@@ -18,6 +18,18 @@ ID: Schema = {"type": "string", "pattern": ITEM_ID, "maxLength": 64}
 _ID_EXAMPLE = "itm_01m7xv663afar931yg06gzrrhs"
 _TIME_EXAMPLE = "2026-11-21T01:02:03.456Z"
 _TIME: Schema = {"type": "string", "format": "date-time", "maxLength": 40}
+_YEARS = "([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
+DATE: Schema = {"pattern": f"^{_YEARS}-[0-9]{{2}}-[0-9]{{2}}$"}
+"""What dates are beyond their format: of the years 1 to 9999, as Python and PostgreSQL have them."""
+_CLOCK, _ZONE = "[0-9]{2}:[0-9]{2}:[0-5][0-9]", "([Zz]|[+-][0-9]{2}:[0-9]{2})"
+
+
+def time(digits: int) -> Schema:
+    """What times are beyond their format: without leap seconds, with so many digits after the second at most."""
+    return {"pattern": rf"^{_YEARS}-[0-9]{{2}}-[0-9]{{2}}[Tt ]{_CLOCK}(\.[0-9]{{1,{digits}}})?{_ZONE}$"}
+
+
+_TIMES: dict[str, Schema] = {"date": DATE, "datetime": time(6)}
 _OWN: dict[str, Schema] = {
     "id": ID,
     "tenant": {"type": ["string", "null"], "maxLength": 64, "description": "Whose it is."},
@@ -36,6 +48,15 @@ _EXAMPLES: dict[str, Any] = {
     "array": [],
     "reference": _ID_EXAMPLE,
 }
+_CHANGING = ("create", "put", "edit", "delete")
+_BATCH_ID: Schema = {**ID, "description": "Whose."}
+_BATCH_REVISION: Schema = {
+    "type": "integer",
+    "format": "int64",
+    "minimum": 1,
+    "maximum": 2**63 - 1,
+    "description": "Only if it is at this revision.",
+}
 OWN_NAMES = tuple(_OWN)
 """The members that every item has."""
 
@@ -49,7 +70,8 @@ def nullable(schema: Schema) -> Schema:
     """The same schema, and null."""
     if "enum" in schema:
         schema = {**schema, "enum": [*schema["enum"], None]}
-    if isinstance(schema.get("type"), str):
+    # All of `allOf` must fit, so it must not stay beside "null".
+    if isinstance(schema.get("type"), str) and "allOf" not in schema:
         return {**schema, "type": [schema["type"], "null"]}
     return {"anyOf": [schema, {"type": "null"}]}
 
@@ -68,7 +90,9 @@ class Forms:
         self.page = self._form("page", self._page(), {"data": [self.item.example], "next_cursor": None})
         self.new = self._form("new", self._new(written), new_example(written))
         self.patch = self._form("patch", _patch(written), patch_example(written))
-        self.batch = self._form("batch", self._batch(), self._batch_example())
+        verbs = [verb for verb in _CHANGING if verb in grant.verbs]
+        self.steps = tuple(self._form(f"batch.{verb}", self._step(verb), self._step_example(verb)) for verb in verbs)
+        self.batch = self._form("batch", self._batch(), {"operations": [step.example for step in self.steps[:1]]})
         self.results = self._form("results", self._results(), {"results": [{"status": 201, "item": self.item.example}]})
 
     def _form(self, name: str, schema: Schema, example: Any) -> Form:
@@ -132,32 +156,38 @@ class Forms:
         }
 
     def _batch(self) -> Schema:
-        operation = {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["op"],
-            "properties": {
-                "op": {"type": "string", "enum": ["create", "put", "edit", "delete"]},
-                "id": {**ID, "description": "Whose; of a new item an id of your own, if you like."},
-                "data": {**reference(self.patch), "description": "The fields, as the single operation takes them."},
-                "revision": {
-                    "type": "integer",
-                    "format": "int64",
-                    "minimum": 1,
-                    "maximum": 2**63 - 1,
-                    "description": "Only if it is at this revision.",
-                },
-            },
-        }
         return {
             "type": "object",
             "additionalProperties": False,
             "required": ["operations"],
-            "properties": {"operations": {"type": "array", "minItems": 1, "maxItems": BATCH_MAX, "items": operation}},
+            "properties": {
+                "operations": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": BATCH_MAX,
+                    "items": {"anyOf": [reference(form) for form in self.steps]},
+                }
+            },
         }
 
-    def _batch_example(self) -> Any:
-        return {"operations": [{"op": "create", "data": self.new.example}]}
+    def _step(self, op: str) -> Schema:
+        """One operation of a batch: what the single one takes, in a body."""
+        properties: dict[str, Schema] = {"op": {"type": "string", "enum": [op]}, "id": _BATCH_ID}
+        if op == "create":
+            properties["id"] = {**ID, "description": "An id of your own, if you like."}
+        else:
+            properties["revision"] = _BATCH_REVISION
+        if op != "delete":
+            form = self.patch if op == "edit" else self.new
+            properties["data"] = {**reference(form), "description": "The fields, as the single operation takes them."}
+        needed = {"create": ["op", "data"], "delete": ["op", "id"]}.get(op, ["op", "id", "data"])
+        return {"type": "object", "additionalProperties": False, "required": needed, "properties": properties}
+
+    def _step_example(self, op: str) -> Any:
+        found: dict[str, Any] = {"op": op} if op == "create" else {"op": op, "id": _ID_EXAMPLE}
+        if op != "delete":
+            found["data"] = self.patch.example if op == "edit" else self.new.example
+        return found
 
     def _results(self) -> Schema:
         result = {
@@ -182,12 +212,12 @@ def _unlike(expands: dict[str, Grant], name: str) -> list[Grant]:
 
 
 def _shown(field: Field) -> Schema:
-    schema = {name: value for name, value in field_schema(field).items() if name != "default"}
-    return schema if field.required else nullable(schema)
+    return {name: value for name, value in _given(field).items() if name != "default"}
 
 
 def _given(field: Field) -> Schema:
-    schema = field_schema(field)
+    # What a time is beyond its format is found out where it is converted, and told here.
+    schema = {**field_schema(field), **_TIMES.get(field.type, {})}
     return schema if field.required else nullable(schema)
 
 

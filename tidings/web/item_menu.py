@@ -11,6 +11,7 @@ from typing import Any
 from tidings.intake.kinds import Kind
 from tidings.model.access import VERBS, Key, Verb
 from tidings.model.collection import Collection, Question
+from tidings.model.errors import Conflict, NotFound, Stale
 from tidings.rules.permit import Grant
 from tidings.web.habits import COUNT
 from tidings.web.item_forms import ID, OWN_NAMES, Forms
@@ -71,7 +72,7 @@ class ItemMenu:
         }[verb]()
 
     def _operation(self, name: str, **more: Any) -> Operation:
-        forms = (self._forms.item, self._forms.patch, *self._forms.expanded)
+        forms = (self._forms.item, self._forms.new, self._forms.patch, *self._forms.steps, *self._forms.expanded)
         about = self.grant.collection.description or f"Items of {self._name}."
         return Operation(
             name=f"{self._name}.{name}", scope=ANY_KEY, tag=self._name, tag_help=about, forms=forms, **more
@@ -121,6 +122,7 @@ class ItemMenu:
             handler=self._door.get,
             response=self._forms.item,
             path_parameters=(_ID,),
+            refuses=() if self.grant.tenant else (Conflict,),
             parameters=(*self._tenant(), *self._shaping(sorted=False), IF_NONE_MATCH),
             links=self._links(("edit", "delete")),
         )
@@ -205,6 +207,7 @@ class ItemMenu:
             response=self._forms.results,
             example=self._forms.batch.example,
             large=True,
+            refuses=(NotFound, Stale),
             parameters=self._tenant(),
         )
 

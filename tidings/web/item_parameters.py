@@ -7,7 +7,7 @@ from typing import Any
 
 from tidings.model.collection import Collection, Field, Question
 from tidings.rules.field import operators
-from tidings.web.item_forms import example_of
+from tidings.web.item_forms import DATE, example_of, time
 from tidings.web.items import Filters
 from tidings.web.menu import Parameter
 
@@ -38,7 +38,13 @@ _WORDS: dict[str, str] = {
 
 SEARCH = Parameter(
     name="q",
-    schema={"type": "string", "minLength": 1, "maxLength": TEXT_CHARS},
+    schema={
+        "type": "string",
+        "minLength": 1,
+        "maxLength": TEXT_CHARS,
+        "pattern": r"^[\s\S]*[^\W_][\s\S]*$",
+        "description": "a text with at least one letter or digit",
+    },
     help="Only items with all of these words, or words that begin so, in their searchable texts.",
     example="plants",
 )
@@ -115,7 +121,7 @@ _COMPARED: dict[str, dict[str, Any]] = {
     "integer": {"type": "integer", "format": "int64", "minimum": -INTEGER_MAX, "maximum": INTEGER_MAX},
     "number": {"type": "number", "format": "double"},
     "boolean": {"type": "boolean"},
-    "datetime": {"type": "string", "format": "date-time", "maxLength": 40},
-    "date": {"type": "string", "format": "date", "maxLength": 10},
+    "datetime": {"type": "string", "format": "date-time", "maxLength": 40, **time(9)},
+    "date": {"type": "string", "format": "date", "maxLength": 10, **DATE},
     "reference": {"type": "string", "maxLength": 64},
 }

@@ -39,9 +39,9 @@ class BatchOperation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """One operation of a batch."""
 
     op: str
-    id: str | None = None
-    data: dict[str, Any] | None = None
-    revision: int | None = None
+    id: str | msgspec.UnsetType = msgspec.UNSET
+    data: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    revision: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class BatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,7 +120,7 @@ class Door:
         if "q" in call.query:
             found = words([call.query["q"]]).split()
             if not found:
-                raise _wrong("q", "wrong_value", "q must name at least one word.")
+                raise _wrong("q", "no_word", "q must name at least one word.")
             self._kind.table.search(where, found)
         return where
 
@@ -237,18 +237,22 @@ class Door:
             check_verb(self.grant, given.op)  # type: ignore[arg-type]
         except Forbidden as wrong:
             raise _placed(wrong, index) from None
-        if given.op != "create" and given.id is None:
+        if given.op != "create" and given.id is msgspec.UNSET:
             raise _misplaced(f"{at}/id", "missing", f"{given.op} needs the item's id.")
-        if (given.data is None) != (given.op == "delete"):
-            raise _misplaced(f"{at}/data", "missing" if given.data is None else "not_possible_here", _DATA)
-        if given.op == "create" and given.revision is not None:
-            raise _misplaced(f"{at}/revision", "not_possible_here", "A new item has no revision yet.")
-        if given.revision is not None and given.revision < 1:
-            raise _misplaced(f"{at}/revision", "too_small", "Revisions count from 1.")
+        if (given.data is msgspec.UNSET) != (given.op == "delete"):
+            code = "missing" if given.data is msgspec.UNSET else "not_possible_here"
+            raise _misplaced(f"{at}/data", code, _DATA)
+        revisions = None
+        if given.revision is not msgspec.UNSET:
+            if given.op == "create":
+                raise _misplaced(f"{at}/revision", "not_possible_here", "A new item has no revision yet.")
+            if given.revision < 1:
+                raise _misplaced(f"{at}/revision", "too_small", "Revisions count from 1.")
+            revisions = frozenset({given.revision})
         ask = self._ask(call, given.data or {})
-        revisions = None if given.revision is None else frozenset({given.revision})
+        ident = None if given.id is msgspec.UNSET else given.id
         return do, msgspec.structs.replace(
-            ask, id=given.id, revisions=revisions, pointer=f"{at}/data", id_pointer=f"{at}/id"
+            ask, id=ident, revisions=revisions, pointer=f"{at}/data", id_pointer=f"{at}/id"
         )
 
     def _ask(self, call: Call, data: Any) -> Ask:

@@ -139,7 +139,12 @@ def _check(parts: Parts, new: NewKey, maker: Key, now: moment.Micros) -> moment.
     """When the key ends. Raises Invalid with every wrong place."""
     wrong: list[Place] = []
     if not new.scopes and not new.permits:
-        _say(wrong, "/scopes", "missing", f"Name at least one scope or permit. The scopes are: {', '.join(SCOPES)}.")
+        _say(
+            wrong,
+            "/scopes",
+            "no_permission",
+            f"Name at least one scope or permit. The scopes are: {', '.join(SCOPES)}.",
+        )
     if len(new.scopes) > len(SCOPES):
         _say(wrong, "/scopes", "too_many", "Name each scope once; there are not so many.")
     for index, scope in enumerate(new.scopes[: len(SCOPES)]):

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tidings.model.access import Key
+from tidings.model.errors import TidingsError
 from tidings.rules.shape import Chosen
 from tidings.web.parts import Parts
 
@@ -136,6 +137,8 @@ class Operation:
     """The handler answers a file (a Stream that has an end): by its media types an example."""
     idempotent_key: bool = False
     """It reads Idempotency-Key."""
+    refuses: tuple[type[TidingsError], ...] = ()
+    """What it may refuse with beside what its method, path, parameters and body tell."""
     large: bool = False
     """Its body may have `max_batch_bytes` rather than `max_body_bytes`."""
     secret: bool = False

@@ -20,6 +20,8 @@ from tidings.web.pages import CURSOR
 from tidings.web.problem import MEDIA, Problem
 
 REF = "#/components/schemas/{name}"
+URL_BYTES_MAX = 65_534
+"""Of the HTTP server."""
 _WINDOWS = r'"[a-z0-9-]+";{what}(, "[a-z0-9-]+";{what})*'
 
 
@@ -83,6 +85,10 @@ def answers(operation: Operation, operations: Sequence[Operation]) -> dict[str, 
         found[str(status)] = _success(operation, status, said, links(operation, status, operations))
     if _takes(operation, "If-None-Match") and operation.method == "GET":
         found["304"] = {"description": "It is still as you have it.", "headers": _headers("ETag")}
+    if _is_long(operation):
+        # The HTTP server answers this before there is a request, so without a problem and an id.
+        headers = _headers("Access-Control-Allow-Origin", "RateLimit", "RateLimit-Policy", every=())
+        found["414"] = {"description": "The URL is too long.", "headers": headers}
     for kind in PROBLEMS:
         if _may_refuse(operation, kind):
             found[str(kind.status)] = {"$ref": f"#/components/responses/{kind.status}"}
@@ -113,7 +119,9 @@ def schema_of(kind: Any) -> dict[str, Any]:
 
 def files(shown: Mapping[str, str]) -> dict[str, Any]:
     """The content of a body that is a file, by media type with an example."""
-    return {media: {"schema": {"type": "string", **text()}, "example": example} for media, example in shown.items()}
+    # Any text can be sent: what is wrong in it is told line by line.
+    whole = {"type": "string", "pattern": r"^[\s\S]*$", "maxLength": UNLIMITED}
+    return {media: {"schema": whole, "example": example} for media, example in shown.items()}
 
 
 def cut_name(item: type[msgspec.Struct]) -> str:
@@ -178,13 +186,14 @@ def _success_headers(operation: Operation, status: int) -> dict[str, Any]:
     return _headers(*names)
 
 
-def _headers(*names: str) -> dict[str, Any]:
-    every = ("Request-Id", "Access-Control-Allow-Origin")
+def _headers(*names: str, every: Sequence[str] = ("Request-Id", "Access-Control-Allow-Origin")) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in sorted({*names, *every})}
 
 
 def _may_refuse(operation: Operation, kind: type[TidingsError]) -> bool:
     """Whether an operation may answer with this error."""
+    if kind in operation.refuses:
+        return True
     has_body, changes = operation.request is not None or bool(operation.incoming), operation.method != "GET"
     return {
         errors.Forbidden: operation.scope is not None,
@@ -196,6 +205,20 @@ def _may_refuse(operation: Operation, kind: type[TidingsError]) -> bool:
         errors.TooLarge: has_body or changes,
         errors.BadMedia: has_body,
     }.get(kind, True)
+
+
+def _is_long(operation: Operation) -> bool:
+    """Whether its parameters, all given and at their longest, make a URL that is too long."""
+    return sum(_bytes(each.schema) for each in operation.parameters if each.where == "query") > URL_BYTES_MAX
+
+
+def _bytes(schema: dict[str, Any]) -> int:
+    """How long a value may be in a URL: a letter of UTF-8 has four bytes, each written as `%F0`."""
+    if schema.get("type") == "array":
+        return int(schema.get("maxItems", 1)) * _bytes(schema.get("items", {}))
+    if "enum" in schema:
+        return max(len(str(each)) for each in schema["enum"])
+    return int(schema.get("maxLength", 20)) * (1 if "pattern" in schema or "format" in schema else 12)
 
 
 def _takes(operation: Operation, name: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tidings.model.access import SCOPES
-from tidings.web.bounds import NO_NUL
+from tidings.rules.jsontext import NO_NUL
 from tidings.web.menu import Form, Operation, Parameter
 from tidings.web.once import KEY_CHARS_MAX, KEY_PATTERN, REPLAYED
 from tidings.web.openapi_answers import answers, files, schema_of

@@ -7,6 +7,7 @@ from typing import Any
 
 from tidings.web import examples
 from tidings.web.bounds import DELIVERY_ID, ENDPOINT_ID, EVENT_ID, KEY_ID, REPLAY_ID, TENANT, TYPE
+from tidings.web.collection_bounds import NAME
 from tidings.web.menu import Operation, Parameter
 
 
@@ -15,6 +16,7 @@ def _name(name: str, schema: dict[str, Any], help: str, example: str) -> Paramet
 
 
 NAMES: dict[str, Parameter] = {
+    "/v1/collections/": _name("name", NAME, "The collection's name.", "tasks"),
     "/v1/deliveries/": _name("id", DELIVERY_ID, "The delivery's id.", examples.DELIVERY),
     "/v1/endpoints/": _name("id", ENDPOINT_ID, "The endpoint's id.", examples.ENDPOINT),
     "/v1/event-types/": _name("name", TYPE, "The event type's name.", "tasks.completed"),

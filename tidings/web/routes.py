@@ -13,8 +13,6 @@ Found = tuple[Operation, dict[str, str]]
 _NAME = re.compile(r"\{(\w+)\}")
 _WITH_COLONS = ("event",)
 """Names whose values may hold colons: callers choose the ids of events."""
-_NEVER = {"question": ("batch", "import", "export")}
-"""What a name is not, since these verbs have rows of their own: with another method they are refused as such."""
 _CONTROL = re.compile("[\x00-\x1f\x7f\ufffd]")
 
 
@@ -25,9 +23,10 @@ class Routes:
         self.fixed: dict[tuple[str, str], Operation] = {}
         self._patterns: list[tuple[re.Pattern[str], str, Operation]] = []
         self._by_head: dict[tuple[str, str], list[tuple[re.Pattern[str], Operation]]] = {}
+        verbs = _verbs(operations)
         for operation in operations:
             if "{" in operation.path:
-                pattern = _pattern(operation.path)
+                pattern = _pattern(operation.path, verbs)
                 self._patterns.append((pattern, operation.method, operation))
                 self._by_head.setdefault((operation.method, _head(operation.path)), []).append((pattern, operation))
             else:
@@ -73,13 +72,27 @@ def _head(path: str) -> str:
     return path[: path.find("/", 4)]
 
 
-def _pattern(path: str) -> re.Pattern[str]:
+def _verbs(operations: Sequence[Operation]) -> dict[str, set[str]]:
+    """The fixed verbs after each `/v1/x:`: where a name may stand there too, these are none."""
+    found: dict[str, set[str]] = {}
+    for operation in operations:
+        head, colon, verb = operation.path.rpartition(":")
+        if colon and "{" not in verb:
+            found.setdefault(head, set()).add(verb)
+    return found
+
+
+def _pattern(path: str, verbs: dict[str, set[str]]) -> re.Pattern[str]:
     """`/v1/x/{id}:verb` as a pattern. A name takes one step of the path without colons, since verbs follow them."""
     text = ""
+    before = ""
     for index, part in enumerate(_NAME.split(path)):
         if index % 2:
-            never = "".join(rf"(?!{word}\Z)" for word in _NEVER.get(part, ()))
-            text += f"(?P<{part}>{never}{'[^/]+' if part in _WITH_COLONS else '[^/:]+'})"
+            fixed = verbs.get(before[:-1]) if before.endswith(":") else None
+            others = f"(?!(?:{'|'.join(sorted(fixed))})$)" if fixed else ""
+            text += f"(?P<{part}>{others}{'[^/]+' if part in _WITH_COLONS else '[^/:]+'})"
+            before += f"{{{part}}}"
         else:
             text += re.escape(part)
+            before += part
     return re.compile(text)
