@@ -41,7 +41,7 @@ test: $(READY) ## Run every test, PostgreSQL included
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: check
-check: $(READY) ## Format, lint, types, import contracts, shape, docs and the fast tests; under a minute
+check: $(READY) ## Format, lint, types, import contracts, shape, docs and the fast tests; two or three minutes
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy

@@ -26,6 +26,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.text import Text
+from ruamel.yaml import YAML
 
 from tidings.testing import TestServer, until
 
@@ -43,16 +44,26 @@ FLAGS = (
 )  # fmt: skip
 KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "ArrowRight": (39, ""), "ArrowLeft": (37, ""), "/": (191, "/")}
 """By key: its number on Windows, which the protocol wants, and the text that it types."""
-OPERATION = "publish_event"
+OPERATION = "readings.ask.by_postal_code"
 """The question that the picture of the docs page shows open, after it was tried."""
+DECLARATIONS = ROOT / "examples" / "weather" / "tidings.yaml"
+READINGS = (
+    {"latitude": 52.52, "longitude": 13.4, "postal_code": "10115", "day": "2026-11-21", "temperature": 4.5},
+    {"latitude": 52.52, "longitude": 13.4, "postal_code": "10115", "day": "2026-11-22", "temperature": 6.0},
+)
 KEY = {
-    "name": "The plant shop",
-    "tenant": "acme",
-    "scopes": ["events:write", "events:read", "event-types:read"],
+    "name": "The weather for everybody",
+    "permits": [
+        {
+            "collection": "readings",
+            "read": ["latitude", "longitude", "postal_code", "day", "temperature"],
+            "questions": ["by_place", "by_postal_code"],
+        }
+    ],
+    "scopes": ["event-types:read"],
     "limits": [{"calls": 10, "seconds": 1}, {"calls": 1000, "seconds": 86_400}],
     "expires": "2031-01-01T00:00:00Z",
 }
-EVENT_TYPE = {"name": "tasks.completed", "description": "A task was completed.", "example": {"id": "t_17"}}
 
 FONT_FACE = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 STEP = re.compile(r"(\r\n|\n|\r|\x1b\[\d*A|\x1b\[2K|\x1b\[\?25[lh])")
@@ -113,7 +124,7 @@ def screen(said: str) -> list[str]:
 
 
 def docs_page() -> None:
-    """The page /docs of a server: a key of a customer is entered, and an event published."""
+    """The page /docs of a server: a key that may ask two questions of the weather, and one of them asked."""
     with shown() as browser:
         browser.resize(PAGE_WIDTH, 1240)
         browser.do(f"window.card = document.getElementById({OPERATION!r}); card.open = true")
@@ -129,9 +140,9 @@ def docs_phone() -> None:
     with shown() as browser:
         browser.darken()
         browser.resize(390, 844)
-        browser.do("window.card = document.getElementById('list_events'); card.open = true")
+        browser.do(f"window.card = document.getElementById({OPERATION!r}); card.open = true")
         browser.until("card.querySelector('.try')")
-        browser.do("card.querySelector('[data-field=wait] input').value = '90'; card.querySelector('.try').click()")
+        browser.do("card.querySelector('[data-field=limit] input').value = '5000'; card.querySelector('.try').click()")
         browser.until("card.querySelector('.problem')")
         browser.do("card.querySelector('.snippet').scrollIntoView(); scrollBy(0, -40); document.activeElement.blur()")
         save("docs-phone.png", browser)
@@ -142,22 +153,24 @@ def docs_reference() -> None:
     with shown() as browser:
         browser.open(browser.do("new URL('docs/reference', location.href).href"))
         browser.until("document.querySelector('#reference h1')")
-        browser.do("location.hash = 'tag/events/POST/v1/events'")
+        browser.do("location.hash = 'tag/readings/GET/v1/items/readings:by_postal_code'")
         browser.until(
-            "[...document.querySelectorAll('#reference h3')].some(each => each.innerText.includes('Publish'))"
+            "[...document.querySelectorAll('#reference h3')].some(each => each.innerText.includes('postal_code'))"
         )
         # The first lines below the heading are drawn once they are in view.
-        browser.until("document.querySelector('#reference').innerText.includes('--request POST')")
+        browser.until("document.querySelector('#reference').innerText.includes('by_postal_code?')")
         save("docs-reference.png", browser)
 
 
 @contextmanager
 def shown() -> Iterator[Browser]:
-    """A browser at the page /docs of a server, with the key of a customer entered."""
+    """A browser at the page /docs of a server of weather, with the key for everybody entered."""
     if program() is None:
         sys.exit(MISSING)
     with TestServer() as server, Browser() as browser:
-        server.api.post("/v1/event-types", EVENT_TYPE)
+        server.api.post("/v1/collections:apply", YAML(typ="safe", pure=True).load(DECLARATIONS))
+        for reading in READINGS:
+            server.api.post("/v1/items/readings", reading)
         key = server.api.post("/v1/keys", KEY)["key"]
         browser.open(f"{server.url}/docs")
         browser.do(f"document.getElementById('key').value = {json.dumps(key)}")

@@ -313,6 +313,21 @@ def test_q_finds_words_of_any_kind(api: Api) -> None:
     assert api.get(PATH, q="y" * 1_000)["data"] == [] and api.get(PATH, q="& | ! ( ) :* <-> x1z")["data"] == []
 
 
+def test_q_follows_what_is_changed(api: Api) -> None:
+    def found(word: str) -> list[str]:
+        return [item["id"] for item in api.get(PATH, q=word)["data"]]
+
+    for ident in ("q1", "q2"):
+        api.call("PUT", f"{PATH}/{ident}", {"free": "oldword kept"})
+    api.patch(f"{PATH}/q1", {"free": "newword kept"})
+    assert (found("oldword"), found("newword"), found("kept")) == (["q2"], ["q1"], ["q2", "q1"])
+    api.patch(f"{PATH}/q1", {"free": None})
+    assert (found("newword"), found("kept")) == ([], ["q2"])
+    api.call("PUT", f"{PATH}/q1", {"free": "oldword again"})
+    api.call("DELETE", f"{PATH}/q2")
+    assert (found("oldword"), found("kept"), found("old ag")) == (["q1"], [], ["q1"])
+
+
 # --- conditions, conflicts, races -------------------------------------------------------------------------------------
 
 

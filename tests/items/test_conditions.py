@@ -22,7 +22,7 @@ from tidings.testing import TestServer
 
 T = TypeVar("T")
 wide = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 # `seq` and words of SQL are names like any other.
@@ -138,7 +138,7 @@ def put(db: Db, table: ItemTable, given: list[dict[str, Any]]) -> list[Item]:
     """Store items, and read them as they are stored."""
     for index, values in enumerate(given):
         table.insert(db, item(index, values))
-    return item_pages.page(db, table, Where(db.dialect), [Order(CREATED)], None, 1_000)
+    return [table.item(row) for row in item_pages.page(db, table, Where(db.dialect), [Order(CREATED)], None, 1_000)]
 
 
 @wide
@@ -167,7 +167,7 @@ def test_conditions_hold_alike_in_memory_and_in_the_store(
             where = Where(db.dialect)
             where.add(condition)
             found = item_pages.page(db, table, where, [Order(CREATED)], None, 1_000)
-            assert [each.seq for each in found] == [each.seq for each in there if holds(condition, each.row)], condition
+            assert [row[0] for row in found] == [each.seq for each in there if holds(condition, each.row)], condition
             assert table.count(db, where) == len(found)
 
     inside(server, job)
@@ -227,8 +227,8 @@ def test_pages_are_the_sorted_list_while_items_come_and_go(
         found: list[int] = []
         after = None
         while page := item_pages.page(db, table, where, order, after, limit):
-            found += [each.seq for each in page]
-            after = item_pages.position(order, page[-1])
+            found += [row[0] for row in page]
+            after = item_pages.position(table, order, page[-1])
             leaving = chance.choice(there).seq
             # What was on a page may go as well: the next page does not depend on its being there.
             table.delete(db, leaving)

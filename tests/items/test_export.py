@@ -85,6 +85,10 @@ def test_an_export_asks_as_a_list_does(api: Api) -> None:
     for query in ({"sort": "title"}, {"format": "xml"}, {"limit": 5}, {"fields": "id,id"}, {"q": "-"}):
         assert own.call("GET", f"{PATH}:export", **query).status == 422
     assert own.call("HEAD", f"{PATH}:export").status == 200
+    for verb, allow in (("import", "OPTIONS, POST"), ("export", "GET, HEAD, OPTIONS"), ("batch", "OPTIONS, POST")):
+        refused = own.call("DELETE", f"{PATH}:{verb}")
+        assert (refused.status, refused.headers["allow"]) == (405, allow)
+    assert own.call("GET", f"{PATH}:import").status == 405
 
 
 def test_an_export_shows_only_what_the_key_may_read(api: Api) -> None:

@@ -53,6 +53,15 @@ def test_it_is_done_once_and_answered_alike(api: Api, name: str) -> None:
         assert other.status == 422 and other.json["code"] == "idempotency_key_reused", (target, its)
 
 
+def test_a_condition_is_part_of_the_request(api: Api) -> None:
+    api.call("PUT", f"{PATH}/conditional", {"title": "a"})
+    headers = {"Idempotency-Key": "conditional", "If-Match": '"1"'}
+    assert api.call("PATCH", f"{PATH}/conditional", {"title": "b"}, headers).status == 200
+    assert api.call("PATCH", f"{PATH}/conditional", {"title": "b"}, headers).status == 200
+    other = api.call("PATCH", f"{PATH}/conditional", {"title": "b"}, {**headers, "If-Match": '"2"'})
+    assert other.json["code"] == "idempotency_key_reused"
+
+
 def test_what_was_refused_may_be_mended_and_sent_with_the_same_key(api: Api) -> None:
     headers = {"Idempotency-Key": "mended"}
     assert api.call("POST", PATH, {"title": None}, headers).status == 422

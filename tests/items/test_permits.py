@@ -136,13 +136,27 @@ def test_fields_that_may_be_written(api: Api) -> None:
     assert "rent" not in said.json["errors"][0]["detail"].replace("'rent'", "")
 
 
+def test_a_field_that_is_needed_but_hidden_is_not_named(server: TestServer, api: Api) -> None:
+    needed = Field(name="secret_code", type="string", required=True)
+    declare(server, Collection(name="forms", fields=(needed, Field(name="note", type="string"))))
+    permit = {"collection": "forms", "verbs": ["create"], "read": ["note"], "write": ["note"]}
+    said = api.with_key(api.post("/v1/keys", {"permits": [permit]})["key"]).call(
+        "POST", "/v1/items/forms", {"note": "x"}
+    )
+    assert said.status == 422 and said.json["errors"][0]["code"] == "missing" and "secret" not in said.body.decode()
+
+
 def test_filters_and_sorts_that_may_be_asked(api: Api) -> None:
     room(api, rent=41, owner="fs")
-    its = key(api, {"verbs": ["list"], "read": ["code"], "filter": ["owner", "q"], "sort": ["rent"]})
+    its = key(api, {"verbs": ["list"], "read": ["code", "rent"], "filter": ["owner", "q"], "sort": ["rent"]})
     assert len(its.get(PATH, owner="fs", sort="-rent")["data"]) == 1
     assert its.get(PATH, q="zzz")["data"] == []
     for query in ({"code": "x"}, {"sort": "code"}, {"rent": 1}):
         assert its.call("GET", PATH, **query).status == 422
+    # The order of what may not be read would tell it, so it cannot be given.
+    blind = {"collection": "rooms", "verbs": ["list"], "read": ["code"], "sort": ["rent"]}
+    refused = api.call("POST", "/v1/keys", {"permits": [blind]})
+    assert refused.status == 422 and refused.json["errors"][0]["pointer"] == "/permits/0/sort/0"
     none = key(api, {"verbs": ["list"], "filter": [], "sort": []})
     for query in ({"code": "x"}, {"sort": "code"}, {"q": "x"}):
         assert none.call("GET", PATH, **query).status == 422

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +45,9 @@ def _events(db: Db) -> list[Any]:
 def test_the_deliver_thread_breaks(server: TestServer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert server.server is not None
     monkeypatch.setattr(server.server.deliver._lanes, "read_head", broken)
-    server.api.publish("step")
+    # What the server writes by itself at a start may break it before, and it may stop before it answers.
+    with contextlib.suppress(OSError):
+        server.api.call("POST", "/v1/events", {"type": "step", "data": {}})
     ends(server)
     assert not server.server.deliver.alive
 
@@ -54,7 +57,8 @@ def test_the_deliver_thread_breaks_while_taking_in_a_reply(
 ) -> None:
     monkeypatch.setattr("tidings.deliver.results.take_in", broken)
     server.api.register(receiver.url())
-    server.api.publish("step")
+    with contextlib.suppress(OSError):
+        server.api.call("POST", "/v1/events", {"type": "step", "data": {}})
     ends(server)
 
 

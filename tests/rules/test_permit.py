@@ -91,7 +91,7 @@ def within(child: Grant | None, maker: Grant | None) -> None:
             assert not holds(child.writes, item.row) or holds(maker.writes, item.row), item
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(scopes=SCOPES, own=st.none() | PERMITS, tenant=TENANTS, asked=PERMITS, its_tenant=TENANTS, its_scopes=SCOPES)
 @example(
     # Who has no tenant writes "$tenant" for items of nobody; handed on, it must not come to mean the new key's.

@@ -340,16 +340,17 @@ def _stored(
     plain = {**given, **{name: kind.rules.as_json(name, value) for name, value in own.items()}} if own else given
     values = kind.rules.stored(plain, ask.pointer, wrong)
     if wrong:
-        raise Invalid("The item is not accepted.", errors=[_shown(place, ask) for place in wrong])
+        raise Invalid("The item is not accepted.", errors=[_shown(place, kind, ask) for place in wrong])
     return values
 
 
-def _shown(place: Place, ask: Ask) -> Place:
-    """What is said of a field that the caller can neither read nor write: not what is in it."""
+def _shown(place: Place, kind: Kind, ask: Ask) -> Place:
+    """What is said of a field that the caller can neither read nor write: neither its name nor what is in it."""
     name = (place.pointer or "").removeprefix(ask.pointer).split("/")[1]
-    if place.code == "unknown_field" or name in ask.grant.read or name in ask.grant.write:
+    is_hidden = name in kind.rules.names and name not in (*ask.grant.read, *ask.grant.write, *ask.data)
+    if not is_hidden:
         return place
-    detail = "The item has a field that this key may not change, and that must be changed first."
+    detail = "The item needs another value in a field that this key may neither read nor write."
     return Place(pointer=ask.pointer, code=place.code, detail=detail)
 
 

@@ -11,6 +11,8 @@ from tidings.store.base import Dialect
 from tidings.store.items import ItemTable
 
 GRANTS_MAX = 10_000
+KINDS_MAX = 1_000
+"""There are fewer collections at a time; those that are gone make room."""
 
 
 class Kind:
@@ -38,6 +40,8 @@ class Kinds:
         """The kind of a collection as it is declared now."""
         kind = self._kinds.get(collection.name)
         if kind is None or kind.collection is not collection:
+            if kind is None and len(self._kinds) >= KINDS_MAX:
+                self._kinds.clear()
             kind = self._kinds[collection.name] = Kind(collection, self._dialect)
         return kind
 

@@ -78,7 +78,11 @@ class CsvLines:
             elif self._open:
                 self._go_on(found, line)
             elif '"' in line:
-                self._quoted(found, number, line)
+                plain = _plain_cells(line)
+                if plain is not None and len(plain) == self._width:
+                    found.append(self._given(number, plain))
+                else:
+                    self._quoted(found, number, line)
             else:
                 line = line.removesuffix("\r")
                 if "\r" in line:
@@ -95,7 +99,7 @@ class CsvLines:
 
     def _quoted(self, found: Lines, number: int, line: str) -> None:
         try:
-            cells = _plain_cells(line) or _cells(line)
+            cells = _cells(line)
         except _Wrong as wrong:
             if not wrong.open:
                 self._add(found, number, Bad(number, Place(code="syntax", detail=wrong.detail)))
@@ -188,9 +192,10 @@ def _text(raw: bytes) -> str | None:
 
 def _plain_cells(row: str) -> Cells | None:
     """The same, fast, for the usual row: whole, without quotes inside of quotes. None: it is not so."""
-    parts = row.removesuffix("\r").split('"')
+    row = row.removesuffix("\r")
+    parts = row.split('"')
     last = len(parts) - 1
-    if last % 2 or '""' in row or "\r" in row[:-1]:
+    if last % 2 or '""' in row or "\r" in row:
         return None
     found: Cells = []
     for index in range(0, last, 2):
@@ -238,6 +243,8 @@ def _cells(row: str) -> Cells:
 
 
 def _integer(text: str) -> Any:
+    if text.isdigit() and text.isascii() and text[0] != "0" and len(text) < 19:
+        return int(text)
     return int(text) if _INTEGER.fullmatch(text) else text
 
 

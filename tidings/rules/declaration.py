@@ -27,8 +27,8 @@ PARAMETERS_MAX = 10
 DECLARATION_BYTES_MAX = 64 * 1024
 NAME_CHARS_MAX = 40
 
-PARAMETERS = ("limit", "cursor", "sort", "fields", "count", "expand", "q")
-"""What lists take beside the fields, so no field is called so; nor as an answer calls what `expand` brought."""
+PARAMETERS = ("limit", "cursor", "sort", "fields", "count", "expand", "q", "format")
+"""What lists and exports take beside the fields, so no field is called so; nor `expanded`, what `expand` brought."""
 NO_FIELDS = (*OWN_FIELDS, *PARAMETERS, "expanded")
 NO_QUESTIONS = ("batch", "import", "export")
 NO_COLLECTIONS = ("endpoint",)

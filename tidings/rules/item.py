@@ -6,13 +6,13 @@ The schema that the API documents is the one that is checked, so the two cannot 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from tidings.model import moment
-from tidings.model.collection import Collection, Field, Item
+from tidings.model.collection import OWN_FIELDS, Collection, Field, Item
 from tidings.model.errors import Place
 from tidings.rules import schema
 from tidings.rules.field import field_schema, out_of_time
@@ -60,6 +60,10 @@ class ItemRules:
         self.collection = collection
         self._fields = {field.name: field for field in collection.fields}
         self.names = frozenset(self._fields)
+        self._members = (*OWN_FIELDS, *self._fields)
+        self._at = {name: index for index, name in enumerate(self._fields)}
+        plain = {f"m{index}": name for index, name in enumerate(self._members)}
+        self._shape = msgspec.defstruct("Shape", list(plain), rename=plain)
         self._validator = schema.compiled(item_schema(collection))
         self._to_store = {field.name: _TO_STORE[field.type] for field in collection.fields if field.type in _TO_STORE}
         self._bounded_times = {
@@ -98,15 +102,50 @@ class ItemRules:
 
     def document(self, item: Item, names: Iterable[str] | None = None) -> dict[str, Any]:
         """An item as JSON values. `names`: only these members, its own ones included; None: all."""
-        created = moment.exact_text(item.created)
-        found: dict[str, Any] = {
+        found = {
             "id": item.id,
-            "tenant": item.tenant or None,
+            "tenant": item.tenant,
             "revision": item.revision,
-            "created": created,
-            "updated": created if item.updated == item.created else moment.exact_text(item.updated),
+            "created": item.created,
+            "updated": item.updated,
             **item.values,
         }
+        return self._finished(found, names)
+
+    def document_of(self, row: Sequence[Any], booleans: Sequence[str], names: Iterable[str] | None) -> dict[str, Any]:
+        """The same straight from a row of the store: `seq`, the item's own members, its fields in their order.
+
+        `booleans`: those of its fields that stand there as 0 and 1.
+        """
+        found = dict(zip(self._members, row[1:], strict=True))
+        for name in booleans:
+            if found[name] is not None:
+                found[name] = bool(found[name])
+        return self._finished(found, names)
+
+    def shaped(self, row: Sequence[Any], booleans: Sequence[str]) -> Any:
+        """As `document_of` with all members, for nothing but being written as JSON: in half the time."""
+        values: Any = row[len(OWN_FIELDS) + 1 :]
+        if booleans or self._to_json:
+            values = list(values)
+            for name in booleans:
+                at = self._at[name]
+                if values[at] is not None:
+                    values[at] = bool(values[at])
+            for name, convert in self._to_json.items():
+                at = self._at[name]
+                if values[at] is not None:
+                    values[at] = convert(values[at])
+        _, ident, tenant, revision, created, updated = row[: len(OWN_FIELDS) + 1]
+        text = moment.exact_text(created)
+        since = text if updated == created else moment.exact_text(updated)
+        return self._shape(ident, tenant or None, revision, text, since, *values)
+
+    def _finished(self, found: dict[str, Any], names: Iterable[str] | None) -> dict[str, Any]:
+        found["tenant"] = found["tenant"] or None
+        created, updated = found["created"], found["updated"]
+        found["created"] = text = moment.exact_text(created)
+        found["updated"] = text if updated == created else moment.exact_text(updated)
         for name, convert in self._to_json.items():
             if found[name] is not None:
                 found[name] = convert(found[name])

@@ -77,7 +77,8 @@ def grant(key: Key, collection: Collection) -> Grant | None:
         write=_those(names, None if writes_all else own.write),
         # What may not be read may be asked for only where the permit says so: a filter tells it bit by bit.
         filter=_marked(collection, read if may_filter is None else may_filter, "filterable"),
-        sort=_marked(collection, read if may_sort is None else may_sort, "sortable"),
+        # The order of what may not be read would tell it, and a page's cursor names its value.
+        sort=_marked(collection, read if may_sort is None else set(may_sort) & set(read), "sortable"),
         words=bool(searchable) and (set(searchable) <= set(read) if may_filter is None else WORDS in may_filter),
         questions=questions,
         reads=default if reads_all else rows,
@@ -171,7 +172,7 @@ def _beyond(permit: Permit, its: Grant, maker: Key) -> list[tuple[str, str]]:
         "read": its.read,
         "write": its.write,
         "filter": (*its.filter, WORDS) if its.words else its.filter,
-        "sort": its.sort,
+        "sort": its.sort if permit.read is None else tuple(name for name in its.sort if name in permit.read),
         "questions": tuple(question.name for question in its.questions),
     }
     for name in ("verbs", *offers):

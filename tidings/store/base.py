@@ -85,6 +85,13 @@ class Builder(Db, Protocol):
         """Break off what it is doing, from another thread; that raises StoreError there. Nothing happens at rest."""
 
 
+class BriefDb(Db, Protocol):
+    """A connection whose reads raise TooLong rather than take more than a moment."""
+
+    def start_brief(self) -> None:
+        """A moment begins, for a single statement without a transaction."""
+
+
 class Engine(Protocol):
     """A database that Tidings can stand on."""
 
@@ -98,7 +105,7 @@ class Engine(Protocol):
     def reader(self) -> Db:
         """A connection for reading; it sees what was committed."""
 
-    def brief_reader(self) -> Db | None:
+    def brief_reader(self) -> BriefDb | None:
         """A connection whose reads raise TooLong rather than take more than a moment; None: none can promise that."""
 
     def builder(self) -> Builder:

@@ -12,8 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tidings.model.collection import Item
-from tidings.store.base import Db
+from tidings.store.base import Db, Row
 from tidings.store.conditions import Where
 from tidings.store.items import ItemTable
 from tidings.store.tables import column
@@ -36,24 +35,23 @@ Position = Sequence[Any]
 
 def page(
     db: Db, table: ItemTable, where: Where, order: Sequence[Order], after: Position | None, limit: int
-) -> list[Item]:
-    """At most `limit` items that fit `where`, in `order` (without parts: of creation), after a position."""
-    found: list[Item] = []
+) -> list[Row]:
+    """At most `limit` rows (of `table.select`) that fit `where`, in `order` (without parts: of creation), after it."""
+    found: list[Row] = []
     for condition, values in _segments(order, after):
         sql = f"{table.select} WHERE {where.text}"
         if condition:
             sql += f" AND {condition}"
         sql += f" ORDER BY {_order_by(order)} LIMIT :count"
-        rows = db.query(sql, {**where.values, **values, "count": limit - len(found)})
-        found += [table.item(row) for row in rows]
+        found += db.query(sql, {**where.values, **values, "count": limit - len(found)})
         if len(found) >= limit:
             break
     return found
 
 
-def position(order: Sequence[Order], item: Item) -> list[Any]:
-    """Where the page that ends with this item ends."""
-    return [*(item.values[part.name] for part in order if part.name != CREATED), item.seq]
+def position(table: ItemTable, order: Sequence[Order], row: Row) -> list[Any]:
+    """Where the page that ends with this row ends."""
+    return [*(table.value(row, part.name) for part in order if part.name != CREATED), row[0]]
 
 
 def _is_down(order: Sequence[Order]) -> bool:

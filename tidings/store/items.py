@@ -29,7 +29,9 @@ class ItemTable:
         self.dialect = dialect
         self.name = table(collection.name)
         self._fields = [field.name for field in collection.fields]
-        self._booleans = [field.name for field in collection.fields if field.type == "boolean"]
+        self.booleans = [field.name for field in collection.fields if field.type == "boolean" and dialect == "sqlite"]
+        """Fields that stand in rows as 0 and 1."""
+        self._at = {name: index for index, name in enumerate(self._fields, len(OWN_COLUMNS))}
         self._searchable = [field.name for field in collection.fields if field.searchable]
         self.columns = [*OWN_COLUMNS[1:], *(column(name) for name in self._fields)]
         shown = [*OWN_COLUMNS, *(self._shown(field.name, field.type) for field in collection.fields)]
@@ -41,13 +43,17 @@ class ItemTable:
     def item(self, row: Row) -> Item:
         """A row of `select` as an item."""
         values = dict(zip(self._fields, row[6:], strict=True))
-        if self.dialect == "sqlite":
-            for name in self._booleans:
-                if values[name] is not None:
-                    values[name] = bool(values[name])
+        for name in self.booleans:
+            if values[name] is not None:
+                values[name] = bool(values[name])
         return Item(
             seq=row[0], id=row[1], tenant=row[2], revision=row[3], created=row[4], updated=row[5], values=values
         )
+
+    def value(self, row: Row, name: str) -> Any:
+        """A field's value in a row of `select`."""
+        value = row[self._at[name]]
+        return bool(value) if value is not None and name in self.booleans else value
 
     def find(self, db: Db, ident: str, seen: Condition = ALWAYS, tenant: str = "") -> list[Item]:
         """The item with this id, of those that fit `seen`. Several tenants may have one: then `tenant`'s, or two."""

@@ -28,16 +28,22 @@ class Readers:
         self._local = threading.local()
         self._open: list[Db] = []
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="reader")
-        self._brief: Db | None = engine.brief_reader()
+        self._brief = engine.brief_reader()
 
     async def call(self, job: Callable[[Db], T]) -> T:
         """Run `job` and await its result. Raises what it raised, or Unavailable where the store refused."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self.run, job)
 
-    async def brief(self, job: Callable[[Db], T]) -> T:
-        """As `call`, for what is likely to be a few steps along an index. `job` may be begun twice."""
+    async def brief(self, job: Callable[[Db], T], *, single: bool = False) -> T:
+        """As `call`, for what is likely to be a few steps along an index. `job` may be begun twice.
+
+        `single`: it runs one statement, which sees one moment also without a transaction around it.
+        """
         if self._brief is not None:
             try:
+                if single:
+                    self._brief.start_brief()
+                    return job(self._brief)
                 return self._read(self._brief, job)
             except TooLong:
                 pass

@@ -9,11 +9,13 @@ from typing import Any
 
 import apsw
 
-from tidings.store.base import Builder, Db, Row, StoreBusy, StoreError, StoreFull, TooLong, UniqueTaken
+from tidings.store.base import BriefDb, Builder, Db, Row, StoreBusy, StoreError, StoreFull, TooLong, UniqueTaken
 from tidings.store.statements import statements
 
 BUSY_MS = 5_000
 CACHE_KIB = 16 * 1024
+BRIEF_CACHE_KIB = 64 * 1024
+"""Of the one connection that reads for the event loop, which must not wait for the system's cache page by page."""
 MMAP_BYTES = 0
 CHECKPOINT_PAGES = 4_000
 JOURNAL_BYTES_MAX = 64 * 1024 * 1024
@@ -132,14 +134,19 @@ class SqliteDb:
             self._depth -= 1
 
     def be_brief(self) -> None:
-        """From now on let what takes more than a moment in one transaction raise TooLong."""
+        """From now on let what takes more than a moment raise TooLong, counted from `begin` or `start_brief`."""
 
         def count() -> bool:
             self._left -= 1
-            # Only between BEGIN and its end: an interrupted ROLLBACK would leave the transaction open.
-            return self._left < 0 and self._db.in_transaction and not self._ending
+            # Not while a transaction ends: an interrupted ROLLBACK would leave it open.
+            return self._left < 0 and not self._ending
 
         self._db.set_progress_handler(count, BRIEF_STEPS)
+        self._db.pragma("cache_size", -BRIEF_CACHE_KIB)
+
+    def start_brief(self) -> None:
+        """Begin to count anew, for a single statement without a transaction: it sees one moment by itself."""
+        self._left, self._ending = BRIEF_TIMES, False
 
     def script(self, sql: str) -> None:
         """Run several statements (migrations)."""
@@ -169,7 +176,7 @@ class SqliteEngine:
     def reader(self) -> Db:
         return SqliteDb(str(self._path), readonly=True)
 
-    def brief_reader(self) -> Db:
+    def brief_reader(self) -> BriefDb:
         db = SqliteDb(str(self._path), readonly=True)
         db.be_brief()
         return db

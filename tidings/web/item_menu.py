@@ -73,7 +73,10 @@ class ItemMenu:
 
     def _operation(self, name: str, **more: Any) -> Operation:
         forms = (self._forms.item, self._forms.new, self._forms.patch, *self._forms.steps, *self._forms.expanded)
-        return Operation(name=f"{self._name}.{name}", scope=ANY_KEY, tag=self._name, forms=forms, **more)
+        about = self.grant.collection.description or f"Items of {self._name}."
+        return Operation(
+            name=f"{self._name}.{name}", scope=ANY_KEY, tag=self._name, tag_help=about, forms=forms, **more
+        )
 
     def _list(self) -> Operation:
         words = (SEARCH,) if self.grant.words else ()
@@ -82,7 +85,7 @@ class ItemMenu:
             method="GET",
             path=self._path,
             summary=f"List {self._name}",
-            help=self.grant.collection.description,
+            help=f"A page of {self._name}, newest first by itself.",
             handler=self._door.page,
             response=self._forms.page,
             parameters=(*self._filter_parameters, *words, *self._tenant(), *self._shaping(), COUNT, *PAGING),
@@ -93,13 +96,14 @@ class ItemMenu:
 
     def _ask(self, question: Question) -> Operation:
         filters, parameters = filters_of_question(self.grant.collection, question)
-        named = ", ".join(parameter.name for parameter in parameters)
+        *others, last = [parameter.name for parameter in parameters]
+        named = f"{', '.join(others)} and {last}" if others else last
         return self._operation(
             f"ask.{question.name}",
             method="GET",
             path=f"{self._path}:{question.name}",
             summary=f"Ask {self._name} by {named}",
-            help=question.description,
+            help=question.description or "All of its parameters must be given. The answer is a page, newest first.",
             handler=self._open(filters).page,
             response=self._forms.page,
             parameters=(*parameters, *self._tenant(), *self._shaping(), *PAGING),
@@ -114,6 +118,7 @@ class ItemMenu:
             method="GET",
             path=f"{self._path}/{{id}}",
             summary=f"Read one of {self._name}",
+            help="With its revision as `ETag`.",
             handler=self._door.get,
             response=self._forms.item,
             path_parameters=(_ID,),
@@ -128,6 +133,7 @@ class ItemMenu:
             method="POST",
             path=self._path,
             summary=f"Create one of {self._name}",
+            help="Answered with 201 once the item and the event that tells of it are on disk.",
             handler=self._door.create,
             idempotent_key=True,
             request=self._forms.new,

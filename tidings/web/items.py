@@ -17,7 +17,7 @@ from tidings.rules.jsontext import INTEGER_MAX, INTEGER_MIN
 from tidings.rules.permit import Grant
 from tidings.rules.words import words
 from tidings.store import item_pages
-from tidings.store.base import Db
+from tidings.store.base import Db, Row
 from tidings.store.conditions import Where
 from tidings.store.events import Told
 from tidings.store.item_pages import CREATED, Order
@@ -71,16 +71,22 @@ class Door:
         after = None if page.after is None else self._position(order, page.after)
         expand: Sequence[str] = call.query.get("expand", ())
 
-        def read(db: Db) -> tuple[list[Any], list[Item], int | None]:
-            where = self.where(call)
-            total = counted(self._kind.table.count(db, where)) if call.query.get("count") else None
-            found = item_pages.page(db, self._kind.table, where, order, after, page.limit + 1)
-            shown = found[: page.limit]
-            return self._documents(db, shown, call, expand), found, total
+        table, rules, members = self._kind.table, self._kind.rules, self._chosen(call)
 
-        documents, found, total = await parts.readers.brief(read)
-        more = len(found) > page.limit
-        position = item_pages.position(order, found[page.limit - 1]) if more else None
+        def read(db: Db) -> tuple[list[Any], list[Row], int | None]:
+            where = self.where(call)
+            total = counted(table.count(db, where)) if call.query.get("count") else None
+            rows = item_pages.page(db, table, where, order, after, page.limit + 1)
+            if members is None and not expand:
+                return [rules.shaped(row, table.booleans) for row in rows[: page.limit]], rows, total
+            documents = [rules.document_of(row, table.booleans, members) for row in rows[: page.limit]]
+            for name in expand:
+                self._expand(db, [(row[2], table.value(row, name)) for row in rows[: page.limit]], documents, name)
+            return documents, rows, total
+
+        is_single = not expand and "count" not in call.query and (after is None or "sort" not in call.query)
+        documents, rows, total = await parts.readers.brief(read, single=is_single)
+        position = item_pages.position(table, order, rows[page.limit - 1]) if len(rows) > page.limit else None
         return page.answer(documents, position, total)
 
     async def get(self, parts: Parts, call: Call) -> Answer:
@@ -88,15 +94,18 @@ class Door:
         expand: Sequence[str] = call.query.get("expand", ())
         tenant = call.query.get("tenant", "")
 
-        def read(db: Db) -> tuple[Item, list[Any]]:
+        def read(db: Db) -> tuple[Item, dict[str, Any]]:
             item = look_up(db, self._kind.table, self.grant, seen(self.grant), call.path["id"], tenant)
-            return item, self._documents(db, [item], call, expand)
+            document = self._kind.rules.document(item, self._chosen(call))
+            for name in expand:
+                self._expand(db, [(item.tenant, item.values[name])], [document], name)
+            return item, document
 
-        item, documents = await parts.readers.brief(read)
+        item, document = await parts.readers.brief(read, single=not expand)
         tags = [etag(item.revision)]
         if not_modified(call, item.revision):
             return Answer(304, None, tags)
-        return Answer(200, documents[0], tags)
+        return Answer(200, document, tags)
 
     def where(self, call: Call) -> Where:
         """What the call's parameters ask for, of what the caller may see."""
@@ -133,26 +142,24 @@ class Door:
             raise _wrong("cursor", "wrong_cursor", NO_CURSOR)
         return after
 
-    def _documents(self, db: Db, items: Sequence[Item], call: Call, expand: Sequence[str]) -> list[Any]:
+    def _chosen(self, call: Call) -> Sequence[str] | None:
+        """The members that an answer shows; None: all."""
         chosen: Sequence[str] | None = call.query.get("fields")
-        members = self._members if chosen is None else [name for name in chosen if name != EXPANDED]
-        found = [self._kind.rules.document(item, members) for item in items]
-        if expand:
-            for name in expand:
-                self._expand(db, items, found, name)
-        return found
+        return self._members if chosen is None else [name for name in chosen if name != EXPANDED]
 
-    def _expand(self, db: Db, items: Sequence[Item], documents: list[dict[str, Any]], name: str) -> None:
-        """Add what a reference leads to, as far as the caller may see it."""
+    def _expand(
+        self, db: Db, references: Sequence[tuple[str, str | None]], documents: list[dict[str, Any]], name: str
+    ) -> None:
+        """Add what a reference of each item (its tenant, the id) leads to, as far as the caller may see it."""
         its, kind = self._expands[name]
-        idents = list({item.values[name] for item in items if item.values[name] is not None})
-        targets: dict[tuple[str, str], Any] = {}
+        idents = list({ident for _, ident in references if ident is not None})
+        targets: dict[tuple[str, str | None], Any] = {}
         for start in range(0, len(idents), 500):
             for target in kind.table.several(db, idents[start : start + 500], seen(its)):
                 members = None if its.whole else (*OWN_NAMES, *its.read)
                 targets[target.tenant, target.id] = kind.rules.document(target, members)
-        for item, document in zip(items, documents, strict=True):
-            document.setdefault(EXPANDED, {})[name] = targets.get((item.tenant, item.values[name] or ""))
+        for reference, document in zip(references, documents, strict=True):
+            document.setdefault(EXPANDED, {})[name] = targets.get(reference)
 
     # --- changing -----------------------------------------------------------------------------------------------------
 

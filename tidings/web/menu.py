@@ -110,6 +110,9 @@ class Operation:
     summary: str
     handler: Handler
     tag: str
+    """What it belongs to: operations of one tag stand together."""
+    tag_help: str = ""
+    """What is said of the tag, where its operations are made at run time."""
     help: str = ""
     request: type[msgspec.Struct] | Form | None = None
     """The struct of the body, which forbids unknown fields; of a Form the handler checks `Call.value` itself."""

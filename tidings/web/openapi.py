@@ -92,7 +92,8 @@ def document(
         "headers": HEADERS,
     }
     found["components"] = _named(found, components) | {"securitySchemes": {"key": KEY}}
-    found["tags"] = [{"name": tag, "description": TAGS.get(tag, tag)} for tag in tags]
+    said = {operation.tag: operation.tag_help for operation in operations if operation.tag_help} | TAGS
+    found["tags"] = [{"name": tag, "description": said.get(tag, tag)} for tag in tags]
     return found
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from tidings.model.access import SCOPES
 from tidings.rules.jsontext import NO_NUL
 from tidings.web.menu import Form, Operation, Parameter
 from tidings.web.once import KEY_CHARS_MAX, KEY_PATTERN, REPLAYED
@@ -47,7 +48,8 @@ def described(operation: Operation, operations: Sequence[Operation]) -> dict[str
         found["requestBody"] = {"required": True, "content": files(operation.incoming)}
     if operation.scope is not None:
         found["security"] = [{"key": []}]
-        found["x-scope"] = operation.scope
+        if operation.scope in SCOPES:
+            found["x-scope"] = operation.scope
     else:
         # No key is needed; one that is sent must be right, and the call counts against its limits.
         found["security"] = [{}, {"key": []}]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote
 
 import msgspec
 
@@ -27,6 +28,8 @@ CURSOR: dict[str, Any] = {"pattern": "^[A-Za-z0-9_-]+$", "maxLength": 20_000}
 characters, of which some need six bytes."""
 SHAPING = ("limit", "fields", "count")
 """Parameters that a cursor does not depend on."""
+
+_PLAIN = re.compile("[A-Za-z0-9_.~-]*")
 
 T = TypeVar("T")
 Position = int | str | list[int | float | str | bool | None]
@@ -48,11 +51,15 @@ PAGING: tuple[Parameter, ...] = (
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Which page is asked for. `after`: the position that the page before ended with; None: the first page."""
+    """Which page is asked for. `after`: the position that the page before ended with; None: the first page.
+
+    `mark` stands for the query, where that was worked out already.
+    """
 
     call: Any
     limit: int
     after: Any
+    mark: str = ""
 
     @classmethod
     def of(cls, call: Call, kind: type[int] | type[str] | type[list[Any]] = int) -> Page:
@@ -61,17 +68,19 @@ class Page(msgspec.Struct, frozen=True):
         Raises Invalid where the cursor is none, or belongs to another query.
         """
         cursor = call.query.get("cursor")
-        after = None if cursor is None else _position(cursor, _query_mark(call), kind)
-        return cls(call, call.query.get("limit", LIMIT), after)
+        mark = "" if cursor is None else _query_mark(call)
+        after = None if cursor is None else _position(cursor, mark, kind)
+        return cls(call, call.query.get("limit", LIMIT), after, mark)
 
     def answer(self, data: Sequence[Any], position: Position | None, count: int | None = None) -> Answer:
         """The page; `position` is where the next one goes on, None: there is none. `count`: of all pages together."""
         counted = {} if count is None else {"count": count}
         if position is None:
             return Answer(200, {"data": data, "next_cursor": None, **counted})
-        cursor = _cursor(position, _query_mark(self.call))
+        cursor = _cursor(position, self.mark or _query_mark(self.call))
         path = self.call.operation.path.format(**self.call.path)
-        query = urlencode({**_given(self.call, ("limit", "cursor", "count")), "limit": self.limit, "cursor": cursor})
+        given = _given(self.call, ("limit", "cursor", "count"))
+        query = _query_text({**given, "limit": str(self.limit), "cursor": cursor})
         link = ("link", f'<{path}?{query}>; rel="next"')
         return Answer(200, {"data": data, "next_cursor": cursor, **counted}, [link])
 
@@ -149,8 +158,20 @@ def _is_sound(position: Position) -> bool:
 
 def _given(call: Call, without: Sequence[str]) -> dict[str, str]:
     """The parameters that were given, as they would be written again."""
-    kinds = {parameter.name: parameter.schema for parameter in call.operation.parameters}
-    return {name: _written(value, kinds[name]) for name, value in sorted(call.query.items()) if name not in without}
+    known = call.operation.known
+    return {
+        name: _written(value, known[name].schema) for name, value in sorted(call.query.items()) if name not in without
+    }
+
+
+def _query_text(given: dict[str, str]) -> str:
+    """Parameters as they stand in a URL. Most need no quoting, and asking for it costs more than all the rest."""
+    return "&".join(
+        [
+            f"{quote(name)}={value if _PLAIN.fullmatch(value) else quote(value, safe='')}"
+            for name, value in given.items()
+        ]
+    )
 
 
 def _written(value: Any, schema: dict[str, Any]) -> str:

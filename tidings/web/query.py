@@ -129,6 +129,8 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 
 
 def _decoded(text: str) -> str:
+    if "%" not in text and "+" not in text and text.isascii() and "\0" not in text:
+        return text
     try:
         plain = unquote_to_bytes(text.replace("+", " ")).decode()
     except UnicodeDecodeError:
