@@ -77,7 +77,7 @@ def run(url: str, caller: Api, who: str, folder: Path, *more: str) -> str:
     command += ["--checks", "all", "--no-color", *more]
     if caller.key is not None:
         command += ["--header", f"Authorization: Bearer {caller.key}"]
-    hooks = {"SCHEMATHESIS_HOOKS": "tests.openapi.hooks", "PYTHONPATH": os.getcwd(), "CALLER": who}
+    hooks = {"SCHEMATHESIS_HOOKS": "tests.openapi.hooks", "PYTHONPATH": os.getcwd(), "CALLER": who, "PHASES": more[1]}
     environment = {**os.environ, **hooks}
     ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX)
     assert ran.returncode == 0, readable(ran.stdout) + ran.stderr[-2_000:]
