@@ -207,7 +207,7 @@ class Items:
                 if field.to != name:
                     continue
                 but = item.seq if other.name == name else 0
-                if self._current(other).table.refers(db, field.name, item.id, item.tenant, but):
+                if self._current(other).table.taken(db, field.name, item.id, item.tenant, but):
                     its = self._kinds.grant(ask.key, other)
                     # Who may not read the field does not learn of it, nor of its collection.
                     is_known = its is not None and field.name in its.read

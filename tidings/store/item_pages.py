@@ -54,11 +54,6 @@ def position(table: ItemTable, order: Sequence[Order], row: Row) -> list[Any]:
     return [*(table.value(row, part.name) for part in order if part.name != CREATED), row[0]]
 
 
-def _is_down(order: Sequence[Order]) -> bool:
-    """The direction of `seq`, which breaks ties: that of the last part."""
-    return order[-1].down if order else False
-
-
 def _sorted(order: Sequence[Order]) -> list[Order]:
     """The parts that are columns: after `created` nothing is left to decide."""
     found = []
@@ -75,8 +70,9 @@ def _order_by(order: Sequence[Order]) -> str:
 
 
 def _is_seq_down(order: Sequence[Order]) -> bool:
+    """The direction of `seq`: that of `created`, or where it only breaks ties that of the last part."""
     created = next((part for part in order if part.name == CREATED), None)
-    return created.down if created is not None else _is_down(order)
+    return (created or order[-1]).down if order else False
 
 
 def _segments(order: Sequence[Order], after: Position | None) -> list[tuple[str, dict[str, Any]]]:

@@ -36,7 +36,6 @@ class ItemTable:
         self.columns = [*OWN_COLUMNS[1:], *(column(name) for name in self._fields)]
         shown = [*OWN_COLUMNS, *(self._shown(field.name, field.type) for field in collection.fields)]
         self.select = f"SELECT {', '.join(shown)} FROM {self.name}"  # noqa: S608 -- checked names
-        self._marks = [f":c{index}" for index in range(len(self.columns))]
         self._insert, self._update = self._writes()
         self._finds: dict[Condition, tuple[str, dict[str, Any]]] = {}
 
@@ -112,13 +111,9 @@ class ItemTable:
             self._drop_words(db, seq)
 
     def taken(self, db: Db, field: str, value: Any, tenant: str, but: int) -> bool:
-        """Whether another item of the tenant than `but` has this value."""
+        """Whether another item of the tenant than `but` has this value; of a reference: whether it refers there."""
         sql = f"SELECT 1 FROM {self.name} WHERE {column(field)} = :value AND tenant = :tenant AND seq <> :but LIMIT 1"  # noqa: S608
         return bool(db.query(sql, {"value": value, "tenant": tenant, "but": but}))
-
-    def refers(self, db: Db, field: str, ident: str, tenant: str, but: int) -> bool:
-        """Whether an item of the tenant, other than `but`, refers to this id in a field."""
-        return self.taken(db, field, ident, tenant, but)
 
     def count(self, db: Db, where: Where) -> int | None:
         """How many fit; None: more than are counted."""
@@ -158,7 +153,7 @@ class ItemTable:
         return params
 
     def _writes(self) -> tuple[str, str]:
-        columns, marks = list(self.columns), list(self._marks)
+        columns, marks = list(self.columns), [f":c{index}" for index in range(len(self.columns))]
         if self._searchable and self.dialect == "postgres":
             columns.append("words")
             marks.append("array_to_tsvector(string_to_array(:words, ' '))")
