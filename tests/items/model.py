@@ -37,11 +37,14 @@ class Model:
         self.items: dict[Place, Fields] = {}
         self.told: list[dict[str, Any]] = []
 
-    def apply(self, kind: str, caller: str, tenant: str, op: dict[str, Any]) -> tuple[int, Place]:
-        """One operation by a tenant (empty: the operator, who may name one). Raises Refused and changes nothing."""
+    def apply(self, kind: str, caller: str, tenant: str | None, op: dict[str, Any]) -> tuple[int, Place]:
+        """One operation by a tenant, or by the operator, who names one, nobody (empty) or does not say (None).
+
+        Raises Refused and changes nothing.
+        """
         verb, ident, revision = op["op"], op.get("id"), op.get("revision")
         if verb in ("create", "put"):
-            place = (kind, tenant, str(ident))
+            place = (kind, tenant or "", str(ident))
             before = self.items.get(place)
             if before is None:
                 _refuse(verb == "put" and revision is not None, 412)
@@ -51,7 +54,7 @@ class Model:
                 _refuse(revision not in (None, before["revision"]), 412)
             data = DEFAULTS[kind] | op["data"]
         else:
-            place = self.place(kind, caller, tenant, str(ident))
+            place = self.place(kind, tenant, str(ident))
             before = self.items[place]
             _refuse(revision not in (None, before["revision"]), 412)
             if verb == "delete":
@@ -60,15 +63,12 @@ class Model:
             data = {name: before[name] for name in FIELDS[kind]} | data
         return self._write(place, caller, before, data)
 
-    def place(self, kind: str, caller: str, tenant: str, ident: str) -> Place:
+    def place(self, kind: str, tenant: str | None, ident: str) -> Place:
         """Where the item is that a caller means. Raises Refused."""
-        own = (kind, tenant, ident)
-        others = [place for place in self.items if place[0] == kind and place[2] == ident]
-        if own in self.items:
-            return own
-        _refuse(caller != "operator" or tenant != "" or not others, 404)
-        _refuse(len(others) > 1, 422)
-        return others[0]
+        found = [at for at in self.items if at[0] == kind and at[2] == ident and tenant in (None, at[1])]
+        _refuse(not found, 404)
+        _refuse(len(found) > 1, 409)
+        return found[0]
 
     def _write(self, place: Place, caller: str, before: Fields | None, data: Fields) -> tuple[int, Place]:
         kind, tenant, _ = place

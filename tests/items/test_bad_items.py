@@ -195,7 +195,7 @@ QUERIES = [
     "text__starts_with=", "text__exists=1", "whole__in=" + ",".join(["1"] * 101), "text=" + "x" * 1_001,
     "up=" + "x" * 65, "sort=free", "sort=shape", "sort=nothing", "sort=text,-text", "sort=", "sort=--text",
     "sort=text,whole,real,flag,day", "fields=nothing", "fields=", "expand=text", "expand=up,nothing", "count=yes",
-    "q=", "q=%2D%21..%20", "q=" + "x" * 1_001, "tenant=a/b", "tenant=", "tenant=" + "a" * 65, "whole=1&whole=2",
+    "q=", "q=%2D%21..%20", "q=" + "x" * 1_001, "tenant=a/b", "tenant=" + "a" * 65, "whole=1&whole=2",
     "cursor=", "cursor=x", "cursor=%C3%A9", "cursor=" + "A" * 20_001, "WHOLE=1", "id=x", "revision=1", "created=x",
 ]  # fmt: skip
 

@@ -158,8 +158,8 @@ class Machine(RuleBasedStateMachine):
 
     # --- rules --------------------------------------------------------------------------------------------------------
 
-    @rule(source=st.data(), caller=st.sampled_from(CALLERS), tenant=st.sampled_from(["", "a", "b"]))
-    def change(self, source: st.DataObject, caller: str, tenant: str) -> None:
+    @rule(source=st.data(), caller=st.sampled_from(CALLERS), tenant=st.sampled_from([None, "", "a", "b"]))
+    def change(self, source: st.DataObject, caller: str, tenant: str | None) -> None:
         kind = source.draw(st.sampled_from(["people", "things", "things"]))
         verb = source.draw(st.sampled_from(["create", "put", "put", "edit", "edit", "delete"]))
         op = self._operation(source, kind, verb)
@@ -176,7 +176,7 @@ class Machine(RuleBasedStateMachine):
         if op.get("unless"):
             headers["If-None-Match"] = "*"
         target = f"/v1/items/{self.names[kind]}{path}" + (
-            f"?tenant={tenant}" if caller == "operator" and tenant else ""
+            f"?tenant={tenant}" if caller == "operator" and tenant is not None else ""
         )
         api = self._api(caller)
         reply = api.call(method, target, op.get("data"), headers)
@@ -186,14 +186,14 @@ class Machine(RuleBasedStateMachine):
         if "Idempotency-Key" in headers and reply.status < 300:
             self.last = (api, method, target, op.get("data"), headers, reply)
 
-    @rule(source=st.data(), caller=st.sampled_from(CALLERS), tenant=st.sampled_from(["", "a"]))
-    def batch(self, source: st.DataObject, caller: str, tenant: str) -> None:
+    @rule(source=st.data(), caller=st.sampled_from(CALLERS), tenant=st.sampled_from([None, "", "a"]))
+    def batch(self, source: st.DataObject, caller: str, tenant: str | None) -> None:
         kind = source.draw(st.sampled_from(["people", "things"]))
         verbs = source.draw(st.lists(st.sampled_from(["create", "put", "edit", "delete"]), min_size=1, max_size=5))
         ops = [self._operation(source, kind, verb, batch=True) for verb in verbs]
         tenant = tenant if caller == "operator" else caller
         target = f"/v1/items/{self.names[kind]}:batch" + (
-            f"?tenant={tenant}" if caller == "operator" and tenant else ""
+            f"?tenant={tenant}" if caller == "operator" and tenant is not None else ""
         )
         api, headers = self._api(caller), {"Idempotency-Key": f"k{next(_numbers)}"}
         reply = api.call("POST", target, {"operations": ops}, headers)
@@ -213,12 +213,13 @@ class Machine(RuleBasedStateMachine):
         self.model = trial
         self.last = (api, "POST", target, {"operations": ops}, headers, reply)
 
-    @rule(source=st.data(), caller=st.sampled_from(CALLERS))
-    def get(self, source: st.DataObject, caller: str) -> None:
+    @rule(source=st.data(), caller=st.sampled_from(CALLERS), tenant=st.sampled_from([None, "", "b"]))
+    def get(self, source: st.DataObject, caller: str, tenant: str | None) -> None:
         kind, ident = source.draw(st.sampled_from(["people", "things"])), self._id(source)
-        reply = self._api(caller).call("GET", f"/v1/items/{self.names[kind]}/{ident}")
+        said = {"tenant": tenant} if caller == "operator" and tenant is not None else {}
+        reply = self._api(caller).call("GET", f"/v1/items/{self.names[kind]}/{ident}", **said)
         try:
-            place = self.model.place(kind, caller, "" if caller == "operator" else caller, ident)
+            place = self.model.place(kind, tenant if caller == "operator" else caller, ident)
         except Refused as refused:
             assert reply.status == refused.status
         else:
@@ -301,7 +302,7 @@ class Machine(RuleBasedStateMachine):
         wrong = "wrong" in op["data"].values()
         return {**op, "data": {name: value if wrong else stored(name, value) for name, value in op["data"].items()}}
 
-    def _compare(self, kind: str, caller: str, tenant: str, op: Fields, reply: Reply) -> None:
+    def _compare(self, kind: str, caller: str, tenant: str | None, op: Fields, reply: Reply) -> None:
         try:
             status, place = self.model.apply(kind, caller, tenant, self._as_stored(op))
         except Refused as refused:

@@ -276,10 +276,14 @@ def test_a_key_without_a_tenant_says_whose_item_it_means_where_several_have_it(a
     assert api.call("PATCH", f"{PATH}/amb", {"rent": 2}, tenant="amb-a").json["tenant"] == "amb-a"
     made = api.call("PUT", f"{PATH}/amb", {"code": "amb"})
     assert made.status == 201 and made.json["tenant"] is None
-    # One that belongs to nobody is what a key without a tenant means.
-    assert api.get(f"{PATH}/amb")["tenant"] is None
+    # One that belongs to nobody must be named too: deleted twice, the second time would be about another's.
+    for method in ("GET", "DELETE"):
+        assert code(api.call(method, f"{PATH}/amb")) == "ambiguous_id"
+    assert api.get(f"{PATH}/amb", tenant="")["tenant"] is None
+    assert [each["tenant"] for each in api.get(PATH, code="amb", tenant="")["data"]] == [None]
     assert len(api.get(PATH, code="amb")["data"]) == 3 and len(api.get(PATH, code="amb", tenant="amb-a")["data"]) == 1
-    assert api.call("DELETE", f"{PATH}/amb").status == 204
+    assert api.call("DELETE", f"{PATH}/amb", tenant="").status == 204
+    assert api.call("DELETE", f"{PATH}/amb", tenant="").status == 404
     assert api.call("DELETE", f"{PATH}/amb", tenant="amb-b").status == 204
     assert api.get(f"{PATH}/amb")["tenant"] == "amb-a"
 

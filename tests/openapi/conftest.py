@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -58,18 +60,27 @@ THEIR_SCHEMA = {
 """An event type's schema as somebody may write it: without a limit to anything."""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+@contextlib.contextmanager
+def patient_server(folder: Path) -> Iterator[TestServer]:
     """A whole server in this process, where nobody is shut out for sending many wrong keys."""
-    limits = {"max_body_bytes": 65_536, "max_batch_bytes": 262_144}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tidings.web.access.FAILURES_MAX", 10**9)
-        with TestServer(tmp_path_factory.mktemp("openapi") / "tidings", **limits) as server:
+        with TestServer(folder, max_body_bytes=65_536, max_batch_bytes=262_144) as server:
             yield server
 
 
 @pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+    with patient_server(tmp_path_factory.mktemp("openapi") / "tidings") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def callers(server: TestServer) -> dict[str, Api]:
+    return callers_of(server)
+
+
+def callers_of(server: TestServer) -> dict[str, Api]:
     """The API by who calls, with some of everything to read."""
     api = server.api
     theirs = {"description": "A car was sold.", "schema": THEIR_SCHEMA, "example": {"id": "c1"}}

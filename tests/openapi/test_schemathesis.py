@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.openapi.conftest import CALLERS
+from tests.openapi.conftest import CALLERS, callers_of, patient_server
 from tests.postgres_server import PostgresServer
 from tidings.testing import Api, TestServer
 
@@ -109,8 +109,11 @@ def test_the_server_keeps_to_its_document(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("who", [who for who in CALLERS if who != "nobody"])
-def test_its_links_lead_where_it_says(server: TestServer, callers: dict[str, Api], tmp_path: Path, who: str) -> None:
-    assert follow_links(server.url, callers[who], who, tmp_path) >= (1 if who == "reader" else 5)
+def test_its_links_lead_where_it_says(tmp_path: Path, who: str) -> None:
+    # A server of its own: what other runs put there, of many tenants, may have the ids of what this one deletes.
+    with patient_server(tmp_path / "tidings") as server:
+        followed = follow_links(server.url, callers_of(server)[who], who, tmp_path)
+        assert followed >= (1 if who == "reader" else 5)
 
 
 @pytest.mark.slow

@@ -36,14 +36,14 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """One operation on an item, as somebody asks for it.
 
     `revisions`: what If-Match names (None: any will do). `pointer` and `id_pointer`: where `data` and `id` stand in the
-    request's body (None: the id stands in its path). `tenant`: whose item, for keys that have none of their own.
-    `is_there`: `put` only replaces.
+    request's body (None: the id stands in its path). `tenant`: whose item, for keys that have none of their own; empty:
+    nobody's; None: not said. `is_there`: `put` only replaces.
     """
 
     grant: Grant
     key: Key
     request_id: str
-    tenant: str = ""
+    tenant: str | None = None
     id: str | None = None
     data: Values = {}
     revisions: frozenset[int] | None = None
@@ -260,12 +260,12 @@ def reached(grant: Grant) -> Condition:
     return may_see if may_see == grant.writes else Either((may_see, grant.writes))
 
 
-def look_up(db: Db, table: ItemTable, grant: Grant, condition: Condition, ident: str, tenant: str) -> Item:
-    """The item with this id that fits; `tenant`: of exactly this one, where it was named.
+def look_up(db: Db, table: ItemTable, grant: Grant, condition: Condition, ident: str, tenant: str | None) -> Item:
+    """The item with this id that fits; `tenant`: of exactly this one (empty: of nobody), where it was named.
 
     Raises NotFound; Conflict where several tenants have one, and the caller must say whose.
     """
-    if tenant:
+    if tenant is not None:
         its = table.of_tenant(db, ident, tenant)
         found = [its] if its is not None and holds(condition, its.row) else []
     else:
@@ -273,7 +273,8 @@ def look_up(db: Db, table: ItemTable, grant: Grant, condition: Condition, ident:
     if not found:
         raise _absent(grant, ident)
     if len(found) > 1:
-        detail = f"Several tenants have an item {ident[:64]}; say whose with the parameter tenant."
+        # Also where one is nobody's: once that is deleted, the same request again would be about another's.
+        detail = f"Several have an item {ident[:64]}; say whose with the parameter tenant (empty: nobody's)."
         place = Place(parameter="tenant", code="ambiguous_id", detail=detail)
         raise Conflict(detail, code="ambiguous_id", errors=[place])
     return found[0]
@@ -290,8 +291,8 @@ def check_verb(grant: Grant, verb: Verb) -> None:
 
 def _tenant(ask: Ask) -> str:
     """Whose an item is that is made or put: the key's, or what its row rule says, or what was asked for."""
-    tenant = str(fixed(ask.grant.writes).get("tenant", ask.grant.tenant or ask.tenant))
-    if ask.tenant and ask.tenant != tenant:
+    tenant = str(fixed(ask.grant.writes).get("tenant", ask.grant.tenant or ask.tenant or ""))
+    if ask.tenant is not None and ask.tenant != tenant:
         raise Forbidden(_ROW, code="row_not_permitted")
     return tenant
 

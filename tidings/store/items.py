@@ -55,10 +55,10 @@ class ItemTable:
         return bool(value) if value is not None and name in self.booleans else value
 
     def find(self, db: Db, ident: str, seen: Condition = ALWAYS, tenant: str = "") -> list[Item]:
-        """The item with this id, of those that fit `seen`. Several tenants may have one: then `tenant`'s, or two."""
+        """The item with this id, of those that fit `seen`. Several may have one: then the one of `tenant`, or two."""
         sql, values = self._finding(seen)
         rows = db.query(sql, {**values, "id": ident})
-        if len(rows) > 1:
+        if len(rows) > 1 and tenant:
             own = self.of_tenant(db, ident, tenant)
             if own is not None and holds(seen, own.row):
                 return [own]

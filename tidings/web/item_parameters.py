@@ -17,8 +17,8 @@ INTEGER_MAX = 10**18 - 1
 
 TENANT = Parameter(
     name="tenant",
-    schema={"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$", "maxLength": 64},
-    help="Whose item it is (keys without a tenant of their own). Needed where several tenants have the id.",
+    schema={"type": "string", "pattern": "^[A-Za-z0-9_-]{0,64}$", "maxLength": 64},
+    help="Whose item it is (keys without a tenant of their own); empty: nobody's. Needed where several have the id.",
     example="acme",
 )
 _WORDS: dict[str, str] = {

@@ -92,7 +92,7 @@ class Door:
     async def get(self, parts: Parts, call: Call) -> Answer:
         """One item."""
         expand: Sequence[str] = call.query.get("expand", ())
-        tenant = call.query.get("tenant", "")
+        tenant = call.query.get("tenant")
 
         def read(db: Db) -> tuple[Item, dict[str, Any]]:
             item = look_up(db, self._kind.table, self.grant, seen(self.grant), call.path["id"], tenant)
@@ -263,7 +263,7 @@ class Door:
             grant=self.grant,
             key=call.key,
             request_id=call.request_id,
-            tenant=call.query.get("tenant", ""),
+            tenant=call.query.get("tenant"),
             id=call.path.get("id"),
             data=data,
             revisions=None if named is None else frozenset(named),
