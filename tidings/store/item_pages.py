@@ -49,6 +49,11 @@ def page(
     return found
 
 
+def is_one_statement(order: Sequence[Order], after: Position | None) -> bool:
+    """Whether `page` asks the store once, so that what it sees is of one moment by itself."""
+    return len(_segments(order, after)) == 1
+
+
 def position(table: ItemTable, order: Sequence[Order], row: Row) -> list[Any]:
     """Where the page that ends with this row ends."""
     return [*(table.value(row, part.name) for part in order if part.name != CREATED), row[0]]

@@ -84,7 +84,7 @@ class Door:
                 self._expand(db, [(row[2], table.value(row, name)) for row in rows[: page.limit]], documents, name)
             return documents, rows, total
 
-        is_single = not expand and "count" not in call.query and (after is None or "sort" not in call.query)
+        is_single = not expand and "count" not in call.query and item_pages.is_one_statement(order, after)
         documents, rows, total = await parts.readers.brief(read, single=is_single)
         position = item_pages.position(table, order, rows[page.limit - 1]) if len(rows) > page.limit else None
         return page.answer(documents, position, total)

@@ -35,6 +35,7 @@ T = TypeVar("T")
 Position = int | str | list[int | float | str | bool | None]
 Key = Callable[[Any], int | str]
 """What a thing is sorted by."""
+_decode = msgspec.json.Decoder(tuple[Position, str]).decode
 
 PAGING: tuple[Parameter, ...] = (
     Parameter(
@@ -139,7 +140,7 @@ def _cursor(position: Position, mark: str) -> str:
 def _position(cursor: str, mark: str, kind: type[Any]) -> Position:
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        position, its_mark = msgspec.json.decode(raw, type=tuple[Position, str])
+        position, its_mark = _decode(raw)
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         position, its_mark = "", ""
     if not its_mark or type(position) is not kind or not _is_sound(position):
