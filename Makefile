@@ -40,13 +40,16 @@ serve: $(READY) ## Run a server on DATA (data) and PORT (8080)
 test: $(READY) ## Run every test, PostgreSQL included
 	@$(BIN)/python -m pytest $(ARGS)
 
-.PHONY: check
-check: $(READY) ## Format, lint, types, import contracts, shape, docs and the fast tests; two or three minutes
+.PHONY: lint
+lint: $(READY) ## Format, lint, types, import contracts and the generated docs: what needs no test
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python tools/make_docs.py --check
+
+.PHONY: check
+check: lint ## lint, and the fast tests, the shape among them; two or three minutes
 	$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
 
 .PHONY: bench

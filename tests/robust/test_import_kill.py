@@ -1,0 +1,79 @@
+"""kill -9 in the middle of imports: of a whole one all lines are stored or none, each item with its event."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tidings.testing import Api, ProcessServer
+from tidings.testing.api import Reply
+
+KILLS = 4
+LINES = 10_000
+PATH = "/v1/items/parts"
+PARTS = {"fields": {"number": {"type": "integer", "unique": True, "sortable": True}, "name": "string"}}
+FILE = "number,name\n" + "".join(f"{number},Part {number}\n" for number in range(LINES))
+
+
+def send(api: Api, tenant: str, **query: str) -> Reply:
+    """Import the file for a tenant; the same request each time."""
+    headers = {"Content-Type": "text/csv", "Idempotency-Key": tenant}
+    return api.call("POST", f"{PATH}:import", FILE.encode(), headers, tenant=tenant, **query)
+
+
+def stored(api: Api, tenant: str) -> list[int]:
+    """The numbers of a tenant's items; each of them was told once, and nothing else was."""
+    numbers = [item["number"] for item in api.pages(PATH, tenant=tenant, sort="number", fields="number", limit=1_000)]
+    told = [event["data"]["number"] for event in api.pages("/v1/events", tenant=tenant, limit=1_000)]
+    assert sorted(told) == numbers
+    return numbers
+
+
+def sent_and_killed(server: ProcessServer, tenant: str, after: float, **query: str) -> None:
+    """Send it, kill the server `after` seconds later, and start it again."""
+
+    def attempt() -> None:
+        try:
+            send(server.api, tenant, **query)
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=attempt)
+    thread.start()
+    time.sleep(after)
+    server.kill()
+    thread.join(60)
+    server.start()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_kills_in_the_middle_of_imports(tmp_path: Path, engine: str, request: pytest.FixtureRequest) -> None:
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    database = None if engine == "sqlite" else request.getfixturevalue("postgres_url")
+    with ProcessServer(tmp_path, database=database) as server:
+        assert server.api.call("PUT", "/v1/collections/parts", PARTS).status == 201
+        begun = time.monotonic()
+        assert send(server.api, "whole").json["created"] == LINES
+        took = time.monotonic() - begun
+        before, in_part = [], []
+        for kill in range(KILLS):
+            # Spread over the whole of it, with a little beyond, where the answer may have been on its way.
+            after = took * (kill + chance.random()) / (KILLS - 1)
+            sent_and_killed(server, f"t{kill}", after)
+            before.append(len(stored(server.api, f"t{kill}")))
+            sent_and_killed(server, f"p{kill}", after, partial="true")
+            in_part.append(len(stored(server.api, f"p{kill}")))
+        print(f"{took:.1f} s; lines stored before each kill: {before}, in part: {in_part}")
+        assert set(before) <= {0, LINES} and before[0] == 0
+        for kill in range(KILLS):
+            # Sent again, each ends as if nothing had happened.
+            assert send(server.api, f"t{kill}").json["created"] == LINES
+            assert send(server.api, f"p{kill}", partial="true").json["created"] == LINES
+            assert stored(server.api, f"t{kill}") == stored(server.api, f"p{kill}") == list(range(LINES))
