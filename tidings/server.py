@@ -42,9 +42,9 @@ from tidings.store.engine import FolderLock, lock_database, open_engine
 from tidings.store.readers import Readers
 from tidings.store.seal import Sealer, load_key
 from tidings.store.writer import Writer
-from tidings.web import item_menu
 from tidings.web.app import App
 from tidings.web.feed import Feed
+from tidings.web.items import menu as item_menu
 from tidings.web.menus import Menus
 from tidings.web.open_calls import OpenCalls
 from tidings.web.parts import Parts

@@ -9,12 +9,12 @@ from openapi_spec_validator import validate
 
 from tidings.model.access import SCOPES
 from tidings.testing import Api
-from tidings.web.bounds import BOUNDS
 from tidings.web.keys import get_key
 from tidings.web.menu import Form, Link, Operation, Parameter
-from tidings.web.openapi import document
+from tidings.web.openapi.bounds import BOUNDS
+from tidings.web.openapi.document import document
+from tidings.web.openapi.their_schemas import components_of
 from tidings.web.operations import OPERATIONS
-from tidings.web.their_schemas import components_of
 
 
 def operations(found: dict[str, dict[str, dict[str, dict[str, str]]]]) -> set[str]:

@@ -13,9 +13,9 @@ from tidings.rules import events_match
 from tidings.rules.change_types import change_types
 from tidings.rules.schema import compiled, places
 from tidings.store.base import Db
-from tidings.web.bounds import DESCRIPTION_CHARS_MAX
 from tidings.web.menu import Answer, Call, Operation
 from tidings.web.once import once
+from tidings.web.openapi.bounds import DESCRIPTION_CHARS_MAX
 from tidings.web.pages import PAGING, Key, sorted_page
 from tidings.web.parts import Parts
 from tidings.web.revisions import IF_MATCH, IF_NONE_MATCH, not_modified

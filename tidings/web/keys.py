@@ -16,9 +16,9 @@ from tidings.rules.limit import check_limits
 from tidings.rules.refused import Refused
 from tidings.store.base import Db
 from tidings.web.access import digest
-from tidings.web.bounds import NAME_CHARS_MAX
 from tidings.web.menu import Answer, Call, Operation, Parameter
 from tidings.web.once import once
+from tidings.web.openapi.bounds import NAME_CHARS_MAX
 from tidings.web.pages import PAGING, sorted_page
 from tidings.web.pages import Key as By
 from tidings.web.parts import Parts

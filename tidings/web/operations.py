@@ -10,15 +10,15 @@ from tidings.web import (
     event_types,
     events,
     health,
-    item_rows,
     keys,
-    openapi,
     publish,
     replays,
     tenants,
 )
 from tidings.web.habits import with_habits
+from tidings.web.items.rows import ROWS
 from tidings.web.menu import Operation
+from tidings.web.openapi import document
 from tidings.web.paths import with_names
 
 _LISTS: tuple[tuple[Operation, ...], ...] = (
@@ -42,12 +42,12 @@ _ALL.append(
         path="/v1/openapi.json",
         scope=None,
         summary="This API as OpenAPI 3.1, for the calling key",
-        handler=openapi.handler(_ALL),
-        tag=openapi.TAG,
+        handler=document.handler(_ALL),
+        tag=document.TAG,
         response=dict,
     )
 )
 OPERATIONS: tuple[Operation, ...] = tuple(_ALL)
 """Those that are the same for every key."""
-TABLE: tuple[Operation, ...] = (*item_rows.ROWS, *OPERATIONS)
+TABLE: tuple[Operation, ...] = (*ROWS, *OPERATIONS)
 """Every row, those included that stand for a collection's operations; paths are looked for from the top."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tidings.web import examples
-from tidings.web.bounds import DELIVERY_ID, ENDPOINT_ID, EVENT_ID, KEY_ID, REPLAY_ID, TENANT, TYPE
-from tidings.web.collection_bounds import NAME
 from tidings.web.menu import Operation, Parameter
+from tidings.web.openapi import examples
+from tidings.web.openapi.bounds import DELIVERY_ID, ENDPOINT_ID, EVENT_ID, KEY_ID, REPLAY_ID, TENANT, TYPE
+from tidings.web.openapi.collection_bounds import NAME
 
 
 def _name(name: str, schema: dict[str, Any], help: str, example: str) -> Parameter:

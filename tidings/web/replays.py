@@ -15,10 +15,10 @@ from tidings.store import replays as stored
 from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
 from tidings.store.replays import ReplayQuery
-from tidings.web.examples import ENDPOINT
 from tidings.web.habits import sort_of
 from tidings.web.menu import Answer, Call, Operation, Parameter
 from tidings.web.once import idempotency_key, once
+from tidings.web.openapi.examples import ENDPOINT
 from tidings.web.pages import PAGING, Page, counted
 from tidings.web.parts import Parts
 

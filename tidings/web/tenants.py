@@ -8,9 +8,9 @@ from tidings.model import moment
 from tidings.model.access import TENANT_RULE, Tenant, is_tenant
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.store.base import Db
-from tidings.web.bounds import NAME_CHARS_MAX
 from tidings.web.menu import Answer, Call, Operation
 from tidings.web.once import once
+from tidings.web.openapi.bounds import NAME_CHARS_MAX
 from tidings.web.pages import PAGING, Key, sorted_page
 from tidings.web.parts import Parts
 from tidings.web.revisions import IF_MATCH, IF_NONE_MATCH, not_modified

@@ -7,8 +7,8 @@ from typing import Any
 
 from tidings.model.collection import Collection, Field, Question
 from tidings.rules.field import operators
-from tidings.web.item_forms import DATE, example_of, time
-from tidings.web.items import Filters
+from tidings.web.items.door import Filters
+from tidings.web.items.forms import DATE, example_of, time
 from tidings.web.menu import Parameter
 
 TEXT_CHARS = 1_000

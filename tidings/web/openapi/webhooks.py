@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from tidings.model.event import ChangeType, EventType
-from tidings.web.bounds import ENDPOINT_ID, EVENT_ID, KEY_ID, SUBJECT, TENANT, TIME, ident, text, whole_number
-from tidings.web.examples import ENDPOINT, EVENT, THEN
-from tidings.web.their_schemas import components_of
+from tidings.web.openapi.bounds import ENDPOINT_ID, EVENT_ID, KEY_ID, SUBJECT, TENANT, TIME, ident, text, whole_number
+from tidings.web.openapi.examples import ENDPOINT, EVENT, THEN
+from tidings.web.openapi.their_schemas import components_of
 
 TAG = "Webhooks"
 Schema = dict[str, Any]

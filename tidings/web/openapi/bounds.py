@@ -18,8 +18,8 @@ from tidings.rules import events_match, filter, limit, permit, retry
 from tidings.rules.address import URL_CHARS_MAX
 from tidings.rules.jsontext import INTEGER_MAX, NO_NUL
 from tidings.store.lists import STATES
-from tidings.web import collection_bounds
 from tidings.web.event_views import DELIVERIES_MAX, NOT_MATCHED_MAX
+from tidings.web.openapi import collection_bounds
 from tidings.web.pages import CURSOR, LIMIT_MAX
 from tidings.web.problem import PLACES_MAX
 

@@ -8,9 +8,9 @@ from typing import Any
 from tidings.rules.csv_rows import CsvOut
 from tidings.rules.permit import Grant
 from tidings.rules.rows import CSV, NDJSON, JsonLinesOut
-from tidings.web.item_forms import OWN_NAMES, item_example, new_example
-from tidings.web.item_parameters import several, ticked
-from tidings.web.item_transfer import FORMATS, Transfer
+from tidings.web.items.forms import OWN_NAMES, item_example, new_example
+from tidings.web.items.parameters import several, ticked
+from tidings.web.items.transfer import FORMATS, Transfer
 from tidings.web.menu import Form, Parameter
 
 _COUNT: dict[str, Any] = {"type": "integer", "format": "int64", "minimum": 0, "maximum": 2**53}

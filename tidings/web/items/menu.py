@@ -1,6 +1,6 @@
 """The menu of items: for each key and collection its own operations, with only what that key may ask.
 
-The static table has one row for each shape of a path (item_rows.py); what such a row is for a caller is made here, from
+The static table has one row for each shape of a path (rows.py); what such a row is for a caller is made here, from
 the caller's grant, once for each state of the catalogue.
 """
 
@@ -14,11 +14,11 @@ from tidings.model.collection import Collection, Question
 from tidings.model.errors import Conflict, NotFound, Stale
 from tidings.rules.permit import Grant
 from tidings.web.habits import COUNT
-from tidings.web.item_forms import ID, OWN_NAMES, Forms
-from tidings.web.item_parameters import SEARCH, TENANT, filters_of, filters_of_question, several, ticked
-from tidings.web.item_transfer import Transfer
-from tidings.web.item_transfer_menu import FORMAT, export_of, import_of
-from tidings.web.items import Door, Filters
+from tidings.web.items.door import Door, Filters
+from tidings.web.items.forms import ID, OWN_NAMES, Forms
+from tidings.web.items.parameters import SEARCH, TENANT, filters_of, filters_of_question, several, ticked
+from tidings.web.items.transfer import Transfer
+from tidings.web.items.transfer_menu import FORMAT, export_of, import_of
 from tidings.web.menu import Link, Operation, Parameter
 from tidings.web.pages import PAGING
 from tidings.web.parts import Parts

@@ -1,4 +1,4 @@
-"""One operation as OpenAPI: what it takes. What it answers is in openapi_answers.py."""
+"""One operation as OpenAPI: what it takes. What it answers is in answers.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tidings.model.access import SCOPES
 from tidings.rules.jsontext import NO_NUL
 from tidings.web.menu import Form, Operation, Parameter
 from tidings.web.once import KEY_CHARS_MAX, KEY_PATTERN, REPLAYED
-from tidings.web.openapi_answers import answers, files, schema_of
+from tidings.web.openapi.answers import answers, files, schema_of
 from tidings.web.query import TEXT_CHARS_MAX
 
 MERGE_PATCH = "application/merge-patch+json"

@@ -22,7 +22,7 @@ from tidings.store.conditions import Where
 from tidings.store.events import Told
 from tidings.store.item_pages import CREATED, Order
 from tidings.web import body
-from tidings.web.item_forms import BATCH_MAX, OWN_NAMES
+from tidings.web.items.forms import BATCH_MAX, OWN_NAMES
 from tidings.web.menu import Answer, Call
 from tidings.web.once import once
 from tidings.web.pages import NO_CURSOR, Page, counted

@@ -11,11 +11,11 @@ import msgspec
 
 from tidings.model import errors
 from tidings.model.errors import TidingsError
-from tidings.web import examples
-from tidings.web.bounds import TYPE, UNLIMITED, ident, text
 from tidings.web.menu import Form, Link, Operation
 from tidings.web.once import REPLAYED
-from tidings.web.openapi_links import links
+from tidings.web.openapi import examples
+from tidings.web.openapi.bounds import TYPE, UNLIMITED, ident, text
+from tidings.web.openapi.links import links
 from tidings.web.pages import CURSOR
 from tidings.web.problem import MEDIA, Problem
 

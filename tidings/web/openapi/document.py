@@ -14,11 +14,11 @@ from tidings import __version__
 from tidings.model import moment
 from tidings.model.access import Key
 from tidings.model.event import EventType
-from tidings.web import openapi_webhooks as webhooks
-from tidings.web.bounds import with_bounds
 from tidings.web.menu import Answer, Call, Form, Operation
-from tidings.web.openapi_answers import HEADERS, PROBLEMS, REF, cut_name, problem_answer
-from tidings.web.openapi_operations import described
+from tidings.web.openapi import webhooks
+from tidings.web.openapi.answers import HEADERS, PROBLEMS, REF, cut_name, problem_answer
+from tidings.web.openapi.bounds import with_bounds
+from tidings.web.openapi.operations import described
 from tidings.web.parts import Parts
 from tidings.web.problem import Problem
 

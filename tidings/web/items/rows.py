@@ -1,6 +1,6 @@
 """The rows of the static table that stand for items: one for each shape of a path, whichever the collection.
 
-What such a row is for a caller is found in the caller's own menu (item_menu.py).
+What such a row is for a caller is found in the caller's own menu (menu.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from tidings.intake.items import check_verb
 from tidings.model.access import VERBS, Key
 from tidings.model.errors import Forbidden, NotFound
-from tidings.web.item_menu import ANY_KEY, ItemMenu
+from tidings.web.items.menu import ANY_KEY, ItemMenu
 from tidings.web.menu import Answer, Call, Operation
 from tidings.web.parts import Parts
 

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from tidings.rules.jsontext import INTEGER_MAX, INTEGER_MIN
-from tidings.web.bounds import UNLIMITED
+from tidings.web.openapi.bounds import UNLIMITED
 
 Schema = dict[str, Any]
 
