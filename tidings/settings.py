@@ -56,7 +56,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("source", str, "/tidings", "The `source` that events have in CloudEvents bodies, a URI reference."),
     Setting("max_body_bytes", int, 1_048_576, "The largest request body, in bytes."),
     Setting("max_batch_bytes", int, 16_777_216, "The largest body of a batch, in bytes."),
-    Setting("max_import_bytes", int, 1_073_741_824, "The largest file that is imported, in bytes."),
+    Setting("max_import_bytes", int, 1_073_741_824, "The largest file that is imported in parts, in bytes."),
+    Setting(
+        "max_whole_import_bytes",
+        int,
+        67_108_864,
+        "The largest file that is imported whole, in bytes: other changes wait while it is stored.",
+    ),
     Setting(
         "max_open_streams",
         int,
@@ -102,6 +108,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int
     max_batch_bytes: int
     max_import_bytes: int
+    max_whole_import_bytes: int
     max_open_streams: int
     max_open_streams_per_key: int
     max_calls_per_address: int
@@ -157,7 +164,7 @@ _TYPES = {bool: "true or false", int: "a whole number", str: "a text"}
 def _check(settings: Settings) -> None:
     if not 0 <= settings.port <= 65_535:
         raise SettingsError(f"port must be 0 to 65535, not {settings.port}.")
-    for name in ("max_body_bytes", "max_batch_bytes", "max_import_bytes"):
+    for name in ("max_body_bytes", "max_batch_bytes", "max_import_bytes", "max_whole_import_bytes"):
         if getattr(settings, name) < 1_024:
             raise SettingsError(f"{name} must be at least 1024.")
     for name in ("max_open_streams", "max_open_streams_per_key", "max_calls_per_address"):

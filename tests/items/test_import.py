@@ -287,6 +287,25 @@ def test_the_size_is_limited_by_a_setting_of_its_own(tmp_path: Path) -> None:
         connection.close()
 
 
+def test_a_file_that_is_stored_whole_is_smaller(tmp_path: Path) -> None:
+    """Since whatever else is to be written waits for it."""
+    with TestServer(tmp_path / "small", max_whole_import_bytes=2_000) as server:
+        for collection in COLLECTIONS:
+            declare(server, collection)
+        path, long = "/v1/items/tasks:import", "title\n" + "x\n" * 1_000
+        assert counts(send(server.api, "title\n" + "x\n" * 900, path=path)) == {"read": 900, "created": 900}
+        refused = send(server.api, long, path=path)
+        assert refused.status == 413 and "Import it with partial=true" in refused.json["detail"]
+        assert counts(send(server.api, long, path=path, partial="true")) == {"read": 1_000, "created": 1_000}
+        pieces = iter([b"title\n", *[b"x\n" * 100] * 20])
+        connection = http.client.HTTPConnection("127.0.0.1", server.server.port if server.server else 0)
+        headers = {"Content-Type": "text/csv", "Authorization": f"Bearer {server.api.key}"}
+        connection.request("POST", path, pieces, headers, encode_chunked=True)
+        assert connection.getresponse().status == 413
+        connection.close()
+        assert server.api.get("/v1/items/tasks", count="true", limit=1)["count"] == 1_900
+
+
 def test_events_of_an_import_are_routed_with_it(own: Api, server: TestServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though they are more than the route stage takes in one step: who registers afterwards gets none of them."""
     assert server.server is not None

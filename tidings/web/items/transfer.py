@@ -21,7 +21,7 @@ from tidings.intake.imports import Checker, Refusals
 from tidings.intake.items import Ask
 from tidings.intake.kinds import Kind
 from tidings.intake.spool import Ready, Spool
-from tidings.model.errors import Invalid, Place, TidingsError
+from tidings.model.errors import Invalid, Place, TidingsError, TooLarge
 from tidings.rules.csv_rows import CsvLines, CsvOut
 from tidings.rules.permit import Grant
 from tidings.rules.rows import CSV, NDJSON, JsonLines, JsonLinesOut, Lines, Reader, Unreadable
@@ -67,7 +67,7 @@ class Transfer:
                 replaces=on_conflict == "replace",
                 whole=not in_part,
             )
-            await _read(call, checker)
+            await _read(call, checker, None if in_part else parts.settings.max_whole_import_bytes)
             if checker.refusals.count and not in_part:
                 raise _refused(checker.read, checker.refusals)
             run = _Run(parts, call, checker, spool)
@@ -181,12 +181,12 @@ class _Done(msgspec.Struct):
     refusals: Refusals
 
 
-async def _read(call: Call, checker: Checker) -> None:
-    """Read and check the whole file. Raises Invalid where the rest of it cannot be read."""
+async def _read(call: Call, checker: Checker, bytes_max: int | None) -> None:
+    """Read and check the whole file. Raises Invalid where the rest of it cannot be read, TooLarge."""
     media = (call.headers.get("content-type") or "").partition(";")[0].strip().lower()
     reader: Reader = CsvLines(checker.columns()) if media == CSV else JsonLines()
     digest = hashlib.sha256()
-    assert call.pieces is not None
+    pieces = _bounded(call, bytes_max)
 
     def check(block: bytes, read: Callable[[], Lines]) -> None:
         digest.update(block)
@@ -195,7 +195,7 @@ async def _read(call: Call, checker: Checker) -> None:
     held: list[bytes] = []
     size = 0
     try:
-        async for piece in call.pieces:
+        async for piece in pieces:
             held.append(piece)
             size += len(piece)
             if size >= BLOCK_BYTES:
@@ -207,10 +207,27 @@ async def _read(call: Call, checker: Checker) -> None:
         await asyncio.to_thread(check, b"", reader.end)
     except Unreadable as wrong:
         checker.refusals.unreadable(wrong.places)
-        await _drain(call.pieces)
+        await _drain(pieces)
         raise _refused(checker.read, checker.refusals, broken=True) from None
     # What stands for the body where a repeat of the request is to be known.
     call.raw = digest.digest()
+
+
+async def _bounded(call: Call, bytes_max: int | None) -> AsyncIterator[bytes]:
+    """The file as it comes. Raises TooLarge where it has more than `bytes_max` (None: it may be of any size)."""
+    assert call.pieces is not None
+    told = call.headers.get("content-length", "")
+    size, told_size = 0, int(told) if told.isdigit() else 0
+    async for piece in call.pieces:
+        size += len(piece)
+        if bytes_max is not None and max(size, told_size) > bytes_max:
+            await _drain(call.pieces)
+            raise TooLarge(
+                f"A file that is stored whole may have at most {bytes_max:,} bytes. Import it with partial=true, or as "
+                "several files.",
+                headers=[("connection", "close")],
+            )
+        yield piece
 
 
 async def _drain(pieces: AsyncIterator[bytes]) -> None:
