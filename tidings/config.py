@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ SECTIONS: dict[str, str] = {
 }
 OF_KEYS = ("unknown_field", "name")
 """Codes of wrong places where the name is wrong, and not what it has."""
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,24 +67,59 @@ def find_config(path: str | None) -> Config:
 def read_config(path: Path) -> Config:
     """Read and check one file. Raises SettingsError with a sentence that names the line and the column."""
     try:
-        text = path.read_text(encoding="utf-8")
+        raw = path.read_bytes()
     except OSError as wrong:
         raise SettingsError(f"{path} cannot be read: {wrong.strerror}.") from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"{path} is not UTF-8 text.") from None
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as wrong:
+        place = _place_after(path, raw[: wrong.start].decode())
+        raise SettingsError(f"{place}: this is not UTF-8 text. Save the file in UTF-8.") from None
     return _read(text, path)
 
 
 def _read(text: str, path: Path) -> Config:
     if not text.strip():
         return Config(path=path)
+    root, values = _loaded(text, path)
+    if values is None:
+        return Config(path=path)
+    _check_texts(root, path)
+    sections = _keys(root, SECTIONS, "section", path)
+    settings = {} if values.get("settings") is None else values["settings"]
+    if settings or type(settings) is not dict:
+        nodes = _keys(sections["settings"], [setting.name for setting in SETTINGS], "setting", path)
+        for name, value in settings.items():
+            place = _place(path, nodes[name].start_mark)
+            if not _is_plain(nodes[name]):
+                raise SettingsError(f"{place}: {name} must be a value, or a list of values.")
+            _check(name, value, place)
+    collections = values.get("collections")
+    config = Config(path=path, settings=settings, collections={} if collections is None else collections, root=root)
+    if "collections" not in values:
+        return msgspec.structs.replace(config, collections=None)
+    _check_collections(config)
+    return config
+
+
+def _loaded(text: str, path: Path) -> tuple[Any, Any]:
+    """The file as YAML nodes, and as plain values. Raises SettingsError where it is no YAML."""
     # Imported here: a server without a file starts a fifth of a second sooner.
     from ruamel.yaml import YAML
-    from ruamel.yaml.constructor import SafeConstructor
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.constructor import ConstructorError, SafeConstructor
+    from ruamel.yaml.error import MarkedYAMLError
+    from ruamel.yaml.reader import ReaderError
 
     class Plain(SafeConstructor):
-        """Times stay texts, as JSON has them."""
+        """Times stay texts, as JSON has them; what cannot be read is told with its place."""
+
+        def construct_object(self, node: Any, deep: bool = False) -> Any:
+            try:
+                return super().construct_object(node, deep)
+            except ValueError:
+                value = str(node.value)
+                told = value if len(value) <= 60 else value[:57] + "..."
+                raise ConstructorError(None, None, f"{told!r} cannot be read", node.start_mark) from None
 
     Plain.add_constructor("tag:yaml.org,2002:timestamp", lambda made, node: node.value)
     reader = YAML(typ="safe", pure=True)
@@ -92,22 +131,15 @@ def _read(text: str, path: Path) -> Config:
         mark = wrong.problem_mark or wrong.context_mark
         place = _place(path, mark) if mark else str(path)
         problem = (wrong.problem or wrong.context or "it is no YAML").splitlines()[0]
+        if problem.startswith("but "):
+            problem = f"{(wrong.context or '').splitlines()[0]}, {problem}"
         raise SettingsError(f"{place}: {problem}.") from None
-    except (YAMLError, ValueError) as wrong:
-        raise SettingsError(f"{path}: {str(wrong).splitlines()[0]}.") from None
-    if values is None:
-        return Config(path=path)
-    sections = _keys(root, SECTIONS, "section", path)
-    settings = values.get("settings") or {}
-    if settings:
-        nodes = _keys(sections["settings"], [setting.name for setting in SETTINGS], "setting", path)
-        for name, value in settings.items():
-            _check(name, value, _place(path, nodes[name].start_mark))
-    config = Config(path=path, settings=settings, collections=values.get("collections", {}) or {}, root=root)
-    if "collections" not in values:
-        return msgspec.structs.replace(config, collections=None)
-    _check_collections(config)
-    return config
+    except ReaderError as wrong:
+        place = _place_after(path, text[: wrong.position])
+        raise SettingsError(f"{place}: the character U+{ord(text[wrong.position]):04X} may not stand here.") from None
+    except RecursionError:
+        raise SettingsError(f"{_too_deep(text, path)}: this is nested too deeply.") from None
+    return root, values
 
 
 def _check_collections(config: Config) -> None:
@@ -118,6 +150,26 @@ def _check_collections(config: Config) -> None:
         declaration.read(config.collections, "/collections")
     except Invalid as wrong:
         raise SettingsError("\n".join(f"{config.where(place)}: {place.detail}" for place in wrong.errors)) from None
+
+
+def _check_texts(root: Any, path: Path) -> None:
+    """Raise SettingsError for a text that no UTF-8 can write: half of a surrogate pair, as in "\\ud800"."""
+    left, seen = [root], set[int]()
+    while left:
+        node = left.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if node.id == "mapping":
+            left += [each for pair in node.value for each in pair]
+        elif node.id == "sequence":
+            left += node.value
+        elif not str(node.value).isascii() and _SURROGATE.search(str(node.value)):
+            raise SettingsError(f"{_place(path, node.start_mark)}: half of a surrogate pair stands alone here.")
+
+
+def _is_plain(node: Any) -> bool:
+    return node.id == "scalar" or (node.id == "sequence" and all(each.id == "scalar" for each in node.value))
 
 
 def _check(name: str, value: Any, place: str) -> None:
@@ -145,3 +197,23 @@ def _keys(node: Any, known: Collection[str], noun: str, path: Path) -> dict[str,
 
 def _place(path: Path, mark: Any) -> str:
     return f"{path}, line {mark.line + 1}, column {mark.column + 1}"
+
+
+def _place_after(path: Path, before: str) -> str:
+    """The place of what follows this text."""
+    return f"{path}, line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
+
+
+def _too_deep(text: str, path: Path) -> str:
+    """The place where a file goes deeper than any declaration."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+
+    from tidings.rules.places import DEPTH_MAX
+
+    depth = 0
+    for event in YAML(typ="safe", pure=True).parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > DEPTH_MAX:
+            return _place(path, event.start_mark)
+    return str(path)

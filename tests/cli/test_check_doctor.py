@@ -41,6 +41,14 @@ def test_check_says_what_would_be_used(read: Read, run: Run, tmp_path: Path) -> 
         ("settings:\n  allow_addresses: 10.0.0.0/99\n", "10.0.0.0/99"),
         ("settings:\n  ca_file: none.pem\n", "none.pem, which is no file"),
         ("settings:\n  secret_key: short\n", "base64 of 32 random bytes"),
+        ("collections: false\n", "line 1, column 14: Collections are an object"),
+        ("settings: 0\n", "line 1, column 11: here must be names with values"),
+        ("settings:\n  port: [[1]]\n", "line 2, column 9: port must be a value, or a list of values"),
+        ("settings: {}\n---\na: 1\n", "line 2, column 1: expected a single document in the stream, but found another"),
+        ("collections:\n  t: {fields: {a: \x01}}\n", "line 2, column 19: the character U+0001 may not stand here"),
+        ('collections:\n  t: {description: "\\ud800"}\n', "line 2, column 20: half of a surrogate pair"),
+        (f"collections:\n  t: {'9' * 5000}\n", "line 2, column 6: '999"),
+        (f"collections: {'[' * 2000}{']' * 2000}\n", "line 1, column 61: this is nested too deeply"),
         ("collections: [1]\n", "line 1, column 14: Collections are an object"),
         ("collections:\n  Tasks: {}\n", "line 2, column 3: A collection's name is in lower case"),
         ("collections:\n  t:\n    fields:\n      a: text\n", "line 4, column 10: A field has a type"),
@@ -91,8 +99,8 @@ def test_check_says_what_is_declared(read: Read, run: Run, tmp_path: Path) -> No
 
 def test_check_of_files_that_are_no_text(run: Run, tmp_path: Path) -> None:
     assert "cannot be read" in run("check", "none.yaml").stderr
-    (tmp_path / "x.yaml").write_bytes(b"\xff\xfe\x00")
-    assert "is not UTF-8 text" in run("check", str(tmp_path / "x.yaml")).stderr
+    (tmp_path / "x.yaml").write_bytes("# ü\n# ü ".encode() + b"\xff\xfe\x00")
+    assert "line 2, column 5: this is not UTF-8 text" in run("check", str(tmp_path / "x.yaml")).stderr
     (tmp_path / "x.yaml").write_text("# nothing yet\n")
     assert run("check", str(tmp_path / "x.yaml")).exit_code == 0
 
