@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import socket
@@ -239,6 +240,9 @@ def test_keys_without_a_tenant_may_name_one_on_each_line(api: Api) -> None:
 def test_other_media_are_refused_and_so_are_empty_files(own: Api) -> None:
     assert send(own, "{}", "application/json").status == 415
     assert send(own, "name\n", "text/csv; charset=latin-1").status == 415
+    packed = send(own, gzip.compress(b"name\na\n"), more={"Content-Encoding": "gzip"})
+    assert packed.status == 415 and "Content-Encoding is 'gzip'" in packed.json["detail"]
+    assert send(own, "name\n", more={"Content-Encoding": "identity"}).status == 200
     assert counts(send(own, "name\n", "text/csv; charset=utf-8; header=present")) == {}
     assert counts(send(own, b"", "application/x-ndjson")) == {}
     assert places(send(own, b"")) == [(1, "", "missing")]

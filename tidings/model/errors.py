@@ -121,7 +121,7 @@ class TooLarge(TidingsError):
 
 
 class BadMedia(TidingsError):
-    """The body has a content type that we do not read."""
+    """The body has a content type, or an encoding, that we do not read."""
 
     code, status, title = "unsupported_media", 415, "That media type is not read here"
 

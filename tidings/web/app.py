@@ -126,6 +126,8 @@ class App:
         text = scope.query_string
         given = query.read(text, operation) if text or operation.parameters else {}
         raw, pieces = b"", None
+        if "content-encoding" in headers:
+            body.check_encoding(headers["content-encoding"])
         if operation.incoming:
             body.check_file(headers.get("content-type"), tuple(operation.incoming))
             pieces = self._bodies.pieces(proto, headers, self._max_import)

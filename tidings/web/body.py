@@ -45,6 +45,12 @@ def check_media(content_type: str | None, *, merge_patch: bool = False) -> None:
         raise BadMedia(f"Content-Type is {content_type[:100]!r}. Send application/json, in UTF-8.")
 
 
+def check_encoding(encoding: str | None) -> None:
+    """Raise BadMedia for a body that is packed: it is not unpacked here."""
+    if encoding is not None and encoding.strip().lower() not in ("", "identity"):
+        raise BadMedia(f"Content-Encoding is {encoding[:100]!r}. Send the body as it is, without one.")
+
+
 def check_file(content_type: str | None, medias: Sequence[str]) -> None:
     """Raise BadMedia where a file is none of these media types, in UTF-8."""
     media, *parameters = [part.strip().lower() for part in (content_type or "").split(";")]
