@@ -374,6 +374,12 @@ def test_words_follow_the_fields_that_are_searched(filled: Db) -> None:
     apply(filled, two, none)
     apply(filled, none, BEFORE)
     assert words_of(filled, "tasks", "two") == ["b", "c"]
+    # A default that fills what is missing is found as well.
+    filled_in = changed(note={"type": "string", "searchable": True, "required": True, "default": "new"})
+    apply(filled, two, filled_in)
+    assert words_of(filled, "tasks", "new") == ["c"] and words_of(filled, "tasks", "two") == ["b", "c"]
+    apply(filled, filled_in, none)
+    apply(filled, none, BEFORE)
     # The words of one field become those of another one that takes its name.
     swapped = changed(title={"type": "string", "searchable": True, "was": "note"}, note=None)
     apply(filled, BEFORE, changed(title=None))

@@ -46,7 +46,7 @@ def carry_out(db: Db, plan: Plan, now: Micros) -> None:
     for collection in plan.created:
         _run(db, tables.create(collection, db.dialect))
     for pair in plan.pairs:
-        refill = _needs_words(pair)
+        refill = _needs_words(plan, pair)
         if tables.has_words(pair.before) and (refill or not tables.has_words(pair.after)):
             _run(db, tables.drop_words(pair.after.name, db.dialect))
         for step in plan.steps:
@@ -131,8 +131,11 @@ def _convert(db: Db, step: ConvertField, now: Micros) -> None:
     db.execute(f"UPDATE {table} SET {_TOUCHED} WHERE {column} IS NOT NULL", {"now": now})  # noqa: S608 -- our own names
 
 
-def _needs_words(pair: Pair) -> bool:
-    """Whether the words of `q` are to be made anew: other fields are searched."""
+def _needs_words(plan: Plan, pair: Pair) -> bool:
+    """Whether the words of `q` are to be made anew: other fields are searched, or some get values."""
+    fills = [step for step in plan.steps if isinstance(step, FillField) and step.collection == pair.after.name]
+    if any(step.field.searchable for step in fills):
+        return True
     before = {field.name for field in pair.before.fields if field.searchable}
     sources = [pair.source(field.name) for field in pair.after.fields if field.searchable]
     return bool(sources) and (None in sources or before != {source.name for source in sources if source is not None})
