@@ -5,14 +5,20 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from tidings.model.errors import Unavailable
+from tidings.store.base import StoreError
 from tidings.testing import Api, TestServer, until
+from tidings.web.items.steady import steady
 
 THREADS = 3
 CHANGES = 12
+READS = 40
+"""So many that each reading connection has prepared what it asks."""
 S: dict[str, Any] = {"type": "string"}
 
 
@@ -95,3 +101,35 @@ def test_items_and_declarations_change_at_once(jobs: Api, server: TestServer) ->
     events = Counter(event["type"] for event in jobs.pages("/v1/events", collection="jobs", limit=1000))
     assert events["jobs.created"] == len(there) and events["jobs.updated"] == callers.edits
     until(lambda: jobs.get("/v1/collections/jobs")["indexes"] == "ready", "the indexes are made")
+
+
+def test_items_are_read_after_a_field_has_become_of_another_type(jobs: Api) -> None:
+    fields = {"day": "date", "n": "integer"}
+    jobs.post("/v1/collections", {"name": "work", "fields": fields})
+    jobs.call("PUT", "/v1/items/work/a", {"day": "2026-01-02", "n": 1})
+
+    def read() -> set[tuple[str, int]]:
+        with ThreadPoolExecutor(4) as threads:
+            paths = ["/v1/items/work/a", "/v1/items/work"] * READS
+            found = [reply.json for reply in threads.map(lambda path: jobs.call("GET", path), paths)]
+        # A refusal would have neither.
+        return {(item["day"], item["n"]) for each in found for item in each.get("data", [each])}
+
+    assert read() == {("2026-01-02", 1)}
+    jobs.post("/v1/collections:apply", {"collections": {"work": {"fields": {"day": "datetime", "n": "number"}}}})
+    assert read() == {("2026-01-02T00:00:00.000Z", 1.0)}
+
+
+def test_what_was_read_while_a_collection_changed_does_not_count(jobs: Api, server: TestServer) -> None:
+    assert server.server is not None
+    parts = server.server.parts
+    kind = parts.kinds.of(parts.catalog.now.collections["owners"])
+    assert steady(parts, [kind], lambda db: 1)(Any) == 1
+    jobs.post("/v1/collections:apply", {"collections": {"owners": {"fields": {"called": {**S, "was": "name"}}}}})
+
+    def refuse(db: Any) -> None:
+        raise StoreError('column "f_name" does not exist')
+
+    for read in (lambda db: [], refuse):
+        with pytest.raises(Unavailable, match="The collection owners was changed at this moment"):
+            steady(parts, [kind], read)(Any)

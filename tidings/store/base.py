@@ -32,6 +32,10 @@ class TooLong(StoreError):
     """A read that was to be brief was not; it may be done again with patience."""
 
 
+class Outdated(StoreError):
+    """A table was altered since this connection prepared the statement; it may be done again after a rollback."""
+
+
 class UniqueTaken(StoreError):
     """A row with this unique value exists."""
 

@@ -107,8 +107,9 @@ class Catalog:
                 _keep(fresh.tenants, str(name), None if row is None else _tenant(row))
             elif table == "collection":
                 _keep(fresh.collections, str(name), None if row is None else _collection(row))
-        self._written = set()
         self._publish(fresh, changed)
+        # Only now: another thread that finds nothing written finds the new snapshot (`is_current`).
+        self._written = set()
 
     def _publish(self, snapshot: Snapshot, changed: list[Endpoint]) -> None:
         self.now = snapshot = msgspec.structs.replace(snapshot, change_types=self._change_types(snapshot.collections))
@@ -193,9 +194,12 @@ class Catalog:
         return None if row is None else _collection(row)
 
     def is_current(self, collection: Collection) -> bool:
-        """Whether the collection is declared so in the present transaction; only the writer's thread may ask."""
+        """Whether the collection is declared so, also in the writer's present transaction.
+
+        Any thread may ask: after it has read, and in this order, so that it hears of a change that it may have seen.
+        """
         name = collection.name
-        return self.now.collections.get(name) is collection and ("collection", name) not in self._written
+        return ("collection", name) not in self._written and self.now.collections.get(name) is collection
 
     def put_collection(self, db: Db, collection: Collection) -> None:
         """Create or replace a declaration; its table is another matter (store/tables.py)."""

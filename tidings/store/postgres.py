@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from tidings.store.base import Builder, Db, Row, StoreBusy, StoreError, StoreFull, UniqueTaken
+from tidings.store.base import Builder, Db, Outdated, Row, StoreBusy, StoreError, StoreFull, UniqueTaken
 from tidings.store.statements import statements, to_driver
 
 CONNECT_SECONDS = 5
@@ -32,6 +32,8 @@ class PostgresDb:
         self._sql = statements("postgres")
         self._conn: psycopg.Connection[Row] | None = None
         self._inside = False
+        self._outdated = False
+        """Whether what was prepared on this connection is of tables as they were."""
         self._connect()
 
     def one(self, name: str, /, **params: Any) -> Row | None:
@@ -86,6 +88,10 @@ class PostgresDb:
         if self._conn is not None and not self._conn.closed:
             with contextlib.suppress(StoreError, psycopg.Error):
                 self._plain("ROLLBACK")
+                if self._outdated:
+                    # The driver forgets with it what it has prepared; else each use would fail, to the end of its days.
+                    self._plain("DEALLOCATE ALL")
+                    self._outdated = False
 
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -135,8 +141,12 @@ class PostgresDb:
                 raise StoreBusy("the connection to PostgreSQL was lost in the middle of a transaction")
             self._connect()
         assert self._conn is not None
-        with _translated(), self._conn.cursor() as cur:
-            yield cur
+        try:
+            with _translated(), self._conn.cursor() as cur:
+                yield cur
+        except Outdated:
+            self._outdated = True
+            raise
 
 
 class PostgresEngine:
@@ -216,5 +226,8 @@ def _translated() -> Iterator[None]:
         raise StoreFull(f"PostgreSQL has no room ({wrong})") from wrong
     except (psycopg.OperationalError, psycopg.InterfaceError) as wrong:
         raise StoreBusy(f"PostgreSQL cannot be reached ({str(wrong).strip()})") from wrong
+    except psycopg.errors.FeatureNotSupported as wrong:
+        # "cached plan must not change result type": it has no code of its own, and nothing else that is asked has it.
+        raise Outdated(f"PostgreSQL refused: {str(wrong).strip()}") from wrong
     except psycopg.Error as wrong:
         raise StoreError(f"PostgreSQL refused: {str(wrong).strip()}") from wrong

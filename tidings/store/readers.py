@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from tidings.model.errors import Unavailable
-from tidings.store.base import Db, Engine, StoreError, TooLong
+from tidings.store.base import Db, Engine, Outdated, StoreError, TooLong
 
 THREADS = 4
 
@@ -31,7 +31,10 @@ class Readers:
         self._brief = engine.brief_reader()
 
     async def call(self, job: Callable[[Db], T]) -> T:
-        """Run `job` and await its result. Raises what it raised, or Unavailable where the store refused."""
+        """Run `job` and await its result; it may be begun twice.
+
+        Raises what it raised, or Unavailable where the store refused.
+        """
         return await asyncio.get_running_loop().run_in_executor(self._pool, self.run, job)
 
     async def brief(self, job: Callable[[Db], T], *, single: bool = False) -> T:
@@ -58,7 +61,10 @@ class Readers:
             if db is None:
                 db = self._local.db = self._engine.reader()
                 self._open.append(db)
-            return self._read(db, job)
+            try:
+                return self._read(db, job)
+            except Outdated:
+                return self._read(db, job)
         except StoreError as wrong:
             raise _unreadable(wrong) from wrong
 

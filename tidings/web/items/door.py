@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -23,12 +23,15 @@ from tidings.store.events import Told
 from tidings.store.item_pages import CREATED, Order
 from tidings.web import body
 from tidings.web.items.forms import BATCH_MAX, OWN_NAMES
+from tidings.web.items.steady import steady
 from tidings.web.menu import Answer, Call
 from tidings.web.once import once
 from tidings.web.pages import NO_CURSOR, Page, counted
 from tidings.web.parts import Parts
 from tidings.web.revisions import if_match, names, not_modified
 from tidings.web.shared import etag
+
+T = TypeVar("T")
 
 EXPANDED = "expanded"
 Filters = dict[str, tuple[str, Op]]
@@ -85,7 +88,7 @@ class Door:
             return documents, rows, total
 
         is_single = not expand and "count" not in call.query and item_pages.is_one_statement(order, after)
-        documents, rows, total = await parts.readers.brief(read, single=is_single)
+        documents, rows, total = await parts.readers.brief(self._steady(parts, read, expand), single=is_single)
         position = item_pages.position(table, order, rows[page.limit - 1]) if len(rows) > page.limit else None
         return page.answer(documents, position, total)
 
@@ -101,11 +104,14 @@ class Door:
                 self._expand(db, [(item.tenant, item.values[name])], [document], name)
             return item, document
 
-        item, document = await parts.readers.brief(read, single=not expand)
+        item, document = await parts.readers.brief(self._steady(parts, read, expand), single=not expand)
         tags = [etag(item.revision)]
         if not_modified(call, item.revision):
             return Answer(304, None, tags)
         return Answer(200, document, tags)
+
+    def _steady(self, parts: Parts, read: Callable[[Db], T], expand: Sequence[str]) -> Callable[[Db], T]:
+        return steady(parts, [self._kind, *(self._expands[name][1] for name in expand)], read)
 
     def where(self, call: Call) -> Where:
         """What the call's parameters ask for, of what the caller may see."""

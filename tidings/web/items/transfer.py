@@ -29,6 +29,7 @@ from tidings.store import item_pages
 from tidings.store.base import Db
 from tidings.store.conditions import Where
 from tidings.store.item_pages import CREATED, Order
+from tidings.web.items.steady import steady
 from tidings.web.menu import Answer, Call, Stream
 from tidings.web.once import kept, once
 from tidings.web.parts import Parts
@@ -106,7 +107,7 @@ class Transfer:
                 piece = out.lines([rules.document_of(row, table.booleans, names) for row in found])
                 return piece, item_pages.position(table, order, found[-1]) if len(found) == PAGE_ITEMS else None
 
-            piece, after = await parts.readers.call(read)
+            piece, after = await parts.readers.call(steady(parts, [self._kind], read))
             if piece:
                 yield piece
             if after is None:

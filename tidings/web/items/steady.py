@@ -1,0 +1,35 @@
+"""Reading items while their collection may be declared anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from tidings.intake.items import RETRY_AFTER_SECONDS
+from tidings.intake.kinds import Kind
+from tidings.model.errors import Unavailable
+from tidings.store.base import Db
+from tidings.web.parts import Parts
+
+T = TypeVar("T")
+
+
+def steady(parts: Parts, kinds: Sequence[Kind], read: Callable[[Db], T]) -> Callable[[Db], T]:
+    """`read`, whose result, or refusal, counts only where all of these are still declared so; else Unavailable.
+
+    It may have asked for columns that are gone, or that are of another type. And on PostgreSQL who waited for a table
+    that was written anew, with a snapshot from before, finds it empty.
+    """
+
+    def run(db: Db) -> T:
+        try:
+            return read(db)
+        finally:
+            for kind in kinds:
+                if not parts.catalog.is_current(kind.collection):
+                    raise Unavailable(
+                        f"The collection {kind.collection.name} was changed at this moment. Ask again.",
+                        retry_after_seconds=RETRY_AFTER_SECONDS,
+                    )
+
+    return run
