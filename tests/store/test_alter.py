@@ -315,6 +315,19 @@ def test_what_does_not_fit_is_counted_with_examples(filled: Db) -> None:
     ]
 
 
+def test_a_table_that_has_no_room_for_columns_is_told(filled: Db) -> None:
+    wanted = changed(more="string")
+    if filled.dialect == "postgres":
+        used = int(filled.query("SELECT MAX(attnum) FROM pg_attribute WHERE attrelid = 'c_tasks'::regclass", {})[0][0])
+        names = [f"gone{number}" for number in range(1_599 - used)]
+        filled.execute(f"ALTER TABLE c_tasks {', '.join(f'ADD {name} int' for name in names)}", {})
+        filled.execute(f"ALTER TABLE c_tasks {', '.join(f'DROP {name}' for name in names)}", {})
+        [told] = sentences(filled, wanted)
+        assert "too_many_columns The table of tasks has had 1,599 columns, dropped ones included" in told
+    else:
+        assert sentences(filled, wanted) == []
+
+
 def test_what_is_lost_is_counted(filled: Db) -> None:
     plan = planned(BEFORE, changed(note=None, due=None))
     assert inspect(filled, plan).counts == (2, 1, 0)

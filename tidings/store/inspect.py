@@ -17,6 +17,7 @@ from tidings.rules.plan import (
     DropCollection,
     DropField,
     FillField,
+    Pair,
     Plan,
     Step,
 )
@@ -26,6 +27,7 @@ from tidings.store.base import Db
 
 ROWS_PER_LOOK = 5_000
 EXAMPLES = 3
+COLUMNS_MAX = 1_600
 EXACT_MAX = 2**53
 """Larger whole numbers are no numbers exactly."""
 
@@ -60,6 +62,7 @@ def inspect(db: Db, plan: Plan) -> Found:
         return 0
 
     found = [_ASKS[ask.what](db, ask) for ask in plan.asks]
+    found += [_room(db, pair, plan) for pair in plan.pairs]
     refusals = tuple(place for place in found if place is not None)
     return Found(counts=tuple(count(step) for step in plan.steps), refusals=refusals)
 
@@ -67,6 +70,23 @@ def inspect(db: Db, plan: Plan) -> Found:
 def _count(db: Db, collection: str, where: str | None) -> int:
     tail = f" WHERE {where}" if where else ""
     return int(db.query(f"SELECT COUNT(*) FROM {tables.table(collection)}{tail}", {})[0][0])  # noqa: S608 -- our own names
+
+
+def _room(db: Db, pair: Pair, plan: Plan) -> Place | None:
+    """PostgreSQL counts the columns that a table has ever had: what is dropped takes its place for good."""
+    added = sum(isinstance(step, AddField) and step.collection == pair.after.name for step in plan.steps)
+    if db.dialect != "postgres" or not added:
+        return None
+    added += tables.has_words(pair.after)
+    sql = "SELECT MAX(attnum) FROM pg_attribute WHERE attrelid = to_regclass(:name)"
+    used = int(db.query(sql, {"name": tables.table(pair.before.name)})[0][0])
+    if used + added <= COLUMNS_MAX:
+        return None
+    detail = (
+        f"The table of {pair.before.name} has had {used:,} columns, dropped ones included, and PostgreSQL takes "
+        f"{COLUMNS_MAX:,}. Export its items, drop the collection, declare it anew, and import them."
+    )
+    return Place(code="too_many_columns", detail=detail)
 
 
 def _required(db: Db, ask: Ask) -> Place | None:
