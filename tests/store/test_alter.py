@@ -240,6 +240,29 @@ def test_any_declaration_becomes_any_other_on_postgres(postgres_server: Postgres
     db.close()
 
 
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_statements_follow_a_table_there_and_back(postgres_url: str, tmp_path: Path) -> None:
+    db = open_engine(postgres_url, tmp_path).writer()
+    # The driver looks at what ALTER and ROLLBACK did only where they are new to it.
+    for _ in range(2):
+        for kind in ("BIGINT", "DOUBLE PRECISION", "TEXT"):
+            db.begin()
+            db.execute("CREATE TABLE t (v BIGINT)", {})
+            db.execute(f"ALTER TABLE t ALTER v TYPE {kind}", {})
+            db.rollback()
+    for kind in ("BIGINT", "DOUBLE PRECISION", "TEXT"):
+        db.begin()
+        db.execute("CREATE TABLE t (v BIGINT)", {})
+        db.execute("INSERT INTO t VALUES (1)", {})
+        # Often enough for the driver to prepare it.
+        assert [db.query("SELECT v FROM t", {})[0][0] for _ in range(7)] == [1] * 7
+        db.execute(f"ALTER TABLE t ALTER v TYPE {kind}", {})
+        assert db.query("SELECT v FROM t", {}) == [("1" if kind == "TEXT" else 1,)]
+        db.rollback()
+    db.close()
+
+
 BEFORE: dict[str, Any] = {
     "tasks": {
         "fields": {

@@ -33,7 +33,8 @@ class PostgresDb:
         self._conn: psycopg.Connection[Row] | None = None
         self._inside = False
         self._outdated = False
-        """Whether what was prepared on this connection is of tables as they were."""
+        """Whether what was prepared on this connection may be of other tables than those after a rollback."""
+        self._forgotten = 0
         self._connect()
 
     def one(self, name: str, /, **params: Any) -> Row | None:
@@ -54,7 +55,11 @@ class PostgresDb:
 
     def execute(self, sql: str, params: dict[str, Any]) -> int:
         with self._cursor() as cur:
-            return cur.execute(to_driver(sql, "postgres"), params).rowcount
+            count = cur.execute(to_driver(sql, "postgres"), params).rowcount
+        if sql.startswith(("ALTER ", "DROP ")):
+            self._forget()
+            self._outdated = True
+        return count
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         copy_sql = f"COPY {table} ({','.join(columns)}) FROM STDIN"
@@ -80,6 +85,7 @@ class PostgresDb:
             raise type(wrong)(wrong.detail, unknown=True) from wrong
         finally:
             self._inside = False
+        self._outdated = False
         if said != "COMMIT":
             raise StoreError("PostgreSQL rolled the transaction back")
 
@@ -89,8 +95,7 @@ class PostgresDb:
             with contextlib.suppress(StoreError, psycopg.Error):
                 self._plain("ROLLBACK")
                 if self._outdated:
-                    # The driver forgets with it what it has prepared; else each use would fail, to the end of its days.
-                    self._plain("DEALLOCATE ALL")
+                    self._forget()
                     self._outdated = False
 
     @contextlib.contextmanager
@@ -101,6 +106,8 @@ class PostgresDb:
         except BaseException:
             self._plain("ROLLBACK TO SAVEPOINT s")
             self._plain("RELEASE SAVEPOINT s")
+            if self._outdated:
+                self._forget()
             raise
         self._plain("RELEASE SAVEPOINT s")
 
@@ -117,6 +124,15 @@ class PostgresDb:
     def close(self) -> None:
         if self._conn is not None:
             self._conn.close()
+
+    def _forget(self) -> None:
+        """Prepare everything anew: what was prepared of a table that has other types by now fails each time it is used.
+
+        The driver would do so after ALTER, DROP and ROLLBACK, but looks only at texts that it has not run before.
+        """
+        self._forgotten += 1
+        with self._cursor() as cur:
+            cur.execute(b"DEALLOCATE ALL -- %d" % self._forgotten)
 
     def _plain(self, sql: LiteralString) -> None:
         with self._cursor() as cur:
