@@ -65,6 +65,7 @@ def server(tmp_path: Path, own_url: str) -> Iterator[TestServer]:
         yield server
 
 
+EVENT = {"type": "step", "data": {}}
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 
@@ -146,7 +147,9 @@ def test_connections_are_cut_under_load(server: TestServer, own_postgres: Haltab
         all_arrived(server, own_url, receiver, publishers.acknowledged)
 
 
-def test_it_is_stopped_and_started_again(server: TestServer, own_postgres: HaltablePostgres, own_url: str) -> None:
+def test_it_is_stopped_and_started_again(
+    server: TestServer, own_postgres: HaltablePostgres, own_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with Receiver() as receiver:
         server.api.register(receiver.url())
         publishers = Publishers(server.api)
@@ -157,7 +160,11 @@ def test_it_is_stopped_and_started_again(server: TestServer, own_postgres: Halta
             began = time.monotonic()
             refused = server.api.call("GET", "/readyz")
             assert refused.status == 503 and time.monotonic() - began < 6
-            assert server.api.call("GET", "/v1/events").status == 503
+            for read in (server.api.call("GET", "/v1/events"), server.api.call("POST", "/v1/events", EVENT)):
+                # Where the database is, is nobody's business but the operator's, who reads it in the log.
+                assert read.status == 503 and "PostgreSQL cannot be reached" in read.json["detail"]
+                assert str(own_postgres.folder) not in read.body.decode()
+            assert str(own_postgres.folder) in caplog.text
             assert server.api.call("GET", "/healthz").status == 200
         finally:
             own_postgres.resume()

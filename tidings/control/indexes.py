@@ -92,7 +92,7 @@ class Indexes:
                     whole = await self._settle(collection)
                 except (StoreError, TidingsError) as wrong:
                     if not self._waiting:
-                        log.warning("the indexes of %s are not made yet: %s", name, wrong.detail)
+                        log.warning("the indexes of %s are not made yet: %s", name, wrong)
                     whole = False
             done = done and whole
             if whole:

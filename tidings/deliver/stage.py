@@ -185,7 +185,7 @@ class Deliver:
                 self._read(now)
                 self._send(now)
             except StoreError as wrong:
-                log.error("the store cannot be read: %s", wrong.detail)
+                log.error("the store cannot be read: %s", wrong)
                 self._news = True
                 self._store_rests_until = now + STORE_RETRY
         self._settle(now)

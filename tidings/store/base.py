@@ -12,11 +12,16 @@ Dialect = str
 
 
 class StoreError(Exception):
-    """The store refused or broke. Nothing of the transaction holds, unless `unknown` says so."""
+    """The store refused or broke. Nothing of the transaction holds, unless `unknown` says so.
 
-    def __init__(self, detail: str, *, unknown: bool = False) -> None:
-        super().__init__(detail)
+    `detail` may be told to anybody. `because`: the driver's own words, which name hosts, users and tables; they are in
+    the error's text, for logs and operators only.
+    """
+
+    def __init__(self, detail: str, *, unknown: bool = False, because: str = "") -> None:
+        super().__init__(f"{detail} ({because})" if because else detail)
         self.detail = detail
+        self.because = because
         self.unknown = unknown
 
 

@@ -82,7 +82,7 @@ class PostgresDb:
                 cur.execute("COMMIT")
                 said = cur.statusmessage
         except StoreError as wrong:
-            raise type(wrong)(wrong.detail, unknown=True) from wrong
+            raise type(wrong)(wrong.detail, unknown=True, because=wrong.because) from wrong
         finally:
             self._inside = False
         self._outdated = False
@@ -237,13 +237,13 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except psycopg.errors.UniqueViolation as wrong:
-        raise UniqueTaken(str(wrong)) from wrong
+        raise UniqueTaken("a value is taken", because=str(wrong).strip()) from wrong
     except (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory) as wrong:
-        raise StoreFull(f"PostgreSQL has no room ({wrong})") from wrong
+        raise StoreFull("PostgreSQL has no room", because=str(wrong).strip()) from wrong
     except (psycopg.OperationalError, psycopg.InterfaceError) as wrong:
-        raise StoreBusy(f"PostgreSQL cannot be reached ({str(wrong).strip()})") from wrong
+        raise StoreBusy("PostgreSQL cannot be reached", because=str(wrong).strip()) from wrong
     except psycopg.errors.FeatureNotSupported as wrong:
         # "cached plan must not change result type": it has no code of its own, and nothing else that is asked has it.
-        raise Outdated(f"PostgreSQL refused: {str(wrong).strip()}") from wrong
+        raise Outdated("PostgreSQL refused", because=str(wrong).strip()) from wrong
     except psycopg.Error as wrong:
-        raise StoreError(f"PostgreSQL refused: {str(wrong).strip()}") from wrong
+        raise StoreError("PostgreSQL refused", because=str(wrong).strip()) from wrong

@@ -7,6 +7,7 @@ brief it is done at once, on the event loop's own connection; what turns out to 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from tidings.model.errors import Unavailable
 from tidings.store.base import Db, Engine, Outdated, StoreError, TooLong
 
 THREADS = 4
+log = logging.getLogger("tidings.readers")
 
 T = TypeVar("T")
 
@@ -85,4 +87,5 @@ class Readers:
 
 
 def _unreadable(wrong: StoreError) -> Unavailable:
+    log.warning("the store could not be read: %s", wrong)
     return Unavailable(f"The store cannot be read: {wrong.detail}.", retry_after_seconds=2.0)

@@ -211,13 +211,13 @@ def _translated() -> Iterator[None]:
 def _translation(wrong: apsw.Error) -> StoreError:
     """What SQLite said, as an error of ours."""
     if isinstance(wrong, apsw.FullError):
-        return StoreFull(f"the disk is full ({wrong})")
+        return StoreFull("the disk is full", because=str(wrong))
     if isinstance(wrong, apsw.IOError):
-        return StoreFull(f"the disk does not take it ({wrong})")
+        return StoreFull("the disk does not take it", because=str(wrong))
     if isinstance(wrong, apsw.BusyError):
-        return StoreBusy(f"the database is held by another process ({wrong})")
+        return StoreBusy("the database is held by another process", because=str(wrong))
     if isinstance(wrong, apsw.ConstraintError):
-        return UniqueTaken(str(wrong))
+        return UniqueTaken("a value is taken", because=str(wrong))
     if isinstance(wrong, apsw.InterruptError):
         return TooLong("the read takes longer than a moment")
-    return StoreError(f"SQLite refused: {wrong}")
+    return StoreError("SQLite refused", because=str(wrong))

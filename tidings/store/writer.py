@@ -231,7 +231,7 @@ class Writer:
             for hook in self._before_replies:
                 hook(self._db)
         except StoreError as wrong:
-            log.error("what was written could not be read again: %s", wrong.detail)
+            log.error("what was written could not be read again: %s", wrong)
             self._again = True
         finally:
             for reply, result, error in answers:
@@ -283,11 +283,12 @@ class Writer:
         return reply, result, None
 
     def _refusal(self, wrong: Exception) -> Exception:
-        detail = wrong.detail if isinstance(wrong, StoreError) else f"{type(wrong).__name__}: {wrong}"
-        if not isinstance(wrong, StoreError):
-            log.error("a group could not be written", exc_info=wrong)
+        if isinstance(wrong, StoreError):
+            detail = wrong.detail
+            log.error("a group could not be written: %s", wrong)
         else:
-            log.error("a group could not be written: %s", detail)
+            detail = "something went wrong on our side"
+            log.error("a group could not be written", exc_info=wrong)
         said = "It is unknown whether it was stored" if getattr(wrong, "unknown", False) else "Nothing was stored"
         return Unavailable(
             f"{said}: {detail}. Send it again with the same id or Idempotency-Key.",
