@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,18 @@ def test_the_command_says_it_in_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_used_is_told_in_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "tidings.db").mkdir()
-    with pytest.raises(RuntimeError, match="tidings: SQLite refused: unable to open"):
+    file = tmp_path / "data" / "tidings.db"
+    file.mkdir(parents=True)
+    said = rf"tidings: The database cannot be opened \({re.escape(str(file))}: unable to open database file\)"
+    with pytest.raises(RuntimeError, match=said):
         ProcessServer(tmp_path).start()
+
+
+def test_a_file_that_is_no_database_is_told_in_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "data" / "tidings.db"
+    file.parent.mkdir()
+    file.write_bytes(b"notes of mine\n" * 100)
+    said = rf"tidings: The database cannot be opened \({re.escape(str(file))}: file is not a database\)"
+    with pytest.raises(RuntimeError, match=said):
+        ProcessServer(tmp_path).start()
+    assert file.read_bytes() == b"notes of mine\n" * 100

@@ -30,8 +30,12 @@ class SqliteDb:
     dialect = "sqlite"
 
     def __init__(self, path: str, *, readonly: bool) -> None:
-        with _translated():
+        try:
             self._open(path, readonly=readonly)
+        except (apsw.CantOpenError, apsw.NotADBError, apsw.CorruptError, apsw.ReadOnlyError) as wrong:
+            raise StoreError("the database cannot be opened", because=f"{path}: {wrong}") from wrong
+        except apsw.Error as wrong:
+            raise _translation(wrong) from wrong
         self._sql = statements("sqlite")
         self._depth = 0
         self._left = 0

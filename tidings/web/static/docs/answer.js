@@ -79,15 +79,23 @@ function problem(found, answer) {
   if (places.length) {
     const list = make("ul", {});
     for (const place of places) {
-      const where = place.parameter ?? place.pointer ?? "";
-      const said = sentence("span", String(place.detail || place.code || ""));
-      list.append(make("li", {}, make("code", {}, where === "" ? "the body" : String(where)), " ", said));
+      const detail = String(place.detail || place.code || "");
+      const row = make("li", {});
+      if (!startsWithPlace(detail, place)) row.append(make("code", {}, place.parameter ?? (place.pointer || "the body")), " ");
+      row.append(sentence("span", detail));
+      list.append(row);
     }
     box.append(list);
   }
   const wait = Number(answer.headers.get("Retry-After"));
   if (wait > 0) box.append(countdown(wait));
   return box;
+}
+
+// "limit must be an integer" names its place itself. A place deeper in the body is told whole, since names repeat there.
+function startsWithPlace(detail, place) {
+  const name = place.parameter ?? /^\/([^/~]+)$/.exec(place.pointer ?? "")?.[1];
+  return Boolean(name) && detail.startsWith(name) && !/^[\w.[\]-]/.test(detail.slice(name.length));
 }
 
 function countdown(seconds) {
