@@ -10,6 +10,8 @@ import pytest
 
 from tests.postgres_server import PostgresServer
 
+ENGINES = ["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.postgres])]
+
 # Machines are shared and slow at times: an example's duration says nothing about its rightness.
 hypothesis.settings.register_profile("tidings", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("tidings")
@@ -44,3 +46,24 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     name = postgres_server.create_database()
     yield postgres_server.url(name)
     postgres_server.drop_database(name)
+
+
+@pytest.fixture(params=ENGINES)
+def database(request: pytest.FixtureRequest) -> str | None:
+    """What `--database` is given, for each engine: an empty one of this test's own; None is SQLite in the folder."""
+    if request.param == "sqlite":
+        return None
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def module_database(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """The same for a whole file of tests."""
+    if request.param == "sqlite":
+        yield None
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    name = server.create_database()
+    yield server.url(name)
+    server.drop_database(name)

@@ -10,13 +10,10 @@ import pytest
 from tests.control.world import World, opened
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.postgres])])
-def url(request: pytest.FixtureRequest) -> str:
+@pytest.fixture
+def url(database: str | None) -> str:
     """Where the store is."""
-    if request.param == "sqlite":
-        return "sqlite:test.db"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
+    return database or "sqlite:test.db"
 
 
 @pytest.fixture

@@ -11,15 +11,6 @@ from tests.delivery.world import World
 from tidings.testing import FakeClock, Receiver, TestServer
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.postgres])])
-def database(request: pytest.FixtureRequest) -> str | None:
-    """What `--database` is given; None is SQLite in the data folder."""
-    if request.param == "sqlite":
-        return None
-    url: str = request.getfixturevalue("postgres_url")
-    return url
-
-
 @pytest.fixture
 def clock() -> FakeClock:
     """Stands still until it is moved."""

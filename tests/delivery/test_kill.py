@@ -2,58 +2,37 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from tests.callers import Callers
 from tidings.testing import Api, ProcessServer, Reaction, Receiver, until
 
 IN_FLIGHT_MAX = 16
 CALLERS = 8
 
 
-class Publishers:
-    """Callers that publish until the server is gone, and remember what was acknowledged."""
-
-    def __init__(self, api: Api) -> None:
-        self._api = api
-        self.acknowledged: list[str] = []
-        self._threads = [threading.Thread(target=self._publish, args=(n,)) for n in range(CALLERS)]
-        for thread in self._threads:
-            thread.start()
-
-    def join(self) -> None:
-        """Wait until every caller has found the server gone."""
-        for thread in self._threads:
-            thread.join(30)
-
-    def _publish(self, caller: int) -> None:
-        try:
-            for n in range(100_000):
-                self.acknowledged.append(self._api.publish("step", {"caller": caller, "n": n}))
-        except OSError:
-            return
-
-
-@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 @pytest.mark.slow
-def test_nothing_acknowledged_is_lost(tmp_path: Path, engine: str, request: pytest.FixtureRequest) -> None:
-    database = None if engine == "sqlite" else request.getfixturevalue("postgres_url")
+def test_nothing_acknowledged_is_lost(tmp_path: Path, database: str | None) -> None:
     with Receiver() as receiver, ProcessServer(tmp_path, database=database) as server:
         receiver.answer(Reaction(delay_seconds=0.01))
         server.api.register(receiver.url(), max_in_flight=IN_FLIGHT_MAX)
         acknowledged: list[str] = []
+
+        def publish(caller: int) -> None:
+            for n in range(100_000):
+                acknowledged.append(server.api.publish("step", {"caller": caller, "n": n}))
+
         kills = 5
         for round_number in range(kills):
-            publishers = Publishers(server.api)
+            callers = Callers(CALLERS, publish)
             # Each time at another point of the work.
             most = len(acknowledged) + 50 + 37 * round_number
             until(lambda most=most: len(receiver.requests()) > most, "work goes on", 30)
             server.kill()
-            publishers.join()
-            acknowledged += publishers.acknowledged
+            callers.join()
             server.start()
         until(lambda: {each.id for each in receiver.requests()} >= set(acknowledged), "everything arrives", 60)
         counts = Counter(each.id for each in receiver.requests())

@@ -80,12 +80,8 @@ def test_keys_of_others_are_others(api: Api) -> None:
     assert made[0].json["id"] != made[1].json["id"] and [reply.json["tenant"] for reply in made] == ["a", "b"]
 
 
-@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 @pytest.mark.slow
-def test_a_kill_right_after_the_commit_changes_nothing(
-    tmp_path: Path, engine: str, request: pytest.FixtureRequest
-) -> None:
-    database = None if engine == "sqlite" else request.getfixturevalue("postgres_url")
+def test_a_kill_right_after_the_commit_changes_nothing(tmp_path: Path, database: str | None) -> None:
     with ProcessServer(tmp_path, database=database) as server:
         api = server.api
         api.post("/v1/collections", {"name": "tasks", "fields": FIELDS})

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.callers import Callers
 from tidings.testing import Api, ProcessServer, until
 
 KILLS = 5
@@ -36,18 +36,10 @@ def filled(api: Api, name: str) -> None:
 
 def applied_and_killed(server: ProcessServer, name: str, after: float) -> None:
     """Have it carried out, kill the server `after` seconds later, and start it again."""
-
-    def attempt() -> None:
-        try:
-            apply(server.api, name, AFTER)
-        except OSError:
-            pass
-
-    thread = threading.Thread(target=attempt)
-    thread.start()
+    callers = Callers(1, lambda _: apply(server.api, name, AFTER))
     time.sleep(after)
     server.kill()
-    thread.join(60)
+    callers.join()
     server.start()
 
 
@@ -66,12 +58,10 @@ def is_changed(api: Api, name: str) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def test_kills_in_the_middle_of_declarations(tmp_path: Path, engine: str, request: pytest.FixtureRequest) -> None:
+def test_kills_in_the_middle_of_declarations(tmp_path: Path, database: str | None) -> None:
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    database = None if engine == "sqlite" else request.getfixturevalue("postgres_url")
     with ProcessServer(tmp_path, database=database) as server:
         filled(server.api, "whole")
         begun = time.monotonic()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.callers import Callers
 from tidings.testing import Api, ProcessServer
 from tidings.testing.api import Reply
 
@@ -35,28 +35,18 @@ def stored(api: Api, tenant: str) -> list[int]:
 
 def sent_and_killed(server: ProcessServer, tenant: str, after: float, **query: str) -> None:
     """Send it, kill the server `after` seconds later, and start it again."""
-
-    def attempt() -> None:
-        try:
-            send(server.api, tenant, **query)
-        except OSError:
-            pass
-
-    thread = threading.Thread(target=attempt)
-    thread.start()
+    callers = Callers(1, lambda _: send(server.api, tenant, **query))
     time.sleep(after)
     server.kill()
-    thread.join(60)
+    callers.join()
     server.start()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def test_kills_in_the_middle_of_imports(tmp_path: Path, engine: str, request: pytest.FixtureRequest) -> None:
+def test_kills_in_the_middle_of_imports(tmp_path: Path, database: str | None) -> None:
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    database = None if engine == "sqlite" else request.getfixturevalue("postgres_url")
     with ProcessServer(tmp_path, database=database) as server:
         assert server.api.call("PUT", "/v1/collections/parts", PARTS).status == 201
         begun = time.monotonic()

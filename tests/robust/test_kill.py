@@ -6,7 +6,6 @@ Endpoints of every temper at once: quick, failing, slow, ordered by subject, and
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -14,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tidings.testing import Api, ProcessServer, Reaction, Received, Receiver, until
+from tests.callers import Callers
+from tidings.testing import ProcessServer, Reaction, Received, Receiver, until
 
 KILLS = 8
 CALLERS = 4
@@ -22,34 +22,6 @@ SUBJECTS = 3
 IN_FLIGHT_MAX = 16
 RETRIES = [0, 0.2, 0.2, 0.5, 0.5, 1, 1, 2, 2, 2, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5]
 PATHS = ("/quick", "/failing", "/slow", "/subject", "/all", "/paused")
-
-
-class Publishers:
-    """Callers, each with subjects of its own, so that the order of their events is known."""
-
-    def __init__(self, api: Api, first: dict[str, int]) -> None:
-        self._api = api
-        self._next = first
-        self.acknowledged: list[str] = []
-        self._threads = [threading.Thread(target=self._publish, args=(n,)) for n in range(CALLERS)]
-        for thread in self._threads:
-            thread.start()
-
-    def join(self) -> None:
-        """Wait until every caller has found the server gone."""
-        for thread in self._threads:
-            thread.join(30)
-
-    def _publish(self, caller: int) -> None:
-        for turn in range(100_000):
-            subject = f"c{caller}-{turn % SUBJECTS}"
-            # A number is never used again: whether the last one was stored is not known after a kill.
-            number = self._next[subject]
-            self._next[subject] += 1
-            try:
-                self.acknowledged.append(self._api.publish("step", {"n": number}, subject=subject))
-            except OSError:
-                return
 
 
 def registered(server: ProcessServer, receiver: Receiver) -> dict[str, str]:
@@ -76,12 +48,10 @@ def first_arrivals(received: Iterable[Received]) -> dict[str, list[int]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def test_kills_at_random_moments(tmp_path: Path, engine: str, request: pytest.FixtureRequest) -> None:
+def test_kills_at_random_moments(tmp_path: Path, database: str | None) -> None:
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    database = None if engine == "sqlite" else request.getfixturevalue("postgres_url")
     with Receiver() as receiver, ProcessServer(tmp_path, database=database) as server:
         for path in ("/failing", "/subject", "/all"):
             # Now and then one fails; the script is taken up again after each kill.
@@ -90,14 +60,22 @@ def test_kills_at_random_moments(tmp_path: Path, engine: str, request: pytest.Fi
         endpoints = registered(server, receiver)
         numbers: dict[str, int] = defaultdict(int)
         acknowledged: list[str] = []
+
+        def publish(caller: int) -> None:
+            for turn in range(100_000):
+                subject = f"c{caller}-{turn % SUBJECTS}"
+                # A number is never used again: whether the last one was stored is not known after a kill.
+                number = numbers[subject]
+                numbers[subject] += 1
+                acknowledged.append(server.api.publish("step", {"n": number}, subject=subject))
+
         for kill in range(KILLS):
             paused = kill % 2 == 0
             server.api.post(f"/v1/endpoints/{endpoints['/paused']}:{'pause' if paused else 'resume'}")
-            publishers = Publishers(server.api, numbers)
+            callers = Callers(CALLERS, publish)
             time.sleep(0.2 + chance.random())
             server.kill()
-            publishers.join()
-            acknowledged += publishers.acknowledged
+            callers.join()
             server.start()
         server.api.post(f"/v1/endpoints/{endpoints['/paused']}:resume")
         settle(server, receiver, acknowledged)

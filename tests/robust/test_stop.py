@@ -4,57 +4,38 @@ from __future__ import annotations
 
 import http.client
 import socket
-import threading
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from tests.callers import Callers
 from tidings.testing import Api, ProcessServer, Reaction, Receiver, until
 from tidings.testing.api import OPERATOR_KEY
 
 STOP_SECONDS_MAX = 10.0
 
 
-class Callers:
-    """Publish until the server is gone; remember what was acknowledged and with what the rest was answered."""
-
-    def __init__(self, api: Api, count: int = 6) -> None:
-        self._api = api
-        self.acknowledged: list[str] = []
-        self.statuses: Counter[int] = Counter()
-        self._threads = [threading.Thread(target=self._publish, args=(n,)) for n in range(count)]
-        for thread in self._threads:
-            thread.start()
-
-    def join(self) -> None:
-        """Wait until every caller has found the server gone."""
-        for thread in self._threads:
-            thread.join(30)
-
-    def _publish(self, caller: int) -> None:
-        try:
-            for n in range(100_000):
-                reply = self._api.call("POST", "/v1/events", {"type": "step", "data": {"caller": caller, "n": n}})
-                self.statuses[reply.status] += 1
-                if reply.status == 202:
-                    self.acknowledged.append(reply.json["id"])
-        except OSError:
-            return
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def test_a_stop_under_load(tmp_path: Path, engine: str, request: pytest.FixtureRequest) -> None:
-    database = None if engine == "sqlite" else request.getfixturevalue("postgres_url")
+def test_a_stop_under_load(tmp_path: Path, database: str | None) -> None:
     with Receiver() as receiver, ProcessServer(tmp_path, database=database) as server:
         receiver.answer(Reaction(delay_seconds=0.3), path="/slow")
         receiver.answer(Reaction(silent=True), path="/silent")
         fine, _ = server.api.register(receiver.url("/fine"), events=["step"])
         server.api.register(receiver.url("/slow"), events=["step", "slow"])
         server.api.register(receiver.url("/silent"), events=["step"])
-        callers = Callers(server.api)
+        acknowledged: list[str] = []
+        statuses: Counter[int] = Counter()
+
+        def publish(caller: int) -> None:
+            for n in range(100_000):
+                reply = server.api.call("POST", "/v1/events", {"type": "step", "data": {"caller": caller, "n": n}})
+                statuses[reply.status] += 1
+                if reply.status == 202:
+                    acknowledged.append(reply.json["id"])
+
+        callers = Callers(6, publish)
         until(lambda: len(receiver.requests("/fine")) > 100, "work goes on", 30)
         receiver.wait_for(1, path="/silent")
         # A stream, an idle connection, and requests that are never finished.
@@ -71,13 +52,13 @@ def test_a_stop_under_load(tmp_path: Path, engine: str, request: pytest.FixtureR
             connection.close()
         assert took < STOP_SECONDS_MAX, f"it took {took:.1f} s:\n{server.log[-2000:]}"
         assert "Traceback" not in server.log, server.log[-3000:]
-        assert set(callers.statuses) <= {202, 503}
+        assert set(statuses) <= {202, 503}
         receiver.answer(204, path="/slow")
         receiver.answer(204, path="/silent")
         server.start()
         for path in ("/fine", "/slow", "/silent"):
             until(
-                lambda path=path: {each.id for each in receiver.requests(path)} >= set(callers.acknowledged),
+                lambda path=path: {each.id for each in receiver.requests(path)} >= set(acknowledged),
                 f"everything arrives at {path}",
                 60,
             )

@@ -32,10 +32,9 @@ def clock() -> HandClock:
     return HandClock()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.postgres])])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    url = "sqlite:test.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    made = open_engine(url, tmp_path)
+@pytest.fixture
+def engine(database: str | None, tmp_path: Path) -> Iterator[Engine]:
+    made = open_engine(database or "sqlite:test.db", tmp_path)
     yield made
     made.close()
 
