@@ -236,23 +236,12 @@ def _wants(endpoint: Endpoint) -> Wants:
             return False
         if kind.startswith(OWN_TYPES) and subject == endpoint.id:
             return False
-        return fits is None or fits(_document(db, seq))
+        if fits is None:
+            return True
+        stored = db.one("event_for_filter", seq=seq)
+        return stored is not None and fits(filter.document(*stored))
 
     return wants
-
-
-def _document(db: Db, seq: int) -> dict[str, Any]:
-    row = db.one("event_for_filter", seq=seq)
-    if row is None:
-        return {}
-    kind, subject, data, previous, changed = row
-    document: dict[str, Any] = {"type": kind, "data": msgspec.json.decode(data)}
-    for name, text in (("previous", previous), ("changed", changed)):
-        if text is not None:
-            document[name] = msgspec.json.decode(text)
-    if subject is not None:
-        document["subject"] = subject
-    return document
 
 
 def _position(db: Db, name: str) -> int:

@@ -22,6 +22,7 @@ from tidings.rules import change
 from tidings.rules.condition import Condition, Either, fixed, holds
 from tidings.rules.filter import same
 from tidings.rules.item import ID, ID_RULE, opened
+from tidings.rules.merge_patch import merged
 from tidings.rules.permit import Grant
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
@@ -90,7 +91,7 @@ class Items:
         kind = self._kind(ask.grant)
         before = self._found(db, kind, ask)
         data, unknown = _named(kind, ask)
-        values = _stored(kind, _merged(kind.rules.plain(before), data), ask, unknown)
+        values = _stored(kind, merged(kind.rules.plain(before), data), ask, unknown)
         return self._replace(db, kind, ask, before, values)
 
     def put(self, db: Db, ask: Ask, unless: frozenset[int] | None = frozenset()) -> Change:
@@ -353,19 +354,6 @@ def _shown(place: Place, kind: Kind, ask: Ask) -> Place:
         return place
     detail = "The item needs another value in a field that this key may neither read nor write."
     return Place(pointer=ask.pointer, code=place.code, detail=detail)
-
-
-def _merged(before: Any, patch: Any) -> Any:
-    """A merge patch (RFC 7396) over plain JSON values; null takes a member away."""
-    if not isinstance(patch, dict):
-        return patch
-    found = dict(before) if isinstance(before, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            found.pop(name, None)
-        else:
-            found[name] = _merged(found.get(name), value)
-    return found
 
 
 def _changed(kind: Kind, before: Values, after: Values) -> list[str]:

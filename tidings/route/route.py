@@ -131,11 +131,4 @@ def _passes(wish: Wish, document: dict[str, Any]) -> bool:
 def _document(db: Db, seq: int) -> dict[str, Any]:
     row = db.one("event_for_filter", seq=seq)
     assert row is not None
-    kind, subject, data, previous, changed = row
-    document: dict[str, Any] = {"type": kind, "data": msgspec.json.decode(data)}
-    for name, value in (("previous", previous), ("changed", changed)):
-        if value is not None:
-            document[name] = msgspec.json.decode(value)
-    if subject is not None:
-        document["subject"] = subject
-    return document
+    return filter.document(*row)

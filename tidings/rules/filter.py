@@ -52,6 +52,17 @@ def compile(pattern: object, pointer: str = "") -> Callable[[Any], bool]:
     return _Reader().event(pattern, pointer, 1).fits
 
 
+def document(kind: str, subject: str | None, data: str, previous: str | None, changed: str | None) -> dict[str, Any]:
+    """The event document that patterns are laid over, from an event's parts as they are stored: JSON texts."""
+    found: dict[str, Any] = {"type": kind, "data": msgspec.json.decode(data)}
+    for name, text in (("previous", previous), ("changed", changed)):
+        if text is not None:
+            found[name] = msgspec.json.decode(text)
+    if subject is not None:
+        found["subject"] = subject
+    return found
+
+
 def why_not(pattern: object, document: Mapping[str, Any]) -> str | None:
     """One sentence that names the first place at which the document does not fit; None where it does."""
     part = _Reader().event(pattern, "", 1)

@@ -5,6 +5,7 @@ What would lose values or items is refused (409 `would_lose`), unless the caller
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from tidings.model import moment
 from tidings.model.collection import Collection
 from tidings.model.errors import Conflict, NotFound, Stale
 from tidings.rules.declaration import plain
+from tidings.rules.merge_patch import merged
 from tidings.store.base import Db
 from tidings.web.menu import Answer, Call, Operation, Parameter
 from tidings.web.once import once
@@ -143,9 +145,7 @@ async def put_collection(parts: Parts, call: Call) -> Answer:
             raise Stale(f"There is no collection {name[:100]}, and If-Match asks for one.")
         return _written(parts, db, name, wish, drop_values=call.query.get("drop_values", False))
 
-    async with parts.indexes.resting():
-        answer: Answer = await parts.writer.call(job)
-        return answer
+    return await _with_indexes_at_rest(parts, job)
 
 
 async def edit_collection(parts: Parts, call: Call) -> Answer:
@@ -158,13 +158,11 @@ async def edit_collection(parts: Parts, call: Call) -> Answer:
         if before is None:
             raise _absent(name)
         check_revision(call, before.revision)
-        document = _patched(plain(before), call.value)
+        document = merged(plain(before), call.value)
         wish = Wish(collections={name: document}, single=name)
         return _written(parts, db, name, wish, drop_values=call.query.get("drop_values", False))
 
-    async with parts.indexes.resting():
-        answer: Answer = await parts.writer.call(job)
-        return answer
+    return await _with_indexes_at_rest(parts, job)
 
 
 async def delete_collection(parts: Parts, call: Call) -> Answer:
@@ -180,9 +178,7 @@ async def delete_collection(parts: Parts, call: Call) -> Answer:
         parts.collections.apply(db, Wish(drop=(name,)), drop_values=call.query.get("drop_values", False))
         return Answer(204)
 
-    async with parts.indexes.resting():
-        answer: Answer = await parts.writer.call(job)
-        return answer
+    return await _with_indexes_at_rest(parts, job)
 
 
 async def plan_collections(parts: Parts, call: Call) -> Answer:
@@ -207,6 +203,13 @@ async def apply_collections(parts: Parts, call: Call) -> Answer:
         return await once(parts, call, job)
 
 
+async def _with_indexes_at_rest(parts: Parts, job: Callable[[Db], Answer]) -> Answer:
+    """What the writer's job answers; none of the indexes is being made meanwhile."""
+    async with parts.indexes.resting():
+        answer: Answer = await parts.writer.call(job)
+        return answer
+
+
 def _written(parts: Parts, db: Db, name: str, wish: Wish, *, drop_values: bool) -> Answer:
     """Carry out one declaration; the collection as it is now."""
     before = parts.catalog.collection(db, name)
@@ -220,19 +223,6 @@ def _written(parts: Parts, db: Db, name: str, wish: Wish, *, drop_values: bool) 
 
 def _absent(name: str) -> NotFound:
     return NotFound(f"There is no collection {name[:100]}.")
-
-
-def _patched(document: Any, patch: Any) -> Any:
-    """A merge patch (RFC 7396) over a document."""
-    if not isinstance(patch, dict):
-        return patch
-    found = dict(document) if isinstance(document, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            found.pop(name, None)
-        else:
-            found[name] = _patched(found.get(name), value)
-    return found
 
 
 def _view(parts: Parts, collection: Collection) -> CollectionView:

@@ -131,19 +131,10 @@ def why_not(endpoint: Endpoint, event: Event) -> str:
         return f"It chose {', '.join(endpoint.options.events)}, and the type is {event.type}."
     if endpoint.options.filter is not None:
         try:
-            reason = filter.why_not(endpoint.options.filter, _document(event))
+            document = filter.document(event.type, event.subject, event.data, event.previous, event.changed)
+            reason = filter.why_not(endpoint.options.filter, document)
         except Refused as wrong:
             reason = wrong.detail
         if reason is not None:
             return f"Its filter does not fit: {reason}"
     return "As it is now it would get the event; it was changed since."
-
-
-def _document(event: Event) -> dict[str, Any]:
-    document: dict[str, Any] = {"type": event.type, "data": msgspec.json.decode(event.data)}
-    for name, text in (("previous", event.previous), ("changed", event.changed)):
-        if text is not None:
-            document[name] = msgspec.json.decode(text)
-    if event.subject is not None:
-        document["subject"] = event.subject
-    return document
