@@ -63,6 +63,7 @@ def test_a_key_gives_only_what_it_has(api: Api) -> None:
         ({"scopes": ["events:read"], "limits": [{"calls": 1, "seconds": 1, "x": 1}]}, "/limits/0/x"),
         ({"scopes": ["events:read"], "expires": "2001-01-01T00:00:00Z"}, "/expires"),
         ({"scopes": ["events:read"], "expires": "soon"}, "/expires"),
+        ({"scopes": ["events:read"], "expires": "9999-12-31T23:59:59-01:00"}, "/expires"),
     ):
         reply = maker.call("POST", "/v1/keys", body)
         assert reply.status == 422 and reply.json["errors"][0]["pointer"] == pointer, reply.body

@@ -18,6 +18,8 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MIN, _END = -62_135_596_800 * SECOND, 253_402_300_800 * SECOND
+"""The years 1 to 9999, which is all that `datetime` and PostgreSQL have in common."""
 _TEXT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 
 
@@ -53,11 +55,14 @@ def exact_text(at: Micros) -> str:
 
 
 def from_text(text: str) -> Micros:
-    """Read an RFC 3339 time with a zone. Raises ValueError where it is none."""
+    """Read an RFC 3339 time with a zone. Raises ValueError where it is none, or in UTC outside of the years 1 to 9999."""
     if not _TEXT.fullmatch(text):
         raise ValueError("not an RFC 3339 time such as 2026-11-21T01:02:03Z")
     moment = datetime.fromisoformat(text.upper().replace(" ", "T"))
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    at = (moment - _EPOCH) // timedelta(microseconds=1)
+    if not _MIN <= at < _END:
+        raise ValueError("not a time of the years 1 to 9999")
+    return at
 
 
 @lru_cache(maxsize=64)

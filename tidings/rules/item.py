@@ -23,8 +23,6 @@ DETAIL_CHARS_MAX = 300
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 ID_RULE = "An id is 1 to 64 letters, digits and _ . -, and begins with a letter or a digit."
 _FRACTION = re.compile(r"\.\d{7,}")
-_TIME_MIN, _TIME_MAX = -62_135_596_800 * moment.SECOND, 253_402_300_800 * moment.SECOND
-"""The years 1 to 9999."""
 
 _CODES = {
     "type": "wrong_type",
@@ -215,12 +213,9 @@ def _time(text: str) -> moment.Micros:
     if _FRACTION.search(text):
         raise ValueError("a time with six digits after the second at most")
     try:
-        at = moment.from_text(text)
-    except (ValueError, OverflowError):
-        raise ValueError("an RFC 3339 time such as 2026-11-21T01:02:03Z") from None
-    if not _TIME_MIN <= at < _TIME_MAX:
-        raise ValueError("a time of the years 1 to 9999")
-    return at
+        return moment.from_text(text)
+    except ValueError:
+        raise ValueError("an RFC 3339 time such as 2026-11-21T01:02:03Z, of the years 1 to 9999") from None
 
 
 def _date(text: str) -> str:

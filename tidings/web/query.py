@@ -99,7 +99,7 @@ def _time(text: str) -> moment.Micros:
         return moment.from_text(text)
     except ValueError:
         hint = " (write the + of a zone as %2B)" if " " in text else ""
-        raise ValueError(f"an RFC 3339 time such as 2026-11-21T01:02:03Z{hint}") from None
+        raise ValueError(f"an RFC 3339 time such as 2026-11-21T01:02:03Z, of the years 1 to 9999{hint}") from None
 
 
 def _date(text: str) -> str:
