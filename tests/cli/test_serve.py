@@ -274,7 +274,7 @@ def test_a_start_makes_what_the_file_declares_and_refuses_what_would_lose(tmp_pa
     assert "it would drop 1 column with 1 value: tasks.more" in why
     assert f"run: tidings apply {file} --stopped" in why
     file.write_text(DECLARED.replace("title: string", "title: {type: string, required: true}\n      more: string"))
-    assert "1 item of tasks have no title" in refused(*given, env=env)
+    assert "1 item of tasks has no title" in refused(*given, env=env)
     file.write_text(DECLARED + "      more: string\n      new: integer\n")
     process, _ = started(*given, env=env)
     _, err = ended(process)

@@ -308,7 +308,7 @@ def sentences(db: Db, after: dict[str, Any], **more: Any) -> list[str]:
 def test_what_does_not_fit_is_counted_with_examples(filled: Db) -> None:
     title = {**BEFORE["tasks"]["fields"]["title"]}
     assert sentences(filled, changed(title={**title, "max": 3})) == [
-        "/tasks/fields/title items_fits 1 item of tasks have a title that does not fit any more: a."
+        "/tasks/fields/title items_fits 1 item of tasks has a value in title that does not fit any more: a."
     ]
     assert sentences(filled, changed(title={**title, "unique": True})) == []
     filled.execute("UPDATE \"c_tasks\" SET tenant = '' WHERE id = 'c'", {})
@@ -316,16 +316,16 @@ def test_what_does_not_fit_is_counted_with_examples(filled: Db) -> None:
         "/tasks/fields/title items_unique 2 items of tasks share their title with another one: b, c."
     ]
     assert sentences(filled, changed(note={"type": "string", "required": True})) == [
-        "/tasks/fields/note items_required 1 item of tasks have no note, and it has no default: c."
+        "/tasks/fields/note items_required 1 item of tasks has no note, and it has no default: c."
     ]
     assert sentences(filled, changed(new={"type": "string", "required": True})) == [
         "/tasks/fields/new items_required 3 items of tasks have no new, and it has no default: a, b, c."
     ]
     assert sentences(filled, changed(amount="number")) == [
-        "/tasks/fields/amount items_fits 1 item of tasks have a amount that does not fit any more: b."
+        "/tasks/fields/amount items_fits 1 item of tasks has a value in amount that does not fit any more: b."
     ]
     assert sentences(filled, changed(title={"type": "enum", "values": ["Two"]})) == [
-        "/tasks/fields/title items_fits 1 item of tasks have a title that does not fit any more: a."
+        "/tasks/fields/title items_fits 1 item of tasks has a value in title that does not fit any more: a."
     ]
     assert sentences(filled, changed(owner={"type": "reference", "to": "tasks"})) == [
         "/tasks/fields/owner items_exists 2 items of tasks point with owner to no item of tasks: a, c."
@@ -334,7 +334,7 @@ def test_what_does_not_fit_is_counted_with_examples(filled: Db) -> None:
         "/tasks/fields/note items_exists 2 items of tasks point with note to no item of people: a, b."
     ]
     assert sentences(filled, changed(due={"type": "date", "min": "2026-02-01"})) == [
-        "/tasks/fields/due items_fits 1 item of tasks have a due that does not fit any more: a."
+        "/tasks/fields/due items_fits 1 item of tasks has a value in due that does not fit any more: a."
     ]
 
 

@@ -173,7 +173,7 @@ def test_what_the_items_do_not_fit_is_refused_with_examples(clean: Api, server: 
     assert places(reply) == [("/fields/title", "items_fits"), ("/fields/note", "items_required")]
     assert (
         "4 items of tasks" in reply.json["errors"][0]["detail"]
-        and "i0, i1, i2 ..." in reply.json["errors"][0]["detail"]
+        and "i0, i1, i2 and more" in reply.json["errors"][0]["detail"]
     )
     reply = clean.call("PATCH", "/v1/collections/tasks", {"fields": {"title": {"unique": True, "max": 99}}})
     assert (reply.status, reply.json["code"]) == (409, "items_unique")

@@ -55,7 +55,7 @@ def exact_text(at: Micros) -> str:
 
 
 def from_text(text: str) -> Micros:
-    """Read an RFC 3339 time with a zone. Raises ValueError where it is none, or in UTC outside of the years 1 to 9999."""
+    """Read an RFC 3339 time with a zone. Raises ValueError where it is none, or in UTC not of the years 1 to 9999."""
     if not _TEXT.fullmatch(text):
         raise ValueError("not an RFC 3339 time such as 2026-11-21T01:02:03Z")
     moment = datetime.fromisoformat(text.upper().replace(" ", "T"))

@@ -91,7 +91,7 @@ def _room(db: Db, pair: Pair, plan: Plan) -> Place | None:
 
 def _required(db: Db, ask: Ask) -> Place | None:
     where = "1 = 1" if ask.before is None else f"{tables.column(ask.before.name)} IS NULL"
-    return _refusal(ask, *_of(db, ask, where), f"have no {ask.after.name}, and it has no default")
+    return _refusal(ask, *_of(db, ask, where), "have", f"no {ask.after.name}, and it has no default")
 
 
 def _unique(db: Db, ask: Ask) -> Place | None:
@@ -99,7 +99,7 @@ def _unique(db: Db, ask: Ask) -> Place | None:
     column, table = tables.column(ask.before.name), tables.table(ask.collection)
     repeated = f"SELECT {column}, tenant FROM {table} WHERE {column} IS NOT NULL GROUP BY {column}, tenant"  # noqa: S608 -- our own names
     where = f"({column}, tenant) IN ({repeated} HAVING COUNT(*) > 1)"
-    return _refusal(ask, *_of(db, ask, where), f"share their {ask.after.name} with another one")
+    return _refusal(ask, *_of(db, ask, where), "share", f"their {ask.after.name} with another one")
 
 
 def _exists(db: Db, ask: Ask) -> Place | None:
@@ -110,7 +110,7 @@ def _exists(db: Db, ask: Ask) -> Place | None:
         # An item points to one of its own tenant.
         there = f"SELECT 1 FROM {tables.table(ask.target)} AS it WHERE it.id = {table}.{column}"  # noqa: S608 -- our own names
         where += f" AND NOT EXISTS ({there} AND it.tenant = {table}.tenant)"
-    return _refusal(ask, *_of(db, ask, where), f"point with {ask.after.name} to no item of {ask.after.to}")
+    return _refusal(ask, *_of(db, ask, where), "point", f"with {ask.after.name} to no item of {ask.after.to}")
 
 
 def _fits(db: Db, ask: Ask) -> Place | None:
@@ -122,7 +122,7 @@ def _fits(db: Db, ask: Ask) -> Place | None:
             count += 1
             if len(examples) < EXAMPLES:
                 examples.append(ident)
-    return _refusal(ask, count, examples, f"have a {ask.after.name} that does not fit any more")
+    return _refusal(ask, count, examples, "have", f"a value in {ask.after.name} that does not fit any more")
 
 
 _ASKS: dict[str, Callable[[Db, Ask], Place | None]] = {
@@ -131,6 +131,9 @@ _ASKS: dict[str, Callable[[Db, Ask], Place | None]] = {
     "exists": _exists,
     "fits": _fits,
 }
+
+
+_OF_ONE = {"have": "has", "point": "points"}
 
 
 def _of(db: Db, ask: Ask, where: str) -> tuple[int, list[str]]:
@@ -143,14 +146,13 @@ def _of(db: Db, ask: Ask, where: str) -> tuple[int, list[str]]:
     return count, [str(row[0]) for row in rows]
 
 
-def _refusal(ask: Ask, count: int, examples: list[str], why: str) -> Place | None:
+def _refusal(ask: Ask, count: int, examples: list[str], verb: str, what: str) -> Place | None:
     if not count:
         return None
-    one = "item of" if count == 1 else "items of"
-    such = ", ".join(examples) + (" ..." if count > len(examples) else "")
-    return Place(
-        pointer=ask.pointer, code=f"items_{ask.what}", detail=f"{count:,} {one} {ask.collection} {why}: {such}."
-    )
+    subject, verb = ("item", _OF_ONE.get(verb, verb)) if count == 1 else ("items", verb)
+    such = ", ".join(examples) + (" and more" if count > len(examples) else "")
+    detail = f"{count:,} {subject} of {ask.collection} {verb} {what}: {such}."
+    return Place(pointer=ask.pointer, code=f"items_{ask.what}", detail=detail)
 
 
 def _values(db: Db, ask: Ask) -> Iterator[tuple[str, Any]]:
