@@ -25,6 +25,8 @@ _CELL = re.compile(r'"((?:[^"]++|"")*+)"|([^",\r\n]*+)')
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,18})", re.ASCII)
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,308})(?:\.\d{1,340})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _BOOLEANS = {"true": True, "false": False, "TRUE": True, "FALSE": False}
+_OTHER_MARKS = {";": "semicolons", "\t": "tabs"}
+"""What spreadsheets write in place of commas, in some countries or on request."""
 _QUOTED = re.compile(r'[",\r\n]')
 
 Cells = list[str | None]
@@ -133,6 +135,9 @@ class CsvLines:
         if isinstance(row, Bad):
             raise Unreadable.at(number, row.place.code, row.place.detail)
         names = [name or "" for name in row]
+        for mark, marks in _OTHER_MARKS.items():
+            if len(names) == 1 and mark in names[0] and set(names[0].split(mark)) & set(self._kinds):
+                raise Unreadable.at(number, "syntax", f"The columns stand between {marks}. CSV has commas (RFC 4180).")
         known = ", ".join(self._kinds)
         wrong = [
             Place(line=number, code="unknown_field", detail=f"There is no column {name[:100]!r} here. Known: {known}.")
