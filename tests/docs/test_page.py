@@ -207,8 +207,12 @@ def test_it_is_all_reached_by_the_keyboard(page: Page, api: Api) -> None:
 
 
 def test_narrow_and_dark(page: Page, api: Api) -> None:
+    name = "long_" + "x" * 30
+    fields = {"y" * 35: {"type": "string", "filterable": True, "description": "W" * 150}}
+    api.post("/v1/collections", {"name": name, "description": "W" * 300, "fields": fields})
     page.enter(str(api.key))
     page.browser.resize(380, 800)
+    page.question(f"{name}.list").try_it()
     page.question("create_endpoint").try_it()
     assert page.do("[document.documentElement.scrollWidth, innerWidth]") == [380, 380]
     light = page.do("getComputedStyle(document.body).backgroundColor")
