@@ -16,7 +16,18 @@ from tidings.rules.permit import Grant
 from tidings.web.habits import COUNT
 from tidings.web.items.door import Door, Filters
 from tidings.web.items.forms import ID, OWN_NAMES, Forms
-from tidings.web.items.parameters import SEARCH, TENANT, filters_of, filters_of_question, several, ticked
+from tidings.web.items.parameters import (
+    FOUND_WITH_TENANT,
+    IN_BATCH_TENANT,
+    MADE_FOR_TENANT,
+    OF_TENANT,
+    SEARCH,
+    filters_of,
+    filters_of_question,
+    several,
+    tenant,
+    ticked,
+)
 from tidings.web.items.transfer import Transfer
 from tidings.web.items.transfer_menu import FORMAT, export_of, import_of
 from tidings.web.menu import Link, Operation, Parameter
@@ -88,7 +99,7 @@ class ItemMenu:
             help=f"A page of {self._name}, newest first by itself.",
             handler=self._door.page,
             response=self._forms.page,
-            parameters=(*self._filter_parameters, *words, *self._tenant(), *self._shaping(), COUNT, *PAGING),
+            parameters=(*self._filter_parameters, *words, *self._tenant(OF_TENANT), *self._shaping(), COUNT, *PAGING),
             sorts=self._sorts(),
             sorts_max=SORTS_MAX,
             is_list=True,
@@ -106,7 +117,7 @@ class ItemMenu:
             help=question.description or "All of its parameters must be given. The answer is a page, newest first.",
             handler=self._open(filters).page,
             response=self._forms.page,
-            parameters=(*parameters, *self._tenant(), *self._shaping(), *PAGING),
+            parameters=(*parameters, *self._tenant(OF_TENANT), *self._shaping(), *PAGING),
             sorts=self._sorts(),
             sorts_max=SORTS_MAX,
             is_list=True,
@@ -123,7 +134,7 @@ class ItemMenu:
             response=self._forms.item,
             path_parameters=(_ID,),
             refuses=() if self.grant.tenant else (Conflict,),
-            parameters=(*self._tenant(), *self._shaping(sorted=False), IF_NONE_MATCH),
+            parameters=(*self._tenant(FOUND_WITH_TENANT), *self._shaping(sorted=False), IF_NONE_MATCH),
             links=self._links(("edit", "delete")),
         )
 
@@ -140,7 +151,7 @@ class ItemMenu:
             response=self._forms.item,
             status=201,
             example=self._forms.new.example,
-            parameters=self._tenant(),
+            parameters=self._tenant(MADE_FOR_TENANT),
             links=self._links(("get", "edit", "put", "delete")),
         )
 
@@ -158,7 +169,7 @@ class ItemMenu:
             response=self._forms.item,
             example=self._forms.patch.example,
             path_parameters=(_ID,),
-            parameters=(*self._tenant(), IF_MATCH),
+            parameters=(*self._tenant(FOUND_WITH_TENANT), IF_MATCH),
             links=self._links(("get", "delete")),
         )
 
@@ -176,7 +187,7 @@ class ItemMenu:
             also=((201, "It was created."),),
             example=self._forms.new.example,
             path_parameters=(_ID,),
-            parameters=(*self._tenant(), IF_MATCH, IF_NONE_MATCH),
+            parameters=(*self._tenant(MADE_FOR_TENANT), IF_MATCH, IF_NONE_MATCH),
             links=self._links(("get", "delete")),
         )
 
@@ -191,7 +202,7 @@ class ItemMenu:
             idempotent_key=True,
             status=204,
             path_parameters=(_ID,),
-            parameters=(*self._tenant(), IF_MATCH),
+            parameters=(*self._tenant(FOUND_WITH_TENANT), IF_MATCH),
         )
 
     def _batch(self) -> Operation:
@@ -208,7 +219,7 @@ class ItemMenu:
             example=self._forms.batch.example,
             large=True,
             refuses=(NotFound, Stale),
-            parameters=self._tenant(),
+            parameters=self._tenant(IN_BATCH_TENANT),
         )
 
     def _transfers(self) -> list[Operation]:
@@ -220,9 +231,11 @@ class ItemMenu:
         words = (SEARCH,) if self.grant.words else ()
         found = []
         if "create" in self.grant.verbs:
-            found.append(self._operation("import", **import_of(self.grant, self._path, transfer, self._tenant())))
+            found.append(
+                self._operation("import", **import_of(self.grant, self._path, transfer, self._tenant(MADE_FOR_TENANT)))
+            )
         if "list" in self.grant.verbs:
-            asked = [each for each in (*parameters, *words, *self._tenant()) if each.name != FORMAT.name]
+            asked = [each for each in (*parameters, *words, *self._tenant(OF_TENANT)) if each.name != FORMAT.name]
             found.append(self._operation("export", **export_of(self.grant, self._path, transfer, asked)))
         return found
 
@@ -234,8 +247,8 @@ class ItemMenu:
                 found.append(Link(verb, name, {"id": "$response.body#/id"}, f"{verb.capitalize()} this item."))
         return tuple(found)
 
-    def _tenant(self) -> tuple[Parameter, ...]:
-        return () if self.grant.tenant else (TENANT,)
+    def _tenant(self, help: str) -> tuple[Parameter, ...]:
+        return () if self.grant.tenant else (tenant(help),)
 
     def _sorts(self) -> tuple[str, ...]:
         names = ("-created", "created")
