@@ -78,6 +78,8 @@ class AsyncWire:
         try:
             writer.write(self._head(request))
             async for piece in _as_async(upload.begin()):
+                # drain() alone lets nobody else run: an early answer would be lost to a write that fails after it.
+                await asyncio.sleep(0)
                 if answer.done():
                     break
                 writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
