@@ -18,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -64,16 +66,16 @@ class PostgresServer:
         """The address of one of its databases, as `--database` takes it."""
         return f"postgresql://postgres@/{database}?host={self.folder}"
 
-    def create_database(self) -> str:
-        """Make an empty database; returns its name."""
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """The address of a fresh, empty database. It is removed at the end, with the connections that it still has."""
         self._made += 1
         name = f"tidings_{self._made}"
         self.execute(f"CREATE DATABASE {name}")
-        return name
-
-    def drop_database(self, name: str) -> None:
-        """Remove a database, ending the connections that it still has."""
-        self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        try:
+            yield self.url(name)
+        finally:
+            self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def execute(self, statement: str) -> None:
         """Run one statement as superuser, outside a transaction."""

@@ -128,7 +128,8 @@ def test_what_stands_in_the_way_is_told_with_its_line(run: Run, write: Any, serv
     text = TASKS.replace("note: string", "note: {type: string, max: 0}")
     refused = run("apply", write(text))
     assert refused.exit_code == 1
-    assert "line 5, column 13: 2 items of tasks have a value in note that does not fit any more" in refused.stderr
+    why = "tidings.yaml, line 5, column 13: 2 items of tasks have a value in note that does not fit any more"
+    assert why in refused.stderr
     wrong = run("apply", write(TASKS.replace("string", "strnig")))
     assert wrong.exit_code == 1 and "line 4, column 21: A field has a type" in wrong.stderr
     assert "has no section `collections`" in run("apply", write("settings: {}\n")).stderr

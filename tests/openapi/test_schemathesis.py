@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.openapi.conftest import CALLERS, callers_of, patient_server
-from tests.postgres_server import PostgresServer
 from tidings.testing import Api, TestServer
 
 STATEFUL_SECONDS, SECONDS_MAX = 20, 600
@@ -118,10 +117,6 @@ def test_its_links_lead_where_it_says(tmp_path: Path, who: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_its_links_lead_there_on_postgres_too(tmp_path: Path, postgres_server: PostgresServer) -> None:
-    name = postgres_server.create_database()
-    try:
-        with TestServer(tmp_path / "tidings", database=postgres_server.url(name)) as server:
-            assert follow_links(server.url, server.api, "operator", tmp_path) >= 5
-    finally:
-        postgres_server.drop_database(name)
+def test_its_links_lead_there_on_postgres_too(tmp_path: Path, postgres_url: str) -> None:
+    with TestServer(tmp_path / "tidings", database=postgres_url) as server:
+        assert follow_links(server.url, server.api, "operator", tmp_path) >= 5

@@ -54,9 +54,8 @@ def own_postgres() -> Iterator[HaltablePostgres]:
 
 @pytest.fixture
 def own_url(own_postgres: HaltablePostgres) -> Iterator[str]:
-    name = own_postgres.create_database()
-    yield own_postgres.url(name)
-    own_postgres.drop_database(name)
+    with own_postgres.database() as url:
+        yield url
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.declarations import COLLECTION_NAMES, VALUES, worlds
-from tests.postgres_server import PostgresServer
 from tidings.model.collection import Collection
 from tidings.rules import plan as rules
 from tidings.rules.declaration import plain, read
@@ -227,9 +226,8 @@ def _sqlite(factory: Any) -> Db:
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_any_declaration_becomes_any_other_on_postgres(postgres_server: PostgresServer, tmp_path: Path) -> None:
-    name = postgres_server.create_database()
-    db = open_engine(postgres_server.url(name), tmp_path).writer()
+def test_any_declaration_becomes_any_other_on_postgres(postgres_url: str, tmp_path: Path) -> None:
+    db = open_engine(postgres_url, tmp_path).writer()
 
     @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
     @given(worlds_with_rows())

@@ -95,19 +95,6 @@ def form_of(endpoint: Endpoint) -> dict[str, Any]:
     return built
 
 
-def merged(target: Any, patch: Any) -> Any:
-    """RFC 7396: members of the patch replace, null removes, objects are merged inside."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            result.pop(name, None)
-        else:
-            result[name] = merged(result.get(name), value)
-    return result
-
-
 def headers_of(form: Form, present: dict[str, str]) -> dict[str, str]:
     """The header values to store: `***` stands for the one that is stored already."""
     kept = {name.lower(): value for name, value in present.items()}

@@ -24,6 +24,7 @@ from tidings.model.ids import new_id
 from tidings.model.link import ALL_TENANTS, Endpoint, Mode, Sealed, Secret
 from tidings.model.moment import SECOND, Clock
 from tidings.rules import address, sign
+from tidings.rules.merge_patch import merged
 from tidings.rules.refused import Refused
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
@@ -108,7 +109,7 @@ class Endpoints:
         """
 
         def merge(present: Endpoint) -> tuple[Form, dict[str, str]]:
-            form = read(endpoint_form.merged(endpoint_form.form_of(present), patch))
+            form = read(merged(endpoint_form.form_of(present), patch))
             endpoint_form.check(form, present.sealed.headers, self._allow_http, self._networks)
             return form, endpoint_form.headers_of(form, present.sealed.headers)
 

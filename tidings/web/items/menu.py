@@ -25,7 +25,6 @@ from tidings.web.items.parameters import (
     filters_of,
     filters_of_question,
     several,
-    tenant,
     ticked,
 )
 from tidings.web.items.transfer import Transfer
@@ -247,8 +246,8 @@ class ItemMenu:
                 found.append(Link(verb, name, {"id": "$response.body#/id"}, f"{verb.capitalize()} this item."))
         return tuple(found)
 
-    def _tenant(self, help: str) -> tuple[Parameter, ...]:
-        return () if self.grant.tenant else (tenant(help),)
+    def _tenant(self, parameter: Parameter) -> tuple[Parameter, ...]:
+        return () if self.grant.tenant else (parameter,)
 
     def _sorts(self) -> tuple[str, ...]:
         names = ("-created", "created")

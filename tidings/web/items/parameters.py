@@ -15,12 +15,19 @@ TEXT_CHARS = 1_000
 VALUES_MAX = 100
 INTEGER_MAX = 10**18 - 1
 
-OF_TENANT = "Only items of this tenant; empty: only nobody's."
-FOUND_WITH_TENANT = "Whose item it is; empty: nobody's. Needed where several have an item of this id."
-IN_BATCH_TENANT = (
+
+def _tenant(help: str) -> Parameter:
+    schema = {"type": "string", "pattern": "^[A-Za-z0-9_-]{0,64}$", "maxLength": 64}
+    return Parameter(name="tenant", schema=schema, help=help, example="acme")
+
+
+# For keys without a tenant of their own.
+OF_TENANT = _tenant("Only items of this tenant; empty: only nobody's.")
+FOUND_WITH_TENANT = _tenant("Whose item it is; empty: nobody's. Needed where several have an item of this id.")
+IN_BATCH_TENANT = _tenant(
     "Whose items these are, also the new ones; empty: nobody's. Needed where several have an item of an id."
 )
-MADE_FOR_TENANT = "Whose item it is to be; empty, or left out: nobody's."
+MADE_FOR_TENANT = _tenant("Whose item it is to be; empty, or left out: nobody's.")
 _WORDS: dict[str, str] = {
     "eq": "is this",
     "ne": "is not this",
@@ -48,12 +55,6 @@ SEARCH = Parameter(
     help="Only items with all of these words, or words that begin so, in their searchable texts.",
     example="plants",
 )
-
-
-def tenant(help: str) -> Parameter:
-    """Whose items are meant; for keys without a tenant of their own."""
-    schema = {"type": "string", "pattern": "^[A-Za-z0-9_-]{0,64}$", "maxLength": 64}
-    return Parameter(name="tenant", schema=schema, help=help, example="acme")
 
 
 def several(name: str, offer: list[str], help: str, most: int) -> Parameter:
