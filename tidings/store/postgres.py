@@ -58,6 +58,7 @@ class PostgresDb:
             count = cur.execute(to_driver(sql, "postgres"), params).rowcount
         if sql.startswith(("ALTER ", "DROP ")):
             self._forget()
+        if sql.startswith(("ALTER ", "DROP ", "CREATE TABLE ")):
             self._outdated = True
         return count
 
