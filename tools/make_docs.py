@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import typer.main
 
-from tidings.cli.commands import cli
+from tidings.cli.commands import tree
 from tidings.model import errors, outcome
 from tidings.rules import lifecycle
 from tidings.settings import OTHER_VARIABLES, SETTINGS
@@ -119,7 +119,7 @@ def commands_page() -> str:
     """Each command with its arguments and options."""
     sections = [
         section
-        for path, command in commands("tidings", typer.main.get_command(cli))
+        for path, command in commands("tidings", typer.main.get_command(tree()))
         for section in ("", f"## `{path}`", "", (command.help or "").strip(), *parameters(command))
     ]
     return page(

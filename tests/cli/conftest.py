@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from tidings.cli.commands import cli
+from tidings.cli.commands import tree
 from tidings.testing import Receiver, TestServer
 
 Run = Callable[..., Result]
+CLI = tree()
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def run(server: TestServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     environment = {"TIDINGS_URL": server.url, "TIDINGS_KEY": str(server.api.key)}
 
     def run(*args: str, input: str | None = None, env: dict[str, str] | None = None) -> Result:
-        return CliRunner().invoke(cli, list(args), input=input, env={**environment, **(env or {})})
+        return CliRunner().invoke(CLI, list(args), input=input, env={**environment, **(env or {})})
 
     return run
 

@@ -142,7 +142,7 @@ def test_a_line_that_is_no_json_is_named(run: Run) -> None:
     ("args", "sentence"),
     [
         (["publish", "tasks.done"], "Give a TYPE and --data"),
-        (["publish", "tasks.done", "--data", "{"], "--data is no JSON"),
+        (["publish", "tasks.done", "--data", "{"], "--data is not valid JSON"),
         (["publish", "tasks..done", "--data", "{}"], "/type: An event type is"),
         (["publish", "--file", "none.ndjson"], "none.ndjson cannot be read"),
         (["publish", "--file", "x", "--subject", "y"], "leave the other options out"),

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tidings.cli.session import AsJson, console, fail, print_json
+from tidings.cli import layout
+from tidings.cli.session import AsJson, fail, print_json, width
 from tidings.config import Config, find_config
 from tidings.rules import address
 from tidings.rules.refused import Refused
@@ -66,17 +67,11 @@ def _used(config: Config, settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _show(config: Config, settings: Settings) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    out = console()
-    out.print(f"{config.path} is right." if config.path else "There is no file; variables and defaults are right.")
+    typer.echo(f"{config.path} is right." if config.path else "There is no file; variables and defaults are right.")
     if config.collections:
-        out.print(
-            f"It declares {', '.join(sorted(config.collections))}. What that would change, a running server says:"
-        )
-        out.print(f"tidings apply {config.path} --plan", soft_wrap=True)
-    table = Table("setting", "value", "from", box=None, pad_edge=False, header_style="bold")
-    for name, row in _used(config, settings).items():
-        table.add_row(name, escape(str(row["value"])), row["source"])
-    out.print(table)
+        declared = ", ".join(sorted(config.collections))
+        typer.echo(f"It declares {declared}. To see what that would change on a running server:")
+        typer.echo(f"tidings apply {config.path} --plan")
+    rows = [{"setting": name, **row} for name, row in _used(config, settings).items()]
+    for line in layout.table(rows, {"setting": "setting", "value": "value", "from": "source"}, width()):
+        typer.echo(line)

@@ -1,61 +1,48 @@
-"""The list of commands, each in a file of its own."""
+"""The commands as typer has them, each from a file of its own."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from importlib import import_module
+
 import typer
 
-from tidings import __version__
-from tidings.cli import (
-    apply,
-    check,
-    deliveries,
-    doctor,
-    endpoints,
-    events,
-    items,
-    keys,
-    listen,
-    publish,
-    replay,
-    serve_command,
-)
+from tidings.cli.table import BY_NAME, SLOGAN, version_line
 
-cli = typer.Typer(
-    name="tidings",
-    help="The API is where you tell it things. Webhooks are where it tells you things.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
+
+def tree(names: Iterable[str] = tuple(BY_NAME)) -> typer.Typer:
+    """The program with these commands of the table."""
+    cli = typer.Typer(
+        name="tidings",
+        help=SLOGAN,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    cli.callback()(_program)
+    for name in names:
+        command = BY_NAME[name]
+        module = import_module(f"tidings.cli.{command.module}")
+        if command.group:
+            cli.add_typer(module.cli, name=name, rich_help_panel=command.panel)
+        elif name == "serve":
+            module.add_to(cli, command.panel)
+        else:
+            cli.command(name, rich_help_panel=command.panel)(getattr(module, name))
+    return cli
 
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"tidings {__version__}")
+        typer.echo(version_line())
         raise typer.Exit
 
 
-@cli.callback()
-def main(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Say the version and end."),
+def _program(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
     """The API is where you tell it things. Webhooks are where it tells you things.
 
     Commands that call a server take --url (TIDINGS_URL) and --key (TIDINGS_KEY), and --json for scripts.
     """
-
-
-SERVER, CALLS = "The server", "Calls to a server"
-
-serve_command.add_to(cli, SERVER)
-cli.command("check", rich_help_panel=SERVER)(check.check)
-cli.command("apply", rich_help_panel=SERVER)(apply.apply)
-cli.command("doctor", rich_help_panel=SERVER)(doctor.doctor)
-cli.command("publish", rich_help_panel=CALLS)(publish.publish)
-cli.command("listen", rich_help_panel=CALLS)(listen.listen)
-cli.command("replay", rich_help_panel=CALLS)(replay.replay)
-cli.add_typer(events.cli, name="events", rich_help_panel=CALLS)
-cli.add_typer(items.cli, name="items", rich_help_panel=CALLS)
-cli.add_typer(endpoints.cli, name="endpoints", rich_help_panel=CALLS)
-cli.add_typer(deliveries.cli, name="deliveries", rich_help_panel=CALLS)
-cli.add_typer(keys.cli, name="keys", rich_help_panel=CALLS)

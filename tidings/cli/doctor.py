@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tidings.cli import check
-from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Url, console, print_json
+from tidings.cli import check, layout
+from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Url, print_json
 from tidings.rules.refused import Refused
 from tidings.settings import SettingsError
 from tidings.store.base import StoreError
@@ -46,12 +46,8 @@ def doctor(
     if as_json:
         print_json([{"state": each.state, "what": each.what, "detail": each.detail} for each in findings])
     else:
-        from rich.markup import escape
-
-        out = console()
         for each in findings:
-            out.print(
-                f"[{COLOURS[each.state]}]{each.state:<4}[/]  {each.what:<10}  {escape(each.detail)}", soft_wrap=True
-            )
+            state = typer.style(f"{each.state:<4}", fg=COLOURS[each.state])
+            typer.echo(f"{state}  {each.what:<10}  {layout.printable(each.detail)}")
     if any(each.state == "fail" for each in findings):
         raise typer.Exit(FAILED)

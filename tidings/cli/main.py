@@ -1,22 +1,49 @@
-"""The console script. `tidings serve` goes a light way past typer and rich; all else goes to cli/commands.py."""
+"""The console script. What needs neither typer nor rich is answered here; a command is loaded once it is asked for."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+
+from tidings.cli.table import BY_NAME, help_lines, version_line
+
+HELP = ((), ("--help",), ("-h",), ("help",))
+VERSION = (("--version",), ("version",), ("-V",))
 
 
 def app(args: Sequence[str] | None = None) -> int:
     """Run one command; the exit status. `args` without the program's name; by default those of this process."""
-    given = list(sys.argv[1:] if args is None else args)
-    if given[:1] == ["serve"]:
-        from tidings.cli import serve
+    given = tuple(sys.argv[1:] if args is None else args)
+    if not _completing():
+        if given in HELP:
+            return _print("\n".join(help_lines()))
+        if given in VERSION:
+            return _print(version_line())
+        if given[0] == "help":
+            given = (*given[1:], "--help")
+        if given[0] == "serve":
+            from tidings.cli import serve
 
-        # Typer costs a third of a second and several megabytes. It is asked where the flags need explaining.
-        flags = serve.read_flags(given[1:])
-        if flags is not None:
-            return serve.serve(flags)
-    from tidings.cli.commands import cli
+            # Typer is loaded only where the flags need explaining.
+            flags = serve.read_flags(given[1:])
+            if flags is not None:
+                return serve.serve(flags)
+    from tidings.cli.commands import tree
 
-    cli(args=given, prog_name="tidings")
+    wanted = given[:1] if given and given[0] in BY_NAME and not _completing() else tuple(BY_NAME)
+    tree(wanted)(args=list(given), prog_name="tidings")
+    return 0
+
+
+def _completing() -> bool:
+    """Whether a shell asks what could come next."""
+    return "_TIDINGS_COMPLETE" in os.environ
+
+
+def _print(text: str) -> int:
+    try:
+        print(text)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+from tidings.cli import layout
 from tidings.cli.words import sentence
 from tidings.client import Client, ClientError
 from tidings.client.exchange import DEFAULT_URL
 from tidings.model.errors import TidingsError
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
-# rich is imported where something is drawn: a script with --json is spared a fifth of a second for each call.
-
 FAILED = 1
-PLAIN_WIDTH = 240
-"""How wide tables may get where no terminal says otherwise, so that nothing is cut off in files and pipes."""
 LIST_LIMIT = 50
 PAGE_MAX = 1000
 
@@ -46,7 +40,6 @@ class Session:
     def __init__(self, client: Client, *, as_json: bool) -> None:
         self.client = client
         self.as_json = as_json
-        self._console: Console | None = None
 
     def answer(self, value: Any, human: Callable[[], None]) -> None:
         """The command's result: one JSON document for scripts, or what `human` prints."""
@@ -66,38 +59,18 @@ class Session:
         self.answer(shown, lambda: self.table(shown, columns, nothing))
 
     def table(self, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], nothing: str) -> None:
-        """Rows for people. `columns`: heading -> field; `nothing` is said where there is no row."""
+        """Rows for people. `columns`: heading -> field; `nothing` is printed when there are no rows."""
         if not rows:
             self.say(nothing)
             return
-        from rich.markup import escape
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in columns:
-            table.add_column(heading, overflow="fold")
-        for row in rows:
-            table.add_row(*[escape(cell(row.get(field))) for field in columns.values()])
-        self._draw(table)
+        for line in layout.table(rows, columns, width()):
+            self.say(line)
 
     def details(self, value: Mapping[str, Any], title: str) -> None:
         """One thing, field by field; empty fields are left out."""
-        from rich.markup import escape
-        from rich.table import Table
-
         self.say(title)
-        table = Table(box=None, pad_edge=False, show_header=False)
-        table.add_column(style="bold")
-        table.add_column(overflow="fold")
-        for name, field in value.items():
-            if field is not None and field != [] and field != {} and field != "":
-                table.add_row(escape(name), escape(cell(field)))
-        self._draw(table)
-
-    def _draw(self, table: Table) -> None:
-        if self._console is None:
-            self._console = console()
-        self._console.print(table)
+        for line in layout.details(value):
+            self.say(line)
 
     @contextmanager
     def progress(self, what: str, total: int | None, *, is_bytes: bool = False) -> Iterator[Callable[[int], None]]:
@@ -133,7 +106,7 @@ def session(url: str, key: str, as_json: bool, retries: int = 1) -> Iterator[Ses
     except (ValueError, TidingsError) as wrong:
         fail(str(wrong))
     except BrokenPipeError:
-        # Whoever read our output has had enough (`| head`). Nothing more is to be said, at the end neither.
+        # Whoever read our output has had enough (`| head`). Say nothing more, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(FAILED) from None
 
@@ -144,11 +117,9 @@ def fail(why: str, status: int = FAILED) -> NoReturn:
     raise typer.Exit(status)
 
 
-def console() -> Console:
-    """Where people read: as wide as the terminal, or wide enough for everything."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+def width() -> int | None:
+    """How wide the terminal is; None if nobody reads along, as in a pipe or a file."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def print_json(value: Any) -> None:
@@ -156,23 +127,12 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def cell(value: Any) -> str:
-    """A value as it stands in a table."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
-        return ", ".join(value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
 def read_json(text: str, what: str) -> Any:
     """JSON from an option. Raises ValueError with a sentence."""
     try:
         return json.loads(text)
     except ValueError as wrong:
-        raise ValueError(f"{what} is no JSON: {wrong}") from None
+        raise ValueError(f"{what} is not valid JSON: {wrong}") from None
 
 
 def _advice(wrong: ClientError, key: str) -> str:

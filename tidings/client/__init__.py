@@ -13,7 +13,8 @@
 
 from __future__ import annotations
 
-from tidings.client.async_client import AsyncClient
+from typing import TYPE_CHECKING, Any
+
 from tidings.client.client import Client
 from tidings.client.errors import (
     ApiError,
@@ -37,6 +38,9 @@ from tidings.client.errors import (
     UniqueTaken,
 )
 from tidings.client.webhook import BadSignature, verify
+
+if TYPE_CHECKING:
+    from tidings.client.async_client import AsyncClient
 
 __all__ = [
     "ApiError",
@@ -63,3 +67,13 @@ __all__ = [
     "UniqueTaken",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # asyncio takes longer to load than all the rest; whoever only verifies, or calls without it, is spared that.
+    if name == "AsyncClient":
+        from tidings.client.async_client import AsyncClient
+
+        globals()[name] = AsyncClient
+        return AsyncClient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,83 @@
+"""The program itself: its help, its version, and that a call loads no more than it needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import typer.main
+
+from tidings import __version__
+from tidings.cli.commands import tree
+from tidings.cli.table import COMMANDS
+
+LOADED = """
+import sys
+from tidings.cli.main import app
+try:
+    app({args!r})
+except SystemExit:
+    pass
+heavy = ("typer", "rich", "asyncio", "tidings.server", "psycopg", "apsw", "pydantic")
+print([name for name in heavy if name in sys.modules], file=sys.stderr)
+"""
+
+
+def run(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tidings", *args], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.mark.parametrize("args", [(), ("-h",), ("--help",), ("help",)])
+def test_help_lists_every_command_within_80_columns(args: tuple[str, ...]) -> None:
+    said = run(*args)
+    assert said.returncode == 0 and said.stderr == ""
+    assert all(f"\n  {command.name} " in said.stdout for command in COMMANDS)
+    assert max(map(len, said.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("word", ["version", "--version", "-V"])
+def test_version_is_a_command_and_an_option(word: str) -> None:
+    said = run(word)
+    assert (said.returncode, said.stdout) == (0, f"tidings {__version__}\n")
+
+
+@pytest.mark.parametrize(
+    "args", [("publish", "-h"), ("endpoints", "-h"), ("endpoints", "create", "-h"), ("help", "keys")]
+)
+def test_minus_h_explains_a_command_too(args: tuple[str, ...]) -> None:
+    said = run(*args)
+    assert said.returncode == 0 and "Usage: tidings" in said.stdout
+
+
+def test_an_unknown_command_is_named() -> None:
+    said = run("endpoint", "list")
+    assert said.returncode == 2 and "endpoint" in said.stderr and "endpoints" in said.stderr
+
+
+def test_the_table_says_what_each_command_says_of_itself() -> None:
+    commands = typer.main.get_command(tree()).commands  # type: ignore[attr-defined]
+    assert list(commands) == [command.name for command in COMMANDS]
+    for command in COMMANDS:
+        first = command.help.removesuffix(".").split(",")[0].split(" the server")[0]
+        assert (commands[command.name].help or "").startswith(first), command.name
+
+
+@pytest.mark.parametrize(
+    ("args", "loaded"),
+    [
+        (["--help"], "[]"),
+        (["version"], "[]"),
+        (["serve", "--port", "nowhere"], "[]"),
+        (["events", "list", "--json", "--url", "http://127.0.0.1:1"], "['typer']"),
+    ],
+)
+def test_a_call_loads_what_it_needs(args: list[str], loaded: str) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", LOADED.format(args=args)], capture_output=True, text=True, check=False, timeout=60
+    )
+    found = said.stderr.splitlines()[-1]
+    # Whoever has pydantic installed gets it with typer; none of our dependencies brings it.
+    assert found.replace(", 'pydantic'", "").replace(", 'asyncio'" if "pydantic" in found else "\0", "") == loaded

@@ -1,0 +1,68 @@
+"""The table of commands: which file runs each, and the sentence that stands for it. Loads none of them.
+
+A call costs what its own command needs: loading typer, rich, both clients and every other command takes longer than
+most calls do. So `tidings --help` is printed from this table, and a command is loaded once it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tidings import __version__
+
+SLOGAN = "The API is where you tell it things. Webhooks are where it tells you things."
+SERVER, CALLS = "The server", "Calls to a server"
+WIDTH = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command, or a group of them. `module` below `tidings.cli` holds it: a function of its name, or `cli`."""
+
+    name: str
+    module: str
+    panel: str
+    help: str
+    group: bool = False
+
+
+COMMANDS = (
+    Command("serve", "serve_command", SERVER, "Run the server until SIGTERM or SIGINT (Ctrl-C)."),
+    Command("check", "check", SERVER, "Check the settings and the file, and say what `serve` would use."),
+    Command("apply", "apply", SERVER, "Have collections follow a file."),
+    Command("doctor", "doctor", SERVER, "Check the machine, the data, the database and the server."),
+    Command("publish", "publish", CALLS, "Publish an event, or a file of events."),
+    Command("listen", "listen", CALLS, "Follow the events and post each to a URL of this machine."),
+    Command("replay", "replay", CALLS, "Send a time range of events to an endpoint again."),
+    Command("events", "events", CALLS, "Events: what has happened, and where it went.", group=True),
+    Command("items", "items", CALLS, "Items of a collection, one by one and as files.", group=True),
+    Command("endpoints", "endpoints", CALLS, "Endpoints: the URLs that get events as signed webhooks.", group=True),
+    Command("deliveries", "deliveries", CALLS, "Deliveries: events on their way to endpoints.", group=True),
+    Command("keys", "keys", CALLS, "Keys: who may call, what they may do, and how often.", group=True),
+)
+BY_NAME = {command.name: command for command in COMMANDS}
+
+
+def help_lines() -> Iterator[str]:
+    """What `tidings --help` prints, no line longer than 80 columns."""
+    yield "Usage: tidings COMMAND [OPTIONS]"
+    yield ""
+    yield f"  {SLOGAN}"
+    for panel in (SERVER, CALLS):
+        yield ""
+        yield f"{panel}:"
+        for command in COMMANDS:
+            if command.panel == panel:
+                yield f"  {command.name:<11} {command.help}"
+    yield ""
+    yield "  tidings COMMAND --help explains a command; --version prints the version."
+    yield "  tidings --install-completion teaches your shell the commands (Tab)."
+    yield ""
+    yield "Commands that call a server take --url (TIDINGS_URL) and --key (TIDINGS_KEY),"
+    yield "and --json for scripts."
+
+
+def version_line() -> str:
+    """What `tidings --version` prints."""
+    return f"tidings {__version__}"
