@@ -38,9 +38,10 @@ from tidings.rules import address
 from tidings.settings import Settings
 from tidings.store.base import Db, StoreError
 from tidings.store.catalog import Catalog
-from tidings.store.engine import FolderLock, lock_database, open_engine
+from tidings.store.engine import Expected, lock_database, lock_folder, note_use, open_engine, sqlite_file, was_used
+from tidings.store.files import FileLock
 from tidings.store.readers import Readers
-from tidings.store.seal import Sealer, load_key
+from tidings.store.seal import Sealer, keep_mark, load_sealer
 from tidings.store.writer import Writer
 from tidings.web.app import App
 from tidings.web.feed import Feed
@@ -74,27 +75,27 @@ class Server:
         self.port = settings.port
         self.failed = False
         self._chance = chance
-        self._locks: list[FolderLock] = []
+        self._locks: list[FileLock] = []
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def open(self) -> None:
-        """Open the store and put the parts together. Raises StoreError with a sentence for people."""
+    def open(self, *, new_store: bool = False) -> None:
+        """Open the store and put the parts together. Raises StoreError with a sentence for people.
+
+        `new_store`: begin with an empty database in a folder that was used before, which is refused else.
+        """
         try:
-            self._open()
+            self._open(new_store)
         except BaseException:
             self._release()
             raise
 
-    def _open(self) -> None:
+    def _open(self, new_store: bool) -> None:
         settings = self.settings
-        settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._locks.append(FolderLock(settings.folder))
-        if (lock := lock_database(settings.database, settings.folder)) is not None:
-            self._locks.append(lock)
-        engine = self._engine = open_engine(settings.database, settings.folder)
+        sealer = self._open_store(new_store)
+        engine = self._engine
         networks = address.parse_networks(settings.allow_addresses)
-        catalog = Catalog(Sealer(load_key(settings.secret_key or None, settings.folder)))
+        catalog = Catalog(sealer)
         writer = self.writer = Writer(engine, self.clock, self._fail)
         readers = self._readers = Readers(engine)
         feed = self._feed = Feed(readers)
@@ -121,8 +122,31 @@ class Server:
         catalog.on_change(lambda snapshot, changed: feed.nudge())
         writer.start(router.step)
         writer.wait(catalog.load)
+        writer.wait(lambda db: keep_mark(db, sealer))
+        note_use(settings.database, settings.folder, self._locks[0])
         self._ensure_operator(catalog)
         self.parts = self._together(catalog, feed, router, endpoints)
+
+    def _open_store(self, new_store: bool) -> Sealer:
+        """Lock the folder and the database, and open what is in them.
+
+        The key is made last: a start that is cut off leaves no key beside an empty database, which would look lost.
+        """
+        url, folder = self.settings.database, self.settings.folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._locks.append(lock_folder(folder))
+        if (lock := lock_database(url, folder)) is not None:
+            self._locks.append(lock)
+        expected: Expected = "empty" if new_store else "filled" if was_used(url, folder, self._locks[0]) else "any"
+        engine = self._engine = open_engine(url, folder, expected)
+        if lock is not None and (file := sqlite_file(url, folder)) is not None:
+            # A first start has made it only now.
+            lock.also_inode(file)
+        db = engine.reader()
+        try:
+            return load_sealer(db, self.settings.secret_key or None, folder)
+        finally:
+            db.close()
 
     def _together(self, catalog: Catalog, feed: Feed, router: Router, endpoints: Endpoints) -> Parts:
         """The parts that operations work with."""

@@ -131,11 +131,21 @@ def test_doctor_says_what_to_do(run: Run, tmp_path: Path) -> None:
     for advice in (
         f"chmod 700 {folder}",
         f"chmod 600 {folder}/secret.key",
-        "The first start makes it.",
+        "tidings.db is gone. A start refuses to begin with nothing",
         "tidings serve",
     ):
         assert advice in said.stdout
     assert not (folder / "tidings.db").exists()
+    (folder / "secret.key").unlink()
+    assert "The first start makes it." in run("doctor", "--data", str(folder), "--url", "http://127.0.0.1:1").stdout
+
+
+def test_doctor_finds_a_database_that_others_may_read(run: Run, server: TestServer) -> None:
+    file = server.folder / "tidings.db"
+    file.chmod(0o644)
+    assert f"run: chmod 600 {file}" in run("doctor", "--data", str(server.folder)).stdout
+    file.chmod(0o600)
+    assert "chmod" not in run("doctor", "--data", str(server.folder)).stdout
 
 
 def test_doctor_tells_a_wrong_key(run: Run, server: TestServer) -> None:

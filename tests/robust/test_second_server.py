@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ def test_on_the_same_file_from_another_folder(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=r"another Tidings server runs on .*; stop it first"):
             TestServer(tmp_path / "two", database=database).start()
         first.api.publish("step")
+    shutil.copy(tmp_path / "one" / "secret.key", tmp_path / "two" / "secret.key")
     with TestServer(tmp_path / "two", database=database) as second:
         assert len(second.api.get("/v1/events")["data"]) == 1
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tidings.store.base import Db, Engine, StoreBusy, StoreError
-from tidings.store.engine import FolderLock, open_engine
+from tidings.store.engine import lock_folder, open_engine
 from tidings.store.migrate import migrate, migrations
 from tidings.store.statements import statements, to_driver
 
@@ -51,8 +51,8 @@ def test_an_unknown_database_is_refused_in_words(tmp_path: Path) -> None:
 
 
 def test_a_folder_has_one_server(tmp_path: Path) -> None:
-    lock = FolderLock(tmp_path)
+    lock = lock_folder(tmp_path)
     with pytest.raises(StoreBusy, match="another Tidings server"):
-        FolderLock(tmp_path)
+        lock_folder(tmp_path)
     lock.release()
-    FolderLock(tmp_path).release()
+    lock_folder(tmp_path).release()

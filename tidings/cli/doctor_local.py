@@ -16,6 +16,7 @@ import msgspec
 
 from tidings.store.base import Engine, StoreError
 from tidings.store.postgres import PostgresEngine
+from tidings.store.seal import KEY_FILE
 from tidings.store.sqlite import SqliteEngine
 
 FREE_BYTES_FAIL = 100 * 1024 * 1024
@@ -70,9 +71,10 @@ def look_at_database(url: str, folder: Path) -> Iterator[Finding]:
     engine: Engine
     if url.startswith("sqlite:"):
         path = folder / url.removeprefix("sqlite:")
-        if not path.exists():
-            yield Finding("warn", "database", f"{path} is not there. The first start makes it.")
+        if not path.exists() or path.stat().st_size == 0:
+            yield _no_database(path, folder)
             return
+        yield from _database_closed_to_others(path)
         engine = SqliteEngine(path)
     elif url.startswith(("postgresql://", "postgres://")):
         engine = PostgresEngine(url)
@@ -109,9 +111,24 @@ def _closed_to_others(folder: Path) -> Iterator[Finding]:
         yield Finding("warn", "privacy", f"Others may look into {folder} (mode {mode:o}). Run: chmod 700 {folder}")
     else:
         yield Finding("ok", "privacy", f"{folder} is closed to others.")
-    key = folder / "secret.key"
+    key = folder / KEY_FILE
     if key.exists() and stat.S_IMODE(key.stat().st_mode) & 0o077:
         yield Finding("fail", "privacy", f"{key} may be read by others; the server refuses it. Run: chmod 600 {key}")
+
+
+def _no_database(path: Path, folder: Path) -> Finding:
+    if (folder / KEY_FILE).exists():
+        advice = "A start refuses to begin with nothing: put it back with `tidings restore`."
+        return Finding("fail", "database", f"{path} is {'empty' if path.exists() else 'gone'}. {advice}")
+    return Finding("warn", "database", f"{path} is not there. The first start makes it.")
+
+
+def _database_closed_to_others(path: Path) -> Iterator[Finding]:
+    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077:
+            yield Finding(
+                "warn", "privacy", f"{file} may be read by others. The next start closes it; or run: chmod 600 {file}"
+            )
 
 
 def _room(folder: Path) -> Finding:

@@ -30,13 +30,13 @@ BROKEN = 1
 """The exit status where it had started, and could not go on."""
 
 Flags = dict[str, Any]
-"""The flags of the command line by their settings' names, and `config` and `json`."""
+"""The flags of the command line by their settings' names, and `config`, `json` and `new_store`."""
 
 
 def read_flags(args: Sequence[str]) -> Flags | None:
     """The flags of a plain command line; None where typer must look: help, an unknown flag, a missing value."""
     takes_value = {"--config": "config"}
-    switches: dict[str, tuple[str, bool]] = {"--json": ("json", True)}
+    switches: dict[str, tuple[str, bool]] = {"--json": ("json", True), "--new-store": ("new_store", True)}
     for setting in SETTINGS:
         if setting.type is bool:
             switches[setting.flag] = (setting.name, True)
@@ -59,12 +59,12 @@ def read_flags(args: Sequence[str]) -> Flags | None:
 def serve(flags: Mapping[str, Any]) -> int:
     """Serve until SIGTERM or SIGINT; the exit status. What stands in the way is one sentence on stderr."""
     given = dict(flags)
-    as_json = bool(given.pop("json", False))
+    as_json, new_store = bool(given.pop("json", False)), bool(given.pop("new_store", False))
     try:
         config, settings = _settings(given)
         _check_port(settings)
         _log_to_stderr(settings.log_level)
-        return _run(config, settings, as_json)
+        return _run(config, settings, as_json=as_json, new_store=new_store)
     except (SettingsError, OSError) as wrong:
         return _refuse(str(wrong))
 
@@ -77,7 +77,7 @@ def _settings(given: Flags) -> tuple[Config, Settings]:
     return config, read_settings(given, file=config.settings)
 
 
-def _run(config: Config, settings: Settings, as_json: bool) -> int:
+def _run(config: Config, settings: Settings, *, as_json: bool, new_store: bool) -> int:
     from tidings.model.errors import TidingsError
     from tidings.server import Server
     from tidings.store.base import StoreError
@@ -85,7 +85,7 @@ def _run(config: Config, settings: Settings, as_json: bool) -> int:
     server = Server(settings)
     stop = _Stop(server)
     try:
-        server.open()
+        server.open(new_store=new_store)
         if config.collections is not None:
             server.declare(config.collections, str(config.path))
     except (StoreError, SettingsError, TidingsError) as wrong:

@@ -10,6 +10,9 @@ import typer
 from tidings.cli.serve import serve
 from tidings.settings import SETTINGS, Setting
 
+NEW_STORE_HELP = (
+    "Begin with an empty database though this data folder was used before. For one start, not for a unit file."
+)
 CONFIG_HELP = "The file with settings; without it, tidings.yaml of the working folder if it is there."
 
 
@@ -22,7 +25,8 @@ def add_to(cli: typer.Typer, panel: str) -> None:
 
     config = _keyword("config", str, typer.Option(None, "--config", metavar="FILE", help=CONFIG_HELP))
     as_json = _keyword("json", bool, typer.Option(None, "--json", help="Say as one line of JSON where it listens."))
-    parameters = [_parameter(setting) for setting in SETTINGS] + [config, as_json]
+    new_store = _keyword("new_store", bool, typer.Option(None, "--new-store", help=NEW_STORE_HELP))
+    parameters = [_parameter(setting) for setting in SETTINGS] + [config, as_json, new_store]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     cli.command("serve", help=HELP, rich_help_panel=panel)(command)

@@ -1,25 +1,36 @@
-"""Open a store by its URL: the one list of engines."""
+"""Open a store by its URL: the one list of engines, and what keeps a second server and a lost database away."""
 
 from __future__ import annotations
 
-import fcntl
-import os
 from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
 
-from tidings.store.base import Engine, StoreBusy, StoreError
-from tidings.store.migrate import migrate
+from tidings.store.base import Engine, StoreError
+from tidings.store.files import FileLock, close_to_others, make_private
+from tidings.store.migrate import is_empty, migrate
+from tidings.store.seal import KEY_FILE
+
+FOLDER_LOCK = "lock"
+LAST_DATABASE = "database"
+"""What the folder's lock file says of the last database that was opened from it."""
+
+Expected = Literal["any", "filled", "empty"]
+"""What a start may find: a database of ours, a new one, or either."""
 
 
-def open_engine(url: str, folder: Path) -> Engine:
+def open_engine(url: str, folder: Path, expected: Expected = "any") -> Engine:
     """The engine for `sqlite:FILE` (relative to the data folder) or `postgresql://...`, brought to the present schema.
 
-    Raises StoreError where the database cannot be used, or would lose acknowledged data.
+    Raises StoreError where the database cannot be used, would lose acknowledged data, or is not as `expected`.
     """
     engine: Engine
-    if url.startswith("sqlite:"):
+    file = sqlite_file(url, folder)
+    if file is not None:
         from tidings.store.sqlite import SqliteEngine
 
-        engine = SqliteEngine(_file(url, folder))
+        _prepare(file, folder, expected)
+        engine = SqliteEngine(file)
     elif url.startswith(("postgresql://", "postgres://")):
         from tidings.store.postgres import PostgresEngine
 
@@ -31,47 +42,99 @@ def open_engine(url: str, folder: Path) -> Engine:
     engine.check_safety()
     db = engine.writer()
     try:
+        empty = is_empty(db)
+        if empty and expected == "filled":
+            raise _lost(engine.where, folder)
+        if not empty and expected == "empty":
+            raise StoreError(f"{engine.where} is not empty: start without --new-store, or choose another --database")
         migrate(db)
     finally:
         db.close()
     return engine
 
 
-LOCK = "lock"
-
-
-class FolderLock:
-    """Keeps a second server away from the same data folder, or from the same database in another folder."""
-
-    def __init__(self, folder: Path, name: str = LOCK) -> None:
-        self._fd = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._fd)
-            raise StoreBusy(
-                f"another Tidings server runs on {folder if name == LOCK else folder / name.removesuffix('.lock')}; "
-                f"stop it first, or choose another {'--data' if name == LOCK else '--database'}"
-            ) from None
-
-    def release(self) -> None:
-        """Let others in."""
-        os.close(self._fd)
-
-
-def lock_database(url: str, folder: Path) -> FolderLock | None:
-    """Lock an SQLite database that lies outside the data folder; PostgreSQL is locked by whoever writes.
-
-    Raises StoreBusy.
-    """
+def sqlite_file(url: str, folder: Path) -> Path | None:
+    """The file of an SQLite database; None where the URL names something else."""
     if not url.startswith("sqlite:"):
         return None
-    file = _file(url, folder).resolve()
-    if file.parent == folder.resolve() or not file.parent.is_dir():
-        return None
-    return FolderLock(file.parent, f"{file.name}.lock")
-
-
-def _file(url: str, folder: Path) -> Path:
     name = url.removeprefix("sqlite:")
     return Path(name) if name.startswith("/") else folder / name
+
+
+def lock_folder(folder: Path) -> FileLock:
+    """Keep a second server away from the same data folder. Raises StoreBusy."""
+    return FileLock(folder / FOLDER_LOCK, folder, "--data")
+
+
+def lock_database(url: str, folder: Path) -> FileLock | None:
+    """Keep a second server away from the same SQLite file, whatever its data folder and by whatever name.
+
+    None: PostgreSQL is locked by whoever writes. Raises StoreBusy.
+    """
+    file = sqlite_file(url, folder)
+    if file is None or not file.resolve().parent.is_dir():
+        return None
+    file = file.resolve()
+    lock = FileLock(file.with_name(f"{file.name}.lock"), file, "--database")
+    try:
+        if file.is_file():
+            lock.also_inode(file)
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def was_used(url: str, folder: Path, lock: FileLock) -> bool:
+    """Whether a store was opened from this folder before, so that an empty database is a lost one."""
+    return (folder / KEY_FILE).exists() or lock.before.get(LAST_DATABASE) == _place(url, folder)
+
+
+def note_use(url: str, folder: Path, lock: FileLock) -> None:
+    """Remember that this database was opened from this folder, for a folder without a key file."""
+    lock.note(LAST_DATABASE, _place(url, folder))
+
+
+def _place(url: str, folder: Path) -> str:
+    """Which database that is, without a password."""
+    file = sqlite_file(url, folder)
+    if file is not None:
+        return f"sqlite:{file.resolve()}"
+    parts = urlsplit(url)
+    return f"postgresql://{parts.hostname or ''}{parts.path}"
+
+
+def _prepare(file: Path, folder: Path, expected: Expected) -> None:
+    """See that the file is there, is the only name of what it holds, and is closed to others. Raises StoreError."""
+    try:
+        if file.is_dir():
+            return
+        size = file.stat().st_size if file.exists() else 0
+        wal = file.with_name(f"{file.name}-wal")
+        if size == 0 and expected == "filled":
+            raise _lost(f"sqlite:{file}", folder)
+        if size == 0 and wal.exists() and wal.stat().st_size > 0:
+            raise StoreError(
+                f"{file} is {'empty' if file.exists() else 'gone'}, but {wal} holds changes of it, which opening would "
+                "destroy. Put the database back, or move that file away"
+            )
+        if size == 0 and file.resolve().parent.is_dir():
+            make_private(file.resolve())
+        if file.exists() and file.stat().st_nlink > 1:
+            raise StoreError(
+                f"{file} is one of {file.stat().st_nlink} names (hard links) of the same file. SQLite would keep a "
+                f"journal for each name and destroy the database. Copy it, and remove the other names: "
+                f"find / -xdev -samefile {file}"
+            )
+        for name in (file.name, f"{file.name}-wal", f"{file.name}-shm"):
+            close_to_others(file.with_name(name))
+    except OSError as wrong:
+        raise StoreError("the database cannot be opened", because=f"{file}: {wrong.strerror}") from wrong
+
+
+def _lost(where: str, folder: Path) -> StoreError:
+    return StoreError(
+        f"{folder} was used before, but its database is empty or gone ({where}): a start would begin with nothing. "
+        "Put the database back (tidings restore), or name it with --database. To begin with nothing on purpose, start "
+        "once with --new-store"
+    )

@@ -10,12 +10,24 @@ from tidings.store.base import StoreError
 
 _FILE = re.compile(r"(\d{4})_\w+\.sql")
 
+_TABLE = {
+    "sqlite": "SELECT MAX(name) FROM sqlite_master WHERE type = 'table' AND name = 'migration'",
+    "postgres": "SELECT to_regclass('migration')::text",
+}
+
 _POSTGRES_WORDS = (
     (re.compile(r"\bINTEGER\b"), "BIGINT"),
     (re.compile(r"\bBLOB\b"), "BYTEA"),
     (re.compile(r"\bREAL\b"), "DOUBLE PRECISION"),
     (re.compile(r"\)\s*STRICT(, WITHOUT ROWID)?;"), ");"),
 )
+
+
+def is_empty(db: Any) -> bool:
+    """Whether there is nothing of ours in the database. Writes nothing."""
+    if db.query(_TABLE[db.dialect], {})[0][0] is None:
+        return True
+    return not db.query("SELECT 1 FROM migration LIMIT 1", {})
 
 
 def migrate(db: Any) -> list[str]:

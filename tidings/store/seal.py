@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import hmac
 import os
 from pathlib import Path
 
-from tidings.store.base import StoreError
+from tidings.store.base import Db, StoreError
+from tidings.store.files import write_whole
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
 VERSION = b"\x01"
+KEY_FILE = "secret.key"
+KEY_MARK = "secret_mark"
+"""The name under which a store knows its key."""
+MARK_CHARS = 16
 
 
 class Sealer:
-    """Encrypts and decrypts small texts with one key."""
+    """Encrypts and decrypts small texts with one key. `mark` tells keys apart without giving anything of them away."""
 
     def __init__(self, key: bytes) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+        self._key = key
         self._aead = AESGCM(key)
+        self.mark = self.derived("mark").hex()[:MARK_CHARS]
+
+    def derived(self, purpose: str) -> bytes:
+        """A key of 32 bytes for another purpose (HMAC-SHA256 of its name)."""
+        return hmac.digest(self._key, f"tidings {purpose}".encode(), "sha256")
 
     def seal(self, plain: bytes, owner: str) -> bytes:
         """Encrypt for the row `owner`; it can be opened for no other row."""
@@ -41,6 +52,29 @@ class Sealer:
             ) from None
 
 
+def load_sealer(db: Db, given: str | None, folder: Path) -> Sealer:
+    """The sealer of this store's key. Raises StoreError where the key is missing, or is not the store's."""
+    row = db.one("store_fact", name=KEY_MARK)
+    if not given and not (folder / KEY_FILE).exists() and (row is not None or db.one("any_link") is not None):
+        raise StoreError(
+            f"{folder / KEY_FILE} is gone, and the database holds secrets that only it opens. Put it back from where "
+            "you keep it, or give it as TIDINGS_SECRET_KEY"
+        )
+    sealer = Sealer(load_key(given, folder))
+    if row is not None and row[0] != sealer.mark:
+        where = "TIDINGS_SECRET_KEY" if given else str(folder / KEY_FILE)
+        raise StoreError(
+            f"{where} is not the key of this database: its mark is {sealer.mark}, that of the database's key is "
+            f"{row[0]}. Start with the key that the database was written with"
+        )
+    return sealer
+
+
+def keep_mark(db: Db, sealer: Sealer) -> None:
+    """Have the store know its key from now on."""
+    db.run("store_fact_put", name=KEY_MARK, value=sealer.mark)
+
+
 def load_key(given: str | None, folder: Path) -> bytes:
     """The key from `TIDINGS_SECRET_KEY` (base64 of 32 bytes), else from `secret.key` in the folder, made if absent.
 
@@ -48,25 +82,34 @@ def load_key(given: str | None, folder: Path) -> bytes:
     """
     if given:
         return _decode(given, "TIDINGS_SECRET_KEY")
-    path = folder / "secret.key"
+    path = folder / KEY_FILE
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        if path.stat().st_mode & 0o077:
-            raise StoreError(f"{path} may be read by others. Run: chmod 600 {path}") from None
-        return _decode(path.read_text(), str(path))
-    key = os.urandom(KEY_BYTES)
-    with os.fdopen(fd, "w") as file:
-        file.write(base64.b64encode(key).decode() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+        if path.exists():
+            return read_key(path)
+        key = os.urandom(KEY_BYTES)
+        write_whole(path, base64.b64encode(key) + b"\n")
+    except OSError as wrong:
+        raise StoreError(f"the secret key {path} cannot be used: {wrong.strerror}") from wrong
     return key
+
+
+def read_key(path: Path) -> bytes:
+    """The key in a file. Raises StoreError where it holds none, or may be read by others; OSError."""
+    if path.stat().st_mode & 0o077:
+        raise StoreError(f"{path} may be read by others. Run: chmod 600 {path}")
+    text = path.read_bytes()
+    if not text.strip():
+        raise StoreError(
+            f"{path} is empty: whoever wrote it was cut off, as by a power cut during the very first start. If nothing "
+            f"was stored here yet, remove it and start again; else put the key back from where you keep it"
+        )
+    return _decode(text.decode("ascii", "replace"), str(path))
 
 
 def _decode(text: str, where: str) -> bytes:
     try:
         key = base64.b64decode(text.strip(), validate=True)
-    except binascii.Error:
+    except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
         raise StoreError(f"{where} must be the base64 of {KEY_BYTES} random bytes (try: openssl rand -base64 32)")

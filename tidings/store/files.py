@@ -1,0 +1,149 @@
+"""Files that a store depends on: written whole, closed to others, and used by one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import os
+import stat
+import struct
+import sys
+from pathlib import Path
+from typing import Any
+
+from tidings.model import moment
+from tidings.store.base import StoreBusy, StoreError
+
+PRIVATE = 0o600
+_CONTENT_BYTES = 4_096
+_INODE_LOCK_AT, _INODE_LOCK_BYTES = 0x7469_6469, 1
+"""A byte far from those that SQLite locks (0x40000000 to 0x400001FF)."""
+
+log = logging.getLogger("tidings.store")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a file: a crash or a power cut leaves the old one or the new one. Mode 0600. Raises OSError."""
+    fresh = path.with_name(f"{path.name}.new")
+    with contextlib.suppress(FileNotFoundError):
+        fresh.unlink()
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "wb") as file:
+        os.fchmod(file.fileno(), PRIVATE)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make new and renamed files of a folder survive a power cut."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file that only its owner may read, whatever the umask; one that is there stays. Raises OSError."""
+    with contextlib.suppress(FileExistsError):
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
+        try:
+            os.fchmod(fd, PRIVATE)
+        finally:
+            os.close(fd)
+        sync_folder(path.parent)
+
+
+def close_to_others(path: Path) -> None:
+    """Take a file's permissions for others away, and log it; nothing happens where there is no such file."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            path.chmod(mode & 0o700)
+            log.warning("%s could be read by others (mode %o): it is closed to them now", path, mode)
+    except FileNotFoundError:
+        return
+    except OSError as wrong:
+        log.warning("%s may be read by others and cannot be closed to them: %s", path, wrong.strerror)
+
+
+class FileLock:
+    """A lock that the system drops with the process. Its file names the holder, so that others can say who it is."""
+
+    def __init__(self, path: Path, what: Path, option: str) -> None:
+        """`what` it protects, and the option that names another. Raises StoreBusy where it is taken."""
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+        except OSError as wrong:
+            raise StoreError(f"the lock {path} cannot be opened: {wrong.strerror}") from None
+        self._inode_fd: int | None = None
+        self._what, self._option = what, option
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = self.content()
+            os.close(self._fd)
+            raise self._taken(_who(holder)) from None
+        self.before = self.content()
+        """What the last holder left in the file."""
+        self._write({**self.before, "pid": os.getpid(), "since": moment.to_text(moment.SystemClock().now())})
+
+    def content(self) -> dict[str, Any]:
+        """What the file says; empty where it cannot be read."""
+        try:
+            said = json.loads(os.pread(self._fd, _CONTENT_BYTES, 0))
+        except (ValueError, OSError):
+            return {}
+        return said if isinstance(said, dict) else {}
+
+    def note(self, name: str, value: str) -> None:
+        """Leave a word for the next holder."""
+        self._write({**self.content(), name: value})
+
+    def also_inode(self, path: Path) -> None:
+        """Lock the file itself too: another name or another mount of it has another lock file. Raises StoreBusy.
+
+        The lock belongs to this descriptor (F_OFD_SETLK), so that SQLite's locks on the same file do not end it.
+        """
+        if sys.platform != "linux" or self._inode_fd is not None:
+            return
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        # struct flock: l_type, l_whence, l_start, l_len, l_pid.
+        wanted = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, _INODE_LOCK_AT, _INODE_LOCK_BYTES, 0)
+        try:
+            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, wanted)
+        except OSError as wrong:
+            os.close(fd)
+            if wrong.errno in (errno.EACCES, errno.EAGAIN):
+                raise self._taken("") from None
+            return
+        self._inode_fd = fd
+
+    def release(self) -> None:
+        """Let others in."""
+        if self._inode_fd is not None:
+            os.close(self._inode_fd)
+            self._inode_fd = None
+        os.close(self._fd)
+
+    def _taken(self, who: str) -> StoreBusy:
+        return StoreBusy(
+            f"another Tidings server runs on {self._what}{who}; stop it first, or choose another {self._option}"
+        )
+
+    def _write(self, content: dict[str, Any]) -> None:
+        # What it says helps people; a full disk must not stop a server from being looked at.
+        with contextlib.suppress(OSError):
+            text = json.dumps(content).encode() + b"\n"
+            os.pwrite(self._fd, text, 0)
+            os.ftruncate(self._fd, len(text))
+
+
+def _who(holder: dict[str, Any]) -> str:
+    pid, since = holder.get("pid"), holder.get("since")
+    return f" (process {pid}, since {since})" if pid and since else ""

@@ -1,0 +1,11 @@
+-- Facts about the store as a whole.
+
+-- name: store_fact
+SELECT value FROM store WHERE name = :name;
+
+-- name: store_fact_put
+INSERT INTO store (name, value) VALUES (:name, :value)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE store.value <> excluded.value;
+
+-- name: any_link
+SELECT 1 FROM link LIMIT 1;
