@@ -67,7 +67,8 @@ SETTINGS: tuple[Setting, ...] = (
         "max_open_streams",
         int,
         1_000,
-        "How many streams, long polls, imports and exports may be open at once, of all keys.",
+        "How many streams, long polls, imports and exports may be open at once, of all keys. One tenant's keys may "
+        "have three quarters of them, less beside other tenants that have many.",
     ),
     Setting("max_open_streams_per_key", int, 100, "How many of them one key may have open."),
     Setting(

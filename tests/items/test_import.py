@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import http.client
 import json
@@ -15,11 +16,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.items.collections import COLLECTIONS, declare
+from tests.web.wire import dial
 from tidings.intake.import_store import ImportStore
 from tidings.model.collection import Collection, Field
 from tidings.route import route
 from tidings.testing import Api, TestServer
 from tidings.testing.api import Reply
+from tidings.web import reading
 
 NODES = Collection(
     name="nodes",
@@ -273,6 +276,24 @@ def test_a_sender_that_stalls_is_cut_off_and_a_slow_one_is_not(own: Api, server:
         assert b" 408 " in sock.recv(10_000)
         assert 8 < time.monotonic() - begun < 12
     assert own.get(PATH)["data"] == []
+
+
+def test_a_file_that_drips_is_cut_off_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import of a byte every half second stayed open for as long as its sender liked."""
+    monkeypatch.setattr(reading, "LEAST_SECONDS", 0.4)
+    with TestServer(tmp_path / "drip") as server, dial(server.url) as sock:
+        for collection in COLLECTIONS:
+            declare(server, collection)
+        head = f"POST /v1/items/tasks:import HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.api.key}\r\n"
+        sock.sendall(head.encode() + b"Content-Type: text/csv\r\nContent-Length: 100000\r\n\r\ntitle\n")
+        sock.settimeout(0.05)
+        answer = b""
+        deadline = time.monotonic() + 5
+        while not answer and time.monotonic() < deadline:
+            sock.sendall(b"x")
+            with contextlib.suppress(TimeoutError):
+                answer = sock.recv(10_000)
+        assert b" 408 " in answer and b"bytes a second" in answer
 
 
 def test_the_size_is_limited_by_a_setting_of_its_own(tmp_path: Path) -> None:

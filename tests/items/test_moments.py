@@ -172,7 +172,7 @@ def test_a_field_may_be_called_as_anything_else_is(api: Api) -> None:
 
 
 def test_a_filter_called_wait_is_no_long_poll(tmp_path: Path) -> None:
-    with TestServer(tmp_path, max_open_streams=1) as server:
+    with TestServer(tmp_path, max_open_streams=2) as server:
         declare(server.api, "rides", {"wait": {"type": "integer", "filterable": True}})
         reader = Reader(server, "/v1/events/stream")
         assert server.api.call("GET", "/v1/events", after="end", wait=1).status in (429, 503)

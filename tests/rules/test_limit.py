@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tidings.model.access import CallLimit
 from tidings.model.moment import SECOND, Micros
-from tidings.rules.limit import LIMITS_MAX, TokenBucket, Windows, check_limits, rate_limit_headers
+from tidings.rules.limit import LIMITS_MAX, LeastRate, TokenBucket, Windows, check_limits, rate_limit_headers
 from tidings.rules.refused import Refused
 
 NOW = 1_700_000_000 * SECOND + 250_000  # 22:13:20.25 UTC
@@ -157,3 +157,13 @@ def test_ready_at_is_when_take_succeeds_and_no_second_has_too_many(rate: float, 
     for index, at in enumerate(taken):
         within = sum(at <= other < at + SECOND for other in taken[index:])
         assert within <= rate + burst
+
+
+def test_a_least_rate_is_an_average_over_its_seconds() -> None:
+    rate = LeastRate(1_000, 30.0)
+    # Pauses are fine as long as the whole comes fast enough.
+    assert not rate.too_slow(30_000, 1.0)
+    assert not any(rate.too_slow(0, 1.0) for _ in range(29))
+    # Each window is judged by itself.
+    assert not any(rate.too_slow(1, 0.5) for _ in range(59))
+    assert rate.too_slow(1, 0.5)

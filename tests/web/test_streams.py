@@ -21,7 +21,7 @@ STREAMS = 500
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[TestServer]:
-    with TestServer(tmp_path / "small", max_open_streams=3, max_open_streams_per_key=2) as server:
+    with TestServer(tmp_path / "small", max_open_streams=4, max_open_streams_per_key=2) as server:
         yield server
 
 
@@ -44,8 +44,19 @@ def test_a_key_has_so_many_open_and_all_have_so_many(small: TestServer) -> None:
         assert small.server is not None
         calls = small.server.parts.open_calls
         until(lambda: calls.count == 3, "the poll waits")
+        # Those without a tenant have their share now; the last place is kept for somebody else.
         refused = other.call("GET", "/v1/events/stream")
+        assert (refused.status, refused.json["code"]) == (429, "too_many_open") and refused.headers["retry-after"]
+        assert "share" in refused.json["detail"]
+        last = dial(small.url)
+        acme = key_of(api, "acme").key
+        last.sendall(f"GET /v1/events/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {acme}\r\n\r\n".encode())
+        assert b"200 OK" in last.recv(4096)
+        refused = key_of(api, "other").call("GET", "/v1/events/stream")
         assert (refused.status, refused.json["code"]) == (503, "too_many_open") and refused.headers["retry-after"]
+        assert "tidings_open_streams 4.0" in api.call("GET", "/metrics").body.decode()
+        last.close()
+        until(lambda: calls.count == 3, "the last has left")
         assert "tidings_open_streams 3.0" in api.call("GET", "/metrics").body.decode()
         event = api.publish("a.b")
         assert read(sock).json["data"][0]["id"] == event
@@ -58,6 +69,29 @@ def test_a_key_has_so_many_open_and_all_have_so_many(small: TestServer) -> None:
         assert reader.frame() is not None
         reader.close()
     until(lambda: calls.count == 0, "all have left")
+
+
+def test_the_keys_of_one_tenant_never_take_every_place(tmp_path: Path) -> None:
+    """Ten keys with a hundred streams each took all thousand places: exports, imports and polls of others were 503."""
+    with TestServer(tmp_path / "small", max_open_streams=16, max_open_streams_per_key=4) as server, ExitStack() as end:
+        greedy = [key_of(server.api, "greedy") for _ in range(8)]
+        opened = [end.enter_context(stream(server, each)) for each in greedy for _ in range(4)]
+        answers = [sock.recv(4096).split(b" ")[1] for sock in opened]
+        assert answers.count(b"200") == 12 and answers.count(b"429") == 20
+        quiet = key_of(server.api, "quiet")
+        assert end.enter_context(stream(server, quiet)).recv(4096).startswith(b"HTTP/1.1 200")
+        assert quiet.call("GET", "/v1/events", after="end", wait=1).status == 200
+        text = server.api.call("GET", "/metrics").body.decode()
+        assert 'tidings_share_used{of="streams"} 13.0' in text
+        assert 'tidings_share_total{of="streams"} 16.0' in text
+        assert 'tidings_share_tenants_held_back{of="streams"} 1.0' in text
+        assert 'tidings_share_refusals_total{of="streams"} 20.0' in text
+
+
+def stream(server: TestServer, api: Api) -> socket.socket:
+    sock = dial(server.url)
+    sock.sendall(f"GET /v1/events/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.key}\r\n\r\n".encode())
+    return sock
 
 
 def test_a_stream_of_chosen_fields(server: TestServer, api: Api) -> None:
@@ -125,7 +159,7 @@ def test_one_who_comes_back_late_misses_nothing(server: TestServer, api: Api) ->
 @pytest.mark.slow
 def test_idle_streams_leave_publishing_fast_and_cost_little_memory(tmp_path: Path) -> None:
     with (
-        ProcessServer(tmp_path, max_open_streams=STREAMS, max_open_streams_per_key=STREAMS) as server,
+        ProcessServer(tmp_path, max_open_streams=2 * STREAMS, max_open_streams_per_key=STREAMS) as server,
         ExitStack() as end,
     ):
         assert server.process is not None

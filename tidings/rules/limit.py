@@ -146,5 +146,25 @@ class TokenBucket:
         return max(now, self._at - self._slack)
 
 
+class LeastRate:
+    """Whether a transfer goes on fast enough, judged over windows of `seconds` spent waiting for the other side."""
+
+    __slots__ = ("_bytes", "_bytes_per_second", "_seconds", "_waited")
+
+    def __init__(self, bytes_per_second: int, seconds: float) -> None:
+        self._bytes_per_second, self._seconds = bytes_per_second, seconds
+        self._bytes, self._waited = 0, 0.0
+
+    def too_slow(self, size: int, waited_seconds: float) -> bool:
+        """Count `size` bytes that took this long to come. Whether a window has ended with fewer than it takes."""
+        self._bytes += size
+        self._waited += waited_seconds
+        if self._waited < self._seconds:
+            return False
+        enough = self._bytes >= self._bytes_per_second * self._waited
+        self._bytes, self._waited = 0, 0.0
+        return not enough
+
+
 def _name(seconds: int) -> str:
     return _NAMES.get(seconds) or f"{seconds}-seconds"

@@ -20,7 +20,6 @@ from tidings.web.addresses import Addresses
 from tidings.web.limits import Limits
 from tidings.web.menu import Answer, Call, Operation, Stream
 from tidings.web.parts import Parts
-from tidings.web.reading import Bodies
 from tidings.web.request_ids import RequestIds
 from tidings.web.routes import Routes
 from tidings.web.streaming import run_stream
@@ -56,7 +55,7 @@ class App:
         self._access = Access(parts.catalog)
         self._limits = Limits(parts.clock, parts.writer)
         self._addresses = Addresses(parts.clock, parts.settings.max_calls_per_address)
-        self._bodies = Bodies()
+        self._bodies = parts.bodies
         self._ids = RequestIds(parts.clock)
         self._max_body = int(parts.settings.max_body_bytes)
         self._max_batch = int(parts.settings.max_batch_bytes)
@@ -132,7 +131,8 @@ class App:
             body.check_file(headers.get("content-type"), tuple(operation.incoming))
             pieces = self._bodies.pieces(proto, headers, self._max_import)
         elif scope.method != "GET" or "content-length" in headers or "transfer-encoding" in headers:
-            raw = await self._bodies.read(proto, headers, self._max_batch if operation.large else self._max_body)
+            most = self._max_batch if operation.large else self._max_body
+            raw = await self._bodies.read(proto, headers, most, key.tenant)
         struct = value = None
         if operation.request is not None and (raw or not operation.request_optional):
             body.check_media(headers.get("content-type"), merge_patch=operation.merge_patch)

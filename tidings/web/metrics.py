@@ -39,6 +39,7 @@ class _Collector:
         yield CounterMetricFamily(
             "tidings_write_failures", "Transactions that the store refused.", parts.writer.failures
         )
+        yield from self._shares()
         info = GaugeMetricFamily("tidings_info", "The version that runs.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info
@@ -58,6 +59,22 @@ class _Collector:
         yield GaugeMetricFamily("tidings_in_flight", "Requests to endpoints under way.", parts.deliver.flights)
 
         yield GaugeMetricFamily("tidings_open_streams", "Streams and long polls that are open.", parts.open_calls.count)
+
+    def _shares(self) -> Iterator[Metric]:
+        used = GaugeMetricFamily("tidings_share_used", "What is held of something shared out by tenant.", labels=["of"])
+        total = GaugeMetricFamily("tidings_share_total", "What there is of it for all tenants together.", labels=["of"])
+        back = GaugeMetricFamily(
+            "tidings_share_tenants_held_back", "Tenants that are at their share of it now.", labels=["of"]
+        )
+        refusals = CounterMetricFamily(
+            "tidings_share_refusals", "How often a tenant wanted more than its share of it.", labels=["of"]
+        )
+        for view in self._parts.shares():
+            used.add_metric([view.name], view.used)
+            total.add_metric([view.name], view.total)
+            back.add_metric([view.name], len(view.held_back))
+            refusals.add_metric([view.name], view.refusals)
+        yield from (used, total, back, refusals)
 
     def _endpoints(self) -> Iterator[Metric]:
         parts = self._parts

@@ -7,41 +7,61 @@ from contextlib import contextmanager
 
 from tidings.model.access import Key
 from tidings.model.errors import LimitReached, Unavailable
+from tidings.rules.share import Share
 
 RETRY_AFTER_SECONDS = 5.0
 
 
 class OpenCalls:
-    """Counts them, of each key and of all. Belongs to one event loop."""
+    """Counts them by key and by tenant. Belongs to one event loop."""
 
     def __init__(self, most: int, most_per_key: int) -> None:
-        self._most, self._most_per_key = most, most_per_key
+        self.share = Share("streams", most)
+        self._most_per_key = most_per_key
         self._by_key: dict[str, int] = {}
-        self.count = 0
+
+    @property
+    def count(self) -> int:
         """How many are open now."""
+        return self.share.used
 
     @contextmanager
     def one_more(self, key: Key) -> Iterator[None]:
-        """Hold a place while a call is open. Raises LimitReached (the key has too many) or Unavailable (all have)."""
+        """Hold a place while a call is open.
+
+        Raises LimitReached if the key, or its tenant's keys together, have too many open, Unavailable if all have.
+        """
         mine = self._by_key.get(key.id, 0)
         if mine >= self._most_per_key:
             raise LimitReached(
-                f"This key has {mine:,} streams and long polls open, and may have no more. Close one, or wait.",
+                f"This key has {mine:,} streams, long polls, imports and exports open, and may have no more. "
+                "Close one, or wait.",
                 code="too_many_open",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
-        if self.count >= self._most:
-            raise Unavailable(
-                f"There are {self.count:,} streams and long polls open, and the server holds no more.",
-                code="too_many_open",
-                retry_after_seconds=RETRY_AFTER_SECONDS,
-            )
-        self.count += 1
+        if self.share.used >= self.share.total or not self.share.take(key.tenant):
+            raise self._refusal(key)
         self._by_key[key.id] = mine + 1
         try:
             yield
         finally:
-            self.count -= 1
+            self.share.give_back(key.tenant)
             self._by_key[key.id] -= 1
             if not self._by_key[key.id]:
                 del self._by_key[key.id]
+
+    def _refusal(self, key: Key) -> LimitReached | Unavailable:
+        held = self.share.held(key.tenant)
+        if not held:
+            return Unavailable(
+                f"{self.count:,} streams, long polls, imports and exports are open, and the server holds no more.",
+                code="too_many_open",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
+        whose = "The keys without a tenant" if key.tenant is None else f"The keys of {key.tenant}"
+        return LimitReached(
+            f"{whose} have {held:,} streams, long polls, imports and exports open together, which is their share "
+            f"of the {self.share.total:,} that the server holds. Close one, or wait.",
+            code="too_many_open",
+            retry_after_seconds=RETRY_AFTER_SECONDS,
+        )

@@ -15,12 +15,14 @@ from tidings.intake.kinds import Kinds
 from tidings.intake.publish import Publisher
 from tidings.model.moment import Clock
 from tidings.route.route import Router
+from tidings.rules.share import ShareView
 from tidings.store.catalog import Catalog
 from tidings.store.readers import Readers
 from tidings.store.writer import Writer
 from tidings.web.feed import Feed
 from tidings.web.menus import Menus
 from tidings.web.open_calls import OpenCalls
+from tidings.web.reading import Bodies
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +46,10 @@ class Parts:
     kinds: Kinds
     items: Items
     menus: Menus
+    bodies: Bodies = field(default_factory=Bodies)
     answers: dict[tuple[str, int], int] = field(default_factory=dict)
     """How many answers were given, by operation and status."""
+
+    def shares(self) -> list[ShareView]:
+        """Everything that is shared out by tenant, as it is now."""
+        return [self.open_calls.share.view(), self.bodies.share.view()]

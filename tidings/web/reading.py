@@ -12,10 +12,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from tidings.model.errors import Malformed, TooLarge, TooSlow, Unavailable
+from tidings.rules.limit import LeastRate
+from tidings.rules.share import Share
 
 BODY_SECONDS = 9.0
 """A body that is not complete by then is given up; with the sweep the connection is closed within ten seconds."""
 SWEEP_SECONDS = 0.5
+LEAST_BYTES_PER_SECOND, LEAST_SECONDS = 1_024, 30.0
+"""A file that comes in pieces must bring this much, on average over so many seconds of waiting for it."""
 LARGE_BYTES = 16 * 1024
 HELD_BYTES_MAX = 256 * 1024 * 1024
 """Large bodies of requests that are not answered yet; what would be more is refused until some are."""
@@ -26,16 +30,18 @@ class Bodies:
     """Reads bodies. Belongs to one event loop."""
 
     def __init__(self, *, seconds: float = BODY_SECONDS) -> None:
-        self._seconds = seconds
+        self._seconds, self._least_seconds = seconds, LEAST_SECONDS
         self._reading: dict[asyncio.Task[Any], float] = {}
         self._late: set[asyncio.Task[Any]] = set()
         self._sweeping = False
-        self._held = 0
+        self.share = Share("bodies", HELD_BYTES_MAX)
+        """Bytes of large bodies whose requests are not answered yet."""
 
-    async def read(self, proto: Any, headers: dict[str, str], limit: int) -> bytes:
+    async def read(self, proto: Any, headers: dict[str, str], limit: int, tenant: str | None) -> bytes:
         """The whole body, at most `limit` bytes.
 
-        Raises TooLarge, TooSlow, Malformed where it broke off, or Unavailable where too much is under way.
+        Raises TooLarge, TooSlow, Malformed where it broke off, or Unavailable where too much is under way, of the
+        tenant or of all.
         """
         length = headers.get("content-length")
         if length is None:
@@ -50,7 +56,7 @@ class Bodies:
         assert task is not None
         size = limit if length is None else int(length)
         if size > LARGE_BYTES:
-            self._hold(task, size)
+            self._hold(task, size, tenant)
         self._reading[task] = time.monotonic() + self._seconds
         if not self._sweeping:
             self._sweeping = True
@@ -71,7 +77,8 @@ class Bodies:
             self._late.discard(task)
 
     async def pieces(self, proto: Any, headers: dict[str, str], limit: int) -> AsyncIterator[bytes]:
-        """The body piece by piece, at most `limit` bytes; each piece must come within the time of a whole body.
+        """The body piece by piece, at most `limit` bytes; each piece must come within the time of a whole body, and all
+        of them at LEAST_BYTES_PER_SECOND.
 
         Raises TooLarge, TooSlow, or Malformed where it broke off.
         """
@@ -81,15 +88,24 @@ class Bodies:
         if length is not None and int(length) > limit:
             raise _too_large(limit)
         source = aiter(proto)
+        rate = LeastRate(LEAST_BYTES_PER_SECOND, self._least_seconds)
         size = empty = 0
+        began = time.monotonic()
         while (piece := await self._piece(source)) is not None:
             size += len(piece)
+            if rate.too_slow(len(piece), time.monotonic() - began):
+                raise TooSlow(
+                    f"Over {self._least_seconds:g} seconds the body came at less than {LEAST_BYTES_PER_SECOND:,} bytes "
+                    "a second. Send what is ready as a file of its own.",
+                    headers=[("connection", "close")],
+                )
             if size > limit:
                 raise _too_large(limit)
             if piece:
                 yield piece
             else:
                 empty += 1
+            began = time.monotonic()
         if size < int(length or 0) or empty > 1:
             raise _broken_off()
 
@@ -118,14 +134,14 @@ class Bodies:
             del self._reading[task]
             self._late.discard(task)
 
-    def _hold(self, task: asyncio.Task[Any], size: int) -> None:
+    def _hold(self, task: asyncio.Task[Any], size: int, tenant: str | None) -> None:
         """Count a large body until its request is answered."""
-        if self._held + size > HELD_BYTES_MAX:
-            raise Unavailable("Too many large requests are under way.", retry_after_seconds=RETRY_AFTER_SECONDS)
-        self._held += size
+        if not self.share.take(tenant, size):
+            whose = "Too many large requests" if not self.share.held(tenant) else "Too many of your large requests"
+            raise Unavailable(f"{whose} are under way.", retry_after_seconds=RETRY_AFTER_SECONDS)
 
         def release(done: asyncio.Task[Any]) -> None:
-            self._held -= size
+            self.share.give_back(tenant, size)
 
         task.add_done_callback(release)
 

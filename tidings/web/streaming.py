@@ -1,8 +1,8 @@
 """Write an answer of any length, or without an end: piece by piece, no faster than the reader takes it.
 
 The HTTP server below takes every piece at once into memory without a limit. So the socket's own queue is looked at:
-while much of what was written has not left for the reader, nothing more is written, and a reader that takes nothing
-for a while is cut off. It resumes where it was.
+while much of what was written has not left for the reader, nothing more is written, and a reader that takes next to
+nothing for a while is cut off. It resumes where it was.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ import stat
 import struct
 import sys
 import termios
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+from tidings.rules.limit import LeastRate
 from tidings.web.feed import Feed
 from tidings.web.menu import Stream
 
 UNSENT_BYTES_MAX = 64 * 1024
 STUCK_SECONDS = 60.0
+LEAST_BYTES_PER_SECOND = 1_024
+"""A reader that takes less than this, on average over STUCK_SECONDS, is cut off: it holds a place and its answer."""
 BLIND_BYTES_MAX = 8 * 1024 * 1024
 """Where the socket's queue cannot be seen, a stream ends after this; the reader comes again with its cursor."""
 LOOK_SECONDS = 0.05
@@ -103,16 +105,15 @@ class _Queue:
             return self._is_whole or self._blind < BLIND_BYTES_MAX
         # A moment for what was written to get from the server's memory to the socket.
         await asyncio.sleep(0.001)
-        before, since = -1, time.monotonic()
+        before, rate = -1, LeastRate(LEAST_BYTES_PER_SECOND, STUCK_SECONDS)
         while (unsent := _unsent(self._socket)) > UNSENT_BYTES_MAX:
             if gone.done():
                 return False
-            if unsent != before:
-                before, since = unsent, time.monotonic()
-            elif time.monotonic() - since > STUCK_SECONDS:
+            if rate.too_slow(max(0, before - unsent), LOOK_SECONDS):
                 with contextlib.suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)
                 return False
+            before = unsent
             await asyncio.sleep(LOOK_SECONDS)
         self._since_look = 0
         return True
