@@ -57,6 +57,18 @@ def test_every_module_says_what_it_is_for() -> None:
     assert not silent, f"these files need a docstring on top: {silent}"
 
 
+def test_digits_are_those_from_0_to_9() -> None:
+    """`\\d`, `isdigit`, `isdecimal` and `isnumeric` also take ٣ and ²: write [0-9], or use model/digits.py."""
+    loose = re.compile(r"\\d|(?<!isascii\(\) and )\b\w+\.(isdigit|isdecimal|isnumeric)\(")
+    found = [
+        f"{name(path)}:{number}"
+        for path in ours("tidings", suffix=".py")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if loose.search(line) and "static" not in name(path)
+    ]
+    assert not found, f"these take digits of other scripts: {found}"
+
+
 def test_every_sql_file_opens_with_a_sentence() -> None:
     silent = [name(path) for path in ours("tidings", suffix=".sql") if not path.read_text().lstrip().startswith("--")]
     assert not silent, f"these files need a comment on top: {silent}"

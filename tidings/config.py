@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from tidings.model.digits import is_digits
 from tidings.model.errors import Invalid, Place
 from tidings.settings import SETTINGS, SettingsError, read_settings
 
@@ -43,7 +44,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             step = step.replace("~1", "/").replace("~0", "~")
             if node is not None and node.id == "mapping":
                 found = next(((key, value) for key, value in node.value if key.value == step), None)
-            elif node is not None and node.id == "sequence" and step.isdigit() and int(step) < len(node.value):
+            elif node is not None and node.id == "sequence" and is_digits(step) and int(step) < len(node.value):
                 found = (node.value[int(step)], node.value[int(step)])
             else:
                 found = None

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from tidings.model.digits import is_digits
+
 
 class Setting(msgspec.Struct, frozen=True):
     """One setting. Its flag is `--name-with-dashes`, its variable `TIDINGS_NAME`, its key in the file `name`."""
@@ -153,7 +155,7 @@ def _convert(name: str, value: Any, where: str) -> Any:
     if setting.type is bool and isinstance(value, str):
         value = _WORDS.get(value.lower(), value)
     elif setting.type is int and isinstance(value, str):
-        value = int(value) if value.strip().lstrip("-").isdigit() else value
+        value = int(value) if is_digits(value.strip().removeprefix("-")) else value
     if not isinstance(value, setting.type) or (setting.type is int and isinstance(value, bool)):
         raise SettingsError(f"{where} must be {_TYPES[setting.type]}, not {value!r}.")
     return value

@@ -33,6 +33,8 @@ from tidings.client.uploads import ENDINGS
 
 cli = typer.Typer(help="Items of a collection, one by one and as files.", no_args_is_help=True)
 
+LISTS = ("__in", "__nin")
+"""How the names of filters end that take several values."""
 RETRIES = 6
 """Of an import: a server that starts anew is waited for."""
 OWN = ("tenant", "revision", "created", "updated")
@@ -49,7 +51,9 @@ Set = Annotated[
 Filter = Annotated[
     list[str] | None,
     typer.Option(
-        help="Only these, such as done=false or price__gte=10; more than once for more.", metavar="NAME=VALUE"
+        help="Only these, such as done=false or price__gte=10; more than once for more. Several values: "
+        "status__in=a,b, or repeat it where a value holds a comma.",
+        metavar="NAME=VALUE",
     ),
 ]
 Words = Annotated[str | None, typer.Option("--q", help="Only items with all of these words.")]
@@ -75,7 +79,7 @@ def list_items(
 ) -> None:
     """List items, newest first."""
     with session(url, key, as_json) as out:
-        query = _pairs(filter, "--filter") | given(q=q, sort=sort, fields=fields, limit=min(limit, PAGE_MAX))
+        query = _filters(filter) | given(q=q, sort=sort, fields=fields, limit=min(limit, PAGE_MAX))
         found = list(islice(out.client.items(collection, tenant).list(**query), limit))
         shown = {name: name for item in found for name in item if name not in OWN or fields}
         out.list(found, limit, shown, f"There are no such items in {collection}.")
@@ -195,7 +199,7 @@ def export(
 ) -> None:
     """Export items as a file that `import` takes. A file is written whole or not at all."""
     with session(url, key, as_json) as out:
-        query = _pairs(filter, "--filter") | given(q=q, sort=sort, fields=fields)
+        query = _filters(filter) | given(q=q, sort=sort, fields=fields)
         format = format or (_format(file, None) if file != "-" else "ndjson")
         items = out.client.items(collection, tenant)
         if file == "-":
@@ -280,7 +284,10 @@ def _fields(data: str | None, set: list[str] | None) -> dict[str, Any]:
         found = read_json(text, "--data")
         if not isinstance(found, dict):
             raise ValueError('--data must be an object, such as {"title": "..."}.')
-    for name, value in _pairs(set, "--set").items():
+    pairs = dict(_pairs(set, "--set"))
+    if len(pairs) < len(set or ()):
+        raise ValueError("--set names a field twice")
+    for name, value in pairs.items():
         try:
             found[name] = json.loads(value)
         except ValueError:
@@ -295,14 +302,26 @@ def _file(name: str) -> str:
         raise ValueError(f"{name} cannot be read: {wrong.strerror}") from None
 
 
-def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
+def _filters(texts: list[str] | None) -> dict[str, Any]:
+    """The filters of --filter, as the client takes them. Raises ValueError."""
+    found: dict[str, list[str]] = {}
+    for name, value in _pairs(texts, "--filter"):
+        found.setdefault(name, []).append(value)
+    # One value may be several between commas; each of several is whole.
+    return {
+        name: (values[0].split(",") if name.endswith(LISTS) else values[0]) if len(values) == 1 else values
+        for name, values in found.items()
+    }
+
+
+def _pairs(texts: list[str] | None, option: str) -> list[tuple[str, str]]:
     """NAME=VALUE, several times. Raises ValueError."""
-    found = {}
+    found = []
     for text in texts or []:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise ValueError(f"{option} is written as NAME=VALUE, such as done=true, not {text!r}")
-        found[name] = value
+        found.append((name, value))
     return found
 
 

@@ -12,7 +12,7 @@ from tidings.client.calls import given
 
 cli = typer.Typer(help="Keys: who may call, what they may do, and how often.", no_args_is_help=True)
 
-_LIMIT = re.compile(r"(\d+)/(\d*)(s|m|h|d)")
+_LIMIT = re.compile(r"([0-9]+)/([0-9]*)(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 

@@ -21,8 +21,8 @@ BATCH_BYTES_MAX = 900_000
 RETRIES = 6
 """Of each batch of a file: a server that starts anew is waited for."""
 
-_RESUME = re.compile(r"([0-9a-f]{16}):(\d+)")
-_PLACE = re.compile(r"/events/(\d+)(.*)")
+_RESUME = re.compile(r"([0-9a-f]{16}):([0-9]+)")
+_PLACE = re.compile(r"/events/([0-9]+)(.*)")
 
 
 def publish(

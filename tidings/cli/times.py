@@ -10,7 +10,7 @@ import typer
 from tidings.model import moment
 from tidings.model.moment import SECOND, Micros
 
-_AGO = re.compile(r"(\d{1,6})(s|m|h|d)")
+_AGO = re.compile(r"([0-9]{1,6})(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 Since = Annotated[

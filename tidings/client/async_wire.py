@@ -199,7 +199,7 @@ async def _pieces(reader: asyncio.StreamReader, headers: dict[str, str]) -> Asyn
             yield piece
     elif "content-length" in headers:
         length = headers["content-length"]
-        if not length.isdigit():
+        if not (length.isascii() and length.isdigit()):
             raise BadAnswer("The answer's Content-Length is no number.")
         yield await reader.readexactly(int(length))
     else:
@@ -219,7 +219,7 @@ def _parse_head(head: bytes) -> tuple[str, int, dict[str, str]]:
     first, *lines = head[:-4].decode("latin-1").split("\r\n")
     version, _, rest = first.partition(" ")
     code = rest[:3]
-    if version not in ("HTTP/1.0", "HTTP/1.1") or not code.isdigit() or len(code) != 3:
+    if version not in ("HTTP/1.0", "HTTP/1.1") or not (code.isascii() and code.isdigit()) or len(code) != 3:
         raise BadAnswer("The answer is no HTTP/1.1. Is the URL that of a Tidings server?")
     headers: dict[str, str] = {}
     for line in lines:

@@ -44,7 +44,7 @@ class Request:
     @property
     def target(self) -> str:
         """Path and query, as they stand in the request line. Parameters that are None are left out."""
-        pairs = [(name, _text(value)) for name, value in self.query.items() if value is not None]
+        pairs = [(name, text) for name, value in self.query.items() if value is not None for text in _texts(value)]
         return f"{self.path}?{urlencode(pairs)}" if pairs else self.path
 
     @property
@@ -72,7 +72,7 @@ class Reply:
     def retry_after_seconds(self) -> float | None:
         """What the server asked for; only the form in seconds, which is the one that it uses."""
         text = self.headers.get("retry-after", "")
-        return float(text) if text.isdigit() else None
+        return float(text) if text.isascii() and text.isdigit() else None
 
     def value(self) -> Any:
         """The body's JSON value, None where there is no body. Raises ClientError for 400 and above."""
@@ -178,9 +178,10 @@ def failed(wrong: BaseException, where: str, *, sent: bool) -> ConnectionFailed:
     return ConnectionFailed(f"The connection to {where} failed: {reason}.", sent=sent)
 
 
+def _texts(value: Any) -> list[str]:
+    """A parameter's values: a list repeats it, since its values may hold commas."""
+    return [_text(each) for each in value] if isinstance(value, list | tuple) else [_text(value)]
+
+
 def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return ",".join(str(each) for each in value)
-    return str(value)
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)

@@ -20,7 +20,9 @@ DAY = 24 * HOUR
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MIN, _END = -62_135_596_800 * SECOND, 253_402_300_800 * SECOND
 """The years 1 to 9999, which is all that `datetime` and PostgreSQL have in common."""
-_TEXT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+_TWO = "[0-9]{2}"
+_TEXT = re.compile(rf"[0-9]{{4}}-{_TWO}-{_TWO}[Tt ]{_TWO}:{_TWO}:{_TWO}(\.[0-9]+)?([Zz]|[+-]{_TWO}:{_TWO})")
+TEXT_CHARS_MAX = 40
 
 
 class Clock(Protocol):
@@ -55,8 +57,11 @@ def exact_text(at: Micros) -> str:
 
 
 def from_text(text: str) -> Micros:
-    """Read an RFC 3339 time with a zone. Raises ValueError where it is none, or in UTC not of the years 1 to 9999."""
-    if not _TEXT.fullmatch(text):
+    """Read an RFC 3339 time with a zone; digits after the sixth of a second are cut off, so it is rounded down.
+
+    Raises ValueError if it is not one, has over TEXT_CHARS_MAX characters, or falls outside years 1-9999 in UTC.
+    """
+    if len(text) > TEXT_CHARS_MAX or not _TEXT.fullmatch(text):
         raise ValueError("not an RFC 3339 time such as 2026-11-21T01:02:03Z")
     moment = datetime.fromisoformat(text.upper().replace(" ", "T"))
     at = (moment - _EPOCH) // timedelta(microseconds=1)

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from tidings.model.digits import is_digits
 from tidings.model.errors import Place
 from tidings.rules import jsontext
 from tidings.rules.rows import CSV, LINE_BYTES_MAX, Bad, Blocks, Given, Lines, Unreadable, too_long
@@ -22,8 +23,8 @@ CELLS_MAX = 1_000
 END = "\r\n"
 
 _CELL = re.compile(r'"((?:[^"]++|"")*+)"|([^",\r\n]*+)')
-_INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,18})", re.ASCII)
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,308})(?:\.\d{1,340})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,308})(?:\.[0-9]{1,340})?(?:[eE][+-]?[0-9]{1,3})?")
 _BOOLEANS = {"true": True, "false": False, "TRUE": True, "FALSE": False}
 _OTHER_MARKS = {";": "semicolons", "\t": "tabs"}
 """What spreadsheets write in place of commas, in some countries or on request."""
@@ -248,7 +249,7 @@ def _cells(row: str) -> Cells:
 
 
 def _integer(text: str) -> Any:
-    if text.isdigit() and text.isascii() and text[0] != "0" and len(text) < 19:
+    if is_digits(text) and text[0] != "0" and len(text) < 19:
         return int(text)
     return int(text) if _INTEGER.fullmatch(text) else text
 

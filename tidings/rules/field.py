@@ -17,7 +17,6 @@ INDEXED_CHARS = 500
 ELEMENTS = 1_000
 """The longest array, where the field has no `max`."""
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
-TIME_CHARS = 40
 ITEM_ID = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 TYPES: tuple[FieldType, ...] = (
@@ -39,7 +38,7 @@ FORMATS = (
 )
 """Every format of JSON Schema 2020-12."""
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_DATE = re.compile(r"[0-9]{4}-[0-9][0-9]-[0-9][0-9]")
 _RANGED = ("integer", "number", "datetime", "date")
 _ALONE: dict[str, tuple[str, ...]] = {
     "min": ("string", "array", *_RANGED),
@@ -189,7 +188,7 @@ _SCHEMAS: dict[FieldType, Callable[[Field], dict[str, Any]]] = {
     "integer": _integer,
     "number": _number,
     "boolean": lambda field: {"type": "boolean"},
-    "datetime": lambda field: {"type": "string", "format": "date-time", "maxLength": TIME_CHARS},
+    "datetime": lambda field: {"type": "string", "format": "date-time", "maxLength": moment.TEXT_CHARS_MAX},
     "date": lambda field: {"type": "string", "format": "date", "maxLength": 10},
     "enum": lambda field: {"type": "string", "enum": list(field.values)},
     "object": _object,

@@ -47,7 +47,7 @@ _RUN = re.compile(rb"[0-9.eE+-]*")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[{}\[\],:]', re.DOTALL)
 _NO_NUMBER = re.compile(rb"-?(?:NaN|nan|Infinity)\b")
-_WHERE = re.compile(r"(.*) at line (\d+) column (\d+)$", re.DOTALL)
+_WHERE = re.compile(r"(.*) at line ([0-9]+) column ([0-9]+)$", re.DOTALL)
 _RAW_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 
+from tidings.model.digits import is_digits
 from tidings.model.moment import SECOND, Micros
 from tidings.rules.refused import Refused
 
@@ -20,14 +21,14 @@ DELAY_SECONDS_MAX = 7 * 86400
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DAYS = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
-_TIME = r"(?P<h>\d\d):(?P<m>\d\d):(?P<s>\d\d)"
+_TIME = r"(?P<h>[0-9][0-9]):(?P<m>[0-9][0-9]):(?P<s>[0-9][0-9])"
 # The three forms of RFC 9110, section 5.6.7.
 _DATES = tuple(
     re.compile(form, re.ASCII)
     for form in (
-        rf"{_DAYS}, (?P<day>\d\d) (?P<month>[A-Z][a-z]{{2}}) (?P<year>\d{{4}}) {_TIME} GMT",
-        rf"[A-Z][a-z]{{2,5}}day, (?P<day>\d\d)-(?P<month>[A-Z][a-z]{{2}})-(?P<year>\d\d) {_TIME} GMT",
-        rf"{_DAYS} (?P<month>[A-Z][a-z]{{2}}) (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})",
+        rf"{_DAYS}, (?P<day>[0-9][0-9]) (?P<month>[A-Z][a-z]{{2}}) (?P<year>[0-9]{{4}}) {_TIME} GMT",
+        rf"[A-Z][a-z]{{2,5}}day, (?P<day>[0-9][0-9])-(?P<month>[A-Z][a-z]{{2}})-(?P<year>[0-9][0-9]) {_TIME} GMT",
+        rf"{_DAYS} (?P<month>[A-Z][a-z]{{2}}) (?P<day>[ 0-9][0-9]) {_TIME} (?P<year>[0-9]{{4}})",
     )
 )
 
@@ -54,7 +55,7 @@ def next_due(
 def parse_retry_after(value: str, now: Micros) -> float | None:
     """The seconds that a `Retry-After` header asks for (a number, or an HTTP date); None where it is neither."""
     value = value.strip()
-    if len(value) <= 10 and value.isascii() and value.isdigit():
+    if len(value) <= 10 and is_digits(value):
         return float(value)
     for form in _DATES:
         match = form.fullmatch(value)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tidings.store.base import StoreError
 
-_FILE = re.compile(r"(\d{4})_\w+\.sql")
+_FILE = re.compile(r"([0-9]{4})_\w+\.sql")
 
 _TABLE = {
     "sqlite": "SELECT MAX(name) FROM sqlite_master WHERE type = 'table' AND name = 'migration'",

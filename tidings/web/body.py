@@ -24,7 +24,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 _media_known: dict[tuple[str, bool], bool] = {}
 _AT = re.compile(r" - at `\$(.*)`$", re.DOTALL)
 _FRACTION = re.compile("Expected `int[^`]*`, got `float`")
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+_STEP = re.compile(r"\.([^.\[\]]+)|\[([0-9]+|\.\.\.)\]")
 _WORDS = {"`str`": "a string", "`int`": "an integer", "`float`": "a number", "`bool`": "true or false"} | {
     "`object`": "an object",
     "`array`": "a list",

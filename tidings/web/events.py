@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from tidings.model.digits import is_digits
 from tidings.model.errors import Gone, Invalid, NotFound, Place
 from tidings.rules.shape import Chosen
 from tidings.store import feed
@@ -195,7 +196,7 @@ def _start(db: Db, after: str) -> int:
 def _position(cursor: str) -> int:
     try:
         version, _, number = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(".")
-        if version == "1" and number.isascii() and number.isdigit() and len(number) < 20:
+        if version == "1" and is_digits(number) and len(number) < 20:
             return int(number)
     except (binascii.Error, ValueError):
         pass

@@ -81,7 +81,7 @@ class Page(msgspec.Struct, frozen=True):
         cursor = _cursor(position, self.mark or _query_mark(self.call))
         path = self.call.operation.path.format(**self.call.path)
         given = _given(self.call, ("limit", "cursor", "count"))
-        query = _query_text({**given, "limit": str(self.limit), "cursor": cursor})
+        query = _query_text({**given, "limit": [str(self.limit)], "cursor": [cursor]})
         link = ("link", f'<{path}?{query}>; rel="next"')
         return Answer(200, {"data": data, "next_cursor": cursor, **counted}, [link])
 
@@ -157,27 +157,33 @@ def _is_sound(position: Position) -> bool:
     return isinstance(position, list) or (position.isascii() and position.isprintable())
 
 
-def _given(call: Call, without: Sequence[str]) -> dict[str, str]:
-    """The parameters that were given, as they would be written again."""
+def _given(call: Call, without: Sequence[str]) -> dict[str, list[str]]:
+    """The parameters that were given, as they would be written again: lists value by value."""
     known = call.operation.known
     return {
-        name: _written(value, known[name].schema) for name, value in sorted(call.query.items()) if name not in without
+        name: _texts(value, known[name].schema) for name, value in sorted(call.query.items()) if name not in without
     }
 
 
-def _query_text(given: dict[str, str]) -> str:
+def _query_text(given: dict[str, list[str]]) -> str:
     """Parameters as they stand in a URL. Most need no quoting, and asking for it costs more than all the rest."""
     return "&".join(
         [
             f"{quote(name)}={value if _PLAIN.fullmatch(value) else quote(value, safe='')}"
-            for name, value in given.items()
+            for name, values in given.items()
+            for value in values
         ]
     )
 
 
-def _written(value: Any, schema: dict[str, Any]) -> str:
+def _texts(value: Any, schema: dict[str, Any]) -> list[str]:
     if isinstance(value, list):
-        return ",".join(_written(each, schema.get("items", {})) for each in value)
+        items = schema.get("items", {})
+        return [_written(each, items) for each in value]
+    return [_written(value, schema)]
+
+
+def _written(value: Any, schema: dict[str, Any]) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if schema.get("format") == "date-time":

@@ -1,22 +1,31 @@
-"""Read query parameters by the menu: each is known, given once, and converted by its JSON Schema."""
+"""Read query parameters by the menu: each is known, and converted by its JSON Schema.
+
+A list is given by repeating its parameter: `s__in=a&s__in=b`. Each is one value then, commas included. Given once, it
+may hold several values, with commas between them that are not percent-encoded: `s__in=a,b`. An encoded comma belongs to
+the value, unless no value of this list can hold one, as with numbers: there it separates too
+(docs/decisions/0015-lists-in-queries.md).
+"""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from tidings.model import moment
 from tidings.model.errors import Invalid, Malformed, Place
+from tidings.rules.jsontext import INTEGER_MAX, INTEGER_MIN
 from tidings.web.menu import Operation, Parameter
 
 TEXT_CHARS_MAX = 1000
 """Of a text whose schema says no `maxLength`."""
-_INTEGER = re.compile(r"-?\d{1,18}")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_NUMBER = re.compile(r"-?\d{1,300}(\.\d{1,300})?([eE][+-]?\d{1,3})?")
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
+_WITHOUT_COMMAS = ("date", "date-time", "decimal")
+_DATE = re.compile(r"[0-9]{4}-[0-9][0-9]-[0-9][0-9]")
+_NUMBER = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,3})?")
 
 
 def read(text: str, operation: Operation) -> dict[str, Any]:
@@ -25,44 +34,70 @@ def read(text: str, operation: Operation) -> dict[str, Any]:
     Raises Malformed where the text cannot be read, Invalid for unknown, repeated and wrong parameters.
     """
     known = operation.known
+    given: dict[str, list[str]] = {}
     found: dict[str, Any] = {}
     wrong: list[Place] = []
     for name, value in _pairs(text):
+        given.setdefault(name, []).append(value)
+    for name, values in given.items():
         parameter = known.get(name)
         if parameter is None:
             offer = f"The parameters are: {', '.join(sorted(known))}." if known else "It takes none."
             wrong.append(_place(name[:100], "unknown_parameter", f"There is no parameter {name[:100]!r} here. {offer}"))
-        elif name in found:
+        elif len(values) > 1 and parameter.schema.get("type") != "array":
             wrong.append(_place(name, "repeated", f"The parameter {name!r} is given twice."))
         else:
             try:
-                found[name] = convert(parameter, value)
+                found[name] = convert(parameter, values)
             except ValueError as error:
                 wrong.append(_place(name, "wrong_value", f"{name} must be {error}."))
     wrong.extend(
         _place(name, "missing", f"The parameter {name!r} is needed.")
         for name, parameter in known.items()
-        if parameter.required and name not in found
+        if parameter.required and name not in given
     )
     if wrong:
         raise Invalid("The query has wrong parameters.", errors=wrong)
     return found
 
 
-def convert(parameter: Parameter, text: str) -> Any:
-    """One value by its schema. Raises ValueError with the words that follow "must be"."""
-    return _convert(parameter.schema, text)
+def convert(parameter: Parameter, values: Sequence[str]) -> Any:
+    """A parameter's value by its schema. `values`: as the URL has them; several only for a list.
+
+    Raises ValueError with the words that follow "must be", Malformed for what cannot be decoded.
+    """
+    schema = parameter.schema
+    if schema.get("type") != "array":
+        return _convert(schema, _decoded(values[0]))
+    items, most = schema.get("items", {}), schema.get("maxItems", 100)
+    texts = _list(items, values)
+    if len(texts) > most:
+        raise ValueError(f"a list of at most {most} values")
+    return [_convert(items, text) for text in texts]
+
+
+def _list(items: dict[str, Any], values: Sequence[str]) -> list[str]:
+    """The values of a list, decoded."""
+    if len(values) > 1 or "," in values[0]:
+        return [_decoded(value) for value in (values if len(values) > 1 else values[0].split(","))]
+    whole = _decoded(values[0])
+    return whole.split(",") if "," in whole and not _may_hold_comma(items, whole) else [whole]
+
+
+def _may_hold_comma(items: dict[str, Any], whole: str) -> bool:
+    """Whether a text with commas may be one value of a list of these."""
+    if "enum" in items:
+        return whole in items["enum"]
+    if items.get("type") != "string" or items.get("format") in _WITHOUT_COMMAS:
+        return False
+    return "pattern" not in items or re.fullmatch(items["pattern"], whole) is not None
 
 
 def _convert(schema: dict[str, Any], text: str) -> Any:
     kind = schema.get("type")
     if kind == "integer":
-        low, high = schema.get("minimum"), schema.get("maximum")
-        if (
-            not _INTEGER.fullmatch(text)
-            or (low is not None and int(text) < low)
-            or (high is not None and int(text) > high)
-        ):
+        low, high = schema.get("minimum", INTEGER_MIN), schema.get("maximum", INTEGER_MAX)
+        if not _INTEGER.fullmatch(text) or not low <= int(text) <= high:
             raise ValueError(f"an integer{_between(low, high)}")
         return int(text)
     if kind == "number":
@@ -73,11 +108,6 @@ def _convert(schema: dict[str, Any], text: str) -> Any:
         if text not in ("true", "false"):
             raise ValueError("true or false")
         return text == "true"
-    if kind == "array":
-        items = text.split(",")
-        if len(items) > schema.get("maxItems", 100):
-            raise ValueError(f"a list of at most {schema.get('maxItems', 100)} values")
-        return [_convert(schema.get("items", {}), item) for item in items]
     if "enum" in schema and text not in schema["enum"]:
         raise ValueError(f"one of {', '.join(schema['enum'])}, not {text[:100]!r}")
     if schema.get("format") == "date-time":
@@ -111,20 +141,19 @@ def _date(text: str) -> str:
     raise ValueError("a date such as 2026-11-21")
 
 
-def _between(low: int | None, high: int | None) -> str:
-    if low is not None and high is not None:
-        return f" between {low} and {high}"
-    if low is not None:
+def _between(low: int, high: int) -> str:
+    if low > INTEGER_MIN and high == INTEGER_MAX:
         return f" of at least {low}"
-    return f" of at most {high}" if high is not None else ""
+    return f" between {low} and {high}"
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
+    """Names, decoded, and values as they stand there."""
     pairs = []
     for piece in text.split("&"):
         if piece:
             name, _, value = piece.partition("=")
-            pairs.append((_decoded(name), _decoded(value)))
+            pairs.append((_decoded(name), value))
     return pairs
 
 

@@ -1,4 +1,7 @@
-"""Entity tags (RFC 9110): revisions, If-Match for changes, If-None-Match for reads."""
+"""Entity tags (RFC 9110): revisions, If-Match for changes, If-None-Match for reads.
+
+If-Match compares strongly: a weak tag (`W/"3"`) never matches. If-None-Match compares weakly: `W/"3"` is `"3"`.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ import re
 from tidings.model.errors import Malformed, Place
 from tidings.web.menu import Call, Parameter
 
-_TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e]{0,100})"')
-TAGS = r'^(\*|(W/)?"[\x21\x23-\x2b\x2d-\x7e]{0,100}"(, ?(W/)?"[\x21\x23-\x2b\x2d-\x7e]{0,100}")*)$'
-"""`*`, or entity tags; none of ours holds a comma."""
+_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+_ONE = r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"[ \t]*'
+TAGS = rf"^(\*|[ \t,]*{_ONE}(,[ \t]*({_ONE})?)*)$"
+"""`*`, or a list of entity tags, which may have empty elements."""
+_LIST = re.compile(TAGS)
 TAGS_CHARS_MAX = 8_192
-_REVISION = re.compile(r"\d{1,18}")
+_REVISION = re.compile(r"[1-9][0-9]{0,18}")
 
 IF_MATCH = Parameter(
     name="If-Match",
@@ -28,9 +33,17 @@ IF_NONE_MATCH = Parameter(
 
 
 def if_match(call: Call) -> set[int] | None:
-    """The revisions of If-Match; None: any will do. Raises Malformed where it is no list of entity tags."""
-    named = names(call, "if-match")
-    return None if named is None else {int(name) for name in named if _REVISION.fullmatch(name)}
+    """The revisions that If-Match names; None: any will do. Raises Malformed if it is not a list of entity tags."""
+    strong = read(call.headers.get("if-match"), "if-match", strong=True)
+    return None if strong is None else _revisions(strong)
+
+
+def if_none_match(call: Call) -> frozenset[int] | None:
+    """The revisions that a PUT's If-None-Match excludes; None: all of them (`*`). Raises Malformed."""
+    if "if-none-match" not in call.headers:
+        return frozenset()
+    tags = names(call, "if-none-match")
+    return None if tags is None else frozenset(_revisions(tags))
 
 
 def not_modified(call: Call, revision: int) -> bool:
@@ -42,19 +55,20 @@ def not_modified(call: Call, revision: int) -> bool:
 
 
 def names(call: Call, header: str) -> set[str] | None:
-    """The entity tags of a header; None: it is absent, or `*`. Raises Malformed where it is no list of them."""
+    """The entity tags of a header, weak ones too; None: it is absent, or `*`. Raises Malformed."""
     return read(call.headers.get(header), header)
 
 
-def read(text: str | None, header: str) -> set[str] | None:
-    """The entity tags of a header's text, as `names` has them."""
+def read(text: str | None, header: str, *, strong: bool = False) -> set[str] | None:
+    """The entity tags of a header's text, as `names` has them. `strong`: without the weak ones."""
     if text is None or text.strip() == "*":
         return None
-    found = set()
-    for piece in text.split(","):
-        tag = _TAG.fullmatch(piece.strip())
-        if tag is None or len(text) > TAGS_CHARS_MAX:
-            detail = f'{header} must be a revision in quotes, such as "3", as the ETag header of an answer has it.'
-            raise Malformed(detail, errors=[Place(parameter=header, code="wrong_value", detail=detail)])
-        found.add(tag[1])
-    return found
+    if len(text) > TAGS_CHARS_MAX or not _LIST.fullmatch(text.strip(" \t")):
+        detail = f'{header} must be a revision in quotes, such as "3", as the ETag header of an answer has it.'
+        raise Malformed(detail, errors=[Place(parameter=header, code="wrong_value", detail=detail)])
+    return {tag for weak, tag in _TAG.findall(text) if not (strong and weak)}
+
+
+def _revisions(tags: set[str]) -> set[int]:
+    # A tag is opaque: "01" is not "1".
+    return {int(tag) for tag in tags if _REVISION.fullmatch(tag)}

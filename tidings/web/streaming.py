@@ -20,6 +20,7 @@ import termios
 from collections.abc import AsyncIterator
 from typing import Any
 
+from tidings.model.digits import is_digits
 from tidings.rules.limit import LeastRate
 from tidings.web.feed import Feed
 from tidings.web.menu import Stream
@@ -167,4 +168,4 @@ def _socket_of(server: str, client: str) -> socket.socket | None:
 
 def _port(address: str) -> int:
     port = address.rpartition(":")[2]
-    return int(port) if port.isdigit() else 0
+    return int(port) if is_digits(port) else 0

@@ -28,7 +28,7 @@ from tidings.web.menu import Answer, Call
 from tidings.web.once import once
 from tidings.web.pages import NO_CURSOR, Page, counted
 from tidings.web.parts import Parts
-from tidings.web.revisions import if_match, names, not_modified
+from tidings.web.revisions import if_match, if_none_match, not_modified
 from tidings.web.shared import etag
 
 T = TypeVar("T")
@@ -186,7 +186,7 @@ class Door:
 
     async def put(self, parts: Parts, call: Call) -> Answer:
         """The item at the caller's id, created or replaced."""
-        ask, unless = self._ask(call, call.value), _unless(call)
+        ask, unless = self._ask(call, call.value), if_none_match(call)
 
         def job(db: Db) -> Told:
             change = parts.items.put(db, ask, unless)
@@ -306,14 +306,6 @@ def _status(change: Change) -> int:
 
 def _events(change: Change) -> tuple[Event, ...]:
     return () if change.event is None else (change.event,)
-
-
-def _unless(call: Call) -> frozenset[int] | None:
-    """The revisions of If-None-Match; None: `*`."""
-    if "if-none-match" not in call.headers:
-        return frozenset()
-    named = names(call, "if-none-match")
-    return None if named is None else frozenset(int(name) for name in named if name.isdigit())
 
 
 def _fits(field: Field | None, value: Any) -> bool:

@@ -24,12 +24,11 @@ DATE: Schema = {"pattern": f"^{_YEARS}-[0-9]{{2}}-[0-9]{{2}}$"}
 _CLOCK, _ZONE = "[0-9]{2}:[0-9]{2}:[0-5][0-9]", "([Zz]|[+-][0-9]{2}:[0-9]{2})"
 
 
-def time(digits: int) -> Schema:
-    """What times are beyond their format: without leap seconds, with so many digits after the second at most."""
-    return {"pattern": rf"^{_YEARS}-[0-9]{{2}}-[0-9]{{2}}[Tt ]{_CLOCK}(\.[0-9]{{1,{digits}}})?{_ZONE}$"}
+TIME_TEXT: Schema = {"pattern": rf"^{_YEARS}-[0-9]{{2}}-[0-9]{{2}}[Tt ]{_CLOCK}(\.[0-9]+)?{_ZONE}$"}
+"""What times are beyond their format: without leap seconds. More than six digits after the second are rounded down."""
 
 
-_TIMES: dict[str, Schema] = {"date": DATE, "datetime": time(6)}
+_TIMES: dict[str, Schema] = {"date": DATE, "datetime": TIME_TEXT}
 _OWN: dict[str, Schema] = {
     "id": ID,
     "tenant": {"type": ["string", "null"], "maxLength": 64, "description": "Whose it is."},

@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from tidings.model.collection import Collection, Field, Question
-from tidings.rules.field import operators
+from tidings.rules.field import INTEGER_MAX, INTEGER_MIN, operators
 from tidings.web.items.door import Filters
-from tidings.web.items.forms import DATE, example_of, time
+from tidings.web.items.forms import DATE, TIME_TEXT, example_of
 from tidings.web.menu import Parameter
 
 TEXT_CHARS = 1_000
 VALUES_MAX = 100
-INTEGER_MAX = 10**18 - 1
 
 
 def _tenant(help: str) -> Parameter:
@@ -125,10 +124,11 @@ def _compared(field: Field) -> dict[str, Any]:
 
 
 _COMPARED: dict[str, dict[str, Any]] = {
-    "integer": {"type": "integer", "format": "int64", "minimum": -INTEGER_MAX, "maximum": INTEGER_MAX},
+    "integer": {"type": "integer", "format": "int64", "minimum": INTEGER_MIN, "maximum": INTEGER_MAX},
     "number": {"type": "number", "format": "double"},
     "boolean": {"type": "boolean"},
-    "datetime": {"type": "string", "format": "date-time", "maxLength": 40, **time(9)},
+    "datetime": {"type": "string", "format": "date-time", "maxLength": 40, **TIME_TEXT},
     "date": {"type": "string", "format": "date", "maxLength": 10, **DATE},
-    "reference": {"type": "string", "maxLength": 64},
+    # An id has no comma, so several are told apart however their commas are written.
+    "reference": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{0,64}$", "maxLength": 64},
 }

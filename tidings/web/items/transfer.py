@@ -21,6 +21,7 @@ from tidings.intake.imports import Checker, Refusals
 from tidings.intake.items import Ask
 from tidings.intake.kinds import Kind
 from tidings.intake.spool import Ready, Spool
+from tidings.model.digits import is_digits
 from tidings.model.errors import Invalid, Place, TidingsError, TooLarge
 from tidings.rules.csv_rows import CsvLines, CsvOut
 from tidings.rules.permit import Grant
@@ -218,7 +219,7 @@ async def _bounded(call: Call, bytes_max: int | None) -> AsyncIterator[bytes]:
     """The file as it comes. Raises TooLarge where it has more than `bytes_max` (None: it may be of any size)."""
     assert call.pieces is not None
     told = call.headers.get("content-length", "")
-    size, told_size = 0, int(told) if told.isdigit() else 0
+    size, told_size = 0, int(told) if is_digits(told) else 0
     async for piece in call.pieces:
         size += len(piece)
         if bytes_max is not None and max(size, told_size) > bytes_max:

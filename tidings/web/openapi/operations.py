@@ -88,7 +88,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         "schema": _bounded(parameter.schema),
     }
     if parameter.schema.get("type") == "array":
-        found |= {"style": "form", "explode": False}
+        found |= {"style": "form", "explode": True}
     if parameter.example is not None:
         found["example"] = parameter.example
     return found

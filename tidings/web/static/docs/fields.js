@@ -8,7 +8,7 @@ const LONG_TEXT = 300;
 const LINES_MIN = 3;
 const LINES_MAX = 14;
 
-// `place`: a URL's, where lists are joined by commas, or a body's, where they are JSON.
+// `place`: a URL's, where a list is written one value a line, or a body's, where it is JSON. `texts()`: a list's values.
 export function field(read, { name, schema, help, required, place, example }) {
   const it = read.plain(schema);
   const control = controlFor(read, it, place, required);
@@ -71,7 +71,7 @@ function controlFor(read, it, place, required) {
   if (it.type === "boolean") return choice([true, false], required);
   if (items?.enum && it.maxItems === 1) return choice(items.enum, required, (value) => [value]);
   if (items?.enum && items.enum.length <= LONG_TEXT) return several(items.enum);
-  if (place !== "body" && it.type === "array") return typed("text", { spellcheck: "false" }, (text) => text.split(","));
+  if (place !== "body" && it.type === "array") return lines(items);
   if (it.type === "integer" || it.type === "number") return number(it);
   if (it.type === "string" && it.format === "date") return typed("date", { min: it.formatMinimum }, String);
   if (it.type === "string" && it.format === "date-time") return moment();
@@ -106,8 +106,24 @@ function several(values) {
     inputs: boxes,
     group: true,
     text: () => (chosen().length ? chosen().map(plainText).join(",") : undefined),
+    texts: () => chosen().map(plainText),
     value: () => (chosen().length ? chosen() : undefined),
     show: (value) => boxes.forEach((box) => (box.checked = [value].flat().map(plainText).includes(box.value))),
+  };
+}
+
+// One value a line; only what is no text can be told apart at commas too.
+function lines(items) {
+  const control = area("", String);
+  const ends = items.type === "string" && !items.format ? /\r?\n/ : /\r?\n|,/;
+  const texts = () => control.node.value.split(ends).filter(Boolean);
+  control.node.title = "One value a line";
+  return {
+    ...control,
+    text: () => (texts().length ? texts().join(",") : undefined),
+    texts,
+    value: () => (texts().length ? texts() : undefined),
+    show: (value) => (control.node.value = [value ?? []].flat().map(plainText).join("\n")),
   };
 }
 

@@ -85,9 +85,11 @@ function request({ method, path, operation }, base, fields, body) {
   return { method, url, headers, body: sent, isJson: Boolean(body && isJson(body.media)), stream: isStream(operation) };
 }
 
+// A list repeats its parameter, since its values may hold commas; where the document says otherwise, commas join it.
 function pairs(one, text) {
-  const values = one.explode && one.schema.type === "array" ? text.split(",") : [text];
-  return values.map((value) => `${encoded(one.name)}=${encoded(value)}`);
+  const texts = one.texts?.() ?? [text];
+  const values = one.explode ? texts.map(encoded) : [texts.map(encoded).join(",")];
+  return values.map((value) => `${encoded(one.name)}=${value}`);
 }
 
 // All but letters, digits and -._~, as browsers, curl and shells agree on it.

@@ -1,0 +1,164 @@
+"""Values of items: what is stored is what was sent, or it is refused; and every value can be asked for."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote, urlencode
+
+import pytest
+
+from tests.items.collections import declare
+from tidings.client import Client
+from tidings.model.collection import Collection, Field
+from tidings.testing import Api, Reply, TestServer
+
+THINGS = Collection(
+    name="things",
+    fields=(
+        Field(name="s", type="string", filterable=True, sortable=True),
+        Field(name="n", type="integer", filterable=True, sortable=True),
+        Field(name="x", type="number", filterable=True, sortable=True),
+        Field(name="at", type="datetime", filterable=True, sortable=True),
+        Field(name="kind", type="enum", values=("a", "b", "c,d"), filterable=True),
+        Field(name="more", type="object"),
+    ),
+)
+PATH = "/v1/items/things"
+EXTREMES = (-(2**63), -(2**63) + 1, -(10**18), -1, 0, 10**18, 2**53 + 1, 2**63 - 2, 2**63 - 1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _declared(server: TestServer) -> None:
+    declare(server, THINGS)
+
+
+@pytest.fixture
+def client(server: TestServer) -> Client:
+    """The Python client, with the operator's key."""
+    return Client(server.url, server.api.key)
+
+
+def put(api: Api, ident: str, text: str) -> Reply:
+    """An item at this id, with its body as this text."""
+    return api.call("PUT", f"{PATH}/{ident}", text.encode(), {"Content-Type": "application/json"})
+
+
+def ids(api: Api, query: str) -> set[str]:
+    """The ids that a query finds, as it stands in the URL."""
+    return {item["id"] for item in api.get(f"{PATH}?limit=1000&{query}")["data"]}
+
+
+# --- every value can be asked for -------------------------------------------------------------------------------------
+
+
+def test_a_text_with_commas_can_be_asked_for_in_every_way(api: Api, client: Client) -> None:
+    names = {"smith": "Smith, John", "doe": "Doe", "comma": ",", "both": "Smith, John,Doe"}
+    for ident, name in names.items():
+        put(api, f"{ident}", json.dumps({"s": name, "kind": "c,d" if ident == "doe" else "a"}))
+    assert ids(api, "s__in=Smith%2C%20John,Doe") == {"smith", "doe"}
+    assert ids(api, urlencode([("s__in", "Smith, John"), ("s__in", "Doe")])) == {"smith", "doe"}
+    assert ids(api, urlencode({"s__in": "Smith, John,Doe"})) == {"both"}
+    assert ids(api, urlencode({"s__in": ","})) == {"comma"}
+    assert ids(api, urlencode({"kind__in": "c,d"})) == {"doe"}
+    assert ids(api, urlencode({"kind__in": "a,b"}) + "&s=Doe") == set()
+    for asked in (["Smith, John", "Doe"], ["Smith, John"], [","], list(names.values())):
+        found = {item["s"] for item in client.items("things").list(s__in=asked)}
+        assert found == set(asked)
+        assert {item["s"] for item in client.items("things").export(s__in=asked)} == set(asked)
+    rest = {item["s"] for item in client.items("things").list(s__nin=["Smith, John", ","], s__exists=True)}
+    assert rest == {"Doe", "Smith, John,Doe"}
+    assert [item["id"] for item in client.items("things").list(kind__in=["c,d"], fields=["id", "kind"])] == ["doe"]
+
+
+def test_a_list_goes_on_from_page_to_page_with_its_commas(api: Api) -> None:
+    for number in range(5):
+        put(api, f"page{number}", json.dumps({"s": f"page, {number % 2}"}))
+    query = urlencode([("s__in", "page, 0"), ("s__in", "page, 1"), ("limit", "2"), ("sort", "s"), ("sort", "-created")])
+    seen: list[str] = []
+    reply = api.call("GET", f"{PATH}?{query}")
+    while True:
+        seen += [item["id"] for item in reply.json["data"]]
+        if reply.json["next_cursor"] is None:
+            break
+        link = reply.headers["link"].removeprefix("<").split(">")[0]
+        reply = api.call("GET", link)
+    assert seen == ["page4", "page2", "page0", "page3", "page1"]
+    first = api.call("GET", f"{PATH}?{query}").json["next_cursor"]
+    other = urlencode([("s__in", "page, 0,page, 1"), ("limit", "2"), ("sort", "s"), ("sort", "-created")])
+    refused = api.call("GET", f"{PATH}?{other}&cursor={first}")
+    assert refused.status == 422 and refused.json["errors"][0]["code"] == "wrong_cursor"
+
+
+def test_the_whole_64_bits_are_stored_asked_for_and_sorted_by(api: Api) -> None:
+    for value in EXTREMES:
+        assert put(api, f"n{value}", f'{{"n":{value}}}').json["n"] == value
+    for value in EXTREMES:
+        assert ids(api, f"n={value}") == ids(api, f"n__in={value}") == {f"n{value}"}
+        assert ids(api, f"n__gte={value}&n__lte={value}") == {f"n{value}"}
+        assert {f"n{other}" for other in EXTREMES if other > value} == ids(api, f"n__gt={value}")
+    for sort in ("n", "-n"):
+        found, cursor = [], ""
+        while cursor is not None:
+            page = api.get(f"{PATH}?n__exists=true&limit=2&sort={sort}" + (f"&cursor={cursor}" if cursor else ""))
+            found += [item["n"] for item in page["data"]]
+            cursor = page["next_cursor"]
+        assert found == sorted(EXTREMES, reverse=sort == "-n")
+    for beyond in (2**63, -(2**63) - 1, 10**19, 10**30):
+        refused = api.call("GET", f"{PATH}?n={beyond}")
+        assert refused.status == 422
+        assert "between -9223372036854775808 and 9223372036854775807" in refused.json["errors"][0]["detail"]
+
+
+@pytest.mark.parametrize("text", ["٣", "１", "1_0", "+1", " 1", "0x1", "1.0"])
+def test_other_digits_than_ours_are_refused(api: Api, text: str) -> None:
+    for name in ("n", "limit"):
+        refused = api.call("GET", f"{PATH}?{name}={quote(text)}")
+        assert refused.status == 422 and refused.json["errors"][0]["parameter"] == name
+    line = json.dumps({"n": text}, ensure_ascii=False).encode()
+    refused = api.call("POST", f"{PATH}:import", line, {"Content-Type": "application/x-ndjson"})
+    assert refused.status == 422
+    refused = api.call("POST", f"{PATH}:import", f"n\n{text}\n".encode(), {"Content-Type": "text/csv"})
+    assert refused.status == 422 and refused.json["errors"][0]["line"] == 2
+
+
+# --- entity tags ------------------------------------------------------------------------------------------------------
+
+
+def test_conditions_compare_entity_tags_as_the_standard_says(api: Api) -> None:
+    path = f"{PATH}/tagged"
+    put(api, "tagged", '{"s":"1"}')
+    for weak in ('W/"1"', 'W/"1", W/"2"', '"01"', '"1.0"'):
+        assert api.call("PATCH", path, {"s": "x"}, {"If-Match": weak}).status == 412
+        assert api.call("DELETE", path, None, {"If-Match": weak}).status == 412
+    for same in ('"1"', 'W/"1"', '"1" ,', ', W/"1"', '"0", "1"', "*"):
+        assert api.call("GET", path, None, {"If-None-Match": same}).status == 304
+    for other in ('"01"', '"2"', 'W/"x"'):
+        assert api.call("GET", path, None, {"If-None-Match": other}).status == 200
+    assert api.call("GET", path, None, {"If-None-Match": ","}).status == 400
+    assert api.call("PUT", path, {"s": "y"}, {"If-None-Match": 'W/"1"'}).status == 412
+    assert api.call("PATCH", path, {"s": "z"}, {"If-Match": '"x" , "1",'}).json["revision"] == 2
+
+
+# --- times ------------------------------------------------------------------------------------------------------------
+
+
+TIMES = {
+    "2026-11-21T01:02:03.123456789Z": "2026-11-21T01:02:03.123456Z",
+    "2026-11-21T01:02:03.9999999+01:00": "2026-11-21T00:02:03.999999Z",
+    "1969-12-31T23:59:59.9999999Z": "1969-12-31T23:59:59.999999Z",
+    "2026-11-21T01:02:03.1234560000000Z": "2026-11-21T01:02:03.123456Z",
+}
+
+
+@pytest.mark.parametrize("text", TIMES)
+def test_a_time_with_more_digits_is_rounded_down_everywhere(api: Api, text: str) -> None:
+    shown, ident = TIMES[text], f"at{list(TIMES).index(text)}"
+    assert put(api, f"{ident}", json.dumps({"at": text})).json["at"] == shown
+    files = {
+        "text/csv": f"id,at\n{ident}c,{text}\n",
+        "application/x-ndjson": json.dumps({"id": f"{ident}n", "at": text}),
+    }
+    for media, file in files.items():
+        assert api.call("POST", f"{PATH}:import", file.encode(), {"Content-Type": media}).status == 200
+    for asked in (text, shown):
+        assert ids(api, f"at={quote(asked)}") >= {ident, f"{ident}c", f"{ident}n"}
