@@ -9,6 +9,7 @@ PYTHON ?=
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+INSTALLED := $(VENV)/.installed
 DATA ?= data
 PORT ?= 8080
 # More arguments for the tool behind a target, as in: make test ARGS="-k retry"
@@ -22,18 +23,25 @@ help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml requirements-dev.lock tools/setup.sh
-	@tools/setup.sh "$(VENV)" $(PYTHON)
+	@tools/setup.sh "$(VENV)" requirements-dev.lock $(PYTHON)
+	@touch $@ $(INSTALLED)
+
+$(INSTALLED): pyproject.toml requirements.lock tools/setup.sh
+	@tools/setup.sh "$(VENV)" requirements.lock $(PYTHON)
 	@touch $@
 
+.PHONY: install
+install: $(INSTALLED) ## Make .venv with what running Tidings takes; leaves .venv/bin/tidings (PYTHON=... chooses the interpreter)
+
 .PHONY: setup
-setup: $(READY) ## Make .venv from the lock; leaves .venv/bin/tidings (PYTHON=... chooses the interpreter)
+setup: $(READY) ## The same with everything that tests and checks take
 
 .PHONY: demo
-demo: $(READY) ## Play the main job, an evening in a restaurant: an API, orders, and dishes delivered as signed webhooks
+demo: $(INSTALLED) ## Play the main job, an evening in a restaurant: an API, orders, and dishes delivered as signed webhooks
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 .PHONY: serve
-serve: $(READY) ## Run a server on DATA (data) and PORT (8080)
+serve: $(INSTALLED) ## Run a server on DATA (data) and PORT (8080)
 	@$(BIN)/tidings serve --data "$(DATA)" --port "$(PORT)" $(ARGS)
 
 .PHONY: test

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -26,10 +27,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _no_settings_from_outside() -> Iterator[None]:
-    """The operator's own TIDINGS_* variables have no say in tests."""
+def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Neither the operator's TIDINGS_* variables nor a tidings.yaml that lies in the clone have a say in tests."""
     kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("TIDINGS_")}
+    folder = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("empty"))
     yield
+    os.chdir(folder)
     os.environ.update(kept)
 
 

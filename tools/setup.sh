@@ -1,11 +1,12 @@
 #!/bin/sh
-# Makes the virtual environment: every dependency at the version and hash of the lock, and this package, editable.
-# Usage: tools/setup.sh VENV [PYTHON]. Needs a Python of 3.11 or newer; brings its own pip where that Python has none.
+# Makes the virtual environment: every dependency at the version and hash of a lock, and this package, editable.
+# Usage: tools/setup.sh VENV LOCK [PYTHON]. Needs a Python of 3.11 or newer; brings its own pip if that Python has none.
 set -eu
 
 cd "$(dirname "$0")/.."
 VENV=$1
-PYTHON=${2:-}
+LOCK=$2
+PYTHON=${3:-}
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -71,6 +72,30 @@ if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
     bring_pip "$(find_python)"
 fi
 
+# One line that counts the packages as pip takes them up; on a terminal it is written over, elsewhere printed once.
+install() {
+    count=$(grep -c '^[a-zA-Z0-9].*==' "$1")
+    say "Installing up to $count packages from $1 into $VENV ..."
+    failed=$(mktemp)
+    { "$VENV/bin/python" -m pip install --progress-bar off --require-hashes -r "$1" || echo $? >"$failed"; } 2>&1 |
+        awk -v tty="$([ -t 2 ] && echo 1)" '
+            /^Collecting / { n++; if (tty) printf "\r\033[K  %d  %s", n, $2 > "/dev/stderr" }
+            /^Installing collected/ { if (tty) printf "\r\033[K  %d  writing files ...", n > "/dev/stderr" }
+            /^ERROR|^error|^WARNING: Retrying/ { wrong = wrong $0 "\n" }
+            END { if (tty) printf "\r\033[K" > "/dev/stderr"; printf "%s", wrong > "/dev/stderr" }'
+    if [ -s "$failed" ]; then
+        rm -f "$failed"
+        say "The packages could not be installed; pip says why above. Mend that and run the command again: it goes on."
+        exit 1
+    fi
+    rm -f "$failed"
+}
+
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-"$VENV/bin/python" -m pip install --quiet --require-hashes -r requirements-dev.lock
-"$VENV/bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable .
+install "$LOCK"
+case $LOCK in
+    # The development lock brings what builds this package; otherwise pip fetches that for the moment of the build.
+    *dev*) "$VENV/bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable . ;;
+    *) "$VENV/bin/python" -m pip install --quiet --no-deps --editable . ;;
+esac
+say "Done. Activate it: . $VENV/bin/activate"

@@ -15,8 +15,11 @@ from rich.text import Text
 
 ROWS_MAX = 22
 LINES_AROUND = 20
+LINES_AROUND_NARROW = 12
 """The lines of a screen that belong to sentences and to the other table."""
 PICTURE_COLUMNS = 104
+WIDE_COLUMNS = 100
+"""From here on there is room for frames and long headings; the tables fit into 80 columns without."""
 COLOURS = {"open": "green", "down": "red", "slow": "yellow"}
 WHO_COLOURS = {"guest": "cyan", "kitchen": "magenta"}
 
@@ -84,7 +87,7 @@ class Board:
         """Print a sentence, in rich's markup."""
         text = Text.from_markup(sentence)
         self._said.append(text)
-        self._console.print(text, soft_wrap=True)
+        self._console.print(text, soft_wrap=not self._console.is_terminal)
 
     def happened(self, row: Row) -> None:
         """Show one thing that happened."""
@@ -95,25 +98,27 @@ class Board:
             self._console.print(escape(line.rstrip()), soft_wrap=True)
 
     def show(self, title: str, counts: list[Count]) -> None:
-        """Draw the tables anew."""
+        """Draw the tables again."""
         self._title, self._counts = title, counts
         if self._live is not None:
-            self._live.update(self._tables(max(3, min(ROWS_MAX, self._console.height - LINES_AROUND))), refresh=True)
+            wide = self._console.width >= WIDE_COLUMNS
+            free = self._console.height - (LINES_AROUND if wide else LINES_AROUND_NARROW)
+            self._live.update(self._tables(max(3, min(ROWS_MAX, free)), wide=wide), refresh=True)
 
     def picture(self, path: Path, sentences_below: int) -> None:
         """Write the last screen as SVG: what was said, the tables, and below them what was said last."""
         console = Console(record=True, width=PICTURE_COLUMNS, file=io.StringIO(), highlight=False)
         above = len(self._said) - sentences_below
         console.print(*self._said[:above], sep="\n")
-        console.print(self._tables(ROWS_MAX))
+        console.print(self._tables(ROWS_MAX, wide=True))
         console.print(*self._said[above:], sep="\n")
         path.write_text(console.export_svg(title="make demo", unique_id="demo"))
 
-    def _tables(self, rows: int) -> Group:
-        return Group(self._doors(), self._happenings(rows))
+    def _tables(self, rows: int, *, wide: bool) -> Group:
+        return Group(self._doors(wide), self._happenings(rows, wide))
 
-    def _doors(self) -> Table:
-        table = Table(title=f"The doors. {self._title}", title_justify="left", expand=False)
+    def _doors(self, wide: bool) -> Table:
+        table = _table(f"The doors. {self._title}", wide)
         for name in ("door", "state", "arrived", "tried again", "waiting"):
             table.add_column(name, justify="left" if name in ("door", "state") else "right", min_width=10)
         for count in self._counts:
@@ -123,15 +128,15 @@ class Board:
             )
         return table
 
-    def _happenings(self, rows: int) -> Table:
-        table = Table(title="What happened last", title_justify="left", expand=False)
+    def _happenings(self, rows: int, wide: bool) -> Table:
+        table = _table("What happened last", wide)
         table.add_column("at", justify="right", width=6)
-        table.add_column("who", width=8)
-        table.add_column("what", width=24, no_wrap=True)
-        table.add_column("dish", width=31, no_wrap=True)
-        for name in ("try", "after"):
-            table.add_column(name, justify="right", width=6)
-        table.add_column("signature", width=9)
+        table.add_column("who", width=8 if wide else 7)
+        table.add_column("what", width=24 if wide else 21, no_wrap=True)
+        table.add_column("dish", width=31 if wide else 27, no_wrap=True)
+        table.add_column("try", justify="right", width=6 if wide else 3)
+        table.add_column("after", justify="right", width=6)
+        table.add_column("signature" if wide else "", width=9 if wide else 3)
         # What arrived is known when it is settled, which may be after things that happened later.
         last = sorted(self._rows[-rows:], key=lambda row: row.at)
         for row in last:
@@ -143,6 +148,12 @@ class Board:
         for _ in range(rows - len(last)):
             table.add_row()
         return table
+
+
+def _table(title: str, wide: bool) -> Table:
+    if wide:
+        return Table(title=title, title_justify="left", expand=False)
+    return Table(title=title, title_justify="left", expand=False, box=None, padding=(0, 1, 0, 0), pad_edge=False)
 
 
 def span(ms: float) -> str:

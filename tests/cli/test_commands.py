@@ -65,6 +65,29 @@ def test_an_endpoint_is_changed_paused_resumed_and_deleted(read: Read, run: Run,
     assert run("endpoints", "show", id).exit_code == 1
 
 
+def test_a_url_that_is_registered_already_is_said_to_be(run: Run, read: Read, receiver: Receiver) -> None:
+    url = receiver.url("/twice")
+    first = read("endpoints", "create", url, "--events", "tasks.*")
+    again = run("endpoints", "create", url, "--events", "tasks.*", "--once")
+    assert again.exit_code == 0 and f"{first['id']} is registered already" in again.stdout
+    assert [each["id"] for each in read("endpoints", "list") if each["url"] == url] == [first["id"]]
+    other = run("endpoints", "create", url, "--events", "orders.*", "--once")
+    assert other.exit_code == 1 and f"tidings endpoints edit {first['id']}" in other.stderr
+    second = run("endpoints", "create", url, "--events", "tasks.*")
+    assert second.exit_code == 0 and f"registered already, as {first['id']}" in second.stderr
+    assert len([each for each in read("endpoints", "list") if each["url"] == url]) == 2
+
+
+def test_a_type_that_nobody_publishes_is_pointed_out(run: Run, receiver: Receiver, server: TestServer) -> None:
+    server.api.post("/v1/event-types", {"name": "invoices.paid"})
+    misspelt = run("endpoints", "create", receiver.url("/types"), "--events", "invoices.payed")
+    assert misspelt.exit_code == 0
+    assert "no event type fits invoices.payed" in misspelt.stderr and "invoices.paid?" in misspelt.stderr
+    assert "no event type" not in run("endpoints", "create", receiver.url("/a"), "--events", "invoices.*").stderr
+    server.api.post("/v1/events", {"type": "bills.sent", "data": {}})
+    assert "no event type" not in run("endpoints", "create", receiver.url("/b"), "--events", "bills.sent").stderr
+
+
 def test_a_secret_is_rotated(read: Read, endpoint: Any) -> None:
     old = read("endpoints", "secret", endpoint["id"])["secret"]
     rotated = read("endpoints", "secret", endpoint["id"], "--rotate", "--overlap-seconds", "60")

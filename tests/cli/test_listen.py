@@ -13,11 +13,11 @@ from pathlib import Path
 
 from tests.cli.conftest import Run
 from tidings.client import verify
-from tidings.testing import Receiver, TestServer, until
+from tidings.testing import ProcessServer, Receiver, TestServer, until
 
 
 @contextmanager
-def listening(server: TestServer, *args: str) -> Iterator[subprocess.Popen[str]]:
+def listening(server: TestServer | ProcessServer, *args: str) -> Iterator[subprocess.Popen[str]]:
     """The command in a process of its own, killed at the end if it still runs."""
     env = {**os.environ, "TIDINGS_URL": server.url, "TIDINGS_KEY": str(server.api.key)}
     command = [sys.executable, "-m", "tidings", "listen", *args]
@@ -36,6 +36,7 @@ def test_events_are_forwarded_signed_and_each_once(server: TestServer, receiver:
         assert process.stdout is not None
         secret = process.stdout.readline().split()[-1]
         until(lambda: _first_poll(server), "it asks for events")
+        begun = json.loads(kept.read_bytes())["cursor"]
         first = server.api.post("/v1/events", {"type": "tasks.done", "subject": "s", "data": {"n": 1.50}})
         server.api.post("/v1/events", {"type": "other.thing", "data": {}})
         [webhook] = receiver.wait_for(1)
@@ -43,7 +44,7 @@ def test_events_are_forwarded_signed_and_each_once(server: TestServer, receiver:
         assert verify(webhook.headers, webhook.body, secret)["subject"] == "s"
         assert b'"data":{"n": 1.5}' in webhook.body
         assert first["id"] in process.stdout.readline()
-        until(lambda: kept.exists() and json.loads(kept.read_bytes())["done"] == 0, "the place is kept")
+        until(lambda: json.loads(kept.read_bytes())["cursor"] != begun, "the place is kept")
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert kept.stat().st_mode & 0o777 == 0o600
@@ -87,14 +88,50 @@ def test_what_is_wrong_is_one_sentence(run: Run, tmp_path: Path) -> None:
     for args, sentence in (
         (["--events", "a*"], "A pattern is an event type"),
         (["--secret", "x"], "A secret begins with whsec_"),
-        (["--after", "somewhere"], "This is no cursor of ours"),
-        (["--url", "http://127.0.0.1:1"], "Is the server running?"),
+        (["--after", "somewhere"], "--after start"),
+        (["--url", "ftp://127.0.0.1"], "http://"),
+        (["--key", "tdk_wrong"], "TIDINGS_KEY"),
     ):
         said = run(*forward, *args)
         assert said.exit_code == 1 and sentence in said.stderr
     (tmp_path / "c").write_text("{}")
     assert "choose another --cursor-file" in run(*forward).stderr
     assert "--forward is written as" in run("listen", "--forward", "localhost:3000").stderr
+
+
+def test_a_server_that_goes_before_the_first_event_is_waited_for_and_nothing_is_missed(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    kept = tmp_path / "cursor.json"
+    args = ["--forward", receiver.url("/"), "--cursor-file", str(kept)]
+    with ProcessServer(tmp_path / "data") as server:
+        with listening(server, *args) as process:
+            until(kept.exists, "the place is kept though nothing has happened")
+            server.kill()
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        with listening(server, *args) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            assert "asked again" in process.stdout.readline()
+            server.start()
+            missed = server.api.post("/v1/events", {"type": "tasks.done", "data": {}})
+            assert receiver.wait_for(1)[0].id == missed["id"]
+
+
+def test_a_store_that_was_replaced_is_told_with_the_way_on(
+    server: TestServer, receiver: Receiver, tmp_path: Path
+) -> None:
+    kept = tmp_path / "cursor.json"
+    args = ["--forward", receiver.url("/"), "--cursor-file", str(kept)]
+    for _ in range(3):
+        server.api.post("/v1/events", {"type": "tasks.done", "data": {}})
+    with listening(server, *args, "--after", "start"):
+        receiver.wait_for(3)
+        until(lambda: kept.exists() and json.loads(kept.read_bytes())["cursor"] != "start", "the place is kept")
+    with TestServer(tmp_path / "other") as other, listening(other, *args) as process:
+        _, said = process.communicate(timeout=30)
+        assert process.returncode == 1 and "--after start" in said and "--after end" in said
 
 
 def _first_poll(server: TestServer) -> bool:

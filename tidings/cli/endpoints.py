@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
 
 from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Url, read_json, session
+from tidings.client import ApiError, Client
 from tidings.client.calls import given
+from tidings.client.client import Json
+from tidings.rules import events_match
+
+NAMED_MAX = 3
+"""How many endpoints of the same URL are named."""
+RECENT_EVENTS = 100
+"""How many of the newest events say which types are published though nobody declared them."""
 
 cli = typer.Typer(help="Endpoints: the URLs that get events as signed webhooks.", no_args_is_help=True)
 
@@ -37,6 +48,9 @@ def create(
     tenant: Annotated[str | None, typer.Option(help="Whose events it gets; '*' for everybody's.")] = None,
     header: Header = None,
     set: Set = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="If this URL is registered already, show that endpoint and make none.")
+    ] = False,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
@@ -44,8 +58,15 @@ def create(
     """Register a URL. The answer names its id; `secret` shows what webhooks are signed with."""
     with session(url, key, as_json) as out:
         options = _options(events, filter, description, header, set) | given(tenant=tenant)
+        same = list(islice(out.client.endpoints(url=target, **given(tenant=tenant)), PAGE_MAX))
+        if once and same:
+            _check_same(same[0], options)
+            out.answer(same[0], lambda: out.details(same[0], f"{same[0]['id']} is registered already."))
+            return
         made = out.client.create_endpoint(target, **options)
         out.answer(made, lambda: out.details(made, f"{made['id']} is registered."))
+        for note in [*_notes_on_url(same), *_notes_on_types(out.client, events or [])]:
+            typer.echo(note, err=True)
 
 
 @cli.command("list")
@@ -81,7 +102,7 @@ def edit(
     description: Description = None,
     header: Header = None,
     set: Set = None,
-    revision: Annotated[int | None, typer.Option(help="Refuse if it is at another revision by now.")] = None,
+    revision: Annotated[int | None, typer.Option(help="Refuse unless it is at this revision.")] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
@@ -120,7 +141,9 @@ def pause(
 @cli.command("resume")
 def resume(
     id: Id,
-    cancel_missed: Annotated[bool, typer.Option("--cancel-missed", help="Cancel what waited, and begin anew.")] = False,
+    cancel_missed: Annotated[
+        bool, typer.Option("--cancel-missed", help="Cancel what waited and start afresh.")
+    ] = False,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
@@ -166,6 +189,51 @@ def secret(
         else:
             found = out.client.endpoint_secret(id)
         out.answer(found, lambda: out.details(found, id))
+
+
+def _check_same(endpoint: Json, options: Json) -> None:
+    """Raise ValueError if the endpoint that is there differs from what was asked for."""
+    # Values of headers are never shown again, so only their names can be compared.
+    shown = {**endpoint, "headers": sorted(endpoint.get("headers") or {})}
+    wanted = {**options, "headers": sorted(options["headers"])} if "headers" in options else options
+    differ = [name for name, value in wanted.items() if shown.get(name) != value]
+    if differ:
+        raise ValueError(
+            f"{endpoint['id']} has this URL already, with other values of {', '.join(differ)}. "
+            f"Change it: tidings endpoints edit {endpoint['id']} ... Or leave out --once to register a second one."
+        )
+
+
+def _notes_on_url(same: list[Json]) -> Iterator[str]:
+    """What to know if other endpoints have the same URL."""
+    if same:
+        ids = ", ".join(endpoint["id"] for endpoint in same[:NAMED_MAX]) + (", ..." if len(same) > NAMED_MAX else "")
+        yield (
+            f"Note: this URL was registered already, as {ids}. Each endpoint signs with a secret of its own, so the "
+            "receiver must know them all. To keep one: tidings endpoints delete ID. Next time, --once makes no second."
+        )
+
+
+def _notes_on_types(client: Client, patterns: list[str]) -> Iterator[str]:
+    """What to know if nothing fits a pattern yet: it may be misspelt."""
+    if not patterns or patterns == ["*"]:
+        return
+    try:
+        recent = {event["type"] for event in islice(client.events(limit=RECENT_EVENTS), RECENT_EVENTS)}
+        known = sorted(recent | {kind["name"] for kind in islice(client.pages("/v1/event-types"), PAGE_MAX)})
+        for pattern in patterns:
+            if any(map(events_match.matcher((pattern,)), known)) or _was_published(client, pattern):
+                continue
+            near = difflib.get_close_matches(pattern, known, n=1)
+            meant = f" Did you mean {near[0]}?" if near else ""
+            yield f"Note: no event type fits {pattern}, and nobody has published one yet.{meant}"
+    except ApiError:
+        # The key may register endpoints, but not read types or events: then nothing can be said.
+        return
+
+
+def _was_published(client: Client, pattern: str) -> bool:
+    return "*" not in pattern and next(client.events(type=pattern, limit=1), None) is not None
 
 
 def _options(

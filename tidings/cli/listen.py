@@ -17,7 +17,7 @@ import msgspec
 import typer
 
 from tidings.cli.session import DEFAULT_URL, AsJson, Key, Session, Url, session
-from tidings.client import ConnectionFailed, Gone, ServerFault, calls
+from tidings.client import ApiError, ConnectionFailed, Gone, Invalid, Malformed, ServerFault, calls
 from tidings.client.exchange import Request, Target
 from tidings.client.wire import Wire
 from tidings.model import moment
@@ -92,8 +92,8 @@ def listen(
         _on_signals()
         try:
             listener.run()
-        except Gone as gone:
-            raise ValueError(f"{gone.detail} Begin anew with --after start, or --after end.") from None
+        except (Gone, Invalid, Malformed) as wrong:
+            raise ValueError(_way_on(wrong, path)) from None
         except KeyboardInterrupt:
             out.say(f"Stopped. The next run goes on from here ({path}).")
         finally:
@@ -111,9 +111,10 @@ class _Listener:
         self._signer = sign.Signer(place.secret)
 
     def run(self) -> None:
-        """Follow without end. Raises ClientError where the server cannot be asked."""
+        """Follow forever. Raises ApiError if the server refuses to be asked."""
         place = self._place
-        page = self._page()
+        # Not a long poll: where to go on is known, and kept, before anything can break.
+        page = self._following(wait_seconds=0)
         while True:
             for event in page.data[place.done :]:
                 if self._wants(event.type):
@@ -123,25 +124,25 @@ class _Listener:
             if page.next_cursor != place.cursor:
                 place.cursor, place.done = page.next_cursor, 0
                 _write_place(self._path, place)
-            page = self._following()
+            page = self._following(WAIT_SECONDS)
 
     def close(self) -> None:
         self._wire.close()
 
-    def _page(self) -> Page:
-        reply = self._out.client.exchange(calls.catch_up(self._place.cursor, WAIT_SECONDS, PAGE_EVENTS))
+    def _page(self, wait_seconds: int) -> Page:
+        reply = self._out.client.exchange(calls.catch_up(self._place.cursor, wait_seconds, PAGE_EVENTS))
         reply.value()
         return msgspec.json.decode(reply.body, type=Page)
 
-    def _following(self) -> Page:
-        """The next page, however long the server is away meanwhile."""
+    def _following(self, wait_seconds: int) -> Page:
+        """The next page, however long the server is away."""
         knocks = 0
         while True:
             try:
-                return self._page()
+                return self._page(wait_seconds)
             except (ConnectionFailed, ServerFault) as wrong:
                 if knocks == 0:
-                    self._out.say(f"{wrong} It is asked again until it answers.")
+                    self._out.say(f"{wrong} It is asked again every second until it answers.")
                 knocks += 1
                 time.sleep(KNOCK_SECONDS)
 
@@ -175,6 +176,16 @@ class _Listener:
         else:
             outcome = f"{status} in {ms} ms" if status is not None else f"{reason} It is tried again until it answers."
             self._out.say(f"{event.time}  {event.type}  {event.id}  {outcome}")
+
+
+def _way_on(wrong: ApiError, path: Path) -> str:
+    """The refusal; if it is about the cursor, with the options that get past it."""
+    if not isinstance(wrong, Gone) and not any(error.get("parameter") == "after" for error in wrong.errors):
+        return str(wrong)
+    return (
+        f"{wrong} Run it again with --after start to get every event that the server still has, or with --after end "
+        f"to get only what happens from now on. (The last run's place is in {path}.)"
+    )
 
 
 def _event(fed: Fed) -> Event:
@@ -216,7 +227,7 @@ def _read_place(path: Path, after: str | None, secret: str | None) -> Place:
         kept = None
     except (OSError, msgspec.MsgspecError) as wrong:
         raise ValueError(
-            f"{path} is no file that `tidings listen` keeps ({wrong}); choose another --cursor-file"
+            f"{path} is not a file that `tidings listen` keeps ({wrong}); choose another --cursor-file"
         ) from None
     secret = secret or (kept.secret if kept else sign.new_secret(os.urandom(32)))
     if after is not None or kept is None:

@@ -13,6 +13,7 @@ from tidings.model.errors import NotFound
 from tidings.model.ids import delivery_id
 from tidings.model.link import Endpoint
 from tidings.rules import sign
+from tidings.rules.address import URL_CHARS_MAX
 from tidings.rules.refused import Refused
 from tidings.store import lists
 from tidings.store.base import Db
@@ -62,11 +63,13 @@ async def create_endpoint(parts: Parts, call: Call) -> Answer:
 async def list_endpoints(parts: Parts, call: Call) -> Answer:
     """List endpoints, newest first by default."""
     tenant = call.key.tenant or call.query.get("tenant")
-    state = call.query.get("state")
+    state, url = call.query.get("state"), call.query.get("url")
     found = [
         endpoint
         for endpoint in parts.catalog.now.endpoints_by_id.values()
-        if (tenant is None or endpoint.tenant == tenant) and (state is None or endpoint.mode == state)
+        if (tenant is None or endpoint.tenant == tenant)
+        and (state is None or endpoint.mode == state)
+        and (url is None or endpoint.options.url == url)
     ]
     shown, answer = sorted_page(call, found, SORTS, lambda endpoint: endpoint.num)
     counts: dict[int, int] = {}
@@ -233,6 +236,9 @@ OPERATIONS: tuple[Operation, ...] = (
                 help="Only those in this state.",
             ),
             Parameter(name="tenant", schema={"type": "string"}, help="Only those of this tenant."),
+            Parameter(
+                name="url", schema={"type": "string", "maxLength": URL_CHARS_MAX}, help="Only those with this very URL."
+            ),
             COUNTS,
             *PAGING,
         ),
