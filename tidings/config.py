@@ -90,11 +90,9 @@ def _read(text: str, path: Path) -> Config:
     settings = {} if values.get("settings") is None else values["settings"]
     if settings or type(settings) is not dict:
         nodes = _keys(sections["settings"], [setting.name for setting in SETTINGS], "setting", path)
-        for name, value in settings.items():
-            place = _place(path, nodes[name].start_mark)
-            if not _is_plain(nodes[name]):
-                raise SettingsError(f"{place}: {name} must be a value, or a list of values.")
-            _check(name, value, place)
+        wrong = [line for name, value in settings.items() if (line := _wrong(name, value, nodes[name], path))]
+        if wrong:
+            raise SettingsError("\n".join(wrong))
     collections = values.get("collections")
     config = Config(path=path, settings=settings, collections={} if collections is None else collections, root=root)
     if "collections" not in values:
@@ -173,26 +171,30 @@ def _is_plain(node: Any) -> bool:
     return node.id == "scalar" or (node.id == "sequence" and all(each.id == "scalar" for each in node.value))
 
 
-def _check(name: str, value: Any, place: str) -> None:
-    """Have a setting's value checked alone, so that the sentence can say where it stands."""
+def _wrong(name: str, value: Any, node: Any, path: Path) -> str | None:
+    """What is wrong with a setting's value alone, with its place."""
+    place = _place(path, node.start_mark)
+    if not _is_plain(node):
+        return f"{place}: {name} must be a value, or a list of values."
     try:
         read_settings(env={}, file={name: value})
     except SettingsError as wrong:
-        raise SettingsError(f"{place}: {wrong}") from None
+        return f"{place}: {wrong}"
+    return None
 
 
 def _keys(node: Any, known: Collection[str], noun: str, path: Path) -> dict[str, Any]:
     """The entries of a mapping by their names. Raises SettingsError where one is unknown."""
     if node.id != "mapping":
         raise SettingsError(f"{_place(path, node.start_mark)}: here must be names with values, as in `name: value`.")
-    found = {}
+    found, wrong = {}, []
+    names = ", ".join(sorted(known))
     for key, value in node.value:
         if key.id != "scalar" or key.value not in known:
-            names = ", ".join(sorted(known))
-            raise SettingsError(
-                f"{_place(path, key.start_mark)}: {key.value!r} is no {noun} of Tidings. Known: {names}."
-            )
+            wrong.append(f"{_place(path, key.start_mark)}: {key.value!r} is no {noun} of Tidings. Known: {names}.")
         found[str(key.value)] = value
+    if wrong:
+        raise SettingsError("\n".join(wrong))
     return found
 
 

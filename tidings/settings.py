@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ class Setting(msgspec.Struct, frozen=True):
     default: Any
     help: str
     secret: bool = False
+    several: bool = False
+    """A text of values with commas between; in the file it may be a list."""
 
     @property
     def flag(self) -> str:
@@ -50,7 +52,11 @@ SETTINGS: tuple[Setting, ...] = (
         True,
     ),
     Setting(
-        "allow_addresses", str, "", "Private address ranges that endpoints may have, such as `127.0.0.0/8,10.1.0.0/16`."
+        "allow_addresses",
+        str,
+        "",
+        "Private address ranges that endpoints may have, such as `127.0.0.0/8,10.1.0.0/16`.",
+        several=True,
     ),
     Setting("allow_http", bool, True, "Whether endpoints may have http:// URLs."),
     Setting("ca_file", str, "", "A PEM file of certificate authorities to trust for endpoints; else the system's."),
@@ -78,12 +84,36 @@ SETTINGS: tuple[Setting, ...] = (
         int,
         0,
         "Calls that one address may make in 10 seconds, counted before its key is looked at; 0 is no limit. "
-        "Behind a proxy all callers have the proxy's address.",
+        "Behind a proxy all callers have the proxy's address, unless `trusted_proxies` names it.",
+    ),
+    Setting(
+        "public_url",
+        str,
+        "",
+        "Where callers reach the server through a proxy, path included, such as `https://example.com/hooks`. It stands "
+        "in `Location`, `Link`, the document's `servers` and links to streams; if empty, these hold paths only.",
+    ),
+    Setting(
+        "trusted_proxies",
+        str,
+        "",
+        "Address ranges of proxies whose `X-Forwarded-For` or `Forwarded` tells the caller's address, such as "
+        "`127.0.0.1,10.1.0.0/16`.",
+        several=True,
+    ),
+    Setting(
+        "cors_origins",
+        str,
+        "",
+        "Origins whose pages may read answers in a browser, such as `https://app.example.com`; `*` is all of them. A "
+        "key may name more.",
+        several=True,
     ),
     Setting(
         "retention_days", int, 30, "Events older than this are dropped once their deliveries have ended; 0 keeps them."
     ),
     Setting("log_level", str, "info", "How much is logged: debug, info, warning or error."),
+    Setting("log_format", str, "text", "How it is logged: text, or json, one object on each line."),
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -115,8 +145,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_open_streams: int
     max_open_streams_per_key: int
     max_calls_per_address: int
+    public_url: str
+    trusted_proxies: str
+    cors_origins: str
     retention_days: int
     log_level: str
+    log_format: str
 
     @property
     def folder(self) -> Path:
@@ -127,19 +161,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def read_settings(
     flags: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None, file: Mapping[str, Any] | None = None
 ) -> Settings:
-    """Join flags, environment and file over the defaults. Raises SettingsError."""
+    """Join flags, environment and file over the defaults. Raises SettingsError with a line for each that is wrong."""
     env = os.environ if env is None else env
     values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
-    for name, value in (file or {}).items():
-        values[name] = _convert(name, value, f"{name} in the file")
-    for variable, text in env.items():
-        if variable.startswith("TIDINGS_") and variable not in OTHER_VARIABLES:
-            values[variable[8:].lower()] = _convert(variable[8:].lower(), text, variable)
-    for name, value in (flags or {}).items():
-        if value is not None:
-            values[name] = _convert(name, value, "--" + name.replace("_", "-"))
+    given = [(name, value, f"{name} in the file") for name, value in (file or {}).items()]
+    given += [
+        (variable[8:].lower(), text, variable)
+        for variable, text in env.items()
+        if variable.startswith("TIDINGS_") and variable not in OTHER_VARIABLES
+    ]
+    given += [
+        (name, value, "--" + name.replace("_", "-")) for name, value in (flags or {}).items() if value is not None
+    ]
+    wrong: dict[str, str] = {}
+    """By name: what is wrong with the value that counts. A stronger one that is right mends it."""
+    for name, value, where in given:
+        try:
+            values[name] = _convert(name, value, where)
+            wrong.pop(name, None)
+        except SettingsError as error:
+            wrong[name] = str(error)
     settings = Settings(**values)
-    _check(settings)
+    said = [*wrong.values(), *(sentence for name, sentence in _wrong(settings) if name not in wrong)]
+    if said:
+        raise SettingsError("\n".join(said))
     return settings
 
 
@@ -152,6 +197,8 @@ def _convert(name: str, value: Any, where: str) -> Any:
     if setting is None:
         known = ", ".join(sorted(_BY_NAME))
         raise SettingsError(f"{where} is no setting of Tidings. The settings are: {known}.")
+    if setting.several and isinstance(value, list):
+        value = ",".join(str(each) for each in value)
     if setting.type is bool and isinstance(value, str):
         value = _WORDS.get(value.lower(), value)
     elif setting.type is int and isinstance(value, str):
@@ -164,16 +211,40 @@ def _convert(name: str, value: Any, where: str) -> Any:
 _TYPES = {bool: "true or false", int: "a whole number", str: "a text"}
 
 
-def _check(settings: Settings) -> None:
+def _wrong(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The name of each setting that is of the right type but cannot be used, and a sentence about it."""
     if not 0 <= settings.port <= 65_535:
-        raise SettingsError(f"port must be 0 to 65535, not {settings.port}.")
-    for name in ("max_body_bytes", "max_batch_bytes", "max_import_bytes", "max_whole_import_bytes"):
-        if getattr(settings, name) < 1_024:
-            raise SettingsError(f"{name} must be at least 1024.")
-    for name in ("max_open_streams", "max_open_streams_per_key", "max_calls_per_address"):
-        if getattr(settings, name) < 0:
-            raise SettingsError(f"{name} must be 0 or more.")
-    if settings.retention_days < 0:
-        raise SettingsError("retention_days must be 0 (keep) or more.")
-    if settings.log_level not in ("debug", "info", "warning", "error"):
-        raise SettingsError("log_level must be debug, info, warning or error.")
+        yield "port", f"port must be 0 to 65535, not {settings.port}."
+    for name, least, words in _LEAST:
+        if getattr(settings, name) < least:
+            yield name, f"{name} must be {words}."
+    for name, choices in _CHOICES.items():
+        if (value := getattr(settings, name)) not in choices:
+            yield name, f"{name} must be {', '.join(choices[:-1])} or {choices[-1]}, not {value!r}."
+    # Imported here: a command that only calls a server never reads these.
+    from tidings.rules.address import parse_networks
+    from tidings.rules.origin import origins_of, public_url
+    from tidings.rules.refused import Refused
+
+    readers: dict[str, Callable[[str], object]] = {
+        "allow_addresses": parse_networks,
+        "trusted_proxies": parse_networks,
+        "cors_origins": origins_of,
+        "public_url": public_url,
+    }
+    for name, read in readers.items():
+        try:
+            read(getattr(settings, name))
+        except Refused as refused:
+            yield name, f"{name}: {refused.detail}"
+
+
+_LEAST = (
+    *(
+        (name, 1_024, "at least 1024")
+        for name in ("max_body_bytes", "max_batch_bytes", "max_import_bytes", "max_whole_import_bytes")
+    ),
+    *((name, 0, "0 or more") for name in ("max_open_streams", "max_open_streams_per_key", "max_calls_per_address")),
+    ("retention_days", 0, "0 (keep) or more"),
+)
+_CHOICES = {"log_level": ("debug", "info", "warning", "error"), "log_format": ("text", "json")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -16,9 +17,10 @@ from pathlib import Path
 import pytest
 
 from tidings.cli import serve
+from tidings.cli.log_format import JsonFormatter
 from tidings.client import Client
 from tidings.client.exchange import Request
-from tidings.settings import SETTINGS
+from tidings.settings import SETTINGS, read_settings
 from tidings.store.sqlite import SqliteDb
 from tidings.testing import ProcessServer, Reaction, Receiver, until
 
@@ -120,6 +122,70 @@ def test_a_folder_in_use_is_said(tmp_path: Path) -> None:
 def test_what_is_wrong_is_one_sentence(args: list[str], env: dict[str, str], sentence: str, tmp_path: Path) -> None:
     port = [] if "--port" in args else ["--port", "0"]
     assert sentence in refused("--data", str(tmp_path / "data"), *port, *args, env=env, cwd=tmp_path)
+
+
+def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text("settings:\n  colour: red\n  log_level: loud\n  data: d\n  shape: 1\n")
+    env = {
+        "TIDINGS_RETENTION_DAYS": "-1",
+        "TIDINGS_CORS_ORIGINS": "https://a.example/x",
+        "TIDINGS_PUBLIC_URL": "a.example",
+    }
+    process = command("--port", "x", "--config", str(tmp_path / "t.yaml"), env=env)
+    _, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 2
+    for says in ("'colour'", "'shape'", "--port must be", "retention_days", "Write https://a.example.", "public_url:"):
+        assert says in err, (says, err)
+    (tmp_path / "t.yaml").write_text(
+        "settings:\n  log_level: loud\n  port: 99999\n  trusted_proxies: [10.0.0.0/8, x]\n"
+    )
+    process = command("--config", str(tmp_path / "t.yaml"))
+    _, err = process.communicate(timeout=SECONDS)
+    assert [line.split("column")[0] for line in err.splitlines()] == [
+        f"tidings: {tmp_path}/t.yaml, line {number}, " for number in (2, 3, 4)
+    ]
+
+
+def test_a_stronger_source_mends_a_wrong_value(tmp_path: Path) -> None:
+    assert read_settings({"port": "1"}, {"TIDINGS_PORT": "x"}).port == 1
+
+
+def test_lists_in_the_file_are_read_as_lists() -> None:
+    settings = read_settings({}, {}, {"trusted_proxies": ["10.0.0.0/8", "127.0.0.1"], "cors_origins": []})
+    assert (settings.trusted_proxies, settings.cors_origins) == ("10.0.0.0/8,127.0.0.1", "")
+
+
+def test_what_the_system_refuses_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    said = refused("--data", str(tmp_path / "file"), "--port", "0")
+    assert (
+        said
+        == f"tidings: {tmp_path}/file cannot be used: it is a file, and a folder is needed. Choose another place.\n"
+    )
+    assert "[Errno" not in refused("--data", str(tmp_path / "file" / "below"), "--port", "0")
+
+
+def test_the_log_can_be_json(tmp_path: Path) -> None:
+    process, _ = started("--data", str(tmp_path / "data"), "--port", "0", "--log-format", "json")
+    _, err = ended(process)
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert lines and all({"time", "level", "logger", "message"} <= set(line) for line in lines)
+    (tmp_path / "file").write_text("")
+    said = json.loads(refused("--data", str(tmp_path / "file"), "--port", "0", "--log-format", "json"))
+    assert said["level"] == "critical" and "cannot be used" in said["message"]
+
+
+def test_a_line_of_the_json_log_holds_the_request_and_the_exception() -> None:
+    try:
+        raise ValueError("one\ntwo")
+    except ValueError:
+        record = logging.getLogger("x").makeRecord(
+            "x", logging.ERROR, "f", 1, "%s failed", ("req_1",), sys.exc_info(), extra={"request_id": "req_1"}
+        )
+    text = JsonFormatter().format(record)
+    line = json.loads(text)
+    assert "\n" not in text and (line["message"], line["request_id"]) == ("req_1 failed", "req_1")
+    assert "ValueError: one\ntwo" in line["exception"]
 
 
 def test_an_unknown_flag_is_refused_by_name(tmp_path: Path) -> None:

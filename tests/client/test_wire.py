@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import threading
 from typing import Any
 
 import pytest
@@ -139,3 +141,22 @@ def test_when_to_try_again() -> None:
     lost, unsent = ConnectionFailed("x", sent=True), ConnectionFailed("x", sent=False)
     assert delay_before_retry(post, lost, 1, 4, 0.5) is None
     assert delay_before_retry(post, unsent, 1, 4, 0.5) == delay_before_retry(get, lost, 1, 4, 0.5) == 0.2
+
+
+def test_https_to_a_server_without_tls_says_so(face: MakeFace) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+
+        def answer_in_plain_text() -> None:
+            connection, _ = plain.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+        threading.Thread(target=answer_in_plain_text, daemon=True).start()
+        with pytest.raises(ConnectionFailed, match=r"does not speak TLS\. Write its URL with http://\."):
+            face(f"https://127.0.0.1:{plain.getsockname()[1]}", retries=0).call("send", Request("GET", "/"))
+
+
+def test_a_host_that_does_not_exist_is_named(face: MakeFace) -> None:
+    with pytest.raises(ConnectionFailed, match=r"nowhere\.invalid.* cannot be found"):
+        face("http://nowhere.invalid", retries=0).call("send", Request("GET", "/"))

@@ -11,7 +11,6 @@ import typer
 from tidings.cli import layout
 from tidings.cli.session import AsJson, fail, print_json, width
 from tidings.config import Config, find_config
-from tidings.rules import address
 from tidings.rules.refused import Refused
 from tidings.settings import SETTINGS, Settings, SettingsError, read_settings
 from tidings.store.base import StoreError
@@ -42,7 +41,6 @@ def read(file: str | None, flags: dict[str, Any] | None = None) -> tuple[Config,
     """The file and the settings that a start would use. Raises SettingsError, StoreError or Refused."""
     config = find_config(file or os.environ.get("TIDINGS_CONFIG"))
     settings = read_settings(flags, file=config.settings)
-    address.parse_networks(settings.allow_addresses)
     if settings.secret_key:
         from tidings.store.seal import load_key
 

@@ -27,6 +27,12 @@ def create(
         list[str] | None, typer.Option(help="A call limit: 10/s, 1000/d, 50/10m; more than once for more.")
     ] = None,
     expires: Annotated[str | None, typer.Option(help="When it ends, such as 2027-01-01T00:00:00Z.")] = None,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An origin whose pages may use it, such as https://app.example.com; more than once for more."
+        ),
+    ] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
@@ -36,7 +42,7 @@ def create(
         if not scope:
             raise ValueError("A key needs at least one --scope, such as --scope events:write.")
         limits = [_limit(text) for text in limit or []]
-        more = given(tenant=tenant, limits=limits or None, expires=expires)
+        more = given(tenant=tenant, limits=limits or None, expires=expires, cors_origins=cors_origin or None)
         made = out.client.create_key(name, scope, **more)
         out.answer(made, lambda: _show_made(out, made))
 

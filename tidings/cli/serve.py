@@ -10,11 +10,11 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tidings.cli.words import sentence
+from tidings.cli.log_format import JsonFormatter, log_to_stderr
+from tidings.cli.words import plain, sentence
 from tidings.settings import SETTINGS, Settings, SettingsError, read_settings
 
 if TYPE_CHECKING:
@@ -63,17 +63,27 @@ def serve(flags: Mapping[str, Any]) -> int:
     try:
         config, settings = _settings(given)
         _check_port(settings)
-        _log_to_stderr(settings.log_level)
+        log_to_stderr(settings.log_level, settings.log_format)
         return _run(config, settings, as_json=as_json, new_store=new_store)
-    except (SettingsError, OSError) as wrong:
+    except SettingsError as wrong:
         return _refuse(str(wrong))
+    except OSError as wrong:
+        return _refuse(plain(wrong))
 
 
 def _settings(given: Flags) -> tuple[Config, Settings]:
     path = given.pop("config", None) or os.environ.get("TIDINGS_CONFIG")
     from tidings.config import find_config
 
-    config = find_config(path)
+    try:
+        config = find_config(path)
+    except SettingsError as wrong:
+        # Whatever the flags and variables have wrong is named in the same breath.
+        try:
+            read_settings(given)
+        except SettingsError as more:
+            raise SettingsError(f"{wrong}\n{more}") from None
+        raise
     return config, read_settings(given, file=config.settings)
 
 
@@ -96,7 +106,7 @@ def _run(config: Config, settings: Settings, *, as_json: bool, new_store: bool) 
 
             uvloop.run(server.run(lambda: _announce(server, as_json, stop)))
     except (StoreError, OSError) as wrong:
-        return _refuse(str(wrong))
+        return _refuse(plain(wrong) if isinstance(wrong, OSError) else str(wrong))
     finally:
         server.close()
     # A stage has broken; the log says how. Whoever watches over the process shall start it anew.
@@ -157,18 +167,14 @@ def _check_port(settings: Settings) -> None:
             raise OSError(f"Tidings cannot listen on {place}: {wrong.strerror or wrong}.") from None
 
 
-def _log_to_stderr(level: str) -> None:
-    logging.Formatter.converter = time.gmtime
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=level.upper(),
-        format="%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-    )
-
-
 def _refuse(why: str) -> int:
-    print(f"tidings: {sentence(why)}", file=sys.stderr, flush=True)
+    lines = [sentence(line) for line in why.splitlines()]
+    as_json = any(isinstance(each.formatter, JsonFormatter) for each in logging.getLogger().handlers)
+    for line in lines:
+        if as_json:
+            logging.getLogger("tidings").critical(line)
+        else:
+            print(f"tidings: {line}", file=sys.stderr, flush=True)
     return REFUSED
 
 

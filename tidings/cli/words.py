@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 def sentence(text: str) -> str:
     """The text with a capital letter, where it begins with a word and not a name or a path, and a full stop."""
@@ -9,3 +11,24 @@ def sentence(text: str) -> str:
     if word.isalpha() and word.islower():
         text = word.capitalize() + text[len(word) :]
     return text if text.endswith((".", "?", "!")) else text + "."
+
+
+def plain(wrong: OSError) -> str:
+    """What the system refused, as a sentence that names the file and what to do."""
+    if wrong.errno is None or not wrong.filename:
+        return wrong.strerror or str(wrong)
+    why = _ADVICE.get(wrong.errno, f"{(wrong.strerror or 'unknown error').lower()}.")
+    return f"{wrong.filename} cannot be used: {why}"
+
+
+_ADVICE = {
+    errno.EACCES: "the user that runs Tidings has no right to it. Grant it, or choose another place.",
+    errno.EPERM: "the user that runs Tidings has no right to it. Grant it, or choose another place.",
+    errno.EROFS: "its file system is read-only. Choose another place.",
+    errno.EEXIST: "it is a file, and a folder is needed. Choose another place.",
+    errno.ENOTDIR: "a part of its path is a file, not a folder. Choose another place.",
+    errno.ENOENT: "it does not exist.",
+    errno.ENOSPC: "the disk is full.",
+    errno.ENAMETOOLONG: "the name is too long.",
+    errno.EMFILE: "too many files are open. Raise the limit (ulimit -n).",
+}

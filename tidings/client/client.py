@@ -267,7 +267,10 @@ class Client:
     # --- keys ---------------------------------------------------------------------------------------------------------
 
     def create_key(self, name: str, scopes: Sequence[str], *, idempotency_key: str | None = None, **more: Any) -> Json:
-        """Make a key; its text is in this answer and never shown again. More: `tenant`, `limits`, `expires`."""
+        """Make a key; its text is in this answer and never shown again.
+
+        More: `tenant`, `limits`, `expires`, `permits`, `cors_origins`.
+        """
         body = {"name": name, "scopes": list(scopes), **more}
         return self._object(calls.create("/v1/keys", body, idempotency_key))
 

@@ -170,12 +170,35 @@ def object_of(value: Any) -> dict[str, Any]:
 
 def failed(wrong: BaseException, where: str, *, sent: bool) -> ConnectionFailed:
     """What went wrong below HTTP, as a sentence."""
+    # Imported here: most calls succeed, and commands start sooner without them.
+    import http.client
+    import socket
+    import ssl
+
     if isinstance(wrong, TimeoutError):
         return ConnectionFailed(f"{where} did not answer in time.", sent=sent)
     if isinstance(wrong, ConnectionRefusedError):
         return ConnectionFailed(f"Nothing listens on {where}. Is the server running?", sent=sent)
-    reason = getattr(wrong, "strerror", None) or str(wrong) or type(wrong).__name__
+    if isinstance(wrong, socket.gaierror):
+        return ConnectionFailed(f"The host name of {where} cannot be found. Check its spelling and the DNS.", sent=sent)
+    if isinstance(wrong, ssl.SSLCertVerificationError):
+        why = wrong.verify_message.rstrip(".")
+        return ConnectionFailed(f"The certificate of {where} is not trusted: {why}.", sent=sent)
+    if isinstance(wrong, ssl.SSLError):
+        if wrong.reason in _NO_TLS:
+            return ConnectionFailed(f"{where} does not speak TLS. Write its URL with http://.", sent=sent)
+        why = (wrong.reason or "TLS failed").replace("_", " ").lower()
+        return ConnectionFailed(f"No TLS connection to {where} came about: {why}.", sent=sent)
+    if isinstance(wrong, ConnectionError | EOFError | http.client.HTTPException):
+        return ConnectionFailed(
+            f"{where} closed the connection before its answer was whole, or does not speak HTTP.", sent=sent
+        )
+    reason = (getattr(wrong, "strerror", None) or str(wrong) or type(wrong).__name__).rstrip(".")
     return ConnectionFailed(f"The connection to {where} failed: {reason}.", sent=sent)
+
+
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+"""What OpenSSL calls an answer in plain text."""
 
 
 def _texts(value: Any) -> list[str]:

@@ -83,6 +83,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     created: Micros = 0
     revoked: Micros | None = None
     permits: tuple[Permit, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose pages may read answers to this key in a browser, beside those of the server."""
 
     def has_scope(self, scope: str) -> bool:
         """Whether this key has the scope."""

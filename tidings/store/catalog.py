@@ -166,6 +166,7 @@ class Catalog:
         fields["scopes"] = msgspec.json.encode(key.scopes).decode()
         fields["limits"] = msgspec.json.encode(key.limits).decode()
         fields["permits"] = msgspec.json.encode(key.permits).decode()
+        fields["cors_origins"] = msgspec.json.encode(key.cors_origins).decode()
         db.run("key_put", **fields)
 
     def put_event_type(self, db: Db, kind: EventType) -> None:
@@ -281,7 +282,7 @@ def _collection(row: Row) -> Collection:
 
 
 def _key(row: Row) -> Key:
-    ident, digest, name, scopes, tenant, limits, expires, created, revoked, permits = row
+    ident, digest, name, scopes, tenant, limits, expires, created, revoked, permits, origins = row
     return Key(
         id=ident,
         hash=digest,
@@ -293,4 +294,5 @@ def _key(row: Row) -> Key:
         created=created,
         revoked=revoked,
         permits=msgspec.json.decode(permits, type=tuple[Permit, ...]),
+        cors_origins=msgspec.json.decode(origins, type=tuple[str, ...]),
     )

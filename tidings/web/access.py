@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 
 from tidings.model.access import Key
 from tidings.model.errors import Forbidden, LimitReached, Unauthorized
@@ -10,6 +11,8 @@ from tidings.model.moment import SECOND, Micros
 from tidings.store.catalog import Catalog
 from tidings.web.addresses import address_of
 from tidings.web.menu import Operation
+
+log = logging.getLogger("tidings.web")
 
 KNOWN_MAX = 10_000
 FAILURES_MAX = 20
@@ -60,6 +63,8 @@ class Access:
         count = self._failures.get(address, 0) + 1
         if address in self._failures or len(self._failures) < FAILING_ADDRESSES_MAX:
             self._failures[address] = count
+        if count == FAILURES_MAX + 1:
+            log.warning("%s sends wrong keys, and is refused for some seconds", address, extra={"client": address})
         if count > FAILURES_MAX:
             wait = FAILURE_WINDOW_SECONDS - now / SECOND % FAILURE_WINDOW_SECONDS
             return LimitReached("Too many wrong keys came from this address.", retry_after_seconds=wait)

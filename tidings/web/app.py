@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from tidings.model.access import Key
 from tidings.model.errors import Malformed, Place, TidingsError
+from tidings.rules.address import parse_networks
+from tidings.rules.origin import origins_of, public_url
 from tidings.web import body, habits, problem, query
 from tidings.web.access import Access, check_scope
 from tidings.web.addresses import Addresses
+from tidings.web.callers import Callers
+from tidings.web.cors import Cors
 from tidings.web.limits import Limits
 from tidings.web.menu import Answer, Call, Operation, Stream
 from tidings.web.parts import Parts
+from tidings.web.public import from_outside
 from tidings.web.request_ids import RequestIds
 from tidings.web.routes import Routes
 from tidings.web.streaming import run_stream
@@ -41,6 +47,20 @@ _PROBLEM = [*_ALWAYS, ("content-type", problem.MEDIA)]
 _encode = msgspec.json.Encoder().encode
 
 
+@dataclass(slots=True)
+class Exchange:
+    """One request as the HTTP server gave it, and what its answer needs."""
+
+    scope: Any
+    proto: Any
+    headers: dict[str, str]
+    request_id: str
+    client: str
+    """The caller's `address:port`, seen through trusted proxies."""
+    extra: list[tuple[str, str]] = field(default_factory=list)
+    """Headers that even a refusal carries."""
+
+
 class App:
     """What the HTTP server calls for each request (RSGI 1.x)."""
 
@@ -57,6 +77,11 @@ class App:
         self._addresses = Addresses(parts.clock, parts.settings.max_calls_per_address)
         self._bodies = parts.bodies
         self._ids = RequestIds(parts.clock)
+        trusted = parse_networks(parts.settings.trusted_proxies)
+        self._callers = Callers(trusted) if trusted else None
+        self._cors = Cors(origins_of(parts.settings.cors_origins), parts.catalog)
+        public = public_url(parts.settings.public_url)
+        self._base = public.whole if public else ""
         self._max_body = int(parts.settings.max_body_bytes)
         self._max_batch = int(parts.settings.max_batch_bytes)
         self._max_import = int(parts.settings.max_import_bytes)
@@ -72,52 +97,50 @@ class App:
         await self._limits.stop()
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
-        request_id = self._ids.next()
+        pairs = scope.headers.items()
+        headers = dict(pairs)
+        client = scope.client if self._callers is None else self._callers.of(scope)
+        at = Exchange(scope, proto, headers, self._ids.next(), client)
+        if "origin" in headers or self._cors.varies:
+            at.extra = self._cors.headers(headers.get("origin"))
         operation: Operation | None = None
-        extra: list[tuple[str, str]] = []
         try:
-            self._addresses.take(scope.client)
+            self._addresses.take(client)
             operation = self._routes.fixed.get((scope.method, scope.path))
             path: dict[str, str] = {}
             if operation is None:
                 if scope.method == "OPTIONS":
-                    self._options(scope.path, proto, request_id)
+                    self._options(at)
                     return
                 operation, path = self._routes.find(scope.method, scope.path)
-            pairs = scope.headers.items()
-            headers = dict(pairs)
             if len(headers) != len(pairs):
                 _refuse_repeated(pairs)
-            answer = await self._run(operation, path, scope, proto, headers, request_id, extra)
+            answer = await self._run(operation, path, at)
             if answer is None:
                 status = 200
             else:
                 status = answer.status
-                _send(proto, answer, extra, request_id)
+                if self._base:
+                    answer.headers = from_outside(answer.headers, self._base)
+                _send(at, answer)
         except Exception as wrong:
-            status = _send_problem(proto, wrong, extra, request_id, operation)
+            status = _send_problem(at, wrong, operation)
         name = operation.name if operation is not None else "none"
         self.answers[name, status] = self.answers.get((name, status), 0) + 1
 
-    async def _run(
-        self,
-        operation: Operation,
-        path: dict[str, str],
-        scope: Any,
-        proto: Any,
-        headers: dict[str, str],
-        request_id: str,
-        extra: list[tuple[str, str]],
-    ) -> Answer | None:
-        """The answer; None where it was streamed. `extra` collects headers that even a refusal carries."""
+    async def _run(self, operation: Operation, path: dict[str, str], at: Exchange) -> Answer | None:
+        """The answer; None where it was streamed."""
+        headers, scope = at.headers, at.scope
         key = ANYBODY
         authorization = headers.get("authorization")
         if operation.scope is not None or authorization is not None:
-            key = self._access.key(authorization, scope.client, self._clock.now())
+            key = self._access.key(authorization, at.client, self._clock.now())
+            if "origin" in headers:
+                self._cors.narrow(at.extra, headers["origin"], key)
             if operation.own is None:
                 check_scope(key, operation)
             if key.limits:
-                extra.extend(self._limits.take(key))
+                at.extra.extend(self._limits.take(key))
             if operation.own is not None:
                 operation = operation.own(self._parts, key, path)
         if "if-match" in headers or "if-none-match" in headers:
@@ -129,67 +152,72 @@ class App:
             body.check_encoding(headers["content-encoding"])
         if operation.incoming:
             body.check_file(headers.get("content-type"), tuple(operation.incoming))
-            pieces = self._bodies.pieces(proto, headers, self._max_import)
+            pieces = self._bodies.pieces(at.proto, headers, self._max_import)
         elif scope.method != "GET" or "content-length" in headers or "transfer-encoding" in headers:
             most = self._max_batch if operation.large else self._max_body
-            raw = await self._bodies.read(proto, headers, most, key.tenant)
+            raw = await self._bodies.read(at.proto, headers, most, key.tenant)
         struct = value = None
         if operation.request is not None and (raw or not operation.request_optional):
             body.check_media(headers.get("content-type"), merge_patch=operation.merge_patch)
             struct, value = body.read_body(raw, operation.request)
         elif raw:
             raise Malformed("This operation takes no body.", code="body_not_expected")
-        call = Call(operation, key, request_id, path, given, headers, raw, struct, value, pieces)
+        call = Call(operation, key, at.request_id, path, given, headers, raw, struct, value, pieces)
         if "fields" in given:
             call.chosen = habits.chosen_fields(call)
         # Only what has `item` knows long polls: a field of a collection may be called `wait`.
         waits = operation.item is not None and given.get("wait")
         if operation.stream or operation.incoming or operation.outgoing or waits:
             with self._parts.open_calls.one_more(key):
-                return await self._answer(call, scope, proto, extra)
-        return await self._answer(call, scope, proto, extra)
+                return await self._answer(call, at)
+        return await self._answer(call, at)
 
-    async def _answer(self, call: Call, scope: Any, proto: Any, extra: list[tuple[str, str]]) -> Answer | None:
+    async def _answer(self, call: Call, at: Exchange) -> Answer | None:
         answer = await call.operation.handler(self._parts, call)
         if isinstance(answer, Stream):
-            headers = [*_ALWAYS, *extra, ("request-id", call.request_id)]
-            await run_stream(scope, proto, answer, headers, self._parts.feed)
+            headers = [*_ALWAYS, *at.extra, ("request-id", at.request_id)]
+            await run_stream(at.scope, at.proto, answer, headers, self._parts.feed)
             return None
         return answer if call.operation.item is None else habits.finish(call, answer)
 
-    def _options(self, path: str, proto: Any, request_id: str) -> None:
+    def _options(self, at: Exchange) -> None:
+        path, asked = at.scope.path, at.headers
         allowed = (
             ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"] if path == "*" else self._routes.allowed(path)
         )
-        headers = [*_ALWAYS, ("request-id", request_id)]
-        if allowed:
-            proto.response_empty(204, [*headers, ("allow", ", ".join(allowed))])
-        else:
+        if not allowed:
             self._routes.find("OPTIONS", path)
+        extra = at.extra
+        if "access-control-request-method" in asked and "origin" in asked:
+            extra = self._cors.preflight(asked["origin"], allowed)
+        headers = [*_ALWAYS, *extra, ("request-id", at.request_id), ("allow", ", ".join(allowed))]
+        at.proto.response_empty(204, headers)
 
 
-def _send(proto: Any, answer: Answer, extra: list[tuple[str, str]], request_id: str) -> None:
+def _send(at: Exchange, answer: Answer) -> None:
     """Write a whole answer."""
     content = answer.body
     always = _ALWAYS if answer.cache is None else [*_COMMON, ("cache-control", answer.cache)]
     if content is None:
-        proto.response_empty(answer.status, [*always, *answer.headers, *extra, ("request-id", request_id)])
+        headers = [*always, *answer.headers, *at.extra, ("request-id", at.request_id)]
+        at.proto.response_empty(answer.status, headers)
         return
     base = _JSON if answer.media == "application/json" else [*always, ("content-type", answer.media)]
     if type(content) is not bytes:
         content = _encode(content)
-    proto.response_bytes(answer.status, [*base, *answer.headers, *extra, ("request-id", request_id)], content)
+    headers = [*base, *answer.headers, *at.extra, ("request-id", at.request_id)]
+    at.proto.response_bytes(answer.status, headers, content)
 
 
-def _send_problem(
-    proto: Any, wrong: Exception, extra: list[tuple[str, str]], request_id: str, operation: Operation | None
-) -> int:
+def _send_problem(at: Exchange, wrong: Exception, operation: Operation | None) -> int:
     """Write the problem answer for what was raised; its status."""
     if not isinstance(wrong, TidingsError):
-        log.error("%s %s failed", request_id, operation.name if operation else "request", exc_info=wrong)
-        wrong = problem.Internal(request_id)
-    headers = [*_PROBLEM, *problem.headers(wrong), *extra, ("request-id", request_id)]
-    proto.response_bytes(wrong.status, headers, _encode(problem.problem(wrong, request_id)))
+        name = operation.name if operation else "request"
+        about = {"request_id": at.request_id, "client": at.client}
+        log.error("%s %s from %s failed", at.request_id, name, at.client, exc_info=wrong, extra=about)
+        wrong = problem.Internal(at.request_id)
+    headers = [*_PROBLEM, *problem.headers(wrong), *at.extra, ("request-id", at.request_id)]
+    at.proto.response_bytes(wrong.status, headers, _encode(problem.problem(wrong, at.request_id)))
     return wrong.status
 
 

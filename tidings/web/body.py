@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import re
 import types
 import typing
@@ -25,10 +26,12 @@ _media_known: dict[tuple[str, bool], bool] = {}
 _AT = re.compile(r" - at `\$(.*)`$", re.DOTALL)
 _FRACTION = re.compile("Expected `int[^`]*`, got `float`")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[([0-9]+|\.\.\.)\]")
-_WORDS = {"`str`": "a string", "`int`": "an integer", "`float`": "a number", "`bool`": "true or false"} | {
-    "`object`": "an object",
-    "`array`": "a list",
-    "`null`": "null",
+_NOT_CHOSEN = re.compile("Invalid enum value (.*)", re.DOTALL)
+_KINDS = re.compile("`([a-z]+(?: \\| [a-z]+)*)`")
+_WORDS = {"str": "a string", "int": "an integer", "float": "a number", "bool": "true or false"} | {
+    "object": "an object",
+    "array": "a list",
+    "null": "null",
 }
 
 
@@ -134,7 +137,7 @@ def _walk(value: Any, kind: Any, pointer: str, places: list[Place]) -> None:
     try:
         msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError as wrong:
-        places.append(_place(pointer, str(wrong)))
+        places.append(_place(pointer, str(wrong), kind))
 
 
 def _walk_struct(value: dict[str, Any], struct: type[msgspec.Struct], pointer: str, places: list[Place]) -> None:
@@ -170,7 +173,21 @@ def _shape(kind: Any) -> tuple[type[msgspec.Struct] | None, Any, Any]:
     return None, None, None
 
 
-def _place(pointer: str, message: str) -> Place:
+def _choices(kind: Any) -> list[str]:
+    """The values of the Literals and enumerations in a type, as JSON."""
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return [msgspec.json.encode(member).decode() for member in kind]
+    args = typing.get_args(kind)
+    if typing.get_origin(kind) is typing.Literal:
+        return [msgspec.json.encode(value).decode() for value in args]
+    return [value for each in args for value in _choices(each)]
+
+
+def _in_words(kinds: re.Match[str]) -> str:
+    return " or ".join(_WORDS.get(kind, kind) for kind in kinds[1].split(" | "))
+
+
+def _place(pointer: str, message: str, kind: Any = None) -> Place:
     """msgspec's words (`Expected `int`, got `str` - at `$.a[1]``) as a place of ours."""
     match = _AT.search(message)
     if match:
@@ -189,6 +206,6 @@ def _place(pointer: str, message: str) -> Place:
         return Place(pointer=f"{pointer}/{escaped(missing[1])}", code="missing", detail=detail)
     # To JSON Schema 5.0 is a whole number; here it is not, so this has a code of its own.
     code = "not_whole" if _FRACTION.match(message) else "wrong_value"
-    for word, plain in _WORDS.items():
-        message = message.replace(word, plain)
-    return Place(pointer=pointer, code=code, detail=message.rstrip(".") + ".")
+    message = _NOT_CHOSEN.sub(r"\1 is not allowed here", message)
+    allowed = f" Allowed: {', '.join(choices)}." if (choices := _choices(kind)) else ""
+    return Place(pointer=pointer, code=code, detail=_KINDS.sub(_in_words, message).rstrip(".") + f".{allowed}")

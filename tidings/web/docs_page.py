@@ -14,6 +14,7 @@ from importlib.resources import files
 import msgspec
 
 from tidings.model.errors import NotFound
+from tidings.rules.origin import public_url
 from tidings.web.menu import Answer, Call, Operation
 from tidings.web.parts import Parts
 from tidings.web.revisions import IF_NONE_MATCH, names
@@ -79,6 +80,14 @@ async def docs_file(parts: Parts, call: Call) -> Answer:
     return Answer(200, content, headers, media=file.media, cache=file.keep)
 
 
+async def to_docs(parts: Parts, call: Call) -> Answer:
+    """Lead a browser to the page."""
+    # Without a public URL a relative one: it is right below any prefix that a proxy takes away.
+    public = public_url(parts.settings.public_url)
+    relative = "docs" if call.operation.path == "/" else "../docs"
+    return Answer(307, None, [("location", f"{public.whole}/docs" if public else relative)])
+
+
 def _page(name: str, policy: str) -> Answer:
     headers = [("content-security-policy", policy), ("x-frame-options", "DENY"), ("referrer-policy", "no-referrer")]
     return Answer(200, _html(name), headers, media=HTML)
@@ -142,3 +151,21 @@ OPERATIONS: tuple[Operation, ...] = (
         media="text/*",
     ),
 )
+
+
+def _lead(name: str, path: str) -> Operation:
+    return Operation(
+        name=name,
+        method="GET",
+        path=path,
+        scope=None,
+        summary="Leads to the page /docs",
+        handler=to_docs,
+        tag=TAG,
+        internal=True,
+        status=307,
+    )
+
+
+LEADS: tuple[Operation, ...] = (_lead("root", "/"), _lead("docs_folder", "/docs/"))
+"""Where people look first. No document names them: nothing is asked there."""

@@ -12,7 +12,6 @@ import msgspec
 
 from tidings.model.digits import is_digits
 from tidings.model.errors import Gone, Invalid, NotFound, Place
-from tidings.rules.shape import Chosen
 from tidings.store import feed
 from tidings.store.base import Db
 from tidings.store.feed import EventQuery
@@ -28,6 +27,10 @@ HEARTBEAT_SECONDS = 15.0
 PIECE_EVENTS = 500
 PIECE_BYTES = 256 * 1024
 START, END = "start", "end"
+TYPE, MESSAGE = "type", "message"
+"""What the SSE events of a stream are called."""
+UNBUFFERED = ("x-accel-buffering", "no")
+"""nginx gathers answers by itself, and a stream would come late or never."""
 NO_CURSOR, TOGETHER = "wrong_cursor", "not_together"
 """Codes of wrong places: what OpenAPI cannot say beforehand."""
 
@@ -80,7 +83,7 @@ async def stream_events(parts: Parts, call: Call) -> Stream:
     after = call.headers.get("last-event-id") or call.query.get("after", END)
     query = _query(call)
     position = await parts.readers.call(lambda db: _start(db, after))
-    return Stream(_pieces(parts, call, query, position))
+    return Stream(_pieces(parts, call, query, position), [UNBUFFERED])
 
 
 async def _catch_up(parts: Parts, call: Call) -> Answer:
@@ -110,7 +113,7 @@ async def _pieces(parts: Parts, call: Call, query: EventQuery, position: int) ->
         page = await _next(parts, query, position, PIECE_EVENTS, PIECE_BYTES)
         position = page.position
         if page.events:
-            yield b"".join([_frame(event_view(event), feed_cursor(event.seq), call.chosen) for event in page.events])
+            yield b"".join([_frame(event_view(event), feed_cursor(event.seq), call) for event in page.events])
             written = time.monotonic()
         if page.more:
             continue
@@ -132,12 +135,13 @@ async def _next(parts: Parts, query: EventQuery, position: int, limit: int, byte
     return page
 
 
-def _frame(event: EventView, cursor: str, chosen: Chosen | None) -> bytes:
-    text = msgspec.json.encode(event if chosen is None else narrowed(event, chosen))
+def _frame(event: EventView, cursor: str, call: Call) -> bytes:
+    text = msgspec.json.encode(event if call.chosen is None else narrowed(event, call.chosen))
     if b"\n" in text or b"\r" in text:
         # Only between the parts of a JSON text: inside of strings line breaks are escaped.
         text = text.replace(b"\r", b"\n").replace(b"\n", b"\ndata: ")
-    return b"id: " + cursor.encode() + b"\nevent: " + event.type.encode() + b"\ndata: " + text + b"\n\n"
+    name = b"" if call.query.get("events") == MESSAGE else b"\nevent: " + event.type.encode()
+    return b"id: " + cursor.encode() + name + b"\ndata: " + text + b"\n\n"
 
 
 def _still_valid(parts: Parts, call: Call) -> bool:
@@ -269,7 +273,8 @@ OPERATIONS: tuple[Operation, ...] = (
             summary="Follow events as they are committed",
             help=(
                 "Server-sent events: `id` is the cursor, `event` the type, `data` the event. After a break send "
-                "`Last-Event-ID`, and nothing is missed. Begins with what comes from now on, or at `after`."
+                "`Last-Event-ID`, and nothing is missed. Begins with what comes from now on, or at `after`. "
+                "A browser's `EventSource` calls `onmessage` only with `events=message`."
             ),
             handler=stream_events,
             tag=TAG,
@@ -279,6 +284,11 @@ OPERATIONS: tuple[Operation, ...] = (
             parameters=(
                 *_CHOOSE,
                 _parameter("after", {"type": "string", "maxLength": 100}, _AFTER),
+                _parameter(
+                    "events",
+                    {"type": "string", "enum": [TYPE, MESSAGE], "default": TYPE},
+                    "What the SSE events are called: each by its event's `type`, or all `message`.",
+                ),
                 Parameter(
                     name="Last-Event-ID", schema={"type": "string"}, help="The `id` of the last event.", where="header"
                 ),

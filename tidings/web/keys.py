@@ -13,6 +13,7 @@ from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.ids import new_id
 from tidings.rules import permit
 from tidings.rules.limit import check_limits
+from tidings.rules.origin import origins
 from tidings.rules.refused import Refused
 from tidings.store.base import Db
 from tidings.web.access import digest
@@ -31,7 +32,8 @@ OPERATOR = "key_operator"
 class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A key to make: with scopes, or permits in single collections, or both.
 
-    `limits`: at most `calls` in each window of `seconds`.
+    `limits`: at most `calls` in each window of `seconds`. `cors_origins`: pages that may use it in a browser, beside
+    those that the server allows.
     """
 
     scopes: tuple[str, ...] = ()
@@ -40,6 +42,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tenant: str | None = None
     limits: tuple[CallLimit, ...] = ()
     expires: str | None = None
+    cors_origins: tuple[str, ...] = ()
 
 
 class KeyView(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +57,7 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     expires: str | None
     created: str
     revoked: str | None
+    cors_origins: tuple[str, ...]
 
 
 class CreatedKey(KeyView, frozen=True, kw_only=True):
@@ -104,6 +108,7 @@ async def create_key(parts: Parts, call: Call) -> Answer:
         expires=expires,
         created=now,
         permits=tuple(permit.narrowed(each, call.key) for each in new.permits),
+        cors_origins=origins(new.cors_origins),
     )
 
     def job(db: Db) -> Answer:
@@ -169,6 +174,10 @@ def _check(parts: Parts, new: NewKey, maker: Key, now: moment.Micros) -> moment.
         check_limits(new.limits, "/limits")
     except Refused as refused:
         wrong.append(refused.place)
+    try:
+        origins(new.cors_origins, "/cors_origins")
+    except Refused as refused:
+        wrong.append(refused.place)
     expires = _check_expires(new, maker, now, wrong)
     if wrong:
         raise Invalid("The key is not accepted.", errors=wrong)
@@ -211,6 +220,7 @@ def _fields(key: Key) -> dict[str, Any]:
         "limits": key.limits,
         "expires": None if key.expires is None else moment.to_text(key.expires),
         "created": moment.to_text(key.created),
+        "cors_origins": key.cors_origins,
         "revoked": None if key.revoked is None else moment.to_text(key.revoked),
     }
 

@@ -49,5 +49,5 @@ _ALL.append(
 )
 OPERATIONS: tuple[Operation, ...] = tuple(_ALL)
 """Those that are the same for every key."""
-TABLE: tuple[Operation, ...] = (*ROWS, *OPERATIONS)
+TABLE: tuple[Operation, ...] = (*ROWS, *OPERATIONS, *docs_page.LEADS)
 """Every row, those included that stand for a collection's operations; paths are looked for from the top."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from tidings.model.errors import Malformed, NotAllowed, NotFound
+from tidings.web.hints import Hints
 from tidings.web.menu import Operation
 
 Found = tuple[Operation, dict[str, str]]
@@ -32,6 +33,7 @@ class Routes:
             else:
                 self.fixed[operation.method, operation.path] = operation
         self._paths = {path for _, path in self.fixed}
+        self._hints = Hints((operation.path for operation in operations), lambda path: bool(self.allowed(path)))
 
     def find(self, method: str, path: str) -> Found:
         """The operation and the values of its path's names. HEAD is answered as GET.
@@ -53,7 +55,7 @@ class Routes:
         if allowed:
             allow = ", ".join(allowed)
             raise NotAllowed(f"{method[:20]} is not possible here. Possible: {allow}.", headers=[("allow", allow)])
-        raise NotFound(f"There is nothing at {path[:200]}.")
+        raise NotFound(f"There is nothing at {path[:200] or 'this target'}. {self._hints.of(path)}")
 
     def allowed(self, path: str) -> list[str]:
         """The methods that the path answers, for `Allow`; empty where there is no such path."""

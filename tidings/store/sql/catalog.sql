@@ -14,16 +14,19 @@ ON CONFLICT (num) DO UPDATE SET options = excluded.options, sealed = excluded.se
     reason = excluded.reason, revision = excluded.revision, updated = excluded.updated, deleted = excluded.deleted;
 
 -- name: keys
-SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked, permits FROM key;
+SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked, permits, cors_origins FROM key;
 
 -- name: key_changed
-SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked, permits FROM key WHERE id = :name;
+SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked, permits, cors_origins FROM key WHERE id = :name;
 
 -- name: key_put
-INSERT INTO key (id, hash, name, scopes, tenant, limits, expires, created, revoked, permits)
-VALUES (:id, :hash, :name, :scopes, :tenant, :limits, :expires, :created, :revoked, :permits)
+INSERT INTO key (id, hash, name, scopes, tenant, limits, expires, created, revoked, permits, cors_origins)
+VALUES (
+    :id, :hash, :name, :scopes, :tenant, :limits, :expires, :created, :revoked, :permits, :cors_origins
+)
 ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, name = excluded.name, scopes = excluded.scopes, tenant = excluded.tenant,
-    limits = excluded.limits, expires = excluded.expires, revoked = excluded.revoked, permits = excluded.permits;
+    limits = excluded.limits, expires = excluded.expires, revoked = excluded.revoked, permits = excluded.permits,
+    cors_origins = excluded.cors_origins;
 
 -- name: event_types
 SELECT name, description, schema, example, revision, created, updated FROM event_type;

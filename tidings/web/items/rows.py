@@ -5,6 +5,7 @@ What such a row is for a caller is found in the caller's own menu (menu.py).
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -48,8 +49,17 @@ def _menu(parts: Parts, key: Key, path: dict[str, str]) -> ItemMenu:
     collection = parts.catalog.now.collections.get(path["collection"])
     menu: ItemMenu | None = None if collection is None else parts.menus.of(parts, key, collection)
     if menu is None:
-        raise NotFound(f"There is no collection {path['collection'][:40]}.")
+        raise NotFound(f"There is no collection {path['collection'][:40]}{_guess(parts, key, path['collection'])}.")
     return menu
+
+
+def _guess(parts: Parts, key: Key, name: str) -> str:
+    """A collection with a similar name, among those that this key may use."""
+    collections = parts.catalog.now.collections
+    for like in difflib.get_close_matches(name[:40].lower(), collections, n=3):
+        if parts.menus.of(parts, key, collections[like]) is not None:
+            return f"; there is {like}"
+    return ""
 
 
 async def _never(parts: Parts, call: Call) -> Answer:

@@ -14,7 +14,7 @@ from tidings.model.access import SCOPES
 from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.model.outcome import OUTCOMES
 from tidings.net.http import ANSWER_BYTES_KEPT
-from tidings.rules import events_match, filter, limit, permit, retry
+from tidings.rules import events_match, filter, limit, origin, permit, retry
 from tidings.rules.address import URL_CHARS_MAX
 from tidings.rules.jsontext import INTEGER_MAX, NO_NUL
 from tidings.store.lists import STATES
@@ -100,6 +100,7 @@ _ENDPOINT: dict[str, Schema] = {
 }
 _BATCH = {"max_events": between(1, form.BATCH_EVENTS_MAX), "max_ms": between(1, form.BATCH_MS_MAX)}
 _EVENT_TYPE: dict[str, Schema] = {"description": text(DESCRIPTION_CHARS_MAX)}
+_ORIGINS: Schema = {"maxItems": origin.ORIGINS_MAX, "items": {"type": "string", "pattern": origin.PATTERN}}
 
 _KEY: dict[str, Schema] = {
     "id": KEY_ID,
@@ -107,6 +108,7 @@ _KEY: dict[str, Schema] = {
     "scopes": _SCOPES,
     "permits": {"maxItems": permit.PERMITS_MAX},
     "limits": {"maxItems": limit.LIMITS_MAX},
+    "cors_origins": _ORIGINS,
 }
 
 BOUNDS: dict[str, dict[str, Schema]] = {
@@ -133,6 +135,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "permits": {"maxItems": permit.PERMITS_MAX},
         "name": _NAME,
         "limits": {"maxItems": limit.LIMITS_MAX},
+        "cors_origins": _ORIGINS,
     },
     "CallLimit": {
         "calls": between(1, limit.CALLS_MAX),

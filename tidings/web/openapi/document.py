@@ -14,6 +14,7 @@ from tidings import __version__
 from tidings.model import moment
 from tidings.model.access import Key
 from tidings.model.event import EventType
+from tidings.rules.origin import public_url
 from tidings.web.menu import Answer, Call, Form, Operation
 from tidings.web.openapi import webhooks
 from tidings.web.openapi.answers import HEADERS, PROBLEMS, REF, cut_name, problem_answer
@@ -57,12 +58,15 @@ def permitted(operations: Iterable[Operation], key: Key) -> list[Operation]:
 
 
 def document(
-    operations: Sequence[Operation], event_types: Sequence[EventType] | None = None, key: Key | None = None
+    operations: Sequence[Operation],
+    event_types: Sequence[EventType] | None = None,
+    key: Key | None = None,
+    base: str = "",
 ) -> dict[str, Any]:
     """The whole document of some operations.
 
     `event_types`: what webhooks bring; None: it tells of none. `key`: whose it is; what that key cannot give or name
-    is left out of bodies too.
+    is left out of bodies too. `base`: the server's public URL.
     """
     schemas = _schemas(operations)
     if key is not None:
@@ -79,7 +83,9 @@ def document(
             "description": DESCRIPTION,
             "contact": {"name": "The operator of this server"},
         },
-        "servers": [{"url": "/", "description": "This server, in production as in a test.", "x-internal": False}],
+        "servers": [
+            {"url": base or "/", "description": "This server, in production as in a test.", "x-internal": False}
+        ],
         "paths": dict(sorted(paths.items())),
     }
     if event_types is not None:
@@ -107,7 +113,9 @@ def handler(operations: Sequence[Operation]) -> Any:
         if call.key.has_scope("event-types:read"):
             event_types = sorted({**now.event_types, **now.change_types}.values(), key=lambda kind: kind.name)
         items = parts.menus.operations(parts, call.key) if call.key.id else []
-        found = document([*items, *permitted(operations, call.key)], event_types, call.key)
+        public = public_url(parts.settings.public_url)
+        base = public.whole if public else ""
+        found = document([*items, *permitted(operations, call.key)], event_types, call.key, base)
         if call.key.id:
             found["x-key"] = whose(call.key)
         return Answer(200, found)

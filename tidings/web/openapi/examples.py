@@ -116,6 +116,7 @@ _KEY = {
     "expires": None,
     "created": THEN,
     "revoked": None,
+    "cors_origins": ["https://app.example.com"],
 }
 _COLLECTION = {
     "name": "tasks",

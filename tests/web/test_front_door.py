@@ -1,0 +1,253 @@
+"""What a caller meets first: the address, hints on wrong paths, proxies, and pages of other origins."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from tests.web.test_events import Reader
+from tests.web.wire import KEY_LINE, get, send
+from tidings.testing import Api, TestServer
+
+PAGE = "https://app.example"
+OWN = "https://own.example"
+PUBLIC = "https://hooks.example/api"
+
+
+@pytest.fixture(scope="module")
+def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+    """A server behind a proxy, whose answers pages of one origin may read."""
+    with TestServer(
+        tmp_path_factory.mktemp("door"),
+        public_url=f"{PUBLIC}/",
+        cors_origins=f"{PAGE}:443",
+        trusted_proxies="127.0.0.0/8,10.0.0.0/8",
+        max_calls_per_address=40,
+    ) as server:
+        yield server
+
+
+_seen = iter(range(1, 65_000))
+
+
+def through_proxy(server: TestServer, path: str, more: str = "", method: str = "GET", key: bytes = KEY_LINE):  # type: ignore[no-untyped-def]
+    """An answer to a caller whom nobody has counted before."""
+    number = next(_seen)
+    hop = f"X-Forwarded-For: 198.51.{number // 250}.{number % 250 + 1}\r\n"
+    return send(server.url, f"{method} {path} HTTP/1.1\r\nHost: x\r\n{hop}{more}".encode() + key + b"\r\n")
+
+
+# --- paths ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_root_leads_to_the_docs(server: TestServer, open_server: TestServer) -> None:
+    assert [send(server.url, get(path)).headers["location"] for path in ("/", "/docs/")] == ["docs", "../docs"]
+    found = through_proxy(open_server, "/", key=b"")
+    assert (found.status, found.headers["location"]) == (307, f"{PUBLIC}/docs")
+    assert send(server.url, b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n").status == 307
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/v1/customers", "Items of a collection are at /v1/items/customers."),
+        ("/customers", "Items of a collection are at /v1/items/customers."),
+        ("/v1/customers/itm_1", "Items of a collection are at /v1/items/customers/itm_1."),
+        ("/v1/events/", "Did you mean /v1/events?"),
+        ("/v1//events", "Did you mean /v1/events?"),
+        ("/v1/items/tasks/", "Did you mean /v1/items/tasks?"),
+        ("/events", "Did you mean /v1/events?"),
+        ("/V1/Events", "Did you mean /v1/events?"),
+        ("/v1/event", "Did you mean /v1/events?"),
+        ("/v1/event_types", "Did you mean /v1/event-types?"),
+        ("/v1/item/tasks", "Did you mean /v1/items/tasks?"),
+        ("/v1/deliveries/dlv_1/retry", "Did you mean /v1/deliveries/dlv_1:retry?"),
+        ("/v1/webhooks", "Did you mean /v1/endpoints?"),
+        ("/v1/healthz", "Did you mean /healthz?"),
+        ("/v1/items", "Items are at /v1/items/COLLECTION."),
+        ("/v1/" + "a" * 5000, "The page /docs shows"),
+    ],
+)
+def test_a_wrong_path_is_answered_with_a_hint(server: TestServer, path: str, hint: str) -> None:
+    found = send(server.url, get(path))
+    assert found.status == 404 and hint in found.json["detail"]
+
+
+def test_a_wrong_plural_names_the_collection_to_those_who_may_use_it(server: TestServer, api: Api) -> None:
+    api.post("/v1/collections", {"name": "hinted_invoices", "fields": {"n": {"type": "integer"}}})
+    wrong = api.call("GET", "/v1/items/hinted_invoice")
+    assert wrong.json["detail"] == "There is no collection hinted_invoice; there is hinted_invoices."
+    stranger = api.with_key(api.post("/v1/keys", {"scopes": ["events:read"]})["key"])
+    assert stranger.call("GET", "/v1/items/hinted_invoice").json["detail"] == "There is no collection hinted_invoice."
+
+
+def test_a_wrong_choice_is_answered_with_the_right_ones(api: Api) -> None:
+    wrong = api.call("POST", "/v1/keys", {"permits": [{"collection": "x", "verbs": ["read"]}]})
+    assert wrong.json["errors"][0]["detail"] == (
+        '\'read\' is not allowed here. Allowed: "list", "get", "create", "edit", "put", "delete".'
+    )
+    wrong = api.call("POST", "/v1/keys", {"scopes": ["*"], "tenant": 7, "limits": {}})
+    details = {place["pointer"]: place["detail"] for place in wrong.json["errors"]}
+    assert details == {
+        "/tenant": "Expected a string or null, got an integer.",
+        "/limits": "Expected a list, got an object.",
+    }
+
+
+# --- the public URL ---------------------------------------------------------------------------------------------------
+
+
+def test_the_public_url_stands_wherever_the_server_names_itself(open_server: TestServer) -> None:
+    api = open_server.api
+    made = [api.call("POST", "/v1/tenants", {"id": f"door{n}", "name": "x"}) for n in range(3)]
+    assert made[0].headers["location"] == f"{PUBLIC}/v1/tenants/door0"
+    page = api.call("GET", "/v1/tenants", limit=1)
+    assert page.headers["link"].startswith(f"<{PUBLIC}/v1/tenants?") and page.headers["link"].endswith('>; rel="next"')
+    assert api.get("/v1/openapi.json")["servers"][0]["url"] == PUBLIC
+
+
+def test_without_a_public_url_paths_are_answered(server: TestServer, api: Api) -> None:
+    made = api.call("POST", "/v1/tenants", {"id": "door-plain", "name": "x"})
+    assert made.headers["location"] == "/v1/tenants/door-plain"
+    assert api.get("/v1/openapi.json")["servers"][0]["url"] == "/"
+
+
+# --- proxies ----------------------------------------------------------------------------------------------------------
+
+
+def test_callers_behind_a_trusted_proxy_are_counted_each_for_themselves(open_server: TestServer) -> None:
+    def ask(hops: str) -> int:
+        return send(open_server.url, f"GET /healthz HTTP/1.1\r\nHost: x\r\n{hops}\r\n".encode()).status
+
+    assert [ask("X-Forwarded-For: 203.0.113.1\r\n") for _ in range(41)][-2:] == [200, 429]
+    assert ask("X-Forwarded-For: 203.0.113.2\r\n") == 200
+    # What the caller wrote itself stands to the left of what the proxy wrote, and changes nothing.
+    assert ask("X-Forwarded-For: 203.0.113.77, 203.0.113.1\r\n") == 429
+    assert ask("X-Forwarded-For: 203.0.113.78\r\nX-Forwarded-For: 203.0.113.1, 10.1.2.3\r\n") == 429
+    assert ask('Forwarded: for="203.0.113.1:999"\r\n') == 429
+
+
+def test_without_trusted_proxies_the_headers_say_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with TestServer(tmp_path_factory.mktemp("none"), max_calls_per_address=3) as server:
+        for number in range(4):
+            hops = f"X-Forwarded-For: 203.0.113.{number}\r\nForwarded: for=203.0.113.{number}\r\n"
+            found = send(server.url, f"GET /healthz HTTP/1.1\r\nHost: x\r\n{hops}\r\n".encode())
+        assert found.status == 429
+
+
+def test_wrong_keys_are_counted_by_the_callers_address(
+    open_server: TestServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = "Authorization: Bearer tdk_wrong\r\n"
+    hop = "X-Forwarded-For: 203.0.113.50\r\n"
+    with caplog.at_level(logging.WARNING, "tidings.web"):
+        for _ in range(21):
+            found = send(open_server.url, f"GET /v1/events HTTP/1.1\r\nHost: x\r\n{hop}{wrong}\r\n".encode())
+    assert found.status == 429
+    assert [record.client for record in caplog.records] == ["203.0.113.50"]  # type: ignore[attr-defined]
+    assert through_proxy(open_server, "/v1/events", wrong, key=b"").status == 401
+
+
+# --- pages of other origins -------------------------------------------------------------------------------------------
+
+
+def test_a_page_of_an_allowed_origin_may_read_every_answer(open_server: TestServer) -> None:
+    for path, key, status in (
+        ("/v1/events", KEY_LINE, 200),
+        ("/v1/nothing", KEY_LINE, 404),
+        ("/v1/events", b"", 401),
+        ("/v1/events?wrong=1", KEY_LINE, 422),
+    ):
+        found = through_proxy(open_server, path, f"Origin: {PAGE}\r\n", key=key)
+        assert found.status == status
+        assert found.headers["access-control-allow-origin"] == PAGE and found.headers["vary"] == "Origin"
+        assert {"ETag", "Link", "RateLimit", "Request-Id"} <= set(
+            found.headers["access-control-expose-headers"].split(", ")
+        )
+        assert "access-control-allow-credentials" not in found.headers
+
+
+def test_the_address_limit_and_streams_carry_it_too(open_server: TestServer) -> None:
+    head = f"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.9\r\nOrigin: {PAGE}\r\n\r\n".encode()
+    found = [send(open_server.url, head) for _ in range(41)][-1]
+    assert found.status == 429 and found.headers["access-control-allow-origin"] == PAGE
+    assert (
+        through_proxy(open_server, "/v1/events/stream", f"Origin: {PAGE}\r\n", "HEAD").headers[
+            "access-control-allow-origin"
+        ]
+        == PAGE
+    )
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", f"{PAGE}.evil.example", "http://app.example", ""])
+def test_other_origins_are_told_nothing(open_server: TestServer, origin: str) -> None:
+    found = through_proxy(open_server, "/v1/events", f"Origin: {origin}\r\n")
+    assert found.status == 200 and not any(name.startswith("access-control") for name in found.headers)
+    assert found.headers["vary"] == "Origin"
+    asked = through_proxy(
+        open_server, "/v1/events", f"Origin: {origin}\r\nAccess-Control-Request-Method: POST\r\n", "OPTIONS"
+    )
+    assert asked.status == 204 and not any(name.startswith("access-control") for name in asked.headers)
+
+
+def test_a_preflight_is_answered_without_a_key(open_server: TestServer) -> None:
+    more = (
+        f"Origin: {PAGE}\r\nAccess-Control-Request-Method: PATCH\r\nAccess-Control-Request-Headers: authorization\r\n"
+    )
+    found = through_proxy(open_server, "/v1/tenants/x", more, "OPTIONS", key=b"")
+    assert found.status == 204
+    assert "PATCH" in found.headers["access-control-allow-methods"]
+    assert "Authorization" in found.headers["access-control-allow-headers"]
+    assert int(found.headers["access-control-max-age"]) > 0
+    nowhere = through_proxy(open_server, "/v1/nothing", more, "OPTIONS", key=b"")
+    assert nowhere.status == 404 and nowhere.headers["access-control-allow-origin"] == PAGE
+
+
+def test_a_key_may_bring_origins_of_its_own(server: TestServer, api: Api) -> None:
+    made = api.post("/v1/keys", {"scopes": ["events:read"], "cors_origins": [f"{OWN}:443"]})
+    assert made["cors_origins"] == [OWN]
+    ask = f"Origin: {OWN}\r\n".encode()
+    question = f"OPTIONS /v1/events HTTP/1.1\r\nHost: x\r\nOrigin: {OWN}\r\nAccess-Control-Request-Method: GET\r\n\r\n"
+    assert send(server.url, question.encode()).headers["access-control-allow-origin"] == OWN
+    mine = f"GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {made['key']}\r\n".encode() + ask + b"\r\n"
+    assert send(server.url, mine).headers["access-control-allow-origin"] == OWN
+    # Another key's answers are not for that page.
+    assert "access-control-allow-origin" not in send(server.url, get("/v1/events", ask)).headers
+    api.delete(f"/v1/keys/{made['id']}")
+    assert "access-control-allow-origin" not in send(server.url, question.encode()).headers
+
+
+def test_a_key_with_a_wrong_origin_is_refused(api: Api) -> None:
+    wrong = api.call("POST", "/v1/keys", {"scopes": ["events:read"], "cors_origins": ["https://a.example", "null"]})
+    assert (wrong.status, wrong.json["errors"][0]["pointer"]) == (422, "/cors_origins/1")
+
+
+def test_all_origins_may_be_allowed_on_purpose(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with TestServer(tmp_path_factory.mktemp("all"), cors_origins="*") as server:
+        found = send(server.url, get("/v1/events", b"Origin: https://anything.example\r\n"))
+        assert found.headers["access-control-allow-origin"] == "*" and "vary" not in found.headers
+
+
+def test_cors_is_off_by_default(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with TestServer(tmp_path_factory.mktemp("off")) as server:
+        found = send(server.url, get("/v1/events", f"Origin: {PAGE}\r\n".encode()))
+        assert not any(name.startswith("access-control") or name == "vary" for name in found.headers)
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_stream_asks_proxies_not_to_gather_it(server: TestServer) -> None:
+    assert send(server.url, get("/v1/events/stream").replace(b"GET", b"HEAD")).headers["x-accel-buffering"] == "no"
+
+
+def test_a_stream_of_messages_names_no_events(server: TestServer, api: Api) -> None:
+    reader = Reader(server, "/v1/events/stream?type=named.a&events=message")
+    event = api.publish("named.a")
+    frame = reader.frame()
+    assert frame is not None and "event" not in frame and json.loads(frame["data"])["id"] == event
+    reader.close()
+    assert api.call("GET", "/v1/events/stream", events="all").status == 422
