@@ -58,6 +58,11 @@ class PostgresServer:
         self.stop()
 
     @property
+    def binaries(self) -> Path:
+        """Where its tools are, such as pg_dump."""
+        return self._binaries
+
+    @property
     def log(self) -> str:
         """What the server has written so far."""
         return (self.folder / "log").read_text(errors="replace")

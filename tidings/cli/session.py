@@ -75,24 +75,33 @@ class Session:
     @contextmanager
     def progress(self, what: str, total: int | None, *, is_bytes: bool = False) -> Iterator[Callable[[int], None]]:
         """A progress bar on stderr; call what it gives with how much is done. Silent for scripts and without a tty."""
-        if self.as_json or not sys.stderr.isatty():
-            yield lambda done: None
-            return
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-        )
+        with progress_bar(what, total, is_bytes=is_bytes, silent=self.as_json) as done:
+            yield done
 
-        done = DownloadColumn() if is_bytes else MofNCompleteColumn()
-        columns = (TextColumn(what), BarColumn(), done, TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task(what, total=total)
-            yield lambda done: bar.update(task, completed=done)
+
+@contextmanager
+def progress_bar(
+    what: str, total: int | None, *, is_bytes: bool = False, silent: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr, where that is a terminal; call what it gives with how much is done."""
+    if silent or not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    done = DownloadColumn() if is_bytes else MofNCompleteColumn()
+    columns = (TextColumn(what), BarColumn(), done, TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 @contextmanager

@@ -32,6 +32,8 @@ COMMANDS = (
     Command("check", "check", SERVER, "Check the settings and the file, and say what `serve` would use."),
     Command("apply", "apply", SERVER, "Have collections follow a file."),
     Command("doctor", "doctor", SERVER, "Check the machine, the data, the database and the server."),
+    Command("backup", "backup", SERVER, "Copy the database while the server runs, and check the copy."),
+    Command("restore", "restore", SERVER, "Put a backup in the place of the database."),
     Command("publish", "publish", CALLS, "Publish an event, or a file of events."),
     Command("listen", "listen", CALLS, "Follow the events and post each to a URL of this machine."),
     Command("replay", "replay", CALLS, "Send a time range of events to an endpoint again."),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, LiteralString
 from urllib.parse import urlsplit
 
+import msgspec
 import psycopg
 
 from tidings.store.base import Builder, Db, Outdated, Row, StoreBusy, StoreError, StoreFull, UniqueTaken
@@ -201,6 +203,43 @@ class PostgresEngine:
         """Connections are closed by whoever opened them."""
 
 
+class Described(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backup has to know of a database."""
+
+    version: str
+    bytes: int
+    schema: int | None
+    """The last migration; None: there is nothing of Tidings in it."""
+    secret_mark: str | None
+    archives: bool
+    """Whether it archives its WAL, so that it can be put back to any moment."""
+    writer: str | None
+    """The server that writes to it, as `pg_stat_activity` has it; None: there is none."""
+
+
+def describe(url: str) -> Described:
+    """Look at a database without the writer's lock. Raises StoreError."""
+    with _translated(), psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS) as conn:
+
+        def one(sql: LiteralString) -> Any:
+            row = conn.execute(sql).fetchone()
+            return None if row is None else row[0]
+
+        there = one("SELECT to_regclass('migration')") is not None
+        schema = one("SELECT MAX(number) FROM migration") if there else None
+        mark = None
+        if one("SELECT to_regclass('store')") is not None:
+            mark = one("SELECT value FROM store WHERE name = 'secret_mark'")
+        return Described(
+            version=str(one("SHOW server_version")).partition(" ")[0],
+            bytes=one("SELECT pg_database_size(current_database())"),
+            schema=schema,
+            secret_mark=mark,
+            archives=one("SHOW archive_mode") != "off",
+            writer=_writer(conn),
+        )
+
+
 _SAFE = {
     "fsync": {"on"},
     "full_page_writes": {"on"},
@@ -229,8 +268,36 @@ def _take_the_pen(conn: psycopg.Connection[Row]) -> None:
         if time.monotonic() > patience_until:
             break
         time.sleep(0.02)
+    holder = _writer(conn)
     conn.close()
-    raise StoreBusy("another Tidings server writes to this database; stop it first, or wait until it has stopped")
+    who = f" ({holder})" if holder else ""
+    raise StoreBusy(
+        f"another Tidings server writes to this database{who}; stop it first, or wait until it has stopped. If it is "
+        "frozen or its machine is gone: SELECT pg_terminate_backend(PID) ends its session"
+    )
+
+
+_HOLDER = """
+SELECT a.pid, a.application_name, COALESCE(host(a.client_addr), 'a local socket'), a.backend_start, a.state_change
+FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND (l.classid::bigint << 32 | l.objid::bigint) = %s
+"""
+
+
+def _writer(conn: psycopg.Connection[Row]) -> str | None:
+    """Who holds the writer's lock, in words: its session there, from where, since when, and when it was last heard."""
+    row = conn.execute(_HOLDER, [WRITER_LOCK]).fetchone()
+    if row is None:
+        return None
+    pid, name, host, since, heard = row
+    said = f"session {pid} of {name or 'an unnamed program'} from {host}, since {_moment(since)}"
+    return f"{said}, last heard {_moment(heard)}" if heard is not None else said
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @contextlib.contextmanager

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import apsw
 
@@ -19,6 +20,8 @@ BRIEF_CACHE_KIB = 64 * 1024
 MMAP_BYTES = 0
 CHECKPOINT_PAGES = 4_000
 JOURNAL_BYTES_MAX = 64 * 1024 * 1024
+COPIED_PAGES = 2_000
+"""How many pages are copied between two looks at the progress: 8 MB."""
 BRIEF_STEPS = 2_000
 BRIEF_TIMES = 10
 """A brief read may take so many times BRIEF_STEPS steps of SQLite's machine: about a millisecond."""
@@ -202,6 +205,69 @@ class SqliteEngine:
 
     def close(self) -> None:
         """Connections are closed by whoever opened them."""
+
+
+class SqliteFile:
+    """A database file that is only read: to look into it, to check it, and to copy it as of one moment, also while a
+    server writes to it. Its folder may be read-only."""
+
+    dialect = "sqlite"
+
+    def __init__(self, path: Path, *, still: bool = False) -> None:
+        """`still`: nobody writes to it, so that nothing has to be made beside it. Raises StoreError."""
+        wal = path.with_name(f"{path.name}-wal")
+        whole = "&immutable=1" if still and not (wal.exists() and wal.stat().st_size) else ""
+        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        self._path = path
+        try:
+            self._db = apsw.Connection(f"file:{quote(str(path.absolute()))}?mode=ro{whole}", flags=flags)
+            self._db.set_busy_timeout(BUSY_MS)
+            # Python looks at signals only between two calls: long checks can be broken off.
+            self._db.set_progress_handler(lambda: False, 100_000)
+            self._db.execute("BEGIN")
+            self._db.execute("SELECT COUNT(*) FROM sqlite_master").fetchall()
+        except apsw.Error as wrong:
+            raise StoreError("the database cannot be read", because=f"{path}: {wrong}") from wrong
+
+    def query(self, sql: str, params: dict[str, Any]) -> list[Row]:
+        """Read. Raises StoreError."""
+        with _translated():
+            return self._db.execute(sql, params).fetchall()
+
+    def damage(self) -> str | None:
+        """What is wrong in it, as far as SQLite can tell; None: nothing. Reads the whole file."""
+        try:
+            found = [str(row[0]) for row in self._db.execute("PRAGMA integrity_check(3)")]
+        except (apsw.CorruptError, apsw.NotADBError) as wrong:
+            return str(wrong)
+        except apsw.Error as wrong:
+            raise _translation(wrong) from wrong
+        return None if found == ["ok"] else "; ".join(found)
+
+    def copy_to(self, target: Path, progress: Callable[[int, int], None]) -> None:
+        """Copy it as of the moment it was opened into an empty file, and call `progress(bytes done, bytes)`.
+
+        The read transaction that is open here keeps the copy from starting over whenever somebody writes. Raises
+        StoreError.
+        """
+        size = int(self._db.pragma("page_size"))
+        try:
+            with contextlib.closing(apsw.Connection(str(target))) as copy:
+                # Whoever calls syncs the file once, when it is whole.
+                copy.pragma("synchronous", "OFF")
+                copy.pragma("journal_mode", "off")
+                with copy.backup("main", self._db, "main") as backup:
+                    while not backup.done:
+                        backup.step(COPIED_PAGES)
+                        progress((backup.page_count - backup.remaining) * size, backup.page_count * size)
+        except (apsw.CorruptError, apsw.NotADBError) as wrong:
+            raise StoreError("the database is damaged", because=f"{self._path}: {wrong}") from wrong
+        except apsw.Error as wrong:
+            raise _translation(wrong) from wrong
+
+    def close(self) -> None:
+        """Let go of the moment that it shows."""
+        self._db.close()
 
 
 @contextlib.contextmanager

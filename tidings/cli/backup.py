@@ -1,0 +1,183 @@
+"""`tidings backup DEST`: copy the database while the server runs, check the copy, and say where the key is."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+import typer
+
+from tidings.cli import check
+from tidings.cli.session import FAILED, AsJson, fail, print_json, progress_bar
+from tidings.model.moment import SystemClock
+from tidings.rules.refused import Refused
+from tidings.settings import Settings, SettingsError
+from tidings.store.base import StoreError
+
+if TYPE_CHECKING:
+    from tidings.store.backup import Copied, Progress
+    from tidings.store.postgres import Described
+
+Data = Annotated[str | None, typer.Option(help="The data folder, as `serve` has it.", metavar="DIR")]
+Database = Annotated[str | None, typer.Option(help="The database, as `serve` has it.", metavar="URL")]
+File = Annotated[str | None, typer.Option(help="The file with settings; else ./tidings.yaml.", metavar="FILE")]
+
+
+def backup(
+    dest: Annotated[Path, typer.Argument(help="A file, or a folder that gets one named by the time.", metavar="DEST")],
+    with_key: Annotated[
+        Path | None, typer.Option(help="Also write the secret key to this file, 0600.", metavar="FILE")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace DEST if it is there.")] = False,
+    data: Data = None,
+    database: Database = None,
+    config: File = None,
+    as_json: AsJson = False,
+) -> None:
+    """Copy the database while the server runs, and check the copy.
+
+    The copy shows one moment; nobody's writes wait for it. It gets its name once it is whole, checked and on the disk.
+    The secret key is not in it: --with-key writes it to a file of its own, to be kept elsewhere.
+
+    On PostgreSQL it makes no copy: it checks the database, prints the commands that do, and ends with 1.
+    """
+    settings = settings_of(config, data, database)
+    now = SystemClock().now()
+    from tidings.store.engine import sqlite_file
+
+    try:
+        source = sqlite_file(settings.database, settings.folder)
+        if source is None:
+            _postgres(settings, dest, as_json)
+        from tidings.store import backup
+
+        key = _key(settings) if with_key is not None else None
+        with copy_bar("Copying", source, silent=as_json) as progress:
+            made = backup.back_up(source, dest, now, progress, replace=force)
+        if with_key is not None and key is not None:
+            backup.put_key(base64.b64encode(key), with_key, now)
+    except (StoreError, OSError) as wrong:
+        fail(f"no backup was made: {reason(wrong)}")
+    if as_json:
+        print_json({**msgspec.to_builtins(made), "key": None if with_key is None else str(with_key)})
+        return
+    typer.echo(f"{made.file}: {size(made.bytes)} with {held(made)}, copied and checked in {made.seconds:.1f} s.")
+    typer.echo(_about_key(settings, made, with_key))
+
+
+def settings_of(config: str | None, data: str | None, database: str | None) -> Settings:
+    """The settings that a start would use; ends the command where they are wrong."""
+    flags = {name: value for name, value in (("data", data), ("database", database)) if value is not None}
+    try:
+        return check.read(config, flags)[1]
+    except (SettingsError, StoreError, Refused) as wrong:
+        fail(str(wrong))
+
+
+def reason(wrong: Exception) -> str:
+    """What stood in the way, in words."""
+    if isinstance(wrong, OSError) and wrong.strerror:
+        return f"{wrong.filename}: {wrong.strerror}" if wrong.filename else wrong.strerror
+    return str(wrong)
+
+
+def held(made: Copied) -> str:
+    """What a copy holds, in words."""
+    found = made.contents
+    events, endpoints = (
+        ("event" if found.events == 1 else "events"),
+        "endpoint" if found.endpoints == 1 else "endpoints",
+    )
+    return f"{found.events:,} {events} and {found.endpoints:,} {endpoints} (schema {found.schema})"
+
+
+def size(count: int) -> str:
+    """Bytes as people read them."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+@contextmanager
+def copy_bar(what: str, source: Path, *, silent: bool) -> Iterator[Progress]:
+    """A progress bar for the copy of a file."""
+    total = source.stat().st_size if source.is_file() else None
+    with progress_bar(what, total, is_bytes=True, silent=silent) as done:
+        yield lambda count, total: done(count)
+
+
+def _key(settings: Settings) -> bytes:
+    """The secret key that the server uses; it is not made here. Raises StoreError."""
+    from tidings.store.seal import KEY_FILE, load_key, read_key
+
+    if settings.secret_key:
+        return load_key(settings.secret_key, settings.folder)
+    path = settings.folder / KEY_FILE
+    if not path.exists():
+        raise StoreError(f"there is no secret key at {path}, and none in TIDINGS_SECRET_KEY")
+    return read_key(path)
+
+
+def _about_key(settings: Settings, made: Copied, with_key: Path | None) -> str:
+    from tidings.store.seal import KEY_FILE
+
+    mark = f" (mark {made.contents.secret_mark})" if made.contents.secret_mark else ""
+    if with_key is not None:
+        return f"{with_key}: the secret key{mark}. Keep it apart: with the backup it opens every signing secret."
+    where = "TIDINGS_SECRET_KEY" if settings.secret_key else settings.folder / KEY_FILE
+    return (
+        f"The secret key{mark} is not in it. It is {where}: keep a copy elsewhere (--with-key FILE writes one); "
+        "without it no backup can be used."
+    )
+
+
+# --- PostgreSQL -------------------------------------------------------------------------------------------------------
+
+
+def described(settings: Settings) -> Described:
+    """What is known of a database in PostgreSQL. Raises StoreError."""
+    from tidings.store import postgres
+
+    return postgres.describe(settings.database)
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown and typed; the password is read from ~/.pgpass."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    user, _, place = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{place}"))
+
+
+def _postgres(settings: Settings, dest: Path, as_json: bool) -> NoReturn:
+    if not settings.database.startswith(("postgresql://", "postgres://")):
+        raise StoreError("the database is neither sqlite:FILE nor postgresql://USER@HOST/NAME")
+    found = described(settings)
+    url = shlex.quote(without_password(settings.database))
+    file = shlex.quote(str(dest / "tidings.dump" if dest.is_dir() else dest))
+    dump = [f"pg_dump --format=custom --file={file} --dbname={url}", f"pg_restore --list {file} >/dev/null"]
+    base = f"pg_basebackup --format=tar --gzip --wal-method=stream --checkpoint=fast --pgdata=DIR --dbname={url}"
+    if as_json:
+        print_json({"made": False, **msgspec.to_builtins(found), "commands": [*dump, base]})
+        raise typer.Exit(FAILED)
+    if found.schema is None:
+        fail(f"no backup was made: there is nothing of Tidings in {url}")
+    typer.echo(
+        f"PostgreSQL {found.version} answers; {size(found.bytes)}, schema {found.schema}. It has tools of its own for "
+        "backups, so none was made here."
+    )
+    typer.echo("\nA copy of one moment, while the server runs, and a look whether it can be read:\n")
+    typer.echo("".join(f"  {line}\n" for line in dump))
+    typer.echo(
+        "To lose minutes at most, archive the WAL and keep base backups (PostgreSQL manual, Continuous Archiving).\n"
+        f"archive_mode is {'on' if found.archives else 'off'} here. A base backup:\n\n  {base}\n"
+    )
+    mark = f" (mark {found.secret_mark})" if found.secret_mark else ""
+    where = "TIDINGS_SECRET_KEY" if settings.secret_key else settings.folder / "secret.key"
+    typer.echo(f"The secret key{mark} is in none of these. It is {where}: keep a copy elsewhere.")
+    raise typer.Exit(FAILED)

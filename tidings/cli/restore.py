@@ -1,0 +1,163 @@
+"""`tidings restore SRC`: put a backup in the place of the database of a server that does not run."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import shlex
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import msgspec
+import typer
+
+from tidings.cli.backup import (
+    Data,
+    Database,
+    File,
+    copy_bar,
+    described,
+    held,
+    reason,
+    settings_of,
+    size,
+    without_password,
+)
+from tidings.cli.session import FAILED, AsJson, fail, print_json
+from tidings.model.moment import Micros, SystemClock
+from tidings.settings import Settings
+from tidings.store.base import StoreError
+
+
+def restore(
+    src: Annotated[Path, typer.Argument(help="A file that `tidings backup` made.", metavar="SRC")],
+    key: Annotated[
+        Path | None, typer.Option("--key", help="The file with its secret key, if it is not in place.", metavar="FILE")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Move a database that is there aside.")] = False,
+    data: Data = None,
+    database: Database = None,
+    config: File = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a backup in the place of the database; the server must be stopped.
+
+    The backup is checked, and so is the secret key: it must be the one that the backup's secrets are sealed with. What
+    is there already is moved aside with --force, never deleted.
+
+    On PostgreSQL it changes nothing: it checks the database, prints the commands that do, and ends with 1.
+    """
+    settings = settings_of(config, data, database)
+    from tidings.store.engine import lock_database, lock_folder, sqlite_file
+
+    try:
+        target = sqlite_file(settings.database, settings.folder)
+        if target is None:
+            _postgres(settings, src, as_json)
+        _check_source(src)
+        settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.ExitStack() as locks:
+            locks.callback(lock_folder(settings.folder).release)
+            if (lock := lock_database(settings.database, settings.folder)) is not None:
+                locks.callback(lock.release)
+            _restore(settings, src, target, key, force=force, as_json=as_json)
+    except (StoreError, OSError) as wrong:
+        fail(f"nothing was restored: {reason(wrong)}")
+
+
+def _check_source(src: Path) -> None:
+    if src.is_dir():
+        raise StoreError(f"{src} is a folder; name the file in it")
+    if not src.is_file():
+        raise StoreError(f"there is no file {src}")
+
+
+def _restore(settings: Settings, src: Path, target: Path, key_file: Path | None, *, force: bool, as_json: bool) -> None:
+    from tidings.store import backup
+
+    now = SystemClock().now()
+    backup.contents_of(src)
+    key = _checked_key(settings, src, key_file, force=force)
+    with copy_bar("Restoring", src, silent=as_json) as progress:
+        made, kept = backup.restore(src, target, now, progress, replace=force)
+    if key is not None:
+        _put_key(settings, key, now)
+    _give_to_owner(settings.folder, target)
+    if as_json:
+        print_json({**msgspec.to_builtins(made), "moved": kept or None})
+        return
+    typer.echo(f"{made.file} is {src} again: {size(made.bytes)} with {held(made)}, checked.")
+    if kept:
+        typer.echo(f"The database that was there is {kept} now.")
+    typer.echo(
+        "Events since the backup are not in it. Deliveries made since then are made again: receivers drop them by "
+        "webhook-id. Cursors of readers that are newer than the backup have to be set back."
+    )
+
+
+def _checked_key(settings: Settings, src: Path, given: Path | None, *, force: bool) -> bytes | None:
+    """The key to be put in place, or None: it is there. Raises StoreError where it is not the backup's."""
+    from tidings.store import backup
+    from tidings.store.seal import KEY_FILE, Sealer, load_key, read_key
+
+    there = settings.folder / KEY_FILE
+    if given is not None:
+        if settings.secret_key:
+            raise StoreError("--key and TIDINGS_SECRET_KEY do not go together; the server would use the latter")
+        key, where = read_key(given), str(given)
+    elif settings.secret_key:
+        key, where = load_key(settings.secret_key, settings.folder), "TIDINGS_SECRET_KEY"
+    elif there.exists():
+        key, where = read_key(there), str(there)
+    else:
+        raise StoreError(f"the secret key is missing: there is no {there}. Name the file that holds it with --key")
+    if not backup.fits(src, Sealer(key)):
+        mark = backup.contents_of(src).secret_mark
+        raise StoreError(
+            f"{where} is not the secret key of {src}: its mark is {Sealer(key).mark}"
+            + (f", that of the backup's key is {mark}" if mark else "")
+            + ". Name the file with the right key with --key"
+        )
+    if given is None:
+        return None
+    if there.exists() and read_key(there) != key and not force:
+        raise StoreError(f"{there} is another key. Give --force, which moves it aside")
+    return key
+
+
+def _put_key(settings: Settings, key: bytes, now: Micros) -> None:
+    from tidings.store import backup
+    from tidings.store.seal import KEY_FILE
+
+    backup.put_key(base64.b64encode(key), settings.folder / KEY_FILE, now)
+
+
+def _give_to_owner(folder: Path, target: Path) -> None:
+    """Run as root, the files belong to whom the folder belongs to: the server need not run as root."""
+    if os.geteuid() != 0:
+        return
+    for place in {folder, target.resolve().parent}:
+        owner = place.stat()
+        for file in place.iterdir():
+            if file.is_file() and file.stat().st_uid == 0:
+                os.chown(file, owner.st_uid, owner.st_gid)
+
+
+def _postgres(settings: Settings, src: Path, as_json: bool) -> NoReturn:
+    if not settings.database.startswith(("postgresql://", "postgres://")):
+        raise StoreError("the database is neither sqlite:FILE nor postgresql://USER@HOST/NAME")
+    found = described(settings)
+    url, file = shlex.quote(without_password(settings.database)), shlex.quote(str(src))
+    commands = [f"pg_restore --clean --if-exists --no-owner --single-transaction --dbname={url} {file}"]
+    if as_json:
+        print_json({"made": False, **msgspec.to_builtins(found), "commands": commands})
+        raise typer.Exit(FAILED)
+    if found.writer is not None:
+        fail(f"nothing was restored: a Tidings server writes to {url} ({found.writer}); stop it first")
+    full = f"holds schema {found.schema}, which is replaced" if found.schema is not None else "is empty"
+    typer.echo(f"PostgreSQL {found.version} answers; the database {full}. Restore a dump with its own tool:\n")
+    typer.echo("".join(f"  {line}\n" for line in commands))
+    typer.echo("To any moment in between: a base backup and the archived WAL (manual, Continuous Archiving).")
+    typer.echo(f"Put the secret key in place too: TIDINGS_SECRET_KEY, or {settings.folder / 'secret.key'}.")
+    raise typer.Exit(FAILED)

@@ -1,0 +1,239 @@
+"""Copies of an SQLite store: made while a server writes, checked before they have their name, and put back.
+
+A copy is written aside (`NAME.partial`), checked as a database, synced, and only then renamed, so that a file with the
+final name is a whole backup, wherever the power fails. The secret key is never in it; the database knows the key's
+mark, by which a restore tells whether a key is the right one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tidings.model import moment
+from tidings.model.moment import Micros
+from tidings.store.base import StoreBusy, StoreError
+from tidings.store.files import PRIVATE, sync_folder, write_whole
+from tidings.store.migrate import is_empty, migrations
+from tidings.store.seal import KEY_MARK, Sealer
+from tidings.store.sqlite import SqliteFile
+
+PARTIAL = ".partial"
+NAME = "tidings-{}.db"
+_OURS = re.compile(r"tidings-[0-9]{8}T[0-9]{6}Z\.db\.partial")
+Progress = Callable[[int, int], None]
+"""Called with the bytes that are done, and all of them."""
+
+
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store holds. `secret_mark`: of the key that its secrets are sealed with; None: older than marks."""
+
+    schema: int
+    events: int
+    endpoints: int
+    secret_mark: str | None
+
+
+class Copied(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy that was made and checked."""
+
+    file: str
+    bytes: int
+    contents: Contents
+    seconds: float
+
+
+def back_up(source: Path, destination: Path, now: Micros, progress: Progress, *, replace: bool = False) -> Copied:
+    """Copy the store as it is at this moment to `destination`: a file, or a folder that gets one named by the time.
+
+    A server may write to it meanwhile. Raises StoreError and OSError; then no file has that name, or the old one.
+    """
+    begun = time.monotonic()
+    if not source.is_file() or not source.stat().st_size:
+        raise StoreError(f"there is no database at {source}; name its folder with --data")
+    target = _target(destination, now)
+    if target.exists() and not replace:
+        raise StoreError(f"{target} is there already; choose another name, or replace it with --force")
+    if target.exists() and target.samefile(source):
+        raise StoreError(f"{target} is the database itself")
+    contents = _copy(source, target, progress)
+    return Copied(
+        file=str(target), bytes=target.stat().st_size, contents=contents, seconds=round(time.monotonic() - begun, 3)
+    )
+
+
+def restore(
+    source: Path, target: Path, now: Micros, progress: Progress, *, replace: bool = False
+) -> tuple[Copied, str]:
+    """Put a copy in the place of a database whose lock the caller holds. Also returns where the old one went, or "".
+
+    Raises StoreError, and OSError; then the old database is where it was.
+    """
+    begun = time.monotonic()
+    there = [file for file in _of_database(target) if file.exists() and file.stat().st_size]
+    if there and not replace:
+        raise StoreError(
+            f"{there[0]} is there already. Choose an empty --data folder; or give --force, which moves it aside"
+        )
+    if target.exists() and target.samefile(source):
+        raise StoreError(f"{source} is the database that it would replace")
+    kept = ""
+
+    def make_way() -> None:
+        nonlocal kept
+        kept = str(_aside(target, now)) if there else ""
+        for file in _of_database(target):
+            file.unlink(missing_ok=True)
+
+    contents = _copy(source, target, progress, make_way, still=True)
+    made = Copied(
+        file=str(target), bytes=target.stat().st_size, contents=contents, seconds=round(time.monotonic() - begun, 3)
+    )
+    return made, kept
+
+
+def contents_of(path: Path) -> Contents:
+    """What a database holds. Raises StoreError where it is none of ours, or one of a newer version."""
+    with contextlib.closing(SqliteFile(path, still=True)) as db:
+        return _contents(db, path)
+
+
+def fits(path: Path, sealer: Sealer) -> bool:
+    """Whether the secrets of a database can be opened with this key."""
+    with contextlib.closing(SqliteFile(path, still=True)) as db:
+        mark = _contents(db, path).secret_mark
+        if mark is not None:
+            return mark == sealer.mark
+        try:
+            for ident, sealed in db.query("SELECT id, sealed FROM link LIMIT 1", {}):
+                sealer.open(sealed, ident)
+        except StoreError:
+            return False
+        return True
+
+
+def put_key(key: bytes, path: Path, now: Micros) -> None:
+    """Write a secret key's text to a file, 0600; another one that is there is moved aside. Raises OSError."""
+    if path.exists() and path.read_bytes().strip() == key.strip():
+        return
+    if path.exists():
+        _rename(path, path.with_name(f"{path.name}.before-{_stamp(now)}"))
+    write_whole(path, key.strip() + b"\n")
+
+
+def _target(destination: Path, now: Micros) -> Path:
+    if destination.is_dir():
+        return destination / NAME.format(_stamp(now))
+    if not destination.parent.is_dir():
+        raise StoreError(f"there is no folder {destination.parent}; make it first")
+    return destination
+
+
+def _copy(
+    source: Path, target: Path, progress: Progress, make_way: Callable[[], None] = lambda: None, *, still: bool = False
+) -> Contents:
+    """Copy, check, sync, rename."""
+    with _partial(target) as partial:
+        with contextlib.closing(SqliteFile(source, still=still)) as db:
+            _contents(db, source)
+            db.copy_to(partial, progress)
+        with contextlib.closing(SqliteFile(partial, still=True)) as copy:
+            damage = copy.damage()
+            if damage is not None:
+                raise StoreError(f"{source} is damaged, so it was not copied", because=damage)
+            contents = _contents(copy, source)
+        _sync(partial)
+        make_way()
+        partial.replace(target)
+        sync_folder(target.parent)
+    return contents
+
+
+@contextlib.contextmanager
+def _partial(target: Path) -> Iterator[Path]:
+    """An empty file beside the target, locked, so that nobody takes it for what a killed copy left."""
+    for left in target.parent.glob(f"*{PARTIAL}"):
+        if left.name == f"{target.name}{PARTIAL}" or _OURS.fullmatch(left.name):
+            _clear(left)
+    partial = target.with_name(f"{target.name}{PARTIAL}")
+    try:
+        fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE)
+    except FileExistsError:
+        raise StoreBusy(f"another backup or restore is writing {partial}") from None
+    try:
+        os.fchmod(fd, PRIVATE)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield partial
+    finally:
+        os.close(fd)
+        for file in _of_database(partial):
+            file.unlink(missing_ok=True)
+
+
+def _clear(left: Path) -> None:
+    """Remove what a copy that was killed has left, unless somebody still writes it."""
+    with contextlib.suppress(OSError):
+        fd = os.open(left, os.O_RDWR)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
+        finally:
+            os.close(fd)
+
+
+def _contents(db: SqliteFile, path: Path) -> Contents:
+    if is_empty(db):
+        raise StoreError(f"{path} is not a database of Tidings")
+    numbers = {row[0] for row in db.query("SELECT number FROM migration", {})}
+    known = {number for number, _, _ in migrations()}
+    if numbers - known:
+        raise StoreError(f"{path} was made by a newer Tidings (schema {max(numbers)}, this one knows {max(known)})")
+    marks: list[Any] = []
+    if db.query("SELECT 1 FROM sqlite_master WHERE name = 'store'", {}):
+        marks = db.query("SELECT value FROM store WHERE name = :name", {"name": KEY_MARK})
+    return Contents(
+        schema=max(numbers),
+        events=db.query("SELECT COUNT(*) FROM event", {})[0][0],
+        endpoints=db.query("SELECT COUNT(*) FROM link WHERE deleted IS NULL", {})[0][0],
+        secret_mark=marks[0][0] if marks else None,
+    )
+
+
+def _aside(target: Path, now: Micros) -> Path:
+    """Move a database with its journal to another name; it can be opened under that."""
+    kept = target.with_name(f"{target.name}.before-{_stamp(now)}")
+    for file, name in zip(_of_database(target), _of_database(kept), strict=True):
+        if file.exists():
+            _rename(file, name)
+    return kept
+
+
+def _rename(file: Path, name: Path) -> None:
+    if name.exists():
+        raise StoreError(f"{name} is there already; move it away first")
+    file.rename(name)
+    sync_folder(file.parent)
+
+
+def _of_database(path: Path) -> list[Path]:
+    return [path, *(path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm", "-journal"))]
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _stamp(now: Micros) -> str:
+    return moment.to_text(now)[:19].replace("-", "").replace(":", "") + "Z"
