@@ -13,6 +13,7 @@ from tidings.model.errors import Conflict, Invalid, NotFound
 from tidings.model.link import Endpoint
 from tidings.model.moment import HOUR
 from tidings.model.replay import Replay, Which
+from tidings.rules.refused import Refused
 from tidings.store import replays as stored
 
 
@@ -195,3 +196,21 @@ def test_a_retry_of_what_waits_makes_it_due(world: World) -> None:
         retry(world, later)
     with pytest.raises(NotFound):
         retry(world, 999)
+
+
+def test_a_step_and_a_count_end_by_time(world: World) -> None:
+    endpoint = world.endpoint(filter={"data": {"a": {"$in": ["y"]}}})
+    world.publish(count=9, data='{"a":["x"]}')
+    ticks = iter(range(1_000_000))
+    jobs = replays.Replays(world.writer, world.catalog, world.clock, lambda link: None, lambda: next(ticks) * 0.015)
+    until = world.clock.now() + 1
+    replay = world.readers.run(lambda db: jobs.prepare(db, endpoint, "all", 0, until))
+    world.writer.wait(lambda db: jobs.add(db, replay))
+    world.writer.wait(lambda db: jobs._step(db, replay.id))
+    assert now(world, replay).looked_at == 2
+    while now(world, replay).state == "running":
+        world.writer.wait(lambda db: jobs._step(db, replay.id))
+    assert now(world, replay).looked_at == 9
+    ticks = iter(range(0, 1_000_000, 1_000))
+    with pytest.raises(Refused, match="too long to count"):
+        world.readers.run(lambda db: jobs.count(db, replay, endpoint))

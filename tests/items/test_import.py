@@ -22,6 +22,7 @@ from tidings.model.collection import Collection, Field
 from tidings.route import route
 from tidings.testing import Api, TestServer
 from tidings.testing.api import Reply
+from tidings.testing.waiting import until
 from tidings.web import reading
 
 NODES = Collection(
@@ -331,10 +332,16 @@ def test_a_file_that_is_stored_whole_is_smaller(tmp_path: Path) -> None:
         assert server.api.get("/v1/items/tasks", count="true", limit=1)["count"] == 1_900
 
 
-def test_events_of_an_import_are_routed_with_it(own: Api, server: TestServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though they are more than the route stage takes in one step: who registers afterwards gets none of them."""
+def test_events_of_an_import_are_not_for_who_registers_afterwards(
+    own: Api, server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though they are more than the route stage takes in one step, so that they are routed after that."""
     assert server.server is not None
+    writer = server.server.writer
     monkeypatch.setattr(route, "EVENTS_PER_STEP", 20)
     text = "name\n" + "".join(f"r{n}\n" for n in range(4_000))
     assert counts(send(own, text)) == {"read": 4_000, "created": 4_000}
-    assert server.server.writer.wait(lambda db: db.all("events_to_route", count=1)) == []
+    late = server.api.register("http://127.0.0.1:9/late", tenant="*")[0]
+    until(lambda: writer.wait(lambda db: db.all("events_to_route", count=1)) == [], "all is routed")
+    assert server.api.get("/v1/deliveries", endpoint=late)["data"] == []
+    server.api.delete(f"/v1/endpoints/{late}")

@@ -131,10 +131,9 @@ def test_a_group_holds_every_publication_and_a_bad_job_harms_nobody(writer: Writ
 def test_a_full_disk_refuses_the_group_and_the_next_one_goes_on(writer: Writer, engine: Engine) -> None:
     full = threading.Event()
 
-    def rider(db: Db) -> bool:
+    def rider(db: Db) -> None:
         if full.is_set():
             raise StoreFull("the disk is full")
-        return False
 
     writer.start(rider)
     full.set()

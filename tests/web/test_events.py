@@ -100,6 +100,25 @@ def test_an_event_says_where_it_went_and_why_not_elsewhere(api: Api) -> None:
             api.delete(f"/v1/endpoints/{endpoint}")
 
 
+def test_an_event_says_that_it_was_sent_without_a_filter_that_was_cut_off(api: Api) -> None:
+    with Receiver() as receiver:
+        slow = api.register(receiver.url("/a"), filter={"data": {"a": {"$in": ["y"]}}}, tenant="cut")[0]
+        other = api.register(receiver.url("/b"), filter={"data": {"b": 1}}, tenant="cut")[0]
+        event = api.publish("cut.off", {"a": [["x"]] * 9_000}, tenant="cut")
+
+        def look() -> Any:
+            found = api.get(f"/v1/events/{event}")
+            return found if found["deliveries"] else None
+
+        found = until(look, "the event is routed")
+        (delivery,) = found["deliveries"]
+        assert delivery["endpoint"] == slow
+        assert delivery["note"].startswith("Its filter takes more than 30,000 steps on this event")
+        assert [each["endpoint"] for each in found["not_matched"]] == [other]
+        for endpoint in (slow, other):
+            api.delete(f"/v1/endpoints/{endpoint}")
+
+
 # --- the feed ---------------------------------------------------------------------------------------------------------
 
 

@@ -112,7 +112,7 @@ def check(form: Form, present_headers: dict[str, str], allow_http: bool, network
         *_url(form.url, allow_http, networks),
         *_text("/description", form.description, DESCRIPTION_CHARS_MAX),
         *_refusals(lambda: events_match.check_patterns(form.events, "/events")),
-        *([] if form.filter is None else _refusals(lambda: filter.compile(form.filter or {}), "/filter")),
+        *([] if form.filter is None else _refusals(lambda: filter.check(form.filter or {}), "/filter")),
         *_headers(form.headers, present_headers),
         *([] if form.rate is None else _between("/rate", form.rate, 0.001, RATE_MAX, "events per second")),
         *_between("/max_in_flight", form.max_in_flight, 1, IN_FLIGHT_MAX, "requests at once"),

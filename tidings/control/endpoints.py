@@ -26,6 +26,7 @@ from tidings.model.moment import SECOND, Clock
 from tidings.rules import address, sign
 from tidings.rules.merge_patch import merged
 from tidings.rules.refused import Refused
+from tidings.store import feed
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
 from tidings.store.events import Publication, append
@@ -94,6 +95,7 @@ class Endpoints:
                 sealed=Sealed(secrets=(Secret(text=text, created=now),), headers=dict(form.headers)),
                 created=now,
                 updated=now,
+                after=feed.head(db),
             )
             self._catalog.put_endpoint(db, endpoint)
             return endpoint

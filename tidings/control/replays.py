@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,9 @@ from tidings.model.link import ALL_TENANTS, Endpoint
 from tidings.model.moment import Clock, Micros
 from tidings.model.replay import Replay, Which
 from tidings.rules import events_match, filter, lifecycle
+from tidings.rules.filter_checks import TooCostly
 from tidings.rules.refused import Refused
+from tidings.store import lists
 from tidings.store import replays as stored
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Catalog
@@ -32,6 +35,9 @@ from tidings.store.writer import Writer
 
 ROWS_PER_STEP = 500
 ROWS_PER_COUNT = 5_000
+STEP_SECONDS = 0.020
+"""How long a step looks at facts: filters may be costly."""
+COUNT_SECONDS = 2.0
 STORE_RETRY_SECONDS = 2.0
 DELIVERY_COLUMNS = ("number", "event", "link", "created")
 
@@ -42,8 +48,16 @@ Wants = Callable[[Db, Row], bool]
 class Replays:
     """Starts, runs and cancels replays. One task runs them all, a step of each in turn."""
 
-    def __init__(self, writer: Writer, catalog: Catalog, clock: Clock, deliver_notice: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        catalog: Catalog,
+        clock: Clock,
+        deliver_notice: Callable[[int], None],
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._writer, self._catalog, self._clock, self._notice = writer, catalog, clock, deliver_notice
+        self._ticks = ticks
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._choices: dict[str, tuple[int, Wants]] = {}
@@ -69,10 +83,11 @@ class Replays:
         until = now if until is None else until
         if since >= until:
             raise Refused("/until", "empty_range", "The range ends before it begins: until must be later than since.")
-        kind, routed = ("delivery", "delivery") if which == "failed" else ("event", "route")
+        kind = "delivery" if which == "failed" else "event"
         after = number_since(db, f"first_{kind}_since", since) - 1
         # Events that are not routed yet go out in the ordinary way.
-        finish = min(number_since(db, f"first_{kind}_since", until) - 1, _position(db, routed))
+        last = _position(db, "delivery") if which == "failed" else lists.routed(db, _whose(endpoint))
+        finish = min(number_since(db, f"first_{kind}_since", until) - 1, last)
         if which == "failed":
             row = db.one("replay_count_deliveries", link=endpoint.num, after=after, finish=finish)
         else:
@@ -92,13 +107,18 @@ class Replays:
         )
 
     def count(self, db: Db, replay: Replay, endpoint: Endpoint) -> int:
-        """How many deliveries it would send. Looks at every fact of the range."""
+        """How many deliveries it would send. Looks at every fact of the range; raises Refused where that takes long."""
         wants, found, after = _wants(endpoint), 0, replay.position
+        end = self._ticks() + COUNT_SECONDS
         while True:
             rows = _facts(db, replay, after, ROWS_PER_COUNT)
             if not rows:
                 return found
-            found += sum(1 for row in rows if _chosen(db, replay, row, wants))
+            for row in rows:
+                found += _chosen(db, replay, row, wants)
+                if self._ticks() >= end:
+                    detail = "This range takes too long to count. Choose a shorter one, or start the replay."
+                    raise Refused("/since", "range_too_large", detail)
             after = rows[-1][0]
 
     def add(self, db: Db, replay: Replay) -> Replay:
@@ -164,12 +184,19 @@ class Replays:
         if endpoint is None or endpoint.deleted is not None:
             self._end(db, replay, "cancelled")
             return None
+        end = self._ticks() + STEP_SECONDS
         rows = _facts(db, replay, replay.position, ROWS_PER_STEP)
         wants = self._wants(replay, endpoint)
-        chosen = [row for row in rows if _chosen(db, replay, row, wants)]
+        done = len(rows) < ROWS_PER_STEP
+        chosen = []
+        for at, row in enumerate(rows):
+            if _chosen(db, replay, row, wants):
+                chosen.append(row)
+            if self._ticks() >= end and at + 1 < len(rows):
+                rows, done = rows[: at + 1], False
+                break
         if chosen:
             self._send(db, replay, chosen)
-        done = len(rows) < ROWS_PER_STEP
         progress = msgspec.structs.replace(
             replay,
             position=rows[-1][0] if rows else replay.finish,
@@ -239,9 +266,19 @@ def _wants(endpoint: Endpoint) -> Wants:
         if fits is None:
             return True
         stored = db.one("event_for_filter", seq=seq)
-        return stored is not None and fits(filter.document(*stored))
+        if stored is None:
+            return False
+        try:
+            return fits(filter.document(*stored))
+        except TooCostly:
+            return True
 
     return wants
+
+
+def _whose(endpoint: Endpoint) -> str | None:
+    """The tenant whose events it may get, as the route stage names it; None: everybody's."""
+    return None if endpoint.tenant == ALL_TENANTS else endpoint.tenant or ""
 
 
 def _position(db: Db, name: str) -> int:

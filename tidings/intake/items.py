@@ -20,7 +20,7 @@ from tidings.model.ids import new_id
 from tidings.model.moment import Clock
 from tidings.rules import change
 from tidings.rules.condition import Condition, Either, fixed, holds
-from tidings.rules.filter import same
+from tidings.rules.filter_checks import same
 from tidings.rules.item import ID, ID_RULE, opened
 from tidings.rules.merge_patch import merged
 from tidings.rules.permit import Grant

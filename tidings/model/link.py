@@ -71,6 +71,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     created: Micros = 0
     updated: Micros = 0
     deleted: Micros | None = None
+    after: int = 0
+    """The last event before it was made: it gets later ones only, however late they are routed."""
 
 
 class LinkState(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,133 +2,253 @@
 
 It rides in the writer's transactions: the deliveries of a batch of events and the move of the cursor are one
 transaction, so fan-out is exactly once, and a crash anywhere else is only a pause.
+
+A step ends by time, too, and the next group goes on. A tenant whose events cost more than its part of a step goes
+*aside*: the cursor passes its events by, and they are routed from a position of their own, a slice in each step, in
+their order, until they have caught up. So costly filters delay only those who have them (docs/decisions/0016).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from tidings.model.event import OWN_TYPES
-from tidings.model.link import ALL_TENANTS, Endpoint
 from tidings.model.moment import Clock
-from tidings.rules import events_match, filter
+from tidings.route.choices import Choice, Choices, Wish
+from tidings.route.documents import AHEAD, Documents
+from tidings.rules.filter_checks import STEPS_MAX, TooCostly
 from tidings.store.base import Db, Row
-from tidings.store.catalog import Catalog, Snapshot
+from tidings.store.catalog import Catalog
 
 EVENTS_PER_STEP = 5_000
-DELIVERIES_PER_STEP = 20_000
-CACHED_CHOICES_MAX = 10_000
+DELIVERIES_PER_STEP = 10_000
+STEP_SECONDS = 0.025
+"""How long a step decides; what it decided is written after that."""
+TENANT_SECONDS = 0.005
+"""How long a tenant's events may take in a step before it goes aside."""
+ASIDE_SECONDS = 0.010
+"""How long the tenants that are aside may take in a step, where nothing is left of STEP_SECONDS."""
+ASIDE_EVENTS = 500
+NOTE_SECONDS = 60.0
+"""The log names a filter that was cut off once in this time for each tenant."""
+TENANTS_NOTED_MAX = 10_000
 DELIVERY_COLUMNS = ("number", "event", "link", "created")
 
 log = logging.getLogger("tidings.route")
-Filter = Callable[[dict[str, Any]], bool]
 
 
-class Wish(msgspec.Struct, frozen=True):
-    """One link that chose an event's type; its filter, if any, has the last word."""
+class _Begun(msgspec.Struct):
+    """An event that is not decided yet. What is in it needs no store: after a rollback it is as good as before."""
 
-    link: int
-    id: str
-    filter: Filter | None
+    event: tuple[str, int]
+    """Its id and when it was stored: after a rollback another may have its number, and even its id."""
+    wishes: Iterator[Wish]
+    found: list[int]
+    document: dict[str, Any] | None = None
 
 
 class Router:
-    """Decides which links get an event. All state is in the store; only compiled patterns are kept."""
+    """Decides which links get an event. All state is in the store; only what was worked out is kept."""
 
-    def __init__(self, catalog: Catalog, clock: Clock) -> None:
-        self._clock = clock
-        self._by_tenant: dict[str | None, dict[int, tuple[Callable[[str], bool], Wish]]] = {}
-        self._choices: dict[tuple[str | None, str], list[Wish]] = {}
+    def __init__(self, catalog: Catalog, clock: Clock, ticks: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._ticks = clock, ticks
+        self._choices = Choices(catalog)
+        self._begun: dict[str | None, _Begun] = {}
+        self._noted: dict[str | None, float] = {}
+        self._maybe_aside = True
+        self._last_turn, self._rest_until = "", 0.0
         self.routed = 0
-        catalog.on_change(self._compile)
-        self._compile(catalog.now, list(catalog.now.endpoints.values()))
+        self.cut_off = 0
+        """How many filters took all of their steps since the start, so that the event was sent without them."""
+        self.aside = 0
+        """How many tenants are aside."""
 
-    def step(self, db: Db) -> bool:
-        """Route one batch inside the present transaction. Answers whether there is more to do."""
+    def step(self, db: Db) -> float | None:
+        """Route for a while inside the present transaction. In how many seconds there is more to do; None: nothing."""
+        return _Step(self, db).run()
+
+
+class _Step:
+    """One step: what it reads, decides and writes."""
+
+    def __init__(self, router: Router, db: Db) -> None:
+        self._router, self._db, self._ticks = router, db, router._ticks
+        self._choices = router._choices
+        self._documents = Documents(db)
+        self._end = self._ticks() + STEP_SECONDS
+        self._pairs: list[tuple[int, int]] = []
+        self._aside: dict[str, int] = {}
+        self._used: dict[str | None, float] = {}
+
+    def run(self) -> float | None:
+        router, db = self._router, self._db
         rows = db.all("events_to_route", count=EVENTS_PER_STEP)
-        if not rows:
-            return False
-        pairs: list[tuple[int, int]] = []
-        last = 0
-        for row in rows:
-            last = row[0]
-            pairs += [(last, link) for link in self._links(db, row)]
-            if len(pairs) >= DELIVERIES_PER_STEP:
+        if router._maybe_aside:
+            self._aside = dict(db.all("route_aside"))
+            # Only what was read tells that there is none: what this step deletes may be rolled back.
+            router._maybe_aside = bool(self._aside)
+        more = False
+        if rows:
+            last = self._follow(rows)
+            db.run("cursor_move", name="route", position=last)
+            more = last != rows[-1][0] or len(rows) == EVENTS_PER_STEP
+        pause = self._catch_up() if self._aside else None
+        router.aside = len(self._aside)
+        if self._pairs:
+            self._append()
+        return 0.0 if more else pause
+
+    def _follow(self, rows: list[Row]) -> int:
+        """Decide events in their order; answers the last one that is done with."""
+        aside, last = self._aside, 0
+        for at, row in enumerate(rows):
+            seq, _, tenant, kind, _, target, _ = row
+            last = seq
+            if aside and (tenant or "") in aside:
+                continue
+            choice = self._choices.known(tenant, kind)
+            if target is None and choice is not None and choice.links is not None and seq > choice.after:
+                if choice.links:
+                    self._pairs += [(seq, link) for link in choice.links]
+            else:
+                self._weigh(row, rows, at)
+                if self._ticks() >= self._end:
+                    break
+            if len(self._pairs) >= DELIVERIES_PER_STEP:
                 break
-        if pairs:
-            self._append(db, pairs)
-        db.run("cursor_move", name="route", position=last)
-        self.routed += len(pairs)
-        return last != rows[-1][0] or len(rows) == EVENTS_PER_STEP
+        return last
 
-    def _append(self, db: Db, pairs: list[tuple[int, int]]) -> None:
-        taken = db.one("numbers_take", name="delivery", count=len(pairs))
-        assert taken is not None
-        first, now = taken[0] - len(pairs) + 1, self._clock.now()
-        rows = [(first + i, event, link, now) for i, (event, link) in enumerate(pairs)]
-        db.insert("delivery", DELIVERY_COLUMNS, rows)
+    def _weigh(self, row: Row, rows: list[Row], at: int) -> None:
+        """Decide one event that may be costly; its tenant goes aside where it has used up its part of the step."""
+        seq, tenant, began = row[0], row[2], self._ticks()
+        used = self._used.get(tenant, 0.0)
+        links = self._decide(row, rows, at, began + TENANT_SECONDS - used)
+        used += self._ticks() - began
+        self._used[tenant] = used
+        if links is not None:
+            self._pairs += [(seq, link) for link in links]
+        if links is None or used >= TENANT_SECONDS:
+            self._put_aside(tenant or "", seq - 1 if links is None else seq)
 
-    def _links(self, db: Db, row: Row) -> list[int]:
-        seq, _, tenant, kind, subject, target = row
+    def _catch_up(self) -> float | None:
+        """Give those who are aside a slice. In how many seconds they may have the next; None: nobody is left."""
+        router, began = self._router, self._ticks()
+        if began < router._rest_until:
+            return router._rest_until - began
+        end = max(self._end, began + ASIDE_SECONDS)
+        row = self._db.one("cursor_read", name="route")
+        until = 0 if row is None else int(row[0])
+        names = sorted(self._aside)
+        ahead = [name for name in names if name > router._last_turn]
+        for name in [*ahead, *names[: len(names) - len(ahead)]]:
+            router._last_turn = name
+            self._catch_up_one(name, until, end)
+            if self._ticks() >= end or len(self._pairs) >= DELIVERIES_PER_STEP:
+                break
+        # As long as it took: those who are aside get half of the writer's time at most.
+        took = self._ticks() - began
+        router._rest_until = began + 2 * took
+        return took if self._aside else None
+
+    def _catch_up_one(self, name: str, until: int, end: float) -> None:
+        tenant, after = name or None, self._aside[name]
+        # Events without a tenant have no index of their own.
+        statement = "events_of_tenant_to_route" if name else "events_between_to_route"
+        given = {"tenant": name} if name else {}
+        rows = self._db.all(statement, after=after, until=until, count=ASIDE_EVENTS, **given)
+        position = after
+        for at, row in enumerate(rows):
+            if row[2] == tenant:
+                links = self._decide(row, rows, at, end)
+                if links is None:
+                    break
+                self._pairs += [(row[0], link) for link in links]
+            position = row[0]
+            if self._ticks() >= end or len(self._pairs) >= DELIVERIES_PER_STEP:
+                break
+        if len(rows) < ASIDE_EVENTS and (not rows or position == rows[-1][0]):
+            del self._aside[name]
+            self._router._begun.pop(tenant, None)
+            self._db.run("route_aside_drop", tenant=name)
+        elif position != after:
+            self._put_aside(name, position)
+
+    def _put_aside(self, name: str, position: int) -> None:
+        self._aside[name] = position
+        self._router._maybe_aside = True
+        self._db.run("route_aside_put", tenant=name, position=position)
+
+    def _decide(self, row: Row, rows: list[Row], at: int, end: float) -> list[int] | None:
+        """The links that get an event; None: the time was over before that was clear, and the next call goes on."""
+        seq, ident, tenant, kind, subject, target, created = row
         if target is not None:
             return [target]
-        wishes = self._choices.get((tenant, kind))
-        if wishes is None:
-            wishes = self._choose(tenant, kind)
         own = kind.startswith(OWN_TYPES)
-        document: dict[str, Any] | None = None
-        found = []
-        for wish in wishes:
-            if own and wish.id == subject:
+        begun = self._router._begun.pop(tenant, None)
+        resumed = begun is not None and begun.event == (ident, created)
+        if begun is None or not resumed:
+            begun = _Begun((ident, created), iter(self._choice(tenant, kind).wishes), [])
+        for wish in begun.wishes:
+            if seq <= wish.after or (own and wish.id == subject):
                 # What is said about an endpoint is not sent to it: a failing one would feed its own failure.
                 continue
-            if wish.filter is not None:
-                document = document or _document(db, seq)
-                if not _passes(wish, document):
-                    continue
-            found.append(wish.link)
-        return found
+            if wish.filter is None:
+                begun.found.append(wish.link)
+                continue
+            if begun.document is None:
+                begun.document = self._documents.of(seq, self._filtered(rows, at))
+            if self._passes(wish, begun.document, tenant, ident):
+                begun.found.append(wish.link)
+            if self._ticks() >= end:
+                self._router._begun[tenant] = begun
+                return None
+        return [link for link in begun.found if self._choices.exists(tenant, link)] if resumed else begun.found
 
-    def _choose(self, tenant: str | None, kind: str) -> list[Wish]:
-        candidates = (self._by_tenant.get(tenant, {}), self._by_tenant.get(ALL_TENANTS, {}))
-        wishes = [wish for links in candidates for wants, wish in links.values() if wants(kind)]
-        if len(self._choices) >= CACHED_CHOICES_MAX:
-            self._choices.clear()
-        self._choices[(tenant, kind)] = wishes
-        return wishes
+    def _choice(self, tenant: str | None, kind: str) -> Choice:
+        return self._choices.known(tenant, kind) or self._choices.make(tenant, kind)
 
-    def _compile(self, snapshot: Snapshot, changed: list[Endpoint]) -> None:
-        for endpoint in changed:
-            links = self._by_tenant.setdefault(endpoint.tenant, {})
-            if endpoint.deleted is None:
-                links[endpoint.num] = _wish(endpoint)
-            else:
-                links.pop(endpoint.num, None)
-        if changed:
-            self._choices = {}
+    def _filtered(self, rows: list[Row], at: int) -> Iterator[int]:
+        """Those of the tenant's next events that filters will be asked about."""
+        tenant = rows[at][2]
+        for row in rows[at + 1 : at + AHEAD]:
+            if row[2] == tenant and row[5] is None:
+                choice = self._choices.known(tenant, row[3])
+                if choice is not None and choice.has_filter:
+                    yield row[0]
 
+    def _passes(self, wish: Wish, document: dict[str, Any], tenant: str | None, event: str) -> bool:
+        assert wish.filter is not None
+        try:
+            return wish.filter(document)
+        except TooCostly:
+            self._router.cut_off += 1
+            self._note(wish, tenant, event)
+            return True
+        except Exception:
+            # An event must not be lost, nor others stopped, because a filter broke: the receiver can drop it.
+            log.exception("the filter of %s failed; the event is sent", wish.id)
+            return True
 
-def _wish(endpoint: Endpoint) -> tuple[Callable[[str], bool], Wish]:
-    pattern = endpoint.options.filter
-    wanted = None if pattern is None else filter.compile(pattern)
-    return events_match.matcher(endpoint.options.events), Wish(endpoint.num, endpoint.id, wanted)
+    def _note(self, wish: Wish, tenant: str | None, event: str) -> None:
+        now, noted = self._ticks(), self._router._noted
+        if now - noted.get(tenant, -NOTE_SECONDS) < NOTE_SECONDS:
+            return
+        if len(noted) >= TENANTS_NOTED_MAX:
+            noted.clear()
+        noted[tenant] = now
+        log.warning("the filter of %s takes more than %d steps on %s; the event is sent", wish.id, STEPS_MAX, event)
 
-
-def _passes(wish: Wish, document: dict[str, Any]) -> bool:
-    assert wish.filter is not None
-    try:
-        return wish.filter(document)
-    except Exception:
-        # An event must not be lost, nor others stopped, because a filter broke: the receiver can drop it.
-        log.exception("the filter of %s failed; the event is sent", wish.id)
-        return True
-
-
-def _document(db: Db, seq: int) -> dict[str, Any]:
-    row = db.one("event_for_filter", seq=seq)
-    assert row is not None
-    return filter.document(*row)
+    def _append(self) -> None:
+        pairs, db = self._pairs, self._db
+        taken = db.one("numbers_take", name="delivery", count=len(pairs))
+        assert taken is not None
+        first, now = taken[0] - len(pairs) + 1, self._router._clock.now()
+        db.insert(
+            "delivery", DELIVERY_COLUMNS, [(first + i, event, link, now) for i, (event, link) in enumerate(pairs)]
+        )
+        self._router.routed += len(pairs)

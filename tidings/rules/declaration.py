@@ -241,7 +241,7 @@ def _events(declared: dict[str, Any], half: Collection, pointer: str, wrong: Pla
 def _check_event(event: OwnEvent, half: Collection, when_at: str, filter_at: str) -> None:
     """Raise Refused for a condition that is none, or that can never hold."""
     if event.when is None:
-        filter.compile(event.filter, filter_at)
+        filter.check(event.filter, filter_at)
         _check_names(event.filter, half, filter_at)
         return
     if type(event.when) is not str:

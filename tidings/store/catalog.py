@@ -153,6 +153,7 @@ class Catalog:
             created=endpoint.created,
             updated=endpoint.updated,
             deleted=endpoint.deleted,
+            after=endpoint.after,
         )
 
     def keys(self, db: Db) -> list[Key]:
@@ -220,7 +221,7 @@ class Catalog:
         db.run("collection_drop", name=name)
 
     def _endpoint(self, row: Row) -> Endpoint:
-        num, ident, tenant, options, sealed, mode, reason, revision, created, updated, deleted = row
+        num, ident, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after = row
         opened = msgspec.json.decode(self._sealer.open(bytes(sealed), ident), type=Sealed)
         return Endpoint(
             num=num,
@@ -234,6 +235,7 @@ class Catalog:
             created=created,
             updated=updated,
             deleted=deleted,
+            after=after,
         )
 
 

@@ -251,3 +251,11 @@ def _attempt(number: int, row: Row) -> Attempt:
         response=response,
         reason=reason,
     )
+
+
+def routed(db: Db, tenant: str | None) -> int:
+    """Up to which event all of a tenant's ('': those without one; None: of anybody's) are routed."""
+    row = db.one("cursor_read", name="route")
+    position = 0 if row is None else int(row[0])
+    first = db.one("route_aside_first", tenant=tenant)
+    return position if first is None or first[0] is None else min(position, int(first[0]))

@@ -49,7 +49,8 @@ class Checked:
 
 Job = Callable[[Db], Any] | events.Publication | Checked
 Reply = Callable[[Any, Exception | None], None]
-Rider = Callable[[Db], bool]
+Rider = Callable[[Db], float | None]
+"""Runs at the end of each group; answers in how many seconds it has more to do, None where it has not."""
 log = logging.getLogger("tidings.writer")
 
 
@@ -75,7 +76,7 @@ class Writer:
         self._db: Db = engine.writer()
 
     def start(self, rider: Rider | None = None) -> None:
-        """Start the thread. `rider` runs at the end of each group; it answers True while it has more to do."""
+        """Start the thread. `rider` runs at the end of each group."""
         self._rider = rider
         self._thread.start()
         self.submit(lambda db: None, lambda result, wrong: None)
@@ -140,10 +141,10 @@ class Writer:
         return self._thread.is_alive()
 
     def _run(self) -> None:
-        more = False
+        patience: float | None = None
         try:
-            while (group := self._gather(wait=not more)) is not None:
-                more = self._commit(group)
+            while (group := self._gather(patience)) is not None:
+                patience = self._commit(group)
         except Exception:
             log.critical("the writer has stopped", exc_info=True)
             self._broken = True
@@ -160,11 +161,13 @@ class Writer:
         if threading.current_thread() is self._thread:
             self._tell()
 
-    def _gather(self, *, wait: bool) -> list[tuple[Job, Reply]] | None:
-        """The next group; empty where there is only something to be done again. None: it is time to stop."""
+    def _gather(self, patience: float | None) -> list[tuple[Job, Reply]] | None:
+        """The next group, waited for as long as `patience` (None: for ever); empty where there is only something to be
+        done again. None: it is time to stop."""
         group: list[tuple[Job, Reply]] = []
-        patience = AGAIN_SECONDS if self._again else None
-        take = partial(self._queue.get, timeout=patience) if wait else self._queue.get_nowait
+        if patience is None and self._again:
+            patience = AGAIN_SECONDS
+        take = self._queue.get_nowait if patience == 0 else partial(self._queue.get, timeout=patience)
         events_taken = 0
         try:
             while len(group) < GROUP_JOBS_MAX and events_taken < GROUP_EVENTS_MAX:
@@ -200,10 +203,10 @@ class Writer:
                 group.append(entry)
         return group
 
-    def _commit(self, group: list[tuple[Job, Reply]]) -> bool:
-        """One transaction for the group. Answers whether the rider has more to do."""
+    def _commit(self, group: list[tuple[Job, Reply]]) -> float | None:
+        """One transaction for the group. Answers in how many seconds the rider has more to do."""
         answers: list[tuple[Reply, Any, Exception | None]] = []
-        more = False
+        more: float | None = None
         self._again = False
         try:
             self._db.begin()
@@ -215,14 +218,14 @@ class Writer:
             self._db.rollback()
             if len(group) > 1 and not isinstance(wrong, StoreFull | StoreBusy):
                 # One job that the database refuses must not take its neighbours with it.
-                results = [self._commit([entry]) for entry in group]
-                return any(results)
+                waits = [self._commit([entry]) for entry in group]
+                return min((wait for wait in waits if wait is not None), default=None)
             self.failures += 1
             # What the rider had left to do is not forgotten, though nobody may write for a while.
             self._again = True
             refusal = self._refusal(wrong)
             answers = [(reply, None, refusal) for _, reply in group]
-            more = False
+            more = None
         self.groups += 1
         self.jobs += len(group)
         self._committed_at = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from tidings.model.event import OWN_TYPES, Event
 from tidings.model.ids import delivery_id
 from tidings.model.link import ALL_TENANTS, Endpoint
 from tidings.rules import events_match, filter
+from tidings.rules.filter_checks import STEPS_MAX, TooCostly
 from tidings.rules.refused import Refused
 from tidings.store import lists
 from tidings.store.base import Db
@@ -18,6 +20,10 @@ from tidings.store.catalog import Snapshot
 
 DELIVERIES_MAX = 1_000
 NOT_MATCHED_MAX = 1_000
+FILTER_SECONDS = 0.05
+"""How long the filters of endpoints may take for one answer."""
+CUT_OFF = f"Its filter takes more than {STEPS_MAX:,} steps on this event, so the event is sent without it."
+NOT_TRIED = "Its filter was not tried for this answer: those of other endpoints took too long."
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +53,8 @@ class DeliveryOfEvent(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     state: str
     attempts: int
+    note: str | None = None
+    """What is to be said of how it came about."""
 
 
 class NotMatched(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,16 +81,21 @@ def event_detail(db: Db, snapshot: Snapshot, event: Event, tenant: str | None) -
     numbers = [row[0] for row in db.all("numbers_of_seq", seq=event.seq, count=DELIVERIES_MAX)]
     deliveries = []
     got: set[int] = set()
+    reasons = _Reasons(event)
     for row in lists.rows_of(db, snapshot, numbers)[::-1]:
         got.add(row.link)
         endpoint = snapshot.endpoints.get(row.link)
         if endpoint is not None and tenant in (None, endpoint.tenant):
             ident = delivery_id(row.number, row.created)
-            deliveries.append(DeliveryOfEvent(id=ident, endpoint=endpoint.id, state=row.state, attempts=row.attempts))
-    routed = db.one("cursor_read", name="route")
-    is_routed = routed is not None and routed[0] >= event.seq
+            note = CUT_OFF if endpoint.options.filter is not None and reasons.of(endpoint) == CUT_OFF else None
+            deliveries.append(
+                DeliveryOfEvent(id=ident, endpoint=endpoint.id, state=row.state, attempts=row.attempts, note=note)
+            )
+    is_routed = lists.routed(db, event.tenant or "") >= event.seq
     return EventDetail(
-        **_fields(event), deliveries=deliveries, not_matched=_not_matched(snapshot, event, got, tenant, is_routed)
+        **_fields(event),
+        deliveries=deliveries,
+        not_matched=_not_matched(snapshot, event, got, tenant, reasons if is_routed else None),
     )
 
 
@@ -104,7 +117,7 @@ def _fields(event: Event) -> dict[str, Any]:
 
 
 def _not_matched(
-    snapshot: Snapshot, event: Event, got: set[int], tenant: str | None, is_routed: bool
+    snapshot: Snapshot, event: Event, got: set[int], tenant: str | None, reasons: _Reasons | None
 ) -> list[NotMatched]:
     found: list[NotMatched] = []
     for endpoint in snapshot.endpoints_by_id.values():
@@ -112,29 +125,48 @@ def _not_matched(
             continue
         if tenant is not None and endpoint.tenant != tenant:
             continue
-        reason = why_not(endpoint, event) if is_routed else "The event is being routed at this moment."
+        reason = "The event is being routed at this moment." if reasons is None else reasons.of(endpoint)
         found.append(NotMatched(endpoint=endpoint.id, reason=reason))
         if len(found) >= NOT_MATCHED_MAX:
             break
     return found
 
 
-def why_not(endpoint: Endpoint, event: Event) -> str:
-    """One sentence: why this endpoint has no delivery of this event."""
-    if event.target is not None:
-        return "The event is a test of another endpoint."
-    if endpoint.created > event.created:
-        return "The endpoint was created after the event."
-    if event.type.startswith(OWN_TYPES) and event.subject == endpoint.id:
-        return "What is said about an endpoint is not sent to that endpoint."
-    if not events_match.matcher(endpoint.options.events)(event.type):
-        return f"It chose {', '.join(endpoint.options.events)}, and the type is {event.type}."
-    if endpoint.options.filter is not None:
+class _Reasons:
+    """Says why endpoints have no delivery of an event. All filters together may take FILTER_SECONDS."""
+
+    def __init__(self, event: Event) -> None:
+        self._event = event
+        self._document: dict[str, Any] | None = None
+        self._took = 0.0
+
+    def of(self, endpoint: Endpoint) -> str:
+        """One sentence: why this endpoint has no delivery of the event."""
+        event = self._event
+        if event.target is not None:
+            return "The event is a test of another endpoint."
+        if endpoint.after >= event.seq or (not endpoint.after and endpoint.created > event.created):
+            return "The endpoint was created after the event."
+        if event.type.startswith(OWN_TYPES) and event.subject == endpoint.id:
+            return "What is said about an endpoint is not sent to that endpoint."
+        if not events_match.matcher(endpoint.options.events)(event.type):
+            return f"It chose {', '.join(endpoint.options.events)}, and the type is {event.type}."
+        reason = None if endpoint.options.filter is None else self._filtered(endpoint.options.filter)
+        return reason or "As it is now it would get the event; it was changed since."
+
+    def _filtered(self, pattern: dict[str, Any]) -> str | None:
+        if self._took >= FILTER_SECONDS:
+            return NOT_TRIED
+        began = time.monotonic()
+        event = self._event
         try:
-            document = filter.document(event.type, event.subject, event.data, event.previous, event.changed)
-            reason = filter.why_not(endpoint.options.filter, document)
+            if self._document is None:
+                self._document = filter.document(event.type, event.subject, event.data, event.previous, event.changed)
+            reason = filter.why_not(pattern, self._document)
+        except TooCostly:
+            return CUT_OFF
         except Refused as wrong:
             reason = wrong.detail
-        if reason is not None:
-            return f"Its filter does not fit: {reason}"
-    return "As it is now it would get the event; it was changed since."
+        finally:
+            self._took += time.monotonic() - began
+        return None if reason is None else f"Its filter does not fit: {reason}"

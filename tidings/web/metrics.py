@@ -54,6 +54,12 @@ class _Collector:
         yield attempts
         lag = at["event"] - at["route"]
         yield GaugeMetricFamily("tidings_route_lag_events", "Events stored but not routed yet.", lag)
+        yield GaugeMetricFamily(
+            "tidings_route_aside_tenants", "Tenants whose costly filters delay their own events.", parts.router.aside
+        )
+        yield CounterMetricFamily(
+            "tidings_filters_cut_off", "Events sent because a filter took all of its steps.", parts.router.cut_off
+        )
         behind = at["delivery"] - at["deliver"]
         yield GaugeMetricFamily("tidings_deliver_lag_deliveries", "Deliveries made since the head of the line.", behind)
         yield GaugeMetricFamily("tidings_in_flight", "Requests to endpoints under way.", parts.deliver.flights)

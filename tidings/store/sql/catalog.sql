@@ -1,15 +1,15 @@
 -- name: links
-SELECT num, id, tenant, options, sealed, mode, reason, revision, created, updated, deleted FROM link;
+SELECT num, id, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event FROM link;
 
 -- name: link_changed
-SELECT num, id, tenant, options, sealed, mode, reason, revision, created, updated, deleted FROM link WHERE num = :name;
+SELECT num, id, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event FROM link WHERE num = :name;
 
 -- name: link_next
 SELECT COALESCE(MAX(num), 0) + 1 FROM link;
 
 -- name: link_put
-INSERT INTO link (num, id, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted)
-VALUES (:num, :id, 'endpoint', :tenant, :options, :sealed, :mode, :reason, :revision, :created, :updated, :deleted)
+INSERT INTO link (num, id, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event)
+VALUES (:num, :id, 'endpoint', :tenant, :options, :sealed, :mode, :reason, :revision, :created, :updated, :deleted, :after)
 ON CONFLICT (num) DO UPDATE SET options = excluded.options, sealed = excluded.sealed, mode = excluded.mode,
     reason = excluded.reason, revision = excluded.revision, updated = excluded.updated, deleted = excluded.deleted;
 

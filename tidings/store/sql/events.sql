@@ -19,8 +19,42 @@ FROM jsonb_array_elements_text(CAST(:ids AS jsonb)) AS j (value) JOIN event AS e
 
 -- name: events_to_route
 -- What the route stage needs of the events after its cursor; bodies are read only where a filter asks for them.
-SELECT seq, id, tenant, type, subject, target FROM event
+SELECT seq, id, tenant, type, subject, target, created FROM event
 WHERE seq > (SELECT position FROM cursor WHERE name = 'route' AND shard = 0) ORDER BY seq LIMIT :count;
+
+-- name: events_of_tenant_to_route
+-- The same of one tenant that is aside, from its own position on.
+SELECT seq, id, tenant, type, subject, target, created FROM event
+WHERE tenant = :tenant AND seq > :after AND seq <= :until ORDER BY seq LIMIT :count;
+
+-- name: events_between_to_route
+-- The same of everybody: events without a tenant have no index.
+SELECT seq, id, tenant, type, subject, target, created FROM event
+WHERE seq > :after AND seq <= :until ORDER BY seq LIMIT :count;
+
+-- name: route_aside
+SELECT tenant, position FROM route_aside;
+
+-- name: route_aside_put
+INSERT INTO route_aside (tenant, position) VALUES (:tenant, :position)
+ON CONFLICT (tenant) DO UPDATE SET position = excluded.position;
+
+-- name: route_aside_drop
+DELETE FROM route_aside WHERE tenant = :tenant;
+
+-- name: route_aside_first
+-- The first position of those that are aside; of one tenant, or (NULL) of any. The casts tell PostgreSQL the type.
+SELECT MIN(position) FROM route_aside WHERE CAST(:tenant AS TEXT) IS NULL OR tenant = CAST(:tenant AS TEXT);
+
+-- name: events_for_filter (sqlite)
+-- SQLite has no arrays: the numbers come as JSON.
+SELECT e.seq, e.type, e.subject, e.data, e.previous, e.changed
+FROM json_each(:seqs) AS j CROSS JOIN event AS e ON e.seq = j.value;
+
+-- name: events_for_filter (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+SELECT e.seq, e.type, e.subject, e.data, e.previous, e.changed
+FROM event AS e WHERE e.seq = ANY (CAST(ARRAY(SELECT jsonb_array_elements_text(CAST(:seqs AS jsonb))) AS bigint[]));
 
 -- name: event_for_filter
 SELECT type, subject, data, previous, changed FROM event WHERE seq = :seq;

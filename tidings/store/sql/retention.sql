@@ -4,6 +4,7 @@
 -- Old events in order, each with how many deliveries would go with it. What is not routed yet stays.
 SELECT e.seq, e.created, (SELECT COUNT(*) FROM delivery AS d WHERE d.event = e.seq) FROM event AS e
 WHERE e.seq > :after AND e.seq <= (SELECT c.position FROM cursor AS c WHERE c.name = 'route' AND c.shard = 0)
+    AND NOT EXISTS (SELECT 1 FROM route_aside AS a WHERE a.position < e.seq)
 ORDER BY e.seq LIMIT :count;
 
 -- name: prune_kept

@@ -133,9 +133,6 @@ class _Run:
             store.end()
             if store.refusals.count:
                 raise _refused(self._checker.read, store.refusals)
-            # Before anything else is written: who registers an endpoint after this gets none of these events.
-            while self._parts.router.step(db):
-                pass
             # Not added: a job may be run once more, where a neighbour spoils its group.
             self._counts = store.counts
             return self._answer()

@@ -1,0 +1,40 @@
+"""The documents that filters are laid over: read from the store some at a time, parsed once for each event."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from tidings.rules import filter
+from tidings.store.base import Db
+
+FIRST, MOST = 8, 256
+"""How many documents are read at once, in the beginning and at most."""
+AHEAD = 256
+"""How many of the next events are looked at for more that can be read at once."""
+BYTES = 1024 * 1024
+"""About how much is read at once."""
+
+
+class Documents:
+    """The documents of some events, in their order. Belongs to one step."""
+
+    def __init__(self, db: Db) -> None:
+        self._db = db
+        self._texts: dict[int, Sequence[Any]] = {}
+        self._count = FIRST
+
+    def of(self, seq: int, others: Iterator[int]) -> dict[str, Any]:
+        """The document of an event. `others`: events whose documents will be asked for after it."""
+        row = self._texts.pop(seq, None)
+        if row is None:
+            seqs = [seq, *islice(others, self._count - 1)]
+            size = 0
+            for number, *texts in self._db.all("events_for_filter", seqs=json.dumps(seqs)):
+                self._texts[number] = texts
+                size += sum(len(text) for text in texts[2:] if text)
+            self._count = max(1, min(MOST, 2 * len(seqs), BYTES * len(seqs) // (size + 1)))
+            row = self._texts.pop(seq)
+        return filter.document(*row)
