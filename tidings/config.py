@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -11,6 +12,7 @@ import msgspec
 
 from tidings.model.digits import is_digits
 from tidings.model.errors import Invalid, Place
+from tidings.rules import exact
 from tidings.settings import SETTINGS, SettingsError, read_settings
 
 DEFAULT_PATH = "tidings.yaml"
@@ -24,6 +26,7 @@ OF_KEYS = ("unknown_field", "name")
 """Codes of wrong places where the name is wrong, and not what it has."""
 
 
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -121,6 +124,7 @@ def _loaded(text: str, path: Path) -> tuple[Any, Any]:
                 raise ConstructorError(None, None, f"{told!r} cannot be read", node.start_mark) from None
 
     Plain.add_constructor("tag:yaml.org,2002:timestamp", lambda made, node: node.value)
+    Plain.add_constructor("tag:yaml.org,2002:float", lambda made, node: _double(made.construct_yaml_float(node), node))
     reader = YAML(typ="safe", pure=True)
     reader.Constructor = Plain
     try:
@@ -139,6 +143,16 @@ def _loaded(text: str, path: Path) -> tuple[Any, Any]:
     except RecursionError:
         raise SettingsError(f"{_too_deep(text, path)}: this is nested too deeply.") from None
     return root, values
+
+
+def _double(value: float, node: Any) -> float:
+    """A number of the file. Raises ConstructorError if a double does not keep it."""
+    from ruamel.yaml.constructor import ConstructorError
+
+    text = str(node.value).replace("_", "")
+    if math.isfinite(value) and _NUMBER.fullmatch(text) and not exact.is_kept(text):
+        raise ConstructorError(None, None, f"{text[:50]} {exact.lost(text)}", node.start_mark)
+    return value
 
 
 def _check_collections(config: Config) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.delivery.oracle import signed_by
@@ -51,6 +53,31 @@ def test_cloudevents(world: World) -> None:
     assert (found["id"], found["type"], found["subject"], found["data"]) == (event, "tasks.done", "t_1", {"id": 7})
     assert found["source"] and found["time"] == to_text(world.clock.now())
     assert signed_by(webhook, world.secret(endpoint))
+
+
+@pytest.mark.parametrize("options", [{}, {"body": "cloudevents"}, {"fields": ["a", "b"]}, {"batch": {"max_events": 2}}])
+def test_numbers_arrive_digit_by_digit_as_they_were_published(world: World, options: dict[str, Any]) -> None:
+    numbers = [
+        b"12345678901234567.89",
+        b"9007199254740993",
+        b"1.0",
+        b"1",
+        b"1.50",
+        b"-0.0",
+        b"1E+2",
+        b"9223372036854775807",
+    ]
+    data = b'{"a":[' + b",".join(numbers) + b'],"b":{"c":0.1234567890123456789}}'
+    world.register(**options)
+    one = b'{"type":"paid","data":' + data + b"}"
+    assert world.api.call("POST", "/v1/events", one).status == 202
+    assert world.api.call("POST", "/v1/events:batch", b'{"events":[' + one + b"]}").status == 202
+    if "batch" not in options:
+        world.receiver.wait_for(1)
+    for webhook in world.receiver.wait_for(1 if "batch" in options else 2):
+        assert data in webhook.body
+    for event in world.api.get("/v1/events")["data"]:
+        assert data in world.api.call("GET", f"/v1/events/{event['id']}").body
 
 
 def test_a_full_batch_leaves_at_once(world: World) -> None:

@@ -162,3 +162,82 @@ def test_a_time_with_more_digits_is_rounded_down_everywhere(api: Api, text: str)
         assert api.call("POST", f"{PATH}:import", file.encode(), {"Content-Type": media}).status == 200
     for asked in (text, shown):
         assert ids(api, f"at={quote(asked)}") >= {ident, f"{ident}c", f"{ident}n"}
+
+
+# --- numbers that a double does not keep ------------------------------------------------------------------------------
+
+LOST = ["9007199254740993", "12345678901234567.89", "1e400", "1e-400", "0.12345678901234567"]
+
+
+@pytest.mark.parametrize("number", LOST)
+def test_a_number_that_would_change_is_refused_at_every_door_of_items(api: Api, number: str) -> None:
+    as_json = {"Content-Type": "application/json"}
+    put(api, "lost", '{"x":1}')
+    doors = [
+        api.call("POST", PATH, f'{{"x":{number}}}'.encode(), as_json),
+        put(api, "lost", f'{{"x":{number}}}'),
+        api.call("PATCH", f"{PATH}/lost", f'{{"x":{number}}}'.encode(), as_json),
+        api.call(
+            "POST", f"{PATH}:batch", f'{{"operations":[{{"op":"create","data":{{"x":{number}}}}}]}}'.encode(), as_json
+        ),
+        api.call("POST", f"{PATH}:import", f'{{"x":{number}}}'.encode(), {"Content-Type": "application/x-ndjson"}),
+        api.call("POST", f"{PATH}:import", f"x\n{number}\n".encode(), {"Content-Type": "text/csv"}),
+        *(api.call("GET", f"{PATH}?{name}={number}") for name in ("x", "x__gte", "x__in", "x__nin")),
+    ]
+    for refused in doors:
+        assert refused.status == 422, refused.json
+        [place] = refused.json["errors"]
+        assert place.get("parameter") or (place["pointer"].endswith("/x") and place["code"] == "not_exact")
+        assert "use the type decimal" in place["detail"]
+    assert api.get(f"{PATH}/lost")["x"] == 1.0
+
+
+def test_numbers_that_a_double_keeps_stay_the_same_number(api: Api) -> None:
+    kept = [
+        "0.1",
+        "1e23",
+        "9007199254740992",
+        "-0.30000000000000004",
+        "123456.789",
+        "5e-324",
+        "1.7976931348623157e+308",
+    ]
+    for number in kept:
+        for name in ("x", "more"):
+            sent = number if name == "x" else f'{{"a":[{number}]}}'
+            shown = put(api, "kept", f'{{"{name}":{sent}}}').json[name]
+            assert (shown if name == "x" else shown["a"][0]) == float(number)
+        put(api, "kept", f'{{"x":{number}}}')
+        assert "kept" in ids(api, urlencode({"x": number}))
+    csv = api.call("GET", f"{PATH}:export?format=csv&fields=id,x&x__exists=true").body
+    put(api, "kept", "{}")
+    assert api.call("POST", f"{PATH}:import?on_conflict=replace", csv, {"Content-Type": "text/csv"}).status == 200
+    assert api.get(f"{PATH}/kept")["x"] == float(kept[-1])
+
+
+def test_a_declaration_has_no_number_that_would_change(api: Api) -> None:
+    for attribute in ("default", "min", "max", "example"):
+        for number in LOST:
+            text = f'{{"fields":{{"x":{{"type":"number","{attribute}":{number}}}}}}}'
+            refused = api.call("PUT", "/v1/collections/lost", text.encode(), {"Content-Type": "application/json"})
+            assert refused.status == 422 and refused.json["errors"][0]["pointer"] == f"/fields/x/{attribute}"
+    when = {"fields": {"x": "number"}, "events": {"reached": "when x becomes 12345678901234567.89"}}
+    assert api.call("PUT", "/v1/collections/lost", when).status == 422
+
+
+def test_integers_become_numbers_only_where_all_of_them_are_kept(api: Api) -> None:
+    api.call("PUT", "/v1/collections/counts", {"fields": {"n": "integer"}})
+    for value in (2**53, 10**17):
+        api.call("PUT", f"/v1/items/counts/c{value}", {"n": value})
+    api.call("PUT", "/v1/items/counts/odd", {"n": 2**53 + 1})
+    refused = api.call("PUT", "/v1/collections/counts", {"fields": {"n": "number"}})
+    assert refused.status >= 400 and "1 item of counts has a value in n" in refused.body.decode()
+    api.call("DELETE", "/v1/items/counts/odd")
+    assert api.call("PUT", "/v1/collections/counts", {"fields": {"n": "number"}}).status == 200
+    assert api.get("/v1/items/counts/c100000000000000000")["n"] == 1e17
+
+
+def test_a_row_rule_has_no_number_that_would_change(api: Api) -> None:
+    for rule in ('{"x":{"$lt":9007199254740993}}', '{"x":{"$lt":12345678901234567.89}}'):
+        text = f'{{"name":"k","permits":[{{"collection":"things","verbs":["list"],"rows":{rule}}}]}}'
+        assert api.call("POST", "/v1/keys", text.encode(), {"Content-Type": "application/json"}).status == 422

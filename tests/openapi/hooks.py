@@ -26,6 +26,7 @@ CANNOT_BE_TOLD = {
     "no_permission": "a key with neither a scope nor a permit",
     "no_such_item": "a reference to an item that is not there",
     "no_word": "a text of letters that are but marks of others",
+    "not_exact": "a number that a double does not keep",
     "not_found": "an endpoint that is not there, named in a body or a query",
     "not_permitted": "what only some keys may write, such as all tenants",
     "not_together": "parameters that exclude one another",

@@ -151,9 +151,9 @@ def test_empty_is_null_and_quotes_are_the_empty_text() -> None:
         ("pieces", "012", "012"),
         ("pieces", "1.0", "1.0"),
         ("pieces", "+1", "+1"),
-        ("pieces", "9" * 30, "9" * 30),
+        ("pieces", "9" * 30, int("9" * 30)),
         ("price", "1e2", 100.0),
-        ("price", "1e999", "1e999"),
+        ("price", "0.30000000000000004", 0.30000000000000004),
         ("price", "NaN", "NaN"),
         ("price", ".5", ".5"),
         ("done", "TRUE", True),
@@ -167,6 +167,15 @@ def test_empty_is_null_and_quotes_are_the_empty_text() -> None:
 def test_cells_are_read_strictly(name: str, cell: str, value: Any) -> None:
     [(_, values)] = rows(f"{name}\n{cell}\n")
     assert values == {name: value} and type(values[name]) is type(value)
+
+
+@pytest.mark.parametrize("cell", ["1e999", "12345678901234567.89", "9007199254740993", "1e-400"])
+def test_a_number_that_a_double_does_not_keep_is_a_bad_row(cell: str) -> None:
+    number = CsvLines({"price": "number", "place": "object"})
+    for text in (f"price\n{cell}\n", f'place\n"{{""a"": [{cell if "." in cell or "e" in cell else cell + ".0"}]}}"\n'):
+        [bad] = number.feed(text.encode()) + number.end()
+        assert isinstance(bad, Bad) and (bad.line, bad.place.code) == (2, "not_exact")
+        number = CsvLines({"price": "number", "place": "object"})
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import msgspec
 
 from tidings.model import moment
 from tidings.model.collection import OWN_FIELDS, Collection, Field, OwnEvent
-from tidings.rules import filter
+from tidings.rules import filter, jsontext
 from tidings.rules.field import is_time
 from tidings.rules.filter_checks import TooCostly, same
 from tidings.rules.refused import Refused
@@ -130,8 +130,10 @@ def _value(text: str, field: Field, pointer: str) -> Any:
         if not text.startswith('"'):
             return _in_our_words(text, field)
     try:
-        return _in_our_words(msgspec.json.decode(text), field)
-    except msgspec.DecodeError:
+        return _in_our_words(jsontext.read_exact(text.encode()), field)
+    except jsontext.NotExact as wrong:
+        raise Refused(pointer, "when", wrong.detail) from None
+    except jsontext.BadJson:
         detail = f"{text[:100]!r} is no value that {field.name} can have; it is of type {field.type}."
         raise Refused(pointer, "when", detail) from None
 

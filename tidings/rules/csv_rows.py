@@ -7,7 +7,6 @@ altered for spreadsheets, in neither direction: a text that begins with `=` is w
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,14 +15,14 @@ import msgspec
 
 from tidings.model.digits import is_digits
 from tidings.model.errors import Place
-from tidings.rules import jsontext
+from tidings.rules import exact, jsontext
 from tidings.rules.rows import CSV, LINE_BYTES_MAX, Bad, Blocks, Given, Lines, Unreadable, too_long
 
 CELLS_MAX = 1_000
 END = "\r\n"
 
 _CELL = re.compile(r'"((?:[^"]++|"")*+)"|([^",\r\n]*+)')
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,39})")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,308})(?:\.[0-9]{1,340})?(?:[eE][+-]?[0-9]{1,3})?")
 _BOOLEANS = {"true": True, "false": False, "TRUE": True, "FALSE": False}
 _OTHER_MARKS = {";": "semicolons", "\t": "tabs"}
@@ -40,6 +39,14 @@ class _Wrong(Exception):
         super().__init__(detail)
         self.detail = detail
         self.open = open
+
+
+class _Cell(Exception):
+    """A cell is a value of its column's type, but would not be stored as what it says."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place.detail)
+        self.place = place
 
 
 class CsvLines:
@@ -162,15 +169,20 @@ class CsvLines:
             return Bad(number, Place(code="wrong_columns", detail=detail))
         return self._given(number, cells)
 
-    def _given(self, number: int, cells: Cells) -> Given:
+    def _given(self, number: int, cells: Cells) -> Given | Bad:
         """A row with as many cells as there are columns."""
         values: dict[str, Any] = dict(zip(self._names, cells))  # type: ignore[arg-type] # noqa: B905 -- they are
         if "" in cells:
             for name in self._others:
                 values[name] = values[name] or None
-        for name, convert in self._convert:
-            if (cell := values[name]) is not None:
-                values[name] = convert(cell)
+        name = ""
+        try:
+            for name, convert in self._convert:
+                if (cell := values[name]) is not None:
+                    values[name] = convert(cell)
+        except _Cell as wrong:
+            place = wrong.place
+            return Bad(number, Place(pointer=f"/{name}{place.pointer or ''}", code=place.code, detail=place.detail))
         return Given(number, values)
 
 
@@ -257,15 +269,18 @@ def _integer(text: str) -> Any:
 def _number(text: str) -> Any:
     if not _NUMBER.fullmatch(text):
         return text
-    value = float(text)
-    return text if math.isinf(value) else value
+    if (len(text) > exact.SURE_DIGITS or "e" in text or "E" in text) and not exact.is_kept(text):
+        raise _Cell(Place(code="not_exact", detail=f"{text[:50]} {exact.lost(text)}."))
+    return float(text)
 
 
 def _json(text: str) -> Any:
     try:
-        return jsontext.read(text.encode())
+        return jsontext.read_exact(text.encode())
     except jsontext.BadJson:
         return text
+    except jsontext.NotExact as wrong:
+        raise _Cell(wrong.place) from None
 
 
 _CONVERT: dict[str, Callable[[str], Any]] = {

@@ -6,6 +6,7 @@ from typing import Any
 
 from tidings.model.collection import Field, FieldType
 from tidings.model.errors import Invalid
+from tidings.rules import exact
 from tidings.rules.field import (
     FORMATS,
     INDEXED_CHARS,
@@ -73,7 +74,8 @@ def read_field(name: str, value: Any, pointer: str, wrong: Places) -> Field | No
 
 def fits(field: Field, value: Any) -> bool:
     """Whether the field may have this value, which is not null."""
-    return bool(compiled(field_schema(field)).is_valid(value)) and out_of_time(field, value) is None
+    is_valid = bool(compiled(field_schema(field)).is_valid(value)) and out_of_time(field, value) is None
+    return is_valid and exact.fits(field.type, value)
 
 
 def _attribute(attribute: str, setting: Any, kind: FieldType, here: str, wrong: Places) -> Any:
@@ -114,6 +116,8 @@ def _bound(setting: Any, kind: FieldType, here: str, wrong: Places) -> Any:
             wrong.say(here, "bound", f"It is a whole number of 64 bits, not {shown(setting)}.")
     elif type(setting) not in (int, float):
         wrong.say(here, "bound", f"It is a number, not {shown(setting)}.")
+    elif not exact.fits(kind, setting):
+        wrong.say(here, "not_exact", f"{setting} {exact.lost(str(setting))}.")
     return setting
 
 
@@ -198,11 +202,14 @@ def _check(field: Field, given: dict[str, Any], pointer: str, wrong: Places) -> 
         value = getattr(field, attribute)
         if value is not None and not fits(bare, value):
             detail = f"{shown(value)} does not fit this field itself."
+            if not exact.fits(field.type, value):
+                detail = f"{shown(value)} {exact.lost(str(value))}."
             wrong.say(f"{pointer}/{attribute}", attribute, detail)
 
 
 def _is_over(field: Field) -> bool:
     if field.type not in ("datetime", "date"):
-        return float(field.min or 0) > float(field.max or 0)
+        low: Any = field.min
+        return bool(low > field.max)
     top = Field(name=field.name, type=field.type, max=field.max)
     return out_of_time(top, field.min) is not None

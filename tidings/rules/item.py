@@ -14,7 +14,7 @@ import msgspec
 from tidings.model import moment
 from tidings.model.collection import OWN_FIELDS, Collection, Field, Item
 from tidings.model.errors import Place
-from tidings.rules import schema
+from tidings.rules import exact, schema
 from tidings.rules.field import field_schema, out_of_time
 from tidings.rules.refused import escaped
 
@@ -89,7 +89,8 @@ class ItemRules:
             try:
                 found[name] = convert(value)
             except ValueError as error:
-                wrong.append(Place(pointer=f"{pointer}/{name}", code="format", detail=f"{name} must be {error}."))
+                code = "not_exact" if isinstance(error, Inexact) else "format"
+                wrong.append(Place(pointer=f"{pointer}/{name}", code=code, detail=f"{name} must be {error}."))
                 continue
             bounded = self._bounded_times.get(name)
             told = None if bounded is None else out_of_time(bounded, value)
@@ -223,9 +224,26 @@ def _date(text: str) -> str:
     return text
 
 
+class Inexact(ValueError):
+    """The value would not be stored as what it is. The text says what it must be."""
+
+
 def _number(value: float) -> float:
+    """A number as a double. Raises Inexact with the words after "must be"."""
+    if type(value) is int and not exact.is_whole_kept(value):
+        raise Inexact(f"a number that a double keeps: {value} {exact.lost(str(value))}")
     # Zero has one sign: SQLite keeps no other, and answers must not differ from what is stored.
     return float(value) + 0.0
+
+
+def _integer(value: float) -> int:
+    """A whole number, which may have been sent as 5.0. Raises Inexact with the words after "must be"."""
+    if type(value) is int:
+        return value
+    try:
+        return exact.whole(value)
+    except ValueError as wrong:
+        raise Inexact(str(wrong)) from None
 
 
 def _json(value: Any) -> str:
@@ -244,7 +262,7 @@ _TO_STORE: dict[str, Convert] = {
     "datetime": _time,
     "date": _date,
     "number": _number,
-    "integer": int,
+    "integer": _integer,
     "object": _json,
     "array": _json,
 }

@@ -16,7 +16,8 @@ from typing import Any, Literal
 import jiter
 import msgspec
 
-from tidings.model.errors import Malformed, Place
+from tidings.model.errors import Invalid, Malformed, Place
+from tidings.rules import exact
 from tidings.rules.refused import escaped
 
 DEPTH_MAX = 64
@@ -36,12 +37,17 @@ Code = Literal[
     "lone_surrogate",
     "too_deep",
     "number_out_of_range",
+    "not_exact",
 ]
 
 # One pass makes all brackets, digits and exponent signs look alike, so that the searches below are plain ones.
 _ALIKE = bytes.maketrans(b"{123456789E", b"[000000000e")
 _LONG = b"0" * 19
+# The same, with dots as digits, to find the numbers that a double may not keep: many digits, or a tiny exponent.
+_ALIKE_DOTS = bytes.maketrans(b"123456789.E", b"0000000000e")
+_MANY, _TINY = b"0" * (exact.SURE_DIGITS + 1), b"0e-000"
 _HUGE, _HUGE_PLUS = b"0e000", b"0e+000"
+_WITH_MANY = re.compile(rb"[0-9.]{16,}(?:[eE][+-]?[0-9]+)?|[0-9.]+[eE][+-]?[0-9]{3,}")
 _BACKSLASH = 0x5C
 _RUN = re.compile(rb"[0-9.eE+-]*")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -58,6 +64,22 @@ class BadJson(Malformed):
         self.pointer = pointer
         self.place = Place(pointer=pointer, code=code, detail=detail)
         super().__init__(detail, errors=[self.place])
+
+
+class NotExact(Invalid):
+    """The text is JSON, but a number in it would be another one once it is stored. `place` says which."""
+
+    def __init__(self, pointer: str, code: Code, detail: str) -> None:
+        self.place = Place(pointer=pointer, code=code, detail=detail)
+        super().__init__(detail, errors=[self.place])
+
+
+def read_exact(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Any:
+    """As `read`, for values that are stored as what they are rather than as this text. Raises BadJson, NotExact."""
+    alike = raw.translate(_ALIKE_DOTS)
+    if _MANY in alike or _TINY in alike or _HUGE in alike or _HUGE_PLUS in alike:
+        _check_exact(raw)
+    return read(raw, depth_max=depth_max)
 
 
 def read(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Any:
@@ -156,12 +178,40 @@ def _out_of_range(value: Any) -> Refusal | None:
     return None
 
 
-def _refuse(document: Any, judge: Callable[[Any], Refusal | None]) -> None:
+def _inexact(value: Any) -> Refusal | None:
+    if type(value) is jiter.LosslessFloat:
+        text = str(value)
+        return None if exact.is_kept(text) else ("not_exact", f"{exact.lost(text)}.")
+    if type(value) is int and not INTEGER_MIN <= value <= INTEGER_MAX:
+        return "number_out_of_range", "does not fit into 64 bits; use the type decimal or number, or a text."
+    return None
+
+
+def _check_exact(raw: bytes) -> None:
+    """Raise NotExact for the first number that a double does not keep. What is not JSON is for others to say."""
+    numbers = [each for each in _WITH_MANY.findall(raw) if not each.isdigit() or len(each) >= len(_LONG)]
+    try:
+        # Most are written the way that a double is; then nothing has to be looked at one by one.
+        if list(map(repr, map(float, numbers))) == list(map(bytes.decode, numbers)):
+            return
+    except ValueError:
+        # Two dots: it is part of a text.
+        pass
+    try:
+        document = jiter.from_json(raw, allow_inf_nan=False, float_mode="lossless-float")
+    except ValueError:
+        return
+    _refuse(document, _inexact, NotExact)
+
+
+def _refuse(
+    document: Any, judge: Callable[[Any], Refusal | None], error: type[BadJson] | type[NotExact] | None = None
+) -> None:
     found = _first(document, judge)
     if found:
         steps, (code, detail) = found
         pointer = "".join(f"/{escaped(str(step))}" for step in reversed(steps))
-        raise BadJson(pointer, code, f"What stands at {_named(pointer)} {detail}")
+        raise (error or BadJson)(pointer, code, f"What stands at {_named(pointer)} {detail}")
 
 
 def _first(value: Any, judge: Callable[[Any], Refusal | None]) -> tuple[list[str | int], Refusal] | None:

@@ -130,8 +130,8 @@ def _json_line(number: int, text: bytes) -> Given | Bad:
     if len(text) > LINE_BYTES_MAX:
         return Bad(number, Place(code="too_long", detail=f"A line may have {LINE_BYTES_MAX:,} bytes."))
     try:
-        value = jsontext.read(text)
-    except jsontext.BadJson as wrong:
+        value = jsontext.read_exact(text)
+    except (jsontext.BadJson, jsontext.NotExact) as wrong:
         return Bad(number, wrong.place)
     if type(value) is not dict:
         return Bad(number, Place(pointer="", code="wrong_type", detail="Each line must be an object."))

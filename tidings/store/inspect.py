@@ -9,6 +9,7 @@ import msgspec
 
 from tidings.model.errors import Place
 from tidings.rules.declared_field import fits as may_have
+from tidings.rules.exact import is_whole_kept
 from tidings.rules.field import field_schema, out_of_time
 from tidings.rules.plan import (
     AddField,
@@ -28,8 +29,6 @@ from tidings.store.base import Db
 ROWS_PER_LOOK = 5_000
 EXAMPLES = 3
 COLUMNS_MAX = 1_600
-EXACT_MAX = 2**53
-"""Larger whole numbers are no numbers exactly."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,7 +175,7 @@ def _fitting(ask: Ask) -> Callable[[Any], bool]:
     field, before = ask.after, ask.before
     validator = compiled(field_schema(field))
     if before is not None and (before.type, field.type) == ("integer", "number"):
-        return lambda value: abs(value) <= EXACT_MAX and validator.is_valid(value)
+        return lambda value: is_whole_kept(value) and validator.is_valid(value)
     if before is not None and (before.type, field.type) == ("date", "datetime"):
         return lambda value: may_have(field, midnight(value))
     return lambda value: validator.is_valid(value) and out_of_time(field, value) is None

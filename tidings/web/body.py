@@ -66,22 +66,34 @@ def read_body(raw: bytes, kind: type[msgspec.Struct] | Form) -> tuple[msgspec.St
     return (None, plain(raw)) if isinstance(kind, Form) else read(raw, kind)
 
 
-def plain(raw: bytes) -> Any:
-    """A body as plain values. Raises Malformed where it is no JSON."""
+def plain(raw: bytes, *, verbatim: bool = False) -> Any:
+    """A body as plain values. Raises Malformed if it is not JSON, and Invalid for a number that would be changed.
+
+    `verbatim`: what matters of it is kept as text, so no number can be.
+    """
     if not raw:
         raise Malformed("The body is empty; this operation needs a JSON object.")
-    return jsontext.read(raw)
+    return jsontext.read(raw) if verbatim else jsontext.read_exact(raw)
 
 
 def read(raw: bytes, kind: type[T]) -> tuple[T, Any]:
     """The struct, and the same as plain values. Raises Malformed where it is no JSON, Invalid for wrong values."""
-    value = plain(raw)
+    value = plain(raw, verbatim=_is_verbatim(kind))
     try:
         return _decoder(kind).decode(raw), value
     except msgspec.ValidationError as wrong:
         raise Invalid("The body has wrong values.", errors=_explained(value, kind, str(wrong))) from None
     except msgspec.DecodeError as wrong:
         raise Malformed(f"The body is not JSON: {wrong}.") from None
+
+
+@cache
+def _is_verbatim(kind: Any) -> bool:
+    """Whether a struct, or those that it lists, keeps a member as the text that came."""
+    struct, items, _ = _shape(kind)
+    if struct is None:
+        return kind is msgspec.Raw or (items is not None and _is_verbatim(items))
+    return any(_is_verbatim(field.type) for field in msgspec.structs.fields(struct))
 
 
 @cache

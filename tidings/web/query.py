@@ -8,7 +8,6 @@ the value, unless no value of this list can hold one, as with numbers: there it 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from datetime import date
@@ -17,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 from tidings.model import moment
 from tidings.model.errors import Invalid, Malformed, Place
+from tidings.rules import exact
 from tidings.rules.jsontext import INTEGER_MAX, INTEGER_MIN
 from tidings.web.menu import Operation, Parameter
 
@@ -101,8 +101,10 @@ def _convert(schema: dict[str, Any], text: str) -> Any:
             raise ValueError(f"an integer{_between(low, high)}")
         return int(text)
     if kind == "number":
-        if not _NUMBER.fullmatch(text) or math.isinf(float(text)):
+        if not _NUMBER.fullmatch(text):
             raise ValueError("a number such as 12.5")
+        if not exact.is_kept(text):
+            raise ValueError(f"a number that a double keeps: {text[:50]} {exact.lost(text)}")
         return float(text)
     if kind == "boolean":
         if text not in ("true", "false"):
