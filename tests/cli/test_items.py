@@ -40,6 +40,24 @@ def test_an_item_from_its_creation_to_its_end(read: Read, run: Run, tmp_path: Pa
     assert "no such items" in run("items", "list", "tasks", "--filter", "done=true", "--tenant", "one").stdout
 
 
+def test_what_is_typed_is_what_is_sent(read: Read, run: Run) -> None:
+    for name in ("a, b", "c"):
+        read("items", "create", "tasks", "--set", f'title="{name}"', "--tenant", "typed")
+    listed = read(
+        "items", "list", "tasks", "--tenant", "typed", "--filter", "title__in=a, b", "--filter", "title__in=c"
+    )
+    assert sorted(each["title"] for each in listed) == ["a, b", "c"]
+    short = read("items", "list", "tasks", "--tenant", "typed", "--filter", "title__in=c,d")
+    assert [each["title"] for each in short] == ["c"]
+    for given in (["--set", "price=12345678901234567.89"], ["--data", '{"price": 9007199254740993.0}']):
+        said = run("items", "create", "tasks", "--set", "title=x", *given)
+        assert said.exit_code == 1
+        assert "12345678901234567.89" in said.stderr or "does not fit into a double exactly" in said.stderr
+    said = run("items", "create", "tasks", "--set", "title=x", "--set", "title=y")
+    assert said.exit_code == 1
+    assert "names a field twice" in said.stderr
+
+
 @pytest.mark.parametrize("ending", ["csv", "ndjson"])
 def test_a_file_goes_out_and_comes_in_again(read: Read, run: Run, tmp_path: Path, ending: str) -> None:
     text = "id,title\n" + "".join(f'i{n},"Task, {n}\nof many"\n' for n in range(1_500))

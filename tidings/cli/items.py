@@ -21,6 +21,7 @@ from tidings.cli.session import (
     Limit,
     Session,
     Url,
+    double,
     fail,
     print_json,
     read_json,
@@ -289,7 +290,7 @@ def _fields(data: str | None, set: list[str] | None) -> dict[str, Any]:
         raise ValueError("--set names a field twice")
     for name, value in pairs.items():
         try:
-            found[name] = json.loads(value)
+            found[name] = json.loads(value, parse_float=double)
         except ValueError:
             found[name] = value
     return found

@@ -12,7 +12,7 @@ from typing import IO, Annotated, Any, NoReturn
 
 import typer
 
-from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Session, Url, fail, print_json, read_json, session
+from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Session, Url, check_json, fail, print_json, session
 from tidings.client import ApiError, ClientError, calls
 
 BATCH_EVENTS_MAX = 1000
@@ -65,7 +65,7 @@ def _data(text: str) -> str:
             text = Path(text[1:]).read_text(encoding="utf-8")
         except OSError as wrong:
             raise ValueError(f"{text[1:]} cannot be read: {wrong.strerror}") from None
-    read_json(text, "--data")
+    check_json(text, "--data")
     return text
 
 

@@ -18,6 +18,7 @@ from tidings.cli.words import sentence
 from tidings.client import Client, ClientError
 from tidings.client.exchange import DEFAULT_URL
 from tidings.model.errors import TidingsError
+from tidings.rules import exact
 
 FAILED = 1
 LIST_LIMIT = 50
@@ -136,10 +137,25 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
+def double(text: str) -> float:
+    """A number of JSON. Raises ValueError if a double does not keep it."""
+    if not exact.is_kept(text):
+        raise ValueError(f"{text[:50]} {exact.lost(text)}")
+    return float(text)
+
+
 def read_json(text: str, what: str) -> Any:
-    """JSON from an option. Raises ValueError with a sentence."""
+    """JSON from an option. Raises ValueError with a sentence, also for a number that would be sent as another one."""
     try:
-        return json.loads(text)
+        return json.loads(text, parse_float=double)
+    except ValueError as wrong:
+        raise ValueError(f"{what} is not valid JSON: {wrong}") from None
+
+
+def check_json(text: str, what: str) -> None:
+    """Check that an option is JSON, which is sent as this text. Raises ValueError with a sentence."""
+    try:
+        json.loads(text)
     except ValueError as wrong:
         raise ValueError(f"{what} is not valid JSON: {wrong}") from None
 
