@@ -48,6 +48,7 @@ _ALIKE_DOTS = bytes.maketrans(b"123456789.E", b"0000000000e")
 _MANY, _TINY = b"0" * (exact.SURE_DIGITS + 1), b"0e-000"
 _HUGE, _HUGE_PLUS = b"0e000", b"0e+000"
 _WITH_MANY = re.compile(rb"[0-9.]{16,}(?:[eE][+-]?[0-9]+)?|[0-9.]+[eE][+-]?[0-9]{3,}")
+_DIGITS = b"0123456789"
 _BACKSLASH = 0x5C
 _RUN = re.compile(rb"[0-9.eE+-]*")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -189,7 +190,7 @@ def _inexact(value: Any) -> Refusal | None:
 
 def _check_exact(raw: bytes) -> None:
     """Raise NotExact for the first number that a double does not keep. What is not JSON is for others to say."""
-    numbers = [each for each in _WITH_MANY.findall(raw) if not each.isdigit() or len(each) >= len(_LONG)]
+    numbers = [each for each in _WITH_MANY.findall(raw) if len(each) >= len(_LONG) or each.strip(_DIGITS)]
     try:
         # Most are written the way that a double is; then nothing has to be looked at one by one.
         if list(map(repr, map(float, numbers))) == list(map(bytes.decode, numbers)):
