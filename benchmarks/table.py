@@ -31,6 +31,10 @@ PROMISES = {
     "latency-p99": Promise("publish call to arrival at 200/s, p99", "ms", 50, 20, False),
     "stored": Promise("throughput with 1,000,000 events stored, against empty", "%", 90, 100, True),
     "neighbour": Promise("p99 of 20 endpoints beside one that never answers, against without", "%", 120, 105, False),
+    "attacks": Promise(
+        "a quiet tenant's publish to arrival beside the worst of twelve attacks, p99", "ms", 1000, 100, False
+    ),
+    "attacks-stop": Promise("longest wait of its writes for their answer beside any of them", "ms", 300, 50, False),
     "dead": Promise("others' throughput beside a dead endpoint with 1,000,000 waiting", "%", 95, 100, True),
     "dead-memory": Promise("extra memory for those 1,000,000 waiting", "MB", 20, 20, False),
     "memory-idle": Promise("memory idle", "MB", 90, 60, False),

@@ -62,7 +62,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ca_file", str, "", "A PEM file of certificate authorities to trust for endpoints; else the system's."),
     Setting("one_processor", bool, True, "Keep the threads that share the interpreter on one processor (Linux)."),
     Setting("source", str, "/tidings", "The `source` that events have in CloudEvents bodies, a URI reference."),
-    Setting("max_body_bytes", int, 1_048_576, "The largest request body, in bytes."),
+    Setting("max_body_bytes", int, 1_048_576, "The largest request body, and element of a batch, in bytes."),
     Setting("max_batch_bytes", int, 16_777_216, "The largest body of a batch, in bytes."),
     Setting("max_import_bytes", int, 1_073_741_824, "The largest file that is imported in parts, in bytes."),
     Setting(

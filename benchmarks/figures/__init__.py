@@ -6,7 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.context import Context
-from benchmarks.figures import dead, fanout, flow, imports, items, kill, latency, memory, neighbour, start, stored
+from benchmarks.figures import (
+    attacks,
+    dead,
+    fanout,
+    flow,
+    imports,
+    items,
+    kill,
+    latency,
+    memory,
+    neighbour,
+    start,
+    stored,
+)
 from benchmarks.table import Row
 
 
@@ -31,6 +44,7 @@ FIGURES = {
     "items-pages": Figure(items.last_page, ("item-last-page",)),
     "import": Figure(imports.take, ("import",)),
     "neighbour": Figure(neighbour.neighbour, ("neighbour",)),
+    "attacks": Figure(attacks.attacks, ("attacks", "attacks-stop")),
     "kill": Figure(kill.sqlite, ("kill-lost", "kill-twice")),
     "kill-postgres": Figure(kill.postgres, ("kill-postgres-lost", "kill-postgres-twice")),
     "stored": Figure(stored.stored, ("stored",)),

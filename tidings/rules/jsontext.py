@@ -255,7 +255,18 @@ def _explained(raw: bytes, message: str, depth_max: int) -> BadJson:
         return BadJson(_pointer_at(raw, deep), "too_deep", f"The text is nested deeper than {depth_max} levels.")
     parts = _WHERE.match(message)
     what, line, column = (parts[1], int(parts[2]), int(parts[3])) if parts else (message, 1, 1)
-    offset = _offset(raw, line, column)
+    return _stumbled(raw, what, _offset(raw, line, column), line, column)
+
+
+def explained_at(raw: bytes, what: str, offset: int) -> BadJson:
+    """The refusal of a text at whose byte `offset` another parser of JSON gave up, and said `what`."""
+    if raw.startswith(b"\xef\xbb\xbf"):
+        return BadJson("", "byte_order_mark", "The text begins with a byte order mark; leave it out.")
+    line, column = raw.count(b"\n", 0, offset) + 1, offset - raw.rfind(b"\n", 0, offset)
+    return _stumbled(raw, what[:1].lower() + what[1:], offset, line, column)
+
+
+def _stumbled(raw: bytes, what: str, offset: int, line: int, column: int) -> BadJson:
     pointer = _pointer_at(raw, offset)
     at = f"line {line}, column {column}"
     if what.startswith("Detected duplicate key"):

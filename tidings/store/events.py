@@ -48,6 +48,14 @@ class Told(msgspec.Struct, frozen=True):
     events: Sequence[Event]
 
 
+def joined(publications: Sequence[Publication]) -> Publication:
+    """Several as one: stored all or none."""
+    return Publication(
+        tuple(event for publication in publications for event in publication.events),
+        any(publication.ids_given for publication in publications),
+    )
+
+
 def append(db: Db, publications: Sequence[Publication], now: Micros) -> list[int | Conflict]:
     """Append the publications of one group. For each: how many of its events were new, or why it was refused.
 

@@ -17,7 +17,7 @@ from tidings.model.access import Key
 from tidings.model.errors import Malformed, Place, TidingsError
 from tidings.rules.address import parse_networks
 from tidings.rules.origin import origins_of, public_url
-from tidings.web import body, habits, problem, query
+from tidings.web import body, habits, problem, query, slices
 from tidings.web.access import Access, check_scope
 from tidings.web.addresses import Addresses
 from tidings.web.callers import Callers
@@ -29,6 +29,7 @@ from tidings.web.public import from_outside
 from tidings.web.request_ids import RequestIds
 from tidings.web.routes import Routes
 from tidings.web.streaming import run_stream
+from tidings.web.work import LARGE_BYTES
 
 log = logging.getLogger("tidings.web")
 
@@ -156,21 +157,45 @@ class App:
         elif scope.method != "GET" or "content-length" in headers or "transfer-encoding" in headers:
             most = self._max_batch if operation.large else self._max_body
             raw = await self._bodies.read(at.proto, headers, most, key.tenant)
-        struct = value = None
-        if operation.request is not None and (raw or not operation.request_optional):
-            body.check_media(headers.get("content-type"), merge_patch=operation.merge_patch)
-            struct, value = body.read_body(raw, operation.request)
-        elif raw:
-            raise Malformed("This operation takes no body.", code="body_not_expected")
-        call = Call(operation, key, at.request_id, path, given, headers, raw, struct, value, pieces)
+        call = Call(operation, key, at.request_id, path, given, headers, raw, None, None, pieces)
         if "fields" in given:
             call.chosen = habits.chosen_fields(call)
+        if len(raw) > LARGE_BYTES:
+            return await self._run_large(call, at)
+        self._parse(call)
         # Only what has `item` knows long polls: a field of a collection may be called `wait`.
         waits = operation.item is not None and given.get("wait")
         if operation.stream or operation.incoming or operation.outgoing or waits:
             with self._parts.open_calls.one_more(key):
                 return await self._answer(call, at)
         return await self._answer(call, at)
+
+    async def _run_large(self, call: Call, at: Exchange) -> Answer | None:
+        """A large body is parsed and stored in its tenant's turn; see work.py."""
+        work, size = self._parts.work, len(call.raw)
+        listing = call.operation.listing
+        await work.step()
+        if listing is not None:
+            self._parse(call)
+            size += listing.weight * sum(each.elements for each in call.slices)
+        async with work.place(call.key.tenant, size):
+            await work.step()
+            if listing is None:
+                self._parse(call)
+            return await self._answer(call, at)
+
+    def _parse(self, call: Call) -> None:
+        """The body as its operation takes it. Raises BadMedia, Malformed or Invalid."""
+        operation, raw = call.operation, call.raw
+        if operation.request is None or not (raw or not operation.request_optional):
+            if raw:
+                raise Malformed("This operation takes no body.", code="body_not_expected")
+            return
+        body.check_media(call.headers.get("content-type"), merge_patch=operation.merge_patch)
+        if operation.listing is not None:
+            call.slices = slices.split(raw, operation.listing, self._max_body)
+        else:
+            call.body, call.value = body.read_body(raw, operation.request)
 
     async def _answer(self, call: Call, at: Exchange) -> Answer | None:
         answer = await call.operation.handler(self._parts, call)

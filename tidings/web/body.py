@@ -122,7 +122,7 @@ def _is_utf8(parameters: Sequence[str]) -> bool:
 def _explained(value: Any, kind: Any, first: str) -> list[Place]:
     places: list[Place] = []
     _walk(value, kind, "", places)
-    return places[:ERRORS_MAX] or [_place("", first)]
+    return places[:ERRORS_MAX] or [place("", first)]
 
 
 def _walk(value: Any, kind: Any, pointer: str, places: list[Place]) -> None:
@@ -149,7 +149,7 @@ def _walk(value: Any, kind: Any, pointer: str, places: list[Place]) -> None:
     try:
         msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError as wrong:
-        places.append(_place(pointer, str(wrong), kind))
+        places.append(place(pointer, str(wrong), kind))
 
 
 def _walk_struct(value: dict[str, Any], struct: type[msgspec.Struct], pointer: str, places: list[Place]) -> None:
@@ -199,7 +199,7 @@ def _in_words(kinds: re.Match[str]) -> str:
     return " or ".join(_WORDS.get(kind, kind) for kind in kinds[1].split(" | "))
 
 
-def _place(pointer: str, message: str, kind: Any = None) -> Place:
+def place(pointer: str, message: str, kind: Any = None) -> Place:
     """msgspec's words (`Expected `int`, got `str` - at `$.a[1]``) as a place of ours."""
     match = _AT.search(message)
     if match:

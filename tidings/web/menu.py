@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -32,6 +32,27 @@ class Form(msgspec.Struct, frozen=True):
     schema: dict[str, Any]
     """It may name other components, as in `#/components/schemas/Place`."""
     example: Any = None
+
+
+class Slice(NamedTuple):
+    """Some elements of a body's list as a body of their own; `start` is the place of the first in the whole list."""
+
+    start: int
+    raw: bytes
+    elements: int = 0
+    """How many elements; 0: few enough not to be counted."""
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """The one member of a body, a list that is read slice by slice (web/slices.py)."""
+
+    member: str
+    most: int
+    """How many elements it may have."""
+    weight: int
+    """How many bytes of text cost as much as storing one of them."""
+    too_many: str = "wrong_value"
+    """The code of the refusal where there are more."""
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -66,6 +87,8 @@ class Call:
     """The body as plain JSON values."""
     pieces: AsyncIterator[bytes] | None = None
     """The body piece by piece, where the operation is `incoming`."""
+    slices: Sequence[Slice] = ()
+    """The body, where the operation has a `listing`; the handler reads it."""
     chosen: Chosen | None = None
     """The fields that `fields` names, as a tree; None: the whole form."""
 
@@ -139,6 +162,8 @@ class Operation:
     """It reads Idempotency-Key."""
     refuses: tuple[type[TidingsError], ...] = ()
     """What it may refuse with beside what its method, path, parameters and body tell."""
+    listing: Listing | None = None
+    """Its body is a list that the handler reads in slices, so `Call.body` and `Call.value` are None."""
     large: bool = False
     """Its body may have `max_batch_bytes` rather than `max_body_bytes`."""
     secret: bool = False

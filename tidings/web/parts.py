@@ -23,6 +23,7 @@ from tidings.web.feed import Feed
 from tidings.web.menus import Menus
 from tidings.web.open_calls import OpenCalls
 from tidings.web.reading import Bodies
+from tidings.web.work import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,10 @@ class Parts:
     items: Items
     menus: Menus
     bodies: Bodies = field(default_factory=Bodies)
+    work: Work = field(default_factory=Work)
     answers: dict[tuple[str, int], int] = field(default_factory=dict)
     """How many answers were given, by operation and status."""
 
     def shares(self) -> list[ShareView]:
         """Everything that is shared out by tenant, as it is now."""
-        return [self.open_calls.share.view(), self.bodies.share.view()]
+        return [self.open_calls.share.view(), self.bodies.share.view(), self.work.share.view()]

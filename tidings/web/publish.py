@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -12,11 +12,13 @@ from tidings.model.errors import Conflict, Place
 from tidings.store import events
 from tidings.store.base import Db
 from tidings.store.events import Publication
-from tidings.web.menu import Answer, Call, Operation
+from tidings.web import slices
+from tidings.web.menu import Answer, Call, Listing, Operation
 from tidings.web.once import once
 from tidings.web.parts import Parts
 
 TAG = "Events"
+EVENT_WEIGHT = 1_000
 EXAMPLE = {"type": "tasks.completed", "subject": "t_17", "data": {"id": "t_17", "title": "Water the plants"}}
 
 
@@ -57,15 +59,21 @@ async def publish_event(parts: Parts, call: Call) -> Answer:
 
 async def publish_batch(parts: Parts, call: Call) -> Answer:
     """Store up to 1,000 events, all or none."""
-    given: tuple[NewEvent, ...] = call.body.events
-    publication = parts.publisher.check(
-        given,
-        call.value["events"],
-        tenant=call.key.tenant,
-        request_id=call.request_id,
-        actor=call.key.id,
-        pointers=[f"/events/{index}" for index in range(len(given))],
-    )
+    found: list[Publication] = []
+
+    def take(given: EventBatch, value: Any, start: int) -> None:
+        publication = parts.publisher.check(
+            given.events,
+            value["events"],
+            tenant=call.key.tenant,
+            request_id=call.request_id,
+            actor=call.key.id,
+            pointers=[f"/events/{index}" for index in range(len(given.events))],
+        )
+        found.append(publication)
+
+    await slices.read(call, EventBatch, parts.work, take)
+    publication = found[0] if len(found) == 1 else events.joined(found)
     if "idempotency-key" in call.headers:
         return await _publish_once(parts, call, publication, single=False)
     try:
@@ -135,7 +143,10 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/events:batch",
         scope="events:write",
         summary="Publish up to 1,000 events",
-        help="All of them are stored, or none. Errors point at the event, such as `/events/17/type`.",
+        help=(
+            "All of them are stored, or none. Errors point at the event, such as `/events/17/type`. Each event may "
+            "have as many bytes as it may alone."
+        ),
         handler=publish_batch,
         tag=TAG,
         request=EventBatch,
@@ -143,6 +154,7 @@ OPERATIONS: tuple[Operation, ...] = (
         status=202,
         idempotent_key=True,
         large=True,
+        listing=Listing("events", EVENTS_MAX, EVENT_WEIGHT),
         example={"events": [EXAMPLE, {"type": "tasks.created", "data": {"id": "t_18"}}]},
     ),
 )

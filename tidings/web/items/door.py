@@ -21,7 +21,7 @@ from tidings.store.base import Db, Row
 from tidings.store.conditions import Where
 from tidings.store.events import Told
 from tidings.store.item_pages import CREATED, Order
-from tidings.web import body
+from tidings.web import slices
 from tidings.web.items.forms import BATCH_MAX, OWN_NAMES
 from tidings.web.items.steady import steady
 from tidings.web.menu import Answer, Call
@@ -207,11 +207,12 @@ class Door:
 
     async def batch(self, parts: Parts, call: Call) -> Answer:
         """Many operations, all or none."""
-        given, _ = body.read(call.raw, BatchBody)
-        if not 1 <= len(given.operations) <= BATCH_MAX:
-            code = "too_many" if given.operations else "too_few"
+        operations: list[BatchOperation] = []
+        await slices.read(call, BatchBody, parts.work, lambda given, _, start: operations.extend(given.operations))
+        if not 1 <= len(operations) <= BATCH_MAX:
+            code = "too_many" if operations else "too_few"
             raise _misplaced("/operations", code, f"A batch has 1 to {BATCH_MAX:,} operations.")
-        asks = [self._batch_ask(parts, call, each, index) for index, each in enumerate(given.operations)]
+        asks = [self._batch_ask(parts, call, each, index) for index, each in enumerate(operations)]
 
         def job(db: Db) -> Told:
             results: list[Any] = []

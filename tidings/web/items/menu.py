@@ -15,7 +15,7 @@ from tidings.model.errors import Conflict, NotFound, Stale
 from tidings.rules.permit import Grant
 from tidings.web.habits import COUNT
 from tidings.web.items.door import Door, Filters
-from tidings.web.items.forms import ID, OWN_NAMES, Forms
+from tidings.web.items.forms import BATCH_MAX, ID, OWN_NAMES, Forms
 from tidings.web.items.parameters import (
     FOUND_WITH_TENANT,
     IN_BATCH_TENANT,
@@ -29,13 +29,14 @@ from tidings.web.items.parameters import (
 )
 from tidings.web.items.transfer import Transfer
 from tidings.web.items.transfer_menu import FORMAT, export_of, import_of
-from tidings.web.menu import Link, Operation, Parameter
+from tidings.web.menu import Link, Listing, Operation, Parameter
 from tidings.web.pages import PAGING
 from tidings.web.parts import Parts
 from tidings.web.revisions import IF_MATCH, IF_NONE_MATCH
 
 ANY_KEY = "items"
 """What stands in place of a scope: these operations were made for a key that may use them."""
+OPERATION_WEIGHT = 10_000
 SORTS_MAX = 4
 EXPANDS_MAX = 10
 _ID = Parameter(
@@ -217,6 +218,7 @@ class ItemMenu:
             response=self._forms.results,
             example=self._forms.batch.example,
             large=True,
+            listing=Listing("operations", BATCH_MAX, OPERATION_WEIGHT, "too_many"),
             refuses=(NotFound, Stale),
             parameters=self._tenant(IN_BATCH_TENANT),
         )

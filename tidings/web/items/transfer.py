@@ -34,10 +34,13 @@ from tidings.web.items.steady import steady
 from tidings.web.menu import Answer, Call, Stream
 from tidings.web.once import kept, once
 from tidings.web.parts import Parts
+from tidings.web.work import Work
 
 FORMATS = {"csv": CSV, "ndjson": NDJSON}
 BLOCK_BYTES = 128 * 1024
 """So much of a file is checked at once: some milliseconds."""
+BLOCK_WEIGHT = 2 * 1024 * 1024
+"""What checking a block counts in the tenant's share of large work: three at a time, of one tenant alone."""
 DRAIN_BYTES = 16 * 1024 * 1024
 PAGE_ITEMS = 1_000
 REFUSED = "import_refused"
@@ -69,7 +72,7 @@ class Transfer:
                 replaces=on_conflict == "replace",
                 whole=not in_part,
             )
-            await _read(call, checker, None if in_part else parts.settings.max_whole_import_bytes)
+            await _read(call, parts.work, checker, None if in_part else parts.settings.max_whole_import_bytes)
             if checker.refusals.count and not in_part:
                 raise _refused(checker.read, checker.refusals)
             run = _Run(parts, call, checker, spool)
@@ -180,7 +183,7 @@ class _Done(msgspec.Struct):
     refusals: Refusals
 
 
-async def _read(call: Call, checker: Checker, bytes_max: int | None) -> None:
+async def _read(call: Call, work: Work, checker: Checker, bytes_max: int | None) -> None:
     """Read and check the whole file. Raises Invalid where the rest of it cannot be read, TooLarge."""
     media = (call.headers.get("content-type") or "").partition(";")[0].strip().lower()
     reader: Reader = CsvLines(checker.columns()) if media == CSV else JsonLines()
@@ -200,7 +203,9 @@ async def _read(call: Call, checker: Checker, bytes_max: int | None) -> None:
             if size >= BLOCK_BYTES:
                 block = b"".join(held)
                 held, size = [], 0
-                await asyncio.to_thread(check, block, partial(reader.feed, block))
+                # In turn with all that is large: many threads that check lines would leave the event loop little time.
+                async with work.place(call.key.tenant, BLOCK_WEIGHT):
+                    await asyncio.to_thread(check, block, partial(reader.feed, block))
         block = b"".join(held)
         await asyncio.to_thread(check, block, partial(reader.feed, block))
         await asyncio.to_thread(check, b"", reader.end)
