@@ -49,6 +49,7 @@ from tidings.web.items import menu as item_menu
 from tidings.web.menus import Menus
 from tidings.web.open_calls import OpenCalls
 from tidings.web.parts import Parts
+from tidings.web.tickets import Tickets
 
 HEADER_READ_SECONDS = 9
 STOP_HTTP_SECONDS = 3
@@ -125,7 +126,7 @@ class Server:
         writer.wait(lambda db: keep_mark(db, sealer))
         note_use(settings.database, settings.folder, self._locks[0])
         self._ensure_operator(catalog)
-        self.parts = self._together(catalog, feed, router, endpoints)
+        self.parts = self._together(catalog, Tickets(sealer, catalog), feed, router, endpoints)
 
     def _open_store(self, new_store: bool) -> Sealer:
         """Lock the folder and the database, and open what is in them.
@@ -148,13 +149,14 @@ class Server:
         finally:
             db.close()
 
-    def _together(self, catalog: Catalog, feed: Feed, router: Router, endpoints: Endpoints) -> Parts:
+    def _together(self, catalog: Catalog, tickets: Tickets, feed: Feed, router: Router, endpoints: Endpoints) -> Parts:
         """The parts that operations work with."""
         settings, kinds = self.settings, Kinds(self._engine.dialect)
         return Parts(
             settings=settings,
             clock=self.clock,
             catalog=catalog,
+            tickets=tickets,
             writer=self.writer,
             readers=self._readers,
             publisher=Publisher(self.writer, catalog, self.clock),

@@ -88,6 +88,7 @@ WRONG_VALUES = {
     "long id": (event(more=b',"id":"' + b"x" * 65 + b'"'), ["/id"]),
     "empty id": (event(more=b',"id":""'), ["/id"]),
     "reserved id": (event(more=b',"id":"stream"'), ["/id"]),
+    "reserved id of a ticket": (event(more=b',"id":"stream:ticket"'), ["/id"]),
     "time": (event(more=b',"time":"yesterday"'), ["/time"]),
     "time without a zone": (event(more=b',"time":"2026-01-01T00:00:00"'), ["/time"]),
     "time that is none": (event(more=b',"time":"2026-02-30T00:00:00Z"'), ["/time"]),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.wire import dial, get
+from tests.web.wire import KEY_LINE, dial
 from tidings.testing import Api, ProcessServer, Receiver, TestServer, until
 
 
@@ -173,9 +173,9 @@ def test_a_cursor_before_what_is_kept_is_410(tmp_path: Any) -> None:
 class Reader:
     """Reads a stream: frames as dicts of their fields."""
 
-    def __init__(self, server: TestServer | ProcessServer, path: str, more: bytes = b"") -> None:
+    def __init__(self, server: TestServer | ProcessServer, path: str, more: bytes = b"", key: bytes = KEY_LINE) -> None:
         self._sock = dial(server.url)
-        self._sock.sendall(get(path, more))
+        self._sock.sendall(f"GET {path} HTTP/1.1\r\nHost: tidings\r\n".encode() + key + more + b"\r\n")
         self._file = self._sock.makefile("rb")
         self.head = b""
         while not self.head.endswith(b"\r\n\r\n"):

@@ -10,7 +10,7 @@ import pytest
 
 from tests.web.test_events import Reader
 from tests.web.wire import KEY_LINE, get, send
-from tidings.testing import Api, TestServer
+from tidings.testing import Api, FakeClock, TestServer
 
 PAGE = "https://app.example"
 OWN = "https://own.example"
@@ -251,3 +251,68 @@ def test_a_stream_of_messages_names_no_events(server: TestServer, api: Api) -> N
     assert frame is not None and "event" not in frame and json.loads(frame["data"])["id"] == event
     reader.close()
     assert api.call("GET", "/v1/events/stream", events="all").status == 422
+
+
+# --- tickets ----------------------------------------------------------------------------------------------------------
+
+
+def by_ticket(server: TestServer, ticket: str, more: str = "") -> Reader:
+    return Reader(server, f"/v1/events/stream?ticket={ticket}{more}", key=b"")
+
+
+def refusal(server: TestServer, ticket: str, more: str = "", key: bytes = b"") -> tuple[int, str]:
+    found = send(
+        server.url, f"GET /v1/events/stream?ticket={ticket}{more} HTTP/1.1\r\nHost: x\r\n".encode() + key + b"\r\n"
+    )
+    return found.status, found.json["code"] if not found.json["errors"] else found.json["errors"][0]["code"]
+
+
+def test_a_ticket_opens_a_stream_with_the_rights_and_parameters_it_was_made_with(server: TestServer, api: Api) -> None:
+    key = api.post("/v1/keys", {"scopes": ["events:read"], "tenant": "t-ticket"})["key"]
+    made = api.with_key(key).post("/v1/events/stream:ticket?type=ticket.a&fields=id,data.n&events=message", None)
+    assert made["url"] == f"/v1/events/stream?ticket={made['ticket']}"
+    reader = by_ticket(server, made["ticket"])
+    api.publish("ticket.a", {"n": 1})
+    api.publish("ticket.b", {"n": 2}, tenant="t-ticket")
+    event = api.publish("ticket.a", {"n": 3}, tenant="t-ticket")
+    frame = reader.frame()
+    assert frame is not None and "event" not in frame and frame["data"] == f'{{"id":"{event}","data":{{"n":3}}}}'
+    # It may be shown again while it is young, and says where to go on.
+    again = by_ticket(server, made["ticket"], "&after=start")
+    frame = again.frame()
+    assert frame is not None and event in frame["data"]
+    reader.close()
+    again.close()
+
+
+def test_a_ticket_ends_after_a_minute_and_with_its_key(tmp_path_factory: pytest.TempPathFactory) -> None:
+    clock = FakeClock()
+    with TestServer(tmp_path_factory.mktemp("tickets"), clock=clock) as server:
+        made = server.api.post("/v1/keys", {"scopes": ["events:read"]})
+        api = server.api.with_key(made["key"])
+        ticket = api.post("/v1/events/stream:ticket", None)["ticket"]
+        reader = by_ticket(server, ticket)
+        clock.advance(61)
+        assert refusal(server, ticket) == (401, "ticket_not_valid")
+        event = server.api.publish("young.a")
+        frame = reader.frame()
+        assert frame is not None and event in frame["data"], "a stream that is open stays open"
+        ticket = api.post("/v1/events/stream:ticket", None)["ticket"]
+        server.api.delete(f"/v1/keys/{made['id']}")
+        assert refusal(server, ticket) == (401, "ticket_not_valid")
+        assert reader.frame() is None
+
+
+def test_a_ticket_that_was_made_up_or_changed_is_refused(server: TestServer, api: Api) -> None:
+    ticket = api.post("/v1/events/stream:ticket", None)["ticket"]
+    for wrong in ("x", "AAAA", ticket[:-2] + ("A" if ticket[-2] != "A" else "B") + ticket[-1], ticket[:40], "A" * 300):
+        assert refusal(server, wrong) == (401, "ticket_not_valid")
+    assert refusal(server, ticket, "&type=other.a") == (422, "not_together")
+    assert refusal(server, ticket, key=KEY_LINE) == (422, "not_together")
+    # It opens nothing but the stream.
+    assert api.with_key("").call("GET", "/v1/events", ticket=ticket).status == 401
+
+
+def test_a_ticket_needs_the_scope_of_the_stream(api: Api) -> None:
+    key = api.post("/v1/keys", {"scopes": ["events:write"]})["key"]
+    assert api.with_key(key).call("POST", "/v1/events/stream:ticket").status == 403

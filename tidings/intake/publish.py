@@ -28,7 +28,7 @@ TIME_MAX: Micros = 4_102_444_800 * moment.SECOND
 
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
-_RESERVED_IDS = ("stream",)
+_RESERVED_IDS = ("stream", "stream:ticket")
 """Words that stand in the place of an id in the API's paths."""
 
 

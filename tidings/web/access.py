@@ -11,6 +11,7 @@ from tidings.model.moment import SECOND, Micros
 from tidings.store.catalog import Catalog
 from tidings.web.addresses import address_of
 from tidings.web.menu import Operation
+from tidings.web.tickets import Ticket, Tickets
 
 log = logging.getLogger("tidings.web")
 
@@ -24,8 +25,9 @@ KEY_CHARS_MAX = 200
 class Access:
     """Finds keys by their text. What was found holds until the catalogue changes."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, tickets: Tickets) -> None:
         self._catalog = catalog
+        self._tickets = tickets
         self._version = -1
         self._known: dict[str, Key] = {}
         self._window = 0
@@ -46,7 +48,7 @@ class Access:
                 raise Unauthorized("Send a key: Authorization: Bearer tdk_...")
             key = snapshot.keys_by_hash.get(_digest(authorization))
             if key is None:
-                raise self._failed(client, now)
+                raise self._failed(client, now, Unauthorized("This key is not known, or was revoked."))
             if len(self._known) >= KNOWN_MAX:
                 self._known.clear()
             self._known[authorization] = key
@@ -54,7 +56,14 @@ class Access:
             raise Unauthorized("This key has expired. Ask for a new one.", code="key_expired")
         return key
 
-    def _failed(self, client: str, now: Micros) -> Unauthorized | LimitReached:
+    def ticket(self, text: str, client: str, now: Micros) -> Ticket:
+        """The ticket of a stream's URL. Raises as `key` does."""
+        try:
+            return self._tickets.open(text, now)
+        except Unauthorized as wrong:
+            raise self._failed(client, now, wrong) from None
+
+    def _failed(self, client: str, now: Micros, wrong: Unauthorized) -> Unauthorized | LimitReached:
         window = now // (FAILURE_WINDOW_SECONDS * SECOND)
         if window != self._window:
             self._failures.clear()
@@ -68,7 +77,7 @@ class Access:
         if count > FAILURES_MAX:
             wait = FAILURE_WINDOW_SECONDS - now / SECOND % FAILURE_WINDOW_SECONDS
             return LimitReached("Too many wrong keys came from this address.", retry_after_seconds=wait)
-        return Unauthorized("This key is not known, or was revoked.")
+        return wrong
 
 
 def check_scope(key: Key, operation: Operation) -> None:

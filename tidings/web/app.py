@@ -29,6 +29,7 @@ from tidings.web.public import from_outside
 from tidings.web.request_ids import RequestIds
 from tidings.web.routes import Routes
 from tidings.web.streaming import run_stream
+from tidings.web.tickets import PARAMETER, Ticket, merged
 from tidings.web.work import LARGE_BYTES
 
 log = logging.getLogger("tidings.web")
@@ -60,6 +61,8 @@ class Exchange:
     """The caller's `address:port`, seen through trusted proxies."""
     extra: list[tuple[str, str]] = field(default_factory=list)
     """Headers that even a refusal carries."""
+    ticket: Ticket | None = None
+    """What the caller showed in place of a key."""
 
 
 class App:
@@ -73,7 +76,7 @@ class App:
         self._parts = parts
         self._clock = parts.clock
         self._routes = Routes(operations)
-        self._access = Access(parts.catalog)
+        self._access = Access(parts.catalog, parts.tickets)
         self._limits = Limits(parts.clock, parts.writer)
         self._addresses = Addresses(parts.clock, parts.settings.max_calls_per_address)
         self._bodies = parts.bodies
@@ -133,21 +136,16 @@ class App:
         """The answer; None where it was streamed."""
         headers, scope = at.headers, at.scope
         key = ANYBODY
-        authorization = headers.get("authorization")
-        if operation.scope is not None or authorization is not None:
-            key = self._access.key(authorization, at.client, self._clock.now())
-            if "origin" in headers:
-                self._cors.narrow(at.extra, headers["origin"], key)
-            if operation.own is None:
-                check_scope(key, operation)
-            if key.limits:
-                at.extra.extend(self._limits.take(key))
+        if operation.scope is not None or "authorization" in headers:
+            key = self._known(operation, at)
             if operation.own is not None:
                 operation = operation.own(self._parts, key, path)
         if "if-match" in headers or "if-none-match" in headers:
             habits.refuse_conditions(operation, headers)
         text = scope.query_string
         given = query.read(text, operation) if text or operation.parameters else {}
+        if operation.ticketed:
+            given = merged(at.ticket, given)
         raw, pieces = b"", None
         if "content-encoding" in headers:
             body.check_encoding(headers["content-encoding"])
@@ -169,6 +167,25 @@ class App:
             with self._parts.open_calls.one_more(key):
                 return await self._answer(call, at)
         return await self._answer(call, at)
+
+    def _known(self, operation: Operation, at: Exchange) -> Key:
+        """Who calls: by a key, or by a ticket where the operation takes one. It has the scope, and the call is counted.
+
+        Raises Unauthorized, Forbidden or LimitReached.
+        """
+        authorization, now = at.headers.get("authorization"), self._clock.now()
+        if operation.ticketed and authorization is None and (text := query.one(at.scope.query_string, PARAMETER)):
+            at.ticket = self._access.ticket(text, at.client, now)
+            key = at.ticket.key
+        else:
+            key = self._access.key(authorization, at.client, now)
+        if "origin" in at.headers:
+            self._cors.narrow(at.extra, at.headers["origin"], key)
+        if operation.own is None:
+            check_scope(key, operation)
+        if key.limits:
+            at.extra.extend(self._limits.take(key))
+        return key
 
     async def _run_large(self, call: Call, at: Exchange) -> Answer | None:
         """A large body is parsed and stored in its tenant's turn; see work.py."""

@@ -12,14 +12,24 @@ import msgspec
 
 from tidings.model.digits import is_digits
 from tidings.model.errors import Gone, Invalid, NotFound, Place
+from tidings.rules.origin import public_url
 from tidings.store import feed
 from tidings.store.base import Db
 from tidings.store.feed import EventQuery
 from tidings.web.event_views import EventDetail, EventView, event_detail, event_view
-from tidings.web.habits import narrowed, sort_of, streaming
+from tidings.web.habits import fields_parameter, narrowed, sort_of, streaming
 from tidings.web.menu import Answer, Call, Operation, Parameter, Stream
 from tidings.web.pages import LIMIT, PAGING, Page, counted
 from tidings.web.parts import Parts
+from tidings.web.tickets import (
+    PARAMETER,
+    TICKET_CHARS_MAX,
+    TICKET_PATTERN,
+    TICKET_SECONDS,
+    TOGETHER,
+    StreamTicket,
+    view,
+)
 
 TAG = "Events"
 WAIT_SECONDS_MAX = 60
@@ -31,8 +41,9 @@ TYPE, MESSAGE = "type", "message"
 """What the SSE events of a stream are called."""
 UNBUFFERED = ("x-accel-buffering", "no")
 """nginx gathers answers by itself, and a stream would come late or never."""
-NO_CURSOR, TOGETHER = "wrong_cursor", "not_together"
-"""Codes of wrong places: what OpenAPI cannot say beforehand."""
+NO_CURSOR = "wrong_cursor"
+"""A code of a wrong place: what OpenAPI cannot say beforehand. So is TOGETHER."""
+STREAM = "/v1/events/stream"
 
 
 class EventList(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +95,14 @@ async def stream_events(parts: Parts, call: Call) -> Stream:
     query = _query(call)
     position = await parts.readers.call(lambda db: _start(db, after))
     return Stream(_pieces(parts, call, query, position), [UNBUFFERED])
+
+
+async def make_ticket(parts: Parts, call: Call) -> Answer:
+    """A ticket for a stream with these parameters."""
+    _query(call)
+    ticket, expires = parts.tickets.make(call.key, call.query, parts.clock.now())
+    public = public_url(parts.settings.public_url)
+    return Answer(200, view(ticket, expires, public.whole if public else "", STREAM))
 
 
 async def _catch_up(parts: Parts, call: Call) -> Answer:
@@ -237,6 +256,15 @@ _CHOOSE = (
     _parameter("time__lt", _TIME, "Only events before this time."),
 )
 _AFTER = "The cursor to go on from; `start` is the oldest event kept, `end` is only what comes from now on."
+_STREAMED = (
+    *_CHOOSE,
+    _parameter("after", {"type": "string", "maxLength": 100}, _AFTER),
+    _parameter(
+        "events",
+        {"type": "string", "enum": [TYPE, MESSAGE], "default": TYPE},
+        "What the SSE events are called: each by its event's `type`, or all `message`.",
+    ),
+)
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -268,7 +296,7 @@ OPERATIONS: tuple[Operation, ...] = (
         Operation(
             name="stream_events",
             method="GET",
-            path="/v1/events/stream",
+            path=STREAM,
             scope="events:read",
             summary="Follow events as they are committed",
             help=(
@@ -281,13 +309,13 @@ OPERATIONS: tuple[Operation, ...] = (
             response=str,
             media="text/event-stream",
             stream=True,
+            ticketed=True,
             parameters=(
-                *_CHOOSE,
-                _parameter("after", {"type": "string", "maxLength": 100}, _AFTER),
+                *_STREAMED,
                 _parameter(
-                    "events",
-                    {"type": "string", "enum": [TYPE, MESSAGE], "default": TYPE},
-                    "What the SSE events are called: each by its event's `type`, or all `message`.",
+                    PARAMETER,
+                    {"type": "string", "pattern": TICKET_PATTERN, "maxLength": TICKET_CHARS_MAX},
+                    "In place of a key: a ticket that `make_stream_ticket` gave. Beside it goes only `after`.",
                 ),
                 Parameter(
                     name="Last-Event-ID", schema={"type": "string"}, help="The `id` of the last event.", where="header"
@@ -295,6 +323,22 @@ OPERATIONS: tuple[Operation, ...] = (
             ),
         ),
         EventView,
+    ),
+    Operation(
+        name="make_stream_ticket",
+        method="POST",
+        path=f"{STREAM}:ticket",
+        scope="events:read",
+        summary="Make a ticket for a stream",
+        help=(
+            "For a browser's `EventSource`, which can send no key. The ticket opens a stream with the parameters "
+            f"it was made with, and with the rights of your key, for {TICKET_SECONDS} seconds; a stream that is "
+            "open stays open. It ends with the key."
+        ),
+        handler=make_ticket,
+        tag=TAG,
+        response=StreamTicket,
+        parameters=(*_STREAMED, fields_parameter(EventView)),
     ),
     Operation(
         name="get_event",

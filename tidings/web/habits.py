@@ -40,7 +40,7 @@ def with_habits(operation: Operation) -> Operation:
     item = listed or operation.response
     if operation.method != "GET" or not operation.path.startswith("/v1/") or not _is_struct(item):
         return operation
-    more = [_fields_parameter(item)]
+    more = [fields_parameter(item)]
     if listed is not None:
         more = [_sort_parameter(operation), COUNT, *more]
     elif "{" in operation.path and IF_NONE_MATCH not in operation.parameters:
@@ -52,7 +52,7 @@ def with_habits(operation: Operation) -> Operation:
 
 def streaming(operation: Operation, item: type[msgspec.Struct]) -> Operation:
     """A stream of items, with `fields`."""
-    return dataclasses.replace(operation, parameters=(*operation.parameters, _fields_parameter(item)), item=item)
+    return dataclasses.replace(operation, parameters=(*operation.parameters, fields_parameter(item)), item=item)
 
 
 def sort_of(call: Call) -> list[str]:
@@ -131,7 +131,8 @@ def _is_open(item: type[msgspec.Struct]) -> bool:
     return typing.get_type_hints(item).get(DOTTED) is msgspec.Raw
 
 
-def _fields_parameter(item: type[msgspec.Struct]) -> Parameter:
+def fields_parameter(item: type[msgspec.Struct]) -> Parameter:
+    """The parameter `fields`, for things of this kind."""
     names = ", ".join(item.__struct_fields__)
     field: dict[str, Any] = {"type": "string", "enum": list(item.__struct_fields__)}
     below = ""

@@ -153,6 +153,8 @@ class Operation:
     """What is known of the `{names}` of the path; a name that is not here is any text."""
     stream: bool = False
     """The handler answers a Stream (SSE), not an Answer."""
+    ticketed: bool = False
+    """A ticket in its URL may stand for a key (tickets.py)."""
     incoming: Mapping[str, str] = field(default_factory=dict)
     """The body is a file of any size (`max_import_bytes`), that the handler reads as `Call.pieces`: by its media types
     an example."""

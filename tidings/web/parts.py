@@ -23,6 +23,7 @@ from tidings.web.feed import Feed
 from tidings.web.menus import Menus
 from tidings.web.open_calls import OpenCalls
 from tidings.web.reading import Bodies
+from tidings.web.tickets import Tickets
 from tidings.web.work import Work
 
 
@@ -33,6 +34,7 @@ class Parts:
     settings: Any
     clock: Clock
     catalog: Catalog
+    tickets: Tickets
     writer: Writer
     readers: Readers
     publisher: Publisher

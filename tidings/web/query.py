@@ -61,6 +61,13 @@ def read(text: str, operation: Operation) -> dict[str, Any]:
     return found
 
 
+def one(text: str, name: str) -> str:
+    """The first value of a parameter, before the query is read; empty where it is not there."""
+    if name not in text:
+        return ""
+    return next((value for its_name, value in _pairs(text) if its_name == name), "")
+
+
 def convert(parameter: Parameter, values: Sequence[str]) -> Any:
     """A parameter's value by its schema. `values`: as the URL has them; several only for a list.
 

@@ -22,6 +22,7 @@ from tidings.web.event_views import DELIVERIES_MAX, NOT_MATCHED_MAX
 from tidings.web.openapi import collection_bounds
 from tidings.web.pages import CURSOR, LIMIT_MAX
 from tidings.web.problem import PLACES_MAX
+from tidings.web.tickets import TICKET_CHARS_MAX, TICKET_PATTERN
 
 Schema = dict[str, Any]
 
@@ -100,7 +101,8 @@ _ENDPOINT: dict[str, Schema] = {
 }
 _BATCH = {"max_events": between(1, form.BATCH_EVENTS_MAX), "max_ms": between(1, form.BATCH_MS_MAX)}
 _EVENT_TYPE: dict[str, Schema] = {"description": text(DESCRIPTION_CHARS_MAX)}
-_ORIGINS: Schema = {"maxItems": origin.ORIGINS_MAX, "items": {"type": "string", "pattern": origin.PATTERN}}
+_ORIGIN: Schema = {"type": "string", "pattern": origin.PATTERN, "maxLength": origin.ORIGIN_CHARS_MAX}
+_ORIGINS: Schema = {"maxItems": origin.ORIGINS_MAX, "items": _ORIGIN}
 
 _KEY: dict[str, Schema] = {
     "id": KEY_ID,
@@ -183,6 +185,10 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "secret": _SECRET,
         "previous": {"maxItems": UNLIMITED},
         "public_key": {"pattern": "^whpk_[A-Za-z0-9+/]{43}=$", "maxLength": 49},
+    },
+    "StreamTicket": {
+        "ticket": {"pattern": TICKET_PATTERN, "maxLength": TICKET_CHARS_MAX},
+        "url": {"format": "uri-reference", "maxLength": TICKET_CHARS_MAX + origin.URL_CHARS_MAX},
     },
     "TenantView": {"id": TENANT, "name": _NAME},
 }

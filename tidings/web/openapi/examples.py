@@ -159,6 +159,11 @@ ANSWERS: dict[str, Any] = {
     "EventView": _EVENT,
     "Health": {"status": "ok"},
     "KeyView": _KEY,
+    "StreamTicket": {
+        "ticket": "AaYbB3x0V5c2P9m1dQ8kTzL7RjE4oWnU6sHfGiCv",
+        "url": "/v1/events/stream?ticket=AaYbB3x0V5c2P9m1dQ8kTzL7RjE4oWnU6sHfGiCv",
+        "expires": THEN,
+    },
     "ReplayView": _REPLAY,
     "SecretView": {"secret": SECRET, "previous": []},
     "Shown": _PLAN,

@@ -1,0 +1,117 @@
+"""Tickets of streams: what a browser's EventSource, which can send no headers, shows in place of a key.
+
+A ticket is asked for with a key, and holds whose key it was and what the stream is to show. It is sealed and stored
+nowhere. It stands in a URL, and URLs end up in the logs of proxies: so it opens a stream for a minute only.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+import msgspec
+
+from tidings.model import moment
+from tidings.model.access import Key
+from tidings.model.errors import Invalid, Place, Unauthorized
+from tidings.model.moment import SECOND, Micros
+from tidings.store.base import StoreError
+from tidings.store.catalog import Catalog
+from tidings.store.seal import NONCE_BYTES, Sealer
+
+TICKET_SECONDS = 60
+TICKET_CHARS_MAX = 8_000
+TICKET_PATTERN = "^[A-Za-z0-9_-]+$"
+PARAMETER = "ticket"
+WITH_TICKET = (PARAMETER, "after")
+"""What may be asked beside a ticket; the rest was settled when it was made."""
+TOGETHER = "not_together"
+_OWNER = "a ticket"
+_HASH_CHARS = 16
+_REFUSED = "This ticket is not valid, or is older than a minute. Ask for a new one."
+
+
+class _Content(msgspec.Struct, frozen=True, array_like=True):
+    key: str
+    hash: str
+    """The beginning of the key's: a key that was exchanged under its id opens nothing with the old one's tickets."""
+    expires: Micros
+    query: dict[str, Any]
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """An opened ticket: whose it is, and the parameters it was made with."""
+
+    key: Key
+    query: dict[str, Any]
+
+    def merged(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The parameters of the stream. Raises Invalid where others are given beside the ticket."""
+        for name in given:
+            if name not in WITH_TICKET:
+                raise _not_together(name, f"{name} does not go with a ticket: give it where the ticket is made.")
+        return self.query | {name: value for name, value in given.items() if name != PARAMETER}
+
+
+class Tickets:
+    """Makes tickets and opens them."""
+
+    def __init__(self, sealer: Sealer, catalog: Catalog) -> None:
+        self._sealer = Sealer(sealer.derived("tickets"))
+        self._catalog = catalog
+
+    def make(self, key: Key, query: dict[str, Any], now: Micros) -> tuple[str, Micros]:
+        """A ticket for a stream with these parameters, and when it ends."""
+        expires = now + TICKET_SECONDS * SECOND
+        if key.expires is not None:
+            expires = min(expires, key.expires)
+        content = msgspec.json.encode(_Content(key.id, key.hash[:_HASH_CHARS], expires, query))
+        return base64.urlsafe_b64encode(self._sealer.seal(content, _OWNER)).decode().rstrip("="), expires
+
+    def open(self, text: str, now: Micros) -> Ticket:
+        """The ticket. Raises Unauthorized where it is not one of ours, is over, or its key was revoked."""
+        content = self._content(text)
+        if content is None or not 0 < content.expires - now <= TICKET_SECONDS * SECOND:
+            raise Unauthorized(_REFUSED, code="ticket_not_valid")
+        key = self._catalog.now.keys.get(content.key)
+        if key is None or key.revoked is not None or key.hash[:_HASH_CHARS] != content.hash:
+            raise Unauthorized("The key of this ticket was revoked.", code="ticket_not_valid")
+        return Ticket(key, content.query)
+
+    def _content(self, text: str) -> _Content | None:
+        if len(text) > TICKET_CHARS_MAX:
+            return None
+        try:
+            sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            if len(sealed) <= 1 + NONCE_BYTES:
+                return None
+            return msgspec.json.decode(self._sealer.open(sealed, _OWNER), type=_Content)
+        except (binascii.Error, ValueError, StoreError, msgspec.MsgspecError):
+            return None
+
+
+def merged(ticket: Ticket | None, given: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a stream that was asked for with a ticket, or with a key. Raises Invalid."""
+    if ticket is not None:
+        return ticket.merged(given)
+    if PARAMETER in given:
+        raise _not_together(PARAMETER, "Send a ticket or a key, not both.")
+    return given
+
+
+def _not_together(name: str, detail: str) -> Invalid:
+    return Invalid(detail, errors=[Place(parameter=name, code=TOGETHER, detail=detail)])
+
+
+class StreamTicket(msgspec.Struct, frozen=True, kw_only=True):
+    """A ticket for one stream. `url` opens it until `expires`."""
+
+    ticket: str
+    url: str
+    expires: str
+
+
+def view(ticket: str, expires: Micros, base: str, path: str) -> StreamTicket:
+    """A ticket as it is answered. `base`: the server's public URL, or empty."""
+    return StreamTicket(ticket=ticket, url=f"{base}{path}?{PARAMETER}={ticket}", expires=moment.to_text(expires))
