@@ -1,6 +1,7 @@
 """Documents are tested: every command of the README, of docs/start.md and of docs/howto/ is run, and works.
 
-tests/documents.py says how a page is written for that.
+The pages of docs/howto/ run one after another beside one server: that of docs/start.md, as a reader has it at the end
+of that page. tests/documents.py says how a page is written for that.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import pytest
 from tests import documents
 from tests.documents import RUN, SHOWN, Shell
 from tests.repository import ROOT, name
-from tidings.testing import Receiver, TestServer
-from tidings.testing.api import OPERATOR_KEY
+from tidings.testing import ProcessServer, Receiver
 
 HOWTO_LINES_MAX = 70
 HOWTO = sorted((ROOT / "docs" / "howto").glob("*.md"))
-PAGES = [ROOT / "README.md", ROOT / "docs" / "start.md", *HOWTO]
+START = ROOT / "docs" / "start.md"
+START_KEY = "tdk_try-it"
+PAGES = [ROOT / "README.md", START, *HOWTO]
 ON_POSTGRES = [page for page in PAGES if "postgres" in documents.read(page).words]
 
 
@@ -49,18 +51,33 @@ def test_howto_is_short_and_listed(page: Path) -> None:
     assert page.name == "README.md" or f"({page.name})" in (page.parent / "README.md").read_text()
 
 
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessServer]:
+    """The server of docs/start.md, with what a reader has made by the end of that page."""
+    folder = tmp_path_factory.mktemp("started")
+    [declared] = [block for block in documents.read(START).blocks if block.file == "tidings.yaml"]
+    config = folder / "tidings.yaml"
+    config.write_text(declared.text)
+    with ProcessServer(folder / "server", config=config, operator_key=START_KEY) as server:
+        server.api = server.api.with_key(START_KEY)
+        server.api.call("PUT", "/v1/items/tasks/t_17", {"title": "Water the plants", "due": "2026-12-01"})
+        server.api.post("/v1/endpoints", {"url": "http://127.0.0.1:9/", "events": ["tasks.completed"]})
+        server.api.patch("/v1/items/tasks/t_17", {"done": True})
+        yield server
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in ON_POSTGRES], ids=name)
-def test_page_works(page: Path, tmp_path: Path) -> None:
-    run(page, tmp_path, {})
+def test_page_works(page: Path, tmp_path: Path, started: ProcessServer) -> None:
+    run(page, tmp_path, {}, started)
 
 
 @pytest.mark.parametrize("page", ON_POSTGRES, ids=name)
-def test_page_works_on_postgres(page: Path, tmp_path: Path, postgres_url: str) -> None:
-    run(page, tmp_path, {documents.DATABASE: postgres_url})
+def test_page_works_on_postgres(page: Path, tmp_path: Path, postgres_url: str, started: ProcessServer) -> None:
+    run(page, tmp_path, {documents.DATABASE: postgres_url}, started)
 
 
-def run(path: Path, folder: Path, texts: dict[str, str]) -> None:
+def run(path: Path, folder: Path, texts: dict[str, str], started: ProcessServer) -> None:
     """Run every block of a page. `texts`: what stands in the page, and what is meant by it here."""
     page = documents.read(path)
     if page.missing:
@@ -69,21 +86,21 @@ def run(path: Path, folder: Path, texts: dict[str, str]) -> None:
     work.mkdir()
     (work / "examples").symlink_to(ROOT / "examples")
     texts = {**documents.ports(page), **texts}
-    with around(page.words, folder, texts) as environment, Shell(work, environment, texts) as shell:
+    with around(page.words, texts, started) as environment, Shell(work, environment, texts) as shell:
         for block in page.blocks:
             if block.not_run is None and (block.language in RUN or block.file is not None):
                 shell.run(block)
 
 
 @contextmanager
-def around(words: frozenset[str], folder: Path, texts: dict[str, str]) -> Iterator[dict[str, str]]:
-    """What a page finds: a server on 8080 and a receiver on 9000, unless it starts its own. Its environment."""
+def around(words: frozenset[str], texts: dict[str, str], started: ProcessServer) -> Iterator[dict[str, str]]:
+    """What a page finds: the server on 8080 and a receiver on 9000, unless it starts its own. Its environment."""
     if "server" in words:
         # What the page leaves at its default is 8080, which stands for a free port too.
         yield {"TIDINGS_PORT": texts["8080"], "TIDINGS_URL": f"http://127.0.0.1:{texts['8080']}"}
         return
-    with TestServer(folder / "server") as server, Receiver() as receiver:
-        texts["8080"] = str(server.server.port if server.server else 0)
+    with Receiver() as receiver:
+        texts["8080"] = str(started.port)
         if "receiver" not in words:
             texts["9000"] = str(receiver.port)
-        yield {"TIDINGS_URL": server.url, "TIDINGS_KEY": OPERATOR_KEY}
+        yield {"TIDINGS_URL": started.url, "TIDINGS_KEY": START_KEY}

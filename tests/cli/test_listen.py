@@ -60,6 +60,19 @@ def test_events_are_forwarded_signed_and_each_once(server: TestServer, receiver:
     assert [each.id for each in receiver.requests()] == [first["id"], missed["id"]]
 
 
+def test_a_change_of_an_item_is_forwarded_with_what_was_before(
+    server: TestServer, receiver: Receiver, tmp_path: Path
+) -> None:
+    server.api.call("PUT", "/v1/collections/plants", {"fields": {"name": "string"}})
+    args = ["--forward", receiver.url("/"), "--events", "plants.*", "--cursor-file", str(tmp_path / "c")]
+    server.api.call("PUT", "/v1/items/plants/p1", {"name": "Fern"})
+    server.api.patch("/v1/items/plants/p1", {"name": "Ivy"})
+    with listening(server, *args, "--after", "start"):
+        created, updated = (json.loads(webhook.body) for webhook in receiver.wait_for(2))
+    assert created["type"] == "plants.created" and "previous" not in created
+    assert updated["previous"]["name"] == "Fern" and updated["changed"] == ["name"]
+
+
 def test_it_knocks_until_somebody_answers(server: TestServer, receiver: Receiver, tmp_path: Path) -> None:
     receiver.down()
     event = server.api.post("/v1/events", {"type": "knocks.done", "data": {}})

@@ -27,6 +27,8 @@ from tidings.rules import events_match, shape, sign
 WAIT_SECONDS = 30
 PAGE_EVENTS = 100
 KNOCK_SECONDS = 1.0
+NULL = msgspec.Raw(b"null")
+"""What is not there. `Raw | None` would not do: in a union, msgspec takes no raw value but null."""
 
 
 class Place(msgspec.Struct, kw_only=True):
@@ -46,8 +48,8 @@ class Fed(msgspec.Struct, frozen=True, kw_only=True):
     data: msgspec.Raw
     subject: str | None = None
     tenant: str | None = None
-    previous: msgspec.Raw | None = None
-    changed: msgspec.Raw | None = None
+    previous: msgspec.Raw = NULL
+    changed: msgspec.Raw = NULL
     collection: str | None = None
     actor: str | None = None
     request_id: str | None = None
@@ -196,8 +198,8 @@ def _event(fed: Fed) -> Event:
         data=bytes(fed.data).decode(),
         subject=fed.subject,
         tenant=fed.tenant,
-        previous=None if fed.previous is None else bytes(fed.previous).decode(),
-        changed=None if fed.changed is None else bytes(fed.changed).decode(),
+        previous=None if fed.previous == NULL else bytes(fed.previous).decode(),
+        changed=None if fed.changed == NULL else bytes(fed.changed).decode(),
         collection=fed.collection,
         actor=fed.actor,
         request_id=fed.request_id,
