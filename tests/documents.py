@@ -5,7 +5,7 @@ What the blocks of docs/start.md, docs/howto/ and the README mean:
 * `sh` is run by bash and must succeed; variables and background processes last for the whole page.
 * `python` is run by Python. A block of any language whose first line is `# file: NAME` or `// file: NAME` is saved
   under that name instead, and later blocks use it.
-* `text` and `json` show what is printed; they are not run.
+* `text`, `json` and `ini` show what is printed or belongs elsewhere; they are not run.
 * A comment before a block steers it: `<!-- not run: REASON -->`.
 * A comment after a block says what it must print, by then or soon: `<!-- prints: PATTERN -->`. With
   `<!-- again until: PATTERN -->` the block, which only looks, is run again until it prints that.
@@ -41,7 +41,7 @@ DATABASE = "postgresql://tidings@localhost/tidings"
 TOOLS = ("curl", "jq", "node", "npm", "openssl")
 """What pages may use beyond the shell; a machine may lack them."""
 RUN = ("sh", "python")
-SHOWN = ("text", "json")
+SHOWN = ("text", "json", "ini")
 BLOCK_SECONDS = 90.0
 PRINT_SECONDS = 30.0
 END_SECONDS = 15.0

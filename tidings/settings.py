@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,14 @@ def _wrong(settings: Settings) -> Iterator[tuple[str, str]]:
     for name, choices in _CHOICES.items():
         if (value := getattr(settings, name)) not in choices:
             yield name, f"{name} must be {', '.join(choices[:-1])} or {choices[-1]}, not {value!r}."
+    if (key := settings.operator_key) and not _KEY.fullmatch(key):
+        yield (
+            "operator_key",
+            (
+                "operator_key must be 10 to 200 letters, digits and signs of ASCII without blanks, as it stands in a "
+                "header, and hard to guess. Leave it out and the first start makes one."
+            ),
+        )
     # Imported here: a command that only calls a server never reads these.
     from tidings.rules.address import parse_networks
     from tidings.rules.origin import origins_of, public_url
@@ -239,6 +248,7 @@ def _wrong(settings: Settings) -> Iterator[tuple[str, str]]:
             yield name, f"{name}: {refused.detail}"
 
 
+_KEY = re.compile(r"[!-~]{10,200}")
 _LEAST = (
     *(
         (name, 1_024, "at least 1024")

@@ -16,7 +16,7 @@ Read = Callable[..., Any]
 
 
 def test_check_says_what_would_be_used(read: Read, run: Run, tmp_path: Path) -> None:
-    (tmp_path / "tidings.yaml").write_text("settings:\n  port: 9000\n  operator_key: hush\n")
+    (tmp_path / "tidings.yaml").write_text("settings:\n  port: 9000\n  operator_key: hush-hush-hush\n")
     said = read("check", env={"TIDINGS_RETENTION_DAYS": "7"})
     assert said["ok"] and said["file"] == "tidings.yaml"
     assert set(said["settings"]) == {setting.name for setting in SETTINGS}

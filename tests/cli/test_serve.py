@@ -117,6 +117,9 @@ def test_a_folder_in_use_is_said(tmp_path: Path) -> None:
         (["--config", "none.yaml"], {}, "none.yaml cannot be read"),
         (["--host", "203.0.113.7"], {}, "cannot listen on 203.0.113.7"),
         (["--secret-key", "short"], {}, "base64 of 32 random bytes"),
+        (["--operator-key", "x"], {}, "operator_key must be 10 to 200"),
+        (["--operator-key", " tdk_0123456789"], {}, "without blanks"),
+        ([], {"TIDINGS_OPERATOR_KEY": "tdk_0123456789\n"}, "without blanks"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(args: list[str], env: dict[str, str], sentence: str, tmp_path: Path) -> None:

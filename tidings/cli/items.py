@@ -37,8 +37,8 @@ cli = typer.Typer(help="Items of a collection, one by one and as files.", no_arg
 LISTS = ("__in", "__nin")
 """How the names of filters end that take several values."""
 RETRIES = 6
-"""Of an import: a server that starts anew is waited for."""
-OWN = ("tenant", "revision", "created", "updated")
+"""Enough retries for an import to survive a server restart."""
+OWN = ("revision", "created", "updated")
 
 Collection = Annotated[str, typer.Argument(help="The collection's name.")]
 Id = Annotated[str, typer.Argument(help="The item's id.")]
@@ -61,7 +61,7 @@ Words = Annotated[str | None, typer.Option("--q", help="Only items with all of t
 Sort = Annotated[str | None, typer.Option(help="In which order, such as -price,title.")]
 Fields = Annotated[str | None, typer.Option(help="Only these fields, separated by commas.")]
 Tenant = Annotated[str | None, typer.Option(help="Whose items (for keys without a tenant).")]
-Revision = Annotated[int | None, typer.Option(help="Refuse if it is at another revision by now.")]
+Revision = Annotated[int | None, typer.Option(help="Refuse unless it is at this revision.")]
 Format = Annotated[str | None, typer.Option(help="csv or ndjson; else what the file's ending says.")]
 
 
@@ -83,6 +83,8 @@ def list_items(
         query = _filters(filter) | given(q=q, sort=sort, fields=fields, limit=min(limit, PAGE_MAX))
         found = list(islice(out.client.items(collection, tenant).list(**query), limit))
         shown = {name: name for item in found for name in item if name not in OWN or fields}
+        if not fields and not any(item.get("tenant") for item in found):
+            shown.pop("tenant", None)
         out.list(found, limit, shown, f"There are no such items in {collection}.")
 
 
@@ -191,7 +193,7 @@ def export(
     format: Format = None,
     filter: Filter = None,
     q: Words = None,
-    sort: Annotated[str | None, typer.Option(help="created (by itself), or -created for the newest first.")] = None,
+    sort: Annotated[str | None, typer.Option(help="created (the default), or -created for the newest first.")] = None,
     fields: Fields = None,
     tenant: Tenant = None,
     url: Url = DEFAULT_URL,
@@ -243,7 +245,7 @@ class _Rows:
         return max(self._ends - (1 if self._is_csv else 0), 0)
 
     def feed(self, piece: bytes) -> int:
-        """One more piece; how many rows by now."""
+        """Feed one more chunk; returns the rows counted so far."""
         if not self._is_csv:
             self._ends += piece.count(b"\n")
             return self.count
