@@ -25,6 +25,7 @@ from tidings.control.endpoints import Endpoints
 from tidings.control.indexes import Indexes
 from tidings.control.replays import Replays
 from tidings.control.retention import Retention
+from tidings.control.timekeeper import Timekeeper
 from tidings.deliver.stage import Deliver
 from tidings.intake.items import Items
 from tidings.intake.kinds import Kinds
@@ -116,6 +117,7 @@ class Server:
         endpoints = Endpoints(catalog, writer, self.clock, networks, deliver, allow_http=settings.allow_http)
         self._replays = Replays(writer, catalog, self.clock, deliver.notice)
         self._retention = Retention(writer, self.clock, settings.retention_days)
+        self._timekeeper = Timekeeper(writer, self.clock)
         self._indexes = Indexes(engine, writer, catalog)
         writer.before_replies(catalog.refresh)
         writer.on_commit(deliver.committed)
@@ -124,6 +126,7 @@ class Server:
         writer.start(router.step)
         writer.wait(catalog.load)
         writer.wait(lambda db: keep_mark(db, sealer))
+        writer.wait(self._timekeeper.open)
         note_use(settings.database, settings.folder, self._locks[0])
         self._ensure_operator(catalog)
         self.parts = self._together(catalog, Tickets(sealer, catalog), feed, router, endpoints)
@@ -227,6 +230,7 @@ class Server:
         await app.start()
         self.parts.endpoints.cancelling.start()
         self._replays.start(self._loop)
+        self._timekeeper.start(self._loop)
         self._retention.start(self._loop)
         self._indexes.start(self._loop)
         serving = asyncio.create_task(http.serve())
@@ -251,6 +255,7 @@ class Server:
         await self.parts.endpoints.cancelling.stop()
         await self._replays.stop()
         await self._retention.stop()
+        await self._timekeeper.stop()
         await self._indexes.stop()
 
     def stop(self) -> None:

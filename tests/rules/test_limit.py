@@ -167,3 +167,30 @@ def test_a_least_rate_is_an_average_over_its_seconds() -> None:
     # Each window is judged by itself.
     assert not any(rate.too_slow(1, 0.5) for _ in range(59))
     assert rate.too_slow(1, 0.5)
+
+
+@pytest.mark.parametrize("back", [1, 59, 61, 86_400, 30 * 86_400])
+def test_a_clock_that_was_set_back_opens_no_window_and_makes_none_longer(back: int) -> None:
+    windows, limits, now = Windows(), (CallLimit(calls=5, seconds=60),), 1_000 * 86_400 * SECOND
+    for _ in range(5):
+        assert windows.take("k", limits, now).allowed
+    refused = windows.take("k", limits, now - back * SECOND)
+    assert not refused.allowed and refused.reset_seconds <= 60
+    assert windows.take("k", limits, now + (60 - back) * SECOND).allowed
+
+
+def test_old_windows_are_forgotten_after_the_clock_was_set_back_too() -> None:
+    windows, limits, now = Windows(), (CallLimit(calls=5, seconds=1),), 1_000 * 86_400 * SECOND
+    windows.take("ahead", limits, now + 30 * 86_400 * SECOND)
+    for n in range(100):
+        windows.take(f"k{n}", limits, now + n * SECOND)
+    assert len(windows) < 75
+
+
+def test_a_bucket_is_not_shut_for_a_day_by_a_clock_that_was_set_back() -> None:
+    bucket, now = TokenBucket(2, burst=3), 1_000 * 86_400 * SECOND
+    while bucket.take(now):
+        pass
+    now -= 86_400 * SECOND
+    assert bucket.ready_at(now) - now <= SECOND
+    assert bucket.take(bucket.ready_at(now))

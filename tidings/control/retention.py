@@ -2,6 +2,10 @@
 
 An event goes, with its deliveries and attempts, when it was stored more than `days` ago and each of its deliveries has
 ended. What waits stays, however old. Kept answers go after 24 hours, call counts when their window is over.
+
+A clock that is wrong for a while must not cost what is kept: where it is far ahead of the last look, the time that
+counts follows by a 24th of the days each hour. So after a long rest it takes a day to follow, and a restart gains
+nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +27,9 @@ EVENTS_PER_STEP = 200
 DELIVERIES_PER_STEP = 2_000
 ANSWERS_PER_STEP = 2_000
 ANSWERS_KEPT: Micros = 24 * HOUR
+CATCH_UP_LOOKS = 24
+LOOKED = "retention_looked"
+"""The fact of the store that tells the time that counted at the last look."""
 
 T = TypeVar("T")
 log = logging.getLogger("tidings.control")
@@ -34,6 +41,7 @@ class Retention:
     def __init__(self, writer: Writer, clock: Clock, days: int) -> None:
         self._writer, self._clock, self._days = writer, clock, days
         self._task: asyncio.Task[None] | None = None
+        self._looked = False
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run now, and every hour from then on."""
@@ -46,9 +54,9 @@ class Retention:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def prune(self) -> int:
+    async def prune(self, now: Micros | None = None) -> int:
         """Drop what may go now; how many events went."""
-        now = self._clock.now()
+        now = self._clock.now() if now is None else now
         await self._writer.call(lambda db: db.run("prune_call_counts", before=now // SECOND))
         while await self._rested(lambda db: _drop_answers(db, now - ANSWERS_KEPT)):
             pass
@@ -67,13 +75,25 @@ class Retention:
     async def _work(self) -> None:
         while True:
             try:
-                dropped = await self.prune()
+                dropped = await self.prune(await self._trusted())
             except TidingsError as wrong:
                 log.warning("retention goes on at the next hour: %s", wrong.detail)
             else:
                 if dropped:
                     log.info("dropped %d events older than %d days", dropped, self._days)
             await asyncio.sleep(EVERY_SECONDS)
+
+    async def _trusted(self) -> Micros:
+        """The time that counts: the clock's, unless that is far ahead of the last look."""
+        now, first, self._looked = self._clock.now(), not self._looked, True
+
+        def look(db: Db) -> Micros:
+            row = db.one("store_fact", name=LOOKED) or db.one("event_newest")
+            found = trusted(now, None if row is None else int(row[0]), self._days, first=first)
+            db.run("store_fact_put", name=LOOKED, value=str(found))
+            return found
+
+        return await self._writer.call(look)  # type: ignore[no-any-return]
 
     async def _rested(self, job: Callable[[Db], T]) -> T:
         """Run a step, then rest as long as it took, so that it gets half of the writer's time at most."""
@@ -82,6 +102,14 @@ class Retention:
         result: T = await self._writer.call(job)
         await asyncio.sleep(loop.time() - began)
         return result
+
+
+def trusted(now: Micros, last: Micros | None, days: int, *, first: bool) -> Micros:
+    """The time that counts now, where it was `last` at the look before. `first`: no hour has passed since the start."""
+    step = HOUR + max(1, days) * DAY // CATCH_UP_LOOKS
+    if last is None or now <= last + step:
+        return now
+    return last if first else last + step
 
 
 def _drop_events(db: Db, after: int, before: Micros) -> tuple[int | None, int]:

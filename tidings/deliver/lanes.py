@@ -9,6 +9,7 @@ from tidings.deliver.settle import Settlement, waiting_from
 from tidings.model.event import Event
 from tidings.model.link import Endpoint
 from tidings.model.moment import Micros
+from tidings.rules import health
 from tidings.rules.health import Health
 from tidings.rules.limit import TokenBucket
 from tidings.store import events
@@ -116,6 +117,24 @@ class Lanes:
                 probe_delay_seconds=lane.health.probe_delay_seconds,
             )
         self.active[link] = lane
+
+    def move(self, by: Micros) -> None:
+        """The clock was set: what waits, waits as long as before. All lanes are looked at again."""
+        for lane in self.by_link.values():
+            lane.health = health.moved(lane.health, by)
+            lane.timer = None
+            lane.queued_since += by
+            if lane.next_due:
+                lane.next_due += by
+            if lane.health.fails:
+                lane.mark()
+        self.active.update(self.by_link)
+
+    def look_again(self) -> None:
+        """What is due has changed in the store."""
+        for lane in self.by_link.values():
+            lane.next_due = 0
+        self.active.update(self.by_link)
 
     def prepare(self, settlement: Settlement) -> None:
         """Complete a settlement with the states and the cursor that hold once it is stored."""

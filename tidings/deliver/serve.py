@@ -53,7 +53,7 @@ def _ready_at(lane: Lane, now: Micros) -> Micros:
     at = now
     batch = lane.endpoint.options.batch
     if batch is not None and len(lane.queue) < batch.max_events and not lane.queue[0].stored:
-        at = lane.queued_since + batch.max_ms * MILLI
+        at = min(lane.queued_since, now) + batch.max_ms * MILLI
     if at <= now and lane.bucket is not None:
         at = lane.bucket.ready_at(now)
     return at

@@ -52,6 +52,8 @@ class Settlement:
         self.cursor: int | None = None
         self.again = False
         """It was tried before, and nobody knows for certain that nothing of it holds."""
+        self.owed: Micros = 0
+        """By how much the clock was set while it was on its way to the store, where all that is due was moved too."""
         self.after: list[Callable[[], None]] = []
         """What to call, in the deliver thread, once it is durable."""
 
@@ -74,6 +76,8 @@ class Settlement:
     def merge(self, later: Settlement) -> None:
         """Take in what came after this one, which could not be written."""
         self.again = True
+        self.move(self.owed)
+        self.owed = 0
         self.attempts += later.attempts
         for row in later.ended:
             self.waiting.pop(row, None)
@@ -84,6 +88,12 @@ class Settlement:
         self.events += later.events
         self.disablings += later.disablings
         self.after += later.after
+
+    def move(self, by: Micros) -> None:
+        """The clock was set: what waits, waits as long as before."""
+        for number, row in self.waiting.items() if by else ():
+            due = row.due if row.held else row.due + by
+            self.waiting[number] = msgspec.structs.replace(row, due=due, first=row.first + by)
 
     def run_after(self) -> None:
         """Call those who wait for this."""

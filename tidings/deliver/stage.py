@@ -22,6 +22,7 @@ from tidings.deliver.lanes import Lanes
 from tidings.deliver.pace import SETTLE_SECONDS, YOUNG_SECONDS, Pace
 from tidings.deliver.results import Flight
 from tidings.deliver.settle import Settlement
+from tidings.deliver.steps import DueTimes
 from tidings.model.errors import Unavailable
 from tidings.model.event import OWN_TYPES, Event
 from tidings.model.link import Endpoint
@@ -84,6 +85,7 @@ class Deliver:
         """Read where the last run ended, then start the thread. Raises StoreError."""
         self._db: Db = self._engine.reader()
         self._client = self._client_of()
+        self._due_times = DueTimes(self._clock, self._writer, self._inbox, self._wake)
         self._lanes = Lanes(self._db, self._catalog.now, self._clock.now())
         self._catalog.on_change(self._on_catalog)
         self._clock.on_jump(self._wake)
@@ -115,7 +117,7 @@ class Deliver:
 
     def notice(self, link: int) -> None:
         """Something of this link is due now, or was changed by hand: look again, and probe now if it is failing."""
-        self._tell(lambda: self._lanes.notice(link, self._clock.now()))
+        self._tell(lambda: self._lanes.notice(link, self._now()))
 
     async def cancel(self, numbers: list[int]) -> list[bool]:
         """Cancel waiting deliveries, from an event loop. False for each that had ended before. Raises Unavailable."""
@@ -156,7 +158,7 @@ class Deliver:
 
     def _on_catalog(self, snapshot: Snapshot, changed: list[Endpoint]) -> None:
         if changed:
-            self._inbox.append(lambda: self._lanes.update(snapshot, changed, self._clock.now(), self._settlement))
+            self._inbox.append(lambda: self._lanes.update(snapshot, changed, self._now(), self._settlement))
             self._wake()
 
     def _run(self) -> None:
@@ -174,12 +176,25 @@ class Deliver:
     def _idle(self) -> bool:
         return self.flights == 0 and self._settling is None and not self._settlement
 
+    def _now(self) -> Micros:
+        """The time of day. Where the clock was set meanwhile, all that waits here is moved by as much."""
+        now = self._clock.now()
+        if by := self._due_times.step(now):
+            self._store_rests_until += by
+            self._timers, self._timed = [], set()
+            self._lanes.move(by)
+            self._settlement.move(by)
+            if self._settling is not None:
+                self._settling.owed += by
+        return now
+
     def _turn(self) -> None:
         """One round: messages, new deliveries, lanes, sends, results."""
         self._pace.begin_round()
         while self._inbox:
             self._inbox.popleft()()
-        now = self._clock.now()
+        now = self._now()
+        self._due_times.store(self._lanes.look_again)
         if now >= self._store_rests_until and not self._stopping:
             try:
                 self._read(now)
@@ -282,7 +297,7 @@ class Deliver:
         self._pace.departed(flight.number)
 
     def _arrive(self, flight: Flight, reply: Reply) -> None:
-        now = self._clock.now()
+        now = self._now()
         self._pace.arrived(flight.number)
         lane = flight.lane
         self.flights -= 1
@@ -313,7 +328,7 @@ class Deliver:
         self._settlement.after.append(lambda: tell(said, None))
 
     def _cancel(self, number: int) -> bool:
-        now = self._clock.now()
+        now = self._now()
         found = self._lanes.find(number)
         if found is None:
             return False
@@ -355,7 +370,7 @@ class Deliver:
             # Nothing of it holds: keep the results, and let the store rest before the next try.
             settlement.merge(self._settlement)
             self._settlement = settlement
-            self._store_rests_until = self._clock.now() + STORE_RETRY
+            self._store_rests_until = self._now() + STORE_RETRY
             return
         for link, number in settlement.numbers:
             lane = self._lanes.by_link.get(link)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol
 
 Micros = int
@@ -25,8 +27,23 @@ _TEXT = re.compile(rf"[0-9]{{4}}-{_TWO}-{_TWO}[Tt ]{_TWO}:{_TWO}:{_TWO}(\.[0-9]+
 TEXT_CHARS_MAX = 40
 
 
+BELIEVE_AFTER: Micros = 10 * SECOND
+SMALL_STEP: Micros = 1 * SECOND
+
+_log = logging.getLogger("tidings.clock")
+
+
+_steady_ns: Callable[[], int] = time.monotonic_ns
+"""Nanoseconds that pass, while the machine sleeps too where the system can tell."""
+if sys.platform == "linux":
+    _steady_ns = partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME)
+
+
 class Clock(Protocol):
-    """Tells the time of day. Tests pass one that they move by hand."""
+    """Tells the time of day. Tests pass one that they move by hand.
+
+    One that can be set has `stepped`, by how much it was set in all: that is no time that has passed (see Steps).
+    """
 
     def now(self) -> Micros:
         """The time of day in microseconds since the epoch."""
@@ -36,13 +53,64 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock, without its jumps: time passes here as it does, and the machine's clock is followed.
+
+    A machine's clock may be set, by hand or by NTP, wrongly for a moment too. Time that passes is counted by the steady
+    clock, which nobody sets and which goes on while the machine sleeps. The difference of the two makes the time of
+    day; another one is believed at once if it is small, else once it has held for BELIEVE_AFTER. `check` looks.
+    """
+
+    def __init__(self, wall: Callable[[], int] = time.time_ns, steady: Callable[[], int] = _steady_ns) -> None:
+        """Both in nanoseconds: of the day since the epoch, and from anywhere."""
+        self._wall, self._steady = wall, steady
+        self._ahead = wall() - steady()
+        self._doubted: tuple[int, int] | None = None
+        """A new difference that is not believed yet, and when it was first seen, by the steady clock."""
+        self._wakes: list[Callable[[], None]] = []
+        self.stepped: Micros = 0
 
     def now(self) -> Micros:
-        return time.time_ns() // 1000
+        return (self._steady() + self._ahead) // 1000
 
     def on_jump(self, wake: Callable[[], None]) -> None:
-        """The machine's clock does not announce jumps; sleepers look again at least every second."""
+        self._wakes.append(wake)
+
+    def check(self) -> None:
+        """Follow the machine's clock; to be called every second. A step that is followed is logged."""
+        steady = self._steady()
+        ahead = self._wall() - steady
+        by = ahead - self._ahead
+        if abs(by) <= SMALL_STEP * 1000:
+            self._ahead, self._doubted = ahead, None
+            return
+        if self._doubted is None or abs(ahead - self._doubted[0]) > SMALL_STEP * 1000:
+            self._doubted = (ahead, steady)
+            _log.warning("the machine's clock jumped by %.0f s; that is believed if it stays so", by / 1e9)
+        elif steady - self._doubted[1] >= BELIEVE_AFTER * 1000:
+            self._ahead, self._doubted = ahead, None
+            self.stepped += by // 1000
+            _log.warning("the clock was set by %.0f s: what waits, waits as long as before", by / 1e9)
+            for wake in self._wakes:
+                wake()
+
+
+class Steps:
+    """Tells by how much a clock was set, as its stage comes to look. One for each stage; not for several threads."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last = clock.now()
+        self._stepped: Micros = getattr(clock, "stepped", 0)
+
+    def taken(self, now: Micros) -> Micros:
+        """By how much it was set since the last call, forwards or backwards; 0: not at all."""
+        stepped: Micros | None = getattr(self._clock, "stepped", None)
+        last, self._last = self._last, now
+        if stepped is not None:
+            by, self._stepped = stepped - self._stepped, stepped
+            return by
+        # A clock that does not say so: that time passed cannot be told from a step, that it went back can.
+        return now - last if now < last - SMALL_STEP else 0
 
 
 def to_text(at: Micros) -> str:

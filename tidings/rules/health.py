@@ -25,6 +25,13 @@ class Health(msgspec.Struct, frozen=True):
 
 
 HEALTHY = Health()
+_MOMENTS = tuple(name for name, kind in Health.__annotations__.items() if "Micros" in str(kind))
+
+
+def moved(health: Health, by: Micros) -> Health:
+    """The same after the clock was set: what was so long ago, or is so far ahead, stays so."""
+    given = {name: getattr(health, name) for name in _MOMENTS}
+    return msgspec.structs.replace(health, **{name: at + by for name, at in given.items() if at is not None})
 
 
 def after_success(health: Health) -> Health:

@@ -52,7 +52,7 @@ class Windows:
 
     def take(self, key: str, limits: Sequence[CallLimit], now: Micros, cost: int = 1) -> Verdict:
         """Count a call against all windows of a key, or against none if one is full. Needs one limit at least."""
-        if now >= self._sweep_at:
+        if not self._sweep_at - SWEEP_EVERY <= now < self._sweep_at:
             self._sweep(now)
         counted = [self._count(key, limit, now) for limit in limits]
         full = [used + cost > limit.calls for limit, (_, used) in zip(limits, counted, strict=True)]
@@ -77,8 +77,12 @@ class Windows:
     def _count(self, key: str, limit: CallLimit, now: Micros) -> tuple[int, int]:
         index = now // (limit.seconds * SECOND)
         known = self._used.get((key, limit.seconds))
-        # A clock that was set back must not open a new window.
-        return known if known is not None and known[0] >= index else (index, 0)
+        if known is None or known[0] < index:
+            return index, 0
+        if known[0] > index:
+            # The clock was set back. That opens no new window, and none lasts longer than it is long.
+            known = self._used[key, limit.seconds] = (index, known[1])
+        return known
 
     def _sweep(self, now: Micros) -> None:
         self._used = {
@@ -136,13 +140,15 @@ class TokenBucket:
 
     def take(self, now: Micros) -> bool:
         """Take a token if there is one."""
-        if now < self._at - self._slack:
+        if now < self.ready_at(now):
             return False
         self._at = max(self._at, now) + self._interval
         return True
 
     def ready_at(self, now: Micros) -> Micros:
         """The moment from which `take` succeeds: now, or later."""
+        # It is further ahead than this only where the clock was set back.
+        self._at = min(self._at, now + self._slack + self._interval)
         return max(now, self._at - self._slack)
 
 

@@ -10,7 +10,7 @@ from tidings.model.moment import SECOND, Micros
 
 
 class FakeClock:
-    """Begins at `start` (now, if left out) and moves only by `advance`; with `ticking` it also runs as time passes.
+    """Begins at `start` (now, if left out) and moves by `advance` and `set_by`; with `ticking` also as time passes.
 
     May be read and moved from any thread. Whoever sleeps by it is woken by each move.
     """
@@ -21,6 +21,8 @@ class FakeClock:
         self._ticking = ticking
         self._begun = time.monotonic_ns()
         self._at: Micros = time.time_ns() // 1000 if start is None else start
+        self.stepped: Micros = 0
+        """By how much it was set in all."""
 
     def now(self) -> Micros:
         """The time of day in microseconds since the epoch."""
@@ -39,6 +41,16 @@ class FakeClock:
             raise ValueError(f"a clock is moved forward, not by {seconds:g} seconds")
         with self._lock:
             self._at += round(seconds * SECOND)
+            wakes = list(self._wakes)
+        for wake in wakes:
+            wake()
+        return self.now()
+
+    def set_by(self, seconds: float) -> Micros:
+        """Set it forwards or backwards, as an operator or NTP would: no time passes by that. Answers the new time."""
+        with self._lock:
+            self._at += round(seconds * SECOND)
+            self.stepped += round(seconds * SECOND)
             wakes = list(self._wakes)
         for wake in wakes:
             wake()

@@ -1,8 +1,8 @@
 """`python -m tidings.testing.serve --data DIR --port N`: a server in a process of its own whose clock can be moved.
 
 Like `tidings serve` it reads the variables, and the file that TIDINGS_CONFIG names.
-Its clock runs, and is moved on by lines on standard input: `advance SECONDS` is answered with `now TIME` once everybody
-who sleeps by the clock has been woken. It stops when its input ends.
+Its clock runs, and is moved by lines on standard input: `advance SECONDS` lets time pass, `set_by SECONDS` sets the
+clock. Each is answered with `now TIME` once everybody who sleeps by it has been woken. It stops when its input ends.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ def main() -> None:
         print(f"ready {server.port}", flush=True)
         for line in sys.stdin:
             command, _, seconds = line.partition(" ")
-            if command != "advance":
-                print(f"unknown command {command.strip()!r}; there is only: advance SECONDS", flush=True)
+            if command not in ("advance", "set_by"):
+                print(f"unknown command {command.strip()!r}; there are: advance SECONDS, set_by SECONDS", flush=True)
                 continue
-            print(f"now {to_text(clock.advance(float(seconds)))}", flush=True)
+            move = clock.advance if command == "advance" else clock.set_by
+            print(f"now {to_text(move(float(seconds)))}", flush=True)
         server.stop()
 
     listener = threading.Thread(target=listen_to_input, name="input", daemon=True)

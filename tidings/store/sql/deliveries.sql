@@ -29,6 +29,13 @@ SELECT due FROM waiting WHERE link = :link AND due > :after ORDER BY due LIMIT 1
 -- name: waiting_links
 SELECT link, MIN(due) FROM waiting GROUP BY link;
 
+-- name: waiting_move
+-- The clock was set: all that waits is moved by as much. What is held is due at no time of its own.
+UPDATE waiting SET due = CASE WHEN held = 0 THEN due + :by ELSE due END, first = first + :by;
+
+-- name: link_state_move
+UPDATE link_state SET failing_since = failing_since + :by, last_failure = last_failure + :by, probe_at = probe_at + :by;
+
 -- name: waiting_of
 SELECT delivery, link, event, due, n, earlier, first, subject, held FROM waiting WHERE delivery = :delivery;
 

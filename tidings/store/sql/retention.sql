@@ -69,3 +69,6 @@ DELETE FROM answer WHERE created < :before
 -- name: prune_call_counts
 -- Windows that are over, in seconds.
 DELETE FROM call_count WHERE window_start + seconds < :before;
+
+-- name: event_newest
+SELECT created FROM event ORDER BY seq DESC LIMIT 1;

@@ -1,0 +1,67 @@
+"""Follow the machine's clock, and remember what time it was: the next start may find a clock that was set back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+from tidings.model.errors import TidingsError
+from tidings.model.moment import SECOND, SMALL_STEP, Clock, SystemClock
+from tidings.store.base import Db
+from tidings.store.writer import Writer
+
+CHECK_SECONDS = 1.0
+REMEMBER_SECONDS = 60
+SEEN = "seen"
+"""The fact of the store that tells the time when it was last in use."""
+
+log = logging.getLogger("tidings.clock")
+
+
+class Timekeeper:
+    """The task that looks at the clock every second."""
+
+    def __init__(self, writer: Writer, clock: Clock) -> None:
+        self._writer, self._clock = writer, clock
+        self._task: asyncio.Task[None] | None = None
+
+    def open(self, db: Db) -> None:
+        """Before anything is sent: where the clock is behind the last use of the store, move what waits by as much."""
+        row = db.one("store_fact", name=SEEN)
+        by = 0 if row is None else self._clock.now() - int(row[0])
+        if by < -SMALL_STEP:
+            db.run("waiting_move", by=by)
+            db.run("link_state_move", by=by)
+            log.warning(
+                "the clock is %.0f s behind the last use of this store: what waits, waits as long as before",
+                -by / SECOND,
+            )
+        self._remember(db)
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look every second from now on."""
+        self._task = loop.create_task(self._work(), name="timekeeper")
+
+    async def stop(self) -> None:
+        """Remember the time for the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            with contextlib.suppress(TidingsError):
+                await self._writer.call(self._remember)
+
+    async def _work(self) -> None:
+        looks = 0
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            looks += 1
+            if isinstance(self._clock, SystemClock):
+                self._clock.check()
+            if looks % REMEMBER_SECONDS == 0:
+                with contextlib.suppress(TidingsError):
+                    await self._writer.call(self._remember)
+
+    def _remember(self, db: Db) -> None:
+        db.run("store_fact_put", name=SEEN, value=str(self._clock.now()))
