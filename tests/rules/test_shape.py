@@ -30,11 +30,11 @@ JSON = st.recursive(
 
 def test_standard_is_spelt_exactly_so() -> None:
     assert shape.standard(EVENT).decode() == (
-        '{"type":"tasks.completed","timestamp":"2026-11-21T01:02:03.456Z","id":"evt_1",'
+        '{"type":"tasks.completed","timestamp":"2026-11-21T01:02:03.456789Z","id":"evt_1",'
         '"data":{"b" : 1.10, "a":"\\u00e9"}}'
     )
     assert shape.standard(FULL).decode() == (
-        '{"type":"tasks.completed","timestamp":"2026-11-21T01:02:03.456Z","id":"evt_1","subject":"s\\"1",'
+        '{"type":"tasks.completed","timestamp":"2026-11-21T01:02:03.456789Z","id":"evt_1","subject":"s\\"1",'
         '"tenant":"t-1","data":{"b" : 1.10, "a":"\\u00e9"},"previous":{"b":1},"changed":["b"]}'
     )
 
@@ -45,7 +45,7 @@ def test_cloudevents_has_what_the_standard_requires() -> None:
         "id": "evt_1",
         "source": "/tidings",
         "type": "tasks.completed",
-        "time": "2026-11-21T01:02:03.456Z",
+        "time": "2026-11-21T01:02:03.456789Z",
         "subject": 's"1',
         "tenant": "t-1",
         "datacontenttype": "application/json",
@@ -59,7 +59,7 @@ def test_cloudevents_has_what_the_standard_requires() -> None:
 def test_thin_says_only_that_it_happened() -> None:
     assert json.loads(shape.thin(FULL)) == {
         "type": "tasks.completed",
-        "timestamp": "2026-11-21T01:02:03.456Z",
+        "timestamp": "2026-11-21T01:02:03.456789Z",
         "id": "evt_1",
         "subject": 's"1',
         "data": {"id": 's"1'},
@@ -79,12 +79,19 @@ def test_every_body_is_json_whatever_the_event_holds(
             assert body["data"] == data
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_time_is_shown_as_it_is_stored(kind: Body) -> None:
+    exact = msgspec.structs.replace(EVENT, time=AT // 1_000_000 * 1_000_000 + 123_456)
+    shown = json.loads(shape.body(exact, kind, "/s"))
+    assert shown["time" if kind == "cloudevents" else "timestamp"] == "2026-11-21T01:02:03.123456Z"
+
+
 def test_batches() -> None:
     bodies = {kind: [shape.body(event, kind, "/s") for event in (EVENT, FULL)] for kind in KINDS}
     for kind in ("standard", "thin"):
         batch = json.loads(shape.batch(bodies[kind], kind, AT))
         assert batch["type"] == "batch"
-        assert batch["timestamp"] == "2026-11-21T01:02:03.456Z"
+        assert batch["timestamp"] == "2026-11-21T01:02:03.456789Z"
         assert batch["data"] == [json.loads(body) for body in bodies[kind]]
     assert json.loads(shape.batch(bodies["cloudevents"], "cloudevents", AT)) == [
         json.loads(body) for body in bodies["cloudevents"]
@@ -165,6 +172,9 @@ def test_selection_agrees_with_the_definition(data: Any, paths: list[list[str]])
         (["."], "/fields/0"),
         (["a..b"], "/fields/0"),
         (["a."], "/fields/0"),
+        ([".id."], "/fields/0"),
+        (["x", "a.\x7f"], "/fields/1"),
+        (["a.\x00b"], "/fields/0"),
         ([1], "/fields/0"),
         (["a\n"], "/fields/0"),
         (["a" * 300], "/fields/0"),

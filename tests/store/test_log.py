@@ -6,14 +6,15 @@ import threading
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.store.conftest import HandClock
-from tidings.model.errors import Conflict, Unavailable
+from tidings.model.errors import Unavailable
 from tidings.model.event import Event
 from tidings.store import events
 from tidings.store.base import Db, Engine, StoreError, StoreFull, UniqueTaken
-from tidings.store.events import Publication
+from tidings.store.events import IdsTaken, Publication, Stored
 from tidings.store.writer import Writer
 
 
@@ -45,7 +46,7 @@ def test_what_is_appended_is_read_back(db: Db) -> None:
         previous="{}",
         changed="[1]",
     )
-    assert events.append(db, [Publication((whole,))], now=7) == [1]
+    assert events.append(db, [Publication((whole,))], now=7) == [Stored((whole,), 1)]
     (found,) = events.by_seq(db, [1, 99])
     assert (found.id, found.type, found.time, found.data) == (whole.id, whole.type, whole.time, whole.data)
     assert (found.tenant, found.subject, found.previous, found.changed) == ("t", "s", "{}", "[1]")
@@ -60,8 +61,8 @@ def test_numbers_go_up_without_gaps(db: Db) -> None:
 
 def test_a_repeat_of_an_id_is_stored_once(db: Db) -> None:
     one = Publication((event("a", '{"x":1}'),), ids_given=True)
-    assert events.append(db, [one], now=1) == [1]
-    assert events.append(db, [one, one], now=2) == [0, 0]
+    assert events.append(db, [one], now=1) == [Stored(one.events, 1)]
+    assert events.append(db, [one, one], now=2) == [Stored(one.events, 0)] * 2
     assert ids(db) == ["a"]
 
 
@@ -76,16 +77,47 @@ def test_the_same_id_with_other_content_is_refused_alone(db: Db) -> None:
         ],
         now=2,
     )
-    assert isinstance(said[0], Conflict)
-    assert "Another event has the id a" in said[0].detail
-    assert isinstance(said[1], Conflict)
-    assert said[2] == 1
+    assert isinstance(said[0], IdsTaken)
+    assert said[0].taken == [(0, said[0].detail)]
+    assert "The id a is taken by an event with another data" in said[0].detail
+    assert isinstance(said[1], IdsTaken)
+    assert [index for index, _ in said[1].taken] == [1]
+    assert said[2] == Stored((event("c"),), 1)
     assert ids(db) == ["a", "c"]
+
+
+@pytest.mark.parametrize("other", [{"time": 6}, {"type": "a.c"}, {"subject": "t"}, {"data": '{"x":2}'}])
+def test_the_same_id_with_another_part_is_refused(db: Db, other: dict[str, Any]) -> None:
+    first = Event(id="a", type="a.b", time=5, subject="s", data="{}")
+    changed = msgspec.structs.replace(first, **other)
+    said = events.append(db, [Publication((each,), ids_given=True) for each in (first, changed)], now=1)
+    assert isinstance(said[1], IdsTaken) and f"another {next(iter(other))}" in said[1].detail
+    again = events.append(db, [Publication((changed,), ids_given=True), Publication((first,), ids_given=True)], now=2)
+    assert isinstance(again[0], IdsTaken)
+    assert again[1] == Stored((first,), 0)
+
+
+def test_a_repeat_without_a_time_has_the_one_that_is_stored(db: Db) -> None:
+    first = Event(id="a", type="a.b", time=5, data="{}")
+    later = msgspec.structs.replace(first, time=99)
+    events.append(db, [Publication((first,), ids_given=True)], now=1)
+    repeat = Publication((later, event("b")), ids_given=True, untimed=frozenset([0, 1]))
+    assert events.append(db, [repeat], now=2) == [Stored((first, event("b")), 1)]
+    assert [each.time for each in events.by_seq(db, [1])] == [5]
+
+
+def test_every_id_of_a_batch_that_is_taken_is_named(db: Db) -> None:
+    events.append(db, [Publication((event("a"), event("b")), ids_given=True)], now=1)
+    batch = (event("x"), event("b", '{"n":2}'), event("x"), event("a"), event("a", '{"n":3}'))
+    (said,) = events.append(db, [Publication(batch, ids_given=True)], now=2)
+    assert isinstance(said, IdsTaken)
+    assert [index for index, _ in said.taken] == [1, 2, 4]
+    assert ids(db) == ["a", "b"]
 
 
 def test_tenants_may_use_the_same_id(db: Db) -> None:
     rows = [Publication((event("a", tenant=tenant),), ids_given=True) for tenant in ("x", "y", None)]
-    assert events.append(db, rows, now=1) == [1, 1, 1]
+    assert events.append(db, rows, now=1) == [Stored(each.events, 1) for each in rows]
 
 
 def test_a_savepoint_undoes_only_its_own(db: Db) -> None:
@@ -122,7 +154,7 @@ def test_a_group_holds_every_publication_and_a_bad_job_harms_nobody(writer: Writ
     for _ in range(4):
         assert done.acquire(timeout=10)
     assert isinstance(answers["broken"], UniqueTaken)
-    assert (answers["a"], answers["b"]) == (1, 1)
+    assert (answers["a"].fresh, answers["b"].fresh) == (1, 1)
     reader = engine.reader()
     assert ids(reader) == ["a", "b"]
     reader.close()

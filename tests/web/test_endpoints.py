@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 import standardwebhooks
 
@@ -213,3 +214,30 @@ def test_delete(api: Api) -> None:
     for method in ("GET", "DELETE"):
         assert api.call(method, path).status == 404
     assert until(lambda: api.pages("/v1/deliveries", endpoint=made["id"], state="cancelled"), "it is cancelled")
+
+
+@pytest.mark.parametrize("path", ["a..b", ".", ".id.", "", "a\nb", "a.\x7f", ".".join("a" * 33)])
+def test_a_path_of_fields_that_can_name_nothing_is_refused(api: Api, path: str) -> None:
+    reply = api.call("POST", "/v1/endpoints", {"url": "http://127.0.0.1:9/fields", "fields": ["id", path]})
+    assert reply.status == 422
+    assert [place["pointer"] for place in reply.json["errors"]] == ["/fields/1"]
+
+
+def test_an_endpoint_with_a_filter_and_fields_from_before_their_rules_can_be_edited(
+    api: Api, server: TestServer
+) -> None:
+    assert server.server is not None
+    catalog, writer = server.server.parts.catalog, server.server.writer
+    endpoint = api.register("http://127.0.0.1:9/old", events=["old.*"])[0]
+    present = catalog.now.endpoints_by_id[endpoint]
+    options = msgspec.structs.replace(present.options, filter={"data": {"gte": 1}}, fields=("a..b",))
+    writer.wait(lambda db: catalog.put_endpoint(db, msgspec.structs.replace(present, options=options)))
+    assert api.patch(f"/v1/endpoints/{endpoint}", {"description": "new"})["filter"] == {"data": {"gte": 1}}
+    refused = api.call(
+        "PATCH",
+        f"/v1/endpoints/{endpoint}",
+        {"filter": {"data": {"gte": None, "lt": 1}}},
+        {"Content-Type": "application/merge-patch+json"},
+    )
+    assert refused.status == 422 and "Did you mean $lt?" in refused.json["detail"]
+    api.delete(f"/v1/endpoints/{endpoint}")

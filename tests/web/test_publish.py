@@ -44,6 +44,67 @@ def test_the_same_id_again_is_the_same_event(api: Api) -> None:
     assert api.get("/v1/events/mine:1")["data"] == {"n": 1}
 
 
+TIME = "2026-01-02T03:04:05.123456Z"
+
+
+@pytest.mark.parametrize("way", ["single", "batch", "single with a key", "batch with a key"])
+def test_an_id_with_another_time_is_refused_and_a_repeat_answers_what_is_stored(api: Api, way: str) -> None:
+    name = f"way-{way}".replace(" ", "-")
+    sent = 0
+
+    def publish(**more: object) -> tuple[int, dict[str, object]]:
+        nonlocal sent
+        sent += 1
+        event = {"type": "a.b", "subject": "s", "id": name, "data": {"n": 1}, **more}
+        headers = {"Idempotency-Key": f"{name}-{sent}"} if "key" in way else {}
+        if way.startswith("single"):
+            reply = api.call("POST", "/v1/events", event, headers)
+            return reply.status, reply.json
+        reply = api.call("POST", "/v1/events:batch", {"events": [{"type": "x.y", "data": {}}, event]}, headers)
+        return reply.status, reply.json["events"][1] if reply.status == 202 else reply.json
+
+    status, first = publish(time="2026-01-02T03:04:05.123456789Z")
+    assert (status, first["time"]) == (202, TIME)
+    for repeat in ({}, {"time": TIME}, {"time": "2026-01-02T05:04:05.123456+02:00"}):
+        assert publish(**repeat) == (202, first)
+    pointer = "/id" if way.startswith("single") else "/events/1/id"
+    for other in ({"time": "2026-01-02T03:04:05.123457Z"}, {"type": "a.c"}, {"subject": "t"}, {"data": {"n": 2}}):
+        status, problem = publish(**other)
+        assert status == 409
+        assert [place["pointer"] for place in problem["errors"]] == [pointer]
+        assert f"taken by an event with another {next(iter(other))}." in problem["detail"]
+    assert api.get(f"/v1/events/{name}")["time"] == TIME
+    assert api.get("/v1/events", time__gte=TIME, time__lt="2026-01-02T03:04:05.123457Z", type="a.b")["data"]
+
+
+def test_a_repeat_of_an_event_without_a_time_answers_the_time_that_is_stored(api: Api) -> None:
+    one = {"type": "a.b", "id": "timeless", "data": {}}
+    first = api.post("/v1/events", one)
+    assert api.post("/v1/events", one) == first
+    assert api.post("/v1/events:batch", {"events": [one]})["events"] == [first]
+    assert api.get("/v1/events/timeless")["time"] == first["time"]
+
+
+def test_a_batch_names_every_id_that_is_taken(api: Api) -> None:
+    for n in range(3):
+        api.publish("a.b", {"n": n}, id=f"taken-{n}")
+    events = [{"type": "a.b", "id": f"taken-{n}", "data": {"n": n + n % 2}} for n in (2, 1, 9, 9)]
+    reply = api.call("POST", "/v1/events:batch", {"events": events})
+    assert reply.status == 409
+    assert [place["pointer"] for place in reply.json["errors"]] == ["/events/1/id", "/events/3/id"]
+    assert api.call("GET", "/v1/events/taken-9").status == 404
+
+
+def test_a_batch_of_a_thousand_wrong_events_names_fifty_places(api: Api) -> None:
+    events = [{"type": "not a type", "data": {}}] * 1_000
+    reply = api.call("POST", "/v1/events:batch", {"events": events})
+    assert reply.status == 422 and len(reply.json["errors"]) == 50
+    assert "first 50 wrong places" in reply.json["detail"]
+    with pytest.raises(ApiError) as refused:
+        api.post("/v1/events:batch", {"events": events})
+    assert len(str(refused.value)) < 1_000
+
+
 def test_a_batch_keeps_its_order(api: Api) -> None:
     start = api.get("/v1/events", after="end")["next_cursor"]
     events = [{"type": "batch.item", "subject": str(n), "data": {"n": n}} for n in range(1_000)]

@@ -15,6 +15,8 @@ import typer
 from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Session, Url, check_json, fail, print_json, session
 from tidings.client import ApiError, ClientError, calls
 
+LINES_MAX = 5
+"""How many lines are named beside a sentence about them."""
 BATCH_EVENTS_MAX = 1000
 BATCH_BYTES_MAX = 900_000
 """Below the smaller limit of a server in its usual settings, so that any server takes them."""
@@ -133,13 +135,22 @@ def _batches(source: IO[bytes], first: int) -> Iterator[tuple[int, list[int], li
 
 
 def _lines(wrong: ApiError, numbers: list[int]) -> str:
-    """The wrong places of a batch by the lines of the file."""
-    told = []
+    """The wrong places of a batch by the lines of the file; each sentence once, with the lines it is about."""
+    told: dict[tuple[str, str], list[int]] = {}
     for error in wrong.errors:
         match = _PLACE.fullmatch(error.get("pointer") or "")
-        where = f"line {numbers[int(match[1])]}{' at ' + match[2] if match[2] else ''}" if match else "the batch"
-        told.append(f"{where}: {error.get('detail', '')}")
-    return " ".join(told)
+        about = told.setdefault(((match[2] if match else None) or "", error.get("detail", "")), [])
+        if match:
+            about.append(numbers[int(match[1])])
+    return " ".join(f"{_about(lines, at)}: {detail}" for (at, detail), lines in told.items())
+
+
+def _about(lines: list[int], at: str) -> str:
+    if not lines:
+        return "the batch"
+    first = ", ".join(map(str, lines[:LINES_MAX]))
+    more = f" and {len(lines) - LINES_MAX} more" if len(lines) > LINES_MAX else ""
+    return f"line{'s' if len(lines) > 1 else ''} {first}{more}{' at ' + at if at else ''}"
 
 
 def _break_off(out: Session, why: str, published: int, run: str, line: int) -> NoReturn:

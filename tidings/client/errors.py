@@ -14,6 +14,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+PLACES_MAX = 5
+"""How many places are named beside a sentence about them."""
+
 
 class ClientError(Exception):
     """What all errors of the client are. `str()` is a sentence for people."""
@@ -44,13 +47,20 @@ class ApiError(ClientError):
         super().__init__(self._sentence())
 
     def _sentence(self) -> str:
-        places = []
+        places: dict[str, list[str]] = {}
         for error in self.errors:
             where = error.get("pointer") or error.get("parameter")
             if "line" in error:
                 where = f"line {error['line']}{f' at {where}' if where else ''}"
-            places.append(f"{where or 'the body'}: {error.get('detail', '')}")
-        return " ".join([self.detail, *(place for place in places if self.detail not in place)])
+            places.setdefault(error.get("detail", ""), []).append(where or "the body")
+        told = [f"{_some(where)}: {detail}" for detail, where in places.items() if self.detail not in detail]
+        return " ".join([self.detail, *told])
+
+
+def _some(places: list[str]) -> str:
+    """Places that one sentence is about, the first few by name."""
+    more = len(places) - PLACES_MAX
+    return ", ".join(places[:PLACES_MAX]) + (f" and {more} more" if more > 0 else "")
 
 
 class Malformed(ApiError):

@@ -15,7 +15,7 @@ import msgspec
 from tidings.model.access import TENANT_RULE, is_tenant
 from tidings.model.errors import Invalid, Place
 from tidings.model.link import ALL_TENANTS, Batch, Body, Endpoint, Options, Order
-from tidings.rules import address, events_match, filter, retry
+from tidings.rules import address, events_match, filter, retry, shape
 from tidings.rules.refused import Refused, escaped
 
 KEPT = "***"
@@ -24,8 +24,6 @@ KEPT = "***"
 HEADERS_MAX = 20
 HEADER_VALUE_BYTES_MAX = 4 * 1024
 DESCRIPTION_CHARS_MAX = 1_000
-FIELDS_MAX = 100
-FIELD_CHARS_MAX = 256
 IN_FLIGHT_MAX = 1_000
 RATE_MAX = 100_000.0
 ORDER_AGE_SECONDS_MAX = 7 * 24 * 3600
@@ -106,19 +104,30 @@ def options_of(form: Form) -> Options:
     return Options(**{name: getattr(form, name) for name in Options.__struct_fields__})
 
 
-def check(form: Form, present_headers: dict[str, str], allow_http: bool, networks: address.Networks) -> None:
-    """Raise Invalid with every wrong place of a form."""
+def check(
+    form: Form,
+    present_headers: dict[str, str],
+    allow_http: bool,
+    networks: address.Networks,
+    present: Options | None = None,
+) -> None:
+    """Raise Invalid with every wrong place of a form.
+
+    `present`: what is stored of the endpoint; a filter or fields that stay may be older than today's rules.
+    """
+    pattern = None if present is not None and present.filter == form.filter else form.filter
+    paths = None if present is not None and present.fields == form.fields else form.fields
     places = [
         *_url(form.url, allow_http, networks),
         *_text("/description", form.description, DESCRIPTION_CHARS_MAX),
         *_refusals(lambda: events_match.check_patterns(form.events, "/events")),
-        *([] if form.filter is None else _refusals(lambda: filter.check(form.filter or {}), "/filter")),
+        *([] if pattern is None else _refusals(lambda: filter.check(pattern, "/filter"))),
         *_headers(form.headers, present_headers),
         *([] if form.rate is None else _between("/rate", form.rate, 0.001, RATE_MAX, "events per second")),
         *_between("/max_in_flight", form.max_in_flight, 1, IN_FLIGHT_MAX, "requests at once"),
         *_between("/order_max_age_seconds", form.order_max_age_seconds, 1, ORDER_AGE_SECONDS_MAX, "seconds"),
         *_batch(form),
-        *_fields(form.fields),
+        *([] if paths is None else _refusals(lambda: shape.check_fields(paths, "/fields"))),
         *_between("/timeout_seconds", form.timeout_seconds, 1.0, TIMEOUT_SECONDS_MAX, "seconds"),
     ]
     delays = form.retry_delays_seconds
@@ -226,16 +235,3 @@ def _batch(form: Form) -> Iterable[Place]:
             'use order "all" or "none" with batch, or leave batch out.'
         )
         yield Place(pointer="/batch", code="not_with_order", detail=detail)
-
-
-def _fields(fields: tuple[str, ...] | None) -> Iterable[Place]:
-    if fields is None:
-        return
-    if not 1 <= len(fields) <= FIELDS_MAX:
-        yield Place(
-            pointer="/fields", code="out_of_range", detail=f"Name 1 to {FIELDS_MAX} fields, or leave fields out."
-        )
-    for index, field in enumerate(fields):
-        if not 1 <= len(field) <= FIELD_CHARS_MAX:
-            detail = f"A field's name has 1 to {FIELD_CHARS_MAX} characters."
-            yield Place(pointer=f"/fields/{index}", code="out_of_range", detail=detail)

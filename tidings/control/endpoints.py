@@ -112,7 +112,7 @@ class Endpoints:
 
         def merge(present: Endpoint) -> tuple[Form, dict[str, str]]:
             form = read(merged(endpoint_form.form_of(present), patch))
-            endpoint_form.check(form, present.sealed.headers, self._allow_http, self._networks)
+            endpoint_form.check(form, present.sealed.headers, self._allow_http, self._networks, present.options)
             return form, endpoint_form.headers_of(form, present.sealed.headers)
 
         form, _ = merge(endpoint)

@@ -162,7 +162,7 @@ class ImportStore:
     def _events(self, lines: Sequence[Ready]) -> list[Event]:
         """The events of new items; their data is what a single creation would tell."""
         now, ask, kind = self._now, self._ask, self._kind
-        time = moment.exact_text(now)
+        time = moment.to_text(now)
         comma = "," if self._fields else ""
         found = []
         idents = new_ids("evt", now, len(lines))

@@ -17,10 +17,12 @@ from tidings.model.ids import new_id
 from tidings.model.moment import Clock, Micros
 from tidings.rules.events_match import TYPE_CHARS_MAX, is_type
 from tidings.store.catalog import Catalog
-from tidings.store.events import Publication
+from tidings.store.events import Publication, Stored
 from tidings.store.writer import Writer
 
 EVENTS_MAX = 1_000
+ERRORS_MAX = 50
+"""How many wrong places of a batch are named."""
 SUBJECT_CHARS_MAX = 256
 TYPES_KNOWN_MAX = 10_000
 TIME_MAX: Micros = 4_102_444_800 * moment.SECOND
@@ -67,23 +69,28 @@ class Publisher:
     ) -> Publication:
         """The publication of some events. `tenant` is the key's own; `values` are the events as plain values.
 
-        Raises Invalid with every wrong place; `pointers` are where the events stand in the body.
+        Raises Invalid with the wrong places (ERRORS_MAX); `pointers` are where the events stand in the body.
         """
         now = self._clock.now()
         wrong: list[Place] = []
-        events = tuple(
-            self._event(new, value, pointer, wrong, now, tenant, request_id, actor)
-            for new, value, pointer in zip(given, values, pointers, strict=True)
-        )
+        events: list[Event] = []
+        for new, value, pointer in zip(given, values, pointers, strict=True):
+            events.append(self._event(new, value, pointer, wrong, now, tenant, request_id, actor))
+            if len(wrong) > ERRORS_MAX:
+                detail = f"No event is accepted. The first {ERRORS_MAX} wrong places are listed; there are more."
+                raise Invalid(detail, errors=wrong[:ERRORS_MAX])
         if wrong:
             raise Invalid("The event is not accepted." if len(given) == 1 else "No event is accepted.", errors=wrong)
-        return Publication(events, any(new.id is not None for new in given))
+        if not any(new.id is not None for new in given):
+            return Publication(tuple(events))
+        untimed = frozenset(index for index, new in enumerate(given) if new.time is None)
+        return Publication(tuple(events), ids_given=True, untimed=untimed)
 
-    async def publish(self, publication: Publication) -> int:
-        """Store the events, all or none; how many of them were new. Raises Conflict, or Unavailable."""
-        fresh: int = await self._writer.call(publication)
-        self.accepted += fresh
-        return fresh
+    async def publish(self, publication: Publication) -> Sequence[Event]:
+        """Store the events, all or none; answers them as they are stored. Raises IdsTaken, or Unavailable."""
+        stored: Stored = await self._writer.call(publication)
+        self.accepted += stored.fresh
+        return stored.events
 
     def _event(
         self,

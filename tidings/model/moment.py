@@ -114,14 +114,11 @@ class Steps:
 
 
 def to_text(at: Micros) -> str:
-    """RFC 3339 in UTC with milliseconds: `2026-11-21T01:02:03.456Z`."""
-    return f"{_second(at // SECOND)}.{at % SECOND // 1000:03d}Z"
-
-
-def exact_text(at: Micros) -> str:
-    """As `to_text`, with microseconds where the time has some: nothing that was sent is lost."""
+    """RFC 3339 in UTC, exactly: `2026-11-21T01:02:03.456Z`, with six digits where the time has microseconds."""
     below = at % SECOND
-    return to_text(at) if below % 1000 == 0 else f"{_second(at // SECOND)}.{below:06d}Z"
+    if below % 1000:
+        return f"{_second(at // SECOND)}.{below:06d}Z"
+    return f"{_second(at // SECOND)}.{below // 1000:03d}Z"
 
 
 def from_text(text: str) -> Micros:

@@ -141,7 +141,7 @@ def _value(text: str, field: Field, pointer: str) -> Any:
 def _in_our_words(value: Any, field: Field) -> Any:
     """Times as items show them, which may be written in several ways."""
     if field.type == "datetime" and is_time("datetime", value):
-        return moment.exact_text(moment.from_text(value))
+        return moment.to_text(moment.from_text(value))
     return value
 
 

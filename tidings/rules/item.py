@@ -135,15 +135,15 @@ class ItemRules:
                 if values[at] is not None:
                     values[at] = convert(values[at])
         _, ident, tenant, revision, created, updated = row[: len(OWN_FIELDS) + 1]
-        text = moment.exact_text(created)
-        since = text if updated == created else moment.exact_text(updated)
+        text = moment.to_text(created)
+        since = text if updated == created else moment.to_text(updated)
         return self._shape(ident, tenant or None, revision, text, since, *values)
 
     def _finished(self, found: dict[str, Any], names: Iterable[str] | None) -> dict[str, Any]:
         found["tenant"] = found["tenant"] or None
         created, updated = found["created"], found["updated"]
-        found["created"] = text = moment.exact_text(created)
-        found["updated"] = text if updated == created else moment.exact_text(updated)
+        found["created"] = text = moment.to_text(created)
+        found["updated"] = text if updated == created else moment.to_text(updated)
         for name, convert in self._to_json.items():
             if found[name] is not None:
                 found[name] = convert(found[name])
@@ -266,7 +266,7 @@ _TO_STORE: dict[str, Convert] = {
     "object": _json,
     "array": _json,
 }
-_TO_JSON: dict[str, Convert] = {"datetime": moment.exact_text, "object": _raw, "array": _raw}
+_TO_JSON: dict[str, Convert] = {"datetime": moment.to_text, "object": _raw, "array": _raw}
 _TEXT = ((str,), "a text")
 _COMPARABLE: dict[str, tuple[tuple[type, ...], str]] = {
     "string": _TEXT,

@@ -33,7 +33,9 @@ Chosen = dict[str, "Chosen | None"]
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
-_FIELD = re.compile(r"[^.\x00-\x1f]+(?:\.[^.\x00-\x1f]+)*")
+_NAME = r"[^.\x00-\x1f\x7f]+"
+FIELD_PATTERN = rf"^{_NAME}(\.{_NAME}){{0,{FIELD_DEPTH_MAX - 1}}}$"
+_FIELD = re.compile(FIELD_PATTERN.strip("^$"))
 
 
 def body(event: Event, kind: Body, source: str, chosen: Chosen | None = None) -> bytes:
@@ -94,13 +96,15 @@ def thin(event: Event) -> bytes:
 
 
 def check_fields(fields: object, pointer: str = "") -> tuple[str, ...]:
-    """A list of dotted paths below `data`, such as `id` and `owner.name`, checked. Raises Refused."""
+    """A list of dotted paths below `data`, such as `id` and `owner.name`, checked. Raises Refused with the place."""
     if not isinstance(fields, list | tuple) or not 1 <= len(fields) <= FIELDS_MAX:
-        raise Refused(pointer, "fields", f"Choose fields with a list of 1 to {FIELDS_MAX} paths.")
+        raise Refused(pointer, "fields", f"Choose fields with a list of 1 to {FIELDS_MAX} paths, or leave fields out.")
     for index, path in enumerate(fields):
-        right = isinstance(path, str) and len(path) <= FIELD_CHARS_MAX and _FIELD.fullmatch(path)
-        if not right or path.count(".") >= FIELD_DEPTH_MAX:
-            detail = f"A path is names joined by dots, such as owner.name, {FIELD_CHARS_MAX} characters at most."
+        if not isinstance(path, str) or len(path) > FIELD_CHARS_MAX or not _FIELD.fullmatch(path):
+            detail = (
+                f"A path is 1 to {FIELD_DEPTH_MAX} names joined by dots, such as owner.name, with "
+                f"{FIELD_CHARS_MAX} characters at most, no empty name and no control characters."
+            )
             raise Refused(f"{pointer}/{index}", "fields", detail)
     return tuple(fields)
 

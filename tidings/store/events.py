@@ -32,10 +32,29 @@ COLUMNS = (
 
 
 class Publication(msgspec.Struct, frozen=True):
-    """Events of one caller: stored all or none. `ids_given`: the caller chose ids, so they may be repeats."""
+    """Events of one caller: stored all or none. `ids_given`: the caller chose ids, so they may be repeats.
+
+    `untimed`: the indexes of those whose time the caller left out; a repeat of one has the time that is stored.
+    """
 
     events: tuple[Event, ...]
     ids_given: bool = False
+    untimed: frozenset[int] = frozenset()
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What became of a publication: its events as they are stored, and how many of them are new."""
+
+    events: tuple[Event, ...]
+    fresh: int
+
+
+class IdsTaken(Conflict):
+    """Some events have the ids of others. `taken`: their indexes in the publication, each with a sentence."""
+
+    def __init__(self, taken: list[tuple[int, str]]) -> None:
+        self.taken = taken
+        super().__init__(taken[0][1])
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -50,24 +69,27 @@ class Told(msgspec.Struct, frozen=True):
 
 def joined(publications: Sequence[Publication]) -> Publication:
     """Several as one: stored all or none."""
-    return Publication(
-        tuple(event for publication in publications for event in publication.events),
-        any(publication.ids_given for publication in publications),
-    )
+    events: list[Event] = []
+    untimed: list[int] = []
+    for publication in publications:
+        untimed += [len(events) + index for index in publication.untimed]
+        events += publication.events
+    ids_given = any(publication.ids_given for publication in publications)
+    return Publication(tuple(events), ids_given=ids_given, untimed=frozenset(untimed))
 
 
-def append(db: Db, publications: Sequence[Publication], now: Micros) -> list[int | Conflict]:
-    """Append the publications of one group. For each: how many of its events were new, or why it was refused.
+def append(db: Db, publications: Sequence[Publication], now: Micros) -> list[Stored | IdsTaken]:
+    """Append the publications of one group. For each: what is stored now, or why it was refused.
 
-    An event whose id is known is a repeat where its content is the same, a Conflict where it is not.
+    An event whose id is known is a repeat where all that the caller says of it is the same, else the id is taken.
     """
     known = _known(db, publications)
     fresh: list[Event] = []
-    answers: list[int | Conflict] = []
+    answers: list[Stored | IdsTaken] = []
     for publication in publications:
         if not publication.ids_given:
             fresh.extend(publication.events)
-            answers.append(len(publication.events))
+            answers.append(Stored(publication.events, len(publication.events)))
         else:
             answers.append(_admit(publication, known, fresh))
     if fresh:
@@ -104,34 +126,49 @@ def by_seq(db: Db, seqs: Sequence[int]) -> list[Event]:
     ]
 
 
-Known = dict[tuple[str, str | None], tuple[str, str | None, str]]
+Content = tuple[Micros, str, str | None, str | None, str]
+Known = dict[tuple[str, str | None], Content]
+_PARTS = ("time", "type", "subject", "collection", "data")
+"""What a repeat has in common with the first, in the order of a Content; id and tenant name it."""
 
 
 def _known(db: Db, publications: Sequence[Publication]) -> Known:
     ids = [event.id for publication in publications if publication.ids_given for event in publication.events]
     if not ids:
         return {}
-    return {(row[0], row[1]): (row[2], row[3], row[4]) for row in db.all("events_known", ids=json.dumps(ids))}
+    return {(row[0], row[1]): row[2:] for row in db.all("events_known", ids=json.dumps(ids))}
 
 
-def _admit(publication: Publication, known: Known, fresh: list[Event]) -> int | Conflict:
+def _admit(publication: Publication, known: Known, fresh: list[Event]) -> Stored | IdsTaken:
     new: dict[tuple[str, str | None], Event] = {}
-    for event in publication.events:
-        content = (event.type, event.subject, event.data)
+    stored: list[Event] = []
+    taken: list[tuple[int, str]] = []
+    for index, event in enumerate(publication.events):
         name = (event.id, event.tenant)
         there = known.get(name)
         if there is None:
             if name in new:
-                return Conflict(f"The id {event.id} stands twice in this batch. Give each event an id of its own.")
+                detail = f"The id {event.id} is in this batch more than once. Give each event an id of its own."
+                taken.append((index, detail))
             new[name] = event
-        elif there != content:
-            return Conflict(
-                f"Another event has the id {event.id}. Ids are given once; leave the id out to get a new one."
-            )
+        else:
+            if index in publication.untimed:
+                event = msgspec.structs.replace(event, time=there[0])
+            if there != (content := _content(event)):
+                others = [part for part, a, b in zip(_PARTS, there, content, strict=True) if a != b]
+                detail = f"The id {event.id} is taken by an event with another {' and '.join(others)}. "
+                taken.append((index, detail + "Leave the id out to get a new one."))
+        stored.append(event)
+    if taken:
+        return IdsTaken(taken)
     for name, event in new.items():
-        known[name] = (event.type, event.subject, event.data)
+        known[name] = _content(event)
     fresh.extend(new.values())
-    return len(new)
+    return Stored(tuple(stored), len(new))
+
+
+def _content(event: Event) -> Content:
+    return event.time, event.type, event.subject, event.collection, event.data
 
 
 def _row(event: Event, seq: int, now: Micros) -> tuple[object, ...]:

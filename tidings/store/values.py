@@ -32,7 +32,7 @@ def shown(kind: FieldType, value: Any) -> Any:
     if value is None:
         return None
     if kind == "datetime":
-        return moment.exact_text(value)
+        return moment.to_text(value)
     if kind in ("object", "array"):
         return msgspec.json.decode(value)
     return bool(value) if kind == "boolean" else value

@@ -139,9 +139,10 @@ def fields_parameter(item: type[msgspec.Struct]) -> Parameter:
     if _is_open(item):
         below = f" Below `{DOTTED}` with dots, such as `{DOTTED}.id`."
         # The description is also what a refusal says.
+        below_it = rf"{DOTTED}(\.[^.,\x00-\x1f\x7f]{{1,100}}){{1,{FIELD_DEPTH_MAX}}}"
         field = {
             "type": "string",
-            "pattern": rf"^({'|'.join(item.__struct_fields__)}|{DOTTED}(\.[^.,]{{1,100}}){{1,{FIELD_DEPTH_MAX}}})$",
+            "pattern": f"^({'|'.join(item.__struct_fields__)}|{below_it})$",
             "description": f"one of {names}, or a path below {DOTTED} such as {DOTTED}.id",
         }
     return Parameter(

@@ -187,7 +187,7 @@ def _written(value: Any, schema: dict[str, Any]) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if schema.get("format") == "date-time":
-        return moment.exact_text(value)
+        return moment.to_text(value)
     return str(value)
 
 

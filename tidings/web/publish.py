@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 
-from tidings.intake.publish import EVENTS_MAX, NewEvent
+from tidings.intake.publish import ERRORS_MAX, EVENTS_MAX, NewEvent
 from tidings.model import moment
 from tidings.model.errors import Conflict, Place
+from tidings.model.event import Event
 from tidings.store import events
 from tidings.store.base import Db
-from tidings.store.events import Publication
+from tidings.store.events import IdsTaken, Publication
 from tidings.web import slices
 from tidings.web.menu import Answer, Call, Listing, Operation
 from tidings.web.once import once
@@ -23,7 +25,7 @@ EXAMPLE = {"type": "tasks.completed", "subject": "t_17", "data": {"id": "t_17", 
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that is on disk. Its deliveries follow."""
+    """An event that is on disk, as it is stored. Its deliveries follow."""
 
     id: str
     type: str
@@ -53,8 +55,11 @@ async def publish_event(parts: Parts, call: Call) -> Answer:
     )
     if "idempotency-key" in call.headers:
         return await _publish_once(parts, call, publication, single=True)
-    await parts.publisher.publish(publication)
-    return Answer(202, _accepted(publication)[0])
+    try:
+        stored = await parts.publisher.publish(publication)
+    except IdsTaken as wrong:
+        raise _placed(wrong, single=True) from None
+    return Answer(202, _accepted(stored)[0])
 
 
 async def publish_batch(parts: Parts, call: Call) -> Answer:
@@ -77,10 +82,10 @@ async def publish_batch(parts: Parts, call: Call) -> Answer:
     if "idempotency-key" in call.headers:
         return await _publish_once(parts, call, publication, single=False)
     try:
-        await parts.publisher.publish(publication)
-    except Conflict as wrong:
-        raise _placed(wrong, publication) from None
-    return Answer(202, AcceptedBatch(events=_accepted(publication)))
+        stored = await parts.publisher.publish(publication)
+    except IdsTaken as wrong:
+        raise _placed(wrong, single=False) from None
+    return Answer(202, AcceptedBatch(events=_accepted(stored)))
 
 
 async def _publish_once(parts: Parts, call: Call, publication: Publication, *, single: bool) -> Answer:
@@ -89,10 +94,10 @@ async def _publish_once(parts: Parts, call: Call, publication: Publication, *, s
     def job(db: Db) -> Answer:
         nonlocal fresh
         result = events.append(db, [publication], parts.clock.now())[0]
-        if isinstance(result, Conflict):
-            raise result if single else _placed(result, publication)
-        fresh = result
-        accepted = _accepted(publication)
+        if isinstance(result, IdsTaken):
+            raise _placed(result, single=single)
+        fresh = result.fresh
+        accepted = _accepted(result.events)
         return Answer(202, accepted[0] if single else AcceptedBatch(events=accepted))
 
     answer = await once(parts, call, job)
@@ -100,22 +105,23 @@ async def _publish_once(parts: Parts, call: Call, publication: Publication, *, s
     return answer
 
 
-def _accepted(publication: Publication) -> list[Accepted]:
+def _accepted(stored: Sequence[Event]) -> list[Accepted]:
     return [
         Accepted(
             id=event.id, type=event.type, subject=event.subject, time=moment.to_text(event.time), tenant=event.tenant
         )
-        for event in publication.events
+        for event in stored
     ]
 
 
-def _placed(wrong: Conflict, publication: Publication) -> Conflict:
-    """The same conflict, pointing at the event whose id its sentence names."""
-    for index, event in reversed(list(enumerate(publication.events))):
-        if f" {event.id} " in wrong.detail:
-            place = Place(pointer=f"/events/{index}/id", code="conflict", detail=wrong.detail)
-            return Conflict(wrong.detail, errors=[place])
-    return wrong
+def _placed(wrong: IdsTaken, *, single: bool) -> Conflict:
+    """The refusal with the place of each id that is taken, the first of many."""
+    places = [
+        Place(pointer="/id" if single else f"/events/{index}/id", code="conflict", detail=detail)
+        for index, detail in wrong.taken[:ERRORS_MAX]
+    ]
+    more = len(wrong.taken) - len(places)
+    return Conflict(f"{wrong.detail} {more} more ids are taken." if more else wrong.detail, errors=places)
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -127,7 +133,9 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Publish an event",
         help=(
             "Answered with 202 once the event is on disk. It goes as a webhook to every endpoint that chose its type. "
-            "Send an `id` of your own, or an `Idempotency-Key`, and the call may be repeated safely."
+            "Send an `id` of your own, or an `Idempotency-Key`, and the call may be repeated safely: the answer is the "
+            "event as it is stored. Where another event of the tenant has the id, it is 409. A `time` is kept to the "
+            "microsecond; further digits are cut off."
         ),
         handler=publish_event,
         tag=TAG,

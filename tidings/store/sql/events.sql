@@ -10,11 +10,11 @@ UPDATE cursor SET position = :position WHERE name = :name AND shard = 0;
 
 -- name: events_known (sqlite)
 -- SQLite has no arrays: the ids come as JSON.
-SELECT e.id, e.tenant, e.type, e.subject, e.data FROM json_each(:ids) AS j JOIN event AS e ON e.id = j.value;
+SELECT e.id, e.tenant, e.time, e.type, e.subject, e.collection, e.data FROM json_each(:ids) AS j JOIN event AS e ON e.id = j.value;
 
 -- name: events_known (postgres)
 -- The same, with PostgreSQL's way of taking a JSON list apart.
-SELECT e.id, e.tenant, e.type, e.subject, e.data
+SELECT e.id, e.tenant, e.time, e.type, e.subject, e.collection, e.data
 FROM jsonb_array_elements_text(CAST(:ids AS jsonb)) AS j (value) JOIN event AS e ON e.id = j.value;
 
 -- name: events_to_route

@@ -14,7 +14,7 @@ from tidings.model.access import SCOPES
 from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.model.outcome import OUTCOMES
 from tidings.net.http import ANSWER_BYTES_KEPT
-from tidings.rules import events_match, filter, limit, origin, permit, retry
+from tidings.rules import events_match, filter, limit, origin, permit, retry, shape
 from tidings.rules.address import URL_CHARS_MAX
 from tidings.rules.jsontext import INTEGER_MAX, NO_NUL
 from tidings.store.lists import STATES
@@ -91,7 +91,11 @@ _ENDPOINT: dict[str, Schema] = {
     "rate": between(0.001, form.RATE_MAX),
     "max_in_flight": between(1, form.IN_FLIGHT_MAX),
     "order_max_age_seconds": between(1, form.ORDER_AGE_SECONDS_MAX),
-    "fields": {"items": {"type": "string"} | text(form.FIELD_CHARS_MAX, 1), "minItems": 1, "maxItems": form.FIELDS_MAX},
+    "fields": {
+        "items": {"type": "string", "minLength": 1, "maxLength": shape.FIELD_CHARS_MAX, "pattern": shape.FIELD_PATTERN},
+        "minItems": 1,
+        "maxItems": shape.FIELDS_MAX,
+    },
     "timeout_seconds": between(1, form.TIMEOUT_SECONDS_MAX),
     "retry_delays_seconds": {
         "items": {"type": "number", **between(0, retry.DELAY_SECONDS_MAX)},
