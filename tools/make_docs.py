@@ -237,7 +237,9 @@ def metrics_page() -> str:
 
 def metric(made: ast.Call) -> tuple[str, str, str, str] | None:
     """The row of one metric, where this call makes one."""
-    word = {"CounterMetricFamily": "counter", "GaugeMetricFamily": "gauge"}.get(getattr(made.func, "id", ""))
+    word = {"CounterMetricFamily": "counter", "GaugeMetricFamily": "gauge", "HistogramMetricFamily": "histogram"}.get(
+        getattr(made.func, "id", "")
+    )
     if word is None:
         return None
     called, says = (ast.literal_eval(argument) for argument in made.args[:2])

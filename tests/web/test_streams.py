@@ -83,7 +83,7 @@ def test_the_keys_of_one_tenant_never_take_every_place(tmp_path: Path) -> None:
         assert quiet.call("GET", "/v1/events", after="end", wait=1).status == 200
         text = server.api.call("GET", "/metrics").body.decode()
         assert 'tidings_share_used{of="streams"} 13.0' in text
-        assert 'tidings_share_total{of="streams"} 16.0' in text
+        assert 'tidings_share_limit{of="streams"} 16.0' in text
         assert 'tidings_share_tenants_held_back{of="streams"} 1.0' in text
         assert 'tidings_share_refusals_total{of="streams"} 20.0' in text
 

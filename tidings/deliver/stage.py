@@ -23,6 +23,7 @@ from tidings.deliver.pace import SETTLE_SECONDS, YOUNG_SECONDS, Pace
 from tidings.deliver.results import Flight
 from tidings.deliver.settle import Settlement
 from tidings.deliver.steps import DueTimes
+from tidings.deliver.timings import Timings
 from tidings.model.errors import Unavailable
 from tidings.model.event import OWN_TYPES, Event
 from tidings.model.link import Endpoint
@@ -78,6 +79,7 @@ class Deliver:
         self._flight_bytes = 0
         self.flights = 0
         self.outcomes: dict[str, int] = {}
+        self.timings = Timings()
         self.alive = False
         self._thread = threading.Thread(target=self._run, name="deliver", daemon=True)
 
@@ -304,6 +306,7 @@ class Deliver:
         self._flight_bytes -= flight.size
         lane.flights -= 1
         self.outcomes[reply.outcome.name] = self.outcomes.get(reply.outcome.name, 0) + len(flight.items)
+        self.timings.arrived(flight, reply, now)
         for item in flight.items:
             lane.flying.pop(item.number, None)
         for item in results.take_in(flight, reply, now, self._settlement, self._chance):

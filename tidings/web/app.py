@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 import msgspec
@@ -63,6 +64,8 @@ class Exchange:
     """Headers that even a refusal carries."""
     ticket: Ticket | None = None
     """What the caller showed in place of a key."""
+    waited: bool = False
+    """It was open for as long as its caller or the log of events wanted, so how long says nothing."""
 
 
 class App:
@@ -89,6 +92,7 @@ class App:
         self._max_body = int(parts.settings.max_body_bytes)
         self._max_batch = int(parts.settings.max_batch_bytes)
         self._max_import = int(parts.settings.max_import_bytes)
+        self._seconds = parts.request_seconds
         self.answers: dict[tuple[str, int], int] = parts.answers
 
     async def start(self) -> None:
@@ -101,6 +105,7 @@ class App:
         await self._limits.stop()
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
+        began = perf_counter()
         pairs = scope.headers.items()
         headers = dict(pairs)
         client = scope.client if self._callers is None else self._callers.of(scope)
@@ -131,6 +136,8 @@ class App:
             status = _send_problem(at, wrong, operation)
         name = operation.name if operation is not None else "none"
         self.answers[name, status] = self.answers.get((name, status), 0) + 1
+        if not at.waited:
+            self._seconds.observe(name, perf_counter() - began)
 
     async def _run(self, operation: Operation, path: dict[str, str], at: Exchange) -> Answer | None:
         """The answer; None where it was streamed."""
@@ -164,6 +171,7 @@ class App:
         # Only what has `item` knows long polls: a field of a collection may be called `wait`.
         waits = operation.item is not None and given.get("wait")
         if operation.stream or operation.incoming or operation.outgoing or waits:
+            at.waited = not operation.incoming
             with self._parts.open_calls.one_more(key):
                 return await self._answer(call, at)
         return await self._answer(call, at)

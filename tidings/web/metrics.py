@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from tidings import __version__
 from tidings.web.parts import Parts
@@ -29,6 +29,7 @@ class _Collector:
     def collect(self) -> Iterator[Metric]:
         yield from self._flow()
         yield from self._endpoints()
+        yield from self._durations()
         parts = self._parts
         answers = CounterMetricFamily("tidings_answers", "HTTP answers given.", labels=["operation", "status"])
         for (operation, status), count in sorted(parts.answers.items()):
@@ -66,9 +67,33 @@ class _Collector:
 
         yield GaugeMetricFamily("tidings_open_streams", "Streams and long polls that are open.", parts.open_calls.count)
 
+    def _durations(self) -> Iterator[Metric]:
+        parts = self._parts
+        requests = HistogramMetricFamily(
+            "tidings_request_duration_seconds",
+            "From a request's headers to its answer; streams and long polls are left out.",
+            labels=["operation"],
+        )
+        for operation, histogram in parts.request_seconds.all():
+            requests.add_metric([operation], histogram.buckets(), histogram.total)
+        yield requests
+        attempts = HistogramMetricFamily(
+            "tidings_attempt_duration_seconds", "What an attempt to deliver took, by outcome.", labels=["outcome"]
+        )
+        for outcome, histogram in parts.deliver.timings.attempts.all():
+            attempts.add_metric([outcome], histogram.buckets(), histogram.total)
+        yield attempts
+        delays = HistogramMetricFamily(
+            "tidings_publish_to_delivery_seconds",
+            "From the moment an event is stored to the answer of an endpoint that takes it, retries included.",
+        )
+        delivered = parts.deliver.timings.deliveries
+        delays.add_metric([], delivered.buckets(), delivered.total)
+        yield delays
+
     def _shares(self) -> Iterator[Metric]:
         used = GaugeMetricFamily("tidings_share_used", "What is held of something shared out by tenant.", labels=["of"])
-        total = GaugeMetricFamily("tidings_share_total", "What there is of it for all tenants together.", labels=["of"])
+        total = GaugeMetricFamily("tidings_share_limit", "What there is of it for all tenants together.", labels=["of"])
         back = GaugeMetricFamily(
             "tidings_share_tenants_held_back", "Tenants that are at their share of it now.", labels=["of"]
         )

