@@ -19,6 +19,8 @@ RATE = 50
 SECONDS, QUICK_SECONDS = 12.0, 4.0
 BEFORE_SECONDS = 1.0
 """The attack has begun for so long before the quiet tenant's events are counted."""
+AFTER_SECONDS = 2.5
+"""For so long after it memory has time to go back to the system."""
 ENDPOINTS = 300
 LATE_MS = 29_000
 NAMES = 60
@@ -62,6 +64,7 @@ def one(context: Context, name: str, seconds: float) -> dict[str, Any]:
         said = json.loads(process.communicate()[0]) if process else {}
         context.sink.wait_for(report["accepted"], quiet_seconds=5)
         tally = context.sink.stats()["paths"].get(path, {})
+        time.sleep(AFTER_SECONDS)
         result = {
             "arrival_ms": tally.get("latency_ms") or {},
             "answer_ms": report["answer_ms"],

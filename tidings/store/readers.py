@@ -9,14 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from tidings.model.errors import Unavailable
+from tidings.rules.share import Share
 from tidings.store.base import Db, Engine, Outdated, StoreError, TooLong
+from tidings.store.places import Places
 
-THREADS = 4
+THREADS = 5
+OWN_READS = ""
+"""Whose turn the server's own reads are: of no tenant, nor of the operator, who may read much."""
+REST_SECONDS = 0.05
+"""A tenant whose brief read took too long has its reads done by threads for this time: what was tried is lost."""
 log = logging.getLogger("tidings.readers")
 
 T = TypeVar("T")
@@ -31,30 +38,52 @@ class Readers:
         self._open: list[Db] = []
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="reader")
         self._brief = engine.brief_reader()
+        self._rests: dict[str | None, float] = {}
+        self.share = Share("readers", THREADS)
+        self._places = Places(self.share)
 
-    async def call(self, job: Callable[[Db], T]) -> T:
-        """Run `job` and await its result; it may be begun twice.
+    async def call(self, job: Callable[[Db], T], tenant: str | None = None) -> T:
+        """Run `job` in the tenant's turn and await its result; it may be begun twice.
 
         Raises what it raised, or Unavailable where the store refused.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self.run, job)
+        await self._places.take(tenant)
+        reading = self._pool.submit(self.run, job)
+        try:
+            return await asyncio.wrap_future(reading)
+        finally:
+            if reading.done():
+                self._places.leave(tenant)
+            else:
+                # Nobody waits for it any more, but its thread works on.
+                leave = asyncio.get_running_loop().call_soon_threadsafe
+                reading.add_done_callback(lambda done: leave(self._places.leave, tenant))
 
-    async def brief(self, job: Callable[[Db], T], *, single: bool = False) -> T:
+    async def brief(self, job: Callable[[Db], T], tenant: str | None = None, *, single: bool = False) -> T:
         """As `call`, for what is likely to be a few steps along an index. `job` may be begun twice.
 
         `single`: it runs one statement, which sees one moment also without a transaction around it.
         """
-        if self._brief is not None:
+        if self._brief is not None and (not self._rests or self._may_try(tenant)):
             try:
                 if single:
                     self._brief.start_brief()
                     return job(self._brief)
                 return self._read(self._brief, job)
             except TooLong:
-                pass
+                self._rests[tenant] = time.monotonic() + REST_SECONDS
             except StoreError as wrong:
                 raise _unreadable(wrong) from wrong
-        return await self.call(job)
+        return await self.call(job, tenant)
+
+    def _may_try(self, tenant: str | None) -> bool:
+        until = self._rests.get(tenant)
+        if until is None:
+            return True
+        if until > time.monotonic():
+            return False
+        del self._rests[tenant]
+        return True
 
     def run(self, job: Callable[[Db], T]) -> T:
         """Run `job` in this thread, in one read transaction, so that all it sees is of one moment."""

@@ -185,7 +185,7 @@ async def plan_collections(parts: Parts, call: Call) -> Answer:
     """Say what these declarations would change; nothing is changed."""
     only_operators(call, WHAT)
     wish = Wish(collections=call.value["collections"], prune=call.body.prune)
-    shown: Shown = await parts.readers.call(lambda db: parts.collections.look(db, wish))
+    shown: Shown = await parts.readers.call(lambda db: parts.collections.look(db, wish), call.key.tenant)
     return Answer(200, shown)
 
 

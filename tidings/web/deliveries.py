@@ -108,7 +108,7 @@ async def list_deliveries(parts: Parts, call: Call) -> Answer:
         total = counted(lists.count(db, snapshot, query)) if call.query.get("count") else None
         return *lists.deliveries(db, snapshot, query), total
 
-    rows, position, total = await parts.readers.call(read)
+    rows, position, total = await parts.readers.call(read, call.key.tenant)
     views = [DeliveryView(**_fields(snapshot, row), attempts=row.attempts) for row in rows]
     return page.answer(views, position, total)
 
@@ -116,7 +116,7 @@ async def list_deliveries(parts: Parts, call: Call) -> Answer:
 async def get_delivery(parts: Parts, call: Call) -> Answer:
     """Read one delivery with every attempt."""
     number, _ = await _find(parts, call)
-    return await parts.readers.call(lambda db: _detail(db, parts, call, number, 200))
+    return await parts.readers.call(lambda db: _detail(db, parts, call, number, 200), call.key.tenant)
 
 
 async def retry_delivery(parts: Parts, call: Call) -> Answer:
@@ -166,7 +166,7 @@ async def _find(parts: Parts, call: Call) -> tuple[int, DeliveryRow]:
     if number is None:
         raise _unknown(call)
     snapshot = parts.catalog.now
-    rows = await parts.readers.call(lambda db: lists.rows_of(db, snapshot, [number]))
+    rows = await parts.readers.call(lambda db: lists.rows_of(db, snapshot, [number]), call.key.tenant)
     if not rows or delivery_id(number, rows[0].created) != call.path["id"]:
         raise _unknown(call)
     endpoint = snapshot.endpoints.get(rows[0].link)

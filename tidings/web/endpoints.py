@@ -74,7 +74,9 @@ async def list_endpoints(parts: Parts, call: Call) -> Answer:
     shown, answer = sorted_page(call, found, SORTS, lambda endpoint: endpoint.num)
     counts: dict[int, int] = {}
     if call.query.get("counts"):
-        counts = await parts.readers.call(lambda db: {each.num: lists.waiting_count(db, each.num) for each in shown})
+        counts = await parts.readers.call(
+            lambda db: {each.num: lists.waiting_count(db, each.num) for each in shown}, call.key.tenant
+        )
     lanes = parts.deliver.snapshot()
     views = [endpoint_view(each, lanes.get(each.num), counts.get(each.num, msgspec.UNSET)) for each in shown]
     return answer(views)
@@ -87,7 +89,7 @@ async def get_endpoint(parts: Parts, call: Call) -> Answer:
         return Answer(304, None, [("etag", etag(endpoint))])
     waiting: int | msgspec.UnsetType = msgspec.UNSET
     if call.query.get("counts"):
-        waiting = await parts.readers.call(lambda db: lists.waiting_count(db, endpoint.num))
+        waiting = await parts.readers.call(lambda db: lists.waiting_count(db, endpoint.num), call.key.tenant)
     return _shown(parts, endpoint, waiting)
 
 
@@ -127,7 +129,7 @@ async def resume_endpoint(parts: Parts, call: Call) -> Answer:
     expected = if_match(call)
     check_revision(call, endpoint.revision)
     missed = "send" if call.body is None else call.body.missed
-    waiting = await parts.readers.call(lambda db: lists.waiting_count(db, endpoint.num))
+    waiting = await parts.readers.call(lambda db: lists.waiting_count(db, endpoint.num), call.key.tenant)
     if missed == "cancel":
         waiting = await parts.endpoints.cancelling.cancel_waiting(endpoint)
     job = parts.endpoints.resume(endpoint, expected)
@@ -145,7 +147,9 @@ async def test_endpoint(parts: Parts, call: Call) -> Answer:
     if isinstance(told, bytes):
         told = msgspec.json.decode(told, type=TestView)
     # The delivery is made after this job, in the same transaction.
-    row = await parts.readers.call(lambda db: db.one("delivery_of_event", id=told.event_id, link=endpoint.num))
+    row = await parts.readers.call(
+        lambda db: db.one("delivery_of_event", id=told.event_id, link=endpoint.num), call.key.tenant
+    )
     made = None if row is None else delivery_id(row[0], row[1])
     return Answer(202, TestView(event_id=told.event_id, delivery=made), answer.headers)
 

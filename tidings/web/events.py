@@ -71,7 +71,7 @@ async def list_events(parts: Parts, call: Call) -> Answer:
         before = feed.ABOVE_ALL if page.after is None else page.after
         return feed.preceding(db, query, before, page.limit), total
 
-    found, total = await parts.readers.call(read)
+    found, total = await parts.readers.call(read, call.key.tenant)
     return page.answer([event_view(event) for event in found.events], found.position if found.more else None, total)
 
 
@@ -86,14 +86,14 @@ async def get_event(parts: Parts, call: Call) -> Answer:
             raise NotFound(f"There is no event {call.path['event'][:100]}.")
         return event_detail(db, snapshot, event, call.key.tenant)
 
-    return Answer(200, await parts.readers.call(read))
+    return Answer(200, await parts.readers.call(read, call.key.tenant))
 
 
 async def stream_events(parts: Parts, call: Call) -> Stream:
     """Events as they are committed, as server-sent events."""
     after = call.headers.get("last-event-id") or call.query.get("after", END)
     query = _query(call)
-    position = await parts.readers.call(lambda db: _start(db, after))
+    position = await parts.readers.call(lambda db: _start(db, after), call.key.tenant)
     return Stream(_pieces(parts, call, query, position), [UNBUFFERED])
 
 
@@ -112,7 +112,7 @@ async def _catch_up(parts: Parts, call: Call) -> Answer:
             raise _wrong(name, detail, TOGETHER)
     query, limit = _query(call), call.query.get("limit", LIMIT)
     deadline = time.monotonic() + call.query.get("wait", 0)
-    position = await parts.readers.call(lambda db: _start(db, call.query["after"]))
+    position = await parts.readers.call(lambda db: _start(db, call.query["after"]), call.key.tenant)
     while True:
         page = await _next(parts, query, position, limit, feed.PAGE_BYTES_MAX)
         position = page.position
@@ -148,7 +148,7 @@ async def _pieces(parts: Parts, call: Call, query: EventQuery, position: int) ->
 
 async def _next(parts: Parts, query: EventQuery, position: int, limit: int, bytes_max: int) -> feed.Page:
     async def read() -> feed.Page:
-        return await parts.readers.call(lambda db: feed.following(db, query, position, limit, bytes_max))
+        return await parts.readers.call(lambda db: feed.following(db, query, position, limit, bytes_max), query.tenant)
 
     page: feed.Page = await parts.feed.together((query, position, limit, bytes_max), read)
     return page

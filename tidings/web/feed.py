@@ -16,7 +16,7 @@ from typing import Any
 from tidings.model.errors import TidingsError
 from tidings.store import feed
 from tidings.store.feed import EventQuery, Header
-from tidings.store.readers import Readers
+from tidings.store.readers import OWN_READS, Readers
 
 RECENT_MAX = 4_096
 """So many of the last events are remembered, without their data, for those who come back to wait."""
@@ -157,7 +157,9 @@ class Feed:
         while self._waiters and self._looked != self._generation and not self.closed:
             seen, after = self._generation, self._position
             try:
-                rows, position, more = await self._readers.call(partial(feed.headers, after=after, limit=HEADERS_MAX))
+                rows, position, more = await self._readers.call(
+                    partial(feed.headers, after=after, limit=HEADERS_MAX), OWN_READS
+                )
             except TidingsError as wrong:
                 # Each of them will be told so when it looks itself.
                 log.warning("new events could not be looked at: %s", wrong.detail)

@@ -9,6 +9,7 @@ import msgspec
 
 from tidings.model.errors import Unavailable
 from tidings.store.base import Db
+from tidings.store.readers import OWN_READS
 from tidings.web.menu import Answer, Call, Operation
 from tidings.web.parts import Parts
 
@@ -46,7 +47,7 @@ async def metrics(parts: Parts, call: Call) -> Answer:
     # Imported here: a server that nobody scrapes never pays for it.
     from tidings.web.metrics import render
 
-    positions = await parts.readers.call(_positions)
+    positions = await parts.readers.call(_positions, OWN_READS)
     return Answer(200, render(parts, positions), media=METRICS_MEDIA)
 
 

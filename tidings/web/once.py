@@ -81,7 +81,7 @@ async def kept(parts: Parts, call: Call) -> Answer | None:
     if name is None:
         return None
     now = parts.clock.now()
-    before = await parts.readers.call(lambda db: answers.find(db, call.key.id, name, now))
+    before = await parts.readers.call(lambda db: answers.find(db, call.key.id, name, now), call.key.tenant)
     return None if before is None else _again(before, _fingerprint(call), call, name)
 
 

@@ -59,4 +59,9 @@ class Parts:
 
     def shares(self) -> list[ShareView]:
         """Everything that is shared out by tenant, as it is now."""
-        return [self.open_calls.share.view(), self.bodies.share.view(), self.work.share.view()]
+        return [
+            self.open_calls.share.view(),
+            self.bodies.share.view(),
+            self.work.share.view(),
+            self.readers.share.view(),
+        ]

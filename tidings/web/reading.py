@@ -14,6 +14,7 @@ from typing import Any
 from tidings.model.errors import Malformed, TooLarge, TooSlow, Unavailable
 from tidings.rules.limit import LeastRate
 from tidings.rules.share import Share
+from tidings.web.memory import Memory
 
 BODY_SECONDS = 9.0
 """A body that is not complete by then is given up; with the sweep the connection is closed within ten seconds."""
@@ -34,6 +35,7 @@ class Bodies:
         self._reading: dict[asyncio.Task[Any], float] = {}
         self._late: set[asyncio.Task[Any]] = set()
         self._sweeping = False
+        self._memory = Memory()
         self.share = Share("bodies", HELD_BYTES_MAX)
         """Bytes of large bodies whose requests are not answered yet."""
 
@@ -142,6 +144,7 @@ class Bodies:
 
         def release(done: asyncio.Task[Any]) -> None:
             self.share.give_back(tenant, size)
+            self._memory.worked(size)
 
         task.add_done_callback(release)
 

@@ -83,8 +83,12 @@ async def create_replay(parts: Parts, call: Call) -> Answer:
     since = _time("/since", form.since)
     until = None if form.until is None else _time("/until", form.until)
     if form.dry_run:
-        return await parts.readers.call(lambda db: _dry_run(db, parts, endpoint, form.which, since, until))
-    replay = await parts.readers.call(lambda db: parts.replays.prepare(db, endpoint, form.which, since, until))
+        return await parts.readers.call(
+            lambda db: _dry_run(db, parts, endpoint, form.which, since, until), call.key.tenant
+        )
+    replay = await parts.readers.call(
+        lambda db: parts.replays.prepare(db, endpoint, form.which, since, until), call.key.tenant
+    )
 
     def store(db: Db) -> Answer:
         added = parts.replays.add(db, replay)
@@ -107,7 +111,7 @@ async def list_replays(parts: Parts, call: Call) -> Answer:
         total = counted(stored.count(db, query)) if call.query.get("count") else None
         return stored.page(db, query, page.after, page.limit + 1, oldest_first=is_up), total
 
-    found, total = await parts.readers.call(read)
+    found, total = await parts.readers.call(read, call.key.tenant)
     shown = found[: page.limit]
     more = len(found) > page.limit
     return page.answer([_view(snapshot, replay) for replay in shown], shown[-1].id if more else None, total)
@@ -129,7 +133,7 @@ async def cancel_replay(parts: Parts, call: Call) -> Answer:
 
 
 async def _find(parts: Parts, call: Call) -> Replay:
-    replay = await parts.readers.call(lambda db: stored.read(db, call.path["id"]))
+    replay = await parts.readers.call(lambda db: stored.read(db, call.path["id"]), call.key.tenant)
     if replay is None or not _visible(call.key, replay.tenant):
         raise NotFound(f"There is no replay {call.path['id'][:100]}.")
     return replay

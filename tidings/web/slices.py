@@ -23,6 +23,7 @@ SLICE_BYTES = 64 * 1024
 
 T = TypeVar("T", bound=msgspec.Struct)
 _AT_BYTE = re.compile(r"^(?:JSON is malformed: )?(.*?) \(byte ([0-9]+)\)$", re.DOTALL)
+_GAP = re.compile(rb"[ \t\r\n]*,?[ \t\r\n]*")
 _SPACE = b" \t\r\n"
 
 
@@ -115,15 +116,14 @@ def _splitter(listing: Listing) -> msgspec.json.Decoder[Any]:
 
 def _check_frame(raw: bytes, listing: Listing, elements: list[bytes]) -> None:
     """Raise BadJson where there is more around the elements than there should be: the member stands there twice."""
-    rest: list[bytes] = []
-    at = 0
+    at = raw.find(b"[") + 1
+    is_plain = raw[:at].translate(None, _SPACE) == b'{"%s":[' % listing.member.encode()
     for element in elements:
-        begin = raw.find(element, at)
-        rest.append(raw[at:begin])
-        at = begin + len(element)
-    rest.append(raw[at:])
-    frame = b"".join(rest).translate(None, _SPACE)
-    if frame != b'{"%s":[%s]}' % (listing.member.encode(), b"," * (len(elements) - 1)):
+        gap = _GAP.match(raw, at)
+        at = gap.end() if gap else at
+        is_plain = is_plain and raw.startswith(element, at)
+        at += len(element)
+    if not is_plain or raw[at:].translate(None, _SPACE) != b"]}":
         detail = f"The name {listing.member!r} stands twice in one object, or is not written plainly."
         raise BadJson(f"/{listing.member}", "duplicate_key", detail)
 

@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tidings.rules.share import Share, Turns
+from tidings.rules.share import Share
+from tidings.store.places import Places
 
 LARGE_BYTES = 16 * 1024
 AT_ONCE_BYTES = 8 * 1024 * 1024
@@ -27,19 +28,18 @@ class Work:
     def __init__(self) -> None:
         self.share = Share("work", AT_ONCE_BYTES)
         """Bytes of bodies that are parsed, checked and written now."""
-        self._turns: Turns[asyncio.Future[None]] = Turns(self.share)
+        self._places = Places(self.share)
         self._round_began: float | None = None
         self._line: deque[asyncio.Future[None]] = deque()
 
     @asynccontextmanager
     async def place(self, tenant: str | None, size: int) -> AsyncIterator[None]:
         """Wait for the tenant's turn, and hold its part until the work is done. `size`: bytes, or what counts alike."""
-        if self._turns.waiting or not self.share.take(tenant, size):
-            await self._wait(tenant, size)
+        await self._places.take(tenant, size)
         try:
             yield
         finally:
-            self._leave(tenant, size)
+            self._places.leave(tenant, size)
 
     async def step(self) -> None:
         """Wait until the event loop has time for some milliseconds of work."""
@@ -50,27 +50,6 @@ class Work:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._line.append(turn)
             await turn
-
-    async def _wait(self, tenant: str | None, size: int) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._turns.add(tenant, turn, size)
-        self._admit()
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if not self._turns.discard(tenant, turn):
-                self._leave(tenant, size)
-            raise
-
-    def _leave(self, tenant: str | None, size: int) -> None:
-        self.share.give_back(tenant, size)
-        self._admit()
-
-    def _admit(self) -> None:
-        while self._turns.waiting and (turn := self._turns.next()) is not None:
-            # One that was cancelled meanwhile gives its part back itself.
-            if not turn.done():
-                turn.set_result(None)
 
     def _begin_round(self, now: float) -> None:
         self._round_began = now

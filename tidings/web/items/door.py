@@ -88,7 +88,9 @@ class Door:
             return documents, rows, total
 
         is_single = not expand and "count" not in call.query and item_pages.is_one_statement(order, after)
-        documents, rows, total = await parts.readers.brief(self._steady(parts, read, expand), single=is_single)
+        documents, rows, total = await parts.readers.brief(
+            self._steady(parts, read, expand), call.key.tenant, single=is_single
+        )
         position = item_pages.position(table, order, rows[page.limit - 1]) if len(rows) > page.limit else None
         return page.answer(documents, position, total)
 
@@ -104,7 +106,9 @@ class Door:
                 self._expand(db, [(item.tenant, item.values[name])], [document], name)
             return item, document
 
-        item, document = await parts.readers.brief(self._steady(parts, read, expand), single=not expand)
+        item, document = await parts.readers.brief(
+            self._steady(parts, read, expand), call.key.tenant, single=not expand
+        )
         tags = [etag(item.revision)]
         if not_modified(call, item.revision):
             return Answer(304, None, tags)

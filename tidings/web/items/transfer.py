@@ -111,7 +111,7 @@ class Transfer:
                 piece = out.lines([rules.document_of(row, table.booleans, names) for row in found])
                 return piece, item_pages.position(table, order, found[-1]) if len(found) == PAGE_ITEMS else None
 
-            piece, after = await parts.readers.call(steady(parts, [self._kind], read))
+            piece, after = await parts.readers.call(steady(parts, [self._kind], read), call.key.tenant)
             if piece:
                 yield piece
             if after is None:

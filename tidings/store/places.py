@@ -1,0 +1,44 @@
+"""Waiting for one's share on an event loop: whoever may not have it now has it in its tenant's turn."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tidings.rules.share import Share, Turns
+
+
+class Places:
+    """Hands a share out to those who wait for it. Belongs to one event loop."""
+
+    def __init__(self, share: Share) -> None:
+        self.share = share
+        self._turns: Turns[asyncio.Future[None]] = Turns(share)
+
+    def take_now(self, tenant: str | None, amount: int = 1) -> bool:
+        """Take it if the tenant may and nobody waits."""
+        return not self._turns.waiting and self.share.take(tenant, amount)
+
+    async def take(self, tenant: str | None, amount: int = 1) -> None:
+        """Take it, now or in turn; whoever took it calls `leave`."""
+        if self.take_now(tenant, amount):
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._turns.add(tenant, turn, amount)
+        self._admit()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not self._turns.discard(tenant, turn):
+                self.leave(tenant, amount)
+            raise
+
+    def leave(self, tenant: str | None, amount: int = 1) -> None:
+        """Give it back, and let others have it."""
+        self.share.give_back(tenant, amount)
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._turns.waiting and (turn := self._turns.next()) is not None:
+            # One that was cancelled meanwhile gives its part back itself.
+            if not turn.done():
+                turn.set_result(None)
