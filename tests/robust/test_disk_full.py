@@ -148,6 +148,8 @@ def test_a_full_disk_loses_nothing(room: Room) -> None:
         publish_until_refused(room, acknowledged)
         batch = [{"type": "step", "id": f"batch-{n}", "data": {"n": n, "x": BODY}} for n in range(300)]
         assert api.call("POST", "/v1/events:batch", {"events": batch}).status == 503
+        ready = api.call("GET", "/readyz")
+        assert ready.status == 503 and ready.json["detail"].startswith("Writes are refused: the disk"), ready
         # What came of attempts cannot be stored now; reading goes on, and nobody ends.
         receiver.release()
         assert api.call("GET", "/healthz").status == 200
@@ -157,6 +159,7 @@ def test_a_full_disk_loses_nothing(room: Room) -> None:
         time.sleep(2.5)  # Longer than the rest after a refusal: nothing may be sent again meanwhile.
         assert len(receiver.requests("/held")) == 8
         room.free()
+        until(lambda: api.call("GET", "/readyz").status == 200, "it is ready again by itself")
         goes_on(room)
         until(lambda: delivered(room, endpoint) >= set(held), "what was held is settled", 20)
         until(lambda: delivered(room, other) >= set(acknowledged), "everything acknowledged is delivered", 30)

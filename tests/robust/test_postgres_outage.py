@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +23,7 @@ import pytest
 
 from tests.postgres_server import PostgresServer, stop_with_parent
 from tests.robust.stalls import stalled, writer_of
+from tidings.store import postgres
 from tidings.store.base import Db, StoreBusy, StoreError
 from tidings.testing import Api, Receiver, TestServer, until
 
@@ -242,9 +247,46 @@ def test_a_change_whose_answer_is_lost_is_seen_once_the_store_is_back(server: Te
 
 def test_a_second_server_is_refused(server: TestServer, tmp_path: Path, own_url: str) -> None:
     second = TestServer(tmp_path / "second", database=own_url)
-    with pytest.raises(StoreError, match="another Tidings server writes to this database; stop it first"):
+    with pytest.raises(StoreError, match=r"another Tidings server writes to this database.*; stop it first") as said:
         second.start()
+    holder = re.search(
+        r"session ([0-9]+) of tidings@[^ ]+:([0-9]+) from a local socket, since 2[^ ]+Z", str(said.value)
+    )
+    assert holder is not None and int(holder[2]) == os.getpid(), said.value
+    assert f"SELECT pg_terminate_backend({holder[1]})" in str(said.value)
     server.api.publish("step")
+
+
+def test_a_frozen_server_does_not_hold_the_database_for_ever(
+    tmp_path: Path, own_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its session ends by itself; what it wanted to write after that is refused, for another one writes now."""
+    monkeypatch.setitem(postgres._PEN_TIMEOUTS, "idle_session_timeout", 1)
+    with TestServer(tmp_path / "frozen", database=own_url) as frozen:
+        # A server that runs says something every minute; this one is as good as frozen.
+        monkeypatch.setitem(postgres._PEN_TIMEOUTS, "idle_session_timeout", 300)
+        (tmp_path / "second").mkdir()
+        shutil.copy(tmp_path / "frozen" / "secret.key", tmp_path / "second")
+        with TestServer(tmp_path / "second", database=own_url) as second:
+            event = second.api.publish("step")
+            refused = frozen.api.call("POST", "/v1/events", EVENT)
+            assert refused.status == 503 and "another Tidings server writes" in refused.json["detail"]
+            assert frozen.api.call("GET", f"/v1/events/{event}").status == 200
+            ready = frozen.api.call("GET", "/readyz")
+            assert ready.status == 503 and "another Tidings server writes" in ready.json["detail"]
+
+
+def test_after_a_restart_of_the_database_nobody_meets_a_stale_connection(
+    server: TestServer, own_postgres: HaltablePostgres
+) -> None:
+    event = server.api.publish("step")
+    with ThreadPoolExecutor(8) as callers:
+        list(callers.map(lambda n: server.api.call("GET", "/v1/events"), range(32)))
+        own_postgres.halt()
+        own_postgres.resume()
+        replies = list(callers.map(lambda n: server.api.call("GET", f"/v1/events/{event}"), range(32)))
+    assert [reply.status for reply in replies] == [200] * 32
+    assert server.api.call("POST", "/v1/events", EVENT).status == 202
 
 
 def test_an_unsafe_database_is_refused(tmp_path: Path, own_postgres: HaltablePostgres, own_url: str) -> None:

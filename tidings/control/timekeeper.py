@@ -37,7 +37,7 @@ class Timekeeper:
                 "the clock is %.0f s behind the last use of this store: what waits, waits as long as before",
                 -by / SECOND,
             )
-        self._remember(db)
+            self._remember(db)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Look every second from now on."""

@@ -33,6 +33,14 @@ class StoreBusy(StoreError):
     """The store cannot be reached or is held by somebody else."""
 
 
+class Lost(StoreBusy):
+    """The connection broke. What only read may be done again on a new one."""
+
+
+class StoreDamaged(StoreError):
+    """The database is damaged: what touches the damage fails until a backup is put back."""
+
+
 class TooLong(StoreError):
     """A read that was to be brief was not; it may be done again with patience."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -11,8 +13,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tidings.store.base import Builder, Db, Outdated, Row, StoreBusy, StoreError, StoreFull, UniqueTaken
+from tidings.store.base import Builder, Db, Lost, Outdated, Row, StoreBusy, StoreError, StoreFull, UniqueTaken
 from tidings.store.statements import statements, to_driver
 
 CONNECT_SECONDS = 5
@@ -76,7 +79,12 @@ class PostgresDb:
 
     def begin(self, *, write: bool = True) -> None:
         self._inside = False
-        self._plain("BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        sql: LiteralString = "BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        try:
+            self._plain(sql)
+        except Lost:
+            # It broke while nobody used it, as when PostgreSQL was restarted: nothing was under way.
+            self._plain(sql)
         self._inside = True
 
     def commit(self) -> None:
@@ -143,13 +151,15 @@ class PostgresDb:
 
     def _connect(self) -> None:
         with _translated():
-            conn = psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_SECONDS)
+            conn = psycopg.connect(_with_defaults(self._url), autocommit=True)
         with _translated():
             if self._readonly:
                 conn.execute("SET default_transaction_read_only = on")
             elif not self._beside:
                 _refuse_unsafe(conn)
                 _take_the_pen(conn)
+                for name, seconds in _PEN_TIMEOUTS.items():
+                    conn.execute(f"SET {name} = '{seconds}s'".encode())
         self._conn = conn
 
     @contextlib.contextmanager
@@ -165,6 +175,10 @@ class PostgresDb:
                 yield cur
         except Outdated:
             self._outdated = True
+            raise
+        except StoreBusy as wrong:
+            if self._conn.closed:
+                raise Lost(wrong.detail, because=wrong.because) from wrong
             raise
 
 
@@ -193,7 +207,7 @@ class PostgresEngine:
     def check_safety(self) -> None:
         # Without the writer's lock, so that it can be asked beside a running server; each writer looks again itself.
         with _translated():
-            conn: psycopg.Connection[Row] = psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_SECONDS)
+            conn: psycopg.Connection[Row] = psycopg.connect(_with_defaults(self._url), autocommit=True)
             try:
                 _refuse_unsafe(conn)
             finally:
@@ -219,7 +233,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
 
 def describe(url: str) -> Described:
     """Look at a database without the writer's lock. Raises StoreError."""
-    with _translated(), psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS) as conn:
+    with _translated(), psycopg.connect(_with_defaults(url), autocommit=True) as conn:
 
         def one(sql: LiteralString) -> Any:
             row = conn.execute(sql).fetchone()
@@ -236,8 +250,28 @@ def describe(url: str) -> Described:
             schema=schema,
             secret_mark=mark,
             archives=one("SHOW archive_mode") != "off",
-            writer=_writer(conn),
+            writer=None if (found := _writer(conn)) is None else found[1],
         )
+
+
+_PEN_TIMEOUTS = {"idle_in_transaction_session_timeout": 60, "idle_session_timeout": 300}
+"""A server that is frozen loses its session, and with it the writer's lock: it says something once a minute, else."""
+
+
+def _with_defaults(url: str) -> str:
+    """The URL with what a connection needs to notice that the other side is gone, where it does not say otherwise."""
+    wanted = {
+        "application_name": f"tidings@{socket.gethostname()}:{os.getpid()}",
+        "connect_timeout": str(CONNECT_SECONDS),
+        "keepalives_idle": "30",
+        "keepalives_interval": "10",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "30000",
+    }
+    try:
+        return make_conninfo("", **{**wanted, **conninfo_to_dict(url)})
+    except psycopg.Error as wrong:
+        raise StoreBusy("PostgreSQL cannot be reached", because=str(wrong).strip()) from wrong
 
 
 _SAFE = {
@@ -270,10 +304,12 @@ def _take_the_pen(conn: psycopg.Connection[Row]) -> None:
         time.sleep(0.02)
     holder = _writer(conn)
     conn.close()
-    who = f" ({holder})" if holder else ""
+    who, end = (
+        (f" ({holder[1]})", f"pg_terminate_backend({holder[0]})") if holder else ("", "pg_terminate_backend(...)")
+    )
     raise StoreBusy(
         f"another Tidings server writes to this database{who}; stop it first, or wait until it has stopped. If it is "
-        "frozen or its machine is gone: SELECT pg_terminate_backend(PID) ends its session"
+        f"frozen or its machine is gone, its session ends by itself in 5 minutes, or at once with: SELECT {end}"
     )
 
 
@@ -286,14 +322,14 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 """
 
 
-def _writer(conn: psycopg.Connection[Row]) -> str | None:
-    """Who holds the writer's lock, in words: its session there, from where, since when, and when it was last heard."""
+def _writer(conn: psycopg.Connection[Row]) -> tuple[int, str] | None:
+    """Who holds the writer's lock: the session's number, and in words from where, since when, and when last heard."""
     row = conn.execute(_HOLDER, [WRITER_LOCK]).fetchone()
     if row is None:
         return None
     pid, name, host, since, heard = row
     said = f"session {pid} of {name or 'an unnamed program'} from {host}, since {_moment(since)}"
-    return f"{said}, last heard {_moment(heard)}" if heard is not None else said
+    return pid, f"{said}, last heard {_moment(heard)}" if heard is not None else said
 
 
 def _moment(at: datetime) -> str:

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from tidings.model.errors import Unavailable
 from tidings.rules.share import Share
-from tidings.store.base import Db, Engine, Outdated, StoreError, TooLong
+from tidings.store.base import Db, Engine, Lost, Outdated, StoreError, TooLong
 from tidings.store.places import Places
 
 THREADS = 5
@@ -94,7 +94,7 @@ class Readers:
                 self._open.append(db)
             try:
                 return self._read(db, job)
-            except Outdated:
+            except (Outdated, Lost):
                 return self._read(db, job)
         except StoreError as wrong:
             raise _unreadable(wrong) from wrong

@@ -10,7 +10,18 @@ from urllib.parse import quote
 
 import apsw
 
-from tidings.store.base import BriefDb, Builder, Db, Row, StoreBusy, StoreError, StoreFull, TooLong, UniqueTaken
+from tidings.store.base import (
+    BriefDb,
+    Builder,
+    Db,
+    Row,
+    StoreBusy,
+    StoreDamaged,
+    StoreError,
+    StoreFull,
+    TooLong,
+    UniqueTaken,
+)
 from tidings.store.statements import statements
 
 BUSY_MS = 5_000
@@ -284,6 +295,10 @@ def _translation(wrong: apsw.Error) -> StoreError:
         return StoreFull("the disk is full", because=str(wrong))
     if isinstance(wrong, apsw.IOError):
         return StoreFull("the disk does not take it", because=str(wrong))
+    if isinstance(wrong, apsw.ReadOnlyError):
+        return StoreFull("the database cannot be written", because=str(wrong))
+    if isinstance(wrong, apsw.CorruptError | apsw.NotADBError):
+        return StoreDamaged("the database is damaged", because=str(wrong))
     if isinstance(wrong, apsw.BusyError):
         return StoreBusy("the database is held by another process", because=str(wrong))
     if isinstance(wrong, apsw.ConstraintError):

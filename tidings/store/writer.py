@@ -21,7 +21,7 @@ from tidings.model.errors import TidingsError, Unavailable
 from tidings.model.event import Event
 from tidings.model.moment import Clock
 from tidings.store import events
-from tidings.store.base import Db, Engine, StoreBusy, StoreError, StoreFull
+from tidings.store.base import Db, Engine, StoreBusy, StoreDamaged, StoreError, StoreFull
 
 GROUP_JOBS_MAX = 1_000
 GROUP_EVENTS_MAX = 2_000
@@ -31,6 +31,10 @@ RETRY_AFTER_SECONDS = 2.0
 LINGER_SECONDS = 0.002
 CROWD_JOBS = 2.5
 """Where groups have more jobs than this on average, commits are LINGER_SECONDS apart: fewer and larger groups."""
+PROBE_SECONDS = 1.0
+"""More probes than one in this time write nothing, so that asking for it costs nothing."""
+PROBE_BYTES = 64 * 1024
+"""What a full disk has left is too little for a write like others."""
 AGAIN_SECONDS = 1.0
 """After the store refused a group: when the rider and the hooks have their next turn, if nobody writes before."""
 
@@ -45,6 +49,10 @@ class Checked:
 
     def __init__(self, run: Callable[[Db], Any]) -> None:
         self.run = run
+
+
+class Probe(Checked):
+    """A write of `Writer.probe`. That it is taken says nothing of the pages that a damage is in."""
 
 
 Job = Callable[[Db], Any] | events.Publication | Checked
@@ -71,6 +79,9 @@ class Writer:
         self.groups = 0
         self.jobs = 0
         self.failures = 0
+        self._probed_at = -PROBE_SECONDS
+        self.refusal: StoreError | None = None
+        """Why writes are refused: what the last one met; None: it was taken."""
         self._again = False
         self._broken = False
         self._db: Db = engine.writer()
@@ -121,6 +132,14 @@ class Writer:
         future: asyncio.Future[Any] = loop.create_future()
         self.submit(job, _Ticket(self, loop, future))
         return await future
+
+    def probe(self, db: Db) -> None:
+        """Whether the store takes a write now, as a write job; a larger one, where the last was refused."""
+        if self.refusal is None and time.monotonic() - self._probed_at < PROBE_SECONDS:
+            return
+        padding = PROBE_BYTES if self.refusal is not None else 0
+        db.run("store_fact_put", name="probe", value=f"{self._clock.now()}{'.' * padding}")
+        self._probed_at = time.monotonic()
 
     def close(self, timeout_seconds: float = 8.0) -> None:
         """Finish the jobs that were submitted, then stop."""
@@ -214,6 +233,8 @@ class Writer:
             if self._rider is not None:
                 more = self._rider(self._db)
             self._db.commit()
+            if self.refusal is not None:
+                self._mind_recovery(group, answers)
         except Exception as wrong:
             self._db.rollback()
             if len(group) > 1 and not isinstance(wrong, StoreFull | StoreBusy):
@@ -221,6 +242,8 @@ class Writer:
                 waits = [self._commit([entry]) for entry in group]
                 return min((wait for wait in waits if wait is not None), default=None)
             self.failures += 1
+            if isinstance(wrong, StoreError):
+                self.refusal = wrong
             # What the rider had left to do is not forgotten, though nobody may write for a while.
             self._again = True
             refusal = self._refusal(wrong)
@@ -243,6 +266,17 @@ class Writer:
         for listener in self._listeners:
             listener()
         return more
+
+    def _mind_recovery(
+        self, group: list[tuple[Job, Reply]], answers: list[tuple[Reply, Any, Exception | None]]
+    ) -> None:
+        """Writes were refused, and this group was taken: is all well again?"""
+        if any(error is not None for _, _, error in answers):
+            return
+        skipped = Probe if isinstance(self.refusal, StoreDamaged) else ()
+        if any(isinstance(job, events.Publication | Checked) and not isinstance(job, skipped) for job, _ in group):
+            log.warning("the store takes writes again")
+            self.refusal = None
 
     def _apply(self, group: list[tuple[Job, Reply]]) -> list[tuple[Reply, Any, Exception | None]]:
         answers: list[tuple[Reply, Any, Exception | None]] = []
@@ -271,7 +305,7 @@ class Writer:
             else:
                 with self._db.savepoint():
                     result = run(self._db)
-        except (StoreFull, StoreBusy):
+        except (StoreFull, StoreBusy, StoreDamaged):
             raise
         except TidingsError as wrong:
             return reply, None, wrong

@@ -10,6 +10,7 @@ import msgspec
 from tidings.model.errors import Unavailable
 from tidings.store.base import Db
 from tidings.store.readers import OWN_READS
+from tidings.store.writer import Probe
 from tidings.web.menu import Answer, Call, Operation
 from tidings.web.parts import Parts
 
@@ -36,9 +37,15 @@ async def readyz(parts: Parts, call: Call) -> Answer:
     if not parts.deliver.alive:
         raise Unavailable("The deliver stage is not running.", retry_after_seconds=5.0)
     try:
-        await asyncio.wait_for(parts.writer.call(_probe), READY_SECONDS)
+        await asyncio.wait_for(parts.writer.call(Probe(parts.writer.probe)), READY_SECONDS)
     except TimeoutError:
         raise Unavailable("The store did not take a write in time.", retry_after_seconds=5.0) from None
+    except Unavailable as wrong:
+        why = parts.writer.refusal
+        said = wrong.detail if why is None else f"Writes are refused: {why.detail}."
+        raise Unavailable(said, retry_after_seconds=5.0) from wrong
+    if parts.writer.refusal is not None:
+        raise Unavailable(f"Writes are refused: {parts.writer.refusal.detail}.", retry_after_seconds=5.0)
     return Answer(200, Health(status="ok"))
 
 
@@ -49,10 +56,6 @@ async def metrics(parts: Parts, call: Call) -> Answer:
 
     positions = await parts.readers.call(_positions, OWN_READS)
     return Answer(200, render(parts, positions), media=METRICS_MEDIA)
-
-
-def _probe(db: Db) -> None:
-    db.run("store_probe")
 
 
 def _positions(db: Db) -> dict[str, int]:

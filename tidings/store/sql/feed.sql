@@ -25,10 +25,6 @@ SELECT MIN(seq), MAX(seq) FROM event WHERE time >= :since AND time < :until;
 -- An event's deliveries.
 SELECT number FROM delivery WHERE event = :seq ORDER BY number LIMIT :count;
 
--- name: store_probe
--- Writes, and changes nothing: whether the store takes writes now.
-UPDATE cursor SET epoch = epoch WHERE name = 'event' AND shard = 0;
-
 -- name: event_headers
 -- What was committed, without its data: enough to see who waits for it.
 SELECT seq, tenant, type, subject, time, collection FROM event WHERE seq > :after ORDER BY seq LIMIT :count;
