@@ -114,7 +114,15 @@ class Server:
             self._chance,
             self._fail,
         )
-        endpoints = Endpoints(catalog, writer, self.clock, networks, deliver, allow_http=settings.allow_http)
+        endpoints = Endpoints(
+            catalog,
+            writer,
+            self.clock,
+            networks,
+            deliver,
+            allow_http=settings.allow_http,
+            most_per_tenant=settings.max_endpoints_per_tenant,
+        )
         self._replays = Replays(writer, catalog, self.clock, deliver.notice)
         self._retention = Retention(writer, self.clock, settings.retention_days)
         self._timekeeper = Timekeeper(writer, self.clock)

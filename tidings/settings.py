@@ -80,6 +80,7 @@ SETTINGS: tuple[Setting, ...] = (
         "have three quarters of them, less beside other tenants that have many.",
     ),
     Setting("max_open_streams_per_key", int, 100, "How many of them one key may have open."),
+    Setting("max_endpoints_per_tenant", int, 1_000, "How many endpoints one tenant may have; 0 is no limit."),
     Setting(
         "max_calls_per_address",
         int,
@@ -145,6 +146,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_whole_import_bytes: int
     max_open_streams: int
     max_open_streams_per_key: int
+    max_endpoints_per_tenant: int
     max_calls_per_address: int
     public_url: str
     trusted_proxies: str
@@ -254,7 +256,8 @@ _LEAST = (
         (name, 1_024, "at least 1024")
         for name in ("max_body_bytes", "max_batch_bytes", "max_import_bytes", "max_whole_import_bytes")
     ),
-    *((name, 0, "0 or more") for name in ("max_open_streams", "max_open_streams_per_key", "max_calls_per_address")),
+    *((name, 0, "0 or more") for name in ("max_open_streams", "max_open_streams_per_key", "max_endpoints_per_tenant")),
+    ("max_calls_per_address", 0, "0 or more"),
     ("retention_days", 0, "0 (keep) or more"),
 )
 _CHOICES = {"log_level": ("debug", "info", "warning", "error"), "log_format": ("text", "json")}

@@ -122,6 +122,17 @@ def test_doctor_finds_endpoints_that_fail(read: Read, run: Run, server: TestServ
     assert f"tidings endpoints resume {endpoint['id']}" in said
 
 
+def test_doctor_tells_who_wants_more_than_its_share(read: Read, server: TestServer) -> None:
+    assert server.server is not None
+    share = server.server.parts.open_calls.share
+    while share.take("greedy"):
+        pass
+    found = [each for each in read("doctor", "--data", str(server.folder)) if each["what"] == "share"]
+    assert [each["state"] for each in found] == ["warn"]
+    assert "greedy wanted more than its share of streams 1 times" in found[0]["detail"]
+    assert "750 of 1,000 now" in found[0]["detail"]
+
+
 def test_doctor_says_what_to_do(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir(mode=0o755)

@@ -226,3 +226,28 @@ def test_a_deleted_endpoint_is_gone(world: World) -> None:
         world.writer.wait(world.endpoints.pause(made, None))
     world.publish()
     assert world.states(made) == {}
+
+
+def test_a_tenant_has_so_many_endpoints_and_the_operator_as_many_as_it_likes(world: World) -> None:
+    endpoints = Endpoints(
+        world.catalog,
+        world.writer,
+        world.clock,
+        address.parse_networks("127.0.0.0/8"),
+        world.deliver,
+        most_per_tenant=2,
+    )
+
+    def create(tenant: str | None) -> Endpoint:
+        form = NewForm(url="http://127.0.0.1:9/", tenant=tenant)
+        return world.writer.wait(world.run(endpoints.create(form, operator=True)))
+
+    first = create("acme")
+    create("acme")
+    with pytest.raises(Conflict) as refused:
+        create("acme")
+    assert refused.value.code == "too_many_endpoints" and "max_endpoints_per_tenant" in refused.value.detail
+    for tenant in (None, None, None, "*", "*", "*", "other"):
+        create(tenant)
+    world.writer.wait(endpoints.delete(first))
+    create("acme")

@@ -191,3 +191,11 @@ def _publish_seconds(server: ProcessServer) -> float:
     for number in range(200):
         server.api.publish("busy.a", {"n": number})
     return time.perf_counter() - began
+
+
+def test_shares_are_shown_to_the_operator_only(server: TestServer, api: Api) -> None:
+    shares = {share["of"]: share for share in api.get("/v1/shares")["data"]}
+    assert {"streams", "bodies", "work", "readers"} <= shares.keys()
+    assert all(share["used"] <= share["total"] for share in shares.values())
+    made = api.post("/v1/keys", {"scopes": ["metrics:read"], "tenant": "acme"})
+    assert api.with_key(made["key"]).call("GET", "/v1/shares").status == 403

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from itertools import islice
 
 from tidings.cli.doctor_local import Finding
-from tidings.client import Client, ClientError, ConnectionFailed, Forbidden, Unauthorized
+from tidings.client import Client, ClientError, ConnectionFailed, Forbidden, NotFound, Unauthorized
 from tidings.client.exchange import Reply, Request
 
 TIMEOUT_SECONDS = 5.0
@@ -16,6 +16,7 @@ SKEW_SECONDS_WARN = 5.0
 SKEW_SECONDS_FAIL = 120.0
 """Receivers refuse signatures that are five minutes off."""
 ENDPOINTS_MAX = 10_000
+SHARES_MAX = 10
 
 
 def look_at_server(url: str, key: str) -> Iterator[Finding]:
@@ -40,6 +41,7 @@ def look_at_server(url: str, key: str) -> Iterator[Finding]:
             return
         try:
             yield from _endpoints(client)
+            yield from _shares(client)
         except ClientError as wrong:
             yield Finding("fail", "server", str(wrong))
 
@@ -91,3 +93,21 @@ def _endpoints(client: Client) -> Iterator[Finding]:
             yield Finding("warn", "endpoint", f"{name} fails since {failing}. {advice}")
     if not ill:
         yield Finding("ok", "endpoints", f"None of {len(endpoints)} endpoints fails.")
+
+
+def _shares(client: Client) -> Iterator[Finding]:
+    """Who holds, or wanted, more than its share of what all tenants share."""
+    try:
+        shares = client.exchange(Request("GET", "/v1/shares")).value()["data"]
+    except (Forbidden, NotFound):
+        # A key of a tenant, or a server of an older version.
+        return
+    over = [(share, each) for share in shares for each in share["held_back"]]
+    for share, each in over[:SHARES_MAX]:
+        who = "Work without a tenant" if each["tenant"] is None else f"The tenant {each['tenant']}"
+        now = f"; it holds {each['held']:,} of {share['total']:,} now" if each["held"] else ""
+        often = f"wanted more than its share of {share['of']} {each['refused']:,} times since the start"
+        often = often if each["refused"] else f"is at its share of {share['of']}"
+        yield Finding("warn", "share", f"{who} {often}{now}. It waits for itself; others are not slowed.")
+    if not over:
+        yield Finding("ok", "shares", "No tenant wants more than its share.")

@@ -62,6 +62,7 @@ class Endpoints:
         deliver: Delivering,
         *,
         allow_http: bool = True,
+        most_per_tenant: int = 0,
         resolve: Resolve = resolve,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
@@ -70,11 +71,12 @@ class Endpoints:
         self._clock = clock
         self._networks = networks
         self._allow_http = allow_http
+        self._most_per_tenant = most_per_tenant
         self._resolve = resolve
         self._random_bytes = random_bytes
 
     async def create(self, form: NewForm, *, operator: bool = False) -> Job:
-        """Check everything, the address too. Answers the job that stores it. Raises Invalid.
+        """Check everything, the address too. Answers the job that stores it. Raises Invalid, the job Conflict.
 
         `operator`: the caller may make an endpoint that gets every tenant's events.
         """
@@ -86,6 +88,7 @@ class Endpoints:
         text = form.secret or sign.new_secret(self._random_bytes(SECRET_BYTES))
 
         def store(db: Db) -> Endpoint:
+            self._check_number(db, form.tenant)
             now = self._clock.now()
             endpoint = Endpoint(
                 num=self._catalog.next_number(db),
@@ -101,6 +104,18 @@ class Endpoints:
             return endpoint
 
         return store
+
+    def _check_number(self, db: Db, tenant: str | None) -> None:
+        """Raise Conflict where the tenant has as many endpoints as it may. The operator's own are not limited."""
+        if not self._most_per_tenant or tenant in (None, ALL_TENANTS):
+            return
+        row = db.one("links_of_tenant", tenant=tenant)
+        if row is not None and row[0] >= self._most_per_tenant:
+            raise Conflict(
+                f"{tenant} has {row[0]:,} endpoints, the most that one tenant may have here. Delete one, or let the "
+                "operator raise max_endpoints_per_tenant.",
+                code="too_many_endpoints",
+            )
 
     async def edit(
         self, endpoint: Endpoint, patch: dict[str, Any], read: Callable[[Any], Form], expected: set[int] | None

@@ -31,19 +31,20 @@ class ShareView(msgspec.Struct, frozen=True):
     tenants: int
     held_back: tuple[tuple[str | None, int], ...]
     """Tenants and what they hold, the largest first."""
+    refused: tuple[tuple[str | None, int], ...]
+    """Tenants that wanted more than their share, and how often since the start."""
 
 
 class Share:
     """Something limited, and what each tenant holds of it. For one thread, except `view`."""
 
-    __slots__ = ("_held", "name", "refusals", "total", "used")
+    __slots__ = ("_held", "_refused", "name", "total", "used")
 
     def __init__(self, name: str, total: int) -> None:
         self.name, self.total = name, total
         self.used = 0
-        self.refusals = 0
-        """How often a tenant asked for more than its share."""
         self._held: dict[str | None, int] = {}
+        self._refused: dict[str | None, int] = {}
 
     def may_take(self, tenant: str | None, amount: int = 1) -> bool:
         """Whether the tenant may hold `amount` more now. Also true if nobody holds anything, whatever the amount."""
@@ -56,10 +57,14 @@ class Share:
     def take(self, tenant: str | None, amount: int = 1) -> bool:
         """Take it if the tenant may; else count a refusal."""
         if not self.may_take(tenant, amount):
-            self.refusals += 1
+            self.refuse(tenant)
             return False
         self.hold(tenant, amount)
         return True
+
+    def refuse(self, tenant: str | None) -> None:
+        """Count that the tenant wanted more than its share, for those who look after the server."""
+        self._refused[tenant] = self._refused.get(tenant, 0) + 1
 
     def hold(self, tenant: str | None, amount: int = 1) -> None:
         """Count what the tenant holds from now on, without asking whether it may."""
@@ -83,7 +88,9 @@ class Share:
         """What is held now; may be called from any thread."""
         holders = sorted(self._held.copy().items(), key=lambda pair: -pair[1])
         over = tuple(pair for pair in holders if not self.may_take(pair[0]))
-        return ShareView(self.name, self.used, self.total, self.refusals, len(holders), over)
+        refused = tuple(self._refused.copy().items())
+        total = sum(count for _, count in refused)
+        return ShareView(self.name, self.used, self.total, total, len(holders), over, refused)
 
 
 class Turns(Generic[T]):

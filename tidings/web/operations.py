@@ -13,6 +13,7 @@ from tidings.web import (
     keys,
     publish,
     replays,
+    shares,
     tenants,
 )
 from tidings.web.habits import with_habits
@@ -32,6 +33,7 @@ _LISTS: tuple[tuple[Operation, ...], ...] = (
     tenants.OPERATIONS,
     keys.OPERATIONS,
     health.OPERATIONS,
+    shares.OPERATIONS,
     docs_page.OPERATIONS,
 )
 _ALL: list[Operation] = [with_names(with_habits(operation)) for operations in _LISTS for operation in operations]

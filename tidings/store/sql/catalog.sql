@@ -1,6 +1,9 @@
 -- name: links
 SELECT num, id, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event FROM link;
 
+-- name: links_of_tenant
+SELECT COUNT(*) FROM link WHERE tenant = :tenant AND deleted IS NULL;
+
 -- name: link_changed
 SELECT num, id, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event FROM link WHERE num = :name;
 
