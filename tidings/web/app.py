@@ -25,6 +25,7 @@ from tidings.web.callers import Callers
 from tidings.web.cors import Cors
 from tidings.web.limits import Limits
 from tidings.web.menu import Answer, Call, Operation, Stream
+from tidings.web.packing import PACKED_BYTES_MIN, Packer
 from tidings.web.parts import Parts
 from tidings.web.public import from_outside
 from tidings.web.request_ids import RequestIds
@@ -86,6 +87,7 @@ class App:
         self._ids = RequestIds(parts.clock)
         trusted = parse_networks(parts.settings.trusted_proxies)
         self._callers = Callers(trusted) if trusted else None
+        self._packer = Packer()
         self._cors = Cors(origins_of(parts.settings.cors_origins), parts.catalog)
         public = public_url(parts.settings.public_url)
         self._base = public.whole if public else ""
@@ -129,6 +131,8 @@ class App:
                 status = 200
             else:
                 status = answer.status
+                if _encoded(answer) >= PACKED_BYTES_MIN:
+                    await self._packer.pack(answer, operation, headers)
                 if self._base:
                     answer.headers = from_outside(answer.headers, self._base)
                 _send(at, answer)
@@ -225,6 +229,7 @@ class App:
     async def _answer(self, call: Call, at: Exchange) -> Answer | None:
         answer = await call.operation.handler(self._parts, call)
         if isinstance(answer, Stream):
+            self._packer.pack_stream(answer, at.headers)
             headers = [*_ALWAYS, *at.extra, ("request-id", at.request_id)]
             await run_stream(at.scope, at.proto, answer, headers, self._parts.feed)
             return None
@@ -244,8 +249,17 @@ class App:
         at.proto.response_empty(204, headers)
 
 
+def _encoded(answer: Answer) -> int:
+    """Turn the body into bytes; how many there are."""
+    if answer.body is None:
+        return 0
+    if type(answer.body) is not bytes:
+        answer.body = _encode(answer.body)
+    return len(answer.body)
+
+
 def _send(at: Exchange, answer: Answer) -> None:
-    """Write a whole answer."""
+    """Write a whole answer, whose body is bytes or None."""
     content = answer.body
     always = _ALWAYS if answer.cache is None else [*_COMMON, ("cache-control", answer.cache)]
     if content is None:
@@ -253,8 +267,6 @@ def _send(at: Exchange, answer: Answer) -> None:
         at.proto.response_empty(answer.status, headers)
         return
     base = _JSON if answer.media == "application/json" else [*always, ("content-type", answer.media)]
-    if type(content) is not bytes:
-        content = _encode(content)
     headers = [*base, *answer.headers, *at.extra, ("request-id", at.request_id)]
     at.proto.response_bytes(answer.status, headers, content)
 

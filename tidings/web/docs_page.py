@@ -16,6 +16,7 @@ import msgspec
 from tidings.model.errors import NotFound
 from tidings.rules.origin import public_url
 from tidings.web.menu import Answer, Call, Operation
+from tidings.web.packing import VARY, takes_gzip
 from tidings.web.parts import Parts
 from tidings.web.revisions import IF_NONE_MATCH, names
 
@@ -68,12 +69,12 @@ async def docs_file(parts: Parts, call: Call) -> Answer:
     if name != SCALAR and name not in _OURS:
         raise NotFound(f"The pages have no file {name[:100]}.")
     file = _file(name)
-    headers = [("etag", f'W/"{file.tag}"'), ("vary", "accept-encoding")]
+    headers = [("etag", f'W/"{file.tag}"'), VARY]
     wanted = names(call, "if-none-match")
     if "if-none-match" in call.headers and (wanted is None or file.tag in wanted):
         return Answer(304, None, headers, cache=file.keep)
     content = file.content
-    if file.packed and "gzip" in call.headers.get("accept-encoding", ""):
+    if file.packed and takes_gzip(call.headers.get("accept-encoding", "")):
         headers.append(("content-encoding", "gzip"))
     elif file.packed:
         content = gzip.decompress(content)
