@@ -24,6 +24,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "enum": st.sampled_from(["low", "high", "in transit"]),
     "object": st.dictionaries(TEXTS, INTEGERS, max_size=2),
     "array": st.lists(INTEGERS, max_size=3),
+    "decimal": st.sampled_from(["0.00", "-12.30", "0.01", "999999999999999999.99"]),
     "reference": st.sampled_from(["itm_1", "a", "b-2"]),
 }
 """What fields of a type can have, whatever their attributes are here."""

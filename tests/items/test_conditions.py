@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import pytest
@@ -32,6 +33,7 @@ CONDS = Collection(
         Field(name="where", type="string", filterable=True, sortable=True),
         Field(name="seq", type="integer", filterable=True, sortable=True),
         Field(name="null", type="number", filterable=True, sortable=True),
+        Field(name="limit", type="decimal", max_digits=38, scale=10, filterable=True, sortable=True),
         Field(name="order", type="boolean", filterable=True, sortable=True),
         Field(name="group", type="datetime", filterable=True, sortable=True),
         Field(name="table", type="date", filterable=True, sortable=True),
@@ -54,6 +56,10 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "where": TEXTS,
     "seq": INTEGERS,
     "null": FLOATS,
+    "limit": st.one_of(
+        st.sampled_from(["0", "-0.0000000001", "9.9", "10", "9" * 28]).map(Decimal),
+        st.decimals(-1000, 1000, places=10).map(lambda value: value if value else Decimal(0)),
+    ),
     "order": st.booleans(),
     "group": st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999) | st.integers(-1, 1),
     "table": DATES,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tidings.model.collection import Field
-from tidings.rules.field import FORMATS, TYPES, field_schema, is_time, out_of_time
+from tidings.rules.field import FORMATS, TYPES, field_schema, is_bound, out_of_bounds
 from tidings.rules.schema import compiled
 
 INNER = {"type": "object", "$defs": {"n": {"type": "integer"}}, "properties": {"n": {"$ref": "#/$defs/n"}}}
@@ -65,11 +65,11 @@ def test_every_format_is_known_to_the_validator() -> None:
     ],
 )
 def test_times_have_their_bounds(kind: Any, low: Any, high: Any, value: Any, code: str | None) -> None:
-    found = out_of_time(Field(name="f", type=kind, min=low, max=high), value)
+    found = out_of_bounds(Field(name="f", type=kind, min=low, max=high), value)
     assert (found and found[0]) == code
 
 
-def test_is_time() -> None:
-    assert is_time("date", "2026-02-28") and not is_time("date", "2026-02-30") and not is_time("date", 3)
-    assert not is_time("date", "20260228") and not is_time("date", "2026-W09-6")
-    assert is_time("datetime", "2026-02-28T00:00:00Z") and not is_time("datetime", "2026-02-28")
+def test_is_bound() -> None:
+    assert is_bound("date", "2026-02-28") and not is_bound("date", "2026-02-30") and not is_bound("date", 3)
+    assert not is_bound("date", "20260228") and not is_bound("date", "2026-W09-6")
+    assert is_bound("datetime", "2026-02-28T00:00:00Z") and not is_bound("datetime", "2026-02-28")

@@ -75,7 +75,7 @@ def rows(db: Db, collection: Collection) -> dict[str, dict[str, Any]]:
         f"SELECT {', '.join(columns)} FROM {tables.table(collection.name)} ORDER BY seq", {}
     ):
         document = {
-            field.name: values.shown(field.type, value) for field, value in zip(collection.fields, kept, strict=True)
+            field.name: values.shown(field, value) for field, value in zip(collection.fields, kept, strict=True)
         }
         found[ident] = {"revision": revision, "updated": updated, **document}
     return found
@@ -182,7 +182,7 @@ def compare_items(db: Db, before: Any, after: Any, olds: Any, plan: Plan, found:
                 value = old[was.name] if was else None
                 if value is None:
                     default = values.stored(field, field.default, db.dialect)
-                    assert new[field.name] in (None, values.shown(field.type, default))
+                    assert new[field.name] in (None, values.shown(field, default))
                 elif was and (was.type, field.type) == ("date", "datetime"):
                     assert new[field.name] == f"{value}T00:00:00.000Z"
                 else:

@@ -6,12 +6,14 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 from tidings import __version__
 from tidings.client.errors import BadAnswer, ConnectionFailed, error_of
 from tidings.client.uploads import Upload
+from tidings.client.values import as_text
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 TIMEOUT_SECONDS = 30.0
@@ -124,7 +126,9 @@ def encode(body: Any) -> bytes:
     """A body as JSON; bytes go as they are."""
     if body is None:
         return b""
-    return body if isinstance(body, bytes) else json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+    if isinstance(body, bytes):
+        return body
+    return json.dumps(body, separators=(",", ":"), allow_nan=False, default=as_text).encode()
 
 
 def new_idempotency_key() -> str:
@@ -207,4 +211,6 @@ def _texts(value: Any) -> list[str]:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return as_text(value)
     return ("true" if value else "false") if isinstance(value, bool) else str(value)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from tidings.client.values import as_text
+
 PIECE_BYTES = 64 * 1024
 MEDIA = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 ENDINGS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
@@ -149,4 +151,5 @@ def _line(each: Any) -> bytes:
     """A piece as it is, or a row as a line of NDJSON."""
     if isinstance(each, bytes):
         return each
-    return json.dumps(each, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode() + b"\n"
+    text = json.dumps(each, separators=(",", ":"), allow_nan=False, ensure_ascii=False, default=as_text)
+    return text.encode() + b"\n"

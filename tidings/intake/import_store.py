@@ -7,6 +7,7 @@ taken for a later one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -78,6 +79,7 @@ class ImportStore:
         self._on_conflict = on_conflict
         self._kind = self._items.current(ask.grant)
         self._fields = [field.name for field in self._kind.collection.fields]
+        self._decimals = [index for index, field in enumerate(self._kind.collection.fields) if field.type == "decimal"]
         self._now = clock.now()
         self._targets = [_target(catalog, kinds, ask, name, to) for name, to in self._kind.references]
         self._later: list[Later] = []
@@ -87,6 +89,11 @@ class ImportStore:
 
     def store(self, lines: Sequence[Ready]) -> None:
         """Store some lines; what is refused joins `refusals`. Raises Unavailable where the collection was changed."""
+        for line in lines if self._decimals else ():
+            for index in self._decimals:
+                if (text := line.values[index]) is not None:
+                    # The spool keeps them as texts.
+                    line.values[index] = Decimal(text)
         part: list[Ready] = []
         names: set[tuple[str, str]] = set()
         for line in lines:

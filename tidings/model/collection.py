@@ -9,7 +9,7 @@ import msgspec
 from tidings.model.moment import Micros
 
 FieldType = Literal[
-    "string", "integer", "number", "boolean", "datetime", "date", "enum", "object", "array", "reference"
+    "string", "integer", "number", "decimal", "boolean", "datetime", "date", "enum", "object", "array", "reference"
 ]
 
 OWN_FIELDS = ("id", "tenant", "revision", "created", "updated")
@@ -28,12 +28,17 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unique: bool = False
     """No two items of a tenant have the same value."""
     min: float | int | str | None = None
-    """The least value; of a string the fewest characters, of an array the fewest elements; of times their text."""
+    """The least value; of a string the fewest characters, of an array the fewest elements; of times and decimals
+    their text."""
     max: float | int | str | None = None
     pattern: str | None = None
     """A regular expression (without look-around) that a string must match somewhere."""
     format: str | None = None
     """A format of JSON Schema 2020-12 that a string must have, such as `email`."""
+    max_digits: int | None = None
+    """How many digits a decimal has at most; None: 20."""
+    scale: int | None = None
+    """How many of them are after the point; None: 2."""
     values: tuple[str, ...] = ()
     """What an enum may be."""
     to: str | None = None
@@ -86,7 +91,7 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Item(msgspec.Struct, frozen=True, kw_only=True):
     """One thing of a collection. `values` are as the store keeps them.
 
-    Times are Micros, objects and arrays JSON text, absent ones None.
+    Times are Micros, decimals `Decimal`, objects and arrays JSON text, absent ones None.
     """
 
     seq: int

@@ -18,8 +18,8 @@ import msgspec
 
 from tidings.model import moment
 from tidings.model.collection import OWN_FIELDS, Collection, Field, OwnEvent
-from tidings.rules import filter, jsontext
-from tidings.rules.field import is_time
+from tidings.rules import decimals, filter, jsontext
+from tidings.rules.field import is_bound
 from tidings.rules.filter_checks import TooCostly, same
 from tidings.rules.refused import Refused
 
@@ -29,7 +29,7 @@ ENDINGS = (CREATED, UPDATED, DELETED)
 
 _WHEN = re.compile(r"(?P<field>\S+)\s+(?:(?P<changes>changes)|becomes\s+(?P<value>\S.*))", re.DOTALL)
 _QUOTED = re.compile(r"'(?:[^']|'')*'")
-_TEXTS = ("string", "enum", "date", "datetime", "reference")
+_TEXTS = ("string", "enum", "date", "datetime", "decimal", "reference")
 
 STEPS_MAX = 5_000
 """How many steps a filter may take on one change, since a thousand are made in one job: half a millisecond."""
@@ -139,8 +139,10 @@ def _value(text: str, field: Field, pointer: str) -> Any:
 
 
 def _in_our_words(value: Any, field: Field) -> Any:
-    """Times as items show them, which may be written in several ways."""
-    if field.type == "datetime" and is_time("datetime", value):
+    """Times and decimals as items show them, which may be written in several ways."""
+    if field.type == "decimal" and is_bound("decimal", value):
+        return decimals.shown(decimals.read(value), decimals.scale(field))
+    if field.type == "datetime" and is_bound("datetime", value):
         return moment.to_text(moment.from_text(value))
     return value
 

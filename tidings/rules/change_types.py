@@ -8,7 +8,7 @@ import msgspec
 
 from tidings.model.collection import Collection, Field
 from tidings.model.event import ChangeType
-from tidings.rules import change
+from tidings.rules import change, decimals
 from tidings.rules.declared_field import fits
 from tidings.rules.field import field_schema
 
@@ -86,5 +86,6 @@ def _example(field: Field) -> Any:
         return given
     if field.type == "enum":
         return field.values[0]
-    choices = [_EXAMPLES[field.type], field.min, field.max]
+    usual = decimals.example(field) if field.type == "decimal" else _EXAMPLES[field.type]
+    choices = [usual, field.min, field.max]
     return next((choice for choice in choices if choice is not None and fits(field, choice)), None)

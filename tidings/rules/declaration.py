@@ -260,11 +260,24 @@ def _check_names(pattern: Any, half: Collection, pointer: str) -> None:
             for field in asked:
                 if not field.startswith("$") and field not in OWN_FIELDS and half.field(field) is None:
                     raise Refused(f"{here}/{escaped(field)}", "filter", f"{half.name} has no field {shown(field)}.")
+                _check_order(half.field(field), asked[field], f"{here}/{escaped(field)}")
         elif name == "$not":
             _check_names(asked, half, here)
         elif name in ("$or", "$and"):
             for index, each in enumerate(asked):
                 _check_names(each, half, f"{here}/{index}")
+
+
+def _check_order(field: Field | None, asked: Any, pointer: str) -> None:
+    """Raise Refused where a pattern would compare a decimal letter by letter."""
+    if field is None or field.type != "decimal" or type(asked) is not dict:
+        return
+    for name, value in asked.items():
+        if name in ("$gt", "$gte", "$lt", "$lte") and type(value) is str:
+            detail = (
+                f"{field.name} is a decimal: compare it with a number, such as {name}: 100, rather than with a text."
+            )
+            raise Refused(f"{pointer}/{escaped(name)}", "filter", detail)
 
 
 def _questions(declared: dict[str, Any], half: Collection, pointer: str, wrong: Places) -> tuple[Question, ...]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from tidings.model.collection import Field, FieldType
 from tidings.model.errors import Invalid
-from tidings.rules import exact
+from tidings.rules import decimals, exact
 from tidings.rules.field import (
     FORMATS,
     INDEXED_CHARS,
@@ -14,10 +16,10 @@ from tidings.rules.field import (
     INTEGER_MIN,
     TYPES,
     field_schema,
+    is_bound,
     is_indexed,
-    is_time,
     may_have,
-    out_of_time,
+    out_of_bounds,
     types_with,
 )
 from tidings.rules.places import Places, shown
@@ -32,9 +34,12 @@ ELEMENTS_MAX = 100_000
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 ATTRIBUTES = (
-    *("type", "description", "required", "default", "unique", "min", "max", "pattern", "format", "values", "to"),
-    *("schema", "filterable", "sortable", "searchable", "example", "was"),
+    *("type", "description", "required", "default", "unique", "min", "max", "pattern", "format"),
+    *("max_digits", "scale", "values", "to", "schema", "filterable", "sortable", "searchable", "example"),
+    "was",
 )
+_EXAMPLES = {"date": "2026-11-21", "datetime": "2026-11-21T01:02:03Z", "decimal": '"12.30"'}
+"""Types whose `min` and `max` are texts."""
 _FLAGS = ("required", "unique", "filterable", "sortable", "searchable")
 
 
@@ -67,14 +72,24 @@ def read_field(name: str, value: Any, pointer: str, wrong: Places) -> Field | No
         return None
     field = Field(**attributes)
     _check(field, given, pointer, wrong)
-    if len(wrong.found) == before and field.type == "integer" and field.default is not None:
-        return Field(**{**attributes, "default": int(field.default)})
-    return field if len(wrong.found) == before else None
+    return _in_one_form(field) if len(wrong.found) == before else None
+
+
+def _in_one_form(field: Field) -> Field:
+    """The field with its values written in the one way that items show them."""
+    if field.type == "integer" and field.default is not None:
+        return replace(field, default=int(field.default))
+    if field.type != "decimal":
+        return field
+    values = {name: getattr(field, name) for name in ("default", "example", "min", "max")}
+    scale = decimals.scale(field)
+    texts = {name: decimals.shown(decimals.read(value), scale) for name, value in values.items() if value is not None}
+    return replace(field, **texts)
 
 
 def fits(field: Field, value: Any) -> bool:
     """Whether the field may have this value, which is not null."""
-    is_valid = bool(compiled(field_schema(field)).is_valid(value)) and out_of_time(field, value) is None
+    is_valid = bool(compiled(field_schema(field)).is_valid(value)) and out_of_bounds(field, value) is None
     return is_valid and exact.fits(field.type, value)
 
 
@@ -86,8 +101,13 @@ def _attribute(attribute: str, setting: Any, kind: FieldType, here: str, wrong: 
         if type(setting) is not bool:
             wrong.say(here, "wrong_type", f"It is true or false, not {shown(setting)}.")
         return setting
+    if kind == "decimal" and type(setting) is int and attribute in ("min", "max", "default", "example"):
+        # Nothing of a whole number can be lost on its way here, so it needs no quotes.
+        setting = str(setting)
     if attribute in ("min", "max"):
         return _bound(setting, kind, here, wrong)
+    if attribute in ("max_digits", "scale"):
+        return _digits(attribute, setting, here, wrong)
     if attribute == "pattern":
         return _pattern(setting, here, wrong)
     if attribute == "format":
@@ -107,9 +127,9 @@ def _bound(setting: Any, kind: FieldType, here: str, wrong: Places) -> Any:
         if type(setting) is not int or not 0 <= setting <= top:
             what = "characters" if kind == "string" else "elements"
             wrong.say(here, "bound", f"It is a number of {what}, 0 to {top:,}, not {shown(setting)}.")
-    elif kind in ("datetime", "date"):
-        if not is_time(kind, setting):
-            such = "2026-11-21" if kind == "date" else "2026-11-21T01:02:03Z"
+    elif kind in _EXAMPLES:
+        if not is_bound(kind, setting):
+            such = _EXAMPLES[kind]
             wrong.say(here, "bound", f"It is a {kind} such as {such}, not {shown(setting)}.")
     elif kind == "integer":
         if type(setting) is not int or not INTEGER_MIN <= setting <= INTEGER_MAX:
@@ -118,6 +138,13 @@ def _bound(setting: Any, kind: FieldType, here: str, wrong: Places) -> Any:
         wrong.say(here, "bound", f"It is a number, not {shown(setting)}.")
     elif not exact.fits(kind, setting):
         wrong.say(here, "not_exact", f"{setting} {exact.lost(str(setting))}.")
+    return setting
+
+
+def _digits(attribute: str, setting: Any, here: str, wrong: Places) -> Any:
+    low = 1 if attribute == "max_digits" else 0
+    if type(setting) is not int or not low <= setting <= decimals.DIGITS_MAX:
+        wrong.say(here, "bound", f"It is a number of digits, {low} to {decimals.DIGITS_MAX}, not {shown(setting)}.")
     return setting
 
 
@@ -180,6 +207,14 @@ def _check(field: Field, given: dict[str, Any], pointer: str, wrong: Places) -> 
     if field.type == "reference" and field.to is None:
         wrong.say(pointer, "incomplete", "A reference has `to`, the name of the collection that it points into.")
         return
+    if field.type == "decimal" and decimals.scale(field) > decimals.max_digits(field):
+        detail = f"`scale` {decimals.scale(field)} is over `max_digits` {decimals.max_digits(field)}."
+        wrong.say(f"{pointer}/scale", "contradiction", detail)
+        return
+    for bound in ("min", "max") if field.type == "decimal" else ():
+        if (value := getattr(field, bound)) is not None and not compiled(field_schema(field)).is_valid(value):
+            wrong.say(f"{pointer}/{bound}", "bound", f"It must be {decimals.rule(field)}, not {shown(value)}.")
+            return
     if field.min is not None and field.max is not None and _is_over(field):
         wrong.say(f"{pointer}/min", "contradiction", f"`min` {field.min} is over `max` {field.max}.")
         return
@@ -204,12 +239,14 @@ def _check(field: Field, given: dict[str, Any], pointer: str, wrong: Places) -> 
             detail = f"{shown(value)} does not fit this field itself."
             if not exact.fits(field.type, value):
                 detail = f"{shown(value)} {exact.lost(str(value))}."
+            elif field.type == "decimal":
+                detail = f"It must be {decimals.rule(field)}, not {shown(value)}."
             wrong.say(f"{pointer}/{attribute}", attribute, detail)
 
 
 def _is_over(field: Field) -> bool:
-    if field.type not in ("datetime", "date"):
+    if field.type not in _EXAMPLES:
         low: Any = field.min
         return bool(low > field.max)
     top = Field(name=field.name, type=field.type, max=field.max)
-    return out_of_time(top, field.min) is not None
+    return out_of_bounds(top, field.min) is not None

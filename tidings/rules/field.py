@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from tidings.model import moment
 from tidings.model.collection import Field, FieldType
+from tidings.rules import decimals
 
 TEXT_CHARS = 10_000
 """The longest string, where the field has no `max`."""
@@ -23,6 +25,7 @@ TYPES: tuple[FieldType, ...] = (
     "string",
     "integer",
     "number",
+    "decimal",
     "boolean",
     "datetime",
     "date",
@@ -39,7 +42,11 @@ FORMATS = (
 """Every format of JSON Schema 2020-12."""
 
 _DATE = re.compile(r"[0-9]{4}-[0-9][0-9]-[0-9][0-9]")
-_RANGED = ("integer", "number", "datetime", "date")
+_RANGED = ("integer", "number", "decimal", "datetime", "date")
+_BOUNDED_BY_US = ("datetime", "date", "decimal")
+"""Types whose `min` and `max` JSON Schema has no words for: texts to it, and in another order."""
+_COMPARED = ("string", "integer", "number", "decimal", "boolean", "datetime", "date", "enum", "reference")
+"""Objects and arrays are kept as JSON text, which has no order and no equality that a list could be asked for."""
 _ALONE: dict[str, tuple[str, ...]] = {
     "min": ("string", "array", *_RANGED),
     "max": ("string", "array", *_RANGED),
@@ -48,10 +55,11 @@ _ALONE: dict[str, tuple[str, ...]] = {
     "values": ("enum",),
     "to": ("reference",),
     "schema": ("object", "array"),
-    # Objects and arrays are kept as JSON text, which has no order and no equality that a list could be asked for.
-    "unique": ("string", "integer", "number", "boolean", "datetime", "date", "enum", "reference"),
-    "filterable": ("string", "integer", "number", "boolean", "datetime", "date", "enum", "reference"),
-    "sortable": ("string", "integer", "number", "boolean", "datetime", "date", "enum", "reference"),
+    "max_digits": ("decimal",),
+    "scale": ("decimal",),
+    "unique": _COMPARED,
+    "filterable": _COMPARED,
+    "sortable": _COMPARED,
     "searchable": ("string",),
 }
 
@@ -81,7 +89,7 @@ def operators(kind: FieldType) -> tuple[str, ...]:
 def field_schema(field: Field) -> dict[str, Any]:
     """The JSON Schema (2020-12) of one field's value as callers send it; null and absence are not its matter.
 
-    `min` and `max` of times are not in it, since JSON Schema has no words for them: `out_of_time` says.
+    `min` and `max` of times and decimals are not in it, since JSON Schema has no words for them: `out_of_bounds` says.
     """
     found: dict[str, Any] = dict(_SCHEMAS[field.type](field))
     if field.description:
@@ -93,30 +101,39 @@ def field_schema(field: Field) -> dict[str, Any]:
     return found
 
 
-def out_of_time(field: Field, value: Any) -> tuple[str, str] | None:
-    """For a (well-formed) datetime or date that lies outside of the field's `min` and `max`: a code and a sentence."""
-    if field.type not in ("datetime", "date") or (field.min is None and field.max is None):
+def is_bounded_by_us(field: Field) -> bool:
+    """Whether `out_of_bounds` has anything to say of the field's values."""
+    return field.type in _BOUNDED_BY_US and (field.min is not None or field.max is not None)
+
+
+def out_of_bounds(field: Field, value: Any) -> tuple[str, str] | None:
+    """For a (well-formed) time or decimal outside of the field's `min` and `max`: a code and a sentence."""
+    if not is_bounded_by_us(field):
         return None
-    at = _time(field.type, value)
-    if field.min is not None and at < _time(field.type, field.min):
-        return "too_small", f"It must be {field.min} or later."
-    if field.max is not None and at > _time(field.type, field.max):
-        return "too_large", f"It must be {field.max} or earlier."
+    at = _ordered(field.type, value)
+    more, less = ("more", "less") if field.type == "decimal" else ("later", "earlier")
+    if field.min is not None and at < _ordered(field.type, field.min):
+        return "too_small", f"It must be {field.min} or {more}."
+    if field.max is not None and at > _ordered(field.type, field.max):
+        return "too_large", f"It must be {field.max} or {less}."
     return None
 
 
-def is_time(kind: FieldType, value: object) -> bool:
-    """Whether this is the text of a datetime or of a date."""
+def is_bound(kind: FieldType, value: object) -> bool:
+    """Whether this is the text of a datetime, a date or a decimal."""
     if not isinstance(value, str):
         return False
     try:
-        _time(kind, value)
+        _ordered(kind, value)
     except ValueError:
         return False
     return True
 
 
-def _time(kind: FieldType, value: Any) -> int:
+def _ordered(kind: FieldType, value: Any) -> int | Decimal:
+    """A time or decimal as a number that can be compared. Raises ValueError."""
+    if kind == "decimal":
+        return decimals.read(value)
     if kind == "datetime":
         return moment.from_text(value)
     if not _DATE.fullmatch(value):
@@ -156,6 +173,11 @@ def _number(field: Field) -> dict[str, Any]:
     return found
 
 
+def _decimal(field: Field) -> dict[str, Any]:
+    chars = decimals.chars_max(field)
+    return {"type": "string", "format": "decimal", "pattern": decimals.pattern(field), "maxLength": chars}
+
+
 def _object(field: Field) -> dict[str, Any]:
     if field.schema is None:
         return {"type": "object"}
@@ -187,6 +209,7 @@ _SCHEMAS: dict[FieldType, Callable[[Field], dict[str, Any]]] = {
     "string": _string,
     "integer": _integer,
     "number": _number,
+    "decimal": _decimal,
     "boolean": lambda field: {"type": "boolean"},
     "datetime": lambda field: {"type": "string", "format": "date-time", "maxLength": moment.TEXT_CHARS_MAX},
     "date": lambda field: {"type": "string", "format": "date", "maxLength": 10},

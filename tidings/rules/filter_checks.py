@@ -11,10 +11,14 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from tidings.rules import decimals
+
 STEPS_MAX = 30_000
 """How many steps one filter may take on one event: 2 to 6 ms."""
 CHARS_PER_STEP = 64
 """How many characters of a text are searched or compared in a step."""
+_DECIMAL_STEPS = 10
+"""What it costs to read a text as a decimal."""
 
 MISSING: Any = object()
 _CHUNK, _PER_CHUNK = 64, 2
@@ -243,7 +247,14 @@ def _comparing(compare: Callable[[Any, Any], bool]) -> Callable[[Any], Made]:
         if type(asked) is str:
             return takes, _scalar(lambda value: type(value) is str and compare(value, asked), len(asked))
         if type(asked) is int or type(asked) is float:
-            return takes, _scalar(lambda value: type(value) in _NUMBERS and compare(value, asked))
+            exactly = decimals.of(asked)
+
+            def test(value: Any) -> bool:
+                if type(value) in _NUMBERS:
+                    return compare(value, asked)
+                return type(value) is str and decimals.is_one(value) and compare(decimals.of(value), exactly)
+
+            return takes, _scalar(test, _DECIMAL_STEPS * CHARS_PER_STEP)
         return takes, None
 
     return make

@@ -14,8 +14,8 @@ import msgspec
 from tidings.model import moment
 from tidings.model.collection import OWN_FIELDS, Collection, Field, Item
 from tidings.model.errors import Place
-from tidings.rules import exact, schema
-from tidings.rules.field import field_schema, out_of_time
+from tidings.rules import decimals, exact, schema
+from tidings.rules.field import field_schema, is_bounded_by_us, out_of_bounds
 from tidings.rules.refused import escaped
 
 ERRORS_MAX = 50
@@ -38,6 +38,7 @@ _CODES = {
     "format": "format",
 }
 Convert = Callable[[Any], Any]
+Unpack = Mapping[str, Convert]
 
 
 def item_schema(collection: Collection) -> dict[str, Any]:
@@ -63,12 +64,8 @@ class ItemRules:
         self._shape = msgspec.defstruct("Shape", list(plain), rename=plain)
         self._validator = schema.compiled(item_schema(collection))
         self._to_store = {field.name: _TO_STORE[field.type] for field in collection.fields if field.type in _TO_STORE}
-        self._bounded_times = {
-            field.name: field
-            for field in collection.fields
-            if field.type in ("date", "datetime") and (field.min is not None or field.max is not None)
-        }
-        self._to_json = {field.name: _TO_JSON[field.type] for field in collection.fields if field.type in _TO_JSON}
+        self._bounded = {field.name: field for field in collection.fields if is_bounded_by_us(field)}
+        self._to_json = {field.name: made for field in collection.fields if (made := _to_json(field)) is not None}
         self.defaults = {field.name: field.default for field in collection.fields if field.default is not None}
 
     def stored(self, values: Mapping[str, Any], pointer: str, wrong: list[Place]) -> dict[str, Any]:
@@ -92,8 +89,8 @@ class ItemRules:
                 code = "not_exact" if isinstance(error, Inexact) else "format"
                 wrong.append(Place(pointer=f"{pointer}/{name}", code=code, detail=f"{name} must be {error}."))
                 continue
-            bounded = self._bounded_times.get(name)
-            told = None if bounded is None else out_of_time(bounded, value)
+            bounded = self._bounded.get(name)
+            told = None if bounded is None else out_of_bounds(bounded, value)
             if told is not None:
                 wrong.append(Place(pointer=f"{pointer}/{name}", code=told[0], detail=told[1]))
         return found
@@ -110,26 +107,26 @@ class ItemRules:
         }
         return self._finished(found, names)
 
-    def document_of(self, row: Sequence[Any], booleans: Sequence[str], names: Iterable[str] | None) -> dict[str, Any]:
+    def document_of(self, row: Sequence[Any], unpack: Unpack, names: Iterable[str] | None) -> dict[str, Any]:
         """The same straight from a row of the store: `seq`, the item's own members, its fields in their order.
 
-        `booleans`: those of its fields that stand there as 0 and 1.
+        `unpack`: for fields that rows have in another form than items do, what makes the one of the other.
         """
         found = dict(zip(self._members, row[1:], strict=True))
-        for name in booleans:
+        for name, convert in unpack.items():
             if found[name] is not None:
-                found[name] = bool(found[name])
+                found[name] = convert(found[name])
         return self._finished(found, names)
 
-    def shaped(self, row: Sequence[Any], booleans: Sequence[str]) -> Any:
+    def shaped(self, row: Sequence[Any], unpack: Unpack) -> Any:
         """As `document_of` with all members, for nothing but being written as JSON: in half the time."""
         values: Any = row[len(OWN_FIELDS) + 1 :]
-        if booleans or self._to_json:
+        if unpack or self._to_json:
             values = list(values)
-            for name in booleans:
+            for name, convert in unpack.items():
                 at = self._at[name]
                 if values[at] is not None:
-                    values[at] = bool(values[at])
+                    values[at] = convert(values[at])
             for name, convert in self._to_json.items():
                 at = self._at[name]
                 if values[at] is not None:
@@ -180,10 +177,16 @@ class ItemRules:
                     Place(pointer=f"{pointer}/{escaped(name)}", code="missing", detail=f"The field {name!r} is needed.")
                 )
             else:
-                found.append(Place(pointer=at, code=_CODES.get(kind, "schema"), detail=_cut(wrong.message)))
+                detail = self._decimal_rule(wrong.instance_path) or _cut(wrong.message)
+                found.append(Place(pointer=at, code=_CODES.get(kind, "schema"), detail=detail))
             if len(found) >= ERRORS_MAX:
                 break
         return found
+
+    def _decimal_rule(self, path: Sequence[Any]) -> str | None:
+        """What a wrong value of a decimal field must be, which the schema's pattern says less plainly."""
+        field = self.collection.field(str(path[0])) if path else None
+        return f"{field.name} must be {decimals.rule(field)}." if field and field.type == "decimal" else None
 
     def unknown(self, name: str, pointer: str, known: Iterable[str] | None = None) -> Place:
         """What is said of a field that is not there, or not for this caller. `known`: what the caller may know."""
@@ -254,6 +257,14 @@ def _raw(text: str) -> msgspec.Raw:
     return msgspec.Raw(text.encode())
 
 
+def _to_json(field: Field) -> Convert | None:
+    """From a field's value as the store keeps it to JSON; None: it is the same."""
+    if field.type == "decimal":
+        scale = decimals.scale(field)
+        return lambda value: decimals.shown(value, scale)
+    return _TO_JSON.get(field.type)
+
+
 def _cut(text: str) -> str:
     return text if len(text) <= DETAIL_CHARS_MAX else text[:DETAIL_CHARS_MAX] + "..."
 
@@ -263,6 +274,7 @@ _TO_STORE: dict[str, Convert] = {
     "date": _date,
     "number": _number,
     "integer": _integer,
+    "decimal": decimals.read,
     "object": _json,
     "array": _json,
 }
@@ -276,6 +288,7 @@ _COMPARABLE: dict[str, tuple[tuple[type, ...], str]] = {
     "datetime": ((str,), "an RFC 3339 time such as 2026-11-21T01:02:03Z"),
     "integer": ((int,), "an integer"),
     "number": ((int, float), "a number"),
+    "decimal": ((str,), decimals.WORDS),
     "boolean": ((bool,), "true or false"),
     "object": ((), "nothing: objects are not compared"),
     "array": ((), "nothing: lists are not compared"),

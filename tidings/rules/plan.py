@@ -14,18 +14,24 @@ import msgspec
 
 from tidings.model.collection import Collection, Field, FieldType
 from tidings.model.errors import Place
+from tidings.rules import decimals
 from tidings.rules.declaration import COLLECTIONS_MAX, Declared
-from tidings.rules.field import field_schema
+from tidings.rules.field import field_schema, is_bounded_by_us
 
 CONVERSIONS: tuple[tuple[FieldType, FieldType], ...] = (
     ("integer", "number"),
+    ("integer", "decimal"),
+    ("number", "decimal"),
+    ("string", "decimal"),
+    ("decimal", "string"),
+    ("decimal", "decimal"),
     ("string", "enum"),
     ("enum", "string"),
     ("string", "reference"),
     ("reference", "string"),
     ("date", "datetime"),
 )
-"""What a field may become, if all its values fit; a date becomes its midnight in UTC."""
+"""What a field may become, if all its values fit; a date becomes its midnight in UTC, a decimal another `scale`."""
 
 _ANNOTATIONS = ("description", "default", "examples")
 
@@ -283,6 +289,9 @@ class _Planner:
                 self._refuse(f"{pointer}/type", "cannot_convert", detail)
                 return []
             steps.append(ConvertField(collection=name, before=before, after=field))
+        elif field.type == "decimal" and decimals.scale(before) != decimals.scale(field):
+            # Items show their values with other digits.
+            steps.append(ConvertField(collection=name, before=before, after=field))
         if before.type != field.type or _is_tighter(before, field):
             self._ask("fits", pair.before.name, old, field, pointer)
         if field.required and not before.required:
@@ -362,8 +371,8 @@ def _collection_changes(pair: Pair, gone: Sequence[str], added: Sequence[str]) -
 
 def _is_tighter(before: Field, after: Field) -> bool:
     """Whether a value that the field has now may be one that it may not have any more."""
-    if before.type in ("datetime", "date") and (before.min, before.max) != (after.min, after.max):
-        return after.min is not None or after.max is not None
+    if is_bounded_by_us(after) and (before.min, before.max) != (after.min, after.max):
+        return True
     old, new = (_constraints(field) for field in (before, after))
     return any(name not in old or not _is_looser(name, old[name], value) for name, value in new.items())
 

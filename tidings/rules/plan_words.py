@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tidings.rules import decimals
 from tidings.rules.plan import (
     AddField,
     ChangeCollection,
@@ -67,6 +68,10 @@ def _filled(step: Any, count: int) -> str:
 
 def _converted(step: Any, count: int) -> str:
     kinds = f"from {step.before.type} into {step.after.type}"
+    if step.before.type == step.after.type == "decimal":
+        before, after = decimals.scale(step.before), decimals.scale(step.after)
+        name = f"{step.collection}.{step.after.name}"
+        return f"show {name} with {_n(after, 'digit')} after the point rather than {before}, in {_n(count, 'item')}"
     return f"turn {step.collection}.{step.after.name} {kinds}, with {_n(count, 'value')}"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from tidings.model.collection import Collection, Field
 from tidings.model.moment import Micros
+from tidings.rules import decimals
 from tidings.rules.plan import (
     AddField,
     ConvertField,
@@ -30,6 +31,17 @@ _FOUND = "found_words"
 _CONVERTED = {
     ("integer", "number", "sqlite"): "CAST({column} AS REAL)",
     ("integer", "number", "postgres"): "{column}::double precision",
+    **dict.fromkeys(
+        [("integer", "decimal", "sqlite"), ("number", "decimal", "sqlite"), ("string", "decimal", "sqlite")],
+        "decimal_key({column})",
+    ),
+    # By way of text, because the cast of a double keeps fifteen digits of it.
+    **dict.fromkeys(
+        [("integer", "decimal", "postgres"), ("number", "decimal", "postgres"), ("string", "decimal", "postgres")],
+        "({column}::text)::numeric",
+    ),
+    ("decimal", "string", "sqlite"): "decimal_text({column}, {scale})",
+    ("decimal", "string", "postgres"): "round({column}, {scale})::text",
     ("date", "datetime", "sqlite"): "unixepoch({column}) * 1000000",
     ("date", "datetime", "postgres"): "(EXTRACT(EPOCH FROM {column}::timestamp) * 1000000)::bigint",
 }
@@ -113,13 +125,16 @@ def _fill(db: Db, collection: str, field: Field, now: Micros) -> None:
 
 
 def _convert(db: Db, step: ConvertField, now: Micros) -> None:
-    made = _CONVERTED.get((step.before.type, step.after.type, db.dialect))
-    if made is None:
-        return
     table, column = tables.table(step.collection), tables.column(step.after.name)
+    made = _CONVERTED.get((step.before.type, step.after.type, db.dialect))
+    if made is None and step.before.type != step.after.type:
+        return
     kind = tables.column_type(step.after, db.dialect)
-    change = made.format(column=column)
-    if db.dialect == "postgres":
+    change = (made or "").format(column=column, scale=decimals.scale(step.before))
+    if made is None:
+        # Only what items show becomes another: how many digits.
+        pass
+    elif db.dialect == "postgres":
         db.execute(f"ALTER TABLE {table} ALTER COLUMN {column} TYPE {kind} USING {change}", {})
     else:
         # SQLite changes no column's type: a new one takes over.

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from tidings.model.errors import Place
+from tidings.rules import decimals
 from tidings.rules.declared_field import fits as may_have
 from tidings.rules.exact import is_whole_kept
-from tidings.rules.field import field_schema, out_of_time
+from tidings.rules.field import field_schema, is_bound, out_of_bounds
 from tidings.rules.plan import (
     AddField,
     Ask,
@@ -166,7 +167,7 @@ def _values(db: Db, ask: Ask) -> Iterator[tuple[str, Any]]:
     after = -1
     while rows := db.query(sql, {"after": after}):
         for _, ident, value in rows:
-            yield ident, values.shown(field.type, value)
+            yield ident, values.shown(field, value)
         after = rows[-1][0]
 
 
@@ -176,9 +177,19 @@ def _fitting(ask: Ask) -> Callable[[Any], bool]:
     validator = compiled(field_schema(field))
     if before is not None and (before.type, field.type) == ("integer", "number"):
         return lambda value: is_whole_kept(value) and validator.is_valid(value)
+    if before is not None and field.type == "decimal":
+        # By value: "12.300" fits where two digits after the point do.
+        return lambda value: may_have(field, _decimal(value))
     if before is not None and (before.type, field.type) == ("date", "datetime"):
         return lambda value: may_have(field, midnight(value))
-    return lambda value: validator.is_valid(value) and out_of_time(field, value) is None
+    return lambda value: validator.is_valid(value) and out_of_bounds(field, value) is None
+
+
+def _decimal(value: str | float) -> str:
+    """A number or text as the decimal that it becomes; a text that is not one stays as it is."""
+    if isinstance(value, str) and not is_bound("decimal", value):
+        return value
+    return decimals.plain(decimals.of(value))
 
 
 def midnight(day: str) -> str:

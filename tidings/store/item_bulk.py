@@ -28,7 +28,8 @@ def there(db: Db, table: ItemTable, name: str, values: Sequence[Any], seen: Cond
         where.add(Compare(name, "in", tuple(values[start : start + VALUES_MAX])))
         where.add(seen)
         rows = db.query(f"SELECT {shown}, tenant FROM {table.name} WHERE {where.text}", where.values)  # noqa: S608
-        found.update((row[0], row[1]) for row in rows)
+        unpack = table.unpack.get(name)
+        found.update((row[0] if unpack is None else unpack(row[0]), row[1]) for row in rows)
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from tidings.model.collection import Collection, Item
 from tidings.rules.condition import ALWAYS, Compare, Condition, holds
 from tidings.rules.words import words
-from tidings.store import tables
+from tidings.store import tables, values
 from tidings.store.base import Db, Dialect, Row
 from tidings.store.conditions import Where
 from tidings.store.tables import OWN_COLUMNS, column, table
@@ -29,8 +29,8 @@ class ItemTable:
         self.dialect = dialect
         self.name = table(collection.name)
         self._fields = [field.name for field in collection.fields]
-        self.booleans = [field.name for field in collection.fields if field.type == "boolean" and dialect == "sqlite"]
-        """Fields that stand in rows as 0 and 1."""
+        self.unpack = values.unpacking(collection.fields, dialect)
+        """Fields that rows have in another form than items do, such as 0 and 1 for a boolean."""
         self._at = {name: index for index, name in enumerate(self._fields, len(OWN_COLUMNS))}
         self._searchable = [field.name for field in collection.fields if field.searchable]
         self.columns = [*OWN_COLUMNS[1:], *(column(name) for name in self._fields)]
@@ -41,23 +41,22 @@ class ItemTable:
 
     def item(self, row: Row) -> Item:
         """A row of `select` as an item."""
-        values = dict(zip(self._fields, row[6:], strict=True))
-        for name in self.booleans:
-            if values[name] is not None:
-                values[name] = bool(values[name])
-        return Item(
-            seq=row[0], id=row[1], tenant=row[2], revision=row[3], created=row[4], updated=row[5], values=values
-        )
+        found = dict(zip(self._fields, row[6:], strict=True))
+        for name, convert in self.unpack.items():
+            if found[name] is not None:
+                found[name] = convert(found[name])
+        return Item(seq=row[0], id=row[1], tenant=row[2], revision=row[3], created=row[4], updated=row[5], values=found)
 
     def value(self, row: Row, name: str) -> Any:
         """A field's value in a row of `select`."""
         value = row[self._at[name]]
-        return bool(value) if value is not None and name in self.booleans else value
+        convert = self.unpack.get(name)
+        return value if value is None or convert is None else convert(value)
 
     def find(self, db: Db, ident: str, seen: Condition = ALWAYS, tenant: str = "") -> list[Item]:
         """The item with this id, of those that fit `seen`. Several may have one: then the one of `tenant`, or two."""
-        sql, values = self._finding(seen)
-        rows = db.query(sql, {**values, "id": ident})
+        sql, asked = self._finding(seen)
+        rows = db.query(sql, {**asked, "id": ident})
         if len(rows) > 1 and tenant:
             own = self.of_tenant(db, ident, tenant)
             if own is not None and holds(seen, own.row):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import apsw
 
+from tidings.rules import decimals
 from tidings.store.base import (
     BriefDb,
     Builder,
@@ -67,6 +69,9 @@ class SqliteDb:
         self._db.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         self._db.pragma("journal_size_limit", JOURNAL_BYTES_MAX)
         self._db.pragma("query_only", readonly)
+        self._db.convert_binding = _bound
+        self._db.create_scalar_function("decimal_key", _decimal_key, 1, deterministic=True)
+        self._db.create_scalar_function("decimal_text", _decimal_text, 2, deterministic=True)
 
     # Written out rather than wrapped in a context manager, which costs as much as a small statement.
 
@@ -279,6 +284,25 @@ class SqliteFile:
     def close(self) -> None:
         """Let go of the moment that it shows."""
         self._db.close()
+
+
+def _bound(cursor: Any, number: int, value: Any) -> str:
+    """What SQLite keeps of a value that it has no type for."""
+    if isinstance(value, Decimal):
+        return decimals.key(value)
+    raise TypeError(f"SQLite takes no {type(value).__name__}")
+
+
+def _decimal_key(*values: Any) -> str | None:
+    """The key of a number, or of a decimal's text, in SQL."""
+    (value,) = values
+    return None if value is None else decimals.key(decimals.of(value))
+
+
+def _decimal_text(*values: Any) -> str | None:
+    """The text of a decimal's key, with so many digits after the point, in SQL."""
+    key, scale = values
+    return None if key is None else decimals.shown(decimals.from_key(key), scale)
 
 
 @contextlib.contextmanager

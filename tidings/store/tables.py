@@ -24,6 +24,8 @@ _TYPES: dict[FieldType, tuple[str, str]] = {
     "string": ("TEXT", 'TEXT COLLATE "C"'),
     "integer": ("INTEGER", "BIGINT"),
     "number": ("REAL", "DOUBLE PRECISION"),
+    # SQLite has no decimals: a text that sorts as the number (rules/decimals.py).
+    "decimal": ("TEXT", "NUMERIC"),
     "boolean": ("INTEGER", "BOOLEAN"),
     "datetime": ("INTEGER", "BIGINT"),
     "date": ("TEXT", 'TEXT COLLATE "C"'),

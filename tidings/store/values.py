@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from tidings.model import moment
-from tidings.model.collection import Field, FieldType
+from tidings.model.collection import Field
+from tidings.rules import decimals
 from tidings.store import tables
 from tidings.store.base import Dialect
 
@@ -22,20 +25,32 @@ def stored(field: Field, value: Any, dialect: Dialect) -> Any:
         return msgspec.json.encode(value).decode()
     if field.type == "number":
         return float(value)
+    if field.type == "decimal":
+        return decimals.read(value)
     if field.type == "boolean" and dialect == "sqlite":
         return int(value)
     return int(value) if field.type == "integer" else value
 
 
-def shown(kind: FieldType, value: Any) -> Any:
+def shown(field: Field, value: Any) -> Any:
     """A column's value as JSON has it; objects and arrays as `selected` reads them."""
     if value is None:
         return None
-    if kind == "datetime":
+    if field.type == "datetime":
         return moment.to_text(value)
-    if kind in ("object", "array"):
+    if field.type in ("object", "array"):
         return msgspec.json.decode(value)
-    return bool(value) if kind == "boolean" else value
+    if field.type == "decimal":
+        return decimals.shown(value if isinstance(value, Decimal) else decimals.from_key(value), decimals.scale(field))
+    return bool(value) if field.type == "boolean" else value
+
+
+def unpacking(fields: Iterable[Field], dialect: Dialect) -> dict[str, Callable[[Any], Any]]:
+    """For fields whose columns keep another form than items have: what makes the one of the other (not of null)."""
+    if dialect == "postgres":
+        return {}
+    forms: dict[str, Callable[[Any], Any]] = {"boolean": bool, "decimal": decimals.from_key}
+    return {field.name: forms[field.type] for field in fields if field.type in forms}
 
 
 def selected(field: Field, dialect: Dialect) -> str:

@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ import msgspec
 
 from tidings.model import moment
 from tidings.model.errors import Invalid, Place
+from tidings.rules import decimals
 from tidings.web.habits import sort_of
 from tidings.web.menu import Answer, Call, Parameter
 
@@ -188,7 +190,7 @@ def _written(value: Any, schema: dict[str, Any]) -> str:
         return "true" if value else "false"
     if schema.get("format") == "date-time":
         return moment.to_text(value)
-    return str(value)
+    return decimals.plain(value) if isinstance(value, Decimal) else str(value)
 
 
 def _query_mark(call: Call) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 from tidings.model import moment
 from tidings.model.errors import Invalid, Malformed, Place
-from tidings.rules import exact
+from tidings.rules import decimals, exact
 from tidings.rules.jsontext import INTEGER_MAX, INTEGER_MIN
 from tidings.web.menu import Operation, Parameter
 
@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,3})?")
 
 
 def read(text: str, operation: Operation) -> dict[str, Any]:
-    """The parameters that were given, by name. Times are Micros, lists (`__in`) are lists.
+    """The parameters that were given, by name. Times are Micros, decimals `Decimal`, lists are lists.
 
     Raises Malformed where the text cannot be read, Invalid for unknown, repeated and wrong parameters.
     """
@@ -121,6 +121,8 @@ def _convert(schema: dict[str, Any], text: str) -> Any:
         raise ValueError(f"one of {', '.join(schema['enum'])}, not {text[:100]!r}")
     if schema.get("format") == "date-time":
         return _time(text)
+    if schema.get("format") == "decimal":
+        return decimals.read(text)
     if schema.get("format") == "date":
         return _date(text)
     if len(text) > schema.get("maxLength", TEXT_CHARS_MAX):

@@ -12,7 +12,9 @@ from tidings.intake.kinds import Kind
 from tidings.model.collection import Field, Item
 from tidings.model.errors import Forbidden, Invalid, Place, TidingsError
 from tidings.model.event import Event
+from tidings.rules import decimals
 from tidings.rules.condition import Compare, Op
+from tidings.rules.field import is_bound
 from tidings.rules.jsontext import INTEGER_MAX, INTEGER_MIN
 from tidings.rules.permit import Grant
 from tidings.rules.words import words
@@ -81,8 +83,8 @@ class Door:
             total = counted(table.count(db, where)) if call.query.get("count") else None
             rows = item_pages.page(db, table, where, order, after, page.limit + 1)
             if members is None and not expand:
-                return [rules.shaped(row, table.booleans) for row in rows[: page.limit]], rows, total
-            documents = [rules.document_of(row, table.booleans, members) for row in rows[: page.limit]]
+                return [rules.shaped(row, table.unpack) for row in rows[: page.limit]], rows, total
+            documents = [rules.document_of(row, table.unpack, members) for row in rows[: page.limit]]
             for name in expand:
                 self._expand(db, [(row[2], table.value(row, name)) for row in rows[: page.limit]], documents, name)
             return documents, rows, total
@@ -150,7 +152,10 @@ class Door:
         has_place = len(after) == len(fields) + 1 and type(after[-1]) is int and 0 <= after[-1] < 1 << 62
         if not has_place or not all(_fits(field, value) for field, value in zip(fields, after, strict=False)):
             raise _wrong("cursor", "wrong_cursor", NO_CURSOR)
-        return after
+        return [
+            decimals.read(value) if field is not None and field.type == "decimal" and value is not None else value
+            for field, value in zip([*fields, None], after, strict=True)
+        ]
 
     def _chosen(self, call: Call) -> Sequence[str] | None:
         """The members that an answer shows; None: all."""
@@ -320,6 +325,8 @@ def _fits(field: Field | None, value: Any) -> bool:
     kinds: dict[str, type] = {"integer": int, "datetime": int, "number": float, "boolean": bool}
     if field is None or type(value) is not kinds.get(field.type, str):
         return False
+    if field.type == "decimal":
+        return is_bound("decimal", value)
     if type(value) is str:
         return "\0" not in value
     return type(value) is not int or INTEGER_MIN <= value <= INTEGER_MAX

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidings.model.collection import Collection, Field
+from tidings.rules import decimals
 from tidings.rules.condition import fixed
 from tidings.rules.field import ITEM_ID, field_schema
 from tidings.rules.permit import Grant
@@ -40,6 +41,7 @@ _EXAMPLES: dict[str, Any] = {
     "string": "text",
     "integer": 1,
     "number": 1.5,
+    "decimal": "12.30",
     "boolean": True,
     "datetime": _TIME_EXAMPLE,
     "date": "2026-11-21",
@@ -244,6 +246,8 @@ def example_of(field: Field) -> Any:
         return low if field.max is None else min(low, field.max)
     if field.type in ("date", "datetime") and field.min is not None:
         return field.min
+    if field.type == "decimal":
+        return decimals.example(field)
     return _EXAMPLES[field.type]
 
 

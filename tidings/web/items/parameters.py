@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tidings.model.collection import Collection, Field, Question
+from tidings.rules import decimals
 from tidings.rules.field import INTEGER_MAX, INTEGER_MIN, operators
 from tidings.web.items.door import Filters
 from tidings.web.items.forms import DATE, TIME_TEXT, example_of
@@ -126,6 +127,12 @@ def _compared(field: Field) -> dict[str, Any]:
 _COMPARED: dict[str, dict[str, Any]] = {
     "integer": {"type": "integer", "format": "int64", "minimum": INTEGER_MIN, "maximum": INTEGER_MAX},
     "number": {"type": "number", "format": "double"},
+    "decimal": {
+        "type": "string",
+        "format": "decimal",
+        "pattern": f"^{decimals.ASKED}$",
+        "maxLength": decimals.ASKED_CHARS,
+    },
     "boolean": {"type": "boolean"},
     "datetime": {"type": "string", "format": "date-time", "maxLength": 40, **TIME_TEXT},
     "date": {"type": "string", "format": "date", "maxLength": 10, **DATE},

@@ -108,7 +108,7 @@ class Transfer:
             def read(db: Db, after: list[Any] | None = after) -> tuple[bytes, list[Any] | None]:
                 found = item_pages.page(db, self._kind.table, self._where(call), order, after, PAGE_ITEMS)
                 rules, table = self._kind.rules, self._kind.table
-                piece = out.lines([rules.document_of(row, table.booleans, names) for row in found])
+                piece = out.lines([rules.document_of(row, table.unpack, names) for row in found])
                 return piece, item_pages.position(table, order, found[-1]) if len(found) == PAGE_ITEMS else None
 
             piece, after = await parts.readers.call(steady(parts, [self._kind], read), call.key.tenant)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tidings.model.access import VERBS
-from tidings.rules import declaration, declared_field
+from tidings.rules import decimals, declaration, declared_field
 from tidings.rules.field import FORMATS, TYPES
 from tidings.rules.jsontext import NO_NUL
 
@@ -29,6 +29,13 @@ NAME: Schema = {"pattern": _LOWER, "maxLength": declaration.NAME_CHARS_MAX}
 _WHEN: Schema = {"type": "string", "pattern": NO_NUL, "maxLength": _CHARS}
 _TEXT: Schema = {"type": ["string", "null"], "pattern": NO_NUL, "maxLength": DESCRIPTION_CHARS_MAX}
 _FLAG: Schema = {"type": ["boolean", "null"]}
+
+
+def _digits(least: int, help: str) -> Schema:
+    most = decimals.DIGITS_MAX
+    return {"type": ["integer", "null"], "format": "int32", "minimum": least, "maximum": most, "description": help}
+
+
 _BOUND: Schema = {"type": ["number", "string", "null"], "pattern": NO_NUL, "maxLength": 40}
 _VALUES: Schema = {
     "type": "array",
@@ -53,6 +60,8 @@ _ATTRIBUTES: dict[str, Schema] = {
         "description": "A regular expression without look-around.",
     },
     "format": {"enum": [*FORMATS, None]},
+    "max_digits": _digits(1, "How many digits a decimal has at most."),
+    "scale": _digits(0, "How many of them are after the point."),
     "values": _NULL,
     "to": _NULL,
     "schema": {
