@@ -34,6 +34,7 @@ from tidings.model.access import EVERYTHING, Key
 from tidings.model.errors import TidingsError
 from tidings.model.moment import Clock, SystemClock
 from tidings.net.http import HttpClient
+from tidings.net.names import Names
 from tidings.route.route import Router
 from tidings.rules import address
 from tidings.settings import Settings
@@ -102,13 +103,14 @@ class Server:
         readers = self._readers = Readers(engine)
         feed = self._feed = Feed(readers)
         router = Router(catalog, self.clock)
+        names = self._names = Names()
         deliver = self.deliver = Deliver(
             engine,
             writer,
             catalog,
             self.clock,
             lambda: HttpClient(
-                lambda ip: address.refusal(ip, networks), f"Tidings/{__version__}", settings.ca_file or None
+                lambda ip: address.refusal(ip, networks), f"Tidings/{__version__}", settings.ca_file or None, names
             ),
             settings.source,
             self._chance,
@@ -120,6 +122,7 @@ class Server:
             self.clock,
             networks,
             deliver,
+            names,
             allow_http=settings.allow_http,
             most_per_tenant=settings.max_endpoints_per_tenant,
         )
@@ -182,6 +185,7 @@ class Server:
             kinds=kinds,
             items=Items(catalog, kinds, self.clock),
             menus=Menus(item_menu.make),
+            names=self._names,
         )
 
     def declare(self, collections: dict[str, Any], file: str) -> None:
@@ -281,6 +285,7 @@ class Server:
     def close(self) -> None:
         """Finish in order: what is in flight, what is to be written, then the connections."""
         self.deliver.stop()
+        self._names.close()
         self.writer.close()
         self._readers.close()
         self._engine.close()

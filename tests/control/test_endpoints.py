@@ -9,11 +9,10 @@ import pytest
 
 from tests.control.world import World
 from tidings.control.endpoint_form import Form, NewForm
-from tidings.control.endpoints import Endpoints, valid_secrets
+from tidings.control.endpoints import valid_secrets
 from tidings.model.errors import Conflict, Invalid, NotFound, Stale
 from tidings.model.link import Batch, Endpoint
 from tidings.model.moment import DAY, HOUR
-from tidings.rules import address
 from tidings.web import body
 
 URL = "https://example.com/hook"
@@ -85,30 +84,46 @@ def test_a_url_is_enough(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "refused"),
+    ("found", "operator", "tenant"),
     [
-        (["10.1.2.3"], True),
-        (["10.1.2.3", "::1"], True),
-        (["10.1.2.3", "93.184.216.34"], False),
-        (["127.0.0.1"], False),
-        (OSError("no such name"), False),
+        (["10.1.2.3"], True, True),
+        (["10.1.2.3", "::1"], True, True),
+        (["10.1.2.3", "93.184.216.34"], False, False),
+        (["127.0.0.1"], False, False),
+        # A name may be registered before it exists; but a tenant must not tell it from one that leads inwards.
+        ("unknown", False, True),
+        ("silent", False, False),
+        ("failed", False, False),
     ],
 )
-def test_a_name_is_resolved_when_the_endpoint_is_made(world: World, found: Any, refused: bool) -> None:
-    def resolve(host: str, port: int) -> list[str]:
-        assert (host, port) == ("example.com", 443)
-        if isinstance(found, OSError):
-            raise found
-        return list(found)
+def test_a_name_is_looked_up_when_the_endpoint_is_made(world: World, found: Any, operator: bool, tenant: bool) -> None:
+    endpoints = world.with_names({"example.com": found})
+    for caller, refused in ((None, operator), ("acme", tenant)):
+        if not refused:
+            world.run(endpoints.create(NewForm(url=URL), caller=caller))
+            continue
+        with pytest.raises(Invalid) as wrong:
+            world.run(endpoints.create(NewForm(url=URL), caller=caller))
+        assert wrong.value.errors[0].code == "refused_address"
+        if caller is None:
+            assert "10.1.2.3" in wrong.value.detail and "TIDINGS_ALLOW_ADDRESSES" in wrong.value.detail
 
-    opened = address.parse_networks("127.0.0.0/8")
-    endpoints = Endpoints(world.catalog, world.writer, world.clock, opened, world.deliver, resolve=resolve)
-    if not refused:
-        world.run(endpoints.create(NewForm(url=URL)))
-        return
-    with pytest.raises(Invalid) as wrong:
-        world.run(endpoints.create(NewForm(url=URL)))
-    assert wrong.value.errors[0].code == "refused_address" and "TIDINGS_ALLOW_ADDRESSES" in wrong.value.detail
+
+def test_a_tenant_cannot_tell_a_private_name_from_one_that_does_not_exist(world: World) -> None:
+    endpoints = world.with_names({"wiki.corp": ["10.1.2.3"], "nothing.corp": "unknown"})
+    made = world.endpoint()
+    told = set()
+    for host in ("wiki.corp", "nothing.corp"):
+        form = Form(url=f"https://{host}/hook")
+        for job in (
+            endpoints.create(NewForm(url=form.url), caller="acme"),
+            endpoints.edit(made, {"url": form.url}, lambda document, form=form: form, None, caller="acme"),
+        ):
+            with pytest.raises(Invalid) as wrong:
+                world.run(job)
+            told.add((wrong.value.detail, *((place.pointer, place.code) for place in wrong.value.errors)))
+    assert len(told) == 1
+    assert "corp" not in str(told) and "10.1" not in str(told)
 
 
 def edit(world: World, endpoint: Endpoint, patch: dict[str, Any], expected: set[int] | None = None) -> Endpoint:
@@ -229,14 +244,7 @@ def test_a_deleted_endpoint_is_gone(world: World) -> None:
 
 
 def test_a_tenant_has_so_many_endpoints_and_the_operator_as_many_as_it_likes(world: World) -> None:
-    endpoints = Endpoints(
-        world.catalog,
-        world.writer,
-        world.clock,
-        address.parse_networks("127.0.0.0/8"),
-        world.deliver,
-        most_per_tenant=2,
-    )
+    endpoints = world.with_names({}, most_per_tenant=2)
 
     def create(tenant: str | None) -> Endpoint:
         form = NewForm(url="http://127.0.0.1:9/", tenant=tenant)

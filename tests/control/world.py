@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from tidings.control.replays import Replays
 from tidings.model.event import Event
 from tidings.model.ids import new_id
 from tidings.model.link import Endpoint
+from tidings.net.names import Addresses, Names, Problem
 from tidings.route.route import Router
 from tidings.rules import address
 from tidings.store import lists
@@ -59,20 +60,40 @@ class World:
         self.writer = Writer(self.engine, self.clock)
         self.readers = Readers(self.engine)
         self.deliver = NothingFlies(self)
+        self.names = Names()
         self.endpoints = Endpoints(
-            self.catalog, self.writer, self.clock, address.parse_networks(networks), self.deliver
+            self.catalog, self.writer, self.clock, address.parse_networks(networks), self.deliver, self.names
         )
         self.writer.before_replies(self.catalog.refresh)
         self.writer.start(Router(self.catalog, self.clock).step)
         self.writer.wait(self.catalog.load)
 
     def close(self) -> None:
+        self.names.close()
         self.writer.close()
         self.readers.close()
         self.engine.close()
 
     def run(self, made: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(made)
+
+    def with_names(self, names: dict[str, list[str] | Problem], most_per_tenant: int = 0) -> Endpoints:
+        """Endpoints for which these names, and no others, lead somewhere."""
+
+        def source(name: str, answer: Callable[[Addresses, Problem | None], None]) -> None:
+            found = names[name]
+            answer([], found) if isinstance(found, str) else answer([(each, 60) for each in found], None)
+
+        opened = address.parse_networks("127.0.0.0/8")
+        return Endpoints(
+            self.catalog,
+            self.writer,
+            self.clock,
+            opened,
+            self.deliver,
+            Names(source),
+            most_per_tenant=most_per_tenant,
+        )
 
     def replays(self) -> Replays:
         return Replays(self.writer, self.catalog, self.clock, self.deliver.notice)

@@ -43,11 +43,12 @@ def test_no_answer_within_the_time_limit(world: World) -> None:
     assert 0.9 < time.monotonic() - begun < 4
 
 
-def test_the_time_limit_includes_a_body_that_drips(world: World) -> None:
+def test_a_body_that_drips_is_noted_and_not_waited_for(world: World) -> None:
     world.receiver.answer(Reaction(status=200, body=b"x" * 1000, drip_seconds=0.05))
     begun = time.monotonic()
     found = attempt(world, timeout_seconds=1)
-    assert (found["outcome"], found["status"]) == ("timeout", 200)
+    assert (found["outcome"], found["status"]) == ("ok", 200)
+    assert "was not waited for" in str(found["reason"])
     assert time.monotonic() - begun < 4
 
 
@@ -65,9 +66,13 @@ def test_of_a_huge_answer_16_kib_are_kept(world: World) -> None:
     assert found["answer"] == "x" * 16_384
 
 
-def test_an_answer_that_breaks_off(world: World) -> None:
+def test_a_2xx_whose_body_breaks_off_is_delivered_and_never_sent_again(world: World) -> None:
     world.receiver.answer(Reaction(status=200, body=b"y" * 100, breaks_off=True))
-    assert attempt(world)["outcome"] == "broken_answer"
+    endpoint = world.register()
+    delivery = world.after_attempts(world.api.publish("step"), endpoint, 1)
+    assert delivery["state"] == "delivered"
+    assert delivery["attempts"][0]["reason"] == "Delivered. Its body broke off after 50 bytes."
+    assert world.endpoint(endpoint)["health"]["fails"] == 0
 
 
 @contextlib.contextmanager

@@ -6,23 +6,23 @@ nothing, and whoever sent the older revision is told (412).
 
 from __future__ import annotations
 
-import asyncio
+import logging
 import os
-import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
 from tidings.control import endpoint_form
 from tidings.control.cancelling import Cancelling, Delivering
 from tidings.control.endpoint_form import Form, NewForm
-from tidings.model.errors import Conflict, Invalid, NotFound, Stale
+from tidings.model.errors import Conflict, Invalid, NotFound, Place, Stale
 from tidings.model.event import Event
 from tidings.model.ids import new_id
 from tidings.model.link import ALL_TENANTS, Endpoint, Mode, Sealed, Secret
 from tidings.model.moment import SECOND, Clock
+from tidings.net.names import Names
+from tidings.net.reply import CANNOT_USE
 from tidings.rules import address, sign
 from tidings.rules.merge_patch import merged
 from tidings.rules.refused import Refused
@@ -40,14 +40,8 @@ REASON_CHARS_MAX = 500
 TEST_TYPE = "endpoint.test"
 
 Job = Callable[[Db], Endpoint]
-Resolve = Callable[[str, int], Sequence[str]]
-"""From a host's name and port to its addresses. Raises OSError where there are none."""
 
-
-def resolve(host: str, port: int) -> list[str]:
-    """Ask the machine's resolver."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(entry[4][0]) for entry in found]
+log = logging.getLogger("tidings.control")
 
 
 class Endpoints:
@@ -60,10 +54,10 @@ class Endpoints:
         clock: Clock,
         networks: address.Networks,
         deliver: Delivering,
+        names: Names,
         *,
         allow_http: bool = True,
         most_per_tenant: int = 0,
-        resolve: Resolve = resolve,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.cancelling = Cancelling(catalog, writer, clock, deliver)
@@ -72,19 +66,19 @@ class Endpoints:
         self._networks = networks
         self._allow_http = allow_http
         self._most_per_tenant = most_per_tenant
-        self._resolve = resolve
+        self._names = names
         self._random_bytes = random_bytes
 
-    async def create(self, form: NewForm, *, operator: bool = False) -> Job:
+    async def create(self, form: NewForm, *, operator: bool = False, caller: str | None = None) -> Job:
         """Check everything, the address too. Answers the job that stores it. Raises Invalid, the job Conflict.
 
-        `operator`: the caller may make an endpoint that gets every tenant's events.
+        `operator`: the caller may make an endpoint that gets every tenant's events. `caller`: the tenant that asks.
         """
         endpoint_form.check(form, {}, self._allow_http, self._networks)
         endpoint_form.check_tenant(form.tenant, operator=operator)
         if form.secret is not None:
             sign.check_secret(form.secret, "/secret")
-        await self._check_address(form.url)
+        await self._check_address(form.url, caller)
         text = form.secret or sign.new_secret(self._random_bytes(SECRET_BYTES))
 
         def store(db: Db) -> Endpoint:
@@ -118,11 +112,18 @@ class Endpoints:
             )
 
     async def edit(
-        self, endpoint: Endpoint, patch: dict[str, Any], read: Callable[[Any], Form], expected: set[int] | None
+        self,
+        endpoint: Endpoint,
+        patch: dict[str, Any],
+        read: Callable[[Any], Form],
+        expected: set[int] | None,
+        *,
+        caller: str | None = None,
     ) -> Job:
         """Apply a merge patch. `read` turns the merged document into a form and raises Invalid where it cannot.
 
-        `expected`: the revisions that the caller would overwrite; None: any. Raises Invalid; the job raises Stale.
+        `expected`: the revisions that the caller would overwrite; None: any. `caller`: the tenant that asks.
+        Raises Invalid; the job raises Stale.
         """
 
         def merge(present: Endpoint) -> tuple[Form, dict[str, str]]:
@@ -132,7 +133,7 @@ class Endpoints:
 
         form, _ = merge(endpoint)
         if form.url != endpoint.options.url:
-            await self._check_address(form.url)
+            await self._check_address(form.url, caller)
 
         def change(present: Endpoint) -> Endpoint:
             form, headers = merge(present)
@@ -257,20 +258,28 @@ class Endpoints:
             raise NotFound(f"There is no endpoint {endpoint.id}.")
         return present
 
-    async def _check_address(self, url: str) -> None:
-        """Raise Refused where the URL leads only to addresses that would be refused when dialled."""
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-        try:
-            async with asyncio.timeout(RESOLVE_SECONDS):
-                found = await asyncio.to_thread(self._resolve, host, port)
-        except (OSError, UnicodeError, TimeoutError):
-            # A name may be registered before it exists; every attempt checks the address that it dials.
+    async def _check_address(self, url: str, caller: str | None) -> None:
+        """Raise Invalid if the URL's name leads only to addresses that would be refused when dialled.
+
+        A tenant is refused in the same words if the name does not exist, or it could list the names of the inner
+        network. If no name server answers, everybody may go on: each attempt checks the address that it dials.
+        """
+        target = address.target_of(url)
+        if target.name is None or target.local:
             return
-        refusals = [address.refusal(each, self._networks) for each in found]
-        if refusals and all(refusal is not None for refusal in refusals):
-            place = endpoint_form.address_refused(f"{host} leads to no address that is called here. {refusals[0]}")
-            raise Invalid(place.detail, errors=[place])
+        found = await self._names.find(target.name, caller, RESOLVE_SECONDS)
+        if found is None or found.problem not in (None, "unknown"):
+            return
+        refusals = [address.refusal(each, self._networks) for each in found.addresses]
+        if not all(refusals) or (not refusals and caller is None):
+            return
+        if caller is not None:
+            log.info("tenant %s may not use %s: %s", caller, target.host, refusals[0] if refusals else "no such name")
+            place = Place(pointer="/url", code="refused_address", detail=CANNOT_USE)
+        else:
+            detail = f"{target.host} resolves only to addresses that this server refuses to call. {refusals[0]}"
+            place = endpoint_form.address_refused(detail)
+        raise Invalid(place.detail, errors=[place])
 
 
 def valid_secrets(endpoint: Endpoint, now: int) -> list[Secret]:

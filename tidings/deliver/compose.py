@@ -9,7 +9,7 @@ import msgspec
 
 from tidings.model.event import Event
 from tidings.model.ids import ALPHABET, ID_CHARS
-from tidings.model.link import Endpoint
+from tidings.model.link import ALL_TENANTS, Endpoint
 from tidings.model.moment import SECOND, Micros
 from tidings.net.http import Request
 from tidings.rules import shape
@@ -81,7 +81,8 @@ def compose(
     for name, value in endpoint.sealed.headers.items():
         lines.append(f"{name}: {value}" if value else f"{name};")
         shown += f',"{name.lower()}":"{MASK}"'
-    request = Request(endpoint.options.url, lines, body, endpoint.options.timeout_seconds)
+    tenant = None if endpoint.tenant == ALL_TENANTS else endpoint.tenant
+    request = Request(endpoint.options.url, lines, body, endpoint.options.timeout_seconds, tenant)
     return Composed(request, shown + "}")
 
 

@@ -20,12 +20,14 @@ REDIRECT = Outcome("redirect", "The endpoint answered with a redirect, which is 
 GONE = Outcome(
     "gone", "The endpoint answered 410: it wants no more. It is disabled, its deliveries are kept.", True, True
 )
-TIMEOUT = Outcome("timeout", "No whole answer came within the time limit.", True, True)
+TIMEOUT = Outcome("timeout", "No answer came within the time limit.", True, True)
 CONNECT_FAILED = Outcome("connect_failed", "No connection could be made.", True, True)
 DNS_FAILED = Outcome("dns_failed", "The host name could not be resolved.", True, True)
 TLS_FAILED = Outcome("tls_failed", "The TLS handshake or the certificate failed.", True, True)
 REFUSED_ADDRESS = Outcome("refused_address", "The address is private or reserved, and not allowed here.", True, True)
-BROKEN_ANSWER = Outcome("broken_answer", "The answer broke off or was no HTTP.", True, True)
+BROKEN_ANSWER = Outcome(
+    "broken_answer", "The answer broke off before its headers were complete, or is not HTTP.", True, True
+)
 CANCELLED = Outcome("cancelled", "Somebody cancelled the delivery.", False, False)
 UNSENDABLE = Outcome("unsendable", "The request could not be built from the endpoint's settings.", False, False)
 

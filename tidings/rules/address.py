@@ -12,6 +12,8 @@ import re
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+import msgspec
+
 from tidings.rules.refused import Refused
 
 URL_CHARS_MAX = 2048
@@ -130,6 +132,31 @@ def check_url(url: str, allow_http: bool, allowed: Networks = NONE_OPEN, pointer
         raise Refused(pointer, "url", wrong)
 
 
+class Target(msgspec.Struct, frozen=True, gc=False):
+    """Whom a URL calls. `name` is None if the host is an address in any spelling; `local`: it is this machine."""
+
+    host: str
+    port: int
+    name: str | None = None
+    local: bool = False
+    tls: bool = False
+
+
+@lru_cache(maxsize=8192)
+def target_of(url: str) -> Target:
+    """The host and port of a URL that was checked."""
+    match = _URL.fullmatch(url)
+    if match is None:
+        return Target("", 0)
+    host = match["host"].lower()
+    tls = match["scheme"].lower() == "https"
+    port = int(match["port"]) if match["port"] else (443 if tls else 80)
+    plain = host.removesuffix(".")
+    if host.startswith("[") or _NUMBER.fullmatch(plain.rpartition(".")[2]):
+        return Target(host, port, tls=tls)
+    return Target(host, port, host, _is_local(plain), tls)
+
+
 # --- addresses --------------------------------------------------------------------------------------------------------
 
 
@@ -180,6 +207,7 @@ _URL = re.compile(
 _STRANGE = re.compile(r"[^\x21-\x7e]")
 _UNSAFE = re.compile(r"[\\\"<>^`{|}]|%(?![0-9A-Fa-f]{2})")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _LOCAL_NAMES = ("localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback")
 
 
@@ -220,17 +248,21 @@ def _wrong_host(host: str, allowed: Networks) -> str | None:
         return "An address in a URL has no scope id." if "%" in literal else refusal(literal, allowed)
     name = host.removesuffix(".").lower()
     labels = name.split(".")
-    if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1]):
+    if _NUMBER.fullmatch(labels[-1]):
         # Such a host is an IPv4 address to every URL reader, however it is spelt (WHATWG URL, section 3.5).
         address = _any_spelling(labels)
         return refusal(address, allowed) if address else f"{host} is no IPv4 address."
     if len(name) > HOST_CHARS_MAX or not all(_LABEL.fullmatch(label) for label in labels):
         return f"{host} is no host name."
-    if name in _LOCAL_NAMES or name.endswith(".localhost"):
+    if _is_local(name):
         if allowed.holds(IPv4Address("127.0.0.1")) or allowed.holds(IPv6Address("::1")):
             return None
         return f"{host} is this machine itself, which is not called unless the operator opens it (allow_addresses)."
     return None
+
+
+def _is_local(name: str) -> bool:
+    return name in _LOCAL_NAMES or name.endswith(".localhost")
 
 
 def _any_spelling(labels: list[str]) -> str | None:

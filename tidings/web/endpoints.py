@@ -50,7 +50,7 @@ async def create_endpoint(parts: Parts, call: Call) -> Answer:
     if call.key.tenant is not None:
         form = _for_tenant(form, call.key.tenant)
     operator = call.key.tenant is None and call.key.has_scope(EVERYTHING)
-    job = await parts.endpoints.create(form, operator=operator)
+    job = await parts.endpoints.create(form, operator=operator, caller=call.key.tenant)
 
     def store(db: Db) -> Answer:
         endpoint = job(db)
@@ -100,7 +100,7 @@ async def edit_endpoint(parts: Parts, call: Call) -> Answer:
     def read(document: Any) -> Form:
         return body.read(msgspec.json.encode(document), Form)[0]
 
-    job = await parts.endpoints.edit(endpoint, call.value, read, if_match(call))
+    job = await parts.endpoints.edit(endpoint, call.value, read, if_match(call), caller=call.key.tenant)
     return _shown(parts, await parts.writer.call(job))
 
 

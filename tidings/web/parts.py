@@ -14,6 +14,7 @@ from tidings.intake.items import Items
 from tidings.intake.kinds import Kinds
 from tidings.intake.publish import Publisher
 from tidings.model.moment import Clock
+from tidings.net.names import Names
 from tidings.route.route import Router
 from tidings.rules.histogram import REQUEST_SECONDS, Histograms
 from tidings.rules.share import ShareView
@@ -50,6 +51,7 @@ class Parts:
     kinds: Kinds
     items: Items
     menus: Menus
+    names: Names
     bodies: Bodies = field(default_factory=Bodies)
     work: Work = field(default_factory=Work)
     answers: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -59,9 +61,5 @@ class Parts:
 
     def shares(self) -> list[ShareView]:
         """Everything that is shared out by tenant, as it is now."""
-        return [
-            self.open_calls.share.view(),
-            self.bodies.share.view(),
-            self.work.share.view(),
-            self.readers.share.view(),
-        ]
+        shared = (self.open_calls, self.bodies, self.work, self.readers, self.names)
+        return [each.share.view() for each in shared]

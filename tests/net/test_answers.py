@@ -1,0 +1,152 @@
+"""The head of an answer decides; and a POST that left is never sent again."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+from tests.net.world import FINE, Answer, client, fetch, listening, saying
+from tidings.model import outcome as outcomes
+from tidings.net import reply as replies
+from tidings.net.http import HttpClient
+
+__all__ = ["client"]
+
+
+def reset(connection: socket.socket) -> str:
+    """Close without a farewell."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return "close"
+
+
+def in_turn(*answers: Answer) -> Answer:
+    """Each answer once, the last for ever."""
+    left = list(answers)
+    return lambda connection: (left.pop(0) if len(left) > 1 else left[0])(connection)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [(b"200", outcomes.OK), (b"500", outcomes.BAD_STATUS), (b"410", outcomes.GONE), (b"302", outcomes.REDIRECT)],
+)
+@pytest.mark.parametrize(
+    ("rest", "read"),
+    [
+        (b"Content-Length: 100\r\n\r\nhello", 5),
+        (b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", 5),
+        (b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n", 0),
+    ],
+)
+def test_a_whole_head_is_the_answer_whatever_becomes_of_the_body(
+    client: HttpClient, status: bytes, outcome: outcomes.Outcome, rest: bytes, read: int
+) -> None:
+    with listening(saying(b"HTTP/1.1 " + status + b" So\r\n" + rest, then="close")) as server:
+        reply = fetch(client, server.url())
+    assert (reply.outcome, reply.status) == (outcome, int(status))
+    assert reply.reason.endswith(f" Its body broke off after {read} bytes.")
+    assert len(server.posts) == 1
+
+
+def test_a_body_that_drips_is_not_waited_for(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidings.net.http.BODY_SECONDS", 0.2)
+    stop = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not stop.wait(0.05):
+            connection.sendall(b"x")
+
+    with listening(drip) as server:
+        begun = time.monotonic()
+        reply = fetch(client, server.url(), timeout_seconds=30)
+        stop.set()
+    assert reply.outcome is outcomes.OK
+    assert "was not waited for" in reply.reason
+    assert time.monotonic() - begun < 10
+
+
+def test_the_time_limit_ends_a_body_too(client: HttpClient) -> None:
+    with listening(saying(b"HTTP/1.1 503 No\r\nRetry-After: 9\r\nContent-Length: 10\r\n\r\nx")) as server:
+        reply = fetch(client, server.url(), timeout_seconds=0.3)
+    assert (reply.outcome, reply.retry_after, reply.answer) == (outcomes.BAD_STATUS, "9", b"x")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Len", "broke off before its head was complete"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 150_000 + b"\r\n\r\n", "longer than is accepted"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: " * 6 + b"a" * 90_000 + b"\r\n" + b"Y: b\r\n" * 60_000 + b"\r\n", "longer than"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", "closed before an answer"),
+        (b"", "closed before an answer"),
+        (b"HTTP/7.0 200 OK\r\n\r\n", "not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", "not valid HTTP"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "encoding that cannot be read"),
+    ],
+)
+def test_a_head_that_is_not_whole_is_a_broken_answer_with_a_true_sentence(
+    client: HttpClient, answer: bytes, reason: str
+) -> None:
+    with listening(saying(answer, then="close")) as server:
+        reply = fetch(client, server.url())
+    assert reply.outcome is outcomes.BROKEN_ANSWER
+    assert reason in reply.reason
+    assert "curl" not in reply.reason
+
+
+def test_every_error_of_libcurl_has_a_sentence_without_its_words() -> None:
+    for number in range(1, 102):
+        outcome, reason = replies.failure(number, "", 0)
+        assert outcome in outcomes.OUTCOMES and outcome is not outcomes.OK
+        assert reason[0].isupper() and reason.endswith(".")
+    assert "this server" in replies.failure(93, "", 0)[1]
+
+
+def test_interim_answers_and_trailers_are_not_the_answer(client: HttpClient) -> None:
+    text = b"HTTP/1.1 103 Early Hints\r\nRetry-After: 1\r\n\r\nHTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with listening(saying(text + b"0\r\nRetry-After: 2\r\n\r\n")) as server:
+        reply = fetch(client, server.url())
+    assert (reply.status, reply.retry_after) == (503, None)
+
+
+@pytest.mark.parametrize("broken", [lambda connection: "close", reset])
+def test_a_kept_connection_that_breaks_in_mid_flight_is_not_asked_again(client: HttpClient, broken: Answer) -> None:
+    with listening(in_turn(saying(FINE), broken)) as server:
+        assert fetch(client, server.url()).outcome is outcomes.OK
+        reply = fetch(client, server.url())
+        assert (reply.outcome, reply.status) == (outcomes.BROKEN_ANSWER, None)
+        assert "kept from an earlier request" in reply.reason
+        assert len(server.posts) == 2
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("leave", [lambda connection: "close", reset])
+def test_a_server_that_closes_after_each_answer_without_a_word_gets_every_post(
+    client: HttpClient, leave: Answer
+) -> None:
+    def answer(connection: socket.socket) -> object:
+        connection.sendall(FINE)
+        return leave(connection)
+
+    with listening(answer) as server:
+        for count in range(1, 4):
+            assert fetch(client, server.url(), body=b"%d" % count).outcome is outcomes.OK
+            server.until_closed(count)
+        assert [post[-1:] for post in server.posts] == [b"1", b"2", b"3"]
+
+
+def test_a_connection_is_used_again_and_not_for_ever() -> None:
+    client = HttpClient(lambda ip: None, "Tidings/test", connection_seconds=1)
+    with listening(saying(FINE)) as server:
+        begun = time.monotonic()
+        while time.monotonic() - begun < 0.5:
+            assert fetch(client, server.url()).outcome is outcomes.OK
+        assert server.connections == 1
+        while server.connections == 1 and time.monotonic() - begun < 10:
+            assert fetch(client, server.url()).outcome is outcomes.OK
+        assert server.connections == 2
+    client.close()

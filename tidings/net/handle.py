@@ -1,0 +1,320 @@
+"""One request as libcurl sees it: its options, its body, its answer, and what came of it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable
+
+import msgspec
+import pycurl
+
+from tidings.model import outcome as outcomes
+from tidings.model.outcome import Outcome
+from tidings.net import reply as replies
+from tidings.net.names import LOOKUP_SECONDS, Found
+from tidings.net.reply import Reply
+from tidings.rules.address import Target, target_of
+
+CONNECT_SECONDS = 5.0
+ANSWER_BYTES_KEPT = 16 * 1024
+ANSWER_BYTES_READ = 64 * 1024
+HEADERS_KEPT = 200
+IDLE_CONNECTION_SECONDS = 60
+ADDRESSES_MAX = 16
+DNS_CACHE_SECONDS = 600
+"""How long libcurl remembers the addresses of an alias; whether they still hold is decided in `names.py`."""
+
+log = logging.getLogger("tidings.net")
+
+Refusal = Callable[[str], str | None]
+"""Given an address that is about to be dialled: None, or a sentence why not."""
+
+
+class Tls(msgspec.Struct, frozen=True):
+    """What an endpoint asks of TLS, as PEM: the only authorities to trust, our certificate (with its chain) and key."""
+
+    authorities: bytes | None = None
+    certificate: bytes | None = None
+    key: bytes | None = None
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A POST. `headers` are whole lines, `timeout_seconds` covers everything from the name to the last byte.
+
+    `tenant`: on whose account names are looked up; a tenant is not told what they lead to, None (the operator) is.
+    """
+
+    url: str
+    headers: list[str]
+    body: bytes
+    timeout_seconds: float
+    tenant: str | None = None
+    tls: Tls | None = None
+
+
+Done = Callable[[Reply], None]
+
+
+class Handle:
+    """One curl handle, set up once and loaded for each request."""
+
+    def __init__(
+        self,
+        refusal: Refusal,
+        user_agent: str,
+        ca_file: str,
+        connection_seconds: int,
+        is_hung: Callable[[int], bool],
+    ) -> None:
+        self.curl = pycurl.Curl()
+        self.done: Done = _nobody
+        self.serial = 0
+        """It changes with each request and after it, so that what comes late is known as late."""
+        self.tenant: str | None = None
+        self.target: Target = target_of("")
+        self.timeout_seconds = 0.0
+        self.began = 0.0
+        self.added = False
+        """libcurl has it."""
+        self.special = False
+        """It has options that the next request must not have."""
+        self.loads: str | None = None
+        """The alias whose addresses it brings."""
+        self.waits: Callable[[Found], None] | None = None
+        self._refusal, self._is_hung = refusal, is_hung
+        self._stale = self._fresh = self._looks = self._forgot = False
+        self._found: Found | None = None
+        self._refused: str | None = None
+        self._dialled = False
+        self._headers: list[bytes] = []
+        self.head_at: float | None = None
+        """When the head of the answer was complete."""
+        self._answer = bytearray()
+        self._read = 0
+        self._body, self._sent = b"", 0
+        self._set_up(user_agent, ca_file, connection_seconds)
+
+    def _set_up(self, user_agent: str, ca_file: str, connection_seconds: int) -> None:
+        curl = self.curl
+        curl.setopt(pycurl.NOSIGNAL, 1)
+        curl.setopt(pycurl.POST, 1)
+        curl.setopt(pycurl.PROXY, "")
+        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+        curl.setopt(pycurl.FOLLOWLOCATION, 0)
+        curl.setopt(pycurl.USERAGENT, user_agent)
+        curl.setopt(pycurl.CAINFO, ca_file)
+        curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(CONNECT_SECONDS * 1000))
+        curl.setopt(pycurl.DNS_CACHE_TIMEOUT, DNS_CACHE_SECONDS)
+        curl.setopt(pycurl.MAXAGE_CONN, IDLE_CONNECTION_SECONDS)
+        curl.setopt(pycurl.MAXLIFETIME_CONN, connection_seconds)
+        curl.setopt(pycurl.TCP_NODELAY, 1)
+        curl.setopt(pycurl.HEADERFUNCTION, self._on_header)
+        curl.setopt(pycurl.WRITEFUNCTION, self._on_body)
+        curl.setopt(pycurl.READFUNCTION, self._on_read)
+        # A body that cannot be rewound is never sent twice: without this, libcurl repeats a POST by itself where a
+        # kept connection breaks.
+        curl.setopt(pycurl.SEEKFUNCTION, _refuse_to_rewind)
+        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
+        curl.setopt(pycurl.OPENSOCKETFUNCTION, self._on_open)
+        curl.setopt(pycurl.RESOLVER_START_FUNCTION, self._on_look_up)
+
+    def load(self, request: Request, done: Done) -> None:
+        """Prepare a request. Raises what pycurl raises where it cannot be built."""
+        self.serial += 1
+        self.done, self.tenant, self.target = done, request.tenant, target_of(request.url)
+        self.timeout_seconds, self.began = request.timeout_seconds, time.monotonic()
+        self._refused, self.head_at = None, None
+        self._dialled = self._stale = self._forgot = False
+        self._headers.clear()
+        self._answer.clear()
+        self._read = self._sent = 0
+        self._body = request.body
+        curl = self.curl
+        curl.setopt(pycurl.URL, request.url)
+        curl.setopt(pycurl.HTTPHEADER, request.headers)
+        curl.setopt(pycurl.TIMEOUT_MS, int(request.timeout_seconds * 1000))
+        curl.setopt(pycurl.POSTFIELDSIZE, len(request.body))
+        if self._found is not None and self.target.name is None:
+            self._found = None
+            curl.setopt(pycurl.CONNECT_TO, [])
+        if self._fresh:
+            self._fresh = False
+            curl.setopt(pycurl.FRESH_CONNECT, 0)
+        if request.tls is not None:
+            self._secure(request.tls)
+
+    def _secure(self, tls: Tls) -> None:
+        self.special = True
+        if tls.authorities is not None:
+            self.curl.setopt(pycurl.CAINFO_BLOB, tls.authorities)
+        if tls.certificate is not None and tls.key is not None:
+            self.curl.setopt(pycurl.SSLCERT_BLOB, tls.certificate)
+            self.curl.setopt(pycurl.SSLKEY_BLOB, tls.key)
+
+    def dial(self, found: Found, *, load: bool) -> None:
+        """Where the target's name leads. What the look-up took is taken off the time limit.
+
+        `load`: libcurl may not know the addresses of this alias yet.
+        """
+        curl = self.curl
+        if found is not self._found:
+            self._found = found
+            curl.setopt(pycurl.CONNECT_TO, [f"::{found.alias}:"])
+        if load:
+            self._load(found)
+        spent = time.monotonic() - self.began
+        if spent > 0.001:
+            curl.setopt(pycurl.TIMEOUT_MS, max(1, int((self.timeout_seconds - spent) * 1000)))
+
+    def _load(self, found: Found) -> None:
+        self.loads = found.alias
+        addresses = ",".join(f"[{text}]" if ":" in text else text for text in found.addresses[:ADDRESSES_MAX])
+        self.curl.setopt(pycurl.RESOLVE, [f"+{found.alias}:{self.target.port}:{addresses}"])
+
+    def look_first(self) -> None:
+        """Before the request leaves, look whether the connection that is used again has hung up."""
+        if not self._looks:
+            self._looks = True
+            self.curl.setopt(pycurl.PREREQFUNCTION, self._on_connection)
+
+    def stayed_here(self, number: int) -> bool:
+        """Whether no byte of the request left, because the connection that was kept for it was dead."""
+        if self._fresh:
+            return False
+        if number == pycurl.E_ABORTED_BY_CALLBACK:
+            return self._stale or self._forgot
+        # A first write that fails has carried nothing away.
+        lost = number in (pycurl.E_SEND_FAIL_REWIND, pycurl.E_SEND_ERROR)
+        return lost and not self.curl.getinfo(pycurl.REQUEST_SIZE) and not self.curl.getinfo(pycurl.NUM_CONNECTS)
+
+    def renew(self) -> None:
+        """Prepare to send on a new connection."""
+        self._fresh, self._stale, self._sent = True, False, 0
+        self.curl.setopt(pycurl.FRESH_CONNECT, 1)
+        if self._forgot and self._found is not None:
+            self._load(self._found)
+
+    def rest(self) -> None:
+        """Hold on to nothing until the next request."""
+        self.serial += 1
+        self.done, self.waits, self.added = _nobody, None, False
+        self.head_at = self.loads = None
+        self._body = b""
+
+    def reply(self, number: int, message: str) -> Reply:
+        """What came of it; `number` and `message` are libcurl's, 0 if all went well."""
+        status = self.curl.getinfo(pycurl.RESPONSE_CODE) or None
+        if self.head_at is None:
+            if status is not None and status < 200:
+                status = None
+            # libcurl does not mind a head that breaks off.
+            return self._reply(self._failure(number or pycurl.E_PARTIAL_FILE, message), status)
+        kind, reason = replies.judge(status or 0)
+        if number:
+            waited = round(time.monotonic() - (self.head_at or 0.0), 1)
+            reason = f"{reason} {replies.body_note(number, self._read, ANSWER_BYTES_READ, waited)}"
+        retry_after = None if kind is outcomes.OK else self._header(b"retry-after:")
+        return self._reply((kind, reason), status, retry_after)
+
+    def unresolved(self, problem: str | None) -> Reply:
+        """The reply where the name has no address."""
+        name, host = self.target.name, self.target.host
+        if problem == "unknown":
+            reason = replies.CANNOT_USE if self._hides else f"The name {host} does not exist, or has no address."
+            if self._hides:
+                log.info("%s, a name of tenant %s, does not exist or has no address", name, self.tenant)
+        elif problem == "silent":
+            reason = f"The name did not resolve within {min(LOOKUP_SECONDS, self.timeout_seconds):g} s."
+        else:
+            reason = "The name could not be looked up: the name servers gave no usable answer."
+        return self._reply((outcomes.DNS_FAILED, reason), None)
+
+    @property
+    def _hides(self) -> bool:
+        """Whether what the name leads to is kept from whoever reads the reply."""
+        return self.tenant is not None and self.target.name is not None and not self.target.local
+
+    def _reply(self, judged: tuple[Outcome, str], status: int | None, retry_after: str | None = None) -> Reply:
+        duration_ms = int((time.monotonic() - self.began) * 1000)
+        return Reply(judged[0], status, duration_ms, bytes(self._answer), retry_after, judged[1])
+
+    def _failure(self, number: int, message: str) -> tuple[Outcome, str]:
+        curl = self.curl
+        if self._refused is not None and not self._dialled:
+            if self._hides:
+                log.info("%s, a name of tenant %s: %s", self.target.name, self.tenant, self._refused)
+                return outcomes.DNS_FAILED, replies.CANNOT_USE
+            return outcomes.REFUSED_ADDRESS, self._refused
+        if number == pycurl.E_OPERATION_TIMEDOUT:
+            if curl.getinfo(pycurl.REQUEST_SIZE):
+                return outcomes.TIMEOUT, f"No whole answer within {self.timeout_seconds:g} s."
+            # The request never left. (PRETRANSFER_TIME would not tell: curl sets it when it gives up, too.)
+            limit = min(CONNECT_SECONDS, self.timeout_seconds)
+            if curl.getinfo(pycurl.CONNECT_TIME):
+                return outcomes.TLS_FAILED, f"The TLS handshake did not end within {limit:g} s."
+            return outcomes.CONNECT_FAILED, f"No connection within {limit:g} s."
+        log.debug("%s: curl %d: %s", self.target.host, number, message)
+        if number == pycurl.E_SEND_ERROR and self.target.tls and not curl.getinfo(pycurl.REQUEST_SIZE):
+            return outcomes.TLS_FAILED, replies.CLOSED_AFTER_HANDSHAKE
+        return replies.failure(number, message, curl.getinfo(pycurl.OS_ERRNO))
+
+    def _header(self, name: bytes) -> str | None:
+        for line in self._headers:
+            if line[: len(name)].lower() == name:
+                return line[len(name) :].decode("latin-1").strip()
+        return None
+
+    def _on_header(self, line: bytes) -> None:
+        if self.head_at is not None:
+            # A trailer.
+            return
+        if line in (b"\r\n", b"\n"):
+            if self._headers and self._headers[0][8:10] == b" 1" and self._headers[0][9:12] != b"101":
+                # An interim answer, such as 103 Early Hints.
+                self._headers.clear()
+            else:
+                self.head_at = time.monotonic()
+        elif len(self._headers) < HEADERS_KEPT:
+            self._headers.append(line)
+
+    def _on_body(self, chunk: bytes) -> int | None:
+        self._read += len(chunk)
+        room = ANSWER_BYTES_KEPT - len(self._answer)
+        if room > 0:
+            self._answer += chunk[:room]
+        return 0 if self._read > ANSWER_BYTES_READ else None
+
+    def _on_read(self, size: int) -> bytes:
+        begin, self._sent = self._sent, self._sent + size
+        return self._body[begin : self._sent]
+
+    def _on_open(self, purpose: int, address: tuple[int, int, int, tuple[object, ...]]) -> socket.socket | int:
+        family, kind, protocol, where = address
+        host = where[0].decode() if isinstance(where[0], bytes) else str(where[0])
+        refused = self._refusal(host)
+        if refused is not None:
+            self._refused = self._refused or refused
+            return int(pycurl.SOCKET_BAD)
+        self._dialled = True
+        return socket.socket(family, kind, protocol)
+
+    def _on_connection(self, remote_ip: str, local_ip: str, remote_port: int, local_port: int) -> int:
+        if not self._fresh and self._is_hung(local_port):
+            self._stale = True
+            return int(pycurl.PREREQFUNC_ABORT)
+        return int(pycurl.PREREQFUNC_OK)
+
+    def _on_look_up(self) -> int:
+        """libcurl would look a name up itself: never, so that no name is dialled that did not take its turn."""
+        self._forgot = self.target.name is not None
+        return int(self._forgot)
+
+
+def _nobody(reply: Reply) -> None:
+    """Nobody waits for it."""
+
+
+def _refuse_to_rewind(offset: int, origin: int) -> int:
+    return int(pycurl.SEEKFUNC_FAIL)
