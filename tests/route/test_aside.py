@@ -244,3 +244,35 @@ def test_documents_are_read_together_and_right(db: Db, catalog: Catalog, router:
     found = {name for name, link in pairs(db) if link == 1}
     assert found == {f"e{n}" for n in range(100, 200) if n % 2 == 0 and n % 3 == 0}
     assert {name for name, link in pairs(db) if link == 2} == {f"e{n}" for n in range(100) if n % 3}
+
+
+@pytest.mark.parametrize("tenant", ["busy", None])
+def test_a_tenant_that_fills_a_step_with_deliveries_lets_others_pass(
+    db: Db, catalog: Catalog, router: Router, ticks: Ticks, tenant: str | None
+) -> None:
+    """A thousand events to three hundred endpoints kept another tenant's event waiting for all of them."""
+    for num in range(1, 201):
+        endpoint(db, catalog, num, tenant=tenant)
+    endpoint(db, catalog, 1_000, tenant="quiet")
+    events_of = [event(f"e{each}", tenant=tenant) for each in range(300)]
+    publish(db, *events_of[:200], event("q1", tenant="quiet"), *events_of[200:], event("q2", tenant="quiet"))
+    step(db, router)
+    assert router.aside == 1
+    assert [pair for pair in pairs(db) if pair[1] == 1_000] == [("q1", 1_000), ("q2", 1_000)]
+    assert len(pairs(db)) < 15_000
+    drain(db, router, ticks)
+    assert [pair for pair in pairs(db) if pair[1] <= 200] == [
+        (f"e{n}", link) for n in range(300) for link in range(1, 201)
+    ]
+    assert router.aside == 0
+
+
+def test_one_that_is_alone_with_many_endpoints_does_not_go_aside(
+    db: Db, catalog: Catalog, router: Router, ticks: Ticks
+) -> None:
+    for num in range(1, 201):
+        endpoint(db, catalog, num)
+    publish(db, *[event(f"e{each}") for each in range(300)])
+    assert step(db, router) == 0.0
+    assert router.aside == 0
+    assert len(pairs(db)) == route.DELIVERIES_PER_STEP

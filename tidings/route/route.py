@@ -5,13 +5,15 @@ transaction, so fan-out is exactly once, and a crash anywhere else is only a pau
 
 A step ends by time, too, and the next group goes on. A tenant whose events cost more than its part of a step goes
 *aside*: the cursor passes its events by, and they are routed from a position of their own, a slice in each step, in
-their order, until they have caught up. So costly filters delay only those who have them (docs/decisions/0016).
+their order, until they have caught up. So costly filters delay only those who have them (docs/decisions/0016). So does
+a tenant that fills a step with deliveries while others wait behind it: a thousand events to a thousand endpoints.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -34,6 +36,10 @@ TENANT_SECONDS = 0.005
 ASIDE_SECONDS = 0.010
 """How long the tenants that are aside may take in a step, where nothing is left of STEP_SECONDS."""
 ASIDE_EVENTS = 500
+ASIDE_DELIVERIES = 2_000
+"""How many deliveries of tenants that are aside are made in a step: they are written in the group of others."""
+SAMPLED = 1_000
+"""Of a step that is full, so many deliveries tell whose they are."""
 NOTE_SECONDS = 60.0
 """The log names a filter that was cut off once in this time for each tenant."""
 TENANTS_NOTED_MAX = 10_000
@@ -105,7 +111,7 @@ class _Step:
 
     def _follow(self, rows: list[Row]) -> int:
         """Decide events in their order; answers the last one that is done with."""
-        aside, last = self._aside, 0
+        aside, last, most = self._aside, 0, DELIVERIES_PER_STEP
         for at, row in enumerate(rows):
             seq, _, tenant, kind, _, target, _ = row
             last = seq
@@ -119,9 +125,20 @@ class _Step:
                 self._weigh(row, rows, at)
                 if self._ticks() >= self._end:
                     break
-            if len(self._pairs) >= DELIVERIES_PER_STEP:
-                break
+            if len(self._pairs) >= most:
+                if not self._made_way(rows, at):
+                    break
+                most = len(self._pairs) + ASIDE_DELIVERIES
         return last
+
+    def _made_way(self, rows: list[Row], at: int) -> bool:
+        """The step is full: a tenant that filled most of it goes aside, if others wait behind it. Whether one did."""
+        done = {row[0]: row[2] for row in rows[: at + 1]}
+        tenant, count = Counter(done.get(seq) for seq, _ in self._pairs[-SAMPLED:]).most_common(1)[0]
+        if count > SAMPLED // 2 and any(row[2] != tenant for row in rows[at + 1 :]):
+            self._put_aside(tenant or "", rows[at][0])
+            return True
+        return False
 
     def _weigh(self, row: Row, rows: list[Row], at: int) -> None:
         """Decide one event that may be costly; its tenant goes aside where it has used up its part of the step."""
@@ -140,22 +157,22 @@ class _Step:
         router, began = self._router, self._ticks()
         if began < router._rest_until:
             return router._rest_until - began
-        end = max(self._end, began + ASIDE_SECONDS)
+        end, most = max(self._end, began + ASIDE_SECONDS), len(self._pairs) + ASIDE_DELIVERIES
         row = self._db.one("cursor_read", name="route")
         until = 0 if row is None else int(row[0])
         names = sorted(self._aside)
         ahead = [name for name in names if name > router._last_turn]
         for name in [*ahead, *names[: len(names) - len(ahead)]]:
             router._last_turn = name
-            self._catch_up_one(name, until, end)
-            if self._ticks() >= end or len(self._pairs) >= DELIVERIES_PER_STEP:
+            self._catch_up_one(name, until, end, most)
+            if self._ticks() >= end or len(self._pairs) >= most:
                 break
         # As long as it took: those who are aside get half of the writer's time at most.
         took = self._ticks() - began
         router._rest_until = began + 2 * took
         return took if self._aside else None
 
-    def _catch_up_one(self, name: str, until: int, end: float) -> None:
+    def _catch_up_one(self, name: str, until: int, end: float, most: int) -> None:
         tenant, after = name or None, self._aside[name]
         # Events without a tenant have no index of their own.
         statement = "events_of_tenant_to_route" if name else "events_between_to_route"
@@ -169,7 +186,7 @@ class _Step:
                     break
                 self._pairs += [(row[0], link) for link in links]
             position = row[0]
-            if self._ticks() >= end or len(self._pairs) >= DELIVERIES_PER_STEP:
+            if self._ticks() >= end or len(self._pairs) >= most:
                 break
         if len(rows) < ASIDE_EVENTS and (not rows or position == rows[-1][0]):
             del self._aside[name]
