@@ -22,6 +22,7 @@ from tidings.web.event_views import DELIVERIES_MAX, NOT_MATCHED_MAX
 from tidings.web.openapi import collection_bounds
 from tidings.web.pages import CURSOR, LIMIT_MAX
 from tidings.web.problem import PLACES_MAX
+from tidings.web.shares import TENANTS_SHOWN
 from tidings.web.tickets import TICKET_CHARS_MAX, TICKET_PATTERN
 
 Schema = dict[str, Any]
@@ -190,10 +191,16 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "previous": {"maxItems": UNLIMITED},
         "public_key": {"pattern": "^whpk_[A-Za-z0-9+/]{43}=$", "maxLength": 49},
     },
+    "ShareReport": {
+        **{name: between(0, INTEGER_MAX) for name in ("used", "total", "tenants")},
+        "of": text(64),
+        "held_back": {"maxItems": TENANTS_SHOWN},
+    },
     "StreamTicket": {
         "ticket": {"pattern": TICKET_PATTERN, "maxLength": TICKET_CHARS_MAX},
         "url": {"format": "uri-reference", "maxLength": TICKET_CHARS_MAX + origin.URL_CHARS_MAX},
     },
+    "TenantShare": {name: between(0, INTEGER_MAX) for name in ("held", "refused")},
     "TenantView": {"id": TENANT, "name": _NAME},
 }
 """By the name of a struct and of its field; `values` are those of a map. Added to the field's own schema."""
@@ -206,6 +213,7 @@ COMMON: dict[str, Schema] = {
     "data": {"maxItems": LIMIT_MAX},
     "delivery": DELIVERY_ID,
     "detail": text(),
+    "note": text(),
     "endpoint_id": ENDPOINT_ID,
     "event_id": EVENT_ID,
     "event_type": TYPE,

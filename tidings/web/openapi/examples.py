@@ -159,6 +159,17 @@ ANSWERS: dict[str, Any] = {
     "EventView": _EVENT,
     "Health": {"status": "ok"},
     "KeyView": _KEY,
+    "ShareList": {
+        "data": [
+            {
+                "of": "streams",
+                "used": 12,
+                "total": 1_000,
+                "tenants": 3,
+                "held_back": [{"tenant": "acme", "held": 8, "refused": 2}],
+            }
+        ]
+    },
     "StreamTicket": {
         "ticket": "AaYbB3x0V5c2P9m1dQ8kTzL7RjE4oWnU6sHfGiCv",
         "url": "/v1/events/stream?ticket=AaYbB3x0V5c2P9m1dQ8kTzL7RjE4oWnU6sHfGiCv",
