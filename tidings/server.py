@@ -46,6 +46,7 @@ from tidings.store.readers import Readers
 from tidings.store.seal import Sealer, keep_mark, load_sealer
 from tidings.store.writer import Writer
 from tidings.web.app import App
+from tidings.web.cursors import Cursors, kept_plain
 from tidings.web.feed import Feed
 from tidings.web.items import menu as item_menu
 from tidings.web.menus import Menus
@@ -138,6 +139,7 @@ class Server:
         writer.wait(catalog.load)
         writer.wait(lambda db: keep_mark(db, sealer))
         writer.wait(self._timekeeper.open)
+        self._cursors = Cursors(sealer, writer.wait(kept_plain))
         note_use(settings.database, settings.folder, self._locks[0])
         self._ensure_operator(catalog)
         self.parts = self._together(catalog, Tickets(sealer, catalog), feed, router, endpoints)
@@ -171,6 +173,7 @@ class Server:
             clock=self.clock,
             catalog=catalog,
             tickets=tickets,
+            cursors=self._cursors,
             writer=self.writer,
             readers=self._readers,
             publisher=Publisher(self.writer, catalog, self.clock),

@@ -124,7 +124,7 @@ def test_an_event_says_that_it_was_sent_without_a_filter_that_was_cut_off(api: A
 
 def test_the_feed_goes_on_where_it_was(api: Api) -> None:
     cursor = api.get("/v1/events", after="end")["next_cursor"]
-    assert api.get("/v1/events", after=cursor) == {"data": [], "next_cursor": cursor}
+    assert api.get("/v1/events", after=cursor)["data"] == []
     ids = [api.publish("feed.one", {"n": number}) for number in range(5)]
     found = []
     while True:

@@ -166,7 +166,7 @@ class App:
         elif scope.method != "GET" or "content-length" in headers or "transfer-encoding" in headers:
             most = self._max_batch if operation.large else self._max_body
             raw = await self._bodies.read(at.proto, headers, most, key.tenant)
-        call = Call(operation, key, at.request_id, path, given, headers, raw, None, None, pieces)
+        call = Call(operation, key, at.request_id, path, given, headers, raw, None, self._parts.cursors, None, pieces)
         if "fields" in given:
             call.chosen = habits.chosen_fields(call)
         if len(raw) > LARGE_BYTES:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 
-from tidings.model.digits import is_digits
 from tidings.model.errors import Gone, Invalid, NotFound, Place
 from tidings.rules.origin import public_url
 from tidings.store import feed
@@ -93,7 +90,7 @@ async def stream_events(parts: Parts, call: Call) -> Stream:
     """Events as they are committed, as server-sent events."""
     after = call.headers.get("last-event-id") or call.query.get("after", END)
     query = _query(call)
-    position = await parts.readers.call(lambda db: _start(db, after), call.key.tenant)
+    position = await parts.readers.call(lambda db: _start(db, call, after), call.key.tenant)
     return Stream(_pieces(parts, call, query, position), [UNBUFFERED])
 
 
@@ -112,14 +109,14 @@ async def _catch_up(parts: Parts, call: Call) -> Answer:
             raise _wrong(name, detail, TOGETHER)
     query, limit = _query(call), call.query.get("limit", LIMIT)
     deadline = time.monotonic() + call.query.get("wait", 0)
-    position = await parts.readers.call(lambda db: _start(db, call.query["after"]), call.key.tenant)
+    position = await parts.readers.call(lambda db: _start(db, call, call.query["after"]), call.key.tenant)
     while True:
         page = await _next(parts, query, position, limit, feed.PAGE_BYTES_MAX)
         position = page.position
         left = deadline - time.monotonic()
         if page.events or left <= 0 or parts.feed.closed:
             data = [event_view(event) for event in page.events]
-            return Answer(200, EventList(data=data, next_cursor=feed_cursor(position)))
+            return Answer(200, EventList(data=data, next_cursor=call.cursors.seal_feed(position, call.key.tenant)))
         if not page.more:
             position = await parts.feed.wait(query, position, left)
 
@@ -132,14 +129,15 @@ async def _pieces(parts: Parts, call: Call, query: EventQuery, position: int) ->
         page = await _next(parts, query, position, PIECE_EVENTS, PIECE_BYTES)
         position = page.position
         if page.events:
-            yield b"".join([_frame(event_view(event), feed_cursor(event.seq), call) for event in page.events])
+            seal, tenant = call.cursors.seal_feed, call.key.tenant
+            yield b"".join([_frame(event_view(event), seal(event.seq, tenant), call) for event in page.events])
             written = time.monotonic()
         if page.more:
             continue
         quiet = time.monotonic() - written
         if quiet >= HEARTBEAT_SECONDS:
             # The id moves the reader on past events that are not for it; without data nothing is dispatched.
-            yield b": still here\nid: " + feed_cursor(position).encode() + b"\n\n"
+            yield b": still here\nid: " + call.cursors.seal_feed(position, call.key.tenant).encode() + b"\n\n"
             written, quiet = time.monotonic(), 0.0
         if not _still_valid(parts, call):
             return
@@ -197,35 +195,29 @@ def _tenant(call: Call) -> str | None:
 # --- the feed's cursor ------------------------------------------------------------------------------------------------
 
 
-def feed_cursor(position: int) -> str:
-    """A place in the log, as text that only we read."""
-    return base64.urlsafe_b64encode(f"1.{position}".encode()).decode().rstrip("=")
-
-
-def _start(db: Db, after: str) -> int:
+def _start(db: Db, call: Call, after: str) -> int:
     """The position that a cursor names. Raises Invalid, or Gone where events after it may be dropped already."""
     if after in ("", START):
         return 0
     if after == END:
         return feed.head(db)
-    position = _position(after)
+    position = call.cursors.open_feed(after, call.key.tenant)
+    if position is None:
+        raise _wrong("after", NOT_OURS, NO_CURSOR)
     if position > feed.head(db):
-        raise _wrong("after", "This cursor is from another server: it is ahead of everything stored here.", NO_CURSOR)
+        raise _wrong("after", AHEAD, NO_CURSOR)
     if position < feed.pruned(db):
         raise Gone("Events after this cursor are no longer kept. Read your state anew, then go on with after=end.")
     return position
 
 
-def _position(cursor: str) -> int:
-    try:
-        version, _, number = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(".")
-        if version == "1" and is_digits(number) and len(number) < 20:
-            return int(number)
-    except (binascii.Error, ValueError):
-        pass
-    raise _wrong(
-        "after", "This is no cursor of ours. Take next_cursor of the answer before, or start, or end.", NO_CURSOR
-    )
+NOT_OURS = (
+    "This cursor is not from this server, or is for another tenant. Take next_cursor of the answer before, or start, "
+    "or end."
+)
+AHEAD = (
+    "This cursor is ahead of everything stored here: the database was restored from a backup. Go on from start or end."
+)
 
 
 def _wrong(name: str, detail: str, code: str) -> Invalid:

@@ -11,6 +11,7 @@ import msgspec
 from tidings.model.access import Key
 from tidings.model.errors import TidingsError
 from tidings.rules.shape import Chosen
+from tidings.web.cursors import Cursors
 from tidings.web.parts import Parts
 
 
@@ -83,6 +84,7 @@ class Call:
     """The body as it came."""
     body: Any
     """The body as the operation's `request` struct; None where the operation takes none, or a Form."""
+    cursors: Cursors
     value: Any = None
     """The body as plain JSON values."""
     pieces: AsyncIterator[bytes] | None = None

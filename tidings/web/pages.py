@@ -6,8 +6,6 @@ A cursor belongs to its query: to the filters, the sort and the key's tenant. Wh
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +18,7 @@ import msgspec
 from tidings.model import moment
 from tidings.model.errors import Invalid, Place
 from tidings.rules import decimals
+from tidings.web.cursors import Position
 from tidings.web.habits import sort_of
 from tidings.web.menu import Answer, Call, Parameter
 
@@ -34,10 +33,8 @@ SHAPING = ("limit", "fields", "count")
 _PLAIN = re.compile("[A-Za-z0-9_.~-]*")
 
 T = TypeVar("T")
-Position = int | str | list[int | float | str | bool | None]
 Key = Callable[[Any], int | str]
 """What a thing is sorted by."""
-_decode = msgspec.json.Decoder(tuple[Position, str]).decode
 
 PAGING: tuple[Parameter, ...] = (
     Parameter(
@@ -72,7 +69,7 @@ class Page(msgspec.Struct, frozen=True):
         """
         cursor = call.query.get("cursor")
         mark = "" if cursor is None else _query_mark(call)
-        after = None if cursor is None else _position(cursor, mark, kind)
+        after = None if cursor is None else _position(call, mark, kind)
         return cls(call, call.query.get("limit", LIMIT), after, mark)
 
     def answer(self, data: Sequence[Any], position: Position | None, count: int | None = None) -> Answer:
@@ -80,7 +77,7 @@ class Page(msgspec.Struct, frozen=True):
         counted = {} if count is None else {"count": count}
         if position is None:
             return Answer(200, {"data": data, "next_cursor": None, **counted})
-        cursor = _cursor(position, self.mark or _query_mark(self.call))
+        cursor = self.call.cursors.seal(position, self.mark or _query_mark(self.call))
         path = self.call.operation.path.format(**self.call.path)
         given = _given(self.call, ("limit", "cursor", "count"))
         query = _query_text({**given, "limit": [str(self.limit)], "cursor": [cursor]})
@@ -124,7 +121,7 @@ def sorted_page(call: Call, things: Iterable[T], keys: Mapping[str, Key], unique
 
 
 Finish = Callable[[Sequence[Any]], Answer]
-NO_CURSOR = "This is no cursor of ours. Take next_cursor of the page before."
+NO_CURSOR = "This cursor is not from this server. Take next_cursor of the page before."
 
 
 def _is_after(thing: Any, orders: list[tuple[Key, bool]], position: list[Any]) -> bool:
@@ -135,16 +132,8 @@ def _is_after(thing: Any, orders: list[tuple[Key, bool]], position: list[Any]) -
     return False
 
 
-def _cursor(position: Position, mark: str) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode([position, mark])).decode().rstrip("=")
-
-
-def _position(cursor: str, mark: str, kind: type[Any]) -> Position:
-    try:
-        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        position, its_mark = _decode(raw)
-    except (binascii.Error, ValueError, msgspec.MsgspecError):
-        position, its_mark = "", ""
+def _position(call: Call, mark: str, kind: type[Any]) -> Position:
+    position, its_mark = call.cursors.open(call.query["cursor"]) or ("", "")
     if not its_mark or type(position) is not kind or not _is_sound(position):
         raise _wrong(NO_CURSOR)
     if its_mark != mark:

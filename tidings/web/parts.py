@@ -21,6 +21,7 @@ from tidings.rules.share import ShareView
 from tidings.store.catalog import Catalog
 from tidings.store.readers import Readers
 from tidings.store.writer import Writer
+from tidings.web.cursors import Cursors
 from tidings.web.feed import Feed
 from tidings.web.menus import Menus
 from tidings.web.open_calls import OpenCalls
@@ -37,6 +38,7 @@ class Parts:
     clock: Clock
     catalog: Catalog
     tickets: Tickets
+    cursors: Cursors
     writer: Writer
     readers: Readers
     publisher: Publisher

@@ -1,0 +1,170 @@
+"""Cursors tell nobody anything: they cannot be read, made up, or used by another tenant or for another list."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidings.store.base import Db
+from tidings.store.seal import Sealer
+from tidings.testing import Api, TestServer
+from tidings.web.cursors import PLAIN, Cursors
+
+KEY = Sealer(b"k" * 32)
+
+
+def plain(position: int) -> str:
+    """A place in the feed as it was told once."""
+    return base64.urlsafe_b64encode(f"1.{position}".encode()).decode().rstrip("=")
+
+
+def tenant_key(api: Api, tenant: str) -> Api:
+    with contextlib.suppress(Exception):
+        api.post("/v1/tenants", {"id": tenant, "name": tenant})
+    made = api.post("/v1/keys", {"name": tenant, "tenant": tenant, "scopes": ["events:read", "events:write"]})
+    return api.with_key(made["key"])
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Any:
+    with TestServer(tmp_path) as server:
+        yield server
+
+
+def refused(api: Api, **query: Any) -> str:
+    reply = api.call("GET", "/v1/events", **query)
+    assert reply.status == 422 and reply.json["errors"][0]["code"] == "wrong_cursor", reply
+    return str(reply.json["detail"])
+
+
+def test_places_in_the_feed_look_like_chance_and_come_back() -> None:
+    cursors = Cursors(KEY, 0)
+    for position in (0, 1, 2**47, (1 << 62) - 1):
+        sealed = {cursors.seal_feed(position, "a") for _ in range(20)}
+        assert len(sealed) == 20, "the same place is never told twice alike"
+        assert {cursors.open_feed(each, "a") for each in sealed} == {position}
+        assert {cursors.open_feed(each, "b") for each in sealed} == {None}
+        assert {cursors.open_feed(each, None) for each in sealed} == {None}
+        assert {Cursors(Sealer(b"x" * 32), 0).open_feed(each, "a") for each in sealed} == {None}
+        assert {Cursors(KEY, 0).open_feed(each, "a") for each in sealed} == {position}, "a restart changes nothing"
+
+
+@pytest.mark.parametrize("text", ["", "=", "a", "!", "ü", "A" * 22, "A" * 100, "a b", plain(1), plain(-1), "MS7_"])
+def test_what_is_no_cursor_opens_nothing(text: str) -> None:
+    cursors = Cursors(KEY, 0)
+    assert cursors.open_feed(text, None) is None and cursors.open(text) is None
+
+
+def test_a_changed_cursor_opens_nothing() -> None:
+    cursors = Cursors(KEY, 0)
+    for sealed, opens in (
+        (cursors.seal_feed(5, None), lambda text: cursors.open_feed(text, None)),
+        (cursors.seal([1, "a"], "q"), cursors.open),
+    ):
+        raw = bytearray(base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4)))
+        assert opens(sealed) is not None
+        for at in range(len(raw)):
+            raw[at] ^= 1
+            assert opens(base64.urlsafe_b64encode(raw).decode().rstrip("=")) is None
+            raw[at] ^= 1
+
+
+def test_a_tenant_reads_no_number_in_any_cursor(server: TestServer) -> None:
+    mine, other = tenant_key(server.api, "a"), tenant_key(server.api, "b")
+    seen: list[str] = []
+    for n in range(3):
+        mine.publish("step")
+        mine.publish("step")
+        for _ in range(n * 7):
+            other.publish("step")
+        seen.append(mine.get("/v1/events", limit=1)["next_cursor"])
+        seen.append(mine.get("/v1/events", after="end")["next_cursor"])
+        seen.append(mine.get("/v1/events", after="start", limit=1)["next_cursor"])
+    for cursor in seen:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        with pytest.raises((UnicodeDecodeError, ValueError)):
+            json.loads(raw)
+        assert not raw.startswith(b"1.")
+    assert len({mine.get("/v1/events", after="end")["next_cursor"] for _ in range(5)}) == 5, "nor that nothing happened"
+
+
+def test_another_tenants_cursor_is_refused(server: TestServer) -> None:
+    mine, other = tenant_key(server.api, "a"), tenant_key(server.api, "b")
+    mine.publish("step")
+    cursor = mine.get("/v1/events", after="start")["next_cursor"]
+    assert mine.get("/v1/events", after=cursor)["data"] == []
+    assert "for another tenant" in refused(other, after=cursor)
+    assert "for another tenant" in refused(server.api, after=cursor)
+    assert other.call("GET", "/v1/events/stream", after=cursor).status == 422
+
+
+def test_a_cursor_of_one_list_is_refused_in_another(server: TestServer) -> None:
+    for n in range(3):
+        server.api.publish("step", {"n": n})
+    listed = server.api.get("/v1/events", limit=1)["next_cursor"]
+    fed = server.api.get("/v1/events", after="start", limit=1)["next_cursor"]
+    refused(server.api, cursor=fed)
+    refused(server.api, after=listed)
+    assert server.api.call("GET", "/v1/deliveries", cursor=listed).status == 422
+
+
+def test_cursors_hold_over_a_restart(server: TestServer) -> None:
+    for n in range(4):
+        server.api.publish("step", {"n": n})
+    listed = server.api.get("/v1/events", limit=1)["next_cursor"]
+    fed = server.api.get("/v1/events", after="start", limit=1)["next_cursor"]
+    server.restart()
+    assert len(server.api.get("/v1/events", limit=9, cursor=listed)["data"]) == 3
+    assert [each["data"]["n"] for each in server.api.get("/v1/events", after=fed)["data"]] == [1, 2, 3]
+
+
+def test_places_that_readers_kept_before_an_upgrade_are_taken_but_tell_nothing_new(server: TestServer) -> None:
+    for n in range(4):
+        server.api.publish("step", {"n": n})
+    refused(server.api, after=plain(2))
+    assert server.server is not None
+
+    def forget(db: Db) -> None:
+        # As a version left it that did not seal: the first start of this one notes how far its places went.
+        db.query("SELECT 1", {})
+        db.execute("DELETE FROM store WHERE name = :name", {"name": PLAIN})
+
+    server.server.writer.wait(forget)
+    server.restart()
+    assert [each["data"]["n"] for each in server.api.get("/v1/events", after=plain(2))["data"]] == [2, 3]
+    for n in range(4):
+        server.api.publish("step", {"n": n})
+    mine = tenant_key(server.api, "a")
+    assert mine.call("GET", "/v1/events", after=plain(4)).status == 200
+    said = {refused(mine, after=plain(position)) for position in (5, 8, 9, 1 << 40)}
+    assert len(said) == 1, "what came after the upgrade cannot be counted by guessing"
+
+
+def test_the_stream_resumes_by_its_sealed_ids(server: TestServer) -> None:
+    import http.client
+
+    mine = tenant_key(server.api, "a")
+    for n in range(3):
+        mine.publish("step", {"n": n})
+
+    def first_id(last: str | None) -> tuple[str, str]:
+        link = http.client.HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]), timeout=10)
+        headers = {"Authorization": f"Bearer {mine.key}"} | ({"Last-Event-ID": last} if last else {})
+        link.request("GET", "/v1/events/stream?after=start", headers=headers)
+        answer = link.getresponse()
+        ident = data = ""
+        while not data:
+            line = answer.readline().decode().rstrip("\n")
+            ident = line[4:] if line.startswith("id: ") else ident
+            data = line[6:] if line.startswith("data: ") else data
+        link.close()
+        return ident, data
+
+    ident, data = first_id(None)
+    assert json.loads(data)["data"] == {"n": 0} and not base64.urlsafe_b64decode(ident + "==").startswith(b"1.")
+    assert json.loads(first_id(ident)[1])["data"] == {"n": 1}

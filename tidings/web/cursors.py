@@ -1,0 +1,107 @@
+"""Cursors: places in lists and in the feed, sealed, so that nobody reads a row's number in them, or makes one up.
+
+Numbers of rows count everybody's rows. So a place in the feed is one block of AES: number, a part of chance and a mark
+of the key's tenant; as a whole it looks like chance, also where the same place is told twice. A place in a list is as
+long as what the list is sorted by, and is sealed with AES-SIV. Both keys come from the secret key, so that cursors
+outlive restarts.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import random
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from tidings.model.digits import is_digits
+from tidings.store.seal import Sealer
+
+Position = int | str | list[int | float | str | bool | None]
+
+PLAIN = "plain_cursors_until"
+"""The fact of the store that tells up to where places in the feed were told as plain numbers."""
+BLOCK_BYTES = 16
+MARK_BYTES = 4
+_LIST = [b"list"]
+_decode = msgspec.json.Decoder(tuple[Position, str]).decode
+_encode = msgspec.json.encode
+
+
+class Cursors:
+    """Seals places and opens them again."""
+
+    def __init__(self, sealer: Sealer, plain_until: int) -> None:
+        """`plain_until`: places in the feed up to here were told as plain numbers once, and are still taken."""
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+        from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+        self._sealer = sealer
+        self._plain_until = plain_until
+        self._siv = AESSIV(sealer.derived("cursors of lists"))
+        # One block by itself: what ECB is right for. It is unlike any other, since a part of it is chance.
+        self._block = Cipher(algorithms.AES(sealer.derived("cursors of the feed")), modes.ECB())  # noqa: S305
+        self._close = self._block.encryptor().update
+        self._mark = lru_cache(maxsize=1024)(self._mark_of)
+
+    def seal(self, position: Position, query: str) -> str:
+        """A place in a list that was asked with this query (its mark)."""
+        return _text(self._siv.encrypt(_encode([position, query]), _LIST))
+
+    def open(self, cursor: str) -> tuple[Position, str] | None:
+        """The place and its query's mark; None: we did not make it."""
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            return _decode(self._siv.decrypt(_bytes(cursor), _LIST))
+        except (InvalidTag, ValueError, msgspec.MsgspecError):
+            return None
+
+    def seal_feed(self, position: int, tenant: str | None) -> str:
+        """A place in the feed, for keys of this tenant. Only the event loop's thread may call it."""
+        chance = random.getrandbits(32).to_bytes(4, "big")
+        return _text(self._close(position.to_bytes(8, "big") + chance + self._mark(tenant)))
+
+    def open_feed(self, cursor: str, tenant: str | None) -> int | None:
+        """The place; None: we did not make it, or for keys of another tenant."""
+        try:
+            block = _bytes(cursor)
+        except ValueError:
+            return None
+        if len(block) != BLOCK_BYTES:
+            return self._plain(block)
+        plain = self._block.decryptor().update(block)
+        return int.from_bytes(plain[:8], "big") if plain[-MARK_BYTES:] == self._mark(tenant) else None
+
+    def _plain(self, text: bytes) -> int | None:
+        """A place as it was told before places were sealed."""
+        version, _, number = text.decode("ascii", "replace").partition(".")
+        if version != "1" or not is_digits(number) or len(number) > 18 or int(number) > self._plain_until:
+            return None
+        return int(number)
+
+    def _mark_of(self, tenant: str | None) -> bytes:
+        return self._sealer.derived(f"cursors of the feed for {tenant!r}")[:MARK_BYTES]
+
+
+def _text(sealed: bytes) -> str:
+    return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+
+
+def _bytes(cursor: str) -> bytes:
+    """Raises ValueError."""
+    try:
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
+    except binascii.Error as wrong:
+        raise ValueError(str(wrong)) from None
+
+
+def kept_plain(db: Any) -> int:
+    """Up to where places in the feed were told as plain numbers, as a write job: asked for once, then kept."""
+    row = db.one("store_fact", name=PLAIN)
+    if row is None:
+        row = (str(db.one("cursor_read", name="event")[0]),)
+        db.run("store_fact_put", name=PLAIN, value=row[0])
+    return int(row[0])
