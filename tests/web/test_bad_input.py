@@ -233,6 +233,8 @@ def test_line_breaks_cannot_get_into_answers(server: TestServer) -> None:
 def test_repeated_headers_are_refused(server: TestServer) -> None:
     problem(send(server.url, post(event(), more=b"Authorization: Bearer tdk_other\r\n")), 400, "repeated")
     problem(send(server.url, post(event(), more=b"Idempotency-Key: a\r\nIdempotency-Key: b\r\n")), 400, "repeated")
+    for host in (b"Host: other\r\n", HOST, b"hOST: tidings\r\n"):
+        problem(send(server.url, post(event(), more=host)), 400, "repeated")
 
 
 PATHS = {

@@ -38,7 +38,7 @@ log = logging.getLogger("tidings.web")
 
 ANYBODY = Key(id="", hash="", name="", scopes=())
 """The caller of operations that need no key, when none was sent."""
-ONCE_ONLY = ("authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "last-event-id")
+ONCE_ONLY = ("authorization", "content-type", "host", "idempotency-key", "if-match", "if-none-match", "last-event-id")
 """Headers that must not be repeated: two readers could choose differently."""
 
 _COMMON = [
