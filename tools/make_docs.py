@@ -49,6 +49,11 @@ def errors_page() -> str:
         "```",
         "",
         table(("status", "code", "when", "title"), sorted(rows)),
+        "",
+        "A few requests are refused where HTTP itself is read, before the API sees them: the answer has no body, and",
+        "the connection is closed. 400 is a request line or header that HTTP does not permit; 414 is a URL of more",
+        "than 64 KiB; 431 is more than 100 headers. The usual cause of a 400 is a `<`, `>`, `^`, space or quotation",
+        "mark in a URL that is not percent-encoded: a filter is written `?amount__gte=100`, not `?amount>=100`.",
     )
 
 

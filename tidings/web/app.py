@@ -22,7 +22,7 @@ from tidings.web import body, habits, problem, query, slices
 from tidings.web.access import Access, check_scope
 from tidings.web.addresses import Addresses
 from tidings.web.callers import Callers
-from tidings.web.cors import Cors
+from tidings.web.cors import METHODS, Cors
 from tidings.web.limits import Limits
 from tidings.web.menu import Answer, Call, Operation, Stream
 from tidings.web.packing import PACKED_BYTES_MIN, Packer
@@ -237,15 +237,16 @@ class App:
 
     def _options(self, at: Exchange) -> None:
         path, asked = at.scope.path, at.headers
-        allowed = (
-            ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"] if path == "*" else self._routes.allowed(path)
-        )
+        if "access-control-request-method" in asked and "origin" in asked and self._cors.allows(asked["origin"]):
+            # Whatever the path: a page is to read the refusal that follows, which a refused preflight would hide.
+            at.proto.response_empty(
+                204, [*_ALWAYS, *self._cors.preflight(asked["origin"]), ("request-id", at.request_id)]
+            )
+            return
+        allowed = list(METHODS) if path == "*" else self._routes.allowed(path)
         if not allowed:
             self._routes.find("OPTIONS", path)
-        extra = at.extra
-        if "access-control-request-method" in asked and "origin" in asked:
-            extra = self._cors.preflight(asked["origin"], allowed)
-        headers = [*_ALWAYS, *extra, ("request-id", at.request_id), ("allow", ", ".join(allowed))]
+        headers = [*_ALWAYS, *at.extra, ("request-id", at.request_id), ("allow", ", ".join(allowed))]
         at.proto.response_empty(204, headers)
 
 

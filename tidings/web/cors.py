@@ -15,6 +15,7 @@ from tidings.store.catalog import Catalog
 Headers = list[tuple[str, str]]
 
 PREFLIGHT_SECONDS = 600
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 REQUEST_HEADERS = (
     "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID",
 )  # fmt: skip
@@ -28,6 +29,7 @@ EXPOSED = (
 _ALLOW = "access-control-allow-origin"
 _VARY = ("vary", "Origin")
 _EXPOSE = ("access-control-expose-headers", ", ".join(EXPOSED))
+_METHODS = ("access-control-allow-methods", ", ".join(METHODS))
 _PREFLIGHT = ("access-control-allow-headers", ", ".join(REQUEST_HEADERS))
 _MAX_AGE = ("access-control-max-age", str(PREFLIGHT_SECONDS))
 
@@ -64,13 +66,13 @@ class Cors:
             return
         headers[:] = [pair for pair in headers if pair[0] != _ALLOW and pair is not _EXPOSE]
 
-    def preflight(self, origin: str, methods: Sequence[str]) -> Headers:
-        """The answer to the question that a browser asks before a call."""
-        headers = self.headers(origin)
-        if not any(name == _ALLOW for name, _ in headers):
-            return headers
-        allowed = [pair for pair in headers if pair is not _EXPOSE]
-        return [*allowed, ("access-control-allow-methods", ", ".join(methods)), _PREFLIGHT, _MAX_AGE]
+    def allows(self, origin: str) -> bool:
+        """Whether answers to some key, or to all, may be read there."""
+        return any(name == _ALLOW for name, _ in self.headers(origin))
+
+    def preflight(self, origin: str) -> Headers:
+        """The answer to what a browser of an allowed origin asks before a call."""
+        return [pair for pair in self.headers(origin) if pair is not _EXPOSE] + [_METHODS, _PREFLIGHT, _MAX_AGE]
 
     def _of_keys(self) -> frozenset[str]:
         """The origins that keys name; looked through again only after the catalogue has changed."""
