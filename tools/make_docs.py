@@ -19,7 +19,7 @@ import typer.main
 
 from tidings.cli.commands import tree
 from tidings.model import errors, outcome
-from tidings.rules import lifecycle
+from tidings.rules import judgement, lifecycle
 from tidings.settings import OTHER_VARIABLES, SETTINGS
 from tidings.web import metrics
 from tidings.web.menu import Form, Operation
@@ -70,15 +70,34 @@ def request_errors() -> list[type[errors.TidingsError]]:
 
 def outcomes_page() -> str:
     """One row for each thing that can come of an attempt."""
-    rows = [(f"`{one.name}`", one.meaning, yes(one.retry), yes(one.blames)) for one in outcome.OUTCOMES]
     return page(
         "Outcomes",
         "tidings/model/outcome.py",
-        "What can come of one attempt to deliver. The list is closed. *Tried again*: trying again may help, so the",
-        "delivery waits for its next attempt as long as its schedule has one. *Blames*: it counts against the",
-        "endpoint's health.",
+        "What can come of one attempt to deliver. The list is closed. [What an answer says](answers.md) tells what",
+        "follows from each.",
         "",
-        table(("outcome", "meaning", "tried again", "blames"), rows),
+        table(("outcome", "meaning"), [(f"`{one.name}`", one.meaning) for one in outcome.OUTCOMES]),
+    )
+
+
+def answers_page() -> str:
+    """What each answer says of the message and of the endpoint, and what the words mean."""
+    rows = [(f"`{row.outcome.name}`", row.answers, row.message, row.endpoint, row.because) for row in judgement.TABLE]
+    of_message = [(f"`{word}`", meaning) for word, meaning in judgement.OF_MESSAGE.items()]
+    of_endpoint = [(f"`{word}`", meaning) for word, meaning in judgement.OF_ENDPOINT.items()]
+    return page(
+        "What an answer says",
+        "tidings/rules/judgement.py",
+        "An answer to one message says nothing about another. So each answer is judged twice: what it says of the",
+        "message, and what it says of the endpoint. The first row that fits counts.",
+        "",
+        table(("outcome", "answer", "of the message", "of the endpoint", "because"), rows),
+        "",
+        table(("of the message", "what follows"), of_message),
+        "",
+        table(("of the endpoint", "what follows"), of_endpoint),
+        "",
+        *(f"* {rule}" for rule in judgement.RULES),
     )
 
 
@@ -254,6 +273,7 @@ def metric(made: ast.Call) -> tuple[str, str, str, str] | None:
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    "answers.md": answers_page,
     "commands.md": commands_page,
     "errors.md": errors_page,
     "lifecycle.md": lifecycle_page,

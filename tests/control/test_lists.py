@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.control.world import World
+from tidings.deliver.settle import Settlement
+from tidings.model.link import LinkState
 from tidings.model.moment import HOUR
 from tidings.store import lists
 
@@ -58,8 +60,10 @@ def test_waiting_is_found_in_the_backlog_of_a_link_that_lags(world: World) -> No
     numbers = sorted(row.number for row in world.list())
 
     def lag(db: object) -> None:
-        state = {"link": slow.num, "cursor": numbers[4], "fails": 3, "failing_since": 1, "last_failure": 1, "open": 1}
-        db.many("link_state_put", [{**state, "probe_at": None, "probe_delay_seconds": 1.0}])  # type: ignore[attr-defined]
+        state = LinkState(link=slow.num, cursor=numbers[4], fails=3, failing_since=1, last_failure=1, open=True)
+        settlement = Settlement()
+        settlement.states[slow.num] = state
+        settlement.apply(db, world.catalog, world.clock.now())  # type: ignore[arg-type]
         db.run("cursor_move", name="deliver", position=numbers[-1])  # type: ignore[attr-defined]
 
     for number in numbers[:5]:

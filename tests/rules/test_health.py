@@ -5,13 +5,18 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.model.moment import DAY, HOUR, MINUTE, SECOND, Micros
+from tidings.model.moment import DAY, HOUR, SECOND, Micros
 from tidings.rules.health import (
     HEALTHY,
+    Failure,
     Health,
     after_failure,
+    after_hold,
+    after_probe,
     after_success,
     may_send,
+    may_try_newest,
+    released,
     should_disable,
     should_warn,
 )
@@ -35,7 +40,7 @@ def test_the_breaker_opens_after_ten_failures_in_a_row() -> None:
     assert ten.probe_at == NOW + 5 * SECOND
     assert not may_send(ten, NOW + 5 * SECOND - 1)
     assert may_send(ten, NOW + 5 * SECOND)
-    assert failed(9, health=after_success(nine)).open is False
+    assert failed(9, health=after_success(nine, NOW)).open is False
 
 
 def test_probes_come_at_5_10_20_40_60_60_seconds() -> None:
@@ -43,7 +48,7 @@ def test_probes_come_at_5_10_20_40_60_60_seconds() -> None:
     for _ in range(6):
         assert health.probe_at is not None
         delays.append(health.probe_delay_seconds)
-        health = after_failure(health, health.probe_at, 0.5)
+        health = after_failure(after_probe(health, health.probe_at, 0.5), health.probe_at, 0.5)
     assert delays == [5, 10, 20, 40, 60, 60]
 
 
@@ -54,24 +59,99 @@ def test_attempts_under_way_when_it_opened_do_not_push_the_probe_out() -> None:
     assert later.fails == 60
 
 
-@given(st.lists(st.tuples(st.integers(0, 2 * MINUTE), CHANCE), min_size=1, max_size=40))
-def test_probe_delays_stay_within_a_fifth(steps: list[tuple[int, float]]) -> None:
-    health, now = HEALTHY, NOW
-    for gap, chance in steps:
-        now += gap
-        before = health
-        health = after_failure(health, now, chance)
-        assert health.failing_since == NOW + steps[0][0]
-        assert health.last_failure == now
-        if health.probe_at is not None and health.probe_at != before.probe_at:
-            delay = (health.probe_at - now) / SECOND
-            assert 0.8 * health.probe_delay_seconds - 1e-6 <= delay <= 1.2 * health.probe_delay_seconds + 1e-6
-            assert 5 <= health.probe_delay_seconds <= 60
+@given(st.integers(0, 20), CHANCE)
+def test_probe_delays_stay_within_a_fifth(probes: int, chance: float) -> None:
+    health = failed(10)
+    for _ in range(probes):
+        health = after_probe(health, NOW, chance)
+    health = after_probe(health, NOW, chance)
+    delay = ((health.probe_at or 0) - NOW) / SECOND
+    assert 0.8 * health.probe_delay_seconds - 1e-6 <= delay <= 1.2 * health.probe_delay_seconds + 1e-6
+    assert 5 <= health.probe_delay_seconds <= 60
+
+
+def test_probes_are_never_further_apart_than_a_tenth_of_the_time_since_the_last_success() -> None:
+    health = HEALTHY
+    for _ in range(10):
+        health = after_failure(health, NOW, 0.5, NOW - 10 * SECOND)
+    assert health.probe_at == NOW + SECOND
+    for ago, delay in ((0, 0.1), (30, 3), (3600, 40)):
+        health = after_probe(health, NOW, 0.5, NOW - ago * SECOND)
+        assert health.probe_at == NOW + delay * SECOND
+
+
+REFUSED = Failure(refused=True)
+OLD = Failure(newer=False, first=False)
+
+
+def test_refused_messages_count_only_while_nothing_newer_succeeds() -> None:
+    """A message that was there before the last success, and is refused again, says nothing of the endpoint."""
+    for old in (Failure(newer=False, refused=True), Failure(first=False, refused=True)):
+        assert after_failure(HEALTHY, NOW, 0.5, NOW, old) is HEALTHY
+    health = HEALTHY
+    for _ in range(10):
+        health = after_failure(health, NOW, 0.5, None, REFUSED)
+    assert health.open and health.refusing
+    delays = []
+    for _ in range(6):
+        delays.append(health.probe_delay_seconds)
+        health = after_probe(health, health.probe_at or 0, 0.5)
+    assert delays == [0.5, 1, 2, 4, 5, 5]
+    assert not after_failure(health, NOW, 0.5).refusing
+
+
+def test_refused_messages_alone_warn_late_and_disable_only_where_they_were_many() -> None:
+    health, few = HEALTHY, HEALTHY
+    for n in range(40):
+        before, health = health, after_failure(health, NOW + n * SECOND, 0.5, None, REFUSED)
+        assert not should_warn(before, health)
+        few = after_failure(few, NOW + n * 6 * HOUR, 0.5, None, Failure(first=n % 10 == 0, refused=True))
+    assert should_warn(health, after_failure(health, NOW + HOUR, 0.5, None, REFUSED))
+    assert not should_disable(few, NOW + 11 * DAY)
+    many = after_failure(health, NOW + 13 * HOUR, 0.5, None, REFUSED)
+    assert should_disable(many, NOW + 5 * DAY)
+
+
+def test_while_only_old_messages_fail_new_ones_may_be_tried() -> None:
+    health = HEALTHY
+    for _ in range(20):
+        health = after_failure(health, NOW, 0.5, NOW - SECOND, OLD)
+    assert health.open and may_try_newest(health)
+    assert not should_warn(HEALTHY, health)
+    assert not may_try_newest(after_failure(health, NOW, 0.5, NOW - SECOND))
+
+
+def test_a_hold_lasts_as_long_as_was_asked_for_up_to_an_hour() -> None:
+    for asked, seconds in ((30.0, 30), (0.0, 1), (9e9, 3600), (None, 5)):
+        health = after_hold(HEALTHY, NOW, 0.5, 429, asked)
+        assert health.held_until == NOW + seconds * SECOND
+        assert not may_send(health, NOW + seconds * SECOND - 1)
+        assert may_send(health, NOW + seconds * SECOND)
+        assert not health.fails and not health.open
+
+
+def test_holds_grow_until_something_succeeds() -> None:
+    health, delays, now = HEALTHY, [], NOW
+    for _ in range(6):
+        health = after_hold(health, now, 0.5, 429, None)
+        # Others that left before come back too: they make it no longer.
+        assert after_hold(health, now, 0.5, 429, None) == health
+        delays.append(((health.held_until or 0) - now) / SECOND)
+        now = health.held_until or 0
+        health = released(health)
+    assert delays == [5, 10, 20, 40, 60, 60]
+    assert after_success(health, now) == HEALTHY
+
+
+def test_a_success_that_left_before_does_not_end_a_hold() -> None:
+    health = after_hold(failed(3), NOW, 0.5, 503, 30)
+    after = after_success(health, NOW + SECOND)
+    assert (after.held_until, after.held_status, after.fails) == (NOW + 30 * SECOND, 503, 0)
 
 
 def test_a_success_ends_the_episode() -> None:
-    assert after_success(failed(30)) == HEALTHY
-    assert after_success(HEALTHY) is HEALTHY
+    assert after_success(failed(30), NOW) == HEALTHY
+    assert after_success(HEALTHY, NOW) is HEALTHY
 
 
 def test_it_warns_once_an_episode() -> None:
@@ -80,7 +160,7 @@ def test_it_warns_once_an_episode() -> None:
         before, health = health, after_failure(health, NOW, 0.5)
         warnings += should_warn(before, health)
     assert warnings == 1
-    health = after_success(health)
+    health = after_success(health, NOW)
     assert should_warn(failed(9, health=health), failed(10, health=health))
 
 
@@ -93,7 +173,7 @@ def test_disabling_needs_five_days_and_a_spread_of_over_twelve_hours() -> None:
     beyond = failed(1, NOW + 12 * HOUR + 1, once)
     assert not should_disable(beyond, NOW + 5 * DAY - 1)
     assert should_disable(beyond, NOW + 5 * DAY)
-    assert not should_disable(after_success(beyond), NOW + 5 * DAY)
+    assert not should_disable(after_success(beyond, NOW), NOW + 5 * DAY)
 
 
 def test_times_from_the_very_epoch_are_times_too() -> None:

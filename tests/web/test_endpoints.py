@@ -11,8 +11,18 @@ import standardwebhooks
 
 from tidings.testing import Api, Receiver, TestServer, until
 
-WAYS = ("order", "order_max_age_seconds", "batch", "body", "fields", "timeout_seconds", "retry_delays_seconds")
-CHOSEN = {"url", "description", "tenant", "events", "filter", "headers", "rate", "max_in_flight", *WAYS}
+WAYS = (
+    "order",
+    "order_max_age_seconds",
+    "batch",
+    "body",
+    "fields",
+    "timeout_seconds",
+    "retry_delays_seconds",
+    "give_up_on",
+)
+RETRIES = ("retry_delays_seconds", "give_up_on")
+CHOSEN = {"url", "description", "tenant", "events", "filter", "headers", "rate", "max_in_flight", *RETRIES, *WAYS}
 SHOWN = {"id", "state", "reason", "health", "created", "updated", "revision", *CHOSEN}
 
 
@@ -93,7 +103,7 @@ def test_a_merge_patch(api: Api) -> None:
     path = f"/v1/endpoints/{made['id']}"
     edited = api.patch(path, {"rate": None, "description": "new", "batch": {"max_ms": 50}, "headers": {"X-B": "2"}})
     assert (edited["rate"], edited["description"], edited["revision"]) == (None, "new", 2)
-    assert edited["batch"] == {"max_events": 10, "max_ms": 50}
+    assert edited["batch"] == {"max_events": 10, "max_ms": 50, "max_bytes": 1_048_576}
     assert edited["headers"] == {"X-A": "***", "X-B": "***"}
     media = {"Content-Type": "application/merge-patch+json"}
     assert api.call("PATCH", path, b'{"batch": null}', media).json["batch"] is None

@@ -18,6 +18,7 @@ from tidings.model import outcome as outcomes
 from tidings.model.errors import Conflict, TidingsError
 from tidings.model.link import Endpoint
 from tidings.model.moment import Clock
+from tidings.rules import lifecycle
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
 from tidings.store.writer import Writer
@@ -154,7 +155,7 @@ class Cancelling:
         for (number,) in rows:
             last = db.one("last_attempt_number", delivery=number)
             n = 0 if last is None else int(last[0])
-            tried.append((number, n + 1, now, outcomes.CANCELLED.name, "cancelled", 0, reason))
+            tried.append((number, n + 1, now, outcomes.CANCELLED.name, lifecycle.now("delete"), 0, reason))
         if tried:
             db.insert("attempt", ("delivery", "n", "at", "outcome", "state", "duration_ms", "reason"), tried)
             db.many("waiting_drop", [{"delivery": row[0]} for row in rows])

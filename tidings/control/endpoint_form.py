@@ -15,7 +15,7 @@ import msgspec
 from tidings.model.access import TENANT_RULE, is_tenant
 from tidings.model.errors import Invalid, Place
 from tidings.model.link import ALL_TENANTS, Batch, Body, Endpoint, Options, Order
-from tidings.rules import address, events_match, filter, retry, shape
+from tidings.rules import address, events_match, filter, judgement, retry, shape
 from tidings.rules.refused import Refused, escaped
 
 KEPT = "***"
@@ -29,6 +29,7 @@ RATE_MAX = 100_000.0
 ORDER_AGE_SECONDS_MAX = 7 * 24 * 3600
 BATCH_EVENTS_MAX = 100
 BATCH_MS_MAX = 60_000
+BATCH_BYTES_MIN, BATCH_BYTES_MAX = 1_024, 16 * 1024 * 1024
 TIMEOUT_SECONDS_MAX = 30.0
 
 EVERYWHERE = address.Networks((IPv4Network("0.0.0.0/0"), IPv6Network("::/0")))
@@ -72,6 +73,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     fields: tuple[str, ...] | None = None
     timeout_seconds: float = 15.0
     retry_delays_seconds: tuple[float, ...] | None = None
+    give_up_on: tuple[int | str, ...] = ()
 
 
 class NewForm(Form, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -133,6 +135,7 @@ def check(
     delays = form.retry_delays_seconds
     if delays is not None:
         places += _refusals(lambda: retry.check_delays(delays, "/retry_delays_seconds"))
+    places += _refusals(lambda: judgement.check_give_up_on(form.give_up_on, "/give_up_on"))
     if places:
         raise Invalid(places[0].detail, errors=places)
 
@@ -229,6 +232,7 @@ def _batch(form: Form) -> Iterable[Place]:
         return
     yield from _between("/batch/max_events", form.batch.max_events, 1, BATCH_EVENTS_MAX, "events")
     yield from _between("/batch/max_ms", form.batch.max_ms, 1, BATCH_MS_MAX, "milliseconds")
+    yield from _between("/batch/max_bytes", form.batch.max_bytes, BATCH_BYTES_MIN, BATCH_BYTES_MAX, "bytes")
     if form.order == "subject":
         detail = (
             "A batch holds events of many subjects, so one bad event would stop them all: "

@@ -51,6 +51,19 @@ class Bodies:
             self._kept[key] = body
         return body
 
+    def fitting(self, events: Sequence[Event], endpoint: Endpoint, most_bytes: int) -> int:
+        """How many of these, from the first on, make a batch of so many bytes at most. One always goes."""
+        left = most_bytes - ROUND_BYTES
+        for count, event in enumerate(events):
+            left -= len(self.of(event, endpoint)) + 1
+            if left < 0:
+                return max(1, count)
+        return len(events)
+
+
+ROUND_BYTES = 100
+"""What stands around the bodies of a batch; a comma more between two of them."""
+
 
 def compose(
     endpoint: Endpoint, signer: Signer, events: Sequence[Event], bodies: Bodies, now: Micros, *, batch: bool

@@ -15,7 +15,8 @@ from tidings.deliver.compose import signer_for
 from tidings.model.delivery import Waiting
 from tidings.model.link import Endpoint, LinkState
 from tidings.model.moment import Micros
-from tidings.rules.health import Health
+from tidings.rules import health
+from tidings.rules.health import HEALTHY
 from tidings.rules.limit import TokenBucket
 from tidings.rules.sign import Signer
 
@@ -23,6 +24,10 @@ QUEUE_MAX = 500
 HELD_MAX = 1_000
 WINDOW_START = 16
 """Requests in flight at once to an endpoint that has not answered yet; each success allows one more."""
+LATEST_MAX = 32
+EXPRESS_MAX = 16
+"""How many requests beyond its window may carry its newest deliveries, while those before are slow or fail."""
+SMALL_MAX = 10_000
 
 
 class Item(msgspec.Struct, gc=False):
@@ -59,6 +64,22 @@ class Lane:
         self.signer_until: Micros | None = None
         self.bucket: TokenBucket | None = None
         self.queue: deque[Item] = deque()
+        """Never tried, oldest first."""
+        self.due: deque[Item] = deque()
+        """Tried before, and due again."""
+        self.latest: deque[Item] = deque()
+        """While lagging: the newest of its backlog, which may be tried before their turn. They are not busy."""
+        self.walked: int | None = None
+        """Where `latest` is read on, downwards, from the backlog; None: from its end; 0: there is no more."""
+        self.jumped: set[int] = set()
+        """Numbers taken from `latest` whose result is not stored yet, and which the backlog was not read up to."""
+        self.turn = 0
+        self.express: set[int] = set()
+        """Numbers of deliveries in flight beyond the window."""
+        self.moved = self.expressed = self.probed = 0
+        """When a request last left or came back; left beyond the window; left as a probe."""
+        self.small: dict[int, int] = {}
+        """How large a batch may be that carries this delivery: it was refused in a larger one."""
         self.queued_since: Micros = 0
         self.flights = 0
         self.window = WINDOW_START
@@ -68,10 +89,14 @@ class Lane:
         self.own: dict[int, None] = {}
         """Numbers read from the lane's own backlog whose result is not stored yet, oldest first."""
         self.lagging = False
+        self.lagging_since: Micros = 0
         self.read_to = 0
         """While lagging: the last number read from the backlog."""
         self.next_due: Micros | None = None
-        self.health = Health()
+        self.health = HEALTHY
+        self.succeeded_at: Micros | None = None
+        self.edited_at: Micros = 0
+        """What left before failed at what the endpoint was before."""
         self.blocking: dict[str, set[int]] = {}
         """Ordered links: per subject, the deliveries that the later ones wait for."""
         self.held: dict[str, deque[Item]] = {}
@@ -92,6 +117,7 @@ class Lane:
             not self.lagging
             and self.sendable
             and not self.health.open
+            and self.health.held_until is None
             and len(self.queue) < QUEUE_MAX
             and self.held_count < HELD_MAX
             and not (self.blocked and not self.flights)
@@ -119,6 +145,16 @@ class Lane:
             return 0
         return 1 if self.ordered_all else min(self.window, self.endpoint.options.max_in_flight)
 
+    @property
+    def queued(self) -> int:
+        """How many stand in memory, next in line."""
+        return len(self.queue) + len(self.due)
+
+    @property
+    def ordinary(self) -> int:
+        """Requests in flight within the window."""
+        return self.flights - len(self.express)
+
     def widen(self) -> None:
         """A request succeeded: one more may be in flight."""
         if self.endpoint is not None and self.window < self.endpoint.options.max_in_flight:
@@ -127,6 +163,19 @@ class Lane:
     def narrow(self) -> None:
         """A request failed: many endpoints that never answer must not take every place there is."""
         self.window = max(1, min(self.window // 2, WINDOW_START))
+
+    def move(self, by: Micros) -> None:
+        """The clock was set: what was so long ago, or is so far ahead, stays so."""
+        self.health = health.moved(self.health, by)
+        self.timer = None
+        for name in ("queued_since", "lagging_since", "moved", "expressed", "probed", "edited_at"):
+            setattr(self, name, getattr(self, name) + by)
+        if self.succeeded_at is not None:
+            self.succeeded_at += by
+        if self.next_due:
+            self.next_due += by
+        if self.health.fails or self.health.held_until is not None:
+            self.mark()
 
     def mark(self) -> None:
         """Its state has changed and is to be stored with the next settlement."""
@@ -146,16 +195,52 @@ class Lane:
         self.queue.append(item)
         self.busy.add(item.number)
 
-    def lag_from(self, position: int) -> None:
+    def enqueue_due(self, item: Item) -> None:
+        """Put an item that was tried before at the end of its queue."""
+        self.due.append(item)
+        self.busy.add(item.number)
+
+    def put_back(self, items: list[Item], *, tried: bool) -> None:
+        """Items that were taken do not leave yet; they are next."""
+        if not items:
+            return
+        self.queued_since = 0
+        line = self.blocking.get("", set()) if self.ordered_all and not tried else set()
+        for item in items:
+            self.flying.pop(item.number, None)
+            # Should those that left before them fail, these must not overtake them.
+            line.discard(item.number)
+        (self.due if tried else self.queue).extendleft(reversed(items))
+
+    def see_newest(self, item: Item) -> None:
+        """While lagging: remember what has come last."""
+        if self.ordered_all:
+            return
+        self.latest.append(item)
+        if len(self.latest) > LATEST_MAX:
+            self.latest.popleft()
+            self.walked = None
+
+    def in_batches_of(self, number: int, most: int) -> None:
+        """It was refused in a batch: from now on it travels in smaller ones."""
+        if len(self.small) >= SMALL_MAX:
+            self.small.clear()
+        self.small[number] = most
+
+    def lag_from(self, position: int, now: Micros = 0) -> None:
         """Begin to lag: everything after `position` that is not busy will be read from the backlog."""
         if not self.lagging or position < self.read_to:
             self.read_to = position
+        if not self.lagging:
+            self.lagging_since = now
+            self.walked = None
         self.lagging = True
         self.mark()
 
-    def fall_back(self, outstanding: dict[int, None]) -> None:
+    def fall_back(self, outstanding: dict[int, None], now: Micros) -> None:
         """Leave all that is queued or held to the store again (paused, disabled, failing, edited)."""
         # The row of a freed one says that it is held, so nobody would find it again.
+        self.drop_due()
         left = [item for item in self.queue if not item.freed]
         self.queue = deque(item for item in self.queue if item.freed)
         first: int | None = None
@@ -164,11 +249,21 @@ class Lane:
             if item.stored:
                 self.next_due = 0
                 continue
+            if item.number in self.jumped:
+                self.jumped.discard(item.number)
+                continue
             first = item.number if first is None else min(first, item.number)
             outstanding.pop(item.number, None)
             self.own.pop(item.number, None)
         if first is not None:
-            self.lag_from(first - 1)
+            self.lag_from(first - 1, now)
+
+    def drop_due(self) -> None:
+        """Leave what is due again to the store, where its row is."""
+        for item in self.due:
+            self.busy.discard(item.number)
+            self.next_due = 0
+        self.due.clear()
 
     def cursor(self) -> int | None:
         """What to store as the lane's cursor: everything up to it was attempted; None while it follows."""
@@ -188,6 +283,12 @@ class Lane:
             open=health.open,
             probe_at=health.probe_at,
             probe_delay_seconds=health.probe_delay_seconds,
+            succeeded_at=self.succeeded_at,
+            new_fails=health.new_fails,
+            refusing=health.refusing,
+            held_until=health.held_until,
+            held_status=health.held_status,
+            hold_delay_seconds=health.hold_delay_seconds,
         )
 
 
@@ -201,11 +302,21 @@ class LaneView(msgspec.Struct, frozen=True):
     fails: int
     failing_since: Micros | None
     probe_at: Micros | None
+    held_until: Micros | None = None
+    held_status: int | None = None
 
 
 def view(lane: Lane) -> LaneView:
     """The lane at this moment."""
     health = lane.health
     return LaneView(
-        len(lane.queue), lane.flights, lane.lagging, health.open, health.fails, health.failing_since, health.probe_at
+        lane.queued,
+        lane.flights,
+        lane.lagging,
+        health.open,
+        health.fails,
+        health.failing_since,
+        health.probe_at,
+        health.held_until,
+        health.held_status,
     )

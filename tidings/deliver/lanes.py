@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from tidings.deliver import order
-from tidings.deliver.lane import QUEUE_MAX, Item, Lane
-from tidings.deliver.serve import serve
+from collections.abc import Callable
+
+from tidings.deliver import order, results
+from tidings.deliver.cancel import find, forget
+from tidings.deliver.lane import LATEST_MAX, QUEUE_MAX, Item, Lane
+from tidings.deliver.serve import Launch, serve
 from tidings.deliver.settle import Settlement, waiting_from
+from tidings.deliver.turns import Look
 from tidings.model.event import Event
-from tidings.model.link import Endpoint
+from tidings.model.link import Endpoint, changes_requests
 from tidings.model.moment import Micros
 from tidings.rules import health
-from tidings.rules.health import Health
+from tidings.rules.health import HEALTHY, Health
 from tidings.rules.limit import TokenBucket
 from tidings.store import events
 from tidings.store.base import Db, Row
@@ -19,8 +23,13 @@ from tidings.store.catalog import Snapshot
 HEAD_ROWS = 500
 QUEUED_MAX = 50_000
 REFILL_BELOW = QUEUE_MAX // 2
+PROBED_FROM = 16
+"""How many are read for a probe: of an ordered link some may have to be held."""
+SUBJECT_EVENTS_MAX = 200
 CURSOR_STEP = 1_000
 EVENT_BYTES_KEPT = 8 * 1024 * 1024
+
+Chance = Callable[[], float]
 
 
 class Lanes:
@@ -38,6 +47,7 @@ class Lanes:
         self._events: dict[int, Event] = {}
         self._event_bytes = 0
         self._snapshot = snapshot
+        self._look = Look(self.events, self._has_earlier)
         for endpoint in snapshot.endpoints.values():
             if endpoint.deleted is None:
                 self._lane(endpoint)
@@ -65,14 +75,20 @@ class Lanes:
             return True
         return len(rows) == HEAD_ROWS
 
-    def serve(
-        self, lane: Lane, now: Micros, launch: list[tuple[Lane, list[Item]]], settlement: Settlement
-    ) -> Micros | None:
+    def serve(self, lane: Lane, now: Micros, launch: Launch, settlement: Settlement, chance: Chance) -> Micros | None:
         """Send what the lane may send now. Answers when to look at it again, if a time is known."""
         if not lane.sendable:
             return None
+        if lane.health.held_until is not None:
+            if now < lane.health.held_until:
+                return lane.health.held_until
+            lane.health = health.released(lane.health)
+            lane.mark()
         self._refill(lane, now)
-        again = serve(lane, now, launch, settlement, self.events)
+        again = serve(lane, now, launch, settlement, self._look, chance)
+        if lane.lagging and not lane.latest and lane.walked != 0 and not lane.health.open and not lane.ordered_all:
+            # None of the newest could go; perhaps one before them can.
+            again = now if lane.flights < lane.slots else again
         if order.may_sweep(lane, lane.read_to if lane.lagging else self._head):
             order.sweep(lane, now)
             self.active[lane.link] = lane
@@ -91,6 +107,7 @@ class Lanes:
     def update(self, snapshot: Snapshot, changed: list[Endpoint], now: Micros, settlement: Settlement) -> None:
         """Endpoints have changed: edits hold from the next attempt on."""
         self._snapshot = snapshot
+        self._look = Look(self.events, self._has_earlier)
         for endpoint in changed:
             lane = self.by_link.get(endpoint.num)
             if lane is None:
@@ -101,33 +118,21 @@ class Lanes:
             if before is None or before.revision != endpoint.revision or before.deleted != endpoint.deleted:
                 self._edited(lane, endpoint, now, settlement)
 
-    def notice(self, link: int, now: Micros) -> None:
-        """Look at the lane again: something is due, or it was changed by hand."""
+    def notice(self, link: int, now: Micros, *, resumed: bool = False) -> None:
+        """Look at the lane again: something is due by hand, or it was resumed, which ends a hold too."""
         lane = self.by_link.get(link)
         if lane is None:
             return
         lane.next_due = 0
-        if lane.health.open:
-            lane.health = Health(
-                fails=lane.health.fails,
-                failing_since=lane.health.failing_since,
-                last_failure=lane.health.last_failure,
-                open=True,
-                probe_at=now,
-                probe_delay_seconds=lane.health.probe_delay_seconds,
-            )
+        if lane.health.open or (resumed and lane.health.held_until is not None):
+            lane.health = health.probed_now(lane.health, now, free=resumed)
+            lane.mark()
         self.active[link] = lane
 
     def move(self, by: Micros) -> None:
         """The clock was set: what waits, waits as long as before. All lanes are looked at again."""
         for lane in self.by_link.values():
-            lane.health = health.moved(lane.health, by)
-            lane.timer = None
-            lane.queued_since += by
-            if lane.next_due:
-                lane.next_due += by
-            if lane.health.fails:
-                lane.mark()
+            lane.move(by)
         self.active.update(self.by_link)
 
     def look_again(self) -> None:
@@ -141,7 +146,10 @@ class Lanes:
         for link, number in settlement.numbers:
             self.outstanding.pop(number, None)
             lane = self.by_link.get(link)
-            if lane is not None and number in lane.own:
+            if lane is None:
+                continue
+            lane.jumped.discard(number)
+            if number in lane.own:
                 del lane.own[number]
                 lane.mark()
         for link in self._marks:
@@ -153,34 +161,19 @@ class Lanes:
         if settlement or cursor - self._stored >= CURSOR_STEP:
             settlement.cursor = self._stored = cursor
 
-    def find(self, number: int) -> tuple[Lane, Item, bool] | None:
-        """A delivery that has not ended: its lane, itself, and whether it has a row in `waiting`."""
-        row = self._db.one("delivery_of", delivery=number)
-        if row is None or row[1] not in self.by_link:
-            return None
-        _, link, event, created, tries, ended = row
-        lane = self.by_link[link]
-        if number in lane.flying:
-            return lane, lane.flying[number], lane.flying[number].stored
-        stored = self._db.one("waiting_of", delivery=number)
-        if stored is None and ended is not None:
-            return None
-        return lane, Item(number, event, created, n=tries, stored=stored is not None), stored is not None
-
-    def forget(self, lane: Lane, item: Item, now: Micros) -> None:
-        """Take a cancelled delivery out of its lane, and let those behind it go."""
-        for queued in [queued for queued in lane.queue if queued.number == item.number]:
-            lane.queue.remove(queued)
-        for subject, line in list(lane.held.items()):
-            for held in [held for held in line if held.number == item.number]:
-                line.remove(held)
-                lane.held_count -= 1
-            if not line:
-                del lane.held[subject]
-        lane.busy.add(item.number)
-        for subject in [subject for subject, members in lane.blocking.items() if item.number in members]:
-            order.release(lane, Item(item.number, item.event, item.created, subject=subject), now)
+    def cancel(self, number: int, now: Micros, settlement: Settlement) -> bool:
+        """Cancel a delivery that waits; one in flight once it fails. False where it has ended. Raises StoreError."""
+        found = find(self._db, self.by_link, number)
+        if found is None:
+            return False
+        lane, item = found
+        if item.number in lane.flying:
+            lane.flying[item.number].cancelled = True
+            return True
+        results.cancelled(item, lane.link, now, settlement, stored=item.stored)
+        forget(lane, item, now)
         self.active[lane.link] = lane
+        return True
 
     def _offer(self, row: Row, now: Micros) -> None:
         number, link, event, created = row
@@ -194,20 +187,53 @@ class Lanes:
             if number not in lane.busy:
                 lane.enqueue(Item(number, event, created), now)
                 self.outstanding[number] = None
-        elif not lane.lagging:
-            lane.lag_from(number - 1)
+        else:
+            if not lane.lagging:
+                lane.lag_from(number - 1, now)
+            lane.see_newest(Item(number, event, created))
         self.active[link] = lane
 
     def _refill(self, lane: Lane, now: Micros) -> None:
+        is_open, count = lane.health.open, REFILL_BELOW
+        if is_open:
+            if not lane.health.new_fails and not lane.latest:
+                self._read_latest(lane)
+            if not health.may_send(lane.health, now):
+                return
+            count = PROBED_FROM
+        if lane.lagging and not lane.latest:
+            self._read_latest(lane)
         if len(lane.busy) >= 4 * QUEUE_MAX and not lane.blocked:
             return
-        if lane.health.open and (lane.flights or lane.queue or now < (lane.health.probe_at or 0)):
-            return
-        count = 1 if lane.health.open else REFILL_BELOW
-        if lane.next_due is not None and lane.next_due <= now:
+        if lane.next_due is not None and lane.next_due <= now and len(lane.due) < count:
             self._read_due(lane, now, count)
-        if lane.lagging and len(lane.queue) < (1 if lane.health.open else REFILL_BELOW):
+        if lane.lagging and len(lane.queue) < count:
             self._read_backlog(lane, now, count)
+
+    def _read_latest(self, lane: Lane) -> None:
+        """The newest of a backlog that were not seen coming: after a start, or once those are through."""
+        if lane.ordered_all or lane.walked == 0 or not lane.lagging:
+            return
+        before = self._head + 1 if lane.walked is None else lane.walked
+        rows = self._db.all("backlog_newest", link=lane.link, after=lane.read_to, before=before, count=LATEST_MAX)
+        for number, _, event, created in rows:
+            if number not in lane.busy:
+                lane.latest.appendleft(Item(number, event, created))
+        lane.walked = rows[-1][0] if len(rows) == LATEST_MAX else 0
+
+    def _has_earlier(self, lane: Lane, item: Item) -> bool:
+        rows = self._db.all(
+            "backlog_of_subject",
+            link=lane.link,
+            after=lane.read_to,
+            before=item.number,
+            subject=item.subject,
+            count=SUBJECT_EVENTS_MAX,
+        )
+        if len(rows) == SUBJECT_EVENTS_MAX:
+            # Of a subject with very many events nobody looks for the earliest: each goes in its turn.
+            return True
+        return any(number is not None and number not in lane.busy for (number,) in rows)
 
     def _read_due(self, lane: Lane, now: Micros, count: int) -> None:
         if lane.blocked:
@@ -220,10 +246,7 @@ class Lanes:
             waiting = waiting_from(row)
             if waiting.delivery not in lane.busy and taken < count:
                 taken += 1
-                lane.enqueue(Item.of(waiting), now)
-        if lane.ordered_all:
-            # They go before those that came after them.
-            lane.queue.rotate(taken)
+                lane.enqueue_due(Item.of(waiting))
         if len(rows) == limit:
             lane.next_due = now
             return
@@ -231,14 +254,23 @@ class Lanes:
         lane.next_due = None if later is None or later[0] >= order.FAR else later[0]
 
     def _read_blocking(self, lane: Lane, now: Micros) -> None:
-        """Of a blocked line in strict order only those that block it are read, and they go first."""
-        rows = [self._db.one("waiting_of", delivery=number) for number in lane.blocking[""] - lane.busy]
-        found = sorted((waiting_from(row) for row in rows if row is not None), key=lambda waiting: waiting.delivery)
-        due = [waiting for waiting in found if waiting.due <= now]
-        for waiting in due:
-            lane.enqueue(Item.of(waiting), now)
-        lane.queue.rotate(len(due))
-        lane.next_due = min((waiting.due for waiting in found if waiting.due > now), default=None)
+        """Of a blocked line in strict order only those that block it are read, and they go first, in their order."""
+        due: list[Item] = []
+        lane.next_due = None
+        for number in sorted(lane.blocking[""]):
+            if number in lane.busy:
+                break
+            row = self._db.one("waiting_of", delivery=number)
+            if row is None:
+                continue
+            waiting = waiting_from(row)
+            if waiting.due > now:
+                lane.next_due = waiting.due
+                break
+            due.append(Item.of(waiting))
+        for item in due:
+            lane.busy.add(item.number)
+        lane.due.extendleft(reversed(due))
 
     def _read_backlog(self, lane: Lane, now: Micros, count: int) -> None:
         if lane.blocked:
@@ -247,7 +279,10 @@ class Lanes:
             return
         rows = self._db.all("backlog", link=lane.link, after=lane.read_to, until=self._head, count=count)
         for number, _, event, created in rows:
-            if number not in lane.busy:
+            if number in lane.jumped:
+                lane.jumped.discard(number)
+                lane.own[number] = None
+            elif number not in lane.busy:
                 lane.enqueue(Item(number, event, created), now)
                 lane.own[number] = None
         if rows:
@@ -255,6 +290,8 @@ class Lanes:
         if len(rows) < count:
             lane.read_to = max(lane.read_to, self._head)
             lane.lagging = lane.health.open
+        while lane.latest and lane.latest[0].number <= lane.read_to:
+            lane.latest.popleft()
         lane.mark()
 
     def _lane(self, endpoint: Endpoint) -> Lane:
@@ -271,12 +308,18 @@ class Lanes:
         if was is None or was.options.rate != rate:
             lane.bucket = None if rate is None else TokenBucket(rate)
         if not lane.sendable:
-            lane.fall_back(self.outstanding)
-        elif was is not None and was.mode != endpoint.mode:
-            lane.health = Health()
+            lane.fall_back(self.outstanding, now)
+        elif was is not None and (was.mode == "disabled" or changes_requests(was, endpoint)):
+            # What failed may be mended: everything that waits for another try goes on at once.
+            lane.edited_at = now
+            lane.health = health.probed_now(lane.health, now)
+            settlement.hastened[lane.link] = now
+            lane.mark()
+        if was is not None and was.mode != endpoint.mode and lane.sendable:
+            lane.health = HEALTHY
             lane.mark()
         if was is not None and was.options.order != endpoint.options.order:
-            lane.fall_back(self.outstanding)
+            lane.fall_back(self.outstanding, now)
             order.release_all(lane, now, settlement)
         lane.next_due = 0
         self.active[lane.link] = lane
@@ -293,7 +336,13 @@ class Lanes:
                 open=bool(row[5]),
                 probe_at=row[6],
                 probe_delay_seconds=row[7],
+                new_fails=row[8],
+                refusing=bool(row[9]),
+                held_until=row[10],
+                held_status=row[11],
+                hold_delay_seconds=row[12],
             )
+            lane.succeeded_at = row[13]
             if row[1] is not None:
                 # What came from the head and was in flight stands before the lane's own cursor.
                 lane.lag_from(min(row[1], self._head))

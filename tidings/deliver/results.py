@@ -6,18 +6,32 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from tidings.deliver import order
 from tidings.deliver.lane import Item, Lane
 from tidings.deliver.settle import Disabling, Settlement
 from tidings.model import outcome as outcomes
-from tidings.model.delivery import Attempt, State, Waiting
+from tidings.model.delivery import Attempt, Waiting
 from tidings.model.event import OWN_TYPES, Event
 from tidings.model.ids import new_id
 from tidings.model.link import ALL_TENANTS
-from tidings.model.moment import SECOND, Micros, to_text
+from tidings.model.moment import MINUTE, SECOND, Micros, to_text
 from tidings.net.http import Reply
-from tidings.rules import health, retry
+from tidings.rules import health, judgement, lifecycle, retry
+from tidings.rules.health import HEALTHY, Health
+from tidings.rules.judgement import Judgement
+from tidings.rules.lifecycle import Cause
 
 Chance = Callable[[], float]
+
+DOUBT: Micros = 5 * MINUTE
+"""If something succeeded so recently, a batch that failed may have failed because of one event in it."""
+
+_MORE: dict[Cause, str] = {
+    "given_up": "Its endpoint gives up on this status.",
+    "split": "It goes again in half of its batch.",
+    "hold": "It is not counted as an attempt.",
+    "edit": "The endpoint was edited meanwhile, so it is tried again at once.",
+}
 
 
 class Flight(msgspec.Struct, gc=False):
@@ -34,97 +48,162 @@ class Flight(msgspec.Struct, gc=False):
     """The length of its body, in bytes."""
 
 
+class _Verdict(msgspec.Struct, frozen=True):
+    """What a reply means for all deliveries of its flight."""
+
+    judged: Judgement
+    wait_seconds: float | None
+    """What it asked for in `Retry-After`."""
+    splits: bool
+    """It says nothing of each delivery: there were several, and one may have spoiled it for all."""
+
+
 def take_in(flight: Flight, reply: Reply, now: Micros, settlement: Settlement, chance: Chance) -> list[Item]:
     """Write down what came of a flight. Answers the items whose subjects are free again."""
     lane = flight.lane
     answer = reply.answer.decode("utf-8", "replace").replace("\x00", "\ufffd") if reply.answer else None
-    wait_seconds = None
-    if reply.retry_after is not None:
-        wait_seconds = retry.parse_retry_after(reply.retry_after, now)
+    verdict = _DELIVERED if reply.outcome is outcomes.OK else _judge(flight, reply, now)
+    before = lane.health
+    _mind_health(flight, reply, verdict, now, chance)
     free: list[Item] = []
-    fates = [_fate(lane, item, reply, now, chance, wait_seconds) for item in flight.items]
+    fates = [_fate(flight, item, verdict, now, chance) for item in flight.items]
     # What went in one batch of a strict order is due again at one time, so that none overtakes another.
     together = max((due for _, due in fates if due is not None), default=None) if lane.ordered_all else None
-    for item, (state, due) in zip(flight.items, fates, strict=True):
+    for item, (cause, due) in zip(flight.items, fates, strict=True):
         settlement.attempts.append(
             Attempt(
                 delivery=item.number,
                 n=item.n + 1,
                 at=flight.left,
                 outcome=reply.outcome.name,
-                state=state,
+                state=lifecycle.now(cause),
                 status=reply.status,
                 duration_ms=reply.duration_ms,
                 request=flight.shown,
                 response=answer,
-                reason=reply.reason,
+                reason=f"{reply.reason} {_MORE[cause]}" if cause in _MORE else reply.reason,
             )
         )
         settlement.numbers.append((lane.link, item.number))
         if due is None:
+            lane.small.pop(item.number, None)
             if item.stored:
                 settlement.end(item.number)
             free.append(item)
-        elif _put_back(lane, item, together or due, now, settlement):
+        elif _put_back(flight, item, cause, together or due, now, settlement):
             free.append(item)
-    _mind_health(flight, reply, now, settlement, chance)
+    _tell_health(flight, reply, verdict, before, now, settlement)
     return free
 
 
-def _fate(
-    lane: Lane, item: Item, reply: Reply, now: Micros, chance: Chance, wait_seconds: float | None
-) -> tuple[State, Micros | None]:
-    """The delivery's state after this attempt, and when it is due again."""
-    if reply.outcome is outcomes.OK:
-        return "delivered", None
+def _judge(flight: Flight, reply: Reply, now: Micros) -> _Verdict:
+    lane = flight.lane
+    wait_seconds = None if reply.retry_after is None else retry.parse_retry_after(reply.retry_after, now)
+    judged = judgement.judge(reply.outcome, reply.status, asked_to_wait=wait_seconds is not None)
+    if lane.endpoint is not None and lane.endpoint.options.give_up_on:
+        judged = judgement.given_up(judged, reply.status, lane.endpoint.options.give_up_on)
+    splits = len(flight.items) > 1 and (
+        judged.endpoint == "silent"
+        or (
+            judged.endpoint == "failing"
+            and lane.succeeded_at is not None
+            and now - lane.succeeded_at < DOUBT
+            and not lane.health.open
+        )
+    )
+    return _Verdict(judged, wait_seconds, splits)
+
+
+def _fate(flight: Flight, item: Item, verdict: _Verdict, now: Micros, chance: Chance) -> tuple[Cause, Micros | None]:
+    """What happened to a delivery with this attempt, and when it is due again."""
+    lane, judged = flight.lane, verdict.judged
+    if judged.message == "delivered":
+        return "success", None
     if item.cancelled:
-        return "cancelled", None
-    if not reply.outcome.retry:
-        return "dead", None
+        return "cancel", None
+    if verdict.splits:
+        return "split", now
+    if judged.message == "dead":
+        return "given_up", None
+    if flight.left < lane.edited_at:
+        return "edit", now
+    first = item.first or item.created
+    if judged.message == "again, uncounted" and now - first < health.HOLD_UNCOUNTED:
+        return "hold", lane.health.held_until or now
     options = lane.endpoint.options if lane.endpoint is not None else None
     delays = options.retry_delays_seconds if options is not None else None
     made = item.n + 1 - item.earlier
-    due = retry.next_due(now, made, delays or retry.DELAYS_SECONDS, chance(), wait_seconds)
-    return ("dead", None) if due is None else ("waiting", due)
+    due = retry.next_due(now, made, delays or retry.DELAYS_SECONDS, chance(), verdict.wait_seconds)
+    if due is None:
+        return "exhausted", None
+    age_max = options.order_max_age_seconds * SECOND if options is not None else 0
+    return ("park" if item.subject is not None and now - first > age_max else "failure"), due
 
 
-def _put_back(lane: Lane, item: Item, due: Micros, now: Micros, settlement: Settlement) -> bool:
+def _put_back(flight: Flight, item: Item, cause: Cause, due: Micros, now: Micros, settlement: Settlement) -> bool:
     """Store when it is due. Answers whether the line behind it may move on (it is not ordered, or it is parked)."""
-    parked = True
-    first = item.first or item.created
-    if item.subject is not None and lane.endpoint is not None:
-        parked = now - first > lane.endpoint.options.order_max_age_seconds * SECOND
+    lane = flight.lane
+    if len(flight.items) > 1 and cause in ("split", "failure", "park"):
+        lane.in_batches_of(item.number, (len(flight.items) + 1) // 2)
     settlement.waiting[item.number] = Waiting(
         delivery=item.number,
         link=lane.link,
         event=item.event,
         due=due,
         n=item.n + 1,
-        earlier=item.earlier,
-        first=first,
-        subject=None if parked else item.subject,
+        earlier=item.n + 1 if cause == "edit" else item.earlier + (cause in ("hold", "split")),
+        first=now if cause == "edit" else item.first or item.created,
+        subject=None if cause == "park" else item.subject,
     )
     lane.next_due = due if lane.next_due is None else min(lane.next_due, due)
-    return parked
+    return cause == "park" or item.subject is None
 
 
-def _mind_health(flight: Flight, reply: Reply, now: Micros, settlement: Settlement, chance: Chance) -> None:
-    lane = flight.lane
-    before = lane.health
-    if not reply.outcome.blames:
+def _mind_health(flight: Flight, reply: Reply, verdict: _Verdict, now: Micros, chance: Chance) -> None:
+    """What the reply says of the endpoint."""
+    lane, said = flight.lane, verdict.judged.endpoint
+    if said == "well":
         lane.widen()
-        if before.fails or before.failing_since is not None:
-            lane.health = health.after_success(before)
+        lane.succeeded_at = now
+        if lane.health is not HEALTHY:
+            lane.health = health.after_success(lane.health, now)
             lane.mark()
         return
-    lane.narrow()
-    lane.health = health.after_failure(before, now, chance())
+    if flight.left < lane.edited_at and said != "gone":
+        # It is about what the endpoint was.
+        return
+    if said == "hold":
+        lane.window = 1
+        lane.health = health.after_hold(lane.health, now, chance(), reply.status or 0, verdict.wait_seconds)
+    elif said == "silent" and verdict.splits:
+        return
+    else:
+        if said != "silent":
+            lane.narrow()
+        newest = flight.items[-1]
+        failure = health.Failure(
+            newer=lane.succeeded_at is None or newest.created > lane.succeeded_at,
+            first=not newest.n,
+            refused=said == "silent",
+        )
+        was_open = lane.health.open
+        lane.health = health.after_failure(lane.health, now, chance(), lane.succeeded_at, failure)
+        if lane.health.open and not was_open:
+            # The first probe takes the newest.
+            lane.turn = 0
     lane.mark()
-    if reply.outcome is outcomes.GONE:
+
+
+def _tell_health(
+    flight: Flight, reply: Reply, verdict: _Verdict, before: Health, now: Micros, settlement: Settlement
+) -> None:
+    if verdict.judged.endpoint == "gone":
         _disable(flight, "The endpoint answered 410 Gone: it wants no more webhooks.", now, settlement)
+    elif verdict.judged.endpoint not in ("failing", "silent") or before is flight.lane.health:
+        return
     elif health.should_disable(before, now):
         _disable(flight, f"Every attempt has failed for 5 days; the last: {reply.reason}", now, settlement)
-    elif health.should_warn(before, lane.health):
+    elif health.should_warn(before, flight.lane.health):
         _announce("endpoint.failing", flight, reply.reason, now, settlement)
 
 
@@ -162,6 +241,9 @@ def _announce(kind: str, flight: Flight, reason: str, now: Micros, settlement: S
     )
 
 
+_DELIVERED = _Verdict(judgement.OK, None, False)
+
+
 def cancelled(item: Item, link: int, now: Micros, settlement: Settlement, *, stored: bool) -> None:
     """Write down that a delivery was cancelled before its next attempt."""
     settlement.attempts.append(
@@ -170,7 +252,7 @@ def cancelled(item: Item, link: int, now: Micros, settlement: Settlement, *, sto
             n=item.n + 1,
             at=now,
             outcome=outcomes.CANCELLED.name,
-            state="cancelled",
+            state=lifecycle.now("cancel"),
             reason=outcomes.CANCELLED.meaning,
         )
     )
@@ -179,19 +261,28 @@ def cancelled(item: Item, link: int, now: Micros, settlement: Settlement, *, sto
         settlement.end(item.number)
 
 
-def unsendable(items: Sequence[Item], link: int, now: Micros, why: str, settlement: Settlement) -> None:
-    """Write down that no request could be made: trying again would not help."""
+def unsendable(
+    lane: Lane, items: Sequence[Item], now: Micros, why: str, settlement: Settlement, *, flown: bool
+) -> None:
+    """Write down that no request could be made of these: trying again would not help.
+
+    `flown`: they were all that was to leave together, so their place in flight is free again.
+    """
+    lane.flights -= flown
     for item in items:
+        lane.flying.pop(item.number, None)
+        lane.express.discard(item.number)
+        order.release(lane, item, now)
         settlement.attempts.append(
             Attempt(
                 delivery=item.number,
                 n=item.n + 1,
                 at=now,
                 outcome=outcomes.UNSENDABLE.name,
-                state="dead",
-                reason=why,
+                state=lifecycle.now("unsendable"),
+                reason=f"It could not be sent: {why}.",
             )
         )
-        settlement.numbers.append((link, item.number))
+        settlement.numbers.append((lane.link, item.number))
         if item.stored:
             settlement.end(item.number)

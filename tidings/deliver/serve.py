@@ -1,93 +1,161 @@
-"""Serving a lane: which of its deliveries leave now, given slots, rate, order, batches and the breaker."""
+"""Serving a lane: which of its deliveries leave now, given slots, rate, order, batches, the breaker and a hold."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
 
-from tidings.deliver import order
-from tidings.deliver.lane import Item, Lane
+from tidings.deliver import turns
+from tidings.deliver.lane import EXPRESS_MAX, Item, Lane
 from tidings.deliver.settle import Settlement
-from tidings.model.event import Event
-from tidings.model.moment import Micros
+from tidings.deliver.turns import Kind, Look
+from tidings.model.moment import SECOND, Micros
+from tidings.rules import health
 
 MILLI: Micros = 1_000
 TURN_MAX = 16
 """How many requests one lane may start in a turn, so that all lanes get theirs."""
-SUBJECTS_READ = 64
-"""How many subjects are looked up at once."""
+PROBES_MAX = 2
+"""How many probes of what was tried or lies far back may be in flight; the newest have places of their own."""
+SLOW: Micros = 1 * SECOND
+"""Where nothing came back or left for so long, all places are taken by what is slow."""
 
 Launch = list[tuple[Lane, list[Item]]]
-Events = Callable[[list[int]], dict[int, Event]]
 
 
-def serve(lane: Lane, now: Micros, launch: Launch, settlement: Settlement, events: Events) -> Micros | None:
-    """Put what may leave now into `launch`. Answers when to look again, if a time is known."""
-    health = lane.health
-    if health.open and now < (health.probe_at or 0):
-        return health.probe_at
-    slots = 1 if health.open else min(lane.slots, lane.flights + TURN_MAX)
-    while lane.queue and lane.flights < slots:
-        at = _ready_at(lane, now)
+def serve(
+    lane: Lane, now: Micros, launch: Launch, settlement: Settlement, look: Look, chance: Callable[[], float]
+) -> Micros | None:
+    """Put what may leave now into `launch`. Answers when to look again, if a time is known. Raises StoreError."""
+    assert lane.endpoint is not None
+    if lane.health.open:
+        return _probe(lane, now, launch, settlement, look, chance)
+    most_in_flight = lane.endpoint.options.max_in_flight
+    started = 0
+    while started < TURN_MAX:
+        full = lane.ordinary >= lane.slots
+        if full and (lane.flights >= most_in_flight or not _may_express(lane, now)):
+            return _look_again_full(lane, now)
+        kind, at = _choose(lane, now, newest_only=full)
+        if kind is None:
+            return at
+        items = turns.take(lane, kind, _most(lane), now, settlement, look)
+        lane.turn += 1
+        if items:
+            _launch(lane, items, now, launch, express=full)
+            started += 1
+        elif lane.ordered_all:
+            return lane.next_due
+    return now
+
+
+def _choose(lane: Lane, now: Micros, *, newest_only: bool) -> tuple[Kind | None, Micros | None]:
+    """The line that gives next. None: none does, before the moment that stands beside it (if that is known)."""
+    if lane.bucket is not None:
+        at = lane.bucket.ready_at(now)
         if at > now:
-            return _sooner(at, lane.next_due)
-        items = _take(lane, now, settlement, events)
-        if not items:
-            if lane.queue and lane.ordered_all:
-                break
+            return None, _sooner(at, lane.next_due) if lane.queued or lane.latest else lane.next_due
+    again = lane.next_due
+    behind = newest_only or turns.is_behind(lane, now)
+    for kind in ("newest",) if newest_only else turns.kinds(lane):
+        if (kind == "newest" and not behind) or turns.is_empty(lane, kind):
             continue
-        if lane.bucket is not None:
-            lane.bucket.take(now)
-        lane.flights += 1
-        for item in items:
-            lane.flying[item.number] = item
-        launch.append((lane, items))
-    if lane.flights >= slots:
-        return now if lane.queue and slots < lane.slots and not health.open else None
+        at = _complete_at(lane, now) if kind == "oldest" else now
+        if at <= now:
+            return kind, None
+        again = _sooner(at, again)
+    return None, again
+
+
+def _complete_at(lane: Lane, now: Micros) -> Micros:
+    """When the next batch of new ones is full or old enough."""
+    assert lane.endpoint is not None
+    batch = lane.endpoint.options.batch
+    if batch is None or len(lane.queue) >= batch.max_events or lane.queue[0].stored:
+        return now
+    return min(lane.queued_since, now) + batch.max_ms * MILLI
+
+
+def _probe(
+    lane: Lane, now: Micros, launch: Launch, settlement: Settlement, look: Look, chance: Callable[[], float]
+) -> Micros | None:
+    """The breaker is open: the newest as long as none of them fails, and else one at a time, when a probe is due."""
+    assert lane.endpoint is not None
+    if lane.bucket is not None and (at := lane.bucket.ready_at(now)) > now:
+        return at
+    room = lane.endpoint.options.max_in_flight
+    while (
+        health.may_try_newest(lane.health)
+        and lane.latest
+        and lane.latest[-1].created > (lane.succeeded_at or 0)
+        and lane.flights < room
+        and _may_express(lane, now)
+    ):
+        items = turns.take(lane, "newest", 1, now, settlement, look)
+        if items:
+            _launch(lane, items, now, launch, express=True)
+    probe_at = lane.health.probe_at
+    if probe_at is not None and now < probe_at:
+        return probe_at
+    for kind in _probed_kinds(lane):
+        if lane.ordered_all and lane.flights:
+            return None
+        busy = not _may_express(lane, now) if kind == "newest" else lane.ordinary >= PROBES_MAX
+        while not busy and lane.flights < room and not turns.is_empty(lane, kind):
+            items = turns.take(lane, kind, 1, now, settlement, look)
+            if items:
+                lane.turn += 1
+                _launch(lane, items, now, launch, express=kind == "newest")
+                lane.probed = now
+                lane.health = health.after_probe(lane.health, now, chance(), lane.succeeded_at)
+                lane.mark()
+                return lane.health.probe_at
+            if lane.ordered_all:
+                break
     return lane.next_due
 
 
-def _ready_at(lane: Lane, now: Micros) -> Micros:
-    """When the next request may leave: its batch is full or old enough, and the rate permits it."""
-    assert lane.endpoint is not None
-    at = now
-    batch = lane.endpoint.options.batch
-    if batch is not None and len(lane.queue) < batch.max_events and not lane.queue[0].stored:
-        at = min(lane.queued_since, now) + batch.max_ms * MILLI
-    if at <= now and lane.bucket is not None:
-        at = lane.bucket.ready_at(now)
-    return at
+def _probed_kinds(lane: Lane) -> tuple[Kind, ...]:
+    """What has come since the last probe is the best one; but not for ever, if all that comes fails."""
+    if lane.latest and lane.latest[-1].created >= lane.probed and lane.turn & 3 != 3:
+        return ("newest", "due", "oldest")
+    return turns.kinds(lane)
 
 
-def _take(lane: Lane, now: Micros, settlement: Settlement, events: Events) -> list[Item]:
-    assert lane.endpoint is not None
-    options = lane.endpoint.options
-    if options.order == "none" and options.batch is None:
-        return [lane.queue.popleft()]
-    most = 1 if options.batch is None else options.batch.max_events
-    taken: list[Item] = []
-    while lane.queue and len(taken) < most:
-        item = lane.queue[0]
-        if lane.ordered_all:
-            item.subject = ""
-            if order.waits_in_line(lane, item) and not taken:
-                break
-        elif lane.ordered_by_subject and not item.known:
-            _read_subjects(lane, events)
-        lane.queue.popleft()
-        if order.claim(lane, item, now, settlement):
-            taken.append(item)
+def _launch(lane: Lane, items: list[Item], now: Micros, launch: Launch, *, express: bool) -> None:
+    if lane.bucket is not None:
+        lane.bucket.take(now)
+    lane.flights += 1
+    lane.moved = now
     lane.queued_since = now
-    return taken
+    if express:
+        lane.express.add(items[0].number)
+        lane.expressed = now
+    for item in items:
+        lane.flying[item.number] = item
+    launch.append((lane, items))
 
 
-def _read_subjects(lane: Lane, events: Events) -> None:
-    """Items from the head do not know their subject yet; those with a row do. Raises StoreError."""
-    unknown = [item for item in islice(lane.queue, SUBJECTS_READ) if not item.known]
-    found = events([item.event for item in unknown])
-    for item in unknown:
-        event = found.get(item.event)
-        item.subject, item.known = (event.subject if event is not None else None), True
+def _may_express(lane: Lane, now: Micros) -> bool:
+    """Whether the newest may have a place beyond the window: those within it are slow, or fail.
+
+    Only one more each second, as long as none comes back: so one that is slow too does not keep the next one waiting.
+    """
+    if lane.ordered_all or len(lane.express) >= EXPRESS_MAX or (lane.express and now - lane.expressed < SLOW):
+        return False
+    return turns.is_behind(lane, now) or now - lane.moved >= SLOW
+
+
+def _look_again_full(lane: Lane, now: Micros) -> Micros | None:
+    """All places are taken: a request that comes back is looked at anyway, so only slowness needs a time."""
+    if turns.is_empty(lane, "newest") or len(lane.express) >= EXPRESS_MAX:
+        return None
+    return max(lane.moved, lane.expressed, now - SLOW) + SLOW
+
+
+def _most(lane: Lane) -> int:
+    assert lane.endpoint is not None
+    batch = lane.endpoint.options.batch
+    return 1 if batch is None else batch.max_events
 
 
 def _sooner(at: Micros, due: Micros | None) -> Micros:

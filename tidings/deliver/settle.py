@@ -27,6 +27,7 @@ ATTEMPT_COLUMNS = (
     "response",
     "reason",
 )
+HASTENED_PER_STEP = 1_000
 
 
 class Disabling(msgspec.Struct, frozen=True):
@@ -49,6 +50,10 @@ class Settlement:
         self.states: dict[int, LinkState] = {}
         self.events: list[Event] = []
         self.disablings: list[Disabling] = []
+        self.hastened: dict[int, Micros] = {}
+        """By link: what waits for another try is due at this moment, for the link was edited."""
+        self.half_hastened: list[int] = []
+        """Links of which there was more than one step could take."""
         self.cursor: int | None = None
         self.again = False
         """It was tried before, and nobody knows for certain that nothing of it holds."""
@@ -65,6 +70,7 @@ class Settlement:
             or self.states
             or self.events
             or self.disablings
+            or self.hastened
             or self.cursor is not None
         )
 
@@ -87,6 +93,7 @@ class Settlement:
         self.states.update(later.states)
         self.events += later.events
         self.disablings += later.disablings
+        self.hastened.update(later.hastened)
         self.after += later.after
 
     def move(self, by: Micros) -> None:
@@ -103,6 +110,7 @@ class Settlement:
 
     def apply(self, db: Db, catalog: Catalog, now: Micros) -> None:
         """Write it all. Raises StoreError; then nothing of it holds, and it can be applied again."""
+        self.half_hastened.clear()
         if self.attempts:
             attempts = self._missing(db) if self.again else self.attempts
             db.insert("attempt", ATTEMPT_COLUMNS, [_attempt_row(attempt) for attempt in attempts])
@@ -110,6 +118,9 @@ class Settlement:
             db.many("waiting_drop", [{"delivery": number} for number in self.ended])
         if self.waiting:
             db.many("waiting_put", [_waiting_row(row) for row in self.waiting.values()])
+        for link, at in self.hastened.items():
+            if db.run("waiting_hasten", link=link, now=at, count=HASTENED_PER_STEP) == HASTENED_PER_STEP:
+                self.half_hastened.append(link)
         if self.states:
             db.many("link_state_put", [_state_row(state) for state in self.states.values()])
         for disabling in self.disablings:
@@ -187,5 +198,4 @@ def _waiting_row(row: Waiting) -> dict[str, Any]:
 
 def _state_row(state: LinkState) -> dict[str, Any]:
     fields = msgspec.structs.asdict(state)
-    fields["open"] = int(state.open)
-    return fields
+    return fields | {"open": int(state.open), "refusing": int(state.refusing)}

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tidings.deliver import order, results
+from tidings.deliver.cancel import settle_future
 from tidings.deliver.compose import Bodies, compose
 from tidings.deliver.lane import Item, Lane, LaneView, view
 from tidings.deliver.lanes import Lanes
@@ -117,9 +118,12 @@ class Deliver:
         if self._asleep:
             self._client.wake()
 
-    def notice(self, link: int) -> None:
-        """Something of this link is due now, or was changed by hand: look again, and probe now if it is failing."""
-        self._tell(lambda: self._lanes.notice(link, self._now()))
+    def notice(self, link: int, *, resumed: bool = False) -> None:
+        """Something of this link is due now by hand: look again, and probe now if it is failing.
+
+        `resumed`: somebody wants all of it to go on, also where the endpoint asked for a rest.
+        """
+        self._tell(lambda: self._lanes.notice(link, self._now(), resumed=resumed))
 
     async def cancel(self, numbers: list[int]) -> list[bool]:
         """Cancel waiting deliveries, from an event loop. False for each that had ended before. Raises Unavailable."""
@@ -129,7 +133,7 @@ class Deliver:
         def tell(said: list[bool] | None, wrong: Exception | None) -> None:
             # Whoever asked may be gone with its loop, at a stop.
             with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(_set, future, said, wrong)
+                loop.call_soon_threadsafe(settle_future, future, said, wrong)
 
         self._tell(lambda: self._cancel_all(numbers, tell))
         try:
@@ -244,7 +248,7 @@ class Deliver:
             found = self._lanes.events([item.event for _, items in self._launch for item in items])
             launch, self._launch = self._launch, []
             for lane, items in launch:
-                self._depart(lane, items, [found[item.event] for item in items if item.event in found], now)
+                self._depart(lane, items, found, now)
 
     def _choose(self, now: Micros) -> None:
         active, self._lanes.active = self._lanes.active, {}
@@ -254,7 +258,7 @@ class Deliver:
                 if len(self._launch) >= room:
                     self._lanes.active[lane.link] = lane
                     continue
-                again = self._lanes.serve(lane, now, self._launch, self._settlement)
+                again = self._lanes.serve(lane, now, self._launch, self._settlement, self._chance)
                 if again is not None and (lane.timer is None or again < lane.timer):
                     lane.timer = again
                     if (again, lane.link) not in self._timed:
@@ -273,25 +277,32 @@ class Deliver:
             return 0
         return self._pace.room()
 
-    def _depart(self, lane: Lane, items: list[Item], carried: list[Event], now: Micros) -> None:
+    def _depart(self, lane: Lane, items: list[Item], found: dict[int, Event], now: Micros) -> None:
         endpoint = lane.endpoint
         assert endpoint is not None
-        batch = endpoint.options.batch is not None
+        lost = [item for item in items if item.event not in found]
+        if lost:
+            items = [item for item in items if item.event in found]
+            results.unsendable(lane, lost, now, "the event is no longer kept", self._settlement, flown=not items)
+            self._lanes.active[lane.link] = lane
+            if not items:
+                return
+        batch = endpoint.options.batch
         try:
-            if len(carried) != len(items):
-                raise ValueError("the event is no longer kept")
-            composed = compose(endpoint, lane.sign_with(now), carried, self._bodies, now, batch=batch)
+            carried = [found[item.event] for item in items]
+            if batch is not None and len(carried) > 1:
+                carried = carried[: self._bodies.fitting(carried, endpoint, batch.max_bytes)]
+                lane.put_back(items[len(carried) :], tried=items[0].stored)
+                items = items[: len(carried)]
+                self._lanes.active[lane.link] = lane
+            composed = compose(endpoint, lane.sign_with(now), carried, self._bodies, now, batch=batch is not None)
             own = all(event.type.startswith(OWN_TYPES) for event in carried)
             self._departures += 1
             size = len(composed.request.body)
             flight = Flight(lane, items, now, composed.shown, own, self._departures, size)
             self._client.send(composed.request, lambda reply: self._arrive(flight, reply))
         except ValueError as wrong:
-            lane.flights -= 1
-            for item in items:
-                lane.flying.pop(item.number, None)
-                order.release(lane, item, now)
-            results.unsendable(items, lane.link, now, f"It could not be sent: {wrong}.", self._settlement)
+            results.unsendable(lane, items, now, str(wrong), self._settlement, flown=True)
             self._lanes.active[lane.link] = lane
             return
         self.flights += 1
@@ -305,14 +316,19 @@ class Deliver:
         self.flights -= 1
         self._flight_bytes -= flight.size
         lane.flights -= 1
+        lane.moved = now
+        lane.express.discard(flight.items[0].number)
         self.outcomes[reply.outcome.name] = self.outcomes.get(reply.outcome.name, 0) + len(flight.items)
         self.timings.arrived(flight, reply, now)
         for item in flight.items:
             lane.flying.pop(item.number, None)
         for item in results.take_in(flight, reply, now, self._settlement, self._chance):
             order.release(lane, item, now)
-        if lane.health.open:
-            lane.fall_back(self._lanes.outstanding)
+        if lane.health.open or lane.health.held_until is not None:
+            lane.fall_back(self._lanes.outstanding, now)
+        elif lane.blocked:
+            # Those of its batch that were to follow must not overtake it.
+            lane.drop_due()
         self._lanes.active[lane.link] = lane
 
     def _cancel_all(self, numbers: list[int], tell: Callable[[list[bool] | None, Exception | None], None]) -> None:
@@ -324,24 +340,11 @@ class Deliver:
             self._settlement.after.append(lambda: self._inbox.append(lambda: self._cancel_all(numbers, tell)))
             return
         try:
-            said = [self._cancel(number) for number in numbers]
+            said = [self._lanes.cancel(number, self._now(), self._settlement) for number in numbers]
         except StoreError as wrong:
             tell(None, Unavailable(f"The store cannot be read: {wrong.detail}.", retry_after_seconds=2.0))
             return
         self._settlement.after.append(lambda: tell(said, None))
-
-    def _cancel(self, number: int) -> bool:
-        now = self._now()
-        found = self._lanes.find(number)
-        if found is None:
-            return False
-        lane, item, stored = found
-        if item.number in lane.flying:
-            lane.flying[item.number].cancelled = True
-            return True
-        results.cancelled(item, lane.link, now, self._settlement, stored=stored)
-        self._lanes.forget(lane, item, now)
-        return True
 
     def _settle(self, now: Micros) -> None:
         """Hand what has come to the writer; one settlement at a time, so that cursors never run ahead of facts."""
@@ -385,13 +388,8 @@ class Deliver:
             if lane is not None and not row.held:
                 lane.next_due = row.due if lane.next_due is None else min(lane.next_due, row.due)
                 self._lanes.active[row.link] = lane
+        for link in settlement.hastened:
+            self._lanes.notice(link, self._now())
+        for link in settlement.half_hastened:
+            self._settlement.hastened[link] = settlement.hastened[link]
         settlement.run_after()
-
-
-def _set(future: asyncio.Future[list[bool]], said: list[bool] | None, wrong: Exception | None) -> None:
-    if future.done():
-        return
-    if wrong is not None or said is None:
-        future.set_exception(wrong or Unavailable("It was not said whether it could be done."))
-    else:
-        future.set_result(said)

@@ -10,16 +10,20 @@ from tidings.model.moment import Micros
 
 Mode = Literal["enabled", "paused", "disabled"]
 Order = Literal["none", "subject", "all"]
-Body = Literal["standard", "cloudevents", "thin"]
+Body = Literal["standard", "cloudevents", "thin", "bare"]
 
 ALL_TENANTS = "*"
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Several events in one POST: at most `max_events` of them, sent after `max_ms` at the latest."""
+    """Several events in one POST: at most `max_events` and `max_bytes` of body, sent after `max_ms` at the latest.
+
+    An event whose own body is longer than `max_bytes` travels alone.
+    """
 
     max_events: int = 100
     max_ms: int = 1000
+    max_bytes: int = 1024 * 1024
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -38,6 +42,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fields: tuple[str, ...] | None = None
     timeout_seconds: float = 15.0
     retry_delays_seconds: tuple[float, ...] | None = None
+    give_up_on: tuple[int | str, ...] = ()
+    """Statuses, or "3xx", "4xx", "5xx", after which a delivery is dead at once."""
 
 
 class Secret(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +81,22 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """The last event before it was made: it gets later ones only, however late they are routed."""
 
 
+_ONLY_CHOOSING = (
+    *("description", "events", "filter", "rate", "max_in_flight", "order", "order_max_age_seconds"),
+    *("retry_delays_seconds", "give_up_on"),
+)
+"""Options that say what is sent when, and nothing of the requests themselves."""
+
+
+def changes_requests(before: Endpoint, after: Endpoint) -> bool:
+    """Whether an edit changes what is sent, or how: its URL, headers, secrets, body ... So what failed may succeed."""
+    return before.sealed != after.sealed or any(
+        getattr(before.options, name) != getattr(after.options, name)
+        for name in Options.__struct_fields__
+        if name not in _ONLY_CHOOSING
+    )
+
+
 class LinkState(msgspec.Struct, frozen=True, kw_only=True):
     """What the deliver stage remembers of a link. `cursor`: it reads its own backlog from there; None: it follows."""
 
@@ -86,3 +108,9 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True):
     open: bool = False
     probe_at: Micros | None = None
     probe_delay_seconds: float = 0.0
+    succeeded_at: Micros | None = None
+    new_fails: int = 0
+    refusing: bool = False
+    held_until: Micros | None = None
+    held_status: int | None = None
+    hold_delay_seconds: float = 0.0

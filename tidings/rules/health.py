@@ -1,4 +1,10 @@
-"""The health of an endpoint: when to leave it alone (the breaker), when to warn, and when to disable it."""
+"""The health of an endpoint: when to leave it alone (the breaker, a hold), when to warn, and when to disable it.
+
+Ten failures in a row open the breaker. Then only probes are sent, at a growing distance, until one succeeds. What an
+answer to a message says of the endpoint is decided in `judgement`; an answer that speaks only of its message counts
+once, and only if that is newer than the last success. A failure of a message that is older than the last success is
+no news: that is why a new one may be sent at once while only old ones fail.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +14,19 @@ from tidings.model.moment import DAY, HOUR, SECOND, Micros
 
 FAILS_TO_OPEN = 10
 PROBE_SECONDS_FIRST, PROBE_SECONDS_MAX = 5.0, 60.0
+PROBE_SECONDS_MIN = 0.1
+REFUSED_SECONDS_FIRST, REFUSED_SECONDS_MAX = 0.5, 5.0
+"""The distances of probes while it answers, and only refuses messages: it is there, and another may be welcome."""
+SUCCESS_SHARE = 10
+"""Probes are never further apart than this part of the time since the last success: a tenth."""
+HOLD_SECONDS_FIRST, HOLD_SECONDS_MAX = 5.0, 60.0
+ASKED_SECONDS_MIN, ASKED_SECONDS_MAX = 1.0, 3600.0
+HOLD_UNCOUNTED: Micros = 5 * DAY
+"""For so long a delivery may wait for a busy endpoint without using up an attempt."""
 CHANCE_SHARE = 0.2
 DISABLE_AFTER: Micros = 5 * DAY
 DISABLE_SPREAD: Micros = 12 * HOUR
+ALARM_AFTER: Micros = 1 * HOUR
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -22,6 +38,14 @@ class Health(msgspec.Struct, frozen=True):
     open: bool = False
     probe_at: Micros | None = None
     probe_delay_seconds: float = 0.0
+    new_fails: int = 0
+    """How many messages newer than the last success failed at their first try."""
+    refusing: bool = False
+    """Every failure was an answer that speaks of its message."""
+    held_until: Micros | None = None
+    """It asked for a rest until then."""
+    held_status: int | None = None
+    hold_delay_seconds: float = 0.0
 
 
 HEALTHY = Health()
@@ -34,46 +58,133 @@ def moved(health: Health, by: Micros) -> Health:
     return msgspec.structs.replace(health, **{name: at + by for name, at in given.items() if at is not None})
 
 
-def after_success(health: Health) -> Health:
-    """A success ends the episode."""
-    return health if health == HEALTHY else HEALTHY
+class Failure(msgspec.Struct, frozen=True):
+    """What is to be known of a failure. `newer`: its message was made after the last success; `first`: its first try.
+
+    `refused`: the answer speaks of the message.
+    """
+
+    newer: bool = True
+    first: bool = True
+    refused: bool = False
 
 
-def after_failure(health: Health, now: Micros, chance: float) -> Health:
-    """One more failure. `chance`, from 0 to 1, spreads the next probe by +-20 %."""
-    fails = health.fails + 1
-    probe_at, delay = health.probe_at, health.probe_delay_seconds
-    is_open = health.open or fails >= FAILS_TO_OPEN
-    # Attempts that were under way when the breaker opened are no probes, and must not push the probe further out.
-    if is_open and (probe_at is None or now >= probe_at):
-        delay = min(2 * delay, PROBE_SECONDS_MAX) if health.open and delay else PROBE_SECONDS_FIRST
-        probe_at = now + round(delay * SECOND * (1 - CHANCE_SHARE + 2 * CHANCE_SHARE * chance))
+NEWS = Failure()
+
+
+def after_success(health: Health, now: Micros) -> Health:
+    """A success ends the episode, but not a hold: that request may have left before it."""
+    if health.held_until is None or now >= health.held_until:
+        return HEALTHY
     return Health(
-        fails=fails,
-        failing_since=now if health.failing_since is None else health.failing_since,
-        last_failure=now,
-        open=is_open,
-        probe_at=probe_at,
-        probe_delay_seconds=delay,
+        held_until=health.held_until, held_status=health.held_status, hold_delay_seconds=health.hold_delay_seconds
     )
 
 
+def after_failure(
+    health: Health, now: Micros, chance: float, succeeded_at: Micros | None = None, failure: Failure = NEWS
+) -> Health:
+    """One more failure. `chance`, from 0 to 1, spreads the first probe by +-20 %."""
+    if failure.refused and not (failure.newer and failure.first):
+        return health
+    fails = health.fails + 1
+    changed = msgspec.structs.replace(
+        health,
+        fails=fails,
+        failing_since=now if health.failing_since is None else health.failing_since,
+        last_failure=now,
+        open=health.open or fails >= FAILS_TO_OPEN,
+        new_fails=health.new_fails + (failure.newer and failure.first),
+        refusing=failure.refused and (health.refusing or not health.fails),
+    )
+    return after_probe(changed, now, chance, succeeded_at) if changed.open and not health.open else changed
+
+
+def after_probe(health: Health, now: Micros, chance: float, succeeded_at: Micros | None = None) -> Health:
+    """A probe has left (or the breaker has opened): when the next one may, even if nothing came of this one yet."""
+    first, most = PROBE_SECONDS_FIRST, PROBE_SECONDS_MAX
+    if health.refusing:
+        first, most = REFUSED_SECONDS_FIRST, REFUSED_SECONDS_MAX
+    delay = ladder = min(2 * health.probe_delay_seconds, most) or first
+    if succeeded_at is not None:
+        delay = min(delay, max(PROBE_SECONDS_MIN, (now - succeeded_at) / SECOND / SUCCESS_SHARE))
+    return msgspec.structs.replace(health, probe_at=now + _spread(delay, chance), probe_delay_seconds=ladder)
+
+
+def probed_now(health: Health, now: Micros, *, free: bool = True) -> Health:
+    """Somebody edited it, resumed it, or wants a delivery now: a probe is due. `free`: a hold ends too."""
+    probe_at, delay = (now, 0.0) if health.open else (health.probe_at, health.probe_delay_seconds)
+    changed = msgspec.structs.replace(health, probe_at=probe_at, probe_delay_seconds=delay)
+    if not free:
+        return changed
+    return msgspec.structs.replace(changed, held_until=None, held_status=None, hold_delay_seconds=0.0)
+
+
+def after_hold(health: Health, now: Micros, chance: float, status: int, asked_seconds: float | None) -> Health:
+    """It asked for a rest: of `asked_seconds`, at most an hour; None: it did not say how long.
+
+    Each hold without a success in between is at least twice as long as the one before, up to a minute.
+    """
+    held = health.held_until is not None and now < health.held_until
+    ladder = health.hold_delay_seconds
+    if not held or not ladder:
+        first = HOLD_SECONDS_FIRST if asked_seconds is None else ASKED_SECONDS_MIN
+        ladder = min(2 * ladder, HOLD_SECONDS_MAX) or first
+    delay = ladder if asked_seconds is None else max(min(asked_seconds, ASKED_SECONDS_MAX), ladder)
+    until = now + (_spread(delay, chance) if asked_seconds is None else round(delay * SECOND))
+    if held and asked_seconds is None:
+        until = 0
+    return msgspec.structs.replace(
+        health, held_until=max(until, health.held_until or 0), held_status=status, hold_delay_seconds=ladder
+    )
+
+
+def released(health: Health) -> Health:
+    """Its rest is over; how long the next one would be is remembered until it succeeds."""
+    return msgspec.structs.replace(health, held_until=None, held_status=None)
+
+
 def may_send(health: Health, now: Micros) -> bool:
-    """Whether an attempt may be made: the breaker is closed, or a probe is due."""
+    """Whether an attempt may be made: nothing holds it, and the breaker is closed or a probe is due."""
+    if health.held_until is not None and now < health.held_until:
+        return False
     return not health.open or health.probe_at is None or now >= health.probe_at
 
 
+def may_try_newest(health: Health) -> bool:
+    """Whether a message newer than the last success may be tried while the breaker is open: none of them failed."""
+    return not health.new_fails
+
+
 def should_warn(before: Health, now: Health) -> bool:
-    """Whether this change is the one that tells `endpoint.failing`: once an episode, when the breaker opens."""
-    return now.open and not before.open
+    """Whether this change is the one that tells `endpoint.failing`: once an episode."""
+    return _alarming(now) and not _alarming(before)
 
 
 def should_disable(health: Health, now: Micros) -> bool:
     """Whether it has failed without a success for 5 days, its failures more than 12 hours apart from first to last.
 
-    The second condition spares an endpoint that failed once and was then sent nothing for days.
+    The second condition spares an endpoint that failed once and was then sent nothing for days. Where it only refused
+    messages, they must have been ten or more: a few bad ones, and nothing else to send, are no failing endpoint.
     """
     if health.failing_since is None or health.last_failure is None:
         return False
+    if health.refusing and health.new_fails < FAILS_TO_OPEN:
+        return False
     spread = health.last_failure - health.failing_since
     return now - health.failing_since >= DISABLE_AFTER and spread > DISABLE_SPREAD
+
+
+def _alarming(health: Health) -> bool:
+    """Open, and not only for messages that it refuses or that are old; or nothing succeeded for an hour."""
+    if not health.open or health.failing_since is None or health.last_failure is None:
+        return False
+    if health.refusing and health.new_fails < FAILS_TO_OPEN:
+        return False
+    if health.new_fails >= FAILS_TO_OPEN and not health.refusing:
+        return True
+    return health.last_failure - health.failing_since >= ALARM_AFTER
+
+
+def _spread(seconds: float, chance: float) -> Micros:
+    return round(seconds * SECOND * (1 - CHANCE_SHARE + 2 * CHANCE_SHARE * chance))

@@ -12,7 +12,21 @@ import msgspec
 
 from tidings.model.delivery import State
 
-Cause = Literal["success", "failure", "exhausted", "unsendable", "cancel", "delete", "expire", "retry", "replay"]
+Cause = Literal[
+    "success",
+    "failure",
+    "hold",
+    "split",
+    "park",
+    "exhausted",
+    "given_up",
+    "unsendable",
+    "cancel",
+    "delete",
+    "edit",
+    "retry",
+    "replay",
+]
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -29,11 +43,15 @@ STATES: tuple[State, ...] = ("waiting", "delivered", "dead", "cancelled")
 MOVES: tuple[Move, ...] = (
     Move("waiting", "success", "delivered", "the endpoint answered 2xx"),
     Move("waiting", "failure", "waiting", "an attempt failed and another is planned"),
+    Move("waiting", "hold", "waiting", "the endpoint asked for a rest: the attempt is not counted"),
+    Move("waiting", "split", "waiting", "its batch was refused: it goes again in half of it, the attempt not counted"),
+    Move("waiting", "park", "waiting", "it held up its line for too long: the others go on, and it is tried by itself"),
     Move("waiting", "exhausted", "dead", "the last planned attempt failed"),
+    Move("waiting", "given_up", "dead", "the endpoint's owner gives up on the status that came (`give_up_on`)"),
     Move("waiting", "unsendable", "dead", "the request cannot be built, trying again would not help"),
     Move("waiting", "cancel", "cancelled", "somebody cancelled it"),
     Move("waiting", "delete", "cancelled", "its endpoint was deleted"),
-    Move("waiting", "expire", "dead", "it was parked: it held up the order for too long"),
+    Move("waiting", "edit", "waiting", "its endpoint was edited: it is due at once, and its schedule begins anew"),
     Move("waiting", "retry", "waiting", "somebody wants it now: it is due at once, and its schedule begins anew"),
     Move("delivered", "retry", "waiting", "somebody asked for it again"),
     Move("dead", "retry", "waiting", "somebody asked for another try"),
@@ -47,6 +65,11 @@ _TARGETS: dict[tuple[State, Cause], State] = {(move.source, move.cause): move.ta
 def after(state: State, cause: Cause) -> State | None:
     """The state after something happened; None where that is not permitted in this state."""
     return _TARGETS.get((state, cause))
+
+
+def now(cause: Cause) -> State:
+    """The state of a waiting delivery after something happened that is permitted there. Raises KeyError otherwise."""
+    return _TARGETS["waiting", cause]
 
 
 def state(last_attempt_state: State | None, has_waiting_row: bool, link_deleted: bool) -> State:

@@ -1,4 +1,4 @@
-"""The bodies in which an event travels: standard, CloudEvents, thin; alone or in batches; whole or some fields only.
+"""The bodies in which an event travels: standard, CloudEvents, thin, bare; alone or in batches; whole or some fields.
 
 Event data is spliced in as the text that the caller sent, so numbers, spaces and the order of names stay theirs.
 CloudEvents is 1.0 in its structured JSON form. It has no place for `previous` and `changed`, so they are left out.
@@ -25,6 +25,7 @@ CONTENT_TYPES: dict[Body, str] = {
     "standard": "application/json",
     "cloudevents": "application/cloudevents+json",
     "thin": "application/json",
+    "bare": "application/json",
 }
 BATCH_CONTENT_TYPES: dict[Body, str] = {**CONTENT_TYPES, "cloudevents": "application/cloudevents-batch+json"}
 
@@ -44,13 +45,15 @@ def body(event: Event, kind: Body, source: str, chosen: Chosen | None = None) ->
         return thin(event)
     if chosen is not None:
         event = only(event, chosen)
+    if kind == "bare":
+        return event.data.encode()
     return standard(event) if kind == "standard" else cloudevent(event, source)
 
 
 def batch(bodies: Sequence[bytes], kind: Body, now: Micros) -> bytes:
-    """Several bodies of one kind as one; standard and thin ones in an event of the type `batch`."""
+    """Several bodies of one kind as one: a list; standard and thin ones in an event of the type `batch`."""
     joined = b"[" + b",".join(bodies) + b"]"
-    if kind == "cloudevents":
+    if kind in ("cloudevents", "bare"):
         return joined
     return b'{"type":"batch","timestamp":"%b","data":%b}' % (to_text(now).encode(), joined)
 

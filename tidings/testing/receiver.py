@@ -52,6 +52,8 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
         return json.loads(self.body)
 
 
+Choose = Callable[[Received], Reaction | int | None]
+"""From a request to the reaction, or its status; None: as the script says."""
 Check = Callable[[Received], object]
 """Raises where a request is not to be accepted; it is then answered 400."""
 
@@ -61,6 +63,7 @@ class Receiver:
 
     def __init__(self, check: Check | None = None, *, on_request: Callable[[Received], None] | None = None) -> None:
         self._check, self._on_request = check, on_request
+        self._choose: Choose | None = None
         self._scripts: dict[str | None, list[Reaction]] = {None: [OK]}
         self._changed = threading.Condition()
         self._requests: list[Received] = []
@@ -124,6 +127,11 @@ class Receiver:
             raise ValueError("a script needs at least one reaction")
         with self._changed:
             self._scripts[path] = script
+
+    def answer_by(self, choose: Choose | None) -> None:
+        """Let a function choose the reaction to each request from now on; None ends that."""
+        with self._changed:
+            self._choose = choose
 
     def release(self) -> None:
         """Send the answers that a reaction with `waits` holds back."""
@@ -232,6 +240,9 @@ class Receiver:
             if wrong is not None:
                 self.refused.append((received, wrong))
                 return Reaction(status=400, body=f"{type(wrong).__name__}: {wrong}".encode())
+            chosen = None if self._choose is None else self._choose(received)
+            if chosen is not None:
+                return Reaction(status=chosen) if isinstance(chosen, int) else chosen
             script = self._scripts.get(received.path) or self._scripts[None]
             return script.pop(0) if len(script) > 1 else script[0]
 

@@ -17,6 +17,7 @@ class BatchPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     max_events: int | msgspec.UnsetType | None = msgspec.UNSET
     max_ms: int | msgspec.UnsetType | None = msgspec.UNSET
+    max_bytes: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class EndpointPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,6 +37,7 @@ class EndpointPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     fields: tuple[str, ...] | msgspec.UnsetType | None = msgspec.UNSET
     timeout_seconds: float | msgspec.UnsetType | None = msgspec.UNSET
     retry_delays_seconds: tuple[float, ...] | msgspec.UnsetType | None = msgspec.UNSET
+    give_up_on: tuple[int | str, ...] | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class PauseBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,11 +60,13 @@ class RotateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class HealthView(msgspec.Struct, frozen=True, kw_only=True):
-    """How it goes: null `failing_since` means well."""
+    """How it goes: null `failing_since` means well. `held_until`: it asked for a rest, `held` says how."""
 
     failing_since: str | None = None
     fails: int = 0
     next_probe: str | None = None
+    held_until: str | msgspec.UnsetType = msgspec.UNSET
+    held: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +88,7 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     fields: tuple[str, ...] | None
     timeout_seconds: float
     retry_delays_seconds: tuple[float, ...] | None
+    give_up_on: tuple[int | str, ...]
     state: Mode
     reason: str | None
     health: HealthView
@@ -128,10 +133,7 @@ def endpoint_view(
 ) -> EndpointView:
     """The answer form of an endpoint. `lane`: what the deliver stage holds of it."""
     options = endpoint.options
-    health = HealthView()
-    if lane is not None:
-        probe = lane.probe_at if lane.open else None
-        health = HealthView(failing_since=time_text(lane.failing_since), fails=lane.fails, next_probe=time_text(probe))
+    health = HealthView() if lane is None else _health(lane)
     shown = {name: getattr(options, name) for name in options.__struct_fields__}
     return EndpointView(
         **shown,
@@ -146,6 +148,18 @@ def endpoint_view(
         revision=endpoint.revision,
         waiting=waiting,
     )
+
+
+def _health(lane: LaneView) -> HealthView:
+    probe = lane.probe_at if lane.open else None
+    if lane.open and probe is not None and lane.held_until is not None:
+        probe = max(probe, lane.held_until)
+    view = HealthView(failing_since=time_text(lane.failing_since), fails=lane.fails, next_probe=time_text(probe))
+    if lane.held_until is None:
+        return view
+    until = moment.to_text(lane.held_until)
+    held = f"It answered {lane.held_status}, so nothing is sent until {until}; no attempt is used up meanwhile."
+    return msgspec.structs.replace(view, held_until=until, held=held)
 
 
 def time_text(at: moment.Micros | None) -> str | None:

@@ -134,7 +134,7 @@ async def resume_endpoint(parts: Parts, call: Call) -> Answer:
         waiting = await parts.endpoints.cancelling.cancel_waiting(endpoint)
     job = parts.endpoints.resume(endpoint, expected)
     answer = await once(parts, call, lambda db: _shown(parts, job(db), waiting))
-    parts.deliver.notice(endpoint.num)
+    parts.deliver.notice(endpoint.num, resumed=True)
     return answer
 
 

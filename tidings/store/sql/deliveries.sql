@@ -18,6 +18,28 @@ WHERE d.link = :link AND d.number > :after AND d.number <= :until
     AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = d.number)
 ORDER BY d.number LIMIT :count;
 
+-- name: backlog_newest
+-- The newest of it, for those that are tried before their turn.
+SELECT d.number, d.link, d.event, d.created FROM delivery AS d
+WHERE d.link = :link AND d.number > :after AND d.number < :before
+    AND NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = d.number)
+    AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = d.number)
+ORDER BY d.number DESC LIMIT :count;
+
+-- name: backlog_of_subject
+-- For each of a subject's newest events, its delivery in the backlog before another one, or NULL.
+SELECT (
+    SELECT MIN(d.number) FROM delivery AS d
+    WHERE d.event = e.seq AND d.link = :link AND d.number > :after AND d.number < :before
+        AND NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = d.number)
+        AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = d.number)
+) FROM (SELECT seq FROM event WHERE subject = :subject ORDER BY seq DESC LIMIT :count) AS e;
+
+-- name: waiting_hasten
+-- The link was edited: what waits for another try is due now, with a new schedule. In steps, for there may be many.
+UPDATE waiting SET due = :now, first = :now, earlier = n
+WHERE delivery IN (SELECT delivery FROM waiting WHERE link = :link AND held = 0 AND due > :now ORDER BY due LIMIT :count);
+
 -- name: waiting_due
 SELECT delivery, link, event, due, n, earlier, first, subject, held FROM waiting
 WHERE link = :link AND due <= :now AND held = 0 ORDER BY due, delivery LIMIT :count;
@@ -34,7 +56,8 @@ SELECT link, MIN(due) FROM waiting GROUP BY link;
 UPDATE waiting SET due = CASE WHEN held = 0 THEN due + :by ELSE due END, first = first + :by;
 
 -- name: link_state_move
-UPDATE link_state SET failing_since = failing_since + :by, last_failure = last_failure + :by, probe_at = probe_at + :by;
+UPDATE link_state SET failing_since = failing_since + :by, last_failure = last_failure + :by, probe_at = probe_at + :by,
+    held_until = held_until + :by, succeeded_at = succeeded_at + :by;
 
 -- name: waiting_of
 SELECT delivery, link, event, due, n, earlier, first, subject, held FROM waiting WHERE delivery = :delivery;
@@ -61,14 +84,23 @@ ON CONFLICT (delivery) DO UPDATE SET due = excluded.due, n = excluded.n, earlier
 DELETE FROM waiting WHERE delivery = :delivery;
 
 -- name: link_states
-SELECT link, cursor, fails, failing_since, last_failure, open, probe_at, probe_delay_seconds FROM link_state;
+SELECT link, cursor, fails, failing_since, last_failure, open, probe_at, probe_delay_seconds, new_fails, refusing,
+    held_until, held_status, hold_delay_seconds, succeeded_at
+FROM link_state;
 
 -- name: link_state_put
-INSERT INTO link_state (link, cursor, fails, failing_since, last_failure, open, probe_at, probe_delay_seconds)
-VALUES (:link, :cursor, :fails, :failing_since, :last_failure, :open, :probe_at, :probe_delay_seconds)
+INSERT INTO link_state (
+    link, cursor, fails, failing_since, last_failure, open, probe_at, probe_delay_seconds, new_fails, refusing,
+    held_until, held_status, hold_delay_seconds, succeeded_at
+) VALUES (
+    :link, :cursor, :fails, :failing_since, :last_failure, :open, :probe_at, :probe_delay_seconds, :new_fails, :refusing,
+    :held_until, :held_status, :hold_delay_seconds, :succeeded_at
+)
 ON CONFLICT (link) DO UPDATE SET cursor = excluded.cursor, fails = excluded.fails,
     failing_since = excluded.failing_since, last_failure = excluded.last_failure, open = excluded.open,
-    probe_at = excluded.probe_at, probe_delay_seconds = excluded.probe_delay_seconds;
+    probe_at = excluded.probe_at, probe_delay_seconds = excluded.probe_delay_seconds, new_fails = excluded.new_fails,
+    refusing = excluded.refusing, held_until = excluded.held_until, held_status = excluded.held_status,
+    hold_delay_seconds = excluded.hold_delay_seconds, succeeded_at = excluded.succeeded_at;
 
 -- name: attempt_of
 SELECT at, outcome FROM attempt WHERE delivery = :delivery AND n = :n;

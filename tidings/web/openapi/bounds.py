@@ -14,7 +14,7 @@ from tidings.model.access import SCOPES
 from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.model.outcome import OUTCOMES
 from tidings.net.http import ANSWER_BYTES_KEPT
-from tidings.rules import events_match, filter, limit, origin, permit, retry, shape
+from tidings.rules import events_match, filter, judgement, limit, origin, permit, retry, shape
 from tidings.rules.address import URL_CHARS_MAX
 from tidings.rules.jsontext import INTEGER_MAX, NO_NUL
 from tidings.store.lists import STATES
@@ -103,8 +103,19 @@ _ENDPOINT: dict[str, Schema] = {
         "minItems": 1,
         "maxItems": retry.DELAYS_MAX,
     },
+    "give_up_on": {
+        "items": {
+            "anyOf": [
+                {"type": "integer", "format": "int32", **between(judgement.STATUS_MIN, judgement.STATUS_MAX)},
+                {"type": "string", "enum": list(judgement.CLASSES)},
+            ]
+        },
+        "maxItems": judgement.GIVE_UP_MAX,
+    },
 }
-_BATCH = {"max_events": between(1, form.BATCH_EVENTS_MAX), "max_ms": between(1, form.BATCH_MS_MAX)}
+_BATCH = {"max_events": between(1, form.BATCH_EVENTS_MAX), "max_ms": between(1, form.BATCH_MS_MAX)} | {
+    "max_bytes": between(form.BATCH_BYTES_MIN, form.BATCH_BYTES_MAX)
+}
 _EVENT_TYPE: dict[str, Schema] = {"description": text(DESCRIPTION_CHARS_MAX)}
 _ORIGIN: Schema = {"type": "string", "pattern": origin.PATTERN, "maxLength": origin.ORIGIN_CHARS_MAX}
 _ORIGINS: Schema = {"maxItems": origin.ORIGINS_MAX, "items": _ORIGIN}
@@ -206,8 +217,8 @@ BOUNDS: dict[str, dict[str, Schema]] = {
 """By the name of a struct and of its field; `values` are those of a map. Added to the field's own schema."""
 
 COMMON: dict[str, Schema] = {
-    **dict.fromkeys(("at", "created", "due", "expires", "failing_since", "next_attempt", "next_probe"), TIME),
-    **dict.fromkeys(("revoked", "since", "time", "until", "updated"), TIME),
+    **dict.fromkeys(("at", "created", "due", "expires", "failing_since", "held_until", "next_attempt"), TIME),
+    **dict.fromkeys(("next_probe", "revoked", "since", "time", "until", "updated"), TIME),
     "actor": KEY_ID,
     "collection": {"pattern": "^[a-z][A-Za-z0-9_]*$", "maxLength": 40},
     "data": {"maxItems": LIMIT_MAX},
@@ -216,6 +227,7 @@ COMMON: dict[str, Schema] = {
     "note": text(),
     "endpoint_id": ENDPOINT_ID,
     "event_id": EVENT_ID,
+    "held": text(),
     "event_type": TYPE,
     "next_cursor": CURSOR,
     "outcome": {"enum": [outcome.name for outcome in OUTCOMES]},

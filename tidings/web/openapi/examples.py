@@ -69,6 +69,7 @@ _ENDPOINT = {
     "fields": None,
     "timeout_seconds": 15.0,
     "retry_delays_seconds": None,
+    "give_up_on": [400, "3xx"],
     "state": "enabled",
     "reason": None,
     "health": {"failing_since": None, "fails": 0, "next_probe": None},

@@ -1,0 +1,138 @@
+"""An answer to one event says nothing about another: good events arrive beside any number of poisoned ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.delivery.world import World
+from tidings.testing import FakeClock, Reaction, Received, until
+
+KINDS = ("422", "400", "413", "500", "mixed")
+GOOD = 5
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Runs as time passes."""
+    return FakeClock(ticking=True)
+
+
+def poisoned(kind: str) -> Any:
+    """A receiver's choice: poisoned events are answered with a status (or not at all), all others with 204."""
+    statuses = ["422", "500", "404", "400"] if kind == "mixed" else [kind]
+
+    def choose(received: Received) -> Reaction | int:
+        found = received.json["data"]
+        for event in found if isinstance(found, list) else [received.json]:
+            if not event["data"]["good"]:
+                status = statuses[event["data"]["n"] % len(statuses)]
+                return Reaction(silent=True) if status == "silent" else int(status)
+        return 204
+
+    return choose
+
+
+def publish(world: World, count: int, *, good: bool, subject: str | None = None) -> list[str]:
+    """Publish events in one call; their ids."""
+    events = [
+        {"type": "step", "data": {"good": good, "n": n}, "subject": subject or f"{good}{n}"} for n in range(count)
+    ]
+    found = world.api.post("/v1/events:batch", {"events": events})
+    return [each["id"] for each in found["events"]]
+
+
+@pytest.mark.parametrize("order", ["none", "subject"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_good_events_arrive_beside_poisoned_ones(world: World, kind: str, order: str) -> None:
+    world.receiver.answer_by(poisoned(kind))
+    endpoint = world.register(order=order)
+    publish(world, 600, good=False)
+    until(lambda: world.endpoint(endpoint)["health"]["fails"] >= 10 or len(world.receiver.requests()) > 99, "they fail")
+    first = publish(world, 2, good=True, subject="g")
+    world.clock.advance(6)
+    world.delivered(first, endpoint)
+    for n in range(GOOD):
+        world.delivered(publish(world, 2, good=True, subject=f"g{n}"), endpoint)
+    assert world.endpoint(endpoint)["state"] == "enabled"
+
+
+def test_good_events_arrive_beside_poisoned_ones_that_time_out(world: World) -> None:
+    world.receiver.answer_by(poisoned("silent"))
+    endpoint = world.register(timeout_seconds=30)
+    publish(world, 600, good=False)
+    world.receiver.wait_for(10)
+    for n in range(GOOD):
+        world.delivered(publish(world, 1, good=True, subject=f"g{n}"), endpoint)
+
+
+@pytest.mark.parametrize("kind", ["422", "500"])
+def test_a_poisoned_event_does_not_spoil_its_batch(world: World, kind: str) -> None:
+    world.receiver.answer_by(poisoned(kind))
+    endpoint = world.register(batch={"max_events": 20, "max_ms": 50})
+    world.delivered(publish(world, 1, good=True), endpoint)
+    events = []
+    for n in range(4):
+        events += publish(world, 15, good=True, subject=f"g{n}")
+        publish(world, 1, good=False)
+    world.delivered(events, endpoint)
+
+
+def test_poisoned_events_alone_raise_no_alarm_beside_good_ones(world: World) -> None:
+    world.receiver.answer_by(poisoned("422"))
+    endpoint = world.register()
+    world.delivered(publish(world, 1, good=True), endpoint)
+    bad = publish(world, 9, good=False)
+    world.after_attempts(bad[0], endpoint, 1)
+    for _ in range(12):
+        world.clock.advance(43_200)
+        world.delivered(publish(world, 1, good=True), endpoint)
+    assert world.endpoint(endpoint)["state"] == "enabled"
+    assert not world.api.pages("/v1/events", type="endpoint.failing")
+
+
+def test_a_line_of_a_poisoned_subject_keeps_no_other_subject_waiting(world: World) -> None:
+    world.receiver.answer_by(poisoned("422"))
+    endpoint = world.register(order="subject")
+    for _ in range(2):
+        publish(world, 900, good=False, subject="poison")
+    world.clock.advance(2)
+    for n in range(GOOD):
+        world.delivered(publish(world, 3, good=True, subject=f"g{n}"), endpoint)
+    arrived = [each.json["data"]["n"] for each in world.receiver.requests() if each.json["data"]["good"]]
+    assert arrived == [0, 1, 2] * GOOD
+
+
+def test_good_events_of_a_long_backlog_arrive_after_a_restart(world: World) -> None:
+    world.receiver.answer(500)
+    endpoint = world.register()
+    publish(world, 700, good=False)
+    good = publish(world, 3, good=True)
+    until(lambda: world.endpoint(endpoint)["health"]["next_probe"], "the breaker is open")
+    world.server.restart()
+    world.receiver.answer_by(poisoned("500"))
+    world.clock.advance(61)
+    world.delivered(good, endpoint)
+
+
+def test_a_failing_endpoint_is_not_called_more_often_for_new_events(world: World) -> None:
+    world.receiver.answer(500)
+    endpoint = world.register()
+    publish(world, 30, good=True)
+    until(lambda: world.endpoint(endpoint)["health"]["next_probe"], "the breaker is open")
+    until(lambda: world.endpoint(endpoint)["health"]["fails"] == len(world.receiver.requests()), "all are written down")
+    tried = len(world.receiver.requests())
+    for _ in range(10):
+        publish(world, 20, good=True)
+    world.nothing_more(tried, "/")
+
+
+def test_due_retries_and_new_events_share_the_turns(world: World) -> None:
+    world.receiver.answer(503)
+    endpoint = world.register(max_in_flight=1, retry_delays_seconds=[0, *[1] * 19])
+    old = publish(world, 9, good=False)
+    for event in old:
+        world.after_attempts(event, endpoint, 1)
+    world.receiver.answer_by(poisoned("422"))
+    world.delivered(publish(world, 20, good=True), endpoint)

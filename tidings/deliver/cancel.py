@@ -1,0 +1,53 @@
+"""Cancelling: where a delivery is at this moment, and how it is taken out of its lane."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from tidings.deliver import order
+from tidings.deliver.lane import Item, Lane
+from tidings.model.errors import Unavailable
+from tidings.model.moment import Micros
+from tidings.store.base import Db
+
+
+def find(db: Db, by_link: Mapping[int, Lane], number: int) -> tuple[Lane, Item] | None:
+    """A delivery that has not ended, with its lane; None if it has. Raises StoreError."""
+    row = db.one("delivery_of", delivery=number)
+    if row is None or row[1] not in by_link:
+        return None
+    _, link, event, created, tries, ended = row
+    lane = by_link[link]
+    if number in lane.flying:
+        return lane, lane.flying[number]
+    stored = db.one("waiting_of", delivery=number) is not None
+    if not stored and ended is not None:
+        return None
+    return lane, Item(number, event, created, n=tries, stored=stored)
+
+
+def forget(lane: Lane, item: Item, now: Micros) -> None:
+    """Take a cancelled delivery out of its lane, and let those behind it go."""
+    for line in (lane.queue, lane.due, lane.latest):
+        for queued in [queued for queued in line if queued.number == item.number]:
+            line.remove(queued)
+    for subject, behind in list(lane.held.items()):
+        for held in [held for held in behind if held.number == item.number]:
+            behind.remove(held)
+            lane.held_count -= 1
+        if not behind:
+            del lane.held[subject]
+    lane.busy.add(item.number)
+    for subject in [subject for subject, members in lane.blocking.items() if item.number in members]:
+        order.release(lane, Item(item.number, item.event, item.created, subject=subject), now)
+
+
+def settle_future(future: asyncio.Future[list[bool]], said: list[bool] | None, wrong: Exception | None) -> None:
+    """Tell whoever asked, on its event loop, unless it has given up."""
+    if future.done():
+        return
+    if wrong is not None or said is None:
+        future.set_exception(wrong or Unavailable("It was not said whether it could be done."))
+    else:
+        future.set_result(said)
