@@ -43,10 +43,11 @@ from tidings.store.catalog import Catalog
 from tidings.store.engine import Expected, lock_database, lock_folder, note_use, open_engine, sqlite_file, was_used
 from tidings.store.files import FileLock
 from tidings.store.readers import Readers
-from tidings.store.seal import Sealer, keep_mark, load_sealer
+from tidings.store.seal import Sealer, keep_mark, load_sealer, plain_until
 from tidings.store.writer import Writer
 from tidings.web.app import App
-from tidings.web.cursors import Cursors, kept_plain
+from tidings.web.cursors import Cursors
+from tidings.web.delivery_ids import DeliveryIds
 from tidings.web.feed import Feed
 from tidings.web.items import menu as item_menu
 from tidings.web.menus import Menus
@@ -139,7 +140,8 @@ class Server:
         writer.wait(catalog.load)
         writer.wait(lambda db: keep_mark(db, sealer))
         writer.wait(self._timekeeper.open)
-        self._cursors = Cursors(sealer, writer.wait(kept_plain))
+        self._cursors = Cursors(sealer, writer.wait(lambda db: plain_until(db, "event")))
+        self._delivery_ids = DeliveryIds(sealer, writer.wait(lambda db: plain_until(db, "delivery")))
         note_use(settings.database, settings.folder, self._locks[0])
         self._ensure_operator(catalog)
         self.parts = self._together(catalog, Tickets(sealer, catalog), feed, router, endpoints)
@@ -174,6 +176,7 @@ class Server:
             catalog=catalog,
             tickets=tickets,
             cursors=self._cursors,
+            delivery_ids=self._delivery_ids,
             writer=self.writer,
             readers=self._readers,
             publisher=Publisher(self.writer, catalog, self.clock),

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tidings.store.base import Db
-from tidings.store.seal import Sealer
+from tidings.store.seal import PLAIN_UNTIL, Sealer
 from tidings.testing import Api, TestServer
-from tidings.web.cursors import PLAIN, Cursors
+from tidings.web.cursors import Cursors
 
 KEY = Sealer(b"k" * 32)
 
@@ -132,7 +132,7 @@ def test_places_that_readers_kept_before_an_upgrade_are_taken_but_tell_nothing_n
     def forget(db: Db) -> None:
         # As a version left it that did not seal: the first start of this one notes how far its places went.
         db.query("SELECT 1", {})
-        db.execute("DELETE FROM store WHERE name = :name", {"name": PLAIN})
+        db.execute("DELETE FROM store WHERE name = :name", {"name": f"{PLAIN_UNTIL}event"})
 
     server.server.writer.wait(forget)
     server.restart()

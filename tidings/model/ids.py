@@ -47,14 +47,14 @@ def new_ids(prefix: str, now: Micros, count: int) -> list[str]:
 
 
 def delivery_id(number: int, created: Micros) -> str:
-    """The public id of a delivery; its number stands where a UUIDv7 has random bits, so no index is needed."""
+    """An id with a number of 62 bits where a UUIDv7 has random ones, so no index is needed."""
     return f"dlv_{_base32((created // 1000) << 80 | _MARKS | number)}"
 
 
-def delivery_number(text: str) -> int | None:
-    """The number inside a delivery's id; None where the text is no such id."""
+def delivery_parts(text: str) -> tuple[int, int] | None:
+    """The milliseconds and the number inside a delivery's id; None where the text is no such id."""
     value = _read(text, "dlv")
-    return None if value is None else value & _SEQ_MASK
+    return None if value is None else (value >> 80, value & _SEQ_MASK)
 
 
 def is_id(text: str, prefix: str) -> bool:

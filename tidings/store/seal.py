@@ -16,6 +16,7 @@ VERSION = b"\x01"
 KEY_FILE = "secret.key"
 KEY_MARK = "secret_mark"
 """The name under which a store knows its key."""
+PLAIN_UNTIL = "plain_until_"
 MARK_CHARS = 16
 
 
@@ -73,6 +74,20 @@ def load_sealer(db: Db, given: str | None, folder: Path) -> Sealer:
 def keep_mark(db: Db, sealer: Sealer) -> None:
     """Have the store know its key from now on."""
     db.run("store_fact_put", name=KEY_MARK, value=sealer.mark)
+
+
+def plain_until(db: Db, name: str) -> int:
+    """The last number of a counter (`event`, `delivery`) that was told to callers unsealed, as a write job.
+
+    A version that seals looks once, at its first start: what was told before is still taken, and guessing beyond it
+    would count.
+    """
+    row = db.one("store_fact", name=f"{PLAIN_UNTIL}{name}")
+    if row is None:
+        last = db.one("cursor_read", name=name)
+        row = (str(0 if last is None else last[0]),)
+        db.run("store_fact_put", name=f"{PLAIN_UNTIL}{name}", value=row[0])
+    return int(row[0])
 
 
 def load_key(given: str | None, folder: Path) -> bytes:

@@ -12,7 +12,6 @@ import base64
 import binascii
 import random
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 
@@ -21,8 +20,6 @@ from tidings.store.seal import Sealer
 
 Position = int | str | list[int | float | str | bool | None]
 
-PLAIN = "plain_cursors_until"
-"""The fact of the store that tells up to where places in the feed were told as plain numbers."""
 BLOCK_BYTES = 16
 MARK_BYTES = 4
 _LIST = [b"list"]
@@ -96,12 +93,3 @@ def _bytes(cursor: str) -> bytes:
         return base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
     except binascii.Error as wrong:
         raise ValueError(str(wrong)) from None
-
-
-def kept_plain(db: Any) -> int:
-    """Up to where places in the feed were told as plain numbers, as a write job: asked for once, then kept."""
-    row = db.one("store_fact", name=PLAIN)
-    if row is None:
-        row = (str(db.one("cursor_read", name="event")[0]),)
-        db.run("store_fact_put", name=PLAIN, value=row[0])
-    return int(row[0])

@@ -11,7 +11,6 @@ from tidings.model import moment
 from tidings.model.access import Key
 from tidings.model.delivery import Attempt, State
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
-from tidings.model.ids import delivery_id, delivery_number
 from tidings.model.link import Endpoint
 from tidings.store import lists
 from tidings.store.base import Db
@@ -109,7 +108,7 @@ async def list_deliveries(parts: Parts, call: Call) -> Answer:
         return *lists.deliveries(db, snapshot, query), total
 
     rows, position, total = await parts.readers.call(read, call.key.tenant)
-    views = [DeliveryView(**_fields(snapshot, row), attempts=row.attempts) for row in rows]
+    views = [DeliveryView(**_fields(parts, snapshot, row), attempts=row.attempts) for row in rows]
     return page.answer(views, position, total)
 
 
@@ -152,7 +151,7 @@ def _detail(db: Db, parts: Parts, call: Call, number: int, status: int) -> Answe
         raise _unknown(call)
     row, attempts = found
     view = DeliveryDetail(
-        **_fields(snapshot, row),
+        **_fields(parts, snapshot, row),
         attempts=[_attempt(attempt) for attempt in attempts],
         next_attempt=time_text(row.due),
         held=row.held,
@@ -162,17 +161,16 @@ def _detail(db: Db, parts: Parts, call: Call, number: int, status: int) -> Answe
 
 async def _find(parts: Parts, call: Call) -> tuple[int, DeliveryRow]:
     """The delivery that the path names. Raises NotFound, also where it is another tenant's."""
-    number = delivery_number(call.path["id"])
-    if number is None:
+    ids, text, snapshot = parts.delivery_ids, call.path["id"], parts.catalog.now
+    numbers = ids.numbers(text)
+    if not numbers:
         raise _unknown(call)
-    snapshot = parts.catalog.now
-    rows = await parts.readers.call(lambda db: lists.rows_of(db, snapshot, [number]), call.key.tenant)
-    if not rows or delivery_id(number, rows[0].created) != call.path["id"]:
+    rows = await parts.readers.call(lambda db: lists.rows_of(db, snapshot, numbers), call.key.tenant)
+    row = next((row for row in rows if ids.means(text, row.number, row.created)), None)
+    endpoint = None if row is None else snapshot.endpoints.get(row.link)
+    if row is None or endpoint is None or not _visible(call.key, endpoint):
         raise _unknown(call)
-    endpoint = snapshot.endpoints.get(rows[0].link)
-    if endpoint is None or not _visible(call.key, endpoint):
-        raise _unknown(call)
-    return number, rows[0]
+    return row.number, row
 
 
 def _unknown(call: Call) -> NotFound:
@@ -197,13 +195,13 @@ def _links(call: Call, snapshot: Snapshot) -> frozenset[int] | None:
     return frozenset(endpoint.num for endpoint in visible if tenant is None or endpoint.tenant == tenant)
 
 
-def _fields(snapshot: Snapshot, row: DeliveryRow) -> dict[str, Any]:
+def _fields(parts: Parts, snapshot: Snapshot, row: DeliveryRow) -> dict[str, Any]:
     endpoint = snapshot.endpoints.get(row.link)
     last = None
     if row.last_outcome is not None and row.last_at is not None:
         last = LastView(outcome=row.last_outcome, status=row.last_status, at=moment.to_text(row.last_at))
     return {
-        "id": delivery_id(row.number, row.created),
+        "id": parts.delivery_ids.of(row.number, row.created),
         "event_id": row.event_id,
         "event_type": row.event_type,
         "endpoint_id": "" if endpoint is None else endpoint.id,

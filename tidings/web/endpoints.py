@@ -10,7 +10,6 @@ from tidings.control.endpoint_form import Form, NewForm
 from tidings.control.endpoints import valid_secrets
 from tidings.model.access import EVERYTHING
 from tidings.model.errors import NotFound
-from tidings.model.ids import delivery_id
 from tidings.model.link import Endpoint
 from tidings.rules import sign
 from tidings.rules.address import URL_CHARS_MAX
@@ -150,7 +149,7 @@ async def test_endpoint(parts: Parts, call: Call) -> Answer:
     row = await parts.readers.call(
         lambda db: db.one("delivery_of_event", id=told.event_id, link=endpoint.num), call.key.tenant
     )
-    made = None if row is None else delivery_id(row[0], row[1])
+    made = None if row is None else parts.delivery_ids.of(row[0], row[1])
     return Answer(202, TestView(event_id=told.event_id, delivery=made), answer.headers)
 
 

@@ -9,7 +9,6 @@ import msgspec
 
 from tidings.model import moment
 from tidings.model.event import OWN_TYPES, Event
-from tidings.model.ids import delivery_id
 from tidings.model.link import ALL_TENANTS, Endpoint
 from tidings.rules import events_match, filter
 from tidings.rules.filter_checks import STEPS_MAX, TooCostly
@@ -17,6 +16,7 @@ from tidings.rules.refused import Refused
 from tidings.store import lists
 from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
+from tidings.web.delivery_ids import DeliveryIds
 
 DELIVERIES_MAX = 1_000
 NOT_MATCHED_MAX = 1_000
@@ -76,7 +76,7 @@ def event_view(event: Event) -> EventView:
     return EventView(**_fields(event))
 
 
-def event_detail(db: Db, snapshot: Snapshot, event: Event, tenant: str | None) -> EventDetail:
+def event_detail(db: Db, snapshot: Snapshot, event: Event, tenant: str | None, ids: DeliveryIds) -> EventDetail:
     """An event with its deliveries. `tenant`: the reader's own; others' endpoints are left out."""
     numbers = [row[0] for row in db.all("numbers_of_seq", seq=event.seq, count=DELIVERIES_MAX)]
     deliveries = []
@@ -86,7 +86,7 @@ def event_detail(db: Db, snapshot: Snapshot, event: Event, tenant: str | None) -
         got.add(row.link)
         endpoint = snapshot.endpoints.get(row.link)
         if endpoint is not None and tenant in (None, endpoint.tenant):
-            ident = delivery_id(row.number, row.created)
+            ident = ids.of(row.number, row.created)
             note = CUT_OFF if endpoint.options.filter is not None and reasons.of(endpoint) == CUT_OFF else None
             deliveries.append(
                 DeliveryOfEvent(id=ident, endpoint=endpoint.id, state=row.state, attempts=row.attempts, note=note)

@@ -81,7 +81,7 @@ async def get_event(parts: Parts, call: Call) -> Answer:
         event = feed.by_id(db, call.path["event"], tenant)
         if event is None:
             raise NotFound(f"There is no event {call.path['event'][:100]}.")
-        return event_detail(db, snapshot, event, call.key.tenant)
+        return event_detail(db, snapshot, event, call.key.tenant, parts.delivery_ids)
 
     return Answer(200, await parts.readers.call(read, call.key.tenant))
 

@@ -22,6 +22,7 @@ from tidings.store.catalog import Catalog
 from tidings.store.readers import Readers
 from tidings.store.writer import Writer
 from tidings.web.cursors import Cursors
+from tidings.web.delivery_ids import DeliveryIds
 from tidings.web.feed import Feed
 from tidings.web.menus import Menus
 from tidings.web.open_calls import OpenCalls
@@ -39,6 +40,7 @@ class Parts:
     catalog: Catalog
     tickets: Tickets
     cursors: Cursors
+    delivery_ids: DeliveryIds
     writer: Writer
     readers: Readers
     publisher: Publisher

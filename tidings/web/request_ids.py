@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from tidings.model.ids import ALPHABET, new_id
 from tidings.model.moment import SECOND, Clock
 
@@ -10,7 +12,10 @@ _AGE_MAX = SECOND
 
 
 class RequestIds:
-    """Gives ids such as `req_01j...`: a run of 1,024 shares its time and chance, and differs in the last two places."""
+    """Gives ids such as `req_01j...`: a run of 1,024 shares its time and chance, and differs in the last two places.
+
+    Those come in an order of chance: else two requests would tell how many others there were in between.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -24,5 +29,8 @@ class RequestIds:
         if not self._left or now - self._made > _AGE_MAX:
             self._begin = new_id("req", now)[:-2]
             self._made = now
-            self._left = _ENDS[::-1]
-        return self._begin + self._left.pop()
+            self._left = _ENDS.copy()
+        left = self._left
+        at = int(random.random() * len(left))  # noqa: S311 -- no secret: it hides an order
+        left[at], left[-1] = left[-1], left[at]
+        return self._begin + left.pop()
