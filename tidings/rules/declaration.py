@@ -15,7 +15,7 @@ from tidings.model.collection import OWN_FIELDS, Collection, Field, OwnEvent, Qu
 from tidings.model.errors import Invalid
 from tidings.rules import change, filter
 from tidings.rules.declared_field import DESCRIPTION_CHARS_MAX, fits, read_field
-from tidings.rules.field import field_schema, operators
+from tidings.rules.field import asked_field, field_schema, operators_of
 from tidings.rules.places import Places, shown
 from tidings.rules.refused import Refused, escaped
 
@@ -312,12 +312,12 @@ def _no_parameter(parameter: Any, half: Collection) -> str | None:
     if type(parameter) is not str:
         return f"A parameter is a text such as owner or due__gte, not {shown(parameter)}."
     name, dashes, operator = parameter.partition("__")
-    field = half.field(name)
+    field = asked_field(half, name)
     if field is None:
         return f"{half.name} has no field {shown(name)}."
     if not field.filterable:
         return f"{name} is not filterable, so nobody can ask for it."
-    known = operators(field.type)
+    known = operators_of(field)
     if dashes and operator not in known:
         return f"{name} is of type {field.type}; its operators are {', '.join(known)}."
     return None

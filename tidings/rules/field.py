@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from tidings.model import moment
-from tidings.model.collection import Field, FieldType
+from tidings.model.collection import Collection, Field, FieldType
 from tidings.rules import decimals
 
 TEXT_CHARS = 10_000
@@ -84,6 +84,23 @@ def operators(kind: FieldType) -> tuple[str, ...]:
     if kind == "string":
         found += ("starts_with", "contains")
     return found
+
+
+OWN_TIMES: dict[str, Field] = {
+    name: Field(name=name, type="datetime", required=True, filterable=True, sortable=True)
+    for name in ("created", "updated")
+}
+"""The times that every item has, which lists can be asked for and sorted by as for a declared field."""
+
+
+def asked_field(collection: Collection, name: str) -> Field | None:
+    """The declared field of this name, or the item's own time."""
+    return collection.field(name) or OWN_TIMES.get(name)
+
+
+def operators_of(field: Field) -> tuple[str, ...]:
+    """The operators that filters on a field know, beside equality. A time of ours is always there."""
+    return ("gt", "gte", "lt", "lte") if field.name in OWN_TIMES else operators(field.type)
 
 
 def field_schema(field: Field) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from tidings.model.collection import Collection, Field, Question
 from tidings.model.errors import Place
 from tidings.rules import condition, item
 from tidings.rules.condition import ALWAYS, Compare, Condition
+from tidings.rules.field import OWN_TIMES
 from tidings.rules.refused import Refused
 
 READ_SCOPE, WRITE_SCOPE = "items:read", "items:write"
@@ -21,7 +22,10 @@ PERMITS_MAX = 100
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """What one key may do in one collection. All names are those of declared fields, in their order."""
+    """What one key may do in one collection. All names are those of declared fields, in their order.
+
+    `filter` and `sort` also name the item's own times.
+    """
 
     key: str
     tenant: str
@@ -76,9 +80,15 @@ def grant(key: Key, collection: Collection) -> Grant | None:
         read=read,
         write=_those(names, None if writes_all else own.write),
         # What may not be read may be asked for only where the permit says so: a filter tells it bit by bit.
-        filter=_marked(collection, read if may_filter is None else may_filter, "filterable"),
+        filter=(
+            *_marked(collection, read if may_filter is None else may_filter, "filterable"),
+            *_own_times(may_filter),
+        ),
         # The order of what may not be read would tell it, and a page's cursor names its value.
-        sort=_marked(collection, read if may_sort is None else set(may_sort) & set(read), "sortable"),
+        sort=(
+            *_marked(collection, read if may_sort is None else set(may_sort) & set(read), "sortable"),
+            *_own_times(may_sort),
+        ),
         words=bool(searchable) and (set(searchable) <= set(read) if may_filter is None else WORDS in may_filter),
         questions=questions,
         reads=default if reads_all else rows,
@@ -172,7 +182,7 @@ def _beyond(permit: Permit, its: Grant, maker: Key) -> list[tuple[str, str]]:
         "read": its.read,
         "write": its.write,
         "filter": (*its.filter, WORDS) if its.words else its.filter,
-        "sort": its.sort if permit.read is None else tuple(name for name in its.sort if name in permit.read),
+        "sort": tuple(name for name in its.sort if permit.read is None or name in permit.read or name in OWN_TIMES),
         "questions": tuple(question.name for question in its.questions),
     }
     for name in ("verbs", *offers):
@@ -243,6 +253,11 @@ def _those(names: list[str], chosen: Iterable[str] | None) -> tuple[str, ...]:
 def _marked(collection: Collection, names: Iterable[str], mark: str) -> tuple[str, ...]:
     wanted = set(names)
     return tuple(field.name for field in collection.fields if field.name in wanted and getattr(field, mark))
+
+
+def _own_times(named: Iterable[str] | None) -> tuple[str, ...]:
+    """An item's times that may be asked for: every key sees them, so all, unless the permit names what there is."""
+    return tuple(OWN_TIMES) if named is None else tuple(name for name in OWN_TIMES if name in set(named))
 
 
 def _place(pointer: str, detail: str) -> Place:

@@ -6,11 +6,9 @@ from typing import Any
 
 from tidings.rules.condition import Both, Compare, Condition, Either, Op
 from tidings.store.base import Dialect
-from tidings.store.tables import column
+from tidings.store.tables import asked_column
 
 _ORDERED: dict[Op, str] = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-_OWN = ("id", "tenant")
-"""Columns of ours that conditions may name; every other name is a declared field, which may be called `seq`."""
 _LAST_CHAR = 0x10FFFF
 _SURROGATES = (0xD800, 0xDFFF)
 
@@ -59,7 +57,7 @@ class Where:
         return f"NOT {self._sql(condition.part)}"
 
     def _compare(self, condition: Compare, *, positive: bool) -> str:
-        name = condition.field if condition.field in _OWN else column(condition.field)
+        name = asked_column(condition.field)
         op, value = condition.op, condition.value
         if op == "exists":
             return f"({name} IS {'NOT ' if value else ''}NULL)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tidings.model.collection import Collection
+from tidings.rules.field import OWN_TIMES
 from tidings.rules.plan import Pair
 from tidings.store import tables
 from tidings.store.base import Db
@@ -80,6 +81,8 @@ def _moved(pair: Pair) -> Collection:
     after = {source.name: field.name for field in pair.after.fields if (source := pair.source(field.name)) is not None}
 
     def name(old: str) -> str:
+        if old in OWN_TIMES:
+            return old
         # A field that goes keeps away from one that comes under its name; no field is called so.
         return after.get(old, f"{old}-gone")
 

@@ -11,7 +11,7 @@ from tidings.store import tables
 from tidings.store.base import Db, Row
 from tidings.store.conditions import Where
 from tidings.store.items import ItemTable
-from tidings.store.tables import OWN_COLUMNS, column
+from tidings.store.tables import asked_column, column
 
 VALUES_MAX = 1_000
 """So many values are asked for in one statement."""
@@ -22,7 +22,7 @@ Pairs = set[tuple[Any, str]]
 def there(db: Db, table: ItemTable, name: str, values: Sequence[Any], seen: Condition = ALWAYS) -> Pairs:
     """Which of these values of a field (or of `id`) some item that fits `seen` has, each with the item's tenant."""
     found: Pairs = set()
-    shown = name if name in OWN_COLUMNS else column(name)
+    shown = asked_column(name)
     for start in range(0, len(values), VALUES_MAX):
         where = Where(table.dialect)
         where.add(Compare(name, "in", tuple(values[start : start + VALUES_MAX])))

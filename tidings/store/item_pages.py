@@ -15,18 +15,27 @@ import msgspec
 from tidings.store.base import Db, Row
 from tidings.store.conditions import Where
 from tidings.store.items import ItemTable
-from tidings.store.tables import column
+from tidings.store.tables import asked_column
 
 CREATED = "created"
-"""The order of creation, which is that of `seq`."""
+"""The order of creation, which is that of `seq`, and of the time `created` as long as no clock was set back."""
 
 
 class Order(msgspec.Struct, frozen=True):
-    """One part of an order. `nullable`: some items may have no value there."""
+    """One part of an order. `nullable`: some items may have no value there.
+
+    `by_time`: CREATED by its time rather than by `seq`, for lists that also ask for a time: one index serves both.
+    """
 
     name: str
     down: bool = False
     nullable: bool = True
+    by_time: bool = False
+
+    @property
+    def is_seq(self) -> bool:
+        """Whether it is the order of `seq`."""
+        return self.name == CREATED and not self.by_time
 
 
 Position = Sequence[Any]
@@ -56,21 +65,23 @@ def is_one_statement(order: Sequence[Order], after: Position | None) -> bool:
 
 def position(table: ItemTable, order: Sequence[Order], row: Row) -> list[Any]:
     """Where the page that ends with this row ends."""
-    return [*(table.value(row, part.name) for part in order if part.name != CREATED), row[0]]
+    return [*(table.value(row, part.name) for part in order if not part.is_seq), row[0]]
 
 
 def _sorted(order: Sequence[Order]) -> list[Order]:
     """The parts that are columns: after `created` nothing is left to decide."""
     found = []
     for part in order:
-        if part.name == CREATED:
+        if part.is_seq:
             break
         found.append(part)
     return found
 
 
 def _order_by(order: Sequence[Order]) -> str:
-    parts = [f"{column(part.name)} {'DESC NULLS LAST' if part.down else 'ASC NULLS FIRST'}" for part in _sorted(order)]
+    parts = [
+        f"{asked_column(part.name)} {'DESC NULLS LAST' if part.down else 'ASC NULLS FIRST'}" for part in _sorted(order)
+    ]
     return ", ".join([*parts, f"seq {'DESC' if _is_seq_down(order) else 'ASC'}"])
 
 
@@ -96,7 +107,7 @@ def _segments(order: Sequence[Order], after: Position | None) -> list[tuple[str,
 
 
 def _of_one(part: Order, value: Any, sign: str, values: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    name = column(part.name)
+    name = asked_column(part.name)
     nulls = (f"{name} IS NULL AND seq {sign} :seq", {"seq": values["seq"]})
     if value is None:
         return [nulls] if part.down else [nulls, (f"{name} IS NOT NULL", {})]
@@ -109,7 +120,7 @@ def _lexicographic(columns: Sequence[Order], after: Position, sign: str) -> str:
     choices: list[str] = []
     equal: list[str] = []
     for index, part in enumerate(columns):
-        name, value = column(part.name), after[index]
+        name, value = asked_column(part.name), after[index]
         later = _later(name, f":k{index}", part, value)
         if later:
             choices.append(" AND ".join([*equal, later]))
@@ -119,7 +130,7 @@ def _lexicographic(columns: Sequence[Order], after: Position, sign: str) -> str:
     bound = ""
     if value is not None and not first.down:
         # Said apart, since an index can be entered there.
-        bound = f"{column(first.name)} >= :k0 AND "
+        bound = f"{asked_column(first.name)} >= :k0 AND "
     return f"{bound}({' OR '.join(f'({choice})' for choice in choices)})"
 
 

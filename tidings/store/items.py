@@ -18,6 +18,7 @@ from tidings.store.tables import OWN_COLUMNS, column, table
 
 COUNTED_MAX = 1_000_000
 """More items than this are not counted."""
+_FOR_GOOD = ("id", "tenant", "created")
 FINDS_MAX = 1_000
 
 
@@ -49,7 +50,8 @@ class ItemTable:
 
     def value(self, row: Row, name: str) -> Any:
         """A field's value in a row of `select`."""
-        value = row[self._at[name]]
+        at = self._at.get(name)
+        value = row[OWN_COLUMNS.index(name) if at is None else at]
         convert = self.unpack.get(name)
         return value if value is None or convert is None else convert(value)
 
@@ -156,7 +158,10 @@ class ItemTable:
         if self._searchable and self.dialect == "postgres":
             columns.append("words")
             marks.append("array_to_tsvector(string_to_array(:words, ' '))")
-        pairs = ", ".join(f"{name} = {mark}" for name, mark in zip(columns, marks, strict=True))
+        # What never changes is left out, so that its indexes are left alone.
+        pairs = ", ".join(
+            f"{name} = {mark}" for name, mark in zip(columns, marks, strict=True) if name not in _FOR_GOOD
+        )
         return (
             f"INSERT INTO {self.name} ({', '.join(columns)}) VALUES ({', '.join(marks)}) RETURNING seq",  # noqa: S608
             f"UPDATE {self.name} SET {pairs} WHERE seq = :seq",  # noqa: S608

@@ -11,9 +11,11 @@ import re
 import msgspec
 
 from tidings.model.collection import Collection, Field, FieldType
-from tidings.rules.field import INDEXED_CHARS
+from tidings.rules.field import INDEXED_CHARS, OWN_TIMES, asked_field
 from tidings.store.base import Dialect
 
+_ASKED = ("id", "tenant", "created", "updated")
+"""Columns of ours that conditions and orders name."""
 OWN_COLUMNS = ("seq", "id", "tenant", "revision", "created", "updated")
 
 _INDEX = re.compile(r"ix_[0-9a-f]{24}")
@@ -71,6 +73,11 @@ def column(field: str) -> str:
     return f'"f_{field}"'
 
 
+def asked_column(name: str) -> str:
+    """The column of what may be asked for: one of ours, or that of a declared field, which may be called `seq`."""
+    return name if name in _ASKED else column(name)
+
+
 def column_type(field: Field, dialect: Dialect) -> str:
     """The SQL type of a field's column."""
     return _TYPES[field.type][0 if dialect == "sqlite" else 1]
@@ -119,25 +126,32 @@ def indexes(collection: Collection, dialect: Dialect) -> list[Index]:
     found = [
         _index(collection, ("id", "tenant"), unique=True),
         _index(collection, ("tenant", "seq"), where="tenant <> ''"),
+        *(index for name in OWN_TIMES for index in _ordered(collection, name, dialect)),
     ]
     for field in collection.fields:
         name = column(field.name)
         if field.unique:
             found.append(_index(collection, (name, "tenant"), unique=True))
         if field.filterable or field.sortable or field.type == "reference":
-            # A list is in an order whose last part is `seq`; those of one tenant have an index of their own.
-            ordered = name if dialect == "sqlite" else f"{name} NULLS FIRST"
-            found.append(_index(collection, (ordered, "seq")))
-            found.append(_index(collection, ("tenant", ordered, "seq"), where="tenant <> ''"))
+            found += _ordered(collection, name, dialect)
     for question in collection.questions:
         # What must be equal comes first; of ranges an index can serve one.
         parts = sorted((parameter.partition("__") for parameter in question.parameters), key=lambda part: part[2] != "")
-        fields = _that_fit([asked for part in parts if (asked := collection.field(part[0])) is not None])
+        fields = _that_fit([asked for part in parts if (asked := asked_field(collection, part[0])) is not None])
         if len(fields) > 1:
             found.append(_index(collection, (*fields, "seq")))
     if dialect == "postgres" and has_words(collection):
         found.append(_index(collection, ("words",), method="GIN"))
     return list({index.name: index for index in found}.values())
+
+
+def _ordered(collection: Collection, name: str, dialect: Dialect) -> list[Index]:
+    """What lists by a column need: their order ends with `seq`, and those of one tenant have an index of their own."""
+    part = name if dialect == "sqlite" else f"{name} NULLS FIRST"
+    return [
+        _index(collection, (part, "seq")),
+        _index(collection, ("tenant", part, "seq"), where="tenant <> ''"),
+    ]
 
 
 def is_index(name: str) -> bool:
@@ -150,11 +164,12 @@ def _that_fit(fields: list[Field]) -> tuple[str, ...]:
     left = ENTRY_BYTES_MAX
     found: dict[str, None] = {}
     for field in fields:
-        if column(field.name) not in found:
+        name = asked_column(field.name)
+        if name not in found:
             left -= _bytes_max(field)
             if left < 0:
                 break
-            found[column(field.name)] = None
+            found[name] = None
     return tuple(found)
 
 

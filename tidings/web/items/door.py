@@ -14,7 +14,7 @@ from tidings.model.errors import Forbidden, Invalid, Place, TidingsError
 from tidings.model.event import Event
 from tidings.rules import decimals
 from tidings.rules.condition import Compare, Op
-from tidings.rules.field import is_bound
+from tidings.rules.field import asked_field, is_bound
 from tidings.rules.jsontext import INTEGER_MAX, INTEGER_MIN
 from tidings.rules.permit import Grant
 from tidings.rules.words import words
@@ -136,19 +136,24 @@ class Door:
             self._kind.table.search(where, found)
         return where
 
+    def asks_created(self, call: Call) -> bool:
+        """Whether a filter asks for when items were created."""
+        return any(self._filters[name][0] == CREATED for name in call.query if name in self._filters)
+
     def _order(self, call: Call) -> list[Order]:
         wanted: list[str] = call.query.get("sort") or [f"-{CREATED}"]
         plain = [name.removeprefix("-") for name in wanted]
         if len(set(plain)) < len(plain):
             raise _wrong("sort", "repeated", f"{','.join(wanted)[:200]} names the same twice.")
+        by_time = self.asks_created(call)
         return [
-            Order(name, given.startswith("-"), self._nullable.get(name, False))
+            Order(name, given.startswith("-"), self._nullable.get(name, False), by_time)
             for name, given in zip(plain, wanted, strict=True)
         ]
 
     def _position(self, order: Sequence[Order], after: Sequence[Any]) -> Sequence[Any]:
         """A position from a cursor, which may be anything that somebody made up. Raises Invalid."""
-        fields = [self.grant.collection.field(part.name) for part in order if part.name != CREATED]
+        fields = [asked_field(self.grant.collection, part.name) for part in order if not part.is_seq]
         has_place = len(after) == len(fields) + 1 and type(after[-1]) is int and 0 <= after[-1] < 1 << 62
         if not has_place or not all(_fits(field, value) for field, value in zip(fields, after, strict=False)):
             raise _wrong("cursor", "wrong_cursor", NO_CURSOR)

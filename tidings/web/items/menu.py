@@ -13,6 +13,7 @@ from tidings.model.access import VERBS, Key, Verb
 from tidings.model.collection import Collection, Question
 from tidings.model.errors import Conflict, NotFound, Stale
 from tidings.rules.permit import Grant
+from tidings.store.item_pages import CREATED
 from tidings.web.habits import COUNT
 from tidings.web.items.door import Door, Filters
 from tidings.web.items.forms import BATCH_MAX, ID, OWN_NAMES, Forms
@@ -228,7 +229,8 @@ class ItemMenu:
         # An export has a parameter of this name itself; a field so called is filtered by `format__in`.
         filters, parameters = filters_of(self.grant.collection, self.grant.filter)
         filters.pop(FORMAT.name, None)
-        transfer = Transfer(self.grant, self._kind, self._open(filters).where)
+        door = self._open(filters)
+        transfer = Transfer(self.grant, self._kind, door.where, door.asks_created)
         words = (SEARCH,) if self.grant.words else ()
         found = []
         if "create" in self.grant.verbs:
@@ -253,7 +255,8 @@ class ItemMenu:
 
     def _sorts(self) -> tuple[str, ...]:
         names = ("-created", "created")
-        return (*names, *(f"{sign}{name}" for name in self.grant.sort for sign in ("", "-")))
+        others = [name for name in self.grant.sort if name != CREATED]
+        return (*names, *(f"{sign}{name}" for name in others for sign in ("", "-")))
 
     def _shaping(self, *, sorted: bool = True) -> tuple[Parameter, ...]:
         members = [*OWN_NAMES, *self.grant.read]

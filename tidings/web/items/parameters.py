@@ -7,7 +7,7 @@ from typing import Any
 
 from tidings.model.collection import Collection, Field, Question
 from tidings.rules import decimals
-from tidings.rules.field import INTEGER_MAX, INTEGER_MIN, operators
+from tidings.rules.field import INTEGER_MAX, INTEGER_MIN, OWN_TIMES, asked_field, operators_of
 from tidings.web.items.door import Filters
 from tidings.web.items.forms import DATE, TIME_TEXT, example_of
 from tidings.web.menu import Parameter
@@ -72,9 +72,9 @@ def filters_of(collection: Collection, names: tuple[str, ...]) -> tuple[Filters,
     """Every filter on these fields, and its parameter."""
     filters: Filters = {}
     parameters = []
-    for field in collection.fields:
+    for field in (*collection.fields, *OWN_TIMES.values()):
         if field.name in names:
-            for op in ("eq", *operators(field.type)):
+            for op in ("eq", *operators_of(field)):
                 name = field.name if op == "eq" else f"{field.name}__{op}"
                 filters[name] = (field.name, op)  # type: ignore[assignment]
                 parameters.append(_filter(field, name, op))
@@ -87,7 +87,7 @@ def filters_of_question(collection: Collection, question: Question) -> tuple[Fil
     parameters = []
     for name in question.parameters:
         head, _, op = name.partition("__")
-        field = collection.field(head)
+        field = asked_field(collection, head)
         if field is not None:
             filters[name] = (head, op or "eq")  # type: ignore[assignment]
             parameters.append(_filter(field, name, op or "eq", required=True))

@@ -47,12 +47,18 @@ REFUSED = "import_refused"
 
 
 class Transfer:
-    """One caller's way of moving files into and out of one collection. `where`: what an export's parameters ask for."""
+    """One caller's way of moving files into and out of one collection.
 
-    def __init__(self, grant: Grant, kind: Kind, where: Callable[[Call], Where]) -> None:
+    `where`: what an export's parameters ask for; `asks_created`: whether that is a time of creation.
+    """
+
+    def __init__(
+        self, grant: Grant, kind: Kind, where: Callable[[Call], Where], asks_created: Callable[[Call], bool]
+    ) -> None:
         self._grant = grant
         self._kind = kind
         self._where = where
+        self._asks_created = asks_created
         tenant = () if grant.tenant else ("tenant",)
         self.members = ("id", *tenant, *grant.read)
         """What an export writes by itself: what an import reads."""
@@ -89,7 +95,8 @@ class Transfer:
             raise Invalid(detail, errors=[Place(parameter="fields", code="repeated", detail=detail)])
         format = call.query.get("format", "ndjson")
         out = CsvOut(names) if format == "csv" else JsonLinesOut()
-        order = [Order(CREATED, call.query.get("sort", CREATED).startswith("-"))]
+        is_down = call.query.get("sort", CREATED).startswith("-")
+        order = [Order(CREATED, is_down, nullable=False, by_time=self._asks_created(call))]
         # Asked for before the answer begins, since later no refusal can be told.
         self._where(call)
         name = f"{self._grant.collection.name}.{format}"
