@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import time
+from typing import Any
+
 import pytest
 
-from tidings.testing import Api
+from tidings.model.event import EventType
+from tidings.testing import Api, TestServer
 
 
 def test_an_event_type_from_birth_to_death(api: Api) -> None:
@@ -88,3 +93,32 @@ def test_a_key_of_a_tenant_sees_its_own_and_changes_nothing_of_all(api: Api) -> 
     assert theirs.call("POST", "/v1/tenants", {"id": "three"}).status == 403
     assert theirs.call("DELETE", "/v1/tenants/one").status == 403
     assert theirs.call("PUT", "/v1/event-types/a.b", {}).status == 403
+
+
+def doubling(levels: int) -> dict[str, Any]:
+    steps: dict[str, Any] = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(levels)}
+    return {"$ref": "#/$defs/a0", "$defs": {**steps, f"a{levels}": {"type": "object"}}}
+
+
+def test_a_schema_that_asks_too_often_is_refused_with_its_place(api: Api) -> None:
+    reply = api.call("POST", "/v1/event-types", {"name": "costly.one", "schema": doubling(27)})
+    assert reply.status == 422
+    (place,) = reply.json["errors"]
+    assert place["pointer"].startswith("/schema/$defs/") and "checks of one value" in place["detail"]
+    field = {"fields": {"x": {"type": "object", "schema": doubling(27)}}}
+    reply = api.call("PUT", "/v1/collections/costly", field)
+    assert reply.status == 422
+    assert reply.json["errors"][0]["pointer"].startswith("/fields/x/schema/$defs/")
+
+
+def test_a_schema_from_before_its_cost_was_bounded_refuses_what_it_cannot_check(api: Api, server: TestServer) -> None:
+    assert server.server is not None
+    catalog, writer = server.server.parts.catalog, server.server.writer
+    kind = EventType(name="costly.old", schema=json.dumps(doubling(27), separators=(",", ":")))
+    writer.wait(lambda db: catalog.put_event_type(db, kind))
+    began = time.monotonic()
+    reply = api.call("POST", "/v1/events", {"type": "costly.old", "data": {}})
+    assert reply.status == 422 and reply.json["errors"][0]["code"] == "too_costly"
+    assert time.monotonic() - began < 5  # it was 16 s
+    assert api.patch("/v1/event-types/costly.old", {"description": "still there"})["description"]
+    api.delete("/v1/event-types/costly.old")

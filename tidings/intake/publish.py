@@ -128,7 +128,7 @@ class Publisher:
         else:
             entry = known.event_types.get(kind)
             if entry is not None and entry.schema is not None:
-                wrong.extend(self._schemas.check(entry, value["data"], f"{pointer}/data"))
+                wrong.extend(self._schemas.check(entry, value["data"], memoryview(new.data), f"{pointer}/data"))
         return Event(
             id=new.id or new_id("evt", now),
             type=kind,

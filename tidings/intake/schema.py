@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from typing import Any
 
@@ -9,26 +10,32 @@ import msgspec
 
 from tidings.model.errors import Place
 from tidings.model.event import EventType
-from tidings.rules.schema import compiled, places
+from tidings.rules.schema import Validator, compiled, places, too_costly
+from tidings.rules.schema_cost import WEIGHT_MAX
 
 COMPILED_MAX = 1_000
+
+log = logging.getLogger("tidings.intake")
 
 
 class Schemas:
     """Compiled schemas, by event type and revision. Belongs to one thread."""
 
     def __init__(self) -> None:
-        self._compiled: OrderedDict[tuple[str, int], Any] = OrderedDict()
+        self._compiled: OrderedDict[tuple[str, int], Validator] = OrderedDict()
 
-    def check(self, kind: EventType, data: Any, pointer: str) -> list[Place]:
-        """The places where `data` differs from the type's schema; `pointer` is where the data stands."""
+    def check(self, kind: EventType, data: Any, text: bytes | memoryview, pointer: str) -> list[Place]:
+        """The places where `data` differs from the type's schema; `text` is its JSON, `pointer` where it stands."""
         assert kind.schema is not None
         name = (kind.name, kind.revision)
         validator = self._compiled.get(name)
         if validator is None:
             validator = self._compiled[name] = compiled(msgspec.json.decode(kind.schema))
+            weight = max(validator.cost.top, validator.cost.below)
+            if weight > WEIGHT_MAX:
+                log.warning("the schema of %s takes %d checks of a value: large events are refused", kind.name, weight)
             if len(self._compiled) > COMPILED_MAX:
                 self._compiled.popitem(last=False)
-        if validator.is_valid(data):
-            return []
+        if validator.costly(text):
+            return [Place(pointer=pointer, code="too_costly", detail=too_costly(validator.cost))]
         return places(validator, data, pointer)

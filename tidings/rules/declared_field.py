@@ -23,7 +23,7 @@ from tidings.rules.field import (
     types_with,
 )
 from tidings.rules.places import Places, shown
-from tidings.rules.schema import compiled
+from tidings.rules.schema import checked, compiled
 
 DESCRIPTION_CHARS_MAX = 2_000
 PATTERN_CHARS_MAX = 1_000
@@ -151,10 +151,10 @@ def _digits(attribute: str, setting: Any, here: str, wrong: Places) -> Any:
 def _pattern(setting: Any, here: str, wrong: Places) -> Any:
     text = wrong.text(setting, here, PATTERN_CHARS_MAX)
     try:
-        compiled({"type": "string", "pattern": text})
-    except Invalid:
+        checked({"type": "string", "pattern": text})
+    except Invalid as refused:
         detail = "It is no regular expression that runs in linear time: no look-around and no back-references."
-        wrong.say(here, "pattern", detail)
+        wrong.say(here, "pattern", refused.errors[0].detail if "patterns of one text" in refused.detail else detail)
     return text
 
 
@@ -186,7 +186,7 @@ def _schema(setting: Any, here: str, wrong: Places) -> Any:
         wrong.say(here, "schema", "A schema inside of a declaration has no `$id`: nothing can refer to it.")
     else:
         try:
-            compiled(setting)
+            checked(setting)
         except Invalid as refused:
             place = refused.errors[0]
             wrong.say(here + (place.pointer or "").removeprefix("/schema"), "schema", place.detail)

@@ -63,6 +63,8 @@ class ItemRules:
         plain = {f"m{index}": name for index, name in enumerate(self._members)}
         self._shape = msgspec.defstruct("Shape", list(plain), rename=plain)
         self._validator = schema.compiled(item_schema(collection))
+        costs = {field.name: schema.compiled(field_schema(field)).cost for field in collection.fields}
+        self._costly = {name: cost for name, cost in costs.items() if not schema.is_free(cost)}
         self._to_store = {field.name: _TO_STORE[field.type] for field in collection.fields if field.type in _TO_STORE}
         self._bounded = {field.name: field for field in collection.fields if is_bounded_by_us(field)}
         self._to_json = {field.name: made for field in collection.fields if (made := _to_json(field)) is not None}
@@ -74,6 +76,10 @@ class ItemRules:
         `values` are JSON values by field. Adds each wrong place to `wrong`; `pointer` is where the item stands.
         """
         given = {name: value for name, value in values.items() if value is not None}
+        for name in self._costly:
+            if name in given and (place := self._too_costly(name, given[name], pointer)) is not None:
+                wrong.append(place)
+                return {}
         if not self._validator.is_valid(given):
             wrong.extend(self._places(given, pointer))
             return {}
@@ -166,7 +172,7 @@ class ItemRules:
 
     def _places(self, given: dict[str, Any], pointer: str) -> list[Place]:
         found: list[Place] = []
-        for wrong in self._validator.iter_errors(given):
+        for wrong in self._validator.reasons(given):
             at = pointer + "".join(f"/{escaped(str(step))}" for step in wrong.instance_path)
             kind = wrong.kind.name
             if kind == "additionalProperties" and not wrong.instance_path:
@@ -181,7 +187,13 @@ class ItemRules:
                 found.append(Place(pointer=at, code=_CODES.get(kind, "schema"), detail=detail))
             if len(found) >= ERRORS_MAX:
                 break
-        return found
+        return found or [Place(pointer=pointer, code="schema", detail=schema.TOO_LARGE_TO_SAY)]
+
+    def _too_costly(self, name: str, value: Any, pointer: str) -> Place | None:
+        cost = self._costly[name]
+        if not schema.is_over(cost, value):
+            return None
+        return Place(pointer=f"{pointer}/{name}", code="too_costly", detail=schema.too_costly(cost))
 
     def _decimal_rule(self, path: Sequence[Any]) -> str | None:
         """What a wrong value of a decimal field must be, which the schema's pattern says less plainly."""
