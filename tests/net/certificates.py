@@ -10,11 +10,13 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
-def pem_of(key: ec.EllipticCurvePrivateKey) -> str:
+def pem_of(key: PrivateKey) -> str:
     """A key without a password."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -24,7 +26,7 @@ def pem_of(key: ec.EllipticCurvePrivateKey) -> str:
 class Issued:
     """A certificate and its key, as PEM."""
 
-    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+    def __init__(self, certificate: x509.Certificate, key: PrivateKey) -> None:
         self.made = certificate
         self.private = key
         self.certificate = certificate.public_bytes(serialization.Encoding.PEM).decode()
@@ -45,10 +47,13 @@ class Authority:
         """The authority's certificate."""
         return self.own.certificate
 
-    def issue(self, name: str = "localhost", days: int = 10) -> Issued:
+    def issue(
+        self, name: str = "localhost", days: int = 10, key: PrivateKey | None = None, *, for_servers: bool = False
+    ) -> Issued:
         """A certificate for a name and 127.0.0.1. `days` below 0: it has expired."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        return Issued(self._build(name, key, self._name, self.own.private, days, ca=False), key)
+        key = key or ec.generate_private_key(ec.SECP256R1())
+        made = self._build(name, key, self._name, self.own.private, days, ca=False, for_servers=for_servers)
+        return Issued(made, key)
 
     def server(self, *, wants: Authority | None = None, highest: ssl.TLSVersion | None = None) -> ssl.SSLContext:
         """What a server on localhost uses. `wants`: it requires a client certificate of this authority."""
@@ -68,12 +73,13 @@ class Authority:
     @staticmethod
     def _build(
         name: str,
-        key: ec.EllipticCurvePrivateKey,
+        key: PrivateKey,
         issuer: str,
-        issuer_key: ec.EllipticCurvePrivateKey,
+        issuer_key: PrivateKey,
         days: int,
         *,
         ca: bool,
+        for_servers: bool = False,
     ) -> x509.Certificate:
         now = datetime.now(UTC)
         builder = (
@@ -89,4 +95,6 @@ class Authority:
         if not ca:
             names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        if for_servers:
+            builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         return builder.sign(issuer_key, hashes.SHA256())

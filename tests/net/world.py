@@ -54,7 +54,11 @@ class Listening:
             with connection:
                 while (post := _read_post(connection)) is not None:
                     self.posts.append(post)
-                    if self.answer(connection) == "close":
+                    said = self.answer(connection)
+                    if said == "cut":
+                        # Without the farewell of TLS.
+                        socket.socket.close(connection)
+                    if said in ("close", "cut"):
                         break
         self.closed += 1
 
@@ -103,7 +107,7 @@ def listening(
 
 
 def saying(*texts: bytes, then: str = "") -> Answer:
-    """Answers the texts in turn, the last one for ever; `then="close"` closes after each."""
+    """Answers the texts in turn, the last one for ever. `then`: "close" or "cut" after each."""
     left = list(texts)
 
     def answer(connection: socket.socket) -> str:

@@ -13,6 +13,7 @@ from schemathesis.openapi.checks import AllowHeaderMismatch, RejectedPositiveDat
 
 CANNOT_BE_TOLD = {
     "bound": "a `min` or `max` that the field's type cannot have",
+    "certificate": "a text that is no certificate in PEM form, or a key of another one",
     "contradiction": "attributes of a field that exclude one another, such as a `min` over the `max`",
     "default": "a default that its own field cannot have",
     "duplicate_key": "a header that is named twice, in capitals and in small letters",
@@ -31,6 +32,7 @@ CANNOT_BE_TOLD = {
     "not_permitted": "what only some keys may write, such as all tenants",
     "not_together": "parameters that exclude one another",
     "not_whole": "5.0, which JSON Schema takes for a whole number",
+    "not_with_http": "a certificate for an http:// URL",
     "not_with_order": "a batch for an endpoint that keeps the order of each subject",
     "number_out_of_range": "a number below free JSON that does not fit into 64 bits",
     "own_event_type": "an event type that a collection brings, as long as that is there",

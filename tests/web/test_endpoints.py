@@ -22,7 +22,8 @@ WAYS = (
     "give_up_on",
 )
 RETRIES = ("retry_delays_seconds", "give_up_on")
-CHOSEN = {"url", "description", "tenant", "events", "filter", "headers", "rate", "max_in_flight", *RETRIES, *WAYS}
+TLS = ("ca", "client_certificate")
+CHOSEN = {"url", "description", "tenant", "events", "filter", "headers", "rate", "max_in_flight", *TLS, *RETRIES, *WAYS}
 SHOWN = {"id", "state", "reason", "health", "created", "updated", "revision", *CHOSEN}
 
 

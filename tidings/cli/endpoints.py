@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from tidings.cli import endpoint_files
 from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Url, read_json, session
 from tidings.client import ApiError, Client
 from tidings.client.calls import given
@@ -38,6 +40,21 @@ Set = Annotated[
     ),
 ]
 
+Authority = Annotated[
+    Path | None,
+    typer.Option("--ca", help="Certificates (PEM) that alone are trusted for this URL.", metavar="FILE"),
+]
+Certificate = Annotated[
+    Path | None,
+    typer.Option(
+        "--client-certificate", help="What we show the URL of ourselves: a certificate (PEM).", metavar="FILE"
+    ),
+]
+CertificateKey = Annotated[
+    Path | None,
+    typer.Option("--client-key", help="Its private key (PEM), unless it is in the same file.", metavar="FILE"),
+]
+
 
 @cli.command("create")
 def create(
@@ -47,6 +64,9 @@ def create(
     description: Description = None,
     tenant: Annotated[str | None, typer.Option(help="Whose events it gets; '*' for everybody's.")] = None,
     header: Header = None,
+    ca: Authority = None,
+    client_certificate: Certificate = None,
+    client_key: CertificateKey = None,
     set: Set = None,
     once: Annotated[
         bool, typer.Option("--once", help="If this URL is registered already, show that endpoint and make none.")
@@ -58,6 +78,7 @@ def create(
     """Register a URL. The answer names its id; `secret` shows what webhooks are signed with."""
     with session(url, key, as_json) as out:
         options = _options(events, filter, description, header, set) | given(tenant=tenant)
+        options |= endpoint_files.options(ca, client_certificate, client_key)
         same = list(islice(out.client.endpoints(url=target, **given(tenant=tenant)), PAGE_MAX))
         if once and same:
             _check_same(same[0], options)
@@ -101,6 +122,9 @@ def edit(
     filter: Filter = None,
     description: Description = None,
     header: Header = None,
+    ca: Authority = None,
+    client_certificate: Certificate = None,
+    client_key: CertificateKey = None,
     set: Set = None,
     revision: Annotated[int | None, typer.Option(help="Refuse unless it is at this revision.")] = None,
     url: Url = DEFAULT_URL,
@@ -110,6 +134,7 @@ def edit(
     """Change some options; what is not named stays. It holds from the next attempt on."""
     with session(url, key, as_json) as out:
         changes = _options(events, filter, description, header, set) | given(url=target)
+        changes |= endpoint_files.options(ca, client_certificate, client_key)
         if not changes:
             raise ValueError("Name at least one change, such as --events 'tasks.*'.")
         changed = out.client.edit_endpoint(id, changes, revision)
@@ -196,6 +221,7 @@ def _check_same(endpoint: Json, options: Json) -> None:
     # Values of headers are never shown again, so only their names can be compared.
     shown = {**endpoint, "headers": sorted(endpoint.get("headers") or {})}
     wanted = {**options, "headers": sorted(options["headers"])} if "headers" in options else options
+    wanted |= endpoint_files.shown(options)
     differ = [name for name, value in wanted.items() if shown.get(name) != value]
     if differ:
         raise ValueError(

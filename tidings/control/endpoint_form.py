@@ -12,13 +12,15 @@ from typing import Any
 
 import msgspec
 
+from tidings.control import endpoint_tls
 from tidings.model.access import TENANT_RULE, is_tenant
 from tidings.model.errors import Invalid, Place
-from tidings.model.link import ALL_TENANTS, Batch, Body, Endpoint, Options, Order
+from tidings.model.link import ALL_TENANTS, Batch, Body, ClientCertificate, Endpoint, Options, Order, Sealed, Secret
+from tidings.model.moment import Micros
 from tidings.rules import address, events_match, filter, judgement, retry, shape
 from tidings.rules.refused import Refused, escaped
 
-KEPT = "***"
+KEPT = endpoint_tls.KEPT
 """What answers show instead of a header's value; sent back, it keeps the value that is stored."""
 
 HEADERS_MAX = 20
@@ -74,6 +76,12 @@ class Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     timeout_seconds: float = 15.0
     retry_delays_seconds: tuple[float, ...] | None = None
     give_up_on: tuple[int | str, ...] = ()
+    ca: str | None = None
+    client_certificate: ClientCertificate | None = None
+
+
+SEALED = ("headers", "ca", "client_certificate")
+"""What is encrypted at rest."""
 
 
 class NewForm(Form, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,17 +96,20 @@ class NewForm(Form, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def form_of(endpoint: Endpoint) -> dict[str, Any]:
     """The endpoint as its owner would write it, header values hidden: what a merge patch is applied to."""
     fields: dict[str, Any] = {
-        name: getattr(endpoint.options, name) for name in Form.__struct_fields__ if name != "headers"
+        name: getattr(endpoint.options, name) for name in Form.__struct_fields__ if name not in SEALED
     }
     fields["headers"] = dict.fromkeys(endpoint.sealed.headers, KEPT)
+    fields |= endpoint_tls.hidden(endpoint.sealed)
     built: dict[str, Any] = msgspec.to_builtins(fields)
     return built
 
 
-def headers_of(form: Form, present: dict[str, str]) -> dict[str, str]:
-    """The header values to store: `***` stands for the one that is stored already."""
-    kept = {name.lower(): value for name, value in present.items()}
-    return {name: kept[name.lower()] if value == KEPT else value for name, value in form.headers.items()}
+def sealed_of(form: Form, secrets: tuple[Secret, ...], present: Sealed | None = None) -> Sealed:
+    """What is encrypted of a form that was checked: `***` stands for what is stored already."""
+    kept = {} if present is None else {name.lower(): value for name, value in present.headers.items()}
+    ca, client = endpoint_tls.chosen(form.ca, form.client_certificate, present)
+    headers = {name: kept[name.lower()] if value == KEPT else value for name, value in form.headers.items()}
+    return Sealed(secrets=secrets, headers=headers, ca=ca, client_certificate=client)
 
 
 def options_of(form: Form) -> Options:
@@ -107,29 +118,28 @@ def options_of(form: Form) -> Options:
 
 
 def check(
-    form: Form,
-    present_headers: dict[str, str],
-    allow_http: bool,
-    networks: address.Networks,
-    present: Options | None = None,
+    form: Form, allow_http: bool, networks: address.Networks, now: Micros, present: Endpoint | None = None
 ) -> None:
     """Raise Invalid with every wrong place of a form.
 
-    `present`: what is stored of the endpoint; a filter or fields that stay may be older than today's rules.
+    `present`: the endpoint as it is; a filter, fields or certificates that stay may not fit today's rules.
     """
-    pattern = None if present is not None and present.filter == form.filter else form.filter
-    paths = None if present is not None and present.fields == form.fields else form.fields
+    options, sealed = (None, None) if present is None else (present.options, present.sealed)
+    pattern = None if options is not None and options.filter == form.filter else form.filter
+    paths = None if options is not None and options.fields == form.fields else form.fields
+    ca, client = endpoint_tls.chosen(form.ca, form.client_certificate, sealed)
     places = [
         *_url(form.url, allow_http, networks),
         *_text("/description", form.description, DESCRIPTION_CHARS_MAX),
         *_refusals(lambda: events_match.check_patterns(form.events, "/events")),
         *([] if pattern is None else _refusals(lambda: filter.check(pattern, "/filter"))),
-        *_headers(form.headers, present_headers),
+        *_headers(form.headers, {} if sealed is None else sealed.headers),
         *([] if form.rate is None else _between("/rate", form.rate, 0.001, RATE_MAX, "events per second")),
         *_between("/max_in_flight", form.max_in_flight, 1, IN_FLIGHT_MAX, "requests at once"),
         *_between("/order_max_age_seconds", form.order_max_age_seconds, 1, ORDER_AGE_SECONDS_MAX, "seconds"),
         *_batch(form),
         *([] if paths is None else _refusals(lambda: shape.check_fields(paths, "/fields"))),
+        *endpoint_tls.places(form.url, ca, client, sealed, now),
         *_between("/timeout_seconds", form.timeout_seconds, 1.0, TIMEOUT_SECONDS_MAX, "seconds"),
     ]
     delays = form.retry_delays_seconds

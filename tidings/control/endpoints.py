@@ -19,7 +19,7 @@ from tidings.control.endpoint_form import Form, NewForm
 from tidings.model.errors import Conflict, Invalid, NotFound, Place, Stale
 from tidings.model.event import Event
 from tidings.model.ids import new_id
-from tidings.model.link import ALL_TENANTS, Endpoint, Mode, Sealed, Secret
+from tidings.model.link import ALL_TENANTS, Endpoint, Mode, Secret
 from tidings.model.moment import SECOND, Clock
 from tidings.net.names import Names
 from tidings.net.reply import CANNOT_USE
@@ -74,7 +74,7 @@ class Endpoints:
 
         `operator`: the caller may make an endpoint that gets every tenant's events. `caller`: the tenant that asks.
         """
-        endpoint_form.check(form, {}, self._allow_http, self._networks)
+        endpoint_form.check(form, self._allow_http, self._networks, self._clock.now())
         endpoint_form.check_tenant(form.tenant, operator=operator)
         if form.secret is not None:
             sign.check_secret(form.secret, "/secret")
@@ -89,7 +89,7 @@ class Endpoints:
                 id=new_id("ep", now),
                 tenant=form.tenant,
                 options=endpoint_form.options_of(form),
-                sealed=Sealed(secrets=(Secret(text=text, created=now),), headers=dict(form.headers)),
+                sealed=endpoint_form.sealed_of(form, (Secret(text=text, created=now),)),
                 created=now,
                 updated=now,
                 after=feed.head(db),
@@ -126,18 +126,18 @@ class Endpoints:
         Raises Invalid; the job raises Stale.
         """
 
-        def merge(present: Endpoint) -> tuple[Form, dict[str, str]]:
+        def merge(present: Endpoint) -> Form:
             form = read(merged(endpoint_form.form_of(present), patch))
-            endpoint_form.check(form, present.sealed.headers, self._allow_http, self._networks, present.options)
-            return form, endpoint_form.headers_of(form, present.sealed.headers)
+            endpoint_form.check(form, self._allow_http, self._networks, self._clock.now(), present)
+            return form
 
-        form, _ = merge(endpoint)
+        form = merge(endpoint)
         if form.url != endpoint.options.url:
             await self._check_address(form.url, caller)
 
         def change(present: Endpoint) -> Endpoint:
-            form, headers = merge(present)
-            sealed = msgspec.structs.replace(present.sealed, headers=headers)
+            form = merge(present)
+            sealed = endpoint_form.sealed_of(form, present.sealed.secrets, present.sealed)
             return msgspec.structs.replace(present, options=endpoint_form.options_of(form), sealed=sealed)
 
         return self._changing(endpoint, change, expected)

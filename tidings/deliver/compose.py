@@ -9,9 +9,9 @@ import msgspec
 
 from tidings.model.event import Event
 from tidings.model.ids import ALPHABET, ID_CHARS
-from tidings.model.link import ALL_TENANTS, Endpoint
+from tidings.model.link import ALL_TENANTS, Endpoint, Sealed
 from tidings.model.moment import SECOND, Micros
-from tidings.net.http import Request
+from tidings.net.http import Request, Tls
 from tidings.rules import shape
 from tidings.rules.sign import Signer
 
@@ -95,8 +95,20 @@ def compose(
         lines.append(f"{name}: {value}" if value else f"{name};")
         shown += f',"{name.lower()}":"{MASK}"'
     tenant = None if endpoint.tenant == ALL_TENANTS else endpoint.tenant
-    request = Request(endpoint.options.url, lines, body, endpoint.options.timeout_seconds, tenant)
+    request = Request(
+        endpoint.options.url, lines, body, endpoint.options.timeout_seconds, tenant, _tls(endpoint.sealed)
+    )
     return Composed(request, shown + "}")
+
+
+def _tls(sealed: Sealed) -> Tls | None:
+    if sealed.ca is None and sealed.client_certificate is None:
+        return None
+    authorities = None if sealed.ca is None else sealed.ca.encode()
+    client = sealed.client_certificate
+    if client is None:
+        return Tls(authorities)
+    return Tls(authorities, client.certificate.encode(), client.key.encode())
 
 
 def batch_id(ids: Sequence[str]) -> str:

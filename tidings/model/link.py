@@ -54,11 +54,23 @@ class Secret(msgspec.Struct, frozen=True, kw_only=True):
     expires: Micros | None = None
 
 
-class Sealed(msgspec.Struct, frozen=True, kw_only=True):
-    """What is encrypted at rest: the secrets, newest first, and the values of extra headers."""
+class ClientCertificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What we show an endpoint that wants to know who calls, as PEM: a certificate (and its chain), and its key."""
+
+    certificate: str
+    key: str
+
+
+class Sealed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is encrypted at rest: the secrets, newest first, the values of extra headers, and what TLS needs.
+
+    `ca`: the only certificate authorities to trust for this endpoint, as PEM.
+    """
 
     secrets: tuple[Secret, ...]
     headers: dict[str, str] = {}
+    ca: str | None = None
+    client_certificate: ClientCertificate | None = None
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,11 +26,11 @@ import certifi
 import pycurl
 
 from tidings.model import outcome as outcomes
-from tidings.net.handle import ANSWER_BYTES_KEPT, Done, Handle, Refusal, Request
+from tidings.net.handle import ANSWER_BYTES_KEPT, Done, Handle, Refusal, Request, Tls
 from tidings.net.names import LOOKUP_SECONDS, NAMES_KEPT, Found, Names
 from tidings.net.reply import Reply
 
-__all__ = ["ANSWER_BYTES_KEPT", "HttpClient", "Reply", "Request"]
+__all__ = ["ANSWER_BYTES_KEPT", "HttpClient", "Reply", "Request", "Tls"]
 
 BODY_SECONDS = 2.0
 """How long the body of an answer may take once its head is complete: the head says all that is needed."""

@@ -10,6 +10,7 @@ from tidings.control import endpoint_form
 from tidings.deliver.lane import LaneView
 from tidings.model import moment
 from tidings.model.link import Batch, Body, Endpoint, Mode, Order
+from tidings.rules import certificates
 
 
 class BatchPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,6 +19,13 @@ class BatchPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_events: int | msgspec.UnsetType | None = msgspec.UNSET
     max_ms: int | msgspec.UnsetType | None = msgspec.UNSET
     max_bytes: int | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class ClientCertificatePatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of `client_certificate`; a renewed certificate may keep its key."""
+
+    certificate: str | msgspec.UnsetType = msgspec.UNSET
+    key: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class EndpointPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,6 +46,8 @@ class EndpointPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     timeout_seconds: float | msgspec.UnsetType | None = msgspec.UNSET
     retry_delays_seconds: tuple[float, ...] | msgspec.UnsetType | None = msgspec.UNSET
     give_up_on: tuple[int | str, ...] | msgspec.UnsetType | None = msgspec.UNSET
+    ca: str | msgspec.UnsetType | None = msgspec.UNSET
+    client_certificate: ClientCertificatePatch | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class PauseBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,8 +79,16 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     held: str | msgspec.UnsetType = msgspec.UNSET
 
 
+class CertificateView(msgspec.Struct, frozen=True, kw_only=True):
+    """What is shown of a certificate. `fingerprint` is the SHA-256 of its DER form, in hex."""
+
+    subject: str
+    fingerprint: str
+    expires: str
+
+
 class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint as answers show it. The values of `headers` and the secret are never shown."""
+    """An endpoint as answers show it. The values of `headers`, the secret and the client's key are never shown."""
 
     id: str
     url: str
@@ -89,6 +107,8 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: float
     retry_delays_seconds: tuple[float, ...] | None
     give_up_on: tuple[int | str, ...]
+    ca: list[CertificateView] | None
+    client_certificate: CertificateView | None
     state: Mode
     reason: str | None
     health: HealthView
@@ -135,11 +155,14 @@ def endpoint_view(
     options = endpoint.options
     health = HealthView() if lane is None else _health(lane)
     shown = {name: getattr(options, name) for name in options.__struct_fields__}
+    ca, client = endpoint.sealed.ca, endpoint.sealed.client_certificate
     return EndpointView(
         **shown,
         id=endpoint.id,
         tenant=endpoint.tenant,
         headers=dict.fromkeys(endpoint.sealed.headers, endpoint_form.KEPT),
+        ca=None if ca is None else _certificates(ca),
+        client_certificate=None if client is None else _certificates(client.certificate)[0],
         state=endpoint.mode,
         reason=endpoint.reason,
         health=health,
@@ -160,6 +183,13 @@ def _health(lane: LaneView) -> HealthView:
     until = moment.to_text(lane.held_until)
     held = f"It answered {lane.held_status}, so nothing is sent until {until}; no attempt is used up meanwhile."
     return msgspec.structs.replace(view, held_until=until, held=held)
+
+
+def _certificates(text: str) -> list[CertificateView]:
+    return [
+        CertificateView(subject=each.subject, fingerprint=each.fingerprint, expires=each.expires)
+        for each in certificates.summaries(text)
+    ]
 
 
 def time_text(at: moment.Micros | None) -> str | None:

@@ -265,7 +265,8 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Change an endpoint",
         help=(
             "A merge patch (RFC 7396): what is left out stays, null puts a field back to its default. It holds from "
-            'the next attempt on, also for what waits. In `headers`, `"***"` keeps the value that is stored.'
+            'the next attempt on, also for what waits. In `headers`, `"***"` keeps the value that is stored. '
+            "`ca` and `client_certificate` are sent as PEM and shown as subject, fingerprint and day of expiry."
         ),
         handler=edit_endpoint,
         tag=TAG,

@@ -14,7 +14,7 @@ from tidings.model.access import SCOPES
 from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.model.outcome import OUTCOMES
 from tidings.net.http import ANSWER_BYTES_KEPT
-from tidings.rules import events_match, filter, judgement, limit, origin, permit, retry, shape
+from tidings.rules import certificates, events_match, filter, judgement, limit, origin, permit, retry, shape
 from tidings.rules.address import URL_CHARS_MAX
 from tidings.rules.jsontext import INTEGER_MAX, NO_NUL
 from tidings.store.lists import STATES
@@ -112,10 +112,13 @@ _ENDPOINT: dict[str, Schema] = {
         },
         "maxItems": judgement.GIVE_UP_MAX,
     },
+    "ca": {"maxLength": certificates.PEM_CHARS_MAX, "pattern": NO_NUL},
 }
 _BATCH = {"max_events": between(1, form.BATCH_EVENTS_MAX), "max_ms": between(1, form.BATCH_MS_MAX)} | {
     "max_bytes": between(form.BATCH_BYTES_MIN, form.BATCH_BYTES_MAX)
 }
+_CERTIFICATES = {"maxLength": certificates.PEM_CHARS_MAX, "pattern": NO_NUL}
+_CERTIFICATE_KEY = {"certificate": _CERTIFICATES, "key": _CERTIFICATES}
 _EVENT_TYPE: dict[str, Schema] = {"description": text(DESCRIPTION_CHARS_MAX)}
 _ORIGIN: Schema = {"type": "string", "pattern": origin.PATTERN, "maxLength": origin.ORIGIN_CHARS_MAX}
 _ORIGINS: Schema = {"maxItems": origin.ORIGINS_MAX, "items": _ORIGIN}
@@ -140,6 +143,12 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "EndpointPatch": _ENDPOINT,
     "Batch": _BATCH,
     "BatchPatch": _BATCH,
+    "ClientCertificate": _CERTIFICATE_KEY,
+    "ClientCertificatePatch": _CERTIFICATE_KEY,
+    "CertificateView": {
+        "subject": text(certificates.SUBJECT_CHARS_MAX),
+        "fingerprint": {"pattern": "^[0-9a-f]{64}$", "maxLength": 64},
+    },
     "PauseBody": {"reason": text(REASON_CHARS_MAX)},
     "RotateBody": {"overlap_seconds": between(0, OVERLAP_SECONDS_MAX), "secret": _SECRET},
     "NewEventType": {**_EVENT_TYPE, "name": NEW_TYPE},

@@ -70,6 +70,8 @@ _ENDPOINT = {
     "timeout_seconds": 15.0,
     "retry_delays_seconds": None,
     "give_up_on": [400, "3xx"],
+    "ca": None,
+    "client_certificate": None,
     "state": "enabled",
     "reason": None,
     "health": {"failing_since": None, "fails": 0, "next_probe": None},

@@ -1,0 +1,92 @@
+"""Endpoints with an authority of their own, and endpoints that want to know who calls (mTLS)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.delivery.world import World
+from tests.net.certificates import Authority, Issued
+from tests.net.world import FINE, listening, saying
+from tidings.testing import ApiError
+
+SERVERS, CLIENTS = Authority("Servers"), Authority("Clients")
+GOOD, RENEWED, OTHER = CLIENTS.issue("one"), CLIENTS.issue("two"), CLIENTS.issue("three")
+
+
+def pair(issued: Issued) -> dict[str, str]:
+    return {"certificate": issued.certificate, "key": issued.key}
+
+
+def outcome(world: World, endpoint: str) -> dict[str, Any]:
+    found: dict[str, Any] = world.after_attempts(world.api.publish("step"), endpoint, 1)["attempts"][0]
+    return found
+
+
+def test_webhooks_go_to_a_server_with_an_authority_of_its_own_that_wants_to_know_who_calls(world: World) -> None:
+    with listening(saying(FINE), tls=SERVERS.server(wants=CLIENTS)) as server:
+        options = {"ca": SERVERS.pem, "client_certificate": pair(GOOD)}
+        made = world.api.post("/v1/endpoints", {"url": server.url(), **options})
+        assert [each["subject"] for each in made["ca"]] == ["CN=Servers"]
+        assert made["client_certificate"]["subject"] == "CN=one"
+        assert outcome(world, made["id"])["outcome"] == "ok"
+        path = f"/v1/endpoints/{made['id']}"
+        # An edit of something else keeps both; null takes one away; a new pair takes the place of the old.
+        assert world.api.patch(path, {"description": "mine"})["client_certificate"] == made["client_certificate"]
+        assert outcome(world, made["id"])["outcome"] == "ok"
+        assert world.api.patch(path, {"client_certificate": None})["client_certificate"] is None
+        assert outcome(world, made["id"])["outcome"] == "tls_failed"
+        renewed = world.api.patch(path, {"client_certificate": pair(RENEWED)})
+        assert renewed["client_certificate"]["subject"] == "CN=two"
+        assert outcome(world, made["id"])["outcome"] == "ok"
+        assert world.api.patch(path, {"ca": None})["ca"] is None
+        assert "was not accepted" in outcome(world, made["id"])["reason"]
+
+
+def test_a_renewed_certificate_may_keep_its_key(world: World) -> None:
+    made = world.api.post("/v1/endpoints", {"url": "https://127.0.0.1/", "client_certificate": pair(GOOD)})
+    again = CLIENTS.issue("again", key=GOOD.private)
+    path = f"/v1/endpoints/{made['id']}"
+    edited = world.api.patch(path, {"client_certificate": {"certificate": again.certificate}})
+    assert edited["client_certificate"]["subject"] == "CN=again"
+    with pytest.raises(ApiError) as refused:
+        world.api.patch(path, {"client_certificate": {"certificate": OTHER.certificate}})
+    assert refused.value.problem["errors"][0]["pointer"] == "/client_certificate/key"
+
+
+@pytest.mark.parametrize(
+    ("options", "pointer"),
+    [
+        ({"ca": "nonsense"}, "/ca"),
+        ({"ca": "***"}, "/ca"),
+        ({"ca": CLIENTS.issue("old", days=-1).certificate}, "/ca"),
+        ({"client_certificate": {"certificate": GOOD.certificate, "key": OTHER.key}}, "/client_certificate/key"),
+        ({"client_certificate": {"certificate": "***", "key": "***"}}, "/client_certificate/certificate"),
+        ({"client_certificate": {"certificate": GOOD.certificate}}, "/client_certificate/key"),
+        ({"url": "http://127.0.0.1/", "ca": SERVERS.pem}, "/ca"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_its_place(world: World, options: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        world.api.post("/v1/endpoints", {"url": "https://127.0.0.1/"} | options)
+    assert refused.value.status == 422
+    assert refused.value.problem["errors"][0]["pointer"] == pointer, refused.value.problem
+
+
+def test_an_expired_certificate_does_not_stop_other_edits(world: World) -> None:
+    made = world.api.post("/v1/endpoints", {"url": "https://127.0.0.1/", "client_certificate": pair(GOOD)})
+    world.clock.advance(20 * 86_400)
+    assert world.api.patch(f"/v1/endpoints/{made['id']}", {"description": "x"})["description"] == "x"
+
+
+def test_the_key_is_encrypted_at_rest_and_never_shown(world: World, tmp_path: Path) -> None:
+    options = {"ca": SERVERS.pem, "client_certificate": pair(GOOD)}
+    made = world.api.post("/v1/endpoints", {"url": "https://127.0.0.1/", **options})
+    shown = world.api.get(f"/v1/endpoints/{made['id']}")
+    inside = GOOD.key.splitlines()[1]
+    assert inside not in str(made) + str(shown)
+    for file in (tmp_path / "tidings").glob("*"):
+        if file.is_file():
+            assert inside.encode() not in file.read_bytes()

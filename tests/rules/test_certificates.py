@@ -1,0 +1,80 @@
+"""Certificates that endpoints bring: what is refused, and in which words."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.net.certificates import Authority
+from tidings.model.moment import DAY
+from tidings.rules import certificates
+from tidings.rules.refused import Refused
+
+NOW = time.time_ns() // 1_000
+AUTHORITY = Authority()
+GOOD, OTHER, OLD = AUTHORITY.issue("client"), AUTHORITY.issue("other"), AUTHORITY.issue("old", days=-1)
+
+
+LOCKED = GOOD.private.private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"secret")
+).decode()
+
+
+def test_good_ones_are_taken_and_shown_without_their_keys() -> None:
+    certificates.check_authorities(AUTHORITY.pem + AUTHORITY.pem, NOW)
+    certificates.check_client(GOOD.certificate + AUTHORITY.pem, GOOD.key, NOW)
+    [shown] = certificates.summaries(GOOD.certificate)
+    assert shown.subject == "CN=client"
+    assert len(shown.fingerprint) == 64 and shown.expires.endswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "not a certificate in PEM form"),
+        ("nonsense", "not a certificate in PEM form"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "not a certificate in PEM form"),
+        (AUTHORITY.pem + GOOD.key, "private key"),
+        (OLD.certificate, "CN=old expired on"),
+        (AUTHORITY.pem * 21, "At most 20"),
+        ("x" * 70_000, "65,536 characters"),
+    ],
+)
+def test_what_is_no_authority_is_refused(text: str, words: str) -> None:
+    with pytest.raises(Refused, match=words):
+        certificates.check_authorities(text, NOW)
+
+
+def test_one_that_is_not_valid_yet_is_refused() -> None:
+    with pytest.raises(Refused, match="valid only from"):
+        certificates.check_authorities(AUTHORITY.pem, NOW - 60 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "pointer", "words"),
+    [
+        (GOOD.certificate, OTHER.key, "/key", "the key of another certificate than CN=client"),
+        (AUTHORITY.pem + GOOD.certificate, GOOD.key, "/certificate", "comes first"),
+        (GOOD.certificate, "nonsense", "/key", "not a private key"),
+        (GOOD.certificate, GOOD.certificate, "/key", "not a private key"),
+        (GOOD.certificate, LOCKED, "/key", "has a password"),
+        (OLD.certificate, OLD.key, "/certificate", "expired"),
+        (GOOD.key, GOOD.key, "/certificate", "private key"),
+    ],
+)
+def test_what_is_no_pair_is_refused_at_its_place(certificate: str, key: str, pointer: str, words: str) -> None:
+    with pytest.raises(Refused, match=words) as refused:
+        certificates.check_client(certificate, key, NOW)
+    assert refused.value.pointer == pointer
+
+
+def test_keys_that_tls_would_refuse_are_refused() -> None:
+    weak = AUTHORITY.issue("weak", key=rsa.generate_private_key(65_537, 1_024))
+    with pytest.raises(Refused, match="1024 bits"):
+        certificates.check_client(weak.certificate, weak.key, NOW)
+    server_only = AUTHORITY.issue("server", for_servers=True)
+    with pytest.raises(Refused, match="clientAuth"):
+        certificates.check_client(server_only.certificate, server_only.key, NOW)

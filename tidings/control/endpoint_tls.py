@@ -1,0 +1,55 @@
+"""What an endpoint asks of TLS: an authority of its own, and the certificate that we show it; `***` keeps what is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from tidings.model.errors import Place
+from tidings.model.link import ClientCertificate, Sealed
+from tidings.model.moment import Micros
+from tidings.rules import certificates
+from tidings.rules.refused import Refused
+
+KEPT = "***"
+
+
+def hidden(sealed: Sealed) -> dict[str, Any]:
+    """Both as their owner would write them, their values hidden: what a merge patch is applied to."""
+    client = None if sealed.client_certificate is None else {"certificate": KEPT, "key": KEPT}
+    return {"ca": None if sealed.ca is None else KEPT, "client_certificate": client}
+
+
+def chosen(
+    ca: str | None, client: ClientCertificate | None, present: Sealed | None
+) -> tuple[str | None, ClientCertificate | None]:
+    """What is to be stored."""
+    stored = None if present is None else present.client_certificate
+    if ca == KEPT and present is not None:
+        ca = present.ca
+    if client is not None and stored is not None:
+        client = ClientCertificate(
+            certificate=stored.certificate if client.certificate == KEPT else client.certificate,
+            key=stored.key if client.key == KEPT else client.key,
+        )
+    return ca, client
+
+
+def places(
+    url: str, ca: str | None, client: ClientCertificate | None, present: Sealed | None, now: Micros
+) -> Iterable[Place]:
+    """What is wrong with them. What is stored already is not checked again, or it could not be edited once expired."""
+    wanted = [(name, value) for name, value in (("/ca", ca), ("/client_certificate", client)) if value is not None]
+    if url.lower().startswith("http:"):
+        for pointer, _ in wanted:
+            yield Place(pointer=pointer, code="not_with_http", detail="An http:// URL has no TLS; use https://.")
+        return
+    for pointer, value in wanted:
+        try:
+            if isinstance(value, ClientCertificate):
+                if present is None or value != present.client_certificate:
+                    certificates.check_client(value.certificate, value.key, now, pointer)
+            elif present is None or value != present.ca:
+                certificates.check_authorities(value, now, pointer)
+        except Refused as wrong:
+            yield wrong.place
