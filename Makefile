@@ -14,6 +14,10 @@ DATA ?= data
 PORT ?= 8080
 # More arguments for the tool behind a target, as in: make test ARGS="-k retry"
 ARGS ?=
+# How many processes run tests, each with servers and a PostgreSQL of its own; tests wait more than they work, so more than
+# there are cores. `make test WORKERS=0` runs them one by one, in this process.
+WORKERS ?= 4
+PARALLEL := -n $(WORKERS) --dist loadfile
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock"
 
@@ -46,7 +50,7 @@ serve: $(INSTALLED) ## Run a server on DATA (data) and PORT (8080)
 
 .PHONY: test
 test: $(READY) ## Run every test, PostgreSQL included
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 .PHONY: lint
 lint: $(READY) ## Format, lint, types, import contracts and the generated docs: what needs no test
@@ -58,7 +62,7 @@ lint: $(READY) ## Format, lint, types, import contracts and the generated docs: 
 
 .PHONY: check
 check: lint ## lint, and the fast tests, the shape among them; two or three minutes
-	$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -q -m "not slow" $(PARALLEL) $(ARGS)
 
 .PHONY: bench
 bench: $(READY) ## Measure every figure that is promised, beside a reference of the same run

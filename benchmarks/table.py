@@ -40,6 +40,7 @@ PROMISES = {
     "memory-idle": Promise("memory idle", "MB", 90, 60, False),
     "memory-load": Promise("memory under the first load, at most", "MB", 200, 120, False),
     "start": Promise("start to first answer", "s", 1.5, 0.7, False),
+    "command-help": Promise("tidings --help, processor time", "s", 0.25, 0.12, False),
     "kill-lost": Promise("acknowledged events lost by kill -9, SQLite", "events", 0, 0, False),
     "kill-twice": Promise("delivered twice, beyond those in flight, SQLite", "events", 0, 0, False),
     "kill-postgres-lost": Promise("acknowledged events lost by kill -9, PostgreSQL", "events", 0, 0, False),

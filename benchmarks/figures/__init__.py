@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from benchmarks.context import Context
 from benchmarks.figures import (
     attacks,
+    command,
     dead,
     fanout,
     flow,
@@ -33,6 +34,7 @@ class Figure:
 
 FIGURES = {
     "start": Figure(start.start, ("start",)),
+    "command": Figure(command.command, ("command-help",)),
     "memory": Figure(memory.memory, ("memory-idle", "memory-load")),
     "latency": Figure(latency.latency, ("latency-p50", "latency-p99")),
     "flow": Figure(flow.sqlite, ("flow",)),
