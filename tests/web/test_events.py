@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from typing import Any
 
@@ -270,6 +271,13 @@ def test_readers_that_read_nothing_cost_little_memory(tmp_path: Any) -> None:
 def memory_mb(pid: int) -> int:
     with open(f"/proc/{pid}/status") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) // 1024
+
+
+def processor_seconds(pid: int) -> float:
+    """The processor time that a process has taken so far, its own code and the kernel's."""
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def steady(server: ProcessServer) -> int:
