@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,8 +17,13 @@ from tidings.testing import Api
 
 HERE = Path(__file__).parent
 INSTALL_SECONDS, LINT_SECONDS = 300, 120
-WARNED = {"owasp:api4:2023-string-restricted": "texts in other people's event types are as free as they made them"}
-"""Rules whose warnings are right, and are not about us."""
+NOT_MEANT = (
+    ("owasp:api4:2023-string-restricted", "", "texts in other people's event types are as free as they made them"),
+    ("owasp:api4:2023-string-limit", r":import\.post\.requestBody\.", "a file has no length that a client could know"),
+    ("owasp:.*", r"\.callbacks\.", "what the endpoint answers is not ours"),
+    ("owasp:api8:2023-define-cors-origin", r"\.(properties|example)\b.*\.headers$", "a property with this name"),
+)
+"""What OWASP's rules take for another thing than it is: rule, where, and why it is none."""
 
 
 @pytest.fixture(scope="session")
@@ -51,11 +57,17 @@ def findings(spectral: Path, document: Any, folder: Path) -> list[dict[str, Any]
     return found
 
 
+def is_not_meant(finding: dict[str, Any]) -> bool:
+    """Whether a rule of OWASP's is mistaken."""
+    place = ".".join(map(str, finding["path"]))
+    return any(re.fullmatch(rule, finding["code"]) and re.search(where, place) for rule, where, _ in NOT_MEANT)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("who", CALLERS)
 def test_the_document_has_no_errors(callers: dict[str, Api], spectral: Path, tmp_path: Path, who: str) -> None:
     found = findings(spectral, callers[who].get("/v1/openapi.json"), tmp_path)
-    wrong = [each for each in found if each["severity"] == 0 or each["code"] not in WARNED]
+    wrong = [each for each in found if not is_not_meant(each)]
     told = "\n".join(f"{each['code']} at {'.'.join(map(str, each['path']))}: {each['message']}" for each in wrong[:40])
     assert not wrong, f"{len(wrong)} findings\n{told}"
 
@@ -66,6 +78,6 @@ def test_spectral_finds_what_is_wrong(callers: dict[str, Api], spectral: Path, t
     del document["components"]["schemas"]["NewTenant"]["properties"]["name"]["maxLength"]
     del document["components"]["responses"]["429"]["headers"]["Retry-After"]
     document["paths"]["/v1/tenants"]["post"]["requestBody"]["content"]["application/json"]["example"] = {"id": 7}
-    codes = {each["code"] for each in findings(spectral, document, tmp_path) if each["severity"] == 0}
+    codes = {each["code"] for each in findings(spectral, document, tmp_path) if not is_not_meant(each)}
     limits = {"owasp:api4:2023-string-limit", "owasp:api4:2023-rate-limit-retry-after"}
     assert codes == limits | {"oas3-valid-media-example"}

@@ -244,11 +244,11 @@ def test_changes_are_event_types(clean: Api) -> None:
     assert clean.publish("tasks.other")
     document = clean.get("/v1/openapi.json")
     validate(document)
-    hook = document["webhooks"]["tasks.completed"]["post"]["requestBody"]["content"]["application/json"]
-    assert hook["schema"]["properties"]["collection"] == {"const": "tasks"}
-    assert "previous" in hook["schema"]["properties"] and hook["example"]["data"]["title"] == "text"
-    created = document["webhooks"]["tasks.created"]["post"]["requestBody"]["content"]["application/json"]
-    assert "previous" not in created["schema"]["properties"]
+    sent = document["components"]["pathItems"]["webhook.tasks.completed"]["post"]["requestBody"]
+    assert sent["content"]["application/json"]["example"]["data"]["title"] == "text"
+    hook, created = (document["components"]["schemas"][f"sent.tasks.{each}"] for each in ("completed", "created"))
+    assert hook["properties"]["collection"] == {"const": "tasks", "type": "string"}
+    assert "previous" in hook["properties"] and "previous" not in created["properties"]
     clean.patch("/v1/collections/tasks", {"events": {"completed": None}})
     assert clean.call("GET", "/v1/event-types/tasks.completed").status == 404
     assert clean.publish("tasks.completed")

@@ -19,6 +19,7 @@ INDEXED_CHARS = 500
 ELEMENTS = 1_000
 """The longest array, where the field has no `max`."""
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
+OWN_ADDRESS = "urn:tidings:field:"
 ITEM_ID = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 TYPES: tuple[FieldType, ...] = (
@@ -213,7 +214,7 @@ def _array(field: Field) -> dict[str, Any]:
 def _inner(field: Field) -> dict[str, Any]:
     """The caller's own schema. With an address of its own, its `#/$defs/x` stay right inside of ours."""
     assert field.schema is not None
-    return {"$id": f"urn:tidings:field:{field.name}", **field.schema} if _refers(field.schema) else field.schema
+    return {"$id": f"{OWN_ADDRESS}{field.name}", **field.schema} if _refers(field.schema) else field.schema
 
 
 def _refers(schema: Any) -> bool:

@@ -243,12 +243,12 @@ def _view(parts: Parts, collection: Collection) -> CollectionView:
 EXAMPLE: dict[str, Any] = {
     "description": "Things to do.",
     "fields": {
-        "title": "string",
+        "kind": {"type": "enum", "values": ["chore", "errand"]},
         "done": {"type": "boolean", "default": False, "filterable": True},
         "due": {"type": "date", "filterable": True, "sortable": True},
     },
-    "events": {"completed": "when done becomes true"},
-    "questions": {"by_days": ["due__gte", "due__lt"]},
+    "events": {"completed": {"when": "done becomes true"}},
+    "questions": {"by_days": {"parameters": ["due__gte", "due__lt"]}},
 }
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -322,7 +322,7 @@ OPERATIONS: tuple[Operation, ...] = (
         merge_patch=True,
         response=CollectionView,
         parameters=(IF_MATCH, DROP_VALUES),
-        example={"fields": {"note": "string"}},
+        example={"fields": {"urgent": {"type": "boolean"}}},
     ),
     Operation(
         name="delete_collection",

@@ -166,10 +166,16 @@ class Forms:
                     "type": "array",
                     "minItems": 1,
                     "maxItems": BATCH_MAX,
-                    "items": {"anyOf": [reference(form) for form in self.steps]},
+                    "items": {
+                        "oneOf": [reference(form) for form in self.steps],
+                        "discriminator": {"propertyName": "op", "mapping": self._ops()},
+                    },
                 }
             },
         }
+
+    def _ops(self) -> dict[str, str]:
+        return {form.name.rpartition(".")[2]: reference(form)["$ref"] for form in self.steps}
 
     def _step(self, op: str) -> Schema:
         """One operation of a batch: what the single one takes, in a body."""

@@ -60,6 +60,13 @@ HEADERS: dict[str, dict[str, Any]] = {
     "Retry-After": _header("After how many seconds to try again.", always=True, pattern="^[0-9]{1,9}$", maxLength=9),
     "WWW-Authenticate": _header("How to send a key (RFC 6750).", always=True, enum=['Bearer realm="tidings"']),
 }
+STREAMED = {
+    "type": "string",
+    "format": "binary",
+    "maxLength": UNLIMITED,
+    "description": "Server-sent events without an end. Each has three lines: `id`, the cursor to go on from; `event`, "
+    "its type; `data`, the event as JSON, as `GET /v1/events/{event}` shows it.",
+}
 PROBLEMS: tuple[type[TidingsError], ...] = (
     errors.Malformed,
     errors.Unauthorized,
@@ -117,16 +124,11 @@ def schema_of(kind: Any) -> dict[str, Any]:
     return {"type": "string", **text()} if kind is str else {"type": "object"}
 
 
-def files(shown: Mapping[str, str]) -> dict[str, Any]:
+def files(shown: Mapping[str, str], **bounds: Any) -> dict[str, Any]:
     """The content of a body that is a file, by media type with an example."""
-    # Any text can be sent: what is wrong in it is told line by line.
-    whole = {"type": "string", "pattern": r"^[\s\S]*$", "maxLength": UNLIMITED}
+    # Binary to generators: they send and give out a file piece by piece then.
+    whole = {"type": "string", "format": "binary", **bounds}
     return {media: {"schema": whole, "example": example} for media, example in shown.items()}
-
-
-def cut_name(item: type[msgspec.Struct]) -> str:
-    """The component that tells what `fields` leaves of a thing."""
-    return f"{item.__name__}Part"
 
 
 def _success(operation: Operation, status: int, said: str, linked: dict[str, Link]) -> dict[str, Any]:
@@ -136,12 +138,10 @@ def _success(operation: Operation, status: int, said: str, linked: dict[str, Lin
         # One kind for each status, in the same order.
         kind = typing.get_args(kind)[[operation.status, *(each for each, _ in operation.also)].index(status)]
     if operation.outgoing:
-        found["content"] = files(operation.outgoing)
+        found["content"] = files(operation.outgoing, maxLength=UNLIMITED)
     elif kind is not None:
-        schema = _streamed(operation) if operation.stream else schema_of(kind)
-        if operation.item is not None and not operation.is_list and not operation.stream:
-            schema = {"anyOf": [schema, {"$ref": REF.format(name=cut_name(operation.item))}]}
-        found["content"] = {operation.media: {"schema": schema} | _example(operation, kind)}
+        schema = _streamed(operation) if operation.stream else {"schema": schema_of(kind)}
+        found["content"] = {operation.media: schema | _example(operation, kind)}
     if linked:
         found["links"] = {
             name: {"operationId": link.operation, "parameters": link.parameters, "description": link.help}
@@ -151,12 +151,15 @@ def _success(operation: Operation, status: int, said: str, linked: dict[str, Lin
 
 
 def _streamed(operation: Operation) -> dict[str, Any]:
-    """One of the events of a stream of server-sent events, as its three lines."""
-    item: Any = operation.item
-    cut = {"anyOf": [schema_of(item), {"$ref": REF.format(name=cut_name(item))}]}
-    data = {"type": "string", **text(), "contentMediaType": "application/json", "contentSchema": cut}
+    """Server-sent events: bytes to generators, and one of them as OpenAPI 3.2 has it (`itemSchema`)."""
+    data = {
+        "type": "string",
+        **text(),
+        "contentMediaType": "application/json",
+        "contentSchema": schema_of(operation.item),
+    }
     lines = {"id": {"type": "string", **CURSOR}, "event": {"type": "string", **TYPE}, "data": data}
-    return {"type": "object", "properties": lines, "additionalProperties": False, "description": "One event of many."}
+    return {"schema": STREAMED, "x-itemSchema": {"type": "object", "properties": lines}}
 
 
 def _example(operation: Operation, kind: Any) -> dict[str, Any]:

@@ -14,7 +14,18 @@ from tidings.model.access import SCOPES
 from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.model.outcome import OUTCOMES
 from tidings.net.http import ANSWER_BYTES_KEPT
-from tidings.rules import certificates, events_match, filter, judgement, limit, origin, permit, retry, shape
+from tidings.rules import (
+    certificates,
+    declaration,
+    events_match,
+    filter,
+    judgement,
+    limit,
+    origin,
+    permit,
+    retry,
+    shape,
+)
 from tidings.rules.address import URL_CHARS_MAX
 from tidings.rules.jsontext import INTEGER_MAX, NO_NUL
 from tidings.store.lists import STATES
@@ -182,11 +193,12 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "EndpointView": {**_ENDPOINT, "id": ENDPOINT_ID, "tenant": TENANT_OR_ALL},
     "EventDetail": {
         "id": EVENT_ID,
+        "data": {"type": "object"},
         "deliveries": {"maxItems": DELIVERIES_MAX},
         "not_matched": {"maxItems": NOT_MATCHED_MAX},
     },
-    "EventTypeView": {**_EVENT_TYPE, "name": TYPE},
-    "EventView": {"id": EVENT_ID},
+    "EventTypeView": {**_EVENT_TYPE, "name": TYPE, "schema": {"type": "object"}},
+    "EventView": {"id": EVENT_ID, "data": {"type": "object"}},
     "Health": {"status": {"enum": ["ok"]}},
     "KeyView": _KEY,
     "CreatedKey": {
@@ -239,7 +251,9 @@ COMMON: dict[str, Schema] = {
     "held": text(),
     "event_type": TYPE,
     "next_cursor": CURSOR,
+    "changed": {"type": "array", "maxItems": declaration.FIELDS_MAX, "items": {"type": "string", "maxLength": 40}},
     "outcome": {"enum": [outcome.name for outcome in OUTCOMES]},
+    "previous": {"type": "object"},
     "reason": text(),
     "request_id": ident("req"),
     "subject": SUBJECT,
@@ -250,13 +264,11 @@ COMMON: dict[str, Schema] = {
 
 
 def with_bounds(schemas: dict[str, Schema]) -> dict[str, Schema]:
-    """The schemas of structs, with their bounds, and closed: no other member than those named is read or answered."""
+    """The schemas of structs, with their bounds."""
     for name, schema in schemas.items():
         known = BOUNDS.get(name, {})
         for field, own in schema.get("properties", {}).items():
             _bound(own, known.get(field) or COMMON.get(field, {}))
-        if schema.get("type") == "object":
-            schema["additionalProperties"] = False
     return schemas
 
 

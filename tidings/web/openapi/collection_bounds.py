@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from tidings.model.access import VERBS
 from tidings.rules import decimals, declaration, declared_field
 from tidings.rules.field import FORMATS, TYPES
 from tidings.rules.jsontext import NO_NUL
+from tidings.web.openapi.schemas import NULL
 
 Schema = dict[str, Any]
 DESCRIPTION_CHARS_MAX = 2_000
@@ -16,9 +16,16 @@ _CHARS = declaration.DECLARATION_BYTES_MAX
 """No text of a declaration is longer than the whole may be."""
 
 
-def _named(count_max: int, inner: Schema) -> Schema:
+def _named(count_max: int, component: str, *, null: bool = False) -> Schema:
+    """A map from names to what a component describes. `null`: a name may be taken away."""
+    named = {"$ref": f"#/components/schemas/{component}"}
+    inner = {"anyOf": [named, NULL]} if null else named
     names = {"pattern": _WORD}
     return {"type": "object", "maxProperties": count_max, "propertyNames": names, "additionalProperties": inner}
+
+
+def _object(*needed: str, **properties: Schema) -> Schema:
+    return {"type": "object", "required": [*needed], "additionalProperties": False, "properties": properties}
 
 
 _WORD = f"^[A-Za-z](_?[A-Za-z0-9]){{0,{declaration.NAME_CHARS_MAX - 1}}}$"
@@ -36,23 +43,34 @@ def _digits(least: int, help: str) -> Schema:
     return {"type": ["integer", "null"], "format": "int32", "minimum": least, "maximum": most, "description": help}
 
 
-_BOUND: Schema = {"type": ["number", "string", "null"], "pattern": NO_NUL, "maxLength": 40}
+_BOUND: Schema = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": NO_NUL, "maxLength": 40}, NULL]}
 _VALUES: Schema = {
-    "type": "array",
+    "type": ["array", "null"],
     "items": {"type": "string", "pattern": NO_NUL, "minLength": 1, "maxLength": declared_field.VALUE_CHARS_MAX},
     "minItems": 1,
     "maxItems": declared_field.VALUES_MAX,
     "uniqueItems": True,
+    "description": "What an enum may be. It must have them, and no other type has.",
 }
-_TO: Schema = {"type": "string", **NAME, "description": "The collection that a reference points into."}
-_NULL: Schema = {"type": "null"}
+_TO: Schema = {
+    "type": ["string", "null"],
+    **NAME,
+    "description": "The collection that a reference points into. It must have one, and no other type has.",
+}
+_PARAMETERS: Schema = {
+    "type": "array",
+    "items": {"type": "string", "pattern": NO_NUL, "maxLength": declaration.NAME_CHARS_MAX + 16},
+    "minItems": 1,
+    "maxItems": declaration.PARAMETERS_MAX,
+    "uniqueItems": True,
+}
 _ATTRIBUTES: dict[str, Schema] = {
     "description": _TEXT,
     "required": _FLAG,
     "default": {"description": "What items have that are made without one."},
     "unique": _FLAG,
-    "min": {**_BOUND, "description": "The least value; characters, elements; a time."},
-    "max": {**_BOUND, "description": "The greatest value; characters, elements; a time."},
+    "min": {"description": "The least value; characters, elements; a time.", **_BOUND},
+    "max": {"description": "The greatest value; characters, elements; a time.", **_BOUND},
     "pattern": {
         "type": ["string", "null"],
         "pattern": NO_NUL,
@@ -62,8 +80,8 @@ _ATTRIBUTES: dict[str, Schema] = {
     "format": {"enum": [*FORMATS, None]},
     "max_digits": _digits(1, "How many digits a decimal has at most."),
     "scale": _digits(0, "How many of them are after the point."),
-    "values": _NULL,
-    "to": _NULL,
+    "values": _VALUES,
+    "to": _TO,
     "schema": {
         "type": ["object", "null"],
         "description": "The JSON Schema of an object, or of each element of an array.",
@@ -74,51 +92,31 @@ _ATTRIBUTES: dict[str, Schema] = {
     "example": {},
     "was": {"type": ["string", "null"], **_FIELD_NAME, "description": "What the field was called before."},
 }
-_PLAIN_TYPES = [each for each in TYPES if each not in ("enum", "reference")]
-
-
-def _field(types: Sequence[str], **needed: Schema) -> Schema:
-    properties = {"type": {"enum": types}, **_ATTRIBUTES, **needed}
-    return {"type": "object", "required": ["type", *needed], "additionalProperties": False, "properties": properties}
-
-
-_FIELD: Schema = {
-    "anyOf": [
-        {"enum": _PLAIN_TYPES},
-        _field(_PLAIN_TYPES),
-        _field(["enum"], values=_VALUES),
-        _field(["reference"], to=_TO),
-    ]
+COMPONENTS: dict[str, Schema] = {
+    "FieldDeclaration": {
+        **_object("type", type={"enum": list(TYPES)}, **_ATTRIBUTES),
+        "description": f"A field. A type alone is read too: `done: boolean`. Types: {', '.join(TYPES)}.",
+    },
+    "FieldPatch": _object(type={"enum": [*TYPES, None]}, **_ATTRIBUTES),
+    "EventDeclaration": {
+        **_object(when={**_WHEN, "type": ["string", "null"]}, filter={"type": ["object", "null"]}, description=_TEXT),
+        "description": "When an event is published: a sentence in `when`, or a pattern in `filter`. "
+        "A sentence alone is read too: `completed: when done becomes true`.",
+    },
+    "QuestionDeclaration": {
+        **_object("parameters", parameters=_PARAMETERS, description=_TEXT),
+        "description": "The parameters that must be given together. A list of them alone is read too.",
+    },
+    "QuestionPatch": _object(parameters=_PARAMETERS, description=_TEXT),
 }
+"""What the maps of a declaration hold, by the names that generated clients know them by.
 
+Short forms are not in the schemas: few generators can tell a text or a list from an object.
+"""
 
-_WHEN_TEXT: Schema = {**_WHEN, "pattern": r"^when [^\x00]*$"}
-
-
-def _event(**needed: Schema) -> Schema:
-    properties = {"when": _NULL, "filter": _NULL, "description": _TEXT, **needed}
-    return {"type": "object", "required": [*needed], "additionalProperties": False, "properties": properties}
-
-
-_EVENT: Schema = {
-    "anyOf": [_WHEN_TEXT, _event(when=_WHEN), _event(filter={"type": "object"})],
-}
-_PARAMETERS: Schema = {
-    "type": "array",
-    "items": {"type": "string", "pattern": NO_NUL, "maxLength": declaration.NAME_CHARS_MAX + 16},
-    "minItems": 1,
-    "maxItems": declaration.PARAMETERS_MAX,
-    "uniqueItems": True,
-}
-_QUESTION: Schema = {
-    "type": "object",
-    "required": ["parameters"],
-    "properties": {"parameters": _PARAMETERS, "description": _TEXT},
-    "additionalProperties": False,
-}
-_FIELDS = _named(declaration.FIELDS_MAX, _FIELD)
-_EVENTS = _named(declaration.EVENTS_MAX, _EVENT)
-_QUESTIONS = _named(declaration.QUESTIONS_MAX, {"anyOf": [_PARAMETERS, _QUESTION]})
+_FIELDS = _named(declaration.FIELDS_MAX, "FieldDeclaration")
+_EVENTS = _named(declaration.EVENTS_MAX, "EventDeclaration")
+_QUESTIONS = _named(declaration.QUESTIONS_MAX, "QuestionDeclaration")
 _COLLECTION: dict[str, Schema] = {
     "was": NAME,
     "description": {"pattern": NO_NUL, "maxLength": DESCRIPTION_CHARS_MAX},
@@ -126,25 +124,6 @@ _COLLECTION: dict[str, Schema] = {
     "events": _EVENTS,
     "questions": _QUESTIONS,
 }
-
-
-def _part(**properties: Schema) -> Schema:
-    """Of a merge patch: what is not named stays as it is."""
-    return {"type": "object", "additionalProperties": False, "properties": properties}
-
-
-_PART_OF_FIELD = _part(
-    **{
-        **_ATTRIBUTES,
-        "type": {"enum": [*TYPES, None]},
-        "values": {**_VALUES, "type": ["array", "null"]},
-        "to": {**_TO, "type": ["string", "null"]},
-    }
-)
-_PART_OF_EVENT = _part(
-    when={**_WHEN, "type": ["string", "null"]}, filter={"type": ["object", "null"]}, description=_TEXT
-)
-_PART_OF_QUESTION = _part(parameters=_PARAMETERS, description=_TEXT)
 
 
 def _or_null(schema: Schema) -> Schema:
@@ -155,17 +134,17 @@ def _or_null(schema: Schema) -> Schema:
 _COLLECTIONS: Schema = {
     "maxProperties": declaration.COLLECTIONS_MAX,
     "propertyNames": {"pattern": _LOWER},
-    "additionalProperties": {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            "was": {"type": ["string", "null"], **NAME},
-            "description": _TEXT,
-            "fields": _or_null(_FIELDS),
-            "events": _or_null(_EVENTS),
-            "questions": _or_null(_QUESTIONS),
-        },
-    },
+    "additionalProperties": {"$ref": "#/components/schemas/Declaration"},
+}
+COMPONENTS["Declaration"] = {
+    **_object(
+        was={"type": ["string", "null"], **NAME},
+        description=_TEXT,
+        fields=_or_null(_FIELDS),
+        events=_or_null(_EVENTS),
+        questions=_or_null(_QUESTIONS),
+    ),
+    "description": "One collection of a file of declarations.",
 }
 
 _PLAN: Schema = {"pattern": "^plan_[0-9a-f]{24}$", "maxLength": 29}
@@ -182,9 +161,9 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "ApplyBody": {"collections": _COLLECTIONS, "plan": _PLAN},
     "CollectionPatch": {
         "was": NAME,
-        "fields": _named(declaration.FIELDS_MAX, {"anyOf": [_NULL, {"enum": list(TYPES)}, _PART_OF_FIELD]}),
-        "events": _named(declaration.EVENTS_MAX, {"anyOf": [_NULL, _WHEN_TEXT, _PART_OF_EVENT]}),
-        "questions": _named(declaration.QUESTIONS_MAX, {"anyOf": [_NULL, _PARAMETERS, _PART_OF_QUESTION]}),
+        "fields": _named(declaration.FIELDS_MAX, "FieldPatch", null=True),
+        "events": _named(declaration.EVENTS_MAX, "EventDeclaration", null=True),
+        "questions": _named(declaration.QUESTIONS_MAX, "QuestionPatch", null=True),
         "description": {"pattern": NO_NUL, "maxLength": DESCRIPTION_CHARS_MAX},
     },
     "CollectionView": {

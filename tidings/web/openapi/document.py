@@ -16,10 +16,12 @@ from tidings.model.access import Key
 from tidings.model.event import EventType
 from tidings.rules.origin import public_url
 from tidings.web.menu import Answer, Call, Form, Operation
-from tidings.web.openapi import webhooks
-from tidings.web.openapi.answers import HEADERS, PROBLEMS, REF, cut_name, problem_answer
+from tidings.web.openapi import collection_bounds, directions, names, webhooks
+from tidings.web.openapi import schemas as spelling
+from tidings.web.openapi.answers import HEADERS, PROBLEMS, REF, problem_answer
 from tidings.web.openapi.bounds import with_bounds
 from tidings.web.openapi.operations import described
+from tidings.web.openapi.their_schemas import name_fields
 from tidings.web.parts import Parts
 from tidings.web.problem import Problem
 
@@ -44,6 +46,14 @@ DESCRIPTION = (
     "Unknown fields and parameters are refused by name."
 )
 
+INFO = {
+    "title": "Tidings",
+    "version": __version__,
+    "description": DESCRIPTION,
+    "contact": {"name": "The operator of this server"},
+    "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+}
+
 
 def permitted(operations: Iterable[Operation], key: Key) -> list[Operation]:
     """Those operations that a key may use (a key without scopes: what needs no key).
@@ -53,7 +63,9 @@ def permitted(operations: Iterable[Operation], key: Key) -> list[Operation]:
     return [
         operation
         for operation in operations
-        if operation.own is None and (operation.scope is None or key.has_scope(operation.scope))
+        if operation.own is None
+        and not operation.internal
+        and (operation.scope is None or key.has_scope(operation.scope))
     ]
 
 
@@ -77,12 +89,7 @@ def document(
     tags = list(dict.fromkeys(operation.tag for operation in operations))
     found: dict[str, Any] = {
         "openapi": "3.1.0",
-        "info": {
-            "title": "Tidings",
-            "version": __version__,
-            "description": DESCRIPTION,
-            "contact": {"name": "The operator of this server"},
-        },
+        "info": INFO,
         "servers": [
             {"url": base or "/", "description": "This server, in production as in a test.", "x-internal": False}
         ],
@@ -90,16 +97,33 @@ def document(
     }
     if event_types is not None:
         tags.append(webhooks.TAG)
-        found["webhooks"], more = webhooks.described(event_types)
+        items, more = webhooks.described(event_types)
         schemas |= more
+        # Named, not spelled out: generators would make functions of them that call the API.
+        found["webhooks"] = {name: {"$ref": f"#/components/pathItems/webhook.{name}"} for name in items}
+        if registering := found["paths"].get("/v1/endpoints", {}).get("post"):
+            registering["callbacks"] = webhooks.callbacks()
     components = {
         "schemas": dict(sorted(schemas.items())),
         "responses": {str(kind.status): problem_answer(kind) for kind in PROBLEMS},
         "headers": HEADERS,
     }
+    if event_types is not None:
+        components["pathItems"] = {f"webhook.{name}": item for name, item in items.items()}
     found["components"] = _named(found, components) | {"securitySchemes": {"key": KEY}}
     said = {operation.tag: operation.tag_help for operation in operations if operation.tag_help} | TAGS
     found["tags"] = [{"name": tag, "description": said.get(tag, tag)} for tag in tags]
+    return _in_plain_words(found)
+
+
+def _in_plain_words(found: dict[str, Any]) -> dict[str, Any]:
+    """The document as generators and linters understand it."""
+    # What it was made from is shared by all documents, so that it must not be changed.
+    found = msgspec.json.decode(msgspec.json.encode(found))
+    name_fields(found["components"]["schemas"])
+    directions.separate(found)
+    spelling.respell(found)
+    names.make_unique(found)
     return found
 
 
@@ -149,35 +173,17 @@ def _named(found: dict[str, Any], components: dict[str, dict[str, Any]]) -> dict
 
 
 def _schemas(operations: Sequence[Operation]) -> dict[str, Any]:
-    """The components: the structs with their bounds, what `fields` leaves of them, and the Forms."""
+    """The components: the structs with their bounds, the parts of declarations, and the Forms."""
     _, schemas = msgspec.json.schema_components(_types(operations), ref_template=REF)
-    found: dict[str, Any] = with_bounds(schemas)
+    found: dict[str, Any] = {**collection_bounds.COMPONENTS, **with_bounds(schemas)}
     for operation in operations:
-        if operation.item is not None:
-            _add_cut(found, operation)
+        if operation.item is not None and operation.item.__name__ in found:
+            # With `fields` the answer holds only some of the members.
+            found[operation.item.__name__].pop("required", None)
         for kind in (operation.request, operation.response, *operation.forms):
             if isinstance(kind, Form):
                 found[kind.name] = kind.schema
-    if "EndpointView" in found:
-        # Linters of HTTP headers take every member of this name for the headers of an answer, also in an example: so
-        # the examples leave it out, and the schema has, beside its own keywords, the one that they look for.
-        found["EndpointView"]["required"].remove("headers")
-    for schema in found.values():
-        if "headers" in schema.get("properties", {}):
-            schema["properties"]["headers"]["Access-Control-Allow-Origin"] = "not meant: these are sent to the endpoint"
     return found
-
-
-def _add_cut(schemas: dict[str, Any], operation: Operation) -> None:
-    """A thing of which `fields` left only some members, and pages of it."""
-    item: Any = operation.item
-    name = cut_name(item)
-    whole = schemas[item.__name__]
-    said = f"Of {item.__name__} only what `fields` names."
-    schemas[name] = {**whole, "title": name, "description": said, "required": [], "minProperties": 1}
-    if operation.is_list and not isinstance(operation.response, Form):
-        either = [{"$ref": REF.format(name=each)} for each in (item.__name__, name)]
-        schemas[operation.response.__name__]["properties"]["data"]["items"] = {"anyOf": either}
 
 
 def _narrow(schemas: dict[str, Any], key: Key) -> None:

@@ -52,7 +52,6 @@ _ATTEMPT = {
     "answer": "thanks",
     "reason": None,
 }
-# Without `headers`, which the document calls optional: see document.py on members of that name.
 _ENDPOINT = {
     "id": ENDPOINT,
     "url": "https://example.com/hooks",
@@ -60,6 +59,7 @@ _ENDPOINT = {
     "tenant": None,
     "events": ["tasks.*"],
     "filter": None,
+    "headers": {},
     "rate": None,
     "max_in_flight": 64,
     "order": "none",
@@ -184,7 +184,7 @@ ANSWERS: dict[str, Any] = {
     "TenantView": _TENANT,
     "TestView": {"event_id": EVENT, "delivery": DELIVERY},
 }
-STREAMED = {"id": "MS4yODE", "event": "tasks.completed", "data": msgspec.json.encode(_EVENT).decode()}
+STREAMED = f"id: MS4yODE\nevent: tasks.completed\ndata: {msgspec.json.encode(_EVENT).decode()}\n\n"
 TEXTS: dict[str, str] = {
     "text/html": "<!doctype html><title>Tidings</title>",
     "text/*": "body { margin: 0 }",

@@ -45,6 +45,7 @@ def described(operation: Operation, operations: Sequence[Operation]) -> dict[str
     if operation.request is not None:
         found["requestBody"] = _body(operation)
     elif operation.incoming:
+        # Without a `maxLength`: Go's generator makes code of it that takes the file for a text.
         found["requestBody"] = {"required": True, "content": files(operation.incoming)}
     if operation.scope is not None:
         found["security"] = [{"key": []}]

@@ -8,19 +8,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from tidings.rules.field import OWN_ADDRESS
 from tidings.rules.jsontext import INTEGER_MAX, INTEGER_MIN
 from tidings.web.openapi.bounds import UNLIMITED
+from tidings.web.openapi.schemas import DEFINITIONS, LISTS, MAPS, PREFIX, SINGLE, every
 
 Schema = dict[str, Any]
 
-_DEFINITIONS = ("$defs", "definitions")
-_MAPS = ("properties", "patternProperties", "dependentSchemas", *_DEFINITIONS)
-_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
-_SCHEMAS = (
-    *("items", "contains", "additionalProperties", "unevaluatedItems", "unevaluatedProperties"),
-    *("propertyNames", "not", "if", "then", "else"),
-)
-"""Keywords of JSON Schema below which more schemas stand; below all others stand values."""
 _INTEGER = (("minimum", "exclusiveMinimum", INTEGER_MIN), ("maximum", "exclusiveMaximum", INTEGER_MAX))
 
 
@@ -31,14 +25,44 @@ def components_of(name: str, schema: Schema) -> dict[str, Schema]:
     """
     moved = {
         f"#/{keyword}/{key}": f"{name}..{re.sub('[^A-Za-z0-9._-]', '_', key)}"
-        for keyword in _DEFINITIONS
+        for keyword in DEFINITIONS
         for key in _definitions(schema, keyword)
     }
-    found = {name: _bounded({key: value for key, value in schema.items() if key not in _DEFINITIONS}, name, moved)}
-    for keyword in _DEFINITIONS:
+    # An address of its own would be where its references, which lead into the document, start from.
+    left_out = (*DEFINITIONS, "$id", "$schema")
+    found = {name: _bounded({key: value for key, value in schema.items() if key not in left_out}, name, moved)}
+    for keyword in DEFINITIONS:
         for key, each in _definitions(schema, keyword).items():
             found[moved[f"#/{keyword}/{key}"]] = _bounded(each, name, moved)
     return found
+
+
+def name_fields(schemas: dict[str, Schema]) -> None:
+    """Make components of the schemas of fields that name parts of themselves: `#/$defs/x` means the document elsewhere.
+
+    `schemas`: all components. Those of one collection's field are one, `rooms.field.door`.
+    """
+    found: dict[str, Schema] = {}
+    for owner, root in schemas.items():
+        for schema in list(every(root)):
+            for spot in (schema, *schema.get("allOf", ())):
+                if not isinstance(spot, dict) or not _is_field(spot):
+                    continue
+                name = f"{owner.rpartition('.')[0] or owner}.field.{spot['$id'].removeprefix(OWN_ADDRESS)}"
+                inner = {key: value for key, value in spot.items() if key != "$id"}
+                found |= components_of(name, {"type": "object", **inner} if schema is not spot else inner)
+                if schema is not spot:
+                    del schema["allOf"], schema["type"]
+                else:
+                    schema.clear()
+                schema["$ref"] = PREFIX + name
+    schemas |= found
+
+
+def _is_field(schema: Schema) -> bool:
+    """Whether it is the schema of a field that names parts of itself (rules/field.py gave it an address)."""
+    address = schema.get("$id")
+    return isinstance(address, str) and address.startswith(OWN_ADDRESS)
 
 
 def _definitions(schema: Schema, keyword: str) -> dict[str, Any]:
@@ -47,19 +71,19 @@ def _definitions(schema: Schema, keyword: str) -> dict[str, Any]:
 
 
 def _bounded(schema: Any, name: str, moved: dict[str, str]) -> Any:
-    if not isinstance(schema, dict):
+    if not isinstance(schema, dict) or _is_field(schema):
         return schema
     found: Schema = {}
     for keyword, value in schema.items():
-        if keyword in _MAPS and isinstance(value, dict):
+        if keyword in MAPS and isinstance(value, dict):
             found[keyword] = {key: _bounded(each, name, moved) for key, each in value.items()}
-        elif keyword in _LISTS and isinstance(value, list):
+        elif keyword in LISTS and isinstance(value, list):
             found[keyword] = [_bounded(each, name, moved) for each in value]
         elif keyword == "$ref" and isinstance(value, str) and value.startswith("#"):
             there = moved[value] if value in moved else name + value[1:]
             found[keyword] = f"#/components/schemas/{there}"
         else:
-            found[keyword] = _bounded(value, name, moved) if keyword in _SCHEMAS else value
+            found[keyword] = _bounded(value, name, moved) if keyword in SINGLE else value
     kinds = schema.get("type")
     for kind in kinds if isinstance(kinds, list) else [kinds]:
         found |= _ends(kind, found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,6 +61,21 @@ _SIGNED = (
         "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
     ),
 )
+_SIGNED_HEADERS = [
+    {
+        "name": header,
+        "in": "header",
+        "required": True,
+        "schema": {"type": "string", **schema},
+        "description": help,
+        "example": shown,
+    }
+    for header, help, schema, shown in _SIGNED
+]
+ARRIVED = {
+    "2XX": {"description": "It arrived."},
+    "4XX": {"description": "It did not: it is sent again later, unless the endpoint's settings say otherwise."},
+}
 
 
 def described(event_types: Sequence[EventType]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -69,18 +83,46 @@ def described(event_types: Sequence[EventType]) -> tuple[dict[str, Any], dict[st
     found: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
     for name, said, schema, example in OWN:
-        found[name] = _webhook(name, said, f"webhook.{name}", example)
-        schemas[f"webhook.{name}"] = schema | {"additionalProperties": False}
+        found[name] = _webhook(name, said, example)
+        schemas |= {f"webhook.{name}": schema, f"sent.{name}": _body(name, f"webhook.{name}")}
     for kind in event_types:
         component = f"webhook.{kind.name}"
         schema = {"type": "object"} if kind.schema is None else msgspec.json.decode(kind.schema)
         schemas |= components_of(component, schema)
         example = {} if kind.example is None else msgspec.json.decode(kind.example)
-        found[kind.name] = _webhook(kind.name, kind.description, component, example)
+        found[kind.name] = _webhook(kind.name, kind.description, example)
+        schemas[f"sent.{kind.name}"] = _body(kind.name, component)
         if isinstance(kind, ChangeType):
-            content = found[kind.name]["post"]["requestBody"]["content"]["application/json"]
-            content["schema"]["properties"] |= _cause(kind, component)
+            schemas[f"sent.{kind.name}"]["properties"] |= _cause(kind, component)
+    schemas["Webhook"] = {
+        "description": "Whatever an endpoint may get, by its `type`.",
+        "oneOf": [{"$ref": f"#/components/schemas/sent.{name}"} for name in found],
+        "discriminator": {
+            "propertyName": "type",
+            "mapping": {name: f"#/components/schemas/sent.{name}" for name in found},
+        },
+    }
     return found, schemas
+
+
+def callbacks() -> dict[str, Any]:
+    """The same as a callback of the operation that registers an endpoint: its body is any of them.
+
+    Generators that do not know webhooks know these, and so make the types of what arrives.
+    """
+    said = "What is sent to the endpoint: one of the document's webhooks, by its `type`."
+    content = {"schema": {"$ref": "#/components/schemas/Webhook"}}
+    sent = {
+        "operationId": "webhook",
+        "summary": "A webhook",
+        "description": said,
+        "tags": [TAG],
+        "security": [],
+        "parameters": _SIGNED_HEADERS,
+        "requestBody": {"required": True, "content": {"application/json": content}},
+        "responses": ARRIVED,
+    }
+    return {"webhook": {"{$request.body#/url}": {"post": sent}}}
 
 
 def _cause(kind: ChangeType, component: str) -> Schema:
@@ -97,8 +139,9 @@ def _cause(kind: ChangeType, component: str) -> Schema:
     return found
 
 
-def _webhook(name: str, said: str, component: str, example: Any) -> dict[str, Any]:
-    body: Schema = {
+def _body(name: str, component: str) -> Schema:
+    """What is sent of an event of this type, whose `data` the component describes."""
+    return {
         "type": "object",
         "required": ["type", "timestamp", "id", "data"],
         "properties": {
@@ -110,25 +153,20 @@ def _webhook(name: str, said: str, component: str, example: Any) -> dict[str, An
             "data": {"$ref": f"#/components/schemas/{component}"},
         },
     }
+
+
+def _webhook(name: str, said: str, example: Any) -> dict[str, Any]:
+    body = {"$ref": f"#/components/schemas/sent.{name}"}
     content = {"schema": body, "example": {"type": name, "timestamp": THEN, "id": EVENT, "data": example}}
     return {
         "post": {
             "summary": said.split("\n")[0][:200] or name,
             "description": said or name,
-            "operationId": "webhook_" + re.sub(r"\W", "_", name),
+            "operationId": f"webhook.{name}",
             "tags": [TAG],
-            "parameters": [
-                {
-                    "name": header,
-                    "in": "header",
-                    "required": True,
-                    "schema": {"type": "string", **schema},
-                    "description": help,
-                    "example": shown,
-                }
-                for header, help, schema, shown in _SIGNED
-            ],
+            "security": [],
+            "parameters": _SIGNED_HEADERS,
             "requestBody": {"required": True, "content": {"application/json": content}},
-            "responses": {"2XX": {"description": "It arrived. Anything else, and it is sent again."}},
+            "responses": ARRIVED,
         }
     }
