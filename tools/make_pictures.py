@@ -175,7 +175,7 @@ def shown() -> Iterator[Browser]:
         browser.open(f"{server.url}/docs")
         browser.do(f"document.getElementById('key').value = {json.dumps(key)}")
         browser.do("document.getElementById('key-form').requestSubmit()")
-        browser.until("document.getElementById('said').innerText.includes('This key may ask')")
+        browser.until("document.getElementById('said').innerText.includes('This key may make')")
         yield browser
 
 

@@ -27,16 +27,16 @@ class Page:
         self.open()
 
     def open(self, place: str = "") -> None:
-        """Open it, and wait until its questions are there."""
+        """Open it, and wait until its calls are there."""
         self.browser.open("about:blank")
         self.browser.open(f"{self.url}/docs{place}")
-        self.said("question")
+        self.said("call")
 
     def do(self, script: str) -> Any:
         """The value of a script."""
         return self.browser.do(script)
 
-    def enter(self, key: str, says: str = "This key may ask") -> None:
+    def enter(self, key: str, says: str = "This key may make") -> None:
         """Type a key, press Enter, and wait for what the page says of it."""
         self.do("document.getElementById('key').focus(); document.getElementById('key').select()")
         # Not what it says of the key before.

@@ -12,6 +12,7 @@ from tests.items.collections import COLLECTIONS, declare
 from tidings.testing import Api, TestServer
 
 pytestmark = pytest.mark.slow
+BUYER, ID = '[data-field="buyer"]', '[data-field="id"] input'
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +68,41 @@ def test_a_permit_shows_its_own_questions_and_fields(page: Page, api: Api) -> No
     assert page.do(fields) == ["title"]
     groups = page.do("[...document.querySelectorAll('section.group h2')].map(each => each.firstChild.textContent)")
     assert groups[0] == "tasks", "what a caller came for stands first"
+
+
+def test_a_reference_is_filled_with_an_item_that_is_there(page: Page, api: Api) -> None:
+    api.post("/v1/collections", {"name": "buyers", "fields": {"name": {"type": "string"}}})
+    api.post(
+        "/v1/collections",
+        {
+            "name": "bills",
+            "fields": {
+                "buyer": {"type": "reference", "to": "buyers", "required": True},
+                "sum": {"type": "integer", "required": True},
+            },
+        },
+    )
+    page.enter(str(api.key))
+    create = page.question("bills.create")
+    # There is none yet: it says so, and fills in nothing that would be refused.
+    page.browser.until(f"{create.inside(BUYER + ' .wrong')}.textContent.includes('item in buyers')")
+    buyer = api.post("/v1/items/buyers", {"name": "Ann"})["id"]
+    page.open()
+    page.enter(str(api.key))
+    create = page.question("bills.create")
+    page.browser.until(f"{create.inside(BUYER + ' input')}.value === '{buyer}'")
+    assert buyer in create.code("curl")
+    assert create.try_it().startswith("201"), "the first try succeeds"
+
+
+def test_what_a_path_names_is_not_made_up(page: Page, api: Api) -> None:
+    page.enter(str(api.key))
+    get = page.question("tasks.get")
+    assert page.do(f"{get.inside(ID)}.value") == ""
+    assert page.do(f"{get.inside(ID)}.placeholder").startswith("itm_")
+
+
+def test_calls_of_items_are_told_in_plain_words(page: Page, api: Api) -> None:
+    page.enter(str(api.key))
+    summaries = page.do("[...document.querySelectorAll('.asks')].map(each => each.innerText)")
+    assert "Create an item in tasks" in summaries and not any(" one of tasks" in each for each in summaries)

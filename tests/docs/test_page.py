@@ -22,7 +22,7 @@ def key(api: Api, scopes: list[str], **more: Any) -> str:
 
 
 def test_a_key_sees_its_own_questions(page: Page, api: Api) -> None:
-    assert page.said("need no key") == "3 questions need no key. Enter yours to see what it may ask."
+    assert page.said("need no key") == "3 different calls need no key. Enter yours to see what it may do."
     assert page.questions() == FREE
     page.enter(
         key(api, ["events:write", "endpoints:read"], tenant="acme", name="The shop", expires="2036-01-02T00:00:00Z")
@@ -37,7 +37,7 @@ def test_a_key_sees_its_own_questions(page: Page, api: Api) -> None:
     page.enter("tdk_wrong", says="not known")
     assert page.questions() == set(), "what the key before might do must not stay"
     assert page.do("document.getElementById('key').getAttribute('aria-invalid')") == "true"
-    page.enter("ключ", says="This is no key")
+    page.enter("ключ", says="This is not a key")
 
 
 def test_the_key_stays_in_the_tab_and_nowhere_else(page: Page, api: Api) -> None:
@@ -47,7 +47,7 @@ def test_the_key_stays_in_the_tab_and_nowhere_else(page: Page, api: Api) -> None
     assert not [url for url in page.browser.requests if mine in url]
     assert page.do("location.href + document.cookie + JSON.stringify(localStorage)").find(mine) < 0
     page.open()
-    assert page.said("This key may ask")
+    assert page.said("This key may make")
     page.browser.click("document.getElementById('forget')")
     page.said("need no key")
     assert page.do("JSON.stringify(sessionStorage)") == "{}" and page.do("document.getElementById('key').value") == ""
@@ -263,3 +263,12 @@ def test_the_policy_stops_what_is_not_the_pages_own(server: TestServer, browser:
     browser.until("window.isRefused")
     assert browser.do("window.owned") is None
     assert any("connect-src" in text for text in browser.complaints)
+
+
+def test_a_wrong_key_is_not_kept(page: Page, api: Api) -> None:
+    page.enter("tdk_wrong", "This key is not known")
+    assert page.do("document.getElementById('key').value") == "tdk_wrong", "it stays in view to be mended"
+    page.open()
+    assert page.do("document.getElementById('key').value") == ""
+    assert "need no key" in page.said("call")
+    page.browser.complaints.clear()

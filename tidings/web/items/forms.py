@@ -89,8 +89,8 @@ class Forms:
         self.expanded = tuple(self._target(its) for its in _unlike(expands, self._name))
         self.item = self._form("item", self._item(read, expands), item_example(grant.collection, read))
         self.page = self._form("page", self._page(), {"data": [self.item.example], "next_cursor": None})
-        self.new = self._form("new", self._new(written), new_example(written))
-        self.patch = self._form("patch", _patch(written), patch_example(written))
+        self.new = self._form("new", _led(self._new(written), written, expands), new_example(written))
+        self.patch = self._form("patch", _led(_patch(written), written, expands), patch_example(written))
         verbs = [verb for verb in _CHANGING if verb in grant.verbs]
         self.steps = tuple(self._form(f"batch.{verb}", self._step(verb), self._step_example(verb)) for verb in verbs)
         self.batch = self._form("batch", self._batch(), {"operations": [step.example for step in self.steps[:1]]})
@@ -237,6 +237,17 @@ def _patch(written: list[Field]) -> Schema:
             schema = nullable({"type": "object"})
         properties[field.name] = schema
     return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _led(schema: Schema, written: list[Field], expands: dict[str, Grant]) -> Schema:
+    """The schema, whose references say whereto they lead: so a page can offer an item that is there.
+
+    To a caller who may not read that collection it is empty.
+    """
+    for field in written:
+        if field.type == "reference":
+            schema["properties"][field.name]["x-reference"] = field.to if field.name in expands else ""
+    return schema
 
 
 def example_of(field: Field) -> Any:

@@ -56,7 +56,7 @@ function inFields(read, body, { schema, names, whole, text }) {
     one.show(given[name]);
     one.node.addEventListener("input", () => put(text, one));
     one.node.addEventListener("change", () => put(text, one));
-    body.fields.push(one);
+    body.fields.push({ ...one, leadsTo: read.plain(each)["x-reference"] });
     (required || name in given || names.length <= 6 ? shown : more).append(one.node);
   }
   const parts = make("div", {}, shown);

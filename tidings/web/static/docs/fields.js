@@ -17,7 +17,9 @@ export function field(read, { name, schema, help, required, place, example }) {
   first.id = id;
   first.setAttribute("aria-describedby", `${id}-help ${id}-wrong`);
   if (required) control.inputs.forEach((input) => input.type !== "checkbox" && input.setAttribute("aria-required", "true"));
-  if (control.free && example !== undefined && !required) first.placeholder = plainText(example);
+  // What a path names must be there, and an example is not: it only shows what an id looks like.
+  const isOnlyShown = !required || place === "path";
+  if (control.free && example !== undefined && isOnlyShown) first.placeholder = plainText(example);
   const wrong = make("p", { class: "wrong", id: `${id}-wrong`, role: "alert", hidden: true });
   const node = make(
     control.group ? "fieldset" : "div",
@@ -27,7 +29,7 @@ export function field(read, { name, schema, help, required, place, example }) {
     helpOf(help ?? it.description, it, id),
     wrong,
   );
-  if (example !== undefined && required) control.show(example);
+  if (example !== undefined && !isOnlyShown) control.show(example);
   function complain(text) {
     wrong.hidden = !text;
     wrong.textContent = text || "";

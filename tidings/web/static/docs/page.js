@@ -29,7 +29,7 @@ async function show() {
   const had = theKey();
   at("said").textContent = "Asking ...";
   at("limits").replaceChildren();
-  const { document: whole, problem } = await theDocument();
+  const { document: whole, problem, isWrong } = await theDocument();
   if (had !== theKey()) return;
   at("questions").replaceChildren();
   at("groups").replaceChildren();
@@ -39,6 +39,8 @@ async function show() {
   if (problem) {
     at("said").textContent = problem.detail || "The document could not be read.";
     at("key").setAttribute("aria-invalid", "true");
+    // It stays in view to be mended, and is not kept: a reload begins without it.
+    if (isWrong) setKey("");
     return;
   }
   at("key").removeAttribute("aria-invalid");
@@ -55,8 +57,10 @@ function draw(whole) {
     section("What may arrive at your door", "Webhooks: calls that Tidings makes to the URLs you have registered.", hooks);
   }
   const count = groups.reduce((sum, group) => sum + group.questions.length, 0);
-  const asked = `${count} question${count === 1 ? "" : "s"}`;
-  at("said").textContent = theKey() ? `This key may ask ${asked}.` : `${asked} need no key. Enter yours to see what it may ask.`;
+  const calls = count === 1 ? "1 call" : `${count} different calls`;
+  at("said").textContent = theKey()
+    ? `This key may make ${calls}.`
+    : `${calls} ${count === 1 ? "needs" : "need"} no key. Enter yours to see what it may do.`;
   at("who").replaceChildren(...whose(whole["x-key"]));
   if (theKey() && !at("limits").childElementCount) at("limits").append(make("span", { class: "hint" }, "No call limit"));
   filter();

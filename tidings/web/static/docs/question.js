@@ -59,7 +59,33 @@ function inside(read, question) {
     event.preventDefault();
     tried.run();
   });
+  fillReferences(form.body);
   return { node, form, code };
+}
+
+// A reference must lead to an item that is there: the newest one takes the place of the example.
+async function fillReferences(body) {
+  for (const one of body?.fields || []) {
+    const example = one.value();
+    if (one.leadsTo === undefined || example === undefined) continue;
+    const found = one.leadsTo ? await newest(one.leadsTo).catch(() => undefined) : undefined;
+    // Somebody may have written there meanwhile.
+    if (one.value() !== example) continue;
+    one.show(found);
+    one.node.dispatchEvent(new Event("input", { bubbles: true }));
+    const where = one.leadsTo ? `in ${one.leadsTo}` : "that is there";
+    if (found === undefined) one.complain(`Write the id of an item ${where}; none was found for you.`);
+  }
+}
+
+// The id of an item of a collection. A key of the operator's prefers what has no tenant, as a new item has none by itself.
+async function newest(name) {
+  for (const whose of ["&tenant=", ""]) {
+    const answer = await ask(new URL(`v1/items/${name}?limit=1&fields=id${whose}`, BASE).href);
+    const id = answer.ok ? (await answer.json()).data?.[0]?.id : undefined;
+    if (id !== undefined) return id;
+  }
+  return undefined;
 }
 
 function codeOf(request) {

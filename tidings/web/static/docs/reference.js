@@ -20,7 +20,7 @@ async function show() {
     said.textContent = problem.detail;
     return;
   }
-  said.textContent = theKey() ? "" : "Without a key: enter one there to see what it may ask.";
+  said.textContent = theKey() ? "" : "Without a key: enter one there to see what it may do.";
   globalThis.Scalar.createApiReference("#reference", {
     ...ALONE,
     content,

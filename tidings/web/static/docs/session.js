@@ -45,10 +45,12 @@ export async function ask(url, { method = "GET", headers = [], body = null, sign
   return answer;
 }
 
-// The document of the key: { document } or { problem }.
+// The document of the key: { document } or { problem }. `isWrong`: the key itself is not accepted.
 export async function theDocument() {
-  if (/[^\x21-\x7e]/.test(key)) return { problem: { detail: "This is no key: keys are letters, digits, - and _." } };
+  if (/[^\x21-\x7e]/.test(key)) {
+    return { problem: { detail: "This is not a key: keys are letters, digits, - and _." }, isWrong: true };
+  }
   const answer = await ask(new URL("v1/openapi.json", BASE).href);
   const found = await answer.json();
-  return answer.ok ? { document: found } : { problem: found };
+  return answer.ok ? { document: found } : { problem: found, isWrong: answer.status === 401 };
 }
