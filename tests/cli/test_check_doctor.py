@@ -66,6 +66,15 @@ def test_check_says_what_would_be_used(read: Read, run: Run, tmp_path: Path) -> 
             "collections:\n  t: {fields: {on: boolean}, events: {e: when on becomes 3}}\n",
             "column 42: on can never be 3",
         ),
+        (
+            "collections:\n  t: {fields: {a: {type: number, max: 12345678901234567.89}}}\n",
+            "line 2, column 39: 12345678901234567.89 does not fit into a double exactly",
+        ),
+        (
+            "collections:\n  t: {fields: {a: {type: decimal, default: 12.30}}}\n",
+            'line 2, column 44: It must be a decimal as a text, such as "5.00"',
+        ),
+        ("settings:\n  port: ٣\n", "line 2, column 9: port in the file must be a whole number"),
         ("collections:\n  t: {fields: {1: string}}\n", "line 2, column 16: A name is a text"),
         ("collections:\n  t: {fields: {a: &a {type: x}, b: *a}}\n", "line 2, column 29: A field has a type"),
     ],

@@ -110,3 +110,11 @@ def test_what_is_wrong_is_one_sentence(run: Run, args: list[str], sentence: str)
     said = run("items", *args, input="")
     assert said.exit_code == 1
     assert sentence in said.stderr and said.stdout == ""
+
+
+@pytest.mark.parametrize("number", ["٣", "1_000", "0", "-1", "x", "1.0", "9" * 30])
+def test_a_number_is_written_with_the_digits_0_to_9(run: Run, number: str) -> None:
+    said = run("items", "list", "tasks", "--limit", number)
+    assert said.exit_code == 2 and "--limit" in said.stderr
+    said = run("items", "delete", "tasks", "x", "--revision", number)
+    assert said.exit_code == 2 and "--revision" in said.stderr

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from tidings.cli import endpoint_files
+from tidings.cli.numbers import counting, whole
 from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Url, read_json, session
 from tidings.client import ApiError, Client
 from tidings.client.calls import given
@@ -24,6 +25,9 @@ RECENT_EVENTS = 100
 
 cli = typer.Typer(help="Endpoints: the URLs that get events as signed webhooks.", no_args_is_help=True)
 
+Revision = Annotated[
+    int | None, typer.Option(parser=counting, help="Refuse unless it is at this revision.", metavar="NUMBER")
+]
 Id = Annotated[str, typer.Argument(help="The endpoint's id, ep_...")]
 Events = Annotated[
     list[str] | None, typer.Option(help="Types it gets, such as 'tasks.*'; more than once for more.", metavar="PATTERN")
@@ -126,7 +130,7 @@ def edit(
     client_certificate: Certificate = None,
     client_key: CertificateKey = None,
     set: Set = None,
-    revision: Annotated[int | None, typer.Option(help="Refuse unless it is at this revision.")] = None,
+    revision: Revision = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
@@ -198,7 +202,10 @@ def secret(
     id: Id,
     rotate: Annotated[bool, typer.Option("--rotate", help="Make a new one first.")] = False,
     overlap_seconds: Annotated[
-        int | None, typer.Option(help="With --rotate: how long the old one signs beside it (a day).", metavar="NUMBER")
+        int | None,
+        typer.Option(
+            parser=whole, help="With --rotate: how long the old one signs beside it (a day).", metavar="NUMBER"
+        ),
     ] = None,
     own: Annotated[str | None, typer.Option("--secret", help="With --rotate: a secret of your own, whsec_...")] = None,
     url: Url = DEFAULT_URL,

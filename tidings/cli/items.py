@@ -12,6 +12,7 @@ from typing import IO, Annotated, Any, NoReturn
 
 import typer
 
+from tidings.cli.numbers import counting
 from tidings.cli.session import (
     DEFAULT_URL,
     LIST_LIMIT,
@@ -61,7 +62,9 @@ Words = Annotated[str | None, typer.Option("--q", help="Only items with all of t
 Sort = Annotated[str | None, typer.Option(help="In which order, such as -price,title.")]
 Fields = Annotated[str | None, typer.Option(help="Only these fields, separated by commas.")]
 Tenant = Annotated[str | None, typer.Option(help="Whose items (for keys without a tenant).")]
-Revision = Annotated[int | None, typer.Option(help="Refuse unless it is at this revision.")]
+Revision = Annotated[
+    int | None, typer.Option(parser=counting, help="Refuse unless it is at this revision.", metavar="NUMBER")
+]
 Format = Annotated[str | None, typer.Option(help="csv or ndjson; else what the file's ending says.")]
 
 

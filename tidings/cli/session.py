@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from tidings.cli import layout
+from tidings.cli.numbers import counting
 from tidings.cli.words import sentence
 from tidings.client import Client, ClientError
 from tidings.client.exchange import DEFAULT_URL
@@ -32,7 +33,7 @@ Key = Annotated[
     str, typer.Option(envvar="TIDINGS_KEY", help="The key to call with.", metavar="KEY", rich_help_panel=_SERVER)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer JSON on stdout, for scripts.", rich_help_panel=_SERVER)]
-Limit = Annotated[int, typer.Option(min=1, help="How many to show at most.", metavar="NUMBER")]
+Limit = Annotated[int, typer.Option(parser=counting, help="How many to show at most.", metavar="NUMBER")]
 
 
 class Session:

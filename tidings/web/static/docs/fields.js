@@ -77,6 +77,7 @@ function controlFor(read, it, place, required) {
   if (it.type === "integer" || it.type === "number") return number(it);
   if (it.type === "string" && it.format === "date") return typed("date", { min: it.formatMinimum }, String);
   if (it.type === "string" && it.format === "date-time") return moment();
+  if (it.type === "string" && it.format === "decimal") return typed("text", { spellcheck: "false", inputmode: "decimal" }, String);
   if (it.type === "string" && place === "body" && isLong(it)) return area("", String);
   if (it.type === "string" || place !== "body") return typed("text", { spellcheck: "false" }, String);
   return json();
