@@ -8,12 +8,13 @@ read in windows once there is room. So a dead endpoint with a million waiting co
 from __future__ import annotations
 
 from collections import deque
+from typing import Protocol
 
 import msgspec
 
 from tidings.deliver.compose import signer_for
 from tidings.model.delivery import Waiting
-from tidings.model.link import Endpoint, LinkState
+from tidings.model.link import ALL_TENANTS, Endpoint, LinkState
 from tidings.model.moment import Micros
 from tidings.rules import health
 from tidings.rules.health import HEALTHY
@@ -28,6 +29,13 @@ LATEST_MAX = 32
 EXPRESS_MAX = 16
 """How many requests beyond its window may carry its newest deliveries, while those before are slow or fail."""
 SMALL_MAX = 10_000
+
+
+class Taken(Protocol):
+    """Numbers taken from the head of the line."""
+
+    def pop(self, number: int) -> None:
+        """Leave this one to the store again."""
 
 
 class Item(msgspec.Struct, gc=False):
@@ -104,6 +112,12 @@ class Lane:
         self.unswept: int | None = None
         """After a start, the highest number found held: once all before it are in their lines, free lines may go."""
         self.timer: Micros | None = None
+
+    @property
+    def tenant(self) -> str | None:
+        """Whose share its work counts in: its endpoint's tenant, or None, the operator."""
+        tenant = None if self.endpoint is None else self.endpoint.tenant
+        return None if tenant == ALL_TENANTS else tenant
 
     @property
     def sendable(self) -> bool:
@@ -237,7 +251,7 @@ class Lane:
         self.lagging = True
         self.mark()
 
-    def fall_back(self, outstanding: dict[int, None], now: Micros) -> None:
+    def fall_back(self, outstanding: Taken, now: Micros) -> None:
         """Leave all that is queued or held to the store again (paused, disabled, failing, edited)."""
         # The row of a freed one says that it is held, so nobody would find it again.
         self.drop_due()
@@ -253,7 +267,7 @@ class Lane:
                 self.jumped.discard(item.number)
                 continue
             first = item.number if first is None else min(first, item.number)
-            outstanding.pop(item.number, None)
+            outstanding.pop(item.number)
             self.own.pop(item.number, None)
         if first is not None:
             self.lag_from(first - 1, now)

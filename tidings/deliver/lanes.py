@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from tidings.deliver import order, results
@@ -9,6 +10,7 @@ from tidings.deliver.cancel import find, forget
 from tidings.deliver.lane import LATEST_MAX, QUEUE_MAX, Item, Lane
 from tidings.deliver.serve import Launch, serve
 from tidings.deliver.settle import Settlement, waiting_from
+from tidings.deliver.shares import Outstanding, Shares
 from tidings.deliver.turns import Look
 from tidings.model.event import Event
 from tidings.model.link import Endpoint, changes_requests
@@ -21,7 +23,8 @@ from tidings.store.base import Db, Row
 from tidings.store.catalog import Snapshot
 
 HEAD_ROWS = 500
-QUEUED_MAX = 50_000
+HEAD_SECONDS = 0.005
+"""How long a round may read what only joins the backlog of lanes that lag already: it stands before others' work."""
 REFILL_BELOW = QUEUE_MAX // 2
 PROBED_FROM = 16
 """How many are read for a probe: of an ordered link some may have to be held."""
@@ -35,12 +38,11 @@ Chance = Callable[[], float]
 class Lanes:
     """The lanes by link, and the head of the line that they follow."""
 
-    def __init__(self, db: Db, snapshot: Snapshot, now: Micros) -> None:
-        self._db = db
+    def __init__(self, db: Db, snapshot: Snapshot, now: Micros, shares: Shares) -> None:
+        self._db, self._shares = db, shares
         self.by_link: dict[int, Lane] = {}
         self.active: dict[int, Lane] = {}
-        self.outstanding: dict[int, None] = {}
-        """Numbers taken from the head whose result is not stored yet, oldest first."""
+        self.outstanding = Outstanding(shares.queued)
         self._marks: set[int] = set()
         self._head = self._stored = self._position("deliver")
         self._horizon = self._position("delivery")
@@ -53,13 +55,17 @@ class Lanes:
                 self._lane(endpoint)
         self._restore(now)
 
-    @property
-    def has_room(self) -> bool:
-        """Whether more may be read from the head."""
-        return len(self.outstanding) < QUEUED_MAX
-
     def read_head(self, now: Micros) -> bool:
         """Take the next deliveries into their lanes. Answers whether there may be more."""
+        end = time.monotonic() + HEAD_SECONDS
+        while True:
+            before = len(self.outstanding)
+            if not self._read_some(now):
+                return False
+            if len(self.outstanding) - before > HEAD_ROWS // 4 or time.monotonic() > end:
+                return True
+
+    def _read_some(self, now: Micros) -> bool:
         recovering = self._head < self._horizon
         if recovering:
             rows = self._db.all("deliveries_after_unattempted", after=self._head, until=self._horizon, count=HEAD_ROWS)
@@ -85,7 +91,12 @@ class Lanes:
             lane.health = health.released(lane.health)
             lane.mark()
         self._refill(lane, now)
-        again = serve(lane, now, launch, settlement, self._look, chance)
+        before = len(launch)
+        try:
+            again = serve(lane, now, launch, settlement, self._look, chance)
+        finally:
+            # Also if the store broke in the middle: what was chosen stays chosen.
+            self._shares.chosen(lane.tenant, len(launch) - before)
         if lane.lagging and not lane.latest and lane.walked != 0 and not lane.health.open and not lane.ordered_all:
             # None of the newest could go; perhaps one before them can.
             again = now if lane.flights < lane.slots else again
@@ -144,7 +155,7 @@ class Lanes:
     def prepare(self, settlement: Settlement) -> None:
         """Complete a settlement with the states and the cursor that hold once it is stored."""
         for link, number in settlement.numbers:
-            self.outstanding.pop(number, None)
+            self.outstanding.pop(number)
             lane = self.by_link.get(link)
             if lane is None:
                 continue
@@ -157,7 +168,8 @@ class Lanes:
             if lane is not None:
                 settlement.states[link] = lane.state()
         self._marks.clear()
-        cursor = next(iter(self.outstanding)) - 1 if self.outstanding else self._head
+        oldest = self.outstanding.oldest()
+        cursor = self._head if oldest is None else oldest - 1
         if settlement or cursor - self._stored >= CURSOR_STEP:
             settlement.cursor = self._stored = cursor
 
@@ -183,10 +195,10 @@ class Lanes:
             if endpoint is None or endpoint.deleted is not None:
                 return
             lane = self._lane(endpoint)
-        if lane.takes_more:
-            if number not in lane.busy:
-                lane.enqueue(Item(number, event, created), now)
-                self.outstanding[number] = None
+        if lane.takes_more and number in lane.busy:
+            pass
+        elif lane.takes_more and self.outstanding.take(number, lane.tenant):
+            lane.enqueue(Item(number, event, created), now)
         else:
             if not lane.lagging:
                 lane.lag_from(number - 1, now)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
 import logging
 import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -23,21 +23,24 @@ from tidings.deliver.lanes import Lanes
 from tidings.deliver.pace import SETTLE_SECONDS, YOUNG_SECONDS, Pace
 from tidings.deliver.results import Flight
 from tidings.deliver.settle import Settlement
+from tidings.deliver.shares import Shares, in_turns
 from tidings.deliver.steps import DueTimes
+from tidings.deliver.timers import Timers
 from tidings.deliver.timings import Timings
 from tidings.model.errors import Unavailable
 from tidings.model.event import OWN_TYPES, Event
 from tidings.model.link import Endpoint
 from tidings.model.moment import SECOND, Clock, Micros
 from tidings.net.http import HttpClient, Reply
+from tidings.rules.share import ShareView
 from tidings.store.base import Db, Engine, StoreError
 from tidings.store.catalog import Catalog, Snapshot
 from tidings.store.writer import Writer
 
 LOOK_AGAIN_SECONDS = 1.0
 STORE_RETRY: Micros = 1 * SECOND
-FLIGHTS_MAX = 4_000
-FLIGHT_BYTES_MAX = 128 * 1024 * 1024
+CHOOSE_SECONDS = 0.003
+"""How long a round looks through lanes before what was chosen leaves; the others are next."""
 UNSETTLED_MAX = 5_000
 STOP_SECONDS = 6.0
 ABANDON_SECONDS = 0.5
@@ -70,14 +73,13 @@ class Deliver:
         self._settling: Settlement | None = None
         self._settlement = Settlement()
         self._store_rests_until: Micros = 0
-        self._timers: list[tuple[Micros, int]] = []
-        self._timed: set[tuple[Micros, int]] = set()
+        self._timers = Timers()
         self._bodies = Bodies(source)
         self._launch: list[tuple[Lane, list[Item]]] = []
         self._pace = Pace()
         self._crowded = False
         self._departures = 0
-        self._flight_bytes = 0
+        self._shares = Shares()
         self.flights = 0
         self.outcomes: dict[str, int] = {}
         self.timings = Timings()
@@ -89,7 +91,7 @@ class Deliver:
         self._db: Db = self._engine.reader()
         self._client = self._client_of()
         self._due_times = DueTimes(self._clock, self._writer, self._inbox, self._wake)
-        self._lanes = Lanes(self._db, self._catalog.now, self._clock.now())
+        self._lanes = Lanes(self._db, self._catalog.now, self._clock.now(), self._shares)
         self._catalog.on_change(self._on_catalog)
         self._clock.on_jump(self._wake)
         self.alive = True
@@ -143,6 +145,10 @@ class Deliver:
                 "The store did not take it in time; it may be done later.", retry_after_seconds=2.0
             ) from None
 
+    def shares(self) -> list[ShareView]:
+        """What this stage shares out by tenant, at this moment."""
+        return self._shares.views()
+
     def snapshot(self) -> dict[int, LaneView]:
         """The lanes as they are at this moment."""
         return {link: view(lane) for link, lane in list(self._lanes.by_link.items())}
@@ -187,7 +193,7 @@ class Deliver:
         now = self._clock.now()
         if by := self._due_times.step(now):
             self._store_rests_until += by
-            self._timers, self._timed = [], set()
+            self._timers = Timers()
             self._lanes.move(by)
             self._settlement.move(by)
             if self._settling is not None:
@@ -221,24 +227,19 @@ class Deliver:
         if self._settlement and self._settling is None and not self._inbox and not self._lanes.active:
             # It waits for company, but not for long.
             return SETTLE_SECONDS if now >= self._store_rests_until else 0.05
-        if self._inbox or self._lanes.active or (self._news and self._lanes.has_room):
+        if self._inbox or self._lanes.active or self._news:
             return 0.0 if now >= self._store_rests_until else 0.05
-        if self._timers:
-            return min(max(0.0, (self._timers[0][0] - now) / SECOND), LOOK_AGAIN_SECONDS)
+        if (at := self._timers.next_at) is not None:
+            return min(max(0.0, (at - now) / SECOND), LOOK_AGAIN_SECONDS)
         return LOOK_AGAIN_SECONDS
 
     def _read(self, now: Micros) -> None:
-        if self._news and self._lanes.has_room:
+        if self._news:
             self._news = False
             if self._lanes.read_head(now):
                 self._news = True
-        while self._timers and self._timers[0][0] <= now:
-            at, link = timer = heapq.heappop(self._timers)
-            self._timed.discard(timer)
-            lane = self._lanes.by_link.get(link)
-            if lane is not None and lane.timer == at:
-                lane.timer = None
-                self._lanes.active[link] = lane
+        for lane in self._timers.due(self._lanes.by_link, now):
+            self._lanes.active[lane.link] = lane
 
     def _send(self, now: Micros) -> None:
         if not self._launch:
@@ -252,18 +253,17 @@ class Deliver:
 
     def _choose(self, now: Micros) -> None:
         active, self._lanes.active = self._lanes.active, {}
-        room = self._room()
+        room, end = self._room(), time.monotonic() + CHOOSE_SECONDS
         try:
-            for lane in active.values():
-                if len(self._launch) >= room:
+            for lane in in_turns(active.values()):
+                if len(self._launch) >= room or time.monotonic() > end:
                     self._lanes.active[lane.link] = lane
                     continue
+                if not self._shares.may_start(lane):
+                    continue
                 again = self._lanes.serve(lane, now, self._launch, self._settlement, self._chance)
-                if again is not None and (lane.timer is None or again < lane.timer):
-                    lane.timer = again
-                    if (again, lane.link) not in self._timed:
-                        self._timed.add((again, lane.link))
-                        heapq.heappush(self._timers, (again, lane.link))
+                if again is not None:
+                    self._timers.set(lane, again)
         except StoreError:
             self._lanes.active = {**active, **self._lanes.active}
             raise
@@ -271,8 +271,6 @@ class Deliver:
 
     def _room(self) -> int:
         """How many requests may leave now."""
-        if self.flights >= FLIGHTS_MAX or self._flight_bytes >= FLIGHT_BYTES_MAX:
-            return 0
         if len(self._settlement.numbers) >= UNSETTLED_MAX:
             return 0
         return self._pace.room()
@@ -286,6 +284,7 @@ class Deliver:
             results.unsendable(lane, lost, now, "the event is no longer kept", self._settlement, flown=not items)
             self._lanes.active[lane.link] = lane
             if not items:
+                self._shares.arrived(lane.tenant, 0)
                 return
         batch = endpoint.options.batch
         try:
@@ -304,9 +303,10 @@ class Deliver:
         except ValueError as wrong:
             results.unsendable(lane, items, now, str(wrong), self._settlement, flown=True)
             self._lanes.active[lane.link] = lane
+            self._shares.arrived(lane.tenant, 0)
             return
         self.flights += 1
-        self._flight_bytes += size
+        self._shares.departed(lane.tenant, size)
         self._pace.departed(flight.number)
 
     def _arrive(self, flight: Flight, reply: Reply) -> None:
@@ -314,7 +314,7 @@ class Deliver:
         self._pace.arrived(flight.number)
         lane = flight.lane
         self.flights -= 1
-        self._flight_bytes -= flight.size
+        self._shares.arrived(lane.tenant, flight.size)
         lane.flights -= 1
         lane.moved = now
         lane.express.discard(flight.items[0].number)
@@ -330,6 +330,7 @@ class Deliver:
             # Those of its batch that were to follow must not overtake it.
             lane.drop_due()
         self._lanes.active[lane.link] = lane
+        self._shares.unpark(self._lanes.active)
 
     def _cancel_all(self, numbers: list[int], tell: Callable[[list[bool] | None, Exception | None], None]) -> None:
         """Cancel, and tell once it is stored. What came of an attempt is stored first: it decides what can be done."""

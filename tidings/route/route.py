@@ -35,6 +35,9 @@ TENANT_SECONDS = 0.005
 """How long a tenant's events may take in a step before it goes aside."""
 ASIDE_SECONDS = 0.010
 """How long the tenants that are aside may take in a step, where nothing is left of STEP_SECONDS."""
+WINDOW_LEAST = 100
+OTHERS_AHEAD = 50_000
+"""How far ahead it is looked whether others wait behind a tenant that fills a step."""
 ASIDE_EVENTS = 500
 ASIDE_DELIVERIES = 2_000
 """How many deliveries of tenants that are aside are made in a step: they are written in the group of others."""
@@ -67,6 +70,8 @@ class Router:
         self._begun: dict[str | None, _Begun] = {}
         self._noted: dict[str | None, float] = {}
         self._maybe_aside = True
+        self._window: int | None = None
+        """How many events the next step reads; None: EVENTS_PER_STEP."""
         self._last_turn, self._rest_until = "", 0.0
         self.routed = 0
         self.cut_off = 0
@@ -93,7 +98,7 @@ class _Step:
 
     def run(self) -> float | None:
         router, db = self._router, self._db
-        rows = db.all("events_to_route", count=EVENTS_PER_STEP)
+        rows = db.all("events_to_route", count=router._window or EVENTS_PER_STEP)
         if router._maybe_aside:
             self._aside = dict(db.all("route_aside"))
             # Only what was read tells that there is none: what this step deletes may be rolled back.
@@ -102,7 +107,10 @@ class _Step:
         if rows:
             last = self._follow(rows)
             db.run("cursor_move", name="route", position=last)
-            more = last != rows[-1][0] or len(rows) == EVENTS_PER_STEP
+            more = last != rows[-1][0] or len(rows) == (router._window or EVENTS_PER_STEP)
+            # Where a few events fill a step with deliveries, the rest would be read in vain.
+            done = last - rows[0][0] + 1
+            router._window = None if last == rows[-1][0] else min(EVENTS_PER_STEP, max(WINDOW_LEAST, 2 * done))
         pause = self._catch_up() if self._aside else None
         router.aside = len(self._aside)
         if self._pairs:
@@ -126,19 +134,21 @@ class _Step:
                 if self._ticks() >= self._end:
                     break
             if len(self._pairs) >= most:
-                if not self._made_way(rows, at):
+                if not self._made_way(rows[: at + 1]):
                     break
                 most = len(self._pairs) + ASIDE_DELIVERIES
         return last
 
-    def _made_way(self, rows: list[Row], at: int) -> bool:
+    def _made_way(self, rows: list[Row]) -> bool:
         """The step is full: a tenant that filled most of it goes aside, if others wait behind it. Whether one did."""
-        done = {row[0]: row[2] for row in rows[: at + 1]}
+        done, last = {row[0]: row[2] for row in rows}, rows[-1][0]
         tenant, count = Counter(done.get(seq) for seq, _ in self._pairs[-SAMPLED:]).most_common(1)[0]
-        if count > SAMPLED // 2 and any(row[2] != tenant for row in rows[at + 1 :]):
-            self._put_aside(tenant or "", rows[at][0])
-            return True
-        return False
+        if count <= SAMPLED // 2:
+            return False
+        if self._db.one("others_to_route", tenant=tenant, after=last, until=last + OTHERS_AHEAD) is None:
+            return False
+        self._put_aside(tenant or "", last)
+        return True
 
     def _weigh(self, row: Row, rows: list[Row], at: int) -> None:
         """Decide one event that may be costly; its tenant goes aside where it has used up its part of the step."""

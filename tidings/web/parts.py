@@ -66,4 +66,4 @@ class Parts:
     def shares(self) -> list[ShareView]:
         """Everything that is shared out by tenant, as it is now."""
         shared = (self.open_calls, self.bodies, self.work, self.readers, self.names)
-        return [each.share.view() for each in shared]
+        return [*(each.share.view() for each in shared), *self.deliver.shares()]

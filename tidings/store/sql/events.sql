@@ -27,6 +27,11 @@ WHERE seq > (SELECT position FROM cursor WHERE name = 'route' AND shard = 0) ORD
 SELECT seq, id, tenant, type, subject, target, created FROM event
 WHERE tenant = :tenant AND seq > :after AND seq <= :until ORDER BY seq LIMIT :count;
 
+-- name: others_to_route
+-- Whether events of other tenants stand behind this one's.
+SELECT seq FROM event
+WHERE seq > :after AND seq <= :until AND tenant IS DISTINCT FROM :tenant LIMIT 1;
+
 -- name: events_between_to_route
 -- The same of everybody: events without a tenant have no index.
 SELECT seq, id, tenant, type, subject, target, created FROM event

@@ -1,0 +1,111 @@
+"""What the deliver stage shares out by tenant: requests in flight, their bytes, and what waits in memory.
+
+A tenant whose endpoints never answer holds its share of these and no more: its lanes wait until some of its requests
+come back, and everybody else's go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import zip_longest
+
+from tidings.deliver.lane import Lane
+from tidings.rules.share import Share, ShareView
+
+FLIGHTS_MAX = 4_000
+FLIGHT_BYTES_MAX = 128 * 1024 * 1024
+QUEUED_MAX = 50_000
+
+
+class Shares:
+    """The three shares, and the lanes that wait for one. For the deliver thread."""
+
+    def __init__(self) -> None:
+        self.flights = Share("flights", FLIGHTS_MAX)
+        self.flight_bytes = Share("flight_bytes", FLIGHT_BYTES_MAX)
+        self.queued = Share("queued", QUEUED_MAX)
+        self._parked: dict[str | None, dict[int, Lane]] = {}
+
+    def views(self) -> list[ShareView]:
+        """All of them at this moment; may be called from any thread."""
+        return [share.view() for share in (self.flights, self.flight_bytes, self.queued)]
+
+    def may_start(self, lane: Lane) -> bool:
+        """Whether the lane may send a request now. If not, it is kept until `unpark` finds that it may."""
+        tenant = lane.tenant
+        if self.flights.may_take(tenant) and self.flight_bytes.may_take(tenant, 0):
+            return True
+        parked = self._parked.setdefault(tenant, {})
+        if lane.link not in parked:
+            parked[lane.link] = lane
+            self.flights.refuse(tenant)
+        return False
+
+    def chosen(self, tenant: str | None, count: int) -> None:
+        """So many requests are about to leave."""
+        if count:
+            self.flights.hold(tenant, count)
+
+    def departed(self, tenant: str | None, size: int) -> None:
+        """A request of so many bytes has left; its place in flight was taken when it was chosen."""
+        if size:
+            self.flight_bytes.hold(tenant, size)
+
+    def arrived(self, tenant: str | None, size: int) -> None:
+        """A request of so many bytes has come back."""
+        self.flights.give_back(tenant)
+        if size:
+            self.flight_bytes.give_back(tenant, size)
+
+    def unpark(self, active: dict[int, Lane]) -> None:
+        """Of each tenant that may send again, let one lane that waited be looked at."""
+        for tenant in list(self._parked):
+            if self.flights.may_take(tenant) and self.flight_bytes.may_take(tenant, 0):
+                parked = self._parked[tenant]
+                link = next(iter(parked))
+                active[link] = parked.pop(link)
+                if not parked:
+                    del self._parked[tenant]
+
+
+class Outstanding:
+    """Numbers taken from the head whose result is not stored yet, oldest first, each counted in its tenant's share."""
+
+    def __init__(self, share: Share) -> None:
+        self._share = share
+        self._tenants: dict[int, str | None] = {}
+
+    def take(self, number: int, tenant: str | None) -> bool:
+        """Count one more, if the tenant may have it."""
+        if not self._share.take(tenant):
+            return False
+        self._tenants[number] = tenant
+        return True
+
+    def pop(self, number: int) -> None:
+        """It is stored, or left to the store again. Also for numbers that are not here."""
+        if number in self._tenants:
+            self._share.give_back(self._tenants.pop(number))
+
+    def oldest(self) -> int | None:
+        """The first of them."""
+        return next(iter(self._tenants), None)
+
+    def __len__(self) -> int:
+        return len(self._tenants)
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._tenants
+
+
+def in_turns(lanes: Iterable[Lane]) -> list[Lane]:
+    """The lanes with their tenants in turn: one of each, then the next of each."""
+    found = list(lanes)
+    if len(found) < 3:
+        return found
+    by_tenant: dict[str | None, list[Lane]] = {}
+    for lane in found:
+        by_tenant.setdefault(lane.tenant, []).append(lane)
+    if len(by_tenant) == 1:
+        return found
+    return [lane for turn in zip_longest(*by_tenant.values()) for lane in turn if lane is not None]

@@ -1,0 +1,41 @@
+"""When lanes are to be looked at again. For the deliver thread."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+from tidings.deliver.lane import Lane
+from tidings.model.moment import Micros
+
+
+class Timers:
+    """The moments at which lanes have something to do; of each lane the earliest counts."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[Micros, int]] = []
+        self._known: set[tuple[Micros, int]] = set()
+
+    @property
+    def next_at(self) -> Micros | None:
+        """The first moment, if there is any."""
+        return self._heap[0][0] if self._heap else None
+
+    def set(self, lane: Lane, at: Micros) -> None:
+        """Look at the lane again at this moment, unless that happens earlier anyway."""
+        if lane.timer is not None and lane.timer <= at:
+            return
+        lane.timer = at
+        if (at, lane.link) not in self._known:
+            self._known.add((at, lane.link))
+            heapq.heappush(self._heap, (at, lane.link))
+
+    def due(self, lanes: dict[int, Lane], now: Micros) -> Iterator[Lane]:
+        """The lanes whose moment has come."""
+        while self._heap and self._heap[0][0] <= now:
+            at, link = timer = heapq.heappop(self._heap)
+            self._known.discard(timer)
+            lane = lanes.get(link)
+            if lane is not None and lane.timer == at:
+                lane.timer = None
+                yield lane
