@@ -31,6 +31,7 @@ PROMISES = {
     "latency-p99": Promise("publish call to arrival at 200/s, p99", "ms", 50, 20, False),
     "stored": Promise("throughput with 1,000,000 events stored, against empty", "%", 90, 100, True),
     "neighbour": Promise("p99 of 20 endpoints beside one that never answers, against without", "%", 120, 105, False),
+    "poison": Promise("publish to arrival beside 10 to 10,000 refused events, median", "s", 5, 1, False),
     "attacks": Promise(
         "a quiet tenant's publish to arrival beside the worst of twelve attacks, p99", "ms", 1000, 100, False
     ),

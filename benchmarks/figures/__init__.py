@@ -18,6 +18,7 @@ from benchmarks.figures import (
     latency,
     memory,
     neighbour,
+    poison,
     start,
     stored,
 )
@@ -46,6 +47,7 @@ FIGURES = {
     "items-pages": Figure(items.last_page, ("item-last-page",)),
     "import": Figure(imports.take, ("import",)),
     "neighbour": Figure(neighbour.neighbour, ("neighbour",)),
+    "poison": Figure(poison.poison, ("poison",)),
     "attacks": Figure(attacks.attacks, ("attacks", "attacks-stop")),
     "kill": Figure(kill.sqlite, ("kill-lost", "kill-twice")),
     "kill-postgres": Figure(kill.postgres, ("kill-postgres-lost", "kill-postgres-twice")),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.delivery.oracle import signed_by
 from tests.delivery.world import World
+from tidings.testing import Reaction, until
 
 
 def failed_once(world: World, **options: object) -> tuple[str, str]:
@@ -71,3 +74,63 @@ def test_a_new_rate_holds_at_once(world: World) -> None:
     world.nothing_more(1, "/")
     world.api.patch(f"/v1/endpoints/{endpoint}", {"rate": None})
     world.delivered(events, endpoint)
+
+
+@pytest.mark.parametrize("order", ["none", "subject", "all"])
+def test_what_failed_goes_on_at_once_when_the_url_is_corrected(world: World, order: str) -> None:
+    world.receiver.answer(500, path="/old")
+    endpoint = world.register("/old", order=order)
+    events = [world.api.publish("step", {"n": n}, subject=f"s{n % 12}") for n in range(36)]
+    world.after_attempts(events[0], endpoint, 1)
+    tried = len(world.receiver.requests("/old"))
+    world.clock.advance(6)
+    world.receiver.wait_for(tried + 1, path="/old")
+    world.api.patch(f"/v1/endpoints/{endpoint}", {"url": world.receiver.url("/new")})
+    world.delivered(events, endpoint)
+    numbers = [each.json["data"]["n"] for each in world.receiver.requests("/new")]
+    if order == "all":
+        assert numbers == list(range(36))
+    if order == "subject":
+        assert all(sorted(line) == line for line in ([n for n in numbers if n % 12 == k] for k in range(12)))
+
+
+@pytest.mark.parametrize(
+    "change", [{"headers": {"Authorization": "Bearer right"}}, {"body": "thin"}, {"timeout_seconds": 20}, "secret"]
+)
+def test_other_edits_of_what_is_sent_go_on_at_once_too(world: World, change: object) -> None:
+    endpoint, event = failed_once(world)
+    world.receiver.answer(204, path="/old")
+    if change == "secret":
+        world.api.post(f"/v1/endpoints/{endpoint}/secret", {})
+    else:
+        world.api.patch(f"/v1/endpoints/{endpoint}", change)
+    assert world.ended(event, endpoint)["state"] == "delivered"
+
+
+def test_an_edit_of_its_description_hurries_nothing(world: World) -> None:
+    endpoint, _ = failed_once(world)
+    world.api.patch(f"/v1/endpoints/{endpoint}", {"description": "The same", "events": ["*"], "rate": 5})
+    world.nothing_more(1, "/old")
+
+
+def test_an_answer_of_the_old_url_says_nothing_of_the_new_one(world: World) -> None:
+    world.receiver.answer(Reaction(status=500, waits=True), path="/old")
+    endpoint = world.register("/old", retry_delays_seconds=[0])
+    event = world.api.publish("step")
+    world.receiver.wait_for(1, path="/old")
+    world.clock.advance(1)
+    world.api.patch(f"/v1/endpoints/{endpoint}", {"url": world.receiver.url("/new")})
+    until(lambda: world.endpoint(endpoint)["url"].endswith("/new"), "it is changed")
+    world.receiver.release()
+    assert world.ended(event, endpoint)["state"] == "delivered"
+
+
+def test_a_resumed_endpoint_gets_at_once_what_failed_before(world: World) -> None:
+    world.receiver.answer(410)
+    endpoint = world.register()
+    event = world.api.publish("step")
+    world.wait_for_state(endpoint, "disabled")
+    world.after_attempts(event, endpoint, 1)
+    world.receiver.answer(204)
+    world.api.post(f"/v1/endpoints/{endpoint}:resume")
+    world.ended(event, endpoint)

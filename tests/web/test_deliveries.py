@@ -118,3 +118,34 @@ def test_a_tenant_sees_only_its_own(api: Api, receiver: Receiver) -> None:
 def test_unknown_ones_are_not_found(api: Api, name: str) -> None:
     assert api.call("GET", f"/v1/deliveries/{name}").status == 404
     assert api.call("POST", f"/v1/deliveries/{name}:cancel").status == 404
+
+
+def test_they_are_listed_by_type_outcome_and_status(api: Api, receiver: Receiver) -> None:
+    for path, status in (("/is422", 422), ("/is500", 500), ("/is302", 302)):
+        receiver.answer(status, path=path)
+    made = {}
+    for path in ("/is422", "/is500", "/is302", "/is204"):
+        endpoint, _ = api.register(receiver.url(path), events=[f"sorted{path.replace('/', '.')}"], give_up_on=["4xx"])
+        made[path] = endpoint
+        api.publish(f"sorted{path.replace('/', '.')}")
+    for path, endpoint in made.items():
+        until(
+            lambda endpoint=endpoint: api.pages("/v1/deliveries", endpoint=endpoint)[0]["attempts"], f"{path} answered"
+        )
+
+    def listed(**query: str) -> set[str]:
+        found = api.pages("/v1/deliveries", **{"type": "sorted.*", **query})
+        return {each["event_type"].removeprefix("sorted.") for each in found}
+
+    assert listed() == {"is422", "is500", "is302", "is204"}
+    assert listed(status="422") == listed(status="4xx") == {"is422"}
+    assert listed(status="5xx") == {"is500"}
+    assert listed(outcome="redirect") == {"is302"}
+    assert listed(outcome="bad_status") == {"is422", "is500"}
+    assert listed(outcome="bad_status", status="500", state="waiting") == {"is500"}
+    assert listed(type="sorted.is500") == {"is500"}
+    assert listed(status="418") == set()
+    assert api.get("/v1/deliveries?type=sorted.*&status=4xx&count=true")["count"] == 1
+    for wrong in ("status=4x", "status=abc", "status=99", "outcome=fine", "type=a..b", "type=*"):
+        reply = api.call("GET", f"/v1/deliveries?{wrong}")
+        assert (reply.status, reply.json["errors"][0]["parameter"]) == (422, wrong.partition("=")[0])

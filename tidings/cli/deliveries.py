@@ -21,6 +21,9 @@ def list_deliveries(
     state: Annotated[str | None, typer.Option(help="Only these: waiting, delivered, dead or cancelled.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="Only to this endpoint (its id).")] = None,
     event: Annotated[str | None, typer.Option(help="Only of this event (its id).")] = None,
+    type: Annotated[str | None, typer.Option(help="Only of events of this type, or such as 'tasks.*'.")] = None,
+    outcome: Annotated[str | None, typer.Option(help="Only if the last attempt came to this, such as timeout.")] = None,
+    status: Annotated[str | None, typer.Option(help="Only if last answered with this, such as 422 or 4xx.")] = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = LIST_LIMIT,
@@ -34,7 +37,8 @@ def list_deliveries(
     now = SystemClock().now()
     with session(url, key, as_json) as out:
         times = {"time__gte": when(since, now), "time__lt": when(until, now)}
-        query = {"state": state, "endpoint": endpoint, "event": event, **times, "limit": min(limit, PAGE_MAX)}
+        last = {"type": type, "outcome": outcome, "status": status}
+        query = {"state": state, "endpoint": endpoint, "event": event, **last, **times, "limit": min(limit, PAGE_MAX)}
         found = out.client.deliveries(**query)
         out.list((found if as_json else map(_short, found)), limit, columns, "There are no such deliveries.")
 

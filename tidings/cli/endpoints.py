@@ -16,6 +16,7 @@ from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, 
 from tidings.client import ApiError, Client
 from tidings.client.calls import given
 from tidings.client.client import Json
+from tidings.model.digits import is_digits
 from tidings.rules import events_match
 
 NAMED_MAX = 3
@@ -36,6 +37,13 @@ Filter = Annotated[str | None, typer.Option(help="A JSON pattern that events mus
 Description = Annotated[str | None, typer.Option(help="What it is, in words.")]
 Header = Annotated[
     list[str] | None, typer.Option(help="A header to send along, 'Name: value'; more than once for more.")
+]
+GiveUpOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A status after which a delivery is dead at once, such as 422 or 4xx; more than once for more.",
+        metavar="STATUS",
+    ),
 ]
 Set = Annotated[
     list[str] | None,
@@ -71,6 +79,7 @@ def create(
     ca: Authority = None,
     client_certificate: Certificate = None,
     client_key: CertificateKey = None,
+    give_up_on: GiveUpOn = None,
     set: Set = None,
     once: Annotated[
         bool, typer.Option("--once", help="If this URL is registered already, show that endpoint and make none.")
@@ -81,7 +90,7 @@ def create(
 ) -> None:
     """Register a URL. The answer names its id; `secret` shows what webhooks are signed with."""
     with session(url, key, as_json) as out:
-        options = _options(events, filter, description, header, set) | given(tenant=tenant)
+        options = _options(events, filter, description, header, give_up_on, set) | given(tenant=tenant)
         options |= endpoint_files.options(ca, client_certificate, client_key)
         same = list(islice(out.client.endpoints(url=target, **given(tenant=tenant)), PAGE_MAX))
         if once and same:
@@ -129,6 +138,7 @@ def edit(
     ca: Authority = None,
     client_certificate: Certificate = None,
     client_key: CertificateKey = None,
+    give_up_on: GiveUpOn = None,
     set: Set = None,
     revision: Revision = None,
     url: Url = DEFAULT_URL,
@@ -137,7 +147,7 @@ def edit(
 ) -> None:
     """Change some options; what is not named stays. It holds from the next attempt on."""
     with session(url, key, as_json) as out:
-        changes = _options(events, filter, description, header, set) | given(url=target)
+        changes = _options(events, filter, description, header, give_up_on, set) | given(url=target)
         changes |= endpoint_files.options(ca, client_certificate, client_key)
         if not changes:
             raise ValueError("Name at least one change, such as --events 'tasks.*'.")
@@ -274,6 +284,7 @@ def _options(
     filter: str | None,
     description: str | None,
     header: list[str] | None,
+    give_up_on: list[str] | None,
     more: list[str] | None,
 ) -> dict[str, Any]:
     """The options of the command line as the API writes them. Raises ValueError."""
@@ -282,6 +293,7 @@ def _options(
         description=description,
         filter=None if filter is None else read_json(filter, "--filter"),
         headers=dict(_header(text) for text in header) if header else None,
+        give_up_on=[_status(status) for status in give_up_on] if give_up_on else None,
     )
     for text in more or []:
         name, equals, value = text.partition("=")
@@ -289,6 +301,10 @@ def _options(
             raise ValueError(f"--set is written as NAME=JSON, such as rate=20, not {text!r}")
         options[name] = read_json(value, f"the value of --set {name}")
     return options
+
+
+def _status(text: str) -> int | str:
+    return int(text) if is_digits(text) else text
 
 
 def _header(text: str) -> tuple[str, str]:

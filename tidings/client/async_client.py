@@ -208,7 +208,7 @@ class AsyncClient:
         return await self._object(calls.read(calls.at("deliveries", id)))
 
     def deliveries(self, **query: Any) -> AsyncIterator[Json]:
-        """Deliveries, newest first. Parameters: `state`, `endpoint`, `event`, times."""
+        """Deliveries, newest first. Parameters: `state`, `endpoint`, `event`, `type`, `outcome`, `status`, times."""
         return self.pages("/v1/deliveries", **query)
 
     async def retry_delivery(self, id: str) -> Json:

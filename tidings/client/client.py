@@ -200,7 +200,7 @@ class Client:
         return self._object(calls.read(calls.at("deliveries", id)))
 
     def deliveries(self, **query: Any) -> Iterator[Json]:
-        """Deliveries, newest first. Parameters: `state`, `endpoint`, `event`, times."""
+        """Deliveries, newest first. Parameters: `state`, `endpoint`, `event`, `type`, `outcome`, `status`, times."""
         return self.pages("/v1/deliveries", **query)
 
     def retry_delivery(self, id: str) -> Json:

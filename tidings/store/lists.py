@@ -15,6 +15,7 @@ import msgspec
 from tidings.model.delivery import Attempt, State
 from tidings.model.moment import Micros
 from tidings.rules import lifecycle
+from tidings.rules.events_match import matcher
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Snapshot
 
@@ -39,12 +40,23 @@ class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
     links: frozenset[int] | None = None
     state: State | None = None
     event: str | None = None
+    type: str | None = None
+    """An event type, or a pattern such as `tasks.*`."""
+    outcome: str | None = None
+    """What came of the last attempt."""
+    status: str | None = None
+    """The HTTP status of the last attempt, such as `422` or `4xx`."""
     since: Micros | None = None
     until: Micros | None = None
     after: int = -1
     before: int = ABOVE_ALL
     oldest_first: bool = False
     limit: int = 50
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether rows must be looked at to tell whether they are asked for."""
+        return (self.state, self.type, self.outcome, self.status) != (None, None, None, None)
 
 
 class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +88,7 @@ def deliveries(db: Db, snapshot: Snapshot, query: DeliveryQuery) -> tuple[list[D
     found: list[DeliveryRow] = []
     scanned = 0
     while scanned < SCANNED_PER_PAGE_MAX:
-        window = min(WINDOW_MAX, max(query.limit + 1, 100 if query.state else 1))
+        window = min(WINDOW_MAX, max(query.limit + 1, 100 if query.is_judged else 1))
         rows, last = _window(db, snapshot, query, sources, after, before, window)
         scanned += window
         for row in rows:
@@ -94,7 +106,7 @@ def count(db: Db, snapshot: Snapshot, query: DeliveryQuery) -> int | None:
     query = msgspec.structs.replace(query, after=-1, before=ABOVE_ALL)
     after, before = _span(db, query)
     links = query.links
-    if query.state is None and query.event is None and (links is None or len(links) <= TENANT_LINKS_MERGED_MAX):
+    if not query.is_judged and query.event is None and (links is None or len(links) <= TENANT_LINKS_MERGED_MAX):
         bounds = {"after": after, "before": before, "count": COUNTED_MAX + 1}
         if links is None:
             counts = db.all("count_all", **bounds)
@@ -208,9 +220,16 @@ def _matches(row: DeliveryRow, query: DeliveryQuery) -> bool:
         (query.links is None or row.link in query.links)
         and (query.state is None or row.state == query.state)
         and (query.event is None or row.event_id == query.event)
+        and (query.type is None or (row.event_type is not None and matcher((query.type,))(row.event_type)))
+        and (query.outcome is None or row.last_outcome == query.outcome)
+        and (query.status is None or _has_status(row.last_status, query.status))
         and (query.since is None or row.created >= query.since)
         and (query.until is None or row.created < query.until)
     )
+
+
+def _has_status(status: int | None, wanted: str) -> bool:
+    return status is not None and wanted in (str(status), f"{status // 100}xx")
 
 
 def _row(snapshot: Snapshot, row: Row) -> DeliveryRow:

@@ -8,10 +8,12 @@ import msgspec
 
 from tidings.control import deliveries
 from tidings.model import moment
+from tidings.model import outcome as outcomes
 from tidings.model.access import Key
 from tidings.model.delivery import Attempt, State
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.link import Endpoint
+from tidings.rules import events_match
 from tidings.store import lists
 from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
@@ -94,6 +96,9 @@ async def list_deliveries(parts: Parts, call: Call) -> Answer:
         links=_links(call, snapshot),
         state=call.query.get("state"),
         event=call.query.get("event"),
+        type=call.query.get("type"),
+        outcome=call.query.get("outcome"),
+        status=call.query.get("status"),
         since=call.query.get("time__gte"),
         until=call.query.get("time__lt"),
         oldest_first=sort_of(call) == ["created"],
@@ -229,6 +234,19 @@ def _attempt(attempt: Attempt) -> AttemptView:
 # --- the menu --------------------------------------------------------------------------------------------------------
 
 _TIME = {"type": "string", "format": "date-time"}
+_TYPE = {
+    "type": "string",
+    "pattern": r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?$",
+    "maxLength": events_match.TYPE_CHARS_MAX + 2,
+    "description": "an event type such as tasks.completed, or the beginning of some such as tasks.*",
+}
+_OUTCOME = {"type": "string", "enum": [outcome.name for outcome in outcomes.OUTCOMES]}
+_STATUS = {
+    "type": "string",
+    "pattern": "^[1-9]([0-9][0-9]|xx)$",
+    "maxLength": 3,
+    "description": "an HTTP status such as 422, or a class of them such as 4xx",
+}
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -246,6 +264,17 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter(name="state", schema={"type": "string", "enum": list(lists.STATES)}, help="Only in this state."),
             Parameter(name="endpoint", schema={"type": "string"}, help="Only to the endpoint with this id."),
             Parameter(name="event", schema={"type": "string"}, help="Only of the event with this id."),
+            Parameter(
+                name="type",
+                schema=_TYPE,
+                help="Only of events of this type, such as `tasks.completed`, or of all these, such as `tasks.*`.",
+            ),
+            Parameter(name="outcome", schema=_OUTCOME, help="Only those whose last attempt came to this."),
+            Parameter(
+                name="status",
+                schema=_STATUS,
+                help="Only those whose last attempt was answered with this HTTP status, such as `422`, or `4xx`.",
+            ),
             Parameter(name="time__gte", schema=_TIME, help="Only those made at this time or later."),
             Parameter(name="time__lt", schema=_TIME, help="Only those made before this time."),
             Parameter(name="tenant", schema={"type": "string"}, help="Only to endpoints of this tenant."),
