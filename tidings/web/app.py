@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -51,8 +50,7 @@ _PROBLEM = [*_ALWAYS, ("content-type", problem.MEDIA)]
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(slots=True)
-class Exchange:
+class Exchange(msgspec.Struct, gc=False):
     """One request as the HTTP server gave it, and what its answer needs."""
 
     scope: Any
@@ -61,7 +59,7 @@ class Exchange:
     request_id: str
     client: str
     """The caller's `address:port`, seen through trusted proxies."""
-    extra: list[tuple[str, str]] = field(default_factory=list)
+    extra: list[tuple[str, str]] = []
     """Headers that even a refusal carries."""
     ticket: Ticket | None = None
     """What the caller showed in place of a key."""
@@ -79,7 +77,6 @@ class App:
             operations = TABLE
         self._parts = parts
         self._clock = parts.clock
-        self._routes = Routes(operations)
         self._access = Access(parts.catalog, parts.tickets)
         self._limits = Limits(parts.clock, parts.writer)
         self._addresses = Addresses(parts.clock, parts.settings.max_calls_per_address)
@@ -91,6 +88,7 @@ class App:
         self._cors = Cors(origins_of(parts.settings.cors_origins), parts.catalog)
         public = public_url(parts.settings.public_url)
         self._base = public.whole if public else ""
+        self._routes = Routes(operations, public.prefix if public else "")
         self._max_body = int(parts.settings.max_body_bytes)
         self._max_batch = int(parts.settings.max_batch_bytes)
         self._max_import = int(parts.settings.max_import_bytes)

@@ -24,10 +24,10 @@ _COLLECTION = re.compile("[a-z][a-z0-9_]{0,39}")
 
 
 class Hints:
-    """Guesses for the paths of one table. `is_path`: whether a path exists there."""
+    """Guesses for the paths of one table. `is_path`: whether a path exists there; `prefix`: that of the public URL."""
 
-    def __init__(self, paths: Iterable[str], is_path: Callable[[str], bool]) -> None:
-        self._is_path = is_path
+    def __init__(self, paths: Iterable[str], is_path: Callable[[str], bool], prefix: str = "") -> None:
+        self._is_path, self._prefix = is_path, prefix
         whole = sorted(set(paths))
         self._heads = sorted({path.split("/")[2].partition(":")[0] for path in whole if path.startswith("/v1/")})
         self._others = [path for path in whole if not path.startswith("/v1/") and "{" not in path]
@@ -36,6 +36,8 @@ class Hints:
         """A sentence or two for a path that is not there."""
         if len(path) > PATH_CHARS_MAX:
             return EVERYTHING
+        if self._prefix and path.startswith(f"{self._prefix}/"):
+            return f"{self._prefix} is the path of this server's public_url: the proxy before it must take that away."
         for guess in self._guesses(path):
             if guess != path and self._is_path(guess):
                 return f"Did you mean {guess}?"

@@ -20,7 +20,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f\ufffd]")
 class Routes:
     """The menu as a table of fixed paths and a list of patterns."""
 
-    def __init__(self, operations: Sequence[Operation]) -> None:
+    def __init__(self, operations: Sequence[Operation], prefix: str = "") -> None:
+        """`prefix`: the path of the server's public URL, which its proxy takes away."""
         self.fixed: dict[tuple[str, str], Operation] = {}
         self._patterns: list[tuple[re.Pattern[str], str, Operation]] = []
         self._by_head: dict[tuple[str, str], list[tuple[re.Pattern[str], Operation]]] = {}
@@ -33,7 +34,7 @@ class Routes:
             else:
                 self.fixed[operation.method, operation.path] = operation
         self._paths = {path for _, path in self.fixed}
-        self._hints = Hints((operation.path for operation in operations), lambda path: bool(self.allowed(path)))
+        self._hints = Hints((operation.path for operation in operations), lambda path: bool(self.allowed(path)), prefix)
 
     def find(self, method: str, path: str) -> Found:
         """The operation and the values of its path's names. HEAD is answered as GET.
