@@ -105,15 +105,13 @@ class Server:
         readers = self._readers = Readers(engine)
         feed = self._feed = Feed(readers)
         router = Router(catalog, self.clock)
-        names = self._names = Names()
+        self._names = Names()
         deliver = self.deliver = Deliver(
             engine,
             writer,
             catalog,
             self.clock,
-            lambda: HttpClient(
-                lambda ip: address.refusal(ip, networks), f"Tidings/{__version__}", settings.ca_file or None, names
-            ),
+            lambda: self._http_client(networks),
             settings.source,
             self._chance,
             self._fail,
@@ -124,9 +122,10 @@ class Server:
             self.clock,
             networks,
             deliver,
-            names,
+            self._names,
             allow_http=settings.allow_http,
             most_per_tenant=settings.max_endpoints_per_tenant,
+            proxied=bool(settings.outbound_proxy),
         )
         self._replays = Replays(writer, catalog, self.clock, deliver.notice)
         self._retention = Retention(writer, self.clock, settings.retention_days)
@@ -145,6 +144,16 @@ class Server:
         note_use(settings.database, settings.folder, self._locks[0])
         self._ensure_operator(catalog)
         self.parts = self._together(catalog, Tickets(sealer, catalog), feed, router, endpoints)
+
+    def _http_client(self, networks: address.Networks) -> HttpClient:
+        """The door outwards."""
+        return HttpClient(
+            lambda ip: address.refusal(ip, networks),
+            f"Tidings/{__version__}",
+            self.settings.ca_file or None,
+            self._names,
+            proxy=self.settings.outbound_proxy or None,
+        )
 
     def _open_store(self, new_store: bool) -> Sealer:
         """Lock the folder and the database, and open what is in them.

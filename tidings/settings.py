@@ -61,6 +61,13 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("allow_http", bool, True, "Whether endpoints may have http:// URLs."),
     Setting("ca_file", str, "", "A PEM file of certificate authorities to trust for endpoints; else the system's."),
+    Setting(
+        "outbound_proxy",
+        str,
+        "",
+        "A proxy that makes all connections to endpoints, such as `http://proxy:3128`; it decides where names lead.",
+        True,
+    ),
     Setting("one_processor", bool, True, "Keep the threads that share the interpreter on one processor (Linux)."),
     Setting("source", str, "/tidings", "The `source` that events have in CloudEvents bodies, a URI reference."),
     Setting("max_body_bytes", int, 1_048_576, "The largest request body, and element of a batch, in bytes."),
@@ -138,6 +145,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_addresses: str
     allow_http: bool
     ca_file: str
+    outbound_proxy: str
     one_processor: bool
     source: str
     max_body_bytes: int
@@ -233,7 +241,7 @@ def _wrong(settings: Settings) -> Iterator[tuple[str, str]]:
             ),
         )
     # Imported here: a command that only calls a server never reads these.
-    from tidings.rules.address import parse_networks
+    from tidings.rules.address import check_proxy, parse_networks
     from tidings.rules.origin import origins_of, public_url
     from tidings.rules.refused import Refused
 
@@ -242,6 +250,7 @@ def _wrong(settings: Settings) -> Iterator[tuple[str, str]]:
         "trusted_proxies": parse_networks,
         "cors_origins": origins_of,
         "public_url": public_url,
+        "outbound_proxy": check_proxy,
     }
     for name, read in readers.items():
         try:

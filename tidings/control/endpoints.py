@@ -58,6 +58,7 @@ class Endpoints:
         *,
         allow_http: bool = True,
         most_per_tenant: int = 0,
+        proxied: bool = False,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.cancelling = Cancelling(catalog, writer, clock, deliver)
@@ -66,7 +67,7 @@ class Endpoints:
         self._networks = networks
         self._allow_http = allow_http
         self._most_per_tenant = most_per_tenant
-        self._names = names
+        self._names, self._proxied = names, proxied
         self._random_bytes = random_bytes
 
     async def create(self, form: NewForm, *, operator: bool = False, caller: str | None = None) -> Job:
@@ -262,7 +263,8 @@ class Endpoints:
         """Raise Invalid if the URL's name leads only to addresses that would be refused when dialled.
 
         A tenant is refused in the same words if the name does not exist, or it could list the names of the inner
-        network. If no name server answers, everybody may go on: each attempt checks the address that it dials.
+        network. If no name server answers, everybody may go on: each attempt checks the address that it dials. So may
+        a name that does not exist here if a proxy looks names up.
         """
         target = address.target_of(url)
         if target.name is None or target.local:
@@ -271,7 +273,7 @@ class Endpoints:
         if found is None or found.problem not in (None, "unknown"):
             return
         refusals = [address.refusal(each, self._networks) for each in found.addresses]
-        if not all(refusals) or (not refusals and caller is None):
+        if not all(refusals) or (not refusals and (caller is None or self._proxied)):
             return
         if caller is not None:
             log.info("tenant %s may not use %s: %s", caller, target.host, refusals[0] if refusals else "no such name")

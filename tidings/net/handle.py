@@ -21,6 +21,8 @@ CONNECT_SECONDS = 5.0
 ANSWER_BYTES_KEPT = 16 * 1024
 ANSWER_BYTES_READ = 64 * 1024
 HEADERS_KEPT = 200
+SUPPRESS_CONNECT_HEADERS = 265
+"""CURLOPT_SUPPRESS_CONNECT_HEADERS, which pycurl has no name for."""
 IDLE_CONNECTION_SECONDS = 60
 ADDRESSES_MAX = 16
 DNS_CACHE_SECONDS = 600
@@ -67,6 +69,7 @@ class Handle:
         ca_file: str,
         connection_seconds: int,
         is_hung: Callable[[int], bool],
+        proxy: str | None,
     ) -> None:
         self.curl = pycurl.Curl()
         self.done: Done = _nobody
@@ -94,13 +97,14 @@ class Handle:
         self._answer = bytearray()
         self._read = 0
         self._body, self._sent = b"", 0
+        self._proxied = proxy is not None
         self._set_up(user_agent, ca_file, connection_seconds)
+        self._set_proxy(proxy or "", ca_file)
 
     def _set_up(self, user_agent: str, ca_file: str, connection_seconds: int) -> None:
         curl = self.curl
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.POST, 1)
-        curl.setopt(pycurl.PROXY, "")
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         curl.setopt(pycurl.FOLLOWLOCATION, 0)
         curl.setopt(pycurl.USERAGENT, user_agent)
@@ -119,6 +123,13 @@ class Handle:
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         curl.setopt(pycurl.OPENSOCKETFUNCTION, self._on_open)
         curl.setopt(pycurl.RESOLVER_START_FUNCTION, self._on_look_up)
+
+    def _set_proxy(self, url: str, ca_file: str) -> None:
+        """Use this proxy and no other, whatever the environment says (`http_proxy`, `no_proxy`); "" is none."""
+        self.curl.setopt(pycurl.PROXY, url)
+        self.curl.setopt(pycurl.NOPROXY, "")
+        self.curl.setopt(pycurl.PROXY_CAINFO, ca_file)
+        self.curl.setopt(SUPPRESS_CONNECT_HEADERS, 1)
 
     def load(self, request: Request, done: Done) -> None:
         """Prepare a request. Raises what pycurl raises where it cannot be built."""
@@ -231,6 +242,12 @@ class Handle:
             reason = "The name could not be looked up: the name servers gave no usable answer."
         return self._reply((outcomes.DNS_FAILED, reason), None)
 
+    def refused(self, found: Found | None) -> Reply | None:
+        """The reply if an address of the target, as far as it is known here, may not be called."""
+        known = [self.target.address or ""] if self.target.name is None else found.addresses if found else ()
+        self._refused = next((why for why in map(self._refusal, known) if why is not None), None)
+        return None if self._refused is None else self._reply(self._refusal_reason(self._refused), None)
+
     @property
     def _hides(self) -> bool:
         """Whether what the name leads to is kept from whoever reads the reply."""
@@ -243,15 +260,16 @@ class Handle:
     def _failure(self, number: int, message: str) -> tuple[Outcome, str]:
         curl = self.curl
         if self._refused is not None and not self._dialled:
-            if self._hides:
-                log.info("%s, a name of tenant %s: %s", self.target.name, self.tenant, self._refused)
-                return outcomes.DNS_FAILED, replies.CANNOT_USE
-            return outcomes.REFUSED_ADDRESS, self._refused
+            return self._refusal_reason(self._refused)
+        if self._proxied and (said := replies.proxy_failure(number, message)) is not None:
+            return said
         if number == pycurl.E_OPERATION_TIMEDOUT:
             if curl.getinfo(pycurl.REQUEST_SIZE):
                 return outcomes.TIMEOUT, f"No whole answer within {self.timeout_seconds:g} s."
             # The request never left. (PRETRANSFER_TIME would not tell: curl sets it when it gives up, too.)
             limit = min(CONNECT_SECONDS, self.timeout_seconds)
+            if self._proxied:
+                return outcomes.CONNECT_FAILED, f"No connection through the outbound proxy within {limit:g} s."
             if curl.getinfo(pycurl.CONNECT_TIME):
                 return outcomes.TLS_FAILED, f"The TLS handshake did not end within {limit:g} s."
             return outcomes.CONNECT_FAILED, f"No connection within {limit:g} s."
@@ -259,6 +277,12 @@ class Handle:
         if number == pycurl.E_SEND_ERROR and self.target.tls and not curl.getinfo(pycurl.REQUEST_SIZE):
             return outcomes.TLS_FAILED, replies.CLOSED_AFTER_HANDSHAKE
         return replies.failure(number, message, curl.getinfo(pycurl.OS_ERRNO))
+
+    def _refusal_reason(self, why: str) -> tuple[Outcome, str]:
+        if not self._hides:
+            return outcomes.REFUSED_ADDRESS, why
+        log.info("%s, a name of tenant %s: %s", self.target.name, self.tenant, why)
+        return outcomes.DNS_FAILED, replies.CANNOT_USE
 
     def _header(self, name: bytes) -> str | None:
         for line in self._headers:
@@ -293,7 +317,8 @@ class Handle:
     def _on_open(self, purpose: int, address: tuple[int, int, int, tuple[object, ...]]) -> socket.socket | int:
         family, kind, protocol, where = address
         host = where[0].decode() if isinstance(where[0], bytes) else str(where[0])
-        refused = self._refusal(host)
+        # A proxy is the operator's choice; where it goes was judged as far as we can.
+        refused = None if self._proxied else self._refusal(host)
         if refused is not None:
             self._refused = self._refused or refused
             return int(pycurl.SOCKET_BAD)
@@ -308,7 +333,7 @@ class Handle:
 
     def _on_look_up(self) -> int:
         """libcurl would look a name up itself: never, so that no name is dialled that did not take its turn."""
-        self._forgot = self.target.name is not None
+        self._forgot = self.target.name is not None and not self._proxied
         return int(self._forgot)
 
 

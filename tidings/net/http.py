@@ -38,6 +38,8 @@ LOOK_SECONDS = 0.5
 """How often it is looked for such bodies."""
 HUNG_SECONDS = 1.5
 """How long ago a connection must have hung up for libcurl to notice by itself."""
+PROXY_LOOKUP_SECONDS = 1.0
+"""How long we try to find out where a name leads before the proxy is asked to go there."""
 CONNECTIONS_CACHED = 1_024
 IDLE_HANDLES_KEPT = 256
 CONNECTION_SECONDS = 120
@@ -57,14 +59,18 @@ class HttpClient:
         ca_file: str | None = None,
         names: Names | None = None,
         connection_seconds: int = CONNECTION_SECONDS,
+        proxy: str | None = None,
     ) -> None:
+        """`proxy`: the URL of one that makes all connections; then it looks names up, and we check what we know."""
         ca_file = ca_file or next((path for path in CA_FILES if Path(path).exists()), certifi.where())
         self._make: Callable[[], Handle] = lambda: Handle(
-            refusal, user_agent, ca_file, connection_seconds, self._is_hung
+            refusal, user_agent, ca_file, connection_seconds, self._is_hung, proxy
         )
+        self._proxied = proxy is not None
         self._own_names = names is None
         self._names = names or Names()
         self._found: deque[tuple[Handle, int, Found | None]] = deque()
+        """What look-ups have found; None if the address stands in the URL."""
         self._waits: list[tuple[float, int, int, Handle]] = []
         self._starting: list[Handle] = []
         self._look_at = 0.0
@@ -100,13 +106,13 @@ class HttpClient:
             raise ValueError(f"the request cannot be built: {wrong}") from wrong
         self._busy[handle.curl] = handle
         name = handle.target.name
-        if name is None:
+        if name is None and not self._proxied:
             self._starting.append(handle)
             return
-        found = self._names.known(name, request.tenant)
-        if found is not None and found.addresses:
+        found = None if name is None else self._names.known(name, request.tenant)
+        if found is not None and found.addresses and not self._proxied:
             self._dial(handle, found)
-        elif found is not None:
+        elif found is not None or name is None:
             self._found.append((handle, handle.serial, found))
         else:
             self._look_up(handle, name)
@@ -197,7 +203,7 @@ class HttpClient:
             self.wake()
 
         handle.waits = done
-        patience = min(LOOKUP_SECONDS, handle.timeout_seconds)
+        patience = min(PROXY_LOOKUP_SECONDS if self._proxied else LOOKUP_SECONDS, handle.timeout_seconds)
         heapq.heappush(self._waits, (handle.began + patience, id(handle), serial, handle))
         self._names.look_up(name, handle.tenant, done)
 
@@ -212,10 +218,20 @@ class HttpClient:
             if handle.serial != serial:
                 continue
             handle.waits = None
-            if found is not None and found.addresses:
+            if self._proxied:
+                self._hand_to_proxy(handle, found)
+            elif found is not None and found.addresses:
                 self._dial(handle, found)
             else:
                 self._end(handle, handle.unresolved(found.problem if found is not None else None))
+
+    def _hand_to_proxy(self, handle: Handle, found: Found | None) -> None:
+        """Send through the proxy, unless an address that we know of may not be called. It may know others."""
+        refused = handle.refused(found)
+        if refused is None:
+            self._starting.append(handle)
+        else:
+            self._end(handle, refused)
 
     def _mind_waits(self) -> None:
         """Give up names that took too long."""
@@ -226,8 +242,11 @@ class HttpClient:
             if handle.serial == serial and handle.waits is not None and handle.target.name is not None:
                 self._names.forget(handle.target.name, handle.waits)
                 handle.waits = None
-                self._end(handle, handle.unresolved("silent"))
                 late = True
+                if self._proxied:
+                    self._starting.append(handle)
+                else:
+                    self._end(handle, handle.unresolved("silent"))
         if late:
             self._names.expire()
 
@@ -277,7 +296,7 @@ class HttpClient:
             if len(self._loaded) >= NAMES_KEPT:
                 self._loaded.clear()
             self._loaded[handle.loads, handle.target.port] = handle.began
-        if name is not None and (self._unsteady or reply.outcome is not outcomes.OK):
+        if name is not None and not self._proxied and (self._unsteady or reply.outcome is not outcomes.OK):
             self._mind_address(name, reply)
         self._end(handle, reply)
 

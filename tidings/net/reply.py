@@ -25,6 +25,7 @@ CLOSED_AFTER_HANDSHAKE = (
 
 RECV_ERROR, SEND_ERROR, GOT_NOTHING, TOO_MUCH = 56, 55, 52, 23
 CONNECT_ERROR, TIMED_OUT = 7, 28
+PROXY_UNKNOWN, PROXY_FAILED = 5, 97
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -77,9 +78,18 @@ def failure(number: int, message: str, os_error: int) -> tuple[Outcome, str]:
     for words, said in _SAID:
         if words in message and number in (RECV_ERROR, SEND_ERROR):
             return said
+    return _OTHER.get(number, (_BROKEN, _OURS.format(number=number)))
+
+
+def proxy_failure(number: int, message: str) -> tuple[Outcome, str] | None:
+    """The outcome and the sentence if it was the outbound proxy that failed."""
     if (tunnel := re.search(r"CONNECT tunnel failed, response ([0-9]+)", message)) is not None:
         return outcomes.CONNECT_FAILED, f"The outbound proxy refused the connection: it answered {tunnel[1]}."
-    return _OTHER.get(number, (_BROKEN, _OURS.format(number=number)))
+    if number == CONNECT_ERROR:
+        return outcomes.CONNECT_FAILED, "No connection to the outbound proxy could be made."
+    if "CONNECT" in message and number in (RECV_ERROR, SEND_ERROR, GOT_NOTHING):
+        return outcomes.CONNECT_FAILED, "The outbound proxy closed the connection instead of making one."
+    return _OTHER[number] if number in (PROXY_UNKNOWN, PROXY_FAILED) else None
 
 
 def alert_in(message: str) -> str | None:

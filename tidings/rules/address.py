@@ -132,11 +132,22 @@ def check_url(url: str, allow_http: bool, allowed: Networks = NONE_OPEN, pointer
         raise Refused(pointer, "url", wrong)
 
 
+def check_proxy(url: str) -> None:
+    """Raise Refused unless this is the URL of a proxy, or empty. It may hold a password, so it is not repeated."""
+    if url and not _PROXY.fullmatch(url):
+        detail = (
+            "write it as http://HOST:PORT (or https://, socks5h://), with USER:PASSWORD@ before the host if needed."
+        )
+        raise Refused("", "proxy", detail)
+
+
 class Target(msgspec.Struct, frozen=True, gc=False):
     """Whom a URL calls. `name` is None if the host is an address in any spelling; `local`: it is this machine."""
 
     host: str
     port: int
+    address: str | None = None
+    """The usual form of an address, however it is spelt."""
     name: str | None = None
     local: bool = False
     tls: bool = False
@@ -153,8 +164,9 @@ def target_of(url: str) -> Target:
     port = int(match["port"]) if match["port"] else (443 if tls else 80)
     plain = host.removesuffix(".")
     if host.startswith("[") or _NUMBER.fullmatch(plain.rpartition(".")[2]):
-        return Target(host, port, tls=tls)
-    return Target(host, port, host, _is_local(plain), tls)
+        found = host[1:-1] if host.startswith("[") else _any_spelling(plain.split("."))
+        return Target(host, port, found, tls=tls)
+    return Target(host, port, None, host, _is_local(plain), tls)
 
 
 # --- addresses --------------------------------------------------------------------------------------------------------
@@ -203,6 +215,10 @@ def _network(entry: str) -> Network:
 
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[^\]/?]*\]|[^\[\]:/?]*)(?::(?P<port>[0-9]*))?(?P<rest>[/?].*)?", re.IGNORECASE
+)
+_PROXY = re.compile(
+    r"(https?|socks5h)://([!-.0-9;-?A-~]+(:[!-.0-9:-?A-~]*)?@)?([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?",
+    re.IGNORECASE,
 )
 _STRANGE = re.compile(r"[^\x21-\x7e]")
 _UNSAFE = re.compile(r"[\\\"<>^`{|}]|%(?![0-9A-Fa-f]{2})")
