@@ -36,6 +36,7 @@ class Model:
     def __init__(self) -> None:
         self.items: dict[Place, Fields] = {}
         self.told: list[dict[str, Any]] = []
+        self.in_batch = False
 
     def apply(self, kind: str, caller: str, tenant: str | None, op: dict[str, Any]) -> tuple[int, Place]:
         """One operation by a tenant, or by the operator, who names one, nobody (empty) or does not say (None).
@@ -83,13 +84,20 @@ class Model:
             taken = any(
                 item[name] == its for at, item in self.items.items() if at[:2] == (kind, tenant) and at != place
             )
-            _refuse(name == UNIQUE[kind] and its is not None and taken, 409)
+            _refuse(name == UNIQUE[kind] and its is not None and taken and not self.in_batch, 409)
         owner = after.get("owner") if "owner" in changed else None
         _refuse(owner is not None and ("people", tenant, str(owner)) not in self.items, 422)
         self.items[place] = {**after, "revision": 1 if before is None else before["revision"] + 1}
         own = kind == "things" and after["done"] is True and (before is None or before["done"] is not True)
         self._tell(place, caller, "completed" if own else "created" if before is None else "updated", before, changed)
         return (201 if before is None else 200), place
+
+    def end_batch(self, kind: str) -> None:
+        """Unique values may move within a batch, and are each there once at its end. Raises Refused."""
+        self.in_batch = False
+        held = [(at[1], item[UNIQUE[kind]]) for at, item in self.items.items() if at[0] == kind]
+        held = [each for each in held if each[1] is not None]
+        _refuse(len(set(held)) < len(held), 409)
 
     def _delete(self, place: Place, caller: str) -> tuple[int, Place]:
         kind, tenant, ident = place

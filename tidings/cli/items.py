@@ -167,7 +167,7 @@ def import_(
     file: Annotated[str, typer.Argument(help="CSV with a header line, or NDJSON; - for stdin.")],
     format: Format = None,
     partial: Annotated[bool, typer.Option("--partial", help="Store the good lines though others are bad.")] = False,
-    on_conflict: Annotated[str, typer.Option(help="Where an id is there already: refuse, replace or skip.")] = "refuse",
+    on_conflict: Annotated[str, typer.Option(help="Where an id is there: refuse, replace, merge or skip.")] = "refuse",
     tenant: Tenant = None,
     url: Url = DEFAULT_URL,
     key: Key = "",

@@ -88,8 +88,8 @@ class AsyncItems:
         """Import a file (a path, an open binary file, or bytes; CSV or NDJSON) or rows (dicts, from any iterable).
 
         All of it or nothing, unless `partial`. `on_conflict` says what becomes of rows whose `id` is there: `refuse`,
-        `replace` or `skip`. `sent` is called with how many bytes have gone. The answer counts what was created,
-        replaced and so on. Raises ImportRefused with the first bad lines.
+        `replace`, `merge` or `skip`. `sent` is called with how many bytes have gone. The answer counts what was
+        created, replaced and so on. Raises ImportRefused with the first bad lines.
         """
         query = {"partial": partial, "on_conflict": on_conflict}
         request = self._calls.import_(upload_of(source, format, sent), query, idempotency_key)

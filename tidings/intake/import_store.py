@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from tidings.intake.imports import Refusals
+from tidings.intake.imports import OnConflict, Refusals
 from tidings.intake.items import Ask, Items, seen
 from tidings.intake.kinds import Kind, Kinds
+from tidings.intake.moving import Moving
 from tidings.intake.spool import Ready
 from tidings.model import moment
 from tidings.model.errors import Place, TidingsError
@@ -27,9 +28,6 @@ from tidings.rules.permit import Grant
 from tidings.store import events, item_bulk
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
-
-OnConflict = Literal["refuse", "replace", "skip"]
-"""What becomes of a line whose id is there already."""
 
 
 class Counts(msgspec.Struct, kw_only=True):
@@ -83,6 +81,7 @@ class ImportStore:
         self._now = clock.now()
         self._targets = [_target(catalog, kinds, ask, name, to) for name, to in self._kind.references]
         self._later: list[Later] = []
+        self._moving = Moving() if whole else None
         self._type = change.created_type(ask.grant.collection.name)
         self.counts = Counts()
         self.refusals = Refusals()
@@ -90,7 +89,7 @@ class ImportStore:
     def store(self, lines: Sequence[Ready]) -> None:
         """Store some lines; what is refused joins `refusals`. Raises Unavailable where the collection was changed."""
         for line in lines if self._decimals else ():
-            for index in self._decimals:
+            for index in self._decimals if line.values else ():
                 if (text := line.values[index]) is not None:
                     # The spool keeps them as texts.
                     line.values[index] = Decimal(text)
@@ -108,7 +107,7 @@ class ImportStore:
         self._store(part)
 
     def end(self) -> None:
-        """Look for what lines referred to before it was there."""
+        """Look for what lines referred to before it was there, and for values that were taken for good."""
         for target in self._targets:
             wanted = [entry for entry in self._later if entry[1] is target]
             there = self._there(target, [ident for _, _, ident, _ in wanted])
@@ -116,6 +115,9 @@ class ImportStore:
                 if (ident, tenant) not in there:
                     self.refusals.add(line, [_no_such(target, ident)])
         self._later = []
+        unsettled = None if self._moving is None else self._moving.settle(self._db)
+        for place in [] if unsettled is None else unsettled.errors:
+            self.refusals.add(place.line or 0, [msgspec.structs.replace(place, line=None)])
 
     # --- steps --------------------------------------------------------------------------------------------------------
 
@@ -125,8 +127,10 @@ class ImportStore:
         there = item_bulk.there(self._db, self._kind.table, "id", named)
         fresh: list[Ready] = []
         for line in lines:
-            if not line.own_id or (line.id, line.tenant) not in there:
+            if not line.own_id or (line.values and (line.id, line.tenant) not in there):
                 fresh.append(line)
+            elif (line.id, line.tenant) not in there:
+                self._replace(line)
             elif self._on_conflict == "skip":
                 self.counts.skipped += 1
             elif self._on_conflict == "refuse":
@@ -135,14 +139,16 @@ class ImportStore:
             else:
                 self._create(fresh)
                 fresh = []
-                self._replace(line)
+                self._replace(line, is_there=self._on_conflict == "merge")
         self._create(fresh)
 
-    def _replace(self, line: Ready) -> None:
-        """Put one line in place of the item at its id, as a single put does."""
-        ask = msgspec.structs.replace(self._ask, id=line.id, tenant=line.tenant, data=line.data or {})
+    def _replace(self, line: Ready, *, is_there: bool = False) -> None:
+        """Put one line in place of the item at its id, or merge it into that, as a single put or edit does."""
+        ask = msgspec.structs.replace(
+            self._ask, id=line.id, tenant=line.tenant, data=line.data or {}, moving=self._moving, line=line.line
+        )
         try:
-            done = self._items.put(self._db, ask)
+            done = self._items.edit(self._db, ask) if is_there else self._items.put(self._db, ask)
         except TidingsError as wrong:
             if wrong.status == 503:
                 raise
@@ -152,14 +158,20 @@ class ImportStore:
         if done.event is None:
             self.counts.unchanged += 1
         else:
-            self.counts.replaced += 1
+            self.counts.created += done.before is None
+            self.counts.replaced += done.before is not None
             events.append_new(self._db, [done.event], self._now)
 
     def _create(self, lines: Sequence[Ready]) -> None:
         """Store new items and their events."""
-        good = self._good(lines)
-        if not good:
-            return
+        moved: list[Ready] = []
+        good = self._good(lines, moved)
+        if good:
+            self._insert(good)
+        for line in moved:
+            self._replace(line)
+
+    def _insert(self, good: Sequence[Ready]) -> None:
         now = self._now
         rows = [(line.id, line.tenant, 1, now, now, *line.values) for line in good]
         item_bulk.insert(self._db, self._kind.table, rows)
@@ -195,8 +207,11 @@ class ImportStore:
             )
         return found
 
-    def _good(self, lines: Sequence[Ready]) -> Sequence[Ready]:
-        """Those lines whose unique values are free and whose references lead somewhere; the others are refused."""
+    def _good(self, lines: Sequence[Ready], moved: list[Ready]) -> Sequence[Ready]:
+        """Those lines whose unique values are free and whose references lead somewhere; the others are refused.
+
+        `moved` gets those whose unique values a later line may still take from the items that have them.
+        """
         kind = self._kind
         if not lines or not (kind.unique or self._targets):
             return lines
@@ -212,6 +227,9 @@ class ImportStore:
                 for name, index, pairs in taken
                 if (line.values[index], line.tenant) in pairs
             ]
+            if wrong and self._moving is not None and line.data is not None:
+                moved.append(line)
+                continue
             later = self._unreached(line, reach, wrong)
             if wrong:
                 self.refusals.add(line.line, wrong)

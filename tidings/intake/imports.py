@@ -6,7 +6,7 @@ What only the store can tell (ids, unique values, references) is the second half
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -25,6 +25,10 @@ ERRORS_MAX = 50
 """So many bad lines are told, each with all of its places; the others are only counted."""
 PLACES_MAX = 10
 """So many places of one line are told."""
+
+
+OnConflict = Literal["refuse", "replace", "merge", "skip"]
+"""What becomes of a line whose id is there already."""
 
 
 class Refusals(msgspec.Struct):
@@ -60,13 +64,13 @@ class Checker:
     """
 
     def __init__(
-        self, kind: Kind, grant: Grant, clock: Clock, spool: Spool, *, tenant: str, replaces: bool, whole: bool
+        self, kind: Kind, grant: Grant, clock: Clock, spool: Spool, *, tenant: str, on_conflict: OnConflict, whole: bool
     ) -> None:
         self.read = 0
         self.refusals = Refusals()
         self.grant = grant
         self._kind, self._clock, self._spool = kind, clock, spool
-        self._replaces, self._whole = replaces, whole
+        self._on_conflict, self._whole = on_conflict, whole
         self._usual_tenant = str(fixed(grant.writes).get("tenant", grant.tenant or tenant))
         self._writable = frozenset(grant.write)
         self._may_name_tenant = not grant.tenant
@@ -107,13 +111,18 @@ class Checker:
             data = {name: value for name, value in data.items() if name in self._writable}
         rules = self._kind.rules
         values = rules.stored({**self._base, **data} if self._base else data, "", wrong)
-        if wrong:
+        partly = self._on_conflict == "merge" and own_id
+        if wrong and not (partly and all(place.code == "missing" for place in wrong)):
             return wrong
-        if self._has_rule and not holds(self.grant.writes, {**values, "id": ident, "tenant": tenant}):
+        fits = not self._has_rule or (values and holds(self.grant.writes, {**values, "id": ident, "tenant": tenant}))
+        if wrong or (partly and not fits):
+            # Only with the item that is there it can be told whether the line is enough.
+            values = {}
+        elif not fits:
             return [Place(pointer="", code="row_not_permitted", detail=_ROW)]
         if not (self._whole and self.refusals.count):
-            shown = self._encode(rules.shown(values)).decode()[1:]
-            kept = data if self._replaces and own_id else None
+            shown = self._encode(rules.shown(values)).decode()[1:] if values else ""
+            kept = data if self._on_conflict in ("replace", "merge") and own_id else None
             self._spool.add(Ready(given.line, ident, own_id, tenant, list(values.values()), shown, kept))
         return []
 

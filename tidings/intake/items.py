@@ -11,7 +11,9 @@ from typing import Any
 
 import msgspec
 
+from tidings.intake.given import named
 from tidings.intake.kinds import Kind, Kinds
+from tidings.intake.moving import Moving
 from tidings.model.access import READING, Key, Verb
 from tidings.model.collection import Collection, Item
 from tidings.model.errors import Conflict, Forbidden, Invalid, NotFound, Place, Stale, Unavailable
@@ -38,7 +40,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
     `revisions`: what If-Match names (None: any will do). `pointer` and `id_pointer`: where `data` and `id` stand in the
     request's body (None: the id stands in its path). `tenant`: whose item, for keys that have none of their own; empty:
-    nobody's; None: not said. `is_there`: `put` only replaces.
+    nobody's; None: not said. `is_there`: `put` only replaces. `moving`: unique values may move between the items of
+    several asks, which share it. `line`: of a file.
     """
 
     grant: Grant
@@ -51,6 +54,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     is_there: bool = False
     pointer: str = ""
     id_pointer: str | None = None
+    moving: Moving | None = None
+    line: int | None = None
 
     def about_id(self, code: str, detail: str) -> list[Place]:
         """The place of its id."""
@@ -90,7 +95,7 @@ class Items:
         """Merge `data` into an item (RFC 7396). Raises NotFound, Stale, Invalid, Forbidden or Conflict."""
         kind = self._kind(ask.grant)
         before = self._found(db, kind, ask)
-        data, unknown = _named(kind, ask)
+        data, unknown = named(kind, ask, before)
         values = _stored(kind, merged(kind.rules.plain(before), data), ask, unknown)
         return self._replace(db, kind, ask, before, values)
 
@@ -102,7 +107,7 @@ class Items:
         kind = self._kind(ask.grant)
         _check_id(ask)
         tenant = _tenant(ask)
-        before = kind.table.of_tenant(db, ask.id or "", tenant)
+        before = _whole(kind, ask, kind.table.of_tenant(db, ask.id or "", tenant))
         if before is None:
             if ask.revisions is not None or ask.is_there:
                 raise Stale(f"There is no item {ask.id}, and If-Match asks for one.")
@@ -112,7 +117,7 @@ class Items:
         if unless is None or before.revision in unless:
             raise Stale(f"There is an item {ask.id} already, and If-None-Match asks for none, or for another.")
         _check_revision(ask, before)
-        data, unknown = _named(kind, ask)
+        data, unknown = named(kind, ask, before)
         plain = kind.rules.plain(before)
         kept = {name: plain[name] for name in plain if name not in ask.grant.write}
         values = _stored(kind, {**kind.rules.defaults, **kept, **data}, ask, unknown, fixed(ask.grant.writes))
@@ -125,6 +130,8 @@ class Items:
         _check_row(ask, before)
         self._check_unreferenced(db, kind, ask, before)
         kind.table.delete(db, before.seq)
+        if ask.moving is not None:
+            ask.moving.gone(kind.table, before.seq)
         event = self._event(kind, ask, None, before, change.deleted_type(kind.collection.name))
         return Change(before=before, after=None, event=event)
 
@@ -148,10 +155,10 @@ class Items:
     def _found(self, db: Db, kind: Kind, ask: Ask) -> Item:
         found = look_up(db, kind.table, ask.grant, reached(ask.grant), ask.id or "", ask.tenant)
         _check_revision(ask, found)
-        return found
+        return _whole(kind, ask, found) or found
 
     def _create(self, db: Db, kind: Kind, ask: Ask, tenant: str) -> Change:
-        data, unknown = _named(kind, ask)
+        data, unknown = named(kind, ask, None, tenant)
         values = _stored(kind, {**kind.rules.defaults, **data}, ask, unknown, fixed(ask.grant.writes))
         now = self._clock.now()
         after = Item(
@@ -169,20 +176,28 @@ class Items:
             before, values=values, revision=before.revision + 1, updated=max(self._clock.now(), before.updated)
         )
         self._check_after(db, kind, ask, before, after)
-        kind.table.update(db, after)
+        kind.table.update(db, after if ask.moving is None else ask.moving.written(kind.table, before, after))
         return Change(before=before, after=after, event=self._event(kind, ask, before, after))
 
     def _check_after(self, db: Db, kind: Kind, ask: Ask, before: Item | None, after: Item) -> None:
         """What only the store can tell of an item that is about to be written, and whether the caller may write it."""
         _check_row(ask, after)
         for name in kind.unique:
-            if _is_new(before, after, name) and kind.table.taken(db, name, after.values[name], after.tenant, after.seq):
-                detail = f"Another item has this {name} already."
-                place = Place(pointer=f"{ask.pointer}/{name}", code="unique_taken", detail=detail)
-                raise Conflict(detail, code="unique_taken", errors=[place])
+            if _is_new(before, after, name):
+                self._check_unique(db, kind, ask, after, name)
         for name, to in kind.references:
             if _is_new(before, after, name):
                 self._check_reference(db, ask, after, name, to)
+
+    def _check_unique(self, db: Db, kind: Kind, ask: Ask, after: Item, name: str) -> None:
+        holder = kind.table.holder(db, name, after.values[name], after.tenant, after.seq)
+        if holder is None:
+            return
+        detail = f"Another item has this {name} already."
+        places = [Place(pointer=f"{ask.pointer}/{name}", code="unique_taken", detail=detail, line=ask.line)]
+        if ask.moving is None:
+            raise Conflict(detail, code="unique_taken", errors=places)
+        ask.moving.take(db, kind.table, holder, name, after, places)
 
     def _check_reference(self, db: Db, ask: Ask, after: Item, name: str, to: str) -> None:
         ident = after.values[name]
@@ -313,22 +328,8 @@ def _check_row(ask: Ask, item: Item) -> None:
         raise Forbidden(_ROW, code="row_not_permitted")
 
 
-def _named(kind: Kind, ask: Ask) -> tuple[Values, list[Place]]:
-    """The given values of fields that the caller may write, and the places of fields that are not there for it.
-
-    Raises Forbidden where it gives a field that it may only read.
-    """
-    grant = ask.grant
-    others = sorted(ask.data.keys() - set(grant.write))
-    if not others:
-        return ask.data, []
-    for name in others:
-        if name in grant.read:
-            detail = f"This key may read {name}, but not write it."
-            place = Place(pointer=f"{ask.pointer}/{name}", code="field_not_permitted", detail=detail)
-            raise Forbidden(detail, code="field_not_permitted", errors=[place])
-    known = {name: value for name, value in ask.data.items() if name not in others}
-    return known, [kind.rules.unknown(name, ask.pointer, grant.write) for name in others]
+def _whole(kind: Kind, ask: Ask, item: Item | None) -> Item | None:
+    return item if item is None or ask.moving is None else ask.moving.whole(kind.table, item)
 
 
 def _stored(

@@ -116,6 +116,16 @@ class ItemTable:
         sql = f"SELECT 1 FROM {self.name} WHERE {column(field)} = :value AND tenant = :tenant AND seq <> :but LIMIT 1"  # noqa: S608
         return bool(db.query(sql, {"value": value, "tenant": tenant, "but": but}))
 
+    def holder(self, db: Db, field: str, value: Any, tenant: str, but: int) -> int | None:
+        """Which other item of the tenant than `but` has this unique value."""
+        sql = f"SELECT seq FROM {self.name} WHERE {column(field)} = :value AND tenant = :tenant AND seq <> :but LIMIT 1"  # noqa: S608
+        rows = db.query(sql, {"value": value, "tenant": tenant, "but": but})
+        return int(rows[0][0]) if rows else None
+
+    def set_unique(self, db: Db, seq: int, field: str, value: Any) -> None:
+        """Write one unique field alone, for as long as a write job moves its value."""
+        db.execute(f"UPDATE {self.name} SET {column(field)} = :value WHERE seq = :seq", {"value": value, "seq": seq})  # noqa: S608
+
     def count(self, db: Db, where: Where) -> int | None:
         """How many fit; None: more than are counted."""
         sql = f"SELECT COUNT(*) FROM (SELECT 1 AS one FROM {self.name} WHERE {where.text} LIMIT :most) AS part"  # noqa: S608

@@ -16,7 +16,8 @@ TAGS = rf"^(\*|[ \t,]*{_ONE}(,[ \t]*({_ONE})?)*)$"
 """`*`, or a list of entity tags, which may have empty elements."""
 _LIST = re.compile(TAGS)
 TAGS_CHARS_MAX = 8_192
-_REVISION = re.compile(r"[1-9][0-9]{0,18}")
+_REVISION = re.compile(r"([1-9][0-9]{0,18})(-[0-9a-f]{16})?")
+"""A revision; of an answer with expanded items, with a mark of these."""
 
 IF_MATCH = Parameter(
     name="If-Match",
@@ -46,8 +47,8 @@ def if_none_match(call: Call) -> frozenset[int] | None:
     return None if tags is None else frozenset(_revisions(tags))
 
 
-def not_modified(call: Call, revision: int) -> bool:
-    """Whether If-None-Match names this revision, so that 304 is the answer."""
+def not_modified(call: Call, revision: int | str) -> bool:
+    """Whether If-None-Match names this revision (or tag), so that 304 is the answer."""
     if "if-none-match" not in call.headers:
         return False
     named = names(call, "if-none-match")
@@ -71,4 +72,4 @@ def read(text: str | None, header: str, *, strong: bool = False) -> set[str] | N
 
 def _revisions(tags: set[str]) -> set[int]:
     # A tag is opaque: "01" is not "1".
-    return {int(tag) for tag in tags if _REVISION.fullmatch(tag)}
+    return {int(found[1]) for tag in tags if (found := _REVISION.fullmatch(tag))}

@@ -27,8 +27,8 @@ def check_revision(call: Call, revision: int) -> None:
         raise Stale(f'It is at revision "{revision}" by now. Read it again, then repeat the change.')
 
 
-def etag(revision: int) -> tuple[str, str]:
-    """The ETag header of a revision."""
+def etag(revision: int | str) -> tuple[str, str]:
+    """The ETag header of a revision (or tag)."""
     return ("etag", f'"{revision}"')
 
 

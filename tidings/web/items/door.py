@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -9,8 +10,9 @@ import msgspec
 
 from tidings.intake.items import Ask, Change, check_verb, look_up, seen
 from tidings.intake.kinds import Kind
+from tidings.intake.moving import Moving
 from tidings.model.collection import Field, Item
-from tidings.model.errors import Forbidden, Invalid, Place, TidingsError
+from tidings.model.errors import Forbidden, Invalid, Place
 from tidings.model.event import Event
 from tidings.rules import decimals
 from tidings.rules.condition import Compare, Op
@@ -24,6 +26,7 @@ from tidings.store.conditions import Where
 from tidings.store.events import Told
 from tidings.store.item_pages import CREATED, Order
 from tidings.web import slices
+from tidings.web.items.batch_errors import Wrong, placed
 from tidings.web.items.forms import BATCH_MAX, OWN_NAMES
 from tidings.web.items.steady import steady
 from tidings.web.menu import Answer, Call
@@ -111,10 +114,10 @@ class Door:
         item, document = await parts.readers.brief(
             self._steady(parts, read, expand), call.key.tenant, single=not expand
         )
-        tags = [etag(item.revision)]
-        if not_modified(call, item.revision):
-            return Answer(304, None, tags)
-        return Answer(200, document, tags)
+        tag = f"{item.revision}-{_mark(document[EXPANDED])}" if expand else item.revision
+        if not_modified(call, tag):
+            return Answer(304, None, [etag(tag)])
+        return Answer(200, document, [etag(tag)])
 
     def _steady(self, parts: Parts, read: Callable[[Db], T], expand: Sequence[str]) -> Callable[[Db], T]:
         return steady(parts, [self._kind, *(self._expands[name][1] for name in expand)], read)
@@ -226,18 +229,28 @@ class Door:
         if not 1 <= len(operations) <= BATCH_MAX:
             code = "too_many" if operations else "too_few"
             raise _misplaced("/operations", code, f"A batch has 1 to {BATCH_MAX:,} operations.")
-        asks = [self._batch_ask(parts, call, each, index) for index, each in enumerate(operations)]
+        asks: list[tuple[Callable[[Db, Ask], Change], Ask]] = []
+        wrong = Wrong()
+        for index, each in enumerate(operations):
+            with wrong.of(index):
+                asks.append(self._batch_ask(parts, call, each, index))
+        wrong.raise_any()
 
         def job(db: Db) -> Told:
             results: list[Any] = []
             events: list[Event] = []
+            wrong, moving = Wrong(), Moving()
             for index, (do, ask) in enumerate(asks):
-                try:
-                    change = do(db, ask)
-                except TidingsError as wrong:
-                    raise _placed(wrong, index) from None
-                events += _events(change)
-                results.append({"status": _status(change), "item": self._shown(change)})
+                if wrong.is_after(ask.id):
+                    # What was to be there before it is not.
+                    continue
+                with wrong.of(index, ask.id):
+                    change = do(db, msgspec.structs.replace(ask, moving=moving))
+                    events += _events(change)
+                    results.append({"status": _status(change), "item": self._shown(change)})
+            wrong.raise_any()
+            if (unsettled := moving.settle(db)) is not None:
+                raise unsettled
             return Told(Answer(200, {"results": results}), events)
 
         return await once(parts, call, job)
@@ -257,7 +270,7 @@ class Door:
         try:
             check_verb(self.grant, given.op)  # type: ignore[arg-type]
         except Forbidden as wrong:
-            raise _placed(wrong, index) from None
+            raise placed(wrong, index) from None
         if given.op != "create" and given.id is msgspec.UNSET:
             raise _misplaced(f"{at}/id", "missing", f"{given.op} needs the item's id.")
         if (given.data is msgspec.UNSET) != (given.op == "delete"):
@@ -313,6 +326,12 @@ _OBJECT = 'Send an object with the item\'s fields, such as {"title": "..."}.'
 _DATA = "create, put and edit need data with the item's fields; delete takes none."
 
 
+def _mark(expanded: dict[str, Any]) -> str:
+    """A mark of expanded items, which is another one once any of them changes, goes, or comes into sight."""
+    versions = [[name, its and [its[part] for part in OWN_NAMES]] for name, its in sorted(expanded.items())]
+    return hashlib.sha256(msgspec.json.encode(versions)).hexdigest()[:16]
+
+
 def _status(change: Change) -> int:
     if change.after is None:
         return 204
@@ -335,13 +354,6 @@ def _fits(field: Field | None, value: Any) -> bool:
     if type(value) is str:
         return "\0" not in value
     return type(value) is not int or INTEGER_MIN <= value <= INTEGER_MAX
-
-
-def _placed(wrong: TidingsError, index: int) -> TidingsError:
-    """The same refusal, which says which operation of the batch it is about."""
-    if not wrong.errors:
-        wrong.errors = [Place(pointer=f"/operations/{index}", code=wrong.code, detail=wrong.detail)]
-    return wrong
 
 
 def _misplaced(pointer: str, code: str, detail: str) -> Invalid:

@@ -75,7 +75,7 @@ class Transfer:
                 parts.clock,
                 spool,
                 tenant=call.query.get("tenant", ""),
-                replaces=on_conflict == "replace",
+                on_conflict=on_conflict,
                 whole=not in_part,
             )
             await _read(call, parts.work, checker, None if in_part else parts.settings.max_whole_import_bytes)

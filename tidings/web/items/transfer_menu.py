@@ -52,13 +52,18 @@ SORT = Parameter(
 )
 
 
+_MERGE = " `merge` keeps the fields that the file does not have."
+
+
 def import_of(grant: Grant, path: str, transfer: Transfer, tenant: tuple[Parameter, ...]) -> dict[str, Any]:
     """The operation that imports."""
-    offer = ["refuse", "skip", *(["replace"] if "put" in grant.verbs else [])]
+    more = {"replace": "put", "merge": "edit"}
+    offer = ["refuse", "skip", *(each for each, verb in more.items() if verb in grant.verbs)]
     on_conflict = Parameter(
         name="on_conflict",
         schema={"type": "string", "enum": offer, "default": "refuse"},
-        help=f"What becomes of a line whose `id` is there already: {ticked(offer)}.",
+        help=f"What becomes of a line whose `id` is there already: {ticked(offer)}."
+        + (_MERGE if "merge" in offer else ""),
     )
     names = ["id", *(parameter.name for parameter in tenant), *grant.write]
     written = [field for field in grant.collection.fields if field.name in grant.write]

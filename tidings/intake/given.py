@@ -1,0 +1,71 @@
+"""What a caller gives of an item, beside the fields that it may write: what it was shown, it may give back as it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tidings.intake.kinds import Kind
+from tidings.model import moment
+from tidings.model.collection import OWN_FIELDS, Item
+from tidings.model.errors import Forbidden, Place, Stale
+from tidings.rules.filter_checks import same
+from tidings.rules.item import opened
+
+if TYPE_CHECKING:
+    from tidings.intake.items import Ask
+
+Values = dict[str, Any]
+
+
+def named(kind: Kind, ask: Ask, before: Item | None, tenant: str = "") -> tuple[Values, list[Place]]:
+    """The given values of fields that the caller may write, and the places of what it gives beside them.
+
+    What it only reads, the item's own members too, it may give back as it is (`before`; None: the item is made, and
+    only its id and tenant are known). Raises Forbidden where it gives another value of a field that it may only read,
+    Stale where it gives another revision.
+    """
+    grant = ask.grant
+    others = sorted(ask.data.keys() - set(grant.write))
+    if not others:
+        return ask.data, []
+    present: Values = {"id": ask.id, "tenant": tenant or None} if before is None else kind.rules.document(before)
+    wrong: list[Place] = []
+    for name in others:
+        given = ask.data[name]
+        is_own = name in OWN_FIELDS and (before is not None or ask.id is not None)
+        if not is_own and name not in grant.read:
+            wrong.append(kind.rules.unknown(name, ask.pointer, grant.write))
+        elif name in present and (is_own or before is not None) and _agrees(opened(present[name]), given):
+            continue
+        elif is_own:
+            wrong.append(_own_differs(name, before, present, ask))
+        else:
+            detail = f"This key may read {name}, but not write it."
+            place = Place(pointer=f"{ask.pointer}/{name}", code="field_not_permitted", detail=detail)
+            raise Forbidden(detail, code="field_not_permitted", errors=[place])
+    return {name: value for name, value in ask.data.items() if name not in others}, wrong
+
+
+def _own_differs(name: str, before: Item | None, present: Values, ask: Ask) -> Place:
+    """The place of a member of the item's own that is given otherwise. Raises Stale for a revision."""
+    if before is not None and name == "revision" and type(ask.data[name]) is int:
+        detail = f'The body has revision {ask.data[name]}, and the item is at "{before.revision}". Read it again.'
+        raise Stale(detail, errors=[Place(pointer=f"{ask.pointer}/{name}", code="stale", detail=detail)])
+    shown = (
+        "not set before it is stored" if name not in present else f"{msgspec.json.encode(present[name]).decode()} here"
+    )
+    detail = f"{name} is {shown}, and is not changed by callers. Leave it out, or give it as it is."
+    return Place(pointer=f"{ask.pointer}/{name}", code="own_field", detail=detail)
+
+
+def _agrees(present: Any, given: Any) -> bool:
+    if same(present, given):
+        return True
+    if type(present) is not str or type(given) is not str:
+        return False
+    try:
+        return moment.from_text(present) == moment.from_text(given)
+    except ValueError:
+        return False
