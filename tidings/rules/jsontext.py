@@ -44,7 +44,7 @@ Code = Literal[
 _ALIKE = bytes.maketrans(b"{123456789E", b"[000000000e")
 _LONG = b"0" * 19
 # The same, with dots as digits, to find the numbers that a double may not keep: many digits, or a tiny exponent.
-_ALIKE_DOTS = bytes.maketrans(b"123456789.E", b"0000000000e")
+_ALIKE_DOTS = bytes.maketrans(b"{123456789.E", b"[0000000000e")
 _MANY, _TINY = b"0" * (exact.SURE_DIGITS + 1), b"0e-000"
 _HUGE, _HUGE_PLUS = b"0e000", b"0e+000"
 _WITH_MANY = re.compile(rb"[0-9.]{16,}(?:[eE][+-]?[0-9]+)?|[0-9.]+[eE][+-]?[0-9]{3,}")
@@ -78,14 +78,27 @@ class NotExact(Invalid):
 def read_exact(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Any:
     """As `read`, for values that are stored as what they are rather than as this text. Raises BadJson, NotExact."""
     alike = raw.translate(_ALIKE_DOTS)
+    value = _parsed(raw, alike, depth_max)
     if _MANY in alike or _TINY in alike or _HUGE in alike or _HUGE_PLUS in alike:
         _check_exact(raw)
-    return read(raw, depth_max=depth_max)
+    return value
 
 
 def read(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Any:
     """The value of a JSON text, where `[[]]` has depth 2. Raises BadJson."""
     alike = raw.translate(_ALIKE)
+    value = _parsed(raw, alike, depth_max)
+    if (
+        (_LONG in alike and _is_number_at(raw, alike, _LONG))
+        or (_HUGE in alike and _is_number_at(raw, alike, _HUGE))
+        or (_HUGE_PLUS in alike and _is_number_at(raw, alike, _HUGE_PLUS))
+    ):
+        _refuse(value, _out_of_range)
+    return value
+
+
+def _parsed(raw: bytes, alike: bytes, depth_max: int) -> Any:
+    """The value of a JSON text, whatever its numbers are. Raises BadJson."""
     try:
         if alike.count(b"[") > depth_max:
             value = _read_counting_depth(raw, depth_max)
@@ -95,12 +108,6 @@ def read(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Any:
         raise _explained(raw, str(error), depth_max) from None
     if _BACKSLASH in raw and b"\\u0000" in raw and _NUL.search(raw):
         _refuse(value, _nul)
-    if (
-        (_LONG in alike and _is_number_at(raw, alike, _LONG))
-        or (_HUGE in alike and _is_number_at(raw, alike, _HUGE))
-        or (_HUGE_PLUS in alike and _is_number_at(raw, alike, _HUGE_PLUS))
-    ):
-        _refuse(value, _out_of_range)
     return value
 
 
