@@ -8,6 +8,7 @@ import pytest
 
 from tidings.model.moment import SECOND
 from tidings.testing import Api, FakeClock, TestServer, until
+from tidings.web.addresses import address_of
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic abc", "tdk_x", "Bearer " + "x" * 5_000])
@@ -179,3 +180,21 @@ def test_an_address_that_asks_too_often_is_refused_before_it_is_known(tmp_path: 
         assert 1 <= int(refused.headers["retry-after"]) <= 10
         clock.advance(int(refused.headers["retry-after"]))
         assert server.api.call("GET", "/v1/events").status == 200
+
+
+@pytest.mark.parametrize(
+    ("client", "counted"),
+    [
+        ("203.0.113.7:4711", "203.0.113.7"),
+        ("[2001:db8::7]:4711", "2001:db8::"),
+        # Whoever has a /64 has many addresses, and writes them with and without their zeros.
+        ("[2001:db8::1:2:3:4]:1", "2001:db8::"),
+        ("2001:db8:0:0:9::1:5", "2001:db8::"),
+        ("[2001:db8:0:1::7]:1", "2001:db8:0:1::"),
+        ("[::1]:80", "::"),
+        ("[::ffff:203.0.113.7]:80", "203.0.113.7"),
+        ("somewhere", ""),
+    ],
+)
+def test_addresses_are_counted_by_their_network(client: str, counted: str) -> None:
+    assert address_of(client) == counted

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from ipaddress import IPv6Address
+
 from tidings.model.errors import LimitReached
 from tidings.model.moment import SECOND, Clock
 
@@ -44,4 +47,16 @@ class Addresses:
 def address_of(client: str) -> str:
     """The peer without its port; of IPv6 the /64, since one caller has as many addresses as they like."""
     host = client.rpartition(":")[0].strip("[]")
-    return ":".join(host.split(":")[:4]) if ":" in host else host
+    return _network(host) if ":" in host else host
+
+
+@lru_cache(maxsize=4_096)
+def _network(host: str) -> str:
+    """The /64 of an IPv6 address, however it is written; what is IPv4 inside of one stays that."""
+    try:
+        address = IPv6Address(host)
+    except ValueError:
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(IPv6Address(int(address) >> 64 << 64))
