@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from benchmarks.context import Context
 from benchmarks.figures import (
     attacks,
+    backup,
     command,
     dead,
     fanout,
@@ -49,6 +50,7 @@ FIGURES = {
     "neighbour": Figure(neighbour.neighbour, ("neighbour",)),
     "poison": Figure(poison.poison, ("poison",)),
     "attacks": Figure(attacks.attacks, ("attacks", "attacks-stop")),
+    "backup": Figure(backup.backup, ("backup",)),
     "kill": Figure(kill.sqlite, ("kill-lost", "kill-twice")),
     "kill-postgres": Figure(kill.postgres, ("kill-postgres-lost", "kill-postgres-twice")),
     "stored": Figure(stored.stored, ("stored",)),

@@ -27,6 +27,7 @@ from tidings.store.seal import KEY_MARK, Sealer
 from tidings.store.sqlite import SqliteFile
 
 PARTIAL = ".partial"
+_sync_data = getattr(os, "fdatasync", os.fsync)
 NAME = "tidings-{}.db"
 _OURS = re.compile(r"tidings-[0-9]{8}T[0-9]{6}Z\.db\.partial")
 Progress = Callable[[int, int], None]
@@ -141,16 +142,22 @@ def _copy(
     source: Path, target: Path, progress: Progress, make_way: Callable[[], None] = lambda: None, *, still: bool = False
 ) -> Contents:
     """Copy, check, sync, rename."""
-    with _partial(target) as partial:
+    with _partial(target) as (partial, fd):
+
+        def slice_done(done: int, size: int) -> None:
+            # All at once at the end, it would hold up the syncs of a server that writes to the same disk.
+            _sync_data(fd)
+            progress(done, size)
+
         with contextlib.closing(SqliteFile(source, still=still)) as db:
             _contents(db, source)
-            db.copy_to(partial, progress)
+            db.copy_to(partial, slice_done)
         with contextlib.closing(SqliteFile(partial, still=True)) as copy:
             damage = copy.damage()
             if damage is not None:
                 raise StoreError(f"{source} is damaged, so it was not copied", because=damage)
             contents = _contents(copy, source)
-        _sync(partial)
+        os.fsync(fd)
         make_way()
         partial.replace(target)
         sync_folder(target.parent)
@@ -158,8 +165,8 @@ def _copy(
 
 
 @contextlib.contextmanager
-def _partial(target: Path) -> Iterator[Path]:
-    """An empty file beside the target, locked, so that nobody takes it for what a killed copy left."""
+def _partial(target: Path) -> Iterator[tuple[Path, int]]:
+    """An empty file beside the target, open and locked, so that nobody takes it for what a killed copy left."""
     for left in target.parent.glob(f"*{PARTIAL}"):
         if left.name == f"{target.name}{PARTIAL}" or _OURS.fullmatch(left.name):
             _clear(left)
@@ -171,7 +178,7 @@ def _partial(target: Path) -> Iterator[Path]:
     try:
         os.fchmod(fd, PRIVATE)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield partial
+        yield partial, fd
     finally:
         os.close(fd)
         for file in _of_database(partial):
@@ -225,14 +232,6 @@ def _rename(file: Path, name: Path) -> None:
 
 def _of_database(path: Path) -> list[Path]:
     return [path, *(path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm", "-journal"))]
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _stamp(now: Micros) -> str:
