@@ -8,19 +8,24 @@ from pathlib import Path
 import pytest
 
 from tests.delivery.world import World
-from tidings.deliver import shares
+from tidings.deliver import lanes, shares
 from tidings.testing import FakeClock, Reaction, Receiver, TestServer, until
 
 ENDPOINTS = 12
 
 
-@pytest.fixture
-def tight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A server with few places."""
+@pytest.fixture(params=["near", "far"])
+def tight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, database: str | None
+) -> Iterator[World]:
+    """A server with few places; "far" behind, it passes by what only joins a backlog."""
     monkeypatch.setattr(shares, "FLIGHTS_MAX", 40)
     monkeypatch.setattr(shares, "QUEUED_MAX", 400)
+    if request.param == "far":
+        monkeypatch.setattr(lanes, "HEAD_ROWS", 20)
+        monkeypatch.setattr(lanes, "MANY_LANES", 1)
     clock = FakeClock()
-    with Receiver() as receiver, TestServer(tmp_path / "tight", clock=clock) as server:
+    with Receiver() as receiver, TestServer(tmp_path / "tight", clock=clock, database=database) as server:
         yield World(server, clock, receiver)
         receiver.release()
 

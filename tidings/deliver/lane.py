@@ -235,6 +235,11 @@ class Lane:
             self.latest.popleft()
             self.walked = None
 
+    def forget_newest(self) -> None:
+        """What has come last was not seen; it is read from the store."""
+        self.latest.clear()
+        self.walked = None
+
     def in_batches_of(self, number: int, most: int) -> None:
         """It was refused in a batch: from now on it travels in smaller ones."""
         if len(self.small) >= SMALL_MAX:

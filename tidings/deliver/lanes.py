@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 
@@ -23,8 +24,9 @@ from tidings.store.base import Db, Row
 from tidings.store.catalog import Snapshot
 
 HEAD_ROWS = 500
-HEAD_SECONDS = 0.005
-"""How long a round may read what only joins the backlog of lanes that lag already: it stands before others' work."""
+HEAD_SECONDS = 0.03
+"""How long a round may read what has to wait in any case, since others' work stands behind it."""
+MANY_LANES = 64
 REFILL_BELOW = QUEUE_MAX // 2
 PROBED_FROM = 16
 """How many are read for a probe: of an ordered link some may have to be held."""
@@ -62,8 +64,10 @@ class Lanes:
             before = len(self.outstanding)
             if not self._read_some(now):
                 return False
-            if len(self.outstanding) - before > HEAD_ROWS // 4 or time.monotonic() > end:
+            is_work = len(self.outstanding) - before > HEAD_ROWS // 4 and len(self.active) < MANY_LANES
+            if is_work or time.monotonic() > end:
                 return True
+            self._pass_by()
 
     def _read_some(self, now: Micros) -> bool:
         recovering = self._head < self._horizon
@@ -80,6 +84,18 @@ class Lanes:
             self._recovered()
             return True
         return len(rows) == HEAD_ROWS
+
+    def _pass_by(self) -> None:
+        """Far behind: what only joins the backlog of lanes that lag, and will be looked at, is in the store already."""
+        lagging = [lane for lane in self.by_link.values() if lane.lagging and lane.flights and not lane.health.open]
+        if len(lagging) < MANY_LANES or self._head < self._horizon:
+            return
+        until = self._position("delivery")
+        links = json.dumps([lane.link for lane in lagging])
+        row = self._db.one("delivery_of_others", after=self._head, until=until, links=links)
+        self._head = until if row is None else row[0] - 1
+        for lane in lagging:
+            lane.forget_newest()
 
     def serve(self, lane: Lane, now: Micros, launch: Launch, settlement: Settlement, chance: Chance) -> Micros | None:
         """Send what the lane may send now. Answers when to look at it again, if a time is known."""

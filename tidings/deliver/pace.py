@@ -12,6 +12,9 @@ YOUNG_MAX = 128
 YOUNG_SECONDS = 0.01
 BUSY_YOUNG = 8
 """So many young requests mean load."""
+LONG_SECONDS = 0.02
+"""New connections take time; whoever becomes due meanwhile waits for the end of the round."""
+LEAST = 16
 ROUND_SECONDS = 0.0005
 SETTLE_SECONDS = 0.002
 
@@ -21,6 +24,7 @@ class Pace:
 
     def __init__(self) -> None:
         self._young: dict[int, float] = {}
+        self._most = YOUNG_MAX
         self._began_at = self._settled_at = 0.0
 
     def departed(self, number: int) -> None:
@@ -39,7 +43,14 @@ class Pace:
             if left > born:
                 break
             del self._young[number]
-        return YOUNG_MAX - len(self._young)
+        return min(self._most, YOUNG_MAX - len(self._young))
+
+    def polled(self, busy_seconds: float) -> None:
+        """How long the last requests kept the network busy: after a long round fewer leave in the next."""
+        if busy_seconds > LONG_SECONDS:
+            self._most = max(LEAST, self._most // 2)
+        elif self._most < YOUNG_MAX:
+            self._most *= 2
 
     def begin_round(self) -> None:
         """Begin a round; under load not sooner than ROUND_SECONDS after the last: fewer rounds, with more in each."""

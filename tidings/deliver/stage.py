@@ -217,7 +217,9 @@ class Deliver:
                 self._store_rests_until = now + STORE_RETRY
         self._settle(now)
         self._asleep = True
-        self._client.poll(self._patience(now))
+        patience, began = self._patience(now), time.monotonic()
+        self._client.poll(patience)
+        self._pace.polled(time.monotonic() - began - patience)
         self._asleep = False
 
     def _patience(self, now: Micros) -> float:

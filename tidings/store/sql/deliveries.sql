@@ -2,6 +2,17 @@
 -- The head of the line: what the deliver stage has not seen yet, for all links.
 SELECT number, link, event, created FROM delivery WHERE number > :after ORDER BY number LIMIT :count;
 
+-- name: delivery_of_others (sqlite)
+-- The first delivery at the head of the line that is not for one of these links. SQLite has no arrays.
+SELECT number FROM delivery WHERE number > :after AND number <= :until
+    AND link NOT IN (SELECT value FROM json_each(:links)) ORDER BY number LIMIT 1;
+
+-- name: delivery_of_others (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+SELECT number FROM delivery WHERE number > :after AND number <= :until
+    AND link <> ALL (CAST(ARRAY(SELECT jsonb_array_elements_text(CAST(:links AS jsonb))) AS bigint[]))
+ORDER BY number LIMIT 1;
+
 -- name: deliveries_after_unattempted
 -- The same after a restart: without what was attempted already.
 SELECT d.number, d.link, d.event, d.created FROM delivery AS d
