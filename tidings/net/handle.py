@@ -97,6 +97,8 @@ class Handle:
         self._answer = bytearray()
         self._read = 0
         self._body, self._sent = b"", 0
+        self._url, self._limit = "", 0.0
+        """What libcurl has been told already."""
         self._proxied = proxy is not None
         self._set_up(user_agent, ca_file, connection_seconds)
         self._set_proxy(proxy or "", ca_file)
@@ -143,9 +145,13 @@ class Handle:
         self._read = self._sent = 0
         self._body = request.body
         curl = self.curl
-        curl.setopt(pycurl.URL, request.url)
+        if request.url != self._url:
+            curl.setopt(pycurl.URL, request.url)
+            self._url = request.url
+        if request.timeout_seconds != self._limit:
+            curl.setopt(pycurl.TIMEOUT_MS, int(request.timeout_seconds * 1000))
+            self._limit = request.timeout_seconds
         curl.setopt(pycurl.HTTPHEADER, request.headers)
-        curl.setopt(pycurl.TIMEOUT_MS, int(request.timeout_seconds * 1000))
         curl.setopt(pycurl.POSTFIELDSIZE, len(request.body))
         if self._found is not None and self.target.name is None:
             self._found = None
@@ -178,6 +184,7 @@ class Handle:
         spent = time.monotonic() - self.began
         if spent > 0.001:
             curl.setopt(pycurl.TIMEOUT_MS, max(1, int((self.timeout_seconds - spent) * 1000)))
+            self._limit = 0.0
 
     def _load(self, found: Found) -> None:
         self.loads = found.alias
