@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,8 @@ def compare_items(db: Db, before: Any, after: Any, olds: Any, plan: Plan, found:
                     assert new[field.name] in (None, values.shown(field, default))
                 elif was and (was.type, field.type) == ("date", "datetime"):
                     assert new[field.name] == f"{value}T00:00:00.000Z"
+                elif was and field.type == "decimal":
+                    assert Decimal(new[field.name]) == Decimal(str(value))
                 else:
                     assert new[field.name] == value
             kept = {was.name for field in collection.fields if (was := pair.source(field.name) if pair else field)}
