@@ -31,6 +31,7 @@ GZIP = b"Accept-Encoding: gzip, deflate, br\r\n"
         ("*;q=0", False),
         ("identity;q=1, *;q=0", False),
         ("gzipped", False),
+        ("gzip" + ", br" * 1_000, False),
     ],
 )
 def test_what_an_accept_encoding_takes(accepted: str, takes: bool) -> None:

@@ -7,6 +7,7 @@ used, and what takes more than a moment is packed slice by slice in a thread of 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -20,6 +21,7 @@ PACKED_BYTES_MIN = 8 * 1024
 AT_ONCE_BYTES_MAX = 32 * 1024
 """More than this is packed beside the event loop; this much takes it a fifth of a millisecond."""
 SLICE_BYTES = 128 * 1024
+ACCEPTED_CHARS_MAX = 500
 LEVEL = 1
 GZIP_WINDOW = 31
 VARY = ("vary", "Accept-Encoding")
@@ -27,9 +29,13 @@ _GZIP = ("content-encoding", "gzip")
 _NAMES = ("gzip", "x-gzip")
 
 
-@lru_cache(maxsize=256)
 def takes_gzip(accepted: str) -> bool:
-    """Whether an Accept-Encoding takes gzip. `q=0` is a no, by name or by `*`."""
+    """Whether an Accept-Encoding takes gzip. `q=0` is a no, by name or by `*`; so is a header without end."""
+    return len(accepted) <= ACCEPTED_CHARS_MAX and _takes_gzip(accepted)
+
+
+@lru_cache(maxsize=256)
+def _takes_gzip(accepted: str) -> bool:
     named: bool | None = None
     others = False
     for part in accepted.lower().split(","):
@@ -99,7 +105,9 @@ class Packer:
 
     def _spread(self) -> None:
         if self._processors:
-            os.sched_setaffinity(0, self._processors)
+            # Where the system forbids it, it packs on the processor of the others.
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(0, self._processors)
 
 
 def _forbids(name: str, value: str) -> bool:
