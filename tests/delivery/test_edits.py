@@ -134,3 +134,12 @@ def test_a_resumed_endpoint_gets_at_once_what_failed_before(world: World) -> Non
     world.receiver.answer(204)
     world.api.post(f"/v1/endpoints/{endpoint}:resume")
     world.ended(event, endpoint)
+
+
+def test_an_edit_during_a_pause_goes_on_at_once_after_it(world: World) -> None:
+    endpoint, event = failed_once(world)
+    world.api.post(f"/v1/endpoints/{endpoint}:pause")
+    world.api.patch(f"/v1/endpoints/{endpoint}", {"url": world.receiver.url("/new")})
+    world.nothing_more(0, "/new")
+    world.api.post(f"/v1/endpoints/{endpoint}:resume")
+    assert world.ended(event, endpoint)["state"] == "delivered"

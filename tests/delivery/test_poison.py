@@ -104,14 +104,59 @@ def test_a_line_of_a_poisoned_subject_keeps_no_other_subject_waiting(world: Worl
     assert arrived == [0, 1, 2] * GOOD
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+def test_lines_longer_than_memory_go_on_in_their_order(world: World, restarts: bool) -> None:
+    """Three poisoned subjects hold hundreds each; between them good subjects of many events."""
+    world.receiver.answer_by(poisoned("422"))
+    endpoint = world.register(order="subject", give_up_on=[])
+    good = []
+    for part in range(3):
+        events: list[dict[str, Any]] = []
+        for n in range(300):
+            bad = n % 4 != 0
+            subject = f"poison{n % 3}" if bad else f"g{n % 40}"
+            events.append({"type": "step", "data": {"good": not bad, "n": 300 * part + n}, "subject": subject})
+        made = world.api.post("/v1/events:batch", {"events": events})["events"]
+        good += [each["id"] for each, event in zip(made, events, strict=True) if event["data"]["good"]]
+    world.clock.advance(2)
+    world.delivered(good, endpoint)
+    if restarts:
+        world.server.restart()
+    # Now they are welcome: each line goes on from its first to its last.
+    world.receiver.answer_by(None)
+    world.api.patch(f"/v1/endpoints/{endpoint}", {"headers": {"X-Mended": "yes"}})
+    until(
+        lambda: not world.api.pages("/v1/deliveries", endpoint=endpoint, state="waiting"),
+        "all lines are at their end",
+        30,
+    )
+    arrived: dict[str, list[int]] = {}
+    for each in world.receiver.requests():
+        arrived.setdefault(each.json["subject"], []).append(each.json["data"]["n"])
+    for subject, numbers in arrived.items():
+        assert list(dict.fromkeys(numbers)) == sorted(set(numbers)), subject
+    assert sum(len(set(numbers)) for numbers in arrived.values()) == 900
+
+
+def test_taking_the_order_away_frees_long_lines(world: World) -> None:
+    world.receiver.answer_by(poisoned("422"))
+    endpoint = world.register(order="subject")
+    events = publish(world, 300, good=False, subject="poison")
+    world.after_attempts(events[0], endpoint, 1)
+    world.receiver.answer_by(None)
+    world.api.patch(f"/v1/endpoints/{endpoint}", {"order": "none"})
+    world.delivered(events[1:], endpoint)
+
+
 def test_good_events_of_a_long_backlog_arrive_after_a_restart(world: World) -> None:
     world.receiver.answer(500)
     endpoint = world.register()
     publish(world, 700, good=False)
     good = publish(world, 3, good=True)
     until(lambda: world.endpoint(endpoint)["health"]["next_probe"], "the breaker is open")
-    world.server.restart()
+    world.server.stop()
     world.receiver.answer_by(poisoned("500"))
+    world.server.start()
     world.clock.advance(61)
     world.delivered(good, endpoint)
 

@@ -23,6 +23,8 @@ from tidings.rules.sign import Signer
 
 QUEUE_MAX = 500
 HELD_MAX = 1_000
+LINE_MAX = 16
+"""How many of one line stand in memory; those behind them have only their rows."""
 WINDOW_START = 16
 """Requests in flight at once to an endpoint that has not answered yet; each success allows one more."""
 LATEST_MAX = 32
@@ -103,14 +105,11 @@ class Lane:
         self.next_due: Micros | None = None
         self.health = HEALTHY
         self.succeeded_at: Micros | None = None
+        self.mended = False
+        """What it sends was edited, or it was disabled, and it did not send since."""
         self.edited_at: Micros = 0
         """What left before failed at what the endpoint was before."""
-        self.blocking: dict[str, set[int]] = {}
-        """Ordered links: per subject, the deliveries that the later ones wait for."""
-        self.held: dict[str, deque[Item]] = {}
-        self.held_count = 0
-        self.unswept: int | None = None
-        """After a start, the highest number found held: once all before it are in their lines, free lines may go."""
+        self._begin_lines()
         self.timer: Micros | None = None
 
     @property
@@ -118,6 +117,18 @@ class Lane:
         """Whose share its work counts in: its endpoint's tenant, or None, the operator."""
         tenant = None if self.endpoint is None else self.endpoint.tenant
         return None if tenant == ALL_TENANTS else tenant
+
+    def _begin_lines(self) -> None:
+        self.blocking: dict[str, set[int]] = {}
+        """Ordered links: per subject, the deliveries that the later ones wait for."""
+        self.held: dict[str, deque[Item]] = {}
+        self.held_count = 0
+        self.beyond: dict[str, int] = {}
+        """Lines that go on in the store behind what is held here: the number of the last one."""
+        self.unread: set[str] = set()
+        """Those of which none is left here: they are to be read."""
+        self.unswept: int | None = None
+        """After a start, the highest number found held: once all before it are in their lines, free lines may go."""
 
     @property
     def sendable(self) -> bool:
@@ -133,7 +144,6 @@ class Lane:
             and not self.health.open
             and self.health.held_until is None
             and len(self.queue) < QUEUE_MAX
-            and self.held_count < HELD_MAX
             and not (self.blocked and not self.flights)
         )
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from itertools import islice
 
-from tidings.deliver import order, results
+from tidings.deliver import order, results, turns
 from tidings.deliver.cancel import find, forget
-from tidings.deliver.lane import LATEST_MAX, QUEUE_MAX, Item, Lane
+from tidings.deliver.kept import KeptEvents, has_earlier
+from tidings.deliver.lane import LATEST_MAX, LINE_MAX, QUEUE_MAX, Item, Lane
 from tidings.deliver.serve import Launch, serve
 from tidings.deliver.settle import Settlement, waiting_from
 from tidings.deliver.shares import Outstanding, Shares
 from tidings.deliver.turns import Look
-from tidings.model.event import Event
 from tidings.model.link import Endpoint, changes_requests
 from tidings.model.moment import Micros
 from tidings.rules import health
 from tidings.rules.health import HEALTHY, Health
 from tidings.rules.limit import TokenBucket
-from tidings.store import events
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Snapshot
 
@@ -30,9 +30,8 @@ MANY_LANES = 64
 REFILL_BELOW = QUEUE_MAX // 2
 PROBED_FROM = 16
 """How many are read for a probe: of an ordered link some may have to be held."""
-SUBJECT_EVENTS_MAX = 200
+LINES_READ = 16
 CURSOR_STEP = 1_000
-EVENT_BYTES_KEPT = 8 * 1024 * 1024
 
 Chance = Callable[[], float]
 
@@ -48,10 +47,9 @@ class Lanes:
         self._marks: set[int] = set()
         self._head = self._stored = self._position("deliver")
         self._horizon = self._position("delivery")
-        self._events: dict[int, Event] = {}
-        self._event_bytes = 0
+        self.events = KeptEvents(db).of
         self._snapshot = snapshot
-        self._look = Look(self.events, self._has_earlier)
+        self._look = Look(self.events, lambda lane, item: has_earlier(db, lane, item))
         for endpoint in snapshot.endpoints.values():
             if endpoint.deleted is None:
                 self._lane(endpoint)
@@ -113,28 +111,17 @@ class Lanes:
         finally:
             # Also if the store broke in the middle: what was chosen stays chosen.
             self._shares.chosen(lane.tenant, len(launch) - before)
-        if lane.lagging and not lane.latest and lane.walked != 0 and not lane.health.open and not lane.ordered_all:
+        if lane.lagging and not lane.latest and lane.walked != 0 and lane.ordinary < lane.slots:
             # None of the newest could go; perhaps one before them can.
-            again = now if lane.flights < lane.slots else again
+            again = now if turns.is_behind(lane, now) and not lane.health.open else again
         if order.may_sweep(lane, lane.read_to if lane.lagging else self._head):
             order.sweep(lane, now)
             self.active[lane.link] = lane
         return again
 
-    def events(self, seqs: list[int]) -> dict[int, Event]:
-        """Events by number, read once while several lanes send them."""
-        missing = sorted({seq for seq in seqs if seq not in self._events})
-        found = {seq: self._events[seq] for seq in seqs if seq in self._events}
-        if missing:
-            for event in events.by_seq(self._db, missing):
-                found[event.seq] = event
-                self._keep(event)
-        return found
-
     def update(self, snapshot: Snapshot, changed: list[Endpoint], now: Micros, settlement: Settlement) -> None:
         """Endpoints have changed: edits hold from the next attempt on."""
         self._snapshot = snapshot
-        self._look = Look(self.events, self._has_earlier)
         for endpoint in changed:
             lane = self.by_link.get(endpoint.num)
             if lane is None:
@@ -189,6 +176,20 @@ class Lanes:
         if settlement or cursor - self._stored >= CURSOR_STEP:
             settlement.cursor = self._stored = cursor
 
+    def settled(self, settlement: Settlement, next_one: Settlement) -> None:
+        """It is stored: what is in it may be read from the store again, unless more is on its way there."""
+        later: set[int] | None = None
+        for link, number in settlement.numbers:
+            lane = self.by_link.get(link)
+            if lane is None or number in lane.flying:
+                continue
+            if lane.beyond or lane.unread:
+                later = {number for _, number in next_one.numbers} if later is None else later
+                self.active[link] = lane
+                if number in later:
+                    continue
+            lane.busy.discard(number)
+
     def cancel(self, number: int, now: Micros, settlement: Settlement) -> bool:
         """Cancel a delivery that waits; one in flight once it fails. False where it has ended. Raises StoreError."""
         found = find(self._db, self.by_link, number)
@@ -221,7 +222,15 @@ class Lanes:
             lane.see_newest(Item(number, event, created))
         self.active[link] = lane
 
+    def _read_lines(self, lane: Lane, now: Micros) -> None:
+        """Of lines that go on in the store, the next ones."""
+        for subject in list(islice(lane.unread, LINES_READ)):
+            rows = self._db.all("waiting_line", link=lane.link, subject=subject, count=LINE_MAX)
+            order.read_on(lane, subject, [waiting_from(row) for row in rows], now)
+
     def _refill(self, lane: Lane, now: Micros) -> None:
+        if lane.unread:
+            self._read_lines(lane, now)
         is_open, count = lane.health.open, REFILL_BELOW
         if is_open:
             if not lane.health.new_fails and not lane.latest:
@@ -229,7 +238,7 @@ class Lanes:
             if not health.may_send(lane.health, now):
                 return
             count = PROBED_FROM
-        if lane.lagging and not lane.latest:
+        if lane.lagging and not lane.latest and turns.is_behind(lane, now):
             self._read_latest(lane)
         if len(lane.busy) >= 4 * QUEUE_MAX and not lane.blocked:
             return
@@ -248,20 +257,6 @@ class Lanes:
             if number not in lane.busy:
                 lane.latest.appendleft(Item(number, event, created))
         lane.walked = rows[-1][0] if len(rows) == LATEST_MAX else 0
-
-    def _has_earlier(self, lane: Lane, item: Item) -> bool:
-        rows = self._db.all(
-            "backlog_of_subject",
-            link=lane.link,
-            after=lane.read_to,
-            before=item.number,
-            subject=item.subject,
-            count=SUBJECT_EVENTS_MAX,
-        )
-        if len(rows) == SUBJECT_EVENTS_MAX:
-            # Of a subject with very many events nobody looks for the earliest: each goes in its turn.
-            return True
-        return any(number is not None and number not in lane.busy for (number,) in rows)
 
     def _read_due(self, lane: Lane, now: Micros, count: int) -> None:
         if lane.blocked:
@@ -303,8 +298,6 @@ class Lanes:
     def _read_backlog(self, lane: Lane, now: Micros, count: int) -> None:
         if lane.blocked:
             return
-        if lane.held_count >= QUEUE_MAX and (lane.unswept is None or lane.read_to >= lane.unswept):
-            return
         rows = self._db.all("backlog", link=lane.link, after=lane.read_to, until=self._head, count=count)
         for number, _, event, created in rows:
             if number in lane.jumped:
@@ -335,10 +328,13 @@ class Lanes:
         rate = endpoint.options.rate
         if was is None or was.options.rate != rate:
             lane.bucket = None if rate is None else TokenBucket(rate)
+        if was is not None and (was.mode == "disabled" or changes_requests(was, endpoint)):
+            lane.mended = True
         if not lane.sendable:
             lane.fall_back(self.outstanding, now)
-        elif was is not None and (was.mode == "disabled" or changes_requests(was, endpoint)):
+        elif lane.mended:
             # What failed may be mended: everything that waits for another try goes on at once.
+            lane.mended = False
             lane.edited_at = now
             lane.health = health.probed_now(lane.health, now)
             settlement.hastened[lane.link] = now
@@ -378,7 +374,9 @@ class Lanes:
             lane = self.by_link.get(link)
             if lane is not None:
                 lane.next_due = due
-                order.restore(lane, [waiting_from(row) for row in self._db.all("waiting_subjects", link=link)])
+                blocking = [waiting_from(row) for row in self._db.all("waiting_blocking", link=link)]
+                lines = [(waiting_from(row[:9]), row[9]) for row in self._db.all("waiting_lines", link=link)]
+                order.restore(lane, blocking, lines)
         self.active = dict(self.by_link)
 
     def _recovered(self) -> None:
@@ -390,10 +388,3 @@ class Lanes:
         row = self._db.one("cursor_read", name=name)
         assert row is not None
         return int(row[0])
-
-    def _keep(self, event: Event) -> None:
-        self._event_bytes += len(event.data)
-        if self._event_bytes > EVENT_BYTES_KEPT:
-            self._events.clear()
-            self._event_bytes = len(event.data)
-        self._events[event.seq] = event

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from tidings.deliver.lane import Item, Lane
+from tidings.deliver.lane import HELD_MAX, LINE_MAX, Item, Lane
 from tidings.deliver.settle import Settlement
 from tidings.model.delivery import Waiting
 from tidings.model.moment import Micros
@@ -61,39 +61,52 @@ def release(lane: Lane, item: Item, now: Micros) -> None:
         lane.next_due = 0
     line = lane.held.get(item.subject)
     if line:
-        _free(lane, item.subject, line, now)
+        free(lane, item.subject, line, now)
+    elif item.subject in lane.beyond:
+        # Nobody may go before those that are still to be read.
+        lane.blocking[item.subject] = set()
+        lane.unread.add(item.subject)
 
 
 def release_all(lane: Lane, now: Micros, settlement: Settlement) -> None:
     """The link is no longer ordered: everything held may go."""
-    for line in lane.held.values():
-        for item in line:
-            settlement.waiting[item.number] = Waiting(
-                delivery=item.number,
-                link=lane.link,
-                event=item.event,
-                due=now,
-                n=item.n,
-                earlier=item.earlier,
-                first=item.first or item.created,
-            )
-    if lane.held:
-        lane.next_due = now
+    if lane.held or lane.beyond:
+        settlement.freed[lane.link] = now
     lane.held.clear()
     lane.held_count = 0
+    lane.beyond.clear()
+    lane.unread.clear()
     lane.blocking.clear()
 
 
-def restore(lane: Lane, rows: list[Waiting]) -> None:
-    """After a start: who blocks and who is held, from the rows of `waiting` that have a subject."""
-    for row in rows:
+def restore(lane: Lane, blocking: list[Waiting], lines: list[tuple[Waiting, int]]) -> None:
+    """After a start: who blocks, and the first and the number of the last of each line, from the rows of `waiting`."""
+    for row in blocking:
         assert row.subject is not None
-        if row.held:
-            lane.held.setdefault(row.subject, deque()).append(Item.of(row))
-            lane.held_count += 1
-            lane.unswept = max(row.delivery, lane.unswept or 0)
-        else:
-            lane.blocking.setdefault(row.subject, set()).add(row.delivery)
+        lane.blocking.setdefault(row.subject, set()).add(row.delivery)
+    for row, last in lines:
+        assert row.subject is not None
+        lane.held[row.subject] = deque([Item.of(row)])
+        lane.held_count += 1
+        lane.unswept = max(last, lane.unswept or 0)
+        if last > row.delivery:
+            lane.beyond[row.subject] = last
+
+
+def read_on(lane: Lane, subject: str, rows: list[Waiting], now: Micros) -> None:
+    """The first of a line of which none is left in memory, as the store has them; nobody of it is under way."""
+    found = [row for row in rows if row.delivery not in lane.busy]
+    if not found and lane.busy:
+        # They are on their way to the store.
+        return
+    lane.unread.discard(subject)
+    del lane.blocking[subject]
+    if not found or found[-1].delivery >= lane.beyond[subject]:
+        del lane.beyond[subject]
+    if found:
+        lane.held[subject] = deque(Item.of(row) for row in found)
+        lane.held_count += len(found)
+        free(lane, subject, lane.held[subject], now)
 
 
 def may_sweep(lane: Lane, read_to: int) -> bool:
@@ -110,10 +123,14 @@ def sweep(lane: Lane, now: Micros) -> None:
     """Let lines go that nothing blocks."""
     lane.unswept = None
     for subject in [subject for subject in lane.held if subject not in lane.blocking]:
-        _free(lane, subject, lane.held[subject], now)
+        free(lane, subject, lane.held[subject], now)
+    for subject in [subject for subject in lane.beyond if subject not in lane.blocking]:
+        lane.blocking[subject] = set()
+        lane.unread.add(subject)
 
 
-def _free(lane: Lane, subject: str, line: deque[Item], now: Micros) -> None:
+def free(lane: Lane, subject: str, line: deque[Item], now: Micros) -> None:
+    """Let the first of a line go."""
     item = line.popleft()
     lane.held_count -= 1
     if not line:
@@ -139,6 +156,13 @@ def _hold(lane: Lane, item: Item, settlement: Settlement) -> None:
         )
         settlement.numbers.append((lane.link, item.number))
         item.stored = True
+    line = lane.held.get(item.subject)
+    is_last = line is None or item.number > line[-1].number
+    full = lane.held_count >= HELD_MAX or (line is not None and len(line) >= LINE_MAX)
+    if is_last and (item.subject in lane.beyond or (full and line is not None)):
+        # Its row is enough: it is read when its turn comes.
+        lane.beyond[item.subject] = max(item.number, lane.beyond.get(item.subject, 0))
+        return
     line = lane.held.setdefault(item.subject, deque())
     place = len(line)
     while place and line[place - 1].number > item.number:

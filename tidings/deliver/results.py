@@ -86,7 +86,8 @@ def take_in(flight: Flight, reply: Reply, now: Micros, settlement: Settlement, c
         )
         settlement.numbers.append((lane.link, item.number))
         if due is None:
-            lane.small.pop(item.number, None)
+            if lane.small:
+                lane.small.pop(item.number, None)
             if item.stored:
                 settlement.end(item.number)
             free.append(item)

@@ -30,7 +30,7 @@ def serve(
     if lane.health.open:
         return _probe(lane, now, launch, settlement, look, chance)
     most_in_flight = lane.endpoint.options.max_in_flight
-    started = 0
+    started = _plain(lane, now, launch)
     while started < TURN_MAX:
         full = lane.ordinary >= lane.slots
         if full and (lane.flights >= most_in_flight or not _may_express(lane, now)):
@@ -46,6 +46,26 @@ def serve(
         elif lane.ordered_all:
             return lane.next_due
     return now
+
+
+def _plain(lane: Lane, now: Micros, launch: Launch) -> int:
+    """The usual case, in a fraction of the time: one line, nothing to choose. How many left."""
+    assert lane.endpoint is not None
+    options = lane.endpoint.options
+    if lane.due or lane.latest or lane.bucket is not None or options.order != "none" or options.batch is not None:
+        return 0
+    if turns.is_behind(lane, now):
+        return 0
+    queue, flying = lane.queue, lane.flying
+    count = min(len(queue), TURN_MAX, lane.slots - lane.ordinary)
+    for _ in range(count):
+        item = queue.popleft()
+        flying[item.number] = item
+        launch.append((lane, [item]))
+    if count > 0:
+        lane.flights += count
+        lane.moved = now
+    return max(count, 0)
 
 
 def _choose(lane: Lane, now: Micros, *, newest_only: bool) -> tuple[Kind | None, Micros | None]:
@@ -132,6 +152,9 @@ def _launch(lane: Lane, items: list[Item], now: Micros, launch: Launch, *, expre
         lane.expressed = now
     for item in items:
         lane.flying[item.number] = item
+        if item.freed:
+            # What stored it as held may have been settled meanwhile; its row is there until it ends.
+            lane.busy.add(item.number)
     launch.append((lane, items))
 
 

@@ -52,7 +52,10 @@ class Settlement:
         self.disablings: list[Disabling] = []
         self.hastened: dict[int, Micros] = {}
         """By link: what waits for another try is due at this moment, for the link was edited."""
+        self.freed: dict[int, Micros] = {}
+        """By link: what is held may go, for the link is no longer ordered."""
         self.half_hastened: list[int] = []
+        self.half_freed: list[int] = []
         """Links of which there was more than one step could take."""
         self.cursor: int | None = None
         self.again = False
@@ -71,6 +74,7 @@ class Settlement:
             or self.events
             or self.disablings
             or self.hastened
+            or self.freed
             or self.cursor is not None
         )
 
@@ -94,6 +98,7 @@ class Settlement:
         self.events += later.events
         self.disablings += later.disablings
         self.hastened.update(later.hastened)
+        self.freed.update(later.freed)
         self.after += later.after
 
     def move(self, by: Micros) -> None:
@@ -111,6 +116,7 @@ class Settlement:
     def apply(self, db: Db, catalog: Catalog, now: Micros) -> None:
         """Write it all. Raises StoreError; then nothing of it holds, and it can be applied again."""
         self.half_hastened.clear()
+        self.half_freed.clear()
         if self.attempts:
             attempts = self._missing(db) if self.again else self.attempts
             db.insert("attempt", ATTEMPT_COLUMNS, [_attempt_row(attempt) for attempt in attempts])
@@ -118,6 +124,9 @@ class Settlement:
             db.many("waiting_drop", [{"delivery": number} for number in self.ended])
         if self.waiting:
             db.many("waiting_put", [_waiting_row(row) for row in self.waiting.values()])
+        for link, at in self.freed.items():
+            if db.run("waiting_free", link=link, now=at, count=HASTENED_PER_STEP) == HASTENED_PER_STEP:
+                self.half_freed.append(link)
         for link, at in self.hastened.items():
             if db.run("waiting_hasten", link=link, now=at, count=HASTENED_PER_STEP) == HASTENED_PER_STEP:
                 self.half_hastened.append(link)

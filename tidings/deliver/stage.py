@@ -381,18 +381,17 @@ class Deliver:
             self._settlement = settlement
             self._store_rests_until = self._now() + STORE_RETRY
             return
-        for link, number in settlement.numbers:
-            lane = self._lanes.by_link.get(link)
-            if lane is not None and number not in lane.flying:
-                lane.busy.discard(number)
+        self._lanes.settled(settlement, self._settlement)
         for row in settlement.waiting.values():
             # What is due already could not be read before it was stored.
             lane = self._lanes.by_link.get(row.link)
             if lane is not None and not row.held:
                 lane.next_due = row.due if lane.next_due is None else min(lane.next_due, row.due)
                 self._lanes.active[row.link] = lane
-        for link in settlement.hastened:
+        for link in (*settlement.hastened, *settlement.freed):
             self._lanes.notice(link, self._now())
+        for link in settlement.half_freed:
+            self._settlement.freed[link] = settlement.freed[link]
         for link in settlement.half_hastened:
             self._settlement.hastened[link] = settlement.hastened[link]
         settlement.run_after()

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from tidings.deliver import order
-from tidings.deliver.lane import LATEST_MAX, Item, Lane
+from tidings.deliver.lane import Item, Lane
 from tidings.deliver.settle import Settlement
 from tidings.model.event import Event
 from tidings.model.moment import SECOND, Micros
@@ -128,7 +128,7 @@ def _jump(lane: Lane, look: Look) -> Item | None:
     lane.latest.remove(item)
     if not subject:
         return item
-    if subject in lane.blocking and len(lane.held.get(subject, ())) >= LATEST_MAX:
+    if subject in lane.beyond:
         return None
     _read_subjects(lane.queue, look, len(lane.queue))
     if any(each.subject == subject for each in lane.queue) or look.has_earlier(lane, item):

@@ -60,6 +60,7 @@ MOVES: tuple[Move, ...] = (
 )
 
 _TARGETS: dict[tuple[State, Cause], State] = {(move.source, move.cause): move.target for move in MOVES}
+_WHILE_WAITING = {move.cause: move.target for move in MOVES if move.source == "waiting"}
 
 
 def after(state: State, cause: Cause) -> State | None:
@@ -69,7 +70,7 @@ def after(state: State, cause: Cause) -> State | None:
 
 def now(cause: Cause) -> State:
     """The state of a waiting delivery after something happened that is permitted there. Raises KeyError otherwise."""
-    return _TARGETS["waiting", cause]
+    return _WHILE_WAITING[cause]
 
 
 def state(last_attempt_state: State | None, has_waiting_row: bool, link_deleted: bool) -> State:

@@ -80,10 +80,28 @@ SELECT d.number, d.link, d.event, d.created,
     (SELECT a.state FROM attempt AS a WHERE a.delivery = d.number ORDER BY a.n DESC LIMIT 1)
 FROM delivery AS d WHERE d.number = :delivery;
 
--- name: waiting_subjects
--- Subjects of an ordered link that are not free.
+-- name: waiting_blocking
+-- Of an ordered link, those that others wait for.
 SELECT delivery, link, event, due, n, earlier, first, subject, held FROM waiting
-WHERE link = :link AND subject IS NOT NULL ORDER BY delivery;
+WHERE link = :link AND held = 0 AND subject IS NOT NULL ORDER BY delivery;
+
+-- name: waiting_lines
+-- The first one held of each line, and the number of the last one.
+SELECT w.delivery, w.link, w.event, w.due, w.n, w.earlier, w.first, w.subject, w.held, line.last FROM waiting AS w
+JOIN (
+    SELECT MIN(delivery) AS first, MAX(delivery) AS last FROM waiting WHERE link = :link AND held = 1 GROUP BY subject
+) AS line ON w.delivery = line.first
+ORDER BY w.delivery;
+
+-- name: waiting_line
+-- The first ones held of one line.
+SELECT delivery, link, event, due, n, earlier, first, subject, held FROM waiting
+WHERE link = :link AND subject = :subject AND held = 1 ORDER BY delivery LIMIT :count;
+
+-- name: waiting_free
+-- The link is no longer ordered: what was held may go. In steps, for there may be many.
+UPDATE waiting SET due = :now, held = 0, subject = NULL
+WHERE delivery IN (SELECT delivery FROM waiting WHERE link = :link AND held = 1 LIMIT :count);
 
 -- name: waiting_put
 INSERT INTO waiting (delivery, link, event, due, n, earlier, first, subject, held)

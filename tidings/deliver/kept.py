@@ -1,0 +1,53 @@
+"""What is looked up of events: themselves, kept while several lanes send them, and whether one must wait for others."""
+
+from __future__ import annotations
+
+from tidings.deliver.lane import Item, Lane
+from tidings.model.event import Event
+from tidings.store import events
+from tidings.store.base import Db
+
+EVENT_BYTES_KEPT = 8 * 1024 * 1024
+SUBJECT_EVENTS_MAX = 200
+
+
+class KeptEvents:
+    """Events by number. Belongs to the deliver thread."""
+
+    def __init__(self, db: Db) -> None:
+        self._db = db
+        self._events: dict[int, Event] = {}
+        self._bytes = 0
+
+    def of(self, seqs: list[int]) -> dict[int, Event]:
+        """The events with these numbers, as far as they are still stored. Raises StoreError."""
+        missing = sorted({seq for seq in seqs if seq not in self._events})
+        found = {seq: self._events[seq] for seq in seqs if seq in self._events}
+        if missing:
+            for event in events.by_seq(self._db, missing):
+                found[event.seq] = event
+                self._keep(event)
+        return found
+
+    def _keep(self, event: Event) -> None:
+        self._bytes += len(event.data)
+        if self._bytes > EVENT_BYTES_KEPT:
+            self._events.clear()
+            self._bytes = len(event.data)
+        self._events[event.seq] = event
+
+
+def has_earlier(db: Db, lane: Lane, item: Item) -> bool:
+    """Whether the lane's backlog may hold an earlier delivery of the item's subject. Raises StoreError."""
+    rows = db.all(
+        "backlog_of_subject",
+        link=lane.link,
+        after=lane.read_to,
+        before=item.number,
+        subject=item.subject,
+        count=SUBJECT_EVENTS_MAX,
+    )
+    if len(rows) == SUBJECT_EVENTS_MAX:
+        # Of a subject with very many events nobody looks for the earliest: each goes in its turn.
+        return True
+    return any(number is not None and number not in lane.busy for (number,) in rows)
