@@ -13,7 +13,7 @@ from tidings.model import moment
 from tidings.model.access import TENANT_RULE, is_tenant
 from tidings.model.errors import Invalid, Place
 from tidings.model.event import OWN_TYPES, Event
-from tidings.model.ids import new_id
+from tidings.model.ids import new_id, new_ids
 from tidings.model.moment import Clock, Micros
 from tidings.rules.events_match import TYPE_CHARS_MAX, is_type
 from tidings.store.catalog import Catalog
@@ -74,8 +74,10 @@ class Publisher:
         now = self._clock.now()
         wrong: list[Place] = []
         events: list[Event] = []
-        for new, value, pointer in zip(given, values, pointers, strict=True):
-            events.append(self._event(new, value, pointer, wrong, now, tenant, request_id, actor))
+        # Many at once: one by one each would ask the system for chance, and hand the interpreter on each time.
+        idents = [new_id("evt", now)] if len(given) == 1 else new_ids("evt", now, len(given))
+        for new, value, pointer, ident in zip(given, values, pointers, idents, strict=True):
+            events.append(self._event(new, value, pointer, wrong, now, tenant, request_id, actor, ident))
             if len(wrong) > ERRORS_MAX:
                 detail = f"No event is accepted. The first {ERRORS_MAX} wrong places are listed; there are more."
                 raise Invalid(detail, errors=wrong[:ERRORS_MAX])
@@ -102,6 +104,7 @@ class Publisher:
         own_tenant: str | None,
         request_id: str,
         actor: str | None,
+        ident: str,
     ) -> Event:
         kind = new.type
         known = self._catalog.now
@@ -130,7 +133,7 @@ class Publisher:
             if entry is not None and entry.schema is not None:
                 wrong.extend(self._schemas.check(entry, value["data"], memoryview(new.data), f"{pointer}/data"))
         return Event(
-            id=new.id or new_id("evt", now),
+            id=new.id or ident,
             type=kind,
             time=time,
             data=str(memoryview(new.data), "utf-8"),
