@@ -14,7 +14,7 @@ from tidings.rules.share import Share, ShareView
 
 FLIGHTS_MAX = 4_000
 FLIGHT_BYTES_MAX = 128 * 1024 * 1024
-QUEUED_MAX = 50_000
+QUEUED_MAX = 16_000
 
 
 class Shares:

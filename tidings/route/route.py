@@ -28,7 +28,7 @@ from tidings.store.base import Db, Row
 from tidings.store.catalog import Catalog
 
 EVENTS_PER_STEP = 5_000
-DELIVERIES_PER_STEP = 10_000
+DELIVERIES_PER_STEP = 4_000
 STEP_SECONDS = 0.025
 """How long a step decides; what it decided is written after that."""
 TENANT_SECONDS = 0.005

@@ -20,6 +20,7 @@ LARGE_BYTES = 16 * 1024
 AT_ONCE_BYTES = 8 * 1024 * 1024
 """One body that is larger than this is worked on alone. What is written together stops other writes for its time."""
 STEP_SECONDS = 0.002
+LONG_SECONDS, REST_SECONDS_MAX = 0.008, 0.1
 
 
 class Work:
@@ -56,6 +57,15 @@ class Work:
         asyncio.get_running_loop().call_soon(self._end_round)
 
     def _end_round(self) -> None:
+        began = self._round_began
+        took = 0.0 if began is None else time.monotonic() - began
+        if took > LONG_SECONDS:
+            # One that cannot be sliced: others have the event loop for as long as it took.
+            asyncio.get_running_loop().call_later(min(took, REST_SECONDS_MAX), self._next_round)
+        else:
+            self._next_round()
+
+    def _next_round(self) -> None:
         self._round_began = None
         while self._line:
             turn = self._line.popleft()
