@@ -47,7 +47,8 @@ def catalog(db: Db) -> Catalog:
 
 
 @pytest.fixture
-def ticks() -> Ticks:
+def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
+    monkeypatch.setattr(route, "STEPS_PER_LOOK", 1)
     return Ticks()
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
 from tidings.model.event import OWN_TYPES
 from tidings.model.link import ALL_TENANTS, Endpoint
 from tidings.rules import events_match, filter
+from tidings.rules.filter_checks import Check
 from tidings.store.catalog import Catalog, Snapshot
 
 CACHED_CHOICES_MAX = 10_000
 CACHED_WISHES_MAX = 200_000
 """In all cached choices together: one of them has as many as the tenant has endpoints."""
-
-Filter = Callable[[dict[str, Any]], bool]
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -24,7 +22,7 @@ class Wish(msgspec.Struct, frozen=True):
 
     link: int
     id: str
-    filter: Filter | None
+    filter: Check | None
     after: int
 
 
@@ -85,5 +83,5 @@ class Choices:
 
 def _wish(endpoint: Endpoint) -> tuple[Callable[[str], bool], Wish]:
     pattern = endpoint.options.filter
-    wanted = None if pattern is None else filter.compile(pattern)
+    wanted = None if pattern is None else filter.metered(pattern)
     return events_match.matcher(endpoint.options.events), Wish(endpoint.num, endpoint.id, wanted, endpoint.after)

@@ -12,6 +12,7 @@ from tidings.store.base import Db
 
 FIRST, MOST = 8, 256
 """How many documents are read at once, in the beginning and at most."""
+LARGE_CHARS = 16_384
 AHEAD = 256
 """How many of the next events are looked at for more that can be read at once."""
 BYTES = 1024 * 1024
@@ -25,6 +26,8 @@ class Documents:
         self._db = db
         self._texts: dict[int, Sequence[Any]] = {}
         self._count = FIRST
+        self.took_long = False
+        """Whether the last document was so large that reading it took a while."""
 
     def of(self, seq: int, others: Iterator[int]) -> dict[str, Any]:
         """The document of an event. `others`: events whose documents will be asked for after it."""
@@ -37,4 +40,5 @@ class Documents:
                 size += sum(len(text) for text in texts[2:] if text)
             self._count = max(1, min(MOST, 2 * len(seqs), BYTES * len(seqs) // (size + 1)))
             row = self._texts.pop(seq)
+        self.took_long = len(row[2]) > LARGE_CHARS
         return filter.document(*row)

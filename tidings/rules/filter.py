@@ -78,8 +78,13 @@ def compile(pattern: object, steps: int = STEPS_MAX) -> Callable[[Any], bool]:
 
     Takes everything that `check` or an earlier version let pass. Raises Refused for the rest.
     """
-    fits = _Reader().event(pattern, "", 1).fits
+    fits = metered(pattern)
     return lambda document: fits(document, Meter(steps))
+
+
+def metered(pattern: object) -> Check:
+    """The same, with the meter as an argument."""
+    return _Reader().event(pattern, "", 1).fits
 
 
 def document(kind: str, subject: str | None, data: str, previous: str | None, changed: str | None) -> dict[str, Any]:

@@ -53,6 +53,14 @@ Made = tuple[str, Check | None]
 
 def any_of(check: Check, values: list[Any], meter: Meter) -> bool:
     """Whether any of the values passes."""
+    if len(values) <= _CHUNK:
+        left = meter.left = meter.left - _PER_CHUNK - len(values)
+        if left < 0:
+            raise TooCostly
+        for value in values:  # noqa: SIM110 -- half the time of any() with a generator
+            if check(value, meter):
+                return True
+        return False
     for start in range(0, len(values), _CHUNK):
         chunk = values[start : start + _CHUNK]
         meter.spend(_PER_CHUNK + len(chunk))
@@ -78,8 +86,8 @@ def fields(checks: tuple[tuple[str, Check], ...]) -> Check:
 
     def all_fields(value: Any, meter: Meter) -> bool:
         if type(value) is dict:
-            for name, check in checks:
-                meter.left -= 1
+            meter.left -= len(checks)
+            for name, check in checks:  # noqa: SIM110 -- half the time of all() with a generator
                 if not check(value.get(name, MISSING), meter):
                     return False
             return True
@@ -95,8 +103,8 @@ def all_pass(checks: tuple[Check, ...]) -> Check:
     """Every check passes."""
 
     def every(value: Any, meter: Meter) -> bool:
-        for check in checks:
-            meter.left -= 1
+        meter.left -= len(checks)
+        for check in checks:  # noqa: SIM110 -- the same
             if not check(value, meter):
                 return False
         return True
@@ -218,6 +226,14 @@ def _scalar(test: Callable[[Any], bool], chars: int = 0) -> Check:
     steps = chars // CHARS_PER_STEP
 
     def walk(values: list[Any], meter: Meter) -> bool:
+        if steps == 0 and len(values) <= _CHUNK:
+            left = meter.left = meter.left - _PER_CHUNK - len(values)
+            if left < 0:
+                raise TooCostly
+            for value in values:  # noqa: SIM110 -- the same
+                if walk(value, meter) if type(value) is list else test(value):
+                    return True
+            return False
         for start in range(0, len(values), _CHUNK):
             chunk = values[start : start + _CHUNK]
             meter.spend(_PER_CHUNK + len(chunk))
