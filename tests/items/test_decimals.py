@@ -124,6 +124,24 @@ _OPERATORS: dict[str, Callable[[Decimal, Decimal], bool]] = {
 }
 
 
+def test_pages_go_on_after_the_smallest_and_the_largest(api: Api) -> None:
+    field = {"type": "decimal", "max_digits": 38, "sortable": True}
+    api.call(
+        "PUT", "/v1/collections/extremes", {"fields": {"part": {**field, "scale": 38}, "whole": {**field, "scale": 0}}}
+    )
+    parts = ["0." + "0" * 37 + "1", "-0." + "9" * 38, "-0." + "0" * 37 + "1", "0", "0.0000001"]
+    for index, part in enumerate(parts):
+        api.call("PUT", f"/v1/items/extremes/i{index}", {"part": part, "whole": "9" * (38 - index)})
+    for name, expected in (("part", [1, 2, 3, 0, 4]), ("whole", [4, 3, 2, 1, 0])):
+        for sort, order in ((name, expected), (f"-{name}", expected[::-1])):
+            found, cursor = [], ""
+            while cursor is not None:
+                page = api.get(f"/v1/items/extremes?limit=1&sort={sort}" + (f"&cursor={cursor}" if cursor else ""))
+                found += [int(item["id"][1:]) for item in page["data"]]
+                cursor = page["next_cursor"]
+            assert found == order
+
+
 def test_files_with_decimals_go_out_and_come_in_again(api: Api) -> None:
     rows = [{"id": f"file{index}", "total": total, "who": "file"} for index, total in enumerate(TOTALS)]
     ndjson = "".join(json.dumps(row) + "\n" for row in rows)

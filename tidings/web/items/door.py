@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
@@ -96,7 +97,7 @@ class Door:
         documents, rows, total = await parts.readers.brief(
             self._steady(parts, read, expand), call.key.tenant, single=is_single
         )
-        position = item_pages.position(table, order, rows[page.limit - 1]) if len(rows) > page.limit else None
+        position = _written(item_pages.position(table, order, rows[page.limit - 1])) if len(rows) > page.limit else None
         return page.answer(documents, position, total)
 
     async def get(self, parts: Parts, call: Call) -> Answer:
@@ -340,6 +341,11 @@ def _status(change: Change) -> int:
 
 def _events(change: Change) -> tuple[Event, ...]:
     return () if change.event is None else (change.event,)
+
+
+def _written(position: list[Any]) -> list[Any]:
+    """A position as a cursor holds it: decimals as texts, without powers of ten."""
+    return [decimals.plain(value) if isinstance(value, Decimal) else value for value in position]
 
 
 def _fits(field: Field | None, value: Any) -> bool:
