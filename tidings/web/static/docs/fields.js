@@ -167,8 +167,10 @@ function moment() {
   return { ...control, free: false, text, value: text, show };
 }
 
+// A text of several lines is written in several lines: an input drops them, and with them a certificate's form.
 function isLong(it) {
-  return (it.maxLength ?? 0) > LONG_TEXT && it.format === undefined && !it.pattern;
+  const lines = !it.pattern || new RegExp(it.pattern, "u").test("a\nb");
+  return (it.maxLength ?? 0) > LONG_TEXT && it.format === undefined && lines;
 }
 
 function json() {
