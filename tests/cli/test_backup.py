@@ -104,6 +104,10 @@ def test_the_command_says_where_the_key_is(folder: Path, run: Run, tmp_path: Pat
     assert stat.S_IMODE((tmp_path / "b.key").stat().st_mode) == 0o600
     said = run("backup", str(tmp_path / "c.db"), "--data", str(folder), env={"TIDINGS_SECRET_KEY": OTHER_KEY})
     assert "It is TIDINGS_SECRET_KEY" in said.stdout
+    args = ("backup", str(tmp_path / "d.db"), "--data", str(folder), "--with-key", str(tmp_path / "d.key"))
+    said = run(*args, env={"TIDINGS_SECRET_KEY": OTHER_KEY})
+    assert said.exit_code == 1 and "is whole, but no key was written" in said.stderr
+    assert (tmp_path / "d.db").exists() and not (tmp_path / "d.key").exists()
 
 
 def test_what_stands_in_the_way_of_a_backup_is_said(folder: Path, run: Run, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import typer
 
 from tidings.cli import check
 from tidings.cli.session import FAILED, AsJson, fail, print_json, progress_bar
-from tidings.model.moment import SystemClock
+from tidings.model.moment import Micros, SystemClock
 from tidings.rules.refused import Refused
 from tidings.settings import Settings, SettingsError
 from tidings.store.base import StoreError
@@ -42,7 +42,7 @@ def backup(
 ) -> None:
     """Copy the database while the server runs, and check the copy.
 
-    The copy shows one moment; nobody's writes wait for it. It gets its name once it is whole, checked and on the disk.
+    The copy shows one moment; writes go on meanwhile. It gets its name once it is whole, checked and on the disk.
     The secret key is not in it: --with-key writes it to a file of its own, to be kept elsewhere.
 
     On PostgreSQL it makes no copy: it checks the database, prints the commands that do, and ends with 1.
@@ -60,10 +60,10 @@ def backup(
         key = _key(settings) if with_key is not None else None
         with copy_bar("Copying", source, silent=as_json) as progress:
             made = backup.back_up(source, dest, now, progress, replace=force)
-        if with_key is not None and key is not None:
-            backup.put_key(base64.b64encode(key), with_key, now)
     except (StoreError, OSError) as wrong:
         fail(f"no backup was made: {reason(wrong)}")
+    if with_key is not None and key is not None:
+        _write_key(key, with_key, made, now)
     if as_json:
         print_json({**msgspec.to_builtins(made), "key": None if with_key is None else str(with_key)})
         return
@@ -120,6 +120,23 @@ def _key(settings: Settings) -> bytes:
     if not path.exists():
         raise StoreError(f"there is no secret key at {path}, and none in TIDINGS_SECRET_KEY")
     return read_key(path)
+
+
+def _write_key(key: bytes, file: Path, made: Copied, now: Micros) -> None:
+    """Write the key beside the backup that was made; ends the command where it is not the backup's."""
+    from tidings.store import backup
+    from tidings.store.seal import Sealer
+
+    mark, wanted = Sealer(key).mark, made.contents.secret_mark
+    if wanted not in (None, mark):
+        fail(
+            f"{made.file} is whole, but no key was written: the secret key of these settings (mark {mark}) is not the "
+            f"one of this database (mark {wanted})"
+        )
+    try:
+        backup.put_key(base64.b64encode(key), file, now)
+    except OSError as wrong:
+        fail(f"{made.file} is whole, but the key could not be written: {reason(wrong)}")
 
 
 def _about_key(settings: Settings, made: Copied, with_key: Path | None) -> str:

@@ -134,7 +134,8 @@ def _prepare(file: Path, folder: Path, expected: Expected) -> None:
 
 def _lost(where: str, folder: Path) -> StoreError:
     return StoreError(
-        f"{folder} was used before, but its database is empty or gone ({where}): a start would begin with nothing. "
+        f"the data folder {folder} was used before, but its database is empty or gone ({where}): a start would begin "
+        "with nothing. "
         "Put the database back (tidings restore), or name it with --database. To begin with nothing on purpose, start "
         "once with --new-store"
     )
