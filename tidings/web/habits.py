@@ -40,10 +40,13 @@ def with_habits(operation: Operation) -> Operation:
     item = listed or operation.response
     if operation.method != "GET" or not operation.path.startswith("/v1/") or not _is_struct(item):
         return operation
+    if listed is None and "{" not in operation.path:
+        # A report of the whole server: neither a list nor a thing.
+        return operation
     more = [fields_parameter(item)]
     if listed is not None:
         more = [_sort_parameter(operation), COUNT, *more]
-    elif "{" in operation.path and IF_NONE_MATCH not in operation.parameters:
+    elif IF_NONE_MATCH not in operation.parameters:
         more.append(IF_NONE_MATCH)
     return dataclasses.replace(
         operation, parameters=(*operation.parameters, *more), item=item, is_list=listed is not None
