@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.web.test_document_shape import documents_of
 from tidings.model.access import SCOPES
 from tidings.testing import Api, TestServer
 
+HERE = Path(__file__).parent
+INSTALL_SECONDS = SECONDS = 300
+UV = Path(sys.executable).parent / "uv"
 CALLERS = ("operator", "tenant", "reader", "guest", "nobody")
 """The operator, a key of one tenant, one that may only read, one with permits in single collections, and no key."""
 COLLECTIONS = {
@@ -95,3 +105,54 @@ def callers_of(server: TestServer) -> dict[str, Api]:
     reader = api.with_key(api.post("/v1/keys", {"scopes": reading})["key"])
     guest = api.with_key(api.post("/v1/keys", {"permits": PERMITS})["key"])
     return {"operator": api, "tenant": tenant, "reader": reader, "guest": guest, "nobody": api.with_key(None)}
+
+
+@pytest.fixture(scope="session")
+def awkward(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Documents of an operator, a tenant's and a permit's key, with names and schemas that linters stumble over."""
+    with TestServer(tmp_path_factory.mktemp("awkward") / "tidings") as server:
+        return documents_of(server.api)
+
+
+@pytest.fixture(scope="session")
+def npm_programs(request: pytest.FixtureRequest) -> Path:
+    """The folder of the linters' and TypeScript's programs, as the lock has them; kept between runs."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed, and brings what this needs")
+    names = ("package.json", "package-lock.json", "ruleset.yaml")
+    mark = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in names)).hexdigest()[:16]
+    folder = Path(request.config.cache.mkdir(f"npm-{mark}"))
+    whole = folder / "whole"
+    if not whole.exists():
+        for name in names:
+            shutil.copy(HERE / name, folder / name)
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]
+        ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+        assert ran.returncode == 0, f"npm ci failed in {folder}:\n{ran.stdout[-2_000:]}{ran.stderr[-2_000:]}"
+        whole.touch()
+    return folder / "node_modules" / ".bin"
+
+
+def run(*command: str | Path, path: Path | None = None) -> str:
+    """What a program that must succeed says. It sees no Python settings of ours; `path` is where it imports from."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    more = {} if path is None else {"PYTHONPATH": str(path)}
+    done = subprocess.run(command, env=kept | more, capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-4_000:]}{done.stderr[-4_000:]}"
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def environment(request: pytest.FixtureRequest) -> Path:
+    """Where the generator is, from the lock beside this file; kept between runs. The folder of its programs."""
+    lock = HERE / "requirements.lock"
+    mark = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    folder = Path(request.config.cache.mkdir(f"client-{mark}"))
+    whole = folder / "whole"
+    if not whole.exists():
+        run(UV, "venv", "--quiet", "--clear", "--python", sys.executable, folder / "venv")
+        python = folder / "venv" / "bin" / "python"
+        run(UV, "pip", "install", "--quiet", "--require-hashes", "--python", python, "-r", lock)
+        whole.touch()
+    return folder / "venv" / "bin"

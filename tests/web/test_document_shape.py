@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from openapi_spec_validator import validate
 
@@ -162,3 +163,17 @@ def test_what_arrives_at_an_endpoint_is_a_callback_and_a_webhook(documents: dict
     assert called["requestBody"]["content"]["application/json"]["schema"] == {"$ref": PREFIX + "Webhook"}
     mapping = document["components"]["schemas"]["Webhook"]["discriminator"]["mapping"]
     assert mapping.keys() == document["webhooks"].keys() and mapping["things.turned"] == PREFIX + "sent.things.turned"
+
+
+def test_every_example_fits_its_schema(documents: dict[str, dict[str, Any]]) -> None:
+    for document in documents.values():
+        components = {"components": document["components"]}
+        for item in document["paths"].values():
+            for operation in item.values():
+                for part in [operation.get("requestBody", {}), *operation["responses"].values()]:
+                    for content in part.get("content", {}).values():
+                        if "example" in content:
+                            jsonschema_rs.validator_for(components | content["schema"]).validate(content["example"])
+    made = documents["operator"]["components"]["schemas"]["things.new"]["required"]
+    new = documents["operator"]["paths"]["/v1/items/things"]["post"]["requestBody"]["content"]["application/json"]
+    assert set(made) <= new["example"].keys() and new["example"]["code"] == "ann@example.com"

@@ -9,6 +9,7 @@ from tidings.rules import decimals
 from tidings.rules.condition import fixed
 from tidings.rules.field import ITEM_ID, field_schema
 from tidings.rules.permit import Grant
+from tidings.web.items.samples import sample
 from tidings.web.menu import Form
 from tidings.web.pages import CURSOR
 
@@ -93,7 +94,7 @@ class Forms:
         self.patch = self._form("patch", _led(_patch(written), written, expands), patch_example(written))
         verbs = [verb for verb in _CHANGING if verb in grant.verbs]
         self.steps = tuple(self._form(f"batch.{verb}", self._step(verb), self._step_example(verb)) for verb in verbs)
-        self.batch = self._form("batch", self._batch(), {"operations": [step.example for step in self.steps[:1]]})
+        self.batch = self._form("batch", self._batch(), self._batch_example())
         self.results = self._form("results", self._results(), {"results": [{"status": 201, "item": self.item.example}]})
 
     def _form(self, name: str, schema: Schema, example: Any) -> Form:
@@ -190,11 +191,15 @@ class Forms:
         needed = {"create": ["op", "data"], "delete": ["op", "id"]}.get(op, ["op", "id", "data"])
         return {"type": "object", "additionalProperties": False, "required": needed, "properties": properties}
 
+    def _batch_example(self) -> Any:
+        shown = [step.example for step in self.steps if step.example is not None]
+        return {"operations": shown[:1]} if shown else None
+
     def _step_example(self, op: str) -> Any:
         found: dict[str, Any] = {"op": op} if op == "create" else {"op": op, "id": _ID_EXAMPLE}
         if op != "delete":
             found["data"] = self.patch.example if op == "edit" else self.new.example
-        return found
+        return None if found.get("data", {}) is None else found
 
     def _results(self) -> Schema:
         result = {
@@ -271,12 +276,18 @@ def example_of(field: Field) -> Any:
 def item_example(collection: Collection, read: list[Field]) -> dict[str, Any]:
     """An example of an item, as answers show it."""
     own = {"id": _ID_EXAMPLE, "tenant": None, "revision": 1, "created": _TIME_EXAMPLE, "updated": _TIME_EXAMPLE}
-    return {**own, **{field.name: example_of(field) if _has_example(field) else None for field in read}}
+    shown = {field.name: _example(field) for field in read}
+    # A required field is never null: where nothing fits for sure, it is left out, as with `fields`.
+    return {
+        **own,
+        **{field.name: shown[field.name] for field in read if shown[field.name] is not None or not field.required},
+    }
 
 
-def new_example(written: list[Field]) -> dict[str, Any]:
-    """An example of a new item: what is needed, and what has an example that surely fits."""
-    return {field.name: example_of(field) for field in written if field.required or _has_example(field)}
+def new_example(written: list[Field]) -> dict[str, Any] | None:
+    """An example of a new item: what is needed, and what has an example. None: for one, no value is known that fits."""
+    shown = {field.name: _example(field) for field in written if field.required or _has_example(field)}
+    return None if None in shown.values() else shown
 
 
 def patch_example(written: list[Field]) -> dict[str, Any]:
@@ -286,6 +297,13 @@ def patch_example(written: list[Field]) -> dict[str, Any]:
             next(field for field in written if _has_example(field))
         )
     }
+
+
+def _example(field: Field) -> Any:
+    """A value that fits the field, where one is known or needed; None: there is none."""
+    if _has_example(field) or field.type == "reference":
+        return example_of(field) if _has_example(field) or field.required else None
+    return sample(field) if field.required else None
 
 
 def _has_example(field: Field) -> bool:

@@ -73,7 +73,7 @@ def import_of(grant: Grant, path: str, transfer: Transfer, tenant: tuple[Paramet
         "summary": f"Import a file of {grant.collection.name}",
         "help": f"CSV with a header line, or NDJSON; a line may name {ticked(names)}. All lines are stored, or none.",
         "handler": transfer.take,
-        "incoming": _examples(names, new_example(written)),
+        "incoming": _examples(names, new_example(written) or {}),
         "idempotent_key": True,
         "response": IMPORTED,
         "parameters": (PARTIAL, on_conflict, *tenant),

@@ -123,6 +123,9 @@ def _respell(schema: Schema) -> None:
         # Java's has none for a set of choices.
         del schema["uniqueItems"]
         _say(schema, "None twice.")
+    if shapes == ["object"] and not schema.keys() & {*_APPLIED, *MAPS, "additionalProperties", "enum", "const"}:
+        # A map of anything, which generators take for an object without members otherwise.
+        schema["additionalProperties"] = True
     if shapes == ["array"] and "prefixItems" not in schema:
         schema.setdefault("items", {})
 
