@@ -142,3 +142,17 @@ def test_whoever_leaves_the_line_takes_nothing() -> None:
     assert turns.next() is second
     assert not turns.discard("a", second)
     assert share.held("a") == 1
+
+
+def test_a_large_amount_is_not_kept_waiting_by_small_ones_that_come_all_the_time() -> None:
+    share = Share("work", 8)
+    turns: Turns[str] = Turns(share)
+    assert share.take("small") and share.take("small")
+    turns.add("large", "the large one", 8)
+    turns.add("small", "a small one")
+    assert turns.next() is None
+    share.give_back("small", 2)
+    assert turns.next() == "the large one"
+    assert turns.next() is None
+    share.give_back("large", 8)
+    assert turns.next() == "a small one"

@@ -119,6 +119,9 @@ class Turns(Generic[T]):
                 self._share.hold(tenant, amount)
                 self._leave(tenant, line)
                 return who
+            if not self._share.held(tenant):
+                # Nobody passes by whoever holds nothing: else small amounts would keep a large one waiting for ever.
+                return None
         return None
 
     def discard(self, tenant: str | None, who: T) -> bool:
