@@ -56,6 +56,15 @@ def test_a_renewed_certificate_may_keep_its_key(world: World) -> None:
     assert refused.value.problem["errors"][0]["pointer"] == "/client_certificate/key"
 
 
+def test_a_part_alone_is_refused_where_nothing_is_stored(world: World) -> None:
+    made = world.api.post("/v1/endpoints", {"url": "https://127.0.0.1/"})
+    for patch, pointer in (({}, "certificate"), ({"certificate": GOOD.certificate}, "key")):
+        with pytest.raises(ApiError) as refused:
+            world.api.patch(f"/v1/endpoints/{made['id']}", {"client_certificate": patch})
+        [place] = refused.value.problem["errors"]
+        assert (place["pointer"], place["code"]) == (f"/client_certificate/{pointer}", "incomplete")
+
+
 @pytest.mark.parametrize(
     ("options", "pointer"),
     [

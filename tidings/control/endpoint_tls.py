@@ -20,6 +20,16 @@ def hidden(sealed: Sealed) -> dict[str, Any]:
     return {"ca": None if sealed.ca is None else KEPT, "client_certificate": client}
 
 
+def check_whole(document: dict[str, Any]) -> None:
+    """Raise Refused if a merge patch has named a part of a client certificate, and the other is not stored."""
+    client = document.get("client_certificate")
+    if isinstance(client, dict):
+        for name in ("certificate", "key"):
+            if name not in client:
+                detail = f"The endpoint has no client certificate yet, so its {name} is needed too."
+                raise Refused(f"/client_certificate/{name}", "incomplete", detail)
+
+
 def chosen(
     ca: str | None, client: ClientCertificate | None, present: Sealed | None
 ) -> tuple[str | None, ClientCertificate | None]:

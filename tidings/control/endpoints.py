@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from tidings.control import endpoint_form
+from tidings.control import endpoint_form, endpoint_tls
 from tidings.control.cancelling import Cancelling, Delivering
 from tidings.control.endpoint_form import Form, NewForm
 from tidings.model.errors import Conflict, Invalid, NotFound, Place, Stale
@@ -128,7 +128,9 @@ class Endpoints:
         """
 
         def merge(present: Endpoint) -> Form:
-            form = read(merged(endpoint_form.form_of(present), patch))
+            document = merged(endpoint_form.form_of(present), patch)
+            endpoint_tls.check_whole(document)
+            form = read(document)
             endpoint_form.check(form, self._allow_http, self._networks, self._clock.now(), present)
             return form
 
