@@ -84,10 +84,12 @@ class Lane:
         self.jumped: set[int] = set()
         """Numbers taken from `latest` whose result is not stored yet, and which the backlog was not read up to."""
         self.turn = 0
-        self.express: set[int] = set()
-        """Numbers of deliveries in flight beyond the window."""
-        self.moved = self.expressed = self.probed = 0
-        """When a request last left or came back; left beyond the window; left as a probe."""
+        self.express: dict[int, Micros] = {}
+        """Numbers of deliveries in flight beyond the window, and when they left."""
+        self.slow_until: Micros = 0
+        """It was slow, or did not answer, less than SLOW_KEPT before."""
+        self.moved = self.probed = 0
+        """When a request last left or came back; left as a probe."""
         self.small: dict[int, int] = {}
         """How large a batch may be that carries this delivery: it was refused in a larger one."""
         self.queued_since: Micros = 0
@@ -167,7 +169,11 @@ class Lane:
         """How many requests may be in flight at once."""
         if self.endpoint is None:
             return 0
-        return 1 if self.ordered_all else min(self.window, self.endpoint.options.max_in_flight)
+        most = self.endpoint.options.max_in_flight
+        if self.moved < self.slow_until:
+            # What is slow must not take every place: some are left for the newest.
+            most -= min(EXPRESS_MAX, most // 4)
+        return 1 if self.ordered_all else min(self.window, most)
 
     @property
     def queued(self) -> int:
@@ -192,7 +198,8 @@ class Lane:
         """The clock was set: what was so long ago, or is so far ahead, stays so."""
         self.health = health.moved(self.health, by)
         self.timer = None
-        for name in ("queued_since", "lagging_since", "moved", "expressed", "probed", "edited_at"):
+        self.express = {number: left + by for number, left in self.express.items()}
+        for name in ("queued_since", "lagging_since", "moved", "probed", "slow_until", "edited_at"):
             setattr(self, name, getattr(self, name) + by)
         if self.succeeded_at is not None:
             self.succeeded_at += by

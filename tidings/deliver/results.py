@@ -272,7 +272,7 @@ def unsendable(
     lane.flights -= flown
     for item in items:
         lane.flying.pop(item.number, None)
-        lane.express.discard(item.number)
+        lane.express.pop(item.number, None)
         order.release(lane, item, now)
         settlement.attempts.append(
             Attempt(

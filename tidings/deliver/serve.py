@@ -19,6 +19,9 @@ PROBES_MAX = 2
 SLOW: Micros = 1 * SECOND
 """Where nothing came back or left for so long, all places are taken by what is slow."""
 
+SLOW_KEPT: Micros = 60 * SECOND
+RECENT: Micros = 5 * SECOND
+
 Launch = list[tuple[Lane, list[Item]]]
 
 
@@ -148,8 +151,7 @@ def _launch(lane: Lane, items: list[Item], now: Micros, launch: Launch, *, expre
     lane.moved = now
     lane.queued_since = now
     if express:
-        lane.express.add(items[0].number)
-        lane.expressed = now
+        lane.express[items[0].number] = now
     for item in items:
         lane.flying[item.number] = item
         if item.freed:
@@ -163,16 +165,26 @@ def _may_express(lane: Lane, now: Micros) -> bool:
 
     Only one more each second, as long as none comes back: so one that is slow too does not keep the next one waiting.
     """
-    if lane.ordered_all or len(lane.express) >= EXPRESS_MAX or (lane.express and now - lane.expressed < SLOW):
+    if lane.ordered_all or len(lane.express) >= EXPRESS_MAX or now - _last_expressed(lane) < SLOW:
         return False
-    return turns.is_behind(lane, now) or now - lane.moved >= SLOW
+    if now - lane.moved >= SLOW:
+        lane.slow_until = now + SLOW_KEPT
+        return True
+    # What came long before the last success is in no hurry, and may be what is slow.
+    newest = turns.newest_made(lane)
+    return turns.is_behind(lane, now) and newest is not None and newest > (lane.succeeded_at or 0) - RECENT
+
+
+def _last_expressed(lane: Lane) -> Micros:
+    """When the last of those left that are in flight beyond the window; long ago, if there is none."""
+    return next(reversed(lane.express.values())) if lane.express else -SLOW
 
 
 def _look_again_full(lane: Lane, now: Micros) -> Micros | None:
     """All places are taken: a request that comes back is looked at anyway, so only slowness needs a time."""
     if turns.is_empty(lane, "newest") or len(lane.express) >= EXPRESS_MAX:
         return None
-    return max(lane.moved, lane.expressed, now - SLOW) + SLOW
+    return max(lane.moved, _last_expressed(lane), now - SLOW) + SLOW
 
 
 def _most(lane: Lane) -> int:

@@ -319,7 +319,7 @@ class Deliver:
         self._shares.arrived(lane.tenant, flight.size)
         lane.flights -= 1
         lane.moved = now
-        lane.express.discard(flight.items[0].number)
+        lane.express.pop(flight.items[0].number, None)
         self.outcomes[reply.outcome.name] = self.outcomes.get(reply.outcome.name, 0) + len(flight.items)
         self.timings.arrived(flight, reply, now)
         for item in flight.items:

@@ -66,6 +66,12 @@ def is_empty(lane: Lane, kind: Kind) -> bool:
     return not line or (lane.ordered_all and order.waits_in_line(lane, line[0]))
 
 
+def newest_made(lane: Lane) -> Micros | None:
+    """When the newest of a lane was made; None: it knows of none."""
+    line = _newest_line(lane)
+    return line[-1].created if line else None
+
+
 def take(lane: Lane, kind: Kind, most: int, now: Micros, settlement: Settlement, look: Look) -> list[Item]:
     """Up to `most` of a line. Empty: the first ones were held, skipped or must wait."""
     if kind == "newest":
