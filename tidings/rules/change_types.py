@@ -11,6 +11,7 @@ from tidings.model.event import ChangeType
 from tidings.rules import change, decimals
 from tidings.rules.declared_field import fits
 from tidings.rules.field import field_schema
+from tidings.rules.samples import sample
 
 _EXAMPLES: dict[str, Any] = {
     "string": "text",
@@ -88,4 +89,5 @@ def _example(field: Field) -> Any:
         return field.values[0]
     usual = decimals.example(field) if field.type == "decimal" else _EXAMPLES[field.type]
     choices = [usual, field.min, field.max]
-    return next((choice for choice in choices if choice is not None and fits(field, choice)), None)
+    found = next((choice for choice in choices if choice is not None and fits(field, choice)), None)
+    return sample(field) if found is None and field.required else found

@@ -9,7 +9,7 @@ from tidings.rules import decimals
 from tidings.rules.condition import fixed
 from tidings.rules.field import ITEM_ID, field_schema
 from tidings.rules.permit import Grant
-from tidings.web.items.samples import sample
+from tidings.rules.samples import sample
 from tidings.web.menu import Form
 from tidings.web.pages import CURSOR
 

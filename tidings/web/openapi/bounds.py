@@ -190,7 +190,12 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "DeliveryOfEvent": {"id": DELIVERY_ID, "endpoint": ENDPOINT_ID, "state": {"enum": list(STATES)}},
     "DeliveryView": {"id": DELIVERY_ID},
     "DeliveryDetail": {"id": DELIVERY_ID, "attempts": {"maxItems": UNLIMITED}},
-    "EndpointView": {**_ENDPOINT, "id": ENDPOINT_ID, "tenant": TENANT_OR_ALL},
+    "EndpointView": {
+        **_ENDPOINT,
+        "id": ENDPOINT_ID,
+        "tenant": TENANT_OR_ALL,
+        "ca": {"maxItems": certificates.CERTIFICATES_MAX},
+    },
     "EventDetail": {
         "id": EVENT_ID,
         "data": {"type": "object"},
