@@ -107,7 +107,7 @@ def test_batches() -> None:
 @pytest.mark.parametrize(
     ("text", "fields", "kept"),
     [
-        ('{"a":1, "b" : 1.10,"c":3}', ["c", "b"], '{"b":1.10,"c":3}'),
+        ('{"a":1, "b" : 1.10,"c":3}', ["c", "b"], '{"c":3,"b":1.10}'),
         ('{"a":{"x": 1,"y":2},"b":3}', ["a.x"], '{"a":{"x":1}}'),
         ('{"a":{"x":1,"y": [ 2 ]},"b":3}', ["a", "a.x"], '{"a":{"x":1,"y": [ 2 ]}}'),
         ('{"a":{"x":1,"y":2}}', ["a.x", "a"], '{"a":{"x":1,"y":2}}'),
@@ -159,6 +159,42 @@ def slowly(value: Any, paths: list[list[str]]) -> Any:
 def test_selection_agrees_with_the_definition(data: Any, paths: list[list[str]]) -> None:
     chosen = shape.choose([".".join(path) for path in paths])
     assert json.loads(shape.select(json.dumps(data), chosen)) == slowly(data, paths)
+
+
+MIB = 1_000_000
+COSTLY = {
+    "many small objects": ('{"l":[' + ",".join(['{"p":1}'] * (MIB // 8)) + "]}", "l.p"),
+    "many numbers": ('{"l":[' + ",".join(["1"] * (MIB // 2)) + "]}", "l.p"),
+    "deep": ('{"a":' * 32 + "[" + ",".join(["1"] * (MIB // 2)) + "]" + "}" * 32, ".".join("a" * 32)),
+    "lists in lists": ('{"l":' + "[" * 60 + '"' + "x" * MIB + '"' + "]" * 60 + "}", "l.p"),
+}
+
+
+@pytest.mark.parametrize("case", COSTLY)
+def test_where_choosing_costs_too_much_the_body_says_as_little_as_a_thin_one(case: str) -> None:
+    data, path = COSTLY[case]
+    event = msgspec.structs.replace(FULL, data=data)
+    body = json.loads(shape.body(event, "standard", "/s", shape.choose([path])))
+    assert body["data"] == {"id": 's"1'}
+    assert not {"previous", "changed"} & body.keys()
+    assert json.loads(shape.body(event, "bare", "/s", shape.choose([path]))) == {"id": 's"1'}
+    # A reader's own choice of fields is not cut off.
+    assert json.loads(shape.select(data, shape.choose([path]))).keys() == json.loads(data).keys()
+
+
+def test_a_large_event_is_chosen_from_as_a_small_one() -> None:
+    wide = {f"n{number}": number for number in range(20_000)} | {
+        'quo"te': 1,
+        "b": [{"x": n, "y": 0} for n in range(3000)],
+    }
+    fields = ["n19999", "b.x", "n7", "none.x"]
+    few = {"n19999": 19999, "b": [{"x": n} for n in range(3000)], "n7": 7}
+    event = msgspec.structs.replace(EVENT, data=json.dumps(wide))
+    body = shape.body(event, "standard", "/s", shape.choose(fields))
+    assert json.loads(body)["data"] == few
+    assert json.loads(shape.select(event.data, shape.choose(['quo"te', "n7"]))) == {'quo"te': 1, "n7": 7}
+    digits = event.data.replace('"n7": 7,', '"n7": 7.10E+2,')
+    assert shape.select(digits, shape.choose(["n7"])) == '{"n7":7.10E+2}'
 
 
 @pytest.mark.parametrize(

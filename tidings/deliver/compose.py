@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -32,18 +33,17 @@ class Bodies:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._kept: dict[tuple[int, str], bytes] = {}
+        self._kept: dict[tuple[int, str, tuple[str, ...] | None], bytes] = {}
         self._bytes = 0
 
     def of(self, event: Event, endpoint: Endpoint) -> bytes:
         """The body of one event for this endpoint."""
         options = endpoint.options
-        if options.fields is not None:
-            return shape.body(event, options.body, self._source, shape.choose(options.fields))
-        key = (event.seq, options.body)
+        key = (event.seq, options.body, options.fields)
         body = self._kept.get(key)
         if body is None:
-            body = shape.body(event, options.body, self._source)
+            chosen = None if options.fields is None else _chosen(options.fields)
+            body = shape.body(event, options.body, self._source, chosen)
             self._bytes += len(body)
             if self._bytes > self.KEPT_BYTES_MAX:
                 self._kept.clear()
@@ -60,6 +60,8 @@ class Bodies:
                 return max(1, count)
         return len(events)
 
+
+_chosen = lru_cache(maxsize=256)(shape.choose)
 
 ROUND_BYTES = 100
 """What stands around the bodies of a batch; a comma more between two of them."""

@@ -28,7 +28,7 @@ _TRUE, _FALSE = object(), object()
 
 
 class TooCostly(Exception):
-    """The filter took all of its steps, so it is not known whether the event fits."""
+    """The steps are used up, so what was asked is not known."""
 
 
 class Meter:

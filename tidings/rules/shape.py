@@ -15,6 +15,7 @@ import msgspec
 from tidings.model.event import Event
 from tidings.model.link import Body
 from tidings.model.moment import Micros, to_text
+from tidings.rules.filter_checks import Meter, TooCostly
 from tidings.rules.refused import Refused
 
 FIELDS_MAX = 100
@@ -32,6 +33,18 @@ BATCH_CONTENT_TYPES: dict[Body, str] = {**CONTENT_TYPES, "cloudevents": "applica
 Chosen = dict[str, "Chosen | None"]
 """Chosen fields as a tree; None: all that is below."""
 
+Text = bytes | msgspec.Raw
+
+STEPS_MAX = 5_000
+"""How many steps choosing fields of one event may take."""
+STEP_BYTES = 1024
+COMMAS_PER_STEP = 10
+UNLIMITED = 1 << 62
+WIDE_BYTES, WIDE_MEMBERS = 16 * 1024, 2_000
+"""From here on it is cheaper to make a struct that has only the chosen members."""
+STRUCT_STEPS = 50
+
+_LIST, _OBJECT = b"[{"
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 _NAME = r"[^.\x00-\x1f\x7f]+"
@@ -91,11 +104,14 @@ def cloudevent(event: Event, source: str) -> bytes:
 def thin(event: Event) -> bytes:
     """Only that something happened; the receiver asks for the rest. `data.id` is the subject, else the event's id."""
     subject = "" if event.subject is None else f',"subject":{quoted(event.subject)}'
-    about = quoted(event.subject or event.id)
     return (
         f'{{"type":{quoted(event.type)},"timestamp":"{to_text(event.time)}","id":{quoted(event.id)}'
-        f'{subject},"data":{{"id":{about}}}}}'
+        f'{subject},"data":{_about(event)}}}'
     ).encode()
+
+
+def _about(event: Event) -> str:
+    return f'{{"id":{quoted(event.subject or event.id)}}}'
 
 
 def check_fields(fields: object, pointer: str = "") -> tuple[str, ...]:
@@ -126,43 +142,94 @@ def choose(fields: Sequence[str]) -> Chosen:
 
 
 def only(event: Event, chosen: Chosen) -> Event:
-    """The event with the chosen fields of its data; what it says of the time before and of changes is cut likewise."""
-    return msgspec.structs.replace(
-        event,
-        data=select(event.data, chosen),
-        previous=None if event.previous is None else select(event.previous, chosen),
-        changed=None if event.changed is None else _select_changed(event.changed, chosen),
-    )
+    """The event with the chosen fields of its data; what it says of the time before and of changes is cut likewise.
 
-
-def select(text: str, chosen: Chosen) -> str:
-    """The chosen fields of a JSON text, verbatim and in its order. A path goes through lists into each element.
-
-    Of what is neither object nor list no field can be chosen: an empty object remains.
+    Where choosing would take more than `STEPS_MAX` steps, its data is what `thin` says, and the rest is left out.
     """
-    return _select(text.encode(), chosen).decode()
+    meter = Meter(STEPS_MAX)
+    try:
+        return msgspec.structs.replace(
+            event,
+            data=select(event.data, chosen, meter),
+            previous=None if event.previous is None else select(event.previous, chosen, meter),
+            changed=None if event.changed is None else _select_changed(event.changed, chosen, meter),
+        )
+    except TooCostly:
+        return msgspec.structs.replace(event, data=_about(event), previous=None, changed=None)
 
 
-def _select(raw: bytes, chosen: Chosen) -> bytes:
-    first = raw.lstrip(b" \t\r\n")[:1]
-    if first == b"[":
-        return b"[" + b",".join([_select(bytes(element), chosen) for element in _ELEMENTS.decode(raw)]) + b"]"
-    if first != b"{":
-        return b"{}"
-    kept = []
-    for name, member in _MEMBERS.decode(raw).items():
-        if name in chosen:
-            below = chosen[name]
-            value = bytes(member)
-            kept.append(quoted(name).encode() + b":" + (value if below is None else _select(value, below)))
-    return b"{" + b",".join(kept) + b"}"
+def select(text: str, chosen: Chosen, meter: Meter | None = None) -> str:
+    """The chosen fields of a JSON text, verbatim, in the order of `chosen`.
+
+    A path goes through lists into each element. Of what is neither object nor list an empty object remains.
+    Raises TooCostly when `meter` runs out: a step for each value that is opened, and for each KiB read to open it.
+    """
+    out: list[Text] = []
+    _select(text.strip(" \t\r\n").encode(), chosen, meter or Meter(UNLIMITED), out)
+    return b"".join(out).decode()
 
 
-def _select_changed(text: str, chosen: Chosen) -> str:
+def _select(raw: Text, chosen: Chosen, meter: Meter, out: list[Text]) -> None:
+    view = memoryview(raw)
+    meter.spend(1 + view.nbytes // STEP_BYTES)
+    if view[0] == _LIST:
+        _select_elements(raw, chosen, meter, out)
+        return
+    if view[0] != _OBJECT:
+        out.append(b"{}")
+        return
+    members = _members(raw, chosen, view.nbytes, meter)
+    before = b"{"
+    for name, below in chosen.items():
+        if name in members:
+            out.append(before + quoted(name).encode() + b":")
+            before = b","
+            if below is None:
+                out.append(members[name])
+            else:
+                _select(members[name], below, meter, out)
+    out.append(b"}" if before == b"," else b"{}")
+
+
+def _select_elements(raw: Text, chosen: Chosen, meter: Meter, out: list[Text]) -> None:
+    before = b"["
+    # A list can be far too long to count its elements, and there are no more of them than commas.
+    meter.spend(bytes(raw).count(b",") // COMMAS_PER_STEP)
+    elements = _ELEMENTS.decode(raw)
+    # Looked at before the work rather than after it.
+    if len(elements) > meter.left:
+        raise TooCostly
+    for element in elements:
+        out.append(before)
+        _select(element, chosen, meter, out)
+        before = b","
+    out.append(b"]" if elements else b"[]")
+
+
+def _members(raw: Text, chosen: Chosen, size: int, meter: Meter) -> dict[str, msgspec.Raw]:
+    """The members of an object, of a wide one those that are chosen."""
+    if size < WIDE_BYTES or bytes(raw).count(b":") < WIDE_MEMBERS:
+        return _MEMBERS.decode(raw)
+    meter.spend(STRUCT_STEPS)
+    named = {f"f{index}": name for index, name in enumerate(chosen)}
+    fields = [(field, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for field in named]
+    try:
+        # Members that a struct does not have are skipped, which is a hundred times faster than making them.
+        wanted = msgspec.defstruct("Wanted", fields, rename=named)
+    except ValueError:
+        # A name with a quote or a backslash.
+        return _MEMBERS.decode(raw)
+    found = msgspec.json.decode(raw, type=wanted)
+    members = {name: getattr(found, field) for field, name in named.items()}
+    return {name: member for name, member in members.items() if member is not msgspec.UNSET}
+
+
+def _select_changed(text: str, chosen: Chosen, meter: Meter) -> str:
     """`changed` is a list of names, which may be dotted, or an object like data."""
     changed = msgspec.json.decode(text)
     if not isinstance(changed, list):
-        return select(text, chosen)
+        return select(text, chosen, meter)
+    meter.spend(len(changed))
     return msgspec.json.encode([name for name in changed if isinstance(name, str) and _touches(name, chosen)]).decode()
 
 
