@@ -56,6 +56,28 @@ def test_a_renewed_certificate_may_keep_its_key(world: World) -> None:
     assert refused.value.problem["errors"][0]["pointer"] == "/client_certificate/key"
 
 
+def test_what_get_shows_of_certificates_can_be_sent_back_and_changes_nothing(world: World) -> None:
+    options = {"ca": SERVERS.pem, "client_certificate": pair(GOOD)}
+    path = f"/v1/endpoints/{world.api.post('/v1/endpoints', {'url': 'https://127.0.0.1/', **options})['id']}"
+    shown = world.api.get(path)
+    assert world.api.patch(path, shown)["revision"] == shown["revision"]
+    for name, other in (("ca", []), ("client_certificate", {**shown["client_certificate"], "subject": "CN=other"})):
+        with pytest.raises(ApiError) as refused:
+            world.api.patch(path, {**shown, name: other})
+        [place] = refused.value.problem["errors"]
+        assert (place["pointer"], place["code"]) == (f"/{name}", "own_field")
+    assert world.api.patch(path, {**shown, "description": "x"})["ca"] == shown["ca"]
+
+
+def test_no_part_at_all_is_refused_also_where_one_is_stored(world: World) -> None:
+    made = world.api.post("/v1/endpoints", {"url": "https://127.0.0.1/", "client_certificate": pair(GOOD)})
+    with pytest.raises(ApiError) as refused:
+        world.api.patch(f"/v1/endpoints/{made['id']}", {"client_certificate": {}})
+    assert refused.value.problem["errors"][0]["pointer"] == "/client_certificate/certificate"
+    schemas = world.api.get("/v1/openapi.json")["components"]["schemas"]
+    assert schemas["ClientCertificatePatch"]["minProperties"] == 1
+
+
 def test_a_part_alone_is_refused_where_nothing_is_stored(world: World) -> None:
     made = world.api.post("/v1/endpoints", {"url": "https://127.0.0.1/"})
     for patch, pointer in (({}, "certificate"), ({"certificate": GOOD.certificate}, "key")):

@@ -20,8 +20,11 @@ def hidden(sealed: Sealed) -> dict[str, Any]:
     return {"ca": None if sealed.ca is None else KEPT, "client_certificate": client}
 
 
-def check_whole(document: dict[str, Any]) -> None:
-    """Raise Refused if a merge patch has named a part of a client certificate, and the other is not stored."""
+def check_whole(document: dict[str, Any], patch: dict[str, Any]) -> None:
+    """Raise Refused if a merge patch names one part of a client certificate and the other is not stored, or no part."""
+    if patch.get("client_certificate") == {} and isinstance(document.get("client_certificate"), dict):
+        detail = "It names neither certificate nor key. Leave client_certificate out to keep it, or send null."
+        raise Refused("/client_certificate/certificate", "incomplete", detail)
     client = document.get("client_certificate")
     if isinstance(client, dict):
         for name in ("certificate", "key"):

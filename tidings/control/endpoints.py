@@ -129,7 +129,7 @@ class Endpoints:
 
         def merge(present: Endpoint) -> Form:
             document = merged(endpoint_form.form_of(present), patch)
-            endpoint_tls.check_whole(document)
+            endpoint_tls.check_whole(document, patch)
             form = read(document)
             endpoint_form.check(form, self._allow_http, self._networks, self._clock.now(), present)
             return form

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tidings.intake.kinds import Kind
-from tidings.model import moment
 from tidings.model.collection import OWN_FIELDS, Item
 from tidings.model.errors import Forbidden, Place, Stale
-from tidings.rules.filter_checks import same
 from tidings.rules.item import opened
+from tidings.rules.own_members import agrees, differs
 
 if TYPE_CHECKING:
     from tidings.intake.items import Ask
@@ -37,7 +36,7 @@ def named(kind: Kind, ask: Ask, before: Item | None, tenant: str = "") -> tuple[
         is_own = name in OWN_FIELDS and (before is not None or ask.id is not None)
         if not is_own and name not in grant.read:
             wrong.append(kind.rules.unknown(name, ask.pointer, grant.write))
-        elif name in present and (is_own or before is not None) and _agrees(opened(present[name]), given):
+        elif name in present and (is_own or before is not None) and agrees(opened(present[name]), given):
             continue
         elif is_own:
             wrong.append(_own_differs(name, before, present, ask))
@@ -53,19 +52,4 @@ def _own_differs(name: str, before: Item | None, present: Values, ask: Ask) -> P
     if before is not None and name == "revision" and type(ask.data[name]) is int:
         detail = f'The body has revision {ask.data[name]}, and the item is at "{before.revision}". Read it again.'
         raise Stale(detail, errors=[Place(pointer=f"{ask.pointer}/{name}", code="stale", detail=detail)])
-    shown = (
-        "not set before it is stored" if name not in present else f"{msgspec.json.encode(present[name]).decode()} here"
-    )
-    detail = f"{name} is {shown}, and is not changed by callers. Leave it out, or give it as it is."
-    return Place(pointer=f"{ask.pointer}/{name}", code="own_field", detail=detail)
-
-
-def _agrees(present: Any, given: Any) -> bool:
-    if same(present, given):
-        return True
-    if type(present) is not str or type(given) is not str:
-        return False
-    try:
-        return moment.from_text(present) == moment.from_text(given)
-    except ValueError:
-        return False
+    return differs(name, ask.pointer, present.get(name, msgspec.UNSET))

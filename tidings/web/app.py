@@ -17,7 +17,7 @@ from tidings.model.access import Key
 from tidings.model.errors import Malformed, Place, TidingsError
 from tidings.rules.address import parse_networks
 from tidings.rules.origin import origins_of, public_url
-from tidings.web import body, habits, problem, query, slices
+from tidings.web import body, given, habits, problem, query, slices
 from tidings.web.access import Access, check_scope
 from tidings.web.addresses import Addresses
 from tidings.web.callers import Callers
@@ -222,7 +222,7 @@ class App:
         if operation.listing is not None:
             call.slices = slices.split(raw, operation.listing, self._max_body)
         else:
-            call.body, call.value = body.read_body(raw, operation.request)
+            given.read(call, raw)
 
     async def _answer(self, call: Call, at: Exchange) -> Answer | None:
         answer = await call.operation.handler(self._parts, call)

@@ -17,6 +17,7 @@ from tidings.model.errors import Conflict, NotFound, Stale
 from tidings.rules.declaration import plain
 from tidings.rules.merge_patch import merged
 from tidings.store.base import Db
+from tidings.web.given import agree
 from tidings.web.menu import Answer, Call, Operation, Parameter
 from tidings.web.once import once
 from tidings.web.pages import PAGING, Key, sorted_page
@@ -143,6 +144,7 @@ async def put_collection(parts: Parts, call: Call) -> Answer:
             check_revision(call, before.revision)
         elif "if-match" in call.headers:
             raise Stale(f"There is no collection {name[:100]}, and If-Match asks for one.")
+        agree(call, None if before is None else _view(parts, before), name=name)
         return _written(parts, db, name, wish, drop_values=call.query.get("drop_values", False))
 
     return await _with_indexes_at_rest(parts, job)
@@ -158,6 +160,7 @@ async def edit_collection(parts: Parts, call: Call) -> Answer:
         if before is None:
             raise _absent(name)
         check_revision(call, before.revision)
+        agree(call, _view(parts, before))
         document = merged(plain(before), call.value)
         wish = Wish(collections={name: document}, single=name)
         return _written(parts, db, name, wish, drop_values=call.query.get("drop_values", False))

@@ -22,7 +22,7 @@ class BatchPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ClientCertificatePatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of `client_certificate`; a renewed certificate may keep its key."""
+    """A part of `client_certificate`; a renewed certificate may keep its key. Where none is stored, both are needed."""
 
     certificate: str | msgspec.UnsetType = msgspec.UNSET
     key: str | msgspec.UnsetType = msgspec.UNSET

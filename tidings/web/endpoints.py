@@ -30,6 +30,7 @@ from tidings.web.endpoint_views import (
     endpoint_view,
     time_text,
 )
+from tidings.web.given import agree
 from tidings.web.menu import Answer, Call, Operation, Parameter
 from tidings.web.once import kept, once
 from tidings.web.pages import PAGING, Key, sorted_page
@@ -99,7 +100,12 @@ async def edit_endpoint(parts: Parts, call: Call) -> Answer:
     def read(document: Any) -> Form:
         return body.read(msgspec.json.encode(document), Form)[0]
 
-    job = await parts.endpoints.edit(endpoint, call.value, read, if_match(call), caller=call.key.tenant)
+    agree(call, endpoint_view(endpoint))
+    expected = if_match(call)
+    if "revision" in call.given:
+        # What else was given back agrees with this revision.
+        expected = {endpoint.revision} if expected is None else expected & {endpoint.revision}
+    job = await parts.endpoints.edit(endpoint, call.value, read, expected, caller=call.key.tenant)
     return _shown(parts, await parts.writer.call(job))
 
 
@@ -273,6 +279,7 @@ OPERATIONS: tuple[Operation, ...] = (
         request=EndpointPatch,
         response=EndpointView,
         parameters=(IF_MATCH,),
+        masked=("ca", "client_certificate"),
         merge_patch=True,
         example={"rate": 20, "filter": None},
     ),

@@ -13,6 +13,7 @@ from tidings.rules import events_match
 from tidings.rules.change_types import change_types
 from tidings.rules.schema import SCHEMA_BYTES_MAX, checked, compiled, places
 from tidings.store.base import Db
+from tidings.web.given import agree
 from tidings.web.menu import Answer, Call, Operation
 from tidings.web.once import once
 from tidings.web.openapi.bounds import DESCRIPTION_CHARS_MAX
@@ -124,6 +125,7 @@ async def put_event_type(parts: Parts, call: Call) -> Answer:
             _check_room(parts)
         else:
             check_revision(call, before.revision)
+        agree(call, None if before is None else _view(before), name=name)
         kind = _checked(name, call.body, before, now)
         parts.catalog.put_event_type(db, kind)
         if before is not None:
@@ -146,6 +148,7 @@ async def edit_event_type(parts: Parts, call: Call) -> Answer:
         if before is None:
             raise _absent(call)
         check_revision(call, before.revision)
+        agree(call, _view(before))
         document: dict[str, Any] = {"description": before.description}
         for field in ("schema", "example"):
             text = getattr(before, field)

@@ -15,6 +15,8 @@ import msgspec
 
 from tidings.model.errors import Invalid, Malformed, Place
 from tidings.rules import shape
+from tidings.web.given import HELP as TAKEN_BACK
+from tidings.web.given import own_members
 from tidings.web.menu import Answer, Call, Operation, Parameter
 from tidings.web.revisions import IF_NONE_MATCH, names, read
 
@@ -36,6 +38,8 @@ COUNT = Parameter(
 
 def with_habits(operation: Operation) -> Operation:
     """The operation with what every one of its kind has."""
+    if own_members(operation):
+        return dataclasses.replace(operation, help=f"{operation.help} {TAKEN_BACK}".lstrip())
     listed = _listed(operation.response)
     item = listed or operation.response
     if operation.method != "GET" or not operation.path.startswith("/v1/") or not _is_struct(item):

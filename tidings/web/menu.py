@@ -93,6 +93,8 @@ class Call:
     """The body, where the operation has a `listing`; the handler reads it."""
     chosen: Chosen | None = None
     """The fields that `fields` names, as a tree; None: the whole form."""
+    given: dict[str, Any] = field(default_factory=dict)
+    """What the body has of the members that are only shown; `given.agree` looks at them."""
 
 
 @dataclass(slots=True)
@@ -172,6 +174,8 @@ class Operation:
     """Its body may have `max_batch_bytes` rather than `max_body_bytes`."""
     secret: bool = False
     """Its answer holds a secret: where it is kept for Idempotency-Key, it is encrypted with the caller's key."""
+    masked: tuple[str, ...] = ()
+    """Members that its answer shows in another form than its body takes them."""
     merge_patch: bool = False
     """The body is a merge patch (RFC 7396), so `application/merge-patch+json` is read too."""
     media: str = "application/json"

@@ -8,6 +8,7 @@ from tidings.model import moment
 from tidings.model.access import TENANT_RULE, Tenant, is_tenant
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.store.base import Db
+from tidings.web.given import agree
 from tidings.web.menu import Answer, Call, Operation
 from tidings.web.once import once
 from tidings.web.openapi.bounds import NAME_CHARS_MAX
@@ -109,6 +110,7 @@ async def edit_tenant(parts: Parts, call: Call) -> Answer:
         if before is None:
             raise _absent(call)
         check_revision(call, before.revision)
+        agree(call, _view(before))
         name = merged({"name": before.name}, call, TenantBody).name
         _check_name(name)
         tenant = msgspec.structs.replace(before, name=name, revision=before.revision + 1, updated=now)

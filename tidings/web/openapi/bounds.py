@@ -242,6 +242,9 @@ BOUNDS: dict[str, dict[str, Schema]] = {
 }
 """By the name of a struct and of its field; `values` are those of a map. Added to the field's own schema."""
 
+WHOLE: dict[str, Schema] = {"ClientCertificatePatch": {"minProperties": 1}}
+"""By the name of a struct, what is true of it as a whole."""
+
 COMMON: dict[str, Schema] = {
     **dict.fromkeys(("at", "created", "due", "expires", "failing_since", "held_until", "next_attempt"), TIME),
     **dict.fromkeys(("next_probe", "revoked", "since", "time", "until", "updated"), TIME),
@@ -272,6 +275,7 @@ def with_bounds(schemas: dict[str, Schema]) -> dict[str, Schema]:
     """The schemas of structs, with their bounds."""
     for name, schema in schemas.items():
         known = BOUNDS.get(name, {})
+        schema |= WHOLE.get(name, {})
         for field, own in schema.get("properties", {}).items():
             _bound(own, known.get(field) or COMMON.get(field, {}))
     return schemas

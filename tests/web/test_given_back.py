@@ -1,0 +1,90 @@
+"""What GET gave can be given back with PUT and PATCH."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.web.test_endpoints import create
+from tidings.testing import Api
+from tidings.web.given import own_members
+from tidings.web.operations import OPERATIONS
+
+OTHER: dict[str, Any] = {
+    "id": "other",
+    "name": "other",
+    "tenant": "other",
+    "collection": "other",
+    "state": "paused",
+    "reason": "so",
+    "created": "2020-01-01T00:00:00Z",
+    "updated": 5,
+    "revision": "x",
+    "health": 1,
+    "waiting": "many",
+    "indexes": 7,
+    "ca": [],
+    "client_certificate": {"subject": "CN=x", "fingerprint": "0" * 64, "expires": "2030-01-01T00:00:00Z"},
+}
+WRITES = {
+    operation.name: (operation.method, own_members(operation)) for operation in OPERATIONS if own_members(operation)
+}
+
+
+@pytest.fixture
+def paths(api: Api) -> dict[str, str]:
+    for method, path, body in (
+        ("PUT", "/v1/collections/things", {"fields": {"title": {"type": "string", "filterable": True}}}),
+        ("PUT", "/v1/event-types/told.back", {"schema": {"type": "object"}, "example": {}}),
+        ("POST", "/v1/tenants", {"id": "told", "name": "Told"}),
+    ):
+        assert api.call(method, path, body).status in (200, 201, 409)
+    endpoint = create(api, headers={"X-Secret": "s3"}, batch={"max_events": 5}, fields=["a"], rate=2.5)
+    return {
+        "collection": "/v1/collections/things",
+        "event_type": "/v1/event-types/told.back",
+        "tenant": "/v1/tenants/told",
+        "endpoint": f"/v1/endpoints/{endpoint['id']}",
+    }
+
+
+def test_all_that_change_are_known() -> None:
+    assert set(WRITES) == {
+        *("put_collection", "edit_collection", "put_event_type", "edit_event_type"),
+        *("edit_tenant", "edit_endpoint"),
+    }
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_what_get_gave_is_taken_back(api: Api, paths: dict[str, str], name: str) -> None:
+    method, own = WRITES[name]
+    path = paths[name.partition("_")[2]]
+    known = api.get(path)
+    reply = api.call(method, path, known)
+    assert reply.status == 200, reply
+    changing = {"revision", "updated", "health", "indexes"}
+    assert {**reply.json, **dict.fromkeys(changing)} == {**known, **dict.fromkeys(changing)}
+    stale = api.call(method, path, {**reply.json, "revision": reply.json["revision"] + 1})
+    assert (stale.status, stale.json["errors"][0]["pointer"]) == (412, "/revision")
+    known = api.get(path)
+    for each in own:
+        reply = api.call(method, path, {**known, each: OTHER[each]})
+        assert reply.status == 422, (each, reply)
+        assert [place["pointer"] for place in reply.json["errors"]] == [f"/{each}"]
+        assert api.call(method, path, {**known, f"{each}x": 1}).json["errors"][0]["code"] == "unknown_field"
+
+
+def test_what_is_made_has_no_members_of_its_own_yet(api: Api) -> None:
+    for path in ("/v1/collections/fresh", "/v1/event-types/fresh.one"):
+        name = path.rpartition("/")[2]
+        reply = api.call("PUT", path, {"name": name, "revision": 1, "created": "2020-01-01T00:00:00Z"})
+        assert {place["pointer"] for place in reply.json["errors"]} == {"/revision", "/created"}
+        assert api.call("PUT", path, {"name": name}).status == 201
+
+
+def test_a_masked_header_keeps_its_value(api: Api, paths: dict[str, str]) -> None:
+    known = api.get(paths["endpoint"])
+    assert known["headers"] == {"X-Secret": "***"}
+    after = api.call("PATCH", paths["endpoint"], known).json
+    assert after["revision"] == known["revision"], "nothing was changed"

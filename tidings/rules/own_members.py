@@ -1,0 +1,32 @@
+"""Members of a thing that callers read and do not write: given back as they are, they are accepted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tidings.model import moment
+from tidings.model.errors import Place
+from tidings.rules.filter_checks import same
+
+
+def agrees(present: Any, given: Any) -> bool:
+    """Whether a given value (plain JSON) is the present one; a moment may be written otherwise."""
+    if same(present, given):
+        return True
+    if type(present) is not str or type(given) is not str:
+        return False
+    try:
+        return moment.from_text(present) == moment.from_text(given)
+    except ValueError:
+        return False
+
+
+def differs(name: str, pointer: str, present: Any = msgspec.UNSET) -> Place:
+    """The place of one that is given otherwise; UNSET: there is none before the thing is stored."""
+    shown = "not set before it is stored"
+    if present is not msgspec.UNSET:
+        shown = f"{msgspec.json.encode(present).decode()} here"
+    detail = f"{name} is {shown}, and is not changed by callers. Leave it out, or give it as it is."
+    return Place(pointer=f"{pointer}/{name}", code="own_field", detail=detail)
