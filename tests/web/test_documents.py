@@ -122,7 +122,7 @@ def test_what_bodies_are_checked_for_is_told(api: Api) -> None:
     schemas = api.get("/v1/openapi.json")["components"]["schemas"]
     for name, fields in BOUNDS.items():
         assert fields.keys() <= schemas[name]["properties"].keys(), name
-    assert schemas["NewEvent"]["properties"]["data"] == {"type": "object"}
+    assert schemas["NewEvent"]["properties"]["data"] == {"type": "object", "additionalProperties": True}
     seconds = schemas["EndpointPatch"]["properties"]["timeout_seconds"]
     assert seconds == {"type": ["number", "null"], "format": "double", "minimum": 1, "maximum": 30}
 
