@@ -27,6 +27,6 @@ def differs(name: str, pointer: str, present: Any = msgspec.UNSET) -> Place:
     """The place of one that is given otherwise; UNSET: there is none before the thing is stored."""
     shown = "not set before it is stored"
     if present is not msgspec.UNSET:
-        shown = f"{msgspec.json.encode(present).decode()} here"
-    detail = f"{name} is {shown}, and is not changed by callers. Leave it out, or give it as it is."
+        shown = msgspec.json.encode(present).decode()
+    detail = f"{name} is {shown}, and cannot be changed here. Leave it out, or give it as it is."
     return Place(pointer=f"{pointer}/{name}", code="own_field", detail=detail)

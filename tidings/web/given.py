@@ -59,10 +59,10 @@ def agree(call: Call, view: msgspec.Struct | None, **named: str) -> None:
         present = named.get(name, msgspec.UNSET) if view is None else msgspec.to_builtins(getattr(view, name))
         if present is not msgspec.UNSET and agrees(present, given):
             continue
-        place = differs(name, "", present)
         if view is not None and name == "revision" and type(given) is int:
-            raise Stale(f"The body has revision {given}, and it is at {present}. Read it again.", errors=[place])
-        wrong.append(place)
+            detail = f"The body has revision {given}, and it is at {present}. Read it again."
+            raise Stale(detail, errors=[Place(pointer="/revision", code="stale", detail=detail)])
+        wrong.append(differs(name, "", present))
     if wrong:
         raise Invalid(wrong[0].detail, errors=wrong)
 
