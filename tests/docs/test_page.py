@@ -230,7 +230,7 @@ def test_what_may_arrive_is_shown_with_an_example(page: Page, api: Api) -> None:
     more = {"description": "A plant got water.", "schema": schema, "example": {"id": "p_1", "n": 2}}
     api.post("/v1/event-types", {"name": "plant.watered", **more})
     page.enter(str(api.key))
-    hook = page.question("webhook_plant_watered")
+    hook = page.question("webhook.plant.watered")
     assert hook.text("summary").startswith("A plant got water.") and "plant.watered" in hook.text("summary")
     assert json.loads(hook.text("pre"))["data"] == {"id": "p_1", "n": 2}
     assert "webhook-signature" in hook.text(".left") and "id text, always" in hook.text(".left")
@@ -240,7 +240,7 @@ def test_what_others_wrote_is_text_and_runs_nothing(page: Page, api: Api) -> Non
     schema = {"type": "object", "properties": {EVIL: {"type": "string", "description": EVIL}}}
     api.post("/v1/event-types", {"name": "evil.type", "description": EVIL, "schema": schema, "example": {EVIL: EVIL}})
     page.enter(key(api, ["event-types:read", "events:read", "events:write"], name=EVIL))
-    hook = page.question("webhook_evil_type")
+    hook = page.question("webhook.evil.type")
     assert "<img src=x" in hook.text("summary") and "<img src=x" in hook.text("pre")
     publish = page.question("publish_event")
     publish.write_body(json.dumps({"type": "evil.type", "data": {EVIL: EVIL}}))

@@ -117,7 +117,9 @@ def _about(event: Event) -> str:
 def check_fields(fields: object, pointer: str = "") -> tuple[str, ...]:
     """A list of dotted paths below `data`, such as `id` and `owner.name`, checked. Raises Refused with the place."""
     if not isinstance(fields, list | tuple) or not 1 <= len(fields) <= FIELDS_MAX:
-        raise Refused(pointer, "fields", f"Choose fields with a list of 1 to {FIELDS_MAX} paths, or leave fields out.")
+        raise Refused(
+            pointer, "out_of_range", f"Choose fields with a list of 1 to {FIELDS_MAX} paths, or leave fields out."
+        )
     for index, path in enumerate(fields):
         if not isinstance(path, str) or len(path) > FIELD_CHARS_MAX or not _FIELD.fullmatch(path):
             detail = (

@@ -52,7 +52,7 @@ function draw(whole) {
   forgetQuestions();
   const groups = groupsOf(whole);
   for (const group of groups) section(group.name, group.about, group.questions.map((question) => drawQuestion(read, question)));
-  const hooks = Object.entries(whole.webhooks || {}).map(([name, path]) => drawWebhook(read, name, path));
+  const hooks = Object.entries(whole.webhooks || {}).map(([name, path]) => drawWebhook(read, name, read.plain(path)));
   if (hooks.length) {
     section("What may arrive at your door", "Webhooks: calls that Tidings makes to the URLs you have registered.", hooks);
   }
