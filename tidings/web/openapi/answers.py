@@ -31,18 +31,20 @@ def _header(said: str, *, always: bool = False, **schema: Any) -> dict[str, Any]
 
 HEADERS: dict[str, dict[str, Any]] = {
     "Access-Control-Allow-Origin": _header(
-        "Never sent: no page of another origin may read what this server answers.", enum=["null"]
+        "The origin of the page that asks, if `cors_origins` of the server or the key allows it; absent by default.",
+        pattern=r"^(\*|https?://[^/\s]{1,255})$",
+        maxLength=270,
     ),
     "ETag": _header(
-        "The entity tag: the revision, where the thing has one.",
+        "The entity tag: the revision, if there is one, and a digest of what is expanded, if anything is.",
         always=True,
-        pattern='^"[0-9a-f]{1,24}"$',
-        maxLength=26,
+        pattern='^"[0-9a-f]{1,24}(-[0-9a-f]{1,32})?"$',
+        maxLength=60,
     ),
     REPLAYED[0].title(): _header("`true`: it is the first answer again (`Idempotency-Key`).", enum=[REPLAYED[1]]),
     "Link": _header(
         "Where the next page is, with `rel=next` (RFC 8288); absent on the last page.",
-        pattern='^</.*>; rel="next"$',
+        pattern='^<(https?:/)?/.*>; rel="next"$',
         maxLength=UNLIMITED,
     ),
     "Location": _header("Where it is now.", always=True, pattern="^/v1/", maxLength=1_000),
