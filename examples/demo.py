@@ -20,6 +20,7 @@ from pathlib import Path
 from demo.board import Board, Count, Row, span
 from demo.doors import Arrival, Door
 from demo.house import CONFIG, GUEST, KITCHEN, Guests, Kitchen, Order, document, put_menu_out
+from independent import CHECKED_BY
 from rich.markup import escape
 
 from tidings.client import Client
@@ -192,8 +193,7 @@ def play(arguments: argparse.Namespace) -> bool:
                 "[bold]The kitchen[/] follows the feed, and edits each to ready."
             )
             board.say(
-                "[bold]The dish[/] arrives at the door: orders.ready, signed, at three doors; "
-                "the library standardwebhooks checks it."
+                f"[bold]The dish[/] arrives at the door: orders.ready, signed, at three doors, checked by {CHECKED_BY}."
             )
             evening = Evening(chef, guests, Kitchen(kitchen, dishes), doors, board)
             evening.play(arguments.orders)

@@ -2,29 +2,64 @@
 
 Run `python examples/receiver.py 9000`; it listens at http://127.0.0.1:9000/. The secret comes from WEBHOOK_SECRET, as
 it would in production. Without that, the server (TIDINGS_URL, TIDINGS_KEY) is asked for the secrets of the endpoints
-that have our URL; each endpoint has its own.
+that have our URL; each endpoint has its own. It is asked again when a signature matches none of them, once a second at
+most: an endpoint may have been registered, or its secret rotated, since.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from tidings.client import BadSignature, Client, verify
+from tidings.client import BadSignature, Client, ClientError, verify
 
 BODY_BYTES_MAX = 1_048_576
 LOCAL = ("127.0.0.1", "localhost")
+ASK_SECONDS = 1.0
+"""How long the server is not asked for the secrets again."""
+
+
+class Secrets:
+    """What webhooks to this port are signed with: one that was given, or those that the server knows."""
+
+    def __init__(self, port: int, given: str | None) -> None:
+        self._port, self._given = port, given
+        self._lock, self._asked = threading.Lock(), float("-inf")
+        self.known = [given] if given else secrets_of(port)
+
+    def verify(self, headers: dict[str, str], body: bytes) -> Any:
+        """The webhook's JSON value. Raises BadSignature."""
+        try:
+            return verify(headers, body, self.known)
+        except BadSignature as wrong:
+            if self._given or (self.known and wrong.code != "no_match"):
+                raise
+        self._ask_again()
+        if not self.known:
+            raise BadSignature("bad_secret", "No endpoint has our URL, so no secret is known.")
+        return verify(headers, body, self.known)
+
+    def _ask_again(self) -> None:
+        with self._lock:
+            if time.monotonic() < self._asked + ASK_SECONDS:
+                return
+            self._asked = time.monotonic()
+            try:
+                self.known = secrets_of(self._port) or self.known
+            except ClientError as wrong:
+                print(f"The server does not say the secrets: {wrong}", flush=True)
 
 
 class Hooks(BaseHTTPRequestHandler):
     """Answers 204 to a genuine webhook, 400 to anything else."""
 
     protocol_version = "HTTP/1.1"
-    secrets: Sequence[str] = ()
+    secrets: Secrets
     seen: ClassVar[set[str]] = set()
     """The ids that came before. Production keeps them in its database, for some days."""
 
@@ -36,7 +71,7 @@ class Hooks(BaseHTTPRequestHandler):
             return self.answer(413)
         body = self.rfile.read(length)
         try:
-            event = verify(dict(self.headers), body, self.secrets)
+            event = self.secrets.verify(dict(self.headers), body)
         except BadSignature as wrong:
             print(f"refused: {wrong}", flush=True)
             return self.answer(400)
@@ -56,13 +91,10 @@ class Hooks(BaseHTTPRequestHandler):
 
 
 def secrets_of(port: int) -> list[str]:
-    """The secrets of all endpoints at this port of this machine. Ends the program if there are none."""
+    """The secrets of all endpoints at this port of this machine."""
     with Client(os.environ.get("TIDINGS_URL", "http://127.0.0.1:8080"), os.environ.get("TIDINGS_KEY")) as client:
         ours = [endpoint["id"] for endpoint in client.endpoints() if is_ours(endpoint["url"], port)]
-        secrets = [str(client.endpoint_secret(id)["secret"]) for id in ours]
-    if not secrets:
-        sys.exit(f"No endpoint has our URL. Register it: tidings endpoints create http://127.0.0.1:{port}/")
-    return secrets
+        return [str(client.endpoint_secret(id)["secret"]) for id in ours]
 
 
 def is_ours(url: str, port: int) -> bool:
@@ -73,10 +105,21 @@ def is_ours(url: str, port: int) -> bool:
 
 def main(port: int) -> None:
     """Receive until Ctrl-C."""
-    given = os.environ.get("WEBHOOK_SECRET")
-    Hooks.secrets = [given] if given else secrets_of(port)
-    server = ThreadingHTTPServer(("127.0.0.1", port), Hooks)
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), Hooks)
+    except OSError as wrong:
+        sys.exit(
+            f"Nothing can listen on 127.0.0.1 port {port}: {wrong.strerror}. Choose another, as in: receiver.py 9001"
+        )
+    try:
+        Hooks.secrets = Secrets(port, os.environ.get("WEBHOOK_SECRET"))
+    except ClientError as wrong:
+        sys.exit(f"The server does not say the secrets: {wrong}")
     print(f"receiving at http://127.0.0.1:{port}/", flush=True)
+    if not Hooks.secrets.known:
+        print(
+            f"No endpoint has our URL yet. Register it: tidings endpoints create http://127.0.0.1:{port}/", flush=True
+        )
     try:
         server.serve_forever()
     except KeyboardInterrupt:

@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from standardwebhooks import Webhook
-
 from tidings.client import Client, Invalid
 from tidings.testing import ProcessServer, Received, Receiver
+
+sys.path.append(str(Path(__file__).parents[1]))
+from independent import CHECKED_BY, Webhook
 
 CONFIG = Path(__file__).parent / "tidings.yaml"
 WEEK_SECONDS = 7 * 24 * 3600
@@ -88,7 +89,7 @@ def main() -> int:
         told: dict[str, Any] = webhook.json
         print(f"The shop's URL: {told['type']}\n  {told['data']}\n  changed: {told['changed']}")
         genuine = is_genuine(webhook, secret)
-        print(f"The signature is {'right' if genuine else 'WRONG'}, says the library standardwebhooks.")
+        print(f"The signature is {'right' if genuine else 'WRONG'}, says {CHECKED_BY}.")
         item = told["data"]
         well += [
             genuine,

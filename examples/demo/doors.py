@@ -1,11 +1,11 @@
-"""The doors of the demo: receivers that check every webhook with the independent library `standardwebhooks`."""
+"""The doors of the demo: receivers that check every webhook, where it is installed by a library of others."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Any, NamedTuple
 
-from standardwebhooks import Webhook
+from independent import Webhook
 
 from tidings.client import Client
 from tidings.testing import Reaction, Received, Receiver

@@ -15,11 +15,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from standardwebhooks import Webhook
-
 from tidings.client import ApiError, Client, verify
 from tidings.client.calls import create
 from tidings.testing import ProcessServer, Received, Receiver
+
+sys.path.append(str(Path(__file__).parents[1]))
+from independent import CHECKED_BY, Webhook
 
 CONFIG = Path(__file__).parent / "tidings.yaml"
 OLD = timedelta(minutes=6)
@@ -157,7 +158,7 @@ def main() -> int:
         verify(request.headers, request.body, secrets["tidings.client.verify"])
 
     def by_others(request: Received) -> None:
-        Webhook(secrets["standardwebhooks"]).verify(request.body, dict(request.headers))
+        Webhook(secrets[CHECKED_BY]).verify(request.body, dict(request.headers))
 
     with (
         ProcessServer(config=CONFIG) as server,
@@ -165,7 +166,7 @@ def main() -> int:
         Receiver(by_us) as ours,
         Receiver(by_others) as theirs,
     ):
-        receivers = {"tidings.client.verify": ours, "standardwebhooks": theirs}
+        receivers = {"tidings.client.verify": ours, CHECKED_BY: theirs}
         for name, receiver in receivers.items():
             endpoint = operator.create_endpoint(receiver.url("/hooks"), events=["tasks.*"])["id"]
             secrets[name] = operator.endpoint_secret(endpoint)["secret"]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from standardwebhooks import Webhook
-
 from tidings.client import Client, Forbidden
 from tidings.client.calls import read
 from tidings.testing import ProcessServer, Received, Receiver
+
+sys.path.append(str(Path(__file__).parents[1]))
+from independent import CHECKED_BY, Webhook
 
 FOLDER = Path(__file__).parent
 GUEST = [
@@ -87,7 +88,7 @@ def main() -> int:
             print(f"The door: {request.json['type']}, {dish['dish']} for table {dish['table']}, {dish['wish']}")
 
             genuine = not door.refused
-            print(f"The signature is {'right' if genuine else 'WRONG'}, says the library standardwebhooks.")
+            print(f"The signature is {'right' if genuine else 'WRONG'}, says {CHECKED_BY}.")
             well = (
                 genuine
                 and sorted(own) == sorted(MENU)

@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from standardwebhooks import Webhook
-
 from tidings.client import Client
 from tidings.testing import ProcessServer, Received, Receiver, until
+
+sys.path.append(str(Path(__file__).parents[1]))
+from independent import Webhook
 
 CONFIG = Path(__file__).parent / "tidings.yaml"
 SERVICES: dict[str, dict[str, Any]] = {

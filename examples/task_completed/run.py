@@ -10,11 +10,12 @@ import sys
 import time
 from pathlib import Path
 
-from standardwebhooks import Webhook
-
 from tidings.client import Client
 from tidings.client.calls import create
 from tidings.testing import ProcessServer, Received, Receiver
+
+sys.path.append(str(Path(__file__).parents[1]))
+from independent import Webhook
 
 CONFIG = Path(__file__).parent / "tidings.yaml"
 PERMIT = {"collection": "tasks", "verbs": ["list", "get", "create", "edit", "delete"], "filter": ["done"]}

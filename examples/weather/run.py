@@ -12,11 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from standardwebhooks import Webhook
-
 from tidings.client import ApiError, Client
 from tidings.client.calls import read
 from tidings.testing import ProcessServer, Received, Receiver
+
+sys.path.append(str(Path(__file__).parents[1]))
+from independent import Webhook
 
 CONFIG = Path(__file__).parent / "tidings.yaml"
 HERE = {"latitude": 52.52, "longitude": 13.4}
