@@ -50,11 +50,20 @@ def errors_page() -> str:
         "",
         table(("status", "code", "when", "title"), sorted(rows)),
         "",
+        "Where more can be said than the status does, `code` is one of these instead:",
+        "",
+        table(("status", "code", "when"), sorted(precise_codes())),
+        "",
         "A few requests are refused where HTTP itself is read, before the API sees them: the answer has no body, and",
         "the connection is closed. 400 is a request line or header that HTTP does not permit; 414 is a URL of more",
         "than 64 KiB; 431 is more than 100 headers. The usual cause of a 400 is a `<`, `>`, `^`, space or quotation",
         "mark in a URL that is not percent-encoded: a filter is written `?amount__gte=100`, not `?amount>=100`.",
     )
+
+
+def precise_codes() -> list[tuple[str, str, str]]:
+    """One row for each code that says more than that of its class."""
+    return [(" or ".join(map(str, each.statuses)), f"`{each.code}`", each.when) for each in errors.PRECISE]
 
 
 def request_errors() -> list[type[errors.TidingsError]]:

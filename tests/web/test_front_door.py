@@ -292,11 +292,11 @@ def refusal(server: TestServer, ticket: str, more: str = "", key: bytes = b"") -
 
 def test_a_ticket_opens_a_stream_with_the_rights_and_parameters_it_was_made_with(server: TestServer, api: Api) -> None:
     key = api.post("/v1/keys", {"scopes": ["events:read"], "tenant": "t-ticket"})["key"]
-    made = api.with_key(key).post("/v1/events/stream:ticket?type=ticket.a&fields=id,data.n&events=message", None)
+    made = api.with_key(key).post("/v1/events/stream:ticket?type=ticket.*&fields=id,data.n&events=message", None)
     assert made["url"] == f"/v1/events/stream?ticket={made['ticket']}"
     reader = by_ticket(server, made["ticket"])
     api.publish("ticket.a", {"n": 1})
-    api.publish("ticket.b", {"n": 2}, tenant="t-ticket")
+    api.publish("tickets.b", {"n": 2}, tenant="t-ticket")
     event = api.publish("ticket.a", {"n": 3}, tenant="t-ticket")
     frame = reader.frame()
     assert frame is not None and "event" not in frame and frame["data"] == f'{{"id":"{event}","data":{{"n":3}}}}'

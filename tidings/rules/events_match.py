@@ -68,5 +68,11 @@ def _matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
     return lambda name: name in exact or name.startswith(beginnings)
 
 
+def split(patterns: Sequence[str]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """(Checked) patterns as the types that they name and the beginnings of types, such as `tasks.`, in order."""
+    beginnings = {pattern[:-1] for pattern in patterns if pattern.endswith(".*")}
+    return frozenset(pattern for pattern in patterns if not pattern.endswith("*")), tuple(sorted(beginnings))
+
+
 def _is_pattern(pattern: str) -> bool:
     return pattern == EVERY or is_type(pattern.removesuffix(".*"))

@@ -32,6 +32,8 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str | None = None
     collection: str | None = None
     types: frozenset[str] | None = None
+    beginnings: tuple[str, ...] = ()
+    """Beside `types`, which is set then: types that begin so, such as `tasks.`."""
     subject: str | None = None
     since: Micros | None = None
     until: Micros | None = None
@@ -178,7 +180,7 @@ def _index(query: EventQuery) -> tuple[str, dict[str, Any], bool]:
         return " AND collection = :collection", {"collection": query.collection}, alone
     if query.tenant is not None:
         return " AND tenant = :tenant", {"tenant": query.tenant}, timeless and query.types is None
-    if query.types is not None and len(query.types) == 1:
+    if query.types is not None and len(query.types) == 1 and not query.beginnings:
         return " AND type = :type", {"type": next(iter(query.types))}, timeless
     return "", {}, timeless and query.types is None
 
@@ -190,7 +192,7 @@ def fits(
     return (
         (query.tenant is None or tenant == query.tenant)
         and (query.collection is None or collection == query.collection)
-        and (query.types is None or kind in query.types)
+        and (query.types is None or kind in query.types or kind.startswith(query.beginnings))
         and (query.subject is None or subject == query.subject)
         and (query.since is None or time >= query.since)
         and (query.until is None or time < query.until)

@@ -13,13 +13,12 @@ from tidings.model.access import Key
 from tidings.model.delivery import Attempt, State
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.link import Endpoint
-from tidings.rules import events_match
 from tidings.store import lists
 from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
 from tidings.store.lists import DeliveryQuery, DeliveryRow
 from tidings.web.endpoint_views import time_text
-from tidings.web.habits import sort_of
+from tidings.web.habits import TYPE_OR_BEGINNING, sort_of
 from tidings.web.menu import Answer, Call, Operation, Parameter
 from tidings.web.once import kept, once
 from tidings.web.pages import PAGING, Page, counted
@@ -234,12 +233,6 @@ def _attempt(attempt: Attempt) -> AttemptView:
 # --- the menu --------------------------------------------------------------------------------------------------------
 
 _TIME = {"type": "string", "format": "date-time"}
-_TYPE = {
-    "type": "string",
-    "pattern": r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?$",
-    "maxLength": events_match.TYPE_CHARS_MAX + 2,
-    "description": "an event type such as tasks.completed, or the beginning of some such as tasks.*",
-}
 _OUTCOME = {"type": "string", "enum": [outcome.name for outcome in outcomes.OUTCOMES]}
 _STATUS = {
     "type": "string",
@@ -266,7 +259,7 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter(name="event", schema={"type": "string"}, help="Only of the event with this id."),
             Parameter(
                 name="type",
-                schema=_TYPE,
+                schema=TYPE_OR_BEGINNING,
                 help="Only of events of this type, such as `tasks.completed`, or of all these, such as `tasks.*`.",
             ),
             Parameter(name="outcome", schema=_OUTCOME, help="Only those whose last attempt came to this."),

@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 
 from tidings.model.errors import Gone, Invalid, NotFound, Place
+from tidings.rules import events_match
 from tidings.rules.origin import public_url
 from tidings.store import feed
 from tidings.store.base import Db
 from tidings.store.feed import EventQuery
 from tidings.web.event_views import EventDetail, EventView, event_detail, event_view
-from tidings.web.habits import fields_parameter, narrowed, sort_of, streaming
+from tidings.web.habits import TYPE_OR_BEGINNING, fields_parameter, narrowed, sort_of, streaming
 from tidings.web.menu import Answer, Call, Operation, Parameter, Stream
 from tidings.web.pages import LIMIT, PAGING, Page, counted
 from tidings.web.parts import Parts
@@ -174,10 +175,12 @@ def _query(call: Call) -> EventQuery:
         if types is not None:
             raise _wrong("type", "Give type or type__in, not both.", TOGETHER)
         types = [given["type"]]
+    exact, beginnings = (None, ()) if types is None else events_match.split(types)
     return EventQuery(
         tenant=_tenant(call),
         collection=given.get("collection"),
-        types=None if types is None else frozenset(types),
+        types=exact,
+        beginnings=beginnings,
         subject=given.get("subject"),
         since=given.get("time__gte"),
         until=given.get("time__lt"),
@@ -232,14 +235,15 @@ def _parameter(name: str, schema: dict[str, Any], help: str) -> Parameter:
 
 
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
-_ONE_OF_SOME = {**_TEXT, "pattern": r"^[^,\x00]+$", "description": "texts between commas"}
 _TIME = {"type": "string", "format": "date-time"}
 _CHOOSE = (
-    _parameter("type", _TEXT, "Only events of this type."),
+    _parameter(
+        "type", TYPE_OR_BEGINNING, "Only events of this type, such as `tasks.completed`, or of all these: `tasks.*`."
+    ),
     _parameter(
         "type__in",
-        {"type": "array", "items": _ONE_OF_SOME, "minItems": 1, "maxItems": 100},
-        "Only events of one of these types.",
+        {"type": "array", "items": TYPE_OR_BEGINNING, "minItems": 1, "maxItems": 100},
+        "Only events of one of these types; `tasks.*` is all that begin so.",
     ),
     _parameter("collection", _TEXT, "Only changes of this collection's items."),
     _parameter("subject", _TEXT, "Only events about this subject; that of a change is the item's id."),

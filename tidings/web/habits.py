@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from tidings.model.errors import Invalid, Malformed, Place
-from tidings.rules import shape
+from tidings.rules import events_match, shape
 from tidings.web.given import HELP as TAKEN_BACK
 from tidings.web.given import own_members
 from tidings.web.menu import Answer, Call, Operation, Parameter
@@ -34,6 +34,14 @@ COUNT = Parameter(
         "too many would have to be looked at."
     ),
 )
+
+TYPE_OR_BEGINNING: dict[str, Any] = {
+    "type": "string",
+    "pattern": r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?$",
+    "maxLength": events_match.TYPE_CHARS_MAX + 2,
+    "description": "an event type such as tasks.completed, or the beginning of some such as tasks.*",
+}
+"""The schema of a parameter that chooses events by type."""
 
 
 def with_habits(operation: Operation) -> Operation:
