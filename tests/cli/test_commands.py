@@ -33,6 +33,15 @@ def test_an_event_arrives(read: Read, endpoint: Any, receiver: Receiver) -> None
         verify(webhook.headers, webhook.body + b" ", secret)
 
 
+def test_json_has_the_digits_that_were_published(run: Run, read: Read) -> None:
+    data = '{"n": 12345678901234567890.12, "price": 1.10, "small": [1e-7, -0, 1E40, {}]}'
+    event = read("publish", "digits.kept", "--data", data)
+    scripts, people = run("events", "show", event["id"], "--json"), run("events", "show", event["id"])
+    assert data.replace(" ", "") in "".join(scripts.stdout.split())
+    assert data in people.stdout
+    assert json.loads(scripts.stdout)["id"] == event["id"]
+
+
 def test_data_comes_from_a_file_and_from_stdin(read: Read, tmp_path: Path) -> None:
     (tmp_path / "data.json").write_text('{"n": 1}')
     first = read("publish", "files.done", "--data", f"@{tmp_path / 'data.json'}")
@@ -180,7 +189,7 @@ def test_a_line_that_is_no_json_is_named(run: Run) -> None:
         (["deliveries", "list", "--state", "waitin"], "state must be one of waiting, delivered, dead, cancelled"),
         (["keys", "create", "x"], "at least one --scope"),
         (["keys", "create", "x", "--scope", "events:write", "--limit", "10"], "--limit is written as"),
-        (["endpoints", "list", "--url", "ftp://x"], "no http:// or https:// URL"),
+        (["endpoints", "list", "--url", "ftp://x"], "not an http:// or https:// URL"),
         (["endpoints", "list", "--url", "http://127.0.0.1:1"], "Is the server running?"),
     ],
 )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,6 +25,7 @@ from tidings.client import (
     Stale,
     Unauthorized,
 )
+from tidings.client.calls import create
 from tidings.client.exchange import Request
 from tidings.testing import Receiver, TestServer, until
 
@@ -55,6 +59,12 @@ def test_events(client: Face) -> None:
 def test_a_number_keeps_a_repeat_from_being_another_event(client: Face) -> None:
     first = client.call("publish", "a.b", {}, idempotency_key="same-" + str(id(client)))
     assert client.call("publish", "a.b", {}, idempotency_key="same-" + str(id(client))) == first
+
+
+def test_loads_keeps_the_digits_of_numbers(face: MakeFace, server: TestServer) -> None:
+    client = face(server.url, server.api.key, loads=partial(json.loads, parse_float=Decimal))
+    made = client.send(create("/v1/events", b'{"type": "digits.kept", "data": {"n": 12345678901234567890.12}}'))
+    assert client.event(made["id"])["data"] == {"n": Decimal("12345678901234567890.12")}
 
 
 def test_endpoints_deliveries_replays_and_keys(client: Face) -> None:
@@ -117,7 +127,7 @@ def test_nobody_there(face: MakeFace) -> None:
 
 
 def test_a_url_is_checked_at_once(face: MakeFace) -> None:
-    with pytest.raises(ValueError, match="no http:// or https:// URL"):
+    with pytest.raises(ValueError, match="not an http:// or https:// URL"):
         face("ftp://example.com").call("endpoints")
 
 

@@ -6,9 +6,10 @@ inside a value: a longer one runs on, and the terminal wraps it without changing
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from tidings.cli import exact_json
 
 GAP = "  "
 INDENT = "    "
@@ -44,7 +45,7 @@ def cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return printable(", ".join(value))
-    return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    return printable(value if isinstance(value, str) else exact_json.dumps(value))
 
 
 def printable(text: str) -> str:

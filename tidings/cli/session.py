@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from tidings.cli import layout
+from tidings.cli import exact_json, layout
 from tidings.cli.numbers import counting
 from tidings.cli.words import sentence
 from tidings.client import Client, ClientError
@@ -110,7 +110,7 @@ def progress_bar(
 def session(url: str, key: str, as_json: bool, retries: int = 1) -> Iterator[Session]:
     """A session; errors of the call end the command with one sentence on stderr and status 1."""
     try:
-        with Client(url, key or None, retries=retries) as client:
+        with Client(url, key or None, retries=retries, loads=exact_json.loads) as client:
             yield Session(client, as_json=as_json)
     except ClientError as wrong:
         fail(f"{wrong}{_advice(wrong, key)}")
@@ -135,7 +135,7 @@ def width() -> int | None:
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    typer.echo(exact_json.dumps(value, indent=2))
 
 
 def double(text: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from tidings.client.exchange import (
     DEFAULT_URL,
     RETRIES,
     TIMEOUT_SECONDS,
+    Loads,
     Reply,
     Request,
     Target,
@@ -37,6 +39,9 @@ class AsyncClient:
     Answers are the API's JSON values. What fails raises ClientError (client/errors.py). Answers of 429 and 503 and
     broken connections are tried again up to `retries` times, where a repeat can do no harm; what makes something
     carries an idempotency key for that.
+
+    `loads` reads the JSON of answers: a `float` of Python does not keep every number's digits, and
+    `partial(json.loads, parse_float=Decimal)` does.
     """
 
     def __init__(
@@ -47,7 +52,9 @@ class AsyncClient:
         timeout_seconds: float = TIMEOUT_SECONDS,
         retries: int = RETRIES,
         ssl_context: ssl.SSLContext | None = None,
+        loads: Loads = json.loads,
     ) -> None:
+        self.loads = loads
         self._target = Target(url, key, timeout_seconds, retries)
         self._wire = AsyncWire(self._target, ssl_context)
 
@@ -65,7 +72,7 @@ class AsyncClient:
 
     async def send(self, request: Request) -> Any:
         """Any call of the API; the answer's JSON value. Raises ClientError."""
-        return (await self.exchange(request)).value()
+        return (await self.exchange(request)).value(self.loads)
 
     async def exchange(self, request: Request) -> Reply:
         """Any call; the answer with status and headers, after the retries. Raises ConnectionFailed."""

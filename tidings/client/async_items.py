@@ -97,7 +97,7 @@ class AsyncItems:
 
     async def export(self, /, **query: Any) -> AsyncIterator[Json]:
         """Every item, oldest first, in one answer that is read as it comes. The same filters as `list` has."""
-        rows = Rows()
+        rows = Rows(self._client.loads)
         async with aclosing(self.export_file("ndjson", **query)) as pieces:
             async for piece in pieces:
                 for row in rows.feed(piece):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import ssl
 import time
@@ -17,6 +18,7 @@ from tidings.client.exchange import (
     DEFAULT_URL,
     RETRIES,
     TIMEOUT_SECONDS,
+    Loads,
     Reply,
     Request,
     Target,
@@ -36,6 +38,9 @@ class Client:
     Answers are the API's JSON values. What fails raises ClientError (client/errors.py). Answers of 429 and 503 and
     broken connections are tried again up to `retries` times, where a repeat can do no harm; what makes something
     carries an idempotency key for that.
+
+    `loads` reads the JSON of answers: a `float` of Python does not keep every number's digits, and
+    `partial(json.loads, parse_float=Decimal)` does.
     """
 
     def __init__(
@@ -46,7 +51,9 @@ class Client:
         timeout_seconds: float = TIMEOUT_SECONDS,
         retries: int = RETRIES,
         ssl_context: ssl.SSLContext | None = None,
+        loads: Loads = json.loads,
     ) -> None:
+        self.loads = loads
         self._target = Target(url, key, timeout_seconds, retries)
         self._wire = Wire(self._target, ssl_context)
 
@@ -62,7 +69,7 @@ class Client:
 
     def send(self, request: Request) -> Any:
         """Any call of the API; the answer's JSON value. Raises ClientError."""
-        return self.exchange(request).value()
+        return self.exchange(request).value(self.loads)
 
     def exchange(self, request: Request) -> Reply:
         """Any call; the answer with status and headers, after the retries. Raises ConnectionFailed."""

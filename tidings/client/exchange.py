@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -21,6 +21,9 @@ RETRIES = 4
 FIRST_DELAY_SECONDS = 0.2
 DELAY_SECONDS_MAX = 60.0
 """A server that asks for more patience than this is believed at once: the error is raised."""
+
+Loads = Callable[[bytes], Any]
+"""Reads JSON, as `json.loads` does. Raises ValueError."""
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
@@ -76,7 +79,7 @@ class Reply:
         text = self.headers.get("retry-after", "")
         return float(text) if text.isascii() and text.isdigit() else None
 
-    def value(self) -> Any:
+    def value(self, loads: Loads = json.loads) -> Any:
         """The body's JSON value, None where there is no body. Raises ClientError for 400 and above."""
         if self.status >= 400:
             raise error_of(self.status, self.headers.get("content-type", ""), self.body, self.retry_after_seconds)
@@ -85,9 +88,9 @@ class Reply:
         if not self.body:
             return None
         try:
-            return json.loads(self.body)
+            return loads(self.body)
         except ValueError:
-            raise BadAnswer("The answer is no JSON. Is the URL that of a Tidings server?") from None
+            raise BadAnswer("The answer is not valid JSON. Is the URL that of a Tidings server?") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ class Target:
         """The URL's parts. Raises ValueError where it is none that can be called."""
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{self.url!r} is no http:// or https:// URL")
+            raise ValueError(f"{self.url!r} is not an http:// or https:// URL")
         return parts
 
     @property
@@ -168,7 +171,7 @@ def page_of(value: Any) -> tuple[list[Any], str | None]:
 def object_of(value: Any) -> dict[str, Any]:
     """The answer where it is one JSON object. Raises BadAnswer."""
     if not isinstance(value, dict):
-        raise BadAnswer("The answer is no JSON object. Is the URL that of a Tidings server?")
+        raise BadAnswer("The answer is not a JSON object. Is the URL that of a Tidings server?")
     return value
 
 

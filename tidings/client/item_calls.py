@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from tidings.client.calls import at, given, moment
 from tidings.client.errors import BadAnswer
-from tidings.client.exchange import Request, new_idempotency_key
+from tidings.client.exchange import Loads, Request, new_idempotency_key
 from tidings.client.uploads import MEDIA, Upload
 
 IMPORT_SECONDS = 3600.0
@@ -104,16 +103,16 @@ def create_at(id: str, data: Mapping[str, Any]) -> list[Json]:
 class Rows:
     """Takes the pieces of an NDJSON file, and gives the rows that are whole."""
 
-    def __init__(self) -> None:
-        self._rest = b""
+    def __init__(self, loads: Loads) -> None:
+        self._loads, self._rest = loads, b""
 
     def feed(self, piece: bytes) -> list[Json]:
         """The rows that end in this piece. Raises BadAnswer."""
         *lines, self._rest = (self._rest + piece).split(b"\n")
         try:
-            return [json.loads(line) for line in lines if line]
+            return [self._loads(line) for line in lines if line]
         except ValueError:
-            raise BadAnswer("The answer is no NDJSON. Is the URL that of a Tidings server?") from None
+            raise BadAnswer("The answer is not NDJSON. Is the URL that of a Tidings server?") from None
 
 
 # --- collections ------------------------------------------------------------------------------------------------------

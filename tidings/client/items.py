@@ -92,7 +92,7 @@ class Items:
 
     def export(self, /, **query: Any) -> Iterator[Json]:
         """Every item, oldest first, in one answer that is read as it comes. The same filters as `list` has."""
-        rows = Rows()
+        rows = Rows(self._client.loads)
         for piece in self.export_file("ndjson", **query):
             yield from rows.feed(piece)
 
