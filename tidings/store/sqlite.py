@@ -24,6 +24,7 @@ from tidings.store.base import (
     TooLong,
     UniqueTaken,
 )
+from tidings.store.open_files import OpenFiles
 from tidings.store.statements import statements
 
 BUSY_MS = 5_000
@@ -53,6 +54,7 @@ class SqliteDb:
         except apsw.Error as wrong:
             raise _translation(wrong) from wrong
         self._sql = statements("sqlite")
+        self.files = None if readonly else OpenFiles(Path(path))
         self._depth = 0
         self._left = 0
         self._ending = False
@@ -125,8 +127,20 @@ class SqliteDb:
             raise _translation(wrong) from wrong
 
     def commit(self) -> None:
+        if self.files is not None:
+            self.files.check(self._rescue)
         with _translated():
             self._db.execute("COMMIT")
+
+    def _rescue(self) -> None:
+        """Undo the transaction, and bring what the journal holds into the file that is open.
+
+        That file is whole then, wherever it was moved to; and the journal, whose name stays, is empty: it cannot be
+        taken for the journal of another file that was put in the place.
+        """
+        self.rollback()
+        with contextlib.suppress(apsw.Error):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def rollback(self) -> None:
         self._ending = True
@@ -192,15 +206,24 @@ class SqliteEngine:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.where = f"sqlite:{path}"
+        self._files: OpenFiles | None = None
 
     def writer(self) -> Db:
-        return SqliteDb(str(self._path), readonly=False)
+        db = SqliteDb(str(self._path), readonly=False)
+        self._files = db.files
+        return db
 
     def reader(self) -> Db:
+        return self._reader()
+
+    def _reader(self) -> SqliteDb:
+        if self._files is not None:
+            # Opening would make a new file, or read another one with the journal of ours.
+            self._files.check_opening()
         return SqliteDb(str(self._path), readonly=True)
 
     def brief_reader(self) -> BriefDb:
-        db = SqliteDb(str(self._path), readonly=True)
+        db = self._reader()
         db.be_brief()
         return db
 

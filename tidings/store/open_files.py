@@ -1,0 +1,90 @@
+"""Whether a database's names still lead to the files that are open: one may be removed or replaced under a server."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tidings.store.base import StoreBusy
+
+LOOK_SECONDS = 1.0
+"""A look costs a few microseconds for each file, and hands the interpreter over: not before every commit."""
+REFUSED = "the database file was removed or replaced while the server runs"
+
+Ident = tuple[int, int]
+log = logging.getLogger("tidings.store")
+
+
+class Moved(StoreBusy):
+    """A name of the database leads elsewhere: what is written now would be lost, or would spoil another file."""
+
+
+class OpenFiles:
+    """The files that a writing connection has open. Made right after it was opened; used by its thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        real = path.resolve()
+        # The journal and its index come with the first transaction.
+        self._open: dict[Path, Ident | None] = {
+            path: ident(path),
+            real.with_name(f"{real.name}-wal"): None,
+            real.with_name(f"{real.name}-shm"): None,
+        }
+        self._looked = time.monotonic() - LOOK_SECONDS
+        self._commits = 0
+        self._moved = False
+
+    def check(self, rescue: Callable[[], None]) -> None:
+        """Before a commit: look, if the last look is a while ago or found something wrong. Raises Moved.
+
+        `rescue` is called when a name is found to lead elsewhere: it completes the file that is open.
+        """
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS and not self._moved:
+            self._commits += 1
+            return
+        wrong = self._look()
+        if wrong is not None:
+            if not self._moved:
+                log.critical(
+                    "%s was removed or replaced while the server runs. Up to %d transactions since the last look, "
+                    "%.1f s ago, may be only in the file that was there. Writes are refused until it is back. If it "
+                    "was moved, move it back; else stop the server, and run tidings restore if the database is gone",
+                    wrong,
+                    self._commits,
+                    now - self._looked,
+                )
+            self._moved = True
+            rescue()
+            raise Moved(REFUSED, because=str(wrong))
+        if self._moved:
+            log.warning("%s is the file again that is open", self._path)
+        self._looked, self._commits, self._moved = now, 1, False
+
+    def check_opening(self) -> None:
+        """Before another connection is opened by this name. Raises Moved."""
+        if ident(self._path) != self._open[self._path]:
+            raise Moved(REFUSED, because=str(self._path))
+
+    def _look(self) -> Path | None:
+        """The first file that is not the one that is open."""
+        for path, opened in self._open.items():
+            found = ident(path)
+            if opened is None:
+                self._open[path] = found
+            elif found != opened:
+                return path
+        return None
+
+
+def ident(path: Path) -> Ident | None:
+    """Which file a name leads to; None: to nothing."""
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
