@@ -55,7 +55,7 @@ def test_check_says_what_would_be_used(read: Read, run: Run, tmp_path: Path) -> 
         ("collections:\n  t:\n    feilds: {}\n", "line 3, column 5: 'feilds' is unknown here"),
         (
             "collections:\n  t:\n    fields: {a: {type: enum, values: [x, x]}}\n",
-            "line 3, column 42: 'x' is there twice",
+            "line 3, column 42: 'x' appears twice",
         ),
         ("collections:\n  t:\n    fields:\n      a: {type: enum}\n", "line 4, column 10: An enum has `values`"),
         (

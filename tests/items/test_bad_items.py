@@ -347,7 +347,7 @@ def test_conditions_of_put_and_edit(api: Api) -> None:
     assert api.call("PUT", path, {"whole": 2}, {"If-Match": '"1", "2"'}).json["revision"] == 3
     for method, body in (("PUT", {}), ("PATCH", {"whole": 9}), ("DELETE", None)):
         stale = api.call(method, path, body, {"If-Match": '"2"'})
-        assert stale.status == 412 and '"3"' in stale.json["detail"]
+        assert stale.status == 412 and "revision 3" in stale.json["detail"]
         assert api.call(method, path, body, {"If-Match": "3"}).status == 400
         assert api.call(method, f"{PATH}/none-such", body, {"If-Match": '"x"'}).status in (404, 412)
     assert api.call("GET", path, None, {"If-None-Match": '"3"'}).status == 304
@@ -463,3 +463,28 @@ def test_a_batch_is_done_whole_or_not_at_all(api: Api) -> None:
     assert [each["status"] for each in done] == [201, 201, 200, 201, 200, 204] and done[5]["item"] is None
     told = api.pages("/v1/events", collection=TYPES.name, sort="created")[-5:]
     assert [event["subject"] for event in told] == ["b1", "b2", "b1", "b3", "b2"]
+
+
+SAID = {
+    '{"at":"2026-11-29"}': 'at must be an RFC 3339 time such as 2026-11-21T01:02:03Z, not "2026-11-29".',
+    '{"day":"29.11.2026"}': 'day must be a date such as 2026-11-21, not "29.11.2026".',
+    '{"flag":"no"}': 'flag must be true or false, not "no".',
+    '{"whole":"1"}': 'whole must be a whole number, not "1".',
+    '{"text":5}': "text must be a text, not 5.",
+    '{"late":"2025-01-01T00:00:00Z"}': "late must be 2026-01-01T00:00:00Z or later.",
+    '{"id":"mine"}': "An id is generated here. To choose it yourself, PUT to the collection's URL, a slash and the id.",
+    '{"revision":1}': "revision is not set by callers. Leave it out.",
+    '{"tenant":"acme"}': "The tenant is not a field. Give it as the parameter tenant: ?tenant=NAME.",
+}
+
+
+@pytest.mark.parametrize("body", SAID)
+def test_what_is_said_of_a_wrong_value_names_what_to_send(api: Api, body: str) -> None:
+    (place,) = api.call("POST", PATH, body.encode()).json["errors"]
+    assert place["detail"] == SAID[body]
+
+
+def test_a_batch_says_where_an_id_of_the_callers_goes(api: Api) -> None:
+    batch = {"operations": [{"op": "create", "data": {"id": "mine"}}]}
+    (place,) = api.call("POST", f"{PATH}:batch", batch).json["errors"]
+    assert place["pointer"] == "/operations/0/data/id" and place["detail"].endswith("give id beside data.")

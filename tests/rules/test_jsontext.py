@@ -176,7 +176,7 @@ def test_hostile_sizes_are_refused_or_read_without_a_quadratic_wait() -> None:
 def test_sentences_name_line_and_column() -> None:
     with pytest.raises(BadJson, match=r"line 3, column 3"):
         read(b'{"a":\n\n  x}')
-    with pytest.raises(BadJson, match=r'The name "k" stands twice'):
+    with pytest.raises(BadJson, match=r'The name "k" appears twice'):
         read(b'{"k":1,\n"k":2}')
 
 

@@ -79,7 +79,7 @@ def test_the_same_id_with_other_content_is_refused_alone(db: Db) -> None:
     )
     assert isinstance(said[0], IdsTaken)
     assert said[0].taken == [(0, said[0].detail)]
-    assert "The id a is taken by an event with another data" in said[0].detail
+    assert "The id a is taken by an event with different data" in said[0].detail
     assert isinstance(said[1], IdsTaken)
     assert [index for index, _ in said[1].taken] == [1]
     assert said[2] == Stored((event("c"),), 1)
@@ -91,7 +91,7 @@ def test_the_same_id_with_another_part_is_refused(db: Db, other: dict[str, Any])
     first = Event(id="a", type="a.b", time=5, subject="s", data="{}")
     changed = msgspec.structs.replace(first, **other)
     said = events.append(db, [Publication((each,), ids_given=True) for each in (first, changed)], now=1)
-    assert isinstance(said[1], IdsTaken) and f"another {next(iter(other))}" in said[1].detail
+    assert isinstance(said[1], IdsTaken) and f"different {next(iter(other))}" in said[1].detail
     again = events.append(db, [Publication((changed,), ids_given=True), Publication((first,), ids_given=True)], now=2)
     assert isinstance(again[0], IdsTaken)
     assert again[1] == Stored((first,), 0)

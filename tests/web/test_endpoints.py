@@ -93,6 +93,18 @@ def test_what_is_wrong_is_named(api: Api, body: Any, pointer: str) -> None:
     assert reply.headers["content-type"] == "application/problem+json"
 
 
+def test_a_range_is_said_with_its_name_and_all_its_digits(api: Api) -> None:
+    body = {"url": "https://example.com/", "rate": -1, "timeout_seconds": 31.5, "batch": {"max_bytes": 1}}
+    said = [place["detail"] for place in api.call("POST", "/v1/endpoints", body).json["errors"]]
+    assert said == [
+        "rate must be 0.001 to 100,000 events per second, not -1.",
+        "batch.max_bytes must be 1,024 to 16,777,216 bytes, not 1.",
+        "timeout_seconds must be 1 to 30 seconds, not 31.5.",
+    ]
+    body = {"url": "https://example.com/", "max_in_flight": 100_000_000_000}
+    assert "not 100,000,000,000." in api.call("POST", "/v1/endpoints", body).json["detail"]
+
+
 def test_a_refused_address_says_what_an_operator_can_do(api: Api) -> None:
     reply = api.call("POST", "/v1/endpoints", {"url": "http://192.168.1.1/"})
     (error,) = reply.json["errors"]

@@ -72,7 +72,7 @@ def test_an_id_with_another_time_is_refused_and_a_repeat_answers_what_is_stored(
         status, problem = publish(**other)
         assert status == 409
         assert [place["pointer"] for place in problem["errors"]] == [pointer]
-        assert f"taken by an event with another {next(iter(other))}." in problem["detail"]
+        assert f"different {next(iter(other))}." in problem["detail"]
     assert api.get(f"/v1/events/{name}")["time"] == TIME
     assert api.get("/v1/events", time__gte=TIME, time__lt="2026-01-02T03:04:05.123457Z", type="a.b")["data"]
 

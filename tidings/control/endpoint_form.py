@@ -188,18 +188,28 @@ def _refusals(check_it: Callable[[], object], prefix: str = "") -> list[Place]:
 
 def _text(pointer: str, text: str, chars_max: int) -> Iterable[Place]:
     if len(text) > chars_max:
-        yield Place(
-            pointer=pointer, code="too_long", detail=f"It may have {chars_max} characters, and has {len(text)}."
-        )
+        detail = f"{_said(pointer)} may have {chars_max:,} characters, and has {len(text):,}."
+        yield Place(pointer=pointer, code="too_long", detail=detail)
     if _BAD_VALUE.search(text.replace("\n", "")):
-        yield Place(pointer=pointer, code="control_character", detail="It holds a control character.")
+        yield Place(pointer=pointer, code="control_character", detail=f"{_said(pointer)} holds a control character.")
 
 
 def _between(pointer: str, value: float, low: float, high: float, unit: str) -> Iterable[Place]:
     if not low <= value <= high:
-        yield Place(
-            pointer=pointer, code="out_of_range", detail=f"It must be {low:g} to {high:g} {unit}, not {value:g}."
-        )
+        detail = f"{_said(pointer)} must be {_digits(low)} to {_digits(high)} {unit}, not {_digits(value)}."
+        yield Place(pointer=pointer, code="out_of_range", detail=detail)
+
+
+def _said(pointer: str) -> str:
+    """The place as a sentence names it: the first of several places is shown as its sentence alone."""
+    return pointer[1:].replace("/", ".")
+
+
+def _digits(number: float) -> str:
+    """A number with all its digits, as people read it."""
+    if isinstance(number, int) or (number.is_integer() and abs(number) < 1e15):
+        return f"{int(number):,}"
+    return repr(number)
 
 
 def _headers(headers: dict[str, str], present: dict[str, str]) -> Iterable[Place]:
@@ -220,7 +230,7 @@ def _header(name: str, value: str, stored: set[str], seen: set[str]) -> Iterable
     elif low in _OURS or low.startswith(_OUR_PREFIXES):
         yield "reserved_name", f"The header {name} is set by Tidings itself."
     elif low in seen:
-        yield "duplicate_key", f"The header {name} stands twice; case makes no difference."
+        yield "duplicate_key", f"The header {name} appears twice; case makes no difference."
     if value == KEPT:
         if low not in stored:
             yield (

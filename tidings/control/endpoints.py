@@ -189,7 +189,7 @@ class Endpoints:
         """
         overlap = OVERLAP_SECONDS if overlap_seconds is None else overlap_seconds
         if not 0 <= overlap <= OVERLAP_SECONDS_MAX:
-            detail = f"It must be 0 to {OVERLAP_SECONDS_MAX} seconds (7 days), not {overlap}."
+            detail = f"overlap_seconds must be 0 to {OVERLAP_SECONDS_MAX:,} seconds (7 days), not {overlap:,}."
             raise Refused("/overlap_seconds", "out_of_range", detail)
         if secret is not None:
             sign.check_secret(secret, "/secret")

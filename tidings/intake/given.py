@@ -34,7 +34,9 @@ def named(kind: Kind, ask: Ask, before: Item | None, tenant: str = "") -> tuple[
     for name in others:
         given = ask.data[name]
         is_own = name in OWN_FIELDS and (before is not None or ask.id is not None)
-        if not is_own and name not in grant.read:
+        if name in OWN_FIELDS and not is_own and name not in grant.write:
+            wrong.append(_not_yet(name, ask))
+        elif not is_own and name not in grant.read:
             wrong.append(kind.rules.unknown(name, ask.pointer, grant.write))
         elif name in present and (is_own or before is not None) and agrees(opened(present[name]), given):
             continue
@@ -47,9 +49,20 @@ def named(kind: Kind, ask: Ask, before: Item | None, tenant: str = "") -> tuple[
     return {name: value for name, value in ask.data.items() if name not in others}, wrong
 
 
+def _not_yet(name: str, ask: Ask) -> Place:
+    """The place of a member of the item's own, given of an item that gets an id here."""
+    detail = f"{name} is not set by callers. Leave it out."
+    if name == "id":
+        where = "PUT to the collection's URL, a slash and the id" if ask.id_pointer is None else "give id beside data"
+        detail = f"An id is generated here. To choose it yourself, {where}."
+    elif name == "tenant" and ask.key.tenant is None:
+        detail = "The tenant is not a field. Give it as the parameter tenant: ?tenant=NAME."
+    return Place(pointer=f"{ask.pointer}/{name}", code="unknown_field", detail=detail)
+
+
 def _own_differs(name: str, before: Item | None, present: Values, ask: Ask) -> Place:
     """The place of a member of the item's own that is given otherwise. Raises Stale for a revision."""
     if before is not None and name == "revision" and type(ask.data[name]) is int:
-        detail = f'The body has revision {ask.data[name]}, and the item is at "{before.revision}". Read it again.'
+        detail = f"The body has revision {ask.data[name]}, the item is at revision {before.revision}. Read it again."
         raise Stale(detail, errors=[Place(pointer=f"{ask.pointer}/{name}", code="stale", detail=detail)])
     return differs(name, ask.pointer, present.get(name, msgspec.UNSET))

@@ -320,7 +320,7 @@ def _check_id(ask: Ask) -> None:
 
 def _check_revision(ask: Ask, item: Item) -> None:
     if ask.revisions is not None and item.revision not in ask.revisions:
-        raise Stale(f'It is at revision "{item.revision}" by now. Read it again, then repeat the change.')
+        raise Stale(f"It is at revision {item.revision} now. Read it again, then repeat the change.")
 
 
 def _check_row(ask: Ask, item: Item) -> None:

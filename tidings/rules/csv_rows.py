@@ -145,7 +145,7 @@ class CsvLines:
         names = [name or "" for name in row]
         for mark, marks in _OTHER_MARKS.items():
             if len(names) == 1 and mark in names[0] and set(names[0].split(mark)) & set(self._kinds):
-                raise Unreadable.at(number, "syntax", f"The columns stand between {marks}. CSV has commas (RFC 4180).")
+                raise Unreadable.at(number, "syntax", f"Columns are separated by {marks}; CSV uses commas (RFC 4180).")
         known = ", ".join(self._kinds)
         wrong = [
             Place(line=number, code="unknown_field", detail=f"There is no column {name[:100]!r} here. Known: {known}.")
@@ -153,7 +153,7 @@ class CsvLines:
             if name not in self._kinds
         ]
         wrong += [
-            Place(line=number, pointer=f"/{name}", code="repeated", detail=f"The column {name!r} stands there twice.")
+            Place(line=number, pointer=f"/{name}", code="repeated", detail=f"The column {name!r} appears twice.")
             for name in self._kinds
             if names.count(name) > 1
         ]

@@ -198,14 +198,15 @@ def _fields(declared: dict[str, Any], pointer: str, known: set[Any], wrong: Plac
         folded = name.lower()
         if _is_name(name, here, wrong):
             if folded in NO_FIELDS:
-                wrong.say(here, "name", f"{name} is taken: every item, or every list, has a {folded} already.")
+                one = "an" if folded[0] in "aeiou" else "a"
+                wrong.say(here, "name", f"{name} is taken: every item, or every list, has {one} {folded} already.")
             elif folded in seen:
                 wrong.say(here, "name", f"{name} and {seen[folded]} differ only in case.")
         seen.setdefault(folded, name)
         field = read_field(name, value, here, wrong)
         if field is not None:
             if field.to is not None and field.to not in known:
-                wrong.say(f"{here}/to", "reference", f"There is no collection {shown(field.to)} to point into.")
+                wrong.say(f"{here}/to", "reference", f"There is no collection {shown(field.to)} to refer to.")
             found.append(field)
     return tuple(found)
 
@@ -299,7 +300,7 @@ def _questions(declared: dict[str, Any], half: Collection, pointer: str, wrong: 
             wrong.say(at, "incomplete" if parameters is None else "wrong_type", detail)
             continue
         for index, parameter in enumerate(parameters):
-            why = _no_parameter(parameter, half) or ("It is there twice." if parameter in parameters[:index] else None)
+            why = _no_parameter(parameter, half) or ("It appears twice." if parameter in parameters[:index] else None)
             if why:
                 wrong.say(f"{at}/{index}", "question", why)
         if all(type(parameter) is str for parameter in parameters):

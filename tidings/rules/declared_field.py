@@ -168,7 +168,7 @@ def _values(setting: Any, here: str, wrong: Places) -> tuple[str, ...]:
             detail = f"A value is a text of 1 to {VALUE_CHARS_MAX} characters; write {shown(value)} in quotes."
             wrong.say(f"{here}/{index}", "wrong_type", detail)
         elif value in seen:
-            wrong.say(f"{here}/{index}", "repeated", f"{value!r} is there twice.")
+            wrong.say(f"{here}/{index}", "repeated", f"{value!r} appears twice.")
         else:
             seen.add(value)
     return tuple(value for value in setting if type(value) is str)
@@ -205,7 +205,7 @@ def _check(field: Field, given: dict[str, Any], pointer: str, wrong: Places) -> 
         wrong.say(pointer, "incomplete", "An enum has `values`, such as [low, high].")
         return
     if field.type == "reference" and field.to is None:
-        wrong.say(pointer, "incomplete", "A reference has `to`, the name of the collection that it points into.")
+        wrong.say(pointer, "incomplete", "A reference has `to`, the name of the collection that it refers to.")
         return
     if field.type == "decimal" and decimals.scale(field) > decimals.max_digits(field):
         detail = f"`scale` {decimals.scale(field)} is over `max_digits` {decimals.max_digits(field)}."
@@ -236,7 +236,7 @@ def _check(field: Field, given: dict[str, Any], pointer: str, wrong: Places) -> 
     for attribute in ("default", "example"):
         value = getattr(field, attribute)
         if value is not None and not fits(bare, value):
-            detail = f"{shown(value)} does not fit this field itself."
+            detail = f"The {attribute} {shown(value)} is not valid for this field."
             if not exact.fits(field.type, value):
                 detail = f"{shown(value)} {exact.lost(str(value))}."
             elif field.type == "decimal":

@@ -131,9 +131,9 @@ def out_of_bounds(field: Field, value: Any) -> tuple[str, str] | None:
     at = _ordered(field.type, value)
     more, less = ("more", "less") if field.type == "decimal" else ("later", "earlier")
     if field.min is not None and at < _ordered(field.type, field.min):
-        return "too_small", f"It must be {field.min} or {more}."
+        return "too_small", f"{field.name} must be {field.min} or {more}."
     if field.max is not None and at > _ordered(field.type, field.max):
-        return "too_large", f"It must be {field.max} or {less}."
+        return "too_large", f"{field.name} must be {field.max} or {less}."
     return None
 
 

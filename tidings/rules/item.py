@@ -183,7 +183,7 @@ class ItemRules:
                     Place(pointer=f"{pointer}/{escaped(name)}", code="missing", detail=f"The field {name!r} is needed.")
                 )
             else:
-                detail = self._decimal_rule(wrong.instance_path) or _cut(wrong.message)
+                detail = self._rule(wrong.instance_path, kind, given) or _cut(wrong.message)
                 found.append(Place(pointer=at, code=_CODES.get(kind, "schema"), detail=detail))
             if len(found) >= ERRORS_MAX:
                 break
@@ -195,10 +195,19 @@ class ItemRules:
             return None
         return Place(pointer=f"{pointer}/{name}", code="too_costly", detail=schema.too_costly(cost))
 
-    def _decimal_rule(self, path: Sequence[Any]) -> str | None:
-        """What a wrong value of a decimal field must be, which the schema's pattern says less plainly."""
-        field = self.collection.field(str(path[0])) if path else None
-        return f"{field.name} must be {decimals.rule(field)}." if field and field.type == "decimal" else None
+    def _rule(self, path: Sequence[Any], kind: str, given: dict[str, Any]) -> str | None:
+        """What a wrong value must be, where that can be said more plainly than the schema does; `kind`: its keyword."""
+        field = self.collection.field(str(path[0])) if len(path) == 1 else None
+        if field is None:
+            return None
+        if field.type == "decimal":
+            return f"{field.name} must be {decimals.rule(field)}."
+        is_moment = field.type in ("date", "datetime")
+        if kind == "type" or (is_moment and kind in ("format", "maxLength")):
+            value = given[field.name]
+            sent = f", not {_cut(_json(value))}" if isinstance(value, str | int | float) else ""
+            return f"{field.name} must be {_KINDS[field.type]}{sent}."
+        return None
 
     def unknown(self, name: str, pointer: str, known: Iterable[str] | None = None) -> Place:
         """What is said of a field that is not there, or not for this caller. `known`: what the caller may know."""
@@ -291,6 +300,19 @@ _TO_STORE: dict[str, Convert] = {
     "array": _json,
 }
 _TO_JSON: dict[str, Convert] = {"datetime": moment.to_text, "object": _raw, "array": _raw}
+_KINDS: dict[str, str] = {
+    "string": "a text",
+    "enum": "a text",
+    "reference": "the id of an item, as a text",
+    "date": "a date such as 2026-11-21",
+    "datetime": "an RFC 3339 time such as 2026-11-21T01:02:03Z",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "an object",
+    "array": "a list",
+}
+"""What the values of a type are, as words that follow "must be"."""
 _TEXT = ((str,), "a text")
 _COMPARABLE: dict[str, tuple[tuple[type, ...], str]] = {
     "string": _TEXT,

@@ -219,7 +219,7 @@ def _refuse(
     if found:
         steps, (code, detail) = found
         pointer = "".join(f"/{escaped(str(step))}" for step in reversed(steps))
-        raise (error or BadJson)(pointer, code, f"What stands at {_named(pointer)} {detail}")
+        raise (error or BadJson)(pointer, code, f"The value at {_named(pointer)} {detail}")
 
 
 def _first(value: Any, judge: Callable[[Any], Refusal | None]) -> tuple[list[str | int], Refusal] | None:
@@ -277,14 +277,14 @@ def _stumbled(raw: bytes, what: str, offset: int, line: int, column: int) -> Bad
     pointer = _pointer_at(raw, offset)
     at = f"line {line}, column {column}"
     if what.startswith("Detected duplicate key"):
-        return BadJson(pointer, "duplicate_key", f"The name {what[23:]} stands twice in one object ({at}).")
+        return BadJson(pointer, "duplicate_key", f"The name {what[23:]} appears twice in one object ({at}).")
     if "surrogate" in what or "unexpected end of hex escape" in what:
         return BadJson(pointer, "lone_surrogate", f"Half of a surrogate pair stands alone at {_named(pointer)} ({at}).")
     if what == "number out of range":
         return BadJson(pointer, "number_out_of_range", f"The number at {_named(pointer)} has too many digits ({at}).")
     # The parser's column is that of the last character it looked at, one or two into the word.
     if any(_NO_NUMBER.match(raw, max(0, offset - back)) for back in range(3)):
-        return BadJson(pointer, "not_a_number", f"NaN and Infinity are no JSON ({at}).")
+        return BadJson(pointer, "not_a_number", f"NaN and Infinity are not valid JSON ({at}).")
     return BadJson(pointer, "syntax", f"Not JSON: {what} ({at}).")
 
 

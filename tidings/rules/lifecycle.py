@@ -51,7 +51,12 @@ MOVES: tuple[Move, ...] = (
     Move("waiting", "unsendable", "dead", "the request cannot be built, trying again would not help"),
     Move("waiting", "cancel", "cancelled", "somebody cancelled it"),
     Move("waiting", "delete", "cancelled", "its endpoint was deleted"),
-    Move("waiting", "edit", "waiting", "its endpoint was edited: it is due at once, and its schedule begins anew"),
+    Move(
+        "waiting",
+        "edit",
+        "waiting",
+        "what is sent was edited: it is due at once, and its schedule begins anew",
+    ),
     Move("waiting", "retry", "waiting", "somebody wants it now: it is due at once, and its schedule begins anew"),
     Move("delivered", "retry", "waiting", "somebody asked for it again"),
     Move("dead", "retry", "waiting", "somebody asked for another try"),

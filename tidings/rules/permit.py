@@ -193,7 +193,7 @@ def _beyond(permit: Permit, its: Grant, maker: Key) -> list[tuple[str, str]]:
         for index, given in enumerate(getattr(permit, name) or ()):
             if given not in offer:
                 have = ", ".join(offer) or "none"
-                found.append((f"{name}/{index}", f"{given[:50]!r} is none of those that can be given here: {have}."))
+                found.append((f"{name}/{index}", f"{given[:50]!r} is not allowed here; allowed: {have}."))
     if permit.rows is not None and maker.tenant is not None and not _keeps_tenant(permit, maker):
         found.append(("rows", 'A key with a tenant gives only rows of its own tenant: add {"tenant": "$tenant"}.'))
     return found

@@ -233,7 +233,7 @@ class _Planner:
             for field in each.fields:
                 if field.to is not None and field.to not in names:
                     pointer = f"{self.at(each.name)}/fields/{field.name}/to" if each.name in declared else None
-                    detail = f"{each.name}.{field.name} points into {field.to}, which would not be there any more."
+                    detail = f"{each.name}.{field.name} refers to {field.to}, which would not be there any more."
                     self._refuse(pointer, "referenced", detail)
 
     # --- fields -------------------------------------------------------------------------------------------------------

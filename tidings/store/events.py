@@ -130,6 +130,7 @@ Content = tuple[Micros, str, str | None, str | None, str]
 Known = dict[tuple[str, str | None], Content]
 _PARTS = ("time", "type", "subject", "collection", "data")
 """What a repeat has in common with the first, in the order of a Content; id and tenant name it."""
+_DIFFERENT = {part: f"a different {part}" for part in _PARTS} | {"data": "different data"}
 
 
 def _known(db: Db, publications: Sequence[Publication]) -> Known:
@@ -155,8 +156,8 @@ def _admit(publication: Publication, known: Known, fresh: list[Event]) -> Stored
             if index in publication.untimed:
                 event = msgspec.structs.replace(event, time=there[0])
             if there != (content := _content(event)):
-                others = [part for part, a, b in zip(_PARTS, there, content, strict=True) if a != b]
-                detail = f"The id {event.id} is taken by an event with another {' and '.join(others)}. "
+                others = [_DIFFERENT[part] for part, a, b in zip(_PARTS, there, content, strict=True) if a != b]
+                detail = f"The id {event.id} is taken by an event with {' and '.join(others)}. "
                 taken.append((index, detail + "Leave the id out to get a new one."))
         stored.append(event)
     if taken:

@@ -179,7 +179,7 @@ def _sort_parameter(operation: Operation) -> Parameter:
             "uniqueItems": True,
             "default": [operation.sorts[0]],
         },
-        help=f"In which order{several}; `-` begins with the last. By itself: `{operation.sorts[0]}`.",
+        help=f"In which order{several}; `-` begins with the last. Default: `{operation.sorts[0]}`.",
     )
 
 

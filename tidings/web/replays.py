@@ -172,7 +172,9 @@ def _time(pointer: str, text: str) -> Micros:
     try:
         return moment.from_text(text)
     except ValueError:
-        raise Refused(pointer, "wrong_value", "It must be an RFC 3339 time such as 2026-11-21T01:02:03Z.") from None
+        raise Refused(
+            pointer, "wrong_value", f"{pointer[1:]} must be an RFC 3339 time such as 2026-11-21T01:02:03Z."
+        ) from None
 
 
 def _view(snapshot: Snapshot, replay: Replay) -> ReplayView:

@@ -24,7 +24,7 @@ def check_revision(call: Call, revision: int) -> None:
     """Raise Stale where If-Match names another revision."""
     named = if_match(call)
     if named is not None and revision not in named:
-        raise Stale(f'It is at revision "{revision}" by now. Read it again, then repeat the change.')
+        raise Stale(f"It is at revision {revision} now. Read it again, then repeat the change.")
 
 
 def etag(revision: int | str) -> tuple[str, str]:

@@ -124,7 +124,7 @@ def _check_frame(raw: bytes, listing: Listing, elements: list[bytes]) -> None:
         is_plain = is_plain and raw.startswith(element, at)
         at += len(element)
     if not is_plain or raw[at:].translate(None, _SPACE) != b"]}":
-        detail = f"The name {listing.member!r} stands twice in one object, or is not written plainly."
+        detail = f"The name {listing.member!r} appears twice in one object, or is not written plainly."
         raise BadJson(f"/{listing.member}", "duplicate_key", detail)
 
 

@@ -265,7 +265,7 @@ class ItemMenu:
             help = f"Also answer, under `expanded`, the items that these references lead to: {ticked(self._expands)}."
             found.append(several("expand", list(self._expands), help, EXPANDS_MAX))
         if sorted:
-            help = "In which order, several separated by commas; `-` begins with the last. By itself: `-created`."
+            help = "In which order, several separated by commas; `-` begins with the last. Default: `-created`."
             found.append(several("sort", list(self._sorts()), help, SORTS_MAX))
         return tuple(found)
 

@@ -84,7 +84,7 @@ def export_of(grant: Grant, path: str, transfer: Transfer, asked: list[Parameter
     """The operation that exports."""
     members = [*OWN_NAMES, *grant.read]
     read = [field for field in grant.collection.fields if field.name in grant.read]
-    help = f"Only these fields: {ticked(members)}. By itself: {ticked(transfer.members)}, which an import reads again."
+    help = f"Only these fields: {ticked(members)}. Default: {ticked(transfer.members)}, which an import reads again."
     return {
         "method": "GET",
         "path": f"{path}:export",

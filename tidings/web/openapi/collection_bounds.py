@@ -55,7 +55,7 @@ _VALUES: Schema = {
 _TO: Schema = {
     "type": ["string", "null"],
     **NAME,
-    "description": "The collection that a reference points into. It must have one, and no other type has.",
+    "description": "The collection that a reference refers to. It must have one, and no other type has.",
 }
 _PARAMETERS: Schema = {
     "type": "array",

@@ -56,8 +56,8 @@ function labelOf(read, { name, it, required, id }) {
 }
 
 function helpOf(help, it, id) {
-  const parts = [help, it.default !== undefined && it.default !== null ? `By itself: \`${plainText(it.default)}\`.` : ""];
-  const text = parts.filter((part) => part && !(part.startsWith("By itself") && help?.includes("By itself"))).join(" ");
+  const parts = [help, it.default !== undefined && it.default !== null ? `Default: \`${plainText(it.default)}\`.` : ""];
+  const text = parts.filter((part) => part && !(part.startsWith("Default:") && help?.includes("Default:"))).join(" ");
   return sentence("p", text, { class: "help", id: `${id}-help`, hidden: !text });
 }
 

@@ -54,7 +54,7 @@ function draw(whole) {
   for (const group of groups) section(group.name, group.about, group.questions.map((question) => drawQuestion(read, question)));
   const hooks = Object.entries(whole.webhooks || {}).map(([name, path]) => drawWebhook(read, name, read.plain(path)));
   if (hooks.length) {
-    section("What may arrive at your door", "Webhooks: calls that Tidings makes to the URLs you have registered.", hooks);
+    section("Webhooks you may receive", "Calls that Tidings makes to the URLs you have registered.", hooks);
   }
   const count = groups.reduce((sum, group) => sum + group.questions.length, 0);
   const calls = count === 1 ? "1 call" : `${count} different calls`;
