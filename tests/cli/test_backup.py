@@ -204,6 +204,36 @@ def test_a_restore_after_the_folder_was_lost_needs_the_key(folder: Path, run: Ru
         assert len(server.api.get("/v1/events")["data"]) == 3
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["into an empty folder", "over a database"])
+def test_a_start_after_a_restore_that_was_killed_names_the_command(
+    folder: Path, run: Run, tmp_path: Path, there: bool
+) -> None:
+    kept = tmp_path / "kept.key"
+    backup(run, tmp_path / "x.db", "--data", folder, "--with-key", kept)
+    data = folder if there else tmp_path / "new"
+    data.mkdir(exist_ok=True)
+    left = data / "tidings.db.partial"
+    left.write_bytes((tmp_path / "x.db").read_bytes()[:8192])
+    force = ["--force"] if there else []
+    for new_store in ([], ["--new-store"]):
+        said = run("serve", "--port", "0", "--data", str(data), *new_store)
+        assert said.exit_code == 2 and f"it has left {left}" in said.stderr, said.output
+        assert f"tidings restore SRC --data {data}{' --force' if there else ''}. " in said.stderr
+        assert left.exists() and (data / "tidings.db").exists() is there, "nothing was begun"
+    assert "A restore was cut off" in run("doctor", "--data", str(data), "--url", "http://127.0.0.1:9").output
+    assert "cut off" in restore(run, left, "--data", data, *force, ok=False)
+    restore(run, tmp_path / "x.db", "--data", data, "--key", kept, *force)
+    with TestServer(data) as server:
+        assert len(server.api.get("/v1/events")["data"]) == 3
+
+
+def test_a_start_beside_a_copy_that_is_being_written_waits_for_it(folder: Path, run: Run) -> None:
+    lock = FileLock(folder / "tidings.db.partial", folder, "")
+    said = run("serve", "--port", "0", "--data", str(folder))
+    assert said.exit_code == 2 and "is writing" in said.stderr
+    lock.release()
+
+
 def test_a_restore_beside_a_running_server_is_refused(tmp_path: Path, run: Run) -> None:
     with TestServer(tmp_path / "data") as server:
         server.api.publish("step")

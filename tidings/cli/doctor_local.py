@@ -14,7 +14,9 @@ from typing import Literal
 
 import msgspec
 
+from tidings.cli.words import sentence
 from tidings.store.base import Engine, StoreError
+from tidings.store.files import refuse_partial
 from tidings.store.postgres import PostgresEngine
 from tidings.store.seal import KEY_FILE
 from tidings.store.sqlite import SqliteEngine
@@ -71,6 +73,11 @@ def look_at_database(url: str, folder: Path) -> Iterator[Finding]:
     engine: Engine
     if url.startswith("sqlite:"):
         path = folder / url.removeprefix("sqlite:")
+        try:
+            refuse_partial(path)
+        except StoreError as wrong:
+            yield Finding("fail", "database", sentence(str(wrong)))
+            return
         if not path.exists() or path.stat().st_size == 0:
             yield _no_database(path, folder)
             return

@@ -28,6 +28,7 @@ from tidings.cli.session import FAILED, AsJson, fail, print_json
 from tidings.model.moment import Micros, SystemClock
 from tidings.settings import Settings
 from tidings.store.base import StoreError
+from tidings.store.files import PARTIAL
 
 
 def restore(
@@ -71,6 +72,8 @@ def _check_source(src: Path) -> None:
         raise StoreError(f"{src} is a folder; name the file in it")
     if not src.is_file():
         raise StoreError(f"there is no file {src}")
+    if src.name.endswith(PARTIAL):
+        raise StoreError(f"{src} is what a backup or a restore that was cut off has left; name a whole backup")
 
 
 def _restore(settings: Settings, src: Path, target: Path, key_file: Path | None, *, force: bool, as_json: bool) -> None:

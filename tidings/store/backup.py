@@ -21,12 +21,11 @@ import msgspec
 from tidings.model import moment
 from tidings.model.moment import Micros
 from tidings.store.base import StoreBusy, StoreError
-from tidings.store.files import PRIVATE, sync_folder, write_whole
+from tidings.store.files import PARTIAL, PRIVATE, sync_folder, write_whole
 from tidings.store.migrate import is_empty, migrations
 from tidings.store.seal import KEY_MARK, Sealer
 from tidings.store.sqlite import SqliteFile
 
-PARTIAL = ".partial"
 _sync_data = getattr(os, "fdatasync", os.fsync)
 NAME = "tidings-{}.db"
 _OURS = re.compile(r"tidings-[0-9]{8}T[0-9]{6}Z\.db\.partial")

@@ -7,7 +7,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from tidings.store.base import Engine, StoreError
-from tidings.store.files import FileLock, close_to_others, make_private
+from tidings.store.files import FileLock, close_to_others, make_private, refuse_partial
 from tidings.store.migrate import is_empty, migrate
 from tidings.store.seal import KEY_FILE
 
@@ -109,6 +109,7 @@ def _prepare(file: Path, folder: Path, expected: Expected) -> None:
     try:
         if file.is_dir():
             return
+        refuse_partial(file)
         size = file.stat().st_size if file.exists() else 0
         wal = file.with_name(f"{file.name}-wal")
         if size == 0 and expected == "filled":

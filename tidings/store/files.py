@@ -8,6 +8,7 @@ import fcntl
 import json
 import logging
 import os
+import shlex
 import stat
 import struct
 import sys
@@ -18,6 +19,8 @@ from tidings.model import moment
 from tidings.store.base import StoreBusy, StoreError
 
 PRIVATE = 0o600
+PARTIAL = ".partial"
+"""The end of the name of a database that is being copied: what a backup or a restore has under way, or left."""
 _CONTENT_BYTES = 4_096
 _INODE_LOCK_AT, _INODE_LOCK_BYTES = 0x7469_6469, 1
 """A byte far from those that SQLite locks (0x40000000 to 0x400001FF)."""
@@ -46,6 +49,28 @@ def sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def refuse_partial(database: Path) -> None:
+    """A restore that was cut off has left its copy beside the database: what is there is not what was to be there.
+
+    Raises StoreError.
+    """
+    partial = database.with_name(f"{database.name}{PARTIAL}")
+    try:
+        fd = os.open(partial, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StoreBusy(f"another backup or restore is writing {partial}; wait for it, and start then") from None
+    finally:
+        os.close(fd)
+    there = database.exists() and database.stat().st_size
+    again = f"tidings restore SRC --data {shlex.quote(str(database.parent))}{' --force' if there else ''}"
+    without = f"To start with the database that is there, remove {partial}" if there else f"Else remove {partial}"
+    raise StoreError(f"a restore was cut off: it has left {partial}. Run it again: {again}. {without}")
 
 
 def make_private(path: Path) -> None:
