@@ -10,8 +10,9 @@ import pytest
 
 from tidings.model.errors import Invalid
 from tidings.rules import schema
-from tidings.rules.schema import UNITS_MAX, checked, compiled, places
-from tidings.rules.schema_cost import STATES_MAX, WEIGHT_MAX, cost_of, states
+from tidings.rules.schema import UNITS_MAX, Validator, checked, compiled, places
+from tidings.rules.schema_cost import STATES_MAX, WEIGHT_MAX, cost_of
+from tidings.rules.schema_words import states
 
 NODE = {"$ref": "#/$defs/n"}
 
@@ -158,6 +159,10 @@ def test_patterns_of_many_states_are_refused() -> None:
         checked({"properties": {"x": {"allOf": [{"pattern": f"{n}{{900}}"} for n in range(9)]}}})
 
 
+def is_costly(validator: Validator, value: Any) -> bool:
+    return validator.costly(json.dumps(value, separators=(",", ":")).encode(), value)
+
+
 def worst(weight: int) -> dict[str, Any]:
     """A schema of about so many units for each element, all of which hold."""
     return {"items": {"allOf": [{"maximum": 10 + n} for n in range(weight // 2)]}}
@@ -168,25 +173,31 @@ def test_what_may_be_checked_is_checked_quickly(weight: int) -> None:
     validator = checked(worst(weight))
     below = validator.cost.below
     count = min(500_000, UNITS_MAX // below - below)
-    text = json.dumps([1] * count, separators=(",", ":")).encode()
-    assert not validator.costly(text)
     data = [1] * count
+    assert not is_costly(validator, data)
     started = time.thread_time()
     assert validator.is_valid(data)
     assert time.thread_time() - started < 1  # some 60 ms
     if count < 100_000:
-        assert validator.costly(json.dumps([1] * 4 * count, separators=(",", ":")).encode())
+        assert is_costly(validator, [1] * 4 * count)
 
 
 def test_a_long_text_before_a_large_pattern_is_not_checked() -> None:
     validator = checked({"pattern": "^(?:[01]*1[01]{1000}x|[01]*0[01]{1000}y)$"})
-    assert validator.costly(b"0" * 1_000_000)
-    assert not validator.costly(b"0" * 1_000)
+    assert is_costly(validator, "0" * 1_000_000)
+    assert not is_costly(validator, "0" * 1_000)
 
 
+NAMES = {f"{'A' * 35}{n}": n for n in range(3_000)}
 REASONS: dict[str, tuple[dict[str, Any], Any]] = {
     "half a million wrong elements": ({"items": {"type": "string"}}, [1] * 500_000),
     "thirty reasons of a large list": ({"allOf": [{"maxItems": 0}] * 30}, [1] * 500_000),
+    "three thousand wrong names": ({"propertyNames": {"maxLength": 3}}, NAMES),
+    "wrong names, through a reference": ({"$ref": "#/$defs/n", "$defs": {"n": {"propertyNames": False}}}, NAMES),
+    "wrong names that are listed": ({"dependentSchemas": {f"{'A' * 35}0": {"propertyNames": {"enum": []}}}}, NAMES),
+    "wrong names further down": ({"items": {"properties": {"a": {"propertyNames": {"const": 1}}}}}, [{"a": NAMES}]),
+    "a long list quoted by each reason": ({"items": {"enum": [f"{n:060}" for n in range(1_000)]}}, [1] * 15_000),
+    "a long pattern quoted by each reason": ({"items": {"not": {"enum": ["x" * 60_000, "a"]}}}, ["a"] * 9_000),
     "choices over a long list": ({"anyOf": [{"items": {"type": "string"}}] * 10}, [1] * 100_000),
     "choices in lists in lists": (
         recursive(anyOf=[{"type": "string"}, {"type": "array", "items": NODE}]),
@@ -213,3 +224,41 @@ def test_a_small_value_is_told_every_reason() -> None:
         "/data/lines/100/n",
         "/data/lines/101/n",
     ]
+
+
+NUMBERS: dict[str, tuple[dict[str, Any], Any, int]] = {
+    "cents of huge numbers": ({"items": {"multipleOf": 0.01}}, 1e300, 100_000),
+    "cents of tiny numbers": ({"items": {"multipleOf": 0.5}}, 1e-300, 100_000),
+    "a tiny step": ({"properties": {"a": {"items": {"multipleOf": 1e-300}}}}, 1, 100_000),
+    "a long list of fractions": ({"items": {"not": {"enum": [n + 0.5 for n in range(3_000)]}}}, 0.25, 5_000),
+    "integers that are not those of a list": ({"items": {"not": {"enum": list(range(3_000))}}}, 0.5, 5_000),
+    "integers of many digits": ({"items": {"not": {"enum": list(range(300))}}}, 10**300, 1_000),
+    "bounds of integers of many digits": ({"items": {"allOf": [{"minimum": n} for n in range(2_000)]}}, 10**300, 100),
+    "bounds of huge numbers": ({"items": {"allOf": [{"minimum": n} for n in range(2_000)]}}, 1e300, 1_000),
+    "a whole step of fractions": ({"items": {"not": {"multipleOf": 7}}}, 1.5, 200_000),
+    "lists of fractions": ({"items": {"not": {"enum": [[n] for n in range(100)]}}}, [0.5], 50_000),
+    "many constants": ({"items": {"allOf": [{"not": {"const": n + 0.5}} for n in range(100)]}}, 0.25, 50_000),
+    "patterns that are looked through": ({"allOf": [{"not": {"format": "regex"}}] * 30}, "(", 1_000_000),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_what_a_number_or_text_truly_costs_is_counted(name: str) -> None:
+    declared, each, count = NUMBERS[name]
+    value: Any = each * count if type(each) is str else [each] * count
+    if "properties" in declared:
+        value = {"a": value}
+    validator = checked(declared)
+    assert is_costly(validator, value) and schema.is_over(validator.cost, value)
+    assert not schema.is_free(validator.cost)
+
+
+def test_usual_numbers_are_checked_in_large_values_too() -> None:
+    prices = checked({"items": {"type": "number", "multipleOf": 0.01}})
+    assert not is_costly(prices, [n / 100 for n in range(30_000)])
+    places = checked({"items": {"items": {"minimum": -180, "maximum": 180}}})
+    assert not is_costly(places, [[n / 1000, 50.5] for n in range(40_000)])
+    sevens = checked({"items": {"multipleOf": 7}})
+    assert not is_costly(sevens, [14] * 300_000)
+    answers = checked({"items": {"enum": list(range(100, 600))}})
+    assert not is_costly(answers, [200] * 100_000)

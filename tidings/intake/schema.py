@@ -36,6 +36,6 @@ class Schemas:
                 log.warning("the schema of %s takes %d checks of a value: large events are refused", kind.name, weight)
             if len(self._compiled) > COMPILED_MAX:
                 self._compiled.popitem(last=False)
-        if validator.costly(text):
+        if validator.costly(text, data):
             return [Place(pointer=pointer, code="too_costly", detail=too_costly(validator.cost))]
         return places(validator, data, pointer)

@@ -51,6 +51,10 @@ def item_schema(collection: Collection) -> dict[str, Any]:
     }
 
 
+_SHORT = ("integer", "number", "boolean")
+"""Types of values that cost little to check, whatever their field declares."""
+
+
 class ItemRules:
     """The rules of one collection, made once for each of its revisions. May be shared between threads."""
 
@@ -63,7 +67,8 @@ class ItemRules:
         plain = {f"m{index}": name for index, name in enumerate(self._members)}
         self._shape = msgspec.defstruct("Shape", list(plain), rename=plain)
         self._validator = schema.compiled(item_schema(collection))
-        costs = {field.name: schema.compiled(field_schema(field)).cost for field in collection.fields}
+        large = [field for field in collection.fields if field.type not in _SHORT]
+        costs = {field.name: schema.compiled(field_schema(field)).cost for field in large}
         self._costly = {name: cost for name, cost in costs.items() if not schema.is_free(cost)}
         self._to_store = {field.name: _TO_STORE[field.type] for field in collection.fields if field.type in _TO_STORE}
         self._bounded = {field.name: field for field in collection.fields if is_bounded_by_us(field)}

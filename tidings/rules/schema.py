@@ -15,6 +15,7 @@ from tidings.model.errors import Invalid, Place
 from tidings.rules import schema_cost
 from tidings.rules.refused import Refused, escaped
 from tidings.rules.schema_cost import Cost
+from tidings.rules.schema_words import weights
 
 ERRORS_MAX = 20
 DETAIL_CHARS_MAX = 500
@@ -30,7 +31,9 @@ REASONS_MAX = 20_000
 REASON_BYTES = 200
 LEVELS = 8
 """How many levels of a value the reasons are taken to repeat."""
-UNKNOWN = Cost(top=100, below=100, per_char=10)
+NUMBERS_PER_CHAR = 3
+"""A text holds numbers of at most that weight together, for each of its characters: 1e300 weighs most."""
+UNKNOWN = Cost(top=100, below=100, per_char=10, per_number=1_000, whole=False, quoted=10_000, copies=True)
 """Of a schema from before its cost was counted, with references out of it."""
 TOO_LARGE_TO_SAY = "It does not fit the schema, and is too large to say where."
 
@@ -46,20 +49,24 @@ class Validator:
         self.is_valid = inner.is_valid
         """Whether a value fits. Ask `costly` before where the value may be large."""
 
-    def costly(self, text: bytes | memoryview) -> bool:
-        """Whether a value would take more than UNITS_MAX, by its JSON text."""
-        size = len(text)
-        if self.cost.units(size // 2 + 1, size) <= UNITS_MAX:
+    def costly(self, text: bytes | memoryview, value: Any) -> bool:
+        """Whether a value would take more than UNITS_MAX; `text` is its JSON."""
+        size, cost = len(text), self.cost
+        if cost.units(size // 2 + 1, size, NUMBERS_PER_CHAR * size) <= UNITS_MAX:
             return False
         raw = bytes(text)
-        return self.cost.units(1 + raw.count(b",") + raw.count(b"[") + raw.count(b"{"), size) > UNITS_MAX
+        units = cost.units(1 + raw.count(b",") + raw.count(b"[") + raw.count(b"{"), size)
+        return units > UNITS_MAX or units + _of_numbers(cost, value) > UNITS_MAX
 
     def reasons(self, value: Any) -> Iterator[Any]:
         """Why a value does not fit: the library's errors, all, the first, or none, as its size permits."""
         values, chars = measured(value, REASONS_MAX)
         size = (2 * values + chars) // REASON_BYTES
         cost = self.cost
-        if cost.top * (1 + size) + cost.below * (values + LEVELS * size) <= REASONS_MAX:
+        # Each reason holds the part of the value it is about, and quotes the schema.
+        held = size * (values if cost.copies else LEVELS)
+        quoted = (1 + values) * (cost.quoted // REASON_BYTES)
+        if cost.top * (1 + size) + cost.below * (values + held) + quoted <= REASONS_MAX:
             yield from self._inner.iter_errors(value)
         elif not cost.branches:
             import jsonschema_rs
@@ -125,7 +132,7 @@ def places(validator: Validator, data: Any, pointer: str) -> list[Place]:
 
 def is_free(cost: Cost) -> bool:
     """Whether every value that fits a request can be checked."""
-    return cost.units(VALUE_BYTES // 2, VALUE_BYTES) <= UNITS_MAX
+    return cost.units(VALUE_BYTES // 2, VALUE_BYTES, NUMBERS_PER_CHAR * VALUE_BYTES) <= UNITS_MAX
 
 
 def is_over(cost: Cost, value: Any) -> bool:
@@ -133,7 +140,15 @@ def is_over(cost: Cost, value: Any) -> bool:
     if type(value) is str:
         return cost.units(1, len(value)) > UNITS_MAX
     values, chars = measured(value, UNITS_MAX // max(1, cost.below))
-    return cost.units(values, chars) > UNITS_MAX
+    units = cost.units(values, chars)
+    return units > UNITS_MAX or units + _of_numbers(cost, value) > UNITS_MAX
+
+
+def _of_numbers(cost: Cost, value: Any) -> int:
+    """What the numbers in a value cost, or more than UNITS_MAX."""
+    if not cost.per_number:
+        return 0
+    return cost.per_number * weights(value, UNITS_MAX // cost.per_number, is_whole=cost.whole)
 
 
 def measured(value: Any, most: int) -> tuple[int, int]:
@@ -157,9 +172,9 @@ def measured(value: Any, most: int) -> tuple[int, int]:
 
 def too_costly(cost: Cost) -> str:
     """What is said of a value that would take more than UNITS_MAX."""
-    each = max(cost.below, cost.per_char, 1)
+    each = max(cost.below, cost.per_char, cost.per_number, 1)
     return (
-        f"It is too large for its schema, which checks each value or character in up to {each:,} ways: "
+        f"It is too large for its schema, which takes up to {each:,} steps for each value, number or character: "
         f"about {UNITS_MAX // each:,} of them can be checked. Send less at once, or make the schema simpler."
     )
 

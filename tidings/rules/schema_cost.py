@@ -5,8 +5,7 @@ many ways lead from the top to the values of one level, each way weighed with th
 that one value of that level can cost. Levels are counted one by one, since a schema may refer to itself. Members of
 different names are different values, so their ways do not add up.
 
-A unit is one keyword on one value, some 8 ns; a character of a text that is held against a regular expression costs
-one for each state of it.
+A unit is one keyword on one value, some 8 ns. What single keywords cost stands in rules/schema_words.py.
 """
 
 from __future__ import annotations
@@ -19,18 +18,16 @@ import msgspec
 
 from tidings.rules.jsontext import DEPTH_MAX
 from tidings.rules.refused import Refused, escaped
+from tidings.rules.schema_words import ENDLESS, char_units, number_units, quoted, units, whole
 
 WEIGHT_MAX = 5_000
 """How many units a schema may cost for one value."""
 STATES_MAX = 5_000
 """How many states all regular expressions that a text is held against may have."""
-COMPARED_UNITS = 20
-"""Of each value in an `enum` or `const` of lists and objects, which are compared one by one."""
 UNIQUE_UNITS = 30
 """Of each element, where they must be unique."""
 NAME_UNITS = 4
 """Of each member, for each pattern that its name is held against."""
-ENDLESS = 1_000_000_000
 WORK_MAX = 300_000
 """How many members are followed: a bound for this work itself."""
 REACH_MAX = 300_000
@@ -60,10 +57,18 @@ class Cost(msgspec.Struct, frozen=True):
     """The pointer of the pattern that weighs most."""
     branches: bool = False
     """Whether it has anyOf or oneOf, of which each choice has its own reasons."""
+    per_number: int = 0
+    """For each number, on top of that, times its weight (rules/schema_words.py)."""
+    whole: bool = True
+    """Whether it compares with integers of 64 bits only: to compare such integers is cheap."""
+    quoted: int = 0
+    """How many bytes of the schema the reasons of one value may quote."""
+    copies: bool = False
+    """Whether it has propertyNames: the reason of each name holds the whole object."""
 
-    def units(self, values: int, chars: int) -> int:
-        """The most that a value costs which holds so many values and characters."""
-        return self.top + self.below * values + self.per_char * chars
+    def units(self, values: int, chars: int, numbers: int = 0) -> int:
+        """The most that a value costs which holds so many values, characters, and numbers by their weight."""
+        return self.top + self.below * values + self.per_char * chars + self.per_number * numbers
 
 
 def cost_of(schema: Schema) -> Cost:
@@ -90,36 +95,6 @@ def _number(weight: int) -> str:
     return "endlessly many" if weight >= ENDLESS else f"{weight:,}"
 
 
-def states(pattern: str) -> int:
-    """About how many states a regular expression has: its parts, times the numbers in braces."""
-    # Each open group: what is complete, and the last part, which a number may still multiply.
-    groups = [[0, 0]]
-    at = 0
-    while at < len(pattern):
-        char = pattern[at]
-        here = groups[-1]
-        if char == "{":
-            end = pattern.find("}", at)
-            numbers = pattern[at + 1 : end].split(",") if end > 0 else []
-            if numbers and all(not each or (each.isascii() and each.isdigit()) for each in numbers):
-                here[1] = min(ENDLESS, here[1] * max(1, *(int(each[:9] or 1) for each in numbers)))
-                at = end + 1
-                continue
-        if char == "(":
-            groups.append([0, 0])
-        elif char == ")" and len(groups) > 1:
-            complete, last = groups.pop()
-            groups[-1] = [groups[-1][0] + groups[-1][1], complete + last + 1]
-        elif char not in "*+?|^$":
-            if char == "\\":
-                at += 1
-            elif char == "[":
-                at = max(at, pattern.find("]", at + 2))
-            groups[-1] = [here[0] + here[1], 1]
-        at += 1
-    return min(ENDLESS, 1 + sum(map(sum, groups)))
-
-
 class _Node(msgspec.Struct):
     """One part of a schema: where it leads, and what it costs by itself."""
 
@@ -131,6 +106,8 @@ class _Node(msgspec.Struct):
     units: int
     member_units: int
     per_char: int
+    per_number: int
+    quoted: int
 
 
 class _Graph:
@@ -234,15 +211,16 @@ class _Graph:
         contains = part.get("contains")
         elements: dict[Name, list[int]] = {index: _ids([each, contains]) for index, each in enumerate(first)}
         elements[None] = _ids([contains, *(part.get(word) for word in _OTHER_ITEMS)])
-        pattern = part.get("pattern")
         return _Node(
             pointer,
             _ids(same),
             members,
             elements,
-            _units(part),
+            units(part),
             UNIQUE_UNITS * (part.get("uniqueItems") is True) + NAME_UNITS * len(patterns),
-            states(pattern) if type(pattern) is str else 0,
+            char_units(part),
+            number_units(part),
+            quoted(part),
         )
 
     def _targets(self, part: Schema, word: str, pointer: str, base: str) -> Iterable[Any]:
@@ -278,6 +256,7 @@ class _Graph:
         first = self._spread({id(self._schema): 1})
         most = self._weight(first)
         top, below, per_char = most.top, 0, most.per_char
+        per_number, quoted = most.per_number, most.quoted
         at, patterns_at, best = most.at, most.patterns_at, top
         front, seen = [first], {frozenset(first.items())}
         for _ in range(DEPTH_MAX):
@@ -287,6 +266,7 @@ class _Graph:
                 for child in self._below(ways):
                     weight = self._weight(child)
                     below = max(below, weight.top + extra)
+                    per_number, quoted = max(per_number, weight.per_number), max(quoted, weight.quoted)
                     if below > best:
                         best, at = below, weight.at
                     if weight.per_char > per_char:
@@ -298,9 +278,14 @@ class _Graph:
             front = found
             if not front or below >= ENDLESS:
                 break
-        branches = any(word in self._found[each][0] for each in self._nodes for word in ("anyOf", "oneOf"))
-        top, below, per_char = (min(each, ENDLESS) for each in (top, below, per_char))
-        return Cost(top, below, per_char, at, patterns_at, branches)
+        parts = [self._found[each][0] for each in self._nodes]
+        branches = any(word in part for part in parts for word in ("anyOf", "oneOf"))
+        copies = any("propertyNames" in part for part in parts)
+        top, below, per_char, per_number, quoted = (
+            min(each, ENDLESS) for each in (top, below, per_char, per_number, quoted)
+        )
+        is_whole = all(map(whole, parts))
+        return Cost(top, below, per_char, at, patterns_at, branches, per_number, is_whole, quoted, copies)
 
     def _spread(self, ways: dict[int, int]) -> dict[int, int]:
         """Also to those parts that ask about the same value."""
@@ -348,25 +333,15 @@ class _Graph:
         if not nodes:
             return Cost(0, 0, 0)
         at, patterns_at = (self._nodes[max(nodes, key=lambda each: each[which])[2]].pointer for which in (0, 1))
-        return Cost(sum(each[0] for each in nodes), 0, sum(each[1] for each in nodes), at, patterns_at)
-
-
-def _units(part: Schema) -> int:
-    """What a part costs for one value, by itself."""
-    found = len(part)
-    for word in ("required", "properties", "dependentRequired", "dependentSchemas", "dependencies"):
-        member = part.get(word)
-        found += len(member) if isinstance(member, list | dict) else 0
-    for each in [*_list(part.get("enum")), part.get("const")]:
-        if type(each) in (list, dict):
-            found += COMPARED_UNITS * _size(each)
-    return found
-
-
-def _size(value: Any) -> int:
-    if type(value) is dict:
-        return 1 + sum(map(_size, value.values()))
-    return 1 + sum(map(_size, value)) if type(value) is list else 1
+        return Cost(
+            sum(each[0] for each in nodes),
+            0,
+            sum(each[1] for each in nodes),
+            at,
+            patterns_at,
+            per_number=sum(count * self._nodes[here].per_number for here, count in ways.items()),
+            quoted=sum(count * self._nodes[here].quoted for here, count in ways.items()),
+        )
 
 
 def _ids(parts: Iterable[Any]) -> list[int]:
