@@ -205,7 +205,7 @@ def _keys(node: Any, known: Collection[str], noun: str, path: Path) -> dict[str,
     names = ", ".join(sorted(known))
     for key, value in node.value:
         if key.id != "scalar" or key.value not in known:
-            wrong.append(f"{_place(path, key.start_mark)}: {key.value!r} is no {noun} of Tidings. Known: {names}.")
+            wrong.append(f"{_place(path, key.start_mark)}: {key.value!r} is not a {noun} of Tidings. Known: {names}.")
         found[str(key.value)] = value
     if wrong:
         raise SettingsError("\n".join(wrong))

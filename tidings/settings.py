@@ -199,6 +199,22 @@ def read_settings(
     return settings
 
 
+def check_ca_file(settings: Settings) -> None:
+    """Raise SettingsError where `ca_file` holds no certificates that can be read."""
+    if not settings.ca_file:
+        return
+    # Imported here: most starts name no file of their own.
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=settings.ca_file)
+    except ssl.SSLError:
+        raise SettingsError(f"ca_file names {settings.ca_file}, which holds no certificates in PEM form.") from None
+    except OSError as wrong:
+        why = (wrong.strerror or str(wrong)).lower()
+        raise SettingsError(f"ca_file names {settings.ca_file}, which cannot be read: {why}.") from None
+
+
 OTHER_VARIABLES = {"TIDINGS_CONFIG", "TIDINGS_URL", "TIDINGS_KEY"}
 """Variables that other commands read: the file's path, and where and with which key a client calls."""
 
@@ -207,7 +223,7 @@ def _convert(name: str, value: Any, where: str) -> Any:
     setting = _BY_NAME.get(name)
     if setting is None:
         known = ", ".join(sorted(_BY_NAME))
-        raise SettingsError(f"{where} is no setting of Tidings. The settings are: {known}.")
+        raise SettingsError(f"{where} is not a setting of Tidings. The settings are: {known}.")
     if setting.several and isinstance(value, list):
         value = ",".join(str(each) for each in value)
     if setting.type is bool and isinstance(value, str):
@@ -236,10 +252,12 @@ def _wrong(settings: Settings) -> Iterator[tuple[str, str]]:
         yield (
             "operator_key",
             (
-                "operator_key must be 10 to 200 letters, digits and signs of ASCII without blanks, as it stands in a "
-                "header, and hard to guess. Leave it out and the first start makes one."
+                "operator_key must be 10 to 200 ASCII letters, digits or punctuation, with no spaces, and hard to "
+                "guess. Leave it out and the first start makes one."
             ),
         )
+    if not _URI_REFERENCE.fullmatch(settings.source):
+        yield "source", f"source must be a URI reference such as /tidings, without spaces, not {settings.source!r}."
     # Imported here: a command that only calls a server never reads these.
     from tidings.rules.address import check_proxy, parse_networks
     from tidings.rules.origin import origins_of, public_url
@@ -260,6 +278,7 @@ def _wrong(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 _KEY = re.compile(r"[!-~]{10,200}")
+_URI_REFERENCE = re.compile(r"(?:[\w.~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+", re.ASCII)
 _LEAST = (
     *(
         (name, 1_024, "at least 1024")

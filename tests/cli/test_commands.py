@@ -91,10 +91,27 @@ def test_a_type_that_nobody_publishes_is_pointed_out(run: Run, receiver: Receive
     server.api.post("/v1/event-types", {"name": "invoices.paid"})
     misspelt = run("endpoints", "create", receiver.url("/types"), "--events", "invoices.payed")
     assert misspelt.exit_code == 0
-    assert "no event type fits invoices.payed" in misspelt.stderr and "invoices.paid?" in misspelt.stderr
+    assert "no event type matches invoices.payed" in misspelt.stderr and "invoices.paid?" in misspelt.stderr
     assert "no event type" not in run("endpoints", "create", receiver.url("/a"), "--events", "invoices.*").stderr
     server.api.post("/v1/events", {"type": "bills.sent", "data": {}})
     assert "no event type" not in run("endpoints", "create", receiver.url("/b"), "--events", "bills.sent").stderr
+
+
+def test_a_type_of_our_own_is_known(run: Run, receiver: Receiver) -> None:
+    said = run("endpoints", "create", receiver.url("/own"), "--events", "endpoint.*")
+    assert said.exit_code == 0 and "no event type" not in said.stderr
+
+
+def test_an_option_that_is_a_text_needs_no_quotes(read: Read, receiver: Receiver) -> None:
+    made = read("endpoints", "create", receiver.url("/bare"), "--set", "body=bare", "--set", 'order="all"')
+    assert (made["body"], made["order"]) == ("bare", "all")
+
+
+def test_one_delivery_is_not_said_to_be_several(run: Run, read: Read, endpoint: Any) -> None:
+    read("endpoints", "pause", endpoint["id"])
+    event = read("publish", "tasks.done", "--data", "{}")
+    until(lambda: read("events", "show", event["id"])["deliveries"], "it is routed")
+    assert "; 1 delivery is sent now." in run("endpoints", "resume", endpoint["id"]).stdout
 
 
 def test_a_secret_is_rotated(read: Read, endpoint: Any) -> None:
@@ -155,7 +172,7 @@ def test_a_file_of_events_breaks_off_and_goes_on(read: Read, run: Run, tmp_path:
     path.write_text("\n".join([*lines[:1199], '{"type": "bad..type", "data": {}}', *lines[1200:]]) + "\n\n")
     broken = run("publish", "--file", str(path))
     assert broken.exit_code == 1
-    assert "line 1200 at /type" in broken.stderr and "1000 events are published" in broken.stderr
+    assert "line 1200 at /type" in broken.stderr and "1,000 events are published" in broken.stderr
     token = broken.stderr.split("--resume ")[1].strip().rstrip(".")
     path.write_text("\n".join(lines))
     assert read("publish", "--file", str(path), "--resume", token) == {"published": 1500}
@@ -167,7 +184,7 @@ def test_a_file_of_events_breaks_off_and_goes_on(read: Read, run: Run, tmp_path:
 
 def test_a_line_that_is_no_json_is_named(run: Run) -> None:
     said = run("publish", "--file", "-", input='{"type": "a.b", "data": {}}\n{"type":\n')
-    assert said.exit_code == 1 and "Line 2 is no JSON" in said.stderr and "1 events are published" in said.stderr
+    assert said.exit_code == 1 and "Line 2 is not valid JSON" in said.stderr and "1 event is published" in said.stderr
 
 
 @pytest.mark.parametrize(
@@ -179,16 +196,26 @@ def test_a_line_that_is_no_json_is_named(run: Run) -> None:
         (["publish", "--file", "none.ndjson"], "none.ndjson cannot be read"),
         (["publish", "--file", "x", "--subject", "y"], "leave the other options out"),
         (["publish", "--file", "-", "--resume", "x"], "--resume takes what the message said"),
-        (["events", "list", "--since", "yesterday"], "'yesterday' is no time"),
+        (["events", "list", "--since", "yesterday"], "'yesterday' is not a time"),
         (["events", "show", "evt_x"], "There is no event evt_x."),
         (["endpoints", "create", "http://10.0.0.1/"], "TIDINGS_ALLOW_ADDRESSES"),
         (["endpoints", "create", "http://127.0.0.1/", "--set", "speed=1"], "speed"),
-        (["endpoints", "create", "http://127.0.0.1/", "--set", "rate"], "NAME=JSON"),
+        (["endpoints", "create", "http://127.0.0.1/", "--set", "rate"], "NAME=VALUE"),
         (["endpoints", "create", "http://127.0.0.1/", "--header", "x"], "'Name: value'"),
         (["endpoints", "edit", "ep_x"], "Name at least one change"),
         (["deliveries", "list", "--state", "waitin"], "state must be one of waiting, delivered, dead, cancelled"),
         (["keys", "create", "x"], "at least one --scope"),
         (["keys", "create", "x", "--scope", "events:write", "--limit", "10"], "--limit is written as"),
+        (["publish", "a.b", "--data", "@nofile"], "The file nofile cannot be read"),
+        (
+            ["endpoints", "create", "http://127.0.0.1/", "--set", "rate=-1", "--set", "timeout_seconds=31"],
+            "ate must be 0.001 to 100,000 events per second, not -1. timeout_seconds must be 1 to 30 seconds, not 31.",
+        ),
+        (
+            ["endpoints", "create", "http://127.0.0.1/", "--set", 'batch={"max_bytes": 100000000000}'],
+            "batch.max_bytes must be 1,024 to 16,777,216 bytes, not 100,000,000,000.",
+        ),
+        (["endpoints", "create", "http://127.0.0.1/", "--set", 'batch={"max_bytes": 1'], "is not valid JSON"),
         (["endpoints", "list", "--url", "ftp://x"], "not an http:// or https:// URL"),
         (["endpoints", "list", "--url", "http://127.0.0.1:1"], "Is the server running?"),
     ],
@@ -201,4 +228,9 @@ def test_what_is_wrong_is_one_sentence(run: Run, args: list[str], sentence: str)
 
 def test_bars_are_for_terminals_only(run: Run, tmp_path: Path) -> None:
     said = run("publish", "--file", "-", input='{"type": "a.b", "data": {}}\n')
-    assert said.stdout == "1 events are published.\n" and said.stderr == ""
+    assert said.stdout == "1 event is published.\n" and said.stderr == ""
+
+
+def test_a_limit_is_at_least_one(run: Run) -> None:
+    said = run("endpoints", "list", "--limit", "0")
+    assert said.exit_code == 2 and "It must be at least 1." in said.stderr

@@ -85,6 +85,16 @@ def test_bad_lines_are_told_each_on_a_line(read: Read, run: Run, tmp_path: Path)
     assert partial.stderr.splitlines() == [first, second]
 
 
+def test_an_id_that_is_there_names_the_way_on(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,title\na,one\n")
+    assert run("items", "import", "tasks", "a.csv", "--tenant", "ids").stdout == "1 line: 1 created.\n"
+    refused = run("items", "import", "tasks", "a.csv", "--tenant", "ids")
+    assert refused.exit_code == 1 and "--on-conflict replace, merge or skip" in refused.stderr
+    (tmp_path / "a.csv").write_text("id,title\na,two\n")
+    merged = run("items", "import", "tasks", "a.csv", "--tenant", "ids", "--on-conflict", "merge")
+    assert merged.stdout == "1 line: 1 merged.\n"
+
+
 def test_an_export_that_fails_leaves_no_file(run: Run, tmp_path: Path) -> None:
     assert run("items", "export", "tasks", "out.csv", "--filter", "nothing=1").exit_code == 1
     assert list(tmp_path.iterdir()) == []

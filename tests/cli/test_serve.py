@@ -111,15 +111,18 @@ def test_a_folder_in_use_is_said(tmp_path: Path) -> None:
     [
         (["--port", "x"], {}, "--port must be a whole number, not 'x'."),
         (["--port", "70000"], {}, "ort must be 0 to 65535"),
-        ([], {"TIDINGS_PROT": "1"}, "TIDINGS_PROT is no setting of Tidings"),
+        ([], {"TIDINGS_PROT": "1"}, "TIDINGS_PROT is not a setting of Tidings"),
         (["--database", "mysql:x"], {}, "he database 'mysql' is not known"),
         (["--allow-addresses", "10.0.0.0/99"], {}, "10.0.0.0/99"),
         (["--config", "none.yaml"], {}, "none.yaml cannot be read"),
         (["--host", "203.0.113.7"], {}, "cannot listen on 203.0.113.7"),
         (["--secret-key", "short"], {}, "base64 of 32 random bytes"),
+        (["--ca-file", "/nope.pem"], {}, "ca_file names /nope.pem, which cannot be read: no such file"),
+        (["--ca-file", "/dev/null"], {}, "ca_file names /dev/null, which holds no certificates"),
+        (["--source", "a b"], {}, "ource must be a URI reference"),
         (["--operator-key", "x"], {}, "operator_key must be 10 to 200"),
-        (["--operator-key", " tdk_0123456789"], {}, "without blanks"),
-        ([], {"TIDINGS_OPERATOR_KEY": "tdk_0123456789\n"}, "without blanks"),
+        (["--operator-key", " tdk_0123456789"], {}, "with no spaces"),
+        ([], {"TIDINGS_OPERATOR_KEY": "tdk_0123456789\n"}, "with no spaces"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(args: list[str], env: dict[str, str], sentence: str, tmp_path: Path) -> None:
@@ -202,7 +205,7 @@ def test_the_file_is_read_and_flags_are_stronger(tmp_path: Path, taken_port: int
     assert f"port {taken_port} is taken" in refused(cwd=tmp_path)
     assert "ort must be" in refused("--port", "-1", cwd=tmp_path)
     (tmp_path / "tidings.yaml").write_text("settings:\n  prot: 1\n")
-    assert "tidings.yaml, line 2, column 3: 'prot' is no setting of Tidings." in refused(cwd=tmp_path)
+    assert "tidings.yaml, line 2, column 3: 'prot' is not a setting of Tidings." in refused(cwd=tmp_path)
 
 
 def test_starting_loads_neither_typer_nor_rich() -> None:

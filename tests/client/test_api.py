@@ -63,8 +63,8 @@ def test_a_number_keeps_a_repeat_from_being_another_event(client: Face) -> None:
 
 def test_loads_keeps_the_digits_of_numbers(face: MakeFace, server: TestServer) -> None:
     client = face(server.url, server.api.key, loads=partial(json.loads, parse_float=Decimal))
-    made = client.send(create("/v1/events", b'{"type": "digits.kept", "data": {"n": 12345678901234567890.12}}'))
-    assert client.event(made["id"])["data"] == {"n": Decimal("12345678901234567890.12")}
+    made = client.call("send", create("/v1/events", b'{"type": "digits.kept", "data": {"n": 12345678901234567890.12}}'))
+    assert client.call("event", made["id"])["data"] == {"n": Decimal("12345678901234567890.12")}
 
 
 def test_endpoints_deliveries_replays_and_keys(client: Face) -> None:

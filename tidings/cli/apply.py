@@ -15,7 +15,7 @@ from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Url, fail, pri
 from tidings.client.calls import verb
 from tidings.config import Config, read_config
 from tidings.model.errors import Place, TidingsError
-from tidings.settings import SettingsError, read_settings
+from tidings.settings import Settings, SettingsError, read_settings
 
 DIFFERS = 3
 """The exit status of `--plan` where something would be changed."""
@@ -88,7 +88,9 @@ def _stopped(config: Config, flags: dict[str, Any]) -> Iterator[Post]:
     from tidings.store.base import StoreError
 
     try:
-        server = Server(read_settings(flags, file=config.settings))
+        settings = read_settings(flags, file=config.settings)
+        _check_store(settings)
+        server = Server(settings)
         server.open()
     except (SettingsError, StoreError) as wrong:
         fail(str(wrong))
@@ -112,6 +114,16 @@ def _stopped(config: Config, flags: dict[str, Any]) -> Iterator[Post]:
         fail(wrong.detail)
     finally:
         server.close()
+
+
+def _check_store(settings: Settings) -> None:
+    """Raise StoreError where an SQLite database is not there: a mistyped folder would get a new one."""
+    from tidings.store.base import StoreError
+    from tidings.store.engine import sqlite_file
+
+    file = sqlite_file(settings.database, settings.folder)
+    if file is not None and not file.exists():
+        raise StoreError(f"there is no store {file}. Name its folder with --data, or let `tidings serve` make it first")
 
 
 def _show(config: Config, shown: dict[str, Any]) -> None:

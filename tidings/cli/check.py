@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +11,7 @@ from tidings.cli import layout
 from tidings.cli.session import AsJson, fail, print_json, width
 from tidings.config import Config, find_config
 from tidings.rules.refused import Refused
-from tidings.settings import SETTINGS, Settings, SettingsError, read_settings
+from tidings.settings import SETTINGS, Settings, SettingsError, check_ca_file, read_settings
 from tidings.store.base import StoreError
 
 MASK = "***"
@@ -45,8 +44,7 @@ def read(file: str | None, flags: dict[str, Any] | None = None) -> tuple[Config,
         from tidings.store.seal import load_key
 
         load_key(settings.secret_key, settings.folder)
-    if settings.ca_file and not Path(settings.ca_file).is_file():
-        raise SettingsError(f"ca_file names {settings.ca_file}, which is no file.")
+    check_ca_file(settings)
     return config, settings
 
 
@@ -65,7 +63,7 @@ def _used(config: Config, settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _show(config: Config, settings: Settings) -> None:
-    typer.echo(f"{config.path} is right." if config.path else "There is no file; variables and defaults are right.")
+    typer.echo(f"{config.path} is valid." if config.path else "There is no file; variables and defaults are valid.")
     if config.collections:
         declared = ", ".join(sorted(config.collections))
         typer.echo(f"It declares {declared}. To see what that would change on a running server:")

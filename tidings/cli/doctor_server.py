@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from itertools import islice
 
 from tidings.cli.doctor_local import Finding
+from tidings.cli.words import counted
 from tidings.client import Client, ClientError, ConnectionFailed, Forbidden, NotFound, Unauthorized
 from tidings.client.exchange import Reply, Request
 
@@ -90,9 +91,9 @@ def _endpoints(client: Client) -> Iterator[Finding]:
         elif failing is not None:
             ill += 1
             advice = f"See: tidings deliveries list --endpoint {endpoint['id']}"
-            yield Finding("warn", "endpoint", f"{name} fails since {failing}. {advice}")
+            yield Finding("warn", "endpoint", f"{name} has been failing since {failing}. {advice}")
     if not ill:
-        yield Finding("ok", "endpoints", f"None of {len(endpoints)} endpoints fails.")
+        yield Finding("ok", "endpoints", f"{counted(len(endpoints), 'endpoint')}, and none fails.")
 
 
 def _shares(client: Client) -> Iterator[Finding]:

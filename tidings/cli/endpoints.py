@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,11 +13,13 @@ import typer
 
 from tidings.cli import endpoint_files
 from tidings.cli.numbers import counting, whole
-from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Url, read_json, session
+from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Url, double, read_json, session
+from tidings.cli.words import counted
 from tidings.client import ApiError, Client
 from tidings.client.calls import given
 from tidings.client.client import Json
 from tidings.model.digits import is_digits
+from tidings.model.event import OWN_TYPES
 from tidings.rules import events_match
 
 NAMED_MAX = 3
@@ -48,7 +51,9 @@ GiveUpOn = Annotated[
 Set = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", help="Any other option as NAME=JSON, such as rate=20 or order='\"subject\"'.", metavar="NAME=JSON"
+        "--set",
+        help="Any other option, such as rate=20 or order=subject; the value is JSON, or else a text.",
+        metavar="NAME=VALUE",
     ),
 ]
 
@@ -82,7 +87,10 @@ def create(
     give_up_on: GiveUpOn = None,
     set: Set = None,
     once: Annotated[
-        bool, typer.Option("--once", help="If this URL is registered already, show that endpoint and make none.")
+        bool,
+        typer.Option(
+            "--once", help="If this URL is registered already, show that endpoint instead of creating another."
+        ),
     ] = False,
     url: Url = DEFAULT_URL,
     key: Key = "",
@@ -190,8 +198,10 @@ def resume(
     """Send again, what was missed first."""
     with session(url, key, as_json) as out:
         resumed = out.client.resume_endpoint(id, "cancel" if cancel_missed else "send")
-        fate = "were cancelled" if cancel_missed else "are sent now"
-        out.answer(resumed, lambda: out.say(f"{id} is enabled; {resumed.get('waiting', 0)} deliveries {fate}."))
+        waiting = resumed.get("waiting", 0)
+        fate = ("was" if waiting == 1 else "were") if cancel_missed else ("is" if waiting == 1 else "are")
+        what = f"{counted(waiting, 'delivery', 'deliveries')} {fate} {'cancelled' if cancel_missed else 'sent now'}"
+        out.answer(resumed, lambda: out.say(f"{id} is enabled; {what}."))
 
 
 @cli.command("test")
@@ -253,7 +263,8 @@ def _notes_on_url(same: list[Json]) -> Iterator[str]:
         ids = ", ".join(endpoint["id"] for endpoint in same[:NAMED_MAX]) + (", ..." if len(same) > NAMED_MAX else "")
         yield (
             f"Note: this URL was registered already, as {ids}. Each endpoint signs with a secret of its own, so the "
-            "receiver must know them all. To keep one: tidings endpoints delete ID. Next time, --once makes no second."
+            "receiver must know them all. To keep one: tidings endpoints delete ID. Use --once next time to avoid a "
+            "duplicate."
         )
 
 
@@ -265,11 +276,13 @@ def _notes_on_types(client: Client, patterns: list[str]) -> Iterator[str]:
         recent = {event["type"] for event in islice(client.events(limit=RECENT_EVENTS), RECENT_EVENTS)}
         known = sorted(recent | {kind["name"] for kind in islice(client.pages("/v1/event-types"), PAGE_MAX)})
         for pattern in patterns:
-            if any(map(events_match.matcher((pattern,)), known)) or _was_published(client, pattern):
+            if pattern.startswith(OWN_TYPES) or any(map(events_match.matcher((pattern,)), known)):
+                continue
+            if _was_published(client, pattern):
                 continue
             near = difflib.get_close_matches(pattern, known, n=1)
             meant = f" Did you mean {near[0]}?" if near else ""
-            yield f"Note: no event type fits {pattern}, and nobody has published one yet.{meant}"
+            yield f"Note: no event type matches {pattern}, and nobody has published one yet.{meant}"
     except ApiError:
         # The key may register endpoints, but not read types or events: then nothing can be said.
         return
@@ -298,9 +311,19 @@ def _options(
     for text in more or []:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise ValueError(f"--set is written as NAME=JSON, such as rate=20, not {text!r}")
-        options[name] = read_json(value, f"the value of --set {name}")
+            raise ValueError(f"--set is written as NAME=VALUE, such as rate=20, not {text!r}")
+        options[name] = _value(name, value)
     return options
+
+
+def _value(name: str, text: str) -> Any:
+    """JSON, or else a text. What begins as JSON does must be it. Raises ValueError."""
+    if text.startswith(("{", "[", '"')):
+        return read_json(text, f"the value of --set {name}")
+    try:
+        return json.loads(text, parse_float=double)
+    except ValueError:
+        return text
 
 
 def _status(text: str) -> int | str:

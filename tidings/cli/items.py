@@ -28,6 +28,7 @@ from tidings.cli.session import (
     read_json,
     session,
 )
+from tidings.cli.words import counted
 from tidings.client import ImportRefused
 from tidings.client.calls import given
 from tidings.client.items import Items
@@ -39,6 +40,7 @@ LISTS = ("__in", "__nin")
 """How the names of filters end that take several values."""
 RETRIES = 6
 """Enough retries for an import to survive a server restart."""
+CONFLICT_ADVICE = "For items that are there already: --on-conflict replace, merge or skip."
 OWN = ("revision", "created", "updated")
 
 Collection = Annotated[str, typer.Argument(help="The collection's name.")]
@@ -185,8 +187,8 @@ def import_(
         except ImportRefused as wrong:
             _refused(out, wrong)
         except OSError as wrong:
-            raise ValueError(f"{file} cannot be read: {wrong.strerror}") from None
-        out.answer(said, lambda: _summary(out, said))
+            raise ValueError(f"The file {file} cannot be read: {wrong.strerror}") from None
+        out.answer(said, lambda: _summary(out, said, on_conflict))
 
 
 @cli.command("export")
@@ -220,7 +222,10 @@ def export(
             raise ValueError(f"{file} cannot be written: {wrong.strerror}") from None
         finally:
             part.unlink(missing_ok=True)
-        out.answer({"exported": count, "file": file}, lambda: out.say(f"{count:,} items are in {file}."))
+        out.answer(
+            {"exported": count, "file": file},
+            lambda: out.say(f"{counted(count, 'item')} {'is' if count == 1 else 'are'} in {file}."),
+        )
 
 
 def _write(out: Session, items: Items, format: str, query: Mapping[str, Any], target: IO[bytes]) -> int:
@@ -258,13 +263,16 @@ class _Rows:
         return self.count
 
 
-def _summary(out: Session, said: Mapping[str, Any]) -> None:
-    told = [
-        f"{said[name]:,} {name}" for name in ("created", "replaced", "skipped", "unchanged", "refused") if said[name]
-    ]
-    out.say(f"{said['read']:,} lines: {', '.join(told) or 'nothing to do'}.")
+def _summary(out: Session, said: Mapping[str, Any], on_conflict: str) -> None:
+    # The server counts a merged item as replaced, whichever was asked for.
+    names = {"created": "created", "replaced": "merged" if on_conflict == "merge" else "replaced"}
+    names |= {name: name for name in ("skipped", "unchanged", "refused")}
+    told = [f"{said[name]:,} {shown}" for name, shown in names.items() if said[name]]
+    out.say(f"{counted(said['read'], 'line')}: {', '.join(told) or 'nothing to do'}.")
     for line in _places(said["errors"]):
         typer.echo(line, err=True)
+    if _is_taken(said["errors"]):
+        typer.echo(CONFLICT_ADVICE, err=True)
 
 
 def _refused(out: Session, wrong: ImportRefused) -> NoReturn:
@@ -273,7 +281,11 @@ def _refused(out: Session, wrong: ImportRefused) -> NoReturn:
         print_json({"detail": wrong.detail, "errors": wrong.errors})
     for line in _places(wrong.errors):
         typer.echo(line, err=True)
-    fail(wrong.detail)
+    fail(f"{wrong.detail} {CONFLICT_ADVICE}" if _is_taken(wrong.errors) else wrong.detail)
+
+
+def _is_taken(errors: Sequence[Mapping[str, Any]]) -> bool:
+    return any(error.get("code") == "id_taken" for error in errors)
 
 
 def _places(errors: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -305,7 +317,7 @@ def _file(name: str) -> str:
     try:
         return Path(name).read_text(encoding="utf-8")
     except OSError as wrong:
-        raise ValueError(f"{name} cannot be read: {wrong.strerror}") from None
+        raise ValueError(f"The file {name} cannot be read: {wrong.strerror}") from None
 
 
 def _filters(texts: list[str] | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import IO, Annotated, Any, NoReturn
 import typer
 
 from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Session, Url, check_json, fail, print_json, session
+from tidings.cli.words import counted
 from tidings.client import ApiError, ClientError, calls
 
 LINES_MAX = 5
@@ -66,7 +67,7 @@ def _data(text: str) -> str:
         try:
             text = Path(text[1:]).read_text(encoding="utf-8")
         except OSError as wrong:
-            raise ValueError(f"{text[1:]} cannot be read: {wrong.strerror}") from None
+            raise ValueError(f"The file {text[1:]} cannot be read: {wrong.strerror}") from None
     check_json(text, "--data")
     return text
 
@@ -87,7 +88,7 @@ def _publish_file(out: Session, name: str, resume: str | None) -> None:
         total = None if name == "-" else _count(source)
         with out.progress("publishing", total) as show:
             count = _send_batches(out, source, run, first, show)
-    out.answer({"published": count}, lambda: out.say(f"{count} events are published."))
+    out.answer({"published": count}, lambda: out.say(f"{_published(count)}."))
 
 
 def _send_batches(out: Session, source: IO[bytes], run: str, first: int, show: Callable[[int], None]) -> int:
@@ -126,7 +127,7 @@ def _batches(source: IO[bytes], first: int) -> Iterator[tuple[int, list[int], li
         except ValueError as wrong:
             if events:
                 yield start, numbers, events
-            raise ValueError(f"Line {number} is no JSON: {wrong}.") from None
+            raise ValueError(f"Line {number} is not valid JSON: {wrong}.") from None
         numbers.append(number)
         events.append(text)
         size += len(text) + 1
@@ -156,7 +157,11 @@ def _about(lines: list[int], at: str) -> str:
 def _break_off(out: Session, why: str, published: int, run: str, line: int) -> NoReturn:
     if out.as_json:
         print_json({"published": published, "resume": f"{run}:{line}"})
-    fail(f"{why} {published} events are published. Go on with: --resume {run}:{line}", FAILED)
+    fail(f"{why} {_published(published)}. Go on with: --resume {run}:{line}", FAILED)
+
+
+def _published(count: int) -> str:
+    return f"{counted(count, 'event')} {'is' if count == 1 else 'are'} published"
 
 
 def _opened(name: str) -> IO[bytes]:
@@ -165,7 +170,7 @@ def _opened(name: str) -> IO[bytes]:
     try:
         return Path(name).open("rb")
     except OSError as wrong:
-        raise ValueError(f"{name} cannot be read: {wrong.strerror}") from None
+        raise ValueError(f"The file {name} cannot be read: {wrong.strerror}") from None
 
 
 def _count(source: IO[bytes]) -> int:

@@ -9,6 +9,7 @@ import typer
 
 from tidings.cli.session import DEFAULT_URL, AsJson, Key, Session, Url, session
 from tidings.cli.times import Until, when
+from tidings.cli.words import counted
 from tidings.client.calls import given
 from tidings.client.client import Json
 from tidings.model.moment import SystemClock
@@ -42,13 +43,21 @@ def replay(
         }
         body |= given(until=when(until, now))
         if dry_run:
-            counted = out.client.create_replay({**body, "dry_run": True})
-            sentence = f"{counted['would_send']} deliveries would be sent, of {counted['total']} looked at."
-            out.answer(counted, lambda: out.say(sentence))
+            count = out.client.create_replay({**body, "dry_run": True})
+            sentence = f"{_deliveries(count['would_send'])} would be sent, of {count['total']:,} looked at."
+            out.answer(count, lambda: out.say(sentence))
             return
         started = out.client.create_replay(body)
         ended = _watch(out, started)
-        out.answer(ended, lambda: out.say(f"{ended['id']} is {ended['state']}: {ended['sent']} deliveries were sent."))
+        out.answer(ended, lambda: out.say(f"{ended['id']} is {ended['state']}: {_sent(ended['sent'])}."))
+
+
+def _deliveries(count: int) -> str:
+    return counted(count, "delivery", "deliveries")
+
+
+def _sent(count: int) -> str:
+    return f"{_deliveries(count)} {'was' if count == 1 else 'were'} sent"
 
 
 def _watch(out: Session, replay: Json) -> Json:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidings.cli.log_format import JsonFormatter, log_to_stderr
 from tidings.cli.words import plain, sentence
-from tidings.settings import SETTINGS, Settings, SettingsError, read_settings
+from tidings.settings import SETTINGS, Settings, SettingsError, check_ca_file, read_settings
 
 if TYPE_CHECKING:
     from tidings.config import Config
@@ -62,6 +62,7 @@ def serve(flags: Mapping[str, Any]) -> int:
     as_json, new_store = bool(given.pop("json", False)), bool(given.pop("new_store", False))
     try:
         config, settings = _settings(given)
+        check_ca_file(settings)
         _check_port(settings)
         log_to_stderr(settings.log_level, settings.log_format)
         return _run(config, settings, as_json=as_json, new_store=new_store)

@@ -29,4 +29,4 @@ def when(text: str | None, now: Micros) -> str | None:
     try:
         return moment.to_text(moment.from_text(text))
     except ValueError:
-        raise ValueError(f"{text!r} is no time; write 2026-11-21T01:02:03Z, or how long ago, such as 2h") from None
+        raise ValueError(f"{text!r} is not a time; write 2026-11-21T01:02:03Z, or how long ago, such as 2h") from None

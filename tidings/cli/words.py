@@ -13,12 +13,22 @@ def sentence(text: str) -> str:
     return text if text.endswith((".", "?", "!")) else text + "."
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """`1 event`, `2 events`; `many`: where the plural is not `one` and an s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def plain(wrong: OSError) -> str:
     """What the system refused, as a sentence that names the file and what to do."""
     if wrong.errno is None or not wrong.filename:
         return wrong.strerror or str(wrong)
     why = _ADVICE.get(wrong.errno, f"{(wrong.strerror or 'unknown error').lower()}.")
-    return f"{wrong.filename} cannot be used: {why}"
+    return f"{_named(str(wrong.filename))} cannot be used: {why}"
+
+
+def _named(name: str) -> str:
+    # A plain word at the beginning of a sentence would get a capital letter.
+    return f"./{name}" if name.isalpha() else name
 
 
 _ADVICE = {
@@ -27,7 +37,7 @@ _ADVICE = {
     errno.EROFS: "its file system is read-only. Choose another place.",
     errno.EEXIST: "it is a file, and a folder is needed. Choose another place.",
     errno.ENOTDIR: "a part of its path is a file, not a folder. Choose another place.",
-    errno.ENOENT: "it does not exist.",
+    errno.ENOENT: "it does not exist, and cannot be made there. Choose another place.",
     errno.ENOSPC: "the disk is full.",
     errno.ENAMETOOLONG: "the name is too long.",
     errno.EMFILE: "too many files are open. Raise the limit (ulimit -n).",

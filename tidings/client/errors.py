@@ -53,8 +53,14 @@ class ApiError(ClientError):
             if "line" in error:
                 where = f"line {error['line']}{f' at {where}' if where else ''}"
             places.setdefault(error.get("detail", ""), []).append(where or "the body")
-        told = [f"{_some(where)}: {detail}" for detail, where in places.items() if self.detail not in detail]
+        told = [_told(where, detail) for detail, where in places.items() if self.detail not in detail]
         return " ".join([self.detail, *told])
+
+
+def _told(places: list[str], detail: str) -> str:
+    """A sentence with its places, where it does not begin with the name of its only one."""
+    name = places[0].removeprefix("/").replace("/", ".")
+    return detail if len(places) == 1 and detail.startswith(f"{name} ") else f"{_some(places)}: {detail}"
 
 
 def _some(places: list[str]) -> str:
