@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.delivery.world import World
 from tidings.testing import Reaction, until
 
@@ -144,3 +146,37 @@ def test_a_retry_by_hand_does_not_disturb_the_line(world: World) -> None:
     events = [world.api.publish("step", {"n": n}) for n in range(1, 6)]
     world.delivered([dead, *events], endpoint)
     assert numbers(world) == [0, 0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("order", ["all", "subject"])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_line_goes_on_when_its_head_is_too_old_not_at_its_next_attempt(
+    world: World, order: str, restarts: bool
+) -> None:
+    endpoint = world.register(order=order, order_max_age_seconds=60, retry_delays_seconds=[0, 5000])
+    world.receiver.answer(422, 204)
+    stuck = world.api.publish("step", {"n": 0}, subject="a")
+    world.after_attempts(stuck, endpoint, 1)
+    behind = [world.api.publish("step", {"n": n}, subject="a") for n in range(1, 5)]
+    world.delivery(behind[-1], endpoint)
+    world.clock.advance(50)
+    assert numbers(world) == [0]
+    if restarts:
+        world.server.restart()
+        world.receiver.answer(204)
+    world.clock.advance(11)
+    world.delivered(behind, endpoint)
+    assert numbers(world) == [0, 1, 2, 3, 4]
+    assert world.delivery(stuck, endpoint)["state"] == "waiting"
+    world.clock.advance(7000)
+    assert world.ended(stuck, endpoint)["state"] == "delivered"
+
+
+def test_a_rest_that_the_endpoint_asked_for_does_not_break_its_order(world: World) -> None:
+    endpoint = world.register(order="all", order_max_age_seconds=60)
+    world.receiver.answer(Reaction(status=503, headers={"Retry-After": "100"}), 204)
+    events = [world.api.publish("step", {"n": n}) for n in range(3)]
+    world.after_attempts(events[0], endpoint, 1)
+    world.clock.advance(101)
+    world.delivered(events, endpoint)
+    assert numbers(world) == [0, 0, 1, 2]

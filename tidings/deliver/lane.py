@@ -129,6 +129,8 @@ class Lane:
         """Lines that go on in the store behind what is held here: the number of the last one."""
         self.unread: set[str] = set()
         """Those of which none is left here: they are to be read."""
+        self.stuck: list[tuple[Micros, int, str]] = []
+        """A heap of those that failed while others wait for them: since when, the delivery, its subject."""
         self.unswept: int | None = None
         """After a start, the highest number found held: once all before it are in their lines, free lines may go."""
 
@@ -201,6 +203,7 @@ class Lane:
         self.express = {number: left + by for number, left in self.express.items()}
         for name in ("queued_since", "lagging_since", "moved", "probed", "slow_until", "edited_at"):
             setattr(self, name, getattr(self, name) + by)
+        self.stuck = [(first + by, number, subject) for first, number, subject in self.stuck]
         if self.succeeded_at is not None:
             self.succeeded_at += by
         if self.next_due:

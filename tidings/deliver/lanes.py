@@ -15,6 +15,7 @@ from tidings.deliver.serve import Launch, serve
 from tidings.deliver.settle import Settlement, waiting_from
 from tidings.deliver.shares import Outstanding, Shares
 from tidings.deliver.turns import Look
+from tidings.model.delivery import Waiting
 from tidings.model.link import Endpoint, changes_requests
 from tidings.model.moment import Micros
 from tidings.rules import health
@@ -104,6 +105,7 @@ class Lanes:
                 return lane.health.held_until
             lane.health = health.released(lane.health)
             lane.mark()
+        old_at = order.park_old(lane, now, settlement, self._waiting_of) if lane.stuck else None
         self._refill(lane, now)
         before = len(launch)
         try:
@@ -117,7 +119,7 @@ class Lanes:
         if order.may_sweep(lane, lane.read_to if lane.lagging else self._head):
             order.sweep(lane, now)
             self.active[lane.link] = lane
-        return again
+        return again if old_at is None or (again is not None and again < old_at) else old_at
 
     def update(self, snapshot: Snapshot, changed: list[Endpoint], now: Micros, settlement: Settlement) -> None:
         """Endpoints have changed: edits hold from the next attempt on."""
@@ -283,10 +285,9 @@ class Lanes:
         for number in sorted(lane.blocking[""]):
             if number in lane.busy:
                 break
-            row = self._db.one("waiting_of", delivery=number)
-            if row is None:
+            waiting = self._waiting_of(number)
+            if waiting is None:
                 continue
-            waiting = waiting_from(row)
             if waiting.due > now:
                 lane.next_due = waiting.due
                 break
@@ -294,6 +295,10 @@ class Lanes:
         for item in due:
             lane.busy.add(item.number)
         lane.due.extendleft(reversed(due))
+
+    def _waiting_of(self, number: int) -> Waiting | None:
+        row = self._db.one("waiting_of", delivery=number)
+        return None if row is None else waiting_from(row)
 
     def _read_backlog(self, lane: Lane, now: Micros, count: int) -> None:
         if lane.blocked:

@@ -2,16 +2,21 @@
 
 `order: all` is one line, its key is the empty text; `order: subject` is a line for each subject. A line is blocked by
 the deliveries in `lane.blocking` (in flight, or waiting for a retry); those behind are held with a row in `waiting`.
+One that failed and is older than `order_max_age_seconds` is parked: it is tried on by itself, and its line goes on.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
+from collections.abc import Callable
+
+import msgspec
 
 from tidings.deliver.lane import HELD_MAX, LINE_MAX, Item, Lane
 from tidings.deliver.settle import Settlement
 from tidings.model.delivery import Waiting
-from tidings.model.moment import Micros
+from tidings.model.moment import SECOND, Micros
 
 FAR: Micros = 1 << 60
 """The due time of what is held: never by itself."""
@@ -68,6 +73,47 @@ def release(lane: Lane, item: Item, now: Micros) -> None:
         lane.unread.add(item.subject)
 
 
+def mind_age(lane: Lane, row: Waiting) -> None:
+    """It waits for a retry: from a certain age on its line does not wait for it. A rest asked for is no failure."""
+    if row.subject is not None and row.n > row.earlier:
+        heapq.heappush(lane.stuck, (row.first, row.delivery, row.subject))
+
+
+def park_old(lane: Lane, now: Micros, settlement: Settlement, read: Callable[[int], Waiting | None]) -> Micros | None:
+    """Park what is too old for its line to wait for it. Answers when the next one is. Raises StoreError."""
+    assert lane.endpoint is not None
+    age_max = lane.endpoint.options.order_max_age_seconds * SECOND
+    unsettled: list[tuple[Micros, int, str]] = []
+    while lane.stuck and now - lane.stuck[0][0] >= age_max:
+        number, subject = lane.stuck[0][1:]
+        row = read(number)
+        first, _, _ = heapq.heappop(lane.stuck)
+        if row is None or number in lane.flying or number not in lane.blocking.get(subject, ()):
+            # It ended, or what comes of its attempt says how it goes on.
+            continue
+        if number in lane.busy and all(item.number != number for item in lane.due):
+            # Its row is on its way to the store; then the lane is looked at again.
+            unsettled.append((first, number, subject))
+        elif row.first > first:
+            mind_age(lane, row)
+        elif row.n > row.earlier and row.due > now:
+            # What is due goes first: its attempt may keep the order.
+            _park(lane, row, now, settlement)
+    at = lane.stuck[0][0] + age_max if lane.stuck else None
+    for each in unsettled:
+        heapq.heappush(lane.stuck, each)
+    return at
+
+
+def _park(lane: Lane, row: Waiting, now: Micros, settlement: Settlement) -> None:
+    lane.due = deque(item for item in lane.due if item.number != row.delivery)
+    # Nobody reads its row again before it is changed.
+    lane.busy.add(row.delivery)
+    settlement.waiting[row.delivery] = msgspec.structs.replace(row, subject=None)
+    settlement.numbers.append((lane.link, row.delivery))
+    release(lane, Item.of(row), now)
+
+
 def release_all(lane: Lane, now: Micros, settlement: Settlement) -> None:
     """The link is no longer ordered: everything held may go."""
     if lane.held or lane.beyond:
@@ -77,6 +123,7 @@ def release_all(lane: Lane, now: Micros, settlement: Settlement) -> None:
     lane.beyond.clear()
     lane.unread.clear()
     lane.blocking.clear()
+    lane.stuck.clear()
 
 
 def restore(lane: Lane, blocking: list[Waiting], lines: list[tuple[Waiting, int]]) -> None:
@@ -84,6 +131,7 @@ def restore(lane: Lane, blocking: list[Waiting], lines: list[tuple[Waiting, int]
     for row in blocking:
         assert row.subject is not None
         lane.blocking.setdefault(row.subject, set()).add(row.delivery)
+        mind_age(lane, row)
     for row, last in lines:
         assert row.subject is not None
         lane.held[row.subject] = deque([Item.of(row)])

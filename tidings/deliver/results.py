@@ -146,7 +146,7 @@ def _put_back(flight: Flight, item: Item, cause: Cause, due: Micros, now: Micros
     lane = flight.lane
     if len(flight.items) > 1 and cause in ("split", "failure", "park"):
         lane.in_batches_of(item.number, (len(flight.items) + 1) // 2)
-    settlement.waiting[item.number] = Waiting(
+    row = settlement.waiting[item.number] = Waiting(
         delivery=item.number,
         link=lane.link,
         event=item.event,
@@ -156,6 +156,7 @@ def _put_back(flight: Flight, item: Item, cause: Cause, due: Micros, now: Micros
         first=now if cause == "edit" else item.first or item.created,
         subject=None if cause == "park" else item.subject,
     )
+    order.mind_age(lane, row)
     lane.next_due = due if lane.next_due is None else min(lane.next_due, due)
     return cause == "park" or item.subject is None
 
