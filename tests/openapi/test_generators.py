@@ -19,6 +19,7 @@ TYPESCRIPT = {
         "module": "nodenext",
         "strict": True,
         "lib": ["es2022", "dom"],
+        "rootDir": ".",
         "outDir": "out",
         "types": [],
     },

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tidings.rules.address import parse_networks
 from tidings.rules.client_address import client_address
-from tidings.rules.origin import origin, origins_of, public_url
+from tidings.rules.origin import PATTERN, origin, origins_of, public_url
 from tidings.rules.refused import Refused
 
 PROXIES = parse_networks("10.0.0.0/8,127.0.0.1,fd00::/8")
@@ -123,3 +127,15 @@ def test_the_caller_is_the_last_whom_a_trusted_proxy_vouches_for(
     peer: str, forwarded_for: list[str], forwarded: list[str], caller: str
 ) -> None:
     assert client_address(peer, forwarded_for, forwarded, PROXIES) == caller
+
+
+@given(st.from_regex(PATTERN, fullmatch=True))
+def test_what_the_document_calls_an_origin_is_one(text: str) -> None:
+    assert len(text) > 300 or origin(text)
+
+
+@given(st.text(alphabet="htps:/[]*.-a1 ", max_size=12))
+def test_what_is_no_origin_for_the_document_is_refused(text: str) -> None:
+    if not re.search(PATTERN, text):
+        with pytest.raises(Refused):
+            origin(text)

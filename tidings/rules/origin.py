@@ -13,8 +13,8 @@ ORIGINS_MAX = 32
 ORIGIN_CHARS_MAX = 300
 URL_CHARS_MAX = 500
 
-PATTERN = r"^([A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9._:\[\]-]+|\*)$"
-"""Roughly what an origin looks like, for JSON Schema."""
+PATTERN = r"^([A-Za-z][A-Za-z0-9+.-]*://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?|\*)$"
+"""What an origin looks like, for JSON Schema: the same as `_ORIGIN`, in either case, or `*`."""
 
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
 _PUBLIC = re.compile(r"(https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?)((?:/[A-Za-z0-9._~-]+)*)/?")
