@@ -143,7 +143,7 @@ class Server:
         self._delivery_ids = DeliveryIds(sealer, writer.wait(lambda db: plain_until(db, "delivery")))
         note_use(settings.database, settings.folder, self._locks[0])
         self._ensure_operator(catalog)
-        self.parts = self._together(catalog, Tickets(sealer, catalog), feed, router, endpoints)
+        self.parts = self._together(catalog, Tickets(sealer, catalog, self.clock), feed, router, endpoints)
 
     def _http_client(self, networks: address.Networks) -> HttpClient:
         """The door outwards."""

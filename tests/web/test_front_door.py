@@ -10,6 +10,7 @@ import pytest
 
 from tests.web.test_events import Reader
 from tests.web.wire import KEY_LINE, get, send
+from tidings.model.moment import to_text
 from tidings.testing import Api, FakeClock, TestServer
 
 PAGE = "https://app.example"
@@ -324,6 +325,35 @@ def test_a_ticket_ends_after_a_minute_and_with_its_key(tmp_path_factory: pytest.
         server.api.delete(f"/v1/keys/{made['id']}")
         assert refusal(server, ticket) == (401, "ticket_not_valid")
         assert reader.frame() is None
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_ticket_lives_a_minute_whatever_the_clock_is_set_to(
+    tmp_path_factory: pytest.TempPathFactory, hours: int
+) -> None:
+    clock = FakeClock()
+    with TestServer(tmp_path_factory.mktemp("tickets"), clock=clock) as server:
+        ticket = server.api.post("/v1/events/stream:ticket", None)["ticket"]
+        clock.set_by(hours * 3600)
+        reader = by_ticket(server, ticket)
+        event = server.api.publish("stepped.a")
+        frame = reader.frame()
+        assert frame is not None and event in frame["data"]
+        reader.close()
+        clock.advance(59)
+        by_ticket(server, ticket).close()
+        clock.advance(2)
+        assert refusal(server, ticket) == (401, "ticket_not_valid")
+
+
+def test_a_ticket_ends_with_the_time_of_day_at_which_its_key_expires(tmp_path_factory: pytest.TempPathFactory) -> None:
+    clock = FakeClock()
+    with TestServer(tmp_path_factory.mktemp("tickets"), clock=clock) as server:
+        expires = to_text(clock.now() + 1800 * 1_000_000)
+        made = server.api.post("/v1/keys", {"scopes": ["events:read"], "expires": expires})
+        ticket = server.api.with_key(made["key"]).post("/v1/events/stream:ticket", None)["ticket"]
+        clock.set_by(3600)
+        assert refusal(server, ticket) == (401, "ticket_not_valid")
 
 
 def test_a_ticket_that_was_made_up_or_changed_is_refused(server: TestServer, api: Api) -> None:

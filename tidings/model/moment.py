@@ -113,6 +113,12 @@ class Steps:
         return now - last if now < last - SMALL_STEP else 0
 
 
+def passing(clock: Clock) -> Micros:
+    """A time that moves as time passes, whatever the clock is set to; comparable within one process only."""
+    stepped: Micros = getattr(clock, "stepped", 0)
+    return clock.now() - stepped
+
+
 def to_text(at: Micros) -> str:
     """RFC 3339 in UTC, exactly: `2026-11-21T01:02:03.456Z`, with six digits where the time has microseconds."""
     below = at % SECOND

@@ -59,7 +59,7 @@ class Access:
     def ticket(self, text: str, client: str, now: Micros) -> Ticket:
         """The ticket of a stream's URL. Raises as `key` does."""
         try:
-            return self._tickets.open(text, now)
+            return self._tickets.open(text)
         except Unauthorized as wrong:
             raise self._failed(client, now, wrong) from None
 

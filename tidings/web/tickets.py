@@ -15,7 +15,7 @@ import msgspec
 from tidings.model import moment
 from tidings.model.access import Key
 from tidings.model.errors import Invalid, Place, Unauthorized
-from tidings.model.moment import SECOND, Micros
+from tidings.model.moment import SECOND, Clock, Micros
 from tidings.store.base import StoreError
 from tidings.store.catalog import Catalog
 from tidings.store.seal import NONCE_BYTES, Sealer
@@ -36,7 +36,8 @@ class _Content(msgspec.Struct, frozen=True, array_like=True):
     key: str
     hash: str
     """The beginning of the key's: a key that was exchanged under its id opens nothing with the old one's tickets."""
-    expires: Micros
+    ends: Micros
+    """As `moment.passing` counts."""
     query: dict[str, Any]
 
 
@@ -57,26 +58,32 @@ class Ticket(msgspec.Struct, frozen=True):
 class Tickets:
     """Makes tickets and opens them."""
 
-    def __init__(self, sealer: Sealer, catalog: Catalog) -> None:
+    def __init__(self, sealer: Sealer, catalog: Catalog, clock: Clock) -> None:
         self._sealer = Sealer(sealer.derived("tickets"))
-        self._catalog = catalog
+        self._catalog, self._clock = catalog, clock
 
-    def make(self, key: Key, query: dict[str, Any], now: Micros) -> tuple[str, Micros]:
+    def make(self, key: Key, query: dict[str, Any]) -> tuple[str, Micros]:
         """A ticket for a stream with these parameters, and when it ends."""
-        expires = now + TICKET_SECONDS * SECOND
+        expires = self._clock.now() + TICKET_SECONDS * SECOND
         if key.expires is not None:
             expires = min(expires, key.expires)
-        content = msgspec.json.encode(_Content(key.id, key.hash[:_HASH_CHARS], expires, query))
+        ends = moment.passing(self._clock) + TICKET_SECONDS * SECOND
+        content = msgspec.json.encode(_Content(key.id, key.hash[:_HASH_CHARS], ends, query))
         return base64.urlsafe_b64encode(self._sealer.seal(content, _OWNER)).decode().rstrip("="), expires
 
-    def open(self, text: str, now: Micros) -> Ticket:
-        """The ticket. Raises Unauthorized where it is not one of ours, is over, or its key was revoked."""
+    def open(self, text: str) -> Ticket:
+        """The ticket. Raises Unauthorized where it is not one of ours, is over, or its key was revoked or has expired.
+
+        Its minute is time that passes; when its key expires is a time of day.
+        """
         content = self._content(text)
-        if content is None or not 0 < content.expires - now <= TICKET_SECONDS * SECOND:
+        if content is None or not 0 < content.ends - moment.passing(self._clock) <= TICKET_SECONDS * SECOND:
             raise Unauthorized(_REFUSED, code="ticket_not_valid")
         key = self._catalog.now.keys.get(content.key)
         if key is None or key.revoked is not None or key.hash[:_HASH_CHARS] != content.hash:
             raise Unauthorized("The key of this ticket was revoked.", code="ticket_not_valid")
+        if key.expires is not None and key.expires <= self._clock.now():
+            raise Unauthorized("The key of this ticket has expired.", code="ticket_not_valid")
         return Ticket(key, content.query)
 
     def _content(self, text: str) -> _Content | None:
