@@ -488,3 +488,29 @@ def test_a_batch_says_where_an_id_of_the_callers_goes(api: Api) -> None:
     batch = {"operations": [{"op": "create", "data": {"id": "mine"}}]}
     (place,) = api.call("POST", f"{PATH}:batch", batch).json["errors"]
     assert place["pointer"] == "/operations/0/data/id" and place["detail"].endswith("give id beside data.")
+
+
+def test_all_that_is_wrong_is_named_beside_numbers_that_cannot_be_kept(api: Api) -> None:
+    body = b'{"whole":9223372036854775808,"shape":{"x":[1,12345678901234567.89]},"flag":1,"zz":1,"real":101}'
+    for method, path in (("POST", PATH), ("PUT", f"{PATH}/mine"), ("PATCH", f"{PATH}/mine")):
+        refused = api.call(method, path, body)
+        assert refused.status == 422
+        pointers = [place["pointer"] for place in refused.json["errors"]]
+        assert sorted(pointers) == ["/flag", "/real", "/shape/x/1", "/whole", "/zz"], refused.json
+    needs = api.call("POST", "/v1/items/needs", b'{"default":9223372036854775808}').json["errors"]
+    assert [place["pointer"] for place in needs] == ["/default", "/must"]
+    edited = api.call("PATCH", "/v1/items/needs/x", b'{"default":9223372036854775808}').json["errors"]
+    assert [place["pointer"] for place in edited] == ["/default"]
+
+
+def test_a_key_with_a_permit_is_not_told_of_fields_it_cannot_see(api: Api) -> None:
+    permit = {"collection": "needs", "verbs": ["edit"], "read": ["default"], "write": ["default"]}
+    key = api.post("/v1/keys", {"permits": [permit]})["key"]
+    refused = api.with_key(key).call("PATCH", "/v1/items/needs/x", b'{"default":9223372036854775808,"zz":1}').json
+    assert [place["pointer"] for place in refused["errors"]] == ["/default", "/zz"]
+    assert refused["errors"][1]["detail"].endswith("The fields are: default.") and "must" not in str(refused)
+
+
+def test_a_body_of_an_endpoint_is_named_whole_beside_a_number_too(api: Api) -> None:
+    places = api.call("POST", "/v1/endpoints", b'{"rate":1234567890123456789.5,"zz":1,"events":5}').json["errors"]
+    assert {place["pointer"] for place in places} == {"/rate", "/zz", "/events", "/url"}

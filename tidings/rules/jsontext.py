@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Literal
 
 import jiter
@@ -24,6 +25,8 @@ DEPTH_MAX = 64
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 NO_NUL = r"^[^\x00]*$"
 """What is true of every text that is read here, as a pattern."""
+PLACES_MAX = 50
+"""More wrong numbers than this are not told."""
 POINTER_SCAN_BYTES_MAX = 128 * 1024
 """How far into a body the pointer of a syntax error is worked out; beyond it line and column must do."""
 
@@ -68,11 +71,14 @@ class BadJson(Malformed):
 
 
 class NotExact(Invalid):
-    """The text is JSON, but a number in it would be another one once it is stored. `place` says which."""
+    """The text is JSON, but numbers in it (`errors`) would be others once they are stored. `value`: all as it was read.
 
-    def __init__(self, pointer: str, code: Code, detail: str) -> None:
-        self.place = Place(pointer=pointer, code=code, detail=detail)
-        super().__init__(detail, errors=[self.place])
+    `place` is the first of them.
+    """
+
+    def __init__(self, places: list[Place], value: Any) -> None:
+        self.place, self.value = places[0], value
+        super().__init__(self.place.detail, errors=places)
 
 
 def read_exact(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Any:
@@ -80,7 +86,7 @@ def read_exact(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Any:
     alike = raw.translate(_ALIKE_DOTS)
     value = _parsed(raw, alike, depth_max)
     if _MANY in alike or _TINY in alike or _HUGE in alike or _HUGE_PLUS in alike:
-        _check_exact(raw)
+        _check_exact(raw, value)
     return value
 
 
@@ -195,8 +201,8 @@ def _inexact(value: Any) -> Refusal | None:
     return None
 
 
-def _check_exact(raw: bytes) -> None:
-    """Raise NotExact for the first number that a double does not keep. What is not JSON is for others to say."""
+def _check_exact(raw: bytes, value: Any) -> None:
+    """Raise NotExact for the numbers that a double does not keep. What is not JSON is for others to say."""
     numbers = [each for each in _WITH_MANY.findall(raw) if len(each) >= len(_LONG) or each.strip(_DIGITS)]
     try:
         # Most are written the way that a double is; then nothing has to be looked at one by one.
@@ -209,17 +215,32 @@ def _check_exact(raw: bytes) -> None:
         document = jiter.from_json(raw, allow_inf_nan=False, float_mode="lossless-float")
     except ValueError:
         return
-    _refuse(document, _inexact, NotExact)
+    places = [
+        Place(pointer=pointer, code=code, detail=f"The value at {_named(pointer)} {detail}")
+        for pointer, (code, detail) in islice(_every(document, _inexact, ""), PLACES_MAX)
+    ]
+    if places:
+        raise NotExact(places, value)
 
 
-def _refuse(
-    document: Any, judge: Callable[[Any], Refusal | None], error: type[BadJson] | type[NotExact] | None = None
-) -> None:
+def _every(value: Any, judge: Callable[[Any], Refusal | None], pointer: str) -> Iterator[tuple[str, Refusal]]:
+    """Every value that is judged wrong, with its pointer."""
+    if type(value) is dict:
+        for name, member in value.items():
+            yield from _every(member, judge, f"{pointer}/{escaped(name)}")
+    elif type(value) is list:
+        for index, member in enumerate(value):
+            yield from _every(member, judge, f"{pointer}/{index}")
+    elif refusal := judge(value):
+        yield pointer, refusal
+
+
+def _refuse(document: Any, judge: Callable[[Any], Refusal | None]) -> None:
     found = _first(document, judge)
     if found:
         steps, (code, detail) = found
         pointer = "".join(f"/{escaped(str(step))}" for step in reversed(steps))
-        raise (error or BadJson)(pointer, code, f"The value at {_named(pointer)} {detail}")
+        raise BadJson(pointer, code, f"The value at {_named(pointer)} {detail}")
 
 
 def _first(value: Any, judge: Callable[[Any], Refusal | None]) -> tuple[list[str | int], Refusal] | None:

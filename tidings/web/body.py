@@ -63,7 +63,15 @@ def check_file(content_type: str | None, medias: Sequence[str]) -> None:
 
 def read_body(raw: bytes, kind: type[msgspec.Struct] | Form) -> tuple[msgspec.Struct | None, Any]:
     """What `read` answers; of a Form, which its operation checks itself, only the plain values."""
-    return (None, plain(raw)) if isinstance(kind, Form) else read(raw, kind)
+    if not isinstance(kind, Form):
+        return read(raw, kind)
+    try:
+        return None, plain(raw)
+    except jsontext.NotExact as wrong:
+        if kind.places is None:
+            raise
+        told = frozenset((place.pointer or "/").split("/")[1] for place in wrong.errors)
+        raise Invalid(wrong.detail, errors=[*wrong.errors, *kind.places(wrong.value, told)][:ERRORS_MAX]) from None
 
 
 def plain(raw: bytes, *, verbatim: bool = False) -> Any:
@@ -78,7 +86,14 @@ def plain(raw: bytes, *, verbatim: bool = False) -> Any:
 
 def read(raw: bytes, kind: type[T]) -> tuple[T, Any]:
     """The struct, and the same as plain values. Raises Malformed where it is no JSON, Invalid for wrong values."""
-    value = plain(raw, verbatim=_is_verbatim(kind))
+    try:
+        value = plain(raw, verbatim=_is_verbatim(kind))
+    except jsontext.NotExact as wrong:
+        others: list[Place] = []
+        _walk(wrong.value, kind, "", others)
+        told = {place.pointer for place in wrong.errors}
+        errors = [*wrong.errors, *(place for place in others if place.pointer not in told)]
+        raise Invalid(wrong.detail, errors=errors[:ERRORS_MAX]) from None
     try:
         return _decoder(kind).decode(raw), value
     except msgspec.ValidationError as wrong:

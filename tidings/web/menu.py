@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tidings.model.access import Key
-from tidings.model.errors import TidingsError
+from tidings.model.errors import Place, TidingsError
 from tidings.rules.shape import Chosen
 from tidings.web.cursors import Cursors
 from tidings.web.parts import Parts
@@ -33,6 +33,8 @@ class Form(msgspec.Struct, frozen=True):
     schema: dict[str, Any]
     """It may name other components, as in `#/components/schemas/Place`."""
     example: Any = None
+    places: Callable[[Any, frozenset[str]], list[Place]] | None = None
+    """What else is wrong with plain values of which some members, named, hold numbers that cannot be read exactly."""
 
 
 class Slice(NamedTuple):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from tidings.intake.kinds import Kind
 from tidings.model.access import VERBS, Key, Verb
 from tidings.model.collection import Collection, Question
@@ -15,6 +17,7 @@ from tidings.model.errors import Conflict, NotFound, Stale
 from tidings.rules.permit import Grant
 from tidings.store.item_pages import CREATED
 from tidings.web.habits import COUNT
+from tidings.web.items.beside import places_of
 from tidings.web.items.door import Door, Filters
 from tidings.web.items.forms import BATCH_MAX, ID, OWN_NAMES, Forms
 from tidings.web.items.parameters import (
@@ -30,7 +33,7 @@ from tidings.web.items.parameters import (
 )
 from tidings.web.items.transfer import Transfer
 from tidings.web.items.transfer_menu import FORMAT, export_of, import_of
-from tidings.web.menu import Link, Listing, Operation, Parameter
+from tidings.web.menu import Form, Link, Listing, Operation, Parameter
 from tidings.web.pages import PAGING
 from tidings.web.parts import Parts
 from tidings.web.revisions import IF_MATCH, IF_NONE_MATCH
@@ -139,6 +142,10 @@ class ItemMenu:
             links=self._links(("edit", "delete")),
         )
 
+    def _checked(self, form: Form, *, is_new: bool) -> Form:
+        """A form whose other wrong places are told beside a number that cannot be read exactly."""
+        return msgspec.structs.replace(form, places=places_of(self._kind.rules, self.grant, is_new=is_new))
+
     def _create(self) -> Operation:
         return self._operation(
             "create",
@@ -148,7 +155,7 @@ class ItemMenu:
             help="Answered with 201 once the item and the event that tells of it are on disk.",
             handler=self._door.create,
             idempotent_key=True,
-            request=self._forms.new,
+            request=self._checked(self._forms.new, is_new=True),
             response=self._forms.item,
             status=201,
             example=self._forms.new.example,
@@ -165,7 +172,7 @@ class ItemMenu:
             help="A merge patch (RFC 7396): what is left out stays, null takes a value away.",
             handler=self._door.edit,
             idempotent_key=True,
-            request=self._forms.patch,
+            request=self._checked(self._forms.patch, is_new=False),
             merge_patch=True,
             response=self._forms.item,
             example=self._forms.patch.example,
@@ -183,7 +190,7 @@ class ItemMenu:
             help="With `If-None-Match: *` it is only created, with `If-Match` only replaced.",
             handler=self._door.put,
             idempotent_key=True,
-            request=self._forms.new,
+            request=self._checked(self._forms.new, is_new=True),
             response=self._forms.item,
             also=((201, "It was created."),),
             example=self._forms.new.example,

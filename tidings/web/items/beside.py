@@ -1,0 +1,36 @@
+"""What is wrong with an item beside a number that cannot be read exactly, so that all is named in one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tidings.model.collection import OWN_FIELDS
+from tidings.model.errors import Place
+from tidings.rules.condition import fixed
+from tidings.rules.item import ItemRules
+from tidings.rules.permit import Grant
+
+
+def places_of(rules: ItemRules, grant: Grant, *, is_new: bool) -> Callable[[Any, frozenset[str]], list[Place]]:
+    """A function from an item as it was sent, and the names of fields that are wrong already, to the other places.
+
+    It says nothing of fields that the caller cannot write. `is_new`: what is missing counts too.
+    """
+    filled = {*rules.defaults, *fixed(grant.writes)}
+
+    def places(data: Any, told: frozenset[str]) -> list[Place]:
+        if not isinstance(data, dict):
+            return []
+        known = {*grant.write, *grant.read, *OWN_FIELDS}
+        wrong = [rules.unknown(name, "", grant.write) for name in data if name not in known]
+        found: list[Place] = []
+        given = {name: value for name, value in data.items() if name in grant.write and name not in told}
+        rules.stored(given, "", found)
+        for place in found:
+            name = (place.pointer or "/").split("/")[1]
+            if place.code != "missing" or (is_new and name in grant.write and name not in filled and name not in told):
+                wrong.append(place)
+        return wrong
+
+    return places
