@@ -105,7 +105,7 @@ def _read(text: str, path: Path) -> Config:
 
 
 def _loaded(text: str, path: Path) -> tuple[Any, Any]:
-    """The file as YAML nodes, and as plain values. Raises SettingsError where it is no YAML."""
+    """The file as YAML nodes, and as plain values. Raises SettingsError where it is not valid YAML."""
     # Imported here: a server without a file starts a fifth of a second sooner.
     from ruamel.yaml import YAML
     from ruamel.yaml.constructor import ConstructorError, SafeConstructor
@@ -133,7 +133,7 @@ def _loaded(text: str, path: Path) -> tuple[Any, Any]:
     except MarkedYAMLError as wrong:
         mark = wrong.problem_mark or wrong.context_mark
         place = _place(path, mark) if mark else str(path)
-        problem = (wrong.problem or wrong.context or "it is no YAML").splitlines()[0]
+        problem = (wrong.problem or wrong.context or "it is not valid YAML").splitlines()[0]
         if problem.startswith("but "):
             problem = f"{(wrong.context or '').splitlines()[0]}, {problem}"
         raise SettingsError(f"{place}: {problem}.") from None

@@ -204,6 +204,12 @@ def test_a_restore_after_the_folder_was_lost_needs_the_key(folder: Path, run: Ru
         assert len(server.api.get("/v1/events")["data"]) == 3
 
 
+def test_a_restore_that_is_refused_leaves_no_folder(folder: Path, run: Run, tmp_path: Path) -> None:
+    backup(run, tmp_path / "x.db", "--data", folder)
+    assert "the secret key is missing" in restore(run, tmp_path / "x.db", "--data", tmp_path / "new", ok=False)
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize("there", [False, True], ids=["into an empty folder", "over a database"])
 def test_a_start_after_a_restore_that_was_killed_names_the_command(
     folder: Path, run: Run, tmp_path: Path, there: bool

@@ -216,6 +216,8 @@ def test_a_line_that_is_no_json_is_named(run: Run) -> None:
             "batch.max_bytes must be 1,024 to 16,777,216 bytes, not 100,000,000,000.",
         ),
         (["endpoints", "create", "http://127.0.0.1/", "--set", 'batch={"max_bytes": 1'], "is not valid JSON"),
+        (["events", "list", "--since", "2h", "--until", "3h"], "--since must be earlier than --until."),
+        (["deliveries", "list", "--since", "2h", "--until", "3h"], "--since must be earlier than --until."),
         (["endpoints", "list", "--url", "ftp://x"], "not an http:// or https:// URL"),
         (["endpoints", "list", "--url", "http://127.0.0.1:1"], "Is the server running?"),
     ],

@@ -33,10 +33,13 @@ def test_certificates_are_read_from_files(read: Any, run: Run, tmp_path: Path) -
 
 def test_files_that_cannot_serve_are_refused_in_a_sentence(run: Run, tmp_path: Path) -> None:
     written(tmp_path, us=GOOD.certificate, key=GOOD.key)
+    (tmp_path / "der").write_bytes(b"\x30\x82")
     for args, sentence in (
         (["--ca", "nowhere"], "--ca nowhere cannot be read: No such file or directory."),
         (["--client-certificate", "key"], "holds no certificate in PEM form"),
-        (["--client-certificate", "us"], "client_certificate/key"),
+        (["--client-certificate", "us"], "give --client-key FILE too"),
+        (["--client-certificate", "us", "--client-key", "der"], "convert it: openssl pkey -inform der -in der"),
+        (["--client-key", "key"], "give --client-certificate FILE too"),
         (["--client-certificate", "us", "--client-key", "us"], "not a private key"),
     ):
         said = run("endpoints", "create", URL, *args)

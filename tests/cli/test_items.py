@@ -95,6 +95,13 @@ def test_an_id_that_is_there_names_the_way_on(run: Run, tmp_path: Path) -> None:
     assert merged.stdout == "1 line: 1 merged.\n"
 
 
+def test_a_decimal_without_its_quotes_is_told_how_to_keep_them(run: Run, read: Read, server: TestServer) -> None:
+    server.api.call("PUT", "/v1/collections/bills", {"fields": {"amount": "decimal"}})
+    refused = run("items", "create", "bills", "--set", "amount=12.30")
+    assert refused.exit_code == 1 and """write: --set amount='"12.30"'""" in refused.stderr
+    assert read("items", "create", "bills", "--set", 'amount="12.30"')["amount"] == "12.30"
+
+
 def test_an_export_that_fails_leaves_no_file(run: Run, tmp_path: Path) -> None:
     assert run("items", "export", "tasks", "out.csv", "--filter", "nothing=1").exit_code == 1
     assert list(tmp_path.iterdir()) == []

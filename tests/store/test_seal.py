@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tidings.store.base import StoreError
-from tidings.store.seal import Sealer, load_key
+from tidings.store.seal import Sealer, load_key, read_key
 
 
 def test_a_sealed_text_opens_for_its_row_only() -> None:
@@ -36,6 +36,9 @@ def test_a_key_is_made_once_and_is_private(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert load_key(None, tmp_path) == made
     path.chmod(0o644)
+    path.with_name("junk").write_text("junk")
+    with pytest.raises(StoreError, match="base64 of 32"):
+        read_key(path.with_name("junk"))
     with pytest.raises(StoreError, match="chmod 600"):
         load_key(None, tmp_path)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Session, Url, session
-from tidings.cli.times import Since, Until, when
+from tidings.cli.times import Since, Until, between
 from tidings.client.client import Json
 from tidings.model.moment import SystemClock
 
@@ -36,7 +36,7 @@ def list_deliveries(
     columns |= {"attempts": "attempts", "last": "last", "due": "due"}
     now = SystemClock().now()
     with session(url, key, as_json) as out:
-        times = {"time__gte": when(since, now), "time__lt": when(until, now)}
+        times = dict(zip(("time__gte", "time__lt"), between(since, until, now), strict=True))
         last = {"type": type, "outcome": outcome, "status": status}
         query = {"state": state, "endpoint": endpoint, "event": event, **last, **times, "limit": min(limit, PAGE_MAX)}
         found = out.client.deliveries(**query)

@@ -120,7 +120,7 @@ def _closed_to_others(folder: Path) -> Iterator[Finding]:
         yield Finding("ok", "privacy", f"{folder} is closed to others.")
     key = folder / KEY_FILE
     if key.exists() and stat.S_IMODE(key.stat().st_mode) & 0o077:
-        yield Finding("fail", "privacy", f"{key} may be read by others; the server refuses it. Run: chmod 600 {key}")
+        yield Finding("fail", "privacy", f"{key} is readable by others; the server refuses it. Run: chmod 600 {key}")
 
 
 def _no_database(path: Path, folder: Path) -> Finding:
@@ -134,7 +134,7 @@ def _database_closed_to_others(path: Path) -> Iterator[Finding]:
     for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
         if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077:
             yield Finding(
-                "warn", "privacy", f"{file} may be read by others. The next start closes it; or run: chmod 600 {file}"
+                "warn", "privacy", f"{file} is readable by others. The next start closes it; or run: chmod 600 {file}"
             )
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from tidings.client.client import Json
 
+_CONVERT = {"--ca": "x509", "--client-certificate": "x509", "--client-key": "pkey"}
+"""What of openssl converts each kind of file."""
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 
 
@@ -30,6 +32,15 @@ def options(ca: Path | None, certificate: Path | None, key: Path | None) -> Json
         client["key"] = _text(key, "--client-key")
     found["client_certificate"] = client
     return found
+
+
+def check_pair(options: Json) -> None:
+    """Raise ValueError where a new endpoint would have half of a certificate and its key."""
+    client = options.get("client_certificate")
+    if client is None or len(client) == 2:
+        return
+    missing = "--client-certificate" if "key" in client else "--client-key"
+    raise ValueError(f"A certificate and its key go together: give {missing} FILE too.")
 
 
 def shown(options: Json) -> Json:
@@ -59,7 +70,7 @@ def _text(file: Path, option: str) -> str:
         raise ValueError(f"{option} {file} cannot be read: {wrong.strerror}.") from wrong
     except UnicodeError as wrong:
         raise ValueError(
-            f"{option} {file} is not in PEM form; convert it: openssl x509 -inform der -in {file}"
+            f"{option} {file} is not in PEM form; convert it: openssl {_CONVERT[option]} -inform der -in {file}"
         ) from wrong
 
 

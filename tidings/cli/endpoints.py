@@ -100,6 +100,7 @@ def create(
     with session(url, key, as_json) as out:
         options = _options(events, filter, description, header, give_up_on, set) | given(tenant=tenant)
         options |= endpoint_files.options(ca, client_certificate, client_key)
+        endpoint_files.check_pair(options)
         same = list(islice(out.client.endpoints(url=target, **given(tenant=tenant)), PAGE_MAX))
         if once and same:
             _check_same(same[0], options)

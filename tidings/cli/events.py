@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Session, Url, session
-from tidings.cli.times import Since, Until, when
+from tidings.cli.times import Since, Until, between
 from tidings.client.client import Json
 from tidings.model.moment import SystemClock
 
@@ -30,7 +30,7 @@ def list_events(
     columns = {"id": "id", "type": "type", "subject": "subject", "time": "time", "tenant": "tenant"}
     now = SystemClock().now()
     with session(url, key, as_json) as out:
-        times = {"time__gte": when(since, now), "time__lt": when(until, now)}
+        times = dict(zip(("time__gte", "time__lt"), between(since, until, now), strict=True))
         found = out.client.events(type=type, subject=subject, tenant=tenant, limit=min(limit, PAGE_MAX), **times)
         out.list(found, limit, columns, "There are no such events.")
 

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, Annotated, Any, NoReturn
@@ -29,7 +30,7 @@ from tidings.cli.session import (
     session,
 )
 from tidings.cli.words import counted
-from tidings.client import ImportRefused
+from tidings.client import ImportRefused, Invalid
 from tidings.client.calls import given
 from tidings.client.items import Items
 from tidings.client.uploads import ENDINGS
@@ -122,7 +123,8 @@ def create(
 ) -> None:
     """Create an item."""
     with session(url, key, as_json) as out:
-        made = out.client.items(collection, tenant).create(_fields(data, set), id)
+        with _quotes_told(set):
+            made = out.client.items(collection, tenant).create(_fields(data, set), id)
         out.answer(made, lambda: out.details(made, f"{made['id']} is created."))
 
 
@@ -143,7 +145,8 @@ def edit(
         changes = _fields(data, set)
         if not changes:
             raise ValueError("Name at least one change, such as --set done=true.")
-        changed = out.client.items(collection, tenant).edit(id, changes, revision)
+        with _quotes_told(set):
+            changed = out.client.items(collection, tenant).edit(id, changes, revision)
         out.answer(changed, lambda: out.details(changed, f"{id} is at revision {changed['revision']}."))
 
 
@@ -311,6 +314,20 @@ def _fields(data: str | None, set: list[str] | None) -> dict[str, Any]:
         except ValueError:
             found[name] = value
     return found
+
+
+@contextmanager
+def _quotes_told(set: list[str] | None) -> Iterator[None]:
+    """Add to the refusal of a number, where a text is wanted, how the shell is given a text."""
+    try:
+        yield
+    except Invalid as wrong:
+        pairs = dict(_pairs(set, "--set"))
+        for error in wrong.errors:
+            name = str(error.get("pointer", ""))[1:]
+            if name in pairs and "as a text" in error["detail"] and not pairs[name].startswith('"'):
+                fail(f"{wrong} The shell takes quotes away, so write: --set {name}='\"{pairs[name]}\"'")
+        raise
 
 
 def _file(name: str) -> str:

@@ -57,6 +57,8 @@ def restore(
         if target is None:
             _postgres(settings, src, as_json)
         _check_source(src)
+        # Before anything is made: what cannot be restored leaves no folder behind.
+        _checked_key(settings, src, key, force=force)
         settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with contextlib.ExitStack() as locks:
             locks.callback(lock_folder(settings.folder).release)
@@ -80,7 +82,6 @@ def _restore(settings: Settings, src: Path, target: Path, key_file: Path | None,
     from tidings.store import backup
 
     now = SystemClock().now()
-    backup.contents_of(src)
     key = _checked_key(settings, src, key_file, force=force)
     with copy_bar("Restoring", src, silent=as_json) as progress:
         made, kept = backup.restore(src, target, now, progress, replace=force)
@@ -90,7 +91,7 @@ def _restore(settings: Settings, src: Path, target: Path, key_file: Path | None,
     if as_json:
         print_json({**msgspec.to_builtins(made), "moved": kept or None})
         return
-    typer.echo(f"{made.file} is {src} again: {size(made.bytes)} with {held(made)}, checked.")
+    typer.echo(f"{made.file} is restored from {src}: {size(made.bytes)} with {held(made)}, checked.")
     if kept:
         typer.echo(f"The database that was there is {kept} now.")
     typer.echo(
@@ -104,6 +105,7 @@ def _checked_key(settings: Settings, src: Path, given: Path | None, *, force: bo
     from tidings.store import backup
     from tidings.store.seal import KEY_FILE, Sealer, load_key, read_key
 
+    backup.contents_of(src)
     there = settings.folder / KEY_FILE
     if given is not None:
         if settings.secret_key:

@@ -19,6 +19,14 @@ Since = Annotated[
 Until = Annotated[str | None, typer.Option(help="Before when; written like --since.", metavar="TIME")]
 
 
+def between(since: str | None, until: str | None, now: Micros) -> tuple[str | None, str | None]:
+    """Both ends of a span as the API takes them. Raises ValueError where nothing lies between them."""
+    first, last = when(since, now), when(until, now)
+    if first is not None and last is not None and first >= last:
+        raise ValueError("--since must be earlier than --until.")
+    return first, last
+
+
 def when(text: str | None, now: Micros) -> str | None:
     """The time as the API takes it. `30s`, `5m`, `2h` and `7d` are before `now`. Raises ValueError."""
     if text is None:

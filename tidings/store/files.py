@@ -94,7 +94,7 @@ def close_to_others(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as wrong:
-        log.warning("%s may be read by others and cannot be closed to them: %s", path, wrong.strerror)
+        log.warning("%s is readable by others and cannot be closed to them: %s", path, wrong.strerror)
 
 
 class FileLock:

@@ -93,7 +93,7 @@ def plain_until(db: Db, name: str) -> int:
 def load_key(given: str | None, folder: Path) -> bytes:
     """The key from `TIDINGS_SECRET_KEY` (base64 of 32 bytes), else from `secret.key` in the folder, made if absent.
 
-    Raises StoreError where it has another length or the file may be read by others.
+    Raises StoreError where it has another length or the file is readable by others.
     """
     if given:
         return _decode(given, "TIDINGS_SECRET_KEY")
@@ -109,16 +109,17 @@ def load_key(given: str | None, folder: Path) -> bytes:
 
 
 def read_key(path: Path) -> bytes:
-    """The key in a file. Raises StoreError where it holds none, or may be read by others; OSError."""
-    if path.stat().st_mode & 0o077:
-        raise StoreError(f"{path} may be read by others. Run: chmod 600 {path}")
+    """The key in a file. Raises StoreError where it holds none, or is readable by others; OSError."""
     text = path.read_bytes()
     if not text.strip():
         raise StoreError(
             f"{path} is empty: whoever wrote it was cut off, as by a power cut during the very first start. If nothing "
             f"was stored here yet, remove it and start again; else put the key back from where you keep it"
         )
-    return _decode(text.decode("ascii", "replace"), str(path))
+    key = _decode(text.decode("ascii", "replace"), str(path))
+    if path.stat().st_mode & 0o077:
+        raise StoreError(f"{path} is readable by others. Run: chmod 600 {path}")
+    return key
 
 
 def _decode(text: str, where: str) -> bytes:
