@@ -80,6 +80,13 @@ SETTINGS: tuple[Setting, ...] = (
         "The largest file that is imported whole, in bytes: other changes wait while it is stored.",
     ),
     Setting(
+        "max_whole_import_lines",
+        int,
+        5_000,
+        "How many lines a tenant's key may import whole, each counted as ten with `on_conflict` replace or merge; 0 is "
+        "no limit. All other changes wait while they are stored. Keys without a tenant are limited by bytes only.",
+    ),
+    Setting(
         "max_open_streams",
         int,
         1_000,
@@ -152,6 +159,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_batch_bytes: int
     max_import_bytes: int
     max_whole_import_bytes: int
+    max_whole_import_lines: int
     max_open_streams: int
     max_open_streams_per_key: int
     max_endpoints_per_tenant: int
@@ -284,7 +292,15 @@ _LEAST = (
         (name, 1_024, "at least 1024")
         for name in ("max_body_bytes", "max_batch_bytes", "max_import_bytes", "max_whole_import_bytes")
     ),
-    *((name, 0, "0 or more") for name in ("max_open_streams", "max_open_streams_per_key", "max_endpoints_per_tenant")),
+    *(
+        (name, 0, "0 or more")
+        for name in (
+            "max_whole_import_lines",
+            "max_open_streams",
+            "max_open_streams_per_key",
+            "max_endpoints_per_tenant",
+        )
+    ),
     ("max_calls_per_address", 0, "0 or more"),
     ("retention_days", 0, "0 (keep) or more"),
 )

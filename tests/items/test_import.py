@@ -332,6 +332,35 @@ def test_a_file_that_is_stored_whole_is_smaller(tmp_path: Path) -> None:
         assert server.api.get("/v1/items/tasks", count="true", limit=1)["count"] == 1_900
 
 
+def test_a_tenants_key_imports_few_lines_whole(tmp_path: Path) -> None:
+    """Whatever their bytes, since every tenant's writes wait for them; the operator decides that himself."""
+    with TestServer(tmp_path / "lines", max_whole_import_lines=500) as server:
+        for collection in COLLECTIONS:
+            declare(server, collection)
+        made = server.api.post("/v1/keys", {"name": "k", "scopes": ["items:read", "items:write"], "tenant": "t"})
+        own, path = server.api.with_key(made["key"]), "/v1/items/tasks:import"
+        fits, more = "title\n" + "x\n" * 500, "title\n" + "x\n" * 501
+        assert counts(send(own, fits, path=path)) == {"read": 500, "created": 500}
+        for text, media in ((more, "text/csv"), ('\n{"title":"x"}' * 501, "application/x-ndjson")):
+            refused = send(own, text, media, path)
+            assert refused.status == 413 and places(refused) == [(502, "", "too_many_lines")]
+            assert "at most 500 lines" in refused.json["detail"] and "--partial" in refused.json["detail"]
+        assert counts(send(own, more, path=path, partial="true")) == {"read": 501, "created": 501}
+        assert counts(send(server.api, more, path=path, tenant="t")) == {"read": 501, "created": 501}
+        for verb in ("replace", "merge"):
+            refused = send(own, "title\n" + "x\n" * 51, path=path, on_conflict=verb)
+            assert refused.status == 413 and "at most 50 lines" in refused.json["detail"]
+        # It is refused where that line is read, though the file never ends.
+        with socket.create_connection(("127.0.0.1", server.server.port if server.server else 0), 20) as sock:
+            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {own.key}\r\nContent-Type: text/csv\r\n"
+            sock.sendall(head.encode() + b"Content-Length: 60000000\r\n\r\ntitle\n")
+            with contextlib.suppress(OSError):
+                for _ in range(500):
+                    sock.sendall(b"x\n" * 50_000)
+            assert sock.recv(1_000).startswith(b"HTTP/1.1 413")
+        assert own.get("/v1/items/tasks", count="true", limit=1)["count"] == 1_502
+
+
 def test_events_of_an_import_are_not_for_who_registers_afterwards(
     own: Api, server: TestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,8 @@ BLOCK_BYTES = 128 * 1024
 """So much of a file is checked at once: some milliseconds."""
 BLOCK_WEIGHT = 2 * 1024 * 1024
 """What checking a block counts in the tenant's share of large work: three at a time, of one tenant alone."""
+REPLACED_COUNTS = 10
+"""A line that may replace an item counts as so many new ones: it takes as much longer to store."""
 DRAIN_BYTES = 16 * 1024 * 1024
 PAGE_ITEMS = 1_000
 REFUSED = "import_refused"
@@ -78,7 +80,8 @@ class Transfer:
                 on_conflict=on_conflict,
                 whole=not in_part,
             )
-            await _read(call, parts.work, checker, None if in_part else parts.settings.max_whole_import_bytes)
+            bound = _Bound() if in_part else _whole(parts, self._grant, on_conflict)
+            await _read(call, parts.work, checker, bound)
             if checker.refusals.count and not in_part:
                 raise _refused(checker.read, checker.refusals)
             run = _Run(parts, call, checker, spool)
@@ -190,16 +193,43 @@ class _Done(msgspec.Struct):
     refusals: Refusals
 
 
-async def _read(call: Call, work: Work, checker: Checker, bytes_max: int | None) -> None:
+class _Bound(msgspec.Struct, frozen=True):
+    """How much one file may hold; 0 is no limit."""
+
+    bytes: int = 0
+    lines: int = 0
+
+    def check(self, read: int, lines: Lines) -> None:
+        """Raise TooLarge where `lines`, after `read` ones before them, are more than the file may hold."""
+        if self.lines and read + len(lines) > self.lines:
+            detail = (
+                f"A file that a tenant's key imports whole may have at most {self.lines:,} lines, since other changes "
+                "wait while it is stored. Import it with partial=true (--partial), or as several files."
+            )
+            place = Place(line=lines[self.lines - read].line, code="too_many_lines", detail=detail)
+            raise TooLarge(detail, errors=[place], headers=[("connection", "close")])
+
+
+def _whole(parts: Parts, grant: Grant, on_conflict: str) -> _Bound:
+    """How much a file may hold that is stored whole. A key without a tenant decides that itself."""
+    bytes_max, lines_max = parts.settings.max_whole_import_bytes, parts.settings.max_whole_import_lines
+    if grant.tenant == "" or lines_max == 0:
+        return _Bound(bytes_max)
+    return _Bound(bytes_max, lines_max if on_conflict in ("refuse", "skip") else max(1, lines_max // REPLACED_COUNTS))
+
+
+async def _read(call: Call, work: Work, checker: Checker, bound: _Bound) -> None:
     """Read and check the whole file. Raises Invalid where the rest of it cannot be read, TooLarge."""
     media = (call.headers.get("content-type") or "").partition(";")[0].strip().lower()
     reader: Reader = CsvLines(checker.columns()) if media == CSV else JsonLines()
     digest = hashlib.sha256()
-    pieces = _bounded(call, bytes_max)
+    pieces = _bounded(call, bound.bytes)
 
     def check(block: bytes, read: Callable[[], Lines]) -> None:
         digest.update(block)
-        checker.check(read())
+        lines = read()
+        bound.check(checker.read, lines)
+        checker.check(lines)
 
     held: list[bytes] = []
     size = 0
@@ -216,6 +246,9 @@ async def _read(call: Call, work: Work, checker: Checker, bytes_max: int | None)
         block = b"".join(held)
         await asyncio.to_thread(check, block, partial(reader.feed, block))
         await asyncio.to_thread(check, b"", reader.end)
+    except TooLarge:
+        await _drain(pieces)
+        raise
     except Unreadable as wrong:
         checker.refusals.unreadable(wrong.places)
         await _drain(pieces)
@@ -224,18 +257,18 @@ async def _read(call: Call, work: Work, checker: Checker, bytes_max: int | None)
     call.raw = digest.digest()
 
 
-async def _bounded(call: Call, bytes_max: int | None) -> AsyncIterator[bytes]:
-    """The file as it comes. Raises TooLarge where it has more than `bytes_max` (None: it may be of any size)."""
+async def _bounded(call: Call, bytes_max: int) -> AsyncIterator[bytes]:
+    """The file as it comes. Raises TooLarge where it has more than `bytes_max` (0: it may be of any size)."""
     assert call.pieces is not None
     told = call.headers.get("content-length", "")
     size, told_size = 0, int(told) if is_digits(told) else 0
     async for piece in call.pieces:
         size += len(piece)
-        if bytes_max is not None and max(size, told_size) > bytes_max:
+        if bytes_max and max(size, told_size) > bytes_max:
             await _drain(call.pieces)
             raise TooLarge(
-                f"A file that is stored whole may have at most {bytes_max:,} bytes. Import it with partial=true, or as "
-                "several files.",
+                f"A file that is stored whole may have at most {bytes_max:,} bytes. Import it with partial=true "
+                "(--partial), or as several files.",
                 headers=[("connection", "close")],
             )
         yield piece
