@@ -143,3 +143,19 @@ def test_413_with_a_wish_to_wait_still_halves(world: World) -> None:
     endpoint = world.register(batch={"max_events": 4, "max_ms": 60_000})
     made = world.api.post("/v1/events:batch", {"events": [{"type": "step", "data": {}}] * 4})
     world.delivered([each["id"] for each in made["events"]], endpoint)
+
+
+@pytest.mark.parametrize(("order", "status"), [("all", 422), ("subject", 422), ("all", 500)])
+def test_what_is_given_up_at_once_does_not_slow_its_line_down(world: World, order: str, status: int) -> None:
+    def choose(received: Received) -> int:
+        return 204 if received.json["data"]["good"] else status
+
+    world.receiver.answer_by(choose)
+    endpoint = world.register(order=order, give_up_on=["4xx", "5xx"])
+    world.delivered([world.api.publish("step", {"good": True}, subject="a")], endpoint)
+    world.clock.advance(1)
+    events = [{"type": "step", "data": {"good": n == 40}, "subject": "a"} for n in range(41)]
+    made = world.api.post("/v1/events:batch", {"events": events})["events"]
+    # The clock stands still: nothing waits for a probe.
+    world.delivered([made[-1]["id"]], endpoint)
+    assert len(world.receiver.requests("/")) == 42

@@ -180,3 +180,22 @@ def test_times_from_the_very_epoch_are_times_too() -> None:
     health = failed(10, 0)
     assert health.failing_since == 0
     assert should_disable(failed(1, 13 * HOUR, health), 5 * DAY)
+
+
+def test_answers_that_settle_their_message_in_a_line_open_nothing() -> None:
+    settled = Failure(refused=True, settles=True)
+    health = HEALTHY
+    for _ in range(20):
+        health = after_failure(health, NOW, 0.5, None, settled)
+    assert (health.fails, health.open) == (20, False)
+    # Once no answer comes, it is left alone at once.
+    dead = after_failure(health, NOW, 0.5)
+    assert (dead.open, may_send(dead, NOW)) == (True, False)
+    # An answer lets the next one go as a probe; if none comes to that, the distance of probes grows as ever.
+    again = after_failure(dead, NOW, 0.5, None, settled)
+    assert again.open and may_send(again, NOW)
+    distances = []
+    for _ in range(3):
+        again = after_failure(after_probe(again, NOW, 0.5), NOW, 0.5)
+        distances.append((again.probe_at or 0) - NOW)
+    assert distances == [5 * SECOND, 10 * SECOND, 20 * SECOND]

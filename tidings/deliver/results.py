@@ -132,13 +132,24 @@ def _fate(flight: Flight, item: Item, verdict: _Verdict, now: Micros, chance: Ch
     if judged.message == "again, uncounted" and now - first < health.HOLD_UNCOUNTED:
         return "hold", lane.health.held_until or now
     options = lane.endpoint.options if lane.endpoint is not None else None
-    delays = options.retry_delays_seconds if options is not None else None
     made = item.n + 1 - item.earlier
-    due = retry.next_due(now, made, delays or retry.DELAYS_SECONDS, chance(), verdict.wait_seconds)
+    due = retry.next_due(now, made, _delays(lane), chance(), verdict.wait_seconds)
     if due is None:
         return "exhausted", None
     age_max = options.order_max_age_seconds * SECOND if options is not None else 0
     return ("park" if item.subject is not None and now - first > age_max else "failure"), due
+
+
+def _settles(flight: Flight, verdict: _Verdict) -> bool:
+    """Whether this was the last answer to a message that others wait for in line, and speaks of that alone."""
+    lane, item = flight.lane, flight.items[-1]
+    if verdict.judged.endpoint != "silent" or not (lane.ordered_all or lane.ordered_by_subject):
+        return False
+    return verdict.judged.message == "dead" or item.n + 1 - item.earlier >= len(_delays(lane))
+
+
+def _delays(lane: Lane) -> Sequence[float]:
+    return (lane.endpoint.options.retry_delays_seconds if lane.endpoint is not None else None) or retry.DELAYS_SECONDS
 
 
 def _put_back(flight: Flight, item: Item, cause: Cause, due: Micros, now: Micros, settlement: Settlement) -> bool:
@@ -187,6 +198,7 @@ def _mind_health(flight: Flight, reply: Reply, verdict: _Verdict, now: Micros, c
             newer=lane.succeeded_at is None or newest.created > lane.succeeded_at,
             first=not newest.n,
             refused=said == "silent",
+            settles=_settles(flight, verdict),
         )
         was_open = lane.health.open
         lane.health = health.after_failure(lane.health, now, chance(), lane.succeeded_at, failure)

@@ -61,12 +61,14 @@ def moved(health: Health, by: Micros) -> Health:
 class Failure(msgspec.Struct, frozen=True):
     """What is to be known of a failure. `newer`: its message was made after the last success; `first`: its first try.
 
-    `refused`: the answer speaks of the message.
+    `refused`: the answer speaks of the message. `settles`: and it was the last one to it, in an ordered line, so the
+    next one may go: no rest would make an answer to that one any better.
     """
 
     newer: bool = True
     first: bool = True
     refused: bool = False
+    settles: bool = False
 
 
 NEWS = Failure()
@@ -85,6 +87,9 @@ def after_failure(
     health: Health, now: Micros, chance: float, succeeded_at: Micros | None = None, failure: Failure = NEWS
 ) -> Health:
     """One more failure. `chance`, from 0 to 1, spreads the first probe by +-20 %."""
+    if failure.settles and health.open:
+        # Somebody answers: the next one is a probe, at once. If no answer comes to it, the distance grows again.
+        health = probed_now(health, now, free=False)
     if failure.refused and not (failure.newer and failure.first):
         return health
     fails = health.fails + 1
@@ -93,7 +98,7 @@ def after_failure(
         fails=fails,
         failing_since=now if health.failing_since is None else health.failing_since,
         last_failure=now,
-        open=health.open or fails >= FAILS_TO_OPEN,
+        open=health.open or (fails >= FAILS_TO_OPEN and not failure.settles),
         new_fails=health.new_fails + (failure.newer and failure.first),
         refusing=failure.refused and (health.refusing or not health.fails),
     )

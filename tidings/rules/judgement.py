@@ -120,6 +120,7 @@ OF_ENDPOINT: dict[OfEndpoint, str] = {
 RULES: tuple[str, ...] = (
     "A status in the endpoint's `give_up_on` makes the message `dead`, and says nothing of the endpoint (`silent`) "
     "unless it means `hold` or `gone`.",
+    "An answer that ends a message and speaks of nothing else never delays the next one of an ordered line.",
     "A batch that is refused says nothing of each event in it. It is sent again in halves, down to single events, and "
     "that uses up no attempt. The same happens to one that fails while the endpoint takes others.",
     "As long as only messages older than the last success fail, new ones are sent at once.",
