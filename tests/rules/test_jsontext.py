@@ -207,3 +207,8 @@ def test_jiter_is_as_lenient_as_we_think() -> None:
     assert jiter.from_json(b'"\\u0000"') == "\0"
     assert jiter.from_json(b"9223372036854775808") == 2**63
     assert math.isinf(jiter.from_json(b"1e999", allow_inf_nan=False))
+
+
+def test_a_word_that_json_does_not_know_is_called_that() -> None:
+    with pytest.raises(BadJson, match="a word that is not true, false or null"):
+        read(b'{"a": nope}')

@@ -262,3 +262,9 @@ def test_usual_numbers_are_checked_in_large_values_too() -> None:
     assert not is_costly(sevens, [14] * 300_000)
     answers = checked({"items": {"enum": list(range(100, 600))}})
     assert not is_costly(answers, [200] * 100_000)
+
+
+def test_alternatives_that_do_not_fit_are_told_in_plain_words() -> None:
+    validator = schema.compiled({"anyOf": [{"type": "string"}, {"type": "null"}]})
+    (place,) = schema.places(validator, 3, "/data")
+    assert place.detail == "The value fits none of the alternatives in the schema's anyOf."

@@ -112,3 +112,9 @@ def test_the_whole_64_bits_can_be_asked(value: int) -> None:
         "n__in": [value],
         "n__gte": value,
     }
+
+
+def test_the_wrong_value_of_a_list_is_named() -> None:
+    with pytest.raises(Invalid) as refused:
+        query.read("n__in=1,2,x", OPERATION)
+    assert refused.value.errors[0].detail.endswith(", not 'x'.")

@@ -188,7 +188,7 @@ class ItemRules:
                     Place(pointer=f"{pointer}/{escaped(name)}", code="missing", detail=f"The field {name!r} is needed.")
                 )
             else:
-                detail = self._rule(wrong.instance_path, kind, given) or _cut(wrong.message)
+                detail = self._rule(wrong.instance_path, kind, given) or _cut(schema.sentence(wrong))
                 found.append(Place(pointer=at, code=_CODES.get(kind, "schema"), detail=detail))
             if len(found) >= ERRORS_MAX:
                 break

@@ -306,6 +306,8 @@ def _stumbled(raw: bytes, what: str, offset: int, line: int, column: int) -> Bad
     # The parser's column is that of the last character it looked at, one or two into the word.
     if any(_NO_NUMBER.match(raw, max(0, offset - back)) for back in range(3)):
         return BadJson(pointer, "not_a_number", f"NaN and Infinity are not valid JSON ({at}).")
+    # The parser's word for what begins like true, false or null and is none of them.
+    what = "a word that is not true, false or null" if what == "expected ident" else what
     return BadJson(pointer, "syntax", f"Not JSON: {what} ({at}).")
 
 

@@ -122,12 +122,19 @@ def places(validator: Validator, data: Any, pointer: str) -> list[Place]:
         return []
     found = []
     for wrong in validator.reasons(data):
-        message = wrong.message
+        message = sentence(wrong)
         detail = message if len(message) <= DETAIL_CHARS_MAX else message[:DETAIL_CHARS_MAX] + "..."
         found.append(Place(pointer=pointer + _pointer(list(wrong.instance_path)), code="schema", detail=detail))
         if len(found) >= ERRORS_MAX:
             break
     return found or [Place(pointer=pointer, code="schema", detail=TOO_LARGE_TO_SAY)]
+
+
+def sentence(wrong: Any) -> str:
+    """What is said of one of the library's errors: its message, but where that is in the library's own words."""
+    if wrong.kind.name in ("anyOf", "oneOf"):
+        return f"The value fits none of the alternatives in the schema's {wrong.kind.name}."
+    return str(wrong.message)
 
 
 def is_free(cost: Cost) -> bool:

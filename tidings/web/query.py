@@ -80,7 +80,7 @@ def convert(parameter: Parameter, values: Sequence[str]) -> Any:
     texts = _list(items, values)
     if len(texts) > most:
         raise ValueError(f"a list of at most {most} values")
-    return [_convert(items, text) for text in texts]
+    return [_each(items, text) for text in texts]
 
 
 def _list(items: dict[str, Any], values: Sequence[str]) -> list[str]:
@@ -89,6 +89,15 @@ def _list(items: dict[str, Any], values: Sequence[str]) -> list[str]:
         return [_decoded(value) for value in (values if len(values) > 1 else values[0].split(","))]
     whole = _decoded(values[0])
     return whole.split(",") if "," in whole and not _may_hold_comma(items, whole) else [whole]
+
+
+def _each(items: dict[str, Any], text: str) -> Any:
+    """One value of a list. Raises ValueError that says which one is wrong."""
+    try:
+        return _convert(items, text)
+    except ValueError as wrong:
+        shown = repr(text[:100])
+        raise ValueError(f"{wrong}" if shown in str(wrong) else f"{wrong}, not {shown}") from None
 
 
 def _may_hold_comma(items: dict[str, Any], whole: str) -> bool:

@@ -45,7 +45,7 @@ const NAMES_MAX = 8;
 export function moreWords(box, words = "more") {
   const names = [...box.children].map((child) => child.dataset.field);
   const rest = names.length > NAMES_MAX ? " ..." : "";
-  return `${names.length} ${words}: ${names.slice(0, NAMES_MAX).join(", ")}${rest}`;
+  return `${names.length} ${names.length === 1 ? words.replace("ways", "way") : words}: ${names.slice(0, NAMES_MAX).join(", ")}${rest}`;
 }
 
 function labelOf(read, { name, it, required, id }) {

@@ -46,6 +46,7 @@ export function reader(whole) {
     if (it.choices) return [...new Set(it.choices.map((choice) => words(choice, depth + 1)))].join(" or ");
     if (it.type === "array" && plain(it.items || {}).enum) return "any of a list";
     if (it.type === "array") return `list of ${words(it.items || {}, depth + 1)}`;
+    if (it.format === "decimal") return `decimal, as a text${it.maxLength ? ` of up to ${it.maxLength} characters` : ""}`;
     if (it.type === "string") return ["date", "date-time", "uri", "email"].includes(it.format) ? NAMES[it.format] : "text";
     return (NAMES[it.type] || "anything") + bounds(it);
   }
