@@ -206,7 +206,8 @@ def _start(db: Db, call: Call, after: str) -> int:
         return feed.head(db)
     position = call.cursors.open_feed(after, call.key.tenant)
     if position is None:
-        raise _wrong("after", NOT_OURS, NO_CURSOR)
+        is_list = call.cursors.open(after) is not None
+        raise _wrong("after", OF_A_LIST if is_list else NOT_OURS, NO_CURSOR)
     if position > feed.head(db):
         raise _wrong("after", AHEAD, NO_CURSOR)
     if position < feed.pruned(db):
@@ -217,6 +218,10 @@ def _start(db: Db, call: Call, after: str) -> int:
 NOT_OURS = (
     "This cursor is not from this server, or is for another tenant. Take next_cursor of the answer before, or start, "
     "or end."
+)
+OF_A_LIST = (
+    "This is the cursor of a page of a list: send it as cursor= to the same list. after= takes next_cursor of an "
+    "answer to after=, or start, or end."
 )
 AHEAD = (
     "This cursor is ahead of everything stored here: the database was restored from a backup. Go on from start or end."

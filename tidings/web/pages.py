@@ -122,6 +122,10 @@ def sorted_page(call: Call, things: Iterable[T], keys: Mapping[str, Key], unique
 
 Finish = Callable[[Sequence[Any]], Answer]
 NO_CURSOR = "This cursor is not from this server. Take next_cursor of the page before."
+OF_THE_FEED = (
+    "This is the cursor of an answer to after=, or of a stream: send it to GET /v1/events as after=. cursor= takes "
+    "next_cursor of the page before."
+)
 
 
 def _is_after(thing: Any, orders: list[tuple[Key, bool]], position: list[Any]) -> bool:
@@ -134,6 +138,8 @@ def _is_after(thing: Any, orders: list[tuple[Key, bool]], position: list[Any]) -
 
 def _position(call: Call, mark: str, kind: type[Any]) -> Position:
     position, its_mark = call.cursors.open(call.query["cursor"]) or ("", "")
+    if not its_mark and call.cursors.open_feed(call.query["cursor"], call.key.tenant) is not None:
+        raise _wrong(OF_THE_FEED)
     if not its_mark or type(position) is not kind or not _is_sound(position):
         raise _wrong(NO_CURSOR)
     if its_mark != mark:
