@@ -39,6 +39,7 @@ ANYBODY = Key(id="", hash="", name="", scopes=())
 """The caller of operations that need no key, when none was sent."""
 ONCE_ONLY = ("authorization", "content-type", "host", "idempotency-key", "if-match", "if-none-match", "last-event-id")
 """Headers that must not be repeated: two readers could choose differently."""
+NO_HOST = "The header host is missing, which HTTP/1.1 asks for (RFC 9112)."
 
 _COMMON = [
     ("server", "tidings"),
@@ -124,6 +125,8 @@ class App:
                 operation, path = self._routes.find(scope.method, scope.path)
             if len(headers) != len(pairs):
                 _refuse_repeated(pairs)
+            if "host" not in headers and scope.http_version == "1.1":
+                raise Malformed(NO_HOST, errors=[Place(parameter="host", code="required", detail=NO_HOST)])
             answer = await self._run(operation, path, at)
             if answer is None:
                 status = 200
