@@ -241,7 +241,7 @@ def test_http_1_1_without_a_host_is_refused(server: TestServer) -> None:
     for path in (b"/healthz", b"/v1/events", b"/v1/nothing/such"):
         said = send(server.url, b"GET " + path + b" HTTP/1.1\r\nConnection: close\r\n\r\n")
         assert said.status == (404 if b"such" in path else 400), path
-    problem(send(server.url, b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"), 400, "required")
+    problem(send(server.url, b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"), 400, "missing")
     assert send(server.url, b"GET /healthz HTTP/1.0\r\n\r\n").status == 200, "HTTP/1.0 knew none"
     assert send(server.url, b"GET /healthz HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n").status == 200
 

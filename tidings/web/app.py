@@ -126,7 +126,7 @@ class App:
             if len(headers) != len(pairs):
                 _refuse_repeated(pairs)
             if "host" not in headers and scope.http_version == "1.1":
-                raise Malformed(NO_HOST, errors=[Place(parameter="host", code="required", detail=NO_HOST)])
+                raise Malformed(NO_HOST, errors=[Place(parameter="host", code="missing", detail=NO_HOST)])
             answer = await self._run(operation, path, at)
             if answer is None:
                 status = 200
