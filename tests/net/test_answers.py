@@ -79,13 +79,10 @@ def test_the_time_limit_ends_a_body_too(client: HttpClient) -> None:
     ("answer", "reason"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Len", "broke off before its head was complete"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 150_000 + b"\r\n\r\n", "longer than is accepted"),
-        (b"HTTP/1.1 200 OK\r\n" + b"X: " * 6 + b"a" * 90_000 + b"\r\n" + b"Y: b\r\n" * 60_000 + b"\r\n", "longer than"),
         (b"HTTP/1.1 100 Continue\r\n\r\n", "closed before an answer"),
+        (b"HTTP/1.1 103 Early Hints\r\nno colon\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", "not valid HTTP"),
         (b"", "closed before an answer"),
         (b"HTTP/7.0 200 OK\r\n\r\n", "not HTTP"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", "not valid HTTP"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "encoding that cannot be read"),
     ],
 )
 def test_a_head_that_is_not_whole_is_a_broken_answer_with_a_true_sentence(
@@ -96,6 +93,34 @@ def test_a_head_that_is_not_whole_is_a_broken_answer_with_a_true_sentence(
     assert reply.outcome is outcomes.BROKEN_ANSWER
     assert reason in reply.reason
     assert "curl" not in reply.reason
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(b"200", outcomes.OK), (b"422", outcomes.BAD_STATUS)])
+@pytest.mark.parametrize(
+    ("rest", "reason"),
+    [
+        (b"X: " + b"a" * 150_000 + b"\r\n\r\n", "longer than is accepted"),
+        (b"X: " * 6 + b"a" * 90_000 + b"\r\n" + b"Y: b\r\n" * 60_000 + b"\r\n", "longer than"),
+        (b"X: a\r\n" * 5_001 + b"\r\n", "longer than"),
+        (b"Content-Length: many\r\n\r\n", "not valid HTTP"),
+        (b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nok", "not valid HTTP"),
+        (b"Content-Length: -5\r\n\r\n", "not valid HTTP"),
+        (b"no colon\r\n\r\n", "not valid HTTP"),
+        (b"X: a\0b\r\n\r\n", "not valid HTTP"),
+        (b"Transfer-Encoding: gzip\r\n\r\n", "encoding that cannot be read"),
+    ],
+)
+def test_a_status_line_is_the_answer_whatever_nonsense_follows(
+    client: HttpClient, status: bytes, outcome: outcomes.Outcome, rest: bytes, reason: str
+) -> None:
+    nonsense = saying(b"HTTP/1.1 " + status + b" So\r\n" + rest)
+    with listening(in_turn(nonsense, saying(FINE))) as server:
+        reply = fetch(client, server.url())
+        assert (reply.outcome, reply.status) == (outcome, int(status))
+        assert "Only its status line was read. " in reply.reason and reason in reply.reason
+        # Nothing of the nonsense is taken for the answer to the next one.
+        assert fetch(client, server.url()).reason == "Delivered."
+        assert server.connections == 2
 
 
 def test_every_error_of_libcurl_has_a_sentence_without_its_words() -> None:

@@ -227,6 +227,11 @@ class Handle:
         if self.head_at is None:
             if status is not None and status < 200:
                 status = None
+            if number and status is not None and self._headers and replies.is_malformed(number, message):
+                # The status line came whole; what follows it says nothing of the message.
+                kind, reason = replies.judge(status)
+                why = replies.failure(number, message, 0)[1]
+                return self._reply((kind, f"{reason} Only its status line was read. {why}"), status)
             # libcurl does not mind a head that breaks off.
             return self._reply(self._failure(number or pycurl.E_PARTIAL_FILE, message), status)
         kind, reason = replies.judge(status or 0)

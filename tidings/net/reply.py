@@ -23,6 +23,7 @@ CLOSED_AFTER_HANDSHAKE = (
     "It may require a client certificate (client_certificate), or not accept ours."
 )
 
+WEIRD_REPLY, BAD_ENCODING, TOO_LARGE = 8, 61, 100
 RECV_ERROR, SEND_ERROR, GOT_NOTHING, TOO_MUCH = 56, 55, 52, 23
 CONNECT_ERROR, TIMED_OUT = 7, 28
 PROXY_UNKNOWN, PROXY_FAILED = 5, 97
@@ -59,6 +60,11 @@ def body_note(number: int, read_bytes: int, most_bytes: int, waited_seconds: flo
     if number == TIMED_OUT:
         return f"Its body had not ended after {waited_seconds:g} s and was not waited for."
     return f"Its body broke off after {read_bytes} bytes."
+
+
+def is_malformed(number: int, message: str) -> bool:
+    """Whether libcurl, whose words these are, refused a head for what it says; else it did not come whole."""
+    return number in (WEIRD_REPLY, BAD_ENCODING, TOO_LARGE) or (number == RECV_ERROR and _TOO_LARGE in message)
 
 
 def failure(number: int, message: str, os_error: int) -> tuple[Outcome, str]:
@@ -163,8 +169,9 @@ _OTHER = {
     97: (outcomes.CONNECT_FAILED, "The outbound proxy did not make the connection."),
     100: (_BROKEN, _TOO_LONG),
 }
+_TOO_LARGE = "Too large response headers"
 _SAID = (
-    ("Too large response headers", (_BROKEN, _TOO_LONG)),
+    (_TOO_LARGE, (_BROKEN, _TOO_LONG)),
     ("Connection reset", (_BROKEN, "The connection was reset before the head of an answer was complete.")),
 )
 """What libcurl tells apart only in words."""
