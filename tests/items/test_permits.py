@@ -350,7 +350,7 @@ def test_the_document_shows_a_key_its_own_operations_and_fields(api: Api) -> Non
     schemas = document["components"]["schemas"]
     assert set(schemas["rooms.item"]["properties"]) == {"id", "tenant", "revision", "created", "updated", "code"}
     assert set(schemas["rooms.new"]["properties"]) == {"code", "owner"}
-    assert "rent" not in str(document) and "secret_notes" not in str(document)
+    assert "rent" not in str(document).replace("current", "") and "secret_notes" not in str(document)
     fixed = key(api, {"verbs": ["create"], "rows": {"code": "always"}}).get("/v1/openapi.json")
     assert "required" not in fixed["components"]["schemas"]["rooms.new"]
 
