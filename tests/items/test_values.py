@@ -197,6 +197,7 @@ def test_numbers_that_a_double_keeps_stay_the_same_number(api: Api) -> None:
         "0.1",
         "1e23",
         "9007199254740992",
+        "100000000000000000000",
         "-0.30000000000000004",
         "123456.789",
         "5e-324",

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tidings.rules import jsontext
 from tidings.rules.jsontext import DEPTH_MAX, BadJson, compact, raw_member, read
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
@@ -212,3 +213,14 @@ def test_jiter_is_as_lenient_as_we_think() -> None:
 def test_a_word_that_json_does_not_know_is_called_that() -> None:
     with pytest.raises(BadJson, match="a word that is not true, false or null"):
         read(b'{"a": nope}')
+
+
+def test_an_integer_written_out_is_the_number_that_its_short_form_is() -> None:
+    value = jsontext.read_exact(
+        b'{"n":100000000000000000000,"m":[{"k":-20000000000000000000}],"i":9223372036854775807}'
+    )
+    assert value == {"n": 1e20, "m": [{"k": -2e19}], "i": 2**63 - 1} and type(value["n"]) is float
+    assert type(value["m"][0]["k"]) is float and type(value["i"]) is int
+    for text in (b"100000000000000000001", b"9" * 4_000, b"1" + b"0" * 309):
+        with pytest.raises(jsontext.NotExact, match="nor into a double exactly; use the type decimal, or a text"):
+            jsontext.read_exact(b'{"n":' + text + b"}")

@@ -48,6 +48,8 @@ _ALIKE = bytes.maketrans(b"{123456789E", b"[000000000e")
 _LONG = b"0" * 19
 # The same, with dots as digits, to find the numbers that a double may not keep: many digits, or a tiny exponent.
 _ALIKE_DOTS = bytes.maketrans(b"{123456789.E", b"[0000000000e")
+_DOUBLE_BITS = 1_024
+"""No double is larger than an integer of so many bits."""
 _MANY, _TINY = b"0" * (exact.SURE_DIGITS + 1), b"0e-000"
 _HUGE, _HUGE_PLUS = b"0e000", b"0e+000"
 _WITH_MANY = re.compile(rb"[0-9.]{16,}(?:[eE][+-]?[0-9]+)?|[0-9.]+[eE][+-]?[0-9]{3,}")
@@ -86,7 +88,7 @@ def read_exact(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Any:
     alike = raw.translate(_ALIKE_DOTS)
     value = _parsed(raw, alike, depth_max)
     if _MANY in alike or _TINY in alike or _HUGE in alike or _HUGE_PLUS in alike:
-        _check_exact(raw, value)
+        return _checked_exact(raw, value)
     return value
 
 
@@ -197,30 +199,45 @@ def _inexact(value: Any) -> Refusal | None:
         text = str(value)
         return None if exact.is_kept(text) else ("not_exact", f"{exact.lost(text)}.")
     if type(value) is int and not INTEGER_MIN <= value <= INTEGER_MAX:
-        return "number_out_of_range", "does not fit into 64 bits; use the type decimal or number, or a text."
+        if value.bit_length() <= _DOUBLE_BITS and exact.is_kept(str(value)):
+            return None
+        detail = "does not fit into 64 bits, nor into a double exactly; use the type decimal, or a text."
+        return "number_out_of_range", detail
     return None
 
 
-def _check_exact(raw: bytes, value: Any) -> None:
-    """Raise NotExact for the numbers that a double does not keep. What is not JSON is for others to say."""
+def _checked_exact(raw: bytes, value: Any) -> Any:
+    """The value, whose integers of more than 64 bits are doubles. Raises NotExact for what a double does not keep.
+
+    What is not JSON is for others to say.
+    """
     numbers = [each for each in _WITH_MANY.findall(raw) if len(each) >= len(_LONG) or each.strip(_DIGITS)]
     try:
         # Most are written the way that a double is; then nothing has to be looked at one by one.
         if list(map(repr, map(float, numbers))) == list(map(bytes.decode, numbers)):
-            return
+            return value
     except ValueError:
         # Two dots: it is part of a text.
         pass
     try:
         document = jiter.from_json(raw, allow_inf_nan=False, float_mode="lossless-float")
     except ValueError:
-        return
+        return value
     places = [
         Place(pointer=pointer, code=code, detail=f"The value at {_named(pointer)} {detail}")
         for pointer, (code, detail) in islice(_every(document, _inexact, ""), PLACES_MAX)
     ]
     if places:
         raise NotExact(places, value)
+    return _with_doubles(value)
+
+
+def _with_doubles(value: Any) -> Any:
+    if type(value) is dict:
+        return {name: _with_doubles(member) for name, member in value.items()}
+    if type(value) is list:
+        return [_with_doubles(member) for member in value]
+    return float(value) if type(value) is int and not INTEGER_MIN <= value <= INTEGER_MAX else value
 
 
 def _every(value: Any, judge: Callable[[Any], Refusal | None], pointer: str) -> Iterator[tuple[str, Refusal]]:
