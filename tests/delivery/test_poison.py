@@ -181,3 +181,22 @@ def test_due_retries_and_new_events_share_the_turns(world: World) -> None:
         world.after_attempts(event, endpoint, 1)
     world.receiver.answer_by(poisoned("422"))
     world.delivered(publish(world, 20, good=True), endpoint)
+
+
+@pytest.mark.parametrize("options", [{"max_in_flight": 1}, {"max_in_flight": 1, "rate": 1_000}])
+def test_a_new_event_does_not_wait_for_a_burst_that_is_refused(world: World, options: dict[str, int]) -> None:
+    def choose(received: Received) -> Reaction | int:
+        n = received.json["data"]["n"]
+        return Reaction(waits=True) if n == 0 else 422 if n < 40 else 204
+
+    world.receiver.answer_by(choose)
+    endpoint = world.register(**options)
+    # The burst is older than the success of the first one, so it is no news of the endpoint.
+    events = [{"type": "step", "data": {"n": n}} for n in range(41)]
+    good = world.api.post("/v1/events:batch", {"events": events})["events"][-1]["id"]
+    world.receiver.wait_for(1)
+    world.delivery(good, endpoint)
+    world.clock.advance(2)
+    world.receiver.release()
+    until(lambda: (world.clock.advance(0.01), world.delivery(good, endpoint)["state"] == "delivered")[1], "it arrives")
+    assert [each.json["data"]["n"] for each in world.receiver.requests()].index(40) < 8

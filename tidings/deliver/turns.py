@@ -22,6 +22,8 @@ from tidings.model.moment import SECOND, Micros
 Kind = Literal["oldest", "due", "newest"]
 
 BEHIND: Micros = 1 * SECOND
+NARROW = 16
+"""With so few requests in flight at once, the newest may have to wait long for their turn."""
 SUBJECTS_READ = 64
 """How many subjects are looked up at once."""
 
@@ -55,7 +57,14 @@ def is_behind(lane: Lane, now: Micros) -> bool:
     """Whether the newest go before their turn: those before them wait for what fails, or it has lagged for a while."""
     if lane.ordered_all:
         return False
-    return lane.health.fails > 0 or (lane.lagging and now - lane.lagging_since >= BEHIND)
+    if lane.health.fails > 0 or (lane.lagging and now - lane.lagging_since >= BEHIND):
+        return True
+    return _is_narrow(lane) and lane.next_due is not None and bool(lane.queue) and now - lane.queue[0].created >= BEHIND
+
+
+def _is_narrow(lane: Lane) -> bool:
+    """Whether its rate or its few places make what is new wait for what was refused, though nothing newer failed."""
+    return lane.bucket is not None or (lane.endpoint is not None and lane.endpoint.options.max_in_flight <= NARROW)
 
 
 def is_empty(lane: Lane, kind: Kind) -> bool:
