@@ -71,8 +71,10 @@ def test_what_is_exported_is_imported_as_it_was(api: Api, format: str, media: st
 
 def test_an_export_asks_as_a_list_does(api: Api) -> None:
     own = tenant(api, "asks")
-    rows = "".join(f"Task {n},{n},{'high' if n % 2 else 'low'}\n" for n in range(2_345))
-    put(own, b"title,pieces,priority\n" + rows.encode(), "text/csv")
+    rows = [f"Task {n},{n},{'high' if n % 2 else 'low'}\n" for n in range(2_345)]
+    for start in range(0, len(rows), 450):
+        # A tenant's key brings few lines at once, where they may replace others.
+        put(own, b"title,pieces,priority\n" + "".join(rows[start : start + 450]).encode(), "text/csv")
     every = own.call("GET", f"{PATH}:export").body.splitlines()
     assert [json.loads(line)["pieces"] for line in every] == list(range(2_345))
     asked = {"priority": "high", "pieces__lt": 2_000, "sort": "-created", "fields": "pieces,title,revision"}

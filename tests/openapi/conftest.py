@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,14 @@ def awkward(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         return documents_of(server.api)
 
 
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Of the processes that run tests, one installs into the folder; the others wait for it."""
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
 def npm_programs(request: pytest.FixtureRequest) -> Path:
     """The folder of the linters' and TypeScript's programs, as the lock has them; kept between runs."""
@@ -124,13 +134,14 @@ def npm_programs(request: pytest.FixtureRequest) -> Path:
     mark = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in names)).hexdigest()[:16]
     folder = Path(request.config.cache.mkdir(f"npm-{mark}"))
     whole = folder / "whole"
-    if not whole.exists():
-        for name in names:
-            shutil.copy(HERE / name, folder / name)
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]
-        ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS)
-        assert ran.returncode == 0, f"npm ci failed in {folder}:\n{ran.stdout[-2_000:]}{ran.stderr[-2_000:]}"
-        whole.touch()
+    with one_at_a_time(folder):
+        if not whole.exists():
+            for name in names:
+                shutil.copy(HERE / name, folder / name)
+            command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]
+            ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+            assert ran.returncode == 0, f"npm ci failed in {folder}:\n{ran.stdout[-2_000:]}{ran.stderr[-2_000:]}"
+            whole.touch()
     return folder / "node_modules" / ".bin"
 
 
@@ -150,9 +161,10 @@ def environment(request: pytest.FixtureRequest) -> Path:
     mark = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:16]
     folder = Path(request.config.cache.mkdir(f"client-{mark}"))
     whole = folder / "whole"
-    if not whole.exists():
-        run(UV, "venv", "--quiet", "--clear", "--python", sys.executable, folder / "venv")
-        python = folder / "venv" / "bin" / "python"
-        run(UV, "pip", "install", "--quiet", "--require-hashes", "--python", python, "-r", lock)
-        whole.touch()
+    with one_at_a_time(folder):
+        if not whole.exists():
+            run(UV, "venv", "--quiet", "--clear", "--python", sys.executable, folder / "venv")
+            python = folder / "venv" / "bin" / "python"
+            run(UV, "pip", "install", "--quiet", "--require-hashes", "--python", python, "-r", lock)
+            whole.touch()
     return folder / "venv" / "bin"
