@@ -73,11 +73,11 @@ THEIR_SCHEMA = {
 
 
 @contextlib.contextmanager
-def patient_server(folder: Path) -> Iterator[TestServer]:
+def patient_server(folder: Path, database: str | None = None) -> Iterator[TestServer]:
     """A whole server in this process, where nobody is shut out for sending many wrong keys."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tidings.web.access.FAILURES_MAX", 10**9)
-        with TestServer(folder, max_body_bytes=65_536, max_batch_bytes=262_144) as server:
+        with TestServer(folder, database=database, max_body_bytes=65_536, max_batch_bytes=262_144) as server:
             yield server
 
 

@@ -128,5 +128,5 @@ def test_its_links_lead_where_it_says(tmp_path: Path, who: str) -> None:
 @pytest.mark.slow
 @pytest.mark.postgres
 def test_its_links_lead_there_on_postgres_too(tmp_path: Path, postgres_url: str) -> None:
-    with TestServer(tmp_path / "tidings", database=postgres_url) as server:
+    with patient_server(tmp_path / "tidings", postgres_url) as server:
         assert follow_links(server.url, server.api, "operator", tmp_path) >= 5
