@@ -6,23 +6,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tidings.rules.field import operators
+from tidings.rules.field import TYPES, operators
 
 FIELD_NAMES = ("title", "done", "due", "order", "group", "note_2", "X")
 COLLECTION_NAMES = ("tasks", "people", "select")
-TYPES = (
-    "string",
-    "integer",
-    "number",
-    "decimal",
-    "boolean",
-    "datetime",
-    "date",
-    "enum",
-    "object",
-    "array",
-    "reference",
-)
 TEXTS = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=12)
 DATES = st.dates().map(lambda day: day.isoformat()).filter(lambda text: len(text) == 10)
 INTEGERS = st.integers(-1000, 1000)

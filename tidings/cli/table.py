@@ -13,7 +13,6 @@ from tidings import __version__
 
 SLOGAN = "The API is where you tell it things. Webhooks are where it tells you things."
 SERVER, CALLS = "The server", "Calls to a server"
-WIDTH = 80
 
 
 @dataclass(frozen=True, slots=True)
