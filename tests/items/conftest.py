@@ -23,3 +23,11 @@ def server(module_database: str | None, tmp_path_factory: pytest.TempPathFactory
 def api(server: TestServer) -> Api:
     """The API, called as the operator."""
     return server.api
+
+
+@pytest.fixture
+def own(api: Api, request: pytest.FixtureRequest) -> Api:
+    """The API as the owner of a fresh tenant, which has no items."""
+    tenant = f"t{abs(hash(request.node.name)) % 10**9}"
+    scopes = ["items:read", "items:write", "events:read"]
+    return api.with_key(api.post("/v1/keys", {"name": tenant, "scopes": scopes, "tenant": tenant})["key"])

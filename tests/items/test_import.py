@@ -8,7 +8,7 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,14 +39,6 @@ PATH = "/v1/items/nodes"
 @pytest.fixture(scope="module", autouse=True)
 def _declared(server: TestServer) -> None:
     declare(server, NODES)
-
-
-@pytest.fixture
-def own(api: Api, request: pytest.FixtureRequest) -> Iterator[Api]:
-    """The API as the owner of a fresh tenant, which has no items."""
-    tenant = f"t{abs(hash(request.node.name)) % 10**9}"
-    scopes = ["items:read", "items:write", "events:read"]
-    yield api.with_key(api.post("/v1/keys", {"name": tenant, "scopes": scopes, "tenant": tenant})["key"])
 
 
 def send(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -39,14 +38,11 @@ def _declared(server: TestServer) -> None:
 
 
 @pytest.fixture
-def own(api: Api, request: pytest.FixtureRequest) -> Iterator[Api]:
+def own(own: Api) -> Api:
     """The API as the owner of a fresh tenant with seats a, b and c at the places 1, 2 and 3."""
-    tenant = f"t{abs(hash(request.node.name)) % 10**9}"
-    scopes = ["items:read", "items:write", "events:read"]
-    made = api.with_key(api.post("/v1/keys", {"name": tenant, "scopes": scopes, "tenant": tenant})["key"])
     for place, name in enumerate("abc", 1):
-        put(made, f"{PATH}/{name}", {"place": place, "code": f"c{place}", "note": f"note {name}"})
-    yield made
+        put(own, f"{PATH}/{name}", {"place": place, "code": f"c{place}", "note": f"note {name}"})
+    return own
 
 
 def batch(own: Api, *operations: dict[str, Any]) -> Reply:
