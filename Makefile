@@ -53,12 +53,13 @@ test: $(READY) ## Run every test, PostgreSQL included
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 .PHONY: lint
-lint: $(READY) ## Format, lint, types, import contracts and the generated docs: what needs no test
+lint: $(READY) ## Format, lint, types, import contracts, the generated docs and client: what needs no test
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python tools/make_docs.py --check
+	$(BIN)/python tools/make_client.py --check
 
 .PHONY: check
 check: lint ## lint, and the fast tests, the shape among them; two or three minutes
@@ -76,6 +77,10 @@ format: $(READY) ## Put the code in its one format, and mend what the linter can
 .PHONY: docs
 docs: $(READY) ## Write docs/reference from the code's own tables
 	@$(BIN)/python tools/make_docs.py
+
+.PHONY: client
+client: $(READY) ## Write the sync client from the async one
+	@$(BIN)/python tools/make_client.py
 
 .PHONY: lock
 lock: $(READY) ## Choose dependency versions anew and write the locks, with hashes

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
-from tests.repository import files, name, under
+from tests.repository import ROOT, files, name, under
 
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 50
@@ -67,6 +69,13 @@ def test_digits_are_those_from_0_to_9() -> None:
         if loose.search(line) and "static" not in name(path)
     ]
     assert not found, f"these take digits of other scripts: {found}"
+
+
+def test_the_sync_client_is_fresh() -> None:
+    checked = subprocess.run(
+        [sys.executable, ROOT / "tools" / "make_client.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr
 
 
 def test_every_sql_file_opens_with_a_sentence() -> None:

@@ -1,4 +1,4 @@
-"""The async client: the same methods, to be awaited."""
+"""The async client."""
 
 from __future__ import annotations
 
@@ -72,7 +72,8 @@ class AsyncClient:
 
     async def send(self, request: Request) -> Any:
         """Any call of the API; the answer's JSON value. Raises ClientError."""
-        return (await self.exchange(request)).value(self.loads)
+        reply = await self.exchange(request)
+        return reply.value(self.loads)
 
     async def exchange(self, request: Request) -> Reply:
         """Any call; the answer with status and headers, after the retries. Raises ConnectionFailed."""
@@ -102,7 +103,7 @@ class AsyncClient:
             if cursor is None:
                 return
 
-    async def download(self, request: Request) -> AsyncGenerator[bytes, None]:
+    async def download(self, request: Request) -> AsyncGenerator[bytes]:
         """Any call whose answer is a file, piece by piece. Raises ClientError, also where it breaks off."""
         reply = await self.exchange(replace(request, streamed=True))
         if reply.rest is None:

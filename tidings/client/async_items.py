@@ -1,17 +1,26 @@
-"""The items of one collection, through the async client: the same methods, to be awaited."""
+"""The items of one collection, through the async client."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from tidings.client.exchange import object_of, page_of
+from tidings.client.exchange import Loads, Request, object_of, page_of
 from tidings.client.item_calls import ItemCalls, Json, Rows, create_at, results_of
 from tidings.client.uploads import AsyncSource, Sent, upload_of
 
-if TYPE_CHECKING:
-    from tidings.client.async_client import AsyncClient
+
+class AsyncSends(Protocol):
+    """What the items need of a client."""
+
+    loads: Loads
+
+    async def send(self, request: Request) -> Any:
+        """Any call; the answer's JSON value. Raises ClientError."""
+
+    def download(self, request: Request) -> AsyncGenerator[bytes]:
+        """Any call whose answer is a file, piece by piece. Raises ClientError."""
 
 
 class AsyncItems:
@@ -21,7 +30,7 @@ class AsyncItems:
     not the present one raises Stale; a unique value that another item has raises UniqueTaken.
     """
 
-    def __init__(self, client: AsyncClient, collection: str, tenant: str | None = None) -> None:
+    def __init__(self, client: AsyncSends, collection: str, tenant: str | None = None) -> None:
         self._client = client
         self._calls = ItemCalls(collection, tenant)
         self.collection = collection
@@ -103,7 +112,7 @@ class AsyncItems:
                 for row in rows.feed(piece):
                     yield row
 
-    def export_file(self, format: str = "csv", /, **query: Any) -> AsyncGenerator[bytes, None]:
+    def export_file(self, format: str = "csv", /, **query: Any) -> AsyncGenerator[bytes]:
         """The same as the bytes of a file, `csv` or `ndjson`, which `import_` takes. Raises ConnectionFailed midway."""
         return self._client.download(self._calls.export(format, query))
 

@@ -1,3 +1,4 @@
+# Generated from async_client.py by `make client`. Edit that file instead.
 """The sync client."""
 
 from __future__ import annotations
@@ -6,7 +7,8 @@ import json
 import random
 import ssl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
@@ -33,7 +35,7 @@ Json = dict[str, Any]
 
 
 class Client:
-    """Calls one server with one key. May be shared between threads; use it in a `with`, or `close` it.
+    """Calls one server with one key. May be shared between threads; use it in a `with`, or call `close()`.
 
     Answers are the API's JSON values. What fails raises ClientError (client/errors.py). Answers of 429 and 503 and
     broken connections are tried again up to `retries` times, where a repeat can do no harm; what makes something
@@ -69,7 +71,8 @@ class Client:
 
     def send(self, request: Request) -> Any:
         """Any call of the API; the answer's JSON value. Raises ClientError."""
-        return self.exchange(request).value(self.loads)
+        reply = self.exchange(request)
+        return reply.value(self.loads)
 
     def exchange(self, request: Request) -> Reply:
         """Any call; the answer with status and headers, after the retries. Raises ConnectionFailed."""
@@ -98,13 +101,14 @@ class Client:
             if cursor is None:
                 return
 
-    def download(self, request: Request) -> Iterator[bytes]:
+    def download(self, request: Request) -> Generator[bytes]:
         """Any call whose answer is a file, piece by piece. Raises ClientError, also where it breaks off."""
         reply = self.exchange(replace(request, streamed=True))
         if reply.rest is None:
             reply.value()
             return
-        yield from reply.rest
+        with closing(reply.rest) as pieces:
+            yield from pieces
 
     # --- events -------------------------------------------------------------------------------------------------------
 

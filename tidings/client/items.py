@@ -1,16 +1,27 @@
+# Generated from async_items.py by `make client`. Edit that file instead.
 """The items of one collection, through the sync client."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any, Protocol
 
-from tidings.client.exchange import object_of, page_of
+from tidings.client.exchange import Loads, Request, object_of, page_of
 from tidings.client.item_calls import ItemCalls, Json, Rows, create_at, results_of
 from tidings.client.uploads import Sent, Source, upload_of
 
-if TYPE_CHECKING:
-    from tidings.client.client import Client
+
+class Sends(Protocol):
+    """What the items need of a client."""
+
+    loads: Loads
+
+    def send(self, request: Request) -> Any:
+        """Any call; the answer's JSON value. Raises ClientError."""
+
+    def download(self, request: Request) -> Generator[bytes]:
+        """Any call whose answer is a file, piece by piece. Raises ClientError."""
 
 
 class Items:
@@ -20,7 +31,7 @@ class Items:
     not the present one raises Stale; a unique value that another item has raises UniqueTaken.
     """
 
-    def __init__(self, client: Client, collection: str, tenant: str | None = None) -> None:
+    def __init__(self, client: Sends, collection: str, tenant: str | None = None) -> None:
         self._client = client
         self._calls = ItemCalls(collection, tenant)
         self.collection = collection
@@ -93,10 +104,11 @@ class Items:
     def export(self, /, **query: Any) -> Iterator[Json]:
         """Every item, oldest first, in one answer that is read as it comes. The same filters as `list` has."""
         rows = Rows(self._client.loads)
-        for piece in self.export_file("ndjson", **query):
-            yield from rows.feed(piece)
+        with closing(self.export_file("ndjson", **query)) as pieces:
+            for piece in pieces:
+                yield from rows.feed(piece)
 
-    def export_file(self, format: str = "csv", /, **query: Any) -> Iterator[bytes]:
+    def export_file(self, format: str = "csv", /, **query: Any) -> Generator[bytes]:
         """The same as the bytes of a file, `csv` or `ndjson`, which `import_` takes. Raises ConnectionFailed midway."""
         return self._client.download(self._calls.export(format, query))
 
