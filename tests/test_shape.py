@@ -16,6 +16,9 @@ FUNCTION_LINES_MAX = 50
 # Files that nobody writes by hand, each with its reason.
 NOT_OURS: dict[str, str] = {}
 
+# Errors of the server, as its callers meet them.
+SEEN_FROM_OUTSIDE = {"tidings/client/errors.py"}
+
 # Written in halves, so that this file does not find itself.
 UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b|NotImplemented" + "Error")
 PLACES_OF_ONE_MACHINE = re.compile(
@@ -76,6 +79,18 @@ def test_the_sync_client_is_fresh() -> None:
         [sys.executable, ROOT / "tools" / "make_client.py", "--check"], capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stderr
+
+
+def test_a_class_name_means_one_thing() -> None:
+    """A caller's twin of an error is the same thing, seen from outside; it alone may bear the error's name."""
+    homes: dict[str, list[str]] = {}
+    for path in ours("tidings", suffix=".py"):
+        if name(path) not in SEEN_FROM_OUTSIDE:
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    homes.setdefault(node.name, []).append(f"{name(path)}:{node.lineno}")
+    twice = {word: places for word, places in homes.items() if len(places) > 1}
+    assert not twice, f"these names stand for several things: {twice}"
 
 
 def test_every_sql_file_opens_with_a_sentence() -> None:

@@ -20,14 +20,14 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server as HttpServer
 
 from tidings import __version__
-from tidings.control.collections import Collections, Shown, Wish, is_safe
+from tidings.control.collections import Collections, Shown, Wanted, is_safe
 from tidings.control.endpoints import Endpoints
 from tidings.control.indexes import Indexes
 from tidings.control.replays import Replays
 from tidings.control.retention import Retention
 from tidings.control.timekeeper import Timekeeper
 from tidings.deliver.stage import Deliver
-from tidings.intake.items import Items
+from tidings.intake.items import ItemChanges
 from tidings.intake.kinds import Kinds
 from tidings.intake.publish import Publisher
 from tidings.model.access import EVERYTHING, Key
@@ -198,7 +198,7 @@ class Server:
             router=router,
             open_calls=OpenCalls(settings.max_open_streams, settings.max_open_streams_per_key),
             kinds=kinds,
-            items=Items(catalog, kinds, self.clock),
+            items=ItemChanges(catalog, kinds, self.clock),
             menus=Menus(item_menu.make),
             names=self._names,
         )
@@ -206,7 +206,7 @@ class Server:
     def declare(self, collections: dict[str, Any], file: str) -> None:
         """Before `run`: make what a file declares. Raises StoreError where that is refused, or would lose values."""
         made = self.parts.collections
-        wish = Wish(collections=collections)
+        wish = Wanted(collections=collections)
 
         def job(db: Db) -> Shown:
             shown = made.look(db, wish)

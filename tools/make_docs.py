@@ -22,7 +22,7 @@ from tidings.model import errors, outcome
 from tidings.rules import judgement, lifecycle
 from tidings.settings import OTHER_VARIABLES, SETTINGS
 from tidings.web import metrics
-from tidings.web.menu import Form, Operation
+from tidings.web.menu import BodySchema, Operation
 from tidings.web.operations import TABLE
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -229,9 +229,9 @@ def operation(one: Operation) -> list[str]:
     return lines
 
 
-def fields(body: type[msgspec.Struct] | Form) -> list[tuple[str, str, str]]:
+def fields(body: type[msgspec.Struct] | BodySchema) -> list[tuple[str, str, str]]:
     """The fields of a body."""
-    schema = body.schema if isinstance(body, Form) else msgspec.json.schema(body)
+    schema = body.schema if isinstance(body, BodySchema) else msgspec.json.schema(body)
     known = schema.get("$defs", {})
     own = known[schema["$ref"].rsplit("/", 1)[-1]] if "$ref" in schema else schema
     return [

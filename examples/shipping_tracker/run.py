@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tidings.client import Client
 from tidings.client.calls import read
-from tidings.client.exchange import Reply
+from tidings.client.exchange import ClientReply
 from tidings.testing import ProcessServer
 
 CONFIG = Path(__file__).parent / "tidings.yaml"
@@ -48,7 +48,7 @@ class Scene:
         self._scans += 1
         self._carrier.items("parcels").edit(PARCEL, {"status": "in transit", "scans": self._scans})
 
-    def poll(self, who: str, key: str) -> Reply:
+    def poll(self, who: str, key: str) -> ClientReply:
         """A scan, and then one customer looks. Fresh is what has this scan."""
         self.scan()
         with Client(self._server.url, key, retries=0) as customer:
@@ -59,7 +59,7 @@ class Scene:
             self.wrong.append(f"{who} was shown an old scan")
         return reply
 
-    def expect(self, status: int, who: str, key: str, times: int = 1) -> Reply:
+    def expect(self, status: int, who: str, key: str, times: int = 1) -> ClientReply:
         """Poll so often; each answer must have this status. The last answer."""
         for _ in range(times):
             reply = self.poll(who, key)
@@ -68,7 +68,7 @@ class Scene:
         return reply
 
 
-def retry_after(reply: Reply) -> float:
+def retry_after(reply: ClientReply) -> float:
     """The seconds that a 429 asks to wait for."""
     return reply.retry_after_seconds or 0.0
 

@@ -19,7 +19,7 @@ import pytest
 from tidings.cli import serve
 from tidings.cli.log_format import JsonFormatter
 from tidings.client import Client
-from tidings.client.exchange import Request
+from tidings.client.exchange import ClientRequest
 from tidings.settings import SETTINGS, read_settings
 from tidings.store.sqlite import SqliteDb
 from tidings.testing import ProcessServer, Reaction, Receiver, until
@@ -334,10 +334,10 @@ def test_a_start_makes_what_the_file_declares_and_refuses_what_would_lose(tmp_pa
     process, first = started(*given, env=env)
     url = next(word for word in first.split() if word.startswith("http://")).rstrip(";")
     with Client(url, env["TIDINGS_OPERATOR_KEY"]) as client:
-        read = Request("GET", "/v1/collections/tasks")
+        read = ClientRequest("GET", "/v1/collections/tasks")
         assert list(client.send(read)["fields"]) == ["title"]
-        client.send(Request("PATCH", "/v1/collections/tasks", body={"fields": {"more": "string"}}))
-        client.send(Request("POST", "/v1/collections", body={"name": "other"}))
+        client.send(ClientRequest("PATCH", "/v1/collections/tasks", body={"fields": {"more": "string"}}))
+        client.send(ClientRequest("POST", "/v1/collections", body={"name": "other"}))
     _, err = ended(process)
     assert "will create the collection tasks with 1 field" in err
     with contextlib.closing(SqliteDb(str(data / "tidings.db"), readonly=False)) as db:

@@ -26,7 +26,7 @@ from tidings.client import (
     Unauthorized,
 )
 from tidings.client.calls import create
-from tidings.client.exchange import Request
+from tidings.client.exchange import ClientRequest
 from tidings.testing import Receiver, TestServer, until
 
 
@@ -107,7 +107,7 @@ def test_errors_have_types_and_sentences(client: Face, face: MakeFace, server: T
         client.call("publish", "bad..type", {})
     assert invalid.value.errors[0]["pointer"] == "/type" and invalid.value.request_id
     with pytest.raises(Malformed):
-        client.call("send", Request("POST", "/v1/events", body=b"{"))
+        client.call("send", ClientRequest("POST", "/v1/events", body=b"{"))
     with pytest.raises(Unauthorized):
         face(server.url, "wrong").call("keys")
     key = client.call("create_key", "k", ["events:write"], limits=[{"calls": 1, "seconds": 86400}])["key"]

@@ -12,7 +12,7 @@ import pytest
 
 from tests.client.conftest import MakeFace, Script
 from tidings.client import ApiError, BadAnswer, ConnectionFailed, Unavailable
-from tidings.client.exchange import Reply, Request, delay_before_retry
+from tidings.client.exchange import ClientReply, ClientRequest, delay_before_retry
 
 
 def answer(status: int, value: Any = None, *headers: str, media: str = "application/json") -> bytes:
@@ -54,7 +54,7 @@ def test_connections_are_kept_and_stale_ones_replaced(face: MakeFace, script: Sc
     client = face(script.url)
     script.answers = [answer(200, {}), answer(200, {}), answer(200, {}, "Connection: close"), answer(200, {})]
     for _ in range(4):
-        client.call("send", Request("GET", "/"))
+        client.call("send", ClientRequest("GET", "/"))
     assert script.connections == 2
 
 
@@ -69,7 +69,7 @@ def test_connections_are_kept_and_stale_ones_replaced(face: MakeFace, script: Sc
 )
 def test_answers_end_in_every_way(face: MakeFace, script: Script, text: bytes) -> None:
     script.answers = [text]
-    assert face(script.url).call("send", Request("GET", "/")) == {"a": 1}
+    assert face(script.url).call("send", ClientRequest("GET", "/")) == {"a": 1}
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,13 @@ def test_answers_end_in_every_way(face: MakeFace, script: Script, text: bytes) -
 def test_answers_of_others_are_told_from_ours(face: MakeFace, script: Script, text: bytes) -> None:
     script.answers = [text]
     with pytest.raises((BadAnswer, ConnectionFailed)):
-        face(script.url, retries=0, timeout_seconds=2).call("send", Request("GET", "/"))
+        face(script.url, retries=0, timeout_seconds=2).call("send", ClientRequest("GET", "/"))
 
 
 def test_silence_ends(face: MakeFace, script: Script) -> None:
     script.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"]
     with pytest.raises(ConnectionFailed, match="in time"):
-        face(script.url, retries=0, timeout_seconds=0.2).call("send", Request("GET", "/"))
+        face(script.url, retries=0, timeout_seconds=0.2).call("send", ClientRequest("GET", "/"))
 
 
 def test_a_path_before_the_api_and_the_key_are_sent(face: MakeFace, script: Script) -> None:
@@ -126,10 +126,14 @@ def test_an_unknown_kind_of_problem_is_an_api_error(face: MakeFace, script: Scri
 
 
 def test_when_to_try_again() -> None:
-    get, post, once = Request("GET", "/"), Request("POST", "/"), Request("POST", "/", headers={"Idempotency-Key": "k"})
+    get, post, once = (
+        ClientRequest("GET", "/"),
+        ClientRequest("POST", "/"),
+        ClientRequest("POST", "/", headers={"Idempotency-Key": "k"}),
+    )
 
-    def delay(request: Request, status: int, *, after: str = "", tries: int = 1) -> float | None:
-        reply = Reply(status, {"retry-after": after} if after else {}, b"")
+    def delay(request: ClientRequest, status: int, *, after: str = "", tries: int = 1) -> float | None:
+        reply = ClientReply(status, {"retry-after": after} if after else {}, b"")
         return delay_before_retry(request, reply, tries, 4, 0.5)
 
     assert delay(get, 503) == delay(once, 503) == 0.2
@@ -154,9 +158,9 @@ def test_https_to_a_server_without_tls_says_so(face: MakeFace) -> None:
 
         threading.Thread(target=answer_in_plain_text, daemon=True).start()
         with pytest.raises(ConnectionFailed, match=r"does not speak TLS\. Write its URL with http://\."):
-            face(f"https://127.0.0.1:{plain.getsockname()[1]}", retries=0).call("send", Request("GET", "/"))
+            face(f"https://127.0.0.1:{plain.getsockname()[1]}", retries=0).call("send", ClientRequest("GET", "/"))
 
 
 def test_a_host_that_does_not_exist_is_named(face: MakeFace) -> None:
     with pytest.raises(ConnectionFailed, match=r"nowhere\.invalid.* cannot be found"):
-        face("http://nowhere.invalid", retries=0).call("send", Request("GET", "/"))
+        face("http://nowhere.invalid", retries=0).call("send", ClientRequest("GET", "/"))

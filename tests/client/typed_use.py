@@ -8,7 +8,7 @@ from typing import Any, assert_type
 
 from tidings.client import AsyncClient, Client
 from tidings.client.async_items import AsyncItems
-from tidings.client.exchange import Request
+from tidings.client.exchange import ClientRequest
 from tidings.client.items import Items
 
 Json = dict[str, Any]
@@ -18,12 +18,12 @@ def sync_use(rows: list[Json]) -> None:
     """Each shape of call: plain, listed, without end, of bytes, and without an answer."""
     with Client("http://127.0.0.1:8080", key="tdk_x") as client:
         assert_type(client, Client)
-        assert_type(client.send(Request("GET", "/v1/keys")), Any)
+        assert_type(client.send(ClientRequest("GET", "/v1/keys")), Any)
         assert_type(client.publish("a.b", {}), Json)
         assert_type(client.publish_batch([{"type": "a.b", "data": {}}]), list[Json])
         assert_type(client.events(type="a.b"), Iterator[Json])
         assert_type(client.follow(), Iterator[tuple[list[Json], str]])
-        assert_type(client.download(Request("GET", "/v1/items/tasks:export")), Generator[bytes])
+        assert_type(client.download(ClientRequest("GET", "/v1/items/tasks:export")), Generator[bytes])
         client.revoke_key("key_1")
         tasks = client.items("tasks")
         assert_type(tasks, Items)
@@ -40,12 +40,12 @@ async def async_use(rows: AsyncIterator[Json]) -> None:
     """The same, awaited."""
     async with AsyncClient("http://127.0.0.1:8080", key="tdk_x") as client:
         assert_type(client, AsyncClient)
-        assert_type(await client.send(Request("GET", "/v1/keys")), Any)
+        assert_type(await client.send(ClientRequest("GET", "/v1/keys")), Any)
         assert_type(await client.publish("a.b", {}), Json)
         assert_type(await client.publish_batch([{"type": "a.b", "data": {}}]), list[Json])
         assert_type(client.events(type="a.b"), AsyncIterator[Json])
         assert_type(client.follow(), AsyncIterator[tuple[list[Json], str]])
-        assert_type(client.download(Request("GET", "/v1/items/tasks:export")), AsyncGenerator[bytes])
+        assert_type(client.download(ClientRequest("GET", "/v1/items/tasks:export")), AsyncGenerator[bytes])
         await client.revoke_key("key_1")
         tasks = client.items("tasks")
         assert_type(tasks, AsyncItems)

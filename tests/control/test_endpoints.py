@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.control.world import World
-from tidings.control.endpoint_form import Form, NewForm
+from tidings.control.endpoint_form import EndpointBody, NewEndpoint
 from tidings.control.endpoints import valid_secrets
 from tidings.model.errors import Conflict, Invalid, NotFound, Stale
 from tidings.model.link import Batch, Endpoint
@@ -21,7 +21,7 @@ URL = "https://example.com/hook"
 def refused(world: World, **form: Any) -> dict[str | None, str]:
     """Where and why a form is refused."""
     with pytest.raises(Invalid) as wrong:
-        world.run(world.endpoints.create(NewForm(**{"url": "http://127.0.0.1:9/", **form})))
+        world.run(world.endpoints.create(NewEndpoint(**{"url": "http://127.0.0.1:9/", **form})))
     return {place.pointer: place.code for place in wrong.value.errors}
 
 
@@ -100,10 +100,10 @@ def test_a_name_is_looked_up_when_the_endpoint_is_made(world: World, found: Any,
     endpoints = world.with_names({"example.com": found})
     for caller, refused in ((None, operator), ("acme", tenant)):
         if not refused:
-            world.run(endpoints.create(NewForm(url=URL), caller=caller))
+            world.run(endpoints.create(NewEndpoint(url=URL), caller=caller))
             continue
         with pytest.raises(Invalid) as wrong:
-            world.run(endpoints.create(NewForm(url=URL), caller=caller))
+            world.run(endpoints.create(NewEndpoint(url=URL), caller=caller))
         assert wrong.value.errors[0].code == "refused_address"
         if caller is None:
             assert "10.1.2.3" in wrong.value.detail and "TIDINGS_ALLOW_ADDRESSES" in wrong.value.detail
@@ -114,9 +114,9 @@ def test_a_tenant_cannot_tell_a_private_name_from_one_that_does_not_exist(world:
     made = world.endpoint()
     told = set()
     for host in ("wiki.corp", "nothing.corp"):
-        form = Form(url=f"https://{host}/hook")
+        form = EndpointBody(url=f"https://{host}/hook")
         for job in (
-            endpoints.create(NewForm(url=form.url), caller="acme"),
+            endpoints.create(NewEndpoint(url=form.url), caller="acme"),
             endpoints.edit(made, {"url": form.url}, lambda document, form=form: form, None, caller="acme"),
         ):
             with pytest.raises(Invalid) as wrong:
@@ -129,8 +129,8 @@ def test_a_tenant_cannot_tell_a_private_name_from_one_that_does_not_exist(world:
 def edit(world: World, endpoint: Endpoint, patch: dict[str, Any], expected: set[int] | None = None) -> Endpoint:
     import msgspec
 
-    def read(document: Any) -> Form:
-        return body.read(msgspec.json.encode(document), Form)[0]
+    def read(document: Any) -> EndpointBody:
+        return body.read(msgspec.json.encode(document), EndpointBody)[0]
 
     return world.writer.wait(world.run(world.endpoints.edit(endpoint, patch, read, expected)))
 
@@ -168,8 +168,8 @@ def test_two_edits_in_one_group_both_hold(world: World) -> None:
     for patch in ({"rate": 7}, {"max_in_flight": 9}):
         import msgspec
 
-        def read(document: Any) -> Form:
-            return body.read(msgspec.json.encode(document), Form)[0]
+        def read(document: Any) -> EndpointBody:
+            return body.read(msgspec.json.encode(document), EndpointBody)[0]
 
         jobs.append(world.run(world.endpoints.edit(made, patch, read, None)))
 
@@ -247,7 +247,7 @@ def test_a_tenant_has_so_many_endpoints_and_the_operator_as_many_as_it_likes(wor
     endpoints = world.with_names({}, most_per_tenant=2)
 
     def create(tenant: str | None) -> Endpoint:
-        form = NewForm(url="http://127.0.0.1:9/", tenant=tenant)
+        form = NewEndpoint(url="http://127.0.0.1:9/", tenant=tenant)
         return world.writer.wait(world.run(endpoints.create(form, operator=True)))
 
     first = create("acme")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.control.world import World, opened
-from tidings.control.collections import Collections, Wish
+from tidings.control.collections import Collections, Wanted
 from tidings.control.indexes import BUILDING, READY, Indexes
 from tidings.store import indexes, tables
 from tidings.store.base import Db
@@ -24,7 +24,7 @@ SORTED: dict[str, Any] = {
 
 def declare(world: World, values: dict[str, Any]) -> None:
     collections = Collections(world.catalog, world.clock)
-    world.writer.wait(lambda db: collections.apply(db, Wish(collections=values)))
+    world.writer.wait(lambda db: collections.apply(db, Wanted(collections=values)))
 
 
 def fill(world: World, count: int = 3) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tidings.control.endpoint_form import NewForm
+from tidings.control.endpoint_form import NewEndpoint
 from tidings.control.endpoints import Endpoints
 from tidings.control.replays import Replays
 from tidings.model.event import Event
@@ -100,7 +100,7 @@ class World:
 
     def endpoint(self, url: str = "http://127.0.0.1:9/", **form: Any) -> Endpoint:
         """A new endpoint."""
-        job = self.run(self.endpoints.create(NewForm(url=url, **form), operator=True))
+        job = self.run(self.endpoints.create(NewEndpoint(url=url, **form), operator=True))
         return self.writer.wait(job)
 
     def now(self, endpoint: Endpoint) -> Endpoint:

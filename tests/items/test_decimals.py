@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from tidings.client import Client
-from tidings.testing import Api, Reply, TestServer
+from tidings.testing import Api, ApiReply, TestServer
 
 PATH = "/v1/items/invoices"
 FIELDS: dict[str, Any] = {
@@ -54,7 +54,7 @@ def listed(api: Api, query: str) -> list[str]:
     return found
 
 
-def import_(api: Api, media: str, text: str, query: str = "") -> Reply:
+def import_(api: Api, media: str, text: str, query: str = "") -> ApiReply:
     return api.call("POST", f"{PATH}:import{query}", text.encode(), {"Content-Type": media})
 
 
@@ -226,7 +226,7 @@ def test_an_own_event_compares_a_decimal_with_a_number(api: Api) -> None:
     assert refused.status == 422 and "compare it with a number" in refused.json["errors"][0]["detail"]
 
 
-def declare(api: Api, name: str, field: Any) -> Reply:
+def declare(api: Api, name: str, field: Any) -> ApiReply:
     return api.call("PUT", f"/v1/collections/{name}", {"fields": {"f": field}})
 
 

@@ -21,7 +21,7 @@ from tidings.intake.import_store import ImportStore
 from tidings.model.collection import Collection, Field
 from tidings.route import route
 from tidings.testing import Api, TestServer
-from tidings.testing.api import Reply
+from tidings.testing.api import ApiReply
 from tidings.testing.waiting import until
 from tidings.web import reading
 
@@ -48,7 +48,7 @@ def send(
     path: str = f"{PATH}:import",
     more: Mapping[str, str] | None = None,
     **query: Any,
-) -> Reply:
+) -> ApiReply:
     """Import a text."""
     raw = text if isinstance(text, bytes) else text.encode()
     return api.call("POST", path, raw, {"Content-Type": media, **(more or {})}, **query)
@@ -62,13 +62,13 @@ def names(api: Api) -> list[str]:
     return [item["name"] for item in api.pages(PATH, sort="created")]
 
 
-def counts(reply: Reply) -> dict[str, int]:
+def counts(reply: ApiReply) -> dict[str, int]:
     """What is not zero."""
     assert reply.status == 200, reply.body
     return {name: value for name, value in reply.json.items() if value and name != "errors"}
 
 
-def places(reply: Reply) -> list[tuple[int, str, str]]:
+def places(reply: ApiReply) -> list[tuple[int, str, str]]:
     return [(each["line"], each.get("pointer", ""), each["code"]) for each in reply.json["errors"]]
 
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from tests.items.collections import declare
 from tests.items.model import DEFAULTS, FIELDS, Model, Refused
 from tidings.model.collection import Collection, Field, OwnEvent
-from tidings.testing import Api, Reply, TestServer
+from tidings.testing import Api, ApiReply, TestServer
 
 EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "15"))
 """More of them for a long look by hand."""
@@ -132,7 +132,7 @@ class Machine(RuleBasedStateMachine):
         self.model = Model()
         number = next(_numbers)
         self.names = {"people": f"people{number}", "things": f"things{number}"}
-        self.last: tuple[Api, str, str, Any, dict[str, str], Reply] | None = None
+        self.last: tuple[Api, str, str, Any, dict[str, str], ApiReply] | None = None
         self.is_restarted = False
         for collection in self._collections():
             declare(self.server, collection)
@@ -307,7 +307,7 @@ class Machine(RuleBasedStateMachine):
         wrong = "wrong" in op["data"].values()
         return {**op, "data": {name: value if wrong else stored(name, value) for name, value in op["data"].items()}}
 
-    def _compare(self, kind: str, caller: str, tenant: str | None, op: Fields, reply: Reply) -> None:
+    def _compare(self, kind: str, caller: str, tenant: str | None, op: Fields, reply: ApiReply) -> None:
         try:
             status, place = self.model.apply(kind, caller, tenant, self._as_stored(op))
         except Refused as refused:

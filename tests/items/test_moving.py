@@ -10,7 +10,7 @@ import pytest
 from tests.items.collections import declare
 from tidings.model.collection import Collection, Field
 from tidings.testing import Api, TestServer
-from tidings.testing.api import Reply
+from tidings.testing.api import ApiReply
 
 SEATS = Collection(
     name="seats",
@@ -45,7 +45,7 @@ def own(own: Api) -> Api:
     return own
 
 
-def batch(own: Api, *operations: dict[str, Any]) -> Reply:
+def batch(own: Api, *operations: dict[str, Any]) -> ApiReply:
     return own.call("POST", f"{PATH}:batch", {"operations": list(operations)})
 
 
@@ -57,7 +57,7 @@ def places(own: Api) -> dict[str, int]:
     return {each["id"]: each["place"] for each in own.get(PATH)["data"]}
 
 
-def pointers(reply: Reply) -> list[str]:
+def pointers(reply: ApiReply) -> list[str]:
     return [place["pointer"] for place in reply.json["errors"]]
 
 
@@ -131,7 +131,7 @@ def test_a_batch_names_all_that_is_wrong(own: Api) -> None:
     assert len(pointers(many)) == 50
 
 
-def send(own: Api, text: str, media: str = "text/csv", **query: Any) -> Reply:
+def send(own: Api, text: str, media: str = "text/csv", **query: Any) -> ApiReply:
     return own.call("POST", f"{PATH}:import", text.encode(), {"Content-Type": media}, **query)
 
 

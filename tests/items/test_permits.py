@@ -9,7 +9,7 @@ import pytest
 
 from tests.items.collections import declare
 from tidings.model.collection import Collection, Field, Question
-from tidings.testing import Api, Reply, TestServer
+from tidings.testing import Api, ApiReply, TestServer
 
 ROOMS = Collection(
     name="rooms",
@@ -43,7 +43,7 @@ def room(api: Api, **more: Any) -> Any:
     return api.post(PATH, {"code": f"r{next(_numbers)}", **more}, **tenant)
 
 
-def code(reply: Reply) -> str:
+def code(reply: ApiReply) -> str:
     found: str = reply.json["code"]
     assert reply.json["detail"]
     return found

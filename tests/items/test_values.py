@@ -10,7 +10,7 @@ import pytest
 from tests.items.collections import declare
 from tidings.client import Client
 from tidings.model.collection import Collection, Field
-from tidings.testing import Api, Reply, TestServer
+from tidings.testing import Api, ApiReply, TestServer
 
 THINGS = Collection(
     name="things",
@@ -38,7 +38,7 @@ def client(server: TestServer) -> Client:
     return Client(server.url, server.api.key)
 
 
-def put(api: Api, ident: str, text: str) -> Reply:
+def put(api: Api, ident: str, text: str) -> ApiReply:
     """An item at this id, with its body as this text."""
     return api.call("PUT", f"{PATH}/{ident}", text.encode(), {"Content-Type": "application/json"})
 

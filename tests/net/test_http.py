@@ -8,7 +8,7 @@ import pytest
 
 from tests.net.world import FINE, client, fetch, listening, saying
 from tidings.model import outcome as outcomes
-from tidings.net.http import ANSWER_BYTES_KEPT, HttpClient, Reply, Request
+from tidings.net.http import ANSWER_BYTES_KEPT, HttpClient, HttpRequest, Reply
 from tidings.rules import address
 
 __all__ = ["client"]
@@ -142,7 +142,7 @@ def test_many_at_once_over_few_connections(client: HttpClient) -> None:
     replies: list[Reply] = []
     with listening(saying(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")) as server:
         for _ in range(50):
-            client.send(Request(server.url(), [], b"x", 10.0), replies.append)
+            client.send(HttpRequest(server.url(), [], b"x", 10.0), replies.append)
         assert client.in_flight == 50
         while len(replies) < 50:
             client.poll(1.0)
@@ -152,5 +152,5 @@ def test_many_at_once_over_few_connections(client: HttpClient) -> None:
 
 def test_a_header_that_breaks_the_line_cannot_be_built(client: HttpClient) -> None:
     with pytest.raises(ValueError, match="cannot be built"):
-        client.send(Request("http://127.0.0.1:1/", ["x: \ud800"], b"", 1.0), lambda reply: None)
+        client.send(HttpRequest("http://127.0.0.1:1/", ["x: \ud800"], b"", 1.0), lambda reply: None)
     assert client.in_flight == 0

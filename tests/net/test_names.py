@@ -14,8 +14,8 @@ import pytest
 from tests.net.world import FINE, fetch, listening, saying
 from tidings.model import outcome as outcomes
 from tidings.net import names as lookups
-from tidings.net.http import HttpClient, Reply, Request
-from tidings.net.names import Addresses, Found, Names, Problem
+from tidings.net.http import HttpClient, HttpRequest, Reply
+from tidings.net.names import Addresses, Names, Problem, Resolved
 from tidings.net.reply import CANNOT_USE
 from tidings.rules import address
 from tidings.testing import until
@@ -96,8 +96,8 @@ def opened(names: Names, refusal: Callable[[str], str | None] = lambda ip: None)
     names.close()
 
 
-def look_up(names: Names, name: str, tenant: str | None = None) -> Found:
-    found: list[Found] = []
+def look_up(names: Names, name: str, tenant: str | None = None) -> Resolved:
+    found: list[Resolved] = []
     names.look_up(name, tenant, found.append)
     until(lambda: found, f"{name} is looked up")
     return found[0]
@@ -108,7 +108,7 @@ def test_names_that_never_answer_do_not_delay_another_tenants_new_name(name_serv
     lost: list[Reply] = []
     with opened(Names(lookups.dns([name_server.where]))) as client, listening(saying(FINE)) as server:
         for number in range(200):
-            client.send(Request(f"http://n{number}.lost.test/", [], b"", 1.0, "slow"), lost.append)
+            client.send(HttpRequest(f"http://n{number}.lost.test/", [], b"", 1.0, "slow"), lost.append)
         begun = time.monotonic()
         assert fetch(client, server.url(host="new.test"), tenant="quick").outcome is outcomes.OK
         assert time.monotonic() - begun < 1.0 and not lost
@@ -130,7 +130,7 @@ def test_one_tenants_names_take_no_more_than_its_share() -> None:
 
     clock = [0.0]
     names = Names(source, lambda: clock[0])
-    found: list[Found] = []
+    found: list[Resolved] = []
     for number in range(1_000):
         names.look_up(f"n{number}", "greedy", found.append)
     assert len(begun) < lookups.LOOKUPS_MAX

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from tidings.net.handle import Tls
-from tidings.net.http import HttpClient, Reply, Request
+from tidings.net.http import HttpClient, HttpRequest, Reply
 from tidings.testing import until
 
 Answer = Callable[[socket.socket], object]
@@ -136,7 +136,7 @@ def fetch(
 ) -> Reply:
     """Send one POST, and wait for what comes of it."""
     replies: list[Reply] = []
-    client.send(Request(url, headers or [], body, timeout_seconds, tenant, tls), replies.append)
+    client.send(HttpRequest(url, headers or [], body, timeout_seconds, tenant, tls), replies.append)
     while not replies:
         client.poll(1.0)
     return replies[0]

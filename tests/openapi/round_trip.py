@@ -31,9 +31,9 @@ from tidings_made.models import (
     EventDetail,
     EventList,
     GetEndpointFieldsItem,
+    NewEndpoint,
     NewEvent,
     NewEventData,
-    NewForm,
     Problem,
     RoomsAskByFloorKind,
     RoomsBatch,
@@ -80,7 +80,9 @@ def events(client: AuthenticatedClient) -> None:
 
 def endpoint(client: AuthenticatedClient) -> None:
     """The whole life of an endpoint."""
-    made = create_endpoint.sync(client=client, body=NewForm(url="http://127.0.0.1:9/made", events=["cars.*"], rate=5.0))
+    made = create_endpoint.sync(
+        client=client, body=NewEndpoint(url="http://127.0.0.1:9/made", events=["cars.*"], rate=5.0)
+    )
     assert isinstance(made, EndpointView) and made.rate == 5.0 and made.revision == 1, made
     print("registered")
     read = get_endpoint.sync(made.id, client=client)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.callers import Callers
 from tidings.testing import Api, ProcessServer
-from tidings.testing.api import Reply
+from tidings.testing.api import ApiReply
 
 KILLS = 4
 LINES = 10_000
@@ -19,7 +19,7 @@ PARTS = {"fields": {"number": {"type": "integer", "unique": True, "sortable": Tr
 FILE = "number,name\n" + "".join(f"{number},Part {number}\n" for number in range(LINES))
 
 
-def send(api: Api, tenant: str, **query: str) -> Reply:
+def send(api: Api, tenant: str, **query: str) -> ApiReply:
     """Import the file for a tenant; the same request each time."""
     headers = {"Content-Type": "text/csv", "Idempotency-Key": tenant}
     return api.call("POST", f"{PATH}:import", FILE.encode(), headers, tenant=tenant, **query)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tidings.model.moment import DAY, HOUR, SECOND, Micros
 from tidings.rules.health import (
     HEALTHY,
+    EndpointHealth,
     Failure,
-    Health,
     after_failure,
     after_hold,
     after_probe,
@@ -25,7 +25,7 @@ NOW = 1_700_000_000 * SECOND
 CHANCE = st.floats(min_value=0, max_value=1, exclude_max=True)
 
 
-def failed(times: int, at: Micros = NOW, health: Health = HEALTHY) -> Health:
+def failed(times: int, at: Micros = NOW, health: EndpointHealth = HEALTHY) -> EndpointHealth:
     for _ in range(times):
         health = after_failure(health, at, 0.5)
     return health

@@ -40,7 +40,7 @@ def refused(plan: Plan) -> list[tuple[str | None, str]]:
 
 
 def asked(plan: Plan) -> list[str]:
-    return [f"{ask.what} {ask.collection}.{ask.after.name}" for ask in plan.asks]
+    return [f"{ask.what} {ask.collection}.{ask.after.name}" for ask in plan.requirements]
 
 
 S = {"type": "string"}
@@ -105,7 +105,7 @@ def test_references_follow_a_rename_also_in_collections_that_nobody_declared() -
     plan = planned(before, {"persons": {"was": "people"}})
     assert steps(plan) == ["rename_collection persons was people", "change_collection t"] or plan.pairs
     assert [pair.after.field("owner").to for pair in plan.pairs if pair.after.name == "t"] == ["persons"]  # type: ignore[union-attr]
-    assert plan.asks == () and plan.refusals == ()
+    assert plan.requirements == () and plan.refusals == ()
     assert refused(planned(before, {"persons": {"was": "people"}, "t": before["t"]})) == [
         ("/collections/t/fields/owner/to", "referenced")
     ]
@@ -177,6 +177,6 @@ def test_a_plan_leads_there_and_a_second_one_is_empty(before: dict[str, Any], af
     if not plan.refusals:
         assert {**kept, **final} == there(after)
     again = planned(after, after, prune=True)
-    assert again.steps == () and again.refusals == () and again.asks == () and again.pairs == ()
+    assert again.steps == () and again.refusals == () and again.requirements == () and again.pairs == ()
     named = {each.name for pair in plan.pairs for each in pair.before.fields}
     assert {step.field.name for step in plan.steps if isinstance(step, rules.DropField)} <= named

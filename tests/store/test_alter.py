@@ -18,7 +18,7 @@ from tidings.rules.plan import AddField, ConvertField, DropCollection, DropField
 from tidings.store import alter, indexes, tables, values
 from tidings.store.base import Db, Engine, StoreError
 from tidings.store.engine import open_engine
-from tidings.store.inspect import Found, inspect
+from tidings.store.inspect import Findings, inspect
 
 NOW = 1_763_690_000_000_000
 LATER = NOW + 1
@@ -33,7 +33,7 @@ def planned(before: dict[str, Any], after: dict[str, Any], **more: Any) -> Plan:
     return rules.plan(there(before), read(after, beside=beside), lambda name: f"/{name}", **more)
 
 
-def apply(db: Db, before: dict[str, Any], after: dict[str, Any], **more: Any) -> tuple[Plan, Found]:
+def apply(db: Db, before: dict[str, Any], after: dict[str, Any], **more: Any) -> tuple[Plan, Findings]:
     """Carry the plan out, unless it is refused."""
     plan = planned(before, after, **more)
     found = inspect(db, plan)
@@ -166,7 +166,7 @@ def check(db: Db, before: dict[str, Any], after: dict[str, Any], filled: dict[st
         db.rollback()
 
 
-def compare_items(db: Db, before: Any, after: Any, olds: Any, plan: Plan, found: Found) -> None:
+def compare_items(db: Db, before: Any, after: Any, olds: Any, plan: Plan, found: Findings) -> None:
     """Every value is where it belongs, or the plan said that it would be lost."""
     pairs = {pair.after.name: pair for pair in plan.pairs}
     lost = 0

@@ -13,7 +13,7 @@ from tests.store.conftest import HandClock
 from tidings.model.errors import Unavailable
 from tidings.model.event import Event
 from tidings.store import events
-from tidings.store.base import Db, Engine, StoreError, StoreFull, UniqueTaken
+from tidings.store.base import Db, Engine, StoreError, StoreFull, UniqueViolation
 from tidings.store.events import IdsTaken, Publication, Stored
 from tidings.store.writer import Writer
 
@@ -123,7 +123,7 @@ def test_tenants_may_use_the_same_id(db: Db) -> None:
 def test_a_savepoint_undoes_only_its_own(db: Db) -> None:
     db.begin()
     events.append(db, [Publication((event("a"),))], now=1)
-    with pytest.raises(UniqueTaken), db.savepoint():
+    with pytest.raises(UniqueViolation), db.savepoint():
         db.insert("migration", ["number", "name"], [(1, "again")])
     events.append(db, [Publication((event("b"),))], now=1)
     db.commit()
@@ -153,7 +153,7 @@ def test_a_group_holds_every_publication_and_a_bad_job_harms_nobody(writer: Writ
     ready.wait()
     for _ in range(4):
         assert done.acquire(timeout=10)
-    assert isinstance(answers["broken"], UniqueTaken)
+    assert isinstance(answers["broken"], UniqueViolation)
     assert (answers["a"].fresh, answers["b"].fresh) == (1, 1)
     reader = engine.reader()
     assert ids(reader) == ["a", "b"]

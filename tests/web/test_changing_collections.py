@@ -13,7 +13,7 @@ import pytest
 from tidings.model.errors import Unavailable
 from tidings.store.base import StoreError
 from tidings.testing import Api, TestServer, until
-from tidings.web.items.steady import steady
+from tidings.web.items.steady import unless_redeclared
 
 THREADS = 3
 CHANGES = 12
@@ -124,7 +124,7 @@ def test_what_was_read_while_a_collection_changed_does_not_count(jobs: Api, serv
     assert server.server is not None
     parts = server.server.parts
     kind = parts.kinds.of(parts.catalog.now.collections["owners"])
-    assert steady(parts, [kind], lambda db: 1)(Any) == 1
+    assert unless_redeclared(parts, [kind], lambda db: 1)(Any) == 1
     jobs.post("/v1/collections:apply", {"collections": {"owners": {"fields": {"called": {**S, "was": "name"}}}}})
 
     def refuse(db: Any) -> None:
@@ -132,4 +132,4 @@ def test_what_was_read_while_a_collection_changed_does_not_count(jobs: Api, serv
 
     for read in (lambda db: [], refuse):
         with pytest.raises(Unavailable, match="The collection owners was changed at this moment"):
-            steady(parts, [kind], read)(Any)
+            unless_redeclared(parts, [kind], read)(Any)

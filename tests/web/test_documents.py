@@ -10,7 +10,7 @@ from openapi_spec_validator import validate
 from tidings.model.access import SCOPES
 from tidings.testing import Api
 from tidings.web.keys import get_key
-from tidings.web.menu import Form, Link, Operation, Parameter
+from tidings.web.menu import BodySchema, NextOperation, Operation, Parameter
 from tidings.web.openapi.bounds import BOUNDS
 from tidings.web.openapi.document import document
 from tidings.web.openapi.their_schemas import components_of
@@ -49,7 +49,7 @@ def test_the_document_is_as_narrow_as_the_key(api: Api) -> None:
     narrow = api.with_key(api.post("/v1/keys", {"scopes": scopes, "tenant": "acme"})["key"])
     schemas = narrow.get("/v1/openapi.json")["components"]["schemas"]
     assert sorted(schemas["NewKey"]["properties"]["scopes"]["items"]["enum"]) == sorted(scopes)
-    for name in ("NewKey", "NewEvent", "NewForm"):
+    for name in ("NewKey", "NewEvent", "NewEndpoint"):
         assert schemas[name]["properties"]["tenant"]["enum"] == ["acme", None], name
 
 
@@ -128,17 +128,17 @@ def test_what_bodies_are_checked_for_is_told(api: Api) -> None:
 
 
 def test_a_body_may_be_told_by_a_schema() -> None:
-    part = Form("CarPart", {"type": "object", "properties": {"size": {"type": "integer"}}})
-    car = Form(
+    part = BodySchema("CarPart", {"type": "object", "properties": {"size": {"type": "integer"}}})
+    car = BodySchema(
         "Car", {"type": "object", "properties": {"part": {"$ref": "#/components/schemas/CarPart"}}}, {"part": {}}
     )
     by_id = Parameter(
         name="id", schema={"type": "string", "pattern": "^c[0-9]{1,9}$", "maxLength": 10}, help="Which.", example="c1"
     )
-    told = {"handler": get_key, "scope": None, "tag": "Cars", "forms": (part,), "path_parameters": (by_id,)}
+    told = {"handler": get_key, "scope": None, "tag": "Cars", "components": (part,), "path_parameters": (by_id,)}
     links = (
-        Link("read", "get_car", {"id": "$response.body#/id"}, "Read it."),
-        Link("steal", "steal_car", {"id": "$response.body#/id"}, "Not for this key."),
+        NextOperation("read", "get_car", {"id": "$response.body#/id"}, "Read it."),
+        NextOperation("steal", "steal_car", {"id": "$response.body#/id"}, "Not for this key."),
     )
     made = Operation(
         name="put_car", method="PUT", path="/v1/cars/{id}", summary="Make", request=car, links=links, **told
@@ -164,7 +164,7 @@ def test_every_operation_is_explained_and_has_a_known_scope() -> None:
     for operation in OPERATIONS:
         assert operation.summary and operation.handler.__doc__, operation.name
         assert operation.scope is None or operation.scope in SCOPES
-        if operation.request is not None and not isinstance(operation.request, Form):
+        if operation.request is not None and not isinstance(operation.request, BodySchema):
             assert operation.request.__struct_config__.forbid_unknown_fields, operation.name
 
 

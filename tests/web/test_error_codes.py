@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.repository import under
 from tidings.model import errors
 from tidings.model.errors import PRECISE, TidingsError
-from tidings.rules.plan import Ask
+from tidings.rules.plan import Requirement
 
 RAISED_AGAIN = {"first.code"}
 """Codes of errors that were raised before."""
@@ -36,7 +36,7 @@ def raised() -> Iterator[tuple[Path, ast.expr]]:
 
 
 def of_plans() -> set[str]:
-    found = {f"items_{what}" for what in typing.get_args(typing.get_type_hints(Ask)["what"])}
+    found = {f"items_{what}" for what in typing.get_args(typing.get_type_hints(Requirement)["what"])}
     for path in under("tidings", suffix=".py"):
         if str(path).endswith(PLANNERS):
             for node in ast.walk(ast.parse(path.read_text())):

@@ -19,7 +19,7 @@ from tests.repository import ROOT
 from tests.web.test_events import Reader
 from tests.web.wire import KEY_LINE, dial, get, read, send
 from tidings.testing import Api, TestServer, until
-from tidings.testing.api import OPERATOR_KEY, Reply
+from tidings.testing.api import OPERATOR_KEY, ApiReply
 
 NGINX = shutil.which("nginx") or ("/usr/sbin/nginx" if Path("/usr/sbin/nginx").exists() else None)
 MISSING = "nginx is not installed (Debian: apt-get install nginx-light)."
@@ -49,7 +49,7 @@ pytestmark = pytest.mark.skipif(NGINX is None, reason=MISSING)
 class Through(Api):
     """The API, asked below the prefix."""
 
-    def call(self, method: str, path: str, *more: Any, **query: Any) -> Reply:
+    def call(self, method: str, path: str, *more: Any, **query: Any) -> ApiReply:
         return super().call(method, f"/hooks{path}", *more, **query)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.web.test_deliveries import ended
-from tidings.testing import Api, Receiver, Reply, TestServer, until
+from tidings.testing import Api, ApiReply, Receiver, TestServer, until
 from tidings.web.operations import OPERATIONS
 
 LONG_AGO = "2020-01-01T00:00:00Z"
@@ -20,7 +20,7 @@ def receiver(server: TestServer) -> Iterator[Receiver]:
         yield receiver
 
 
-def twice(api: Api, path: str, body: Any = None) -> tuple[Reply, Reply]:
+def twice(api: Api, path: str, body: Any = None) -> tuple[ApiReply, ApiReply]:
     """The same request sent two times with one key; the same key for another request is refused."""
     headers = {"Idempotency-Key": f"once:{path}"}
     first = api.call("POST", path, body, headers)
@@ -113,7 +113,7 @@ def test_a_replay_is_cancelled_once(server: TestServer, api: Api, receiver: Rece
 
     until(lambda: api.pages("/v1/replays", state="running") == [], "nothing runs")
 
-    def cancelled() -> tuple[str, Reply, Reply] | None:
+    def cancelled() -> tuple[str, ApiReply, ApiReply] | None:
         replay = still_running()
         if replay is None:
             return None

@@ -83,7 +83,7 @@ def _running(url: str, key: str) -> Iterator[Post]:
 @contextmanager
 def _stopped(config: Config, flags: dict[str, Any]) -> Iterator[Post]:
     """The store of a server that does not run."""
-    from tidings.control.collections import Wish
+    from tidings.control.collections import Wanted
     from tidings.server import DECLARE_SECONDS, Server
     from tidings.store.base import StoreError
 
@@ -97,7 +97,7 @@ def _stopped(config: Config, flags: dict[str, Any]) -> Iterator[Post]:
     collections = server.parts.collections
 
     def post(name: str, body: dict[str, Any]) -> dict[str, Any]:
-        wish = Wish(collections=body["collections"], prune=body["prune"])
+        wish = Wanted(collections=body["collections"], prune=body["prune"])
         if name == "plan":
             shown = server.parts.readers.run(lambda db: collections.look(db, wish))
         else:

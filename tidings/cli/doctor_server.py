@@ -10,7 +10,7 @@ from itertools import islice
 from tidings.cli.doctor_local import Finding
 from tidings.cli.words import counted
 from tidings.client import Client, ClientError, ConnectionFailed, Forbidden, NotFound, Unauthorized
-from tidings.client.exchange import Reply, Request
+from tidings.client.exchange import ClientReply, ClientRequest
 
 TIMEOUT_SECONDS = 5.0
 SKEW_SECONDS_WARN = 5.0
@@ -29,7 +29,7 @@ def look_at_server(url: str, key: str) -> Iterator[Finding]:
         return
     with client:
         try:
-            reply = client.exchange(Request("GET", "/readyz"))
+            reply = client.exchange(ClientRequest("GET", "/readyz"))
         except ConnectionFailed as wrong:
             yield Finding("fail", "server", f"{wrong} Start it with `tidings serve`, or name it with --url.")
             return
@@ -47,7 +47,7 @@ def look_at_server(url: str, key: str) -> Iterator[Finding]:
             yield Finding("fail", "server", str(wrong))
 
 
-def _ready(reply: Reply, url: str) -> Finding:
+def _ready(reply: ClientReply, url: str) -> Finding:
     try:
         reply.value()
     except ClientError as wrong:
@@ -55,7 +55,7 @@ def _ready(reply: Reply, url: str) -> Finding:
     return Finding("ok", "server", f"{url} is ready.")
 
 
-def _time_skew(reply: Reply) -> Iterator[Finding]:
+def _time_skew(reply: ClientReply) -> Iterator[Finding]:
     try:
         theirs = parsedate_to_datetime(reply.headers["date"]).timestamp()
     except (KeyError, ValueError):
@@ -99,7 +99,7 @@ def _endpoints(client: Client) -> Iterator[Finding]:
 def _shares(client: Client) -> Iterator[Finding]:
     """Who holds, or wanted, more than its share of what all tenants share."""
     try:
-        shares = client.exchange(Request("GET", "/v1/shares")).value()["data"]
+        shares = client.exchange(ClientRequest("GET", "/v1/shares")).value()["data"]
     except (Forbidden, NotFound):
         # A key of a tenant, or a server of an older version.
         return

@@ -18,7 +18,7 @@ import typer
 
 from tidings.cli.session import DEFAULT_URL, AsJson, Key, Session, Url, session
 from tidings.client import ApiError, ConnectionFailed, Gone, Invalid, Malformed, ServerFault, calls
-from tidings.client.exchange import Request, Target
+from tidings.client.exchange import ClientRequest, ServerAddress
 from tidings.client.wire import Wire
 from tidings.model import moment
 from tidings.model.event import Event
@@ -31,7 +31,7 @@ NULL = msgspec.Raw(b"null")
 """What is not there. `Raw | None` would not do: in a union, msgspec takes no raw value but null."""
 
 
-class Place(msgspec.Struct, kw_only=True):
+class Bookmark(msgspec.Struct, kw_only=True):
     """What the file keeps: the cursor, how many events after it are done, and the secret that signs."""
 
     cursor: str
@@ -55,7 +55,7 @@ class Fed(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str | None = None
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True):
+class FedPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of the feed."""
 
     data: list[Fed]
@@ -103,12 +103,12 @@ def listen(
 
 
 class _Listener:
-    def __init__(self, out: Session, forward: str, patterns: Sequence[str], path: Path, place: Place) -> None:
+    def __init__(self, out: Session, forward: str, patterns: Sequence[str], path: Path, place: Bookmark) -> None:
         parts = urlsplit(forward)
         self._out, self._path, self._place = out, path, place
         self._forward = forward
         self._wants = events_match.matcher(tuple(patterns))
-        self._wire = Wire(Target(f"{parts.scheme}://{parts.netloc}", None), None)
+        self._wire = Wire(ServerAddress(f"{parts.scheme}://{parts.netloc}", None), None)
         self._request_path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._signer = sign.Signer(place.secret)
 
@@ -131,12 +131,12 @@ class _Listener:
     def close(self) -> None:
         self._wire.close()
 
-    def _page(self, wait_seconds: int) -> Page:
+    def _page(self, wait_seconds: int) -> FedPage:
         reply = self._out.client.exchange(calls.catch_up(self._place.cursor, wait_seconds, PAGE_EVENTS))
         reply.value()
-        return msgspec.json.decode(reply.body, type=Page)
+        return msgspec.json.decode(reply.body, type=FedPage)
 
-    def _following(self, wait_seconds: int) -> Page:
+    def _following(self, wait_seconds: int) -> FedPage:
         """The next page, however long the server is away."""
         knocks = 0
         while True:
@@ -161,7 +161,7 @@ class _Listener:
             }
             begun = time.monotonic()
             try:
-                reply = self._wire.send(Request("POST", self._request_path, body=body, headers=headers))
+                reply = self._wire.send(ClientRequest("POST", self._request_path, body=body, headers=headers))
             except ConnectionFailed as wrong:
                 if knocks == 0:
                     self._say(event, None, str(wrong), 0)
@@ -219,12 +219,12 @@ def _default_path(url: str, forward: str) -> Path:
     return Path(state) / "tidings" / f"listen-{mark}.json"
 
 
-def _read_place(path: Path, after: str | None, secret: str | None) -> Place:
+def _read_place(path: Path, after: str | None, secret: str | None) -> Bookmark:
     """Where the last run ended, unless the command line says otherwise. Raises ValueError."""
     if secret is not None:
         sign.secret_key(secret)
     try:
-        kept: Place | None = msgspec.json.decode(path.read_bytes(), type=Place)
+        kept: Bookmark | None = msgspec.json.decode(path.read_bytes(), type=Bookmark)
     except FileNotFoundError:
         kept = None
     except (OSError, msgspec.MsgspecError) as wrong:
@@ -233,11 +233,11 @@ def _read_place(path: Path, after: str | None, secret: str | None) -> Place:
         ) from None
     secret = secret or (kept.secret if kept else sign.new_secret(os.urandom(32)))
     if after is not None or kept is None:
-        return Place(cursor=after or "end", secret=secret)
-    return Place(cursor=kept.cursor, done=kept.done, secret=secret)
+        return Bookmark(cursor=after or "end", secret=secret)
+    return Bookmark(cursor=kept.cursor, done=kept.done, secret=secret)
 
 
-def _write_place(path: Path, place: Place) -> None:
+def _write_place(path: Path, place: Bookmark) -> None:
     """Replace the file as a whole, so that a crash leaves the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")

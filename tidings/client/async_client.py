@@ -21,10 +21,10 @@ from tidings.client.exchange import (
     DEFAULT_URL,
     RETRIES,
     TIMEOUT_SECONDS,
+    ClientReply,
+    ClientRequest,
     Loads,
-    Reply,
-    Request,
-    Target,
+    ServerAddress,
     delay_before_retry,
     object_of,
     page_of,
@@ -55,7 +55,7 @@ class AsyncClient:
         loads: Loads = json.loads,
     ) -> None:
         self.loads = loads
-        self._target = Target(url, key, timeout_seconds, retries)
+        self._target = ServerAddress(url, key, timeout_seconds, retries)
         self._wire = AsyncWire(self._target, ssl_context)
 
     async def __aenter__(self) -> AsyncClient:
@@ -70,17 +70,17 @@ class AsyncClient:
         """Close the connections that rest."""
         await self._wire.close()
 
-    async def send(self, request: Request) -> Any:
+    async def send(self, request: ClientRequest) -> Any:
         """Any call of the API; the answer's JSON value. Raises ClientError."""
         reply = await self.exchange(request)
         return reply.value(self.loads)
 
-    async def exchange(self, request: Request) -> Reply:
+    async def exchange(self, request: ClientRequest) -> ClientReply:
         """Any call; the answer with status and headers, after the retries. Raises ConnectionFailed."""
         tries = 0
         while True:
             tries += 1
-            came: Reply | ConnectionFailed
+            came: ClientReply | ConnectionFailed
             try:
                 came = await self._wire.send(request)
             except ConnectionFailed as wrong:
@@ -103,7 +103,7 @@ class AsyncClient:
             if cursor is None:
                 return
 
-    async def download(self, request: Request) -> AsyncGenerator[bytes]:
+    async def download(self, request: ClientRequest) -> AsyncGenerator[bytes]:
         """Any call whose answer is a file, piece by piece. Raises ClientError, also where it breaks off."""
         reply = await self.exchange(replace(request, streamed=True))
         if reply.rest is None:
@@ -300,5 +300,5 @@ class AsyncClient:
         """Make a key invalid, from now on."""
         await self.send(calls.delete(calls.at("keys", id)))
 
-    async def _object(self, request: Request) -> Json:
+    async def _object(self, request: ClientRequest) -> Json:
         return object_of(await self.send(request))

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol
 
-from tidings.client.exchange import Loads, Request, object_of, page_of
+from tidings.client.exchange import ClientRequest, Loads, object_of, page_of
 from tidings.client.item_calls import ItemCalls, Json, Rows, create_at, results_of
 from tidings.client.uploads import AsyncSource, Sent, upload_of
 
@@ -16,10 +16,10 @@ class AsyncSends(Protocol):
 
     loads: Loads
 
-    async def send(self, request: Request) -> Any:
+    async def send(self, request: ClientRequest) -> Any:
         """Any call; the answer's JSON value. Raises ClientError."""
 
-    def download(self, request: Request) -> AsyncGenerator[bytes]:
+    def download(self, request: ClientRequest) -> AsyncGenerator[bytes]:
         """Any call whose answer is a file, piece by piece. Raises ClientError."""
 
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from tidings.client.errors import BadAnswer
-from tidings.client.exchange import Reply, Request, Target, encode, failed
+from tidings.client.exchange import ClientReply, ClientRequest, ServerAddress, encode, failed
 from tidings.client.uploads import Pieces, Upload
 
 IDLE_MAX = 10
@@ -35,7 +35,7 @@ class _Connection:
 class AsyncWire:
     """Sends requests to one server; belongs to one event loop."""
 
-    def __init__(self, target: Target, context: ssl.SSLContext | None) -> None:
+    def __init__(self, target: ServerAddress, context: ssl.SSLContext | None) -> None:
         self._target = target
         self._context = context
         self._idle: list[_Connection] = []
@@ -45,7 +45,7 @@ class AsyncWire:
         self._authority = parts.netloc.rpartition("@")[2]
         self._where = f"{parts.scheme}://{self._authority}"
 
-    async def send(self, request: Request) -> Reply:
+    async def send(self, request: ClientRequest) -> ClientReply:
         """Send once. Raises ConnectionFailed, or BadAnswer where the answer is no HTTP."""
         connection: _Connection | None = None
         sent = False
@@ -71,7 +71,9 @@ class AsyncWire:
         self._give_back(connection, keeps=keeps)
         return reply
 
-    async def _send_pieces(self, connection: _Connection, request: Request, upload: Upload) -> tuple[Reply, bool]:
+    async def _send_pieces(
+        self, connection: _Connection, request: ClientRequest, upload: Upload
+    ) -> tuple[ClientReply, bool]:
         """Write the body piece by piece, until its end or until the server answers; the answer."""
         answer = asyncio.ensure_future(_read_reply(connection.reader, request.method))
         writer, is_chunked, is_whole = connection.writer, upload.length is None, False
@@ -98,14 +100,14 @@ class AsyncWire:
             reply, keeps = await answer
         return reply, keeps and is_whole
 
-    async def _begin(self, connection: _Connection, request: Request) -> Reply:
+    async def _begin(self, connection: _Connection, request: ClientRequest) -> ClientReply:
         """The answer whose pieces are still to come; of a refusal all of it."""
         status, headers, keeps = await _read_head(connection.reader)
         if status < 300:
-            return Reply(status, headers, b"", self._rest(connection, headers, keeps=keeps))
+            return ClientReply(status, headers, b"", self._rest(connection, headers, keeps=keeps))
         body = b"".join([piece async for piece in _pieces(connection.reader, headers)])
         self._give_back(connection, keeps=keeps)
-        return Reply(status, headers, body)
+        return ClientReply(status, headers, body)
 
     async def _rest(self, connection: _Connection, headers: dict[str, str], *, keeps: bool) -> AsyncIterator[bytes]:
         """The pieces of an answer. Raises ConnectionFailed where it breaks off."""
@@ -152,7 +154,7 @@ class AsyncWire:
         reader, writer = await asyncio.open_connection(self._host, self._port, ssl=context, limit=HEAD_BYTES_MAX)
         return _Connection(reader, writer)
 
-    def _head(self, request: Request) -> bytes:
+    def _head(self, request: ClientRequest) -> bytes:
         lines = [f"{request.method} {self._target.prefix}{request.target} HTTP/1.1", f"Host: {self._authority}"]
         headers = self._target.headers(request)
         if request.upload is not None:
@@ -172,12 +174,12 @@ def _close(connection: _Connection | None) -> None:
         connection.close()
 
 
-async def _read_reply(reader: asyncio.StreamReader, method: str) -> tuple[Reply, bool]:
+async def _read_reply(reader: asyncio.StreamReader, method: str) -> tuple[ClientReply, bool]:
     """The final answer, and whether the connection may be used again."""
     status, headers, keeps = await _read_head(reader)
     if method == "HEAD" or status in WITHOUT_BODY:
-        return Reply(status, headers, b""), keeps
-    return Reply(status, headers, b"".join([piece async for piece in _pieces(reader, headers)])), keeps
+        return ClientReply(status, headers, b""), keeps
+    return ClientReply(status, headers, b"".join([piece async for piece in _pieces(reader, headers)])), keeps
 
 
 async def _read_head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bool]:

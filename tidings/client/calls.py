@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from tidings.client.exchange import Request, new_idempotency_key
+from tidings.client.exchange import ClientRequest, new_idempotency_key
 
 When = str | datetime
 """A time: RFC 3339 text, or an aware datetime."""
@@ -22,47 +22,47 @@ def publish(
     time: When | None = None,
     tenant: str | None = None,
     idempotency_key: str | None = None,
-) -> Request:
+) -> ClientRequest:
     """`POST /v1/events`."""
     event = {"type": type, "data": data, **given(subject=subject, id=id, time=moment(time), tenant=tenant)}
     return create("/v1/events", event, idempotency_key)
 
 
-def publish_batch(events: Sequence[Mapping[str, Any]], idempotency_key: str | None = None) -> Request:
+def publish_batch(events: Sequence[Mapping[str, Any]], idempotency_key: str | None = None) -> ClientRequest:
     """`POST /v1/events:batch`."""
     return create("/v1/events:batch", {"events": list(events)}, idempotency_key)
 
 
-def create(path: str, body: Any, idempotency_key: str | None = None) -> Request:
+def create(path: str, body: Any, idempotency_key: str | None = None) -> ClientRequest:
     """A POST that makes something, with a key so that a repeat makes it once."""
-    return Request("POST", path, body=body, headers={"Idempotency-Key": idempotency_key or new_idempotency_key()})
+    return ClientRequest("POST", path, body=body, headers={"Idempotency-Key": idempotency_key or new_idempotency_key()})
 
 
-def read(path: str, **query: Any) -> Request:
+def read(path: str, **query: Any) -> ClientRequest:
     """A GET."""
-    return Request("GET", path, {name: moment(value) for name, value in query.items()})
+    return ClientRequest("GET", path, {name: moment(value) for name, value in query.items()})
 
 
-def catch_up(after: str, wait_seconds: int, limit: int, **query: Any) -> Request:
+def catch_up(after: str, wait_seconds: int, limit: int, **query: Any) -> ClientRequest:
     """`GET /v1/events?after=`, the long poll."""
     fields = {"after": after, "wait": wait_seconds, "limit": limit, **query}
-    return Request("GET", "/v1/events", fields, extra_seconds=wait_seconds)
+    return ClientRequest("GET", "/v1/events", fields, extra_seconds=wait_seconds)
 
 
-def edit(path: str, changes: Mapping[str, Any], revision: int | None) -> Request:
+def edit(path: str, changes: Mapping[str, Any], revision: int | None) -> ClientRequest:
     """A PATCH. With a revision it is repeatable in this sense: the second one changes nothing."""
     headers = {} if revision is None else {"If-Match": f'"{revision}"'}
-    return Request("PATCH", path, body=dict(changes), headers=headers, repeatable=revision is None)
+    return ClientRequest("PATCH", path, body=dict(changes), headers=headers, repeatable=revision is None)
 
 
-def delete(path: str) -> Request:
+def delete(path: str) -> ClientRequest:
     """A DELETE."""
-    return Request("DELETE", path)
+    return ClientRequest("DELETE", path)
 
 
-def verb(path: str, name: str, body: Any = None, *, repeatable: bool = True) -> Request:
+def verb(path: str, name: str, body: Any = None, *, repeatable: bool = True) -> ClientRequest:
     """A custom verb: `POST /v1/deliveries/{id}:retry`."""
-    return Request("POST", f"{path}:{name}", body=body, repeatable=repeatable)
+    return ClientRequest("POST", f"{path}:{name}", body=body, repeatable=repeatable)
 
 
 def at(collection: str, id: str, *more: str) -> str:

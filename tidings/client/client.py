@@ -20,10 +20,10 @@ from tidings.client.exchange import (
     DEFAULT_URL,
     RETRIES,
     TIMEOUT_SECONDS,
+    ClientReply,
+    ClientRequest,
     Loads,
-    Reply,
-    Request,
-    Target,
+    ServerAddress,
     delay_before_retry,
     object_of,
     page_of,
@@ -56,7 +56,7 @@ class Client:
         loads: Loads = json.loads,
     ) -> None:
         self.loads = loads
-        self._target = Target(url, key, timeout_seconds, retries)
+        self._target = ServerAddress(url, key, timeout_seconds, retries)
         self._wire = Wire(self._target, ssl_context)
 
     def __enter__(self) -> Client:
@@ -69,17 +69,17 @@ class Client:
         """Close the connections that rest."""
         self._wire.close()
 
-    def send(self, request: Request) -> Any:
+    def send(self, request: ClientRequest) -> Any:
         """Any call of the API; the answer's JSON value. Raises ClientError."""
         reply = self.exchange(request)
         return reply.value(self.loads)
 
-    def exchange(self, request: Request) -> Reply:
+    def exchange(self, request: ClientRequest) -> ClientReply:
         """Any call; the answer with status and headers, after the retries. Raises ConnectionFailed."""
         tries = 0
         while True:
             tries += 1
-            came: Reply | ConnectionFailed
+            came: ClientReply | ConnectionFailed
             try:
                 came = self._wire.send(request)
             except ConnectionFailed as wrong:
@@ -101,7 +101,7 @@ class Client:
             if cursor is None:
                 return
 
-    def download(self, request: Request) -> Generator[bytes]:
+    def download(self, request: ClientRequest) -> Generator[bytes]:
         """Any call whose answer is a file, piece by piece. Raises ClientError, also where it breaks off."""
         reply = self.exchange(replace(request, streamed=True))
         if reply.rest is None:
@@ -293,5 +293,5 @@ class Client:
         """Make a key invalid, from now on."""
         self.send(calls.delete(calls.at("keys", id)))
 
-    def _object(self, request: Request) -> Json:
+    def _object(self, request: ClientRequest) -> Json:
         return object_of(self.send(request))

@@ -30,7 +30,7 @@ REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ClientRequest:
     """One call. `repeatable`: to send it twice does no more than to send it once."""
 
     method: str
@@ -44,7 +44,7 @@ class Request:
     upload: Upload | None = None
     """A body that is sent piece by piece, in place of `body`."""
     streamed: bool = False
-    """A success is read piece by piece: `Reply.rest`."""
+    """A success is read piece by piece: `ClientReply.rest`."""
 
     @property
     def target(self) -> str:
@@ -64,7 +64,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ClientReply:
     """A whole answer; names of headers in lower case."""
 
     status: int
@@ -94,7 +94,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ServerAddress:
     """Where to call, and with which key."""
 
     url: str
@@ -115,7 +115,7 @@ class Target:
         """The path below which the API lies."""
         return self.parts.path.rstrip("/")
 
-    def headers(self, request: Request) -> dict[str, str]:
+    def headers(self, request: ClientRequest) -> dict[str, str]:
         """All headers of a request but those of the transport."""
         headers = {"Accept": "application/json", "User-Agent": f"tidings-client/{__version__}", **request.headers}
         if self.key:
@@ -140,7 +140,7 @@ def new_idempotency_key() -> str:
 
 
 def delay_before_retry(
-    request: Request, came: Reply | ConnectionFailed, tries: int, retries: int, chance: float
+    request: ClientRequest, came: ClientReply | ConnectionFailed, tries: int, retries: int, chance: float
 ) -> float | None:
     """How many seconds to wait before the next try; None: there is none. `chance` is between 0 and 1."""
     if tries > retries:

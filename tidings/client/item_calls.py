@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from tidings.client.calls import at, given, moment
 from tidings.client.errors import BadAnswer
-from tidings.client.exchange import Loads, Request, new_idempotency_key
+from tidings.client.exchange import ClientRequest, Loads, new_idempotency_key
 from tidings.client.uploads import MEDIA, Upload
 
 IMPORT_SECONDS = 3600.0
@@ -24,41 +24,43 @@ class ItemCalls:
         self._path = f"/v1/items/{quote(collection, safe='')}"
         self._tenant = given(tenant=tenant)
 
-    def page(self, query: Mapping[str, Any], cursor: str | None, question: str | None = None) -> Request:
+    def page(self, query: Mapping[str, Any], cursor: str | None, question: str | None = None) -> ClientRequest:
         """A page of a list, or of the answer to a question."""
         path = self._path if question is None else f"{self._path}:{quote(question, safe='')}"
-        return Request("GET", path, {**self._query(query), **given(cursor=cursor)})
+        return ClientRequest("GET", path, {**self._query(query), **given(cursor=cursor)})
 
-    def get(self, id: str, query: Mapping[str, Any]) -> Request:
+    def get(self, id: str, query: Mapping[str, Any]) -> ClientRequest:
         """One item."""
-        return Request("GET", self._at(id), self._query(query))
+        return ClientRequest("GET", self._at(id), self._query(query))
 
-    def create(self, data: Mapping[str, Any], idempotency_key: str | None) -> Request:
+    def create(self, data: Mapping[str, Any], idempotency_key: str | None) -> ClientRequest:
         """A new item."""
         return self._change("POST", self._path, dict(data), None, idempotency_key)
 
-    def put(self, id: str, data: Mapping[str, Any], revision: int | None, idempotency_key: str | None) -> Request:
+    def put(self, id: str, data: Mapping[str, Any], revision: int | None, idempotency_key: str | None) -> ClientRequest:
         """The item at this id, created or replaced."""
         return self._change("PUT", self._at(id), dict(data), revision, idempotency_key)
 
-    def edit(self, id: str, changes: Mapping[str, Any], revision: int | None, idempotency_key: str | None) -> Request:
+    def edit(
+        self, id: str, changes: Mapping[str, Any], revision: int | None, idempotency_key: str | None
+    ) -> ClientRequest:
         """Some fields of an item."""
         return self._change("PATCH", self._at(id), dict(changes), revision, idempotency_key)
 
-    def delete(self, id: str, revision: int | None, idempotency_key: str | None) -> Request:
+    def delete(self, id: str, revision: int | None, idempotency_key: str | None) -> ClientRequest:
         """Forget an item."""
         return self._change("DELETE", self._at(id), None, revision, idempotency_key)
 
-    def batch(self, operations: Sequence[Mapping[str, Any]], idempotency_key: str | None) -> Request:
+    def batch(self, operations: Sequence[Mapping[str, Any]], idempotency_key: str | None) -> ClientRequest:
         """Many operations, all or none."""
         return self._change(
             "POST", f"{self._path}:batch", {"operations": [dict(each) for each in operations]}, None, idempotency_key
         )
 
-    def import_(self, upload: Upload, query: Mapping[str, Any], idempotency_key: str | None) -> Request:
+    def import_(self, upload: Upload, query: Mapping[str, Any], idempotency_key: str | None) -> ClientRequest:
         """A file of items."""
         headers = {"Content-Type": upload.media, "Idempotency-Key": idempotency_key or new_idempotency_key()}
-        return Request(
+        return ClientRequest(
             "POST",
             f"{self._path}:import",
             self._query(query),
@@ -67,12 +69,14 @@ class ItemCalls:
             upload=upload,
         )
 
-    def export(self, format: str, query: Mapping[str, Any]) -> Request:
+    def export(self, format: str, query: Mapping[str, Any]) -> ClientRequest:
         """Items as a file."""
         if format not in MEDIA:
             raise ValueError(f"The format is csv or ndjson, not {format!r}.")
         query = {**self._query(query), "format": format}
-        return Request("GET", f"{self._path}:export", query, headers={"Accept": f"{MEDIA[format]}, application/json"})
+        return ClientRequest(
+            "GET", f"{self._path}:export", query, headers={"Accept": f"{MEDIA[format]}, application/json"}
+        )
 
     def _at(self, id: str) -> str:
         return f"{self._path}/{quote(id, safe='')}"
@@ -80,12 +84,14 @@ class ItemCalls:
     def _query(self, query: Mapping[str, Any]) -> dict[str, Any]:
         return {**self._tenant, **{name: _plain(value) for name, value in query.items()}}
 
-    def _change(self, method: str, path: str, body: Any, revision: int | None, idempotency_key: str | None) -> Request:
+    def _change(
+        self, method: str, path: str, body: Any, revision: int | None, idempotency_key: str | None
+    ) -> ClientRequest:
         """A change carries a key, so that one that is sent again after it was done is answered as the first time."""
         headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
         if revision is not None:
             headers["If-Match"] = f'"{revision}"'
-        return Request(method, path, self._tenant, body, headers)
+        return ClientRequest(method, path, self._tenant, body, headers)
 
 
 def results_of(value: Any) -> list[Json]:
@@ -120,25 +126,27 @@ class Rows:
 COLLECTIONS = "/v1/collections"
 
 
-def put_collection(name: str, declaration: Mapping[str, Any], revision: int | None) -> Request:
+def put_collection(name: str, declaration: Mapping[str, Any], revision: int | None) -> ClientRequest:
     """`PUT /v1/collections/{name}`."""
     headers = {} if revision is None else {"If-Match": f'"{revision}"'}
-    return Request("PUT", at("collections", name), body=dict(declaration), headers=headers)
+    return ClientRequest("PUT", at("collections", name), body=dict(declaration), headers=headers)
 
 
-def plan(collections: Mapping[str, Any], *, prune: bool) -> Request:
+def plan(collections: Mapping[str, Any], *, prune: bool) -> ClientRequest:
     """`POST /v1/collections:plan`, which changes nothing."""
-    return Request(
+    return ClientRequest(
         "POST", f"{COLLECTIONS}:plan", body={"collections": dict(collections), "prune": prune}, repeatable=True
     )
 
 
-def apply(collections: Mapping[str, Any], *, prune: bool, plan: str | None, drop_values: bool) -> Request:
+def apply(collections: Mapping[str, Any], *, prune: bool, plan: str | None, drop_values: bool) -> ClientRequest:
     """`POST /v1/collections:apply`. Done twice it changes nothing the second time."""
     body = {"collections": dict(collections), "prune": prune, **given(plan=plan)}
     if drop_values:
         body["drop_values"] = True
-    return Request("POST", f"{COLLECTIONS}:apply", body=body, repeatable=plan is None, extra_seconds=IMPORT_SECONDS)
+    return ClientRequest(
+        "POST", f"{COLLECTIONS}:apply", body=body, repeatable=plan is None, extra_seconds=IMPORT_SECONDS
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Protocol
 
-from tidings.client.exchange import Loads, Request, object_of, page_of
+from tidings.client.exchange import ClientRequest, Loads, object_of, page_of
 from tidings.client.item_calls import ItemCalls, Json, Rows, create_at, results_of
 from tidings.client.uploads import Sent, Source, upload_of
 
@@ -17,10 +17,10 @@ class Sends(Protocol):
 
     loads: Loads
 
-    def send(self, request: Request) -> Any:
+    def send(self, request: ClientRequest) -> Any:
         """Any call; the answer's JSON value. Raises ClientError."""
 
-    def download(self, request: Request) -> Generator[bytes]:
+    def download(self, request: ClientRequest) -> Generator[bytes]:
         """Any call whose answer is a file, piece by piece. Raises ClientError."""
 
 

@@ -8,7 +8,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 
-from tidings.client.exchange import Reply, Request, Target, encode, failed
+from tidings.client.exchange import ClientReply, ClientRequest, ServerAddress, encode, failed
 
 IDLE_MAX = 10
 PIECE_BYTES = 64 * 1024
@@ -21,14 +21,14 @@ class _Answered(Exception):
 class Wire:
     """Sends requests to one server."""
 
-    def __init__(self, target: Target, context: ssl.SSLContext | None) -> None:
+    def __init__(self, target: ServerAddress, context: ssl.SSLContext | None) -> None:
         self._target = target
         self._context = context
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
         self._where = f"{target.parts.scheme}://{target.parts.netloc.rpartition('@')[2]}"
 
-    def send(self, request: Request) -> Reply:
+    def send(self, request: ClientRequest) -> ClientReply:
         """Send once. Raises ConnectionFailed."""
         connection = self._take()
         sent = False
@@ -42,8 +42,8 @@ class Wire:
             answer = connection.getresponse()
             headers = {name.lower(): text for name, text in answer.getheaders()}
             if request.streamed and answer.status < 300:
-                return Reply(answer.status, headers, b"", self._rest(connection, answer))
-            reply = Reply(answer.status, headers, answer.read())
+                return ClientReply(answer.status, headers, b"", self._rest(connection, answer))
+            reply = ClientReply(answer.status, headers, answer.read())
         except (OSError, http.client.HTTPException) as wrong:
             connection.close()
             raise failed(wrong, self._where, sent=sent) from wrong
@@ -56,7 +56,7 @@ class Wire:
             connection.close()
         return reply
 
-    def _write(self, connection: http.client.HTTPConnection, request: Request) -> bool:
+    def _write(self, connection: http.client.HTTPConnection, request: ClientRequest) -> bool:
         """Write the request; whether all of it was taken. If not, the answer came before its end."""
         connection.sock.settimeout(self._target.timeout_seconds)
         path, headers = self._target.prefix + request.target, self._target.headers(request)

@@ -23,12 +23,12 @@ from tidings.rules.plan_words import loses, losses, sentence
 from tidings.store import alter
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
-from tidings.store.inspect import Found, inspect
+from tidings.store.inspect import Findings, inspect
 
 LOSES = "would_lose"
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Declarations by name, and what shall become of the other collections."""
 
     collections: dict[str, Any] = {}
@@ -77,13 +77,13 @@ class Collections:
         found = [msgspec.json.decode(row[1], type=Collection) for row in rows]
         return {collection.name: collection for collection in sorted(found, key=lambda each: each.name)}
 
-    def look(self, db: Db, wish: Wish) -> Shown:
+    def look(self, db: Db, wish: Wanted) -> Shown:
         """The plan, shown. Raises Invalid where a declaration is wrong."""
         present = self.present(db)
         declared, plan = _planned(present, wish)
         return _shown(_name(present, declared, wish), plan, self._inspected(db, plan, wish))
 
-    def apply(self, db: Db, wish: Wish, *, plan_name: str | None = None, drop_values: bool = False) -> Shown:
+    def apply(self, db: Db, wish: Wanted, *, plan_name: str | None = None, drop_values: bool = False) -> Shown:
         """Carry the plan out, whole or not at all. Raises Invalid, or Conflict where it is refused or would lose."""
         present = self.present(db)
         declared, plan = _planned(present, wish)
@@ -119,11 +119,11 @@ class Collections:
     def _put(self, db: Db, collection: Collection, **marks: int) -> None:
         self._catalog.put_collection(db, msgspec.structs.replace(collection, **marks))
 
-    def _inspected(self, db: Db, plan: Plan, wish: Wish) -> Found:
+    def _inspected(self, db: Db, plan: Plan, wish: Wanted) -> Findings:
         """What the store says of a plan, with the plan's own refusals, and those of event types that are taken."""
         refusals = [*plan.refusals]
         if refusals:
-            return Found(counts=(0,) * len(plan.steps), refusals=tuple(refusals))
+            return Findings(counts=(0,) * len(plan.steps), refusals=tuple(refusals))
         for collection in (*plan.created, *(pair.after for pair in plan.pairs)):
             for kind in change_types(collection):
                 if db.one("event_type_of", name=kind.name) is not None:
@@ -141,11 +141,11 @@ def is_safe(shown: Shown) -> bool:
     return not shown.refusals and shown.loses is None
 
 
-def _at(wish: Wish) -> Callable[[str], str]:
+def _at(wish: Wanted) -> Callable[[str], str]:
     return lambda name: "" if name == wish.single else f"/collections/{name}"
 
 
-def _planned(present: Mapping[str, Collection], wish: Wish) -> tuple[list[Declared], Plan]:
+def _planned(present: Mapping[str, Collection], wish: Wanted) -> tuple[list[Declared], Plan]:
     beside = () if wish.prune else [name for name in present if name not in wish.drop]
     if wish.single is not None:
         declared = [read_one(wish.single, wish.collections[wish.single], beside=beside)]
@@ -154,7 +154,7 @@ def _planned(present: Mapping[str, Collection], wish: Wish) -> tuple[list[Declar
     return declared, rules.plan(present, declared, _at(wish), prune=wish.prune, drop=wish.drop)
 
 
-def _name(present: Mapping[str, Collection], declared: Sequence[Declared], wish: Wish) -> str:
+def _name(present: Mapping[str, Collection], declared: Sequence[Declared], wish: Wanted) -> str:
     """The plan's name: whatever it depends on, as a hash."""
     wanted = [(each.collection.name, plain(each.collection), each.was, each.fields_were) for each in declared]
     revisions = [(name, collection.revision, collection.created) for name, collection in present.items()]
@@ -162,7 +162,7 @@ def _name(present: Mapping[str, Collection], declared: Sequence[Declared], wish:
     return "plan_" + hashlib.sha256(whole).hexdigest()[:24]
 
 
-def _shown(name: str, plan: Plan, found: Found) -> Shown:
+def _shown(name: str, plan: Plan, found: Findings) -> Shown:
     steps = [
         StepShown(
             do=str(step.__struct_config__.tag),

@@ -30,11 +30,11 @@ def retry(db: Db, catalog: Catalog, clock: Clock, number: int) -> int:
     if state == "waiting":
         _hurry(db, number, waiting, now)
     else:
-        db.many("waiting_put", [again(number, endpoint.num, event, n, now)])
+        db.many("waiting_put", [new_round(number, endpoint.num, event, n, now)])
     return int(link)
 
 
-def again(number: int, link: int, event: int, n: int, now: Micros) -> dict[str, Any]:
+def new_round(number: int, link: int, event: int, n: int, now: Micros) -> dict[str, Any]:
     """The row of `waiting` that begins a new round of attempts, due now."""
     return {
         "delivery": number,

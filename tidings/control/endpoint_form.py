@@ -58,7 +58,7 @@ _OURS = frozenset(
 _OUR_PREFIXES = ("webhook-", "ce-", "proxy-")
 
 
-class Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EndpointBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that can be chosen of an endpoint. Only `url` is needed."""
 
     url: str
@@ -84,7 +84,7 @@ SEALED = ("headers", "ca", "client_certificate")
 """What is encrypted at rest."""
 
 
-class NewForm(Form, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NewEndpoint(EndpointBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of a creation: also what cannot be changed later."""
 
     tenant: str | None = None
@@ -96,7 +96,7 @@ class NewForm(Form, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def form_of(endpoint: Endpoint) -> dict[str, Any]:
     """The endpoint as its owner would write it, header values hidden: what a merge patch is applied to."""
     fields: dict[str, Any] = {
-        name: getattr(endpoint.options, name) for name in Form.__struct_fields__ if name not in SEALED
+        name: getattr(endpoint.options, name) for name in EndpointBody.__struct_fields__ if name not in SEALED
     }
     fields["headers"] = dict.fromkeys(endpoint.sealed.headers, KEPT)
     fields |= endpoint_tls.hidden(endpoint.sealed)
@@ -104,7 +104,7 @@ def form_of(endpoint: Endpoint) -> dict[str, Any]:
     return built
 
 
-def sealed_of(form: Form, secrets: tuple[Secret, ...], present: Sealed | None = None) -> Sealed:
+def sealed_of(form: EndpointBody, secrets: tuple[Secret, ...], present: Sealed | None = None) -> Sealed:
     """What is encrypted of a form that was checked: `***` stands for what is stored already."""
     kept = {} if present is None else {name.lower(): value for name, value in present.headers.items()}
     ca, client = endpoint_tls.chosen(form.ca, form.client_certificate, present)
@@ -112,13 +112,13 @@ def sealed_of(form: Form, secrets: tuple[Secret, ...], present: Sealed | None = 
     return Sealed(secrets=secrets, headers=headers, ca=ca, client_certificate=client)
 
 
-def options_of(form: Form) -> Options:
+def options_of(form: EndpointBody) -> Options:
     """What is stored of a form that was checked."""
     return Options(**{name: getattr(form, name) for name in Options.__struct_fields__})
 
 
 def check(
-    form: Form, allow_http: bool, networks: address.Networks, now: Micros, present: Endpoint | None = None
+    form: EndpointBody, allow_http: bool, networks: address.Networks, now: Micros, present: Endpoint | None = None
 ) -> None:
     """Raise Invalid with every wrong place of a form.
 
@@ -247,7 +247,7 @@ def _header(name: str, value: str, stored: set[str], seen: set[str]) -> Iterable
         yield "surrounding_space", "A header's value neither begins nor ends with a space."
 
 
-def _batch(form: Form) -> Iterable[Place]:
+def _batch(form: EndpointBody) -> Iterable[Place]:
     if form.batch is None:
         return
     yield from _between("/batch/max_events", form.batch.max_events, 1, BATCH_EVENTS_MAX, "events")

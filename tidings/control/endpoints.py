@@ -15,7 +15,7 @@ import msgspec
 
 from tidings.control import endpoint_form, endpoint_tls
 from tidings.control.cancelling import Cancelling, Delivering
-from tidings.control.endpoint_form import Form, NewForm
+from tidings.control.endpoint_form import EndpointBody, NewEndpoint
 from tidings.model.errors import Conflict, Invalid, NotFound, Place, Stale
 from tidings.model.event import Event
 from tidings.model.ids import new_id
@@ -70,7 +70,7 @@ class Endpoints:
         self._names, self._proxied = names, proxied
         self._random_bytes = random_bytes
 
-    async def create(self, form: NewForm, *, operator: bool = False, caller: str | None = None) -> Job:
+    async def create(self, form: NewEndpoint, *, operator: bool = False, caller: str | None = None) -> Job:
         """Check everything, the address too. Answers the job that stores it. Raises Invalid, the job Conflict.
 
         `operator`: the caller may make an endpoint that gets every tenant's events. `caller`: the tenant that asks.
@@ -116,7 +116,7 @@ class Endpoints:
         self,
         endpoint: Endpoint,
         patch: dict[str, Any],
-        read: Callable[[Any], Form],
+        read: Callable[[Any], EndpointBody],
         expected: set[int] | None,
         *,
         caller: str | None = None,
@@ -127,7 +127,7 @@ class Endpoints:
         Raises Invalid; the job raises Stale.
         """
 
-        def merge(present: Endpoint) -> Form:
+        def merge(present: Endpoint) -> EndpointBody:
             document = merged(endpoint_form.form_of(present), patch)
             endpoint_tls.check_whole(document, patch)
             form = read(document)

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from tidings.control.deliveries import again
+from tidings.control.deliveries import new_round
 from tidings.model.errors import Conflict, NotFound, TidingsError
 from tidings.model.event import OWN_TYPES
 from tidings.model.ids import new_id
@@ -213,7 +213,7 @@ class Replays:
     def _send(self, db: Db, replay: Replay, rows: list[Row]) -> None:
         now = self._clock.now()
         if replay.which == "failed":
-            db.many("waiting_put", [again(row[0], replay.link, row[1], row[4], now) for row in rows])
+            db.many("waiting_put", [new_round(row[0], replay.link, row[1], row[4], now) for row in rows])
             return
         taken = db.one("numbers_take", name="delivery", count=len(rows))
         assert taken is not None

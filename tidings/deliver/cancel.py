@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Mapping
 
 from tidings.deliver import order
-from tidings.deliver.lane import Item, Lane
+from tidings.deliver.lane import Lane, Queued
 from tidings.model.errors import Unavailable
 from tidings.model.moment import Micros
 from tidings.store.base import Db
 
 
-def find(db: Db, by_link: Mapping[int, Lane], number: int) -> tuple[Lane, Item] | None:
+def find(db: Db, by_link: Mapping[int, Lane], number: int) -> tuple[Lane, Queued] | None:
     """A delivery that has not ended, with its lane; None if it has. Raises StoreError."""
     row = db.one("delivery_of", delivery=number)
     if row is None or row[1] not in by_link:
@@ -24,10 +24,10 @@ def find(db: Db, by_link: Mapping[int, Lane], number: int) -> tuple[Lane, Item] 
     stored = db.one("waiting_of", delivery=number) is not None
     if not stored and ended is not None:
         return None
-    return lane, Item(number, event, created, n=tries, stored=stored)
+    return lane, Queued(number, event, created, n=tries, stored=stored)
 
 
-def forget(lane: Lane, item: Item, now: Micros) -> None:
+def forget(lane: Lane, item: Queued, now: Micros) -> None:
     """Take a cancelled delivery out of its lane, and let those behind it go."""
     for line in (lane.queue, lane.due, lane.latest):
         for queued in [queued for queued in line if queued.number == item.number]:
@@ -40,7 +40,7 @@ def forget(lane: Lane, item: Item, now: Micros) -> None:
             del lane.held[subject]
     lane.busy.add(item.number)
     for subject in [subject for subject, members in lane.blocking.items() if item.number in members]:
-        order.release(lane, Item(item.number, item.event, item.created, subject=subject), now)
+        order.release(lane, Queued(item.number, item.event, item.created, subject=subject), now)
 
 
 def settle_future(future: asyncio.Future[list[bool]], said: list[bool] | None, wrong: Exception | None) -> None:

@@ -12,7 +12,7 @@ from tidings.model.event import Event
 from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.model.link import ALL_TENANTS, Endpoint, Sealed
 from tidings.model.moment import SECOND, Micros
-from tidings.net.http import Request, Tls
+from tidings.net.http import HttpRequest, Tls
 from tidings.rules import shape
 from tidings.rules.sign import Signer
 
@@ -22,11 +22,11 @@ MASK = "***"
 class Composed(msgspec.Struct, frozen=True):
     """A request, and its headers as the attempt shows them (a JSON object, secrets masked)."""
 
-    request: Request
+    request: HttpRequest
     shown: str
 
 
-class Bodies:
+class BodyCache:
     """Bodies of events, kept while several endpoints get the same one."""
 
     KEPT_BYTES_MAX = 4 * 1024 * 1024
@@ -68,7 +68,7 @@ ROUND_BYTES = 100
 
 
 def compose(
-    endpoint: Endpoint, signer: Signer, events: Sequence[Event], bodies: Bodies, now: Micros, *, batch: bool
+    endpoint: Endpoint, signer: Signer, events: Sequence[Event], bodies: BodyCache, now: Micros, *, batch: bool
 ) -> Composed:
     """The request for these events. Raises ValueError where the endpoint's settings cannot make one."""
     form = endpoint.options.body
@@ -97,7 +97,7 @@ def compose(
         lines.append(f"{name}: {value}" if value else f"{name};")
         shown += f',"{name.lower()}":"{MASK}"'
     tenant = None if endpoint.tenant == ALL_TENANTS else endpoint.tenant
-    request = Request(
+    request = HttpRequest(
         endpoint.options.url, lines, body, endpoint.options.timeout_seconds, tenant, _tls(endpoint.sealed)
     )
     return Composed(request, shown + "}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidings.deliver.lane import Item, Lane
+from tidings.deliver.lane import Lane, Queued
 from tidings.model.event import Event
 from tidings.store import events
 from tidings.store.base import Db
@@ -37,7 +37,7 @@ class KeptEvents:
         self._events[event.seq] = event
 
 
-def has_earlier(db: Db, lane: Lane, item: Item) -> bool:
+def has_earlier(db: Db, lane: Lane, item: Queued) -> bool:
     """Whether the lane's backlog may hold an earlier delivery of the item's subject. Raises StoreError."""
     rows = db.all(
         "backlog_of_subject",

@@ -40,7 +40,7 @@ class Taken(Protocol):
         """Leave this one to the store again."""
 
 
-class Item(msgspec.Struct, gc=False):
+class Queued(msgspec.Struct, gc=False):
     """One delivery in memory. `stored`: it has a row in `waiting`."""
 
     number: int
@@ -58,7 +58,7 @@ class Item(msgspec.Struct, gc=False):
     cancelled: bool = False
 
     @classmethod
-    def of(cls, row: Waiting) -> Item:
+    def of(cls, row: Waiting) -> Queued:
         """The item of a row in `waiting`."""
         return cls(row.delivery, row.event, row.first, row.n, row.earlier, row.first, True, row.subject, True)
 
@@ -73,11 +73,11 @@ class Lane:
         self.signer: Signer | None = None
         self.signer_until: Micros | None = None
         self.bucket: TokenBucket | None = None
-        self.queue: deque[Item] = deque()
+        self.queue: deque[Queued] = deque()
         """Never tried, oldest first."""
-        self.due: deque[Item] = deque()
+        self.due: deque[Queued] = deque()
         """Tried before, and due again."""
-        self.latest: deque[Item] = deque()
+        self.latest: deque[Queued] = deque()
         """While lagging: the newest of its backlog, which may be tried before their turn. They are not busy."""
         self.walked: int | None = None
         """Where `latest` is read on, downwards, from the backlog; None: from its end; 0: there is no more."""
@@ -97,7 +97,7 @@ class Lane:
         self.window = WINDOW_START
         self.busy: set[int] = set()
         """Numbers that are queued, in flight, or whose result is not stored yet."""
-        self.flying: dict[int, Item] = {}
+        self.flying: dict[int, Queued] = {}
         self.own: dict[int, None] = {}
         """Numbers read from the lane's own backlog whose result is not stored yet, oldest first."""
         self.lagging = False
@@ -123,7 +123,7 @@ class Lane:
     def _begin_lines(self) -> None:
         self.blocking: dict[str, set[int]] = {}
         """Ordered links: per subject, the deliveries that the later ones wait for."""
-        self.held: dict[str, deque[Item]] = {}
+        self.held: dict[str, deque[Queued]] = {}
         self.held_count = 0
         self.beyond: dict[str, int] = {}
         """Lines that go on in the store behind what is held here: the number of the last one."""
@@ -222,19 +222,19 @@ class Lane:
             self.signer, self.signer_until = signer_for(self.endpoint, now)
         return self.signer
 
-    def enqueue(self, item: Item, now: Micros) -> None:
+    def enqueue(self, item: Queued, now: Micros) -> None:
         """Put an item at the end of the queue."""
         if not self.queue:
             self.queued_since = now
         self.queue.append(item)
         self.busy.add(item.number)
 
-    def enqueue_due(self, item: Item) -> None:
+    def enqueue_due(self, item: Queued) -> None:
         """Put an item that was tried before at the end of its queue."""
         self.due.append(item)
         self.busy.add(item.number)
 
-    def put_back(self, items: list[Item], *, tried: bool) -> None:
+    def put_back(self, items: list[Queued], *, tried: bool) -> None:
         """Items that were taken do not leave yet; they are next."""
         if not items:
             return
@@ -246,7 +246,7 @@ class Lane:
             line.discard(item.number)
         (self.due if tried else self.queue).extendleft(reversed(items))
 
-    def see_newest(self, item: Item) -> None:
+    def see_newest(self, item: Queued) -> None:
         """While lagging: remember what has come last."""
         if self.ordered_all:
             return

@@ -10,7 +10,7 @@ from itertools import islice
 from tidings.deliver import order, results, turns
 from tidings.deliver.cancel import find, forget
 from tidings.deliver.kept import KeptEvents, has_earlier
-from tidings.deliver.lane import LATEST_MAX, LINE_MAX, QUEUE_MAX, Item, Lane
+from tidings.deliver.lane import LATEST_MAX, LINE_MAX, QUEUE_MAX, Lane, Queued
 from tidings.deliver.serve import Launch, serve
 from tidings.deliver.settle import Settlement, waiting_from
 from tidings.deliver.shares import Outstanding, Shares
@@ -19,7 +19,7 @@ from tidings.model.delivery import Waiting
 from tidings.model.link import Endpoint, changes_requests
 from tidings.model.moment import Micros
 from tidings.rules import health
-from tidings.rules.health import HEALTHY, Health
+from tidings.rules.health import HEALTHY, EndpointHealth
 from tidings.rules.limit import TokenBucket
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Snapshot
@@ -217,11 +217,11 @@ class Lanes:
         if lane.takes_more and number in lane.busy:
             pass
         elif lane.takes_more and self.outstanding.take(number, lane.tenant):
-            lane.enqueue(Item(number, event, created), now)
+            lane.enqueue(Queued(number, event, created), now)
         else:
             if not lane.lagging:
                 lane.lag_from(number - 1, now)
-            lane.see_newest(Item(number, event, created))
+            lane.see_newest(Queued(number, event, created))
         self.active[link] = lane
 
     def _read_lines(self, lane: Lane, now: Micros) -> None:
@@ -257,7 +257,7 @@ class Lanes:
         rows = self._db.all("backlog_newest", link=lane.link, after=lane.read_to, before=before, count=LATEST_MAX)
         for number, _, event, created in rows:
             if number not in lane.busy:
-                lane.latest.appendleft(Item(number, event, created))
+                lane.latest.appendleft(Queued(number, event, created))
         lane.walked = rows[-1][0] if len(rows) == LATEST_MAX else 0
 
     def _read_due(self, lane: Lane, now: Micros, count: int) -> None:
@@ -271,7 +271,7 @@ class Lanes:
             waiting = waiting_from(row)
             if waiting.delivery not in lane.busy and taken < count:
                 taken += 1
-                lane.enqueue_due(Item.of(waiting))
+                lane.enqueue_due(Queued.of(waiting))
         if len(rows) == limit:
             lane.next_due = now
             return
@@ -280,7 +280,7 @@ class Lanes:
 
     def _read_blocking(self, lane: Lane, now: Micros) -> None:
         """Of a blocked line in strict order only those that block it are read, and they go first, in their order."""
-        due: list[Item] = []
+        due: list[Queued] = []
         lane.next_due = None
         for number in sorted(lane.blocking[""]):
             if number in lane.busy:
@@ -291,7 +291,7 @@ class Lanes:
             if waiting.due > now:
                 lane.next_due = waiting.due
                 break
-            due.append(Item.of(waiting))
+            due.append(Queued.of(waiting))
         for item in due:
             lane.busy.add(item.number)
         lane.due.extendleft(reversed(due))
@@ -309,7 +309,7 @@ class Lanes:
                 lane.jumped.discard(number)
                 lane.own[number] = None
             elif number not in lane.busy:
-                lane.enqueue(Item(number, event, created), now)
+                lane.enqueue(Queued(number, event, created), now)
                 lane.own[number] = None
         if rows:
             lane.read_to = rows[-1][0]
@@ -358,7 +358,7 @@ class Lanes:
             lane = self.by_link.get(row[0])
             if lane is None:
                 continue
-            lane.health = Health(
+            lane.health = EndpointHealth(
                 fails=row[2],
                 failing_since=row[3],
                 last_failure=row[4],

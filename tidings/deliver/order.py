@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from tidings.deliver.lane import HELD_MAX, LINE_MAX, Item, Lane
+from tidings.deliver.lane import HELD_MAX, LINE_MAX, Lane, Queued
 from tidings.deliver.settle import Settlement
 from tidings.model.delivery import Waiting
 from tidings.model.moment import SECOND, Micros
@@ -22,7 +22,7 @@ FAR: Micros = 1 << 60
 """The due time of what is held: never by itself."""
 
 
-def claim(lane: Lane, item: Item, now: Micros, settlement: Settlement) -> bool:
+def claim(lane: Lane, item: Queued, now: Micros, settlement: Settlement) -> bool:
     """Whether the item may go now; if so it blocks its line. If not, it is held and stored so."""
     if item.subject is None:
         return True
@@ -44,13 +44,13 @@ def claim(lane: Lane, item: Item, now: Micros, settlement: Settlement) -> bool:
     return False
 
 
-def waits_in_line(lane: Lane, item: Item) -> bool:
+def waits_in_line(lane: Lane, item: Queued) -> bool:
     """Strict order: whether an earlier delivery than this one is still on its way."""
     members = lane.blocking.get("")
     return members is not None and item.number not in members
 
 
-def release(lane: Lane, item: Item, now: Micros) -> None:
+def release(lane: Lane, item: Queued, now: Micros) -> None:
     """The item has ended or was parked: the next of its line may go."""
     if item.subject is None:
         return
@@ -111,7 +111,7 @@ def _park(lane: Lane, row: Waiting, now: Micros, settlement: Settlement) -> None
     lane.busy.add(row.delivery)
     settlement.waiting[row.delivery] = msgspec.structs.replace(row, subject=None)
     settlement.numbers.append((lane.link, row.delivery))
-    release(lane, Item.of(row), now)
+    release(lane, Queued.of(row), now)
 
 
 def release_all(lane: Lane, now: Micros, settlement: Settlement) -> None:
@@ -134,7 +134,7 @@ def restore(lane: Lane, blocking: list[Waiting], lines: list[tuple[Waiting, int]
         mind_age(lane, row)
     for row, last in lines:
         assert row.subject is not None
-        lane.held[row.subject] = deque([Item.of(row)])
+        lane.held[row.subject] = deque([Queued.of(row)])
         lane.held_count += 1
         lane.unswept = max(last, lane.unswept or 0)
         if last > row.delivery:
@@ -152,7 +152,7 @@ def read_on(lane: Lane, subject: str, rows: list[Waiting], now: Micros) -> None:
     if not found or found[-1].delivery >= lane.beyond[subject]:
         del lane.beyond[subject]
     if found:
-        lane.held[subject] = deque(Item.of(row) for row in found)
+        lane.held[subject] = deque(Queued.of(row) for row in found)
         lane.held_count += len(found)
         free(lane, subject, lane.held[subject], now)
 
@@ -177,7 +177,7 @@ def sweep(lane: Lane, now: Micros) -> None:
         lane.unread.add(subject)
 
 
-def free(lane: Lane, subject: str, line: deque[Item], now: Micros) -> None:
+def free(lane: Lane, subject: str, line: deque[Queued], now: Micros) -> None:
     """Let the first of a line go."""
     item = line.popleft()
     lane.held_count -= 1
@@ -188,7 +188,7 @@ def free(lane: Lane, subject: str, line: deque[Item], now: Micros) -> None:
     lane.enqueue(item, now)
 
 
-def _hold(lane: Lane, item: Item, settlement: Settlement) -> None:
+def _hold(lane: Lane, item: Queued, settlement: Settlement) -> None:
     assert item.subject is not None
     if not item.stored:
         settlement.waiting[item.number] = Waiting(

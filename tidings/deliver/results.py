@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from tidings.deliver import order
-from tidings.deliver.lane import Item, Lane
+from tidings.deliver.lane import Lane, Queued
 from tidings.deliver.settle import Disabling, Settlement
 from tidings.model import outcome as outcomes
 from tidings.model.delivery import Attempt, Waiting
@@ -17,7 +17,7 @@ from tidings.model.link import ALL_TENANTS
 from tidings.model.moment import MINUTE, SECOND, Micros, to_text
 from tidings.net.http import Reply
 from tidings.rules import health, judgement, lifecycle, retry
-from tidings.rules.health import HEALTHY, Health
+from tidings.rules.health import HEALTHY, EndpointHealth
 from tidings.rules.judgement import Judgement
 from tidings.rules.lifecycle import Cause
 
@@ -38,7 +38,7 @@ class Flight(msgspec.Struct, gc=False):
     """One request under way: the deliveries in it, when it left, and its headers as shown."""
 
     lane: Lane
-    items: list[Item]
+    items: list[Queued]
     left: Micros
     shown: str
     own_event: bool
@@ -58,14 +58,14 @@ class _Verdict(msgspec.Struct, frozen=True):
     """It says nothing of each delivery: there were several, and one may have spoiled it for all."""
 
 
-def take_in(flight: Flight, reply: Reply, now: Micros, settlement: Settlement, chance: Chance) -> list[Item]:
+def take_in(flight: Flight, reply: Reply, now: Micros, settlement: Settlement, chance: Chance) -> list[Queued]:
     """Write down what came of a flight. Answers the items whose subjects are free again."""
     lane = flight.lane
     answer = reply.answer.decode("utf-8", "replace").replace("\x00", "\ufffd") if reply.answer else None
     verdict = _DELIVERED if reply.outcome is outcomes.OK else _judge(flight, reply, now)
     before = lane.health
     _mind_health(flight, reply, verdict, now, chance)
-    free: list[Item] = []
+    free: list[Queued] = []
     fates = [_fate(flight, item, verdict, now, chance) for item in flight.items]
     # What went in one batch of a strict order is due again at one time, so that none overtakes another.
     together = max((due for _, due in fates if due is not None), default=None) if lane.ordered_all else None
@@ -115,7 +115,7 @@ def _judge(flight: Flight, reply: Reply, now: Micros) -> _Verdict:
     return _Verdict(judged, wait_seconds, splits)
 
 
-def _fate(flight: Flight, item: Item, verdict: _Verdict, now: Micros, chance: Chance) -> tuple[Cause, Micros | None]:
+def _fate(flight: Flight, item: Queued, verdict: _Verdict, now: Micros, chance: Chance) -> tuple[Cause, Micros | None]:
     """What happened to a delivery with this attempt, and when it is due again."""
     lane, judged = flight.lane, verdict.judged
     if judged.message == "delivered":
@@ -152,7 +152,7 @@ def _delays(lane: Lane) -> Sequence[float]:
     return (lane.endpoint.options.retry_delays_seconds if lane.endpoint is not None else None) or retry.DELAYS_SECONDS
 
 
-def _put_back(flight: Flight, item: Item, cause: Cause, due: Micros, now: Micros, settlement: Settlement) -> bool:
+def _put_back(flight: Flight, item: Queued, cause: Cause, due: Micros, now: Micros, settlement: Settlement) -> bool:
     """Store when it is due. Answers whether the line behind it may move on (it is not ordered, or it is parked)."""
     lane = flight.lane
     if len(flight.items) > 1 and cause in ("split", "failure", "park"):
@@ -209,7 +209,7 @@ def _mind_health(flight: Flight, reply: Reply, verdict: _Verdict, now: Micros, c
 
 
 def _tell_health(
-    flight: Flight, reply: Reply, verdict: _Verdict, before: Health, now: Micros, settlement: Settlement
+    flight: Flight, reply: Reply, verdict: _Verdict, before: EndpointHealth, now: Micros, settlement: Settlement
 ) -> None:
     if verdict.judged.endpoint == "gone":
         _disable(flight, "The endpoint answered 410 Gone: it wants no more webhooks.", now, settlement)
@@ -258,7 +258,7 @@ def _announce(kind: str, flight: Flight, reason: str, now: Micros, settlement: S
 _DELIVERED = _Verdict(judgement.OK, None, False)
 
 
-def cancelled(item: Item, link: int, now: Micros, settlement: Settlement, *, stored: bool) -> None:
+def cancelled(item: Queued, link: int, now: Micros, settlement: Settlement, *, stored: bool) -> None:
     """Write down that a delivery was cancelled before its next attempt."""
     settlement.attempts.append(
         Attempt(
@@ -276,7 +276,7 @@ def cancelled(item: Item, link: int, now: Micros, settlement: Settlement, *, sto
 
 
 def unsendable(
-    lane: Lane, items: Sequence[Item], now: Micros, why: str, settlement: Settlement, *, flown: bool
+    lane: Lane, items: Sequence[Queued], now: Micros, why: str, settlement: Settlement, *, flown: bool
 ) -> None:
     """Write down that no request could be made of these: trying again would not help.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tidings.deliver import turns
-from tidings.deliver.lane import EXPRESS_MAX, Item, Lane
+from tidings.deliver.lane import EXPRESS_MAX, Lane, Queued
 from tidings.deliver.settle import Settlement
 from tidings.deliver.turns import Kind, Look
 from tidings.model.moment import SECOND, Micros
@@ -22,7 +22,7 @@ SLOW: Micros = 1 * SECOND
 SLOW_KEPT: Micros = 60 * SECOND
 RECENT: Micros = 5 * SECOND
 
-Launch = list[tuple[Lane, list[Item]]]
+Launch = list[tuple[Lane, list[Queued]]]
 
 
 def serve(
@@ -144,7 +144,7 @@ def _probed_kinds(lane: Lane) -> tuple[Kind, ...]:
     return turns.kinds(lane)
 
 
-def _launch(lane: Lane, items: list[Item], now: Micros, launch: Launch, *, express: bool) -> None:
+def _launch(lane: Lane, items: list[Queued], now: Micros, launch: Launch, *, express: bool) -> None:
     if lane.bucket is not None:
         lane.bucket.take(now)
     lane.flights += 1

@@ -17,8 +17,8 @@ from typing import Any
 
 from tidings.deliver import order, results
 from tidings.deliver.cancel import settle_future
-from tidings.deliver.compose import Bodies, compose
-from tidings.deliver.lane import Item, Lane, LaneView, view
+from tidings.deliver.compose import BodyCache, compose
+from tidings.deliver.lane import Lane, LaneView, Queued, view
 from tidings.deliver.lanes import Lanes
 from tidings.deliver.pace import SETTLE_SECONDS, YOUNG_SECONDS, Pace
 from tidings.deliver.results import Flight
@@ -74,8 +74,8 @@ class Deliver:
         self._settlement = Settlement()
         self._store_rests_until: Micros = 0
         self._timers = Timers()
-        self._bodies = Bodies(source)
-        self._launch: list[tuple[Lane, list[Item]]] = []
+        self._bodies = BodyCache(source)
+        self._launch: list[tuple[Lane, list[Queued]]] = []
         self._pace = Pace()
         self._crowded = False
         self._departures = 0
@@ -277,7 +277,7 @@ class Deliver:
             return 0
         return self._pace.room()
 
-    def _depart(self, lane: Lane, items: list[Item], found: dict[int, Event], now: Micros) -> None:
+    def _depart(self, lane: Lane, items: list[Queued], found: dict[int, Event], now: Micros) -> None:
         endpoint = lane.endpoint
         assert endpoint is not None
         lost = [item for item in items if item.event not in found]

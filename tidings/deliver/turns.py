@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from tidings.deliver import order
-from tidings.deliver.lane import Item, Lane
+from tidings.deliver.lane import Lane, Queued
 from tidings.deliver.settle import Settlement
 from tidings.model.event import Event
 from tidings.model.moment import SECOND, Micros
@@ -42,7 +42,7 @@ class Look(msgspec.Struct, frozen=True):
 
     events: Callable[[list[int]], dict[int, Event]]
     """From numbers to events."""
-    has_earlier: Callable[[Lane, Item], bool]
+    has_earlier: Callable[[Lane, Queued], bool]
     """Whether the backlog may hold an earlier delivery of the item's subject."""
 
 
@@ -81,14 +81,14 @@ def newest_made(lane: Lane) -> Micros | None:
     return line[-1].created if line else None
 
 
-def take(lane: Lane, kind: Kind, most: int, now: Micros, settlement: Settlement, look: Look) -> list[Item]:
+def take(lane: Lane, kind: Kind, most: int, now: Micros, settlement: Settlement, look: Look) -> list[Queued]:
     """Up to `most` of a line. Empty: the first ones were held, skipped or must wait."""
     if kind == "newest":
         return _take_newest(lane, most, now, settlement, look)
     line = lane.due if kind == "due" else lane.queue
     if most == 1 and lane.endpoint is not None and lane.endpoint.options.order == "none":
         return [line.popleft()]
-    taken: list[Item] = []
+    taken: list[Queued] = []
     while line and len(taken) < most:
         item = line[0]
         most = min(most, lane.small.get(item.number, most))
@@ -106,13 +106,13 @@ def take(lane: Lane, kind: Kind, most: int, now: Micros, settlement: Settlement,
     return taken
 
 
-def _newest_line(lane: Lane) -> deque[Item]:
+def _newest_line(lane: Lane) -> deque[Queued]:
     if lane.lagging or lane.endpoint is None or lane.endpoint.options.batch is not None:
         return lane.latest
     return lane.queue
 
 
-def _take_newest(lane: Lane, most: int, now: Micros, settlement: Settlement, look: Look) -> list[Item]:
+def _take_newest(lane: Lane, most: int, now: Micros, settlement: Settlement, look: Look) -> list[Queued]:
     line = _newest_line(lane)
     if line is lane.queue:
         item = line[-1] if lane.ordered_by_subject else line.pop()
@@ -123,7 +123,7 @@ def _take_newest(lane: Lane, most: int, now: Micros, settlement: Settlement, loo
             line.remove(item)
             return [item] if order.claim(lane, item, now, settlement) else []
         return [item]
-    taken: list[Item] = []
+    taken: list[Queued] = []
     while line and len(taken) < most:
         newest = _jump(lane, look) if lane.ordered_by_subject else line.pop()
         if newest is None or newest.number <= lane.read_to or newest.number in lane.busy:
@@ -135,7 +135,7 @@ def _take_newest(lane: Lane, most: int, now: Micros, settlement: Settlement, loo
     return taken[::-1]
 
 
-def _jump(lane: Lane, look: Look) -> Item | None:
+def _jump(lane: Lane, look: Look) -> Queued | None:
     """The newest of a lagging lane that is ordered by subject; None where an earlier one of its subject goes first."""
     _read_subjects(lane.latest, look, len(lane.latest))
     subject = lane.latest[-1].subject
@@ -151,7 +151,7 @@ def _jump(lane: Lane, look: Look) -> Item | None:
     return item
 
 
-def _read_subjects(line: deque[Item], look: Look, count: int = SUBJECTS_READ) -> None:
+def _read_subjects(line: deque[Queued], look: Look, count: int = SUBJECTS_READ) -> None:
     """Items from the head do not know their subject yet; those with a row do. Raises StoreError."""
     unknown = [item for item in islice(line, count) if not item.known]
     if not unknown:

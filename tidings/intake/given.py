@@ -13,12 +13,12 @@ from tidings.rules.item import opened
 from tidings.rules.own_members import agrees, differs
 
 if TYPE_CHECKING:
-    from tidings.intake.items import Ask
+    from tidings.intake.items import ItemRequest
 
 Values = dict[str, Any]
 
 
-def named(kind: Kind, ask: Ask, before: Item | None, tenant: str = "") -> tuple[Values, list[Place]]:
+def named(kind: Kind, ask: ItemRequest, before: Item | None, tenant: str = "") -> tuple[Values, list[Place]]:
     """The given values of fields that the caller may write, and the places of what it gives beside them.
 
     What it only reads, the item's own members too, it may give back as it is (`before`; None: the item is made, and
@@ -49,7 +49,7 @@ def named(kind: Kind, ask: Ask, before: Item | None, tenant: str = "") -> tuple[
     return {name: value for name, value in ask.data.items() if name not in others}, wrong
 
 
-def _not_yet(name: str, ask: Ask) -> Place:
+def _not_yet(name: str, ask: ItemRequest) -> Place:
     """The place of a member of the item's own, given of an item that gets an id here."""
     detail = f"{name} is not set by callers. Leave it out."
     if name == "id":
@@ -60,7 +60,7 @@ def _not_yet(name: str, ask: Ask) -> Place:
     return Place(pointer=f"{ask.pointer}/{name}", code="unknown_field", detail=detail)
 
 
-def _own_differs(name: str, before: Item | None, present: Values, ask: Ask) -> Place:
+def _own_differs(name: str, before: Item | None, present: Values, ask: ItemRequest) -> Place:
     """The place of a member of the item's own that is given otherwise. Raises Stale for a revision."""
     if before is not None and name == "revision" and type(ask.data[name]) is int:
         detail = f"The body has revision {ask.data[name]}, the item is at revision {before.revision}. Read it again."

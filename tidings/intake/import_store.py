@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from tidings.intake.imports import OnConflict, Refusals
-from tidings.intake.items import Ask, Items, seen
+from tidings.intake.items import ItemChanges, ItemRequest, seen
 from tidings.intake.kinds import Kind, Kinds
 from tidings.intake.moving import Moving
 from tidings.intake.spool import Ready
@@ -46,7 +46,7 @@ class Counts(msgspec.Struct, kw_only=True):
         self.unchanged += other.unchanged
 
 
-class Target(msgspec.Struct, frozen=True):
+class Reference(msgspec.Struct, frozen=True):
     """What a reference leads to. `is_self`: the collection that is imported into."""
 
     field: str
@@ -57,9 +57,9 @@ class Target(msgspec.Struct, frozen=True):
     is_self: bool
 
 
-Later = tuple[int, Target, str, str]
+Later = tuple[int, Reference, str, str]
 """A line whose reference leads to an item that was not there yet: line, field, id, tenant."""
-Reach = tuple[Target, int, item_bulk.Pairs]
+Reach = tuple[Reference, int, item_bulk.Pairs]
 """A reference, its place among a line's values, and what it may lead to."""
 
 
@@ -70,7 +70,13 @@ class ImportStore:
     """
 
     def __init__(
-        self, parts: tuple[Items, Catalog, Kinds, Clock], db: Db, ask: Ask, on_conflict: OnConflict, *, whole: bool
+        self,
+        parts: tuple[ItemChanges, Catalog, Kinds, Clock],
+        db: Db,
+        ask: ItemRequest,
+        on_conflict: OnConflict,
+        *,
+        whole: bool,
     ) -> None:
         self._items, catalog, kinds, clock = parts
         self._db, self._ask, self._whole = db, ask, whole
@@ -246,10 +252,10 @@ class ImportStore:
         values = list({line.values[index] for line in lines if line.values[index] is not None})
         return item_bulk.there(self._db, self._kind.table, name, values)
 
-    def _reach(self, lines: Sequence[Ready], target: Target, index: int) -> item_bulk.Pairs:
+    def _reach(self, lines: Sequence[Ready], target: Reference, index: int) -> item_bulk.Pairs:
         return self._there(target, list({line.values[index] for line in lines if line.values[index] is not None}))
 
-    def _there(self, target: Target, idents: Sequence[str]) -> item_bulk.Pairs:
+    def _there(self, target: Reference, idents: Sequence[str]) -> item_bulk.Pairs:
         if target.kind is None:
             return set()
         return item_bulk.there(self._db, target.kind.table, "id", idents, target.seen)
@@ -277,14 +283,14 @@ class ImportStore:
                     pairs.add((line.id, line.tenant))
 
 
-def _target(catalog: Catalog, kinds: Kinds, ask: Ask, field: str, to: str) -> Target:
+def _target(catalog: Catalog, kinds: Kinds, ask: ItemRequest, field: str, to: str) -> Reference:
     collection = catalog.now.collections.get(to)
     its: Grant | None = None if collection is None else kinds.grant(ask.key, collection)
     is_self = to == ask.grant.collection.name
     if collection is None or its is None:
-        return Target(field, None, NEVER, to, is_self)
-    return Target(field, kinds.of(collection), seen(its), to, is_self)
+        return Reference(field, None, NEVER, to, is_self)
+    return Reference(field, kinds.of(collection), seen(its), to, is_self)
 
 
-def _no_such(target: Target, ident: str) -> Place:
+def _no_such(target: Reference, ident: str) -> Place:
     return Place(pointer=f"/{target.field}", code="no_such_item", detail=f"There is no item {ident} in {target.to}.")

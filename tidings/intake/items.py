@@ -35,7 +35,7 @@ _ROW = "This key may not write such an item: its row rule does not fit what it i
 Values = dict[str, Any]
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
+class ItemRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One operation on an item, as somebody asks for it.
 
     `revisions`: what If-Match names (None: any will do). `pointer` and `id_pointer`: where `data` and `id` stand in the
@@ -72,7 +72,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     event: Event | None
 
 
-class Items:
+class ItemChanges:
     """Changes items. Its methods are called in write jobs."""
 
     def __init__(self, catalog: Catalog, kinds: Kinds, clock: Clock) -> None:
@@ -80,7 +80,7 @@ class Items:
         self._kinds = kinds
         self._clock = clock
 
-    def create(self, db: Db, ask: Ask) -> Change:
+    def create(self, db: Db, ask: ItemRequest) -> Change:
         """A new item. Raises Invalid, Forbidden, or Conflict where a unique value, or its id, is taken."""
         kind = self._kind(ask.grant)
         tenant = _tenant(ask)
@@ -91,7 +91,7 @@ class Items:
                 raise Conflict(detail, code="id_taken", errors=ask.about_id("id_taken", detail))
         return self._create(db, kind, ask, tenant)
 
-    def edit(self, db: Db, ask: Ask) -> Change:
+    def edit(self, db: Db, ask: ItemRequest) -> Change:
         """Merge `data` into an item (RFC 7396). Raises NotFound, Stale, Invalid, Forbidden or Conflict."""
         kind = self._kind(ask.grant)
         before = self._found(db, kind, ask)
@@ -99,7 +99,7 @@ class Items:
         values = _stored(kind, merged(kind.rules.plain(before), data), ask, unknown)
         return self._replace(db, kind, ask, before, values)
 
-    def put(self, db: Db, ask: Ask, unless: frozenset[int] | None = frozenset()) -> Change:
+    def put(self, db: Db, ask: ItemRequest, unless: frozenset[int] | None = frozenset()) -> Change:
         """Create or replace the item at the caller's id.
 
         `unless`: revisions that it must not have (If-None-Match); None: it must not be there at all.
@@ -123,7 +123,7 @@ class Items:
         values = _stored(kind, {**kind.rules.defaults, **kept, **data}, ask, unknown, fixed(ask.grant.writes))
         return self._replace(db, kind, ask, before, values)
 
-    def delete(self, db: Db, ask: Ask) -> Change:
+    def delete(self, db: Db, ask: ItemRequest) -> Change:
         """Forget an item. Raises NotFound, Stale, Forbidden, or Conflict where other items refer to it."""
         kind = self._kind(ask.grant)
         before = self._found(db, kind, ask)
@@ -152,12 +152,12 @@ class Items:
             )
         return self._kinds.of(collection)
 
-    def _found(self, db: Db, kind: Kind, ask: Ask) -> Item:
+    def _found(self, db: Db, kind: Kind, ask: ItemRequest) -> Item:
         found = look_up(db, kind.table, ask.grant, reached(ask.grant), ask.id or "", ask.tenant)
         _check_revision(ask, found)
         return _whole(kind, ask, found) or found
 
-    def _create(self, db: Db, kind: Kind, ask: Ask, tenant: str) -> Change:
+    def _create(self, db: Db, kind: Kind, ask: ItemRequest, tenant: str) -> Change:
         data, unknown = named(kind, ask, None, tenant)
         values = _stored(kind, {**kind.rules.defaults, **data}, ask, unknown, fixed(ask.grant.writes))
         now = self._clock.now()
@@ -168,7 +168,7 @@ class Items:
         after = msgspec.structs.replace(after, seq=kind.table.insert(db, after))
         return Change(before=None, after=after, event=self._event(kind, ask, None, after))
 
-    def _replace(self, db: Db, kind: Kind, ask: Ask, before: Item, values: Values) -> Change:
+    def _replace(self, db: Db, kind: Kind, ask: ItemRequest, before: Item, values: Values) -> Change:
         _check_row(ask, before)
         if not _changed(kind, before.values, values):
             return Change(before=before, after=before, event=None)
@@ -179,7 +179,7 @@ class Items:
         kind.table.update(db, after if ask.moving is None else ask.moving.written(kind.table, before, after))
         return Change(before=before, after=after, event=self._event(kind, ask, before, after))
 
-    def _check_after(self, db: Db, kind: Kind, ask: Ask, before: Item | None, after: Item) -> None:
+    def _check_after(self, db: Db, kind: Kind, ask: ItemRequest, before: Item | None, after: Item) -> None:
         """What only the store can tell of an item that is about to be written, and whether the caller may write it."""
         _check_row(ask, after)
         for name in kind.unique:
@@ -189,7 +189,7 @@ class Items:
             if _is_new(before, after, name):
                 self._check_reference(db, ask, after, name, to)
 
-    def _check_unique(self, db: Db, kind: Kind, ask: Ask, after: Item, name: str) -> None:
+    def _check_unique(self, db: Db, kind: Kind, ask: ItemRequest, after: Item, name: str) -> None:
         holder = kind.table.holder(db, name, after.values[name], after.tenant, after.seq)
         if holder is None:
             return
@@ -199,7 +199,7 @@ class Items:
             raise Conflict(detail, code="unique_taken", errors=places)
         ask.moving.take(db, kind.table, holder, name, after, places)
 
-    def _check_reference(self, db: Db, ask: Ask, after: Item, name: str, to: str) -> None:
+    def _check_reference(self, db: Db, ask: ItemRequest, after: Item, name: str, to: str) -> None:
         ident = after.values[name]
         if to == ask.grant.collection.name and ident == after.id:
             return
@@ -216,7 +216,7 @@ class Items:
             errors=[Place(pointer=f"{ask.pointer}/{name}", code="no_such_item", detail=detail)],
         )
 
-    def _check_unreferenced(self, db: Db, kind: Kind, ask: Ask, item: Item) -> None:
+    def _check_unreferenced(self, db: Db, kind: Kind, ask: ItemRequest, item: Item) -> None:
         name = kind.collection.name
         for other in self._catalog.now.collections.values():
             for field in other.fields:
@@ -232,7 +232,7 @@ class Items:
                     detail = f"{who} to {item.id}{how}; change or delete them first."
                     raise Conflict(detail, code="referenced", errors=ask.about_id("referenced", detail))
 
-    def _event(self, kind: Kind, ask: Ask, before: Item | None, item: Item, type: str | None = None) -> Event:
+    def _event(self, kind: Kind, ask: ItemRequest, before: Item | None, item: Item, type: str | None = None) -> Event:
         """The event of a change; `type` only where it is known without asking the collection's own conditions."""
         document = kind.rules.document(item)
         previous = None if before is None else kind.rules.document(before)
@@ -305,7 +305,7 @@ def check_verb(grant: Grant, verb: Verb) -> None:
         )
 
 
-def _tenant(ask: Ask) -> str:
+def _tenant(ask: ItemRequest) -> str:
     """Whose an item is that is made or put: the key's, or what its row rule says, or what was asked for."""
     tenant = str(fixed(ask.grant.writes).get("tenant", ask.grant.tenant or ask.tenant or ""))
     if ask.tenant is not None and ask.tenant != tenant:
@@ -313,27 +313,27 @@ def _tenant(ask: Ask) -> str:
     return tenant
 
 
-def _check_id(ask: Ask) -> None:
+def _check_id(ask: ItemRequest) -> None:
     if not ID.fullmatch(ask.id or ""):
         raise Invalid(ID_RULE, errors=ask.about_id("id", ID_RULE))
 
 
-def _check_revision(ask: Ask, item: Item) -> None:
+def _check_revision(ask: ItemRequest, item: Item) -> None:
     if ask.revisions is not None and item.revision not in ask.revisions:
         raise Stale(f"It is at revision {item.revision} now. Read it again, then repeat the change.")
 
 
-def _check_row(ask: Ask, item: Item) -> None:
+def _check_row(ask: ItemRequest, item: Item) -> None:
     if not holds(ask.grant.writes, item.row):
         raise Forbidden(_ROW, code="row_not_permitted")
 
 
-def _whole(kind: Kind, ask: Ask, item: Item | None) -> Item | None:
+def _whole(kind: Kind, ask: ItemRequest, item: Item | None) -> Item | None:
     return item if item is None or ask.moving is None else ask.moving.whole(kind.table, item)
 
 
 def _stored(
-    kind: Kind, given: Mapping[str, Any], ask: Ask, wrong: list[Place], filled: Mapping[str, Any] | None = None
+    kind: Kind, given: Mapping[str, Any], ask: ItemRequest, wrong: list[Place], filled: Mapping[str, Any] | None = None
 ) -> Values:
     """The values to store. `wrong`: what is wrong already. `filled`: what the row rule leaves no choice of, as stored.
 
@@ -347,7 +347,7 @@ def _stored(
     return values
 
 
-def _shown(place: Place, kind: Kind, ask: Ask) -> Place:
+def _shown(place: Place, kind: Kind, ask: ItemRequest) -> Place:
     """What is said of a field that the caller can neither read nor write: neither its name nor what is in it."""
     name = (place.pointer or "").removeprefix(ask.pointer).split("/")[1]
     is_hidden = name in kind.rules.names and name not in (*ask.grant.read, *ask.grant.write, *ask.data)

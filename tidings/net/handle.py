@@ -13,7 +13,7 @@ import pycurl
 from tidings.model import outcome as outcomes
 from tidings.model.outcome import Outcome
 from tidings.net import reply as replies
-from tidings.net.names import LOOKUP_SECONDS, Found
+from tidings.net.names import LOOKUP_SECONDS, Resolved
 from tidings.net.reply import Reply
 from tidings.rules.address import Target, target_of
 
@@ -42,7 +42,7 @@ class Tls(msgspec.Struct, frozen=True):
     key: bytes | None = None
 
 
-class Request(msgspec.Struct, frozen=True):
+class HttpRequest(msgspec.Struct, frozen=True):
     """A POST. `headers` are whole lines, `timeout_seconds` covers everything from the name to the last byte.
 
     `tenant`: on whose account names are looked up; a tenant is not told what they lead to, None (the operator) is.
@@ -85,10 +85,10 @@ class Handle:
         """It has options that the next request must not have."""
         self.loads: str | None = None
         """The alias whose addresses it brings."""
-        self.waits: Callable[[Found], None] | None = None
+        self.waits: Callable[[Resolved], None] | None = None
         self._refusal, self._is_hung = refusal, is_hung
         self._stale = self._fresh = self._looks = self._forgot = False
-        self._found: Found | None = None
+        self._found: Resolved | None = None
         self._refused: str | None = None
         self._dialled = False
         self._headers: list[bytes] = []
@@ -133,7 +133,7 @@ class Handle:
         self.curl.setopt(pycurl.PROXY_CAINFO, ca_file)
         self.curl.setopt(SUPPRESS_CONNECT_HEADERS, 1)
 
-    def load(self, request: Request, done: Done) -> None:
+    def load(self, request: HttpRequest, done: Done) -> None:
         """Prepare a request. Raises what pycurl raises where it cannot be built."""
         self.serial += 1
         self.done, self.tenant, self.target = done, request.tenant, target_of(request.url)
@@ -170,7 +170,7 @@ class Handle:
             self.curl.setopt(pycurl.SSLCERT_BLOB, tls.certificate)
             self.curl.setopt(pycurl.SSLKEY_BLOB, tls.key)
 
-    def dial(self, found: Found, *, load: bool) -> None:
+    def dial(self, found: Resolved, *, load: bool) -> None:
         """Where the target's name leads. What the look-up took is taken off the time limit.
 
         `load`: libcurl may not know the addresses of this alias yet.
@@ -186,7 +186,7 @@ class Handle:
             curl.setopt(pycurl.TIMEOUT_MS, max(1, int((self.timeout_seconds - spent) * 1000)))
             self._limit = 0.0
 
-    def _load(self, found: Found) -> None:
+    def _load(self, found: Resolved) -> None:
         self.loads = found.alias
         addresses = ",".join(f"[{text}]" if ":" in text else text for text in found.addresses[:ADDRESSES_MAX])
         self.curl.setopt(pycurl.RESOLVE, [f"+{found.alias}:{self.target.port}:{addresses}"])
@@ -254,7 +254,7 @@ class Handle:
             reason = "The name could not be looked up: the name servers gave no usable answer."
         return self._reply((outcomes.DNS_FAILED, reason), None)
 
-    def refused(self, found: Found | None) -> Reply | None:
+    def refused(self, found: Resolved | None) -> Reply | None:
         """The reply if an address of the target, as far as it is known here, may not be called."""
         known = [self.target.address or ""] if self.target.name is None else found.addresses if found else ()
         self._refused = next((why for why in map(self._refusal, known) if why is not None), None)

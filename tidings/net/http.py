@@ -26,11 +26,11 @@ import certifi
 import pycurl
 
 from tidings.model import outcome as outcomes
-from tidings.net.handle import ANSWER_BYTES_KEPT, Done, Handle, Refusal, Request, Tls
-from tidings.net.names import LOOKUP_SECONDS, NAMES_KEPT, Found, Names
+from tidings.net.handle import ANSWER_BYTES_KEPT, Done, Handle, HttpRequest, Refusal, Tls
+from tidings.net.names import LOOKUP_SECONDS, NAMES_KEPT, Names, Resolved
 from tidings.net.reply import Reply
 
-__all__ = ["ANSWER_BYTES_KEPT", "HttpClient", "Reply", "Request", "Tls"]
+__all__ = ["ANSWER_BYTES_KEPT", "HttpClient", "HttpRequest", "Reply", "Tls"]
 
 BODY_SECONDS = 2.0
 """How long the body of an answer may take once its head is complete: the head says all that is needed."""
@@ -69,7 +69,7 @@ class HttpClient:
         self._proxied = proxy is not None
         self._own_names = names is None
         self._names = names or Names()
-        self._found: deque[tuple[Handle, int, Found | None]] = deque()
+        self._found: deque[tuple[Handle, int, Resolved | None]] = deque()
         """What look-ups have found; None if the address stands in the URL."""
         self._waits: list[tuple[float, int, int, Handle]] = []
         self._starting: list[Handle] = []
@@ -97,7 +97,7 @@ class HttpClient:
         """How many requests are under way."""
         return len(self._busy)
 
-    def send(self, request: Request, done: Done) -> None:
+    def send(self, request: HttpRequest, done: Done) -> None:
         """Begin a request; `done` is called from `poll`. Raises ValueError where it cannot be built."""
         handle = self._idle.pop() if self._idle else self._make()
         try:
@@ -198,7 +198,7 @@ class HttpClient:
     def _look_up(self, handle: Handle, name: str) -> None:
         serial = handle.serial
 
-        def done(found: Found) -> None:
+        def done(found: Resolved) -> None:
             self._found.append((handle, serial, found))
             self.wake()
 
@@ -207,7 +207,7 @@ class HttpClient:
         heapq.heappush(self._waits, (handle.began + patience, id(handle), serial, handle))
         self._names.look_up(name, handle.tenant, done)
 
-    def _dial(self, handle: Handle, found: Found) -> None:
+    def _dial(self, handle: Handle, found: Resolved) -> None:
         known = self._loaded.get((found.alias, handle.target.port), 0.0)
         handle.dial(found, load=known < handle.began - LOADED_SECONDS)
         self._starting.append(handle)
@@ -225,7 +225,7 @@ class HttpClient:
             else:
                 self._end(handle, handle.unresolved(found.problem if found is not None else None))
 
-    def _hand_to_proxy(self, handle: Handle, found: Found | None) -> None:
+    def _hand_to_proxy(self, handle: Handle, found: Resolved | None) -> None:
         """Send through the proxy, unless an address that we know of may not be called. It may know others."""
         refused = handle.refused(found)
         if refused is None:

@@ -48,7 +48,7 @@ Source = Callable[[str, Callable[[Addresses, Problem | None], None]], None]
 """Begins to look a name up, and calls back from any thread with its addresses or the problem."""
 
 
-class Found(msgspec.Struct, frozen=True, gc=False):
+class Resolved(msgspec.Struct, frozen=True, gc=False):
     """What is known of a name. `until` and `learned` are moments of the monotonic clock."""
 
     addresses: tuple[str, ...]
@@ -59,7 +59,7 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     """Another name for these addresses: as long as it stays, connections to them are used again."""
 
 
-Done = Callable[[Found], None]
+Done = Callable[[Resolved], None]
 
 
 class _Pending:
@@ -80,7 +80,7 @@ class Names:
         self._source = source or _Cares()
         self._clock = clock
         self._lock = threading.Lock()
-        self._known: dict[str, Found] = {}
+        self._known: dict[str, Resolved] = {}
         self._doubted: set[str] = set()
         self._pending: dict[str, _Pending] = {}
         self._begun: deque[_Pending] = deque()
@@ -88,7 +88,7 @@ class Names:
         self.share = Share("lookups", LOOKUPS_MAX)
         self._turns: Turns[_Pending] = Turns(self.share)
 
-    def known(self, name: str, tenant: str | None) -> Found | None:
+    def known(self, name: str, tenant: str | None) -> Resolved | None:
         """What can be used at once; None if the name must be looked up first. Begins a look-up that falls due."""
         found = self._known.get(name)
         if found is None:
@@ -116,19 +116,19 @@ class Names:
         self.expire()
         self._begin()
 
-    async def find(self, name: str, tenant: str | None, patience_seconds: float) -> Found | None:
+    async def find(self, name: str, tenant: str | None, patience_seconds: float) -> Resolved | None:
         """The same for the event loop; None if there is no answer in time."""
         found = self.known(name, tenant)
         if found is not None:
             return found
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Found] = loop.create_future()
+        future: asyncio.Future[Resolved] = loop.create_future()
 
-        def tell(found: Found) -> None:
+        def tell(found: Resolved) -> None:
             if not future.done():
                 future.set_result(found)
 
-        def done(found: Found) -> None:
+        def done(found: Resolved) -> None:
             # Whoever asked may be gone with its loop, at a stop.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(tell, found)
@@ -206,7 +206,7 @@ class Names:
             done(found)
         self._begin()
 
-    def _keep(self, name: str, addresses: Addresses, problem: Problem | None) -> Found:
+    def _keep(self, name: str, addresses: Addresses, problem: Problem | None) -> Resolved:
         now, before = self._clock(), self._known.pop(name, None)
         doubted = name in self._doubted
         self._doubted.discard(name)
@@ -216,12 +216,12 @@ class Names:
             until = now + min(max(float(holds), FRESH_SECONDS_MIN), FRESH_SECONDS_MAX)
             same = before is not None and not doubted and set(before.addresses) == set(texts)
             alias = before.alias if same and before is not None else f"n{next(self._numbers)}.invalid"
-            found = Found(texts, None, until, now, alias)
+            found = Resolved(texts, None, until, now, alias)
         elif problem != "unknown" and before is not None and before.addresses and now - before.learned < STALE_SECONDS:
             found = msgspec.structs.replace(before, until=now + FRESH_SECONDS_MIN)
             log.warning("no name server answers for %s; its last known addresses are used", name)
         else:
-            found = Found((), problem or "unknown", now + FRESH_SECONDS_MIN, now, "")
+            found = Resolved((), problem or "unknown", now + FRESH_SECONDS_MIN, now, "")
         self._known[name] = found
         if len(self._known) > NAMES_KEPT:
             del self._known[next(iter(self._known))]
@@ -284,5 +284,5 @@ def _problem(error: int | None) -> Problem:
     return "silent" if error == code.ARES_ETIMEOUT else "failed"
 
 
-def _nobody(found: Found) -> None:
+def _nobody(found: Resolved) -> None:
     """It is looked up for whoever comes next."""

@@ -29,7 +29,7 @@ DISABLE_SPREAD: Micros = 12 * HOUR
 ALARM_AFTER: Micros = 1 * HOUR
 
 
-class Health(msgspec.Struct, frozen=True):
+class EndpointHealth(msgspec.Struct, frozen=True):
     """What is remembered of an endpoint's failures since its last success. While `open`, only probes are sent."""
 
     fails: int = 0
@@ -48,11 +48,11 @@ class Health(msgspec.Struct, frozen=True):
     hold_delay_seconds: float = 0.0
 
 
-HEALTHY = Health()
-_MOMENTS = tuple(name for name, kind in Health.__annotations__.items() if "Micros" in str(kind))
+HEALTHY = EndpointHealth()
+_MOMENTS = tuple(name for name, kind in EndpointHealth.__annotations__.items() if "Micros" in str(kind))
 
 
-def moved(health: Health, by: Micros) -> Health:
+def moved(health: EndpointHealth, by: Micros) -> EndpointHealth:
     """The same after the clock was set: what was so long ago, or is so far ahead, stays so."""
     given = {name: getattr(health, name) for name in _MOMENTS}
     return msgspec.structs.replace(health, **{name: at + by for name, at in given.items() if at is not None})
@@ -74,18 +74,18 @@ class Failure(msgspec.Struct, frozen=True):
 NEWS = Failure()
 
 
-def after_success(health: Health, now: Micros) -> Health:
+def after_success(health: EndpointHealth, now: Micros) -> EndpointHealth:
     """A success ends the episode, but not a hold: that request may have left before it."""
     if health.held_until is None or now >= health.held_until:
         return HEALTHY
-    return Health(
+    return EndpointHealth(
         held_until=health.held_until, held_status=health.held_status, hold_delay_seconds=health.hold_delay_seconds
     )
 
 
 def after_failure(
-    health: Health, now: Micros, chance: float, succeeded_at: Micros | None = None, failure: Failure = NEWS
-) -> Health:
+    health: EndpointHealth, now: Micros, chance: float, succeeded_at: Micros | None = None, failure: Failure = NEWS
+) -> EndpointHealth:
     """One more failure. `chance`, from 0 to 1, spreads the first probe by +-20 %."""
     if failure.settles and health.open:
         # Somebody answers: the next one is a probe, at once. If no answer comes to it, the distance grows again.
@@ -105,7 +105,9 @@ def after_failure(
     return after_probe(changed, now, chance, succeeded_at) if changed.open and not health.open else changed
 
 
-def after_probe(health: Health, now: Micros, chance: float, succeeded_at: Micros | None = None) -> Health:
+def after_probe(
+    health: EndpointHealth, now: Micros, chance: float, succeeded_at: Micros | None = None
+) -> EndpointHealth:
     """A probe has left (or the breaker has opened): when the next one may, even if nothing came of this one yet."""
     first, most = PROBE_SECONDS_FIRST, PROBE_SECONDS_MAX
     if health.refusing:
@@ -116,7 +118,7 @@ def after_probe(health: Health, now: Micros, chance: float, succeeded_at: Micros
     return msgspec.structs.replace(health, probe_at=now + _spread(delay, chance), probe_delay_seconds=ladder)
 
 
-def probed_now(health: Health, now: Micros, *, free: bool = True) -> Health:
+def probed_now(health: EndpointHealth, now: Micros, *, free: bool = True) -> EndpointHealth:
     """Somebody edited it, resumed it, or wants a delivery now: a probe is due. `free`: a hold ends too."""
     probe_at, delay = (now, 0.0) if health.open else (health.probe_at, health.probe_delay_seconds)
     changed = msgspec.structs.replace(health, probe_at=probe_at, probe_delay_seconds=delay)
@@ -125,7 +127,9 @@ def probed_now(health: Health, now: Micros, *, free: bool = True) -> Health:
     return msgspec.structs.replace(changed, held_until=None, held_status=None, hold_delay_seconds=0.0)
 
 
-def after_hold(health: Health, now: Micros, chance: float, status: int, asked_seconds: float | None) -> Health:
+def after_hold(
+    health: EndpointHealth, now: Micros, chance: float, status: int, asked_seconds: float | None
+) -> EndpointHealth:
     """It asked for a rest: of `asked_seconds`, at most an hour; None: it did not say how long.
 
     Each hold without a success in between is at least twice as long as the one before, up to a minute.
@@ -144,29 +148,29 @@ def after_hold(health: Health, now: Micros, chance: float, status: int, asked_se
     )
 
 
-def released(health: Health) -> Health:
+def released(health: EndpointHealth) -> EndpointHealth:
     """Its rest is over; how long the next one would be is remembered until it succeeds."""
     return msgspec.structs.replace(health, held_until=None, held_status=None)
 
 
-def may_send(health: Health, now: Micros) -> bool:
+def may_send(health: EndpointHealth, now: Micros) -> bool:
     """Whether an attempt may be made: nothing holds it, and the breaker is closed or a probe is due."""
     if health.held_until is not None and now < health.held_until:
         return False
     return not health.open or health.probe_at is None or now >= health.probe_at
 
 
-def may_try_newest(health: Health) -> bool:
+def may_try_newest(health: EndpointHealth) -> bool:
     """Whether a message newer than the last success may be tried while the breaker is open: none of them failed."""
     return not health.new_fails
 
 
-def should_warn(before: Health, now: Health) -> bool:
+def should_warn(before: EndpointHealth, now: EndpointHealth) -> bool:
     """Whether this change is the one that tells `endpoint.failing`: once an episode."""
     return _alarming(now) and not _alarming(before)
 
 
-def should_disable(health: Health, now: Micros) -> bool:
+def should_disable(health: EndpointHealth, now: Micros) -> bool:
     """Whether it has failed without a success for 5 days, its failures more than 12 hours apart from first to last.
 
     The second condition spares an endpoint that failed once and was then sent nothing for days. Where it only refused
@@ -180,7 +184,7 @@ def should_disable(health: Health, now: Micros) -> bool:
     return now - health.failing_since >= DISABLE_AFTER and spread > DISABLE_SPREAD
 
 
-def _alarming(health: Health) -> bool:
+def _alarming(health: EndpointHealth) -> bool:
     """Open, and not only for messages that it refuses or that are old; or nothing succeeded for an hour."""
     if not health.open or health.failing_since is None or health.last_failure is None:
         return False

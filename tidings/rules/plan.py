@@ -1,6 +1,6 @@
 """From the collections that are there, and those that shall be, to an ordered list of steps.
 
-Nothing is asked of the items here: `asks` says what the store must find out about them before anything is done
+Nothing is asked of the items here: `requirements` says what the store must find out about them before anything is done
 (store/inspect.py), and what it finds can still refuse the plan.
 """
 
@@ -105,7 +105,7 @@ class ChangeCollection(Step, frozen=True, kw_only=True, tag="change_collection")
     what: tuple[str, ...]
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
+class Requirement(msgspec.Struct, frozen=True, kw_only=True):
     """What must be true of the present items, else the plan is refused at `pointer`."""
 
     what: Literal["fits", "required", "unique", "exists"]
@@ -142,7 +142,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     dropped: tuple[str, ...] = ()
     stays: tuple[str, ...] = ()
     """Collections that nobody declared, and that stay."""
-    asks: tuple[Ask, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
     refusals: tuple[Place, ...] = ()
 
     @property
@@ -165,7 +165,7 @@ class _Planner:
     def __init__(self, present: Mapping[str, Collection], wanted: Sequence[Declared], at: At) -> None:
         self.present, self.wanted, self.at = present, wanted, at
         self.refusals: list[Place] = []
-        self.asks: list[Ask] = []
+        self.requirements: list[Requirement] = []
         self.renames = self._renames()
         self.sources = {new: old for old, new in self.renames.items()}
 
@@ -199,7 +199,7 @@ class _Planner:
             created=tuple(created),
             dropped=tuple(dropped),
             stays=tuple(stays) if not drop else (),
-            asks=tuple(self.asks),
+            requirements=tuple(self.requirements),
             refusals=tuple(self.refusals),
         )
 
@@ -314,8 +314,8 @@ class _Planner:
         target = self.sources.get(after.to or "", after.to)
         if target not in self.present or (target in self.renames and target == after.to):
             target = None
-        self.asks.append(
-            Ask(what=what, collection=collection, before=before, after=after, target=target, pointer=pointer)
+        self.requirements.append(
+            Requirement(what=what, collection=collection, before=before, after=after, target=target, pointer=pointer)
         )
 
     def _refuse(self, pointer: str | None, code: str, detail: str) -> None:

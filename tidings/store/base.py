@@ -49,7 +49,7 @@ class Outdated(StoreError):
     """A table was altered since this connection prepared the statement; it may be done again after a rollback."""
 
 
-class UniqueTaken(StoreError):
+class UniqueViolation(StoreError):
     """A row with this unique value exists."""
 
 
@@ -74,7 +74,7 @@ class Db(Protocol):
         """Run a composed statement that answers no rows; how many rows it changed. As `query`: no caller's input."""
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        """Append many rows in one go. Raises UniqueTaken."""
+        """Append many rows in one go. Raises UniqueViolation."""
 
     def many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         """Run one statement for each set of parameters."""

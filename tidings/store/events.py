@@ -57,7 +57,7 @@ class IdsTaken(Conflict):
         super().__init__(taken[0][1])
 
 
-class Told(msgspec.Struct, frozen=True):
+class WithEvents(msgspec.Struct, frozen=True):
     """What a write job may answer: its `result`, and events that are stored with it, in its transaction.
 
     The writer appends the events of all jobs of a group at once.

@@ -43,7 +43,7 @@ Header = Row
 """(seq, tenant, type, subject, time, collection) of an event."""
 
 
-class Page(msgspec.Struct, frozen=True):
+class FeedPage(msgspec.Struct, frozen=True):
     """Events in the order asked for. All up to `position` was looked at; `more`: the end was not reached."""
 
     events: list[Event]
@@ -51,20 +51,20 @@ class Page(msgspec.Struct, frozen=True):
     more: bool
 
 
-def following(db: Db, query: EventQuery, after: int, limit: int, bytes_max: int = PAGE_BYTES_MAX) -> Page:
+def following(db: Db, query: EventQuery, after: int, limit: int, bytes_max: int = PAGE_BYTES_MAX) -> FeedPage:
     """The oldest events after a position."""
     seqs, position, more = _scan(db, query, after, ABOVE_ALL, limit, newest_first=False)
     found, whole = _load(db, seqs, bytes_max)
     if not whole:
-        return Page(found, found[-1].seq, True)
-    return Page(found, position if more else max(after, head(db)), more)
+        return FeedPage(found, found[-1].seq, True)
+    return FeedPage(found, position if more else max(after, head(db)), more)
 
 
-def preceding(db: Db, query: EventQuery, before: int, limit: int) -> Page:
+def preceding(db: Db, query: EventQuery, before: int, limit: int) -> FeedPage:
     """The newest events before a position."""
     seqs, position, more = _scan(db, query, 0, before, limit, newest_first=True)
     found, whole = _load(db, seqs, PAGE_BYTES_MAX)
-    return Page(found, position, more) if whole else Page(found, found[-1].seq, True)
+    return FeedPage(found, position, more) if whole else FeedPage(found, found[-1].seq, True)
 
 
 def count(db: Db, query: EventQuery) -> int | None:

@@ -14,13 +14,13 @@ from tidings.rules.exact import is_whole_kept
 from tidings.rules.field import field_schema, is_bound, out_of_bounds
 from tidings.rules.plan import (
     AddField,
-    Ask,
     ConvertField,
     DropCollection,
     DropField,
     FillField,
     Pair,
     Plan,
+    Requirement,
     Step,
 )
 from tidings.rules.schema import compiled
@@ -32,7 +32,7 @@ EXAMPLES = 3
 COLUMNS_MAX = 1_600
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
     """What was found out. `counts` stand in the order of the plan's steps."""
 
     counts: tuple[int, ...]
@@ -40,7 +40,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     refusals: tuple[Place, ...]
 
 
-def inspect(db: Db, plan: Plan) -> Found:
+def inspect(db: Db, plan: Plan) -> Findings:
     """Look at the present items, in the transaction that is open. Raises StoreError."""
     pairs = {pair.after.name: pair for pair in plan.pairs}
 
@@ -61,10 +61,10 @@ def inspect(db: Db, plan: Plan) -> Found:
             return _count(db, name, None)
         return 0
 
-    found = [_ASKS[ask.what](db, ask) for ask in plan.asks]
+    found = [_CHECKS[requirement.what](db, requirement) for requirement in plan.requirements]
     found += [_room(db, pair, plan) for pair in plan.pairs]
     refusals = tuple(place for place in found if place is not None)
-    return Found(counts=tuple(count(step) for step in plan.steps), refusals=refusals)
+    return Findings(counts=tuple(count(step) for step in plan.steps), refusals=refusals)
 
 
 def _count(db: Db, collection: str, where: str | None) -> int:
@@ -89,43 +89,54 @@ def _room(db: Db, pair: Pair, plan: Plan) -> Place | None:
     return Place(code="too_many_columns", detail=detail)
 
 
-def _required(db: Db, ask: Ask) -> Place | None:
-    where = "1 = 1" if ask.before is None else f"{tables.column(ask.before.name)} IS NULL"
-    return _refusal(ask, *_of(db, ask, where), "have", f"no {ask.after.name}, and it has no default")
+def _required(db: Db, requirement: Requirement) -> Place | None:
+    where = "1 = 1" if requirement.before is None else f"{tables.column(requirement.before.name)} IS NULL"
+    return _refusal(
+        requirement, *_of(db, requirement, where), "have", f"no {requirement.after.name}, and it has no default"
+    )
 
 
-def _unique(db: Db, ask: Ask) -> Place | None:
-    assert ask.before is not None
-    column, table = tables.column(ask.before.name), tables.table(ask.collection)
+def _unique(db: Db, requirement: Requirement) -> Place | None:
+    assert requirement.before is not None
+    column, table = tables.column(requirement.before.name), tables.table(requirement.collection)
     repeated = f"SELECT {column}, tenant FROM {table} WHERE {column} IS NOT NULL GROUP BY {column}, tenant"  # noqa: S608 -- our own names
     where = f"({column}, tenant) IN ({repeated} HAVING COUNT(*) > 1)"
-    return _refusal(ask, *_of(db, ask, where), "share", f"their {ask.after.name} with another one")
+    return _refusal(
+        requirement, *_of(db, requirement, where), "share", f"their {requirement.after.name} with another one"
+    )
 
 
-def _exists(db: Db, ask: Ask) -> Place | None:
-    assert ask.before is not None
-    column, table = tables.column(ask.before.name), tables.table(ask.collection)
+def _exists(db: Db, requirement: Requirement) -> Place | None:
+    assert requirement.before is not None
+    column, table = tables.column(requirement.before.name), tables.table(requirement.collection)
     where = f"{column} IS NOT NULL"
-    if ask.target is not None:
+    if requirement.target is not None:
         # An item points to one of its own tenant.
-        there = f"SELECT 1 FROM {tables.table(ask.target)} AS it WHERE it.id = {table}.{column}"  # noqa: S608 -- our own names
+        there = f"SELECT 1 FROM {tables.table(requirement.target)} AS it WHERE it.id = {table}.{column}"  # noqa: S608 -- our own names
         where += f" AND NOT EXISTS ({there} AND it.tenant = {table}.tenant)"
-    return _refusal(ask, *_of(db, ask, where), "point", f"with {ask.after.name} to no item of {ask.after.to}")
+    return _refusal(
+        requirement,
+        *_of(db, requirement, where),
+        "point",
+        f"with {requirement.after.name} to no item of {requirement.after.to}",
+    )
 
 
-def _fits(db: Db, ask: Ask) -> Place | None:
-    assert ask.before is not None
-    fits = _fitting(ask)
+def _fits(db: Db, requirement: Requirement) -> Place | None:
+    assert requirement.before is not None
+    fits = _fitting(requirement)
     count, examples = 0, list[str]()
-    for ident, value in _values(db, ask):
+    for ident, value in _values(db, requirement):
         if not fits(value):
             count += 1
             if len(examples) < EXAMPLES:
                 examples.append(ident)
-    return _refusal(ask, count, examples, "have", f"a value in {ask.after.name} that does not fit any more")
+    return _refusal(
+        requirement, count, examples, "have", f"a value in {requirement.after.name} that does not fit any more"
+    )
 
 
-_ASKS: dict[str, Callable[[Db, Ask], Place | None]] = {
+_CHECKS: dict[str, Callable[[Db, Requirement], Place | None]] = {
     "required": _required,
     "unique": _unique,
     "exists": _exists,
@@ -136,32 +147,32 @@ _ASKS: dict[str, Callable[[Db, Ask], Place | None]] = {
 _OF_ONE = {"have": "has", "point": "points"}
 
 
-def _of(db: Db, ask: Ask, where: str) -> tuple[int, list[str]]:
+def _of(db: Db, requirement: Requirement, where: str) -> tuple[int, list[str]]:
     """How many items are so, and the first ids."""
-    count = _count(db, ask.collection, where)
+    count = _count(db, requirement.collection, where)
     if not count:
         return 0, []
-    table = tables.table(ask.collection)
+    table = tables.table(requirement.collection)
     rows = db.query(f"SELECT id FROM {table} WHERE {where} ORDER BY seq LIMIT {EXAMPLES}", {})  # noqa: S608 -- our own names
     return count, [str(row[0]) for row in rows]
 
 
-def _refusal(ask: Ask, count: int, examples: list[str], verb: str, what: str) -> Place | None:
+def _refusal(requirement: Requirement, count: int, examples: list[str], verb: str, what: str) -> Place | None:
     if not count:
         return None
     subject, verb = ("item", _OF_ONE.get(verb, verb)) if count == 1 else ("items", verb)
     such = ", ".join(examples) + (" and more" if count > len(examples) else "")
-    detail = f"{count:,} {subject} of {ask.collection} {verb} {what}: {such}."
-    return Place(pointer=ask.pointer, code=f"items_{ask.what}", detail=detail)
+    detail = f"{count:,} {subject} of {requirement.collection} {verb} {what}: {such}."
+    return Place(pointer=requirement.pointer, code=f"items_{requirement.what}", detail=detail)
 
 
-def _values(db: Db, ask: Ask) -> Iterator[tuple[str, Any]]:
+def _values(db: Db, requirement: Requirement) -> Iterator[tuple[str, Any]]:
     """Ids and values (as JSON) of all items that have one."""
-    field = ask.before
+    field = requirement.before
     assert field is not None
     column = values.selected(field, db.dialect)
     sql = (
-        f"SELECT seq, id, {column} FROM {tables.table(ask.collection)} "  # noqa: S608 -- our own names
+        f"SELECT seq, id, {column} FROM {tables.table(requirement.collection)} "  # noqa: S608 -- our own names
         f"WHERE {tables.column(field.name)} IS NOT NULL AND seq > :after ORDER BY seq LIMIT {ROWS_PER_LOOK}"
     )
     after = -1
@@ -171,9 +182,9 @@ def _values(db: Db, ask: Ask) -> Iterator[tuple[str, Any]]:
         after = rows[-1][0]
 
 
-def _fitting(ask: Ask) -> Callable[[Any], bool]:
+def _fitting(requirement: Requirement) -> Callable[[Any], bool]:
     """Whether a value that the field has may be one of the changed field."""
-    field, before = ask.after, ask.before
+    field, before = requirement.after, requirement.before
     validator = compiled(field_schema(field))
     if before is not None and (before.type, field.type) == ("integer", "number"):
         return lambda value: is_whole_kept(value) and validator.is_valid(value)

@@ -7,7 +7,7 @@ import asyncio
 from tidings.rules.share import Share, Turns
 
 
-class Places:
+class ShareQueue:
     """Hands a share out to those who wait for it. Belongs to one event loop."""
 
     def __init__(self, share: Share) -> None:

@@ -15,7 +15,7 @@ import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tidings.store.base import Builder, Db, Lost, Outdated, Row, StoreBusy, StoreError, StoreFull, UniqueTaken
+from tidings.store.base import Builder, Db, Lost, Outdated, Row, StoreBusy, StoreError, StoreFull, UniqueViolation
 from tidings.store.statements import statements, to_driver
 
 CONNECT_SECONDS = 5
@@ -157,7 +157,7 @@ class PostgresDb:
                 conn.execute("SET default_transaction_read_only = on")
             elif not self._beside:
                 _refuse_unsafe(conn)
-                _take_the_pen(conn)
+                _take_writer_lock(conn)
                 for name, seconds in _PEN_TIMEOUTS.items():
                     conn.execute(f"SET {name} = '{seconds}s'".encode())
         self._conn = conn
@@ -292,7 +292,7 @@ def _refuse_unsafe(conn: psycopg.Connection[Row]) -> None:
         )
 
 
-def _take_the_pen(conn: psycopg.Connection[Row]) -> None:
+def _take_writer_lock(conn: psycopg.Connection[Row]) -> None:
     # PostgreSQL notices only after a moment that the last writer has gone.
     patience_until = time.monotonic() + PEN_SECONDS
     while True:
@@ -341,7 +341,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except psycopg.errors.UniqueViolation as wrong:
-        raise UniqueTaken("a value is taken", because=str(wrong).strip()) from wrong
+        raise UniqueViolation("a value is taken", because=str(wrong).strip()) from wrong
     except (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory) as wrong:
         raise StoreFull("PostgreSQL has no room", because=str(wrong).strip()) from wrong
     except (psycopg.OperationalError, psycopg.InterfaceError) as wrong:

@@ -17,7 +17,7 @@ from typing import TypeVar
 from tidings.model.errors import Unavailable
 from tidings.rules.share import Share
 from tidings.store.base import Db, Engine, Lost, Outdated, StoreError, TooLong
-from tidings.store.places import Places
+from tidings.store.places import ShareQueue
 
 THREADS = 5
 OWN_READS = ""
@@ -40,7 +40,7 @@ class Readers:
         self._brief = engine.brief_reader()
         self._rests: dict[str | None, float] = {}
         self.share = Share("readers", THREADS)
-        self._places = Places(self.share)
+        self._places = ShareQueue(self.share)
 
     async def call(self, job: Callable[[Db], T], tenant: str | None = None) -> T:
         """Run `job` in the tenant's turn and await its result; it may be begun twice.

@@ -22,7 +22,7 @@ from tidings.store.base import (
     StoreError,
     StoreFull,
     TooLong,
-    UniqueTaken,
+    UniqueViolation,
 )
 from tidings.store.open_files import OpenFiles
 from tidings.store.statements import statements
@@ -349,7 +349,7 @@ def _translation(wrong: apsw.Error) -> StoreError:
     if isinstance(wrong, apsw.BusyError):
         return StoreBusy("the database is held by another process", because=str(wrong))
     if isinstance(wrong, apsw.ConstraintError):
-        return UniqueTaken("a value is taken", because=str(wrong))
+        return UniqueViolation("a value is taken", because=str(wrong))
     if isinstance(wrong, apsw.InterruptError):
         return TooLong("the read takes longer than a moment")
     return StoreError("SQLite refused", because=str(wrong))

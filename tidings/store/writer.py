@@ -41,7 +41,7 @@ AGAIN_SECONDS = 1.0
 T = TypeVar("T")
 
 
-class Checked:
+class NoSavepoint:
     """A write job that refuses only before its first write, so that it needs no savepoint, which costs as much as a
     row. Should anything else go wrong in it, its group is written anew, each job alone."""
 
@@ -51,11 +51,11 @@ class Checked:
         self.run = run
 
 
-class Probe(Checked):
+class Probe(NoSavepoint):
     """A write of `Writer.probe`. That it is taken says nothing of the pages that a damage is in."""
 
 
-Job = Callable[[Db], Any] | events.Publication | Checked
+Job = Callable[[Db], Any] | events.Publication | NoSavepoint
 Reply = Callable[[Any, Exception | None], None]
 Rider = Callable[[Db], float | None]
 """Runs at the end of each group; answers in how many seconds it has more to do, None where it has not."""
@@ -274,7 +274,7 @@ class Writer:
         if any(error is not None for _, _, error in answers):
             return
         skipped = Probe if isinstance(self.refusal, StoreDamaged) else ()
-        if any(isinstance(job, events.Publication | Checked) and not isinstance(job, skipped) for job, _ in group):
+        if any(isinstance(job, events.Publication | NoSavepoint) and not isinstance(job, skipped) for job, _ in group):
             log.warning("the store takes writes again")
             self.refusal = None
 
@@ -295,12 +295,12 @@ class Writer:
         return answers
 
     def _one(
-        self, job: Callable[[Db], Any] | Checked, reply: Reply, told: list[Event], *, alone: bool
+        self, job: Callable[[Db], Any] | NoSavepoint, reply: Reply, told: list[Event], *, alone: bool
     ) -> tuple[Reply, Any, Exception | None]:
         """Run one job; what it tells joins `told`, unless it fails."""
-        run = job.run if isinstance(job, Checked) else job
+        run = job.run if isinstance(job, NoSavepoint) else job
         try:
-            if isinstance(job, Checked) and not alone:
+            if isinstance(job, NoSavepoint) and not alone:
                 result = run(self._db)
             else:
                 with self._db.savepoint():
@@ -310,11 +310,11 @@ class Writer:
         except TidingsError as wrong:
             return reply, None, wrong
         except Exception as wrong:
-            if isinstance(job, Checked) and not alone:
+            if isinstance(job, NoSavepoint) and not alone:
                 raise
             log.exception("a write job failed")
             return reply, None, wrong
-        if type(result) is events.Told:
+        if type(result) is events.WithEvents:
             told.extend(result.events)
             result = result.result
         return reply, result, None

@@ -11,7 +11,7 @@ with TestServer() as server, Receiver() as receiver:
 
 from __future__ import annotations
 
-from tidings.testing.api import Api, ApiError, Reply
+from tidings.testing.api import Api, ApiError, ApiReply
 from tidings.testing.clock import FakeClock
 from tidings.testing.process import ProcessServer
 from tidings.testing.receiver import Received, Receiver
@@ -22,13 +22,13 @@ from tidings.testing.waiting import NotInTime, until
 __all__ = [
     "Api",
     "ApiError",
+    "ApiReply",
     "FakeClock",
     "NotInTime",
     "ProcessServer",
     "Reaction",
     "Received",
     "Receiver",
-    "Reply",
     "TestServer",
     "until",
 ]

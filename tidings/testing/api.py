@@ -16,7 +16,7 @@ OPERATOR_KEY = "tdk_tests-only-operator-key-0000000000000000000"
 LOOPBACK = "127.0.0.0/8"
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
+class ApiReply(msgspec.Struct, frozen=True, kw_only=True):
     """An answer. Header names are in lower case."""
 
     status: int
@@ -32,7 +32,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 class ApiError(Exception):
     """An answer that is not 2xx. `problem` holds the problem details (RFC 9457), if it had any."""
 
-    def __init__(self, call: str, reply: Reply) -> None:
+    def __init__(self, call: str, reply: ApiReply) -> None:
         self.status = reply.status
         self.reply = reply
         try:
@@ -56,7 +56,7 @@ class Api:
 
     def call(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **query: Any
-    ) -> Reply:
+    ) -> ApiReply:
         """One call, whatever the answer. `body`: JSON values, or bytes that are sent as they are. Raises OSError."""
         lines = dict(headers or {})
         if self.key is not None:
@@ -70,7 +70,7 @@ class Api:
             connection.request(method, target, payload, lines)
             answer = connection.getresponse()
             named = {name.lower(): value for name, value in answer.getheaders()}
-            return Reply(status=answer.status, headers=named, body=answer.read())
+            return ApiReply(status=answer.status, headers=named, body=answer.read())
         except http.client.HTTPException as wrong:
             raise ConnectionError(f"{method} {path}: {type(wrong).__name__} {wrong}") from wrong
         finally:

@@ -23,7 +23,7 @@ from tidings.web.addresses import Addresses
 from tidings.web.callers import Callers
 from tidings.web.cors import METHODS, Cors
 from tidings.web.limits import Limits
-from tidings.web.menu import Answer, Call, Operation, Stream
+from tidings.web.menu import Answer, Operation, Request, Stream
 from tidings.web.packing import PACKED_BYTES_MIN, Packer
 from tidings.web.parts import Parts
 from tidings.web.public import from_outside
@@ -150,8 +150,8 @@ class App:
         key = ANYBODY
         if operation.scope is not None or "authorization" in headers:
             key = self._known(operation, at)
-            if operation.own is not None:
-                operation = operation.own(self._parts, key, path)
+            if operation.per_key is not None:
+                operation = operation.per_key(self._parts, key, path)
         if "if-match" in headers or "if-none-match" in headers:
             habits.refuse_conditions(operation, headers)
         text = scope.query_string
@@ -167,19 +167,21 @@ class App:
         elif scope.method != "GET" or "content-length" in headers or "transfer-encoding" in headers:
             most = self._max_batch if operation.large else self._max_body
             raw = await self._bodies.read(at.proto, headers, most, key.tenant)
-        call = Call(operation, key, at.request_id, path, given, headers, raw, None, self._parts.cursors, None, pieces)
+        request = Request(
+            operation, key, at.request_id, path, given, headers, raw, None, self._parts.cursors, None, pieces
+        )
         if "fields" in given:
-            call.chosen = habits.chosen_fields(call)
+            request.chosen = habits.chosen_fields(request)
         if len(raw) > LARGE_BYTES:
-            return await self._run_large(call, at)
-        self._parse(call)
+            return await self._run_large(request, at)
+        self._parse(request)
         # Only what has `item` knows long polls: a field of a collection may be called `wait`.
         waits = operation.item is not None and given.get("wait")
         if operation.stream or operation.incoming or operation.outgoing or waits:
             at.waited = not operation.incoming
             with self._parts.open_calls.one_more(key):
-                return await self._answer(call, at)
-        return await self._answer(call, at)
+                return await self._answer(request, at)
+        return await self._answer(request, at)
 
     def _known(self, operation: Operation, at: Exchange) -> Key:
         """Who calls: by a key, or by a ticket where the operation takes one. It has the scope, and the call is counted.
@@ -194,47 +196,47 @@ class App:
             key = self._access.key(authorization, at.client, now)
         if "origin" in at.headers:
             self._cors.narrow(at.extra, at.headers["origin"], key)
-        if operation.own is None:
+        if operation.per_key is None:
             check_scope(key, operation)
         if key.limits:
             at.extra.extend(self._limits.take(key))
         return key
 
-    async def _run_large(self, call: Call, at: Exchange) -> Answer | None:
+    async def _run_large(self, request: Request, at: Exchange) -> Answer | None:
         """A large body is parsed and stored in its tenant's turn; see work.py."""
-        work, size = self._parts.work, len(call.raw)
-        listing = call.operation.listing
+        work, size = self._parts.work, len(request.raw)
+        listing = request.operation.listing
         await work.step()
         if listing is not None:
-            self._parse(call)
-            size += listing.weight * sum(each.elements for each in call.slices)
-        async with work.place(call.key.tenant, size):
+            self._parse(request)
+            size += listing.weight * sum(each.elements for each in request.slices)
+        async with work.place(request.key.tenant, size):
             await work.step()
             if listing is None:
-                self._parse(call)
-            return await self._answer(call, at)
+                self._parse(request)
+            return await self._answer(request, at)
 
-    def _parse(self, call: Call) -> None:
+    def _parse(self, request: Request) -> None:
         """The body as its operation takes it. Raises BadMedia, Malformed or Invalid."""
-        operation, raw = call.operation, call.raw
+        operation, raw = request.operation, request.raw
         if operation.request is None or not (raw or not operation.request_optional):
             if raw:
                 raise Malformed("This operation takes no body.", code="body_not_expected")
             return
-        body.check_media(call.headers.get("content-type"), merge_patch=operation.merge_patch)
+        body.check_media(request.headers.get("content-type"), merge_patch=operation.merge_patch)
         if operation.listing is not None:
-            call.slices = slices.split(raw, operation.listing, self._max_body)
+            request.slices = slices.split(raw, operation.listing, self._max_body)
         else:
-            given.read(call, raw)
+            given.read(request, raw)
 
-    async def _answer(self, call: Call, at: Exchange) -> Answer | None:
-        answer = await call.operation.handler(self._parts, call)
+    async def _answer(self, request: Request, at: Exchange) -> Answer | None:
+        answer = await request.operation.handler(self._parts, request)
         if isinstance(answer, Stream):
             self._packer.pack_stream(answer, at.headers)
             headers = [*_ALWAYS, *at.extra, ("request-id", at.request_id)]
             await run_stream(at.scope, at.proto, answer, headers, self._parts.feed)
             return None
-        return answer if call.operation.item is None else habits.finish(call, answer)
+        return answer if request.operation.item is None else habits.finish(request, answer)
 
     def _options(self, at: Exchange) -> None:
         path, asked = at.scope.path, at.headers

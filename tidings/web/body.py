@@ -15,7 +15,7 @@ import msgspec
 from tidings.model.errors import BadMedia, Invalid, Malformed, Place
 from tidings.rules import jsontext
 from tidings.rules.refused import escaped
-from tidings.web.menu import Form
+from tidings.web.menu import BodySchema
 
 ERRORS_MAX = 50
 """More wrong places than this are not told."""
@@ -61,9 +61,9 @@ def check_file(content_type: str | None, medias: Sequence[str]) -> None:
         raise BadMedia(f"Content-Type is {(content_type or '')[:100]!r}. Send {' or '.join(medias)}, in UTF-8.")
 
 
-def read_body(raw: bytes, kind: type[msgspec.Struct] | Form) -> tuple[msgspec.Struct | None, Any]:
-    """What `read` answers; of a Form, which its operation checks itself, only the plain values."""
-    if not isinstance(kind, Form):
+def read_body(raw: bytes, kind: type[msgspec.Struct] | BodySchema) -> tuple[msgspec.Struct | None, Any]:
+    """What `read` answers; of a BodySchema, which its operation checks itself, only the plain values."""
+    if not isinstance(kind, BodySchema):
         return read(raw, kind)
     try:
         return None, plain(raw)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from tidings.control.collections import Shown, Wish
+from tidings.control.collections import Shown, Wanted
 from tidings.model import moment
 from tidings.model.collection import Collection
 from tidings.model.errors import Conflict, NotFound, Stale
@@ -18,9 +18,9 @@ from tidings.rules.declaration import plain
 from tidings.rules.merge_patch import merged
 from tidings.store.base import Db
 from tidings.web.given import agree
-from tidings.web.menu import Answer, Call, Operation, Parameter
+from tidings.web.menu import Answer, Operation, Parameter, Request
 from tidings.web.once import once
-from tidings.web.pages import PAGING, Key, sorted_page
+from tidings.web.pages import PAGING, SortKey, sorted_page
 from tidings.web.parts import Parts
 from tidings.web.revisions import IF_MATCH, IF_NONE_MATCH, not_modified
 from tidings.web.shared import check_revision, etag, only_operators
@@ -91,7 +91,7 @@ class ApplyBody(PlanBody, frozen=True, kw_only=True, forbid_unknown_fields=True)
     drop_values: bool = False
 
 
-SORTS: dict[str, Key] = {"name": lambda each: each.name, "created": lambda each: each.created}
+SORTS: dict[str, SortKey] = {"name": lambda each: each.name, "created": lambda each: each.created}
 DROP_VALUES = Parameter(
     name="drop_values",
     schema={"type": "boolean"},
@@ -99,111 +99,111 @@ DROP_VALUES = Parameter(
 )
 
 
-async def list_collections(parts: Parts, call: Call) -> Answer:
+async def list_collections(parts: Parts, request: Request) -> Answer:
     """Collections, by name by default."""
-    shown, answer = sorted_page(call, parts.catalog.now.collections.values(), SORTS, lambda each: each.name)
+    shown, answer = sorted_page(request, parts.catalog.now.collections.values(), SORTS, lambda each: each.name)
     return answer([_view(parts, each) for each in shown])
 
 
-async def create_collection(parts: Parts, call: Call) -> Answer:
+async def create_collection(parts: Parts, request: Request) -> Answer:
     """Declare a collection."""
-    only_operators(call, WHAT)
-    name: str = call.body.name
-    document = {part: value for part, value in call.value.items() if part != "name"}
+    only_operators(request, WHAT)
+    name: str = request.body.name
+    document = {part: value for part, value in request.value.items() if part != "name"}
 
     def job(db: Db) -> Answer:
         if parts.catalog.collection(db, name) is not None:
             raise Conflict(f"There is a collection {name[:100]} already. Change it with PATCH or PUT.")
-        return _written(parts, db, name, Wish(collections={name: document}, single=name), drop_values=False)
+        return _written(parts, db, name, Wanted(collections={name: document}, single=name), drop_values=False)
 
     async with parts.indexes.resting():
-        return await once(parts, call, job)
+        return await once(parts, request, job)
 
 
-async def get_collection(parts: Parts, call: Call) -> Answer:
+async def get_collection(parts: Parts, request: Request) -> Answer:
     """Read one declaration."""
-    collection = parts.catalog.now.collections.get(call.path["name"])
+    collection = parts.catalog.now.collections.get(request.path["name"])
     if collection is None:
-        raise _absent(call.path["name"])
-    if not_modified(call, collection.revision):
+        raise _absent(request.path["name"])
+    if not_modified(request, collection.revision):
         return Answer(304, None, [etag(collection.revision)])
     return Answer(200, _view(parts, collection), [etag(collection.revision)])
 
 
-async def put_collection(parts: Parts, call: Call) -> Answer:
+async def put_collection(parts: Parts, request: Request) -> Answer:
     """Declare a collection, or replace its declaration."""
-    only_operators(call, WHAT)
-    name = call.path["name"]
-    wish = Wish(collections={name: call.value}, single=name)
+    only_operators(request, WHAT)
+    name = request.path["name"]
+    wish = Wanted(collections={name: request.value}, single=name)
 
     def job(db: Db) -> Answer:
         before = parts.catalog.collection(db, name)
-        if before is not None and not_modified(call, before.revision):
+        if before is not None and not_modified(request, before.revision):
             raise Stale(f"There is a collection {name} already, and If-None-Match asks for none, or for another.")
         if before is not None:
-            check_revision(call, before.revision)
-        elif "if-match" in call.headers:
+            check_revision(request, before.revision)
+        elif "if-match" in request.headers:
             raise Stale(f"There is no collection {name[:100]}, and If-Match asks for one.")
-        agree(call, None if before is None else _view(parts, before), name=name)
-        return _written(parts, db, name, wish, drop_values=call.query.get("drop_values", False))
+        agree(request, None if before is None else _view(parts, before), name=name)
+        return _written(parts, db, name, wish, drop_values=request.query.get("drop_values", False))
 
     return await _with_indexes_at_rest(parts, job)
 
 
-async def edit_collection(parts: Parts, call: Call) -> Answer:
+async def edit_collection(parts: Parts, request: Request) -> Answer:
     """Change parts of a declaration."""
-    only_operators(call, WHAT)
-    name = call.path["name"]
+    only_operators(request, WHAT)
+    name = request.path["name"]
 
     def job(db: Db) -> Answer:
         before = parts.catalog.collection(db, name)
         if before is None:
             raise _absent(name)
-        check_revision(call, before.revision)
-        agree(call, _view(parts, before))
-        document = merged(plain(before), call.value)
-        wish = Wish(collections={name: document}, single=name)
-        return _written(parts, db, name, wish, drop_values=call.query.get("drop_values", False))
+        check_revision(request, before.revision)
+        agree(request, _view(parts, before))
+        document = merged(plain(before), request.value)
+        wish = Wanted(collections={name: document}, single=name)
+        return _written(parts, db, name, wish, drop_values=request.query.get("drop_values", False))
 
     return await _with_indexes_at_rest(parts, job)
 
 
-async def delete_collection(parts: Parts, call: Call) -> Answer:
+async def delete_collection(parts: Parts, request: Request) -> Answer:
     """Drop a collection with its items."""
-    only_operators(call, WHAT)
-    name = call.path["name"]
+    only_operators(request, WHAT)
+    name = request.path["name"]
 
     def job(db: Db) -> Answer:
         before = parts.catalog.collection(db, name)
         if before is None:
             raise _absent(name)
-        check_revision(call, before.revision)
-        parts.collections.apply(db, Wish(drop=(name,)), drop_values=call.query.get("drop_values", False))
+        check_revision(request, before.revision)
+        parts.collections.apply(db, Wanted(drop=(name,)), drop_values=request.query.get("drop_values", False))
         return Answer(204)
 
     return await _with_indexes_at_rest(parts, job)
 
 
-async def plan_collections(parts: Parts, call: Call) -> Answer:
+async def plan_collections(parts: Parts, request: Request) -> Answer:
     """Say what these declarations would change; nothing is changed."""
-    only_operators(call, WHAT)
-    wish = Wish(collections=call.value["collections"], prune=call.body.prune)
-    shown: Shown = await parts.readers.call(lambda db: parts.collections.look(db, wish), call.key.tenant)
+    only_operators(request, WHAT)
+    wish = Wanted(collections=request.value["collections"], prune=request.body.prune)
+    shown: Shown = await parts.readers.call(lambda db: parts.collections.look(db, wish), request.key.tenant)
     return Answer(200, shown)
 
 
-async def apply_collections(parts: Parts, call: Call) -> Answer:
+async def apply_collections(parts: Parts, request: Request) -> Answer:
     """Carry these declarations out, all or none."""
-    only_operators(call, WHAT)
-    body: ApplyBody = call.body
-    wish = Wish(collections=call.value["collections"], prune=body.prune)
+    only_operators(request, WHAT)
+    body: ApplyBody = request.body
+    wish = Wanted(collections=request.value["collections"], prune=body.prune)
 
     def job(db: Db) -> Answer:
         shown = parts.collections.apply(db, wish, plan_name=body.plan, drop_values=body.drop_values)
         return Answer(200, shown)
 
     async with parts.indexes.resting():
-        return await once(parts, call, job)
+        return await once(parts, request, job)
 
 
 async def _with_indexes_at_rest(parts: Parts, job: Callable[[Db], Answer]) -> Answer:
@@ -213,7 +213,7 @@ async def _with_indexes_at_rest(parts: Parts, job: Callable[[Db], Answer]) -> An
         return answer
 
 
-def _written(parts: Parts, db: Db, name: str, wish: Wish, *, drop_values: bool) -> Answer:
+def _written(parts: Parts, db: Db, name: str, wish: Wanted, *, drop_values: bool) -> Answer:
     """Carry out one declaration; the collection as it is now."""
     before = parts.catalog.collection(db, name)
     parts.collections.apply(db, wish, drop_values=drop_values)

@@ -19,7 +19,7 @@ from tidings.store.catalog import Snapshot
 from tidings.store.lists import DeliveryQuery, DeliveryRow
 from tidings.web.endpoint_views import time_text
 from tidings.web.habits import TYPE_OR_BEGINNING, sort_of
-from tidings.web.menu import Answer, Call, Operation, Parameter
+from tidings.web.menu import Answer, Operation, Parameter, Request
 from tidings.web.once import kept, once
 from tidings.web.pages import PAGING, Page, counted
 from tidings.web.parts import Parts
@@ -87,20 +87,20 @@ class DeliveryList(msgspec.Struct, frozen=True, kw_only=True):
     count: int | msgspec.UnsetType = msgspec.UNSET
 
 
-async def list_deliveries(parts: Parts, call: Call) -> Answer:
+async def list_deliveries(parts: Parts, request: Request) -> Answer:
     """List deliveries, newest first by default."""
-    page = Page.of(call)
+    page = Page.of(request)
     snapshot = parts.catalog.now
     query = DeliveryQuery(
-        links=_links(call, snapshot),
-        state=call.query.get("state"),
-        event=call.query.get("event"),
-        type=call.query.get("type"),
-        outcome=call.query.get("outcome"),
-        status=call.query.get("status"),
-        since=call.query.get("time__gte"),
-        until=call.query.get("time__lt"),
-        oldest_first=sort_of(call) == ["created"],
+        links=_links(request, snapshot),
+        state=request.query.get("state"),
+        event=request.query.get("event"),
+        type=request.query.get("type"),
+        outcome=request.query.get("outcome"),
+        status=request.query.get("status"),
+        since=request.query.get("time__gte"),
+        until=request.query.get("time__lt"),
+        oldest_first=sort_of(request) == ["created"],
         limit=page.limit,
     )
     if page.after is not None:
@@ -108,51 +108,51 @@ async def list_deliveries(parts: Parts, call: Call) -> Answer:
         query = msgspec.structs.replace(query, **way)
 
     def read(db: Db) -> tuple[list[DeliveryRow], int | None, int | None]:
-        total = counted(lists.count(db, snapshot, query)) if call.query.get("count") else None
+        total = counted(lists.count(db, snapshot, query)) if request.query.get("count") else None
         return *lists.deliveries(db, snapshot, query), total
 
-    rows, position, total = await parts.readers.call(read, call.key.tenant)
+    rows, position, total = await parts.readers.call(read, request.key.tenant)
     views = [DeliveryView(**_fields(parts, snapshot, row), attempts=row.attempts) for row in rows]
     return page.answer(views, position, total)
 
 
-async def get_delivery(parts: Parts, call: Call) -> Answer:
+async def get_delivery(parts: Parts, request: Request) -> Answer:
     """Read one delivery with every attempt."""
-    number, _ = await _find(parts, call)
-    return await parts.readers.call(lambda db: _detail(db, parts, call, number, 200), call.key.tenant)
+    number, _ = await _find(parts, request)
+    return await parts.readers.call(lambda db: _detail(db, parts, request, number, 200), request.key.tenant)
 
 
-async def retry_delivery(parts: Parts, call: Call) -> Answer:
+async def retry_delivery(parts: Parts, request: Request) -> Answer:
     """Try again now, with a whole new round of attempts."""
-    number, row = await _find(parts, call)
+    number, row = await _find(parts, request)
 
     def again(db: Db) -> Answer:
         deliveries.retry(db, parts.catalog, parts.clock, number)
-        return _detail(db, parts, call, number, 202)
+        return _detail(db, parts, request, number, 202)
 
-    answer = await once(parts, call, again)
+    answer = await once(parts, request, again)
     parts.deliver.notice(row.link)
     return answer
 
 
-async def cancel_delivery(parts: Parts, call: Call) -> Answer:
+async def cancel_delivery(parts: Parts, request: Request) -> Answer:
     """Send it no more."""
-    number, row = await _find(parts, call)
-    known = await kept(parts, call)
+    number, row = await _find(parts, request)
+    known = await kept(parts, request)
     if known is not None:
         return known
     # The deliver stage writes the cancellation down in its own time, so the answer is kept after it, not with it.
     if row.state != "waiting" or not (await parts.deliver.cancel([number]))[0]:
-        _, row = await _find(parts, call)
+        _, row = await _find(parts, request)
         raise Conflict(f"It is {row.state} already, so there is nothing to cancel.")
-    return await once(parts, call, lambda db: _detail(db, parts, call, number, 200))
+    return await once(parts, request, lambda db: _detail(db, parts, request, number, 200))
 
 
-def _detail(db: Db, parts: Parts, call: Call, number: int, status: int) -> Answer:
+def _detail(db: Db, parts: Parts, request: Request, number: int, status: int) -> Answer:
     snapshot = parts.catalog.now
     found = lists.delivery(db, snapshot, number)
     if found is None:
-        raise _unknown(call)
+        raise _unknown(request)
     row, attempts = found
     view = DeliveryDetail(
         **_fields(parts, snapshot, row),
@@ -163,34 +163,34 @@ def _detail(db: Db, parts: Parts, call: Call, number: int, status: int) -> Answe
     return Answer(status, view)
 
 
-async def _find(parts: Parts, call: Call) -> tuple[int, DeliveryRow]:
+async def _find(parts: Parts, request: Request) -> tuple[int, DeliveryRow]:
     """The delivery that the path names. Raises NotFound, also where it is another tenant's."""
-    ids, text, snapshot = parts.delivery_ids, call.path["id"], parts.catalog.now
+    ids, text, snapshot = parts.delivery_ids, request.path["id"], parts.catalog.now
     numbers = ids.numbers(text)
     if not numbers:
-        raise _unknown(call)
-    rows = await parts.readers.call(lambda db: lists.rows_of(db, snapshot, numbers), call.key.tenant)
+        raise _unknown(request)
+    rows = await parts.readers.call(lambda db: lists.rows_of(db, snapshot, numbers), request.key.tenant)
     row = next((row for row in rows if ids.means(text, row.number, row.created)), None)
     endpoint = None if row is None else snapshot.endpoints.get(row.link)
-    if row is None or endpoint is None or not _visible(call.key, endpoint):
-        raise _unknown(call)
+    if row is None or endpoint is None or not _visible(request.key, endpoint):
+        raise _unknown(request)
     return row.number, row
 
 
-def _unknown(call: Call) -> NotFound:
-    return NotFound(f"There is no delivery {call.path['id'][:100]}.")
+def _unknown(request: Request) -> NotFound:
+    return NotFound(f"There is no delivery {request.path['id'][:100]}.")
 
 
 def _visible(key: Key, endpoint: Endpoint) -> bool:
     return key.tenant is None or endpoint.tenant == key.tenant
 
 
-def _links(call: Call, snapshot: Snapshot) -> frozenset[int] | None:
+def _links(request: Request, snapshot: Snapshot) -> frozenset[int] | None:
     """The links that the caller may see and asks for; None: all."""
-    wanted, tenant = call.query.get("endpoint"), call.query.get("tenant")
-    if wanted is None and tenant is None and call.key.tenant is None:
+    wanted, tenant = request.query.get("endpoint"), request.query.get("tenant")
+    if wanted is None and tenant is None and request.key.tenant is None:
         return None
-    visible = [endpoint for endpoint in snapshot.endpoints.values() if _visible(call.key, endpoint)]
+    visible = [endpoint for endpoint in snapshot.endpoints.values() if _visible(request.key, endpoint)]
     if wanted is not None:
         visible = [endpoint for endpoint in visible if endpoint.id == wanted]
         if not visible:

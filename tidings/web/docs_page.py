@@ -15,7 +15,7 @@ import msgspec
 
 from tidings.model.errors import NotFound
 from tidings.rules.origin import public_url
-from tidings.web.menu import Answer, Call, Operation
+from tidings.web.menu import Answer, Operation, Request
 from tidings.web.packing import VARY, takes_gzip
 from tidings.web.parts import Parts
 from tidings.web.revisions import IF_NONE_MATCH, names
@@ -53,39 +53,39 @@ class File(msgspec.Struct, frozen=True):
     packed: bool
 
 
-async def docs(parts: Parts, call: Call) -> Answer:
+async def docs(parts: Parts, request: Request) -> Answer:
     """The page of the questions."""
     return _page("docs.html", PAGE_POLICY)
 
 
-async def reference(parts: Parts, call: Call) -> Answer:
+async def reference(parts: Parts, request: Request) -> Answer:
     """The page of the full reference."""
     return _page("reference.html", REFERENCE_POLICY)
 
 
-async def docs_file(parts: Parts, call: Call) -> Answer:
+async def docs_file(parts: Parts, request: Request) -> Answer:
     """A script or style of the two pages."""
-    name = call.path["file"]
+    name = request.path["file"]
     if name != SCALAR and name not in _OURS:
         raise NotFound(f"The pages have no file {name[:100]}.")
     file = _file(name)
     headers = [("etag", f'W/"{file.tag}"'), VARY]
-    wanted = names(call, "if-none-match")
-    if "if-none-match" in call.headers and (wanted is None or file.tag in wanted):
+    wanted = names(request, "if-none-match")
+    if "if-none-match" in request.headers and (wanted is None or file.tag in wanted):
         return Answer(304, None, headers, cache=file.keep)
     content = file.content
-    if file.packed and takes_gzip(call.headers.get("accept-encoding", "")):
+    if file.packed and takes_gzip(request.headers.get("accept-encoding", "")):
         headers.append(("content-encoding", "gzip"))
     elif file.packed:
         content = gzip.decompress(content)
     return Answer(200, content, headers, media=file.media, cache=file.keep)
 
 
-async def to_docs(parts: Parts, call: Call) -> Answer:
+async def to_docs(parts: Parts, request: Request) -> Answer:
     """Lead a browser to the page."""
     # Without a public URL a relative one: it is right below any prefix that a proxy takes away.
     public = public_url(parts.settings.public_url)
-    relative = "docs" if call.operation.path == "/" else "../docs"
+    relative = "docs" if request.operation.path == "/" else "../docs"
     return Answer(307, None, [("location", f"{public.whole}/docs" if public else relative)])
 
 

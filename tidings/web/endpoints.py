@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tidings.control.endpoint_form import Form, NewForm
+from tidings.control.endpoint_form import EndpointBody, NewEndpoint
 from tidings.control.endpoints import valid_secrets
 from tidings.model.access import EVERYTHING
 from tidings.model.errors import NotFound
@@ -31,9 +31,9 @@ from tidings.web.endpoint_views import (
     time_text,
 )
 from tidings.web.given import agree
-from tidings.web.menu import Answer, Call, Operation, Parameter
+from tidings.web.menu import Answer, Operation, Parameter, Request
 from tidings.web.once import kept, once
-from tidings.web.pages import PAGING, Key, sorted_page
+from tidings.web.pages import PAGING, SortKey, sorted_page
 from tidings.web.parts import Parts
 from tidings.web.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
 from tidings.web.shared import check_revision
@@ -41,29 +41,29 @@ from tidings.web.shared import check_revision
 TAG = "Endpoints"
 
 
-SORTS: dict[str, Key] = {"created": lambda endpoint: endpoint.created, "id": lambda endpoint: endpoint.id}
+SORTS: dict[str, SortKey] = {"created": lambda endpoint: endpoint.created, "id": lambda endpoint: endpoint.id}
 
 
-async def create_endpoint(parts: Parts, call: Call) -> Answer:
+async def create_endpoint(parts: Parts, request: Request) -> Answer:
     """Register a URL."""
-    form: NewForm = call.body
-    if call.key.tenant is not None:
-        form = _for_tenant(form, call.key.tenant)
-    operator = call.key.tenant is None and call.key.has_scope(EVERYTHING)
-    job = await parts.endpoints.create(form, operator=operator, caller=call.key.tenant)
+    form: NewEndpoint = request.body
+    if request.key.tenant is not None:
+        form = _for_tenant(form, request.key.tenant)
+    operator = request.key.tenant is None and request.key.has_scope(EVERYTHING)
+    job = await parts.endpoints.create(form, operator=operator, caller=request.key.tenant)
 
     def store(db: Db) -> Answer:
         endpoint = job(db)
         headers = [("location", f"/v1/endpoints/{endpoint.id}"), ("etag", etag(endpoint))]
         return Answer(201, endpoint_view(endpoint), headers)
 
-    return await once(parts, call, store)
+    return await once(parts, request, store)
 
 
-async def list_endpoints(parts: Parts, call: Call) -> Answer:
+async def list_endpoints(parts: Parts, request: Request) -> Answer:
     """List endpoints, newest first by default."""
-    tenant = call.key.tenant or call.query.get("tenant")
-    state, url = call.query.get("state"), call.query.get("url")
+    tenant = request.key.tenant or request.query.get("tenant")
+    state, url = request.query.get("state"), request.query.get("url")
     found = [
         endpoint
         for endpoint in parts.catalog.now.endpoints_by_id.values()
@@ -71,112 +71,112 @@ async def list_endpoints(parts: Parts, call: Call) -> Answer:
         and (state is None or endpoint.mode == state)
         and (url is None or endpoint.options.url == url)
     ]
-    shown, answer = sorted_page(call, found, SORTS, lambda endpoint: endpoint.num)
+    shown, answer = sorted_page(request, found, SORTS, lambda endpoint: endpoint.num)
     counts: dict[int, int] = {}
-    if call.query.get("counts"):
+    if request.query.get("counts"):
         counts = await parts.readers.call(
-            lambda db: {each.num: lists.waiting_count(db, each.num) for each in shown}, call.key.tenant
+            lambda db: {each.num: lists.waiting_count(db, each.num) for each in shown}, request.key.tenant
         )
     lanes = parts.deliver.snapshot()
     views = [endpoint_view(each, lanes.get(each.num), counts.get(each.num, msgspec.UNSET)) for each in shown]
     return answer(views)
 
 
-async def get_endpoint(parts: Parts, call: Call) -> Answer:
+async def get_endpoint(parts: Parts, request: Request) -> Answer:
     """Read one endpoint."""
-    endpoint = visible(parts, call)
-    if not_modified(call, endpoint.revision):
+    endpoint = visible(parts, request)
+    if not_modified(request, endpoint.revision):
         return Answer(304, None, [("etag", etag(endpoint))])
     waiting: int | msgspec.UnsetType = msgspec.UNSET
-    if call.query.get("counts"):
-        waiting = await parts.readers.call(lambda db: lists.waiting_count(db, endpoint.num), call.key.tenant)
+    if request.query.get("counts"):
+        waiting = await parts.readers.call(lambda db: lists.waiting_count(db, endpoint.num), request.key.tenant)
     return _shown(parts, endpoint, waiting)
 
 
-async def edit_endpoint(parts: Parts, call: Call) -> Answer:
+async def edit_endpoint(parts: Parts, request: Request) -> Answer:
     """Change some fields; holds from the next attempt on."""
-    endpoint = visible(parts, call)
+    endpoint = visible(parts, request)
 
-    def read(document: Any) -> Form:
-        return body.read(msgspec.json.encode(document), Form)[0]
+    def read(document: Any) -> EndpointBody:
+        return body.read(msgspec.json.encode(document), EndpointBody)[0]
 
-    agree(call, endpoint_view(endpoint))
-    expected = if_match(call)
-    if "revision" in call.given:
+    agree(request, endpoint_view(endpoint))
+    expected = if_match(request)
+    if "revision" in request.given:
         # What else was given back agrees with this revision.
         expected = {endpoint.revision} if expected is None else expected & {endpoint.revision}
-    job = await parts.endpoints.edit(endpoint, call.value, read, expected, caller=call.key.tenant)
+    job = await parts.endpoints.edit(endpoint, request.value, read, expected, caller=request.key.tenant)
     return _shown(parts, await parts.writer.call(job))
 
 
-async def delete_endpoint(parts: Parts, call: Call) -> Answer:
+async def delete_endpoint(parts: Parts, request: Request) -> Answer:
     """Forget an endpoint; what waits for it is cancelled."""
-    endpoint = visible(parts, call)
-    deleted: Endpoint = await parts.writer.call(parts.endpoints.delete(endpoint, if_match(call)))
+    endpoint = visible(parts, request)
+    deleted: Endpoint = await parts.writer.call(parts.endpoints.delete(endpoint, if_match(request)))
     parts.endpoints.cancelling.sweep(deleted)
     return Answer(204)
 
 
-async def pause_endpoint(parts: Parts, call: Call) -> Answer:
+async def pause_endpoint(parts: Parts, request: Request) -> Answer:
     """Send nothing for now; what happens meanwhile waits."""
-    endpoint = visible(parts, call)
-    reason = None if call.body is None else call.body.reason
-    job = parts.endpoints.pause(endpoint, reason, if_match(call))
-    return await once(parts, call, lambda db: _shown(parts, job(db)))
+    endpoint = visible(parts, request)
+    reason = None if request.body is None else request.body.reason
+    job = parts.endpoints.pause(endpoint, reason, if_match(request))
+    return await once(parts, request, lambda db: _shown(parts, job(db)))
 
 
-async def resume_endpoint(parts: Parts, call: Call) -> Answer:
+async def resume_endpoint(parts: Parts, request: Request) -> Answer:
     """Send again, what was missed first, or without it."""
-    endpoint = visible(parts, call)
-    known = await kept(parts, call)
+    endpoint = visible(parts, request)
+    known = await kept(parts, request)
     if known is not None:
         return known
-    expected = if_match(call)
-    check_revision(call, endpoint.revision)
-    missed = "send" if call.body is None else call.body.missed
-    waiting = await parts.readers.call(lambda db: lists.waiting_count(db, endpoint.num), call.key.tenant)
+    expected = if_match(request)
+    check_revision(request, endpoint.revision)
+    missed = "send" if request.body is None else request.body.missed
+    waiting = await parts.readers.call(lambda db: lists.waiting_count(db, endpoint.num), request.key.tenant)
     if missed == "cancel":
         waiting = await parts.endpoints.cancelling.cancel_waiting(endpoint)
     job = parts.endpoints.resume(endpoint, expected)
-    answer = await once(parts, call, lambda db: _shown(parts, job(db), waiting))
+    answer = await once(parts, request, lambda db: _shown(parts, job(db), waiting))
     parts.deliver.notice(endpoint.num, resumed=True)
     return answer
 
 
-async def test_endpoint(parts: Parts, call: Call) -> Answer:
+async def test_endpoint(parts: Parts, request: Request) -> Answer:
     """Send a test event to this endpoint alone."""
-    endpoint = visible(parts, call)
-    job = parts.endpoints.test(endpoint, call.request_id)
-    answer = await once(parts, call, lambda db: Answer(202, TestView(event_id=job(db).id, delivery=None)))
+    endpoint = visible(parts, request)
+    job = parts.endpoints.test(endpoint, request.request_id)
+    answer = await once(parts, request, lambda db: Answer(202, TestView(event_id=job(db).id, delivery=None)))
     told = answer.body
     if isinstance(told, bytes):
         told = msgspec.json.decode(told, type=TestView)
     # The delivery is made after this job, in the same transaction.
     row = await parts.readers.call(
-        lambda db: db.one("delivery_of_event", id=told.event_id, link=endpoint.num), call.key.tenant
+        lambda db: db.one("delivery_of_event", id=told.event_id, link=endpoint.num), request.key.tenant
     )
     made = None if row is None else parts.delivery_ids.of(row[0], row[1])
     return Answer(202, TestView(event_id=told.event_id, delivery=made), answer.headers)
 
 
-async def get_secret(parts: Parts, call: Call) -> Answer:
+async def get_secret(parts: Parts, request: Request) -> Answer:
     """Read the signing secret."""
-    return _secret(visible(parts, call), parts.clock.now())
+    return _secret(visible(parts, request), parts.clock.now())
 
 
-async def rotate_secret(parts: Parts, call: Call) -> Answer:
+async def rotate_secret(parts: Parts, request: Request) -> Answer:
     """Sign with a new secret, and with the one before until the overlap is over."""
-    endpoint = visible(parts, call)
-    given: RotateBody = call.body or RotateBody()
-    job = parts.endpoints.rotate(endpoint, given.secret, given.overlap_seconds, if_match(call))
-    return await once(parts, call, lambda db: _secret(job(db), parts.clock.now()))
+    endpoint = visible(parts, request)
+    given: RotateBody = request.body or RotateBody()
+    job = parts.endpoints.rotate(endpoint, given.secret, given.overlap_seconds, if_match(request))
+    return await once(parts, request, lambda db: _secret(job(db), parts.clock.now()))
 
 
-def visible(parts: Parts, call: Call) -> Endpoint:
+def visible(parts: Parts, request: Request) -> Endpoint:
     """The endpoint that the path names. Raises NotFound, also where it is another tenant's."""
-    endpoint = parts.catalog.now.endpoints_by_id.get(call.path["id"])
-    if endpoint is None or (call.key.tenant is not None and endpoint.tenant != call.key.tenant):
-        raise NotFound(f"There is no endpoint {call.path['id'][:100]}.")
+    endpoint = parts.catalog.now.endpoints_by_id.get(request.path["id"])
+    if endpoint is None or (request.key.tenant is not None and endpoint.tenant != request.key.tenant):
+        raise NotFound(f"There is no endpoint {request.path['id'][:100]}.")
     return endpoint
 
 
@@ -197,7 +197,7 @@ def _secret(endpoint: Endpoint, now: int) -> Answer:
     return Answer(200, SecretView(secret=newest.text, previous=previous, public_key=public))
 
 
-def _for_tenant(form: NewForm, tenant: str) -> NewForm:
+def _for_tenant(form: NewEndpoint, tenant: str) -> NewEndpoint:
     if form.tenant not in (None, tenant):
         raise Refused("/tenant", "not_permitted", f"This key belongs to the tenant {tenant}; leave tenant out.")
     return msgspec.structs.replace(form, tenant=tenant)
@@ -221,7 +221,7 @@ OPERATIONS: tuple[Operation, ...] = (
         help="Only `url` is needed. The signing secret is made here; read it at `/v1/endpoints/{id}/secret`.",
         handler=create_endpoint,
         tag=TAG,
-        request=NewForm,
+        request=NewEndpoint,
         response=EndpointView,
         status=201,
         idempotent_key=True,

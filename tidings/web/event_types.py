@@ -14,10 +14,10 @@ from tidings.rules.change_types import change_types
 from tidings.rules.schema import SCHEMA_BYTES_MAX, checked, compiled, places
 from tidings.store.base import Db
 from tidings.web.given import agree
-from tidings.web.menu import Answer, Call, Operation
+from tidings.web.menu import Answer, Operation, Request
 from tidings.web.once import once
 from tidings.web.openapi.bounds import DESCRIPTION_CHARS_MAX
-from tidings.web.pages import PAGING, Key, sorted_page
+from tidings.web.pages import PAGING, SortKey, sorted_page
 from tidings.web.parts import Parts
 from tidings.web.revisions import IF_MATCH, IF_NONE_MATCH, not_modified
 from tidings.web.shared import check_revision, etag, merged, only_operators
@@ -70,21 +70,21 @@ class EventTypeList(msgspec.Struct, frozen=True, kw_only=True):
     count: int | msgspec.UnsetType = msgspec.UNSET
 
 
-SORTS: dict[str, Key] = {"name": lambda kind: kind.name, "created": lambda kind: kind.created}
+SORTS: dict[str, SortKey] = {"name": lambda kind: kind.name, "created": lambda kind: kind.created}
 
 
-async def list_event_types(parts: Parts, call: Call) -> Answer:
+async def list_event_types(parts: Parts, request: Request) -> Answer:
     """The catalogue, by name by default."""
     now = parts.catalog.now
     kinds = {**now.event_types, **now.change_types}.values()
-    shown, answer = sorted_page(call, kinds, SORTS, lambda kind: kind.name)
+    shown, answer = sorted_page(request, kinds, SORTS, lambda kind: kind.name)
     return answer([_view(kind) for kind in shown])
 
 
-async def create_event_type(parts: Parts, call: Call) -> Answer:
+async def create_event_type(parts: Parts, request: Request) -> Answer:
     """Add an event type."""
-    only_operators(call, WHAT)
-    new: NewEventType = call.body
+    only_operators(request, WHAT)
+    new: NewEventType = request.body
     events_match.check_type(new.name, "/name")
     kind = _checked(new.name, new, None, parts.clock.now())
 
@@ -96,37 +96,37 @@ async def create_event_type(parts: Parts, call: Call) -> Answer:
         parts.catalog.put_event_type(db, kind)
         return Answer(201, _view(kind), [("location", f"/v1/event-types/{kind.name}"), etag(kind.revision)])
 
-    return await once(parts, call, job)
+    return await once(parts, request, job)
 
 
-async def get_event_type(parts: Parts, call: Call) -> Answer:
+async def get_event_type(parts: Parts, request: Request) -> Answer:
     """Read one event type."""
-    kind = _found(parts, call)
-    if not_modified(call, kind.revision):
+    kind = _found(parts, request)
+    if not_modified(request, kind.revision):
         return Answer(304, None, [etag(kind.revision)])
     return Answer(200, _view(kind), [etag(kind.revision)])
 
 
-async def put_event_type(parts: Parts, call: Call) -> Answer:
+async def put_event_type(parts: Parts, request: Request) -> Answer:
     """Create an event type, or replace it."""
-    only_operators(call, WHAT)
-    name = events_match.check_type(call.path["name"])
+    only_operators(request, WHAT)
+    name = events_match.check_type(request.path["name"])
     now = parts.clock.now()
-    _checked(name, call.body, None, now)
+    _checked(name, request.body, None, now)
 
     def job(db: Db) -> Answer:
         _refuse_derived(parts, db, name)
         before = _present(db, name)
-        if before is not None and not_modified(call, before.revision):
+        if before is not None and not_modified(request, before.revision):
             raise Stale(f"There is an event type {name} already, and If-None-Match asks for none, or for another.")
         if before is None:
-            if "if-match" in call.headers:
+            if "if-match" in request.headers:
                 raise Stale(f"There is no event type {name}, and If-Match asks for one.")
             _check_room(parts)
         else:
-            check_revision(call, before.revision)
-        agree(call, None if before is None else _view(before), name=name)
-        kind = _checked(name, call.body, before, now)
+            check_revision(request, before.revision)
+        agree(request, None if before is None else _view(before), name=name)
+        kind = _checked(name, request.body, before, now)
         parts.catalog.put_event_type(db, kind)
         if before is not None:
             return Answer(200, _view(kind), [etag(kind.revision)])
@@ -136,25 +136,25 @@ async def put_event_type(parts: Parts, call: Call) -> Answer:
     return answer
 
 
-async def edit_event_type(parts: Parts, call: Call) -> Answer:
+async def edit_event_type(parts: Parts, request: Request) -> Answer:
     """Change some fields of an event type."""
-    only_operators(call, WHAT)
-    _found(parts, call)
+    only_operators(request, WHAT)
+    _found(parts, request)
     now = parts.clock.now()
 
     def job(db: Db) -> Answer:
-        _refuse_derived(parts, db, call.path["name"])
-        before = _present(db, call.path["name"])
+        _refuse_derived(parts, db, request.path["name"])
+        before = _present(db, request.path["name"])
         if before is None:
-            raise _absent(call)
-        check_revision(call, before.revision)
-        agree(call, _view(before))
+            raise _absent(request)
+        check_revision(request, before.revision)
+        agree(request, _view(before))
         document: dict[str, Any] = {"description": before.description}
         for field in ("schema", "example"):
             text = getattr(before, field)
             if text is not None:
                 document[field] = msgspec.json.decode(text)
-        kind = _checked(before.name, merged(document, call, EventTypeBody), before, now)
+        kind = _checked(before.name, merged(document, request, EventTypeBody), before, now)
         parts.catalog.put_event_type(db, kind)
         return Answer(200, _view(kind), [etag(kind.revision)])
 
@@ -162,17 +162,17 @@ async def edit_event_type(parts: Parts, call: Call) -> Answer:
     return answer
 
 
-async def delete_event_type(parts: Parts, call: Call) -> Answer:
+async def delete_event_type(parts: Parts, request: Request) -> Answer:
     """Take an event type out of the catalogue; its events and endpoints stay."""
-    only_operators(call, WHAT)
-    _found(parts, call)
+    only_operators(request, WHAT)
+    _found(parts, request)
 
     def job(db: Db) -> Answer:
-        _refuse_derived(parts, db, call.path["name"])
-        before = _present(db, call.path["name"])
+        _refuse_derived(parts, db, request.path["name"])
+        before = _present(db, request.path["name"])
         if before is None:
-            raise _absent(call)
-        check_revision(call, before.revision)
+            raise _absent(request)
+        check_revision(request, before.revision)
         parts.catalog.drop_event_type(db, before.name)
         return Answer(204)
 
@@ -180,16 +180,16 @@ async def delete_event_type(parts: Parts, call: Call) -> Answer:
     return answer
 
 
-def _found(parts: Parts, call: Call) -> EventType:
-    name, now = call.path["name"], parts.catalog.now
+def _found(parts: Parts, request: Request) -> EventType:
+    name, now = request.path["name"], parts.catalog.now
     kind = now.change_types.get(name) or now.event_types.get(name)
     if kind is None:
-        raise _absent(call)
+        raise _absent(request)
     return kind
 
 
-def _absent(call: Call) -> NotFound:
-    return NotFound(f"There is no event type {call.path['name'][:128]}.")
+def _absent(request: Request) -> NotFound:
+    return NotFound(f"There is no event type {request.path['name'][:128]}.")
 
 
 def _refuse_derived(parts: Parts, db: Db, name: str) -> None:

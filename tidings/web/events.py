@@ -16,7 +16,7 @@ from tidings.store.base import Db
 from tidings.store.feed import EventQuery
 from tidings.web.event_views import EventDetail, EventView, event_detail, event_view
 from tidings.web.habits import TYPE_OR_BEGINNING, fields_parameter, narrowed, sort_of, streaming
-from tidings.web.menu import Answer, Call, Operation, Parameter, Stream
+from tidings.web.menu import Answer, Operation, Parameter, Request, Stream
 from tidings.web.pages import LIMIT, PAGING, Page, counted
 from tidings.web.parts import Parts
 from tidings.web.tickets import (
@@ -52,124 +52,126 @@ class EventList(msgspec.Struct, frozen=True, kw_only=True):
     count: int | msgspec.UnsetType = msgspec.UNSET
 
 
-async def list_events(parts: Parts, call: Call) -> Answer:
+async def list_events(parts: Parts, request: Request) -> Answer:
     """A page of the log, or with `after` what was committed since."""
-    if "after" in call.query:
-        return await _catch_up(parts, call)
-    if "wait" in call.query:
+    if "after" in request.query:
+        return await _catch_up(parts, request)
+    if "wait" in request.query:
         raise _wrong("wait", "wait goes with after: it waits for events that come after a cursor.", TOGETHER)
-    page = Page.of(call)
-    query = _query(call)
-    is_up = sort_of(call) == ["created"]
+    page = Page.of(request)
+    query = _query(request)
+    is_up = sort_of(request) == ["created"]
 
-    def read(db: Db) -> tuple[feed.Page, int | None]:
-        total = counted(feed.count(db, query)) if call.query.get("count") else None
+    def read(db: Db) -> tuple[feed.FeedPage, int | None]:
+        total = counted(feed.count(db, query)) if request.query.get("count") else None
         if is_up:
             return feed.following(db, query, page.after or 0, page.limit), total
         before = feed.ABOVE_ALL if page.after is None else page.after
         return feed.preceding(db, query, before, page.limit), total
 
-    found, total = await parts.readers.call(read, call.key.tenant)
+    found, total = await parts.readers.call(read, request.key.tenant)
     return page.answer([event_view(event) for event in found.events], found.position if found.more else None, total)
 
 
-async def get_event(parts: Parts, call: Call) -> Answer:
+async def get_event(parts: Parts, request: Request) -> Answer:
     """One event, where it went, and why it did not go elsewhere."""
-    tenant = _tenant(call)
+    tenant = _tenant(request)
     snapshot = parts.catalog.now
 
     def read(db: Db) -> EventDetail:
-        event = feed.by_id(db, call.path["event"], tenant)
+        event = feed.by_id(db, request.path["event"], tenant)
         if event is None:
-            raise NotFound(f"There is no event {call.path['event'][:100]}.")
-        return event_detail(db, snapshot, event, call.key.tenant, parts.delivery_ids)
+            raise NotFound(f"There is no event {request.path['event'][:100]}.")
+        return event_detail(db, snapshot, event, request.key.tenant, parts.delivery_ids)
 
-    return Answer(200, await parts.readers.call(read, call.key.tenant))
+    return Answer(200, await parts.readers.call(read, request.key.tenant))
 
 
-async def stream_events(parts: Parts, call: Call) -> Stream:
+async def stream_events(parts: Parts, request: Request) -> Stream:
     """Events as they are committed, as server-sent events."""
-    after = call.headers.get("last-event-id") or call.query.get("after", END)
-    query = _query(call)
-    position = await parts.readers.call(lambda db: _start(db, call, after), call.key.tenant)
-    return Stream(_pieces(parts, call, query, position), [UNBUFFERED])
+    after = request.headers.get("last-event-id") or request.query.get("after", END)
+    query = _query(request)
+    position = await parts.readers.call(lambda db: _start(db, request, after), request.key.tenant)
+    return Stream(_pieces(parts, request, query, position), [UNBUFFERED])
 
 
-async def make_ticket(parts: Parts, call: Call) -> Answer:
+async def make_ticket(parts: Parts, request: Request) -> Answer:
     """A ticket for a stream with these parameters."""
-    _query(call)
-    ticket, expires = parts.tickets.make(call.key, call.query)
+    _query(request)
+    ticket, expires = parts.tickets.make(request.key, request.query)
     public = public_url(parts.settings.public_url)
     return Answer(200, view(ticket, expires, public.whole if public else "", STREAM))
 
 
-async def _catch_up(parts: Parts, call: Call) -> Answer:
+async def _catch_up(parts: Parts, request: Request) -> Answer:
     for name in ("cursor", "sort", "count"):
-        if name in call.query:
+        if name in request.query:
             detail = f"{name} does not go with after, which reads in the order of commit from its own cursor."
             raise _wrong(name, detail, TOGETHER)
-    query, limit = _query(call), call.query.get("limit", LIMIT)
-    deadline = time.monotonic() + call.query.get("wait", 0)
-    position = await parts.readers.call(lambda db: _start(db, call, call.query["after"]), call.key.tenant)
+    query, limit = _query(request), request.query.get("limit", LIMIT)
+    deadline = time.monotonic() + request.query.get("wait", 0)
+    position = await parts.readers.call(lambda db: _start(db, request, request.query["after"]), request.key.tenant)
     while True:
         page = await _next(parts, query, position, limit, feed.PAGE_BYTES_MAX)
         position = page.position
         left = deadline - time.monotonic()
         if page.events or left <= 0 or parts.feed.closed:
             data = [event_view(event) for event in page.events]
-            return Answer(200, EventList(data=data, next_cursor=call.cursors.seal_feed(position, call.key.tenant)))
+            return Answer(
+                200, EventList(data=data, next_cursor=request.cursors.seal_feed(position, request.key.tenant))
+            )
         if not page.more:
             position = await parts.feed.wait(query, position, left)
 
 
-async def _pieces(parts: Parts, call: Call, query: EventQuery, position: int) -> AsyncIterator[bytes]:
+async def _pieces(parts: Parts, request: Request, query: EventQuery, position: int) -> AsyncIterator[bytes]:
     """The stream's text (WHATWG HTML, server-sent events), in pieces of many events."""
     yield b": tidings\nretry: 1000\n\n"
     written = time.monotonic()
-    while _still_valid(parts, call) and not parts.feed.closed:
+    while _still_valid(parts, request) and not parts.feed.closed:
         page = await _next(parts, query, position, PIECE_EVENTS, PIECE_BYTES)
         position = page.position
         if page.events:
-            seal, tenant = call.cursors.seal_feed, call.key.tenant
-            yield b"".join([_frame(event_view(event), seal(event.seq, tenant), call) for event in page.events])
+            seal, tenant = request.cursors.seal_feed, request.key.tenant
+            yield b"".join([_frame(event_view(event), seal(event.seq, tenant), request) for event in page.events])
             written = time.monotonic()
         if page.more:
             continue
         quiet = time.monotonic() - written
         if quiet >= HEARTBEAT_SECONDS:
             # The id moves the reader on past events that are not for it; without data nothing is dispatched.
-            yield b": still here\nid: " + call.cursors.seal_feed(position, call.key.tenant).encode() + b"\n\n"
+            yield b": still here\nid: " + request.cursors.seal_feed(position, request.key.tenant).encode() + b"\n\n"
             written, quiet = time.monotonic(), 0.0
-        if not _still_valid(parts, call):
+        if not _still_valid(parts, request):
             return
         position = await parts.feed.wait(query, position, HEARTBEAT_SECONDS - quiet)
 
 
-async def _next(parts: Parts, query: EventQuery, position: int, limit: int, bytes_max: int) -> feed.Page:
-    async def read() -> feed.Page:
+async def _next(parts: Parts, query: EventQuery, position: int, limit: int, bytes_max: int) -> feed.FeedPage:
+    async def read() -> feed.FeedPage:
         return await parts.readers.call(lambda db: feed.following(db, query, position, limit, bytes_max), query.tenant)
 
-    page: feed.Page = await parts.feed.together((query, position, limit, bytes_max), read)
+    page: feed.FeedPage = await parts.feed.together((query, position, limit, bytes_max), read)
     return page
 
 
-def _frame(event: EventView, cursor: str, call: Call) -> bytes:
-    text = msgspec.json.encode(event if call.chosen is None else narrowed(event, call.chosen))
+def _frame(event: EventView, cursor: str, request: Request) -> bytes:
+    text = msgspec.json.encode(event if request.chosen is None else narrowed(event, request.chosen))
     if b"\n" in text or b"\r" in text:
         # Only between the parts of a JSON text: inside of strings line breaks are escaped.
         text = text.replace(b"\r", b"\n").replace(b"\n", b"\ndata: ")
-    name = b"" if call.query.get("events") == MESSAGE else b"\nevent: " + event.type.encode()
+    name = b"" if request.query.get("events") == MESSAGE else b"\nevent: " + event.type.encode()
     return b"id: " + cursor.encode() + name + b"\ndata: " + text + b"\n\n"
 
 
-def _still_valid(parts: Parts, call: Call) -> bool:
+def _still_valid(parts: Parts, request: Request) -> bool:
     """Whether the key still holds: a stream outlives many changes."""
-    key = parts.catalog.now.keys.get(call.key.id)
+    key = parts.catalog.now.keys.get(request.key.id)
     return key is not None and key.revoked is None and (key.expires is None or key.expires > parts.clock.now())
 
 
-def _query(call: Call) -> EventQuery:
-    given = call.query
+def _query(request: Request) -> EventQuery:
+    given = request.query
     types = given.get("type__in")
     if "type" in given:
         if types is not None:
@@ -177,7 +179,7 @@ def _query(call: Call) -> EventQuery:
         types = [given["type"]]
     exact, beginnings = (None, ()) if types is None else events_match.split(types)
     return EventQuery(
-        tenant=_tenant(call),
+        tenant=_tenant(request),
         collection=given.get("collection"),
         types=exact,
         beginnings=beginnings,
@@ -187,26 +189,26 @@ def _query(call: Call) -> EventQuery:
     )
 
 
-def _tenant(call: Call) -> str | None:
+def _tenant(request: Request) -> str | None:
     """Whose events may be seen: a key with a tenant sees its own, and cannot tell that there are others."""
-    tenant: str | None = call.query.get("tenant")
-    if call.key.tenant is not None and tenant not in (None, call.key.tenant):
+    tenant: str | None = request.query.get("tenant")
+    if request.key.tenant is not None and tenant not in (None, request.key.tenant):
         raise NotFound(f"There is no tenant {tenant}.")
-    return call.key.tenant or tenant
+    return request.key.tenant or tenant
 
 
 # --- the feed's cursor ------------------------------------------------------------------------------------------------
 
 
-def _start(db: Db, call: Call, after: str) -> int:
+def _start(db: Db, request: Request, after: str) -> int:
     """The position that a cursor names. Raises Invalid, or Gone where events after it may be dropped already."""
     if after in ("", START):
         return 0
     if after == END:
         return feed.head(db)
-    position = call.cursors.open_feed(after, call.key.tenant)
+    position = request.cursors.open_feed(after, request.key.tenant)
     if position is None:
-        is_list = call.cursors.open(after) is not None
+        is_list = request.cursors.open(after) is not None
         raise _wrong("after", OF_A_LIST if is_list else NOT_OURS, NO_CURSOR)
     if position > feed.head(db):
         raise _wrong("after", AHEAD, NO_CURSOR)

@@ -10,24 +10,26 @@ import msgspec
 from tidings.model.errors import Invalid, Place, Stale
 from tidings.rules.own_members import agrees, differs
 from tidings.web import body
-from tidings.web.menu import Call, Operation
+from tidings.web.menu import Operation, Request
 
 MEASURED = frozenset(("health", "indexes", "waiting"))
 """What changes by itself: what was read a moment ago may differ, so only its form is looked at."""
 HELP = "What GET answers can be sent back: members that callers do not change are accepted where they agree."
 
 
-def read(call: Call, raw: bytes) -> None:
-    """Read a body into the call; what its operation answers and does not take becomes `Call.given`."""
-    operation = call.operation
+def read(request: Request, raw: bytes) -> None:
+    """Read a body into the request; what its operation answers and does not take becomes `Request.given`."""
+    operation = request.operation
     assert operation.request is not None
     if operation.method in ("PUT", "PATCH") and (own := own_members(operation)):
         value = body.plain(raw)
         members: dict[str, Any] = value if isinstance(value, dict) else {}
-        call.given = {name: each for name, each in members.items() if name in own and _is_shown(operation, name, each)}
-        if call.given:
-            raw = msgspec.json.encode({name: each for name, each in members.items() if name not in call.given})
-    call.body, call.value = body.read_body(raw, operation.request)
+        request.given = {
+            name: each for name, each in members.items() if name in own and _is_shown(operation, name, each)
+        }
+        if request.given:
+            raw = msgspec.json.encode({name: each for name, each in members.items() if name not in request.given})
+    request.body, request.value = body.read_body(raw, operation.request)
 
 
 def own_members(operation: Operation) -> dict[str, Any]:
@@ -44,15 +46,15 @@ def _only_shown(request: Any, response: Any, masked: tuple[str, ...]) -> dict[st
     return {field.name: field.type for field in msgspec.structs.fields(response) if field.name not in taken}
 
 
-def agree(call: Call, view: msgspec.Struct | None, **named: str) -> None:
+def agree(request: Request, view: msgspec.Struct | None, **named: str) -> None:
     """Raise Invalid with the places of what is given otherwise than `view` has it, Stale for another revision.
 
     None: it is made, and only what the path says of it (`named`) is known.
     """
     wrong = []
-    for name, given in call.given.items():
+    for name, given in request.given.items():
         if view is not None and name in MEASURED:
-            if not _converts(given, own_members(call.operation)[name]):
+            if not _converts(given, own_members(request.operation)[name]):
                 detail = f"{name} is measured here. Leave it out, or give it as it was read."
                 wrong.append(Place(pointer=f"/{name}", code="own_field", detail=detail))
             continue

@@ -17,7 +17,7 @@ from tidings.model.errors import Invalid, Malformed, Place
 from tidings.rules import events_match, shape
 from tidings.web.given import HELP as TAKEN_BACK
 from tidings.web.given import own_members
-from tidings.web.menu import Answer, Call, Operation, Parameter
+from tidings.web.menu import Answer, Operation, Parameter, Request
 from tidings.web.revisions import IF_NONE_MATCH, names, read
 
 FIELDS_MAX = 50
@@ -70,18 +70,18 @@ def streaming(operation: Operation, item: type[msgspec.Struct]) -> Operation:
     return dataclasses.replace(operation, parameters=(*operation.parameters, fields_parameter(item)), item=item)
 
 
-def sort_of(call: Call) -> list[str]:
+def sort_of(request: Request) -> list[str]:
     """What a list is to be sorted by. Raises Invalid where one name stands twice."""
-    wanted: list[str] = call.query.get("sort") or [call.operation.sorts[0]]
+    wanted: list[str] = request.query.get("sort") or [request.operation.sorts[0]]
     plain = [name.removeprefix("-") for name in wanted]
     if len(set(plain)) < len(plain):
         raise _wrong("sort", "repeated", f"{','.join(wanted)[:200]} names the same twice.")
     return wanted
 
 
-def chosen_fields(call: Call) -> shape.Chosen:
+def chosen_fields(request: Request) -> shape.Chosen:
     """The names of `fields`, as a tree."""
-    return shape.choose(call.query["fields"])
+    return shape.choose(request.query["fields"])
 
 
 def narrowed(thing: Any, chosen: shape.Chosen) -> dict[str, Any]:
@@ -97,24 +97,28 @@ def narrowed(thing: Any, chosen: shape.Chosen) -> dict[str, Any]:
     return found
 
 
-def finish(call: Call, answer: Answer) -> Answer:
+def finish(request: Request, answer: Answer) -> Answer:
     """What a single thing's or a list's answer has in common: its entity tag, and only the fields that were chosen."""
     content = answer.body
     if content is None or answer.status != 200:
         return answer
-    if not call.operation.is_list and "{" in call.operation.path and not any(n == "etag" for n, _ in answer.headers):
+    if (
+        not request.operation.is_list
+        and "{" in request.operation.path
+        and not any(n == "etag" for n, _ in answer.headers)
+    ):
         tag = hashlib.sha256(msgspec.json.encode(content)).hexdigest()[:TAG_CHARS]
         answer.headers.append(("etag", f'"{tag}"'))
-        named = names(call, "if-none-match")
-        if "if-none-match" in call.headers and (named is None or tag in named):
+        named = names(request, "if-none-match")
+        if "if-none-match" in request.headers and (named is None or tag in named):
             return Answer(304, None, answer.headers)
-    if call.chosen is not None:
-        if call.operation.is_list:
+    if request.chosen is not None:
+        if request.operation.is_list:
             members = content if isinstance(content, dict) else msgspec.structs.asdict(content)
             whole = {name: value for name, value in members.items() if value is not msgspec.UNSET}
-            answer.body = whole | {"data": [narrowed(each, call.chosen) for each in members["data"]]}
+            answer.body = whole | {"data": [narrowed(each, request.chosen) for each in members["data"]]}
         else:
-            answer.body = narrowed(content, call.chosen)
+            answer.body = narrowed(content, request.chosen)
     return answer
 
 

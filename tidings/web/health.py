@@ -11,7 +11,7 @@ from tidings.model.errors import Unavailable
 from tidings.store.base import Db
 from tidings.store.readers import OWN_READS
 from tidings.store.writer import Probe
-from tidings.web.menu import Answer, Call, Operation
+from tidings.web.menu import Answer, Operation, Request
 from tidings.web.parts import Parts
 
 TAG = "Service"
@@ -25,12 +25,12 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     status: str
 
 
-async def healthz(parts: Parts, call: Call) -> Answer:
+async def healthz(parts: Parts, request: Request) -> Answer:
     """The process answers."""
     return Answer(200, Health(status="ok"))
 
 
-async def readyz(parts: Parts, call: Call) -> Answer:
+async def readyz(parts: Parts, request: Request) -> Answer:
     """The store takes writes, and the stages run."""
     if parts.feed.closed:
         raise Unavailable("The server is stopping.", retry_after_seconds=5.0)
@@ -49,7 +49,7 @@ async def readyz(parts: Parts, call: Call) -> Answer:
     return Answer(200, Health(status="ok"))
 
 
-async def metrics(parts: Parts, call: Call) -> Answer:
+async def metrics(parts: Parts, request: Request) -> Answer:
     """Counters and gauges in the text format of Prometheus."""
     # Imported here: a server that nobody scrapes never pays for it.
     from tidings.web.metrics import render

@@ -17,11 +17,10 @@ from tidings.rules.origin import origins
 from tidings.rules.refused import Refused
 from tidings.store.base import Db
 from tidings.web.access import digest
-from tidings.web.menu import Answer, Call, Operation, Parameter
+from tidings.web.menu import Answer, Operation, Parameter, Request
 from tidings.web.once import once
 from tidings.web.openapi.bounds import NAME_CHARS_MAX
-from tidings.web.pages import PAGING, sorted_page
-from tidings.web.pages import Key as By
+from tidings.web.pages import PAGING, SortKey, sorted_page
 from tidings.web.parts import Parts
 
 TAG = "Keys"
@@ -74,40 +73,40 @@ class KeyList(msgspec.Struct, frozen=True, kw_only=True):
     count: int | msgspec.UnsetType = msgspec.UNSET
 
 
-SORTS: dict[str, By] = {
+SORTS: dict[str, SortKey] = {
     "created": lambda key: key.created,
     "name": lambda key: key.name,
     "id": lambda key: key.id,
 }
 
 
-async def list_keys(parts: Parts, call: Call) -> Answer:
+async def list_keys(parts: Parts, request: Request) -> Answer:
     """Keys, newest first by default, revoked ones included."""
-    tenant = call.query.get("tenant")
-    if call.key.tenant is not None and tenant not in (None, call.key.tenant):
+    tenant = request.query.get("tenant")
+    if request.key.tenant is not None and tenant not in (None, request.key.tenant):
         raise NotFound(f"There is no tenant {tenant}.")
-    tenant = call.key.tenant or tenant
+    tenant = request.key.tenant or tenant
     keys = [key for key in parts.catalog.now.keys.values() if tenant in (None, key.tenant)]
-    shown, answer = sorted_page(call, keys, SORTS, lambda key: key.id)
+    shown, answer = sorted_page(request, keys, SORTS, lambda key: key.id)
     return answer([_view(key) for key in shown])
 
 
-async def create_key(parts: Parts, call: Call) -> Answer:
+async def create_key(parts: Parts, request: Request) -> Answer:
     """Make a key. It can do no more than the key it is made with."""
-    new: NewKey = call.body
+    new: NewKey = request.body
     now = parts.clock.now()
-    expires = _check(parts, new, call.key, now)
+    expires = _check(parts, new, request.key, now)
     text = "tdk_" + secrets.token_urlsafe(32)
     key = Key(
         id=new_id("key", now),
         hash=digest(text),
         name=new.name,
         scopes=tuple(dict.fromkeys(new.scopes)),
-        tenant=call.key.tenant or new.tenant,
+        tenant=request.key.tenant or new.tenant,
         limits=new.limits,
         expires=expires,
         created=now,
-        permits=tuple(permit.narrowed(each, call.key) for each in new.permits),
+        permits=tuple(permit.narrowed(each, request.key) for each in new.permits),
         cors_origins=origins(new.cors_origins),
     )
 
@@ -115,17 +114,17 @@ async def create_key(parts: Parts, call: Call) -> Answer:
         parts.catalog.put_key(db, key)
         return Answer(201, CreatedKey(**_fields(key), key=text), [("location", f"/v1/keys/{key.id}")])
 
-    return await once(parts, call, job)
+    return await once(parts, request, job)
 
 
-async def get_key(parts: Parts, call: Call) -> Answer:
+async def get_key(parts: Parts, request: Request) -> Answer:
     """Read one key."""
-    return Answer(200, _view(_found(parts, call)))
+    return Answer(200, _view(_found(parts, request)))
 
 
-async def delete_key(parts: Parts, call: Call) -> Answer:
+async def delete_key(parts: Parts, request: Request) -> Answer:
     """Revoke a key, from the next request on."""
-    key = _found(parts, call)
+    key = _found(parts, request)
     if key.id == OPERATOR:
         raise Conflict("The operator's key is changed with TIDINGS_OPERATOR_KEY, so that nobody is locked out.")
     now = parts.clock.now()
@@ -199,10 +198,10 @@ def _check_expires(new: NewKey, maker: Key, now: moment.Micros, wrong: list[Plac
     return expires
 
 
-def _found(parts: Parts, call: Call) -> Key:
-    key = parts.catalog.now.keys.get(call.path["id"])
-    if key is None or call.key.tenant not in (None, key.tenant):
-        raise NotFound(f"There is no key {call.path['id'][:64]}.")
+def _found(parts: Parts, request: Request) -> Key:
+    key = parts.catalog.now.keys.get(request.path["id"])
+    if key is None or request.key.tenant not in (None, key.tenant):
+        raise NotFound(f"There is no key {request.path['id'][:64]}.")
     return key
 
 

@@ -26,7 +26,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     example: Any = None
 
 
-class Form(msgspec.Struct, frozen=True):
+class BodySchema(msgspec.Struct, frozen=True):
     """A body that is told by a JSON Schema rather than by a struct: the document's component `name`."""
 
     name: str
@@ -58,7 +58,7 @@ class Listing(msgspec.Struct, frozen=True):
     """The code of the refusal where there are more."""
 
 
-class Link(msgspec.Struct, frozen=True):
+class NextOperation(msgspec.Struct, frozen=True):
     """What may be called next with what an answer says (OpenAPI links)."""
 
     name: str
@@ -70,7 +70,7 @@ class Link(msgspec.Struct, frozen=True):
 
 
 @dataclass(slots=True)
-class Call:
+class Request:
     """One request that was read, known and permitted."""
 
     operation: Operation
@@ -85,7 +85,7 @@ class Call:
     raw: bytes
     """The body as it came."""
     body: Any
-    """The body as the operation's `request` struct; None where the operation takes none, or a Form."""
+    """The body as the operation's `request` struct; None where the operation takes none, or a BodySchema."""
     cursors: Cursors
     value: Any = None
     """The body as plain JSON values."""
@@ -122,7 +122,7 @@ class Stream:
     """It has an end, and whoever does not get that far must notice: the connection is broken then."""
 
 
-Handler = Callable[[Parts, Call], Awaitable[Answer | Stream]]
+Handler = Callable[[Parts, Request], Awaitable[Answer | Stream]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,15 +143,16 @@ class Operation:
     tag_help: str = ""
     """What is said of the tag, where its operations are made at run time."""
     help: str = ""
-    request: type[msgspec.Struct] | Form | None = None
-    """The struct of the body, which forbids unknown fields; of a Form the handler checks `Call.value` itself."""
+    request: type[msgspec.Struct] | BodySchema | None = None
+    """The struct of the body, which forbids unknown fields; of a
+    BodySchema the handler checks `Request.value` itself."""
     request_optional: bool = False
-    """The body may be left out; `Call.body` is None then."""
+    """The body may be left out; `Request.body` is None then."""
     response: Any = None
-    """The type of the answer's body, or a Form, for the documentation."""
-    forms: tuple[Form, ...] = ()
-    """More components that the document must hold, because the Forms of this operation name them."""
-    links: tuple[Link, ...] = ()
+    """The type of the answer's body, or a BodySchema, for the documentation."""
+    components: tuple[BodySchema, ...] = ()
+    """More components that the document must hold, because the BodySchemas of this operation name them."""
+    links: tuple[NextOperation, ...] = ()
     """What may be called after its success."""
     status: int = 200
     parameters: tuple[Parameter, ...] = ()
@@ -162,8 +163,8 @@ class Operation:
     ticketed: bool = False
     """A ticket in its URL may stand for a key (tickets.py)."""
     incoming: Mapping[str, str] = field(default_factory=dict)
-    """The body is a file of any size (`max_import_bytes`), that the handler reads as `Call.pieces`: by its media types
-    an example."""
+    """The body is a file of any size (`max_import_bytes`), that the handler reads as `Request.pieces`: by its media
+    types an example."""
     outgoing: Mapping[str, str] = field(default_factory=dict)
     """The handler answers a file (a Stream that has an end): by its media types an example."""
     idempotent_key: bool = False
@@ -171,7 +172,7 @@ class Operation:
     refuses: tuple[type[TidingsError], ...] = ()
     """What it may refuse with beside what its method, path, parameters and body tell."""
     listing: Listing | None = None
-    """Its body is a list that the handler reads in slices, so `Call.body` and `Call.value` are None."""
+    """Its body is a list that the handler reads in slices, so `Request.body` and `Request.value` are None."""
     large: bool = False
     """Its body may have `max_batch_bytes` rather than `max_body_bytes`."""
     secret: bool = False
@@ -196,7 +197,7 @@ class Operation:
     """Pages and their files: nothing that a caller would ask, so no page lists it."""
     is_list: bool = False
     """It answers pages of `item`. Set by habits.py."""
-    own: Callable[[Parts, Key, dict[str, str]], Operation] | None = None
+    per_key: Callable[[Parts, Key, dict[str, str]], Operation] | None = None
     """It stands for many: from the caller and the path's names to the operation that is meant, which is run instead.
 
     Raises NotFound, or Forbidden. It needs a key, and what the key needs is found out there.

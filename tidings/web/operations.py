@@ -17,7 +17,7 @@ from tidings.web import (
     tenants,
 )
 from tidings.web.habits import with_habits
-from tidings.web.items.rows import ROWS
+from tidings.web.items.rows import TEMPLATES
 from tidings.web.menu import Operation
 from tidings.web.openapi import document
 from tidings.web.paths import with_names
@@ -51,5 +51,5 @@ _ALL.append(
 )
 OPERATIONS: tuple[Operation, ...] = tuple(_ALL)
 """Those that are the same for every key."""
-TABLE: tuple[Operation, ...] = (*ROWS, *OPERATIONS, *docs_page.LEADS)
+TABLE: tuple[Operation, ...] = (*TEMPLATES, *OPERATIONS, *docs_page.LEADS)
 """Every row, those included that stand for a collection's operations; paths are looked for from the top."""

@@ -20,7 +20,7 @@ from tidings.model.errors import Invalid, Place
 from tidings.rules import decimals
 from tidings.web.cursors import Position
 from tidings.web.habits import sort_of
-from tidings.web.menu import Answer, Call, Parameter
+from tidings.web.menu import Answer, Parameter, Request
 
 LIMIT = 50
 LIMIT_MAX = 1000
@@ -33,7 +33,7 @@ SHAPING = ("limit", "fields", "count")
 _PLAIN = re.compile("[A-Za-z0-9_.~-]*")
 
 T = TypeVar("T")
-Key = Callable[[Any], int | str]
+SortKey = Callable[[Any], int | str]
 """What a thing is sorted by."""
 
 PAGING: tuple[Parameter, ...] = (
@@ -56,30 +56,30 @@ class Page(msgspec.Struct, frozen=True):
     `mark` stands for the query, where that was worked out already.
     """
 
-    call: Any
+    request: Any
     limit: int
     after: Any
     mark: str = ""
 
     @classmethod
-    def of(cls, call: Call, kind: type[int] | type[str] | type[list[Any]] = int) -> Page:
+    def of(cls, request: Request, kind: type[int] | type[str] | type[list[Any]] = int) -> Page:
         """Read `limit` and `cursor`; positions are of type `kind`.
 
         Raises Invalid where the cursor is none, or belongs to another query.
         """
-        cursor = call.query.get("cursor")
-        mark = "" if cursor is None else _query_mark(call)
-        after = None if cursor is None else _position(call, mark, kind)
-        return cls(call, call.query.get("limit", LIMIT), after, mark)
+        cursor = request.query.get("cursor")
+        mark = "" if cursor is None else _query_mark(request)
+        after = None if cursor is None else _position(request, mark, kind)
+        return cls(request, request.query.get("limit", LIMIT), after, mark)
 
     def answer(self, data: Sequence[Any], position: Position | None, count: int | None = None) -> Answer:
         """The page; `position` is where the next one goes on, None: there is none. `count`: of all pages together."""
         counted = {} if count is None else {"count": count}
         if position is None:
             return Answer(200, {"data": data, "next_cursor": None, **counted})
-        cursor = self.call.cursors.seal(position, self.mark or _query_mark(self.call))
-        path = self.call.operation.path.format(**self.call.path)
-        given = _given(self.call, ("limit", "cursor", "count"))
+        cursor = self.request.cursors.seal(position, self.mark or _query_mark(self.request))
+        path = self.request.operation.path.format(**self.request.path)
+        given = _given(self.request, ("limit", "cursor", "count"))
         query = _query_text({**given, "limit": [str(self.limit)], "cursor": [cursor]})
         link = ("link", f'<{path}?{query}>; rel="next"')
         return Answer(200, {"data": data, "next_cursor": cursor, **counted}, [link])
@@ -93,14 +93,16 @@ def counted(total: int | None) -> int:
     return total
 
 
-def sorted_page(call: Call, things: Iterable[T], keys: Mapping[str, Key], unique: Key) -> tuple[list[T], Finish]:
-    """A page of a small list in memory, sorted as the call asks, and how to answer it.
+def sorted_page(
+    request: Request, things: Iterable[T], keys: Mapping[str, SortKey], unique: SortKey
+) -> tuple[list[T], Finish]:
+    """A page of a small list in memory, sorted as the request asks, and how to answer it.
 
     The cursor holds what the last thing of the page is sorted by, so things that come and go shift no page. `keys` are
     what may be sorted by, `unique` tells things apart that are equal in that. Raises Invalid.
     """
-    page = Page.of(call, list)
-    wanted = sort_of(call)
+    page = Page.of(request, list)
+    wanted = sort_of(request)
     orders = [(keys[name.removeprefix("-")], name.startswith("-")) for name in wanted]
     orders.append((unique, orders[-1][1]))
     ordered = list(things)
@@ -116,7 +118,7 @@ def sorted_page(call: Call, things: Iterable[T], keys: Mapping[str, Key], unique
     position: Position | None = None
     if len(ordered) > len(shown):
         position = [key(shown[-1]) for key, _ in orders]
-    count = total if call.query.get("count") else None
+    count = total if request.query.get("count") else None
     return shown, lambda data: page.answer(data, position, count)
 
 
@@ -128,7 +130,7 @@ OF_THE_FEED = (
 )
 
 
-def _is_after(thing: Any, orders: list[tuple[Key, bool]], position: list[Any]) -> bool:
+def _is_after(thing: Any, orders: list[tuple[SortKey, bool]], position: list[Any]) -> bool:
     for (key, is_down), there in zip(orders, position, strict=True):
         here: Any = key(thing)
         if here != there:
@@ -136,9 +138,9 @@ def _is_after(thing: Any, orders: list[tuple[Key, bool]], position: list[Any]) -
     return False
 
 
-def _position(call: Call, mark: str, kind: type[Any]) -> Position:
-    position, its_mark = call.cursors.open(call.query["cursor"]) or ("", "")
-    if not its_mark and call.cursors.open_feed(call.query["cursor"], call.key.tenant) is not None:
+def _position(request: Request, mark: str, kind: type[Any]) -> Position:
+    position, its_mark = request.cursors.open(request.query["cursor"]) or ("", "")
+    if not its_mark and request.cursors.open_feed(request.query["cursor"], request.key.tenant) is not None:
         raise _wrong(OF_THE_FEED)
     if not its_mark or type(position) is not kind or not _is_sound(position):
         raise _wrong(NO_CURSOR)
@@ -154,11 +156,11 @@ def _is_sound(position: Position) -> bool:
     return isinstance(position, list) or (position.isascii() and position.isprintable())
 
 
-def _given(call: Call, without: Sequence[str]) -> dict[str, list[str]]:
+def _given(request: Request, without: Sequence[str]) -> dict[str, list[str]]:
     """The parameters that were given, as they would be written again: lists value by value."""
-    known = call.operation.known
+    known = request.operation.known
     return {
-        name: _texts(value, known[name].schema) for name, value in sorted(call.query.items()) if name not in without
+        name: _texts(value, known[name].schema) for name, value in sorted(request.query.items()) if name not in without
     }
 
 
@@ -188,10 +190,10 @@ def _written(value: Any, schema: dict[str, Any]) -> str:
     return decimals.plain(value) if isinstance(value, Decimal) else str(value)
 
 
-def _query_mark(call: Call) -> str:
-    given = _given(call, (*SHAPING, "cursor", "sort"))
-    order = sort_of(call) if call.operation.sorts else []
-    whole = [call.operation.name, call.path, given, order, call.key.tenant]
+def _query_mark(request: Request) -> str:
+    given = _given(request, (*SHAPING, "cursor", "sort"))
+    order = sort_of(request) if request.operation.sorts else []
+    whole = [request.operation.name, request.path, given, order, request.key.tenant]
     return hashlib.sha256(msgspec.json.encode(whole, order="sorted")).hexdigest()[:12]
 
 

@@ -10,7 +10,7 @@ from tidings.control.endpoints import Endpoints
 from tidings.control.indexes import Indexes
 from tidings.control.replays import Replays
 from tidings.deliver.stage import Deliver
-from tidings.intake.items import Items
+from tidings.intake.items import ItemChanges
 from tidings.intake.kinds import Kinds
 from tidings.intake.publish import Publisher
 from tidings.model.moment import Clock
@@ -26,7 +26,7 @@ from tidings.web.delivery_ids import DeliveryIds
 from tidings.web.feed import Feed
 from tidings.web.menus import Menus
 from tidings.web.open_calls import OpenCalls
-from tidings.web.reading import Bodies
+from tidings.web.reading import BodyReader
 from tidings.web.tickets import Tickets
 from tidings.web.work import Work
 
@@ -53,10 +53,10 @@ class Parts:
     router: Router
     open_calls: OpenCalls
     kinds: Kinds
-    items: Items
+    items: ItemChanges
     menus: Menus
     names: Names
-    bodies: Bodies = field(default_factory=Bodies)
+    bodies: BodyReader = field(default_factory=BodyReader)
     work: Work = field(default_factory=Work)
     answers: dict[tuple[str, int], int] = field(default_factory=dict)
     """How many answers were given, by operation and status."""

@@ -15,7 +15,7 @@ from tidings.store import events
 from tidings.store.base import Db
 from tidings.store.events import IdsTaken, Publication
 from tidings.web import slices
-from tidings.web.menu import Answer, Call, Listing, Operation
+from tidings.web.menu import Answer, Listing, Operation, Request
 from tidings.web.once import once
 from tidings.web.parts import Parts
 
@@ -46,15 +46,15 @@ class AcceptedBatch(msgspec.Struct, frozen=True, kw_only=True):
     events: list[Accepted]
 
 
-async def publish_event(parts: Parts, call: Call) -> Answer:
+async def publish_event(parts: Parts, request: Request) -> Answer:
     """Store one event; answered after the commit."""
-    new: NewEvent = call.body
-    key = call.key
+    new: NewEvent = request.body
+    key = request.key
     publication = parts.publisher.check(
-        (new,), (call.value,), tenant=key.tenant, request_id=call.request_id, actor=key.id, pointers=("",)
+        (new,), (request.value,), tenant=key.tenant, request_id=request.request_id, actor=key.id, pointers=("",)
     )
-    if "idempotency-key" in call.headers:
-        return await _publish_once(parts, call, publication, single=True)
+    if "idempotency-key" in request.headers:
+        return await _publish_once(parts, request, publication, single=True)
     try:
         stored = await parts.publisher.publish(publication)
     except IdsTaken as wrong:
@@ -62,7 +62,7 @@ async def publish_event(parts: Parts, call: Call) -> Answer:
     return Answer(202, _accepted(stored)[0])
 
 
-async def publish_batch(parts: Parts, call: Call) -> Answer:
+async def publish_batch(parts: Parts, request: Request) -> Answer:
     """Store up to 1,000 events, all or none."""
     found: list[Publication] = []
 
@@ -70,17 +70,17 @@ async def publish_batch(parts: Parts, call: Call) -> Answer:
         publication = parts.publisher.check(
             given.events,
             value["events"],
-            tenant=call.key.tenant,
-            request_id=call.request_id,
-            actor=call.key.id,
+            tenant=request.key.tenant,
+            request_id=request.request_id,
+            actor=request.key.id,
             pointers=[f"/events/{index}" for index in range(len(given.events))],
         )
         found.append(publication)
 
-    await slices.read(call, EventBatch, parts.work, take)
+    await slices.read(request, EventBatch, parts.work, take)
     publication = found[0] if len(found) == 1 else events.joined(found)
-    if "idempotency-key" in call.headers:
-        return await _publish_once(parts, call, publication, single=False)
+    if "idempotency-key" in request.headers:
+        return await _publish_once(parts, request, publication, single=False)
     try:
         stored = await parts.publisher.publish(publication)
     except IdsTaken as wrong:
@@ -88,7 +88,7 @@ async def publish_batch(parts: Parts, call: Call) -> Answer:
     return Answer(202, AcceptedBatch(events=_accepted(stored)))
 
 
-async def _publish_once(parts: Parts, call: Call, publication: Publication, *, single: bool) -> Answer:
+async def _publish_once(parts: Parts, request: Request, publication: Publication, *, single: bool) -> Answer:
     fresh = 0
 
     def job(db: Db) -> Answer:
@@ -100,7 +100,7 @@ async def _publish_once(parts: Parts, call: Call, publication: Publication, *, s
         accepted = _accepted(result.events)
         return Answer(202, accepted[0] if single else AcceptedBatch(events=accepted))
 
-    answer = await once(parts, call, job)
+    answer = await once(parts, request, job)
     parts.publisher.accepted += fresh
     return answer
 

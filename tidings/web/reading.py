@@ -27,7 +27,7 @@ HELD_BYTES_MAX = 256 * 1024 * 1024
 RETRY_AFTER_SECONDS = 1.0
 
 
-class Bodies:
+class BodyReader:
     """Reads bodies. Belongs to one event loop."""
 
     def __init__(self, *, seconds: float = BODY_SECONDS) -> None:

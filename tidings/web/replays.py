@@ -16,7 +16,7 @@ from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
 from tidings.store.replays import ReplayQuery
 from tidings.web.habits import sort_of
-from tidings.web.menu import Answer, Call, Operation, Parameter
+from tidings.web.menu import Answer, Operation, Parameter, Request
 from tidings.web.once import idempotency_key, once
 from tidings.web.openapi.examples import ENDPOINT
 from tidings.web.pages import PAGING, Page, counted
@@ -72,70 +72,70 @@ class ReplayList(msgspec.Struct, frozen=True, kw_only=True):
     count: int | msgspec.UnsetType = msgspec.UNSET
 
 
-async def create_replay(parts: Parts, call: Call) -> Answer:
+async def create_replay(parts: Parts, request: Request) -> Answer:
     """Start a replay, or count what it would send."""
-    form: NewReplay = call.body
+    form: NewReplay = request.body
     # Also of a dry run, which keeps no answer: a key that cannot be read is refused.
-    idempotency_key(call)
+    idempotency_key(request)
     endpoint = parts.catalog.now.endpoints_by_id.get(form.endpoint_id)
-    if endpoint is None or not _visible(call.key, endpoint.tenant):
+    if endpoint is None or not _visible(request.key, endpoint.tenant):
         raise Refused("/endpoint_id", "not_found", f"There is no endpoint {form.endpoint_id[:100]}.")
     since = _time("/since", form.since)
     until = None if form.until is None else _time("/until", form.until)
     if form.dry_run:
         return await parts.readers.call(
-            lambda db: _dry_run(db, parts, endpoint, form.which, since, until), call.key.tenant
+            lambda db: _dry_run(db, parts, endpoint, form.which, since, until), request.key.tenant
         )
     replay = await parts.readers.call(
-        lambda db: parts.replays.prepare(db, endpoint, form.which, since, until), call.key.tenant
+        lambda db: parts.replays.prepare(db, endpoint, form.which, since, until), request.key.tenant
     )
 
     def store(db: Db) -> Answer:
         added = parts.replays.add(db, replay)
         return Answer(201, _view(parts.catalog.now, added), [("location", f"/v1/replays/{added.id}")])
 
-    answer = await once(parts, call, store)
+    answer = await once(parts, request, store)
     parts.replays.wake()
     return answer
 
 
-async def list_replays(parts: Parts, call: Call) -> Answer:
+async def list_replays(parts: Parts, request: Request) -> Answer:
     """List replays, newest first by default."""
-    page = Page.of(call, str)
+    page = Page.of(request, str)
     snapshot = parts.catalog.now
-    tenant = call.key.tenant or call.query.get("tenant")
-    query = ReplayQuery(tenant=tenant, state=call.query.get("state"), link=_link(call, snapshot))
-    is_up = not sort_of(call)[0].startswith("-")
+    tenant = request.key.tenant or request.query.get("tenant")
+    query = ReplayQuery(tenant=tenant, state=request.query.get("state"), link=_link(request, snapshot))
+    is_up = not sort_of(request)[0].startswith("-")
 
     def read(db: Db) -> tuple[list[Replay], int | None]:
-        total = counted(stored.count(db, query)) if call.query.get("count") else None
+        total = counted(stored.count(db, query)) if request.query.get("count") else None
         return stored.page(db, query, page.after, page.limit + 1, oldest_first=is_up), total
 
-    found, total = await parts.readers.call(read, call.key.tenant)
+    found, total = await parts.readers.call(read, request.key.tenant)
     shown = found[: page.limit]
     more = len(found) > page.limit
     return page.answer([_view(snapshot, replay) for replay in shown], shown[-1].id if more else None, total)
 
 
-async def get_replay(parts: Parts, call: Call) -> Answer:
+async def get_replay(parts: Parts, request: Request) -> Answer:
     """Read how far a replay has come."""
-    return Answer(200, _view(parts.catalog.now, await _find(parts, call)))
+    return Answer(200, _view(parts.catalog.now, await _find(parts, request)))
 
 
-async def cancel_replay(parts: Parts, call: Call) -> Answer:
+async def cancel_replay(parts: Parts, request: Request) -> Answer:
     """Stop a replay; what it has sent stays sent."""
-    replay = await _find(parts, call)
+    replay = await _find(parts, request)
 
     def cancel(db: Db) -> Answer:
         return Answer(200, _view(parts.catalog.now, parts.replays.cancel(db, replay.id)))
 
-    return await once(parts, call, cancel)
+    return await once(parts, request, cancel)
 
 
-async def _find(parts: Parts, call: Call) -> Replay:
-    replay = await parts.readers.call(lambda db: stored.read(db, call.path["id"]), call.key.tenant)
-    if replay is None or not _visible(call.key, replay.tenant):
-        raise NotFound(f"There is no replay {call.path['id'][:100]}.")
+async def _find(parts: Parts, request: Request) -> Replay:
+    replay = await parts.readers.call(lambda db: stored.read(db, request.path["id"]), request.key.tenant)
+    if replay is None or not _visible(request.key, replay.tenant):
+        raise NotFound(f"There is no replay {request.path['id'][:100]}.")
     return replay
 
 
@@ -157,12 +157,12 @@ def _visible(key: Key, tenant: str | None) -> bool:
     return key.tenant is None or tenant == key.tenant
 
 
-def _link(call: Call, snapshot: Snapshot) -> int | None:
-    wanted = call.query.get("endpoint")
+def _link(request: Request, snapshot: Snapshot) -> int | None:
+    wanted = request.query.get("endpoint")
     if wanted is None:
         return None
     for endpoint in snapshot.endpoints.values():
-        if endpoint.id == wanted and _visible(call.key, endpoint.tenant):
+        if endpoint.id == wanted and _visible(request.key, endpoint.tenant):
             return endpoint.num
     detail = f"There is no endpoint {wanted[:100]}."
     raise Invalid(detail, errors=[Place(parameter="endpoint", code="not_found", detail=detail)])

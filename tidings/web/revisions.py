@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from tidings.model.errors import Malformed, Place
-from tidings.web.menu import Call, Parameter
+from tidings.web.menu import Parameter, Request
 
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _ONE = r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"[ \t]*'
@@ -33,31 +33,31 @@ IF_NONE_MATCH = Parameter(
 )
 
 
-def if_match(call: Call) -> set[int] | None:
+def if_match(request: Request) -> set[int] | None:
     """The revisions that If-Match names; None: any will do. Raises Malformed if it is not a list of entity tags."""
-    strong = read(call.headers.get("if-match"), "if-match", strong=True)
+    strong = read(request.headers.get("if-match"), "if-match", strong=True)
     return None if strong is None else _revisions(strong)
 
 
-def if_none_match(call: Call) -> frozenset[int] | None:
+def if_none_match(request: Request) -> frozenset[int] | None:
     """The revisions that a PUT's If-None-Match excludes; None: all of them (`*`). Raises Malformed."""
-    if "if-none-match" not in call.headers:
+    if "if-none-match" not in request.headers:
         return frozenset()
-    tags = names(call, "if-none-match")
+    tags = names(request, "if-none-match")
     return None if tags is None else frozenset(_revisions(tags))
 
 
-def not_modified(call: Call, revision: int | str) -> bool:
+def not_modified(request: Request, revision: int | str) -> bool:
     """Whether If-None-Match names this revision (or tag), so that 304 is the answer."""
-    if "if-none-match" not in call.headers:
+    if "if-none-match" not in request.headers:
         return False
-    named = names(call, "if-none-match")
+    named = names(request, "if-none-match")
     return named is None or str(revision) in named
 
 
-def names(call: Call, header: str) -> set[str] | None:
+def names(request: Request, header: str) -> set[str] | None:
     """The entity tags of a header, weak ones too; None: it is absent, or `*`. Raises Malformed."""
-    return read(call.headers.get(header), header)
+    return read(request.headers.get(header), header)
 
 
 def read(text: str | None, header: str, *, strong: bool = False) -> set[str] | None:

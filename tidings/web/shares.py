@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tidings.rules.share import ShareView
-from tidings.web.menu import Answer, Call, Operation
+from tidings.web.menu import Answer, Operation, Request
 from tidings.web.parts import Parts
 from tidings.web.shared import only_operators
 
@@ -40,9 +40,9 @@ class ShareList(msgspec.Struct, frozen=True, kw_only=True):
     data: list[ShareReport]
 
 
-async def list_shares(parts: Parts, call: Call) -> Answer:
+async def list_shares(parts: Parts, request: Request) -> Answer:
     """Everything that is shared out by tenant."""
-    only_operators(call, "Shares")
+    only_operators(request, "Shares")
     return Answer(200, ShareList(data=[_report(view) for view in parts.shares()]))
 
 

@@ -16,7 +16,7 @@ import msgspec
 from tidings.model.errors import Invalid, Malformed, Place, TooLarge
 from tidings.rules.jsontext import DEPTH_MAX, BadJson, explained_at
 from tidings.web import body
-from tidings.web.menu import Call, Listing, Slice
+from tidings.web.menu import Listing, Request, Slice
 from tidings.web.work import LARGE_BYTES, Work
 
 SLICE_BYTES = 64 * 1024
@@ -62,7 +62,7 @@ def split(raw: bytes, listing: Listing, element_bytes_max: int) -> list[Slice]:
     return slices
 
 
-async def read(call: Call, kind: type[T], work: Work, take: Callable[[T, Any, int], None]) -> None:
+async def read(request: Request, kind: type[T], work: Work, take: Callable[[T, Any, int], None]) -> None:
     """Hand each slice to `take`: as a struct, as plain values, and with the place of its first element in the whole.
 
     Raises Malformed for the first that is not JSON, else at the end Invalid with the wrong places of all of them; what
@@ -70,20 +70,20 @@ async def read(call: Call, kind: type[T], work: Work, take: Callable[[T, Any, in
     """
     places: list[Place] = []
     first: Invalid | None = None
-    for start, raw, _ in call.slices:
+    for start, raw, _ in request.slices:
         if start:
             await work.step()
         try:
             take(*body.read(raw, kind), start)
         except Invalid as wrong:
-            if len(call.slices) == 1:
+            if len(request.slices) == 1:
                 raise
             first = first or wrong
             places += [_shifted(place, start) for place in wrong.errors]
             if len(places) >= body.ERRORS_MAX:
                 break
         except BadJson as wrong:
-            if len(call.slices) == 1:
+            if len(request.slices) == 1:
                 raise
             raise _malformed(_shifted(wrong.place, start), start) from None
     if first is not None:

@@ -9,10 +9,10 @@ from tidings.model.access import TENANT_RULE, Tenant, is_tenant
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.store.base import Db
 from tidings.web.given import agree
-from tidings.web.menu import Answer, Call, Operation
+from tidings.web.menu import Answer, Operation, Request
 from tidings.web.once import once
 from tidings.web.openapi.bounds import NAME_CHARS_MAX
-from tidings.web.pages import PAGING, Key, sorted_page
+from tidings.web.pages import PAGING, SortKey, sorted_page
 from tidings.web.parts import Parts
 from tidings.web.revisions import IF_MATCH, IF_NONE_MATCH, not_modified
 from tidings.web.shared import check_revision, etag, merged, only_operators
@@ -58,24 +58,24 @@ class TenantList(msgspec.Struct, frozen=True, kw_only=True):
     count: int | msgspec.UnsetType = msgspec.UNSET
 
 
-SORTS: dict[str, Key] = {
+SORTS: dict[str, SortKey] = {
     "id": lambda tenant: tenant.id,
     "name": lambda tenant: tenant.name,
     "created": lambda tenant: tenant.created,
 }
 
 
-async def list_tenants(parts: Parts, call: Call) -> Answer:
+async def list_tenants(parts: Parts, request: Request) -> Answer:
     """Tenants, by id by default; a key with a tenant sees its own."""
-    tenants = [tenant for tenant in parts.catalog.now.tenants.values() if call.key.tenant in (None, tenant.id)]
-    shown, answer = sorted_page(call, tenants, SORTS, lambda tenant: tenant.id)
+    tenants = [tenant for tenant in parts.catalog.now.tenants.values() if request.key.tenant in (None, tenant.id)]
+    shown, answer = sorted_page(request, tenants, SORTS, lambda tenant: tenant.id)
     return answer([_view(tenant) for tenant in shown])
 
 
-async def create_tenant(parts: Parts, call: Call) -> Answer:
+async def create_tenant(parts: Parts, request: Request) -> Answer:
     """Add a tenant."""
-    only_operators(call, WHAT)
-    new: NewTenant = call.body
+    only_operators(request, WHAT)
+    new: NewTenant = request.body
     if not is_tenant(new.id):
         raise Invalid(TENANT_RULE, errors=[Place(pointer="/id", code="tenant", detail=TENANT_RULE)])
     _check_name(new.name)
@@ -88,30 +88,30 @@ async def create_tenant(parts: Parts, call: Call) -> Answer:
         parts.catalog.put_tenant(db, tenant)
         return Answer(201, _view(tenant), [("location", f"/v1/tenants/{tenant.id}"), etag(tenant.revision)])
 
-    return await once(parts, call, job)
+    return await once(parts, request, job)
 
 
-async def get_tenant(parts: Parts, call: Call) -> Answer:
+async def get_tenant(parts: Parts, request: Request) -> Answer:
     """Read one tenant."""
-    tenant = _found(parts, call)
-    if not_modified(call, tenant.revision):
+    tenant = _found(parts, request)
+    if not_modified(request, tenant.revision):
         return Answer(304, None, [etag(tenant.revision)])
     return Answer(200, _view(tenant), [etag(tenant.revision)])
 
 
-async def edit_tenant(parts: Parts, call: Call) -> Answer:
+async def edit_tenant(parts: Parts, request: Request) -> Answer:
     """Change a tenant's name."""
-    only_operators(call, WHAT)
-    _found(parts, call)
+    only_operators(request, WHAT)
+    _found(parts, request)
     now = parts.clock.now()
 
     def job(db: Db) -> Answer:
-        before = _present(db, call.path["id"])
+        before = _present(db, request.path["id"])
         if before is None:
-            raise _absent(call)
-        check_revision(call, before.revision)
-        agree(call, _view(before))
-        name = merged({"name": before.name}, call, TenantBody).name
+            raise _absent(request)
+        check_revision(request, before.revision)
+        agree(request, _view(before))
+        name = merged({"name": before.name}, request, TenantBody).name
         _check_name(name)
         tenant = msgspec.structs.replace(before, name=name, revision=before.revision + 1, updated=now)
         parts.catalog.put_tenant(db, tenant)
@@ -121,16 +121,16 @@ async def edit_tenant(parts: Parts, call: Call) -> Answer:
     return answer
 
 
-async def delete_tenant(parts: Parts, call: Call) -> Answer:
+async def delete_tenant(parts: Parts, request: Request) -> Answer:
     """Delete a tenant's entry, once it has neither endpoints nor keys; its events stay."""
-    only_operators(call, WHAT)
-    _found(parts, call)
+    only_operators(request, WHAT)
+    _found(parts, request)
 
     def job(db: Db) -> Answer:
-        before = _present(db, call.path["id"])
+        before = _present(db, request.path["id"])
         if before is None:
-            raise _absent(call)
-        check_revision(call, before.revision)
+            raise _absent(request)
+        check_revision(request, before.revision)
         endpoints = int((db.one("tenant_endpoints", tenant=before.id) or (0,))[0])
         keys = int((db.one("tenant_keys", tenant=before.id) or (0,))[0])
         if endpoints or keys:
@@ -142,15 +142,15 @@ async def delete_tenant(parts: Parts, call: Call) -> Answer:
     return answer
 
 
-def _found(parts: Parts, call: Call) -> Tenant:
-    tenant = parts.catalog.now.tenants.get(call.path["id"])
-    if tenant is None or call.key.tenant not in (None, tenant.id):
-        raise _absent(call)
+def _found(parts: Parts, request: Request) -> Tenant:
+    tenant = parts.catalog.now.tenants.get(request.path["id"])
+    if tenant is None or request.key.tenant not in (None, tenant.id):
+        raise _absent(request)
     return tenant
 
 
-def _absent(call: Call) -> NotFound:
-    return NotFound(f"There is no tenant {call.path['id'][:64]}.")
+def _absent(request: Request) -> NotFound:
+    return NotFound(f"There is no tenant {request.path['id'][:64]}.")
 
 
 def _present(db: Db, ident: str) -> Tenant | None:

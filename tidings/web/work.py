@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tidings.rules.share import Share
-from tidings.store.places import Places
+from tidings.store.places import ShareQueue
 
 LARGE_BYTES = 16 * 1024
 AT_ONCE_BYTES = 8 * 1024 * 1024
@@ -29,7 +29,7 @@ class Work:
     def __init__(self) -> None:
         self.share = Share("work", AT_ONCE_BYTES)
         """Bytes of bodies that are parsed, checked and written now."""
-        self._places = Places(self.share)
+        self._places = ShareQueue(self.share)
         self._round_began: float | None = None
         self._line: deque[asyncio.Future[None]] = deque()
 

@@ -9,7 +9,7 @@ import org.openapitools.client.api.EndpointsApi;
 import org.openapitools.client.api.EventsApi;
 import org.openapitools.client.api.RoomsApi;
 import org.openapitools.client.model.NewEvent;
-import org.openapitools.client.model.NewForm;
+import org.openapitools.client.model.NewEndpoint;
 import org.openapitools.client.model.Problem;
 import org.openapitools.client.model.RoomsNew;
 import org.openapitools.client.model.RoomsPatch;
@@ -47,7 +47,7 @@ public class Trip {
     var told = events.publishEvent(event, null);
     check(told.getId() != null, told);
     System.out.println("published");
-    var form = new NewForm().url(java.net.URI.create("http://127.0.0.1:9/trip")).events(List.of("cars.*")).rate(2.5);
+    var form = new NewEndpoint().url(java.net.URI.create("http://127.0.0.1:9/trip")).events(List.of("cars.*")).rate(2.5);
     var endpoint = new EndpointsApi(client).createEndpoint(form, null);
     check(endpoint.getRate() == 2.5, endpoint);
     System.out.println("registered");

@@ -16,7 +16,9 @@ def main(url: str, key: str) -> None:
         told = events.publish_event(made.NewEvent(type="cars.sold", data=data, subject="c2"))
         assert events.get_event(told.id).data == data
         print("published")
-        endpoint = endpoints.create_endpoint(made.NewForm(url="http://127.0.0.1:9/trip", events=["cars.*"], rate=2.5))
+        endpoint = endpoints.create_endpoint(
+            made.NewEndpoint(url="http://127.0.0.1:9/trip", events=["cars.*"], rate=2.5)
+        )
         assert endpoint.rate == 2.5 and endpoints.list_endpoints(limit=1).data[0].id == endpoint.id
         print("registered")
         room = rooms.rooms_create(made.RoomsNew(name="Python", floor=41, rent=34567.89))

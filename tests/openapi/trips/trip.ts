@@ -30,7 +30,7 @@ async function main(): Promise<void> {
   check((await events.getEvent({ event: told.id })).data?.price === data.price, told);
   console.log("published");
   const endpoint = await endpoints.createEndpoint({
-    newForm: { url: "http://127.0.0.1:9/trip", events: ["cars.*"], rate: 2.5 },
+    newEndpoint: { url: "http://127.0.0.1:9/trip", events: ["cars.*"], rate: 2.5 },
   });
   check(endpoint.rate === 2.5 && (await endpoints.listEndpoints({ limit: 1 })).data[0].id === endpoint.id, endpoint);
   console.log("registered");

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tidings.intake.items import Ask, Change, check_verb, look_up, seen
+from tidings.intake.items import Change, ItemRequest, check_verb, look_up, seen
 from tidings.intake.kinds import Kind
 from tidings.intake.moving import Moving
 from tidings.model.collection import Field, Item
@@ -24,13 +24,13 @@ from tidings.rules.words import words
 from tidings.store import item_pages
 from tidings.store.base import Db, Row
 from tidings.store.conditions import Where
-from tidings.store.events import Told
+from tidings.store.events import WithEvents
 from tidings.store.item_pages import CREATED, Order
 from tidings.web import slices
 from tidings.web.items.batch_errors import Wrong, placed
 from tidings.web.items.forms import BATCH_MAX, OWN_NAMES
-from tidings.web.items.steady import steady
-from tidings.web.menu import Answer, Call
+from tidings.web.items.steady import unless_redeclared
+from tidings.web.menu import Answer, Request
 from tidings.web.once import once
 from tidings.web.pages import NO_CURSOR, Page, counted
 from tidings.web.parts import Parts
@@ -59,7 +59,7 @@ class BatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     operations: list[BatchOperation]
 
 
-class Door:
+class Handlers:
     """One caller's way into one collection. `expands`: the references that it may expand, and what it may see there."""
 
     def __init__(self, grant: Grant, kind: Kind, expands: dict[str, tuple[Grant, Kind]], filters: Filters) -> None:
@@ -73,18 +73,18 @@ class Door:
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    async def page(self, parts: Parts, call: Call) -> Answer:
+    async def page(self, parts: Parts, request: Request) -> Answer:
         """A page of items; for a question as well, whose parameters the menu has made sure of."""
-        page = Page.of(call, list)
-        order = self._order(call)
+        page = Page.of(request, list)
+        order = self._order(request)
         after = None if page.after is None else self._position(order, page.after)
-        expand: Sequence[str] = call.query.get("expand", ())
+        expand: Sequence[str] = request.query.get("expand", ())
 
-        table, rules, members = self._kind.table, self._kind.rules, self._chosen(call)
+        table, rules, members = self._kind.table, self._kind.rules, self._chosen(request)
 
         def read(db: Db) -> tuple[list[Any], list[Row], int | None]:
-            where = self.where(call)
-            total = counted(table.count(db, where)) if call.query.get("count") else None
+            where = self.where(request)
+            total = counted(table.count(db, where)) if request.query.get("count") else None
             rows = item_pages.page(db, table, where, order, after, page.limit + 1)
             if members is None and not expand:
                 return [rules.shaped(row, table.unpack) for row in rows[: page.limit]], rows, total
@@ -93,63 +93,63 @@ class Door:
                 self._expand(db, [(row[2], table.value(row, name)) for row in rows[: page.limit]], documents, name)
             return documents, rows, total
 
-        is_single = not expand and "count" not in call.query and item_pages.is_one_statement(order, after)
+        is_single = not expand and "count" not in request.query and item_pages.is_one_statement(order, after)
         documents, rows, total = await parts.readers.brief(
-            self._steady(parts, read, expand), call.key.tenant, single=is_single
+            self._steady(parts, read, expand), request.key.tenant, single=is_single
         )
         position = _written(item_pages.position(table, order, rows[page.limit - 1])) if len(rows) > page.limit else None
         return page.answer(documents, position, total)
 
-    async def get(self, parts: Parts, call: Call) -> Answer:
+    async def get(self, parts: Parts, request: Request) -> Answer:
         """One item."""
-        expand: Sequence[str] = call.query.get("expand", ())
-        tenant = call.query.get("tenant")
+        expand: Sequence[str] = request.query.get("expand", ())
+        tenant = request.query.get("tenant")
 
         def read(db: Db) -> tuple[Item, dict[str, Any]]:
-            item = look_up(db, self._kind.table, self.grant, seen(self.grant), call.path["id"], tenant)
-            document = self._kind.rules.document(item, self._chosen(call))
+            item = look_up(db, self._kind.table, self.grant, seen(self.grant), request.path["id"], tenant)
+            document = self._kind.rules.document(item, self._chosen(request))
             for name in expand:
                 self._expand(db, [(item.tenant, item.values[name])], [document], name)
             return item, document
 
         item, document = await parts.readers.brief(
-            self._steady(parts, read, expand), call.key.tenant, single=not expand
+            self._steady(parts, read, expand), request.key.tenant, single=not expand
         )
         tag = f"{item.revision}-{_mark(document[EXPANDED])}" if expand else item.revision
-        if not_modified(call, tag):
+        if not_modified(request, tag):
             return Answer(304, None, [etag(tag)])
         return Answer(200, document, [etag(tag)])
 
     def _steady(self, parts: Parts, read: Callable[[Db], T], expand: Sequence[str]) -> Callable[[Db], T]:
-        return steady(parts, [self._kind, *(self._expands[name][1] for name in expand)], read)
+        return unless_redeclared(parts, [self._kind, *(self._expands[name][1] for name in expand)], read)
 
-    def where(self, call: Call) -> Where:
-        """What the call's parameters ask for, of what the caller may see."""
+    def where(self, request: Request) -> Where:
+        """What the request's parameters ask for, of what the caller may see."""
         where = Where(self._kind.table.dialect)
         where.add(seen(self.grant))
-        if "tenant" in call.query:
-            where.add(Compare("tenant", "eq", call.query["tenant"]))
-        for name, value in call.query.items():
+        if "tenant" in request.query:
+            where.add(Compare("tenant", "eq", request.query["tenant"]))
+        for name, value in request.query.items():
             if name in self._filters:
                 field, op = self._filters[name]
                 where.add(Compare(field, op, tuple(value) if op in ("in", "nin") else value))
-        if "q" in call.query:
-            found = words([call.query["q"]]).split()
+        if "q" in request.query:
+            found = words([request.query["q"]]).split()
             if not found:
                 raise _wrong("q", "no_word", "q must name at least one word.")
             self._kind.table.search(where, found)
         return where
 
-    def asks_created(self, call: Call) -> bool:
+    def asks_created(self, request: Request) -> bool:
         """Whether a filter asks for when items were created."""
-        return any(self._filters[name][0] == CREATED for name in call.query if name in self._filters)
+        return any(self._filters[name][0] == CREATED for name in request.query if name in self._filters)
 
-    def _order(self, call: Call) -> list[Order]:
-        wanted: list[str] = call.query.get("sort") or [f"-{CREATED}"]
+    def _order(self, request: Request) -> list[Order]:
+        wanted: list[str] = request.query.get("sort") or [f"-{CREATED}"]
         plain = [name.removeprefix("-") for name in wanted]
         if len(set(plain)) < len(plain):
             raise _wrong("sort", "repeated", f"{','.join(wanted)[:200]} names the same twice.")
-        by_time = self.asks_created(call)
+        by_time = self.asks_created(request)
         return [
             Order(name, given.startswith("-"), self._nullable.get(name, False), by_time)
             for name, given in zip(plain, wanted, strict=True)
@@ -166,9 +166,9 @@ class Door:
             for field, value in zip([*fields, None], after, strict=True)
         ]
 
-    def _chosen(self, call: Call) -> Sequence[str] | None:
+    def _chosen(self, request: Request) -> Sequence[str] | None:
         """The members that an answer shows; None: all."""
-        chosen: Sequence[str] | None = call.query.get("fields")
+        chosen: Sequence[str] | None = request.query.get("fields")
         return self._members if chosen is None else [name for name in chosen if name != EXPANDED]
 
     def _expand(
@@ -187,57 +187,57 @@ class Door:
 
     # --- changing -----------------------------------------------------------------------------------------------------
 
-    async def create(self, parts: Parts, call: Call) -> Answer:
+    async def create(self, parts: Parts, request: Request) -> Answer:
         """A new item."""
-        ask = self._ask(call, call.value)
+        ask = self._ask(request, request.value)
 
-        def job(db: Db) -> Told:
+        def job(db: Db) -> WithEvents:
             change = parts.items.create(db, ask)
             return self._told(change, 201)
 
-        return await once(parts, call, job, checked=True)
+        return await once(parts, request, job, checked=True)
 
-    async def edit(self, parts: Parts, call: Call) -> Answer:
+    async def edit(self, parts: Parts, request: Request) -> Answer:
         """Some fields of an item (merge patch)."""
-        ask = self._ask(call, call.value)
-        return await once(parts, call, lambda db: self._told(parts.items.edit(db, ask)), checked=True)
+        ask = self._ask(request, request.value)
+        return await once(parts, request, lambda db: self._told(parts.items.edit(db, ask)), checked=True)
 
-    async def put(self, parts: Parts, call: Call) -> Answer:
+    async def put(self, parts: Parts, request: Request) -> Answer:
         """The item at the caller's id, created or replaced."""
-        ask, unless = self._ask(call, call.value), if_none_match(call)
+        ask, unless = self._ask(request, request.value), if_none_match(request)
 
-        def job(db: Db) -> Told:
+        def job(db: Db) -> WithEvents:
             change = parts.items.put(db, ask, unless)
             return self._told(change, 201 if change.before is None else 200)
 
         check_verb(self.grant, "put")
-        return await once(parts, call, job, checked=True)
+        return await once(parts, request, job, checked=True)
 
-    async def delete(self, parts: Parts, call: Call) -> Answer:
+    async def delete(self, parts: Parts, request: Request) -> Answer:
         """Forget an item."""
-        ask = self._ask(call, {})
+        ask = self._ask(request, {})
 
-        def job(db: Db) -> Told:
+        def job(db: Db) -> WithEvents:
             change = parts.items.delete(db, ask)
-            return Told(Answer(204), _events(change))
+            return WithEvents(Answer(204), _events(change))
 
-        return await once(parts, call, job, checked=True)
+        return await once(parts, request, job, checked=True)
 
-    async def batch(self, parts: Parts, call: Call) -> Answer:
+    async def batch(self, parts: Parts, request: Request) -> Answer:
         """Many operations, all or none."""
         operations: list[BatchOperation] = []
-        await slices.read(call, BatchBody, parts.work, lambda given, _, start: operations.extend(given.operations))
+        await slices.read(request, BatchBody, parts.work, lambda given, _, start: operations.extend(given.operations))
         if not 1 <= len(operations) <= BATCH_MAX:
             code = "too_many" if operations else "too_few"
             raise _misplaced("/operations", code, f"A batch has 1 to {BATCH_MAX:,} operations.")
-        asks: list[tuple[Callable[[Db, Ask], Change], Ask]] = []
+        asks: list[tuple[Callable[[Db, ItemRequest], Change], ItemRequest]] = []
         wrong = Wrong()
         for index, each in enumerate(operations):
             with wrong.of(index):
-                asks.append(self._batch_ask(parts, call, each, index))
+                asks.append(self._batch_ask(parts, request, each, index))
         wrong.raise_any()
 
-        def job(db: Db) -> Told:
+        def job(db: Db) -> WithEvents:
             results: list[Any] = []
             events: list[Event] = []
             wrong, moving = Wrong(), Moving()
@@ -252,13 +252,13 @@ class Door:
             wrong.raise_any()
             if (unsettled := moving.settle(db)) is not None:
                 raise unsettled
-            return Told(Answer(200, {"results": results}), events)
+            return WithEvents(Answer(200, {"results": results}), events)
 
-        return await once(parts, call, job)
+        return await once(parts, request, job)
 
     def _batch_ask(
-        self, parts: Parts, call: Call, given: BatchOperation, index: int
-    ) -> tuple[Callable[[Db, Ask], Change], Ask]:
+        self, parts: Parts, request: Request, given: BatchOperation, index: int
+    ) -> tuple[Callable[[Db, ItemRequest], Change], ItemRequest]:
         at = f"/operations/{index}"
         do = {
             "create": parts.items.create,
@@ -284,34 +284,34 @@ class Door:
             if given.revision < 1:
                 raise _misplaced(f"{at}/revision", "too_small", "Revisions count from 1.")
             revisions = frozenset({given.revision})
-        ask = self._ask(call, given.data or {})
+        ask = self._ask(request, given.data or {})
         ident = None if given.id is msgspec.UNSET else given.id
         return do, msgspec.structs.replace(
             ask, id=ident, revisions=revisions, pointer=f"{at}/data", id_pointer=f"{at}/id"
         )
 
-    def _ask(self, call: Call, data: Any) -> Ask:
+    def _ask(self, request: Request, data: Any) -> ItemRequest:
         if not isinstance(data, dict):
             raise Invalid("The body must be an object.", errors=[Place(pointer="", code="wrong_type", detail=_OBJECT)])
-        named = if_match(call)
-        return Ask(
+        named = if_match(request)
+        return ItemRequest(
             grant=self.grant,
-            key=call.key,
-            request_id=call.request_id,
-            tenant=call.query.get("tenant"),
-            id=call.path.get("id"),
+            key=request.key,
+            request_id=request.request_id,
+            tenant=request.query.get("tenant"),
+            id=request.path.get("id"),
             data=data,
             revisions=None if named is None else frozenset(named),
-            is_there="if-match" in call.headers,
+            is_there="if-match" in request.headers,
         )
 
-    def _told(self, change: Change, status: int = 200) -> Told:
+    def _told(self, change: Change, status: int = 200) -> WithEvents:
         item = change.after
         assert item is not None
         headers = [etag(item.revision)]
         if status == 201:
             headers.append(("location", f"{self._path}/{item.id}"))
-        return Told(Answer(status, self._shown(change), headers), _events(change))
+        return WithEvents(Answer(status, self._shown(change), headers), _events(change))
 
     def _shown(self, change: Change) -> Any:
         """The item after a change, as the caller may see it."""

@@ -10,7 +10,7 @@ from tidings.rules.condition import fixed
 from tidings.rules.field import ITEM_ID, field_schema
 from tidings.rules.permit import Grant
 from tidings.rules.samples import sample
-from tidings.web.menu import Form
+from tidings.web.menu import BodySchema
 from tidings.web.pages import CURSOR
 
 Schema = dict[str, Any]
@@ -63,7 +63,7 @@ OWN_NAMES = tuple(_OWN)
 """The members that every item has."""
 
 
-def reference(form: Form) -> Schema:
+def reference(form: BodySchema) -> Schema:
     """A reference to a form in the document."""
     return {"$ref": f"#/components/schemas/{form.name}"}
 
@@ -78,7 +78,7 @@ def nullable(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-class Forms:
+class ItemSchemas:
     """The forms of one collection for one grant. `expands`: the references that may be expanded, and whereto."""
 
     def __init__(self, grant: Grant, expands: dict[str, Grant]) -> None:
@@ -97,13 +97,15 @@ class Forms:
         self.batch = self._form("batch", self._batch(), self._batch_example())
         self.results = self._form("results", self._results(), {"results": [{"status": 201, "item": self.item.example}]})
 
-    def _form(self, name: str, schema: Schema, example: Any) -> Form:
-        return Form(f"{self._name}.{name}", schema, example)
+    def _form(self, name: str, schema: Schema, example: Any) -> BodySchema:
+        return BodySchema(f"{self._name}.{name}", schema, example)
 
-    def _target(self, its: Grant) -> Form:
+    def _target(self, its: Grant) -> BodySchema:
         read = [field for field in its.collection.fields if field.name in its.read]
-        return Form(
-            f"{its.collection.name}.item", Forms.plain_item(its.collection, read), item_example(its.collection, read)
+        return BodySchema(
+            f"{its.collection.name}.item",
+            ItemSchemas.plain_item(its.collection, read),
+            item_example(its.collection, read),
         )
 
     @staticmethod
@@ -118,7 +120,7 @@ class Forms:
         }
 
     def _item(self, read: list[Field], expands: dict[str, Grant]) -> Schema:
-        schema = Forms.plain_item(self._collection, read)
+        schema = ItemSchemas.plain_item(self._collection, read)
         if expands:
             targets = {
                 name: {"anyOf": [{"$ref": f"#/components/schemas/{its.collection.name}.item"}, {"type": "null"}]}

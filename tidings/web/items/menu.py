@@ -18,8 +18,8 @@ from tidings.rules.permit import Grant
 from tidings.store.item_pages import CREATED
 from tidings.web.habits import COUNT
 from tidings.web.items.beside import places_of
-from tidings.web.items.door import Door, Filters
-from tidings.web.items.forms import BATCH_MAX, ID, OWN_NAMES, Forms
+from tidings.web.items.door import Filters, Handlers
+from tidings.web.items.forms import BATCH_MAX, ID, OWN_NAMES, ItemSchemas
 from tidings.web.items.parameters import (
     FOUND_WITH_TENANT,
     IN_BATCH_TENANT,
@@ -33,7 +33,7 @@ from tidings.web.items.parameters import (
 )
 from tidings.web.items.transfer import Transfer
 from tidings.web.items.transfer_menu import FORMAT, export_of, import_of
-from tidings.web.menu import Form, Link, Listing, Operation, Parameter
+from tidings.web.menu import BodySchema, Listing, NextOperation, Operation, Parameter
 from tidings.web.pages import PAGING
 from tidings.web.parts import Parts
 from tidings.web.revisions import IF_MATCH, IF_NONE_MATCH
@@ -57,7 +57,7 @@ class ItemMenu:
         self._name = grant.collection.name
         self._path = f"/v1/items/{self._name}"
         self._expands = _expands(parts, key, grant)
-        self._forms = Forms(grant, {name: its for name, (its, _) in self._expands.items()})
+        self._schemas = ItemSchemas(grant, {name: its for name, (its, _) in self._expands.items()})
         self._kind = parts.kinds.of(grant.collection)
         filters, self._filter_parameters = filters_of(grant.collection, grant.filter)
         self._door = self._open(filters)
@@ -73,8 +73,8 @@ class ItemMenu:
         """An operation by the end of its name, such as `list`."""
         return self._by_name.get(f"{self._name}.{name}")
 
-    def _open(self, filters: Filters) -> Door:
-        return Door(self.grant, self._kind, self._expands, filters)
+    def _open(self, filters: Filters) -> Handlers:
+        return Handlers(self.grant, self._kind, self._expands, filters)
 
     def _of_verb(self, verb: Verb) -> Operation:
         return {
@@ -87,10 +87,16 @@ class ItemMenu:
         }[verb]()
 
     def _operation(self, name: str, **more: Any) -> Operation:
-        forms = (self._forms.item, self._forms.new, self._forms.patch, *self._forms.steps, *self._forms.expanded)
+        schemas = (
+            self._schemas.item,
+            self._schemas.new,
+            self._schemas.patch,
+            *self._schemas.steps,
+            *self._schemas.expanded,
+        )
         about = self.grant.collection.description or f"Items of {self._name}."
         return Operation(
-            name=f"{self._name}.{name}", scope=ANY_KEY, tag=self._name, tag_help=about, forms=forms, **more
+            name=f"{self._name}.{name}", scope=ANY_KEY, tag=self._name, tag_help=about, components=schemas, **more
         )
 
     def _list(self) -> Operation:
@@ -102,7 +108,7 @@ class ItemMenu:
             summary=f"List {self._name}",
             help=f"A page of {self._name}, newest first by itself.",
             handler=self._door.page,
-            response=self._forms.page,
+            response=self._schemas.page,
             parameters=(*self._filter_parameters, *words, *self._tenant(OF_TENANT), *self._shaping(), COUNT, *PAGING),
             sorts=self._sorts(),
             sorts_max=SORTS_MAX,
@@ -120,7 +126,7 @@ class ItemMenu:
             summary=f"Ask {self._name} by {named}",
             help=question.description or "All of its parameters must be given. The answer is a page, newest first.",
             handler=self._open(filters).page,
-            response=self._forms.page,
+            response=self._schemas.page,
             parameters=(*parameters, *self._tenant(OF_TENANT), *self._shaping(), *PAGING),
             sorts=self._sorts(),
             sorts_max=SORTS_MAX,
@@ -135,14 +141,14 @@ class ItemMenu:
             summary=f"Read an item of {self._name}",
             help="With its revision as `ETag`.",
             handler=self._door.get,
-            response=self._forms.item,
+            response=self._schemas.item,
             path_parameters=(_ID,),
             refuses=() if self.grant.tenant else (Conflict,),
             parameters=(*self._tenant(FOUND_WITH_TENANT), *self._shaping(sorted=False), IF_NONE_MATCH),
             links=self._links(("edit", "delete")),
         )
 
-    def _checked(self, form: Form, *, is_new: bool) -> Form:
+    def _checked(self, form: BodySchema, *, is_new: bool) -> BodySchema:
         """A form whose other wrong places are told beside a number that cannot be read exactly."""
         return msgspec.structs.replace(form, places=places_of(self._kind.rules, self.grant, is_new=is_new))
 
@@ -155,10 +161,10 @@ class ItemMenu:
             help="Answered with 201 once the item and the event that tells of it are on disk.",
             handler=self._door.create,
             idempotent_key=True,
-            request=self._checked(self._forms.new, is_new=True),
-            response=self._forms.item,
+            request=self._checked(self._schemas.new, is_new=True),
+            response=self._schemas.item,
             status=201,
-            example=self._forms.new.example,
+            example=self._schemas.new.example,
             parameters=self._tenant(MADE_FOR_TENANT),
             links=self._links(("get", "edit", "put", "delete")),
         )
@@ -172,10 +178,10 @@ class ItemMenu:
             help="A merge patch (RFC 7396): what is left out stays, null takes a value away.",
             handler=self._door.edit,
             idempotent_key=True,
-            request=self._checked(self._forms.patch, is_new=False),
+            request=self._checked(self._schemas.patch, is_new=False),
             merge_patch=True,
-            response=self._forms.item,
-            example=self._forms.patch.example,
+            response=self._schemas.item,
+            example=self._schemas.patch.example,
             path_parameters=(_ID,),
             parameters=(*self._tenant(FOUND_WITH_TENANT), IF_MATCH),
             links=self._links(("get", "delete")),
@@ -190,10 +196,10 @@ class ItemMenu:
             help="With `If-None-Match: *` it is only created, with `If-Match` only replaced.",
             handler=self._door.put,
             idempotent_key=True,
-            request=self._checked(self._forms.new, is_new=True),
-            response=self._forms.item,
+            request=self._checked(self._schemas.new, is_new=True),
+            response=self._schemas.item,
             also=((201, "It was created."),),
-            example=self._forms.new.example,
+            example=self._schemas.new.example,
             path_parameters=(_ID,),
             parameters=(*self._tenant(MADE_FOR_TENANT), IF_MATCH, IF_NONE_MATCH),
             links=self._links(("get", "delete")),
@@ -222,9 +228,9 @@ class ItemMenu:
             help="Up to 1,000 operations in one transaction, in their order. One that is refused refuses them all.",
             handler=self._door.batch,
             idempotent_key=True,
-            request=self._forms.batch,
-            response=self._forms.results,
-            example=self._forms.batch.example,
+            request=self._schemas.batch,
+            response=self._schemas.results,
+            example=self._schemas.batch.example,
             large=True,
             listing=Listing("operations", BATCH_MAX, OPERATION_WEIGHT, "too_many"),
             refuses=(NotFound, Stale),
@@ -249,12 +255,12 @@ class ItemMenu:
             found.append(self._operation("export", **export_of(self.grant, self._path, transfer, asked)))
         return found
 
-    def _links(self, verbs: tuple[Verb, ...]) -> tuple[Link, ...]:
+    def _links(self, verbs: tuple[Verb, ...]) -> tuple[NextOperation, ...]:
         found = []
         for verb in verbs:
             if verb in self.grant.verbs:
                 name = f"{self._name}.{verb}"
-                found.append(Link(verb, name, {"id": "$response.body#/id"}, f"{verb.capitalize()} this item."))
+                found.append(NextOperation(verb, name, {"id": "$response.body#/id"}, f"{verb.capitalize()} this item."))
         return tuple(found)
 
     def _tenant(self, parameter: Parameter) -> tuple[Parameter, ...]:

@@ -13,15 +13,15 @@ from tidings.intake.items import check_verb
 from tidings.model.access import VERBS, Key
 from tidings.model.errors import Forbidden, NotFound
 from tidings.web.items.menu import ANY_KEY, ItemMenu
-from tidings.web.menu import Answer, Call, Operation
+from tidings.web.menu import Answer, Operation, Request
 from tidings.web.parts import Parts
 
 TAG = "Items"
 PATH = "/v1/items/{collection}"
 
 
-def _own(verb: str) -> Callable[[Parts, Key, dict[str, str]], Operation]:
-    def own(parts: Parts, key: Key, path: dict[str, str]) -> Operation:
+def _per_key(verb: str) -> Callable[[Parts, Key, dict[str, str]], Operation]:
+    def per_key(parts: Parts, key: Key, path: dict[str, str]) -> Operation:
         menu = _menu(parts, key, path)
         operation = menu.find(verb)
         if operation is None:
@@ -30,10 +30,10 @@ def _own(verb: str) -> Callable[[Parts, Key, dict[str, str]], Operation]:
             raise Forbidden(f"This key may not {verb} items of {path['collection']}.", code="verb_not_permitted")
         return operation
 
-    return own
+    return per_key
 
 
-def _own_question(parts: Parts, key: Key, path: dict[str, str]) -> Operation:
+def _question_per_key(parts: Parts, key: Key, path: dict[str, str]) -> Operation:
     menu = _menu(parts, key, path)
     operation = menu.questions.get(path["question"])
     if operation is None:
@@ -62,25 +62,33 @@ def _guess(parts: Parts, key: Key, name: str) -> str:
     return ""
 
 
-async def _never(parts: Parts, call: Call) -> Answer:
+async def _never(parts: Parts, request: Request) -> Answer:
     raise AssertionError("a row that stands for many is never run itself")
 
 
-def _row(name: str, method: str, path: str, summary: str, own: Any, **more: Any) -> Operation:
+def _row(name: str, method: str, path: str, summary: str, per_key: Any, **more: Any) -> Operation:
     return Operation(
-        name=name, method=method, path=path, scope=ANY_KEY, summary=summary, handler=_never, tag=TAG, own=own, **more
+        name=name,
+        method=method,
+        path=path,
+        scope=ANY_KEY,
+        summary=summary,
+        handler=_never,
+        tag=TAG,
+        per_key=per_key,
+        **more,
     )
 
 
-ROWS: tuple[Operation, ...] = (
-    _row("list_items", "GET", PATH, "List items of a collection", _own("list")),
-    _row("create_item", "POST", PATH, "Create an item", _own("create")),
-    _row("batch_items", "POST", f"{PATH}:batch", "Change many items, all or none", _own("batch")),
-    _row("import_items", "POST", f"{PATH}:import", "Import a file of items", _own("import")),
-    _row("export_items", "GET", f"{PATH}:export", "Export items as a file", _own("export")),
-    _row("ask_items", "GET", f"{PATH}:{{question}}", "Ask one of a collection's questions", _own_question),
-    _row("get_item", "GET", f"{PATH}/{{id}}", "Read an item", _own("get")),
-    _row("edit_item", "PATCH", f"{PATH}/{{id}}", "Change some fields of an item", _own("edit")),
-    _row("put_item", "PUT", f"{PATH}/{{id}}", "Create or replace an item at an id of yours", _own("put")),
-    _row("delete_item", "DELETE", f"{PATH}/{{id}}", "Delete an item", _own("delete")),
+TEMPLATES: tuple[Operation, ...] = (
+    _row("list_items", "GET", PATH, "List items of a collection", _per_key("list")),
+    _row("create_item", "POST", PATH, "Create an item", _per_key("create")),
+    _row("batch_items", "POST", f"{PATH}:batch", "Change many items, all or none", _per_key("batch")),
+    _row("import_items", "POST", f"{PATH}:import", "Import a file of items", _per_key("import")),
+    _row("export_items", "GET", f"{PATH}:export", "Export items as a file", _per_key("export")),
+    _row("ask_items", "GET", f"{PATH}:{{question}}", "Ask one of a collection's questions", _question_per_key),
+    _row("get_item", "GET", f"{PATH}/{{id}}", "Read an item", _per_key("get")),
+    _row("edit_item", "PATCH", f"{PATH}/{{id}}", "Change some fields of an item", _per_key("edit")),
+    _row("put_item", "PUT", f"{PATH}/{{id}}", "Create or replace an item at an id of yours", _per_key("put")),
+    _row("delete_item", "DELETE", f"{PATH}/{{id}}", "Delete an item", _per_key("delete")),
 )

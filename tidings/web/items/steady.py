@@ -14,7 +14,7 @@ from tidings.web.parts import Parts
 T = TypeVar("T")
 
 
-def steady(parts: Parts, kinds: Sequence[Kind], read: Callable[[Db], T]) -> Callable[[Db], T]:
+def unless_redeclared(parts: Parts, kinds: Sequence[Kind], read: Callable[[Db], T]) -> Callable[[Db], T]:
     """`read`, whose result, or refusal, counts only where all of these are still declared so; else Unavailable.
 
     It may have asked for columns that are gone, or that are of another type. And on PostgreSQL who waited for a table

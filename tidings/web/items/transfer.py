@@ -18,7 +18,7 @@ import msgspec
 
 from tidings.intake.import_store import Counts, ImportStore
 from tidings.intake.imports import Checker, Refusals
-from tidings.intake.items import Ask
+from tidings.intake.items import ItemRequest
 from tidings.intake.kinds import Kind
 from tidings.intake.spool import Ready, Spool
 from tidings.model.digits import is_digits
@@ -30,8 +30,8 @@ from tidings.store import item_pages
 from tidings.store.base import Db
 from tidings.store.conditions import Where
 from tidings.store.item_pages import CREATED, Order
-from tidings.web.items.steady import steady
-from tidings.web.menu import Answer, Call, Stream
+from tidings.web.items.steady import unless_redeclared
+from tidings.web.menu import Answer, Request, Stream
 from tidings.web.once import kept, once
 from tidings.web.parts import Parts
 from tidings.web.work import Work
@@ -55,7 +55,7 @@ class Transfer:
     """
 
     def __init__(
-        self, grant: Grant, kind: Kind, where: Callable[[Call], Where], asks_created: Callable[[Call], bool]
+        self, grant: Grant, kind: Kind, where: Callable[[Request], Where], asks_created: Callable[[Request], bool]
     ) -> None:
         self._grant = grant
         self._kind = kind
@@ -67,47 +67,47 @@ class Transfer:
 
     # --- import -------------------------------------------------------------------------------------------------------
 
-    async def take(self, parts: Parts, call: Call) -> Answer:
+    async def take(self, parts: Parts, request: Request) -> Answer:
         """Import a file."""
-        on_conflict, in_part = call.query.get("on_conflict", "refuse"), call.query.get("partial", False)
+        on_conflict, in_part = request.query.get("on_conflict", "refuse"), request.query.get("partial", False)
         with Spool(parts.settings.folder) as spool:
             checker = Checker(
                 self._kind,
                 self._grant,
                 parts.clock,
                 spool,
-                tenant=call.query.get("tenant", ""),
+                tenant=request.query.get("tenant", ""),
                 on_conflict=on_conflict,
                 whole=not in_part,
             )
             bound = _Bound() if in_part else _whole(parts, self._grant, on_conflict)
-            await _read(call, parts.work, checker, bound)
+            await _read(request, parts.work, checker, bound)
             if checker.refusals.count and not in_part:
                 raise _refused(checker.read, checker.refusals)
-            run = _Run(parts, call, checker, spool)
+            run = _Run(parts, request, checker, spool)
             return await (run.in_chunks() if in_part else run.whole())
 
     # --- export -------------------------------------------------------------------------------------------------------
 
-    async def give(self, parts: Parts, call: Call) -> Stream:
+    async def give(self, parts: Parts, request: Request) -> Stream:
         """Export the items that the parameters ask for."""
-        fields: Sequence[str] | None = call.query.get("fields")
+        fields: Sequence[str] | None = request.query.get("fields")
         names = self.members if fields is None else tuple(fields)
         if len(set(names)) < len(names):
             detail = "fields names the same twice."
             raise Invalid(detail, errors=[Place(parameter="fields", code="repeated", detail=detail)])
-        format = call.query.get("format", "ndjson")
+        format = request.query.get("format", "ndjson")
         out = CsvOut(names) if format == "csv" else JsonLinesOut()
-        is_down = call.query.get("sort", CREATED).startswith("-")
-        order = [Order(CREATED, is_down, nullable=False, by_time=self._asks_created(call))]
+        is_down = request.query.get("sort", CREATED).startswith("-")
+        order = [Order(CREATED, is_down, nullable=False, by_time=self._asks_created(request))]
         # Asked for before the answer begins, since later no refusal can be told.
-        self._where(call)
+        self._where(request)
         name = f"{self._grant.collection.name}.{format}"
         headers = [("content-disposition", f'attachment; filename="{name}"')]
-        return Stream(self._pieces(parts, call, out, names, order), headers, out.media, whole=True)
+        return Stream(self._pieces(parts, request, out, names, order), headers, out.media, whole=True)
 
     async def _pieces(
-        self, parts: Parts, call: Call, out: CsvOut | JsonLinesOut, names: Sequence[str], order: list[Order]
+        self, parts: Parts, request: Request, out: CsvOut | JsonLinesOut, names: Sequence[str], order: list[Order]
     ) -> AsyncIterator[bytes]:
         """The file, a page at a time; between pages nothing is held open."""
         if head := out.head():
@@ -116,12 +116,12 @@ class Transfer:
         while True:
 
             def read(db: Db, after: list[Any] | None = after) -> tuple[bytes, list[Any] | None]:
-                found = item_pages.page(db, self._kind.table, self._where(call), order, after, PAGE_ITEMS)
+                found = item_pages.page(db, self._kind.table, self._where(request), order, after, PAGE_ITEMS)
                 rules, table = self._kind.rules, self._kind.table
                 piece = out.lines([rules.document_of(row, table.unpack, names) for row in found])
                 return piece, item_pages.position(table, order, found[-1]) if len(found) == PAGE_ITEMS else None
 
-            piece, after = await parts.readers.call(steady(parts, [self._kind], read), call.key.tenant)
+            piece, after = await parts.readers.call(unless_redeclared(parts, [self._kind], read), request.key.tenant)
             if piece:
                 yield piece
             if after is None:
@@ -131,10 +131,10 @@ class Transfer:
 class _Run:
     """One file that was read and checked, on its way into the store."""
 
-    def __init__(self, parts: Parts, call: Call, checker: Checker, spool: Spool) -> None:
-        self._parts, self._call, self._checker, self._spool = parts, call, checker, spool
+    def __init__(self, parts: Parts, request: Request, checker: Checker, spool: Spool) -> None:
+        self._parts, self._request, self._checker, self._spool = parts, request, checker, spool
         self._counts = Counts()
-        self._ask = Ask(grant=checker.grant, key=call.key, request_id=call.request_id)
+        self._ask = ItemRequest(grant=checker.grant, key=request.key, request_id=request.request_id)
 
     async def whole(self) -> Answer:
         """Everything in one transaction, or nothing."""
@@ -150,20 +150,20 @@ class _Run:
             self._counts = store.counts
             return self._answer()
 
-        return await once(self._parts, self._call, job)
+        return await once(self._parts, self._request, job)
 
     async def in_chunks(self) -> Answer:
         """A transaction for each chunk; what is refused is told in the answer."""
-        before = await kept(self._parts, self._call)
+        before = await kept(self._parts, self._request)
         if before is not None:
             return before
         for number, chunk in enumerate(self._spool.chunks()):
-            answer = await once(self._parts, self._call, self._one(chunk), part=number)
+            answer = await once(self._parts, self._request, self._one(chunk), part=number)
             body = answer.body
             done = body if isinstance(body, _Done) else msgspec.json.decode(body, type=_Done)
             self._counts.add(done.counts)
             self._checker.refusals.join(done.refusals)
-        return await once(self._parts, self._call, lambda db: self._answer())
+        return await once(self._parts, self._request, lambda db: self._answer())
 
     def _one(self, chunk: list[Ready]) -> Callable[[Db], Answer]:
         def job(db: Db) -> Answer:
@@ -175,7 +175,7 @@ class _Run:
 
     def _store(self, db: Db, *, whole: bool) -> ImportStore:
         parts = self._parts
-        on_conflict = self._call.query.get("on_conflict", "refuse")
+        on_conflict = self._request.query.get("on_conflict", "refuse")
         return ImportStore(
             (parts.items, parts.catalog, parts.kinds, parts.clock), db, self._ask, on_conflict, whole=whole
         )
@@ -218,12 +218,12 @@ def _whole(parts: Parts, grant: Grant, on_conflict: str) -> _Bound:
     return _Bound(bytes_max, lines_max if on_conflict in ("refuse", "skip") else max(1, lines_max // REPLACED_COUNTS))
 
 
-async def _read(call: Call, work: Work, checker: Checker, bound: _Bound) -> None:
+async def _read(request: Request, work: Work, checker: Checker, bound: _Bound) -> None:
     """Read and check the whole file. Raises Invalid where the rest of it cannot be read, TooLarge."""
-    media = (call.headers.get("content-type") or "").partition(";")[0].strip().lower()
+    media = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
     reader: Reader = CsvLines(checker.columns()) if media == CSV else JsonLines()
     digest = hashlib.sha256()
-    pieces = _bounded(call, bound.bytes)
+    pieces = _bounded(request, bound.bytes)
 
     def check(block: bytes, read: Callable[[], Lines]) -> None:
         digest.update(block)
@@ -241,7 +241,7 @@ async def _read(call: Call, work: Work, checker: Checker, bound: _Bound) -> None
                 block = b"".join(held)
                 held, size = [], 0
                 # In turn with all that is large: many threads that check lines would leave the event loop little time.
-                async with work.place(call.key.tenant, BLOCK_WEIGHT):
+                async with work.place(request.key.tenant, BLOCK_WEIGHT):
                     await asyncio.to_thread(check, block, partial(reader.feed, block))
         block = b"".join(held)
         await asyncio.to_thread(check, block, partial(reader.feed, block))
@@ -254,18 +254,18 @@ async def _read(call: Call, work: Work, checker: Checker, bound: _Bound) -> None
         await _drain(pieces)
         raise _refused(checker.read, checker.refusals, broken=True) from None
     # What stands for the body where a repeat of the request is to be known.
-    call.raw = digest.digest()
+    request.raw = digest.digest()
 
 
-async def _bounded(call: Call, bytes_max: int) -> AsyncIterator[bytes]:
+async def _bounded(request: Request, bytes_max: int) -> AsyncIterator[bytes]:
     """The file as it comes. Raises TooLarge where it has more than `bytes_max` (0: it may be of any size)."""
-    assert call.pieces is not None
-    told = call.headers.get("content-length", "")
+    assert request.pieces is not None
+    told = request.headers.get("content-length", "")
     size, told_size = 0, int(told) if is_digits(told) else 0
-    async for piece in call.pieces:
+    async for piece in request.pieces:
         size += len(piece)
         if bytes_max and max(size, told_size) > bytes_max:
-            await _drain(call.pieces)
+            await _drain(request.pieces)
             raise TooLarge(
                 f"A file that is stored whole may have at most {bytes_max:,} bytes. Import it with partial=true "
                 "(--partial), or as several files.",

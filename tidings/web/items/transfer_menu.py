@@ -11,7 +11,7 @@ from tidings.rules.rows import CSV, NDJSON, JsonLinesOut
 from tidings.web.items.forms import OWN_NAMES, item_example, new_example
 from tidings.web.items.parameters import several, ticked
 from tidings.web.items.transfer import FORMATS, Transfer
-from tidings.web.menu import Form, Parameter
+from tidings.web.menu import BodySchema, Parameter
 
 _COUNT: dict[str, Any] = {"type": "integer", "format": "int64", "minimum": 0, "maximum": 2**53}
 _COUNTS = {
@@ -22,7 +22,7 @@ _COUNTS = {
     "unchanged": "Items that were as their line says.",
     "refused": "Lines that were refused; `errors` tells of the first 50.",
 }
-IMPORTED = Form(
+IMPORTED = BodySchema(
     "Imported",
     {
         "type": "object",

@@ -11,7 +11,7 @@ import msgspec
 
 from tidings.model import errors
 from tidings.model.errors import TidingsError
-from tidings.web.menu import Form, Link, Operation
+from tidings.web.menu import BodySchema, NextOperation, Operation
 from tidings.web.once import REPLAYED
 from tidings.web.openapi import examples
 from tidings.web.openapi.bounds import TYPE, UNLIMITED, ident, text
@@ -116,8 +116,8 @@ def problem_answer(kind: type[TidingsError]) -> dict[str, Any]:
 
 
 def schema_of(kind: Any) -> dict[str, Any]:
-    """The schema of a body: of structs and Forms a reference."""
-    if isinstance(kind, Form):
+    """The schema of a body: of structs and BodySchemas a reference."""
+    if isinstance(kind, BodySchema):
         return {"$ref": REF.format(name=kind.name)}
     if isinstance(kind, types.UnionType):
         return {"anyOf": [schema_of(member) for member in typing.get_args(kind)]}
@@ -133,7 +133,7 @@ def files(shown: Mapping[str, str], **bounds: Any) -> dict[str, Any]:
     return {media: {"schema": whole, "example": example} for media, example in shown.items()}
 
 
-def _success(operation: Operation, status: int, said: str, linked: dict[str, Link]) -> dict[str, Any]:
+def _success(operation: Operation, status: int, said: str, linked: dict[str, NextOperation]) -> dict[str, Any]:
     found: dict[str, Any] = {"description": said, "headers": _success_headers(operation, status)}
     kind = operation.response
     if isinstance(kind, types.UnionType):
@@ -165,7 +165,7 @@ def _streamed(operation: Operation) -> dict[str, Any]:
 
 
 def _example(operation: Operation, kind: Any) -> dict[str, Any]:
-    if isinstance(kind, Form):
+    if isinstance(kind, BodySchema):
         return {} if kind.example is None else {"example": kind.example}
     if operation.stream and operation.item:
         return {"example": examples.STREAMED}

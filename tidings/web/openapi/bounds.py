@@ -150,7 +150,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "id": EVENT_ID | {"pattern": "^(?!stream$)[A-Za-z0-9_.:-]{1,64}$"},
         "time": TIME | {"pattern": "^(19[7-9][0-9]|20[0-9]{2})-"},
     },
-    "NewForm": {**_ENDPOINT, "secret": _SECRET, "tenant": TENANT_OR_ALL},
+    "NewEndpoint": {**_ENDPOINT, "secret": _SECRET, "tenant": TENANT_OR_ALL},
     "EndpointPatch": _ENDPOINT,
     "Batch": _BATCH,
     "BatchPatch": _BATCH,

@@ -55,8 +55,8 @@ def _bodies(document: dict[str, Any], *, asked: bool) -> Iterator[Schema]:
         for operation in [each for item in document["paths"].values() for each in item.values()]:
             parts += [
                 sent["post"]["requestBody"]
-                for call in operation.get("callbacks", {}).values()
-                for sent in call.values()
+                for request in operation.get("callbacks", {}).values()
+                for sent in request.values()
             ]
         parts += [item["post"]["requestBody"] for item in document["components"].get("pathItems", {}).values()]
     for part in parts:

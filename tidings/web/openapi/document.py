@@ -15,7 +15,7 @@ from tidings.model import moment
 from tidings.model.access import Key
 from tidings.model.event import EventType
 from tidings.rules.origin import public_url
-from tidings.web.menu import Answer, Call, Form, Operation
+from tidings.web.menu import Answer, BodySchema, Operation, Request
 from tidings.web.openapi import collection_bounds, directions, names, webhooks
 from tidings.web.openapi import schemas as spelling
 from tidings.web.openapi.answers import HEADERS, PROBLEMS, REF, problem_answer
@@ -63,7 +63,7 @@ def permitted(operations: Iterable[Operation], key: Key) -> list[Operation]:
     return [
         operation
         for operation in operations
-        if operation.own is None
+        if operation.per_key is None
         and not operation.internal
         and (operation.scope is None or key.has_scope(operation.scope))
     ]
@@ -130,18 +130,18 @@ def _in_plain_words(found: dict[str, Any]) -> dict[str, Any]:
 def handler(operations: Sequence[Operation]) -> Any:
     """The operation's handler, for this table."""
 
-    async def openapi(parts: Parts, call: Call) -> Answer:
+    async def openapi(parts: Parts, request: Request) -> Answer:
         """The document for the calling key."""
         now = parts.catalog.now
         event_types = None
-        if call.key.has_scope("event-types:read"):
+        if request.key.has_scope("event-types:read"):
             event_types = sorted({**now.event_types, **now.change_types}.values(), key=lambda kind: kind.name)
-        items = parts.menus.operations(parts, call.key) if call.key.id else []
+        items = parts.menus.operations(parts, request.key) if request.key.id else []
         public = public_url(parts.settings.public_url)
         base = public.whole if public else ""
-        found = document([*items, *permitted(operations, call.key)], event_types, call.key, base)
-        if call.key.id:
-            found["x-key"] = whose(call.key)
+        found = document([*items, *permitted(operations, request.key)], event_types, request.key, base)
+        if request.key.id:
+            found["x-key"] = whose(request.key)
         return Answer(200, found)
 
     return openapi
@@ -173,15 +173,15 @@ def _named(found: dict[str, Any], components: dict[str, dict[str, Any]]) -> dict
 
 
 def _schemas(operations: Sequence[Operation]) -> dict[str, Any]:
-    """The components: the structs with their bounds, the parts of declarations, and the Forms."""
+    """The components: the structs with their bounds, the parts of declarations, and the BodySchemas."""
     _, schemas = msgspec.json.schema_components(_types(operations), ref_template=REF)
     found: dict[str, Any] = {**collection_bounds.COMPONENTS, **with_bounds(schemas)}
     for operation in operations:
         if operation.item is not None and operation.item.__name__ in found:
             # With `fields` the answer holds only some of the members.
             found[operation.item.__name__].pop("required", None)
-        for kind in (operation.request, operation.response, *operation.forms):
-            if isinstance(kind, Form):
+        for kind in (operation.request, operation.response, *operation.components):
+            if isinstance(kind, BodySchema):
                 found[kind.name] = kind.schema
     return found
 
@@ -191,7 +191,7 @@ def _narrow(schemas: dict[str, Any], key: Key) -> None:
     if "NewKey" in schemas:
         scopes = schemas["NewKey"]["properties"]["scopes"]
         scopes["items"] = {"type": "string", "enum": [each for each in scopes["items"]["enum"] if key.has_scope(each)]}
-    for name in ("NewEvent", "NewForm", "NewKey"):
+    for name in ("NewEvent", "NewEndpoint", "NewKey"):
         if key.tenant is not None and name in schemas:
             schemas[name]["properties"]["tenant"] = {"enum": [key.tenant, None], "default": None}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from tidings.web.menu import Link, Operation
+from tidings.web.menu import NextOperation, Operation
 
 _NAME = re.compile(r"\{(\w+)\}")
 BY_NAME = ("/v1/collections", "/v1/event-types")
@@ -18,13 +18,15 @@ _THEN = {"GET": ("PATCH", "PUT", "DELETE"), "PATCH": ("GET", "DELETE"), "PUT": (
 """What is shown after each method on one thing."""
 
 
-def links(operation: Operation, status: int, operations: Sequence[Operation]) -> dict[str, Link]:
+def links(operation: Operation, status: int, operations: Sequence[Operation]) -> dict[str, NextOperation]:
     """The links of one answer, by their names; only to operations that stand in the document."""
     shown = {each.name for each in operations}
     found = {link.name: link for link in operation.links if link.operation in shown and status == operation.status}
     for target in _targets(operation, status, operations):
         name = _NAME.findall(target.path)[-1]
-        found.setdefault(target.name, Link(target.name, target.name, {name: _where(operation, target)}, target.summary))
+        found.setdefault(
+            target.name, NextOperation(target.name, target.name, {name: _where(operation, target)}, target.summary)
+        )
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tidings.model.access import SCOPES
 from tidings.rules.jsontext import NO_NUL
-from tidings.web.menu import Form, Operation, Parameter
+from tidings.web.menu import BodySchema, Operation, Parameter
 from tidings.web.once import KEY_CHARS_MAX, KEY_PATTERN, REPLAYED
 from tidings.web.openapi.answers import answers, files, schema_of
 from tidings.web.query import TEXT_CHARS_MAX
@@ -63,7 +63,7 @@ def _first_paragraph(operation: Operation) -> str:
 
 def _body(operation: Operation) -> dict[str, Any]:
     example = operation.example
-    if example is None and isinstance(operation.request, Form):
+    if example is None and isinstance(operation.request, BodySchema):
         example = operation.request.example
     content: dict[str, Any] = {"schema": schema_of(operation.request)}
     if example is not None:

@@ -35,10 +35,10 @@ func main() {
 	check(err == nil && read.Data["price"] == 1234567.89, read)
 	fmt.Println("published")
 
-	form := made.NewNewForm("http://127.0.0.1:9/trip")
+	form := made.NewNewEndpoint("http://127.0.0.1:9/trip")
 	form.SetEvents([]string{"cars.*"})
 	form.SetRate(2.5)
-	endpoint, _, err := client.EndpointsAPI.CreateEndpoint(ctx).NewForm(*form).Execute()
+	endpoint, _, err := client.EndpointsAPI.CreateEndpoint(ctx).NewEndpoint(*form).Execute()
 	check(err == nil && endpoint.GetRate() == 2.5, err)
 	fmt.Println("registered")
 

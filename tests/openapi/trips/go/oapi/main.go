@@ -34,7 +34,7 @@ func main() {
 	check(err == nil && read.JSON200 != nil && (*read.JSON200.Data)["price"] == 1234567.89, err)
 	fmt.Println("published")
 
-	form := made.NewForm{Url: "http://127.0.0.1:9/trip", Events: &[]string{"cars.*"}, Rate: ref(2.5)}
+	form := made.NewEndpoint{Url: "http://127.0.0.1:9/trip", Events: &[]string{"cars.*"}, Rate: ref(2.5)}
 	endpoint, err := client.CreateEndpointWithResponse(ctx, &made.CreateEndpointParams{}, form)
 	check(err == nil && endpoint.JSON201 != nil && *endpoint.JSON201.Rate == 2.5, err)
 	fmt.Println("registered")

@@ -42,7 +42,7 @@ func main() {
 
 	there, err := url.Parse("http://127.0.0.1:9/trip")
 	check(err == nil, err)
-	form := made.NewForm{URL: *there, Events: []string{"cars.*"}, Rate: made.NewOptNilFloat64(2.5)}
+	form := made.NewEndpoint{URL: *there, Events: []string{"cars.*"}, Rate: made.NewOptNilFloat64(2.5)}
 	registered, err := client.CreateEndpoint(ctx, &form, made.CreateEndpointParams{})
 	check(err == nil, err)
 	endpoint, good := registered.(*made.CreateEndpointCreatedHeaders)
