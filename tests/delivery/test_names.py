@@ -10,7 +10,7 @@ import pytest
 
 from tests.delivery.world import World
 from tests.net.test_names import NameServer
-from tidings.net.names import Names, dns
+from tidings.net.names import Cares, Names
 from tidings.net.reply import CANNOT_USE
 from tidings.testing import ApiError, FakeClock, Receiver, TestServer
 
@@ -32,7 +32,7 @@ def world(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[World]:
     """A server that asks this name server, and does not wait long for it when an endpoint is made."""
-    monkeypatch.setattr("tidings.server.Names", lambda: Names(dns([name_server.where])))
+    monkeypatch.setattr("tidings.server.Names", lambda: Names(Cares([name_server.where])))
     monkeypatch.setattr("tidings.control.endpoints.RESOLVE_SECONDS", 0.02)
     with TestServer(tmp_path / "tidings", clock=clock, database=database) as server:
         yield World(server, clock, receiver)

@@ -106,7 +106,7 @@ def look_up(names: Names, name: str, tenant: str | None = None) -> Resolved:
 def test_names_that_never_answer_do_not_delay_another_tenants_new_name(name_server: NameServer) -> None:
     name_server.names["new.test"] = "127.0.0.1"
     lost: list[Reply] = []
-    with opened(Names(lookups.dns([name_server.where]))) as client, listening(saying(FINE)) as server:
+    with opened(Names(lookups.Cares([name_server.where]))) as client, listening(saying(FINE)) as server:
         for number in range(200):
             client.send(HttpRequest(f"http://n{number}.lost.test/", [], b"", 1.0, "slow"), lost.append)
         begun = time.monotonic()
@@ -251,7 +251,7 @@ def test_a_name_server_is_asked_again_soon_whatever_its_answer_says(
 ) -> None:
     """c-ares keeps answers for up to an hour; an address that fails must be looked up for real."""
     monkeypatch.setattr(lookups, "CHANNEL_SECONDS", 0.0)
-    names = Names(lookups.dns([name_server.where]))
+    names = Names(lookups.Cares([name_server.where]))
     for found in ("192.0.2.1", "192.0.2.2"):
         name_server.names["moving.test"] = found
         assert look_up(names, "moving.test").addresses == (found,)

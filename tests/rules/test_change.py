@@ -1,16 +1,15 @@
-"""Changes: which fields differ, and which one event tells of it."""
+"""Changes: which one event tells of them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tidings.model.collection import Collection, Field, OwnEvent
 from tidings.rules import change
-from tidings.rules.change import Changes, changed_fields, event_type, read_when
+from tidings.rules.change import Changes, read_when
+from tidings.rules.filter_checks import same
 from tidings.rules.refused import Refused
 
 FIELDS = (
@@ -28,13 +27,13 @@ def tasks(*events: OwnEvent) -> Collection:
 
 
 def told(collection: Collection, previous: dict[str, Any] | None, data: dict[str, Any]) -> str:
-    return Changes(collection).type(previous, data, changed_fields(previous, data))
+    changed = [name for name, value in data.items() if not same((previous or {}).get(name), value)]
+    return Changes(collection).type(previous, data, changed)
 
 
 def test_without_own_events_the_usual_ones_tell() -> None:
     assert told(tasks(), None, {"title": "a"}) == "tasks.created" == change.created_type("tasks")
     assert told(tasks(), {"title": "a"}, {"title": "b"}) == "tasks.updated" == change.updated_type("tasks")
-    assert event_type(tasks(), {"title": "a"}, None, ["title"]) == "tasks.deleted" == change.deleted_type("tasks")
 
 
 @pytest.mark.parametrize(
@@ -111,29 +110,3 @@ def test_a_condition_that_is_none_is_refused(when: str, says: str) -> None:
     with pytest.raises(Refused, match=says) as caught:
         read_when(when, tasks(), "/events/x/when")
     assert caught.value.pointer == "/events/x/when"
-
-
-def test_changed_fields() -> None:
-    assert changed_fields({"a": 1, "b": None}, {"a": 1.0}) == []
-    assert changed_fields({"a": 1, "b": [1]}, {"a": True, "b": [1, 2], "c": 0}) == ["a", "b", "c"]
-    assert changed_fields(None, {"id": "x", "revision": 1, "a": 1, "b": None}) == ["a"]
-    assert changed_fields({"id": "x", "updated": "then", "a": 1}, None) == ["a"]
-    assert changed_fields({"id": "x", "updated": "then", "revision": 1}, {"id": "x", "updated": "now"}) == []
-
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 3) | st.floats(-3, 3) | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
-    max_leaves=6,
-)
-DOCUMENTS = st.dictionaries(st.sampled_from("abcd"), VALUES)
-
-
-@given(DOCUMENTS, DOCUMENTS)
-def test_changed_fields_are_those_that_differ(before: dict[str, Any], after: dict[str, Any]) -> None:
-    changed = changed_fields(before, after)
-    assert changed_fields(before, before) == []
-    assert sorted(changed_fields(after, before)) == sorted(changed)
-    # What the change names and nothing else makes the one from the other.
-    patched = {**before, **{name: after.get(name) for name in changed}}
-    assert changed_fields(patched, after) == []

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tidings.rules import jsontext
-from tidings.rules.jsontext import DEPTH_MAX, BadJson, compact, raw_member, read
+from tidings.rules.jsontext import DEPTH_MAX, BadJson, read
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 SCALAR = st.one_of(
@@ -35,7 +35,6 @@ def refused(raw: bytes, depth_max: int = DEPTH_MAX) -> tuple[str, str]:
 def test_reads_what_the_standard_library_writes(value: Any, ascii_only: bool, indent: int | None) -> None:
     raw = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
     assert read(raw) == value
-    assert json.loads(compact(value)) == value
 
 
 @pytest.mark.parametrize(
@@ -179,28 +178,6 @@ def test_sentences_name_line_and_column() -> None:
         read(b'{"a":\n\n  x}')
     with pytest.raises(BadJson, match=r'The name "k" appears twice'):
         read(b'{"k":1,\n"k":2}')
-
-
-def test_raw_member_is_verbatim() -> None:
-    raw = b'{"type":"a", "data" : {"b" : 1.10,\n"c":"\\u00e9"} ,"n":null}'
-    assert raw_member(raw, "data") == b'{"b" : 1.10,\n"c":"\\u00e9"}'
-    assert raw_member(raw, "n") == b"null"
-    assert raw_member(raw, "x") is None
-    assert raw_member(b"[1]", "x") is None
-    assert raw_member(b'{"d\\u0061ta":5}', "data") == b"5"
-
-
-@given(st.dictionaries(TEXT, VALUE, max_size=4))
-def test_raw_members_read_as_the_values_they_are(document: dict[str, Any]) -> None:
-    raw = json.dumps(document, indent=2).encode()
-    for name, value in document.items():
-        member = raw_member(raw, name)
-        assert member is not None
-        assert read(member) == value
-
-
-def test_compact_has_no_spaces() -> None:
-    assert compact({"a": [1, 1.5, None, "é"]}) == '{"a":[1,1.5,null,"é"]}'
 
 
 def test_jiter_is_as_lenient_as_we_think() -> None:

@@ -106,7 +106,6 @@ class _Listener:
     def __init__(self, out: Session, forward: str, patterns: Sequence[str], path: Path, place: Bookmark) -> None:
         parts = urlsplit(forward)
         self._out, self._path, self._place = out, path, place
-        self._forward = forward
         self._wants = events_match.matcher(tuple(patterns))
         self._wire = Wire(ServerAddress(f"{parts.scheme}://{parts.netloc}", None), None)
         self._request_path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -249,7 +248,7 @@ def _write_place(path: Path, place: Bookmark) -> None:
 def _on_signals() -> None:
     """SIGTERM ends it as Ctrl-C does."""
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)

@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 REFUSED = 2
 """The exit status where the server did not start: a wrong setting, a taken port, a database that cannot be used."""
 
-FAILED = 1
-"""The exit status where a stage broke while serving; the log says which, and a new start goes on."""
 BROKEN = 1
-"""The exit status where it had started, and could not go on."""
+"""The exit status where it had started, and could not go on; the log says why."""
 
 Flags = dict[str, Any]
 """The flags of the command line by their settings' names, and `config`, `json` and `new_store`."""

@@ -11,15 +11,6 @@ from tidings.model.moment import Micros
 State = Literal["waiting", "delivered", "dead", "cancelled"]
 
 
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One event for one link. `number` orders deliveries and is inside the public id."""
-
-    number: int
-    event: int
-    link: int
-    created: Micros
-
-
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One try, a fact. `state` is the delivery's state after it."""
 

@@ -6,9 +6,6 @@ import msgspec
 
 from tidings.model.moment import Micros
 
-SHARD_BITS = 48
-"""A fact's number is its shard in the top bits and a counter below, so that one integer orders and names it."""
-
 OWN_TYPES = "endpoint."
 """Event types that only Tidings itself publishes begin so."""
 

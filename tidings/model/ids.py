@@ -57,11 +57,6 @@ def delivery_parts(text: str) -> tuple[int, int] | None:
     return None if value is None else (value >> 80, value & _SEQ_MASK)
 
 
-def is_id(text: str, prefix: str) -> bool:
-    """Whether the text has the form of an id with this prefix."""
-    return _read(text, prefix) is not None
-
-
 def _base32(value: int) -> str:
     return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)])
 

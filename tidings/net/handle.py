@@ -337,7 +337,7 @@ class Handle:
         self._dialled = True
         return socket.socket(family, kind, protocol)
 
-    def _on_connection(self, remote_ip: str, local_ip: str, remote_port: int, local_port: int) -> int:
+    def _on_connection(self, _remote_ip: str, _local_ip: str, _remote_port: int, local_port: int) -> int:
         if not self._fresh and self._is_hung(local_port):
             self._stale = True
             return int(pycurl.PREREQFUNC_ABORT)

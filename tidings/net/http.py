@@ -312,7 +312,7 @@ class HttpClient:
 
     # --- sockets ------------------------------------------------------------------------------------------------------
 
-    def _on_socket(self, what: int, fd: int, multi: object, data: object) -> None:
+    def _on_socket(self, what: int, fd: int, _multi: object, _data: object) -> None:
         if what == pycurl.POLL_REMOVE:
             if fd in self._watched:
                 # It may be kept: then we watch whether the other side closes it.

@@ -77,7 +77,7 @@ class Names:
     """Every look-up of the server. All methods may be called from any thread, and call back from any thread."""
 
     def __init__(self, source: Source | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._source = source or _Cares()
+        self._source = source or Cares()
         self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[str, Resolved] = {}
@@ -171,7 +171,7 @@ class Names:
 
     def close(self) -> None:
         """End the resolver's own thread."""
-        if isinstance(self._source, _Cares):
+        if isinstance(self._source, Cares):
             self._source.close()
 
     def _begin(self) -> None:
@@ -228,8 +228,11 @@ class Names:
         return found
 
 
-class _Cares:
-    """c-ares. A channel keeps its answers for up to an hour, so another one takes its place every few seconds."""
+class Cares:
+    """c-ares. A channel keeps its answers for up to an hour, so another one takes its place every few seconds.
+
+    `servers`: name servers to ask, each `ADDRESS` or `ADDRESS:PORT`, rather than the machine's.
+    """
 
     def __init__(self, servers: list[str] | None = None) -> None:
         self._servers = servers
@@ -266,11 +269,6 @@ class _Cares:
                 # What it was still asked was given up.
                 self._channels.popleft()[1].close()
             return self._channels[-1][1]
-
-
-def dns(servers: list[str]) -> Source:
-    """A source that asks these name servers, each `ADDRESS` or `ADDRESS:PORT`, rather than the machine's."""
-    return _Cares(servers)
 
 
 def _text(address: bytes | str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from tidings.model import moment
-from tidings.model.collection import OWN_FIELDS, Collection, Field, OwnEvent
+from tidings.model.collection import Collection, Field, OwnEvent
 from tidings.rules import decimals, filter, jsontext
 from tidings.rules.field import is_bound
 from tidings.rules.filter_checks import TooCostly, same
@@ -68,13 +68,6 @@ class Changes:
         return usual
 
 
-def event_type(collection: Collection, previous: Document | None, data: Document | None, changed: Sequence[str]) -> str:
-    """The type of a change's one event, for a collection that is not compiled. `data` None: the item was deleted."""
-    if data is None:
-        return deleted_type(collection.name)
-    return Changes(collection).type(previous, data, changed)
-
-
 def own_type(collection: str, event: str) -> str:
     """The type of an event of the collection's own."""
     return f"{collection}.{event}"
@@ -93,13 +86,6 @@ def updated_type(name: str) -> str:
 def deleted_type(name: str) -> str:
     """The type of the event of an item that was deleted."""
     return own_type(name, DELETED)
-
-
-def changed_fields(before: Document | None, after: Document | None) -> list[str]:
-    """The declared fields whose values differ, as JSON has it (1 is 1.0; absent is null). None: no such item."""
-    old, new = before or {}, after or {}
-    names = dict.fromkeys([*new, *old])
-    return [name for name in names if name not in OWN_FIELDS and not same(old.get(name), new.get(name))]
 
 
 def read_when(text: str, collection: Collection, pointer: str = "") -> When:

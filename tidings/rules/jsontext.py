@@ -15,7 +15,6 @@ from itertools import islice
 from typing import Any, Literal
 
 import jiter
-import msgspec
 
 from tidings.model.errors import Invalid, Malformed, Place
 from tidings.rules import exact
@@ -60,7 +59,6 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[{}\[\],:]', re.DOTALL)
 _NO_NUMBER = re.compile(rb"-?(?:NaN|nan|Infinity)\b")
 _WHERE = re.compile(r"(.*) at line ([0-9]+) column ([0-9]+)$", re.DOTALL)
-_RAW_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class BadJson(Malformed):
@@ -117,20 +115,6 @@ def _parsed(raw: bytes, alike: bytes, depth_max: int) -> Any:
     if _BACKSLASH in raw and b"\\u0000" in raw and _NUL.search(raw):
         _refuse(value, _nul)
     return value
-
-
-def raw_member(raw: bytes, name: str) -> bytes | None:
-    """The verbatim text of a member of the outermost object, or None. For texts that `read` has accepted."""
-    try:
-        member = _RAW_MEMBERS.decode(raw).get(name)
-    except msgspec.DecodeError:
-        return None
-    return None if member is None else bytes(member)
-
-
-def compact(value: Any) -> str:
-    """A value as JSON text without spaces."""
-    return msgspec.json.encode(value).decode()
 
 
 def _read_counting_depth(raw: bytes, depth_max: int) -> Any:

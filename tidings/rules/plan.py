@@ -145,11 +145,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     requirements: tuple[Requirement, ...] = ()
     refusals: tuple[Place, ...] = ()
 
-    @property
-    def present_names(self) -> dict[str, str]:
-        """By the name of a collection after the plan: its present one."""
-        return {pair.after.name: pair.before.name for pair in self.pairs}
-
 
 def plan(
     present: Mapping[str, Collection], wanted: Sequence[Declared], at: At, *, prune: bool = False, drop: Names[str] = ()

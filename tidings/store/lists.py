@@ -73,7 +73,6 @@ class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
     last_at: Micros | None = None
     last_outcome: str | None = None
     last_status: int | None = None
-    last_reason: str | None = None
     due: Micros | None = None
     held: bool = False
 
@@ -233,7 +232,7 @@ def _has_status(status: int | None, wanted: str) -> bool:
 
 
 def _row(snapshot: Snapshot, row: Row) -> DeliveryRow:
-    number, event, link, created, event_id, event_type, n, at, outcome, last, status, reason, due, held = row
+    number, event, link, created, event_id, event_type, n, at, outcome, last, status, due, held = row
     endpoint = snapshot.endpoints.get(link)
     gone = endpoint is None or endpoint.deleted is not None
     state = lifecycle.state(last, due is not None, gone)
@@ -250,7 +249,6 @@ def _row(snapshot: Snapshot, row: Row) -> DeliveryRow:
         last_at=at,
         last_outcome=outcome,
         last_status=status,
-        last_reason=reason,
         due=(None if held else created if due is None else due) if waits else None,
         held=bool(held) and waits,
     )

@@ -31,7 +31,6 @@ BUSY_MS = 5_000
 CACHE_KIB = 16 * 1024
 BRIEF_CACHE_KIB = 64 * 1024
 """Of the one connection that reads for the event loop, which must not wait for the system's cache page by page."""
-MMAP_BYTES = 0
 CHECKPOINT_PAGES = 4_000
 JOURNAL_BYTES_MAX = 64 * 1024 * 1024
 COPIED_PAGES = 2_000

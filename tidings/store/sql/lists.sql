@@ -59,7 +59,7 @@ SELECT seq, created FROM event WHERE seq >= :from ORDER BY seq LIMIT 1;
 
 -- name: deliveries_by_number (sqlite)
 -- Deliveries with their last attempt and their due time. SQLite has no arrays: the numbers come as JSON.
-SELECT d.number, d.event, d.link, d.created, e.id, e.type, a.n, a.at, a.outcome, a.state, a.status, a.reason, w.due, w.held
+SELECT d.number, d.event, d.link, d.created, e.id, e.type, a.n, a.at, a.outcome, a.state, a.status, w.due, w.held
 FROM json_each(:numbers) AS j CROSS JOIN delivery AS d ON d.number = j.value
     LEFT JOIN event AS e ON e.seq = d.event
     LEFT JOIN attempt AS a ON a.delivery = d.number
@@ -69,11 +69,11 @@ ORDER BY d.number DESC;
 
 -- name: deliveries_by_number (postgres)
 -- The same, with PostgreSQL's way of taking a JSON list apart.
-SELECT d.number, d.event, d.link, d.created, e.id, e.type, a.n, a.at, a.outcome, a.state, a.status, a.reason, w.due, w.held
+SELECT d.number, d.event, d.link, d.created, e.id, e.type, a.n, a.at, a.outcome, a.state, a.status, w.due, w.held
 FROM delivery AS d
     LEFT JOIN event AS e ON e.seq = d.event
     LEFT JOIN LATERAL (
-        SELECT l.n, l.at, l.outcome, l.state, l.status, l.reason FROM attempt AS l
+        SELECT l.n, l.at, l.outcome, l.state, l.status FROM attempt AS l
         WHERE l.delivery = d.number ORDER BY l.n DESC LIMIT 1
     ) AS a ON TRUE
     LEFT JOIN waiting AS w ON w.delivery = d.number
