@@ -53,11 +53,12 @@ test: $(READY) ## Run every test, PostgreSQL included
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 .PHONY: lint
-lint: $(READY) ## Format, lint, types, import contracts, the generated docs and client: what needs no test
+lint: $(READY) ## Format, lint, types, import contracts, dead code, the generated docs and client: what needs no test
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/vulture
 	$(BIN)/python tools/make_docs.py --check
 	$(BIN)/python tools/make_client.py --check
 
