@@ -46,14 +46,14 @@ from tidings.store.readers import Readers
 from tidings.store.seal import Sealer, keep_mark, load_sealer, plain_until
 from tidings.store.writer import Writer
 from tidings.web.app import App
-from tidings.web.cursors import Cursors
-from tidings.web.delivery_ids import DeliveryIds
-from tidings.web.feed import Feed
-from tidings.web.items import menu as item_menu
+from tidings.web.callers.open_calls import OpenCalls
+from tidings.web.callers.tickets import Tickets
+from tidings.web.items import operations as item_menu
 from tidings.web.menus import Menus
-from tidings.web.open_calls import OpenCalls
 from tidings.web.parts import Parts
-from tidings.web.tickets import Tickets
+from tidings.web.wire.cursors import Cursors
+from tidings.web.wire.delivery_ids import DeliveryIds
+from tidings.web.wire.feed import Feed
 
 HEADER_READ_SECONDS = 9
 STOP_HTTP_SECONDS = 3

@@ -21,8 +21,8 @@ from tidings.cli.commands import tree
 from tidings.model import errors, outcome
 from tidings.rules import judgement, lifecycle
 from tidings.settings import OTHER_VARIABLES, SETTINGS
-from tidings.web import metrics
-from tidings.web.menu import BodySchema, Operation
+from tidings.web.api.service import metrics
+from tidings.web.operation import BodySchema, Operation
 from tidings.web.operations import TABLE
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -260,7 +260,7 @@ def metrics_page() -> str:
     rows = [row for node in ast.walk(source) if isinstance(node, ast.Call) and (row := metric(node))]
     return page(
         "Metrics",
-        "tidings/web/metrics.py",
+        "tidings/web/api/service/metrics.py",
         "`GET /metrics` answers in the text form of Prometheus, to a key with the scope `metrics:read`. Counters start",
         "at 0 with the process. The usual `process_...` and `python_info` come with them.",
         "",

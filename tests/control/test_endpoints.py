@@ -13,7 +13,7 @@ from tidings.control.endpoints import valid_secrets
 from tidings.model.errors import Conflict, Invalid, NotFound, Stale
 from tidings.model.link import Batch, Endpoint
 from tidings.model.moment import DAY, HOUR
-from tidings.web import body
+from tidings.web.wire.bodies import body
 
 URL = "https://example.com/hook"
 

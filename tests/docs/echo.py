@@ -12,10 +12,10 @@ from threading import Thread
 from types import TracebackType
 from typing import Any
 
-import tidings.web
-from tidings.web.docs_page import PAGE_POLICY
+import tidings.web.docs
+from tidings.web.docs.pages import OURS, PAGE_POLICY
 
-STATIC = Path(tidings.web.__file__).parent / "static"
+STATIC = Path(tidings.web.docs.__file__).parent / "static"
 MEDIA = {".css": "text/css", ".js": "text/javascript", ".html": "text/html; charset=utf-8"}
 SENT = ("authorization", "content-type", "x-text", "idempotency-key")
 """The headers that an answer tells of."""
@@ -57,7 +57,8 @@ def _handler(echo: Echo) -> type[BaseHTTPRequestHandler]:
             path = self.path.partition("?")[0]
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             if path == "/docs" or path.startswith("/docs/"):
-                file = STATIC / ("docs.html" if path == "/docs" else path[1:])
+                name = path.rpartition("/")[2]
+                file = STATIC / ("page/docs.html" if path == "/docs" else f"{OURS[name]}/{name}")
                 self.send(200, file.read_bytes(), MEDIA[file.suffix], {"content-security-policy": PAGE_POLICY})
             elif path == "/v1/openapi.json":
                 self.send(200, json.dumps(echo.document).encode(), "application/json", echo.headers)

@@ -11,10 +11,10 @@ import pytest
 
 from tests.repository import ROOT
 from tidings.testing import Api, TestServer
-from tidings.web import docs_page
-from tidings.web.docs_page import SCALAR
+from tidings.web.docs import pages
+from tidings.web.docs.pages import OURS, SCALAR
 
-STATIC = ROOT / "tidings" / "web" / "static"
+STATIC = ROOT / "tidings" / "web" / "docs" / "static"
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ def test_a_page_runs_only_scripts_of_this_server(nobody: Api, path: str) -> None
 
 
 def test_every_file_is_sent_once_and_then_asked_for_again(nobody: Api) -> None:
-    names = sorted(path.name for path in (STATIC / "docs").iterdir())
-    assert names == sorted(docs_page._OURS)
-    for name in names:
+    there = {path.name: path.parent.name for path in STATIC.glob("*/*") if path.suffix in (".css", ".js")}
+    assert there == OURS
+    for name, folder in OURS.items():
         file = nobody.call("GET", f"/docs/{name}")
-        assert file.body == (STATIC / "docs" / name).read_bytes()
+        assert file.body == (STATIC / folder / name).read_bytes()
         assert file.headers["content-type"].startswith("text/css" if name.endswith(".css") else "text/javascript")
         assert file.headers["cache-control"] == "no-cache" and file.headers["x-content-type-options"] == "nosniff"
         again = nobody.call("GET", f"/docs/{name}", headers={"If-None-Match": file.headers["etag"]})
@@ -60,24 +60,24 @@ def test_the_vendored_file_is_as_its_makers_published_it(nobody: Api) -> None:
     plain = nobody.call("GET", f"/docs/{SCALAR}")
     assert "content-encoding" not in plain.headers and plain.body == gzip.decompress(packed.body)
     assert hashlib.sha256(plain.body).hexdigest() == said
-    assert f'src="{SCALAR}"' in (STATIC / "reference.html").read_text()
+    assert f'src="{SCALAR}"' in (STATIC / "reference" / "reference.html").read_text()
     assert "MIT License" in (STATIC / "vendor" / "LICENSE.scalar").read_text()
 
 
 def test_no_script_of_ours_makes_markup_from_text() -> None:
     ways = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\b|new Function|https?://(?!example\.com)"
-    for path in (STATIC / "docs").glob("*.js"):
+    for path in STATIC.glob("*/*.js"):
         assert not re.search(ways, path.read_text()), path.name
 
 
 def test_a_server_reads_them_when_they_are_asked_for(server: TestServer) -> None:
-    docs_page._file.cache_clear()
+    pages._file.cache_clear()
     server.api.publish("no.page")
-    assert docs_page._file.cache_info().currsize == 0
+    assert pages._file.cache_info().currsize == 0
     start = time.perf_counter()
     server.api.call("GET", f"/docs/{SCALAR}", headers={"Accept-Encoding": "gzip"})
     assert time.perf_counter() - start < 1
-    assert docs_page._file.cache_info().currsize == 1
+    assert pages._file.cache_info().currsize == 1
 
 
 def test_who_holds_a_key_is_told_in_its_document(api: Api) -> None:

@@ -16,7 +16,7 @@ from tests.web.wire import Said, send
 from tidings.rules.field import operators
 from tidings.store.seal import Sealer, load_key
 from tidings.testing import TestServer
-from tidings.web.cursors import Cursors
+from tidings.web.wire.cursors import Cursors
 
 PATH = "/v1/items/tasks"
 FIELDS = [field.name for field in TASKS.fields]

@@ -23,7 +23,7 @@ from tidings.route import route
 from tidings.testing import Api, TestServer
 from tidings.testing.api import ApiReply
 from tidings.testing.waiting import until
-from tidings.web import reading
+from tidings.web.wire.bodies import reading
 
 NODES = Collection(
     name="nodes",

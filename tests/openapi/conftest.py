@@ -76,7 +76,7 @@ THEIR_SCHEMA = {
 def patient_server(folder: Path, database: str | None = None) -> Iterator[TestServer]:
     """A whole server in this process, where nobody is shut out for sending many wrong keys."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tidings.web.access.FAILURES_MAX", 10**9)
+        patch.setattr("tidings.web.callers.access.FAILURES_MAX", 10**9)
         with TestServer(folder, database=database, max_body_bytes=65_536, max_batch_bytes=262_144) as server:
             yield server
 

@@ -13,7 +13,7 @@ import pytest
 from tidings.model.errors import Unavailable
 from tidings.store.base import StoreError
 from tidings.testing import Api, TestServer, until
-from tidings.web.items.steady import unless_redeclared
+from tidings.web.items.unless_redeclared import unless_redeclared
 
 THREADS = 3
 CHANGES = 12

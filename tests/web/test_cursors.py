@@ -13,7 +13,7 @@ import pytest
 from tidings.store.base import Db
 from tidings.store.seal import PLAIN_UNTIL, Sealer
 from tidings.testing import Api, TestServer
-from tidings.web.cursors import Cursors
+from tidings.web.wire.cursors import Cursors
 
 KEY = Sealer(b"k" * 32)
 

@@ -12,8 +12,8 @@ from tidings.model.ids import delivery_id, delivery_parts
 from tidings.store.base import Db
 from tidings.store.seal import PLAIN_UNTIL, Sealer
 from tidings.testing import FakeClock, Receiver, TestServer, until
-from tidings.web.delivery_ids import DeliveryIds
-from tidings.web.request_ids import RequestIds
+from tidings.web.wire.delivery_ids import DeliveryIds
+from tidings.web.wire.request_ids import RequestIds
 
 IDS = DeliveryIds(Sealer(b"k" * 32), 0)
 NOW = 1_764_000_000_000_000

@@ -9,11 +9,11 @@ from openapi_spec_validator import validate
 
 from tidings.model.access import SCOPES
 from tidings.testing import Api
-from tidings.web.keys import get_key
-from tidings.web.menu import BodySchema, NextOperation, Operation, Parameter
+from tidings.web.api.keys import get_key
 from tidings.web.openapi.bounds import BOUNDS
 from tidings.web.openapi.document import document
 from tidings.web.openapi.their_schemas import components_of
+from tidings.web.operation import BodySchema, NextOperation, Operation, Parameter
 from tidings.web.operations import OPERATIONS
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.web.wire import KEY_LINE, Said, send
 from tidings.testing import Api, TestServer, until
-from tidings.web.menu import Operation
+from tidings.web.operation import Operation
 from tidings.web.operations import OPERATIONS
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "120"))

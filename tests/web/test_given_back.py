@@ -8,7 +8,7 @@ import pytest
 
 from tests.web.test_endpoints import create
 from tidings.testing import Api
-from tidings.web.given import own_members
+from tidings.web.habits.given import own_members
 from tidings.web.operations import OPERATIONS
 
 OTHER: dict[str, Any] = {

@@ -9,7 +9,7 @@ import pytest
 from tests.web.test_deliveries import ended
 from tests.web.wire import get, send
 from tidings.testing import Api, Receiver, TestServer
-from tidings.web.menu import Operation
+from tidings.web.operation import Operation
 from tidings.web.operations import OPERATIONS
 
 LISTS = [operation for operation in OPERATIONS if operation.is_list]

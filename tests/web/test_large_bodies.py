@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tidings.testing import TestServer, until
-from tidings.web import reading
+from tidings.web.wire.bodies import reading
 
 KEPT = 3
 SIZE = 1_000_000

@@ -9,7 +9,7 @@ import pytest
 
 from tests.web.wire import Said, get, send
 from tidings.testing import Api, TestServer
-from tidings.web.packing import takes_gzip
+from tidings.web.wire.packing import takes_gzip
 
 GZIP = b"Accept-Encoding: gzip, deflate, br\r\n"
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tidings.model.collection import Collection, Field
 from tidings.model.errors import Invalid
-from tidings.web import query
 from tidings.web.items.parameters import filters_of
-from tidings.web.menu import Operation, Parameter
+from tidings.web.operation import Operation, Parameter
+from tidings.web.wire import query
 
 FIELDS = (
     Field(name="s", type="string", filterable=True),

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tidings.model.errors import Malformed
-from tidings.web.revisions import TAGS, read
+from tidings.web.habits.revisions import TAGS, read
 
 LISTS = {
     '"1"': {"1"},

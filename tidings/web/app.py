@@ -17,21 +17,23 @@ from tidings.model.access import Key
 from tidings.model.errors import Malformed, Place, TidingsError
 from tidings.rules.address import parse_networks
 from tidings.rules.origin import origins_of, public_url
-from tidings.web import body, given, habits, problem, query, slices
-from tidings.web.access import Access, check_scope
-from tidings.web.addresses import Addresses
-from tidings.web.callers import Callers
-from tidings.web.cors import METHODS, Cors
-from tidings.web.limits import Limits
-from tidings.web.menu import Answer, Operation, Request, Stream
-from tidings.web.packing import PACKED_BYTES_MIN, Packer
+from tidings.web.callers.access import Access, check_scope
+from tidings.web.callers.addresses import Addresses
+from tidings.web.callers.limits import Limits
+from tidings.web.callers.proxies import Callers
+from tidings.web.callers.tickets import PARAMETER, Ticket, merged
+from tidings.web.habits import given, shaping
+from tidings.web.operation import Answer, Operation, Request, Stream
 from tidings.web.parts import Parts
-from tidings.web.public import from_outside
-from tidings.web.request_ids import RequestIds
-from tidings.web.routes import Routes
-from tidings.web.streaming import run_stream
-from tidings.web.tickets import PARAMETER, Ticket, merged
-from tidings.web.work import LARGE_BYTES
+from tidings.web.wire import problem, query
+from tidings.web.wire.bodies import body, slices
+from tidings.web.wire.bodies.work import LARGE_BYTES
+from tidings.web.wire.cors import METHODS, Cors
+from tidings.web.wire.packing import PACKED_BYTES_MIN, Packer
+from tidings.web.wire.public import from_outside
+from tidings.web.wire.request_ids import RequestIds
+from tidings.web.wire.routes import Routes
+from tidings.web.wire.streaming import run_stream
 
 log = logging.getLogger("tidings.web")
 
@@ -153,7 +155,7 @@ class App:
             if operation.per_key is not None:
                 operation = operation.per_key(self._parts, key, path)
         if "if-match" in headers or "if-none-match" in headers:
-            habits.refuse_conditions(operation, headers)
+            shaping.refuse_conditions(operation, headers)
         text = scope.query_string
         given = query.read(text, operation) if text or operation.parameters else {}
         if operation.ticketed:
@@ -171,7 +173,7 @@ class App:
             operation, key, at.request_id, path, given, headers, raw, None, self._parts.cursors, None, pieces
         )
         if "fields" in given:
-            request.chosen = habits.chosen_fields(request)
+            request.chosen = shaping.chosen_fields(request)
         if len(raw) > LARGE_BYTES:
             return await self._run_large(request, at)
         self._parse(request)
@@ -236,7 +238,7 @@ class App:
             headers = [*_ALWAYS, *at.extra, ("request-id", at.request_id)]
             await run_stream(at.scope, at.proto, answer, headers, self._parts.feed)
             return None
-        return answer if request.operation.item is None else habits.finish(request, answer)
+        return answer if request.operation.item is None else shaping.finish(request, answer)
 
     def _options(self, at: Exchange) -> None:
         path, asked = at.scope.path, at.headers

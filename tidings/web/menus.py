@@ -14,7 +14,7 @@ MENUS_MAX = 1_000
 """Of about 60 KB each; the one that was made first makes room."""
 
 Make = Callable[[Any, Key, Collection], Any]
-"""From the parts, a key and a collection to the key's menu there (items/menu.py); None: it may do nothing there."""
+"""From the parts, a key and a collection to its menu there (items/operations.py); None: it may do nothing."""
 
 
 class _Kept(msgspec.Struct):

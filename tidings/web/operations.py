@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from tidings.web import (
-    collections,
-    deliveries,
-    docs_page,
-    endpoints,
-    event_types,
-    events,
-    health,
-    keys,
-    publish,
-    replays,
-    shares,
-    tenants,
-)
-from tidings.web.habits import with_habits
-from tidings.web.items.rows import TEMPLATES
-from tidings.web.menu import Operation
+from tidings.web.api import collections, deliveries, event_types, keys, replays, tenants
+from tidings.web.api.endpoints import operations as endpoints
+from tidings.web.api.events import publish
+from tidings.web.api.events import read as events
+from tidings.web.api.service import health, shares
+from tidings.web.docs import pages
+from tidings.web.habits.shaping import with_habits
+from tidings.web.items.templates import TEMPLATES
 from tidings.web.openapi import document
-from tidings.web.paths import with_names
+from tidings.web.openapi.paths import with_names
+from tidings.web.operation import Operation
 
 _LISTS: tuple[tuple[Operation, ...], ...] = (
     publish.OPERATIONS,
@@ -34,7 +26,7 @@ _LISTS: tuple[tuple[Operation, ...], ...] = (
     keys.OPERATIONS,
     health.OPERATIONS,
     shares.OPERATIONS,
-    docs_page.OPERATIONS,
+    pages.OPERATIONS,
 )
 _ALL: list[Operation] = [with_names(with_habits(operation)) for operations in _LISTS for operation in operations]
 _ALL.append(
@@ -51,5 +43,5 @@ _ALL.append(
 )
 OPERATIONS: tuple[Operation, ...] = tuple(_ALL)
 """Those that are the same for every key."""
-TABLE: tuple[Operation, ...] = (*TEMPLATES, *OPERATIONS, *docs_page.LEADS)
+TABLE: tuple[Operation, ...] = (*TEMPLATES, *OPERATIONS, *pages.LEADS)
 """Every row, those included that stand for a collection's operations; paths are looked for from the top."""

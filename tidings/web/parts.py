@@ -21,14 +21,14 @@ from tidings.rules.share import ShareView
 from tidings.store.catalog import Catalog
 from tidings.store.readers import Readers
 from tidings.store.writer import Writer
-from tidings.web.cursors import Cursors
-from tidings.web.delivery_ids import DeliveryIds
-from tidings.web.feed import Feed
+from tidings.web.callers.open_calls import OpenCalls
+from tidings.web.callers.tickets import Tickets
 from tidings.web.menus import Menus
-from tidings.web.open_calls import OpenCalls
-from tidings.web.reading import BodyReader
-from tidings.web.tickets import Tickets
-from tidings.web.work import Work
+from tidings.web.wire.bodies.reading import BodyReader
+from tidings.web.wire.bodies.work import Work
+from tidings.web.wire.cursors import Cursors
+from tidings.web.wire.delivery_ids import DeliveryIds
+from tidings.web.wire.feed import Feed
 
 
 @dataclass(frozen=True, slots=True)

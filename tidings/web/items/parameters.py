@@ -8,9 +8,9 @@ from typing import Any
 from tidings.model.collection import Collection, Field, Question
 from tidings.rules import decimals
 from tidings.rules.field import INTEGER_MAX, INTEGER_MIN, OWN_TIMES, asked_field, operators_of
-from tidings.web.items.door import Filters
-from tidings.web.items.forms import DATE, TIME_TEXT, example_of
-from tidings.web.menu import Parameter
+from tidings.web.items.handlers import Filters
+from tidings.web.items.schemas import DATE, TIME_TEXT, example_of
+from tidings.web.operation import Parameter
 
 TEXT_CHARS = 1_000
 VALUES_MAX = 100

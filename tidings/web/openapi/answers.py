@@ -11,13 +11,13 @@ import msgspec
 
 from tidings.model import errors
 from tidings.model.errors import TidingsError
-from tidings.web.menu import BodySchema, NextOperation, Operation
-from tidings.web.once import REPLAYED
+from tidings.web.habits.once import REPLAYED
+from tidings.web.habits.paging import CURSOR
 from tidings.web.openapi import examples
 from tidings.web.openapi.bounds import TYPE, UNLIMITED, ident, text
 from tidings.web.openapi.links import links
-from tidings.web.pages import CURSOR
-from tidings.web.problem import MEDIA, Problem
+from tidings.web.operation import BodySchema, NextOperation, Operation
+from tidings.web.wire.problem import MEDIA, Problem
 
 REF = "#/components/schemas/{name}"
 URL_BYTES_MAX = 65_534

@@ -29,12 +29,12 @@ from tidings.rules import (
 from tidings.rules.address import URL_CHARS_MAX
 from tidings.rules.jsontext import INTEGER_MAX, NO_NUL
 from tidings.store.lists import STATES
-from tidings.web.event_views import DELIVERIES_MAX, NOT_MATCHED_MAX
+from tidings.web.api.events.views import DELIVERIES_MAX, NOT_MATCHED_MAX
+from tidings.web.api.service.shares import TENANTS_SHOWN
+from tidings.web.callers.tickets import TICKET_CHARS_MAX, TICKET_PATTERN
+from tidings.web.habits.paging import CURSOR, LIMIT_MAX
 from tidings.web.openapi import collection_bounds
-from tidings.web.pages import CURSOR, LIMIT_MAX
-from tidings.web.problem import PLACES_MAX
-from tidings.web.shares import TENANTS_SHOWN
-from tidings.web.tickets import TICKET_CHARS_MAX, TICKET_PATTERN
+from tidings.web.wire.problem import PLACES_MAX
 
 Schema = dict[str, Any]
 

@@ -15,15 +15,15 @@ from tidings.model import moment
 from tidings.model.access import Key
 from tidings.model.event import EventType
 from tidings.rules.origin import public_url
-from tidings.web.menu import Answer, BodySchema, Operation, Request
 from tidings.web.openapi import collection_bounds, directions, names, webhooks
 from tidings.web.openapi import schemas as spelling
 from tidings.web.openapi.answers import HEADERS, PROBLEMS, REF, problem_answer
 from tidings.web.openapi.bounds import with_bounds
 from tidings.web.openapi.operations import described
 from tidings.web.openapi.their_schemas import name_fields
+from tidings.web.operation import Answer, BodySchema, Operation, Request
 from tidings.web.parts import Parts
-from tidings.web.problem import Problem
+from tidings.web.wire.problem import Problem
 
 TAG = "Service"
 TAGS = {

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tidings.model.errors import Invalid, Place, TidingsError
-from tidings.web.problem import Problem, problem
+from tidings.web.wire.problem import Problem, problem
 
 THEN, LATER = "2026-11-21T01:02:03.456Z", "2026-11-21T01:02:08.012Z"
 EVENT = "evt_01m7xv663afar931yg06gzrrhs"

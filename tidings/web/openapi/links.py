@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from tidings.web.menu import NextOperation, Operation
+from tidings.web.operation import NextOperation, Operation
 
 _NAME = re.compile(r"\{(\w+)\}")
 BY_NAME = ("/v1/collections", "/v1/event-types")

@@ -8,10 +8,10 @@ from typing import Any
 
 from tidings.model.access import SCOPES
 from tidings.rules.jsontext import NO_NUL
-from tidings.web.menu import BodySchema, Operation, Parameter
-from tidings.web.once import KEY_CHARS_MAX, KEY_PATTERN, REPLAYED
+from tidings.web.habits.once import KEY_CHARS_MAX, KEY_PATTERN, REPLAYED
 from tidings.web.openapi.answers import answers, files, schema_of
-from tidings.web.query import TEXT_CHARS_MAX
+from tidings.web.operation import BodySchema, Operation, Parameter
+from tidings.web.wire.query import TEXT_CHARS_MAX
 
 MERGE_PATCH = "application/merge-patch+json"
 IDEMPOTENCY_KEY = Parameter(

@@ -1,0 +1,1 @@
+"""The operations of `/v1`, a file or folder for each noun; those on items are in items/."""

@@ -1,0 +1,1 @@
+"""The operations on endpoints, and endpoints as requests and answers write them."""

@@ -1,0 +1,168 @@
+"""The operations that publish: one event, or up to a thousand all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+
+from tidings.intake.publish import ERRORS_MAX, EVENTS_MAX, NewEvent
+from tidings.model import moment
+from tidings.model.errors import Conflict, Place
+from tidings.model.event import Event
+from tidings.store import events
+from tidings.store.base import Db
+from tidings.store.events import IdsTaken, Publication
+from tidings.web.habits.once import once
+from tidings.web.operation import Answer, Listing, Operation, Request
+from tidings.web.parts import Parts
+from tidings.web.wire.bodies import slices
+
+TAG = "Events"
+EVENT_WEIGHT = 1_000
+EXAMPLE = {"type": "tasks.completed", "subject": "t_17", "data": {"id": "t_17", "title": "Water the plants"}}
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that is on disk, as it is stored. Its deliveries follow."""
+
+    id: str
+    type: str
+    subject: str | None
+    time: str
+    tenant: str | None
+
+
+class EventBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Events that are stored all or not at all."""
+
+    events: Annotated[tuple[NewEvent, ...], msgspec.Meta(min_length=1, max_length=EVENTS_MAX)]
+
+
+class AcceptedBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """The events of a batch, in the order in which they were sent."""
+
+    events: list[Accepted]
+
+
+async def publish_event(parts: Parts, request: Request) -> Answer:
+    """Store one event; answered after the commit."""
+    new: NewEvent = request.body
+    key = request.key
+    publication = parts.publisher.check(
+        (new,), (request.value,), tenant=key.tenant, request_id=request.request_id, actor=key.id, pointers=("",)
+    )
+    if "idempotency-key" in request.headers:
+        return await _publish_once(parts, request, publication, single=True)
+    try:
+        stored = await parts.publisher.publish(publication)
+    except IdsTaken as wrong:
+        raise _placed(wrong, single=True) from None
+    return Answer(202, _accepted(stored)[0])
+
+
+async def publish_batch(parts: Parts, request: Request) -> Answer:
+    """Store up to 1,000 events, all or none."""
+    found: list[Publication] = []
+
+    def take(given: EventBatch, value: Any, start: int) -> None:
+        publication = parts.publisher.check(
+            given.events,
+            value["events"],
+            tenant=request.key.tenant,
+            request_id=request.request_id,
+            actor=request.key.id,
+            pointers=[f"/events/{index}" for index in range(len(given.events))],
+        )
+        found.append(publication)
+
+    await slices.read(request, EventBatch, parts.work, take)
+    publication = found[0] if len(found) == 1 else events.joined(found)
+    if "idempotency-key" in request.headers:
+        return await _publish_once(parts, request, publication, single=False)
+    try:
+        stored = await parts.publisher.publish(publication)
+    except IdsTaken as wrong:
+        raise _placed(wrong, single=False) from None
+    return Answer(202, AcceptedBatch(events=_accepted(stored)))
+
+
+async def _publish_once(parts: Parts, request: Request, publication: Publication, *, single: bool) -> Answer:
+    fresh = 0
+
+    def job(db: Db) -> Answer:
+        nonlocal fresh
+        result = events.append(db, [publication], parts.clock.now())[0]
+        if isinstance(result, IdsTaken):
+            raise _placed(result, single=single)
+        fresh = result.fresh
+        accepted = _accepted(result.events)
+        return Answer(202, accepted[0] if single else AcceptedBatch(events=accepted))
+
+    answer = await once(parts, request, job)
+    parts.publisher.accepted += fresh
+    return answer
+
+
+def _accepted(stored: Sequence[Event]) -> list[Accepted]:
+    return [
+        Accepted(
+            id=event.id, type=event.type, subject=event.subject, time=moment.to_text(event.time), tenant=event.tenant
+        )
+        for event in stored
+    ]
+
+
+def _placed(wrong: IdsTaken, *, single: bool) -> Conflict:
+    """The refusal with the place of each id that is taken, the first of many."""
+    places = [
+        Place(pointer="/id" if single else f"/events/{index}/id", code="conflict", detail=detail)
+        for index, detail in wrong.taken[:ERRORS_MAX]
+    ]
+    more = len(wrong.taken) - len(places)
+    return Conflict(f"{wrong.detail} {more} more ids are taken." if more else wrong.detail, errors=places)
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="publish_event",
+        method="POST",
+        path="/v1/events",
+        scope="events:write",
+        summary="Publish an event",
+        help=(
+            "Answered with 202 once the event is on disk. It goes as a webhook to every endpoint that chose its type. "
+            "Send an `id` of your own, or an `Idempotency-Key`, and the call may be repeated safely: the answer is the "
+            "event as it is stored. Where another event of the tenant has the id, it is 409. A `time` is kept to the "
+            "microsecond; further digits are cut off."
+        ),
+        handler=publish_event,
+        tag=TAG,
+        request=NewEvent,
+        response=Accepted,
+        status=202,
+        idempotent_key=True,
+        example=EXAMPLE,
+    ),
+    Operation(
+        name="publish_batch",
+        method="POST",
+        path="/v1/events:batch",
+        scope="events:write",
+        summary="Publish up to 1,000 events",
+        help=(
+            "All of them are stored, or none. Errors point at the event, such as `/events/17/type`. Each event may "
+            "have as many bytes as it may alone."
+        ),
+        handler=publish_batch,
+        tag=TAG,
+        request=EventBatch,
+        response=AcceptedBatch,
+        status=202,
+        idempotent_key=True,
+        large=True,
+        listing=Listing("events", EVENTS_MAX, EVENT_WEIGHT),
+        example={"events": [EXAMPLE, {"type": "tasks.created", "data": {"id": "t_18"}}]},
+    ),
+)

@@ -1,0 +1,358 @@
+"""The operations that read events: lists, one event, the catch-up feed and the stream."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from tidings.model.errors import Gone, Invalid, NotFound, Place
+from tidings.rules import events_match
+from tidings.rules.origin import public_url
+from tidings.store import feed
+from tidings.store.base import Db
+from tidings.store.feed import EventQuery
+from tidings.web.api.events.views import EventDetail, EventView, event_detail, event_view
+from tidings.web.callers.tickets import (
+    PARAMETER,
+    TICKET_CHARS_MAX,
+    TICKET_PATTERN,
+    TICKET_SECONDS,
+    TOGETHER,
+    StreamTicket,
+    view,
+)
+from tidings.web.habits.paging import LIMIT, PAGING, Page, counted
+from tidings.web.habits.shaping import TYPE_OR_BEGINNING, fields_parameter, narrowed, sort_of, streaming
+from tidings.web.operation import Answer, Operation, Parameter, Request, Stream
+from tidings.web.parts import Parts
+
+TAG = "Events"
+WAIT_SECONDS_MAX = 60
+HEARTBEAT_SECONDS = 15.0
+PIECE_EVENTS = 500
+PIECE_BYTES = 256 * 1024
+START, END = "start", "end"
+TYPE, MESSAGE = "type", "message"
+"""What the SSE events of a stream are called."""
+UNBUFFERED = ("x-accel-buffering", "no")
+"""nginx gathers answers by itself, and a stream would come late or never."""
+NO_CURSOR = "wrong_cursor"
+"""A code of a wrong place: what OpenAPI cannot say beforehand. So is TOGETHER."""
+STREAM = "/v1/events/stream"
+
+
+class EventList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of events. In a feed `next_cursor` is always set: go on from there."""
+
+    data: list[EventView]
+    next_cursor: str | None
+    count: int | msgspec.UnsetType = msgspec.UNSET
+
+
+async def list_events(parts: Parts, request: Request) -> Answer:
+    """A page of the log, or with `after` what was committed since."""
+    if "after" in request.query:
+        return await _catch_up(parts, request)
+    if "wait" in request.query:
+        raise _wrong("wait", "wait goes with after: it waits for events that come after a cursor.", TOGETHER)
+    page = Page.of(request)
+    query = _query(request)
+    is_up = sort_of(request) == ["created"]
+
+    def read(db: Db) -> tuple[feed.FeedPage, int | None]:
+        total = counted(feed.count(db, query)) if request.query.get("count") else None
+        if is_up:
+            return feed.following(db, query, page.after or 0, page.limit), total
+        before = feed.ABOVE_ALL if page.after is None else page.after
+        return feed.preceding(db, query, before, page.limit), total
+
+    found, total = await parts.readers.call(read, request.key.tenant)
+    return page.answer([event_view(event) for event in found.events], found.position if found.more else None, total)
+
+
+async def get_event(parts: Parts, request: Request) -> Answer:
+    """One event, where it went, and why it did not go elsewhere."""
+    tenant = _tenant(request)
+    snapshot = parts.catalog.now
+
+    def read(db: Db) -> EventDetail:
+        event = feed.by_id(db, request.path["event"], tenant)
+        if event is None:
+            raise NotFound(f"There is no event {request.path['event'][:100]}.")
+        return event_detail(db, snapshot, event, request.key.tenant, parts.delivery_ids)
+
+    return Answer(200, await parts.readers.call(read, request.key.tenant))
+
+
+async def stream_events(parts: Parts, request: Request) -> Stream:
+    """Events as they are committed, as server-sent events."""
+    after = request.headers.get("last-event-id") or request.query.get("after", END)
+    query = _query(request)
+    position = await parts.readers.call(lambda db: _start(db, request, after), request.key.tenant)
+    return Stream(_pieces(parts, request, query, position), [UNBUFFERED])
+
+
+async def make_ticket(parts: Parts, request: Request) -> Answer:
+    """A ticket for a stream with these parameters."""
+    _query(request)
+    ticket, expires = parts.tickets.make(request.key, request.query)
+    public = public_url(parts.settings.public_url)
+    return Answer(200, view(ticket, expires, public.whole if public else "", STREAM))
+
+
+async def _catch_up(parts: Parts, request: Request) -> Answer:
+    for name in ("cursor", "sort", "count"):
+        if name in request.query:
+            detail = f"{name} does not go with after, which reads in the order of commit from its own cursor."
+            raise _wrong(name, detail, TOGETHER)
+    query, limit = _query(request), request.query.get("limit", LIMIT)
+    deadline = time.monotonic() + request.query.get("wait", 0)
+    position = await parts.readers.call(lambda db: _start(db, request, request.query["after"]), request.key.tenant)
+    while True:
+        page = await _next(parts, query, position, limit, feed.PAGE_BYTES_MAX)
+        position = page.position
+        left = deadline - time.monotonic()
+        if page.events or left <= 0 or parts.feed.closed:
+            data = [event_view(event) for event in page.events]
+            return Answer(
+                200, EventList(data=data, next_cursor=request.cursors.seal_feed(position, request.key.tenant))
+            )
+        if not page.more:
+            position = await parts.feed.wait(query, position, left)
+
+
+async def _pieces(parts: Parts, request: Request, query: EventQuery, position: int) -> AsyncIterator[bytes]:
+    """The stream's text (WHATWG HTML, server-sent events), in pieces of many events."""
+    yield b": tidings\nretry: 1000\n\n"
+    written = time.monotonic()
+    while _still_valid(parts, request) and not parts.feed.closed:
+        page = await _next(parts, query, position, PIECE_EVENTS, PIECE_BYTES)
+        position = page.position
+        if page.events:
+            seal, tenant = request.cursors.seal_feed, request.key.tenant
+            yield b"".join([_frame(event_view(event), seal(event.seq, tenant), request) for event in page.events])
+            written = time.monotonic()
+        if page.more:
+            continue
+        quiet = time.monotonic() - written
+        if quiet >= HEARTBEAT_SECONDS:
+            # The id moves the reader on past events that are not for it; without data nothing is dispatched.
+            yield b": still here\nid: " + request.cursors.seal_feed(position, request.key.tenant).encode() + b"\n\n"
+            written, quiet = time.monotonic(), 0.0
+        if not _still_valid(parts, request):
+            return
+        position = await parts.feed.wait(query, position, HEARTBEAT_SECONDS - quiet)
+
+
+async def _next(parts: Parts, query: EventQuery, position: int, limit: int, bytes_max: int) -> feed.FeedPage:
+    async def read() -> feed.FeedPage:
+        return await parts.readers.call(lambda db: feed.following(db, query, position, limit, bytes_max), query.tenant)
+
+    page: feed.FeedPage = await parts.feed.together((query, position, limit, bytes_max), read)
+    return page
+
+
+def _frame(event: EventView, cursor: str, request: Request) -> bytes:
+    text = msgspec.json.encode(event if request.chosen is None else narrowed(event, request.chosen))
+    if b"\n" in text or b"\r" in text:
+        # Only between the parts of a JSON text: inside of strings line breaks are escaped.
+        text = text.replace(b"\r", b"\n").replace(b"\n", b"\ndata: ")
+    name = b"" if request.query.get("events") == MESSAGE else b"\nevent: " + event.type.encode()
+    return b"id: " + cursor.encode() + name + b"\ndata: " + text + b"\n\n"
+
+
+def _still_valid(parts: Parts, request: Request) -> bool:
+    """Whether the key still holds: a stream outlives many changes."""
+    key = parts.catalog.now.keys.get(request.key.id)
+    return key is not None and key.revoked is None and (key.expires is None or key.expires > parts.clock.now())
+
+
+def _query(request: Request) -> EventQuery:
+    given = request.query
+    types = given.get("type__in")
+    if "type" in given:
+        if types is not None:
+            raise _wrong("type", "Give type or type__in, not both.", TOGETHER)
+        types = [given["type"]]
+    exact, beginnings = (None, ()) if types is None else events_match.split(types)
+    return EventQuery(
+        tenant=_tenant(request),
+        collection=given.get("collection"),
+        types=exact,
+        beginnings=beginnings,
+        subject=given.get("subject"),
+        since=given.get("time__gte"),
+        until=given.get("time__lt"),
+    )
+
+
+def _tenant(request: Request) -> str | None:
+    """Whose events may be seen: a key with a tenant sees its own, and cannot tell that there are others."""
+    tenant: str | None = request.query.get("tenant")
+    if request.key.tenant is not None and tenant not in (None, request.key.tenant):
+        raise NotFound(f"There is no tenant {tenant}.")
+    return request.key.tenant or tenant
+
+
+# --- the feed's cursor ------------------------------------------------------------------------------------------------
+
+
+def _start(db: Db, request: Request, after: str) -> int:
+    """The position that a cursor names. Raises Invalid, or Gone where events after it may be dropped already."""
+    if after in ("", START):
+        return 0
+    if after == END:
+        return feed.head(db)
+    position = request.cursors.open_feed(after, request.key.tenant)
+    if position is None:
+        is_list = request.cursors.open(after) is not None
+        raise _wrong("after", OF_A_LIST if is_list else NOT_OURS, NO_CURSOR)
+    if position > feed.head(db):
+        raise _wrong("after", AHEAD, NO_CURSOR)
+    if position < feed.pruned(db):
+        raise Gone("Events after this cursor are no longer kept. Read your state anew, then go on with after=end.")
+    return position
+
+
+NOT_OURS = (
+    "This cursor is not from this server, or is for another tenant. Take next_cursor of the answer before, or start, "
+    "or end."
+)
+OF_A_LIST = (
+    "This is the cursor of a page of a list: send it as cursor= to the same list. after= takes next_cursor of an "
+    "answer to after=, or start, or end."
+)
+AHEAD = (
+    "This cursor is ahead of everything stored here: the database was restored from a backup. Go on from start or end."
+)
+
+
+def _wrong(name: str, detail: str, code: str) -> Invalid:
+    return Invalid(detail, errors=[Place(parameter=name, code=code, detail=detail)])
+
+
+# --- the menu ---------------------------------------------------------------------------------------------------------
+
+
+def _parameter(name: str, schema: dict[str, Any], help: str) -> Parameter:
+    return Parameter(name=name, schema=schema, help=help)
+
+
+_TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
+_TIME = {"type": "string", "format": "date-time"}
+_CHOOSE = (
+    _parameter(
+        "type", TYPE_OR_BEGINNING, "Only events of this type, such as `tasks.completed`, or of all these: `tasks.*`."
+    ),
+    _parameter(
+        "type__in",
+        {"type": "array", "items": TYPE_OR_BEGINNING, "minItems": 1, "maxItems": 100},
+        "Only events of one of these types; `tasks.*` is all that begin so.",
+    ),
+    _parameter("collection", _TEXT, "Only changes of this collection's items."),
+    _parameter("subject", _TEXT, "Only events about this subject; that of a change is the item's id."),
+    _parameter("tenant", _TEXT, "Only this tenant's events (keys without a tenant)."),
+    _parameter("time__gte", _TIME, "Only events of this time or later."),
+    _parameter("time__lt", _TIME, "Only events before this time."),
+)
+_AFTER = "The cursor to go on from; `start` is the oldest event kept, `end` is only what comes from now on."
+_STREAMED = (
+    *_CHOOSE,
+    _parameter("after", {"type": "string", "maxLength": 100}, _AFTER),
+    _parameter(
+        "events",
+        {"type": "string", "enum": [TYPE, MESSAGE], "default": TYPE},
+        "What the SSE events are called: each by its event's `type`, or all `message`.",
+    ),
+)
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="list_events",
+        method="GET",
+        path="/v1/events",
+        scope="events:read",
+        summary="List events, or catch up from a cursor",
+        help=(
+            "Without `after`: a list, newest first. With `after`: what was committed after that cursor, oldest first; "
+            "`next_cursor` is always set. `wait` holds the answer back until there is something, or the time is over."
+        ),
+        handler=list_events,
+        tag=TAG,
+        response=EventList,
+        sorts=("-created", "created"),
+        parameters=(
+            *_CHOOSE,
+            _parameter("after", {"type": "string", "maxLength": 100}, _AFTER),
+            _parameter(
+                "wait",
+                {"type": "integer", "minimum": 0, "maximum": WAIT_SECONDS_MAX},
+                "With `after`: how many seconds to wait for an event.",
+            ),
+            *PAGING,
+        ),
+    ),
+    streaming(
+        Operation(
+            name="stream_events",
+            method="GET",
+            path=STREAM,
+            scope="events:read",
+            summary="Follow events as they are committed",
+            help=(
+                "Server-sent events: `id` is the cursor, `event` the type, `data` the event. After a break send "
+                "`Last-Event-ID`, and nothing is missed. Begins with what comes from now on, or at `after`. "
+                "A browser's `EventSource` calls `onmessage` only with `events=message`."
+            ),
+            handler=stream_events,
+            tag=TAG,
+            response=str,
+            media="text/event-stream",
+            stream=True,
+            ticketed=True,
+            parameters=(
+                *_STREAMED,
+                _parameter(
+                    PARAMETER,
+                    {"type": "string", "pattern": TICKET_PATTERN, "maxLength": TICKET_CHARS_MAX},
+                    "In place of a key: a ticket that `make_stream_ticket` gave. Beside it goes only `after`.",
+                ),
+                Parameter(
+                    name="Last-Event-ID", schema={"type": "string"}, help="The `id` of the last event.", where="header"
+                ),
+            ),
+        ),
+        EventView,
+    ),
+    Operation(
+        name="make_stream_ticket",
+        method="POST",
+        path=f"{STREAM}:ticket",
+        scope="events:read",
+        summary="Make a ticket for a stream",
+        help=(
+            "For a browser's `EventSource`, which can send no key. The ticket opens a stream with the parameters "
+            f"it was made with, and with the rights of your key, for {TICKET_SECONDS} seconds; a stream that is "
+            "open stays open. It ends with the key."
+        ),
+        handler=make_ticket,
+        tag=TAG,
+        response=StreamTicket,
+        parameters=(*_STREAMED, fields_parameter(EventView)),
+    ),
+    Operation(
+        name="get_event",
+        method="GET",
+        path="/v1/events/{event}",
+        scope="events:read",
+        summary="Read one event",
+        help="With its deliveries, and for every endpoint that did not get it, why.",
+        handler=get_event,
+        tag=TAG,
+        response=EventDetail,
+        parameters=(_parameter("tenant", _TEXT, "Whose event, where several tenants gave the same id."),),
+    ),
+)

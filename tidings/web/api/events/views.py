@@ -1,0 +1,172 @@
+"""Events as answers show them, and why an endpoint did not get one."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+
+from tidings.model import moment
+from tidings.model.event import OWN_TYPES, Event
+from tidings.model.link import ALL_TENANTS, Endpoint
+from tidings.rules import events_match, filter
+from tidings.rules.filter_checks import STEPS_MAX, TooCostly
+from tidings.rules.refused import Refused
+from tidings.store import lists
+from tidings.store.base import Db
+from tidings.store.catalog import Snapshot
+from tidings.web.wire.delivery_ids import DeliveryIds
+
+DELIVERIES_MAX = 1_000
+NOT_MATCHED_MAX = 1_000
+FILTER_SECONDS = 0.05
+"""How long the filters of endpoints may take for one answer."""
+CUT_OFF = f"Its filter takes more than {STEPS_MAX:,} steps on this event, so the event is sent without it."
+NOT_TRIED = "Its filter was not tried for this answer: those of other endpoints took too long."
+
+
+class EventView(msgspec.Struct, frozen=True, kw_only=True):
+    """An event. `collection`, `previous` and `changed` are set for changes of items.
+
+    `actor` is the id of the key, `request_id` that of the request, that caused it.
+    """
+
+    id: str
+    type: str
+    subject: str | None
+    time: str
+    tenant: str | None
+    data: msgspec.Raw
+    previous: msgspec.Raw | None
+    changed: msgspec.Raw | None
+    collection: str | None
+    actor: str | None
+    request_id: str | None
+    created: str
+
+
+class DeliveryOfEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One of an event's deliveries, in short."""
+
+    id: str
+    endpoint: str
+    state: str
+    attempts: int
+    note: str | None = None
+    """What is to be said of how it came about."""
+
+
+class NotMatched(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint that did not get the event, and why not."""
+
+    endpoint: str
+    reason: str
+
+
+class EventDetail(EventView, frozen=True, kw_only=True):
+    """An event with where it went (the first 1,000) and why it did not go elsewhere."""
+
+    deliveries: list[DeliveryOfEvent]
+    not_matched: list[NotMatched]
+
+
+def event_view(event: Event) -> EventView:
+    """An event as lists, feeds and streams show it."""
+    return EventView(**_fields(event))
+
+
+def event_detail(db: Db, snapshot: Snapshot, event: Event, tenant: str | None, ids: DeliveryIds) -> EventDetail:
+    """An event with its deliveries. `tenant`: the reader's own; others' endpoints are left out."""
+    numbers = [row[0] for row in db.all("numbers_of_seq", seq=event.seq, count=DELIVERIES_MAX)]
+    deliveries = []
+    got: set[int] = set()
+    reasons = _Reasons(event)
+    for row in lists.rows_of(db, snapshot, numbers)[::-1]:
+        got.add(row.link)
+        endpoint = snapshot.endpoints.get(row.link)
+        if endpoint is not None and tenant in (None, endpoint.tenant):
+            ident = ids.of(row.number, row.created)
+            note = CUT_OFF if endpoint.options.filter is not None and reasons.of(endpoint) == CUT_OFF else None
+            deliveries.append(
+                DeliveryOfEvent(id=ident, endpoint=endpoint.id, state=row.state, attempts=row.attempts, note=note)
+            )
+    is_routed = lists.routed(db, event.tenant or "") >= event.seq
+    return EventDetail(
+        **_fields(event),
+        deliveries=deliveries,
+        not_matched=_not_matched(snapshot, event, got, tenant, reasons if is_routed else None),
+    )
+
+
+def _fields(event: Event) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "type": event.type,
+        "subject": event.subject,
+        "time": moment.to_text(event.time),
+        "tenant": event.tenant,
+        "data": msgspec.Raw(event.data.encode()),
+        "previous": None if event.previous is None else msgspec.Raw(event.previous.encode()),
+        "changed": None if event.changed is None else msgspec.Raw(event.changed.encode()),
+        "collection": event.collection,
+        "actor": event.actor,
+        "request_id": event.request_id,
+        "created": moment.to_text(event.created),
+    }
+
+
+def _not_matched(
+    snapshot: Snapshot, event: Event, got: set[int], tenant: str | None, reasons: _Reasons | None
+) -> list[NotMatched]:
+    found: list[NotMatched] = []
+    for endpoint in snapshot.endpoints_by_id.values():
+        if endpoint.num in got or endpoint.tenant not in (event.tenant, ALL_TENANTS):
+            continue
+        if tenant is not None and endpoint.tenant != tenant:
+            continue
+        reason = "The event is being routed at this moment." if reasons is None else reasons.of(endpoint)
+        found.append(NotMatched(endpoint=endpoint.id, reason=reason))
+        if len(found) >= NOT_MATCHED_MAX:
+            break
+    return found
+
+
+class _Reasons:
+    """Says why endpoints have no delivery of an event. All filters together may take FILTER_SECONDS."""
+
+    def __init__(self, event: Event) -> None:
+        self._event = event
+        self._document: dict[str, Any] | None = None
+        self._took = 0.0
+
+    def of(self, endpoint: Endpoint) -> str:
+        """One sentence: why this endpoint has no delivery of the event."""
+        event = self._event
+        if event.target is not None:
+            return "The event is a test of another endpoint."
+        if endpoint.after >= event.seq or (not endpoint.after and endpoint.created > event.created):
+            return "The endpoint was created after the event."
+        if event.type.startswith(OWN_TYPES) and event.subject == endpoint.id:
+            return "What is said about an endpoint is not sent to that endpoint."
+        if not events_match.matcher(endpoint.options.events)(event.type):
+            return f"It chose {', '.join(endpoint.options.events)}, and the type is {event.type}."
+        reason = None if endpoint.options.filter is None else self._filtered(endpoint.options.filter)
+        return reason or "As it is now it would get the event; it was changed since."
+
+    def _filtered(self, pattern: dict[str, Any]) -> str | None:
+        if self._took >= FILTER_SECONDS:
+            return NOT_TRIED
+        began = time.monotonic()
+        event = self._event
+        try:
+            if self._document is None:
+                self._document = filter.document(event.type, event.subject, event.data, event.previous, event.changed)
+            reason = filter.why_not(pattern, self._document)
+        except TooCostly:
+            return CUT_OFF
+        except Refused as wrong:
+            reason = wrong.detail
+        finally:
+            self._took += time.monotonic() - began
+        return None if reason is None else f"Its filter does not fit: {reason}"

@@ -1,0 +1,1 @@
+"""The operations that tell of the server itself: health, readiness, metrics, shares."""

@@ -1,0 +1,88 @@
+"""Whether the server lives, whether it is ready, and its metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from tidings.model.errors import Unavailable
+from tidings.store.base import Db
+from tidings.store.readers import OWN_READS
+from tidings.store.writer import Probe
+from tidings.web.operation import Answer, Operation, Request
+from tidings.web.parts import Parts
+
+TAG = "Service"
+READY_SECONDS = 5.0
+METRICS_MEDIA = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """`ok`, or the answer is a problem."""
+
+    status: str
+
+
+async def healthz(parts: Parts, request: Request) -> Answer:
+    """The process answers."""
+    return Answer(200, Health(status="ok"))
+
+
+async def readyz(parts: Parts, request: Request) -> Answer:
+    """The store takes writes, and the stages run."""
+    if parts.feed.closed:
+        raise Unavailable("The server is stopping.", retry_after_seconds=5.0)
+    if not parts.deliver.alive:
+        raise Unavailable("The deliver stage is not running.", retry_after_seconds=5.0)
+    try:
+        await asyncio.wait_for(parts.writer.call(Probe(parts.writer.probe)), READY_SECONDS)
+    except TimeoutError:
+        raise Unavailable("The store did not take a write in time.", retry_after_seconds=5.0) from None
+    except Unavailable as wrong:
+        why = parts.writer.refusal
+        said = wrong.detail if why is None else f"Writes are refused: {why.detail}."
+        raise Unavailable(said, retry_after_seconds=5.0) from wrong
+    if parts.writer.refusal is not None:
+        raise Unavailable(f"Writes are refused: {parts.writer.refusal.detail}.", retry_after_seconds=5.0)
+    return Answer(200, Health(status="ok"))
+
+
+async def metrics(parts: Parts, request: Request) -> Answer:
+    """Counters and gauges in the text format of Prometheus."""
+    # Imported here: a server that nobody scrapes never pays for it.
+    from tidings.web.api.service.metrics import render
+
+    positions = await parts.readers.call(_positions, OWN_READS)
+    return Answer(200, render(parts, positions), media=METRICS_MEDIA)
+
+
+def _positions(db: Db) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name in ("event", "delivery", "route", "deliver"):
+        row = db.one("cursor_read", name=name)
+        found[name] = 0 if row is None else int(row[0])
+    return found
+
+
+def _operation(name: str, summary: str, help: str, handler: Any, **more: Any) -> Operation:
+    return Operation(
+        name=name, method="GET", path=f"/{name}", summary=summary, help=help, handler=handler, tag=TAG, **more
+    )
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    _operation("healthz", "Whether the process lives", "", healthz, scope=None, response=Health),
+    _operation(
+        "readyz",
+        "Whether requests can be served",
+        "503 while the store takes no writes, a stage is not running, or the server stops.",
+        readyz,
+        scope=None,
+        response=Health,
+    ),
+    _operation(
+        "metrics", "Metrics", "Prometheus text.", metrics, scope="metrics:read", response=str, media=METRICS_MEDIA
+    ),
+)

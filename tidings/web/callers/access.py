@@ -1,0 +1,100 @@
+"""Who calls, and may they: bearer keys, scopes, call limits, and a limit for those who guess."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+
+from tidings.model.access import Key
+from tidings.model.errors import Forbidden, LimitReached, Unauthorized
+from tidings.model.moment import SECOND, Micros
+from tidings.store.catalog import Catalog
+from tidings.web.callers.addresses import address_of
+from tidings.web.callers.tickets import Ticket, Tickets
+from tidings.web.operation import Operation
+
+log = logging.getLogger("tidings.web")
+
+KNOWN_MAX = 10_000
+FAILURES_MAX = 20
+FAILURE_WINDOW_SECONDS = 10
+FAILING_ADDRESSES_MAX = 10_000
+KEY_CHARS_MAX = 200
+
+
+class Access:
+    """Finds keys by their text. What was found holds until the catalogue changes."""
+
+    def __init__(self, catalog: Catalog, tickets: Tickets) -> None:
+        self._catalog = catalog
+        self._tickets = tickets
+        self._version = -1
+        self._known: dict[str, Key] = {}
+        self._window = 0
+        self._failures: dict[str, int] = {}
+
+    def key(self, authorization: str | None, client: str, now: Micros) -> Key:
+        """The key of an Authorization header (RFC 6750). `client` is the peer's `address:port`.
+
+        Raises Unauthorized, or LimitReached where this address sent too many wrong keys.
+        """
+        snapshot = self._catalog.now
+        if snapshot.version != self._version:
+            self._known.clear()
+            self._version = snapshot.version
+        key = self._known.get(authorization) if authorization is not None else None
+        if key is None:
+            if authorization is None:
+                raise Unauthorized("Send a key: Authorization: Bearer tdk_...")
+            key = snapshot.keys_by_hash.get(_digest(authorization))
+            if key is None:
+                raise self._failed(client, now, Unauthorized("This key is not known, or was revoked."))
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
+            self._known[authorization] = key
+        if key.expires is not None and key.expires <= now:
+            raise Unauthorized("This key has expired. Ask for a new one.", code="key_expired")
+        return key
+
+    def ticket(self, text: str, client: str, now: Micros) -> Ticket:
+        """The ticket of a stream's URL. Raises as `key` does."""
+        try:
+            return self._tickets.open(text)
+        except Unauthorized as wrong:
+            raise self._failed(client, now, wrong) from None
+
+    def _failed(self, client: str, now: Micros, wrong: Unauthorized) -> Unauthorized | LimitReached:
+        window = now // (FAILURE_WINDOW_SECONDS * SECOND)
+        if window != self._window:
+            self._failures.clear()
+            self._window = window
+        address = address_of(client)
+        count = self._failures.get(address, 0) + 1
+        if address in self._failures or len(self._failures) < FAILING_ADDRESSES_MAX:
+            self._failures[address] = count
+        if count == FAILURES_MAX + 1:
+            log.warning("%s sends wrong keys, and is refused for some seconds", address, extra={"client": address})
+        if count > FAILURES_MAX:
+            wait = FAILURE_WINDOW_SECONDS - now / SECOND % FAILURE_WINDOW_SECONDS
+            return LimitReached("Too many wrong keys came from this address.", retry_after_seconds=wait)
+        return wrong
+
+
+def check_scope(key: Key, operation: Operation) -> None:
+    """Raise Forbidden where the key lacks the operation's scope."""
+    scope = operation.scope
+    if scope is not None and scope not in key.scopes and not key.has_scope(scope):
+        has = ", ".join(key.scopes) or "no scopes"
+        raise Forbidden(f"This needs the scope {scope}. The key has: {has}.", code="scope_missing")
+
+
+def digest(text: str) -> str:
+    """What is kept of a key's text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _digest(authorization: str) -> str:
+    scheme, _, text = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not text or len(text) > KEY_CHARS_MAX:
+        raise Unauthorized("The Authorization header must read: Bearer tdk_...")
+    return digest(text.strip())

@@ -1,0 +1,1 @@
+"""The pages `/docs` and `/docs/reference`, and their files."""

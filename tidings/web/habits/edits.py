@@ -1,0 +1,44 @@
+"""What the operations on small named things share: who may write, revisions, merge patches."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from tidings.model.errors import Forbidden, Stale
+from tidings.web.habits.revisions import if_match
+from tidings.web.operation import Request
+from tidings.web.wire.bodies import body
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def only_operators(request: Request, what: str) -> None:
+    """Raise Forbidden for keys with a tenant, where a thing belongs to all tenants."""
+    if request.key.tenant is not None:
+        raise Forbidden(f"{what} belong to the whole server; a key of one tenant cannot change them.")
+
+
+def check_revision(request: Request, revision: int) -> None:
+    """Raise Stale where If-Match names another revision."""
+    named = if_match(request)
+    if named is not None and revision not in named:
+        raise Stale(f"It is at revision {revision} now. Read it again, then repeat the change.")
+
+
+def etag(revision: int | str) -> tuple[str, str]:
+    """The ETag header of a revision (or tag)."""
+    return ("etag", f'"{revision}"')
+
+
+def merged(before: dict[str, Any], request: Request, kind: type[T]) -> T:
+    """The request's merge patch (RFC 7396) over `before`, as a checked struct: null takes a field away.
+
+    Members of objects inside a field are not merged: a schema or an example is one value.
+    """
+    document = before | {name: value for name, value in request.value.items() if value is not None}
+    for name, value in request.value.items():
+        if value is None:
+            document.pop(name, None)
+    return body.read(msgspec.json.encode(document), kind)[0]

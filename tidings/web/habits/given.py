@@ -1,0 +1,88 @@
+"""What GET gave can be given back with PUT and PATCH: what callers do not write is accepted where it agrees."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from tidings.model.errors import Invalid, Place, Stale
+from tidings.rules.own_members import agrees, differs
+from tidings.web.operation import Operation, Request
+from tidings.web.wire.bodies import body
+
+MEASURED = frozenset(("health", "indexes", "waiting"))
+"""What changes by itself: what was read a moment ago may differ, so only its form is looked at."""
+HELP = "What GET answers can be sent back: members that callers do not change are accepted where they agree."
+
+
+def read(request: Request, raw: bytes) -> None:
+    """Read a body into the request; what its operation answers and does not take becomes `Request.given`."""
+    operation = request.operation
+    assert operation.request is not None
+    if operation.method in ("PUT", "PATCH") and (own := own_members(operation)):
+        value = body.plain(raw)
+        members: dict[str, Any] = value if isinstance(value, dict) else {}
+        request.given = {
+            name: each for name, each in members.items() if name in own and _is_shown(operation, name, each)
+        }
+        if request.given:
+            raw = msgspec.json.encode({name: each for name, each in members.items() if name not in request.given})
+    request.body, request.value = body.read_body(raw, operation.request)
+
+
+def own_members(operation: Operation) -> dict[str, Any]:
+    """From the names of what an operation answers and does not take, or takes in another form, to their types."""
+    request, response = operation.request, operation.response
+    if operation.method not in ("PUT", "PATCH") or not _is_struct(request) or not _is_struct(response):
+        return {}
+    return _only_shown(request, response, operation.masked)
+
+
+@cache
+def _only_shown(request: Any, response: Any, masked: tuple[str, ...]) -> dict[str, Any]:
+    taken = set(request.__struct_fields__) - set(masked)
+    return {field.name: field.type for field in msgspec.structs.fields(response) if field.name not in taken}
+
+
+def agree(request: Request, view: msgspec.Struct | None, **named: str) -> None:
+    """Raise Invalid with the places of what is given otherwise than `view` has it, Stale for another revision.
+
+    None: it is made, and only what the path says of it (`named`) is known.
+    """
+    wrong = []
+    for name, given in request.given.items():
+        if view is not None and name in MEASURED:
+            if not _converts(given, own_members(request.operation)[name]):
+                detail = f"{name} is measured here. Leave it out, or give it as it was read."
+                wrong.append(Place(pointer=f"/{name}", code="own_field", detail=detail))
+            continue
+        present = named.get(name, msgspec.UNSET) if view is None else msgspec.to_builtins(getattr(view, name))
+        if present is not msgspec.UNSET and agrees(present, given):
+            continue
+        if view is not None and name == "revision" and type(given) is int:
+            detail = f"The body has revision {given}, and it is at {present}. Read it again."
+            raise Stale(detail, errors=[Place(pointer="/revision", code="stale", detail=detail)])
+        wrong.append(differs(name, "", present))
+    if wrong:
+        raise Invalid(wrong[0].detail, errors=wrong)
+
+
+def _is_shown(operation: Operation, name: str, value: Any) -> bool:
+    """Whether a member is one that is only shown, or stands in the form in which it is shown."""
+    if name not in operation.masked:
+        return True
+    return value is not None and _converts(value, own_members(operation)[name])
+
+
+def _converts(value: Any, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)

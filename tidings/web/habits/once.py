@@ -1,0 +1,133 @@
+"""Idempotency-Key: the same request sent again gets the same answer, and changes nothing twice."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from tidings.model.errors import Invalid, Place
+from tidings.store import answers
+from tidings.store.base import Db
+from tidings.store.events import WithEvents
+from tidings.store.writer import NoSavepoint
+from tidings.web.operation import Answer, Request
+from tidings.web.parts import Parts
+
+REPLAYED = ("idempotency-replayed", "true")
+NONCE_BYTES = 12
+KEY_CHARS_MAX = 255
+KEY_PATTERN = rf"^[\x21-\x7e]{{1,{KEY_CHARS_MAX}}}$"
+_KEY = re.compile(KEY_PATTERN.strip("^$"))
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The request's Idempotency-Key. Raises Invalid where it is no text of 1 to 255 visible ASCII characters."""
+    text = request.headers.get("idempotency-key")
+    if text is not None and not _KEY.fullmatch(text):
+        raise _wrong("wrong_value", "Idempotency-Key must be 1 to 255 visible ASCII characters.")
+    return text
+
+
+async def once(
+    parts: Parts,
+    request: Request,
+    job: Callable[[Db], Answer | WithEvents],
+    *,
+    checked: bool = False,
+    part: int | None = None,
+) -> Answer:
+    """Run a write job, and keep its answer in the same transaction where the caller sent an Idempotency-Key.
+
+    The job answers an Answer, or WithEvents with an Answer and the events that are stored with it. `checked`: it
+    refuses only before its first write (store/writer.py). `part`: the number of this job among the several that the
+    request runs, whose answers are kept each for itself.
+
+    Raises Invalid (`idempotency_key_reused`) where the key was used for another request, and what the job raises.
+    """
+    name = idempotency_key(request)
+    if name is None:
+        answer: Answer = await parts.writer.call(NoSavepoint(job) if checked else job)
+        return answer
+    if part is not None:
+        # No caller's key holds a space.
+        name = f"{name} {part}"
+    now, fingerprint = parts.clock.now(), _fingerprint(request)
+
+    def run(db: Db) -> Answer | WithEvents:
+        before = answers.find(db, request.key.id, name, now)
+        if before is not None:
+            return _again(before, fingerprint, request, name)
+        made = job(db)
+        answer: Answer = made.result if isinstance(made, WithEvents) else made
+        body = _bytes(answer.body)
+        text = _sealed(body, request, name) if request.operation.secret else body.decode()
+        this = answers.Kept(fingerprint=fingerprint, status=answer.status, headers=answer.headers, body=text)
+        answers.keep(db, request.key.id, name, this, now)
+        return made
+
+    answered: Answer = await parts.writer.call(NoSavepoint(run) if checked else run)
+    return answered
+
+
+async def kept(parts: Parts, request: Request) -> Answer | None:
+    """The answer that the request's Idempotency-Key was given before: for what cannot act and answer in one job."""
+    name = idempotency_key(request)
+    if name is None:
+        return None
+    now = parts.clock.now()
+    before = await parts.readers.call(lambda db: answers.find(db, request.key.id, name, now), request.key.tenant)
+    return None if before is None else _again(before, _fingerprint(request), request, name)
+
+
+def _bytes(body: Any) -> bytes:
+    if body is None:
+        return b""
+    return body if isinstance(body, bytes) else msgspec.json.encode(body)
+
+
+def _fingerprint(request: Request) -> str:
+    where = msgspec.json.encode([request.path, request.query] if request.query else request.path, order="sorted")
+    parts = [request.operation.name.encode(), where, request.raw]
+    # A condition makes it another request: what was done under one must not answer for another.
+    parts += [
+        f"{name}:{request.headers[name]}".encode() for name in ("if-match", "if-none-match") if name in request.headers
+    ]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _again(kept: answers.Kept, fingerprint: str, request: Request, name: str) -> Answer:
+    if kept.fingerprint != fingerprint:
+        raise _wrong("idempotency_key_reused", "This Idempotency-Key was used for another request. Choose a new one.")
+    body = _opened(kept.body, request, name) if request.operation.secret else kept.body.encode()
+    return Answer(kept.status, body or None, [*kept.headers, REPLAYED])
+
+
+def _wrong(code: str, detail: str) -> Invalid:
+    return Invalid(detail, code=code, errors=[Place(parameter="Idempotency-Key", code=code, detail=detail)])
+
+
+# An answer that holds a secret is kept encrypted with the caller's own key text, which is stored nowhere.
+
+
+def _sealed(body: bytes, request: Request, name: str) -> str:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    nonce = os.urandom(NONCE_BYTES)
+    return base64.b64encode(nonce + AESGCM(_own_key(request)).encrypt(nonce, body, name.encode())).decode()
+
+
+def _opened(text: str, request: Request, name: str) -> bytes:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    blob = base64.b64decode(text)
+    return AESGCM(_own_key(request)).decrypt(blob[:NONCE_BYTES], blob[NONCE_BYTES:], name.encode())
+
+
+def _own_key(request: Request) -> bytes:
+    return hashlib.sha256(b"kept answer\0" + request.headers["authorization"].encode()).digest()

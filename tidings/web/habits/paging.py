@@ -1,0 +1,201 @@
+"""Pages of lists: `limit`, an opaque `cursor`, and the answer with `next_cursor` and a Link header (RFC 8288).
+
+A cursor belongs to its query: to the filters, the sort and the key's tenant. What only shapes the answer (`limit`,
+`fields`, `count`) may differ from page to page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from tidings.model import moment
+from tidings.model.errors import Invalid, Place
+from tidings.rules import decimals
+from tidings.web.habits.shaping import sort_of
+from tidings.web.operation import Answer, Parameter, Request
+from tidings.web.wire.cursors import Position
+
+LIMIT = 50
+LIMIT_MAX = 1000
+CURSOR: dict[str, Any] = {"pattern": "^[A-Za-z0-9_-]+$", "maxLength": 20_000}
+"""What a cursor looks like, as JSON Schema. It holds what the page's last thing is sorted by: up to four texts of 500
+characters, of which some need six bytes."""
+SHAPING = ("limit", "fields", "count")
+"""Parameters that a cursor does not depend on."""
+
+_PLAIN = re.compile("[A-Za-z0-9_.~-]*")
+
+T = TypeVar("T")
+SortKey = Callable[[Any], int | str]
+"""What a thing is sorted by."""
+
+PAGING: tuple[Parameter, ...] = (
+    Parameter(
+        name="limit",
+        schema={"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT},
+        help="How many to answer at most.",
+    ),
+    Parameter(
+        name="cursor",
+        schema={"type": "string", "description": "a cursor that this server gave", **CURSOR},
+        help="Where to go on: `next_cursor` of the page before, with the same filters and sort.",
+    ),
+)
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Which page is asked for. `after`: the position that the page before ended with; None: the first page.
+
+    `mark` stands for the query, where that was worked out already.
+    """
+
+    request: Any
+    limit: int
+    after: Any
+    mark: str = ""
+
+    @classmethod
+    def of(cls, request: Request, kind: type[int] | type[str] | type[list[Any]] = int) -> Page:
+        """Read `limit` and `cursor`; positions are of type `kind`.
+
+        Raises Invalid where the cursor is none, or belongs to another query.
+        """
+        cursor = request.query.get("cursor")
+        mark = "" if cursor is None else _query_mark(request)
+        after = None if cursor is None else _position(request, mark, kind)
+        return cls(request, request.query.get("limit", LIMIT), after, mark)
+
+    def answer(self, data: Sequence[Any], position: Position | None, count: int | None = None) -> Answer:
+        """The page; `position` is where the next one goes on, None: there is none. `count`: of all pages together."""
+        counted = {} if count is None else {"count": count}
+        if position is None:
+            return Answer(200, {"data": data, "next_cursor": None, **counted})
+        cursor = self.request.cursors.seal(position, self.mark or _query_mark(self.request))
+        path = self.request.operation.path.format(**self.request.path)
+        given = _given(self.request, ("limit", "cursor", "count"))
+        query = _query_text({**given, "limit": [str(self.limit)], "cursor": [cursor]})
+        link = ("link", f'<{path}?{query}>; rel="next"')
+        return Answer(200, {"data": data, "next_cursor": cursor, **counted}, [link])
+
+
+def counted(total: int | None) -> int:
+    """A count as it is answered. Raises Invalid where the store would have to look at too many rows to tell it."""
+    if total is None:
+        detail = "Too many would have to be looked at to count them. Ask for less, or leave count out."
+        raise Invalid(detail, errors=[Place(parameter="count", code="too_many_to_count", detail=detail)])
+    return total
+
+
+def sorted_page(
+    request: Request, things: Iterable[T], keys: Mapping[str, SortKey], unique: SortKey
+) -> tuple[list[T], Finish]:
+    """A page of a small list in memory, sorted as the request asks, and how to answer it.
+
+    The cursor holds what the last thing of the page is sorted by, so things that come and go shift no page. `keys` are
+    what may be sorted by, `unique` tells things apart that are equal in that. Raises Invalid.
+    """
+    page = Page.of(request, list)
+    wanted = sort_of(request)
+    orders = [(keys[name.removeprefix("-")], name.startswith("-")) for name in wanted]
+    orders.append((unique, orders[-1][1]))
+    ordered = list(things)
+    total = len(ordered)
+    for key, is_down in reversed(orders):
+        ordered.sort(key=key, reverse=is_down)
+    if page.after is not None:
+        kinds = [type(value) for value in page.after]
+        if any(kinds != [type(key(each)) for key, _ in orders] for each in ordered[:1]):
+            raise _wrong(NO_CURSOR)
+        ordered = [each for each in ordered if _is_after(each, orders, page.after)]
+    shown = ordered[: page.limit]
+    position: Position | None = None
+    if len(ordered) > len(shown):
+        position = [key(shown[-1]) for key, _ in orders]
+    count = total if request.query.get("count") else None
+    return shown, lambda data: page.answer(data, position, count)
+
+
+Finish = Callable[[Sequence[Any]], Answer]
+NO_CURSOR = "This cursor is not from this server. Take next_cursor of the page before."
+OF_THE_FEED = (
+    "This is the cursor of an answer to after=, or of a stream: send it to GET /v1/events as after=. cursor= takes "
+    "next_cursor of the page before."
+)
+
+
+def _is_after(thing: Any, orders: list[tuple[SortKey, bool]], position: list[Any]) -> bool:
+    for (key, is_down), there in zip(orders, position, strict=True):
+        here: Any = key(thing)
+        if here != there:
+            return bool(here < there if is_down else here > there)
+    return False
+
+
+def _position(request: Request, mark: str, kind: type[Any]) -> Position:
+    position, its_mark = request.cursors.open(request.query["cursor"]) or ("", "")
+    if not its_mark and request.cursors.open_feed(request.query["cursor"], request.key.tenant) is not None:
+        raise _wrong(OF_THE_FEED)
+    if not its_mark or type(position) is not kind or not _is_sound(position):
+        raise _wrong(NO_CURSOR)
+    if its_mark != mark:
+        raise _wrong("This cursor belongs to another query. Send the same filters and sort as for the page before.")
+    return position
+
+
+def _is_sound(position: Position) -> bool:
+    """Whether every store can compare it: a cursor may be anything that somebody made up."""
+    if isinstance(position, int):
+        return 0 <= position < 1 << 62
+    return isinstance(position, list) or (position.isascii() and position.isprintable())
+
+
+def _given(request: Request, without: Sequence[str]) -> dict[str, list[str]]:
+    """The parameters that were given, as they would be written again: lists value by value."""
+    known = request.operation.known
+    return {
+        name: _texts(value, known[name].schema) for name, value in sorted(request.query.items()) if name not in without
+    }
+
+
+def _query_text(given: dict[str, list[str]]) -> str:
+    """Parameters as they stand in a URL. Most need no quoting, and asking for it costs more than all the rest."""
+    return "&".join(
+        [
+            f"{quote(name)}={value if _PLAIN.fullmatch(value) else quote(value, safe='')}"
+            for name, values in given.items()
+            for value in values
+        ]
+    )
+
+
+def _texts(value: Any, schema: dict[str, Any]) -> list[str]:
+    if isinstance(value, list):
+        items = schema.get("items", {})
+        return [_written(each, items) for each in value]
+    return [_written(value, schema)]
+
+
+def _written(value: Any, schema: dict[str, Any]) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if schema.get("format") == "date-time":
+        return moment.to_text(value)
+    return decimals.plain(value) if isinstance(value, Decimal) else str(value)
+
+
+def _query_mark(request: Request) -> str:
+    given = _given(request, (*SHAPING, "cursor", "sort"))
+    order = sort_of(request) if request.operation.sorts else []
+    whole = [request.operation.name, request.path, given, order, request.key.tenant]
+    return hashlib.sha256(msgspec.json.encode(whole, order="sorted")).hexdigest()[:12]
+
+
+def _wrong(detail: str) -> Invalid:
+    return Invalid(detail, errors=[Place(parameter="cursor", code="wrong_cursor", detail=detail)])

@@ -1,0 +1,104 @@
+"""What the menu says of import and export: their parameters and their answers, for one caller and collection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tidings.rules.csv_rows import CsvOut
+from tidings.rules.permit import Grant
+from tidings.rules.rows import CSV, NDJSON, JsonLinesOut
+from tidings.web.items.files import FORMATS, Transfer
+from tidings.web.items.parameters import several, ticked
+from tidings.web.items.schemas import OWN_NAMES, item_example, new_example
+from tidings.web.operation import BodySchema, Parameter
+
+_COUNT: dict[str, Any] = {"type": "integer", "format": "int64", "minimum": 0, "maximum": 2**53}
+_COUNTS = {
+    "read": "Lines that were read.",
+    "created": "New items.",
+    "replaced": "Items that were there, and are as their line says now.",
+    "skipped": "Lines whose id was there already.",
+    "unchanged": "Items that were as their line says.",
+    "refused": "Lines that were refused; `errors` tells of the first 50.",
+}
+IMPORTED = BodySchema(
+    "Imported",
+    {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [*_COUNTS, "errors"],
+        "properties": {
+            **{name: {**_COUNT, "description": help} for name, help in _COUNTS.items()},
+            "errors": {"type": "array", "maxItems": 500, "items": {"$ref": "#/components/schemas/Place"}},
+        },
+    },
+    {"read": 2, "created": 2, "replaced": 0, "skipped": 0, "unchanged": 0, "refused": 0, "errors": []},
+)
+PARTIAL = Parameter(
+    name="partial",
+    schema={"type": "boolean", "default": False},
+    help="Store the good lines in parts of 1,000 and tell the bad ones, rather than all lines or none.",
+)
+FORMAT = Parameter(
+    name="format",
+    schema={"type": "string", "enum": list(FORMATS), "default": "ndjson"},
+    help="What kind of file: `ndjson` (an object on each line) or `csv`.",
+)
+SORT = Parameter(
+    name="sort",
+    schema={"type": "string", "enum": ["created", "-created"], "default": "created"},
+    help="The order of creation, or with `-` from the last.",
+)
+
+
+_MERGE = " `merge` keeps the fields that the file does not have."
+
+
+def import_of(grant: Grant, path: str, transfer: Transfer, tenant: tuple[Parameter, ...]) -> dict[str, Any]:
+    """The operation that imports."""
+    more = {"replace": "put", "merge": "edit"}
+    offer = ["refuse", "skip", *(each for each, verb in more.items() if verb in grant.verbs)]
+    on_conflict = Parameter(
+        name="on_conflict",
+        schema={"type": "string", "enum": offer, "default": "refuse"},
+        help=f"What becomes of a line whose `id` is there already: {ticked(offer)}."
+        + (_MERGE if "merge" in offer else ""),
+    )
+    names = ["id", *(parameter.name for parameter in tenant), *grant.write]
+    written = [field for field in grant.collection.fields if field.name in grant.write]
+    return {
+        "method": "POST",
+        "path": f"{path}:import",
+        "summary": f"Import a file of {grant.collection.name}",
+        "help": f"CSV with a header line, or NDJSON; a line may name {ticked(names)}. All lines are stored, or none.",
+        "handler": transfer.take,
+        "incoming": _examples(names, new_example(written) or {}),
+        "idempotent_key": True,
+        "response": IMPORTED,
+        "parameters": (PARTIAL, on_conflict, *tenant),
+    }
+
+
+def export_of(grant: Grant, path: str, transfer: Transfer, asked: list[Parameter]) -> dict[str, Any]:
+    """The operation that exports."""
+    members = [*OWN_NAMES, *grant.read]
+    read = [field for field in grant.collection.fields if field.name in grant.read]
+    help = f"Only these fields: {ticked(members)}. Default: {ticked(transfer.members)}, which an import reads again."
+    return {
+        "method": "GET",
+        "path": f"{path}:export",
+        "summary": f"Export {grant.collection.name} as a file",
+        "help": "An answer that breaks off before its end was not whole: the connection is closed in its middle then.",
+        "handler": transfer.give,
+        "outgoing": _examples(transfer.members, item_example(grant.collection, read)),
+        "parameters": (FORMAT, SORT, *asked, several("fields", members, help, len(members))),
+    }
+
+
+def _examples(names: Sequence[str], item: dict[str, Any]) -> dict[str, str]:
+    """A file with one item, by media type."""
+    named = [name for name in names if item.get(name) is not None]
+    line = {name: item[name] for name in named}
+    csv = CsvOut(named)
+    return {CSV: (csv.head() + csv.lines([line])).decode(), NDJSON: JsonLinesOut().lines([line]).decode()}

@@ -1,0 +1,370 @@
+"""The operations on items, as one caller may use them in one collection: read, list, ask, create, edit, put, delete."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import msgspec
+
+from tidings.intake.items import Change, ItemRequest, check_verb, look_up, seen
+from tidings.intake.kinds import Kind
+from tidings.intake.moving import Moving
+from tidings.model.collection import Field, Item
+from tidings.model.errors import Forbidden, Invalid, Place
+from tidings.model.event import Event
+from tidings.rules import decimals
+from tidings.rules.condition import Compare, Op
+from tidings.rules.field import asked_field, is_bound
+from tidings.rules.jsontext import INTEGER_MAX, INTEGER_MIN
+from tidings.rules.permit import Grant
+from tidings.rules.words import words
+from tidings.store import item_pages
+from tidings.store.base import Db, Row
+from tidings.store.conditions import Where
+from tidings.store.events import WithEvents
+from tidings.store.item_pages import CREATED, Order
+from tidings.web.habits.edits import etag
+from tidings.web.habits.once import once
+from tidings.web.habits.paging import NO_CURSOR, Page, counted
+from tidings.web.habits.revisions import if_match, if_none_match, not_modified
+from tidings.web.items.batch_errors import Wrong, placed
+from tidings.web.items.schemas import BATCH_MAX, OWN_NAMES
+from tidings.web.items.unless_redeclared import unless_redeclared
+from tidings.web.operation import Answer, Request
+from tidings.web.parts import Parts
+from tidings.web.wire.bodies import slices
+
+T = TypeVar("T")
+
+EXPANDED = "expanded"
+Filters = dict[str, tuple[str, Op]]
+"""From a parameter's name to its field and operator."""
+
+
+class BatchOperation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One operation of a batch."""
+
+    op: str
+    id: str | msgspec.UnsetType = msgspec.UNSET
+    data: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    revision: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class BatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Operations that are done all or not at all, in their order."""
+
+    operations: list[BatchOperation]
+
+
+class Handlers:
+    """One caller's way into one collection. `expands`: the references that it may expand, and what it may see there."""
+
+    def __init__(self, grant: Grant, kind: Kind, expands: dict[str, tuple[Grant, Kind]], filters: Filters) -> None:
+        self.grant = grant
+        self._kind = kind
+        self._expands = expands
+        self._filters = filters
+        self._members = None if grant.whole else (*OWN_NAMES, *grant.read)
+        self._path = f"/v1/items/{grant.collection.name}"
+        self._nullable = {field.name: not field.required for field in grant.collection.fields}
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    async def page(self, parts: Parts, request: Request) -> Answer:
+        """A page of items; for a question as well, whose parameters the menu has made sure of."""
+        page = Page.of(request, list)
+        order = self._order(request)
+        after = None if page.after is None else self._position(order, page.after)
+        expand: Sequence[str] = request.query.get("expand", ())
+
+        table, rules, members = self._kind.table, self._kind.rules, self._chosen(request)
+
+        def read(db: Db) -> tuple[list[Any], list[Row], int | None]:
+            where = self.where(request)
+            total = counted(table.count(db, where)) if request.query.get("count") else None
+            rows = item_pages.page(db, table, where, order, after, page.limit + 1)
+            if members is None and not expand:
+                return [rules.shaped(row, table.unpack) for row in rows[: page.limit]], rows, total
+            documents = [rules.document_of(row, table.unpack, members) for row in rows[: page.limit]]
+            for name in expand:
+                self._expand(db, [(row[2], table.value(row, name)) for row in rows[: page.limit]], documents, name)
+            return documents, rows, total
+
+        is_single = not expand and "count" not in request.query and item_pages.is_one_statement(order, after)
+        documents, rows, total = await parts.readers.brief(
+            self._steady(parts, read, expand), request.key.tenant, single=is_single
+        )
+        position = _written(item_pages.position(table, order, rows[page.limit - 1])) if len(rows) > page.limit else None
+        return page.answer(documents, position, total)
+
+    async def get(self, parts: Parts, request: Request) -> Answer:
+        """One item."""
+        expand: Sequence[str] = request.query.get("expand", ())
+        tenant = request.query.get("tenant")
+
+        def read(db: Db) -> tuple[Item, dict[str, Any]]:
+            item = look_up(db, self._kind.table, self.grant, seen(self.grant), request.path["id"], tenant)
+            document = self._kind.rules.document(item, self._chosen(request))
+            for name in expand:
+                self._expand(db, [(item.tenant, item.values[name])], [document], name)
+            return item, document
+
+        item, document = await parts.readers.brief(
+            self._steady(parts, read, expand), request.key.tenant, single=not expand
+        )
+        tag = f"{item.revision}-{_mark(document[EXPANDED])}" if expand else item.revision
+        if not_modified(request, tag):
+            return Answer(304, None, [etag(tag)])
+        return Answer(200, document, [etag(tag)])
+
+    def _steady(self, parts: Parts, read: Callable[[Db], T], expand: Sequence[str]) -> Callable[[Db], T]:
+        return unless_redeclared(parts, [self._kind, *(self._expands[name][1] for name in expand)], read)
+
+    def where(self, request: Request) -> Where:
+        """What the request's parameters ask for, of what the caller may see."""
+        where = Where(self._kind.table.dialect)
+        where.add(seen(self.grant))
+        if "tenant" in request.query:
+            where.add(Compare("tenant", "eq", request.query["tenant"]))
+        for name, value in request.query.items():
+            if name in self._filters:
+                field, op = self._filters[name]
+                where.add(Compare(field, op, tuple(value) if op in ("in", "nin") else value))
+        if "q" in request.query:
+            found = words([request.query["q"]]).split()
+            if not found:
+                raise _wrong("q", "no_word", "q must name at least one word.")
+            self._kind.table.search(where, found)
+        return where
+
+    def asks_created(self, request: Request) -> bool:
+        """Whether a filter asks for when items were created."""
+        return any(self._filters[name][0] == CREATED for name in request.query if name in self._filters)
+
+    def _order(self, request: Request) -> list[Order]:
+        wanted: list[str] = request.query.get("sort") or [f"-{CREATED}"]
+        plain = [name.removeprefix("-") for name in wanted]
+        if len(set(plain)) < len(plain):
+            raise _wrong("sort", "repeated", f"{','.join(wanted)[:200]} names the same twice.")
+        by_time = self.asks_created(request)
+        return [
+            Order(name, given.startswith("-"), self._nullable.get(name, False), by_time)
+            for name, given in zip(plain, wanted, strict=True)
+        ]
+
+    def _position(self, order: Sequence[Order], after: Sequence[Any]) -> Sequence[Any]:
+        """A position from a cursor, which may be anything that somebody made up. Raises Invalid."""
+        fields = [asked_field(self.grant.collection, part.name) for part in order if not part.is_seq]
+        has_place = len(after) == len(fields) + 1 and type(after[-1]) is int and 0 <= after[-1] < 1 << 62
+        if not has_place or not all(_fits(field, value) for field, value in zip(fields, after, strict=False)):
+            raise _wrong("cursor", "wrong_cursor", NO_CURSOR)
+        return [
+            decimals.read(value) if field is not None and field.type == "decimal" and value is not None else value
+            for field, value in zip([*fields, None], after, strict=True)
+        ]
+
+    def _chosen(self, request: Request) -> Sequence[str] | None:
+        """The members that an answer shows; None: all."""
+        chosen: Sequence[str] | None = request.query.get("fields")
+        return self._members if chosen is None else [name for name in chosen if name != EXPANDED]
+
+    def _expand(
+        self, db: Db, references: Sequence[tuple[str, str | None]], documents: list[dict[str, Any]], name: str
+    ) -> None:
+        """Add what a reference of each item (its tenant, the id) leads to, as far as the caller may see it."""
+        its, kind = self._expands[name]
+        idents = list({ident for _, ident in references if ident is not None})
+        targets: dict[tuple[str, str | None], Any] = {}
+        for start in range(0, len(idents), 500):
+            for target in kind.table.several(db, idents[start : start + 500], seen(its)):
+                members = None if its.whole else (*OWN_NAMES, *its.read)
+                targets[target.tenant, target.id] = kind.rules.document(target, members)
+        for reference, document in zip(references, documents, strict=True):
+            document.setdefault(EXPANDED, {})[name] = targets.get(reference)
+
+    # --- changing -----------------------------------------------------------------------------------------------------
+
+    async def create(self, parts: Parts, request: Request) -> Answer:
+        """A new item."""
+        ask = self._ask(request, request.value)
+
+        def job(db: Db) -> WithEvents:
+            change = parts.items.create(db, ask)
+            return self._told(change, 201)
+
+        return await once(parts, request, job, checked=True)
+
+    async def edit(self, parts: Parts, request: Request) -> Answer:
+        """Some fields of an item (merge patch)."""
+        ask = self._ask(request, request.value)
+        return await once(parts, request, lambda db: self._told(parts.items.edit(db, ask)), checked=True)
+
+    async def put(self, parts: Parts, request: Request) -> Answer:
+        """The item at the caller's id, created or replaced."""
+        ask, unless = self._ask(request, request.value), if_none_match(request)
+
+        def job(db: Db) -> WithEvents:
+            change = parts.items.put(db, ask, unless)
+            return self._told(change, 201 if change.before is None else 200)
+
+        check_verb(self.grant, "put")
+        return await once(parts, request, job, checked=True)
+
+    async def delete(self, parts: Parts, request: Request) -> Answer:
+        """Forget an item."""
+        ask = self._ask(request, {})
+
+        def job(db: Db) -> WithEvents:
+            change = parts.items.delete(db, ask)
+            return WithEvents(Answer(204), _events(change))
+
+        return await once(parts, request, job, checked=True)
+
+    async def batch(self, parts: Parts, request: Request) -> Answer:
+        """Many operations, all or none."""
+        operations: list[BatchOperation] = []
+        await slices.read(request, BatchBody, parts.work, lambda given, _, start: operations.extend(given.operations))
+        if not 1 <= len(operations) <= BATCH_MAX:
+            code = "too_many" if operations else "too_few"
+            raise _misplaced("/operations", code, f"A batch has 1 to {BATCH_MAX:,} operations.")
+        asks: list[tuple[Callable[[Db, ItemRequest], Change], ItemRequest]] = []
+        wrong = Wrong()
+        for index, each in enumerate(operations):
+            with wrong.of(index):
+                asks.append(self._batch_ask(parts, request, each, index))
+        wrong.raise_any()
+
+        def job(db: Db) -> WithEvents:
+            results: list[Any] = []
+            events: list[Event] = []
+            wrong, moving = Wrong(), Moving()
+            for index, (do, ask) in enumerate(asks):
+                if wrong.is_after(ask.id):
+                    # What was to be there before it is not.
+                    continue
+                with wrong.of(index, ask.id):
+                    change = do(db, msgspec.structs.replace(ask, moving=moving))
+                    events += _events(change)
+                    results.append({"status": _status(change), "item": self._shown(change)})
+            wrong.raise_any()
+            if (unsettled := moving.settle(db)) is not None:
+                raise unsettled
+            return WithEvents(Answer(200, {"results": results}), events)
+
+        return await once(parts, request, job)
+
+    def _batch_ask(
+        self, parts: Parts, request: Request, given: BatchOperation, index: int
+    ) -> tuple[Callable[[Db, ItemRequest], Change], ItemRequest]:
+        at = f"/operations/{index}"
+        do = {
+            "create": parts.items.create,
+            "edit": parts.items.edit,
+            "put": parts.items.put,
+            "delete": parts.items.delete,
+        }.get(given.op)
+        if do is None:
+            raise _misplaced(f"{at}/op", "not_in_enum", "op is create, put, edit or delete.")
+        try:
+            check_verb(self.grant, given.op)  # type: ignore[arg-type]
+        except Forbidden as wrong:
+            raise placed(wrong, index) from None
+        if given.op != "create" and given.id is msgspec.UNSET:
+            raise _misplaced(f"{at}/id", "missing", f"{given.op} needs the item's id.")
+        if (given.data is msgspec.UNSET) != (given.op == "delete"):
+            code = "missing" if given.data is msgspec.UNSET else "not_possible_here"
+            raise _misplaced(f"{at}/data", code, _DATA)
+        revisions = None
+        if given.revision is not msgspec.UNSET:
+            if given.op == "create":
+                raise _misplaced(f"{at}/revision", "not_possible_here", "A new item has no revision yet.")
+            if given.revision < 1:
+                raise _misplaced(f"{at}/revision", "too_small", "Revisions count from 1.")
+            revisions = frozenset({given.revision})
+        ask = self._ask(request, given.data or {})
+        ident = None if given.id is msgspec.UNSET else given.id
+        return do, msgspec.structs.replace(
+            ask, id=ident, revisions=revisions, pointer=f"{at}/data", id_pointer=f"{at}/id"
+        )
+
+    def _ask(self, request: Request, data: Any) -> ItemRequest:
+        if not isinstance(data, dict):
+            raise Invalid("The body must be an object.", errors=[Place(pointer="", code="wrong_type", detail=_OBJECT)])
+        named = if_match(request)
+        return ItemRequest(
+            grant=self.grant,
+            key=request.key,
+            request_id=request.request_id,
+            tenant=request.query.get("tenant"),
+            id=request.path.get("id"),
+            data=data,
+            revisions=None if named is None else frozenset(named),
+            is_there="if-match" in request.headers,
+        )
+
+    def _told(self, change: Change, status: int = 200) -> WithEvents:
+        item = change.after
+        assert item is not None
+        headers = [etag(item.revision)]
+        if status == 201:
+            headers.append(("location", f"{self._path}/{item.id}"))
+        return WithEvents(Answer(status, self._shown(change), headers), _events(change))
+
+    def _shown(self, change: Change) -> Any:
+        """The item after a change, as the caller may see it."""
+        if change.after is None:
+            return None
+        if self._members is None and change.event is not None:
+            # What the event tells is what the answer tells.
+            return msgspec.Raw(change.event.data.encode())
+        return self._kind.rules.document(change.after, self._members)
+
+
+_OBJECT = 'Send an object with the item\'s fields, such as {"title": "..."}.'
+_DATA = "create, put and edit need data with the item's fields; delete takes none."
+
+
+def _mark(expanded: dict[str, Any]) -> str:
+    """A mark of expanded items, which is another one once any of them changes, goes, or comes into sight."""
+    versions = [[name, its and [its[part] for part in OWN_NAMES]] for name, its in sorted(expanded.items())]
+    return hashlib.sha256(msgspec.json.encode(versions)).hexdigest()[:16]
+
+
+def _status(change: Change) -> int:
+    if change.after is None:
+        return 204
+    return 201 if change.before is None else 200
+
+
+def _events(change: Change) -> tuple[Event, ...]:
+    return () if change.event is None else (change.event,)
+
+
+def _written(position: list[Any]) -> list[Any]:
+    """A position as a cursor holds it: decimals as texts, without powers of ten."""
+    return [decimals.plain(value) if isinstance(value, Decimal) else value for value in position]
+
+
+def _fits(field: Field | None, value: Any) -> bool:
+    """Whether a value of a cursor is one that the field's column can be compared with."""
+    if value is None:
+        return True
+    kinds: dict[str, type] = {"integer": int, "datetime": int, "number": float, "boolean": bool}
+    if field is None or type(value) is not kinds.get(field.type, str):
+        return False
+    if field.type == "decimal":
+        return is_bound("decimal", value)
+    if type(value) is str:
+        return "\0" not in value
+    return type(value) is not int or INTEGER_MIN <= value <= INTEGER_MAX
+
+
+def _misplaced(pointer: str, code: str, detail: str) -> Invalid:
+    return Invalid("The batch is not accepted.", errors=[Place(pointer=pointer, code=code, detail=detail)])
+
+
+def _wrong(name: str, code: str, detail: str) -> Invalid:
+    return Invalid(detail, errors=[Place(parameter=name, code=code, detail=detail)])

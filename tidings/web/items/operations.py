@@ -1,0 +1,301 @@
+"""The menu of items: for each key and collection its own operations, with only what that key may ask.
+
+The static table has one row for each shape of a path (templates.py); what such a row is for a caller is made here, from
+the caller's grant, once for each state of the catalogue.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tidings.intake.kinds import Kind
+from tidings.model.access import VERBS, Key, Verb
+from tidings.model.collection import Collection, Question
+from tidings.model.errors import Conflict, NotFound, Stale
+from tidings.rules.permit import Grant
+from tidings.store.item_pages import CREATED
+from tidings.web.habits.paging import PAGING
+from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH
+from tidings.web.habits.shaping import COUNT
+from tidings.web.items.beside import places_of
+from tidings.web.items.file_operations import FORMAT, export_of, import_of
+from tidings.web.items.files import Transfer
+from tidings.web.items.handlers import Filters, Handlers
+from tidings.web.items.parameters import (
+    FOUND_WITH_TENANT,
+    IN_BATCH_TENANT,
+    MADE_FOR_TENANT,
+    OF_TENANT,
+    SEARCH,
+    filters_of,
+    filters_of_question,
+    several,
+    ticked,
+)
+from tidings.web.items.schemas import BATCH_MAX, ID, OWN_NAMES, ItemSchemas
+from tidings.web.operation import BodySchema, Listing, NextOperation, Operation, Parameter
+from tidings.web.parts import Parts
+
+ANY_KEY = "items"
+"""What stands in place of a scope: these operations were made for a key that may use them."""
+OPERATION_WEIGHT = 10_000
+SORTS_MAX = 4
+EXPANDS_MAX = 10
+_ID = Parameter(
+    name="id", schema=ID, help="The item's id.", where="path", required=True, example="itm_01m7xv663afar931yg06gzrrhs"
+)
+
+
+class ItemMenu:
+    """The operations of one key in one collection."""
+
+    def __init__(self, parts: Parts, key: Key, grant: Grant) -> None:
+        self._key = key
+        self.grant = grant
+        self._name = grant.collection.name
+        self._path = f"/v1/items/{self._name}"
+        self._expands = _expands(parts, key, grant)
+        self._schemas = ItemSchemas(grant, {name: its for name, (its, _) in self._expands.items()})
+        self._kind = parts.kinds.of(grant.collection)
+        filters, self._filter_parameters = filters_of(grant.collection, grant.filter)
+        self._door = self._open(filters)
+        found = [self._of_verb(verb) for verb in VERBS if verb in grant.verbs]
+        if any(verb in grant.verbs for verb in ("create", "put", "edit", "delete")):
+            found.append(self._batch())
+        found += self._transfers()
+        self.questions = {question.name: self._ask(question) for question in grant.questions}
+        self.operations: tuple[Operation, ...] = (*found, *self.questions.values())
+        self._by_name = {operation.name: operation for operation in self.operations}
+
+    def find(self, name: str) -> Operation | None:
+        """An operation by the end of its name, such as `list`."""
+        return self._by_name.get(f"{self._name}.{name}")
+
+    def _open(self, filters: Filters) -> Handlers:
+        return Handlers(self.grant, self._kind, self._expands, filters)
+
+    def _of_verb(self, verb: Verb) -> Operation:
+        return {
+            "list": self._list,
+            "get": self._get,
+            "create": self._create,
+            "edit": self._edit,
+            "put": self._put,
+            "delete": self._delete,
+        }[verb]()
+
+    def _operation(self, name: str, **more: Any) -> Operation:
+        schemas = (
+            self._schemas.item,
+            self._schemas.new,
+            self._schemas.patch,
+            *self._schemas.steps,
+            *self._schemas.expanded,
+        )
+        about = self.grant.collection.description or f"Items of {self._name}."
+        return Operation(
+            name=f"{self._name}.{name}", scope=ANY_KEY, tag=self._name, tag_help=about, components=schemas, **more
+        )
+
+    def _list(self) -> Operation:
+        words = (SEARCH,) if self.grant.words else ()
+        return self._operation(
+            "list",
+            method="GET",
+            path=self._path,
+            summary=f"List {self._name}",
+            help=f"A page of {self._name}, newest first by itself.",
+            handler=self._door.page,
+            response=self._schemas.page,
+            parameters=(*self._filter_parameters, *words, *self._tenant(OF_TENANT), *self._shaping(), COUNT, *PAGING),
+            sorts=self._sorts(),
+            sorts_max=SORTS_MAX,
+            is_list=True,
+        )
+
+    def _ask(self, question: Question) -> Operation:
+        filters, parameters = filters_of_question(self.grant.collection, question)
+        *others, last = [parameter.name for parameter in parameters]
+        named = f"{', '.join(others)} and {last}" if others else last
+        return self._operation(
+            f"ask.{question.name}",
+            method="GET",
+            path=f"{self._path}:{question.name}",
+            summary=f"Ask {self._name} by {named}",
+            help=question.description or "All of its parameters must be given. The answer is a page, newest first.",
+            handler=self._open(filters).page,
+            response=self._schemas.page,
+            parameters=(*parameters, *self._tenant(OF_TENANT), *self._shaping(), *PAGING),
+            sorts=self._sorts(),
+            sorts_max=SORTS_MAX,
+            is_list=True,
+        )
+
+    def _get(self) -> Operation:
+        return self._operation(
+            "get",
+            method="GET",
+            path=f"{self._path}/{{id}}",
+            summary=f"Read an item of {self._name}",
+            help="With its revision as `ETag`.",
+            handler=self._door.get,
+            response=self._schemas.item,
+            path_parameters=(_ID,),
+            refuses=() if self.grant.tenant else (Conflict,),
+            parameters=(*self._tenant(FOUND_WITH_TENANT), *self._shaping(sorted=False), IF_NONE_MATCH),
+            links=self._links(("edit", "delete")),
+        )
+
+    def _checked(self, form: BodySchema, *, is_new: bool) -> BodySchema:
+        """A form whose other wrong places are told beside a number that cannot be read exactly."""
+        return msgspec.structs.replace(form, places=places_of(self._kind.rules, self.grant, is_new=is_new))
+
+    def _create(self) -> Operation:
+        return self._operation(
+            "create",
+            method="POST",
+            path=self._path,
+            summary=f"Create an item in {self._name}",
+            help="Answered with 201 once the item and the event that tells of it are on disk.",
+            handler=self._door.create,
+            idempotent_key=True,
+            request=self._checked(self._schemas.new, is_new=True),
+            response=self._schemas.item,
+            status=201,
+            example=self._schemas.new.example,
+            parameters=self._tenant(MADE_FOR_TENANT),
+            links=self._links(("get", "edit", "put", "delete")),
+        )
+
+    def _edit(self) -> Operation:
+        return self._operation(
+            "edit",
+            method="PATCH",
+            path=f"{self._path}/{{id}}",
+            summary=f"Change some fields of an item of {self._name}",
+            help="A merge patch (RFC 7396): what is left out stays, null takes a value away.",
+            handler=self._door.edit,
+            idempotent_key=True,
+            request=self._checked(self._schemas.patch, is_new=False),
+            merge_patch=True,
+            response=self._schemas.item,
+            example=self._schemas.patch.example,
+            path_parameters=(_ID,),
+            parameters=(*self._tenant(FOUND_WITH_TENANT), IF_MATCH),
+            links=self._links(("get", "delete")),
+        )
+
+    def _put(self) -> Operation:
+        return self._operation(
+            "put",
+            method="PUT",
+            path=f"{self._path}/{{id}}",
+            summary=f"Create or replace an item of {self._name} at an id of yours",
+            help="With `If-None-Match: *` it is only created, with `If-Match` only replaced.",
+            handler=self._door.put,
+            idempotent_key=True,
+            request=self._checked(self._schemas.new, is_new=True),
+            response=self._schemas.item,
+            also=((201, "It was created."),),
+            example=self._schemas.new.example,
+            path_parameters=(_ID,),
+            parameters=(*self._tenant(MADE_FOR_TENANT), IF_MATCH, IF_NONE_MATCH),
+            links=self._links(("get", "delete")),
+        )
+
+    def _delete(self) -> Operation:
+        return self._operation(
+            "delete",
+            method="DELETE",
+            path=f"{self._path}/{{id}}",
+            summary=f"Delete an item of {self._name}",
+            help="Refused with 409 while other items refer to it.",
+            handler=self._door.delete,
+            idempotent_key=True,
+            status=204,
+            path_parameters=(_ID,),
+            parameters=(*self._tenant(FOUND_WITH_TENANT), IF_MATCH),
+        )
+
+    def _batch(self) -> Operation:
+        return self._operation(
+            "batch",
+            method="POST",
+            path=f"{self._path}:batch",
+            summary=f"Change many {self._name}, all or none",
+            help="Up to 1,000 operations in one transaction, in their order. One that is refused refuses them all.",
+            handler=self._door.batch,
+            idempotent_key=True,
+            request=self._schemas.batch,
+            response=self._schemas.results,
+            example=self._schemas.batch.example,
+            large=True,
+            listing=Listing("operations", BATCH_MAX, OPERATION_WEIGHT, "too_many"),
+            refuses=(NotFound, Stale),
+            parameters=self._tenant(IN_BATCH_TENANT),
+        )
+
+    def _transfers(self) -> list[Operation]:
+        """Import and export, as far as the key's verbs go."""
+        # An export has a parameter of this name itself; a field so called is filtered by `format__in`.
+        filters, parameters = filters_of(self.grant.collection, self.grant.filter)
+        filters.pop(FORMAT.name, None)
+        door = self._open(filters)
+        transfer = Transfer(self.grant, self._kind, door.where, door.asks_created)
+        words = (SEARCH,) if self.grant.words else ()
+        found = []
+        if "create" in self.grant.verbs:
+            found.append(
+                self._operation("import", **import_of(self.grant, self._path, transfer, self._tenant(MADE_FOR_TENANT)))
+            )
+        if "list" in self.grant.verbs:
+            asked = [each for each in (*parameters, *words, *self._tenant(OF_TENANT)) if each.name != FORMAT.name]
+            found.append(self._operation("export", **export_of(self.grant, self._path, transfer, asked)))
+        return found
+
+    def _links(self, verbs: tuple[Verb, ...]) -> tuple[NextOperation, ...]:
+        found = []
+        for verb in verbs:
+            if verb in self.grant.verbs:
+                name = f"{self._name}.{verb}"
+                found.append(NextOperation(verb, name, {"id": "$response.body#/id"}, f"{verb.capitalize()} this item."))
+        return tuple(found)
+
+    def _tenant(self, parameter: Parameter) -> tuple[Parameter, ...]:
+        return () if self.grant.tenant else (parameter,)
+
+    def _sorts(self) -> tuple[str, ...]:
+        names = ("-created", "created")
+        others = [name for name in self.grant.sort if name != CREATED]
+        return (*names, *(f"{sign}{name}" for name in others for sign in ("", "-")))
+
+    def _shaping(self, *, sorted: bool = True) -> tuple[Parameter, ...]:
+        members = [*OWN_NAMES, *self.grant.read]
+        found = [several("fields", members, f"Only these fields: {ticked(members)}.", len(members))]
+        if self._expands:
+            help = f"Also answer, under `expanded`, the items that these references lead to: {ticked(self._expands)}."
+            found.append(several("expand", list(self._expands), help, EXPANDS_MAX))
+        if sorted:
+            help = "In which order, several separated by commas; `-` begins with the last. Default: `-created`."
+            found.append(several("sort", list(self._sorts()), help, SORTS_MAX))
+        return tuple(found)
+
+
+def _expands(parts: Parts, key: Key, grant: Grant) -> dict[str, tuple[Grant, Kind]]:
+    """The references that this key may read, into collections that it may read."""
+    found = {}
+    for field in grant.collection.fields:
+        target = parts.catalog.now.collections.get(field.to or "")
+        if field.name in grant.read and target is not None:
+            its = parts.kinds.grant(key, target)
+            if its is not None and its.verbs & {"list", "get"}:
+                found[field.name] = (its, parts.kinds.of(target))
+    return found
+
+
+def make(parts: Parts, key: Key, collection: Collection) -> ItemMenu | None:
+    """What a key may do in a collection; None: nothing."""
+    grant = parts.kinds.grant(key, collection)
+    return None if grant is None else ItemMenu(parts, key, grant)

@@ -1,0 +1,187 @@
+"""Read request bodies within limits: of size before and while reading, and of time.
+
+The HTTP server below has neither for bodies. One sweeper looks after all reads in progress, so that a request costs
+no timer of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from tidings.model.errors import Malformed, TooLarge, TooSlow, Unavailable
+from tidings.rules.limit import LeastRate
+from tidings.rules.share import Share
+from tidings.web.wire.bodies.memory import Memory
+
+BODY_SECONDS = 9.0
+"""A body that is not complete by then is given up; with the sweep the connection is closed within ten seconds."""
+SWEEP_SECONDS = 0.5
+LEAST_BYTES_PER_SECOND, LEAST_SECONDS = 1_024, 30.0
+"""A file that comes in pieces must bring this much, on average over so many seconds of waiting for it."""
+LARGE_BYTES = 16 * 1024
+HELD_BYTES_MAX = 256 * 1024 * 1024
+"""Large bodies of requests that are not answered yet; what would be more is refused until some are."""
+RETRY_AFTER_SECONDS = 1.0
+
+
+class BodyReader:
+    """Reads bodies. Belongs to one event loop."""
+
+    def __init__(self, *, seconds: float = BODY_SECONDS) -> None:
+        self._seconds, self._least_seconds = seconds, LEAST_SECONDS
+        self._reading: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._sweeping = False
+        self._memory = Memory()
+        self.share = Share("bodies", HELD_BYTES_MAX)
+        """Bytes of large bodies whose requests are not answered yet."""
+
+    async def read(self, proto: Any, headers: dict[str, str], limit: int, tenant: str | None) -> bytes:
+        """The whole body, at most `limit` bytes.
+
+        Raises TooLarge, TooSlow, Malformed where it broke off, or Unavailable where too much is under way, of the
+        tenant or of all.
+        """
+        length = headers.get("content-length")
+        if length is None:
+            if "transfer-encoding" not in headers:
+                return b""
+        elif int(length) > limit:
+            raise _too_large(limit)
+        elif length == "0":
+            return b""
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
+        assert task is not None
+        size = limit if length is None else int(length)
+        if size > LARGE_BYTES:
+            self._hold(task, size, tenant)
+        self._reading[task] = time.monotonic() + self._seconds
+        if not self._sweeping:
+            self._sweeping = True
+            loop.call_later(SWEEP_SECONDS, self._sweep)
+        try:
+            whole: bytes = await (proto() if length is not None else _counted(proto, limit))
+            return whole
+        except asyncio.CancelledError:
+            if task not in self._late:
+                raise
+            task.uncancel()
+            raise TooSlow(f"The body was not complete after {self._seconds:g} seconds.") from None
+        except RuntimeError:
+            # What the server raises where the connection or its framing broke.
+            raise _broken_off() from None
+        finally:
+            del self._reading[task]
+            self._late.discard(task)
+
+    async def pieces(self, proto: Any, headers: dict[str, str], limit: int) -> AsyncIterator[bytes]:
+        """The body piece by piece, at most `limit` bytes; each piece must come within the time of a whole body, and all
+        of them at LEAST_BYTES_PER_SECOND.
+
+        Raises TooLarge, TooSlow, or Malformed where it broke off.
+        """
+        length = headers.get("content-length")
+        if length is None and "transfer-encoding" not in headers:
+            return
+        if length is not None and int(length) > limit:
+            raise _too_large(limit)
+        source = aiter(proto)
+        rate = LeastRate(LEAST_BYTES_PER_SECOND, self._least_seconds)
+        size = empty = 0
+        began = time.monotonic()
+        while (piece := await self._piece(source)) is not None:
+            size += len(piece)
+            if rate.too_slow(len(piece), time.monotonic() - began):
+                raise TooSlow(
+                    f"Over {self._least_seconds:g} seconds the body came at less than {LEAST_BYTES_PER_SECOND:,} bytes "
+                    "a second. Send what is ready as a file of its own.",
+                    headers=[("connection", "close")],
+                )
+            if size > limit:
+                raise _too_large(limit)
+            if piece:
+                yield piece
+            else:
+                empty += 1
+            began = time.monotonic()
+        if size < int(length or 0) or empty > 1:
+            raise _broken_off()
+
+    async def _piece(self, source: AsyncIterator[bytes]) -> bytes | None:
+        """The next piece; None at the end."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
+        assert task is not None
+        self._reading[task] = time.monotonic() + self._seconds
+        if not self._sweeping:
+            self._sweeping = True
+            loop.call_later(SWEEP_SECONDS, self._sweep)
+        try:
+            # Not anext(source, None): with the server's own kind of awaitable that ends the process (CPython 3.11).
+            return await source.__anext__()
+        except StopAsyncIteration:
+            return None
+        except asyncio.CancelledError:
+            if task not in self._late:
+                raise
+            task.uncancel()
+            raise TooSlow(f"Nothing more of the body came for {self._seconds:g} seconds.") from None
+        except RuntimeError:
+            raise _broken_off() from None
+        finally:
+            del self._reading[task]
+            self._late.discard(task)
+
+    def _hold(self, task: asyncio.Task[Any], size: int, tenant: str | None) -> None:
+        """Count a large body until its request is answered."""
+        if not self.share.take(tenant, size):
+            whose = "Too many large requests" if not self.share.held(tenant) else "Too many of your large requests"
+            raise Unavailable(f"{whose} are under way.", retry_after_seconds=RETRY_AFTER_SECONDS)
+
+        def release(done: asyncio.Task[Any]) -> None:
+            self.share.give_back(tenant, size)
+            self._memory.worked(size)
+
+        task.add_done_callback(release)
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        for task, deadline in self._reading.items():
+            if deadline > now:
+                break
+            if task not in self._late:
+                self._late.add(task)
+                task.cancel()
+        self._sweeping = bool(self._reading)
+        if self._sweeping:
+            asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+
+async def _counted(proto: Any, limit: int) -> bytes:
+    """A body of unknown length, given up as soon as it is over the limit."""
+    pieces: list[bytes] = []
+    size = empty = 0
+    async for piece in proto:
+        size += len(piece)
+        if size > limit:
+            raise _too_large(limit)
+        if piece:
+            pieces.append(piece)
+        else:
+            # The server writes one empty piece at the end of a whole body, and one more where the framing broke.
+            empty += 1
+    if empty > 1:
+        raise _broken_off()
+    return b"".join(pieces)
+
+
+def _broken_off() -> Malformed:
+    return Malformed("The body broke off before its end.")
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body may have at most {limit:,} bytes here.")
