@@ -15,7 +15,7 @@ except ModuleNotFoundError:
     from typing import Any
 
     from tidings.client import verify
-    from tidings.rules.sign import Signer
+    from tidings.rules.schemes.standard import Signer
 
     CHECKED_BY = "tidings.client.verify (after `make setup`, the library standardwebhooks)"
 

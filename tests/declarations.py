@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tidings.rules.field import TYPES, operators
+from tidings.rules.items.field import TYPES, operators
 
 FIELD_NAMES = ("title", "done", "due", "order", "group", "note_2", "X")
 COLLECTION_NAMES = ("tasks", "people", "select")

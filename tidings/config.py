@@ -12,7 +12,7 @@ import msgspec
 
 from tidings.model.digits import is_digits
 from tidings.model.errors import Invalid, Place
-from tidings.rules import exact
+from tidings.rules.reading import exact
 from tidings.settings import SETTINGS, SettingsError, read_settings
 
 DEFAULT_PATH = "tidings.yaml"
@@ -157,7 +157,7 @@ def _double(value: float, node: Any) -> float:
 
 def _check_collections(config: Config) -> None:
     """Raise SettingsError with every wrong place. A file stands for itself: its references point into it."""
-    from tidings.rules import declaration
+    from tidings.rules.declare import declaration
 
     try:
         declaration.read(config.collections, "/collections")
@@ -226,7 +226,7 @@ def _too_deep(text: str, path: Path) -> str:
     from ruamel.yaml import YAML
     from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
-    from tidings.rules.places import DEPTH_MAX
+    from tidings.rules.reading.places import DEPTH_MAX
 
     depth = 0
     for event in YAML(typ="safe", pure=True).parse(text):

@@ -36,7 +36,7 @@ from tidings.model.moment import Clock, SystemClock
 from tidings.net.http import HttpClient
 from tidings.net.names import Names
 from tidings.route.route import Router
-from tidings.rules import address
+from tidings.rules.network import address
 from tidings.settings import Settings
 from tidings.store.base import Db, StoreError
 from tidings.store.catalog import Catalog

@@ -267,9 +267,9 @@ def _wrong(settings: Settings) -> Iterator[tuple[str, str]]:
     if not _URI_REFERENCE.fullmatch(settings.source):
         yield "source", f"source must be a URI reference such as /tidings, without spaces, not {settings.source!r}."
     # Imported here: a command that only calls a server never reads these.
-    from tidings.rules.address import check_proxy, parse_networks
-    from tidings.rules.origin import origins_of, public_url
-    from tidings.rules.refused import Refused
+    from tidings.rules.network.address import check_proxy, parse_networks
+    from tidings.rules.network.origin import origins_of, public_url
+    from tidings.rules.reading.refused import Refused
 
     readers: dict[str, Callable[[str], object]] = {
         "allow_addresses": parse_networks,

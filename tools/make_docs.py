@@ -19,7 +19,7 @@ import typer.main
 
 from tidings.cli.commands import tree
 from tidings.model import errors, outcome
-from tidings.rules import judgement, lifecycle
+from tidings.rules.deliver import judgement, lifecycle
 from tidings.settings import OTHER_VARIABLES, SETTINGS
 from tidings.web.api.service import metrics
 from tidings.web.operation import BodySchema, Operation
@@ -96,7 +96,7 @@ def answers_page() -> str:
     of_endpoint = [(f"`{word}`", meaning) for word, meaning in judgement.OF_ENDPOINT.items()]
     return page(
         "What an answer says",
-        "tidings/rules/judgement.py",
+        "tidings/rules/deliver/judgement.py",
         "An answer to one message says nothing about another. So each answer is judged twice: what it says of the",
         "message, and what it says of the endpoint. The first row that fits counts.",
         "",
@@ -115,7 +115,7 @@ def lifecycle_page() -> str:
     rows = [(f"`{move.source}`", f"`{move.cause}`", f"`{move.target}`", move.reason) for move in lifecycle.MOVES]
     return page(
         "The life of a delivery",
-        "tidings/rules/lifecycle.py",
+        "tidings/rules/deliver/lifecycle.py",
         "A delivery begins as `waiting`, when an event matches an endpoint. No status column is rewritten: its state",
         "is what its last attempt and its row among the waiting ones say.",
         "",

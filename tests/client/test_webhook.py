@@ -9,7 +9,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from tidings.client import BadSignature, verify
-from tidings.rules import sign
+from tidings.rules.schemes import standard as sign
 
 BODY = b'{"type":"a.b","data":{"n":1}}'
 

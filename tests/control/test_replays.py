@@ -13,7 +13,7 @@ from tidings.model.errors import Conflict, Invalid, NotFound
 from tidings.model.link import Endpoint
 from tidings.model.moment import HOUR
 from tidings.model.replay import Replay, Which
-from tidings.rules.refused import Refused
+from tidings.rules.reading.refused import Refused
 from tidings.store import replays as stored
 
 

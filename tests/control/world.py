@@ -16,7 +16,7 @@ from tidings.model.ids import new_id
 from tidings.model.link import Endpoint
 from tidings.net.names import Addresses, Names, Problem
 from tidings.route.route import Router
-from tidings.rules import address
+from tidings.rules.network import address
 from tidings.store import lists
 from tidings.store.catalog import Catalog
 from tidings.store.engine import open_engine

@@ -7,7 +7,7 @@ import json
 
 from tests.delivery.oracle import signatures, signed_by, signed_with_key
 from tests.delivery.world import World
-from tidings.rules import sign
+from tidings.rules.schemes import standard as sign
 
 OTHER_SECRET = "whsec_" + base64.b64encode(b"another secret of 24 bytes and more").decode()
 

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from tidings.rules.words import words
+from tidings.rules.items.search_words import words
 
 Place = tuple[str, str, str]
 """A collection, a tenant (empty: none) and an id."""

@@ -13,7 +13,19 @@ from hypothesis import strategies as st
 
 from tests.items.collections import declare
 from tidings.model.collection import Collection, Field, Item
-from tidings.rules.condition import ALWAYS, NEVER, Both, Compare, Condition, Either, Not, both, fields, fixed, holds
+from tidings.rules.items.condition import (
+    ALWAYS,
+    NEVER,
+    Both,
+    Compare,
+    Condition,
+    Either,
+    Not,
+    both,
+    fields,
+    fixed,
+    holds,
+)
 from tidings.store import item_pages
 from tidings.store.base import Db
 from tidings.store.conditions import Where

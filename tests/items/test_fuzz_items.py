@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.items.collections import TASKS
 from tests.web.test_fuzz import NUMBERS, TEXTS, VALUES, check, fuzz, raw
 from tests.web.wire import Said, send
-from tidings.rules.field import operators
+from tidings.rules.items.field import operators
 from tidings.store.seal import Sealer, load_key
 from tidings.testing import TestServer
 from tidings.web.wire.cursors import Cursors

@@ -9,7 +9,7 @@ import pytest
 
 from tests.items.collections import declare
 from tidings.model.collection import Collection, Field
-from tidings.rules.condition import Compare
+from tidings.rules.items.condition import Compare
 from tidings.store import item_pages
 from tidings.store.base import Db
 from tidings.store.conditions import Where

@@ -9,7 +9,7 @@ import pytest
 from tests.net.world import FINE, client, fetch, listening, saying
 from tidings.model import outcome as outcomes
 from tidings.net.http import ANSWER_BYTES_KEPT, HttpClient, HttpRequest, Reply
-from tidings.rules import address
+from tidings.rules.network import address
 
 __all__ = ["client"]
 

@@ -17,7 +17,7 @@ from tidings.net import names as lookups
 from tidings.net.http import HttpClient, HttpRequest, Reply
 from tidings.net.names import Addresses, Names, Problem, Resolved
 from tidings.net.reply import CANNOT_USE
-from tidings.rules import address
+from tidings.rules.network import address
 from tidings.testing import until
 
 

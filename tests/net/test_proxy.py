@@ -19,8 +19,8 @@ from tidings.model import outcome as outcomes
 from tidings.net.http import HttpClient, Tls
 from tidings.net.names import Names
 from tidings.net.reply import CANNOT_USE
-from tidings.rules import address
-from tidings.rules.refused import Refused
+from tidings.rules.network import address
+from tidings.rules.reading.refused import Refused
 from tidings.testing import Receiver, TestServer, until
 
 AUTHORITY = Authority()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tidings.rules.address import NONE_OPEN, Networks, parse_networks, refusal
-from tidings.rules.refused import Refused
+from tidings.rules.network.address import NONE_OPEN, Networks, parse_networks, refusal
+from tidings.rules.reading.refused import Refused
 
 LOOPBACK = parse_networks("127.0.0.0/8")
 

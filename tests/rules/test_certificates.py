@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.net.certificates import Authority
 from tidings.model.moment import DAY
-from tidings.rules import certificates
-from tidings.rules.refused import Refused
+from tidings.rules.network import certificates
+from tidings.rules.reading.refused import Refused
 
 NOW = time.time_ns() // 1_000
 AUTHORITY = Authority()

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tidings.model.collection import Collection, Field, OwnEvent
-from tidings.rules import change
-from tidings.rules.change import Changes, read_when
 from tidings.rules.filter_checks import same
-from tidings.rules.refused import Refused
+from tidings.rules.items import change
+from tidings.rules.items.change import Changes, read_when
+from tidings.rules.reading.refused import Refused
 
 FIELDS = (
     Field(name="title", type="string", required=True),

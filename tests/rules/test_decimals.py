@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tidings.model.collection import Collection, Field
 from tidings.model.errors import Place
-from tidings.rules import decimals
 from tidings.rules.filter import compile
-from tidings.rules.item import ItemRules
+from tidings.rules.items.item import ItemRules
+from tidings.rules.reading import decimals
 
 TEXTS = st.from_regex(f"^{decimals.ASKED}$", fullmatch=True)
 

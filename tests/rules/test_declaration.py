@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.declarations import declarations, worlds
 from tidings.model.collection import Field, OwnEvent, Question
 from tidings.model.errors import Invalid
-from tidings.rules.change import Changes
-from tidings.rules.declaration import plain, read, read_one
+from tidings.rules.declare.declaration import plain, read, read_one
+from tidings.rules.items.change import Changes
 from tidings.store import tables
 
 SPEC: dict[str, Any] = {

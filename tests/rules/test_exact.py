@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tidings.rules import exact
-from tidings.rules.jsontext import NotExact, read_exact
+from tidings.rules.reading import exact
+from tidings.rules.reading.jsontext import NotExact, read_exact
 
 KEPT = [
     "0.1",

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tidings.model.collection import Field
-from tidings.rules.field import FORMATS, TYPES, field_schema, is_bound, out_of_bounds
-from tidings.rules.schema import compiled
+from tidings.rules.items.field import FORMATS, TYPES, field_schema, is_bound, out_of_bounds
+from tidings.rules.reading.schema import compiled
 
 INNER = {"type": "object", "$defs": {"n": {"type": "integer"}}, "properties": {"n": {"$ref": "#/$defs/n"}}}
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tidings.rules.filter import DEPTH_MAX, OPERATORS_MAX, check, compile, why_not
 from tidings.rules.filter_checks import TooCostly
-from tidings.rules.refused import Refused
+from tidings.rules.reading.refused import Refused
 
 EVENT: dict[str, Any] = {
     "type": "orders.paid",

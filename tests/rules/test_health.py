@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidings.model.moment import DAY, HOUR, SECOND, Micros
-from tidings.rules.health import (
+from tidings.rules.deliver.health import (
     HEALTHY,
     EndpointHealth,
     Failure,

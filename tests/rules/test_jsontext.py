@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tidings.rules import jsontext
-from tidings.rules.jsontext import DEPTH_MAX, BadJson, read
+from tidings.rules.reading import jsontext
+from tidings.rules.reading.jsontext import DEPTH_MAX, BadJson, read
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 SCALAR = st.one_of(

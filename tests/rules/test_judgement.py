@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tidings.model import outcome as outcomes
-from tidings.rules import judgement
-from tidings.rules.judgement import GIVE_UP_MAX, TABLE, check_give_up_on, given_up, judge
-from tidings.rules.refused import Refused
+from tidings.rules.deliver import judgement
+from tidings.rules.deliver.judgement import GIVE_UP_MAX, TABLE, check_give_up_on, given_up, judge
+from tidings.rules.reading.refused import Refused
 
 
 def test_every_outcome_is_judged() -> None:

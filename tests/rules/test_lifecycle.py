@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from tidings.model.delivery import State
-from tidings.rules.lifecycle import MOVES, STATES, Cause, after, as_mermaid, now, state
+from tidings.rules.deliver.lifecycle import MOVES, STATES, Cause, after, as_mermaid, now, state
 
 
 def test_the_table_is_whole() -> None:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.rules.address import parse_networks
-from tidings.rules.client_address import client_address
-from tidings.rules.origin import PATTERN, origin, origins_of, public_url
-from tidings.rules.refused import Refused
+from tidings.rules.network.address import parse_networks
+from tidings.rules.network.client_address import client_address
+from tidings.rules.network.origin import PATTERN, origin, origins_of, public_url
+from tidings.rules.reading.refused import Refused
 
 PROXIES = parse_networks("10.0.0.0/8,127.0.0.1,fd00::/8")
 

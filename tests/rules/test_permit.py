@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tidings.intake.items import reached, seen
 from tidings.model.access import VERBS, Key, Permit
 from tidings.model.collection import Collection, Field, Item, Question
-from tidings.rules.condition import holds
-from tidings.rules.permit import Grant, check_permits, grant, narrowed
+from tidings.rules.items.condition import holds
+from tidings.rules.items.permit import Grant, check_permits, grant, narrowed
 
 FIELDS = (
     Field(name="a", type="string", filterable=True, sortable=True, searchable=True),

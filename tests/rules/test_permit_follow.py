@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from tidings.model.access import Key, Permit
-from tidings.rules import plan as rules
-from tidings.rules.condition import NEVER
-from tidings.rules.declaration import read
-from tidings.rules.permit import grant
-from tidings.rules.permit_follow import follow
-from tidings.rules.plan import Plan
+from tidings.rules.declare import plan as rules
+from tidings.rules.declare.declaration import read
+from tidings.rules.declare.permit_follow import follow
+from tidings.rules.declare.plan import Plan
+from tidings.rules.items.condition import NEVER
+from tidings.rules.items.permit import grant
 
 T = {"type": "string", "filterable": True}
 BEFORE: dict[str, Any] = {

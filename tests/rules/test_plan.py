@@ -9,9 +9,9 @@ from hypothesis import given
 
 from tests.declarations import worlds
 from tidings.model.collection import Collection
-from tidings.rules import plan as rules
-from tidings.rules.declaration import read
-from tidings.rules.plan import Plan
+from tidings.rules.declare import plan as rules
+from tidings.rules.declare.declaration import read
+from tidings.rules.declare.plan import Plan
 
 
 def there(world: dict[str, Any]) -> dict[str, Collection]:

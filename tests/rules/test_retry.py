@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidings.model.moment import SECOND
-from tidings.rules.refused import Refused
-from tidings.rules.retry import DELAYS_SECONDS, check_delays, next_due, parse_retry_after
+from tidings.rules.deliver.retry import DELAYS_SECONDS, check_delays, next_due, parse_retry_after
+from tidings.rules.reading.refused import Refused
 
 NOW = 1_700_000_000 * SECOND
 CHANCE = st.floats(min_value=0, max_value=1, exclude_max=True)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tidings.model.errors import Invalid
-from tidings.rules import schema
-from tidings.rules.schema import UNITS_MAX, Validator, checked, compiled, places
-from tidings.rules.schema_cost import STATES_MAX, WEIGHT_MAX, cost_of
-from tidings.rules.schema_words import states
+from tidings.rules.reading import schema
+from tidings.rules.reading.schema import UNITS_MAX, Validator, checked, compiled, places
+from tidings.rules.reading.schema_cost import STATES_MAX, WEIGHT_MAX, cost_of
+from tidings.rules.reading.schema_words import states
 
 NODE = {"$ref": "#/$defs/n"}
 

@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.rules import sign
-from tidings.rules.refused import Refused
-from tidings.rules.sign import Signer, new_secret, new_signing_key, public_key
-from tidings.rules.verify import BadSignature, verify
+from tidings.rules.reading.refused import Refused
+from tidings.rules.schemes import standard as sign
+from tidings.rules.schemes.standard import Signer, new_secret, new_signing_key, public_key
+from tidings.rules.schemes.standard_verify import BadSignature, verify
 
 # From the tests of standard-webhooks' Python library, and of svix-server for ed25519.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

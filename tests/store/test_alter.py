@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tests.declarations import COLLECTION_NAMES, VALUES, worlds
 from tidings.model.collection import Collection
-from tidings.rules import plan as rules
-from tidings.rules.declaration import plain, read
-from tidings.rules.plan import AddField, ConvertField, DropCollection, DropField, FillField, Plan
+from tidings.rules.declare import plan as rules
+from tidings.rules.declare.declaration import plain, read
+from tidings.rules.declare.plan import AddField, ConvertField, DropCollection, DropField, FillField, Plan
 from tidings.store import alter, indexes, tables, values
 from tidings.store.base import Db, Engine, StoreError
 from tidings.store.engine import open_engine

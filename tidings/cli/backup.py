@@ -16,7 +16,7 @@ import typer
 from tidings.cli import check
 from tidings.cli.session import FAILED, AsJson, fail, print_json, progress_bar
 from tidings.model.moment import Micros, SystemClock
-from tidings.rules.refused import Refused
+from tidings.rules.reading.refused import Refused
 from tidings.settings import Settings, SettingsError
 from tidings.store.base import StoreError
 

@@ -10,7 +10,7 @@ import typer
 from tidings.cli import layout
 from tidings.cli.session import AsJson, fail, print_json, width
 from tidings.config import Config, find_config
-from tidings.rules.refused import Refused
+from tidings.rules.reading.refused import Refused
 from tidings.settings import SETTINGS, Settings, SettingsError, check_ca_file, read_settings
 from tidings.store.base import StoreError
 

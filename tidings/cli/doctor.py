@@ -9,7 +9,7 @@ import typer
 
 from tidings.cli import check, layout
 from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Url, print_json
-from tidings.rules.refused import Refused
+from tidings.rules.reading.refused import Refused
 from tidings.settings import SettingsError
 from tidings.store.base import StoreError
 

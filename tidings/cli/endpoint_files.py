@@ -45,8 +45,8 @@ def check_pair(options: Json) -> None:
 
 def shown(options: Json) -> Json:
     """How an endpoint with these options shows them. Raises ValueError if they are not certificates."""
-    from tidings.rules import certificates
-    from tidings.rules.refused import Refused
+    from tidings.rules.network import certificates
+    from tidings.rules.reading.refused import Refused
 
     def summary(text: str) -> list[Json]:
         return [

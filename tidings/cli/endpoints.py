@@ -20,7 +20,7 @@ from tidings.client.calls import given
 from tidings.client.client import Json
 from tidings.model.digits import is_digits
 from tidings.model.event import OWN_TYPES
-from tidings.rules import events_match
+from tidings.rules import event_types
 
 NAMED_MAX = 3
 """How many endpoints of the same URL are named."""
@@ -277,7 +277,7 @@ def _notes_on_types(client: Client, patterns: list[str]) -> Iterator[str]:
         recent = {event["type"] for event in islice(client.events(limit=RECENT_EVENTS), RECENT_EVENTS)}
         known = sorted(recent | {kind["name"] for kind in islice(client.pages("/v1/event-types"), PAGE_MAX)})
         for pattern in patterns:
-            if pattern.startswith(OWN_TYPES) or any(map(events_match.matcher((pattern,)), known)):
+            if pattern.startswith(OWN_TYPES) or any(map(event_types.matcher((pattern,)), known)):
                 continue
             if _was_published(client, pattern):
                 continue

@@ -22,7 +22,9 @@ from tidings.client.exchange import ClientRequest, ServerAddress
 from tidings.client.wire import Wire
 from tidings.model import moment
 from tidings.model.event import Event
-from tidings.rules import events_match, shape, sign
+from tidings.rules import event_types
+from tidings.rules.deliver import bodies
+from tidings.rules.schemes import standard as sign
 
 WAIT_SECONDS = 30
 PAGE_EVENTS = 100
@@ -88,7 +90,7 @@ def listen(
         _check_forward(forward)
         path = cursor_file or _default_path(url, forward)
         place = _read_place(path, after, secret)
-        patterns = events_match.check_patterns(events) if events else ("*",)
+        patterns = event_types.check_patterns(events) if events else ("*",)
         out.say(f"Posting {', '.join(patterns)} to {forward}, signed with {place.secret}")
         listener = _Listener(out, forward, patterns, path, place)
         _on_signals()
@@ -106,7 +108,7 @@ class _Listener:
     def __init__(self, out: Session, forward: str, patterns: Sequence[str], path: Path, place: Bookmark) -> None:
         parts = urlsplit(forward)
         self._out, self._path, self._place = out, path, place
-        self._wants = events_match.matcher(tuple(patterns))
+        self._wants = event_types.matcher(tuple(patterns))
         self._wire = Wire(ServerAddress(f"{parts.scheme}://{parts.netloc}", None), None)
         self._request_path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._signer = sign.Signer(place.secret)
@@ -148,7 +150,7 @@ class _Listener:
                 time.sleep(KNOCK_SECONDS)
 
     def _post(self, event: Fed) -> None:
-        body = shape.standard(_event(event))
+        body = bodies.standard(_event(event))
         knocks = 0
         while True:
             stamp = int(time.time())

@@ -19,7 +19,7 @@ from tidings.cli.words import sentence
 from tidings.client import Client, ClientError
 from tidings.client.exchange import DEFAULT_URL
 from tidings.model.errors import TidingsError
-from tidings.rules import exact
+from tidings.rules.reading import exact
 
 FAILED = 1
 LIST_LIMIT = 50

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tidings.rules import verify as rules
-from tidings.rules.verify import TOLERANCE_SECONDS, BadSignature
+from tidings.rules.schemes import standard_verify as rules
+from tidings.rules.schemes.standard_verify import TOLERANCE_SECONDS, BadSignature
 
 
 def verify(

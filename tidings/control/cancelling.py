@@ -18,7 +18,7 @@ from tidings.model import outcome as outcomes
 from tidings.model.errors import Conflict, TidingsError
 from tidings.model.link import Endpoint
 from tidings.model.moment import Clock
-from tidings.rules import lifecycle
+from tidings.rules.deliver import lifecycle
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
 from tidings.store.writer import Writer

@@ -14,12 +14,12 @@ import msgspec
 from tidings.model.collection import Collection
 from tidings.model.errors import Conflict, Place
 from tidings.model.moment import Clock
-from tidings.rules import plan as rules
-from tidings.rules.change_types import change_types
-from tidings.rules.declaration import Declared, plain, read, read_one
-from tidings.rules.permit_follow import follow
-from tidings.rules.plan import Plan
-from tidings.rules.plan_words import loses, losses, sentence
+from tidings.rules.declare import plan as rules
+from tidings.rules.declare.change_types import change_types
+from tidings.rules.declare.declaration import Declared, plain, read, read_one
+from tidings.rules.declare.permit_follow import follow
+from tidings.rules.declare.plan import Plan
+from tidings.rules.declare.plan_words import loses, losses, sentence
 from tidings.store import alter
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog

@@ -7,7 +7,7 @@ from typing import Any
 from tidings.model.errors import Conflict, NotFound
 from tidings.model.link import Endpoint
 from tidings.model.moment import Clock, Micros
-from tidings.rules import lifecycle
+from tidings.rules.deliver import lifecycle
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
 

@@ -17,8 +17,10 @@ from tidings.model.access import TENANT_RULE, is_tenant
 from tidings.model.errors import Invalid, Place
 from tidings.model.link import ALL_TENANTS, Batch, Body, ClientCertificate, Endpoint, Options, Order, Sealed, Secret
 from tidings.model.moment import Micros
-from tidings.rules import address, events_match, filter, judgement, retry, shape
-from tidings.rules.refused import Refused, escaped
+from tidings.rules import event_types, filter
+from tidings.rules.deliver import bodies, judgement, retry
+from tidings.rules.network import address
+from tidings.rules.reading.refused import Refused, escaped
 
 KEPT = endpoint_tls.KEPT
 """What answers show instead of a header's value; sent back, it keeps the value that is stored."""
@@ -131,14 +133,14 @@ def check(
     places = [
         *_url(form.url, allow_http, networks),
         *_text("/description", form.description, DESCRIPTION_CHARS_MAX),
-        *_refusals(lambda: events_match.check_patterns(form.events, "/events")),
+        *_refusals(lambda: event_types.check_patterns(form.events, "/events")),
         *([] if pattern is None else _refusals(lambda: filter.check(pattern, "/filter"))),
         *_headers(form.headers, {} if sealed is None else sealed.headers),
         *([] if form.rate is None else _between("/rate", form.rate, 0.001, RATE_MAX, "events per second")),
         *_between("/max_in_flight", form.max_in_flight, 1, IN_FLIGHT_MAX, "requests at once"),
         *_between("/order_max_age_seconds", form.order_max_age_seconds, 1, ORDER_AGE_SECONDS_MAX, "seconds"),
         *_batch(form),
-        *([] if paths is None else _refusals(lambda: shape.check_fields(paths, "/fields"))),
+        *([] if paths is None else _refusals(lambda: bodies.check_fields(paths, "/fields"))),
         *endpoint_tls.places(form.url, ca, client, sealed, now),
         *_between("/timeout_seconds", form.timeout_seconds, 1.0, TIMEOUT_SECONDS_MAX, "seconds"),
     ]

@@ -8,8 +8,8 @@ from typing import Any
 from tidings.model.errors import Place
 from tidings.model.link import ClientCertificate, Sealed
 from tidings.model.moment import Micros
-from tidings.rules import certificates
-from tidings.rules.refused import Refused
+from tidings.rules.network import certificates
+from tidings.rules.reading.refused import Refused
 
 KEPT = "***"
 

@@ -23,9 +23,10 @@ from tidings.model.link import ALL_TENANTS, Endpoint, Mode, Secret
 from tidings.model.moment import SECOND, Clock
 from tidings.net.names import Names
 from tidings.net.reply import CANNOT_USE
-from tidings.rules import address, sign
 from tidings.rules.merge_patch import merged
-from tidings.rules.refused import Refused
+from tidings.rules.network import address
+from tidings.rules.reading.refused import Refused
+from tidings.rules.schemes import standard as sign
 from tidings.store import feed
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog

@@ -23,9 +23,10 @@ from tidings.model.ids import new_id
 from tidings.model.link import ALL_TENANTS, Endpoint
 from tidings.model.moment import Clock, Micros
 from tidings.model.replay import Replay, Which
-from tidings.rules import events_match, filter, lifecycle
+from tidings.rules import event_types, filter
+from tidings.rules.deliver import lifecycle
 from tidings.rules.filter_checks import TooCostly
-from tidings.rules.refused import Refused
+from tidings.rules.reading.refused import Refused
 from tidings.store import lists
 from tidings.store import replays as stored
 from tidings.store.base import Db, Row
@@ -251,7 +252,7 @@ def _chosen(db: Db, replay: Replay, row: Row, wants: Wants) -> bool:
 
 def _wants(endpoint: Endpoint) -> Wants:
     """Whether the endpoint wants an event, given as a row of `replay_events`: the same rules as when it was routed."""
-    takes = events_match.matcher(endpoint.options.events)
+    takes = event_types.matcher(endpoint.options.events)
     pattern = endpoint.options.filter
     fits = None if pattern is None else filter.compile(pattern)
 

@@ -13,8 +13,8 @@ from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.model.link import ALL_TENANTS, Endpoint, Sealed
 from tidings.model.moment import SECOND, Micros
 from tidings.net.http import HttpRequest, Tls
-from tidings.rules import shape
-from tidings.rules.sign import Signer
+from tidings.rules.deliver import bodies as shape
+from tidings.rules.schemes.standard import Signer
 
 MASK = "***"
 

@@ -16,10 +16,10 @@ from tidings.deliver.compose import signer_for
 from tidings.model.delivery import Waiting
 from tidings.model.link import ALL_TENANTS, Endpoint, LinkState
 from tidings.model.moment import Micros
-from tidings.rules import health
-from tidings.rules.health import HEALTHY
+from tidings.rules.deliver import health
+from tidings.rules.deliver.health import HEALTHY
 from tidings.rules.limit import TokenBucket
-from tidings.rules.sign import Signer
+from tidings.rules.schemes.standard import Signer
 
 QUEUE_MAX = 500
 HELD_MAX = 1_000

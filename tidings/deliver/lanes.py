@@ -18,8 +18,8 @@ from tidings.deliver.turns import Look
 from tidings.model.delivery import Waiting
 from tidings.model.link import Endpoint, changes_requests
 from tidings.model.moment import Micros
-from tidings.rules import health
-from tidings.rules.health import HEALTHY, EndpointHealth
+from tidings.rules.deliver import health
+from tidings.rules.deliver.health import HEALTHY, EndpointHealth
 from tidings.rules.limit import TokenBucket
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Snapshot

@@ -16,10 +16,10 @@ from tidings.model.ids import new_id
 from tidings.model.link import ALL_TENANTS
 from tidings.model.moment import MINUTE, SECOND, Micros, to_text
 from tidings.net.http import Reply
-from tidings.rules import health, judgement, lifecycle, retry
-from tidings.rules.health import HEALTHY, EndpointHealth
-from tidings.rules.judgement import Judgement
-from tidings.rules.lifecycle import Cause
+from tidings.rules.deliver import health, judgement, lifecycle, retry
+from tidings.rules.deliver.health import HEALTHY, EndpointHealth
+from tidings.rules.deliver.judgement import Judgement
+from tidings.rules.deliver.lifecycle import Cause
 
 Chance = Callable[[], float]
 

@@ -9,7 +9,7 @@ from tidings.deliver.lane import EXPRESS_MAX, Lane, Queued
 from tidings.deliver.settle import Settlement
 from tidings.deliver.turns import Kind, Look
 from tidings.model.moment import SECOND, Micros
-from tidings.rules import health
+from tidings.rules.deliver import health
 
 MILLI: Micros = 1_000
 TURN_MAX = 16

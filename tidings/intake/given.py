@@ -9,7 +9,7 @@ import msgspec
 from tidings.intake.kinds import Kind
 from tidings.model.collection import OWN_FIELDS, Item
 from tidings.model.errors import Forbidden, Place, Stale
-from tidings.rules.item import opened
+from tidings.rules.items.item import opened
 from tidings.rules.own_members import agrees, differs
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ from tidings.model.errors import Place, TidingsError
 from tidings.model.event import Event
 from tidings.model.ids import new_ids
 from tidings.model.moment import Clock
-from tidings.rules import change
-from tidings.rules.condition import NEVER, Condition, holds
-from tidings.rules.permit import Grant
+from tidings.rules.items import change
+from tidings.rules.items.condition import NEVER, Condition, holds
+from tidings.rules.items.permit import Grant
 from tidings.store import events, item_bulk
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog

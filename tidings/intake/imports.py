@@ -16,10 +16,10 @@ from tidings.model.access import TENANT_RULE, is_tenant
 from tidings.model.errors import Place
 from tidings.model.ids import new_ids
 from tidings.model.moment import Clock
-from tidings.rules.condition import ALWAYS, fixed, holds
-from tidings.rules.item import ID, ID_RULE
-from tidings.rules.permit import Grant
-from tidings.rules.rows import Bad, Given
+from tidings.rules.items.condition import ALWAYS, fixed, holds
+from tidings.rules.items.file_lines import Bad, Given
+from tidings.rules.items.item import ID, ID_RULE
+from tidings.rules.items.permit import Grant
 
 ERRORS_MAX = 50
 """So many bad lines are told, each with all of its places; the others are only counted."""

@@ -20,12 +20,12 @@ from tidings.model.errors import Conflict, Forbidden, Invalid, NotFound, Place, 
 from tidings.model.event import Event
 from tidings.model.ids import new_id
 from tidings.model.moment import Clock
-from tidings.rules import change
-from tidings.rules.condition import Condition, Either, fixed, holds
 from tidings.rules.filter_checks import same
-from tidings.rules.item import ID, ID_RULE, opened
+from tidings.rules.items import change
+from tidings.rules.items.condition import Condition, Either, fixed, holds
+from tidings.rules.items.item import ID, ID_RULE, opened
+from tidings.rules.items.permit import Grant
 from tidings.rules.merge_patch import merged
-from tidings.rules.permit import Grant
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
 from tidings.store.items import ItemTable

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tidings.model.access import Key
 from tidings.model.collection import Collection
-from tidings.rules.change import Changes
-from tidings.rules.item import ItemRules
-from tidings.rules.permit import Grant, grant
+from tidings.rules.items.change import Changes
+from tidings.rules.items.item import ItemRules
+from tidings.rules.items.permit import Grant, grant
 from tidings.store.base import Dialect
 from tidings.store.items import ItemTable
 

@@ -15,7 +15,7 @@ from tidings.model.errors import Invalid, Place
 from tidings.model.event import OWN_TYPES, Event
 from tidings.model.ids import new_id, new_ids
 from tidings.model.moment import Clock, Micros
-from tidings.rules.events_match import TYPE_CHARS_MAX, is_type
+from tidings.rules.event_types import TYPE_CHARS_MAX, is_type
 from tidings.store.catalog import Catalog
 from tidings.store.events import Publication, Stored
 from tidings.store.writer import Writer

@@ -10,8 +10,8 @@ import msgspec
 
 from tidings.model.errors import Place
 from tidings.model.event import EventType
-from tidings.rules.schema import Validator, compiled, places, too_costly
-from tidings.rules.schema_cost import WEIGHT_MAX
+from tidings.rules.reading.schema import Validator, compiled, places, too_costly
+from tidings.rules.reading.schema_cost import WEIGHT_MAX
 
 COMPILED_MAX = 1_000
 

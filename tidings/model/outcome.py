@@ -1,4 +1,4 @@
-"""What can come of one attempt: a closed list, each with a sentence. What follows from it: `rules/judgement.py`."""
+"""What can come of one attempt: a closed list with sentences. What follows from it: `rules/deliver/judgement.py`."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tidings.model.outcome import Outcome
 from tidings.net import reply as replies
 from tidings.net.names import LOOKUP_SECONDS, Resolved
 from tidings.net.reply import Reply
-from tidings.rules.address import Target, target_of
+from tidings.rules.network.address import Target, target_of
 
 CONNECT_SECONDS = 5.0
 ANSWER_BYTES_KEPT = 16 * 1024

@@ -8,7 +8,7 @@ import msgspec
 
 from tidings.model.event import OWN_TYPES
 from tidings.model.link import ALL_TENANTS, Endpoint
-from tidings.rules import events_match, filter
+from tidings.rules import event_types, filter
 from tidings.rules.filter_checks import Check
 from tidings.store.catalog import Catalog, Snapshot
 
@@ -84,4 +84,4 @@ class Choices:
 def _wish(endpoint: Endpoint) -> tuple[Callable[[str], bool], Wish]:
     pattern = endpoint.options.filter
     wanted = None if pattern is None else filter.metered(pattern)
-    return events_match.matcher(endpoint.options.events), Wish(endpoint.num, endpoint.id, wanted, endpoint.after)
+    return event_types.matcher(endpoint.options.events), Wish(endpoint.num, endpoint.id, wanted, endpoint.after)

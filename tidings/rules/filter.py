@@ -41,7 +41,7 @@ from tidings.rules.filter_checks import (
     one_passes,
     opposite,
 )
-from tidings.rules.refused import Refused, escaped
+from tidings.rules.reading.refused import Refused, escaped
 
 FIELDS = ("type", "subject", "data", "previous", "changed")
 DEPTH_MAX = 32

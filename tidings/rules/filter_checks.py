@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from tidings.rules import decimals
+from tidings.rules.reading import decimals
 
 STEPS_MAX = 30_000
 """How many steps one filter may take on one event: 2 to 6 ms."""

@@ -13,7 +13,7 @@ import msgspec
 
 from tidings.model.access import CallLimit
 from tidings.model.moment import SECOND, Micros
-from tidings.rules.refused import Refused
+from tidings.rules.reading.refused import Refused
 
 LIMITS_MAX = 8
 CALLS_MAX = 10**9

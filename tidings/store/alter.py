@@ -10,8 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from tidings.model.collection import Collection, Field
 from tidings.model.moment import Micros
-from tidings.rules import decimals
-from tidings.rules.plan import (
+from tidings.rules.declare.plan import (
     AddField,
     ConvertField,
     DropField,
@@ -21,7 +20,8 @@ from tidings.rules.plan import (
     RenameField,
     Step,
 )
-from tidings.rules.words import words
+from tidings.rules.items.search_words import words
+from tidings.rules.reading import decimals
 from tidings.store import indexes, tables, values
 from tidings.store.base import Db
 

@@ -16,7 +16,7 @@ from tidings.model.access import CallLimit, Key, Permit, Tenant
 from tidings.model.collection import Collection
 from tidings.model.event import ChangeType, EventType
 from tidings.model.link import Endpoint, Options, Sealed
-from tidings.rules.change_types import change_types
+from tidings.rules.declare.change_types import change_types
 from tidings.store.base import Db, Row
 from tidings.store.seal import Sealer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidings.rules.condition import Both, Compare, Condition, Either, Op
+from tidings.rules.items.condition import Both, Compare, Condition, Either, Op
 from tidings.store.base import Dialect
 from tidings.store.tables import asked_column
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from tidings.model.collection import Collection
-from tidings.rules.field import OWN_TIMES
-from tidings.rules.plan import Pair
+from tidings.rules.declare.plan import Pair
+from tidings.rules.items.field import OWN_TIMES
 from tidings.store import tables
 from tidings.store.base import Db
 from tidings.store.tables import Index

@@ -8,11 +8,8 @@ from typing import Any
 import msgspec
 
 from tidings.model.errors import Place
-from tidings.rules import decimals
-from tidings.rules.declared_field import fits as may_have
-from tidings.rules.exact import is_whole_kept
-from tidings.rules.field import field_schema, is_bound, out_of_bounds
-from tidings.rules.plan import (
+from tidings.rules.declare.declared_field import fits as may_have
+from tidings.rules.declare.plan import (
     AddField,
     ConvertField,
     DropCollection,
@@ -23,7 +20,10 @@ from tidings.rules.plan import (
     Requirement,
     Step,
 )
-from tidings.rules.schema import compiled
+from tidings.rules.items.field import field_schema, is_bound, out_of_bounds
+from tidings.rules.reading import decimals
+from tidings.rules.reading.exact import is_whole_kept
+from tidings.rules.reading.schema import compiled
 from tidings.store import tables, values
 from tidings.store.base import Db
 

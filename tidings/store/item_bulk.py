@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tidings.rules.condition import ALWAYS, Compare, Condition
-from tidings.rules.words import words
+from tidings.rules.items.condition import ALWAYS, Compare, Condition
+from tidings.rules.items.search_words import words
 from tidings.store import tables
 from tidings.store.base import Db, Row
 from tidings.store.conditions import Where

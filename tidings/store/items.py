@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tidings.model.collection import Collection, Item
-from tidings.rules.condition import ALWAYS, Compare, Condition, holds
-from tidings.rules.words import words
+from tidings.rules.items.condition import ALWAYS, Compare, Condition, holds
+from tidings.rules.items.search_words import words
 from tidings.store import tables, values
 from tidings.store.base import Db, Dialect, Row
 from tidings.store.conditions import Where

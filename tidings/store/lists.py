@@ -14,8 +14,8 @@ import msgspec
 
 from tidings.model.delivery import Attempt, State
 from tidings.model.moment import Micros
-from tidings.rules import lifecycle
-from tidings.rules.events_match import matcher
+from tidings.rules.deliver import lifecycle
+from tidings.rules.event_types import matcher
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Snapshot
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import apsw
 
-from tidings.rules import decimals
+from tidings.rules.reading import decimals
 from tidings.store.base import (
     BriefDb,
     Builder,

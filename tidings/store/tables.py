@@ -11,7 +11,7 @@ import re
 import msgspec
 
 from tidings.model.collection import Collection, Field, FieldType
-from tidings.rules.field import INDEXED_CHARS, OWN_TIMES, asked_field
+from tidings.rules.items.field import INDEXED_CHARS, OWN_TIMES, asked_field
 from tidings.store.base import Dialect
 
 _ASKED = ("id", "tenant", "created", "updated")
@@ -26,7 +26,7 @@ _TYPES: dict[FieldType, tuple[str, str]] = {
     "string": ("TEXT", 'TEXT COLLATE "C"'),
     "integer": ("INTEGER", "BIGINT"),
     "number": ("REAL", "DOUBLE PRECISION"),
-    # SQLite has no decimals: a text that sorts as the number (rules/decimals.py).
+    # SQLite has no decimals: a text that sorts as the number (rules/reading/decimals.py).
     "decimal": ("TEXT", "NUMERIC"),
     "boolean": ("INTEGER", "BOOLEAN"),
     "datetime": ("INTEGER", "BIGINT"),

@@ -10,7 +10,7 @@ import msgspec
 
 from tidings.model import moment
 from tidings.model.collection import Field
-from tidings.rules import decimals
+from tidings.rules.reading import decimals
 from tidings.store import tables
 from tidings.store.base import Dialect
 

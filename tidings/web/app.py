@@ -15,8 +15,8 @@ import msgspec
 
 from tidings.model.access import Key
 from tidings.model.errors import Malformed, Place, TidingsError
-from tidings.rules.address import parse_networks
-from tidings.rules.origin import origins_of, public_url
+from tidings.rules.network.address import parse_networks
+from tidings.rules.network.origin import origins_of, public_url
 from tidings.web.callers.access import Access, check_scope
 from tidings.web.callers.addresses import Addresses
 from tidings.web.callers.limits import Limits

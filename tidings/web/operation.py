@@ -10,7 +10,7 @@ import msgspec
 
 from tidings.model.access import Key
 from tidings.model.errors import Place, TidingsError
-from tidings.rules.shape import Chosen
+from tidings.rules.deliver.bodies import Chosen
 from tidings.web.parts import Parts
 from tidings.web.wire.cursors import Cursors
 

@@ -14,7 +14,7 @@ from tidings.control.collections import Shown, Wanted
 from tidings.model import moment
 from tidings.model.collection import Collection
 from tidings.model.errors import Conflict, NotFound, Stale
-from tidings.rules.declaration import plain
+from tidings.rules.declare.declaration import plain
 from tidings.rules.merge_patch import merged
 from tidings.store.base import Db
 from tidings.web.habits.edits import check_revision, etag, only_operators

@@ -9,9 +9,9 @@ import msgspec
 from tidings.model import moment
 from tidings.model.errors import Conflict, Invalid, NotFound, Place, Stale
 from tidings.model.event import OWN_TYPES, ChangeType, EventType
-from tidings.rules import events_match
-from tidings.rules.change_types import change_types
-from tidings.rules.schema import SCHEMA_BYTES_MAX, checked, compiled, places
+from tidings.rules import event_types
+from tidings.rules.declare.change_types import change_types
+from tidings.rules.reading.schema import SCHEMA_BYTES_MAX, checked, compiled, places
 from tidings.store.base import Db
 from tidings.web.habits.edits import check_revision, etag, merged, only_operators
 from tidings.web.habits.given import agree
@@ -85,7 +85,7 @@ async def create_event_type(parts: Parts, request: Request) -> Answer:
     """Add an event type."""
     only_operators(request, WHAT)
     new: NewEventType = request.body
-    events_match.check_type(new.name, "/name")
+    event_types.check_type(new.name, "/name")
     kind = _checked(new.name, new, None, parts.clock.now())
 
     def job(db: Db) -> Answer:
@@ -110,7 +110,7 @@ async def get_event_type(parts: Parts, request: Request) -> Answer:
 async def put_event_type(parts: Parts, request: Request) -> Answer:
     """Create an event type, or replace it."""
     only_operators(request, WHAT)
-    name = events_match.check_type(request.path["name"])
+    name = event_types.check_type(request.path["name"])
     now = parts.clock.now()
     _checked(name, request.body, None, now)
 

@@ -11,10 +11,10 @@ from tidings.model import moment
 from tidings.model.access import EVERYTHING, SCOPES, TENANT_RULE, CallLimit, Key, Permit, is_tenant
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.ids import new_id
-from tidings.rules import permit
+from tidings.rules.items import permit
 from tidings.rules.limit import check_limits
-from tidings.rules.origin import origins
-from tidings.rules.refused import Refused
+from tidings.rules.network.origin import origins
+from tidings.rules.reading.refused import Refused
 from tidings.store.base import Db
 from tidings.web.callers.access import digest
 from tidings.web.habits.once import once

@@ -10,7 +10,7 @@ from tidings.model.errors import Invalid, NotFound, Place
 from tidings.model.link import Endpoint
 from tidings.model.moment import Micros
 from tidings.model.replay import Replay, ReplayState, Which
-from tidings.rules.refused import Refused
+from tidings.rules.reading.refused import Refused
 from tidings.store import replays as stored
 from tidings.store.base import Db
 from tidings.store.catalog import Snapshot

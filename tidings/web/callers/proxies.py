@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidings.rules.address import Networks
-from tidings.rules.client_address import client_address
+from tidings.rules.network.address import Networks
+from tidings.rules.network.client_address import client_address
 
 
 class Callers:

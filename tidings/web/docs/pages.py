@@ -14,7 +14,7 @@ from importlib.resources import files
 import msgspec
 
 from tidings.model.errors import NotFound
-from tidings.rules.origin import public_url
+from tidings.rules.network.origin import public_url
 from tidings.web.habits.revisions import IF_NONE_MATCH, names
 from tidings.web.operation import Answer, Operation, Request
 from tidings.web.parts import Parts

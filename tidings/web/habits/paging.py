@@ -17,7 +17,7 @@ import msgspec
 
 from tidings.model import moment
 from tidings.model.errors import Invalid, Place
-from tidings.rules import decimals
+from tidings.rules.reading import decimals
 from tidings.web.habits.shaping import sort_of
 from tidings.web.operation import Answer, Parameter, Request
 from tidings.web.wire.cursors import Position

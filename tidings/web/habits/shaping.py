@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from tidings.model.errors import Invalid, Malformed, Place
-from tidings.rules import events_match, shape
+from tidings.rules import event_types
+from tidings.rules.deliver import bodies
 from tidings.web.habits.given import HELP as TAKEN_BACK
 from tidings.web.habits.given import own_members
 from tidings.web.habits.revisions import IF_NONE_MATCH, names, read
@@ -38,7 +39,7 @@ COUNT = Parameter(
 TYPE_OR_BEGINNING: dict[str, Any] = {
     "type": "string",
     "pattern": r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?$",
-    "maxLength": events_match.TYPE_CHARS_MAX + 2,
+    "maxLength": event_types.TYPE_CHARS_MAX + 2,
     "description": "an event type such as tasks.completed, or the beginning of some such as tasks.*",
 }
 """The schema of a parameter that chooses events by type."""
@@ -79,12 +80,12 @@ def sort_of(request: Request) -> list[str]:
     return wanted
 
 
-def chosen_fields(request: Request) -> shape.Chosen:
+def chosen_fields(request: Request) -> bodies.Chosen:
     """The names of `fields`, as a tree."""
-    return shape.choose(request.query["fields"])
+    return bodies.choose(request.query["fields"])
 
 
-def narrowed(thing: Any, chosen: shape.Chosen) -> dict[str, Any]:
+def narrowed(thing: Any, chosen: bodies.Chosen) -> dict[str, Any]:
     """The chosen fields of a thing, in their usual order; numbers and texts of `data` stay as they were sent."""
     found: dict[str, Any] = {}
     for name in thing.__struct_fields__:
@@ -92,7 +93,7 @@ def narrowed(thing: Any, chosen: shape.Chosen) -> dict[str, Any]:
             value, below = getattr(thing, name), chosen[name]
             if value is not msgspec.UNSET:
                 found[name] = (
-                    value if below is None else msgspec.Raw(shape.select(bytes(value).decode(), below).encode())
+                    value if below is None else msgspec.Raw(bodies.select(bytes(value).decode(), below).encode())
                 )
     return found
 

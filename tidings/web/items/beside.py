@@ -7,9 +7,9 @@ from typing import Any
 
 from tidings.model.collection import OWN_FIELDS
 from tidings.model.errors import Place
-from tidings.rules.condition import fixed
-from tidings.rules.item import ItemRules
-from tidings.rules.permit import Grant
+from tidings.rules.items.condition import fixed
+from tidings.rules.items.item import ItemRules
+from tidings.rules.items.permit import Grant
 
 
 def places_of(rules: ItemRules, grant: Grant, *, is_new: bool) -> Callable[[Any, frozenset[str]], list[Place]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tidings.rules.csv_rows import CsvOut
-from tidings.rules.permit import Grant
-from tidings.rules.rows import CSV, NDJSON, JsonLinesOut
+from tidings.rules.items.csv_lines import CsvOut
+from tidings.rules.items.file_lines import CSV, NDJSON, JsonLinesOut
+from tidings.rules.items.permit import Grant
 from tidings.web.items.files import FORMATS, Transfer
 from tidings.web.items.parameters import several, ticked
 from tidings.web.items.schemas import OWN_NAMES, item_example, new_example

@@ -23,9 +23,9 @@ from tidings.intake.kinds import Kind
 from tidings.intake.spool import Ready, Spool
 from tidings.model.digits import is_digits
 from tidings.model.errors import Invalid, Place, TidingsError, TooLarge
-from tidings.rules.csv_rows import CsvLines, CsvOut
-from tidings.rules.permit import Grant
-from tidings.rules.rows import CSV, NDJSON, JsonLines, JsonLinesOut, Lines, Reader, Unreadable
+from tidings.rules.items.csv_lines import CsvLines, CsvOut
+from tidings.rules.items.file_lines import CSV, NDJSON, JsonLines, JsonLinesOut, Lines, Reader, Unreadable
+from tidings.rules.items.permit import Grant
 from tidings.store import item_pages
 from tidings.store.base import Db
 from tidings.store.conditions import Where

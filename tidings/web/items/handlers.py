@@ -15,12 +15,12 @@ from tidings.intake.moving import Moving
 from tidings.model.collection import Field, Item
 from tidings.model.errors import Forbidden, Invalid, Place
 from tidings.model.event import Event
-from tidings.rules import decimals
-from tidings.rules.condition import Compare, Op
-from tidings.rules.field import asked_field, is_bound
-from tidings.rules.jsontext import INTEGER_MAX, INTEGER_MIN
-from tidings.rules.permit import Grant
-from tidings.rules.words import words
+from tidings.rules.items.condition import Compare, Op
+from tidings.rules.items.field import asked_field, is_bound
+from tidings.rules.items.permit import Grant
+from tidings.rules.items.search_words import words
+from tidings.rules.reading import decimals
+from tidings.rules.reading.jsontext import INTEGER_MAX, INTEGER_MIN
 from tidings.store import item_pages
 from tidings.store.base import Db, Row
 from tidings.store.conditions import Where

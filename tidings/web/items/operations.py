@@ -14,7 +14,7 @@ from tidings.intake.kinds import Kind
 from tidings.model.access import VERBS, Key, Verb
 from tidings.model.collection import Collection, Question
 from tidings.model.errors import Conflict, NotFound, Stale
-from tidings.rules.permit import Grant
+from tidings.rules.items.permit import Grant
 from tidings.store.item_pages import CREATED
 from tidings.web.habits.paging import PAGING
 from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH

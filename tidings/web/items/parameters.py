@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from tidings.model.collection import Collection, Field, Question
-from tidings.rules import decimals
-from tidings.rules.field import INTEGER_MAX, INTEGER_MIN, OWN_TIMES, asked_field, operators_of
+from tidings.rules.items.field import INTEGER_MAX, INTEGER_MIN, OWN_TIMES, asked_field, operators_of
+from tidings.rules.reading import decimals
 from tidings.web.items.handlers import Filters
 from tidings.web.items.schemas import DATE, TIME_TEXT, example_of
 from tidings.web.operation import Parameter

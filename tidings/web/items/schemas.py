@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tidings.model.collection import Collection, Field
-from tidings.rules import decimals
-from tidings.rules.condition import fixed
-from tidings.rules.field import ITEM_ID, field_schema
-from tidings.rules.permit import Grant
-from tidings.rules.samples import sample
+from tidings.rules.items.condition import fixed
+from tidings.rules.items.field import ITEM_ID, field_schema
+from tidings.rules.items.permit import Grant
+from tidings.rules.items.samples import sample
+from tidings.rules.reading import decimals
 from tidings.web.habits.paging import CURSOR
 from tidings.web.operation import BodySchema
 

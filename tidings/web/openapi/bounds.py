@@ -14,20 +14,13 @@ from tidings.model.access import SCOPES
 from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.model.outcome import OUTCOMES
 from tidings.net.http import ANSWER_BYTES_KEPT
-from tidings.rules import (
-    certificates,
-    declaration,
-    events_match,
-    filter,
-    judgement,
-    limit,
-    origin,
-    permit,
-    retry,
-    shape,
-)
-from tidings.rules.address import URL_CHARS_MAX
-from tidings.rules.jsontext import INTEGER_MAX, NO_NUL
+from tidings.rules import event_types, filter, limit
+from tidings.rules.declare import declaration
+from tidings.rules.deliver import bodies, judgement, retry
+from tidings.rules.items import permit
+from tidings.rules.network import certificates, origin
+from tidings.rules.network.address import URL_CHARS_MAX
+from tidings.rules.reading.jsontext import INTEGER_MAX, NO_NUL
 from tidings.store.lists import STATES
 from tidings.web.api.events.views import DELIVERIES_MAX, NOT_MATCHED_MAX
 from tidings.web.api.service.shares import TENANTS_SHOWN
@@ -64,7 +57,7 @@ def ident(*prefixes: str) -> Schema:
 
 TIME: Schema = {"format": "date-time", "maxLength": 35}
 """RFC 3339, with up to nine digits after the second and a zone."""
-TYPE: Schema = {"pattern": rf"^{_PART}(\.{_PART})*$", "maxLength": events_match.TYPE_CHARS_MAX}
+TYPE: Schema = {"pattern": rf"^{_PART}(\.{_PART})*$", "maxLength": event_types.TYPE_CHARS_MAX}
 NEW_TYPE: Schema = TYPE | {"pattern": rf"^(?!endpoint\.){_PART}(\.{_PART})*$", "examples": ["tasks.completed"]}
 EVENT_ID: Schema = {"pattern": "^[A-Za-z0-9_.:-]{1,64}$", "maxLength": 64}
 TENANT: Schema = {"pattern": "^[A-Za-z0-9_-]{1,64}$", "maxLength": 64}
@@ -90,9 +83,9 @@ _ENDPOINT: dict[str, Schema] = {
     "url": _URL,
     "description": {"maxLength": form.DESCRIPTION_CHARS_MAX, "pattern": r"^[^\x00-\x08\x0b-\x1f\x7f]*$"},
     "events": {
-        "items": _PATTERN | {"maxLength": events_match.TYPE_CHARS_MAX + 2},
+        "items": _PATTERN | {"maxLength": event_types.TYPE_CHARS_MAX + 2},
         "minItems": 1,
-        "maxItems": events_match.PATTERNS_MAX,
+        "maxItems": event_types.PATTERNS_MAX,
     },
     "filter": _FILTER,
     "headers": {
@@ -104,9 +97,14 @@ _ENDPOINT: dict[str, Schema] = {
     "max_in_flight": between(1, form.IN_FLIGHT_MAX),
     "order_max_age_seconds": between(1, form.ORDER_AGE_SECONDS_MAX),
     "fields": {
-        "items": {"type": "string", "minLength": 1, "maxLength": shape.FIELD_CHARS_MAX, "pattern": shape.FIELD_PATTERN},
+        "items": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": bodies.FIELD_CHARS_MAX,
+            "pattern": bodies.FIELD_PATTERN,
+        },
         "minItems": 1,
-        "maxItems": shape.FIELDS_MAX,
+        "maxItems": bodies.FIELDS_MAX,
     },
     "timeout_seconds": between(1, form.TIMEOUT_SECONDS_MAX),
     "retry_delays_seconds": {

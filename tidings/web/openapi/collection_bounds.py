@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tidings.model.access import VERBS
-from tidings.rules import decimals, declaration, declared_field
-from tidings.rules.field import FORMATS, TYPES
-from tidings.rules.jsontext import NO_NUL
+from tidings.rules.declare import declaration, declared_field
+from tidings.rules.items.field import FORMATS, TYPES
+from tidings.rules.reading import decimals
+from tidings.rules.reading.jsontext import NO_NUL
 from tidings.web.openapi.schemas import NULL
 
 Schema = dict[str, Any]

@@ -14,7 +14,7 @@ from tidings import __version__
 from tidings.model import moment
 from tidings.model.access import Key
 from tidings.model.event import EventType
-from tidings.rules.origin import public_url
+from tidings.rules.network.origin import public_url
 from tidings.web.openapi import collection_bounds, directions, names, webhooks
 from tidings.web.openapi import schemas as spelling
 from tidings.web.openapi.answers import HEADERS, PROBLEMS, REF, problem_answer

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tidings.model.access import SCOPES
-from tidings.rules.jsontext import NO_NUL
+from tidings.rules.reading.jsontext import NO_NUL
 from tidings.web.habits.once import KEY_CHARS_MAX, KEY_PATTERN, REPLAYED
 from tidings.web.openapi.answers import answers, files, schema_of
 from tidings.web.operation import BodySchema, Operation, Parameter

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tidings.rules.field import OWN_ADDRESS
-from tidings.rules.jsontext import INTEGER_MAX, INTEGER_MIN
+from tidings.rules.items.field import OWN_ADDRESS
+from tidings.rules.reading.jsontext import INTEGER_MAX, INTEGER_MIN
 from tidings.web.openapi.bounds import UNLIMITED
 from tidings.web.openapi.schemas import DEFINITIONS, LISTS, MAPS, PREFIX, SINGLE, every
 
@@ -60,7 +60,7 @@ def name_fields(schemas: dict[str, Schema]) -> None:
 
 
 def _is_field(schema: Schema) -> bool:
-    """Whether it is the schema of a field that names parts of itself (rules/field.py gave it an address)."""
+    """Whether it is the schema of a field that names parts of itself (rules/items/field.py gave it an address)."""
     address = schema.get("$id")
     return isinstance(address, str) and address.startswith(OWN_ADDRESS)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tidings.model.access import Key
-from tidings.rules.origin import ANY
+from tidings.rules.network.origin import ANY
 from tidings.store.catalog import Catalog
 
 Headers = list[tuple[str, str]]

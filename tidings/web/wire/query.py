@@ -16,8 +16,8 @@ from urllib.parse import unquote_to_bytes
 
 from tidings.model import moment
 from tidings.model.errors import Invalid, Malformed, Place
-from tidings.rules import decimals, exact
-from tidings.rules.jsontext import INTEGER_MAX, INTEGER_MIN
+from tidings.rules.reading import decimals, exact
+from tidings.rules.reading.jsontext import INTEGER_MAX, INTEGER_MIN
 from tidings.web.operation import Operation, Parameter
 
 TEXT_CHARS_MAX = 1000

@@ -11,9 +11,9 @@ from tidings.control.endpoints import valid_secrets
 from tidings.model.access import EVERYTHING
 from tidings.model.errors import NotFound
 from tidings.model.link import Endpoint
-from tidings.rules import sign
-from tidings.rules.address import URL_CHARS_MAX
-from tidings.rules.refused import Refused
+from tidings.rules.network.address import URL_CHARS_MAX
+from tidings.rules.reading.refused import Refused
+from tidings.rules.schemes import standard as sign
 from tidings.store import lists
 from tidings.store.base import Db
 from tidings.web.api.endpoints.views import (

@@ -10,7 +10,7 @@ from tidings.control import endpoint_form
 from tidings.deliver.lane import LaneView
 from tidings.model import moment
 from tidings.model.link import Batch, Body, Endpoint, Mode, Order
-from tidings.rules import certificates
+from tidings.rules.network import certificates
 
 
 class BatchPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from tidings.model.errors import Gone, Invalid, NotFound, Place
-from tidings.rules import events_match
-from tidings.rules.origin import public_url
+from tidings.rules import event_types
+from tidings.rules.network.origin import public_url
 from tidings.store import feed
 from tidings.store.base import Db
 from tidings.store.feed import EventQuery
@@ -177,7 +177,7 @@ def _query(request: Request) -> EventQuery:
         if types is not None:
             raise _wrong("type", "Give type or type__in, not both.", TOGETHER)
         types = [given["type"]]
-    exact, beginnings = (None, ()) if types is None else events_match.split(types)
+    exact, beginnings = (None, ()) if types is None else event_types.split(types)
     return EventQuery(
         tenant=_tenant(request),
         collection=given.get("collection"),

@@ -10,9 +10,9 @@ import msgspec
 from tidings.model import moment
 from tidings.model.event import OWN_TYPES, Event
 from tidings.model.link import ALL_TENANTS, Endpoint
-from tidings.rules import events_match, filter
+from tidings.rules import event_types, filter
 from tidings.rules.filter_checks import STEPS_MAX, TooCostly
-from tidings.rules.refused import Refused
+from tidings.rules.reading.refused import Refused
 from tidings.store import lists
 from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
@@ -149,7 +149,7 @@ class _Reasons:
             return "The endpoint was created after the event."
         if event.type.startswith(OWN_TYPES) and event.subject == endpoint.id:
             return "What is said about an endpoint is not sent to that endpoint."
-        if not events_match.matcher(endpoint.options.events)(event.type):
+        if not event_types.matcher(endpoint.options.events)(event.type):
             return f"It chose {', '.join(endpoint.options.events)}, and the type is {event.type}."
         reason = None if endpoint.options.filter is None else self._filtered(endpoint.options.filter)
         return reason or "As it is now it would get the event; it was changed since."

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from tidings.model.errors import BadMedia, Invalid, Malformed, Place
-from tidings.rules import jsontext
-from tidings.rules.refused import escaped
+from tidings.rules.reading import jsontext
+from tidings.rules.reading.refused import escaped
 from tidings.web.operation import BodySchema
 
 ERRORS_MAX = 50

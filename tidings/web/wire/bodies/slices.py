@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tidings.model.errors import Invalid, Malformed, Place, TooLarge
-from tidings.rules.jsontext import DEPTH_MAX, BadJson, explained_at
+from tidings.rules.reading.jsontext import DEPTH_MAX, BadJson, explained_at
 from tidings.web.operation import Listing, Request, Slice
 from tidings.web.wire.bodies import body
 from tidings.web.wire.bodies.work import LARGE_BYTES, Work

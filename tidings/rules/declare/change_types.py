@@ -1,0 +1,94 @@
+"""The event types that a collection brings: those of its items' changes, with schema and example, derived from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tidings.model.collection import Collection, Field
+from tidings.model.event import ChangeType
+from tidings.rules.declare.declared_field import fits
+from tidings.rules.items import change
+from tidings.rules.items.field import field_schema
+from tidings.rules.items.samples import sample
+from tidings.rules.reading import decimals
+
+_EXAMPLES: dict[str, Any] = {
+    "string": "text",
+    "integer": 3,
+    "number": 1.5,
+    "boolean": True,
+    "datetime": "2026-11-21T01:02:03.456Z",
+    "date": "2026-11-21",
+    "object": {},
+    "array": [],
+    "reference": "itm_01m7xv663afar931yg06gzrrhs",
+}
+_TIME = {"type": "string", "format": "date-time"}
+_OWN: dict[str, dict[str, Any]] = {
+    "id": {"type": "string"},
+    "tenant": {"type": ["string", "null"], "description": "Null: it belongs to no tenant."},
+    "revision": {"type": "integer", "minimum": 1},
+    "created": _TIME,
+    "updated": _TIME,
+}
+
+
+def change_types(collection: Collection) -> list[ChangeType]:
+    """Every type that its changes may have: its own ones, then `created`, `updated` and `deleted`."""
+    name = collection.name
+    schema = msgspec.json.encode(item_schema(collection)).decode()
+    example = msgspec.json.encode(example_item(collection)).decode()
+    told = [
+        (change.own_type(name, event.name), event.description or f"An item of {name}: {event.name}.", True)
+        for event in collection.events
+    ]
+    told += [
+        (change.created_type(name), f"An item of {name} was created.", False),
+        (change.updated_type(name), f"An item of {name} was changed.", True),
+        (change.deleted_type(name), f"An item of {name} was deleted; the data is how it was last.", False),
+    ]
+    return [
+        ChangeType(
+            name=kind,
+            description=description,
+            schema=schema,
+            example=example,
+            revision=collection.revision,
+            created=collection.created,
+            updated=collection.updated,
+            collection=name,
+            has_previous=has_previous,
+        )
+        for kind, description, has_previous in told
+    ]
+
+
+def item_schema(collection: Collection) -> dict[str, Any]:
+    """The JSON Schema of an item as answers and events show it: every field is there, null where it has no value."""
+    properties = dict(_OWN)
+    for field in collection.fields:
+        schema = field_schema(field)
+        properties[field.name] = schema if field.required else {"anyOf": [schema, {"type": "null"}]}
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def example_item(collection: Collection) -> dict[str, Any]:
+    """An item such as the declaration describes."""
+    own = {"id": _EXAMPLES["reference"], "tenant": None, "revision": 1}
+    times = dict.fromkeys(("created", "updated"), _EXAMPLES["datetime"])
+    return own | times | {field.name: _example(field) for field in collection.fields}
+
+
+def _example(field: Field) -> Any:
+    """A value of the field: what the declaration gives, or a plain one; null where no plain one fits."""
+    given = field.example if field.example is not None else field.default
+    if given is not None:
+        return given
+    if field.type == "enum":
+        return field.values[0]
+    usual = decimals.example(field) if field.type == "decimal" else _EXAMPLES[field.type]
+    choices = [usual, field.min, field.max]
+    found = next((choice for choice in choices if choice is not None and fits(field, choice)), None)
+    return sample(field) if found is None and field.required else found

@@ -1,0 +1,60 @@
+"""Permits of keys follow the declarations: what is renamed stays permitted, and what is dropped is permitted no more.
+
+Else a new field under an old name would be shown to whoever was permitted to see the old one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from typing import Any
+
+import msgspec
+
+from tidings.model.access import Permit
+from tidings.rules.declare.plan import Pair, Plan
+
+_LISTS = ("read", "write", "filter", "sort")
+
+
+def follow(permits: Sequence[Permit], plan: Plan, present: Container[str]) -> tuple[Permit, ...]:
+    """A key's permits once the plan is carried out. `present`: the names of the collections before it."""
+    pairs = {pair.before.name: pair for pair in plan.pairs}
+    found = []
+    for permit in permits:
+        if permit.collection in present and permit.collection not in plan.dropped:
+            pair = pairs.get(permit.collection)
+            found.append(permit if pair is None else _moved(permit, pair))
+    return tuple(found)
+
+
+def _moved(permit: Permit, pair: Pair) -> Permit:
+    after = {source.name: field.name for field in pair.after.fields if (source := pair.source(field.name)) is not None}
+    names = {field.name: after.get(field.name) for field in pair.before.fields}
+    lists: dict[str, Any] = {}
+    for part in _LISTS:
+        given = getattr(permit, part)
+        if given is not None:
+            lists[part] = tuple(now for name in given if (now := names.get(name, name)) is not None)
+    questions = {question.name for question in pair.after.questions}
+    return msgspec.structs.replace(
+        permit,
+        collection=pair.after.name,
+        rows=None if permit.rows is None else _rows(permit.rows, names),
+        questions=tuple(name for name in permit.questions if name in questions),
+        **lists,
+    )
+
+
+def _rows(pattern: Any, names: dict[str, str | None]) -> Any:
+    """A row rule with the fields' new names. A field that goes leaves a name that none has: then no row fits."""
+    if isinstance(pattern, list):
+        return [_rows(each, names) for each in pattern]
+    if not isinstance(pattern, dict):
+        return pattern
+    found = {}
+    for name, asked in pattern.items():
+        if name.startswith("$"):
+            found[name] = _rows(asked, names)
+        else:
+            found[names.get(name, name) or f"{name} (dropped)"] = asked
+    return found

@@ -1,0 +1,172 @@
+"""What an answer says: of the message and of the endpoint. Two judgements, one table; nobody else decides.
+
+An answer to one message says nothing about another. A status such as 422 speaks of the message that it refuses, one
+such as 503 of the endpoint. The page docs/reference/answers.md is made from the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from tidings.model import outcome as outcomes
+from tidings.model.moment import DAY
+from tidings.model.outcome import Outcome
+from tidings.rules.deliver import health
+from tidings.rules.reading.refused import Refused
+
+OfMessage = Literal["delivered", "again", "again, uncounted", "dead"]
+"""`again, uncounted`: it is sent again, and the answer uses up no attempt of its schedule."""
+OfEndpoint = Literal["well", "silent", "failing", "hold", "gone"]
+"""`silent`: nothing, unless nothing else succeeds. `hold`: send it nothing until then. `gone`: disable it."""
+
+GIVE_UP_MAX = 50
+CLASSES = ("3xx", "4xx", "5xx")
+STATUS_MIN, STATUS_MAX = 300, 599
+ENDPOINT_STATUSES = frozenset((401, 402, 403, 404, 405, 407, 408, 421, 426))
+"""Those of 4xx that speak of the endpoint: its URL, its credentials, its time. RFC 9110 reads unknown ones as 400."""
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """A row of the table: which answers, what they say of the message and of the endpoint, and why."""
+
+    outcome: Outcome
+    answers: str
+    message: OfMessage
+    endpoint: OfEndpoint
+    because: str
+
+
+OK = Judgement(outcomes.OK, "2xx", "delivered", "well", "it was taken")
+GONE = Judgement(outcomes.GONE, "410", "again", "gone", "it wants no more: it is disabled, and what waits is kept")
+TOO_MANY = Judgement(
+    outcomes.BAD_STATUS,
+    "429",
+    "again, uncounted",
+    "hold",
+    "it is busy, not down: nothing is sent until `Retry-After`, or for 5 s and then twice as long each time",
+)
+BUSY = Judgement(
+    outcomes.BAD_STATUS,
+    "503 with `Retry-After`",
+    "again, uncounted",
+    "hold",
+    "it says when it is back: nothing is sent until then",
+)
+ELSEWHERE = Judgement(
+    outcomes.BAD_STATUS,
+    ", ".join(str(status) for status in sorted(ENDPOINT_STATUSES)),
+    "again",
+    "failing",
+    "its URL, its credentials or its time are wrong, for every message alike",
+)
+REFUSED = Judgement(
+    outcomes.BAD_STATUS,
+    "every other 4xx, such as 400, 409, 413, 415, 422",
+    "again",
+    "silent",
+    "it refuses this message; others may be welcome",
+)
+FAULT = Judgement(outcomes.BAD_STATUS, "5xx, and what is not HTTP's", "again", "failing", "it has a fault of its own")
+REDIRECT = Judgement(outcomes.REDIRECT, "3xx", "again", "failing", "redirects are not followed")
+
+_NO_ANSWER = "no answer came that says anything of the message"
+TABLE: tuple[Judgement, ...] = (
+    OK,
+    GONE,
+    TOO_MANY,
+    BUSY,
+    ELSEWHERE,
+    REFUSED,
+    FAULT,
+    REDIRECT,
+    *(
+        Judgement(outcome, "", "again", "failing", _NO_ANSWER)
+        for outcome in outcomes.OUTCOMES
+        if outcome not in (outcomes.OK, outcomes.GONE, outcomes.BAD_STATUS, outcomes.REDIRECT, *outcomes.OURS)
+    ),
+    Judgement(outcomes.UNSENDABLE, "", "dead", "silent", "it never left, and trying again would not help"),
+    Judgement(outcomes.CANCELLED, "", "dead", "silent", "it never left: somebody did not want it any more"),
+)
+
+OF_MESSAGE: dict[OfMessage, str] = {
+    "delivered": "It has arrived.",
+    "again": "It is sent again when its schedule says. After the last attempt it is dead.",
+    "again, uncounted": (
+        f"It is sent again, and no attempt of its schedule is used up, for {health.HOLD_UNCOUNTED // DAY} days at most."
+    ),
+    "dead": "It is not sent again.",
+}
+OF_ENDPOINT: dict[OfEndpoint, str] = {
+    "well": "Everything is sent, as fast as it answers.",
+    "silent": (
+        "Nothing, as long as anything newer succeeds. If nothing does, it counts as failing; probes then start "
+        f"{health.REFUSED_SECONDS_FIRST:g} s apart and are never more than {health.REFUSED_SECONDS_MAX:g} s apart."
+    ),
+    "failing": (
+        f"After {health.FAILS_TO_OPEN} failures in a row only probes are sent: {health.PROBE_SECONDS_FIRST:g} s apart, "
+        f"then twice as far each time, up to {health.PROBE_SECONDS_MAX:g} s, but never further apart than a tenth of "
+        f"the time since the last success. After {health.DISABLE_AFTER // DAY} days without a success it is disabled."
+    ),
+    "hold": (
+        f"Nothing is sent until then: what `Retry-After` says (seconds or a date, {health.ASKED_SECONDS_MAX:g} s at "
+        f"most), else {health.HOLD_SECONDS_FIRST:g} s. Each hold without a success in between is at least twice as "
+        f"long as the one before, up to {health.HOLD_SECONDS_MAX:g} s. The endpoint shows it as `health.held_until`."
+    ),
+    "gone": "It is disabled.",
+}
+RULES: tuple[str, ...] = (
+    "A status in the endpoint's `give_up_on` makes the message `dead`, and says nothing of the endpoint (`silent`) "
+    "unless it means `hold` or `gone`.",
+    "An answer that ends a message and speaks of nothing else never delays the next one of an ordered line.",
+    "A batch that is refused says nothing of each event in it. It is sent again in halves, down to single events, and "
+    "that uses up no attempt. The same happens to one that fails while the endpoint takes others.",
+    "As long as only messages older than the last success fail, new ones are sent at once.",
+    "Editing what is sent (URL, headers, secret, body ...) ends a hold, sends a probe at once, and lets everything "
+    "that waits for another try go on with a new schedule. So does resuming a disabled endpoint. Resuming an enabled "
+    "one ends a hold; retrying a single delivery does not.",
+)
+
+_BY_OUTCOME = {row.outcome.name: row for row in TABLE if row.outcome is not outcomes.BAD_STATUS}
+
+
+def judge(outcome: Outcome, status: int | None, *, asked_to_wait: bool = False) -> Judgement:
+    """The row for what came of an attempt. `asked_to_wait`: it had a `Retry-After` that can be read."""
+    if outcome is not outcomes.BAD_STATUS or status is None:
+        return _BY_OUTCOME.get(outcome.name, FAULT)
+    if status == 429:
+        return TOO_MANY
+    if status == 503 and asked_to_wait:
+        return BUSY
+    if status in ENDPOINT_STATUSES:
+        return ELSEWHERE
+    return REFUSED if 400 <= status < 500 else FAULT
+
+
+def given_up(judged: Judgement, status: int | None, give_up_on: Sequence[int | str]) -> Judgement:
+    """The same, where the endpoint's owner said which statuses mean that a message is never welcome.
+
+    With that such a status speaks of the message; 410 and the wish to wait still speak of the endpoint too.
+    """
+    if status is None or not (status in give_up_on or f"{status // 100}xx" in give_up_on):
+        return judged
+    of_endpoint: OfEndpoint = judged.endpoint if judged.endpoint in ("hold", "gone", "well") else "silent"
+    message: OfMessage = "delivered" if judged.message == "delivered" else "dead"
+    return msgspec.structs.replace(judged, message=message, endpoint=of_endpoint)
+
+
+def check_give_up_on(given: object, pointer: str = "") -> tuple[int | str, ...]:
+    """An endpoint's own list of statuses, checked. Raises Refused."""
+    if not isinstance(given, list | tuple) or len(given) > GIVE_UP_MAX:
+        raise Refused(pointer, "give_up_on", f"Name at most {GIVE_UP_MAX} statuses.")
+    for index, status in enumerate(given):
+        whole = isinstance(status, int) and not isinstance(status, bool) and STATUS_MIN <= status <= STATUS_MAX
+        if not whole and not (isinstance(status, str) and status in CLASSES):
+            detail = (
+                f"A status is a whole number from {STATUS_MIN} to {STATUS_MAX}, "
+                'or "3xx", "4xx" or "5xx" for all of a class.'
+            )
+            raise Refused(f"{pointer}/{index}", "give_up_on", detail)
+    return tuple(given)

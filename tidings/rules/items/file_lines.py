@@ -1,0 +1,155 @@
+"""Files of items: NDJSON and CSV, read piece by piece into lines, and written piece by piece. No line waits for others.
+
+A reader is fed bytes as they come and answers what is whole by then: `Given` for each line that can be read, `Bad` for
+each that cannot. What makes all that follows unreadable raises `Unreadable`. Lines are counted from 1 as an editor
+does; a CSV row whose cells hold line breaks has the number of its first line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from tidings.model.errors import Place
+from tidings.rules.reading import jsontext
+
+LINE_BYTES_MAX = 1_048_576
+"""Longer lines, and longer rows of CSV, are refused: a file without line ends must not fill the memory."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+CSV, NDJSON = "text/csv", "application/x-ndjson"
+
+
+class Given(msgspec.Struct, frozen=True, gc=False):
+    """One line that can be read: JSON values by name."""
+
+    line: int
+    values: dict[str, Any]
+
+
+class Bad(msgspec.Struct, frozen=True):
+    """One line that cannot be read, and why."""
+
+    line: int
+    place: Place
+
+
+class Unreadable(Exception):
+    """From this line on nothing can be read. `places` say why, each with its line."""
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        super().__init__(places[0].detail)
+        self.places = list(places)
+
+    @classmethod
+    def at(cls, line: int, code: str, detail: str) -> Unreadable:
+        """With one reason."""
+        return cls([Place(line=line, code=code, detail=detail)])
+
+
+Lines = list[Given | Bad]
+
+
+class Reader(Protocol):
+    """Reads one file."""
+
+    def feed(self, piece: bytes) -> Lines:
+        """The lines that are whole with this piece. Raises Unreadable."""
+
+    def end(self) -> Lines:
+        """The line that the file ends with, where no line end follows it. Raises Unreadable."""
+
+
+class Blocks:
+    """Takes pieces of a file and gives blocks of whole lines."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._begun = False
+        self.next_line = 1
+        """The number of the first line of the next block; readers move it on."""
+
+    def take(self, piece: bytes) -> bytes:
+        """Everything up to the last line end so far. Raises Unreadable for a line that is too long."""
+        data = self._rest + piece
+        if not self._begun:
+            if len(data) < len(BYTE_ORDER_MARK) and BYTE_ORDER_MARK.startswith(data):
+                self._rest = data
+                return b""
+            self._begun = True
+            data = data.removeprefix(BYTE_ORDER_MARK)
+        cut = data.rfind(b"\n") + 1
+        self._rest = data[cut:]
+        if len(self._rest) > LINE_BYTES_MAX:
+            raise too_long(self.next_line + data.count(b"\n"))
+        return data[:cut]
+
+    def last(self) -> bytes:
+        """What stands after the last line end, with a line end."""
+        rest, self._rest = self._rest, b""
+        if not self._begun:
+            rest = rest.removeprefix(BYTE_ORDER_MARK)
+        return rest and rest + b"\n"
+
+
+def too_long(line: int) -> Unreadable:
+    """What is said of a line that does not end."""
+    return Unreadable.at(line, "too_long", f"This line has more than {LINE_BYTES_MAX:,} bytes, or never ends.")
+
+
+class JsonLines:
+    """Reads NDJSON: an object on each line, by the same strict rules as every body. Empty lines are skipped."""
+
+    def __init__(self) -> None:
+        self._blocks = Blocks()
+
+    def feed(self, piece: bytes) -> Lines:
+        """The lines that are whole with this piece."""
+        return self._read(self._blocks.take(piece))
+
+    def end(self) -> Lines:
+        """The last line."""
+        return self._read(self._blocks.last())
+
+    def _read(self, block: bytes) -> Lines:
+        found: Lines = []
+        number = self._blocks.next_line
+        for raw in block.split(b"\n"):
+            text = raw.strip()
+            if text:
+                found.append(_json_line(number, text))
+            number += 1
+        if block:
+            # What follows the last line end is no line of this block.
+            self._blocks.next_line = number - 1
+        return found
+
+
+def _json_line(number: int, text: bytes) -> Given | Bad:
+    if len(text) > LINE_BYTES_MAX:
+        return Bad(number, Place(code="too_long", detail=f"A line may have {LINE_BYTES_MAX:,} bytes."))
+    try:
+        value = jsontext.read_exact(text)
+    except (jsontext.BadJson, jsontext.NotExact) as wrong:
+        return Bad(number, wrong.place)
+    if type(value) is not dict:
+        return Bad(number, Place(pointer="", code="wrong_type", detail="Each line must be an object."))
+    return Given(number, value)
+
+
+_encoder = msgspec.json.Encoder()
+
+
+class JsonLinesOut:
+    """Writes NDJSON."""
+
+    media = NDJSON
+
+    def head(self) -> bytes:
+        """What the file begins with."""
+        return b""
+
+    def lines(self, documents: Sequence[dict[str, Any]]) -> bytes:
+        """A line for each item."""
+        return _encoder.encode_lines(documents)

@@ -1,0 +1,86 @@
+"""Every wrong place of a document, collected while it is read."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tidings.model.errors import Place
+from tidings.rules.reading.refused import escaped
+
+PLACES_MAX = 50
+"""More wrong places than this are not told."""
+VALUES_MAX = 20_000
+DEPTH_MAX = 48
+_INTEGER_MAX = 2**63 - 1
+
+
+class Places:
+    """What was found wrong so far."""
+
+    def __init__(self) -> None:
+        self.found: list[Place] = []
+
+    def say(self, pointer: str, code: str, detail: str) -> None:
+        """One more wrong place."""
+        if len(self.found) < PLACES_MAX:
+            self.found.append(Place(pointer=pointer, code=code, detail=detail))
+
+    def members(self, value: Any, pointer: str, known: tuple[str, ...], what: str) -> dict[str, Any]:
+        """The members of an object; what is unknown is told, and left out."""
+        if type(value) is not dict:
+            self.say(pointer, "wrong_type", f"{what} is an object, not {shown(value)}.")
+            return {}
+        for name in value:
+            if name not in known:
+                detail = f"{name!r} is unknown here. {what} has: {', '.join(known)}."
+                self.say(f"{pointer}/{escaped(str(name))}", "unknown_field", detail)
+        return {name: each for name, each in value.items() if name in known}
+
+    def text(self, value: Any, pointer: str, chars_max: int) -> str:
+        """A text; what is none is told, and empty."""
+        if type(value) is not str:
+            self.say(pointer, "wrong_type", f"Here must be a text, not {shown(value)}.")
+            return ""
+        if len(value) > chars_max:
+            self.say(pointer, "too_long", f"It may have {chars_max:,} characters at most.")
+        return value
+
+    def json(self, value: Any, pointer: str) -> bool:
+        """Tell everything that JSON has no words for (YAML has more); whether there was nothing."""
+        before = len(self.found)
+        self._json(value, pointer, 1, [VALUES_MAX])
+        return len(self.found) == before
+
+    def _json(self, value: Any, pointer: str, depth: int, left: list[int]) -> None:
+        left[0] -= 1
+        if left[0] < 0 or depth > DEPTH_MAX:
+            if left[0] >= -1:
+                limits = f"{DEPTH_MAX} levels deep and may have {VALUES_MAX:,} values"
+                self.say(pointer, "too_many", f"It may be {limits} at most.")
+            left[0] = min(left[0], -1)
+        elif type(value) is dict:
+            for name, member in value.items():
+                here = f"{pointer}/{escaped(str(name))}"
+                if type(name) is not str:
+                    self.say(here, "name", f"A name is a text; write {str(name)!r} in quotes.")
+                else:
+                    self._json(member, here, depth + 1, left)
+        elif type(value) is list:
+            for index, element in enumerate(value):
+                self._json(element, f"{pointer}/{index}", depth + 1, left)
+        elif type(value) is float and not math.isfinite(value):
+            self.say(pointer, "wrong_value", "This is no number that JSON can write.")
+        elif type(value) is int and not -_INTEGER_MAX - 1 <= value <= _INTEGER_MAX:
+            self.say(pointer, "wrong_value", "A whole number has 64 bits at most.")
+        elif type(value) is str and "\x00" in value:
+            self.say(pointer, "wrong_value", "A text may not hold the character NUL; PostgreSQL stores none.")
+        elif value is not None and type(value) not in (str, int, float, bool):
+            self.say(pointer, "wrong_type", f"JSON has no {type(value).__name__}; write a text in quotes.")
+
+
+def shown(value: Any) -> str:
+    """A value in a sentence, cut where it is long."""
+    words = {dict: "an object", list: "a list", type(None): "null", bool: str(value).lower()}
+    text = words.get(type(value)) or repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,198 @@
+"""JSON Schema (2020-12 and its forerunners): compile what callers bring, and say where values differ from it.
+
+To ask whether a value fits is cheap, and bounded by what the schema costs and how large the value is. To ask why not
+costs a thousand times as much, since every reason is made at once: large values get the first one, or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from tidings.model.errors import Invalid, Place
+from tidings.rules.reading import schema_cost
+from tidings.rules.reading.refused import Refused, escaped
+from tidings.rules.reading.schema_cost import Cost
+from tidings.rules.reading.schema_words import weights
+
+ERRORS_MAX = 20
+DETAIL_CHARS_MAX = 500
+SCHEMA_BYTES_MAX = 64 * 1024
+PATTERN_BYTES = 1 << 20
+"""How large a regular expression may be when it is compiled."""
+UNITS_MAX = 8_000_000
+"""How many units (rules/reading/schema_cost.py) a value may take: some 60 ms."""
+VALUE_BYTES = 1024 * 1024
+"""How large a value is by default at most."""
+REASONS_MAX = 20_000
+"""How many units a value may take for its reasons to be asked: some 100 ms. 200 bytes cost as much as a reason."""
+REASON_BYTES = 200
+LEVELS = 8
+"""How many levels of a value the reasons are taken to repeat."""
+NUMBERS_PER_CHAR = 3
+"""A text holds numbers of at most that weight together, for each of its characters: 1e300 weighs most."""
+UNKNOWN = Cost(top=100, below=100, per_char=10, per_number=1_000, whole=False, quoted=10_000, copies=True)
+"""Of a schema from before its cost was counted, with references out of it."""
+TOO_LARGE_TO_SAY = "It does not fit the schema, and is too large to say where."
+
+Step = str | int
+
+
+class Validator:
+    """A compiled schema, and what it costs."""
+
+    def __init__(self, inner: Any, cost: Cost) -> None:
+        self._inner = inner
+        self.cost = cost
+        self.is_valid = inner.is_valid
+        """Whether a value fits. Ask `costly` before where the value may be large."""
+
+    def costly(self, text: bytes | memoryview, value: Any) -> bool:
+        """Whether a value would take more than UNITS_MAX; `text` is its JSON."""
+        size, cost = len(text), self.cost
+        if cost.units(size // 2 + 1, size, NUMBERS_PER_CHAR * size) <= UNITS_MAX:
+            return False
+        raw = bytes(text)
+        units = cost.units(1 + raw.count(b",") + raw.count(b"[") + raw.count(b"{"), size)
+        return units > UNITS_MAX or units + _of_numbers(cost, value) > UNITS_MAX
+
+    def reasons(self, value: Any) -> Iterator[Any]:
+        """Why a value does not fit: the library's errors, all, the first, or none, as its size permits."""
+        values, chars = measured(value, REASONS_MAX)
+        size = (2 * values + chars) // REASON_BYTES
+        cost = self.cost
+        # Each reason holds the part of the value it is about, and quotes the schema.
+        held = size * (values if cost.copies else LEVELS)
+        quoted = (1 + values) * (cost.quoted // REASON_BYTES)
+        if cost.top * (1 + size) + cost.below * (values + held) + quoted <= REASONS_MAX:
+            yield from self._inner.iter_errors(value)
+        elif not cost.branches:
+            import jsonschema_rs
+
+            try:
+                self._inner.validate(value)
+            except jsonschema_rs.ValidationError as wrong:
+                yield wrong
+
+
+def checked(schema: Any) -> Validator:
+    """The validator of a schema that somebody declares. Raises Invalid, also where it may cost too much."""
+    validator = compiled(schema)
+    if len(msgspec.json.encode(schema)) > SCHEMA_BYTES_MAX:
+        raise _wrong_schema("", f"A schema may have {SCHEMA_BYTES_MAX:,} bytes.")
+    try:
+        schema_cost.check(schema)
+    except Refused as wrong:
+        raise _wrong_schema(wrong.pointer, wrong.detail) from None
+    return validator
+
+
+def compiled(schema: Any) -> Validator:
+    """The validator of a schema, whatever it costs. Regular expressions are linear ones, nothing is fetched.
+
+    Raises Invalid, with the pointer into the schema where that is known.
+    """
+    # Imported here: a server without schemas never pays for it.
+    import jsonschema_rs
+
+    if not isinstance(schema, dict):
+        raise _wrong_schema("", "A schema is a JSON object.")
+    try:
+        inner = jsonschema_rs.validator_for(
+            schema,
+            offline=True,
+            validate_formats=True,
+            pattern_options=jsonschema_rs.RegexOptions(size_limit=PATTERN_BYTES, dfa_size_limit=1 << 22),
+        )
+    except jsonschema_rs.ValidationError as wrong:
+        raise _wrong_schema(_pointer(list(wrong.instance_path)), wrong.message) from None
+    except (ValueError, jsonschema_rs.ReferencingError) as wrong:
+        raise _wrong_schema("", str(wrong)) from None
+    try:
+        return Validator(inner, schema_cost.cost_of(schema))
+    except Refused:
+        return Validator(inner, UNKNOWN)
+
+
+def places(validator: Validator, data: Any, pointer: str) -> list[Place]:
+    """The wrong places, each with the schema's reason; at least one for data that does not fit, else none."""
+    if validator.is_valid(data):
+        return []
+    found = []
+    for wrong in validator.reasons(data):
+        message = sentence(wrong)
+        detail = message if len(message) <= DETAIL_CHARS_MAX else message[:DETAIL_CHARS_MAX] + "..."
+        found.append(Place(pointer=pointer + _pointer(list(wrong.instance_path)), code="schema", detail=detail))
+        if len(found) >= ERRORS_MAX:
+            break
+    return found or [Place(pointer=pointer, code="schema", detail=TOO_LARGE_TO_SAY)]
+
+
+def sentence(wrong: Any) -> str:
+    """What is said of one of the library's errors: its message, but where that is in the library's own words."""
+    if wrong.kind.name in ("anyOf", "oneOf"):
+        return f"The value fits none of the alternatives in the schema's {wrong.kind.name}."
+    return str(wrong.message)
+
+
+def is_free(cost: Cost) -> bool:
+    """Whether every value that fits a request can be checked."""
+    return cost.units(VALUE_BYTES // 2, VALUE_BYTES, NUMBERS_PER_CHAR * VALUE_BYTES) <= UNITS_MAX
+
+
+def is_over(cost: Cost, value: Any) -> bool:
+    """Whether a value would take more than UNITS_MAX."""
+    if type(value) is str:
+        return cost.units(1, len(value)) > UNITS_MAX
+    values, chars = measured(value, UNITS_MAX // max(1, cost.below))
+    units = cost.units(values, chars)
+    return units > UNITS_MAX or units + _of_numbers(cost, value) > UNITS_MAX
+
+
+def _of_numbers(cost: Cost, value: Any) -> int:
+    """What the numbers in a value cost, or more than UNITS_MAX."""
+    if not cost.per_number:
+        return 0
+    return cost.per_number * weights(value, UNITS_MAX // cost.per_number, is_whole=cost.whole)
+
+
+def measured(value: Any, most: int) -> tuple[int, int]:
+    """How many values this one holds, itself included, and how many characters. Counting ends beyond `most` values."""
+    values, chars = 1, 0
+    waiting = [value]
+    while waiting and values <= most:
+        here = waiting.pop()
+        kind = type(here)
+        if kind is str:
+            chars += len(here)
+        elif kind is dict:
+            values += len(here)
+            chars += sum(map(len, here))
+            waiting.extend(here.values())
+        elif kind is list:
+            values += len(here)
+            waiting.extend(here)
+    return values, chars
+
+
+def too_costly(cost: Cost) -> str:
+    """What is said of a value that would take more than UNITS_MAX."""
+    each = max(cost.below, cost.per_char, cost.per_number, 1)
+    return (
+        f"It is too large for its schema, which takes up to {each:,} steps for each value, number or character: "
+        f"about {UNITS_MAX // each:,} of them can be checked. Send less at once, or make the schema simpler."
+    )
+
+
+def _pointer(steps: list[Step]) -> str:
+    return "".join(f"/{escaped(str(step))}" for step in steps)
+
+
+def _wrong_schema(pointer: str, detail: str) -> Invalid:
+    text = detail.split("\n")[0][:DETAIL_CHARS_MAX]
+    return Invalid(
+        f"This JSON Schema cannot be used here: {text}",
+        errors=[Place(pointer=f"/schema{pointer}", code="schema", detail=text)],
+    )
