@@ -2,7 +2,9 @@
 
 Parsing holds the interpreter, and what was parsed takes many times the memory of its text, so of bodies above
 LARGE_BYTES only AT_ONCE_BYTES are parsed, checked and written at the same time; the others wait as bytes. What is long
-is parsed in slices (web/wire/bodies/slices.py), and each round of the event loop has time for STEP_SECONDS of them.
+is parsed in slices (slices.py), and each round of the event loop has time for STEP_SECONDS of them. After a round that
+took longer than LONG_SECONDS, large bodies rest for as long as it took: the interpreter is free for at least half the
+time, because every other request, commit and delivery needs it several times before it is done.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ LARGE_BYTES = 16 * 1024
 AT_ONCE_BYTES = 8 * 1024 * 1024
 """One body that is larger than this is worked on alone. What is written together stops other writes for its time."""
 STEP_SECONDS = 0.002
-LONG_SECONDS, REST_SECONDS_MAX = 0.008, 0.1
+LONG_SECONDS, REST_SECONDS_MAX = 0.001, 0.1
 
 
 class Work:
@@ -60,7 +62,7 @@ class Work:
         began = self._round_began
         took = 0.0 if began is None else time.monotonic() - began
         if took > LONG_SECONDS:
-            # One that cannot be sliced: others have the event loop for as long as it took.
+            # Others have the event loop and the interpreter for as long as it took.
             asyncio.get_running_loop().call_later(min(took, REST_SECONDS_MAX), self._next_round)
         else:
             self._next_round()
