@@ -40,7 +40,15 @@ from tidings.rules.network import address
 from tidings.settings import Settings
 from tidings.store.base import Db, StoreError
 from tidings.store.catalog import Catalog
-from tidings.store.engine import Expected, lock_database, lock_folder, note_use, open_engine, sqlite_file, was_used
+from tidings.store.engines.opening import (
+    Expected,
+    lock_database,
+    lock_folder,
+    note_use,
+    open_engine,
+    sqlite_file,
+    was_used,
+)
 from tidings.store.files import FileLock
 from tidings.store.readers import Readers
 from tidings.store.seal import Sealer, keep_mark, load_sealer, plain_until

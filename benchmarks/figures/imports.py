@@ -13,7 +13,7 @@ from benchmarks.processes import Others, thread_uses
 from benchmarks.server import KEY, running
 from benchmarks.table import Row
 from tidings.client import Client
-from tidings.store.sqlite import SqliteEngine
+from tidings.store.engines.sqlite import SqliteEngine
 
 ROWS, QUICK_ROWS = 100_000, 5_000
 TURNS = 3

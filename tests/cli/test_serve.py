@@ -21,7 +21,7 @@ from tidings.cli.log_format import JsonFormatter
 from tidings.client import Client
 from tidings.client.exchange import ClientRequest
 from tidings.settings import SETTINGS, read_settings
-from tidings.store.sqlite import SqliteDb
+from tidings.store.engines.sqlite import SqliteDb
 from tidings.testing import ProcessServer, Reaction, Receiver, until
 
 SECONDS = 60

@@ -12,8 +12,8 @@ import pytest
 from tests.control.world import World, opened
 from tidings.control.collections import Collections, Wanted
 from tidings.control.indexes import BUILDING, READY, Indexes
-from tidings.store import indexes, tables
 from tidings.store.base import Db
+from tidings.store.items import indexes, tables
 
 SECONDS = 20.0
 PLAIN: dict[str, Any] = {"tasks": {"fields": {"title": "string", "note": {"type": "string", "searchable": True}}}}

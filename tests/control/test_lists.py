@@ -8,7 +8,7 @@ from tests.control.world import World
 from tidings.deliver.settle import Settlement
 from tidings.model.link import LinkState
 from tidings.model.moment import HOUR
-from tidings.store import lists
+from tidings.store.log import lists
 
 
 def test_every_state_is_found_and_told(world: World) -> None:

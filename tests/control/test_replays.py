@@ -14,7 +14,7 @@ from tidings.model.link import Endpoint
 from tidings.model.moment import HOUR
 from tidings.model.replay import Replay, Which
 from tidings.rules.reading.refused import Refused
-from tidings.store import replays as stored
+from tidings.store.log import replays as stored
 
 
 def begin(world: World, endpoint: Endpoint, which: Which, since: int = 0, until: int | None = None) -> Replay:

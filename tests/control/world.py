@@ -17,11 +17,11 @@ from tidings.model.link import Endpoint
 from tidings.net.names import Addresses, Names, Problem
 from tidings.route.route import Router
 from tidings.rules.network import address
-from tidings.store import lists
 from tidings.store.catalog import Catalog
-from tidings.store.engine import open_engine
-from tidings.store.events import Publication
-from tidings.store.lists import DeliveryQuery, DeliveryRow
+from tidings.store.engines.opening import open_engine
+from tidings.store.log import lists
+from tidings.store.log.events import Publication
+from tidings.store.log.lists import DeliveryQuery, DeliveryRow
 from tidings.store.readers import Readers
 from tidings.store.seal import Sealer
 from tidings.store.writer import Writer

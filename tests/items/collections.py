@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tidings.model.collection import Collection, Field, OwnEvent, Question
-from tidings.store import tables
 from tidings.store.base import Db
+from tidings.store.items import tables
 from tidings.testing import TestServer
 
 PEOPLE = Collection(

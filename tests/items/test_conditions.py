@@ -26,11 +26,11 @@ from tidings.rules.items.condition import (
     fixed,
     holds,
 )
-from tidings.store import item_pages
 from tidings.store.base import Db
-from tidings.store.conditions import Where
-from tidings.store.item_pages import CREATED, Order
-from tidings.store.items import ItemTable
+from tidings.store.items import item_pages
+from tidings.store.items.conditions import Where
+from tidings.store.items.item_pages import CREATED, Order
+from tidings.store.items.items import ItemTable
 from tidings.testing import TestServer
 
 T = TypeVar("T")

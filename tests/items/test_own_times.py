@@ -10,11 +10,11 @@ import pytest
 from tests.items.collections import declare
 from tidings.model.collection import Collection, Field
 from tidings.rules.items.condition import Compare
-from tidings.store import item_pages
 from tidings.store.base import Db
-from tidings.store.conditions import Where
-from tidings.store.item_pages import CREATED, Order
-from tidings.store.items import ItemTable
+from tidings.store.items import item_pages
+from tidings.store.items.conditions import Where
+from tidings.store.items.item_pages import CREATED, Order
+from tidings.store.items.items import ItemTable
 from tidings.testing import Api, TestServer
 
 PATH = "/v1/items/notes"

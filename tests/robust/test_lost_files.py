@@ -14,9 +14,9 @@ from tests.postgres_server import PostgresServer
 from tidings.server import Server
 from tidings.settings import read_settings
 from tidings.store.base import StoreError
-from tidings.store.engine import open_engine
+from tidings.store.engines.opening import open_engine
+from tidings.store.engines.sqlite import SqliteDb
 from tidings.store.files import write_whole
-from tidings.store.sqlite import SqliteDb
 from tidings.testing import ProcessServer, TestServer
 from tidings.testing.api import LOOPBACK, OPERATOR_KEY
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.robust.stalls import writer_of
-from tidings.store.sqlite import SqliteFile
+from tidings.store.engines.sqlite import SqliteFile
 from tidings.testing import TestServer, until
 
 SAID = "the database file was removed or replaced while the server runs"

@@ -23,8 +23,8 @@ import pytest
 
 from tests.postgres_server import PostgresServer, stop_with_parent
 from tests.robust.stalls import stalled, writer_of
-from tidings.store import postgres
 from tidings.store.base import Db, StoreBusy, StoreError
+from tidings.store.engines import postgres
 from tidings.testing import Api, Receiver, TestServer, until
 
 

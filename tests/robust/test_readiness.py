@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.robust.stalls import writer_of
 from tidings.store.base import Db, StoreFull
-from tidings.store.sqlite import SqliteDb
+from tidings.store.engines.sqlite import SqliteDb
 from tidings.testing import TestServer, until
 
 

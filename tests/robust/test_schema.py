@@ -9,9 +9,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tidings.store.engine import open_engine
-from tidings.store.migrate import migrations
-from tidings.store.statements import statements
+from tidings.store.engines.migrate import migrations
+from tidings.store.engines.opening import open_engine
+from tidings.store.engines.statements import statements
 
 Columns = dict[str, list[tuple[str, bool]]]
 """By table, its columns in order, and whether each may be NULL."""

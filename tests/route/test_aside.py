@@ -12,10 +12,10 @@ import pytest
 from tests.route.test_route import HandClock, endpoint, event, pairs, publish
 from tidings.route import route
 from tidings.route.route import Router
-from tidings.store import lists
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
-from tidings.store.engine import open_engine
+from tidings.store.engines.opening import open_engine
+from tidings.store.log import lists
 from tidings.store.seal import Sealer
 
 FILTER = {"data": {"x": 1}}

@@ -13,11 +13,11 @@ from tidings.model.event import Event
 from tidings.model.link import Endpoint, Options, Sealed
 from tidings.route import route
 from tidings.route.route import Router
-from tidings.store import events
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
-from tidings.store.engine import open_engine
-from tidings.store.events import Publication
+from tidings.store.engines.opening import open_engine
+from tidings.store.log import events
+from tidings.store.log.events import Publication
 from tidings.store.seal import Sealer
 from tidings.store.writer import Writer
 

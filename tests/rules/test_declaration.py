@@ -14,7 +14,7 @@ from tidings.model.collection import Field, OwnEvent, Question
 from tidings.model.errors import Invalid
 from tidings.rules.declare.declaration import plain, read, read_one
 from tidings.rules.items.change import Changes
-from tidings.store import tables
+from tidings.store.items import tables
 
 SPEC: dict[str, Any] = {
     "tasks": {

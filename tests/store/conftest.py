@@ -9,7 +9,7 @@ import pytest
 
 from tidings.store.base import Db, Engine
 from tidings.store.catalog import Catalog
-from tidings.store.engine import open_engine
+from tidings.store.engines.opening import open_engine
 from tidings.store.seal import Sealer
 from tidings.store.writer import Writer
 

@@ -15,10 +15,10 @@ from tidings.model.collection import Collection
 from tidings.rules.declare import plan as rules
 from tidings.rules.declare.declaration import plain, read
 from tidings.rules.declare.plan import AddField, ConvertField, DropCollection, DropField, FillField, Plan
-from tidings.store import alter, indexes, tables, values
 from tidings.store.base import Db, Engine, StoreError
-from tidings.store.engine import open_engine
-from tidings.store.inspect import Findings, inspect
+from tidings.store.engines.opening import open_engine
+from tidings.store.items import alter, indexes, tables, values
+from tidings.store.items.inspect import Findings, inspect
 
 NOW = 1_763_690_000_000_000
 LATER = NOW + 1

@@ -12,9 +12,9 @@ import pytest
 from tests.store.conftest import HandClock
 from tidings.model.errors import Unavailable
 from tidings.model.event import Event
-from tidings.store import events
 from tidings.store.base import Db, Engine, StoreError, StoreFull, UniqueViolation
-from tidings.store.events import IdsTaken, Publication, Stored
+from tidings.store.log import events
+from tidings.store.log.events import IdsTaken, Publication, Stored
 from tidings.store.writer import Writer
 
 

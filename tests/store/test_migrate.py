@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tidings.store.base import Db, Engine, StoreBusy, StoreError
-from tidings.store.engine import lock_folder, open_engine
-from tidings.store.migrate import migrate, migrations
-from tidings.store.statements import statements, to_driver
+from tidings.store.engines.migrate import migrate, migrations
+from tidings.store.engines.opening import lock_folder, open_engine
+from tidings.store.engines.statements import statements, to_driver
 
 
 def test_all_are_applied_and_a_second_time_changes_nothing(db: Db) -> None:

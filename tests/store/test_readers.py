@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from tidings.store.base import Db
-from tidings.store.engine import open_engine
+from tidings.store.engines.opening import open_engine
 from tidings.store.readers import THREADS, Readers
 
 

@@ -16,7 +16,7 @@ from tidings.rules.declare.plan import Requirement
 RAISED_AGAIN = {"first.code"}
 """Codes of errors that were raised before."""
 OF_A_PLAN = "codes.pop() if len(codes) == 1 else None"
-PLANNERS = ("tidings/rules/declare/plan.py", "tidings/store/inspect.py", "tidings/control/collections.py")
+PLANNERS = ("tidings/rules/declare/plan.py", "tidings/store/items/inspect.py", "tidings/control/collections.py")
 """Where refusals of plans are made, whose code is the answer's where all have the same."""
 
 

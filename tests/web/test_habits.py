@@ -185,11 +185,11 @@ def test_a_count_of_deliveries_counts_what_is_listed(api: Api) -> None:
 
 
 def test_a_count_that_would_take_long_is_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.store.feed.COUNTED_MAX", 3)
-    monkeypatch.setattr("tidings.store.feed.JUDGED_MAX", 3)
-    monkeypatch.setattr("tidings.store.lists.COUNTED_MAX", 3)
-    monkeypatch.setattr("tidings.store.lists.JUDGED_MAX", 3)
-    monkeypatch.setattr("tidings.store.lists.WINDOW_MAX", 3)
+    monkeypatch.setattr("tidings.store.log.feed.COUNTED_MAX", 3)
+    monkeypatch.setattr("tidings.store.log.feed.JUDGED_MAX", 3)
+    monkeypatch.setattr("tidings.store.log.lists.COUNTED_MAX", 3)
+    monkeypatch.setattr("tidings.store.log.lists.JUDGED_MAX", 3)
+    monkeypatch.setattr("tidings.store.log.lists.WINDOW_MAX", 3)
     for path, query in (
         ("/v1/events", {}),
         ("/v1/events", {"type__in": "some.a,some.b"}),

@@ -119,7 +119,7 @@ def _stopped(config: Config, flags: dict[str, Any]) -> Iterator[Post]:
 def _check_store(settings: Settings) -> None:
     """Raise StoreError where an SQLite database is not there: a mistyped folder would get a new one."""
     from tidings.store.base import StoreError
-    from tidings.store.engine import sqlite_file
+    from tidings.store.engines.opening import sqlite_file
 
     file = sqlite_file(settings.database, settings.folder)
     if file is not None and not file.exists():

@@ -22,7 +22,7 @@ from tidings.store.base import StoreError
 
 if TYPE_CHECKING:
     from tidings.store.backup import Copied, Progress
-    from tidings.store.postgres import Described
+    from tidings.store.engines.postgres import Described
 
 Data = Annotated[str | None, typer.Option(help="The data folder, as `serve` has it.", metavar="DIR")]
 Database = Annotated[str | None, typer.Option(help="The database, as `serve` has it.", metavar="URL")]
@@ -49,7 +49,7 @@ def backup(
     """
     settings = settings_of(config, data, database)
     now = SystemClock().now()
-    from tidings.store.engine import sqlite_file
+    from tidings.store.engines.opening import sqlite_file
 
     try:
         source = sqlite_file(settings.database, settings.folder)
@@ -157,7 +157,7 @@ def _about_key(settings: Settings, made: Copied, with_key: Path | None) -> str:
 
 def described(settings: Settings) -> Described:
     """What is known of a database in PostgreSQL. Raises StoreError."""
-    from tidings.store import postgres
+    from tidings.store.engines import postgres
 
     return postgres.describe(settings.database)
 

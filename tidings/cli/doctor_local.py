@@ -16,10 +16,10 @@ import msgspec
 
 from tidings.cli.words import sentence
 from tidings.store.base import Engine, StoreError
+from tidings.store.engines.postgres import PostgresEngine
+from tidings.store.engines.sqlite import SqliteEngine
 from tidings.store.files import refuse_partial
-from tidings.store.postgres import PostgresEngine
 from tidings.store.seal import KEY_FILE
-from tidings.store.sqlite import SqliteEngine
 
 FREE_BYTES_FAIL = 100 * 1024 * 1024
 FREE_BYTES_WARN = 1024 * 1024 * 1024

@@ -50,7 +50,7 @@ def restore(
     On PostgreSQL it changes nothing: it checks the database, prints the commands that do, and ends with 1.
     """
     settings = settings_of(config, data, database)
-    from tidings.store.engine import lock_database, lock_folder, sqlite_file
+    from tidings.store.engines.opening import lock_database, lock_folder, sqlite_file
 
     try:
         target = sqlite_file(settings.database, settings.folder)

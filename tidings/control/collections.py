@@ -20,10 +20,10 @@ from tidings.rules.declare.declaration import Declared, plain, read, read_one
 from tidings.rules.declare.permit_follow import follow
 from tidings.rules.declare.plan import Plan
 from tidings.rules.declare.plan_words import loses, losses, sentence
-from tidings.store import alter
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
-from tidings.store.inspect import Findings, inspect
+from tidings.store.items import alter
+from tidings.store.items.inspect import Findings, inspect
 
 LOSES = "would_lose"
 

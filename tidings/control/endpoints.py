@@ -27,10 +27,10 @@ from tidings.rules.merge_patch import merged
 from tidings.rules.network import address
 from tidings.rules.reading.refused import Refused
 from tidings.rules.schemes import standard as sign
-from tidings.store import feed
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
-from tidings.store.events import Publication, append
+from tidings.store.log import feed
+from tidings.store.log.events import Publication, append
 from tidings.store.writer import Writer
 
 RESOLVE_SECONDS = 2.0

@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator, Callable
 
 from tidings.model.collection import Collection
 from tidings.model.errors import TidingsError
-from tidings.store import indexes, tables
 from tidings.store.base import Builder, Db, Engine, StoreError
 from tidings.store.catalog import Catalog
+from tidings.store.items import indexes, tables
 from tidings.store.writer import Writer
 
 AGAIN_SECONDS = 60.0

@@ -27,11 +27,11 @@ from tidings.rules import event_types, filter
 from tidings.rules.deliver import lifecycle
 from tidings.rules.filter_checks import TooCostly
 from tidings.rules.reading.refused import Refused
-from tidings.store import lists
-from tidings.store import replays as stored
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Catalog
-from tidings.store.lists import number_since
+from tidings.store.log import lists
+from tidings.store.log import replays as stored
+from tidings.store.log.lists import number_since
 from tidings.store.writer import Writer
 
 ROWS_PER_STEP = 500

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tidings.deliver.lane import Lane, Queued
 from tidings.model.event import Event
-from tidings.store import events
 from tidings.store.base import Db
+from tidings.store.log import events
 
 EVENT_BYTES_KEPT = 8 * 1024 * 1024
 SUBJECT_EVENTS_MAX = 200

@@ -13,7 +13,7 @@ from tidings.model.link import LinkState
 from tidings.model.moment import Micros
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
-from tidings.store.events import Publication, append
+from tidings.store.log.events import Publication, append
 
 ATTEMPT_COLUMNS = (
     "delivery",

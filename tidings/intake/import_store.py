@@ -25,9 +25,10 @@ from tidings.model.moment import Clock
 from tidings.rules.items import change
 from tidings.rules.items.condition import NEVER, Condition, holds
 from tidings.rules.items.permit import Grant
-from tidings.store import events, item_bulk
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
+from tidings.store.items import item_bulk
+from tidings.store.log import events
 
 
 class Counts(msgspec.Struct, kw_only=True):

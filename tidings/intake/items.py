@@ -28,7 +28,7 @@ from tidings.rules.items.permit import Grant
 from tidings.rules.merge_patch import merged
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
-from tidings.store.items import ItemTable
+from tidings.store.items.items import ItemTable
 
 RETRY_AFTER_SECONDS = 1.0
 _ROW = "This key may not write such an item: its row rule does not fit what it is, or what it would become."

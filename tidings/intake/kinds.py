@@ -8,7 +8,7 @@ from tidings.rules.items.change import Changes
 from tidings.rules.items.item import ItemRules
 from tidings.rules.items.permit import Grant, grant
 from tidings.store.base import Dialect
-from tidings.store.items import ItemTable
+from tidings.store.items.items import ItemTable
 
 GRANTS_MAX = 10_000
 KINDS_MAX = 1_000

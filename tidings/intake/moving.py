@@ -13,7 +13,7 @@ import msgspec
 from tidings.model.collection import Item
 from tidings.model.errors import Conflict, Place
 from tidings.store.base import Db
-from tidings.store.items import ItemTable
+from tidings.store.items.items import ItemTable
 
 
 class _Taken(msgspec.Struct):

@@ -17,7 +17,7 @@ from tidings.model.ids import new_id, new_ids
 from tidings.model.moment import Clock, Micros
 from tidings.rules.event_types import TYPE_CHARS_MAX, is_type
 from tidings.store.catalog import Catalog
-from tidings.store.events import Publication, Stored
+from tidings.store.log.events import Publication, Stored
 from tidings.store.writer import Writer
 
 EVENTS_MAX = 1_000

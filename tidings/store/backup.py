@@ -21,10 +21,10 @@ import msgspec
 from tidings.model import moment
 from tidings.model.moment import Micros
 from tidings.store.base import StoreBusy, StoreError
+from tidings.store.engines.migrate import is_empty, migrations
+from tidings.store.engines.sqlite import SqliteFile
 from tidings.store.files import PARTIAL, PRIVATE, sync_folder, write_whole
-from tidings.store.migrate import is_empty, migrations
 from tidings.store.seal import KEY_MARK, Sealer
-from tidings.store.sqlite import SqliteFile
 
 _sync_data = getattr(os, "fdatasync", os.fsync)
 NAME = "tidings-{}.db"

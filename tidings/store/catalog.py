@@ -204,7 +204,7 @@ class Catalog:
         return ("collection", name) not in self._written and self.now.collections.get(name) is collection
 
     def put_collection(self, db: Db, collection: Collection) -> None:
-        """Create or replace a declaration; its table is another matter (store/tables.py)."""
+        """Create or replace a declaration; its table is another matter (store/items/tables.py)."""
         self._written.add(("collection", collection.name))
         db.run(
             "collection_put",

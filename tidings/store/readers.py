@@ -17,7 +17,7 @@ from typing import TypeVar
 from tidings.model.errors import Unavailable
 from tidings.rules.share import Share
 from tidings.store.base import Db, Engine, Lost, Outdated, StoreError, TooLong
-from tidings.store.places import ShareQueue
+from tidings.store.share_queue import ShareQueue
 
 THREADS = 5
 OWN_READS = ""

@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 from tidings.model.errors import TidingsError, Unavailable
 from tidings.model.event import Event
 from tidings.model.moment import Clock
-from tidings.store import events
 from tidings.store.base import Db, Engine, StoreBusy, StoreDamaged, StoreError, StoreFull
+from tidings.store.log import events
 
 GROUP_JOBS_MAX = 1_000
 GROUP_EVENTS_MAX = 2_000

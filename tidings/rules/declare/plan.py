@@ -1,7 +1,7 @@
 """From the collections that are there, and those that shall be, to an ordered list of steps.
 
 Nothing is asked of the items here: `requirements` says what the store must find out about them before anything is done
-(store/inspect.py), and what it finds can still refuse the plan.
+(store/items/inspect.py), and what it finds can still refuse the plan.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Conditions on items: what a list's filters and a permit's row rule ask, as a small tree.
 
-One tree, two readers: `holds` decides in memory, store/conditions.py writes the same as SQL. Absent fields are null,
-and null is a value: it equals only itself, `ne` and `nin` hold for it, every other comparison does not.
+One tree, two readers: `holds` decides in memory, store/items/conditions.py writes the same as SQL. Absent fields are
+null, and null is a value: it equals only itself, `ne` and `nin` hold for it, every other comparison does not.
 """
 
 from __future__ import annotations

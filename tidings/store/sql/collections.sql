@@ -1,4 +1,4 @@
--- Declarations of collections. Statements on items are composed per collection (store/items.py).
+-- Declarations of collections. Statements on items are composed per collection (store/items/items.py).
 
 -- name: collections
 SELECT name, declaration, revision, created, updated FROM collection;

@@ -13,10 +13,10 @@ from tidings.model.access import Key
 from tidings.model.delivery import Attempt, State
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.link import Endpoint
-from tidings.store import lists
 from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
-from tidings.store.lists import DeliveryQuery, DeliveryRow
+from tidings.store.log import lists
+from tidings.store.log.lists import DeliveryQuery, DeliveryRow
 from tidings.web.api.endpoints.views import time_text
 from tidings.web.habits.once import kept, once
 from tidings.web.habits.paging import PAGING, Page, counted

@@ -11,10 +11,10 @@ from tidings.model.link import Endpoint
 from tidings.model.moment import Micros
 from tidings.model.replay import Replay, ReplayState, Which
 from tidings.rules.reading.refused import Refused
-from tidings.store import replays as stored
 from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
-from tidings.store.replays import ReplayQuery
+from tidings.store.log import replays as stored
+from tidings.store.log.replays import ReplayQuery
 from tidings.web.habits.once import idempotency_key, once
 from tidings.web.habits.paging import PAGING, Page, counted
 from tidings.web.habits.shaping import sort_of

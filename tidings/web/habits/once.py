@@ -14,7 +14,7 @@ import msgspec
 from tidings.model.errors import Invalid, Place
 from tidings.store import answers
 from tidings.store.base import Db
-from tidings.store.events import WithEvents
+from tidings.store.log.events import WithEvents
 from tidings.store.writer import NoSavepoint
 from tidings.web.operation import Answer, Request
 from tidings.web.parts import Parts

@@ -26,10 +26,10 @@ from tidings.model.errors import Invalid, Place, TidingsError, TooLarge
 from tidings.rules.items.csv_lines import CsvLines, CsvOut
 from tidings.rules.items.file_lines import CSV, NDJSON, JsonLines, JsonLinesOut, Lines, Reader, Unreadable
 from tidings.rules.items.permit import Grant
-from tidings.store import item_pages
 from tidings.store.base import Db
-from tidings.store.conditions import Where
-from tidings.store.item_pages import CREATED, Order
+from tidings.store.items import item_pages
+from tidings.store.items.conditions import Where
+from tidings.store.items.item_pages import CREATED, Order
 from tidings.web.habits.once import kept, once
 from tidings.web.items.unless_redeclared import unless_redeclared
 from tidings.web.operation import Answer, Request, Stream

@@ -21,11 +21,11 @@ from tidings.rules.items.permit import Grant
 from tidings.rules.items.search_words import words
 from tidings.rules.reading import decimals
 from tidings.rules.reading.jsontext import INTEGER_MAX, INTEGER_MIN
-from tidings.store import item_pages
 from tidings.store.base import Db, Row
-from tidings.store.conditions import Where
-from tidings.store.events import WithEvents
-from tidings.store.item_pages import CREATED, Order
+from tidings.store.items import item_pages
+from tidings.store.items.conditions import Where
+from tidings.store.items.item_pages import CREATED, Order
+from tidings.store.log.events import WithEvents
 from tidings.web.habits.edits import etag
 from tidings.web.habits.once import once
 from tidings.web.habits.paging import NO_CURSOR, Page, counted

@@ -15,7 +15,7 @@ from tidings.model.access import VERBS, Key, Verb
 from tidings.model.collection import Collection, Question
 from tidings.model.errors import Conflict, NotFound, Stale
 from tidings.rules.items.permit import Grant
-from tidings.store.item_pages import CREATED
+from tidings.store.items.item_pages import CREATED
 from tidings.web.habits.paging import PAGING
 from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH
 from tidings.web.habits.shaping import COUNT

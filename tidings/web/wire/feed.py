@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any
 
 from tidings.model.errors import TidingsError
-from tidings.store import feed
-from tidings.store.feed import EventQuery, Header
+from tidings.store.log import feed
+from tidings.store.log.feed import EventQuery, Header
 from tidings.store.readers import OWN_READS, Readers
 
 RECENT_MAX = 4_096

@@ -14,8 +14,8 @@ from tidings.model.link import Endpoint
 from tidings.rules.network.address import URL_CHARS_MAX
 from tidings.rules.reading.refused import Refused
 from tidings.rules.schemes import standard as sign
-from tidings.store import lists
 from tidings.store.base import Db
+from tidings.store.log import lists
 from tidings.web.api.endpoints.views import (
     EndpointList,
     EndpointPatch,

@@ -11,9 +11,9 @@ from tidings.intake.publish import ERRORS_MAX, EVENTS_MAX, NewEvent
 from tidings.model import moment
 from tidings.model.errors import Conflict, Place
 from tidings.model.event import Event
-from tidings.store import events
 from tidings.store.base import Db
-from tidings.store.events import IdsTaken, Publication
+from tidings.store.log import events
+from tidings.store.log.events import IdsTaken, Publication
 from tidings.web.habits.once import once
 from tidings.web.operation import Answer, Listing, Operation, Request
 from tidings.web.parts import Parts

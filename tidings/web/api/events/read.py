@@ -11,9 +11,9 @@ import msgspec
 from tidings.model.errors import Gone, Invalid, NotFound, Place
 from tidings.rules import event_types
 from tidings.rules.network.origin import public_url
-from tidings.store import feed
 from tidings.store.base import Db
-from tidings.store.feed import EventQuery
+from tidings.store.log import feed
+from tidings.store.log.feed import EventQuery
 from tidings.web.api.events.views import EventDetail, EventView, event_detail, event_view
 from tidings.web.callers.tickets import (
     PARAMETER,

@@ -13,9 +13,9 @@ from tidings.model.link import ALL_TENANTS, Endpoint
 from tidings.rules import event_types, filter
 from tidings.rules.filter_checks import STEPS_MAX, TooCostly
 from tidings.rules.reading.refused import Refused
-from tidings.store import lists
 from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
+from tidings.store.log import lists
 from tidings.web.wire.delivery_ids import DeliveryIds
 
 DELIVERIES_MAX = 1_000

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tidings.rules.share import Share
-from tidings.store.places import ShareQueue
+from tidings.store.share_queue import ShareQueue
 
 LARGE_BYTES = 16 * 1024
 AT_ONCE_BYTES = 8 * 1024 * 1024

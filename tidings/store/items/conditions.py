@@ -6,7 +6,7 @@ from typing import Any
 
 from tidings.rules.items.condition import Both, Compare, Condition, Either, Op
 from tidings.store.base import Dialect
-from tidings.store.tables import asked_column
+from tidings.store.items.tables import asked_column
 
 _ORDERED: dict[Op, str] = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _LAST_CHAR = 0x10FFFF

@@ -11,10 +11,10 @@ from typing import Any
 from tidings.model.collection import Collection, Item
 from tidings.rules.items.condition import ALWAYS, Compare, Condition, holds
 from tidings.rules.items.search_words import words
-from tidings.store import tables, values
 from tidings.store.base import Db, Dialect, Row
-from tidings.store.conditions import Where
-from tidings.store.tables import OWN_COLUMNS, column, table
+from tidings.store.items import tables, values
+from tidings.store.items.conditions import Where
+from tidings.store.items.tables import OWN_COLUMNS, column, table
 
 COUNTED_MAX = 1_000_000
 """More items than this are not counted."""

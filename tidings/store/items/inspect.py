@@ -24,8 +24,8 @@ from tidings.rules.items.field import field_schema, is_bound, out_of_bounds
 from tidings.rules.reading import decimals
 from tidings.rules.reading.exact import is_whole_kept
 from tidings.rules.reading.schema import compiled
-from tidings.store import tables, values
 from tidings.store.base import Db
+from tidings.store.items import tables, values
 
 ROWS_PER_LOOK = 5_000
 EXAMPLES = 3

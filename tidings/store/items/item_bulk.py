@@ -7,11 +7,11 @@ from typing import Any
 
 from tidings.rules.items.condition import ALWAYS, Compare, Condition
 from tidings.rules.items.search_words import words
-from tidings.store import tables
 from tidings.store.base import Db, Row
-from tidings.store.conditions import Where
-from tidings.store.items import ItemTable
-from tidings.store.tables import asked_column, column
+from tidings.store.items import tables
+from tidings.store.items.conditions import Where
+from tidings.store.items.items import ItemTable
+from tidings.store.items.tables import asked_column, column
 
 VALUES_MAX = 1_000
 """So many values are asked for in one statement."""

@@ -7,9 +7,9 @@ import msgspec
 from tidings.model.collection import Collection
 from tidings.rules.declare.plan import Pair
 from tidings.rules.items.field import OWN_TIMES
-from tidings.store import tables
 from tidings.store.base import Db
-from tidings.store.tables import Index
+from tidings.store.items import tables
+from tidings.store.items.tables import Index
 
 _PRESENT = {
     "sqlite": "SELECT name, 1 FROM sqlite_schema WHERE type = 'index' AND tbl_name = :name",

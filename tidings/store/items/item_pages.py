@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from tidings.store.base import Db, Row
-from tidings.store.conditions import Where
-from tidings.store.items import ItemTable
-from tidings.store.tables import asked_column
+from tidings.store.items.conditions import Where
+from tidings.store.items.items import ItemTable
+from tidings.store.items.tables import asked_column
 
 CREATED = "created"
 """The order of creation, which is that of `seq`, and of the time `created` as long as no clock was set back."""

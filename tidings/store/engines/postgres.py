@@ -16,7 +16,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tidings.store.base import Builder, Db, Lost, Outdated, Row, StoreBusy, StoreError, StoreFull, UniqueViolation
-from tidings.store.statements import statements, to_driver
+from tidings.store.engines.statements import statements, to_driver
 
 CONNECT_SECONDS = 5
 PEN_SECONDS = 3

@@ -7,8 +7,8 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from tidings.store.base import Engine, StoreError
+from tidings.store.engines.migrate import is_empty, migrate
 from tidings.store.files import FileLock, close_to_others, make_private, refuse_partial
-from tidings.store.migrate import is_empty, migrate
 from tidings.store.seal import KEY_FILE
 
 FOLDER_LOCK = "lock"
@@ -27,12 +27,12 @@ def open_engine(url: str, folder: Path, expected: Expected = "any") -> Engine:
     engine: Engine
     file = sqlite_file(url, folder)
     if file is not None:
-        from tidings.store.sqlite import SqliteEngine
+        from tidings.store.engines.sqlite import SqliteEngine
 
         _prepare(file, folder, expected)
         engine = SqliteEngine(file)
     elif url.startswith(("postgresql://", "postgres://")):
-        from tidings.store.postgres import PostgresEngine
+        from tidings.store.engines.postgres import PostgresEngine
 
         engine = PostgresEngine(url)
     else:

@@ -22,8 +22,8 @@ from tidings.rules.declare.plan import (
 )
 from tidings.rules.items.search_words import words
 from tidings.rules.reading import decimals
-from tidings.store import indexes, tables, values
 from tidings.store.base import Db
+from tidings.store.items import indexes, tables, values
 
 ROWS_PER_LOOK = 2_000
 _FOUND = "found_words"
@@ -49,7 +49,7 @@ _CONVERTED = {
 
 
 def carry_out(db: Db, plan: Plan, now: Micros) -> None:
-    """Do all steps. The plan was inspected (store/inspect.py) in this transaction. Raises StoreError."""
+    """Do all steps. The plan was inspected (store/items/inspect.py) in this transaction. Raises StoreError."""
     for name in plan.dropped:
         _drop(db, name)
     for pair in plan.pairs:

@@ -24,8 +24,8 @@ from tidings.store.base import (
     TooLong,
     UniqueViolation,
 )
-from tidings.store.open_files import OpenFiles
-from tidings.store.statements import statements
+from tidings.store.engines.open_files import OpenFiles
+from tidings.store.engines.statements import statements
 
 BUSY_MS = 5_000
 CACHE_KIB = 16 * 1024

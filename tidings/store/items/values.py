@@ -11,8 +11,8 @@ import msgspec
 from tidings.model import moment
 from tidings.model.collection import Field
 from tidings.rules.reading import decimals
-from tidings.store import tables
 from tidings.store.base import Dialect
+from tidings.store.items import tables
 
 
 def stored(field: Field, value: Any, dialect: Dialect) -> Any:

@@ -1,0 +1,1 @@
+"""The tables of items: made and altered, read and written, and conditions as SQL."""
