@@ -21,14 +21,14 @@ from granian.server.embed import Server as HttpServer
 
 from tidings import __version__
 from tidings.control.collections import Collections, Shown, Wanted, is_safe
-from tidings.control.endpoints import Endpoints
+from tidings.control.endpoints.edit import Endpoints
 from tidings.control.indexes import Indexes
 from tidings.control.replays import Replays
 from tidings.control.retention import Retention
 from tidings.control.timekeeper import Timekeeper
 from tidings.deliver.stage import Deliver
-from tidings.intake.items import ItemChanges
-from tidings.intake.kinds import Kinds
+from tidings.intake.items.change import ItemChanges
+from tidings.intake.items.kinds import Kinds
 from tidings.intake.publish import Publisher
 from tidings.model.access import EVERYTHING, Key
 from tidings.model.errors import TidingsError

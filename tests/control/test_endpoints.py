@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.control.world import World
-from tidings.control.endpoint_form import EndpointBody, NewEndpoint
-from tidings.control.endpoints import valid_secrets
+from tidings.control.endpoints.body import EndpointBody, NewEndpoint
+from tidings.control.endpoints.edit import valid_secrets
 from tidings.model.errors import Conflict, Invalid, NotFound, Stale
 from tidings.model.link import Batch, Endpoint
 from tidings.model.moment import DAY, HOUR

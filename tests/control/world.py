@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tidings.control.endpoint_form import NewEndpoint
-from tidings.control.endpoints import Endpoints
+from tidings.control.endpoints.body import NewEndpoint
+from tidings.control.endpoints.edit import Endpoints
 from tidings.control.replays import Replays
 from tidings.model.event import Event
 from tidings.model.ids import new_id

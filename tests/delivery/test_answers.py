@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.delivery.world import World
-from tidings.deliver.lane import WINDOW_START
+from tidings.deliver.lane.lane import WINDOW_START
 from tidings.testing import Reaction, Received, Receiver
 
 

@@ -33,7 +33,7 @@ def world(
 ) -> Iterator[World]:
     """A server that asks this name server, and does not wait long for it when an endpoint is made."""
     monkeypatch.setattr("tidings.server.Names", lambda: Names(Cares([name_server.where])))
-    monkeypatch.setattr("tidings.control.endpoints.RESOLVE_SECONDS", 0.02)
+    monkeypatch.setattr("tidings.control.endpoints.edit.RESOLVE_SECONDS", 0.02)
     with TestServer(tmp_path / "tidings", clock=clock, database=database) as server:
         yield World(server, clock, receiver)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.delivery.world import World
-from tidings.deliver import lanes, shares
+from tidings.deliver import lanes
+from tidings.deliver.lane import shares
 from tidings.testing import FakeClock, Reaction, Receiver, TestServer, until
 
 ENDPOINTS = 12

@@ -17,7 +17,7 @@ import pytest
 
 from tests.items.collections import COLLECTIONS, declare
 from tests.web.wire import dial
-from tidings.intake.import_store import ImportStore
+from tidings.intake.items.import_store import ImportStore
 from tidings.model.collection import Collection, Field
 from tidings.route import route
 from tidings.testing import Api, TestServer

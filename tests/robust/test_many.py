@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.delivery.world import World
-from tidings.deliver.lane import QUEUE_MAX, LaneView
+from tidings.deliver.lane.lane import QUEUE_MAX, LaneView
 from tidings.testing import Reaction, Receiver, until
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tidings.intake.items import reached, seen
+from tidings.intake.items.change import reached, seen
 from tidings.model.access import VERBS, Key, Permit
 from tidings.model.collection import Collection, Field, Item, Question
 from tidings.rules.items.condition import holds

@@ -7,14 +7,15 @@ import time
 from collections.abc import Callable
 from itertools import islice
 
-from tidings.deliver import order, results, turns
-from tidings.deliver.cancel import find, forget
-from tidings.deliver.kept import KeptEvents, has_earlier
-from tidings.deliver.lane import LATEST_MAX, LINE_MAX, QUEUE_MAX, Lane, Queued
+from tidings.deliver import results
+from tidings.deliver.lane import order, turns
+from tidings.deliver.lane.cancel import find, forget
+from tidings.deliver.lane.kept import KeptEvents, has_earlier
+from tidings.deliver.lane.lane import LATEST_MAX, LINE_MAX, QUEUE_MAX, Lane, Queued
+from tidings.deliver.lane.shares import Outstanding, Shares
+from tidings.deliver.lane.turns import Look
 from tidings.deliver.serve import Launch, serve
 from tidings.deliver.settle import Settlement, waiting_from
-from tidings.deliver.shares import Outstanding, Shares
-from tidings.deliver.turns import Look
 from tidings.model.delivery import Waiting
 from tidings.model.link import Endpoint, changes_requests
 from tidings.model.moment import Micros

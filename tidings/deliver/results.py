@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from tidings.deliver import order
-from tidings.deliver.lane import Lane, Queued
+from tidings.deliver.lane import order
+from tidings.deliver.lane.lane import Lane, Queued
 from tidings.deliver.settle import Disabling, Settlement
 from tidings.model import outcome as outcomes
 from tidings.model.delivery import Attempt, Waiting

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tidings.deliver import turns
-from tidings.deliver.lane import EXPRESS_MAX, Lane, Queued
+from tidings.deliver.lane import turns
+from tidings.deliver.lane.lane import EXPRESS_MAX, Lane, Queued
+from tidings.deliver.lane.turns import Kind, Look
 from tidings.deliver.settle import Settlement
-from tidings.deliver.turns import Kind, Look
 from tidings.model.moment import SECOND, Micros
 from tidings.rules.deliver import health
 

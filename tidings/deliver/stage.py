@@ -15,17 +15,18 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from tidings.deliver import order, results
-from tidings.deliver.cancel import settle_future
-from tidings.deliver.compose import BodyCache, compose
-from tidings.deliver.lane import Lane, LaneView, Queued, view
+from tidings.deliver import results
+from tidings.deliver.actions.webhook import BodyCache, compose
+from tidings.deliver.lane import order
+from tidings.deliver.lane.cancel import settle_future
+from tidings.deliver.lane.lane import Lane, LaneView, Queued, view
+from tidings.deliver.lane.shares import Shares, in_turns
+from tidings.deliver.lane.timers import Timers
 from tidings.deliver.lanes import Lanes
 from tidings.deliver.pace import SETTLE_SECONDS, YOUNG_SECONDS, Pace
 from tidings.deliver.results import Flight
 from tidings.deliver.settle import Settlement
-from tidings.deliver.shares import Shares, in_turns
 from tidings.deliver.steps import DueTimes
-from tidings.deliver.timers import Timers
 from tidings.deliver.timings import Timings
 from tidings.model.errors import Unavailable
 from tidings.model.event import OWN_TYPES, Event

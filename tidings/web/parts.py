@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tidings.control.collections import Collections
-from tidings.control.endpoints import Endpoints
+from tidings.control.endpoints.edit import Endpoints
 from tidings.control.indexes import Indexes
 from tidings.control.replays import Replays
 from tidings.deliver.stage import Deliver
-from tidings.intake.items import ItemChanges
-from tidings.intake.kinds import Kinds
+from tidings.intake.items.change import ItemChanges
+from tidings.intake.items.kinds import Kinds
 from tidings.intake.publish import Publisher
 from tidings.model.moment import Clock
 from tidings.net.names import Names

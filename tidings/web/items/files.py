@@ -16,11 +16,11 @@ from typing import Any
 
 import msgspec
 
-from tidings.intake.import_store import Counts, ImportStore
-from tidings.intake.imports import Checker, Refusals
-from tidings.intake.items import ItemRequest
-from tidings.intake.kinds import Kind
-from tidings.intake.spool import Ready, Spool
+from tidings.intake.items.change import ItemRequest
+from tidings.intake.items.import_check import Checker, Refusals
+from tidings.intake.items.import_store import Counts, ImportStore
+from tidings.intake.items.kinds import Kind
+from tidings.intake.items.spool import Ready, Spool
 from tidings.model.digits import is_digits
 from tidings.model.errors import Invalid, Place, TidingsError, TooLarge
 from tidings.rules.items.csv_lines import CsvLines, CsvOut

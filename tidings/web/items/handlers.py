@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tidings.intake.items import Change, ItemRequest, check_verb, look_up, seen
-from tidings.intake.kinds import Kind
-from tidings.intake.moving import Moving
+from tidings.intake.items.change import Change, ItemRequest, check_verb, look_up, seen
+from tidings.intake.items.kinds import Kind
+from tidings.intake.items.moving import Moving
 from tidings.model.collection import Field, Item
 from tidings.model.errors import Forbidden, Invalid, Place
 from tidings.model.event import Event

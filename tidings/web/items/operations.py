@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from tidings.intake.kinds import Kind
+from tidings.intake.items.kinds import Kind
 from tidings.model.access import VERBS, Key, Verb
 from tidings.model.collection import Collection, Question
 from tidings.model.errors import Conflict, NotFound, Stale

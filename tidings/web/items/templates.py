@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
-from tidings.intake.items import check_verb
+from tidings.intake.items.change import check_verb
 from tidings.model.access import VERBS, Key
 from tidings.model.errors import Forbidden, NotFound
 from tidings.web.items.operations import ANY_KEY, ItemMenu

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from tidings.intake.items import RETRY_AFTER_SECONDS
-from tidings.intake.kinds import Kind
+from tidings.intake.items.change import RETRY_AFTER_SECONDS
+from tidings.intake.items.kinds import Kind
 from tidings.model.errors import Unavailable
 from tidings.store.base import Db
 from tidings.web.parts import Parts

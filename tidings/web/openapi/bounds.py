@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidings.control import endpoint_form as form
-from tidings.control.endpoints import OVERLAP_SECONDS_MAX, REASON_CHARS_MAX
+from tidings.control.endpoints import body
+from tidings.control.endpoints.edit import OVERLAP_SECONDS_MAX, REASON_CHARS_MAX
 from tidings.intake.publish import SUBJECT_CHARS_MAX
 from tidings.model.access import SCOPES
 from tidings.model.ids import ALPHABET, ID_CHARS
@@ -81,7 +81,7 @@ _FILTER: Schema = {"maxProperties": filter.OPERATORS_MAX}
 _PATTERN: Schema = {"type": "string", "pattern": rf"^(\*|{_PART}(\.{_PART})*(\.\*)?)$"}
 _ENDPOINT: dict[str, Schema] = {
     "url": _URL,
-    "description": {"maxLength": form.DESCRIPTION_CHARS_MAX, "pattern": r"^[^\x00-\x08\x0b-\x1f\x7f]*$"},
+    "description": {"maxLength": body.DESCRIPTION_CHARS_MAX, "pattern": r"^[^\x00-\x08\x0b-\x1f\x7f]*$"},
     "events": {
         "items": _PATTERN | {"maxLength": event_types.TYPE_CHARS_MAX + 2},
         "minItems": 1,
@@ -89,13 +89,13 @@ _ENDPOINT: dict[str, Schema] = {
     },
     "filter": _FILTER,
     "headers": {
-        "maxProperties": form.HEADERS_MAX,
+        "maxProperties": body.HEADERS_MAX,
         "propertyNames": {"pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$", "maxLength": 128},
-        "values": {"pattern": r"^([!-~]([\t -~]*[!-~])?)?$", "maxLength": form.HEADER_VALUE_BYTES_MAX},
+        "values": {"pattern": r"^([!-~]([\t -~]*[!-~])?)?$", "maxLength": body.HEADER_VALUE_BYTES_MAX},
     },
-    "rate": between(0.001, form.RATE_MAX),
-    "max_in_flight": between(1, form.IN_FLIGHT_MAX),
-    "order_max_age_seconds": between(1, form.ORDER_AGE_SECONDS_MAX),
+    "rate": between(0.001, body.RATE_MAX),
+    "max_in_flight": between(1, body.IN_FLIGHT_MAX),
+    "order_max_age_seconds": between(1, body.ORDER_AGE_SECONDS_MAX),
     "fields": {
         "items": {
             "type": "string",
@@ -106,7 +106,7 @@ _ENDPOINT: dict[str, Schema] = {
         "minItems": 1,
         "maxItems": bodies.FIELDS_MAX,
     },
-    "timeout_seconds": between(1, form.TIMEOUT_SECONDS_MAX),
+    "timeout_seconds": between(1, body.TIMEOUT_SECONDS_MAX),
     "retry_delays_seconds": {
         "items": {"type": "number", **between(0, retry.DELAY_SECONDS_MAX)},
         "minItems": 1,
@@ -123,8 +123,8 @@ _ENDPOINT: dict[str, Schema] = {
     },
     "ca": {"maxLength": certificates.PEM_CHARS_MAX, "pattern": NO_NUL},
 }
-_BATCH = {"max_events": between(1, form.BATCH_EVENTS_MAX), "max_ms": between(1, form.BATCH_MS_MAX)} | {
-    "max_bytes": between(form.BATCH_BYTES_MIN, form.BATCH_BYTES_MAX)
+_BATCH = {"max_events": between(1, body.BATCH_EVENTS_MAX), "max_ms": between(1, body.BATCH_MS_MAX)} | {
+    "max_bytes": between(body.BATCH_BYTES_MIN, body.BATCH_BYTES_MAX)
 }
 _CERTIFICATES = {"maxLength": certificates.PEM_CHARS_MAX, "pattern": NO_NUL}
 _CERTIFICATE_KEY = {"certificate": _CERTIFICATES, "key": _CERTIFICATES}

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from tidings.control.endpoint_form import EndpointBody, NewEndpoint
-from tidings.control.endpoints import valid_secrets
+from tidings.control.endpoints.body import EndpointBody, NewEndpoint
+from tidings.control.endpoints.edit import valid_secrets
 from tidings.model.access import EVERYTHING
 from tidings.model.errors import NotFound
 from tidings.model.link import Endpoint

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from tidings.control import endpoint_form
-from tidings.deliver.lane import LaneView
+from tidings.control.endpoints.body import KEPT
+from tidings.deliver.lane.lane import LaneView
 from tidings.model import moment
 from tidings.model.link import Batch, Body, Endpoint, Mode, Order
 from tidings.rules.network import certificates
@@ -160,7 +160,7 @@ def endpoint_view(
         **shown,
         id=endpoint.id,
         tenant=endpoint.tenant,
-        headers=dict.fromkeys(endpoint.sealed.headers, endpoint_form.KEPT),
+        headers=dict.fromkeys(endpoint.sealed.headers, KEPT),
         ca=None if ca is None else _certificates(ca),
         client_certificate=None if client is None else _certificates(client.certificate)[0],
         state=endpoint.mode,

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from tidings.intake.given import named
-from tidings.intake.kinds import Kind, Kinds
-from tidings.intake.moving import Moving
+from tidings.intake.items.given import named
+from tidings.intake.items.kinds import Kind, Kinds
+from tidings.intake.items.moving import Moving
 from tidings.model.access import READING, Key, Verb
 from tidings.model.collection import Collection, Item
 from tidings.model.errors import Conflict, Forbidden, Invalid, NotFound, Place, Stale, Unavailable

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from tidings.deliver import order
-from tidings.deliver.lane import Lane, Queued
+from tidings.deliver.lane import order
+from tidings.deliver.lane.lane import Lane, Queued
 from tidings.model.errors import Unavailable
 from tidings.model.moment import Micros
 from tidings.store.base import Db

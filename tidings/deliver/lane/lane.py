@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from tidings.deliver.compose import signer_for
+from tidings.deliver.actions.webhook import signer_for
 from tidings.model.delivery import Waiting
 from tidings.model.link import ALL_TENANTS, Endpoint, LinkState
 from tidings.model.moment import Micros

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from tidings.control import endpoint_form, endpoint_tls
-from tidings.control.cancelling import Cancelling, Delivering
-from tidings.control.endpoint_form import EndpointBody, NewEndpoint
+from tidings.control.endpoints import body, tls
+from tidings.control.endpoints.body import EndpointBody, NewEndpoint
+from tidings.control.endpoints.cancelling import Cancelling, Delivering
 from tidings.model.errors import Conflict, Invalid, NotFound, Place, Stale
 from tidings.model.event import Event
 from tidings.model.ids import new_id
@@ -76,8 +76,8 @@ class Endpoints:
 
         `operator`: the caller may make an endpoint that gets every tenant's events. `caller`: the tenant that asks.
         """
-        endpoint_form.check(form, self._allow_http, self._networks, self._clock.now())
-        endpoint_form.check_tenant(form.tenant, operator=operator)
+        body.check(form, self._allow_http, self._networks, self._clock.now())
+        body.check_tenant(form.tenant, operator=operator)
         if form.secret is not None:
             sign.check_secret(form.secret, "/secret")
         await self._check_address(form.url, caller)
@@ -90,8 +90,8 @@ class Endpoints:
                 num=self._catalog.next_number(db),
                 id=new_id("ep", now),
                 tenant=form.tenant,
-                options=endpoint_form.options_of(form),
-                sealed=endpoint_form.sealed_of(form, (Secret(text=text, created=now),)),
+                options=body.options_of(form),
+                sealed=body.sealed_of(form, (Secret(text=text, created=now),)),
                 created=now,
                 updated=now,
                 after=feed.head(db),
@@ -129,10 +129,10 @@ class Endpoints:
         """
 
         def merge(present: Endpoint) -> EndpointBody:
-            document = merged(endpoint_form.form_of(present), patch)
-            endpoint_tls.check_whole(document, patch)
+            document = merged(body.form_of(present), patch)
+            tls.check_whole(document, patch)
             form = read(document)
-            endpoint_form.check(form, self._allow_http, self._networks, self._clock.now(), present)
+            body.check(form, self._allow_http, self._networks, self._clock.now(), present)
             return form
 
         form = merge(endpoint)
@@ -141,8 +141,8 @@ class Endpoints:
 
         def change(present: Endpoint) -> Endpoint:
             form = merge(present)
-            sealed = endpoint_form.sealed_of(form, present.sealed.secrets, present.sealed)
-            return msgspec.structs.replace(present, options=endpoint_form.options_of(form), sealed=sealed)
+            sealed = body.sealed_of(form, present.sealed.secrets, present.sealed)
+            return msgspec.structs.replace(present, options=body.options_of(form), sealed=sealed)
 
         return self._changing(endpoint, change, expected)
 
@@ -283,7 +283,7 @@ class Endpoints:
             place = Place(pointer="/url", code="refused_address", detail=CANNOT_USE)
         else:
             detail = f"{target.host} resolves only to addresses that this server refuses to call. {refusals[0]}"
-            place = endpoint_form.address_refused(detail)
+            place = body.address_refused(detail)
         raise Invalid(place.detail, errors=[place])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import zip_longest
 
-from tidings.deliver.lane import Lane
+from tidings.deliver.lane.lane import Lane
 from tidings.rules.share import Share, ShareView
 
 FLIGHTS_MAX = 4_000

@@ -1,6 +1,6 @@
 """Imports, first half: each line of a file checked by itself, while it is read, by the rules of single creation.
 
-What only the store can tell (ids, unique values, references) is the second half, intake/import_store.py.
+What only the store can tell (ids, unique values, references) is the second half, intake/items/import_store.py.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from tidings.intake.kinds import Kind
-from tidings.intake.spool import Ready, Spool
+from tidings.intake.items.kinds import Kind
+from tidings.intake.items.spool import Ready, Spool
 from tidings.model.access import TENANT_RULE, is_tenant
 from tidings.model.errors import Place
 from tidings.model.ids import new_ids

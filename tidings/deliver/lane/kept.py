@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidings.deliver.lane import Lane, Queued
+from tidings.deliver.lane.lane import Lane, Queued
 from tidings.model.event import Event
 from tidings.store.base import Db
 from tidings.store.log import events

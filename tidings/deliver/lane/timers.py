@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 
-from tidings.deliver.lane import Lane
+from tidings.deliver.lane.lane import Lane
 from tidings.model.moment import Micros
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from tidings.deliver.lane import HELD_MAX, LINE_MAX, Lane, Queued
+from tidings.deliver.lane.lane import HELD_MAX, LINE_MAX, Lane, Queued
 from tidings.deliver.settle import Settlement
 from tidings.model.delivery import Waiting
 from tidings.model.moment import SECOND, Micros

@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from tidings.intake.imports import OnConflict, Refusals
-from tidings.intake.items import ItemChanges, ItemRequest, seen
-from tidings.intake.kinds import Kind, Kinds
-from tidings.intake.moving import Moving
-from tidings.intake.spool import Ready
+from tidings.intake.items.change import ItemChanges, ItemRequest, seen
+from tidings.intake.items.import_check import OnConflict, Refusals
+from tidings.intake.items.kinds import Kind, Kinds
+from tidings.intake.items.moving import Moving
+from tidings.intake.items.spool import Ready
 from tidings.model import moment
 from tidings.model.errors import Place, TidingsError
 from tidings.model.event import Event

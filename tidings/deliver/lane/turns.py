@@ -13,8 +13,8 @@ from typing import Literal
 
 import msgspec
 
-from tidings.deliver import order
-from tidings.deliver.lane import Lane, Queued
+from tidings.deliver.lane import order
+from tidings.deliver.lane.lane import Lane, Queued
 from tidings.deliver.settle import Settlement
 from tidings.model.event import Event
 from tidings.model.moment import SECOND, Micros

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tidings.intake.kinds import Kind
+from tidings.intake.items.kinds import Kind
 from tidings.model.collection import OWN_FIELDS, Item
 from tidings.model.errors import Forbidden, Place, Stale
 from tidings.rules.items.item import opened
 from tidings.rules.own_members import agrees, differs
 
 if TYPE_CHECKING:
-    from tidings.intake.items import ItemRequest
+    from tidings.intake.items.change import ItemRequest
 
 Values = dict[str, Any]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tidings.control import endpoint_tls
+from tidings.control.endpoints import tls
 from tidings.model.access import TENANT_RULE, is_tenant
 from tidings.model.errors import Invalid, Place
 from tidings.model.link import ALL_TENANTS, Batch, Body, ClientCertificate, Endpoint, Options, Order, Sealed, Secret
@@ -22,7 +22,7 @@ from tidings.rules.deliver import bodies, judgement, retry
 from tidings.rules.network import address
 from tidings.rules.reading.refused import Refused, escaped
 
-KEPT = endpoint_tls.KEPT
+KEPT = tls.KEPT
 """What answers show instead of a header's value; sent back, it keeps the value that is stored."""
 
 HEADERS_MAX = 20
@@ -101,7 +101,7 @@ def form_of(endpoint: Endpoint) -> dict[str, Any]:
         name: getattr(endpoint.options, name) for name in EndpointBody.__struct_fields__ if name not in SEALED
     }
     fields["headers"] = dict.fromkeys(endpoint.sealed.headers, KEPT)
-    fields |= endpoint_tls.hidden(endpoint.sealed)
+    fields |= tls.hidden(endpoint.sealed)
     built: dict[str, Any] = msgspec.to_builtins(fields)
     return built
 
@@ -109,7 +109,7 @@ def form_of(endpoint: Endpoint) -> dict[str, Any]:
 def sealed_of(form: EndpointBody, secrets: tuple[Secret, ...], present: Sealed | None = None) -> Sealed:
     """What is encrypted of a form that was checked: `***` stands for what is stored already."""
     kept = {} if present is None else {name.lower(): value for name, value in present.headers.items()}
-    ca, client = endpoint_tls.chosen(form.ca, form.client_certificate, present)
+    ca, client = tls.chosen(form.ca, form.client_certificate, present)
     headers = {name: kept[name.lower()] if value == KEPT else value for name, value in form.headers.items()}
     return Sealed(secrets=secrets, headers=headers, ca=ca, client_certificate=client)
 
@@ -129,7 +129,7 @@ def check(
     options, sealed = (None, None) if present is None else (present.options, present.sealed)
     pattern = None if options is not None and options.filter == form.filter else form.filter
     paths = None if options is not None and options.fields == form.fields else form.fields
-    ca, client = endpoint_tls.chosen(form.ca, form.client_certificate, sealed)
+    ca, client = tls.chosen(form.ca, form.client_certificate, sealed)
     places = [
         *_url(form.url, allow_http, networks),
         *_text("/description", form.description, DESCRIPTION_CHARS_MAX),
@@ -141,7 +141,7 @@ def check(
         *_between("/order_max_age_seconds", form.order_max_age_seconds, 1, ORDER_AGE_SECONDS_MAX, "seconds"),
         *_batch(form),
         *([] if paths is None else _refusals(lambda: bodies.check_fields(paths, "/fields"))),
-        *endpoint_tls.places(form.url, ca, client, sealed, now),
+        *tls.places(form.url, ca, client, sealed, now),
         *_between("/timeout_seconds", form.timeout_seconds, 1.0, TIMEOUT_SECONDS_MAX, "seconds"),
     ]
     delays = form.retry_delays_seconds
