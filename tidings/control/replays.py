@@ -18,15 +18,14 @@ import msgspec
 
 from tidings.control.deliveries import new_round
 from tidings.model.errors import Conflict, NotFound, TidingsError
-from tidings.model.event import OWN_TYPES
 from tidings.model.ids import new_id
 from tidings.model.link import ALL_TENANTS, Endpoint
 from tidings.model.moment import Clock, Micros
 from tidings.model.replay import Replay, Which
-from tidings.rules import event_types, filter
+from tidings.rules import filter
 from tidings.rules.deliver import lifecycle
-from tidings.rules.filter_checks import TooCostly
 from tidings.rules.reading.refused import Refused
+from tidings.rules.wants import Wants
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Catalog
 from tidings.store.log import lists
@@ -43,7 +42,6 @@ STORE_RETRY_SECONDS = 2.0
 DELIVERY_COLUMNS = ("number", "event", "link", "created")
 
 log = logging.getLogger("tidings.control")
-Wants = Callable[[Db, Row], bool]
 
 
 class Replays:
@@ -109,7 +107,7 @@ class Replays:
 
     def count(self, db: Db, replay: Replay, endpoint: Endpoint) -> int:
         """How many deliveries it would send. Looks at every fact of the range; raises Refused where that takes long."""
-        wants, found, after = _wants(endpoint), 0, replay.position
+        wants, found, after = Wants.of(endpoint).compiled(), 0, replay.position
         end = self._ticks() + COUNT_SECONDS
         while True:
             rows = _facts(db, replay, after, ROWS_PER_COUNT)
@@ -225,7 +223,7 @@ class Replays:
         """The endpoint's choice as it is today, compiled once for each of its revisions."""
         known = self._choices.get(replay.id)
         if known is None or known[0] != endpoint.revision:
-            known = self._choices[replay.id] = (endpoint.revision, _wants(endpoint))
+            known = self._choices[replay.id] = (endpoint.revision, Wants.of(endpoint).compiled())
         return known[1]
 
     def _end(self, db: Db, replay: Replay, state: Any) -> Replay:
@@ -247,34 +245,22 @@ def _chosen(db: Db, replay: Replay, row: Row, wants: Wants) -> bool:
         _, _, created, state, _, waits = row
         permitted = lifecycle.after(lifecycle.state(state, waits is not None, False), "replay") is not None
         return permitted and replay.since <= created < replay.until
-    return replay.since <= row[5] < replay.until and wants(db, row)
+    return replay.since <= row[5] < replay.until and _is_wanted(db, row, wants)
 
 
-def _wants(endpoint: Endpoint) -> Wants:
-    """Whether the endpoint wants an event, given as a row of `replay_events`: the same rules as when it was routed."""
-    takes = event_types.matcher(endpoint.options.events)
-    pattern = endpoint.options.filter
-    fits = None if pattern is None else filter.compile(pattern)
-
-    def wants(db: Db, row: Row) -> bool:
-        seq, tenant, kind, subject, target, _ = row
-        if target is not None or not takes(kind):
-            return False
-        if endpoint.tenant not in (ALL_TENANTS, tenant):
-            return False
-        if kind.startswith(OWN_TYPES) and subject == endpoint.id:
-            return False
-        if fits is None:
-            return True
-        stored = db.one("event_for_filter", seq=seq)
-        if stored is None:
-            return False
-        try:
-            return fits(filter.document(*stored))
-        except TooCostly:
-            return True
-
-    return wants
+def _is_wanted(db: Db, row: Row, wants: Wants) -> bool:
+    """Whether an event, given as a row of `replay_events`, is sent again: earlier ones than the endpoint are, too."""
+    seq, tenant, kind, subject, target, _ = row
+    # A test was for the moment in which it was asked for.
+    if target is not None or wants.refuses_type(tenant, kind) or wants.refuses_subject(kind, subject):
+        return False
+    if wants.fits is None:
+        return True
+    stored = db.one("event_for_filter", seq=seq)
+    if stored is None:
+        return False
+    reason = wants.filtered(filter.document(*stored))
+    return reason is None or reason.is_sent
 
 
 def _whose(endpoint: Endpoint) -> str | None:

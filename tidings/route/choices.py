@@ -1,4 +1,4 @@
-"""Which links chose which events: compiled once for each endpoint, and gathered by tenant and event type."""
+"""Which links chose which events: what each wants, compiled once, and gathered by tenant and event type."""
 
 from __future__ import annotations
 
@@ -8,31 +8,24 @@ import msgspec
 
 from tidings.model.event import OWN_TYPES
 from tidings.model.link import ALL_TENANTS, Endpoint
-from tidings.rules import event_types, filter
-from tidings.rules.filter_checks import Check
+from tidings.rules.wants import Wants
 from tidings.store.catalog import Catalog, Snapshot
 
 CACHED_CHOICES_MAX = 10_000
-CACHED_WISHES_MAX = 200_000
+CACHED_LINKS_MAX = 200_000
 """In all cached choices together: one of them has as many as the tenant has endpoints."""
-
-
-class Wish(msgspec.Struct, frozen=True):
-    """One link that chose an event's type; its filter, if any, has the last word. It gets events later than `after`."""
-
-    link: int
-    id: str
-    filter: Check | None
-    after: int
 
 
 class Choice(msgspec.Struct, frozen=True):
     """Every link that chose a type of a tenant's events."""
 
-    wishes: tuple[Wish, ...]
+    wants: tuple[Wants, ...]
     links: list[int] | None
     """Their numbers, where nothing else has to be asked of an event after `after`: no filter, no subject."""
     after: int
+    """Later events are too early for none of the links."""
+    is_own: bool
+    """Events of this type are said of endpoints, so each link has to be asked whether it is meant."""
     has_filter: bool
 
 
@@ -40,7 +33,7 @@ class Choices:
     """Follows the catalog. Belongs to the writer's thread."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._by_tenant: dict[str | None, dict[int, tuple[Callable[[str], bool], Wish]]] = {}
+        self._by_tenant: dict[str | None, dict[int, tuple[Callable[[str], bool], Wants]]] = {}
         self._known: dict[tuple[str | None, str], Choice] = {}
         self._size = 0
         catalog.on_change(self._compile)
@@ -52,16 +45,17 @@ class Choices:
 
     def make(self, tenant: str | None, kind: str) -> Choice:
         """Ask every link that might get the tenant's events."""
+        # Together this is `Wants.refuses_type`, with the tenant as an index.
         candidates = (self._by_tenant.get(tenant, {}), self._by_tenant.get(ALL_TENANTS, {}))
-        wishes = tuple(wish for links in candidates for wants, wish in links.values() if wants(kind))
-        has_filter = any(wish.filter is not None for wish in wishes)
-        plain = not has_filter and not kind.startswith(OWN_TYPES)
-        links = [wish.link for wish in wishes] if plain else None
-        choice = Choice(wishes, links, max((wish.after for wish in wishes), default=0), has_filter)
-        self._size += 1 + len(wishes)
-        if len(self._known) >= CACHED_CHOICES_MAX or self._size > CACHED_WISHES_MAX:
+        wants = tuple(each for links in candidates for takes, each in links.values() if takes(kind))
+        has_filter = any(each.fits is not None for each in wants)
+        is_own = kind.startswith(OWN_TYPES)
+        links = None if has_filter or is_own else [each.link for each in wants]
+        choice = Choice(wants, links, max((each.after for each in wants), default=0), is_own, has_filter)
+        self._size += 1 + len(wants)
+        if len(self._known) >= CACHED_CHOICES_MAX or self._size > CACHED_LINKS_MAX:
             self._known.clear()
-            self._size = 1 + len(wishes)
+            self._size = 1 + len(wants)
         self._known[(tenant, kind)] = choice
         return choice
 
@@ -73,15 +67,10 @@ class Choices:
         for endpoint in changed:
             links = self._by_tenant.setdefault(endpoint.tenant, {})
             if endpoint.deleted is None:
-                links[endpoint.num] = _wish(endpoint)
+                wants = Wants.of(endpoint).compiled()
+                links[endpoint.num] = (wants.takes, wants)
             else:
                 links.pop(endpoint.num, None)
         if changed:
             self._known = {}
             self._size = 0
-
-
-def _wish(endpoint: Endpoint) -> tuple[Callable[[str], bool], Wish]:
-    pattern = endpoint.options.filter
-    wanted = None if pattern is None else filter.metered(pattern)
-    return event_types.matcher(endpoint.options.events), Wish(endpoint.num, endpoint.id, wanted, endpoint.after)

@@ -19,11 +19,11 @@ from typing import Any
 
 import msgspec
 
-from tidings.model.event import OWN_TYPES
 from tidings.model.moment import Clock
-from tidings.route.choices import Choice, Choices, Wish
+from tidings.route.choices import Choice, Choices
 from tidings.route.documents import AHEAD, Documents
-from tidings.rules.filter_checks import STEPS_MAX, Meter, TooCostly
+from tidings.rules.filter_checks import STEPS_MAX, Meter
+from tidings.rules.wants import Reason, Wants, undecided
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Catalog
 
@@ -58,7 +58,9 @@ class _Begun(msgspec.Struct):
 
     event: tuple[str, int]
     """Its id and when it was stored: after a rollback another may have its number, and even its id."""
-    wishes: Iterator[Wish]
+    choice: Choice
+    wants: Iterator[Wants]
+    """Those of the choice that are still to be asked."""
     found: list[int]
     document: dict[str, Any] | None = None
     is_resumed: bool = False
@@ -221,19 +223,21 @@ class _Step:
         begun = self._router._begun.pop(tenant, None) if self._router._begun else None
         if begun is not None and begun.event == (ident, created):
             return self._go_on(begun, row, rows, at, end)
-        return self._go_on(_Begun((ident, created), iter(self._choice(tenant, kind).wishes), []), row, rows, at, end)
+        choice = self._choice(tenant, kind)
+        return self._go_on(_Begun((ident, created), choice, iter(choice.wants), []), row, rows, at, end)
 
     def _go_on(self, begun: _Begun, row: Row, rows: list[Row], at: int, end: float) -> list[int] | None:
         seq, ident, tenant, kind, subject, _, _ = row
-        own, found, document = kind.startswith(OWN_TYPES), begun.found, begun.document
+        found, document = begun.found, begun.document
+        # Else neither is it too early for any of the links, nor said of one.
+        ask_all = begun.choice.is_own or seq <= begun.choice.after
         meter, spent = Meter(), 0
-        for wish in begun.wishes:
-            if seq <= wish.after or (own and wish.id == subject):
-                # What is said about an endpoint is not sent to it: a failing one would feed its own failure.
+        for wants in begun.wants:
+            if ask_all and (seq <= wants.after or wants.refuses_subject(kind, subject)):
                 continue
-            fits = wish.filter
+            fits = wants.fits
             if fits is None:
-                found.append(wish.link)
+                found.append(wants.link)
                 continue
             if document is None:
                 document = self._documents.of(seq, self._filtered(rows, at))
@@ -242,14 +246,10 @@ class _Step:
             meter.left = STEPS_MAX
             try:
                 if fits(document, meter):
-                    found.append(wish.link)
-            except TooCostly:
-                self._cut_off(wish, tenant, ident)
-                found.append(wish.link)
-            except Exception:
-                # An event must not be lost, nor others stopped, because a filter broke: the receiver can drop it.
-                log.exception("the filter of %s failed; the event is sent", wish.id)
-                found.append(wish.link)
+                    found.append(wants.link)
+            except Exception as wrong:
+                found.append(wants.link)
+                self._note(undecided(wrong), wants, tenant, ident)
             spent += 1 + STEPS_MAX - meter.left
             if spent >= STEPS_PER_LOOK:
                 spent = 0
@@ -271,7 +271,10 @@ class _Step:
                 if choice is not None and choice.has_filter:
                     yield row[0]
 
-    def _cut_off(self, wish: Wish, tenant: str | None, event: str) -> None:
+    def _note(self, reason: Reason, wants: Wants, tenant: str | None, event: str) -> None:
+        if reason.error is not None:
+            log.error("the filter of %s failed; the event is sent", wants.id, exc_info=reason.error)
+            return
         self._router.cut_off += 1
         now, noted = self._ticks(), self._router._noted
         if now - noted.get(tenant, -NOTE_SECONDS) < NOTE_SECONDS:
@@ -279,7 +282,7 @@ class _Step:
         if len(noted) >= TENANTS_NOTED_MAX:
             noted.clear()
         noted[tenant] = now
-        log.warning("the filter of %s takes more than %d steps on %s; the event is sent", wish.id, STEPS_MAX, event)
+        log.warning("the filter of %s takes more than %d steps on %s; the event is sent", wants.id, STEPS_MAX, event)
 
     def _append(self) -> None:
         pairs, db = self._pairs, self._db

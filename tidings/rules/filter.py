@@ -87,6 +87,11 @@ def metered(pattern: object) -> Check:
     return _Reader().event(pattern, "", 1).fits
 
 
+def late(pattern: object) -> Check:
+    """The same, compiled whenever it is asked, for those who ask once: the check raises Refused."""
+    return lambda document, meter: metered(pattern)(document, meter)
+
+
 def document(kind: str, subject: str | None, data: str, previous: str | None, changed: str | None) -> dict[str, Any]:
     """The event document that patterns are laid over, from an event's parts as they are stored: JSON texts."""
     found: dict[str, Any] = {"type": kind, "data": msgspec.json.decode(data)}
@@ -98,11 +103,9 @@ def document(kind: str, subject: str | None, data: str, previous: str | None, ch
     return found
 
 
-def why_not(pattern: object, document: Mapping[str, Any]) -> str | None:
-    """One sentence that names the first place where the document does not fit; None if it fits. Raises TooCostly."""
+def why_not(pattern: object, document: Mapping[str, Any]) -> str:
+    """One sentence that names the first place where a document does not fit, which is known of it."""
     part = _Reader().event(pattern, "", 1)
-    if part.fits(document, Meter()):
-        return None
     try:
         sentence = _why(part, document, "", Meter(WHY_STEPS))
     except TooCostly:

@@ -8,11 +8,10 @@ from typing import Any
 import msgspec
 
 from tidings.model import moment
-from tidings.model.event import OWN_TYPES, Event
+from tidings.model.event import Event
 from tidings.model.link import ALL_TENANTS, Endpoint
-from tidings.rules import event_types, filter
-from tidings.rules.filter_checks import STEPS_MAX, TooCostly
-from tidings.rules.reading.refused import Refused
+from tidings.rules import filter
+from tidings.rules.wants import CHANGED, CUT_OFF, EARLIER, NOT_ROUTED, NOT_TRIED, Reason, Wants
 from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
 from tidings.store.log import lists
@@ -22,8 +21,6 @@ DELIVERIES_MAX = 1_000
 NOT_MATCHED_MAX = 1_000
 FILTER_SECONDS = 0.05
 """How long the filters of endpoints may take for one answer."""
-CUT_OFF = f"Its filter takes more than {STEPS_MAX:,} steps on this event, so the event is sent without it."
-NOT_TRIED = "Its filter was not tried for this answer: those of other endpoints took too long."
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +84,8 @@ def event_detail(db: Db, snapshot: Snapshot, event: Event, tenant: str | None, i
         endpoint = snapshot.endpoints.get(row.link)
         if endpoint is not None and tenant in (None, endpoint.tenant):
             ident = ids.of(row.number, row.created)
-            note = CUT_OFF if endpoint.options.filter is not None and reasons.of(endpoint) == CUT_OFF else None
+            is_cut_off = endpoint.options.filter is not None and reasons.of(endpoint)[0] is CUT_OFF
+            note = CUT_OFF.sentence if is_cut_off else None
             deliveries.append(
                 DeliveryOfEvent(id=ident, endpoint=endpoint.id, state=row.state, attempts=row.attempts, note=note)
             )
@@ -125,8 +123,8 @@ def _not_matched(
             continue
         if tenant is not None and endpoint.tenant != tenant:
             continue
-        reason = "The event is being routed at this moment." if reasons is None else reasons.of(endpoint)
-        found.append(NotMatched(endpoint=endpoint.id, reason=reason))
+        sentence = NOT_ROUTED.sentence if reasons is None else reasons.of(endpoint)[1]
+        found.append(NotMatched(endpoint=endpoint.id, reason=sentence))
         if len(found) >= NOT_MATCHED_MAX:
             break
     return found
@@ -140,33 +138,26 @@ class _Reasons:
         self._document: dict[str, Any] | None = None
         self._took = 0.0
 
-    def of(self, endpoint: Endpoint) -> str:
-        """One sentence: why this endpoint has no delivery of the event."""
-        event = self._event
-        if event.target is not None:
-            return "The event is a test of another endpoint."
-        if endpoint.after >= event.seq or (not endpoint.after and endpoint.created > event.created):
-            return "The endpoint was created after the event."
-        if event.type.startswith(OWN_TYPES) and event.subject == endpoint.id:
-            return "What is said about an endpoint is not sent to that endpoint."
-        if not event_types.matcher(endpoint.options.events)(event.type):
-            return f"It chose {', '.join(endpoint.options.events)}, and the type is {event.type}."
-        reason = None if endpoint.options.filter is None else self._filtered(endpoint.options.filter)
-        return reason or "As it is now it would get the event; it was changed since."
+    def of(self, endpoint: Endpoint) -> tuple[Reason, str]:
+        """Why this endpoint has no delivery of the event, and one sentence that says so."""
+        event, wants = self._event, Wants.of(endpoint)
+        reason = wants.before_filter(event)
+        if not endpoint.after and endpoint.created > event.created and event.target is None:
+            reason = EARLIER
+        if reason is None and wants.fits is not None:
+            return self._filtered(wants)
+        reason = reason or CHANGED
+        return reason, wants.explain(reason, event.type)
 
-    def _filtered(self, pattern: dict[str, Any]) -> str | None:
+    def _filtered(self, wants: Wants) -> tuple[Reason, str]:
         if self._took >= FILTER_SECONDS:
-            return NOT_TRIED
+            return NOT_TRIED, NOT_TRIED.sentence
         began = time.monotonic()
         event = self._event
         try:
             if self._document is None:
                 self._document = filter.document(event.type, event.subject, event.data, event.previous, event.changed)
-            reason = filter.why_not(pattern, self._document)
-        except TooCostly:
-            return CUT_OFF
-        except Refused as wrong:
-            reason = wrong.detail
+            reason = wants.filtered(self._document) or CHANGED
+            return reason, wants.explain(reason, event.type, self._document)
         finally:
             self._took += time.monotonic() - began
-        return None if reason is None else f"Its filter does not fit: {reason}"

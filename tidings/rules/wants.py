@@ -1,0 +1,125 @@
+"""What a link wants: whether it gets an event, and if not, why.
+
+Routing, replays and `GET /v1/events/{id}` all ask here. A `Wants` is compiled once for a link; any thread may ask it.
+The decision comes in parts, by how often each has to be made: `refuses_type` once for all events of a tenant and type,
+`refuses_subject` for each event, the filter once the event's document is read.
+
+If a filter cannot decide, the event is sent: a receiver can drop an event, but cannot know of one it never got.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from tidings.model.event import OWN_TYPES, Event
+from tidings.model.link import ALL_TENANTS, Endpoint
+from tidings.rules import event_types, filter
+from tidings.rules.filter_checks import STEPS_MAX, Check, Meter, TooCostly
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """Why a link gets an event or does not. `is_sent`: it does."""
+
+    name: str
+    sentence: str
+    """For people; `{chosen}`, `{type}` and `{why}` are filled in by `Wants.explain`."""
+    is_sent: bool = False
+    error: Exception | None = None
+    """What broke the filter."""
+
+
+TESTED = Reason("tested", "The event is a test of this endpoint.", is_sent=True)
+TESTS_ANOTHER = Reason("tests_another", "The event is a test of another endpoint.")
+EARLIER = Reason("earlier", "The endpoint was created after the event.")
+ABOUT_ITSELF = Reason("about_itself", "What is said about an endpoint is not sent to that endpoint.")
+OTHER_TENANT = Reason("other_tenant", "The event belongs to another tenant.")
+OTHER_TYPE = Reason("other_type", "It chose {chosen}, and the type is {type}.")
+FILTERED = Reason("filtered", "Its filter does not fit: {why}")
+CUT_OFF = Reason(
+    "cut_off",
+    f"Its filter takes more than {STEPS_MAX:,} steps on this event, so the event is sent without it.",
+    is_sent=True,
+)
+BROKEN = Reason("broken", "Its filter failed on this event, so the event is sent without it.", is_sent=True)
+NOT_ROUTED = Reason("not_routed", "The event is being routed at this moment.")
+NOT_TRIED = Reason("not_tried", "Its filter was not tried for this answer: those of other endpoints took too long.")
+CHANGED = Reason("changed", "As it is now it would get the event; it was changed since.")
+REASONS = (
+    *(TESTED, TESTS_ANOTHER, EARLIER, ABOUT_ITSELF, OTHER_TENANT, OTHER_TYPE, FILTERED, CUT_OFF, BROKEN),
+    # Only who looks back gives these.
+    *(NOT_ROUTED, NOT_TRIED, CHANGED),
+)
+
+
+class Wants:
+    """What one link wants. Its methods return the reason against an event, or None if there is none."""
+
+    __slots__ = ("after", "chosen", "fits", "id", "link", "pattern", "takes", "tenant")
+
+    def __init__(
+        self,
+        link: int,
+        ident: str,
+        tenant: str | None,
+        chosen: Sequence[str],
+        pattern: dict[str, Any] | None = None,
+        after: int = 0,
+    ) -> None:
+        """`chosen`: checked patterns of event types. `after`: the last event that is too early for it."""
+        self.link, self.id, self.tenant = link, ident, tenant
+        self.chosen, self.pattern, self.after = chosen, pattern, after
+        self.takes = event_types.matcher(chosen)
+        self.fits: Check | None = None if pattern is None else filter.late(pattern)
+        """The filter, for those who ask too often for a call of `filtered`; what it raises goes to `undecided`."""
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> Wants:
+        """What an endpoint wants as it is now. Its filter is compiled whenever it is asked, unless by `compiled`."""
+        options = endpoint.options
+        return cls(endpoint.num, endpoint.id, endpoint.tenant, options.events, options.filter, endpoint.after)
+
+    def compiled(self) -> Wants:
+        """The same, to be asked often: its filter is compiled once, now. Raises Refused."""
+        if self.pattern is not None:
+            self.fits = filter.metered(self.pattern)
+        return self
+
+    def refuses_type(self, tenant: str | None, kind: str) -> Reason | None:
+        """The reason that holds for every event of this tenant and type."""
+        if self.tenant != tenant and self.tenant != ALL_TENANTS:
+            return OTHER_TENANT
+        return None if self.takes(kind) else OTHER_TYPE
+
+    def refuses_subject(self, kind: str, subject: str | None) -> Reason | None:
+        """What is said about an endpoint is not sent to it: a failing one would feed its own failure."""
+        return ABOUT_ITSELF if subject == self.id and kind.startswith(OWN_TYPES) else None
+
+    def filtered(self, document: Mapping[str, Any]) -> Reason | None:
+        """What the filter says of an event's document (`filter.document`)."""
+        try:
+            return None if self.fits is None or self.fits(document, Meter()) else FILTERED
+        except Exception as wrong:
+            return undecided(wrong)
+
+    def before_filter(self, event: Event) -> Reason | None:
+        """The decision on a stored event without the filter, which has the last word where this is None."""
+        if event.target is not None:
+            return TESTED if event.target == self.link else TESTS_ANOTHER
+        if event.seq <= self.after:
+            return EARLIER
+        return self.refuses_subject(event.type, event.subject) or self.refuses_type(event.tenant, event.type)
+
+    def explain(self, reason: Reason, kind: str, document: Mapping[str, Any] | None = None) -> str:
+        """A sentence for people about an event of this type. `document`: needed where the filter does not fit it."""
+        why = ""
+        if reason is FILTERED and document is not None:
+            why = filter.why_not(self.pattern, document)
+        return reason.sentence.format(chosen=", ".join(self.chosen), type=kind, why=why)
+
+
+def undecided(wrong: Exception) -> Reason:
+    """What becomes of an event on which a filter raised this: it is not lost, nor are others stopped."""
+    return CUT_OFF if isinstance(wrong, TooCostly) else msgspec.structs.replace(BROKEN, error=wrong)
