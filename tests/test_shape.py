@@ -6,12 +6,14 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from tests.repository import ROOT, files, name, under
 
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 50
+FOLDER_FILES_MAX = 15
 
 # Files that nobody writes by hand, each with its reason.
 NOT_OURS: dict[str, str] = {}
@@ -44,6 +46,20 @@ def modules() -> list[Path]:
 def test_files_are_short() -> None:
     long = {name(path): lines for path in ours("tidings", "tools") if (lines := line_count(path)) > FILE_LINES_MAX}
     assert not long, f"files may have {FILE_LINES_MAX} lines; split these by what they are for: {long}"
+
+
+def test_folders_are_rooms_that_one_look_takes_in() -> None:
+    folders = Counter(name(path.parent) for path in ours("tidings"))
+    crowded = {folder: count for folder, count in folders.items() if count > FOLDER_FILES_MAX}
+    assert not crowded, f"folders may have {FOLDER_FILES_MAX} files; give these rooms: {crowded}"
+
+
+def test_every_room_of_the_package_is_in_the_list_of_rooms() -> None:
+    listed = (ROOT / "ARCHITECTURE.md").read_text()
+    inner = {path.parent for path in ours("tidings") if path.parent != ROOT / "tidings"}
+    folders = {name(folder).removeprefix("tidings/") + "/" for folder in inner}
+    missing = sorted(folder for folder in folders if f"`{folder}`" not in listed and "/static/" not in folder)
+    assert not missing, f"say in ARCHITECTURE.md what lives in these folders: {missing}"
 
 
 def test_functions_are_short() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tidings.cli import layout
+from tidings.cli.terminal import layout
 
 DELIVERY = {
     "id": "dlv_01m8aeshq0f4qr3yrx1m8v1y0k",

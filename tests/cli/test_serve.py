@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tidings.cli import serve
-from tidings.cli.log_format import JsonFormatter
+from tidings.cli.local import serve
+from tidings.cli.local.log_format import JsonFormatter
 from tidings.client import Client
 from tidings.client.exchange import ClientRequest
 from tidings.settings import SETTINGS, read_settings

@@ -23,7 +23,7 @@ def app(args: Sequence[str] | None = None) -> int:
         if given[0] == "help":
             given = (*given[1:], "--help")
         if given[0] == "serve":
-            from tidings.cli import serve
+            from tidings.cli.local import serve
 
             # Typer is loaded only where the flags need explaining.
             flags = serve.read_flags(given[1:])

@@ -13,9 +13,9 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from tidings.cli import exact_json, layout
-from tidings.cli.numbers import counting
-from tidings.cli.words import sentence
+from tidings.cli.terminal import exact_json, layout
+from tidings.cli.terminal.numbers import counting
+from tidings.cli.terminal.sentences import sentence
 from tidings.client import Client, ClientError
 from tidings.client.exchange import DEFAULT_URL
 from tidings.model.errors import TidingsError

@@ -17,7 +17,7 @@ SERVER, CALLS = "The server", "Calls to a server"
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command, or a group of them. `module` below `tidings.cli` holds it: a function of its name, or `cli`."""
+    """One command, or a group of them. `module`, below `tidings.cli`, holds it: a function of its name, or `cli`."""
 
     name: str
     module: str
@@ -27,20 +27,22 @@ class Command:
 
 
 COMMANDS = (
-    Command("serve", "serve_command", SERVER, "Run the server until SIGTERM or SIGINT (Ctrl-C)."),
-    Command("check", "check", SERVER, "Check the settings and the file, and say what `serve` would use."),
-    Command("apply", "apply", SERVER, "Have collections follow a file."),
-    Command("doctor", "doctor", SERVER, "Check the machine, the data, the database and the server."),
-    Command("backup", "backup", SERVER, "Copy the database while the server runs, and check the copy."),
-    Command("restore", "restore", SERVER, "Put a backup in the place of the database."),
-    Command("publish", "publish", CALLS, "Publish an event, or a file of events."),
-    Command("listen", "listen", CALLS, "Follow the events and post each to a URL of this machine."),
-    Command("replay", "replay", CALLS, "Send a time range of events to an endpoint again."),
-    Command("events", "events", CALLS, "Events: what has happened, and where it went.", group=True),
-    Command("items", "items", CALLS, "Items of a collection, one by one and as files.", group=True),
-    Command("endpoints", "endpoints", CALLS, "Endpoints: the URLs that get events as signed webhooks.", group=True),
-    Command("deliveries", "deliveries", CALLS, "Deliveries: events on their way to endpoints.", group=True),
-    Command("keys", "keys", CALLS, "Keys: who may call, what they may do, and how often.", group=True),
+    Command("serve", "local.serve_command", SERVER, "Run the server until SIGTERM or SIGINT (Ctrl-C)."),
+    Command("check", "local.check", SERVER, "Check the settings and the file, and say what `serve` would use."),
+    Command("apply", "remote.apply", SERVER, "Have collections follow a file."),
+    Command("doctor", "local.doctor", SERVER, "Check the machine, the data, the database and the server."),
+    Command("backup", "local.backup", SERVER, "Copy the database while the server runs, and check the copy."),
+    Command("restore", "local.restore", SERVER, "Put a backup in the place of the database."),
+    Command("publish", "remote.publish", CALLS, "Publish an event, or a file of events."),
+    Command("listen", "remote.listen", CALLS, "Follow the events and post each to a URL of this machine."),
+    Command("replay", "remote.replay", CALLS, "Send a time range of events to an endpoint again."),
+    Command("events", "remote.events", CALLS, "Events: what has happened, and where it went.", group=True),
+    Command("items", "remote.items", CALLS, "Items of a collection, one by one and as files.", group=True),
+    Command(
+        "endpoints", "remote.endpoints", CALLS, "Endpoints: the URLs that get events as signed webhooks.", group=True
+    ),
+    Command("deliveries", "remote.deliveries", CALLS, "Deliveries: events on their way to endpoints.", group=True),
+    Command("keys", "remote.keys", CALLS, "Keys: who may call, what they may do, and how often.", group=True),
 )
 BY_NAME = {command.name: command for command in COMMANDS}
 

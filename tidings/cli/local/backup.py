@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 import typer
 
-from tidings.cli import check
+from tidings.cli.local import check
 from tidings.cli.session import FAILED, AsJson, fail, print_json, progress_bar
 from tidings.model.moment import Micros, SystemClock
 from tidings.rules.reading.refused import Refused

@@ -13,7 +13,7 @@ from typing import IO, Annotated, Any, NoReturn
 import typer
 
 from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Session, Url, check_json, fail, print_json, session
-from tidings.cli.words import counted
+from tidings.cli.terminal.sentences import counted
 from tidings.client import ApiError, ClientError, calls
 
 LINES_MAX = 5

@@ -13,7 +13,6 @@ from typing import IO, Annotated, Any, NoReturn
 
 import typer
 
-from tidings.cli.numbers import counting
 from tidings.cli.session import (
     DEFAULT_URL,
     LIST_LIMIT,
@@ -29,7 +28,8 @@ from tidings.cli.session import (
     read_json,
     session,
 )
-from tidings.cli.words import counted
+from tidings.cli.terminal.numbers import counting
+from tidings.cli.terminal.sentences import counted
 from tidings.client import ImportRefused, Invalid
 from tidings.client.calls import given
 from tidings.client.items import Items

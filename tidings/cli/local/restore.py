@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import msgspec
 import typer
 
-from tidings.cli.backup import (
+from tidings.cli.local.backup import (
     Data,
     Database,
     File,

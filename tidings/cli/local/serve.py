@@ -13,8 +13,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tidings.cli.log_format import JsonFormatter, log_to_stderr
-from tidings.cli.words import plain, sentence
+from tidings.cli.local.log_format import JsonFormatter, log_to_stderr
+from tidings.cli.terminal.sentences import plain, sentence
 from tidings.settings import SETTINGS, Settings, SettingsError, check_ca_file, read_settings
 
 if TYPE_CHECKING:

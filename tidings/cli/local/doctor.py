@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tidings.cli import check, layout
+from tidings.cli.local import check
 from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Url, print_json
+from tidings.cli.terminal import layout
 from tidings.rules.reading.refused import Refused
 from tidings.settings import SettingsError
 from tidings.store.base import StoreError
@@ -29,8 +30,8 @@ def doctor(
     Each line is ok, warn or fail, with what to do. Ends with 1 if a line is fail.
     """
     # Imported here: the drivers of both databases take a quarter of a second, which the other commands are spared.
-    from tidings.cli.doctor_local import Finding, look_at_database, look_at_folder, look_at_machine
-    from tidings.cli.doctor_server import look_at_server
+    from tidings.cli.local.doctor_local import Finding, look_at_database, look_at_folder, look_at_machine
+    from tidings.cli.local.doctor_server import look_at_server
 
     findings = list(look_at_machine())
     flags = {name: value for name, value in (("data", data), ("database", database)) if value is not None}

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Session, Url, session
-from tidings.cli.times import Since, Until, between
+from tidings.cli.terminal.times import Since, Until, between
 from tidings.client.client import Json
 from tidings.model.moment import SystemClock
 

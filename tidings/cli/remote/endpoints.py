@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from tidings.cli import endpoint_files
-from tidings.cli.numbers import counting, whole
+from tidings.cli.remote import endpoint_files
 from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Url, double, read_json, session
-from tidings.cli.words import counted
+from tidings.cli.terminal.numbers import counting, whole
+from tidings.cli.terminal.sentences import counted
 from tidings.client import ApiError, Client
 from tidings.client.calls import given
 from tidings.client.client import Json

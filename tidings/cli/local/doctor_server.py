@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from itertools import islice
 
-from tidings.cli.doctor_local import Finding
-from tidings.cli.words import counted
+from tidings.cli.local.doctor_local import Finding
+from tidings.cli.terminal.sentences import counted
 from tidings.client import Client, ClientError, ConnectionFailed, Forbidden, NotFound, Unauthorized
 from tidings.client.exchange import ClientReply, ClientRequest
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from tidings.cli.words import sentence
+from tidings.cli.terminal.sentences import sentence
 from tidings.store.base import Engine, StoreError
 from tidings.store.engines.postgres import PostgresEngine
 from tidings.store.engines.sqlite import SqliteEngine

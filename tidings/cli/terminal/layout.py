@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tidings.cli import exact_json
+from tidings.cli.terminal import exact_json
 
 GAP = "  "
 INDENT = "    "

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from tidings.cli.serve import serve
+from tidings.cli.local.serve import serve
 from tidings.settings import SETTINGS, Setting
 
 NEW_STORE_HELP = (

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from tidings.cli.session import DEFAULT_URL, AsJson, Key, Session, Url, session
-from tidings.cli.times import Until, when
-from tidings.cli.words import counted
+from tidings.cli.terminal.sentences import counted
+from tidings.cli.terminal.times import Until, when
 from tidings.client.calls import given
 from tidings.client.client import Json
 from tidings.model.moment import SystemClock

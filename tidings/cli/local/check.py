@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tidings.cli import layout
 from tidings.cli.session import AsJson, fail, print_json, width
+from tidings.cli.terminal import layout
 from tidings.config import Config, find_config
 from tidings.rules.reading.refused import Refused
 from tidings.settings import SETTINGS, Settings, SettingsError, check_ca_file, read_settings

@@ -1,0 +1,1 @@
+"""Commands for the machine that the server runs on: serve, check, backup, restore, doctor."""

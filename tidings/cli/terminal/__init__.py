@@ -1,0 +1,1 @@
+"""How the command line reads and writes: layout, sentences, numbers, times, JSON with every digit."""
