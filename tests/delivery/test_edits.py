@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from tests.delivery.oracle import signed_by
@@ -142,4 +144,24 @@ def test_an_edit_during_a_pause_goes_on_at_once_after_it(world: World) -> None:
     world.api.patch(f"/v1/endpoints/{endpoint}", {"url": world.receiver.url("/new")})
     world.nothing_more(0, "/new")
     world.api.post(f"/v1/endpoints/{endpoint}:resume")
+    assert world.ended(event, endpoint)["state"] == "delivered"
+
+
+def test_what_is_published_just_after_an_endpoint_was_registered_arrives(world: World) -> None:
+    """The deliver stage has taken in its messages, and then reads a delivery of an endpoint that came after them."""
+    assert world.server.server is not None
+    lanes = world.server.server.deliver._lanes
+    read_head, inside, go = lanes.read_head, threading.Event(), threading.Event()
+
+    def late(now: int) -> bool:
+        inside.set()
+        go.wait(10)
+        return read_head(now)
+
+    lanes.read_head = late  # type: ignore[method-assign]
+    world.api.publish("nobody.asked")
+    assert inside.wait(10)
+    endpoint = world.register()
+    event = world.api.publish("tasks.completed")
+    go.set()
     assert world.ended(event, endpoint)["state"] == "delivered"

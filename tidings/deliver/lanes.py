@@ -23,7 +23,7 @@ from tidings.rules.deliver import health
 from tidings.rules.deliver.health import HEALTHY, EndpointHealth
 from tidings.rules.limit import TokenBucket
 from tidings.store.base import Db, Row
-from tidings.store.catalog import Snapshot
+from tidings.store.catalog import Catalog
 
 HEAD_ROWS = 500
 HEAD_SECONDS = 0.03
@@ -41,7 +41,7 @@ Chance = Callable[[], float]
 class Lanes:
     """The lanes by link, and the head of the line that they follow."""
 
-    def __init__(self, db: Db, snapshot: Snapshot, now: Micros, shares: Shares) -> None:
+    def __init__(self, db: Db, catalog: Catalog, now: Micros, shares: Shares) -> None:
         self._db, self._shares = db, shares
         self.by_link: dict[int, Lane] = {}
         self.active: dict[int, Lane] = {}
@@ -50,9 +50,9 @@ class Lanes:
         self._head = self._stored = self._position("deliver")
         self._horizon = self._position("delivery")
         self.events = KeptEvents(db).of
-        self._snapshot = snapshot
+        self._catalog = catalog
         self._look = Look(self.events, lambda lane, item: has_earlier(db, lane, item))
-        for endpoint in snapshot.endpoints.values():
+        for endpoint in catalog.now.endpoints.values():
             if endpoint.deleted is None:
                 self._lane(endpoint)
         self._restore(now)
@@ -122,9 +122,8 @@ class Lanes:
             self.active[lane.link] = lane
         return again if old_at is None or (again is not None and again < old_at) else old_at
 
-    def update(self, snapshot: Snapshot, changed: list[Endpoint], now: Micros, settlement: Settlement) -> None:
+    def update(self, changed: list[Endpoint], now: Micros, settlement: Settlement) -> None:
         """Endpoints have changed: edits hold from the next attempt on."""
-        self._snapshot = snapshot
         for endpoint in changed:
             lane = self.by_link.get(endpoint.num)
             if lane is None:
@@ -132,6 +131,9 @@ class Lanes:
                     self._lane(endpoint)
                 continue
             before = lane.endpoint
+            if before is not None and endpoint.revision < before.revision:
+                # Its lane was made after this message was written.
+                continue
             if before is None or before.revision != endpoint.revision or before.deleted != endpoint.deleted:
                 self._edited(lane, endpoint, now, settlement)
 
@@ -211,7 +213,8 @@ class Lanes:
         number, link, event, created = row
         lane = self.by_link.get(link)
         if lane is None:
-            endpoint = self._snapshot.endpoints.get(link)
+            # Not what the last message said: a delivery may be read before the message about its endpoint.
+            endpoint = self._catalog.now.endpoints.get(link)
             if endpoint is None or endpoint.deleted is not None:
                 return
             lane = self._lane(endpoint)

@@ -92,7 +92,7 @@ class Deliver:
         self._db: Db = self._engine.reader()
         self._client = self._client_of()
         self._due_times = DueTimes(self._clock, self._writer, self._inbox, self._wake)
-        self._lanes = Lanes(self._db, self._catalog.now, self._clock.now(), self._shares)
+        self._lanes = Lanes(self._db, self._catalog, self._clock.now(), self._shares)
         self._catalog.on_change(self._on_catalog)
         self._clock.on_jump(self._wake)
         self.alive = True
@@ -171,7 +171,7 @@ class Deliver:
 
     def _on_catalog(self, snapshot: Snapshot, changed: list[Endpoint]) -> None:
         if changed:
-            self._inbox.append(lambda: self._lanes.update(snapshot, changed, self._now(), self._settlement))
+            self._inbox.append(lambda: self._lanes.update(changed, self._now(), self._settlement))
             self._wake()
 
     def _run(self) -> None:
