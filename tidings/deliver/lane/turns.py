@@ -26,6 +26,8 @@ NARROW = 16
 """With so few requests in flight at once, the newest may have to wait long for their turn."""
 SUBJECTS_READ = 64
 """How many subjects are looked up at once."""
+LAST_DUE = 4
+"""In every second round of turns a probe takes the last of what is due again, not the first."""
 
 _TURNS: tuple[tuple[Kind, ...], ...] = (
     ("newest", "oldest", "due"),
@@ -87,7 +89,8 @@ def take(lane: Lane, kind: Kind, most: int, now: Micros, settlement: Settlement,
         return _take_newest(lane, most, now, settlement, look)
     line = lane.due if kind == "due" else lane.queue
     if most == 1 and lane.endpoint is not None and lane.endpoint.options.order == "none":
-        return [line.popleft()]
+        # What failed last in an outage was the newest then: it does not wait for all that failed before it.
+        return [line.pop() if kind == "due" and lane.turn & LAST_DUE and lane.health.open else line.popleft()]
     taken: list[Queued] = []
     while line and len(taken) < most:
         item = line[0]
