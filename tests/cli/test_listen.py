@@ -147,6 +147,22 @@ def test_a_store_that_was_replaced_is_told_with_the_way_on(
         assert process.returncode == 1 and "--after start" in said and "--after end" in said
 
 
+def test_a_signal_that_no_instruction_follows_ends_it_all_the_same() -> None:
+    """It goes to another thread: the main one is in its read already, as if the signal had come just before that."""
+    lines = (
+        "import signal, socket, threading",
+        "from tidings.cli.remote.interrupts import interrupt_on_signals",
+        "interrupt_on_signals()",
+        "inside, _ = socket.socketpair()",
+        "inside.settimeout(60)",
+        "kill = lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)",
+        "threading.Timer(0.2, kill).start()",
+        "inside.recv(1)",
+    )
+    ended = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, timeout=30)
+    assert b"KeyboardInterrupt" in ended.stderr
+
+
 def _first_poll(server: TestServer) -> bool:
     """Whether somebody waits for events: what is published before that is not after `end`."""
     assert server.server is not None

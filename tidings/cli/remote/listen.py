@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
 import typer
 
+from tidings.cli.remote.interrupts import interrupt_on_signals
 from tidings.cli.session import DEFAULT_URL, AsJson, Key, Session, Url, session
 from tidings.client import ApiError, ConnectionFailed, Gone, Invalid, Malformed, ServerFault, calls
 from tidings.client.exchange import ClientRequest, ServerAddress
@@ -93,7 +92,7 @@ def listen(
         patterns = event_types.check_patterns(events) if events else ("*",)
         out.say(f"Posting {', '.join(patterns)} to {forward}, signed with {place.secret}")
         listener = _Listener(out, forward, patterns, path, place)
-        _on_signals()
+        interrupt_on_signals()
         try:
             listener.run()
         except (Gone, Invalid, Malformed) as wrong:
@@ -245,12 +244,3 @@ def _write_place(path: Path, place: Bookmark) -> None:
     with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(msgspec.json.encode(place))
     fresh.replace(path)
-
-
-def _on_signals() -> None:
-    """SIGTERM ends it as Ctrl-C does."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
