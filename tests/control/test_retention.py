@@ -31,7 +31,7 @@ def test_old_events_go_with_all_that_is_theirs(world: World, monkeypatch: pytest
     assert prune(world) == 10
     assert {row.event_id for row in world.list()} == set(recent)
     assert [world.count(table) for table in ("event", "delivery", "attempt", "waiting")] == [2, 4, 0, 0]
-    pruned = world.readers.run(lambda db: db.one("cursor_read", name="pruned"))
+    pruned = world.readers.run(lambda db: db.one("cursor_read", name="pruned", journal=0))
     assert pruned == (10,)
     assert prune(world) == 0
 

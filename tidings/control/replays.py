@@ -26,6 +26,7 @@ from tidings.rules import filter
 from tidings.rules.deliver import lifecycle
 from tidings.rules.reading.refused import Refused
 from tidings.rules.wants import Wants
+from tidings.store import journal
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Catalog
 from tidings.store.log import lists
@@ -85,7 +86,7 @@ class Replays:
         kind = "delivery" if which == "failed" else "event"
         after = number_since(db, f"first_{kind}_since", since) - 1
         # Events that are not routed yet go out in the ordinary way.
-        last = _position(db, "delivery") if which == "failed" else lists.routed(db, _whose(endpoint))
+        last = journal.position(db, "delivery") if which == "failed" else lists.routed(db, _whose(endpoint))
         finish = min(number_since(db, f"first_{kind}_since", until) - 1, last)
         if which == "failed":
             row = db.one("replay_count_deliveries", link=endpoint.num, after=after, finish=finish)
@@ -214,9 +215,7 @@ class Replays:
         if replay.which == "failed":
             db.many("waiting_put", [new_round(row[0], replay.link, row[1], row[4], now) for row in rows])
             return
-        taken = db.one("numbers_take", name="delivery", count=len(rows))
-        assert taken is not None
-        first = taken[0] - len(rows) + 1
+        first = journal.take(db, "delivery", len(rows))
         db.insert("delivery", DELIVERY_COLUMNS, [(first + i, row[0], replay.link, now) for i, row in enumerate(rows)])
 
     def _wants(self, replay: Replay, endpoint: Endpoint) -> Wants:
@@ -266,8 +265,3 @@ def _is_wanted(db: Db, row: Row, wants: Wants) -> bool:
 def _whose(endpoint: Endpoint) -> str | None:
     """The tenant whose events it may get, as the route stage names it; None: everybody's."""
     return None if endpoint.tenant == ALL_TENANTS else endpoint.tenant or ""
-
-
-def _position(db: Db, name: str) -> int:
-    row = db.one("cursor_read", name=name)
-    return 0 if row is None else int(row[0])

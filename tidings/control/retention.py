@@ -116,7 +116,7 @@ def _drop_events(db: Db, after: int, before: Micros) -> tuple[int | None, int]:
     """One step after the event number `after`. Answers where the next one begins (None: done), and how many went."""
     seqs: list[int] = []
     deliveries = 0
-    rows = db.all("prune_candidates", after=after, count=EVENTS_PER_STEP)
+    rows = db.all("prune_candidates", journal=db.journal, after=after, count=EVENTS_PER_STEP)
     for seq, created, count in rows:
         if created >= before or (seqs and deliveries + count > DELIVERIES_PER_STEP):
             break
@@ -130,7 +130,7 @@ def _drop_events(db: Db, after: int, before: Micros) -> tuple[int | None, int]:
         text = json.dumps(going)
         for statement in ("prune_attempts", "prune_waiting", "prune_deliveries", "prune_events"):
             db.run(statement, seqs=text)
-        db.run("pruned_move", position=going[-1])
+        db.run("pruned_move", journal=db.journal, position=going[-1])
     return seqs[-1], len(going)
 
 

@@ -22,6 +22,7 @@ from tidings.model.moment import Micros
 from tidings.rules.deliver import health
 from tidings.rules.deliver.health import HEALTHY, EndpointHealth
 from tidings.rules.limit import TokenBucket
+from tidings.store import journal
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Catalog
 
@@ -47,8 +48,8 @@ class Lanes:
         self.active: dict[int, Lane] = {}
         self.outstanding = Outstanding(shares.queued)
         self._marks: set[int] = set()
-        self._head = self._stored = self._position("deliver")
-        self._horizon = self._position("delivery")
+        self._head = self._stored = journal.position(self._db, "deliver")
+        self._horizon = journal.position(self._db, "delivery")
         self.events = KeptEvents(db).of
         self._catalog = catalog
         self._look = Look(self.events, lambda lane, item: has_earlier(db, lane, item))
@@ -90,7 +91,7 @@ class Lanes:
         lagging = [lane for lane in self.by_link.values() if lane.lagging and lane.flights and not lane.health.open]
         if len(lagging) < MANY_LANES or self._head < self._horizon:
             return
-        until = self._position("delivery")
+        until = journal.position(self._db, "delivery")
         links = json.dumps([lane.link for lane in lagging])
         row = self._db.one("delivery_of_others", after=self._head, until=until, links=links)
         self._head = until if row is None else row[0] - 1
@@ -392,8 +393,3 @@ class Lanes:
         for link, lane in self.by_link.items():
             if lane.unswept is not None:
                 self.active[link] = lane
-
-    def _position(self, name: str) -> int:
-        row = self._db.one("cursor_read", name=name)
-        assert row is not None
-        return int(row[0])

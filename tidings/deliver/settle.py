@@ -11,6 +11,7 @@ from tidings.model.delivery import Attempt, Waiting
 from tidings.model.event import Event
 from tidings.model.link import LinkState
 from tidings.model.moment import Micros
+from tidings.store import journal
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
 from tidings.store.log.events import Publication, append
@@ -137,7 +138,7 @@ class Settlement:
         if self.events:
             append(db, [Publication(tuple(self.events), ids_given=self.again)], now)
         if self.cursor is not None:
-            db.run("cursor_move", name="deliver", position=self.cursor)
+            journal.move(db, "deliver", self.cursor)
 
     def _missing(self, db: Db) -> list[Attempt]:
         """The attempts that the store does not have yet. One whose number is taken by another gets the next one."""

@@ -24,6 +24,7 @@ from tidings.route.choices import Choice, Choices
 from tidings.route.documents import AHEAD, Documents
 from tidings.rules.filter_checks import STEPS_MAX, Meter
 from tidings.rules.wants import Reason, Wants, undecided
+from tidings.store import journal
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Catalog
 
@@ -103,7 +104,7 @@ class _Step:
 
     def run(self) -> float | None:
         router, db = self._router, self._db
-        rows = db.all("events_to_route", count=router._window or EVENTS_PER_STEP)
+        rows = db.all("events_to_route", journal=db.journal, count=router._window or EVENTS_PER_STEP)
         if router._maybe_aside:
             self._aside = dict(db.all("route_aside"))
             # Only what was read tells that there is none: what this step deletes may be rolled back.
@@ -111,7 +112,7 @@ class _Step:
         more = False
         if rows:
             last = self._follow(rows)
-            db.run("cursor_move", name="route", position=last)
+            journal.move(db, "route", last)
             more = last != rows[-1][0] or len(rows) == (router._window or EVENTS_PER_STEP)
             # Where a few events fill a step with deliveries, the rest would be read in vain.
             done = last - rows[0][0] + 1
@@ -173,8 +174,7 @@ class _Step:
         if began < router._rest_until:
             return router._rest_until - began
         end, most = max(self._end, began + ASIDE_SECONDS), len(self._pairs) + ASIDE_DELIVERIES
-        row = self._db.one("cursor_read", name="route")
-        until = 0 if row is None else int(row[0])
+        until = journal.position(self._db, "route")
         names = sorted(self._aside)
         ahead = [name for name in names if name > router._last_turn]
         for name in [*ahead, *names[: len(names) - len(ahead)]]:
@@ -286,9 +286,7 @@ class _Step:
 
     def _append(self) -> None:
         pairs, db = self._pairs, self._db
-        taken = db.one("numbers_take", name="delivery", count=len(pairs))
-        assert taken is not None
-        first, now = taken[0] - len(pairs) + 1, self._router._clock.now()
+        first, now = journal.take(db, "delivery", len(pairs)), self._router._clock.now()
         db.insert(
             "delivery", DELIVERY_COLUMNS, [(first + i, event, link, now) for i, (event, link) in enumerate(pairs)]
         )

@@ -57,6 +57,8 @@ class Db(Protocol):
     """One connection. Statements are named (store/sql/*.sql) and take `:name` parameters."""
 
     dialect: Dialect
+    journal: int
+    """The journal (store/journal.py) of the node whose connection this is."""
 
     def one(self, name: str, /, **params: Any) -> Row | None:
         """The first row, or None."""
@@ -80,7 +82,7 @@ class Db(Protocol):
         """Run one statement for each set of parameters."""
 
     def begin(self, *, write: bool = True) -> None:
-        """Begin a transaction; with `write` it holds the shard's lock from the start."""
+        """Begin a transaction; with `write` it holds the writer's lock from the start."""
 
     def commit(self) -> None:
         """Make it durable. Raises StoreError(unknown=True) where that cannot be told."""

@@ -1,8 +1,10 @@
-"""The catalogue: endpoints, keys, event types and tenants, kept in memory beside the store.
+"""The catalogue: endpoints, keys, event types, tenants and collections, kept in memory beside the store.
 
-They are few and asked for with every request, so the whole catalogue is one snapshot, and what a write has changed is
-read anew after it. A write job calls one of the `put_` and `drop_` methods with its connection; the writer
-refreshes the snapshot after the commit and before anybody is answered.
+They are few and every request asks for them, so the whole catalogue is one snapshot. A write job calls one of the
+`put_` and `drop_` methods with its connection; that also writes down, in the same transaction, what has changed
+(`catalog_change`). The numbers of these changes are the catalogue's version, which lives in the store: whoever holds a
+snapshot of version 7 reads again what the changes after 7 name, whichever process made them. The writer does so after
+each commit of its own, before anybody is answered.
 """
 
 from __future__ import annotations
@@ -20,11 +22,14 @@ from tidings.rules.declare.change_types import change_types
 from tidings.store.base import Db, Row
 from tidings.store.seal import Sealer
 
+CHANGES_KEPT = 10_000
+"""How many changes stay written down. A snapshot that is older reads everything."""
+
 T = TypeVar("T")
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """The catalogue at one moment. `version` grows with each change."""
+    """The catalogue at one moment. `version` is the number of the last change that is in it."""
 
     version: int
     endpoints: dict[int, Endpoint]
@@ -47,10 +52,10 @@ class Catalog:
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
-        self._written: set[tuple[str, str | int]] = set()
+        self._written: set[tuple[str, str]] = set()
         self._listeners: list[Callable[[Snapshot, list[Endpoint]], None]] = []
         self._derived: dict[str, tuple[Collection, list[ChangeType]]] = {}
-        self.now = Snapshot(0, {}, {}, {}, {}, {}, {}, {})
+        self.now = Snapshot(-1, {}, {}, {}, {}, {}, {}, {})
 
     def on_change(self, listener: Callable[[Snapshot, list[Endpoint]], None]) -> None:
         """Call `listener`, from the writer's thread, after each change, with the endpoints that changed."""
@@ -58,12 +63,13 @@ class Catalog:
 
     def load(self, db: Db) -> None:
         """Read everything. Raises StoreError where the secrets cannot be opened."""
+        # First the version: what changes meanwhile is then read twice rather than never.
+        version = db.one("catalog_version")
         endpoints = {row[0]: self._endpoint(row) for row in db.all("links")}
         keys = {row[0]: _key(row) for row in db.all("keys")}
-        self._written.clear()
         self._publish(
             Snapshot(
-                self.now.version + 1,
+                0 if version is None else version[0],
                 endpoints,
                 {endpoint.id: endpoint for endpoint in endpoints.values() if endpoint.deleted is None},
                 keys,
@@ -74,42 +80,68 @@ class Catalog:
             ),
             list(endpoints.values()),
         )
+        self._written = set()
 
     def refresh(self, db: Db) -> None:
-        """Read anew what a write has changed; the writer calls it after each commit.
+        """Catch up if this process has changed anything; the writer calls it after each commit.
 
-        Raises StoreError; then it is to be called again.
+        Raises StoreError; call it again then.
         """
-        if not self._written:
-            return
-        written = self._written
+        if self._written:
+            self.catch_up(db)
+
+    def catch_up(self, db: Db) -> None:
+        """Read again what has changed in the store since the snapshot. Raises StoreError; call it again then."""
         now = self.now
-        fresh = Snapshot(
-            now.version + 1,
-            dict(now.endpoints),
-            dict(now.endpoints_by_id),
-            dict(now.keys),
-            dict(now.keys_by_hash),
-            dict(now.event_types),
-            dict(now.tenants),
-            dict(now.collections),
-        )
-        changed = []
-        for table, name in written:
-            row = db.one(f"{table}_changed", name=name)
-            if table == "link" and row is not None:
-                changed.append(_keep_endpoint(fresh, self._endpoint(row)))
-            elif table == "key" and row is not None:
-                _keep_key(fresh, _key(row))
-            elif table == "event_type":
-                _keep(fresh.event_types, str(name), None if row is None else _event_type(row))
-            elif table == "tenant":
-                _keep(fresh.tenants, str(name), None if row is None else _tenant(row))
-            elif table == "collection":
-                _keep(fresh.collections, str(name), None if row is None else _collection(row))
-        self._publish(fresh, changed)
+        changes = db.all("catalog_changes", after=now.version, count=CHANGES_KEPT)
+        if changes and changes[0][0] != now.version + 1:
+            self.load(db)
+            return
+        if changes:
+            fresh = Snapshot(
+                changes[-1][0],
+                dict(now.endpoints),
+                dict(now.endpoints_by_id),
+                dict(now.keys),
+                dict(now.keys_by_hash),
+                dict(now.event_types),
+                dict(now.tenants),
+                dict(now.collections),
+            )
+            named = dict.fromkeys((kind, name) for _, kind, name in changes)
+            found = [self._read(db, fresh, kind, name) for kind, name in named]
+            self._publish(fresh, [endpoint for endpoint in found if endpoint is not None])
         # Only now: another thread that finds nothing written finds the new snapshot (`is_current`).
         self._written = set()
+
+    def _read(self, db: Db, fresh: Snapshot, kind: str, name: str) -> Endpoint | None:
+        """Read one thing into a snapshot; the endpoint, where it is one."""
+        if kind == "link":
+            row = db.one("link_changed", name=int(name))
+            return None if row is None else _keep_endpoint(fresh, self._endpoint(row))
+        if kind == "key":
+            row = db.one("key_changed", name=name)
+            if row is not None:
+                _keep_key(fresh, _key(row))
+        elif kind == "event_type":
+            row = db.one("event_type_changed", name=name)
+            _keep(fresh.event_types, name, None if row is None else _event_type(row))
+        elif kind == "tenant":
+            row = db.one("tenant_changed", name=name)
+            _keep(fresh.tenants, name, None if row is None else _tenant(row))
+        elif kind == "collection":
+            row = db.one("collection_changed", name=name)
+            _keep(fresh.collections, name, None if row is None else _collection(row))
+        return None
+
+    def _note(self, db: Db, kind: str, name: str) -> None:
+        """Write down that something changes, in the transaction that changes it."""
+        self._written.add((kind, name))
+        # One row for all nodes: whoever changes the catalogue waits for whoever does, so versions come in order.
+        row = db.one("numbers_take", name="catalog", journal=0, count=1)
+        assert row is not None
+        db.run("catalog_change_put", number=row[0], kind=kind, name=name)
+        db.run("catalog_changes_drop", until=row[0] - CHANGES_KEPT)
 
     def _publish(self, snapshot: Snapshot, changed: list[Endpoint]) -> None:
         self.now = snapshot = msgspec.structs.replace(snapshot, change_types=self._change_types(snapshot.collections))
@@ -138,7 +170,7 @@ class Catalog:
 
     def put_endpoint(self, db: Db, endpoint: Endpoint) -> None:
         """Create or replace an endpoint (deleting is setting `deleted`)."""
-        self._written.add(("link", endpoint.num))
+        self._note(db, "link", str(endpoint.num))
         sealed = self._sealer.seal(msgspec.json.encode(endpoint.sealed), endpoint.id)
         db.run(
             "link_put",
@@ -162,7 +194,7 @@ class Catalog:
 
     def put_key(self, db: Db, key: Key) -> None:
         """Create or replace a key (revoking is setting `revoked`)."""
-        self._written.add(("key", key.id))
+        self._note(db, "key", key.id)
         fields = msgspec.structs.asdict(key)
         fields["scopes"] = msgspec.json.encode(key.scopes).decode()
         fields["limits"] = msgspec.json.encode(key.limits).decode()
@@ -172,22 +204,22 @@ class Catalog:
 
     def put_event_type(self, db: Db, kind: EventType) -> None:
         """Create or replace an event type."""
-        self._written.add(("event_type", kind.name))
+        self._note(db, "event_type", kind.name)
         db.run("event_type_put", **msgspec.structs.asdict(kind))
 
     def drop_event_type(self, db: Db, name: str) -> None:
         """Take an event type out of the catalogue; its events stay."""
-        self._written.add(("event_type", name))
+        self._note(db, "event_type", name)
         db.run("event_type_drop", name=name)
 
     def put_tenant(self, db: Db, tenant: Tenant) -> None:
         """Create or replace a tenant."""
-        self._written.add(("tenant", tenant.id))
+        self._note(db, "tenant", tenant.id)
         db.run("tenant_put", **msgspec.structs.asdict(tenant))
 
     def drop_tenant(self, db: Db, tenant_id: str) -> None:
         """Delete a tenant's entry."""
-        self._written.add(("tenant", tenant_id))
+        self._note(db, "tenant", tenant_id)
         db.run("tenant_drop", id=tenant_id)
 
     def collection(self, db: Db, name: str) -> Collection | None:
@@ -205,7 +237,7 @@ class Catalog:
 
     def put_collection(self, db: Db, collection: Collection) -> None:
         """Create or replace a declaration; its table is another matter (store/items/tables.py)."""
-        self._written.add(("collection", collection.name))
+        self._note(db, "collection", collection.name)
         db.run(
             "collection_put",
             name=collection.name,
@@ -217,7 +249,7 @@ class Catalog:
 
     def drop_collection(self, db: Db, name: str) -> None:
         """Forget a declaration."""
-        self._written.add(("collection", name))
+        self._note(db, "collection", name)
         db.run("collection_drop", name=name)
 
     def _endpoint(self, row: Row) -> Endpoint:

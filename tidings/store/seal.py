@@ -7,6 +7,7 @@ import hmac
 import os
 from pathlib import Path
 
+from tidings.store import journal
 from tidings.store.base import Db, StoreError
 from tidings.store.files import write_whole
 
@@ -84,8 +85,7 @@ def plain_until(db: Db, name: str) -> int:
     """
     row = db.one("store_fact", name=f"{PLAIN_UNTIL}{name}")
     if row is None:
-        last = db.one("cursor_read", name=name)
-        row = (str(0 if last is None else last[0]),)
+        row = (str(journal.position(db, name)),)
         db.run("store_fact_put", name=f"{PLAIN_UNTIL}{name}", value=row[0])
     return int(row[0])
 

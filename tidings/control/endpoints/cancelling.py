@@ -19,6 +19,7 @@ from tidings.model.errors import Conflict, TidingsError
 from tidings.model.link import Endpoint
 from tidings.model.moment import Clock
 from tidings.rules.deliver import lifecycle
+from tidings.store import journal
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
 from tidings.store.writer import Writer
@@ -64,7 +65,7 @@ class Cancelling:
                 "The endpoint is enabled, so nothing was missed. Pause it first to cancel what waits for it."
             )
         await self._quiet(endpoint.num)
-        until = await self._writer.call(_last_number)
+        until = await self._writer.call(lambda db: journal.position(db, "delivery"))
         return await self._cancel_tried(endpoint.num, until) + await self._cancel_untried(endpoint.num, until)
 
     def start(self) -> None:
@@ -89,7 +90,7 @@ class Cancelling:
 
     async def _sweep(self, endpoint: Endpoint) -> None:
         await self._quiet(endpoint.num)
-        until = await self._writer.call(_last_number)
+        until = await self._writer.call(lambda db: journal.position(db, "delivery"))
         while await self._writer.call(lambda db: self._drop_tried(db, endpoint.num)):
             pass
         await self._cancel_untried(endpoint.num, until)
@@ -130,7 +131,7 @@ class Cancelling:
         return cancelled
 
     async def _cancel_untried(self, link: int, until: int) -> int:
-        row = await self._writer.call(lambda db: db.one("untried_from", link=link))
+        row = await self._writer.call(lambda db: db.one("untried_from", journal=db.journal, link=link))
         after: int | None = 0 if row is None else int(row[0])
         cancelled = 0
         while after is not None:
@@ -165,8 +166,3 @@ class Cancelling:
         present = self._catalog.endpoint(db, link)
         if present is not None:
             self._catalog.put_endpoint(db, msgspec.structs.replace(present, mode="disabled"))
-
-
-def _last_number(db: Db) -> int:
-    row = db.one("cursor_read", name="delivery")
-    return 0 if row is None else int(row[0])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from tidings.store import journal
 from tidings.store.base import Engine, StoreError
 from tidings.store.engines.migrate import is_empty, migrate
 from tidings.store.files import FileLock, close_to_others, make_private, refuse_partial
@@ -48,6 +49,7 @@ def open_engine(url: str, folder: Path, expected: Expected = "any") -> Engine:
         if not empty and expected == "empty":
             raise StoreError(f"{engine.where} is not empty: start without --new-store, or choose another --database")
         migrate(db)
+        journal.begin(db)
     finally:
         db.close()
     return engine

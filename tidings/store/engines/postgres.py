@@ -28,6 +28,7 @@ class PostgresDb:
     """One connection. Not shared between threads at the same time. Reconnects after it was lost."""
 
     dialect = "postgres"
+    journal = 0
 
     def __init__(self, url: str, *, readonly: bool, beside: bool = False) -> None:
         """`beside`: it writes what needs no writer's lock, such as indexes."""

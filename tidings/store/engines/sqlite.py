@@ -44,6 +44,7 @@ class SqliteDb:
     """One connection. Not shared between threads at the same time."""
 
     dialect = "sqlite"
+    journal = 0
 
     def __init__(self, path: str, *, readonly: bool) -> None:
         try:
@@ -201,6 +202,7 @@ class SqliteEngine:
     """One file in the data folder; one writer, many readers (WAL)."""
 
     dialect = "sqlite"
+    journal = 0
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -250,6 +252,7 @@ class SqliteFile:
     server writes to it. Its folder may be read-only."""
 
     dialect = "sqlite"
+    journal = 0
 
     def __init__(self, path: Path, *, still: bool = False) -> None:
         """`still`: nobody writes to it, so that nothing has to be made beside it. Raises StoreError."""

@@ -11,6 +11,7 @@ import msgspec
 from tidings.model.errors import Conflict
 from tidings.model.event import Event
 from tidings.model.moment import Micros
+from tidings.store import journal
 from tidings.store.base import Db
 
 COLUMNS = (
@@ -99,9 +100,7 @@ def append(db: Db, publications: Sequence[Publication], now: Micros) -> list[Sto
 
 def append_new(db: Db, fresh: Sequence[Event], now: Micros) -> None:
     """Append events (at least one) whose ids are known to be new."""
-    row = db.one("numbers_take", name="event", count=len(fresh))
-    assert row is not None
-    first = row[0] - len(fresh) + 1
+    first = journal.take(db, "event", len(fresh))
     db.insert("event", COLUMNS, [_row(event, first + i, now) for i, event in enumerate(fresh)])
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from tidings.model.event import Event
 from tidings.model.moment import Micros
+from tidings.store import journal
 from tidings.store.base import Db, Row
 
 SCANNED_MAX = 20_000
@@ -123,17 +124,12 @@ def shown(db: Db, seqs: list[int]) -> list[Event]:
 
 def head(db: Db) -> int:
     """The number of the last event."""
-    return _cursor(db, "event")
+    return journal.position(db, "event")
 
 
 def pruned(db: Db) -> int:
     """Events up to this number may be gone."""
-    return _cursor(db, "pruned")
-
-
-def _cursor(db: Db, name: str) -> int:
-    row = db.one("cursor_read", name=name)
-    return 0 if row is None else int(row[0])
+    return journal.position(db, "pruned")
 
 
 def _scan(

@@ -16,6 +16,7 @@ from tidings.model.delivery import Attempt, State
 from tidings.model.moment import Micros
 from tidings.rules.deliver import lifecycle
 from tidings.rules.event_types import matcher
+from tidings.store import journal
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Snapshot
 
@@ -140,7 +141,7 @@ def rows_of(db: Db, snapshot: Snapshot, numbers: Iterable[int]) -> list[Delivery
 
 def waiting_count(db: Db, link: int) -> int:
     """How many deliveries wait for a link. Counts rows: for lists of endpoints only where asked for."""
-    row = db.one("waiting_count", link=link)
+    row = db.one("waiting_count", journal=db.journal, link=link)
     return 0 if row is None else int(row[0])
 
 
@@ -188,8 +189,7 @@ def _sources(db: Db, query: DeliveryQuery) -> list[Source]:
         return [numbers(f"numbers_ended_{query.state}")]
     links = query.links
     if query.state == "waiting":
-        row = db.one("cursor_read", name="deliver")
-        tail = 0 if row is None else int(row[0])
+        tail = journal.position(db, "deliver")
         lagging = [row for row in db.all("links_lagging") if links is None or row[0] in links]
         return [
             numbers("numbers_waiting"),
@@ -272,7 +272,6 @@ def _attempt(number: int, row: Row) -> Attempt:
 
 def routed(db: Db, tenant: str | None) -> int:
     """Up to which event all of a tenant's ('': those without one; None: of anybody's) are routed."""
-    row = db.one("cursor_read", name="route")
-    position = 0 if row is None else int(row[0])
+    position = journal.position(db, "route")
     first = db.one("route_aside_first", tenant=tenant)
     return position if first is None or first[0] is None else min(position, int(first[0]))

@@ -1,3 +1,21 @@
+-- The catalogue: what is in it, and what of it changed.
+
+-- name: catalog_version
+-- The number of the last change.
+SELECT position FROM cursor WHERE name = 'catalog' AND journal = 0;
+
+-- name: catalog_changes
+-- What has changed after a version, in order.
+SELECT number, kind, name FROM catalog_change WHERE number > :after ORDER BY number LIMIT :count;
+
+-- name: catalog_change_put
+-- Write down a change, in the transaction that makes it.
+INSERT INTO catalog_change (number, kind, name) VALUES (:number, :kind, :name);
+
+-- name: catalog_changes_drop
+-- Forget changes that are too old for anybody to catch up with.
+DELETE FROM catalog_change WHERE number <= :until;
+
 -- name: links
 SELECT num, id, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event FROM link;
 

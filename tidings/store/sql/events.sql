@@ -1,12 +1,23 @@
+-- Events and their numbers: taking numbers, appending, and what the route stage reads.
+
+-- name: journal_begin
+-- A journal that nobody has written to yet begins before its first number.
+INSERT INTO cursor (name, journal, position) VALUES
+    ('event', :journal, :position), ('delivery', :journal, :position), ('route', :journal, :position),
+    ('deliver', :journal, :position), ('pruned', :journal, :position)
+ON CONFLICT (name, journal) DO NOTHING;
+
 -- name: numbers_take
 -- Take a run of numbers. The row is locked until the transaction ends, so that numbers become visible in order.
-UPDATE cursor SET position = position + :count WHERE name = :name AND shard = 0 RETURNING position;
+UPDATE cursor SET position = position + :count WHERE name = :name AND journal = :journal RETURNING position;
 
 -- name: cursor_read
-SELECT position FROM cursor WHERE name = :name AND shard = 0;
+-- Where a counter or a cursor is.
+SELECT position FROM cursor WHERE name = :name AND journal = :journal;
 
 -- name: cursor_move
-UPDATE cursor SET position = :position WHERE name = :name AND shard = 0;
+-- A stage is done up to a number.
+UPDATE cursor SET position = :position WHERE name = :name AND journal = :journal;
 
 -- name: events_known (sqlite)
 -- SQLite has no arrays: the ids come as JSON.
@@ -20,7 +31,7 @@ FROM jsonb_array_elements_text(CAST(:ids AS jsonb)) AS j (value) JOIN event AS e
 -- name: events_to_route
 -- What the route stage needs of the events after its cursor; bodies are read only where a filter asks for them.
 SELECT seq, id, tenant, type, subject, target, created FROM event
-WHERE seq > (SELECT position FROM cursor WHERE name = 'route' AND shard = 0) ORDER BY seq LIMIT :count;
+WHERE seq > (SELECT position FROM cursor WHERE name = 'route' AND journal = :journal) ORDER BY seq LIMIT :count;
 
 -- name: events_of_tenant_to_route
 -- The same of one tenant that is aside, from its own position on.

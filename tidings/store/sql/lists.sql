@@ -7,7 +7,7 @@ SELECT (SELECT COUNT(*) FROM waiting AS w WHERE w.link = :link) + (
     WHERE d.link = :link
         AND d.number > COALESCE(
             (SELECT s.cursor FROM link_state AS s WHERE s.link = :link),
-            (SELECT c.position FROM cursor AS c WHERE c.name = 'deliver' AND c.shard = 0)
+            (SELECT c.position FROM cursor AS c WHERE c.name = 'deliver' AND c.journal = :journal)
         )
         AND NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = d.number)
         AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = d.number)
@@ -35,7 +35,7 @@ WHERE d.link = :link AND d.number > :after AND d.number <= :until
 -- Where a link's own backlog begins.
 SELECT COALESCE(
     (SELECT s.cursor FROM link_state AS s WHERE s.link = :link),
-    (SELECT c.position FROM cursor AS c WHERE c.name = 'deliver' AND c.shard = 0)
+    (SELECT c.position FROM cursor AS c WHERE c.name = 'deliver' AND c.journal = :journal)
 );
 
 -- name: delivery_attempts

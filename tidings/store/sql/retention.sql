@@ -3,7 +3,7 @@
 -- name: prune_candidates
 -- Old events in order, each with how many deliveries would go with it. What is not routed yet stays.
 SELECT e.seq, e.created, (SELECT COUNT(*) FROM delivery AS d WHERE d.event = e.seq) FROM event AS e
-WHERE e.seq > :after AND e.seq <= (SELECT c.position FROM cursor AS c WHERE c.name = 'route' AND c.shard = 0)
+WHERE e.seq > :after AND e.seq <= (SELECT c.position FROM cursor AS c WHERE c.name = 'route' AND c.journal = :journal)
     AND NOT EXISTS (SELECT 1 FROM route_aside AS a WHERE a.position < e.seq)
 ORDER BY e.seq LIMIT :count;
 
@@ -59,7 +59,7 @@ DELETE FROM event WHERE seq IN (SELECT value FROM json_each(:seqs));
 DELETE FROM event WHERE seq IN (SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:seqs AS jsonb)));
 
 -- name: pruned_move
-UPDATE cursor SET position = :position WHERE name = 'pruned' AND shard = 0 AND position < :position;
+UPDATE cursor SET position = :position WHERE name = 'pruned' AND journal = :journal AND position < :position;
 
 -- name: prune_answers
 -- A step through the answers kept for Idempotency-Key, oldest first.

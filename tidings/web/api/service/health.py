@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tidings.model.errors import Unavailable
+from tidings.store import journal
 from tidings.store.base import Db
 from tidings.store.readers import OWN_READS
 from tidings.store.writer import Probe
@@ -59,11 +60,7 @@ async def metrics(parts: Parts, request: Request) -> Answer:
 
 
 def _positions(db: Db) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for name in ("event", "delivery", "route", "deliver"):
-        row = db.one("cursor_read", name=name)
-        found[name] = 0 if row is None else int(row[0])
-    return found
+    return {name: journal.position(db, name) for name in ("event", "delivery", "route", "deliver")}
 
 
 def _operation(name: str, summary: str, help: str, handler: Any, **more: Any) -> Operation:

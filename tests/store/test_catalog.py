@@ -1,0 +1,95 @@
+"""The catalogue's version lives in the store: whoever holds a snapshot can catch up, whichever process wrote."""
+
+from __future__ import annotations
+
+import pytest
+
+from tidings.model.access import Tenant
+from tidings.model.event import EventType
+from tidings.store import catalog as module
+from tidings.store.base import Db, Engine
+from tidings.store.catalog import Catalog
+from tidings.store.seal import Sealer
+
+
+def tenant(name: str) -> Tenant:
+    return Tenant(id=name, name=name, revision=1, created=1, updated=1)
+
+
+def kind(name: str) -> EventType:
+    return EventType(name=name, description="", schema=None, example=None, revision=1, created=1, updated=1)
+
+
+@pytest.fixture
+def other() -> Catalog:
+    """The catalogue of another process on the same store."""
+    return Catalog(Sealer(b"k" * 32))
+
+
+def test_another_process_sees_what_was_changed_once_it_catches_up(db: Db, catalog: Catalog, other: Catalog) -> None:
+    catalog.load(db)
+    other.load(db)
+    catalog.put_tenant(db, tenant("acme"))
+    catalog.put_event_type(db, kind("tasks.done"))
+    catalog.refresh(db)
+    assert "acme" not in other.now.tenants
+    other.refresh(db)
+    assert "acme" not in other.now.tenants, "it changed nothing itself"
+    other.catch_up(db)
+    assert other.now == catalog.now
+    catalog.drop_event_type(db, "tasks.done")
+    catalog.refresh(db)
+    other.catch_up(db)
+    assert "tasks.done" not in other.now.event_types
+    assert other.now.version == catalog.now.version
+
+
+def test_a_catalogue_that_fell_far_behind_reads_everything(
+    db: Db, catalog: Catalog, other: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHANGES_KEPT", 3)
+    catalog.load(db)
+    other.load(db)
+    for number in range(8):
+        catalog.put_tenant(db, tenant(f"t{number}"))
+        catalog.refresh(db)
+    assert db.query("SELECT COUNT(*) FROM catalog_change", {}) == [(3,)]
+    other.catch_up(db)
+    assert len(other.now.tenants) == 8
+    assert other.now.version == catalog.now.version
+
+
+def test_more_changes_than_are_read_at_once_are_all_seen(
+    db: Db, catalog: Catalog, other: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog.load(db)
+    other.load(db)
+    monkeypatch.setattr(module, "CHANGES_KEPT", 5)
+    for number in range(9):
+        catalog.put_tenant(db, tenant(f"t{number}"))
+    catalog.refresh(db)
+    other.catch_up(db)
+    assert len(catalog.now.tenants) == len(other.now.tenants) == 9
+
+
+def test_what_was_rolled_back_is_not_in_the_catalogue_and_its_version_is_given_again(db: Db, catalog: Catalog) -> None:
+    catalog.load(db)
+    before = catalog.now
+    db.begin()
+    catalog.put_tenant(db, tenant("acme"))
+    db.rollback()
+    catalog.refresh(db)
+    assert catalog.now is before
+    catalog.put_tenant(db, tenant("other"))
+    catalog.refresh(db)
+    assert (list(catalog.now.tenants), catalog.now.version) == (["other"], before.version + 1)
+
+
+def test_the_version_outlives_a_restart(engine: Engine, db: Db, catalog: Catalog, other: Catalog) -> None:
+    catalog.load(db)
+    catalog.put_tenant(db, tenant("acme"))
+    catalog.refresh(db)
+    again = engine.reader()
+    other.load(again)
+    again.close()
+    assert other.now.version == catalog.now.version == 1

@@ -1,0 +1,41 @@
+"""A journal: a run of event and delivery numbers that one node appends to, with its counters and its cursors.
+
+A number names a fact and orders it among those of its journal: within one journal numbers become visible in order,
+because taking some locks the counter's row until the transaction ends. Between journals numbers say nothing.
+Of a number's 62 bits the lowest COUNTER_BITS count, and the next JOURNAL_BITS name the journal; those above are kept
+for the day and the part of the links (docs/decisions/0026). A connection belongs to a node, so it knows its `journal`.
+"""
+
+from __future__ import annotations
+
+from tidings.store.base import Db
+
+COUNTER_BITS, JOURNAL_BITS = 34, 8
+JOURNALS_MAX = 1 << JOURNAL_BITS
+
+
+def begin(db: Db) -> None:
+    """Create the counters and cursors of the connection's journal if they are missing. Raises ValueError."""
+    if not 0 <= db.journal < JOURNALS_MAX:
+        raise ValueError(f"A journal is 0 to {JOURNALS_MAX - 1}, not {db.journal}.")
+    db.begin()
+    db.run("journal_begin", journal=db.journal, position=db.journal << COUNTER_BITS)
+    db.commit()
+
+
+def take(db: Db, counter: str, count: int) -> int:
+    """Take `count` numbers of a counter (`event`, `delivery`) of the node's own journal; returns the first of them."""
+    row = db.one("numbers_take", name=counter, journal=db.journal, count=count)
+    assert row is not None
+    return int(row[0]) - count + 1
+
+
+def position(db: Db, name: str) -> int:
+    """Where a counter or a cursor of the node's own journal is."""
+    row = db.one("cursor_read", name=name, journal=db.journal)
+    return 0 if row is None else int(row[0])
+
+
+def move(db: Db, cursor: str, to: int) -> None:
+    """Set a cursor of the node's own journal."""
+    db.run("cursor_move", name=cursor, journal=db.journal, position=to)
