@@ -62,6 +62,23 @@ def test_every_room_of_the_package_is_in_the_list_of_rooms() -> None:
     assert not missing, f"say in ARCHITECTURE.md what lives in these folders: {missing}"
 
 
+def test_a_file_that_is_named_is_there() -> None:
+    """In documents, docstrings and comments: `web/app.py` is tidings/web/app.py."""
+    named = re.compile(
+        r"(?<![\w./{-])(?:tidings/)?((?:model|rules|store|net|intake|route|deliver|control|web|cli)/[\w/]+\.(?:py|sql))\b"
+    )
+    there = {name(path).removeprefix("tidings/") for path in ours("tidings")}
+    lost = [
+        f"{name(path)}:{number}: {each}"
+        for path in files()
+        if path.suffix in (".py", ".md") and path.name != "CHANGELOG.md"
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        for each in named.findall(line)
+        if each not in there
+    ]
+    assert not lost, f"there is no such file any more: {lost}"
+
+
 def test_functions_are_short() -> None:
     long = [
         f"{name(path)}:{node.lineno} {node.name} has {length}"
