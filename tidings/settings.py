@@ -76,15 +76,15 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "max_whole_import_bytes",
         int,
-        67_108_864,
-        "The largest file that is imported whole, in bytes: other changes wait while it is stored.",
+        4_194_304,
+        "The largest file that is imported whole, in bytes. All other changes wait while it is stored.",
     ),
     Setting(
         "max_whole_import_lines",
         int,
-        5_000,
-        "How many lines a tenant's key may import whole, each counted as ten with `on_conflict` replace or merge; 0 is "
-        "no limit. All other changes wait while they are stored. Keys without a tenant are limited by bytes only.",
+        2_000,
+        "How many lines may be imported whole, each counted as two with `on_conflict` replace or merge; 0 is no limit. "
+        "All other changes wait while they are stored.",
     ),
     Setting(
         "max_open_streams",

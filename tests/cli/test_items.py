@@ -67,7 +67,7 @@ def test_a_file_goes_out_and_comes_in_again(read: Read, run: Run, tmp_path: Path
     said = run("items", "export", "tasks", name, "--tenant", ending, "--filter", "done=false")
     assert said.stdout == f"1,500 items are in {name}.\n" and said.stderr == ""
     assert [each.name for each in tmp_path.iterdir()] == [name]
-    again = read("items", "import", "tasks", name, "--on-conflict", "replace")
+    again = read("items", "import", "tasks", name, "--on-conflict", "replace", "--partial")
     assert (again["read"], again["unchanged"]) == (1_500, 1_500)
     printed = run("items", "export", "tasks", "--format", ending, "--tenant", ending)
     assert printed.stdout_bytes == (tmp_path / name).read_bytes()

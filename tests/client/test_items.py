@@ -110,7 +110,7 @@ def test_lists_questions_and_batches(tasks: Do) -> None:
 
 @pytest.mark.parametrize("how", ["rows", "generator", "bytes", "file", "path"])
 def test_imports_take_files_and_rows(tasks: Do, tmp_path: Path, how: str) -> None:
-    rows = [{"id": f"i{n}", "title": f"Täsk {n}" + "x" * 100} for n in range(3_000)]
+    rows = [{"id": f"i{n}", "title": f"Täsk {n}" + "x" * 100} for n in range(1_800)]
     raw = "".join(json.dumps(row) + "\n" for row in rows).encode()
     (tmp_path / "tasks.ndjson").write_bytes(raw)
     file = io.BytesIO(b"before" + raw)
@@ -118,7 +118,7 @@ def test_imports_take_files_and_rows(tasks: Do, tmp_path: Path, how: str) -> Non
     source: Any = {"rows": rows, "generator": iter(rows), "bytes": raw, "file": file, "path": tmp_path / "tasks.ndjson"}
     sent: list[int] = []
     said = tasks("import_", source[how], None if how == "path" else "ndjson", sent=sent.append)
-    assert said["created"] == 3_000 and sent == sorted(sent) and sent[-1] > len(raw) * 0.9
+    assert said["created"] == 1_800 and sent == sorted(sent) and sent[-1] > len(raw) * 0.9
     assert [row["id"] for row in tasks("export")] == [row["id"] for row in rows]
     again = tasks("import_", rows[:2], on_conflict="skip")
     assert again["skipped"] == 2

@@ -37,7 +37,8 @@ def tenant(api: Api, name: str) -> Api:
 
 
 def put(api: Api, raw: bytes, media: str) -> Any:
-    reply = api.call("POST", f"{PATH}:import", raw, {"Content-Type": media}, on_conflict="replace")
+    more = {"on_conflict": "replace", "partial": "true"}
+    reply = api.call("POST", f"{PATH}:import", raw, {"Content-Type": media}, **more)
     assert reply.status == 200, reply.body
     return reply.json
 

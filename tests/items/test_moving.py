@@ -162,14 +162,14 @@ def test_a_file_that_leaves_a_value_taken_names_the_line(own: Api) -> None:
 def test_merge_keeps_what_the_file_lacks(own: Api, partial: str) -> None:
     own.patch(f"{PATH}/a", {"state": "sold", "more": {"x": 1, "y": 2}, "price": "1.50"})
     reply = send(own, "id,note\na,new\nb,\n", on_conflict="merge", partial=partial)
-    assert reply.status == 200 and reply.json["replaced"] == 2, reply.json
+    assert reply.status == 200 and reply.json["merged"] == 2, reply.json
     found = own.get(f"{PATH}/a")
     assert (found["place"], found["code"], found["state"], found["price"]) == (1, "c1", "sold", "1.50")
     assert (found["note"], found["more"], own.get(f"{PATH}/b")["note"]) == ("new", {"x": 1, "y": 2}, None)
     lines = [{"id": "a", "more": {"y": 3}}, {"id": "new", "place": 20, "price": "2.00"}, {"id": "c", "note": "note c"}]
     text = "\n".join(map(json.dumps, lines))
     counts = send(own, text, "application/x-ndjson", on_conflict="merge", partial=partial).json
-    assert (counts["created"], counts["replaced"], counts["unchanged"]) == (1, 1, 1)
+    assert (counts["created"], counts["merged"], counts["unchanged"]) == (1, 1, 1)
     assert own.get(f"{PATH}/a")["more"] == {"x": 1, "y": 3}
     assert own.get(f"{PATH}/new")["state"] == "free"
 

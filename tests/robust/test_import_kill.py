@@ -47,7 +47,7 @@ def test_kills_in_the_middle_of_imports(tmp_path: Path, database: str | None) ->
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    with ProcessServer(tmp_path, database=database) as server:
+    with ProcessServer(tmp_path, database=database, max_whole_import_lines=0) as server:
         assert server.api.call("PUT", "/v1/collections/parts", PARTS).status == 201
         begun = time.monotonic()
         assert send(server.api, "whole").json["created"] == LINES

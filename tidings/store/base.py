@@ -81,6 +81,9 @@ class Db(Protocol):
     def many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         """Run one statement for each set of parameters."""
 
+    def execute_many(self, sql: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Run a composed statement for each set of parameters. As `query`: no caller's input in the text."""
+
     def begin(self, *, write: bool = True) -> None:
         """Begin a transaction; with `write` it holds the writer's lock from the start."""
 

@@ -191,7 +191,7 @@ def import_(
             _refused(out, wrong)
         except OSError as wrong:
             raise ValueError(f"The file {file} cannot be read: {wrong.strerror}") from None
-        out.answer(said, lambda: _summary(out, said, on_conflict))
+        out.answer(said, lambda: _summary(out, said))
 
 
 @cli.command("export")
@@ -266,11 +266,10 @@ class _Rows:
         return self.count
 
 
-def _summary(out: Session, said: Mapping[str, Any], on_conflict: str) -> None:
-    # The server counts a merged item as replaced, whichever was asked for.
-    names = {"created": "created", "replaced": "merged" if on_conflict == "merge" else "replaced"}
-    names |= {name: name for name in ("skipped", "unchanged", "refused")}
-    told = [f"{said[name]:,} {shown}" for name, shown in names.items() if said[name]]
+def _summary(out: Session, said: Mapping[str, Any]) -> None:
+    # A server of an earlier version knows no `merged`.
+    names = ("created", "replaced", "merged", "skipped", "unchanged", "refused")
+    told = [f"{said[name]:,} {name}" for name in names if said.get(name)]
     out.say(f"{counted(said['read'], 'line')}: {', '.join(told) or 'nothing to do'}.")
     for line in _places(said["errors"]):
         typer.echo(line, err=True)

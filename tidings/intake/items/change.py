@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from tidings.intake.items.drafts import Draft, Drafts
 from tidings.intake.items.given import named
 from tidings.intake.items.kinds import Kind, Kinds
 from tidings.intake.items.moving import Moving
@@ -40,8 +41,9 @@ class ItemRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `revisions`: what If-Match names (None: any will do). `pointer` and `id_pointer`: where `data` and `id` stand in the
     request's body (None: the id stands in its path). `tenant`: whose item, for keys that have none of their own; empty:
-    nobody's; None: not said. `is_there`: `put` only replaces. `moving`: unique values may move between the items of
-    several asks, which share it. `line`: of a file.
+    nobody's; None: not said. `is_there`: `put` only replaces. `drafts`: what several asks do is written together, by
+    whoever made them. `moving`: unique values may move between the items of several asks, which share it and the
+    drafts. `line`: of a file.
     """
 
     grant: Grant
@@ -54,6 +56,7 @@ class ItemRequest(msgspec.Struct, frozen=True, kw_only=True):
     is_there: bool = False
     pointer: str = ""
     id_pointer: str | None = None
+    drafts: Drafts | None = None
     moving: Moving | None = None
     line: int | None = None
 
@@ -83,10 +86,10 @@ class ItemChanges:
     def create(self, db: Db, ask: ItemRequest) -> Change:
         """A new item. Raises Invalid, Forbidden, or Conflict where a unique value, or its id, is taken."""
         kind = self._kind(ask.grant)
-        tenant = _tenant(ask)
+        tenant = tenant_of(ask)
         if ask.id is not None:
             _check_id(ask)
-            if kind.table.of_tenant(db, ask.id, tenant) is not None:
+            if _table(kind, ask).of_tenant(db, ask.id, tenant) is not None:
                 detail = f"There is an item {ask.id} already."
                 raise Conflict(detail, code="id_taken", errors=ask.about_id("id_taken", detail))
         return self._create(db, kind, ask, tenant)
@@ -106,8 +109,8 @@ class ItemChanges:
         """
         kind = self._kind(ask.grant)
         _check_id(ask)
-        tenant = _tenant(ask)
-        before = _whole(kind, ask, kind.table.of_tenant(db, ask.id or "", tenant))
+        tenant = tenant_of(ask)
+        before = _whole(kind, ask, _table(kind, ask).of_tenant(db, ask.id or "", tenant))
         if before is None:
             if ask.revisions is not None or ask.is_there:
                 raise Stale(f"There is no item {ask.id}, and If-Match asks for one.")
@@ -129,11 +132,15 @@ class ItemChanges:
         before = self._found(db, kind, ask)
         _check_row(ask, before)
         self._check_unreferenced(db, kind, ask, before)
-        kind.table.delete(db, before.seq)
+        _table(kind, ask).delete(db, before.seq)
         if ask.moving is not None:
-            ask.moving.gone(kind.table, before.seq)
+            ask.moving.gone(_draft(kind, ask), before.seq)
         event = self._event(kind, ask, None, before, change.deleted_type(kind.collection.name))
         return Change(before=before, after=None, event=event)
+
+    def do(self, db: Db, verb: Verb, ask: ItemRequest) -> Change:
+        """One of the four, by its name."""
+        return {"create": self.create, "edit": self.edit, "put": self.put, "delete": self.delete}[verb](db, ask)
 
     def current(self, grant: Grant) -> Kind:
         """The grant's collection, ready for use. Raises Unavailable where it was declared anew since."""
@@ -153,7 +160,7 @@ class ItemChanges:
         return self._kinds.of(collection)
 
     def _found(self, db: Db, kind: Kind, ask: ItemRequest) -> Item:
-        found = look_up(db, kind.table, ask.grant, reached(ask.grant), ask.id or "", ask.tenant)
+        found = look_up(db, _table(kind, ask), ask.grant, reached(ask.grant), ask.id or "", ask.tenant)
         _check_revision(ask, found)
         return _whole(kind, ask, found) or found
 
@@ -165,7 +172,7 @@ class ItemChanges:
             seq=0, id=ask.id or new_id("itm", now), tenant=tenant, revision=1, created=now, updated=now, values=values
         )
         self._check_after(db, kind, ask, None, after)
-        after = msgspec.structs.replace(after, seq=kind.table.insert(db, after))
+        after = msgspec.structs.replace(after, seq=_table(kind, ask).insert(db, after))
         return Change(before=None, after=after, event=self._event(kind, ask, None, after))
 
     def _replace(self, db: Db, kind: Kind, ask: ItemRequest, before: Item, values: Values) -> Change:
@@ -176,7 +183,8 @@ class ItemChanges:
             before, values=values, revision=before.revision + 1, updated=max(self._clock.now(), before.updated)
         )
         self._check_after(db, kind, ask, before, after)
-        kind.table.update(db, after if ask.moving is None else ask.moving.written(kind.table, before, after))
+        written = after if ask.moving is None else ask.moving.written(_draft(kind, ask), before, after)
+        _table(kind, ask).update(db, written)
         return Change(before=before, after=after, event=self._event(kind, ask, before, after))
 
     def _check_after(self, db: Db, kind: Kind, ask: ItemRequest, before: Item | None, after: Item) -> None:
@@ -190,21 +198,21 @@ class ItemChanges:
                 self._check_reference(db, ask, after, name, to)
 
     def _check_unique(self, db: Db, kind: Kind, ask: ItemRequest, after: Item, name: str) -> None:
-        holder = kind.table.holder(db, name, after.values[name], after.tenant, after.seq)
+        holder = _table(kind, ask).holder(db, name, after.values[name], after.tenant, after.seq)
         if holder is None:
             return
         detail = f"Another item has this {name} already."
         places = [Place(pointer=f"{ask.pointer}/{name}", code="unique_taken", detail=detail, line=ask.line)]
         if ask.moving is None:
             raise Conflict(detail, code="unique_taken", errors=places)
-        ask.moving.take(db, kind.table, holder, name, after, places)
+        ask.moving.take(db, _draft(kind, ask), holder, name, after, places)
 
     def _check_reference(self, db: Db, ask: ItemRequest, after: Item, name: str, to: str) -> None:
         ident = after.values[name]
         if to == ask.grant.collection.name and ident == after.id:
             return
         target = self._catalog.now.collections.get(to)
-        found = None if target is None else self._current(target).table.of_tenant(db, ident, after.tenant)
+        found = None if target is None else _table(self._current(target), ask).of_tenant(db, ident, after.tenant)
         if found is not None and target is not None:
             its = self._kinds.grant(ask.key, target)
             # Whoever may see only some of them cannot tell by this that there are others.
@@ -223,7 +231,7 @@ class ItemChanges:
                 if field.to != name:
                     continue
                 but = item.seq if other.name == name else 0
-                if self._current(other).table.taken(db, field.name, item.id, item.tenant, but):
+                if _table(self._current(other), ask).taken(db, field.name, item.id, item.tenant, but):
                     its = self._kinds.grant(ask.key, other)
                     # Who may not read the field does not learn of it, nor of its collection.
                     is_known = its is not None and field.name in its.read
@@ -276,7 +284,9 @@ def reached(grant: Grant) -> Condition:
     return may_see if may_see == grant.writes else Either((may_see, grant.writes))
 
 
-def look_up(db: Db, table: ItemTable, grant: Grant, condition: Condition, ident: str, tenant: str | None) -> Item:
+def look_up(
+    db: Db, table: ItemTable | Draft, grant: Grant, condition: Condition, ident: str, tenant: str | None
+) -> Item:
     """The item with this id that fits; `tenant`: of exactly this one (empty: of nobody), where it was named.
 
     Raises NotFound; Conflict where several tenants have one, and the caller must say whose.
@@ -305,8 +315,11 @@ def check_verb(grant: Grant, verb: Verb) -> None:
         )
 
 
-def _tenant(ask: ItemRequest) -> str:
-    """Whose an item is that is made or put: the key's, or what its row rule says, or what was asked for."""
+def tenant_of(ask: ItemRequest) -> str:
+    """Whose an item is that is made or put: the key's, or what its row rule says, or what was asked for.
+
+    Raises Forbidden where these differ.
+    """
     tenant = str(fixed(ask.grant.writes).get("tenant", ask.grant.tenant or ask.tenant or ""))
     if ask.tenant is not None and ask.tenant != tenant:
         raise Forbidden(_ROW, code="row_not_permitted")
@@ -329,7 +342,16 @@ def _check_row(ask: ItemRequest, item: Item) -> None:
 
 
 def _whole(kind: Kind, ask: ItemRequest, item: Item | None) -> Item | None:
-    return item if item is None or ask.moving is None else ask.moving.whole(kind.table, item)
+    return item if item is None or ask.moving is None else ask.moving.whole(_draft(kind, ask), item)
+
+
+def _table(kind: Kind, ask: ItemRequest) -> ItemTable | Draft:
+    return kind.table if ask.drafts is None else ask.drafts.of(kind.table)
+
+
+def _draft(kind: Kind, ask: ItemRequest) -> Draft:
+    assert ask.drafts is not None, "values move in drafts only"
+    return ask.drafts.of(kind.table)
 
 
 def _stored(

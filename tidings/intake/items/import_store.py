@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Literal
 
 import msgspec
 
+from tidings.intake.items import foresight
 from tidings.intake.items.change import ItemChanges, ItemRequest, seen
+from tidings.intake.items.drafts import Draft, Drafts, Pair
 from tidings.intake.items.import_check import OnConflict, Refusals
 from tidings.intake.items.kinds import Kind, Kinds
 from tidings.intake.items.moving import Moving
@@ -32,19 +34,18 @@ from tidings.store.log import events
 
 
 class Counts(msgspec.Struct, kw_only=True):
-    """What came of the lines that were stored."""
+    """What came of the lines that were stored. `merged`: the item was there, and keeps what the line does not have."""
 
     created: int = 0
     replaced: int = 0
+    merged: int = 0
     skipped: int = 0
     unchanged: int = 0
 
     def add(self, other: Counts) -> None:
         """These, and those of more lines."""
-        self.created += other.created
-        self.replaced += other.replaced
-        self.skipped += other.skipped
-        self.unchanged += other.unchanged
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -61,13 +62,15 @@ class Reference(msgspec.Struct, frozen=True):
 Later = tuple[int, Reference, str, str]
 """A line whose reference leads to an item that was not there yet: line, field, id, tenant."""
 Reach = tuple[Reference, int, item_bulk.Pairs]
-"""A reference, its place among a line's values, and what it may lead to."""
+"""A reference, its place among a line's values, and what it leads to in the store."""
+_REPLACES: dict[OnConflict, Literal["replaced", "merged"]] = {"replace": "replaced", "merge": "merged"}
 
 
 class ImportStore:
     """Stores the lines of one file inside of one write job. `ask` says who imports.
 
     `whole`: nothing holds where one line is bad, so a line may refer to a later one as well; `end` looks after that.
+    `weight_max`: as of Drafts, which raise TooLarge.
     """
 
     def __init__(
@@ -78,17 +81,26 @@ class ImportStore:
         on_conflict: OnConflict,
         *,
         whole: bool,
+        weight_max: int,
     ) -> None:
-        self._items, catalog, kinds, clock = parts
-        self._db, self._ask, self._whole = db, ask, whole
-        self._on_conflict = on_conflict
+        self._items, self._catalog, self._kinds, clock = parts
+        self._db, self._whole, self._on_conflict = db, whole, on_conflict
         self._kind = self._items.current(ask.grant)
+        self._drafts = Drafts(weight_max)
+        self._draft: Draft = self._drafts.of(self._kind.table)
+        self._moving = Moving() if whole else None
+        self._ask = msgspec.structs.replace(ask, drafts=self._drafts, moving=self._moving)
         self._fields = [field.name for field in self._kind.collection.fields]
+        places = {name: index for index, name in enumerate(self._fields)}
+        self._unique = [(name, places[name]) for name in self._kind.unique]
         self._decimals = [index for index, field in enumerate(self._kind.collection.fields) if field.type == "decimal"]
         self._now = clock.now()
-        self._targets = [_target(catalog, kinds, ask, name, to) for name, to in self._kind.references]
+        targets = [_target(self._catalog, self._kinds, ask, name, to) for name, to in self._kind.references]
+        self._targets = [(target, places[target.field]) for target in targets]
+        self._reach: list[Reach] = []
+        self._there: set[Pair] = set()
+        self._told: list[Event | Ready] = []
         self._later: list[Later] = []
-        self._moving = Moving() if whole else None
         self._type = change.created_type(ask.grant.collection.name)
         self.counts = Counts()
         self.refusals = Refusals()
@@ -100,173 +112,110 @@ class ImportStore:
                 if (text := line.values[index]) is not None:
                     # The spool keeps them as texts.
                     line.values[index] = Decimal(text)
-        part: list[Ready] = []
-        names: set[tuple[str, str]] = set()
+        self._foresee(lines)
         for line in lines:
-            if line.own_id:
-                name = (line.id, line.tenant)
-                if name in names:
-                    # The same id again: what the first one did is there by then.
-                    self._store(part)
-                    part, names = [], set()
-                names.add(name)
-            part.append(line)
-        self._store(part)
+            if not line.own_id:
+                self._create(line)
+            else:
+                self._place(line)
+        self._write()
 
     def end(self) -> None:
         """Look for what lines referred to before it was there, and for values that were taken for good."""
-        for target in self._targets:
+        for target, _ in self._targets:
             wanted = [entry for entry in self._later if entry[1] is target]
-            there = self._there(target, [ident for _, _, ident, _ in wanted])
+            there = self._reached(target, [(ident, tenant) for _, _, ident, tenant in wanted])
             for line, _, ident, tenant in wanted:
-                if (ident, tenant) not in there:
+                if not self._leads(target, there, ident, tenant):
                     self.refusals.add(line, [_no_such(target, ident)])
         self._later = []
         unsettled = None if self._moving is None else self._moving.settle(self._db)
         for place in [] if unsettled is None else unsettled.errors:
             self.refusals.add(place.line or 0, [msgspec.structs.replace(place, line=None)])
+        if not self.refusals.count:
+            self._draft.write(self._db)
 
     # --- steps --------------------------------------------------------------------------------------------------------
 
-    def _store(self, lines: Sequence[Ready]) -> None:
-        """Store lines with ids that are all different."""
-        named = [line.id for line in lines if line.own_id]
-        there = item_bulk.there(self._db, self._kind.table, "id", named)
-        fresh: list[Ready] = []
-        for line in lines:
-            if not line.own_id or (line.values and (line.id, line.tenant) not in there):
-                fresh.append(line)
-            elif (line.id, line.tenant) not in there:
-                self._replace(line)
-            elif self._on_conflict == "skip":
-                self.counts.skipped += 1
-            elif self._on_conflict == "refuse":
-                detail = f"There is an item {line.id} already."
-                self.refusals.add(line.line, [Place(pointer="/id", code="id_taken", detail=detail)])
-            else:
-                self._create(fresh)
-                fresh = []
-                self._replace(line, is_there=self._on_conflict == "merge")
-        self._create(fresh)
+    def _foresee(self, lines: Sequence[Ready]) -> None:
+        """Read in sets what the lines will ask for."""
+        named = [(line.id, line.tenant) for line in lines if line.own_id]
+        given = [(line.tenant, line.data) for line in lines if line.own_id and line.data is not None]
+        if self._on_conflict in _REPLACES:
+            self._draft.load(self._db, named)
+            foresight.values(self._db, self._kind, self._draft, given)
+            foresight.references(self._db, self._catalog, self._kinds, self._kind, self._drafts, given)
+        else:
+            self._there = item_bulk.there(self._db, self._kind.table, "id", named)
+        whole = [line for line in lines if line.values]
+        for name, index in self._unique:
+            pairs = [(line.values[index], line.tenant) for line in whole if line.values[index] is not None]
+            self._draft.load_values(self._db, name, pairs, whole=self._on_conflict in _REPLACES)
+        self._reach = []
+        for target, index in self._targets:
+            pairs = [(line.values[index], line.tenant) for line in whole if line.values[index] is not None]
+            self._reach.append((target, index, self._reached(target, list(dict.fromkeys(pairs)))))
 
-    def _replace(self, line: Ready, *, is_there: bool = False) -> None:
+    def _place(self, line: Ready) -> None:
+        """One line that names its id."""
+        if not (self._draft.has(line.id, line.tenant) or (line.id, line.tenant) in self._there):
+            if line.values:
+                self._create(line)
+            else:
+                self._replace(line)
+        elif self._on_conflict == "skip":
+            self.counts.skipped += 1
+        elif self._on_conflict == "refuse":
+            detail = f"There is an item {line.id} already."
+            self.refusals.add(line.line, [Place(pointer="/id", code="id_taken", detail=detail)])
+        else:
+            self._replace(line, merge=self._on_conflict == "merge")
+
+    def _replace(self, line: Ready, *, merge: bool = False) -> None:
         """Put one line in place of the item at its id, or merge it into that, as a single put or edit does."""
-        ask = msgspec.structs.replace(
-            self._ask, id=line.id, tenant=line.tenant, data=line.data or {}, moving=self._moving, line=line.line
-        )
+        ask = msgspec.structs.replace(self._ask, id=line.id, tenant=line.tenant, data=line.data or {}, line=line.line)
         try:
-            done = self._items.edit(self._db, ask) if is_there else self._items.put(self._db, ask)
+            done = self._items.edit(self._db, ask) if merge else self._items.put(self._db, ask)
         except TidingsError as wrong:
-            if wrong.status == 503:
+            if wrong.status in (413, 503):
                 raise
             places = wrong.errors or [Place(pointer="", code=wrong.code, detail=wrong.detail)]
             self.refusals.add(line.line, places)
             return
         if done.event is None:
             self.counts.unchanged += 1
-        else:
-            self.counts.created += done.before is None
-            self.counts.replaced += done.before is not None
-            events.append_new(self._db, [done.event], self._now)
+            return
+        name = "created" if done.before is None else _REPLACES[self._on_conflict]
+        setattr(self.counts, name, getattr(self.counts, name) + 1)
+        self._told.append(done.event)
 
-    def _create(self, lines: Sequence[Ready]) -> None:
-        """Store new items and their events."""
-        moved: list[Ready] = []
-        good = self._good(lines, moved)
-        if good:
-            self._insert(good)
-        for line in moved:
-            self._replace(line)
-
-    def _insert(self, good: Sequence[Ready]) -> None:
-        now = self._now
-        rows = [(line.id, line.tenant, 1, now, now, *line.values) for line in good]
-        item_bulk.insert(self._db, self._kind.table, rows)
-        events.append_new(self._db, self._events(good), now)
-        self.counts.created += len(good)
-
-    def _events(self, lines: Sequence[Ready]) -> list[Event]:
-        """The events of new items; their data is what a single creation would tell."""
-        now, ask, kind = self._now, self._ask, self._kind
-        time = moment.to_text(now)
-        comma = "," if self._fields else ""
-        found = []
-        idents = new_ids("evt", now, len(lines))
-        for line, ident in zip(lines, idents, strict=True):
-            tenant = f'"{line.tenant}"' if line.tenant else "null"
-            data = (
-                f'{{"id":"{line.id}","tenant":{tenant},"revision":1,"created":"{time}","updated":"{time}"'
-                f"{comma}{line.shown}"
-            )
-            type = kind.changes.type(None, msgspec.json.decode(data), []) if kind.collection.events else self._type
-            found.append(
-                Event(
-                    id=ident,
-                    type=type,
-                    time=now,
-                    tenant=line.tenant or None,
-                    subject=line.id,
-                    data=data,
-                    actor=ask.key.id,
-                    request_id=ask.request_id,
-                    collection=kind.collection.name,
-                )
-            )
-        return found
-
-    def _good(self, lines: Sequence[Ready], moved: list[Ready]) -> Sequence[Ready]:
-        """Those lines whose unique values are free and whose references lead somewhere; the others are refused.
-
-        `moved` gets those whose unique values a later line may still take from the items that have them.
-        """
-        kind = self._kind
-        if not lines or not (kind.unique or self._targets):
-            return lines
-        place = {name: index for index, name in enumerate(self._fields)}
-        taken = [(name, place[name], self._taken(lines, name, place[name])) for name in kind.unique]
-        reach = [
-            (target, place[target.field], self._reach(lines, target, place[target.field])) for target in self._targets
+    def _create(self, line: Ready) -> None:
+        """A new item, where its unique values are free and its references lead somewhere."""
+        wrong = [
+            Place(pointer=f"/{name}", code="unique_taken", detail=f"Another item has this {name} already.")
+            for name, index in self._unique
+            if (value := line.values[index]) is not None
+            and self._draft.holder(self._db, name, value, line.tenant, 0) is not None
         ]
-        good = []
-        for line in lines:
-            wrong = [
-                Place(pointer=f"/{name}", code="unique_taken", detail=f"Another item has this {name} already.")
-                for name, index, pairs in taken
-                if (line.values[index], line.tenant) in pairs
-            ]
-            if wrong and self._moving is not None and line.data is not None:
-                moved.append(line)
-                continue
-            later = self._unreached(line, reach, wrong)
-            if wrong:
-                self.refusals.add(line.line, wrong)
-                continue
-            self._later += later
-            for _, index, pairs in taken:
-                if line.values[index] is not None:
-                    pairs.add((line.values[index], line.tenant))
-            self._joins(line, reach)
-            good.append(line)
-        return good
+        if wrong and self._moving is not None and line.data is not None:
+            # A later line may still take them from the items that have them.
+            self._replace(line)
+            return
+        later = self._unreached(line, wrong)
+        if wrong:
+            self.refusals.add(line.line, wrong)
+            return
+        self._later += later
+        self._draft.insert_row((line.id, line.tenant, 1, self._now, self._now, *line.values))
+        self._told.append(line)
+        self.counts.created += 1
 
-    def _taken(self, lines: Sequence[Ready], name: str, index: int) -> item_bulk.Pairs:
-        values = list({line.values[index] for line in lines if line.values[index] is not None})
-        return item_bulk.there(self._db, self._kind.table, name, values)
-
-    def _reach(self, lines: Sequence[Ready], target: Reference, index: int) -> item_bulk.Pairs:
-        return self._there(target, list({line.values[index] for line in lines if line.values[index] is not None}))
-
-    def _there(self, target: Reference, idents: Sequence[str]) -> item_bulk.Pairs:
-        if target.kind is None:
-            return set()
-        return item_bulk.there(self._db, target.kind.table, "id", idents, target.seen)
-
-    def _unreached(self, line: Ready, reach: Sequence[Reach], wrong: list[Place]) -> list[Later]:
+    def _unreached(self, line: Ready, wrong: list[Place]) -> list[Later]:
         """Adds the references that lead nowhere to `wrong`; answers those that a later line may give a meaning."""
         later: list[Later] = []
-        for target, index, pairs in reach:
+        for target, index, pairs in self._reach:
             ident = line.values[index]
-            if ident is None or (ident, line.tenant) in pairs or (target.is_self and ident == line.id):
+            if ident is None or (target.is_self and ident == line.id) or self._leads(target, pairs, ident, line.tenant):
                 continue
             if self._whole and target.is_self:
                 later.append((line.line, target, ident, line.tenant))
@@ -274,14 +223,49 @@ class ImportStore:
                 wrong.append(_no_such(target, ident))
         return later
 
-    def _joins(self, line: Ready, reach: Sequence[Reach]) -> None:
-        """A line that will be stored may be referred to by those after it, as far as the caller may see it."""
-        row: dict[str, Any] | None = None
-        for target, _, pairs in reach:
-            if target.is_self and line.own_id:
-                row = row or {**dict(zip(self._fields, line.values, strict=True)), "id": line.id, "tenant": line.tenant}
-                if holds(target.seen, row):
-                    pairs.add((line.id, line.tenant))
+    def _leads(self, target: Reference, pairs: item_bulk.Pairs, ident: str, tenant: str) -> bool:
+        """Whether a reference leads to an item that the caller may see: one of the file, or one of the store."""
+        if target.is_self and self._draft.has(ident, tenant):
+            item = self._draft.of_tenant(self._db, ident, tenant)
+            return item is not None and holds(target.seen, item.row)
+        return (ident, tenant) in pairs
+
+    def _reached(self, target: Reference, pairs: Sequence[Pair]) -> item_bulk.Pairs:
+        """Which of these items of the store, each id with its tenant, the caller may refer to."""
+        if target.kind is None:
+            return set()
+        return item_bulk.there(self._db, target.kind.table, "id", pairs, target.seen)
+
+    def _write(self) -> None:
+        """Bring items and events into the store; what a later line may still move waits."""
+        self._draft.write(self._db, () if self._moving is None else self._moving.seqs(self._draft))
+        if self._told:
+            idents = iter(new_ids("evt", self._now, len(self._told)))
+            told = [self._created(each, next(idents)) if isinstance(each, Ready) else each for each in self._told]
+            events.append_new(self._db, told, self._now)
+            self._told = []
+
+    def _created(self, line: Ready, ident: str) -> Event:
+        """The event of a new item; its data is what a single creation would tell."""
+        now, kind = self._now, self._kind
+        time = moment.to_text(now)
+        tenant = f'"{line.tenant}"' if line.tenant else "null"
+        data = (
+            f'{{"id":"{line.id}","tenant":{tenant},"revision":1,"created":"{time}","updated":"{time}"'
+            f"{',' if self._fields else ''}{line.shown}"
+        )
+        type = kind.changes.type(None, msgspec.json.decode(data), []) if kind.collection.events else self._type
+        return Event(
+            id=ident,
+            type=type,
+            time=now,
+            tenant=line.tenant or None,
+            subject=line.id,
+            data=data,
+            actor=self._ask.key.id,
+            request_id=self._ask.request_id,
+            collection=kind.collection.name,
+        )
 
 
 def _target(catalog: Catalog, kinds: Kinds, ask: ItemRequest, field: str, to: str) -> Reference:

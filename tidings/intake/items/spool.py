@@ -13,8 +13,8 @@ import msgspec
 from tidings.model.errors import Unavailable
 
 MEMORY_BYTES = 8 * 1024 * 1024
-CHUNK_LINES = 1_000
-"""So many lines are kept, and stored, together."""
+CHUNK_LINES, CHUNK_BYTES = 1_000, 2 * 1024 * 1024
+"""So many lines, or so many bytes of them, are kept, and stored, together."""
 _SIZE_BYTES = 4
 
 
@@ -45,6 +45,7 @@ class Spool:
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(list[Ready]).decode
         self._waiting: list[Ready] = []
+        self._bytes = 0
 
     def __enter__(self) -> Spool:
         return self
@@ -55,11 +56,12 @@ class Spool:
     def add(self, ready: Ready) -> None:
         """Keep one line."""
         self._waiting.append(ready)
-        if len(self._waiting) >= CHUNK_LINES:
+        self._bytes += len(ready.shown) or len(msgspec.msgpack.encode(ready.data))
+        if len(self._waiting) >= CHUNK_LINES or self._bytes >= CHUNK_BYTES:
             self._write()
 
     def chunks(self) -> Iterator[list[Ready]]:
-        """Every line, CHUNK_LINES at a time."""
+        """Every line, chunk by chunk; the same lines make the same chunks."""
         if self._waiting:
             self._write()
         self._file.seek(0)
@@ -68,7 +70,7 @@ class Spool:
 
     def _write(self) -> None:
         chunk = self._encode(self._waiting)
-        self._waiting = []
+        self._waiting, self._bytes = [], 0
         try:
             self._file.write(len(chunk).to_bytes(_SIZE_BYTES, "big") + chunk)
         except OSError as wrong:

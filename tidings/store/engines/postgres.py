@@ -78,6 +78,10 @@ class PostgresDb:
         with self._cursor() as cur:
             cur.executemany(self._sql[name], rows)
 
+    def execute_many(self, sql: str, rows: Sequence[dict[str, Any]]) -> None:
+        with self._cursor() as cur:
+            cur.executemany(to_driver(sql, "postgres"), rows)
+
     def begin(self, *, write: bool = True) -> None:
         self._inside = False
         sql: LiteralString = "BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"

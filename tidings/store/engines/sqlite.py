@@ -114,8 +114,11 @@ class SqliteDb:
             raise _translation(wrong) from wrong
 
     def many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
+        self.execute_many(self._sql[name], rows)
+
+    def execute_many(self, sql: str, rows: Sequence[dict[str, Any]]) -> None:
         try:
-            self._db.executemany(self._sql[name], rows)
+            self._db.executemany(sql, rows)
         except apsw.Error as wrong:
             raise _translation(wrong) from wrong
 

@@ -1,13 +1,16 @@
-"""Many items of one collection at once: what of a thousand is there already, and new ones stored in one go."""
+"""Many items of one collection at once: found by pairs of a value and a tenant, written in one statement for all."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from tidings.rules.items.condition import ALWAYS, Compare, Condition
+import msgspec
+
+from tidings.model.collection import Item
+from tidings.rules.items.condition import ALWAYS, Condition
 from tidings.rules.items.search_words import words
-from tidings.store.base import Db, Row
+from tidings.store.base import Db, Dialect, Row
 from tidings.store.items import tables
 from tidings.store.items.conditions import Where
 from tidings.store.items.items import ItemTable
@@ -15,21 +18,48 @@ from tidings.store.items.tables import asked_column, column
 
 VALUES_MAX = 1_000
 """So many values are asked for in one statement."""
+ITEMS_MAX = 100
+"""So many whole items are read by one statement: one may have a megabyte."""
 
-Pairs = set[tuple[Any, str]]
+Pair = tuple[Any, str]
+"""A value of a field (or of `id`), and the tenant of the item that has it."""
+Pairs = set[Pair]
 
 
-def there(db: Db, table: ItemTable, name: str, values: Sequence[Any], seen: Condition = ALWAYS) -> Pairs:
-    """Which of these values of a field (or of `id`) some item that fits `seen` has, each with the item's tenant."""
+def there(db: Db, table: ItemTable, name: str, pairs: Sequence[Pair], seen: Condition = ALWAYS) -> Pairs:
+    """Which of these values of a field (or of `id`) some item of the tenant that fits `seen` has."""
+    return {(value, tenant) for _, value, tenant in holders(db, table, name, pairs, seen)}
+
+
+def holders(
+    db: Db, table: ItemTable, name: str, pairs: Sequence[Pair], seen: Condition = ALWAYS
+) -> list[tuple[int, Any, str]]:
+    """The number, the value and the tenant of the items that have one of these values and fit `seen`."""
+    found: list[tuple[int, Any, str]] = []
+    unpack = table.unpack.get(name)
+    for start in range(0, len(pairs), VALUES_MAX):
+        rows = _having(db, table, f"seq, {asked_column(name)}, tenant", name, pairs[start : start + VALUES_MAX], seen)
+        found += [(row[0], row[1] if unpack is None else unpack(row[1]), row[2]) for row in rows]
+    return found
+
+
+def items(db: Db, table: ItemTable, name: str, pairs: Sequence[Pair]) -> list[Item]:
+    """The items that have one of these values of a unique field (or of `id`)."""
+    found: list[Item] = []
+    for start in range(0, len(pairs), ITEMS_MAX):
+        rows = _having(db, table, table.shown, name, pairs[start : start + ITEMS_MAX], ALWAYS)
+        found += [table.item(row) for row in rows]
+    return found
+
+
+def referred(db: Db, table: ItemTable, name: str, to: ItemTable, pairs: Sequence[Pair]) -> Pairs:
+    """To which of these items of `to` (their ids) the items of `table` refer with a field."""
+    refers = f"SELECT 1 FROM {table.name} AS other WHERE other.{column(name)} = v AND other.tenant = t"  # noqa: S608 -- our own names
     found: Pairs = set()
-    shown = asked_column(name)
-    for start in range(0, len(values), VALUES_MAX):
-        where = Where(table.dialect)
-        where.add(Compare(name, "in", tuple(values[start : start + VALUES_MAX])))
-        where.add(seen)
-        rows = db.query(f"SELECT {shown}, tenant FROM {table.name} WHERE {where.text}", where.values)  # noqa: S608
-        unpack = table.unpack.get(name)
-        found.update((row[0] if unpack is None else unpack(row[0]), row[1]) for row in rows)
+    for start in range(0, len(pairs), VALUES_MAX):
+        head, values = _asked(pairs[start : start + VALUES_MAX], "id", to)
+        sql = f"{head} SELECT v, t FROM asked WHERE EXISTS ({refers})"  # noqa: S608 -- our own names
+        found.update((row[0], row[1]) for row in db.query(sql, values))
     return found
 
 
@@ -49,11 +79,112 @@ def insert(db: Db, table: ItemTable, rows: Sequence[Row]) -> None:
         return
     first = _next_seq(db, table)
     db.insert(table.name, ["seq", *columns], [(first + index, *row) for index, row in enumerate(rows)])
-    db.insert(
-        tables.words_table(collection.name),
-        ["rowid", "words"],
-        [(first + index, text) for index, text in enumerate(texts)],
+    _put_words(db, table, [(first + index, text) for index, text in enumerate(texts)])
+
+
+def update(db: Db, table: ItemTable, changed: Sequence[Item]) -> None:
+    """Replace what is stored of these items, whose unique values are known to be free."""
+    if not changed:
+        return
+    names = [name for name in table.columns if name not in tables.FOR_GOOD]
+    places = [table.columns.index(name) for name in names]
+    keys = ["seq", *(f"n{place}" for place in range(len(names)))]
+    rows = [
+        dict(zip(keys, (item.seq, *[row[place] for place in places]), strict=True))
+        for item in changed
+        for row in (table.row(item),)
+    ]
+    has_words = tables.has_words(table.collection)
+    if table.dialect == "postgres":
+        for row, item in zip(rows, changed, strict=True):
+            if has_words:
+                row["words"] = table.words_of(item)
+        _update_postgres(db, table, names, rows)
+        return
+    pairs = ", ".join(f"{name} = :n{place}" for place, name in enumerate(names))
+    db.execute_many(f"UPDATE {table.name} SET {pairs} WHERE seq = :seq", rows)  # noqa: S608 -- our own names
+    if has_words:
+        _drop_words(db, table, [item.seq for item in changed])
+        _put_words(db, table, [(item.seq, table.words_of(item)) for item in changed])
+
+
+def clear(db: Db, table: ItemTable, name: str, seqs: Sequence[int]) -> None:
+    """Take the value of a field away from these items."""
+    if seqs:
+        db.execute(f"UPDATE {table.name} SET {column(name)} = NULL WHERE seq IN {_listed(db.dialect)}", _list(seqs))  # noqa: S608 -- our own names
+
+
+def delete(db: Db, table: ItemTable, seqs: Sequence[int]) -> None:
+    """Forget these items."""
+    if seqs:
+        db.execute(f"DELETE FROM {table.name} WHERE seq IN {_listed(db.dialect)}", _list(seqs))  # noqa: S608 -- our own names
+        if table.dialect == "sqlite" and tables.has_words(table.collection):
+            _drop_words(db, table, seqs)
+
+
+# --- steps ------------------------------------------------------------------------------------------------------------
+
+
+def _having(db: Db, table: ItemTable, shown: str, name: str, pairs: Sequence[Pair], seen: Condition) -> list[Row]:
+    head, values = _asked(pairs, name, table)
+    where = Where(table.dialect)
+    where.add(seen)
+    # The pairs lead: each is looked up along the index.
+    join = f"FROM asked CROSS JOIN {table.name} WHERE {asked_column(name)} = v AND tenant = t AND {where.text}"
+    return db.query(f"{head} SELECT {shown} {join}", {**values, **where.values})
+
+
+def _asked(pairs: Sequence[Pair], name: str, table: ItemTable) -> tuple[str, dict[str, Any]]:
+    """The head of a statement that asks for pairs, `v` and `t` of `asked`, with its values."""
+    # PostgreSQL would take what the driver sends for a text.
+    shape = f"(CAST(:p%d AS {_kind(table, name)}), :t%d)" if table.dialect == "postgres" else "(:p%d, :t%d)"
+    marks = ", ".join([shape % (index, index) for index in range(len(pairs))])
+    values = {f"p{index}": pair[0] for index, pair in enumerate(pairs)}
+    values |= {f"t{index}": pair[1] for index, pair in enumerate(pairs)}
+    return f"WITH asked (v, t) AS (VALUES {marks})", values
+
+
+def _kind(table: ItemTable, name: str) -> str:
+    """The SQL type of a field, or of `id`."""
+    field = table.collection.field(name)
+    return "TEXT" if field is None else tables.column_type(field, table.dialect).partition(" COLLATE ")[0]
+
+
+def _update_postgres(db: Db, table: ItemTable, names: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    """All in one statement, from one parameter; objects and arrays come as texts, which keeps them as they are."""
+    kinds = {column(field.name): _kind(table, field.name) for field in table.collection.fields}
+    parts, pairs = ["seq BIGINT"], []
+    for place, name in enumerate(names):
+        kind = kinds.get(name, "BIGINT")
+        parts.append(f"n{place} {'TEXT' if kind == 'JSON' else kind}")
+        pairs.append(f"{name} = {f'CAST(made.n{place} AS JSON)' if kind == 'JSON' else f'made.n{place}'}")
+    if tables.has_words(table.collection):
+        parts.append("words TEXT")
+        pairs.append("words = array_to_tsvector(string_to_array(made.words, ' '))")
+    db.execute(
+        f"UPDATE {table.name} AS item SET {', '.join(pairs)} "  # noqa: S608 -- our own names
+        f"FROM json_to_recordset(CAST(:rows AS JSON)) AS made ({', '.join(parts)}) WHERE item.seq = made.seq",
+        {"rows": msgspec.json.encode(rows).decode()},
     )
+
+
+def _listed(dialect: Dialect) -> str:
+    if dialect == "sqlite":
+        return "(SELECT value FROM json_each(:seqs))"
+    return "(SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(:seqs AS JSON)))"
+
+
+def _list(seqs: Sequence[int]) -> dict[str, Any]:
+    return {"seqs": msgspec.json.encode(seqs).decode()}
+
+
+def _put_words(db: Db, table: ItemTable, texts: Sequence[tuple[int, str]]) -> None:
+    db.insert(tables.words_table(table.collection.name), ["rowid", "words"], texts)
+
+
+def _drop_words(db: Db, table: ItemTable, seqs: Sequence[int]) -> None:
+    name = tables.words_table(table.collection.name)
+    db.execute_many(f"DELETE FROM {name} WHERE rowid = :seq", [{"seq": seq} for seq in seqs])  # noqa: S608 -- our own names
 
 
 def _next_seq(db: Db, table: ItemTable) -> int:

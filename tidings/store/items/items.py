@@ -18,7 +18,6 @@ from tidings.store.items.tables import OWN_COLUMNS, column, table
 
 COUNTED_MAX = 1_000_000
 """More items than this are not counted."""
-_FOR_GOOD = ("id", "tenant", "created")
 FINDS_MAX = 1_000
 
 
@@ -36,7 +35,10 @@ class ItemTable:
         self._searchable = [field.name for field in collection.fields if field.searchable]
         self.columns = [*OWN_COLUMNS[1:], *(column(name) for name in self._fields)]
         shown = [*OWN_COLUMNS, *(self._shown(field.name, field.type) for field in collection.fields)]
-        self.select = f"SELECT {', '.join(shown)} FROM {self.name}"  # noqa: S608 -- checked names
+        self.shown = ", ".join(shown)
+        """What `item` reads, as SQL."""
+        self.select = f"SELECT {self.shown} FROM {self.name}"  # noqa: S608 -- checked names
+        self.indexes = tables.indexes(collection, dialect)
         self._insert, self._update = self._writes()
         self._finds: dict[Condition, tuple[str, dict[str, Any]]] = {}
 
@@ -82,12 +84,13 @@ class ItemTable:
         rows = db.query(f"{self.select} WHERE id = :id AND tenant = :tenant", {"id": ident, "tenant": tenant})
         return self.item(rows[0]) if rows else None
 
-    def several(self, db: Db, idents: Sequence[str], seen: Condition) -> list[Item]:
-        """Those of the items with these ids (at least one) that fit `seen`, of every tenant."""
+    def several(self, db: Db, idents: Sequence[str], seen: Condition, most: int | None = None) -> list[Item]:
+        """Those of the items with these ids (at least one) that fit `seen`, of every tenant; `most` at most."""
         where = Where(self.dialect)
         where.add(Compare("id", "in", tuple(idents)))
         where.add(seen)
-        return [self.item(row) for row in db.query(f"{self.select} WHERE {where.text}", where.values)]
+        limit = "" if most is None else f" LIMIT {most}"
+        return [self.item(row) for row in db.query(f"{self.select} WHERE {where.text}{limit}", where.values)]
 
     def insert(self, db: Db, item: Item) -> int:
         """Store a new item; its place in the order of creation. Raises UniqueTaken."""
@@ -115,6 +118,11 @@ class ItemTable:
         """Whether another item of the tenant than `but` has this value; of a reference: whether it refers there."""
         sql = f"SELECT 1 FROM {self.name} WHERE {column(field)} = :value AND tenant = :tenant AND seq <> :but LIMIT 1"  # noqa: S608
         return bool(db.query(sql, {"value": value, "tenant": tenant, "but": but}))
+
+    def referrers(self, db: Db, field: str, value: Any, tenant: str, most: int) -> list[int]:
+        """Which items of the tenant, `most` at most, have this value."""
+        sql = f"SELECT seq FROM {self.name} WHERE {column(field)} = :value AND tenant = :tenant LIMIT {most}"  # noqa: S608
+        return [int(row[0]) for row in db.query(sql, {"value": value, "tenant": tenant})]
 
     def holder(self, db: Db, field: str, value: Any, tenant: str, but: int) -> int | None:
         """Which other item of the tenant than `but` has this unique value."""
@@ -170,7 +178,7 @@ class ItemTable:
             marks.append("array_to_tsvector(string_to_array(:words, ' '))")
         # What never changes is left out, so that its indexes are left alone.
         pairs = ", ".join(
-            f"{name} = {mark}" for name, mark in zip(columns, marks, strict=True) if name not in _FOR_GOOD
+            f"{name} = {mark}" for name, mark in zip(columns, marks, strict=True) if name not in tables.FOR_GOOD
         )
         return (
             f"INSERT INTO {self.name} ({', '.join(columns)}) VALUES ({', '.join(marks)}) RETURNING seq",  # noqa: S608

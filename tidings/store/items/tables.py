@@ -17,6 +17,8 @@ from tidings.store.base import Dialect
 _ASKED = ("id", "tenant", "created", "updated")
 """Columns of ours that conditions and orders name."""
 OWN_COLUMNS = ("seq", "id", "tenant", "revision", "created", "updated")
+FOR_GOOD = ("id", "tenant", "created")
+"""Columns that never change."""
 
 _INDEX = re.compile(r"ix_[0-9a-f]{24}")
 ENTRY_BYTES_MAX = 2_400

@@ -40,12 +40,12 @@ async def once(
     job: Callable[[Db], Answer | WithEvents],
     *,
     checked: bool = False,
-    part: int | None = None,
+    part: str | None = None,
 ) -> Answer:
     """Run a write job, and keep its answer in the same transaction where the caller sent an Idempotency-Key.
 
     The job answers an Answer, or WithEvents with an Answer and the events that are stored with it. `checked`: it
-    refuses only before its first write (store/writer.py). `part`: the number of this job among the several that the
+    refuses only before its first write (store/writer.py). `part`: the name of this job among the several that the
     request runs, whose answers are kept each for itself.
 
     Raises Invalid (`idempotency_key_reused`) where the key was used for another request, and what the job raises.

@@ -18,6 +18,7 @@ _COUNTS = {
     "read": "Lines that were read.",
     "created": "New items.",
     "replaced": "Items that were there, and are as their line says now.",
+    "merged": "Items that were there, and have what their line says beside what they had.",
     "skipped": "Lines whose id was there already.",
     "unchanged": "Items that were as their line says.",
     "refused": "Lines that were refused; `errors` tells of the first 50.",
@@ -33,12 +34,12 @@ IMPORTED = BodySchema(
             "errors": {"type": "array", "maxItems": 500, "items": {"$ref": "#/components/schemas/Place"}},
         },
     },
-    {"read": 2, "created": 2, "replaced": 0, "skipped": 0, "unchanged": 0, "refused": 0, "errors": []},
+    {"read": 2, "created": 2, "replaced": 0, "merged": 0, "skipped": 0, "unchanged": 0, "refused": 0, "errors": []},
 )
 PARTIAL = Parameter(
     name="partial",
     schema={"type": "boolean", "default": False},
-    help="Store the good lines in parts of 1,000 and tell the bad ones, rather than all lines or none.",
+    help="Store the good lines in parts of up to 1,000 and tell the bad ones, rather than all lines or none.",
 )
 FORMAT = Parameter(
     name="format",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import msgspec
 
 from tidings.intake.items.change import ItemRequest
+from tidings.intake.items.drafts import TOO_HEAVY, WEIGHT_MAX
 from tidings.intake.items.import_check import Checker, Refusals
 from tidings.intake.items.import_store import Counts, ImportStore
 from tidings.intake.items.kinds import Kind
@@ -41,8 +43,12 @@ BLOCK_BYTES = 128 * 1024
 """So much of a file is checked at once: some milliseconds."""
 BLOCK_WEIGHT = 2 * 1024 * 1024
 """What checking a block counts in the tenant's share of large work: three at a time, of one tenant alone."""
-REPLACED_COUNTS = 10
+REPLACED_COUNTS = 2
 """A line that may replace an item counts as so many new ones: it takes as much longer to store."""
+PART_LINES = 250
+"""So many lines of an import in parts are stored at once: some hundredths of a second."""
+_USUAL_BYTES, _USUAL_LINES = 4 * 1024 * 1024, 2_000
+"""A whole file may be so large with WEIGHT_MAX; with settings that allow more it may weigh as much more."""
 DRAIN_BYTES = 16 * 1024 * 1024
 PAGE_ITEMS = 1_000
 REFUSED = "import_refused"
@@ -80,7 +86,7 @@ class Transfer:
                 on_conflict=on_conflict,
                 whole=not in_part,
             )
-            bound = _Bound() if in_part else _whole(parts, self._grant, on_conflict)
+            bound = _Bound() if in_part else _whole(parts, on_conflict)
             await _read(request, parts.work, checker, bound)
             if checker.refusals.count and not in_part:
                 raise _refused(checker.read, checker.refusals)
@@ -140,7 +146,7 @@ class _Run:
         """Everything in one transaction, or nothing."""
 
         def job(db: Db) -> Answer:
-            store = self._store(db, whole=True)
+            store = self._store(db, whole=True, weight_max=_weight_max(self._parts))
             for chunk in self._spool.chunks():
                 store.store(chunk)
             store.end()
@@ -158,26 +164,47 @@ class _Run:
         if before is not None:
             return before
         for number, chunk in enumerate(self._spool.chunks()):
-            answer = await once(self._parts, self._request, self._one(chunk), part=number)
-            body = answer.body
-            done = body if isinstance(body, _Done) else msgspec.json.decode(body, type=_Done)
-            self._counts.add(done.counts)
-            self._checker.refusals.join(done.refusals)
+            begin = 0
+            while begin < len(chunk):
+                begin += await self._part(number, chunk, begin)
         return await once(self._parts, self._request, lambda db: self._answer())
 
-    def _one(self, chunk: list[Ready]) -> Callable[[Db], Answer]:
+    async def _part(self, number: int, chunk: list[Ready], begin: int) -> int:
+        """A chunk from here on, or as much of it as one transaction may hold; how many lines that were."""
+        lines = chunk[begin : begin + PART_LINES]
+        name = f"{number}.{begin}" if begin else f"{number}"
+        while True:
+            try:
+                answer = await once(self._parts, self._request, self._one(lines), part=name)
+                break
+            except TooLarge as wrong:
+                if wrong.code != TOO_HEAVY:
+                    raise
+                lines = lines[: len(lines) // 2]
+        body = answer.body
+        done = body if isinstance(body, _Done) else msgspec.json.decode(body, type=_Done)
+        self._counts.add(done.counts)
+        self._checker.refusals.join(done.refusals)
+        return done.lines or len(chunk) - begin
+
+    def _one(self, lines: list[Ready]) -> Callable[[Db], Answer]:
         def job(db: Db) -> Answer:
-            store = self._store(db, whole=False)
-            store.store(chunk)
-            return Answer(200, _Done(store.counts, store.refusals))
+            store = self._store(db, whole=False, weight_max=WEIGHT_MAX if len(lines) > 1 else sys.maxsize)
+            store.store(lines)
+            return Answer(200, _Done(store.counts, store.refusals, len(lines)))
 
         return job
 
-    def _store(self, db: Db, *, whole: bool) -> ImportStore:
+    def _store(self, db: Db, *, whole: bool, weight_max: int) -> ImportStore:
         parts = self._parts
         on_conflict = self._request.query.get("on_conflict", "refuse")
         return ImportStore(
-            (parts.items, parts.catalog, parts.kinds, parts.clock), db, self._ask, on_conflict, whole=whole
+            (parts.items, parts.catalog, parts.kinds, parts.clock),
+            db,
+            self._ask,
+            on_conflict,
+            whole=whole,
+            weight_max=weight_max,
         )
 
     def _answer(self) -> Answer:
@@ -187,10 +214,12 @@ class _Run:
 
 
 class _Done(msgspec.Struct):
-    """What came of one chunk, as it is kept for an Idempotency-Key."""
+    """What came of some lines, as it is kept for an Idempotency-Key."""
 
     counts: Counts
     refusals: Refusals
+    lines: int = 0
+    """How many they were; 0: all that were left of their chunk."""
 
 
 class _Bound(msgspec.Struct, frozen=True):
@@ -203,19 +232,27 @@ class _Bound(msgspec.Struct, frozen=True):
         """Raise TooLarge where `lines`, after `read` ones before them, are more than the file may hold."""
         if self.lines and read + len(lines) > self.lines:
             detail = (
-                f"A file that a tenant's key imports whole may have at most {self.lines:,} lines, since other changes "
-                "wait while it is stored. Import it with partial=true (--partial), or as several files."
+                f"A file that is imported whole may have at most {self.lines:,} lines, since other changes wait while "
+                "it is stored. Import it with partial=true (--partial), or as several files."
             )
             place = Place(line=lines[self.lines - read].line, code="too_many_lines", detail=detail)
             raise TooLarge(detail, errors=[place], headers=[("connection", "close")])
 
 
-def _whole(parts: Parts, grant: Grant, on_conflict: str) -> _Bound:
-    """How much a file may hold that is stored whole. A key without a tenant decides that itself."""
+def _whole(parts: Parts, on_conflict: str) -> _Bound:
+    """How much a file may hold that is stored whole."""
     bytes_max, lines_max = parts.settings.max_whole_import_bytes, parts.settings.max_whole_import_lines
-    if grant.tenant == "" or lines_max == 0:
-        return _Bound(bytes_max)
-    return _Bound(bytes_max, lines_max if on_conflict in ("refuse", "skip") else max(1, lines_max // REPLACED_COUNTS))
+    if lines_max and on_conflict not in ("refuse", "skip"):
+        lines_max = max(1, lines_max // REPLACED_COUNTS)
+    return _Bound(bytes_max, lines_max)
+
+
+def _weight_max(parts: Parts) -> int:
+    """What the items that a whole file changes may weigh (intake/items/drafts.py)."""
+    bytes_max, lines_max = parts.settings.max_whole_import_bytes, parts.settings.max_whole_import_lines
+    if lines_max == 0:
+        return sys.maxsize
+    return WEIGHT_MAX * int(max(1, bytes_max // _USUAL_BYTES, lines_max // _USUAL_LINES))
 
 
 async def _read(request: Request, work: Work, checker: Checker, bound: _Bound) -> None:

@@ -10,8 +10,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from tidings.intake.items.change import Change, ItemRequest, check_verb, look_up, seen
+from tidings.intake.items.drafts import Drafts
+from tidings.intake.items.foresight import foresee
 from tidings.intake.items.kinds import Kind
 from tidings.intake.items.moving import Moving
+from tidings.model.access import Verb
 from tidings.model.collection import Field, Item
 from tidings.model.errors import Forbidden, Invalid, Place
 from tidings.model.event import Event
@@ -230,46 +233,41 @@ class Handlers:
         if not 1 <= len(operations) <= BATCH_MAX:
             code = "too_many" if operations else "too_few"
             raise _misplaced("/operations", code, f"A batch has 1 to {BATCH_MAX:,} operations.")
-        asks: list[tuple[Callable[[Db, ItemRequest], Change], ItemRequest]] = []
+        asks: list[tuple[Verb, ItemRequest]] = []
         wrong = Wrong()
         for index, each in enumerate(operations):
             with wrong.of(index):
-                asks.append(self._batch_ask(parts, request, each, index))
+                asks.append(self._batch_ask(request, each, index))
         wrong.raise_any()
 
         def job(db: Db) -> WithEvents:
             results: list[Any] = []
             events: list[Event] = []
-            wrong, moving = Wrong(), Moving()
-            for index, (do, ask) in enumerate(asks):
+            wrong, moving, drafts = Wrong(), Moving(), Drafts()
+            foresee(db, parts.catalog, parts.kinds, parts.items.current(self.grant), drafts, asks)
+            for index, (verb, ask) in enumerate(asks):
                 if wrong.is_after(ask.id):
                     # What was to be there before it is not.
                     continue
                 with wrong.of(index, ask.id):
-                    change = do(db, msgspec.structs.replace(ask, moving=moving))
+                    change = parts.items.do(db, verb, msgspec.structs.replace(ask, drafts=drafts, moving=moving))
                     events += _events(change)
                     results.append({"status": _status(change), "item": self._shown(change)})
             wrong.raise_any()
             if (unsettled := moving.settle(db)) is not None:
                 raise unsettled
+            drafts.write(db)
             return WithEvents(Answer(200, {"results": results}), events)
 
         return await once(parts, request, job)
 
-    def _batch_ask(
-        self, parts: Parts, request: Request, given: BatchOperation, index: int
-    ) -> tuple[Callable[[Db, ItemRequest], Change], ItemRequest]:
+    def _batch_ask(self, request: Request, given: BatchOperation, index: int) -> tuple[Verb, ItemRequest]:
         at = f"/operations/{index}"
-        do = {
-            "create": parts.items.create,
-            "edit": parts.items.edit,
-            "put": parts.items.put,
-            "delete": parts.items.delete,
-        }.get(given.op)
-        if do is None:
+        verb = _VERBS.get(given.op)
+        if verb is None:
             raise _misplaced(f"{at}/op", "not_in_enum", "op is create, put, edit or delete.")
         try:
-            check_verb(self.grant, given.op)  # type: ignore[arg-type]
+            check_verb(self.grant, verb)
         except Forbidden as wrong:
             raise placed(wrong, index) from None
         if given.op != "create" and given.id is msgspec.UNSET:
@@ -286,7 +284,7 @@ class Handlers:
             revisions = frozenset({given.revision})
         ask = self._ask(request, given.data or {})
         ident = None if given.id is msgspec.UNSET else given.id
-        return do, msgspec.structs.replace(
+        return verb, msgspec.structs.replace(
             ask, id=ident, revisions=revisions, pointer=f"{at}/data", id_pointer=f"{at}/id"
         )
 
@@ -323,6 +321,7 @@ class Handlers:
         return self._kind.rules.document(change.after, self._members)
 
 
+_VERBS: dict[str, Verb] = {"create": "create", "put": "put", "edit": "edit", "delete": "delete"}
 _OBJECT = 'Send an object with the item\'s fields, such as {"title": "..."}.'
 _DATA = "create, put and edit need data with the item's fields; delete takes none."
 

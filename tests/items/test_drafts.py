@@ -1,0 +1,210 @@
+"""Many operations of one job are read and written in sets: what comes of them is what comes of them one by one."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from tests.items.collections import declare
+from tests.robust.stalls import writer_of
+from tidings.model.collection import Collection, Field
+from tidings.store.base import Db
+from tidings.testing import Api, TestServer
+
+NODES = Collection(
+    name="nodes",
+    fields=(
+        Field(name="name", type="string", unique=True),
+        Field(name="parent", type="reference", to="nodes"),
+        Field(name="count", type="integer", filterable=True),
+        Field(name="on", type="boolean", default=False),
+        Field(name="rate", type="number"),
+        Field(name="price", type="decimal", max_digits=8, scale=2),
+        Field(name="at", type="datetime"),
+        Field(name="more", type="object"),
+        Field(name="text", type="string", searchable=True),
+    ),
+)
+DOCS = Collection(name="docs", fields=(Field(name="text", type="array"), Field(name="n", type="integer")))
+WIDE = Collection(
+    name="wide", fields=tuple(Field(name=f"f{n}", type="integer", filterable=True, sortable=True) for n in range(100))
+)
+PATH = "/v1/items/nodes"
+IDS = [f"n{index}" for index in range(8)]
+VALUES: dict[str, list[Any]] = {
+    "name": [None, "a", "b", "c", "d"],
+    "count": [None, 0, -(2**63), 2**63 - 1],
+    "on": [None, True, False],
+    "rate": [None, 0.1, 1e300, -5, 1.5],
+    "price": [None, "12.30", "0", "-1.05"],
+    "at": [None, "2026-11-21T01:02:03.123456Z"],
+    "more": [None, {"a": [1, {"b": "x'y\\"}], "t": "true"}],
+    "text": [None, "water the plants", 'it\'s \\ "quoted" water', "zzz"],
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _declared(server: TestServer) -> None:
+    for collection in (NODES, DOCS, WIDE):
+        declare(server, collection)
+
+
+def operation(chance: random.Random) -> dict[str, Any]:
+    """An operation that may fit or not."""
+    op, ident = chance.choice(["create", "put", "edit", "edit", "delete"]), chance.choice(IDS)
+    if op == "delete":
+        return {"op": op, "id": ident}
+    data = {name: chance.choice(values) for name, values in VALUES.items() if chance.random() < 0.4}
+    if chance.random() < 0.4:
+        data["parent"] = chance.choice([None, *IDS])
+    return {"op": op, "id": ident, "data": data}
+
+
+def one(own: Api, operation: dict[str, Any]) -> bool:
+    """Do it alone; whether it was taken."""
+    return own.call("POST", f"{PATH}:batch", {"operations": [operation]}).status == 200
+
+
+def bare(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without times."""
+    return [{name: value for name, value in each.items() if name not in ("created", "updated")} for each in documents]
+
+
+def told(own: Api) -> list[tuple[Any, ...]]:
+    events = own.pages("/v1/events", collection="nodes", sort="created")
+    return [
+        (
+            each["type"],
+            *bare([each["data"]]),
+            *bare([each["previous"]] if each.get("previous") else []),
+            each.get("changed"),
+        )
+        for each in events
+    ]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_batch_does_what_its_operations_do_one_by_one(api: Api, seed: int) -> None:
+    chance = random.Random(seed)
+    made = [{"name": "k", "scopes": ["*"], "tenant": f"drafts-{seed}-{which}"} for which in ("alone", "together")]
+    alone, together = (api.with_key(api.post("/v1/keys", each)["key"]) for each in made)
+    for _ in range(4):
+        taken = [each for each in (operation(chance) for _ in range(25)) if one(alone, each)]
+        if taken:
+            reply = together.call("POST", f"{PATH}:batch", {"operations": taken})
+            assert reply.status == 200, (taken, reply.json)
+        own = [{**each, "tenant": None} for each in bare(alone.pages(PATH, sort="created"))]
+        assert sorted(own, key=lambda each: each["id"]) == sorted(
+            ({**each, "tenant": None} for each in bare(together.pages(PATH, sort="created"))),
+            key=lambda each: each["id"],
+        )
+        for words in ("water", "zzz"):
+            found = [{each["id"] for each in own.pages(PATH, q=words)} for own in (alone, together)]
+            assert found[0] == found[1]
+    assert json.loads(json.dumps(told(alone)).replace("-alone", "")) == json.loads(
+        json.dumps(told(together)).replace("-together", "")
+    )
+
+
+def statements(server: TestServer, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that the writer runs from now on."""
+    db: Any = writer_of(server)._db
+    ran: list[str] = []
+    for name in ("one", "all", "run", "query", "execute", "insert", "many", "execute_many"):
+        plain = getattr(db, name)
+
+        def counted(first: str, *args: Any, plain: Any = plain, **more: Any) -> Any:
+            ran.append(first)
+            return plain(first, *args, **more)
+
+        monkeypatch.setattr(db, name, counted)
+    return ran
+
+
+def test_a_thousand_operations_take_few_statements(
+    own: Api, server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each held the writer for several statements, so that on PostgreSQL everybody waited for seconds."""
+    idents = [f"i{n}" for n in range(300)]
+    bodies: list[list[dict[str, Any]]] = [
+        [{"op": "create", "id": each, "data": {"name": each}} for each in idents],
+        [{"op": "edit", "id": each, "data": {"parent": idents[n - 1], "text": "x"}} for n, each in enumerate(idents)],
+        [{"op": "put", "id": each, "data": {"name": idents[n - 1]}} for n, each in enumerate(idents)],
+        [{"op": "delete", "id": each} for each in idents],
+    ]
+    ran = statements(server, monkeypatch)
+    for operations in bodies:
+        ran.clear()
+        assert own.call("POST", f"{PATH}:batch", {"operations": operations}).status == 200
+        assert len(ran) < 60, ran
+    for text, query in (
+        ("".join(json.dumps({"id": each, "name": each}) + "\n" for each in idents), {}),
+        (
+            "".join(json.dumps({"id": each, "name": idents[n - 1]}) + "\n" for n, each in enumerate(idents)),
+            {"on_conflict": "merge"},
+        ),
+        ("".join(json.dumps({"id": each, "parent": idents[0]}) + "\n" for each in idents), {"on_conflict": "replace"}),
+        ('{"id":"i1","name":"same"}\n{"id":"i1","name":"other"}\n' * 150, {"on_conflict": "replace"}),
+    ):
+        ran.clear()
+        reply = own.call("POST", f"{PATH}:import", text.encode(), {"Content-Type": "application/x-ndjson"}, **query)
+        assert reply.status == 200, reply.json
+        assert len(ran) < 60, ran
+
+
+def test_items_that_are_too_large_to_change_together_are_refused(own: Api) -> None:
+    """A few bytes for each of a thousand large items wrote gigabytes in one transaction."""
+    path, text = "/v1/items/docs", ["x" * 900_000]
+    for index in range(12):
+        assert own.call("PUT", f"{path}/d{index}", {"text": text, "n": 0}).status == 201
+    edits = [{"op": "edit", "id": f"d{index}", "data": {"n": 1}} for index in range(12)]
+    refused = own.call("POST", f"{path}:batch", {"operations": edits})
+    assert refused.status == 413 and refused.json["code"] == "too_heavy", refused.json
+    assert "Send it in smaller parts." in refused.json["detail"]
+    assert own.call("POST", f"{path}:batch", {"operations": edits[:6]}).status == 200
+    file = "".join(json.dumps({"id": f"d{index}", "n": 2}) + "\n" for index in range(12)).encode()
+    media = {"Content-Type": "application/x-ndjson"}
+    assert own.call("POST", f"{path}:import", file, media, on_conflict="merge").json["code"] == "too_heavy"
+    key = {"Idempotency-Key": "heavy"}
+    for _ in range(2):
+        # In parts it takes as much at a time as fits.
+        reply = own.call("POST", f"{path}:import", file, {**media, **key}, on_conflict="merge", partial="true")
+        assert reply.status == 200 and reply.json["merged"] == 12, reply.json
+    assert {each["n"] for each in own.pages(path, fields="n")} == {2}
+    assert {each["revision"] for each in own.pages(path, fields="revision")} == {2, 3}
+
+
+def test_items_with_many_indexes_weigh_more(own: Api) -> None:
+    path = "/v1/items/wide"
+    row = {f"f{n}": n for n in range(100)}
+    creates = [{"op": "create", "data": row} for _ in range(400)]
+    assert own.call("POST", f"{path}:batch", {"operations": creates}).json["code"] == "too_heavy"
+    assert own.call("POST", f"{path}:batch", {"operations": creates[:100]}).status == 200
+
+
+def test_values_that_no_column_takes_are_refused_in_a_batch_as_alone(own: Api, server: TestServer) -> None:
+    """What is read in sets beforehand must not break on what is refused afterwards."""
+    for data in (
+        {"name": "a\0b"},
+        {"name": 5},
+        {"name": {"x": 1}},
+        {"parent": "a\0b"},
+        {"parent": 7},
+        {"parent": "x" * 99},
+    ):
+        for op in ("create", "put", "edit"):
+            each = {"op": op, "id": "n0", "data": data}
+            assert own.call("POST", f"{PATH}:batch", {"operations": [each] * 2}).status in (400, 404, 422), each
+    assert own.call("POST", f"{PATH}:batch", {"operations": [{"op": "delete", "id": "a\0b"}] * 2}).status in (
+        400,
+        404,
+        422,
+    )
+
+    def alive(db: Db) -> bool:
+        return True
+
+    assert writer_of(server).wait(alive)

@@ -1,0 +1,289 @@
+"""What one write job has changed of items and not written yet.
+
+Many operations on items ask for them one by one; a draft reads what they will ask for in sets, answers from memory, and
+writes everything in sets at the end. A statement for each of a thousand lines would hold the writer for seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection as Several
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from tidings.model.collection import Item
+from tidings.model.errors import TooLarge
+from tidings.rules.items.condition import Condition, holds
+from tidings.store.base import Db, Row
+from tidings.store.items import item_bulk
+from tidings.store.items.items import ItemTable
+from tidings.store.items.tables import OWN_COLUMNS
+
+WEIGHT_MAX = 16 * 1024 * 1024
+"""So many bytes of items one write job reads and writes, with their events: some tenths of a second on a slow disk."""
+INDEX_WEIGHT, INDEXES_FREE = 300, 16
+"""What each index of a collection, beyond the first ones, adds to the weight of an item that is written."""
+REFERRERS_MAX = 1_100
+"""More than one job can have changed: of so many that refer to an item one still does."""
+TOO_HEAVY = "too_heavy"
+
+Pair = tuple[Any, str]
+"""A value (or an id) and the tenant of the item that has it."""
+
+
+class Draft:
+    """The items of one collection as they will be. Asked and told like its `ItemTable`; `write` brings it there.
+
+    New items have numbers below zero until they are written.
+    """
+
+    def __init__(self, table: ItemTable, drafts: Drafts) -> None:
+        self.name = table.name
+        self._table, self._drafts = table, drafts
+        self._unique = [field.name for field in table.collection.fields if field.unique]
+        self._places = {field.name: index for index, field in enumerate(table.collection.fields, len(OWN_COLUMNS) - 1)}
+        self._each = INDEX_WEIGHT * max(0, len(table.indexes) - INDEXES_FREE)
+        self._count = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        self._items: dict[int, Item] = {}
+        self._stored: dict[int, Item] = {}
+        """As the store has them, those that were read."""
+        self._rows: dict[int, Row] = {}
+        """New items that nobody has asked for, as values of `columns`."""
+        self._seqs: dict[str, dict[str, int]] = {}
+        """By id and tenant."""
+        self._asked: set[Pair] = set()
+        self._found: set[str] = set()
+        self._holders: dict[str, dict[Pair, int]] = {name: {} for name in self._unique}
+        self._sought: dict[str, set[Pair]] = {name: set() for name in self._unique}
+        self._free: set[tuple[str, str, str]] = set()
+        """Field, id and tenant: nothing in the store refers there."""
+        self._changed: dict[int, None] = {}
+        self._gone: set[int] = set()
+
+    # --- reading in sets ----------------------------------------------------------------------------------------------
+
+    def load(self, db: Db, pairs: Iterable[Pair]) -> None:
+        """Read the items with these ids and tenants."""
+        wanted = [pair for pair in dict.fromkeys(pairs) if pair not in self._asked]
+        for item in item_bulk.items(db, self._table, "id", wanted):
+            self._keep(item)
+        self._asked.update(wanted)
+
+    def load_found(self, db: Db, idents: Iterable[str], seen: Condition) -> None:
+        """Read the items with these ids that fit `seen`, where no more than two have one."""
+        wanted = [ident for ident in dict.fromkeys(idents) if ident not in self._found]
+        for start in range(0, len(wanted), item_bulk.ITEMS_MAX):
+            part = wanted[start : start + item_bulk.ITEMS_MAX]
+            found = self._table.several(db, part, seen, 2 * len(part) + 1)
+            if len(found) <= 2 * len(part):
+                for item in found:
+                    self._keep(item)
+                self._found.update(part)
+
+    def load_values(self, db: Db, name: str, pairs: Iterable[Pair], *, whole: bool) -> None:
+        """Read who has these unique values. `whole`: they may be moved away, so the items are read themselves."""
+        sought = self._sought[name]
+        wanted = [pair for pair in dict.fromkeys(pairs) if pair not in sought]
+        sought.update(wanted)
+        holders = self._holders[name]
+        if whole:
+            for item in item_bulk.items(db, self._table, name, wanted):
+                self._keep(item)
+        else:
+            for seq, value, tenant in item_bulk.holders(db, self._table, name, wanted):
+                if seq not in self._items and seq not in self._gone:
+                    holders[value, tenant] = seq
+
+    def load_free(self, db: Db, name: str, to: ItemTable, pairs: Sequence[Pair]) -> None:
+        """Read to which of these items of `to` nothing refers with a field."""
+        taken = item_bulk.referred(db, self._table, name, to, pairs)
+        self._free.update((name, *pair) for pair in pairs if pair not in taken)
+
+    # --- as a table ---------------------------------------------------------------------------------------------------
+
+    def of_tenant(self, db: Db, ident: str, tenant: str) -> Item | None:
+        """The item with this id of exactly this tenant."""
+        if (ident, tenant) not in self._asked and not self.has(ident, tenant):
+            self.load(db, [(ident, tenant)])
+        seq = self._seqs.get(ident, {}).get(tenant)
+        return None if seq is None else self._item(seq)
+
+    def has(self, ident: str, tenant: str) -> bool:
+        """Whether there is such an item, of those that were read or made."""
+        return tenant in self._seqs.get(ident, ())
+
+    def tenants(self, ident: str) -> list[str]:
+        """Whose items with this id were read or made."""
+        return list(self._seqs.get(ident, ()))
+
+    def find(self, db: Db, ident: str, seen: Condition, tenant: str = "") -> list[Item]:
+        """The item with this id, of those that fit `seen`. Several may have one: then the one of `tenant`, or two."""
+        if ident not in self._found:
+            for item in self._table.find(db, ident, seen, tenant):
+                self._keep(item)
+        found = [self._item(seq) for seq in self._seqs.get(ident, {}).values()]
+        found = [item for item in found if holds(seen, item.row)]
+        own = [item for item in found if item.tenant == tenant] if tenant and len(found) > 1 else []
+        return own or found[:2]
+
+    def holder(self, db: Db, field: str, value: Any, tenant: str, but: int) -> int | None:
+        """Which other item of the tenant than `but` has this unique value."""
+        pair = (value, tenant)
+        if pair not in self._sought[field]:
+            self.load_values(db, field, [pair], whole=True)
+        seq = self._holders[field].get(pair)
+        return None if seq == but else seq
+
+    def taken(self, db: Db, field: str, value: Any, tenant: str, but: int) -> bool:
+        """Whether another item of the tenant than `but` refers there with this field."""
+        own = [self._items[seq] for seq in self._changed if seq in self._items]
+        if any(item.seq != but and item.tenant == tenant and item.values[field] == value for item in own):
+            return True
+        if (field, value, tenant) in self._free:
+            return False
+        seqs = self._table.referrers(db, field, value, tenant, REFERRERS_MAX)
+        return any(seq != but and seq not in self._changed and seq not in self._gone for seq in seqs)
+
+    def insert(self, db: Db, item: Item) -> int:
+        """A new item; its number for now."""
+        self._count -= 1
+        item = msgspec.structs.replace(item, seq=self._count)
+        self._drafts.weigh(item.values.values(), self._each)
+        self._put(item)
+        self._changed[item.seq] = None
+        return item.seq
+
+    def insert_row(self, row: Row) -> None:
+        """A new item, as values of `columns`, of a job that deletes none."""
+        self._count = seq = self._count - 1
+        self._drafts.weigh(row[len(OWN_COLUMNS) - 1 :], self._each)
+        self._rows[seq] = row
+        self._seqs.setdefault(row[0], {})[row[1]] = seq
+        for name in self._unique:
+            if (value := row[self._places[name]]) is not None:
+                self._holders[name][value, row[1]] = seq
+
+    def update(self, db: Db, item: Item) -> None:
+        """Replace an item."""
+        self._drafts.weigh(item.values.values(), self._each)
+        self._put(item)
+        self._changed[item.seq] = None
+
+    def delete(self, db: Db, seq: int) -> None:
+        """Forget an item."""
+        item = self._items.pop(seq)
+        self._drop_values(item)
+        del self._seqs[item.id][item.tenant]
+        self._changed.pop(seq, None)
+        if seq > 0:
+            self._gone.add(seq)
+
+    def set_unique(self, db: Db, seq: int, field: str, value: Any) -> None:
+        """Write one unique field alone."""
+        item = self._item(seq)
+        self._put(msgspec.structs.replace(item, values={**item.values, field: value}))
+        self._changed[seq] = None
+
+    # --- writing in sets ----------------------------------------------------------------------------------------------
+
+    def write(self, db: Db, but: Several[int] = ()) -> None:
+        """Bring it into the store, and forget it. `but`: new items that are not written yet."""
+        item_bulk.delete(db, self._table, sorted(self._gone))
+        changed = [self._items[seq] for seq in self._changed if seq > 0]
+        self._clear_moved(db, changed)
+        item_bulk.update(db, self._table, changed)
+        new = sorted((seq for seq in (*self._items, *self._rows) if seq < 0 and seq not in but), reverse=True)
+        rows = [self._rows[seq] if seq in self._rows else self._table.row(self._items[seq]) for seq in new]
+        if rows:
+            item_bulk.insert(db, self._table, rows)
+        left = [self._item(seq) for seq in but if seq in self._items or seq in self._rows]
+        self._forget()
+        for item in left:
+            self._put(item)
+            self._changed[item.seq] = None
+
+    def _clear_moved(self, db: Db, changed: Sequence[Item]) -> None:
+        """Take unique values away from items that are about to lose them to others, so that no two ever have one."""
+        for name in self._unique:
+            holders = self._holders[name]
+            moved = [
+                item.seq
+                for item in changed
+                if (was := self._stored[item.seq].values[name]) is not None
+                and holders.get((was, item.tenant), item.seq) != item.seq
+            ]
+            item_bulk.clear(db, self._table, name, moved)
+
+    # --- memory -------------------------------------------------------------------------------------------------------
+
+    def _keep(self, item: Item) -> None:
+        """An item as it was read, unless more is known of it."""
+        if item.seq in self._items or item.seq in self._gone:
+            return
+        self._drafts.weigh(item.values.values())
+        self._stored[item.seq] = item
+        self._put(item)
+
+    def _put(self, item: Item) -> None:
+        if (before := self._items.get(item.seq)) is not None:
+            self._drop_values(before)
+        self._items[item.seq] = item
+        self._seqs.setdefault(item.id, {})[item.tenant] = item.seq
+        for name in self._unique:
+            if (value := item.values[name]) is not None:
+                self._holders[name][value, item.tenant] = item.seq
+
+    def _drop_values(self, item: Item) -> None:
+        for name in self._unique:
+            pair = (item.values[name], item.tenant)
+            if self._holders[name].get(pair) == item.seq:
+                del self._holders[name][pair]
+
+    def _item(self, seq: int) -> Item:
+        """An item, whose values the caller may alter."""
+        item = self._items.get(seq)
+        if item is None:
+            ident, tenant, revision, created, updated, *values = self._rows.pop(seq)
+            item = self._items[seq] = Item(
+                seq=seq,
+                id=ident,
+                tenant=tenant,
+                revision=revision,
+                created=created,
+                updated=updated,
+                values=dict(zip(self._places, values, strict=True)),
+            )
+        return msgspec.structs.replace(item, values=dict(item.values))
+
+
+class Drafts:
+    """The drafts of one write job. Raises TooLarge where it becomes more than one job may hold."""
+
+    def __init__(self, weight_max: int = WEIGHT_MAX) -> None:
+        self._drafts: dict[str, Draft] = {}
+        self._left = weight_max
+
+    def of(self, table: ItemTable) -> Draft:
+        """The draft of a collection's items."""
+        draft = self._drafts.get(table.name)
+        if draft is None:
+            draft = self._drafts[table.name] = Draft(table, self)
+        return draft
+
+    def write(self, db: Db) -> None:
+        """Bring all of them into the store."""
+        for draft in self._drafts.values():
+            draft.write(db)
+
+    def weigh(self, values: Iterable[Any], more: int = 0) -> None:
+        """Count what an item holds, once when it is read and once when it is written."""
+        self._left -= more + sum([len(value) for value in values if type(value) is str])
+        if self._left < 0:
+            raise TooLarge(_HEAVY, code=TOO_HEAVY)
+
+
+_HEAVY = "The items that this changes are too large to be changed together. Send it in smaller parts."
