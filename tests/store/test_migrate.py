@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,23 @@ def test_a_newer_database_is_refused(db: Db) -> None:
     db.insert("migration", ["number", "name"], [(9999, "9999_future.sql")])
     with pytest.raises(StoreError, match="newer Tidings"):
         migrate(db)
+
+
+def test_every_statement_has_a_sentence_and_every_file_says_what_it_is_about() -> None:
+    bare = []
+    for file in sorted(files("tidings.store.sql").iterdir(), key=lambda each: each.name):
+        if not file.name.endswith(".sql"):
+            continue
+        text = file.read_text()
+        assert text.startswith("-- ") and not text.startswith("-- name"), file.name
+        bare += re.findall(r"^-- name: (\w+)(?: \(\w+\))?\n(?!-- )", text, re.MULTILINE)
+    assert bare == []
+
+
+def test_whoever_searches_for_a_statement_finds_who_runs_it() -> None:
+    package = Path(str(files("tidings")))
+    source = "\n".join(file.read_text() for file in package.rglob("*.py"))
+    assert [name for name in statements("sqlite") if f'"{name}"' not in source] == []
 
 
 def test_both_dialects_have_the_same_statements() -> None:

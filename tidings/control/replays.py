@@ -83,11 +83,11 @@ class Replays:
         until = now if until is None else until
         if since >= until:
             raise Refused("/until", "empty_range", "The range ends before it begins: until must be later than since.")
-        kind = "delivery" if which == "failed" else "event"
-        after = number_since(db, f"first_{kind}_since", since) - 1
+        first_since = "first_delivery_since" if which == "failed" else "first_event_since"
+        after = number_since(db, first_since, since) - 1
         # Events that are not routed yet go out in the ordinary way.
         last = journal.position(db, "delivery") if which == "failed" else lists.routed(db, _whose(endpoint))
-        finish = min(number_since(db, f"first_{kind}_since", until) - 1, last)
+        finish = min(number_since(db, first_since, until) - 1, last)
         if which == "failed":
             row = db.one("replay_count_deliveries", link=endpoint.num, after=after, finish=finish)
         else:

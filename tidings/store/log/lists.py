@@ -33,6 +33,16 @@ STATES: tuple[State, ...] = get_args(State)
 
 Source = Callable[[int, int, int], list[int]]
 """From `after`, `before` and a count to the first numbers in between, in the page's order."""
+Ways = tuple[str, str]
+"""A statement that lists the newest first, and its twin that lists the oldest first."""
+_ALL: Ways = ("numbers_all", "numbers_all_up")
+_OF_LINK: Ways = ("numbers_of_link", "numbers_of_link_up")
+_OF_EVENT: Ways = ("numbers_of_event", "numbers_of_event_up")
+_WAITING: Ways = ("numbers_waiting", "numbers_waiting_up")
+_ENDED: dict[str | None, Ways] = {
+    "dead": ("numbers_ended_dead", "numbers_ended_dead_up"),
+    "cancelled": ("numbers_ended_cancelled", "numbers_ended_cancelled_up"),
+}
 
 
 class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,29 +186,28 @@ def _span(db: Db, query: DeliveryQuery) -> tuple[int, int]:
 
 
 def _sources(db: Db, query: DeliveryQuery) -> list[Source]:
-    way = "_up" if query.oldest_first else ""
-
-    def numbers(statement: str, above: int = -1, **params: object) -> Source:
+    def numbers(statements: Ways, above: int = -1, **params: object) -> Source:
+        statement = statements[query.oldest_first]
         return lambda after, before, count: [
-            row[0] for row in db.all(statement + way, after=max(after, above), before=before, count=count, **params)
+            row[0] for row in db.all(statement, after=max(after, above), before=before, count=count, **params)
         ]
 
     if query.event is not None:
-        return [numbers("numbers_of_event", event=query.event)]
-    if query.state in ("dead", "cancelled"):
-        return [numbers(f"numbers_ended_{query.state}")]
+        return [numbers(_OF_EVENT, event=query.event)]
+    if query.state in _ENDED:
+        return [numbers(_ENDED[query.state])]
     links = query.links
     if query.state == "waiting":
         tail = journal.position(db, "deliver")
         lagging = [row for row in db.all("links_lagging") if links is None or row[0] in links]
         return [
-            numbers("numbers_waiting"),
-            numbers("numbers_all", tail),
-            *[numbers("numbers_of_link", cursor, link=link) for link, cursor in lagging],
+            numbers(_WAITING),
+            numbers(_ALL, tail),
+            *[numbers(_OF_LINK, cursor, link=link) for link, cursor in lagging],
         ]
     if links is not None and len(links) <= TENANT_LINKS_MERGED_MAX:
-        return [numbers("numbers_of_link", link=link) for link in links]
-    return [numbers("numbers_all")]
+        return [numbers(_OF_LINK, link=link) for link in links]
+    return [numbers(_ALL)]
 
 
 def _window(

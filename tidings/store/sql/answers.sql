@@ -1,6 +1,7 @@
 -- Answers kept for Idempotency-Key.
 
 -- name: answer_find
+-- The answer that was given to the same request before.
 SELECT fingerprint, status, headers, body FROM answer
 WHERE key = :key AND idempotency_key = :idempotency_key AND created >= :since;
 
@@ -12,4 +13,5 @@ ON CONFLICT (key, idempotency_key) DO UPDATE SET fingerprint = excluded.fingerpr
     headers = excluded.headers, body = excluded.body, created = excluded.created;
 
 -- name: answers_prune
+-- Drop answers that are too old to be repeated.
 DELETE FROM answer WHERE created < :before;

@@ -17,30 +17,38 @@ INSERT INTO catalog_change (number, kind, name) VALUES (:number, :kind, :name);
 DELETE FROM catalog_change WHERE number <= :until;
 
 -- name: links
+-- Every link, deleted ones included.
 SELECT num, id, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event FROM link;
 
 -- name: links_of_tenant
+-- How many links a tenant has.
 SELECT COUNT(*) FROM link WHERE tenant = :tenant AND deleted IS NULL;
 
 -- name: link_changed
+-- One link, to be read again.
 SELECT num, id, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event FROM link WHERE num = :name;
 
 -- name: link_next
+-- The number that the next link gets.
 SELECT COALESCE(MAX(num), 0) + 1 FROM link;
 
 -- name: link_put
+-- Create or replace a link; what never changes is left alone.
 INSERT INTO link (num, id, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event)
 VALUES (:num, :id, 'endpoint', :tenant, :options, :sealed, :mode, :reason, :revision, :created, :updated, :deleted, :after)
 ON CONFLICT (num) DO UPDATE SET options = excluded.options, sealed = excluded.sealed, mode = excluded.mode,
     reason = excluded.reason, revision = excluded.revision, updated = excluded.updated, deleted = excluded.deleted;
 
 -- name: keys
+-- Every key, revoked ones included.
 SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked, permits, cors_origins FROM key;
 
 -- name: key_changed
+-- One key, to be read again.
 SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked, permits, cors_origins FROM key WHERE id = :name;
 
 -- name: key_put
+-- Create or replace a key.
 INSERT INTO key (id, hash, name, scopes, tenant, limits, expires, created, revoked, permits, cors_origins)
 VALUES (
     :id, :hash, :name, :scopes, :tenant, :limits, :expires, :created, :revoked, :permits, :cors_origins
@@ -50,29 +58,37 @@ ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, name = excluded.name, scope
     cors_origins = excluded.cors_origins;
 
 -- name: event_types
+-- Every event type.
 SELECT name, description, schema, example, revision, created, updated FROM event_type;
 
 -- name: event_type_changed
+-- One event type, to be read again.
 SELECT name, description, schema, example, revision, created, updated FROM event_type WHERE name = :name;
 
 -- name: event_type_put
+-- Create or replace an event type.
 INSERT INTO event_type (name, description, schema, example, revision, created, updated)
 VALUES (:name, :description, :schema, :example, :revision, :created, :updated)
 ON CONFLICT (name) DO UPDATE SET description = excluded.description, schema = excluded.schema,
     example = excluded.example, revision = excluded.revision, updated = excluded.updated;
 
 -- name: event_type_drop
+-- Remove an event type; its events stay.
 DELETE FROM event_type WHERE name = :name;
 
 -- name: tenants
+-- Every tenant that has an entry.
 SELECT id, name, revision, created, updated FROM tenant;
 
 -- name: tenant_changed
+-- One tenant, to be read again.
 SELECT id, name, revision, created, updated FROM tenant WHERE id = :name;
 
 -- name: tenant_put
+-- Create or replace a tenant.
 INSERT INTO tenant (id, name, revision, created, updated) VALUES (:id, :name, :revision, :created, :updated)
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, revision = excluded.revision, updated = excluded.updated;
 
 -- name: tenant_drop
+-- Remove the entry of a tenant.
 DELETE FROM tenant WHERE id = :id;

@@ -1,3 +1,5 @@
+-- What the deliver stage reads and writes: its backlogs, what waits, and the state of links.
+
 -- name: deliveries_after
 -- The head of the line: what the deliver stage has not seen yet, for all links.
 SELECT number, link, event, created FROM delivery WHERE number > :after ORDER BY number LIMIT :count;
@@ -52,6 +54,7 @@ UPDATE waiting SET due = :now, first = :now, earlier = n
 WHERE delivery IN (SELECT delivery FROM waiting WHERE link = :link AND held = 0 AND due > :now ORDER BY due LIMIT :count);
 
 -- name: waiting_due
+-- A link's deliveries that are due, the longest overdue first.
 SELECT delivery, link, event, due, n, earlier, first, subject, held FROM waiting
 WHERE link = :link AND due <= :now AND held = 0 ORDER BY due, delivery LIMIT :count;
 
@@ -60,6 +63,7 @@ WHERE link = :link AND due <= :now AND held = 0 ORDER BY due, delivery LIMIT :co
 SELECT due FROM waiting WHERE link = :link AND due > :after ORDER BY due LIMIT 1;
 
 -- name: waiting_links
+-- Which links have deliveries waiting, and when the first of each is due.
 SELECT link, MIN(due) FROM waiting GROUP BY link;
 
 -- name: waiting_move
@@ -67,10 +71,12 @@ SELECT link, MIN(due) FROM waiting GROUP BY link;
 UPDATE waiting SET due = CASE WHEN held = 0 THEN due + :by ELSE due END, first = first + :by;
 
 -- name: link_state_move
+-- The clock was set: every moment in the health of a link moves by as much.
 UPDATE link_state SET failing_since = failing_since + :by, last_failure = last_failure + :by, probe_at = probe_at + :by,
     held_until = held_until + :by, succeeded_at = succeeded_at + :by;
 
 -- name: waiting_of
+-- The waiting row of one delivery.
 SELECT delivery, link, event, due, n, earlier, first, subject, held FROM waiting WHERE delivery = :delivery;
 
 -- name: delivery_of
@@ -104,20 +110,24 @@ UPDATE waiting SET due = :now, held = 0, subject = NULL
 WHERE delivery IN (SELECT delivery FROM waiting WHERE link = :link AND held = 1 LIMIT :count);
 
 -- name: waiting_put
+-- Give a delivery its next due time, or hold it behind another.
 INSERT INTO waiting (delivery, link, event, due, n, earlier, first, subject, held)
 VALUES (:delivery, :link, :event, :due, :n, :earlier, :first, :subject, :held)
 ON CONFLICT (delivery) DO UPDATE SET due = excluded.due, n = excluded.n, earlier = excluded.earlier, first = excluded.first,
     subject = excluded.subject, held = excluded.held;
 
 -- name: waiting_drop
+-- A delivery no longer waits.
 DELETE FROM waiting WHERE delivery = :delivery;
 
 -- name: link_states
+-- The health and the cursor of every link.
 SELECT link, cursor, fails, failing_since, last_failure, open, probe_at, probe_delay_seconds, new_fails, refusing,
     held_until, held_status, hold_delay_seconds, succeeded_at
 FROM link_state;
 
 -- name: link_state_put
+-- Store the health and the cursor of a link.
 INSERT INTO link_state (
     link, cursor, fails, failing_since, last_failure, open, probe_at, probe_delay_seconds, new_fails, refusing,
     held_until, held_status, hold_delay_seconds, succeeded_at
@@ -132,10 +142,9 @@ ON CONFLICT (link) DO UPDATE SET cursor = excluded.cursor, fails = excluded.fail
     hold_delay_seconds = excluded.hold_delay_seconds, succeeded_at = excluded.succeeded_at;
 
 -- name: attempt_of
+-- One attempt, to tell a repeated settlement from another one.
 SELECT at, outcome FROM attempt WHERE delivery = :delivery AND n = :n;
 
 -- name: last_attempt_number
+-- How often a delivery was attempted.
 SELECT COALESCE(MAX(n), 0) FROM attempt WHERE delivery = :delivery;
-
--- name: backlog_exists
-SELECT 1 FROM delivery AS d WHERE d.link = :link AND d.number > :after LIMIT 1;

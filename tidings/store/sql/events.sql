@@ -49,13 +49,16 @@ SELECT seq, id, tenant, type, subject, target, created FROM event
 WHERE seq > :after AND seq <= :until ORDER BY seq LIMIT :count;
 
 -- name: route_aside
+-- The tenants that are routed from positions of their own.
 SELECT tenant, position FROM route_aside;
 
 -- name: route_aside_put
+-- Put a tenant aside, or move its position.
 INSERT INTO route_aside (tenant, position) VALUES (:tenant, :position)
 ON CONFLICT (tenant) DO UPDATE SET position = excluded.position;
 
 -- name: route_aside_drop
+-- A tenant has caught up.
 DELETE FROM route_aside WHERE tenant = :tenant;
 
 -- name: route_aside_first
@@ -73,6 +76,7 @@ SELECT e.seq, e.type, e.subject, e.data, e.previous, e.changed
 FROM event AS e WHERE e.seq = ANY (CAST(ARRAY(SELECT jsonb_array_elements_text(CAST(:seqs AS jsonb))) AS bigint[]));
 
 -- name: event_for_filter
+-- One event, with what a filter may ask about.
 SELECT type, subject, data, previous, changed FROM event WHERE seq = :seq;
 
 -- name: events_by_seq (sqlite)

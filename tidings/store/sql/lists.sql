@@ -39,6 +39,7 @@ SELECT COALESCE(
 );
 
 -- name: delivery_attempts
+-- Every attempt of a delivery, in order.
 SELECT n, at, outcome, state, status, duration_ms, request, response, reason FROM attempt
 WHERE delivery = :delivery ORDER BY n;
 
@@ -55,6 +56,7 @@ UPDATE waiting SET due = :now, first = :now, earlier = n WHERE delivery = :deliv
 SELECT number, created FROM delivery WHERE number >= :from ORDER BY number LIMIT 1;
 
 -- name: first_event_since
+-- The same for events.
 SELECT seq, created FROM event WHERE seq >= :from ORDER BY seq LIMIT 1;
 
 -- name: deliveries_by_number (sqlite)
@@ -84,26 +86,32 @@ ORDER BY d.number DESC;
 -- the lowest first.
 
 -- name: numbers_all
+-- All deliveries, the newest first.
 SELECT number FROM delivery
 WHERE number > :after AND number < :before ORDER BY number DESC LIMIT :count;
 
 -- name: numbers_all_up
+-- All deliveries, the oldest first.
 SELECT number FROM delivery
 WHERE number > :after AND number < :before ORDER BY number ASC LIMIT :count;
 
 -- name: numbers_of_link
+-- A link's deliveries, the newest first.
 SELECT number FROM delivery
 WHERE link = :link AND number > :after AND number < :before ORDER BY number DESC LIMIT :count;
 
 -- name: numbers_of_link_up
+-- A link's deliveries, the oldest first.
 SELECT number FROM delivery
 WHERE link = :link AND number > :after AND number < :before ORDER BY number ASC LIMIT :count;
 
 -- name: numbers_of_event
+-- An event's deliveries, the newest first.
 SELECT d.number FROM delivery AS d JOIN event AS e ON e.seq = d.event
 WHERE e.id = :event AND d.number > :after AND d.number < :before ORDER BY d.number DESC LIMIT :count;
 
 -- name: numbers_of_event_up
+-- An event's deliveries, the oldest first.
 SELECT d.number FROM delivery AS d JOIN event AS e ON e.seq = d.event
 WHERE e.id = :event AND d.number > :after AND d.number < :before ORDER BY d.number ASC LIMIT :count;
 
@@ -114,25 +122,30 @@ WHERE state IN ('dead', 'cancelled') AND state = 'dead' AND delivery > :after AN
 ORDER BY delivery DESC LIMIT :count;
 
 -- name: numbers_ended_dead_up
+-- The same, the oldest first.
 SELECT delivery FROM attempt
 WHERE state IN ('dead', 'cancelled') AND state = 'dead' AND delivery > :after AND delivery < :before
 ORDER BY delivery ASC LIMIT :count;
 
 -- name: numbers_ended_cancelled
+-- What was cancelled, the newest first.
 SELECT delivery FROM attempt
 WHERE state IN ('dead', 'cancelled') AND state = 'cancelled' AND delivery > :after AND delivery < :before
 ORDER BY delivery DESC LIMIT :count;
 
 -- name: numbers_ended_cancelled_up
+-- What was cancelled, the oldest first.
 SELECT delivery FROM attempt
 WHERE state IN ('dead', 'cancelled') AND state = 'cancelled' AND delivery > :after AND delivery < :before
 ORDER BY delivery ASC LIMIT :count;
 
 -- name: numbers_waiting
+-- What has a due time of its own, the newest first.
 SELECT delivery FROM waiting
 WHERE delivery > :after AND delivery < :before ORDER BY delivery DESC LIMIT :count;
 
 -- name: numbers_waiting_up
+-- What has a due time of its own, the oldest first.
 SELECT delivery FROM waiting
 WHERE delivery > :after AND delivery < :before ORDER BY delivery ASC LIMIT :count;
 
@@ -143,6 +156,7 @@ SELECT COUNT(*) FROM (
 ) AS part;
 
 -- name: count_of_link
+-- How many deliveries a link has between two numbers, up to a limit.
 SELECT COUNT(*) FROM (
     SELECT 1 AS one FROM delivery WHERE link = :link AND number > :after AND number < :before LIMIT :count
 ) AS part;

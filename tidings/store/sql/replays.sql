@@ -1,16 +1,19 @@
 -- Replays: durable jobs. Each step and its progress are one transaction.
 
 -- name: replay_put
+-- Create a replay, or store its progress.
 INSERT INTO replay (id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated)
 VALUES (:id, :tenant, :link, :which, :since, :until, :state, :position, :finish, :total, :sent, :looked_at, :created, :updated)
 ON CONFLICT (id) DO UPDATE SET state = excluded.state, position = excluded.position, sent = excluded.sent,
     looked_at = excluded.looked_at, updated = excluded.updated;
 
 -- name: replay_of
+-- One replay.
 SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated
 FROM replay WHERE id = :id;
 
 -- name: replays_running
+-- The replays to go on with after a start.
 SELECT id FROM replay WHERE state = 'running' ORDER BY id;
 
 -- name: replays_page
@@ -24,6 +27,7 @@ WHERE id < :before
 ORDER BY id DESC LIMIT :count;
 
 -- name: replays_page_up
+-- The same, the oldest first.
 SELECT id, tenant, link, which, since, until, state, position, finish, total, sent, looked_at, created, updated
 FROM replay
 WHERE id > :after
@@ -33,6 +37,7 @@ WHERE id > :after
 ORDER BY id LIMIT :count;
 
 -- name: replays_count
+-- How many there are, up to a limit.
 SELECT COUNT(*) FROM (
     SELECT 1 AS one FROM replay
     WHERE (CAST(:tenant AS TEXT) IS NULL OR tenant = CAST(:tenant AS TEXT))
@@ -42,9 +47,11 @@ SELECT COUNT(*) FROM (
 ) AS part;
 
 -- name: replay_count_deliveries
+-- How many deliveries a replay will look at.
 SELECT COUNT(*) FROM delivery WHERE link = :link AND number > :after AND number <= :finish;
 
 -- name: replay_count_events
+-- How many events a replay will look at.
 SELECT COUNT(*) FROM event WHERE seq > :after AND seq <= :finish;
 
 -- name: replay_deliveries

@@ -59,6 +59,7 @@ DELETE FROM event WHERE seq IN (SELECT value FROM json_each(:seqs));
 DELETE FROM event WHERE seq IN (SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:seqs AS jsonb)));
 
 -- name: pruned_move
+-- Events up to here may be gone.
 UPDATE cursor SET position = :position WHERE name = 'pruned' AND journal = :journal AND position < :position;
 
 -- name: prune_answers
@@ -71,4 +72,5 @@ DELETE FROM answer WHERE created < :before
 DELETE FROM call_count WHERE window_start + seconds < :before;
 
 -- name: event_newest
+-- When the last event was created.
 SELECT created FROM event ORDER BY seq DESC LIMIT 1;
