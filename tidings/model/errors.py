@@ -23,6 +23,8 @@ Delivery attempts never raise: they return an outcome (model/outcome.py).
 
 from __future__ import annotations
 
+from typing import Self
+
 import msgspec
 
 
@@ -103,6 +105,16 @@ class TidingsError(Exception):
         if code:
             self.code = code
 
+    @classmethod
+    def of_parameter(cls, name: str, code: str, detail: str) -> Self:
+        """Refuse one parameter or header; `code` is that of the place."""
+        return cls(detail, errors=[Place(parameter=name, code=code, detail=detail)])
+
+    @classmethod
+    def at(cls, pointer: str, code: str, detail: str) -> Self:
+        """Refuse one value in the body, named by a JSON pointer."""
+        return cls(detail, errors=[Place(pointer=pointer, code=code, detail=detail)])
+
 
 class Malformed(TidingsError):
     """The request cannot be read."""
@@ -156,6 +168,11 @@ class Stale(TidingsError):
     """If-Match names a revision that is not the present one."""
 
     code, status, title = "stale", 412, "Somebody changed it meanwhile"
+
+    @classmethod
+    def at_revision(cls, revision: int) -> Stale:
+        """Refuse a change of what is at another revision than the caller saw."""
+        return cls(f"It is at revision {revision} now. Read it again, then repeat the change.")
 
 
 class TooLarge(TidingsError):

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from tidings.model.access import Key
-from tidings.model.errors import Malformed, Place, TidingsError
+from tidings.model.errors import Malformed, TidingsError
 from tidings.rules.network.address import parse_networks
 from tidings.rules.network.origin import origins_of, public_url
 from tidings.web.callers.access import Access, check_scope
@@ -128,7 +128,7 @@ class App:
             if len(headers) != len(pairs):
                 _refuse_repeated(pairs)
             if "host" not in headers and scope.http_version == "1.1":
-                raise Malformed(NO_HOST, errors=[Place(parameter="host", code="missing", detail=NO_HOST)])
+                raise Malformed.of_parameter("host", "missing", NO_HOST)
             answer = await self._run(operation, path, at)
             if answer is None:
                 status = 200
@@ -294,4 +294,4 @@ def _refuse_repeated(pairs: list[tuple[str, str]]) -> None:
     for name in ONCE_ONLY:
         if names.count(name) > 1:
             detail = f"The header {name} is given twice."
-            raise Malformed(detail, errors=[Place(parameter=name, code="repeated", detail=detail)])
+            raise Malformed.of_parameter(name, "repeated", detail)

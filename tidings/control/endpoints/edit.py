@@ -243,10 +243,7 @@ class Endpoints:
         def store(db: Db) -> Endpoint:
             present = self._present(db, endpoint)
             if expected is not None and present.revision not in expected:
-                raise Stale(
-                    f"The endpoint is at revision {present.revision} now. "
-                    "Read it again and send your change on top of that."
-                )
+                raise Stale.at_revision(present.revision)
             changed = change(present)
             if changed == present:
                 return present

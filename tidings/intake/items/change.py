@@ -333,7 +333,7 @@ def _check_id(ask: ItemRequest) -> None:
 
 def _check_revision(ask: ItemRequest, item: Item) -> None:
     if ask.revisions is not None and item.revision not in ask.revisions:
-        raise Stale(f"It is at revision {item.revision} now. Read it again, then repeat the change.")
+        raise Stale.at_revision(item.revision)
 
 
 def _check_row(ask: ItemRequest, item: Item) -> None:

@@ -64,5 +64,5 @@ def _own_differs(name: str, before: Item | None, present: Values, ask: ItemReque
     """The place of a member of the item's own that is given otherwise. Raises Stale for a revision."""
     if before is not None and name == "revision" and type(ask.data[name]) is int:
         detail = f"The body has revision {ask.data[name]}, the item is at revision {before.revision}. Read it again."
-        raise Stale(detail, errors=[Place(pointer=f"{ask.pointer}/{name}", code="stale", detail=detail)])
+        raise Stale.at(f"{ask.pointer}/{name}", "stale", detail)
     return differs(name, ask.pointer, present.get(name, msgspec.UNSET))

@@ -11,7 +11,7 @@ from tidings.model import moment
 from tidings.model import outcome as outcomes
 from tidings.model.access import Key
 from tidings.model.delivery import Attempt, State
-from tidings.model.errors import Conflict, Invalid, NotFound, Place
+from tidings.model.errors import Conflict, Invalid, NotFound
 from tidings.model.link import Endpoint
 from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
@@ -195,7 +195,7 @@ def _links(request: Request, snapshot: Snapshot) -> frozenset[int] | None:
         visible = [endpoint for endpoint in visible if endpoint.id == wanted]
         if not visible:
             detail = f"There is no endpoint {wanted[:100]}."
-            raise Invalid(detail, errors=[Place(parameter="endpoint", code="not_found", detail=detail)])
+            raise Invalid.of_parameter("endpoint", "not_found", detail)
     return frozenset(endpoint.num for endpoint in visible if tenant is None or endpoint.tenant == tenant)
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from tidings.model import moment
 from tidings.model.access import Key
-from tidings.model.errors import Invalid, NotFound, Place
+from tidings.model.errors import Invalid, NotFound
 from tidings.model.link import Endpoint
 from tidings.model.moment import Micros
 from tidings.model.replay import Replay, ReplayState, Which
@@ -165,7 +165,7 @@ def _link(request: Request, snapshot: Snapshot) -> int | None:
         if endpoint.id == wanted and _visible(request.key, endpoint.tenant):
             return endpoint.num
     detail = f"There is no endpoint {wanted[:100]}."
-    raise Invalid(detail, errors=[Place(parameter="endpoint", code="not_found", detail=detail)])
+    raise Invalid.of_parameter("endpoint", "not_found", detail)
 
 
 def _time(pointer: str, text: str) -> Micros:

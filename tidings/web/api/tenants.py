@@ -6,7 +6,7 @@ import msgspec
 
 from tidings.model import moment
 from tidings.model.access import TENANT_RULE, Tenant, is_tenant
-from tidings.model.errors import Conflict, Invalid, NotFound, Place
+from tidings.model.errors import Conflict, Invalid, NotFound
 from tidings.store.base import Db
 from tidings.web.habits.edits import check_revision, etag, merged, only_operators
 from tidings.web.habits.given import agree
@@ -77,7 +77,7 @@ async def create_tenant(parts: Parts, request: Request) -> Answer:
     only_operators(request, WHAT)
     new: NewTenant = request.body
     if not is_tenant(new.id):
-        raise Invalid(TENANT_RULE, errors=[Place(pointer="/id", code="tenant", detail=TENANT_RULE)])
+        raise Invalid.at("/id", "tenant", TENANT_RULE)
     _check_name(new.name)
     now = parts.clock.now()
     tenant = Tenant(id=new.id, name=new.name, created=now, updated=now)
@@ -161,7 +161,7 @@ def _present(db: Db, ident: str) -> Tenant | None:
 def _check_name(name: str) -> None:
     if len(name) > NAME_CHARS_MAX:
         detail = f"A name has at most {NAME_CHARS_MAX} characters."
-        raise Invalid(detail, errors=[Place(pointer="/name", code="too_long", detail=detail)])
+        raise Invalid.at("/name", "too_long", detail)
 
 
 def _view(tenant: Tenant) -> TenantView:

@@ -14,7 +14,7 @@ import msgspec
 
 from tidings.model import moment
 from tidings.model.access import Key
-from tidings.model.errors import Invalid, Place, Unauthorized
+from tidings.model.errors import Invalid, Unauthorized
 from tidings.model.moment import SECOND, Clock, Micros
 from tidings.store.base import StoreError
 from tidings.store.catalog import Catalog
@@ -108,7 +108,7 @@ def merged(ticket: Ticket | None, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _not_together(name: str, detail: str) -> Invalid:
-    return Invalid(detail, errors=[Place(parameter=name, code=TOGETHER, detail=detail)])
+    return Invalid.of_parameter(name, TOGETHER, detail)
 
 
 class StreamTicket(msgspec.Struct, frozen=True, kw_only=True):

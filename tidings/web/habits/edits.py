@@ -24,7 +24,7 @@ def check_revision(request: Request, revision: int) -> None:
     """Raise Stale where If-Match names another revision."""
     named = if_match(request)
     if named is not None and revision not in named:
-        raise Stale(f"It is at revision {revision} now. Read it again, then repeat the change.")
+        raise Stale.at_revision(revision)
 
 
 def etag(revision: int | str) -> tuple[str, str]:

@@ -63,7 +63,7 @@ def agree(request: Request, view: msgspec.Struct | None, **named: str) -> None:
             continue
         if view is not None and name == "revision" and type(given) is int:
             detail = f"The body has revision {given}, and it is at {present}. Read it again."
-            raise Stale(detail, errors=[Place(pointer="/revision", code="stale", detail=detail)])
+            raise Stale.at("/revision", "stale", detail)
         wrong.append(differs(name, "", present))
     if wrong:
         raise Invalid(wrong[0].detail, errors=wrong)

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from tidings.model import moment
-from tidings.model.errors import Invalid, Place
+from tidings.model.errors import Invalid
 from tidings.rules.reading import decimals
 from tidings.web.habits.shaping import sort_of
 from tidings.web.operation import Answer, Parameter, Request
@@ -89,7 +89,7 @@ def counted(total: int | None) -> int:
     """A count as it is answered. Raises Invalid where the store would have to look at too many rows to tell it."""
     if total is None:
         detail = "Too many would have to be looked at to count them. Ask for less, or leave count out."
-        raise Invalid(detail, errors=[Place(parameter="count", code="too_many_to_count", detail=detail)])
+        raise Invalid.of_parameter("count", "too_many_to_count", detail)
     return total
 
 
@@ -112,7 +112,7 @@ def sorted_page(
     if page.after is not None:
         kinds = [type(value) for value in page.after]
         if any(kinds != [type(key(each)) for key, _ in orders] for each in ordered[:1]):
-            raise _wrong(NO_CURSOR)
+            raise _wrong_cursor(NO_CURSOR)
         ordered = [each for each in ordered if _is_after(each, orders, page.after)]
     shown = ordered[: page.limit]
     position: Position | None = None
@@ -124,6 +124,7 @@ def sorted_page(
 
 Finish = Callable[[Sequence[Any]], Answer]
 NO_CURSOR = "This cursor is not from this server. Take next_cursor of the page before."
+OF_ANOTHER_QUERY = "This cursor belongs to another query. Send the same filters and sort as for the page before."
 OF_THE_FEED = (
     "This is the cursor of an answer to after=, or of a stream: send it to GET /v1/events as after=. cursor= takes "
     "next_cursor of the page before."
@@ -141,11 +142,11 @@ def _is_after(thing: Any, orders: list[tuple[SortKey, bool]], position: list[Any
 def _position(request: Request, mark: str, kind: type[Any]) -> Position:
     position, its_mark = request.cursors.open(request.query["cursor"]) or ("", "")
     if not its_mark and request.cursors.open_feed(request.query["cursor"], request.key.tenant) is not None:
-        raise _wrong(OF_THE_FEED)
+        raise _wrong_cursor(OF_THE_FEED)
     if not its_mark or type(position) is not kind or not _is_sound(position):
-        raise _wrong(NO_CURSOR)
+        raise _wrong_cursor(NO_CURSOR)
     if its_mark != mark:
-        raise _wrong("This cursor belongs to another query. Send the same filters and sort as for the page before.")
+        raise _wrong_cursor(OF_ANOTHER_QUERY)
     return position
 
 
@@ -197,5 +198,5 @@ def _query_mark(request: Request) -> str:
     return hashlib.sha256(msgspec.json.encode(whole, order="sorted")).hexdigest()[:12]
 
 
-def _wrong(detail: str) -> Invalid:
-    return Invalid(detail, errors=[Place(parameter="cursor", code="wrong_cursor", detail=detail)])
+def _wrong_cursor(detail: str) -> Invalid:
+    return Invalid.of_parameter("cursor", "wrong_cursor", detail)

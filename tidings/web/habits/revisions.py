@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from tidings.model.errors import Malformed, Place
+from tidings.model.errors import Malformed
 from tidings.web.operation import Parameter, Request
 
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
@@ -66,7 +66,7 @@ def read(text: str | None, header: str, *, strong: bool = False) -> set[str] | N
         return None
     if len(text) > TAGS_CHARS_MAX or not _LIST.fullmatch(text.strip(" \t")):
         detail = f'{header} must be a revision in quotes, such as "3", as the ETag header of an answer has it.'
-        raise Malformed(detail, errors=[Place(parameter=header, code="wrong_value", detail=detail)])
+        raise Malformed.of_parameter(header, "wrong_value", detail)
     return {tag for weak, tag in _TAG.findall(text) if not (strong and weak)}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from tidings.model.errors import Invalid, Malformed, Place
+from tidings.model.errors import Invalid, Malformed
 from tidings.rules import event_types
 from tidings.rules.deliver import bodies
 from tidings.web.habits.given import HELP as TAKEN_BACK
@@ -76,7 +76,7 @@ def sort_of(request: Request) -> list[str]:
     wanted: list[str] = request.query.get("sort") or [request.operation.sorts[0]]
     plain = [name.removeprefix("-") for name in wanted]
     if len(set(plain)) < len(plain):
-        raise _wrong("sort", "repeated", f"{','.join(wanted)[:200]} names the same twice.")
+        raise Invalid.of_parameter("sort", "repeated", f"{','.join(wanted)[:200]} names the same twice.")
     return wanted
 
 
@@ -131,7 +131,7 @@ def refuse_conditions(operation: Operation, headers: dict[str, str]) -> None:
             read(headers.get(name.lower()), name.lower())
         elif matters:
             detail = f"{operation.method} {operation.path} takes no {name}: what it acts on has no revision."
-            raise Malformed(detail, errors=[Place(parameter=name, code="not_possible_here", detail=detail)])
+            raise Malformed.of_parameter(name, "not_possible_here", detail)
 
 
 def _listed(kind: Any) -> Any:
@@ -186,7 +186,3 @@ def _sort_parameter(operation: Operation) -> Parameter:
         },
         help=f"In which order{several}; `-` begins with the last. Default: `{operation.sorts[0]}`.",
     )
-
-
-def _wrong(name: str, code: str, detail: str) -> Invalid:
-    return Invalid(detail, errors=[Place(parameter=name, code=code, detail=detail)])

@@ -101,7 +101,7 @@ class Transfer:
         names = self.members if fields is None else tuple(fields)
         if len(set(names)) < len(names):
             detail = "fields names the same twice."
-            raise Invalid(detail, errors=[Place(parameter="fields", code="repeated", detail=detail)])
+            raise Invalid.of_parameter("fields", "repeated", detail)
         format = request.query.get("format", "ndjson")
         out = CsvOut(names) if format == "csv" else JsonLinesOut()
         is_down = request.query.get("sort", CREATED).startswith("-")

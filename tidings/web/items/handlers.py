@@ -33,6 +33,7 @@ from tidings.web.habits.edits import etag
 from tidings.web.habits.once import once
 from tidings.web.habits.paging import NO_CURSOR, Page, counted
 from tidings.web.habits.revisions import if_match, if_none_match, not_modified
+from tidings.web.habits.shaping import sort_of
 from tidings.web.items.batch_errors import Wrong, placed
 from tidings.web.items.schemas import BATCH_MAX, OWN_NAMES
 from tidings.web.items.unless_redeclared import unless_redeclared
@@ -139,7 +140,7 @@ class Handlers:
         if "q" in request.query:
             found = words([request.query["q"]]).split()
             if not found:
-                raise _wrong("q", "no_word", "q must name at least one word.")
+                raise Invalid.of_parameter("q", "no_word", "q must name at least one word.")
             self._kind.table.search(where, found)
         return where
 
@@ -148,14 +149,10 @@ class Handlers:
         return any(self._filters[name][0] == CREATED for name in request.query if name in self._filters)
 
     def _order(self, request: Request) -> list[Order]:
-        wanted: list[str] = request.query.get("sort") or [f"-{CREATED}"]
-        plain = [name.removeprefix("-") for name in wanted]
-        if len(set(plain)) < len(plain):
-            raise _wrong("sort", "repeated", f"{','.join(wanted)[:200]} names the same twice.")
         by_time = self.asks_created(request)
         return [
-            Order(name, given.startswith("-"), self._nullable.get(name, False), by_time)
-            for name, given in zip(plain, wanted, strict=True)
+            Order(name := given.removeprefix("-"), given.startswith("-"), self._nullable.get(name, False), by_time)
+            for given in sort_of(request)
         ]
 
     def _position(self, order: Sequence[Order], after: Sequence[Any]) -> Sequence[Any]:
@@ -163,7 +160,7 @@ class Handlers:
         fields = [asked_field(self.grant.collection, part.name) for part in order if not part.is_seq]
         has_place = len(after) == len(fields) + 1 and type(after[-1]) is int and 0 <= after[-1] < 1 << 62
         if not has_place or not all(_fits(field, value) for field, value in zip(fields, after, strict=False)):
-            raise _wrong("cursor", "wrong_cursor", NO_CURSOR)
+            raise Invalid.of_parameter("cursor", "wrong_cursor", NO_CURSOR)
         return [
             decimals.read(value) if field is not None and field.type == "decimal" and value is not None else value
             for field, value in zip([*fields, None], after, strict=True)
@@ -363,7 +360,3 @@ def _fits(field: Field | None, value: Any) -> bool:
 
 def _misplaced(pointer: str, code: str, detail: str) -> Invalid:
     return Invalid("The batch is not accepted.", errors=[Place(pointer=pointer, code=code, detail=detail)])
-
-
-def _wrong(name: str, code: str, detail: str) -> Invalid:
-    return Invalid(detail, errors=[Place(parameter=name, code=code, detail=detail)])

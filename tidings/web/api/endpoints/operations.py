@@ -29,7 +29,7 @@ from tidings.web.api.endpoints.views import (
     endpoint_view,
     time_text,
 )
-from tidings.web.habits.edits import check_revision
+from tidings.web.habits.edits import check_revision, etag
 from tidings.web.habits.given import agree
 from tidings.web.habits.once import kept, once
 from tidings.web.habits.paging import PAGING, SortKey, sorted_page
@@ -54,7 +54,7 @@ async def create_endpoint(parts: Parts, request: Request) -> Answer:
 
     def store(db: Db) -> Answer:
         endpoint = job(db)
-        headers = [("location", f"/v1/endpoints/{endpoint.id}"), ("etag", etag(endpoint))]
+        headers = [("location", f"/v1/endpoints/{endpoint.id}"), etag(endpoint.revision)]
         return Answer(201, endpoint_view(endpoint), headers)
 
     return await once(parts, request, store)
@@ -86,7 +86,7 @@ async def get_endpoint(parts: Parts, request: Request) -> Answer:
     """Read one endpoint."""
     endpoint = visible(parts, request)
     if not_modified(request, endpoint.revision):
-        return Answer(304, None, [("etag", etag(endpoint))])
+        return Answer(304, None, [etag(endpoint.revision)])
     waiting: int | msgspec.UnsetType = msgspec.UNSET
     if request.query.get("counts"):
         waiting = await parts.readers.call(lambda db: lists.waiting_count(db, endpoint.num), request.key.tenant)
@@ -180,14 +180,9 @@ def visible(parts: Parts, request: Request) -> Endpoint:
     return endpoint
 
 
-def etag(endpoint: Endpoint) -> str:
-    """The revision as an entity tag."""
-    return f'"{endpoint.revision}"'
-
-
 def _shown(parts: Parts, endpoint: Endpoint, waiting: int | msgspec.UnsetType = msgspec.UNSET) -> Answer:
     lane = parts.deliver.lane(endpoint.num)
-    return Answer(200, endpoint_view(endpoint, lane, waiting), [("etag", etag(endpoint))])
+    return Answer(200, endpoint_view(endpoint, lane, waiting), [etag(endpoint.revision)])
 
 
 def _secret(endpoint: Endpoint, now: int) -> Answer:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tidings.model.errors import Gone, Invalid, NotFound, Place
+from tidings.model.errors import Gone, Invalid, NotFound
 from tidings.rules import event_types
 from tidings.rules.network.origin import public_url
 from tidings.store.base import Db
@@ -57,7 +57,9 @@ async def list_events(parts: Parts, request: Request) -> Answer:
     if "after" in request.query:
         return await _catch_up(parts, request)
     if "wait" in request.query:
-        raise _wrong("wait", "wait goes with after: it waits for events that come after a cursor.", TOGETHER)
+        raise Invalid.of_parameter(
+            "wait", TOGETHER, "wait goes with after: it waits for events that come after a cursor."
+        )
     page = Page.of(request)
     query = _query(request)
     is_up = sort_of(request) == ["created"]
@@ -107,7 +109,7 @@ async def _catch_up(parts: Parts, request: Request) -> Answer:
     for name in ("cursor", "sort", "count"):
         if name in request.query:
             detail = f"{name} does not go with after, which reads in the order of commit from its own cursor."
-            raise _wrong(name, detail, TOGETHER)
+            raise Invalid.of_parameter(name, TOGETHER, detail)
     query, limit = _query(request), request.query.get("limit", LIMIT)
     deadline = time.monotonic() + request.query.get("wait", 0)
     position = await parts.readers.call(lambda db: _start(db, request, request.query["after"]), request.key.tenant)
@@ -175,7 +177,7 @@ def _query(request: Request) -> EventQuery:
     types = given.get("type__in")
     if "type" in given:
         if types is not None:
-            raise _wrong("type", "Give type or type__in, not both.", TOGETHER)
+            raise Invalid.of_parameter("type", TOGETHER, "Give type or type__in, not both.")
         types = [given["type"]]
     exact, beginnings = (None, ()) if types is None else event_types.split(types)
     return EventQuery(
@@ -209,9 +211,9 @@ def _start(db: Db, request: Request, after: str) -> int:
     position = request.cursors.open_feed(after, request.key.tenant)
     if position is None:
         is_list = request.cursors.open(after) is not None
-        raise _wrong("after", OF_A_LIST if is_list else NOT_OURS, NO_CURSOR)
+        raise Invalid.of_parameter("after", NO_CURSOR, OF_A_LIST if is_list else NOT_OURS)
     if position > feed.head(db):
-        raise _wrong("after", AHEAD, NO_CURSOR)
+        raise Invalid.of_parameter("after", NO_CURSOR, AHEAD)
     if position < feed.pruned(db):
         raise Gone("Events after this cursor are no longer kept. Read your state anew, then go on with after=end.")
     return position
@@ -228,10 +230,6 @@ OF_A_LIST = (
 AHEAD = (
     "This cursor is ahead of everything stored here: the database was restored from a backup. Go on from start or end."
 )
-
-
-def _wrong(name: str, detail: str, code: str) -> Invalid:
-    return Invalid(detail, errors=[Place(parameter=name, code=code, detail=detail)])
 
 
 # --- the menu ---------------------------------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ def _elements(raw: bytes, listing: Listing) -> list[bytes]:
     except msgspec.ValidationError as wrong:
         if str(wrong).startswith("Expected `array` of at most length"):
             detail = f"{listing.member} are 1 to {listing.most:,} in one request."
-            raise Invalid(detail, errors=[Place(pointer=pointer, code=listing.too_many, detail=detail)]) from None
+            raise Invalid.at(pointer, listing.too_many, detail) from None
         raise Invalid("The body has wrong values.", errors=[body.place("", str(wrong))]) from None
     except msgspec.DecodeError as wrong:
         raise _not_json(raw, str(wrong)) from None
