@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import hashlib
 import logging
 import os
 import random
@@ -22,15 +21,18 @@ from granian.server.embed import Server as HttpServer
 from tidings import __version__
 from tidings.control.collections import Collections, Shown, Wanted, is_safe
 from tidings.control.endpoints.edit import Endpoints
+from tidings.control.event_types import EventTypes
 from tidings.control.indexes import Indexes
+from tidings.control.keys import OPERATOR, Keys
 from tidings.control.replays import Replays
 from tidings.control.retention import Retention
+from tidings.control.tenants import Tenants
 from tidings.control.timekeeper import Timekeeper
 from tidings.deliver.stage import Deliver
 from tidings.intake.items.change import ItemChanges
 from tidings.intake.items.kinds import Kinds
 from tidings.intake.publish import Publisher
-from tidings.model.access import EVERYTHING, Key
+from tidings.model.access import EVERYTHING, Key, key_hash
 from tidings.model.errors import TidingsError
 from tidings.model.moment import Clock, SystemClock
 from tidings.net.http import HttpClient
@@ -71,7 +73,6 @@ BACKLOG = 2_048
 CONNECTIONS_MAX = 10_000
 HEADER_BUFFER_BYTES = 64 * 1024
 GARBAGE_THRESHOLD = 20_000
-OPERATOR = "key_operator"
 
 log = logging.getLogger("tidings.server")
 
@@ -197,6 +198,9 @@ class Server:
             writer=self.writer,
             readers=self._readers,
             publisher=Publisher(self.writer, catalog, self.clock),
+            keys=Keys(catalog, self.clock),
+            tenants=Tenants(catalog, self.clock),
+            event_types=EventTypes(catalog, self.clock),
             endpoints=endpoints,
             replays=self._replays,
             collections=Collections(catalog, self.clock),
@@ -324,7 +328,7 @@ class Server:
         if not given and there is not None:
             return
         text = given or "tdk_" + secrets.token_urlsafe(32)
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        digest = key_hash(text)
         if there is None or there.hash != digest:
             key = Key(id=OPERATOR, hash=digest, name="operator", scopes=(EVERYTHING,), created=self.clock.now())
             self.writer.wait(lambda db: catalog.put_key(db, key))

@@ -1,12 +1,14 @@
-"""Who may do what: keys with scopes, permits and call limits, and tenants."""
+"""Who may do what: keys with scopes, permits and call limits, callers, and tenants."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any, Literal
 
 import msgspec
 
+from tidings.model.errors import Forbidden, NotFound
 from tidings.model.moment import Micros
 
 EVERYTHING = "*"
@@ -89,6 +91,54 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     def has_scope(self, scope: str) -> bool:
         """Whether this key has the scope."""
         return scope in self.scopes or EVERYTHING in self.scopes
+
+    def need(self, scope: str) -> None:
+        """Raise Forbidden if this key lacks the scope."""
+        if not self.has_scope(scope):
+            has = ", ".join(self.scopes) or "no scopes"
+            raise Forbidden(f"This needs the scope {scope}. The key has: {has}.", code="scope_missing")
+
+
+def key_hash(text: str) -> str:
+    """What is kept of a key's text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks for something, whether by the API or on a page. Whatever decides for callers takes one and checks it."""
+
+    key: Key
+    request_id: str | None = None
+    """Under which the log and events name the request."""
+
+    @property
+    def tenant(self) -> str | None:
+        """The only tenant whose things it may see and change; None: everybody's."""
+        return self.key.tenant
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether it may do everything, for every tenant."""
+        return self.tenant is None and self.key.has_scope(EVERYTHING)
+
+    def need(self, scope: str, whole: str = "") -> None:
+        """Raise Forbidden if its key lacks the scope.
+
+        `whole`: what it is about, if that belongs to the whole server, so that no key of one tenant may change it.
+        """
+        self.key.need(scope)
+        if whole and self.tenant is not None:
+            raise Forbidden(f"{whole} belong to the whole server; a key of one tenant cannot change them.")
+
+    def sees(self, tenant: str | None) -> bool:
+        """Whether a thing of this tenant exists for the caller."""
+        return self.tenant is None or self.tenant == tenant
+
+    def narrowed(self, tenant: str | None) -> str | None:
+        """Whose things a list shows if those of `tenant` are asked for; None: everybody's. Raises NotFound."""
+        if self.tenant is not None and tenant not in (None, self.tenant):
+            raise NotFound(f"There is no tenant {tenant}.")
+        return self.tenant or tenant
 
 
 def is_tenant(text: str) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+T = TypeVar("T")
+R = TypeVar("R")
 Row = tuple[Any, ...]
 Dialect = str
 """`sqlite` or `postgres`."""
@@ -98,6 +100,10 @@ class Db(Protocol):
 
     def close(self) -> None:
         """Close the connection."""
+
+
+Run = Callable[[Callable[[Db], T]], Awaitable[R]]
+"""How whoever asks for a change has its job run: `Writer.call`, or what also keeps the answer for a repeat."""
 
 
 class Builder(Db, Protocol):

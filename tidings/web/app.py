@@ -17,7 +17,7 @@ from tidings.model.access import Key
 from tidings.model.errors import Malformed, TidingsError
 from tidings.rules.network.address import parse_networks
 from tidings.rules.network.origin import origins_of, public_url
-from tidings.web.callers.access import Access, check_scope
+from tidings.web.callers.access import Access
 from tidings.web.callers.addresses import Addresses
 from tidings.web.callers.limits import Limits
 from tidings.web.callers.proxies import Callers
@@ -198,8 +198,8 @@ class App:
             key = self._access.key(authorization, at.client, now)
         if "origin" in at.headers:
             self._cors.narrow(at.extra, at.headers["origin"], key)
-        if operation.per_key is None:
-            check_scope(key, operation)
+        if operation.per_key is None and operation.scope is not None and operation.scope not in key.scopes:
+            key.need(operation.scope)
         if key.limits:
             at.extra.extend(self._limits.take(key))
         return key

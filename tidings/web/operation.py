@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tidings.model.access import Key
+from tidings.model.access import Caller, Key
 from tidings.model.errors import Place, TidingsError
 from tidings.rules.deliver.bodies import Chosen
 from tidings.web.parts import Parts
@@ -97,6 +97,11 @@ class Request:
     """The fields that `fields` names, as a tree; None: the whole form."""
     given: dict[str, Any] = field(default_factory=dict)
     """What the body has of the members that are only shown; `given.agree` looks at them."""
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks, as what decides takes it."""
+        return Caller(self.key, self.request_id)
 
 
 @dataclass(slots=True)

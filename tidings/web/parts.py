@@ -7,8 +7,11 @@ from typing import Any
 
 from tidings.control.collections import Collections
 from tidings.control.endpoints.edit import Endpoints
+from tidings.control.event_types import EventTypes
 from tidings.control.indexes import Indexes
+from tidings.control.keys import Keys
 from tidings.control.replays import Replays
+from tidings.control.tenants import Tenants
 from tidings.deliver.stage import Deliver
 from tidings.intake.items.change import ItemChanges
 from tidings.intake.items.kinds import Kinds
@@ -44,6 +47,9 @@ class Parts:
     writer: Writer
     readers: Readers
     publisher: Publisher
+    keys: Keys
+    tenants: Tenants
+    event_types: EventTypes
     endpoints: Endpoints
     replays: Replays
     collections: Collections

@@ -4,50 +4,24 @@ from __future__ import annotations
 
 import msgspec
 
-from tidings.model import moment
-from tidings.model.access import TENANT_RULE, Tenant, is_tenant
-from tidings.model.errors import Conflict, Invalid, NotFound
-from tidings.store.base import Db
-from tidings.web.habits.edits import check_revision, etag, merged, only_operators
+from tidings.control.tenants import NewTenant, TenantBody
+from tidings.model.access import Tenant
+from tidings.views.tenants import TenantView, tenant_view
+from tidings.web.habits.edits import etag, merged
 from tidings.web.habits.given import agree
-from tidings.web.habits.once import once
+from tidings.web.habits.once import run_once
 from tidings.web.habits.paging import PAGING, SortKey, sorted_page
-from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, not_modified
-from tidings.web.openapi.bounds import NAME_CHARS_MAX
+from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
 from tidings.web.operation import Answer, Operation, Request
 from tidings.web.parts import Parts
 
 TAG = "Tenants"
-WHAT = "Tenants"
-
-
-class NewTenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A tenant: its id as events and endpoints name it, and a name for people."""
-
-    id: str
-    name: str = ""
-
-
-class TenantBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may be changed of a tenant."""
-
-    name: str = ""
 
 
 class TenantPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A merge patch: what is left out stays, null empties a field."""
 
     name: str | msgspec.UnsetType | None = msgspec.UNSET
-
-
-class TenantView(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the operator's customers."""
-
-    id: str
-    name: str
-    revision: int
-    created: str
-    updated: str
 
 
 class TenantList(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,111 +41,46 @@ SORTS: dict[str, SortKey] = {
 
 async def list_tenants(parts: Parts, request: Request) -> Answer:
     """Tenants, by id by default; a key with a tenant sees its own."""
-    tenants = [tenant for tenant in parts.catalog.now.tenants.values() if request.key.tenant in (None, tenant.id)]
-    shown, answer = sorted_page(request, tenants, SORTS, lambda tenant: tenant.id)
-    return answer([_view(tenant) for tenant in shown])
+    shown, answer = sorted_page(request, parts.tenants.visible(request.caller), SORTS, lambda tenant: tenant.id)
+    return answer([tenant_view(tenant) for tenant in shown])
 
 
 async def create_tenant(parts: Parts, request: Request) -> Answer:
     """Add a tenant."""
-    only_operators(request, WHAT)
-    new: NewTenant = request.body
-    if not is_tenant(new.id):
-        raise Invalid.at("/id", "tenant", TENANT_RULE)
-    _check_name(new.name)
-    now = parts.clock.now()
-    tenant = Tenant(id=new.id, name=new.name, created=now, updated=now)
 
-    def job(db: Db) -> Answer:
-        if _present(db, tenant.id) is not None:
-            raise Conflict(f"There is a tenant {tenant.id} already.")
-        parts.catalog.put_tenant(db, tenant)
-        return Answer(201, _view(tenant), [("location", f"/v1/tenants/{tenant.id}"), etag(tenant.revision)])
+    def answer(tenant: Tenant) -> Answer:
+        return Answer(201, tenant_view(tenant), [("location", f"/v1/tenants/{tenant.id}"), etag(tenant.revision)])
 
-    return await once(parts, request, job)
+    return await parts.tenants.create(request.caller, request.body, run_once(parts, request, answer))
 
 
 async def get_tenant(parts: Parts, request: Request) -> Answer:
     """Read one tenant."""
-    tenant = _found(parts, request)
+    tenant = parts.tenants.find(request.caller, request.path["id"])
     if not_modified(request, tenant.revision):
         return Answer(304, None, [etag(tenant.revision)])
-    return Answer(200, _view(tenant), [etag(tenant.revision)])
+    return _shown(tenant)
 
 
 async def edit_tenant(parts: Parts, request: Request) -> Answer:
     """Change a tenant's name."""
-    only_operators(request, WHAT)
-    _found(parts, request)
-    now = parts.clock.now()
 
-    def job(db: Db) -> Answer:
-        before = _present(db, request.path["id"])
-        if before is None:
-            raise _absent(request)
-        check_revision(request, before.revision)
-        agree(request, _view(before))
-        name = merged({"name": before.name}, request, TenantBody).name
-        _check_name(name)
-        tenant = msgspec.structs.replace(before, name=name, revision=before.revision + 1, updated=now)
-        parts.catalog.put_tenant(db, tenant)
-        return Answer(200, _view(tenant), [etag(tenant.revision)])
+    def change(before: Tenant) -> TenantBody:
+        agree(request, tenant_view(before))
+        return merged({"name": before.name}, request, TenantBody)
 
-    answer: Answer = await parts.writer.call(job)
-    return answer
+    expected = if_match(request)
+    return _shown(await parts.tenants.edit(request.caller, request.path["id"], expected, change, parts.writer.call))
 
 
 async def delete_tenant(parts: Parts, request: Request) -> Answer:
     """Delete a tenant's entry, once it has neither endpoints nor keys; its events stay."""
-    only_operators(request, WHAT)
-    _found(parts, request)
-
-    def job(db: Db) -> Answer:
-        before = _present(db, request.path["id"])
-        if before is None:
-            raise _absent(request)
-        check_revision(request, before.revision)
-        endpoints = int((db.one("tenant_endpoints", tenant=before.id) or (0,))[0])
-        keys = int((db.one("tenant_keys", tenant=before.id) or (0,))[0])
-        if endpoints or keys:
-            raise Conflict(f"The tenant still has {endpoints} endpoints and {keys} keys. Delete them first.")
-        parts.catalog.drop_tenant(db, before.id)
-        return Answer(204)
-
-    answer: Answer = await parts.writer.call(job)
-    return answer
+    await parts.tenants.delete(request.caller, request.path["id"], if_match(request), parts.writer.call)
+    return Answer(204)
 
 
-def _found(parts: Parts, request: Request) -> Tenant:
-    tenant = parts.catalog.now.tenants.get(request.path["id"])
-    if tenant is None or request.key.tenant not in (None, tenant.id):
-        raise _absent(request)
-    return tenant
-
-
-def _absent(request: Request) -> NotFound:
-    return NotFound(f"There is no tenant {request.path['id'][:64]}.")
-
-
-def _present(db: Db, ident: str) -> Tenant | None:
-    row = db.one("tenant_of", id=ident)
-    return None if row is None else Tenant(**dict(zip(Tenant.__struct_fields__, row, strict=True)))
-
-
-def _check_name(name: str) -> None:
-    if len(name) > NAME_CHARS_MAX:
-        detail = f"A name has at most {NAME_CHARS_MAX} characters."
-        raise Invalid.at("/name", "too_long", detail)
-
-
-def _view(tenant: Tenant) -> TenantView:
-    return TenantView(
-        id=tenant.id,
-        name=tenant.name,
-        revision=tenant.revision,
-        created=moment.to_text(tenant.created),
-        updated=moment.to_text(tenant.updated),
-    )
+def _shown(tenant: Tenant) -> Answer:
+    return Answer(200, tenant_view(tenant), [etag(tenant.revision)])
 
 
 OPERATIONS: tuple[Operation, ...] = (

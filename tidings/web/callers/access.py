@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 
-from tidings.model.access import Key
-from tidings.model.errors import Forbidden, LimitReached, Unauthorized
+from tidings.model.access import Key, key_hash
+from tidings.model.errors import LimitReached, Unauthorized
 from tidings.model.moment import SECOND, Micros
 from tidings.store.catalog import Catalog
 from tidings.web.callers.addresses import address_of
 from tidings.web.callers.tickets import Ticket, Tickets
-from tidings.web.operation import Operation
 
 log = logging.getLogger("tidings.web")
 
@@ -80,21 +78,8 @@ class Access:
         return wrong
 
 
-def check_scope(key: Key, operation: Operation) -> None:
-    """Raise Forbidden where the key lacks the operation's scope."""
-    scope = operation.scope
-    if scope is not None and scope not in key.scopes and not key.has_scope(scope):
-        has = ", ".join(key.scopes) or "no scopes"
-        raise Forbidden(f"This needs the scope {scope}. The key has: {has}.", code="scope_missing")
-
-
-def digest(text: str) -> str:
-    """What is kept of a key's text."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _digest(authorization: str) -> str:
     scheme, _, text = authorization.partition(" ")
     if scheme.lower() != "bearer" or not text or len(text) > KEY_CHARS_MAX:
         raise Unauthorized("The Authorization header must read: Bearer tdk_...")
-    return digest(text.strip())
+    return key_hash(text.strip())

@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from tidings.control.revisions import Conditions
 from tidings.model.errors import Forbidden, Stale
-from tidings.web.habits.revisions import if_match
+from tidings.web.habits.revisions import if_match, if_none_match
 from tidings.web.operation import Request
 from tidings.web.wire.bodies import body
 
@@ -25,6 +26,13 @@ def check_revision(request: Request, revision: int) -> None:
     named = if_match(request)
     if named is not None and revision not in named:
         raise Stale.at_revision(revision)
+
+
+def conditions(request: Request) -> Conditions:
+    """What If-Match and If-None-Match of a PUT ask for."""
+    return Conditions(
+        must_exist="if-match" in request.headers, expected=if_match(request), excluded=if_none_match(request)
+    )
 
 
 def etag(revision: int | str) -> tuple[str, str]:

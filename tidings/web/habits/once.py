@@ -7,17 +7,19 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from tidings.model.errors import Invalid, Place
 from tidings.store import answers
-from tidings.store.base import Db
+from tidings.store.base import Db, Run
 from tidings.store.log.events import WithEvents
 from tidings.store.writer import NoSavepoint
 from tidings.web.operation import Answer, Request
 from tidings.web.parts import Parts
+
+T = TypeVar("T")
 
 REPLAYED = ("idempotency-replayed", "true")
 NONCE_BYTES = 12
@@ -73,6 +75,11 @@ async def once(
 
     answered: Answer = await parts.writer.call(NoSavepoint(run) if checked else run)
     return answered
+
+
+def run_once(parts: Parts, request: Request, answer: Callable[[T], Answer]) -> Run[T, Answer]:
+    """The same for what decides outside of web: runs its job, and keeps what `answer` makes of its result."""
+    return lambda job: once(parts, request, lambda db: answer(job(db)))
 
 
 async def kept(parts: Parts, request: Request) -> Answer | None:

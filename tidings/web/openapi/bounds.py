@@ -9,6 +9,8 @@ from typing import Any
 
 from tidings.control.endpoints import body
 from tidings.control.endpoints.edit import OVERLAP_SECONDS_MAX, REASON_CHARS_MAX
+from tidings.control.event_types import DESCRIPTION_CHARS_MAX
+from tidings.control.keys import NAME_CHARS_MAX
 from tidings.intake.publish import SUBJECT_CHARS_MAX
 from tidings.model.access import SCOPES
 from tidings.model.ids import ALPHABET, ID_CHARS
@@ -31,8 +33,6 @@ from tidings.web.wire.problem import PLACES_MAX
 
 Schema = dict[str, Any]
 
-NAME_CHARS_MAX = 200
-DESCRIPTION_CHARS_MAX = 2_000
 UNLIMITED = 2**31 - 1
 """For what only memory bounds: no body is longer, so no text and no list in one is."""
 
