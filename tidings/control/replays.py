@@ -29,7 +29,7 @@ from tidings.rules.wants import Wants
 from tidings.store import journal
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Catalog
-from tidings.store.log import lists
+from tidings.store.log import deliveries, lists
 from tidings.store.log import replays as stored
 from tidings.store.log.lists import number_since
 from tidings.store.writer import Writer
@@ -40,7 +40,6 @@ STEP_SECONDS = 0.020
 """How long a step looks at facts: filters may be costly."""
 COUNT_SECONDS = 2.0
 STORE_RETRY_SECONDS = 2.0
-DELIVERY_COLUMNS = ("number", "event", "link", "created")
 
 log = logging.getLogger("tidings.control")
 
@@ -215,8 +214,7 @@ class Replays:
         if replay.which == "failed":
             db.many("waiting_put", [new_round(row[0], replay.link, row[1], row[4], now) for row in rows])
             return
-        first = journal.take(db, "delivery", len(rows))
-        db.insert("delivery", DELIVERY_COLUMNS, [(first + i, row[0], replay.link, now) for i, row in enumerate(rows)])
+        deliveries.append(db, [(row[0], replay.link) for row in rows], now)
 
     def _wants(self, replay: Replay, endpoint: Endpoint) -> Wants:
         """The endpoint's choice as it is today, compiled once for each of its revisions."""

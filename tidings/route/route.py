@@ -27,6 +27,7 @@ from tidings.rules.wants import Reason, Wants, undecided
 from tidings.store import journal
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Catalog
+from tidings.store.log import deliveries
 
 EVENTS_PER_STEP = 5_000
 DELIVERIES_PER_STEP = 4_000
@@ -49,7 +50,6 @@ STEPS_PER_LOOK = 1_000
 NOTE_SECONDS = 60.0
 """The log names a filter that was cut off once in this time for each tenant."""
 TENANTS_NOTED_MAX = 10_000
-DELIVERY_COLUMNS = ("number", "event", "link", "created")
 
 log = logging.getLogger("tidings.route")
 
@@ -285,9 +285,5 @@ class _Step:
         log.warning("the filter of %s takes more than %d steps on %s; the event is sent", wants.id, STEPS_MAX, event)
 
     def _append(self) -> None:
-        pairs, db = self._pairs, self._db
-        first, now = journal.take(db, "delivery", len(pairs)), self._router._clock.now()
-        db.insert(
-            "delivery", DELIVERY_COLUMNS, [(first + i, event, link, now) for i, (event, link) in enumerate(pairs)]
-        )
-        self._router.routed += len(pairs)
+        deliveries.append(self._db, self._pairs, self._router._clock.now())
+        self._router.routed += len(self._pairs)

@@ -1,1 +1,1 @@
-"""What is appended: events, in the order of their commit; deliveries in lists; replays."""
+"""What is appended: events, in the order of their commit, and deliveries; both in lists; replays."""

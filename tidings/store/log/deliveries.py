@@ -1,0 +1,17 @@
+"""The log of deliveries: appended when an event is routed to a link, or replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tidings.model.moment import Micros
+from tidings.store import journal
+from tidings.store.base import Db
+
+_COLUMNS = ("number", "event", "link", "created")
+
+
+def append(db: Db, pairs: Sequence[tuple[int, int]], now: Micros) -> None:
+    """Append deliveries, at least one, for pairs of an event's and a link's number."""
+    first = journal.take(db, "delivery", len(pairs))
+    db.insert("delivery", _COLUMNS, [(first + i, event, link, now) for i, (event, link) in enumerate(pairs)])
