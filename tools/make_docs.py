@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import scheme_page
 import typer.main
 
 from tidings.cli.commands import tree
@@ -281,6 +282,11 @@ def metric(made: ast.Call) -> tuple[str, str, str, str] | None:
     return f"`{called}{suffix}`", word, ", ".join(f"`{label}`" for label in labels), says
 
 
+def schemes_page() -> str:
+    """Every signature scheme: what it checks, where that is known from, a sample."""
+    return page("Signature schemes", "tidings/rules/schemes/named/", *scheme_page.lines(table))
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "answers.md": answers_page,
     "commands.md": commands_page,
@@ -289,6 +295,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics_page,
     "operations.md": operations_page,
     "outcomes.md": outcomes_page,
+    "schemes.md": schemes_page,
     "settings.md": settings_page,
 }
 

@@ -32,7 +32,7 @@ class Window(msgspec.Struct, frozen=True):
     reset_seconds: float
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Allowance(msgspec.Struct, frozen=True):
     """Whether a call is allowed. The single figures are those of the tightest window, or of the one that refused."""
 
     allowed: bool
@@ -50,7 +50,7 @@ class Windows:
         self._used: dict[tuple[str, int], tuple[int, int]] = {}
         self._sweep_at: Micros = 0
 
-    def take(self, key: str, limits: Sequence[CallLimit], now: Micros, cost: int = 1) -> Verdict:
+    def take(self, key: str, limits: Sequence[CallLimit], now: Micros, cost: int = 1) -> Allowance:
         """Count a call against all windows of a key, or against none if one is full. Needs one limit at least."""
         if not self._sweep_at - SWEEP_EVERY <= now < self._sweep_at:
             self._sweep(now)
@@ -69,7 +69,7 @@ class Windows:
         else:
             refusing = [window for window, is_full in zip(windows, full, strict=True) if is_full]
             tight = max(refusing, key=lambda window: window.reset_seconds)
-        return Verdict(allowed, tight.remaining, tight.reset_seconds, tight.limit, tight.seconds, tuple(windows))
+        return Allowance(allowed, tight.remaining, tight.reset_seconds, tight.limit, tight.seconds, tuple(windows))
 
     def __len__(self) -> int:
         return len(self._used)
@@ -93,7 +93,7 @@ class Windows:
         self._sweep_at = now + SWEEP_EVERY
 
 
-def rate_limit_headers(verdict: Verdict) -> list[tuple[str, str]]:
+def rate_limit_headers(verdict: Allowance) -> list[tuple[str, str]]:
     """The `RateLimit-Policy` and `RateLimit` headers, and `Retry-After` where the call was refused."""
     policy = ", ".join(f'"{_name(window.seconds)}";q={window.limit};w={window.seconds}' for window in verdict.windows)
     now = ", ".join(

@@ -1,0 +1,1 @@
+"""Signature schemes: what is genuine, what is not, and why."""

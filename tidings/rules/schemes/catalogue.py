@@ -1,0 +1,86 @@
+"""The named schemes and handshakes: data, one file for each family of senders, beside this one."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tidings.rules.reading.refused import Refused
+from tidings.rules.schemes.checked import check_handshake
+from tidings.rules.schemes.form import Handshake, Scheme, read, refused
+
+FOLDER = Path(__file__).parent / "named"
+HANDSHAKES = "handshakes.json"
+
+
+def named(name: str) -> Scheme:
+    """A scheme by its name, or by another name of the sender. Raises Refused, with those that are alike."""
+    found = _all()[1].get(name.strip().lower())
+    if found is None:
+        near = [known for known in names() if name[:3].lower() in known][:8]
+        hint = f" Did you mean {', '.join(near)}?" if near else " `GET /v1/schemes` lists them."
+        raise Refused("/scheme", "unknown_scheme", f"There is no signature scheme named {name[:100]!r}.{hint}")
+    return found
+
+
+def names() -> tuple[str, ...]:
+    """The names of all schemes, sorted."""
+    return tuple(_all()[0])
+
+
+def schemes() -> tuple[Scheme, ...]:
+    """All named schemes, in the order of their names."""
+    return tuple(_all()[0].values())
+
+
+def families() -> dict[str, tuple[str, ...]]:
+    """The names of the schemes of each family."""
+    return {path.stem: tuple(msgspec.json.decode(path.read_bytes())) for path in _files()}
+
+
+def named_handshake(name: str) -> Handshake:
+    """A handshake by its name. Raises Refused."""
+    found = handshakes().get(name)
+    if found is None:
+        detail = f"There is no handshake named {name[:100]!r}. There are: {', '.join(handshakes())}."
+        raise Refused("/handshakes", "unknown_handshake", detail)
+    return found
+
+
+@cache
+def handshakes() -> dict[str, Handshake]:
+    """All named handshakes."""
+    document = msgspec.json.decode((FOLDER / HANDSHAKES).read_bytes())
+    found = {}
+    for name, value in document.items():
+        try:
+            found[name] = msgspec.convert({"name": name, **value}, Handshake)
+            check_handshake(found[name], "")
+        except msgspec.ValidationError as wrong:
+            raise refused(str(wrong)).under(f"/{name}") from None
+    return found
+
+
+def _files() -> list[Path]:
+    return sorted(path for path in FOLDER.glob("*.json") if path.name != HANDSHAKES)
+
+
+@cache
+def _all() -> tuple[dict[str, Scheme], dict[str, Scheme]]:
+    """The schemes by name, and by each of their names."""
+    found: dict[str, Scheme] = {}
+    for path in _files():
+        document: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+        for name, value in document.items():
+            try:
+                scheme = read({"name": name, **value})
+                [named_handshake(each) for each in scheme.handshakes if isinstance(each, str)]
+            except Refused as wrong:
+                raise wrong.under(f"/{path.stem}/{name}") from None
+            assert name not in found, f"two schemes are named {name}"
+            found[name] = scheme
+    by_any = {name: scheme for scheme in found.values() for name in scheme.aliases}
+    return dict(sorted(found.items())), by_any | found

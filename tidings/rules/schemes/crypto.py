@@ -1,0 +1,208 @@
+"""The algorithms and encodings of signature schemes. Text that is not in its one canonical form never decodes."""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+Algorithm = Literal[
+    "hmac-sha256",
+    "hmac-sha1",
+    "hmac-sha384",
+    "hmac-sha512",
+    "hmac-md5",
+    "sha256",
+    "sha1",
+    "sha384",
+    "sha512",
+    "md5",
+    "ed25519",
+    "ecdsa-p256-sha256",
+    "rsa-sha256",
+    "rsa-sha1",
+]
+Encoding = Literal["hex", "base64", "base64url"]
+PUBLIC: tuple[Algorithm, ...] = ("ed25519", "ecdsa-p256-sha256", "rsa-sha256", "rsa-sha1")
+"""The algorithms whose verifier holds a public key."""
+
+SEED_BYTES = 32
+Primed = tuple["_Hash", "_Hash"]
+
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
+
+
+def primed(key: bytes, hash_name: str) -> Primed:
+    """The two half-fed states of an HMAC (RFC 2104), to be copied for each message.
+
+    By hand, because copying two primed states takes half the time of hmac.new or hmac.digest.
+    """
+    if len(key) > hashlib.new(hash_name, usedforsecurity=False).block_size:
+        key = hashlib.new(hash_name, key, usedforsecurity=False).digest()
+    block = key.ljust(hashlib.new(hash_name, usedforsecurity=False).block_size, b"\0")
+    return (
+        hashlib.new(hash_name, block.translate(_INNER), usedforsecurity=False),
+        hashlib.new(hash_name, block.translate(_OUTER), usedforsecurity=False),
+    )
+
+
+def hmac_digest(states: Primed, message: bytes) -> bytes:
+    """The HMAC of a message with a primed key."""
+    inner, outer = states[0].copy(), states[1].copy()
+    inner.update(message)
+    outer.update(inner.digest())
+    return outer.digest()
+
+
+def digest(hash_name: str, message: bytes) -> bytes:
+    """A plain hash."""
+    return hashlib.new(hash_name, message, usedforsecurity=False).digest()
+
+
+def _base64(raw: bytes) -> bytes:
+    return binascii.b2a_base64(raw, newline=False)
+
+
+def _base64url(raw: bytes) -> bytes:
+    return binascii.b2a_base64(raw, newline=False).rstrip(b"=").translate(_TO_URL)
+
+
+_TO_URL = bytes.maketrans(b"+/", b"-_")
+_FROM_URL = bytes.maketrans(b"-_", b"+/")
+
+ENCODE: dict[str, Callable[[bytes], bytes]] = {"hex": binascii.hexlify, "base64": _base64, "base64url": _base64url}
+"""From bytes to text; base64url is written without padding, as in JWTs."""
+
+
+def decode(text: bytes, encoding: str) -> bytes | None:
+    """The bytes of a text, or None unless it is exactly what `ENCODE` would write for them."""
+    try:
+        if encoding == "hex":
+            raw = binascii.unhexlify(text)
+        elif encoding == "base64":
+            raw = b64decode(text, validate=True)
+        else:
+            raw = b64decode(text.translate(_FROM_URL) + b"=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return raw if ENCODE[encoding](raw) == text else None
+
+
+def loosely(text: str, encoding: str) -> bytes | None:
+    """The bytes of a secret as people copy it: either base64 alphabet, padded or not, hex in either case."""
+    try:
+        if encoding == "utf8":
+            return text.encode()
+        if encoding == "hex":
+            return binascii.unhexlify(text)
+        plain = text.encode("ascii").translate(_FROM_URL).rstrip(b"=")
+        return b64decode(plain + b"=" * (-len(plain) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def public_key(text: str, algorithm: str, encoding: str) -> Any:
+    """The key to verify with, from PEM (key or certificate), SPKI in DER, or the 32 bytes of ed25519.
+
+    Raises ValueError if it is malformed or belongs to another algorithm.
+    """
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.x509 import load_pem_x509_certificate
+
+    key: Any
+    if text.lstrip().startswith("-----BEGIN CERTIFICATE"):
+        key = load_pem_x509_certificate(text.strip().encode()).public_key()
+    elif text.lstrip().startswith("-----BEGIN"):
+        key = serialization.load_pem_public_key(text.strip().encode())
+    else:
+        raw = loosely(text.strip(), encoding)
+        if raw is None:
+            raise ValueError(f"it is not {encoding}")
+        if algorithm == "ed25519" and len(raw) == SEED_BYTES:
+            return Ed25519PublicKey.from_public_bytes(raw)
+        key = serialization.load_der_public_key(raw)
+    check_kind(key, algorithm)
+    return key
+
+
+def check_kind(key: Any, algorithm: str) -> None:
+    """Raise ValueError unless a public key is one of this algorithm."""
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+    if algorithm == "ed25519":
+        fits = isinstance(key, ed25519.Ed25519PublicKey)
+    elif algorithm.startswith("ecdsa"):
+        fits = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
+    else:
+        fits = isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_BITS_MIN
+    if not fits:
+        raise ValueError(f"it is not a key for {algorithm}")
+
+
+RSA_BITS_MIN = 1_024
+
+
+def is_signed(key: Any, algorithm: str, signature: bytes, message: bytes) -> bool:
+    """Whether a signature is that of a public key; ECDSA signatures are in DER."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, padding
+
+    try:
+        if algorithm == "ed25519":
+            key.verify(signature, message)
+        elif algorithm.startswith("ecdsa"):
+            key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
+        else:
+            key.verify(signature, message, padding.PKCS1v15(), _hash(algorithm))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def private_key(text: str, algorithm: str, encoding: str) -> Any:
+    """The key to sign with, from PEM, or for ed25519 its seed (with or without the public half).
+
+    Raises ValueError if it is malformed.
+    """
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    if text.lstrip().startswith("-----BEGIN"):
+        key: Any = serialization.load_pem_private_key(text.strip().encode(), None)
+        check_kind(key.public_key(), algorithm)
+        return key
+    raw = loosely(text.strip(), encoding)
+    if algorithm == "ed25519" and raw is not None and len(raw) in (SEED_BYTES, 2 * SEED_BYTES):
+        return Ed25519PrivateKey.from_private_bytes(raw[:SEED_BYTES])
+    raise ValueError("it is neither a private key in PEM nor an ed25519 seed")
+
+
+def signature_of(key: Any, algorithm: str, message: bytes) -> bytes:
+    """Sign with a private key."""
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, padding
+
+    if algorithm == "ed25519":
+        return bytes(key.sign(message))
+    if algorithm.startswith("ecdsa"):
+        return bytes(key.sign(message, ec.ECDSA(hashes.SHA256())))
+    return bytes(key.sign(message, padding.PKCS1v15(), _hash(algorithm)))
+
+
+def _hash(algorithm: str) -> Any:
+    from cryptography.hazmat.primitives import hashes
+
+    return hashes.SHA1() if algorithm == "rsa-sha1" else hashes.SHA256()  # noqa: S303 - SNS's first version has it
+
+
+def text_of(raw: bytes) -> str:
+    """Bytes as base64 text."""
+    return b64encode(raw).decode()

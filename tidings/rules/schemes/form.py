@@ -1,0 +1,308 @@
+"""The declarative form of a signature scheme: what is signed, how, and where the signature is found.
+
+A scheme is JSON. `read` turns it into a `Scheme`, or says which member is wrong.
+
+A *source* says where a value comes from: `header:NAME`, `query:NAME`, `form:NAME` (urlencoded or multipart),
+`json:a.b` (a list's element by its index), `form:NAME>a.b` (a field that holds JSON), `part:KEY` (the value of
+`KEY=value` in the signature's own text) and `part:0` (a part of it by its position). `header:X-Signature-*` takes every
+header that begins so, and `json:items.*.key` the member of each element. Alternatives are joined by ` | `; the first
+that is there counts. Places joined by ` & ` all count.
+
+A *template* says what is signed: text with `{body}`, `{timestamp}`, `{id}`, `{url}`, `{url_base}` (without its query),
+`{path}`, `{query}`, `{method}`, `{body_ascii}` (other characters as \\uXXXX), `{body_ascii_slash}` (the same, and `/`
+as `\\/`), `{body_sha256}` (in hex), `{secret}` (plain hashes only) and any source in braces, such as
+`{header:X-Nonce}`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from tidings.rules.reading.refused import Refused, escaped
+from tidings.rules.schemes.crypto import Algorithm, Encoding
+
+Text = Annotated[str, Meta(max_length=1_000)]
+Seconds = Annotated[float, Meta(ge=0, le=10 * 365 * 86_400)]
+
+
+class Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Members that are not known are refused."""
+
+
+class SignaturePlace(Form, frozen=True, kw_only=True):
+    """Where signatures are: in the value of `source`, cut at `split` if there are several in one text.
+
+    A part counts if it begins with `prefix`; others (older versions, other keys) are left aside. The first `skip`
+    parts are never signatures.
+    """
+
+    source: Text = msgspec.field(name="from")
+    encoding: Encoding = "hex"
+    prefix: Text = ""
+    split: Text = ""
+    skip: Annotated[int, Meta(ge=0, le=8)] = 0
+
+
+class SecretForm(Form, frozen=True, kw_only=True):
+    """How the text of a secret becomes a key.
+
+    `strip` is a prefix that is left out where it is there. Only secrets that begin with `only` are tried with this
+    check; the prefix is left out too. `append` is put behind the key.
+    """
+
+    encoding: Literal["utf8", "hex", "base64", "base64url"] = "utf8"
+    strip: Text = ""
+    only: Text = ""
+    append: Text = ""
+
+
+class Timestamp(Form, frozen=True, kw_only=True):
+    """The sender's clock: seconds or milliseconds since 1970, or ISO 8601 (UTC where it names no zone).
+
+    No check of the age without `tolerance_seconds`. `future_seconds` (by default the same) is for clocks ahead of ours.
+    """
+
+    source: Text = msgspec.field(name="from")
+    unit: Literal["s", "ms", "iso"] = "s"
+    tolerance_seconds: Seconds | None = None
+    future_seconds: Seconds | None = None
+
+
+class PublishedKeys(Form, frozen=True, kw_only=True):
+    """Where public keys are published as a JWK set, if the secrets hold none."""
+
+    url: Text
+    hosts: tuple[Text, ...] = ()
+    """Patterns of the hosts that `url` may have once the settings are filled in; by default exactly its own."""
+
+
+class Signature(Form, frozen=True, kw_only=True, tag="signature", tag_field="kind"):
+    """An HMAC, a plain hash with the secret inside, or a signature of a key pair, over a template.
+
+    Several templates in `signed` are alternatives: any of them may have been signed. `requires` holds sources and what
+    they must say, such as a header with the version.
+    """
+
+    algorithm: Algorithm
+    signed: Text | tuple[Text, ...]
+    signature: SignaturePlace
+    secret: SecretForm = SecretForm()
+    timestamp: Timestamp | None = None
+    id: Text = ""
+    keys: PublishedKeys | None = None
+    requires: dict[str, str] = {}
+
+
+class Token(Form, frozen=True, kw_only=True, tag="token", tag_field="kind"):
+    """The secret itself, compared in constant time. `prefix` (in either case) stands before it."""
+
+    source: Text = msgspec.field(name="from")
+    prefix: Text = ""
+
+
+class Basic(Form, frozen=True, kw_only=True, tag="basic", tag_field="kind"):
+    """HTTP Basic. A secret is `user:password`."""
+
+
+class SortedParameters(Form, frozen=True, kw_only=True, tag="sorted_parameters", tag_field="kind"):
+    """Parameters, sorted by name, joined to one text.
+
+    `url_form`: the URL, then name and value of each field of the form (Twilio; JSON bodies by `bodySHA256`).
+    `url_form_first`: the same with one value a name, as Mandrill signs. `ampersand`: `&name=value` of each parameter
+    of the query or form but the signature itself (Vonage).
+    """
+
+    style: Literal["url_form", "url_form_first", "ampersand"]
+    algorithm: Algorithm
+    signature: SignaturePlace
+    timestamp: Timestamp | None = None
+
+
+class Certificate(Form, frozen=True, kw_only=True, tag="certificate", tag_field="kind"):
+    """An RSA signature whose certificate is fetched from a URL in the request, on one of `hosts` only."""
+
+    style: Literal["sns", "paypal"]
+    hosts: tuple[Text, ...]
+    tolerance_seconds: Seconds | None = None
+
+
+class Claim(Form, frozen=True, kw_only=True):
+    """What a claim (of `a | b` the one that is there) must be: one of `values`, or what a setting says."""
+
+    values: tuple[str | bool | int, ...] = ()
+    setting: Text = ""
+
+
+class Hash(Form, frozen=True, kw_only=True):
+    """A claim that holds the SHA-256 of the body or URL. `optional`: absent exactly where the body is empty."""
+
+    claim: Text
+    encoding: Encoding = "hex"
+    optional: bool = False
+
+
+class Jwt(Form, frozen=True, kw_only=True, tag="jwt", tag_field="kind"):
+    """A JSON Web Token: keyed by the secret (HS...), or by the key that `keys` publishes under the token's `kid`.
+
+    `exp` and `nbf` hold where they are there, `iat` to within `age_seconds`. Every token of `from` must be genuine.
+    """
+
+    source: Text = msgspec.field(name="from")
+    prefix: Text = ""
+    algorithms: tuple[Literal["HS256", "HS384", "HS512", "RS256", "ES256"], ...]
+    keys: PublishedKeys | None = None
+    plaid: bool = False
+    """The key is asked for by POST with the secret as credentials `client_id:secret`."""
+    claims: dict[str, Claim] = {}
+    body_hash: Hash | None = None
+    url_hash: Hash | None = None
+    needs_exp: bool = False
+    age_seconds: Seconds | None = None
+    leeway_seconds: Seconds = 5
+
+
+class ItemSignatures(Form, frozen=True, kw_only=True, tag="items", tag_field="kind"):
+    """Adyen's notifications: each item of the body is signed by itself."""
+
+
+Check = Signature | Token | Basic | SortedParameters | Certificate | Jwt | ItemSignatures
+
+
+class HandshakeWhen(Form, frozen=True, kw_only=True):
+    """Which requests are a handshake: the method, sources that must be there, and what some of them must say."""
+
+    method: tuple[Literal["GET", "HEAD", "OPTIONS", "POST", "PUT"], ...] = ("POST",)
+    present: tuple[Text, ...] = ()
+    equals: dict[str, str] = {}
+
+
+class HookReply(Form, frozen=True, kw_only=True):
+    """An answer. `text`, the strings in `json` and the values of `headers` are templates of sources.
+
+    `{hmac-sha256:base64:SOURCE}` stands for the HMAC of that source with the hook's first secret.
+    """
+
+    status: Annotated[int, Meta(ge=200, le=599)] = 200
+    text: Text | None = None
+    json: Any = None
+    headers: dict[str, str] = {}
+
+
+class Handshake(Form, frozen=True, kw_only=True):
+    """A question of the sender's, answered at once: that the URL is ours, or that we know the secret.
+
+    `verify` says whether it comes unsigned (`before`) or must be genuine first (`after`). `must_equal` holds sources
+    and the setting that each must be equal to. With `store_secret` the sender hands us the secret: it is accepted only
+    while the hook has none. `fetch` is a source whose URL, on one of `hosts`, must be fetched to confirm.
+    """
+
+    name: Text
+    when: HandshakeWhen
+    reply: HookReply = HookReply()
+    verify: Literal["before", "after"] = "before"
+    must_equal: dict[str, str] = {}
+    store_secret: Text = ""
+    fetch: Text = ""
+    hosts: tuple[Text, ...] = ()
+    help: Text = ""
+    source: Text = ""
+
+
+class SchemeSetting(Form, frozen=True, kw_only=True):
+    """Something that a hook must (or may) say for this scheme besides its secrets."""
+
+    help: Text
+    required: bool = False
+    default: Text = ""
+
+
+class Sample(Form, frozen=True, kw_only=True):
+    """What a request of this sender looks like; `sign` signs it. A text body is sent as it is, others as JSON."""
+
+    body: Any = None
+    method: Text = "POST"
+    headers: dict[str, str] = {}
+    query: Text = ""
+    content_type: Text = "application/json"
+
+
+class Scheme(Form, frozen=True, kw_only=True):
+    """How requests of one sender are checked. All but `check` is optional.
+
+    `check` may be a list: a request is genuine if one of them fits. `delivery_id` and `event_type` are sources: the id
+    that is the same in every try, and what the sender calls the event. `handshakes` are names or whole handshakes.
+    """
+
+    check: Check | tuple[Check, ...]
+    name: Text = ""
+    title: Text = ""
+    help: Text = ""
+    evidence: Literal["vectors", "documentation", "code", "second_hand", "own"] = "own"
+    source: Text = ""
+    secret_help: Text = ""
+    settings: dict[str, SchemeSetting] = {}
+    delivery_id: Text = ""
+    event_type: Text = ""
+    handshakes: tuple[Text | Handshake, ...] = ()
+    accepted: HookReply | None = None
+    refused: HookReply | None = None
+    sample: Sample = Sample()
+    aliases: tuple[Text, ...] = ()
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether it is known from others' code only, neither from the sender's documents nor from their code."""
+        return self.evidence == "second_hand"
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The checks, one of which must fit."""
+        return self.check if isinstance(self.check, tuple) else (self.check,)
+
+
+_AT = re.compile(r"(.*) - at `(.*)`$", re.DOTALL)
+_STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]|\[\.\.\.\]")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+
+
+def read(value: Any) -> Scheme:
+    """A scheme as JSON says it. Raises Refused, with the place of the member that is wrong."""
+    try:
+        scheme = msgspec.convert(value, Scheme)
+    except msgspec.ValidationError as wrong:
+        raise refused(str(wrong)) from None
+    check_scheme(scheme)
+    return scheme
+
+
+def refused(message: str) -> Refused:
+    """A sentence of msgspec's as a place and a sentence of ours."""
+    found = _AT.match(message)
+    said, path = (found.group(1), found.group(2)) if found else (message, "$")
+    pointer = "".join(f"/{escaped(name or index or '*')}" for name, index in _STEP.findall(path))
+    unknown = _UNKNOWN.match(said)
+    if unknown:
+        name = unknown.group(1)
+        return Refused(
+            f"{pointer}/{escaped(name)}", "unknown_field", f"{name!r} is unknown in a signature scheme here."
+        )
+    code = "missing" if "missing required field" in said else "wrong_value"
+    return Refused(pointer, code, f"{said}.")
+
+
+def check_scheme(scheme: Scheme) -> None:
+    """Raise Refused where a source, a template or a combination makes no sense."""
+    from tidings.rules.schemes.checked import check_all
+
+    check_all(scheme)
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a scheme, for documents."""
+    return msgspec.json.schema(Scheme)

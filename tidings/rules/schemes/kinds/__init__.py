@@ -1,0 +1,1 @@
+"""The kinds of checks, one file each; `verifier.py` has the list."""

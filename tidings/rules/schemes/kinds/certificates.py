@@ -1,0 +1,173 @@
+"""Signatures whose certificate is fetched from a URL in the request: AWS SNS and PayPal.
+
+The URL comes from the sender, so anybody can write any URL there: its host is checked before it is fetched.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from tidings.rules.reading.refused import Refused
+from tidings.rules.schemes import crypto
+from tidings.rules.schemes.form import Certificate
+from tidings.rules.schemes.kinds.jwks import Needed, trusted
+from tidings.rules.schemes.kinds.signed import check_age, seconds
+from tidings.rules.schemes.request import HookRequest
+from tidings.rules.schemes.sources import encoded
+from tidings.rules.schemes.verdict import Unfit
+
+SNS_NOTIFICATION = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
+SNS_CONFIRMATION = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
+"""The members of a message that are signed, by its type, in this order."""
+SNS_TYPES = {
+    "Notification": SNS_NOTIFICATION,
+    "SubscriptionConfirmation": SNS_CONFIRMATION,
+    "UnsubscribeConfirmation": SNS_CONFIRMATION,
+}
+PAYPAL_HEADERS = ("transmission-id", "transmission-time", "transmission-sig", "cert-url", "auth-algo")
+PINNED = "-----BEGIN"
+
+
+class CertificateCheck:
+    """A compiled `Certificate`. Secrets are certificates in PEM to be trusted instead of what is fetched, if any.
+
+    PayPal signs the id of the webhook, which is the setting `webhook_id`.
+    """
+
+    def __init__(
+        self,
+        form: Certificate,
+        secrets: Sequence[tuple[int, str]],
+        settings: Mapping[str, str],
+        tolerance_seconds: float | None = None,
+    ) -> None:
+        self._form = form
+        self._read = {"sns": _read_sns, "paypal": _read_paypal}[form.style]
+        self._settings = settings
+        self._tolerance = form.tolerance_seconds if tolerance_seconds is None else tolerance_seconds
+        self._pinned: list[tuple[int | None, Any]] = [(index, _pinned(index, text)) for index, text in secrets]
+
+    def __call__(self, request: HookRequest, now: float, fetched: Mapping[str, bytes]) -> int | None:
+        """The index of the pinned certificate that fits, None for a fetched one. Raises Unfit."""
+        signed = self._read(request, self._settings)
+        self._trust(signed)
+        if self._tolerance is not None:
+            at = seconds(signed.time, "iso")
+            if at is None:
+                raise Unfit("bad_timestamp", "The time of the message is not one of ISO 8601.")
+            check_age(now - at, self._tolerance, self._tolerance)
+        raw = crypto.decode(encoded(signed.signature), "base64")
+        if raw is None:
+            raise Unfit("malformed_header", "The signature is not base64.")
+        for index, key in self._pinned or [(None, self._fetched(signed, fetched, now))]:
+            if crypto.is_signed(key, signed.algorithm, raw, signed.message):
+                return index
+        raise Unfit("no_match", "The signature does not fit the message with the certificate of the sender.")
+
+    def needs(self, request: HookRequest) -> tuple[Needed, ...]:
+        """The certificate to fetch. Raises Unfit where the request has none, or at a place that is not trusted."""
+        signed = self._read(request, self._settings)
+        self._trust(signed)
+        return () if self._pinned else (Needed(signed.url, signed.url),)
+
+    def shown(self, request: HookRequest) -> bytes:
+        """The text that is signed."""
+        return self._read(request, self._settings).message
+
+    def _trust(self, signed: Message) -> None:
+        trusted(signed.url, self._form.hosts)
+        if self._form.style == "sns" and not signed.url.partition("?")[0].endswith(".pem"):
+            raise Unfit("untrusted_url", "The certificate of an SNS message is at a path that ends in .pem.")
+
+    def _fetched(self, signed: Message, fetched: Mapping[str, bytes], now: float) -> Any:
+        from cryptography.x509 import load_pem_x509_certificate
+
+        raw = fetched.get(signed.url)
+        if raw is None:
+            raise Unfit("no_key", f"The certificate at {signed.url} could not be fetched.")
+        try:
+            certificate = load_pem_x509_certificate(raw)
+            key = certificate.public_key()
+            crypto.check_kind(key, signed.algorithm)
+        except ValueError:
+            raise Unfit("no_key", f"What {signed.url} returned is not a certificate with an RSA key.") from None
+        moment = datetime.fromtimestamp(now, UTC)
+        if not certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc:
+            raise Unfit("no_key", f"The certificate at {signed.url} is not valid at this time.")
+        return key
+
+
+class Message:
+    """What a request says of its signature."""
+
+    __slots__ = ("algorithm", "message", "signature", "time", "url")
+
+    def __init__(self, *, message: bytes, signature: str, algorithm: str, url: str, time: str) -> None:
+        self.message, self.signature, self.algorithm, self.url, self.time = message, signature, algorithm, url, time
+
+
+def _pinned(index: int, text: str) -> Any:
+    if not text.lstrip().startswith(PINNED):
+        raise Refused(f"/{index}", "secret", "This scheme has no secrets; a certificate in PEM may be given instead.")
+    try:
+        return crypto.public_key(text, "rsa-sha256", "base64")
+    except ValueError as error:
+        raise Refused(f"/{index}", "secret", f"This certificate cannot be used: {error}.") from None
+
+
+def _read_sns(request: HookRequest, settings: Mapping[str, str]) -> Message:
+    try:
+        value = request.json()
+    except ValueError as error:
+        raise Unfit("bad_body", f"The body cannot be read as JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise Unfit("bad_body", "The body is not a JSON object.")
+    names = SNS_TYPES.get(str(value.get("Type")))
+    if names is None:
+        raise Unfit("bad_body", f"The member Type must be one of {', '.join(SNS_TYPES)}.")
+    version = str(value.get("SignatureVersion"))
+    if version not in ("1", "2"):
+        raise Unfit("unsupported_version", "The member SignatureVersion must be 1 or 2.")
+    # Lambda spells these two in another way.
+    url = value.get("SigningCertURL", value.get("SigningCertUrl"))
+    members = dict(value)
+    members.setdefault("SubscribeURL", value.get("SubscribeUrl"))
+    for name, given in (("SigningCertURL", url), ("Signature", value.get("Signature"))):
+        if not isinstance(given, str) or not given:
+            raise Unfit("missing_header", f"The JSON member {name} is missing.")
+    return Message(
+        message=_lines(members, names),
+        signature=value["Signature"],
+        algorithm="rsa-sha1" if version == "1" else "rsa-sha256",
+        url=str(url),
+        time=str(value.get("Timestamp", "")),
+    )
+
+
+def _lines(members: Mapping[str, Any], names: Sequence[str]) -> bytes:
+    found = []
+    for name in names:
+        value = members.get(name)
+        if value is None and name == "Subject":
+            continue
+        if not isinstance(value, str):
+            raise Unfit("missing_header", f"The JSON member {name} is missing.")
+        found.append(f"{name}\n{value}\n")
+    return encoded("".join(found))
+
+
+def _read_paypal(request: HookRequest, settings: Mapping[str, str]) -> Message:
+    found = []
+    for name in PAYPAL_HEADERS:
+        value = request.headers.get(f"paypal-{name}", "")
+        if not value:
+            raise Unfit("missing_header", f"The header PayPal-{name.title()} is missing.")
+        found.append(value)
+    ident, time, signature, url, algorithm = found
+    if algorithm.upper() != "SHA256WITHRSA":
+        raise Unfit("unsupported_version", "The header PayPal-Auth-Algo must be SHA256withRSA.")
+    text = f"{ident}|{time}|{settings['webhook_id']}|{zlib.crc32(request.body)}"
+    return Message(message=encoded(text), signature=signature, algorithm="rsa-sha256", url=url, time=time)

@@ -1,0 +1,125 @@
+"""Keys and certificates that are fetched by URL: what is needed, and what came of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from tidings.rules.schemes import crypto
+from tidings.rules.schemes.form import PublishedKeys
+from tidings.rules.schemes.verdict import Unfit
+
+KEYS_MAX = 50
+"""More keys than this in one set are not looked at."""
+
+
+class Needed(msgspec.Struct, frozen=True):
+    """Something to fetch before a request can be checked; hand the answer's body over as `fetched[needed.key]`.
+
+    Its host is one that the scheme trusts. It may be kept for hours; if a check then says `no_key`, fetch it again.
+    """
+
+    key: str
+    url: str
+    method: str = "GET"
+    body: bytes = b""
+
+
+class JwkSet:
+    """Where a set of keys is published, with the hook's settings filled in. Raises Unfit for an untrusted host."""
+
+    __slots__ = ("needed",)
+
+    def __init__(self, form: PublishedKeys, settings: Mapping[str, str]) -> None:
+        url = form.url
+        for name, value in settings.items():
+            url = url.replace(f"{{{name}}}", value)
+        trusted(url, form.hosts or (re.escape(urlsplit(form.url).hostname or ""),))
+        self.needed = Needed(url, url)
+
+
+def trusted(url: str, hosts: tuple[str, ...]) -> None:
+    """Raise Unfit unless a URL is https on the usual port, and its whole host fits one of the patterns."""
+    try:
+        split = urlsplit(url)
+        plain = split.scheme == "https" and split.port in (None, 443) and "@" not in split.netloc
+        host = split.hostname or ""
+    except ValueError:
+        plain, host = False, ""
+    ordinary = not re.search(r"[\s\\\x00-\x1f\x7f-\U0010ffff]", url)
+    if not (plain and ordinary and any(re.fullmatch(pattern, host) for pattern in hosts)):
+        raise Unfit("untrusted_url", f"{url[:200]!r} is not an https URL on a host that this scheme trusts.")
+
+
+class KeySet:
+    """The public keys of a JWK set."""
+
+    def __init__(self, keys: list[dict[str, Any]]) -> None:
+        self.keys = keys[:KEYS_MAX]
+
+    def public(self, algorithm: str) -> list[Any]:
+        """Every key that fits an algorithm."""
+        return [key for jwk in self.keys if (key := public_of(jwk, algorithm)) is not None]
+
+    def by_id(self, kid: str | None) -> list[dict[str, Any]]:
+        """The keys of this `kid`; all of them if the token names none."""
+        return [jwk for jwk in self.keys if kid is None or jwk.get("kid") == kid]
+
+
+def key_set(needed: Needed, fetched: Mapping[str, bytes]) -> KeySet:
+    """The set that was fetched. Raises Unfit where it was not, or is none."""
+    raw = fetched.get(needed.key)
+    if raw is None:
+        raise Unfit("no_key", f"The keys at {needed.url} could not be fetched.")
+    try:
+        return read_keys(msgspec.json.decode(raw))
+    except (msgspec.DecodeError, ValueError):
+        raise Unfit("no_key", f"What {needed.url} returned is not a set of keys.") from None
+
+
+def read_keys(value: Any) -> KeySet:
+    """A JWK set, one JWK, or a JWK under `key`. Raises ValueError for anything else."""
+    if isinstance(value, dict):
+        keys = value.get("keys")
+        if isinstance(keys, list):
+            return KeySet([key for key in keys if isinstance(key, dict)])
+        if isinstance(value.get("key"), dict):
+            return KeySet([value["key"]])
+        if "kty" in value:
+            return KeySet([value])
+    raise ValueError("it is not a JWK set")
+
+
+def public_of(jwk: Mapping[str, Any], algorithm: str) -> Any:
+    """The public key of a JWK, or None if it is not one for this algorithm."""
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+    try:
+        key: Any
+        if algorithm == "ed25519" and jwk.get("kty") == "OKP" and jwk.get("crv") == "Ed25519":
+            return ed25519.Ed25519PublicKey.from_public_bytes(_raw(jwk, "x"))
+        if algorithm.startswith("ecdsa") and jwk.get("kty") == "EC" and jwk.get("crv") == "P-256":
+            x, y = _number(jwk, "x"), _number(jwk, "y")
+            return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+        if algorithm.startswith("rsa") and jwk.get("kty") == "RSA":
+            key = rsa.RSAPublicNumbers(_number(jwk, "e"), _number(jwk, "n")).public_key()
+            crypto.check_kind(key, algorithm)
+            return key
+    except (ValueError, TypeError):
+        return None
+    return None
+
+
+def _raw(jwk: Mapping[str, Any], name: str) -> bytes:
+    raw = crypto.loosely(str(jwk.get(name, "")), "base64url")
+    if not raw:
+        raise ValueError(f"{name} is missing")
+    return raw
+
+
+def _number(jwk: Mapping[str, Any], name: str) -> int:
+    return int.from_bytes(_raw(jwk, name))

@@ -1,0 +1,121 @@
+"""A request as its sender signed it: the raw body and URL, and what can be read from them beside the bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qsl
+
+import jiter
+
+FIELDS_MAX = 2_000
+"""Forms and queries with more fields than this are not read: no sender of webhooks has as many."""
+PARTS_MAX = 200
+"""The same for the parts of a multipart body."""
+
+
+class HookRequest:
+    """What the signature schemes read. Nothing in it is normalised: `url` and `body` are as they came.
+
+    `url` is the absolute public URL that the sender called, with its query, percent-encoded as it was sent. Schemes
+    that sign the URL need the one that the sender was given, not the one that a proxy made of it. `headers` may be a
+    mapping or pairs; names are compared without case, and the values of a repeated header are joined by a comma.
+    """
+
+    __slots__ = ("_form", "_json", "_query", "body", "headers", "method", "url")
+
+    def __init__(
+        self,
+        method: str = "POST",
+        url: str = "",
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> None:
+        self.method, self.url, self.body = method, url, body
+        named: dict[str, str] = {}
+        for name, value in headers.items() if isinstance(headers, Mapping) else headers:
+            lower = name.lower()
+            named[lower] = f"{named[lower]},{value}" if lower in named else value
+        self.headers = named
+        self._json: Any = _UNREAD
+        self._form: list[tuple[str, str]] | None = None
+        self._query: list[tuple[str, str]] | None = None
+
+    def but(self, **changed: Any) -> HookRequest:
+        """The same request with another `method`, `url`, `headers` or `body`."""
+        now = {"method": self.method, "url": self.url, "headers": self.headers, "body": self.body}
+        return HookRequest(**(now | changed))
+
+    def json(self) -> Any:
+        """The body as JSON. Raises ValueError if it is not JSON, or has a member twice (parsers differ on those)."""
+        if self._json is _UNREAD:
+            self._json = jiter.from_json(self.body, allow_inf_nan=False, catch_duplicate_keys=True)
+        return self._json
+
+    def form(self) -> list[tuple[str, str]]:
+        """The fields of an urlencoded or multipart body, in order; empty if the body is neither."""
+        if self._form is None:
+            kind = self.headers.get("content-type", "")
+            if kind[:10].lower() == "multipart/":
+                self._form = _multipart(kind, self.body)
+            else:
+                self._form = _pairs(self.body.decode("utf-8", "replace"))
+        return self._form
+
+    def query(self) -> list[tuple[str, str]]:
+        """The parameters of the URL's query, in order."""
+        if self._query is None:
+            self._query = _pairs(self.url.partition("#")[0].partition("?")[2])
+        return self._query
+
+
+class _Unread:
+    """The body was not parsed yet."""
+
+
+_UNREAD = _Unread()
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=FIELDS_MAX)
+    except ValueError:
+        return []
+
+
+def _multipart(content_type: str, body: bytes) -> list[tuple[str, str]]:
+    """The fields that are not files. A body that breaks the rules of multipart yields those before the break."""
+    boundary = parameters(content_type).get("boundary", "")
+    if not boundary:
+        return []
+    found: list[tuple[str, str]] = []
+    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("utf-8", "replace"), PARTS_MAX)
+    for piece in pieces[1:]:
+        if piece[:2] == b"--":
+            break
+        head, blank, content = piece.partition(b"\r\n\r\n")
+        if not blank:
+            continue
+        for line in head.decode("utf-8", "replace").split("\r\n"):
+            name, _, value = line.partition(":")
+            if name.strip().lower() == "content-disposition":
+                says = parameters(value)
+                if "name" in says and "filename" not in says:
+                    found.append((says["name"], content.decode("utf-8", "replace")))
+    return found
+
+
+def parameters(value: str) -> dict[str, str]:
+    """The parameters of a header such as `form-data; name="a"`."""
+    found: dict[str, str] = {}
+    for part in value.split(";")[1:]:
+        name, equals, text = part.partition("=")
+        if equals:
+            found.setdefault(name.strip().lower(), text.strip().strip('"'))
+    return found
+
+
+compact_json = partial(json.dumps, separators=(",", ":"), ensure_ascii=False)
+"""JSON as most senders write it: without spaces, and not escaped beyond need."""

@@ -1,0 +1,1 @@
+"""The checks run backwards: requests as their senders would have signed them."""

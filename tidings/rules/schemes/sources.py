@@ -1,0 +1,287 @@
+"""Where values come from in a request, and the texts that are made of them: the small language of `form.py`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import jiter
+
+from tidings.rules.reading.refused import Refused
+from tidings.rules.schemes.crypto import digest
+from tidings.rules.schemes.request import HookRequest
+from tidings.rules.schemes.verdict import Unfit
+
+SOURCES_KEPT = 512
+VALUES_MAX = 32
+"""A source that yields more values than this is cut: a sender has a few signatures, a flood has many."""
+ITEMS_MAX = 10_000
+
+Parts = Sequence[str]
+All = Callable[[HookRequest, Parts], list[str]]
+
+_SOURCE = re.compile(r"(header|query|form|json|part):(.+)", re.DOTALL)
+_PIECE = re.compile(r"\{([^{}]*)\}")
+
+
+class Source:
+    """A place, or several places of which the first counts. Raises Refused for a text that names none."""
+
+    __slots__ = ("all", "text")
+
+    def __init__(self, text: str, pointer: str = "") -> None:
+        self.text = text
+        ways = [_all_of([_way(each.strip(), pointer) for each in part.split(" & ")]) for part in text.split(" | ")]
+        self.all: All = ways[0] if len(ways) == 1 else _first_of(ways)
+
+    def first(self, request: HookRequest, parts: Parts = ()) -> str | None:
+        """The value, or None where the request has none."""
+        found = self.all(request, parts)
+        return found[0] if found else None
+
+    def needed(self, request: HookRequest, parts: Parts = ()) -> str:
+        """The value. Raises Unfit where there is none."""
+        found = self.all(request, parts)
+        if not found or not found[0]:
+            raise Unfit("missing_header", f"{self.said()} is missing.")
+        return found[0]
+
+    def said(self) -> str:
+        """The place in words."""
+        return " or ".join(_said(part.strip()) for part in re.split(r" [|&] ", self.text))
+
+
+@lru_cache(SOURCES_KEPT)
+def source(text: str) -> Source:
+    """A source, kept for the next time."""
+    return Source(text)
+
+
+def _said(text: str) -> str:
+    kind, _, name = text.partition(":")
+    words = {
+        "header": "The header",
+        "query": "The query parameter",
+        "form": "The form field",
+        "json": "The JSON member",
+    }
+    return f"{words.get(kind, 'The part of the signature named')} {name}"
+
+
+def _first_of(ways: list[All]) -> All:
+    def read(request: HookRequest, parts: Parts) -> list[str]:
+        for way in ways:
+            found = way(request, parts)
+            if found:
+                return found
+        return []
+
+    return read
+
+
+def _all_of(ways: list[All]) -> All:
+    if len(ways) == 1:
+        return ways[0]
+    return lambda request, parts: [value for way in ways for value in way(request, parts)]
+
+
+def _way(text: str, pointer: str) -> All:
+    found = _SOURCE.fullmatch(text)
+    if not found:
+        detail = f"{text!r} is not a source: header:NAME, query:NAME, form:NAME, json:a.b, part:NAME."
+        raise Refused(pointer, "source", detail)
+    kind, name = found.groups()
+    return _WAYS[kind](name)
+
+
+def _header(name: str) -> All:
+    lower = name.lower()
+    if lower.endswith("*"):
+        start = lower[:-1]
+        return lambda request, _: [v for k, v in request.headers.items() if k.startswith(start)][:VALUES_MAX]
+
+    def read(request: HookRequest, _: Parts) -> list[str]:
+        value = request.headers.get(lower)
+        return [] if value is None else [value]
+
+    return read
+
+
+def _query(name: str) -> All:
+    return lambda request, _: [value for key, value in request.query() if key == name][:1]
+
+
+def _form(name: str) -> All:
+    field, inner, path = name.partition(">")
+    if not inner:
+        return lambda request, _: [value for key, value in request.form() if key == field][:1]
+    steps = path.split(".")
+
+    def read(request: HookRequest, _: Parts) -> list[str]:
+        for key, value in request.form():
+            if key == field:
+                try:
+                    return walked(jiter.from_json(value.encode(), catch_duplicate_keys=True), steps)
+                except ValueError:
+                    return []
+        return []
+
+    return read
+
+
+def _json(path: str) -> All:
+    steps = path.split(".")
+
+    def read(request: HookRequest, _: Parts) -> list[str]:
+        try:
+            return walked(request.json(), steps)
+        except ValueError:
+            return []
+
+    return read
+
+
+def _part(key: str) -> All:
+    if key.isascii() and key.isdigit():
+        index = int(key)
+        return lambda _, parts: [parts[index]] if index < len(parts) else []
+    start = key + "="
+    return lambda _, parts: [part[len(start) :] for part in parts if part.startswith(start)][:1]
+
+
+_WAYS: dict[str, Callable[[str], All]] = {
+    "header": _header,
+    "query": _query,
+    "form": _form,
+    "json": _json,
+    "part": _part,
+}
+
+
+def walked(value: Any, steps: Sequence[str]) -> list[str]:
+    """The texts at a path; `*` goes into each element, and what is missing in one of them is an empty text."""
+    for at, step in enumerate(steps):
+        if step == "*":
+            items = value if type(value) is list else []
+            return [(walked(item, steps[at + 1 :]) or [""])[0] for item in items[:ITEMS_MAX]]
+        if type(value) is dict:
+            value = value.get(step)
+        elif type(value) is list and step.isascii() and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return []
+    text = as_text(value)
+    return [] if text is None else [text]
+
+
+def as_text(value: Any) -> str | None:
+    """A JSON value as senders write it into what they sign; None for null, objects and lists."""
+    if type(value) is str:
+        return value
+    if type(value) is bool:
+        return "true" if value else "false"
+    return str(value) if type(value) in (int, float) else None
+
+
+def encoded(text: str) -> bytes:
+    """A text of a request as bytes; never raises."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+class Moment:
+    """What a template is filled with beside the request: parts of the signature, its time, its id, a secret."""
+
+    __slots__ = ("id", "parts", "secret", "timestamp")
+
+    def __init__(self, parts: Parts = (), timestamp: str = "", id: str = "", secret: bytes = b"") -> None:
+        self.parts, self.timestamp, self.id, self.secret = parts, timestamp, id, secret
+
+
+Fill = Callable[[HookRequest, Moment], bytes]
+
+URL_PIECES = frozenset({"url", "url_base", "path", "query"})
+BODY_PIECES = frozenset({"body", "body_ascii", "body_ascii_slash", "body_sha256"})
+
+
+def _url(request: HookRequest) -> str:
+    if not request.url:
+        raise Unfit("wrong_url", "The sender signs its URL, and the public URL of this hook is not known.")
+    return request.url
+
+
+def _without_origin(request: HookRequest) -> str:
+    rest = _url(request).partition("://")[2]
+    slash = rest.find("/")
+    return rest[slash:] if slash >= 0 else "/"
+
+
+def _ascii(request: HookRequest) -> bytes:
+    try:
+        text = request.body.decode()
+    except UnicodeDecodeError:
+        return request.body
+    if text.isascii():
+        return request.body
+    return b"".join(character.encode() if character.isascii() else _escaped(character) for character in text)
+
+
+def _escaped(character: str) -> bytes:
+    units = character.encode("utf-16-be")
+    return b"".join(b"\\u" + units[at : at + 2].hex().encode() for at in range(0, len(units), 2))
+
+
+_PIECES: dict[str, Fill] = {
+    "body": lambda request, _: request.body,
+    "body_ascii": lambda request, _: _ascii(request),
+    "body_ascii_slash": lambda request, _: _ascii(request).replace(b"/", b"\\/"),
+    "body_sha256": lambda request, _: digest("sha256", request.body).hex().encode(),
+    "timestamp": lambda _, moment: encoded(moment.timestamp),
+    "id": lambda _, moment: encoded(moment.id),
+    "url": lambda request, _: encoded(_url(request)),
+    "url_base": lambda request, _: encoded(_url(request).partition("?")[0]),
+    "path": lambda request, _: encoded(_without_origin(request).partition("?")[0]),
+    "query": lambda request, _: encoded(_without_origin(request).partition("?")[2]),
+    "method": lambda request, _: encoded(request.method),
+    "secret": lambda _, moment: moment.secret,
+}
+
+
+class Template:
+    """A text with places to fill. Raises Refused for a place that nothing fills."""
+
+    __slots__ = ("_fills", "names", "text")
+
+    def __init__(self, text: str, pointer: str = "") -> None:
+        self.text = text
+        self.names = frozenset(_PIECE.findall(text))
+        self._fills = [self._fill(piece, pointer) for piece in pieces(text, pointer)]
+
+    def fill(self, request: HookRequest, moment: Moment) -> bytes:
+        """What is signed of this request. Raises Unfit where something is missing."""
+        return b"".join([fill if type(fill) is bytes else fill(request, moment) for fill in self._fills])  # type: ignore[operator]
+
+    def _fill(self, piece: tuple[bool, str], pointer: str) -> bytes | Fill:
+        is_name, text = piece
+        if not is_name:
+            return text.encode()
+        if text in _PIECES:
+            return _PIECES[text]
+        if ":" not in text:
+            detail = f"{{{text}}} is not a piece of a template: {', '.join(sorted(_PIECES))}, or a source."
+            raise Refused(pointer, "template", detail)
+        place = Source(text, pointer)
+        return lambda request, moment: encoded(place.needed(request, moment.parts))
+
+
+def pieces(text: str, pointer: str = "") -> list[tuple[bool, str]]:
+    """A template's texts (False) and names (True), in order. Raises Refused for a lone brace."""
+    found, at = [], 0
+    for match in _PIECE.finditer(text):
+        found += [(False, text[at : match.start()]), (True, match.group(1))]
+        at = match.end()
+    found.append((False, text[at:]))
+    if any(brace in piece for is_name, piece in found if not is_name for brace in "{}"):
+        raise Refused(pointer, "template", "A brace in a template opens or closes the name of a piece.")
+    return [piece for piece in found if piece[1] or piece[0]]

@@ -1,0 +1,97 @@
+"""What the check of a request comes to: a closed list of reasons, each with what to do about it."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import msgspec
+
+Reason = Literal[
+    "genuine",
+    "missing_header",
+    "malformed_header",
+    "unsupported_version",
+    "bad_timestamp",
+    "too_old",
+    "too_new",
+    "no_match",
+    "wrong_secret",
+    "changed_body",
+    "wrong_url",
+    "wrong_claim",
+    "bad_body",
+    "bad_secret",
+    "untrusted_url",
+    "no_key",
+]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+
+MEANINGS: dict[Reason, str] = {
+    "genuine": "The request is from whom it says.",
+    "missing_header": "A header, parameter or field that the scheme reads is missing.",
+    "malformed_header": "The signature (or what stands beside it) is not written as the scheme writes it.",
+    "unsupported_version": "The signature is of another version or algorithm than those that the scheme accepts.",
+    "bad_timestamp": "The timestamp cannot be read.",
+    "too_old": "It was signed longer ago than the tolerance: a replay, or a clock that is off.",
+    "too_new": "It was signed in the future: one of the clocks is off.",
+    "no_match": "No signature fits: the secret is wrong, the body was changed on the way, or it is an impostor.",
+    "wrong_secret": "The secret is not the one that the sender signed with, and nothing else is wrong.",
+    "changed_body": "The signature is genuine, but the body is not the one that was signed.",
+    "wrong_url": "The signature fits another URL than the one that the request is checked with.",
+    "wrong_claim": "A signed token is genuine, but was issued for somebody or something else.",
+    "bad_body": "The body cannot be read, and the scheme reads its signature from it.",
+    "bad_secret": "A secret to verify with is malformed.",
+    "untrusted_url": "The certificate or key is offered at a URL that the scheme does not trust.",
+    "no_key": "The certificate or key that the request names could not be had.",
+}
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether a request is genuine, and if not, why.
+
+    `detail` is a sentence for people. `secret` is the index of the secret that fitted. `signed` shows what was
+    expected to be signed, cut where it is long. None of them ever holds a secret or the signature that would have
+    been right.
+    """
+
+    reason: Reason
+    detail: str
+    secret: int | None = None
+    signed: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the request is genuine."""
+        return self.reason == "genuine"
+
+
+class Unfit(Exception):
+    """Ends a check: the request is not genuine."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason: Reason = reason
+        self.detail = detail
+
+
+def genuine(secret: int | None) -> Verdict:
+    """The verdict on a request that the secret of this index fits."""
+    return _GENUINE[secret] if secret is not None and secret < len(_GENUINE) else _genuine(secret)
+
+
+def _genuine(secret: int | None) -> Verdict:
+    return Verdict(reason="genuine", detail=MEANINGS["genuine"], secret=secret)
+
+
+_GENUINE = tuple(_genuine(index) for index in range(8))
+
+_TELLING: tuple[Reason, ...] = ("missing_header", "unsupported_version", "malformed_header", "bad_secret", "no_match")
+
+
+def more_telling(one: Unfit, other: Unfit) -> Unfit:
+    """Of the refusals of two checks that a scheme has side by side, the one that says more."""
+    return other if _rank(other.reason) > _rank(one.reason) else one
+
+
+def _rank(reason: Reason) -> int:
+    return _TELLING.index(reason) if reason in _TELLING else len(_TELLING)

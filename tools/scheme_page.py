@@ -1,0 +1,106 @@
+"""The page of signature schemes in docs/reference, made from the catalogue."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from tidings.rules import schemes
+from tidings.rules.schemes.crypto import PUBLIC
+from tidings.rules.schemes.describe import place_in_words
+from tidings.rules.schemes.form import Basic, Certificate, ItemSignatures, Jwt, Signature
+
+Table = Callable[[Sequence[str], Iterable[Sequence[object]]], str]
+
+SIGNED_AT = 1_790_000_000
+EVIDENCE = {
+    "vectors": "published test vectors",
+    "documentation": "the sender's documentation",
+    "code": "the sender's own code",
+    "second_hand": "**unconfirmed**: others' code only",
+}
+FAMILIES = {
+    "clouds": "Clouds and identity",
+    "code": "Code and operations",
+    "generic": "Standards and general forms",
+    "messages": "Messages and calls",
+    "payments": "Payments",
+    "work": "Shops, documents and forms",
+}
+SECRET = "example secret, 32 bytes long..."
+
+
+def lines(table: Table) -> Iterator[str]:
+    """The page without its title."""
+    found = schemes.schemes()
+    unconfirmed = sum(one.unconfirmed for one in found)
+    yield f"{len(found)} schemes are known by name, {unconfirmed} of them unconfirmed: known from others' code only, so"
+    yield "check them before you rely on them. The form of a scheme of your own is described in"
+    yield "`tidings/rules/schemes/form.py`; each of these is written in it."
+    yield ""
+    yield f"Samples are signed at {SIGNED_AT} (seconds since 1970) for `https://example.com/in`, with the secret"
+    yield f"`{SECRET}`, or with the same bytes in base64 or hex where the scheme wants that: other"
+    yield "implementations can be held against them."
+    yield ""
+    for family, title in FAMILIES.items():
+        yield f"* {title}: " + ", ".join(f"[{name}](#{name})" for name in sorted(schemes.families()[family]))
+    yield from ("", "What a check can come to:", "")
+    yield table(("reason", "meaning"), [(f"`{reason}`", words) for reason, words in schemes.MEANINGS.items()])
+    yield from ("", "Questions that senders ask before they trust a URL:", "")
+    rows = [(f"`{one.name}`", one.help, one.verify, f"[source]({one.source})") for one in schemes.handshakes().values()]
+    yield table(("handshake", "what it does", "verification", "source"), rows)
+    for family, title in FAMILIES.items():
+        yield from ("", f"## {title}")
+        for name in sorted(schemes.families()[family]):
+            yield from _section(schemes.named(name))
+
+
+def _section(scheme: schemes.Scheme) -> Iterator[str]:
+    yield from ("", f"### {scheme.name}", "", f"**{scheme.title}.** {scheme.help}".rstrip(), "")
+    yield f"* Checks {schemes.checks_in_words(scheme)}"
+    yield f"* Secret: {scheme.secret_help}"
+    for name, setting in scheme.settings.items():
+        yield f"* Setting `{name}`{'' if setting.required else ' (optional)'}: {setting.help}"
+    if scheme.aliases:
+        yield "* Also known as " + ", ".join(f"`{name}`" for name in scheme.aliases) + "."
+    if scheme.handshakes:
+        names = [one if isinstance(one, str) else one.name for one in scheme.handshakes]
+        yield "* Handshakes: " + ", ".join(f"`{name}`" for name in names) + "."
+    places = [("delivery", scheme.delivery_id), ("type of event", scheme.event_type)]
+    said = [f"{what} in {place_in_words(place)}" for what, place in places if place]
+    if said:
+        yield f"* Names {'; '.join(said)}."
+    yield f"* Known from {EVIDENCE[scheme.evidence]}: <{scheme.source}>"
+    yield from ("", "```http", *_sample(scheme), "```")
+
+
+def _sample(scheme: schemes.Scheme) -> list[str]:
+    request = schemes.sample(scheme)
+    secret = _secret(scheme)
+    if secret:
+        filled = {name: one.default or name for name, one in scheme.settings.items()}
+        request = schemes.sign(scheme, secret, request, SIGNED_AT, settings=filled)
+    head = [f"{request.method} {request.url.removeprefix('https://example.com')} HTTP/1.1"]
+    head += [f"{name}: {value}" for name, value in request.headers.items()]
+    return [*head, "", request.body.decode()] if request.body else head
+
+
+def _secret(scheme: schemes.Scheme) -> str:
+    """The sample's secret as this scheme writes it; none where a key pair signs."""
+    check = scheme.checks[0]
+    match check:
+        case Basic():
+            return f"ann:{SECRET}"
+        case Certificate():
+            return ""
+        case ItemSignatures():
+            return SECRET.encode().hex()
+        case Jwt() if not check.algorithms[0].startswith("HS"):
+            return ""
+        case Signature() if check.algorithm in PUBLIC:
+            return ""
+        case Signature(secret=form) if form.encoding == "hex":
+            return SECRET.encode().hex()
+        case Signature(secret=form) if form.encoding != "utf8":
+            return form.strip + b64encode(SECRET.encode()).decode()
+    return SECRET
