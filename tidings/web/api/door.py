@@ -1,0 +1,295 @@
+"""The API's door: one request from its first byte to its answer.
+
+Route by the menu, know the caller, count the call, read the body, convert it, run the operation, answer. What a
+request costs here is paid by every event that is published, so the common way through is straight. What is right for
+an API and wrong for others' webhooks lives here: keys, strict queries, refusals as problems.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+import msgspec
+
+from tidings.model.access import Key
+from tidings.model.errors import Malformed, TidingsError
+from tidings.rules.network.address import parse_networks
+from tidings.rules.network.origin import origins_of, public_url
+from tidings.web.callers.access import Access
+from tidings.web.callers.addresses import Addresses
+from tidings.web.callers.limits import Limits
+from tidings.web.callers.proxies import Callers
+from tidings.web.callers.tickets import PARAMETER, Ticket, merged
+from tidings.web.habits import given, shaping
+from tidings.web.operation import Answer, Operation, Request, Stream
+from tidings.web.parts import Parts
+from tidings.web.wire import problem, query
+from tidings.web.wire.bodies import body, slices
+from tidings.web.wire.bodies.work import LARGE_BYTES
+from tidings.web.wire.cors import METHODS, Cors
+from tidings.web.wire.packing import PACKED_BYTES_MIN, Packer
+from tidings.web.wire.public import from_outside
+from tidings.web.wire.request_ids import RequestIds
+from tidings.web.wire.routes import Routes
+from tidings.web.wire.streaming import run_stream
+
+log = logging.getLogger("tidings.web")
+
+ANYBODY = Key(id="", hash="", name="", scopes=())
+"""The caller of operations that need no key, when none was sent."""
+ONCE_ONLY = ("authorization", "content-type", "host", "idempotency-key", "if-match", "if-none-match", "last-event-id")
+"""Headers that must not be repeated: two readers could choose differently."""
+NO_HOST = "The header host is missing, which HTTP/1.1 asks for (RFC 9112)."
+
+_COMMON = [
+    ("server", "tidings"),
+    ("x-content-type-options", "nosniff"),
+]
+_ALWAYS = [*_COMMON, ("cache-control", "no-store")]
+_JSON = [*_ALWAYS, ("content-type", "application/json")]
+_PROBLEM = [*_ALWAYS, ("content-type", problem.MEDIA)]
+_encode = msgspec.json.Encoder().encode
+
+
+class Exchange(msgspec.Struct, gc=False):
+    """One request as the HTTP server gave it, and what its answer needs."""
+
+    scope: Any
+    proto: Any
+    headers: dict[str, str]
+    request_id: str
+    client: str
+    """The caller's `address:port`, seen through trusted proxies."""
+    extra: list[tuple[str, str]] = []
+    """Headers that even a refusal carries."""
+    ticket: Ticket | None = None
+    """What the caller showed in place of a key."""
+    waited: bool = False
+    """It was open for as long as its caller or the log of events wanted, so how long says nothing."""
+
+
+class ApiDoor:
+    """Takes what has no door of its own: `/v1`, the pages `/docs`, `/healthz` and the like."""
+
+    def __init__(self, parts: Parts, operations: Sequence[Operation]) -> None:
+        self._parts = parts
+        self._clock = parts.clock
+        self._access = Access(parts.catalog, parts.tickets)
+        self._limits = Limits(parts.clock, parts.writer)
+        self._addresses = Addresses(parts.clock, parts.settings.max_calls_per_address)
+        self._bodies = parts.bodies
+        self._ids = RequestIds(parts.clock)
+        trusted = parse_networks(parts.settings.trusted_proxies)
+        self._callers = Callers(trusted) if trusted else None
+        self._packer = Packer()
+        self._cors = Cors(origins_of(parts.settings.cors_origins), parts.catalog)
+        public = public_url(parts.settings.public_url)
+        self._base = public.whole if public else ""
+        self._routes = Routes(operations, public.prefix if public else "")
+        self._max_body = int(parts.settings.max_body_bytes)
+        self._max_batch = int(parts.settings.max_batch_bytes)
+        self._max_import = int(parts.settings.max_import_bytes)
+        self._seconds = parts.request_seconds
+        self.answers: dict[tuple[str, int], int] = parts.answers
+
+    async def start(self) -> None:
+        """Read the call counts that were kept; before the first request."""
+        await self._limits.load(self._parts.readers)
+
+    async def stop(self) -> None:
+        """Let long polls and streams end, and write what is counted in memory; before the writer is closed."""
+        self._parts.feed.close()
+        await self._limits.stop()
+
+    async def take(self, scope: Any, proto: Any) -> None:
+        """Answer a request."""
+        began = perf_counter()
+        pairs = scope.headers.items()
+        headers = dict(pairs)
+        client = scope.client if self._callers is None else self._callers.of(scope)
+        at = Exchange(scope, proto, headers, self._ids.next(), client)
+        if "origin" in headers or self._cors.varies:
+            at.extra = self._cors.headers(headers.get("origin"))
+        operation: Operation | None = None
+        try:
+            self._addresses.take(client)
+            operation = self._routes.fixed.get((scope.method, scope.path))
+            path: dict[str, str] = {}
+            if operation is None:
+                if scope.method == "OPTIONS":
+                    self._options(at)
+                    return
+                operation, path = self._routes.find(scope.method, scope.path)
+            if len(headers) != len(pairs):
+                _refuse_repeated(pairs)
+            if "host" not in headers and scope.http_version == "1.1":
+                raise Malformed.of_parameter("host", "missing", NO_HOST)
+            answer = await self._run(operation, path, at)
+            if answer is None:
+                status = 200
+            else:
+                status = answer.status
+                if _encoded(answer) >= PACKED_BYTES_MIN:
+                    await self._packer.pack(answer, operation, headers)
+                if self._base:
+                    answer.headers = from_outside(answer.headers, self._base)
+                _send(at, answer)
+        except Exception as wrong:
+            status = _send_problem(at, wrong, operation)
+        name = operation.name if operation is not None else "none"
+        self.answers[name, status] = self.answers.get((name, status), 0) + 1
+        if not at.waited:
+            self._seconds.observe(name, perf_counter() - began)
+
+    async def _run(self, operation: Operation, path: dict[str, str], at: Exchange) -> Answer | None:
+        """The answer; None where it was streamed."""
+        headers, scope = at.headers, at.scope
+        key = ANYBODY
+        if operation.scope is not None or "authorization" in headers:
+            key = self._known(operation, at)
+            if operation.per_key is not None:
+                operation = operation.per_key(self._parts, key, path)
+        if "if-match" in headers or "if-none-match" in headers:
+            shaping.refuse_conditions(operation, headers)
+        text = scope.query_string
+        given = query.read(text, operation) if text or operation.parameters else {}
+        if operation.ticketed:
+            given = merged(at.ticket, given)
+        raw, pieces = b"", None
+        if "content-encoding" in headers:
+            body.check_encoding(headers["content-encoding"])
+        if operation.incoming:
+            body.check_file(headers.get("content-type"), tuple(operation.incoming))
+            pieces = self._bodies.pieces(at.proto, headers, self._max_import)
+        elif scope.method != "GET" or "content-length" in headers or "transfer-encoding" in headers:
+            most = self._max_batch if operation.large else self._max_body
+            raw = await self._bodies.read(at.proto, headers, most, key.tenant)
+        request = Request(
+            operation, key, at.request_id, path, given, headers, raw, None, self._parts.cursors, None, pieces
+        )
+        if "fields" in given:
+            request.chosen = shaping.chosen_fields(request)
+        if len(raw) > LARGE_BYTES:
+            return await self._run_large(request, at)
+        self._parse(request)
+        # Only what has `item` knows long polls: a field of a collection may be called `wait`.
+        waits = operation.item is not None and given.get("wait")
+        if operation.stream or operation.incoming or operation.outgoing or waits:
+            at.waited = not operation.incoming
+            with self._parts.open_calls.one_more(key):
+                return await self._answer(request, at)
+        return await self._answer(request, at)
+
+    def _known(self, operation: Operation, at: Exchange) -> Key:
+        """Who calls: by a key, or by a ticket where the operation takes one. It has the scope, and the call is counted.
+
+        Raises Unauthorized, Forbidden or LimitReached.
+        """
+        authorization, now = at.headers.get("authorization"), self._clock.now()
+        if operation.ticketed and authorization is None and (text := query.one(at.scope.query_string, PARAMETER)):
+            at.ticket = self._access.ticket(text, at.client, now)
+            key = at.ticket.key
+        else:
+            key = self._access.key(authorization, at.client, now)
+        if "origin" in at.headers:
+            self._cors.narrow(at.extra, at.headers["origin"], key)
+        if operation.per_key is None and operation.scope is not None and operation.scope not in key.scopes:
+            key.need(operation.scope)
+        if key.limits:
+            at.extra.extend(self._limits.take(key))
+        return key
+
+    async def _run_large(self, request: Request, at: Exchange) -> Answer | None:
+        """A large body is parsed and stored in its tenant's turn; see work.py."""
+        work, size = self._parts.work, len(request.raw)
+        listing = request.operation.listing
+        await work.step()
+        if listing is not None:
+            self._parse(request)
+            size += listing.weight * sum(each.elements for each in request.slices)
+        async with work.place(request.key.tenant, size):
+            await work.step()
+            if listing is None:
+                self._parse(request)
+            return await self._answer(request, at)
+
+    def _parse(self, request: Request) -> None:
+        """The body as its operation takes it. Raises BadMedia, Malformed or Invalid."""
+        operation, raw = request.operation, request.raw
+        if operation.request is None or not (raw or not operation.request_optional):
+            if raw:
+                raise Malformed("This operation takes no body.", code="body_not_expected")
+            return
+        body.check_media(request.headers.get("content-type"), merge_patch=operation.merge_patch)
+        if operation.listing is not None:
+            request.slices = slices.split(raw, operation.listing, self._max_body)
+        else:
+            given.read(request, raw)
+
+    async def _answer(self, request: Request, at: Exchange) -> Answer | None:
+        answer = await request.operation.handler(self._parts, request)
+        if isinstance(answer, Stream):
+            self._packer.pack_stream(answer, at.headers)
+            headers = [*_ALWAYS, *at.extra, ("request-id", at.request_id)]
+            await run_stream(at.scope, at.proto, answer, headers, self._parts.feed)
+            return None
+        return answer if request.operation.item is None else shaping.finish(request, answer)
+
+    def _options(self, at: Exchange) -> None:
+        path, asked = at.scope.path, at.headers
+        if "access-control-request-method" in asked and "origin" in asked and self._cors.allows(asked["origin"]):
+            # Whatever the path: a page is to read the refusal that follows, which a refused preflight would hide.
+            at.proto.response_empty(
+                204, [*_ALWAYS, *self._cors.preflight(asked["origin"]), ("request-id", at.request_id)]
+            )
+            return
+        allowed = list(METHODS) if path == "*" else self._routes.allowed(path)
+        if not allowed:
+            self._routes.find("OPTIONS", path)
+        headers = [*_ALWAYS, *at.extra, ("request-id", at.request_id), ("allow", ", ".join(allowed))]
+        at.proto.response_empty(204, headers)
+
+
+def _encoded(answer: Answer) -> int:
+    """Turn the body into bytes; how many there are."""
+    if answer.body is None:
+        return 0
+    if type(answer.body) is not bytes:
+        answer.body = _encode(answer.body)
+    return len(answer.body)
+
+
+def _send(at: Exchange, answer: Answer) -> None:
+    """Write a whole answer, whose body is bytes or None."""
+    content = answer.body
+    always = _ALWAYS if answer.cache is None else [*_COMMON, ("cache-control", answer.cache)]
+    if content is None:
+        headers = [*always, *answer.headers, *at.extra, ("request-id", at.request_id)]
+        at.proto.response_empty(answer.status, headers)
+        return
+    base = _JSON if answer.media == "application/json" else [*always, ("content-type", answer.media)]
+    headers = [*base, *answer.headers, *at.extra, ("request-id", at.request_id)]
+    at.proto.response_bytes(answer.status, headers, content)
+
+
+def _send_problem(at: Exchange, wrong: Exception, operation: Operation | None) -> int:
+    """Write the problem answer for what was raised; its status."""
+    if not isinstance(wrong, TidingsError):
+        name = operation.name if operation else "request"
+        about = {"request_id": at.request_id, "client": at.client}
+        log.error("%s %s from %s failed", at.request_id, name, at.client, exc_info=wrong, extra=about)
+        wrong = problem.Internal(at.request_id)
+    headers = [*_PROBLEM, *problem.headers(wrong), *at.extra, ("request-id", at.request_id)]
+    at.proto.response_bytes(wrong.status, headers, _encode(problem.problem(wrong, at.request_id)))
+    return wrong.status
+
+
+def _refuse_repeated(pairs: list[tuple[str, str]]) -> None:
+    names = [name for name, _ in pairs]
+    for name in ONCE_ONLY:
+        if names.count(name) > 1:
+            detail = f"The header {name} is given twice."
+            raise Malformed.of_parameter(name, "repeated", detail)
