@@ -20,7 +20,10 @@ from granian.server.embed import Server as HttpServer
 
 from tidings import __version__
 from tidings.control.collections import Collections, Shown, Wanted, is_safe
-from tidings.control.endpoints.edit import Endpoints
+from tidings.control.delivery_ids import DeliveryIds
+from tidings.control.endpoints.cancelling import Cancelling
+from tidings.control.endpoints.edit import EndpointEdits
+from tidings.control.endpoints.endpoints import Endpoints
 from tidings.control.event_types import EventTypes
 from tidings.control.indexes import Indexes
 from tidings.control.keys import OPERATOR, Keys
@@ -62,7 +65,6 @@ from tidings.web.items import operations as item_menu
 from tidings.web.menus import Menus
 from tidings.web.parts import Parts
 from tidings.web.wire.cursors import Cursors
-from tidings.web.wire.delivery_ids import DeliveryIds
 from tidings.web.wire.feed import Feed
 
 HEADER_READ_SECONDS = 9
@@ -125,17 +127,16 @@ class Server:
             self._chance,
             self._fail,
         )
-        endpoints = Endpoints(
+        edits = EndpointEdits(
             catalog,
-            writer,
             self.clock,
             networks,
-            deliver,
             self._names,
             allow_http=settings.allow_http,
             most_per_tenant=settings.max_endpoints_per_tenant,
             proxied=bool(settings.outbound_proxy),
         )
+        self._cancelling = Cancelling(catalog, writer, self.clock, deliver)
         self._replays = Replays(writer, catalog, self.clock, deliver.notice)
         self._retention = Retention(writer, self.clock, settings.retention_days)
         self._timekeeper = Timekeeper(writer, self.clock)
@@ -150,6 +151,7 @@ class Server:
         writer.wait(self._timekeeper.open)
         self._cursors = Cursors(sealer, writer.wait(lambda db: plain_until(db, "event")))
         self._delivery_ids = DeliveryIds(sealer, writer.wait(lambda db: plain_until(db, "delivery")))
+        endpoints = Endpoints(catalog, readers, self.clock, edits, self._cancelling, deliver.notice, self._delivery_ids)
         note_use(settings.database, settings.folder, self._locks[0])
         self._ensure_operator(catalog)
         self.parts = self._together(catalog, Tickets(sealer, catalog, self.clock), feed, router, endpoints)
@@ -267,7 +269,7 @@ class Server:
             log_enabled=False,
         )
         await app.start()
-        self.parts.endpoints.cancelling.start()
+        self._cancelling.start()
         self._replays.start(self._loop)
         self._timekeeper.start(self._loop)
         self._retention.start(self._loop)
@@ -291,7 +293,7 @@ class Server:
 
     async def _stop_control(self) -> None:
         """What steers the stages ends; it goes on at the next start."""
-        await self.parts.endpoints.cancelling.stop()
+        await self._cancelling.stop()
         await self._replays.stop()
         await self._retention.stop()
         await self._timekeeper.stop()

@@ -21,7 +21,7 @@ URL = "https://example.com/hook"
 def refused(world: World, **form: Any) -> dict[str | None, str]:
     """Where and why a form is refused."""
     with pytest.raises(Invalid) as wrong:
-        world.run(world.endpoints.create(NewEndpoint(**{"url": "http://127.0.0.1:9/", **form})))
+        world.run(world.edits.create(NewEndpoint(**{"url": "http://127.0.0.1:9/", **form})))
     return {place.pointer: place.code for place in wrong.value.errors}
 
 
@@ -132,7 +132,7 @@ def edit(world: World, endpoint: Endpoint, patch: dict[str, Any], expected: set[
     def read(document: Any) -> EndpointBody:
         return body.read(msgspec.json.encode(document), EndpointBody)[0]
 
-    return world.writer.wait(world.run(world.endpoints.edit(endpoint, patch, read, expected)))
+    return world.writer.wait(world.run(world.edits.edit(endpoint, patch, read, expected)))
 
 
 def test_a_merge_patch_changes_what_it_names(world: World) -> None:
@@ -158,7 +158,7 @@ def test_an_older_revision_is_told(world: World) -> None:
     with pytest.raises(Stale):
         edit(world, made, {"rate": 2}, {1})
     with pytest.raises(Stale):
-        world.writer.wait(world.endpoints.delete(made, {1}))
+        world.writer.wait(world.edits.delete(made, {1}))
     assert world.now(made).options.rate == 1
 
 
@@ -171,7 +171,7 @@ def test_two_edits_in_one_group_both_hold(world: World) -> None:
         def read(document: Any) -> EndpointBody:
             return body.read(msgspec.json.encode(document), EndpointBody)[0]
 
-        jobs.append(world.run(world.endpoints.edit(made, patch, read, None)))
+        jobs.append(world.run(world.edits.edit(made, patch, read, None)))
 
     def both(db: Any) -> None:
         for job in jobs:
@@ -184,50 +184,50 @@ def test_two_edits_in_one_group_both_hold(world: World) -> None:
 
 def test_a_rotation_keeps_the_secret_before_until_the_overlap_is_over(world: World) -> None:
     made = world.endpoint()
-    rotated = world.writer.wait(world.endpoints.rotate(made, None, None))
+    rotated = world.writer.wait(world.edits.rotate(made, None, None))
     first, second = (secret.text for secret in rotated.sealed.secrets)
     assert second == made.sealed.secrets[0].text and first != second
     now = world.clock.now()
     assert [secret.text for secret in valid_secrets(rotated, now + DAY - 1)] == [first, second]
     assert [secret.text for secret in valid_secrets(rotated, now + DAY)] == [first]
-    at_once = world.writer.wait(world.endpoints.rotate(made, None, 0))
+    at_once = world.writer.wait(world.edits.rotate(made, None, 0))
     assert len(at_once.sealed.secrets) == 1
     with pytest.raises(Invalid):
-        world.endpoints.rotate(made, None, 7 * 86_400 + 1)
+        world.edits.rotate(made, None, 7 * 86_400 + 1)
 
 
 def test_a_rotation_stays_with_the_kind_of_key(world: World) -> None:
     made = world.endpoint(secret="whsk_" + base64.b64encode(b"s" * 32).decode())
-    assert world.writer.wait(world.endpoints.rotate(made, None, 60)).sealed.secrets[0].text.startswith("whsk_")
+    assert world.writer.wait(world.edits.rotate(made, None, 60)).sealed.secrets[0].text.startswith("whsk_")
 
 
 def test_pause_and_resume(world: World) -> None:
     made = world.endpoint()
-    paused = world.writer.wait(world.endpoints.pause(made, "maintenance"))
+    paused = world.writer.wait(world.edits.pause(made, "maintenance"))
     assert (paused.mode, paused.reason) == ("paused", "maintenance")
     with pytest.raises(Conflict):
-        world.writer.wait(world.endpoints.test(made))
-    resumed = world.writer.wait(world.endpoints.resume(made))
+        world.writer.wait(world.edits.test(made))
+    resumed = world.writer.wait(world.edits.resume(made))
     assert (resumed.mode, resumed.reason, resumed.revision) == ("enabled", None, 3)
 
 
 def test_what_was_missed_can_be_cancelled(world: World) -> None:
     made, other = world.endpoint(), world.endpoint()
-    world.writer.wait(world.endpoints.pause(made, None))
+    world.writer.wait(world.edits.pause(made, None))
     world.publish(count=30)
     numbers = [row.number for row in world.list(links=frozenset([made.num]))]
     world.attempt(numbers[0], "delivered", "ok")
     world.attempt(numbers[1], "waiting", due=world.clock.now() + HOUR)
-    assert world.run(world.endpoints.cancelling.cancel_waiting(world.now(made))) == 29
+    assert world.run(world.cancelling.cancel_waiting(world.now(made))) == 29
     assert world.states(made) == {"delivered": 1, "cancelled": 29}
     assert world.states(other) == {"waiting": 30}
     with pytest.raises(Conflict):
-        world.run(world.endpoints.cancelling.cancel_waiting(world.now(other)))
+        world.run(world.cancelling.cancel_waiting(world.now(other)))
 
 
 def test_a_test_goes_to_its_endpoint_alone(world: World) -> None:
     made, other = world.endpoint(events=("never.this",)), world.endpoint()
-    event = world.writer.wait(world.endpoints.test(made))
+    event = world.writer.wait(world.edits.test(made))
     (row,) = world.list()
     assert (row.link, row.event_id, row.event_type) == (made.num, event.id, "endpoint.test")
     assert world.states(other) == {}
@@ -235,10 +235,10 @@ def test_a_test_goes_to_its_endpoint_alone(world: World) -> None:
 
 def test_a_deleted_endpoint_is_gone(world: World) -> None:
     made = world.endpoint()
-    world.writer.wait(world.endpoints.delete(made))
+    world.writer.wait(world.edits.delete(made))
     assert made.id not in world.catalog.now.endpoints_by_id
     with pytest.raises(NotFound):
-        world.writer.wait(world.endpoints.pause(made, None))
+        world.writer.wait(world.edits.pause(made, None))
     world.publish()
     assert world.states(made) == {}
 

@@ -91,12 +91,12 @@ def test_what_waited_for_a_deleted_endpoint_is_cancelled(world: World) -> None:
     numbers = [row.number for row in world.list()]
     world.attempt(numbers[0], "delivered", "ok")
     world.attempt(numbers[1], "waiting", due=world.clock.now() + HOUR)
-    deleted = world.writer.wait(world.endpoints.delete(endpoint))
+    deleted = world.writer.wait(world.edits.delete(endpoint))
     assert world.states(endpoint) == {"delivered": 1, "cancelled": 3}
 
     async def sweep() -> None:
-        world.endpoints.cancelling.sweep(deleted)
-        await next(iter(world.endpoints.cancelling._sweeps.values()))
+        world.cancelling.sweep(deleted)
+        await next(iter(world.cancelling._sweeps.values()))
 
     world.run(sweep())
     assert world.states(endpoint) == {"delivered": 1, "cancelled": 3}

@@ -93,7 +93,7 @@ def test_all_makes_new_deliveries_of_what_the_endpoint_wants_today(world: World)
 
 def test_tests_and_news_about_the_endpoint_itself_are_not_replayed(world: World) -> None:
     endpoint, other = world.endpoint(events=("*", "endpoint.*")), world.endpoint()
-    world.writer.wait(world.endpoints.test(other))
+    world.writer.wait(world.edits.test(other))
     world.publish("endpoint.failing", subject=endpoint.id)
     world.publish("endpoint.failing", subject=other.id)
     assert finish(world, begin(world, endpoint, "all")).sent == 1
@@ -129,7 +129,7 @@ def test_a_replay_of_a_deleted_endpoint_ends(world: World) -> None:
     endpoint = world.endpoint()
     world.publish(count=3)
     replay = begin(world, endpoint, "all")
-    world.writer.wait(world.endpoints.delete(endpoint))
+    world.writer.wait(world.edits.delete(endpoint))
     assert finish(world, replay).state == "cancelled"
 
 
@@ -137,7 +137,7 @@ def test_a_replay_needs_a_range_and_an_endpoint_that_sends(world: World) -> None
     endpoint = world.endpoint()
     with pytest.raises(Invalid):
         begin(world, endpoint, "all", since=world.clock.now() + HOUR)
-    world.writer.wait(world.endpoints.pause(endpoint, None))
+    world.writer.wait(world.edits.pause(endpoint, None))
     with pytest.raises(Conflict):
         begin(world, endpoint, "all")
 
@@ -191,7 +191,7 @@ def test_a_retry_of_what_waits_makes_it_due(world: World) -> None:
     retry(world, untried)
     assert {row.due for row in world.list(state="waiting")} == {world.clock.now()}
     assert world.count("waiting") == 1
-    world.writer.wait(world.endpoints.pause(endpoint, None))
+    world.writer.wait(world.edits.pause(endpoint, None))
     with pytest.raises(Conflict):
         retry(world, later)
     with pytest.raises(NotFound):

@@ -47,7 +47,7 @@ def test_what_waits_stays_until_it_has_ended(world: World) -> None:
     world.clock.advance(40 * 86_400)
     assert prune(world) == 1
     assert sorted(row.number for row in world.list()) == sorted([untried, later, revived])
-    world.writer.wait(world.endpoints.delete(endpoint))
+    world.writer.wait(world.edits.delete(endpoint))
     assert prune(world) == 3
     assert [world.count(table) for table in ("event", "delivery", "attempt", "waiting")] == [0, 0, 0, 0]
 

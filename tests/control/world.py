@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tidings.control.endpoints.body import NewEndpoint
-from tidings.control.endpoints.edit import Endpoints
+from tidings.control.endpoints.cancelling import Cancelling
+from tidings.control.endpoints.edit import EndpointEdits
 from tidings.control.replays import Replays
 from tidings.model.event import Event
 from tidings.model.ids import new_id
@@ -61,9 +62,8 @@ class World:
         self.readers = Readers(self.engine)
         self.deliver = NothingFlies(self)
         self.names = Names()
-        self.endpoints = Endpoints(
-            self.catalog, self.writer, self.clock, address.parse_networks(networks), self.deliver, self.names
-        )
+        self.edits = EndpointEdits(self.catalog, self.clock, address.parse_networks(networks), self.names)
+        self.cancelling = Cancelling(self.catalog, self.writer, self.clock, self.deliver)
         self.writer.before_replies(self.catalog.refresh)
         self.writer.start(Router(self.catalog, self.clock).step)
         self.writer.wait(self.catalog.load)
@@ -77,30 +77,22 @@ class World:
     def run(self, made: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(made)
 
-    def with_names(self, names: dict[str, list[str] | Problem], most_per_tenant: int = 0) -> Endpoints:
-        """Endpoints for which these names, and no others, lead somewhere."""
+    def with_names(self, names: dict[str, list[str] | Problem], most_per_tenant: int = 0) -> EndpointEdits:
+        """Edits for which these names, and no others, lead somewhere."""
 
         def source(name: str, answer: Callable[[Addresses, Problem | None], None]) -> None:
             found = names[name]
             answer([], found) if isinstance(found, str) else answer([(each, 60) for each in found], None)
 
         opened = address.parse_networks("127.0.0.0/8")
-        return Endpoints(
-            self.catalog,
-            self.writer,
-            self.clock,
-            opened,
-            self.deliver,
-            Names(source),
-            most_per_tenant=most_per_tenant,
-        )
+        return EndpointEdits(self.catalog, self.clock, opened, Names(source), most_per_tenant=most_per_tenant)
 
     def replays(self) -> Replays:
         return Replays(self.writer, self.catalog, self.clock, self.deliver.notice)
 
     def endpoint(self, url: str = "http://127.0.0.1:9/", **form: Any) -> Endpoint:
         """A new endpoint."""
-        job = self.run(self.endpoints.create(NewEndpoint(url=url, **form), operator=True))
+        job = self.run(self.edits.create(NewEndpoint(url=url, **form), operator=True))
         return self.writer.wait(job)
 
     def now(self, endpoint: Endpoint) -> Endpoint:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tidings.control.delivery_ids import DeliveryIds
 from tidings.control.replays import Replays
 from tidings.model.event import Event
 from tidings.model.link import Endpoint, Options, Sealed
@@ -24,7 +25,6 @@ from tidings.store.log.events import Publication
 from tidings.store.seal import Sealer
 from tidings.store.writer import Writer
 from tidings.web.api.events.views import event_detail
-from tidings.web.wire.delivery_ids import DeliveryIds
 
 SLOW = {"data": {"a": {"$in": ["y"]}}}
 LONG = '{"a": [' + ",".join(["[" + '"x"' + "]"] * 9_000) + "]}"

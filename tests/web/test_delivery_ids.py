@@ -8,11 +8,11 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidings.control.delivery_ids import DeliveryIds
 from tidings.model.ids import delivery_id, delivery_parts
 from tidings.store.base import Db
 from tidings.store.seal import PLAIN_UNTIL, Sealer
 from tidings.testing import FakeClock, Receiver, TestServer, until
-from tidings.web.wire.delivery_ids import DeliveryIds
 from tidings.web.wire.request_ids import RequestIds
 
 IDS = DeliveryIds(Sealer(b"k" * 32), 0)

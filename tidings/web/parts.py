@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tidings.control.collections import Collections
-from tidings.control.endpoints.edit import Endpoints
+from tidings.control.delivery_ids import DeliveryIds
+from tidings.control.endpoints.endpoints import Endpoints
 from tidings.control.event_types import EventTypes
 from tidings.control.indexes import Indexes
 from tidings.control.keys import Keys
@@ -30,7 +31,6 @@ from tidings.web.menus import Menus
 from tidings.web.wire.bodies.reading import BodyReader
 from tidings.web.wire.bodies.work import Work
 from tidings.web.wire.cursors import Cursors
-from tidings.web.wire.delivery_ids import DeliveryIds
 from tidings.web.wire.feed import Feed
 
 

@@ -1,4 +1,4 @@
-"""Endpoints: create, edit, delete, pause, resume, rotate the secret, test.
+"""What may become of an endpoint: create, edit, delete, pause, resume, rotate the secret, test.
 
 Every change is a write job that reads the endpoint as the transaction sees it, so that two edits at once lose
 nothing, and whoever sent the older revision is told (412).
@@ -15,7 +15,6 @@ import msgspec
 
 from tidings.control.endpoints import body, tls
 from tidings.control.endpoints.body import EndpointBody, NewEndpoint
-from tidings.control.endpoints.cancelling import Cancelling, Delivering
 from tidings.model.errors import Conflict, Invalid, NotFound, Place, Stale
 from tidings.model.event import Event
 from tidings.model.ids import new_id
@@ -31,7 +30,6 @@ from tidings.store.base import Db
 from tidings.store.catalog import Catalog
 from tidings.store.log import feed
 from tidings.store.log.events import Publication, append
-from tidings.store.writer import Writer
 
 RESOLVE_SECONDS = 2.0
 SECRET_BYTES = 32
@@ -45,16 +43,14 @@ Job = Callable[[Db], Endpoint]
 log = logging.getLogger("tidings.control")
 
 
-class Endpoints:
+class EndpointEdits:
     """Makes and changes endpoints. What it answers are write jobs, unless it must wait for a name server."""
 
     def __init__(
         self,
         catalog: Catalog,
-        writer: Writer,
         clock: Clock,
         networks: address.Networks,
-        deliver: Delivering,
         names: Names,
         *,
         allow_http: bool = True,
@@ -62,7 +58,6 @@ class Endpoints:
         proxied: bool = False,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self.cancelling = Cancelling(catalog, writer, clock, deliver)
         self._catalog = catalog
         self._clock = clock
         self._networks = networks

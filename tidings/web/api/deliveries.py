@@ -17,7 +17,7 @@ from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
 from tidings.store.log import lists
 from tidings.store.log.lists import DeliveryQuery, DeliveryRow
-from tidings.web.api.endpoints.views import time_text
+from tidings.views.times import time_text
 from tidings.web.habits.once import kept, once
 from tidings.web.habits.paging import PAGING, Page, counted
 from tidings.web.habits.shaping import TYPE_OR_BEGINNING, sort_of

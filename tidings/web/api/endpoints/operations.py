@@ -7,31 +7,15 @@ from typing import Any
 import msgspec
 
 from tidings.control.endpoints.body import EndpointBody, NewEndpoint
-from tidings.control.endpoints.edit import valid_secrets
-from tidings.model.access import EVERYTHING
-from tidings.model.errors import NotFound
-from tidings.model.link import Endpoint
+from tidings.control.endpoints.endpoints import WRITE, Missed, Resumed
+from tidings.model.event import Event
+from tidings.model.link import Endpoint, Secret
 from tidings.rules.network.address import URL_CHARS_MAX
-from tidings.rules.reading.refused import Refused
-from tidings.rules.schemes import standard as sign
-from tidings.store.base import Db
-from tidings.store.log import lists
-from tidings.web.api.endpoints.views import (
-    EndpointList,
-    EndpointPatch,
-    EndpointView,
-    OldSecret,
-    PauseBody,
-    ResumeBody,
-    RotateBody,
-    SecretView,
-    TestView,
-    endpoint_view,
-    time_text,
-)
-from tidings.web.habits.edits import check_revision, etag
+from tidings.views.endpoints import EndpointView, SecretView, TestView, endpoint_view, secret_view
+from tidings.web.api.endpoints.bodies import EndpointList, EndpointPatch, PauseBody, ResumeBody, RotateBody
+from tidings.web.habits.edits import etag
 from tidings.web.habits.given import agree
-from tidings.web.habits.once import kept, once
+from tidings.web.habits.once import kept, run_once
 from tidings.web.habits.paging import PAGING, SortKey, sorted_page
 from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
 from tidings.web.operation import Answer, Operation, Parameter, Request
@@ -46,37 +30,22 @@ SORTS: dict[str, SortKey] = {"created": lambda endpoint: endpoint.created, "id":
 
 async def create_endpoint(parts: Parts, request: Request) -> Answer:
     """Register a URL."""
-    form: NewEndpoint = request.body
-    if request.key.tenant is not None:
-        form = _for_tenant(form, request.key.tenant)
-    operator = request.key.tenant is None and request.key.has_scope(EVERYTHING)
-    job = await parts.endpoints.create(form, operator=operator, caller=request.key.tenant)
 
-    def store(db: Db) -> Answer:
-        endpoint = job(db)
+    def answer(endpoint: Endpoint) -> Answer:
         headers = [("location", f"/v1/endpoints/{endpoint.id}"), etag(endpoint.revision)]
         return Answer(201, endpoint_view(endpoint), headers)
 
-    return await once(parts, request, store)
+    return await parts.endpoints.create(request.caller, request.body, run_once(parts, request, answer))
 
 
 async def list_endpoints(parts: Parts, request: Request) -> Answer:
     """List endpoints, newest first by default."""
-    tenant = request.key.tenant or request.query.get("tenant")
-    state, url = request.query.get("state"), request.query.get("url")
-    found = [
-        endpoint
-        for endpoint in parts.catalog.now.endpoints_by_id.values()
-        if (tenant is None or endpoint.tenant == tenant)
-        and (state is None or endpoint.mode == state)
-        and (url is None or endpoint.options.url == url)
-    ]
+    asked = [request.query.get(name) for name in ("tenant", "state", "url")]
+    found = parts.endpoints.visible(request.caller, *asked)
     shown, answer = sorted_page(request, found, SORTS, lambda endpoint: endpoint.num)
     counts: dict[int, int] = {}
     if request.query.get("counts"):
-        counts = await parts.readers.call(
-            lambda db: {each.num: lists.waiting_count(db, each.num) for each in shown}, request.key.tenant
-        )
+        counts = await parts.endpoints.waiting(request.caller, shown)
     lanes = parts.deliver.snapshot()
     views = [endpoint_view(each, lanes.get(each.num), counts.get(each.num, msgspec.UNSET)) for each in shown]
     return answer(views)
@@ -84,100 +53,94 @@ async def list_endpoints(parts: Parts, request: Request) -> Answer:
 
 async def get_endpoint(parts: Parts, request: Request) -> Answer:
     """Read one endpoint."""
-    endpoint = visible(parts, request)
+    endpoint = parts.endpoints.find(request.caller, request.path["id"])
     if not_modified(request, endpoint.revision):
         return Answer(304, None, [etag(endpoint.revision)])
     waiting: int | msgspec.UnsetType = msgspec.UNSET
     if request.query.get("counts"):
-        waiting = await parts.readers.call(lambda db: lists.waiting_count(db, endpoint.num), request.key.tenant)
+        waiting = (await parts.endpoints.waiting(request.caller, [endpoint]))[endpoint.num]
     return _shown(parts, endpoint, waiting)
 
 
 async def edit_endpoint(parts: Parts, request: Request) -> Answer:
     """Change some fields; holds from the next attempt on."""
-    endpoint = visible(parts, request)
 
     def read(document: Any) -> EndpointBody:
         return body.read(msgspec.json.encode(document), EndpointBody)[0]
 
-    agree(request, endpoint_view(endpoint))
-    expected = if_match(request)
-    if "revision" in request.given:
-        # What else was given back agrees with this revision.
-        expected = {endpoint.revision} if expected is None else expected & {endpoint.revision}
-    job = await parts.endpoints.edit(endpoint, request.value, read, expected, caller=request.key.tenant)
-    return _shown(parts, await parts.writer.call(job))
+    def expected_of(endpoint: Endpoint) -> set[int] | None:
+        agree(request, endpoint_view(endpoint))
+        expected = if_match(request)
+        if "revision" in request.given:
+            # What else was given back agrees with this revision.
+            expected = {endpoint.revision} if expected is None else expected & {endpoint.revision}
+        return expected
+
+    edited: Endpoint = await parts.endpoints.edit(
+        request.caller, request.path["id"], request.value, read, expected_of, parts.writer.call
+    )
+    return _shown(parts, edited)
 
 
 async def delete_endpoint(parts: Parts, request: Request) -> Answer:
     """Forget an endpoint; what waits for it is cancelled."""
-    endpoint = visible(parts, request)
-    deleted: Endpoint = await parts.writer.call(parts.endpoints.delete(endpoint, if_match(request)))
-    parts.endpoints.cancelling.sweep(deleted)
+    await parts.endpoints.delete(request.caller, request.path["id"], if_match(request), parts.writer.call)
     return Answer(204)
 
 
 async def pause_endpoint(parts: Parts, request: Request) -> Answer:
     """Send nothing for now; what happens meanwhile waits."""
-    endpoint = visible(parts, request)
     reason = None if request.body is None else request.body.reason
-    job = parts.endpoints.pause(endpoint, reason, if_match(request))
-    return await once(parts, request, lambda db: _shown(parts, job(db)))
+
+    def answer(endpoint: Endpoint) -> Answer:
+        return _shown(parts, endpoint)
+
+    run = run_once(parts, request, answer)
+    return await parts.endpoints.pause(request.caller, request.path["id"], reason, if_match(request), run)
 
 
 async def resume_endpoint(parts: Parts, request: Request) -> Answer:
     """Send again, what was missed first, or without it."""
-    endpoint = visible(parts, request)
+    ident = parts.endpoints.find(request.caller, request.path["id"], WRITE).id
     known = await kept(parts, request)
     if known is not None:
         return known
-    expected = if_match(request)
-    check_revision(request, endpoint.revision)
-    missed = "send" if request.body is None else request.body.missed
-    waiting = await parts.readers.call(lambda db: lists.waiting_count(db, endpoint.num), request.key.tenant)
-    if missed == "cancel":
-        waiting = await parts.endpoints.cancelling.cancel_waiting(endpoint)
-    job = parts.endpoints.resume(endpoint, expected)
-    answer = await once(parts, request, lambda db: _shown(parts, job(db), waiting))
-    parts.deliver.notice(endpoint.num, resumed=True)
-    return answer
+
+    def answer(resumed: Resumed) -> Answer:
+        return _shown(parts, resumed.endpoint, resumed.waiting)
+
+    missed: Missed = "send" if request.body is None else request.body.missed
+    run = run_once(parts, request, answer)
+    return await parts.endpoints.resume(request.caller, ident, missed, if_match(request), run)
 
 
 async def test_endpoint(parts: Parts, request: Request) -> Answer:
     """Send a test event to this endpoint alone."""
-    endpoint = visible(parts, request)
-    job = parts.endpoints.test(endpoint, request.request_id)
-    answer = await once(parts, request, lambda db: Answer(202, TestView(event_id=job(db).id, delivery=None)))
+    ident = request.path["id"]
+
+    def sent(event: Event) -> Answer:
+        return Answer(202, TestView(event_id=event.id, delivery=None))
+
+    answer = await parts.endpoints.test(request.caller, ident, run_once(parts, request, sent))
     told = answer.body
     if isinstance(told, bytes):
         told = msgspec.json.decode(told, type=TestView)
-    # The delivery is made after this job, in the same transaction.
-    row = await parts.readers.call(
-        lambda db: db.one("delivery_of_event", id=told.event_id, link=endpoint.num), request.key.tenant
-    )
-    made = None if row is None else parts.delivery_ids.of(row[0], row[1])
+    made = await parts.endpoints.tested(request.caller, ident, told.event_id)
     return Answer(202, TestView(event_id=told.event_id, delivery=made), answer.headers)
 
 
 async def get_secret(parts: Parts, request: Request) -> Answer:
     """Read the signing secret."""
-    return _secret(visible(parts, request), parts.clock.now())
+    return _secret(parts.endpoints.secrets(request.caller, request.path["id"]))
 
 
 async def rotate_secret(parts: Parts, request: Request) -> Answer:
     """Sign with a new secret, and with the one before until the overlap is over."""
-    endpoint = visible(parts, request)
     given: RotateBody = request.body or RotateBody()
-    job = parts.endpoints.rotate(endpoint, given.secret, given.overlap_seconds, if_match(request))
-    return await once(parts, request, lambda db: _secret(job(db), parts.clock.now()))
-
-
-def visible(parts: Parts, request: Request) -> Endpoint:
-    """The endpoint that the path names. Raises NotFound, also where it is another tenant's."""
-    endpoint = parts.catalog.now.endpoints_by_id.get(request.path["id"])
-    if endpoint is None or (request.key.tenant is not None and endpoint.tenant != request.key.tenant):
-        raise NotFound(f"There is no endpoint {request.path['id'][:100]}.")
-    return endpoint
+    run = run_once(parts, request, _secret)
+    return await parts.endpoints.rotate(
+        request.caller, request.path["id"], given.secret, given.overlap_seconds, if_match(request), run
+    )
 
 
 def _shown(parts: Parts, endpoint: Endpoint, waiting: int | msgspec.UnsetType = msgspec.UNSET) -> Answer:
@@ -185,17 +148,8 @@ def _shown(parts: Parts, endpoint: Endpoint, waiting: int | msgspec.UnsetType = 
     return Answer(200, endpoint_view(endpoint, lane, waiting), [etag(endpoint.revision)])
 
 
-def _secret(endpoint: Endpoint, now: int) -> Answer:
-    newest, *older = valid_secrets(endpoint, now)
-    previous = [OldSecret(secret=each.text, expires=time_text(each.expires)) for each in older]
-    public = sign.public_key(newest.text) if newest.text.startswith(sign.SIGNING_KEY) else None
-    return Answer(200, SecretView(secret=newest.text, previous=previous, public_key=public))
-
-
-def _for_tenant(form: NewEndpoint, tenant: str) -> NewEndpoint:
-    if form.tenant not in (None, tenant):
-        raise Refused("/tenant", "not_permitted", f"This key belongs to the tenant {tenant}; leave tenant out.")
-    return msgspec.structs.replace(form, tenant=tenant)
+def _secret(secrets: list[Secret]) -> Answer:
+    return Answer(200, secret_view(secrets))
 
 
 # --- the menu --------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from tidings.control.delivery_ids import DeliveryIds
 from tidings.model import moment
 from tidings.model.event import Event
 from tidings.model.link import ALL_TENANTS, Endpoint
@@ -15,7 +16,6 @@ from tidings.rules.wants import CHANGED, CUT_OFF, EARLIER, NOT_ROUTED, NOT_TRIED
 from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
 from tidings.store.log import lists
-from tidings.web.wire.delivery_ids import DeliveryIds
 
 DELIVERIES_MAX = 1_000
 NOT_MATCHED_MAX = 1_000

@@ -1,72 +1,19 @@
-"""Endpoints as requests and answers write them."""
+"""Endpoints as answers and pages show them: with their health, without their secrets."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from tidings.control.endpoints.body import KEPT
 from tidings.deliver.lane.lane import LaneView
 from tidings.model import moment
-from tidings.model.link import Batch, Body, Endpoint, Mode, Order
+from tidings.model.link import Batch, Body, Endpoint, Mode, Order, Secret
 from tidings.rules.network import certificates
-
-
-class BatchPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of `batch`; null puts a field back to its default."""
-
-    max_events: int | msgspec.UnsetType | None = msgspec.UNSET
-    max_ms: int | msgspec.UnsetType | None = msgspec.UNSET
-    max_bytes: int | msgspec.UnsetType | None = msgspec.UNSET
-
-
-class ClientCertificatePatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of `client_certificate`; a renewed certificate may keep its key. Where none is stored, both are needed."""
-
-    certificate: str | msgspec.UnsetType = msgspec.UNSET
-    key: str | msgspec.UnsetType = msgspec.UNSET
-
-
-class EndpointPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A merge patch: what is left out stays, null puts a field back to its default."""
-
-    url: str | msgspec.UnsetType = msgspec.UNSET
-    description: str | msgspec.UnsetType | None = msgspec.UNSET
-    events: tuple[str, ...] | msgspec.UnsetType | None = msgspec.UNSET
-    filter: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
-    headers: dict[str, str | None] | msgspec.UnsetType | None = msgspec.UNSET
-    rate: float | msgspec.UnsetType | None = msgspec.UNSET
-    max_in_flight: int | msgspec.UnsetType | None = msgspec.UNSET
-    order: Order | msgspec.UnsetType | None = msgspec.UNSET
-    order_max_age_seconds: int | msgspec.UnsetType | None = msgspec.UNSET
-    batch: BatchPatch | msgspec.UnsetType | None = msgspec.UNSET
-    body: Body | msgspec.UnsetType | None = msgspec.UNSET
-    fields: tuple[str, ...] | msgspec.UnsetType | None = msgspec.UNSET
-    timeout_seconds: float | msgspec.UnsetType | None = msgspec.UNSET
-    retry_delays_seconds: tuple[float, ...] | msgspec.UnsetType | None = msgspec.UNSET
-    give_up_on: tuple[int | str, ...] | msgspec.UnsetType | None = msgspec.UNSET
-    ca: str | msgspec.UnsetType | None = msgspec.UNSET
-    client_certificate: ClientCertificatePatch | msgspec.UnsetType | None = msgspec.UNSET
-
-
-class PauseBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why it is paused, in words, for whoever looks later."""
-
-    reason: str | None = None
-
-
-class ResumeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What becomes of all that waited meanwhile."""
-
-    missed: Literal["send", "cancel"] = "send"
-
-
-class RotateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long the secret before is used beside the new one (default 24 hours); a secret of the caller's own."""
-
-    overlap_seconds: int | None = None
-    secret: str | None = None
+from tidings.rules.schemes import standard as sign
+from tidings.views.times import time_text
 
 
 class HealthView(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,14 +63,6 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     updated: str
     revision: int
     waiting: int | msgspec.UnsetType = msgspec.UNSET
-
-
-class EndpointList(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of endpoints."""
-
-    data: list[EndpointView]
-    next_cursor: str | None
-    count: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class OldSecret(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,6 +131,9 @@ def _certificates(text: str) -> list[CertificateView]:
     ]
 
 
-def time_text(at: moment.Micros | None) -> str | None:
-    """A moment as answers write it."""
-    return None if at is None else moment.to_text(at)
+def secret_view(secrets: Sequence[Secret]) -> SecretView:
+    """The secrets that sign now, newest first."""
+    newest, *older = secrets
+    previous = [OldSecret(secret=each.text, expires=time_text(each.expires)) for each in older]
+    public = sign.public_key(newest.text) if newest.text.startswith(sign.SIGNING_KEY) else None
+    return SecretView(secret=newest.text, previous=previous, public_key=public)

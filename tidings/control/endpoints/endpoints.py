@@ -1,0 +1,188 @@
+"""Endpoints on behalf of callers: who may do what, in which order, and what has to be told to whom afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from tidings.control.delivery_ids import DeliveryIds
+from tidings.control.endpoints.body import EndpointBody, NewEndpoint
+from tidings.control.endpoints.cancelling import Cancelling
+from tidings.control.endpoints.edit import EndpointEdits, valid_secrets
+from tidings.model.access import Caller
+from tidings.model.errors import NotFound, Stale
+from tidings.model.event import Event
+from tidings.model.link import Endpoint, Mode, Secret
+from tidings.model.moment import Clock
+from tidings.rules.reading.refused import Refused
+from tidings.store.base import Db, R, Run
+from tidings.store.catalog import Catalog
+from tidings.store.log import lists
+from tidings.store.readers import Readers
+
+READ, WRITE = "endpoints:read", "endpoints:write"
+Missed = Literal["send", "cancel"]
+
+
+class Notice(Protocol):
+    """How the deliver stage is told that a link is to be looked at."""
+
+    def __call__(self, link: int, *, resumed: bool = False) -> None: ...
+
+
+class Resumed(msgspec.Struct, frozen=True):
+    """An endpoint that sends again, and how many deliveries had waited: they are sent now, or were cancelled."""
+
+    endpoint: Endpoint
+    waiting: int
+
+
+class Endpoints:
+    """What callers may do with endpoints. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        readers: Readers,
+        clock: Clock,
+        edits: EndpointEdits,
+        cancelling: Cancelling,
+        notice: Notice,
+        delivery_ids: DeliveryIds,
+    ) -> None:
+        self._catalog, self._readers, self._clock = catalog, readers, clock
+        self._edits, self._cancelling, self._notice = edits, cancelling, notice
+        self._delivery_ids = delivery_ids
+
+    # --- look ---------------------------------------------------------------------------------------------------------
+
+    def visible(
+        self, caller: Caller, tenant: str | None = None, mode: Mode | None = None, url: str | None = None
+    ) -> list[Endpoint]:
+        """The endpoints that the caller may see, and asks for: of one tenant, in one mode, with this very URL."""
+        caller.need(READ)
+        tenant = caller.tenant or tenant
+        return [
+            endpoint
+            for endpoint in self._catalog.now.endpoints_by_id.values()
+            if (tenant is None or endpoint.tenant == tenant)
+            and (mode is None or endpoint.mode == mode)
+            and (url is None or endpoint.options.url == url)
+        ]
+
+    def find(self, caller: Caller, ident: str, scope: str = READ) -> Endpoint:
+        """One endpoint, for somebody who has this scope. Raises NotFound, also if it is another tenant's."""
+        caller.need(scope)
+        endpoint = self._catalog.now.endpoints_by_id.get(ident)
+        if endpoint is None or not caller.sees(endpoint.tenant):
+            raise NotFound(f"There is no endpoint {ident[:100]}.")
+        return endpoint
+
+    async def waiting(self, caller: Caller, endpoints: Sequence[Endpoint]) -> dict[int, int]:
+        """How many deliveries wait for each of these endpoints, by its number."""
+        caller.need(READ)
+        return await self._waiting(caller, endpoints)
+
+    def secrets(self, caller: Caller, ident: str) -> list[Secret]:
+        """The secrets that sign now, newest first. Needs the scope to write: whoever has one can sign as we do."""
+        return valid_secrets(self.find(caller, ident, WRITE), self._clock.now())
+
+    # --- change -------------------------------------------------------------------------------------------------------
+
+    async def create(self, caller: Caller, new: NewEndpoint, run: Run[Endpoint, R]) -> R:
+        """Register a URL. Raises Invalid, or Conflict for one endpoint too many."""
+        caller.need(WRITE)
+        tenant = caller.tenant
+        if tenant is not None:
+            if new.tenant not in (None, tenant):
+                raise Refused("/tenant", "not_permitted", f"This key belongs to the tenant {tenant}; leave tenant out.")
+            new = msgspec.structs.replace(new, tenant=tenant)
+        return await run(await self._edits.create(new, operator=caller.is_operator, caller=tenant))
+
+    async def edit(
+        self,
+        caller: Caller,
+        ident: str,
+        patch: dict[str, Any],
+        read: Callable[[Any], EndpointBody],
+        expected_of: Callable[[Endpoint], set[int] | None],
+        run: Run[Endpoint, R],
+    ) -> R:
+        """Apply a merge patch; it holds from the next attempt on. `read` turns the merged document into a form.
+
+        `expected_of` is shown the present endpoint, may refuse, and answers the revisions that the caller would
+        overwrite; None: any. Raises NotFound, Invalid or Stale.
+        """
+        endpoint = self.find(caller, ident, WRITE)
+        expected = expected_of(endpoint)
+        return await run(await self._edits.edit(endpoint, patch, read, expected, caller=caller.tenant))
+
+    async def delete(self, caller: Caller, ident: str, expected: set[int] | None, run: Run[Endpoint, Endpoint]) -> None:
+        """Forget an endpoint; what waits for it is cancelled in the background. Raises NotFound or Stale."""
+        endpoint = self.find(caller, ident, WRITE)
+        self._cancelling.sweep(await run(self._edits.delete(endpoint, expected)))
+
+    async def pause(
+        self, caller: Caller, ident: str, reason: str | None, expected: set[int] | None, run: Run[Endpoint, R]
+    ) -> R:
+        """Send nothing for now; what happens meanwhile waits. Raises NotFound, Invalid, Stale or Conflict."""
+        endpoint = self.find(caller, ident, WRITE)
+        return await run(self._edits.pause(endpoint, reason, expected))
+
+    async def resume(
+        self, caller: Caller, ident: str, missed: Missed, expected: set[int] | None, run: Run[Resumed, R]
+    ) -> R:
+        """Send again: what was missed first, or without it, which is cancelled before anything else is sent.
+
+        Raises NotFound, Stale, or Conflict where the endpoint is sending and what waits for it is to be cancelled.
+        """
+        endpoint = self.find(caller, ident, WRITE)
+        if expected is not None and endpoint.revision not in expected:
+            raise Stale.at_revision(endpoint.revision)
+        waiting = (await self._waiting(caller, [endpoint]))[endpoint.num]
+        if missed == "cancel":
+            waiting = await self._cancelling.cancel_waiting(endpoint)
+        job = self._edits.resume(endpoint, expected)
+        done = await run(lambda db: Resumed(job(db), waiting))
+        self._notice(endpoint.num, resumed=True)
+        return done
+
+    async def rotate(
+        self,
+        caller: Caller,
+        ident: str,
+        secret: str | None,
+        overlap_seconds: int | None,
+        expected: set[int] | None,
+        run: Run[list[Secret], R],
+    ) -> R:
+        """Sign with a new secret, and with the one before until the overlap is over: those that sign now, newest first.
+
+        Raises NotFound, Invalid or Stale.
+        """
+        job = self._edits.rotate(self.find(caller, ident, WRITE), secret, overlap_seconds, expected)
+        return await run(lambda db: valid_secrets(job(db), self._clock.now()))
+
+    # --- try ----------------------------------------------------------------------------------------------------------
+
+    async def test(self, caller: Caller, ident: str, run: Run[Event, R]) -> R:
+        """Send a test event to this endpoint alone. Raises NotFound, or Conflict where it is not sending."""
+        return await run(self._edits.test(self.find(caller, ident, WRITE), caller.request_id))
+
+    async def tested(self, caller: Caller, ident: str, event_id: str) -> str | None:
+        """The id of a test event's delivery, which is made in the transaction of the event; None: there is none."""
+        endpoint = self.find(caller, ident, WRITE)
+
+        def read(db: Db) -> tuple[Any, ...] | None:
+            return db.one("delivery_of_event", id=event_id, link=endpoint.num)
+
+        row = await self._readers.call(read, caller.tenant)
+        return None if row is None else self._delivery_ids.of(row[0], row[1])
+
+    async def _waiting(self, caller: Caller, endpoints: Sequence[Endpoint]) -> dict[int, int]:
+        def read(db: Db) -> dict[int, int]:
+            return {each.num: lists.waiting_count(db, each.num) for each in endpoints}
+
+        return await self._readers.call(read, caller.tenant)
