@@ -57,6 +57,8 @@ class Probe(NoSavepoint):
 
 Job = Callable[[Db], Any] | events.Publication | NoSavepoint
 Reply = Callable[[Any, Exception | None], None]
+Answered = tuple[Reply, Any, Exception | None]
+"""A job's reply, and what it is called with."""
 Rider = Callable[[Db], float | None]
 """Runs at the end of each group; answers in how many seconds it has more to do, None where it has not."""
 log = logging.getLogger("tidings.writer")
@@ -186,24 +188,29 @@ class Writer:
         group: list[tuple[Job, Reply]] = []
         if patience is None and self._again:
             patience = AGAIN_SECONDS
+        has_room = self._fill(group, patience)
+        if group and has_room and self._crowd > CROWD_JOBS and self._linger():
+            self._fill(group, 0)
+        return group if group or has_room else None
+
+    def _fill(self, group: list[tuple[Job, Reply]], patience: float | None) -> bool:
+        """Take what is queued, and wait only for the first. False: the group is full, or no more is to come."""
         take = self._queue.get_nowait if patience == 0 else partial(self._queue.get, timeout=patience)
         events_taken = 0
         try:
             while len(group) < GROUP_JOBS_MAX and events_taken < GROUP_EVENTS_MAX:
                 entry = take()
                 if entry is None:
-                    if not group:
-                        return None
-                    self._queue.put(None)
-                    break
+                    if group:
+                        self._queue.put(None)
+                    return False
                 group.append(entry)
                 if type(entry[0]) is events.Publication:
                     events_taken += len(entry[0].events)
                 take = self._queue.get_nowait
         except queue.Empty:
-            if group and self._crowd > CROWD_JOBS and self._linger():
-                return self._gather_more(group)
-        return group
+            return True
+        return False
 
     def _linger(self) -> bool:
         """Wait until the last commit is a while ago; whether there was anything to wait for."""
@@ -212,47 +219,47 @@ class Writer:
             time.sleep(left)
         return left > 0
 
-    def _gather_more(self, group: list[tuple[Job, Reply]]) -> list[tuple[Job, Reply]]:
-        with contextlib.suppress(queue.Empty):
-            while len(group) < GROUP_JOBS_MAX:
-                entry = self._queue.get_nowait()
-                if entry is None:
-                    self._queue.put(None)
-                    break
-                group.append(entry)
-        return group
-
     def _commit(self, group: list[tuple[Job, Reply]]) -> float | None:
-        """One transaction for the group. Answers in how many seconds the rider has more to do."""
-        answers: list[tuple[Reply, Any, Exception | None]] = []
-        more: float | None = None
+        """Write a group and answer its jobs. Answers in how many seconds the rider has more to do."""
         self._again = False
         try:
-            self._db.begin()
-            answers = self._apply(group)
-            if self._rider is not None:
-                more = self._rider(self._db)
-            self._db.commit()
-            if self.refusal is not None:
-                self._mind_recovery(group, answers)
+            answers, more = self._write(group)
         except Exception as wrong:
             self._db.rollback()
             if len(group) > 1 and not isinstance(wrong, StoreFull | StoreBusy):
                 # One job that the database refuses must not take its neighbours with it.
                 waits = [self._commit([entry]) for entry in group]
                 return min((wait for wait in waits if wait is not None), default=None)
-            self.failures += 1
-            if isinstance(wrong, StoreError):
-                self.refusal = wrong
-            # What the rider had left to do is not forgotten, though nobody may write for a while.
-            self._again = True
-            refusal = self._refusal(wrong)
-            answers = [(reply, None, refusal) for _, reply in group]
-            more = None
+            answers, more = self._refused(group, wrong), None
         self.groups += 1
         self.jobs += len(group)
         self._committed_at = time.monotonic()
         self._crowd += (len(group) - self._crowd) / 16
+        self._answer(answers)
+        return more
+
+    def _write(self, group: list[tuple[Job, Reply]]) -> tuple[list[Answered], float | None]:
+        """One transaction for the group: its jobs, then the rider. Raises what the store refuses it with."""
+        self._db.begin()
+        answers = self._apply(group)
+        more = None if self._rider is None else self._rider(self._db)
+        self._db.commit()
+        if self.refusal is not None:
+            self._mind_recovery(group, answers)
+        return answers, more
+
+    def _refused(self, group: list[tuple[Job, Reply]], wrong: Exception) -> list[Answered]:
+        """The answers of a group that could not be written."""
+        self.failures += 1
+        if isinstance(wrong, StoreError):
+            self.refusal = wrong
+        # What the rider had left to do is not forgotten, though nobody may write for a while.
+        self._again = True
+        refusal = self._refusal(wrong)
+        return [(reply, None, refusal) for _, reply in group]
+
+    def _answer(self, answers: list[Answered]) -> None:
+        """Let everybody know what was written, first those who must know it before any caller does."""
         try:
             for hook in self._before_replies:
                 hook(self._db)
@@ -265,11 +272,8 @@ class Writer:
             self._tell()
         for listener in self._listeners:
             listener()
-        return more
 
-    def _mind_recovery(
-        self, group: list[tuple[Job, Reply]], answers: list[tuple[Reply, Any, Exception | None]]
-    ) -> None:
+    def _mind_recovery(self, group: list[tuple[Job, Reply]], answers: list[Answered]) -> None:
         """Writes were refused, and this group was taken: is all well again?"""
         if any(error is not None for _, _, error in answers):
             return
@@ -278,8 +282,8 @@ class Writer:
             log.warning("the store takes writes again")
             self.refusal = None
 
-    def _apply(self, group: list[tuple[Job, Reply]]) -> list[tuple[Reply, Any, Exception | None]]:
-        answers: list[tuple[Reply, Any, Exception | None]] = []
+    def _apply(self, group: list[tuple[Job, Reply]]) -> list[Answered]:
+        answers: list[Answered] = []
         publications = [(job, reply) for job, reply in group if isinstance(job, events.Publication)]
         if publications:
             results = events.append(self._db, [job for job, _ in publications], self._clock.now())
@@ -294,9 +298,7 @@ class Writer:
             events.append_new(self._db, told, self._clock.now())
         return answers
 
-    def _one(
-        self, job: Callable[[Db], Any] | NoSavepoint, reply: Reply, told: list[Event], *, alone: bool
-    ) -> tuple[Reply, Any, Exception | None]:
+    def _one(self, job: Callable[[Db], Any] | NoSavepoint, reply: Reply, told: list[Event], *, alone: bool) -> Answered:
         """Run one job; what it tells joins `told`, unless it fails."""
         run = job.run if isinstance(job, NoSavepoint) else job
         try:
