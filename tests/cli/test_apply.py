@@ -71,7 +71,7 @@ def test_a_file_is_planned_applied_and_applied_again(run: Run, write: Any, clean
     done = run("apply", file)
     assert done.exit_code == 0 and done.stdout.endswith("Done.\n"), done.output
     again = run("apply", file)
-    assert again.exit_code == 0 and again.stdout == "Nothing to do: the collections are as the file has them.\n"
+    assert again.exit_code == 0 and again.stdout == "Nothing to do: the collections match the file.\n"
     assert run("apply", file, "--plan").exit_code == 0
     assert clean.get("/v1/collections/tasks")["revision"] == 1
 
@@ -82,7 +82,7 @@ def test_where_values_are_lost_somebody_must_say_yes(run: Run, write: Any, clean
     refused = run("apply", write(NO_NOTE))
     assert refused.exit_code == 4
     assert "will drop 1 column with 1,203 values: tasks.note" in refused.stdout
-    assert "Say --yes" in refused.stderr
+    assert "Use --yes" in refused.stderr
     assert "note" in clean.get("/v1/collections/tasks")["fields"]
     assert run("apply", write(NO_NOTE), "--plan").exit_code == 3
     done = run("apply", write(NO_NOTE), "--yes")
@@ -100,7 +100,7 @@ def answered(server: TestServer, folder: Path, answer: bytes) -> int:
         said, _ = process.communicate(timeout=60)
     os.close(ours)
     os.close(theirs)
-    assert b"will drop 1 column with 2 values: tasks.note" in said and b"Go on?" in said, said
+    assert b"will drop 1 column with 2 values: tasks.note" in said and b"Continue?" in said, said
     return process.returncode
 
 
@@ -116,7 +116,7 @@ def test_a_person_is_asked(run: Run, write: Any, server: TestServer, tmp_path: P
 def test_others_stay_unless_they_are_pruned(run: Run, write: Any, clean: Api) -> None:
     clean.post("/v1/collections", {"name": "people"})
     stays = run("apply", write(TASKS))
-    assert "Not in the file, so they stay: people. To drop them, say --prune." in stays.stdout
+    assert "Not in the file, so they stay: people. Use --prune to drop them." in stays.stdout
     pruned = run("apply", write(TASKS), "--prune")
     assert pruned.exit_code == 0 and "will drop 1 collection with 0 items: people" in pruned.stdout
     assert [each["name"] for each in clean.pages("/v1/collections")] == ["tasks"]
@@ -131,7 +131,7 @@ def test_what_stands_in_the_way_is_told_with_its_line(run: Run, write: Any, serv
     why = "tidings.yaml, line 5, column 13: 2 items of tasks have a value in note that does not fit any more"
     assert why in refused.stderr
     wrong = run("apply", write(TASKS.replace("string", "strnig")))
-    assert wrong.exit_code == 1 and "line 4, column 21: A field has a type" in wrong.stderr
+    assert wrong.exit_code == 1 and "line 4, column 21: A field needs a type" in wrong.stderr
     assert "has no section `collections`" in run("apply", write("settings: {}\n")).stderr
     assert run("apply", "none.yaml").exit_code == 1
 
@@ -156,4 +156,4 @@ def test_a_stopped_server_follows_too(run: Run, write: Any, tmp_path: Path) -> N
     assert run("apply", write(TASKS), "--stopped", "--data", data).exit_code == 0
     with TestServer(tmp_path / "data") as server:
         assert server.api.get("/v1/collections/tasks")["revision"] == 1
-    assert "go with --stopped" in run("apply", write(TASKS), "--data", data).stderr
+    assert "require --stopped" in run("apply", write(TASKS), "--data", data).stderr

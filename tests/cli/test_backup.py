@@ -106,7 +106,7 @@ def test_the_command_says_where_the_key_is(folder: Path, run: Run, tmp_path: Pat
     assert "It is TIDINGS_SECRET_KEY" in said.stdout
     args = ("backup", str(tmp_path / "d.db"), "--data", str(folder), "--with-key", str(tmp_path / "d.key"))
     said = run(*args, env={"TIDINGS_SECRET_KEY": OTHER_KEY})
-    assert said.exit_code == 1 and "is whole, but no key was written" in said.stderr
+    assert said.exit_code == 1 and "is complete, but no key was written" in said.stderr
     assert (tmp_path / "d.db").exists() and not (tmp_path / "d.key").exists()
 
 
@@ -227,7 +227,7 @@ def test_a_start_after_a_restore_that_was_killed_names_the_command(
         assert f"tidings restore SRC --data {data}{' --force' if there else ''}. " in said.stderr
         assert left.exists() and (data / "tidings.db").exists() is there, "nothing was begun"
     assert "A restore was cut off" in run("doctor", "--data", str(data), "--url", "http://127.0.0.1:9").output
-    assert "cut off" in restore(run, left, "--data", data, *force, ok=False)
+    assert "interrupted" in restore(run, left, "--data", data, *force, ok=False)
     restore(run, tmp_path / "x.db", "--data", data, "--key", kept, *force)
     with TestServer(data) as server:
         assert len(server.api.get("/v1/events")["data"]) == 3
@@ -306,14 +306,14 @@ def test_on_postgres_the_commands_are_printed_and_work(
     with TestServer(tmp_path / "data", database=postgres_url) as server:
         event = server.api.publish("step")
         said = run("backup", str(tmp_path / "x.dump"), "--data", str(tmp_path / "data"), "--database", postgres_url)
-        assert said.exit_code == 1 and "none was made here" in said.stdout and "archive_mode is off" in said.stdout
+        assert said.exit_code == 1 and "no backup was made here" in said.stdout and "archive_mode is off" in said.stdout
         commands = [
             line.strip() for line in said.stdout.splitlines() if line.strip().startswith(("pg_dump", "pg_rest"))
         ]
         for command in commands:
             subprocess.run(command, shell=True, check=True, env=postgres_tools)
         said = run("restore", str(tmp_path / "x.dump"), "--database", postgres_url, "--data", str(tmp_path / "data"))
-        assert said.exit_code == 1 and "a Tidings server writes to" in said.stderr and "since 2" in said.stderr
+        assert said.exit_code == 1 and "a Tidings server is writing to" in said.stderr and "since 2" in said.stderr
     with postgres_server.database() as empty:
         said = run("restore", str(tmp_path / "x.dump"), "--database", empty, "--data", str(tmp_path / "data"))
         assert said.exit_code == 1 and "the database is empty" in said.stdout

@@ -41,7 +41,7 @@ def test_check_says_what_would_be_used(read: Read, run: Run, tmp_path: Path) -> 
         ("settings:\n  allow_addresses: 10.0.0.0/99\n", "10.0.0.0/99"),
         ("settings:\n  ca_file: none.pem\n", "none.pem, which cannot be read"),
         ("settings:\n  secret_key: short\n", "base64 of 32 random bytes"),
-        ("collections: false\n", "line 1, column 14: Collections are an object"),
+        ("collections: false\n", "line 1, column 14: Collections must be an object"),
         ("settings: 0\n", "line 1, column 11: here must be names with values"),
         ("settings:\n  port: [[1]]\n", "line 2, column 9: port must be a value, or a list of values"),
         ("settings: {}\n---\na: 1\n", "line 2, column 1: expected a single document in the stream, but found another"),
@@ -49,15 +49,15 @@ def test_check_says_what_would_be_used(read: Read, run: Run, tmp_path: Path) -> 
         ('collections:\n  t: {description: "\\ud800"}\n', "line 2, column 20: half of a surrogate pair"),
         (f"collections:\n  t: {'9' * 5000}\n", "line 2, column 6: '999"),
         (f"collections: {'[' * 2000}{']' * 2000}\n", "line 1, column 61: this is nested too deeply"),
-        ("collections: [1]\n", "line 1, column 14: Collections are an object"),
+        ("collections: [1]\n", "line 1, column 14: Collections must be an object"),
         ("collections:\n  Tasks: {}\n", "line 2, column 3: A collection's name is in lower case"),
-        ("collections:\n  t:\n    fields:\n      a: text\n", "line 4, column 10: A field has a type"),
+        ("collections:\n  t:\n    fields:\n      a: text\n", "line 4, column 10: A field needs a type"),
         ("collections:\n  t:\n    feilds: {}\n", "line 3, column 5: 'feilds' is unknown here"),
         (
             "collections:\n  t:\n    fields: {a: {type: enum, values: [x, x]}}\n",
             "line 3, column 42: 'x' appears twice",
         ),
-        ("collections:\n  t:\n    fields:\n      a: {type: enum}\n", "line 4, column 10: An enum has `values`"),
+        ("collections:\n  t:\n    fields:\n      a: {type: enum}\n", "line 4, column 10: An enum needs `values`"),
         (
             "collections:\n  t: {fields: {a: {type: reference, to: u}}}\n",
             "line 2, column 41: There is no collection 'u'",
@@ -72,11 +72,11 @@ def test_check_says_what_would_be_used(read: Read, run: Run, tmp_path: Path) -> 
         ),
         (
             "collections:\n  t: {fields: {a: {type: decimal, default: 12.30}}}\n",
-            'line 2, column 44: It must be a decimal as a text, such as "5.00"',
+            'line 2, column 44: It must be a decimal as a string, such as "5.00"',
         ),
         ("settings:\n  port: ٣\n", "line 2, column 9: port in the file must be a whole number"),
-        ("collections:\n  t: {fields: {1: string}}\n", "line 2, column 16: A name is a text"),
-        ("collections:\n  t: {fields: {a: &a {type: x}, b: *a}}\n", "line 2, column 29: A field has a type"),
+        ("collections:\n  t: {fields: {1: string}}\n", "line 2, column 16: A name must be a string"),
+        ("collections:\n  t: {fields: {a: &a {type: x}, b: *a}}\n", "line 2, column 29: A field needs a type"),
     ],
 )
 def test_check_names_line_and_column(run: Run, tmp_path: Path, text: str, sentence: str) -> None:
@@ -139,7 +139,7 @@ def test_doctor_tells_who_wants_more_than_its_share(read: Read, server: TestServ
     found = [each for each in read("doctor", "--data", str(server.folder)) if each["what"] == "share"]
     assert [each["state"] for each in found] == ["warn"]
     assert "greedy wanted more than its share of streams 1 times" in found[0]["detail"]
-    assert "750 of 1,000 now" in found[0]["detail"]
+    assert "now holds 750 of 1,000" in found[0]["detail"]
 
 
 def test_doctor_says_what_to_do(run: Run, tmp_path: Path) -> None:
@@ -151,13 +151,13 @@ def test_doctor_says_what_to_do(run: Run, tmp_path: Path) -> None:
     for advice in (
         f"chmod 700 {folder}",
         f"chmod 600 {folder}/secret.key",
-        "tidings.db is gone. A start refuses to begin with nothing",
+        "tidings.db is missing. The server refuses to start without its data",
         "tidings serve",
     ):
         assert advice in said.stdout
     assert not (folder / "tidings.db").exists()
     (folder / "secret.key").unlink()
-    assert "The first start makes it." in run("doctor", "--data", str(folder), "--url", "http://127.0.0.1:1").stdout
+    assert "The first start creates it." in run("doctor", "--data", str(folder), "--url", "http://127.0.0.1:1").stdout
 
 
 def test_doctor_finds_a_database_that_others_may_read(run: Run, server: TestServer) -> None:

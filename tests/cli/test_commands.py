@@ -78,12 +78,12 @@ def test_a_url_that_is_registered_already_is_said_to_be(run: Run, read: Read, re
     url = receiver.url("/twice")
     first = read("endpoints", "create", url, "--events", "tasks.*")
     again = run("endpoints", "create", url, "--events", "tasks.*", "--once")
-    assert again.exit_code == 0 and f"{first['id']} is registered already" in again.stdout
+    assert again.exit_code == 0 and f"{first['id']} is already registered" in again.stdout
     assert [each["id"] for each in read("endpoints", "list") if each["url"] == url] == [first["id"]]
     other = run("endpoints", "create", url, "--events", "orders.*", "--once")
     assert other.exit_code == 1 and f"tidings endpoints edit {first['id']}" in other.stderr
     second = run("endpoints", "create", url, "--events", "tasks.*")
-    assert second.exit_code == 0 and f"registered already, as {first['id']}" in second.stderr
+    assert second.exit_code == 0 and f"already registered, as {first['id']}" in second.stderr
     assert len([each for each in read("endpoints", "list") if each["url"] == url]) == 2
 
 
@@ -194,15 +194,15 @@ def test_a_line_that_is_no_json_is_named(run: Run) -> None:
         (["publish", "tasks.done", "--data", "{"], "--data is not valid JSON"),
         (["publish", "tasks..done", "--data", "{}"], "/type: An event type is"),
         (["publish", "--file", "none.ndjson"], "none.ndjson cannot be read"),
-        (["publish", "--file", "x", "--subject", "y"], "leave the other options out"),
-        (["publish", "--file", "-", "--resume", "x"], "--resume takes what the message said"),
+        (["publish", "--file", "x", "--subject", "y"], "omit the other options"),
+        (["publish", "--file", "-", "--resume", "x"], "--resume takes the value that the error message showed"),
         (["events", "list", "--since", "yesterday"], "'yesterday' is not a time"),
         (["events", "show", "evt_x"], "There is no event evt_x."),
         (["endpoints", "create", "http://10.0.0.1/"], "TIDINGS_ALLOW_ADDRESSES"),
         (["endpoints", "create", "http://127.0.0.1/", "--set", "speed=1"], "speed"),
         (["endpoints", "create", "http://127.0.0.1/", "--set", "rate"], "NAME=VALUE"),
         (["endpoints", "create", "http://127.0.0.1/", "--header", "x"], "'Name: value'"),
-        (["endpoints", "edit", "ep_x"], "Name at least one change"),
+        (["endpoints", "edit", "ep_x"], "Give at least one change"),
         (["deliveries", "list", "--state", "waitin"], "state must be one of waiting, delivered, dead, cancelled"),
         (["keys", "create", "x"], "at least one --scope"),
         (["keys", "create", "x", "--scope", "events:write", "--limit", "10"], "--limit is written as"),

@@ -23,9 +23,9 @@ def test_certificates_are_read_from_files(read: Any, run: Run, tmp_path: Path) -
     made = read("endpoints", "create", URL, "--ca", "ca", "--client-certificate", "us", "--client-key", "key", "--once")
     assert made["client_certificate"]["subject"] == "CN=us" and made["ca"][0]["subject"] == "CN=Theirs"
     same = run("endpoints", "create", URL, "--ca", "ca", "--client-certificate", "both", "--once")
-    assert "is registered already" in same.stdout, same.output
+    assert "is already registered" in same.stdout, same.output
     other = run("endpoints", "create", URL, "--ca", "us", "--once")
-    assert "other values of ca" in other.stderr
+    assert "different values of ca" in other.stderr
     assert read("endpoints", "edit", made["id"], "--client-certificate", "both")["revision"] == 1
     taken = read("endpoints", "edit", made["id"], "--set", "client_certificate=null")
     assert taken["client_certificate"] is None and taken["ca"] == made["ca"]
@@ -36,8 +36,8 @@ def test_files_that_cannot_serve_are_refused_in_a_sentence(run: Run, tmp_path: P
     (tmp_path / "der").write_bytes(b"\x30\x82")
     for args, sentence in (
         (["--ca", "nowhere"], "--ca nowhere cannot be read: No such file or directory."),
-        (["--client-certificate", "key"], "holds no certificate in PEM form"),
-        (["--client-certificate", "us"], "give --client-key FILE too"),
+        (["--client-certificate", "key"], "contains no certificate in PEM format"),
+        (["--client-certificate", "us"], "also give --client-key FILE"),
         (["--client-certificate", "us", "--client-key", "der"], "convert it: openssl pkey -inform der -in der"),
         (["--client-key", "key"], "give --client-certificate FILE too"),
         (["--client-certificate", "us", "--client-key", "us"], "not a private key"),

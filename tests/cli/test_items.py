@@ -55,7 +55,7 @@ def test_what_is_typed_is_what_is_sent(read: Read, run: Run) -> None:
         assert "12345678901234567.89" in said.stderr or "does not fit into a double exactly" in said.stderr
     said = run("items", "create", "tasks", "--set", "title=x", "--set", "title=y")
     assert said.exit_code == 1
-    assert "names a field twice" in said.stderr
+    assert "names the same field twice" in said.stderr
 
 
 @pytest.mark.parametrize("ending", ["csv", "ndjson"])
@@ -116,8 +116,8 @@ def test_an_export_that_fails_leaves_no_file(run: Run, tmp_path: Path) -> None:
         (["export", "tasks", "out.txt"], "--format csv or --format ndjson"),
         (["export", "tasks", "none/out.csv"], "none/out.csv cannot be written"),
         (["create", "tasks", "--data", "[]"], "--data must be an object"),
-        (["create", "tasks"], "'title' is needed"),
-        (["edit", "tasks", "x"], "Name at least one change"),
+        (["create", "tasks"], "'title' is required"),
+        (["edit", "tasks", "x"], "Give at least one change"),
         (["edit", "tasks", "x", "--set", "done"], "NAME=VALUE"),
         (["list", "tasks", "--filter", "colour=red"], "colour"),
         (["show", "tasks", "x"], "There is no item x in tasks."),

@@ -89,7 +89,7 @@ def test_it_knocks_until_somebody_answers(server: TestServer, receiver: Receiver
     with listening(server, *args) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        assert "It is tried again until it answers." in process.stdout.readline()
+        assert "Retrying until it answers." in process.stdout.readline()
         receiver.up()
         [webhook] = receiver.wait_for(1)
         assert webhook.id == event["id"]
@@ -100,7 +100,7 @@ def test_what_is_wrong_is_one_sentence(run: Run, tmp_path: Path) -> None:
     forward = ["listen", "--forward", "http://127.0.0.1:9/", "--cursor-file", str(tmp_path / "c")]
     for args, sentence in (
         (["--events", "a*"], "A pattern is an event type"),
-        (["--secret", "x"], "A secret begins with whsec_"),
+        (["--secret", "x"], "A secret must begin with whsec_"),
         (["--after", "somewhere"], "--after start"),
         (["--url", "ftp://127.0.0.1"], "http://"),
         (["--key", "tdk_wrong"], "TIDINGS_KEY"),
@@ -126,7 +126,7 @@ def test_a_server_that_goes_before_the_first_event_is_waited_for_and_nothing_is_
         with listening(server, *args) as process:
             assert process.stdout is not None
             process.stdout.readline()
-            assert "asked again" in process.stdout.readline()
+            assert "Retrying every second" in process.stdout.readline()
             server.start()
             missed = server.api.post("/v1/events", {"type": "tasks.done", "data": {}})
             assert receiver.wait_for(1)[0].id == missed["id"]

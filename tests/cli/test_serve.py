@@ -165,8 +165,7 @@ def test_what_the_system_refuses_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     said = refused("--data", str(tmp_path / "file"), "--port", "0")
     assert (
-        said
-        == f"tidings: {tmp_path}/file cannot be used: it is a file, and a folder is needed. Choose another place.\n"
+        said == f"tidings: {tmp_path}/file cannot be used: it is a file, but must be a folder. Choose another place.\n"
     )
     assert "[Errno" not in refused("--data", str(tmp_path / "file" / "below"), "--port", "0")
 
@@ -352,4 +351,4 @@ def test_a_start_makes_what_the_file_declares_and_refuses_what_would_lose(tmp_pa
     _, err = ended(process)
     assert "will add the field tasks.new (integer)" in err
     file.write_text(DECLARED + "      more: strnig\n")
-    assert "line 5, column 13: A field has a type" in refused(*given, env=env)
+    assert "line 5, column 13: A field needs a type" in refused(*given, env=env)

@@ -59,7 +59,7 @@ def _goes_on(server: TestServer) -> object:
 WRONG: dict[str, tuple[str, str, str]] = {
     "a list": ("[]", "wrong_type", ""),
     "null": ("null", "wrong_type", ""),
-    "a text": ('"x"', "wrong_type", ""),
+    "a string": ('"x"', "wrong_type", ""),
     "unknown": ('{"nothing":1}', "unknown_field", "/nothing"),
     "odd name": ('{"a/b~c":1}', "unknown_field", "/a~1b~0c"),
     "another case": ('{"Text":"abc"}', "unknown_field", "/Text"),
@@ -470,7 +470,7 @@ SAID = {
     '{"day":"29.11.2026"}': 'day must be a date such as 2026-11-21, not "29.11.2026".',
     '{"flag":"no"}': 'flag must be true or false, not "no".',
     '{"whole":"1"}': 'whole must be a whole number, not "1".',
-    '{"text":5}': "text must be a text, not 5.",
+    '{"text":5}': "text must be a string, not 5.",
     '{"late":"2025-01-01T00:00:00Z"}': "late must be 2026-01-01T00:00:00Z or later.",
     '{"id":"mine"}': "An id is generated here. To choose it yourself, PUT to the collection's URL, a slash and the id.",
     '{"revision":1}': "revision is not set by callers. Leave it out.",

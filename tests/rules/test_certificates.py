@@ -34,12 +34,12 @@ def test_good_ones_are_taken_and_shown_without_their_keys() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "not a certificate in PEM form"),
-        ("nonsense", "not a certificate in PEM form"),
-        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "not a certificate in PEM form"),
+        ("", "not a certificate in PEM format"),
+        ("nonsense", "not a certificate in PEM format"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "not a certificate in PEM format"),
         (AUTHORITY.pem + GOOD.key, "private key"),
         (OLD.certificate, "CN=old expired on"),
-        (AUTHORITY.pem * 21, "At most 20"),
+        (AUTHORITY.pem * 21, "at most 20"),
         ("x" * 70_000, "65,536 characters"),
     ],
 )
@@ -49,15 +49,15 @@ def test_what_is_no_authority_is_refused(text: str, words: str) -> None:
 
 
 def test_one_that_is_not_valid_yet_is_refused() -> None:
-    with pytest.raises(Refused, match="valid only from"):
+    with pytest.raises(Refused, match="is not valid before"):
         certificates.check_authorities(AUTHORITY.pem, NOW - 60 * DAY)
 
 
 @pytest.mark.parametrize(
     ("certificate", "key", "pointer", "words"),
     [
-        (GOOD.certificate, OTHER.key, "/key", "the key of another certificate than CN=client"),
-        (AUTHORITY.pem + GOOD.certificate, GOOD.key, "/certificate", "comes first"),
+        (GOOD.certificate, OTHER.key, "/key", "does not belong to the certificate CN=client"),
+        (AUTHORITY.pem + GOOD.certificate, GOOD.key, "/certificate", "must come first"),
         (GOOD.certificate, "nonsense", "/key", "not a private key"),
         (GOOD.certificate, GOOD.certificate, "/key", "not a private key"),
         (GOOD.certificate, LOCKED, "/key", "has a password"),

@@ -102,8 +102,8 @@ def test_the_first_that_fits_tells() -> None:
         ("revision changes", "There is no field 'revision'"),
         ("title becomes null", "never becomes null"),
         ("lines becomes 3", "only `lines changes`"),
-        ("count becomes three", "no value that count can have"),
-        ('title becomes "a', "no value that title can have"),
+        ("count becomes three", "not a possible value of count"),
+        ('title becomes "a', "not a possible value of title"),
     ],
 )
 def test_a_condition_that_is_none_is_refused(when: str, says: str) -> None:

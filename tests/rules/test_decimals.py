@@ -68,7 +68,7 @@ def test_what_is_not_a_decimal_is_refused_with_what_it_must_be(value: Any) -> No
     [place] = wrong
     assert place.pointer == "/data/total" and place.code in ("wrong_type", "pattern", "too_long")
     assert place.detail.startswith(
-        'total must be a decimal as a text, such as "5.00", with 12 digits at most, 2 of them'
+        'total must be a decimal as a string, such as "5.00", with at most 12 digits, 2 of them'
     )
 
 

@@ -164,14 +164,14 @@ def test_an_event_without_the_field() -> None:
 @pytest.mark.parametrize(
     ("pattern", "says"),
     [
-        ({"data": {"status": "open"}}, '/data/status is "paid"; the filter asks for $eq "open".'),
-        ({"data": {"total": {"$gt": 40, "$lt": 41}}}, "/data/total is 42.5; the filter asks for $lt 41."),
-        ({"data": {"a/b": {"c~d": 2}}}, "/data/a~1b/c~0d is 1; the filter asks for $eq 2."),
-        ({"data": {"nothing": "x"}}, '/data/nothing is missing; the filter asks for $eq "x".'),
-        ({"data": {"lines": {"sku": "c"}}}, "No element of /data/lines has all the fields that the filter asks for."),
-        ({"data": {"tags": ["vip", "x"]}}, '/data/tags is ["new","vip"]; it is no list with all of ["vip","x"].'),
-        ({"$or": [{"type": "a"}, {"type": "b"}]}, "None of the 2 choices of $or fits the event."),
-        ({"data": {"status": {"$not": "paid"}}}, '/data/status fits what $not shuts out: "paid".'),
+        ({"data": {"status": "open"}}, '/data/status is "paid"; the filter requires $eq "open".'),
+        ({"data": {"total": {"$gt": 40, "$lt": 41}}}, "/data/total is 42.5; the filter requires $lt 41."),
+        ({"data": {"a/b": {"c~d": 2}}}, "/data/a~1b/c~0d is 1; the filter requires $eq 2."),
+        ({"data": {"nothing": "x"}}, '/data/nothing is missing; the filter requires $eq "x".'),
+        ({"data": {"lines": {"sku": "c"}}}, "No element of /data/lines has all the fields that the filter requires."),
+        ({"data": {"tags": ["vip", "x"]}}, '/data/tags is ["new","vip"]; it is not a list with all of ["vip","x"].'),
+        ({"$or": [{"type": "a"}, {"type": "b"}]}, "None of the 2 alternatives of $or matches the event."),
+        ({"data": {"status": {"$not": "paid"}}}, '/data/status matches what $not excludes: "paid".'),
     ],
 )
 def test_sentences_say_where_it_failed(pattern: Any, says: str) -> None:

@@ -199,5 +199,5 @@ def test_an_integer_written_out_is_the_number_that_its_short_form_is() -> None:
     assert value == {"n": 1e20, "m": [{"k": -2e19}], "i": 2**63 - 1} and type(value["n"]) is float
     assert type(value["m"][0]["k"]) is float and type(value["i"]) is int
     for text in (b"100000000000000000001", b"9" * 4_000, b"1" + b"0" * 309):
-        with pytest.raises(jsontext.NotExact, match="nor into a double exactly; use the type decimal, or a text"):
+        with pytest.raises(jsontext.NotExact, match="nor exactly into a double; use the type decimal, or a string"):
             jsontext.read_exact(b'{"n":' + text + b"}")

@@ -141,7 +141,7 @@ def test_an_idempotency_key_belongs_to_its_caller(api: Api) -> None:
 
 def test_a_refused_request_keeps_no_answer(api: Api) -> None:
     headers = {"Idempotency-Key": "second-try"}
-    assert api.call("POST", "/v1/events", {"type": "no spaces", "data": {}}, headers).status == 422
+    assert api.call("POST", "/v1/events", {"type": "not contain spaces", "data": {}}, headers).status == 422
     assert api.call("POST", "/v1/events", {"type": "a.b", "data": {}}, headers).status == 202
 
 

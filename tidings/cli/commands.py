@@ -1,4 +1,4 @@
-"""The commands as typer has them, each from a file of its own."""
+"""The commands as typer sees them, each from its own file."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _version(asked: bool) -> None:
 def _program(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
-    """The API is where you tell it things. Webhooks are where it tells you things.
+    """You send data in through the API. Tidings sends events out as webhooks.
 
     Commands that call a server take --url (TIDINGS_URL) and --key (TIDINGS_KEY), and --json for scripts.
     """

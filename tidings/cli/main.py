@@ -1,4 +1,4 @@
-"""The console script. What needs neither typer nor rich is answered here; a command is loaded once it is asked for."""
+"""The console script. It answers calls that need neither typer nor rich itself, and loads a command on demand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VERSION = (("--version",), ("version",), ("-V",))
 
 
 def app(args: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status. `args` without the program's name; by default those of this process."""
+    """Run one command; returns the exit status. `args`: by default those of this process, without the program."""
     given = tuple(sys.argv[1:] if args is None else args)
     if not _completing():
         if given in HELP:
@@ -25,7 +25,7 @@ def app(args: Sequence[str] | None = None) -> int:
         if given[0] == "serve":
             from tidings.cli.local import serve
 
-            # Typer is loaded only where the flags need explaining.
+            # Typer is loaded only if the flags need explaining.
             flags = serve.read_flags(given[1:])
             if flags is not None:
                 return serve.serve(flags)
@@ -37,7 +37,7 @@ def app(args: Sequence[str] | None = None) -> int:
 
 
 def _completing() -> bool:
-    """Whether a shell asks what could come next."""
+    """Whether a shell is asking for completions."""
     return "_TIDINGS_COMPLETE" in os.environ
 
 

@@ -1,4 +1,4 @@
-"""What every command that calls a server shares: its options, its client, how it speaks to people and scripts."""
+"""What all commands that call a server share: options, client, and output for people and scripts."""
 
 from __future__ import annotations
 
@@ -27,13 +27,11 @@ PAGE_MAX = 1000
 
 _SERVER = "The server"
 Url = Annotated[
-    str, typer.Option(envvar="TIDINGS_URL", help="Where the server is.", metavar="URL", rich_help_panel=_SERVER)
+    str, typer.Option(envvar="TIDINGS_URL", help="The server's URL.", metavar="URL", rich_help_panel=_SERVER)
 ]
-Key = Annotated[
-    str, typer.Option(envvar="TIDINGS_KEY", help="The key to call with.", metavar="KEY", rich_help_panel=_SERVER)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Answer JSON on stdout, for scripts.", rich_help_panel=_SERVER)]
-Limit = Annotated[int, typer.Option(parser=counting, help="How many to show at most.", metavar="NUMBER")]
+Key = Annotated[str, typer.Option(envvar="TIDINGS_KEY", help="The key to use.", metavar="KEY", rich_help_panel=_SERVER)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for scripts.", rich_help_panel=_SERVER)]
+Limit = Annotated[int, typer.Option(parser=counting, help="Show at most this many.", metavar="NUMBER")]
 
 
 class Session:
@@ -51,7 +49,7 @@ class Session:
             human()
 
     def say(self, text: str) -> None:
-        """One line for people; nothing where a script reads."""
+        """One line for people; silent for scripts."""
         if not self.as_json:
             typer.echo(text)
 
@@ -69,14 +67,16 @@ class Session:
             self.say(line)
 
     def details(self, value: Mapping[str, Any], title: str) -> None:
-        """One thing, field by field; empty fields are left out."""
+        """One object, field by field; empty fields are omitted."""
         self.say(title)
         for line in layout.details(value):
             self.say(line)
 
     @contextmanager
     def progress(self, what: str, total: int | None, *, is_bytes: bool = False) -> Iterator[Callable[[int], None]]:
-        """A progress bar on stderr; call what it gives with how much is done. Silent for scripts and without a tty."""
+        """A progress bar on stderr; call the yielded function with the amount done. Silent for scripts and without a
+        tty.
+        """
         with progress_bar(what, total, is_bytes=is_bytes, silent=self.as_json) as done:
             yield done
 
@@ -85,7 +85,7 @@ class Session:
 def progress_bar(
     what: str, total: int | None, *, is_bytes: bool = False, silent: bool = False
 ) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr, where that is a terminal; call what it gives with how much is done."""
+    """A progress bar on stderr, if that is a terminal; call the yielded function with the amount done."""
     if silent or not sys.stderr.isatty():
         yield lambda done: None
         return
@@ -108,7 +108,7 @@ def progress_bar(
 
 @contextmanager
 def session(url: str, key: str, as_json: bool, retries: int = 1) -> Iterator[Session]:
-    """A session; errors of the call end the command with one sentence on stderr and status 1."""
+    """A session; API errors end the command with one sentence on stderr and status 1."""
     try:
         with Client(url, key or None, retries=retries, loads=exact_json.loads) as client:
             yield Session(client, as_json=as_json)
@@ -117,7 +117,7 @@ def session(url: str, key: str, as_json: bool, retries: int = 1) -> Iterator[Ses
     except (ValueError, TidingsError) as wrong:
         fail(str(wrong))
     except BrokenPipeError:
-        # Whoever read our output has had enough (`| head`). Say nothing more, not even at exit.
+        # The reader of our output has had enough (`| head`). Say nothing more, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(FAILED) from None
 
@@ -129,7 +129,7 @@ def fail(why: str, status: int = FAILED) -> NoReturn:
 
 
 def width() -> int | None:
-    """How wide the terminal is; None if nobody reads along, as in a pipe or a file."""
+    """The width of the terminal; None if nobody is watching, as in a pipe or a file."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
@@ -139,14 +139,14 @@ def print_json(value: Any) -> None:
 
 
 def double(text: str) -> float:
-    """A number of JSON. Raises ValueError if a double does not keep it."""
+    """A JSON number. Raises ValueError if a double cannot keep it."""
     if not exact.is_kept(text):
         raise ValueError(f"{text[:50]} {exact.lost(text)}")
     return float(text)
 
 
 def read_json(text: str, what: str) -> Any:
-    """JSON from an option. Raises ValueError with a sentence, also for a number that would be sent as another one."""
+    """JSON from an option. Raises ValueError with a sentence, also for a number that would be sent changed."""
     try:
         return json.loads(text, parse_float=double)
     except ValueError as wrong:
@@ -154,7 +154,7 @@ def read_json(text: str, what: str) -> Any:
 
 
 def check_json(text: str, what: str) -> None:
-    """Check that an option is JSON, which is sent as this text. Raises ValueError with a sentence."""
+    """Check that an option is JSON, to be sent as this exact text. Raises ValueError with a sentence."""
     try:
         json.loads(text)
     except ValueError as wrong:

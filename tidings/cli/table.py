@@ -1,7 +1,7 @@
-"""The table of commands: which file runs each, and the sentence that stands for it. Loads none of them.
+"""The table of commands: the file that runs each, and its one-line help. Loads none of them.
 
 A call costs what its own command needs: loading typer, rich, both clients and every other command takes longer than
-most calls do. So `tidings --help` is printed from this table, and a command is loaded once it is asked for.
+most calls do. So `tidings --help` is printed from this table, and a command is loaded on demand.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from tidings import __version__
 
-SLOGAN = "The API is where you tell it things. Webhooks are where it tells you things."
+SLOGAN = "You send data in through the API. Tidings sends events out as webhooks."
 SERVER, CALLS = "The server", "Calls to a server"
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command, or a group of them. `module`, below `tidings.cli`, holds it: a function of its name, or `cli`."""
+    """One command, or a group of them. `module`, below `tidings.cli`, has a function of its name, or `cli`."""
 
     name: str
     module: str
@@ -28,16 +28,16 @@ class Command:
 
 COMMANDS = (
     Command("serve", "local.serve_command", SERVER, "Run the server until SIGTERM or SIGINT (Ctrl-C)."),
-    Command("check", "local.check", SERVER, "Check the settings and the file, and say what `serve` would use."),
-    Command("apply", "remote.apply", SERVER, "Have collections follow a file."),
+    Command("check", "local.check", SERVER, "Check the settings and the file, and show what `serve` would use."),
+    Command("apply", "remote.apply", SERVER, "Make the collections match a file."),
     Command("doctor", "local.doctor", SERVER, "Check the machine, the data, the database and the server."),
     Command("backup", "local.backup", SERVER, "Copy the database while the server runs, and check the copy."),
-    Command("restore", "local.restore", SERVER, "Put a backup in the place of the database."),
+    Command("restore", "local.restore", SERVER, "Replace the database with a backup."),
     Command("publish", "remote.publish", CALLS, "Publish an event, or a file of events."),
-    Command("listen", "remote.listen", CALLS, "Follow the events and post each to a URL of this machine."),
+    Command("listen", "remote.listen", CALLS, "Follow the events and post each to a URL on this machine."),
     Command("replay", "remote.replay", CALLS, "Send a time range of events to an endpoint again."),
     Command("events", "remote.events", CALLS, "Events: what has happened, and where it went.", group=True),
-    Command("items", "remote.items", CALLS, "Items of a collection, one by one and as files.", group=True),
+    Command("items", "remote.items", CALLS, "Items of a collection: one by one and as files.", group=True),
     Command(
         "endpoints", "remote.endpoints", CALLS, "Endpoints: the URLs that get events as signed webhooks.", group=True
     ),
@@ -48,7 +48,7 @@ BY_NAME = {command.name: command for command in COMMANDS}
 
 
 def help_lines() -> Iterator[str]:
-    """What `tidings --help` prints, no line longer than 80 columns."""
+    """The text of `tidings --help`, in lines of at most 80 columns."""
     yield "Usage: tidings COMMAND [OPTIONS]"
     yield ""
     yield f"  {SLOGAN}"
@@ -67,5 +67,5 @@ def help_lines() -> Iterator[str]:
 
 
 def version_line() -> str:
-    """What `tidings --version` prints."""
+    """The text of `tidings --version`."""
     return f"tidings {__version__}"

@@ -31,8 +31,8 @@ def check_type(name: object, pointer: str = "") -> str:
     if isinstance(name, str) and is_type(name):
         return name
     detail = (
-        "An event type is parts of letters, digits, _ and - joined by dots, such as tasks.completed, "
-        f"{TYPE_CHARS_MAX} characters at most."
+        "An event type is parts of letters, digits, _ and - joined by dots, such as tasks.completed, with at "
+        f"most {TYPE_CHARS_MAX} characters."
     )
     raise Refused(pointer, "event_type", detail)
 
@@ -40,7 +40,7 @@ def check_type(name: object, pointer: str = "") -> str:
 def check_patterns(patterns: object, pointer: str = "") -> tuple[str, ...]:
     """A list of patterns, checked. Raises Refused."""
     if not isinstance(patterns, list | tuple) or not 1 <= len(patterns) <= PATTERNS_MAX:
-        detail = f'Choose event types with a list of 1 to {PATTERNS_MAX} patterns; ["*"] is all but endpoint.*.'
+        detail = f'Choose event types with a list of 1 to {PATTERNS_MAX} patterns; ["*"] matches all but endpoint.*.'
         raise Refused(pointer, "event_pattern", detail)
     for index, pattern in enumerate(patterns):
         if not isinstance(pattern, str) or not _is_pattern(pattern):

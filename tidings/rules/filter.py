@@ -70,7 +70,7 @@ def check(pattern: object, pointer: str = "") -> None:
     """Raise Refused, with the place, for a pattern that nobody may declare."""
     _Reader(strict=True).event(pattern, pointer, 1)
     if len(msgspec.json.encode(pattern)) > BYTES_MAX:
-        raise Refused(pointer, "filter", f"A filter may have {BYTES_MAX:,} bytes as JSON.")
+        raise Refused(pointer, "filter", f"A filter may have at most {BYTES_MAX:,} bytes as JSON.")
 
 
 def compile(pattern: object, steps: int = STEPS_MAX) -> Callable[[Any], bool]:
@@ -109,7 +109,7 @@ def why_not(pattern: object, document: Mapping[str, Any]) -> str:
     try:
         sentence = _why(part, document, "", Meter(WHY_STEPS))
     except TooCostly:
-        return "The event does not fit it."
+        return "The event does not match it."
     return sentence[0].upper() + sentence[1:]
 
 
@@ -127,7 +127,7 @@ class _Reader:
     def event(self, pattern: object, at: str, depth: int) -> Part:
         """A pattern over a whole event."""
         if type(pattern) is not dict:
-            raise Refused(at, "filter", 'A filter is an object such as {"data": {"status": "done"}}.')
+            raise Refused(at, "filter", 'A filter must be an object such as {"data": {"status": "done"}}.')
         for name in pattern:
             if name not in FIELDS and name not in _LOGIC:
                 known = ", ".join((*FIELDS, *_LOGIC))
@@ -140,12 +140,14 @@ class _Reader:
     def any(self, pattern: object, at: str, depth: int) -> Part:
         """A pattern over any value."""
         if depth > DEPTH_MAX:
-            raise Refused(at, "filter", f"A filter may be nested {DEPTH_MAX} levels deep at most.")
+            raise Refused(at, "filter", f"A filter may be nested at most {DEPTH_MAX} levels deep.")
         if type(pattern) is dict:
             return self.members(pattern, at, depth, self.any)
         if type(pattern) is list:
             if not pattern:
-                raise Refused(at, "filter", 'An empty list fits nothing; {"$eq": []} is the empty list itself.')
+                raise Refused(
+                    at, "filter", ('An empty list matches nothing; use {"$eq": []} to match the empty list itself.')
+                )
             return self.elements(pattern, at, depth)
         return Part(equal(self.value(pattern, at)), "$eq", pattern)
 
@@ -165,7 +167,7 @@ class _Reader:
         """Count parts. Raises Refused where they are too many."""
         self.operators += more
         if self.operators > OPERATORS_MAX:
-            raise Refused(at, "filter", f"A filter may have {OPERATORS_MAX} fields and operators at most.")
+            raise Refused(at, "filter", f"A filter may have at most {OPERATORS_MAX} fields and operators.")
 
     def members(self, pattern: dict[str, Any], at: str, depth: int, below: _Read) -> Part:
         """The fields and operators of one object, all of which must fit."""
@@ -192,12 +194,12 @@ class _Reader:
     def logic(self, name: str, asked: object, at: str, depth: int, below: _Read) -> Part:
         """`$not` with a pattern, `$or` and `$and` with a list of them."""
         if depth >= DEPTH_MAX:
-            raise Refused(at, "filter", f"A filter may be nested {DEPTH_MAX} levels deep at most.")
+            raise Refused(at, "filter", f"A filter may be nested at most {DEPTH_MAX} levels deep.")
         if name == "$not":
             inner = below(asked, at, depth + 1)
             return Part(opposite(inner.fits), "$not", asked)
         if type(asked) is not list or not asked:
-            raise Refused(at, "filter", f"{name} takes a list of patterns, at least one.")
+            raise Refused(at, "filter", f"{name} takes a list of at least one pattern.")
         self.count(len(asked), at)
         parts = tuple(("", below(choice, f"{at}/{index}", depth + 1)) for index, choice in enumerate(asked))
         checks = tuple(part.fits for _, part in parts)
@@ -222,9 +224,9 @@ class _Reader:
         """A value to compare with, counted and checked for size."""
         self.values += 1
         if self.values > VALUES_MAX:
-            raise Refused(at, "filter", f"A filter may have {VALUES_MAX} values at most.")
+            raise Refused(at, "filter", f"A filter may have at most {VALUES_MAX} values.")
         if type(value) is str and len(value) > TEXT_CHARS_MAX:
-            raise Refused(at, "filter", f"A text in a filter may have {TEXT_CHARS_MAX} characters at most.")
+            raise Refused(at, "filter", f"A string in a filter may have at most {TEXT_CHARS_MAX} characters.")
         if type(value) is list:
             for index, element in enumerate(value):
                 self.value(element, f"{at}/{index}")
@@ -247,7 +249,7 @@ def _refuse_bare_operator(name: str, asked: Any, at: str) -> None:
     meant = _meant(name)
     if meant is None or (type(asked) is dict and asked and all(each.startswith("$") for each in asked)):
         return
-    detail = f'Did you mean {meant}? A field that is called {name} is asked for as {{"{name}": {{"$eq": ...}}}}.'
+    detail = f'Did you mean {meant}? To match a field named {name}, write {{"{name}": {{"$eq": ...}}}}.'
     raise Refused(at, "filter", detail)
 
 
@@ -260,21 +262,21 @@ def _why(part: Part, value: Any, at: str, meter: Meter) -> str:
         return next(_why(inner, value, at, meter) for _, inner in part.parts if not inner.fits(value, meter))
     if part.kind == "fields":
         if type(value) is list:
-            return f"No element of {_at(at)} has all the fields that the filter asks for."
+            return f"No element of {_at(at)} has all the fields that the filter requires."
         members = value if type(value) is dict else {}
         for name, inner in part.parts:
             member = members.get(name, MISSING)
             if not inner.fits(member, meter):
                 return _why(inner, member, f"{at}/{escaped(name)}", meter)
     if part.kind == "$or":
-        return f"None of the {len(part.parts)} choices of $or fits {_at(at)}."
+        return f"None of the {len(part.parts)} alternatives of $or matches {_at(at)}."
     if part.kind == "$not":
-        return f"{_at(at)} fits what $not shuts out: {_shown(part.asked)}."
+        return f"{_at(at)} matches what $not excludes: {_shown(part.asked)}."
     if value is MISSING:
-        return f"{_at(at)} is missing; the filter asks for {part.kind} {_shown(part.asked)}."
+        return f"{_at(at)} is missing; the filter requires {part.kind} {_shown(part.asked)}."
     if part.kind == "list":
-        return f"{_at(at)} is {_shown(value)}; it is no list with all of {_shown(part.asked)}."
-    return f"{_at(at)} is {_shown(value)}; the filter asks for {part.kind} {_shown(part.asked)}."
+        return f"{_at(at)} is {_shown(value)}; it is not a list with all of {_shown(part.asked)}."
+    return f"{_at(at)} is {_shown(value)}; the filter requires {part.kind} {_shown(part.asked)}."
 
 
 def _at(pointer: str) -> str:

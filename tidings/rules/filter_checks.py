@@ -259,7 +259,7 @@ def _scalar(test: Callable[[Any], bool], chars: int = 0) -> Check:
 
 def _comparing(compare: Callable[[Any, Any], bool]) -> Callable[[Any], Made]:
     def make(asked: Any) -> Made:
-        takes = "a number or a text"
+        takes = "a number or a string"
         if type(asked) is str:
             return takes, _scalar(lambda value: type(value) is str and compare(value, asked), len(asked))
         if type(asked) is int or type(asked) is float:
@@ -279,14 +279,14 @@ def _comparing(compare: Callable[[Any, Any], bool]) -> Callable[[Any], Made]:
 def _of_text(test: Callable[[str, str], bool]) -> Callable[[Any], Made]:
     def make(asked: Any) -> Made:
         if type(asked) is not str:
-            return "a text", None
-        return "a text", _scalar(lambda value: type(value) is str and test(value, asked), len(asked))
+            return "a string", None
+        return "a string", _scalar(lambda value: type(value) is str and test(value, asked), len(asked))
 
     return make
 
 
 def _in(asked: Any) -> Made:
-    takes = "a list of texts, numbers, true, false or null, at least one"
+    takes = "a list of at least one string, number, true, false or null"
     if type(asked) is not list or not asked or any(type(choice) in (dict, list) for choice in asked):
         return takes, None
     choices = frozenset(map(_key, asked))
@@ -295,7 +295,7 @@ def _in(asked: Any) -> Made:
 
 def _contains(asked: Any) -> Made:
     if type(asked) in (dict, list):
-        return "a text, a number, true, false or null", None
+        return "a string, a number, true, false or null", None
 
     def check(value: Any, meter: Meter) -> bool:
         if type(value) is str:
@@ -303,7 +303,7 @@ def _contains(asked: Any) -> Made:
             return type(asked) is str and asked in value
         return type(value) is list and any_of(lambda element, meter: same(asked, element), value, meter)
 
-    return "a text, a number, true, false or null", check
+    return "a string, a number, true, false or null", check
 
 
 def _exist(asked: Any) -> Made:

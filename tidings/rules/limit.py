@@ -109,14 +109,14 @@ def rate_limit_headers(verdict: Allowance) -> list[tuple[str, str]]:
 def check_limits(limits: Sequence[CallLimit], pointer: str = "") -> tuple[CallLimit, ...]:
     """A key's call limits, checked; none is permitted and means no limit. Raises Refused."""
     if len(limits) > LIMITS_MAX:
-        raise Refused(pointer, "limits", f"A key has {LIMITS_MAX} call limits at most.")
+        raise Refused(pointer, "limits", f"A key may have at most {LIMITS_MAX} call limits.")
     seen = set()
     for index, limit in enumerate(limits):
         at = f"{pointer}/{index}"
         if not 1 <= limit.calls <= CALLS_MAX:
-            raise Refused(f"{at}/calls", "limits", f"The calls of a limit are a number from 1 to {CALLS_MAX}.")
+            raise Refused(f"{at}/calls", "limits", f"The calls of a limit must be a number from 1 to {CALLS_MAX}.")
         if not 1 <= limit.seconds <= WINDOW_SECONDS_MAX:
-            detail = f"The seconds of a limit are a number from 1 to {WINDOW_SECONDS_MAX} (31 days)."
+            detail = f"The seconds of a limit must be a number from 1 to {WINDOW_SECONDS_MAX} (31 days)."
             raise Refused(f"{at}/seconds", "limits", detail)
         if limit.seconds in seen:
             raise Refused(f"{at}/seconds", "repeated", f"There are two limits for windows of {limit.seconds} seconds.")

@@ -28,5 +28,5 @@ def differs(name: str, pointer: str, present: Any = msgspec.UNSET) -> Place:
     shown = "not set before it is stored"
     if present is not msgspec.UNSET:
         shown = msgspec.json.encode(present).decode()
-    detail = f"{name} is {shown}, and cannot be changed here. Leave it out, or give it as it is."
+    detail = f"{name} is {shown}, and cannot be changed here. Leave it out, or send it unchanged."
     return Place(pointer=f"{pointer}/{name}", code="own_field", detail=detail)

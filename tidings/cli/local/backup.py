@@ -24,17 +24,19 @@ if TYPE_CHECKING:
     from tidings.store.backup import Copied, Progress
     from tidings.store.engines.postgres import Described
 
-Data = Annotated[str | None, typer.Option(help="The data folder, as `serve` has it.", metavar="DIR")]
-Database = Annotated[str | None, typer.Option(help="The database, as `serve` has it.", metavar="URL")]
-File = Annotated[str | None, typer.Option(help="The file with settings; else ./tidings.yaml.", metavar="FILE")]
+Data = Annotated[str | None, typer.Option(help="The data folder that `serve` uses.", metavar="DIR")]
+Database = Annotated[str | None, typer.Option(help="The database that `serve` uses.", metavar="URL")]
+File = Annotated[str | None, typer.Option(help="The settings file; defaults to ./tidings.yaml.", metavar="FILE")]
 
 
 def backup(
-    dest: Annotated[Path, typer.Argument(help="A file, or a folder that gets one named by the time.", metavar="DEST")],
+    dest: Annotated[
+        Path, typer.Argument(help=("A file, or a folder, which gets a file named by the time."), metavar="DEST")
+    ],
     with_key: Annotated[
-        Path | None, typer.Option(help="Also write the secret key to this file, 0600.", metavar="FILE")
+        Path | None, typer.Option(help="Also write the secret key to this file, with mode 0600.", metavar="FILE")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace DEST if it is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace DEST if it exists.")] = False,
     data: Data = None,
     database: Database = None,
     config: File = None,
@@ -42,10 +44,10 @@ def backup(
 ) -> None:
     """Copy the database while the server runs, and check the copy.
 
-    The copy shows one moment; writes go on meanwhile. It gets its name once it is whole, checked and on the disk.
-    The secret key is not in it: --with-key writes it to a file of its own, to be kept elsewhere.
+    The copy shows a single moment; writes continue. It gets its name once it is complete, checked and on disk. It does
+    not contain the secret key: --with-key writes that to a separate file, to be kept elsewhere.
 
-    On PostgreSQL it makes no copy: it checks the database, prints the commands that do, and ends with 1.
+    On PostgreSQL it makes no copy: it checks the database, prints the commands that do, and exits with 1.
     """
     settings = settings_of(config, data, database)
     now = SystemClock().now()
@@ -72,7 +74,7 @@ def backup(
 
 
 def settings_of(config: str | None, data: str | None, database: str | None) -> Settings:
-    """The settings that a start would use; ends the command where they are wrong."""
+    """The settings that a start would use; ends the command if they are wrong."""
     flags = {name: value for name, value in (("data", data), ("database", database)) if value is not None}
     try:
         return check.read(config, flags)[1]
@@ -81,14 +83,14 @@ def settings_of(config: str | None, data: str | None, database: str | None) -> S
 
 
 def reason(wrong: Exception) -> str:
-    """What stood in the way, in words."""
+    """The obstacle, in words."""
     if isinstance(wrong, OSError) and wrong.strerror:
         return f"{wrong.filename}: {wrong.strerror}" if wrong.filename else wrong.strerror
     return str(wrong)
 
 
 def held(made: Copied) -> str:
-    """What a copy holds, in words."""
+    """The content of a copy, in words."""
     found = made.contents
     events, endpoints = (
         ("event" if found.events == 1 else "events"),
@@ -111,32 +113,32 @@ def copy_bar(what: str, source: Path, *, silent: bool) -> Iterator[Progress]:
 
 
 def _key(settings: Settings) -> bytes:
-    """The secret key that the server uses; it is not made here. Raises StoreError."""
+    """The server's secret key; never creates one. Raises StoreError."""
     from tidings.store.seal import KEY_FILE, load_key, read_key
 
     if settings.secret_key:
         return load_key(settings.secret_key, settings.folder)
     path = settings.folder / KEY_FILE
     if not path.exists():
-        raise StoreError(f"there is no secret key at {path}, and none in TIDINGS_SECRET_KEY")
+        raise StoreError(f"there is no secret key at {path} or in TIDINGS_SECRET_KEY")
     return read_key(path)
 
 
 def _write_key(key: bytes, file: Path, made: Copied, now: Micros) -> None:
-    """Write the key beside the backup that was made; ends the command where it is not the backup's."""
+    """Write the key next to the backup; ends the command if it is not the backup's."""
     from tidings.store import backup
     from tidings.store.seal import Sealer
 
     mark, wanted = Sealer(key).mark, made.contents.secret_mark
     if wanted not in (None, mark):
         fail(
-            f"{made.file} is whole, but no key was written: the secret key of these settings (mark {mark}) is not the "
-            f"one of this database (mark {wanted})"
+            f"{made.file} is complete, but no key was written: the secret key in these settings (mark {mark}) "
+            f"is not the key of this database (mark {wanted})"
         )
     try:
         backup.put_key(base64.b64encode(key), file, now)
     except OSError as wrong:
-        fail(f"{made.file} is whole, but the key could not be written: {reason(wrong)}")
+        fail(f"{made.file} is complete, but the key could not be written: {reason(wrong)}")
 
 
 def _about_key(settings: Settings, made: Copied, with_key: Path | None) -> str:
@@ -144,11 +146,13 @@ def _about_key(settings: Settings, made: Copied, with_key: Path | None) -> str:
 
     mark = f" (mark {made.contents.secret_mark})" if made.contents.secret_mark else ""
     if with_key is not None:
-        return f"{with_key}: the secret key{mark}. Keep it apart: with the backup it opens every signing secret."
+        return (
+            f"{with_key}: the secret key{mark}. Keep it apart: together with the backup it opens every signing secret."
+        )
     where = "TIDINGS_SECRET_KEY" if settings.secret_key else settings.folder / KEY_FILE
     return (
-        f"The secret key{mark} is not in it. It is {where}: keep a copy elsewhere (--with-key FILE writes one); "
-        "without it no backup can be used."
+        f"The secret key{mark} is not included. It is {where}: keep a copy elsewhere (--with-key FILE writes "
+        "one); the backup is useless without it."
     )
 
 
@@ -156,7 +160,7 @@ def _about_key(settings: Settings, made: Copied, with_key: Path | None) -> str:
 
 
 def described(settings: Settings) -> Described:
-    """What is known of a database in PostgreSQL. Raises StoreError."""
+    """What a PostgreSQL database contains. Raises StoreError."""
     from tidings.store.engines import postgres
 
     return postgres.describe(settings.database)
@@ -183,18 +187,19 @@ def _postgres(settings: Settings, dest: Path, as_json: bool) -> NoReturn:
         print_json({"made": False, **msgspec.to_builtins(found), "commands": [*dump, base]})
         raise typer.Exit(FAILED)
     if found.schema is None:
-        fail(f"no backup was made: there is nothing of Tidings in {url}")
+        fail(f"no backup was made: {url} has no Tidings data")
     typer.echo(
-        f"PostgreSQL {found.version} answers; {size(found.bytes)}, schema {found.schema}. It has tools of its own for "
-        "backups, so none was made here."
+        f"PostgreSQL {found.version} answers; {size(found.bytes)}, schema {found.schema}. It has its own backup "
+        "tools, so no backup was made here."
     )
-    typer.echo("\nA copy of one moment, while the server runs, and a look whether it can be read:\n")
+    typer.echo("\nCopy a single moment while the server runs, and check that the copy is readable:\n")
     typer.echo("".join(f"  {line}\n" for line in dump))
     typer.echo(
-        "To lose minutes at most, archive the WAL and keep base backups (PostgreSQL manual, Continuous Archiving).\n"
-        f"archive_mode is {'on' if found.archives else 'off'} here. A base backup:\n\n  {base}\n"
+        "To lose at most minutes, archive the WAL and keep base backups (PostgreSQL manual, Continuous "
+        f"Archiving).\narchive_mode is {('on' if found.archives else 'off')} here. To make a base backup:\n\n  "
+        f"{base}\n"
     )
     mark = f" (mark {found.secret_mark})" if found.secret_mark else ""
     where = "TIDINGS_SECRET_KEY" if settings.secret_key else settings.folder / "secret.key"
-    typer.echo(f"The secret key{mark} is in none of these. It is {where}: keep a copy elsewhere.")
+    typer.echo(f"None of these include the secret key{mark}. It is {where}: keep a copy elsewhere.")
     raise typer.Exit(FAILED)

@@ -18,10 +18,12 @@ MASK = "***"
 
 
 def check(
-    file: Annotated[str | None, typer.Argument(help="The file; else TIDINGS_CONFIG, else ./tidings.yaml.")] = None,
+    file: Annotated[
+        str | None, typer.Argument(help="The file; defaults to TIDINGS_CONFIG, then ./tidings.yaml.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the settings and the file, and say what `tidings serve` would use. Starts nothing."""
+    """Check the settings and the file, and show what `tidings serve` would use. Starts nothing."""
     try:
         config, settings = read(file)
     except (SettingsError, StoreError, Refused) as wrong:
@@ -49,7 +51,7 @@ def read(file: str | None, flags: dict[str, Any] | None = None) -> tuple[Config,
 
 
 def _used(config: Config, settings: Settings) -> dict[str, dict[str, Any]]:
-    """Each setting's value, and where it comes from."""
+    """Each setting's value and origin."""
     rows = {}
     for setting in SETTINGS:
         value = getattr(settings, setting.name)
@@ -63,10 +65,10 @@ def _used(config: Config, settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _show(config: Config, settings: Settings) -> None:
-    typer.echo(f"{config.path} is valid." if config.path else "There is no file; variables and defaults are valid.")
+    typer.echo(f"{config.path} is valid." if config.path else "There is no file; the variables and defaults are valid.")
     if config.collections:
         declared = ", ".join(sorted(config.collections))
-        typer.echo(f"It declares {declared}. To see what that would change on a running server:")
+        typer.echo(f"It declares {declared}. To see what this would change on a running server:")
         typer.echo(f"tidings apply {config.path} --plan")
     rows = [{"setting": name, **row} for name, row in _used(config, settings).items()]
     for line in layout.table(rows, {"setting": "setting", "value": "value", "from": "source"}, width()):

@@ -1,4 +1,4 @@
-"""`tidings doctor`: look at the machine, the data folder, the database and the server, and say what to do."""
+"""`tidings doctor`: inspect the machine, the data folder, the database and the server, and say what to do."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def doctor(
-    data: Annotated[str | None, typer.Option(help="The data folder, as `serve` has it.", metavar="DIR")] = None,
-    database: Annotated[str | None, typer.Option(help="The database, as `serve` has it.", metavar="URL")] = None,
-    config: Annotated[str | None, typer.Option(help="The file; else ./tidings.yaml.", metavar="FILE")] = None,
+    data: Annotated[str | None, typer.Option(help="The data folder that `serve` uses.", metavar="DIR")] = None,
+    database: Annotated[str | None, typer.Option(help="The database that `serve` uses.", metavar="URL")] = None,
+    config: Annotated[str | None, typer.Option(help="The file; defaults to ./tidings.yaml.", metavar="FILE")] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
     """Check the machine, the data folder, the database and the running server. Changes nothing.
 
-    Each line is ok, warn or fail, with what to do. Ends with 1 if a line is fail.
+    Each line is ok, warn or fail, with what to do. The exit status is 1 if any line is fail.
     """
-    # Imported here: the drivers of both databases take a quarter of a second, which the other commands are spared.
+    # Imported here: the drivers of both databases take a quarter of a second to load; other commands need not wait.
     from tidings.cli.local.doctor_local import Finding, look_at_database, look_at_folder, look_at_machine
     from tidings.cli.local.doctor_server import look_at_server
 
@@ -40,7 +40,7 @@ def doctor(
     except (SettingsError, StoreError, Refused) as wrong:
         findings.append(Finding("fail", "settings", str(wrong)))
     else:
-        findings.append(Finding("ok", "settings", "They can be read; `tidings check` shows them."))
+        findings.append(Finding("ok", "settings", "They are readable; `tidings check` shows them."))
         findings += look_at_folder(Path(settings.data))
         findings += look_at_database(settings.database, Path(settings.data))
     findings += look_at_server(url, key)

@@ -1,4 +1,4 @@
-"""What `tidings doctor` looks at on this machine: limits, clock, data folder, database."""
+"""What `tidings doctor` checks on this machine: limits, clock, data folder, database."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ FREE_BYTES_WARN = 1024 * 1024 * 1024
 OPEN_FILES_WARN = 4_096
 OPEN_FILES_FAIL = 256
 CLOCK_BEGINS = 1_767_225_600
-"""2026-01-01: a clock before this was never set."""
+"""2026-01-01: a clock before this has never been set."""
 SQLITE_OLDEST = (3, 51, 3)
-"""Older ones can lose a write after a WAL reset."""
+"""Older versions can lose a write after a WAL reset."""
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One line: how it is, what was looked at, and a sentence that says what to do."""
+    """One line: the state, the subject, and a sentence that says what to do."""
 
     state: Literal["ok", "warn", "fail"]
     what: str
@@ -44,23 +44,29 @@ def look_at_machine() -> Iterator[Finding]:
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files < OPEN_FILES_WARN:
         state: Literal["warn", "fail"] = "fail" if files < OPEN_FILES_FAIL else "warn"
-        advice = f"Raise it before a start: ulimit -n {min(most, 65_536)}, or LimitNOFILE=65536 in the unit of systemd."
-        yield Finding(state, "files", f"Only {files} files may be open; each connection is one. {advice}")
+        advice = f"Raise it before a start: ulimit -n {min(most, 65536)}, or LimitNOFILE=65536 in the systemd unit."
+        yield Finding(state, "files", f"Only {files} files can be open at a time; each connection is one. {advice}")
     else:
-        yield Finding("ok", "files", f"{files} files may be open.")
+        yield Finding("ok", "files", f"{files} files can be open at a time.")
     if time.time() < CLOCK_BEGINS:
-        yield Finding("fail", "clock", "The clock is years behind: receivers refuse signatures. Set it, by NTP say.")
+        yield Finding(
+            "fail", "clock", "The clock is years behind, so receivers refuse signatures. Set it, for example by NTP."
+        )
     else:
         yield Finding("ok", "clock", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
 
 
 def look_at_folder(folder: Path) -> Iterator[Finding]:
-    """Whether it is there, may be written, is closed to others, and has room."""
+    """Whether it exists, is writable, is private, and has free space."""
     if not folder.exists():
-        yield Finding("warn", "data", f"{folder} is not there. The first start makes it; else name it with --data.")
+        yield Finding(
+            "warn",
+            "data",
+            f"{folder} does not exist. The first start creates it; if it is elsewhere, name it with --data.",
+        )
         return
     if not folder.is_dir():
-        yield Finding("fail", "data", f"{folder} is no folder. Choose another --data.")
+        yield Finding("fail", "data", f"{folder} is not a folder. Choose another --data.")
         return
     yield _writable(folder)
     yield from _closed_to_others(folder)
@@ -68,7 +74,7 @@ def look_at_folder(folder: Path) -> Iterator[Finding]:
 
 
 def look_at_database(url: str, folder: Path) -> Iterator[Finding]:
-    """Whether it can be reached, and keeps what it acknowledges. A database that is not there is not made."""
+    """Whether it is reachable and keeps what it acknowledges. Never creates a missing database."""
     yield _sqlite_version()
     engine: Engine
     if url.startswith("sqlite:"):
@@ -90,7 +96,7 @@ def look_at_database(url: str, folder: Path) -> Iterator[Finding]:
         return
     try:
         engine.check_safety()
-        yield Finding("ok", "database", f"{engine.where} answers, and is set up to keep what it acknowledges.")
+        yield Finding("ok", "database", f"{engine.where} answers, and is configured to keep what it acknowledges.")
     except StoreError as wrong:
         yield Finding("fail", "database", f"{str(wrong)[:1].upper()}{str(wrong)[1:]}.".replace("..", "."))
     finally:
@@ -106,45 +112,45 @@ def _writable(folder: Path) -> Finding:
     except OSError as wrong:
         owner = folder.stat().st_uid
         advice = (
-            f"It belongs to user {owner}, you are {os.getuid()}. Make room, or run: chown -R {os.getuid()} {folder}"
+            f"It belongs to user {owner}, you are {os.getuid()}. Free space, or run: chown -R {os.getuid()} {folder}"
         )
-        return Finding("fail", "data", f"{folder} cannot be written: {wrong.strerror}. {advice}")
-    return Finding("ok", "data", f"{folder} can be written.")
+        return Finding("fail", "data", f"{folder} is not writable: {wrong.strerror}. {advice}")
+    return Finding("ok", "data", f"{folder} is writable.")
 
 
 def _closed_to_others(folder: Path) -> Iterator[Finding]:
     mode = stat.S_IMODE(folder.stat().st_mode)
     if mode & 0o077:
-        yield Finding("warn", "privacy", f"Others may look into {folder} (mode {mode:o}). Run: chmod 700 {folder}")
+        yield Finding("warn", "privacy", f"Other users can read {folder} (mode {mode:o}). Run: chmod 700 {folder}")
     else:
-        yield Finding("ok", "privacy", f"{folder} is closed to others.")
+        yield Finding("ok", "privacy", f"{folder} is private.")
     key = folder / KEY_FILE
     if key.exists() and stat.S_IMODE(key.stat().st_mode) & 0o077:
-        yield Finding("fail", "privacy", f"{key} is readable by others; the server refuses it. Run: chmod 600 {key}")
+        yield Finding("fail", "privacy", f"Other users can read {key}, so the server refuses it. Run: chmod 600 {key}")
 
 
 def _no_database(path: Path, folder: Path) -> Finding:
     if (folder / KEY_FILE).exists():
-        advice = "A start refuses to begin with nothing: put it back with `tidings restore`."
-        return Finding("fail", "database", f"{path} is {'empty' if path.exists() else 'gone'}. {advice}")
-    return Finding("warn", "database", f"{path} is not there. The first start makes it.")
+        advice = "The server refuses to start without its data: restore it with `tidings restore`."
+        return Finding("fail", "database", f"{path} is {('empty' if path.exists() else 'missing')}. {advice}")
+    return Finding("warn", "database", f"{path} does not exist. The first start creates it.")
 
 
 def _database_closed_to_others(path: Path) -> Iterator[Finding]:
     for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
         if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077:
             yield Finding(
-                "warn", "privacy", f"{file} is readable by others. The next start closes it; or run: chmod 600 {file}"
+                "warn", "privacy", f"Other users can read {file}. The next start fixes this; or run: chmod 600 {file}"
             )
 
 
 def _room(folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free
-    text = f"{free / 1e9:.1f} GB are free below {folder}."
+    text = f"{folder} has {free / 1000000000.0:.1f} GB of free space."
     if free < FREE_BYTES_FAIL:
-        return Finding("fail", "disk", f"{text} Make room: without it nothing can be accepted.")
+        return Finding("fail", "disk", f"{text} Free space: without it nothing can be accepted.")
     if free < FREE_BYTES_WARN:
-        return Finding("warn", "disk", f"{text} Make room before it is used up.")
+        return Finding("warn", "disk", f"{text} Free space before it runs out.")
     return Finding("ok", "disk", text)
 
 

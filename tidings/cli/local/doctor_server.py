@@ -1,4 +1,4 @@
-"""What `tidings doctor` asks a running server: is it ready, does it know the key, what is its time, who fails."""
+"""What `tidings doctor` asks a running server: whether it is ready and accepts the key, its time, what is failing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHARES_MAX = 10
 
 
 def look_at_server(url: str, key: str) -> Iterator[Finding]:
-    """Everything that can be asked; ends early where the server does not answer."""
+    """Everything that can be checked; stops early if the server does not answer."""
     try:
         client = Client(url, key or None, timeout_seconds=TIMEOUT_SECONDS, retries=0)
     except ValueError as wrong:
@@ -31,13 +31,13 @@ def look_at_server(url: str, key: str) -> Iterator[Finding]:
         try:
             reply = client.exchange(ClientRequest("GET", "/readyz"))
         except ConnectionFailed as wrong:
-            yield Finding("fail", "server", f"{wrong} Start it with `tidings serve`, or name it with --url.")
+            yield Finding("fail", "server", f"{wrong} Start it with `tidings serve`, or give its address with --url.")
             return
         yield _ready(reply, url)
         yield from _time_skew(reply)
         if not key:
             yield Finding(
-                "warn", "key", "No key was given, so nothing more was asked. Give one with --key or TIDINGS_KEY."
+                "warn", "key", "No key was given, so nothing else was checked. Give one with --key or TIDINGS_KEY."
             )
             return
         try:
@@ -60,15 +60,15 @@ def _time_skew(reply: ClientReply) -> Iterator[Finding]:
         theirs = parsedate_to_datetime(reply.headers["date"]).timestamp()
     except (KeyError, ValueError):
         return
-    # The header has whole seconds: half a second off is exact.
+    # The header has whole seconds, so within half a second is exact.
     skew = abs(time.time() - theirs - 0.5)
-    text = f"The server's clock and this machine's are {skew:.0f} s apart."
+    text = f"The clocks of the server and this machine differ by {skew:.0f} s."
     if skew >= SKEW_SECONDS_FAIL:
         yield Finding("fail", "skew", f"{text} Set both by NTP: receivers refuse signatures that are minutes off.")
     elif skew >= SKEW_SECONDS_WARN:
         yield Finding("warn", "skew", f"{text} Set both by NTP.")
     else:
-        yield Finding("ok", "skew", "The server's clock and this machine's agree.")
+        yield Finding("ok", "skew", "The clocks of the server and this machine agree.")
 
 
 def _endpoints(client: Client) -> Iterator[Finding]:
@@ -78,37 +78,37 @@ def _endpoints(client: Client) -> Iterator[Finding]:
         yield Finding("fail", "key", f"{wrong} Make one with `tidings keys create`.")
         return
     except Forbidden:
-        yield Finding("warn", "key", "The key is known, but may not read endpoints (scope endpoints:read).")
+        yield Finding("warn", "key", "The key is valid, but may not read endpoints (scope endpoints:read).")
         return
-    yield Finding("ok", "key", "The server knows the key.")
+    yield Finding("ok", "key", "The key is valid.")
     ill = 0
     for endpoint in endpoints:
         name, failing = f"{endpoint['id']} ({endpoint['url']})", endpoint["health"]["failing_since"]
         if endpoint["state"] == "disabled":
             ill += 1
-            advice = f"Once it is mended: tidings endpoints resume {endpoint['id']}"
+            advice = f"Once it is fixed: tidings endpoints resume {endpoint['id']}"
             yield Finding("warn", "endpoint", f"{name} is disabled: {endpoint['reason']} {advice}")
         elif failing is not None:
             ill += 1
             advice = f"See: tidings deliveries list --endpoint {endpoint['id']}"
             yield Finding("warn", "endpoint", f"{name} has been failing since {failing}. {advice}")
     if not ill:
-        yield Finding("ok", "endpoints", f"{counted(len(endpoints), 'endpoint')}, and none fails.")
+        yield Finding("ok", "endpoints", f"{counted(len(endpoints), 'endpoint')}, none failing.")
 
 
 def _shares(client: Client) -> Iterator[Finding]:
-    """Who holds, or wanted, more than its share of what all tenants share."""
+    """Tenants that are at, or wanted more than, their share of common resources."""
     try:
         shares = client.exchange(ClientRequest("GET", "/v1/shares")).value()["data"]
     except (Forbidden, NotFound):
-        # A key of a tenant, or a server of an older version.
+        # A tenant's key, or a server of an older version.
         return
     over = [(share, each) for share in shares for each in share["held_back"]]
     for share, each in over[:SHARES_MAX]:
         who = "Work without a tenant" if each["tenant"] is None else f"The tenant {each['tenant']}"
-        now = f"; it holds {each['held']:,} of {share['total']:,} now" if each["held"] else ""
-        often = f"wanted more than its share of {share['of']} {each['refused']:,} times since the start"
+        now = f"; it now holds {each['held']:,} of {share['total']:,}" if each["held"] else ""
+        often = f"wanted more than its share of {share['of']} {each['refused']:,} times since startup"
         often = often if each["refused"] else f"is at its share of {share['of']}"
-        yield Finding("warn", "share", f"{who} {often}{now}. It waits for itself; others are not slowed.")
+        yield Finding("warn", "share", f"{who} {often}{now}. It delays only itself.")
     if not over:
         yield Finding("ok", "shares", "No tenant wants more than its share.")

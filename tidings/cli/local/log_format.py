@@ -1,4 +1,4 @@
-"""How the server's log is written: lines for people, or one JSON object on each line for machines."""
+"""How the server's log is written: lines for people, or one JSON object per line for machines."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ TEXT = "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s"
 SECONDS = "%Y-%m-%dT%H:%M:%S"
 
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
-"""What every record has; anything else was added by whoever logged."""
+"""The attributes of every record; whoever logged added any others."""
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON: `time`, `level`, `logger`, `message`, what was logged with it, `exception`."""
+    """A record as one line of JSON: `time`, `level`, `logger`, `message`, the logged extras, `exception`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
+        """The line, without a newline."""
         seconds = time.strftime(SECONDS, time.gmtime(record.created))
         line: dict[str, Any] = {
             "time": f"{seconds}.{int(record.msecs):03d}Z",
@@ -42,7 +42,7 @@ def log_to_stderr(level: str, form: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     if form == "json":
         handler.setFormatter(JsonFormatter())
-        # What nobody catches is a line too.
+        # Uncaught exceptions are log lines too.
         logging.captureWarnings(True)
         sys.excepthook = _uncaught
         threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
@@ -54,4 +54,4 @@ def log_to_stderr(level: str, form: str) -> None:
 
 
 def _uncaught(kind: type[BaseException], error: BaseException | None, at: TracebackType | None) -> None:
-    logging.getLogger("tidings").critical("an error was not caught", exc_info=error)
+    logging.getLogger("tidings").critical("uncaught exception", exc_info=error)

@@ -1,4 +1,4 @@
-"""`tidings restore SRC`: put a backup in the place of the database of a server that does not run."""
+"""`tidings restore SRC`: replace the database of a stopped server with a backup."""
 
 from __future__ import annotations
 
@@ -32,22 +32,23 @@ from tidings.store.files import PARTIAL
 
 
 def restore(
-    src: Annotated[Path, typer.Argument(help="A file that `tidings backup` made.", metavar="SRC")],
+    src: Annotated[Path, typer.Argument(help="A file made by `tidings backup`.", metavar="SRC")],
     key: Annotated[
-        Path | None, typer.Option("--key", help="The file with its secret key, if it is not in place.", metavar="FILE")
+        Path | None,
+        typer.Option("--key", help=("The file with its secret key, if the key is not in place."), metavar="FILE"),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Move a database that is there aside.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Move an existing database aside.")] = False,
     data: Data = None,
     database: Database = None,
     config: File = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put a backup in the place of the database; the server must be stopped.
+    """Replace the database with a backup; the server must be stopped.
 
-    The backup is checked, and so is the secret key: it must be the one that the backup's secrets are sealed with. What
-    is there already is moved aside with --force, never deleted.
+    The backup is checked, and so is the secret key: it must be the one that sealed the backup's secrets. With --force,
+    existing files are moved aside, never deleted.
 
-    On PostgreSQL it changes nothing: it checks the database, prints the commands that do, and ends with 1.
+    On PostgreSQL it changes nothing: it checks the database, prints the commands that do, and exits with 1.
     """
     settings = settings_of(config, data, database)
     from tidings.store.engines.opening import lock_database, lock_folder, sqlite_file
@@ -57,7 +58,7 @@ def restore(
         if target is None:
             _postgres(settings, src, as_json)
         _check_source(src)
-        # Before anything is made: what cannot be restored leaves no folder behind.
+        # Before anything is created: a refused restore leaves no folder behind.
         _checked_key(settings, src, key, force=force)
         settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with contextlib.ExitStack() as locks:
@@ -75,7 +76,7 @@ def _check_source(src: Path) -> None:
     if not src.is_file():
         raise StoreError(f"there is no file {src}")
     if src.name.endswith(PARTIAL):
-        raise StoreError(f"{src} is what a backup or a restore that was cut off has left; name a whole backup")
+        raise StoreError(f"{src} was left by an interrupted backup or restore; name a complete backup")
 
 
 def _restore(settings: Settings, src: Path, target: Path, key_file: Path | None, *, force: bool, as_json: bool) -> None:
@@ -93,15 +94,15 @@ def _restore(settings: Settings, src: Path, target: Path, key_file: Path | None,
         return
     typer.echo(f"{made.file} is restored from {src}: {size(made.bytes)} with {held(made)}, checked.")
     if kept:
-        typer.echo(f"The database that was there is {kept} now.")
+        typer.echo(f"The previous database is now {kept}.")
     typer.echo(
-        "Events since the backup are not in it. Deliveries made since then are made again: receivers drop them by "
-        "webhook-id. Cursors of readers that are newer than the backup have to be set back."
+        "Events since the backup are missing. Deliveries made since then will be made again: receivers drop "
+        "them by webhook-id. Reader cursors that are newer than the backup have to be set back."
     )
 
 
 def _checked_key(settings: Settings, src: Path, given: Path | None, *, force: bool) -> bytes | None:
-    """The key to be put in place, or None: it is there. Raises StoreError where it is not the backup's."""
+    """The key to install; None if it is in place already. Raises StoreError if it is not the backup's."""
     from tidings.store import backup
     from tidings.store.seal import KEY_FILE, Sealer, load_key, read_key
 
@@ -109,14 +110,14 @@ def _checked_key(settings: Settings, src: Path, given: Path | None, *, force: bo
     there = settings.folder / KEY_FILE
     if given is not None:
         if settings.secret_key:
-            raise StoreError("--key and TIDINGS_SECRET_KEY do not go together; the server would use the latter")
+            raise StoreError("--key and TIDINGS_SECRET_KEY cannot be combined; the server would use the latter")
         key, where = read_key(given), str(given)
     elif settings.secret_key:
         key, where = load_key(settings.secret_key, settings.folder), "TIDINGS_SECRET_KEY"
     elif there.exists():
         key, where = read_key(there), str(there)
     else:
-        raise StoreError(f"the secret key is missing: there is no {there}. Name the file that holds it with --key")
+        raise StoreError(f"the secret key is missing: there is no {there}. Name the file that contains it with --key")
     if not backup.fits(src, Sealer(key)):
         mark = backup.contents_of(src).secret_mark
         raise StoreError(
@@ -127,7 +128,7 @@ def _checked_key(settings: Settings, src: Path, given: Path | None, *, force: bo
     if given is None:
         return None
     if there.exists() and read_key(there) != key and not force:
-        raise StoreError(f"{there} is another key. Give --force, which moves it aside")
+        raise StoreError(f"{there} is a different key. Give --force to move it aside")
     return key
 
 
@@ -139,7 +140,7 @@ def _put_key(settings: Settings, key: bytes, now: Micros) -> None:
 
 
 def _give_to_owner(folder: Path, target: Path) -> None:
-    """Run as root, the files belong to whom the folder belongs to: the server need not run as root."""
+    """As root, give the files to the owner of the folder: the server need not run as root."""
     if os.geteuid() != 0:
         return
     for place in {folder, target.resolve().parent}:
@@ -159,10 +160,10 @@ def _postgres(settings: Settings, src: Path, as_json: bool) -> NoReturn:
         print_json({"made": False, **msgspec.to_builtins(found), "commands": commands})
         raise typer.Exit(FAILED)
     if found.writer is not None:
-        fail(f"nothing was restored: a Tidings server writes to {url} ({found.writer}); stop it first")
-    full = f"holds schema {found.schema}, which is replaced" if found.schema is not None else "is empty"
-    typer.echo(f"PostgreSQL {found.version} answers; the database {full}. Restore a dump with its own tool:\n")
+        fail(f"nothing was restored: a Tidings server is writing to {url} ({found.writer}); stop it first")
+    full = f"has schema {found.schema}, which will be replaced" if found.schema is not None else "is empty"
+    typer.echo(f"PostgreSQL {found.version} answers; the database {full}. Restore a dump with its own tools:\n")
     typer.echo("".join(f"  {line}\n" for line in commands))
-    typer.echo("To any moment in between: a base backup and the archived WAL (manual, Continuous Archiving).")
+    typer.echo("To restore any point in time: a base backup and the archived WAL (manual, Continuous Archiving).")
     typer.echo(f"Put the secret key in place too: TIDINGS_SECRET_KEY, or {settings.folder / 'secret.key'}.")
     raise typer.Exit(FAILED)

@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from tidings.server import Server
 
 REFUSED = 2
-"""The exit status where the server did not start: a wrong setting, a taken port, a database that cannot be used."""
+"""The exit status if the server did not start: a wrong setting, a taken port, an unusable database."""
 
 BROKEN = 1
-"""The exit status where it had started, and could not go on; the log says why."""
+"""The exit status if it started but could not continue; the log says why."""
 
 Flags = dict[str, Any]
-"""The flags of the command line by their settings' names, and `config`, `json` and `new_store`."""
+"""The command line's flags by their settings' names, and `config`, `json` and `new_store`."""
 
 
 def read_flags(args: Sequence[str]) -> Flags | None:
-    """The flags of a plain command line; None where typer must look: help, an unknown flag, a missing value."""
+    """The flags of a plain command line; None if typer is needed: help, an unknown flag, a missing value."""
     takes_value = {"--config": "config"}
     switches: dict[str, tuple[str, bool]] = {"--json": ("json", True), "--new-store": ("new_store", True)}
     for setting in SETTINGS:
@@ -55,7 +55,7 @@ def read_flags(args: Sequence[str]) -> Flags | None:
 
 
 def serve(flags: Mapping[str, Any]) -> int:
-    """Serve until SIGTERM or SIGINT; the exit status. What stands in the way is one sentence on stderr."""
+    """Serve until SIGTERM or SIGINT; returns the exit status. An obstacle is one sentence on stderr."""
     given = dict(flags)
     as_json, new_store = bool(given.pop("json", False)), bool(given.pop("new_store", False))
     try:
@@ -77,7 +77,7 @@ def _settings(given: Flags) -> tuple[Config, Settings]:
     try:
         config = find_config(path)
     except SettingsError as wrong:
-        # Whatever the flags and variables have wrong is named in the same breath.
+        # All errors in flags and variables are reported together.
         try:
             read_settings(given)
         except SettingsError as more:
@@ -108,21 +108,21 @@ def _run(config: Config, settings: Settings, *, as_json: bool, new_store: bool) 
         return _refuse(plain(wrong) if isinstance(wrong, OSError) else str(wrong))
     finally:
         server.close()
-    # A stage has broken; the log says how. Whoever watches over the process shall start it anew.
+    # A stage has failed; the log says how. The supervisor should restart the process.
     return BROKEN if server.failed else 0
 
 
 class _Stop:
     """The first SIGTERM or SIGINT asks the server to stop, the second ends the process at once.
 
-    They are waited for in a thread, since Python's own handlers run only when the main thread is between two of its
-    instructions, and that may be long after the signal while it waits for other threads to end.
+    A thread waits for them, since Python's own handlers run only between two instructions of the main thread, and that
+    may be long after the signal while it waits for other threads to end.
     """
 
     def __init__(self, server: Server) -> None:
         self.signals = 0
         self._server = server
-        # Every thread that is started from here on leaves these two signals to the one that waits.
+        # Every thread started from here on leaves these two signals to the waiting one.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
 
@@ -144,7 +144,7 @@ def _announce(server: Server, as_json: bool, stop: _Stop) -> None:
     if as_json:
         _print(json.dumps({"url": url, "operator_key": server.operator_key, "pid": os.getpid()}))
     else:
-        _print(f"Tidings listens on {url}; its API is explained at {url}/docs.")
+        _print(f"Tidings listens on {url}; its API is documented at {url}/docs.")
         if server.operator_key:
             _print(f"The operator's key, shown only this once, so keep it: {server.operator_key}")
     if stop.signals:
@@ -152,7 +152,7 @@ def _announce(server: Server, as_json: bool, stop: _Stop) -> None:
 
 
 def _check_port(settings: Settings) -> None:
-    """Raise OSError where nothing can listen there. The HTTP server itself would share a port silently."""
+    """Raise OSError if nothing can listen there. The HTTP server itself would share a port silently."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -162,7 +162,7 @@ def _check_port(settings: Settings) -> None:
         except OSError as wrong:
             place = f"{settings.host} port {settings.port}"
             if wrong.errno == errno.EADDRINUSE:
-                raise OSError(f"{place} is taken by another process. Stop that, or choose another --port.") from None
+                raise OSError(f"{place} is taken by another process. Stop it, or choose another --port.") from None
             raise OSError(f"Tidings cannot listen on {place}: {wrong.strerror or wrong}.") from None
 
 
@@ -181,5 +181,5 @@ def _print(line: str) -> None:
     try:
         print(line, flush=True)
     except OSError:
-        # Whoever started us does not listen any more; the log goes on.
+        # The process that started us no longer reads our output; the log continues.
         pass

@@ -1,4 +1,4 @@
-"""How typer sees `tidings serve`: its flags are made from the table of settings."""
+"""How typer sees `tidings serve`: its flags come from the table of settings."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tidings.cli.local.serve import serve
 from tidings.settings import SETTINGS, Setting
 
 NEW_STORE_HELP = (
-    "Begin with an empty database though this data folder was used before. For one start, not for a unit file."
+    "Start with an empty database although this data folder was used before. For one start, not for a unit file."
 )
-CONFIG_HELP = "The file with settings; without it, tidings.yaml of the working folder if it is there."
+CONFIG_HELP = "The settings file; by default tidings.yaml in the working folder, if it exists."
 
 
 def add_to(cli: typer.Typer, panel: str) -> None:
@@ -24,7 +24,7 @@ def add_to(cli: typer.Typer, panel: str) -> None:
         raise typer.Exit(serve(given))
 
     config = _keyword("config", str, typer.Option(None, "--config", metavar="FILE", help=CONFIG_HELP))
-    as_json = _keyword("json", bool, typer.Option(None, "--json", help="Say as one line of JSON where it listens."))
+    as_json = _keyword("json", bool, typer.Option(None, "--json", help="Print where it listens as one line of JSON."))
     new_store = _keyword("new_store", bool, typer.Option(None, "--new-store", help=NEW_STORE_HELP))
     parameters = [_parameter(setting) for setting in SETTINGS] + [config, as_json, new_store]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -32,13 +32,12 @@ def add_to(cli: typer.Typer, panel: str) -> None:
     cli.command("serve", help=HELP, rich_help_panel=panel)(command)
 
 
-HELP = """Run the server until SIGTERM or SIGINT (Ctrl-C).
-
-Every setting is also read from its variable (--port is TIDINGS_PORT) and from the file's section `settings`; flags are
-strongest, then variables, then the file. TIDINGS_CONFIG names the file where --config does not.
-
-It ends with 0 after a clean stop, with 2 where it could not start.
-"""
+HELP = (
+    "Run the server until SIGTERM or SIGINT (Ctrl-C).\n\nEvery setting can also come from its variable (--port is "
+    "TIDINGS_PORT) or from the file's section `settings`; flags\noverride variables, which override the file. "
+    "TIDINGS_CONFIG names the file if --config does not.\n\nThe exit status is 0 after a clean stop, 2 if the "
+    "server could not start.\n"
+)
 
 
 def _parameter(setting: Setting) -> inspect.Parameter:
@@ -50,7 +49,7 @@ def _parameter(setting: Setting) -> inspect.Parameter:
 
 
 def _shown(setting: Setting) -> str | bool:
-    """The default in words; nothing where it is empty, since the help says what that means."""
+    """The default in words; empty if the default is empty, since the help explains that."""
     if setting.type is bool:
         return "on" if setting.default else "off"
     return str(setting.default) if setting.default != "" else False

@@ -1,4 +1,4 @@
-"""`tidings apply FILE`: have a server follow the declarations of a file; what that does is said first."""
+"""`tidings apply FILE`: make a server's collections match a file, after showing what will change."""
 
 from __future__ import annotations
 
@@ -18,39 +18,41 @@ from tidings.model.errors import Place, TidingsError
 from tidings.settings import Settings, SettingsError, read_settings
 
 DIFFERS = 3
-"""The exit status of `--plan` where something would be changed."""
+"""The exit status of `--plan` if something would change."""
 NEEDS_YES = 4
-"""The exit status where values would be lost, and nobody has said yes."""
+"""The exit status if values would be lost and nobody confirmed."""
 
 Post = Callable[[str, dict[str, Any]], dict[str, Any]]
-"""`plan` or `apply` with a body; the plan as it is shown."""
+"""Sends `plan` or `apply` with a body; returns the plan as it is shown."""
 
 
 def apply(
-    file: Annotated[Path, typer.Argument(help="The file, such as tidings.yaml; its section `collections` counts.")],
-    plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done.")] = False,
-    prune: Annotated[bool, typer.Option("--prune", help="Also drop collections that the file lacks.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it even where values are lost, without asking.")] = False,
+    file: Annotated[
+        Path, typer.Argument(help="The file, such as tidings.yaml; only its section `collections` is used.")
+    ],
+    plan: Annotated[bool, typer.Option("--plan", help="Only show what would be done.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Also drop collections that are not in the file.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, even if values will be lost.")] = False,
     stopped: Annotated[
-        bool, typer.Option("--stopped", help="No server runs: open its store, as the settings have it.")
+        bool, typer.Option("--stopped", help="No server is running: open its store directly, as configured.")
     ] = False,
-    data: Annotated[str | None, typer.Option(help="With --stopped: its data folder.", metavar="TEXT")] = None,
-    database: Annotated[str | None, typer.Option(help="With --stopped: its database.", metavar="TEXT")] = None,
+    data: Annotated[str | None, typer.Option(help="With --stopped: the data folder.", metavar="TEXT")] = None,
+    database: Annotated[str | None, typer.Option(help="With --stopped: the database.", metavar="TEXT")] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Have collections follow a file. Says what will be done, asks where values are lost, and does all or nothing.
+    """Make the collections match a file. Shows what will change, asks if values are lost, and does all or nothing.
 
-    It ends with 0 when it is done or there is nothing to do; with 1 where it was refused; with 3 where --plan found
-    something to do; with 4 where values would be lost and nobody said yes.
+    The exit status is 0 if it is done or there is nothing to do; 1 if it was refused; 3 if --plan found something to
+    do; 4 if values would be lost and nobody confirmed.
     """
     try:
         config = read_config(file)
     except SettingsError as wrong:
         fail(str(wrong))
     if not stopped and (data or database):
-        fail("--data and --database go with --stopped")
+        fail("--data and --database require --stopped")
     if config.collections is None:
         fail(f"{file} has no section `collections`")
     body = {"collections": config.collections, "prune": prune}
@@ -65,7 +67,7 @@ def apply(
         if plan:
             _end(shown, DIFFERS, as_json)
         if shown["loses"] and not (yes or _says_yes(as_json)):
-            typer.echo("Nothing was changed: values would be lost. Say --yes if that is meant.", err=True)
+            typer.echo("Nothing was changed, because values would be lost. Use --yes to go ahead.", err=True)
             _end(shown, NEEDS_YES, as_json)
         done = post("apply", {**body, "plan": shown["plan"], "drop_values": bool(shown["loses"])})
         if not as_json:
@@ -75,14 +77,14 @@ def apply(
 
 @contextmanager
 def _running(url: str, key: str) -> Iterator[Post]:
-    """The server that runs."""
+    """A running server."""
     with session(url, key, as_json=False) as out:
         yield lambda name, body: out.client.send(verb("/v1/collections", name, body, repeatable=name == "plan"))
 
 
 @contextmanager
 def _stopped(config: Config, flags: dict[str, Any]) -> Iterator[Post]:
-    """The store of a server that does not run."""
+    """The store of a stopped server."""
     from tidings.control.collections import Wanted
     from tidings.server import DECLARE_SECONDS, Server
     from tidings.store.base import StoreError
@@ -117,13 +119,15 @@ def _stopped(config: Config, flags: dict[str, Any]) -> Iterator[Post]:
 
 
 def _check_store(settings: Settings) -> None:
-    """Raise StoreError where an SQLite database is not there: a mistyped folder would get a new one."""
+    """Raise StoreError if an SQLite database does not exist: a mistyped folder would get a new one."""
     from tidings.store.base import StoreError
     from tidings.store.engines.opening import sqlite_file
 
     file = sqlite_file(settings.database, settings.folder)
     if file is not None and not file.exists():
-        raise StoreError(f"there is no store {file}. Name its folder with --data, or let `tidings serve` make it first")
+        raise StoreError(
+            f"there is no store at {file}. Name its folder with --data, or let `tidings serve` create it first"
+        )
 
 
 def _show(config: Config, shown: dict[str, Any]) -> None:
@@ -131,9 +135,9 @@ def _show(config: Config, shown: dict[str, Any]) -> None:
     for step in shown["steps"]:
         typer.echo(step["says"])
     if not shown["steps"]:
-        typer.echo("Nothing to do: the collections are as the file has them.")
+        typer.echo("Nothing to do: the collections match the file.")
     if shown["stays"]:
-        typer.echo(f"Not in the file, so they stay: {', '.join(shown['stays'])}. To drop them, say --prune.")
+        typer.echo(f"Not in the file, so they stay: {', '.join(shown['stays'])}. Use --prune to drop them.")
     for refusal in shown["refusals"]:
         place = Place(**refusal)
         at = f"{config.where(place)}: " if place.pointer else ""
@@ -141,10 +145,10 @@ def _show(config: Config, shown: dict[str, Any]) -> None:
 
 
 def _says_yes(as_json: bool) -> bool:
-    """Ask a person, where one is there."""
+    """Ask, if there is a terminal."""
     if as_json or not sys.stdin.isatty():
         return False
-    return typer.confirm("Values will be lost. Go on?", default=False)
+    return typer.confirm("Values will be lost. Continue?", default=False)
 
 
 def _end(shown: dict[str, Any], status: int, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`tidings deliveries`: how events went to endpoints; try again, or give up."""
+"""`tidings deliveries`: list, inspect, retry and cancel deliveries."""
 
 from __future__ import annotations
 
@@ -18,12 +18,18 @@ Id = Annotated[str, typer.Argument(help="The delivery's id, dlv_...")]
 
 @cli.command("list")
 def list_deliveries(
-    state: Annotated[str | None, typer.Option(help="Only these: waiting, delivered, dead or cancelled.")] = None,
-    endpoint: Annotated[str | None, typer.Option(help="Only to this endpoint (its id).")] = None,
-    event: Annotated[str | None, typer.Option(help="Only of this event (its id).")] = None,
-    type: Annotated[str | None, typer.Option(help="Only of events of this type, or such as 'tasks.*'.")] = None,
-    outcome: Annotated[str | None, typer.Option(help="Only if the last attempt came to this, such as timeout.")] = None,
-    status: Annotated[str | None, typer.Option(help="Only if last answered with this, such as 422 or 4xx.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="Only deliveries in this state: waiting, delivered, dead or cancelled.")
+    ] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Only to the endpoint with this id.")] = None,
+    event: Annotated[str | None, typer.Option(help="Only of the event with this id.")] = None,
+    type: Annotated[str | None, typer.Option(help="Only of events of this type or pattern, such as 'tasks.*'.")] = None,
+    outcome: Annotated[
+        str | None, typer.Option(help="Only if the last attempt had this outcome, such as timeout.")
+    ] = None,
+    status: Annotated[
+        str | None, typer.Option(help="Only if the last response had this status, such as 422 or 4xx.")
+    ] = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = LIST_LIMIT,
@@ -45,7 +51,7 @@ def list_deliveries(
 
 @cli.command("show")
 def show(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
-    """Show one delivery with every attempt."""
+    """Show one delivery with all its attempts."""
     with session(url, key, as_json) as out:
         delivery = out.client.delivery(id)
         out.answer(delivery, lambda: _show(out, delivery))
@@ -53,15 +59,15 @@ def show(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False)
 
 @cli.command("retry")
 def retry(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
-    """Try it again now, with a whole new round of attempts."""
+    """Retry it now, with a fresh schedule of attempts."""
     with session(url, key, as_json) as out:
         delivery = out.client.retry_delivery(id)
-        out.answer(delivery, lambda: out.say(f"{id} is tried again. See: tidings deliveries show {id}"))
+        out.answer(delivery, lambda: out.say(f"{id} is being retried. See: tidings deliveries show {id}"))
 
 
 @cli.command("cancel")
 def cancel(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
-    """Send it no more."""
+    """Cancel it: it is not sent again."""
     with session(url, key, as_json) as out:
         delivery = out.client.cancel_delivery(id)
         out.answer(delivery, lambda: out.say(f"{id} is {delivery['state']}."))
@@ -79,4 +85,4 @@ def _show(out: Session, delivery: Json) -> None:
     out.details(_short(delivery), delivery["id"])
     out.say("")
     columns = {"attempt": "n", "at": "at", "outcome": "outcome", "status": "status", "ms": "duration_ms"}
-    out.table(attempts, columns | {"reason": "reason", "answer": "answer"}, "It has not been tried yet.")
+    out.table(attempts, columns | {"reason": "reason", "answer": "answer"}, "It has not been attempted yet.")

@@ -8,12 +8,12 @@ from pathlib import Path
 from tidings.client.client import Json
 
 _CONVERT = {"--ca": "x509", "--client-certificate": "x509", "--client-key": "pkey"}
-"""What of openssl converts each kind of file."""
+"""The openssl command that converts each kind of file."""
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 
 
 def options(ca: Path | None, certificate: Path | None, key: Path | None) -> Json:
-    """The options of these files as the API writes them. Raises ValueError if one cannot be read."""
+    """The options for these files in the form of the API. Raises ValueError if one is unreadable."""
     found: Json = {}
     if ca is not None:
         found["ca"] = _text(ca, "--ca")
@@ -24,7 +24,7 @@ def options(ca: Path | None, certificate: Path | None, key: Path | None) -> Json
         text = _text(certificate, "--client-certificate")
         keys, others = _parted(text)
         if not others:
-            raise ValueError(f"--client-certificate {certificate} holds no certificate in PEM form.")
+            raise ValueError(f"--client-certificate {certificate} contains no certificate in PEM format.")
         client["certificate"] = others
         if keys and key is None:
             client["key"] = keys
@@ -35,12 +35,12 @@ def options(ca: Path | None, certificate: Path | None, key: Path | None) -> Json
 
 
 def check_pair(options: Json) -> None:
-    """Raise ValueError where a new endpoint would have half of a certificate and its key."""
+    """Raise ValueError if a new endpoint would have only one half of a certificate and its key."""
     client = options.get("client_certificate")
     if client is None or len(client) == 2:
         return
     missing = "--client-certificate" if "key" in client else "--client-key"
-    raise ValueError(f"A certificate and its key go together: give {missing} FILE too.")
+    raise ValueError(f"A certificate and its key belong together: also give {missing} FILE.")
 
 
 def shown(options: Json) -> Json:
@@ -70,7 +70,7 @@ def _text(file: Path, option: str) -> str:
         raise ValueError(f"{option} {file} cannot be read: {wrong.strerror}.") from wrong
     except UnicodeError as wrong:
         raise ValueError(
-            f"{option} {file} is not in PEM form; convert it: openssl {_CONVERT[option]} -inform der -in {file}"
+            f"{option} {file} is not in PEM format; convert it: openssl {_CONVERT[option]} -inform der -in {file}"
         ) from wrong
 
 

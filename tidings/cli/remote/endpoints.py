@@ -1,4 +1,4 @@
-"""`tidings endpoints`: register, look at, change, pause and test the URLs that get events."""
+"""`tidings endpoints`: register, inspect, change, pause and test the URLs that get events."""
 
 from __future__ import annotations
 
@@ -23,28 +23,27 @@ from tidings.model.event import OWN_TYPES
 from tidings.rules import event_types
 
 NAMED_MAX = 3
-"""How many endpoints of the same URL are named."""
+"""The maximum number of endpoints of the same URL to list."""
 RECENT_EVENTS = 100
-"""How many of the newest events say which types are published though nobody declared them."""
+"""The number of newest events to search for types that are published but not declared."""
 
 cli = typer.Typer(help="Endpoints: the URLs that get events as signed webhooks.", no_args_is_help=True)
 
 Revision = Annotated[
-    int | None, typer.Option(parser=counting, help="Refuse unless it is at this revision.", metavar="NUMBER")
+    int | None, typer.Option(parser=counting, help="Refuse unless the endpoint is at this revision.", metavar="NUMBER")
 ]
 Id = Annotated[str, typer.Argument(help="The endpoint's id, ep_...")]
 Events = Annotated[
-    list[str] | None, typer.Option(help="Types it gets, such as 'tasks.*'; more than once for more.", metavar="PATTERN")
+    list[str] | None,
+    typer.Option(help=("An event type that it gets, such as 'tasks.*'; repeat for more."), metavar="PATTERN"),
 ]
-Filter = Annotated[str | None, typer.Option(help="A JSON pattern that events must fit.", metavar="JSON")]
-Description = Annotated[str | None, typer.Option(help="What it is, in words.")]
-Header = Annotated[
-    list[str] | None, typer.Option(help="A header to send along, 'Name: value'; more than once for more.")
-]
+Filter = Annotated[str | None, typer.Option(help="A JSON pattern that events must match.", metavar="JSON")]
+Description = Annotated[str | None, typer.Option(help="A description.")]
+Header = Annotated[list[str] | None, typer.Option(help="A header to send, 'Name: value'; repeat for more.")]
 GiveUpOn = Annotated[
     list[str] | None,
     typer.Option(
-        help="A status after which a delivery is dead at once, such as 422 or 4xx; more than once for more.",
+        help="A status after which a delivery is dead at once, such as 422 or 4xx; repeat for more.",
         metavar="STATUS",
     ),
 ]
@@ -52,20 +51,18 @@ Set = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
-        help="Any other option, such as rate=20 or order=subject; the value is JSON, or else a text.",
+        help="Any other option, such as rate=20 or order=subject; the value is JSON or plain text.",
         metavar="NAME=VALUE",
     ),
 ]
 
 Authority = Annotated[
     Path | None,
-    typer.Option("--ca", help="Certificates (PEM) that alone are trusted for this URL.", metavar="FILE"),
+    typer.Option("--ca", help="The only certificates (PEM) to trust for this URL.", metavar="FILE"),
 ]
 Certificate = Annotated[
     Path | None,
-    typer.Option(
-        "--client-certificate", help="What we show the URL of ourselves: a certificate (PEM).", metavar="FILE"
-    ),
+    typer.Option("--client-certificate", help="The client certificate (PEM) to present to this URL.", metavar="FILE"),
 ]
 CertificateKey = Annotated[
     Path | None,
@@ -79,7 +76,7 @@ def create(
     events: Events = None,
     filter: Filter = None,
     description: Description = None,
-    tenant: Annotated[str | None, typer.Option(help="Whose events it gets; '*' for everybody's.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="The tenant whose events it gets; '*' for all tenants.")] = None,
     header: Header = None,
     ca: Authority = None,
     client_certificate: Certificate = None,
@@ -89,14 +86,14 @@ def create(
     once: Annotated[
         bool,
         typer.Option(
-            "--once", help="If this URL is registered already, show that endpoint instead of creating another."
+            "--once", help="If this URL is already registered, show that endpoint instead of creating another."
         ),
     ] = False,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Register a URL. The answer names its id; `secret` shows what webhooks are signed with."""
+    """Register a URL. The output shows its id; `secret` shows the signing secret of its webhooks."""
     with session(url, key, as_json) as out:
         options = _options(events, filter, description, header, give_up_on, set) | given(tenant=tenant)
         options |= endpoint_files.options(ca, client_certificate, client_key)
@@ -104,7 +101,7 @@ def create(
         same = list(islice(out.client.endpoints(url=target, **given(tenant=tenant)), PAGE_MAX))
         if once and same:
             _check_same(same[0], options)
-            out.answer(same[0], lambda: out.details(same[0], f"{same[0]['id']} is registered already."))
+            out.answer(same[0], lambda: out.details(same[0], f"{same[0]['id']} is already registered."))
             return
         made = out.client.create_endpoint(target, **options)
         out.answer(made, lambda: out.details(made, f"{made['id']} is registered."))
@@ -114,8 +111,10 @@ def create(
 
 @cli.command("list")
 def list_endpoints(
-    state: Annotated[str | None, typer.Option(help="Only these: enabled, paused or disabled.")] = None,
-    tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="Only endpoints in this state: enabled, paused or disabled.")
+    ] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's endpoints.")] = None,
     limit: Limit = LIST_LIMIT,
     url: Url = DEFAULT_URL,
     key: Key = "",
@@ -130,7 +129,7 @@ def list_endpoints(
 
 @cli.command("show")
 def show(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
-    """Show one endpoint, its health, and how many deliveries wait for it."""
+    """Show one endpoint, its health, and the number of waiting deliveries."""
     with session(url, key, as_json) as out:
         found = out.client.endpoint(id, counts=True)
         out.answer(found, lambda: out.details(found, found["id"]))
@@ -154,19 +153,19 @@ def edit(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Change some options; what is not named stays. It holds from the next attempt on."""
+    """Change the given options and keep the others. Applies from the next attempt on."""
     with session(url, key, as_json) as out:
         changes = _options(events, filter, description, header, give_up_on, set) | given(url=target)
         changes |= endpoint_files.options(ca, client_certificate, client_key)
         if not changes:
-            raise ValueError("Name at least one change, such as --events 'tasks.*'.")
+            raise ValueError("Give at least one change, such as --events 'tasks.*'.")
         changed = out.client.edit_endpoint(id, changes, revision)
         out.answer(changed, lambda: out.details(changed, f"{id} is changed."))
 
 
 @cli.command("delete")
 def delete(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
-    """Forget an endpoint; what waits for it is cancelled."""
+    """Delete an endpoint and cancel its waiting deliveries."""
     with session(url, key, as_json) as out:
         out.client.delete_endpoint(id)
         out.answer({"id": id, "deleted": True}, lambda: out.say(f"{id} is deleted."))
@@ -175,28 +174,28 @@ def delete(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = Fals
 @cli.command("pause")
 def pause(
     id: Id,
-    reason: Annotated[str | None, typer.Option(help="Why, for whoever looks later.")] = None,
+    reason: Annotated[str | None, typer.Option(help="The reason, for whoever checks later.")] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Send nothing for now; what happens meanwhile waits."""
+    """Send nothing for now; new events wait."""
     with session(url, key, as_json) as out:
         paused = out.client.pause_endpoint(id, reason)
-        out.answer(paused, lambda: out.say(f"{id} is paused. What happens meanwhile waits."))
+        out.answer(paused, lambda: out.say(f"{id} is paused. Its events wait."))
 
 
 @cli.command("resume")
 def resume(
     id: Id,
     cancel_missed: Annotated[
-        bool, typer.Option("--cancel-missed", help="Cancel what waited and start afresh.")
+        bool, typer.Option("--cancel-missed", help="Cancel the waiting deliveries and start fresh.")
     ] = False,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Send again, what was missed first."""
+    """Send again, starting with what was missed."""
     with session(url, key, as_json) as out:
         resumed = out.client.resume_endpoint(id, "cancel" if cancel_missed else "send")
         waiting = resumed.get("waiting", 0)
@@ -207,7 +206,7 @@ def resume(
 
 @cli.command("test")
 def test(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
-    """Send an event of type endpoint.test to this endpoint alone."""
+    """Send an event of type endpoint.test to this endpoint only."""
     with session(url, key, as_json) as out:
         sent = out.client.test_endpoint(id)
         look = (
@@ -221,22 +220,24 @@ def test(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False)
 @cli.command("secret")
 def secret(
     id: Id,
-    rotate: Annotated[bool, typer.Option("--rotate", help="Make a new one first.")] = False,
+    rotate: Annotated[bool, typer.Option("--rotate", help="Generate a new secret first.")] = False,
     overlap_seconds: Annotated[
         int | None,
         typer.Option(
-            parser=whole, help="With --rotate: how long the old one signs beside it (a day).", metavar="NUMBER"
+            parser=whole,
+            help="With --rotate: how many seconds the old secret keeps signing (default: a day).",
+            metavar="NUMBER",
         ),
     ] = None,
-    own: Annotated[str | None, typer.Option("--secret", help="With --rotate: a secret of your own, whsec_...")] = None,
+    own: Annotated[str | None, typer.Option("--secret", help="With --rotate: your own secret, whsec_...")] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show what its webhooks are signed with."""
+    """Show its signing secret."""
     with session(url, key, as_json) as out:
         if not rotate and (overlap_seconds is not None or own is not None):
-            raise ValueError("--overlap-seconds and --secret go with --rotate.")
+            raise ValueError("--overlap-seconds and --secret require --rotate.")
         if rotate:
             found = out.client.rotate_endpoint_secret(id, overlap_seconds=overlap_seconds, secret=own)
         else:
@@ -245,32 +246,32 @@ def secret(
 
 
 def _check_same(endpoint: Json, options: Json) -> None:
-    """Raise ValueError if the endpoint that is there differs from what was asked for."""
-    # Values of headers are never shown again, so only their names can be compared.
+    """Raise ValueError if the existing endpoint differs from the requested one."""
+    # Header values are never shown again, so only the names can be compared.
     shown = {**endpoint, "headers": sorted(endpoint.get("headers") or {})}
     wanted = {**options, "headers": sorted(options["headers"])} if "headers" in options else options
     wanted |= endpoint_files.shown(options)
     differ = [name for name, value in wanted.items() if shown.get(name) != value]
     if differ:
         raise ValueError(
-            f"{endpoint['id']} has this URL already, with other values of {', '.join(differ)}. "
-            f"Change it: tidings endpoints edit {endpoint['id']} ... Or leave out --once to register a second one."
+            f"{endpoint['id']} already has this URL, with different values of {', '.join(differ)}. Change it "
+            f"with: tidings endpoints edit {endpoint['id']} ... Or omit --once to register a second one."
         )
 
 
 def _notes_on_url(same: list[Json]) -> Iterator[str]:
-    """What to know if other endpoints have the same URL."""
+    """A note if other endpoints have the same URL."""
     if same:
         ids = ", ".join(endpoint["id"] for endpoint in same[:NAMED_MAX]) + (", ..." if len(same) > NAMED_MAX else "")
         yield (
-            f"Note: this URL was registered already, as {ids}. Each endpoint signs with a secret of its own, so the "
-            "receiver must know them all. To keep one: tidings endpoints delete ID. Use --once next time to avoid a "
-            "duplicate."
+            f"Note: this URL was already registered, as {ids}. Each endpoint has its own signing secret, so the "
+            "receiver must know them all. To keep only one: tidings endpoints delete ID. Use --once next time "
+            "to avoid a duplicate."
         )
 
 
 def _notes_on_types(client: Client, patterns: list[str]) -> Iterator[str]:
-    """What to know if nothing fits a pattern yet: it may be misspelt."""
+    """A note if nothing matches a pattern yet: it may be misspelt."""
     if not patterns or patterns == ["*"]:
         return
     try:
@@ -285,7 +286,7 @@ def _notes_on_types(client: Client, patterns: list[str]) -> Iterator[str]:
             meant = f" Did you mean {near[0]}?" if near else ""
             yield f"Note: no event type matches {pattern}, and nobody has published one yet.{meant}"
     except ApiError:
-        # The key may register endpoints, but not read types or events: then nothing can be said.
+        # The key may register endpoints but not read types or events, so there is nothing to say.
         return
 
 
@@ -301,7 +302,7 @@ def _options(
     give_up_on: list[str] | None,
     more: list[str] | None,
 ) -> dict[str, Any]:
-    """The options of the command line as the API writes them. Raises ValueError."""
+    """The command line's options in the form of the API. Raises ValueError."""
     options = given(
         events=events or None,
         description=description,
@@ -318,7 +319,7 @@ def _options(
 
 
 def _value(name: str, text: str) -> Any:
-    """JSON, or else a text. What begins as JSON does must be it. Raises ValueError."""
+    """JSON or plain text; anything that starts like JSON must be valid. Raises ValueError."""
     if text.startswith(("{", "[", '"')):
         return read_json(text, f"the value of --set {name}")
     try:

@@ -16,9 +16,9 @@ cli = typer.Typer(help="Events: what has happened, and where it went.", no_args_
 
 @cli.command("list")
 def list_events(
-    type: Annotated[str | None, typer.Option(help="Only of this type.")] = None,
-    subject: Annotated[str | None, typer.Option(help="Only about this subject.")] = None,
-    tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
+    type: Annotated[str | None, typer.Option(help="Only events of this type or pattern, such as 'tasks.*'.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Only events about this subject.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's events.")] = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = LIST_LIMIT,
@@ -56,4 +56,4 @@ def _show(out: Session, event: Json) -> None:
     out.table(deliveries, columns, "It has no deliveries.")
     if not_matched:
         out.say("")
-        out.table(not_matched, {"endpoint without it": "endpoint", "why": "reason"}, "")
+        out.table(not_matched, {"not sent to": "endpoint", "why": "reason"}, "")

@@ -35,13 +35,13 @@ from tidings.client.calls import given
 from tidings.client.items import Items
 from tidings.client.uploads import ENDINGS
 
-cli = typer.Typer(help="Items of a collection, one by one and as files.", no_args_is_help=True)
+cli = typer.Typer(help="Items of a collection: one by one and as files.", no_args_is_help=True)
 
 LISTS = ("__in", "__nin")
-"""How the names of filters end that take several values."""
+"""The suffixes of filters that take several values."""
 RETRIES = 6
 """Enough retries for an import to survive a server restart."""
-CONFLICT_ADVICE = "For items that are there already: --on-conflict replace, merge or skip."
+CONFLICT_ADVICE = "If items exist already, use --on-conflict replace, merge or skip."
 OWN = ("revision", "created", "updated")
 
 Collection = Annotated[str, typer.Argument(help="The collection's name.")]
@@ -49,26 +49,26 @@ Id = Annotated[str, typer.Argument(help="The item's id.")]
 Data = Annotated[str | None, typer.Option(help="The fields: JSON, @file, or - for stdin.", metavar="JSON")]
 Set = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", help="One field; the value is JSON, or else a text. More than once for more.", metavar="NAME=VALUE"
-    ),
+    typer.Option("--set", help="A field; the value is JSON or plain text. Repeat for more.", metavar="NAME=VALUE"),
 ]
 Filter = Annotated[
     list[str] | None,
     typer.Option(
-        help="Only these, such as done=false or price__gte=10; more than once for more. Several values: "
-        "status__in=a,b, or repeat it where a value holds a comma.",
+        help=(
+            "Only matching items, such as done=false or price__gte=10; repeat for more. For several values use "
+            "status__in=a,b, or repeat the option if a value contains a comma."
+        ),
         metavar="NAME=VALUE",
     ),
 ]
-Words = Annotated[str | None, typer.Option("--q", help="Only items with all of these words.")]
-Sort = Annotated[str | None, typer.Option(help="In which order, such as -price,title.")]
+Words = Annotated[str | None, typer.Option("--q", help="Only items that contain all of these words.")]
+Sort = Annotated[str | None, typer.Option(help="The sort order, such as -price,title.")]
 Fields = Annotated[str | None, typer.Option(help="Only these fields, separated by commas.")]
-Tenant = Annotated[str | None, typer.Option(help="Whose items (for keys without a tenant).")]
+Tenant = Annotated[str | None, typer.Option(help="The tenant of the items (for keys without a tenant).")]
 Revision = Annotated[
-    int | None, typer.Option(parser=counting, help="Refuse unless it is at this revision.", metavar="NUMBER")
+    int | None, typer.Option(parser=counting, help="Refuse unless the item is at this revision.", metavar="NUMBER")
 ]
-Format = Annotated[str | None, typer.Option(help="csv or ndjson; else what the file's ending says.")]
+Format = Annotated[str | None, typer.Option(help="csv or ndjson; by default taken from the file's extension.")]
 
 
 @cli.command("list")
@@ -98,7 +98,9 @@ def list_items(
 def show(
     collection: Collection,
     id: Id,
-    expand: Annotated[str | None, typer.Option(help="Also what these references lead to, separated by commas.")] = None,
+    expand: Annotated[
+        str | None, typer.Option(help="Also include the items behind these references, separated by commas.")
+    ] = None,
     tenant: Tenant = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
@@ -115,7 +117,7 @@ def create(
     collection: Collection,
     data: Data = None,
     set: Set = None,
-    id: Annotated[str | None, typer.Option(help="An id of your own, that no item has.")] = None,
+    id: Annotated[str | None, typer.Option(help="Your own id, not used by another item.")] = None,
     tenant: Tenant = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
@@ -140,11 +142,11 @@ def edit(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Change some fields; what is not named stays, null takes a value away."""
+    """Change the given fields and keep the others; null removes a value."""
     with session(url, key, as_json) as out:
         changes = _fields(data, set)
         if not changes:
-            raise ValueError("Name at least one change, such as --set done=true.")
+            raise ValueError("Give at least one change, such as --set done=true.")
         with _quotes_told(set):
             changed = out.client.items(collection, tenant).edit(id, changes, revision)
         out.answer(changed, lambda: out.details(changed, f"{id} is at revision {changed['revision']}."))
@@ -160,7 +162,7 @@ def delete(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Forget an item. Refused while others refer to it."""
+    """Delete an item. Refused while others refer to it."""
     with session(url, key, as_json) as out:
         out.client.items(collection, tenant).delete(id, revision)
         out.answer({"id": id, "deleted": True}, lambda: out.say(f"{id} is deleted."))
@@ -171,8 +173,10 @@ def import_(
     collection: Collection,
     file: Annotated[str, typer.Argument(help="CSV with a header line, or NDJSON; - for stdin.")],
     format: Format = None,
-    partial: Annotated[bool, typer.Option("--partial", help="Store the good lines though others are bad.")] = False,
-    on_conflict: Annotated[str, typer.Option(help="Where an id is there: refuse, replace, merge or skip.")] = "refuse",
+    partial: Annotated[bool, typer.Option("--partial", help="Store the good lines even if others are bad.")] = False,
+    on_conflict: Annotated[
+        str, typer.Option(help="If an id exists already: refuse, replace, merge or skip.")
+    ] = "refuse",
     tenant: Tenant = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
@@ -197,18 +201,18 @@ def import_(
 @cli.command("export")
 def export(
     collection: Collection,
-    file: Annotated[str, typer.Argument(help="Where to write; - for stdout.")] = "-",
+    file: Annotated[str, typer.Argument(help="The file to write; - for stdout.")] = "-",
     format: Format = None,
     filter: Filter = None,
     q: Words = None,
-    sort: Annotated[str | None, typer.Option(help="created (the default), or -created for the newest first.")] = None,
+    sort: Annotated[str | None, typer.Option(help="created (the default), or -created for newest first.")] = None,
     fields: Fields = None,
     tenant: Tenant = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Export items as a file that `import` takes. A file is written whole or not at all."""
+    """Export items as a file that `import` accepts. A file is written completely or not at all."""
     with session(url, key, as_json) as out:
         query = _filters(filter) | given(q=q, sort=sort, fields=fields)
         format = format or (_format(file, None) if file != "-" else "ndjson")
@@ -232,7 +236,7 @@ def export(
 
 
 def _write(out: Session, items: Items, format: str, query: Mapping[str, Any], target: IO[bytes]) -> int:
-    """Write the file; how many items it has."""
+    """Write the file; returns the number of items in it."""
     rows = _Rows(format)
     with out.progress("exporting", None) as show:
         for piece in items.export_file(format, **query):
@@ -243,7 +247,7 @@ def _write(out: Session, items: Items, format: str, query: Mapping[str, Any], ta
 
 
 class _Rows:
-    """Counts the rows of a file that passes by. A line break inside of quotes ends no row of CSV."""
+    """Counts the rows of a file as it passes. A line break inside quotes does not end a CSV row."""
 
     def __init__(self, format: str) -> None:
         self._is_csv = format == "csv"
@@ -252,7 +256,7 @@ class _Rows:
 
     @property
     def count(self) -> int:
-        """So far, without the header."""
+        """The number so far, without the header."""
         return max(self._ends - (1 if self._is_csv else 0), 0)
 
     def feed(self, piece: bytes) -> int:
@@ -267,7 +271,7 @@ class _Rows:
 
 
 def _summary(out: Session, said: Mapping[str, Any]) -> None:
-    # A server of an earlier version knows no `merged`.
+    # Servers of earlier versions have no `merged`.
     names = ("created", "replaced", "merged", "skipped", "unchanged", "refused")
     told = [f"{said[name]:,} {name}" for name in names if said.get(name)]
     out.say(f"{counted(said['read'], 'line')}: {', '.join(told) or 'nothing to do'}.")
@@ -278,7 +282,7 @@ def _summary(out: Session, said: Mapping[str, Any]) -> None:
 
 
 def _refused(out: Session, wrong: ImportRefused) -> NoReturn:
-    """End with every place that was told, one on each line."""
+    """End with every reported place, one per line."""
     if out.as_json:
         print_json({"detail": wrong.detail, "errors": wrong.errors})
     for line in _places(wrong.errors):
@@ -306,7 +310,7 @@ def _fields(data: str | None, set: list[str] | None) -> dict[str, Any]:
             raise ValueError('--data must be an object, such as {"title": "..."}.')
     pairs = dict(_pairs(set, "--set"))
     if len(pairs) < len(set or ()):
-        raise ValueError("--set names a field twice")
+        raise ValueError("--set names the same field twice")
     for name, value in pairs.items():
         try:
             found[name] = json.loads(value, parse_float=double)
@@ -317,15 +321,15 @@ def _fields(data: str | None, set: list[str] | None) -> dict[str, Any]:
 
 @contextmanager
 def _quotes_told(set: list[str] | None) -> Iterator[None]:
-    """Add to the refusal of a number, where a text is wanted, how the shell is given a text."""
+    """If a number was refused where a string is needed, add how the shell passes a string."""
     try:
         yield
     except Invalid as wrong:
         pairs = dict(_pairs(set, "--set"))
         for error in wrong.errors:
             name = str(error.get("pointer", ""))[1:]
-            if name in pairs and "as a text" in error["detail"] and not pairs[name].startswith('"'):
-                fail(f"{wrong} The shell takes quotes away, so write: --set {name}='\"{pairs[name]}\"'")
+            if name in pairs and "as a string" in error["detail"] and not pairs[name].startswith('"'):
+                fail(f"{wrong} The shell removes quotes, so write: --set {name}='\"{pairs[name]}\"'")
         raise
 
 
@@ -337,11 +341,11 @@ def _file(name: str) -> str:
 
 
 def _filters(texts: list[str] | None) -> dict[str, Any]:
-    """The filters of --filter, as the client takes them. Raises ValueError."""
+    """The filters of --filter in the form of the client. Raises ValueError."""
     found: dict[str, list[str]] = {}
     for name, value in _pairs(texts, "--filter"):
         found.setdefault(name, []).append(value)
-    # One value may be several between commas; each of several is whole.
+    # A single value may be several separated by commas; each of several is taken as a whole.
     return {
         name: (values[0].split(",") if name.endswith(LISTS) else values[0]) if len(values) == 1 else values
         for name, values in found.items()
@@ -360,10 +364,10 @@ def _pairs(texts: list[str] | None, option: str) -> list[tuple[str, str]]:
 
 
 def _format(file: str, format: str | None) -> str:
-    """What kind of file it is. Raises ValueError where nothing says."""
+    """The kind of file. Raises ValueError if neither the option nor the extension says."""
     found = format or ENDINGS.get(Path(file).suffix.lower())
     if found is None or found not in ENDINGS.values():
-        raise ValueError("Say what the file is: --format csv or --format ndjson.")
+        raise ValueError("Give the file's format: --format csv or --format ndjson.")
     return found
 
 

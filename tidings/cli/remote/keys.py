@@ -18,26 +18,24 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 @cli.command("create")
 def create(
-    name: Annotated[str, typer.Argument(help="What it is for.")],
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
     scope: Annotated[
-        list[str] | None, typer.Option(help="What it may do, such as events:write; more than once for more.")
+        list[str] | None, typer.Option(help="What the key may do, such as events:write; repeat for more.")
     ] = None,
-    tenant: Annotated[str | None, typer.Option(help="Make it see only this tenant's things.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Limit the key to this tenant.")] = None,
     limit: Annotated[
-        list[str] | None, typer.Option(help="A call limit: 10/s, 1000/d, 50/10m; more than once for more.")
+        list[str] | None, typer.Option(help="A call limit: 10/s, 1000/d, 50/10m; repeat for more.")
     ] = None,
-    expires: Annotated[str | None, typer.Option(help="When it ends, such as 2027-01-01T00:00:00Z.")] = None,
+    expires: Annotated[str | None, typer.Option(help="When the key expires, such as 2027-01-01T00:00:00Z.")] = None,
     cors_origin: Annotated[
         list[str] | None,
-        typer.Option(
-            help="An origin whose pages may use it, such as https://app.example.com; more than once for more."
-        ),
+        typer.Option(help="An origin whose pages may use the key, such as https://app.example.com; repeat for more."),
     ] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make a key. Its text is shown once, now."""
+    """Make a key. It is shown only once, now."""
     with session(url, key, as_json) as out:
         if not scope:
             raise ValueError("A key needs at least one --scope, such as --scope events:write.")
@@ -63,14 +61,14 @@ def revoke(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make a key invalid, from now on."""
+    """Invalidate a key, from now on."""
     with session(url, key, as_json) as out:
         out.client.revoke_key(id)
         out.answer({"id": id, "revoked": True}, lambda: out.say(f"{id} is revoked."))
 
 
 def _limit(text: str) -> dict[str, Any]:
-    """`10/s` or `50/10m` as the API writes it. Raises ValueError."""
+    """`10/s` or `50/10m` in the form of the API. Raises ValueError."""
     match = _LIMIT.fullmatch(text)
     if match is None:
         raise ValueError(f"--limit is written as 10/s, 50/10m, 100/h or 1000/d, not {text!r}")
@@ -80,4 +78,4 @@ def _limit(text: str) -> dict[str, Any]:
 
 def _show_made(out: Session, made: dict[str, Any]) -> None:
     out.say(f"{made['id']} may {', '.join(made['scopes'])}.")
-    out.say(f"Its text, shown only this once, so keep it: {made['key']}")
+    out.say(f"The key, shown only this once, so keep it: {made['key']}")

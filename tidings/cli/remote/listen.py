@@ -1,4 +1,4 @@
-"""`tidings listen`: follow the events and post each to a URL of this machine, as the webhook it would be."""
+"""`tidings listen`: follow the events and post each to a URL on this machine, as the webhook it would be."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ WAIT_SECONDS = 30
 PAGE_EVENTS = 100
 KNOCK_SECONDS = 1.0
 NULL = msgspec.Raw(b"null")
-"""What is not there. `Raw | None` would not do: in a union, msgspec takes no raw value but null."""
+"""A missing value. `Raw | None` does not work: in a union, msgspec accepts only null as a raw value."""
 
 
 class Bookmark(msgspec.Struct, kw_only=True):
-    """What the file keeps: the cursor, how many events after it are done, and the secret that signs."""
+    """The content of the file: the cursor, how many events after it are done, and the signing secret."""
 
     cursor: str
     done: int = 0
@@ -41,7 +41,7 @@ class Bookmark(msgspec.Struct, kw_only=True):
 
 
 class Fed(msgspec.Struct, frozen=True, kw_only=True):
-    """An event of the feed. What is JSON stays the text that the publisher sent."""
+    """An event of the feed. JSON values stay the text that the publisher sent."""
 
     id: str
     type: str
@@ -64,25 +64,27 @@ class FedPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def listen(
-    forward: Annotated[str, typer.Option(help="Where to post each event, such as http://localhost:3000/hooks.")],
+    forward: Annotated[str, typer.Option(help="The URL to post each event to, such as http://localhost:3000/hooks.")],
     events: Annotated[
-        list[str] | None, typer.Option(help="Only these types, such as 'tasks.*'; more than once for more.")
+        list[str] | None, typer.Option(help="Only these types, such as 'tasks.*'; repeat for more.")
     ] = None,
     after: Annotated[
-        str | None, typer.Option(help="Where to begin: start, end, or a cursor; else where the last run ended.")
+        str | None, typer.Option(help="Where to start: start, end, or a cursor; by default where the last run ended.")
     ] = None,
     cursor_file: Annotated[
-        Path | None, typer.Option(help="Where to keep how far it got; else a file of the user's state folder.")
+        Path | None, typer.Option(help="Where to save the position; by default a file in your state folder.")
     ] = None,
-    secret: Annotated[str | None, typer.Option(help="A whsec_... to sign with; else one is made and kept.")] = None,
+    secret: Annotated[
+        str | None, typer.Option(help="A whsec_... to sign with; by default one is generated and kept.")
+    ] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Follow the events and post each to a URL of this machine, signed like a webhook.
+    """Follow the events and post each to a URL on this machine, signed like a webhook.
 
-    Meant for development: no endpoint is registered, and nothing has to be reachable from outside. While nobody
-    listens there it knocks again every second; any answer counts as received. Ctrl-C ends it; the next run goes on
+    Meant for development: no endpoint is registered, and nothing has to be reachable from outside. While nothing
+    listens there, it tries again every second; any response counts as received. Ctrl-C ends it; the next run continues
     after the last event that was received.
     """
     with session(url, key, as_json) as out:
@@ -98,7 +100,7 @@ def listen(
         except (Gone, Invalid, Malformed) as wrong:
             raise ValueError(_way_on(wrong, path)) from None
         except KeyboardInterrupt:
-            out.say(f"Stopped. The next run goes on from here ({path}).")
+            out.say(f"Stopped. The next run continues from here ({path}).")
         finally:
             listener.close()
 
@@ -113,9 +115,9 @@ class _Listener:
         self._signer = sign.Signer(place.secret)
 
     def run(self) -> None:
-        """Follow forever. Raises ApiError if the server refuses to be asked."""
+        """Follow forever. Raises ApiError if the server refuses the request."""
         place = self._place
-        # Not a long poll: where to go on is known, and kept, before anything can break.
+        # Not a long poll: the position is known, and saved, before anything can break.
         page = self._following(wait_seconds=0)
         while True:
             for event in page.data[place.done :]:
@@ -137,14 +139,14 @@ class _Listener:
         return msgspec.json.decode(reply.body, type=FedPage)
 
     def _following(self, wait_seconds: int) -> FedPage:
-        """The next page, however long the server is away."""
+        """The next page, however long the server is unavailable."""
         knocks = 0
         while True:
             try:
                 return self._page(wait_seconds)
             except (ConnectionFailed, ServerFault) as wrong:
                 if knocks == 0:
-                    self._out.say(f"{wrong} It is asked again every second until it answers.")
+                    self._out.say(f"{wrong} Retrying every second until it answers.")
                 knocks += 1
                 time.sleep(KNOCK_SECONDS)
 
@@ -176,17 +178,17 @@ class _Listener:
             line = {"id": event.id, "type": event.type, "status": status, "reason": reason, "duration_ms": ms}
             typer.echo(json.dumps(line))
         else:
-            outcome = f"{status} in {ms} ms" if status is not None else f"{reason} It is tried again until it answers."
+            outcome = f"{status} in {ms} ms" if status is not None else f"{reason} Retrying until it answers."
             self._out.say(f"{event.time}  {event.type}  {event.id}  {outcome}")
 
 
 def _way_on(wrong: ApiError, path: Path) -> str:
-    """The refusal; if it is about the cursor, with the options that get past it."""
+    """The refusal; if it is about the cursor, with the options to continue."""
     if not isinstance(wrong, Gone) and not any(error.get("parameter") == "after" for error in wrong.errors):
         return str(wrong)
     return (
-        f"{wrong} Run it again with --after start to get every event that the server still has, or with --after end "
-        f"to get only what happens from now on. (The last run's place is in {path}.)"
+        f"{wrong} Run it again with --after start to get every event that the server still has, or with --after "
+        f"end to get only new events. (The last run's position is in {path}.)"
     )
 
 
@@ -207,7 +209,7 @@ def _event(fed: Fed) -> Event:
 
 
 def _check_forward(forward: str) -> None:
-    """Raise ValueError where it is no URL that can be posted to; before anything is said or kept."""
+    """Raise ValueError if it is not a URL to post to, before anything is printed or saved."""
     parts = urlsplit(forward)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"--forward is written as http://localhost:3000/hooks, not {forward!r}")
@@ -229,7 +231,7 @@ def _read_place(path: Path, after: str | None, secret: str | None) -> Bookmark:
         kept = None
     except (OSError, msgspec.MsgspecError) as wrong:
         raise ValueError(
-            f"{path} is not a file that `tidings listen` keeps ({wrong}); choose another --cursor-file"
+            f"{path} was not written by `tidings listen` ({wrong}); choose another --cursor-file"
         ) from None
     secret = secret or (kept.secret if kept else sign.new_secret(os.urandom(32)))
     if after is not None or kept is None:
@@ -238,7 +240,7 @@ def _read_place(path: Path, after: str | None, secret: str | None) -> Bookmark:
 
 
 def _write_place(path: Path, place: Bookmark) -> None:
-    """Replace the file as a whole, so that a crash leaves the old one or the new one."""
+    """Replace the whole file, so that a crash leaves either the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")
     with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:

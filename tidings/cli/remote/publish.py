@@ -17,12 +17,12 @@ from tidings.cli.terminal.sentences import counted
 from tidings.client import ApiError, ClientError, calls
 
 LINES_MAX = 5
-"""How many lines are named beside a sentence about them."""
+"""The maximum number of lines listed with a sentence about them."""
 BATCH_EVENTS_MAX = 1000
 BATCH_BYTES_MAX = 900_000
-"""Below the smaller limit of a server in its usual settings, so that any server takes them."""
+"""Below a server's smaller limit in its default settings, so that any server accepts it."""
 RETRIES = 6
-"""Of each batch of a file: a server that starts anew is waited for."""
+"""For each batch of a file: enough to survive a server restart."""
 
 _RESUME = re.compile(r"([0-9a-f]{16}):([0-9]+)")
 _PLACE = re.compile(r"/events/([0-9]+)(.*)")
@@ -31,36 +31,36 @@ _PLACE = re.compile(r"/events/([0-9]+)(.*)")
 def publish(
     type: Annotated[str | None, typer.Argument(help="The event's type, such as tasks.completed.")] = None,
     data: Annotated[str | None, typer.Option(help="Its data: JSON, @file, or - for stdin.", metavar="JSON")] = None,
-    subject: Annotated[str | None, typer.Option(help="What it is about.")] = None,
-    id: Annotated[str | None, typer.Option(help="An id of your own; the same id is stored once.")] = None,
-    time: Annotated[str | None, typer.Option(help="When it happened; else now.", metavar="TIME")] = None,
-    tenant: Annotated[str | None, typer.Option(help="Whose it is.")] = None,
+    subject: Annotated[str | None, typer.Option(help="What the event is about.")] = None,
+    id: Annotated[str | None, typer.Option(help="Your own id; an id is stored only once.")] = None,
+    time: Annotated[str | None, typer.Option(help="When it happened; defaults to now.", metavar="TIME")] = None,
+    tenant: Annotated[str | None, typer.Option(help="The tenant it belongs to.")] = None,
     file: Annotated[str | None, typer.Option(help="One event (JSON) per line; - for stdin.", metavar="FILE")] = None,
     resume: Annotated[
-        str | None, typer.Option(help="Go on with a --file where it broke off; the message said with what.")
+        str | None, typer.Option(help="Continue a --file that broke off, with the value from its error message.")
     ] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Publish an event, or a file of events. They are on disk when this says so."""
+    """Publish an event, or a file of events. They are on disk when the command says so."""
     with session(url, key, as_json, retries=RETRIES if file else 1) as out:
         if file is None:
             if type is None or data is None:
                 raise ValueError("Give a TYPE and --data, or --file with one event per line.")
             if resume is not None:
-                raise ValueError("--resume goes with --file.")
+                raise ValueError("--resume requires --file.")
             fields = calls.given(type=type, subject=subject, id=id, time=time, tenant=tenant)
             accepted = out.client.send(calls.create("/v1/events", _event(fields, _data(data))))
             out.answer(accepted, lambda: out.say(f"{accepted['id']} is published."))
         elif any(each is not None for each in (type, data, subject, id, time, tenant)):
-            raise ValueError("With --file each line says type, data and so on; leave the other options out.")
+            raise ValueError("With --file, each line contains type, data and so on; omit the other options.")
         else:
             _publish_file(out, file, resume)
 
 
 def _data(text: str) -> str:
-    """The JSON text that --data means; it goes out as it is written. Raises ValueError."""
+    """The JSON text that --data means, sent exactly as written. Raises ValueError."""
     if text == "-":
         text = sys.stdin.read()
     elif text.startswith("@"):
@@ -73,7 +73,7 @@ def _data(text: str) -> str:
 
 
 def _event(fields: dict[str, Any], data: str) -> bytes:
-    # The data's own text is put in, so that numbers keep every digit.
+    # The data's own text is inserted, so that numbers keep every digit.
     return f'{json.dumps(fields)[:-1]}, "data": {data}}}'.encode()
 
 
@@ -82,7 +82,7 @@ def _publish_file(out: Session, name: str, resume: str | None) -> None:
     if resume is not None:
         match = _RESUME.fullmatch(resume)
         if match is None:
-            raise ValueError("--resume takes what the message said when it broke off, such as 0123456789abcdef:2001.")
+            raise ValueError("--resume takes the value that the error message showed, such as 0123456789abcdef:2001.")
         run, first = match[1], int(match[2])
     with _opened(name) as source:
         total = None if name == "-" else _count(source)
@@ -92,11 +92,11 @@ def _publish_file(out: Session, name: str, resume: str | None) -> None:
 
 
 def _send_batches(out: Session, source: IO[bytes], run: str, first: int, show: Callable[[int], None]) -> int:
-    """Send every batch from line `first` on; how many events. Says how to go on where it breaks off."""
+    """Send every batch from line `first` on; returns the number of events. If it breaks off, says how to continue."""
     published, line = 0, first
     try:
         for line, numbers, events in _batches(source, first):
-            # The key is the same when this batch is sent again with --resume: what was stored is not stored twice.
+            # The key is the same when --resume sends this batch again, so nothing is stored twice.
             body = b'{"events":[' + b",".join(events) + b"]}"
             try:
                 out.client.send(calls.create("/v1/events:batch", body, f"{run}-{line}"))
@@ -136,7 +136,7 @@ def _batches(source: IO[bytes], first: int) -> Iterator[tuple[int, list[int], li
 
 
 def _lines(wrong: ApiError, numbers: list[int]) -> str:
-    """The wrong places of a batch by the lines of the file; each sentence once, with the lines it is about."""
+    """The errors of a batch by the lines of the file; each sentence once, with the lines it is about."""
     told: dict[tuple[str, str], list[int]] = {}
     for error in wrong.errors:
         match = _PLACE.fullmatch(error.get("pointer") or "")
@@ -157,7 +157,7 @@ def _about(lines: list[int], at: str) -> str:
 def _break_off(out: Session, why: str, published: int, run: str, line: int) -> NoReturn:
     if out.as_json:
         print_json({"published": published, "resume": f"{run}:{line}"})
-    fail(f"{why} {_published(published)}. Go on with: --resume {run}:{line}", FAILED)
+    fail(f"{why} {_published(published)}. Continue with: --resume {run}:{line}", FAILED)
 
 
 def _published(count: int) -> str:

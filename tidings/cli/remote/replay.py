@@ -20,11 +20,11 @@ INTERRUPTED = 130
 
 def replay(
     endpoint: Annotated[str, typer.Argument(help="The endpoint's id, ep_...")],
-    since: Annotated[
-        str, typer.Option(help="From when: 2026-11-21T01:02:03Z, or how long ago, such as 2h.", metavar="TIME")
-    ],
+    since: Annotated[str, typer.Option(help="The start: 2026-11-21T01:02:03Z, or an age such as 2h.", metavar="TIME")],
     until: Until = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Only what had failed; else everything.")] = False,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only deliveries that failed; by default all events.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be sent.")] = False,
     url: Url = DEFAULT_URL,
     key: Key = "",
@@ -32,7 +32,7 @@ def replay(
 ) -> None:
     """Send a time range of events to an endpoint again.
 
-    The server does it as a durable job: Ctrl-C ends only the watching. Receivers see the same webhook-id again.
+    The server runs it as a durable job: Ctrl-C only stops watching. Receivers see the same webhook-id again.
     """
     now = SystemClock().now()
     with session(url, key, as_json) as out:
@@ -44,7 +44,7 @@ def replay(
         body |= given(until=when(until, now))
         if dry_run:
             count = out.client.create_replay({**body, "dry_run": True})
-            sentence = f"{_deliveries(count['would_send'])} would be sent, of {count['total']:,} looked at."
+            sentence = f"{_deliveries(count['would_send'])} would be sent, out of {count['total']:,} checked."
             out.answer(count, lambda: out.say(sentence))
             return
         started = out.client.create_replay(body)
@@ -61,7 +61,7 @@ def _sent(count: int) -> str:
 
 
 def _watch(out: Session, replay: Json) -> Json:
-    """Look until it has ended; the last look."""
+    """Poll until it has ended; returns the last state."""
     try:
         with out.progress("replaying", replay["total"]) as show:
             while replay["state"] == "running":
@@ -70,6 +70,6 @@ def _watch(out: Session, replay: Json) -> Json:
                 replay = out.client.replay(replay["id"])
             show(replay["looked_at"])
     except KeyboardInterrupt:
-        out.say(f"{replay['id']} goes on in the server.")
+        out.say(f"{replay['id']} continues on the server.")
         raise typer.Exit(INTERRUPTED) from None
     return replay

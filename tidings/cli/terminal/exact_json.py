@@ -1,4 +1,4 @@
-"""JSON from a server as people and scripts are shown it: every number with the digits that the server sent."""
+"""JSON from a server as shown to people and scripts: every number with the digits that the server sent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 INT_CHARS_MAX = 100
-"""Longer whole numbers are kept as their text: Python converts only so many digits."""
+"""Longer whole numbers are kept as text: Python converts only a limited number of digits."""
 
 
 class Number(float):
@@ -28,7 +28,7 @@ def loads(text: bytes | str) -> Any:
 
 
 def dumps(value: Any, indent: int | None = None) -> str:
-    """A value as JSON; what `loads` has read has its digits."""
+    """A value as JSON; values from `loads` keep their digits."""
     return _written(value, indent, "\n")
 
 

@@ -1,7 +1,7 @@
-"""How lists and details are laid out for people. What may have to be copied, an id above all, is never broken.
+"""How lists and details are laid out for people. Values that may have to be copied, above all ids, are never broken.
 
-A list is a table where its rows fit into the width; else each row is a paragraph of its own. No line break is put
-inside a value: a longer one runs on, and the terminal wraps it without changing what is copied.
+A list is a table if its rows fit the width; otherwise each row is a paragraph. No line break is put inside a value: a
+longer one runs on, and the terminal wraps it without changing what is copied.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Columns = Mapping[str, str]
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Columns, width: int | None) -> Iterator[str]:
-    """The lines of a list: aligned columns, or paragraphs if a row is wider than `width`. None: any width will do."""
+    """The lines of a list: aligned columns, or paragraphs if a row is wider than `width` (None for any width)."""
     texts = [[cell(row.get(field)) for field in columns.values()] for row in rows]
     widths = [max(map(_width, column)) for column in zip(columns, *texts, strict=True)]
     if width is not None and sum(widths) + len(GAP) * (len(widths) - 1) > width:
@@ -30,7 +30,7 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Columns, width: int | None
 
 
 def details(value: Mapping[str, Any]) -> Iterator[str]:
-    """One thing, field by field; empty fields are left out."""
+    """One object, field by field; empty fields are omitted."""
     rows = [(name, cell(field)) for name, field in value.items() if field not in (None, [], {}, "")]
     longest = max((_width(name) for name, _ in rows), default=0)
     for name, text in rows:
@@ -38,7 +38,7 @@ def details(value: Mapping[str, Any]) -> Iterator[str]:
 
 
 def cell(value: Any) -> str:
-    """A value as it is shown, on one line."""
+    """A value as shown, on one line."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -49,12 +49,13 @@ def cell(value: Any) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with what would steer a terminal, or reverse what is read, written out as `\\x1b`."""
+    """The text with everything that would control a terminal, or reverse the text, escaped as `\x1b`."""
     return text if text.isprintable() else "".join(map(_shown, text))
 
 
 def _shown(sign: str) -> str:
-    # Most writing systems have marks and blanks that Python does not call printable; only what acts is replaced.
+    # Most writing systems have marks and spaces that Python does not call printable; only active characters are
+    # replaced.
     if sign.isprintable() or sign in "\u00a0\u2009\u202f\u3000\u200c\u200d\ufeff\u00ad":
         return sign
     return sign.encode("unicode_escape").decode()
@@ -83,7 +84,7 @@ def _padded(text: str, size: int) -> str:
 
 
 def _width(text: str) -> int:
-    """How many columns of a terminal the text takes."""
+    """How many terminal columns the text takes."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len

@@ -1,4 +1,4 @@
-"""Sentences for people, whatever an error's text looks like."""
+"""Complete sentences for people, whatever an error's text is like."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 
 
 def sentence(text: str) -> str:
-    """The text with a capital letter, where it begins with a word and not a name or a path, and a full stop."""
+    """The text with a capital letter (unless it begins with a name or a path) and a full stop."""
     word = text.partition(" ")[0]
     if word.isalpha() and word.islower():
         text = word.capitalize() + text[len(word) :]
@@ -14,12 +14,12 @@ def sentence(text: str) -> str:
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """`1 event`, `2 events`; `many`: where the plural is not `one` and an s."""
+    """`1 event`, `2 events`; `many` is the plural if it is not `one` and an s."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def plain(wrong: OSError) -> str:
-    """What the system refused, as a sentence that names the file and what to do."""
+    """A refusal by the system, as a sentence that names the file and what to do."""
     if wrong.errno is None or not wrong.filename:
         return wrong.strerror or str(wrong)
     why = _ADVICE.get(wrong.errno, f"{(wrong.strerror or 'unknown error').lower()}.")
@@ -27,17 +27,17 @@ def plain(wrong: OSError) -> str:
 
 
 def _named(name: str) -> str:
-    # A plain word at the beginning of a sentence would get a capital letter.
+    # A plain word at the beginning of a sentence would be capitalized.
     return f"./{name}" if name.isalpha() else name
 
 
 _ADVICE = {
-    errno.EACCES: "the user that runs Tidings has no right to it. Grant it, or choose another place.",
-    errno.EPERM: "the user that runs Tidings has no right to it. Grant it, or choose another place.",
+    errno.EACCES: "the user running Tidings is not permitted to. Grant permission, or choose another place.",
+    errno.EPERM: "the user running Tidings is not permitted to. Grant permission, or choose another place.",
     errno.EROFS: "its file system is read-only. Choose another place.",
-    errno.EEXIST: "it is a file, and a folder is needed. Choose another place.",
-    errno.ENOTDIR: "a part of its path is a file, not a folder. Choose another place.",
-    errno.ENOENT: "it does not exist, and cannot be made there. Choose another place.",
+    errno.EEXIST: "it is a file, but must be a folder. Choose another place.",
+    errno.ENOTDIR: "part of its path is a file, not a folder. Choose another place.",
+    errno.ENOENT: "it does not exist, and cannot be created there. Choose another place.",
     errno.ENOSPC: "the disk is full.",
     errno.ENAMETOOLONG: "the name is too long.",
     errno.EMFILE: "too many files are open. Raise the limit (ulimit -n).",

@@ -1,4 +1,4 @@
-"""Times on the command line: RFC 3339, or how long ago."""
+"""Times on the command line: RFC 3339, or an age."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _AGO = re.compile(r"([0-9]{1,6})(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 Since = Annotated[
-    str | None, typer.Option(help="From when: 2026-11-21T01:02:03Z, or how long ago, such as 2h.", metavar="TIME")
+    str | None, typer.Option(help="The start: 2026-11-21T01:02:03Z, or an age such as 2h.", metavar="TIME")
 ]
-Until = Annotated[str | None, typer.Option(help="Before when; written like --since.", metavar="TIME")]
+Until = Annotated[str | None, typer.Option(help="The end (exclusive); written like --since.", metavar="TIME")]
 
 
 def between(since: str | None, until: str | None, now: Micros) -> tuple[str | None, str | None]:
-    """Both ends of a span as the API takes them. Raises ValueError where nothing lies between them."""
+    """Both ends of a span in the form of the API. Raises ValueError if the span is empty."""
     first, last = when(since, now), when(until, now)
     if first is not None and last is not None and first >= last:
         raise ValueError("--since must be earlier than --until.")
@@ -28,7 +28,7 @@ def between(since: str | None, until: str | None, now: Micros) -> tuple[str | No
 
 
 def when(text: str | None, now: Micros) -> str | None:
-    """The time as the API takes it. `30s`, `5m`, `2h` and `7d` are before `now`. Raises ValueError."""
+    """The time in the form of the API. `30s`, `5m`, `2h` and `7d` are before `now`. Raises ValueError."""
     if text is None:
         return None
     match = _AGO.fullmatch(text)
@@ -37,4 +37,4 @@ def when(text: str | None, now: Micros) -> str | None:
     try:
         return moment.to_text(moment.from_text(text))
     except ValueError:
-        raise ValueError(f"{text!r} is not a time; write 2026-11-21T01:02:03Z, or how long ago, such as 2h") from None
+        raise ValueError(f"{text!r} is not a time; write 2026-11-21T01:02:03Z, or an age such as 2h") from None

@@ -28,7 +28,7 @@ _EXAMPLES: dict[str, Any] = {
 _TIME = {"type": "string", "format": "date-time"}
 _OWN: dict[str, dict[str, Any]] = {
     "id": {"type": "string"},
-    "tenant": {"type": ["string", "null"], "description": "Null: it belongs to no tenant."},
+    "tenant": {"type": ["string", "null"], "description": "Null if it has no tenant."},
     "revision": {"type": "integer", "minimum": 1},
     "created": _TIME,
     "updated": _TIME,
@@ -47,7 +47,7 @@ def change_types(collection: Collection) -> list[ChangeType]:
     told += [
         (change.created_type(name), f"An item of {name} was created.", False),
         (change.updated_type(name), f"An item of {name} was changed.", True),
-        (change.deleted_type(name), f"An item of {name} was deleted; the data is how it was last.", False),
+        (change.deleted_type(name), f"An item of {name} was deleted; the data is its last state.", False),
     ]
     return [
         ChangeType(

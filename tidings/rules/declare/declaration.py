@@ -35,7 +35,8 @@ NO_QUESTIONS = ("batch", "import", "export")
 NO_COLLECTIONS = ("endpoint",)
 """Events that begin so are Tidings' own (model/event.py)."""
 NAME_RULE = (
-    f"A name is a letter and up to {NAME_CHARS_MAX - 1} letters, digits and _, without __ and without _ at its end"
+    f"A name is a letter followed by up to {NAME_CHARS_MAX - 1} letters, digits and _, without __ and without a "
+    "trailing _"
 )
 
 _NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{NAME_CHARS_MAX - 1}}}")
@@ -60,16 +61,16 @@ def read(values: Any, pointer: str = "", beside: Iterable[str] = ()) -> list[Dec
     """
     wrong = Places()
     if type(values) is not dict:
-        wrong.say(pointer, "wrong_type", f"Collections are an object of declarations by name, not {shown(values)}.")
+        wrong.say(pointer, "wrong_type", f"Collections must be an object of declarations by name, not {shown(values)}.")
         values = {}
     if len(values) > COLLECTIONS_MAX:
-        wrong.say(pointer, "too_many", f"There may be {COLLECTIONS_MAX} collections at most.")
+        wrong.say(pointer, "too_many", f"There may be at most {COLLECTIONS_MAX} collections.")
         values = {}
     known = {*values, *beside}
     found = [_read(name, value, f"{pointer}/{escaped(str(name))}", known, wrong) for name, value in values.items()]
     _check_was([(str(name), value) for name, value in values.items()], pointer, "collection", wrong)
     if wrong.found:
-        raise Invalid("The declaration is not accepted.", errors=wrong.found)
+        raise Invalid("The declaration is not valid.", errors=wrong.found)
     return [each for each in found if each is not None]
 
 
@@ -78,7 +79,7 @@ def read_one(name: str, value: Any, pointer: str = "", beside: Iterable[str] = (
     wrong = Places()
     found = _read(name, value, pointer, {name, *beside}, wrong, name_at="/name")
     if wrong.found or found is None:
-        raise Invalid("The declaration is not accepted.", errors=wrong.found)
+        raise Invalid("The declaration is not valid.", errors=wrong.found)
     return found
 
 
@@ -111,12 +112,12 @@ def _read(
         return None
     given = wrong.members(value, pointer, _PARTS, "A collection")
     if len(msgspec.json.encode(value)) > DECLARATION_BYTES_MAX:
-        wrong.say(pointer, "too_long", f"A declaration has {DECLARATION_BYTES_MAX:,} bytes of JSON at most.")
+        wrong.say(pointer, "too_long", f"A declaration may have at most {DECLARATION_BYTES_MAX:,} bytes of JSON.")
         return None
     description = _description(given, pointer, wrong)
     was = _was(given.get("was"), name, f"{pointer}/was", wrong)
     if was is not None and was != was.lower():
-        wrong.say(f"{pointer}/was", "name", "A collection's name is in lower case, so none was called so.")
+        wrong.say(f"{pointer}/was", "name", "A collection's name is in lower case, so none had that name.")
     declared = _map(given, "fields", FIELDS_MAX, pointer, wrong)
     fields = _fields(declared, f"{pointer}/fields", known, wrong)
     were = {
@@ -151,7 +152,7 @@ def _was(value: Any, name: Any, pointer: str, wrong: Places) -> str | None:
     if value is None:
         return None
     if _is_name(value, pointer, wrong) and value == name:
-        wrong.say(pointer, "contradiction", "`was` is the name before; this is the present one.")
+        wrong.say(pointer, "contradiction", "`was` is the previous name; this is the current one.")
     return str(value)
 
 
@@ -166,14 +167,14 @@ def _check_was(entries: list[tuple[str, Any]], pointer: str, what: str, wrong: P
         here = f"{pointer}/{escaped(name)}/was"
         folded = was.lower()
         if folded in seen:
-            wrong.say(here, "contradiction", f"{seen[folded]} was {was} too; a {what} becomes one.")
+            wrong.say(here, "contradiction", f"{seen[folded]} was also {was}; a {what} can become only one.")
             continue
         seen[folded] = name
         steps[name.lower()] = earlier = folded
         while earlier in steps and earlier != name.lower():
             earlier = steps[earlier]
         if earlier == name.lower() and earlier != folded:
-            detail = "Names that change places need two steps: first to a name that is free, then to the wanted one."
+            detail = "Swapping names takes two steps: first to a free name, then to the final one."
             wrong.say(here, "contradiction", detail)
             del steps[name.lower()]
 
@@ -183,10 +184,10 @@ def _map(given: dict[str, Any], part: str, count_max: int, pointer: str, wrong: 
     if value is None:
         return {}
     if type(value) is not dict:
-        wrong.say(f"{pointer}/{part}", "wrong_type", f"`{part}` is an object by names, not {shown(value)}.")
+        wrong.say(f"{pointer}/{part}", "wrong_type", f"`{part}` must be an object by name, not {shown(value)}.")
         return {}
     if len(value) > count_max:
-        wrong.say(f"{pointer}/{part}", "too_many", f"There may be {count_max} {part} at most.")
+        wrong.say(f"{pointer}/{part}", "too_many", f"There may be at most {count_max} {part}.")
         return {}
     return value
 
@@ -200,7 +201,7 @@ def _fields(declared: dict[str, Any], pointer: str, known: set[Any], wrong: Plac
         if _is_name(name, here, wrong):
             if folded in NO_FIELDS:
                 one = "an" if folded[0] in "aeiou" else "a"
-                wrong.say(here, "name", f"{name} is taken: every item, or every list, has {one} {folded} already.")
+                wrong.say(here, "name", f"{name} is taken: every item, or every list, already has {one} {folded}.")
             elif folded in seen:
                 wrong.say(here, "name", f"{name} and {seen[folded]} differ only in case.")
         seen.setdefault(folded, name)
@@ -217,7 +218,7 @@ def _events(declared: dict[str, Any], half: Collection, pointer: str, wrong: Pla
     for name, value in declared.items():
         here = f"{pointer}/{escaped(name)}"
         if _is_name(name, here, wrong) and name.lower() in change.ENDINGS:
-            wrong.say(here, "name", f"Every collection has {half.name}.{name.lower()} by itself; choose another name.")
+            wrong.say(here, "name", f"Every collection already has {half.name}.{name.lower()}; choose another name.")
         if type(value) is str:
             if not value.startswith("when "):
                 wrong.say(here, "when", "Write: when FIELD becomes VALUE, or: when FIELD changes.")
@@ -247,7 +248,9 @@ def _check_event(event: OwnEvent, half: Collection, when_at: str, filter_at: str
         _check_names(event.filter, half, filter_at)
         return
     if type(event.when) is not str:
-        raise Refused(when_at, "wrong_type", f"`when` is a text such as: done becomes true; not {shown(event.when)}.")
+        raise Refused(
+            when_at, "wrong_type", (f"`when` must be a string such as: done becomes true; not {shown(event.when)}.")
+        )
     when = change.read_when(event.when, half, when_at)
     field = half.field(when.field)
     if field is not None and not when.changes and when.value is not None and not fits(field, when.value):
@@ -276,9 +279,7 @@ def _check_order(field: Field | None, asked: Any, pointer: str) -> None:
         return
     for name, value in asked.items():
         if name in ("$gt", "$gte", "$lt", "$lte") and type(value) is str:
-            detail = (
-                f"{field.name} is a decimal: compare it with a number, such as {name}: 100, rather than with a text."
-            )
+            detail = f"{field.name} is a decimal: compare it with a number, such as {name}: 100, not with a string."
             raise Refused(f"{pointer}/{escaped(name)}", "filter", detail)
 
 
@@ -312,13 +313,13 @@ def _questions(declared: dict[str, Any], half: Collection, pointer: str, wrong: 
 def _no_parameter(parameter: Any, half: Collection) -> str | None:
     """Why this is no parameter of the collection's lists."""
     if type(parameter) is not str:
-        return f"A parameter is a text such as owner or due__gte, not {shown(parameter)}."
+        return f"A parameter must be a string such as owner or due__gte, not {shown(parameter)}."
     name, dashes, operator = parameter.partition("__")
     field = asked_field(half, name)
     if field is None:
         return f"{half.name} has no field {shown(name)}."
     if not field.filterable:
-        return f"{name} is not filterable, so nobody can ask for it."
+        return f"{name} is not filterable, so it cannot be a parameter."
     known = operators_of(field)
     if dashes and operator not in known:
         return f"{name} is of type {field.type}; its operators are {', '.join(known)}."

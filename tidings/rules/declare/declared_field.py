@@ -54,7 +54,7 @@ def read_field(name: str, value: Any, pointer: str, wrong: Places) -> Field | No
     kind = given.get("type")
     if kind not in TYPES:
         if type(value) is dict:
-            detail = f"A field has a type: one of {', '.join(TYPES)}" + (f"; not {shown(kind)}." if kind else ".")
+            detail = f"A field needs a type: one of {', '.join(TYPES)}" + (f"; not {shown(kind)}." if kind else ".")
             wrong.say(f"{pointer}/type" if kind is not None else pointer, "type", detail)
         return None
     before = len(wrong.found)
@@ -64,7 +64,9 @@ def read_field(name: str, value: Any, pointer: str, wrong: Places) -> Field | No
             continue
         here = f"{pointer}/{attribute}"
         if not may_have(attribute, kind) and setting is not False:
-            detail = f"A field of type {kind} has no `{attribute}`; only {' and '.join(types_with(attribute))}."
+            detail = (
+                f"A field of type {kind} cannot have `{attribute}`; only {' and '.join(types_with(attribute))} can."
+            )
             wrong.say(here, "contradiction", detail)
         else:
             attributes[attribute] = _attribute(attribute, setting, kind, here, wrong)
@@ -99,7 +101,7 @@ def _attribute(attribute: str, setting: Any, kind: FieldType, here: str, wrong: 
         return wrong.text(setting, here, DESCRIPTION_CHARS_MAX)
     if attribute in _FLAGS:
         if type(setting) is not bool:
-            wrong.say(here, "wrong_type", f"It is true or false, not {shown(setting)}.")
+            wrong.say(here, "wrong_type", f"It must be true or false, not {shown(setting)}.")
         return setting
     if kind == "decimal" and type(setting) is int and attribute in ("min", "max", "default", "example"):
         # Nothing of a whole number can be lost on its way here, so it needs no quotes.
@@ -112,7 +114,7 @@ def _attribute(attribute: str, setting: Any, kind: FieldType, here: str, wrong: 
         return _pattern(setting, here, wrong)
     if attribute == "format":
         if setting not in FORMATS:
-            wrong.say(here, "format", f"{shown(setting)} is no format; there are {', '.join(FORMATS)}.")
+            wrong.say(here, "format", f"{shown(setting)} is not a known format; use one of {', '.join(FORMATS)}.")
         return setting
     if attribute == "values":
         return _values(setting, here, wrong)
@@ -126,16 +128,16 @@ def _bound(setting: Any, kind: FieldType, here: str, wrong: Places) -> Any:
         top = STRING_CHARS_MAX if kind == "string" else ELEMENTS_MAX
         if type(setting) is not int or not 0 <= setting <= top:
             what = "characters" if kind == "string" else "elements"
-            wrong.say(here, "bound", f"It is a number of {what}, 0 to {top:,}, not {shown(setting)}.")
+            wrong.say(here, "bound", f"It must be a number of {what}, 0 to {top:,}, not {shown(setting)}.")
     elif kind in _EXAMPLES:
         if not is_bound(kind, setting):
             such = _EXAMPLES[kind]
-            wrong.say(here, "bound", f"It is a {kind} such as {such}, not {shown(setting)}.")
+            wrong.say(here, "bound", f"It must be a {kind} such as {such}, not {shown(setting)}.")
     elif kind == "integer":
         if type(setting) is not int or not INTEGER_MIN <= setting <= INTEGER_MAX:
-            wrong.say(here, "bound", f"It is a whole number of 64 bits, not {shown(setting)}.")
+            wrong.say(here, "bound", f"It must be a 64-bit integer, not {shown(setting)}.")
     elif type(setting) not in (int, float):
-        wrong.say(here, "bound", f"It is a number, not {shown(setting)}.")
+        wrong.say(here, "bound", f"It must be a number, not {shown(setting)}.")
     elif not exact.fits(kind, setting):
         wrong.say(here, "not_exact", f"{setting} {exact.lost(str(setting))}.")
     return setting
@@ -144,7 +146,9 @@ def _bound(setting: Any, kind: FieldType, here: str, wrong: Places) -> Any:
 def _digits(attribute: str, setting: Any, here: str, wrong: Places) -> Any:
     low = 1 if attribute == "max_digits" else 0
     if type(setting) is not int or not low <= setting <= decimals.DIGITS_MAX:
-        wrong.say(here, "bound", f"It is a number of digits, {low} to {decimals.DIGITS_MAX}, not {shown(setting)}.")
+        wrong.say(
+            here, "bound", (f"It must be a number of digits, {low} to {decimals.DIGITS_MAX}, not {shown(setting)}.")
+        )
     return setting
 
 
@@ -153,19 +157,21 @@ def _pattern(setting: Any, here: str, wrong: Places) -> Any:
     try:
         checked({"type": "string", "pattern": text})
     except Invalid as refused:
-        detail = "It is no regular expression that runs in linear time: no look-around and no back-references."
-        wrong.say(here, "pattern", refused.errors[0].detail if "patterns of one text" in refused.detail else detail)
+        detail = (
+            "It is not a regular expression that runs in linear time: look-arounds and back-references are not allowed."
+        )
+        wrong.say(here, "pattern", refused.errors[0].detail if "patterns for one text" in refused.detail else detail)
     return text
 
 
 def _values(setting: Any, here: str, wrong: Places) -> tuple[str, ...]:
     if type(setting) is not list or not 1 <= len(setting) <= VALUES_MAX:
-        wrong.say(here, "wrong_value", f"It is a list of 1 to {VALUES_MAX} different texts.")
+        wrong.say(here, "wrong_value", f"It must be a list of 1 to {VALUES_MAX} distinct strings.")
         return ()
     seen: set[str] = set()
     for index, value in enumerate(setting):
         if type(value) is not str or not 1 <= len(value) <= VALUE_CHARS_MAX:
-            detail = f"A value is a text of 1 to {VALUE_CHARS_MAX} characters; write {shown(value)} in quotes."
+            detail = f"A value must be a string of 1 to {VALUE_CHARS_MAX} characters; put {shown(value)} in quotes."
             wrong.say(f"{here}/{index}", "wrong_type", detail)
         elif value in seen:
             wrong.say(f"{here}/{index}", "repeated", f"{value!r} appears twice.")
@@ -176,14 +182,12 @@ def _values(setting: Any, here: str, wrong: Places) -> tuple[str, ...]:
 
 def _schema(setting: Any, here: str, wrong: Places) -> Any:
     if type(setting) is not dict:
-        wrong.say(here, "wrong_type", f"It is a JSON Schema, which is an object, not {shown(setting)}.")
+        wrong.say(here, "wrong_type", f"It must be a JSON Schema, which is an object, not {shown(setting)}.")
         return None
     if setting.get("$schema", DIALECT) != DIALECT:
-        wrong.say(
-            f"{here}/$schema", "schema", f"Only JSON Schema 2020-12 is possible here: {DIALECT}, or leave it out."
-        )
+        wrong.say(f"{here}/$schema", "schema", f"Only JSON Schema 2020-12 is supported: {DIALECT}, or leave it out.")
     elif _has_id(setting):
-        wrong.say(here, "schema", "A schema inside of a declaration has no `$id`: nothing can refer to it.")
+        wrong.say(here, "schema", "A schema inside a declaration cannot have an `$id`: nothing could refer to it.")
     else:
         try:
             checked(setting)
@@ -202,13 +206,13 @@ def _has_id(schema: Any) -> bool:
 def _check(field: Field, given: dict[str, Any], pointer: str, wrong: Places) -> None:
     """What contradicts what."""
     if field.type == "enum" and not field.values:
-        wrong.say(pointer, "incomplete", "An enum has `values`, such as [low, high].")
+        wrong.say(pointer, "incomplete", "An enum needs `values`, such as [low, high].")
         return
     if field.type == "reference" and field.to is None:
-        wrong.say(pointer, "incomplete", "A reference has `to`, the name of the collection that it refers to.")
+        wrong.say(pointer, "incomplete", "A reference needs `to`, the name of the collection it refers to.")
         return
     if field.type == "decimal" and decimals.scale(field) > decimals.max_digits(field):
-        detail = f"`scale` {decimals.scale(field)} is over `max_digits` {decimals.max_digits(field)}."
+        detail = f"`scale` {decimals.scale(field)} is greater than `max_digits` {decimals.max_digits(field)}."
         wrong.say(f"{pointer}/scale", "contradiction", detail)
         return
     for bound in ("min", "max") if field.type == "decimal" else ():
@@ -216,20 +220,20 @@ def _check(field: Field, given: dict[str, Any], pointer: str, wrong: Places) -> 
             wrong.say(f"{pointer}/{bound}", "bound", f"It must be {decimals.rule(field)}, not {shown(value)}.")
             return
     if field.min is not None and field.max is not None and _is_over(field):
-        wrong.say(f"{pointer}/min", "contradiction", f"`min` {field.min} is over `max` {field.max}.")
+        wrong.say(f"{pointer}/min", "contradiction", f"`min` {field.min} is greater than `max` {field.max}.")
         return
     if field.type == "string" and is_indexed(field) and isinstance(field.max, int) and field.max > INDEXED_CHARS:
-        detail = f"A string that is unique, filterable or sortable has {INDEXED_CHARS} characters at most."
+        detail = f"A string that is unique, filterable or sortable may have at most {INDEXED_CHARS} characters."
         wrong.say(f"{pointer}/max", "contradiction", detail)
         return
     if field.required and "default" in given and given["default"] is None:
         detail = "A required field is never null, so null cannot be its default; leave the default out."
         wrong.say(f"{pointer}/default", "contradiction", detail)
     if field.default is not None and field.unique:
-        detail = "A unique field has no default: two items would have the same value."
+        detail = "A unique field cannot have a default: two items would have the same value."
         wrong.say(f"{pointer}/default", "contradiction", detail)
     if field.default is not None and field.type == "reference":
-        wrong.say(f"{pointer}/default", "contradiction", "A reference has no default: that item may not exist.")
+        wrong.say(f"{pointer}/default", "contradiction", "A reference cannot have a default: that item may not exist.")
     bare = Field(
         **{name: getattr(field, name) for name in Field.__struct_fields__ if name not in ("default", "example")}
     )

@@ -180,7 +180,7 @@ class _Planner:
         pairs += [self._follower(self.present[name]) for name in stays]
         self._check_references([*(pair.after for pair in pairs), *created], declared)
         if len(pairs) + len(created) > COLLECTIONS_MAX:
-            self._refuse(None, "too_many", f"There may be {COLLECTIONS_MAX} collections at most.")
+            self._refuse(None, "too_many", f"There may be at most {COLLECTIONS_MAX} collections.")
         steps: list[Step] = [DropCollection(collection=name) for name in dropped]
         order = _orderly(self.renames, [name for name in self.present if name not in dropped])
         steps += [RenameCollection(collection=self.renames[old], was=old) for old in order]
@@ -205,7 +205,7 @@ class _Planner:
         found, clashes = _renames(were, self.present, [each.collection.name for each in self.wanted])
         for name in clashes:
             detail = (
-                f"There is a collection {name} already, so {were[name]} cannot become it. Leave `was` out, or drop one."
+                f"A collection {name} already exists, so {were[name]} cannot become it. Leave `was` out, or drop one."
             )
             self._refuse(f"{self.at(name)}/was", "name_taken", detail)
         return found
@@ -228,7 +228,7 @@ class _Planner:
             for field in each.fields:
                 if field.to is not None and field.to not in names:
                     pointer = f"{self.at(each.name)}/fields/{field.name}/to" if each.name in declared else None
-                    detail = f"{each.name}.{field.name} refers to {field.to}, which would not be there any more."
+                    detail = f"{each.name}.{field.name} refers to {field.to}, which would no longer exist."
                     self._refuse(pointer, "referenced", detail)
 
     # --- fields -------------------------------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ class _Planner:
         renamed, clashes = _renames(each.fields_were, names, [field.name for field in after.fields])
         for name in clashes:
             was = each.fields_were[name]
-            detail = f"There is a field {name} already, so {was} cannot become it. Leave `was` out, or drop one."
+            detail = f"A field {name} already exists, so {was} cannot become it. Leave `was` out, or drop one."
             self._refuse(f"{self.at(after.name)}/fields/{name}/was", "name_taken", detail)
         return Pair(before=before, after=after, renamed=renamed)
 
@@ -278,8 +278,8 @@ class _Planner:
         if before.type != field.type:
             if (before.type, field.type) not in CONVERSIONS:
                 detail = (
-                    f"{name}.{field.name} is of type {before.type} and cannot become {field.type}. Declare a field of "
-                    "another name, and drop this one."
+                    f"{name}.{field.name} is of type {before.type} and cannot become {field.type}. Declare a "
+                    "field with another name, and drop this one."
                 )
                 self._refuse(f"{pointer}/type", "cannot_convert", detail)
                 return []

@@ -71,7 +71,7 @@ def _converted(step: Any, count: int) -> str:
     if step.before.type == step.after.type == "decimal":
         before, after = decimals.scale(step.before), decimals.scale(step.after)
         name = f"{step.collection}.{step.after.name}"
-        return f"show {name} with {_n(after, 'digit')} after the point rather than {before}, in {_n(count, 'item')}"
+        return f"show {name} with {_n(after, 'digit')} after the point instead of {before}, in {_n(count, 'item')}"
     return f"turn {step.collection}.{step.after.name} {kinds}, with {_n(count, 'value')}"
 
 

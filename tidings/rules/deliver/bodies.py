@@ -123,8 +123,8 @@ def check_fields(fields: object, pointer: str = "") -> tuple[str, ...]:
     for index, path in enumerate(fields):
         if not isinstance(path, str) or len(path) > FIELD_CHARS_MAX or not _FIELD.fullmatch(path):
             detail = (
-                f"A path is 1 to {FIELD_DEPTH_MAX} names joined by dots, such as owner.name, with "
-                f"{FIELD_CHARS_MAX} characters at most, no empty name and no control characters."
+                f"A path is 1 to {FIELD_DEPTH_MAX} names joined by dots, such as owner.name, with at most "
+                f"{FIELD_CHARS_MAX} characters, no empty names and no control characters."
             )
             raise Refused(f"{pointer}/{index}", "fields", detail)
     return tuple(fields)

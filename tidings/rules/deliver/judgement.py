@@ -39,8 +39,10 @@ class Judgement(msgspec.Struct, frozen=True):
     because: str
 
 
-OK = Judgement(outcomes.OK, "2xx", "delivered", "well", "it was taken")
-GONE = Judgement(outcomes.GONE, "410", "again", "gone", "it wants no more: it is disabled, and what waits is kept")
+OK = Judgement(outcomes.OK, "2xx", "delivered", "well", "it was accepted")
+GONE = Judgement(
+    outcomes.GONE, "410", "again", "gone", ("it wants no more: it is disabled, and its waiting deliveries are kept")
+)
 TOO_MANY = Judgement(
     outcomes.BAD_STATUS,
     "429",
@@ -53,26 +55,28 @@ BUSY = Judgement(
     "503 with `Retry-After`",
     "again, uncounted",
     "hold",
-    "it says when it is back: nothing is sent until then",
+    "it says when it will be back: nothing is sent until then",
 )
 ELSEWHERE = Judgement(
     outcomes.BAD_STATUS,
     ", ".join(str(status) for status in sorted(ENDPOINT_STATUSES)),
     "again",
     "failing",
-    "its URL, its credentials or its time are wrong, for every message alike",
+    "its URL, its credentials or its time limit are wrong, for every message alike",
 )
 REFUSED = Judgement(
     outcomes.BAD_STATUS,
     "every other 4xx, such as 400, 409, 413, 415, 422",
     "again",
     "silent",
-    "it refuses this message; others may be welcome",
+    "it refuses this message; others may be accepted",
 )
-FAULT = Judgement(outcomes.BAD_STATUS, "5xx, and what is not HTTP's", "again", "failing", "it has a fault of its own")
+FAULT = Judgement(
+    outcomes.BAD_STATUS, ("5xx, and statuses outside HTTP"), "again", "failing", "it has a fault of its own"
+)
 REDIRECT = Judgement(outcomes.REDIRECT, "3xx", "again", "failing", "redirects are not followed")
 
-_NO_ANSWER = "no answer came that says anything of the message"
+_NO_ANSWER = "no response arrived that says anything about the message"
 TABLE: tuple[Judgement, ...] = (
     OK,
     GONE,
@@ -87,46 +91,50 @@ TABLE: tuple[Judgement, ...] = (
         for outcome in outcomes.OUTCOMES
         if outcome not in (outcomes.OK, outcomes.GONE, outcomes.BAD_STATUS, outcomes.REDIRECT, *outcomes.OURS)
     ),
-    Judgement(outcomes.UNSENDABLE, "", "dead", "silent", "it never left, and trying again would not help"),
-    Judgement(outcomes.CANCELLED, "", "dead", "silent", "it never left: somebody did not want it any more"),
+    Judgement(outcomes.UNSENDABLE, "", "dead", "silent", "it never left, and retrying would not help"),
+    Judgement(outcomes.CANCELLED, "", "dead", "silent", "it never left: it was cancelled"),
 )
 
 OF_MESSAGE: dict[OfMessage, str] = {
     "delivered": "It has arrived.",
-    "again": "It is sent again when its schedule says. After the last attempt it is dead.",
+    "again": "It is retried on schedule. After the last attempt it is dead.",
     "again, uncounted": (
-        f"It is sent again, and no attempt of its schedule is used up, for {health.HOLD_UNCOUNTED // DAY} days at most."
+        f"It is retried without using up an attempt of its schedule, for at most {health.HOLD_UNCOUNTED // DAY} days."
     ),
     "dead": "It is not sent again.",
 }
 OF_ENDPOINT: dict[OfEndpoint, str] = {
-    "well": "Everything is sent, as fast as it answers.",
+    "well": "Everything is sent, as fast as the endpoint answers.",
     "silent": (
-        "Nothing, as long as anything newer succeeds. If nothing does, it counts as failing; probes then start "
-        f"{health.REFUSED_SECONDS_FIRST:g} s apart and are never more than {health.REFUSED_SECONDS_MAX:g} s apart."
+        "Nothing happens as long as anything newer succeeds. If nothing does, it counts as failing; probes "
+        f"then start {health.REFUSED_SECONDS_FIRST:g} s apart and are never more than "
+        f"{health.REFUSED_SECONDS_MAX:g} s apart."
     ),
     "failing": (
-        f"After {health.FAILS_TO_OPEN} failures in a row only probes are sent: {health.PROBE_SECONDS_FIRST:g} s apart, "
-        f"then twice as far each time, up to {health.PROBE_SECONDS_MAX:g} s, but never further apart than a tenth of "
-        f"the time since the last success. After {health.DISABLE_AFTER // DAY} days without a success it is disabled."
+        f"After {health.FAILS_TO_OPEN} failures in a row only probes are sent: {health.PROBE_SECONDS_FIRST:g} s "
+        f"apart, doubling each time, up to {health.PROBE_SECONDS_MAX:g} s, but never further apart than a tenth "
+        f"of the time since the last success. After {health.DISABLE_AFTER // DAY} days without a success it is "
+        "disabled."
     ),
     "hold": (
-        f"Nothing is sent until then: what `Retry-After` says (seconds or a date, {health.ASKED_SECONDS_MAX:g} s at "
-        f"most), else {health.HOLD_SECONDS_FIRST:g} s. Each hold without a success in between is at least twice as "
-        f"long as the one before, up to {health.HOLD_SECONDS_MAX:g} s. The endpoint shows it as `health.held_until`."
+        "Nothing is sent until the time in `Retry-After` (seconds or a date, at most "
+        f"{health.ASKED_SECONDS_MAX:g} s), by default for {health.HOLD_SECONDS_FIRST:g} s. Each hold without a "
+        f"success in between is at least twice as long as the one before, up to {health.HOLD_SECONDS_MAX:g} s. "
+        "The endpoint shows it as `health.held_until`."
     ),
     "gone": "It is disabled.",
 }
 RULES: tuple[str, ...] = (
-    "A status in the endpoint's `give_up_on` makes the message `dead`, and says nothing of the endpoint (`silent`) "
-    "unless it means `hold` or `gone`.",
-    "An answer that ends a message and speaks of nothing else never delays the next one of an ordered line.",
-    "A batch that is refused says nothing of each event in it. It is sent again in halves, down to single events, and "
-    "that uses up no attempt. The same happens to one that fails while the endpoint takes others.",
+    "A status in the endpoint's `give_up_on` makes the message `dead`, and says nothing about the endpoint "
+    "(`silent`) unless it means `hold` or `gone`.",
+    "A response that ends a message and says nothing else never delays the next one of an ordered line.",
+    "A refused batch says nothing about any single event in it. It is sent again in halves, down to single "
+    "events, without using up an attempt. The same happens to a batch that fails while the endpoint accepts "
+    "others.",
     "As long as only messages older than the last success fail, new ones are sent at once.",
-    "Editing what is sent (URL, headers, secret, body ...) ends a hold, sends a probe at once, and lets everything "
-    "that waits for another try go on with a new schedule. So does resuming a disabled endpoint. Resuming an enabled "
-    "one ends a hold; retrying a single delivery does not.",
+    "Editing what is sent (URL, headers, secret, body ...) ends a hold, sends a probe at once, and gives "
+    "everything that waits for a retry a new schedule. So does resuming a disabled endpoint. Resuming an "
+    "enabled one ends a hold; retrying a single delivery does not.",
 )
 
 _BY_OUTCOME = {row.outcome.name: row for row in TABLE if row.outcome is not outcomes.BAD_STATUS}
@@ -160,13 +168,13 @@ def given_up(judged: Judgement, status: int | None, give_up_on: Sequence[int | s
 def check_give_up_on(given: object, pointer: str = "") -> tuple[int | str, ...]:
     """An endpoint's own list of statuses, checked. Raises Refused."""
     if not isinstance(given, list | tuple) or len(given) > GIVE_UP_MAX:
-        raise Refused(pointer, "give_up_on", f"Name at most {GIVE_UP_MAX} statuses.")
+        raise Refused(pointer, "give_up_on", f"There may be at most {GIVE_UP_MAX} statuses.")
     for index, status in enumerate(given):
         whole = isinstance(status, int) and not isinstance(status, bool) and STATUS_MIN <= status <= STATUS_MAX
         if not whole and not (isinstance(status, str) and status in CLASSES):
             detail = (
-                f"A status is a whole number from {STATUS_MIN} to {STATUS_MAX}, "
-                'or "3xx", "4xx" or "5xx" for all of a class.'
+                f'A status is a whole number from {STATUS_MIN} to {STATUS_MAX}, or "3xx", "4xx" or "5xx" for a '
+                "whole class."
             )
             raise Refused(f"{pointer}/{index}", "give_up_on", detail)
     return tuple(given)

@@ -43,25 +43,35 @@ STATES: tuple[State, ...] = ("waiting", "delivered", "dead", "cancelled")
 MOVES: tuple[Move, ...] = (
     Move("waiting", "success", "delivered", "the endpoint answered 2xx"),
     Move("waiting", "failure", "waiting", "an attempt failed and another is planned"),
-    Move("waiting", "hold", "waiting", "the endpoint asked for a rest: the attempt is not counted"),
-    Move("waiting", "split", "waiting", "its batch was refused: it goes again in half of it, the attempt not counted"),
-    Move("waiting", "park", "waiting", "it held up its line for too long: the others go on, and it is tried by itself"),
+    Move("waiting", "hold", "waiting", "the endpoint asked for a pause: the attempt is not counted"),
+    Move(
+        "waiting",
+        "split",
+        "waiting",
+        ("its batch was refused: it is sent again with half of it, the attempt not counted"),
+    ),
+    Move(
+        "waiting",
+        "park",
+        "waiting",
+        ("it held up its line for too long: the others go ahead, and it is retried separately"),
+    ),
     Move("waiting", "exhausted", "dead", "the last planned attempt failed"),
-    Move("waiting", "given_up", "dead", "the endpoint's owner gives up on the status that came (`give_up_on`)"),
-    Move("waiting", "unsendable", "dead", "the request cannot be built, trying again would not help"),
+    Move("waiting", "given_up", "dead", "its endpoint gives up on this status (`give_up_on`)"),
+    Move("waiting", "unsendable", "dead", "the request cannot be built, and retrying would not help"),
     Move("waiting", "cancel", "cancelled", "somebody cancelled it"),
     Move("waiting", "delete", "cancelled", "its endpoint was deleted"),
     Move(
         "waiting",
         "edit",
         "waiting",
-        "what is sent was edited: it is due at once, and its schedule begins anew",
+        "what is sent was edited: it is due at once, with a new schedule",
     ),
-    Move("waiting", "retry", "waiting", "somebody wants it now: it is due at once, and its schedule begins anew"),
-    Move("delivered", "retry", "waiting", "somebody asked for it again"),
-    Move("dead", "retry", "waiting", "somebody asked for another try"),
-    Move("dead", "replay", "waiting", "a replay of what failed sends it again"),
-    Move("cancelled", "retry", "waiting", "somebody wants it after all"),
+    Move("waiting", "retry", "waiting", "it is retried by hand: it is due at once, with a new schedule"),
+    Move("delivered", "retry", "waiting", "a retry was requested"),
+    Move("dead", "retry", "waiting", "a retry was requested"),
+    Move("dead", "replay", "waiting", "a replay of failed deliveries sends it again"),
+    Move("cancelled", "retry", "waiting", "a retry was requested after all"),
 )
 
 _TARGETS: dict[tuple[State, Cause], State] = {(move.source, move.cause): move.target for move in MOVES}
@@ -93,7 +103,7 @@ def as_mermaid() -> str:
     """The table as a Mermaid state diagram, for the documentation."""
     lines = [
         "stateDiagram-v2",
-        "    [*] --> waiting: an event matched an endpoint, or a replay of all sends it once more",
+        "    [*] --> waiting: an event matched an endpoint, or a replay of all events sends it once more",
     ]
     lines += [f"    {move.source} --> {move.target}: {move.cause} ({move.reason})" for move in MOVES]
     return "\n".join(lines) + "\n"

@@ -105,7 +105,7 @@ def read_when(text: str, collection: Collection, pointer: str = "") -> When:
 
 def _value(text: str, field: Field, pointer: str) -> Any:
     if field.type in ("object", "array"):
-        detail = f"{field.name} is of type {field.type}; only `{field.name} changes` can be asked of it."
+        detail = f"{field.name} is of type {field.type}; it supports only `{field.name} changes`."
         raise Refused(pointer, "when", detail)
     if text == "null":
         if field.required:
@@ -121,7 +121,7 @@ def _value(text: str, field: Field, pointer: str) -> Any:
     except jsontext.NotExact as wrong:
         raise Refused(pointer, "when", wrong.detail) from None
     except jsontext.BadJson:
-        detail = f"{text[:100]!r} is no value that {field.name} can have; it is of type {field.type}."
+        detail = f"{text[:100]!r} is not a possible value of {field.name}, which is of type {field.type}."
         raise Refused(pointer, "when", detail) from None
 
 

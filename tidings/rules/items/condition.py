@@ -121,28 +121,28 @@ class _Reader:
 
     def members(self, pattern: object, at: str, depth: int) -> Condition:
         if not isinstance(pattern, dict):
-            raise _refused(at, 'A row rule is an object such as {"tenant": "$tenant"}.')
+            raise _refused(at, 'A row rule must be an object such as {"tenant": "$tenant"}.')
         if depth > DEPTH_MAX:
-            raise _refused(at, f"A row rule may be nested {DEPTH_MAX} levels deep at most.")
+            raise _refused(at, f"A row rule may be nested at most {DEPTH_MAX} levels deep.")
         parts: list[Condition] = []
         for name, asked in pattern.items():
             here = f"{at}/{escaped(name)}"
             self._parts += 1
             if self._parts > PARTS_MAX:
-                raise _refused(here, f"A row rule may have {PARTS_MAX} fields and operators at most.")
+                raise _refused(here, f"A row rule may have at most {PARTS_MAX} fields and operators.")
             if name == "$not":
                 parts.append(Not(self.members(asked, here, depth + 1)))
             elif name in ("$or", "$and"):
                 parts.append(self.choices(name, asked, here, depth))
             elif name.startswith("$"):
-                raise _refused(here, f"{name[:40]} stands beside no field here; there are $or, $and and $not.")
+                raise _refused(here, f"{name[:40]} must apply to a field; only $or, $and and $not can be used here.")
             else:
                 parts.append(self.field(name, asked, here))
         return both(parts)
 
     def choices(self, name: str, asked: object, at: str, depth: int) -> Condition:
         if not isinstance(asked, list) or not asked:
-            raise _refused(at, f"{name} takes a list of patterns, at least one.")
+            raise _refused(at, f"{name} takes a list of at least one pattern.")
         parts = tuple(self.members(each, f"{at}/{index}", depth + 1) for index, each in enumerate(asked))
         return Either(parts) if name == "$or" else both(parts)
 
@@ -150,14 +150,14 @@ class _Reader:
         if not isinstance(asked, dict):
             return Compare(name, "eq", self._convert(name, asked, at))
         if not asked:
-            raise _refused(at, "Name a value, or operators such as $in.")
+            raise _refused(at, "Give a value, or operators such as $in.")
         return both([self.operator(name, each, value, f"{at}/{escaped(each)}") for each, value in asked.items()])
 
     def operator(self, name: str, operator_name: str, value: Any, at: str) -> Condition:
         self._parts += 1
         op = _OPERATORS.get(operator_name)
         if op is None:
-            raise _refused(at, f"{operator_name[:40]} is no operator here; there are {' '.join(_OPERATORS)}.")
+            raise _refused(at, f"{operator_name[:40]} is not a known operator; use one of {' '.join(_OPERATORS)}.")
         if op == "exists":
             if not isinstance(value, bool):
                 raise _refused(at, "$exist takes true or false.")
@@ -171,9 +171,9 @@ class _Reader:
             )
         stored = self._convert(name, value, at)
         if op in ("starts_with", "contains") and not isinstance(stored, str):
-            raise _refused(at, f"{operator_name} takes a text, for fields that are texts.")
+            raise _refused(at, f"{operator_name} takes a string, and applies only to string fields.")
         if op not in ("eq", "ne") and (stored is None or isinstance(stored, bool)):
-            raise _refused(at, f"{operator_name} compares with a number, a text or a time.")
+            raise _refused(at, f"{operator_name} compares with a number, a string or a time.")
         return Compare(name, op, stored)
 
 

@@ -72,9 +72,9 @@ class CsvLines:
         """The last row."""
         found = self._read(self._blocks.last())
         if self._open:
-            raise Unreadable.at(self._open_line, "open_quote", "A cell begins with a quote here that is never closed.")
+            raise Unreadable.at(self._open_line, "open_quote", "A cell begins here with a quote that is never closed.")
         if self._names is None:
-            raise Unreadable.at(1, "missing", "The file is empty. CSV begins with a line of column names.")
+            raise Unreadable.at(1, "missing", "The file is empty. A CSV file begins with a line of column names.")
         return found
 
     def _read(self, block: bytes) -> Lines:
@@ -96,7 +96,7 @@ class CsvLines:
             else:
                 line = line.removesuffix("\r")
                 if "\r" in line:
-                    detail = "A carriage return stands outside of quotes. Lines end with LF or CR LF."
+                    detail = "A carriage return is outside quotes. Lines end with LF or CR LF."
                     self._add(found, number, Bad(number, Place(code="syntax", detail=detail)))
                 elif line or self._width == 1:
                     cells = [cell or None for cell in line.split(",")]
@@ -148,7 +148,11 @@ class CsvLines:
                 raise Unreadable.at(number, "syntax", f"Columns are separated by {marks}; CSV uses commas (RFC 4180).")
         known = ", ".join(self._kinds)
         wrong = [
-            Place(line=number, code="unknown_field", detail=f"There is no column {name[:100]!r} here. Known: {known}.")
+            Place(
+                line=number,
+                code="unknown_field",
+                detail=(f"There is no column {name[:100]!r}. Known columns: {known}."),
+            )
             for name in names[:CELLS_MAX]
             if name not in self._kinds
         ]
@@ -165,7 +169,7 @@ class CsvLines:
 
     def _row(self, number: int, cells: Cells, names: list[str]) -> Given | Bad:
         if len(cells) != len(names):
-            detail = f"This row has {len(cells)} cells, the header names {len(names)}."
+            detail = f"This row has {len(cells)} cells, but the header has {len(names)} names."
             return Bad(number, Place(code="wrong_columns", detail=detail))
         return self._given(number, cells)
 
@@ -251,11 +255,11 @@ def _cells(row: str) -> Cells:
             return found
         if row[at] != ",":
             if quoted is None and not plain and row[at] == '"':
-                raise _Wrong("A cell begins with a quote here that is never closed.", open=True)
+                raise _Wrong("A cell begins here with a quote that is never closed.", open=True)
             raise _Wrong(
-                "After a closing quote there must be a comma or the line's end; quotes inside are doubled."
+                "A closing quote must be followed by a comma or the line's end; quotes inside a cell are doubled."
                 if quoted is not None
-                else 'A cell with a quote, or a carriage return, inside must stand in quotes itself: "5"" pipe".'
+                else 'A cell that contains a quote or a carriage return must be in quotes: "5"" pipe".'
             )
         at += 1
 

@@ -128,7 +128,7 @@ class JsonLines:
 
 def _json_line(number: int, text: bytes) -> Given | Bad:
     if len(text) > LINE_BYTES_MAX:
-        return Bad(number, Place(code="too_long", detail=f"A line may have {LINE_BYTES_MAX:,} bytes."))
+        return Bad(number, Place(code="too_long", detail=f"A line may have at most {LINE_BYTES_MAX:,} bytes."))
     try:
         value = jsontext.read_exact(text)
     except (jsontext.BadJson, jsontext.NotExact) as wrong:

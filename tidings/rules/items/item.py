@@ -185,7 +185,11 @@ class ItemRules:
             elif kind == "required" and not wrong.instance_path:
                 name = wrong.kind.property
                 found.append(
-                    Place(pointer=f"{pointer}/{escaped(name)}", code="missing", detail=f"The field {name!r} is needed.")
+                    Place(
+                        pointer=f"{pointer}/{escaped(name)}",
+                        code="missing",
+                        detail=(f"The field {name!r} is required."),
+                    )
                 )
             else:
                 detail = self._rule(wrong.instance_path, kind, given) or _cut(schema.sentence(wrong))
@@ -217,7 +221,7 @@ class ItemRules:
     def unknown(self, name: str, pointer: str, known: Iterable[str] | None = None) -> Place:
         """What is said of a field that is not there, or not for this caller. `known`: what the caller may know."""
         offer = ", ".join(self._fields if known is None else known)
-        detail = f"There is no field {name[:100]!r} here. The fields are: {offer}."
+        detail = f"There is no field {name[:100]!r}. The fields are: {offer}."
         return Place(pointer=f"{pointer}/{escaped(name)}", code="unknown_field", detail=detail)
 
 
@@ -242,14 +246,14 @@ def _time(text: str) -> moment.Micros:
     try:
         return moment.from_text(text)
     except ValueError:
-        raise ValueError("an RFC 3339 time such as 2026-11-21T01:02:03Z, of the years 1 to 9999") from None
+        raise ValueError("an RFC 3339 time such as 2026-11-21T01:02:03Z, in the years 1 to 9999") from None
 
 
 def _date(text: str) -> str:
     """A date, as text. Raises ValueError with the words after "must be"."""
     # JSON Schema knows the year 0, Python and PostgreSQL do not.
     if text.startswith("0000"):
-        raise ValueError("a date of the years 1 to 9999")
+        raise ValueError("a date in the years 1 to 9999")
     return text
 
 
@@ -306,9 +310,9 @@ _TO_STORE: dict[str, Convert] = {
 }
 _TO_JSON: dict[str, Convert] = {"datetime": moment.to_text, "object": _raw, "array": _raw}
 _KINDS: dict[str, str] = {
-    "string": "a text",
-    "enum": "a text",
-    "reference": "the id of an item, as a text",
+    "string": "a string",
+    "enum": "a string",
+    "reference": "the id of an item, as a string",
     "date": "a date such as 2026-11-21",
     "datetime": "an RFC 3339 time such as 2026-11-21T01:02:03Z",
     "integer": "a whole number",
@@ -318,7 +322,7 @@ _KINDS: dict[str, str] = {
     "array": "a list",
 }
 """What the values of a type are, as words that follow "must be"."""
-_TEXT = ((str,), "a text")
+_TEXT = ((str,), "a string")
 _COMPARABLE: dict[str, tuple[tuple[type, ...], str]] = {
     "string": _TEXT,
     "enum": _TEXT,

@@ -102,7 +102,7 @@ def check_permits(
     """Every wrong place of a new key's permits. `maker`: the key that makes it, which gives no more than it has."""
     wrong: list[Place] = []
     if len(permits) > PERMITS_MAX:
-        wrong.append(_place("", f"A key has {PERMITS_MAX} permits at most."))
+        wrong.append(_place("", f"A key may have at most {PERMITS_MAX} permits."))
     seen: set[str] = set()
     for index, permit in enumerate(permits[:PERMITS_MAX]):
         at = f"/{index}"
@@ -112,7 +112,9 @@ def check_permits(
             wrong.append(_place(f"{at}/collection", f"There is no collection {permit.collection[:50]!r}."))
             continue
         if permit.collection in seen:
-            wrong.append(_place(f"{at}/collection", f"There are two permits for {permit.collection}; make them one."))
+            wrong.append(
+                _place(f"{at}/collection", (f"There are two permits for {permit.collection}; combine them into one."))
+            )
         seen.add(permit.collection)
         wrong += [_place(f"{at}/{name}", detail) for name, detail in _beyond(permit, its, maker)]
         wrong += _wrong_rows(
@@ -129,7 +131,9 @@ def _wrong_rows(permit: Permit, maker: Key, child: Key, collection: Collection, 
     try:
         _rows(narrowed(permit, maker), child, collection)
     except Refused:
-        detail = "Your own key's row rule holds too, and it fits the collection no more, or both are too much together."
+        detail = (
+            "Your own key's row rule applies too, and it no longer fits the collection, or both together are too large."
+        )
         return [_place(f"{at}/rows", detail)]
     return []
 
@@ -172,9 +176,9 @@ def _beyond(permit: Permit, its: Grant, maker: Key) -> list[tuple[str, str]]:
     """Where a permit names what is not there, or what its maker may not do."""
     found: list[tuple[str, str]] = []
     if not permit.verbs and not permit.questions:
-        found.append(("verbs", f"Name at least one verb ({', '.join(VERBS)}) or question."))
+        found.append(("verbs", f"Give at least one verb ({', '.join(VERBS)}) or question."))
     found += [
-        ("verbs", f"Your key may not {verb} items of {permit.collection}, so it cannot give that.")
+        ("verbs", f"Your key may not {verb} items of {permit.collection}, so it cannot grant that.")
         for verb in permit.verbs
         if verb not in its.verbs
     ]
@@ -188,14 +192,14 @@ def _beyond(permit: Permit, its: Grant, maker: Key) -> list[tuple[str, str]]:
     for name in ("verbs", *offers):
         given = getattr(permit, name) or ()
         if len(set(given)) < len(given):
-            found.append((name, "Name each once."))
+            found.append((name, "List each one once."))
     for name, offer in offers.items():
         for index, given in enumerate(getattr(permit, name) or ()):
             if given not in offer:
                 have = ", ".join(offer) or "none"
                 found.append((f"{name}/{index}", f"{given[:50]!r} is not allowed here; allowed: {have}."))
     if permit.rows is not None and maker.tenant is not None and not _keeps_tenant(permit, maker):
-        found.append(("rows", 'A key with a tenant gives only rows of its own tenant: add {"tenant": "$tenant"}.'))
+        found.append(("rows", 'A key with a tenant can grant only rows of its own tenant: add {"tenant": "$tenant"}.'))
     return found
 
 
@@ -226,7 +230,7 @@ def _rows(permit: Permit, key: Key, collection: Collection) -> Condition:
             value = own.get(value, value)
         if name == "tenant":
             if value is not None and not isinstance(value, str):
-                raise Refused(at, "rows", "tenant must be a text, or null for items without one.")
+                raise Refused(at, "rows", "tenant must be a string, or null for items without one.")
             return value or ""
         if name == "id":
             field: Field | None = Field(name="id", type="string")
@@ -234,7 +238,7 @@ def _rows(permit: Permit, key: Key, collection: Collection) -> Condition:
             field = collection.field(name)
         if field is None:
             known = ", ".join(["id", "tenant", *(each.name for each in collection.fields)])
-            raise Refused(at, "rows", f"There is no field {name[:50]!r} in {collection.name}; there are {known}.")
+            raise Refused(at, "rows", f"There is no field {name[:50]!r} in {collection.name}; it has {known}.")
         try:
             return item.comparable(field, value)
         except ValueError as wrong:

@@ -102,32 +102,32 @@ def refusal(ip: str | bytes, allowed: Networks = NONE_OPEN) -> str | None:
     try:
         address: Address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
-        return f"{text!r} is no IP address."
+        return f"{text!r} is not an IP address."
     inner = _embedded(address)
     if allowed.holds(address) or allowed.holds(inner):
         return None
     what = _what(inner) or _what(address)
     if what is None:
         return None
-    return f"{address} is {what}, and such addresses are not called unless the operator opens them (allow_addresses)."
+    return f"{address} is {what}, which is not called unless the operator allows it (allow_addresses)."
 
 
 def parse_networks(text: str) -> Networks:
     """Ranges from text such as `127.0.0.0/8,10.1.2.3`. Raises Refused with what to write instead."""
     entries = [entry.strip() for entry in text.split(",") if entry.strip()]
     if len(entries) > NETWORKS_MAX:
-        raise Refused("", "networks", f"At most {NETWORKS_MAX} ranges can be opened.")
+        raise Refused("", "networks", f"At most {NETWORKS_MAX} ranges can be allowed.")
     return Networks(_network(entry) for entry in entries)
 
 
 def check_url(url: str, allow_http: bool, allowed: Networks = NONE_OPEN, pointer: str = "") -> None:
     """Raise Refused for a URL that no webhook may go to. Names are not resolved here; connecting judges them again."""
     if len(url) > URL_CHARS_MAX:
-        raise Refused(pointer, "url", f"A URL may have {URL_CHARS_MAX} characters at most.")
+        raise Refused(pointer, "url", f"A URL may have at most {URL_CHARS_MAX} characters.")
     wrong = _wrong_form(url, allow_http)
     if wrong is None:
         match = _URL.fullmatch(url)
-        wrong = _wrong_host(match["host"], allowed) if match else "This is no URL such as https://example.com/hook."
+        wrong = _wrong_host(match["host"], allowed) if match else "This is not a URL such as https://example.com/hook."
     if wrong:
         raise Refused(pointer, "url", wrong)
 
@@ -195,11 +195,11 @@ def _network(entry: str) -> Network:
     try:
         network = ipaddress.ip_network(entry, strict=False)
     except ValueError:
-        detail = f"{entry!r} is no range of addresses; write one such as 10.0.0.0/8 or 127.0.0.1."
+        detail = f"{entry!r} is not an address range; write one such as 10.0.0.0/8 or 127.0.0.1."
         raise Refused("", "networks", detail) from None
     least = PREFIX_MIN_V4 if network.version == 4 else PREFIX_MIN_V6
     if network.prefixlen < least:
-        detail = f"{entry} would open nearly everything; a range has a prefix of /{least} or longer."
+        detail = f"{entry} would allow nearly everything; use a range with a prefix of /{least} or longer."
         raise Refused("", "networks", detail)
     if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED_V6):
         plain = IPv4Network((network.network_address.packed[12:], network.prefixlen - 96))
@@ -230,27 +230,30 @@ _LOCAL_NAMES = ("localhost", "localhost.localdomain", "localhost6", "ip6-localho
 def _wrong_form(url: str, allow_http: bool) -> str | None:
     """What is wrong with the text as a URL, as a sentence. Strict, so that every reader sees the same host in it."""
     if _STRANGE.search(url):
-        return "A URL holds no spaces, control characters or letters beyond ASCII; percent-encode them (xn-- in hosts)."
+        return (
+            "A URL may not contain spaces, control characters or non-ASCII letters; percent-encode them (xn-- in "
+            "hosts)."
+        )
     scheme = url.partition(":")[0].lower()
     if scheme not in ("http", "https"):
-        return "A URL begins with https:// (or http://, where the operator permits it)."
+        return "A URL must begin with https:// (or http://, if the operator permits it)."
     if scheme == "http" and not allow_http:
-        return "Only https:// URLs are called here; the operator can permit http://."
+        return "Only https:// URLs are called; the operator can permit http://."
     if "#" in url:
-        return "A URL to call has no fragment; leave out # and what follows."
+        return "A URL to call cannot have a fragment; leave out # and what follows."
     if _UNSAFE.search(url):
-        return 'A URL holds none of \\ " < > ^ ` { | }, and a % only before two hex digits; write them percent-encoded.'
+        return 'A URL may not contain \\ " < > ^ ` { | }, and % only before two hex digits; percent-encode them.'
     authority = re.split(r"[/?]", url.partition("://")[2], maxsplit=1)[0]
     if "@" in authority:
-        return "A URL holds no user name or password; send credentials in a header of the endpoint."
+        return "A URL may not contain a user name or password; send credentials in a header of the endpoint."
     match = _URL.fullmatch(url)
     if match is None:
-        return "This is no URL such as https://example.com/hook."
+        return "This is not a URL such as https://example.com/hook."
     if not match["host"] or match["host"] == "[]":
         return "The URL has no host."
     port = match["port"]
     if port is not None and not (len(port) <= 5 and port and 1 <= int(port) <= 65535):
-        return "A port is a number from 1 to 65535."
+        return "A port must be a number from 1 to 65535."
     return None
 
 
@@ -260,20 +263,20 @@ def _wrong_host(host: str, allowed: Networks) -> str | None:
         try:
             ipaddress.IPv6Address(literal)
         except ValueError:
-            return f"{host} is no IPv6 address."
-        return "An address in a URL has no scope id." if "%" in literal else refusal(literal, allowed)
+            return f"{host} is not an IPv6 address."
+        return "An address in a URL cannot have a scope id." if "%" in literal else refusal(literal, allowed)
     name = host.removesuffix(".").lower()
     labels = name.split(".")
     if _NUMBER.fullmatch(labels[-1]):
         # Such a host is an IPv4 address to every URL reader, however it is spelt (WHATWG URL, section 3.5).
         address = _any_spelling(labels)
-        return refusal(address, allowed) if address else f"{host} is no IPv4 address."
+        return refusal(address, allowed) if address else f"{host} is not an IPv4 address."
     if len(name) > HOST_CHARS_MAX or not all(_LABEL.fullmatch(label) for label in labels):
-        return f"{host} is no host name."
+        return f"{host} is not a host name."
     if _is_local(name):
         if allowed.holds(IPv4Address("127.0.0.1")) or allowed.holds(IPv6Address("::1")):
             return None
-        return f"{host} is this machine itself, which is not called unless the operator opens it (allow_addresses)."
+        return f"{host} is this machine itself, which is not called unless the operator allows it (allow_addresses)."
     return None
 
 

@@ -45,10 +45,8 @@ def check_client(certificate: str, key: str, now: Micros, pointer: str = "") -> 
     if public == _public_bytes(first.public_key()):
         return
     if any(public == _public_bytes(each.public_key()) for each in chain):
-        raise Refused(
-            f"{pointer}/certificate", CODE, "The certificate of the key comes first, those of its chain after."
-        )
-    raise Refused(f"{pointer}/key", CODE, f"This is the key of another certificate than {_subject(first)}.")
+        raise Refused(f"{pointer}/certificate", CODE, "The key's certificate must come first, followed by its chain.")
+    raise Refused(f"{pointer}/key", CODE, f"This key does not belong to the certificate {_subject(first)}.")
 
 
 @lru_cache(maxsize=1_024)
@@ -70,9 +68,9 @@ def _certificates(text: str, pointer: str) -> list[x509.Certificate]:
     from cryptography import x509
 
     if len(text) > PEM_CHARS_MAX:
-        raise Refused(pointer, "too_long", f"Certificates may have {PEM_CHARS_MAX:,} characters together.")
+        raise Refused(pointer, "too_long", f"Certificates may have at most {PEM_CHARS_MAX:,} characters in total.")
     if "PRIVATE KEY-----" in text:
-        raise Refused(pointer, CODE, "This holds a private key; send only certificates here.")
+        raise Refused(pointer, CODE, "This contains a private key; send only certificates here.")
     try:
         found = x509.load_pem_x509_certificates(text.encode())
         for each in found:
@@ -80,10 +78,10 @@ def _certificates(text: str, pointer: str) -> list[x509.Certificate]:
             _subject(each)
             each.public_key()
     except Exception as wrong:
-        detail = "This is not a certificate in PEM form, which begins with -----BEGIN CERTIFICATE-----."
+        detail = "This is not a certificate in PEM format, which begins with -----BEGIN CERTIFICATE-----."
         raise Refused(pointer, CODE, detail) from wrong
     if len(found) > CERTIFICATES_MAX:
-        raise Refused(pointer, "too_many", f"At most {CERTIFICATES_MAX} certificates, not {len(found)}.")
+        raise Refused(pointer, "too_many", f"There may be at most {CERTIFICATES_MAX} certificates, not {len(found)}.")
     return found
 
 
@@ -95,9 +93,7 @@ def _check_time(certificate: x509.Certificate, now: Micros, pointer: str) -> Non
             pointer, CODE, f"The certificate {_subject(certificate)} expired on {ends:%Y-%m-%d}; send a valid one."
         )
     if begins > at:
-        raise Refused(
-            pointer, CODE, f"The certificate {_subject(certificate)} is valid only from {begins:%Y-%m-%d} on."
-        )
+        raise Refused(pointer, CODE, f"The certificate {_subject(certificate)} is not valid before {begins:%Y-%m-%d}.")
 
 
 def _check_use(certificate: x509.Certificate, pointer: str) -> None:
@@ -107,7 +103,7 @@ def _check_use(certificate: x509.Certificate, pointer: str) -> None:
 
     public = certificate.public_key()
     if isinstance(public, RSAPublicKey) and public.key_size < RSA_BITS_MIN:
-        raise Refused(pointer, CODE, f"Its RSA key has {public.key_size} bits; {RSA_BITS_MIN} are the least.")
+        raise Refused(pointer, CODE, f"Its RSA key has {public.key_size} bits; the minimum is {RSA_BITS_MIN}.")
     try:
         uses = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
@@ -123,7 +119,7 @@ def _key(text: str, pointer: str) -> Any:
     from cryptography.hazmat.primitives import serialization
 
     if len(text) > PEM_CHARS_MAX:
-        raise Refused(pointer, "too_long", f"A key may have {PEM_CHARS_MAX:,} characters.")
+        raise Refused(pointer, "too_long", f"A key may have at most {PEM_CHARS_MAX:,} characters.")
     try:
         return serialization.load_pem_private_key(text.encode(), None)
     except TypeError as wrong:
@@ -131,7 +127,7 @@ def _key(text: str, pointer: str) -> Any:
             pointer, CODE, "The key has a password; remove it first: openssl pkey -in KEY -out PLAIN."
         ) from wrong
     except (ValueError, UnsupportedAlgorithm) as wrong:
-        detail = "This is not a private key in PEM form, which begins with -----BEGIN PRIVATE KEY-----."
+        detail = "This is not a private key in PEM format, which begins with -----BEGIN PRIVATE KEY-----."
         raise Refused(pointer, CODE, detail) from wrong
 
 
@@ -143,6 +139,6 @@ def _public_bytes(key: Any) -> bytes:
 
 
 def _subject(certificate: x509.Certificate) -> str:
-    name = certificate.subject.rfc4514_string() or f"with the number {certificate.serial_number:x}"
+    name = certificate.subject.rfc4514_string() or f"with serial number {certificate.serial_number:x}"
     # Whoever made it may have put anything there.
     return "".join(sign if sign.isprintable() else "\ufffd" for sign in name[:SUBJECT_CHARS_MAX])

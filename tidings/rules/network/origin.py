@@ -36,7 +36,7 @@ def origin(text: str, pointer: str = "") -> str:
 def origins(texts: list[str] | tuple[str, ...], pointer: str = "") -> tuple[str, ...]:
     """Several origins, each once. Raises Refused."""
     if len(texts) > ORIGINS_MAX:
-        raise Refused(pointer, "too_many", f"At most {ORIGINS_MAX} origins can be named.")
+        raise Refused(pointer, "too_many", f"There may be at most {ORIGINS_MAX} origins.")
     return tuple(dict.fromkeys(origin(text, f"{pointer}/{index}") for index, text in enumerate(texts)))
 
 
@@ -74,7 +74,7 @@ def _why_no_origin(text: str) -> str:
     if text.lower() == "null":
         return "The origin null cannot be allowed: every sandboxed page and local file has it."
     if "*" in text:
-        return f"{text!r} is not an origin: there are no patterns. Name each origin, or allow all with *."
+        return f"{text!r} is not an origin: patterns are not supported. List each origin, or allow all with *."
     match = _ORIGIN.match(text.lower())
     if match and text[match.end() :].startswith("/"):
         return f"{text!r} is not an origin: it has a path. Write {match[0]}."

@@ -52,8 +52,8 @@ def chars_max(field: Field) -> int:
 def rule(field: Field) -> str:
     """What a field's value must be, in words that follow "must be"."""
     example = shown(Decimal(0 if max_digits(field) == scale(field) else 5), scale(field))
-    limits = f"{max_digits(field)} digits at most, {scale(field)} of them after the point"
-    return f'a decimal as a text, such as "{example}", with {limits}'
+    limits = f"at most {max_digits(field)} digits, {scale(field)} of them after the point"
+    return f'a decimal as a string, such as "{example}", with {limits}'
 
 
 def example(field: Field) -> str:

@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 
 SURE_DIGITS = 15
 """A double keeps every number with this many digits, within its range."""
-ADVICE = "use the type decimal or integer, or a text"
+ADVICE = "use the type decimal or integer, or a string"
 _SURE_WHOLE = 10**SURE_DIGITS
 
 
@@ -54,7 +54,7 @@ def whole(value: float) -> int:
     """
     found = int(value)
     if abs(found) > _SURE_WHOLE and Decimal(repr(value)) != found:
-        raise ValueError("a whole number with all its digits, rather than a power of ten")
+        raise ValueError("an integer with all its digits, not a power of ten")
     return found
 
 

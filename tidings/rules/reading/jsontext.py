@@ -185,7 +185,7 @@ def _inexact(value: Any) -> Refusal | None:
     if type(value) is int and not INTEGER_MIN <= value <= INTEGER_MAX:
         if value.bit_length() <= _DOUBLE_BITS and exact.is_kept(str(value)):
             return None
-        detail = "does not fit into 64 bits, nor into a double exactly; use the type decimal, or a text."
+        detail = "does not fit into 64 bits, nor exactly into a double; use the type decimal, or a string."
         return "number_out_of_range", detail
     return None
 
@@ -299,9 +299,9 @@ def _stumbled(raw: bytes, what: str, offset: int, line: int, column: int) -> Bad
     pointer = _pointer_at(raw, offset)
     at = f"line {line}, column {column}"
     if what.startswith("Detected duplicate key"):
-        return BadJson(pointer, "duplicate_key", f"The name {what[23:]} appears twice in one object ({at}).")
+        return BadJson(pointer, "duplicate_key", f"The name {what[23:]} appears twice in the same object ({at}).")
     if "surrogate" in what or "unexpected end of hex escape" in what:
-        return BadJson(pointer, "lone_surrogate", f"Half of a surrogate pair stands alone at {_named(pointer)} ({at}).")
+        return BadJson(pointer, "lone_surrogate", f"There is an unpaired surrogate at {_named(pointer)} ({at}).")
     if what == "number out of range":
         return BadJson(pointer, "number_out_of_range", f"The number at {_named(pointer)} has too many digits ({at}).")
     # The parser's column is that of the last character it looked at, one or two into the word.

@@ -29,21 +29,21 @@ class Places:
     def members(self, value: Any, pointer: str, known: tuple[str, ...], what: str) -> dict[str, Any]:
         """The members of an object; what is unknown is told, and left out."""
         if type(value) is not dict:
-            self.say(pointer, "wrong_type", f"{what} is an object, not {shown(value)}.")
+            self.say(pointer, "wrong_type", f"{what} must be an object, not {shown(value)}.")
             return {}
         for name in value:
             if name not in known:
-                detail = f"{name!r} is unknown here. {what} has: {', '.join(known)}."
+                detail = f"{name!r} is unknown here. {what} can have: {', '.join(known)}."
                 self.say(f"{pointer}/{escaped(str(name))}", "unknown_field", detail)
         return {name: each for name, each in value.items() if name in known}
 
     def text(self, value: Any, pointer: str, chars_max: int) -> str:
         """A text; what is none is told, and empty."""
         if type(value) is not str:
-            self.say(pointer, "wrong_type", f"Here must be a text, not {shown(value)}.")
+            self.say(pointer, "wrong_type", f"This must be a string, not {shown(value)}.")
             return ""
         if len(value) > chars_max:
-            self.say(pointer, "too_long", f"It may have {chars_max:,} characters at most.")
+            self.say(pointer, "too_long", f"It may have at most {chars_max:,} characters.")
         return value
 
     def json(self, value: Any, pointer: str) -> bool:
@@ -57,26 +57,26 @@ class Places:
         if left[0] < 0 or depth > DEPTH_MAX:
             if left[0] >= -1:
                 limits = f"{DEPTH_MAX} levels deep and may have {VALUES_MAX:,} values"
-                self.say(pointer, "too_many", f"It may be {limits} at most.")
+                self.say(pointer, "too_many", f"It may be at most {limits}.")
             left[0] = min(left[0], -1)
         elif type(value) is dict:
             for name, member in value.items():
                 here = f"{pointer}/{escaped(str(name))}"
                 if type(name) is not str:
-                    self.say(here, "name", f"A name is a text; write {str(name)!r} in quotes.")
+                    self.say(here, "name", f"A name must be a string; put {str(name)!r} in quotes.")
                 else:
                     self._json(member, here, depth + 1, left)
         elif type(value) is list:
             for index, element in enumerate(value):
                 self._json(element, f"{pointer}/{index}", depth + 1, left)
         elif type(value) is float and not math.isfinite(value):
-            self.say(pointer, "wrong_value", "This is no number that JSON can write.")
+            self.say(pointer, "wrong_value", "This is not a number that JSON can represent.")
         elif type(value) is int and not -_INTEGER_MAX - 1 <= value <= _INTEGER_MAX:
-            self.say(pointer, "wrong_value", "A whole number has 64 bits at most.")
+            self.say(pointer, "wrong_value", "A whole number may have at most 64 bits.")
         elif type(value) is str and "\x00" in value:
-            self.say(pointer, "wrong_value", "A text may not hold the character NUL; PostgreSQL stores none.")
+            self.say(pointer, "wrong_value", "A string may not contain the character NUL; PostgreSQL cannot store it.")
         elif value is not None and type(value) not in (str, int, float, bool):
-            self.say(pointer, "wrong_type", f"JSON has no {type(value).__name__}; write a text in quotes.")
+            self.say(pointer, "wrong_type", f"JSON has no {type(value).__name__}; put a string in quotes.")
 
 
 def shown(value: Any) -> str:

@@ -35,7 +35,7 @@ NUMBERS_PER_CHAR = 3
 """A text holds numbers of at most that weight together, for each of its characters: 1e300 weighs most."""
 UNKNOWN = Cost(top=100, below=100, per_char=10, per_number=1_000, whole=False, quoted=10_000, copies=True)
 """Of a schema from before its cost was counted, with references out of it."""
-TOO_LARGE_TO_SAY = "It does not fit the schema, and is too large to say where."
+TOO_LARGE_TO_SAY = "It does not match the schema, and is too large to say where."
 
 Step = str | int
 
@@ -81,7 +81,7 @@ def checked(schema: Any) -> Validator:
     """The validator of a schema that somebody declares. Raises Invalid, also where it may cost too much."""
     validator = compiled(schema)
     if len(msgspec.json.encode(schema)) > SCHEMA_BYTES_MAX:
-        raise _wrong_schema("", f"A schema may have {SCHEMA_BYTES_MAX:,} bytes.")
+        raise _wrong_schema("", f"A schema may have at most {SCHEMA_BYTES_MAX:,} bytes.")
     try:
         schema_cost.check(schema)
     except Refused as wrong:
@@ -98,7 +98,7 @@ def compiled(schema: Any) -> Validator:
     import jsonschema_rs
 
     if not isinstance(schema, dict):
-        raise _wrong_schema("", "A schema is a JSON object.")
+        raise _wrong_schema("", "A schema must be a JSON object.")
     try:
         inner = jsonschema_rs.validator_for(
             schema,
@@ -133,7 +133,7 @@ def places(validator: Validator, data: Any, pointer: str) -> list[Place]:
 def sentence(wrong: Any) -> str:
     """What is said of one of the library's errors: its message, but where that is in the library's own words."""
     if wrong.kind.name in ("anyOf", "oneOf"):
-        return f"The value fits none of the alternatives in the schema's {wrong.kind.name}."
+        return f"The value matches none of the alternatives in the schema's {wrong.kind.name}."
     return str(wrong.message)
 
 
@@ -181,8 +181,8 @@ def too_costly(cost: Cost) -> str:
     """What is said of a value that would take more than UNITS_MAX."""
     each = max(cost.below, cost.per_char, cost.per_number, 1)
     return (
-        f"It is too large for its schema, which takes up to {each:,} steps for each value, number or character: "
-        f"about {UNITS_MAX // each:,} of them can be checked. Send less at once, or make the schema simpler."
+        f"It is too large for its schema, which takes up to {each:,} steps for each value, number or character, "
+        f"so about {UNITS_MAX // each:,} of them can be checked. Send less at a time, or simplify the schema."
     )
 
 

@@ -82,17 +82,18 @@ def check(schema: Schema) -> None:
     weight = max(cost.top, cost.below)
     if weight > WEIGHT_MAX:
         detail = (
-            f"This schema takes {_number(weight)} checks of one value, and may take {WEIGHT_MAX:,}: this part of it is "
-            "reached in too many ways. Use fewer references, allOf, anyOf and oneOf that lead to the same part."
+            f"This schema takes {_number(weight)} checks of one value; the maximum is {WEIGHT_MAX:,}. This part "
+            "of it is reached in too many ways: use fewer references, allOf, anyOf and oneOf that reach the "
+            "same part."
         )
         raise Refused(cost.at, "schema", detail)
     if cost.per_char > STATES_MAX:
-        detail = "The patterns of one text are too large together; use fewer, or smaller numbers in braces."
+        detail = "The patterns for one text are too large together; use fewer, or smaller numbers in braces."
         raise Refused(cost.patterns_at, "schema", detail)
 
 
 def _number(weight: int) -> str:
-    return "endlessly many" if weight >= ENDLESS else f"{weight:,}"
+    return "infinitely many" if weight >= ENDLESS else f"{weight:,}"
 
 
 class _Node(msgspec.Struct):
@@ -171,7 +172,7 @@ class _Graph:
                     reach[end] = min(ENDLESS, reach.get(end, 0) + often)
             entries += len(reach)
             if entries > REACH_MAX:
-                detail = "The references of this schema lead through too many of its parts; make the chains shorter."
+                detail = "The references of this schema pass through too many of its parts; make the chains shorter."
                 raise Refused(self._nodes[here].pointer, "schema", detail)
 
     def _visit(self, start: int, state: dict[int, bool]) -> None:
@@ -231,7 +232,7 @@ class _Graph:
             return [self._schema, *self._dynamic.get("", [])]
         target = self._resolved(text, base)
         if target is None:
-            detail = f"{text[:100]!r} leads nowhere in this schema; only references inside of it can be followed."
+            detail = f"{text[:100]!r} points to nothing in this schema; only references within it can be followed."
             raise Refused(f"{pointer}/{escaped(word)}", "schema", detail)
         anchored = self._dynamic.get(text.rpartition("#")[2], []) if word == "$dynamicRef" else []
         return [target, *(each for each in anchored if each is not target)]
@@ -314,9 +315,7 @@ class _Graph:
                         for target in table[None]:
                             changes[target] = changes.get(target, 0) - count
             if self._work > WORK_MAX:
-                raise Refused(
-                    "", "schema", "This schema is too intricate: its parts meet in too many ways. Make it simpler."
-                )
+                raise Refused("", "schema", "This schema is too complex: its parts meet in too many ways. Simplify it.")
             plain = self._spread(others)
             yield plain
             for changes in special.values():

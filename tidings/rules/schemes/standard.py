@@ -96,7 +96,7 @@ def secret_key(text: str) -> bytes:
     key = _decoded(text, SECRET)
     if not SECRET_BYTES_MIN <= len(key) <= SECRET_BYTES_MAX:
         raise Refused(
-            "", "secret", f"A secret has {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes; this has {len(key)}."
+            "", "secret", f"A secret must have {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes; this one has {len(key)}."
         )
     return key
 
@@ -105,7 +105,7 @@ def signing_key(text: str) -> Ed25519PrivateKey:
     """The private key of a `whsk_` text. Raises Refused, also where its two halves do not belong together."""
     key = _decoded(text, SIGNING_KEY)
     if len(key) not in (SEED_BYTES, 2 * SEED_BYTES):
-        raise Refused("", "secret", f"A whsk_ key has 32 or 64 bytes; this has {len(key)}.")
+        raise Refused("", "secret", f"A whsk_ key must have 32 or 64 bytes; this one has {len(key)}.")
     private = _from_seed(key[:SEED_BYTES])
     if len(key) > SEED_BYTES and _public_bytes(private) != key[SEED_BYTES:]:
         raise Refused("", "secret_halves", "The public half of this whsk_ key does not belong to its private half.")
@@ -114,12 +114,12 @@ def signing_key(text: str) -> Ed25519PrivateKey:
 
 def _decoded(text: str, prefix: str) -> bytes:
     if not text.startswith(prefix):
-        raise Refused("", "secret", f"A secret begins with {SECRET} or {SIGNING_KEY}.")
+        raise Refused("", "secret", f"A secret must begin with {SECRET} or {SIGNING_KEY}.")
     encoded = text[len(prefix) :]
     try:
         return b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except ValueError:
-        raise Refused("", "secret", f"After {prefix} comes base64.") from None
+        raise Refused("", "secret", f"{prefix} must be followed by base64.") from None
 
 
 def _prepared(key: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
@@ -133,7 +133,7 @@ def _from_seed(seed: bytes) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     if len(seed) != SEED_BYTES:
-        raise Refused("", "secret", f"An ed25519 key is made of {SEED_BYTES} random bytes; these are {len(seed)}.")
+        raise Refused("", "secret", f"An ed25519 key needs {SEED_BYTES} random bytes, not {len(seed)}.")
     return Ed25519PrivateKey.from_private_bytes(seed)
 
 

@@ -49,7 +49,7 @@ def verify(
     named = {str(name).lower(): value for name, value in headers.items()}
     msg_id, timestamp, candidates = (_header(named, name) for name in ("id", "timestamp", "signature"))
     if not isinstance(body, bytes):
-        raise BadSignature("bad_body", "The body must be the bytes as they came, before any parsing.")
+        raise BadSignature("bad_body", "The body must be the raw bytes, before any parsing.")
     hmac_keys, public_keys = _keys([secrets] if isinstance(secrets, str) else secrets)
     _check_time(timestamp, now, tolerance_seconds)
     signed = f"{msg_id}.{timestamp}.".encode(errors="surrogatepass") + body
@@ -72,7 +72,7 @@ def _header(named: Mapping[str, str], name: str) -> str:
 
 def _check_time(timestamp: str, now: float, tolerance_seconds: float) -> None:
     if not _SECONDS.fullmatch(timestamp):
-        raise BadSignature("bad_timestamp", "The header webhook-timestamp is no count of seconds.")
+        raise BadSignature("bad_timestamp", "The header webhook-timestamp is not a number of seconds.")
     age = now - int(timestamp)
     if not age <= tolerance_seconds:
         raise BadSignature("too_old", f"The webhook was signed more than {tolerance_seconds:g} seconds ago.")
@@ -94,7 +94,7 @@ def _keys(secrets: Sequence[str]) -> tuple[list[bytes], list[bytes]]:
     except (Refused, ValueError, TypeError, AttributeError) as error:
         raise BadSignature("bad_secret", f"A secret to verify with is malformed: {error}") from None
     if not hmac_keys and not public_keys:
-        raise BadSignature("bad_secret", "At least one secret is needed to verify.")
+        raise BadSignature("bad_secret", "At least one secret is needed for verification.")
     if any(len(key) != sign.SEED_BYTES for key in public_keys):
         raise BadSignature("bad_secret", "A whpk_ key has 32 bytes.")
     return hmac_keys, public_keys
