@@ -1,6 +1,6 @@
-"""What a link wants: whether it gets an event, and if not, why.
+"""Whether a link gets an event, and if not, why.
 
-Routing, replays and `GET /v1/events/{id}` all ask here. A `Wants` is compiled once for a link; any thread may ask it.
+Routing, replays and `GET /v1/events/{id}` all use this. A `Wants` is compiled once per link; any thread may use it.
 The decision comes in parts, by how often each has to be made: `refuses_type` once for all events of a tenant and type,
 `refuses_subject` for each event, the filter once the event's document is read.
 
@@ -21,7 +21,7 @@ from tidings.rules.filter_checks import STEPS_MAX, Check, Meter, TooCostly
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """Why a link gets an event or does not. `is_sent`: it does."""
+    """Why a link gets an event (`is_sent`) or does not."""
 
     name: str
     sentence: str
@@ -34,10 +34,10 @@ class Reason(msgspec.Struct, frozen=True):
 TESTED = Reason("tested", "The event is a test of this endpoint.", is_sent=True)
 TESTS_ANOTHER = Reason("tests_another", "The event is a test of another endpoint.")
 EARLIER = Reason("earlier", "The endpoint was created after the event.")
-ABOUT_ITSELF = Reason("about_itself", "What is said about an endpoint is not sent to that endpoint.")
+ABOUT_ITSELF = Reason("about_itself", "Events about an endpoint are not sent to that endpoint.")
 OTHER_TENANT = Reason("other_tenant", "The event belongs to another tenant.")
-OTHER_TYPE = Reason("other_type", "It chose {chosen}, and the type is {type}.")
-FILTERED = Reason("filtered", "Its filter does not fit: {why}")
+OTHER_TYPE = Reason("other_type", "It selects {chosen}, but the type is {type}.")
+FILTERED = Reason("filtered", "Its filter does not match: {why}")
 CUT_OFF = Reason(
     "cut_off",
     f"Its filter takes more than {STEPS_MAX:,} steps on this event, so the event is sent without it.",
@@ -45,11 +45,11 @@ CUT_OFF = Reason(
 )
 BROKEN = Reason("broken", "Its filter failed on this event, so the event is sent without it.", is_sent=True)
 NOT_ROUTED = Reason("not_routed", "The event is being routed at this moment.")
-NOT_TRIED = Reason("not_tried", "Its filter was not tried for this answer: those of other endpoints took too long.")
-CHANGED = Reason("changed", "As it is now it would get the event; it was changed since.")
+NOT_TRIED = Reason("not_tried", "Its filter was not tried for this response: those of other endpoints took too long.")
+CHANGED = Reason("changed", "It would get the event today; it has changed since.")
 REASONS = (
     *(TESTED, TESTS_ANOTHER, EARLIER, ABOUT_ITSELF, OTHER_TENANT, OTHER_TYPE, FILTERED, CUT_OFF, BROKEN),
-    # Only who looks back gives these.
+    # Only for events that were routed earlier.
     *(NOT_ROUTED, NOT_TRIED, CHANGED),
 )
 
