@@ -93,16 +93,17 @@ class Evening:
         return rows
 
     def _turn(self, number: int, closes: int, opens: int) -> None:
-        since, door = f"after {time.monotonic() - self.begun:.1f} s", self._doors[1]
+        at, door = time.monotonic() - self.begun, self._doors[1]
+        since = f"after {at:.1f} s"
         if number == closes:
             door.close()
             self._board.say(
-                f"[red]{since}: the door of the terrace closes.[/] Nobody answers there; what is for it waits."
+                f"[red]{since}: the door of the terrace closes.[/] Nobody answers there; what is for it waits.", at
             )
         elif number == opens:
             door.open()
             self._board.say(
-                f"[green]{since}: the door of the terrace opens again.[/] What waited is tried again by itself."
+                f"[green]{since}: the door of the terrace opens again.[/] What waited is tried again by itself.", at
             )
 
     def _tell(self, order: Order, who: str, what: str) -> None:

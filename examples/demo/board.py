@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -22,6 +23,10 @@ WIDE_COLUMNS = 100
 """From here on there is room for frames and long headings; the tables fit into 80 columns without."""
 COLOURS = {"open": "green", "down": "red", "slow": "yellow"}
 WHO_COLOURS = {"guest": "cyan", "kitchen": "magenta"}
+
+
+HELD_SECONDS = 3.0
+"""What arrived is known when it is settled, which may be after things that happened later."""
 
 
 class Row(NamedTuple):
@@ -67,6 +72,8 @@ class Board:
         self._rows: list[Row] = []
         self._counts: list[Count] = []
         self._live: Live | None = None
+        self._lines: list[tuple[float, Text]] = []
+        """Not printed yet, each with when it happened."""
 
     def __enter__(self) -> Board:
         if self._console.is_terminal:
@@ -79,15 +86,19 @@ class Board:
 
     def close(self) -> None:
         """Leave the table as it is; what is said from now on stands below it."""
+        self._print_until(math.inf)
         if self._live is not None:
             self._live.stop()
             self._live = None
 
-    def say(self, sentence: str) -> None:
-        """Print a sentence, in rich's markup."""
+    def say(self, sentence: str, at: float | None = None) -> None:
+        """Print a sentence, in rich's markup. `at`: when that was, where it belongs among what happened."""
         text = Text.from_markup(sentence)
         self._said.append(text)
-        self._console.print(text, soft_wrap=not self._console.is_terminal)
+        if at is None or self._console.is_terminal:
+            self._console.print(text, soft_wrap=not self._console.is_terminal)
+        else:
+            self._line(at, text)
 
     def happened(self, row: Row) -> None:
         """Show one thing that happened."""
@@ -95,7 +106,17 @@ class Board:
         if not self._console.is_terminal:
             tries = "" if row.attempt is None or row.ms is None else f"attempt {row.attempt}  {span(row.ms):>7}"
             line = f"{row.at:5.1f} s  {row.who:<8} {row.what:<28} {row.dish:<32} {tries}  {row.end}"
-            self._console.print(escape(line.rstrip()), soft_wrap=True)
+            self._line(row.at, Text(line.rstrip()))
+
+    def _line(self, at: float, text: Text) -> None:
+        """Print a line, once nothing that was before it can become known any more."""
+        self._lines.append((at, text))
+        self._print_until(max(at for at, _ in self._lines) - HELD_SECONDS)
+
+    def _print_until(self, end: float) -> None:
+        self._lines.sort(key=lambda line: line[0])
+        while self._lines and self._lines[0][0] <= end:
+            self._console.print(self._lines.pop(0)[1], soft_wrap=True)
 
     def show(self, title: str, counts: list[Count]) -> None:
         """Draw the tables again."""
@@ -137,7 +158,6 @@ class Board:
         table.add_column("try", justify="right", width=6 if wide else 3)
         table.add_column("after", justify="right", width=6)
         table.add_column("signature" if wide else "", width=9 if wide else 3)
-        # What arrived is known when it is settled, which may be after things that happened later.
         last = sorted(self._rows[-rows:], key=lambda row: row.at)
         for row in last:
             tries = Text("" if row.attempt is None else str(row.attempt), "yellow" if (row.attempt or 0) > 1 else "")

@@ -363,6 +363,6 @@ def test_events_of_an_import_are_not_for_who_registers_afterwards(
     text = "name\n" + "".join(f"r{n}\n" for n in range(2_000))
     assert counts(send(own, text)) == {"read": 2_000, "created": 2_000}
     late = server.api.register("http://127.0.0.1:9/late", tenant="*")[0]
-    until(lambda: writer.wait(lambda db: db.all("events_to_route", count=1)) == [], "all is routed")
+    until(lambda: writer.wait(lambda db: db.all("events_to_route", journal=db.journal, count=1)) == [], "all is routed")
     assert server.api.get("/v1/deliveries", endpoint=late)["data"] == []
     server.api.delete(f"/v1/endpoints/{late}")

@@ -242,3 +242,24 @@ def test_a_row_rule_has_no_number_that_would_change(api: Api) -> None:
     for rule in ('{"x":{"$lt":9007199254740993}}', '{"x":{"$lt":12345678901234567.89}}'):
         text = f'{{"name":"k","permits":[{{"collection":"things","verbs":["list"],"rows":{rule}}}]}}'
         assert api.call("POST", "/v1/keys", text.encode(), {"Content-Type": "application/json"}).status == 422
+
+
+def test_beside_a_number_that_would_change_all_else_that_is_wrong_is_named(api: Api) -> None:
+    """A line, or an operation, with such a number named only that; the rest came with the next try."""
+    bad = '{"x":12345678901234567.89,"n":"seven"}'
+    batch = f'{{"operations":[{{"op":"create","data":{bad}}},{{"op":"edit","id":"a","data":{{"n":"x"}}}}]}}'
+    refused = api.call("POST", f"{PATH}:batch", batch.encode(), {"Content-Type": "application/json"})
+    assert [place["pointer"] for place in refused.json["errors"]] == [
+        "/operations/0/data/x",
+        "/operations/0/data/n",
+        "/operations/1/data/n",
+    ]
+    for text, media in (
+        (f'{{"n":1}}\n{bad}\n', "application/x-ndjson"),
+        ("x,n\n12345678901234567.89,seven\n", "text/csv"),
+    ):
+        refused = api.call("POST", f"{PATH}:import", text.encode(), {"Content-Type": media})
+        assert [(place["line"], place["pointer"], place["code"]) for place in refused.json["errors"]] == [
+            (2, "/x", "not_exact"),
+            (2, "/n", "wrong_type"),
+        ]

@@ -24,6 +24,8 @@ def test_everything_that_happens_is_a_line(tmp_path: Path) -> None:
     assert sum("guest    POST /v1/items/orders" in line for line in lines) == ORDERS
     assert sum("kitchen  PATCH status: ready" in line for line in lines) == ORDERS
     assert sum(line.endswith("signature ok") for line in lines) == 3 * ORDERS
+    times = [float(at) for at in re.findall(r"^(?:after)? *([0-9]+\.[0-9]) s", said, re.M)]
+    assert len(times) == 5 * ORDERS + 2 and times == sorted(times), said
     assert re.search(r"received 36 · retried [1-9]\d* · repeats \d+ · wrong signatures 0 · lost 0$", said, re.M)
     assert not [word for word in SAID if word not in said]
     assert "\x1b" not in said

@@ -118,3 +118,36 @@ def test_the_wrong_value_of_a_list_is_named() -> None:
     with pytest.raises(Invalid) as refused:
         query.read("n__in=1,2,x", OPERATION)
     assert refused.value.errors[0].detail.endswith(", not 'x'.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "at__gte=2026-01-02T00:00:00Z&at__lt=2026-01-01T00:00:00Z",
+        "at__lte=2026-01-01T00:00:00Z&at__gt=2026-01-01T00:00:00Z",
+        "at__gte=2026-01-01T00:00:00Z&at__lt=2026-01-01T01:00:00%2B01:00",
+        "day__gte=2026-01-02&day__lte=2026-01-01",
+        "day__gt=2026-01-01&day__lt=2026-01-01",
+    ],
+)
+def test_a_span_of_time_that_holds_nothing_is_refused_with_both_ends(text: str) -> None:
+    """`--since 2h --until 3h` was an empty list, as if nothing had happened."""
+    with pytest.raises(Invalid) as refused:
+        query.read(text, OPERATION)
+    (place,) = refused.value.errors
+    assert place.code == "empty_range" and place.parameter in text
+    assert all(part.partition("=")[0] in place.detail for part in text.split("&"))
+    assert place.detail.count("2026-01-0") == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "at__gte=2026-01-01T00:00:00Z&at__lt=2026-01-01T00:00:00.000001Z",
+        "at__gte=2026-01-01T00:00:00Z&at__lte=2026-01-01T00:00:00Z",
+        "day__gte=2026-01-01&day__lte=2026-01-01",
+        "n__gte=5&n__lt=3",
+    ],
+)
+def test_other_spans_are_asked(text: str) -> None:
+    assert len(query.read(text, OPERATION)) == 2

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from tidings.control.deliveries import new_round
+from tidings.model import moment
 from tidings.model.errors import Conflict, NotFound, TidingsError
 from tidings.model.ids import new_id
 from tidings.model.link import ALL_TENANTS, Endpoint
@@ -81,7 +82,8 @@ class Replays:
         now = self._clock.now()
         until = now if until is None else until
         if since >= until:
-            raise Refused("/until", "empty_range", "The range ends before it begins: until must be later than since.")
+            detail = f"until ({moment.to_text(until)}) must be later than since ({moment.to_text(since)})."
+            raise Refused("/until", "empty_range", detail)
         first_since = "first_delivery_since" if which == "failed" else "first_event_since"
         after = number_since(db, first_since, since) - 1
         # Events that are not routed yet go out in the ordinary way.

@@ -23,7 +23,7 @@ def between(since: str | None, until: str | None, now: Micros) -> tuple[str | No
     """Both ends of a span in the form of the API. Raises ValueError if the span is empty."""
     first, last = when(since, now), when(until, now)
     if first is not None and last is not None and first >= last:
-        raise ValueError("--since must be earlier than --until.")
+        raise ValueError(f"--since ({first}) must be earlier than --until ({last}).")
     return first, last
 
 

@@ -99,7 +99,7 @@ class Checker:
 
     def _check(self, given: Given, ident: Any) -> list[Place]:
         """Check one line and spool it; what is wrong with it. `ident`: its id, unless it names one itself."""
-        data, wrong = given.values, list[Place]()
+        data, wrong = given.values, list(given.wrong)
         own_id = False
         if "id" in data and (named := data.pop("id")) is not None:
             own_id, ident = True, named
@@ -111,6 +111,8 @@ class Checker:
             data = {name: value for name, value in data.items() if name in self._writable}
         rules = self._kind.rules
         values = rules.stored({**self._base, **data} if self._base else data, "", wrong)
+        if given.wrong:
+            return beside(wrong, given.wrong)
         partly = self._on_conflict == "merge" and own_id
         if wrong and not (partly and all(place.code == "missing" for place in wrong)):
             return wrong
@@ -147,6 +149,16 @@ class Checker:
             else:
                 found.append(self._kind.rules.unknown(name, "", self.grant.write))
         return found
+
+
+def beside(found: Sequence[Place], first: Sequence[Place]) -> list[Place]:
+    """The first places, and of the others those in other fields: a value that is wrong already is not judged again."""
+    fields = {_field(place) for place in first}
+    return [*first, *(place for place in found if _field(place) not in fields)]
+
+
+def _field(place: Place) -> str:
+    return (place.pointer or "/").split("/")[1]
 
 
 _ROW = "This key may not write such an item: its row rule does not fit what it would become."

@@ -44,9 +44,9 @@ class _Wrong(Exception):
 class _Cell(Exception):
     """A cell is a value of its column's type, but would not be stored as what it says."""
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place.detail)
-        self.place = place
+    def __init__(self, places: Sequence[Place]) -> None:
+        super().__init__(places[0].detail)
+        self.places = places
 
 
 class CsvLines:
@@ -179,15 +179,30 @@ class CsvLines:
         if "" in cells:
             for name in self._others:
                 values[name] = values[name] or None
-        name = ""
         try:
             for name, convert in self._convert:
                 if (cell := values[name]) is not None:
                     values[name] = convert(cell)
-        except _Cell as wrong:
-            place = wrong.place
-            return Bad(number, Place(pointer=f"/{name}{place.pointer or ''}", code=place.code, detail=place.detail))
+        except _Cell:
+            return self._inexact(number, cells)
         return Given(number, values)
+
+    def _inexact(self, number: int, cells: Cells) -> Given:
+        """The same row, some of whose numbers would be changed."""
+        values: dict[str, Any] = dict(zip(self._names, cells))  # type: ignore[arg-type] # noqa: B905 -- they are
+        wrong: list[Place] = []
+        for name in self._others:
+            values[name] = values[name] or None
+        for name, convert in self._convert:
+            try:
+                if (cell := values[name]) is not None:
+                    values[name] = convert(cell)
+            except _Cell as inexact:
+                values[name] = None
+                wrong += [
+                    msgspec.structs.replace(place, pointer=f"/{name}{place.pointer or ''}") for place in inexact.places
+                ]
+        return Given(number, values, tuple(wrong))
 
 
 _NO_TEXT = "This line is not UTF-8, or contains the character NUL."
@@ -274,7 +289,7 @@ def _number(text: str) -> Any:
     if not _NUMBER.fullmatch(text):
         return text
     if (len(text) > exact.SURE_DIGITS or "e" in text or "E" in text) and not exact.is_kept(text):
-        raise _Cell(Place(code="not_exact", detail=f"{text[:50]} {exact.lost(text)}."))
+        raise _Cell([Place(code="not_exact", detail=f"{text[:50]} {exact.lost(text)}.")])
     return float(text)
 
 
@@ -284,7 +299,7 @@ def _json(text: str) -> Any:
     except jsontext.BadJson:
         return text
     except jsontext.NotExact as wrong:
-        raise _Cell(wrong.place) from None
+        raise _Cell(wrong.errors) from None
 
 
 _CONVERT: dict[str, Callable[[str], Any]] = {

@@ -22,10 +22,11 @@ CSV, NDJSON = "text/csv", "application/x-ndjson"
 
 
 class Given(msgspec.Struct, frozen=True, gc=False):
-    """One line that can be read: JSON values by name."""
+    """One line that can be read: JSON values by name. `wrong`: those that cannot be kept exactly, here rounded."""
 
     line: int
     values: dict[str, Any]
+    wrong: tuple[Place, ...] = ()
 
 
 class Bad(msgspec.Struct, frozen=True):
@@ -129,13 +130,16 @@ class JsonLines:
 def _json_line(number: int, text: bytes) -> Given | Bad:
     if len(text) > LINE_BYTES_MAX:
         return Bad(number, Place(code="too_long", detail=f"A line may have at most {LINE_BYTES_MAX:,} bytes."))
+    inexact: tuple[Place, ...] = ()
     try:
         value = jsontext.read_exact(text)
-    except (jsontext.BadJson, jsontext.NotExact) as wrong:
+    except jsontext.BadJson as wrong:
         return Bad(number, wrong.place)
+    except jsontext.NotExact as wrong:
+        value, inexact = wrong.value, tuple(wrong.errors)
     if type(value) is not dict:
         return Bad(number, Place(pointer="", code="wrong_type", detail="Each line must be an object."))
-    return Given(number, value)
+    return Given(number, value, inexact)
 
 
 _encoder = msgspec.json.Encoder()

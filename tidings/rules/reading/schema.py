@@ -6,6 +6,7 @@ costs a thousand times as much, since every reason is made at once: large values
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from tidings.model.errors import Invalid, Place
 from tidings.rules.reading import schema_cost
 from tidings.rules.reading.refused import Refused, escaped
 from tidings.rules.reading.schema_cost import Cost
-from tidings.rules.reading.schema_words import weights
+from tidings.rules.reading.schema_words import PAIR_UNITS, alike, weights
 
 ERRORS_MAX = 20
 DETAIL_CHARS_MAX = 500
@@ -37,6 +38,8 @@ UNKNOWN = Cost(top=100, below=100, per_char=10, per_number=1_000, whole=False, q
 """Of a schema from before its cost was counted, with references out of it."""
 TOO_LARGE_TO_SAY = "It does not match the schema, and is too large to say where."
 
+_MANY_DIGITS = re.compile(rb"[0-9]{16}")
+"""Without so many in a row there is no integer that becomes another as a double."""
 Step = str | int
 
 
@@ -52,11 +55,12 @@ class Validator:
     def costly(self, text: bytes | memoryview, value: Any) -> bool:
         """Whether a value would take more than UNITS_MAX; `text` is its JSON."""
         size, cost = len(text), self.cost
-        if cost.units(size // 2 + 1, size, NUMBERS_PER_CHAR * size) <= UNITS_MAX:
-            return False
-        raw = bytes(text)
-        units = cost.units(1 + raw.count(b",") + raw.count(b"[") + raw.count(b"{"), size)
-        return units > UNITS_MAX or units + _of_numbers(cost, value) > UNITS_MAX
+        if cost.units(size // 2 + 1, size, NUMBERS_PER_CHAR * size) > UNITS_MAX:
+            raw = bytes(text)
+            units = cost.units(1 + raw.count(b",") + raw.count(b"[") + raw.count(b"{"), size)
+            if units > UNITS_MAX or units + _of_numbers(cost, value) > UNITS_MAX:
+                return True
+        return cost.unique > 0 and _MANY_DIGITS.search(text) is not None and _of_pairs(cost, value) > UNITS_MAX
 
     def reasons(self, value: Any) -> Iterator[Any]:
         """Why a value does not fit: the library's errors, all, the first, or none, as its size permits."""
@@ -139,7 +143,7 @@ def sentence(wrong: Any) -> str:
 
 def is_free(cost: Cost) -> bool:
     """Whether every value that fits a request can be checked."""
-    return cost.units(VALUE_BYTES // 2, VALUE_BYTES, NUMBERS_PER_CHAR * VALUE_BYTES) <= UNITS_MAX
+    return not cost.unique and cost.units(VALUE_BYTES // 2, VALUE_BYTES, NUMBERS_PER_CHAR * VALUE_BYTES) <= UNITS_MAX
 
 
 def is_over(cost: Cost, value: Any) -> bool:
@@ -148,7 +152,14 @@ def is_over(cost: Cost, value: Any) -> bool:
         return cost.units(1, len(value)) > UNITS_MAX
     values, chars = measured(value, UNITS_MAX // max(1, cost.below))
     units = cost.units(values, chars)
-    return units > UNITS_MAX or units + _of_numbers(cost, value) > UNITS_MAX
+    if units > UNITS_MAX or units + _of_numbers(cost, value) > UNITS_MAX:
+        return True
+    return cost.unique > 0 and _of_pairs(cost, value) > UNITS_MAX
+
+
+def _of_pairs(cost: Cost, value: Any) -> int:
+    """What it costs to tell elements of lists apart that look the same to the library's table."""
+    return cost.unique * PAIR_UNITS * alike(value)
 
 
 def _of_numbers(cost: Cost, value: Any) -> int:

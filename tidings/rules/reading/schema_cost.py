@@ -24,7 +24,7 @@ WEIGHT_MAX = 5_000
 """How many units a schema may cost for one value."""
 STATES_MAX = 5_000
 """How many states all regular expressions that a text is held against may have."""
-UNIQUE_UNITS = 30
+UNIQUE_UNITS = 150
 """Of each element, where they must be unique."""
 NAME_UNITS = 4
 """Of each member, for each pattern that its name is held against."""
@@ -65,6 +65,8 @@ class Cost(msgspec.Struct, frozen=True):
     """How many bytes of the schema the reasons of one value may quote."""
     copies: bool = False
     """Whether it has propertyNames: the reason of each name holds the whole object."""
+    unique: int = 0
+    """How often elements of one list may be asked to be unique."""
 
     def units(self, values: int, chars: int, numbers: int = 0) -> int:
         """The most that a value costs which holds so many values, characters, and numbers by their weight."""
@@ -286,7 +288,8 @@ class _Graph:
             min(each, ENDLESS) for each in (top, below, per_char, per_number, quoted)
         )
         is_whole = all(map(whole, parts))
-        return Cost(top, below, per_char, at, patterns_at, branches, per_number, is_whole, quoted, copies)
+        unique = max(1, below // UNIQUE_UNITS) if any(part.get("uniqueItems") is True for part in parts) else 0
+        return Cost(top, below, per_char, at, patterns_at, branches, per_number, is_whole, quoted, copies, unique)
 
     def _spread(self, ways: dict[int, int]) -> dict[int, int]:
         """Also to those parts that ask about the same value."""

@@ -7,6 +7,7 @@ Numbers that are not both integers of 64 bits are compared as fractions of any s
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -26,6 +27,11 @@ INTEGER_BITS = 16
 FORMAT_UNITS = {"regex": 8, "idn-hostname": 2}
 """Of each character of a text with such a format; else FORMAT_UNITS_ELSE."""
 FORMAT_UNITS_ELSE = 1
+PAIR_UNITS = 200
+"""Of each two elements that must differ and are told apart only by comparing: elements that differ in integers which
+become the same double share a place in the library's table."""
+_WHOLE_BITS, _DOUBLE_BITS = 53, 1_023
+"""Integers of more bits may become the same double; no double is larger."""
 CONTENT_UNITS = 6
 """Of each character of a text that is JSON by itself (`contentMediaType`, up to draft 7)."""
 
@@ -131,6 +137,29 @@ def weights(value: Any, most: int, *, is_whole: bool) -> int:
             waiting.extend(here.values())
         elif kind is list:
             waiting.extend(here)
+    return found
+
+
+def alike(value: Any) -> int:
+    """How many pairs of elements of one list are the same once their integers are doubles."""
+    known: dict[Any, int] = {}
+    found = 0
+
+    def number(value: Any) -> int:
+        """A number of its own for each value that is another."""
+        nonlocal found
+        kind = type(value)
+        if kind is list:
+            each = [number(element) for element in value]
+            found += sum(count * (count - 1) // 2 for count in Counter(each).values())
+            value = ("list", *each)
+        elif kind is dict:
+            value = ("dict", *sorted((name, number(member)) for name, member in value.items()))
+        elif kind is int and value.bit_length() > _WHOLE_BITS:
+            value = float(value) if value.bit_length() <= _DOUBLE_BITS else math.inf
+        return known.setdefault(value, len(known))
+
+    number(value)
     return found
 
 

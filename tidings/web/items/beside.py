@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from tidings.model.collection import OWN_FIELDS
 from tidings.model.errors import Place
 from tidings.rules.items.condition import fixed
@@ -32,5 +34,27 @@ def places_of(rules: ItemRules, grant: Grant, *, is_new: bool) -> Callable[[Any,
             if place.code != "missing" or (is_new and name in grant.write and name not in filled and name not in told):
                 wrong.append(place)
         return wrong
+
+    return places
+
+
+def of_operations(rules: ItemRules, grant: Grant) -> Callable[[Any, frozenset[str]], list[Place]]:
+    """The same for the operations of a batch; `told` are pointers, such as /operations/0/data/price."""
+    new, edited = places_of(rules, grant, is_new=True), places_of(rules, grant, is_new=False)
+
+    def places(value: Any, told: frozenset[str]) -> list[Place]:
+        operations = value.get("operations") if isinstance(value, dict) else None
+        found: list[Place] = []
+        for index, each in enumerate(operations if isinstance(operations, list) else ()):
+            if not isinstance(each, dict):
+                continue
+            at = f"/operations/{index}/data"
+            names = frozenset(pointer[len(at) + 1 :].split("/")[0] for pointer in told if pointer.startswith(f"{at}/"))
+            judge = new if each.get("op") in ("create", "put") else edited
+            found += [
+                msgspec.structs.replace(place, pointer=f"{at}{place.pointer or ''}")
+                for place in judge(each.get("data"), names)
+            ]
+        return found
 
     return places

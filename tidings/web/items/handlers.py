@@ -35,6 +35,7 @@ from tidings.web.habits.paging import NO_CURSOR, Page, counted
 from tidings.web.habits.revisions import if_match, if_none_match, not_modified
 from tidings.web.habits.shaping import sort_of
 from tidings.web.items.batch_errors import Wrong, placed
+from tidings.web.items.beside import of_operations
 from tidings.web.items.schemas import BATCH_MAX, OWN_NAMES
 from tidings.web.items.unless_redeclared import unless_redeclared
 from tidings.web.operation import Answer, Request
@@ -226,7 +227,13 @@ class Handlers:
     async def batch(self, parts: Parts, request: Request) -> Answer:
         """Many operations, all or none."""
         operations: list[BatchOperation] = []
-        await slices.read(request, BatchBody, parts.work, lambda given, _, start: operations.extend(given.operations))
+        await slices.read(
+            request,
+            BatchBody,
+            parts.work,
+            lambda given, _, start: operations.extend(given.operations),
+            of_operations(self._kind.rules, self.grant),
+        )
         if not 1 <= len(operations) <= BATCH_MAX:
             code = "too_many" if operations else "too_few"
             raise _misplaced("/operations", code, f"A batch has 1 to {BATCH_MAX:,} operations.")

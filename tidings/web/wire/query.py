@@ -9,7 +9,7 @@ the value, unless no value of this list can hold one, as with numbers: there it 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -56,9 +56,24 @@ def read(text: str, operation: Operation) -> dict[str, Any]:
         for name, parameter in known.items()
         if parameter.required and name not in given
     )
+    wrong.extend(_empty_spans(found, known, given))
     if wrong:
         raise Invalid("The query has wrong parameters.", errors=wrong)
     return found
+
+
+def _empty_spans(found: dict[str, Any], known: Mapping[str, Parameter], given: dict[str, list[str]]) -> Iterator[Place]:
+    """Spans of time between whose ends nothing lies: the answer would be empty, and look as if there were nothing."""
+    for name, value in found.items():
+        stem, _, operator = name.rpartition("__")
+        if operator not in ("gte", "gt") or known[name].schema.get("format") not in ("date-time", "date"):
+            continue
+        for other in (f"{stem}__lt", f"{stem}__lte"):
+            end = found.get(other)
+            closed = operator == "gte" and other.endswith("lte")
+            if end is not None and (value > end or (value == end and not closed)):
+                first, last = _decoded(given[name][0])[:50], _decoded(given[other][0])[:50]
+                yield _place(other, "empty_range", f"Nothing lies between {name} ({first}) and {other} ({last}).")
 
 
 def one(text: str, name: str) -> str:

@@ -6,7 +6,7 @@ import enum
 import re
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -84,14 +84,22 @@ def plain(raw: bytes, *, verbatim: bool = False) -> Any:
     return jsontext.read(raw) if verbatim else jsontext.read_exact(raw)
 
 
-def read(raw: bytes, kind: type[T]) -> tuple[T, Any]:
-    """The struct, and the same as plain values. Raises Malformed where it is no JSON, Invalid for wrong values."""
+Beside = Callable[[Any, frozenset[str]], list[Place]]
+"""From plain values, and the pointers of what is wrong already, to other wrong places."""
+
+
+def read(raw: bytes, kind: type[T], beside: Beside = lambda value, told: []) -> tuple[T, Any]:
+    """The struct, and the same as plain values. Raises Malformed where it is no JSON, Invalid for wrong values.
+
+    `beside`: what is wrong beside numbers that would be changed, so that all is named in one answer.
+    """
     try:
         value = plain(raw, verbatim=_is_verbatim(kind))
     except jsontext.NotExact as wrong:
         others: list[Place] = []
         _walk(wrong.value, kind, "", others)
-        told = {place.pointer for place in wrong.errors}
+        told = frozenset(place.pointer or "" for place in wrong.errors)
+        others += beside(wrong.value, told)
         errors = [*wrong.errors, *(place for place in others if place.pointer not in told)]
         raise Invalid(wrong.detail, errors=errors[:ERRORS_MAX]) from None
     try:

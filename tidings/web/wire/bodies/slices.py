@@ -62,11 +62,17 @@ def split(raw: bytes, listing: Listing, element_bytes_max: int) -> list[Slice]:
     return slices
 
 
-async def read(request: Request, kind: type[T], work: Work, take: Callable[[T, Any, int], None]) -> None:
+async def read(
+    request: Request,
+    kind: type[T],
+    work: Work,
+    take: Callable[[T, Any, int], None],
+    beside: body.Beside = lambda value, told: [],
+) -> None:
     """Hand each slice to `take`: as a struct, as plain values, and with the place of its first element in the whole.
 
     Raises Malformed for the first that is not JSON, else at the end Invalid with the wrong places of all of them; what
-    `take` raises counts among these.
+    `take` raises counts among these. `beside`: as of `body.read`, for each slice.
     """
     places: list[Place] = []
     first: Invalid | None = None
@@ -74,7 +80,7 @@ async def read(request: Request, kind: type[T], work: Work, take: Callable[[T, A
         if start:
             await work.step()
         try:
-            take(*body.read(raw, kind), start)
+            take(*body.read(raw, kind, beside), start)
         except Invalid as wrong:
             if len(request.slices) == 1:
                 raise
