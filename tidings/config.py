@@ -42,20 +42,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def where(self, place: Place) -> str:
         """`FILE, line 3, column 5` of a JSON pointer; where something is missing, of what should have it."""
-        node, mark = self.root, None if self.root is None else self.root.start_mark
+        if self.path is None or self.root is None:
+            return str(self.path)
+        node, mark = self.root, self.root.start_mark
         for step in (place.pointer or "").split("/")[1:]:
-            step = step.replace("~1", "/").replace("~0", "~")
-            if node is not None and node.id == "mapping":
-                found = next(((key, value) for key, value in node.value if key.value == step), None)
-            elif node is not None and node.id == "sequence" and is_digits(step) and int(step) < len(node.value):
-                found = (node.value[int(step)], node.value[int(step)])
-            else:
-                found = None
+            found = _member(node, step.replace("~1", "/").replace("~0", "~"))
             if found is None:
                 break
             key, node = found
             mark = (key if place.code in OF_KEYS else node).start_mark
-        return str(self.path) if self.path is None or mark is None else _place(self.path, mark)
+        return _place(self.path, mark)
 
 
 def find_config(path: str | None) -> Config:
@@ -234,3 +230,12 @@ def _too_deep(text: str, path: Path) -> str:
         if depth > DEPTH_MAX:
             return _place(path, event.start_mark)
     return str(path)
+
+
+def _member(node: Any, step: str) -> tuple[Any, Any] | None:
+    """The nodes of a member's name and value, one step of a pointer below a node; an element has no name but itself."""
+    if node.id == "mapping":
+        return next(((key, value) for key, value in node.value if key.value == step), None)
+    if node.id == "sequence" and is_digits(step) and int(step) < len(node.value):
+        return node.value[int(step)], node.value[int(step)]
+    return None
