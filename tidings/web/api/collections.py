@@ -20,7 +20,7 @@ from tidings.store.base import Db
 from tidings.web.habits.edits import check_revision, etag, only_operators
 from tidings.web.habits.given import agree
 from tidings.web.habits.once import once
-from tidings.web.habits.paging import PAGING, SortKey, sorted_page
+from tidings.web.habits.paging import PAGING, SortedPage, SortKey
 from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, not_modified
 from tidings.web.operation import Answer, Operation, Parameter, Request
 from tidings.web.parts import Parts
@@ -101,8 +101,8 @@ DROP_VALUES = Parameter(
 
 async def list_collections(parts: Parts, request: Request) -> Answer:
     """Collections, by name by default."""
-    shown, answer = sorted_page(request, parts.catalog.now.collections.values(), SORTS, lambda each: each.name)
-    return answer([_view(parts, each) for each in shown])
+    page = SortedPage(request, parts.catalog.now.collections.values(), SORTS, lambda each: each.name)
+    return page.answer([_view(parts, each) for each in page.shown])
 
 
 async def create_collection(parts: Parts, request: Request) -> Answer:

@@ -12,7 +12,7 @@ from tidings.views.event_types import EventTypeView, event_type_view
 from tidings.web.habits.edits import conditions, etag, merged
 from tidings.web.habits.given import agree
 from tidings.web.habits.once import run_once
-from tidings.web.habits.paging import PAGING, SortKey, sorted_page
+from tidings.web.habits.paging import PAGING, SortedPage, SortKey
 from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
 from tidings.web.operation import Answer, Operation, Request
 from tidings.web.parts import Parts
@@ -41,8 +41,8 @@ SORTS: dict[str, SortKey] = {"name": lambda kind: kind.name, "created": lambda k
 
 async def list_event_types(parts: Parts, request: Request) -> Answer:
     """The catalogue, by name by default."""
-    shown, answer = sorted_page(request, parts.event_types.visible(request.caller), SORTS, lambda kind: kind.name)
-    return answer([event_type_view(kind) for kind in shown])
+    page = SortedPage(request, parts.event_types.visible(request.caller), SORTS, lambda kind: kind.name)
+    return page.answer([event_type_view(kind) for kind in page.shown])
 
 
 async def create_event_type(parts: Parts, request: Request) -> Answer:

@@ -8,7 +8,7 @@ from tidings.control.keys import MadeKey, NewKey
 from tidings.model.access import EVERYTHING, SCOPES
 from tidings.views.keys import CreatedKey, KeyView, created_key, key_view
 from tidings.web.habits.once import run_once
-from tidings.web.habits.paging import PAGING, SortKey, sorted_page
+from tidings.web.habits.paging import PAGING, SortedPage, SortKey
 from tidings.web.operation import Answer, Operation, Parameter, Request
 from tidings.web.parts import Parts
 
@@ -33,8 +33,8 @@ SORTS: dict[str, SortKey] = {
 async def list_keys(parts: Parts, request: Request) -> Answer:
     """Keys, newest first by default, revoked ones included."""
     keys = parts.keys.visible(request.caller, request.query.get("tenant"))
-    shown, answer = sorted_page(request, keys, SORTS, lambda key: key.id)
-    return answer([key_view(key) for key in shown])
+    page = SortedPage(request, keys, SORTS, lambda key: key.id)
+    return page.answer([key_view(key) for key in page.shown])
 
 
 async def create_key(parts: Parts, request: Request) -> Answer:

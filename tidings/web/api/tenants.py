@@ -10,7 +10,7 @@ from tidings.views.tenants import TenantView, tenant_view
 from tidings.web.habits.edits import etag, merged
 from tidings.web.habits.given import agree
 from tidings.web.habits.once import run_once
-from tidings.web.habits.paging import PAGING, SortKey, sorted_page
+from tidings.web.habits.paging import PAGING, SortedPage, SortKey
 from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
 from tidings.web.operation import Answer, Operation, Request
 from tidings.web.parts import Parts
@@ -41,8 +41,8 @@ SORTS: dict[str, SortKey] = {
 
 async def list_tenants(parts: Parts, request: Request) -> Answer:
     """Tenants, by id by default; a key with a tenant sees its own."""
-    shown, answer = sorted_page(request, parts.tenants.visible(request.caller), SORTS, lambda tenant: tenant.id)
-    return answer([tenant_view(tenant) for tenant in shown])
+    page = SortedPage(request, parts.tenants.visible(request.caller), SORTS, lambda tenant: tenant.id)
+    return page.answer([tenant_view(tenant) for tenant in page.shown])
 
 
 async def create_tenant(parts: Parts, request: Request) -> Answer:

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -93,36 +93,41 @@ def counted(total: int | None) -> int:
     return total
 
 
-def sorted_page(
-    request: Request, things: Iterable[T], keys: Mapping[str, SortKey], unique: SortKey
-) -> tuple[list[T], Finish]:
-    """A page of a small list in memory, sorted as the request asks, and how to answer it.
+class SortedPage(Generic[T]):
+    """A page of a small list in memory, sorted as the request asks: `shown`, to be answered with `answer`.
 
     The cursor holds what the last thing of the page is sorted by, so things that come and go shift no page. `keys` are
     what may be sorted by, `unique` tells things apart that are equal in that. Raises Invalid.
     """
-    page = Page.of(request, list)
-    wanted = sort_of(request)
-    orders = [(keys[name.removeprefix("-")], name.startswith("-")) for name in wanted]
-    orders.append((unique, orders[-1][1]))
-    ordered = list(things)
-    total = len(ordered)
-    for key, is_down in reversed(orders):
-        ordered.sort(key=key, reverse=is_down)
-    if page.after is not None:
-        kinds = [type(value) for value in page.after]
-        if any(kinds != [type(key(each)) for key, _ in orders] for each in ordered[:1]):
+
+    def __init__(self, request: Request, things: Iterable[T], keys: Mapping[str, SortKey], unique: SortKey) -> None:
+        self._page = Page.of(request, list)
+        self._orders = [(keys[name.removeprefix("-")], name.startswith("-")) for name in sort_of(request)]
+        self._orders.append((unique, self._orders[-1][1]))
+        ordered = list(things)
+        self._count = len(ordered) if request.query.get("count") else None
+        for key, is_down in reversed(self._orders):
+            ordered.sort(key=key, reverse=is_down)
+        if self._page.after is not None:
+            ordered = self._following(ordered, self._page.after)
+        self.shown: list[T] = ordered[: self._page.limit]
+        self._has_more = len(ordered) > len(self.shown)
+
+    def answer(self, views: Sequence[Any]) -> Answer:
+        """The answer, with the things that are shown as `views`."""
+        position: Position | None = None
+        if self._has_more:
+            position = [key(self.shown[-1]) for key, _ in self._orders]
+        return self._page.answer(views, position, self._count)
+
+    def _following(self, ordered: list[T], after: list[Any]) -> list[T]:
+        """What comes after a position, which may be anything that somebody made up."""
+        kinds = [type(value) for value in after]
+        if any(kinds != [type(key(each)) for key, _ in self._orders] for each in ordered[:1]):
             raise _wrong_cursor(NO_CURSOR)
-        ordered = [each for each in ordered if _is_after(each, orders, page.after)]
-    shown = ordered[: page.limit]
-    position: Position | None = None
-    if len(ordered) > len(shown):
-        position = [key(shown[-1]) for key, _ in orders]
-    count = total if request.query.get("count") else None
-    return shown, lambda data: page.answer(data, position, count)
+        return [each for each in ordered if _is_after(each, self._orders, after)]
 
 
-Finish = Callable[[Sequence[Any]], Answer]
 NO_CURSOR = "This cursor is not from this server. Take next_cursor of the page before."
 OF_ANOTHER_QUERY = "This cursor belongs to another query. Send the same filters and sort as for the page before."
 OF_THE_FEED = (

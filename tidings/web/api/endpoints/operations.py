@@ -16,7 +16,7 @@ from tidings.web.api.endpoints.bodies import EndpointList, EndpointPatch, PauseB
 from tidings.web.habits.edits import etag
 from tidings.web.habits.given import agree
 from tidings.web.habits.once import kept, run_once
-from tidings.web.habits.paging import PAGING, SortKey, sorted_page
+from tidings.web.habits.paging import PAGING, SortedPage, SortKey
 from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
 from tidings.web.operation import Answer, Operation, Parameter, Request
 from tidings.web.parts import Parts
@@ -42,13 +42,13 @@ async def list_endpoints(parts: Parts, request: Request) -> Answer:
     """List endpoints, newest first by default."""
     asked = [request.query.get(name) for name in ("tenant", "state", "url")]
     found = parts.endpoints.visible(request.caller, *asked)
-    shown, answer = sorted_page(request, found, SORTS, lambda endpoint: endpoint.num)
+    page = SortedPage(request, found, SORTS, lambda endpoint: endpoint.num)
     counts: dict[int, int] = {}
     if request.query.get("counts"):
-        counts = await parts.endpoints.waiting(request.caller, shown)
+        counts = await parts.endpoints.waiting(request.caller, page.shown)
     lanes = parts.deliver.snapshot()
-    views = [endpoint_view(each, lanes.get(each.num), counts.get(each.num, msgspec.UNSET)) for each in shown]
-    return answer(views)
+    views = [endpoint_view(each, lanes.get(each.num), counts.get(each.num, msgspec.UNSET)) for each in page.shown]
+    return page.answer(views)
 
 
 async def get_endpoint(parts: Parts, request: Request) -> Answer:
