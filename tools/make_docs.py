@@ -20,6 +20,7 @@ import typer.main
 
 from tidings.cli.commands import tree
 from tidings.model import errors, outcome
+from tidings.rules import wants
 from tidings.rules.deliver import judgement, lifecycle
 from tidings.settings import OTHER_VARIABLES, SETTINGS
 from tidings.web.api.service import metrics
@@ -282,6 +283,19 @@ def metric(made: ast.Call) -> tuple[str, str, str, str] | None:
     return f"`{called}{suffix}`", word, ", ".join(f"`{label}`" for label in labels), says
 
 
+def reasons_page() -> str:
+    """Why a link gets an event or does not."""
+    rows = [(f"`{one.name}`", one.sentence, "yes" if one.is_sent else "") for one in wants.REASONS]
+    return page(
+        "Why an endpoint got an event, or did not",
+        "tidings/rules/wants.py",
+        "`GET /v1/events/{id}` says of each endpoint of the tenant why it did not get the event. Routing and replays",
+        "decide by the same list; a replay also sends what is `earlier`.",
+        "",
+        table(("reason", "what is said", "sent all the same"), rows),
+    )
+
+
 def schemes_page() -> str:
     """Every signature scheme: what it checks, where that is known from, a sample."""
     return page("Signature schemes", "tidings/rules/schemes/named/", *scheme_page.lines(table))
@@ -295,6 +309,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics_page,
     "operations.md": operations_page,
     "outcomes.md": outcomes_page,
+    "reasons.md": reasons_page,
     "schemes.md": schemes_page,
     "settings.md": settings_page,
 }
