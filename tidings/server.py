@@ -20,6 +20,7 @@ from granian.server.embed import Server as HttpServer
 
 from tidings import __version__
 from tidings.control.collections import Collections, Shown, Wanted, is_safe
+from tidings.control.deliveries import Deliveries
 from tidings.control.delivery_ids import DeliveryIds
 from tidings.control.endpoints.cancelling import Cancelling
 from tidings.control.endpoints.edit import EndpointEdits
@@ -27,6 +28,7 @@ from tidings.control.endpoints.endpoints import Endpoints
 from tidings.control.event_types import EventTypes
 from tidings.control.indexes import Indexes
 from tidings.control.keys import OPERATOR, Keys
+from tidings.control.replaying import Replaying
 from tidings.control.replays import Replays
 from tidings.control.retention import Retention
 from tidings.control.tenants import Tenants
@@ -137,7 +139,7 @@ class Server:
             proxied=bool(settings.outbound_proxy),
         )
         self._cancelling = Cancelling(catalog, writer, self.clock, deliver)
-        self._replays = Replays(writer, catalog, self.clock, deliver.notice)
+        self._replaying = Replaying(writer, catalog, self.clock, deliver.notice)
         self._retention = Retention(writer, self.clock, settings.retention_days)
         self._timekeeper = Timekeeper(writer, self.clock)
         self._indexes = Indexes(engine, writer, catalog)
@@ -204,7 +206,8 @@ class Server:
             tenants=Tenants(catalog, self.clock),
             event_types=EventTypes(catalog, self.clock),
             endpoints=endpoints,
-            replays=self._replays,
+            deliveries=Deliveries(catalog, self._readers, self.clock, self.deliver, self._delivery_ids),
+            replays=Replays(catalog, self._readers, self._replaying),
             collections=Collections(catalog, self.clock),
             indexes=self._indexes,
             deliver=self.deliver,
@@ -270,7 +273,7 @@ class Server:
         )
         await app.start()
         self._cancelling.start()
-        self._replays.start(self._loop)
+        self._replaying.start(self._loop)
         self._timekeeper.start(self._loop)
         self._retention.start(self._loop)
         self._indexes.start(self._loop)
@@ -294,7 +297,7 @@ class Server:
     async def _stop_control(self) -> None:
         """What steers the stages ends; it goes on at the next start."""
         await self._cancelling.stop()
-        await self._replays.stop()
+        await self._replaying.stop()
         await self._retention.stop()
         await self._timekeeper.stop()
         await self._indexes.stop()

@@ -15,7 +15,7 @@ from tidings.testing import TestServer
 from tidings.web.operation import Operation, Request
 from tidings.web.operations import OPERATIONS
 
-DECIDED_BELOW = ("Keys", "Tenants", "Event types", "Endpoints")
+DECIDED_BELOW = ("Keys", "Tenants", "Event types", "Endpoints", "Deliveries", "Replays")
 """Tags of operations whose handlers only translate."""
 SUNK = [each for each in OPERATIONS if each.tag in DECIDED_BELOW]
 

@@ -64,7 +64,7 @@ def test_waiting_is_found_in_the_backlog_of_a_link_that_lags(world: World) -> No
         settlement = Settlement()
         settlement.states[slow.num] = state
         settlement.apply(db, world.catalog, world.clock.now())  # type: ignore[arg-type]
-        db.run("cursor_move", name="deliver", position=numbers[-1])  # type: ignore[attr-defined]
+        db.run("cursor_move", name="deliver", journal=db.journal, position=numbers[-1])  # type: ignore[attr-defined]
 
     for number in numbers[:5]:
         world.attempt(number, "delivered", "ok")

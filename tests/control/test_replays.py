@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.control.world import World
-from tidings.control import deliveries, replays
+from tidings.control import deliveries, replaying
 from tidings.model.errors import Conflict, Invalid, NotFound
 from tidings.model.link import Endpoint
 from tidings.model.moment import HOUR
@@ -100,7 +100,7 @@ def test_tests_and_news_about_the_endpoint_itself_are_not_replayed(world: World)
 
 
 def test_a_stop_in_the_middle_neither_loses_nor_doubles(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replays, "ROWS_PER_STEP", 7)
+    monkeypatch.setattr(replaying, "ROWS_PER_STEP", 7)
     world.publish(count=100)
     endpoint = world.endpoint()
     replay = begin(world, endpoint, "all")
@@ -202,7 +202,7 @@ def test_a_step_and_a_count_end_by_time(world: World) -> None:
     endpoint = world.endpoint(filter={"data": {"a": {"$in": ["y"]}}})
     world.publish(count=9, data='{"a":["x"]}')
     ticks = iter(range(1_000_000))
-    jobs = replays.Replays(world.writer, world.catalog, world.clock, lambda link: None, lambda: next(ticks) * 0.015)
+    jobs = replaying.Replaying(world.writer, world.catalog, world.clock, lambda link: None, lambda: next(ticks) * 0.015)
     until = world.clock.now() + 1
     replay = world.readers.run(lambda db: jobs.prepare(db, endpoint, "all", 0, until))
     world.writer.wait(lambda db: jobs.add(db, replay))

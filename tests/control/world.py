@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from tidings.control.endpoints.body import NewEndpoint
 from tidings.control.endpoints.cancelling import Cancelling
 from tidings.control.endpoints.edit import EndpointEdits
-from tidings.control.replays import Replays
+from tidings.control.replaying import Replaying
 from tidings.model.event import Event
 from tidings.model.ids import new_id
 from tidings.model.link import Endpoint
@@ -87,8 +87,8 @@ class World:
         opened = address.parse_networks("127.0.0.0/8")
         return EndpointEdits(self.catalog, self.clock, opened, Names(source), most_per_tenant=most_per_tenant)
 
-    def replays(self) -> Replays:
-        return Replays(self.writer, self.catalog, self.clock, self.deliver.notice)
+    def replays(self) -> Replaying:
+        return Replaying(self.writer, self.catalog, self.clock, self.deliver.notice)
 
     def endpoint(self, url: str = "http://127.0.0.1:9/", **form: Any) -> Endpoint:
         """A new endpoint."""

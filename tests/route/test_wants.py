@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tidings.control.delivery_ids import DeliveryIds
-from tidings.control.replays import Replays
+from tidings.control.replaying import Replaying
 from tidings.model.event import Event
 from tidings.model.link import Endpoint, Options, Sealed
 from tidings.model.replay import Replay
@@ -114,7 +114,7 @@ def test_routing_sends_exactly_what_is_wanted(routed: tuple[Db, Catalog, Writer]
 
 def test_a_replay_sends_what_is_wanted_and_what_was_too_early(routed: tuple[Db, Catalog, Writer]) -> None:
     db, catalog, writer = routed
-    replays = Replays(writer, catalog, HandClock(), lambda link: None)
+    replays = Replaying(writer, catalog, HandClock(), lambda link: None)
     for link in LINKS:
         replay = Replay(id="rpl_1", tenant=None, link=link.num, which="all", since=0, until=10, finish=len(EVENTS))
         reasons = [

@@ -172,7 +172,7 @@ def test_a_cursor_before_what_is_kept_is_410(tmp_path: Any) -> None:
         cursor = server.api.get("/v1/events", after="end")["next_cursor"]
         server.api.publish("a.b")
         assert server.server is not None
-        server.server.writer.wait(lambda db: db.run("cursor_move", name="pruned", position=1))
+        server.server.writer.wait(lambda db: db.run("cursor_move", name="pruned", journal=db.journal, position=1))
         reply = server.api.call("GET", "/v1/events", after=cursor)
         assert reply.status == 410 and reply.json["code"] == "gone"
         assert server.api.call("GET", "/v1/events/stream", after=cursor).status == 410

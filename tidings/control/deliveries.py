@@ -1,15 +1,143 @@
-"""Deliveries by hand: another try for one that waits or has ended."""
+"""Deliveries on behalf of callers: look at them, try one again, cancel one."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
-from tidings.model.errors import Conflict, NotFound
+import msgspec
+
+from tidings.control.delivery_ids import DeliveryIds
+from tidings.model.access import Caller
+from tidings.model.delivery import Attempt
+from tidings.model.errors import Conflict, Invalid, NotFound
 from tidings.model.link import Endpoint
 from tidings.model.moment import Clock, Micros
 from tidings.rules.deliver import lifecycle
-from tidings.store.base import Db
+from tidings.store.base import Db, R, Run
 from tidings.store.catalog import Catalog
+from tidings.store.log import lists
+from tidings.store.log.lists import DeliveryQuery, DeliveryRow
+from tidings.store.readers import Readers
+
+READ, WRITE = "deliveries:read", "deliveries:write"
+
+
+class Sending(Protocol):
+    """What must be asked of the deliver stage, and told to it."""
+
+    def notice(self, link: int) -> None:
+        """Something of this link is due now by hand."""
+
+    async def cancel(self, numbers: list[int]) -> list[bool]:
+        """Cancel waiting deliveries. False for each that had ended before."""
+
+
+class DeliveryPage(msgspec.Struct, frozen=True):
+    """Some deliveries of a list."""
+
+    rows: list[DeliveryRow]
+    position: int | None
+    """Where the next page goes on; None: there is none."""
+    total: int | None
+    """How many there are on all pages; None: too many to count, or nobody asked."""
+
+
+class DeliveryTrace(msgspec.Struct, frozen=True):
+    """A delivery with every attempt, oldest first."""
+
+    row: DeliveryRow
+    attempts: list[Attempt]
+
+
+class Deliveries:
+    """What callers may do with deliveries. Belongs to one event loop."""
+
+    def __init__(
+        self, catalog: Catalog, readers: Readers, clock: Clock, sending: Sending, delivery_ids: DeliveryIds
+    ) -> None:
+        self._catalog, self._readers, self._clock = catalog, readers, clock
+        self._sending, self._ids = sending, delivery_ids
+
+    async def page(
+        self,
+        caller: Caller,
+        query: DeliveryQuery,
+        *,
+        endpoint: str | None = None,
+        tenant: str | None = None,
+        count: bool = False,
+    ) -> DeliveryPage:
+        """Some of the deliveries that the caller may see. `endpoint`, `tenant`: only those to it. Raises Invalid."""
+        caller.need(READ)
+        snapshot = self._catalog.now
+        query = msgspec.structs.replace(query, links=self._links(caller, endpoint, tenant))
+
+        def read(db: Db) -> DeliveryPage:
+            total = lists.count(db, snapshot, query) if count else None
+            return DeliveryPage(*lists.deliveries(db, snapshot, query), total)
+
+        return await self._readers.call(read, caller.tenant)
+
+    async def find(self, caller: Caller, ident: str, scope: str = READ) -> DeliveryRow:
+        """One delivery, for somebody who has this scope. Raises NotFound, also if it is another tenant's."""
+        caller.need(scope)
+        snapshot, numbers = self._catalog.now, self._ids.numbers(ident)
+        if not numbers:
+            raise _unknown(ident)
+        rows = await self._readers.call(lambda db: lists.rows_of(db, snapshot, numbers), caller.tenant)
+        row = next((row for row in rows if self._ids.means(ident, row.number, row.created)), None)
+        endpoint = None if row is None else snapshot.endpoints.get(row.link)
+        if row is None or endpoint is None or not caller.sees(endpoint.tenant):
+            raise _unknown(ident)
+        return row
+
+    async def trace(self, caller: Caller, ident: str) -> DeliveryTrace:
+        """One delivery with every attempt. Raises NotFound."""
+        row = await self.find(caller, ident)
+        return await self._readers.call(lambda db: self._trace(db, ident, row.number), caller.tenant)
+
+    async def retry(self, caller: Caller, ident: str, run: Run[DeliveryTrace, R]) -> R:
+        """Try it again now, with a whole new round of attempts. Raises NotFound, or Conflict as `retry` does."""
+        row = await self.find(caller, ident, WRITE)
+
+        def job(db: Db) -> DeliveryTrace:
+            retry(db, self._catalog, self._clock, row.number)
+            return self._trace(db, ident, row.number)
+
+        done = await run(job)
+        self._sending.notice(row.link)
+        return done
+
+    async def cancel(self, caller: Caller, ident: str, run: Run[DeliveryTrace, R]) -> R:
+        """Send it no more. Raises NotFound, or Conflict if it has ended."""
+        row = await self.find(caller, ident, WRITE)
+        # The deliver stage writes the cancellation down in its own time, so what is run comes after it.
+        if row.state != "waiting" or not (await self._sending.cancel([row.number]))[0]:
+            row = await self.find(caller, ident, WRITE)
+            raise Conflict(f"It is {row.state} already, so there is nothing to cancel.")
+        return await run(lambda db: self._trace(db, ident, row.number))
+
+    def _trace(self, db: Db, ident: str, number: int) -> DeliveryTrace:
+        found = lists.delivery(db, self._catalog.now, number)
+        if found is None:
+            raise _unknown(ident)
+        return DeliveryTrace(*found)
+
+    def _links(self, caller: Caller, wanted: str | None, tenant: str | None) -> frozenset[int] | None:
+        """The links that the caller may see and asks for; None: all."""
+        if wanted is None and tenant is None and caller.tenant is None:
+            return None
+        endpoints = self._catalog.now.endpoints.values()
+        visible = [endpoint for endpoint in endpoints if caller.sees(endpoint.tenant)]
+        if wanted is not None:
+            visible = [endpoint for endpoint in visible if endpoint.id == wanted]
+            if not visible:
+                raise Invalid.of_parameter("endpoint", "not_found", f"There is no endpoint {wanted[:100]}.")
+        return frozenset(endpoint.num for endpoint in visible if tenant is None or endpoint.tenant == tenant)
+
+
+def _unknown(ident: str) -> NotFound:
+    return NotFound(f"There is no delivery {ident[:100]}.")
 
 
 def retry(db: Db, catalog: Catalog, clock: Clock, number: int) -> int:

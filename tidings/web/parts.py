@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tidings.control.collections import Collections
+from tidings.control.deliveries import Deliveries
 from tidings.control.delivery_ids import DeliveryIds
 from tidings.control.endpoints.endpoints import Endpoints
 from tidings.control.event_types import EventTypes
@@ -51,6 +52,7 @@ class Parts:
     tenants: Tenants
     event_types: EventTypes
     endpoints: Endpoints
+    deliveries: Deliveries
     replays: Replays
     collections: Collections
     indexes: Indexes

@@ -1,0 +1,267 @@
+"""Replays: send a time range of events to an endpoint again, as a durable job.
+
+`failed` puts the endpoint's dead deliveries of the range back into `waiting`, due now. `all` makes a new delivery for
+every event of the range that the endpoint wants today, with the same webhook-id. Each step and the progress row are
+one transaction, so a crash neither loses nor doubles anything, and the next start goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from tidings.control.deliveries import new_round
+from tidings.model import moment
+from tidings.model.errors import Conflict, NotFound, TidingsError
+from tidings.model.ids import new_id
+from tidings.model.link import ALL_TENANTS, Endpoint
+from tidings.model.moment import Clock, Micros
+from tidings.model.replay import Replay, Which
+from tidings.rules import filter
+from tidings.rules.deliver import lifecycle
+from tidings.rules.reading.refused import Refused
+from tidings.rules.wants import Wants
+from tidings.store import journal
+from tidings.store.base import Db, Row
+from tidings.store.catalog import Catalog
+from tidings.store.log import deliveries, lists
+from tidings.store.log import replays as stored
+from tidings.store.log.lists import number_since
+from tidings.store.writer import Writer
+
+ROWS_PER_STEP = 500
+ROWS_PER_COUNT = 5_000
+STEP_SECONDS = 0.020
+"""How long a step looks at facts: filters may be costly."""
+COUNT_SECONDS = 2.0
+STORE_RETRY_SECONDS = 2.0
+
+log = logging.getLogger("tidings.control")
+
+
+class Replaying:
+    """Starts, runs and cancels replays. One task runs them all, a step of each in turn."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        catalog: Catalog,
+        clock: Clock,
+        deliver_notice: Callable[[int], None],
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._writer, self._catalog, self._clock, self._notice = writer, catalog, clock, deliver_notice
+        self._ticks = ticks
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._choices: dict[str, tuple[int, Wants]] = {}
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Go on with what the last stop interrupted, and with what is started from now on."""
+        self._news.set()
+        self._task = loop.create_task(self._work(), name="replays")
+
+    async def stop(self) -> None:
+        """Leave the rest to the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def prepare(self, db: Db, endpoint: Endpoint, which: Which, since: Micros, until: Micros | None) -> Replay:
+        """A replay that is not stored yet, with its range and `total`, how many facts there are to look at.
+
+        A fact belongs to the range by when it was stored here: `since` counts, `until` does not. Raises Refused.
+        """
+        now = self._clock.now()
+        until = now if until is None else until
+        if since >= until:
+            detail = f"until ({moment.to_text(until)}) must be later than since ({moment.to_text(since)})."
+            raise Refused("/until", "empty_range", detail)
+        first_since = "first_delivery_since" if which == "failed" else "first_event_since"
+        after = number_since(db, first_since, since) - 1
+        # Events that are not routed yet go out in the ordinary way.
+        last = journal.position(db, "delivery") if which == "failed" else lists.routed(db, _whose(endpoint))
+        finish = min(number_since(db, first_since, until) - 1, last)
+        if which == "failed":
+            row = db.one("replay_count_deliveries", link=endpoint.num, after=after, finish=finish)
+        else:
+            row = db.one("replay_count_events", after=after, finish=finish)
+        return Replay(
+            id=new_id("rpl", now),
+            tenant=endpoint.tenant,
+            link=endpoint.num,
+            which=which,
+            since=since,
+            until=until,
+            position=after,
+            finish=finish,
+            total=0 if row is None else int(row[0]),
+            created=now,
+            updated=now,
+        )
+
+    def count(self, db: Db, replay: Replay, endpoint: Endpoint) -> int:
+        """How many deliveries it would send. Looks at every fact of the range; raises Refused where that takes long."""
+        wants, found, after = Wants.of(endpoint).compiled(), 0, replay.position
+        end = self._ticks() + COUNT_SECONDS
+        while True:
+            rows = _facts(db, replay, after, ROWS_PER_COUNT)
+            if not rows:
+                return found
+            for row in rows:
+                found += _chosen(db, replay, row, wants)
+                if self._ticks() >= end:
+                    detail = "This range takes too long to count. Choose a shorter one, or start the replay."
+                    raise Refused("/since", "range_too_large", detail)
+            after = rows[-1][0]
+
+    def add(self, db: Db, replay: Replay) -> Replay:
+        """Store a prepared one, inside a write job. Raises Conflict where its endpoint is not sending."""
+        endpoint = self._catalog.endpoint(db, replay.link)
+        if endpoint is None or endpoint.deleted is not None:
+            raise NotFound("There is no such endpoint any more.")
+        if endpoint.mode != "enabled":
+            raise Conflict(f"The endpoint is {endpoint.mode}: {endpoint.reason} Resume it first.")
+        stored.put(db, replay)
+        return replay
+
+    def wake(self) -> None:
+        """There is a new one; on the event loop."""
+        self._news.set()
+
+    def cancel(self, db: Db, replay_id: str) -> Replay:
+        """Stop it, inside a write job; what it has sent stays sent. Raises Conflict where it has ended."""
+        replay = stored.read(db, replay_id)
+        if replay is None:
+            raise NotFound(f"There is no replay {replay_id[:100]}.")
+        if replay.state != "running":
+            raise Conflict(f"The replay is {replay.state} already.")
+        return self._end(db, replay, "cancelled")
+
+    async def _work(self) -> None:
+        while True:
+            self._news.clear()
+            try:
+                ids = await self._writer.call(stored.running)
+                for replay_id in ids:
+                    await self._turn(replay_id)
+            except TidingsError as wrong:
+                log.warning("replays rest for a moment: %s", wrong.detail)
+                await asyncio.sleep(STORE_RETRY_SECONDS)
+                continue
+            if not ids:
+                await self._news.wait()
+
+    async def _turn(self, replay_id: str) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            link = await self._writer.call(lambda db: self._step(db, replay_id))
+        except TidingsError:
+            raise
+        except Exception:
+            # One that breaks must not be tried for ever, nor stop the others.
+            log.exception("the replay %s failed and is cancelled", replay_id)
+            await self._writer.call(lambda db: self.cancel(db, replay_id))
+            return
+        if link is not None:
+            self._notice(link)
+        # As long as the step took: a replay gets half of the writer's time at most.
+        await asyncio.sleep(loop.time() - began)
+
+    def _step(self, db: Db, replay_id: str) -> int | None:
+        """One step, inside a write job. Answers the link that got something to send."""
+        replay = stored.read(db, replay_id)
+        if replay is None or replay.state != "running":
+            return None
+        endpoint = self._catalog.endpoint(db, replay.link)
+        if endpoint is None or endpoint.deleted is not None:
+            self._end(db, replay, "cancelled")
+            return None
+        end = self._ticks() + STEP_SECONDS
+        rows = _facts(db, replay, replay.position, ROWS_PER_STEP)
+        wants = self._wants(replay, endpoint)
+        done = len(rows) < ROWS_PER_STEP
+        chosen = []
+        for at, row in enumerate(rows):
+            if _chosen(db, replay, row, wants):
+                chosen.append(row)
+            if self._ticks() >= end and at + 1 < len(rows):
+                rows, done = rows[: at + 1], False
+                break
+        if chosen:
+            self._send(db, replay, chosen)
+        progress = msgspec.structs.replace(
+            replay,
+            position=rows[-1][0] if rows else replay.finish,
+            looked_at=replay.looked_at + len(rows),
+            sent=replay.sent + len(chosen),
+            updated=self._clock.now(),
+        )
+        if done:
+            self._end(db, progress, "done")
+        else:
+            stored.put(db, progress)
+        return replay.link if chosen else None
+
+    def _send(self, db: Db, replay: Replay, rows: list[Row]) -> None:
+        now = self._clock.now()
+        if replay.which == "failed":
+            db.many("waiting_put", [new_round(row[0], replay.link, row[1], row[4], now) for row in rows])
+            return
+        deliveries.append(db, [(row[0], replay.link) for row in rows], now)
+
+    def _wants(self, replay: Replay, endpoint: Endpoint) -> Wants:
+        """The endpoint's choice as it is today, compiled once for each of its revisions."""
+        known = self._choices.get(replay.id)
+        if known is None or known[0] != endpoint.revision:
+            known = self._choices[replay.id] = (endpoint.revision, Wants.of(endpoint).compiled())
+        return known[1]
+
+    def _end(self, db: Db, replay: Replay, state: Any) -> Replay:
+        ended = msgspec.structs.replace(replay, state=state, updated=self._clock.now())
+        stored.put(db, ended)
+        self._choices.pop(replay.id, None)
+        return ended
+
+
+def _facts(db: Db, replay: Replay, after: int, count: int) -> list[Row]:
+    """The next facts of a replay: deliveries for `failed`, events for `all`; their number is the first column."""
+    if replay.which == "failed":
+        return db.all("replay_deliveries", link=replay.link, after=after, finish=replay.finish, count=count)
+    return db.all("replay_events", after=after, finish=replay.finish, count=count)
+
+
+def _chosen(db: Db, replay: Replay, row: Row, wants: Wants) -> bool:
+    if replay.which == "failed":
+        _, _, created, state, _, waits = row
+        permitted = lifecycle.after(lifecycle.state(state, waits is not None, False), "replay") is not None
+        return permitted and replay.since <= created < replay.until
+    return replay.since <= row[5] < replay.until and _is_wanted(db, row, wants)
+
+
+def _is_wanted(db: Db, row: Row, wants: Wants) -> bool:
+    """Whether an event, given as a row of `replay_events`, is sent again: earlier ones than the endpoint are, too."""
+    seq, tenant, kind, subject, target, _ = row
+    # A test was for the moment in which it was asked for.
+    if target is not None or wants.refuses_type(tenant, kind) or wants.refuses_subject(kind, subject):
+        return False
+    if wants.fits is None:
+        return True
+    stored = db.one("event_for_filter", seq=seq)
+    if stored is None:
+        return False
+    reason = wants.filtered(filter.document(*stored))
+    return reason is None or reason.is_sent
+
+
+def _whose(endpoint: Endpoint) -> str | None:
+    """The tenant whose events it may get, as the route stage names it; None: everybody's."""
+    return None if endpoint.tenant == ALL_TENANTS else endpoint.tenant or ""

@@ -1,0 +1,114 @@
+"""Deliveries as answers and pages show them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tidings.control.deliveries import DeliveryTrace
+from tidings.control.delivery_ids import DeliveryIds
+from tidings.model import moment
+from tidings.model.delivery import Attempt, State
+from tidings.store.catalog import Snapshot
+from tidings.store.log.lists import DeliveryRow
+from tidings.views.times import time_text
+
+
+class LastView(msgspec.Struct, frozen=True, kw_only=True):
+    """The last attempt in short."""
+
+    outcome: str
+    status: int | None
+    at: str
+
+
+class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery. `attempts` is how many were made; `due` when the next one is, null where there is none."""
+
+    id: str
+    event_id: str | None
+    event_type: str | None
+    endpoint_id: str
+    state: State
+    attempts: int
+    created: str
+    due: str | None
+    last: LastView | None
+
+
+class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
+    """One try. `answer` holds the first 16 KiB of what came back; secrets in `request_headers` are masked."""
+
+    n: int
+    at: str
+    outcome: str
+    state: State
+    status: int | None
+    duration_ms: int
+    request_headers: dict[str, str] | None
+    answer: str | None
+    reason: str | None
+
+
+class DeliveryDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery with every attempt, oldest first. `held`: it waits behind an earlier one of its subject."""
+
+    id: str
+    event_id: str | None
+    event_type: str | None
+    endpoint_id: str
+    state: State
+    attempts: list[AttemptView]
+    next_attempt: str | None
+    held: bool
+    created: str
+    due: str | None
+    last: LastView | None
+
+
+def delivery_view(row: DeliveryRow, snapshot: Snapshot, ids: DeliveryIds) -> DeliveryView:
+    """A delivery as lists show it."""
+    return DeliveryView(**_fields(row, snapshot, ids), attempts=row.attempts)
+
+
+def delivery_detail(trace: DeliveryTrace, snapshot: Snapshot, ids: DeliveryIds) -> DeliveryDetail:
+    """A delivery with every attempt."""
+    row = trace.row
+    return DeliveryDetail(
+        **_fields(row, snapshot, ids),
+        attempts=[_attempt(attempt) for attempt in trace.attempts],
+        next_attempt=time_text(row.due),
+        held=row.held,
+    )
+
+
+def _fields(row: DeliveryRow, snapshot: Snapshot, ids: DeliveryIds) -> dict[str, Any]:
+    endpoint = snapshot.endpoints.get(row.link)
+    last = None
+    if row.last_outcome is not None and row.last_at is not None:
+        last = LastView(outcome=row.last_outcome, status=row.last_status, at=moment.to_text(row.last_at))
+    return {
+        "id": ids.of(row.number, row.created),
+        "event_id": row.event_id,
+        "event_type": row.event_type,
+        "endpoint_id": "" if endpoint is None else endpoint.id,
+        "state": row.state,
+        "created": moment.to_text(row.created),
+        "due": time_text(row.due),
+        "last": last,
+    }
+
+
+def _attempt(attempt: Attempt) -> AttemptView:
+    return AttemptView(
+        n=attempt.n,
+        at=moment.to_text(attempt.at),
+        outcome=attempt.outcome,
+        state=attempt.state,
+        status=attempt.status,
+        duration_ms=attempt.duration_ms,
+        request_headers=None if attempt.request is None else msgspec.json.decode(attempt.request),
+        answer=attempt.response,
+        reason=attempt.reason,
+    )
