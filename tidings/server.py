@@ -212,7 +212,7 @@ class Server:
             indexes=self._indexes,
             deliver=self.deliver,
             feed=feed,
-            router=router,
+            routing=router,
             open_calls=OpenCalls(settings.max_open_streams, settings.max_open_streams_per_key),
             kinds=kinds,
             items=ItemChanges(catalog, kinds, self.clock),

@@ -116,7 +116,7 @@ def test_a_route_stage_that_breaks_stores_nothing_and_says_so(
     server: TestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert server.server is not None
-    router = server.server.parts.router
+    router: Any = server.server.parts.routing
     original = router.step
     monkeypatch.setattr(writer_of(server), "_rider", broken)
     refused = server.api.call("POST", "/v1/events", {"type": "step", "data": {}, "id": "one"})

@@ -24,7 +24,7 @@ from tidings.store.log import events, feed
 from tidings.store.log.events import Publication
 from tidings.store.seal import Sealer
 from tidings.store.writer import Writer
-from tidings.web.api.events.views import event_detail
+from tidings.views.events import event_detail
 
 SLOW = {"data": {"a": {"$in": ["y"]}}}
 LONG = '{"a": [' + ",".join(["[" + '"x"' + "]"] * 9_000) + "]}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from tidings.control.collections import Collections
 from tidings.control.deliveries import Deliveries
@@ -20,7 +20,6 @@ from tidings.intake.items.kinds import Kinds
 from tidings.intake.publish import Publisher
 from tidings.model.moment import Clock
 from tidings.net.names import Names
-from tidings.route.route import Router
 from tidings.rules.histogram import REQUEST_SECONDS, Histograms
 from tidings.rules.share import ShareView
 from tidings.store.catalog import Catalog
@@ -33,6 +32,22 @@ from tidings.web.wire.bodies.reading import BodyReader
 from tidings.web.wire.bodies.work import Work
 from tidings.web.wire.cursors import Cursors
 from tidings.web.wire.feed import Feed
+
+
+class Routing(Protocol):
+    """What the route stage shows of itself. It is run by the writer alone."""
+
+    @property
+    def routed(self) -> int:
+        """How many deliveries it made since the start."""
+
+    @property
+    def cut_off(self) -> int:
+        """How many filters took all of their steps since the start."""
+
+    @property
+    def aside(self) -> int:
+        """How many tenants are aside now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +73,7 @@ class Parts:
     indexes: Indexes
     deliver: Deliver
     feed: Feed
-    router: Router
+    routing: Routing
     open_calls: OpenCalls
     kinds: Kinds
     items: ItemChanges

@@ -17,7 +17,7 @@ import msgspec
 from tidings.cli.terminal.sentences import sentence
 from tidings.store.base import Engine, StoreError
 from tidings.store.engines.postgres import PostgresEngine
-from tidings.store.engines.sqlite import SqliteEngine
+from tidings.store.engines.sqlite import SqliteEngine, library_version
 from tidings.store.files import refuse_partial
 from tidings.store.seal import KEY_FILE
 
@@ -155,11 +155,7 @@ def _room(folder: Path) -> Finding:
 
 
 def _sqlite_version() -> Finding:
-    db = SqliteEngine(Path(":memory:")).reader()
-    try:
-        version = str(db.query("SELECT sqlite_version()", {})[0][0])
-    finally:
-        db.close()
+    version = library_version()
     if tuple(int(part) for part in version.split(".")) < SQLITE_OLDEST:
         return Finding("fail", "sqlite", f"SQLite {version} can lose writes. Install apsw 3.54 or later.")
     return Finding("ok", "sqlite", f"SQLite {version}.")

@@ -314,6 +314,11 @@ class SqliteFile:
         self._db.close()
 
 
+def library_version() -> str:
+    """The version of SQLite itself, such as `3.51.3`."""
+    return apsw.sqlite_lib_version()
+
+
 def _bound(cursor: Any, number: int, value: Any) -> str:
     """What SQLite keeps of a value that it has no type for."""
     if isinstance(value, Decimal):

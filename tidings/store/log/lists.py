@@ -149,6 +149,12 @@ def rows_of(db: Db, snapshot: Snapshot, numbers: Iterable[int]) -> list[Delivery
     return [_row(snapshot, row) for row in db.all("deliveries_by_number", numbers=json.dumps(list(numbers)))]
 
 
+def of_event(db: Db, snapshot: Snapshot, seq: int, most: int) -> list[DeliveryRow]:
+    """The first deliveries of an event, `most` of them, oldest first."""
+    numbers = [row[0] for row in db.all("numbers_of_seq", seq=seq, count=most)]
+    return rows_of(db, snapshot, numbers)[::-1]
+
+
 def waiting_count(db: Db, link: int) -> int:
     """How many deliveries wait for a link. Counts rows: for lists of endpoints only where asked for."""
     row = db.one("waiting_count", journal=db.journal, link=link)

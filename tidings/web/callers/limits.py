@@ -9,6 +9,8 @@ from tidings.model.access import CallLimit, Key
 from tidings.model.errors import LimitReached, TidingsError
 from tidings.model.moment import SECOND, Clock
 from tidings.rules.limit import Windows, rate_limit_headers
+from tidings.store import call_counts
+from tidings.store.call_counts import CallCount
 from tidings.store.readers import Readers
 from tidings.store.writer import Writer
 
@@ -32,8 +34,9 @@ class Limits:
 
     async def load(self, readers: Readers) -> None:
         """Read what was counted before a restart."""
-        for key, seconds, start, calls in await readers.call(lambda db: db.all("call_counts")):
-            self._windows.take(key, (CallLimit(calls=calls, seconds=seconds),), start * SECOND, cost=calls)
+        for kept in await readers.call(call_counts.read):
+            limit = CallLimit(calls=kept.calls, seconds=kept.seconds)
+            self._windows.take(kept.key, (limit,), kept.window_start * SECOND, cost=kept.calls)
 
     def take(self, key: Key) -> list[tuple[str, str]]:
         """Count one call; the RateLimit headers. Raises LimitReached, and counts nothing, where a window is full."""
@@ -54,13 +57,10 @@ class Limits:
 
     async def flush(self) -> None:
         """Write the counts that changed."""
-        rows = [
-            {"key": key, "seconds": seconds, "window_start": start, "calls": calls}
-            for (key, seconds), (start, calls) in self._unwritten.items()
-        ]
+        counts = [CallCount(key, seconds, start, calls) for (key, seconds), (start, calls) in self._unwritten.items()]
         self._unwritten = {}
-        if rows:
-            await self._writer.call(lambda db: db.many("call_count_put", rows))
+        if counts:
+            await self._writer.call(lambda db: call_counts.put(db, counts))
 
     async def stop(self) -> None:
         """Write what is counted, at once."""

@@ -14,7 +14,7 @@ from tidings.rules.network.origin import public_url
 from tidings.store.base import Db
 from tidings.store.log import feed
 from tidings.store.log.feed import EventQuery
-from tidings.web.api.events.views import EventDetail, EventView, event_detail, event_view
+from tidings.views.events import EventDetail, EventView, event_detail, event_view
 from tidings.web.callers.tickets import (
     PARAMETER,
     TICKET_CHARS_MAX,
@@ -77,7 +77,7 @@ async def list_events(parts: Parts, request: Request) -> Answer:
 
 async def get_event(parts: Parts, request: Request) -> Answer:
     """One event, where it went, and why it did not go elsewhere."""
-    tenant = _tenant(request)
+    tenant = _whose(request)
     snapshot = parts.catalog.now
 
     def read(db: Db) -> EventDetail:
@@ -181,7 +181,7 @@ def _query(request: Request) -> EventQuery:
         types = [given["type"]]
     exact, beginnings = (None, ()) if types is None else event_types.split(types)
     return EventQuery(
-        tenant=_tenant(request),
+        tenant=_whose(request),
         collection=given.get("collection"),
         types=exact,
         beginnings=beginnings,
@@ -191,12 +191,9 @@ def _query(request: Request) -> EventQuery:
     )
 
 
-def _tenant(request: Request) -> str | None:
-    """Whose events may be seen: a key with a tenant sees its own, and cannot tell that there are others."""
-    tenant: str | None = request.query.get("tenant")
-    if request.key.tenant is not None and tenant not in (None, request.key.tenant):
-        raise NotFound(f"There is no tenant {tenant}.")
-    return request.key.tenant or tenant
+def _whose(request: Request) -> str | None:
+    """Whose events are asked for; None: everybody's. Raises NotFound."""
+    return request.caller.narrowed(request.query.get("tenant"))
 
 
 # --- the feed's cursor ------------------------------------------------------------------------------------------------

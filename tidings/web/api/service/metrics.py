@@ -48,7 +48,7 @@ class _Collector:
     def _flow(self) -> Iterator[Metric]:
         parts, at = self._parts, self._positions
         yield CounterMetricFamily("tidings_events_accepted", "Events stored since the start.", parts.publisher.accepted)
-        yield CounterMetricFamily("tidings_deliveries_made", "Deliveries made since the start.", parts.router.routed)
+        yield CounterMetricFamily("tidings_deliveries_made", "Deliveries made since the start.", parts.routing.routed)
         attempts = CounterMetricFamily("tidings_attempts", "Attempts that ended, by outcome.", labels=["outcome"])
         for outcome, count in sorted(dict(parts.deliver.outcomes).items()):
             attempts.add_metric([outcome], count)
@@ -56,10 +56,10 @@ class _Collector:
         lag = at["event"] - at["route"]
         yield GaugeMetricFamily("tidings_route_lag_events", "Events stored but not routed yet.", lag)
         yield GaugeMetricFamily(
-            "tidings_route_aside_tenants", "Tenants whose costly filters delay their own events.", parts.router.aside
+            "tidings_route_aside_tenants", "Tenants whose costly filters delay their own events.", parts.routing.aside
         )
         yield CounterMetricFamily(
-            "tidings_filters_cut_off", "Events sent because a filter took all of its steps.", parts.router.cut_off
+            "tidings_filters_cut_off", "Events sent because a filter took all of its steps.", parts.routing.cut_off
         )
         behind = at["delivery"] - at["deliver"]
         yield GaugeMetricFamily("tidings_deliver_lag_deliveries", "Deliveries made since the head of the line.", behind)

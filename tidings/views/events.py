@@ -1,4 +1,4 @@
-"""Events as answers show them, and why an endpoint did not get one."""
+"""Events as answers and pages show them, where they went, and why an endpoint did not get one."""
 
 from __future__ import annotations
 
@@ -75,11 +75,10 @@ def event_view(event: Event) -> EventView:
 
 def event_detail(db: Db, snapshot: Snapshot, event: Event, tenant: str | None, ids: DeliveryIds) -> EventDetail:
     """An event with its deliveries. `tenant`: the reader's own; others' endpoints are left out."""
-    numbers = [row[0] for row in db.all("numbers_of_seq", seq=event.seq, count=DELIVERIES_MAX)]
     deliveries = []
     got: set[int] = set()
     reasons = _Reasons(event)
-    for row in lists.rows_of(db, snapshot, numbers)[::-1]:
+    for row in lists.of_event(db, snapshot, event.seq, DELIVERIES_MAX):
         got.add(row.link)
         endpoint = snapshot.endpoints.get(row.link)
         if endpoint is not None and tenant in (None, endpoint.tenant):
