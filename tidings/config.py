@@ -19,8 +19,8 @@ DEFAULT_PATH = "tidings.yaml"
 """Read where no other file is named, if it is there."""
 
 SECTIONS: dict[str, str] = {
-    "settings": "The settings of `tidings serve`, by their names.",
-    "collections": "Declarations of collections, by their names.",
+    "settings": "The settings of `tidings serve`, by name.",
+    "collections": "Declarations of collections, by name.",
 }
 OF_KEYS = ("unknown_field", "name")
 """Codes of wrong places where the name is wrong, and not what it has."""
@@ -135,9 +135,9 @@ def _loaded(text: str, path: Path) -> tuple[Any, Any]:
         raise SettingsError(f"{place}: {problem}.") from None
     except ReaderError as wrong:
         place = _place_after(path, text[: wrong.position])
-        raise SettingsError(f"{place}: the character U+{ord(text[wrong.position]):04X} may not stand here.") from None
+        raise SettingsError(f"{place}: the character U+{ord(text[wrong.position]):04X} is not allowed here.") from None
     except RecursionError:
-        raise SettingsError(f"{_too_deep(text, path)}: this is nested too deeply.") from None
+        raise SettingsError(f"{_too_deep(text, path)}: the nesting is too deep.") from None
     return root, values
 
 
@@ -174,7 +174,7 @@ def _check_texts(root: Any, path: Path) -> None:
         elif node.id == "sequence":
             left += node.value
         elif not str(node.value).isascii() and _SURROGATE.search(str(node.value)):
-            raise SettingsError(f"{_place(path, node.start_mark)}: half of a surrogate pair stands alone here.")
+            raise SettingsError(f"{_place(path, node.start_mark)}: there is an unpaired surrogate here.")
 
 
 def _is_plain(node: Any) -> bool:
@@ -196,7 +196,7 @@ def _wrong(name: str, value: Any, node: Any, path: Path) -> str | None:
 def _keys(node: Any, known: Collection[str], noun: str, path: Path) -> dict[str, Any]:
     """The entries of a mapping by their names. Raises SettingsError where one is unknown."""
     if node.id != "mapping":
-        raise SettingsError(f"{_place(path, node.start_mark)}: here must be names with values, as in `name: value`.")
+        raise SettingsError(f"{_place(path, node.start_mark)}: this must be names with values, as in `name: value`.")
     found, wrong = {}, []
     names = ", ".join(sorted(known))
     for key, value in node.value:

@@ -238,8 +238,8 @@ class Server:
         if not shown.applied:
             why = f"it would {shown.loses}" if shown.loses else " ".join(place.detail for place in shown.refusals)
             raise StoreError(
-                f"{file} changes collections in a way that a start does not do by itself: {why.rstrip('.')}. "
-                f"To decide, run: tidings apply {file} --stopped"
+                f"{file} changes collections in a way that needs a decision: {why.rstrip('.')}. To decide, run: "
+                f"tidings apply {file} --stopped"
             )
         for step in shown.steps:
             log.info("%s: %s", file, step.says)
@@ -291,7 +291,7 @@ class Server:
         try:
             await asyncio.wait_for(serving, STOP_HTTP_SECONDS)
         except TimeoutError:
-            log.warning("some connections did not end in time and were cut")
+            log.warning("some connections did not end in time and were closed")
         await self._stop_control()
 
     async def _stop_control(self) -> None:

@@ -36,40 +36,42 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("data", str, "./tidings-data", "The data folder: database, secret key, lock. Made if absent."),
+    Setting("data", str, "./tidings-data", "The data folder: database, secret key, lock. Created if missing."),
     Setting("host", str, "127.0.0.1", "The address to listen on."),
-    Setting("port", int, 8080, "The port to listen on; 0 takes a free one."),
+    Setting("port", int, 8080, "The port to listen on; 0 picks a free one."),
     Setting(
         "database", str, "sqlite:tidings.db", "`sqlite:FILE` (in the data folder) or `postgresql://USER@HOST/NAME`."
     ),
     Setting(
-        "operator_key", str, "", "The operator's key. If empty, one is made at the first start and shown once.", True
+        "operator_key", str, "", "The operator's key. If empty, the first start generates one and shows it once.", True
     ),
     Setting(
         "secret_key",
         str,
         "",
-        "Base64 of 32 bytes that encrypts secrets at rest; else a 0600 file in the data folder.",
+        "Base64 of the 32 bytes that encrypt secrets at rest; by default a 0600 file in the data folder.",
         True,
     ),
     Setting(
         "allow_addresses",
         str,
         "",
-        "Private address ranges that endpoints may have, such as `127.0.0.0/8,10.1.0.0/16`.",
+        "Private address ranges that endpoints may use, such as `127.0.0.0/8,10.1.0.0/16`.",
         several=True,
     ),
-    Setting("allow_http", bool, True, "Whether endpoints may have http:// URLs."),
-    Setting("ca_file", str, "", "A PEM file of certificate authorities to trust for endpoints; else the system's."),
+    Setting("allow_http", bool, True, "Whether endpoints may use http:// URLs."),
+    Setting(
+        "ca_file", str, "", ("A PEM file of certificate authorities to trust for endpoints; by default the system's.")
+    ),
     Setting(
         "outbound_proxy",
         str,
         "",
-        "A proxy that makes all connections to endpoints, such as `http://proxy:3128`; it decides where names lead.",
+        "A proxy for all connections to endpoints, such as `http://proxy:3128`; it resolves their names.",
         True,
     ),
     Setting("one_processor", bool, True, "Keep the threads that share the interpreter on one processor (Linux)."),
-    Setting("source", str, "/tidings", "The `source` that events have in CloudEvents bodies, a URI reference."),
+    Setting("source", str, "/tidings", "The `source` of events in CloudEvents bodies, a URI reference."),
     Setting("max_body_bytes", int, 1_048_576, "The largest request body, and element of a batch, in bytes."),
     Setting("max_batch_bytes", int, 16_777_216, "The largest body of a batch, in bytes."),
     Setting("max_import_bytes", int, 1_073_741_824, "The largest file that is imported in parts, in bytes."),
@@ -83,53 +85,54 @@ SETTINGS: tuple[Setting, ...] = (
         "max_whole_import_lines",
         int,
         2_000,
-        "How many lines may be imported whole, each counted as two with `on_conflict` replace or merge; 0 is no limit. "
-        "All other changes wait while they are stored.",
+        "How many lines may be imported whole, each counted as two with `on_conflict` replace or merge; 0 "
+        "means no limit. All other changes wait while they are stored.",
     ),
     Setting(
         "max_open_streams",
         int,
         1_000,
-        "How many streams, long polls, imports and exports may be open at once, of all keys. One tenant's keys may "
-        "have three quarters of them, less beside other tenants that have many.",
+        "How many streams, long polls, imports and exports may be open at once, over all keys. The keys of one "
+        "tenant may have three quarters of them, fewer if other tenants have many.",
     ),
-    Setting("max_open_streams_per_key", int, 100, "How many of them one key may have open."),
-    Setting("max_endpoints_per_tenant", int, 1_000, "How many endpoints one tenant may have; 0 is no limit."),
+    Setting("max_open_streams_per_key", int, 100, "How many of these one key may have open."),
+    Setting("max_endpoints_per_tenant", int, 1_000, "How many endpoints one tenant may have; 0 means no limit."),
     Setting(
         "max_calls_per_address",
         int,
         0,
-        "Calls that one address may make in 10 seconds, counted before its key is looked at; 0 is no limit. "
-        "Behind a proxy all callers have the proxy's address, unless `trusted_proxies` names it.",
+        "Calls that one address may make in 10 seconds, counted before its key is checked; 0 means no limit. "
+        "Behind a proxy all callers have the proxy's address, unless `trusted_proxies` lists it.",
     ),
     Setting(
         "public_url",
         str,
         "",
-        "Where callers reach the server through a proxy, path included, such as `https://example.com/hooks`. It stands "
-        "in `Location`, `Link`, the document's `servers` and links to streams; if empty, these hold paths only.",
+        "The URL at which callers reach the server through a proxy, including the path, such as "
+        "`https://example.com/hooks`. Used in `Location`, `Link`, the document's `servers` and links to "
+        "streams; if empty, these contain only paths.",
     ),
     Setting(
         "trusted_proxies",
         str,
         "",
-        "Address ranges of proxies whose `X-Forwarded-For` or `Forwarded` tells the caller's address, such as "
-        "`127.0.0.1,10.1.0.0/16`.",
+        "Address ranges of proxies whose `X-Forwarded-For` or `Forwarded` is trusted for the caller's address, "
+        "such as `127.0.0.1,10.1.0.0/16`.",
         several=True,
     ),
     Setting(
         "cors_origins",
         str,
         "",
-        "Origins whose pages may read answers in a browser, such as `https://app.example.com`; `*` is all of them. A "
-        "key may name more.",
+        "Origins whose pages may read responses in a browser, such as `https://app.example.com`; `*` allows "
+        "all. A key may allow more.",
         several=True,
     ),
     Setting(
         "retention_days", int, 30, "Events older than this are dropped once their deliveries have ended; 0 keeps them."
     ),
-    Setting("log_level", str, "info", "How much is logged: debug, info, warning or error."),
-    Setting("log_format", str, "text", "How it is logged: text, or json, one object on each line."),
+    Setting("log_level", str, "info", "The log level: debug, info, warning or error."),
+    Setting("log_format", str, "text", "The log format: text, or json with one object per line."),
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -217,10 +220,10 @@ def check_ca_file(settings: Settings) -> None:
     try:
         ssl.create_default_context(cafile=settings.ca_file)
     except ssl.SSLError:
-        raise SettingsError(f"ca_file names {settings.ca_file}, which holds no certificates in PEM form.") from None
+        raise SettingsError(f"ca_file is {settings.ca_file}, which contains no certificates in PEM format.") from None
     except OSError as wrong:
         why = (wrong.strerror or str(wrong)).lower()
-        raise SettingsError(f"ca_file names {settings.ca_file}, which cannot be read: {why}.") from None
+        raise SettingsError(f"ca_file is {settings.ca_file}, which cannot be read: {why}.") from None
 
 
 OTHER_VARIABLES = {"TIDINGS_CONFIG", "TIDINGS_URL", "TIDINGS_KEY"}
@@ -243,7 +246,7 @@ def _convert(name: str, value: Any, where: str) -> Any:
     return value
 
 
-_TYPES = {bool: "true or false", int: "a whole number", str: "a text"}
+_TYPES = {bool: "true or false", int: "a whole number", str: "a string"}
 
 
 def _wrong(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -260,8 +263,8 @@ def _wrong(settings: Settings) -> Iterator[tuple[str, str]]:
         yield (
             "operator_key",
             (
-                "operator_key must be 10 to 200 ASCII letters, digits or punctuation, with no spaces, and hard to "
-                "guess. Leave it out and the first start makes one."
+                "operator_key must be 10 to 200 ASCII letters, digits or punctuation, without spaces, and hard "
+                "to guess. If you leave it out, the first start generates one."
             ),
         )
     if not _URI_REFERENCE.fullmatch(settings.source):

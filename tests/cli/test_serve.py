@@ -117,12 +117,12 @@ def test_a_folder_in_use_is_said(tmp_path: Path) -> None:
         (["--config", "none.yaml"], {}, "none.yaml cannot be read"),
         (["--host", "203.0.113.7"], {}, "cannot listen on 203.0.113.7"),
         (["--secret-key", "short"], {}, "base64 of 32 random bytes"),
-        (["--ca-file", "/nope.pem"], {}, "ca_file names /nope.pem, which cannot be read: no such file"),
-        (["--ca-file", "/dev/null"], {}, "ca_file names /dev/null, which holds no certificates"),
+        (["--ca-file", "/nope.pem"], {}, "ca_file is /nope.pem, which cannot be read: no such file"),
+        (["--ca-file", "/dev/null"], {}, "ca_file is /dev/null, which contains no certificates"),
         (["--source", "a b"], {}, "ource must be a URI reference"),
         (["--operator-key", "x"], {}, "operator_key must be 10 to 200"),
-        (["--operator-key", " tdk_0123456789"], {}, "with no spaces"),
-        ([], {"TIDINGS_OPERATOR_KEY": "tdk_0123456789\n"}, "with no spaces"),
+        (["--operator-key", " tdk_0123456789"], {}, "without spaces"),
+        ([], {"TIDINGS_OPERATOR_KEY": "tdk_0123456789\n"}, "without spaces"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(args: list[str], env: dict[str, str], sentence: str, tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_csv_goes_out_and_comes_in_again(tasks: Do) -> None:
 
 
 def test_a_refused_import_names_its_lines(tasks: Do) -> None:
-    with pytest.raises(ImportRefused, match=r"line 3 at /title: .*needed") as refused:
+    with pytest.raises(ImportRefused, match=r"line 3 at /title: .*required") as refused:
         tasks("import_", [{"title": "a"}, {"title": "b"}, {}])
     assert refused.value.errors[0]["line"] == 3
     said = tasks("import_", [{"title": "a"}, {}], partial=True)

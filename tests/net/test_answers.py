@@ -65,7 +65,7 @@ def test_a_body_that_drips_is_not_waited_for(client: HttpClient, monkeypatch: py
         reply = fetch(client, server.url(), timeout_seconds=30)
         stop.set()
     assert reply.outcome is outcomes.OK
-    assert "was not waited for" in reply.reason
+    assert "was not complete after" in reply.reason
     assert time.monotonic() - begun < 10
 
 
@@ -79,9 +79,9 @@ def test_the_time_limit_ends_a_body_too(client: HttpClient) -> None:
     ("answer", "reason"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Len", "broke off before its head was complete"),
-        (b"HTTP/1.1 100 Continue\r\n\r\n", "closed before an answer"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", "closed before a response"),
         (b"HTTP/1.1 103 Early Hints\r\nno colon\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", "not valid HTTP"),
-        (b"", "closed before an answer"),
+        (b"", "closed before a response"),
         (b"HTTP/7.0 200 OK\r\n\r\n", "not HTTP"),
     ],
 )
@@ -99,9 +99,9 @@ def test_a_head_that_is_not_whole_is_a_broken_answer_with_a_true_sentence(
 @pytest.mark.parametrize(
     ("rest", "reason"),
     [
-        (b"X: " + b"a" * 150_000 + b"\r\n\r\n", "longer than is accepted"),
-        (b"X: " * 6 + b"a" * 90_000 + b"\r\n" + b"Y: b\r\n" * 60_000 + b"\r\n", "longer than"),
-        (b"X: a\r\n" * 5_001 + b"\r\n", "longer than"),
+        (b"X: " + b"a" * 150_000 + b"\r\n\r\n", "head of the response is too long"),
+        (b"X: " * 6 + b"a" * 90_000 + b"\r\n" + b"Y: b\r\n" * 60_000 + b"\r\n", "is too long"),
+        (b"X: a\r\n" * 5_001 + b"\r\n", "is too long"),
         (b"Content-Length: many\r\n\r\n", "not valid HTTP"),
         (b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nok", "not valid HTTP"),
         (b"Content-Length: -5\r\n\r\n", "not valid HTTP"),

@@ -178,7 +178,7 @@ def test_a_proxy_that_is_not_there_or_silent_is_a_failed_connection() -> None:
         reply = fetch(client, "https://far.test/")
     assert (reply.outcome, reply.reason) == (
         outcomes.CONNECT_FAILED,
-        "No connection to the outbound proxy could be made.",
+        "The connection to the outbound proxy failed.",
     )
 
 

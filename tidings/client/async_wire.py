@@ -196,13 +196,13 @@ async def _pieces(reader: asyncio.StreamReader, headers: dict[str, str]) -> Asyn
     """The body's pieces: in chunks, of a length, or until the end."""
     if "transfer-encoding" in headers:
         if headers["transfer-encoding"].strip().lower() != "chunked":
-            raise BadAnswer(f"The transfer encoding {headers['transfer-encoding']!r} is not known.")
+            raise BadAnswer(f"The transfer encoding {headers['transfer-encoding']!r} is not supported.")
         async for piece in _chunks(reader):
             yield piece
     elif "content-length" in headers:
         length = headers["content-length"]
         if not (length.isascii() and length.isdigit()):
-            raise BadAnswer("The answer's Content-Length is no number.")
+            raise BadAnswer("The response's Content-Length is not a number.")
         yield await reader.readexactly(int(length))
     else:
         yield await reader.read()
@@ -222,12 +222,12 @@ def _parse_head(head: bytes) -> tuple[str, int, dict[str, str]]:
     version, _, rest = first.partition(" ")
     code = rest[:3]
     if version not in ("HTTP/1.0", "HTTP/1.1") or not (code.isascii() and code.isdigit()) or len(code) != 3:
-        raise BadAnswer("The answer is no HTTP/1.1. Is the URL that of a Tidings server?")
+        raise BadAnswer("The response is not HTTP/1.1. Is this the URL of a Tidings server?")
     headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon or not name or name != name.strip():
-            raise BadAnswer("The answer has a header that cannot be read.")
+            raise BadAnswer("The response has an unreadable header.")
         name, value = name.lower(), value.strip()
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return version, int(code), headers
@@ -239,7 +239,7 @@ async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
         try:
             size = int(size_text, 16)
         except ValueError:
-            raise BadAnswer("The answer has a chunk without a size.") from None
+            raise BadAnswer("The response has a chunk without a size.") from None
         if size == 0:
             while await reader.readuntil(b"\r\n") != b"\r\n":
                 # Trailers; nothing of ours is in them.
@@ -247,5 +247,5 @@ async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
             return
         piece = await reader.readexactly(size)
         if await reader.readexactly(2) != b"\r\n":
-            raise BadAnswer("The answer has a chunk with a wrong end.")
+            raise BadAnswer("The response has a chunk with a wrong end.")
         yield piece

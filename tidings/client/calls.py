@@ -80,5 +80,5 @@ def moment(value: Any) -> Any:
     if not isinstance(value, datetime):
         return value
     if value.tzinfo is None:
-        raise ValueError("a datetime needs a time zone; use datetime.now(UTC), say")
+        raise ValueError("a datetime needs a time zone, as in datetime.now(UTC)")
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")

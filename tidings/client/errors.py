@@ -152,13 +152,13 @@ KINDS_BY_CODE: dict[str, type[ApiError]] = {
 def error_of(status: int, media: str, body: bytes, retry_after_seconds: float | None) -> ClientError:
     """The error that an answer of 400 or above stands for."""
     if media.partition(";")[0].strip().lower() != "application/problem+json":
-        return BadAnswer(f"The server answered {status} without saying why. Is the URL that of a Tidings server?")
+        return BadAnswer(f"The server answered {status} without a reason. Is this the URL of a Tidings server?")
     try:
         problem = json.loads(body)
     except ValueError:
         problem = None
     if not isinstance(problem, dict):
-        return BadAnswer(f"The server answered {status} with a problem that cannot be read.")
+        return BadAnswer(f"The server answered {status} with an unreadable problem.")
     usual = KINDS.get(status, ServerFault if status >= 500 else ApiError)
     kind = KINDS_BY_CODE.get(str(problem.get("code")), usual)
     return (kind if issubclass(kind, usual) else usual)(status, problem, retry_after_seconds)

@@ -84,13 +84,15 @@ class ClientReply:
         if self.status >= 400:
             raise error_of(self.status, self.headers.get("content-type", ""), self.body, self.retry_after_seconds)
         if self.status >= 300 and self.status != 304:
-            raise BadAnswer(f"The server answered {self.status}. Redirects are not followed: use the URL it leads to.")
+            raise BadAnswer(
+                f"The server answered {self.status}. Redirects are not followed: use the URL it redirects to."
+            )
         if not self.body:
             return None
         try:
             return loads(self.body)
         except ValueError:
-            raise BadAnswer("The answer is not valid JSON. Is the URL that of a Tidings server?") from None
+            raise BadAnswer("The response is not valid JSON. Is this the URL of a Tidings server?") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ def delay_before_retry(
 def page_of(value: Any) -> tuple[list[Any], str | None]:
     """The items of one page of a list, and where the next one begins. Raises BadAnswer."""
     if not isinstance(value, dict) or not isinstance(value.get("data"), list):
-        raise BadAnswer("The answer is no list. Is the URL that of a Tidings server?")
+        raise BadAnswer("The response is not a list. Is this the URL of a Tidings server?")
     cursor = value.get("next_cursor")
     return value["data"], None if cursor is None else str(cursor)
 
@@ -171,7 +173,7 @@ def page_of(value: Any) -> tuple[list[Any], str | None]:
 def object_of(value: Any) -> dict[str, Any]:
     """The answer where it is one JSON object. Raises BadAnswer."""
     if not isinstance(value, dict):
-        raise BadAnswer("The answer is not a JSON object. Is the URL that of a Tidings server?")
+        raise BadAnswer("The response is not a JSON object. Is this the URL of a Tidings server?")
     return value
 
 
@@ -185,7 +187,7 @@ def failed(wrong: BaseException, where: str, *, sent: bool) -> ConnectionFailed:
     if isinstance(wrong, TimeoutError):
         return ConnectionFailed(f"{where} did not answer in time.", sent=sent)
     if isinstance(wrong, ConnectionRefusedError):
-        return ConnectionFailed(f"Nothing listens on {where}. Is the server running?", sent=sent)
+        return ConnectionFailed(f"Nothing is listening on {where}. Is the server running?", sent=sent)
     if isinstance(wrong, socket.gaierror):
         return ConnectionFailed(f"The host name of {where} cannot be found. Check its spelling and the DNS.", sent=sent)
     if isinstance(wrong, ssl.SSLCertVerificationError):
@@ -195,10 +197,10 @@ def failed(wrong: BaseException, where: str, *, sent: bool) -> ConnectionFailed:
         if wrong.reason in _NO_TLS:
             return ConnectionFailed(f"{where} does not speak TLS. Write its URL with http://.", sent=sent)
         why = (wrong.reason or "TLS failed").replace("_", " ").lower()
-        return ConnectionFailed(f"No TLS connection to {where} came about: {why}.", sent=sent)
+        return ConnectionFailed(f"The TLS connection to {where} failed: {why}.", sent=sent)
     if isinstance(wrong, ConnectionError | EOFError | http.client.HTTPException):
         return ConnectionFailed(
-            f"{where} closed the connection before its answer was whole, or does not speak HTTP.", sent=sent
+            f"{where} closed the connection before its response was complete, or does not speak HTTP.", sent=sent
         )
     reason = (getattr(wrong, "strerror", None) or str(wrong) or type(wrong).__name__).rstrip(".")
     return ConnectionFailed(f"The connection to {where} failed: {reason}.", sent=sent)

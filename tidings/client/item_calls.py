@@ -72,7 +72,7 @@ class ItemCalls:
     def export(self, format: str, query: Mapping[str, Any]) -> ClientRequest:
         """Items as a file."""
         if format not in MEDIA:
-            raise ValueError(f"The format is csv or ndjson, not {format!r}.")
+            raise ValueError(f"The format must be csv or ndjson, not {format!r}.")
         query = {**self._query(query), "format": format}
         return ClientRequest(
             "GET", f"{self._path}:export", query, headers={"Accept": f"{MEDIA[format]}, application/json"}
@@ -97,7 +97,7 @@ class ItemCalls:
 def results_of(value: Any) -> list[Json]:
     """The results of a batch. Raises BadAnswer."""
     if not isinstance(value, dict) or not isinstance(value.get("results"), list):
-        raise BadAnswer("The answer is none of a batch. Is the URL that of a Tidings server?")
+        raise BadAnswer("The response is not that of a batch. Is this the URL of a Tidings server?")
     return list(value["results"])
 
 
@@ -118,7 +118,7 @@ class Rows:
         try:
             return [self._loads(line) for line in lines if line]
         except ValueError:
-            raise BadAnswer("The answer is not NDJSON. Is the URL that of a Tidings server?") from None
+            raise BadAnswer("The response is not NDJSON. Is this the URL of a Tidings server?") from None
 
 
 # --- collections ------------------------------------------------------------------------------------------------------

@@ -65,9 +65,9 @@ def upload_of(source: AsyncSource, format: str | None, sent: Sent | None = None)
 
 def _known(format: str | None) -> str:
     if format is None:
-        raise ValueError("Say what the file is: format='csv' or format='ndjson'.")
+        raise ValueError("Give the file's format: format='csv' or format='ndjson'.")
     if format not in MEDIA:
-        raise ValueError(f"The format is csv or ndjson, not {format!r}.")
+        raise ValueError(f"The format must be csv or ndjson, not {format!r}.")
     return format
 
 

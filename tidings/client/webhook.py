@@ -29,7 +29,7 @@ def verify(
     try:
         return json.loads(body)
     except ValueError:
-        raise BadSignature("bad_body", "The body is signed, but it is not valid JSON.") from None
+        raise BadSignature("bad_body", "The body is correctly signed, but not valid JSON.") from None
 
 
 __all__ = ["BadSignature", "verify"]

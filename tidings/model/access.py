@@ -128,7 +128,7 @@ class Caller(msgspec.Struct, frozen=True):
         """
         self.key.need(scope)
         if whole and self.tenant is not None:
-            raise Forbidden(f"{whole} belong to the whole server; a key of one tenant cannot change them.")
+            raise Forbidden(f"{whole} belong to the whole server; a tenant's key cannot change them.")
 
     def sees(self, tenant: str | None) -> bool:
         """Whether a thing of this tenant exists for the caller."""

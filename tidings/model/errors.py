@@ -37,34 +37,34 @@ class Precise(msgspec.Struct, frozen=True):
 
 
 PRECISE: tuple[Precise, ...] = (
-    Precise("body_not_expected", (400,), "The operation takes no body, and one was sent."),
-    Precise("key_expired", (401,), "The key is past the time that it was made for."),
+    Precise("body_not_expected", (400,), "The operation takes no body, but one was sent."),
+    Precise("key_expired", (401,), "The key has expired."),
     Precise("ticket_not_valid", (401,), "The stream's ticket is too old, not from this server, or its key is revoked."),
     Precise("scope_missing", (403,), "The key lacks the scope of the operation."),
     Precise("verb_not_permitted", (403,), "The key's permit does not include this verb for the collection."),
     Precise("field_not_permitted", (403,), "The key's permit does not let it write this field."),
     Precise("row_not_permitted", (403,), "The key's permit does not let it write this item, by its row rule."),
-    Precise("unique_taken", (409,), "Another item has this value in a field that is unique."),
+    Precise("unique_taken", (409,), "Another item has this value in a unique field."),
     Precise("id_taken", (409,), "Another item has this id."),
-    Precise("ambiguous_id", (409,), "Several tenants have an item with this id: say `tenant`."),
-    Precise("referenced", (409,), "Other items, or a collection that stays, refer to what would go."),
-    Precise("too_many_endpoints", (409,), "The tenant has as many endpoints as it may."),
+    Precise("ambiguous_id", (409,), "Several tenants have an item with this id: add `tenant`."),
+    Precise("referenced", (409,), "Other items, or a collection that stays, refer to what would be deleted."),
+    Precise("too_many_endpoints", (409,), "The tenant already has the maximum number of endpoints."),
     Precise("brought_by_collection", (409,), "The event type belongs to a collection; change its declaration."),
     Precise("plan_changed", (409,), "The collections have changed since the plan was made: plan again."),
     Precise("would_lose", (409,), "Applying the declaration would lose values; `drop_values` permits it."),
-    Precise("cannot_convert", (409,), "A field cannot change from its present type to the declared one."),
-    Precise("event_type_taken", (409,), "The catalogue has an event type that the collection would bring."),
-    Precise("name_taken", (409,), "A collection or field would be renamed to a name that is in use."),
-    Precise("too_many", (409,), "There would be more collections than there may be."),
-    Precise("too_many_columns", (409,), "The collection would have more columns than the database keeps."),
-    Precise("items_fits", (409,), "Items have values that the declared field does not take."),
-    Precise("items_required", (409,), "Items lack a value in a field that is declared as required."),
-    Precise("items_unique", (409,), "Items share a value in a field that is declared as unique."),
+    Precise("cannot_convert", (409,), "A field cannot change from its current type to the declared one."),
+    Precise("event_type_taken", (409,), "The catalogue already has an event type of the collection."),
+    Precise("name_taken", (409,), "A collection or field would be renamed to a name in use."),
+    Precise("too_many", (409,), "There would be too many collections."),
+    Precise("too_many_columns", (409,), "The collection would have more columns than the database supports."),
+    Precise("items_fits", (409,), "Items have values that the declared field does not accept."),
+    Precise("items_required", (409,), "Items lack a value in a field that is declared required."),
+    Precise("items_unique", (409,), "Items share a value in a field that is declared unique."),
     Precise("items_exists", (409,), "Items refer to items that do not exist."),
     Precise("wrong_value", (422,), "The `Idempotency-Key` is not 1 to 255 visible ASCII characters."),
     Precise("idempotency_key_reused", (422,), "The `Idempotency-Key` was used for another request."),
-    Precise("import_refused", (422,), "Lines of the file are refused, so nothing was stored."),
-    Precise("address_limit_reached", (429,), "The address has made as many calls as it may in the time window."),
+    Precise("import_refused", (422,), "Lines of the file were refused, so nothing was stored."),
+    Precise("address_limit_reached", (429,), "The address has used up its calls for the time window."),
     Precise("too_many_open", (429, 503), "Too many streams, long polls, imports and exports are open."),
 )
 """Every code that an answer may have beside its class's own."""
@@ -161,18 +161,18 @@ class Conflict(TidingsError):
 class Gone(TidingsError):
     """The cursor points before the oldest event that is kept."""
 
-    code, status, title = "gone", 410, "No longer kept"
+    code, status, title = "gone", 410, "No longer available"
 
 
 class Stale(TidingsError):
     """If-Match names a revision that is not the present one."""
 
-    code, status, title = "stale", 412, "Somebody changed it meanwhile"
+    code, status, title = "stale", 412, "It was changed in the meantime"
 
     @classmethod
     def at_revision(cls, revision: int) -> Stale:
         """Refuse a change of what is at another revision than the caller saw."""
-        return cls(f"It is at revision {revision} now. Read it again, then repeat the change.")
+        return cls(f"It is now at revision {revision}. Read it again, then repeat the change.")
 
 
 class TooLarge(TidingsError):
@@ -184,7 +184,7 @@ class TooLarge(TidingsError):
 class BadMedia(TidingsError):
     """The body has a content type, or an encoding, that we do not read."""
 
-    code, status, title = "unsupported_media", 415, "That media type is not read here"
+    code, status, title = "unsupported_media", 415, "This media type is not supported"
 
 
 class Invalid(TidingsError):

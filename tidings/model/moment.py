@@ -85,11 +85,11 @@ class SystemClock:
             return
         if self._doubted is None or abs(ahead - self._doubted[0]) > SMALL_STEP * 1000:
             self._doubted = (ahead, steady)
-            _log.warning("the machine's clock jumped by %.0f s; that is believed if it stays so", by / 1e9)
+            _log.warning("the machine's clock jumped by %.0f s; this is believed once it lasts", by / 1e9)
         elif steady - self._doubted[1] >= BELIEVE_AFTER * 1000:
             self._ahead, self._doubted = ahead, None
             self.stepped += by // 1000
-            _log.warning("the clock was set by %.0f s: what waits, waits as long as before", by / 1e9)
+            _log.warning("the clock was set by %.0f s; everything that waits, waits as long as before", by / 1e9)
             for wake in self._wakes:
                 wake()
 
@@ -137,7 +137,7 @@ def from_text(text: str) -> Micros:
     moment = datetime.fromisoformat(text.upper().replace(" ", "T"))
     at = (moment - _EPOCH) // timedelta(microseconds=1)
     if not _MIN <= at < _END:
-        raise ValueError("not a time of the years 1 to 9999")
+        raise ValueError("not a time in the years 1 to 9999")
     return at
 
 

@@ -277,13 +277,13 @@ class Handle:
             return said
         if number == pycurl.E_OPERATION_TIMEDOUT:
             if curl.getinfo(pycurl.REQUEST_SIZE):
-                return outcomes.TIMEOUT, f"No whole answer within {self.timeout_seconds:g} s."
+                return outcomes.TIMEOUT, f"No complete response within {self.timeout_seconds:g} s."
             # The request never left. (PRETRANSFER_TIME would not tell: curl sets it when it gives up, too.)
             limit = min(CONNECT_SECONDS, self.timeout_seconds)
             if self._proxied:
                 return outcomes.CONNECT_FAILED, f"No connection through the outbound proxy within {limit:g} s."
             if curl.getinfo(pycurl.CONNECT_TIME):
-                return outcomes.TLS_FAILED, f"The TLS handshake did not end within {limit:g} s."
+                return outcomes.TLS_FAILED, f"The TLS handshake did not finish within {limit:g} s."
             return outcomes.CONNECT_FAILED, f"No connection within {limit:g} s."
         log.debug("%s: curl %d: %s", self.target.host, number, message)
         if number == pycurl.E_SEND_ERROR and self.target.tls and not curl.getinfo(pycurl.REQUEST_SIZE):

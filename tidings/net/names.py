@@ -219,7 +219,7 @@ class Names:
             found = Resolved(texts, None, until, now, alias)
         elif problem != "unknown" and before is not None and before.addresses and now - before.learned < STALE_SECONDS:
             found = msgspec.structs.replace(before, until=now + FRESH_SECONDS_MIN)
-            log.warning("no name server answers for %s; its last known addresses are used", name)
+            log.warning("no name server answers for %s; using its last known addresses", name)
         else:
             found = Resolved((), problem or "unknown", now + FRESH_SECONDS_MIN, now, "")
         self._known[name] = found

@@ -14,7 +14,8 @@ from tidings.model import outcome as outcomes
 from tidings.model.outcome import Outcome
 
 CANNOT_USE = (
-    "The host of this URL cannot be used here: its name does not resolve, or only to addresses that are not called."
+    "The host of this URL cannot be used here: its name does not resolve, or resolves only to addresses that "
+    "are not called."
 )
 """What tenants read of a host name, whichever it is: else they could list the names of the inner network."""
 
@@ -47,7 +48,9 @@ def judge(status: int) -> tuple[Outcome, str]:
     if status == 410:
         return outcomes.GONE, "The endpoint answered 410 Gone."
     if status == 304:
-        return outcomes.REDIRECT, "The endpoint answered 304 Not Modified, which is no answer to a POST. Answer 2xx."
+        return outcomes.REDIRECT, (
+            "The endpoint answered 304 Not Modified, which is not a valid response to a POST. Answer 2xx."
+        )
     if 300 <= status < 400:
         return outcomes.REDIRECT, f"The endpoint answered {status}; redirects are not followed. Register the final URL."
     return outcomes.BAD_STATUS, f"The endpoint answered {status}."
@@ -58,7 +61,7 @@ def body_note(number: int, read_bytes: int, most_bytes: int, waited_seconds: flo
     if number == TOO_MUCH:
         return f"Its body is longer than {most_bytes // 1024} KiB; the rest was not read."
     if number == TIMED_OUT:
-        return f"Its body had not ended after {waited_seconds:g} s and was not waited for."
+        return f"Its body was not complete after {waited_seconds:g} s, and the rest was not read."
     return f"Its body broke off after {read_bytes} bytes."
 
 
@@ -92,9 +95,9 @@ def proxy_failure(number: int, message: str) -> tuple[Outcome, str] | None:
     if (tunnel := re.search(r"CONNECT tunnel failed, response ([0-9]+)", message)) is not None:
         return outcomes.CONNECT_FAILED, f"The outbound proxy refused the connection: it answered {tunnel[1]}."
     if number == CONNECT_ERROR:
-        return outcomes.CONNECT_FAILED, "No connection to the outbound proxy could be made."
+        return outcomes.CONNECT_FAILED, "The connection to the outbound proxy failed."
     if "CONNECT" in message and number in (RECV_ERROR, SEND_ERROR, GOT_NOTHING):
-        return outcomes.CONNECT_FAILED, "The outbound proxy closed the connection instead of making one."
+        return outcomes.CONNECT_FAILED, "The outbound proxy closed the connection instead of opening a tunnel."
     return _OTHER[number] if number in (PROXY_UNKNOWN, PROXY_FAILED) else None
 
 
@@ -118,12 +121,12 @@ def _alert_sentence(alert: str) -> str:
 
 
 _CONNECT = {
-    errno.ECONNREFUSED: "The connection was refused: nothing listens on that port.",
-    errno.ECONNRESET: "The connection was reset before it was made.",
-    errno.ENETUNREACH: "The network of the host cannot be reached.",
-    errno.EHOSTUNREACH: "The host cannot be reached.",
-    errno.ETIMEDOUT: "The host did not answer the attempt to connect.",
-    errno.EADDRNOTAVAIL: "This server has no free local port or no address of that kind.",
+    errno.ECONNREFUSED: "The connection was refused: nothing is listening on that port.",
+    errno.ECONNRESET: "The connection was reset before it was established.",
+    errno.ENETUNREACH: "The network of the host is unreachable.",
+    errno.EHOSTUNREACH: "The host is unreachable.",
+    errno.ETIMEDOUT: "The host did not respond to the connection attempt.",
+    errno.EADDRNOTAVAIL: "This server has no free local port, or no address of that kind.",
     errno.EACCES: "This server's firewall forbids the connection.",
     errno.EPERM: "This server's firewall forbids the connection.",
     errno.EMFILE: "This server has too many files open; raise its limit (ulimit -n).",
@@ -134,44 +137,44 @@ _TLS = {
     53: "The TLS library could not be used",
     54: "The TLS library could not be used",
     58: "The client certificate or its key could not be used",
-    59: "No TLS cipher could be agreed on",
+    59: "No common TLS cipher was found",
     60: "The endpoint's certificate was not accepted",
     66: "The TLS library could not be used",
     77: "The certificate authorities could not be read",
     80: "The TLS connection could not be closed",
-    82: "The list of revoked certificates could not be read",
+    82: "The certificate revocation list could not be read",
     83: "The endpoint's certificate has the wrong issuer",
     90: "The endpoint's public key is not the expected one",
     91: "The status of the endpoint's certificate is not valid",
     98: "The endpoint requires a client certificate",
 }
 _BROKEN = outcomes.BROKEN_ANSWER
-_TOO_LONG = "The head of the answer is longer than is accepted (100 kB a header, 300 kB and 5,000 headers in all)."
+_TOO_LONG = "The head of the response is too long (at most 100 kB per header, 300 kB and 5,000 headers in total)."
 _OURS = "The transfer failed inside this server (libcurl error {number}); please report it."
 _OTHER = {
-    1: (_BROKEN, "The answer is not HTTP, or of a version that is not understood."),
+    1: (_BROKEN, "The response is not HTTP, or uses an unsupported version."),
     3: (outcomes.UNSENDABLE, "The URL cannot be read."),
     5: (outcomes.CONNECT_FAILED, "The name of the outbound proxy did not resolve."),
     6: (outcomes.DNS_FAILED, "The name did not resolve."),
-    8: (_BROKEN, "The answer is not valid HTTP."),
-    16: (_BROKEN, "The HTTP/2 connection broke before the head of an answer was complete."),
-    18: (_BROKEN, "The answer broke off before its head was complete."),
+    8: (_BROKEN, "The response is not valid HTTP."),
+    16: (_BROKEN, "The HTTP/2 connection broke before the head of a response was complete."),
+    18: (_BROKEN, "The response broke off before its head was complete."),
     27: (_BROKEN, "This server ran out of memory during the transfer."),
-    45: (outcomes.CONNECT_FAILED, "No local address could be used for the connection."),
-    52: (_BROKEN, "The connection was closed before an answer came."),
+    45: (outcomes.CONNECT_FAILED, "No local address was available for the connection."),
+    52: (_BROKEN, "The connection was closed before a response arrived."),
     55: (_BROKEN, "The connection broke while the request was sent."),
-    56: (_BROKEN, "The connection broke before the head of an answer was complete."),
-    61: (_BROKEN, "The answer has an encoding that cannot be read."),
-    65: (_BROKEN, "The connection, kept from an earlier request, broke before an answer came."),
-    92: (_BROKEN, "The HTTP/2 stream was reset before the head of an answer was complete."),
-    95: (_BROKEN, "The HTTP/3 connection broke before the head of an answer was complete."),
+    56: (_BROKEN, "The connection broke before the head of a response was complete."),
+    61: (_BROKEN, "The response has an encoding that cannot be read."),
+    65: (_BROKEN, "The connection, kept from an earlier request, broke before a response arrived."),
+    92: (_BROKEN, "The HTTP/2 stream was reset before the head of a response was complete."),
+    95: (_BROKEN, "The HTTP/3 connection broke before the head of a response was complete."),
     96: (outcomes.CONNECT_FAILED, "No QUIC connection could be made."),
-    97: (outcomes.CONNECT_FAILED, "The outbound proxy did not make the connection."),
+    97: (outcomes.CONNECT_FAILED, "The outbound proxy did not open the connection."),
     100: (_BROKEN, _TOO_LONG),
 }
 _TOO_LARGE = "Too large response headers"
 _SAID = (
     (_TOO_LARGE, (_BROKEN, _TOO_LONG)),
-    ("Connection reset", (_BROKEN, "The connection was reset before the head of an answer was complete.")),
+    ("Connection reset", (_BROKEN, "The connection was reset before the head of a response was complete.")),
 )
 """What libcurl tells apart only in words."""

@@ -38,7 +38,7 @@ class FakeClock:
     def advance(self, seconds: float) -> Micros:
         """Move on by `seconds`, which may be fractions but not negative. Answers the new time."""
         if seconds < 0:
-            raise ValueError(f"a clock is moved forward, not by {seconds:g} seconds")
+            raise ValueError(f"the clock can only move forward, not by {seconds:g} seconds")
         with self._lock:
             self._at += round(seconds * SECOND)
             wakes = list(self._wakes)

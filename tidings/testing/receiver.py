@@ -151,7 +151,7 @@ class Receiver:
                 if len(found) >= count:
                     return found
                 if not self._changed.wait(max(0.0, deadline - time.monotonic())) and time.monotonic() >= deadline:
-                    raise NotInTime(f"{count} requests were expected within {seconds:g} s; {len(found)} came")
+                    raise NotInTime(f"expected {count} requests within {seconds:g} s, but got {len(found)}")
 
     def clear(self) -> None:
         """Forget what has come."""

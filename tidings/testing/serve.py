@@ -34,7 +34,7 @@ def main() -> None:
         for line in sys.stdin:
             command, _, seconds = line.partition(" ")
             if command not in ("advance", "set_by"):
-                print(f"unknown command {command.strip()!r}; there are: advance SECONDS, set_by SECONDS", flush=True)
+                print(f"unknown command {command.strip()!r}; use advance SECONDS or set_by SECONDS", flush=True)
                 continue
             move = clock.advance if command == "advance" else clock.set_by
             print(f"now {to_text(move(float(seconds)))}", flush=True)

@@ -23,5 +23,5 @@ def until(look: Callable[[], T], what: str, seconds: float = 10.0) -> T:
         if found:
             return found
         if time.monotonic() > deadline:
-            raise NotInTime(f"{what}: not within {seconds:g} s; the last look gave {found!r}")
+            raise NotInTime(f"{what}: not within {seconds:g} s; the last value was {found!r}")
         time.sleep(LOOK_SECONDS)
