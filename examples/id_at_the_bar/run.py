@@ -70,7 +70,7 @@ def callers(url: str, operator: Client, endpoint: str) -> list[bool]:
     print("Callers:")
     return [
         refused("no key", 401, "Authorization: Bearer", lambda: publish(None)),
-        refused("a wrong key", 401, "not known", lambda: publish("tdk_" + "x" * 43)),
+        refused("a wrong key", 401, "unknown", lambda: publish("tdk_" + "x" * 43)),
         refused("a revoked key", 401, "revoked", lambda: publish(gone["key"])),
         refused("too few rights", 403, "events:write", lambda: publish(reader)),
         refused("another tenant", 404, "no endpoint", lambda: look(acme)),

@@ -34,7 +34,7 @@ def test_a_key_sees_its_own_questions(page: Page, api: Api) -> None:
     page.enter(str(api.key))
     assert {"DELETE /v1/keys/{id}", "POST /v1/replays"} <= page.questions()
     assert page.do("document.getElementById('limits').innerText") == "No call limit"
-    page.enter("tdk_wrong", says="not known")
+    page.enter("tdk_wrong", says="unknown")
     assert page.questions() == set(), "what the key before might do must not stay"
     assert page.do("document.getElementById('key').getAttribute('aria-invalid')") == "true"
     page.enter("ключ", says="This is not a key")
@@ -266,7 +266,7 @@ def test_the_policy_stops_what_is_not_the_pages_own(server: TestServer, browser:
 
 
 def test_a_wrong_key_is_not_kept(page: Page, api: Api) -> None:
-    page.enter("tdk_wrong", "This key is not known")
+    page.enter("tdk_wrong", "This key is unknown")
     assert page.do("document.getElementById('key').value") == "tdk_wrong", "it stays in view to be mended"
     page.open()
     assert page.do("document.getElementById('key').value") == ""

@@ -89,7 +89,7 @@ def test_no_key_a_wrong_key_and_too_few_rights_are_told_apart(api: Api) -> None:
     none = api.with_key(None).call("GET", PATH)
     assert none.status == 401 and "Authorization: Bearer" in none.json["detail"]
     wrong = api.with_key("tdk_wrong").call("GET", PATH)
-    assert wrong.status == 401 and "not known" in wrong.json["detail"]
+    assert wrong.status == 401 and "unknown" in wrong.json["detail"]
     few = key(api, {"verbs": ["get"]}).call("DELETE", f"{PATH}/x")
     assert few.status == 403 and "It may: get" in few.json["detail"]
     field = key(api, {"verbs": ["create"], "write": ["code"]}).call("POST", PATH, {"code": "few", "rent": 1})

@@ -8,8 +8,8 @@ from tests.scenarios import run
 
 CALLERS = {
     "no key": "401 unauthorized: Send a key: Authorization: Bearer",
-    "a wrong key": "401 unauthorized: This key is not known",
-    "a revoked key": "401 unauthorized: This key is not known, or was revoked",
+    "a wrong key": "401 unauthorized: This key is unknown",
+    "a revoked key": "401 unauthorized: This key is unknown or revoked",
     "too few rights": "403 scope_missing: This needs the scope events:write. The key has: events:read",
     "another tenant": "404 not_found: There is no endpoint",
 }
@@ -18,7 +18,7 @@ ITEMS = {
     "a field too many": "403 field_not_permitted: This key may read paid, but not write it",
     "too much trust": "403 row_not_permitted: This key may not write such an item",
     "a row out of sight": "404 not_found: There is no item",
-    "a filter too many": "422 invalid: The query has wrong parameters. paid: There is no parameter 'paid' here",
+    "a filter too many": "422 invalid: The query has wrong parameters. paid: Unknown parameter 'paid'",
     "a question too many": "404 not_found: There is no question 'unpaid' that this key may ask",
     "another tenant reads": "404 not_found: There is no item",
     "another tenant edits": "404 not_found: There is no item",

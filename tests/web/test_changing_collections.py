@@ -131,5 +131,5 @@ def test_what_was_read_while_a_collection_changed_does_not_count(jobs: Api, serv
         raise StoreError('column "f_name" does not exist')
 
     for read in (lambda db: [], refuse):
-        with pytest.raises(Unavailable, match="The collection owners was changed at this moment"):
+        with pytest.raises(Unavailable, match="The collection owners is being changed"):
             unless_redeclared(parts, [kind], read)(Any)

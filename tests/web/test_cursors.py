@@ -98,8 +98,8 @@ def test_another_tenants_cursor_is_refused(server: TestServer) -> None:
     mine.publish("step")
     cursor = mine.get("/v1/events", after="start")["next_cursor"]
     assert mine.get("/v1/events", after=cursor)["data"] == []
-    assert "for another tenant" in refused(other, after=cursor)
-    assert "for another tenant" in refused(server.api, after=cursor)
+    assert "belongs to another tenant" in refused(other, after=cursor)
+    assert "belongs to another tenant" in refused(server.api, after=cursor)
     assert other.call("GET", "/v1/events/stream", after=cursor).status == 422
 
 

@@ -75,7 +75,7 @@ def test_one_that_waits_can_be_hurried_and_cancelled(api: Api, receiver: Receive
     assert (cancelled["state"], cancelled["next_attempt"]) == ("cancelled", None)
     assert [each["outcome"] for each in cancelled["attempts"]] == ["bad_status", "bad_status", "cancelled"]
     again = api.call("POST", path + ":cancel")
-    assert again.status == 409 and "cancelled already" in again.json["detail"]
+    assert again.status == 409 and "already cancelled" in again.json["detail"]
 
 
 def test_nothing_is_tried_again_while_the_endpoint_is_paused(api: Api, receiver: Receiver) -> None:

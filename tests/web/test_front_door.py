@@ -128,7 +128,7 @@ def test_the_public_url_stands_wherever_the_server_names_itself(open_server: Tes
 
 def test_a_proxy_that_leaves_the_prefix_is_told_of(open_server: TestServer) -> None:
     found = through_proxy(open_server, "/api/v1/events")
-    assert found.status == 404 and "the proxy before it must take that away" in found.json["detail"]
+    assert found.status == 404 and "the proxy in front must strip it" in found.json["detail"]
 
 
 def test_without_a_public_url_paths_are_answered(server: TestServer, api: Api) -> None:

@@ -114,7 +114,7 @@ class Deliveries:
         # The deliver stage writes the cancellation down in its own time, so what is run comes after it.
         if row.state != "waiting" or not (await self._sending.cancel([row.number]))[0]:
             row = await self.find(caller, ident, WRITE)
-            raise Conflict(f"It is {row.state} already, so there is nothing to cancel.")
+            raise Conflict(f"It is already {row.state}, so there is nothing to cancel.")
         return await run(lambda db: self._trace(db, ident, row.number))
 
     def _trace(self, db: Db, ident: str, number: int) -> DeliveryTrace:

@@ -95,7 +95,7 @@ SORTS: dict[str, SortKey] = {"name": lambda each: each.name, "created": lambda e
 DROP_VALUES = Parameter(
     name="drop_values",
     schema={"type": "boolean"},
-    help="Do it although values or items are lost; else the answer is 409 `would_lose`, and says how many.",
+    help="Go ahead even if values or items are lost; otherwise the response is 409 `would_lose`, and says how many.",
 )
 
 
@@ -113,7 +113,7 @@ async def create_collection(parts: Parts, request: Request) -> Answer:
 
     def job(db: Db) -> Answer:
         if parts.catalog.collection(db, name) is not None:
-            raise Conflict(f"There is a collection {name[:100]} already. Change it with PATCH or PUT.")
+            raise Conflict(f"A collection {name[:100]} already exists. Change it with PATCH or PUT.")
         return _written(parts, db, name, Wanted(collections={name: document}, single=name), drop_values=False)
 
     async with parts.indexes.resting():
@@ -139,11 +139,11 @@ async def put_collection(parts: Parts, request: Request) -> Answer:
     def job(db: Db) -> Answer:
         before = parts.catalog.collection(db, name)
         if before is not None and not_modified(request, before.revision):
-            raise Stale(f"There is a collection {name} already, and If-None-Match asks for none, or for another.")
+            raise Stale(f"A collection {name} exists, but If-None-Match requires none, or a different one.")
         if before is not None:
             check_revision(request, before.revision)
         elif "if-match" in request.headers:
-            raise Stale(f"There is no collection {name[:100]}, and If-Match asks for one.")
+            raise Stale(f"There is no collection {name[:100]}, but If-Match requires one.")
         agree(request, None if before is None else _view(parts, before), name=name)
         return _written(parts, db, name, wish, drop_values=request.query.get("drop_values", False))
 
@@ -274,7 +274,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/collections",
         scope="collections:write",
         summary="Declare a collection",
-        help="Its events `NAME.created`, `.updated`, `.deleted` and its own ones are in the catalogue from then on.",
+        help="Its events `NAME.created`, `.updated`, `.deleted` and its own are in the catalogue from then on.",
         handler=create_collection,
         tag=TAG,
         request=NewCollection,
@@ -301,8 +301,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="collections:write",
         summary="Declare a collection, or replace its declaration",
         help=(
-            "Fields that the declaration lacks are dropped with their values. With `If-None-Match: *` it is only "
-            "created, with `If-Match` only replaced."
+            "Fields missing from the declaration are dropped with their values. `If-None-Match: *` only "
+            "creates, `If-Match` only replaces."
         ),
         also=((201, "It was created."),),
         handler=put_collection,
@@ -318,7 +318,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/collections/{name}",
         scope="collections:write",
         summary="Change a collection's declaration",
-        help="The patch goes through all levels (RFC 7396). A field is renamed with `was`, and null for its old name.",
+        help="The patch applies at all levels (RFC 7396). To rename a field, use `was`, and null for its old name.",
         handler=edit_collection,
         tag=TAG,
         request=CollectionPatch,
@@ -333,7 +333,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/collections/{name}",
         scope="collections:write",
         summary="Drop a collection with its items",
-        help="Not where another collection refers to it. Its events stay.",
+        help="Refused if another collection refers to it. Its events stay.",
         handler=delete_collection,
         tag=TAG,
         status=204,
@@ -344,8 +344,8 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/collections:plan",
         scope="collections:write",
-        summary="Say what declarations would change",
-        help="Nothing is changed. `refusals` say why the plan could not be carried out, `loses` what would be lost.",
+        summary="See what declarations would change",
+        help="Changes nothing. `refusals` say why the plan could not be carried out, `loses` what would be lost.",
         handler=plan_collections,
         tag=TAG,
         request=PlanBody,
@@ -358,8 +358,8 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/collections:apply",
         scope="collections:write",
-        summary="Carry declarations out, all or none",
-        help="With `plan`, the name of a plan that was shown, it is refused if anything has changed since.",
+        summary="Apply declarations, all or none",
+        help="With `plan`, the name of a plan shown earlier, it is refused if anything has changed since.",
         handler=apply_collections,
         tag=TAG,
         request=ApplyBody,

@@ -103,7 +103,10 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="deliveries:read",
         summary="List deliveries, newest first",
         sorts=("-created", "created"),
-        help="A page may hold fewer than `limit`, even none, and still have a next one: go on while there is a cursor.",
+        help=(
+            "A page may have fewer than `limit` deliveries, even none, and still have a next page: continue while "
+            "there is a cursor."
+        ),
         handler=list_deliveries,
         tag=TAG,
         response=DeliveryList,
@@ -114,16 +117,16 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter(
                 name="type",
                 schema=TYPE_OR_BEGINNING,
-                help="Only of events of this type, such as `tasks.completed`, or of all these, such as `tasks.*`.",
+                help="Only of events of this type, such as `tasks.completed`, or pattern, such as `tasks.*`.",
             ),
-            Parameter(name="outcome", schema=_OUTCOME, help="Only those whose last attempt came to this."),
+            Parameter(name="outcome", schema=_OUTCOME, help="Only if the last attempt had this outcome."),
             Parameter(
                 name="status",
                 schema=_STATUS,
-                help="Only those whose last attempt was answered with this HTTP status, such as `422`, or `4xx`.",
+                help="Only if the last attempt got this HTTP status, such as `422`, or `4xx`.",
             ),
-            Parameter(name="time__gte", schema=_TIME, help="Only those made at this time or later."),
-            Parameter(name="time__lt", schema=_TIME, help="Only those made before this time."),
+            Parameter(name="time__gte", schema=_TIME, help="Only those created at this time or later."),
+            Parameter(name="time__lt", schema=_TIME, help="Only those created before this time."),
             Parameter(name="tenant", schema={"type": "string"}, help="Only to endpoints of this tenant."),
             *PAGING,
         ),
@@ -143,8 +146,11 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/deliveries/{id}:retry",
         scope="deliveries:write",
-        summary="Try it again now, with a whole new round of attempts",
-        help="Also one that is dead, cancelled or delivered. The webhook-id stays, so receivers can drop repeats.",
+        summary="Retry it now, with a fresh schedule of attempts",
+        help=(
+            "Also works if it is dead, cancelled or delivered. The webhook-id stays the same, so receivers can "
+            "drop duplicates."
+        ),
         handler=retry_delivery,
         tag=TAG,
         response=DeliveryDetail,
@@ -156,8 +162,8 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/deliveries/{id}:cancel",
         scope="deliveries:write",
-        summary="Send it no more",
-        help="A request that is under way is not called back; if it succeeds, the delivery is delivered after all.",
+        summary="Cancel it",
+        help="A request in flight is not recalled; if it succeeds, the delivery counts as delivered after all.",
         handler=cancel_delivery,
         tag=TAG,
         response=DeliveryDetail,

@@ -42,7 +42,7 @@ ANYBODY = Key(id="", hash="", name="", scopes=())
 """The caller of operations that need no key, when none was sent."""
 ONCE_ONLY = ("authorization", "content-type", "host", "idempotency-key", "if-match", "if-none-match", "last-event-id")
 """Headers that must not be repeated: two readers could choose differently."""
-NO_HOST = "The header host is missing, which HTTP/1.1 asks for (RFC 9112)."
+NO_HOST = "The header host is missing; HTTP/1.1 requires it (RFC 9112)."
 
 _COMMON = [
     ("server", "tidings"),

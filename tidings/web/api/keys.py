@@ -81,8 +81,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="keys:write",
         summary="Make a key",
         help=(
-            "The answer shows the key's text this once. A key can give only scopes that it has itself. "
-            f"The scopes: {', '.join(SCOPES)}; `{EVERYTHING}` is all of them."
+            "The response shows the key, this one time only. A key can grant only scopes that it has itself. "
+            f"The scopes: {', '.join(SCOPES)}; `{EVERYTHING}` stands for all."
         ),
         handler=create_key,
         tag=TAG,

@@ -87,9 +87,10 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="replays:write",
         summary="Send a time range of events to an endpoint again",
         help=(
-            "`failed` tries the dead deliveries of the range again; `all` makes a new delivery for every event of the "
-            "range that the endpoint wants today. The webhook-id stays, so receivers can drop repeats. With `dry_run` "
-            "nothing is started; the answer (status 200) says how many would be sent."
+            "`failed` retries the dead deliveries of the range; `all` makes a new delivery for every event of "
+            "the range that the endpoint wants today. The webhook-id stays the same, so receivers can drop "
+            "duplicates. With `dry_run` nothing is started; the response (status 200) says how many would be "
+            "sent."
         ),
         handler=create_replay,
         tag=TAG,
@@ -127,7 +128,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/replays/{id}",
         scope="replays:read",
-        summary="Read how far a replay has come",
+        summary="Read the progress of a replay",
         handler=get_replay,
         tag=TAG,
         response=ReplayView,

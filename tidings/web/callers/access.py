@@ -46,7 +46,7 @@ class Access:
                 raise Unauthorized("Send a key: Authorization: Bearer tdk_...")
             key = snapshot.keys_by_hash.get(_digest(authorization))
             if key is None:
-                raise self._failed(client, now, Unauthorized("This key is not known, or was revoked."))
+                raise self._failed(client, now, Unauthorized("This key is unknown or revoked."))
             if len(self._known) >= KNOWN_MAX:
                 self._known.clear()
             self._known[authorization] = key
@@ -71,7 +71,7 @@ class Access:
         if address in self._failures or len(self._failures) < FAILING_ADDRESSES_MAX:
             self._failures[address] = count
         if count == FAILURES_MAX + 1:
-            log.warning("%s sends wrong keys, and is refused for some seconds", address, extra={"client": address})
+            log.warning("%s sends wrong keys, and is refused for a few seconds", address, extra={"client": address})
         if count > FAILURES_MAX:
             wait = FAILURE_WINDOW_SECONDS - now / SECOND % FAILURE_WINDOW_SECONDS
             return LimitReached("Too many wrong keys came from this address.", retry_after_seconds=wait)

@@ -34,7 +34,7 @@ class OpenCalls:
         mine = self._by_key.get(key.id, 0)
         if mine >= self._most_per_key:
             raise LimitReached(
-                f"This key has {mine:,} streams, long polls, imports and exports open, and may have no more. "
+                f"This key already has {mine:,} streams, long polls, imports and exports open, the maximum. "
                 "Close one, or wait.",
                 code="too_many_open",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
@@ -54,14 +54,14 @@ class OpenCalls:
         held = self.share.held(key.tenant)
         if not held:
             return Unavailable(
-                f"{self.count:,} streams, long polls, imports and exports are open, and the server holds no more.",
+                f"{self.count:,} streams, long polls, imports and exports are open, the server's maximum.",
                 code="too_many_open",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
         whose = "The keys without a tenant" if key.tenant is None else f"The keys of {key.tenant}"
         return LimitReached(
-            f"{whose} have {held:,} streams, long polls, imports and exports open together, which is their share "
-            f"of the {self.share.total:,} that the server holds. Close one, or wait.",
+            f"{whose} have {held:,} streams, long polls, imports and exports open together, which is their "
+            f"share of the server's {self.share.total:,}. Close one, or wait.",
             code="too_many_open",
             retry_after_seconds=RETRY_AFTER_SECONDS,
         )

@@ -29,7 +29,7 @@ WITH_TICKET = (PARAMETER, "after")
 TOGETHER = "not_together"
 _OWNER = "a ticket"
 _HASH_CHARS = 16
-_REFUSED = "This ticket is not valid, or is older than a minute. Ask for a new one."
+_REFUSED = "This ticket is invalid, or older than a minute. Request a new one."
 
 
 class _Content(msgspec.Struct, frozen=True, array_like=True):
@@ -51,7 +51,7 @@ class Ticket(msgspec.Struct, frozen=True):
         """The parameters of the stream. Raises Invalid where others are given beside the ticket."""
         for name in given:
             if name not in WITH_TICKET:
-                raise _not_together(name, f"{name} does not go with a ticket: give it where the ticket is made.")
+                raise _not_together(name, f"{name} cannot be combined with a ticket: set it when the ticket is made.")
         return self.query | {name: value for name, value in given.items() if name != PARAMETER}
 
 

@@ -18,7 +18,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 def only_operators(request: Request, what: str) -> None:
     """Raise Forbidden for keys with a tenant, where a thing belongs to all tenants."""
     if request.key.tenant is not None:
-        raise Forbidden(f"{what} belong to the whole server; a key of one tenant cannot change them.")
+        raise Forbidden(f"{what} belong to the whole server; a tenant's key cannot change them.")
 
 
 def check_revision(request: Request, revision: int) -> None:

@@ -14,7 +14,7 @@ from tidings.web.wire.bodies import body
 
 MEASURED = frozenset(("health", "indexes", "waiting"))
 """What changes by itself: what was read a moment ago may differ, so only its form is looked at."""
-HELP = "What GET answers can be sent back: members that callers do not change are accepted where they agree."
+HELP = "The result of GET can be sent back: read-only members are accepted if they match."
 
 
 def read(request: Request, raw: bytes) -> None:
@@ -55,14 +55,14 @@ def agree(request: Request, view: msgspec.Struct | None, **named: str) -> None:
     for name, given in request.given.items():
         if view is not None and name in MEASURED:
             if not _converts(given, own_members(request.operation)[name]):
-                detail = f"{name} is measured here. Leave it out, or give it as it was read."
+                detail = f"{name} is measured by the server. Leave it out, or send it as you read it."
                 wrong.append(Place(pointer=f"/{name}", code="own_field", detail=detail))
             continue
         present = named.get(name, msgspec.UNSET) if view is None else msgspec.to_builtins(getattr(view, name))
         if present is not msgspec.UNSET and agrees(present, given):
             continue
         if view is not None and name == "revision" and type(given) is int:
-            detail = f"The body has revision {given}, and it is at {present}. Read it again."
+            detail = f"The body has revision {given}, but the current one is {present}. Read it again."
             raise Stale.at("/revision", "stale", detail)
         wrong.append(differs(name, "", present))
     if wrong:

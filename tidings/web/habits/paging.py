@@ -40,12 +40,12 @@ PAGING: tuple[Parameter, ...] = (
     Parameter(
         name="limit",
         schema={"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT},
-        help="How many to answer at most.",
+        help="The maximum number to return.",
     ),
     Parameter(
         name="cursor",
-        schema={"type": "string", "description": "a cursor that this server gave", **CURSOR},
-        help="Where to go on: `next_cursor` of the page before, with the same filters and sort.",
+        schema={"type": "string", "description": "a cursor from this server", **CURSOR},
+        help="Where to continue: `next_cursor` of the previous page, with the same filters and sort.",
     ),
 )
 
@@ -88,7 +88,7 @@ class Page(msgspec.Struct, frozen=True):
 def counted(total: int | None) -> int:
     """A count as it is answered. Raises Invalid where the store would have to look at too many rows to tell it."""
     if total is None:
-        detail = "Too many would have to be looked at to count them. Ask for less, or leave count out."
+        detail = "Too many rows would have to be counted. Narrow the query, or leave count out."
         raise Invalid.of_parameter("count", "too_many_to_count", detail)
     return total
 
@@ -128,11 +128,11 @@ class SortedPage(Generic[T]):
         return [each for each in ordered if _is_after(each, self._orders, after)]
 
 
-NO_CURSOR = "This cursor is not from this server. Take next_cursor of the page before."
-OF_ANOTHER_QUERY = "This cursor belongs to another query. Send the same filters and sort as for the page before."
+NO_CURSOR = "This cursor is not from this server. Use next_cursor of the previous page."
+OF_ANOTHER_QUERY = "This cursor belongs to another query. Send the same filters and sort as for the previous page."
 OF_THE_FEED = (
-    "This is the cursor of an answer to after=, or of a stream: send it to GET /v1/events as after=. cursor= takes "
-    "next_cursor of the page before."
+    "This is the cursor of a response to after=, or of a stream: send it to GET /v1/events as after=. cursor= "
+    "takes next_cursor of the previous page."
 )
 
 

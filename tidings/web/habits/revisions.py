@@ -22,13 +22,13 @@ _REVISION = re.compile(r"([1-9][0-9]{0,18})(-[0-9a-f]{16})?")
 IF_MATCH = Parameter(
     name="If-Match",
     schema={"type": "string", "format": "entity-tags", "pattern": TAGS, "maxLength": TAGS_CHARS_MAX},
-    help='Change it only if it is at this revision, as in `"3"`; else the answer is 412.',
+    help='Change it only if it is at this revision, as in `"3"`; otherwise the response is 412.',
     where="header",
 )
 IF_NONE_MATCH = Parameter(
     name="If-None-Match",
     schema={"type": "string", "format": "entity-tags", "pattern": TAGS, "maxLength": TAGS_CHARS_MAX},
-    help='Answer 304 without a body if it is still as the answer with this `ETag` had it, as in `"3"`.',
+    help='Return 304 without a body if it still has this `ETag`, as in `"3"`.',
     where="header",
 )
 
@@ -65,7 +65,7 @@ def read(text: str | None, header: str, *, strong: bool = False) -> set[str] | N
     if text is None or text.strip() == "*":
         return None
     if len(text) > TAGS_CHARS_MAX or not _LIST.fullmatch(text.strip(" \t")):
-        detail = f'{header} must be a revision in quotes, such as "3", as the ETag header of an answer has it.'
+        detail = f'{header} must be a revision in quotes, such as "3", as in the ETag header of a response.'
         raise Malformed.of_parameter(header, "wrong_value", detail)
     return {tag for weak, tag in _TAG.findall(text) if not (strong and weak)}
 

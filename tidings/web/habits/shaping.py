@@ -31,8 +31,8 @@ COUNT = Parameter(
     name="count",
     schema={"type": "boolean"},
     help=(
-        "Also answer `count`, how many there are on all pages together. It is exact, or the request is refused because "
-        "too many would have to be looked at."
+        "Also return `count`, the exact number on all pages together. The request is refused if too many rows "
+        "would have to be counted."
     ),
 )
 
@@ -76,7 +76,7 @@ def sort_of(request: Request) -> list[str]:
     wanted: list[str] = request.query.get("sort") or [request.operation.sorts[0]]
     plain = [name.removeprefix("-") for name in wanted]
     if len(set(plain)) < len(plain):
-        raise Invalid.of_parameter("sort", "repeated", f"{','.join(wanted)[:200]} names the same twice.")
+        raise Invalid.of_parameter("sort", "repeated", f"{','.join(wanted)[:200]} names the same field twice.")
     return wanted
 
 
@@ -130,7 +130,7 @@ def refuse_conditions(operation: Operation, headers: dict[str, str]) -> None:
         if any(parameter.name == name for parameter in operation.parameters):
             read(headers.get(name.lower()), name.lower())
         elif matters:
-            detail = f"{operation.method} {operation.path} takes no {name}: what it acts on has no revision."
+            detail = f"{operation.method} {operation.path} does not take {name}: its resource has no revision."
             raise Malformed.of_parameter(name, "not_possible_here", detail)
 
 
@@ -157,7 +157,7 @@ def fields_parameter(item: type[msgspec.Struct]) -> Parameter:
     field: dict[str, Any] = {"type": "string", "enum": list(item.__struct_fields__)}
     below = ""
     if _is_open(item):
-        below = f" Below `{DOTTED}` with dots, such as `{DOTTED}.id`."
+        below = f" Below `{DOTTED}`, use dots, such as `{DOTTED}.id`."
         # The description is also what a refusal says.
         below_it = rf"{DOTTED}(\.[^.,\x00-\x1f\x7f]{{1,100}}){{1,{FIELD_DEPTH_MAX}}}"
         field = {
@@ -184,5 +184,5 @@ def _sort_parameter(operation: Operation) -> Parameter:
             "uniqueItems": True,
             "default": [operation.sorts[0]],
         },
-        help=f"In which order{several}; `-` begins with the last. Default: `{operation.sorts[0]}`.",
+        help=f"The sort order{several}; `-` reverses it. Default: `{operation.sorts[0]}`.",
     )

@@ -15,13 +15,13 @@ from tidings.web.operation import BodySchema, Parameter
 
 _COUNT: dict[str, Any] = {"type": "integer", "format": "int64", "minimum": 0, "maximum": 2**53}
 _COUNTS = {
-    "read": "Lines that were read.",
+    "read": "Lines read.",
     "created": "New items.",
-    "replaced": "Items that were there, and are as their line says now.",
-    "merged": "Items that were there, and have what their line says beside what they had.",
-    "skipped": "Lines whose id was there already.",
-    "unchanged": "Items that were as their line says.",
-    "refused": "Lines that were refused; `errors` tells of the first 50.",
+    "replaced": "Existing items, replaced by their line.",
+    "merged": "Existing items, merged with their line.",
+    "skipped": "Lines whose id existed already.",
+    "unchanged": "Items that already matched their line.",
+    "refused": "Lines that were refused; `errors` describes the first 50.",
 }
 IMPORTED = BodySchema(
     "Imported",
@@ -39,21 +39,21 @@ IMPORTED = BodySchema(
 PARTIAL = Parameter(
     name="partial",
     schema={"type": "boolean", "default": False},
-    help="Store the good lines in parts of up to 1,000 and tell the bad ones, rather than all lines or none.",
+    help="Store the good lines in parts of up to 1,000 and report the bad ones, instead of all lines or none.",
 )
 FORMAT = Parameter(
     name="format",
     schema={"type": "string", "enum": list(FORMATS), "default": "ndjson"},
-    help="What kind of file: `ndjson` (an object on each line) or `csv`.",
+    help="The file format: `ndjson` (one object per line) or `csv`.",
 )
 SORT = Parameter(
     name="sort",
     schema={"type": "string", "enum": ["created", "-created"], "default": "created"},
-    help="The order of creation, or with `-` from the last.",
+    help="The order of creation; `-` starts with the last.",
 )
 
 
-_MERGE = " `merge` keeps the fields that the file does not have."
+_MERGE = " `merge` keeps the fields that are not in the file."
 
 
 def import_of(grant: Grant, path: str, transfer: Transfer, tenant: tuple[Parameter, ...]) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def import_of(grant: Grant, path: str, transfer: Transfer, tenant: tuple[Paramet
     on_conflict = Parameter(
         name="on_conflict",
         schema={"type": "string", "enum": offer, "default": "refuse"},
-        help=f"What becomes of a line whose `id` is there already: {ticked(offer)}."
+        help=f"What to do with a line whose `id` exists already: {ticked(offer)}."
         + (_MERGE if "merge" in offer else ""),
     )
     names = ["id", *(parameter.name for parameter in tenant), *grant.write]
@@ -72,7 +72,10 @@ def import_of(grant: Grant, path: str, transfer: Transfer, tenant: tuple[Paramet
         "method": "POST",
         "path": f"{path}:import",
         "summary": f"Import a file of {grant.collection.name}",
-        "help": f"CSV with a header line, or NDJSON; a line may name {ticked(names)}. All lines are stored, or none.",
+        "help": (
+            f"CSV with a header line, or NDJSON; a line may include {ticked(names)}. Either all lines are stored, "
+            "or none."
+        ),
         "handler": transfer.take,
         "incoming": _examples(names, new_example(written) or {}),
         "idempotent_key": True,
@@ -85,12 +88,12 @@ def export_of(grant: Grant, path: str, transfer: Transfer, asked: list[Parameter
     """The operation that exports."""
     members = [*OWN_NAMES, *grant.read]
     read = [field for field in grant.collection.fields if field.name in grant.read]
-    help = f"Only these fields: {ticked(members)}. Default: {ticked(transfer.members)}, which an import reads again."
+    help = f"Only these fields: {ticked(members)}. Default: {ticked(transfer.members)}, which an import accepts."
     return {
         "method": "GET",
         "path": f"{path}:export",
         "summary": f"Export {grant.collection.name} as a file",
-        "help": "An answer that breaks off before its end was not whole: the connection is closed in its middle then.",
+        "help": "If the export fails midway, the connection is closed before the end of the response.",
         "handler": transfer.give,
         "outgoing": _examples(transfer.members, item_example(grant.collection, read)),
         "parameters": (FORMAT, SORT, *asked, several("fields", members, help, len(members))),

@@ -100,7 +100,7 @@ class Transfer:
         fields: Sequence[str] | None = request.query.get("fields")
         names = self.members if fields is None else tuple(fields)
         if len(set(names)) < len(names):
-            detail = "fields names the same twice."
+            detail = "fields names the same field twice."
             raise Invalid.of_parameter("fields", "repeated", detail)
         format = request.query.get("format", "ndjson")
         out = CsvOut(names) if format == "csv" else JsonLinesOut()
@@ -232,8 +232,8 @@ class _Bound(msgspec.Struct, frozen=True):
         """Raise TooLarge where `lines`, after `read` ones before them, are more than the file may hold."""
         if self.lines and read + len(lines) > self.lines:
             detail = (
-                f"A file that is imported whole may have at most {self.lines:,} lines, since other changes wait while "
-                "it is stored. Import it with partial=true (--partial), or as several files."
+                f"A file that is imported whole may have at most {self.lines:,} lines, because other changes "
+                "wait while it is stored. Import it with partial=true (--partial), or as several files."
             )
             place = Place(line=lines[self.lines - read].line, code="too_many_lines", detail=detail)
             raise TooLarge(detail, errors=[place], headers=[("connection", "close")])
@@ -323,7 +323,7 @@ async def _drain(pieces: AsyncIterator[bytes]) -> None:
 
 def _refused(read: int, refusals: Refusals, *, broken: bool = False) -> Invalid:
     if broken:
-        detail = "The file cannot be read to its end, so nothing was stored."
+        detail = "The end of the file could not be read, so nothing was stored."
         return Invalid(detail, code=REFUSED, errors=refusals.places, headers=[("connection", "close")])
     verb = "is" if refusals.count == 1 else "are"
     detail = f"{refusals.count:,} of {read:,} lines {verb} refused, so nothing was stored."

@@ -141,7 +141,7 @@ class Handlers:
         if "q" in request.query:
             found = words([request.query["q"]]).split()
             if not found:
-                raise Invalid.of_parameter("q", "no_word", "q must name at least one word.")
+                raise Invalid.of_parameter("q", "no_word", "q must contain at least one word.")
             self._kind.table.search(where, found)
         return where
 
@@ -236,7 +236,7 @@ class Handlers:
         )
         if not 1 <= len(operations) <= BATCH_MAX:
             code = "too_many" if operations else "too_few"
-            raise _misplaced("/operations", code, f"A batch has 1 to {BATCH_MAX:,} operations.")
+            raise _misplaced("/operations", code, f"A batch must have 1 to {BATCH_MAX:,} operations.")
         asks: list[tuple[Verb, ItemRequest]] = []
         wrong = Wrong()
         for index, each in enumerate(operations):
@@ -269,7 +269,7 @@ class Handlers:
         at = f"/operations/{index}"
         verb = _VERBS.get(given.op)
         if verb is None:
-            raise _misplaced(f"{at}/op", "not_in_enum", "op is create, put, edit or delete.")
+            raise _misplaced(f"{at}/op", "not_in_enum", "op must be create, put, edit or delete.")
         try:
             check_verb(self.grant, verb)
         except Forbidden as wrong:
@@ -284,7 +284,7 @@ class Handlers:
             if given.op == "create":
                 raise _misplaced(f"{at}/revision", "not_possible_here", "A new item has no revision yet.")
             if given.revision < 1:
-                raise _misplaced(f"{at}/revision", "too_small", "Revisions count from 1.")
+                raise _misplaced(f"{at}/revision", "too_small", "Revisions start at 1.")
             revisions = frozenset({given.revision})
         ask = self._ask(request, given.data or {})
         ident = None if given.id is msgspec.UNSET else given.id
@@ -366,4 +366,4 @@ def _fits(field: Field | None, value: Any) -> bool:
 
 
 def _misplaced(pointer: str, code: str, detail: str) -> Invalid:
-    return Invalid("The batch is not accepted.", errors=[Place(pointer=pointer, code=code, detail=detail)])
+    return Invalid("The batch is not valid.", errors=[Place(pointer=pointer, code=code, detail=detail)])

@@ -106,7 +106,7 @@ class ItemMenu:
             method="GET",
             path=self._path,
             summary=f"List {self._name}",
-            help=f"A page of {self._name}, newest first by itself.",
+            help=f"A page of {self._name}, newest first by default.",
             handler=self._door.page,
             response=self._schemas.page,
             parameters=(*self._filter_parameters, *words, *self._tenant(OF_TENANT), *self._shaping(), COUNT, *PAGING),
@@ -123,8 +123,8 @@ class ItemMenu:
             f"ask.{question.name}",
             method="GET",
             path=f"{self._path}:{question.name}",
-            summary=f"Ask {self._name} by {named}",
-            help=question.description or "All of its parameters must be given. The answer is a page, newest first.",
+            summary=f"Query {self._name} by {named}",
+            help=question.description or "All parameters are required. The response is a page, newest first.",
             handler=self._open(filters).page,
             response=self._schemas.page,
             parameters=(*parameters, *self._tenant(OF_TENANT), *self._shaping(), *PAGING),
@@ -139,7 +139,7 @@ class ItemMenu:
             method="GET",
             path=f"{self._path}/{{id}}",
             summary=f"Read an item of {self._name}",
-            help="With its revision as `ETag`.",
+            help="Its revision is the `ETag`.",
             handler=self._door.get,
             response=self._schemas.item,
             path_parameters=(_ID,),
@@ -158,7 +158,7 @@ class ItemMenu:
             method="POST",
             path=self._path,
             summary=f"Create an item in {self._name}",
-            help="Answered with 201 once the item and the event that tells of it are on disk.",
+            help="The response is 201 once the item and its event are on disk.",
             handler=self._door.create,
             idempotent_key=True,
             request=self._checked(self._schemas.new, is_new=True),
@@ -175,7 +175,7 @@ class ItemMenu:
             method="PATCH",
             path=f"{self._path}/{{id}}",
             summary=f"Change some fields of an item of {self._name}",
-            help="A merge patch (RFC 7396): what is left out stays, null takes a value away.",
+            help="A merge patch (RFC 7396): omitted fields stay, null removes a value.",
             handler=self._door.edit,
             idempotent_key=True,
             request=self._checked(self._schemas.patch, is_new=False),
@@ -192,8 +192,8 @@ class ItemMenu:
             "put",
             method="PUT",
             path=f"{self._path}/{{id}}",
-            summary=f"Create or replace an item of {self._name} at an id of yours",
-            help="With `If-None-Match: *` it is only created, with `If-Match` only replaced.",
+            summary=f"Create or replace an item of {self._name} at your own id",
+            help="`If-None-Match: *` only creates, `If-Match` only replaces.",
             handler=self._door.put,
             idempotent_key=True,
             request=self._checked(self._schemas.new, is_new=True),
@@ -225,7 +225,7 @@ class ItemMenu:
             method="POST",
             path=f"{self._path}:batch",
             summary=f"Change many {self._name}, all or none",
-            help="Up to 1,000 operations in one transaction, in their order. One that is refused refuses them all.",
+            help="Up to 1,000 operations in one transaction, in their order. If one is refused, all are.",
             handler=self._door.batch,
             idempotent_key=True,
             request=self._schemas.batch,
@@ -275,10 +275,10 @@ class ItemMenu:
         members = [*OWN_NAMES, *self.grant.read]
         found = [several("fields", members, f"Only these fields: {ticked(members)}.", len(members))]
         if self._expands:
-            help = f"Also answer, under `expanded`, the items that these references lead to: {ticked(self._expands)}."
+            help = f"Also return, under `expanded`, the items behind these references: {ticked(self._expands)}."
             found.append(several("expand", list(self._expands), help, EXPANDS_MAX))
         if sorted:
-            help = "In which order, several separated by commas; `-` begins with the last. Default: `-created`."
+            help = "The sort order, several separated by commas; `-` reverses it. Default: `-created`."
             found.append(several("sort", list(self._sorts()), help, SORTS_MAX))
         return tuple(found)
 

@@ -22,22 +22,22 @@ def _tenant(help: str) -> Parameter:
 
 
 # For keys without a tenant of their own.
-OF_TENANT = _tenant("Only items of this tenant; empty: only nobody's.")
-FOUND_WITH_TENANT = _tenant("Whose item it is; empty: nobody's. Needed where several have an item of this id.")
+OF_TENANT = _tenant("Only items of this tenant; empty for items without one.")
+FOUND_WITH_TENANT = _tenant("The item's tenant; empty for none. Required if several items have this id.")
 IN_BATCH_TENANT = _tenant(
-    "Whose items these are, also the new ones; empty: nobody's. Needed where several have an item of an id."
+    "The tenant of these items, including new ones; empty for none. Required if several items share an id."
 )
-MADE_FOR_TENANT = _tenant("Whose item it is to be; empty, or left out: nobody's.")
+MADE_FOR_TENANT = _tenant("The tenant of the new item; empty or omitted for none.")
 _WORDS: dict[str, str] = {
-    "eq": "is this",
-    "ne": "is not this",
+    "eq": "equals this",
+    "ne": "does not equal this",
     "gt": "is greater than this",
-    "gte": "is this or greater",
+    "gte": "is greater than or equal to this",
     "lt": "is less than this",
-    "lte": "is this or less",
+    "lte": "is less than or equal to this",
     "in": "is one of these",
     "nin": "is none of these",
-    "exists": "is there (`true`) or null (`false`)",
+    "exists": "has a value (`true`) or is null (`false`)",
     "starts_with": "begins with this",
     "contains": "contains this",
 }
@@ -50,9 +50,9 @@ SEARCH = Parameter(
         "minLength": 1,
         "maxLength": TEXT_CHARS,
         "pattern": r"^[\s\S]*[^\W_][\s\S]*$",
-        "description": "a text with at least one letter or digit",
+        "description": "a string with at least one letter or digit",
     },
-    help="Only items with all of these words, or words that begin so, in their searchable texts.",
+    help="Only items with all of these words, or words that begin with them, in their searchable fields.",
     example="plants",
 )
 

@@ -33,7 +33,7 @@ TIME_TEXT: Schema = {"pattern": rf"^{_YEARS}-[0-9]{{2}}-[0-9]{{2}}[Tt ]{_CLOCK}(
 _TIMES: dict[str, Schema] = {"date": DATE, "datetime": TIME_TEXT}
 _OWN: dict[str, Schema] = {
     "id": ID,
-    "tenant": {"type": ["string", "null"], "maxLength": 64, "description": "Whose it is."},
+    "tenant": {"type": ["string", "null"], "maxLength": 64, "description": "The item's tenant."},
     "revision": {"type": "integer", "format": "int64", "minimum": 1, "maximum": 2**63 - 1},
     "created": _TIME,
     "updated": _TIME,
@@ -129,7 +129,7 @@ class ItemSchemas:
             schema["properties"]["expanded"] = {
                 "type": "object",
                 "additionalProperties": False,
-                "description": "The items that references lead to, where `expand` asks for them.",
+                "description": "The referenced items, if `expand` requests them.",
                 "properties": targets,
             }
         return schema
@@ -184,7 +184,7 @@ class ItemSchemas:
         """One operation of a batch: what the single one takes, in a body."""
         properties: dict[str, Schema] = {"op": {"type": "string", "enum": [op]}, "id": _BATCH_ID}
         if op == "create":
-            properties["id"] = {**ID, "description": "An id of your own, if you like."}
+            properties["id"] = {**ID, "description": "Your own id, if you like."}
         else:
             properties["revision"] = _BATCH_REVISION
         if op != "delete":

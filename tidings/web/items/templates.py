@@ -39,8 +39,8 @@ def _question_per_key(parts: Parts, key: Key, path: dict[str, str]) -> Operation
     if operation is None:
         offer = ", ".join(menu.questions) or "none"
         raise NotFound(
-            f"There is no question {path['question'][:40]!r} that this key may ask of {path['collection']}. "
-            f"It may ask: {offer}."
+            f"There is no question {path['question'][:40]!r} that this key may ask of {path['collection']}. It "
+            f"may ask: {offer}."
         )
     return operation
 
@@ -63,7 +63,7 @@ def _guess(parts: Parts, key: Key, name: str) -> str:
 
 
 async def _never(parts: Parts, request: Request) -> Answer:
-    raise AssertionError("a row that stands for many is never run itself")
+    raise AssertionError("a template is never run itself")
 
 
 def _row(name: str, method: str, path: str, summary: str, per_key: Any, **more: Any) -> Operation:
@@ -89,6 +89,6 @@ TEMPLATES: tuple[Operation, ...] = (
     _row("ask_items", "GET", f"{PATH}:{{question}}", "Ask one of a collection's questions", _question_per_key),
     _row("get_item", "GET", f"{PATH}/{{id}}", "Read an item", _per_key("get")),
     _row("edit_item", "PATCH", f"{PATH}/{{id}}", "Change some fields of an item", _per_key("edit")),
-    _row("put_item", "PUT", f"{PATH}/{{id}}", "Create or replace an item at an id of yours", _per_key("put")),
+    _row("put_item", "PUT", f"{PATH}/{{id}}", "Create or replace an item at your own id", _per_key("put")),
     _row("delete_item", "DELETE", f"{PATH}/{{id}}", "Delete an item", _per_key("delete")),
 )

@@ -28,7 +28,7 @@ def unless_redeclared(parts: Parts, kinds: Sequence[Kind], read: Callable[[Db], 
             for kind in kinds:
                 if not parts.catalog.is_current(kind.collection):
                     raise Unavailable(
-                        f"The collection {kind.collection.name} was changed at this moment. Ask again.",
+                        f"The collection {kind.collection.name} is being changed. Try again.",
                         retry_after_seconds=RETRY_AFTER_SECONDS,
                     )
 

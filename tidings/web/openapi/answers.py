@@ -31,43 +31,47 @@ def _header(said: str, *, always: bool = False, **schema: Any) -> dict[str, Any]
 
 HEADERS: dict[str, dict[str, Any]] = {
     "Access-Control-Allow-Origin": _header(
-        "The origin of the page that asks, if `cors_origins` of the server or the key allows it; absent by default.",
+        "The origin of the calling page, if `cors_origins` of the server or the key allows it; absent by default.",
         pattern=r"^(\*|https?://[^/\s]{1,255})$",
         maxLength=270,
     ),
     "ETag": _header(
-        "The entity tag: the revision, if there is one, and a digest of what is expanded, if anything is.",
+        "The entity tag: the revision, if there is one, plus a digest of expanded items, if any.",
         always=True,
         pattern='^"[0-9a-f]{1,24}(-[0-9a-f]{1,32})?"$',
         maxLength=60,
     ),
-    REPLAYED[0].title(): _header("`true`: it is the first answer again (`Idempotency-Key`).", enum=[REPLAYED[1]]),
+    REPLAYED[0].title(): _header("`true` if this repeats the first response (`Idempotency-Key`).", enum=[REPLAYED[1]]),
     "Link": _header(
-        "Where the next page is, with `rel=next` (RFC 8288); absent on the last page.",
+        "The next page, with `rel=next` (RFC 8288); absent on the last page.",
         pattern='^<(https?:/)?/.*>; rel="next"$',
         maxLength=UNLIMITED,
     ),
     "Location": _header("Where it is now.", always=True, pattern="^/v1/", maxLength=1_000),
     "RateLimit": _header(
-        "What is left of the key's call limits (draft-ietf-httpapi-ratelimit-headers-11); absent where it has none.",
+        "What is left of the key's call limits (draft-ietf-httpapi-ratelimit-headers-11); absent if it has none.",
         pattern=f"^{_WINDOWS.format(what='r=[0-9]+;t=[0-9]+')}$",
         maxLength=1_000,
     ),
     "RateLimit-Policy": _header(
-        "The key's call limits; absent where it has none.",
+        "The key's call limits; absent if it has none.",
         pattern=f"^{_WINDOWS.format(what='q=[0-9]+;w=[0-9]+')}$",
         maxLength=1_000,
     ),
-    "Request-Id": _header("Under this id the log tells of the request.", always=True, **ident("req")),
-    "Retry-After": _header("After how many seconds to try again.", always=True, pattern="^[0-9]{1,9}$", maxLength=9),
+    "Request-Id": _header("The id under which the log mentions this request.", always=True, **ident("req")),
+    "Retry-After": _header(
+        ("The number of seconds to wait before retrying."), always=True, pattern="^[0-9]{1,9}$", maxLength=9
+    ),
     "WWW-Authenticate": _header("How to send a key (RFC 6750).", always=True, enum=['Bearer realm="tidings"']),
 }
 STREAMED = {
     "type": "string",
     "format": "binary",
     "maxLength": UNLIMITED,
-    "description": "Server-sent events without an end. Each has three lines: `id`, the cursor to go on from; `event`, "
-    "its type; `data`, the event as JSON, as `GET /v1/events/{event}` shows it.",
+    "description": (
+        "An endless stream of server-sent events. Each has three lines: `id`, the cursor to continue from; "
+        "`event`, its type; `data`, the event as JSON, as in `GET /v1/events/{event}`."
+    ),
 }
 PROBLEMS: tuple[type[TidingsError], ...] = (
     errors.Malformed,
@@ -93,7 +97,7 @@ def answers(operation: Operation, operations: Sequence[Operation]) -> dict[str, 
     for status, said in ((operation.status, f"{operation.summary}: done."), *operation.also):
         found[str(status)] = _success(operation, status, said, links(operation, status, operations))
     if _takes(operation, "If-None-Match") and operation.method == "GET":
-        found["304"] = {"description": "It is still as you have it.", "headers": _headers("ETag")}
+        found["304"] = {"description": "Not modified.", "headers": _headers("ETag")}
     if _is_long(operation):
         # The HTTP server answers this before there is a request, so without a problem and an id.
         headers = _headers("Access-Control-Allow-Origin", "RateLimit", "RateLimit-Policy", every=())

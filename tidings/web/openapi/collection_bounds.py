@@ -51,12 +51,12 @@ _VALUES: Schema = {
     "minItems": 1,
     "maxItems": declared_field.VALUES_MAX,
     "uniqueItems": True,
-    "description": "What an enum may be. It must have them, and no other type has.",
+    "description": "The values of an enum. Required for an enum; not allowed for other types.",
 }
 _TO: Schema = {
     "type": ["string", "null"],
     **NAME,
-    "description": "The collection that a reference refers to. It must have one, and no other type has.",
+    "description": "The collection that a reference refers to. Required for a reference; not allowed for other types.",
 }
 _PARAMETERS: Schema = {
     "type": "array",
@@ -68,10 +68,10 @@ _PARAMETERS: Schema = {
 _ATTRIBUTES: dict[str, Schema] = {
     "description": _TEXT,
     "required": _FLAG,
-    "default": {"description": "What items have that are made without one."},
+    "default": {"description": "The value of items created without one."},
     "unique": _FLAG,
-    "min": {"description": "The least value; characters, elements; a time.", **_BOUND},
-    "max": {"description": "The greatest value; characters, elements; a time.", **_BOUND},
+    "min": {"description": "The minimum: a value, a number of characters or elements, or a time.", **_BOUND},
+    "max": {"description": "The maximum: a value, a number of characters or elements, or a time.", **_BOUND},
     "pattern": {
         "type": ["string", "null"],
         "pattern": NO_NUL,
@@ -79,8 +79,8 @@ _ATTRIBUTES: dict[str, Schema] = {
         "description": "A regular expression without look-around.",
     },
     "format": {"enum": [*FORMATS, None]},
-    "max_digits": _digits(1, "How many digits a decimal has at most."),
-    "scale": _digits(0, "How many of them are after the point."),
+    "max_digits": _digits(1, "The maximum number of digits of a decimal."),
+    "scale": _digits(0, "How many of the digits are after the point."),
     "values": _VALUES,
     "to": _TO,
     "schema": {
@@ -91,22 +91,24 @@ _ATTRIBUTES: dict[str, Schema] = {
     "sortable": _FLAG,
     "searchable": _FLAG,
     "example": {},
-    "was": {"type": ["string", "null"], **_FIELD_NAME, "description": "What the field was called before."},
+    "was": {"type": ["string", "null"], **_FIELD_NAME, "description": "The previous name of the field."},
 }
 COMPONENTS: dict[str, Schema] = {
     "FieldDeclaration": {
         **_object("type", type={"enum": list(TYPES)}, **_ATTRIBUTES),
-        "description": f"A field. A type alone is read too: `done: boolean`. Types: {', '.join(TYPES)}.",
+        "description": f"A field. A plain type is accepted too: `done: boolean`. Types: {', '.join(TYPES)}.",
     },
     "FieldPatch": _object(type={"enum": [*TYPES, None]}, **_ATTRIBUTES),
     "EventDeclaration": {
         **_object(when={**_WHEN, "type": ["string", "null"]}, filter={"type": ["object", "null"]}, description=_TEXT),
-        "description": "When an event is published: a sentence in `when`, or a pattern in `filter`. "
-        "A sentence alone is read too: `completed: when done becomes true`.",
+        "description": (
+            "When an event is emitted: a sentence in `when`, or a pattern in `filter`. A plain sentence is "
+            "accepted too: `completed: when done becomes true`."
+        ),
     },
     "QuestionDeclaration": {
         **_object("parameters", parameters=_PARAMETERS, description=_TEXT),
-        "description": "The parameters that must be given together. A list of them alone is read too.",
+        "description": "The parameters that must be given together. A plain list of them is accepted too.",
     },
     "QuestionPatch": _object(parameters=_PARAMETERS, description=_TEXT),
 }

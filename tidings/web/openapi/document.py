@@ -27,8 +27,8 @@ from tidings.web.wire.problem import Problem
 
 TAG = "Service"
 TAGS = {
-    "Events": "What happened: publish, list, catch up, follow.",
-    "Event types": "The catalogue of what may happen, with schemas and examples.",
+    "Events": "What has happened: publish, list, catch up, follow.",
+    "Event types": "The catalogue of possible events, with schemas and examples.",
     "Endpoints": "URLs that get events as webhooks.",
     "Deliveries": "One event on its way to one endpoint, with every attempt.",
     "Replays": "A time range of events, sent again.",
@@ -40,10 +40,10 @@ TAGS = {
 KEY = {"type": "http", "scheme": "bearer", "bearerFormat": "tdk_...", "description": "A Tidings key."}
 _COMPONENT = re.compile("#/components/([^/]+)/([^/]+)")
 DESCRIPTION = (
-    "Tell it things with the API; it tells you things with webhooks. This document names the operations that your key "
-    "may use. Times are RFC 3339 in UTC. Lists have `limit`, `cursor`, `sort` and `count`; with `fields` the answer "
-    "holds only the fields that are named. Every refusal is a problem (RFC 9457) with a code and the wrong places. "
-    "Unknown fields and parameters are refused by name."
+    "Send data in through the API; events are sent out as webhooks. This document lists the operations that "
+    "your key may use. Times are RFC 3339 in UTC. Lists have `limit`, `cursor`, `sort` and `count`; with "
+    "`fields` the response has only the named fields. Every refusal is a problem (RFC 9457) with a code and "
+    "the location of each error. Unknown fields and parameters are refused by name."
 )
 
 INFO = {

@@ -197,8 +197,8 @@ def refusal(kind: type[TidingsError]) -> Problem:
     """An example of the problem that an error is answered with."""
     places = []
     if kind is Invalid:
-        places = [Place(pointer="/data", code="missing", detail="The field 'data' is needed.")]
-    return problem(kind(f"{kind.title}. Here stands in a sentence what would be right.", errors=places), REQUEST)
+        places = [Place(pointer="/data", code="missing", detail="The field 'data' is required.")]
+    return problem(kind(f"{kind.title}. A sentence here says what to send instead.", errors=places), REQUEST)
 
 
 def page(item: str) -> dict[str, Any]:

@@ -17,7 +17,10 @@ MERGE_PATCH = "application/merge-patch+json"
 IDEMPOTENCY_KEY = Parameter(
     name="Idempotency-Key",
     schema={"type": "string", "pattern": KEY_PATTERN, "maxLength": KEY_CHARS_MAX},
-    help=f"Sent again with the same body, the first answer is given again, with `{REPLAYED[0].title()}: true` (24 h).",
+    help=(
+        f"If retried with the same body, it returns the first response again, with `{REPLAYED[0].title()}: true` "
+        "(for 24 h)."
+    ),
     where="header",
     example="order-4711",
 )

@@ -21,7 +21,7 @@ NAMES: dict[str, Parameter] = {
     "/v1/endpoints/": _name("id", ENDPOINT_ID, "The endpoint's id.", examples.ENDPOINT),
     "/v1/event-types/": _name("name", TYPE, "The event type's name.", "tasks.completed"),
     "/v1/events/": _name("event", EVENT_ID, "The event's id.", examples.EVENT),
-    "/v1/keys/": _name("id", KEY_ID, "The key's id, not its text.", examples.KEY),
+    "/v1/keys/": _name("id", KEY_ID, "The key's id, not the key itself.", examples.KEY),
     "/v1/replays/": _name("id", REPLAY_ID, "The replay's id.", examples.REPLAY),
     "/v1/tenants/": _name("id", TENANT, "The tenant's id.", "acme"),
 }

@@ -122,7 +122,7 @@ def _respell(schema: Schema) -> None:
     if schema.get("uniqueItems") is True and "enum" in (schema.get("items") or ()):
         # Java's has none for a set of choices.
         del schema["uniqueItems"]
-        _say(schema, "None twice.")
+        _say(schema, "No duplicates.")
     if shapes == ["object"] and not schema.keys() & {*_APPLIED, *MAPS, "additionalProperties", "enum", "const"}:
         # A map of anything, which generators take for an object without members otherwise.
         schema["additionalProperties"] = True

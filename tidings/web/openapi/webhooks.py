@@ -42,12 +42,17 @@ _TEST_SCHEMA: Schema = {
 }
 OWN = (
     ("endpoint.disabled", "An endpoint was disabled: it failed for days, or answered 410.", _ABOUT, _EXAMPLE),
-    ("endpoint.failing", "An endpoint has begun to fail. Only endpoints that name this type get it.", _ABOUT, _EXAMPLE),
-    ("endpoint.test", "A test of one endpoint, sent to it alone.", _TEST_SCHEMA, _TEST),
+    (
+        "endpoint.failing",
+        ("An endpoint has started to fail. Only endpoints that select this type by name get it."),
+        _ABOUT,
+        _EXAMPLE,
+    ),
+    ("endpoint.test", "A test of one endpoint, sent only to it.", _TEST_SCHEMA, _TEST),
 )
 """The types that Tidings publishes itself: name, description, schema of `data`, example."""
 _SIGNED = (
-    ("webhook-id", "The event's id, the same in every attempt.", EVENT_ID, EVENT),
+    ("webhook-id", "The event's id, the same on every attempt.", EVENT_ID, EVENT),
     (
         "webhook-timestamp",
         "When the attempt was made, in seconds since the epoch.",
@@ -74,7 +79,7 @@ _SIGNED_HEADERS = [
 ]
 ARRIVED = {
     "2XX": {"description": "It arrived."},
-    "4XX": {"description": "It did not: it is sent again later, unless the endpoint's settings say otherwise."},
+    "4XX": {"description": "It failed: it is sent again later, unless the endpoint's settings say otherwise."},
 }
 
 
@@ -95,7 +100,7 @@ def described(event_types: Sequence[EventType]) -> tuple[dict[str, Any], dict[st
         if isinstance(kind, ChangeType):
             schemas[f"sent.{kind.name}"]["properties"] |= _cause(kind, component)
     schemas["Webhook"] = {
-        "description": "Whatever an endpoint may get, by its `type`.",
+        "description": "Any event that an endpoint may get, by its `type`.",
         "oneOf": [{"$ref": f"#/components/schemas/sent.{name}"} for name in found],
         "discriminator": {
             "propertyName": "type",
@@ -110,7 +115,7 @@ def callbacks() -> dict[str, Any]:
 
     Generators that do not know webhooks know these, and so make the types of what arrives.
     """
-    said = "What is sent to the endpoint: one of the document's webhooks, by its `type`."
+    said = "The body sent to the endpoint: one of the document's webhooks, by its `type`."
     content = {"schema": {"$ref": "#/components/schemas/Webhook"}}
     sent = {
         "operationId": "webhook",

@@ -162,7 +162,7 @@ class Feed:
                 )
             except TidingsError as wrong:
                 # Each of them will be told so when it looks itself.
-                log.warning("new events could not be looked at: %s", wrong.detail)
+                log.warning("new events could not be checked: %s", wrong.detail)
                 self._looked = seen
                 self._wake_all()
                 return

@@ -32,7 +32,7 @@ class Internal(TidingsError):
     """Something that should not happen did. The log has it under the request's id; the caller is told nothing of it."""
 
     def __init__(self, request_id: str) -> None:
-        super().__init__(f"This is a fault of the server. Its log tells more under {request_id}.")
+        super().__init__(f"This is a fault of the server. Its log has the details under {request_id}.")
 
 
 def problem(error: TidingsError, request_id: str) -> Problem:

@@ -42,8 +42,8 @@ def read(text: str, operation: Operation) -> dict[str, Any]:
     for name, values in given.items():
         parameter = known.get(name)
         if parameter is None:
-            offer = f"The parameters are: {', '.join(sorted(known))}." if known else "It takes none."
-            wrong.append(_place(name[:100], "unknown_parameter", f"There is no parameter {name[:100]!r} here. {offer}"))
+            offer = f"The parameters are: {', '.join(sorted(known))}." if known else "This operation takes none."
+            wrong.append(_place(name[:100], "unknown_parameter", f"Unknown parameter {name[:100]!r}. {offer}"))
         elif len(values) > 1 and parameter.schema.get("type") != "array":
             wrong.append(_place(name, "repeated", f"The parameter {name!r} is given twice."))
         else:
@@ -52,7 +52,7 @@ def read(text: str, operation: Operation) -> dict[str, Any]:
             except ValueError as error:
                 wrong.append(_place(name, "wrong_value", f"{name} must be {error}."))
     wrong.extend(
-        _place(name, "missing", f"The parameter {name!r} is needed.")
+        _place(name, "missing", f"The parameter {name!r} is required.")
         for name, parameter in known.items()
         if parameter.required and name not in given
     )
@@ -152,9 +152,9 @@ def _convert(schema: dict[str, Any], text: str) -> Any:
     if len(text) > schema.get("maxLength", TEXT_CHARS_MAX):
         raise ValueError(f"at most {schema.get('maxLength', 1000)} characters long")
     if not text and schema.get("minLength", 0):
-        raise ValueError("a text that is not empty")
+        raise ValueError("a non-empty string")
     if "pattern" in schema and not re.fullmatch(schema["pattern"], text):
-        said = schema.get("description", f"a text that matches {schema['pattern']}")
+        said = schema.get("description", f"a string that matches {schema['pattern']}")
         raise ValueError(f"{said}, not {text[:100]!r}")
     return text
 
@@ -163,8 +163,8 @@ def _time(text: str) -> moment.Micros:
     try:
         return moment.from_text(text)
     except ValueError:
-        hint = " (write the + of a zone as %2B)" if " " in text else ""
-        raise ValueError(f"an RFC 3339 time such as 2026-11-21T01:02:03Z, of the years 1 to 9999{hint}") from None
+        hint = " (write the + of an offset as %2B)" if " " in text else ""
+        raise ValueError(f"an RFC 3339 time such as 2026-11-21T01:02:03Z, in the years 1 to 9999{hint}") from None
 
 
 def _date(text: str) -> str:

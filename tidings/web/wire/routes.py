@@ -55,7 +55,7 @@ class Routes:
         allowed = self.allowed(path)
         if allowed:
             allow = ", ".join(allowed)
-            raise NotAllowed(f"{method[:20]} is not possible here. Possible: {allow}.", headers=[("allow", allow)])
+            raise NotAllowed(f"{method[:20]} is not supported here. Supported: {allow}.", headers=[("allow", allow)])
         raise NotFound(f"There is nothing at {path[:200] or 'this target'}. {self._hints.of(path)}")
 
     def allowed(self, path: str) -> list[str]:

@@ -52,7 +52,7 @@ async def run_stream(scope: Any, proto: Any, stream: Stream, headers: list[tuple
         # What the server raises when the connection is closed already.
         return
     except Exception:
-        log.exception("an answer broke off in its middle")
+        log.exception("a response broke off midway")
     finally:
         if stream.whole and not is_at_end:
             queue.cut()

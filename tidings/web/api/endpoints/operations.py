@@ -157,7 +157,7 @@ def _secret(secrets: list[Secret]) -> Answer:
 COUNTS = Parameter(
     name="counts",
     schema={"type": "boolean"},
-    help="Also answer `waiting`, how many deliveries wait; that is counted for each endpoint.",
+    help="Also return `waiting`, the number of waiting deliveries, counted for each endpoint.",
 )
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -167,7 +167,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/endpoints",
         scope="endpoints:write",
         summary="Register a URL that gets events as webhooks",
-        help="Only `url` is needed. The signing secret is made here; read it at `/v1/endpoints/{id}/secret`.",
+        help="Only `url` is required. A signing secret is generated; read it at `/v1/endpoints/{id}/secret`.",
         handler=create_endpoint,
         tag=TAG,
         request=NewEndpoint,
@@ -195,7 +195,9 @@ OPERATIONS: tuple[Operation, ...] = (
             ),
             Parameter(name="tenant", schema={"type": "string"}, help="Only those of this tenant."),
             Parameter(
-                name="url", schema={"type": "string", "maxLength": URL_CHARS_MAX}, help="Only those with this very URL."
+                name="url",
+                schema={"type": "string", "maxLength": URL_CHARS_MAX},
+                help=("Only those with exactly this URL."),
             ),
             COUNTS,
             *PAGING,
@@ -219,9 +221,9 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="endpoints:write",
         summary="Change an endpoint",
         help=(
-            "A merge patch (RFC 7396): what is left out stays, null puts a field back to its default. It holds from "
-            'the next attempt on, also for what waits. In `headers`, `"***"` keeps the value that is stored. '
-            "`ca` and `client_certificate` are sent as PEM and shown as subject, fingerprint and day of expiry."
+            "A merge patch (RFC 7396): omitted members stay, null resets a field to its default. Applies from "
+            'the next attempt on, including waiting deliveries. In `headers`, `"***"` keeps the stored value. '
+            "`ca` and `client_certificate` are sent as PEM and shown as subject, fingerprint and expiry date."
         ),
         handler=edit_endpoint,
         tag=TAG,
@@ -237,7 +239,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="DELETE",
         path="/v1/endpoints/{id}",
         scope="endpoints:write",
-        summary="Delete an endpoint; what waits for it is cancelled",
+        summary="Delete an endpoint and cancel its waiting deliveries",
         handler=delete_endpoint,
         tag=TAG,
         status=204,
@@ -248,7 +250,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/endpoints/{id}:pause",
         scope="endpoints:write",
-        summary="Send nothing until it is resumed; what happens meanwhile waits",
+        summary="Send nothing until it is resumed; new events wait",
         handler=pause_endpoint,
         tag=TAG,
         idempotent_key=True,
@@ -265,8 +267,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="endpoints:write",
         summary="Send again after a pause or after it was disabled",
         help=(
-            "`missed` says what becomes of all that waited: `send` it (as normal), or `cancel` it. "
-            "`waiting` in the answer says how many they were."
+            "`missed` decides about the waiting deliveries: `send` them (the usual choice), or `cancel` them. "
+            "`waiting` in the response says how many there were."
         ),
         handler=resume_endpoint,
         tag=TAG,
@@ -282,7 +284,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/endpoints/{id}:test",
         scope="endpoints:write",
-        summary="Send an event of type endpoint.test to this endpoint alone",
+        summary="Send an event of type endpoint.test to this endpoint only",
         handler=test_endpoint,
         tag=TAG,
         idempotent_key=True,
@@ -295,7 +297,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/endpoints/{id}/secret",
         scope="endpoints:write",
         summary="Read the signing secret",
-        help="It needs the scope to write, because whoever has it can sign as this server.",
+        help="Requires the scope to write, because anyone who has the secret can sign as this server.",
         handler=get_secret,
         tag=TAG,
         response=SecretView,
@@ -307,8 +309,9 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="endpoints:write",
         summary="Sign with a new secret",
         help=(
-            "The secret before signs beside the new one for `overlap_seconds` (0 to 604800, by default 86400), so "
-            "that a receiver can change over in its own time. The new one is made here unless `secret` brings one."
+            "The previous secret keeps signing alongside the new one for `overlap_seconds` (0 to 604800, by "
+            "default 86400), so that a receiver can switch in its own time. The new secret is generated unless "
+            "`secret` provides one."
         ),
         handler=rotate_secret,
         tag=TAG,

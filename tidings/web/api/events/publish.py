@@ -132,10 +132,10 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="events:write",
         summary="Publish an event",
         help=(
-            "Answered with 202 once the event is on disk. It goes as a webhook to every endpoint that chose its type. "
-            "Send an `id` of your own, or an `Idempotency-Key`, and the call may be repeated safely: the answer is the "
-            "event as it is stored. Where another event of the tenant has the id, it is 409. A `time` is kept to the "
-            "microsecond; further digits are cut off."
+            "The response is 202 once the event is on disk. It is sent as a webhook to every endpoint that "
+            "selects its type. With your own `id`, or an `Idempotency-Key`, the call can be retried safely: "
+            "the response is the stored event. If another event of the tenant has the id, it is 409. A `time` "
+            "is kept to the microsecond; further digits are cut off."
         ),
         handler=publish_event,
         tag=TAG,
@@ -152,8 +152,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="events:write",
         summary="Publish up to 1,000 events",
         help=(
-            "All of them are stored, or none. Errors point at the event, such as `/events/17/type`. Each event may "
-            "have as many bytes as it may alone."
+            "Either all are stored, or none. Errors point at the event, such as `/events/17/type`. Each event "
+            "may be as large as on its own."
         ),
         handler=publish_batch,
         tag=TAG,

@@ -57,9 +57,7 @@ async def list_events(parts: Parts, request: Request) -> Answer:
     if "after" in request.query:
         return await _catch_up(parts, request)
     if "wait" in request.query:
-        raise Invalid.of_parameter(
-            "wait", TOGETHER, "wait goes with after: it waits for events that come after a cursor."
-        )
+        raise Invalid.of_parameter("wait", TOGETHER, "wait requires after: it waits for events after a cursor.")
     page = Page.of(request)
     query = _query(request)
     is_up = sort_of(request) == ["created"]
@@ -108,7 +106,7 @@ async def make_ticket(parts: Parts, request: Request) -> Answer:
 async def _catch_up(parts: Parts, request: Request) -> Answer:
     for name in ("cursor", "sort", "count"):
         if name in request.query:
-            detail = f"{name} does not go with after, which reads in the order of commit from its own cursor."
+            detail = f"{name} cannot be combined with after, which reads in commit order from its own cursor."
             raise Invalid.of_parameter(name, TOGETHER, detail)
     query, limit = _query(request), request.query.get("limit", LIMIT)
     deadline = time.monotonic() + request.query.get("wait", 0)
@@ -212,20 +210,21 @@ def _start(db: Db, request: Request, after: str) -> int:
     if position > feed.head(db):
         raise Invalid.of_parameter("after", NO_CURSOR, AHEAD)
     if position < feed.pruned(db):
-        raise Gone("Events after this cursor are no longer kept. Read your state anew, then go on with after=end.")
+        raise Gone("Events after this cursor are no longer kept. Read your state again, then continue with after=end.")
     return position
 
 
 NOT_OURS = (
-    "This cursor is not from this server, or is for another tenant. Take next_cursor of the answer before, or start, "
-    "or end."
+    "This cursor is not from this server, or belongs to another tenant. Use next_cursor of the previous "
+    "response, or start, or end."
 )
 OF_A_LIST = (
-    "This is the cursor of a page of a list: send it as cursor= to the same list. after= takes next_cursor of an "
-    "answer to after=, or start, or end."
+    "This is a page cursor of a list: send it as cursor= to the same list. after= takes next_cursor of a "
+    "response to after=, or start, or end."
 )
 AHEAD = (
-    "This cursor is ahead of everything stored here: the database was restored from a backup. Go on from start or end."
+    "This cursor is ahead of everything stored here: the database was restored from a backup. Continue from "
+    "start or end."
 )
 
 
@@ -240,27 +239,27 @@ _TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
 _TIME = {"type": "string", "format": "date-time"}
 _CHOOSE = (
     _parameter(
-        "type", TYPE_OR_BEGINNING, "Only events of this type, such as `tasks.completed`, or of all these: `tasks.*`."
+        "type", TYPE_OR_BEGINNING, "Only events of this type, such as `tasks.completed`, or pattern: `tasks.*`."
     ),
     _parameter(
         "type__in",
         {"type": "array", "items": TYPE_OR_BEGINNING, "minItems": 1, "maxItems": 100},
-        "Only events of one of these types; `tasks.*` is all that begin so.",
+        "Only events of one of these types; `tasks.*` matches all that begin that way.",
     ),
-    _parameter("collection", _TEXT, "Only changes of this collection's items."),
-    _parameter("subject", _TEXT, "Only events about this subject; that of a change is the item's id."),
+    _parameter("collection", _TEXT, "Only changes to this collection's items."),
+    _parameter("subject", _TEXT, "Only events about this subject; for a change, the item's id."),
     _parameter("tenant", _TEXT, "Only this tenant's events (keys without a tenant)."),
-    _parameter("time__gte", _TIME, "Only events of this time or later."),
+    _parameter("time__gte", _TIME, "Only events at this time or later."),
     _parameter("time__lt", _TIME, "Only events before this time."),
 )
-_AFTER = "The cursor to go on from; `start` is the oldest event kept, `end` is only what comes from now on."
+_AFTER = "The cursor to continue from; `start` is the oldest event kept, `end` means only new events."
 _STREAMED = (
     *_CHOOSE,
     _parameter("after", {"type": "string", "maxLength": 100}, _AFTER),
     _parameter(
         "events",
         {"type": "string", "enum": [TYPE, MESSAGE], "default": TYPE},
-        "What the SSE events are called: each by its event's `type`, or all `message`.",
+        "The name of the SSE events: the event's `type`, or `message` for all.",
     ),
 )
 
@@ -272,8 +271,9 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="events:read",
         summary="List events, or catch up from a cursor",
         help=(
-            "Without `after`: a list, newest first. With `after`: what was committed after that cursor, oldest first; "
-            "`next_cursor` is always set. `wait` holds the answer back until there is something, or the time is over."
+            "Without `after`: a list, newest first. With `after`: what was committed after that cursor, oldest "
+            "first; `next_cursor` is always set. `wait` holds the response back until there is an event, or "
+            "the time is up."
         ),
         handler=list_events,
         tag=TAG,
@@ -298,9 +298,9 @@ OPERATIONS: tuple[Operation, ...] = (
             scope="events:read",
             summary="Follow events as they are committed",
             help=(
-                "Server-sent events: `id` is the cursor, `event` the type, `data` the event. After a break send "
-                "`Last-Event-ID`, and nothing is missed. Begins with what comes from now on, or at `after`. "
-                "A browser's `EventSource` calls `onmessage` only with `events=message`."
+                "Server-sent events: `id` is the cursor, `event` the type, `data` the event. After a "
+                "disconnect, send `Last-Event-ID`, and nothing is missed. Begins with new events, or at "
+                "`after`. A browser's `EventSource` calls `onmessage` only with `events=message`."
             ),
             handler=stream_events,
             tag=TAG,
@@ -313,7 +313,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 _parameter(
                     PARAMETER,
                     {"type": "string", "pattern": TICKET_PATTERN, "maxLength": TICKET_CHARS_MAX},
-                    "In place of a key: a ticket that `make_stream_ticket` gave. Beside it goes only `after`.",
+                    "A ticket from `make_stream_ticket`, instead of a key. It can be combined only with `after`.",
                 ),
                 Parameter(
                     name="Last-Event-ID", schema={"type": "string"}, help="The `id` of the last event.", where="header"
@@ -329,9 +329,9 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="events:read",
         summary="Make a ticket for a stream",
         help=(
-            "For a browser's `EventSource`, which can send no key. The ticket opens a stream with the parameters "
-            f"it was made with, and with the rights of your key, for {TICKET_SECONDS} seconds; a stream that is "
-            "open stays open. It ends with the key."
+            f"For a browser's `EventSource`, which cannot send a key. For {TICKET_SECONDS} seconds, the ticket "
+            "opens a stream with the parameters it was made with and the rights of your key; an open stream "
+            "stays open until the key ends."
         ),
         handler=make_ticket,
         tag=TAG,
@@ -344,10 +344,10 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/events/{event}",
         scope="events:read",
         summary="Read one event",
-        help="With its deliveries, and for every endpoint that did not get it, why.",
+        help="Includes its deliveries and, for every endpoint that did not get it, the reason.",
         handler=get_event,
         tag=TAG,
         response=EventDetail,
-        parameters=(_parameter("tenant", _TEXT, "Whose event, where several tenants gave the same id."),),
+        parameters=(_parameter("tenant", _TEXT, "The event's tenant, if several tenants used the same id."),),
     ),
 )

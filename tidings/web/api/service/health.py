@@ -40,7 +40,7 @@ async def readyz(parts: Parts, request: Request) -> Answer:
     try:
         await asyncio.wait_for(parts.writer.call(Probe(parts.writer.probe)), READY_SECONDS)
     except TimeoutError:
-        raise Unavailable("The store did not take a write in time.", retry_after_seconds=5.0) from None
+        raise Unavailable("The store did not accept a write in time.", retry_after_seconds=5.0) from None
     except Unavailable as wrong:
         why = parts.writer.refusal
         said = wrong.detail if why is None else f"Writes are refused: {why.detail}."
@@ -70,11 +70,11 @@ def _operation(name: str, summary: str, help: str, handler: Any, **more: Any) ->
 
 
 OPERATIONS: tuple[Operation, ...] = (
-    _operation("healthz", "Whether the process lives", "", healthz, scope=None, response=Health),
+    _operation("healthz", "Whether the process is alive", "", healthz, scope=None, response=Health),
     _operation(
         "readyz",
-        "Whether requests can be served",
-        "503 while the store takes no writes, a stage is not running, or the server stops.",
+        "Whether the server can serve requests",
+        "503 if the store takes no writes, a stage is not running, or the server is stopping.",
         readyz,
         scope=None,
         response=Health,

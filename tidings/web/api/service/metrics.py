@@ -31,71 +31,73 @@ class _Collector:
         yield from self._endpoints()
         yield from self._durations()
         parts = self._parts
-        answers = CounterMetricFamily("tidings_answers", "HTTP answers given.", labels=["operation", "status"])
+        answers = CounterMetricFamily("tidings_answers", "HTTP responses sent.", labels=["operation", "status"])
         for (operation, status), count in sorted(parts.answers.items()):
             answers.add_metric([operation, str(status)], count)
         yield answers
         yield CounterMetricFamily("tidings_write_groups", "Transactions of the writer.", parts.writer.groups)
-        yield CounterMetricFamily("tidings_write_jobs", "Writes that stood in them.", parts.writer.jobs)
+        yield CounterMetricFamily("tidings_write_jobs", "Writes in these transactions.", parts.writer.jobs)
         yield CounterMetricFamily(
             "tidings_write_failures", "Transactions that the store refused.", parts.writer.failures
         )
         yield from self._shares()
-        info = GaugeMetricFamily("tidings_info", "The version that runs.", labels=["version"])
+        info = GaugeMetricFamily("tidings_info", "The running version.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info
 
     def _flow(self) -> Iterator[Metric]:
         parts, at = self._parts, self._positions
-        yield CounterMetricFamily("tidings_events_accepted", "Events stored since the start.", parts.publisher.accepted)
-        yield CounterMetricFamily("tidings_deliveries_made", "Deliveries made since the start.", parts.routing.routed)
-        attempts = CounterMetricFamily("tidings_attempts", "Attempts that ended, by outcome.", labels=["outcome"])
+        yield CounterMetricFamily("tidings_events_accepted", "Events stored since startup.", parts.publisher.accepted)
+        yield CounterMetricFamily("tidings_deliveries_made", "Deliveries created since startup.", parts.routing.routed)
+        attempts = CounterMetricFamily("tidings_attempts", "Finished attempts, by outcome.", labels=["outcome"])
         for outcome, count in sorted(dict(parts.deliver.outcomes).items()):
             attempts.add_metric([outcome], count)
         yield attempts
         lag = at["event"] - at["route"]
-        yield GaugeMetricFamily("tidings_route_lag_events", "Events stored but not routed yet.", lag)
+        yield GaugeMetricFamily("tidings_route_lag_events", "Events stored but not yet routed.", lag)
         yield GaugeMetricFamily(
             "tidings_route_aside_tenants", "Tenants whose costly filters delay their own events.", parts.routing.aside
         )
         yield CounterMetricFamily(
-            "tidings_filters_cut_off", "Events sent because a filter took all of its steps.", parts.routing.cut_off
+            "tidings_filters_cut_off", "Events sent because a filter used up its steps.", parts.routing.cut_off
         )
         behind = at["delivery"] - at["deliver"]
-        yield GaugeMetricFamily("tidings_deliver_lag_deliveries", "Deliveries made since the head of the line.", behind)
-        yield GaugeMetricFamily("tidings_in_flight", "Requests to endpoints under way.", parts.deliver.flights)
+        yield GaugeMetricFamily(
+            "tidings_deliver_lag_deliveries", ("Deliveries created after the head of the line."), behind
+        )
+        yield GaugeMetricFamily("tidings_in_flight", "Requests to endpoints in flight.", parts.deliver.flights)
 
-        yield GaugeMetricFamily("tidings_open_streams", "Streams and long polls that are open.", parts.open_calls.count)
+        yield GaugeMetricFamily("tidings_open_streams", "Open streams and long polls.", parts.open_calls.count)
 
     def _durations(self) -> Iterator[Metric]:
         parts = self._parts
         requests = HistogramMetricFamily(
             "tidings_request_duration_seconds",
-            "From a request's headers to its answer; streams and long polls are left out.",
+            "From a request's headers to its response; excludes streams and long polls.",
             labels=["operation"],
         )
         for operation, histogram in parts.request_seconds.all():
             requests.add_metric([operation], histogram.buckets(), histogram.total)
         yield requests
         attempts = HistogramMetricFamily(
-            "tidings_attempt_duration_seconds", "What an attempt to deliver took, by outcome.", labels=["outcome"]
+            "tidings_attempt_duration_seconds", "Duration of delivery attempts, by outcome.", labels=["outcome"]
         )
         for outcome, histogram in parts.deliver.timings.attempts.all():
             attempts.add_metric([outcome], histogram.buckets(), histogram.total)
         yield attempts
         delays = HistogramMetricFamily(
             "tidings_publish_to_delivery_seconds",
-            "From the moment an event is stored to the answer of an endpoint that takes it, retries included.",
+            "From storing an event to the response of an endpoint that accepts it, including retries.",
         )
         delivered = parts.deliver.timings.deliveries
         delays.add_metric([], delivered.buckets(), delivered.total)
         yield delays
 
     def _shares(self) -> Iterator[Metric]:
-        used = GaugeMetricFamily("tidings_share_used", "What is held of something shared out by tenant.", labels=["of"])
-        total = GaugeMetricFamily("tidings_share_limit", "What there is of it for all tenants together.", labels=["of"])
+        used = GaugeMetricFamily("tidings_share_used", "How much of a shared resource is in use.", labels=["of"])
+        total = GaugeMetricFamily("tidings_share_limit", "How much of it all tenants together can use.", labels=["of"])
         back = GaugeMetricFamily(
-            "tidings_share_tenants_held_back", "Tenants that are at their share of it now.", labels=["of"]
+            "tidings_share_tenants_held_back", "Tenants that are now at their share of it.", labels=["of"]
         )
         refusals = CounterMetricFamily(
             "tidings_share_refusals", "How often a tenant wanted more than its share of it.", labels=["of"]
@@ -119,6 +121,6 @@ class _Collector:
             "tidings_queued", "Deliveries in memory, next in line.", sum(lane.queued for lane in lanes)
         )
         lagging = sum(lane.lagging for lane in lanes)
-        yield GaugeMetricFamily("tidings_endpoints_lagging", "Endpoints that read their own backlog.", lagging)
+        yield GaugeMetricFamily("tidings_endpoints_lagging", "Endpoints that read from their own backlog.", lagging)
         failing = sum(lane.failing_since is not None for lane in lanes)
         yield GaugeMetricFamily("tidings_endpoints_failing", "Endpoints whose last attempts failed.", failing)

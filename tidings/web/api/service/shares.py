@@ -62,10 +62,11 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/shares",
         scope="metrics:read",
-        summary="See who holds how much",
+        summary="See which tenants hold how much",
         help=(
-            "What all tenants share (requests in flight, memory, readers, streams, large bodies): how much of it is "
-            "held, and which tenants are held back because they would have more than their share."
+            "Resources that all tenants share (requests in flight, memory, readers, streams, large bodies): "
+            "how much of each is in use, and which tenants are held back because they want more than their "
+            "share."
         ),
         handler=list_shares,
         tag="Service",

@@ -51,7 +51,7 @@ def check_media(content_type: str | None, *, merge_patch: bool = False) -> None:
 def check_encoding(encoding: str | None) -> None:
     """Raise BadMedia for a body that is packed: it is not unpacked here."""
     if encoding is not None and encoding.strip().lower() not in ("", "identity"):
-        raise BadMedia(f"Content-Encoding is {encoding[:100]!r}. Send the body as it is, without one.")
+        raise BadMedia(f"Content-Encoding is {encoding[:100]!r}. Send the body uncompressed, without this header.")
 
 
 def check_file(content_type: str | None, medias: Sequence[str]) -> None:
@@ -80,7 +80,7 @@ def plain(raw: bytes, *, verbatim: bool = False) -> Any:
     `verbatim`: what matters of it is kept as text, so no number can be.
     """
     if not raw:
-        raise Malformed("The body is empty; this operation needs a JSON object.")
+        raise Malformed("The body is empty; this operation requires a JSON object.")
     return jsontext.read(raw) if verbatim else jsontext.read_exact(raw)
 
 
@@ -179,7 +179,7 @@ def _walk_struct(value: dict[str, Any], struct: type[msgspec.Struct], pointer: s
     fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
     for name in value.keys() - fields.keys():
         known = ", ".join(sorted(fields))
-        detail = f"There is no field {name[:100]!r} here. The fields are: {known}."
+        detail = f"There is no field {name[:100]!r}. The fields are: {known}."
         places.append(Place(pointer=f"{pointer}/{escaped(name)}", code="unknown_field", detail=detail))
     for name, field in fields.items():
         if name in value:
@@ -187,7 +187,7 @@ def _walk_struct(value: dict[str, Any], struct: type[msgspec.Struct], pointer: s
                 _walk(value[name], field.type, f"{pointer}/{escaped(name)}", places)
         elif field.required:
             places.append(
-                Place(pointer=f"{pointer}/{escaped(name)}", code="missing", detail=f"The field {name!r} is needed.")
+                Place(pointer=f"{pointer}/{escaped(name)}", code="missing", detail=f"The field {name!r} is required.")
             )
 
 
@@ -233,11 +233,11 @@ def place(pointer: str, message: str, kind: Any = None) -> Place:
             pointer += f"/{escaped(name) if name else index}"
     unknown = re.fullmatch(r"Object contains unknown field `(.*)`", message, re.DOTALL)
     if unknown:
-        detail = f"There is no field {unknown[1][:100]!r} here."
+        detail = f"There is no field {unknown[1][:100]!r}."
         return Place(pointer=f"{pointer}/{escaped(unknown[1])}", code="unknown_field", detail=detail)
     missing = re.fullmatch(r"Object missing required field `(.*)`", message)
     if missing:
-        detail = f"The field {missing[1]!r} is needed."
+        detail = f"The field {missing[1]!r} is required."
         return Place(pointer=f"{pointer}/{escaped(missing[1])}", code="missing", detail=detail)
     # To JSON Schema 5.0 is a whole number; here it is not, so this has a code of its own.
     code = "not_whole" if _FRACTION.match(message) else "wrong_value"

@@ -97,8 +97,8 @@ class BodyReader:
             size += len(piece)
             if rate.too_slow(len(piece), time.monotonic() - began):
                 raise TooSlow(
-                    f"Over {self._least_seconds:g} seconds the body came at less than {LEAST_BYTES_PER_SECOND:,} bytes "
-                    "a second. Send what is ready as a file of its own.",
+                    f"Over {self._least_seconds:g} seconds the body arrived at less than "
+                    f"{LEAST_BYTES_PER_SECOND:,} bytes a second. Send what is ready as a separate file.",
                     headers=[("connection", "close")],
                 )
             if size > limit:
@@ -129,7 +129,7 @@ class BodyReader:
             if task not in self._late:
                 raise
             task.uncancel()
-            raise TooSlow(f"Nothing more of the body came for {self._seconds:g} seconds.") from None
+            raise TooSlow(f"No more of the body arrived for {self._seconds:g} seconds.") from None
         except RuntimeError:
             raise _broken_off() from None
         finally:
@@ -140,7 +140,7 @@ class BodyReader:
         """Count a large body until its request is answered."""
         if not self.share.take(tenant, size):
             whose = "Too many large requests" if not self.share.held(tenant) else "Too many of your large requests"
-            raise Unavailable(f"{whose} are under way.", retry_after_seconds=RETRY_AFTER_SECONDS)
+            raise Unavailable(f"{whose} are in progress.", retry_after_seconds=RETRY_AFTER_SECONDS)
 
         def release(done: asyncio.Task[Any]) -> None:
             self.share.give_back(tenant, size)

@@ -43,7 +43,7 @@ def split(raw: bytes, listing: Listing, element_bytes_max: int) -> list[Slice]:
         return [Slice(0, raw)]
     for index, element in enumerate(elements):
         if len(element) > element_bytes_max:
-            detail = f"Each of {listing.member} may have at most {element_bytes_max:,} bytes, as it may alone."
+            detail = f"Each of {listing.member} may have at most {element_bytes_max:,} bytes, as on its own."
             place = Place(pointer=f"/{listing.member}/{index}", code="too_large", detail=detail)
             raise TooLarge(detail, errors=[place])
     if len(raw) <= SLICE_BYTES:
@@ -102,7 +102,7 @@ def _elements(raw: bytes, listing: Listing) -> list[bytes]:
         found = msgspec.structs.astuple(getattr(_splitter(listing).decode(raw), listing.member))
     except msgspec.ValidationError as wrong:
         if str(wrong).startswith("Expected `array` of at most length"):
-            detail = f"{listing.member} are 1 to {listing.most:,} in one request."
+            detail = f"{listing.member} must have 1 to {listing.most:,} elements per request."
             raise Invalid.at(pointer, listing.too_many, detail) from None
         raise Invalid("The body has wrong values.", errors=[body.place("", str(wrong))]) from None
     except msgspec.DecodeError as wrong:
@@ -130,7 +130,7 @@ def _check_frame(raw: bytes, listing: Listing, elements: list[bytes]) -> None:
         is_plain = is_plain and raw.startswith(element, at)
         at += len(element)
     if not is_plain or raw[at:].translate(None, _SPACE) != b"]}":
-        detail = f"The name {listing.member!r} appears twice in one object, or is not written plainly."
+        detail = f"The name {listing.member!r} appears twice in one object, or uses escapes."
         raise BadJson(f"/{listing.member}", "duplicate_key", detail)
 
 
@@ -143,7 +143,7 @@ def _not_json(raw: bytes, message: str) -> BadJson:
 def _malformed(place: Place, start: int) -> Malformed:
     detail = place.detail
     if " column " in detail:
-        detail = f"{detail} Lines and columns count from element {start}, as if it were the first."
+        detail = f"{detail} Lines and columns are relative to element {start}."
     return Malformed(detail, errors=[msgspec.structs.replace(place, detail=detail)])
 
 
