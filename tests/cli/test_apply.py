@@ -128,7 +128,7 @@ def test_what_stands_in_the_way_is_told_with_its_line(run: Run, write: Any, serv
     text = TASKS.replace("note: string", "note: {type: string, max: 0}")
     refused = run("apply", write(text))
     assert refused.exit_code == 1
-    why = "tidings.yaml, line 5, column 13: 2 items of tasks have a value in note that does not fit any more"
+    why = "tidings.yaml, line 5, column 13: 2 items of tasks have a value in note that no longer fits"
     assert why in refused.stderr
     wrong = run("apply", write(TASKS.replace("string", "strnig")))
     assert wrong.exit_code == 1 and "line 4, column 21: A field needs a type" in wrong.stderr
@@ -151,7 +151,7 @@ def test_a_stopped_server_follows_too(run: Run, write: Any, tmp_path: Path) -> N
     assert mistyped.exit_code == 1 and "There is no store" in mistyped.stderr and not (tmp_path / "dta").exists()
     with TestServer(tmp_path / "data"):
         busy = run("apply", write(TASKS), "--stopped", "--data", data)
-        assert busy.exit_code == 1 and "nother Tidings server runs" in busy.stderr
+        assert busy.exit_code == 1 and "nother Tidings server is running" in busy.stderr
     assert run("apply", write(TASKS), "--stopped", "--plan", "--data", data).exit_code == 3
     assert run("apply", write(TASKS), "--stopped", "--data", data).exit_code == 0
     with TestServer(tmp_path / "data") as server:

@@ -112,7 +112,7 @@ def test_the_command_says_where_the_key_is(folder: Path, run: Run, tmp_path: Pat
 
 def test_what_stands_in_the_way_of_a_backup_is_said(folder: Path, run: Run, tmp_path: Path) -> None:
     (tmp_path / "there.db").write_bytes(b"mine")
-    assert "is there already" in backup(run, tmp_path / "there.db", "--data", folder, ok=False)
+    assert "already exists" in backup(run, tmp_path / "there.db", "--data", folder, ok=False)
     assert (tmp_path / "there.db").read_bytes() == b"mine"
     assert "there is no folder" in backup(run, tmp_path / "no" / "x.db", "--data", folder, ok=False)
     assert "there is no database at" in backup(run, tmp_path / "x.db", "--data", tmp_path / "none", ok=False)
@@ -170,7 +170,7 @@ def test_a_restore_brings_everything_back(folder: Path, run: Run, tmp_path: Path
     backup(run, tmp_path / "x.db", *args)
     with TestServer(folder) as server:
         late = server.api.publish("late")
-    assert "is there already. Choose an empty --data folder" in restore(
+    assert "already exists. Choose an empty --data folder" in restore(
         run, tmp_path / "x.db", "--data", folder, ok=False
     )
     made = restore(run, tmp_path / "x.db", "--data", folder, "--force")
@@ -223,10 +223,10 @@ def test_a_start_after_a_restore_that_was_killed_names_the_command(
     force = ["--force"] if there else []
     for new_store in ([], ["--new-store"]):
         said = run("serve", "--port", "0", "--data", str(data), *new_store)
-        assert said.exit_code == 2 and f"it has left {left}" in said.stderr, said.output
+        assert said.exit_code == 2 and f"and left {left}" in said.stderr, said.output
         assert f"tidings restore SRC --data {data}{' --force' if there else ''}. " in said.stderr
         assert left.exists() and (data / "tidings.db").exists() is there, "nothing was begun"
-    assert "A restore was cut off" in run("doctor", "--data", str(data), "--url", "http://127.0.0.1:9").output
+    assert "A restore was interrupted" in run("doctor", "--data", str(data), "--url", "http://127.0.0.1:9").output
     assert "interrupted" in restore(run, left, "--data", data, *force, ok=False)
     restore(run, tmp_path / "x.db", "--data", data, "--key", kept, *force)
     with TestServer(data) as server:
@@ -245,13 +245,13 @@ def test_a_restore_beside_a_running_server_is_refused(tmp_path: Path, run: Run) 
         server.api.publish("step")
         backup(run, tmp_path / "x.db", "--data", server.folder)
         said = restore(run, tmp_path / "x.db", "--data", server.folder, "--force", ok=False)
-        assert "another Tidings server runs on" in said and f"process {os.getpid()}" in said
+        assert "another Tidings server is running on" in said and f"process {os.getpid()}" in said
         server.api.publish("step")
 
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(None, "there is no file"), (b"notes\n" * 1000, "file is not a database"), (b"", "is not a database of Tidings")],
+    [(None, "there is no file"), (b"notes\n" * 1000, "file is not a database"), (b"", "is not a Tidings database")],
 )
 def test_what_is_no_backup_is_refused(
     folder: Path, run: Run, tmp_path: Path, content: bytes | None, sentence: str

@@ -103,7 +103,7 @@ def test_a_taken_port_is_said(tmp_path: Path, taken_port: int) -> None:
 def test_a_folder_in_use_is_said(tmp_path: Path) -> None:
     with ProcessServer(tmp_path) as server:
         assert server.process is not None
-        assert "nother Tidings server runs" in refused("--data", str(tmp_path / "data"), "--port", "0")
+        assert "nother Tidings server is running" in refused("--data", str(tmp_path / "data"), "--port", "0")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_folder_in_use_is_said(tmp_path: Path) -> None:
         (["--port", "x"], {}, "--port must be a whole number, not 'x'."),
         (["--port", "70000"], {}, "ort must be 0 to 65535"),
         ([], {"TIDINGS_PROT": "1"}, "TIDINGS_PROT is not a setting of Tidings"),
-        (["--database", "mysql:x"], {}, "he database 'mysql' is not known"),
+        (["--database", "mysql:x"], {}, "nknown database 'mysql'"),
         (["--allow-addresses", "10.0.0.0/99"], {}, "10.0.0.0/99"),
         (["--config", "none.yaml"], {}, "none.yaml cannot be read"),
         (["--host", "203.0.113.7"], {}, "cannot listen on 203.0.113.7"),

@@ -472,9 +472,9 @@ SAID = {
     '{"whole":"1"}': 'whole must be a whole number, not "1".',
     '{"text":5}': "text must be a string, not 5.",
     '{"late":"2025-01-01T00:00:00Z"}': "late must be 2026-01-01T00:00:00Z or later.",
-    '{"id":"mine"}': "An id is generated here. To choose it yourself, PUT to the collection's URL, a slash and the id.",
-    '{"revision":1}': "revision is not set by callers. Leave it out.",
-    '{"tenant":"acme"}': "The tenant is not a field. Give it as the parameter tenant: ?tenant=NAME.",
+    '{"id":"mine"}': "The id is generated here. To choose it yourself, PUT to the collection's URL, a slash and the id.",
+    '{"revision":1}': "revision cannot be set by callers. Leave it out.",
+    '{"tenant":"acme"}': "The tenant is not a field. Pass it as the parameter tenant: ?tenant=NAME.",
 }
 
 
@@ -487,7 +487,7 @@ def test_what_is_said_of_a_wrong_value_names_what_to_send(api: Api, body: str) -
 def test_a_batch_says_where_an_id_of_the_callers_goes(api: Api) -> None:
     batch = {"operations": [{"op": "create", "data": {"id": "mine"}}]}
     (place,) = api.call("POST", f"{PATH}:batch", batch).json["errors"]
-    assert place["pointer"] == "/operations/0/data/id" and place["detail"].endswith("give id beside data.")
+    assert place["pointer"] == "/operations/0/data/id" and place["detail"].endswith("give id next to data.")
 
 
 def test_all_that_is_wrong_is_named_beside_numbers_that_cannot_be_kept(api: Api) -> None:

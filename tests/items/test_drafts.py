@@ -163,7 +163,7 @@ def test_items_that_are_too_large_to_change_together_are_refused(own: Api) -> No
     edits = [{"op": "edit", "id": f"d{index}", "data": {"n": 1}} for index in range(12)]
     refused = own.call("POST", f"{path}:batch", {"operations": edits})
     assert refused.status == 413 and refused.json["code"] == "too_heavy", refused.json
-    assert "Send it in smaller parts." in refused.json["detail"]
+    assert "Send the change in smaller parts." in refused.json["detail"]
     assert own.call("POST", f"{path}:batch", {"operations": edits[:6]}).status == 200
     file = "".join(json.dumps({"id": f"d{index}", "n": 2}) + "\n" for index in range(12)).encode()
     media = {"Content-Type": "application/x-ndjson"}

@@ -12,7 +12,7 @@ from tests.robust.stalls import writer_of
 from tidings.store.engines.sqlite import SqliteFile
 from tidings.testing import TestServer, until
 
-SAID = "the database file was removed or replaced while the server runs"
+SAID = "the database file was removed or replaced while the server is running"
 
 
 def published(server: TestServer) -> tuple[int, str]:
@@ -49,12 +49,12 @@ def test_a_database_that_is_moved_away_is_noticed_and_may_come_back(
         refused(server)
         assert not file.exists(), "no new one was begun"
         assert ids_in(away) == taken, "what was acknowledged is in the file that was moved"
-        assert f"{file} was removed or replaced" in caplog.text and "transactions since the last look" in caplog.text
+        assert f"{file} was removed or replaced" in caplog.text and "transactions since the last check" in caplog.text
         away.rename(file)
         until(lambda: published(server)[0] == 202, "writes are taken again")
         assert server.api.call("GET", "/readyz").status == 200
         assert writer_of(server).refusal is None
-        assert "is the file again that is open" in caplog.text
+        assert "is again the file that is open" in caplog.text
     assert ids_in(file) == taken + 1
 
 

@@ -247,7 +247,7 @@ def test_a_change_whose_answer_is_lost_is_seen_once_the_store_is_back(server: Te
 
 def test_a_second_server_is_refused(server: TestServer, tmp_path: Path, own_url: str) -> None:
     second = TestServer(tmp_path / "second", database=own_url)
-    with pytest.raises(StoreError, match=r"another Tidings server writes to this database.*; stop it first") as said:
+    with pytest.raises(StoreError, match=r"another Tidings server is writing to this database.*; stop it first") as said:
         second.start()
     holder = re.search(
         r"session ([0-9]+) of tidings@[^ ]+:([0-9]+) from a local socket, since 2[^ ]+Z", str(said.value)
@@ -270,10 +270,10 @@ def test_a_frozen_server_does_not_hold_the_database_for_ever(
         with TestServer(tmp_path / "second", database=own_url) as second:
             event = second.api.publish("step")
             refused = frozen.api.call("POST", "/v1/events", EVENT)
-            assert refused.status == 503 and "another Tidings server writes" in refused.json["detail"]
+            assert refused.status == 503 and "another Tidings server is writing" in refused.json["detail"]
             assert frozen.api.call("GET", f"/v1/events/{event}").status == 200
             ready = frozen.api.call("GET", "/readyz")
-            assert ready.status == 503 and "another Tidings server writes" in ready.json["detail"]
+            assert ready.status == 503 and "another Tidings server is writing" in ready.json["detail"]
 
 
 def test_after_a_restart_of_the_database_nobody_meets_a_stale_connection(

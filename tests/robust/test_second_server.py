@@ -14,7 +14,7 @@ from tidings.testing import ProcessServer, TestServer
 
 def test_on_the_same_folder(tmp_path: Path) -> None:
     with TestServer(tmp_path / "one") as first:
-        with pytest.raises(StoreError, match=r"another Tidings server runs on .*; stop it first"):
+        with pytest.raises(StoreError, match=r"another Tidings server is running on .*; stop it first"):
             TestServer(tmp_path / "one").start()
         first.api.publish("step")
 
@@ -23,7 +23,7 @@ def test_on_the_same_file_from_another_folder(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     database = f"sqlite:{tmp_path}/shared/events.db"
     with TestServer(tmp_path / "one", database=database) as first:
-        with pytest.raises(StoreError, match=r"another Tidings server runs on .*; stop it first"):
+        with pytest.raises(StoreError, match=r"another Tidings server is running on .*; stop it first"):
             TestServer(tmp_path / "two", database=database).start()
         first.api.publish("step")
     shutil.copy(tmp_path / "one" / "secret.key", tmp_path / "two" / "secret.key")
@@ -34,7 +34,7 @@ def test_on_the_same_file_from_another_folder(tmp_path: Path) -> None:
 def test_the_command_says_it_in_a_sentence(tmp_path: Path) -> None:
     with ProcessServer(tmp_path) as first:
         second = ProcessServer(tmp_path)
-        with pytest.raises(RuntimeError, match=r"tidings: Another Tidings server runs on .*; stop it first"):
+        with pytest.raises(RuntimeError, match=r"tidings: Another Tidings server is running on .*; stop it first"):
             second.start()
         assert "Traceback" not in second.log
         first.api.publish("step")

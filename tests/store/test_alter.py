@@ -325,7 +325,7 @@ def sentences(db: Db, after: dict[str, Any], **more: Any) -> list[str]:
 def test_what_does_not_fit_is_counted_with_examples(filled: Db) -> None:
     title = {**BEFORE["tasks"]["fields"]["title"]}
     assert sentences(filled, changed(title={**title, "max": 3})) == [
-        "/tasks/fields/title items_fits 1 item of tasks has a value in title that does not fit any more: a."
+        "/tasks/fields/title items_fits 1 item of tasks has a value in title that no longer fits: a."
     ]
     assert sentences(filled, changed(title={**title, "unique": True})) == []
     filled.execute("UPDATE \"c_tasks\" SET tenant = '' WHERE id = 'c'", {})
@@ -339,10 +339,10 @@ def test_what_does_not_fit_is_counted_with_examples(filled: Db) -> None:
         "/tasks/fields/new items_required 3 items of tasks have no new, and it has no default: a, b, c."
     ]
     assert sentences(filled, changed(amount="number")) == [
-        "/tasks/fields/amount items_fits 1 item of tasks has a value in amount that does not fit any more: b."
+        "/tasks/fields/amount items_fits 1 item of tasks has a value in amount that no longer fits: b."
     ]
     assert sentences(filled, changed(title={"type": "enum", "values": ["Two"]})) == [
-        "/tasks/fields/title items_fits 1 item of tasks has a value in title that does not fit any more: a."
+        "/tasks/fields/title items_fits 1 item of tasks has a value in title that no longer fits: a."
     ]
     assert sentences(filled, changed(owner={"type": "reference", "to": "tasks"})) == [
         "/tasks/fields/owner items_exists 2 items of tasks point with owner to no item of tasks: a, c."
@@ -351,7 +351,7 @@ def test_what_does_not_fit_is_counted_with_examples(filled: Db) -> None:
         "/tasks/fields/note items_exists 2 items of tasks point with note to no item of people: a, b."
     ]
     assert sentences(filled, changed(due={"type": "date", "min": "2026-02-01"})) == [
-        "/tasks/fields/due items_fits 1 item of tasks has a value in due that does not fit any more: a."
+        "/tasks/fields/due items_fits 1 item of tasks has a value in due that no longer fits: a."
     ]
 
 
@@ -363,7 +363,7 @@ def test_a_table_that_has_no_room_for_columns_is_told(filled: Db) -> None:
         filled.execute(f"ALTER TABLE c_tasks {', '.join(f'ADD {name} int' for name in names)}", {})
         filled.execute(f"ALTER TABLE c_tasks {', '.join(f'DROP {name}' for name in names)}", {})
         [told] = sentences(filled, wanted)
-        assert "too_many_columns The table of tasks has had 1,599 columns, dropped ones included" in told
+        assert "too_many_columns The table of tasks has had 1,599 columns, including dropped ones" in told
     else:
         assert sentences(filled, wanted) == []
 

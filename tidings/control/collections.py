@@ -89,14 +89,16 @@ class Collections:
         declared, plan = _planned(present, wish)
         name = _name(present, declared, wish)
         if plan_name is not None and plan_name != name:
-            detail = "The collections have changed since this plan was made, or it was made for others. Look again."
+            detail = (
+                "The collections have changed since this plan was made, or the plan was for other ones. Plan again."
+            )
             raise Conflict(detail, code="plan_changed")
         found = self._inspected(db, plan, wish)
         if found.refusals:
             raise _refused(found.refusals)
         shown = _shown(name, plan, found)
         if shown.loses is not None and not drop_values:
-            raise Conflict(f"It would {shown.loses}. Say drop_values=true if that is meant.", code=LOSES)
+            raise Conflict(f"It would {shown.loses}. Pass drop_values=true if you want that.", code=LOSES)
         now = self._clock.now()
         alter.carry_out(db, plan, now)
         for gone in (*plan.dropped, *(pair.before.name for pair in plan.pairs if pair.before.name != pair.after.name)):
@@ -130,7 +132,9 @@ class Collections:
                     event = kind.name.removeprefix(f"{collection.name}.")
                     known = any(own.name == event for own in collection.events)
                     pointer = f"{_at(wish)(collection.name)}/events/{event}" if known else None
-                    detail = f"The catalogue has an event type {kind.name}. Delete it; the collection brings its own."
+                    detail = (
+                        f"The catalogue already has an event type {kind.name}. Delete it; the collection adds its own."
+                    )
                     refusals.append(Place(pointer=pointer, code="event_type_taken", detail=detail))
         found = inspect(db, plan)
         return msgspec.structs.replace(found, refusals=(*refusals, *found.refusals))
@@ -178,7 +182,5 @@ def _shown(name: str, plan: Plan, found: Findings) -> Shown:
 
 def _refused(refusals: Sequence[Place]) -> Conflict:
     codes = {place.code for place in refusals}
-    detail = (
-        refusals[0].detail if len(refusals) == 1 else f"{len(refusals)} things stand in the way; `errors` say which."
-    )
+    detail = refusals[0].detail if len(refusals) == 1 else f"{len(refusals)} problems prevent this; see `errors`."
     return Conflict(detail, errors=list(refusals), code=codes.pop() if len(codes) == 1 else None)

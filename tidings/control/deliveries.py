@@ -154,7 +154,7 @@ def retry(db: Db, catalog: Catalog, clock: Clock, number: int) -> int:
     state = lifecycle.state(last, waiting is not None, False)
     now = clock.now()
     if lifecycle.after(state, "retry") is None:
-        raise Conflict(f"It is {state}, so it cannot be tried again.")
+        raise Conflict(f"It is {state}, so it cannot be retried.")
     if state == "waiting":
         _hurry(db, number, waiting, now)
     else:

@@ -67,7 +67,7 @@ class EventTypes:
         def job(db: Db) -> EventType:
             self._refuse_derived(db, kind.name)
             if _present(db, kind.name) is not None:
-                raise Conflict(f"There is an event type {kind.name} already. Change it with PATCH or PUT.")
+                raise Conflict(f"An event type {kind.name} already exists. Change it with PATCH or PUT.")
             self._check_room()
             self._catalog.put_event_type(db, kind)
             return kind
@@ -159,12 +159,14 @@ class EventTypes:
         """Raise Conflict for a type that a collection brings, also one that this very group of writes declares."""
         collection = self._catalog.collection(db, name.partition(".")[0])
         if collection is not None and any(kind.name == name for kind in change_types(collection)):
-            detail = f"The collection {collection.name} brings the event type {name}. Change its declaration instead."
+            detail = (
+                f"The event type {name} belongs to the collection {collection.name}. Change its declaration instead."
+            )
             raise Conflict(detail, code="brought_by_collection")
 
     def _check_room(self) -> None:
         if len(self._catalog.now.event_types) >= EVENT_TYPES_MAX:
-            raise Conflict(f"There are {EVENT_TYPES_MAX:,} event types already, which is the limit.")
+            raise Conflict(f"There are already {EVENT_TYPES_MAX:,} event types, the maximum.")
 
 
 def _absent(name: str) -> NotFound:
@@ -183,7 +185,7 @@ def _checked(name: str, given: EventTypeBody, before: EventType | None, now: Mic
         detail = f"Types that begin with {OWN_TYPES} are Tidings' own."
         wrong.append(Place(pointer="/name", code="event_type", detail=detail))
     if len(given.description) > DESCRIPTION_CHARS_MAX:
-        detail = f"A description has at most {DESCRIPTION_CHARS_MAX:,} characters."
+        detail = f"A description may have at most {DESCRIPTION_CHARS_MAX:,} characters."
         wrong.append(Place(pointer="/description", code="too_long", detail=detail))
     schema = None if given.schema is None else msgspec.json.encode(given.schema)
     example = None if given.example is None else msgspec.json.encode(given.example)
@@ -192,7 +194,7 @@ def _checked(name: str, given: EventTypeBody, before: EventType | None, now: Mic
             detail = f"It may have at most {SCHEMA_BYTES_MAX:,} bytes."
             wrong.append(Place(pointer=f"/{field}", code="too_long", detail=detail))
     if wrong:
-        raise Invalid("The event type is not accepted.", errors=wrong)
+        raise Invalid("The event type is not valid.", errors=wrong)
     if schema is not None:
         # One that stays may be older than the bounds of today.
         same = before is not None and before.schema == schema.decode()
@@ -200,7 +202,7 @@ def _checked(name: str, given: EventTypeBody, before: EventType | None, now: Mic
         if example is not None:
             wrong = places(validator, msgspec.json.decode(example), "/example")
             if wrong:
-                raise Invalid("The example does not fit the schema.", errors=wrong)
+                raise Invalid("The example does not match the schema.", errors=wrong)
     return EventType(
         name=name,
         description=given.description,

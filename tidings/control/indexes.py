@@ -92,7 +92,7 @@ class Indexes:
                     whole = await self._settle(collection)
                 except (StoreError, TidingsError) as wrong:
                     if not self._waiting:
-                        log.warning("the indexes of %s are not made yet: %s", name, wrong)
+                        log.warning("the indexes of %s are not built yet: %s", name, wrong)
                     whole = False
             done = done and whole
             if whole:
@@ -128,7 +128,7 @@ def _make(db: Db, collection: Collection) -> None:
     for name in differs.unneeded:
         db.execute(f"DROP INDEX {name}", {})
     for index in differs.missing:
-        log.info("making the index %s of %s over %s", index.name, collection.name, ", ".join(index.columns))
+        log.info("building the index %s of %s over %s", index.name, collection.name, ", ".join(index.columns))
         db.execute(index.sql(collection.name), {})
 
 

@@ -95,7 +95,7 @@ class Keys:
         caller.need(WRITE)
         key = self._find(caller, ident)
         if key.id == OPERATOR:
-            raise Conflict("The operator's key is changed with TIDINGS_OPERATOR_KEY, so that nobody is locked out.")
+            raise Conflict("Change the operator's key with TIDINGS_OPERATOR_KEY, so that nobody is locked out.")
         now = self._clock.now()
 
         def job(db: Db) -> None:
@@ -119,21 +119,26 @@ class Keys:
                 wrong,
                 "/scopes",
                 "no_permission",
-                f"Name at least one scope or permit. The scopes are: {', '.join(SCOPES)}.",
+                f"Give at least one scope or permit. The scopes are: {', '.join(SCOPES)}.",
             )
         if len(new.scopes) > len(SCOPES):
-            _say(wrong, "/scopes", "too_many", "Name each scope once; there are not so many.")
+            _say(wrong, "/scopes", "too_many", "List each scope only once.")
         for index, scope in enumerate(new.scopes[: len(SCOPES)]):
             if scope not in SCOPES:
                 known = ", ".join(SCOPES)
                 _say(wrong, f"/scopes/{index}", "scope", f"There is no scope {scope[:50]!r}. The scopes are: {known}.")
             elif not maker.has_scope(scope):
-                _say(wrong, f"/scopes/{index}", "scope", f"Your key has not the scope {scope}, so it cannot give it.")
+                _say(
+                    wrong,
+                    f"/scopes/{index}",
+                    "scope",
+                    (f"Your key does not have the scope {scope}, so it cannot grant it."),
+                )
         if len(new.name) > NAME_CHARS_MAX:
-            _say(wrong, "/name", "too_long", f"A name has at most {NAME_CHARS_MAX} characters.")
+            _say(wrong, "/name", "too_long", f"A name may have at most {NAME_CHARS_MAX} characters.")
         if new.tenant is not None:
             if maker.tenant is not None and new.tenant != maker.tenant:
-                _say(wrong, "/tenant", "tenant", "This key makes only keys of its own tenant; leave the field out.")
+                _say(wrong, "/tenant", "tenant", "This key can make keys only for its own tenant; leave the field out.")
             elif not is_tenant(new.tenant):
                 _say(wrong, "/tenant", "tenant", TENANT_RULE)
         collections, tenant = self._catalog.now.collections, maker.tenant or new.tenant
@@ -151,7 +156,7 @@ class Keys:
             wrong.append(refused.place)
         expires = _check_expires(new, maker, now, wrong)
         if wrong:
-            raise Invalid("The key is not accepted.", errors=wrong)
+            raise Invalid("The key is not valid.", errors=wrong)
         return expires
 
 
@@ -161,12 +166,17 @@ def _check_expires(new: NewKey, maker: Key, now: Micros, wrong: list[Place]) -> 
         try:
             expires = moment.from_text(new.expires)
         except ValueError:
-            _say(wrong, "/expires", "time", "expires is an RFC 3339 time such as 2027-01-01T00:00:00Z.")
+            _say(wrong, "/expires", "time", "expires must be an RFC 3339 time such as 2027-01-01T00:00:00Z.")
             return None
         if expires <= now:
             _say(wrong, "/expires", "past", "expires is in the past.")
         elif maker.expires is not None and expires > maker.expires:
-            _say(wrong, "/expires", "time", "Your own key ends before that, so it cannot make one that lasts longer.")
+            _say(
+                wrong,
+                "/expires",
+                "time",
+                ("Your own key expires before that, so it cannot make one that lasts longer."),
+            )
     return expires
 
 

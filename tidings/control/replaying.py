@@ -126,7 +126,7 @@ class Replaying:
         """Store a prepared one, inside a write job. Raises Conflict where its endpoint is not sending."""
         endpoint = self._catalog.endpoint(db, replay.link)
         if endpoint is None or endpoint.deleted is not None:
-            raise NotFound("There is no such endpoint any more.")
+            raise NotFound("The endpoint no longer exists.")
         if endpoint.mode != "enabled":
             raise Conflict(f"The endpoint is {endpoint.mode}: {endpoint.reason} Resume it first.")
         stored.put(db, replay)
@@ -142,7 +142,7 @@ class Replaying:
         if replay is None:
             raise NotFound(f"There is no replay {replay_id[:100]}.")
         if replay.state != "running":
-            raise Conflict(f"The replay is {replay.state} already.")
+            raise Conflict(f"The replay is already {replay.state}.")
         return self._end(db, replay, "cancelled")
 
     async def _work(self) -> None:
@@ -153,7 +153,7 @@ class Replaying:
                 for replay_id in ids:
                     await self._turn(replay_id)
             except TidingsError as wrong:
-                log.warning("replays rest for a moment: %s", wrong.detail)
+                log.warning("replays pause for a moment: %s", wrong.detail)
                 await asyncio.sleep(STORE_RETRY_SECONDS)
                 continue
             if not ids:
@@ -168,7 +168,7 @@ class Replaying:
             raise
         except Exception:
             # One that breaks must not be tried for ever, nor stop the others.
-            log.exception("the replay %s failed and is cancelled", replay_id)
+            log.exception("the replay %s failed and was cancelled", replay_id)
             await self._writer.call(lambda db: self.cancel(db, replay_id))
             return
         if link is not None:

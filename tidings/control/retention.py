@@ -77,7 +77,7 @@ class Retention:
             try:
                 dropped = await self.prune(await self._trusted())
             except TidingsError as wrong:
-                log.warning("retention goes on at the next hour: %s", wrong.detail)
+                log.warning("retention continues in an hour: %s", wrong.detail)
             else:
                 if dropped:
                     log.info("dropped %d events older than %d days", dropped, self._days)

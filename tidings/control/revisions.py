@@ -20,10 +20,10 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
         """Raise Stale if they do not hold. `what`: such as "event type tasks.done"; `present`: its revision, if any."""
         if present is None:
             if self.must_exist:
-                raise Stale(f"There is no {what}, and If-Match asks for one.")
+                raise Stale(f"There is no {what}, but If-Match requires one.")
             return
         if self.excluded is None or present in self.excluded:
-            raise Stale(f"There is an {what} already, and If-None-Match asks for none, or for another.")
+            raise Stale(f"An {what} already exists, but If-None-Match requires none, or a different one.")
         check_revision(self.expected, present)
 
 

@@ -58,7 +58,7 @@ class Tenants:
 
         def job(db: Db) -> Tenant:
             if _present(db, tenant.id) is not None:
-                raise Conflict(f"There is a tenant {tenant.id} already.")
+                raise Conflict(f"A tenant {tenant.id} already exists.")
             self._catalog.put_tenant(db, tenant)
             return tenant
 
@@ -132,5 +132,5 @@ def _present(db: Db, ident: str) -> Tenant | None:
 
 def _check_name(name: str) -> None:
     if len(name) > NAME_CHARS_MAX:
-        detail = f"A name has at most {NAME_CHARS_MAX} characters."
+        detail = f"A name may have at most {NAME_CHARS_MAX} characters."
         raise Invalid.at("/name", "too_long", detail)

@@ -34,7 +34,7 @@ class Timekeeper:
             db.run("waiting_move", by=by)
             db.run("link_state_move", by=by)
             log.warning(
-                "the clock is %.0f s behind the last use of this store: what waits, waits as long as before",
+                "the clock is %.0f s behind the last use of this store: everything that waits, waits as long as before",
                 -by / SECOND,
             )
             self._remember(db)

@@ -28,9 +28,9 @@ DOUBT: Micros = 5 * MINUTE
 
 _MORE: dict[Cause, str] = {
     "given_up": "Its endpoint gives up on this status.",
-    "split": "It goes again in half of its batch.",
+    "split": "It is sent again with half of its batch.",
     "hold": "It is not counted as an attempt.",
-    "edit": "The endpoint was edited meanwhile, so it is tried again at once.",
+    "edit": "The endpoint was edited in the meantime, so it is retried at once.",
 }
 
 
@@ -216,7 +216,7 @@ def _tell_health(
     elif verdict.judged.endpoint not in ("failing", "silent") or before is flight.lane.health:
         return
     elif health.should_disable(before, now):
-        _disable(flight, f"Every attempt has failed for 5 days; the last: {reply.reason}", now, settlement)
+        _disable(flight, f"Every attempt has failed for 5 days; the last one: {reply.reason}", now, settlement)
     elif health.should_warn(before, flight.lane.health):
         _announce("endpoint.failing", flight, reply.reason, now, settlement)
 

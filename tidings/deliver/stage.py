@@ -105,7 +105,7 @@ class Deliver:
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
         if self._thread.is_alive():
-            log.warning("%d requests did not end in time; they are made again after the next start", self.flights)
+            log.warning("%d requests did not finish in time; they will be repeated after the next start", self.flights)
             self._abandoned = True
             self._wake()
             self._thread.join(ABANDON_SECONDS)
@@ -143,7 +143,7 @@ class Deliver:
             return await asyncio.wait_for(future, CANCEL_SECONDS)
         except TimeoutError:
             raise Unavailable(
-                "The store did not take it in time; it may be done later.", retry_after_seconds=2.0
+                "The store did not save it in time; it may still do so.", retry_after_seconds=2.0
             ) from None
 
     def shares(self) -> list[ShareView]:

@@ -48,5 +48,5 @@ class DueTimes:
         if wrong is not None:
             self._owed += by
             return
-        log.warning("the clock was set by %.0f s: deliveries are due as long from now as before", by / SECOND)
+        log.warning("the clock was set by %.0f s: deliveries stay due after the same delay", by / SECOND)
         then()

@@ -79,10 +79,10 @@ class Publisher:
         for new, value, pointer, ident in zip(given, values, pointers, idents, strict=True):
             events.append(self._event(new, value, pointer, wrong, now, tenant, request_id, actor, ident))
             if len(wrong) > ERRORS_MAX:
-                detail = f"No event is accepted. The first {ERRORS_MAX} wrong places are listed; there are more."
+                detail = f"No event was accepted. The first {ERRORS_MAX} errors are listed; there are more."
                 raise Invalid(detail, errors=wrong[:ERRORS_MAX])
         if wrong:
-            raise Invalid("The event is not accepted." if len(given) == 1 else "No event is accepted.", errors=wrong)
+            raise Invalid("The event was not accepted." if len(given) == 1 else "No event was accepted.", errors=wrong)
         if not any(new.id is not None for new in given):
             return Publication(tuple(events))
         untimed = frozenset(index for index, new in enumerate(given) if new.time is None)
@@ -126,7 +126,7 @@ class Publisher:
                 wrong,
                 f"{pointer}/data",
                 "data",
-                'data must be an object, such as {"id": 7}: filters and fields name its members.',
+                'data must be an object, such as {"id": 7}: filters and fields refer to its members.',
             )
         else:
             entry = known.event_types.get(kind)
@@ -147,7 +147,7 @@ class Publisher:
         if not is_type(kind):
             detail = (
                 "An event type is parts of letters, digits, _ and - joined by dots, such as tasks.completed, "
-                f"{TYPE_CHARS_MAX} characters at most."
+                f"with at most {TYPE_CHARS_MAX} characters."
             )
             _say(wrong, f"{pointer}/type", "event_type", detail)
         elif kind.startswith(OWN_TYPES):
@@ -158,7 +158,7 @@ class Publisher:
                 f"Types that begin with {OWN_TYPES} are published by Tidings itself.",
             )
         elif (change := self._catalog.now.change_types.get(kind)) is not None:
-            detail = f"{kind} tells a change of an item of {change.collection}; Tidings publishes it itself."
+            detail = f"{kind} is an event of the collection {change.collection}; Tidings publishes it itself."
             _say(wrong, f"{pointer}/type", "own_event_type", detail)
         else:
             if len(self._types) >= TYPES_KNOWN_MAX:
@@ -168,7 +168,7 @@ class Publisher:
 
 def _tenant(given: str, own: str | None, pointer: str, wrong: list[Place]) -> str:
     if own is not None and given != own:
-        _say(wrong, f"{pointer}/tenant", "tenant", "This key publishes only for its own tenant; leave the field out.")
+        _say(wrong, f"{pointer}/tenant", "tenant", "This key can publish only for its own tenant; leave the field out.")
     elif not is_tenant(given):
         _say(wrong, f"{pointer}/tenant", "tenant", TENANT_RULE)
     return given

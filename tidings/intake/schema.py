@@ -33,7 +33,7 @@ class Schemas:
             validator = self._compiled[name] = compiled(msgspec.json.decode(kind.schema))
             weight = max(validator.cost.top, validator.cost.below)
             if weight > WEIGHT_MAX:
-                log.warning("the schema of %s takes %d checks of a value: large events are refused", kind.name, weight)
+                log.warning("the schema of %s takes %d checks per value: large events are refused", kind.name, weight)
             if len(self._compiled) > COMPILED_MAX:
                 self._compiled.popitem(last=False)
         if validator.costly(text, data):

@@ -61,7 +61,7 @@ def back_up(source: Path, destination: Path, now: Micros, progress: Progress, *,
         raise StoreError(f"there is no database at {source}; name its folder with --data")
     target = _target(destination, now)
     if target.exists() and not replace:
-        raise StoreError(f"{target} is there already; choose another name, or replace it with --force")
+        raise StoreError(f"{target} already exists; choose another name, or replace it with --force")
     if target.exists() and target.samefile(source):
         raise StoreError(f"{target} is the database itself")
     contents = _copy(source, target, progress)
@@ -80,9 +80,7 @@ def restore(
     begun = time.monotonic()
     there = [file for file in _of_database(target) if file.exists() and file.stat().st_size]
     if there and not replace:
-        raise StoreError(
-            f"{there[0]} is there already. Choose an empty --data folder; or give --force, which moves it aside"
-        )
+        raise StoreError(f"{there[0]} already exists. Choose an empty --data folder, or use --force to move it aside")
     if target.exists() and target.samefile(source):
         raise StoreError(f"{source} is the database that it would replace")
     kept = ""
@@ -133,7 +131,7 @@ def _target(destination: Path, now: Micros) -> Path:
     if destination.is_dir():
         return destination / NAME.format(_stamp(now))
     if not destination.parent.is_dir():
-        raise StoreError(f"there is no folder {destination.parent}; make it first")
+        raise StoreError(f"there is no folder {destination.parent}; create it first")
     return destination
 
 
@@ -197,11 +195,11 @@ def _clear(left: Path) -> None:
 
 def _contents(db: SqliteFile, path: Path) -> Contents:
     if is_empty(db):
-        raise StoreError(f"{path} is not a database of Tidings")
+        raise StoreError(f"{path} is not a Tidings database")
     numbers = {row[0] for row in db.query("SELECT number FROM migration", {})}
     known = {number for number, _, _ in migrations()}
     if numbers - known:
-        raise StoreError(f"{path} was made by a newer Tidings (schema {max(numbers)}, this one knows {max(known)})")
+        raise StoreError(f"{path} was made by a newer Tidings (schema {max(numbers)}; this version knows {max(known)})")
     marks: list[Any] = []
     if db.query("SELECT 1 FROM sqlite_master WHERE name = 'store'", {}):
         marks = db.query("SELECT value FROM store WHERE name = :name", {"name": KEY_MARK})
@@ -224,7 +222,7 @@ def _aside(target: Path, now: Micros) -> Path:
 
 def _rename(file: Path, name: Path) -> None:
     if name.exists():
-        raise StoreError(f"{name} is there already; move it away first")
+        raise StoreError(f"{name} already exists; move it away first")
     file.rename(name)
     sync_folder(file.parent)
 

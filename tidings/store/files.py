@@ -64,13 +64,13 @@ def refuse_partial(database: Path) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise StoreBusy(f"another backup or restore is writing {partial}; wait for it, and start then") from None
+        raise StoreBusy(f"another backup or restore is writing {partial}; wait for it, then start") from None
     finally:
         os.close(fd)
     there = database.exists() and database.stat().st_size
     again = f"tidings restore SRC --data {shlex.quote(str(database.parent))}{' --force' if there else ''}"
-    without = f"To start with the database that is there, remove {partial}" if there else f"Else remove {partial}"
-    raise StoreError(f"a restore was cut off: it has left {partial}. Run it again: {again}. {without}")
+    without = f"To start with the existing database, remove {partial}" if there else f"Otherwise remove {partial}"
+    raise StoreError(f"a restore was interrupted and left {partial}. Run it again: {again}. {without}")
 
 
 def make_private(path: Path) -> None:
@@ -90,11 +90,11 @@ def close_to_others(path: Path) -> None:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
             path.chmod(mode & 0o700)
-            log.warning("%s could be read by others (mode %o): it is closed to them now", path, mode)
+            log.warning("other users could read %s (mode %o); this is fixed now", path, mode)
     except FileNotFoundError:
         return
     except OSError as wrong:
-        log.warning("%s is readable by others and cannot be closed to them: %s", path, wrong.strerror)
+        log.warning("other users can read %s, and this cannot be fixed: %s", path, wrong.strerror)
 
 
 class FileLock:
@@ -158,7 +158,7 @@ class FileLock:
 
     def _taken(self, who: str) -> StoreBusy:
         return StoreBusy(
-            f"another Tidings server runs on {self._what}{who}; stop it first, or choose another {self._option}"
+            f"another Tidings server is running on {self._what}{who}; stop it first, or choose another {self._option}"
         )
 
     def _write(self, content: dict[str, Any]) -> None:

@@ -59,15 +59,15 @@ def load_sealer(db: Db, given: str | None, folder: Path) -> Sealer:
     row = db.one("store_fact", name=KEY_MARK)
     if not given and not (folder / KEY_FILE).exists() and (row is not None or db.one("any_link") is not None):
         raise StoreError(
-            f"{folder / KEY_FILE} is gone, and the database holds secrets that only it opens. Put it back from where "
-            "you keep it, or give it as TIDINGS_SECRET_KEY"
+            f"{folder / KEY_FILE} is missing, but the database has secrets that only it opens. Put it back from "
+            "your copy, or pass it as TIDINGS_SECRET_KEY"
         )
     sealer = Sealer(load_key(given, folder))
     if row is not None and row[0] != sealer.mark:
         where = "TIDINGS_SECRET_KEY" if given else str(folder / KEY_FILE)
         raise StoreError(
-            f"{where} is not the key of this database: its mark is {sealer.mark}, that of the database's key is "
-            f"{row[0]}. Start with the key that the database was written with"
+            f"{where} is not the key of this database: its mark is {sealer.mark}, but the database's key has "
+            f"the mark {row[0]}. Start with the key that the database was written with"
         )
     return sealer
 
@@ -113,12 +113,13 @@ def read_key(path: Path) -> bytes:
     text = path.read_bytes()
     if not text.strip():
         raise StoreError(
-            f"{path} is empty: whoever wrote it was cut off, as by a power cut during the very first start. If nothing "
-            f"was stored here yet, remove it and start again; else put the key back from where you keep it"
+            f"{path} is empty: writing it was interrupted, for example by a power cut during the very first "
+            "start. If nothing was stored here yet, remove it and start again; otherwise put the key back from "
+            "your copy"
         )
     key = _decode(text.decode("ascii", "replace"), str(path))
     if path.stat().st_mode & 0o077:
-        raise StoreError(f"{path} is readable by others. Run: chmod 600 {path}")
+        raise StoreError(f"other users can read {path}. Run: chmod 600 {path}")
     return key
 
 

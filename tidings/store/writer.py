@@ -330,7 +330,7 @@ class Writer:
             log.error("a group could not be written", exc_info=wrong)
         said = "It is unknown whether it was stored" if getattr(wrong, "unknown", False) else "Nothing was stored"
         return Unavailable(
-            f"{said}: {detail}. Send it again with the same id or Idempotency-Key.",
+            f"{said}: {detail}. Retry with the same id or Idempotency-Key.",
             retry_after_seconds=RETRY_AFTER_SECONDS,
         )
 
@@ -342,7 +342,7 @@ class Writer:
             try:
                 loop.call_soon_threadsafe(_resolve, entries)
             except RuntimeError:
-                log.warning("%d answers came after the event loop had closed", len(entries))
+                log.warning("%d results arrived after the event loop had closed", len(entries))
 
 
 class _Ticket:

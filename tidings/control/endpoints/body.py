@@ -137,7 +137,7 @@ def check(
         *([] if pattern is None else _refusals(lambda: filter.check(pattern, "/filter"))),
         *_headers(form.headers, {} if sealed is None else sealed.headers),
         *([] if form.rate is None else _between("/rate", form.rate, 0.001, RATE_MAX, "events per second")),
-        *_between("/max_in_flight", form.max_in_flight, 1, IN_FLIGHT_MAX, "requests at once"),
+        *_between("/max_in_flight", form.max_in_flight, 1, IN_FLIGHT_MAX, "concurrent requests"),
         *_between("/order_max_age_seconds", form.order_max_age_seconds, 1, ORDER_AGE_SECONDS_MAX, "seconds"),
         *_batch(form),
         *([] if paths is None else _refusals(lambda: bodies.check_fields(paths, "/fields"))),
@@ -168,7 +168,7 @@ def check_tenant(tenant: str | None, *, operator: bool) -> None:
 
 def address_refused(why: str) -> Place:
     """The place for a URL that leads where we do not call, with what an operator can do about it."""
-    detail = f"{why} The operator does that with TIDINGS_ALLOW_ADDRESSES, as in TIDINGS_ALLOW_ADDRESSES=127.0.0.0/8."
+    detail = f"{why} The operator can do that with TIDINGS_ALLOW_ADDRESSES, as in TIDINGS_ALLOW_ADDRESSES=127.0.0.0/8."
     return Place(pointer="/url", code="refused_address", detail=detail)
 
 
@@ -190,10 +190,10 @@ def _refusals(check_it: Callable[[], object], prefix: str = "") -> list[Place]:
 
 def _text(pointer: str, text: str, chars_max: int) -> Iterable[Place]:
     if len(text) > chars_max:
-        detail = f"{_said(pointer)} may have {chars_max:,} characters, and has {len(text):,}."
+        detail = f"{_said(pointer)} may have at most {chars_max:,} characters, but has {len(text):,}."
         yield Place(pointer=pointer, code="too_long", detail=detail)
     if _BAD_VALUE.search(text.replace("\n", "")):
-        yield Place(pointer=pointer, code="control_character", detail=f"{_said(pointer)} holds a control character.")
+        yield Place(pointer=pointer, code="control_character", detail=f"{_said(pointer)} contains a control character.")
 
 
 def _between(pointer: str, value: float, low: float, high: float, unit: str) -> Iterable[Place]:
@@ -216,7 +216,11 @@ def _digits(number: float) -> str:
 
 def _headers(headers: dict[str, str], present: dict[str, str]) -> Iterable[Place]:
     if len(headers) > HEADERS_MAX:
-        yield Place(pointer="/headers", code="too_long", detail=f"At most {HEADERS_MAX} headers, not {len(headers)}.")
+        yield Place(
+            pointer="/headers",
+            code="too_long",
+            detail=(f"There may be at most {HEADERS_MAX} headers, not {len(headers)}."),
+        )
     stored = {name.lower() for name in present}
     seen: set[str] = set()
     for name, value in headers.items():
@@ -228,25 +232,25 @@ def _headers(headers: dict[str, str], present: dict[str, str]) -> Iterable[Place
 def _header(name: str, value: str, stored: set[str], seen: set[str]) -> Iterable[tuple[str, str]]:
     low = name.lower()
     if not _TOKEN.fullmatch(name):
-        yield "bad_name", "A header's name holds only letters, digits and !#$%&'*+-.^_`|~ (at most 128)."
+        yield "bad_name", "A header name may contain only letters, digits and !#$%&'*+-.^_`|~ (at most 128 characters)."
     elif low in _OURS or low.startswith(_OUR_PREFIXES):
         yield "reserved_name", f"The header {name} is set by Tidings itself."
     elif low in seen:
-        yield "duplicate_key", f"The header {name} appears twice; case makes no difference."
+        yield "duplicate_key", f"The header {name} appears twice; names are case-insensitive."
     if value == KEPT:
         if low not in stored:
             yield (
                 "unknown_value",
-                f'"{KEPT}" keeps the stored value of {name}, and none is stored. Send the value itself.',
+                f'"{KEPT}" keeps the stored value of {name}, but there is none. Send the value itself.',
             )
     elif _BAD_VALUE.search(value):
-        yield "control_character", "A header's value holds no line breaks, NUL or other control characters."
+        yield "control_character", "A header value may not contain line breaks, NUL or other control characters."
     elif not value.isascii():
-        yield "not_ascii", "A header's value holds only ASCII characters."
+        yield "not_ascii", "A header value may contain only ASCII characters."
     elif len(value) > HEADER_VALUE_BYTES_MAX:
-        yield "too_long", f"A header's value may have {HEADER_VALUE_BYTES_MAX} bytes."
+        yield "too_long", f"A header value may have at most {HEADER_VALUE_BYTES_MAX} bytes."
     elif value != value.strip():
-        yield "surrounding_space", "A header's value neither begins nor ends with a space."
+        yield "surrounding_space", "A header value may not begin or end with a space."
 
 
 def _batch(form: EndpointBody) -> Iterable[Place]:
@@ -257,7 +261,7 @@ def _batch(form: EndpointBody) -> Iterable[Place]:
     yield from _between("/batch/max_bytes", form.batch.max_bytes, BATCH_BYTES_MIN, BATCH_BYTES_MAX, "bytes")
     if form.order == "subject":
         detail = (
-            "A batch holds events of many subjects, so one bad event would stop them all: "
-            'use order "all" or "none" with batch, or leave batch out.'
+            'A batch has events of many subjects, so one bad event would stop them all: use order "all" or '
+            '"none" with batch, or leave batch out.'
         )
         yield Place(pointer="/batch", code="not_with_order", detail=detail)

@@ -62,7 +62,7 @@ class Cancelling:
         """Cancel all that waits now; how many they were. Raises Conflict where the link is sending."""
         if endpoint.mode == "enabled":
             raise Conflict(
-                "The endpoint is enabled, so nothing was missed. Pause it first to cancel what waits for it."
+                "The endpoint is enabled, so nothing was missed. Pause it first to cancel its waiting deliveries."
             )
         await self._quiet(endpoint.num)
         until = await self._writer.call(lambda db: journal.position(db, "delivery"))
@@ -103,7 +103,7 @@ class Cancelling:
         if wrong is not None:
             said = wrong.detail if isinstance(wrong, TidingsError) else repr(wrong)
             log.error(
-                "what waited for %s is not all written down as cancelled yet (the next start goes on): %s",
+                "some cancellations for %s are not saved yet (the next start continues): %s",
                 endpoint.id,
                 said,
             )
@@ -114,7 +114,7 @@ class Cancelling:
         deadline = asyncio.get_running_loop().time() + QUIET_SECONDS
         while (lane := self._deliver.lane(link)) is not None and lane.in_flight:
             if asyncio.get_running_loop().time() > deadline:
-                raise Conflict("Requests to the endpoint are still under way. Try again in a moment.")
+                raise Conflict("Requests to the endpoint are still in flight. Try again in a moment.")
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
         await self._deliver.cancel([])
 

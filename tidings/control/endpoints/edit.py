@@ -103,8 +103,8 @@ class EndpointEdits:
         row = db.one("links_of_tenant", tenant=tenant)
         if row is not None and row[0] >= self._most_per_tenant:
             raise Conflict(
-                f"{tenant} has {row[0]:,} endpoints, the most that one tenant may have here. Delete one, or let the "
-                "operator raise max_endpoints_per_tenant.",
+                f"{tenant} has {row[0]:,} endpoints, the maximum for one tenant. Delete one, or ask the "
+                "operator to raise max_endpoints_per_tenant.",
                 code="too_many_endpoints",
             )
 
@@ -154,11 +154,11 @@ class EndpointEdits:
     def pause(self, endpoint: Endpoint, reason: str | None, expected: set[int] | None = None) -> Job:
         """Send nothing until it is resumed; what happens meanwhile waits. Raises Invalid, the job Conflict."""
         if reason is not None and len(reason) > REASON_CHARS_MAX:
-            raise Refused("/reason", "too_long", f"A reason has at most {REASON_CHARS_MAX} characters.")
+            raise Refused("/reason", "too_long", f"A reason may have at most {REASON_CHARS_MAX} characters.")
 
         def change(present: Endpoint) -> Endpoint:
             if present.mode == "disabled":
-                raise Conflict(f"The endpoint is disabled already: {present.reason} Resume it to send again.")
+                raise Conflict(f"The endpoint is already disabled: {present.reason} Resume it to send again.")
             return msgspec.structs.replace(present, mode="paused", reason=reason or "Paused by hand.")
 
         return self._changing(endpoint, change, expected)
@@ -194,7 +194,7 @@ class EndpointEdits:
             now = self._clock.now()
             kept = valid_secrets(present, now)
             if secret is not None and secret in [known.text for known in kept]:
-                raise Refused("/secret", "unchanged", "That secret is in use already; bring another, or leave it out.")
+                raise Refused("/secret", "unchanged", "That secret is already in use; send another, or leave it out.")
             until = now + overlap * SECOND
             older = [
                 msgspec.structs.replace(known, expires=until if known.expires is None else min(known.expires, until))

@@ -23,13 +23,13 @@ def hidden(sealed: Sealed) -> dict[str, Any]:
 def check_whole(document: dict[str, Any], patch: dict[str, Any]) -> None:
     """Raise Refused if a merge patch names one part of a client certificate and the other is not stored, or no part."""
     if patch.get("client_certificate") == {} and isinstance(document.get("client_certificate"), dict):
-        detail = "It names neither certificate nor key. Leave client_certificate out to keep it, or send null."
+        detail = "It contains neither a certificate nor a key. Leave client_certificate out to keep it, or send null."
         raise Refused("/client_certificate/certificate", "incomplete", detail)
     client = document.get("client_certificate")
     if isinstance(client, dict):
         for name in ("certificate", "key"):
             if name not in client:
-                detail = f"The endpoint has no client certificate yet, so its {name} is needed too."
+                detail = f"The endpoint has no client certificate yet, so its {name} is required too."
                 raise Refused(f"/client_certificate/{name}", "incomplete", detail)
 
 

@@ -48,6 +48,6 @@ def settle_future(future: asyncio.Future[list[bool]], said: list[bool] | None, w
     if future.done():
         return
     if wrong is not None or said is None:
-        future.set_exception(wrong or Unavailable("It was not said whether it could be done."))
+        future.set_exception(wrong or Unavailable("The result is unknown."))
     else:
         future.set_result(said)

@@ -32,7 +32,7 @@ from tidings.store.catalog import Catalog
 from tidings.store.items.items import ItemTable
 
 RETRY_AFTER_SECONDS = 1.0
-_ROW = "This key may not write such an item: its row rule does not fit what it is, or what it would become."
+_ROW = "This key may not write such an item: its row rule does not match the item before or after the change."
 Values = dict[str, Any]
 
 
@@ -90,7 +90,7 @@ class ItemChanges:
         if ask.id is not None:
             _check_id(ask)
             if _table(kind, ask).of_tenant(db, ask.id, tenant) is not None:
-                detail = f"There is an item {ask.id} already."
+                detail = f"An item {ask.id} already exists."
                 raise Conflict(detail, code="id_taken", errors=ask.about_id("id_taken", detail))
         return self._create(db, kind, ask, tenant)
 
@@ -113,12 +113,12 @@ class ItemChanges:
         before = _whole(kind, ask, _table(kind, ask).of_tenant(db, ask.id or "", tenant))
         if before is None:
             if ask.revisions is not None or ask.is_there:
-                raise Stale(f"There is no item {ask.id}, and If-Match asks for one.")
+                raise Stale(f"There is no item {ask.id}, but If-Match requires one.")
             return self._create(db, kind, ask, tenant)
         if not holds(reached(ask.grant), before.row):
             raise _absent(ask.grant, ask.id)
         if unless is None or before.revision in unless:
-            raise Stale(f"There is an item {ask.id} already, and If-None-Match asks for none, or for another.")
+            raise Stale(f"An item {ask.id} exists, but If-None-Match requires none, or a different one.")
         _check_revision(ask, before)
         data, unknown = named(kind, ask, before)
         plain = kind.rules.plain(before)
@@ -154,7 +154,7 @@ class ItemChanges:
     def _current(self, collection: Collection) -> Kind:
         if not self._catalog.is_current(collection):
             raise Unavailable(
-                f"The collection {collection.name} was changed at this moment; nothing was done. Send it again.",
+                f"The collection {collection.name} is being changed; nothing was done. Try again.",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
         return self._kinds.of(collection)
@@ -201,7 +201,7 @@ class ItemChanges:
         holder = _table(kind, ask).holder(db, name, after.values[name], after.tenant, after.seq)
         if holder is None:
             return
-        detail = f"Another item has this {name} already."
+        detail = f"Another item already has this {name}."
         places = [Place(pointer=f"{ask.pointer}/{name}", code="unique_taken", detail=detail, line=ask.line)]
         if ask.moving is None:
             raise Conflict(detail, code="unique_taken", errors=places)
@@ -220,7 +220,7 @@ class ItemChanges:
                 return
         detail = f"There is no item {ident} in {to}."
         raise Invalid(
-            "The item is not accepted.",
+            "The item is not valid.",
             errors=[Place(pointer=f"{ask.pointer}/{name}", code="no_such_item", detail=detail)],
         )
 
@@ -300,7 +300,7 @@ def look_up(
         raise _absent(grant, ident)
     if len(found) > 1:
         # Also where one is nobody's: once that is deleted, the same request again would be about another's.
-        detail = f"Several have an item {ident[:64]}; say whose with the parameter tenant (empty: nobody's)."
+        detail = f"Several tenants have an item {ident[:64]}; pass `tenant` to say which (empty for none)."
         place = Place(parameter="tenant", code="ambiguous_id", detail=detail)
         raise Conflict(detail, code="ambiguous_id", errors=[place])
     return found[0]
@@ -365,7 +365,7 @@ def _stored(
     plain = {**given, **{name: kind.rules.as_json(name, value) for name, value in own.items()}} if own else given
     values = kind.rules.stored(plain, ask.pointer, wrong)
     if wrong:
-        raise Invalid("The item is not accepted.", errors=[_shown(place, kind, ask) for place in wrong])
+        raise Invalid("The item is not valid.", errors=[_shown(place, kind, ask) for place in wrong])
     return values
 
 
@@ -375,7 +375,7 @@ def _shown(place: Place, kind: Kind, ask: ItemRequest) -> Place:
     is_hidden = name in kind.rules.names and name not in (*ask.grant.read, *ask.grant.write, *ask.data)
     if not is_hidden:
         return place
-    detail = "The item needs another value in a field that this key may neither read nor write."
+    detail = "The item needs a different value in a field that this key may neither read nor write."
     return Place(pointer=ask.pointer, code=place.code, detail=detail)
 
 

@@ -286,4 +286,4 @@ class Drafts:
             raise TooLarge(_HEAVY, code=TOO_HEAVY)
 
 
-_HEAVY = "The items that this changes are too large to be changed together. Send it in smaller parts."
+_HEAVY = "The items are too large to be changed together. Send the change in smaller parts."

@@ -51,18 +51,20 @@ def named(kind: Kind, ask: ItemRequest, before: Item | None, tenant: str = "") -
 
 def _not_yet(name: str, ask: ItemRequest) -> Place:
     """The place of a member of the item's own, given of an item that gets an id here."""
-    detail = f"{name} is not set by callers. Leave it out."
+    detail = f"{name} cannot be set by callers. Leave it out."
     if name == "id":
-        where = "PUT to the collection's URL, a slash and the id" if ask.id_pointer is None else "give id beside data"
-        detail = f"An id is generated here. To choose it yourself, {where}."
+        where = "PUT to the collection's URL, a slash and the id" if ask.id_pointer is None else "give id next to data"
+        detail = f"The id is generated here. To choose it yourself, {where}."
     elif name == "tenant" and ask.key.tenant is None:
-        detail = "The tenant is not a field. Give it as the parameter tenant: ?tenant=NAME."
+        detail = "The tenant is not a field. Pass it as the parameter tenant: ?tenant=NAME."
     return Place(pointer=f"{ask.pointer}/{name}", code="unknown_field", detail=detail)
 
 
 def _own_differs(name: str, before: Item | None, present: Values, ask: ItemRequest) -> Place:
     """The place of a member of the item's own that is given otherwise. Raises Stale for a revision."""
     if before is not None and name == "revision" and type(ask.data[name]) is int:
-        detail = f"The body has revision {ask.data[name]}, the item is at revision {before.revision}. Read it again."
+        detail = (
+            f"The body has revision {ask.data[name]}, but the item is at revision {before.revision}. Read it again."
+        )
         raise Stale.at(f"{ask.pointer}/{name}", "stale", detail)
     return differs(name, ask.pointer, present.get(name, msgspec.UNSET))

@@ -166,7 +166,7 @@ class ImportStore:
         elif self._on_conflict == "skip":
             self.counts.skipped += 1
         elif self._on_conflict == "refuse":
-            detail = f"There is an item {line.id} already."
+            detail = f"An item {line.id} already exists."
             self.refusals.add(line.line, [Place(pointer="/id", code="id_taken", detail=detail)])
         else:
             self._replace(line, merge=self._on_conflict == "merge")
@@ -192,7 +192,7 @@ class ImportStore:
     def _create(self, line: Ready) -> None:
         """A new item, where its unique values are free and its references lead somewhere."""
         wrong = [
-            Place(pointer=f"/{name}", code="unique_taken", detail=f"Another item has this {name} already.")
+            Place(pointer=f"/{name}", code="unique_taken", detail=f"Another item already has this {name}.")
             for name, index in self._unique
             if (value := line.values[index]) is not None
             and self._draft.holder(self._db, name, value, line.tenant, 0) is not None

@@ -74,4 +74,4 @@ class Spool:
         try:
             self._file.write(len(chunk).to_bytes(_SIZE_BYTES, "big") + chunk)
         except OSError as wrong:
-            raise Unavailable(f"There is no room for the import: {wrong.strerror}. Nothing was stored.") from wrong
+            raise Unavailable(f"There is no space for the import: {wrong.strerror}. Nothing was stored.") from wrong

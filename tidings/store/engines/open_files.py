@@ -12,7 +12,7 @@ from tidings.store.base import StoreBusy
 
 LOOK_SECONDS = 1.0
 """A look costs a few microseconds for each file, and hands the interpreter over: not before every commit."""
-REFUSED = "the database file was removed or replaced while the server runs"
+REFUSED = "the database file was removed or replaced while the server is running"
 
 Ident = tuple[int, int]
 log = logging.getLogger("tidings.store")
@@ -51,9 +51,10 @@ class OpenFiles:
         if wrong is not None:
             if not self._moved:
                 log.critical(
-                    "%s was removed or replaced while the server runs. Up to %d transactions since the last look, "
-                    "%.1f s ago, may be only in the file that was there. Writes are refused until it is back. If it "
-                    "was moved, move it back; else stop the server, and run tidings restore if the database is gone",
+                    "%s was removed or replaced while the server is running. Up to %d transactions since the "
+                    "last check, %.1f s ago, may exist only in the original file. Writes are refused until it "
+                    "is back. If it was moved, move it back; otherwise stop the server, and run tidings "
+                    "restore if the database is lost",
                     wrong,
                     self._commits,
                     now - self._looked,
@@ -62,7 +63,7 @@ class OpenFiles:
             rescue()
             raise Moved(REFUSED, because=str(wrong))
         if self._moved:
-            log.warning("%s is the file again that is open", self._path)
+            log.warning("%s is again the file that is open", self._path)
         self._looked, self._commits, self._moved = now, 1, False
 
     def check_opening(self) -> None:

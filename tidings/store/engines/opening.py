@@ -37,9 +37,7 @@ def open_engine(url: str, folder: Path, expected: Expected = "any") -> Engine:
 
         engine = PostgresEngine(url)
     else:
-        raise StoreError(
-            f"the database {url.split(':')[0]!r} is not known: use sqlite:FILE or postgresql://USER@HOST/NAME"
-        )
+        raise StoreError(f"unknown database {url.split(':')[0]!r}: use sqlite:FILE or postgresql://USER@HOST/NAME")
     engine.check_safety()
     db = engine.writer()
     try:
@@ -118,8 +116,8 @@ def _prepare(file: Path, folder: Path, expected: Expected) -> None:
             raise _lost(f"sqlite:{file}", folder)
         if size == 0 and wal.exists() and wal.stat().st_size > 0:
             raise StoreError(
-                f"{file} is {'empty' if file.exists() else 'gone'}, but {wal} holds changes of it, which opening would "
-                "destroy. Put the database back, or move that file away"
+                f"{file} is {('empty' if file.exists() else 'missing')}, but {wal} contains changes to it, "
+                "which opening would destroy. Put the database back, or move that file away"
             )
         if size == 0 and file.resolve().parent.is_dir():
             make_private(file.resolve())
@@ -137,8 +135,7 @@ def _prepare(file: Path, folder: Path, expected: Expected) -> None:
 
 def _lost(where: str, folder: Path) -> StoreError:
     return StoreError(
-        f"the data folder {folder} was used before, but its database is empty or gone ({where}): a start would begin "
-        "with nothing. "
-        "Put the database back (tidings restore), or name it with --database. To begin with nothing on purpose, start "
-        "once with --new-store"
+        f"the data folder {folder} was used before, but its database is empty or missing ({where}): a start "
+        "would begin with nothing. Put the database back (tidings restore), or name it with --database. To "
+        "begin with nothing on purpose, start once with --new-store"
     )

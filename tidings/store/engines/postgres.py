@@ -313,8 +313,8 @@ def _take_writer_lock(conn: psycopg.Connection[Row]) -> None:
         (f" ({holder[1]})", f"pg_terminate_backend({holder[0]})") if holder else ("", "pg_terminate_backend(...)")
     )
     raise StoreBusy(
-        f"another Tidings server writes to this database{who}; stop it first, or wait until it has stopped. If it is "
-        f"frozen or its machine is gone, its session ends by itself in 5 minutes, or at once with: SELECT {end}"
+        f"another Tidings server is writing to this database{who}; stop it first, or wait until it has stopped. "
+        f"If it is frozen or its machine is gone, its session ends in 5 minutes, or at once with: SELECT {end}"
     )
 
 
@@ -348,7 +348,7 @@ def _translated() -> Iterator[None]:
     except psycopg.errors.UniqueViolation as wrong:
         raise UniqueViolation("a value is taken", because=str(wrong).strip()) from wrong
     except (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory) as wrong:
-        raise StoreFull("PostgreSQL has no room", because=str(wrong).strip()) from wrong
+        raise StoreFull("PostgreSQL has run out of space", because=str(wrong).strip()) from wrong
     except (psycopg.OperationalError, psycopg.InterfaceError) as wrong:
         raise StoreBusy("PostgreSQL cannot be reached", because=str(wrong).strip()) from wrong
     except psycopg.errors.FeatureNotSupported as wrong:

@@ -323,7 +323,7 @@ def _bound(cursor: Any, number: int, value: Any) -> str:
     """What SQLite keeps of a value that it has no type for."""
     if isinstance(value, Decimal):
         return decimals.key(value)
-    raise TypeError(f"SQLite takes no {type(value).__name__}")
+    raise TypeError(f"SQLite cannot store {type(value).__name__}")
 
 
 def _decimal_key(*values: Any) -> str | None:
@@ -351,7 +351,7 @@ def _translation(wrong: apsw.Error) -> StoreError:
     if isinstance(wrong, apsw.FullError):
         return StoreFull("the disk is full", because=str(wrong))
     if isinstance(wrong, apsw.IOError):
-        return StoreFull("the disk does not take it", because=str(wrong))
+        return StoreFull("the disk refuses writes", because=str(wrong))
     if isinstance(wrong, apsw.ReadOnlyError):
         return StoreFull("the database cannot be written", because=str(wrong))
     if isinstance(wrong, apsw.CorruptError | apsw.NotADBError):

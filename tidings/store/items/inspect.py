@@ -83,8 +83,8 @@ def _room(db: Db, pair: Pair, plan: Plan) -> Place | None:
     if used + added <= COLUMNS_MAX:
         return None
     detail = (
-        f"The table of {pair.before.name} has had {used:,} columns, dropped ones included, and PostgreSQL takes "
-        f"{COLUMNS_MAX:,}. Export its items, drop the collection, declare it anew, and import them."
+        f"The table of {pair.before.name} has had {used:,} columns, including dropped ones, and PostgreSQL "
+        f"allows {COLUMNS_MAX:,}. Export its items, drop the collection, declare it again, and import them."
     )
     return Place(code="too_many_columns", detail=detail)
 
@@ -131,9 +131,7 @@ def _fits(db: Db, requirement: Requirement) -> Place | None:
             count += 1
             if len(examples) < EXAMPLES:
                 examples.append(ident)
-    return _refusal(
-        requirement, count, examples, "have", f"a value in {requirement.after.name} that does not fit any more"
-    )
+    return _refusal(requirement, count, examples, "have", f"a value in {requirement.after.name} that no longer fits")
 
 
 _CHECKS: dict[str, Callable[[Db, Requirement], Place | None]] = {

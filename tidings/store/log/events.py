@@ -148,7 +148,7 @@ def _admit(publication: Publication, known: Known, fresh: list[Event]) -> Stored
         there = known.get(name)
         if there is None:
             if name in new:
-                detail = f"The id {event.id} is in this batch more than once. Give each event an id of its own."
+                detail = f"The id {event.id} is in this batch more than once. Give each event its own id."
                 taken.append((index, detail))
             new[name] = event
         else:
