@@ -323,9 +323,7 @@ def test_what_a_key_may_not_see_is_not_expanded_nor_referred_to(api: Api) -> Non
     assert refused.status == 200, "the reference that it has already is no change"
     assert its.patch(path, {"next_to": seen["id"]})["next_to"] == seen["id"]
     real, none = (its.call("PATCH", path, {"next_to": ident}) for ident in (hidden["id"], "none"))
-    assert (
-        (real.status, real.json["detail"]) == (none.status, none.json["detail"]) == (422, "The item is not valid.")
-    )
+    assert (real.status, real.json["detail"]) == (none.status, none.json["detail"]) == (422, "The item is not valid.")
     assert real.json["errors"][0]["detail"].replace(hidden["id"], "none") == none.json["errors"][0]["detail"]
 
 

@@ -172,7 +172,8 @@ def test_one_file_has_one_server_by_whatever_name(tmp_path: Path) -> None:
         for name in (str(real), "../one/data/tidings.db", "../link.db", "../folder/tidings.db"):
             said = refusal(tmp_path / "two", database=f"sqlite:{name}")
             assert first.process is not None
-            assert f"is running on {real} (process {first.process.pid}, since 2" in said and "stop it first" in said, name
+            assert f"is running on {real} (process {first.process.pid}, since 2" in said, name
+            assert "stop it first" in said, name
         os.link(real, tmp_path / "hard.db")
         assert "stop it first" in refusal(tmp_path / "two", database=f"sqlite:{tmp_path}/hard.db")
         first.api.publish("step")

@@ -247,7 +247,7 @@ def test_a_change_whose_answer_is_lost_is_seen_once_the_store_is_back(server: Te
 
 def test_a_second_server_is_refused(server: TestServer, tmp_path: Path, own_url: str) -> None:
     second = TestServer(tmp_path / "second", database=own_url)
-    with pytest.raises(StoreError, match=r"another Tidings server is writing to this database.*; stop it first") as said:
+    with pytest.raises(StoreError, match=r"another Tidings server is writing to this .*; stop it first") as said:
         second.start()
     holder = re.search(
         r"session ([0-9]+) of tidings@[^ ]+:([0-9]+) from a local socket, since 2[^ ]+Z", str(said.value)

@@ -27,10 +27,10 @@ Reason = Literal[
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 MEANINGS: dict[Reason, str] = {
-    "genuine": "The request is from whom it says.",
+    "genuine": "The request is from the claimed sender.",
     "missing_header": "A header, parameter or field that the scheme reads is missing.",
-    "malformed_header": "The signature (or what stands beside it) is not written as the scheme writes it.",
-    "unsupported_version": "The signature is of another version or algorithm than those that the scheme accepts.",
+    "malformed_header": "The signature (or a value next to it) does not have the format of the scheme.",
+    "unsupported_version": "The signature has a version or algorithm that the scheme does not accept.",
     "bad_timestamp": "The timestamp cannot be read.",
     "too_old": "It was signed longer ago than the tolerance: a replay, or a clock that is off.",
     "too_new": "It was signed in the future: one of the clocks is off.",

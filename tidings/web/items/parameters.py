@@ -36,7 +36,7 @@ _WORDS: dict[str, str] = {
     "lt": "is less than this",
     "lte": "is less than or equal to this",
     "in": "is one of these",
-    "nin": "is none of these",
+    "nin": "is not one of these",
     "exists": "has a value (`true`) or is null (`false`)",
     "starts_with": "begins with this",
     "contains": "contains this",

@@ -1,0 +1,63 @@
+"""Documents, errors, help and descriptions keep clear of phrases that a native reader stumbles over.
+
+The word list of CONTRIBUTING.md has the replacements. Only phrases without a good use are listed here.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.repository import ROOT, files, name
+
+FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+FOREIGN = {
+    r"\banew\b": "again, from scratch",
+    r"\bby now\b": "now, already",
+    r"\b(?:is|are) told (?:of|with)\b": "is reported",
+    r"\bstands? (?:beside|in place of)\b": "is next to, replaces",
+    r"\bso many (?!that\b|as\b)\w+ (?:are|may|can)\b": "the maximum number of",
+    r"\bthe one of the other\b": "one from the other",
+    r"\bat most so many\b": "the maximum number of",
+    r"\bper cent\b": "percent",
+    r"\bof its own accord\b": "on its own",
+}
+"""A phrase, and what to write instead."""
+
+
+def prose(path: Path) -> Iterator[tuple[int, str]]:
+    """The text that people read, with its line: pages without code blocks, and string literals of the package."""
+    text = path.read_text()
+    if path.suffix == ".md":
+        yield 1, FENCE.sub(lambda block: "\n" * block[0].count("\n"), text)
+        return
+    tree = ast.parse(text)
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.lineno, node.value
+
+
+def readable() -> list[Path]:
+    return [
+        path
+        for path in files()
+        if (path.suffix == ".md" and path.name != "CONTRIBUTING.md")
+        or (path.suffix == ".py" and path.is_relative_to(ROOT / "tidings"))
+    ]
+
+
+@pytest.mark.parametrize("phrase", FOREIGN)
+def test_a_foreign_phrase_does_not_return(phrase: str) -> None:
+    pattern = re.compile(phrase)
+    found = [
+        f"{name(path)}:{line + text.count(chr(10), 0, match.start())}: {match[0]!r}"
+        for path in readable()
+        for line, text in prose(path)
+        for match in pattern.finditer(text)
+    ]
+    assert not found, f"say {FOREIGN[phrase]!r} instead: {found}"
