@@ -31,7 +31,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file says. `path` is None where there is no file."""
+    """What a file says. `path` is None if there is no file."""
 
     path: Path | None = None
     settings: dict[str, Any] = {}
@@ -101,7 +101,7 @@ def _read(text: str, path: Path) -> Config:
 
 
 def _loaded(text: str, path: Path) -> tuple[Any, Any]:
-    """The file as YAML nodes, and as plain values. Raises SettingsError where it is not valid YAML."""
+    """The file as YAML nodes, and as plain values. Raises SettingsError if it is not valid YAML."""
     # Imported here: a server without a file starts a fifth of a second sooner.
     from ruamel.yaml import YAML
     from ruamel.yaml.constructor import ConstructorError, SafeConstructor
@@ -109,7 +109,7 @@ def _loaded(text: str, path: Path) -> tuple[Any, Any]:
     from ruamel.yaml.reader import ReaderError
 
     class Plain(SafeConstructor):
-        """Times stay texts, as JSON has them; what cannot be read is told with its place."""
+        """Times stay texts, as JSON has them; what cannot be read is reported with its place."""
 
         def construct_object(self, node: Any, deep: bool = False) -> Any:
             try:
@@ -194,7 +194,7 @@ def _wrong(name: str, value: Any, node: Any, path: Path) -> str | None:
 
 
 def _keys(node: Any, known: Collection[str], noun: str, path: Path) -> dict[str, Any]:
-    """The entries of a mapping by their names. Raises SettingsError where one is unknown."""
+    """The entries of a mapping by their names. Raises SettingsError if one is unknown."""
     if node.id != "mapping":
         raise SettingsError(f"{_place(path, node.start_mark)}: this must be names with values, as in `name: value`.")
     found, wrong = {}, []

@@ -221,7 +221,7 @@ class Server:
         )
 
     def declare(self, collections: dict[str, Any], file: str) -> None:
-        """Before `run`: make what a file declares. Raises StoreError where that is refused, or would lose values."""
+        """Before `run`: make what a file declares. Raises StoreError if that is refused, or would lose values."""
         made = self.parts.collections
         wish = Wanted(collections=collections)
 
@@ -250,7 +250,7 @@ class Server:
         self._stop = asyncio.Event()
         if self.failed:
             self._stop.set()
-        # What is loaded by now stays; looking through it again and again would cost some per cent of each event.
+        # What is loaded now stays; looking through it again and again would cost a few percent of each event.
         gc.freeze()
         gc.set_threshold(GARBAGE_THRESHOLD)
         self._feed.attach(self._loop)

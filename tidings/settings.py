@@ -211,7 +211,7 @@ def read_settings(
 
 
 def check_ca_file(settings: Settings) -> None:
-    """Raise SettingsError where `ca_file` holds no certificates that can be read."""
+    """Raise SettingsError if `ca_file` holds no certificates that can be read."""
     if not settings.ca_file:
         return
     # Imported here: most starts name no file of their own.

@@ -104,7 +104,7 @@ class AsyncClient:
                 return
 
     async def download(self, request: ClientRequest) -> AsyncGenerator[bytes]:
-        """Any call whose answer is a file, piece by piece. Raises ClientError, also where it breaks off."""
+        """Any call whose answer is a file, piece by piece. Raises ClientError, also if it breaks off."""
         reply = await self.exchange(replace(request, streamed=True))
         if reply.rest is None:
             reply.value()
@@ -152,7 +152,7 @@ class AsyncClient:
         """Events as they are committed, without end: page after page, each with the cursor to go on from.
 
         `after` is such a cursor, `start` for the oldest event kept, or `end` for what comes from now on. A page may be
-        empty. Raises Gone where events after the cursor are no longer kept.
+        empty. Raises Gone if events after the cursor are no longer kept.
         """
         while True:
             events, cursor = page_of(await self.send(calls.catch_up(after, wait_seconds, limit, **query)))

@@ -110,7 +110,7 @@ class AsyncWire:
         return ClientReply(status, headers, body)
 
     async def _rest(self, connection: _Connection, headers: dict[str, str], *, keeps: bool) -> AsyncIterator[bytes]:
-        """The pieces of an answer. Raises ConnectionFailed where it breaks off."""
+        """The pieces of an answer. Raises ConnectionFailed if it breaks off."""
         is_whole = False
         pieces = _pieces(connection.reader, headers)
         try:

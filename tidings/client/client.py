@@ -102,7 +102,7 @@ class Client:
                 return
 
     def download(self, request: ClientRequest) -> Generator[bytes]:
-        """Any call whose answer is a file, piece by piece. Raises ClientError, also where it breaks off."""
+        """Any call whose answer is a file, piece by piece. Raises ClientError, also if it breaks off."""
         reply = self.exchange(replace(request, streamed=True))
         if reply.rest is None:
             reply.value()
@@ -147,7 +147,7 @@ class Client:
         """Events as they are committed, without end: page after page, each with the cursor to go on from.
 
         `after` is such a cursor, `start` for the oldest event kept, or `end` for what comes from now on. A page may be
-        empty. Raises Gone where events after the cursor are no longer kept.
+        empty. Raises Gone if events after the cursor are no longer kept.
         """
         while True:
             events, cursor = page_of(self.send(calls.catch_up(after, wait_seconds, limit, **query)))

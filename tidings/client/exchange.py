@@ -80,7 +80,7 @@ class ClientReply:
         return float(text) if text.isascii() and text.isdigit() else None
 
     def value(self, loads: Loads = json.loads) -> Any:
-        """The body's JSON value, None where there is no body. Raises ClientError for 400 and above."""
+        """The body's JSON value, None if there is no body. Raises ClientError for 400 and above."""
         if self.status >= 400:
             raise error_of(self.status, self.headers.get("content-type", ""), self.body, self.retry_after_seconds)
         if self.status >= 300 and self.status != 304:
@@ -106,7 +106,7 @@ class ServerAddress:
 
     @property
     def parts(self) -> SplitResult:
-        """The URL's parts. Raises ValueError where it is none that can be called."""
+        """The URL's parts. Raises ValueError if it is not one that can be called."""
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{self.url!r} is not an http:// or https:// URL")
@@ -144,7 +144,7 @@ def new_idempotency_key() -> str:
 def delay_before_retry(
     request: ClientRequest, came: ClientReply | ConnectionFailed, tries: int, retries: int, chance: float
 ) -> float | None:
-    """How many seconds to wait before the next try; None: there is none. `chance` is between 0 and 1."""
+    """How many seconds to wait before the next try; None if there is none. `chance` is between 0 and 1."""
     if tries > retries:
         return None
     usual = min(FIRST_DELAY_SECONDS * 2.0 ** (tries - 1), DELAY_SECONDS_MAX) * (0.5 + chance)

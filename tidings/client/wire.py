@@ -78,7 +78,7 @@ class Wire:
         return True
 
     def _rest(self, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse) -> Iterator[bytes]:
-        """The pieces of an answer. Raises ConnectionFailed where it breaks off."""
+        """The pieces of an answer. Raises ConnectionFailed if it breaks off."""
         is_whole = False
         # `read` waits for whole pieces, and keeps what came of one that broke off.
         take = answer.read1 if answer.chunked else answer.read

@@ -78,7 +78,7 @@ class Collections:
         return {collection.name: collection for collection in sorted(found, key=lambda each: each.name)}
 
     def look(self, db: Db, wish: Wanted) -> Shown:
-        """The plan, shown. Raises Invalid where a declaration is wrong."""
+        """The plan, shown. Raises Invalid if a declaration is wrong."""
         present = self.present(db)
         declared, plan = _planned(present, wish)
         return _shown(_name(present, declared, wish), plan, self._inspected(db, plan, wish))

@@ -37,7 +37,7 @@ class DeliveryPage(msgspec.Struct, frozen=True):
 
     rows: list[DeliveryRow]
     position: int | None
-    """Where the next page goes on; None: there is none."""
+    """Where the next page goes on; None if there is none."""
     total: int | None
     """How many there are on all pages; None: too many to count, or nobody asked."""
 

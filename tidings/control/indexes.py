@@ -1,7 +1,7 @@
 """Indexes of items follow the declarations beside the work: at the start and after each change of a declaration.
 
 On PostgreSQL they are built concurrently, on a connection of their own, so that nobody waits for them; what a crash
-has left half made is dropped and made anew. SQLite builds fast, and has one writer: there they are write jobs.
+has left half made is dropped and made again. SQLite builds fast, and has one writer: there they are write jobs.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class Replaying:
         )
 
     def count(self, db: Db, replay: Replay, endpoint: Endpoint) -> int:
-        """How many deliveries it would send. Looks at every fact of the range; raises Refused where that takes long."""
+        """How many deliveries it would send. Looks at every fact of the range; raises Refused if that takes long."""
         wants, found, after = Wants.of(endpoint).compiled(), 0, replay.position
         end = self._ticks() + COUNT_SECONDS
         while True:
@@ -123,7 +123,7 @@ class Replaying:
             after = rows[-1][0]
 
     def add(self, db: Db, replay: Replay) -> Replay:
-        """Store a prepared one, inside a write job. Raises Conflict where its endpoint is not sending."""
+        """Store a prepared one, inside a write job. Raises Conflict if its endpoint is not sending."""
         endpoint = self._catalog.endpoint(db, replay.link)
         if endpoint is None or endpoint.deleted is not None:
             raise NotFound("The endpoint no longer exists.")
@@ -137,7 +137,7 @@ class Replaying:
         self._news.set()
 
     def cancel(self, db: Db, replay_id: str) -> Replay:
-        """Stop it, inside a write job; what it has sent stays sent. Raises Conflict where it has ended."""
+        """Stop it, inside a write job; what it has sent stays sent. Raises Conflict if it has ended."""
         replay = stored.read(db, replay_id)
         if replay is None:
             raise NotFound(f"There is no replay {replay_id[:100]}.")
@@ -167,7 +167,7 @@ class Replaying:
         except TidingsError:
             raise
         except Exception:
-            # One that breaks must not be tried for ever, nor stop the others.
+            # One that breaks must not be tried forever, nor stop the others.
             log.exception("the replay %s failed and was cancelled", replay_id)
             await self._writer.call(lambda db: self.cancel(db, replay_id))
             return
@@ -177,7 +177,7 @@ class Replaying:
         await asyncio.sleep(loop.time() - began)
 
     def _step(self, db: Db, replay_id: str) -> int | None:
-        """One step, inside a write job. Answers the link that got something to send."""
+        """One step, inside a write job. Returns the link that got something to send."""
         replay = stored.read(db, replay_id)
         if replay is None or replay.state != "running":
             return None

@@ -67,7 +67,7 @@ class Replays:
     ) -> ReplayPage:
         """Some of the replays that the caller may see. `after`: the id of the last one of the page before.
 
-        Raises Invalid where there is no such endpoint.
+        Raises Invalid if there is no such endpoint.
         """
         caller.need(READ)
         query = ReplayQuery(tenant=caller.tenant or tenant, state=state, link=self._link(caller, endpoint))
@@ -85,7 +85,7 @@ class Replays:
         return await self._find(caller, ident)
 
     async def dry_run(self, caller: Caller, new: NewReplay) -> DryRun:
-        """What a replay would do. Raises Invalid, also where that takes too long to count."""
+        """What a replay would do. Raises Invalid, also if that takes too long to count."""
         caller.need(WRITE)
         endpoint, since, until = self._checked(caller, new)
 

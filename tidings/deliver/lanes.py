@@ -59,7 +59,7 @@ class Lanes:
         self._restore(now)
 
     def read_head(self, now: Micros) -> bool:
-        """Take the next deliveries into their lanes. Answers whether there may be more."""
+        """Take the next deliveries into their lanes. Returns whether there may be more."""
         end = time.monotonic() + HEAD_SECONDS
         while True:
             before = len(self.outstanding)

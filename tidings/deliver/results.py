@@ -59,7 +59,7 @@ class _Verdict(msgspec.Struct, frozen=True):
 
 
 def take_in(flight: Flight, reply: Reply, now: Micros, settlement: Settlement, chance: Chance) -> list[Queued]:
-    """Write down what came of a flight. Answers the items whose subjects are free again."""
+    """Write down what came of a flight. Returns the items whose subjects are free again."""
     lane = flight.lane
     answer = reply.answer.decode("utf-8", "replace").replace("\x00", "\ufffd") if reply.answer else None
     verdict = _DELIVERED if reply.outcome is outcomes.OK else _judge(flight, reply, now)
@@ -153,7 +153,7 @@ def _delays(lane: Lane) -> Sequence[float]:
 
 
 def _put_back(flight: Flight, item: Queued, cause: Cause, due: Micros, now: Micros, settlement: Settlement) -> bool:
-    """Store when it is due. Answers whether the line behind it may move on (it is not ordered, or it is parked)."""
+    """Store when it is due. Returns whether the line behind it may move on (it is not ordered, or it is parked)."""
     lane = flight.lane
     if len(flight.items) > 1 and cause in ("split", "failure", "park"):
         lane.in_batches_of(item.number, (len(flight.items) + 1) // 2)

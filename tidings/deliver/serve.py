@@ -138,7 +138,7 @@ def _probe(
 
 
 def _probed_kinds(lane: Lane) -> tuple[Kind, ...]:
-    """What has come since the last probe is the best one; but not for ever, if all that comes fails."""
+    """What has come since the last probe is the best one; but not forever, if all that comes fails."""
     if lane.latest and lane.latest[-1].created >= lane.probed and lane.turn & 3 != 3:
         return ("newest", "due", "oldest")
     return turns.kinds(lane)

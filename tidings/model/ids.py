@@ -52,7 +52,7 @@ def delivery_id(number: int, created: Micros) -> str:
 
 
 def delivery_parts(text: str) -> tuple[int, int] | None:
-    """The milliseconds and the number inside a delivery's id; None where the text is no such id."""
+    """The milliseconds and the number inside a delivery's id; None if the text is no such id."""
     value = _read(text, "dlv")
     return None if value is None else (value >> 80, value & _SEQ_MASK)
 

@@ -98,7 +98,7 @@ class HttpClient:
         return len(self._busy)
 
     def send(self, request: HttpRequest, done: Done) -> None:
-        """Begin a request; `done` is called from `poll`. Raises ValueError where it cannot be built."""
+        """Begin a request; `done` is called from `poll`. Raises ValueError if it cannot be built."""
         handle = self._idle.pop() if self._idle else self._make()
         try:
             handle.load(request, done)

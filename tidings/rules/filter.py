@@ -164,7 +164,7 @@ class _Reader:
         return Part(list_with(scalars, tuple(others)), "list", pattern)
 
     def count(self, more: int, at: str) -> None:
-        """Count parts. Raises Refused where they are too many."""
+        """Count parts. Raises Refused if they are too many."""
         self.operators += more
         if self.operators > OPERATORS_MAX:
             raise Refused(at, "filter", f"A filter may have at most {OPERATORS_MAX} fields and operators.")

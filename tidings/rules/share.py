@@ -120,7 +120,7 @@ class Turns(Generic[T]):
                 self._leave(tenant, line)
                 return who
             if not self._share.held(tenant):
-                # Nobody passes by whoever holds nothing: else small amounts would keep a large one waiting for ever.
+                # Nobody passes by whoever holds nothing: else small amounts would keep a large one waiting forever.
                 return None
         return None
 

@@ -99,7 +99,7 @@ def restore(
 
 
 def contents_of(path: Path) -> Contents:
-    """What a database holds. Raises StoreError where it is none of ours, or one of a newer version."""
+    """What a database holds. Raises StoreError if it is not one of ours, or one of a newer version."""
     with contextlib.closing(SqliteFile(path, still=True)) as db:
         return _contents(db, path)
 

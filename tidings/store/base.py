@@ -137,10 +137,10 @@ class Engine(Protocol):
         """A connection whose reads raise TooLong rather than take more than a moment; None: none can promise that."""
 
     def builder(self) -> Builder:
-        """A connection that builds indexes beside the writer. Raises StoreError where only the writer may write."""
+        """A connection that builds indexes beside the writer. Raises StoreError if only the writer may write."""
 
     def check_safety(self) -> None:
-        """Raise StoreError where the store would lose acknowledged data."""
+        """Raise StoreError if the store would lose acknowledged data."""
 
     def close(self) -> None:
         """Release everything."""

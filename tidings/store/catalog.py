@@ -62,7 +62,7 @@ class Catalog:
         self._listeners.append(listener)
 
     def load(self, db: Db) -> None:
-        """Read everything. Raises StoreError where the secrets cannot be opened."""
+        """Read everything. Raises StoreError if the secrets cannot be opened."""
         # First the version: what changes meanwhile is then read twice rather than never.
         version = db.one("catalog_version")
         endpoints = {row[0]: self._endpoint(row) for row in db.all("links")}

@@ -101,7 +101,7 @@ class FileLock:
     """A lock that the system drops with the process. Its file names the holder, so that others can say who it is."""
 
     def __init__(self, path: Path, what: Path, option: str) -> None:
-        """`what` it protects, and the option that names another. Raises StoreBusy where it is taken."""
+        """`what` it protects, and the option that names another. Raises StoreBusy if it is taken."""
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
         except OSError as wrong:

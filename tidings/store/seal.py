@@ -41,7 +41,7 @@ class Sealer:
         return VERSION + nonce + self._aead.encrypt(nonce, plain, owner.encode())
 
     def open(self, sealed: bytes, owner: str) -> bytes:
-        """Decrypt. Raises StoreError where the key is another or the bytes were changed."""
+        """Decrypt. Raises StoreError if the key is another or the bytes were changed."""
         from cryptography.exceptions import InvalidTag
 
         nonce, body = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
@@ -55,7 +55,7 @@ class Sealer:
 
 
 def load_sealer(db: Db, given: str | None, folder: Path) -> Sealer:
-    """The sealer of this store's key. Raises StoreError where the key is missing, or is not the store's."""
+    """The sealer of this store's key. Raises StoreError if the key is missing, or is not the store's."""
     row = db.one("store_fact", name=KEY_MARK)
     if not given and not (folder / KEY_FILE).exists() and (row is not None or db.one("any_link") is not None):
         raise StoreError(
@@ -93,7 +93,7 @@ def plain_until(db: Db, name: str) -> int:
 def load_key(given: str | None, folder: Path) -> bytes:
     """The key from `TIDINGS_SECRET_KEY` (base64 of 32 bytes), else from `secret.key` in the folder, made if absent.
 
-    Raises StoreError where it has another length or the file is readable by others.
+    Raises StoreError if it has another length or the file is readable by others.
     """
     if given:
         return _decode(given, "TIDINGS_SECRET_KEY")
@@ -109,7 +109,7 @@ def load_key(given: str | None, folder: Path) -> bytes:
 
 
 def read_key(path: Path) -> bytes:
-    """The key in a file. Raises StoreError where it holds none, or is readable by others; OSError."""
+    """The key in a file. Raises StoreError if it holds none, or is readable by others; OSError."""
     text = path.read_bytes()
     if not text.strip():
         raise StoreError(

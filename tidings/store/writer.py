@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 class NoSavepoint:
     """A write job that refuses only before its first write, so that it needs no savepoint, which costs as much as a
-    row. Should anything else go wrong in it, its group is written anew, each job alone."""
+    row. Should anything else go wrong in it, its group is written again, each job alone."""
 
     __slots__ = ("run",)
 
@@ -60,7 +60,7 @@ Reply = Callable[[Any, Exception | None], None]
 Answered = tuple[Reply, Any, Exception | None]
 """A job's reply, and what it is called with."""
 Rider = Callable[[Db], float | None]
-"""Runs at the end of each group; answers in how many seconds it has more to do, None where it has not."""
+"""Runs at the end of each group; answers in how many seconds it has more to do, None if it has not."""
 log = logging.getLogger("tidings.writer")
 
 
@@ -173,7 +173,7 @@ class Writer:
             self._on_failure()
 
     def _refuse_queued(self) -> None:
-        """Nobody works any more: whoever waits is told so, and does not wait for ever."""
+        """Nobody works any more: whoever waits is told so, and does not wait forever."""
         with contextlib.suppress(queue.Empty):
             while True:
                 entry = self._queue.get_nowait()
@@ -183,7 +183,7 @@ class Writer:
             self._tell()
 
     def _gather(self, patience: float | None) -> list[tuple[Job, Reply]] | None:
-        """The next group, waited for as long as `patience` (None: for ever); empty where there is only something to be
+        """The next group, waited for as long as `patience` (None: forever); empty where there is only something to be
         done again. None: it is time to stop."""
         group: list[tuple[Job, Reply]] = []
         if patience is None and self._again:

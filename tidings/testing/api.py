@@ -25,7 +25,7 @@ class ApiReply(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def json(self) -> Any:
-        """The body as JSON values; None where it is empty."""
+        """The body as JSON values; None if it is empty."""
         return json.loads(self.body) if self.body else None
 
 
@@ -89,7 +89,7 @@ class Api:
         return self._ask("PATCH", path, body)
 
     def delete(self, path: str) -> Any:
-        """The JSON of the answer, None where it is empty. Raises ApiError."""
+        """The JSON of the answer, None if it is empty. Raises ApiError."""
         return self._ask("DELETE", path, None)
 
     def pages(self, path: str, **query: Any) -> list[Any]:

@@ -36,7 +36,7 @@ class FakeClock:
             self._wakes.append(wake)
 
     def advance(self, seconds: float) -> Micros:
-        """Move on by `seconds`, which may be fractions but not negative. Answers the new time."""
+        """Move on by `seconds`, which may be fractions but not negative. Returns the new time."""
         if seconds < 0:
             raise ValueError(f"the clock can only move forward, not by {seconds:g} seconds")
         with self._lock:
@@ -47,7 +47,7 @@ class FakeClock:
         return self.now()
 
     def set_by(self, seconds: float) -> Micros:
-        """Set it forwards or backwards, as an operator or NTP would: no time passes by that. Answers the new time."""
+        """Set it forwards or backwards, as an operator or NTP would: no time passes by that. Returns the new time."""
         with self._lock:
             self._at += round(seconds * SECOND)
             self.stepped += round(seconds * SECOND)

@@ -206,7 +206,7 @@ class Receiver:
             writer.close()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Read a request and react. Answers whether the connection stays open."""
+        """Read a request and react. Returns whether the connection stays open."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         method, path, _ = head[0].split(" ", 2)
         pairs = [line.partition(":") for line in head[1:] if line]
@@ -256,7 +256,7 @@ class Receiver:
 
 
 async def _react(reaction: Reaction, writer: asyncio.StreamWriter, *, head: bool) -> bool:
-    """Send the answer. Answers whether the connection stays open."""
+    """Send the answer. Returns whether the connection stays open."""
     size = reaction.huge_bytes or len(reaction.body)
     lines = [f"HTTP/1.1 {reaction.status} So", *(f"{name}: {value}" for name, value in reaction.headers.items())]
     if reaction.status >= 200 and reaction.status not in (204, 304):

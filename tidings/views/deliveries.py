@@ -24,7 +24,7 @@ class LastView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery. `attempts` is how many were made; `due` when the next one is, null where there is none."""
+    """A delivery. `attempts` is how many were made; `due` when the next one is, null if there is none."""
 
     id: str
     event_id: str | None

@@ -85,7 +85,7 @@ class Request:
     raw: bytes
     """The body as it came."""
     body: Any
-    """The body as the operation's `request` struct; None where the operation takes none, or a BodySchema."""
+    """The body as the operation's `request` struct; None if the operation takes none, or a BodySchema."""
     cursors: Cursors
     value: Any = None
     """The body as plain JSON values."""

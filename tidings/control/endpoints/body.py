@@ -153,7 +153,7 @@ def check(
 
 
 def check_tenant(tenant: str | None, *, operator: bool) -> None:
-    """Raise Invalid where the tenant of a new endpoint is none, or is everybody and the caller is no operator."""
+    """Raise Invalid if the tenant of a new endpoint is none, or is everybody and the caller is no operator."""
     if tenant is None:
         return
     if tenant == ALL_TENANTS:

@@ -45,7 +45,7 @@ class Delivering(Protocol):
     """What must be asked of the deliver stage."""
 
     def lane(self, link: int) -> LaneFlights | None:
-        """One link's lane; None where it has none."""
+        """One link's lane; None if it has none."""
 
     async def cancel(self, numbers: list[int]) -> list[bool]:
         """Cancel waiting deliveries; answers once that, and all that came before, is stored."""
@@ -59,7 +59,7 @@ class Cancelling:
         self._sweeps: dict[int, asyncio.Task[None]] = {}
 
     async def cancel_waiting(self, endpoint: Endpoint) -> int:
-        """Cancel all that waits now; how many they were. Raises Conflict where the link is sending."""
+        """Cancel all that waits now; how many they were. Raises Conflict if the link is sending."""
         if endpoint.mode == "enabled":
             raise Conflict(
                 "The endpoint is enabled, so nothing was missed. Pause it first to cancel its waiting deliveries."

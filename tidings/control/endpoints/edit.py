@@ -67,7 +67,7 @@ class EndpointEdits:
         self._random_bytes = random_bytes
 
     async def create(self, form: NewEndpoint, *, operator: bool = False, caller: str | None = None) -> Job:
-        """Check everything, the address too. Answers the job that stores it. Raises Invalid, the job Conflict.
+        """Check everything, the address too. Returns the job that stores it. Raises Invalid, the job Conflict.
 
         `operator`: the caller may make an endpoint that gets every tenant's events. `caller`: the tenant that asks.
         """
@@ -97,7 +97,7 @@ class EndpointEdits:
         return store
 
     def _check_number(self, db: Db, tenant: str | None) -> None:
-        """Raise Conflict where the tenant has as many endpoints as it may. The operator's own are not limited."""
+        """Raise Conflict if the tenant has as many endpoints as it may. The operator's own are not limited."""
         if not self._most_per_tenant or tenant in (None, ALL_TENANTS):
             return
         row = db.one("links_of_tenant", tenant=tenant)
@@ -117,7 +117,7 @@ class EndpointEdits:
         *,
         caller: str | None = None,
     ) -> Job:
-        """Apply a merge patch. `read` turns the merged document into a form and raises Invalid where it cannot.
+        """Apply a merge patch. `read` turns the merged document into a form and raises Invalid if it cannot.
 
         `expected`: the revisions that the caller would overwrite; None: any. `caller`: the tenant that asks.
         Raises Invalid; the job raises Stale.

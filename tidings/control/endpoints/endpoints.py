@@ -172,7 +172,7 @@ class Endpoints:
         return await run(self._edits.test(self.find(caller, ident, WRITE), caller.request_id))
 
     async def tested(self, caller: Caller, ident: str, event_id: str) -> str | None:
-        """The id of a test event's delivery, which is made in the transaction of the event; None: there is none."""
+        """The id of a test event's delivery, which is made in the transaction of the event; None if there is none."""
         endpoint = self.find(caller, ident, WRITE)
 
         def read(db: Db) -> tuple[Any, ...] | None:

@@ -70,7 +70,7 @@ ROUND_BYTES = 100
 def compose(
     endpoint: Endpoint, signer: Signer, events: Sequence[Event], bodies: BodyCache, now: Micros, *, batch: bool
 ) -> Composed:
-    """The request for these events. Raises ValueError where the endpoint's settings cannot make one."""
+    """The request for these events. Raises ValueError if the endpoint's settings cannot make one."""
     form = endpoint.options.body
     if batch:
         message_id = batch_id([event.id for event in events])

@@ -139,7 +139,7 @@ def _take_newest(lane: Lane, most: int, now: Micros, settlement: Settlement, loo
 
 
 def _jump(lane: Lane, look: Look) -> Queued | None:
-    """The newest of a lagging lane that is ordered by subject; None where an earlier one of its subject goes first."""
+    """The newest of a lagging lane that is ordered by subject; None if an earlier one of its subject goes first."""
     _read_subjects(lane.latest, look, len(lane.latest))
     subject = lane.latest[-1].subject
     item = next(each for each in lane.latest if each.subject == subject) if subject else lane.latest[-1]

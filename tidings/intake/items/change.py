@@ -143,7 +143,7 @@ class ItemChanges:
         return {"create": self.create, "edit": self.edit, "put": self.put, "delete": self.delete}[verb](db, ask)
 
     def current(self, grant: Grant) -> Kind:
-        """The grant's collection, ready for use. Raises Unavailable where it was declared anew since."""
+        """The grant's collection, ready for use. Raises Unavailable if it was declared again since."""
         return self._kind(grant)
 
     # --- steps --------------------------------------------------------------------------------------------------------
@@ -307,7 +307,7 @@ def look_up(
 
 
 def check_verb(grant: Grant, verb: Verb) -> None:
-    """Raise Forbidden where the key may not do this in the collection."""
+    """Raise Forbidden if the key may not do this in the collection."""
     if verb not in grant.verbs:
         have = ", ".join(sorted(grant.verbs)) or "nothing but its questions"
         raise Forbidden(
@@ -318,7 +318,7 @@ def check_verb(grant: Grant, verb: Verb) -> None:
 def tenant_of(ask: ItemRequest) -> str:
     """Whose an item is that is made or put: the key's, or what its row rule says, or what was asked for.
 
-    Raises Forbidden where these differ.
+    Raises Forbidden if these differ.
     """
     tenant = str(fixed(ask.grant.writes).get("tenant", ask.grant.tenant or ask.tenant or ""))
     if ask.tenant is not None and ask.tenant != tenant:

@@ -261,7 +261,7 @@ class Draft:
 
 
 class Drafts:
-    """The drafts of one write job. Raises TooLarge where it becomes more than one job may hold."""
+    """The drafts of one write job. Raises TooLarge if it becomes more than one job may hold."""
 
     def __init__(self, weight_max: int = WEIGHT_MAX) -> None:
         self._drafts: dict[str, Draft] = {}

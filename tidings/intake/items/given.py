@@ -22,7 +22,7 @@ def named(kind: Kind, ask: ItemRequest, before: Item | None, tenant: str = "") -
     """The given values of fields that the caller may write, and the places of what it gives beside them.
 
     What it only reads, the item's own members too, it may give back as it is (`before`; None: the item is made, and
-    only its id and tenant are known). Raises Forbidden where it gives another value of a field that it may only read,
+    only its id and tenant are known). Raises Forbidden if it gives another value of a field that it may only read,
     Stale where it gives another revision.
     """
     grant = ask.grant

@@ -106,7 +106,7 @@ class ImportStore:
         self.refusals = Refusals()
 
     def store(self, lines: Sequence[Ready]) -> None:
-        """Store some lines; what is refused joins `refusals`. Raises Unavailable where the collection was changed."""
+        """Store some lines; what is refused joins `refusals`. Raises Unavailable if the collection was changed."""
         for line in lines if self._decimals else ():
             for index in self._decimals if line.values else ():
                 if (text := line.values[index]) is not None:

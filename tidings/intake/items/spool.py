@@ -37,7 +37,7 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Spool:
     """Lines go in one by one, and come out in chunks, as often as they are asked for. Belongs to one thread at a time.
 
-    Raises Unavailable where there is no room for it.
+    Raises Unavailable if there is no room for it.
     """
 
     def __init__(self, folder: Path) -> None:

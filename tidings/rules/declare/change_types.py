@@ -66,7 +66,7 @@ def change_types(collection: Collection) -> list[ChangeType]:
 
 
 def item_schema(collection: Collection) -> dict[str, Any]:
-    """The JSON Schema of an item as answers and events show it: every field is there, null where it has no value."""
+    """The JSON Schema of an item as answers and events show it: every field is there, null if it has no value."""
     properties = dict(_OWN)
     for field in collection.fields:
         schema = field_schema(field)
@@ -82,7 +82,7 @@ def example_item(collection: Collection) -> dict[str, Any]:
 
 
 def _example(field: Field) -> Any:
-    """A value of the field: what the declaration gives, or a plain one; null where no plain one fits."""
+    """A value of the field: what the declaration gives, or a plain one; null if no plain one fits."""
     given = field.example if field.example is not None else field.default
     if given is not None:
         return given

@@ -258,7 +258,7 @@ def _check_event(event: OwnEvent, half: Collection, when_at: str, filter_at: str
 
 
 def _check_names(pattern: Any, half: Collection, pointer: str) -> None:
-    """Raise Refused where a pattern over an event asks for a field that items do not have."""
+    """Raise Refused if a pattern over an event asks for a field that items do not have."""
     for name, asked in pattern.items():
         here = f"{pointer}/{escaped(name)}"
         if name in ("data", "previous") and type(asked) is dict:
@@ -274,7 +274,7 @@ def _check_names(pattern: Any, half: Collection, pointer: str) -> None:
 
 
 def _check_order(field: Field | None, asked: Any, pointer: str) -> None:
-    """Raise Refused where a pattern would compare a decimal letter by letter."""
+    """Raise Refused if a pattern would compare a decimal letter by letter."""
     if field is None or field.type != "decimal" or type(asked) is not dict:
         return
     for name, value in asked.items():

@@ -44,7 +44,7 @@ _FLAGS = ("required", "unique", "filterable", "sortable", "searchable")
 
 
 def read_field(name: str, value: Any, pointer: str, wrong: Places) -> Field | None:
-    """A field from its declaration, which may be only its type; None where that is unknown. `wrong` gets the rest.
+    """A field from its declaration, which may be only its type; None if that is unknown. `wrong` gets the rest.
 
     `was` and whether the collection of `to` exists are the matter of who reads the whole (declaration.py).
     """

@@ -79,7 +79,7 @@ _WHILE_WAITING = {move.cause: move.target for move in MOVES if move.source == "w
 
 
 def after(state: State, cause: Cause) -> State | None:
-    """The state after something happened; None where that is not permitted in this state."""
+    """The state after something happened; None if that is not permitted in this state."""
     return _TARGETS.get((state, cause))
 
 

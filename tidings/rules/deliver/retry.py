@@ -53,7 +53,7 @@ def next_due(
 
 
 def parse_retry_after(value: str, now: Micros) -> float | None:
-    """The seconds that a `Retry-After` header asks for (a number, or an HTTP date); None where it is neither."""
+    """The seconds that a `Retry-After` header asks for (a number, or an HTTP date); None if it is neither."""
     value = value.strip()
     if len(value) <= 10 and is_digits(value):
         return float(value)

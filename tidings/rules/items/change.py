@@ -51,7 +51,7 @@ class Changes:
     """A collection's own events, compiled once."""
 
     def __init__(self, collection: Collection) -> None:
-        """Compile. Raises Refused where a condition is wrong; those of a checked declaration are right."""
+        """Compile. Raises Refused if a condition is wrong; those of a checked declaration are right."""
         self._created = created_type(collection.name)
         self._updated = updated_type(collection.name)
         self._own = [(own_type(collection.name, event.name), _fits(event, collection)) for event in collection.events]

@@ -94,7 +94,7 @@ NONE_OPEN = Networks()
 
 @lru_cache(maxsize=8192)
 def refusal(ip: str | bytes, allowed: Networks = NONE_OPEN) -> str | None:
-    """Why this address may not be called, as a sentence; None where it may. `ip` is its text, also with a scope id.
+    """Why this address may not be called, as a sentence; None if it may. `ip` is its text, also with a scope id.
 
     An IPv4 address mapped into IPv6 is judged as what it is. What is no address at all is refused too.
     """

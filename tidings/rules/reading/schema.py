@@ -82,7 +82,7 @@ class Validator:
 
 
 def checked(schema: Any) -> Validator:
-    """The validator of a schema that somebody declares. Raises Invalid, also where it may cost too much."""
+    """The validator of a schema that somebody declares. Raises Invalid, also if it may cost too much."""
     validator = compiled(schema)
     if len(msgspec.json.encode(schema)) > SCHEMA_BYTES_MAX:
         raise _wrong_schema("", f"A schema may have at most {SCHEMA_BYTES_MAX:,} bytes.")

@@ -74,7 +74,7 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 def cost_of(schema: Schema) -> Cost:
-    """What a schema may cost. Raises Refused, with the pointer, for a reference that leads nowhere in it."""
+    """What a schema may cost. Raises Refused, with the pointer, for a reference that points nowhere in it."""
     return _Graph(schema).cost()
 
 

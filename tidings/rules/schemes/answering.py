@@ -89,7 +89,7 @@ def fits(one: Handshake, request: HookRequest) -> bool:
 
 
 def fill(reply: HookReply, request: HookRequest, secrets: Sequence[str] = ()) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of an answer. Raises Unfit where a value for it is missing."""
+    """Status, headers and body of an answer. Raises Unfit if a value for it is missing."""
     headers = {name: _NO_HEADER.sub("", _filled(text, request, secrets)) for name, text in reply.headers.items()}
     if reply.json is not None:
         value = _each_text(reply.json, lambda text: _filled(text, request, secrets))

@@ -138,7 +138,7 @@ def _jwt(check: Jwt, at: str, scheme: Scheme) -> None:
 
 
 def check_handshake(handshake: Handshake, at: str) -> None:
-    """Raise Refused where a handshake makes no sense."""
+    """Raise Refused if a handshake makes no sense."""
     for source in _sources(handshake):
         Source(source, at)
     if not handshake.when.present and not handshake.when.equals and handshake.when.method == ("POST",):
@@ -157,7 +157,7 @@ def _sources(handshake: Handshake) -> Iterator[str]:
 
 
 def check_reply(reply: HookReply, at: str) -> None:
-    """Raise Refused where the templates of an answer make no sense."""
+    """Raise Refused if the templates of an answer make no sense."""
     if reply.text is not None and reply.json is not None:
         raise Refused(f"{at}/json", "wrong_value", "An answer is either a text or JSON.")
     for member, text in _texts(reply):

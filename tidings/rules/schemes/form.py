@@ -296,7 +296,7 @@ def refused(message: str) -> Refused:
 
 
 def check_scheme(scheme: Scheme) -> None:
-    """Raise Refused where a source, a template or a combination makes no sense."""
+    """Raise Refused if a source, a template or a combination makes no sense."""
     from tidings.rules.schemes.checked import check_all
 
     check_all(scheme)

@@ -37,12 +37,12 @@ class Source:
         self.all: All = ways[0] if len(ways) == 1 else _first_of(ways)
 
     def first(self, request: HookRequest, parts: Parts = ()) -> str | None:
-        """The value, or None where the request has none."""
+        """The value, or None if the request has none."""
         found = self.all(request, parts)
         return found[0] if found else None
 
     def needed(self, request: HookRequest, parts: Parts = ()) -> str:
-        """The value. Raises Unfit where there is none."""
+        """The value. Raises Unfit if there is none."""
         found = self.all(request, parts)
         if not found or not found[0]:
             raise Unfit("missing_header", f"{self.said()} is missing.")
@@ -259,7 +259,7 @@ class Template:
         self._fills = [self._fill(piece, pointer) for piece in pieces(text, pointer)]
 
     def fill(self, request: HookRequest, moment: Moment) -> bytes:
-        """What is signed of this request. Raises Unfit where something is missing."""
+        """What is signed of this request. Raises Unfit if something is missing."""
         return b"".join([fill if type(fill) is bytes else fill(request, moment) for fill in self._fills])  # type: ignore[operator]
 
     def _fill(self, piece: tuple[bool, str], pointer: str) -> bytes | Fill:

@@ -81,7 +81,7 @@ def public_key(text: str) -> str:
 
 
 def check_secret(text: str, pointer: str = "") -> None:
-    """Raise Refused where the text is neither a `whsec_` nor a `whsk_` secret."""
+    """Raise Refused if the text is neither a `whsec_` nor a `whsk_` secret."""
     try:
         if text.startswith(SIGNING_KEY):
             signing_key(text)
@@ -102,7 +102,7 @@ def secret_key(text: str) -> bytes:
 
 
 def signing_key(text: str) -> Ed25519PrivateKey:
-    """The private key of a `whsk_` text. Raises Refused, also where its two halves do not belong together."""
+    """The private key of a `whsk_` text. Raises Refused, also if its two halves do not belong together."""
     key = _decoded(text, SIGNING_KEY)
     if len(key) not in (SEED_BYTES, 2 * SEED_BYTES):
         raise Refused("", "secret", f"A whsk_ key must have 32 or 64 bytes; this one has {len(key)}.")

@@ -31,9 +31,9 @@ def is_empty(db: Any) -> bool:
 
 
 def migrate(db: Any) -> list[str]:
-    """Bring the database to the present schema. Answers the names of the files applied.
+    """Bring the database to the present schema. Returns the names of the files applied.
 
-    Raises StoreError where the database is newer than this program.
+    Raises StoreError if the database is newer than this program.
     """
     db.script(
         _words(

@@ -23,7 +23,7 @@ Expected = Literal["any", "filled", "empty"]
 def open_engine(url: str, folder: Path, expected: Expected = "any") -> Engine:
     """The engine for `sqlite:FILE` (relative to the data folder) or `postgresql://...`, brought to the present schema.
 
-    Raises StoreError where the database cannot be used, would lose acknowledged data, or is not as `expected`.
+    Raises StoreError if the database cannot be used, would lose acknowledged data, or is not as `expected`.
     """
     engine: Engine
     file = sqlite_file(url, folder)
@@ -54,7 +54,7 @@ def open_engine(url: str, folder: Path, expected: Expected = "any") -> Engine:
 
 
 def sqlite_file(url: str, folder: Path) -> Path | None:
-    """The file of an SQLite database; None where the URL names something else."""
+    """The file of an SQLite database; None if the URL names something else."""
     if not url.startswith("sqlite:"):
         return None
     name = url.removeprefix("sqlite:")

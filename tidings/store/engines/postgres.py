@@ -142,7 +142,7 @@ class PostgresDb:
             self._conn.close()
 
     def _forget(self) -> None:
-        """Prepare everything anew: what was prepared of a table that has other types by now fails each time it is used.
+        """Prepare everything anew: what was prepared of a table that has other types now fails each time it is used.
 
         The driver would do so after ALTER, DROP and ROLLBACK, but looks only at texts that it has not run before.
         """
@@ -233,7 +233,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     archives: bool
     """Whether it archives its WAL, so that it can be put back to any moment."""
     writer: str | None
-    """The server that writes to it, as `pg_stat_activity` has it; None: there is none."""
+    """The server that writes to it, as `pg_stat_activity` has it; None if there is none."""
 
 
 def describe(url: str) -> Described:

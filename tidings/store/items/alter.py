@@ -147,7 +147,7 @@ def _convert(db: Db, step: ConvertField, now: Micros) -> None:
 
 
 def _needs_words(plan: Plan, pair: Pair) -> bool:
-    """Whether the words of `q` are to be made anew: other fields are searched, or some get values."""
+    """Whether the words of `q` are to be made again: other fields are searched, or some get values."""
     fills = [step for step in plan.steps if isinstance(step, FillField) and step.collection == pair.after.name]
     if any(step.field.searchable for step in fills):
         return True

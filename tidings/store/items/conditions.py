@@ -98,7 +98,7 @@ class Where:
 
 
 def _successor(prefix: str) -> str | None:
-    """The least text that is greater than all that begin with `prefix`; None: there is none."""
+    """The least text that is greater than all that begin with `prefix`; None if there is none."""
     while prefix:
         point = ord(prefix[-1]) + 1
         if point <= _LAST_CHAR:

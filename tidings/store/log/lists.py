@@ -71,7 +71,7 @@ class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery with what its last attempt left. `due`: None where it is not waiting, or is held behind another."""
+    """A delivery with what its last attempt left. `due`: None if it is not waiting, or is held behind another."""
 
     number: int
     event: int

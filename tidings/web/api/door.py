@@ -145,7 +145,7 @@ class ApiDoor:
             self._seconds.observe(name, perf_counter() - began)
 
     async def _run(self, operation: Operation, path: dict[str, str], at: Exchange) -> Answer | None:
-        """The answer; None where it was streamed."""
+        """The answer; None if it was streamed."""
         headers, scope = at.headers, at.scope
         key = ANYBODY
         if operation.scope is not None or "authorization" in headers:

@@ -48,7 +48,7 @@ class Ticket(msgspec.Struct, frozen=True):
     query: dict[str, Any]
 
     def merged(self, given: dict[str, Any]) -> dict[str, Any]:
-        """The parameters of the stream. Raises Invalid where others are given beside the ticket."""
+        """The parameters of the stream. Raises Invalid if others are given beside the ticket."""
         for name in given:
             if name not in WITH_TICKET:
                 raise _not_together(name, f"{name} cannot be combined with a ticket: set it when the ticket is made.")
@@ -72,7 +72,7 @@ class Tickets:
         return base64.urlsafe_b64encode(self._sealer.seal(content, _OWNER)).decode().rstrip("="), expires
 
     def open(self, text: str) -> Ticket:
-        """The ticket. Raises Unauthorized where it is not one of ours, is over, or its key was revoked or has expired.
+        """The ticket. Raises Unauthorized if it is not one of ours, is over, or its key was revoked or has expired.
 
         Its minute is time that passes; when its key expires is a time of day.
         """

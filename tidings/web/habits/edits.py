@@ -22,7 +22,7 @@ def only_operators(request: Request, what: str) -> None:
 
 
 def check_revision(request: Request, revision: int) -> None:
-    """Raise Stale where If-Match names another revision."""
+    """Raise Stale if If-Match names another revision."""
     named = if_match(request)
     if named is not None and revision not in named:
         raise Stale.at_revision(revision)

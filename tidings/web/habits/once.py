@@ -29,7 +29,7 @@ _KEY = re.compile(KEY_PATTERN.strip("^$"))
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The request's Idempotency-Key. Raises Invalid where it is no text of 1 to 255 visible ASCII characters."""
+    """The request's Idempotency-Key. Raises Invalid if it is no text of 1 to 255 visible ASCII characters."""
     text = request.headers.get("idempotency-key")
     if text is not None and not _KEY.fullmatch(text):
         raise _wrong("wrong_value", "Idempotency-Key must be 1 to 255 visible ASCII characters.")

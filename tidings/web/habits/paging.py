@@ -65,7 +65,7 @@ class Page(msgspec.Struct, frozen=True):
     def of(cls, request: Request, kind: type[int] | type[str] | type[list[Any]] = int) -> Page:
         """Read `limit` and `cursor`; positions are of type `kind`.
 
-        Raises Invalid where the cursor is none, or belongs to another query.
+        Raises Invalid if the cursor is none, or belongs to another query.
         """
         cursor = request.query.get("cursor")
         mark = "" if cursor is None else _query_mark(request)
@@ -73,7 +73,7 @@ class Page(msgspec.Struct, frozen=True):
         return cls(request, request.query.get("limit", LIMIT), after, mark)
 
     def answer(self, data: Sequence[Any], position: Position | None, count: int | None = None) -> Answer:
-        """The page; `position` is where the next one goes on, None: there is none. `count`: of all pages together."""
+        """The page; `position` is where the next one goes on, None if there is none. `count`: of all pages together."""
         counted = {} if count is None else {"count": count}
         if position is None:
             return Answer(200, {"data": data, "next_cursor": None, **counted})
@@ -86,7 +86,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 def counted(total: int | None) -> int:
-    """A count as it is answered. Raises Invalid where the store would have to look at too many rows to tell it."""
+    """A count as it is answered. Raises Invalid if the store would have to look at too many rows to tell it."""
     if total is None:
         detail = "Too many rows would have to be counted. Narrow the query, or leave count out."
         raise Invalid.of_parameter("count", "too_many_to_count", detail)

@@ -72,7 +72,7 @@ def streaming(operation: Operation, item: type[msgspec.Struct]) -> Operation:
 
 
 def sort_of(request: Request) -> list[str]:
-    """What a list is to be sorted by. Raises Invalid where one name stands twice."""
+    """What a list is to be sorted by. Raises Invalid if one name stands twice."""
     wanted: list[str] = request.query.get("sort") or [request.operation.sorts[0]]
     plain = [name.removeprefix("-") for name in wanted]
     if len(set(plain)) < len(plain):

@@ -229,7 +229,7 @@ class _Bound(msgspec.Struct, frozen=True):
     lines: int = 0
 
     def check(self, read: int, lines: Lines) -> None:
-        """Raise TooLarge where `lines`, after `read` ones before them, are more than the file may hold."""
+        """Raise TooLarge if `lines`, after `read` ones before them, are more than the file may hold."""
         if self.lines and read + len(lines) > self.lines:
             detail = (
                 f"A file that is imported whole may have at most {self.lines:,} lines, because other changes "
@@ -256,7 +256,7 @@ def _weight_max(parts: Parts) -> int:
 
 
 async def _read(request: Request, work: Work, checker: Checker, bound: _Bound) -> None:
-    """Read and check the whole file. Raises Invalid where the rest of it cannot be read, TooLarge."""
+    """Read and check the whole file. Raises Invalid if the rest of it cannot be read, TooLarge."""
     media = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
     reader: Reader = CsvLines(checker.columns()) if media == CSV else JsonLines()
     digest = hashlib.sha256()
@@ -295,7 +295,7 @@ async def _read(request: Request, work: Work, checker: Checker, bound: _Bound) -
 
 
 async def _bounded(request: Request, bytes_max: int) -> AsyncIterator[bytes]:
-    """The file as it comes. Raises TooLarge where it has more than `bytes_max` (0: it may be of any size)."""
+    """The file as it comes. Raises TooLarge if it has more than `bytes_max` (0: it may be of any size)."""
     assert request.pieces is not None
     told = request.headers.get("content-length", "")
     size, told_size = 0, int(told) if is_digits(told) else 0

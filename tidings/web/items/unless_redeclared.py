@@ -1,4 +1,4 @@
-"""Reading items while their collection may be declared anew."""
+"""Reading items while their collection may be declared again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def unless_redeclared(parts: Parts, kinds: Sequence[Kind], read: Callable[[Db], 
     """`read`, whose result, or refusal, counts only where all of these are still declared so; else Unavailable.
 
     It may have asked for columns that are gone, or that are of another type. And on PostgreSQL who waited for a table
-    that was written anew, with a snapshot from before, finds it empty.
+    that was written again, with a snapshot from before, finds it empty.
     """
 
     def run(db: Db) -> T:

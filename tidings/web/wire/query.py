@@ -31,7 +31,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,3})?")
 def read(text: str, operation: Operation) -> dict[str, Any]:
     """The parameters that were given, by name. Times are Micros, decimals `Decimal`, lists are lists.
 
-    Raises Malformed where the text cannot be read, Invalid for unknown, repeated and wrong parameters.
+    Raises Malformed if the text cannot be read, Invalid for unknown, repeated and wrong parameters.
     """
     known = operation.known
     given: dict[str, list[str]] = {}

@@ -68,7 +68,7 @@ class CertificateCheck:
         raise Unfit("no_match", "The signature does not fit the message with the certificate of the sender.")
 
     def needs(self, request: HookRequest) -> tuple[Needed, ...]:
-        """The certificate to fetch. Raises Unfit where the request has none, or at a place that is not trusted."""
+        """The certificate to fetch. Raises Unfit if the request has none, or at a place that is not trusted."""
         signed = self._read(request, self._settings)
         self._trust(signed)
         return () if self._pinned else (Needed(signed.url, signed.url),)

@@ -62,7 +62,7 @@ class ItemsCheck:
 
 
 def items(request: HookRequest) -> list[dict[str, Any]]:
-    """The items of a notification. Raises Unfit where the body holds none."""
+    """The items of a notification. Raises Unfit if the body holds none."""
     try:
         value = request.json()
     except ValueError as error:

@@ -71,7 +71,7 @@ class KeySet:
 
 
 def key_set(needed: Needed, fetched: Mapping[str, bytes]) -> KeySet:
-    """The set that was fetched. Raises Unfit where it was not, or is none."""
+    """The set that was fetched. Raises Unfit if it was not, or is none."""
     raw = fetched.get(needed.key)
     if raw is None:
         raise Unfit("no_key", f"The keys at {needed.url} could not be fetched.")

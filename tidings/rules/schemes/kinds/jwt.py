@@ -84,7 +84,7 @@ class JwtCheck:
         return index
 
     def needs(self, request: HookRequest) -> tuple[Needed, ...]:
-        """The keys to fetch. Raises Unfit where the request holds no token."""
+        """The keys to fetch. Raises Unfit if the request holds no token."""
         if self._by_secret or self._pinned.keys:
             return ()
         found = {}

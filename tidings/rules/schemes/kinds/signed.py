@@ -37,7 +37,7 @@ class Candidates:
         self._prefix = place.prefix
 
     def find(self, request: HookRequest) -> tuple[list[bytes], Sequence[str]]:
-        """The signatures without their prefix, and all parts of their text. Raises Unfit where there is none."""
+        """The signatures without their prefix, and all parts of their text. Raises Unfit if there is none."""
         texts = [text for text in self._source.all(request, ()) if text]
         if not texts:
             raise Unfit("missing_header", f"{self._source.said()} is missing.")
@@ -81,7 +81,7 @@ class SenderClock:
         self._future = future if self._tolerance is not None else None
 
     def read(self, request: HookRequest, parts: Sequence[str], now: float) -> str:
-        """The timestamp as it was written. Raises Unfit where it cannot be read, or is too far from `now`."""
+        """The timestamp as it was written. Raises Unfit if it cannot be read, or is too far from `now`."""
         text = self._source.needed(request, parts)
         at = seconds(text, self._form.unit)
         if at is None:
@@ -173,7 +173,7 @@ class Signed:
         return (self._set.needed,) if self._set is not None else ()
 
     def shown(self, request: HookRequest) -> bytes:
-        """What is expected to be signed, with the secret masked. Raises Unfit where something is missing."""
+        """What is expected to be signed, with the secret masked. Raises Unfit if something is missing."""
         source, place = self._candidates.sources()
         found = source.all(request, ())
         parts = [part.strip() for text in found for part in (text.split(place.split) if place.split else [text])]

@@ -36,7 +36,7 @@ _WORDS = {"str": "a string", "int": "an integer", "float": "a number", "bool": "
 
 
 def check_media(content_type: str | None, *, merge_patch: bool = False) -> None:
-    """Raise BadMedia where a body is not JSON in UTF-8. A missing Content-Type is taken as JSON."""
+    """Raise BadMedia if a body is not JSON in UTF-8. A missing Content-Type is taken as JSON."""
     if content_type is None:
         return
     known = _media_known.get((content_type, merge_patch))
@@ -55,7 +55,7 @@ def check_encoding(encoding: str | None) -> None:
 
 
 def check_file(content_type: str | None, medias: Sequence[str]) -> None:
-    """Raise BadMedia where a file is none of these media types, in UTF-8."""
+    """Raise BadMedia if a file is none of these media types, in UTF-8."""
     media, *parameters = [part.strip().lower() for part in (content_type or "").split(";")]
     if media not in medias or not _is_utf8(parameters):
         raise BadMedia(f"Content-Type is {(content_type or '')[:100]!r}. Send {' or '.join(medias)}, in UTF-8.")
@@ -89,7 +89,7 @@ Beside = Callable[[Any, frozenset[str]], list[Place]]
 
 
 def read(raw: bytes, kind: type[T], beside: Beside = lambda value, told: []) -> tuple[T, Any]:
-    """The struct, and the same as plain values. Raises Malformed where it is no JSON, Invalid for wrong values.
+    """The struct, and the same as plain values. Raises Malformed if it is no JSON, Invalid for wrong values.
 
     `beside`: what is wrong beside numbers that would be changed, so that all is named in one answer.
     """

@@ -42,7 +42,7 @@ class Memory:
 
 
 def _find_trim() -> Callable[[int], int] | None:
-    """The C library's own function; None where it is another library (macOS, musl)."""
+    """The C library's own function; None if it is another library (macOS, musl)."""
     if sys.platform != "linux":
         return None
     trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)

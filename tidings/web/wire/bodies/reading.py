@@ -42,7 +42,7 @@ class BodyReader:
     async def read(self, proto: Any, headers: dict[str, str], limit: int, tenant: str | None) -> bytes:
         """The whole body, at most `limit` bytes.
 
-        Raises TooLarge, TooSlow, Malformed where it broke off, or Unavailable where too much is under way, of the
+        Raises TooLarge, TooSlow, Malformed if it broke off, or Unavailable where too much is under way, of the
         tenant or of all.
         """
         length = headers.get("content-length")

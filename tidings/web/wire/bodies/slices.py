@@ -30,7 +30,7 @@ _SPACE = b" \t\r\n"
 def split(raw: bytes, listing: Listing, element_bytes_max: int) -> list[Slice]:
     """The slices of a body; a small one is its own.
 
-    Raises Malformed where it is not JSON, Invalid where it has another form, TooLarge for an element that is.
+    Raises Malformed if it is not JSON, Invalid where it has another form, TooLarge for an element that is.
     """
     if len(raw) <= min(LARGE_BYTES, element_bytes_max):
         return [Slice(0, raw)]
@@ -121,7 +121,7 @@ def _splitter(listing: Listing) -> msgspec.json.Decoder[Any]:
 
 
 def _check_frame(raw: bytes, listing: Listing, elements: list[bytes]) -> None:
-    """Raise BadJson where there is more around the elements than there should be: the member stands there twice."""
+    """Raise BadJson if there is more around the elements than there should be: the member stands there twice."""
     at = raw.find(b"[") + 1
     is_plain = raw[:at].translate(None, _SPACE) == b'{"%s":[' % listing.member.encode()
     for element in elements:
