@@ -64,12 +64,12 @@ def declarations(draw: st.DrawFn, collections: tuple[str, ...] = COLLECTION_NAME
     """One collection's declaration."""
     named: dict[str, Any] = draw(st.dictionaries(st.sampled_from(FIELD_NAMES), fields(collections), max_size=5))
     found: dict[str, Any] = {"fields": named}
-    if named and draw(st.booleans()):
+    if draw(st.booleans()) and named:
         found["events"] = {"moved": f"when {draw(st.sampled_from(sorted(named)))} changes"}
         if "done" in named:
             found["events"]["late"] = {"filter": {"data": {"done": True}}, "description": "It is."}
     asked = [name for name, field in named.items() if isinstance(field, dict) and field.get("filterable")]
-    if asked and draw(st.booleans()):
+    if draw(st.booleans()) and asked:
         kinds = {name: named[name]["type"] for name in asked}
         found["questions"] = {
             "by_all": asked,

@@ -167,7 +167,7 @@ class Shell:
             time.sleep(LOOK_SECONDS)
         for pattern in block.prints:
             wanted = self._given(pattern)
-            came = self._wait(lambda wanted=wanted: re.search(wanted, self._said[start:]) is not None, PRINT_SECONDS)
+            came = self._wait(lambda: re.search(wanted, self._said[start:]) is not None, PRINT_SECONDS)
             assert came, self._why(block, f"it did not print {wanted!r}", start)
 
     def _source(self, text: str, block: Block) -> None:

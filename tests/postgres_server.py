@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 
@@ -41,7 +41,7 @@ class PostgresServer:
         self.settings = SETTINGS | (settings or {})
         self._made = 0
 
-    def __enter__(self) -> PostgresServer:
+    def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="tidings-pg-"))
         self._identity = identity()
         self._binaries = reachable_binaries(self.folder, as_root="user" in self._identity)

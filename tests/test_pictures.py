@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from make_pictures import run_in_terminal, screen
 from tests.repository import ROOT
-from tools.make_pictures import run_in_terminal, screen
 
 LIVE = """
 import sys

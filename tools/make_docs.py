@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import scheme_page
 import typer.main
 
+import scheme_page
 from tidings.cli.commands import tree
 from tidings.model import errors, outcome
 from tidings.rules import wants

@@ -123,7 +123,7 @@ def _late(context: Context, server: Server) -> None:
 def _names(context: Context, server: Server) -> None:
     # Where the machine's name server answers, these fail at once; the attack is one where it does not.
     for number in range(NAMES):
-        _tried(lambda number=number: _endpoint(server, url=f"http://name{number}.benchmark.invalid/"))
+        _tried(lambda: _endpoint(server, url=f"http://name{number}.benchmark.invalid/"))
 
 
 def _schema(context: Context, server: Server) -> None:

@@ -56,7 +56,8 @@ def pay(shop: Client) -> tuple[str, list[bool]]:
 def is_genuine(webhook: Received, secret: str) -> bool:
     """Whether the library signs the same text the same way. Its own check would say: this is from next week."""
     signed_at = datetime.fromtimestamp(webhook.timestamp, UTC)
-    return Webhook(secret).sign(webhook.id, signed_at, webhook.body.decode()) == webhook.headers["webhook-signature"]
+    signature: str = Webhook(secret).sign(webhook.id, signed_at, webhook.body.decode())
+    return signature == webhook.headers["webhook-signature"]
 
 
 def days_between(first: str, last: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from rich.cells import cell_len
 
 from tidings.cli.terminal import layout
 
-DELIVERY = {
+DELIVERY: dict[str, Any] = {
     "id": "dlv_01m8aeshq0f4qr3yrx1m8v1y0k",
     "state": "delivered",
     "type": "tasks.completed",

@@ -6,10 +6,10 @@ import inspect
 
 import pytest
 
+from make_client import sync_source
 from tidings.client import AsyncClient, Client
 from tidings.client.async_items import AsyncItems
 from tidings.client.items import Items
-from tools.make_client import sync_source
 
 
 def test_awaiting_goes_and_names_change_and_the_rest_stays() -> None:

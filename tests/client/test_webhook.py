@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
@@ -25,12 +27,13 @@ def test_a_genuine_webhook_is_read() -> None:
     assert verify(headers, BODY, secret) == {"type": "a.b", "data": {"n": 1}}
     assert verify(headers, BODY, [sign.new_secret(os.urandom(32)), secret])["type"] == "a.b"
     assert verify(headers, BODY, secret, now=lambda: now.timestamp() + 299)
-    for wrong in (
+    attempts: tuple[Callable[[], Any], ...] = (
         lambda: verify(headers, BODY + b" ", secret),
         lambda: verify(headers, BODY, sign.new_secret(os.urandom(32))),
         lambda: verify(headers, BODY, secret, now=lambda: now.timestamp() + 400),
         lambda: verify({}, BODY, secret),
-    ):
+    )
+    for wrong in attempts:
         with pytest.raises(BadSignature):
             wrong()
 

@@ -117,7 +117,7 @@ def test_a_tenant_cannot_tell_a_private_name_from_one_that_does_not_exist(world:
         form = EndpointBody(url=f"https://{host}/hook")
         for job in (
             endpoints.create(NewEndpoint(url=form.url), caller="acme"),
-            endpoints.edit(made, {"url": form.url}, lambda document, form=form: form, None, caller="acme"),
+            endpoints.edit(made, {"url": form.url}, lambda document: form, None, caller="acme"),
         ):
             with pytest.raises(Invalid) as wrong:
                 world.run(job)

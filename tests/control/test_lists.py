@@ -81,7 +81,7 @@ def test_the_first_number_of_a_time_is_found(world: World, count: int) -> None:
         world.publish()
     for index, at in enumerate(times):
         for since, expected in ((at - 1, index + 1), (at, index + 1), (at + 1, index + 2)):
-            found = world.readers.run(lambda db, since=since: lists.number_since(db, "first_event_since", since))
+            found = world.readers.run(lambda db: lists.number_since(db, "first_event_since", since))
             assert found == expected
 
 

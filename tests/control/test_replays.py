@@ -105,7 +105,7 @@ def test_a_stop_in_the_middle_neither_loses_nor_doubles(world: World, monkeypatc
     endpoint = world.endpoint()
     replay = begin(world, endpoint, "all")
     for share in (10, 50, 80):
-        work(world, lambda share=share: now(world, replay).sent >= share)  # type: ignore[misc]
+        work(world, lambda: now(world, replay).sent >= share)
         between = now(world, replay)
         assert between.sent == world.count("delivery")
     done = finish(world, replay)

@@ -129,7 +129,7 @@ class World:
         before: int | None = lists.ABOVE_ALL
         while before is not None:
             asked = DeliveryQuery(**{"limit": 7, **query, "before": before})
-            rows, before = self.readers.run(lambda db, asked=asked: lists.deliveries(db, self.catalog.now, asked))
+            rows, before = self.readers.run(lambda db: lists.deliveries(db, self.catalog.now, asked))
             found += rows
         return found
 

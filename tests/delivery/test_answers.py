@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from tidings.deliver.lane.lane import WINDOW_START
 from tidings.testing import Reaction, Received, Receiver
 
 
-def attempt(world: World, **options: object) -> dict[str, object]:
+def attempt(world: World, **options: Any) -> dict[str, object]:
     """The first attempt of one event to a new endpoint of the receiver."""
     endpoint = world.register(**options)
     event = world.api.publish("tasks.completed")

@@ -35,9 +35,7 @@ def test_failing_for_five_days_disables_and_tells(world: World) -> None:
         if world.endpoint(bad)["state"] == "disabled":
             break
         until(
-            lambda seen=tried: (
-                len(world.receiver.requests("/bad")) > seen or world.endpoint(bad)["state"] == "disabled"
-            ),
+            lambda: len(world.receiver.requests("/bad")) > tried or world.endpoint(bad)["state"] == "disabled",
             "it is probed",
         )
     reason = world.wait_for_state(bad, "disabled")["reason"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.delivery.world import World
@@ -11,7 +13,7 @@ from tidings.testing import Reaction, until
 DAY_SECONDS = 86_400
 
 
-def busy(world: World, status: int = 429, seconds: str | None = "30", **options: object) -> tuple[str, str]:
+def busy(world: World, status: int = 429, seconds: str | None = "30", **options: Any) -> tuple[str, str]:
     """An endpoint that asked for a rest at its first event; their ids."""
     headers = {} if seconds is None else {"Retry-After": seconds}
     world.receiver.answer(Reaction(status=status, headers=headers))

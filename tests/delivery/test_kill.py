@@ -30,7 +30,7 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path, database: str | None) -> N
             callers = Callers(CALLERS, publish)
             # Each time at another point of the work.
             most = len(acknowledged) + 50 + 37 * round_number
-            until(lambda most=most: len(receiver.requests()) > most, "work goes on", 30)
+            until(lambda: len(receiver.requests()) > most, "work goes on", 30)
             server.kill()
             callers.join()
             server.start()

@@ -147,7 +147,7 @@ def test_a_rate_limits_retries_too(world: World) -> None:
     for tried in range(1, 5):
         world.clock.advance(1)
         world.receiver.wait_for(tried + 1, path="/")
-        until(lambda seen=tried: world.endpoint(endpoint)["health"]["fails"] == seen + 1, "it is written down")
+        until(lambda: world.endpoint(endpoint)["health"]["fails"] == tried + 1, "it is written down")
     assert len(world.receiver.requests("/")) == 5
     assert len(others) == 3
 

@@ -201,7 +201,7 @@ def test_due_retries_and_new_events_share_the_turns(world: World) -> None:
 
 
 @pytest.mark.parametrize("options", [{"max_in_flight": 1}, {"max_in_flight": 1, "rate": 1_000}])
-def test_a_new_event_does_not_wait_for_a_burst_that_is_refused(world: World, options: dict[str, int]) -> None:
+def test_a_new_event_does_not_wait_for_a_burst_that_is_refused(world: World, options: dict[str, Any]) -> None:
     def choose(received: Received) -> Reaction | int:
         n = received.json["data"]["n"]
         return Reaction(waits=True) if n == 0 else 422 if n < 40 else 204

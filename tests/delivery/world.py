@@ -67,7 +67,7 @@ class World:
             return found if len(found["attempts"]) >= count else None
 
         found = until(look, f"attempt {count} of {event} is written down")
-        assert found is not None and len(found["attempts"]) == count, found
+        assert len(found["attempts"]) == count, found
         return found
 
     def ended(self, event: str, endpoint: str) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from make_pictures import MISSING, Browser, program
 from tests.docs.echo import Echo
 from tests.docs.page import Page
 from tidings.testing import Api, TestServer
-from tools.make_pictures import MISSING, Browser, program
 
 
 @pytest.fixture(scope="module")

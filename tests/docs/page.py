@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from make_pictures import Browser
 from tidings.testing import until
-from tools.make_pictures import Browser
 
 LANGUAGES = ("curl", "Python", "JavaScript")
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from make_pictures import Browser
 from tidings.testing import TestServer
-from tools.make_pictures import Browser
 
 
 class _Blank(http.server.BaseHTTPRequestHandler):

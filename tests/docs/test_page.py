@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from make_pictures import Browser
 from tests.docs.page import Page
 from tidings.testing import Api, TestServer, until
-from tools.make_pictures import Browser
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from make_pictures import Browser
 from tests.docs.page import Page
 from tidings.testing import Api, TestServer
-from tools.make_pictures import Browser
 
 pytestmark = pytest.mark.slow
 

@@ -108,7 +108,7 @@ class Model:
         return 204, place
 
     def _tell(self, place: Place, caller: str, ending: str, before: Fields | None, changed: list[str]) -> None:
-        told = {"collection": place[0], "type": ending, "tenant": place[1] or None, "subject": place[2]}
+        told: Fields = {"collection": place[0], "type": ending, "tenant": place[1] or None, "subject": place[2]}
         told |= {"data": dict(self.items[place]), "actor": caller, "previous": None, "changed": None}
         if before is not None:
             told |= {"previous": dict(before), "changed": changed}
@@ -127,7 +127,7 @@ class Model:
                 found = order[::-1] if part.startswith("-") else order
             else:
                 found.sort(
-                    key=lambda at, name=name: (self.items[at][name] is not None, self.items[at][name]),  # type: ignore[misc]
+                    key=lambda at: (self.items[at][name] is not None, self.items[at][name]),
                     reverse=part.startswith("-"),
                 )
         return found
@@ -168,13 +168,14 @@ def fits(item: Fields, name: str, op: str, asked: Any) -> bool:
     value = item[name]
     if op in _ORDERED:
         return value is not None and _ORDERED[op](value, asked)
-    return {
+    checks: dict[str, Callable[[], bool]] = {
         "eq": lambda: value == asked,
         "ne": lambda: value != asked,
         "in": lambda: value in asked,
         "nin": lambda: value not in asked,
         "exists": lambda: (value is not None) is asked,
-    }[op]()
+    }
+    return checks[op]()
 
 
 def _refuse(wrong: bool, status: int) -> None:

@@ -287,11 +287,12 @@ def test_a_cursor_belongs_to_its_query(api: Api) -> None:
     for number in range(3):
         api.post(PATH, {"text": "cursor", "whole": number})
     first = api.get(PATH, text="cursor", sort="whole", limit=1)["next_cursor"]
-    for query in (
+    others: list[dict[str, Any]] = [
         {"text": "other", "sort": "whole"}, {"sort": "whole"}, {"text": "cursor", "sort": "-whole"},
         {"text": "cursor"}, {"text": "cursor", "sort": "whole", "tenant": "a"},
         {"text": "cursor", "sort": "whole,text"},
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for query in others:
         reply = api.call("GET", PATH, cursor=first, **query)
         assert reply.status == 422 and reply.json["errors"][0]["code"] == "wrong_cursor", query
     assert api.call("GET", "/v1/items/needs", cursor=first).status == 422

@@ -134,7 +134,8 @@ def test_pages_go_on_after_the_smallest_and_the_largest(api: Api) -> None:
         api.call("PUT", f"/v1/items/extremes/i{index}", {"part": part, "whole": "9" * (38 - index)})
     for name, expected in (("part", [1, 2, 3, 0, 4]), ("whole", [4, 3, 2, 1, 0])):
         for sort, order in ((name, expected), (f"-{name}", expected[::-1])):
-            found, cursor = [], ""
+            found: list[int] = []
+            cursor: str | None = ""
             while cursor is not None:
                 page = api.get(f"/v1/items/extremes?limit=1&sort={sort}" + (f"&cursor={cursor}" if cursor else ""))
                 found += [int(item["id"][1:]) for item in page["data"]]

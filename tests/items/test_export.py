@@ -16,7 +16,7 @@ from tests.items.collections import COLLECTIONS, declare
 from tidings.testing import Api, TestServer, until
 
 PATH = "/v1/items/tasks"
-TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=8)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 ITEM = st.fixed_dictionaries(
     {
         "title": TEXT,
@@ -78,7 +78,12 @@ def test_an_export_asks_as_a_list_does(api: Api) -> None:
         put(own, b"title,pieces,priority\n" + "".join(rows[start : start + 450]).encode(), "text/csv")
     every = own.call("GET", f"{PATH}:export").body.splitlines()
     assert [json.loads(line)["pieces"] for line in every] == list(range(2_345))
-    asked = {"priority": "high", "pieces__lt": 2_000, "sort": "-created", "fields": "pieces,title,revision"}
+    asked: dict[str, Any] = {
+        "priority": "high",
+        "pieces__lt": 2_000,
+        "sort": "-created",
+        "fields": "pieces,title,revision",
+    }
     found = own.call("GET", f"{PATH}:export", format="csv", **asked)
     assert found.body.splitlines()[:2] == [b"pieces,title,revision", b"1999,Task 1999,1"]
     assert found.body.count(b"\r\n") == 1_001

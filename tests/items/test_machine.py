@@ -221,7 +221,7 @@ class Machine(RuleBasedStateMachine):
     @rule(source=st.data(), caller=st.sampled_from(CALLERS), tenant=st.sampled_from([None, "", "b"]))
     def get(self, source: st.DataObject, caller: str, tenant: str | None) -> None:
         kind, ident = source.draw(st.sampled_from(["people", "things"])), self._id(source)
-        said = {"tenant": tenant} if caller == "operator" and tenant is not None else {}
+        said: Fields = {"tenant": tenant} if caller == "operator" and tenant is not None else {}
         reply = self._api(caller).call("GET", f"/v1/items/{self.names[kind]}/{ident}", **said)
         try:
             place = self.model.place(kind, tenant if caller == "operator" else caller, ident)
@@ -237,7 +237,7 @@ class Machine(RuleBasedStateMachine):
         downs=st.lists(st.booleans(), min_size=3, max_size=3),
         limit=st.integers(1, 5),
     )
-    def list(
+    def list_things(
         self, caller: str, asked: list[tuple[str, str, Any]], sort: list[str], downs: list[bool], limit: int
     ) -> None:
         order = [f"{'-' if down else ''}{name}" for name, down in zip(sort, downs, strict=False)]

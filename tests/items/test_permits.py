@@ -160,7 +160,8 @@ def test_filters_and_sorts_that_may_be_asked(api: Api) -> None:
     refused = api.call("POST", "/v1/keys", {"permits": [blind]})
     assert refused.status == 422 and refused.json["errors"][0]["pointer"] == "/permits/0/sort/0"
     none = key(api, {"verbs": ["list"], "filter": [], "sort": []})
-    for query in ({"code": "x"}, {"sort": "code"}, {"q": "x"}):
+    unknown: list[dict[str, Any]] = [{"code": "x"}, {"sort": "code"}, {"q": "x"}]
+    for query in unknown:
         assert none.call("GET", PATH, **query).status == 422
 
 

@@ -135,7 +135,9 @@ def test_a_tenants_endpoint_hears_of_its_own_items_alone(api: Api, receiver: Rec
 
 def test_a_batch_of_a_thousand_is_told_a_thousand_times_in_order(api: Api, receiver: Receiver, listen: Any) -> None:
     listen("/many", events=["people.*"], batch={"max_events": 100, "max_ms": 100})
-    operations = [{"op": "create", "id": f"m{n}", "data": {"email": f"m{n}@many.example"}} for n in range(998)]
+    operations: list[dict[str, Any]] = [
+        {"op": "create", "id": f"m{n}", "data": {"email": f"m{n}@many.example"}} for n in range(998)
+    ]
     operations += [{"op": "edit", "id": "m0", "data": {"name": "x"}}, {"op": "delete", "id": "m1"}]
     results = api.post("/v1/items/people:batch", {"operations": operations})["results"]
     assert len(results) == 1_000 and results[998]["item"]["revision"] == 2

@@ -97,7 +97,8 @@ def test_the_whole_64_bits_are_stored_asked_for_and_sorted_by(api: Api) -> None:
         assert ids(api, f"n__gte={value}&n__lte={value}") == {f"n{value}"}
         assert {f"n{other}" for other in EXTREMES if other > value} == ids(api, f"n__gt={value}")
     for sort in ("n", "-n"):
-        found, cursor = [], ""
+        found: list[int] = []
+        cursor: str | None = ""
         while cursor is not None:
             page = api.get(f"{PATH}?n__exists=true&limit=2&sort={sort}" + (f"&cursor={cursor}" if cursor else ""))
             found += [item["n"] for item in page["data"]]

@@ -71,7 +71,7 @@ def as_file(context: schemathesis.SerializationContext, value: Any) -> bytes:
 
 @schemathesis.hook
 def filter_failure(
-    context: schemathesis.HookContext, failure: Failure, case: schemathesis.Case, response: schemathesis.Response
+    context: schemathesis.HookContext, failure: Failure, case: schemathesis.Case[Any], response: schemathesis.Response
 ) -> bool:
     """Whether a failure is one: not where the refusal's codes all stand above, or a key says that it is revoked."""
     if isinstance(failure, RejectedPositiveData):
@@ -106,7 +106,7 @@ def has_short_form(body: Any) -> bool:
     return False
 
 
-def spare_collections(case: schemathesis.Case) -> None:
+def spare_collections(case: schemathesis.Case[Any]) -> None:
     """Turn what would change or drop the collections whose items are asked for, now and by later callers, elsewhere."""
     if case.method != "GET" and case.path_parameters.get("name") in ITEMS_OF:
         case.path_parameters["name"] = "tasks"
@@ -115,7 +115,7 @@ def spare_collections(case: schemathesis.Case) -> None:
 
 
 @schemathesis.hook
-def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
+def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
     """Mend a request that fits the document where no schema can say it, so that more than refusals are looked at."""
     if case.path.startswith("/v1/collections"):
         spare_collections(case)

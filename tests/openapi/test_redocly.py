@@ -21,7 +21,7 @@ def problems(redocly: Path, document: Any, folder: Path) -> list[str]:
     (folder / "openapi.json").write_text(json.dumps(document))
     # It would ask for a newer version, and tell of its use.
     quiet = {**os.environ, "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "REDOCLY_TELEMETRY": "off"}
-    command = [redocly, "lint", "--format", "json", "openapi.json"]
+    command: list[str | Path] = [redocly, "lint", "--format", "json", "openapi.json"]
     ran = subprocess.run(command, cwd=folder, env=quiet, capture_output=True, text=True, timeout=SECONDS)
     assert ran.stdout, ran.stderr[-2_000:]
     return [f"{each['ruleId']}: {each['message']}" for each in json.loads(ran.stdout)["problems"]]

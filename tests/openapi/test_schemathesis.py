@@ -82,7 +82,7 @@ def run(url: str, caller: Api, who: str, folder: Path, *more: str) -> str:
     (folder / "openapi.json").write_text(json.dumps(with_streams(caller.get("/v1/openapi.json"))))
     brief = BRIEFLY.format(which=COVERED[who]) if who in COVERED else ""
     (folder / "settings.toml").write_text(SETTINGS + brief)
-    command = [PROGRAM, "--config-file", "settings.toml", "run", "openapi.json", "--url", url]
+    command: list[str | Path] = [PROGRAM, "--config-file", "settings.toml", "run", "openapi.json", "--url", url]
     command += ["--checks", "all", "--no-color", *more]
     if caller.key is not None:
         command += ["--header", f"Authorization: Bearer {caller.key}"]

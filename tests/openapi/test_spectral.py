@@ -33,7 +33,7 @@ def findings(spectral: Path, document: Any, folder: Path, ruleset: Path | None =
     """What Spectral says of a document: rule, severity (0 is an error), place and message of each finding."""
     file = folder / "openapi.json"
     file.write_text(json.dumps(document))
-    command = [
+    command: list[str | Path] = [
         spectral,
         "lint",
         "--ruleset",

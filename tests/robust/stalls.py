@@ -46,7 +46,7 @@ class UnknownCommits:
         self._lock = threading.Lock()
         self._left = 0
         self.lost = 0
-        self._db.commit = self._one
+        self._db.commit = self._one  # type: ignore[method-assign]
 
     def lose(self, count: int) -> None:
         """Lose the next answers."""

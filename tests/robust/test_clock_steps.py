@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,7 +112,7 @@ def test_a_clock_that_does_not_say_that_it_was_set_back_is_found_out(
 
 @pytest.mark.parametrize("options", [{"rate": 1}, {"batch": {"max_events": 10, "max_ms": 50}}])
 def test_rates_and_batches_go_on_after_the_clock_was_set_back(
-    world: World, receiver: Receiver, options: dict[str, object]
+    world: World, receiver: Receiver, options: dict[str, Any]
 ) -> None:
     world.register(**options)
     world.api.publish("step")

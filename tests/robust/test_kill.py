@@ -10,6 +10,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ PATHS = ("/quick", "/failing", "/slow", "/subject", "/all", "/paused")
 
 def registered(server: ProcessServer, receiver: Receiver) -> dict[str, str]:
     """The endpoints by path."""
-    options = {
+    options: dict[str, dict[str, Any]] = {
         "/failing": {"retry_delays_seconds": RETRIES},
         "/slow": {"max_in_flight": 4},
         "/subject": {"order": "subject", "retry_delays_seconds": RETRIES},
@@ -93,7 +94,7 @@ def settle(server: ProcessServer, receiver: Receiver, acknowledged: list[str]) -
     """Wait until everything acknowledged has come to every path, and nothing waits any more."""
     for path in PATHS:
         until(
-            lambda path=path: {each.id for each in receiver.requests(path)} >= set(acknowledged),
+            lambda: {each.id for each in receiver.requests(path)} >= set(acknowledged),
             f"everything arrives at {path}",
             120,
         )

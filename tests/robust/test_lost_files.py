@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,14 +24,14 @@ from tidings.testing.api import LOOPBACK, OPERATOR_KEY
 GIVEN_KEY = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="
 
 
-def filled(folder: Path, **settings: str) -> str:
+def filled(folder: Path, **settings: Any) -> str:
     """A server that ran on the folder and stopped; the id of an event in it."""
     with TestServer(folder, **settings) as server:
         server.api.register("https://example.com/hook")
         return server.api.publish("step")
 
 
-def refusal(folder: Path, **settings: str) -> str:
+def refusal(folder: Path, **settings: Any) -> str:
     with pytest.raises(StoreError) as said:
         TestServer(folder, **settings).start()
     return str(said.value)

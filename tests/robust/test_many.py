@@ -91,8 +91,8 @@ def test_probes_of_a_dead_endpoint_are_few(world: World) -> None:
         wait = (at - world.clock.now()) / 1_000_000
         assert wait == pytest.approx(min(60, 5 * 2 ** (probe - 1)), rel=0.21)
         world.clock.advance(wait + 0.001)
-        until(lambda probe=probe: len(world.receiver.requests()) == before + probe, f"probe {probe}")
-        until(lambda at=at: lane(world, endpoint).probe_at != at, "the next one is planned")
+        until(lambda: len(world.receiver.requests()) == before + probe, f"probe {probe}")
+        until(lambda: lane(world, endpoint).probe_at != at, "the next one is planned")
     world.nothing_more(before + 7, "/")
 
 

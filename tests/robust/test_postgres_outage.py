@@ -95,7 +95,8 @@ class Publishers:
     def _publish(self, caller: int) -> None:
         n = 0
         while not self._stop.is_set():
-            body = {"type": "step", "data": {"n": n}, "id": f"c{caller}-{n}"}
+            id = f"c{caller}-{n}"
+            body = {"type": "step", "data": {"n": n}, "id": id}
             while True:
                 reply = self._api.call("POST", "/v1/events", body)
                 self.statuses[reply.status] += 1
@@ -103,7 +104,7 @@ class Publishers:
                     break
                 self.without_retry_after += "retry-after" not in reply.headers
                 time.sleep(0.05)
-            self.acknowledged.append(body["id"])
+            self.acknowledged.append(id)
             n += 1
 
 
@@ -140,9 +141,7 @@ def test_connections_are_cut_under_load(server: TestServer, own_postgres: Haltab
         try:
             for cuts in range(25):
                 so_far = len(publishers.acknowledged)
-                until(
-                    lambda so_far=so_far: len(publishers.acknowledged) > so_far + 5, f"it goes on after {cuts} cuts", 30
-                )
+                until(lambda: len(publishers.acknowledged) > so_far + 5, f"it goes on after {cuts} cuts", 30)
                 time.sleep(chance.random() * 0.1)
                 terminate(own_postgres, own_url)
         finally:

@@ -85,7 +85,7 @@ class Sequences(RuleBasedStateMachine):
     @precondition(lambda self: self.alive)
     @rule(kind=st.sampled_from(TYPES), subject=st.sampled_from([None, "s", "t"]), count=st.sampled_from([1, 3, 20]))
     def publish(self, kind: str, subject: str | None, count: int) -> None:
-        events = []
+        events: list[dict[str, Any]] = []
         for _ in range(count):
             self.number += 1
             events.append({"type": kind, "data": {"n": self.number}, **({"subject": subject} if subject else {})})

@@ -58,7 +58,7 @@ def test_a_stop_under_load(tmp_path: Path, database: str | None) -> None:
         server.start()
         for path in ("/fine", "/slow", "/silent"):
             until(
-                lambda path=path: {each.id for each in receiver.requests(path)} >= set(acknowledged),
+                lambda: {each.id for each in receiver.requests(path)} >= set(acknowledged),
                 f"everything arrives at {path}",
                 60,
             )

@@ -240,7 +240,7 @@ def test_words_of_sql_are_names_like_any_other() -> None:
 
 def test_references_point_to_what_is_beside() -> None:
     assert read_one("t", f("reference", to="people"), beside=["people"]).collection.fields[0].to == "people"
-    assert read_one("t", f("reference", to="t"))
+    assert read_one("t", f("reference", to="t")).collection.fields[0].to == "t"
     with pytest.raises(Invalid):
         read_one("t", f("reference", to="people"))
 

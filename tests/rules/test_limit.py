@@ -123,7 +123,8 @@ def test_limits_are_checked() -> None:
 
 
 def test_ten_a_second() -> None:
-    bucket, now, sent = TokenBucket(10), NOW, []
+    bucket, now = TokenBucket(10), NOW
+    sent: list[int] = []
     while len(sent) < 50:
         now = bucket.ready_at(now)
         assert bucket.take(now)

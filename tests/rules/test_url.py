@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -172,7 +173,8 @@ def test_spellings_agree_with_inet_aton(number: int, data: st.DataObject) -> Non
     parts = data.draw(st.integers(1, 4))
     values = [number >> (8 * (3 - index)) & 255 for index in range(parts - 1)]
     values.append(number & (2 ** (8 * (5 - parts)) - 1))
-    forms = [data.draw(st.sampled_from([str, hex, lambda n: f"0{n:o}"])) for _ in values]
+    spellings: list[Callable[[int], str]] = [str, hex, lambda n: f"0{n:o}"]
+    forms = [data.draw(st.sampled_from(spellings)) for _ in values]
     host = ".".join(form(value) for form, value in zip(forms, values, strict=True))
     address = socket.inet_ntoa(socket.inet_aton(host))
     try:

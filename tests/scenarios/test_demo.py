@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from make_pictures import run_in_terminal, screen
 from tests.repository import ROOT
 from tests.scenarios import run
-from tools.make_pictures import run_in_terminal, screen
 
 ORDERS = 12
 SAID = ("The menu", "GET /v1/items/dishes:by_course", "An order", "The kitchen", "The dish", "closes", "opens again")

@@ -15,6 +15,7 @@ from tidings.model.collection import Collection
 from tidings.rules.declare import plan as rules
 from tidings.rules.declare.declaration import plain, read
 from tidings.rules.declare.plan import AddField, ConvertField, DropCollection, DropField, FillField, Plan
+from tidings.rules.items.search_words import words
 from tidings.store.base import Db, Engine, StoreError
 from tidings.store.engines.opening import open_engine
 from tidings.store.items import alter, indexes, tables, values
@@ -57,7 +58,7 @@ def insert(db: Db, collection: Collection, ident: str, row: dict[str, Any], tena
     if tables.has_words(collection):
         seq = db.query(f"SELECT MAX(seq) FROM {tables.table(collection.name)}", {})[0][0]
         texts = [row.get(field.name) for field in collection.fields if field.searchable]
-        found = alter.words(texts)
+        found = words(texts)
         if db.dialect == "sqlite":
             db.insert(tables.words_table(collection.name), ["rowid", "words"], [(seq, found)])
         else:
@@ -134,7 +135,7 @@ def worlds_with_rows(draw: st.DrawFn) -> Any:
         source = before.get(declaration.get("was", name), {"fields": {}})["fields"]
         for field, said in list(declaration["fields"].items()):
             old = [each for each in source if each not in declaration["fields"]]
-            if isinstance(said, dict) and field not in source and old and draw(st.booleans()):
+            if draw(st.booleans()) and isinstance(said, dict) and field not in source and old:
                 kind = source[old[0]] if isinstance(source[old[0]], str) else source[old[0]]["type"]
                 if kind == said["type"] and old[0] not in str(declaration["fields"]):
                     said["was"] = old[0]
@@ -200,7 +201,7 @@ def compare_items(db: Db, before: Any, after: Any, olds: Any, plan: Plan, found:
         for field in collection.fields:
             if field.searchable:
                 for ident, new in news.items():
-                    for word in alter.words([new[field.name]]).split():
+                    for word in words([new[field.name]]).split():
                         assert ident in words_of(db, name, f'"{word}"' if db.dialect == "sqlite" else f"'{word}'")
     counted = zip(plan.steps, found.counts, strict=True)
     said = {type(step): 0 for step in plan.steps}

@@ -27,7 +27,7 @@ def test_a_restart_finds_what_was_there(tmp_path: Path) -> None:
 def test_a_folder_of_its_own_is_gone_afterwards() -> None:
     with TestServer() as server:
         folder = server.folder
-        assert folder is not None and folder.exists()
+        assert folder.exists()
     assert not folder.exists()
 
 

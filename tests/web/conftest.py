@@ -12,8 +12,8 @@ from tidings.testing import Api, TestServer
 @pytest.fixture(scope="module")
 def server(module_database: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
     """A whole server in this process, with small limits for bodies."""
-    limits = {"max_body_bytes": 65_536, "max_batch_bytes": 262_144}
-    with TestServer(tmp_path_factory.mktemp("server"), database=module_database, **limits) as server:
+    folder = tmp_path_factory.mktemp("server")
+    with TestServer(folder, database=module_database, max_body_bytes=65_536, max_batch_bytes=262_144) as server:
         yield server
 
 

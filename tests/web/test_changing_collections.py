@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -124,12 +124,14 @@ def test_what_was_read_while_a_collection_changed_does_not_count(jobs: Api, serv
     assert server.server is not None
     parts = server.server.parts
     kind = parts.kinds.of(parts.catalog.now.collections["owners"])
-    assert unless_redeclared(parts, [kind], lambda db: 1)(Any) == 1
+    nowhere: Any = None
+    assert unless_redeclared(parts, [kind], lambda db: 1)(nowhere) == 1
     jobs.post("/v1/collections:apply", {"collections": {"owners": {"fields": {"called": {**S, "was": "name"}}}}})
 
     def refuse(db: Any) -> None:
         raise StoreError('column "f_name" does not exist')
 
-    for read in (lambda db: [], refuse):
+    reads: list[Callable[[Any], Any]] = [lambda db: [], refuse]
+    for read in reads:
         with pytest.raises(Unavailable, match="The collection owners is being changed"):
-            unless_redeclared(parts, [kind], read)(Any)
+            unless_redeclared(parts, [kind], read)(nowhere)

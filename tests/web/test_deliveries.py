@@ -97,8 +97,14 @@ def test_lists_choose_and_go_on(api: Api, receiver: Receiver) -> None:
     begun = listed[-1]["created"]
     assert len(api.pages("/v1/deliveries", endpoint=endpoint, time__gte=begun)) == 12
     assert api.pages("/v1/deliveries", endpoint=endpoint, time__lt=begun) == []
-    for wrong in ({"state": "lost"}, {"endpoint": "ep_no"}, {"time__gte": "yesterday"}, {"stat": "dead"}):
-        assert api.call("GET", "/v1/deliveries", **wrong).status == 422
+    wrong: list[dict[str, Any]] = [
+        {"state": "lost"},
+        {"endpoint": "ep_no"},
+        {"time__gte": "yesterday"},
+        {"stat": "dead"},
+    ]
+    for query in wrong:
+        assert api.call("GET", "/v1/deliveries", **query).status == 422
 
 
 def test_a_tenant_sees_only_its_own(api: Api, receiver: Receiver) -> None:
@@ -129,9 +135,7 @@ def test_they_are_listed_by_type_outcome_and_status(api: Api, receiver: Receiver
         made[path] = endpoint
         api.publish(f"sorted{path.replace('/', '.')}")
     for path, endpoint in made.items():
-        until(
-            lambda endpoint=endpoint: api.pages("/v1/deliveries", endpoint=endpoint)[0]["attempts"], f"{path} answered"
-        )
+        until(lambda: api.pages("/v1/deliveries", endpoint=endpoint)[0]["attempts"], f"{path} answered")
 
     def listed(**query: str) -> set[str]:
         found = api.pages("/v1/deliveries", **{"type": "sorted.*", **query})

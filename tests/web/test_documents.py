@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import jsonschema_rs
 from openapi_spec_validator import validate
@@ -135,7 +136,13 @@ def test_a_body_may_be_told_by_a_schema() -> None:
     by_id = Parameter(
         name="id", schema={"type": "string", "pattern": "^c[0-9]{1,9}$", "maxLength": 10}, help="Which.", example="c1"
     )
-    told = {"handler": get_key, "scope": None, "tag": "Cars", "components": (part,), "path_parameters": (by_id,)}
+    told: dict[str, Any] = {
+        "handler": get_key,
+        "scope": None,
+        "tag": "Cars",
+        "components": (part,),
+        "path_parameters": (by_id,),
+    }
     links = (
         NextOperation("read", "get_car", {"id": "$response.body#/id"}, "Read it."),
         NextOperation("steal", "steal_car", {"id": "$response.body#/id"}, "Not for this key."),

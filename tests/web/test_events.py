@@ -65,7 +65,13 @@ def test_filters(api: Api, query: dict[str, str], wanted: Any) -> None:
 
 
 def test_what_is_no_type_is_refused_and_not_answered_with_nothing(api: Api) -> None:
-    for query in ({"type": "*.done"}, {"type": "kind.*.*"}, {"type__in": "kind.1,*"}, {"type": "kind 1"}):
+    wrong: list[dict[str, Any]] = [
+        {"type": "*.done"},
+        {"type": "kind.*.*"},
+        {"type__in": "kind.1,*"},
+        {"type": "kind 1"},
+    ]
+    for query in wrong:
         for method, path in (("GET", "/v1/events"), ("GET", "/v1/events/stream"), ("POST", "/v1/events/stream:ticket")):
             refused = api.call(method, path, **query)
             assert refused.status == 422 and "such as tasks.*" in refused.json["errors"][0]["detail"]
@@ -250,7 +256,7 @@ def test_a_slow_reader_misses_nothing(tmp_path: Any) -> None:
         reader = Reader(server, "/v1/events/stream?after=start")
         for number in range(count):
             server.api.publish("big.one", {"n": number, "text": text})
-        seen = []
+        seen: list[int] = []
         while len(seen) < count:
             frame = reader.frame()
             assert frame is not None

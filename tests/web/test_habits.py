@@ -41,7 +41,7 @@ def _things(server: TestServer) -> Any:
 def one(api: Api, operation: Operation) -> str:
     """The path of some thing that the operation reads."""
     collection = operation.path.partition("/{")[0]
-    thing = api.get(collection, limit=1)["data"][0]
+    thing: dict[str, str] = api.get(collection, limit=1)["data"][0]
     head, _, rest = operation.path.partition("{")
     return head + thing[NAMES.get(collection, "id")] + rest.partition("}")[2]
 
@@ -190,12 +190,13 @@ def test_a_count_that_would_take_long_is_refused(api: Api, monkeypatch: pytest.M
     monkeypatch.setattr("tidings.store.log.lists.COUNTED_MAX", 3)
     monkeypatch.setattr("tidings.store.log.lists.JUDGED_MAX", 3)
     monkeypatch.setattr("tidings.store.log.lists.WINDOW_MAX", 3)
-    for path, query in (
+    calls: list[tuple[str, dict[str, Any]]] = [
         ("/v1/events", {}),
         ("/v1/events", {"type__in": "some.a,some.b"}),
         ("/v1/deliveries", {}),
         ("/v1/deliveries", {"state": "delivered"}),
-    ):
+    ]
+    for path, query in calls:
         reply = api.call("GET", path, count="true", **query)
         assert reply.status == 422 and reply.json["errors"][0]["code"] == "too_many_to_count"
     assert api.get("/v1/events", subject="s3", count="true")["count"] == 1
@@ -230,6 +231,7 @@ def test_revisions_guard_every_change(api: Api, path: str) -> None:
     edited = api.call("PATCH", here, {field: "new"}, {"If-Match": '"1"'})
     assert (edited.status, edited.headers["etag"]) == (200, '"2"') == (200, f'"{edited.json["revision"]}"')
     verbs = [":pause", ":resume", "/secret"] if path == "/v1/endpoints" else []
+    body: dict[str, Any] | None
     for method, more, body in (("PATCH", "", {}), ("DELETE", "", None), *(("POST", verb, {}) for verb in verbs)):
         reply = api.call(method, here + more, body, {"If-Match": '"1"'})
         assert reply.status == 412 and reply.json["code"] == "stale", (method, more)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.web.wire import post, send
@@ -52,7 +54,7 @@ def test_an_id_with_another_time_is_refused_and_a_repeat_answers_what_is_stored(
     name = f"way-{way}".replace(" ", "-")
     sent = 0
 
-    def publish(**more: object) -> tuple[int, dict[str, object]]:
+    def publish(**more: Any) -> tuple[int, dict[str, Any]]:
         nonlocal sent
         sent += 1
         event = {"type": "a.b", "subject": "s", "id": name, "data": {"n": 1}, **more}

@@ -135,7 +135,7 @@ def test_a_span_of_time_that_holds_nothing_is_refused_with_both_ends(text: str) 
     with pytest.raises(Invalid) as refused:
         query.read(text, OPERATION)
     (place,) = refused.value.errors
-    assert place.code == "empty_range" and place.parameter in text
+    assert place.code == "empty_range" and (place.parameter or "?") in text
     assert all(part.partition("=")[0] in place.detail for part in text.split("&"))
     assert place.detail.count("2026-01-0") == 2
 

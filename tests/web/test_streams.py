@@ -31,7 +31,8 @@ def key_of(api: Api, tenant: str | None = None) -> Api:
 def test_a_key_has_so_many_open_and_all_have_so_many(small: TestServer) -> None:
     api = small.api
     one, two = Reader(small, "/v1/events/stream"), Reader(small, "/v1/events/stream")
-    for path, query in (("/v1/events/stream", {}), ("/v1/events", {"after": "end", "wait": 1})):
+    asked: list[tuple[str, dict[str, Any]]] = [("/v1/events/stream", {}), ("/v1/events", {"after": "end", "wait": 1})]
+    for path, query in asked:
         refused = api.call("GET", path, **query)
         assert (refused.status, refused.json["code"]) == (429, "too_many_open") and refused.headers["retry-after"]
     # What is answered at once holds no place, and other keys have places of their own.

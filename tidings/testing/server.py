@@ -40,8 +40,8 @@ class TestServer:
         chance: Callable[[], float] = lambda: 0.5,
         **settings: Any,
     ) -> None:
-        self._made = None if folder else Path(tempfile.mkdtemp(prefix="tidings-test-"))
-        self.folder = folder or self._made
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="tidings-test-"))
+        self._made = None if folder else self.folder
         self.clock = clock
         self._chance = chance
         self._flags = {"port": 0, "allow_addresses": LOOPBACK, "operator_key": OPERATOR_KEY, **settings}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 LOOK_SECONDS = 0.01
 
@@ -15,7 +15,7 @@ class NotInTime(AssertionError):
     """What was waited for did not come; the text says what was there instead."""
 
 
-def until(look: Callable[[], T], what: str, seconds: float = 10.0) -> T:
+def until(look: Callable[[], T | Literal[False] | None], what: str, seconds: float = 10.0) -> T:
     """Look again and again until `look` answers something true, and answer that. Raises NotInTime."""
     deadline = time.monotonic() + seconds
     while True:
