@@ -103,11 +103,12 @@ def test_a_replay_is_cancelled_once(server: TestServer, api: Api, receiver: Rece
     # One that nobody was told of stays as it was stored, as soon as nothing else runs.
     assert server.server is not None
     parts = server.server.parts
+    replaying = parts.replays._replaying
     link = parts.catalog.now.endpoints_by_id[endpoint]
 
     def still_running() -> str | None:
-        replay = parts.readers.run(lambda db: parts.replays.prepare(db, link, "all", 0, None))
-        parts.writer.wait(lambda db: parts.replays.add(db, replay))
+        replay = parts.readers.run(lambda db: replaying.prepare(db, link, "all", 0, None))
+        parts.writer.wait(lambda db: replaying.add(db, replay))
         parts.writer.wait(lambda db: None)
         return replay.id if api.get(f"/v1/replays/{replay.id}")["state"] == "running" else None
 
