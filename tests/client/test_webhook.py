@@ -11,6 +11,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from tidings.client import BadSignature, verify
+from tidings.rules import schemes
 from tidings.rules.schemes import standard as sign
 
 BODY = b'{"type":"a.b","data":{"n":1}}'
@@ -44,3 +45,56 @@ def test_signed_bytes_that_are_no_json_are_refused() -> None:
     headers["webhook-signature"] = sign.Signer(secret).sign("x", now, b"no")
     with pytest.raises(BadSignature, match="not valid JSON"):
         verify(headers, b"no", secret)
+
+
+def test_the_webhook_of_any_known_sender_is_read() -> None:
+    at = 1_790_000_000
+
+    def read(name: str, **changed: Any) -> Any:
+        scheme = schemes.named(name)
+        request = schemes.sign(scheme, "secret", schemes.sample(scheme, "https://a.example/in"), at)
+        given = {"body": request.body, "secrets": ["old", "secret"], "now": lambda: at + 1, **changed}
+        return verify(request.headers, given.pop("body"), given.pop("secrets"), scheme=name, url=request.url, **given)
+
+    assert read("github")["zen"] == "Keep it logically awesome."
+    assert read("twilio")["Digits"] == "1234"
+    assert read("square")["type"] == "payment.updated"
+    assert read("stripe", tolerance_seconds=5, now=lambda: at + 5)["object"] == "event"
+    for code, changed in (
+        ("no_match", {"body": b"{}"}),
+        ("no_match", {"secrets": "other"}),
+        ("too_old", {"now": lambda: at + 301}),
+        ("bad_secret", {"secrets": [""]}),
+        ("bad_secret", {"secrets": []}),
+    ):
+        with pytest.raises(BadSignature) as caught:
+            read("stripe", **changed)
+        assert caught.value.code == code
+
+
+def test_a_scheme_may_be_described_and_keys_fetched() -> None:
+    own = {"check": {"kind": "token", "from": "header:X-Token"}}
+    assert verify({"X-Token": "secret"}, b"plain", "secret", scheme=own) == b"plain"
+    with pytest.raises(BadSignature, match="X-Token"):
+        verify({"X-Token": "other"}, b"plain", "secret", scheme=own)
+    for wrong in ("no-such-sender", {"check": {"kind": "token"}}):
+        with pytest.raises(ValueError, match=r"^/"):
+            verify({}, b"", "secret", scheme=wrong)
+    asked: list[str] = []
+
+    def fetch(needed: schemes.Needed) -> bytes:
+        asked.append(needed.url)
+        return b""
+
+    scheme = schemes.named("aws-sns")
+    sample = schemes.sample(scheme)
+    with pytest.raises(BadSignature) as caught:
+        verify(
+            sample.headers,
+            sample.body.replace(b'"Signature":""', b'"Signature":"AA=="'),
+            [],
+            scheme="aws-sns",
+            fetch=fetch,
+        )
+    assert caught.value.code == "no_key"
+    assert asked == ["https://sns.us-west-2.amazonaws.com/SimpleNotificationService-f3ecfb72.pem"]

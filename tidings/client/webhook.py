@@ -1,14 +1,25 @@
-"""The check of a received webhook after Standard Webhooks 1.0."""
+"""The check of a received webhook: one of Tidings (Standard Webhooks 1.0), or of any sender whose scheme is known."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from tidings.rules.schemes import standard_verify as rules
+import msgspec
+
+from tidings.rules.reading.refused import Refused
+from tidings.rules.schemes import standard_verify as standard
+from tidings.rules.schemes.catalogue import named
+from tidings.rules.schemes.form import Scheme, read
+from tidings.rules.schemes.kinds.jwks import Needed
+from tidings.rules.schemes.request import HookRequest
 from tidings.rules.schemes.standard_verify import TOLERANCE_SECONDS, BadSignature
+from tidings.rules.schemes.verifier import Verifier
+
+VERIFIERS_KEPT = 64
 
 
 def verify(
@@ -16,20 +27,76 @@ def verify(
     body: bytes,
     secrets: str | Sequence[str],
     *,
-    tolerance_seconds: float = TOLERANCE_SECONDS,
+    tolerance_seconds: float | None = None,
     now: Callable[[], float] = time.time,
+    scheme: str | Mapping[str, Any] = "",
+    method: str = "POST",
+    url: str = "",
+    settings: Mapping[str, str] | None = None,
+    fetch: Callable[[Needed], bytes] | None = None,
 ) -> Any:
-    """The webhook's JSON value, once it is proven to be genuine and recent.
+    """What the webhook says, once it is proven to be genuine and recent.
 
     `headers` in any case, `body` the bytes as they came, `secrets` what `GET /v1/endpoints/{id}/secret` answers, or
     several during a rotation, or a `whpk_` public key. Raises BadSignature. The same webhook may come more than once:
     its `webhook-id` header is the same each time.
+
+    `scheme` names another sender ("github", "stripe"), or describes one as `{"check": {...}}`; then `secrets` are what
+    that sender signs with. Some schemes sign `method` and `url`: the public one that the sender calls, with its query.
+    `settings` are what a few ask for besides, and `fetch` gets the certificates and keys of those that publish them
+    (it may keep them for hours). Without `tolerance_seconds` the age is judged as the scheme says: 300 for our own.
+
+    The answer is the JSON value of the body, the fields of a form as a dict, or else the body itself.
     """
-    rules.verify(headers, body, secrets, now(), tolerance_seconds)
+    if not scheme:
+        tolerance = TOLERANCE_SECONDS if tolerance_seconds is None else tolerance_seconds
+        standard.verify(headers, body, secrets, now(), tolerance)
+        try:
+            return json.loads(body)
+        except ValueError:
+            raise BadSignature("bad_body", "The body is signed, but it is not valid JSON.") from None
+    verifier = _verifier(
+        scheme, (secrets,) if isinstance(secrets, str) else tuple(secrets), settings, tolerance_seconds
+    )
+    request = HookRequest(method, url, headers, body)
+    fetched = {needed.key: fetch(needed) for needed in verifier.needs(request)} if fetch else {}
+    verdict = verifier.verify(request, now(), fetched)
+    if not verdict.ok:
+        raise BadSignature(verdict.reason, verdict.detail)
+    return _value(request)
+
+
+def _verifier(
+    scheme: str | Mapping[str, Any],
+    secrets: tuple[str, ...],
+    settings: Mapping[str, str] | None,
+    tolerance_seconds: float | None,
+) -> Verifier:
+    text = scheme if isinstance(scheme, str) else msgspec.json.encode(scheme, order="deterministic")
     try:
-        return json.loads(body)
+        return _compiled(text, secrets, tuple(sorted((settings or {}).items())), tolerance_seconds)
+    except Refused as refused:
+        if refused.pointer.startswith("/secrets"):
+            raise BadSignature("bad_secret", f"A secret to verify with is malformed: {refused.detail}") from None
+        raise ValueError(f"{refused.pointer}: {refused.detail}") from None
+
+
+@lru_cache(VERIFIERS_KEPT)
+def _compiled(
+    scheme: str | bytes,
+    secrets: tuple[str, ...],
+    settings: tuple[tuple[str, str], ...],
+    tolerance_seconds: float | None,
+) -> Verifier:
+    found: Scheme = named(scheme) if isinstance(scheme, str) else read(msgspec.json.decode(scheme))
+    return Verifier(found, secrets, settings=dict(settings), tolerance_seconds=tolerance_seconds)
+
+
+def _value(request: HookRequest) -> Any:
+    try:
+        return json.loads(request.body)
     except ValueError:
-        raise BadSignature("bad_body", "The body is correctly signed, but not valid JSON.") from None
+        return dict(request.form()) if "form" in request.headers.get("content-type", "") else request.body
 
 
 __all__ = ["BadSignature", "verify"]

@@ -7,12 +7,12 @@ or seed and public key together). Receivers of `v1a` are given the public half: 
 from __future__ import annotations
 
 import binascii
-import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tidings.rules.reading.refused import Refused
+from tidings.rules.schemes.crypto import hmac_digest, primed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 SECRET, SIGNING_KEY, PUBLIC_KEY = "whsec_", "whsk_", "whpk_"
 SECRET_BYTES_MIN, SECRET_BYTES_MAX = 24, 64
 SEED_BYTES = 32
-
-_BLOCK_BYTES = 64
-_INNER = bytes(byte ^ 0x36 for byte in range(256))
-_OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class Signer:
@@ -38,7 +34,7 @@ class Signer:
         texts = [secrets] if isinstance(secrets, str) else list(secrets)
         if not texts:
             raise Refused("", "secret", "A signer needs at least one secret.")
-        self._hmacs = tuple(_prepared(secret_key(text)) for text in texts if not text.startswith(SIGNING_KEY))
+        self._hmacs = tuple(primed(secret_key(text), "sha256") for text in texts if not text.startswith(SIGNING_KEY))
         self._keys = tuple(signing_key(text) for text in texts if text.startswith(SIGNING_KEY))
 
     def sign(self, msg_id: str, timestamp: int, body: bytes) -> str:
@@ -46,18 +42,14 @@ class Signer:
         signed = f"{msg_id}.{timestamp}.".encode() + body
         hmacs = self._hmacs
         if len(hmacs) == 1 and not self._keys:
+            # hmac_digest without the call: nearly every endpoint has one secret, and each delivery is signed.
             inner, outer = hmacs[0]
             inner = inner.copy()
             inner.update(signed)
             outer = outer.copy()
             outer.update(inner.digest())
             return "v1," + binascii.b2a_base64(outer.digest(), newline=False).decode()
-        found = []
-        for inner, outer in hmacs:
-            inner, outer = inner.copy(), outer.copy()
-            inner.update(signed)
-            outer.update(inner.digest())
-            found.append("v1," + b64encode(outer.digest()).decode())
+        found = ["v1," + b64encode(hmac_digest(states, signed)).decode() for states in hmacs]
         found += ["v1a," + b64encode(key.sign(signed)).decode() for key in self._keys]
         return " ".join(found)
 
@@ -120,12 +112,6 @@ def _decoded(text: str, prefix: str) -> bytes:
         return b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except ValueError:
         raise Refused("", "secret", f"{prefix} must be followed by base64.") from None
-
-
-def _prepared(key: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
-    # RFC 2104 by hand: copying two half-fed SHA-256 states costs half of what hmac.new or hmac.digest do.
-    block = key.ljust(_BLOCK_BYTES, b"\0")
-    return hashlib.sha256(block.translate(_INNER)), hashlib.sha256(block.translate(_OUTER))
 
 
 def _from_seed(seed: bytes) -> Ed25519PrivateKey:

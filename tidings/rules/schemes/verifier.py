@@ -134,7 +134,10 @@ class Verifier:
                     f"/secrets/{index}", "secret", f"A secret of this scheme begins with {' or '.join(starts)}."
                 )
         try:
-            return [compiled(check, _meant_for(check, numbered, self.scheme), self) for check in self.scheme.checks]
+            meant = [(check, _meant_for(check, numbered, self.scheme)) for check in self.scheme.checks]
+            # With no secret of its kind at hand, a check beside others says nothing.
+            usable = [(check, secrets) for check, secrets in meant if secrets] or meant
+            return [compiled(check, secrets, self) for check, secrets in usable]
         except Refused as refused:
             raise refused.under("/secrets") from None
         except Unfit as unfit:

@@ -15,6 +15,7 @@ from tidings.rules.schemes.form import (
     ItemSignatures,
     Jwt,
     Scheme,
+    SecretForm,
     Signature,
     SortedParameters,
     Token,
@@ -190,7 +191,7 @@ def _certified(
         request = request.but(headers={**request.headers, **{name.lower(): value for name, value in says.items()}})
         raw = crypto.signature_of(key, "rsa-sha256", made.shown(request))
         return put(request, "header:PayPal-Transmission-Sig", crypto.text_of(raw))
-    value = json.loads(request.body)
+    value = _object(request)
     moment = datetime.fromtimestamp(now, UTC)
     value["Timestamp"] = f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
     value["Signature"] = "-"
@@ -200,9 +201,20 @@ def _certified(
     return put(request, "json:Signature", crypto.text_of(raw))
 
 
+def _object(request: HookRequest) -> dict[str, Any]:
+    try:
+        value = json.loads(request.body)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise Unfit("bad_body", "The body must be a JSON object to be signed by this scheme.")
+    return value
+
+
 def _items(secret: str, request: HookRequest) -> HookRequest:
-    states = crypto.primed(crypto.loosely(secret, "hex") or b"", "sha256")
-    value = json.loads(request.body)
+    item_signatures.items(request)
+    states = crypto.primed(key_bytes(secret, SecretForm(encoding="hex")), "sha256")
+    value = _object(request)
     for each in value["notificationItems"]:
         item = each["NotificationRequestItem"]
         mac = crypto.hmac_digest(states, item_signatures.signed_text(item))
