@@ -54,7 +54,7 @@ def verify(
         try:
             return json.loads(body)
         except ValueError:
-            raise BadSignature("bad_body", "The body is signed, but it is not valid JSON.") from None
+            raise BadSignature("bad_body", "The body is correctly signed, but not valid JSON.") from None
     verifier = _verifier(
         scheme, (secrets,) if isinstance(secrets, str) else tuple(secrets), settings, tolerance_seconds
     )
