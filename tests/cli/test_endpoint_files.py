@@ -39,7 +39,7 @@ def test_files_that_cannot_serve_are_refused_in_a_sentence(run: Run, tmp_path: P
         (["--client-certificate", "key"], "contains no certificate in PEM format"),
         (["--client-certificate", "us"], "also give --client-key FILE"),
         (["--client-certificate", "us", "--client-key", "der"], "convert it: openssl pkey -inform der -in der"),
-        (["--client-key", "key"], "give --client-certificate FILE too"),
+        (["--client-key", "key"], "also give --client-certificate FILE"),
         (["--client-certificate", "us", "--client-key", "us"], "not a private key"),
     ):
         said = run("endpoints", "create", URL, *args)

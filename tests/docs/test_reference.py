@@ -67,7 +67,9 @@ def test_a_key_that_was_revoked_is_told(reference: Page, api: Api) -> None:
     reference.enter(made["key"])
     api.delete(f"/v1/keys/{made['id']}")
     reference.browser.click("document.querySelector('a.reference')")
-    reference.browser.until("document.getElementById('said')?.closest('header')?.innerText.includes('not known')")
+    reference.browser.until(
+        "document.getElementById('said')?.closest('header')?.innerText.includes('unknown or revoked')"
+    )
 
 
 def test_hostile_descriptions_are_inert_there_too(reference: Page, api: Api) -> None:

@@ -101,7 +101,7 @@ def test_a_batch_of_a_thousand_wrong_events_names_fifty_places(api: Api) -> None
     events = [{"type": "not a type", "data": {}}] * 1_000
     reply = api.call("POST", "/v1/events:batch", {"events": events})
     assert reply.status == 422 and len(reply.json["errors"]) == 50
-    assert "first 50 wrong places" in reply.json["detail"]
+    assert "first 50 errors" in reply.json["detail"]
     with pytest.raises(ApiError) as refused:
         api.post("/v1/events:batch", {"events": events})
     assert len(str(refused.value)) < 1_000

@@ -61,6 +61,11 @@ PRECISE: tuple[Precise, ...] = (
     Precise("items_required", (409,), "Items lack a value in a field that is declared required."),
     Precise("items_unique", (409,), "Items share a value in a field that is declared unique."),
     Precise("items_exists", (409,), "Items refer to items that do not exist."),
+    Precise(
+        "too_heavy",
+        (413,),
+        "The items that it reads and writes are more than one transaction may hold: send fewer at a time.",
+    ),
     Precise("wrong_value", (422,), "The `Idempotency-Key` is not 1 to 255 visible ASCII characters."),
     Precise("idempotency_key_reused", (422,), "The `Idempotency-Key` was used for another request."),
     Precise("import_refused", (422,), "Lines of the file were refused, so nothing was stored."),
