@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from typing import get_args
 
 import msgspec
 
@@ -28,8 +27,6 @@ JUDGED_MAX = 20_000
 WINDOW_MAX = 1_000
 TENANT_LINKS_MERGED_MAX = 50
 ABOVE_ALL = 1 << 62
-
-STATES: tuple[State, ...] = get_args(State)
 
 Source = Callable[[int, int, int], list[int]]
 """From `after`, `before` and a count to the first numbers in between, in the page's order."""

@@ -6,7 +6,7 @@ import msgspec
 
 from tidings.control.deliveries import WRITE, DeliveryTrace
 from tidings.model import outcome as outcomes
-from tidings.store.log import lists
+from tidings.rules.deliver.lifecycle import STATES
 from tidings.store.log.lists import DeliveryQuery
 from tidings.views.deliveries import DeliveryDetail, DeliveryView, delivery_detail, delivery_view
 from tidings.web.habits.once import kept, run_once
@@ -111,7 +111,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tag=TAG,
         response=DeliveryList,
         parameters=(
-            Parameter(name="state", schema={"type": "string", "enum": list(lists.STATES)}, help="Only in this state."),
+            Parameter(name="state", schema={"type": "string", "enum": list(STATES)}, help="Only in this state."),
             Parameter(name="endpoint", schema={"type": "string"}, help="Only to the endpoint with this id."),
             Parameter(name="event", schema={"type": "string"}, help="Only of the event with this id."),
             Parameter(

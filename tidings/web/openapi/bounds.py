@@ -19,11 +19,11 @@ from tidings.net.http import ANSWER_BYTES_KEPT
 from tidings.rules import event_types, filter, limit
 from tidings.rules.declare import declaration
 from tidings.rules.deliver import bodies, judgement, retry
+from tidings.rules.deliver.lifecycle import STATES
 from tidings.rules.items import permit
 from tidings.rules.network import certificates, origin
 from tidings.rules.network.address import URL_CHARS_MAX
 from tidings.rules.reading.jsontext import INTEGER_MAX, NO_NUL
-from tidings.store.log.lists import STATES
 from tidings.views.events import DELIVERIES_MAX, NOT_MATCHED_MAX
 from tidings.web.api.service.shares import TENANTS_SHOWN
 from tidings.web.callers.tickets import TICKET_CHARS_MAX, TICKET_PATTERN
