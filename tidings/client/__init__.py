@@ -1,4 +1,4 @@
-"""For Python users: calls to a Tidings server, and the check of its webhooks. Needs nothing but the standard library.
+"""For Python users: calls to a Tidings server, and the check of its webhooks. The wire is the standard library's.
 
     from tidings.client import Client, verify
 
