@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,12 @@ def run(server: TestServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     environment = {"TIDINGS_URL": server.url, "TIDINGS_KEY": str(server.api.key)}
 
     def run(*args: str, input: str | None = None, env: dict[str, str] | None = None) -> Result:
-        return CliRunner().invoke(CLI, list(args), input=input, env={**environment, **(env or {})})
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        try:
+            return CliRunner().invoke(CLI, list(args), input=input, env={**environment, **(env or {})})
+        finally:
+            # `serve` blocks the signals that end it; processes of later tests would inherit that, and never end.
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     return run
 
