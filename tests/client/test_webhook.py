@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -98,3 +100,10 @@ def test_a_scheme_may_be_described_and_keys_fetched() -> None:
         )
     assert caught.value.code == "no_key"
     assert asked == ["https://sns.us-west-2.amazonaws.com/SimpleNotificationService-f3ecfb72.pem"]
+
+
+def test_whoever_only_calls_is_spared_the_schemes_of_other_senders() -> None:
+    loaded = "import sys, tidings.client; print(*[name for name in sys.modules if name.startswith('tidings.rules')])"
+    said = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.split()
+    assert "tidings.rules.schemes.standard_verify" in said
+    assert "tidings.rules.schemes.catalogue" not in said

@@ -6,18 +6,17 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tidings.rules import schemes
 from tidings.rules.reading.refused import Refused
 from tidings.rules.schemes import standard_verify as standard
-from tidings.rules.schemes.catalogue import named
-from tidings.rules.schemes.form import Scheme, read
-from tidings.rules.schemes.kinds.jwks import Needed
-from tidings.rules.schemes.request import HookRequest
 from tidings.rules.schemes.standard_verify import TOLERANCE_SECONDS, BadSignature
-from tidings.rules.schemes.verifier import Verifier
+
+if TYPE_CHECKING:
+    from tidings.rules.schemes import HookRequest, Needed, Verifier
 
 VERIFIERS_KEPT = 64
 
@@ -58,7 +57,7 @@ def verify(
     verifier = _verifier(
         scheme, (secrets,) if isinstance(secrets, str) else tuple(secrets), settings, tolerance_seconds
     )
-    request = HookRequest(method, url, headers, body)
+    request = schemes.HookRequest(method, url, headers, body)
     fetched = {needed.key: fetch(needed) for needed in verifier.needs(request)} if fetch else {}
     verdict = verifier.verify(request, now(), fetched)
     if not verdict.ok:
@@ -88,8 +87,8 @@ def _compiled(
     settings: tuple[tuple[str, str], ...],
     tolerance_seconds: float | None,
 ) -> Verifier:
-    found: Scheme = named(scheme) if isinstance(scheme, str) else read(msgspec.json.decode(scheme))
-    return Verifier(found, secrets, settings=dict(settings), tolerance_seconds=tolerance_seconds)
+    found = schemes.named(scheme) if isinstance(scheme, str) else schemes.read(msgspec.json.decode(scheme))
+    return schemes.Verifier(found, secrets, settings=dict(settings), tolerance_seconds=tolerance_seconds)
 
 
 def _value(request: HookRequest) -> Any:
