@@ -7,9 +7,10 @@ from typing import Any, Protocol
 import msgspec
 
 from tidings.control.delivery_ids import DeliveryIds
+from tidings.control.endpoints.endpoints import narrowed_to
 from tidings.model.access import Caller
 from tidings.model.delivery import Attempt
-from tidings.model.errors import Conflict, Invalid, NotFound
+from tidings.model.errors import Conflict, NotFound
 from tidings.model.link import Endpoint
 from tidings.model.moment import Clock, Micros
 from tidings.rules.deliver import lifecycle
@@ -127,12 +128,9 @@ class Deliveries:
         """The links that the caller may see and asks for; None: all."""
         if wanted is None and tenant is None and caller.tenant is None:
             return None
-        endpoints = self._catalog.now.endpoints.values()
-        visible = [endpoint for endpoint in endpoints if caller.sees(endpoint.tenant)]
-        if wanted is not None:
-            visible = [endpoint for endpoint in visible if endpoint.id == wanted]
-            if not visible:
-                raise Invalid.of_parameter("endpoint", "not_found", f"There is no endpoint {wanted[:100]}.")
+        snapshot = self._catalog.now
+        asked = snapshot.endpoints.values() if wanted is None else [narrowed_to(snapshot, caller, wanted)]
+        visible = [endpoint for endpoint in asked if caller.sees(endpoint.tenant)]
         return frozenset(endpoint.num for endpoint in visible if tenant is None or endpoint.tenant == tenant)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from tidings.control.endpoints.endpoints import narrowed_to
 from tidings.control.replaying import Replaying
 from tidings.model import moment
 from tidings.model.access import Caller
-from tidings.model.errors import Invalid, NotFound
+from tidings.model.errors import NotFound
 from tidings.model.link import Endpoint
 from tidings.model.moment import Micros
 from tidings.model.replay import Replay, ReplayState, Which
@@ -70,7 +71,8 @@ class Replays:
         Raises Invalid if there is no such endpoint.
         """
         caller.need(READ)
-        query = ReplayQuery(tenant=caller.tenant or tenant, state=state, link=self._link(caller, endpoint))
+        link = None if endpoint is None else narrowed_to(self._catalog.now, caller, endpoint).num
+        query = ReplayQuery(tenant=caller.tenant or tenant, state=state, link=link)
 
         def read(db: Db) -> ReplayPage:
             total = stored.count(db, query) if count else None
@@ -125,14 +127,6 @@ class Replays:
         if endpoint is None or not caller.sees(endpoint.tenant):
             raise Refused("/endpoint_id", "not_found", f"There is no endpoint {new.endpoint_id[:100]}.")
         return endpoint, _time("/since", new.since), None if new.until is None else _time("/until", new.until)
-
-    def _link(self, caller: Caller, wanted: str | None) -> int | None:
-        if wanted is None:
-            return None
-        for endpoint in self._catalog.now.endpoints.values():
-            if endpoint.id == wanted and caller.sees(endpoint.tenant):
-                return endpoint.num
-        raise Invalid.of_parameter("endpoint", "not_found", f"There is no endpoint {wanted[:100]}.")
 
 
 def _time(pointer: str, text: str) -> Micros:

@@ -12,13 +12,13 @@ from tidings.control.endpoints.body import EndpointBody, NewEndpoint
 from tidings.control.endpoints.cancelling import Cancelling
 from tidings.control.endpoints.edit import EndpointEdits, valid_secrets
 from tidings.model.access import Caller
-from tidings.model.errors import NotFound, Stale
+from tidings.model.errors import Invalid, NotFound, Stale
 from tidings.model.event import Event
 from tidings.model.link import Endpoint, Mode, Secret
 from tidings.model.moment import Clock
 from tidings.rules.reading.refused import Refused
 from tidings.store.base import Db, R, Run
-from tidings.store.catalog import Catalog
+from tidings.store.catalog import Catalog, Snapshot
 from tidings.store.log import lists
 from tidings.store.readers import Readers
 
@@ -30,6 +30,14 @@ class Notice(Protocol):
     """How the deliver stage is told that a link is to be looked at."""
 
     def __call__(self, link: int, *, resumed: bool = False) -> None: ...
+
+
+def narrowed_to(snapshot: Snapshot, caller: Caller, ident: str) -> Endpoint:
+    """The endpoint that a list is narrowed to, deleted ones included. Raises Invalid if the caller sees no such one."""
+    for endpoint in snapshot.endpoints.values():
+        if endpoint.id == ident and caller.sees(endpoint.tenant):
+            return endpoint
+    raise Invalid.of_parameter("endpoint", "not_found", f"There is no endpoint {ident[:100]}.")
 
 
 class Resumed(msgspec.Struct, frozen=True):

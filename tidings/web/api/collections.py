@@ -11,22 +11,24 @@ from typing import Any
 import msgspec
 
 from tidings.control.collections import Shown, Wanted
+from tidings.control.revisions import check_revision
 from tidings.model import moment
 from tidings.model.collection import Collection
 from tidings.model.errors import Conflict, NotFound, Stale
 from tidings.rules.declare.declaration import plain
 from tidings.rules.merge_patch import merged
 from tidings.store.base import Db
-from tidings.web.habits.edits import check_revision, etag, only_operators
+from tidings.web.habits.edits import etag
 from tidings.web.habits.given import agree
 from tidings.web.habits.once import once
 from tidings.web.habits.paging import PAGING, SortedPage, SortKey
-from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, not_modified
+from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
 from tidings.web.operation import Answer, Operation, Parameter, Request
 from tidings.web.parts import Parts
 
 TAG = "Collections"
-WHAT = "Collections"
+WRITE = "collections:write"
+WHOLE = "Collections"
 
 
 class CollectionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,7 +109,7 @@ async def list_collections(parts: Parts, request: Request) -> Answer:
 
 async def create_collection(parts: Parts, request: Request) -> Answer:
     """Declare a collection."""
-    only_operators(request, WHAT)
+    request.caller.need(WRITE, WHOLE)
     name: str = request.body.name
     document = {part: value for part, value in request.value.items() if part != "name"}
 
@@ -132,7 +134,7 @@ async def get_collection(parts: Parts, request: Request) -> Answer:
 
 async def put_collection(parts: Parts, request: Request) -> Answer:
     """Declare a collection, or replace its declaration."""
-    only_operators(request, WHAT)
+    request.caller.need(WRITE, WHOLE)
     name = request.path["name"]
     wish = Wanted(collections={name: request.value}, single=name)
 
@@ -141,7 +143,7 @@ async def put_collection(parts: Parts, request: Request) -> Answer:
         if before is not None and not_modified(request, before.revision):
             raise Stale(f"A collection {name} exists, but If-None-Match requires none, or a different one.")
         if before is not None:
-            check_revision(request, before.revision)
+            check_revision(if_match(request), before.revision)
         elif "if-match" in request.headers:
             raise Stale(f"There is no collection {name[:100]}, but If-Match requires one.")
         agree(request, None if before is None else _view(parts, before), name=name)
@@ -152,14 +154,11 @@ async def put_collection(parts: Parts, request: Request) -> Answer:
 
 async def edit_collection(parts: Parts, request: Request) -> Answer:
     """Change parts of a declaration."""
-    only_operators(request, WHAT)
+    request.caller.need(WRITE, WHOLE)
     name = request.path["name"]
 
     def job(db: Db) -> Answer:
-        before = parts.catalog.collection(db, name)
-        if before is None:
-            raise _absent(name)
-        check_revision(request, before.revision)
+        before = _at(parts, request, db)
         agree(request, _view(parts, before))
         document = merged(plain(before), request.value)
         wish = Wanted(collections={name: document}, single=name)
@@ -170,14 +169,11 @@ async def edit_collection(parts: Parts, request: Request) -> Answer:
 
 async def delete_collection(parts: Parts, request: Request) -> Answer:
     """Drop a collection with its items."""
-    only_operators(request, WHAT)
+    request.caller.need(WRITE, WHOLE)
     name = request.path["name"]
 
     def job(db: Db) -> Answer:
-        before = parts.catalog.collection(db, name)
-        if before is None:
-            raise _absent(name)
-        check_revision(request, before.revision)
+        _at(parts, request, db)
         parts.collections.apply(db, Wanted(drop=(name,)), drop_values=request.query.get("drop_values", False))
         return Answer(204)
 
@@ -186,7 +182,7 @@ async def delete_collection(parts: Parts, request: Request) -> Answer:
 
 async def plan_collections(parts: Parts, request: Request) -> Answer:
     """Say what these declarations would change; nothing is changed."""
-    only_operators(request, WHAT)
+    request.caller.need(WRITE, WHOLE)
     wish = Wanted(collections=request.value["collections"], prune=request.body.prune)
     shown: Shown = await parts.readers.call(lambda db: parts.collections.look(db, wish), request.key.tenant)
     return Answer(200, shown)
@@ -194,7 +190,7 @@ async def plan_collections(parts: Parts, request: Request) -> Answer:
 
 async def apply_collections(parts: Parts, request: Request) -> Answer:
     """Carry these declarations out, all or none."""
-    only_operators(request, WHAT)
+    request.caller.need(WRITE, WHOLE)
     body: ApplyBody = request.body
     wish = Wanted(collections=request.value["collections"], prune=body.prune)
 
@@ -222,6 +218,15 @@ def _written(parts: Parts, db: Db, name: str, wish: Wanted, *, drop_values: bool
     if before is not None:
         return Answer(200, _view(parts, after), [etag(after.revision)])
     return Answer(201, _view(parts, after), [("location", f"/v1/collections/{name}"), etag(after.revision)])
+
+
+def _at(parts: Parts, request: Request, db: Db) -> Collection:
+    """The collection of the path as the present transaction sees it. Raises NotFound or Stale."""
+    collection = parts.catalog.collection(db, request.path["name"])
+    if collection is None:
+        raise _absent(request.path["name"])
+    check_revision(if_match(request), collection.revision)
+    return collection
 
 
 def _absent(name: str) -> NotFound:
@@ -272,7 +277,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="create_collection",
         method="POST",
         path="/v1/collections",
-        scope="collections:write",
+        scope=WRITE,
         summary="Declare a collection",
         help="Its events `NAME.created`, `.updated`, `.deleted` and its own are in the catalogue from then on.",
         handler=create_collection,
@@ -298,7 +303,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="put_collection",
         method="PUT",
         path="/v1/collections/{name}",
-        scope="collections:write",
+        scope=WRITE,
         summary="Declare a collection, or replace its declaration",
         help=(
             "Fields missing from the declaration are dropped with their values. `If-None-Match: *` only "
@@ -316,7 +321,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="edit_collection",
         method="PATCH",
         path="/v1/collections/{name}",
-        scope="collections:write",
+        scope=WRITE,
         summary="Change a collection's declaration",
         help="The patch applies at all levels (RFC 7396). To rename a field, use `was`, and null for its old name.",
         handler=edit_collection,
@@ -331,7 +336,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="delete_collection",
         method="DELETE",
         path="/v1/collections/{name}",
-        scope="collections:write",
+        scope=WRITE,
         summary="Drop a collection with its items",
         help="Refused if another collection refers to it. Its events stay.",
         handler=delete_collection,
@@ -343,7 +348,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="plan_collections",
         method="POST",
         path="/v1/collections:plan",
-        scope="collections:write",
+        scope=WRITE,
         summary="See what declarations would change",
         help="Changes nothing. `refusals` say why the plan could not be carried out, `loses` what would be lost.",
         handler=plan_collections,
@@ -357,7 +362,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="apply_collections",
         method="POST",
         path="/v1/collections:apply",
-        scope="collections:write",
+        scope=WRITE,
         summary="Apply declarations, all or none",
         help="With `plan`, the name of a plan shown earlier, it is refused if anything has changed since.",
         handler=apply_collections,

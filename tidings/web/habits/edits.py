@@ -1,4 +1,4 @@
-"""What the operations on small named things share: who may write, revisions, merge patches."""
+"""What the operations on small named things share: revisions and merge patches."""
 
 from __future__ import annotations
 
@@ -7,25 +7,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from tidings.control.revisions import Conditions
-from tidings.model.errors import Forbidden, Stale
 from tidings.web.habits.revisions import if_match, if_none_match
 from tidings.web.operation import Request
 from tidings.web.wire.bodies import body
 
 T = TypeVar("T", bound=msgspec.Struct)
-
-
-def only_operators(request: Request, what: str) -> None:
-    """Raise Forbidden for keys with a tenant, where a thing belongs to all tenants."""
-    if request.key.tenant is not None:
-        raise Forbidden(f"{what} belong to the whole server; a tenant's key cannot change them.")
-
-
-def check_revision(request: Request, revision: int) -> None:
-    """Raise Stale if If-Match names another revision."""
-    named = if_match(request)
-    if named is not None and revision not in named:
-        raise Stale.at_revision(revision)
 
 
 def conditions(request: Request) -> Conditions:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from tidings.rules.share import ShareView
-from tidings.web.habits.edits import only_operators
 from tidings.web.operation import Answer, Operation, Request
 from tidings.web.parts import Parts
 
@@ -42,7 +41,7 @@ class ShareList(msgspec.Struct, frozen=True, kw_only=True):
 
 async def list_shares(parts: Parts, request: Request) -> Answer:
     """Everything that is shared out by tenant."""
-    only_operators(request, "Shares")
+    request.caller.need("metrics:read", "Shares")
     return Answer(200, ShareList(data=[_report(view) for view in parts.shares()]))
 
 
