@@ -81,8 +81,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="keys:write",
         summary="Make a key",
         help=(
-            "The response shows the key, this one time only. A key can grant only scopes that it has itself. "
-            f"The scopes: {', '.join(SCOPES)}; `{EVERYTHING}` stands for all."
+            "The response shows the key, once and never again. A key can grant only scopes that it has itself. "
+            f"The scopes: {', '.join(SCOPES)}; `{EVERYTHING}` means all."
         ),
         handler=create_key,
         tag=TAG,
