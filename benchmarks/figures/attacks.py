@@ -140,7 +140,7 @@ def _papers(context: Context, server: Server) -> None:
     for start in range(0, total, CHUNK):
         rows = "".join(f'{{"title":"word {number}"}}\n' for number in range(start, min(total, start + CHUNK)))
         headers = {"Content-Type": "application/x-ndjson"}
-        status, said = ask(server.port, "POST", "/v1/items/papers:import", rows.encode(), key, headers)
+        status, said = ask(server.port, "POST", "/v1/items/papers:import?partial=true", rows.encode(), key, headers)
         if status != 200:
             raise ServerFailed(f"the import was answered {status}: {said[:300]!r}")
 
