@@ -104,6 +104,13 @@ def test_what_makes_no_sense_is_refused_with_its_place(scheme: dict[str, Any], p
     assert caught.value.detail.endswith(".")
 
 
+def test_a_secret_of_a_plain_hash_that_cannot_be_used_is_named_by_its_place() -> None:
+    scheme = read(own(algorithm="sha256", signed="{secret}{timestamp}{body}", secret={"encoding": "hex"}))
+    with pytest.raises(Refused) as caught:
+        Verifier(scheme, ["00", "ff", "not hex"])
+    assert caught.value.pointer == "/secrets/2"
+
+
 def test_a_timestamp_in_a_signed_body_is_signed() -> None:
     read(own(signed="{body}", timestamp={"from": "json:at", "unit": "ms", "tolerance_seconds": 5}))
     with pytest.raises(Refused, match="not signed"):

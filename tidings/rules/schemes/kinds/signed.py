@@ -137,7 +137,7 @@ class Signed:
         self._form, self._encoding = form, form.signature.encoding
         self._requires = [(Source(source), wanted) for source, wanted in form.requires.items()]
         self._plain = not form.algorithm.startswith("hmac-") and form.algorithm not in crypto.PUBLIC
-        self._secrets = [(index, key_bytes(text, form.secret)) for index, text in secrets] if self._plain else []
+        self._secrets = [(index, key_bytes(text, form.secret, index)) for index, text in secrets] if self._plain else []
         self._fits = _comparison(form, secrets)
         self._set = JwkSet(form.keys, settings or {}) if form.keys and not secrets else None
         self._has_secret = bool(secrets) or self._set is not None
