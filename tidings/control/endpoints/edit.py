@@ -15,7 +15,8 @@ import msgspec
 
 from tidings.control.endpoints import body, tls
 from tidings.control.endpoints.body import EndpointBody, NewEndpoint
-from tidings.model.errors import Conflict, Invalid, NotFound, Place, Stale
+from tidings.control.revisions import check_revision
+from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.event import Event
 from tidings.model.ids import new_id
 from tidings.model.link import ALL_TENANTS, Endpoint, Mode, Secret
@@ -237,8 +238,7 @@ class EndpointEdits:
     def _changing(self, endpoint: Endpoint, change: Callable[[Endpoint], Endpoint], expected: set[int] | None) -> Job:
         def store(db: Db) -> Endpoint:
             present = self._present(db, endpoint)
-            if expected is not None and present.revision not in expected:
-                raise Stale.at_revision(present.revision)
+            check_revision(expected, present.revision)
             changed = change(present)
             if changed == present:
                 return present

@@ -11,8 +11,9 @@ from tidings.control.delivery_ids import DeliveryIds
 from tidings.control.endpoints.body import EndpointBody, NewEndpoint
 from tidings.control.endpoints.cancelling import Cancelling
 from tidings.control.endpoints.edit import EndpointEdits, valid_secrets
+from tidings.control.revisions import check_revision
 from tidings.model.access import Caller
-from tidings.model.errors import Invalid, NotFound, Stale
+from tidings.model.errors import Invalid, NotFound
 from tidings.model.event import Event
 from tidings.model.link import Endpoint, Mode, Secret
 from tidings.model.moment import Clock
@@ -147,8 +148,7 @@ class Endpoints:
         Raises NotFound, Stale, or Conflict where the endpoint is sending and what waits for it is to be cancelled.
         """
         endpoint = self.find(caller, ident, WRITE)
-        if expected is not None and endpoint.revision not in expected:
-            raise Stale.at_revision(endpoint.revision)
+        check_revision(expected, endpoint.revision)
         waiting = (await self._waiting(caller, [endpoint]))[endpoint.num]
         if missed == "cancel":
             waiting = await self._cancelling.cancel_waiting(endpoint)

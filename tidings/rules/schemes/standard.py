@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tidings.rules.reading.refused import Refused
-from tidings.rules.schemes.crypto import hmac_digest, primed
+from tidings.rules.schemes.crypto import SEED_BYTES, hmac_digest, primed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 SECRET, SIGNING_KEY, PUBLIC_KEY = "whsec_", "whsk_", "whpk_"
 SECRET_BYTES_MIN, SECRET_BYTES_MAX = 24, 64
-SEED_BYTES = 32
 
 
 class Signer:

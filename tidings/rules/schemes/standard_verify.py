@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tidings.rules.reading.refused import Refused
 from tidings.rules.schemes import standard
+from tidings.rules.schemes.crypto import SEED_BYTES
 
 if TYPE_CHECKING:
     from tidings.rules.schemes.verdict import Reason
@@ -93,7 +94,7 @@ def _one(text: str) -> str:
     if text.startswith(standard.SIGNING_KEY):
         return standard.public_key(text)
     if text.startswith(standard.PUBLIC_KEY):
-        if len(b64decode(text[len(standard.PUBLIC_KEY) :], validate=True)) != standard.SEED_BYTES:
+        if len(b64decode(text[len(standard.PUBLIC_KEY) :], validate=True)) != SEED_BYTES:
             raise ValueError("A whpk_ key has 32 bytes.")
     else:
         standard.secret_key(text)
