@@ -78,8 +78,8 @@ def test_wrong_values_are_refused_by_their_place(world: World, form: Any, expect
 
 def test_a_url_is_enough(world: World) -> None:
     made = world.endpoint()
-    assert made == world.now(made) and made.mode == "enabled" and made.options.events == ("*",)
-    (secret,) = made.sealed.secrets
+    assert made == world.now(made) and made.mode == "enabled" and made.events == ("*",)
+    (secret,) = made.what.sealed.secrets
     assert secret.text.startswith("whsec_") and len(base64.b64decode(secret.text[6:])) == 32
 
 
@@ -138,13 +138,13 @@ def edit(world: World, endpoint: Endpoint, patch: dict[str, Any], expected: set[
 def test_a_merge_patch_changes_what_it_names(world: World) -> None:
     made = world.endpoint(headers={"X-A": "1", "X-B": "2"}, rate=5.0, filter={"data": {"a": 1, "b": 2}})
     edited = edit(world, made, {"headers": {"X-A": None, "X-C": "3"}, "rate": None, "filter": {"data": {"a": None}}})
-    assert edited.sealed.headers == {"X-B": "2", "X-C": "3"}
-    assert (edited.options.rate, edited.options.filter) == (None, {"data": {"b": 2}})
-    assert edited.options.url == made.options.url and edited.revision == 2
-    assert edited.sealed.secrets == made.sealed.secrets
-    assert edit(world, edited, {"headers": {"x-b": "***", "X-B": None}}).sealed.headers == {"X-C": "3", "x-b": "2"}
-    assert edit(world, edited, {"order": "all"}).options.order == "all"
-    assert edit(world, edited, {"order": None}).options.order == "none"
+    assert edited.what.sealed.headers == {"X-B": "2", "X-C": "3"}
+    assert (edited.pacing.rate, edited.filter) == (None, {"data": {"b": 2}})
+    assert edited.what.url == made.what.url and edited.revision == 2
+    assert edited.what.sealed.secrets == made.what.sealed.secrets
+    assert edit(world, edited, {"headers": {"x-b": "***", "X-B": None}}).what.sealed.headers == {"X-C": "3", "x-b": "2"}
+    assert edit(world, edited, {"order": "all"}).pacing.order == "all"
+    assert edit(world, edited, {"order": None}).pacing.order == "none"
 
 
 def test_an_edit_that_changes_nothing_is_no_revision(world: World) -> None:
@@ -159,7 +159,7 @@ def test_an_older_revision_is_told(world: World) -> None:
         edit(world, made, {"rate": 2}, {1})
     with pytest.raises(Stale):
         world.writer.wait(world.edits.delete(made, {1}))
-    assert world.now(made).options.rate == 1
+    assert world.now(made).pacing.rate == 1
 
 
 def test_two_edits_in_one_group_both_hold(world: World) -> None:
@@ -179,26 +179,26 @@ def test_two_edits_in_one_group_both_hold(world: World) -> None:
 
     world.writer.wait(both)
     now = world.now(made)
-    assert (now.options.rate, now.options.max_in_flight, now.revision) == (7, 9, 3)
+    assert (now.pacing.rate, now.pacing.max_in_flight, now.revision) == (7, 9, 3)
 
 
 def test_a_rotation_keeps_the_secret_before_until_the_overlap_is_over(world: World) -> None:
     made = world.endpoint()
     rotated = world.writer.wait(world.edits.rotate(made, None, None))
-    first, second = (secret.text for secret in rotated.sealed.secrets)
-    assert second == made.sealed.secrets[0].text and first != second
+    first, second = (secret.text for secret in rotated.what.sealed.secrets)
+    assert second == made.what.sealed.secrets[0].text and first != second
     now = world.clock.now()
     assert [secret.text for secret in valid_secrets(rotated, now + DAY - 1)] == [first, second]
     assert [secret.text for secret in valid_secrets(rotated, now + DAY)] == [first]
     at_once = world.writer.wait(world.edits.rotate(made, None, 0))
-    assert len(at_once.sealed.secrets) == 1
+    assert len(at_once.what.sealed.secrets) == 1
     with pytest.raises(Invalid):
         world.edits.rotate(made, None, 7 * 86_400 + 1)
 
 
 def test_a_rotation_stays_with_the_kind_of_key(world: World) -> None:
     made = world.endpoint(secret="whsk_" + base64.b64encode(b"s" * 32).decode())
-    assert world.writer.wait(world.edits.rotate(made, None, 60)).sealed.secrets[0].text.startswith("whsk_")
+    assert world.writer.wait(world.edits.rotate(made, None, 60)).what.sealed.secrets[0].text.startswith("whsk_")
 
 
 def test_pause_and_resume(world: World) -> None:

@@ -97,7 +97,7 @@ class World:
 
     def now(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint as it is now."""
-        return self.catalog.now.endpoints[endpoint.num]
+        return self.catalog.now.links[endpoint.num]
 
     def publish(self, kind: str = "a.b", count: int = 1, **more: Any) -> list[str]:
         """Publish events; by the time of the answer they are routed. Their ids."""

@@ -14,8 +14,7 @@ import pytest
 
 from tests.net.certificates import Authority
 from tests.net.test_names import Book
-from tests.net.world import FINE, fetch, listening, saying
-from tidings.model import outcome as outcomes
+from tests.net.world import FINE, failed, fetch, listening, reason, saying
 from tidings.net.http import HttpClient, Tls
 from tidings.net.names import Names
 from tidings.net.reply import CANNOT_USE
@@ -101,7 +100,7 @@ def test_https_goes_through_a_tunnel_and_only_the_endpoint_sees_the_request(prox
     with through(url, book) as client, listening(saying(FINE), tls=AUTHORITY.server()) as server:
         for _ in range(2):
             reply = fetch(client, server.url(host="localhost"), tls=Tls(AUTHORITY.pem.encode()))
-            assert (reply.outcome, reply.status) == (outcomes.OK, 200), reply.reason
+            assert (failed(reply), reply.status) == (None, 200)
         assert len(server.posts) == 2
         assert "proxy-authorization" not in server.posts[0].decode().lower()
     [head] = proxy.heads
@@ -114,8 +113,8 @@ def test_http_is_handed_to_the_proxy_with_its_whole_url(proxy: Proxy, monkeypatc
         monkeypatch.setenv(variable, "*")
     book = Book(elsewhere_test="unknown")
     with through(proxy.url, book) as client, listening(saying(FINE)) as server:
-        assert fetch(client, server.url("/hook", "elsewhere.test")).outcome is outcomes.OK
-        assert fetch(client, server.url("/hook")).outcome is outcomes.OK
+        assert fetch(client, server.url("/hook", "elsewhere.test")).status == 200
+        assert fetch(client, server.url("/hook")).status == 200
     assert proxy.heads[0].startswith(f"POST http://elsewhere.test:{server.port}/hook ")
 
 
@@ -124,45 +123,45 @@ def test_http_is_handed_to_the_proxy_with_its_whole_url(proxy: Proxy, monkeypatc
 )
 def test_an_address_that_may_not_be_called_is_not_asked_for_in_any_spelling(proxy: Proxy, host: str) -> None:
     with through(proxy.url) as client:
-        assert fetch(client, f"http://{host}:9/").outcome is outcomes.REFUSED_ADDRESS
+        assert failed(fetch(client, f"http://{host}:9/")) == "address"
     assert proxy.heads == []
 
 
 def test_a_name_that_leads_inwards_as_far_as_we_know_is_not_asked_for(proxy: Proxy) -> None:
     book = Book(wiki_corp=["10.1.2.3"], mixed_test=["127.0.0.1", "10.1.2.3"], fine_test=["127.0.0.1"])
     with through(proxy.url, book) as client, listening(saying(FINE)) as server:
-        assert fetch(client, server.url(host="wiki.corp")).outcome is outcomes.REFUSED_ADDRESS
+        assert failed(fetch(client, server.url(host="wiki.corp"))) == "address"
         told = fetch(client, server.url(host="wiki.corp"), tenant="acme")
-        assert (told.outcome, told.reason) == (outcomes.DNS_FAILED, CANNOT_USE)
+        assert (failed(told), reason(told)) == ("name", CANNOT_USE)
         # The proxy chooses among the addresses of a name, so each must do.
-        assert fetch(client, server.url(host="mixed.test")).outcome is outcomes.REFUSED_ADDRESS
+        assert failed(fetch(client, server.url(host="mixed.test"))) == "address"
         assert proxy.heads == []
-        assert fetch(client, server.url(host="fine.test")).outcome is outcomes.OK
+        assert fetch(client, server.url(host="fine.test")).status == 200
 
 
 def test_names_that_nobody_here_can_look_up_are_left_to_the_proxy_after_a_moment(proxy: Proxy) -> None:
     names = Names(lambda name, answer: None)
     client = HttpClient(address.refusal, "Tidings/test", names=names, proxy=proxy.url)
     with listening(saying(FINE)) as server:
-        assert fetch(client, server.url(host="outside.test")).outcome is outcomes.OK
+        assert fetch(client, server.url(host="outside.test")).status == 200
     client.close()
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("answer", "why"),
     [
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "refused the connection: it answered 403"),
         (b"HTTP/1.1 407 Login\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n", "it answered 407"),
         (b"", "closed the connection instead"),
     ],
 )
-def test_a_proxy_that_refuses_is_a_failed_connection(answer: bytes, reason: str) -> None:
+def test_a_proxy_that_refuses_is_a_failed_connection(answer: bytes, why: str) -> None:
     proxy = Proxy(answer)
     with through(proxy.url, Book(far_test="unknown")) as client:
         reply = fetch(client, "https://far.test/")
     proxy.close()
-    assert reply.outcome is outcomes.CONNECT_FAILED and reply.status is None
-    assert reason in reply.reason
+    assert failed(reply) == "connection" and reply.status is None
+    assert why in reason(reply)
 
 
 def test_a_proxy_that_is_not_there_or_silent_is_a_failed_connection() -> None:
@@ -170,14 +169,14 @@ def test_a_proxy_that_is_not_there_or_silent_is_a_failed_connection() -> None:
         port = silent.getsockname()[1]
         with through(f"http://127.0.0.1:{port}", Book(far_test="unknown")) as client:
             reply = fetch(client, "https://far.test/", timeout_seconds=0.3)
-    assert (reply.outcome, reply.reason) == (
-        outcomes.CONNECT_FAILED,
+    assert (failed(reply), reason(reply)) == (
+        "connection",
         "No connection through the outbound proxy within 0.3 s.",
     )
     with through(f"http://127.0.0.1:{port}", Book(far_test="unknown")) as client:
         reply = fetch(client, "https://far.test/")
-    assert (reply.outcome, reply.reason) == (
-        outcomes.CONNECT_FAILED,
+    assert (failed(reply), reason(reply)) == (
+        "connection",
         "The connection to the outbound proxy failed.",
     )
 

@@ -7,8 +7,7 @@ import ssl
 import pytest
 
 from tests.net.certificates import Authority
-from tests.net.world import FINE, Answer, client, fetch, listening, saying
-from tidings.model import outcome as outcomes
+from tests.net.world import FINE, Answer, client, failed, fetch, listening, reason, saying
 from tidings.net.http import HttpClient, Tls
 
 __all__ = ["client"]
@@ -21,11 +20,11 @@ VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
 def test_only_the_authority_of_the_endpoint_is_trusted(client: HttpClient) -> None:
     with listening(saying(FINE), tls=SERVERS.server()) as server:
-        assert fetch(client, server.url(), tls=TRUST).outcome is outcomes.OK
+        assert fetch(client, server.url(), tls=TRUST).status == 200
         for other in (None, Tls(CLIENTS.pem.encode())):
             reply = fetch(client, server.url(), tls=other)
-            assert reply.outcome is outcomes.TLS_FAILED
-            assert "certificate was not accepted" in reply.reason
+            assert failed(reply) == "tls"
+            assert "certificate was not accepted" in reason(reply)
         assert len(server.posts) == 1
 
 
@@ -34,10 +33,10 @@ def test_a_server_that_wants_a_certificate_gets_ours(client: HttpClient, version
     ours = Tls(TRUST.authorities, GOOD.certificate.encode(), GOOD.key.encode())
     with listening(saying(FINE), tls=SERVERS.server(wants=CLIENTS, highest=version)) as server:
         for _ in range(3):
-            assert fetch(client, server.url(), tls=ours).outcome is outcomes.OK
+            assert fetch(client, server.url(), tls=ours).status == 200
         assert server.connections == 1
         # A connection that was opened with a certificate is not used without it.
-        assert fetch(client, server.url(), tls=TRUST).outcome is outcomes.TLS_FAILED
+        assert failed(fetch(client, server.url(), tls=TRUST)) == "tls"
         assert len(server.posts) == 3
 
 
@@ -52,8 +51,8 @@ def test_a_certificate_that_is_missing_or_not_accepted_is_a_tls_failure(
     with listening(saying(FINE), tls=SERVERS.server(wants=CLIENTS, highest=version)) as server:
         for _ in range(5):
             reply = fetch(client, server.url(), tls=tls)
-            assert reply.outcome is outcomes.TLS_FAILED
-            assert "client certificate" in reply.reason
+            assert failed(reply) == "tls"
+            assert "client certificate" in reason(reply)
         assert server.posts == []
 
 
@@ -62,10 +61,10 @@ def test_tls_that_ends_without_notice_does_not_unmake_a_2xx(client: HttpClient, 
     answer: Answer = saying(b"HTTP/1.1 200 OK\r\n" + head, then="cut")
     with listening(answer, tls=SERVERS.server()) as server:
         reply = fetch(client, server.url(), tls=TRUST)
-    assert (reply.outcome, reply.answer) == (outcomes.OK, b"hello")
-    assert "broke off after 5 bytes" in reply.reason
+    assert (reply.answered, reply.status, reply.body) == (True, 200, b"hello")
+    assert "broke off after 5 bytes" in reason(reply)
 
 
 def test_the_name_in_the_certificate_must_be_the_hosts(client: HttpClient) -> None:
     with listening(saying(FINE), "127.0.0.2", tls=SERVERS.server()) as server:
-        assert fetch(client, server.url(host="127.0.0.2"), tls=TRUST).outcome is outcomes.TLS_FAILED
+        assert failed(fetch(client, server.url(host="127.0.0.2"), tls=TRUST)) == "tls"

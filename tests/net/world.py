@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from tidings.net.handle import Tls
-from tidings.net.http import HttpClient, HttpRequest, Reply
+from tidings.net.http import A_GLANCE, AnswerLimits, HttpClient, HttpRequest, Reply
 from tidings.testing import until
 
 Answer = Callable[[socket.socket], object]
@@ -21,7 +21,7 @@ FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 class Listening:
-    """A server at a port. Every whole POST that arrives is in `posts`; each answer comes from the function given."""
+    """A server at a port. Every whole request that arrives is in `posts`; each answer comes from the function given."""
 
     def __init__(self, answer: Answer, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         self.answer, self._tls = answer, tls
@@ -85,7 +85,8 @@ def _read_post(connection: socket.socket) -> bytes | None:
             return None
         data += piece
     head, _, body = data.partition(b"\r\n\r\n")
-    length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index]
+    said = re.search(rb"(?i)content-length: (\d+)", head)
+    length = 0 if said is None else int(said[1])
     while len(body) < length:
         piece = connection.recv(65536)
         if not piece:
@@ -133,10 +134,22 @@ def fetch(
     tenant: str | None = None,
     body: bytes = b"hello",
     tls: Tls | None = None,
+    method: str = "POST",
+    wanted: AnswerLimits = A_GLANCE,
 ) -> Reply:
-    """Send one POST, and wait for what comes of it."""
+    """Send one request, and wait for what comes of it."""
     replies: list[Reply] = []
-    client.send(HttpRequest(url, headers or [], body, timeout_seconds, tenant, tls), replies.append)
+    client.send(HttpRequest(url, headers or [], body, timeout_seconds, tenant, tls, method, wanted), replies.append)
     while not replies:
         client.poll(1.0)
     return replies[0]
+
+
+def failed(reply: Reply) -> str | None:
+    """What failed; None if a whole answer came."""
+    return None if reply.failure is None else reply.failure.kind
+
+
+def reason(reply: Reply) -> str:
+    """Why it failed, in words."""
+    return "" if reply.failure is None else reply.failure.reason

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.delivery.world import World
-from tidings.deliver.lane.lane import QUEUE_MAX, LaneView
+from tidings.deliver.lane.lane import QUEUE_MAX
+from tidings.deliver.lane.view import LaneView
 from tidings.testing import Reaction, Receiver, until
 
 pytestmark = pytest.mark.slow
@@ -33,7 +34,7 @@ def held_in_memory(world: World) -> int:
     """Deliveries that the deliver stage keeps in memory, over all lanes."""
     assert world.server.server is not None
     lanes = world.server.server.deliver._lanes
-    return len(lanes.outstanding) + sum(len(each.busy) + each.held_count for each in lanes.by_link.values())
+    return len(lanes.outstanding) + sum(len(each.busy) + each.lines.held_count for each in lanes.by_link.values())
 
 
 def everything(world: World, endpoint: str, events: list[str], seconds: float = 60) -> None:

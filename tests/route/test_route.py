@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tidings.model.event import Event
-from tidings.model.link import Endpoint, Options, Sealed
+from tidings.model.link import Endpoint, Sealed, Webhook
 from tidings.route import route
 from tidings.route.route import Router
 from tidings.store.base import Db
@@ -62,12 +62,12 @@ def endpoint(
         num=num,
         id=f"ep_{num}",
         tenant=tenant,
-        options=Options(url="https://example.com", **options),
-        sealed=Sealed(secrets=()),
+        what=Webhook(url="https://example.com", sealed=Sealed(secrets=())),
+        **options,
         deleted=deleted,
         after=after,
     )
-    catalog.put_endpoint(db, made)
+    catalog.put_link(db, made)
     catalog.refresh(db)
     return made
 

@@ -12,7 +12,7 @@ import pytest
 from tidings.control.delivery_ids import DeliveryIds
 from tidings.control.replaying import Replaying
 from tidings.model.event import Event
-from tidings.model.link import Endpoint, Options, Sealed
+from tidings.model.link import Endpoint, Sealed, Webhook
 from tidings.model.replay import Replay
 from tidings.route.route import Router
 from tidings.rules import filter
@@ -39,8 +39,8 @@ class HandClock:
 
 
 def endpoint(num: int, tenant: str | None, chosen: tuple[str, ...], pattern: Any = None, after: int = 0) -> Endpoint:
-    options = Options(url="https://example.com", events=chosen, filter=pattern)
-    return Endpoint(num=num, id=f"ep_{num}", tenant=tenant, options=options, sealed=Sealed(secrets=()), after=after)
+    what = Webhook(url="https://example.com", sealed=Sealed(secrets=()))
+    return Endpoint(num=num, id=f"ep_{num}", tenant=tenant, events=chosen, filter=pattern, what=what, after=after)
 
 
 def event(kind: str = "tasks.done", *, seq: int = 5, data: str = "{}", **more: Any) -> Event:
@@ -84,7 +84,7 @@ def routed(
 
     def fill(db: Db) -> None:
         for link in LINKS:
-            catalog.put_endpoint(db, link)
+            catalog.put_link(db, link)
         catalog.refresh(db)
         events.append(db, [Publication(tuple(EVENTS))], now=1)
         while router.step(db) is not None:
@@ -118,7 +118,7 @@ def test_a_replay_sends_what_is_wanted_and_what_was_too_early(routed: tuple[Db, 
     for link in LINKS:
         replay = Replay(id="rpl_1", tenant=None, link=link.num, which="all", since=0, until=10, finish=len(EVENTS))
         reasons = [
-            decided(Wants.of(endpoint(link.num, link.tenant, link.options.events, link.options.filter)), it)
+            decided(Wants.of(endpoint(link.num, link.tenant, link.events, link.filter)), it)
             for it in EVENTS
             if it.target is None
         ]

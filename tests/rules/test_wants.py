@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tidings.model.event import Event
-from tidings.model.link import Endpoint, Options, Sealed
+from tidings.model.link import Endpoint, Sealed, Webhook
 from tidings.rules import filter
 from tidings.rules.wants import (
     ABOUT_ITSELF,
@@ -30,8 +30,8 @@ LONG = '{"a": [' + ",".join(["[" + '"x"' + "]"] * 9_000) + "]}"
 
 
 def endpoint(num: int, tenant: str | None, chosen: tuple[str, ...], pattern: Any = None, after: int = 0) -> Endpoint:
-    options = Options(url="https://example.com", events=chosen, filter=pattern)
-    return Endpoint(num=num, id=f"ep_{num}", tenant=tenant, options=options, sealed=Sealed(secrets=()), after=after)
+    what = Webhook(url="https://example.com", sealed=Sealed(secrets=()))
+    return Endpoint(num=num, id=f"ep_{num}", tenant=tenant, events=chosen, filter=pattern, what=what, after=after)
 
 
 def event(kind: str = "tasks.done", *, seq: int = 5, data: str = "{}", **more: Any) -> Event:

@@ -253,8 +253,9 @@ def test_an_endpoint_with_a_filter_and_fields_from_before_their_rules_can_be_edi
     catalog, writer = server.server.parts.catalog, server.server.writer
     endpoint = api.register("http://127.0.0.1:9/old", events=["old.*"])[0]
     present = catalog.now.endpoints_by_id[endpoint]
-    options = msgspec.structs.replace(present.options, filter={"data": {"gte": 1}}, fields=("a..b",))
-    writer.wait(lambda db: catalog.put_endpoint(db, msgspec.structs.replace(present, options=options)))
+    what = msgspec.structs.replace(present.what, fields=("a..b",))
+    older = msgspec.structs.replace(present, filter={"data": {"gte": 1}}, what=what)
+    writer.wait(lambda db: catalog.put_link(db, older))
     assert api.patch(f"/v1/endpoints/{endpoint}", {"description": "new"})["filter"] == {"data": {"gte": 1}}
     refused = api.call(
         "PATCH",

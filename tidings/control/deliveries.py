@@ -87,7 +87,7 @@ class Deliveries:
             raise _unknown(ident)
         rows = await self._readers.call(lambda db: lists.rows_of(db, snapshot, numbers), caller.tenant)
         row = next((row for row in rows if self._ids.means(ident, row.number, row.created)), None)
-        endpoint = None if row is None else snapshot.endpoints.get(row.link)
+        endpoint = None if row is None else snapshot.links.get(row.link)
         if row is None or endpoint is None or not caller.sees(endpoint.tenant):
             raise _unknown(ident)
         return row
@@ -129,7 +129,7 @@ class Deliveries:
         if wanted is None and tenant is None and caller.tenant is None:
             return None
         snapshot = self._catalog.now
-        asked = snapshot.endpoints.values() if wanted is None else [narrowed_to(snapshot, caller, wanted)]
+        asked = snapshot.links.values() if wanted is None else [narrowed_to(snapshot, caller, wanted)]
         visible = [endpoint for endpoint in asked if caller.sees(endpoint.tenant)]
         return frozenset(endpoint.num for endpoint in visible if tenant is None or endpoint.tenant == tenant)
 
@@ -148,7 +148,7 @@ def retry(db: Db, catalog: Catalog, clock: Clock, number: int) -> int:
         raise NotFound("There is no such delivery.")
     _, link, event, _, n, last = row
     waiting = db.one("waiting_of", delivery=number)
-    endpoint = _sending(catalog.endpoint(db, link))
+    endpoint = _sending(catalog.link(db, link))
     state = lifecycle.state(last, waiting is not None, False)
     now = clock.now()
     if lifecycle.after(state, "retry") is None:

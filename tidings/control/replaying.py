@@ -124,7 +124,7 @@ class Replaying:
 
     def add(self, db: Db, replay: Replay) -> Replay:
         """Store a prepared one, inside a write job. Raises Conflict if its endpoint is not sending."""
-        endpoint = self._catalog.endpoint(db, replay.link)
+        endpoint = self._catalog.link(db, replay.link)
         if endpoint is None or endpoint.deleted is not None:
             raise NotFound("The endpoint no longer exists.")
         if endpoint.mode != "enabled":
@@ -181,7 +181,7 @@ class Replaying:
         replay = stored.read(db, replay_id)
         if replay is None or replay.state != "running":
             return None
-        endpoint = self._catalog.endpoint(db, replay.link)
+        endpoint = self._catalog.link(db, replay.link)
         if endpoint is None or endpoint.deleted is not None:
             self._end(db, replay, "cancelled")
             return None

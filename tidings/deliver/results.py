@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
+from tidings.deliver.actions.action import Action, Result
 from tidings.deliver.lane import order
-from tidings.deliver.lane.lane import Lane, Queued
-from tidings.deliver.settle import Disabling, Settlement
+from tidings.deliver.lane.lane import Lane
+from tidings.deliver.lane.queued import Queued
+from tidings.deliver.settle import Disable, Emit, Settlement
 from tidings.model import outcome as outcomes
-from tidings.model.delivery import Attempt, Waiting
+from tidings.model.delivery import ANSWER_BYTES_KEPT, Attempt, Waiting
 from tidings.model.event import OWN_TYPES, Event
 from tidings.model.ids import new_id
 from tidings.model.link import ALL_TENANTS
 from tidings.model.moment import MINUTE, SECOND, Micros, to_text
-from tidings.net.http import Reply
-from tidings.rules.deliver import health, judgement, lifecycle, retry
-from tidings.rules.deliver.health import HEALTHY, EndpointHealth
-from tidings.rules.deliver.judgement import Judgement
+from tidings.rules.deliver import health, lifecycle, retry
+from tidings.rules.deliver.health import EndpointHealth
 from tidings.rules.deliver.lifecycle import Cause
 
 Chance = Callable[[], float]
@@ -46,27 +47,22 @@ class Flight(msgspec.Struct, gc=False):
     number: int
     size: int
     """The length of its body, in bytes."""
+    action: Action
+    """The lane's when it left: whatever was sent is judged by those who sent it."""
+    events: Sequence[Event] = ()
+    """What it carries, if anything may follow from it."""
 
 
-class _Verdict(msgspec.Struct, frozen=True):
-    """What a reply means for all deliveries of its flight."""
-
-    judged: Judgement
-    wait_seconds: float | None
-    """What it asked for in `Retry-After`."""
-    splits: bool
-    """It says nothing of each delivery: there were several, and one may have spoiled it for all."""
-
-
-def take_in(flight: Flight, reply: Reply, now: Micros, settlement: Settlement, chance: Chance) -> list[Queued]:
+def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement, chance: Chance) -> list[Queued]:
     """Write down what came of a flight. Returns the items whose subjects are free again."""
     lane = flight.lane
-    answer = reply.answer.decode("utf-8", "replace").replace("\x00", "\ufffd") if reply.answer else None
-    verdict = _DELIVERED if reply.outcome is outcomes.OK else _judge(flight, reply, now)
+    kept = result.answer[:ANSWER_BYTES_KEPT]
+    answer = kept.decode("utf-8", "replace").replace("\x00", "\ufffd") if kept else None
+    splits = _splits(flight, result, now)
     before = lane.health
-    _mind_health(flight, reply, verdict, now, chance)
+    _mind_health(flight, result, splits, now, chance)
     free: list[Queued] = []
-    fates = [_fate(flight, item, verdict, now, chance) for item in flight.items]
+    fates = [_fate(flight, item, result, splits, now, chance) for item in flight.items]
     # What went in one batch of a strict order is due again at one time, so that none overtakes another.
     together = max((due for _, due in fates if due is not None), default=None) if lane.ordered_all else None
     for item, (cause, due) in zip(flight.items, fates, strict=True):
@@ -75,54 +71,55 @@ def take_in(flight: Flight, reply: Reply, now: Micros, settlement: Settlement, c
                 delivery=item.number,
                 n=item.n + 1,
                 at=flight.left,
-                outcome=reply.outcome.name,
+                outcome=result.outcome.name,
                 state=lifecycle.now(cause),
-                status=reply.status,
-                duration_ms=reply.duration_ms,
+                status=result.status,
+                duration_ms=result.duration_ms,
                 request=flight.shown,
                 response=answer,
-                reason=f"{reply.reason} {_MORE[cause]}" if cause in _MORE else reply.reason,
+                reason=f"{result.reason} {_MORE[cause]}" if cause in _MORE else result.reason,
             )
         )
-        settlement.numbers.append((lane.link, item.number))
+        settlement.numbers.append((lane.num, item.number))
         if due is None:
-            if lane.small:
-                lane.small.pop(item.number, None)
+            lane.done_with(item.number)
             if item.stored:
                 settlement.end(item.number)
             free.append(item)
         elif _put_back(flight, item, cause, together or due, now, settlement):
             free.append(item)
-    _tell_health(flight, reply, verdict, before, now, settlement)
+    _tell_health(flight, result, before, now, settlement)
     return free
 
 
-def _judge(flight: Flight, reply: Reply, now: Micros) -> _Verdict:
-    lane = flight.lane
-    wait_seconds = None if reply.retry_after is None else retry.parse_retry_after(reply.retry_after, now)
-    judged = judgement.judge(reply.outcome, reply.status, asked_to_wait=wait_seconds is not None)
-    if lane.endpoint is not None and lane.endpoint.options.give_up_on:
-        judged = judgement.given_up(judged, reply.status, lane.endpoint.options.give_up_on)
-    splits = len(flight.items) > 1 and (
-        judged.endpoint == "silent"
-        or (
-            judged.endpoint == "failing"
-            and lane.succeeded_at is not None
-            and now - lane.succeeded_at < DOUBT
-            and not lane.health.open
-        )
+def follow(flight: Flight, reply: Any, result: Result, now: Micros, settlement: Settlement) -> None:
+    """Let the action say what a success brings about; it is stored with the attempt."""
+    if result.judged.message == "delivered":
+        follow_up = flight.action.follow(flight.events, reply, now)
+        if follow_up is not None:
+            settlement.follow_ups.append(follow_up)
+
+
+def _splits(flight: Flight, result: Result, now: Micros) -> bool:
+    """Whether it says nothing of each delivery: there were several, and one may have spoiled it for all."""
+    if len(flight.items) == 1:
+        return False
+    lane, said = flight.lane, result.judged.endpoint
+    return said == "silent" or (
+        said == "failing" and lane.succeeded_at is not None and now - lane.succeeded_at < DOUBT and not lane.health.open
     )
-    return _Verdict(judged, wait_seconds, splits)
 
 
-def _fate(flight: Flight, item: Queued, verdict: _Verdict, now: Micros, chance: Chance) -> tuple[Cause, Micros | None]:
+def _fate(
+    flight: Flight, item: Queued, result: Result, splits: bool, now: Micros, chance: Chance
+) -> tuple[Cause, Micros | None]:
     """What happened to a delivery with this attempt, and when it is due again."""
-    lane, judged = flight.lane, verdict.judged
+    lane, judged = flight.lane, result.judged
     if judged.message == "delivered":
         return "success", None
     if item.cancelled:
         return "cancel", None
-    if verdict.splits:
+    if splits:
         return "split", now
     if judged.message == "dead":
         return "given_up", None
@@ -131,25 +128,24 @@ def _fate(flight: Flight, item: Queued, verdict: _Verdict, now: Micros, chance: 
     first = item.first or item.created
     if judged.message == "again, uncounted" and now - first < health.HOLD_UNCOUNTED:
         return "hold", lane.health.held_until or now
-    options = lane.endpoint.options if lane.endpoint is not None else None
     made = item.n + 1 - item.earlier
-    due = retry.next_due(now, made, _delays(lane), chance(), verdict.wait_seconds)
+    due = retry.next_due(now, made, _delays(lane), chance(), result.wait_seconds)
     if due is None:
         return "exhausted", None
-    age_max = options.order_max_age_seconds * SECOND if options is not None else 0
+    age_max = lane.link.pacing.order_max_age_seconds * SECOND
     return ("park" if item.subject is not None and now - first > age_max else "failure"), due
 
 
-def _settles(flight: Flight, verdict: _Verdict) -> bool:
+def _settles(flight: Flight, result: Result) -> bool:
     """Whether this was the last answer to a message that others wait for in line, and speaks of that alone."""
     lane, item = flight.lane, flight.items[-1]
-    if verdict.judged.endpoint != "silent" or not (lane.ordered_all or lane.ordered_by_subject):
+    if result.judged.endpoint != "silent" or not (lane.ordered_all or lane.ordered_by_subject):
         return False
-    return verdict.judged.message == "dead" or item.n + 1 - item.earlier >= len(_delays(lane))
+    return result.judged.message == "dead" or item.n + 1 - item.earlier >= len(_delays(lane))
 
 
 def _delays(lane: Lane) -> Sequence[float]:
-    return (lane.endpoint.options.retry_delays_seconds if lane.endpoint is not None else None) or retry.DELAYS_SECONDS
+    return lane.link.pacing.retry_delays_seconds or retry.DELAYS_SECONDS
 
 
 def _put_back(flight: Flight, item: Queued, cause: Cause, due: Micros, now: Micros, settlement: Settlement) -> bool:
@@ -159,7 +155,7 @@ def _put_back(flight: Flight, item: Queued, cause: Cause, due: Micros, now: Micr
         lane.in_batches_of(item.number, (len(flight.items) + 1) // 2)
     row = settlement.waiting[item.number] = Waiting(
         delivery=item.number,
-        link=lane.link,
+        link=lane.num,
         event=item.event,
         due=due,
         n=item.n + 1,
@@ -168,94 +164,74 @@ def _put_back(flight: Flight, item: Queued, cause: Cause, due: Micros, now: Micr
         subject=None if cause == "park" else item.subject,
     )
     order.mind_age(lane, row)
-    lane.next_due = due if lane.next_due is None else min(lane.next_due, due)
+    lane.due_at(due)
     return cause == "park" or item.subject is None
 
 
-def _mind_health(flight: Flight, reply: Reply, verdict: _Verdict, now: Micros, chance: Chance) -> None:
-    """What the reply says of the endpoint."""
-    lane, said = flight.lane, verdict.judged.endpoint
+def _mind_health(flight: Flight, result: Result, splits: bool, now: Micros, chance: Chance) -> None:
+    """What the answer says of the endpoint."""
+    lane, said = flight.lane, result.judged.endpoint
     if said == "well":
-        lane.widen()
-        lane.succeeded_at = now
-        if lane.health is not HEALTHY:
-            lane.health = health.after_success(lane.health, now)
-            lane.mark()
+        lane.succeeded(now)
         return
     if flight.left < lane.edited_at and said != "gone":
         # It is about what the endpoint was.
         return
     if said == "hold":
-        lane.window = 1
-        lane.health = health.after_hold(lane.health, now, chance(), reply.status or 0, verdict.wait_seconds)
-    elif said == "silent" and verdict.splits:
-        return
-    else:
-        if said != "silent":
-            lane.narrow()
+        lane.hold(now, chance(), result.status or 0, result.wait_seconds)
+    elif said != "silent" or not splits:
         newest = flight.items[-1]
         failure = health.Failure(
-            newer=lane.succeeded_at is None or newest.created > lane.succeeded_at,
+            newer=lane.is_news(newest.created),
             first=not newest.n,
             refused=said == "silent",
-            settles=_settles(flight, verdict),
+            settles=_settles(flight, result),
         )
-        was_open = lane.health.open
-        lane.health = health.after_failure(lane.health, now, chance(), lane.succeeded_at, failure)
-        if lane.health.open and not was_open:
-            # The first probe takes the newest.
-            lane.turn = 0
-    lane.mark()
+        lane.failed(now, chance(), failure)
 
 
-def _tell_health(
-    flight: Flight, reply: Reply, verdict: _Verdict, before: EndpointHealth, now: Micros, settlement: Settlement
-) -> None:
-    if verdict.judged.endpoint == "gone":
-        _disable(flight, "The endpoint answered 410 Gone: it wants no more webhooks.", now, settlement)
-    elif verdict.judged.endpoint not in ("failing", "silent") or before is flight.lane.health:
+def _tell_health(flight: Flight, result: Result, before: EndpointHealth, now: Micros, settlement: Settlement) -> None:
+    if result.disable_because is not None:
+        _disable(flight, result.disable_because, now, settlement)
+    elif result.judged.endpoint not in ("failing", "silent") or before is flight.lane.health:
         return
     elif health.should_disable(before, now):
-        _disable(flight, f"Every attempt has failed for 5 days; the last one: {reply.reason}", now, settlement)
+        _disable(flight, f"Every attempt has failed for 5 days; the last one: {result.reason}", now, settlement)
     elif health.should_warn(before, flight.lane.health):
-        _announce("endpoint.failing", flight, reply.reason, now, settlement)
+        _announce("endpoint.failing", flight, result.reason, now, settlement)
 
 
 def _disable(flight: Flight, reason: str, now: Micros, settlement: Settlement) -> None:
     lane = flight.lane
-    if lane.sendable and lane.endpoint is not None:
-        settlement.disablings.append(Disabling(lane.link, reason))
+    if lane.sendable:
+        settlement.follow_ups.append(Disable(lane.num, reason))
         _announce("endpoint.disabled", flight, reason, now, settlement)
-        # From now on, not from when it is stored: other requests that come back meanwhile must not tell it again.
-        lane.endpoint = msgspec.structs.replace(lane.endpoint, mode="disabled", reason=reason)
+        # Other requests that come back before it is stored must not tell it again.
+        lane.disable(reason)
 
 
 def _announce(kind: str, flight: Flight, reason: str, now: Micros, settlement: Settlement) -> None:
-    endpoint = flight.lane.endpoint
-    if endpoint is None or flight.own_event:
+    endpoint = flight.lane.link
+    if flight.own_event:
         return
     assert kind.startswith(OWN_TYPES)
     since = flight.lane.health.failing_since
     data = {
         "endpoint_id": endpoint.id,
-        "url": endpoint.options.url,
+        "url": flight.lane.action.destination,
         "reason": reason,
         "failing_since": None if since is None else to_text(since),
         "fails": flight.lane.health.fails,
     }
-    settlement.events.append(
-        Event(
-            id=new_id("evt", now),
-            type=kind,
-            time=now,
-            tenant=None if endpoint.tenant == ALL_TENANTS else endpoint.tenant,
-            subject=endpoint.id,
-            data=msgspec.json.encode(data).decode(),
-        )
+    event = Event(
+        id=new_id("evt", now),
+        type=kind,
+        time=now,
+        tenant=None if endpoint.tenant == ALL_TENANTS else endpoint.tenant,
+        subject=endpoint.id,
+        data=msgspec.json.encode(data).decode(),
     )
-
-
-_DELIVERED = _Verdict(judgement.OK, None, False)
+    settlement.follow_ups.append(Emit((event,)))
 
 
 def cancelled(item: Queued, link: int, now: Micros, settlement: Settlement, *, stored: bool) -> None:
@@ -282,10 +258,8 @@ def unsendable(
 
     `flown`: they were all that was to leave together, so their place in flight is free again.
     """
-    lane.flights -= flown
+    lane.unsent(items, flown=flown)
     for item in items:
-        lane.flying.pop(item.number, None)
-        lane.express.pop(item.number, None)
         order.release(lane, item, now)
         settlement.attempts.append(
             Attempt(
@@ -297,6 +271,6 @@ def unsendable(
                 reason=f"It could not be sent: {why}.",
             )
         )
-        settlement.numbers.append((lane.link, item.number))
+        settlement.numbers.append((lane.num, item.number))
         if item.stored:
             settlement.end(item.number)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -31,11 +31,42 @@ ATTEMPT_COLUMNS = (
 HASTENED_PER_STEP = 1_000
 
 
-class Disabling(msgspec.Struct, frozen=True):
-    """An endpoint that is to be disabled, and why."""
+class FollowUp(Protocol):
+    """What else an attempt brings about. Applied by the writer in the transaction that stores the attempt."""
+
+    def apply(self, db: Db, catalog: Catalog, now: Micros) -> Sequence[Event]:
+        """Write it; returns the events that it makes. Raises StoreError; then nothing of the transaction holds.
+
+        It may be applied again after a commit whose answer was lost, so it must change nothing the second time, and
+        its events must bear the same ids.
+        """
+
+
+class Emit(msgspec.Struct, frozen=True):
+    """Events to be published."""
+
+    events: tuple[Event, ...]
+
+    def apply(self, db: Db, catalog: Catalog, now: Micros) -> Sequence[Event]:
+        """The events."""
+        return self.events
+
+
+class Disable(msgspec.Struct, frozen=True):
+    """A link that is to be disabled, and why."""
 
     link: int
     reason: str
+
+    def apply(self, db: Db, catalog: Catalog, now: Micros) -> Sequence[Event]:
+        """Disable the link as it is now, not as it was when the request was sent."""
+        endpoint = catalog.link(db, self.link)
+        if endpoint is not None and endpoint.deleted is None and endpoint.mode != "disabled":
+            changed = msgspec.structs.replace(
+                endpoint, mode="disabled", reason=self.reason, revision=endpoint.revision + 1, updated=now
+            )
+            catalog.put_link(db, changed)
+        return ()
 
 
 class Settlement:
@@ -49,8 +80,7 @@ class Settlement:
         self.numbers: list[tuple[int, int]] = []
         """(link, delivery) of everything that is settled by this."""
         self.states: dict[int, LinkState] = {}
-        self.events: list[Event] = []
-        self.disablings: list[Disabling] = []
+        self.follow_ups: list[FollowUp] = []
         self.hastened: dict[int, Micros] = {}
         """By link: what waits for another try is due at this moment, for the link was edited."""
         self.freed: dict[int, Micros] = {}
@@ -72,8 +102,7 @@ class Settlement:
             or self.waiting
             or self.ended
             or self.states
-            or self.events
-            or self.disablings
+            or self.follow_ups
             or self.hastened
             or self.freed
             or self.cursor is not None
@@ -96,8 +125,7 @@ class Settlement:
         self.ended += later.ended
         self.numbers += later.numbers
         self.states.update(later.states)
-        self.events += later.events
-        self.disablings += later.disablings
+        self.follow_ups += later.follow_ups
         self.hastened.update(later.hastened)
         self.freed.update(later.freed)
         self.after += later.after
@@ -133,10 +161,9 @@ class Settlement:
                 self.half_hastened.append(link)
         if self.states:
             db.many("link_state_put", [_state_row(state) for state in self.states.values()])
-        for disabling in self.disablings:
-            disable(db, catalog, disabling, now)
-        if self.events:
-            append(db, [Publication(tuple(self.events), ids_given=self.again)], now)
+        events = [event for each in self.follow_ups for event in each.apply(db, catalog, now)]
+        if events:
+            append(db, [Publication(tuple(events), ids_given=self.again)], now)
         if self.cursor is not None:
             journal.move(db, "deliver", self.cursor)
 
@@ -154,19 +181,6 @@ class Settlement:
             given[attempt.delivery] = n
             found.append(msgspec.structs.replace(attempt, n=n))
         return found
-
-
-def disable(db: Db, catalog: Catalog, disabling: Disabling, now: Micros) -> None:
-    """Disable the endpoint as it is now, not as it was when the request was sent."""
-    endpoint = catalog.endpoint(db, disabling.link)
-    if endpoint is None or endpoint.deleted is not None or endpoint.mode == "disabled":
-        return
-    catalog.put_endpoint(
-        db,
-        msgspec.structs.replace(
-            endpoint, mode="disabled", reason=disabling.reason, revision=endpoint.revision + 1, updated=now
-        ),
-    )
 
 
 def waiting_from(row: tuple[Any, ...]) -> Waiting:

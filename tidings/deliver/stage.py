@@ -16,12 +16,15 @@ from collections.abc import Callable
 from typing import Any
 
 from tidings.deliver import results
-from tidings.deliver.actions.webhook import BodyCache, compose
+from tidings.deliver.actions.action import Tools
+from tidings.deliver.actions.bodies import BodyCache
 from tidings.deliver.lane import order
 from tidings.deliver.lane.cancel import settle_future
-from tidings.deliver.lane.lane import Lane, LaneView, Queued, view
+from tidings.deliver.lane.lane import Lane
+from tidings.deliver.lane.queued import Queued
 from tidings.deliver.lane.shares import Shares, in_turns
 from tidings.deliver.lane.timers import Timers
+from tidings.deliver.lane.view import LaneView, view
 from tidings.deliver.lanes import Lanes
 from tidings.deliver.pace import SETTLE_SECONDS, YOUNG_SECONDS, Pace
 from tidings.deliver.results import Flight
@@ -30,9 +33,9 @@ from tidings.deliver.steps import DueTimes
 from tidings.deliver.timings import Timings
 from tidings.model.errors import Unavailable
 from tidings.model.event import OWN_TYPES, Event
-from tidings.model.link import Endpoint
+from tidings.model.link import AnyLink
 from tidings.model.moment import SECOND, Clock, Micros
-from tidings.net.http import HttpClient, Reply
+from tidings.net.http import HttpClient
 from tidings.rules.share import ShareView
 from tidings.store.base import Db, Engine, StoreError
 from tidings.store.catalog import Catalog, Snapshot
@@ -75,7 +78,7 @@ class Deliver:
         self._settlement = Settlement()
         self._store_rests_until: Micros = 0
         self._timers = Timers()
-        self._bodies = BodyCache(source)
+        self._source = source
         self._launch: list[tuple[Lane, list[Queued]]] = []
         self._pace = Pace()
         self._crowded = False
@@ -92,7 +95,8 @@ class Deliver:
         self._db: Db = self._engine.reader()
         self._client = self._client_of()
         self._due_times = DueTimes(self._clock, self._writer, self._inbox, self._wake)
-        self._lanes = Lanes(self._db, self._catalog, self._clock.now(), self._shares)
+        tools = Tools(self._client.send, BodyCache(self._source))
+        self._lanes = Lanes(self._db, self._catalog, self._clock.now(), self._shares, tools)
         self._catalog.on_change(self._on_catalog)
         self._clock.on_jump(self._wake)
         self.alive = True
@@ -169,7 +173,7 @@ class Deliver:
         if self.alive:
             self._client.wake()
 
-    def _on_catalog(self, snapshot: Snapshot, changed: list[Endpoint]) -> None:
+    def _on_catalog(self, snapshot: Snapshot, changed: list[AnyLink]) -> None:
         if changed:
             self._inbox.append(lambda: self._lanes.update(changed, self._now(), self._settlement))
             self._wake()
@@ -242,7 +246,7 @@ class Deliver:
             if self._lanes.read_head(now):
                 self._news = True
         for lane in self._timers.due(self._lanes.by_link, now):
-            self._lanes.active[lane.link] = lane
+            self._lanes.active[lane.num] = lane
 
     def _send(self, now: Micros) -> None:
         if not self._launch:
@@ -260,7 +264,7 @@ class Deliver:
         try:
             for lane in in_turns(active.values()):
                 if len(self._launch) >= room or time.monotonic() > end:
-                    self._lanes.active[lane.link] = lane
+                    self._lanes.active[lane.num] = lane
                     continue
                 if not self._shares.may_start(lane):
                     continue
@@ -279,60 +283,57 @@ class Deliver:
         return self._pace.room()
 
     def _depart(self, lane: Lane, items: list[Queued], found: dict[int, Event], now: Micros) -> None:
-        endpoint = lane.endpoint
-        assert endpoint is not None
         lost = [item for item in items if item.event not in found]
         if lost:
             items = [item for item in items if item.event in found]
             results.unsendable(lane, lost, now, "the event is no longer kept", self._settlement, flown=not items)
-            self._lanes.active[lane.link] = lane
+            self._lanes.active[lane.num] = lane
             if not items:
                 self._shares.arrived(lane.tenant, 0)
                 return
-        batch = endpoint.options.batch
+        action = lane.action
         try:
             carried = [found[item.event] for item in items]
-            if batch is not None and len(carried) > 1:
-                carried = carried[: self._bodies.fitting(carried, endpoint, batch.max_bytes)]
+            if len(carried) > 1:
+                carried = carried[: action.fitting(carried)]
                 lane.put_back(items[len(carried) :], tried=items[0].stored)
                 items = items[: len(carried)]
-                self._lanes.active[lane.link] = lane
-            composed = compose(endpoint, lane.sign_with(now), carried, self._bodies, now, batch=batch is not None)
+                self._lanes.active[lane.num] = lane
+            prepared = action.prepare(carried, now)
             own = all(event.type.startswith(OWN_TYPES) for event in carried)
             self._departures += 1
-            size = len(composed.request.body)
-            flight = Flight(lane, items, now, composed.shown, own, self._departures, size)
-            self._client.send(composed.request, lambda reply: self._arrive(flight, reply))
+            size, kept = prepared.size, carried if action.follows else ()
+            flight = Flight(lane, items, now, prepared.shown, own, self._departures, size, action, kept)
+            action.send(prepared.request, lambda reply: self._arrive(flight, reply))
         except ValueError as wrong:
             results.unsendable(lane, items, now, str(wrong), self._settlement, flown=True)
-            self._lanes.active[lane.link] = lane
+            self._lanes.active[lane.num] = lane
             self._shares.arrived(lane.tenant, 0)
             return
         self.flights += 1
         self._shares.departed(lane.tenant, size)
         self._pace.departed(flight.number)
 
-    def _arrive(self, flight: Flight, reply: Reply) -> None:
+    def _arrive(self, flight: Flight, reply: Any) -> None:
         now = self._now()
+        result = flight.action.judge(reply, now)
         self._pace.arrived(flight.number)
         lane = flight.lane
         self.flights -= 1
         self._shares.arrived(lane.tenant, flight.size)
-        lane.flights -= 1
-        lane.moved = now
-        lane.express.pop(flight.items[0].number, None)
-        self.outcomes[reply.outcome.name] = self.outcomes.get(reply.outcome.name, 0) + len(flight.items)
-        self.timings.arrived(flight, reply, now)
-        for item in flight.items:
-            lane.flying.pop(item.number, None)
-        for item in results.take_in(flight, reply, now, self._settlement, self._chance):
+        lane.arrived(flight.items, now)
+        self.outcomes[result.outcome.name] = self.outcomes.get(result.outcome.name, 0) + len(flight.items)
+        self.timings.arrived(flight, result, now)
+        for item in results.take_in(flight, result, now, self._settlement, self._chance):
             order.release(lane, item, now)
-        if lane.health.open or lane.health.held_until is not None:
-            lane.fall_back(self._lanes.outstanding, now)
+        if flight.events:
+            results.follow(flight, reply, result, now, self._settlement)
+        if lane.health.open or lane.gate.paused:
+            lane.fall_back(self._lanes.outstanding.pop, now)
         elif lane.blocked:
             # Those of its batch that were to follow must not overtake it.
             lane.drop_due()
-        self._lanes.active[lane.link] = lane
+        self._lanes.active[lane.num] = lane
         self._shares.unpark(self._lanes.active)
 
     def _cancel_all(self, numbers: list[int], tell: Callable[[list[bool] | None, Exception | None], None]) -> None:
@@ -387,7 +388,7 @@ class Deliver:
             # What is due already could not be read before it was stored.
             lane = self._lanes.by_link.get(row.link)
             if lane is not None and not row.held:
-                lane.next_due = row.due if lane.next_due is None else min(lane.next_due, row.due)
+                lane.due_at(row.due)
                 self._lanes.active[row.link] = lane
         for link in (*settlement.hastened, *settlement.freed):
             self._lanes.notice(link, self._now())

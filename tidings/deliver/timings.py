@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from tidings.deliver.actions.action import Result
 from tidings.deliver.results import Flight
 from tidings.model import outcome as outcomes
 from tidings.model.moment import SECOND, Micros
-from tidings.net.http import Reply
 from tidings.rules.histogram import ATTEMPT_SECONDS, DELIVERY_SECONDS, Histogram, Histograms
 
 
@@ -18,9 +18,9 @@ class Timings:
         self.deliveries = Histogram(DELIVERY_SECONDS)
         """From being stored to being delivered."""
 
-    def arrived(self, flight: Flight, reply: Reply, now: Micros) -> None:
+    def arrived(self, flight: Flight, result: Result, now: Micros) -> None:
         """Count one attempt, and the deliveries that it ended."""
-        self.attempts.observe(reply.outcome.name, (now - flight.left) / SECOND)
-        if reply.outcome is outcomes.OK:
+        self.attempts.observe(result.outcome.name, (now - flight.left) / SECOND)
+        if result.outcome is outcomes.OK:
             for item in flight.items:
                 self.deliveries.observe((now - item.created) / SECOND)

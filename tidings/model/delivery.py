@@ -8,6 +8,8 @@ import msgspec
 
 from tidings.model.moment import Micros
 
+ANSWER_BYTES_KEPT = 16 * 1024
+
 State = Literal["waiting", "delivered", "dead", "cancelled"]
 
 

@@ -1,8 +1,11 @@
-"""Links: arrows from events to calls. An endpoint is the link that a customer registers."""
+"""Links: arrows from events to actions. An endpoint is the link that a customer registers.
+
+What every link has stands on `Link` and in its `pacing`; what only one kind needs is its `what`.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -26,20 +29,15 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_bytes: int = 1024 * 1024
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an endpoint's owner may choose. Stored as one JSON text."""
+class Pacing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How fast, in which order and how often a link's deliveries are sent, whatever kind of link it is."""
 
-    url: str
-    description: str = ""
-    events: tuple[str, ...] = ("*",)
-    filter: dict[str, Any] | None = None
     rate: float | None = None
+    """Requests per second."""
     max_in_flight: int = 64
     order: Order = "none"
     order_max_age_seconds: int = 3600
     batch: Batch | None = None
-    body: Body = "standard"
-    fields: tuple[str, ...] | None = None
     timeout_seconds: float = 15.0
     retry_delays_seconds: tuple[float, ...] | None = None
     give_up_on: tuple[int | str, ...] = ()
@@ -73,15 +71,35 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     client_certificate: ClientCertificate | None = None
 
 
-class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One registered URL with its options, secrets and present mode."""
+class Webhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What links of the kind `endpoint` need: where webhooks go, and what is in them."""
+
+    url: str
+    body: Body = "standard"
+    fields: tuple[str, ...] | None = None
+    sealed: Sealed
+
+
+KINDS: dict[str, type[msgspec.Struct]] = {"endpoint": Webhook}
+"""Of each kind of link, what it needs. Its field `sealed` is encrypted at rest."""
+
+W = TypeVar("W")
+
+
+class Link(msgspec.Struct, Generic[W], frozen=True, kw_only=True):
+    """One arrow from events to an action, with its present mode."""
 
     num: int
     """Its number in the store; deliveries name it."""
     id: str
+    kind: str = "endpoint"
+    """One of `KINDS`; it says what `what` is."""
     tenant: str | None
-    options: Options
-    sealed: Sealed
+    description: str = ""
+    events: tuple[str, ...] = ("*",)
+    filter: dict[str, Any] | None = None
+    pacing: Pacing = Pacing()
+    what: W
     mode: Mode = "enabled"
     reason: str | None = None
     """Why it is paused or disabled, in words."""
@@ -93,20 +111,28 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """The last event before it was made: it gets later ones only, however late they are routed."""
 
 
-_ONLY_CHOOSING = (
-    *("description", "events", "filter", "rate", "max_in_flight", "order", "order_max_age_seconds"),
-    *("retry_delays_seconds", "give_up_on"),
-)
-"""Options that say what is sent when, and nothing of the requests themselves."""
+AnyLink = Link[Any]
+Endpoint = Link[Webhook]
 
 
-def changes_requests(before: Endpoint, after: Endpoint) -> bool:
+def chosen(endpoint: Endpoint) -> dict[str, Any]:
+    """All that an endpoint's owner chose and that is no secret, by the names that the API has for it."""
+    pacing, what = endpoint.pacing, endpoint.what
+    return {
+        "url": what.url,
+        "description": endpoint.description,
+        "events": endpoint.events,
+        "filter": endpoint.filter,
+        **{name: getattr(pacing, name) for name in pacing.__struct_fields__},
+        "body": what.body,
+        "fields": what.fields,
+    }
+
+
+def changes_requests(before: AnyLink, after: AnyLink) -> bool:
     """Whether an edit changes what is sent, or how: its URL, headers, secrets, body ... So what failed may succeed."""
-    return before.sealed != after.sealed or any(
-        getattr(before.options, name) != getattr(after.options, name)
-        for name in Options.__struct_fields__
-        if name not in _ONLY_CHOOSING
-    )
+    was, now = before.pacing, after.pacing
+    return before.what != after.what or (was.batch, was.timeout_seconds) != (now.batch, now.timeout_seconds)
 
 
 class LinkState(msgspec.Struct, frozen=True, kw_only=True):

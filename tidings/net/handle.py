@@ -10,17 +10,17 @@ from collections.abc import Callable
 import msgspec
 import pycurl
 
-from tidings.model import outcome as outcomes
-from tidings.model.outcome import Outcome
 from tidings.net import reply as replies
 from tidings.net.names import LOOKUP_SECONDS, Resolved
-from tidings.net.reply import Reply
+from tidings.net.reply import Reply, TransportFailure
 from tidings.rules.network.address import Target, target_of
 
 CONNECT_SECONDS = 5.0
-ANSWER_BYTES_KEPT = 16 * 1024
-ANSWER_BYTES_READ = 64 * 1024
 HEADERS_KEPT = 200
+IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
+"""Methods that may be repeated without asking (RFC 9110, section 9.2.2)."""
+WITH_CONTENT = ("POST", "PUT", "PATCH")
+"""Methods that say how long their body is even if it is empty (RFC 9110, section 8.6)."""
 SUPPRESS_CONNECT_HEADERS = 265
 """CURLOPT_SUPPRESS_CONNECT_HEADERS, which pycurl has no name for."""
 IDLE_CONNECTION_SECONDS = 60
@@ -42,9 +42,23 @@ class Tls(msgspec.Struct, frozen=True):
     key: bytes | None = None
 
 
-class HttpRequest(msgspec.Struct, frozen=True):
-    """A POST. `headers` are whole lines, `timeout_seconds` covers everything from the name to the last byte.
+class AnswerLimits(msgspec.Struct, frozen=True):
+    """How much of an answer's body is wanted. The defaults suit those to whom the head says all they need."""
 
+    keep_bytes: int = 16 * 1024
+    read_bytes: int = 64 * 1024
+    """A body longer than this is cut off, and its connection closed; what is read and not kept saves the connection."""
+    seconds: float = 2.0
+    """How long the body may take once the head is complete. The time limit of the request holds all the same."""
+
+
+A_GLANCE = AnswerLimits()
+
+
+class HttpRequest(msgspec.Struct, frozen=True):
+    """A request. `timeout_seconds` covers everything from the name to the last byte.
+
+    `headers` are whole lines, as libcurl takes them: `Name:` alone leaves out a header that it would add.
     `tenant`: on whose account names are looked up; a tenant is not told what they lead to, None (the operator) is.
     """
 
@@ -54,6 +68,8 @@ class HttpRequest(msgspec.Struct, frozen=True):
     timeout_seconds: float
     tenant: str | None = None
     tls: Tls | None = None
+    method: str = "POST"
+    wanted: AnswerLimits = A_GLANCE
 
 
 Done = Callable[[Reply], None]
@@ -96,9 +112,10 @@ class Handle:
         """When the head of the answer was complete."""
         self._answer = bytearray()
         self._read = 0
+        self.wanted = A_GLANCE
         self._body, self._sent = b"", 0
-        self._url, self._limit = "", 0.0
-        """What libcurl has been told already."""
+        self._url, self._limit, self._method = "", 0.0, "POST"
+        """What libcurl has been told already; of methods only POST is remembered."""
         self._proxied = proxy is not None
         self._set_up(user_agent, ca_file, connection_seconds)
         self._set_proxy(proxy or "", ca_file)
@@ -140,10 +157,9 @@ class Handle:
         self.timeout_seconds, self.began = request.timeout_seconds, time.monotonic()
         self._refused, self.head_at = None, None
         self._dialled = self._stale = self._forgot = False
-        self._headers.clear()
-        self._answer.clear()
+        self._headers = []
         self._read = self._sent = 0
-        self._body = request.body
+        self._body, self.wanted = request.body, request.wanted
         curl = self.curl
         if request.url != self._url:
             curl.setopt(pycurl.URL, request.url)
@@ -151,16 +167,35 @@ class Handle:
         if request.timeout_seconds != self._limit:
             curl.setopt(pycurl.TIMEOUT_MS, int(request.timeout_seconds * 1000))
             self._limit = request.timeout_seconds
+        if request.method != self._method:
+            self._choose_method(request.method, with_body=bool(request.body))
         curl.setopt(pycurl.HTTPHEADER, request.headers)
         curl.setopt(pycurl.POSTFIELDSIZE, len(request.body))
         if self._found is not None and self.target.name is None:
             self._found = None
             curl.setopt(pycurl.CONNECT_TO, [])
-        if self._fresh:
-            self._fresh = False
-            curl.setopt(pycurl.FRESH_CONNECT, 0)
+        # libcurl repeats what has no body where a kept connection breaks; on a new one it does not.
+        fresh = not request.body and request.method not in IDEMPOTENT
+        if self._fresh is not fresh:
+            self._fresh = fresh
+            curl.setopt(pycurl.FRESH_CONNECT, int(fresh))
         if request.tls is not None:
             self._secure(request.tls)
+
+    def _choose_method(self, method: str, *, with_body: bool) -> None:
+        curl = self.curl
+        self._method = method if method == "POST" else ""
+        if method == "POST":
+            curl.unsetopt(pycurl.CUSTOMREQUEST)
+        else:
+            curl.setopt(pycurl.CUSTOMREQUEST, method)
+        if with_body or method in WITH_CONTENT:
+            # To libcurl, all that carry a body are a POST by another name.
+            curl.setopt(pycurl.POST, 1)
+        elif method == "HEAD":
+            curl.setopt(pycurl.NOBODY, 1)
+        else:
+            curl.setopt(pycurl.HTTPGET, 1)
 
     def _secure(self, tls: Tls) -> None:
         self.special = True
@@ -220,26 +255,24 @@ class Handle:
         self.done, self.waits, self.added = _nobody, None, False
         self.head_at = self.loads = None
         self._body = b""
+        self._answer.clear()
 
     def reply(self, number: int, message: str) -> Reply:
         """What came of it; `number` and `message` are libcurl's, 0 if all went well."""
-        status = self.curl.getinfo(pycurl.RESPONSE_CODE) or None
-        if self.head_at is None:
-            if status is not None and status < 200:
-                status = None
-            if number and status is not None and self._headers and replies.is_malformed(number, message):
-                # The status line came whole; what follows it says nothing of the message.
-                kind, reason = replies.judge(status)
-                why = replies.failure(number, message, 0)[1]
-                return self._reply((kind, f"{reason} Only its status line was read. {why}"), status)
-            # libcurl does not mind a head that breaks off.
-            return self._reply(self._failure(number or pycurl.E_PARTIAL_FILE, message), status)
-        kind, reason = replies.judge(status or 0)
-        if number:
-            waited = round(time.monotonic() - (self.head_at or 0.0), 1)
-            reason = f"{reason} {replies.body_note(number, self._read, ANSWER_BYTES_READ, waited)}"
-        retry_after = None if kind is outcomes.OK else self._header(b"retry-after:")
-        return self._reply((kind, reason), status, retry_after)
+        code: int = self.curl.getinfo(pycurl.RESPONSE_CODE)
+        if self.head_at is not None:
+            if not number:
+                return self._reply(code)
+            waited = round(time.monotonic() - self.head_at, 1)
+            return self._reply(code, replies.body_failure(number, self._read, self.wanted.read_bytes, waited))
+        status = code if code >= 200 else None
+        if number and status is not None and self._headers and replies.is_malformed(number, message):
+            # The status line came whole; what follows it says nothing of the message.
+            why = replies.failure(number, message, 0).reason
+            del self._headers[1:]
+            return self._reply(status, TransportFailure("head", f"Only its status line was read. {why}"))
+        # libcurl does not mind a head that breaks off.
+        return self._reply(status, self._failure(number or pycurl.E_PARTIAL_FILE, message))
 
     def unresolved(self, problem: str | None) -> Reply:
         """The reply where the name has no address."""
@@ -252,55 +285,49 @@ class Handle:
             reason = f"The name did not resolve within {min(LOOKUP_SECONDS, self.timeout_seconds):g} s."
         else:
             reason = "The name could not be looked up: the name servers gave no usable answer."
-        return self._reply((outcomes.DNS_FAILED, reason), None)
+        return self._reply(None, TransportFailure("name", reason))
 
     def refused(self, found: Resolved | None) -> Reply | None:
         """The reply if an address of the target, as far as it is known here, may not be called."""
         known = [self.target.address or ""] if self.target.name is None else found.addresses if found else ()
         self._refused = next((why for why in map(self._refusal, known) if why is not None), None)
-        return None if self._refused is None else self._reply(self._refusal_reason(self._refused), None)
+        return None if self._refused is None else self._reply(None, self._refusal_failure(self._refused))
 
     @property
     def _hides(self) -> bool:
         """Whether what the name leads to is kept from whoever reads the reply."""
         return self.tenant is not None and self.target.name is not None and not self.target.local
 
-    def _reply(self, judged: tuple[Outcome, str], status: int | None, retry_after: str | None = None) -> Reply:
+    def _reply(self, status: int | None, failure: TransportFailure | None = None) -> Reply:
         duration_ms = int((time.monotonic() - self.began) * 1000)
-        return Reply(judged[0], status, duration_ms, bytes(self._answer), retry_after, judged[1])
+        return Reply(status, self._headers, bytes(self._answer), duration_ms, failure)
 
-    def _failure(self, number: int, message: str) -> tuple[Outcome, str]:
+    def _failure(self, number: int, message: str) -> TransportFailure:
         curl = self.curl
         if self._refused is not None and not self._dialled:
-            return self._refusal_reason(self._refused)
+            return self._refusal_failure(self._refused)
         if self._proxied and (said := replies.proxy_failure(number, message)) is not None:
             return said
         if number == pycurl.E_OPERATION_TIMEDOUT:
             if curl.getinfo(pycurl.REQUEST_SIZE):
-                return outcomes.TIMEOUT, f"No complete response within {self.timeout_seconds:g} s."
+                return TransportFailure("timeout", f"No complete response within {self.timeout_seconds:g} s.")
             # The request never left. (PRETRANSFER_TIME would not tell: curl sets it when it gives up, too.)
             limit = min(CONNECT_SECONDS, self.timeout_seconds)
             if self._proxied:
-                return outcomes.CONNECT_FAILED, f"No connection through the outbound proxy within {limit:g} s."
+                return TransportFailure("connection", f"No connection through the outbound proxy within {limit:g} s.")
             if curl.getinfo(pycurl.CONNECT_TIME):
-                return outcomes.TLS_FAILED, f"The TLS handshake did not finish within {limit:g} s."
-            return outcomes.CONNECT_FAILED, f"No connection within {limit:g} s."
+                return TransportFailure("tls", f"The TLS handshake did not finish within {limit:g} s.")
+            return TransportFailure("connection", f"No connection within {limit:g} s.")
         log.debug("%s: curl %d: %s", self.target.host, number, message)
         if number == pycurl.E_SEND_ERROR and self.target.tls and not curl.getinfo(pycurl.REQUEST_SIZE):
-            return outcomes.TLS_FAILED, replies.CLOSED_AFTER_HANDSHAKE
+            return TransportFailure("tls", replies.CLOSED_AFTER_HANDSHAKE)
         return replies.failure(number, message, curl.getinfo(pycurl.OS_ERRNO))
 
-    def _refusal_reason(self, why: str) -> tuple[Outcome, str]:
+    def _refusal_failure(self, why: str) -> TransportFailure:
         if not self._hides:
-            return outcomes.REFUSED_ADDRESS, why
+            return TransportFailure("address", why)
         log.info("%s, a name of tenant %s: %s", self.target.name, self.tenant, why)
-        return outcomes.DNS_FAILED, replies.CANNOT_USE
-
-    def _header(self, name: bytes) -> str | None:
-        for line in self._headers:
-            if line[: len(name)].lower() == name:
-                return line[len(name) :].decode("latin-1").strip()
-        return None
+        return TransportFailure("name", replies.CANNOT_USE)
 
     def _on_header(self, line: bytes) -> None:
         if self.head_at is not None:
@@ -317,10 +344,11 @@ class Handle:
 
     def _on_body(self, chunk: bytes) -> int | None:
         self._read += len(chunk)
-        room = ANSWER_BYTES_KEPT - len(self._answer)
+        wanted = self.wanted
+        room = wanted.keep_bytes - len(self._answer)
         if room > 0:
             self._answer += chunk[:room]
-        return 0 if self._read > ANSWER_BYTES_READ else None
+        return 0 if self._read > wanted.read_bytes else None
 
     def _on_read(self, size: int) -> bytes:
         begin, self._sent = self._sent, self._sent + size

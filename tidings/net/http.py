@@ -1,12 +1,12 @@
 """The HTTP client: libcurl's multi interface on epoll.
 
-One thread drives it: `send` queues a request, `poll` waits for sockets and calls back with what came. Nothing
-here raises for a bad endpoint: a Reply carries an outcome from the closed list.
+One thread drives it: `send` queues a request, `poll` waits for sockets and calls back with what came. Nothing here
+raises for a bad server, and nothing is judged: a Reply says what came, or what failed, from a closed list.
 
 Names are looked up before libcurl is asked (`net/names.py`); it gets the addresses with the request and never looks a
 name up itself. Each set of addresses has an alias, and connections belong to the alias: they end with the addresses.
-libcurl may not rewind a body, so a POST that left is never repeated here; that, and what HTTP/2 would hide of it, is
-why HTTP/1.1 is spoken.
+libcurl may not rewind a body, so one that left is never repeated here; that, and what HTTP/2 would hide of it, is why
+HTTP/1.1 is spoken.
 """
 
 from __future__ import annotations
@@ -25,17 +25,23 @@ from pathlib import Path
 import certifi
 import pycurl
 
-from tidings.model import outcome as outcomes
-from tidings.net.handle import ANSWER_BYTES_KEPT, Done, Handle, HttpRequest, Refusal, Tls
+from tidings.net.handle import A_GLANCE, AnswerLimits, Done, Handle, HttpRequest, Refusal, Tls
 from tidings.net.names import LOOKUP_SECONDS, NAMES_KEPT, Names, Resolved
-from tidings.net.reply import Reply
+from tidings.net.reply import FailureKind, Reply, TransportFailure
 
-__all__ = ["ANSWER_BYTES_KEPT", "HttpClient", "HttpRequest", "Reply", "Tls"]
+__all__ = [
+    "A_GLANCE",
+    "AnswerLimits",
+    "FailureKind",
+    "HttpClient",
+    "HttpRequest",
+    "Reply",
+    "Tls",
+    "TransportFailure",
+]
 
-BODY_SECONDS = 2.0
-"""How long the body of an answer may take once its head is complete: the head says all that is needed."""
 LOOK_SECONDS = 0.5
-"""How often it is looked for such bodies."""
+"""How often it is looked for bodies that take longer than they may."""
 HUNG_SECONDS = 1.5
 """How long ago a connection must have hung up for libcurl to notice by itself."""
 PROXY_LOOKUP_SECONDS = 1.0
@@ -265,11 +271,11 @@ class HttpClient:
     # --- what came ----------------------------------------------------------------------------------------------------
 
     def _mind_bodies(self) -> None:
-        """A body that takes long after the head of its answer is not waited for."""
+        """A body that takes longer than it may, once the head is complete, is not waited for."""
         now = time.monotonic()
         self._look_at = now + LOOK_SECONDS
         for handle in [each for each in self._busy.values() if each.head_at is not None]:
-            if handle.head_at is not None and now - handle.head_at >= BODY_SECONDS:
+            if handle.head_at is not None and now - handle.head_at >= handle.wanted.seconds:
                 self._finish(handle.curl, pycurl.E_OPERATION_TIMEDOUT, "")
 
     def _collect(self) -> None:
@@ -296,7 +302,7 @@ class HttpClient:
             if len(self._loaded) >= NAMES_KEPT:
                 self._loaded.clear()
             self._loaded[handle.loads, handle.target.port] = handle.began
-        if name is not None and not self._proxied and (self._unsteady or reply.outcome is not outcomes.OK):
+        if name is not None and not self._proxied and (self._unsteady or reply.status is None or reply.status >= 500):
             self._mind_address(name, reply)
         self._end(handle, reply)
 

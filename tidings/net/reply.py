@@ -1,17 +1,36 @@
-"""What came of a request, in words: the judgement of statuses, of broken bodies, and of libcurl's error numbers.
+"""What came of a request, as facts: a status, header lines, a body, or what failed, from a closed list.
 
-The sentences are shown to whoever owns the endpoint, so they never hold what a name resolved to; that is in the log.
+Nothing here is judged: whether 410 or 302 is what was wanted is for whoever sent the request to say. The sentences are
+shown to whoever owns the link, so they never hold what a name resolved to; that is in the log.
 """
 
 from __future__ import annotations
 
 import errno
 import re
+from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
-from tidings.model import outcome as outcomes
-from tidings.model.outcome import Outcome
+FailureKind = Literal[
+    "url",
+    "name",
+    "address",
+    "connection",
+    "tls",
+    "timeout",
+    "answer",
+    "head",
+    "body_too_long",
+    "body_too_slow",
+    "body_broken",
+]
+"""What failed: the URL could not be read, its name not resolved, its address may not be called, no connection could be
+made, TLS failed, no answer came in time, or it broke before its head was complete. The last four come with a status
+that can be relied on: of the head only the status line was valid, or the body was not read to its end."""
+
+AFTER_STATUS: frozenset[FailureKind] = frozenset(("head", "body_too_long", "body_too_slow", "body_broken"))
 
 CANNOT_USE = (
     "The host of this URL cannot be used here: its name does not resolve, or resolves only to addresses that "
@@ -30,39 +49,47 @@ CONNECT_ERROR, TIMED_OUT = 7, 28
 PROXY_UNKNOWN, PROXY_FAILED = 5, 97
 
 
-class Reply(msgspec.Struct, frozen=True):
-    """What came of a request. `answer` holds the first 16 KiB; `reason` also says what became of its body."""
+class TransportFailure(msgspec.Struct, frozen=True):
+    """What kept a whole answer from coming: which part of the way failed, and a sentence."""
 
-    outcome: Outcome
-    status: int | None
-    duration_ms: int
-    answer: bytes
-    retry_after: str | None
+    kind: FailureKind
     reason: str
 
 
-def judge(status: int) -> tuple[Outcome, str]:
-    """What a status means, and a sentence."""
-    if 200 <= status < 300:
-        return outcomes.OK, "Delivered."
-    if status == 410:
-        return outcomes.GONE, "The endpoint answered 410 Gone."
-    if status == 304:
-        return outcomes.REDIRECT, (
-            "The endpoint answered 304 Not Modified, which is not a valid response to a POST. Answer 2xx."
-        )
-    if 300 <= status < 400:
-        return outcomes.REDIRECT, f"The endpoint answered {status}; redirects are not followed. Register the final URL."
-    return outcomes.BAD_STATUS, f"The endpoint answered {status}."
+class Reply(msgspec.Struct, frozen=True):
+    """What came of a request. `body` holds as much of it as the request asked for."""
+
+    status: int | None
+    """As far as one was read; with a `failure`, only `answered` says whether it can be relied on."""
+    lines: Sequence[bytes]
+    """The status line and the header lines, as they came."""
+    body: bytes
+    duration_ms: int
+    failure: TransportFailure | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the status is an answer, whatever became of the rest."""
+        return self.failure is None or self.failure.kind in AFTER_STATUS
+
+    def header(self, name: str) -> str | None:
+        """The value of the first header of this name, in lower case; None without one."""
+        begin = f"{name}:".encode()
+        for line in self.lines:
+            if line[: len(begin)].lower() == begin:
+                return line[len(begin) :].decode("latin-1").strip()
+        return None
 
 
-def body_note(number: int, read_bytes: int, most_bytes: int, waited_seconds: float) -> str:
-    """What became of a body that was not read to its end, as a sentence. `number` is libcurl's."""
+def body_failure(number: int, read_bytes: int, most_bytes: int, waited_seconds: float) -> TransportFailure:
+    """What became of a body that was not read to its end. `number` is libcurl's."""
     if number == TOO_MUCH:
-        return f"Its body is longer than {most_bytes // 1024} KiB; the rest was not read."
+        size = f"{most_bytes // 1024} KiB" if most_bytes >= 1024 else f"{most_bytes} bytes"
+        return TransportFailure("body_too_long", f"Its body is longer than {size}; the rest was not read.")
     if number == TIMED_OUT:
-        return f"Its body was not complete after {waited_seconds:g} s, and the rest was not read."
-    return f"Its body broke off after {read_bytes} bytes."
+        said = f"Its body was not complete after {waited_seconds:g} s, and the rest was not read."
+        return TransportFailure("body_too_slow", said)
+    return TransportFailure("body_broken", f"Its body broke off after {read_bytes} bytes.")
 
 
 def is_malformed(number: int, message: str) -> bool:
@@ -70,34 +97,34 @@ def is_malformed(number: int, message: str) -> bool:
     return number in (WEIRD_REPLY, BAD_ENCODING, TOO_LARGE) or (number == RECV_ERROR and _TOO_LARGE in message)
 
 
-def failure(number: int, message: str, os_error: int) -> tuple[Outcome, str]:
-    """The outcome and the sentence for a transfer that ended without a whole head of an answer.
+def failure(number: int, message: str, os_error: int) -> TransportFailure:
+    """Why a transfer ended without a whole head of an answer.
 
-    `number` and `message` are libcurl's, `os_error` is the errno of a failed connect. Timeouts are not judged here.
+    `number` and `message` are libcurl's, `os_error` is the errno of a failed connect. Timeouts are told in `handle.py`.
     """
     if (alert := alert_in(message)) is not None and number in (RECV_ERROR, SEND_ERROR, GOT_NOTHING, *_TLS):
-        return outcomes.TLS_FAILED, _alert_sentence(alert)
+        return TransportFailure("tls", _alert_sentence(alert))
     if number == 60 and message == "SSL certificate verification failed":
         # libcurl's words for the alert that our certificate has expired.
-        return outcomes.TLS_FAILED, _alert_sentence("certificate expired")
+        return TransportFailure("tls", _alert_sentence("certificate expired"))
     if number == CONNECT_ERROR:
-        return outcomes.CONNECT_FAILED, _CONNECT.get(os_error, "No connection could be made.")
+        return TransportFailure("connection", _CONNECT.get(os_error, "No connection could be made."))
     if number in _TLS:
-        return outcomes.TLS_FAILED, f"{_TLS[number]} ({message.rstrip('.')})." if message else f"{_TLS[number]}."
+        return TransportFailure("tls", f"{_TLS[number]} ({message.rstrip('.')})." if message else f"{_TLS[number]}.")
     for words, said in _SAID:
         if words in message and number in (RECV_ERROR, SEND_ERROR):
             return said
-    return _OTHER.get(number, (_BROKEN, _OURS.format(number=number)))
+    return _OTHER.get(number) or TransportFailure("answer", _OURS.format(number=number))
 
 
-def proxy_failure(number: int, message: str) -> tuple[Outcome, str] | None:
-    """The outcome and the sentence if it was the outbound proxy that failed."""
+def proxy_failure(number: int, message: str) -> TransportFailure | None:
+    """Why it failed, if it was the outbound proxy that did."""
     if (tunnel := re.search(r"CONNECT tunnel failed, response ([0-9]+)", message)) is not None:
-        return outcomes.CONNECT_FAILED, f"The outbound proxy refused the connection: it answered {tunnel[1]}."
+        return TransportFailure("connection", f"The outbound proxy refused the connection: it answered {tunnel[1]}.")
     if number == CONNECT_ERROR:
-        return outcomes.CONNECT_FAILED, "The connection to the outbound proxy failed."
+        return TransportFailure("connection", "The connection to the outbound proxy failed.")
     if "CONNECT" in message and number in (RECV_ERROR, SEND_ERROR, GOT_NOTHING):
-        return outcomes.CONNECT_FAILED, "The outbound proxy closed the connection instead of opening a tunnel."
+        return TransportFailure("connection", "The outbound proxy closed the connection instead of opening a tunnel.")
     return _OTHER[number] if number in (PROXY_UNKNOWN, PROXY_FAILED) else None
 
 
@@ -148,33 +175,33 @@ _TLS = {
     91: "The status of the endpoint's certificate is not valid",
     98: "The endpoint requires a client certificate",
 }
-_BROKEN = outcomes.BROKEN_ANSWER
 _TOO_LONG = "The head of the response is too long (at most 100 kB per header, 300 kB and 5,000 headers in total)."
+_RESET = "The connection was reset before the head of a response was complete."
 _OURS = "The transfer failed inside this server (libcurl error {number}); please report it."
 _OTHER = {
-    1: (_BROKEN, "The response is not HTTP, or uses an unsupported version."),
-    3: (outcomes.UNSENDABLE, "The URL cannot be read."),
-    5: (outcomes.CONNECT_FAILED, "The name of the outbound proxy did not resolve."),
-    6: (outcomes.DNS_FAILED, "The name did not resolve."),
-    8: (_BROKEN, "The response is not valid HTTP."),
-    16: (_BROKEN, "The HTTP/2 connection broke before the head of a response was complete."),
-    18: (_BROKEN, "The response broke off before its head was complete."),
-    27: (_BROKEN, "This server ran out of memory during the transfer."),
-    45: (outcomes.CONNECT_FAILED, "No local address was available for the connection."),
-    52: (_BROKEN, "The connection was closed before a response arrived."),
-    55: (_BROKEN, "The connection broke while the request was sent."),
-    56: (_BROKEN, "The connection broke before the head of a response was complete."),
-    61: (_BROKEN, "The response has an encoding that cannot be read."),
-    65: (_BROKEN, "The connection, kept from an earlier request, broke before a response arrived."),
-    92: (_BROKEN, "The HTTP/2 stream was reset before the head of a response was complete."),
-    95: (_BROKEN, "The HTTP/3 connection broke before the head of a response was complete."),
-    96: (outcomes.CONNECT_FAILED, "No QUIC connection could be made."),
-    97: (outcomes.CONNECT_FAILED, "The outbound proxy did not open the connection."),
-    100: (_BROKEN, _TOO_LONG),
+    1: TransportFailure("answer", "The response is not HTTP, or uses an unsupported version."),
+    3: TransportFailure("url", "The URL cannot be read."),
+    5: TransportFailure("connection", "The name of the outbound proxy did not resolve."),
+    6: TransportFailure("name", "The name did not resolve."),
+    8: TransportFailure("answer", "The response is not valid HTTP."),
+    16: TransportFailure("answer", "The HTTP/2 connection broke before the head of a response was complete."),
+    18: TransportFailure("answer", "The response broke off before its head was complete."),
+    27: TransportFailure("answer", "This server ran out of memory during the transfer."),
+    45: TransportFailure("connection", "No local address was available for the connection."),
+    52: TransportFailure("answer", "The connection was closed before a response arrived."),
+    55: TransportFailure("answer", "The connection broke while the request was sent."),
+    56: TransportFailure("answer", "The connection broke before the head of a response was complete."),
+    61: TransportFailure("answer", "The response has an encoding that cannot be read."),
+    65: TransportFailure("answer", "The connection, kept from an earlier request, broke before a response arrived."),
+    92: TransportFailure("answer", "The HTTP/2 stream was reset before the head of a response was complete."),
+    95: TransportFailure("answer", "The HTTP/3 connection broke before the head of a response was complete."),
+    96: TransportFailure("connection", "No QUIC connection could be made."),
+    97: TransportFailure("connection", "The outbound proxy did not open the connection."),
+    100: TransportFailure("answer", _TOO_LONG),
 }
 _TOO_LARGE = "Too large response headers"
 _SAID = (
-    (_TOO_LARGE, (_BROKEN, _TOO_LONG)),
-    ("Connection reset", (_BROKEN, "The connection was reset before the head of a response was complete.")),
+    (_TOO_LARGE, TransportFailure("answer", _TOO_LONG)),
+    ("Connection reset", TransportFailure("answer", _RESET)),
 )
 """What libcurl tells apart only in words."""

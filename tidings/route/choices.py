@@ -37,7 +37,7 @@ class Choices:
         self._known: dict[tuple[str | None, str], Choice] = {}
         self._size = 0
         catalog.on_change(self._compile)
-        self._compile(catalog.now, list(catalog.now.endpoints.values()))
+        self._compile(catalog.now, list(catalog.now.links.values()))
 
     def known(self, tenant: str | None, kind: str) -> Choice | None:
         """The choice, where it was made before: making one costs time."""

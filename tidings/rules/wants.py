@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from tidings.model.event import OWN_TYPES, Event
-from tidings.model.link import ALL_TENANTS, Endpoint
+from tidings.model.link import ALL_TENANTS, AnyLink
 from tidings.rules import event_types, filter
 from tidings.rules.filter_checks import STEPS_MAX, Check, Meter, TooCostly
 
@@ -76,10 +76,9 @@ class Wants:
         """The filter, for those who ask too often for a call of `filtered`; what it raises goes to `undecided`."""
 
     @classmethod
-    def of(cls, endpoint: Endpoint) -> Wants:
-        """What an endpoint wants as it is now. Its filter is compiled whenever it is asked, unless by `compiled`."""
-        options = endpoint.options
-        return cls(endpoint.num, endpoint.id, endpoint.tenant, options.events, options.filter, endpoint.after)
+    def of(cls, link: AnyLink) -> Wants:
+        """What a link wants as it is now. Its filter is compiled whenever it is asked, unless by `compiled`."""
+        return cls(link.num, link.id, link.tenant, link.events, link.filter, link.after)
 
     def compiled(self) -> Wants:
         """The same, to be asked often: its filter is compiled once, now. Raises Refused."""

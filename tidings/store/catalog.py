@@ -1,4 +1,4 @@
-"""The catalogue: endpoints, keys, event types, tenants and collections, kept in memory beside the store.
+"""The catalogue: links, keys, event types, tenants and collections, kept in memory beside the store.
 
 They are few and every request asks for them, so the whole catalogue is one snapshot. A write job calls one of the
 `put_` and `drop_` methods with its connection; that also writes down, in the same transaction, what has changed
@@ -10,16 +10,16 @@ each commit of its own, before anybody is answered.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from tidings.model.access import CallLimit, Key, Permit, Tenant
 from tidings.model.collection import Collection
 from tidings.model.event import ChangeType, EventType
-from tidings.model.link import Endpoint, Options, Sealed
+from tidings.model.link import KINDS, AnyLink, Endpoint, Link, Pacing
 from tidings.rules.declare.change_types import change_types
-from tidings.store.base import Db, Row
+from tidings.store.base import Db, Row, StoreError
 from tidings.store.seal import Sealer
 
 CHANGES_KEPT = 10_000
@@ -32,10 +32,10 @@ class Snapshot(msgspec.Struct, frozen=True):
     """The catalogue at one moment. `version` is the number of the last change that is in it."""
 
     version: int
-    endpoints: dict[int, Endpoint]
-    """By number, deleted ones included: deliveries name them."""
+    links: dict[int, AnyLink]
+    """By number, of every kind, deleted ones included: deliveries name them."""
     endpoints_by_id: dict[str, Endpoint]
-    """By id, without the deleted ones."""
+    """By id, without the deleted ones. Other kinds of links are not among them."""
     keys: dict[str, Key]
     """By id, revoked ones included."""
     keys_by_hash: dict[str, Key]
@@ -53,32 +53,32 @@ class Catalog:
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
         self._written: set[tuple[str, str]] = set()
-        self._listeners: list[Callable[[Snapshot, list[Endpoint]], None]] = []
+        self._listeners: list[Callable[[Snapshot, list[AnyLink]], None]] = []
         self._derived: dict[str, tuple[Collection, list[ChangeType]]] = {}
         self.now = Snapshot(-1, {}, {}, {}, {}, {}, {}, {})
 
-    def on_change(self, listener: Callable[[Snapshot, list[Endpoint]], None]) -> None:
-        """Call `listener`, from the writer's thread, after each change, with the endpoints that changed."""
+    def on_change(self, listener: Callable[[Snapshot, list[AnyLink]], None]) -> None:
+        """Call `listener`, from the writer's thread, after each change, with the links that changed."""
         self._listeners.append(listener)
 
     def load(self, db: Db) -> None:
         """Read everything. Raises StoreError if the secrets cannot be opened."""
         # First the version: what changes meanwhile is then read twice rather than never.
         version = db.one("catalog_version")
-        endpoints = {row[0]: self._endpoint(row) for row in db.all("links")}
+        links = {row[0]: self._link(row) for row in db.all("links")}
         keys = {row[0]: _key(row) for row in db.all("keys")}
         self._publish(
             Snapshot(
                 0 if version is None else version[0],
-                endpoints,
-                {endpoint.id: endpoint for endpoint in endpoints.values() if endpoint.deleted is None},
+                links,
+                {link.id: link for link in links.values() if _is_open_endpoint(link)},
                 keys,
                 {key.hash: key for key in keys.values() if key.revoked is None},
                 {row[0]: _event_type(row) for row in db.all("event_types")},
                 {row[0]: _tenant(row) for row in db.all("tenants")},
                 {row[0]: _collection(row) for row in db.all("collections")},
             ),
-            list(endpoints.values()),
+            list(links.values()),
         )
         self._written = set()
 
@@ -100,7 +100,7 @@ class Catalog:
         if changes:
             fresh = Snapshot(
                 changes[-1][0],
-                dict(now.endpoints),
+                dict(now.links),
                 dict(now.endpoints_by_id),
                 dict(now.keys),
                 dict(now.keys_by_hash),
@@ -110,15 +110,15 @@ class Catalog:
             )
             named = dict.fromkeys((kind, name) for _, kind, name in changes)
             found = [self._read(db, fresh, kind, name) for kind, name in named]
-            self._publish(fresh, [endpoint for endpoint in found if endpoint is not None])
+            self._publish(fresh, [link for link in found if link is not None])
         # Only now: another thread that finds nothing written finds the new snapshot (`is_current`).
         self._written = set()
 
-    def _read(self, db: Db, fresh: Snapshot, kind: str, name: str) -> Endpoint | None:
-        """Read one thing into a snapshot; the endpoint, where it is one."""
+    def _read(self, db: Db, fresh: Snapshot, kind: str, name: str) -> AnyLink | None:
+        """Read one thing into a snapshot; the link, where it is one."""
         if kind == "link":
             row = db.one("link_changed", name=int(name))
-            return None if row is None else _keep_endpoint(fresh, self._endpoint(row))
+            return None if row is None else _keep_link(fresh, self._link(row))
         if kind == "key":
             row = db.one("key_changed", name=name)
             if row is not None:
@@ -143,7 +143,7 @@ class Catalog:
         db.run("catalog_change_put", number=row[0], kind=kind, name=name)
         db.run("catalog_changes_drop", until=row[0] - CHANGES_KEPT)
 
-    def _publish(self, snapshot: Snapshot, changed: list[Endpoint]) -> None:
+    def _publish(self, snapshot: Snapshot, changed: list[AnyLink]) -> None:
         self.now = snapshot = msgspec.structs.replace(snapshot, change_types=self._change_types(snapshot.collections))
         for listener in self._listeners:
             listener(snapshot, changed)
@@ -157,35 +157,36 @@ class Catalog:
             self._derived[name] = (collection, change_types(collection)) if before is None or fresh else before
         return {kind.name: kind for _, kinds in self._derived.values() for kind in kinds}
 
-    def endpoint(self, db: Db, num: int) -> Endpoint | None:
-        """An endpoint as the present transaction sees it, deleted ones included; `now` may be one commit older."""
+    def link(self, db: Db, num: int) -> AnyLink | None:
+        """A link as the present transaction sees it, deleted ones included; `now` may be one commit older."""
         row = db.one("link_changed", name=num)
-        return None if row is None else self._endpoint(row)
+        return None if row is None else self._link(row)
 
     def next_number(self, db: Db) -> int:
-        """The number for a new endpoint."""
+        """The number for a new link."""
         row = db.one("link_next")
         assert row is not None
         return int(row[0])
 
-    def put_endpoint(self, db: Db, endpoint: Endpoint) -> None:
-        """Create or replace an endpoint (deleting is setting `deleted`)."""
-        self._note(db, "link", str(endpoint.num))
-        sealed = self._sealer.seal(msgspec.json.encode(endpoint.sealed), endpoint.id)
+    def put_link(self, db: Db, link: AnyLink) -> None:
+        """Create or replace a link (deleting is setting `deleted`)."""
+        self._note(db, "link", str(link.num))
+        options, sealed = _stored(link)
         db.run(
             "link_put",
-            num=endpoint.num,
-            id=endpoint.id,
-            tenant=endpoint.tenant,
-            options=msgspec.json.encode(endpoint.options).decode(),
-            sealed=sealed,
-            mode=endpoint.mode,
-            reason=endpoint.reason,
-            revision=endpoint.revision,
-            created=endpoint.created,
-            updated=endpoint.updated,
-            deleted=endpoint.deleted,
-            after=endpoint.after,
+            num=link.num,
+            id=link.id,
+            kind=link.kind,
+            tenant=link.tenant,
+            options=options,
+            sealed=self._sealer.seal(sealed, link.id),
+            mode=link.mode,
+            reason=link.reason,
+            revision=link.revision,
+            created=link.created,
+            updated=link.updated,
+            deleted=link.deleted,
+            after=link.after,
         )
 
     def keys(self, db: Db) -> list[Key]:
@@ -252,15 +253,22 @@ class Catalog:
         self._note(db, "collection", name)
         db.run("collection_drop", name=name)
 
-    def _endpoint(self, row: Row) -> Endpoint:
-        num, ident, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after = row
-        opened = msgspec.json.decode(self._sealer.open(bytes(sealed), ident), type=Sealed)
-        return Endpoint(
+    def _link(self, row: Row) -> AnyLink:
+        num, ident, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after = row
+        if kind not in KINDS:
+            raise StoreError(f"the store has a link of the kind {kind}, which this version of Tidings does not know")
+        chosen, opened = msgspec.json.decode(options), self._sealer.open(bytes(sealed), ident)
+        selection = msgspec.convert(chosen, _Selection)
+        return Link(
             num=num,
             id=ident,
+            kind=kind,
             tenant=tenant,
-            options=msgspec.json.decode(options, type=Options),
-            sealed=opened,
+            description=selection.description,
+            events=selection.events,
+            filter=selection.filter,
+            pacing=msgspec.convert(chosen, Pacing),
+            what=msgspec.convert(chosen | {"sealed": msgspec.json.decode(opened)}, KINDS[kind]),
             mode=mode,
             reason=reason,
             revision=revision,
@@ -271,10 +279,31 @@ class Catalog:
         )
 
 
-def _keep_endpoint(snapshot: Snapshot, endpoint: Endpoint) -> Endpoint:
-    snapshot.endpoints[endpoint.num] = endpoint
-    _keep(snapshot.endpoints_by_id, endpoint.id, endpoint if endpoint.deleted is None else None)
-    return endpoint
+class _Selection(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What every link says of the events that it wants."""
+
+    description: str = ""
+    events: tuple[str, ...] = ("*",)
+    filter: dict[str, Any] | None = None
+
+
+def _stored(link: AnyLink) -> tuple[str, bytes]:
+    """What is stored of the parts of a link: one flat table as JSON, and what is to be encrypted."""
+    what = msgspec.to_builtins(link.what)
+    sealed = what.pop("sealed")
+    selection = msgspec.to_builtins(_Selection(link.description, link.events, link.filter))
+    options = msgspec.json.encode(selection | msgspec.to_builtins(link.pacing) | what)
+    return options.decode(), msgspec.json.encode(sealed)
+
+
+def _is_open_endpoint(link: AnyLink) -> bool:
+    return link.kind == "endpoint" and link.deleted is None
+
+
+def _keep_link(snapshot: Snapshot, link: AnyLink) -> AnyLink:
+    snapshot.links[link.num] = link
+    _keep(snapshot.endpoints_by_id, link.id, link if _is_open_endpoint(link) else None)
+    return link
 
 
 def _keep_key(snapshot: Snapshot, key: Key) -> None:

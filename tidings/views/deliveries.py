@@ -84,7 +84,7 @@ def delivery_detail(trace: DeliveryTrace, snapshot: Snapshot, ids: DeliveryIds) 
 
 
 def _fields(row: DeliveryRow, snapshot: Snapshot, ids: DeliveryIds) -> dict[str, Any]:
-    endpoint = snapshot.endpoints.get(row.link)
+    endpoint = snapshot.links.get(row.link)
     last = None
     if row.last_outcome is not None and row.last_at is not None:
         last = LastView(outcome=row.last_outcome, status=row.last_status, at=moment.to_text(row.last_at))

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from tidings.control.endpoints.body import KEPT
-from tidings.deliver.lane.lane import LaneView
+from tidings.deliver.lane.view import LaneView
 from tidings.model import moment
-from tidings.model.link import Batch, Body, Endpoint, Mode, Order, Secret
+from tidings.model.link import Batch, Body, Endpoint, Mode, Order, Secret, chosen
 from tidings.rules.network import certificates
 from tidings.rules.schemes import standard as sign
 from tidings.views.times import time_text
@@ -91,15 +91,13 @@ def endpoint_view(
     endpoint: Endpoint, lane: LaneView | None = None, waiting: int | msgspec.UnsetType = msgspec.UNSET
 ) -> EndpointView:
     """The answer form of an endpoint. `lane`: what the deliver stage holds of it."""
-    options = endpoint.options
     health = HealthView() if lane is None else _health(lane)
-    shown = {name: getattr(options, name) for name in options.__struct_fields__}
-    ca, client = endpoint.sealed.ca, endpoint.sealed.client_certificate
+    ca, client = endpoint.what.sealed.ca, endpoint.what.sealed.client_certificate
     return EndpointView(
-        **shown,
+        **chosen(endpoint),
         id=endpoint.id,
         tenant=endpoint.tenant,
-        headers=dict.fromkeys(endpoint.sealed.headers, KEPT),
+        headers=dict.fromkeys(endpoint.what.sealed.headers, KEPT),
         ca=None if ca is None else _certificates(ca),
         client_certificate=None if client is None else _certificates(client.certificate)[0],
         state=endpoint.mode,

@@ -80,10 +80,10 @@ def event_detail(db: Db, snapshot: Snapshot, event: Event, tenant: str | None, i
     reasons = _Reasons(event)
     for row in lists.of_event(db, snapshot, event.seq, DELIVERIES_MAX):
         got.add(row.link)
-        endpoint = snapshot.endpoints.get(row.link)
+        endpoint = snapshot.links.get(row.link)
         if endpoint is not None and tenant in (None, endpoint.tenant):
             ident = ids.of(row.number, row.created)
-            is_cut_off = endpoint.options.filter is not None and reasons.of(endpoint)[0] is CUT_OFF
+            is_cut_off = endpoint.filter is not None and reasons.of(endpoint)[0] is CUT_OFF
             note = CUT_OFF.sentence if is_cut_off else None
             deliveries.append(
                 DeliveryOfEvent(id=ident, endpoint=endpoint.id, state=row.state, attempts=row.attempts, note=note)

@@ -41,7 +41,7 @@ class DryRunView(msgspec.Struct, frozen=True, kw_only=True):
 
 def replay_view(replay: Replay, snapshot: Snapshot) -> ReplayView:
     """A replay and how far it has come."""
-    endpoint = snapshot.endpoints.get(replay.link)
+    endpoint = snapshot.links.get(replay.link)
     return ReplayView(
         id=replay.id,
         endpoint_id="" if endpoint is None else endpoint.id,
@@ -63,7 +63,7 @@ def dry_run_view(dry: DryRun, snapshot: Snapshot) -> DryRunView:
     replay = dry.replay
     return DryRunView(
         dry_run=True,
-        endpoint_id=snapshot.endpoints[replay.link].id,
+        endpoint_id=snapshot.links[replay.link].id,
         which=replay.which,
         since=moment.to_text(replay.since),
         until=moment.to_text(replay.until),

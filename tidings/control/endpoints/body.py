@@ -15,7 +15,19 @@ import msgspec
 from tidings.control.endpoints import tls
 from tidings.model.access import TENANT_RULE, is_tenant
 from tidings.model.errors import Invalid, Place
-from tidings.model.link import ALL_TENANTS, Batch, Body, ClientCertificate, Endpoint, Options, Order, Sealed, Secret
+from tidings.model.link import (
+    ALL_TENANTS,
+    Batch,
+    Body,
+    ClientCertificate,
+    Endpoint,
+    Order,
+    Pacing,
+    Sealed,
+    Secret,
+    Webhook,
+    chosen,
+)
 from tidings.model.moment import Micros
 from tidings.rules import event_types, filter
 from tidings.rules.deliver import bodies, judgement, retry
@@ -82,10 +94,6 @@ class EndpointBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     client_certificate: ClientCertificate | None = None
 
 
-SEALED = ("headers", "ca", "client_certificate")
-"""What is encrypted at rest."""
-
-
 class NewEndpoint(EndpointBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of a creation: also what cannot be changed later."""
 
@@ -97,11 +105,9 @@ class NewEndpoint(EndpointBody, frozen=True, kw_only=True, forbid_unknown_fields
 
 def form_of(endpoint: Endpoint) -> dict[str, Any]:
     """The endpoint as its owner would write it, header values hidden: what a merge patch is applied to."""
-    fields: dict[str, Any] = {
-        name: getattr(endpoint.options, name) for name in EndpointBody.__struct_fields__ if name not in SEALED
-    }
-    fields["headers"] = dict.fromkeys(endpoint.sealed.headers, KEPT)
-    fields |= tls.hidden(endpoint.sealed)
+    fields = chosen(endpoint)
+    fields["headers"] = dict.fromkeys(endpoint.what.sealed.headers, KEPT)
+    fields |= tls.hidden(endpoint.what.sealed)
     built: dict[str, Any] = msgspec.to_builtins(fields)
     return built
 
@@ -114,9 +120,16 @@ def sealed_of(form: EndpointBody, secrets: tuple[Secret, ...], present: Sealed |
     return Sealed(secrets=secrets, headers=headers, ca=ca, client_certificate=client)
 
 
-def options_of(form: EndpointBody) -> Options:
-    """What is stored of a form that was checked."""
-    return Options(**{name: getattr(form, name) for name in Options.__struct_fields__})
+def parts_of(form: EndpointBody, secrets: tuple[Secret, ...], present: Endpoint | None = None) -> dict[str, Any]:
+    """The parts of a link that a form which was checked makes. `present`: the endpoint as it is."""
+    sealed = sealed_of(form, secrets, None if present is None else present.what.sealed)
+    return {
+        "description": form.description,
+        "events": form.events,
+        "filter": form.filter,
+        "pacing": Pacing(**{name: getattr(form, name) for name in Pacing.__struct_fields__}),
+        "what": Webhook(url=form.url, body=form.body, fields=form.fields, sealed=sealed),
+    }
 
 
 def check(
@@ -126,9 +139,9 @@ def check(
 
     `present`: the endpoint as it is; a filter, fields or certificates that stay may not fit today's rules.
     """
-    options, sealed = (None, None) if present is None else (present.options, present.sealed)
-    pattern = None if options is not None and options.filter == form.filter else form.filter
-    paths = None if options is not None and options.fields == form.fields else form.fields
+    sealed = None if present is None else present.what.sealed
+    pattern = None if present is not None and present.filter == form.filter else form.filter
+    paths = None if present is not None and present.what.fields == form.fields else form.fields
     ca, client = tls.chosen(form.ca, form.client_certificate, sealed)
     places = [
         *_url(form.url, allow_http, networks),

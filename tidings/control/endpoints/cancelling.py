@@ -70,7 +70,7 @@ class Cancelling:
 
     def start(self) -> None:
         """Go on with deletions that a stop of the server interrupted; on the event loop."""
-        for endpoint in self._catalog.now.endpoints.values():
+        for endpoint in self._catalog.now.links.values():
             if endpoint.deleted is not None and endpoint.mode != "disabled":
                 self.sweep(endpoint)
 
@@ -163,6 +163,6 @@ class Cancelling:
         return len(tried)
 
     def _mark(self, db: Db, link: int) -> None:
-        present = self._catalog.endpoint(db, link)
+        present = self._catalog.link(db, link)
         if present is not None:
-            self._catalog.put_endpoint(db, msgspec.structs.replace(present, mode="disabled"))
+            self._catalog.put_link(db, msgspec.structs.replace(present, mode="disabled"))

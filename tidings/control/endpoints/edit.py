@@ -86,13 +86,12 @@ class EndpointEdits:
                 num=self._catalog.next_number(db),
                 id=new_id("ep", now),
                 tenant=form.tenant,
-                options=body.options_of(form),
-                sealed=body.sealed_of(form, (Secret(text=text, created=now),)),
+                **body.parts_of(form, (Secret(text=text, created=now),)),
                 created=now,
                 updated=now,
                 after=feed.head(db),
             )
-            self._catalog.put_endpoint(db, endpoint)
+            self._catalog.put_link(db, endpoint)
             return endpoint
 
         return store
@@ -101,7 +100,7 @@ class EndpointEdits:
         """Raise Conflict if the tenant has as many endpoints as it may. The operator's own are not limited."""
         if not self._most_per_tenant or tenant in (None, ALL_TENANTS):
             return
-        row = db.one("links_of_tenant", tenant=tenant)
+        row = db.one("endpoints_of_tenant", tenant=tenant)
         if row is not None and row[0] >= self._most_per_tenant:
             raise Conflict(
                 f"{tenant} has {row[0]:,} endpoints, the maximum for one tenant. Delete one, or ask the "
@@ -132,13 +131,12 @@ class EndpointEdits:
             return form
 
         form = merge(endpoint)
-        if form.url != endpoint.options.url:
+        if form.url != endpoint.what.url:
             await self._check_address(form.url, caller)
 
         def change(present: Endpoint) -> Endpoint:
             form = merge(present)
-            sealed = body.sealed_of(form, present.sealed.secrets, present.sealed)
-            return msgspec.structs.replace(present, options=body.options_of(form), sealed=sealed)
+            return msgspec.structs.replace(present, **body.parts_of(form, present.what.sealed.secrets, present))
 
         return self._changing(endpoint, change, expected)
 
@@ -205,7 +203,8 @@ class EndpointEdits:
             make = sign.new_signing_key if kept[0].text.startswith(sign.SIGNING_KEY) else sign.new_secret
             text = secret or make(self._random_bytes(SECRET_BYTES))
             secrets = (Secret(text=text, created=now), *older)
-            return msgspec.structs.replace(present, sealed=msgspec.structs.replace(present.sealed, secrets=secrets))
+            sealed = msgspec.structs.replace(present.what.sealed, secrets=secrets)
+            return msgspec.structs.replace(present, what=msgspec.structs.replace(present.what, sealed=sealed))
 
         return self._changing(endpoint, change, expected)
 
@@ -243,13 +242,13 @@ class EndpointEdits:
             if changed == present:
                 return present
             changed = msgspec.structs.replace(changed, revision=present.revision + 1, updated=self._clock.now())
-            self._catalog.put_endpoint(db, changed)
+            self._catalog.put_link(db, changed)
             return changed
 
         return store
 
     def _present(self, db: Db, endpoint: Endpoint) -> Endpoint:
-        present = self._catalog.endpoint(db, endpoint.num)
+        present = self._catalog.link(db, endpoint.num)
         if present is None or present.deleted is not None:
             raise NotFound(f"There is no endpoint {endpoint.id}.")
         return present
@@ -281,4 +280,4 @@ class EndpointEdits:
 
 def valid_secrets(endpoint: Endpoint, now: int) -> list[Secret]:
     """The secrets that sign now, newest first."""
-    return [secret for secret in endpoint.sealed.secrets if secret.expires is None or secret.expires > now]
+    return [secret for secret in endpoint.what.sealed.secrets if secret.expires is None or secret.expires > now]

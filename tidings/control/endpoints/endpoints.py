@@ -35,7 +35,7 @@ class Notice(Protocol):
 
 def narrowed_to(snapshot: Snapshot, caller: Caller, ident: str) -> Endpoint:
     """The endpoint that a list is narrowed to, deleted ones included. Raises Invalid if the caller sees no such one."""
-    for endpoint in snapshot.endpoints.values():
+    for endpoint in snapshot.links.values():
         if endpoint.id == ident and caller.sees(endpoint.tenant):
             return endpoint
     raise Invalid.of_parameter("endpoint", "not_found", f"There is no endpoint {ident[:100]}.")
@@ -78,7 +78,7 @@ class Endpoints:
             for endpoint in self._catalog.now.endpoints_by_id.values()
             if (tenant is None or endpoint.tenant == tenant)
             and (mode is None or endpoint.mode == mode)
-            and (url is None or endpoint.options.url == url)
+            and (url is None or endpoint.what.url == url)
         ]
 
     def find(self, caller: Caller, ident: str, scope: str = READ) -> Endpoint:

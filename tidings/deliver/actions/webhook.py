@@ -1,106 +1,148 @@
-"""Composing: one or more events and an endpoint become one signed HTTP request (Standard Webhooks 1.0)."""
+"""The webhook: events become a signed POST (Standard Webhooks 1.0), and its answer says what came of them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 
-import msgspec
-
+from tidings.deliver.actions.action import Prepared, Result, Tools
+from tidings.model import outcome as outcomes
 from tidings.model.event import Event
 from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.model.link import ALL_TENANTS, Endpoint, Sealed
 from tidings.model.moment import SECOND, Micros
-from tidings.net.http import HttpRequest, Tls
-from tidings.rules.deliver import bodies as shape
+from tidings.model.outcome import Outcome
+from tidings.net.http import FailureKind, HttpRequest, Reply, Tls
+from tidings.rules.deliver import bodies, judgement, retry
 from tidings.rules.schemes.standard import Signer
 
 MASK = "***"
+ROUND_BYTES = 100
+"""What stands around the bodies of a batch; a comma more between two of them."""
+GONE = "The endpoint answered 410 Gone: it wants no more webhooks."
+
+OUTCOMES: dict[FailureKind, Outcome] = {
+    "url": outcomes.UNSENDABLE,
+    "name": outcomes.DNS_FAILED,
+    "address": outcomes.REFUSED_ADDRESS,
+    "connection": outcomes.CONNECT_FAILED,
+    "tls": outcomes.TLS_FAILED,
+    "timeout": outcomes.TIMEOUT,
+    "answer": outcomes.BROKEN_ANSWER,
+}
+"""What an attempt came to that got no answer. Once there is a status, it alone decides, whatever follows it."""
 
 
-class Composed(msgspec.Struct, frozen=True):
-    """A request, and its headers as the attempt shows them (a JSON object, secrets masked)."""
+class WebhookAction:
+    """Sends events to one endpoint."""
 
-    request: HttpRequest
-    shown: str
+    follows = False
 
+    def __init__(self, endpoint: Endpoint, tools: Tools) -> None:
+        pacing, what = endpoint.pacing, endpoint.what
+        sealed = what.sealed
+        self.destination = what.url
+        self.send: Callable[[HttpRequest, Callable[[Reply], None]], None] = tools.send
+        self._bodies, self._form, self._fields = tools.bodies, what.body, what.fields
+        self._batch = pacing.batch
+        self._timeout_seconds, self._give_up_on = pacing.timeout_seconds, pacing.give_up_on
+        self._tenant = None if endpoint.tenant == ALL_TENANTS else endpoint.tenant
+        self._tls = _tls(sealed)
+        self._media = (bodies.BATCH_CONTENT_TYPES if self._batch is not None else bodies.CONTENT_TYPES)[what.body]
+        self._headers = [f"{name}: {value}" if value else f"{name};" for name, value in sealed.headers.items()]
+        self._shown_headers = "".join(f',"{name.lower()}":"{MASK}"' for name in sealed.headers) + "}"
+        self._secrets = sealed.secrets
+        self._signer: Signer | None = None
+        self._signer_until: Micros | None = None
 
-class BodyCache:
-    """Bodies of events, kept while several endpoints get the same one."""
-
-    KEPT_BYTES_MAX = 4 * 1024 * 1024
-
-    def __init__(self, source: str) -> None:
-        self._source = source
-        self._kept: dict[tuple[int, str, tuple[str, ...] | None], bytes] = {}
-        self._bytes = 0
-
-    def of(self, event: Event, endpoint: Endpoint) -> bytes:
-        """The body of one event for this endpoint."""
-        options = endpoint.options
-        key = (event.seq, options.body, options.fields)
-        body = self._kept.get(key)
-        if body is None:
-            chosen = None if options.fields is None else _chosen(options.fields)
-            body = shape.body(event, options.body, self._source, chosen)
-            self._bytes += len(body)
-            if self._bytes > self.KEPT_BYTES_MAX:
-                self._kept.clear()
-                self._bytes = len(body)
-            self._kept[key] = body
-        return body
-
-    def fitting(self, events: Sequence[Event], endpoint: Endpoint, most_bytes: int) -> int:
-        """How many of these, from the first on, make a batch of so many bytes at most. One always goes."""
-        left = most_bytes - ROUND_BYTES
+    def fitting(self, events: Sequence[Event]) -> int:
+        """How many of these, from the first on, make a batch that is not too long. One always goes."""
+        if self._batch is None:
+            return 1
+        left = self._batch.max_bytes - ROUND_BYTES
         for count, event in enumerate(events):
-            left -= len(self.of(event, endpoint)) + 1
+            left -= len(self._bodies.of(event, self._form, self._fields)) + 1
             if left < 0:
                 return max(1, count)
         return len(events)
 
+    def prepare(self, events: Sequence[Event], now: Micros) -> Prepared:
+        """The signed request. Raises ValueError."""
+        form, fields = self._form, self._fields
+        if self._batch is None:
+            message_id = events[0].id
+            body = self._bodies.of(events[0], form, fields)
+        else:
+            message_id = batch_id([event.id for event in events])
+            body = bodies.batch([self._bodies.of(event, form, fields) for event in events], form, now)
+        timestamp = now // SECOND
+        signature = self._signer_for(now).sign(message_id, timestamp, body)
+        media = self._media
+        headers = [
+            f"Content-Type: {media}",
+            f"webhook-id: {message_id}",
+            f"webhook-timestamp: {timestamp}",
+            f"webhook-signature: {signature}",
+            "Expect:",
+            *self._headers,
+        ]
+        shown = (
+            f'{{"content-type":"{media}","webhook-id":"{message_id}",'
+            f'"webhook-timestamp":"{timestamp}","webhook-signature":"{signature}"{self._shown_headers}'
+        )
+        request = HttpRequest(self.destination, headers, body, self._timeout_seconds, self._tenant, self._tls)
+        return Prepared(request, shown, len(body))
 
-_chosen = lru_cache(maxsize=256)(shape.choose)
+    def judge(self, reply: Reply, now: Micros) -> Result:
+        """What the answer says, or that there was none."""
+        status, failure = reply.status or None, reply.failure
+        if failure is None or reply.answered:
+            outcome, reason = of_status(status or 0)
+            if failure is not None:
+                reason = f"{reason} {failure.reason}"
+        else:
+            outcome, reason = OUTCOMES[failure.kind], failure.reason
+        if outcome is outcomes.OK:
+            return Result(outcome, judgement.OK, reason, status, reply.duration_ms, reply.body)
+        asked = reply.header("retry-after") if reply.answered else None
+        wait_seconds = None if asked is None else retry.parse_retry_after(asked, now)
+        judged = judgement.judge(outcome, status, asked_to_wait=wait_seconds is not None)
+        if self._give_up_on:
+            judged = judgement.given_up(judged, status, self._give_up_on)
+        gone = GONE if judged.endpoint == "gone" else None
+        return Result(outcome, judged, reason, status, reply.duration_ms, reply.body, wait_seconds, gone)
 
-ROUND_BYTES = 100
-"""What stands around the bodies of a batch; a comma more between two of them."""
+    def follow(self, events: Sequence[Event], reply: Reply, now: Micros) -> None:
+        """Nothing: that it arrived is all that a webhook is for."""
+
+    def _signer_for(self, now: Micros) -> Signer:
+        """The signer with every secret that is valid now."""
+        if self._signer is None or (self._signer_until is not None and now >= self._signer_until):
+            valid = [secret for secret in self._secrets if secret.expires is None or secret.expires > now]
+            self._signer_until = min((secret.expires for secret in valid if secret.expires is not None), default=None)
+            self._signer = Signer([secret.text for secret in valid])
+        return self._signer
 
 
-def compose(
-    endpoint: Endpoint, signer: Signer, events: Sequence[Event], bodies: BodyCache, now: Micros, *, batch: bool
-) -> Composed:
-    """The request for these events. Raises ValueError if the endpoint's settings cannot make one."""
-    form = endpoint.options.body
-    if batch:
-        message_id = batch_id([event.id for event in events])
-        body = shape.batch([bodies.of(event, endpoint) for event in events], form, now)
-        media = shape.BATCH_CONTENT_TYPES[form]
-    else:
-        message_id = events[0].id
-        body = bodies.of(events[0], endpoint)
-        media = shape.CONTENT_TYPES[form]
-    timestamp = now // SECOND
-    signature = signer.sign(message_id, timestamp, body)
-    lines = [
-        f"Content-Type: {media}",
-        f"webhook-id: {message_id}",
-        f"webhook-timestamp: {timestamp}",
-        f"webhook-signature: {signature}",
-        "Expect:",
-    ]
-    shown = (
-        f'{{"content-type":"{media}","webhook-id":"{message_id}",'
-        f'"webhook-timestamp":"{timestamp}","webhook-signature":"{signature}"'
-    )
-    for name, value in endpoint.sealed.headers.items():
-        lines.append(f"{name}: {value}" if value else f"{name};")
-        shown += f',"{name.lower()}":"{MASK}"'
-    tenant = None if endpoint.tenant == ALL_TENANTS else endpoint.tenant
-    request = HttpRequest(
-        endpoint.options.url, lines, body, endpoint.options.timeout_seconds, tenant, _tls(endpoint.sealed)
-    )
-    return Composed(request, shown + "}")
+def of_status(status: int) -> tuple[Outcome, str]:
+    """What a status came to, and a sentence."""
+    if 200 <= status < 300:
+        return outcomes.OK, "Delivered."
+    if status == 410:
+        return outcomes.GONE, "The endpoint answered 410 Gone."
+    if status == 304:
+        reason = "The endpoint answered 304 Not Modified, which is not a valid response to a POST. Answer 2xx."
+        return outcomes.REDIRECT, reason
+    if 300 <= status < 400:
+        return outcomes.REDIRECT, f"The endpoint answered {status}; redirects are not followed. Register the final URL."
+    return outcomes.BAD_STATUS, f"The endpoint answered {status}."
+
+
+def batch_id(ids: Sequence[str]) -> str:
+    """The id of a batch: the same whenever the same events are sent together again."""
+    digest = hashlib.sha256("\n".join(ids).encode()).digest()
+    number = int.from_bytes(digest[:17], "big")
+    return "bat_" + "".join(ALPHABET[number >> (5 * i) & 31] for i in range(ID_CHARS))
 
 
 def _tls(sealed: Sealed) -> Tls | None:
@@ -111,17 +153,3 @@ def _tls(sealed: Sealed) -> Tls | None:
     if client is None:
         return Tls(authorities)
     return Tls(authorities, client.certificate.encode(), client.key.encode())
-
-
-def batch_id(ids: Sequence[str]) -> str:
-    """The id of a batch: the same whenever the same events are sent together again."""
-    digest = hashlib.sha256("\n".join(ids).encode()).digest()
-    number = int.from_bytes(digest[:17], "big")
-    return "bat_" + "".join(ALPHABET[number >> (5 * i) & 31] for i in range(ID_CHARS))
-
-
-def signer_for(endpoint: Endpoint, now: Micros) -> tuple[Signer, Micros | None]:
-    """The signer with every secret that is valid now, and until when it may be used."""
-    valid = [secret for secret in endpoint.sealed.secrets if secret.expires is None or secret.expires > now]
-    expiries = [secret.expires for secret in valid if secret.expires is not None]
-    return Signer([secret.text for secret in valid]), min(expiries, default=None)

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Mapping
 
 from tidings.deliver.lane import order
-from tidings.deliver.lane.lane import Lane, Queued
+from tidings.deliver.lane.lane import Lane
+from tidings.deliver.lane.queued import Queued
 from tidings.model.errors import Unavailable
 from tidings.model.moment import Micros
 from tidings.store.base import Db
@@ -32,14 +33,14 @@ def forget(lane: Lane, item: Queued, now: Micros) -> None:
     for line in (lane.queue, lane.due, lane.latest):
         for queued in [queued for queued in line if queued.number == item.number]:
             line.remove(queued)
-    for subject, behind in list(lane.held.items()):
+    for subject, behind in list(lane.lines.held.items()):
         for held in [held for held in behind if held.number == item.number]:
             behind.remove(held)
-            lane.held_count -= 1
+            lane.lines.held_count -= 1
         if not behind:
-            del lane.held[subject]
+            del lane.lines.held[subject]
     lane.busy.add(item.number)
-    for subject in [subject for subject, members in lane.blocking.items() if item.number in members]:
+    for subject in [subject for subject, members in lane.lines.blocking.items() if item.number in members]:
         order.release(lane, Queued(item.number, item.event, item.created, subject=subject), now)
 
 

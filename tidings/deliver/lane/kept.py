@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tidings.deliver.lane.lane import Lane, Queued
+from tidings.deliver.lane.lane import Lane
+from tidings.deliver.lane.queued import Queued
 from tidings.model.event import Event
 from tidings.store.base import Db
 from tidings.store.log import events
@@ -41,7 +42,7 @@ def has_earlier(db: Db, lane: Lane, item: Queued) -> bool:
     """Whether the lane's backlog may hold an earlier delivery of the item's subject. Raises StoreError."""
     rows = db.all(
         "backlog_of_subject",
-        link=lane.link,
+        link=lane.num,
         after=lane.read_to,
         before=item.number,
         subject=item.subject,

@@ -3,23 +3,25 @@
 A lane *follows* while it takes deliveries from the head of the line as they are routed. When it cannot (its queue
 is full, it is paused or failing) it *lags*: what waits stays in the store as "my deliveries after my cursor", and is
 read in windows once there is room. So a dead endpoint with a million waiting costs a few numbers here.
+
+Only the files of this folder write its attributes or touch what they hold; everybody else calls its verbs.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from tidings.deliver.actions.webhook import signer_for
-from tidings.model.delivery import Waiting
-from tidings.model.link import ALL_TENANTS, Endpoint, LinkState
+from tidings.deliver.actions.action import Action
+from tidings.deliver.lane.gate import Gate
+from tidings.deliver.lane.lines import Lines
+from tidings.deliver.lane.queued import Queued
+from tidings.model.link import ALL_TENANTS, AnyLink, changes_requests
 from tidings.model.moment import Micros
 from tidings.rules.deliver import health
-from tidings.rules.deliver.health import HEALTHY
-from tidings.rules.limit import TokenBucket
-from tidings.rules.schemes.standard import Signer
+from tidings.rules.deliver.health import HEALTHY, EndpointHealth, Failure
 
 QUEUE_MAX = 500
 HELD_MAX = 1_000
@@ -33,46 +35,15 @@ EXPRESS_MAX = 16
 SMALL_MAX = 10_000
 
 
-class Taken(Protocol):
-    """Numbers taken from the head of the line."""
-
-    def pop(self, number: int) -> None:
-        """Leave this one to the store again."""
-
-
-class Queued(msgspec.Struct, gc=False):
-    """One delivery in memory. `stored`: it has a row in `waiting`."""
-
-    number: int
-    event: int
-    created: Micros
-    n: int = 0
-    earlier: int = 0
-    first: Micros = 0
-    stored: bool = False
-    subject: str | None = None
-    known: bool = False
-    """Its subject was looked up (of an ordered link)."""
-    freed: bool = False
-    """It was held, its row still says so, and it stands in the queue: its line waits for it."""
-    cancelled: bool = False
-
-    @classmethod
-    def of(cls, row: Waiting) -> Queued:
-        """The item of a row in `waiting`."""
-        return cls(row.delivery, row.event, row.first, row.n, row.earlier, row.first, True, row.subject, True)
-
-
 class Lane:
-    """One link's queue, slots, order and health. Only the deliver thread touches it."""
+    """One link's queue, places, order and health. Only the deliver thread touches it."""
 
-    def __init__(self, link: int, marks: set[int]) -> None:
-        self.link = link
+    def __init__(self, link: AnyLink, action: Action, gate: Gate, marks: set[int]) -> None:
+        self.num = link.num
+        """The number of its link."""
+        self.gate = gate
+        gate.nums.add(link.num)
         self._marks = marks
-        self.endpoint: Endpoint | None = None
-        self.signer: Signer | None = None
-        self.signer_until: Micros | None = None
-        self.bucket: TokenBucket | None = None
         self.queue: deque[Queued] = deque()
         """Never tried, oldest first."""
         self.due: deque[Queued] = deque()
@@ -94,6 +65,7 @@ class Lane:
         """How large a batch may be that carries this delivery: it was refused in a larger one."""
         self.queued_since: Micros = 0
         self.flights = 0
+        """Requests under way."""
         self.window = WINDOW_START
         self.busy: set[int] = set()
         """Numbers that are queued, in flight, or whose result is not stored yet."""
@@ -111,33 +83,23 @@ class Lane:
         """What it sends was edited, or it was disabled, and it did not send since."""
         self.edited_at: Micros = 0
         """What left before failed at what the endpoint was before."""
-        self._begin_lines()
+        self.lines = Lines()
         self.timer: Micros | None = None
+        self._take(link, action)
 
-    @property
-    def tenant(self) -> str | None:
-        """Whose share its work counts in: its endpoint's tenant, or None, the operator."""
-        tenant = None if self.endpoint is None else self.endpoint.tenant
-        return None if tenant == ALL_TENANTS else tenant
-
-    def _begin_lines(self) -> None:
-        self.blocking: dict[str, set[int]] = {}
-        """Ordered links: per subject, the deliveries that the later ones wait for."""
-        self.held: dict[str, deque[Queued]] = {}
-        self.held_count = 0
-        self.beyond: dict[str, int] = {}
-        """Lines that go on in the store behind what is held here: the number of the last one."""
-        self.unread: set[str] = set()
-        """Those of which none is left here: they are to be read."""
-        self.stuck: list[tuple[Micros, int, str]] = []
-        """A heap of those that failed while others wait for them: since when, the delivery, its subject."""
-        self.unswept: int | None = None
-        """After a start, the highest number found held: once all before it are in their lines, free lines may go."""
-
-    @property
-    def sendable(self) -> bool:
-        """Whether its endpoint exists and is enabled."""
-        return self.endpoint is not None and self.endpoint.deleted is None and self.endpoint.mode == "enabled"
+    def _take(self, link: AnyLink, action: Action) -> None:
+        """What follows from the link is worked out once, not for each delivery."""
+        pacing = link.pacing
+        self.link, self.action = link, action
+        self.tenant = None if link.tenant == ALL_TENANTS else link.tenant
+        """Whose share its work counts in: its link's tenant, or None, the operator."""
+        self.sendable = link.deleted is None and link.mode == "enabled"
+        """Whether its link exists and is enabled."""
+        self.ordered_all, self.ordered_by_subject = pacing.order == "all", pacing.order == "subject"
+        """Strict order over all events; order within each subject."""
+        self.most_in_flight = pacing.max_in_flight
+        self.plain = pacing.order == "none" and pacing.batch is None and not self.gate.limited
+        """Whether there is nothing to choose as long as all goes well."""
 
     @property
     def takes_more(self) -> bool:
@@ -146,32 +108,30 @@ class Lane:
             not self.lagging
             and self.sendable
             and not self.health.open
-            and self.health.held_until is None
+            and not self.gate.paused
             and len(self.queue) < QUEUE_MAX
             and not (self.blocked and not self.flights)
         )
 
     @property
-    def ordered_all(self) -> bool:
-        """Strict order over all events."""
-        return self.endpoint is not None and self.endpoint.options.order == "all"
-
-    @property
     def blocked(self) -> bool:
         """Strict order: whether one is on its way, or waits for a retry, that all others wait for."""
-        return self.ordered_all and "" in self.blocking
+        return self.ordered_all and "" in self.lines.blocking
 
     @property
-    def ordered_by_subject(self) -> bool:
-        """Order within each subject."""
-        return self.endpoint is not None and self.endpoint.options.order == "subject"
+    def has_lines_in_store(self) -> bool:
+        """Whether lines go on in the store, so that it must be looked at whenever something is stored."""
+        return bool(self.lines.beyond or self.lines.unread)
+
+    @property
+    def is_unswept(self) -> bool:
+        """After a start, whether lines may be free that nobody has let go yet."""
+        return self.lines.unswept is not None
 
     @property
     def slots(self) -> int:
         """How many requests may be in flight at once."""
-        if self.endpoint is None:
-            return 0
-        most = self.endpoint.options.max_in_flight
+        most = self.most_in_flight
         if self.moved < self.slow_until:
             # What is slow must not take every place: some are left for the newest.
             most -= min(EXPRESS_MAX, most // 4)
@@ -187,14 +147,115 @@ class Lane:
         """Requests in flight within the window."""
         return self.flights - len(self.express)
 
-    def widen(self) -> None:
-        """A request succeeded: one more may be in flight."""
-        if self.endpoint is not None and self.window < self.endpoint.options.max_in_flight:
-            self.window += 1
+    def replace(self, link: AnyLink, action: Action) -> AnyLink:
+        """Go on with the link as it is now; returns what it was."""
+        was = self.link
+        if was.pacing.rate != link.pacing.rate and not self.gate.shared:
+            self.gate.set_rate(link.pacing.rate)
+        self._take(link, action)
+        if was.mode == "disabled" or changes_requests(was, link):
+            self.mended = True
+        return was
 
-    def narrow(self) -> None:
-        """A request failed: many endpoints that never answer must not take every place there is."""
-        self.window = max(1, min(self.window // 2, WINDOW_START))
+    def disable(self, reason: str) -> None:
+        """Send nothing more from now on, not only from when that is stored."""
+        self._take(msgspec.structs.replace(self.link, mode="disabled", reason=reason), self.action)
+
+    def due_at(self, at: Micros) -> None:
+        """Something is due then; 0: look into the store at once."""
+        if self.next_due is None or at < self.next_due:
+            self.next_due = at
+
+    # --- what came of a request ---------------------------------------------------------------------------------------
+
+    def arrived(self, items: Sequence[Queued], now: Micros) -> None:
+        """A request has come back."""
+        self.flights -= 1
+        self.moved = now
+        if self.express:
+            self.express.pop(items[0].number, None)
+        for item in items:
+            self.flying.pop(item.number, None)
+
+    def unsent(self, items: Sequence[Queued], *, flown: bool) -> None:
+        """These could not be sent. `flown`: they were all of one request, so its place is free again."""
+        self.flights -= flown
+        for item in items:
+            self.flying.pop(item.number, None)
+            self.express.pop(item.number, None)
+
+    def succeeded(self, now: Micros) -> None:
+        """A request succeeded: one more may be in flight, and what failed before is forgotten."""
+        if self.window < self.most_in_flight:
+            self.window += 1
+        self.succeeded_at = now
+        if self.health is not HEALTHY:
+            self.health = health.after_success(self.health, now)
+            self.gate.paused_until(now)
+            self.mark()
+
+    def failed(self, now: Micros, chance: float, failure: Failure) -> None:
+        """A request failed. Many endpoints that never answer must not take every place there is."""
+        if not failure.refused:
+            self.window = max(1, min(self.window // 2, WINDOW_START))
+        was_open = self.health.open
+        self.health = health.after_failure(self.health, now, chance, self.succeeded_at, failure)
+        if self.health.open and not was_open:
+            # The first probe takes the newest.
+            self.turn = 0
+        self.mark()
+
+    def hold(self, now: Micros, chance: float, status: int, asked_seconds: float | None) -> None:
+        """The other side asked for a rest; `asked_seconds`: of this length."""
+        self.window = 1
+        self.health = health.after_hold(self.health, now, chance, status, asked_seconds)
+        self.gate.pause(self.health.held_until or now)
+        self.mark()
+
+    def is_news(self, created: Micros) -> bool:
+        """Whether a delivery was made after the last success."""
+        return self.succeeded_at is None or created > self.succeeded_at
+
+    # --- its rests ----------------------------------------------------------------------------------------------------
+
+    def rests_until(self, now: Micros) -> Micros | None:
+        """When the rest that was asked for is over; None if it is."""
+        until = self.gate.paused_until(now)
+        if until is None and self.health.held_until is not None:
+            self.health = health.released(self.health)
+            self.mark()
+        return until
+
+    def probe_now(self, now: Micros, *, free: bool) -> None:
+        """Somebody wants something of it now: if it fails, a probe is due. `free`: its rest ends too."""
+        if not self.health.open and not (free and self.gate.paused):
+            return
+        self.health = health.probed_now(self.health, now, free=free)
+        if free:
+            self.gate.resume()
+        self.mark()
+
+    def mend(self, now: Micros) -> None:
+        """What it sends was edited, so what failed may succeed: a probe is due, and its own rest is over."""
+        self.mended = False
+        self.edited_at = now
+        self.health = health.probed_now(self.health, now)
+        if not self.gate.shared:
+            self.gate.resume()
+        self.mark()
+
+    def recover(self) -> None:
+        """It is enabled again: what it did before does not count."""
+        self.health = HEALTHY
+        if not self.gate.shared:
+            self.gate.resume()
+        self.mark()
+
+    def restore(self, found: EndpointHealth, succeeded_at: Micros | None) -> None:
+        """After a start: as it was stored."""
+        self.health, self.succeeded_at = found, succeeded_at
+        if found.held_until is not None:
+            self.gate.pause(found.held_until)
 
     def move(self, by: Micros) -> None:
         """The clock was set: what was so long ago, or is so far ahead, stays so."""
@@ -203,7 +264,7 @@ class Lane:
         self.express = {number: left + by for number, left in self.express.items()}
         for name in ("queued_since", "lagging_since", "moved", "probed", "slow_until", "edited_at"):
             setattr(self, name, getattr(self, name) + by)
-        self.stuck = [(first + by, number, subject) for first, number, subject in self.stuck]
+        self.lines.stuck = [(first + by, number, subject) for first, number, subject in self.lines.stuck]
         if self.succeeded_at is not None:
             self.succeeded_at += by
         if self.next_due:
@@ -211,16 +272,33 @@ class Lane:
         if self.health.fails or self.health.held_until is not None:
             self.mark()
 
+    def stored(self, number: int) -> None:
+        """What came of a delivery is on its way to the store: the lane's cursor may pass it."""
+        self.jumped.discard(number)
+        if number in self.own:
+            del self.own[number]
+            self.mark()
+
+    def forget(self, number: int) -> None:
+        """What came of a delivery is in the store, and may be read from there, unless it flies again."""
+        if number not in self.flying:
+            self.busy.discard(number)
+
     def mark(self) -> None:
         """Its state has changed and is to be stored with the next settlement."""
-        self._marks.add(self.link)
+        self._marks.add(self.num)
 
-    def sign_with(self, now: Micros) -> Signer:
-        """The signer with the secrets that are valid now."""
-        if self.signer is None or (self.signer_until is not None and now >= self.signer_until):
-            assert self.endpoint is not None
-            self.signer, self.signer_until = signer_for(self.endpoint, now)
-        return self.signer
+    def has(self, number: int) -> bool:
+        """Whether a delivery is queued, in flight, or its result is not stored yet."""
+        return number in self.busy
+
+    def cancel_flying(self, number: int) -> bool:
+        """Do not try it again if it fails; False if it is not in flight."""
+        item = self.flying.get(number)
+        if item is None:
+            return False
+        item.cancelled = True
+        return True
 
     def enqueue(self, item: Queued, now: Micros) -> None:
         """Put an item at the end of the queue."""
@@ -239,7 +317,7 @@ class Lane:
         if not items:
             return
         self.queued_since = 0
-        line = self.blocking.get("", set()) if self.ordered_all and not tried else set()
+        line = self.lines.blocking.get("", set()) if self.ordered_all and not tried else set()
         for item in items:
             self.flying.pop(item.number, None)
             # Should those that left before them fail, these must not overtake them.
@@ -266,6 +344,11 @@ class Lane:
             self.small.clear()
         self.small[number] = most
 
+    def done_with(self, number: int) -> None:
+        """It has ended."""
+        if self.small:
+            self.small.pop(number, None)
+
     def lag_from(self, position: int, now: Micros = 0) -> None:
         """Begin to lag: everything after `position` that is not busy will be read from the backlog."""
         if not self.lagging or position < self.read_to:
@@ -276,8 +359,11 @@ class Lane:
         self.lagging = True
         self.mark()
 
-    def fall_back(self, outstanding: Taken, now: Micros) -> None:
-        """Leave all that is queued or held to the store again (paused, disabled, failing, edited)."""
+    def fall_back(self, leave: Callable[[int], None], now: Micros) -> None:
+        """Leave all that is queued or held to the store again (paused, disabled, failing, edited).
+
+        `leave` is called with each number that was taken from the head of the line.
+        """
         # The row of a freed one says that it is held, so nobody would find it again.
         self.drop_due()
         left = [item for item in self.queue if not item.freed]
@@ -292,7 +378,7 @@ class Lane:
                 self.jumped.discard(item.number)
                 continue
             first = item.number if first is None else min(first, item.number)
-            outstanding.pop(item.number)
+            leave(item.number)
             self.own.pop(item.number, None)
         if first is not None:
             self.lag_from(first - 1, now)
@@ -309,53 +395,3 @@ class Lane:
         if self.own:
             return next(iter(self.own)) - 1 if not self.lagging else min(next(iter(self.own)) - 1, self.read_to)
         return self.read_to if self.lagging else None
-
-    def state(self) -> LinkState:
-        """The row to store."""
-        health = self.health
-        return LinkState(
-            link=self.link,
-            cursor=self.cursor(),
-            fails=health.fails,
-            failing_since=health.failing_since,
-            last_failure=health.last_failure,
-            open=health.open,
-            probe_at=health.probe_at,
-            probe_delay_seconds=health.probe_delay_seconds,
-            succeeded_at=self.succeeded_at,
-            new_fails=health.new_fails,
-            refusing=health.refusing,
-            held_until=health.held_until,
-            held_status=health.held_status,
-            hold_delay_seconds=health.hold_delay_seconds,
-        )
-
-
-class LaneView(msgspec.Struct, frozen=True):
-    """What others may see of a lane."""
-
-    queued: int
-    in_flight: int
-    lagging: bool
-    open: bool
-    fails: int
-    failing_since: Micros | None
-    probe_at: Micros | None
-    held_until: Micros | None = None
-    held_status: int | None = None
-
-
-def view(lane: Lane) -> LaneView:
-    """The lane at this moment."""
-    health = lane.health
-    return LaneView(
-        lane.queued,
-        lane.flights,
-        lane.lagging,
-        health.open,
-        health.fails,
-        health.failing_since,
-        health.probe_at,
-        health.held_until,
-        health.held_status,
-    )

@@ -1,7 +1,7 @@
 """Order: which delivery of an ordered link must wait for which.
 
 `order: all` is one line, its key is the empty text; `order: subject` is a line for each subject. A line is blocked by
-the deliveries in `lane.blocking` (in flight, or waiting for a retry); those behind are held with a row in `waiting`.
+the deliveries in `blocking` (in flight, or waiting for a retry); those behind are held with a row in `waiting`.
 One that failed and is older than `order_max_age_seconds` is parked: it is tried on by itself, and its line goes on.
 """
 
@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from tidings.deliver.lane.lane import HELD_MAX, LINE_MAX, Lane, Queued
+from tidings.deliver.lane.lane import HELD_MAX, LINE_MAX, Lane
+from tidings.deliver.lane.queued import Queued
 from tidings.deliver.settle import Settlement
 from tidings.model.delivery import Waiting
 from tidings.model.moment import SECOND, Micros
@@ -26,14 +27,14 @@ def claim(lane: Lane, item: Queued, now: Micros, settlement: Settlement) -> bool
     """Whether the item may go now; if so it blocks its line. If not, it is held and stored so."""
     if item.subject is None:
         return True
-    members = lane.blocking.get(item.subject)
+    members = lane.lines.blocking.get(item.subject)
     if members is None:
-        line = lane.held.get(item.subject)
+        line = lane.lines.held.get(item.subject)
         if line is not None and line[0].number < item.number:
             # After a start, a line may be free and not swept yet.
             _hold(lane, item, settlement)
             return False
-        lane.blocking[item.subject] = {item.number}
+        lane.lines.blocking[item.subject] = {item.number}
         return True
     if item.number in members:
         return True
@@ -46,7 +47,7 @@ def claim(lane: Lane, item: Queued, now: Micros, settlement: Settlement) -> bool
 
 def waits_in_line(lane: Lane, item: Queued) -> bool:
     """Strict order: whether an earlier delivery than this one is still on its way."""
-    members = lane.blocking.get("")
+    members = lane.lines.blocking.get("")
     return members is not None and item.number not in members
 
 
@@ -54,41 +55,40 @@ def release(lane: Lane, item: Queued, now: Micros) -> None:
     """The item has ended or was parked: the next of its line may go."""
     if item.subject is None:
         return
-    members = lane.blocking.get(item.subject)
+    members = lane.lines.blocking.get(item.subject)
     if members is None:
         return
     members.discard(item.number)
     if members:
         return
-    del lane.blocking[item.subject]
+    del lane.lines.blocking[item.subject]
     if lane.ordered_all:
         # While the line was blocked, only those that block it were read.
-        lane.next_due = 0
-    line = lane.held.get(item.subject)
+        lane.due_at(0)
+    line = lane.lines.held.get(item.subject)
     if line:
         free(lane, item.subject, line, now)
-    elif item.subject in lane.beyond:
+    elif item.subject in lane.lines.beyond:
         # Nobody may go before those that are still to be read.
-        lane.blocking[item.subject] = set()
-        lane.unread.add(item.subject)
+        lane.lines.blocking[item.subject] = set()
+        lane.lines.unread.add(item.subject)
 
 
 def mind_age(lane: Lane, row: Waiting) -> None:
     """It waits for a retry: from a certain age on its line does not wait for it. A rest asked for is no failure."""
     if row.subject is not None and row.n > row.earlier:
-        heapq.heappush(lane.stuck, (row.first, row.delivery, row.subject))
+        heapq.heappush(lane.lines.stuck, (row.first, row.delivery, row.subject))
 
 
 def park_old(lane: Lane, now: Micros, settlement: Settlement, read: Callable[[int], Waiting | None]) -> Micros | None:
-    """Park what is too old for its line to wait for it. Answers when the next one is. Raises StoreError."""
-    assert lane.endpoint is not None
-    age_max = lane.endpoint.options.order_max_age_seconds * SECOND
+    """Park what is too old for its line to wait for it. Returns when the next one is. Raises StoreError."""
+    age_max = lane.link.pacing.order_max_age_seconds * SECOND
     unsettled: list[tuple[Micros, int, str]] = []
-    while lane.stuck and now - lane.stuck[0][0] >= age_max:
-        number, subject = lane.stuck[0][1:]
+    while lane.lines.stuck and now - lane.lines.stuck[0][0] >= age_max:
+        number, subject = lane.lines.stuck[0][1:]
         row = read(number)
-        first, _, _ = heapq.heappop(lane.stuck)
-        if row is None or number in lane.flying or number not in lane.blocking.get(subject, ()):
+        first, _, _ = heapq.heappop(lane.lines.stuck)
+        if row is None or number in lane.flying or number not in lane.lines.blocking.get(subject, ()):
             # It ended, or what comes of its attempt says how it goes on.
             continue
         if number in lane.busy and all(item.number != number for item in lane.due):
@@ -99,9 +99,9 @@ def park_old(lane: Lane, now: Micros, settlement: Settlement, read: Callable[[in
         elif row.n > row.earlier and row.due > now:
             # What is due goes first: its attempt may keep the order.
             _park(lane, row, now, settlement)
-    at = lane.stuck[0][0] + age_max if lane.stuck else None
+    at = lane.lines.stuck[0][0] + age_max if lane.lines.stuck else None
     for each in unsettled:
-        heapq.heappush(lane.stuck, each)
+        heapq.heappush(lane.lines.stuck, each)
     return at
 
 
@@ -110,35 +110,35 @@ def _park(lane: Lane, row: Waiting, now: Micros, settlement: Settlement) -> None
     # Nobody reads its row again before it is changed.
     lane.busy.add(row.delivery)
     settlement.waiting[row.delivery] = msgspec.structs.replace(row, subject=None)
-    settlement.numbers.append((lane.link, row.delivery))
+    settlement.numbers.append((lane.num, row.delivery))
     release(lane, Queued.of(row), now)
 
 
 def release_all(lane: Lane, now: Micros, settlement: Settlement) -> None:
     """The link is no longer ordered: everything held may go."""
-    if lane.held or lane.beyond:
-        settlement.freed[lane.link] = now
-    lane.held.clear()
-    lane.held_count = 0
-    lane.beyond.clear()
-    lane.unread.clear()
-    lane.blocking.clear()
-    lane.stuck.clear()
+    if lane.lines.held or lane.lines.beyond:
+        settlement.freed[lane.num] = now
+    lane.lines.held.clear()
+    lane.lines.held_count = 0
+    lane.lines.beyond.clear()
+    lane.lines.unread.clear()
+    lane.lines.blocking.clear()
+    lane.lines.stuck.clear()
 
 
 def restore(lane: Lane, blocking: list[Waiting], lines: list[tuple[Waiting, int]]) -> None:
     """After a start: who blocks, and the first and the number of the last of each line, from the rows of `waiting`."""
     for row in blocking:
         assert row.subject is not None
-        lane.blocking.setdefault(row.subject, set()).add(row.delivery)
+        lane.lines.blocking.setdefault(row.subject, set()).add(row.delivery)
         mind_age(lane, row)
     for row, last in lines:
         assert row.subject is not None
-        lane.held[row.subject] = deque([Queued.of(row)])
-        lane.held_count += 1
-        lane.unswept = max(last, lane.unswept or 0)
+        lane.lines.held[row.subject] = deque([Queued.of(row)])
+        lane.lines.held_count += 1
+        lane.lines.unswept = max(last, lane.lines.unswept or 0)
         if last > row.delivery:
-            lane.beyond[row.subject] = last
+            lane.lines.beyond[row.subject] = last
 
 
 def read_on(lane: Lane, subject: str, rows: list[Waiting], now: Micros) -> None:
@@ -147,14 +147,14 @@ def read_on(lane: Lane, subject: str, rows: list[Waiting], now: Micros) -> None:
     if not found and lane.busy:
         # They are on their way to the store.
         return
-    lane.unread.discard(subject)
-    del lane.blocking[subject]
-    if not found or found[-1].delivery >= lane.beyond[subject]:
-        del lane.beyond[subject]
+    lane.lines.unread.discard(subject)
+    del lane.lines.blocking[subject]
+    if not found or found[-1].delivery >= lane.lines.beyond[subject]:
+        del lane.lines.beyond[subject]
     if found:
-        lane.held[subject] = deque(Queued.of(row) for row in found)
-        lane.held_count += len(found)
-        free(lane, subject, lane.held[subject], now)
+        lane.lines.held[subject] = deque(Queued.of(row) for row in found)
+        lane.lines.held_count += len(found)
+        free(lane, subject, lane.lines.held[subject], now)
 
 
 def may_sweep(lane: Lane, read_to: int) -> bool:
@@ -162,28 +162,28 @@ def may_sweep(lane: Lane, read_to: int) -> bool:
 
     What was in flight when the last run ended has no row; only then is it known to be ahead of those held.
     """
-    if lane.unswept is None or read_to < lane.unswept:
+    if lane.lines.unswept is None or read_to < lane.lines.unswept:
         return False
-    return not any(item.number < lane.unswept and not item.stored for item in lane.queue)
+    return not any(item.number < lane.lines.unswept and not item.stored for item in lane.queue)
 
 
 def sweep(lane: Lane, now: Micros) -> None:
     """Let lines go that nothing blocks."""
-    lane.unswept = None
-    for subject in [subject for subject in lane.held if subject not in lane.blocking]:
-        free(lane, subject, lane.held[subject], now)
-    for subject in [subject for subject in lane.beyond if subject not in lane.blocking]:
-        lane.blocking[subject] = set()
-        lane.unread.add(subject)
+    lane.lines.unswept = None
+    for subject in [subject for subject in lane.lines.held if subject not in lane.lines.blocking]:
+        free(lane, subject, lane.lines.held[subject], now)
+    for subject in [subject for subject in lane.lines.beyond if subject not in lane.lines.blocking]:
+        lane.lines.blocking[subject] = set()
+        lane.lines.unread.add(subject)
 
 
 def free(lane: Lane, subject: str, line: deque[Queued], now: Micros) -> None:
     """Let the first of a line go."""
     item = line.popleft()
-    lane.held_count -= 1
+    lane.lines.held_count -= 1
     if not line:
-        del lane.held[subject]
-    lane.blocking[subject] = {item.number}
+        del lane.lines.held[subject]
+    lane.lines.blocking[subject] = {item.number}
     item.freed = True
     lane.enqueue(item, now)
 
@@ -193,7 +193,7 @@ def _hold(lane: Lane, item: Queued, settlement: Settlement) -> None:
     if not item.stored:
         settlement.waiting[item.number] = Waiting(
             delivery=item.number,
-            link=lane.link,
+            link=lane.num,
             event=item.event,
             due=FAR,
             n=item.n,
@@ -202,18 +202,18 @@ def _hold(lane: Lane, item: Queued, settlement: Settlement) -> None:
             subject=item.subject,
             held=True,
         )
-        settlement.numbers.append((lane.link, item.number))
+        settlement.numbers.append((lane.num, item.number))
         item.stored = True
-    line = lane.held.get(item.subject)
+    line = lane.lines.held.get(item.subject)
     is_last = line is None or item.number > line[-1].number
-    full = lane.held_count >= HELD_MAX or (line is not None and len(line) >= LINE_MAX)
-    if is_last and (item.subject in lane.beyond or (full and line is not None)):
+    full = lane.lines.held_count >= HELD_MAX or (line is not None and len(line) >= LINE_MAX)
+    if is_last and (item.subject in lane.lines.beyond or (full and line is not None)):
         # Its row is enough: it is read when its turn comes.
-        lane.beyond[item.subject] = max(item.number, lane.beyond.get(item.subject, 0))
+        lane.lines.beyond[item.subject] = max(item.number, lane.lines.beyond.get(item.subject, 0))
         return
-    line = lane.held.setdefault(item.subject, deque())
+    line = lane.lines.held.setdefault(item.subject, deque())
     place = len(line)
     while place and line[place - 1].number > item.number:
         place -= 1
     line.insert(place, item)
-    lane.held_count += 1
+    lane.lines.held_count += 1

@@ -36,8 +36,8 @@ class Shares:
         if self.flights.may_take(tenant) and self.flight_bytes.may_take(tenant, 0):
             return True
         parked = self._parked.setdefault(tenant, {})
-        if lane.link not in parked:
-            parked[lane.link] = lane
+        if lane.num not in parked:
+            parked[lane.num] = lane
             self.flights.refuse(tenant)
         return False
 
@@ -99,8 +99,15 @@ class Outstanding:
 
 
 def in_turns(lanes: Iterable[Lane]) -> list[Lane]:
-    """The lanes with their tenants in turn: one of each, then the next of each."""
+    """The lanes with their tenants in turn: one of each, then the next of each.
+
+    Of those that share a gate, first comes the one that has waited longest: a rate lets one at a time pass.
+    """
     found = list(lanes)
+    sharing = [lane for lane in found if lane.gate.shared]
+    if sharing:
+        waiting = iter(sorted(sharing, key=lambda lane: lane.moved))
+        found = [next(waiting) if lane.gate.shared else lane for lane in found]
     if len(found) < 3:
         return found
     by_tenant: dict[str | None, list[Lane]] = {}

@@ -26,9 +26,9 @@ class Timers:
         if lane.timer is not None and lane.timer <= at:
             return
         lane.timer = at
-        if (at, lane.link) not in self._known:
-            self._known.add((at, lane.link))
-            heapq.heappush(self._heap, (at, lane.link))
+        if (at, lane.num) not in self._known:
+            self._known.add((at, lane.num))
+            heapq.heappush(self._heap, (at, lane.num))
 
     def due(self, lanes: dict[int, Lane], now: Micros) -> Iterator[Lane]:
         """The lanes whose moment has come."""

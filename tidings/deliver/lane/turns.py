@@ -14,7 +14,8 @@ from typing import Literal
 import msgspec
 
 from tidings.deliver.lane import order
-from tidings.deliver.lane.lane import Lane, Queued
+from tidings.deliver.lane.lane import Lane
+from tidings.deliver.lane.queued import Queued
 from tidings.deliver.settle import Settlement
 from tidings.model.event import Event
 from tidings.model.moment import SECOND, Micros
@@ -66,7 +67,7 @@ def is_behind(lane: Lane, now: Micros) -> bool:
 
 def _is_narrow(lane: Lane) -> bool:
     """Whether its rate or its few places make what is new wait for what was refused, though nothing newer failed."""
-    return lane.bucket is not None or (lane.endpoint is not None and lane.endpoint.options.max_in_flight <= NARROW)
+    return lane.gate.limited or lane.most_in_flight <= NARROW
 
 
 def is_empty(lane: Lane, kind: Kind) -> bool:
@@ -88,7 +89,7 @@ def take(lane: Lane, kind: Kind, most: int, now: Micros, settlement: Settlement,
     if kind == "newest":
         return _take_newest(lane, most, now, settlement, look)
     line = lane.due if kind == "due" else lane.queue
-    if most == 1 and lane.endpoint is not None and lane.endpoint.options.order == "none":
+    if most == 1 and lane.link.pacing.order == "none":
         # What failed last in an outage was the newest then: it does not wait for all that failed before it.
         return [line.pop() if kind == "due" and lane.turn & LAST_DUE and lane.health.open else line.popleft()]
     taken: list[Queued] = []
@@ -110,7 +111,7 @@ def take(lane: Lane, kind: Kind, most: int, now: Micros, settlement: Settlement,
 
 
 def _newest_line(lane: Lane) -> deque[Queued]:
-    if lane.lagging or lane.endpoint is None or lane.endpoint.options.batch is not None:
+    if lane.lagging or lane.link.pacing.batch is not None:
         return lane.latest
     return lane.queue
 
@@ -146,7 +147,7 @@ def _jump(lane: Lane, look: Look) -> Queued | None:
     lane.latest.remove(item)
     if not subject:
         return item
-    if subject in lane.beyond:
+    if subject in lane.lines.beyond:
         return None
     _read_subjects(lane.queue, look, len(lane.queue))
     if any(each.subject == subject for each in lane.queue) or look.has_earlier(lane, item):

@@ -245,7 +245,7 @@ def _has_status(status: int | None, wanted: str) -> bool:
 
 def _row(snapshot: Snapshot, row: Row) -> DeliveryRow:
     number, event, link, created, event_id, event_type, n, at, outcome, last, status, due, held = row
-    endpoint = snapshot.endpoints.get(link)
+    endpoint = snapshot.links.get(link)
     gone = endpoint is None or endpoint.deleted is not None
     state = lifecycle.state(last, due is not None, gone)
     waits = state == "waiting"

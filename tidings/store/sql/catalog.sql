@@ -18,15 +18,15 @@ DELETE FROM catalog_change WHERE number <= :until;
 
 -- name: links
 -- Every link, deleted ones included.
-SELECT num, id, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event FROM link;
+SELECT num, id, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event FROM link;
 
--- name: links_of_tenant
--- How many links a tenant has.
-SELECT COUNT(*) FROM link WHERE tenant = :tenant AND deleted IS NULL;
+-- name: endpoints_of_tenant
+-- How many endpoints a tenant has.
+SELECT COUNT(*) FROM link WHERE tenant = :tenant AND kind = 'endpoint' AND deleted IS NULL;
 
 -- name: link_changed
 -- One link, to be read again.
-SELECT num, id, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event FROM link WHERE num = :name;
+SELECT num, id, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event FROM link WHERE num = :name;
 
 -- name: link_next
 -- The number that the next link gets.
@@ -35,7 +35,7 @@ SELECT COALESCE(MAX(num), 0) + 1 FROM link;
 -- name: link_put
 -- Create or replace a link; what never changes is left alone.
 INSERT INTO link (num, id, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event)
-VALUES (:num, :id, 'endpoint', :tenant, :options, :sealed, :mode, :reason, :revision, :created, :updated, :deleted, :after)
+VALUES (:num, :id, :kind, :tenant, :options, :sealed, :mode, :reason, :revision, :created, :updated, :deleted, :after)
 ON CONFLICT (num) DO UPDATE SET options = excluded.options, sealed = excluded.sealed, mode = excluded.mode,
     reason = excluded.reason, revision = excluded.revision, updated = excluded.updated, deleted = excluded.deleted;
 

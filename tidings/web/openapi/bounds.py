@@ -13,9 +13,9 @@ from tidings.control.event_types import DESCRIPTION_CHARS_MAX
 from tidings.control.keys import NAME_CHARS_MAX
 from tidings.intake.publish import SUBJECT_CHARS_MAX
 from tidings.model.access import SCOPES
+from tidings.model.delivery import ANSWER_BYTES_KEPT
 from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.model.outcome import OUTCOMES
-from tidings.net.http import ANSWER_BYTES_KEPT
 from tidings.rules import event_types, filter, limit
 from tidings.rules.declare import declaration
 from tidings.rules.deliver import bodies, judgement, retry

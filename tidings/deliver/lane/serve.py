@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tidings.deliver.lane import turns
-from tidings.deliver.lane.lane import EXPRESS_MAX, Lane, Queued
+from tidings.deliver.lane import order, turns
+from tidings.deliver.lane.kept import has_earlier
+from tidings.deliver.lane.lane import EXPRESS_MAX, Lane
+from tidings.deliver.lane.queued import Queued
+from tidings.deliver.lane.refill import Refill
 from tidings.deliver.lane.turns import Kind, Look
 from tidings.deliver.settle import Settlement
+from tidings.model.event import Event
 from tidings.model.moment import SECOND, Micros
 from tidings.rules.deliver import health
+from tidings.store.base import Db
 
 MILLI: Micros = 1_000
 TURN_MAX = 16
@@ -25,14 +30,50 @@ RECENT: Micros = 5 * SECOND
 Launch = list[tuple[Lane, list[Queued]]]
 
 
+class LaneStore:
+    """What serving a lane reads from the store. Belongs to the deliver thread."""
+
+    def __init__(self, db: Db, events: Callable[[list[int]], dict[int, Event]]) -> None:
+        """`events`: from numbers to events."""
+        self.look = Look(events, lambda lane, item: has_earlier(db, lane, item))
+        self.refill = Refill(db)
+
+
 def serve(
+    lane: Lane,
+    now: Micros,
+    launch: Launch,
+    settlement: Settlement,
+    store: LaneStore,
+    chance: Callable[[], float],
+    head: int,
+) -> Micros | None:
+    """Refill the lane, and put what may leave now into `launch`. `head`: up to where the head of the line was read.
+
+    Returns when to look again, if a time is known. Raises StoreError.
+    """
+    if not lane.sendable:
+        return None
+    if (lane.gate.paused or lane.health.held_until is not None) and (until := lane.rests_until(now)) is not None:
+        return until
+    old_at = order.park_old(lane, now, settlement, store.refill.waiting_of) if lane.lines.stuck else None
+    store.refill.fill(lane, now, head)
+    again = _serve(lane, now, launch, settlement, store.look, chance)
+    if lane.lagging and not lane.latest and lane.walked != 0 and lane.ordinary < lane.slots:
+        # None of the newest could go; perhaps one before them can.
+        again = now if turns.is_behind(lane, now) and not lane.health.open else again
+    if lane.lines.unswept is not None and order.may_sweep(lane, lane.read_to if lane.lagging else head):
+        order.sweep(lane, now)
+        return now
+    return again if old_at is None or (again is not None and again < old_at) else old_at
+
+
+def _serve(
     lane: Lane, now: Micros, launch: Launch, settlement: Settlement, look: Look, chance: Callable[[], float]
 ) -> Micros | None:
-    """Put what may leave now into `launch`. Answers when to look again, if a time is known. Raises StoreError."""
-    assert lane.endpoint is not None
     if lane.health.open:
         return _probe(lane, now, launch, settlement, look, chance)
-    most_in_flight = lane.endpoint.options.max_in_flight
+    most_in_flight = lane.most_in_flight
     started = _plain(lane, now, launch)
     while started < TURN_MAX:
         full = lane.ordinary >= lane.slots
@@ -53,9 +94,7 @@ def serve(
 
 def _plain(lane: Lane, now: Micros, launch: Launch) -> int:
     """The usual case, in a fraction of the time: one line, nothing to choose. How many left."""
-    assert lane.endpoint is not None
-    options = lane.endpoint.options
-    if lane.due or lane.latest or lane.bucket is not None or options.order != "none" or options.batch is not None:
+    if not lane.plain or lane.due or lane.latest:
         return 0
     if turns.is_behind(lane, now):
         return 0
@@ -73,8 +112,8 @@ def _plain(lane: Lane, now: Micros, launch: Launch) -> int:
 
 def _choose(lane: Lane, now: Micros, *, newest_only: bool) -> tuple[Kind | None, Micros | None]:
     """The line that gives next. None: none does, before the moment that stands beside it (if that is known)."""
-    if lane.bucket is not None:
-        at = lane.bucket.ready_at(now)
+    if lane.gate.limited:
+        at = lane.gate.ready_at(now)
         if at > now:
             return None, _sooner(at, lane.next_due) if lane.queued or lane.latest else lane.next_due
     again = lane.next_due
@@ -91,8 +130,7 @@ def _choose(lane: Lane, now: Micros, *, newest_only: bool) -> tuple[Kind | None,
 
 def _complete_at(lane: Lane, now: Micros) -> Micros:
     """When the next batch of new ones is full or old enough."""
-    assert lane.endpoint is not None
-    batch = lane.endpoint.options.batch
+    batch = lane.link.pacing.batch
     if batch is None or len(lane.queue) >= batch.max_events or lane.queue[0].stored:
         return now
     return min(lane.queued_since, now) + batch.max_ms * MILLI
@@ -102,10 +140,9 @@ def _probe(
     lane: Lane, now: Micros, launch: Launch, settlement: Settlement, look: Look, chance: Callable[[], float]
 ) -> Micros | None:
     """The breaker is open: the newest as long as none of them fails, and else one at a time, when a probe is due."""
-    assert lane.endpoint is not None
-    if lane.bucket is not None and (at := lane.bucket.ready_at(now)) > now:
+    if (at := lane.gate.ready_at(now)) > now:
         return at
-    room = lane.endpoint.options.max_in_flight
+    room = lane.most_in_flight
     while (
         health.may_try_newest(lane.health)
         and lane.latest
@@ -145,8 +182,7 @@ def _probed_kinds(lane: Lane) -> tuple[Kind, ...]:
 
 
 def _launch(lane: Lane, items: list[Queued], now: Micros, launch: Launch, *, express: bool) -> None:
-    if lane.bucket is not None:
-        lane.bucket.take(now)
+    lane.gate.let_pass(now)
     lane.flights += 1
     lane.moved = now
     lane.queued_since = now
@@ -188,8 +224,7 @@ def _look_again_full(lane: Lane, now: Micros) -> Micros | None:
 
 
 def _most(lane: Lane) -> int:
-    assert lane.endpoint is not None
-    batch = lane.endpoint.options.batch
+    batch = lane.link.pacing.batch
     return 1 if batch is None else batch.max_events
 
 

@@ -1,0 +1,31 @@
+"""One delivery in memory."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tidings.model.delivery import Waiting
+from tidings.model.moment import Micros
+
+
+class Queued(msgspec.Struct, gc=False):
+    """One delivery in memory. `stored`: it has a row in `waiting`."""
+
+    number: int
+    event: int
+    created: Micros
+    n: int = 0
+    earlier: int = 0
+    first: Micros = 0
+    stored: bool = False
+    subject: str | None = None
+    known: bool = False
+    """Its subject was looked up (of an ordered link)."""
+    freed: bool = False
+    """It was held, its row still says so, and it stands in the queue: its line waits for it."""
+    cancelled: bool = False
+
+    @classmethod
+    def of(cls, row: Waiting) -> Queued:
+        """The item of a row in `waiting`."""
+        return cls(row.delivery, row.event, row.first, row.n, row.earlier, row.first, True, row.subject, True)

@@ -1,0 +1,60 @@
+"""A lane as others see it, and as it is stored."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tidings.deliver.lane.lane import Lane
+from tidings.model.link import LinkState
+from tidings.model.moment import Micros
+
+
+class LaneView(msgspec.Struct, frozen=True):
+    """What others may see of a lane."""
+
+    queued: int
+    in_flight: int
+    lagging: bool
+    open: bool
+    fails: int
+    failing_since: Micros | None
+    probe_at: Micros | None
+    held_until: Micros | None = None
+    held_status: int | None = None
+
+
+def view(lane: Lane) -> LaneView:
+    """The lane at this moment."""
+    health = lane.health
+    return LaneView(
+        lane.queued,
+        lane.flights,
+        lane.lagging,
+        health.open,
+        health.fails,
+        health.failing_since,
+        health.probe_at,
+        health.held_until,
+        health.held_status,
+    )
+
+
+def state(lane: Lane) -> LinkState:
+    """The row to store."""
+    health = lane.health
+    return LinkState(
+        link=lane.num,
+        cursor=lane.cursor(),
+        fails=health.fails,
+        failing_since=health.failing_since,
+        last_failure=health.last_failure,
+        open=health.open,
+        probe_at=health.probe_at,
+        probe_delay_seconds=health.probe_delay_seconds,
+        succeeded_at=lane.succeeded_at,
+        new_fails=health.new_fails,
+        refusing=health.refusing,
+        held_until=health.held_until,
+        held_status=health.held_status,
+        hold_delay_seconds=health.hold_delay_seconds,
+    )
