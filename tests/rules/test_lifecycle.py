@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from tidings.model.delivery import State
-from tidings.rules.deliver.lifecycle import MOVES, STATES, Cause, after, as_mermaid, now, state
+from tidings.rules.deliver.lifecycle import MOVES, STATES, Cause, after, as_mermaid, fate, state
 
 
 def test_the_table_is_whole() -> None:
@@ -33,7 +33,7 @@ def test_moves() -> None:
     assert after("waiting", "retry") == "waiting"
     # A replay of what failed takes what is dead; a replay of all makes new deliveries, and moves none.
     assert [move.source for move in MOVES if move.cause == "replay"] == ["dead"]
-    assert {cause: now(cause) for cause in ("hold", "split", "park", "edit", "given_up")} == {
+    assert {cause: fate(cause) for cause in ("hold", "split", "park", "edit", "given_up")} == {
         "hold": "waiting",
         "split": "waiting",
         "park": "waiting",

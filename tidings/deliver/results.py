@@ -62,17 +62,20 @@ def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement,
     before = lane.health
     _mind_health(flight, result, splits, now, chance)
     free: list[Queued] = []
-    fates = [_fate(flight, item, result, splits, now, chance) for item in flight.items]
+    fates = []
+    for item in flight.items:
+        cause, due = _cause(flight, item, result, splits, now, chance)
+        fates.append((cause, lifecycle.fate(cause), due))
     # What went in one batch of a strict order is due again at one time, so that none overtakes another.
-    together = max((due for _, due in fates if due is not None), default=None) if lane.ordered_all else None
-    for item, (cause, due) in zip(flight.items, fates, strict=True):
+    together = max((due for _, state, due in fates if state == "waiting"), default=0) if lane.ordered_all else 0
+    for item, (cause, state, due) in zip(flight.items, fates, strict=True):
         settlement.attempts.append(
             Attempt(
                 delivery=item.number,
                 n=item.n + 1,
                 at=flight.left,
                 outcome=result.outcome.name,
-                state=lifecycle.now(cause),
+                state=state,
                 status=result.status,
                 duration_ms=result.duration_ms,
                 request=flight.shown,
@@ -81,7 +84,7 @@ def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement,
             )
         )
         settlement.numbers.append((lane.num, item.number))
-        if due is None:
+        if state != "waiting":
             lane.done_with(item.number)
             if item.stored:
                 settlement.end(item.number)
@@ -110,19 +113,19 @@ def _splits(flight: Flight, result: Result, now: Micros) -> bool:
     )
 
 
-def _fate(
+def _cause(
     flight: Flight, item: Queued, result: Result, splits: bool, now: Micros, chance: Chance
-) -> tuple[Cause, Micros | None]:
-    """What happened to a delivery with this attempt, and when it is due again."""
+) -> tuple[Cause, Micros]:
+    """What happened to a delivery with this attempt, and when it is due if the table says that it waits."""
     lane, judged = flight.lane, result.judged
     if judged.message == "delivered":
-        return "success", None
+        return "success", now
     if item.cancelled:
-        return "cancel", None
+        return "cancel", now
     if splits:
         return "split", now
     if judged.message == "dead":
-        return "given_up", None
+        return "given_up", now
     if flight.left < lane.edited_at:
         return "edit", now
     first = item.first or item.created
@@ -131,7 +134,7 @@ def _fate(
     made = item.n + 1 - item.earlier
     due = retry.next_due(now, made, _delays(lane), chance(), result.wait_seconds)
     if due is None:
-        return "exhausted", None
+        return "exhausted", now
     age_max = lane.link.pacing.order_max_age_seconds * SECOND
     return ("park" if item.subject is not None and now - first > age_max else "failure"), due
 
@@ -242,7 +245,7 @@ def cancelled(item: Queued, link: int, now: Micros, settlement: Settlement, *, s
             n=item.n + 1,
             at=now,
             outcome=outcomes.CANCELLED.name,
-            state=lifecycle.now("cancel"),
+            state=lifecycle.fate("cancel"),
             reason=outcomes.CANCELLED.meaning,
         )
     )
@@ -267,7 +270,7 @@ def unsendable(
                 n=item.n + 1,
                 at=now,
                 outcome=outcomes.UNSENDABLE.name,
-                state=lifecycle.now("unsendable"),
+                state=lifecycle.fate("unsendable"),
                 reason=f"It could not be sent: {why}.",
             )
         )

@@ -19,6 +19,7 @@ from tidings.model.errors import Conflict, TidingsError
 from tidings.model.link import Endpoint
 from tidings.model.moment import Clock
 from tidings.rules.deliver import lifecycle
+from tidings.rules.deliver.lifecycle import Cause
 from tidings.store import journal
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
@@ -66,7 +67,7 @@ class Cancelling:
             )
         await self._quiet(endpoint.num)
         until = await self._writer.call(lambda db: journal.position(db, "delivery"))
-        return await self._cancel_tried(endpoint.num, until) + await self._cancel_untried(endpoint.num, until)
+        return await self._cancel_tried(endpoint.num, until) + await self._cancel_untried(endpoint.num, until, "cancel")
 
     def start(self) -> None:
         """Go on with deletions that a stop of the server interrupted; on the event loop."""
@@ -93,7 +94,7 @@ class Cancelling:
         until = await self._writer.call(lambda db: journal.position(db, "delivery"))
         while await self._writer.call(lambda db: self._drop_tried(db, endpoint.num)):
             pass
-        await self._cancel_untried(endpoint.num, until)
+        await self._cancel_untried(endpoint.num, until, "delete")
         # The mode is the mark that nothing is left to do; nobody else looks at the mode of a deleted endpoint.
         await self._writer.call(lambda db: self._mark(db, endpoint.num))
 
@@ -130,23 +131,23 @@ class Cancelling:
             after = numbers[-1]
         return cancelled
 
-    async def _cancel_untried(self, link: int, until: int) -> int:
+    async def _cancel_untried(self, link: int, until: int, cause: Cause) -> int:
         row = await self._writer.call(lambda db: db.one("untried_from", journal=db.journal, link=link))
         after: int | None = 0 if row is None else int(row[0])
         cancelled = 0
         while after is not None:
-            after, count = await self._writer.call(partial(self._step, link=link, after=after, until=until))
+            step = partial(self._step, link=link, after=after, until=until, cause=cause)
+            after, count = await self._writer.call(step)
             cancelled += count
         return cancelled
 
-    def _step(self, db: Db, link: int, after: int, until: int) -> tuple[int | None, int]:
+    def _step(self, db: Db, link: int, after: int, until: int, cause: Cause) -> tuple[int | None, int]:
         row = db.one("link_window", link=link, after=after, until=until, count=UNTRIED_PER_STEP)
         if row is None or row[0] is None:
             return None, 0
-        reason = outcomes.CANCELLED.meaning
-        return row[0], db.run(
-            "untried_cancel", link=link, after=after, until=row[0], now=self._clock.now(), reason=reason
-        )
+        cancelled, state = outcomes.CANCELLED, lifecycle.fate(cause)
+        written = {"outcome": cancelled.name, "state": state, "reason": cancelled.meaning, "now": self._clock.now()}
+        return row[0], db.run("untried_cancel", link=link, after=after, until=row[0], **written)
 
     def _drop_tried(self, db: Db, link: int) -> int:
         """The rows in `waiting` of a deleted link: no lane looks at them any more."""
@@ -156,7 +157,7 @@ class Cancelling:
         for (number,) in rows:
             last = db.one("last_attempt_number", delivery=number)
             n = 0 if last is None else int(last[0])
-            tried.append((number, n + 1, now, outcomes.CANCELLED.name, lifecycle.now("delete"), 0, reason))
+            tried.append((number, n + 1, now, outcomes.CANCELLED.name, lifecycle.fate("delete"), 0, reason))
         if tried:
             db.insert("attempt", ("delivery", "n", "at", "outcome", "state", "duration_ms", "reason"), tried)
             db.many("waiting_drop", [{"delivery": row[0]} for row in rows])

@@ -10,6 +10,7 @@ from tidings.deliver.lane.lane import Lane
 from tidings.deliver.lane.queued import Queued
 from tidings.model.errors import Unavailable
 from tidings.model.moment import Micros
+from tidings.rules.deliver import lifecycle
 from tidings.store.base import Db
 
 
@@ -18,12 +19,12 @@ def find(db: Db, by_link: Mapping[int, Lane], number: int) -> tuple[Lane, Queued
     row = db.one("delivery_of", delivery=number)
     if row is None or row[1] not in by_link:
         return None
-    _, link, event, created, tries, ended = row
+    _, link, event, created, tries, last = row
     lane = by_link[link]
     if number in lane.flying:
         return lane, lane.flying[number]
     stored = db.one("waiting_of", delivery=number) is not None
-    if not stored and ended is not None:
+    if lifecycle.after(lifecycle.state(last, stored, False), "cancel") is None:
         return None
     return lane, Queued(number, event, created, n=tries, stored=stored)
 

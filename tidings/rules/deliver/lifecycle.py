@@ -74,18 +74,20 @@ MOVES: tuple[Move, ...] = (
     Move("cancelled", "retry", "waiting", "a retry was requested after all"),
 )
 
-_TARGETS: dict[tuple[State, Cause], State] = {(move.source, move.cause): move.target for move in MOVES}
-_WHILE_WAITING = {move.cause: move.target for move in MOVES if move.source == "waiting"}
+_AFTER: dict[State, dict[Cause, State]] = {
+    source: {move.cause: move.target for move in MOVES if move.source == source} for source in STATES
+}
+_WAITING = _AFTER["waiting"]
 
 
 def after(state: State, cause: Cause) -> State | None:
     """The state after something happened; None if that is not permitted in this state."""
-    return _TARGETS.get((state, cause))
+    return _AFTER[state].get(cause)
 
 
-def now(cause: Cause) -> State:
+def fate(cause: Cause) -> State:
     """The state of a waiting delivery after something happened that is permitted there. Raises KeyError otherwise."""
-    return _WHILE_WAITING[cause]
+    return _WAITING[cause]
 
 
 def state(last_attempt_state: State | None, has_waiting_row: bool, link_deleted: bool) -> State:

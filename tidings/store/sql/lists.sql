@@ -26,7 +26,7 @@ SELECT MAX(number), COUNT(*) FROM (
 -- name: untried_cancel
 -- Write down that all of a step were cancelled: one statement, because there may be a million.
 INSERT INTO attempt (delivery, n, at, outcome, state, status, duration_ms, request, response, reason)
-SELECT d.number, 1, :now, 'cancelled', 'cancelled', NULL, 0, NULL, NULL, :reason FROM delivery AS d
+SELECT d.number, 1, :now, :outcome, :state, NULL, 0, NULL, NULL, :reason FROM delivery AS d
 WHERE d.link = :link AND d.number > :after AND d.number <= :until
     AND NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = d.number)
     AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = d.number);
