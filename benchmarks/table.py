@@ -42,6 +42,7 @@ PROMISES = {
     "memory-load": Promise("memory under the first load, at most", "MB", 200, 120, False),
     "start": Promise("start to first answer", "s", 1.5, 0.7, False),
     "command-help": Promise("tidings --help, processor time", "s", 0.25, 0.12, False),
+    "verify": Promise("one generic verification of a webhook of 5 KB", "us", 60, 25, False),
     "backup": Promise("backup of a store of 150 MB under 40 writes/s, SQLite", "s", 10, 3, False),
     "kill-lost": Promise("acknowledged events lost by kill -9, SQLite", "events", 0, 0, False),
     "kill-twice": Promise("delivered twice, beyond those in flight, SQLite", "events", 0, 0, False),

@@ -22,6 +22,7 @@ from benchmarks.figures import (
     poison,
     start,
     stored,
+    verify,
 )
 from benchmarks.table import Row
 
@@ -37,6 +38,7 @@ class Figure:
 FIGURES = {
     "start": Figure(start.start, ("start",)),
     "command": Figure(command.command, ("command-help",)),
+    "verify": Figure(verify.verify, ("verify",)),
     "memory": Figure(memory.memory, ("memory-idle", "memory-load")),
     "latency": Figure(latency.latency, ("latency-p50", "latency-p99")),
     "flow": Figure(flow.sqlite, ("flow",)),

@@ -6,6 +6,7 @@ import binascii
 import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -73,11 +74,25 @@ def _base64url(raw: bytes) -> bytes:
     return binascii.b2a_base64(raw, newline=False).rstrip(b"=").translate(_TO_URL)
 
 
+_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_", b"+/")
 
 ENCODE: dict[str, Callable[[bytes], bytes]] = {"hex": binascii.hexlify, "base64": _base64, "base64url": _base64url}
 """From bytes to text; base64url is written without padding, as in JWTs."""
+
+
+ALPHABETS: dict[str, bytes] = {
+    "hex": b"0123456789abcdef",
+    "base64": _LETTERS + b"+/=",
+    "base64url": _LETTERS + b"-_",
+}
+"""What `ENCODE` writes with."""
+
+
+def text_length(encoding: str, size: int) -> int:
+    """The length of the text that `ENCODE` writes for this many bytes."""
+    return len(ENCODE[encoding](bytes(size)))
 
 
 def decode(text: bytes, encoding: str) -> bytes | None:
@@ -151,20 +166,27 @@ RSA_BITS_MIN = 1_024
 
 def is_signed(key: Any, algorithm: str, signature: bytes, message: bytes) -> bool:
     """Whether a signature is that of a public key; ECDSA signatures are in DER."""
+    arguments, errors = _verifying(algorithm)
+    try:
+        key.verify(signature, message, *arguments)
+    except errors:
+        return False
+    return True
+
+
+@cache
+def _verifying(algorithm: str) -> tuple[tuple[Any, ...], tuple[type[Exception], ...]]:
+    """What `verify` of a key takes after signature and message, and what it raises."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec, padding
 
-    try:
-        if algorithm == "ed25519":
-            key.verify(signature, message)
-        elif algorithm.startswith("ecdsa"):
-            key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
-        else:
-            key.verify(signature, message, padding.PKCS1v15(), _hash(algorithm))
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+    arguments: tuple[Any, ...] = ()
+    if algorithm.startswith("ecdsa"):
+        arguments = (ec.ECDSA(hashes.SHA256()),)
+    elif algorithm.startswith("rsa"):
+        arguments = (padding.PKCS1v15(), _hash(algorithm))
+    return arguments, (InvalidSignature, ValueError)
 
 
 def private_key(text: str, algorithm: str, encoding: str) -> Any:

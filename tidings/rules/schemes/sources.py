@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -29,10 +30,10 @@ _PIECE = re.compile(r"\{([^{}]*)\}")
 class Source:
     """A place, or several places of which the first counts. Raises Refused for a text that names none."""
 
-    __slots__ = ("all", "text")
+    __slots__ = ("_said", "all", "text")
 
     def __init__(self, text: str, pointer: str = "") -> None:
-        self.text = text
+        self.text, self._said = text, ""
         ways = [_all_of([_way(each.strip(), pointer) for each in part.split(" & ")]) for part in text.split(" | ")]
         self.all: All = ways[0] if len(ways) == 1 else _first_of(ways)
 
@@ -50,7 +51,9 @@ class Source:
 
     def said(self) -> str:
         """The place in words."""
-        return " or ".join(_said(part.strip()) for part in re.split(r" [|&] ", self.text))
+        if not self._said:
+            self._said = " or ".join(_said(part.strip()) for part in re.split(r" [|&] ", self.text))
+        return self._said
 
 
 @lru_cache(SOURCES_KEPT)
@@ -218,18 +221,21 @@ def _without_origin(request: HookRequest) -> str:
 
 
 def _ascii(request: HookRequest) -> bytes:
+    body = request.body
+    if body.isascii():
+        return body
     try:
-        text = request.body.decode()
+        return _BEYOND_ASCII.sub(_escaped, body.decode()).encode()
     except UnicodeDecodeError:
-        return request.body
-    if text.isascii():
-        return request.body
-    return b"".join(character.encode() if character.isascii() else _escaped(character) for character in text)
+        return body
 
 
-def _escaped(character: str) -> bytes:
-    units = character.encode("utf-16-be")
-    return b"".join(b"\\u" + units[at : at + 2].hex().encode() for at in range(0, len(units), 2))
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    # JSON escapes exactly these characters, as UTF-16.
+    return json.dumps(found[0])[1:-1]
 
 
 _PIECES: dict[str, Fill] = {

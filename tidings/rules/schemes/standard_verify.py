@@ -49,18 +49,15 @@ def verify(
     """
     # Imported here: all the schemes take longer to load than the rest of a client, and many never verify.
     from tidings.rules.schemes.request import HookRequest
-    from tidings.rules.schemes.verdict import Unfit
 
     given = {str(name).lower(): value for name, value in headers.items()}
     read = {name: _header(given, name) for name in HEADERS}
     if not isinstance(body, bytes):
         raise BadSignature("bad_body", "The body must be the raw bytes, before any parsing.")
     verifier = _verifier(_verifying(secrets), tolerance_seconds)
-    try:
-        verifier.check(HookRequest("POST", "", read, body), now)
-    except Unfit as unfit:
-        code: Reason = "no_match" if unfit.reason in _NO_MATCH else unfit.reason
-        raise BadSignature(code, unfit.detail) from None
+    verdict = verifier.verify(HookRequest("POST", "", read, body), now)
+    if not verdict.ok:
+        raise BadSignature("no_match" if verdict.reason in _NO_MATCH else verdict.reason, verdict.detail)
     return read["webhook-id"]
 
 

@@ -65,6 +65,18 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.reason == "genuine"
 
 
+Found = int | Verdict | None
+"""What a check returns: the index of the secret that fits, None if it needs none, or why the request is refused.
+
+What a flood of forged requests comes to is returned, made beforehand: raising Unfit costs more than it took to compare.
+"""
+
+
+def refusal(reason: Reason, detail: str) -> Verdict:
+    """The verdict on a request that is not genuine."""
+    return Verdict(reason=reason, detail=detail)
+
+
 class Unfit(Exception):
     """Ends a check: the request is not genuine."""
 
@@ -88,7 +100,7 @@ _GENUINE = tuple(_genuine(index) for index in range(8))
 _TELLING: tuple[Reason, ...] = ("missing_header", "unsupported_version", "malformed_header", "bad_secret", "no_match")
 
 
-def more_telling(one: Unfit, other: Unfit) -> Unfit:
+def more_telling(one: Verdict, other: Verdict) -> Verdict:
     """Of the refusals of two checks that a scheme has side by side, the one that says more."""
     return other if _rank(other.reason) > _rank(one.reason) else one
 

@@ -25,7 +25,7 @@ from tidings.rules.schemes.kinds.signed import Signed, fitting
 from tidings.rules.schemes.kinds.sorted_parameters import SortedCheck
 from tidings.rules.schemes.kinds.tokens import BasicCheck, TokenCheck
 from tidings.rules.schemes.request import HookRequest
-from tidings.rules.schemes.verdict import Unfit, Verdict, genuine, more_telling
+from tidings.rules.schemes.verdict import Found, Unfit, Verdict, genuine, more_telling, refusal
 
 SECRETS_MAX = 32
 _NOTHING: Mapping[str, bytes] = {}
@@ -34,8 +34,8 @@ _NOTHING: Mapping[str, bytes] = {}
 class Compiled(Protocol):
     """A check with its secrets."""
 
-    def __call__(self, request: HookRequest, now: float, fetched: Mapping[str, bytes]) -> int | None:
-        """The index of the secret that fits, None if no secret was needed. Raises Unfit."""
+    def __call__(self, request: HookRequest, now: float, fetched: Mapping[str, bytes]) -> Found:
+        """What the check comes to. Raises Unfit."""
         ...
 
 
@@ -74,21 +74,17 @@ class Verifier:
 
         `fetched` maps the keys of what `needs` named to the bodies that came.
         """
-        try:
-            return genuine(self.check(request, now, fetched))
-        except Unfit as unfit:
-            return Verdict(reason=unfit.reason, detail=unfit.detail)
-
-    def check(self, request: HookRequest, now: float, fetched: Mapping[str, bytes] = _NOTHING) -> int | None:
-        """As `verify`, but answers the index of the secret, and raises Unfit."""
-        worst: Unfit | None = None
+        worst: Verdict | None = None
         for check in self._checks:
             try:
-                return check(request, now, fetched)
+                found = check(request, now, fetched)
             except Unfit as unfit:
-                worst = unfit if worst is None else more_telling(worst, unfit)
+                found = refusal(unfit.reason, unfit.detail)
+            if not isinstance(found, Verdict):
+                return genuine(found)
+            worst = found if worst is None else more_telling(worst, found)
         assert worst is not None, "a scheme has at least one check"
-        raise worst
+        return worst
 
     def needs(self, request: HookRequest) -> tuple[Needed, ...]:
         """What must be fetched to check this request: certificates or keys on hosts that the scheme trusts.

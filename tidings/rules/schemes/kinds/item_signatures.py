@@ -14,6 +14,7 @@ from tidings.rules.schemes.sources import as_text, encoded
 from tidings.rules.schemes.verdict import Unfit
 
 ITEMS_MAX = 1_000
+SIGNATURE_CHARS = 44
 SIGNED = (
     ("pspReference",),
     ("originalReference",),
@@ -48,12 +49,12 @@ class ItemsCheck:
         given = extra.get("hmacSignature") if isinstance(extra, dict) else None
         if not isinstance(given, str) or not given:
             raise Unfit("missing_header", f"Item {number} has no additionalData.hmacSignature.")
+        if len(given) != SIGNATURE_CHARS:
+            raise Unfit("malformed_header", f"The hmacSignature of item {number} is not base64 of 32 bytes.")
         message = signed_text(item)
         for index, states in self._keys:
             if hmac.compare_digest(encoded(given), crypto.ENCODE["base64"](crypto.hmac_digest(states, message))):
                 return index
-        if len(given) != 44:
-            raise Unfit("malformed_header", f"The hmacSignature of item {number} is not base64 of 32 bytes.")
         raise Unfit("no_match", f"The hmacSignature of item {number} does not fit its members with any of the secrets.")
 
     def shown(self, request: HookRequest) -> bytes:

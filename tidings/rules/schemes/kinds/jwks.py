@@ -15,6 +15,8 @@ from tidings.rules.schemes.verdict import Unfit
 
 KEYS_MAX = 50
 """More keys than this in one set are not looked at."""
+TRIED_MAX = 8
+"""A token is checked with as many keys at most: each takes as long as ten HMACs."""
 
 
 class Needed(msgspec.Struct, frozen=True):
@@ -66,8 +68,8 @@ class KeySet:
         return [key for jwk in self.keys if (key := public_of(jwk, algorithm)) is not None]
 
     def by_id(self, kid: str | None) -> list[dict[str, Any]]:
-        """The keys of this `kid`; all of them if the token names none."""
-        return [jwk for jwk in self.keys if kid is None or jwk.get("kid") == kid]
+        """The keys of this `kid`; if the token names none, the first few."""
+        return self.keys[:TRIED_MAX] if kid is None else [jwk for jwk in self.keys if jwk.get("kid") == kid][:TRIED_MAX]
 
 
 def key_set(needed: Needed, fetched: Mapping[str, bytes]) -> KeySet:

@@ -54,7 +54,7 @@ class JwtCheck:
             if self._by_secret:
                 if not text:
                     raise Refused(f"/{index}", "secret", "This secret is empty.")
-                self._secrets.append((index, text.encode()))
+                self._secrets.append((index, _primed(text.encode(), form)))
             else:
                 self._pin(index, text)
         self._set = JwkSet(form.keys, settings) if form.keys and not self._pinned.keys else None
@@ -122,7 +122,7 @@ class JwtCheck:
             if not self._secrets:
                 raise Unfit("bad_secret", "There is no secret yet to verify with.")
             for index, key in self._secrets:
-                right = crypto.hmac_digest(crypto.primed(key, SECRET_HASHES[token.algorithm]), token.signed)
+                right = crypto.hmac_digest(key[token.algorithm], token.signed)
                 if hmac.compare_digest(token.signature, right):
                     return index
             raise Unfit("wrong_secret", "The token is not signed with any of the secrets.")
@@ -187,6 +187,10 @@ class JwtCheck:
             raise Unfit("changed_body", "The token is genuine, but covers no body, and the request has one.")
         if not _is_hash(claims, body, request.body):
             raise Unfit("changed_body", f"The token is genuine, but the body is not the one of its {body.claim}.")
+
+
+def _primed(key: bytes, form: Jwt) -> dict[str, crypto.Primed]:
+    return {name: crypto.primed(key, SECRET_HASHES[name]) for name in form.algorithms}
 
 
 def _wanted(claim: Claim, settings: Mapping[str, str]) -> Sequence[Any] | None:

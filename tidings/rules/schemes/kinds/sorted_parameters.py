@@ -10,7 +10,7 @@ from tidings.rules.schemes.form import SecretForm, SortedParameters
 from tidings.rules.schemes.kinds.signed import Candidates, SenderClock, key_bytes
 from tidings.rules.schemes.request import HookRequest
 from tidings.rules.schemes.sources import encoded
-from tidings.rules.schemes.verdict import Unfit
+from tidings.rules.schemes.verdict import Found, Unfit, refusal
 
 BODY_HASH = "bodySHA256"
 """The query parameter in which Twilio sends the hash of a body that is not a form."""
@@ -26,9 +26,12 @@ class SortedCheck:
         self._clock = SenderClock(form.timestamp, tolerance_seconds) if form.timestamp else None
         self._encode = crypto.ENCODE[form.signature.encoding]
         self._keys = [(index, key_bytes(text, SecretForm(), index)) for index, text in secrets]
+        self._length, said = len(self._encode(self.mac(b"k", b""))), self._candidates.said()
+        self._malformed = refusal("malformed_header", f"{said} is not of {form.algorithm}.")
+        self._no_match = refusal("no_match", f"{said} does not fit the sorted parameters with any of the secrets.")
 
-    def __call__(self, request: HookRequest, now: float, fetched: Mapping[str, bytes]) -> int | None:
-        """The index of the secret that fits. Raises Unfit."""
+    def __call__(self, request: HookRequest, now: float, fetched: Mapping[str, bytes]) -> Found:
+        """What the check comes to. Raises Unfit."""
         candidates, parts = self._candidates.find(request)
         if self._form.style == "ampersand":
             candidates = [given.lower() for given in candidates]
@@ -36,6 +39,9 @@ class SortedCheck:
             self._clock.read(request, parts, now)
         if not self._keys:
             raise Unfit("bad_secret", "There is no secret yet to verify with.")
+        candidates = [given for given in candidates if len(given) == self._length]
+        if not candidates:
+            return self._malformed
         messages = self._messages(request)
         for index, key in self._keys:
             for message in messages:
@@ -43,12 +49,7 @@ class SortedCheck:
                 if any(hmac.compare_digest(given, right) for given in candidates):
                     self._check_body(request)
                     return index
-        size = len(self._encode(self.mac(b"k", b"")))
-        if not any(len(given) == size for given in candidates):
-            raise Unfit("malformed_header", f"{self._candidates.said()} is not of {self._form.algorithm}.")
-        raise Unfit(
-            "no_match", f"{self._candidates.said()} does not fit the sorted parameters with any of the secrets."
-        )
+        return self._no_match
 
     def mac(self, key: bytes, message: bytes) -> bytes:
         """The signature; where the algorithm is a plain hash, the secret is put behind the text."""
