@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.rules.schemes.keys import pem, rsa_key
+from tests.rules.schemes.keys import pem, public_pem, rsa_key
 from tidings.rules import schemes
 from tidings.rules.reading.refused import Refused
 from tidings.rules.schemes import HookRequest, Verifier, read, sign
@@ -140,6 +140,24 @@ def test_a_secret_that_cannot_be_used_is_refused_and_never_repeated(name: str, s
         Verifier(scheme, ["ann:good" if name == "basic" else "", secret][-1:], settings=settings)
     assert caught.value.pointer == "/secrets/0"
     assert len(secret) < 4 or secret not in caught.value.detail or secret in ("secret", "ann")
+
+
+def test_a_key_pair_that_cannot_be_used_is_refused_whatever_is_wrong_with_it() -> None:
+    from cryptography.hazmat.primitives import serialization
+
+    locked = rsa_key().private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"password"),
+    )
+    unknown = public_pem(rsa_key()).replace("MIIBIjANBgkqhkiG", "MIIBIjANBgk0hkiG")
+    for text in (locked.decode(), unknown, pem(rsa_key())):
+        with pytest.raises(Refused) as caught:
+            Verifier(schemes.named("wise"), text)
+        assert caught.value.pointer == "/secrets/0"
+    for text in (locked.decode(), unknown):
+        with pytest.raises(Refused):
+            sign(schemes.named("wise"), text, HookRequest(body=b"{}"), NOW)
 
 
 def test_an_unknown_setting_is_refused() -> None:

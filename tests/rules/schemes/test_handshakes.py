@@ -160,6 +160,18 @@ def test_sns_is_confirmed_by_fetching_a_url_of_aws_once_it_is_genuine() -> None:
     assert handshake(scheme, notice, public, NOW) is None
 
 
+def test_the_notice_that_an_sns_subscription_has_ended_does_not_subscribe_again() -> None:
+    scheme = named("aws-sns")
+    private, public = keys.pem(keys.rsa_key()), keys.public_pem(keys.rsa_key())
+    url = "https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&Token=t"
+    ended = {"Type": "UnsubscribeConfirmation", "Token": "t", "SubscribeURL": url}
+    request = sign(scheme, private, post(json.loads(schemes.sample(scheme).body) | ended), NOW)
+    verifier = Verifier(scheme, public)
+    assert verifier.verify(request, NOW).ok
+    assert schemes.before(verifier, request) is None
+    assert schemes.after(verifier, request) is None
+
+
 def test_event_grid_is_answered_its_code() -> None:
     body = [{"id": "1", "eventType": "x", "data": {"validationCode": "512d"}}]
     asked = post(body, **{"aeg-event-type": "SubscriptionValidation"}).but(url=f"{URL}?secret=the%20secret")

@@ -75,6 +75,16 @@ def test_bytes_are_signed_not_what_json_makes_of_them() -> None:
     assert made("github").verify(HookRequest("POST", "", right, again), NOW).reason == "no_match"
 
 
+def test_a_body_that_ends_in_crlf_is_signed_with_it() -> None:
+    scheme = schemes.named("sendgrid")
+    body = b'[{"event":"delivered"}]\r\n'
+    request = sign(scheme, keys.pem(keys.ec_key()), sample(scheme).but(body=body), NOW)
+    verifier = Verifier(scheme, keys.public_pem(keys.ec_key()))
+    assert verifier.verify(request, NOW).ok
+    assert verifier.verify(request.but(body=body.rstrip()), NOW).reason == "no_match"
+    assert schemes.explain(verifier, request.but(body=body.rstrip()), NOW).reason == "changed_body"
+
+
 def test_boxs_body_may_be_signed_in_ascii() -> None:
     body = '{"name":"スクリーン 😀","path":"a/b"}'.encode()
     ascii_ = body.decode().encode("ascii", "backslashreplace")

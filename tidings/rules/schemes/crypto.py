@@ -5,7 +5,8 @@ from __future__ import annotations
 import binascii
 import hashlib
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -127,24 +128,40 @@ def public_key(text: str, algorithm: str, encoding: str) -> Any:
 
     Raises ValueError if it is malformed or belongs to another algorithm.
     """
+    with reading_a_key():
+        key = _loaded(text, algorithm, encoding)
+    check_kind(key, algorithm)
+    return key
+
+
+@contextmanager
+def reading_a_key() -> Iterator[None]:
+    """Turns what `cryptography` raises for keys that it cannot use into ValueError."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    try:
+        yield
+    except UnsupportedAlgorithm:
+        raise ValueError("it is of an unknown kind") from None
+    except TypeError:
+        raise ValueError("it is encrypted") from None
+
+
+def _loaded(text: str, algorithm: str, encoding: str) -> Any:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.x509 import load_pem_x509_certificate
 
-    key: Any
     if text.lstrip().startswith("-----BEGIN CERTIFICATE"):
-        key = load_pem_x509_certificate(text.strip().encode()).public_key()
-    elif text.lstrip().startswith("-----BEGIN"):
-        key = serialization.load_pem_public_key(text.strip().encode())
-    else:
-        raw = loosely(text.strip(), encoding)
-        if raw is None:
-            raise ValueError(f"it is not {encoding}")
-        if algorithm == "ed25519" and len(raw) == SEED_BYTES:
-            return Ed25519PublicKey.from_public_bytes(raw)
-        key = serialization.load_der_public_key(raw)
-    check_kind(key, algorithm)
-    return key
+        return load_pem_x509_certificate(text.strip().encode()).public_key()
+    if text.lstrip().startswith("-----BEGIN"):
+        return serialization.load_pem_public_key(text.strip().encode())
+    raw = loosely(text.strip(), encoding)
+    if raw is None:
+        raise ValueError(f"it is not {encoding}")
+    if algorithm == "ed25519" and len(raw) == SEED_BYTES:
+        return Ed25519PublicKey.from_public_bytes(raw)
+    return serialization.load_der_public_key(raw)
 
 
 def check_kind(key: Any, algorithm: str) -> None:
@@ -198,7 +215,8 @@ def private_key(text: str, algorithm: str, encoding: str) -> Any:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     if text.lstrip().startswith("-----BEGIN"):
-        key: Any = serialization.load_pem_private_key(text.strip().encode(), None)
+        with reading_a_key():
+            key: Any = serialization.load_pem_private_key(text.strip().encode(), None)
         check_kind(key.public_key(), algorithm)
         return key
     raw = loosely(text.strip(), encoding)

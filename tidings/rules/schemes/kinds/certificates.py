@@ -89,8 +89,9 @@ class CertificateCheck:
         if raw is None:
             raise Unfit("no_key", f"The certificate at {signed.url} could not be fetched.")
         try:
-            certificate = load_pem_x509_certificate(raw)
-            key = certificate.public_key()
+            with crypto.reading_a_key():
+                certificate = load_pem_x509_certificate(raw)
+                key = certificate.public_key()
             crypto.check_kind(key, signed.algorithm)
         except ValueError:
             raise Unfit("no_key", f"What {signed.url} returned is not a certificate with an RSA key.") from None
