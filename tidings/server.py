@@ -20,6 +20,7 @@ from granian.server.embed import Server as HttpServer
 
 from tidings import __version__
 from tidings.control.collections import Collections, Shown, Wanted, is_safe
+from tidings.control.declarations import Declarations
 from tidings.control.deliveries import Deliveries
 from tidings.control.delivery_ids import DeliveryIds
 from tidings.control.endpoints.cancelling import Cancelling
@@ -192,6 +193,7 @@ class Server:
     def _together(self, catalog: Catalog, tickets: Tickets, feed: Feed, router: Router, endpoints: Endpoints) -> Parts:
         """The parts that operations work with."""
         settings, kinds = self.settings, Kinds(self._engine.dialect)
+        collections = Collections(catalog, self.clock)
         return Parts(
             settings=settings,
             clock=self.clock,
@@ -208,7 +210,8 @@ class Server:
             endpoints=endpoints,
             deliveries=Deliveries(catalog, self._readers, self.clock, self.deliver, self._delivery_ids),
             replays=Replays(catalog, self._readers, self._replaying),
-            collections=Collections(catalog, self.clock),
+            collections=collections,
+            declarations=Declarations(catalog, self._readers, collections, self._indexes),
             indexes=self._indexes,
             deliver=self.deliver,
             feed=feed,

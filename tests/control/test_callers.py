@@ -15,7 +15,7 @@ from tidings.testing import TestServer
 from tidings.web.operation import Operation, Request
 from tidings.web.operations import OPERATIONS
 
-DECIDED_BELOW = ("Keys", "Tenants", "Event types", "Endpoints", "Deliveries", "Replays")
+DECIDED_BELOW = ("Keys", "Tenants", "Event types", "Endpoints", "Deliveries", "Replays", "Collections")
 """Tags of operations whose handlers only translate."""
 SUNK = [each for each in OPERATIONS if each.tag in DECIDED_BELOW]
 
@@ -52,7 +52,7 @@ def test_each_needs_its_operations_scope_without_the_door_too(server: TestServer
 
 @pytest.mark.parametrize(
     "operation",
-    [each for each in SUNK if each.tag in ("Tenants", "Event types") and each.method != "GET"],
+    [each for each in SUNK if each.tag in ("Tenants", "Event types", "Collections") and each.method != "GET"],
     ids=lambda each: str(each.name),
 )
 def test_what_belongs_to_the_whole_server_is_not_changed_for_one_tenant(

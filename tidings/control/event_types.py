@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from tidings.control.revisions import Conditions, check_revision
 from tidings.model.access import Caller
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.event import OWN_TYPES, EventType
@@ -18,6 +17,7 @@ from tidings.model.moment import Clock, Micros
 from tidings.rules import event_types
 from tidings.rules.declare.change_types import change_types
 from tidings.rules.reading.schema import SCHEMA_BYTES_MAX, checked, compiled, places
+from tidings.rules.revisions import Conditions, check_revision
 from tidings.store.base import Db, R, Run
 from tidings.store.catalog import Catalog
 
@@ -95,7 +95,7 @@ class EventTypes:
         def job(db: Db) -> EventType:
             self._refuse_derived(db, name)
             before = _present(db, name)
-            conditions.check(f"event type {name}", None if before is None else before.revision)
+            conditions.check("event type", name, None if before is None else before.revision)
             if before is None:
                 self._check_room()
             check(before)

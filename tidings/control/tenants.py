@@ -7,10 +7,10 @@ from collections.abc import Callable
 import msgspec
 
 from tidings.control.keys import NAME_CHARS_MAX
-from tidings.control.revisions import check_revision
 from tidings.model.access import TENANT_RULE, Caller, Tenant, is_tenant
 from tidings.model.errors import Conflict, Invalid, NotFound
 from tidings.model.moment import Clock
+from tidings.rules.revisions import check_revision
 from tidings.store.base import Db, R, Run
 from tidings.store.catalog import Catalog
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tidings.control.collections import Collections
+from tidings.control.declarations import Declarations
 from tidings.control.deliveries import Deliveries
 from tidings.control.delivery_ids import DeliveryIds
 from tidings.control.endpoints.endpoints import Endpoints
@@ -70,6 +71,7 @@ class Parts:
     deliveries: Deliveries
     replays: Replays
     collections: Collections
+    declarations: Declarations
     indexes: Indexes
     deliver: Deliver
     feed: Feed

@@ -15,7 +15,6 @@ import msgspec
 
 from tidings.control.endpoints import body, tls
 from tidings.control.endpoints.body import EndpointBody, NewEndpoint
-from tidings.control.revisions import check_revision
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.event import Event
 from tidings.model.ids import new_id
@@ -26,6 +25,7 @@ from tidings.net.reply import CANNOT_USE
 from tidings.rules.merge_patch import merged
 from tidings.rules.network import address
 from tidings.rules.reading.refused import Refused
+from tidings.rules.revisions import check_revision
 from tidings.rules.schemes import standard as sign
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog

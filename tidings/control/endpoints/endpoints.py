@@ -11,13 +11,13 @@ from tidings.control.delivery_ids import DeliveryIds
 from tidings.control.endpoints.body import EndpointBody, NewEndpoint
 from tidings.control.endpoints.cancelling import Cancelling
 from tidings.control.endpoints.edit import EndpointEdits, valid_secrets
-from tidings.control.revisions import check_revision
 from tidings.model.access import Caller
 from tidings.model.errors import Invalid, NotFound
 from tidings.model.event import Event
 from tidings.model.link import Endpoint, Mode, Secret
 from tidings.model.moment import Clock
 from tidings.rules.reading.refused import Refused
+from tidings.rules.revisions import check_revision
 from tidings.store.base import Db, R, Run
 from tidings.store.catalog import Catalog, Snapshot
 from tidings.store.log import lists

@@ -17,7 +17,7 @@ from tidings.intake.items.kinds import Kind, Kinds
 from tidings.intake.items.moving import Moving
 from tidings.model.access import READING, Key, Verb
 from tidings.model.collection import Collection, Item
-from tidings.model.errors import Conflict, Forbidden, Invalid, NotFound, Place, Stale, Unavailable
+from tidings.model.errors import Conflict, Forbidden, Invalid, NotFound, Place, Unavailable
 from tidings.model.event import Event
 from tidings.model.ids import new_id
 from tidings.model.moment import Clock
@@ -27,6 +27,7 @@ from tidings.rules.items.condition import Condition, Either, fixed, holds
 from tidings.rules.items.item import ID, ID_RULE, opened
 from tidings.rules.items.permit import Grant
 from tidings.rules.merge_patch import merged
+from tidings.rules.revisions import ANY, Conditions, check_revision
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
 from tidings.store.items.items import ItemTable
@@ -39,11 +40,10 @@ Values = dict[str, Any]
 class ItemRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One operation on an item, as somebody asks for it.
 
-    `revisions`: what If-Match names (None: any will do). `pointer` and `id_pointer`: where `data` and `id` stand in the
-    request's body (None: the id stands in its path). `tenant`: whose item, for keys that have none of their own; empty:
-    nobody's; None: not said. `is_there`: `put` only replaces. `drafts`: what several asks do is written together, by
-    whoever made them. `moving`: unique values may move between the items of several asks, which share it and the
-    drafts. `line`: of a file.
+    `pointer` and `id_pointer`: where `data` and `id` are in the request's body (None: the id is in its path). `tenant`:
+    whose item, for keys without a tenant; empty: nobody's; None: not said. `drafts`: the changes of several requests,
+    written together by whoever made the drafts. `moving`: unique values may move between the items of several requests,
+    which share it and the drafts. `line`: of a file.
     """
 
     grant: Grant
@@ -52,8 +52,7 @@ class ItemRequest(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str | None = None
     id: str | None = None
     data: Values = {}
-    revisions: frozenset[int] | None = None
-    is_there: bool = False
+    conditions: Conditions = ANY
     pointer: str = ""
     id_pointer: str | None = None
     drafts: Drafts | None = None
@@ -102,24 +101,18 @@ class ItemChanges:
         values = _stored(kind, merged(kind.rules.plain(before), data), ask, unknown)
         return self._replace(db, kind, ask, before, values)
 
-    def put(self, db: Db, ask: ItemRequest, unless: frozenset[int] | None = frozenset()) -> Change:
-        """Create or replace the item at the caller's id.
-
-        `unless`: revisions that it must not have (If-None-Match); None: it must not be there at all.
-        """
+    def put(self, db: Db, ask: ItemRequest) -> Change:
+        """Create or replace the item at the caller's id. Raises as `create` and `edit` do."""
         kind = self._kind(ask.grant)
         _check_id(ask)
         tenant = tenant_of(ask)
         before = _whole(kind, ask, _table(kind, ask).of_tenant(db, ask.id or "", tenant))
         if before is None:
-            if ask.revisions is not None or ask.is_there:
-                raise Stale(f"There is no item {ask.id}, but If-Match requires one.")
+            ask.conditions.check("item", ask.id or "", None)
             return self._create(db, kind, ask, tenant)
         if not holds(reached(ask.grant), before.row):
             raise _absent(ask.grant, ask.id)
-        if unless is None or before.revision in unless:
-            raise Stale(f"An item {ask.id} exists, but If-None-Match requires none, or a different one.")
-        _check_revision(ask, before)
+        ask.conditions.check("item", before.id, before.revision)
         data, unknown = named(kind, ask, before)
         plain = kind.rules.plain(before)
         kept = {name: plain[name] for name in plain if name not in ask.grant.write}
@@ -161,7 +154,7 @@ class ItemChanges:
 
     def _found(self, db: Db, kind: Kind, ask: ItemRequest) -> Item:
         found = look_up(db, _table(kind, ask), ask.grant, reached(ask.grant), ask.id or "", ask.tenant)
-        _check_revision(ask, found)
+        check_revision(ask.conditions.expected, found.revision)
         return _whole(kind, ask, found) or found
 
     def _create(self, db: Db, kind: Kind, ask: ItemRequest, tenant: str) -> Change:
@@ -329,11 +322,6 @@ def tenant_of(ask: ItemRequest) -> str:
 def _check_id(ask: ItemRequest) -> None:
     if not ID.fullmatch(ask.id or ""):
         raise Invalid(ID_RULE, errors=ask.about_id("id", ID_RULE))
-
-
-def _check_revision(ask: ItemRequest, item: Item) -> None:
-    if ask.revisions is not None and item.revision not in ask.revisions:
-        raise Stale.at_revision(item.revision)
 
 
 def _check_row(ask: ItemRequest, item: Item) -> None:

@@ -1,34 +1,24 @@
-"""The operations on collections: declare, look at, change, drop; and a whole file of declarations at once.
-
-What would lose values or items is refused (409 `would_lose`), unless the caller says that it is meant.
-"""
+"""The operations on collections: declare, read, change, drop; and a whole file of declarations at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from tidings.control.collections import Shown, Wanted
-from tidings.control.revisions import check_revision
-from tidings.model import moment
+from tidings.control.declarations import WRITE, DeclaredCollection
 from tidings.model.collection import Collection
-from tidings.model.errors import Conflict, NotFound, Stale
-from tidings.rules.declare.declaration import plain
-from tidings.rules.merge_patch import merged
-from tidings.store.base import Db
-from tidings.web.habits.edits import etag
+from tidings.views.collections import CollectionView, collection_view
+from tidings.web.habits.edits import conditions, etag
 from tidings.web.habits.given import agree
-from tidings.web.habits.once import once
+from tidings.web.habits.once import run_once
 from tidings.web.habits.paging import PAGING, SortedPage, SortKey
 from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
 from tidings.web.operation import Answer, Operation, Parameter, Request
 from tidings.web.parts import Parts
 
 TAG = "Collections"
-WRITE = "collections:write"
-WHOLE = "Collections"
 
 
 class CollectionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,20 +45,6 @@ class CollectionPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     fields: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
     events: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
     questions: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
-
-
-class CollectionView(msgspec.Struct, frozen=True, kw_only=True):
-    """A collection: its declaration, and whether all of its indexes are made."""
-
-    name: str
-    description: str
-    fields: dict[str, Any]
-    events: dict[str, Any]
-    questions: dict[str, Any]
-    indexes: str
-    revision: int
-    created: str
-    updated: str
 
 
 class CollectionList(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,30 +79,24 @@ DROP_VALUES = Parameter(
 
 async def list_collections(parts: Parts, request: Request) -> Answer:
     """Collections, by name by default."""
-    page = SortedPage(request, parts.catalog.now.collections.values(), SORTS, lambda each: each.name)
+    page = SortedPage(request, parts.declarations.visible(request.caller), SORTS, lambda each: each.name)
     return page.answer([_view(parts, each) for each in page.shown])
 
 
 async def create_collection(parts: Parts, request: Request) -> Answer:
     """Declare a collection."""
-    request.caller.need(WRITE, WHOLE)
-    name: str = request.body.name
     document = {part: value for part, value in request.value.items() if part != "name"}
 
-    def job(db: Db) -> Answer:
-        if parts.catalog.collection(db, name) is not None:
-            raise Conflict(f"A collection {name[:100]} already exists. Change it with PATCH or PUT.")
-        return _written(parts, db, name, Wanted(collections={name: document}, single=name), drop_values=False)
+    def answer(declared: DeclaredCollection) -> Answer:
+        return _declared(parts, declared)
 
-    async with parts.indexes.resting():
-        return await once(parts, request, job)
+    run = run_once(parts, request, answer)
+    return await parts.declarations.create(request.caller, request.body.name, document, run)
 
 
 async def get_collection(parts: Parts, request: Request) -> Answer:
     """Read one declaration."""
-    collection = parts.catalog.now.collections.get(request.path["name"])
-    if collection is None:
-        raise _absent(request.path["name"])
+    collection = parts.declarations.find(request.caller, request.path["name"])
     if not_modified(request, collection.revision):
         return Answer(304, None, [etag(collection.revision)])
     return Answer(200, _view(parts, collection), [etag(collection.revision)])
@@ -134,118 +104,68 @@ async def get_collection(parts: Parts, request: Request) -> Answer:
 
 async def put_collection(parts: Parts, request: Request) -> Answer:
     """Declare a collection, or replace its declaration."""
-    request.caller.need(WRITE, WHOLE)
     name = request.path["name"]
-    wish = Wanted(collections={name: request.value}, single=name)
 
-    def job(db: Db) -> Answer:
-        before = parts.catalog.collection(db, name)
-        if before is not None and not_modified(request, before.revision):
-            raise Stale(f"A collection {name} exists, but If-None-Match requires none, or a different one.")
-        if before is not None:
-            check_revision(if_match(request), before.revision)
-        elif "if-match" in request.headers:
-            raise Stale(f"There is no collection {name[:100]}, but If-Match requires one.")
+    def check(before: Collection | None) -> None:
         agree(request, None if before is None else _view(parts, before), name=name)
-        return _written(parts, db, name, wish, drop_values=request.query.get("drop_values", False))
 
-    return await _with_indexes_at_rest(parts, job)
+    declared = await parts.declarations.put(
+        request.caller, name, request.value, conditions(request), check, parts.writer.call, drop_values=_drops(request)
+    )
+    return _declared(parts, declared)
 
 
 async def edit_collection(parts: Parts, request: Request) -> Answer:
     """Change parts of a declaration."""
-    request.caller.need(WRITE, WHOLE)
-    name = request.path["name"]
-
-    def job(db: Db) -> Answer:
-        before = _at(parts, request, db)
-        agree(request, _view(parts, before))
-        document = merged(plain(before), request.value)
-        wish = Wanted(collections={name: document}, single=name)
-        return _written(parts, db, name, wish, drop_values=request.query.get("drop_values", False))
-
-    return await _with_indexes_at_rest(parts, job)
+    declared = await parts.declarations.edit(
+        request.caller,
+        request.path["name"],
+        if_match(request),
+        request.value,
+        lambda before: agree(request, _view(parts, before)),
+        parts.writer.call,
+        drop_values=_drops(request),
+    )
+    return _declared(parts, declared)
 
 
 async def delete_collection(parts: Parts, request: Request) -> Answer:
     """Drop a collection with its items."""
-    request.caller.need(WRITE, WHOLE)
-    name = request.path["name"]
-
-    def job(db: Db) -> Answer:
-        _at(parts, request, db)
-        parts.collections.apply(db, Wanted(drop=(name,)), drop_values=request.query.get("drop_values", False))
-        return Answer(204)
-
-    return await _with_indexes_at_rest(parts, job)
+    name, expected = request.path["name"], if_match(request)
+    await parts.declarations.delete(request.caller, name, expected, parts.writer.call, drop_values=_drops(request))
+    return Answer(204)
 
 
 async def plan_collections(parts: Parts, request: Request) -> Answer:
     """Say what these declarations would change; nothing is changed."""
-    request.caller.need(WRITE, WHOLE)
-    wish = Wanted(collections=request.value["collections"], prune=request.body.prune)
-    shown: Shown = await parts.readers.call(lambda db: parts.collections.look(db, wish), request.key.tenant)
-    return Answer(200, shown)
+    wanted = Wanted(collections=request.value["collections"], prune=request.body.prune)
+    return Answer(200, await parts.declarations.plan(request.caller, wanted))
 
 
 async def apply_collections(parts: Parts, request: Request) -> Answer:
     """Carry these declarations out, all or none."""
-    request.caller.need(WRITE, WHOLE)
     body: ApplyBody = request.body
-    wish = Wanted(collections=request.value["collections"], prune=body.prune)
-
-    def job(db: Db) -> Answer:
-        shown = parts.collections.apply(db, wish, plan_name=body.plan, drop_values=body.drop_values)
-        return Answer(200, shown)
-
-    async with parts.indexes.resting():
-        return await once(parts, request, job)
+    wanted = Wanted(collections=request.value["collections"], prune=body.prune)
+    run = run_once(parts, request, lambda shown: Answer(200, shown))
+    return await parts.declarations.apply(
+        request.caller, wanted, run, plan_name=body.plan, drop_values=body.drop_values
+    )
 
 
-async def _with_indexes_at_rest(parts: Parts, job: Callable[[Db], Answer]) -> Answer:
-    """What the writer's job answers; none of the indexes is being made meanwhile."""
-    async with parts.indexes.resting():
-        answer: Answer = await parts.writer.call(job)
-        return answer
+def _drops(request: Request) -> bool:
+    return bool(request.query.get("drop_values", False))
 
 
-def _written(parts: Parts, db: Db, name: str, wish: Wanted, *, drop_values: bool) -> Answer:
-    """Carry out one declaration; the collection as it is now."""
-    before = parts.catalog.collection(db, name)
-    parts.collections.apply(db, wish, drop_values=drop_values)
-    after = parts.catalog.collection(db, name)
-    assert after is not None
-    if before is not None:
-        return Answer(200, _view(parts, after), [etag(after.revision)])
-    return Answer(201, _view(parts, after), [("location", f"/v1/collections/{name}"), etag(after.revision)])
-
-
-def _at(parts: Parts, request: Request, db: Db) -> Collection:
-    """The collection of the path as the present transaction sees it. Raises NotFound or Stale."""
-    collection = parts.catalog.collection(db, request.path["name"])
-    if collection is None:
-        raise _absent(request.path["name"])
-    check_revision(if_match(request), collection.revision)
-    return collection
-
-
-def _absent(name: str) -> NotFound:
-    return NotFound(f"There is no collection {name[:100]}.")
+def _declared(parts: Parts, declared: DeclaredCollection) -> Answer:
+    collection = declared.collection
+    headers = [etag(collection.revision)]
+    if declared.is_new:
+        headers.insert(0, ("location", f"/v1/collections/{collection.name}"))
+    return Answer(201 if declared.is_new else 200, _view(parts, collection), headers)
 
 
 def _view(parts: Parts, collection: Collection) -> CollectionView:
-    declared = plain(collection)
-    return CollectionView(
-        name=collection.name,
-        description=collection.description,
-        fields=declared["fields"],
-        events=declared.get("events", {}),
-        questions=declared.get("questions", {}),
-        indexes=parts.indexes.state(collection.name),
-        revision=collection.revision,
-        created=moment.to_text(collection.created),
-        updated=moment.to_text(collection.updated),
-    )
+    return collection_view(collection, parts.indexes.state(collection.name))
 
 
 EXAMPLE: dict[str, Any] = {

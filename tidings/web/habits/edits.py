@@ -1,4 +1,4 @@
-"""What the operations on small named things share: revisions and merge patches."""
+"""What the operations that change things share: conditions, entity tags and merge patches."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tidings.control.revisions import Conditions
+from tidings.rules.revisions import ANY, Conditions
 from tidings.web.habits.revisions import if_match, if_none_match
 from tidings.web.operation import Request
 from tidings.web.wire.bodies import body
@@ -15,9 +15,14 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def conditions(request: Request) -> Conditions:
-    """What If-Match and If-None-Match of a PUT ask for."""
+    """What If-Match and If-None-Match require of a change. Raises Malformed."""
+    if "if-match" not in request.headers and "if-none-match" not in request.headers:
+        return ANY
+    named = if_match(request)
     return Conditions(
-        must_exist="if-match" in request.headers, expected=if_match(request), excluded=if_none_match(request)
+        must_exist="if-match" in request.headers,
+        expected=None if named is None else frozenset(named),
+        excluded=if_none_match(request),
     )
 
 

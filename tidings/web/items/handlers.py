@@ -24,15 +24,16 @@ from tidings.rules.items.permit import Grant
 from tidings.rules.items.search_words import words
 from tidings.rules.reading import decimals
 from tidings.rules.reading.jsontext import INTEGER_MAX, INTEGER_MIN
+from tidings.rules.revisions import ANY, Conditions
 from tidings.store.base import Db, Row
 from tidings.store.items import item_pages
 from tidings.store.items.conditions import Where
 from tidings.store.items.item_pages import CREATED, Order
 from tidings.store.log.events import WithEvents
-from tidings.web.habits.edits import etag
+from tidings.web.habits.edits import conditions, etag
 from tidings.web.habits.once import once
 from tidings.web.habits.paging import NO_CURSOR, Page, counted
-from tidings.web.habits.revisions import if_match, if_none_match, not_modified
+from tidings.web.habits.revisions import not_modified
 from tidings.web.habits.shaping import sort_of
 from tidings.web.items.batch_errors import Wrong, placed
 from tidings.web.items.beside import of_operations
@@ -205,10 +206,10 @@ class Handlers:
 
     async def put(self, parts: Parts, request: Request) -> Answer:
         """The item at the caller's id, created or replaced."""
-        ask, unless = self._ask(request, request.value), if_none_match(request)
+        ask = self._ask(request, request.value)
 
         def job(db: Db) -> WithEvents:
-            change = parts.items.put(db, ask, unless)
+            change = parts.items.put(db, ask)
             return self._told(change, 201 if change.before is None else 200)
 
         check_verb(self.grant, "put")
@@ -279,23 +280,26 @@ class Handlers:
         if (given.data is msgspec.UNSET) != (given.op == "delete"):
             code = "missing" if given.data is msgspec.UNSET else "not_possible_here"
             raise _misplaced(f"{at}/data", code, _DATA)
-        revisions = None
         if given.revision is not msgspec.UNSET:
             if given.op == "create":
                 raise _misplaced(f"{at}/revision", "not_possible_here", "A new item has no revision yet.")
             if given.revision < 1:
                 raise _misplaced(f"{at}/revision", "too_small", "Revisions start at 1.")
-            revisions = frozenset({given.revision})
         ask = self._ask(request, given.data or {})
         ident = None if given.id is msgspec.UNSET else given.id
         return verb, msgspec.structs.replace(
-            ask, id=ident, revisions=revisions, pointer=f"{at}/data", id_pointer=f"{at}/id"
+            ask,
+            id=ident,
+            conditions=ANY
+            if given.revision is msgspec.UNSET
+            else Conditions(must_exist=True, expected=frozenset({given.revision})),
+            pointer=f"{at}/data",
+            id_pointer=f"{at}/id",
         )
 
     def _ask(self, request: Request, data: Any) -> ItemRequest:
         if not isinstance(data, dict):
             raise Invalid("The body must be an object.", errors=[Place(pointer="", code="wrong_type", detail=_OBJECT)])
-        named = if_match(request)
         return ItemRequest(
             grant=self.grant,
             key=request.key,
@@ -303,8 +307,7 @@ class Handlers:
             tenant=request.query.get("tenant"),
             id=request.path.get("id"),
             data=data,
-            revisions=None if named is None else frozenset(named),
-            is_there="if-match" in request.headers,
+            conditions=conditions(request),
         )
 
     def _told(self, change: Change, status: int = 200) -> WithEvents:
