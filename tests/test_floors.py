@@ -66,3 +66,52 @@ def test_a_line_that_names_sql_is_found(source: str) -> None:
 def test_other_things_are_not_taken_for_sql() -> None:
     assert len(STATEMENTS) > 100 and "tenant_of" in STATEMENTS
     assert not asks('query.one(text, "ticket")\nsubprocess.run(["git"])\nregistry.all("keys of nobody")\n')
+
+
+# --- handlers translate -----------------------------------------------------------------------------------------------
+
+KNOWS_KEYS = ("web/callers", "web/api/door.py")
+"""Where a request's key is looked up, and asked for the operation's scope, so that most refusals cost nothing."""
+SHOWS_KEYS = ("web/openapi",)
+"""What a key may do, as its document shows it."""
+DECISIONS = frozenset(("need", "has_scope", "is_operator", "check_verb", "sees"))
+REFUSALS = frozenset(("Forbidden", "Conflict", "Stale", "Gone", "NotFound"))
+"""What is raised by what decides. Handlers raise only what is wrong with the request itself: Malformed, Invalid ..."""
+FINDS_OPERATIONS = {
+    "web/items/templates.py": "finds the operation in the key's own menu, which is made from its grant",
+    "web/habits/given.py": "compares members of the body with what was read",
+    "web/docs/pages.py": "looks for its own files",
+    "web/wire/routes.py": "looks for paths",
+}
+
+
+def decides(source: str) -> list[int]:
+    """The lines that ask what a caller may do, or refuse for what they find."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Attribute | ast.Call):
+            continue
+        is_asking = isinstance(node, ast.Attribute) and node.attr in DECISIONS
+        is_refusing = isinstance(node, ast.Call) and getattr(node.func, "id", "") in REFUSALS | DECISIONS
+        if is_asking or is_refusing:
+            found.append(node.lineno)
+    return found
+
+
+def test_handlers_translate_and_control_decides() -> None:
+    found = [
+        f"{name(path)}:{line}"
+        for path in under("tidings", suffix=".py")
+        if name(path).startswith("tidings/web/")
+        and not name(path).removeprefix("tidings/").startswith(KNOWS_KEYS + SHOWS_KEYS)
+        and name(path).removeprefix("tidings/") not in FINDS_OPERATIONS
+        for line in decides(path.read_text())
+    ]
+    assert not found, f"decide this in control/ or intake/, for a Caller: {found}"
+
+
+@pytest.mark.parametrize(
+    "source", ['request.caller.need("keys:read")', 'raise Conflict("It exists.")', "x = caller.is_operator"]
+)
+def test_a_line_that_decides_is_found(source: str) -> None:
+    assert decides(f"async def handler():\n    {source}\n") == [2]

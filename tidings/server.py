@@ -35,7 +35,9 @@ from tidings.control.retention import Retention
 from tidings.control.tenants import Tenants
 from tidings.control.timekeeper import Timekeeper
 from tidings.deliver.stage import Deliver
+from tidings.intake.items.batches import Batches
 from tidings.intake.items.change import ItemChanges
+from tidings.intake.items.imports import ImportLimits, Imports
 from tidings.intake.items.kinds import Kinds
 from tidings.intake.publish import Publisher
 from tidings.model.access import EVERYTHING, Key, key_hash
@@ -193,7 +195,8 @@ class Server:
     def _together(self, catalog: Catalog, tickets: Tickets, feed: Feed, router: Router, endpoints: Endpoints) -> Parts:
         """The parts that operations work with."""
         settings, kinds = self.settings, Kinds(self._engine.dialect)
-        collections = Collections(catalog, self.clock)
+        collections, items = Collections(catalog, self.clock), ItemChanges(catalog, kinds, self.clock)
+        limits = ImportLimits(settings.max_whole_import_bytes, settings.max_whole_import_lines)
         return Parts(
             settings=settings,
             clock=self.clock,
@@ -218,7 +221,9 @@ class Server:
             routing=router,
             open_calls=OpenCalls(settings.max_open_streams, settings.max_open_streams_per_key),
             kinds=kinds,
-            items=ItemChanges(catalog, kinds, self.clock),
+            items=items,
+            batches=Batches(items, catalog, kinds),
+            imports=Imports(items, catalog, kinds, self.clock, settings.folder, limits),
             menus=Menus(item_menu.make),
             names=self._names,
         )

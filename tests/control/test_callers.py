@@ -9,14 +9,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from tidings.model.access import SCOPES, Caller, Key
+from tidings.intake.items.change import ItemRequest
+from tidings.intake.items.import_check import OnConflict
+from tidings.intake.items.imports import ImportRequest
+from tidings.model.access import SCOPES, Caller, Key, Permit, Verb
 from tidings.model.errors import Forbidden, NotFound
+from tidings.rules.items.permit import Grant, grant
 from tidings.testing import TestServer
-from tidings.web.operation import Operation, Request
+from tidings.web.operation import Operation, Request, Slice
 from tidings.web.operations import OPERATIONS
+from tidings.web.parts import Parts
 
-DECIDED_BELOW = ("Keys", "Tenants", "Event types", "Endpoints", "Deliveries", "Replays", "Collections")
+DECIDED_BELOW = ("Keys", "Tenants", "Event types", "Endpoints", "Deliveries", "Replays", "Collections", "Events")
 """Tags of operations whose handlers only translate."""
+CLERK = Key(id="key_1", hash="", name="", scopes=())
 SUNK = [each for each in OPERATIONS if each.tag in DECIDED_BELOW]
 
 
@@ -29,12 +35,17 @@ def server() -> Iterator[TestServer]:
 def ask(server: TestServer, operation: Operation, key: Key) -> Any:
     """Run an operation's handler without the door, which would have refused the key."""
     assert server.server is not None and server.server._loop is not None
-    body = None
-    if operation.example is not None and isinstance(operation.request, type):
-        body = msgspec.convert(operation.example, operation.request)
+    body: Any = None
+    slices: tuple[Slice, ...] = ()
+    raw = b"" if operation.example is None else msgspec.json.encode(operation.example)
+    if raw and operation.listing is not None:
+        slices = (Slice(0, raw),)
+    elif raw and isinstance(operation.request, type):
+        body = msgspec.json.decode(raw, type=operation.request)
     parts = server.server.parts
-    path = {"id": "unknown", "name": "unknown.type"}
-    request = Request(operation, key, "req_1", path, {}, {}, b"", body, parts.cursors, value=operation.example or {})
+    path = {"id": "unknown", "name": "unknown.type", "event": "unknown"}
+    value = operation.example or {}
+    request = Request(operation, key, "req_1", path, {}, {}, raw, body, parts.cursors, value=value, slices=slices)
 
     async def run() -> Any:
         return await operation.handler(parts, request)
@@ -71,3 +82,43 @@ def test_a_caller_of_a_tenant_sees_that_tenant_alone() -> None:
     operator = Caller(Key(id="key_2", hash="", name="", scopes=("*",)))
     assert operator.sees("zen") and operator.narrowed("zen") == "zen" and operator.narrowed(None) is None
     assert operator.is_operator and not theirs.is_operator
+
+
+ITEM_VERBS: tuple[tuple[Verb, Verb], ...] = (
+    ("create", "list"), ("edit", "create"), ("put", "create"), ("delete", "edit"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("verb", "other"), ITEM_VERBS)
+def test_an_item_is_changed_only_by_a_key_with_the_verb(server: TestServer, verb: Verb, other: Verb) -> None:
+    asked = ItemRequest(grant=granted(server, other), key=CLERK, id="x", data={"title": "x"})
+    parts = inside(server)
+    with pytest.raises(Forbidden, match=f"may not {verb} items of jobs. It may: {other}."):
+        parts.writer.wait(lambda db: parts.items.do(db, verb, asked))
+
+
+@pytest.mark.parametrize(("on_conflict", "verbs", "missing"), [
+    ("refuse", ("list",), "create"), ("replace", ("create",), "put"), ("merge", ("create",), "edit"),
+])  # fmt: skip
+def test_a_file_is_imported_only_by_a_key_with_the_verbs(
+    server: TestServer, on_conflict: OnConflict, verbs: tuple[Verb, ...], missing: Verb
+) -> None:
+    asked = ImportRequest(
+        caller=Caller(CLERK), grant=granted(server, *verbs), media="text/csv", on_conflict=on_conflict
+    )
+    with pytest.raises(Forbidden, match=f"may not {missing} items of jobs"):
+        inside(server).imports.begin(asked)
+
+
+def granted(server: TestServer, *verbs: Verb) -> Grant:
+    """What a key with these verbs may do in the collection of jobs."""
+    server.api.call("PUT", "/v1/collections/jobs", {"fields": {"title": {"type": "string"}}})
+    key = msgspec.structs.replace(CLERK, permits=(Permit(collection="jobs", verbs=verbs),))
+    found = grant(key, inside(server).catalog.now.collections["jobs"])
+    assert found is not None
+    return found
+
+
+def inside(server: TestServer) -> Parts:
+    assert server.server is not None
+    return server.server.parts

@@ -10,16 +10,18 @@ import msgspec
 
 from tidings.intake.schema import Schemas
 from tidings.model import moment
-from tidings.model.access import TENANT_RULE, is_tenant
-from tidings.model.errors import Invalid, Place
+from tidings.model.access import TENANT_RULE, Caller, is_tenant
+from tidings.model.errors import Conflict, Invalid, Place
 from tidings.model.event import OWN_TYPES, Event
 from tidings.model.ids import new_id, new_ids
 from tidings.model.moment import Clock, Micros
 from tidings.rules.event_types import TYPE_CHARS_MAX, is_type
+from tidings.store.base import Db, R, Run
 from tidings.store.catalog import Catalog
-from tidings.store.log.events import Publication, Stored
+from tidings.store.log.events import IdsTaken, Publication, Stored, append
 from tidings.store.writer import Writer
 
+WRITE = "events:write"
 EVENTS_MAX = 1_000
 ERRORS_MAX = 50
 """How many wrong places of a batch are named."""
@@ -62,22 +64,21 @@ class Publisher:
         given: Sequence[NewEvent],
         values: Sequence[Any],
         *,
-        tenant: str | None,
-        request_id: str,
-        actor: str | None,
+        caller: Caller,
         pointers: Sequence[str],
     ) -> Publication:
-        """The publication of some events. `tenant` is the key's own; `values` are the events as plain values.
+        """The publication of some events. `values` are the events as plain values.
 
-        Raises Invalid with the wrong places (ERRORS_MAX); `pointers` are where the events stand in the body.
+        Raises Forbidden, or Invalid with the wrong places (ERRORS_MAX); `pointers`: where the events are in the body.
         """
+        caller.need(WRITE)
         now = self._clock.now()
         wrong: list[Place] = []
         events: list[Event] = []
         # Many at once: one by one each would ask the system for chance, and hand the interpreter on each time.
         idents = [new_id("evt", now)] if len(given) == 1 else new_ids("evt", now, len(given))
         for new, value, pointer, ident in zip(given, values, pointers, idents, strict=True):
-            events.append(self._event(new, value, pointer, wrong, now, tenant, request_id, actor, ident))
+            events.append(self._event(new, value, pointer, wrong, now, caller, ident))
             if len(wrong) > ERRORS_MAX:
                 detail = f"No event was accepted. The first {ERRORS_MAX} errors are listed; there are more."
                 raise Invalid(detail, errors=wrong[:ERRORS_MAX])
@@ -88,11 +89,33 @@ class Publisher:
         untimed = frozenset(index for index, new in enumerate(given) if new.time is None)
         return Publication(tuple(events), ids_given=True, untimed=untimed)
 
-    async def publish(self, publication: Publication) -> Sequence[Event]:
-        """Store the events, all or none; answers them as they are stored. Raises IdsTaken, or Unavailable."""
-        stored: Stored = await self._writer.call(publication)
+    async def publish(self, publication: Publication, *, single: bool = False) -> Sequence[Event]:
+        """Store the events, all or none; returns them as they are stored.
+
+        Raises Conflict if ids are taken, or Unavailable. `single`: the body is one event, not a list of them.
+        """
+        try:
+            stored: Stored = await self._writer.call(publication)
+        except IdsTaken as wrong:
+            raise _placed(wrong, single=single) from None
         self.accepted += stored.fresh
         return stored.events
+
+    async def publish_with(self, publication: Publication, run: Run[Sequence[Event], R], *, single: bool = False) -> R:
+        """The same in a job that `run` runs, which may keep its result for a repeat of the request."""
+        fresh = 0
+
+        def job(db: Db) -> Sequence[Event]:
+            nonlocal fresh
+            stored = append(db, [publication], self._clock.now())[0]
+            if isinstance(stored, IdsTaken):
+                raise _placed(stored, single=single)
+            fresh = stored.fresh
+            return stored.events
+
+        done = await run(job)
+        self.accepted += fresh
+        return done
 
     def _event(
         self,
@@ -101,18 +124,16 @@ class Publisher:
         pointer: str,
         wrong: list[Place],
         now: Micros,
-        own_tenant: str | None,
-        request_id: str,
-        actor: str | None,
+        caller: Caller,
         ident: str,
     ) -> Event:
         kind = new.type
         known = self._catalog.now
         if kind not in self._types or kind in known.change_types:
             self._check_type(kind, pointer, wrong)
-        tenant = own_tenant
+        tenant = caller.key.tenant
         if new.tenant is not None:
-            tenant = _tenant(new.tenant, own_tenant, pointer, wrong)
+            tenant = _tenant(new.tenant, tenant, pointer, wrong)
         if new.id is not None and (not _ID.fullmatch(new.id) or new.id in _RESERVED_IDS):
             _say(wrong, f"{pointer}/id", "id", "An id is 1 to 64 letters, digits and _ . : -, and not 'stream'.")
         subject = new.subject
@@ -139,8 +160,8 @@ class Publisher:
             data=str(memoryview(new.data), "utf-8"),
             tenant=tenant,
             subject=subject,
-            actor=actor,
-            request_id=request_id,
+            actor=caller.key.id,
+            request_id=caller.request_id,
         )
 
     def _check_type(self, kind: str, pointer: str, wrong: list[Place]) -> None:
@@ -164,6 +185,16 @@ class Publisher:
             if len(self._types) >= TYPES_KNOWN_MAX:
                 self._types.clear()
             self._types.add(kind)
+
+
+def _placed(wrong: IdsTaken, *, single: bool) -> Conflict:
+    """The refusal with the place of each id that is taken, the first of many."""
+    places = [
+        Place(pointer="/id" if single else f"/events/{index}/id", code="conflict", detail=detail)
+        for index, detail in wrong.taken[:ERRORS_MAX]
+    ]
+    more = len(wrong.taken) - len(places)
+    return Conflict(f"{wrong.detail} {more} more ids are taken." if more else wrong.detail, errors=places)
 
 
 def _tenant(given: str, own: str | None, pointer: str, wrong: list[Place]) -> str:

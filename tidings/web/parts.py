@@ -16,7 +16,9 @@ from tidings.control.keys import Keys
 from tidings.control.replays import Replays
 from tidings.control.tenants import Tenants
 from tidings.deliver.stage import Deliver
+from tidings.intake.items.batches import Batches
 from tidings.intake.items.change import ItemChanges
+from tidings.intake.items.imports import Imports
 from tidings.intake.items.kinds import Kinds
 from tidings.intake.publish import Publisher
 from tidings.model.moment import Clock
@@ -79,6 +81,8 @@ class Parts:
     open_calls: OpenCalls
     kinds: Kinds
     items: ItemChanges
+    batches: Batches
+    imports: Imports
     menus: Menus
     names: Names
     bodies: BodyReader = field(default_factory=BodyReader)

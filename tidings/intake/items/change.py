@@ -48,7 +48,7 @@ class ItemRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     grant: Grant
     key: Key
-    request_id: str
+    request_id: str | None = None
     tenant: str | None = None
     id: str | None = None
     data: Values = {}
@@ -132,7 +132,8 @@ class ItemChanges:
         return Change(before=before, after=None, event=event)
 
     def do(self, db: Db, verb: Verb, ask: ItemRequest) -> Change:
-        """One of the four, by its name."""
+        """Run one of the four, by its verb. Raises Forbidden if the key may not do this, and what that one raises."""
+        check_verb(ask.grant, verb)
         return {"create": self.create, "edit": self.edit, "put": self.put, "delete": self.delete}[verb](db, ask)
 
     def current(self, grant: Grant) -> Kind:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -47,10 +46,8 @@ class Spool:
         self._waiting: list[Ready] = []
         self._bytes = 0
 
-    def __enter__(self) -> Spool:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
+        """Delete the temporary file."""
         self._file.close()
 
     def add(self, ready: Ready) -> None:

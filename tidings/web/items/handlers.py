@@ -9,14 +9,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tidings.intake.items.change import Change, ItemRequest, check_verb, look_up, seen
-from tidings.intake.items.drafts import Drafts
-from tidings.intake.items.foresight import foresee
+from tidings.intake.items.batches import BatchOperation
+from tidings.intake.items.change import Change, ItemRequest, look_up, seen
 from tidings.intake.items.kinds import Kind
-from tidings.intake.items.moving import Moving
-from tidings.model.access import Verb
 from tidings.model.collection import Field, Item
-from tidings.model.errors import Forbidden, Invalid, Place
+from tidings.model.errors import Invalid, Place
 from tidings.model.event import Event
 from tidings.rules.items.condition import Compare, Op
 from tidings.rules.items.field import asked_field, is_bound
@@ -24,7 +21,6 @@ from tidings.rules.items.permit import Grant
 from tidings.rules.items.search_words import words
 from tidings.rules.reading import decimals
 from tidings.rules.reading.jsontext import INTEGER_MAX, INTEGER_MIN
-from tidings.rules.revisions import ANY, Conditions
 from tidings.store.base import Db, Row
 from tidings.store.items import item_pages
 from tidings.store.items.conditions import Where
@@ -35,9 +31,8 @@ from tidings.web.habits.once import once
 from tidings.web.habits.paging import NO_CURSOR, Page, counted
 from tidings.web.habits.revisions import not_modified
 from tidings.web.habits.shaping import sort_of
-from tidings.web.items.batch_errors import Wrong, placed
 from tidings.web.items.beside import of_operations
-from tidings.web.items.schemas import BATCH_MAX, OWN_NAMES
+from tidings.web.items.schemas import OWN_NAMES
 from tidings.web.items.unless_redeclared import unless_redeclared
 from tidings.web.operation import Answer, Request
 from tidings.web.parts import Parts
@@ -48,15 +43,6 @@ T = TypeVar("T")
 EXPANDED = "expanded"
 Filters = dict[str, tuple[str, Op]]
 """From a parameter's name to its field and operator."""
-
-
-class BatchOperation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One operation of a batch."""
-
-    op: str
-    id: str | msgspec.UnsetType = msgspec.UNSET
-    data: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
-    revision: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class BatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -194,7 +180,7 @@ class Handlers:
         ask = self._ask(request, request.value)
 
         def job(db: Db) -> WithEvents:
-            change = parts.items.create(db, ask)
+            change = parts.items.do(db, "create", ask)
             return self._told(change, 201)
 
         return await once(parts, request, job, checked=True)
@@ -202,17 +188,16 @@ class Handlers:
     async def edit(self, parts: Parts, request: Request) -> Answer:
         """Some fields of an item (merge patch)."""
         ask = self._ask(request, request.value)
-        return await once(parts, request, lambda db: self._told(parts.items.edit(db, ask)), checked=True)
+        return await once(parts, request, lambda db: self._told(parts.items.do(db, "edit", ask)), checked=True)
 
     async def put(self, parts: Parts, request: Request) -> Answer:
         """The item at the caller's id, created or replaced."""
         ask = self._ask(request, request.value)
 
         def job(db: Db) -> WithEvents:
-            change = parts.items.put(db, ask)
+            change = parts.items.do(db, "put", ask)
             return self._told(change, 201 if change.before is None else 200)
 
-        check_verb(self.grant, "put")
         return await once(parts, request, job, checked=True)
 
     async def delete(self, parts: Parts, request: Request) -> Answer:
@@ -220,7 +205,7 @@ class Handlers:
         ask = self._ask(request, {})
 
         def job(db: Db) -> WithEvents:
-            change = parts.items.delete(db, ask)
+            change = parts.items.do(db, "delete", ask)
             return WithEvents(Answer(204), _events(change))
 
         return await once(parts, request, job, checked=True)
@@ -235,67 +220,14 @@ class Handlers:
             lambda given, _, start: operations.extend(given.operations),
             of_operations(self._kind.rules, self.grant),
         )
-        if not 1 <= len(operations) <= BATCH_MAX:
-            code = "too_many" if operations else "too_few"
-            raise _misplaced("/operations", code, f"A batch must have 1 to {BATCH_MAX:,} operations.")
-        asks: list[tuple[Verb, ItemRequest]] = []
-        wrong = Wrong()
-        for index, each in enumerate(operations):
-            with wrong.of(index):
-                asks.append(self._batch_ask(request, each, index))
-        wrong.raise_any()
+        asked = parts.batches.check(self._ask(request, {}), operations)
 
         def job(db: Db) -> WithEvents:
-            results: list[Any] = []
-            events: list[Event] = []
-            wrong, moving, drafts = Wrong(), Moving(), Drafts()
-            foresee(db, parts.catalog, parts.kinds, parts.items.current(self.grant), drafts, asks)
-            for index, (verb, ask) in enumerate(asks):
-                if wrong.is_after(ask.id):
-                    # What was to be there before it is not.
-                    continue
-                with wrong.of(index, ask.id):
-                    change = parts.items.do(db, verb, msgspec.structs.replace(ask, drafts=drafts, moving=moving))
-                    events += _events(change)
-                    results.append({"status": _status(change), "item": self._shown(change)})
-            wrong.raise_any()
-            if (unsettled := moving.settle(db)) is not None:
-                raise unsettled
-            drafts.write(db)
-            return WithEvents(Answer(200, {"results": results}), events)
+            changes = parts.batches.carry_out(db, asked)
+            results = [{"status": _status(change), "item": self._shown(change)} for change in changes]
+            return WithEvents(Answer(200, {"results": results}), [event for each in changes for event in _events(each)])
 
         return await once(parts, request, job)
-
-    def _batch_ask(self, request: Request, given: BatchOperation, index: int) -> tuple[Verb, ItemRequest]:
-        at = f"/operations/{index}"
-        verb = _VERBS.get(given.op)
-        if verb is None:
-            raise _misplaced(f"{at}/op", "not_in_enum", "op must be create, put, edit or delete.")
-        try:
-            check_verb(self.grant, verb)
-        except Forbidden as wrong:
-            raise placed(wrong, index) from None
-        if given.op != "create" and given.id is msgspec.UNSET:
-            raise _misplaced(f"{at}/id", "missing", f"{given.op} needs the item's id.")
-        if (given.data is msgspec.UNSET) != (given.op == "delete"):
-            code = "missing" if given.data is msgspec.UNSET else "not_possible_here"
-            raise _misplaced(f"{at}/data", code, _DATA)
-        if given.revision is not msgspec.UNSET:
-            if given.op == "create":
-                raise _misplaced(f"{at}/revision", "not_possible_here", "A new item has no revision yet.")
-            if given.revision < 1:
-                raise _misplaced(f"{at}/revision", "too_small", "Revisions start at 1.")
-        ask = self._ask(request, given.data or {})
-        ident = None if given.id is msgspec.UNSET else given.id
-        return verb, msgspec.structs.replace(
-            ask,
-            id=ident,
-            conditions=ANY
-            if given.revision is msgspec.UNSET
-            else Conditions(must_exist=True, expected=frozenset({given.revision})),
-            pointer=f"{at}/data",
-            id_pointer=f"{at}/id",
-        )
 
     def _ask(self, request: Request, data: Any) -> ItemRequest:
         if not isinstance(data, dict):
@@ -328,9 +260,7 @@ class Handlers:
         return self._kind.rules.document(change.after, self._members)
 
 
-_VERBS: dict[str, Verb] = {"create": "create", "put": "put", "edit": "edit", "delete": "delete"}
 _OBJECT = 'Send an object with the item\'s fields, such as {"title": "..."}.'
-_DATA = "create, put and edit need data with the item's fields; delete takes none."
 
 
 def _mark(expanded: dict[str, Any]) -> str:
@@ -366,7 +296,3 @@ def _fits(field: Field | None, value: Any) -> bool:
     if type(value) is str:
         return "\0" not in value
     return type(value) is not int or INTEGER_MIN <= value <= INTEGER_MAX
-
-
-def _misplaced(pointer: str, code: str, detail: str) -> Invalid:
-    return Invalid("The batch is not valid.", errors=[Place(pointer=pointer, code=code, detail=detail)])

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from tidings.intake.items.batches import BATCH_MAX
 from tidings.intake.items.kinds import Kind
 from tidings.model.access import VERBS, Key, Verb
 from tidings.model.collection import Collection, Question
@@ -34,7 +35,7 @@ from tidings.web.items.parameters import (
     several,
     ticked,
 )
-from tidings.web.items.schemas import BATCH_MAX, ID, OWN_NAMES, ItemSchemas
+from tidings.web.items.schemas import ID, OWN_NAMES, ItemSchemas
 from tidings.web.operation import BodySchema, Listing, NextOperation, Operation, Parameter
 from tidings.web.parts import Parts
 

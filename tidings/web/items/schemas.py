@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidings.intake.items.batches import BATCH_MAX
 from tidings.model.collection import Collection, Field
 from tidings.rules.items.condition import fixed
 from tidings.rules.items.field import ITEM_ID, field_schema
@@ -15,7 +16,6 @@ from tidings.web.operation import BodySchema
 
 Schema = dict[str, Any]
 
-BATCH_MAX = 1_000
 ID: Schema = {"type": "string", "pattern": ITEM_ID, "maxLength": 64}
 _ID_EXAMPLE = "itm_01m7xv663afar931yg06gzrrhs"
 _TIME_EXAMPLE = "2026-11-21T01:02:03.456Z"

@@ -25,7 +25,7 @@ from tidings.rules.network import certificates, origin
 from tidings.rules.network.address import URL_CHARS_MAX
 from tidings.rules.reading.jsontext import INTEGER_MAX, NO_NUL
 from tidings.views.events import DELIVERIES_MAX, NOT_MATCHED_MAX
-from tidings.web.api.service.shares import TENANTS_SHOWN
+from tidings.views.shares import TENANTS_SHOWN
 from tidings.web.callers.tickets import TICKET_CHARS_MAX, TICKET_PATTERN
 from tidings.web.habits.paging import CURSOR, LIMIT_MAX
 from tidings.web.openapi import collection_bounds

@@ -13,7 +13,9 @@ PAGE = "urn:tidings:problem:"
 """`type` is this and the code: a name, not an address that somebody must keep alive."""
 
 PLACES_MAX = 1_000
-"""More wrong places than this are not told."""
+"""Only this many wrong places are listed."""
+CLOSE = ("connection", "close")
+"""The header of an answer that is given before the whole body was read."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,5 +59,5 @@ def headers(error: TidingsError) -> list[tuple[str, str]]:
         found.append(("www-authenticate", 'Bearer realm="tidings"'))
     if error.status in (408, 413):
         # The rest of the body is not read, so nothing more can be read from this connection.
-        found.append(("connection", "close"))
+        found = [*(header for header in found if header != CLOSE), CLOSE]
     return found

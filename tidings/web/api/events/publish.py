@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import msgspec
 
-from tidings.intake.publish import ERRORS_MAX, EVENTS_MAX, NewEvent
+from tidings.intake.publish import EVENTS_MAX, NewEvent
 from tidings.model import moment
-from tidings.model.errors import Conflict, Place
 from tidings.model.event import Event
-from tidings.store.base import Db
 from tidings.store.log import events
-from tidings.store.log.events import IdsTaken, Publication
-from tidings.web.habits.once import once
+from tidings.store.log.events import Publication
+from tidings.web.habits.once import run_once
 from tidings.web.operation import Answer, Listing, Operation, Request
 from tidings.web.parts import Parts
 from tidings.web.wire.bodies import slices
@@ -49,60 +47,43 @@ class AcceptedBatch(msgspec.Struct, frozen=True, kw_only=True):
 async def publish_event(parts: Parts, request: Request) -> Answer:
     """Store one event; answered after the commit."""
     new: NewEvent = request.body
-    key = request.key
-    publication = parts.publisher.check(
-        (new,), (request.value,), tenant=key.tenant, request_id=request.request_id, actor=key.id, pointers=("",)
-    )
-    if "idempotency-key" in request.headers:
-        return await _publish_once(parts, request, publication, single=True)
-    try:
-        stored = await parts.publisher.publish(publication)
-    except IdsTaken as wrong:
-        raise _placed(wrong, single=True) from None
-    return Answer(202, _accepted(stored)[0])
+    publication = parts.publisher.check((new,), (request.value,), caller=request.caller, pointers=("",))
+
+    def answer(stored: Sequence[Event]) -> Answer:
+        return Answer(202, _accepted(stored)[0])
+
+    return await _publish(parts, request, publication, answer, single=True)
 
 
 async def publish_batch(parts: Parts, request: Request) -> Answer:
     """Store up to 1,000 events, all or none."""
     found: list[Publication] = []
+    caller = request.caller
 
     def take(given: EventBatch, value: Any, start: int) -> None:
-        publication = parts.publisher.check(
-            given.events,
-            value["events"],
-            tenant=request.key.tenant,
-            request_id=request.request_id,
-            actor=request.key.id,
-            pointers=[f"/events/{index}" for index in range(len(given.events))],
-        )
-        found.append(publication)
+        pointers = [f"/events/{index}" for index in range(len(given.events))]
+        found.append(parts.publisher.check(given.events, value["events"], caller=caller, pointers=pointers))
 
     await slices.read(request, EventBatch, parts.work, take)
     publication = found[0] if len(found) == 1 else events.joined(found)
+
+    def answer(stored: Sequence[Event]) -> Answer:
+        return Answer(202, AcceptedBatch(events=_accepted(stored)))
+
+    return await _publish(parts, request, publication, answer, single=False)
+
+
+async def _publish(
+    parts: Parts,
+    request: Request,
+    publication: Publication,
+    answer: Callable[[Sequence[Event]], Answer],
+    *,
+    single: bool,
+) -> Answer:
     if "idempotency-key" in request.headers:
-        return await _publish_once(parts, request, publication, single=False)
-    try:
-        stored = await parts.publisher.publish(publication)
-    except IdsTaken as wrong:
-        raise _placed(wrong, single=False) from None
-    return Answer(202, AcceptedBatch(events=_accepted(stored)))
-
-
-async def _publish_once(parts: Parts, request: Request, publication: Publication, *, single: bool) -> Answer:
-    fresh = 0
-
-    def job(db: Db) -> Answer:
-        nonlocal fresh
-        result = events.append(db, [publication], parts.clock.now())[0]
-        if isinstance(result, IdsTaken):
-            raise _placed(result, single=single)
-        fresh = result.fresh
-        accepted = _accepted(result.events)
-        return Answer(202, accepted[0] if single else AcceptedBatch(events=accepted))
-
-    answer = await once(parts, request, job)
-    parts.publisher.accepted += fresh
-    return answer
+        return await parts.publisher.publish_with(publication, run_once(parts, request, answer), single=single)
+    return answer(await parts.publisher.publish(publication, single=single))
 
 
 def _accepted(stored: Sequence[Event]) -> list[Accepted]:
@@ -112,16 +93,6 @@ def _accepted(stored: Sequence[Event]) -> list[Accepted]:
         )
         for event in stored
     ]
-
-
-def _placed(wrong: IdsTaken, *, single: bool) -> Conflict:
-    """The refusal with the place of each id that is taken, the first of many."""
-    places = [
-        Place(pointer="/id" if single else f"/events/{index}/id", code="conflict", detail=detail)
-        for index, detail in wrong.taken[:ERRORS_MAX]
-    ]
-    more = len(wrong.taken) - len(places)
-    return Conflict(f"{wrong.detail} {more} more ids are taken." if more else wrong.detail, errors=places)
 
 
 OPERATIONS: tuple[Operation, ...] = (

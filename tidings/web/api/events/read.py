@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from tidings.model.errors import Gone, Invalid, NotFound
+from tidings.control.reading import NO_CURSOR, check_position, find, readable
+from tidings.model.errors import Invalid
 from tidings.rules import event_types
 from tidings.rules.network.origin import public_url
 from tidings.store.base import Db
@@ -39,8 +40,6 @@ TYPE, MESSAGE = "type", "message"
 """What the SSE events of a stream are called."""
 UNBUFFERED = ("x-accel-buffering", "no")
 """nginx gathers answers by itself, and a stream would come late or never."""
-NO_CURSOR = "wrong_cursor"
-"""A code of a wrong place: what OpenAPI cannot say beforehand. So is TOGETHER."""
 STREAM = "/v1/events/stream"
 
 
@@ -75,13 +74,10 @@ async def list_events(parts: Parts, request: Request) -> Answer:
 
 async def get_event(parts: Parts, request: Request) -> Answer:
     """One event, where it went, and why it did not go elsewhere."""
-    tenant = _whose(request)
-    snapshot = parts.catalog.now
+    caller, snapshot = request.caller, parts.catalog.now
 
     def read(db: Db) -> EventDetail:
-        event = feed.by_id(db, request.path["event"], tenant)
-        if event is None:
-            raise NotFound(f"There is no event {request.path['event'][:100]}.")
+        event = find(db, caller, request.path["event"], request.query.get("tenant"))
         return event_detail(db, snapshot, event, request.key.tenant, parts.delivery_ids)
 
     return Answer(200, await parts.readers.call(read, request.key.tenant))
@@ -179,7 +175,7 @@ def _query(request: Request) -> EventQuery:
         types = [given["type"]]
     exact, beginnings = (None, ()) if types is None else event_types.split(types)
     return EventQuery(
-        tenant=_whose(request),
+        tenant=readable(request.caller, given.get("tenant")),
         collection=given.get("collection"),
         types=exact,
         beginnings=beginnings,
@@ -189,16 +185,11 @@ def _query(request: Request) -> EventQuery:
     )
 
 
-def _whose(request: Request) -> str | None:
-    """Whose events are asked for; None: everybody's. Raises NotFound."""
-    return request.caller.narrowed(request.query.get("tenant"))
-
-
 # --- the feed's cursor ------------------------------------------------------------------------------------------------
 
 
 def _start(db: Db, request: Request, after: str) -> int:
-    """The position that a cursor names. Raises Invalid, or Gone where events after it may be dropped already."""
+    """The position that a cursor names. Raises Invalid or Gone."""
     if after in ("", START):
         return 0
     if after == END:
@@ -207,11 +198,7 @@ def _start(db: Db, request: Request, after: str) -> int:
     if position is None:
         is_list = request.cursors.open(after) is not None
         raise Invalid.of_parameter("after", NO_CURSOR, OF_A_LIST if is_list else NOT_OURS)
-    if position > feed.head(db):
-        raise Invalid.of_parameter("after", NO_CURSOR, AHEAD)
-    if position < feed.pruned(db):
-        raise Gone("Events after this cursor are no longer kept. Read your state again, then continue with after=end.")
-    return position
+    return check_position(db, position)
 
 
 NOT_OURS = (
@@ -221,10 +208,6 @@ NOT_OURS = (
 OF_A_LIST = (
     "This is a page cursor of a list: send it as cursor= to the same list. after= takes next_cursor of a "
     "response to after=, or start, or end."
-)
-AHEAD = (
-    "This cursor is ahead of everything stored here: the database was restored from a backup. Continue from "
-    "start or end."
 )
 
 

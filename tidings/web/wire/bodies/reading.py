@@ -98,8 +98,7 @@ class BodyReader:
             if rate.too_slow(len(piece), time.monotonic() - began):
                 raise TooSlow(
                     f"Over {self._least_seconds:g} seconds the body arrived at less than "
-                    f"{LEAST_BYTES_PER_SECOND:,} bytes a second. Send what is ready as a separate file.",
-                    headers=[("connection", "close")],
+                    f"{LEAST_BYTES_PER_SECOND:,} bytes a second. Send what is ready as a separate file."
                 )
             if size > limit:
                 raise _too_large(limit)
