@@ -99,7 +99,7 @@ def test_a_range_is_said_with_its_name_and_all_its_digits(api: Api) -> None:
     assert said == [
         "rate must be 0.001 to 100,000 events per second, not -1.",
         "batch.max_bytes must be 1,024 to 16,777,216 bytes, not 1.",
-        "timeout_seconds must be 1 to 30 seconds, not 31.5.",
+        "timeout_seconds must be 0.1 to 30 seconds, not 31.5.",
     ]
     body = {"url": "https://example.com/", "max_in_flight": 100_000_000_000}
     assert "not 100,000,000,000." in api.call("POST", "/v1/endpoints", body).json["detail"]

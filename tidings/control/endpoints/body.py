@@ -46,7 +46,7 @@ ORDER_AGE_SECONDS_MAX = 7 * 24 * 3600
 BATCH_EVENTS_MAX = 100
 BATCH_MS_MAX = 60_000
 BATCH_BYTES_MIN, BATCH_BYTES_MAX = 1_024, 16 * 1024 * 1024
-TIMEOUT_SECONDS_MAX = 30.0
+TIMEOUT_SECONDS_MIN, TIMEOUT_SECONDS_MAX = 0.1, 30.0
 
 EVERYWHERE = address.Networks((IPv4Network("0.0.0.0/0"), IPv6Network("::/0")))
 
@@ -155,7 +155,7 @@ def check(
         *_batch(form),
         *([] if paths is None else _refusals(lambda: bodies.check_fields(paths, "/fields"))),
         *tls.places(form.url, ca, client, sealed, now),
-        *_between("/timeout_seconds", form.timeout_seconds, 1.0, TIMEOUT_SECONDS_MAX, "seconds"),
+        *_between("/timeout_seconds", form.timeout_seconds, TIMEOUT_SECONDS_MIN, TIMEOUT_SECONDS_MAX, "seconds"),
     ]
     delays = form.retry_delays_seconds
     if delays is not None:

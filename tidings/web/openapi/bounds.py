@@ -106,7 +106,7 @@ _ENDPOINT: dict[str, Schema] = {
         "minItems": 1,
         "maxItems": bodies.FIELDS_MAX,
     },
-    "timeout_seconds": between(1, body.TIMEOUT_SECONDS_MAX),
+    "timeout_seconds": between(body.TIMEOUT_SECONDS_MIN, body.TIMEOUT_SECONDS_MAX),
     "retry_delays_seconds": {
         "items": {"type": "number", **between(0, retry.DELAY_SECONDS_MAX)},
         "minItems": 1,
