@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Run
 from tidings.client import verify
 from tidings.testing import ProcessServer, Receiver, TestServer, until
@@ -147,10 +149,12 @@ def test_a_store_that_was_replaced_is_told_with_the_way_on(
         assert process.returncode == 1 and "--after start" in said and "--after end" in said
 
 
-def test_a_signal_that_no_instruction_follows_ends_it_all_the_same() -> None:
+@pytest.mark.parametrize("blocked", [False, True], ids=["plain", "blocked by the parent"])
+def test_a_signal_that_no_instruction_follows_ends_it_all_the_same(blocked: bool) -> None:
     """It goes to another thread: the main one is in its read already, as if the signal had come just before that."""
     lines = (
         "import signal, socket, threading",
+        f"signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGTERM}} if {blocked} else ())",
         "from tidings.cli.remote.interrupts import interrupt_on_signals",
         "interrupt_on_signals()",
         "inside, _ = socket.socketpair()",

@@ -13,10 +13,14 @@ import threading
 from types import FrameType
 
 AGAIN_SECONDS = 0.05
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def interrupt_on_signals() -> None:
-    """Raise KeyboardInterrupt in the main thread, once, at the first SIGTERM or SIGINT. Call it there."""
+    """Raise KeyboardInterrupt in the main thread, once, at the first SIGTERM or SIGINT. Call it there.
+
+    It ends a blocking of these signals, which a process inherits from the one that started it.
+    """
     heard = threading.Event()
     main = threading.get_ident()
     read, write = os.pipe()
@@ -32,7 +36,8 @@ def interrupt_on_signals() -> None:
         while not heard.wait(AGAIN_SECONDS):
             signal.pthread_kill(main, number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         signal.signal(number, interrupt)
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     threading.Thread(target=insist, name="signals", daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
