@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 
 from tests.postgres_server import PostgresServer
+from tests.programs import last_line
 
 ENGINES = ["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.postgres])]
 
@@ -24,6 +25,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "postgres_server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.postgres)
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say last of all what was not tested, as programs are missing."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    skipped = [] if reporter is None else reporter.stats.get("skipped", [])
+    told = last_line(report.longrepr[2] for report in skipped)
+    if told is not None:
+        reporter.write_line(told, yellow=True, bold=True)
 
 
 @pytest.fixture(autouse=True, scope="session")

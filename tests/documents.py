@@ -20,7 +20,6 @@ from __future__ import annotations
 import os
 import queue
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -70,11 +69,6 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         """The tools of TOOLS that its blocks call."""
         text = "\n".join(block.text for block in self.blocks if block.language == "sh" and block.not_run is None)
         return [tool for tool in TOOLS if re.search(rf"(?<![\w/.-]){tool}(?![\w-])", text)]
-
-    @property
-    def missing(self) -> list[str]:
-        """The tools that this machine lacks."""
-        return [tool for tool in self.tools if shutil.which(tool) is None]
 
 
 def read(path: Path) -> Page:

@@ -15,6 +15,7 @@ import pytest
 
 from tests import documents
 from tests.documents import RUN, SHOWN, Shell
+from tests.programs import all_needed
 from tests.repository import ROOT, name
 from tidings.testing import ProcessServer, Receiver
 
@@ -80,8 +81,7 @@ def test_page_works_on_postgres(page: Path, tmp_path: Path, postgres_url: str, s
 def run(path: Path, folder: Path, texts: dict[str, str], started: ProcessServer) -> None:
     """Run every block of a page. `texts`: what stands in the page, and what is meant by it here."""
     page = documents.read(path)
-    if page.missing:
-        pytest.skip(f"this machine has no {', '.join(page.missing)}, which the page calls")
+    all_needed(page.tools)
     work = folder / "work"
     work.mkdir()
     (work / "examples").symlink_to(ROOT / "examples")

@@ -1,4 +1,4 @@
-"""One server and one browser for a whole file of tests. Browser tests are skipped only where there is no Chromium."""
+"""One server and one browser for a whole file of tests. Browser tests are skipped only if there is no Chromium."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from make_pictures import MISSING, Browser, program
+from make_pictures import Browser
+from tests import programs
 from tests.docs.echo import Echo
 from tests.docs.page import Page
 from tidings.testing import Api, TestServer
@@ -26,8 +27,7 @@ def api(server: TestServer) -> Api:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if program() is None:
-        pytest.skip(MISSING)
+    programs.needed("chromium")
     with Browser() as browser:
         yield browser
 

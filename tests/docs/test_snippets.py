@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from tests.docs.echo import Echo
 from tests.docs.items import PATHS, STATES, WHOLE
 from tests.docs.page import LANGUAGES, Page
+from tests.programs import needed
 from tidings.testing import Api
 
 pytestmark = pytest.mark.slow
@@ -34,8 +34,7 @@ def run(language: str, code: str, key: str, folder: Path) -> str:
         "JavaScript": ["node", str(folder / "ask.mjs")],
     }[language]
     program = "curl" if language == "curl" else command[0]
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not on the path")
+    needed(program)
     (folder / Path(command[-1]).name).write_text(code) if language != "curl" else None
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stderr == "", f"{code}\n{done.stdout}\n{done.stderr}"

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.programs import needed
 from tests.web.test_document_shape import documents_of
 from tidings.model.access import SCOPES
 from tidings.testing import Api, TestServer
@@ -127,9 +128,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def npm_programs(request: pytest.FixtureRequest) -> Path:
     """The folder of the linters' and TypeScript's programs, as the lock has them; kept between runs."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed, and brings what this needs")
+    npm = needed("npm")
     names = ("package.json", "package-lock.json", "ruleset.yaml")
     mark = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in names)).hexdigest()[:16]
     folder = Path(request.config.cache.mkdir(f"npm-{mark}"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.openapi.conftest import run
+from tests.programs import needed
 from tidings.testing import Api, TestServer
 
 HERE = Path(__file__).parent / "trips"
@@ -26,16 +27,8 @@ TYPESCRIPT = {
     "include": ["**/*.ts"],
 }
 QUICKLY = ("-trimpath", "-gcflags=trips/...=-N -l")
-"""Go recognizes what it compiled before, in another folder too, and leaves what was generated as it is: it need not be fast."""
+"""Go recognizes what it compiled before, in another folder too, and does not optimize what was generated."""
 GO = ("oapi-codegen", "ogen", "openapi-generator")
-
-
-def needed(program: str) -> str:
-    """The path of a program; without it the test is left out."""
-    found = shutil.which(program)
-    if found is None:
-        pytest.skip(f"{program} is not installed")
-    return found
 
 
 def written(caller: Api, folder: Path) -> Path:

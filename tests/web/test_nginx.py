@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.programs import needed
 from tests.repository import ROOT
 from tests.web.test_events import Reader
 from tests.web.wire import KEY_LINE, dial, get, read, send
 from tidings.testing import Api, TestServer, until
 from tidings.testing.api import OPERATOR_KEY, ApiReply
 
-NGINX = shutil.which("nginx") or ("/usr/sbin/nginx" if Path("/usr/sbin/nginx").exists() else None)
-MISSING = "nginx is not installed (Debian: apt-get install nginx-light)."
 PAGE = ROOT / "docs" / "howto" / "behind-a-proxy.md"
 CONFIG = """
 daemon off;
@@ -42,8 +39,6 @@ http {{
 """
 
 CALLS = 60
-
-pytestmark = pytest.mark.skipif(NGINX is None, reason=MISSING)
 
 
 class Through(Api):
@@ -76,15 +71,15 @@ def location(port: int) -> str:
 
 @pytest.fixture(scope="module")
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
-    folder, port = tmp_path_factory.mktemp("nginx"), free_port()
+    nginx, folder, port = needed("nginx"), tmp_path_factory.mktemp("nginx"), free_port()
     public = f"http://127.0.0.1:{port}/hooks"
     with TestServer(
         folder / "data", public_url=public, trusted_proxies="127.0.0.1", max_calls_per_address=CALLS
     ) as server:
-        assert server.server is not None and NGINX is not None
+        assert server.server is not None
         config = CONFIG.format(folder=folder, port=port, location=location(server.server.port))
         (folder / "nginx.conf").write_text(config)
-        process = subprocess.Popen([NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"])
+        process = subprocess.Popen([nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"])
         try:
             until(lambda: answers(port) or process.poll() is not None, "nginx listens")
             assert process.poll() is None, (folder / "error.log").read_text()
