@@ -1,4 +1,4 @@
-"""The package installs as people install it: the wheel and its source by pip, the wheel as a tool of its own."""
+"""The package installs as people install it: by `make install`, by pip from the wheel and its source, and as a tool."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ BIN = Path(sys.executable).parent
 
 def run(*command: str | Path, **environment: str) -> str:
     """The standard output of a command that must succeed; it sees no environment of ours."""
-    kept = {
-        key: value for key, value in os.environ.items() if not key.startswith(("VIRTUAL_ENV", "PYTHON", "TIDINGS_"))
-    }
+    ours = ("VIRTUAL_ENV", "PYTHON", "TIDINGS_", "MAKE")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=kept | environment)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -94,3 +93,15 @@ def test_wheel_as_an_installed_tool(wheel: Path, tmp_path: Path) -> None:
     """As `pipx install` does it: an environment of its own, and the command on the path."""
     uv_tool("install", wheel, wheel=wheel, home=tmp_path)
     assert_works(tmp_path / "bin")
+
+
+def test_make_install_brings_what_running_takes_and_a_second_one_finds_it_done(tmp_path: Path) -> None:
+    install = ("make", "-C", ROOT, "install", f"VENV={tmp_path / 'venv'}", f"PYTHON={sys.executable}")
+    run(*install)
+    bin_folder = tmp_path / "venv" / "bin"
+    assert_works(bin_folder)
+    assert run(bin_folder / "tidings", "version").split()[-1] == tidings.__version__
+    assert not (bin_folder / "pytest").exists()
+    made = (tmp_path / "venv" / ".installed").stat().st_mtime_ns
+    run(*install)
+    assert (tmp_path / "venv" / ".installed").stat().st_mtime_ns == made
