@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from tests.memory_files import use_memory
 from tests.postgres_server import PostgresServer
 from tests.programs import last_line
+
+use_memory()
+# Otherwise each worker compiles every test, and each process that a test starts most of Tidings, on each run.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 ENGINES = ["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.postgres])]
 
@@ -30,8 +37,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Say last of all what was not tested, as programs are missing."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    skipped = [] if reporter is None else reporter.stats.get("skipped", [])
-    told = last_line(report.longrepr[2] for report in skipped)
+    if reporter is None:  # A process that only runs tests for another one.
+        return
+    told = last_line(report.longrepr[2] for report in reporter.stats.get("skipped", []))
     if told is not None:
         reporter.write_line(told, yellow=True, bold=True)
 
@@ -49,7 +57,7 @@ def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """One PostgreSQL for the whole run, started by the first test that asks."""
+    """One PostgreSQL for each process of the run, started by the first test that asks."""
     with PostgresServer() as server:
         yield server
 
@@ -62,20 +70,24 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture(params=ENGINES)
-def database(request: pytest.FixtureRequest) -> str | None:
-    """What `--database` is given, for each engine: an empty one of this test's own; None is SQLite in the folder."""
-    if request.param == "sqlite":
-        return None
-    url: str = request.getfixturevalue("postgres_url")
-    return url
+def database(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """What `--database` is given, for each engine: one of this test's own with nothing in it but the schema.
+
+    None is SQLite in the folder.
+    """
+    yield from _database(request)
 
 
 @pytest.fixture(scope="module", params=ENGINES)
 def module_database(request: pytest.FixtureRequest) -> Iterator[str | None]:
     """The same for a whole file of tests."""
+    yield from _database(request)
+
+
+def _database(request: pytest.FixtureRequest) -> Iterator[str | None]:
     if request.param == "sqlite":
         yield None
         return
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    with server.database() as url:
+    with server.database(migrated=True) as url:
         yield url

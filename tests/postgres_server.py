@@ -26,12 +26,14 @@ from typing import Any, Self
 
 import psycopg
 
+from tidings.store.engines.opening import open_engine
+
 START_SECONDS = 30
 STOP_SECONDS = 20
 PR_SET_PDEATHSIG = 1
 
 # fsync stays on: Tidings refuses a store that would lose acknowledged data.
-SETTINGS = {"listen_addresses": "", "shared_buffers": "64MB", "max_connections": "100", "max_wal_size": "1GB"}
+SETTINGS = {"listen_addresses": "", "shared_buffers": "64MB", "max_connections": "100", "max_wal_size": "256MB"}
 
 
 class PostgresServer:
@@ -40,6 +42,8 @@ class PostgresServer:
     def __init__(self, settings: dict[str, str] | None = None) -> None:
         self.settings = SETTINGS | (settings or {})
         self._made = 0
+        self._migrated: str | None = None
+        """The database that others are copied from, once it was asked for."""
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="tidings-pg-"))
@@ -72,11 +76,15 @@ class PostgresServer:
         return f"postgresql://postgres@/{database}?host={self.folder}"
 
     @contextmanager
-    def database(self) -> Iterator[str]:
-        """The address of a fresh, empty database. It is removed at the end, with the connections that it still has."""
-        self._made += 1
-        name = f"tidings_{self._made}"
-        self.execute(f"CREATE DATABASE {name}")
+    def database(self, *, migrated: bool = False) -> Iterator[str]:
+        """The address of a fresh, empty database. It is removed at the end, with the connections that it still has.
+
+        `migrated`: with the present schema, and nothing in it. It is a copy, which takes a fifth of the time.
+        """
+        template = self._template() if migrated else "template1"
+        name = self._name()
+        # Copied file by file: through the journal it takes twice the time.
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         try:
             yield self.url(name)
         finally:
@@ -98,6 +106,18 @@ class PostgresServer:
                 process.kill()
                 process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _name(self) -> str:
+        self._made += 1
+        return f"tidings_{self._made}"
+
+    def _template(self) -> str:
+        if self._migrated is None:
+            name = self._name()
+            self.execute(f"CREATE DATABASE {name}")
+            open_engine(self.url(name), self.folder).close()
+            self._migrated = name
+        return self._migrated
 
     def _start(self) -> None:
         data = self.folder / "data"

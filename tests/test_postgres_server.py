@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import psycopg
 
+from tests.postgres_server import PostgresServer
+from tidings.store.engines.migrate import migrations
+
 
 def test_version_and_durability(postgres_url: str) -> None:
     with psycopg.connect(postgres_url) as connection:
@@ -17,3 +20,10 @@ def test_database_is_empty(postgres_url: str) -> None:
         assert connection.execute(
             "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
         ).fetchone() == (0,)
+
+
+def test_a_migrated_database_has_the_schema_and_nothing_else(postgres_server: PostgresServer) -> None:
+    with postgres_server.database(migrated=True) as url, psycopg.connect(url) as connection:
+        done = connection.execute("SELECT number FROM migration ORDER BY number").fetchall()
+        assert [number for (number,) in done] == [number for number, _, _ in migrations()]
+        assert connection.execute("SELECT count(*) FROM event").fetchone() == (0,)
