@@ -209,7 +209,7 @@ def test_a_line_that_is_no_json_is_named(run: Run) -> None:
         (["publish", "a.b", "--data", "@nofile"], "The file nofile cannot be read"),
         (
             ["endpoints", "create", "http://127.0.0.1/", "--set", "rate=-1", "--set", "timeout_seconds=31"],
-            "ate must be 0.001 to 100,000 events per second, not -1. timeout_seconds must be 1 to 30 seconds, not 31.",
+            " must be 0.001 to 100,000 events per second, not -1. timeout_seconds must be 0.1 to 30 seconds, not 31.",
         ),
         (
             ["endpoints", "create", "http://127.0.0.1/", "--set", 'batch={"max_bytes": 100000000000}'],
