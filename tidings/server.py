@@ -31,9 +31,9 @@ from tidings.control.indexes import Indexes
 from tidings.control.keys import OPERATOR, Keys
 from tidings.control.replaying import Replaying
 from tidings.control.replays import Replays
-from tidings.control.retention import Retention
 from tidings.control.tenants import Tenants
-from tidings.control.timekeeper import Timekeeper
+from tidings.control.upkeep.retention import Retention
+from tidings.control.upkeep.timekeeper import Timekeeper
 from tidings.deliver.stage import Deliver
 from tidings.intake.items.batches import Batches
 from tidings.intake.items.change import ItemChanges

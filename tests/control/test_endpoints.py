@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.control.world import World
 from tidings.control.endpoints.body import EndpointBody, NewEndpoint
 from tidings.control.endpoints.edit import valid_secrets
 from tidings.model.errors import Conflict, Invalid, NotFound, Stale
-from tidings.model.link import Batch, Endpoint
+from tidings.model.link import Batch, Endpoint, Pacing, Webhook
 from tidings.model.moment import DAY, HOUR
 from tidings.web.wire.bodies import body
 
@@ -259,3 +260,13 @@ def test_a_tenant_has_so_many_endpoints_and_the_operator_as_many_as_it_likes(wor
         create(tenant)
     world.writer.wait(endpoints.delete(first))
     create("acme")
+
+
+def test_an_option_of_every_link_has_one_type_and_one_default() -> None:
+    """Owners write in one body (control/endpoints/body.py) what is kept in parts (model/link.py)."""
+    written = {field.name: field for field in msgspec.structs.fields(EndpointBody)}
+    for part in (Pacing, Webhook):
+        for kept in msgspec.structs.fields(part):
+            if kept.name != "sealed":
+                its = written[kept.name]
+                assert (its.type, its.default, its.default_factory) == (kept.type, kept.default, kept.default_factory)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.control.world import World
-from tidings.control import retention
-from tidings.control.retention import Retention
+from tidings.control.upkeep import retention
+from tidings.control.upkeep.retention import Retention
 from tidings.model.moment import DAY
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.delivery.world import World
-from tidings.control.retention import trusted
+from tidings.control.upkeep.retention import trusted
 from tidings.model.moment import DAY, HOUR, SECOND, SystemClock
 from tidings.testing import FakeClock, Receiver, TestServer, until
 

@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 
+from tidings.control.upkeep.background import Background
 from tidings.model.collection import Collection
 from tidings.model.errors import TidingsError
 from tidings.store.base import Builder, Db, Engine, StoreError
@@ -36,21 +37,19 @@ class Indexes:
         self._free = asyncio.Lock()
         self._waiting = 0
         self._builder: Builder | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background("indexes", self._work)
         self._seen: dict[str, Collection] = {}
         """The declarations whose indexes are all there."""
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Look now, and whenever a declaration has changed."""
-        self._task = loop.create_task(self._work(), name="indexes")
+        self._background.start(loop)
 
     async def stop(self) -> None:
         """Leave the rest to the next start."""
-        if self._task is not None:
-            async with self.resting():
-                self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        # Resting breaks off what is being built, so no thread is left behind.
+        async with self.resting():
+            await self._background.stop()
         if self._builder is not None:
             self._builder.close()
 

@@ -8,7 +8,6 @@ one transaction, so a crash neither loses nor doubles anything, and the next sta
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any
 import msgspec
 
 from tidings.control.deliveries import new_round
+from tidings.control.upkeep.background import Background
 from tidings.model import moment
 from tidings.model.errors import Conflict, NotFound, TidingsError
 from tidings.model.ids import new_id
@@ -59,20 +59,17 @@ class Replaying:
         self._writer, self._catalog, self._clock, self._notice = writer, catalog, clock, deliver_notice
         self._ticks = ticks
         self._news = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background("replays", self._work)
         self._choices: dict[str, tuple[int, Wants]] = {}
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Go on with what the last stop interrupted, and with what is started from now on."""
         self._news.set()
-        self._task = loop.create_task(self._work(), name="replays")
+        self._background.start(loop)
 
     async def stop(self) -> None:
         """Leave the rest to the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._background.stop()
 
     def prepare(self, db: Db, endpoint: Endpoint, which: Which, since: Micros, until: Micros | None) -> Replay:
         """A replay that is not stored yet, with its range and `total`, how many facts there are to look at.

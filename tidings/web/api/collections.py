@@ -10,7 +10,7 @@ from tidings.control.collections import Shown, Wanted
 from tidings.control.declarations import WRITE, DeclaredCollection
 from tidings.model.collection import Collection
 from tidings.views.collections import CollectionView, collection_view
-from tidings.web.habits.edits import conditions, etag
+from tidings.web.habits.edits import conditions, etag, patch_of
 from tidings.web.habits.given import agree
 from tidings.web.habits.once import run_once
 from tidings.web.habits.paging import PAGING, SortedPage, SortKey
@@ -37,14 +37,11 @@ class NewCollection(CollectionBody, frozen=True, kw_only=True, forbid_unknown_fi
     name: str
 
 
-class CollectionPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A merge patch of a declaration: `{"fields": {"note": null}}` takes away that field, and no other."""
-
-    description: str | msgspec.UnsetType | None = msgspec.UNSET
-    was: str | msgspec.UnsetType | None = msgspec.UNSET
-    fields: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
-    events: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
-    questions: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
+CollectionPatch = patch_of(
+    CollectionBody,
+    "CollectionPatch",
+    'A merge patch of a declaration: `{"fields": {"note": null}}` takes away that field, and no other.',
+)
 
 
 class CollectionList(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import msgspec
 from tidings.control.event_types import EventTypeBody, NewEventType
 from tidings.model.event import EventType
 from tidings.views.event_types import EventTypeView, event_type_view
-from tidings.web.habits.edits import conditions, etag, merged
+from tidings.web.habits.edits import conditions, etag, merged, patch_of
 from tidings.web.habits.given import agree
 from tidings.web.habits.once import run_once
 from tidings.web.habits.paging import PAGING, SortedPage, SortKey
@@ -20,12 +20,9 @@ from tidings.web.parts import Parts
 TAG = "Event types"
 
 
-class EventTypePatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A merge patch: what is left out stays, null takes a field away."""
-
-    description: str | msgspec.UnsetType | None = msgspec.UNSET
-    schema: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
-    example: Any = msgspec.UNSET
+EventTypePatch = patch_of(
+    EventTypeBody, "EventTypePatch", "A merge patch: what is left out stays, null takes a field away."
+)
 
 
 class EventTypeList(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ import msgspec
 from tidings.control.tenants import NewTenant, TenantBody
 from tidings.model.access import Tenant
 from tidings.views.tenants import TenantView, tenant_view
-from tidings.web.habits.edits import etag, merged
+from tidings.web.habits.edits import etag, merged, patch_of
 from tidings.web.habits.given import agree
 from tidings.web.habits.once import run_once
 from tidings.web.habits.paging import PAGING, SortedPage, SortKey
@@ -18,10 +18,7 @@ from tidings.web.parts import Parts
 TAG = "Tenants"
 
 
-class TenantPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A merge patch: what is left out stays, null empties a field."""
-
-    name: str | msgspec.UnsetType | None = msgspec.UNSET
+TenantPatch = patch_of(TenantBody, "TenantPatch", "A merge patch: what is left out stays, null empties a field.")
 
 
 class TenantList(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -29,6 +30,27 @@ def conditions(request: Request) -> Conditions:
 def etag(revision: int | str) -> tuple[str, str]:
     """The ETag header of a revision (or tag)."""
     return ("etag", f'"{revision}"')
+
+
+def patch_of(
+    kind: type[msgspec.Struct], name: str, doc: str, instead: Mapping[str, Any] | None = None
+) -> type[msgspec.Struct]:
+    """The merge patch (RFC 7396) of a body: each field may be left out, and be null if it has a default.
+
+    `instead`: the types of fields that are patched in another form than they are written.
+    """
+    fields: list[Any] = []
+    for field in msgspec.structs.fields(kind):
+        type = (instead or {}).get(field.name, field.type) | msgspec.UnsetType
+        is_nullable = _has_default(field) and field.type is not Any
+        fields.append((field.name, type | None if is_nullable else type, msgspec.UNSET))
+    return msgspec.defstruct(
+        name, fields, frozen=True, kw_only=True, forbid_unknown_fields=True, namespace={"__doc__": doc}
+    )
+
+
+def _has_default(field: msgspec.structs.FieldInfo) -> bool:
+    return field.default is not msgspec.NODEFAULT or field.default_factory is not msgspec.NODEFAULT
 
 
 def merged(before: dict[str, Any], request: Request, kind: type[T]) -> T:

@@ -2,49 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from tidings.model.link import Body, Order
+from tidings.control.endpoints.body import EndpointBody
+from tidings.model.link import Batch, ClientCertificate
 from tidings.views.endpoints import EndpointView
+from tidings.web.habits.edits import patch_of
 
-
-class BatchPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of `batch`; null puts a field back to its default."""
-
-    max_events: int | msgspec.UnsetType | None = msgspec.UNSET
-    max_ms: int | msgspec.UnsetType | None = msgspec.UNSET
-    max_bytes: int | msgspec.UnsetType | None = msgspec.UNSET
-
-
-class ClientCertificatePatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of `client_certificate`; a renewed certificate may keep its key. Where none is stored, both are needed."""
-
-    certificate: str | msgspec.UnsetType = msgspec.UNSET
-    key: str | msgspec.UnsetType = msgspec.UNSET
-
-
-class EndpointPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A merge patch: what is left out stays, null puts a field back to its default."""
-
-    url: str | msgspec.UnsetType = msgspec.UNSET
-    description: str | msgspec.UnsetType | None = msgspec.UNSET
-    events: tuple[str, ...] | msgspec.UnsetType | None = msgspec.UNSET
-    filter: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
-    headers: dict[str, str | None] | msgspec.UnsetType | None = msgspec.UNSET
-    rate: float | msgspec.UnsetType | None = msgspec.UNSET
-    max_in_flight: int | msgspec.UnsetType | None = msgspec.UNSET
-    order: Order | msgspec.UnsetType | None = msgspec.UNSET
-    order_max_age_seconds: int | msgspec.UnsetType | None = msgspec.UNSET
-    batch: BatchPatch | msgspec.UnsetType | None = msgspec.UNSET
-    body: Body | msgspec.UnsetType | None = msgspec.UNSET
-    fields: tuple[str, ...] | msgspec.UnsetType | None = msgspec.UNSET
-    timeout_seconds: float | msgspec.UnsetType | None = msgspec.UNSET
-    retry_delays_seconds: tuple[float, ...] | msgspec.UnsetType | None = msgspec.UNSET
-    give_up_on: tuple[int | str, ...] | msgspec.UnsetType | None = msgspec.UNSET
-    ca: str | msgspec.UnsetType | None = msgspec.UNSET
-    client_certificate: ClientCertificatePatch | msgspec.UnsetType | None = msgspec.UNSET
+BatchPatch = patch_of(Batch, "BatchPatch", "A part of `batch`; null puts a field back to its default.")
+ClientCertificatePatch = patch_of(
+    ClientCertificate,
+    "ClientCertificatePatch",
+    "A part of `client_certificate`; a renewed certificate may keep its key. If none is stored, both are needed.",
+)
+EndpointPatch = patch_of(
+    EndpointBody,
+    "EndpointPatch",
+    "A merge patch: what is left out stays, null puts a field back to its default.",
+    {"headers": dict[str, str | None], "batch": BatchPatch | None, "client_certificate": ClientCertificatePatch | None},
+)
 
 
 class PauseBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 
+from tidings.control.upkeep.background import Background
 from tidings.model.errors import TidingsError
 from tidings.model.moment import SECOND, SMALL_STEP, Clock, SystemClock
 from tidings.store.base import Db
@@ -24,7 +25,7 @@ class Timekeeper:
 
     def __init__(self, writer: Writer, clock: Clock) -> None:
         self._writer, self._clock = writer, clock
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background("timekeeper", self._work)
 
     def open(self, db: Db) -> None:
         """Before anything is sent: where the clock is behind the last use of the store, move what waits by as much."""
@@ -41,14 +42,11 @@ class Timekeeper:
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Look every second from now on."""
-        self._task = loop.create_task(self._work(), name="timekeeper")
+        self._background.start(loop)
 
     async def stop(self) -> None:
         """Remember the time for the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        if await self._background.stop():
             with contextlib.suppress(TidingsError):
                 await self._writer.call(self._remember)
 

@@ -11,12 +11,12 @@ nothing.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 from collections.abc import Callable
 from typing import TypeVar
 
+from tidings.control.upkeep.background import Background
 from tidings.model.errors import TidingsError
 from tidings.model.moment import DAY, HOUR, SECOND, Clock, Micros
 from tidings.store.base import Db
@@ -40,19 +40,16 @@ class Retention:
 
     def __init__(self, writer: Writer, clock: Clock, days: int) -> None:
         self._writer, self._clock, self._days = writer, clock, days
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background("retention", self._work)
         self._looked = False
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run now, and every hour from then on."""
-        self._task = loop.create_task(self._work(), name="retention")
+        self._background.start(loop)
 
     async def stop(self) -> None:
         """Leave the rest to the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._background.stop()
 
     async def prune(self, now: Micros | None = None) -> int:
         """Drop what may go now; how many events went."""
