@@ -88,6 +88,7 @@ lock: $(READY) ## Choose dependency versions anew and write the locks, with hash
 	$(COMPILE) --upgrade pyproject.toml -o requirements.lock
 	$(COMPILE) --upgrade --extra dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
 	$(COMPILE) --upgrade tests/openapi/requirements.in -o tests/openapi/requirements.lock
+	$(COMPILE) --upgrade tests/oracles/requirements.in -o tests/oracles/requirements.lock
 
 .PHONY: build
 build: $(READY) ## Build the wheel into dist/

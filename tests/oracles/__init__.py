@@ -1,0 +1,1 @@
+"""Signature schemes held against the senders' own packages."""

@@ -1,0 +1,102 @@
+"""The senders' own packages, installed apart from ours by lock files beside this one, each as a program that judges."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.openapi.conftest import INSTALL_SECONDS, UV, one_at_a_time, run
+from tests.programs import needed
+from tidings.rules.schemes import HookRequest
+
+HERE = Path(__file__).parent
+
+
+class Judge:
+    """A program that speaks for packages: `judge.py` or `judge.mjs`."""
+
+    def __init__(self, *command: str | Path, folder: Path) -> None:
+        self._process = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def verifies(self, scheme: str, secret: str, request: HookRequest, settings: dict[str, str] | None = None) -> bool:
+        """Whether the sender's own package takes a request for genuine."""
+        return self._ask("verify", scheme, secret, request, settings)["ok"] is True
+
+    def signs(
+        self, scheme: str, secret: str, request: HookRequest, settings: dict[str, str] | None = None
+    ) -> HookRequest:
+        """The request as the sender's own package signs it."""
+        added = self._ask("sign", scheme, secret, request, settings)
+        headers = {**request.headers, **added["headers"]}
+        body = added["body"].encode() if "body" in added else request.body
+        return request.but(headers=headers, url=added.get("url", request.url), body=body)
+
+    def end(self) -> None:
+        """End the program."""
+        self._process.kill()
+        self._process.communicate()
+
+    def _ask(self, do: str, scheme: str, secret: str, request: HookRequest, settings: dict[str, str] | None) -> Any:
+        line = {
+            "do": do,
+            "scheme": scheme,
+            "secret": secret,
+            "method": request.method,
+            "url": request.url,
+            "headers": request.headers,
+            "body": base64.b64encode(request.body).decode(),
+            "settings": settings or {},
+        }
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(line) + "\n")
+        self._process.stdin.flush()
+        said = self._process.stdout.readline()
+        answer = json.loads(said) if said else {"error": "it has ended"}
+        assert "error" not in answer, f"{scheme}: {answer['error']}"
+        return answer
+
+
+@pytest.fixture(scope="session")
+def python_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
+    lock = HERE / "requirements.lock"
+    mark = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    folder = Path(request.config.cache.mkdir(f"oracles-{mark}"))
+    python, whole = folder / "venv" / "bin" / "python", folder / "whole"
+    with one_at_a_time(folder):
+        if not whole.exists():
+            run(UV, "venv", "--quiet", "--clear", "--python", sys.executable, folder / "venv")
+            run(UV, "pip", "install", "--quiet", "--require-hashes", "--python", python, "-r", lock)
+            whole.touch()
+    judge = Judge(python, HERE / "judge.py", folder=folder)
+    yield judge
+    judge.end()
+
+
+@pytest.fixture(scope="session")
+def node_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
+    npm, node = needed("npm"), needed("node")
+    names = ("package.json", "package-lock.json")
+    mark = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in names)).hexdigest()[:16]
+    folder = Path(request.config.cache.mkdir(f"oracles-npm-{mark}"))
+    whole = folder / "whole"
+    with one_at_a_time(folder):
+        if not whole.exists():
+            for name in names:
+                shutil.copy(HERE / name, folder / name)
+            command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]
+            ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+            assert ran.returncode == 0, f"npm ci failed in {folder}:\n{ran.stdout[-2_000:]}{ran.stderr[-2_000:]}"
+            whole.touch()
+        shutil.copy(HERE / "judge.mjs", folder / "judge.mjs")
+    judge = Judge(node, folder / "judge.mjs", folder=folder)
+    yield judge
+    judge.end()
