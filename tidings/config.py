@@ -1,4 +1,4 @@
-"""`tidings.yaml`: the one file of an installation. YAML 1.2; what it does not know is refused with line and column."""
+"""`tidings.yaml`: the one file of an installation. YAML 1.2; unknown keys are refused with line and column."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tidings.rules.reading import exact
 from tidings.settings import SETTINGS, SettingsError, read_settings
 
 DEFAULT_PATH = "tidings.yaml"
-"""Read where no other file is named, if it is there."""
+"""Read if no other file is named and it exists."""
 
 SECTIONS: dict[str, str] = {
     "settings": "The settings of `tidings serve`, by name.",
     "collections": "Declarations of collections, by name.",
 }
 OF_KEYS = ("unknown_field", "name")
-"""Codes of wrong places where the name is wrong, and not what it has."""
+"""Codes of wrong places where the name is wrong, not its value."""
 
 
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
@@ -41,7 +41,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The file as YAML nodes, which know their lines."""
 
     def where(self, place: Place) -> str:
-        """`FILE, line 3, column 5` of a JSON pointer; where something is missing, of what should have it."""
+        """`FILE, line 3, column 5` for a JSON pointer; if something is missing, the place of its parent."""
         if self.path is None or self.root is None:
             return str(self.path)
         node, mark = self.root, self.root.start_mark
@@ -109,7 +109,7 @@ def _loaded(text: str, path: Path) -> tuple[Any, Any]:
     from ruamel.yaml.reader import ReaderError
 
     class Plain(SafeConstructor):
-        """Times stay texts, as JSON has them; what cannot be read is reported with its place."""
+        """Times stay strings, as in JSON; unreadable values are reported with line and column."""
 
         def construct_object(self, node: Any, deep: bool = False) -> Any:
             try:
@@ -142,7 +142,7 @@ def _loaded(text: str, path: Path) -> tuple[Any, Any]:
 
 
 def _double(value: float, node: Any) -> float:
-    """A number of the file. Raises ConstructorError if a double does not keep it."""
+    """A number in the file. Raises ConstructorError if a double cannot represent it."""
     from ruamel.yaml.constructor import ConstructorError
 
     text = str(node.value).replace("_", "")
@@ -152,7 +152,7 @@ def _double(value: float, node: Any) -> float:
 
 
 def _check_collections(config: Config) -> None:
-    """Raise SettingsError with every wrong place. A file stands for itself: its references point into it."""
+    """Raise SettingsError with every wrong place. A file is complete: its references point into it."""
     from tidings.rules.declare import declaration
 
     try:
@@ -182,7 +182,7 @@ def _is_plain(node: Any) -> bool:
 
 
 def _wrong(name: str, value: Any, node: Any, path: Path) -> str | None:
-    """What is wrong with a setting's value alone, with its place."""
+    """What is wrong with a single setting's value, with its place."""
     place = _place(path, node.start_mark)
     if not _is_plain(node):
         return f"{place}: {name} must be a value, or a list of values."
@@ -218,7 +218,7 @@ def _place_after(path: Path, before: str) -> str:
 
 
 def _too_deep(text: str, path: Path) -> str:
-    """The place where a file goes deeper than any declaration."""
+    """The place where a file is nested deeper than any declaration."""
     from ruamel.yaml import YAML
     from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
@@ -233,7 +233,8 @@ def _too_deep(text: str, path: Path) -> str:
 
 
 def _member(node: Any, step: str) -> tuple[Any, Any] | None:
-    """The nodes of a member's name and value, one step of a pointer below a node; an element has no name but itself."""
+    """The nodes of a member's name and value, one pointer step below a node; for a list's element both are the
+    element."""
     if node.id == "mapping":
         return next(((key, value) for key, value in node.value if key.value == step), None)
     if node.id == "sequence" and is_digits(step) and int(step) < len(node.value):

@@ -36,11 +36,11 @@ Json = dict[str, Any]
 class AsyncClient:
     """Calls one server with one key. Belongs to one event loop; use it in an `async with`, or await `close()`.
 
-    Answers are the API's JSON values. What fails raises ClientError (client/errors.py). Answers of 429 and 503 and
-    broken connections are tried again up to `retries` times, where a repeat can do no harm; what makes something
-    carries an idempotency key for that.
+    Results are the API's JSON values. Failures raise ClientError (client/errors.py). After a 429, a 503 or a broken
+    connection, a call is retried up to `retries` times if repeating it is harmless; calls that create something carry
+    an idempotency key for that.
 
-    `loads` reads the JSON of answers: a `float` of Python does not keep every number's digits, and
+    `loads` parses the JSON of responses: Python's `float` does not keep every digit of a number;
     `partial(json.loads, parse_float=Decimal)` does.
     """
 
@@ -67,16 +67,16 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections that rest."""
+        """Close idle connections."""
         await self._wire.close()
 
     async def send(self, request: ClientRequest) -> Any:
-        """Any call of the API; the answer's JSON value. Raises ClientError."""
+        """Any call of the API; returns the response's JSON value. Raises ClientError."""
         reply = await self.exchange(request)
         return reply.value(self.loads)
 
     async def exchange(self, request: ClientRequest) -> ClientReply:
-        """Any call; the answer with status and headers, after the retries. Raises ConnectionFailed."""
+        """Any call; returns the response with status and headers, after any retries. Raises ConnectionFailed."""
         tries = 0
         while True:
             tries += 1
@@ -104,7 +104,7 @@ class AsyncClient:
                 return
 
     async def download(self, request: ClientRequest) -> AsyncGenerator[bytes]:
-        """Any call whose answer is a file, piece by piece. Raises ClientError, also if it breaks off."""
+        """Any call that returns a file; yields it in chunks. Raises ClientError, also if it breaks off midway."""
         reply = await self.exchange(replace(request, streamed=True))
         if reply.rest is None:
             reply.value()
@@ -149,10 +149,10 @@ class AsyncClient:
     async def follow(
         self, after: str = "end", *, wait_seconds: int = 30, limit: int = 100, **query: Any
     ) -> AsyncIterator[tuple[list[Json], str]]:
-        """Events as they are committed, without end: page after page, each with the cursor to go on from.
+        """Events as they are committed, forever: page after page, each with the cursor to continue from.
 
-        `after` is such a cursor, `start` for the oldest event kept, or `end` for what comes from now on. A page may be
-        empty. Raises Gone if events after the cursor are no longer kept.
+        `after` is such a cursor, `start` for the oldest event kept, or `end` for new events only. A page may be empty.
+        Raises Gone if events after the cursor are no longer kept.
         """
         while True:
             events, cursor = page_of(await self.send(calls.catch_up(after, wait_seconds, limit, **query)))
@@ -174,23 +174,23 @@ class AsyncClient:
         return self.pages("/v1/endpoints", **query)
 
     async def edit_endpoint(self, id: str, changes: Mapping[str, Any], revision: int | None = None) -> Json:
-        """Change some fields (merge patch). With a `revision` that is not the present one: raises Stale."""
+        """Change some fields (merge patch). Raises Stale if `revision` is not the current one."""
         return await self._object(calls.edit(calls.at("endpoints", id), changes, revision))
 
     async def delete_endpoint(self, id: str) -> None:
-        """Forget an endpoint; what waits for it is cancelled."""
+        """Delete an endpoint; its waiting deliveries are cancelled."""
         await self.send(calls.delete(calls.at("endpoints", id)))
 
     async def pause_endpoint(self, id: str, reason: str | None = None) -> Json:
-        """Send nothing for now; what happens meanwhile waits."""
+        """Send nothing for now; deliveries wait in the meantime."""
         return await self._object(calls.verb(calls.at("endpoints", id), "pause", calls.given(reason=reason)))
 
     async def resume_endpoint(self, id: str, missed: str = "send") -> Json:
-        """Send again. `missed`: `send` what waited, or `cancel` it."""
+        """Send again. `missed`: `send` the deliveries that waited, or `cancel` them."""
         return await self._object(calls.verb(calls.at("endpoints", id), "resume", {"missed": missed}))
 
     async def test_endpoint(self, id: str) -> Json:
-        """Send a test event to this endpoint alone."""
+        """Send a test event to this endpoint only."""
         return await self._object(calls.verb(calls.at("endpoints", id), "test", repeatable=False))
 
     async def endpoint_secret(self, id: str) -> Json:
@@ -205,7 +205,7 @@ class AsyncClient:
         secret: str | None = None,
         idempotency_key: str | None = None,
     ) -> Json:
-        """Sign with a new secret; the one before signs beside it for `overlap_seconds`."""
+        """Sign with a new secret; the previous one also signs for `overlap_seconds`."""
         body = calls.given(overlap_seconds=overlap_seconds, secret=secret)
         return await self._object(calls.create(calls.at("endpoints", id, "secret"), body, idempotency_key))
 
@@ -220,11 +220,11 @@ class AsyncClient:
         return self.pages("/v1/deliveries", **query)
 
     async def retry_delivery(self, id: str) -> Json:
-        """Try a delivery again, at once."""
+        """Retry a delivery now."""
         return await self._object(calls.verb(calls.at("deliveries", id), "retry", repeatable=False))
 
     async def cancel_delivery(self, id: str) -> Json:
-        """Give up a delivery that waits."""
+        """Cancel a waiting delivery."""
         return await self._object(calls.verb(calls.at("deliveries", id), "cancel"))
 
     async def create_replay(self, body: Mapping[str, Any], idempotency_key: str | None = None) -> Json:
@@ -232,7 +232,7 @@ class AsyncClient:
         return await self._object(calls.create("/v1/replays", dict(body), idempotency_key))
 
     async def replay(self, id: str) -> Json:
-        """A replay and how far it is."""
+        """A replay and its progress."""
         return await self._object(calls.read(calls.at("replays", id)))
 
     def replays(self, **query: Any) -> AsyncIterator[Json]:
@@ -240,13 +240,13 @@ class AsyncClient:
         return self.pages("/v1/replays", **query)
 
     async def cancel_replay(self, id: str) -> Json:
-        """Stop a replay; what it has sent stays sent."""
+        """Stop a replay; deliveries already sent are not undone."""
         return await self._object(calls.verb(calls.at("replays", id), "cancel"))
 
     # --- collections and items ----------------------------------------------------------------------------------------
 
     def items(self, collection: str, tenant: str | None = None) -> AsyncItems:
-        """The items of a collection. `tenant`: whose, for keys without a tenant of their own."""
+        """The items of a collection. `tenant`: whose items, for keys without a tenant."""
         return AsyncItems(self, collection, tenant)
 
     def collections(self, **query: Any) -> AsyncIterator[Json]:
@@ -258,15 +258,15 @@ class AsyncClient:
         return await self._object(calls.read(calls.at("collections", name)))
 
     async def put_collection(self, name: str, declaration: Mapping[str, Any], revision: int | None = None) -> Json:
-        """Declare a collection, or declare it anew."""
+        """Declare a collection, or replace its declaration."""
         return await self._object(item_calls.put_collection(name, declaration, revision))
 
     async def delete_collection(self, name: str) -> None:
-        """Forget a collection."""
+        """Delete a collection and its items."""
         await self.send(calls.delete(calls.at("collections", name)))
 
     async def plan(self, collections: Mapping[str, Any], *, prune: bool = False) -> Json:
-        """What `apply` of these declarations (by name) would do. Nothing is changed."""
+        """Returns what `apply` would do with these declarations (by name). Changes nothing."""
         return await self._object(item_calls.plan(collections, prune=prune))
 
     async def apply(
@@ -277,7 +277,7 @@ class AsyncClient:
         plan: str | None = None,
         drop_values: bool = False,
     ) -> Json:
-        """Carry out these declarations. `plan`: only if that one still holds; `drop_values`: values may be lost."""
+        """Apply these declarations. `plan`: only if that plan is still current; `drop_values`: values may be lost."""
         return await self._object(item_calls.apply(collections, prune=prune, plan=plan, drop_values=drop_values))
 
     # --- keys ---------------------------------------------------------------------------------------------------------
@@ -285,7 +285,7 @@ class AsyncClient:
     async def create_key(
         self, name: str, scopes: Sequence[str], *, idempotency_key: str | None = None, **more: Any
     ) -> Json:
-        """Make a key; its text is in this answer and never shown again.
+        """Make a key; its text is in this response and never shown again.
 
         More: `tenant`, `limits`, `expires`, `permits`, `cors_origins`.
         """
@@ -293,11 +293,11 @@ class AsyncClient:
         return await self._object(calls.create("/v1/keys", body, idempotency_key))
 
     def keys(self, **query: Any) -> AsyncIterator[Json]:
-        """Keys, newest first, without their texts."""
+        """Keys, newest first, without their text."""
         return self.pages("/v1/keys", **query)
 
     async def revoke_key(self, id: str) -> None:
-        """Make a key invalid, from now on."""
+        """Revoke a key."""
         await self.send(calls.delete(calls.at("keys", id)))
 
     async def _object(self, request: ClientRequest) -> Json:

@@ -12,22 +12,22 @@ from tidings.client.uploads import AsyncSource, Sent, upload_of
 
 
 class AsyncSends(Protocol):
-    """What the items need of a client."""
+    """What items need from a client."""
 
     loads: Loads
 
     async def send(self, request: ClientRequest) -> Any:
-        """Any call; the answer's JSON value. Raises ClientError."""
+        """Any call; returns the response's JSON value. Raises ClientError."""
 
     def download(self, request: ClientRequest) -> AsyncGenerator[bytes]:
-        """Any call whose answer is a file, piece by piece. Raises ClientError."""
+        """Any call that returns a file; yields it in chunks. Raises ClientError."""
 
 
 class AsyncItems:
     """`client.items("tasks")`: read, ask, change, import and export.
 
-    Each change carries an idempotency key, so that a try that is repeated changes nothing twice. A `revision` that is
-    not the present one raises Stale; a unique value that another item has raises UniqueTaken.
+    Each change carries an idempotency key, so a retry changes nothing twice. An outdated `revision` raises Stale; a
+    unique value that another item has raises UniqueTaken.
     """
 
     def __init__(self, client: AsyncSends, collection: str, tenant: str | None = None) -> None:
@@ -36,24 +36,24 @@ class AsyncItems:
         self.collection = collection
 
     def list(self, /, **query: Any) -> AsyncIterator[Json]:
-        """Items, newest first, page after page. Filters as fields have them: `done=False`, `price__gte=10`, `q="..."`.
+        """Items, newest first, page after page. Filter by fields: `done=False`, `price__gte=10`, `q="..."`.
 
-        Also `sort`, `fields`, `expand`, and `limit`, how many come with one call.
+        Also `sort`, `fields`, `expand`, and `limit`, the number per call.
         """
         return self._pages(query, None)
 
     def ask(self, question: str, /, **parameters: Any) -> AsyncIterator[Json]:
-        """The items that a question of the collection finds. All of its parameters must be given."""
+        """The items that match one of the collection's questions. All of its parameters are required."""
         return self._pages(parameters, question)
 
     async def get(self, id: str, **query: Any) -> Json:
-        """One item. `expand="owner"` also brings what a reference leads to; `fields` names what to bring only."""
+        """One item. `expand="owner"` also returns the item behind a reference; `fields` limits the members returned."""
         return object_of(await self._client.send(self._calls.get(id, query)))
 
     async def create(
         self, data: Mapping[str, Any], id: str | None = None, *, idempotency_key: str | None = None
     ) -> Json:
-        """A new item, at an `id` of your own if you like; where there is one already, IdTaken is raised."""
+        """Create an item, optionally with your own `id`. Raises IdTaken if an item has that id."""
         if id is None:
             return object_of(await self._client.send(self._calls.create(data, idempotency_key)))
         [result] = await self.batch(create_at(id, data), idempotency_key=idempotency_key)
@@ -62,17 +62,17 @@ class AsyncItems:
     async def put(
         self, id: str, data: Mapping[str, Any], revision: int | None = None, *, idempotency_key: str | None = None
     ) -> Json:
-        """The item at this id, created or replaced: what `data` leaves out gets its default."""
+        """Create or replace the item with this id: fields missing from `data` get their defaults."""
         return object_of(await self._client.send(self._calls.put(id, data, revision, idempotency_key)))
 
     async def edit(
         self, id: str, changes: Mapping[str, Any], revision: int | None = None, *, idempotency_key: str | None = None
     ) -> Json:
-        """Change some fields (merge patch): what is left out stays, None takes a value away."""
+        """Change some fields (merge patch): omitted fields stay, None removes a value."""
         return object_of(await self._client.send(self._calls.edit(id, changes, revision, idempotency_key)))
 
     async def delete(self, id: str, revision: int | None = None, *, idempotency_key: str | None = None) -> None:
-        """Forget an item. Raises Referenced while others refer to it."""
+        """Delete an item. Raises Referenced while other items refer to it."""
         await self._client.send(self._calls.delete(id, revision, idempotency_key))
 
     async def batch(
@@ -80,7 +80,7 @@ class AsyncItems:
     ) -> Sequence[Json]:
         """Up to 1,000 operations, all or none: `{"op": "edit", "id": ..., "data": {...}}`, also create, put, delete.
 
-        The answer has a `status` and an `item` for each.
+        The result has a `status` and an `item` for each.
         """
         return results_of(await self._client.send(self._calls.batch(operations, idempotency_key)))
 
@@ -96,16 +96,16 @@ class AsyncItems:
     ) -> Json:
         """Import a file (a path, an open binary file, or bytes; CSV or NDJSON) or rows (dicts, from any iterable).
 
-        All of it or nothing, unless `partial`. `on_conflict` says what becomes of rows whose `id` is there: `refuse`,
-        `replace`, `merge` or `skip`. `sent` is called with how many bytes have gone. The answer counts what was
-        created, replaced and so on. Raises ImportRefused with the first bad lines.
+        All of it or nothing, unless `partial`. `on_conflict` says what to do with rows whose `id` already exists:
+        `refuse`, `replace`, `merge` or `skip`. `sent` is called with the number of bytes sent so far. The result counts
+        what was created, replaced and so on. Raises ImportRefused with the first bad lines.
         """
         query = {"partial": partial, "on_conflict": on_conflict}
         request = self._calls.import_(upload_of(source, format, sent), query, idempotency_key)
         return object_of(await self._client.send(request))
 
     async def export(self, /, **query: Any) -> AsyncIterator[Json]:
-        """Every item, oldest first, in one answer that is read as it comes. The same filters as `list` has."""
+        """Every item, oldest first, in one response that is read as it arrives. Takes the same filters as `list`."""
         rows = Rows(self._client.loads)
         async with aclosing(self.export_file("ndjson", **query)) as pieces:
             async for piece in pieces:
@@ -113,7 +113,8 @@ class AsyncItems:
                     yield row
 
     def export_file(self, format: str = "csv", /, **query: Any) -> AsyncGenerator[bytes]:
-        """The same as the bytes of a file, `csv` or `ndjson`, which `import_` takes. Raises ConnectionFailed midway."""
+        """The same as the bytes of a file, `csv` or `ndjson`, which `import_` accepts. May raise ConnectionFailed
+        midway."""
         return self._client.download(self._calls.export(format, query))
 
     async def _pages(self, query: Mapping[str, Any], question: str | None) -> AsyncIterator[Json]:

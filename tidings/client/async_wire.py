@@ -1,7 +1,7 @@
 """The transport of the async client: HTTP/1.1 (RFC 9112) on asyncio streams, with a few connections kept alive.
 
-The standard library has no async HTTP client, and a thread per call is no replacement for one. What is needed is small:
-requests with a length, answers with a length, in chunks, or until the end.
+The standard library has no async HTTP client, and a thread per call is no replacement for one. Little is needed:
+requests with a length; responses with a length, chunked, or until the connection closes.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class AsyncWire:
         self._where = f"{parts.scheme}://{self._authority}"
 
     async def send(self, request: ClientRequest) -> ClientReply:
-        """Send once. Raises ConnectionFailed, or BadAnswer where the answer is no HTTP."""
+        """Send once. Raises ConnectionFailed, or BadAnswer if the response is not HTTP."""
         connection: _Connection | None = None
         sent = False
         try:
@@ -74,7 +74,7 @@ class AsyncWire:
     async def _send_pieces(
         self, connection: _Connection, request: ClientRequest, upload: Upload
     ) -> tuple[ClientReply, bool]:
-        """Write the body piece by piece, until its end or until the server answers; the answer."""
+        """Write the body in chunks, until its end or until the server responds; returns the response."""
         answer = asyncio.ensure_future(_read_reply(connection.reader, request.method))
         writer, is_chunked, is_whole = connection.writer, upload.length is None, False
         try:
@@ -91,7 +91,7 @@ class AsyncWire:
                 is_whole = True
                 writer.write(b"0\r\n\r\n" if is_chunked else b"")
         except (BrokenPipeError, ConnectionResetError):
-            # It has said why, or that is told now.
+            # It has said why, or does so now.
             is_whole = False
         except BaseException:
             answer.cancel()
@@ -101,7 +101,7 @@ class AsyncWire:
         return reply, keeps and is_whole
 
     async def _begin(self, connection: _Connection, request: ClientRequest) -> ClientReply:
-        """The answer whose pieces are still to come; of a refusal all of it."""
+        """The response; its body is still to be read, unless it is a refusal."""
         status, headers, keeps = await _read_head(connection.reader)
         if status < 300:
             return ClientReply(status, headers, b"", self._rest(connection, headers, keeps=keeps))
@@ -110,7 +110,7 @@ class AsyncWire:
         return ClientReply(status, headers, body)
 
     async def _rest(self, connection: _Connection, headers: dict[str, str], *, keeps: bool) -> AsyncIterator[bytes]:
-        """The pieces of an answer. Raises ConnectionFailed if it breaks off."""
+        """The chunks of a response. Raises ConnectionFailed if it breaks off."""
         is_whole = False
         pieces = _pieces(connection.reader, headers)
         try:
@@ -133,7 +133,7 @@ class AsyncWire:
             connection.close()
 
     async def close(self) -> None:
-        """Close the connections that rest."""
+        """Close idle connections."""
         idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
@@ -141,7 +141,7 @@ class AsyncWire:
             try:
                 await connection.writer.wait_closed()
             except OSError:
-                # It was broken already; closed is all it should be.
+                # It was already broken; it only has to be closed.
                 pass
 
     async def _take(self) -> _Connection:
@@ -175,7 +175,7 @@ def _close(connection: _Connection | None) -> None:
 
 
 async def _read_reply(reader: asyncio.StreamReader, method: str) -> tuple[ClientReply, bool]:
-    """The final answer, and whether the connection may be used again."""
+    """The final response, and whether the connection can be reused."""
     status, headers, keeps = await _read_head(reader)
     if method == "HEAD" or status in WITHOUT_BODY:
         return ClientReply(status, headers, b""), keeps
@@ -183,7 +183,7 @@ async def _read_reply(reader: asyncio.StreamReader, method: str) -> tuple[Client
 
 
 async def _read_head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bool]:
-    """Status and headers of the final answer, and whether the connection may be used again after its body."""
+    """Status and headers of the final response, and whether the connection can be reused after its body."""
     status = 100
     while 100 <= status < 200:
         version, status, headers = _parse_head(await reader.readuntil(b"\r\n\r\n"))
@@ -193,7 +193,7 @@ async def _read_head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str],
 
 
 async def _pieces(reader: asyncio.StreamReader, headers: dict[str, str]) -> AsyncIterator[bytes]:
-    """The body's pieces: in chunks, of a length, or until the end."""
+    """The body: chunked, with a length, or until the connection closes."""
     if "transfer-encoding" in headers:
         if headers["transfer-encoding"].strip().lower() != "chunked":
             raise BadAnswer(f"The transfer encoding {headers['transfer-encoding']!r} is not supported.")
@@ -242,7 +242,7 @@ async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
             raise BadAnswer("The response has a chunk without a size.") from None
         if size == 0:
             while await reader.readuntil(b"\r\n") != b"\r\n":
-                # Trailers; nothing of ours is in them.
+                # Trailers; we use none.
                 pass
             return
         piece = await reader.readexactly(size)

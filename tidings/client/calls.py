@@ -34,7 +34,7 @@ def publish_batch(events: Sequence[Mapping[str, Any]], idempotency_key: str | No
 
 
 def create(path: str, body: Any, idempotency_key: str | None = None) -> ClientRequest:
-    """A POST that makes something, with a key so that a repeat makes it once."""
+    """A POST that creates something, with a key so that a repeat creates it only once."""
     return ClientRequest("POST", path, body=body, headers={"Idempotency-Key": idempotency_key or new_idempotency_key()})
 
 
@@ -50,7 +50,7 @@ def catch_up(after: str, wait_seconds: int, limit: int, **query: Any) -> ClientR
 
 
 def edit(path: str, changes: Mapping[str, Any], revision: int | None) -> ClientRequest:
-    """A PATCH. With a revision it is repeatable in this sense: the second one changes nothing."""
+    """A PATCH. With a revision it is repeatable: the second one changes nothing."""
     headers = {} if revision is None else {"If-Match": f'"{revision}"'}
     return ClientRequest("PATCH", path, body=dict(changes), headers=headers, repeatable=revision is None)
 
@@ -71,12 +71,12 @@ def at(collection: str, id: str, *more: str) -> str:
 
 
 def given(**fields: Any) -> dict[str, Any]:
-    """Those fields that are not None."""
+    """The fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def moment(value: Any) -> Any:
-    """A datetime as RFC 3339 text; anything else as it is. Raises ValueError for a datetime without a zone."""
+    """A datetime as RFC 3339 text; anything else unchanged. Raises ValueError for a datetime without a zone."""
     if not isinstance(value, datetime):
         return value
     if value.tzinfo is None:

@@ -15,7 +15,7 @@ import json
 from typing import Any
 
 PLACES_MAX = 5
-"""How many places are named beside a sentence about them."""
+"""How many places a sentence about them names."""
 
 
 class ClientError(Exception):
@@ -23,7 +23,7 @@ class ClientError(Exception):
 
 
 class ConnectionFailed(ClientError):
-    """No whole answer came. `sent`: the request may have reached the server; else it surely did not."""
+    """No complete response arrived. `sent`: the request may have reached the server; otherwise it certainly did not."""
 
     def __init__(self, detail: str, *, sent: bool) -> None:
         super().__init__(detail)
@@ -31,7 +31,7 @@ class ConnectionFailed(ClientError):
 
 
 class BadAnswer(ClientError):
-    """The answer is none of a Tidings server's."""
+    """The response did not come from a Tidings server."""
 
 
 class ApiError(ClientError):
@@ -58,13 +58,13 @@ class ApiError(ClientError):
 
 
 def _told(places: list[str], detail: str) -> str:
-    """A sentence with its places, where it does not begin with the name of its only one."""
+    """A sentence with its places, unless it already begins with the name of its only one."""
     name = places[0].removeprefix("/").replace("/", ".")
     return detail if len(places) == 1 and detail.startswith(f"{name} ") else f"{_some(places)}: {detail}"
 
 
 def _some(places: list[str]) -> str:
-    """Places that one sentence is about, the first few by name."""
+    """The places that one sentence is about; only the first few are named."""
     more = len(places) - PLACES_MAX
     return ", ".join(places[:PLACES_MAX]) + (f" and {more} more" if more > 0 else "")
 
@@ -82,7 +82,7 @@ class Forbidden(ApiError):
 
 
 class NotFound(ApiError):
-    """404: there is no such thing, or it is somebody else's."""
+    """404: there is no such thing, or it belongs to someone else."""
 
 
 class Conflict(ApiError):
@@ -106,7 +106,7 @@ class Gone(ApiError):
 
 
 class Stale(ApiError):
-    """412: somebody changed it meanwhile."""
+    """412: it was changed in the meantime."""
 
 
 class Invalid(ApiError):
@@ -150,7 +150,7 @@ KINDS_BY_CODE: dict[str, type[ApiError]] = {
 
 
 def error_of(status: int, media: str, body: bytes, retry_after_seconds: float | None) -> ClientError:
-    """The error that an answer of 400 or above stands for."""
+    """The error for a response with status 400 or above."""
     if media.partition(";")[0].strip().lower() != "application/problem+json":
         return BadAnswer(f"The server answered {status} without a reason. Is this the URL of a Tidings server?")
     try:

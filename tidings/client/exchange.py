@@ -1,4 +1,4 @@
-"""One exchange without its transport: what to send, what an answer means, whether and when to try again."""
+"""One exchange without its transport: what to send, what a response means, whether and when to retry."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TIMEOUT_SECONDS = 30.0
 RETRIES = 4
 FIRST_DELAY_SECONDS = 0.2
 DELAY_SECONDS_MAX = 60.0
-"""A server that asks for more patience than this is believed at once: the error is raised."""
+"""If a server asks for a longer wait than this, the error is raised at once."""
 
 Loads = Callable[[bytes], Any]
 """Reads JSON, as `json.loads` does. Raises ValueError."""
@@ -31,7 +31,7 @@ REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
 @dataclass(frozen=True, slots=True)
 class ClientRequest:
-    """One call. `repeatable`: to send it twice does no more than to send it once."""
+    """One call. `repeatable`: sending it twice has the same effect as sending it once."""
 
     method: str
     path: str
@@ -40,42 +40,42 @@ class ClientRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = False
     extra_seconds: float = 0.0
-    """How much longer than usual the answer may take (long polls)."""
+    """How much longer than usual the response may take (long polls)."""
     upload: Upload | None = None
-    """A body that is sent piece by piece, in place of `body`."""
+    """A body that is sent in chunks, instead of `body`."""
     streamed: bool = False
-    """A success is read piece by piece: `ClientReply.rest`."""
+    """A success is read in chunks: `ClientReply.rest`."""
 
     @property
     def target(self) -> str:
-        """Path and query, as they stand in the request line. Parameters that are None are left out."""
+        """Path and query as in the request line. Parameters that are None are left out."""
         pairs = [(name, text) for name, value in self.query.items() if value is not None for text in _texts(value)]
         return f"{self.path}?{urlencode(pairs)}" if pairs else self.path
 
     @property
     def can_repeat(self) -> bool:
-        """Whether its body can be sent once more."""
+        """Whether its body can be sent again."""
         return self.upload is None or self.upload.again
 
     @property
     def may_repeat(self) -> bool:
-        """Whether it may be sent again where nobody knows if it had arrived."""
+        """Whether it may be sent again if it is unknown whether it arrived."""
         return self.repeatable or self.method in REPEATABLE or "Idempotency-Key" in self.headers
 
 
 @dataclass(frozen=True, slots=True)
 class ClientReply:
-    """A whole answer; names of headers in lower case."""
+    """A complete response; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     rest: Any = None
-    """The body's pieces, an iterator of the client's kind, where the request is `streamed` and succeeded."""
+    """The body's chunks, an iterator of the client's kind, if the request is `streamed` and succeeded."""
 
     @property
     def retry_after_seconds(self) -> float | None:
-        """What the server asked for; only the form in seconds, which is the one that it uses."""
+        """The wait that the server asked for; only in seconds, the form that it uses."""
         text = self.headers.get("retry-after", "")
         return float(text) if text.isascii() and text.isdigit() else None
 
@@ -106,7 +106,7 @@ class ServerAddress:
 
     @property
     def parts(self) -> SplitResult:
-        """The URL's parts. Raises ValueError if it is not one that can be called."""
+        """The URL's parts. Raises ValueError if it is not an http(s) URL."""
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{self.url!r} is not an http:// or https:// URL")
@@ -114,11 +114,11 @@ class ServerAddress:
 
     @property
     def prefix(self) -> str:
-        """The path below which the API lies."""
+        """The path prefix of the API."""
         return self.parts.path.rstrip("/")
 
     def headers(self, request: ClientRequest) -> dict[str, str]:
-        """All headers of a request but those of the transport."""
+        """All headers of a request except the transport's own."""
         headers = {"Accept": "application/json", "User-Agent": f"tidings-client/{__version__}", **request.headers}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
@@ -128,7 +128,7 @@ class ServerAddress:
 
 
 def encode(body: Any) -> bytes:
-    """A body as JSON; bytes go as they are."""
+    """A body as JSON; bytes are sent unchanged."""
     if body is None:
         return b""
     if isinstance(body, bytes):
@@ -137,14 +137,14 @@ def encode(body: Any) -> bytes:
 
 
 def new_idempotency_key() -> str:
-    """A key for one logical request and all its tries."""
+    """A key for one logical request and all its attempts."""
     return uuid.uuid4().hex
 
 
 def delay_before_retry(
     request: ClientRequest, came: ClientReply | ConnectionFailed, tries: int, retries: int, chance: float
 ) -> float | None:
-    """How many seconds to wait before the next try; None if there is none. `chance` is between 0 and 1."""
+    """How many seconds to wait before the next attempt; None if there is none. `chance` is between 0 and 1."""
     if tries > retries:
         return None
     usual = min(FIRST_DELAY_SECONDS * 2.0 ** (tries - 1), DELAY_SECONDS_MAX) * (0.5 + chance)
@@ -163,7 +163,7 @@ def delay_before_retry(
 
 
 def page_of(value: Any) -> tuple[list[Any], str | None]:
-    """The items of one page of a list, and where the next one begins. Raises BadAnswer."""
+    """The items of one page of a list, and the cursor of the next page. Raises BadAnswer."""
     if not isinstance(value, dict) or not isinstance(value.get("data"), list):
         raise BadAnswer("The response is not a list. Is this the URL of a Tidings server?")
     cursor = value.get("next_cursor")
@@ -171,7 +171,7 @@ def page_of(value: Any) -> tuple[list[Any], str | None]:
 
 
 def object_of(value: Any) -> dict[str, Any]:
-    """The answer where it is one JSON object. Raises BadAnswer."""
+    """The response as a JSON object. Raises BadAnswer if it is something else."""
     if not isinstance(value, dict):
         raise BadAnswer("The response is not a JSON object. Is this the URL of a Tidings server?")
     return value
@@ -207,11 +207,11 @@ def failed(wrong: BaseException, where: str, *, sent: bool) -> ConnectionFailed:
 
 
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
-"""What OpenSSL calls an answer in plain text."""
+"""OpenSSL's name for a response in plain text."""
 
 
 def _texts(value: Any) -> list[str]:
-    """A parameter's values: a list repeats it, since its values may hold commas."""
+    """A parameter's values: a list repeats the parameter, since its values may contain commas."""
     return [_text(each) for each in value] if isinstance(value, list | tuple) else [_text(value)]
 
 

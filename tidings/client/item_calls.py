@@ -12,20 +12,20 @@ from tidings.client.exchange import ClientRequest, Loads, new_idempotency_key
 from tidings.client.uploads import MEDIA, Upload
 
 IMPORT_SECONDS = 3600.0
-"""How much longer than usual the answer to an import may take: it comes when all is stored."""
+"""How much longer than usual the response to an import may take: it is sent once everything is stored."""
 
 Json = dict[str, Any]
 
 
 class ItemCalls:
-    """The requests on one collection's items. `tenant`: whose items, for keys without a tenant of their own."""
+    """The requests on one collection's items. `tenant`: whose items, for keys without a tenant."""
 
     def __init__(self, collection: str, tenant: str | None) -> None:
         self._path = f"/v1/items/{quote(collection, safe='')}"
         self._tenant = given(tenant=tenant)
 
     def page(self, query: Mapping[str, Any], cursor: str | None, question: str | None = None) -> ClientRequest:
-        """A page of a list, or of the answer to a question."""
+        """A page of a list, or of a question's result."""
         path = self._path if question is None else f"{self._path}:{quote(question, safe='')}"
         return ClientRequest("GET", path, {**self._query(query), **given(cursor=cursor)})
 
@@ -87,7 +87,7 @@ class ItemCalls:
     def _change(
         self, method: str, path: str, body: Any, revision: int | None, idempotency_key: str | None
     ) -> ClientRequest:
-        """A change carries a key, so that one that is sent again after it was done is answered as the first time."""
+        """A change carries a key, so that a repeat gets the same response as the first time."""
         headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
         if revision is not None:
             headers["If-Match"] = f'"{revision}"'
@@ -102,18 +102,18 @@ def results_of(value: Any) -> list[Json]:
 
 
 def create_at(id: str, data: Mapping[str, Any]) -> list[Json]:
-    """The batch that creates an item at an id of the caller's own, and changes none that is there."""
+    """The batch that creates an item with the caller's own id, and never changes an existing one."""
     return [{"op": "create", "id": id, "data": dict(data)}]
 
 
 class Rows:
-    """Takes the pieces of an NDJSON file, and gives the rows that are whole."""
+    """Takes the chunks of an NDJSON file and returns the complete rows."""
 
     def __init__(self, loads: Loads) -> None:
         self._loads, self._rest = loads, b""
 
     def feed(self, piece: bytes) -> list[Json]:
-        """The rows that end in this piece. Raises BadAnswer."""
+        """The rows that end in this chunk. Raises BadAnswer."""
         *lines, self._rest = (self._rest + piece).split(b"\n")
         try:
             return [self._loads(line) for line in lines if line]
@@ -150,7 +150,7 @@ def apply(collections: Mapping[str, Any], *, prune: bool, plan: str | None, drop
 
 
 def _plain(value: Any) -> Any:
-    """A value of a query: times as text, lists value by value."""
+    """A query value: times as text, lists one value at a time."""
     if isinstance(value, list | tuple):
         return [moment(each) for each in value]
     return moment(value)

@@ -1,4 +1,4 @@
-"""What an import sends: a file, bytes, or rows, as pieces of bytes that may be begun anew for another try."""
+"""What an import sends: a file, bytes, or rows, as chunks of bytes that can start over for another attempt."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Sent = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A body that is sent piece by piece. `begin` gives its pieces from the start."""
+    """A body that is sent in chunks. `begin` returns them from the start."""
 
     begin: Callable[[], Pieces]
     format: str
     again: bool
-    """It can be begun more than once, so the request may be sent again."""
+    """It can be started more than once, so the request may be sent again."""
     length: int | None = None
-    """In bytes, where that is known."""
+    """In bytes, if known."""
 
     @property
     def media(self) -> str:
@@ -40,7 +40,7 @@ class Upload:
 
 
 def upload_of(source: AsyncSource, format: str | None, sent: Sent | None = None) -> Upload:
-    """What to send. `format`: `csv` or `ndjson`; rows are always NDJSON, and a path may say it by its ending.
+    """What to send. `format`: `csv` or `ndjson`; rows are always NDJSON, and a path's extension may say it.
 
     `sent` is called with how many bytes have gone. Raises ValueError if the format is unknown, and OSError.
     """
@@ -148,7 +148,7 @@ async def _encoded_async(source: AsyncIterable[Any]) -> AsyncIterator[bytes]:
 
 
 def _line(each: Any) -> bytes:
-    """A piece as it is, or a row as a line of NDJSON."""
+    """A chunk unchanged, or a row as a line of NDJSON."""
     if isinstance(each, bytes):
         return each
     text = json.dumps(each, separators=(",", ":"), allow_nan=False, ensure_ascii=False, default=as_text)

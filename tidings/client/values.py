@@ -1,4 +1,4 @@
-"""Values that JSON has no words for, as the API has them."""
+"""Values that JSON has no type for, in the API's form."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def as_text(value: Any) -> str:
-    """A Decimal as the API has decimals. Raises TypeError for anything else."""
+    """A Decimal in the API's form. Raises TypeError for anything else."""
     if isinstance(value, Decimal) and value.is_finite():
         return f"{value:f}"
     raise TypeError(f"{value!r} cannot be written as JSON")

@@ -34,18 +34,18 @@ def verify(
     settings: Mapping[str, str] | None = None,
     fetch: Callable[[Needed], bytes] | None = None,
 ) -> Any:
-    """What the webhook says, once it is proven to be genuine and recent.
+    """The content of the webhook, if it is genuine and recent.
 
-    `headers` in any case, `body` the bytes as they came, `secrets` what `GET /v1/endpoints/{id}/secret` answers, or
-    several during a rotation, or a `whpk_` public key. Raises BadSignature. The same webhook may come more than once:
-    its `webhook-id` header is the same each time.
+    `headers` in any case, `body` the bytes as received, `secrets` what `GET /v1/endpoints/{id}/secret` returns, several
+    during a rotation, or a `whpk_` public key. Raises BadSignature. The same webhook may arrive more than once, with
+    the same `webhook-id` header each time.
 
-    `scheme` names another sender ("github", "stripe"), or describes one as `{"check": {...}}`; then `secrets` are what
-    that sender signs with. Some schemes sign `method` and `url`: the public one that the sender calls, with its query.
-    `settings` are what a few ask for besides, and `fetch` gets the certificates and keys of those that publish them
-    (it may keep them for hours). Without `tolerance_seconds` the age is judged as the scheme says: 300 for our own.
+    `scheme` names another sender ("github", "stripe"), or describes one as `{"check": {...}}`; then `secrets` are that
+    sender's. Some schemes sign `method` and `url`: the public URL that the sender calls, with its query. `settings` are
+    required by a few schemes, and `fetch` gets the certificates and keys of those that publish them (it may cache them
+    for hours). `tolerance_seconds` defaults to the scheme's own: 300 for ours.
 
-    The answer is the JSON value of the body, the fields of a form as a dict, or else the body itself.
+    Returns the JSON value of the body, the fields of a form as a dict, or else the body itself.
     """
     if not scheme:
         tolerance = TOLERANCE_SECONDS if tolerance_seconds is None else tolerance_seconds

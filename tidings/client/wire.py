@@ -15,7 +15,7 @@ PIECE_BYTES = 64 * 1024
 
 
 class _Answered(Exception):
-    """The server has answered before it was told everything."""
+    """The server responded before it had the whole request."""
 
 
 class Wire:
@@ -57,7 +57,7 @@ class Wire:
         return reply
 
     def _write(self, connection: http.client.HTTPConnection, request: ClientRequest) -> bool:
-        """Write the request; whether all of it was taken. If not, the answer came before its end."""
+        """Write the request; returns whether all of it was sent. If not, the response came early."""
         connection.sock.settimeout(self._target.timeout_seconds)
         path, headers = self._target.prefix + request.target, self._target.headers(request)
         if request.upload is None:
@@ -78,9 +78,9 @@ class Wire:
         return True
 
     def _rest(self, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse) -> Iterator[bytes]:
-        """The pieces of an answer. Raises ConnectionFailed if it breaks off."""
+        """The chunks of a response. Raises ConnectionFailed if it breaks off."""
         is_whole = False
-        # `read` waits for whole pieces, and keeps what came of one that broke off.
+        # `read` waits for whole chunks, and drops the rest of one that broke off.
         take = answer.read1 if answer.chunked else answer.read
         try:
             while piece := take(PIECE_BYTES):
@@ -96,7 +96,7 @@ class Wire:
                 connection.close()
 
     def close(self) -> None:
-        """Close the connections that rest."""
+        """Close idle connections."""
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
@@ -110,7 +110,7 @@ class Wire:
                 return self._new()
             if connection.sock is not None and not _is_readable(connection):
                 return connection
-            # Readable without a request: the server has closed it, or says what nobody asked for.
+            # Readable without a request: the server has closed it, or sent something unasked.
             connection.close()
 
     def _new(self) -> http.client.HTTPConnection:

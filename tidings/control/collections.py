@@ -1,6 +1,6 @@
-"""Collections: from a wish to a plan, shown or carried out, in one transaction of the one writer.
+"""Collections: from declarations to a plan, shown or carried out, in one transaction of the writer.
 
-A wish is read, planned and inspected in the transaction that carries it out, so what was found still holds.
+Declarations are read, planned and inspected in the transaction that carries them out, so the findings still apply.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ LOSES = "would_lose"
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Declarations by name, and what shall become of the other collections."""
+    """Declarations by name, and what to do with the other collections."""
 
     collections: dict[str, Any] = {}
     single: str | None = None
-    """The one collection of `collections`, where the caller's document is its declaration alone."""
+    """The one collection in `collections`, if the caller's document is only its declaration."""
     prune: bool = False
     """Drop the collections that are not declared."""
     drop: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class StepShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan as it is shown. It can be carried out where `refusals` is empty."""
+    """A plan as it is shown. It can be carried out if `refusals` is empty."""
 
     plan: str
     """Names this plan: carried out under this name, it is refused if anything has changed since."""
@@ -65,7 +65,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Collections:
-    """Plans and carries out. What it answers are jobs, for a reader or for the writer."""
+    """Makes plans and carries them out, inside jobs of a reader or of the writer."""
 
     def __init__(self, catalog: Catalog, clock: Clock) -> None:
         self._catalog = catalog
@@ -84,7 +84,8 @@ class Collections:
         return _shown(_name(present, declared, wish), plan, self._inspected(db, plan, wish))
 
     def apply(self, db: Db, wish: Wanted, *, plan_name: str | None = None, drop_values: bool = False) -> Shown:
-        """Carry the plan out, whole or not at all. Raises Invalid, or Conflict where it is refused or would lose."""
+        """Carry the plan out, completely or not at all. Raises Invalid, or Conflict if it is refused or would lose
+        values."""
         present = self.present(db)
         declared, plan = _planned(present, wish)
         name = _name(present, declared, wish)
@@ -111,7 +112,7 @@ class Collections:
         return msgspec.structs.replace(shown, applied=True)
 
     def _follow(self, db: Db, plan: Plan, present: Mapping[str, Collection]) -> None:
-        """Have the permits of keys follow."""
+        """Adapt the permits of keys."""
         if plan.dropped or plan.pairs:
             for key in self._catalog.keys(db):
                 permits = follow(key.permits, plan, present)
@@ -122,7 +123,8 @@ class Collections:
         self._catalog.put_collection(db, msgspec.structs.replace(collection, **marks))
 
     def _inspected(self, db: Db, plan: Plan, wish: Wanted) -> Findings:
-        """What the store says of a plan, with the plan's own refusals, and those of event types that are taken."""
+        """What the store finds out about a plan, with the plan's own refusals and those for event types already in
+        use."""
         refusals = [*plan.refusals]
         if refusals:
             return Findings(counts=(0,) * len(plan.steps), refusals=tuple(refusals))
@@ -141,7 +143,7 @@ class Collections:
 
 
 def is_safe(shown: Shown) -> bool:
-    """Whether nothing stands in the way, and nothing is lost."""
+    """Whether nothing prevents the plan, and nothing would be lost."""
     return not shown.refusals and shown.loses is None
 
 
@@ -159,7 +161,7 @@ def _planned(present: Mapping[str, Collection], wish: Wanted) -> tuple[list[Decl
 
 
 def _name(present: Mapping[str, Collection], declared: Sequence[Declared], wish: Wanted) -> str:
-    """The plan's name: whatever it depends on, as a hash."""
+    """The plan's name: a hash of everything it depends on."""
     wanted = [(each.collection.name, plain(each.collection), each.was, each.fields_were) for each in declared]
     revisions = [(name, collection.revision, collection.created) for name, collection in present.items()]
     whole = msgspec.json.encode([revisions, wanted, wish.prune, wish.drop])

@@ -1,4 +1,4 @@
-"""Deliveries on behalf of callers: look at them, try one again, cancel one."""
+"""Deliveries on behalf of callers: list, inspect, retry, cancel."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ READ, WRITE = "deliveries:read", "deliveries:write"
 
 
 class Sending(Protocol):
-    """What must be asked of the deliver stage, and told to it."""
+    """What is needed from the deliver stage."""
 
     def notice(self, link: int) -> None:
-        """Something of this link is due now by hand."""
+        """Something of this link is due now, because a person asked for it."""
 
     async def cancel(self, numbers: list[int]) -> list[bool]:
-        """Cancel waiting deliveries. False for each that had ended before."""
+        """Cancel waiting deliveries. Returns False for each that had already ended."""
 
 
 class DeliveryPage(msgspec.Struct, frozen=True):
@@ -38,9 +38,9 @@ class DeliveryPage(msgspec.Struct, frozen=True):
 
     rows: list[DeliveryRow]
     position: int | None
-    """Where the next page goes on; None if there is none."""
+    """Where the next page starts; None if this is the last one."""
     total: int | None
-    """How many there are on all pages; None: too many to count, or nobody asked."""
+    """How many there are on all pages; None: too many to count, or not asked for."""
 
 
 class DeliveryTrace(msgspec.Struct, frozen=True):
@@ -80,7 +80,7 @@ class Deliveries:
         return await self._readers.call(read, caller.tenant)
 
     async def find(self, caller: Caller, ident: str, scope: str = READ) -> DeliveryRow:
-        """One delivery, for somebody who has this scope. Raises NotFound, also if it is another tenant's."""
+        """One delivery, for a caller with this scope. Raises NotFound, also if it belongs to another tenant."""
         caller.need(scope)
         snapshot, numbers = self._catalog.now, self._ids.numbers(ident)
         if not numbers:
@@ -98,7 +98,7 @@ class Deliveries:
         return await self._readers.call(lambda db: self._trace(db, ident, row.number), caller.tenant)
 
     async def retry(self, caller: Caller, ident: str, run: Run[DeliveryTrace, R]) -> R:
-        """Try it again now, with a whole new round of attempts. Raises NotFound, or Conflict as `retry` does."""
+        """Retry it now, with a full new round of attempts. Raises NotFound, or Conflict as `retry` does."""
         row = await self.find(caller, ident, WRITE)
 
         def job(db: Db) -> DeliveryTrace:
@@ -110,9 +110,9 @@ class Deliveries:
         return done
 
     async def cancel(self, caller: Caller, ident: str, run: Run[DeliveryTrace, R]) -> R:
-        """Send it no more. Raises NotFound, or Conflict if it has ended."""
+        """Cancel it. Raises NotFound, or Conflict if it has ended."""
         row = await self.find(caller, ident, WRITE)
-        # The deliver stage writes the cancellation down in its own time, so what is run comes after it.
+        # The deliver stage stores the cancellation when it can, so `run` comes after it.
         if row.state != "waiting" or not (await self._sending.cancel([row.number]))[0]:
             row = await self.find(caller, ident, WRITE)
             raise Conflict(f"It is already {row.state}, so there is nothing to cancel.")
@@ -139,9 +139,9 @@ def _unknown(ident: str) -> NotFound:
 
 
 def retry(db: Db, catalog: Catalog, clock: Clock, number: int) -> int:
-    """Make a delivery due now, with a whole new round of attempts, inside a write job. Answers its link.
+    """Make a delivery due now, with a full new round of attempts, inside a write job. Returns its link.
 
-    Raises NotFound, or Conflict where its endpoint is not sending or it is held behind an earlier one.
+    Raises NotFound, or Conflict if its endpoint is not sending or it is held behind an earlier one.
     """
     row = db.one("delivery_of", delivery=number)
     if row is None:
@@ -161,7 +161,7 @@ def retry(db: Db, catalog: Catalog, clock: Clock, number: int) -> int:
 
 
 def new_round(number: int, link: int, event: int, n: int, now: Micros) -> dict[str, Any]:
-    """The row of `waiting` that begins a new round of attempts, due now."""
+    """The row of `waiting` that starts a new round of attempts, due now."""
     return {
         "delivery": number,
         "link": link,
@@ -184,7 +184,7 @@ def _sending(endpoint: Endpoint | None) -> Endpoint:
 
 
 def _hurry(db: Db, number: int, waiting: tuple[Any, ...] | None, now: Micros) -> None:
-    # Without a row it was never tried, and is next in its endpoint's line already.
+    # Without a row it was never attempted, and is already in its endpoint's line.
     if waiting is None:
         return
     if waiting[8]:

@@ -1,8 +1,8 @@
-"""Ids of deliveries: they hold the delivery's number, so that no index is needed, but nobody reads it in them.
+"""Ids of deliveries: each contains the delivery's number, so no index is needed, but nobody can read it.
 
-Numbers count everybody's deliveries. So the number is exchanged for another one by a Feistel network of four rounds
-(the Luby-Rackoff construction), keyed with the secret key and with the time that the id begins with: as if by chance,
-but there and back.
+Numbers count everybody's deliveries. So the number is encrypted by a Feistel network of four rounds (the Luby-Rackoff
+construction), keyed with the secret key and with the time that the id begins with: it looks random, but can be
+reversed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class DeliveryIds:
     """Makes ids of deliveries and reads them. May be used by any thread."""
 
     def __init__(self, sealer: Sealer, plain_until: int) -> None:
-        """`plain_until`: deliveries up to this number had their plain number in their id once; it is still taken."""
+        """`plain_until`: deliveries up to this number once had their plain number in their id; such ids are still
+        accepted."""
         self._key = sealer.derived("ids of deliveries")
         self._plain_until = plain_until
 
@@ -35,7 +36,7 @@ class DeliveryIds:
         return delivery_id(left << HALF_BITS | right, created)
 
     def numbers(self, text: str) -> list[int]:
-        """The numbers that an id may mean, the likeliest first; whoever asks compares `of`, or `is_plain`."""
+        """The numbers that an id may mean, the likeliest first; compare with `of` or `is_plain`."""
         parts = delivery_parts(text)
         if parts is None:
             return []
@@ -47,7 +48,7 @@ class DeliveryIds:
         return [number, given] if given <= self._plain_until else [number]
 
     def means(self, text: str, number: int, created: Micros) -> bool:
-        """Whether this id is that of the delivery with this number, made then."""
+        """Whether this is the id of the delivery with this number, made at this time."""
         if text == self.of(number, created):
             return True
         return number <= self._plain_until and text == delivery_id(number, created)

@@ -28,7 +28,7 @@ WHOLE = "Event types"
 
 
 class EventTypeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may be said of an event type. With a `schema` (JSON Schema 2020-12) events are checked against it."""
+    """The entry of an event type. Events are checked against its `schema` (JSON Schema 2020-12), if it has one."""
 
     description: str = ""
     schema: dict[str, Any] | None = None
@@ -48,7 +48,7 @@ class EventTypes:
         self._catalog, self._clock = catalog, clock
 
     def visible(self, caller: Caller) -> list[EventType]:
-        """The whole catalogue, the types of items' changes too."""
+        """The whole catalogue, including the types of item changes."""
         caller.need(READ)
         now = self._catalog.now
         return list({**now.event_types, **now.change_types}.values())
@@ -59,7 +59,7 @@ class EventTypes:
         return self._find(name)
 
     async def create(self, caller: Caller, new: NewEventType, run: Run[EventType, R]) -> R:
-        """Add an event type. Raises Invalid, or Conflict if there is one, or one too many."""
+        """Add an event type. Raises Invalid, or Conflict if it exists or there are too many."""
         caller.need(WRITE, WHOLE)
         event_types.check_type(new.name, "/name")
         kind = _checked(new.name, new, None, self._clock.now())
@@ -85,7 +85,7 @@ class EventTypes:
     ) -> R:
         """Create an event type (it is at revision 1 then), or replace it.
 
-        `check` is shown the present one and may refuse. Raises Invalid, Stale, and Conflict as `create` does.
+        `check` gets the present one and may refuse. Raises Invalid, Stale, and Conflict as `create` does.
         """
         caller.need(WRITE, WHOLE)
         event_types.check_type(name)
@@ -113,9 +113,9 @@ class EventTypes:
         change: Callable[[EventType], EventTypeBody],
         run: Run[EventType, R],
     ) -> R:
-        """Make an event type what `change` makes of the present one; what that raises is raised.
+        """Replace an event type by what `change` makes of it; what `change` raises is raised.
 
-        Raises NotFound, Invalid, Stale, or Conflict for a type that a collection brings.
+        Raises NotFound, Invalid, Stale, or Conflict for a type that belongs to a collection.
         """
         caller.need(WRITE, WHOLE)
         self._find(name)
@@ -156,7 +156,7 @@ class EventTypes:
         return before
 
     def _refuse_derived(self, db: Db, name: str) -> None:
-        """Raise Conflict for a type that a collection brings, also one that this very group of writes declares."""
+        """Raise Conflict for a type that belongs to a collection, also one declared in the same group of writes."""
         collection = self._catalog.collection(db, name.partition(".")[0])
         if collection is not None and any(kind.name == name for kind in change_types(collection)):
             detail = (
@@ -196,7 +196,7 @@ def _checked(name: str, given: EventTypeBody, before: EventType | None, now: Mic
     if wrong:
         raise Invalid("The event type is not valid.", errors=wrong)
     if schema is not None:
-        # One that stays may be older than the bounds of today.
+        # An unchanged one may be older than today's bounds.
         same = before is not None and before.schema == schema.decode()
         validator = (compiled if same else checked)(msgspec.json.decode(schema))
         if example is not None:

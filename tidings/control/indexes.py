@@ -1,7 +1,7 @@
-"""Indexes of items follow the declarations beside the work: at the start and after each change of a declaration.
+"""Indexes of items follow the declarations in the background: at the start and after each change of a declaration.
 
-On PostgreSQL they are built concurrently, on a connection of their own, so that nobody waits for them; what a crash
-has left half made is dropped and made again. SQLite builds fast, and has one writer: there they are write jobs.
+On PostgreSQL they are built concurrently, on a separate connection, so that nobody waits for them; what a crash left
+half built is dropped and built again. SQLite builds fast and has one writer: there they are write jobs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tidings.store.items import indexes, tables
 from tidings.store.writer import Writer
 
 AGAIN_SECONDS = 60.0
-"""When to try again what failed."""
+"""When to retry what failed."""
 BREAK_SECONDS = 0.2
 
 READY, BUILDING = "ready", "building"
@@ -29,7 +29,7 @@ log = logging.getLogger("tidings.control")
 
 
 class Indexes:
-    """Compares what is there with what should be, and makes up the difference. Belongs to one event loop."""
+    """Compares the present indexes with the declared ones, and makes up the difference. Belongs to one event loop."""
 
     def __init__(self, engine: Engine, writer: Writer, catalog: Catalog) -> None:
         self._engine, self._writer, self._catalog = engine, writer, catalog
@@ -39,10 +39,10 @@ class Indexes:
         self._builder: Builder | None = None
         self._background = Background("indexes", self._work)
         self._seen: dict[str, Collection] = {}
-        """The declarations whose indexes are all there."""
+        """The declarations whose indexes are all built."""
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Look now, and whenever a declaration has changed."""
+        """Check now, and whenever a declaration has changed."""
         self._background.start(loop)
 
     async def stop(self) -> None:
@@ -54,13 +54,13 @@ class Indexes:
             self._builder.close()
 
     def state(self, collection: str) -> str:
-        """`ready`, or `building`: lists work, and may be slow."""
+        """`ready`, or `building`: lists work, but may be slow."""
         there = self._seen.get(collection)
         return READY if there is not None and there is self._catalog.now.collections.get(collection) else BUILDING
 
     @contextlib.asynccontextmanager
     async def resting(self) -> AsyncIterator[None]:
-        """Nothing is built meanwhile: a table cannot be altered while an index of it is being built."""
+        """Nothing is built in the meantime: a table cannot be altered while one of its indexes is being built."""
         self._waiting += 1
         breaking = asyncio.create_task(self._break_off()) if self._free.locked() else None
         try:
@@ -73,13 +73,13 @@ class Indexes:
             self._wake.set()
 
     async def _break_off(self) -> None:
-        """Cancel what is built until somebody else may go on: a single call could come between two statements."""
+        """Cancel what is being built until others can proceed: a single call could fall between two statements."""
         while self._builder is not None:
             await asyncio.to_thread(self._builder.cancel)
             await asyncio.sleep(BREAK_SECONDS)
 
     async def settle(self) -> bool:
-        """Make and drop what differs, now; whether everything is as it should be."""
+        """Make and drop what differs, now; returns whether everything is as it should be."""
         done = True
         for name, collection in sorted(self._catalog.now.collections.items()):
             if self._seen.get(name) is collection:
@@ -107,7 +107,7 @@ class Indexes:
                     await self._wake.wait()
 
     async def _settle(self, collection: Collection) -> bool:
-        """Make one table right. A declaration that has changed meanwhile is looked at again."""
+        """Make one table's indexes right. A declaration that changes in the meantime is checked again."""
         if self._engine.dialect == "sqlite":
             await self._writer.call(lambda db: _make(db, collection))
             return True
@@ -132,9 +132,9 @@ def _make(db: Db, collection: Collection) -> None:
 
 
 def _make_concurrently(db: Db, collection: Collection, shall_stop: Callable[[], bool]) -> bool:
-    """Outside of a transaction, as PostgreSQL asks for; whether all is done.
+    """Outside of a transaction, as PostgreSQL requires; returns whether everything is done.
 
-    One that is broken off leaves an invalid index behind, which is dropped the next time. Raises StoreError.
+    A cancelled one leaves an invalid index behind, which is dropped the next time. Raises StoreError.
     """
     table = tables.table(collection.name)
     if db.query("SELECT to_regclass(:name)", {"name": table})[0][0] is None:

@@ -1,4 +1,4 @@
-"""Keys: make them, look them up, revoke them. A key can give no more than it has itself."""
+"""Keys: make them, look them up, revoke them. A key can grant no more than it has itself."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tidings.store.catalog import Catalog
 
 NAME_CHARS_MAX = 200
 OPERATOR = "key_operator"
-"""The key that settings give, and that cannot be revoked here."""
+"""The key from the settings, which cannot be revoked here."""
 READ, WRITE = "keys:read", "keys:write"
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A key to make: with scopes, or permits in single collections, or both.
+    """A key to make: with scopes, permits in single collections, or both.
 
-    `limits`: at most `calls` in each window of `seconds`. `cors_origins`: pages that may use it in a browser, beside
+    `limits`: at most `calls` in each window of `seconds`. `cors_origins`: pages that may use it in a browser, besides
     those that the server allows.
     """
 
@@ -42,7 +42,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class MadeKey(msgspec.Struct, frozen=True):
-    """A key that was made now, with its text, which is stored nowhere."""
+    """A new key with its text, which is not stored anywhere."""
 
     key: Key
     text: str
@@ -55,13 +55,13 @@ class Keys:
         self._catalog, self._clock, self._token = catalog, clock, token
 
     def visible(self, caller: Caller, tenant: str | None = None) -> list[Key]:
-        """The keys that the caller may see, revoked ones too. `tenant`: only that one's. Raises NotFound."""
+        """The keys that the caller may see, including revoked ones. `tenant`: only that tenant's. Raises NotFound."""
         caller.need(READ)
         wanted = caller.narrowed(tenant)
         return [key for key in self._catalog.now.keys.values() if wanted in (None, key.tenant)]
 
     def find(self, caller: Caller, ident: str) -> Key:
-        """One key. Raises NotFound, also if it is another tenant's."""
+        """One key. Raises NotFound, also if it belongs to another tenant."""
         caller.need(READ)
         return self._find(caller, ident)
 
@@ -112,7 +112,7 @@ class Keys:
         return key
 
     def _check(self, new: NewKey, maker: Key, now: Micros) -> Micros | None:
-        """When the key ends. Raises Invalid with every wrong place."""
+        """When the key expires. Raises Invalid with every wrong place."""
         wrong: list[Place] = []
         if not new.scopes and not new.permits:
             _say(

@@ -1,8 +1,8 @@
 """Replays: send a time range of events to an endpoint again, as a durable job.
 
 `failed` puts the endpoint's dead deliveries of the range back into `waiting`, due now. `all` makes a new delivery for
-every event of the range that the endpoint wants today, with the same webhook-id. Each step and the progress row are
-one transaction, so a crash neither loses nor doubles anything, and the next start goes on.
+every event of the range that the endpoint wants today, with the same webhook-id. Each step and the progress row are one
+transaction, so a crash neither loses nor doubles anything, and the next start continues.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tidings.store.writer import Writer
 ROWS_PER_STEP = 500
 ROWS_PER_COUNT = 5_000
 STEP_SECONDS = 0.020
-"""How long a step looks at facts: filters may be costly."""
+"""How long a step may take to look through facts: filters may be costly."""
 COUNT_SECONDS = 2.0
 STORE_RETRY_SECONDS = 2.0
 
@@ -63,7 +63,7 @@ class Replaying:
         self._choices: dict[str, tuple[int, Wants]] = {}
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Go on with what the last stop interrupted, and with what is started from now on."""
+        """Continue what the last stop interrupted, and run what is started from now on."""
         self._news.set()
         self._background.start(loop)
 
@@ -72,7 +72,7 @@ class Replaying:
         await self._background.stop()
 
     def prepare(self, db: Db, endpoint: Endpoint, which: Which, since: Micros, until: Micros | None) -> Replay:
-        """A replay that is not stored yet, with its range and `total`, how many facts there are to look at.
+        """A replay that is not stored yet, with its range and `total`, the number of facts to look through.
 
         A fact belongs to the range by when it was stored here: `since` counts, `until` does not. Raises Refused.
         """
@@ -83,7 +83,7 @@ class Replaying:
             raise Refused("/until", "empty_range", detail)
         first_since = "first_delivery_since" if which == "failed" else "first_event_since"
         after = number_since(db, first_since, since) - 1
-        # Events that are not routed yet go out in the ordinary way.
+        # Events that are not routed yet are sent in the ordinary way.
         last = journal.position(db, "delivery") if which == "failed" else lists.routed(db, _whose(endpoint))
         finish = min(number_since(db, first_since, until) - 1, last)
         if which == "failed":
@@ -105,7 +105,8 @@ class Replaying:
         )
 
     def count(self, db: Db, replay: Replay, endpoint: Endpoint) -> int:
-        """How many deliveries it would send. Looks at every fact of the range; raises Refused if that takes long."""
+        """How many deliveries it would send. Looks through every fact of the range; raises Refused if that takes too
+        long."""
         wants, found, after = Wants.of(endpoint).compiled(), 0, replay.position
         end = self._ticks() + COUNT_SECONDS
         while True:
@@ -120,7 +121,7 @@ class Replaying:
             after = rows[-1][0]
 
     def add(self, db: Db, replay: Replay) -> Replay:
-        """Store a prepared one, inside a write job. Raises Conflict if its endpoint is not sending."""
+        """Store a prepared replay, inside a write job. Raises Conflict if its endpoint is not sending."""
         endpoint = self._catalog.link(db, replay.link)
         if endpoint is None or endpoint.deleted is not None:
             raise NotFound("The endpoint no longer exists.")
@@ -130,11 +131,11 @@ class Replaying:
         return replay
 
     def wake(self) -> None:
-        """There is a new one; on the event loop."""
+        """There is a new replay; on the event loop."""
         self._news.set()
 
     def cancel(self, db: Db, replay_id: str) -> Replay:
-        """Stop it, inside a write job; what it has sent stays sent. Raises Conflict if it has ended."""
+        """Stop it, inside a write job; deliveries already sent are not undone. Raises Conflict if it has ended."""
         replay = stored.read(db, replay_id)
         if replay is None:
             raise NotFound(f"There is no replay {replay_id[:100]}.")
@@ -164,17 +165,17 @@ class Replaying:
         except TidingsError:
             raise
         except Exception:
-            # One that breaks must not be tried forever, nor stop the others.
+            # A broken one must not be retried forever, nor stop the others.
             log.exception("the replay %s failed and was cancelled", replay_id)
             await self._writer.call(lambda db: self.cancel(db, replay_id))
             return
         if link is not None:
             self._notice(link)
-        # As long as the step took: a replay gets half of the writer's time at most.
+        # As long as the step took: a replay gets at most half of the writer's time.
         await asyncio.sleep(loop.time() - began)
 
     def _step(self, db: Db, replay_id: str) -> int | None:
-        """One step, inside a write job. Returns the link that got something to send."""
+        """One step, inside a write job. Returns the link that has something to send."""
         replay = stored.read(db, replay_id)
         if replay is None or replay.state != "running":
             return None
@@ -216,7 +217,7 @@ class Replaying:
         deliveries.append(db, [(row[0], replay.link) for row in rows], now)
 
     def _wants(self, replay: Replay, endpoint: Endpoint) -> Wants:
-        """The endpoint's choice as it is today, compiled once for each of its revisions."""
+        """The endpoint's current choice, compiled once per revision."""
         known = self._choices.get(replay.id)
         if known is None or known[0] != endpoint.revision:
             known = self._choices[replay.id] = (endpoint.revision, Wants.of(endpoint).compiled())
@@ -245,9 +246,9 @@ def _chosen(db: Db, replay: Replay, row: Row, wants: Wants) -> bool:
 
 
 def _is_wanted(db: Db, row: Row, wants: Wants) -> bool:
-    """Whether an event, given as a row of `replay_events`, is sent again: earlier ones than the endpoint are, too."""
+    """Whether an event, a row of `replay_events`, is sent again; also if it is older than the endpoint."""
     seq, tenant, kind, subject, target, _ = row
-    # A test was for the moment in which it was asked for.
+    # A test was meant for that moment only.
     if target is not None or wants.refuses_type(tenant, kind) or wants.refuses_subject(kind, subject):
         return False
     if wants.fits is None:
@@ -260,5 +261,5 @@ def _is_wanted(db: Db, row: Row, wants: Wants) -> bool:
 
 
 def _whose(endpoint: Endpoint) -> str | None:
-    """The tenant whose events it may get, as the route stage names it; None: everybody's."""
+    """The tenant whose events it may get, as the route stage writes it; None: every tenant's."""
     return None if endpoint.tenant == ALL_TENANTS else endpoint.tenant or ""

@@ -1,4 +1,4 @@
-"""Replays on behalf of callers: start one, count what one would send, look at them, cancel one."""
+"""Replays on behalf of callers: start one, count what one would send, list and cancel."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READ, WRITE = "replays:read", "replays:write"
 
 
 class NewReplay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which endpoint, which time range (by when things were stored; `until` is now by default), and what of it."""
+    """Which endpoint, which time range (by when things were stored; `until` is now by default), and which of them."""
 
     endpoint_id: str
     since: str
@@ -33,7 +33,7 @@ class NewReplay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class DryRun(msgspec.Struct, frozen=True):
-    """A replay that is not started, and how many deliveries it would send."""
+    """A replay that was not started, and how many deliveries it would send."""
 
     replay: Replay
     would_send: int
@@ -45,7 +45,7 @@ class ReplayPage(msgspec.Struct, frozen=True):
     replays: list[Replay]
     more: bool
     total: int | None
-    """How many there are on all pages; None: too many to count, or nobody asked."""
+    """How many there are on all pages; None: too many to count, or not asked for."""
 
 
 class Replays:
@@ -66,7 +66,7 @@ class Replays:
         oldest_first: bool = False,
         count: bool = False,
     ) -> ReplayPage:
-        """Some of the replays that the caller may see. `after`: the id of the last one of the page before.
+        """Some of the replays that the caller may see. `after`: the id of the last one on the previous page.
 
         Raises Invalid if there is no such endpoint.
         """
@@ -82,7 +82,7 @@ class Replays:
         return await self._readers.call(read, caller.tenant)
 
     async def find(self, caller: Caller, ident: str) -> Replay:
-        """One replay. Raises NotFound, also if it is another tenant's."""
+        """One replay. Raises NotFound, also if it belongs to another tenant."""
         caller.need(READ)
         return await self._find(caller, ident)
 
@@ -98,7 +98,7 @@ class Replays:
         return await self._readers.call(read, caller.tenant)
 
     async def start(self, caller: Caller, new: NewReplay, run: Run[Replay, R]) -> R:
-        """Start a replay. Raises Invalid, or Conflict where its endpoint is not sending."""
+        """Start a replay. Raises Invalid, or Conflict if its endpoint is not sending."""
         caller.need(WRITE)
         endpoint, since, until = self._checked(caller, new)
 
@@ -111,7 +111,7 @@ class Replays:
         return done
 
     async def cancel(self, caller: Caller, ident: str, run: Run[Replay, R]) -> R:
-        """Stop a replay; what it has sent stays sent. Raises NotFound, or Conflict if it has ended."""
+        """Stop a replay; deliveries already sent are not undone. Raises NotFound, or Conflict if it has ended."""
         caller.need(WRITE)
         replay = await self._find(caller, ident)
         return await run(lambda db: self._replaying.cancel(db, replay.id))

@@ -26,7 +26,7 @@ class NewTenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class TenantBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may be changed of a tenant."""
+    """What can be changed of a tenant."""
 
     name: str = ""
 
@@ -72,9 +72,9 @@ class Tenants:
         change: Callable[[Tenant], TenantBody],
         run: Run[Tenant, R],
     ) -> R:
-        """Make an entry what `change` makes of the present one; what that raises is raised.
+        """Replace an entry by what `change` makes of it; what `change` raises is raised.
 
-        Raises NotFound, Invalid, or Stale if the entry is at none of the `expected` revisions.
+        Raises NotFound, Invalid, or Stale if the entry is not at one of the `expected` revisions.
         """
         caller.need(WRITE, WHOLE)
         self._find(caller, ident)

@@ -1,6 +1,6 @@
-"""What an endpoint's owner writes, and the checks that stand between that and the stored options.
+"""What an endpoint's owner writes, and the checks between that and the stored options.
 
-Every wrong place is told, not only the first. The sentences say what would be right.
+Every wrong place is reported, not only the first. The sentences say what would be right.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tidings.rules.network import address
 from tidings.rules.reading.refused import Refused, escaped
 
 KEPT = tls.KEPT
-"""What answers show instead of a header's value; sent back, it keeps the value that is stored."""
+"""What responses show instead of a header's value; sent back, it keeps the stored value."""
 
 HEADERS_MAX = 20
 HEADER_VALUE_BYTES_MAX = 4 * 1024
@@ -100,7 +100,7 @@ class NewEndpoint(EndpointBody, frozen=True, kw_only=True, forbid_unknown_fields
     tenant: str | None = None
     """Whose events it gets; `"*"` (operators only): everybody's."""
     secret: str | None = None
-    """A signing secret of the caller's own, `whsec_...` or `whsk_...`; else one is made."""
+    """The caller's own signing secret, `whsec_...` or `whsk_...`; by default one is made."""
 
 
 def form_of(endpoint: Endpoint) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def form_of(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def sealed_of(form: EndpointBody, secrets: tuple[Secret, ...], present: Sealed | None = None) -> Sealed:
-    """What is encrypted of a form that was checked: `***` stands for what is stored already."""
+    """The encrypted parts of a checked body: `***` keeps what is already stored."""
     kept = {} if present is None else {name.lower(): value for name, value in present.headers.items()}
     ca, client = tls.chosen(form.ca, form.client_certificate, present)
     headers = {name: kept[name.lower()] if value == KEPT else value for name, value in form.headers.items()}
@@ -121,7 +121,7 @@ def sealed_of(form: EndpointBody, secrets: tuple[Secret, ...], present: Sealed |
 
 
 def parts_of(form: EndpointBody, secrets: tuple[Secret, ...], present: Endpoint | None = None) -> dict[str, Any]:
-    """The parts of a link that a form which was checked makes. `present`: the endpoint as it is."""
+    """The parts of a link, from a checked body. `present`: the endpoint as it is."""
     sealed = sealed_of(form, secrets, None if present is None else present.what.sealed)
     return {
         "description": form.description,
@@ -135,9 +135,9 @@ def parts_of(form: EndpointBody, secrets: tuple[Secret, ...], present: Endpoint 
 def check(
     form: EndpointBody, allow_http: bool, networks: address.Networks, now: Micros, present: Endpoint | None = None
 ) -> None:
-    """Raise Invalid with every wrong place of a form.
+    """Raise Invalid with every wrong place of a body.
 
-    `present`: the endpoint as it is; a filter, fields or certificates that stay may not fit today's rules.
+    `present`: the endpoint as it is; its unchanged filter, fields and certificates may break today's rules.
     """
     sealed = None if present is None else present.what.sealed
     pattern = None if present is not None and present.filter == form.filter else form.filter
@@ -166,7 +166,7 @@ def check(
 
 
 def check_tenant(tenant: str | None, *, operator: bool) -> None:
-    """Raise Invalid if the tenant of a new endpoint is none, or is everybody and the caller is no operator."""
+    """Raise Invalid if the tenant of a new endpoint is malformed, or is "*" and the caller is not an operator."""
     if tenant is None:
         return
     if tenant == ALL_TENANTS:
@@ -180,7 +180,7 @@ def check_tenant(tenant: str | None, *, operator: bool) -> None:
 
 
 def address_refused(why: str) -> Place:
-    """The place for a URL that leads where we do not call, with what an operator can do about it."""
+    """The place for a URL that we refuse to call, with what an operator can do about it."""
     detail = f"{why} The operator can do that with TIDINGS_ALLOW_ADDRESSES, as in TIDINGS_ALLOW_ADDRESSES=127.0.0.0/8."
     return Place(pointer="/url", code="refused_address", detail=detail)
 
@@ -189,7 +189,7 @@ def _url(url: str, allow_http: bool, networks: address.Networks) -> list[Place]:
     wrong = _refusals(lambda: address.check_url(url, allow_http, EVERYWHERE, "/url"))
     if wrong:
         return wrong
-    # The form is right, so what is refused now is the address.
+    # The form is valid, so any refusal now is about the address.
     return [address_refused(place.detail) for place in _refusals(lambda: address.check_url(url, allow_http, networks))]
 
 
@@ -216,12 +216,12 @@ def _between(pointer: str, value: float, low: float, high: float, unit: str) -> 
 
 
 def _said(pointer: str) -> str:
-    """The place as a sentence names it: the first of several places is shown as its sentence alone."""
+    """The place as a sentence names it: the sentence of the first place is also shown alone."""
     return pointer[1:].replace("/", ".")
 
 
 def _digits(number: float) -> str:
-    """A number with all its digits, as people read it."""
+    """A number with all its digits, for people."""
     if isinstance(number, int) or (number.is_integer() and abs(number) < 1e15):
         return f"{int(number):,}"
     return repr(number)

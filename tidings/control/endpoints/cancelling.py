@@ -1,8 +1,7 @@
-"""Cancel everything that waits for one link: for a resume without what was missed, and after a deletion.
+"""Cancel everything that waits for one link: on a resume that skips what was missed, and after a deletion.
 
-Only for links that are not sending: then nothing but what is already in flight can change meanwhile, and that is
-awaited first. A million never-tried deliveries are cancelled by a few statements, in steps, so that other writes
-pass in between.
+Only for links that are not sending: then only what is already in flight can change in the meantime, and that is awaited
+first. A million untried deliveries are cancelled by a few statements, in steps, so that other writes get through.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ log = logging.getLogger("tidings.control")
 
 
 class LaneFlights(Protocol):
-    """What must be known of a lane."""
+    """What is needed from a lane."""
 
     @property
     def in_flight(self) -> int:
@@ -43,13 +42,13 @@ class LaneFlights(Protocol):
 
 
 class Delivering(Protocol):
-    """What must be asked of the deliver stage."""
+    """What is needed from the deliver stage."""
 
     def lane(self, link: int) -> LaneFlights | None:
         """One link's lane; None if it has none."""
 
     async def cancel(self, numbers: list[int]) -> list[bool]:
-        """Cancel waiting deliveries; answers once that, and all that came before, is stored."""
+        """Cancel waiting deliveries; returns once this, and everything before it, is stored."""
 
 
 class Cancelling:
@@ -60,7 +59,7 @@ class Cancelling:
         self._sweeps: dict[int, asyncio.Task[None]] = {}
 
     async def cancel_waiting(self, endpoint: Endpoint) -> int:
-        """Cancel all that waits now; how many they were. Raises Conflict if the link is sending."""
+        """Cancel everything that waits now; returns how many deliveries. Raises Conflict if the link is sending."""
         if endpoint.mode == "enabled":
             raise Conflict(
                 "The endpoint is enabled, so nothing was missed. Pause it first to cancel its waiting deliveries."
@@ -70,13 +69,13 @@ class Cancelling:
         return await self._cancel_tried(endpoint.num, until) + await self._cancel_untried(endpoint.num, until, "cancel")
 
     def start(self) -> None:
-        """Go on with deletions that a stop of the server interrupted; on the event loop."""
+        """Continue deletions that a stop of the server interrupted; on the event loop."""
         for endpoint in self._catalog.now.links.values():
             if endpoint.deleted is not None and endpoint.mode != "disabled":
                 self.sweep(endpoint)
 
     def sweep(self, endpoint: Endpoint) -> None:
-        """Write down, in the background, that what waited for a deleted endpoint is cancelled."""
+        """Store, in the background, that the deliveries waiting for a deleted endpoint are cancelled."""
         if endpoint.num not in self._sweeps:
             task = asyncio.get_running_loop().create_task(self._sweep(endpoint))
             self._sweeps[endpoint.num] = task
@@ -95,7 +94,7 @@ class Cancelling:
         while await self._writer.call(lambda db: self._drop_tried(db, endpoint.num)):
             pass
         await self._cancel_untried(endpoint.num, until, "delete")
-        # The mode is the mark that nothing is left to do; nobody else looks at the mode of a deleted endpoint.
+        # The mode marks that nothing is left to do; nobody else reads the mode of a deleted endpoint.
         await self._writer.call(lambda db: self._mark(db, endpoint.num))
 
     def _swept(self, endpoint: Endpoint, done: asyncio.Task[None]) -> None:
@@ -110,7 +109,7 @@ class Cancelling:
             )
 
     async def _quiet(self, link: int) -> None:
-        """Wait until nothing of the link is in flight, and what came of it is stored."""
+        """Wait until nothing of the link is in flight, and its results are stored."""
         await self._deliver.cancel([])
         deadline = asyncio.get_running_loop().time() + QUIET_SECONDS
         while (lane := self._deliver.lane(link)) is not None and lane.in_flight:
@@ -150,7 +149,7 @@ class Cancelling:
         return row[0], db.run("untried_cancel", link=link, after=after, until=row[0], **written)
 
     def _drop_tried(self, db: Db, link: int) -> int:
-        """The rows in `waiting` of a deleted link: no lane looks at them any more."""
+        """The rows in `waiting` of a deleted link: no lane reads them any more."""
         rows = db.all("waiting_numbers", link=link, after=0, until=1 << 62, count=TRIED_PER_STEP)
         now, reason = self._clock.now(), outcomes.CANCELLED.meaning
         tried = []

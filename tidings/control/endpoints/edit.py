@@ -1,7 +1,7 @@
-"""What may become of an endpoint: create, edit, delete, pause, resume, rotate the secret, test.
+"""Changes of an endpoint: create, edit, delete, pause, resume, rotate the secret, test.
 
-Every change is a write job that reads the endpoint as the transaction sees it, so that two edits at once lose
-nothing, and whoever sent the older revision is told (412).
+Every change is a write job that reads the endpoint as the transaction sees it, so that two edits at once lose nothing,
+and whoever sent the older revision gets 412.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ log = logging.getLogger("tidings.control")
 
 
 class EndpointEdits:
-    """Makes and changes endpoints. What it answers are write jobs, unless it must wait for a name server."""
+    """Makes and changes endpoints. Its methods return write jobs; some wait for a name server first."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class EndpointEdits:
         return store
 
     def _check_number(self, db: Db, tenant: str | None) -> None:
-        """Raise Conflict if the tenant has as many endpoints as it may. The operator's own are not limited."""
+        """Raise Conflict if the tenant has the maximum number of endpoints. The operator's own are not limited."""
         if not self._most_per_tenant or tenant in (None, ALL_TENANTS):
             return
         row = db.one("endpoints_of_tenant", tenant=tenant)
@@ -117,7 +117,7 @@ class EndpointEdits:
         *,
         caller: str | None = None,
     ) -> Job:
-        """Apply a merge patch. `read` turns the merged document into a form and raises Invalid if it cannot.
+        """Apply a merge patch. `read` turns the merged document into a body and raises Invalid if it cannot.
 
         `expected`: the revisions that the caller would overwrite; None: any. `caller`: the tenant that asks.
         Raises Invalid; the job raises Stale.
@@ -141,7 +141,7 @@ class EndpointEdits:
         return self._changing(endpoint, change, expected)
 
     def delete(self, endpoint: Endpoint, expected: set[int] | None = None) -> Job:
-        """Mark it deleted. From then on what waits for it counts as cancelled; `Cancelling` writes that down."""
+        """Mark it deleted. From then on its waiting deliveries count as cancelled; `Cancelling` stores that."""
 
         def change(present: Endpoint) -> Endpoint:
             return msgspec.structs.replace(
@@ -151,7 +151,7 @@ class EndpointEdits:
         return self._changing(endpoint, change, expected)
 
     def pause(self, endpoint: Endpoint, reason: str | None, expected: set[int] | None = None) -> Job:
-        """Send nothing until it is resumed; what happens meanwhile waits. Raises Invalid, the job Conflict."""
+        """Send nothing until it is resumed; deliveries wait in the meantime. Raises Invalid, the job Conflict."""
         if reason is not None and len(reason) > REASON_CHARS_MAX:
             raise Refused("/reason", "too_long", f"A reason may have at most {REASON_CHARS_MAX} characters.")
 
@@ -178,9 +178,9 @@ class EndpointEdits:
         overlap_seconds: int | None,
         expected: set[int] | None = None,
     ) -> Job:
-        """Sign with a new secret; the one before is used beside it for `overlap_seconds`. Raises Invalid.
+        """Sign with a new secret; the previous one is also used for `overlap_seconds`. Raises Invalid.
 
-        The new one is of the same kind (HMAC or ed25519) as the present one, unless the caller brings one.
+        The new one is of the same kind (HMAC or ed25519) as the present one, unless the caller provides one.
         """
         overlap = OVERLAP_SECONDS if overlap_seconds is None else overlap_seconds
         if not 0 <= overlap <= OVERLAP_SECONDS_MAX:
@@ -209,7 +209,7 @@ class EndpointEdits:
         return self._changing(endpoint, change, expected)
 
     def test(self, endpoint: Endpoint, request_id: str | None = None) -> Callable[[Db], Event]:
-        """Publish an event of type `endpoint.test` that goes to this endpoint alone. The job raises Conflict."""
+        """Publish an event of type `endpoint.test` that goes to this endpoint only. The job raises Conflict."""
 
         def publish(db: Db) -> Event:
             present = self._present(db, endpoint)
@@ -254,11 +254,11 @@ class EndpointEdits:
         return present
 
     async def _check_address(self, url: str, caller: str | None) -> None:
-        """Raise Invalid if the URL's name leads only to addresses that would be refused when dialled.
+        """Raise Invalid if the URL's host name resolves only to addresses that would be refused.
 
-        A tenant is refused in the same words if the name does not exist, or it could list the names of the inner
-        network. If no name server answers, everybody may go on: each attempt checks the address that it dials. So may
-        a name that does not exist here if a proxy looks names up.
+        A tenant gets the same words if the name does not exist; otherwise it could list the names of the inner network.
+        If no name server answers, the URL is accepted: each attempt checks the address it connects to. So is a name
+        that does not exist here, if a proxy looks names up.
         """
         target = address.target_of(url)
         if target.name is None or target.local:

@@ -1,4 +1,4 @@
-"""Endpoints on behalf of callers: who may do what, in which order, and what has to be told to whom afterwards."""
+"""Endpoints on behalf of callers: who may do what, in which order, and who has to be notified afterwards."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ Missed = Literal["send", "cancel"]
 
 
 class Notice(Protocol):
-    """How the deliver stage is told that a link is to be looked at."""
+    """How the deliver stage learns that a link needs attention."""
 
     def __call__(self, link: int, *, resumed: bool = False) -> None: ...
 
 
 def narrowed_to(snapshot: Snapshot, caller: Caller, ident: str) -> Endpoint:
-    """The endpoint that a list is narrowed to, deleted ones included. Raises Invalid if the caller sees no such one."""
+    """The endpoint that a list is narrowed to, which may be deleted. Raises Invalid if the caller can see no such
+    endpoint."""
     for endpoint in snapshot.links.values():
         if endpoint.id == ident and caller.sees(endpoint.tenant):
             return endpoint
@@ -42,7 +43,7 @@ def narrowed_to(snapshot: Snapshot, caller: Caller, ident: str) -> Endpoint:
 
 
 class Resumed(msgspec.Struct, frozen=True):
-    """An endpoint that sends again, and how many deliveries had waited: they are sent now, or were cancelled."""
+    """A resumed endpoint, and how many deliveries had waited: they are sent now, or were cancelled."""
 
     endpoint: Endpoint
     waiting: int
@@ -82,7 +83,7 @@ class Endpoints:
         ]
 
     def find(self, caller: Caller, ident: str, scope: str = READ) -> Endpoint:
-        """One endpoint, for somebody who has this scope. Raises NotFound, also if it is another tenant's."""
+        """One endpoint, for a caller with this scope. Raises NotFound, also if it belongs to another tenant."""
         caller.need(scope)
         endpoint = self._catalog.now.endpoints_by_id.get(ident)
         if endpoint is None or not caller.sees(endpoint.tenant):
@@ -95,13 +96,14 @@ class Endpoints:
         return await self._waiting(caller, endpoints)
 
     def secrets(self, caller: Caller, ident: str) -> list[Secret]:
-        """The secrets that sign now, newest first. Needs the scope to write: whoever has one can sign as we do."""
+        """The secrets that sign now, newest first. Needs the scope to write: anyone who has a secret can sign as we
+        do."""
         return valid_secrets(self.find(caller, ident, WRITE), self._clock.now())
 
     # --- change -------------------------------------------------------------------------------------------------------
 
     async def create(self, caller: Caller, new: NewEndpoint, run: Run[Endpoint, R]) -> R:
-        """Register a URL. Raises Invalid, or Conflict for one endpoint too many."""
+        """Register a URL. Raises Invalid, or Conflict if the tenant has too many endpoints."""
         caller.need(WRITE)
         tenant = caller.tenant
         if tenant is not None:
@@ -119,33 +121,33 @@ class Endpoints:
         expected_of: Callable[[Endpoint], set[int] | None],
         run: Run[Endpoint, R],
     ) -> R:
-        """Apply a merge patch; it holds from the next attempt on. `read` turns the merged document into a form.
+        """Apply a merge patch; it applies from the next attempt on. `read` turns the merged document into a body.
 
-        `expected_of` is shown the present endpoint, may refuse, and answers the revisions that the caller would
-        overwrite; None: any. Raises NotFound, Invalid or Stale.
+        `expected_of` gets the present endpoint, may refuse, and returns the revisions that the caller would overwrite;
+        None: any. Raises NotFound, Invalid or Stale.
         """
         endpoint = self.find(caller, ident, WRITE)
         expected = expected_of(endpoint)
         return await run(await self._edits.edit(endpoint, patch, read, expected, caller=caller.tenant))
 
     async def delete(self, caller: Caller, ident: str, expected: set[int] | None, run: Run[Endpoint, Endpoint]) -> None:
-        """Forget an endpoint; what waits for it is cancelled in the background. Raises NotFound or Stale."""
+        """Delete an endpoint; its waiting deliveries are cancelled in the background. Raises NotFound or Stale."""
         endpoint = self.find(caller, ident, WRITE)
         self._cancelling.sweep(await run(self._edits.delete(endpoint, expected)))
 
     async def pause(
         self, caller: Caller, ident: str, reason: str | None, expected: set[int] | None, run: Run[Endpoint, R]
     ) -> R:
-        """Send nothing for now; what happens meanwhile waits. Raises NotFound, Invalid, Stale or Conflict."""
+        """Send nothing for now; deliveries wait in the meantime. Raises NotFound, Invalid, Stale or Conflict."""
         endpoint = self.find(caller, ident, WRITE)
         return await run(self._edits.pause(endpoint, reason, expected))
 
     async def resume(
         self, caller: Caller, ident: str, missed: Missed, expected: set[int] | None, run: Run[Resumed, R]
     ) -> R:
-        """Send again: what was missed first, or without it, which is cancelled before anything else is sent.
+        """Send again: first what was missed, unless that is to be cancelled, which is done before anything is sent.
 
-        Raises NotFound, Stale, or Conflict where the endpoint is sending and what waits for it is to be cancelled.
+        Raises NotFound, Stale, or Conflict if the endpoint is sending and its waiting deliveries are to be cancelled.
         """
         endpoint = self.find(caller, ident, WRITE)
         check_revision(expected, endpoint.revision)
@@ -166,7 +168,8 @@ class Endpoints:
         expected: set[int] | None,
         run: Run[list[Secret], R],
     ) -> R:
-        """Sign with a new secret, and with the one before until the overlap is over: those that sign now, newest first.
+        """Sign with a new secret, and with the previous one until the overlap ends. Returns those that sign now, newest
+        first.
 
         Raises NotFound, Invalid or Stale.
         """
@@ -176,7 +179,7 @@ class Endpoints:
     # --- try ----------------------------------------------------------------------------------------------------------
 
     async def test(self, caller: Caller, ident: str, run: Run[Event, R]) -> R:
-        """Send a test event to this endpoint alone. Raises NotFound, or Conflict where it is not sending."""
+        """Send a test event to this endpoint only. Raises NotFound, or Conflict where it is not sending."""
         return await run(self._edits.test(self.find(caller, ident, WRITE), caller.request_id))
 
     async def tested(self, caller: Caller, ident: str, event_id: str) -> str | None:

@@ -1,4 +1,5 @@
-"""What an endpoint asks of TLS: an authority of its own, and the certificate that we show it; `***` keeps what is."""
+"""An endpoint's TLS options: its own authority, and the certificate that we present to it; `***` keeps what is
+stored."""
 
 from __future__ import annotations
 
@@ -15,13 +16,13 @@ KEPT = "***"
 
 
 def hidden(sealed: Sealed) -> dict[str, Any]:
-    """Both as their owner would write them, their values hidden: what a merge patch is applied to."""
+    """Both as their owner would write them, values hidden: what a merge patch is applied to."""
     client = None if sealed.client_certificate is None else {"certificate": KEPT, "key": KEPT}
     return {"ca": None if sealed.ca is None else KEPT, "client_certificate": client}
 
 
 def check_whole(document: dict[str, Any], patch: dict[str, Any]) -> None:
-    """Raise Refused if a merge patch names one part of a client certificate and the other is not stored, or no part."""
+    """Raise Refused if a merge patch names no part of a client certificate, or one while the other is not stored."""
     if patch.get("client_certificate") == {} and isinstance(document.get("client_certificate"), dict):
         detail = "It contains neither a certificate nor a key. Leave client_certificate out to keep it, or send null."
         raise Refused("/client_certificate/certificate", "incomplete", detail)
@@ -51,7 +52,7 @@ def chosen(
 def places(
     url: str, ca: str | None, client: ClientCertificate | None, present: Sealed | None, now: Micros
 ) -> Iterable[Place]:
-    """What is wrong with them. What is stored already is not checked again, or it could not be edited once expired."""
+    """What is wrong with them. Stored ones are not checked again: otherwise an expired one could not be replaced."""
     wanted = [(name, value) for name, value in (("/ca", ca), ("/client_certificate", client)) if value is not None]
     if url.lower().startswith("http:"):
         for pointer, _ in wanted:

@@ -1,11 +1,12 @@
-"""Retention: once an hour, drop what is old and has ended, in small steps that let other writes pass in between.
+"""Retention: once an hour, drop what is old and has ended, in small steps so that other writes get through.
 
-An event goes, with its deliveries and attempts, when it was stored more than `days` ago and each of its deliveries has
-ended. What waits stays, however old. Kept answers go after 24 hours, call counts when their window is over.
+An event is dropped, with its deliveries and attempts, if it was stored more than `days` ago and all of its deliveries
+have ended. Waiting deliveries stay, however old. Kept answers are dropped after 24 hours, call counts when their window
+is over.
 
-A clock that is wrong for a while must not cost what is kept: where it is far ahead of the last look, the time that
-counts follows by a 24th of the days each hour. So after a long rest it takes a day to follow, and a restart gains
-nothing.
+A clock that is wrong for a while must not delete anything: if it is far ahead of the last run, the time that counts
+catches up by a 24th of the days each hour. So after a long pause it takes a day to catch up, and a restart does not
+speed that up.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ ANSWERS_PER_STEP = 2_000
 ANSWERS_KEPT: Micros = 24 * HOUR
 CATCH_UP_LOOKS = 24
 LOOKED = "retention_looked"
-"""The fact of the store that tells the time that counted at the last look."""
+"""The fact in the store that holds the time that counted at the last run."""
 
 T = TypeVar("T")
 log = logging.getLogger("tidings.control")
@@ -52,7 +53,7 @@ class Retention:
         await self._background.stop()
 
     async def prune(self, now: Micros | None = None) -> int:
-        """Drop what may go now; how many events went."""
+        """Drop what may be dropped now; returns how many events."""
         now = self._clock.now() if now is None else now
         await self._writer.call(lambda db: db.run("prune_call_counts", before=now // SECOND))
         while await self._rested(lambda db: _drop_answers(db, now - ANSWERS_KEPT)):
@@ -81,7 +82,7 @@ class Retention:
             await asyncio.sleep(EVERY_SECONDS)
 
     async def _trusted(self) -> Micros:
-        """The time that counts: the clock's, unless that is far ahead of the last look."""
+        """The time that counts: the clock's, unless that is far ahead of the last run."""
         now, first, self._looked = self._clock.now(), not self._looked, True
 
         def look(db: Db) -> Micros:
@@ -93,7 +94,7 @@ class Retention:
         return await self._writer.call(look)  # type: ignore[no-any-return]
 
     async def _rested(self, job: Callable[[Db], T]) -> T:
-        """Run a step, then rest as long as it took, so that it gets half of the writer's time at most."""
+        """Run a step, then rest for as long as it took, so that it gets at most half of the writer's time."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         result: T = await self._writer.call(job)
@@ -102,7 +103,8 @@ class Retention:
 
 
 def trusted(now: Micros, last: Micros | None, days: int, *, first: bool) -> Micros:
-    """The time that counts now, where it was `last` at the look before. `first`: no hour has passed since the start."""
+    """The time that counts now, if it was `last` at the previous run. `first`: this is the first run since the
+    start."""
     step = HOUR + max(1, days) * DAY // CATCH_UP_LOOKS
     if last is None or now <= last + step:
         return now
@@ -110,7 +112,8 @@ def trusted(now: Micros, last: Micros | None, days: int, *, first: bool) -> Micr
 
 
 def _drop_events(db: Db, after: int, before: Micros) -> tuple[int | None, int]:
-    """One step after the event number `after`. Answers where the next one begins (None: done), and how many went."""
+    """One step after the event number `after`. Returns where the next one begins (None: done), and how many were
+    dropped."""
     seqs: list[int] = []
     deliveries = 0
     rows = db.all("prune_candidates", journal=db.journal, after=after, count=EVENTS_PER_STEP)

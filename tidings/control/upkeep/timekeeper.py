@@ -1,4 +1,4 @@
-"""Follow the machine's clock, and remember what time it was: the next start may find a clock that was set back."""
+"""Follow the machine's clock, and remember the time: the next start may find that the clock was set back."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from tidings.store.writer import Writer
 CHECK_SECONDS = 1.0
 REMEMBER_SECONDS = 60
 SEEN = "seen"
-"""The fact of the store that tells the time when it was last in use."""
+"""The fact in the store that holds the time when it was last in use."""
 
 log = logging.getLogger("tidings.clock")
 
 
 class Timekeeper:
-    """The task that looks at the clock every second."""
+    """The task that checks the clock every second."""
 
     def __init__(self, writer: Writer, clock: Clock) -> None:
         self._writer, self._clock = writer, clock
         self._background = Background("timekeeper", self._work)
 
     def open(self, db: Db) -> None:
-        """Before anything is sent: where the clock is behind the last use of the store, move what waits by as much."""
+        """Before anything is sent: if the clock is behind the last use of the store, move all due times by the
+        difference."""
         row = db.one("store_fact", name=SEEN)
         by = 0 if row is None else self._clock.now() - int(row[0])
         if by < -SMALL_STEP:
@@ -41,7 +42,7 @@ class Timekeeper:
             self._remember(db)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Look every second from now on."""
+        """Check every second from now on."""
         self._background.start(loop)
 
     async def stop(self) -> None:

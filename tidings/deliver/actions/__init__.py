@@ -1,4 +1,4 @@
-"""Actions: what is done with the deliveries of a link, by the link's kind.
+"""Actions: what is done with a link's deliveries, by the link's kind.
 
 A new action is one file in this folder and one line in `ACTIONS`.
 """

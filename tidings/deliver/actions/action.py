@@ -1,8 +1,8 @@
-"""What every action can do: prepare what is to be sent, send it, judge what came of it, and say what follows.
+"""What every action can do: prepare a request, send it, judge the result, and say what follows.
 
 The stage knows nothing else of a kind of link. It chooses the action once for each lane, when a link is loaded or
-edited, so whatever does not depend on the event is worked out there. Nothing here waits, and nothing touches the store
-except a `FollowUp`, in the transaction that stores the attempt.
+edited, so whatever does not depend on the event is worked out then. Nothing here waits, and only a `FollowUp` touches
+the store, in the transaction that stores the attempt.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from tidings.rules.deliver.judgement import Judgement
 
 
 class Tools(msgspec.Struct, frozen=True):
-    """What actions are made with, the same for all of them."""
+    """What all actions are made with."""
 
     send: Callable[[HttpRequest, Callable[[Reply], None]], None]
-    """The way out by HTTP. Raises ValueError if the request cannot be built."""
+    """Sends by HTTP. Raises ValueError if the request cannot be built."""
     bodies: BodyCache
 
 
@@ -41,7 +41,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
-    """What came of an attempt, judged."""
+    """The result of an attempt, judged."""
 
     outcome: Outcome
     judged: Judgement
@@ -50,11 +50,11 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     status: int | None
     duration_ms: int
     answer: bytes = b""
-    """What came; the attempt keeps the beginning of it."""
+    """What was received; the attempt keeps the beginning of it."""
     wait_seconds: float | None = None
     """How long the other side asked us to wait."""
     disable_because: str | None = None
-    """The other side wants no more: why the link is disabled, in a sentence."""
+    """The other side wants no more requests: why the link is disabled, in a sentence."""
 
 
 class Action(Protocol):
@@ -66,19 +66,19 @@ class Action(Protocol):
 
     @property
     def follows(self) -> bool:
-        """Whether anything may follow from a success; else the events are not kept while they are in flight."""
+        """Whether anything may follow from a success; if not, the events are not kept while they are in flight."""
 
     def fitting(self, events: Sequence[Event]) -> int:
-        """How many of these, from the first on, may travel in one request. At least one."""
+        """How many of these, starting with the first, may go in one request. At least one."""
 
     def prepare(self, events: Sequence[Event], now: Micros) -> Prepared:
         """The request for these events. Raises ValueError if the link's settings cannot make one."""
 
     def send(self, request: Any, done: Callable[[Any], None]) -> None:
-        """Begin; `done` is called in the deliver thread with whatever `judge` reads. Raises ValueError."""
+        """Start; `done` is called in the deliver thread with whatever `judge` reads. Raises ValueError."""
 
     def judge(self, reply: Any, now: Micros) -> Result:
         """What came of it."""
 
     def follow(self, events: Sequence[Event], reply: Any, now: Micros) -> FollowUp | None:
-        """What a success brings about, applied in the transaction that stores the attempt."""
+        """What follows from a success, applied in the transaction that stores the attempt."""

@@ -1,4 +1,4 @@
-"""Bodies of events, kept while several links send the same one."""
+"""Bodies of events, kept while several links send the same event."""
 
 from __future__ import annotations
 

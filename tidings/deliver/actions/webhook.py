@@ -1,4 +1,4 @@
-"""The webhook: events become a signed POST (Standard Webhooks 1.0), and its answer says what came of them."""
+"""The webhook: events become a signed POST (Standard Webhooks 1.0), and the response says what became of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tidings.rules.schemes.standard import Signer
 
 MASK = "***"
 ROUND_BYTES = 100
-"""What stands around the bodies of a batch; a comma more between two of them."""
+"""The bytes around the bodies of a batch, without the commas between them."""
 GONE = "The endpoint answered 410 Gone: it wants no more webhooks."
 
 OUTCOMES: dict[FailureKind, Outcome] = {
@@ -30,7 +30,7 @@ OUTCOMES: dict[FailureKind, Outcome] = {
     "timeout": outcomes.TIMEOUT,
     "answer": outcomes.BROKEN_ANSWER,
 }
-"""What an attempt came to that got no answer. Once there is a status, it alone decides, whatever follows it."""
+"""The outcome of an attempt that got no response. Once there is a status, it alone decides."""
 
 
 class WebhookAction:
@@ -56,7 +56,7 @@ class WebhookAction:
         self._signer_until: Micros | None = None
 
     def fitting(self, events: Sequence[Event]) -> int:
-        """How many of these, from the first on, make a batch that is not too long. One always goes."""
+        """How many of these, starting with the first, make a batch that is not too long. At least one."""
         if self._batch is None:
             return 1
         left = self._batch.max_bytes - ROUND_BYTES
@@ -94,7 +94,7 @@ class WebhookAction:
         return Prepared(request, shown, len(body))
 
     def judge(self, reply: Reply, now: Micros) -> Result:
-        """What the answer says, or that there was none."""
+        """What the response says, or that there was none."""
         status, failure = reply.status or None, reply.failure
         if failure is None or reply.answered:
             outcome, reason = of_status(status or 0)
@@ -113,7 +113,7 @@ class WebhookAction:
         return Result(outcome, judged, reason, status, reply.duration_ms, reply.body, wait_seconds, gone)
 
     def follow(self, events: Sequence[Event], reply: Reply, now: Micros) -> None:
-        """Nothing: that it arrived is all that a webhook is for."""
+        """Nothing: a webhook only has to arrive."""
 
     def _signer_for(self, now: Micros) -> Signer:
         """The signer with every secret that is valid now."""
@@ -125,7 +125,7 @@ class WebhookAction:
 
 
 def of_status(status: int) -> tuple[Outcome, str]:
-    """What a status came to, and a sentence."""
+    """The outcome for a status, and a sentence."""
     if 200 <= status < 300:
         return outcomes.OK, "Delivered."
     if status == 410:

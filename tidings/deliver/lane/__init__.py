@@ -1,1 +1,2 @@
-"""A lane: what the deliver stage holds in memory of one link, in which order that goes, and when it is served next."""
+"""A lane: what the deliver stage holds in memory for one link, in which order it is sent, and when it is served
+next."""

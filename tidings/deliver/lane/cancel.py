@@ -1,4 +1,4 @@
-"""Cancelling: where a delivery is at this moment, and how it is taken out of its lane."""
+"""Cancelling: finding where a delivery is, and taking it out of its lane."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def find(db: Db, by_link: Mapping[int, Lane], number: int) -> tuple[Lane, Queued
 
 
 def forget(lane: Lane, item: Queued, now: Micros) -> None:
-    """Take a cancelled delivery out of its lane, and let those behind it go."""
+    """Take a cancelled delivery out of its lane, and release those behind it."""
     for line in (lane.queue, lane.due, lane.latest):
         for queued in [queued for queued in line if queued.number == item.number]:
             line.remove(queued)
@@ -46,7 +46,7 @@ def forget(lane: Lane, item: Queued, now: Micros) -> None:
 
 
 def settle_future(future: asyncio.Future[list[bool]], said: list[bool] | None, wrong: Exception | None) -> None:
-    """Tell whoever asked, on its event loop, unless it has given up."""
+    """Notify the caller, on its event loop, unless it has given up."""
     if future.done():
         return
     if wrong is not None or said is None:

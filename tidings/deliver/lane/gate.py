@@ -1,7 +1,7 @@
-"""A gate: when the next request may leave, by a rate and by a rest that the other side asked for.
+"""A gate: when the next request may leave, by a rate and by a pause that the other side asked for.
 
-A lane has one of its own, or shares it with others that lead to the same place: then they share the rate, and a rest
-that one of them was asked for stops them all.
+A lane has its own, or shares one with others that call the same place: then they share the rate, and a pause that one
+of them was asked for stops them all.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ class Gate:
 
     @property
     def paused(self) -> bool:
-        """Whether it is shut for a rest. Once that is over, whoever asks `paused_until` opens it."""
+        """Whether it is shut for a pause. Once that is over, a call of `paused_until` opens it."""
         return self._paused_until is not None
 
     def pause(self, until: Micros) -> None:
-        """Let nothing pass before that moment, or the one that was set before if it is later."""
+        """Let nothing pass before that moment, or before the one set earlier if that is later."""
         self._paused_until = max(until, self._paused_until or 0)
 
     def resume(self) -> None:
-        """End the rest."""
+        """End the pause."""
         self._paused_until = None
 
     def paused_until(self, now: Micros) -> Micros | None:
-        """When the rest is over; None if it is, or if there is none."""
+        """When the pause ends; None if there is none."""
         if self._paused_until is not None and now >= self._paused_until:
             self._paused_until = None
         return self._paused_until
@@ -62,6 +62,6 @@ class Gate:
             self._bucket.take(now)
 
     def move(self, by: Micros) -> None:
-        """The clock was set: a rest is as long as before."""
+        """The clock was set: a pause lasts as long as before."""
         if self._paused_until is not None:
             self._paused_until += by

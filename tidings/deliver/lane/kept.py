@@ -1,4 +1,4 @@
-"""What is looked up of events: themselves, kept while several lanes send them, and whether one must wait for others."""
+"""Look-ups of events: the events, kept while several lanes send them, and whether one must wait for others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class KeptEvents:
         self._bytes = 0
 
     def of(self, seqs: list[int]) -> dict[int, Event]:
-        """The events with these numbers, as far as they are still stored. Raises StoreError."""
+        """The events with these numbers that are still stored. Raises StoreError."""
         missing = sorted({seq for seq in seqs if seq not in self._events})
         found = {seq: self._events[seq] for seq in seqs if seq in self._events}
         if missing:
@@ -49,6 +49,6 @@ def has_earlier(db: Db, lane: Lane, item: Queued) -> bool:
         count=SUBJECT_EVENTS_MAX,
     )
     if len(rows) == SUBJECT_EVENTS_MAX:
-        # Of a subject with very many events nobody looks for the earliest: each goes in its turn.
+        # A subject with very many events is not searched for its earliest: each event is sent in its turn.
         return True
     return any(number is not None and number not in lane.busy for (number,) in rows)

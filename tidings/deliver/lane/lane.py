@@ -1,10 +1,10 @@
-"""A lane: what the deliver stage holds in memory of one link. Bounded, and rebuilt from the store at any time.
+"""A lane: what the deliver stage holds in memory for one link. Bounded, and can be rebuilt from the store at any time.
 
-A lane *follows* while it takes deliveries from the head of the line as they are routed. When it cannot (its queue
-is full, it is paused or failing) it *lags*: what waits stays in the store as "my deliveries after my cursor", and is
-read in windows once there is room. So a dead endpoint with a million waiting costs a few numbers here.
+A lane *follows* while it takes deliveries from the head of the line as they are routed. When it cannot (its queue is
+full, it is paused or failing) it *lags*: what waits stays in the store as "my deliveries after my cursor", and is read
+in windows once there is room. So a dead endpoint with a million waiting deliveries costs a few numbers here.
 
-Only the files of this folder write its attributes or touch what they hold; everybody else calls its verbs.
+Only the files of this folder write its attributes or touch their contents; everything else calls its methods.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from tidings.rules.deliver.health import HEALTHY, EndpointHealth, Failure
 QUEUE_MAX = 500
 HELD_MAX = 1_000
 LINE_MAX = 16
-"""How many of one line stand in memory; those behind them have only their rows."""
+"""How many deliveries of one line are in memory; those behind them have only their rows."""
 WINDOW_START = 16
 """Requests in flight at once to an endpoint that has not answered yet; each success allows one more."""
 LATEST_MAX = 32
 EXPRESS_MAX = 16
-"""How many requests beyond its window may carry its newest deliveries, while those before are slow or fail."""
+"""How many requests beyond its window may carry its newest deliveries while earlier ones are slow or fail."""
 SMALL_MAX = 10_000
 
 
@@ -49,20 +49,20 @@ class Lane:
         self.due: deque[Queued] = deque()
         """Tried before, and due again."""
         self.latest: deque[Queued] = deque()
-        """While lagging: the newest of its backlog, which may be tried before their turn. They are not busy."""
+        """While lagging: the newest of its backlog, which may be attempted before their turn. They are not busy."""
         self.walked: int | None = None
-        """Where `latest` is read on, downwards, from the backlog; None: from its end; 0: there is no more."""
+        """Where reading `latest` from the backlog continues, downwards; None: from its end; 0: there are no more."""
         self.jumped: set[int] = set()
-        """Numbers taken from `latest` whose result is not stored yet, and which the backlog was not read up to."""
+        """Numbers taken from `latest` whose result is not stored yet, beyond what was read of the backlog."""
         self.turn = 0
         self.express: dict[int, Micros] = {}
         """Numbers of deliveries in flight beyond the window, and when they left."""
         self.slow_until: Micros = 0
-        """It was slow, or did not answer, less than SLOW_KEPT before."""
+        """It was slow, or did not respond, less than SLOW_KEPT ago."""
         self.moved = self.probed = 0
         """When a request last left or came back; left as a probe."""
         self.small: dict[int, int] = {}
-        """How large a batch may be that carries this delivery: it was refused in a larger one."""
+        """The maximum size of a batch that carries this delivery: it was refused in a larger one."""
         self.queued_since: Micros = 0
         self.flights = 0
         """Requests under way."""
@@ -80,26 +80,26 @@ class Lane:
         self.health = HEALTHY
         self.succeeded_at: Micros | None = None
         self.mended = False
-        """What it sends was edited, or it was disabled, and it did not send since."""
+        """What it sends was edited, or it was disabled, and it has not sent anything since."""
         self.edited_at: Micros = 0
-        """What left before failed at what the endpoint was before."""
+        """Requests that left earlier failed at the endpoint as it was before."""
         self.lines = Lines()
         self.timer: Micros | None = None
         self._take(link, action)
 
     def _take(self, link: AnyLink, action: Action) -> None:
-        """What follows from the link is worked out once, not for each delivery."""
+        """Whatever follows from the link is worked out once, not for each delivery."""
         pacing = link.pacing
         self.link, self.action = link, action
         self.tenant = None if link.tenant == ALL_TENANTS else link.tenant
-        """Whose share its work counts in: its link's tenant, or None, the operator."""
+        """Whose share its work counts against: its link's tenant, or None, the operator."""
         self.sendable = link.deleted is None and link.mode == "enabled"
         """Whether its link exists and is enabled."""
         self.ordered_all, self.ordered_by_subject = pacing.order == "all", pacing.order == "subject"
         """Strict order over all events; order within each subject."""
         self.most_in_flight = pacing.max_in_flight
         self.plain = pacing.order == "none" and pacing.batch is None and not self.gate.limited
-        """Whether there is nothing to choose as long as all goes well."""
+        """Whether there is nothing to choose as long as nothing fails."""
 
     @property
     def takes_more(self) -> bool:
@@ -115,17 +115,17 @@ class Lane:
 
     @property
     def blocked(self) -> bool:
-        """Strict order: whether one is on its way, or waits for a retry, that all others wait for."""
+        """Strict order: whether one that all others wait for is on its way or waits for a retry."""
         return self.ordered_all and "" in self.lines.blocking
 
     @property
     def has_lines_in_store(self) -> bool:
-        """Whether lines go on in the store, so that it must be looked at whenever something is stored."""
+        """Whether lines continue in the store, so that it must be read whenever something is stored."""
         return bool(self.lines.beyond or self.lines.unread)
 
     @property
     def is_unswept(self) -> bool:
-        """After a start, whether lines may be free that nobody has let go yet."""
+        """After a start, whether there may be free lines that were not released yet."""
         return self.lines.unswept is not None
 
     @property
@@ -133,13 +133,13 @@ class Lane:
         """How many requests may be in flight at once."""
         most = self.most_in_flight
         if self.moved < self.slow_until:
-            # What is slow must not take every place: some are left for the newest.
+            # Slow requests must not take every place: some are left for the newest deliveries.
             most -= min(EXPRESS_MAX, most // 4)
         return 1 if self.ordered_all else min(self.window, most)
 
     @property
     def queued(self) -> int:
-        """How many stand in memory, next in line."""
+        """How many are in memory, next in line."""
         return len(self.queue) + len(self.due)
 
     @property
@@ -148,7 +148,7 @@ class Lane:
         return self.flights - len(self.express)
 
     def replace(self, link: AnyLink, action: Action) -> AnyLink:
-        """Go on with the link as it is now; returns what it was."""
+        """Continue with the link as it is now; returns what it was."""
         was = self.link
         if was.pacing.rate != link.pacing.rate and not self.gate.shared:
             self.gate.set_rate(link.pacing.rate)
@@ -158,11 +158,11 @@ class Lane:
         return was
 
     def disable(self, reason: str) -> None:
-        """Send nothing more from now on, not only from when that is stored."""
+        """Send nothing more from now on, not only once that is stored."""
         self._take(msgspec.structs.replace(self.link, mode="disabled", reason=reason), self.action)
 
     def due_at(self, at: Micros) -> None:
-        """Something is due then; 0: look into the store at once."""
+        """Something is due then; 0: read the store at once."""
         if self.next_due is None or at < self.next_due:
             self.next_due = at
 
@@ -178,7 +178,7 @@ class Lane:
             self.flying.pop(item.number, None)
 
     def unsent(self, items: Sequence[Queued], *, flown: bool) -> None:
-        """These could not be sent. `flown`: they were all of one request, so its place is free again."""
+        """These could not be sent. `flown`: they were a whole request, so its place is free again."""
         self.flights -= flown
         for item in items:
             self.flying.pop(item.number, None)
@@ -195,7 +195,7 @@ class Lane:
             self.mark()
 
     def failed(self, now: Micros, chance: float, failure: Failure) -> None:
-        """A request failed. Many endpoints that never answer must not take every place there is."""
+        """A request failed. Many endpoints that never respond must not take every place."""
         if not failure.refused:
             self.window = max(1, min(self.window // 2, WINDOW_START))
         was_open = self.health.open
@@ -206,7 +206,7 @@ class Lane:
         self.mark()
 
     def hold(self, now: Micros, chance: float, status: int, asked_seconds: float | None) -> None:
-        """The other side asked for a rest; `asked_seconds`: of this length."""
+        """The other side asked for a pause; `asked_seconds`: its length."""
         self.window = 1
         self.health = health.after_hold(self.health, now, chance, status, asked_seconds)
         self.gate.pause(self.health.held_until or now)
@@ -219,7 +219,7 @@ class Lane:
     # --- its rests ----------------------------------------------------------------------------------------------------
 
     def rests_until(self, now: Micros) -> Micros | None:
-        """When the rest that was asked for is over; None if it is."""
+        """When the pause ends that the other side asked for; None if there is none."""
         until = self.gate.paused_until(now)
         if until is None and self.health.held_until is not None:
             self.health = health.released(self.health)
@@ -227,7 +227,7 @@ class Lane:
         return until
 
     def probe_now(self, now: Micros, *, free: bool) -> None:
-        """Somebody wants something of it now: if it fails, a probe is due. `free`: its rest ends too."""
+        """A person wants something of it now: if it is failing, a probe is due. `free`: its pause ends too."""
         if not self.health.open and not (free and self.gate.paused):
             return
         self.health = health.probed_now(self.health, now, free=free)
@@ -236,7 +236,7 @@ class Lane:
         self.mark()
 
     def mend(self, now: Micros) -> None:
-        """What it sends was edited, so what failed may succeed: a probe is due, and its own rest is over."""
+        """What it sends was edited, so what failed may succeed: a probe is due, and its own pause is over."""
         self.mended = False
         self.edited_at = now
         self.health = health.probed_now(self.health, now)
@@ -245,20 +245,20 @@ class Lane:
         self.mark()
 
     def recover(self) -> None:
-        """It is enabled again: what it did before does not count."""
+        """It is enabled again: its past does not count."""
         self.health = HEALTHY
         if not self.gate.shared:
             self.gate.resume()
         self.mark()
 
     def restore(self, found: EndpointHealth, succeeded_at: Micros | None) -> None:
-        """After a start: as it was stored."""
+        """After a start: restore it as stored."""
         self.health, self.succeeded_at = found, succeeded_at
         if found.held_until is not None:
             self.gate.pause(found.held_until)
 
     def move(self, by: Micros) -> None:
-        """The clock was set: what was so long ago, or is so far ahead, stays so."""
+        """The clock was set: past and future moments keep their distance."""
         self.health = health.moved(self.health, by)
         self.timer = None
         self.express = {number: left + by for number, left in self.express.items()}
@@ -273,14 +273,14 @@ class Lane:
             self.mark()
 
     def stored(self, number: int) -> None:
-        """What came of a delivery is on its way to the store: the lane's cursor may pass it."""
+        """The result of a delivery is on its way to the store: the lane's cursor may pass it."""
         self.jumped.discard(number)
         if number in self.own:
             del self.own[number]
             self.mark()
 
     def forget(self, number: int) -> None:
-        """What came of a delivery is in the store, and may be read from there, unless it flies again."""
+        """The result of a delivery is stored, and may be read from there, unless it is in flight again."""
         if number not in self.flying:
             self.busy.discard(number)
 
@@ -313,19 +313,19 @@ class Lane:
         self.busy.add(item.number)
 
     def put_back(self, items: list[Queued], *, tried: bool) -> None:
-        """Items that were taken do not leave yet; they are next."""
+        """Items that were taken do not leave yet; they go back to the front."""
         if not items:
             return
         self.queued_since = 0
         line = self.lines.blocking.get("", set()) if self.ordered_all and not tried else set()
         for item in items:
             self.flying.pop(item.number, None)
-            # Should those that left before them fail, these must not overtake them.
+            # If those that left before them fail, these must not overtake them.
             line.discard(item.number)
         (self.due if tried else self.queue).extendleft(reversed(items))
 
     def see_newest(self, item: Queued) -> None:
-        """While lagging: remember what has come last."""
+        """While lagging: remember the newest."""
         if self.ordered_all:
             return
         self.latest.append(item)
@@ -334,12 +334,12 @@ class Lane:
             self.walked = None
 
     def forget_newest(self) -> None:
-        """What has come last was not seen; it is read from the store."""
+        """The newest were not seen; they are read from the store."""
         self.latest.clear()
         self.walked = None
 
     def in_batches_of(self, number: int, most: int) -> None:
-        """It was refused in a batch: from now on it travels in smaller ones."""
+        """It was refused in a batch: from now on it goes in smaller ones."""
         if len(self.small) >= SMALL_MAX:
             self.small.clear()
         self.small[number] = most
@@ -350,7 +350,7 @@ class Lane:
             self.small.pop(number, None)
 
     def lag_from(self, position: int, now: Micros = 0) -> None:
-        """Begin to lag: everything after `position` that is not busy will be read from the backlog."""
+        """Start to lag: everything after `position` that is not busy will be read from the backlog."""
         if not self.lagging or position < self.read_to:
             self.read_to = position
         if not self.lagging:
@@ -360,11 +360,11 @@ class Lane:
         self.mark()
 
     def fall_back(self, leave: Callable[[int], None], now: Micros) -> None:
-        """Leave all that is queued or held to the store again (paused, disabled, failing, edited).
+        """Leave everything queued or held to the store again (paused, disabled, failing, edited).
 
         `leave` is called with each number that was taken from the head of the line.
         """
-        # The row of a freed one says that it is held, so nobody would find it again.
+        # The row of a released one says that it is held, so nothing would find it again.
         self.drop_due()
         left = [item for item in self.queue if not item.freed]
         self.queue = deque(item for item in self.queue if item.freed)
@@ -384,7 +384,7 @@ class Lane:
             self.lag_from(first - 1, now)
 
     def drop_due(self) -> None:
-        """Leave what is due again to the store, where its row is."""
+        """Leave retries to the store, where their rows are."""
         for item in self.due:
             self.busy.discard(item.number)
             self.next_due = 0

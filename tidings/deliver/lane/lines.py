@@ -19,10 +19,11 @@ class Lines:
         self.held: dict[str, deque[Queued]] = {}
         self.held_count = 0
         self.beyond: dict[str, int] = {}
-        """Lines that go on in the store behind what is held here: the number of the last one."""
+        """Lines that continue in the store behind what is held here: the number of the last one."""
         self.unread: set[str] = set()
-        """Those of which none is left here: they are to be read."""
+        """Those with none left here: they are to be read."""
         self.stuck: list[tuple[Micros, int, str]] = []
-        """A heap of those that failed while others wait for them: since when, the delivery, its subject."""
+        """A heap of those that failed while others wait for them: when they failed first, the delivery, its subject."""
         self.unswept: int | None = None
-        """After a start, the highest number found held: once all before it are in their lines, free lines may go."""
+        """After a start, the highest number found held: once all before it are in their lines, free lines may be
+        released."""

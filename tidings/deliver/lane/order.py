@@ -1,8 +1,8 @@
 """Order: which delivery of an ordered link must wait for which.
 
-`order: all` is one line, its key is the empty text; `order: subject` is a line for each subject. A line is blocked by
-the deliveries in `blocking` (in flight, or waiting for a retry); those behind are held with a row in `waiting`.
-One that failed and is older than `order_max_age_seconds` is parked: it is tried on by itself, and its line goes on.
+`order: all` is one line with an empty key; `order: subject` has a line for each subject. A line is blocked by the
+deliveries in `blocking` (in flight, or waiting for a retry); those behind are held with a row in `waiting`. One that
+failed and is older than `order_max_age_seconds` is parked: it is retried on its own, and its line continues.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from tidings.model.delivery import Waiting
 from tidings.model.moment import SECOND, Micros
 
 FAR: Micros = 1 << 60
-"""The due time of what is held: never by itself."""
+"""The due time of a held delivery: never, until its line releases it."""
 
 
 def claim(lane: Lane, item: Queued, now: Micros, settlement: Settlement) -> bool:
-    """Whether the item may go now; if so it blocks its line. If not, it is held and stored so."""
+    """Whether the item may go now; if so, it blocks its line. If not, it is held and stored as held."""
     if item.subject is None:
         return True
     members = lane.lines.blocking.get(item.subject)
     if members is None:
         line = lane.lines.held.get(item.subject)
         if line is not None and line[0].number < item.number:
-            # After a start, a line may be free and not swept yet.
+            # After a start, a line may be free but not yet swept.
             _hold(lane, item, settlement)
             return False
         lane.lines.blocking[item.subject] = {item.number}
@@ -52,7 +52,7 @@ def waits_in_line(lane: Lane, item: Queued) -> bool:
 
 
 def release(lane: Lane, item: Queued, now: Micros) -> None:
-    """The item has ended or was parked: the next of its line may go."""
+    """The item has ended or was parked: the next in its line may go."""
     if item.subject is None:
         return
     members = lane.lines.blocking.get(item.subject)
@@ -63,25 +63,26 @@ def release(lane: Lane, item: Queued, now: Micros) -> None:
         return
     del lane.lines.blocking[item.subject]
     if lane.ordered_all:
-        # While the line was blocked, only those that block it were read.
+        # While the line was blocked, only the deliveries that block it were read.
         lane.due_at(0)
     line = lane.lines.held.get(item.subject)
     if line:
         free(lane, item.subject, line, now)
     elif item.subject in lane.lines.beyond:
-        # Nobody may go before those that are still to be read.
+        # None may go before those that are still to be read.
         lane.lines.blocking[item.subject] = set()
         lane.lines.unread.add(item.subject)
 
 
 def mind_age(lane: Lane, row: Waiting) -> None:
-    """It waits for a retry: from a certain age on its line does not wait for it. A rest asked for is no failure."""
+    """It waits for a retry: from a certain age on, its line does not wait for it. A requested pause is not a
+    failure."""
     if row.subject is not None and row.n > row.earlier:
         heapq.heappush(lane.lines.stuck, (row.first, row.delivery, row.subject))
 
 
 def park_old(lane: Lane, now: Micros, settlement: Settlement, read: Callable[[int], Waiting | None]) -> Micros | None:
-    """Park what is too old for its line to wait for it. Returns when the next one is. Raises StoreError."""
+    """Park what is too old for its line to wait for it. Returns when the next one will be. Raises StoreError."""
     age_max = lane.link.pacing.order_max_age_seconds * SECOND
     unsettled: list[tuple[Micros, int, str]] = []
     while lane.lines.stuck and now - lane.lines.stuck[0][0] >= age_max:
@@ -89,15 +90,15 @@ def park_old(lane: Lane, now: Micros, settlement: Settlement, read: Callable[[in
         row = read(number)
         first, _, _ = heapq.heappop(lane.lines.stuck)
         if row is None or number in lane.flying or number not in lane.lines.blocking.get(subject, ()):
-            # It ended, or what comes of its attempt says how it goes on.
+            # It ended, or the result of its attempt decides.
             continue
         if number in lane.busy and all(item.number != number for item in lane.due):
-            # Its row is on its way to the store; then the lane is looked at again.
+            # Its row is on its way to the store; then the lane is served again.
             unsettled.append((first, number, subject))
         elif row.first > first:
             mind_age(lane, row)
         elif row.n > row.earlier and row.due > now:
-            # What is due goes first: its attempt may keep the order.
+            # Retries that are due go first: their attempt may keep the order.
             _park(lane, row, now, settlement)
     at = lane.lines.stuck[0][0] + age_max if lane.lines.stuck else None
     for each in unsettled:
@@ -107,7 +108,7 @@ def park_old(lane: Lane, now: Micros, settlement: Settlement, read: Callable[[in
 
 def _park(lane: Lane, row: Waiting, now: Micros, settlement: Settlement) -> None:
     lane.due = deque(item for item in lane.due if item.number != row.delivery)
-    # Nobody reads its row again before it is changed.
+    # Its row is not read again before it is changed.
     lane.busy.add(row.delivery)
     settlement.waiting[row.delivery] = msgspec.structs.replace(row, subject=None)
     settlement.numbers.append((lane.num, row.delivery))
@@ -127,7 +128,8 @@ def release_all(lane: Lane, now: Micros, settlement: Settlement) -> None:
 
 
 def restore(lane: Lane, blocking: list[Waiting], lines: list[tuple[Waiting, int]]) -> None:
-    """After a start: who blocks, and the first and the number of the last of each line, from the rows of `waiting`."""
+    """After a start: the blocking deliveries, and the first and last number of each line, from the rows of
+    `waiting`."""
     for row in blocking:
         assert row.subject is not None
         lane.lines.blocking.setdefault(row.subject, set()).add(row.delivery)
@@ -142,7 +144,7 @@ def restore(lane: Lane, blocking: list[Waiting], lines: list[tuple[Waiting, int]
 
 
 def read_on(lane: Lane, subject: str, rows: list[Waiting], now: Micros) -> None:
-    """The first of a line of which none is left in memory, as the store has them; nobody of it is under way."""
+    """The first of a line with none left in memory, read from the store; none of it is under way."""
     found = [row for row in rows if row.delivery not in lane.busy]
     if not found and lane.busy:
         # They are on their way to the store.
@@ -158,9 +160,9 @@ def read_on(lane: Lane, subject: str, rows: list[Waiting], now: Micros) -> None:
 
 
 def may_sweep(lane: Lane, read_to: int) -> bool:
-    """After a start: whether everything before the last one held was read and stands in its line.
+    """After a start: whether everything before the last one held was read and is in its line.
 
-    What was in flight when the last run ended has no row; only then is it known to be ahead of those held.
+    What was in flight when the last run ended has no row; only then is it known to come before those held.
     """
     if lane.lines.unswept is None or read_to < lane.lines.unswept:
         return False
@@ -168,7 +170,7 @@ def may_sweep(lane: Lane, read_to: int) -> bool:
 
 
 def sweep(lane: Lane, now: Micros) -> None:
-    """Let lines go that nothing blocks."""
+    """Release lines that nothing blocks."""
     lane.lines.unswept = None
     for subject in [subject for subject in lane.lines.held if subject not in lane.lines.blocking]:
         free(lane, subject, lane.lines.held[subject], now)
@@ -178,7 +180,7 @@ def sweep(lane: Lane, now: Micros) -> None:
 
 
 def free(lane: Lane, subject: str, line: deque[Queued], now: Micros) -> None:
-    """Let the first of a line go."""
+    """Release the first of a line."""
     item = line.popleft()
     lane.lines.held_count -= 1
     if not line:

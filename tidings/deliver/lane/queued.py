@@ -20,12 +20,12 @@ class Queued(msgspec.Struct, gc=False):
     stored: bool = False
     subject: str | None = None
     known: bool = False
-    """Its subject was looked up (of an ordered link)."""
+    """Its subject was looked up (only for ordered links)."""
     freed: bool = False
-    """It was held, its row still says so, and it stands in the queue: its line waits for it."""
+    """Released from hold and queued, though its row still says held; its line waits for it."""
     cancelled: bool = False
 
     @classmethod
     def of(cls, row: Waiting) -> Queued:
-        """The item of a row in `waiting`."""
+        """The item for a row in `waiting`."""
         return cls(row.delivery, row.event, row.first, row.n, row.earlier, row.first, True, row.subject, True)

@@ -65,7 +65,7 @@ async def get_replay(parts: Parts, request: Request) -> Answer:
 
 
 async def cancel_replay(parts: Parts, request: Request) -> Answer:
-    """Stop a replay; what it has sent stays sent."""
+    """Stop a replay; deliveries already sent are not undone."""
 
     def answer(replay: Replay) -> Answer:
         return _shown(parts, replay)

@@ -83,13 +83,13 @@ async def edit_endpoint(parts: Parts, request: Request) -> Answer:
 
 
 async def delete_endpoint(parts: Parts, request: Request) -> Answer:
-    """Forget an endpoint; what waits for it is cancelled."""
+    """Delete an endpoint; its waiting deliveries are cancelled."""
     await parts.endpoints.delete(request.caller, request.path["id"], if_match(request), parts.writer.call)
     return Answer(204)
 
 
 async def pause_endpoint(parts: Parts, request: Request) -> Answer:
-    """Send nothing for now; what happens meanwhile waits."""
+    """Send nothing for now; deliveries wait in the meantime."""
     reason = None if request.body is None else request.body.reason
 
     def answer(endpoint: Endpoint) -> Answer:
@@ -115,7 +115,7 @@ async def resume_endpoint(parts: Parts, request: Request) -> Answer:
 
 
 async def test_endpoint(parts: Parts, request: Request) -> Answer:
-    """Send a test event to this endpoint alone."""
+    """Send a test event to this endpoint only."""
     ident = request.path["id"]
 
     def sent(event: Event) -> Answer:
