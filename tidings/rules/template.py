@@ -1,0 +1,379 @@
+"""Templates: values of an event put into a JSON structure. Operators write them, and events fill them.
+
+A string of the structure is a template if it has `{{ }}` or `{% %}`. One that is nothing but `{{ expression }}` becomes
+the expression's value, with its type; a missing value leaves out its name, or its place in a list, and null stays null.
+Any other template becomes text, in which missing values and null are empty. Names are never templates.
+
+MiniJinja evaluates expressions on copies of JSON values, within a number of steps (`FUEL`). What only names a value is
+copied without it. Numbers keep every digit: those that neither 64 bits nor a double keep reach MiniJinja as objects
+whose only name is a NUL, which no event contains, and become numbers again. So calculating with one fails; it never
+rounds.
+
+Environments for other kinds of text (URLs, XML, headers) differ in the finalizer and in what encloses each source.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import jiter
+import msgspec
+from minijinja import Environment, TemplateError
+
+from tidings.model.event import Event
+from tidings.model.moment import to_text
+from tidings.rules.reading import exact
+from tidings.rules.reading.jsontext import INTEGER_MAX, INTEGER_MIN
+from tidings.rules.reading.refused import Refused, escaped
+
+SOURCE_CHARS_MAX = 8 * 1024
+STRUCTURE_BYTES_MAX = 64 * 1024
+DEPTH_MAX = 64
+FUEL = 200_000
+"""Steps of one rendering: ten milliseconds at most, and about as many characters that are made."""
+SCOPE = ("id", "type", "subject", "time", "tenant", "data", "previous", "changed")
+"""What a template sees of an event, by the names that events have for it."""
+
+MISSING = object()
+_STATEMENTS = ("if", "elif", "else", "endif", "for", "endfor", "set", "endset")
+_FUNCTIONS = ("range", "dict", "namespace", "cycler", "joiner", "loop")
+_MARK = "\0"
+_IN_TEXT = ("\0", r"\u0000", r"\x00")
+"""How a mark appears in text that MiniJinja makes of it."""
+_STRING = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'""", re.DOTALL)
+_CODE = re.compile(r"\{\{(.*?)\}\}|\{%(.*?)%\}", re.DOTALL)
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_PATH = re.compile(rf"({_NAME})((?:\.{_NAME}|\['[^'\\]*'\]|\[\"[^\"\\]*\"\]|\[[0-9]+\])*)")
+_STEP = re.compile(rf"\.({_NAME})|\['([^']*)'\]|\[\"([^\"]*)\"\]|\[([0-9]+)\]")
+_FILTER = re.compile(rf"\|\s*({_NAME})")
+_TEST = re.compile(rf"\bis\s+(?:not\s+)?({_NAME})")
+_CALL = re.compile(rf"(?<![.|A-Za-z0-9_])({_NAME})\s*\(")
+_NO_CALLS = ("and", "or", "not", "in", "is", "if", "else")
+_LONG_NUMBER = re.compile(r"[0-9.]{16,}|[0-9.]+[eE][+-]?[0-9]{3}")
+# A list that is repeated holds one value many times: walking it uses fuel before writing it takes time.
+_WALK = (
+    "{% macro walk(v) %}{% if v is string %}{% elif v is mapping %}{% for k in v %}{{ walk(v[k]) }}{% endfor %}"
+    "{% elif v is iterable %}{% for x in v %}{{ walk(x) }}{% endfor %}{% endif %}{% endmacro %}"
+)
+_MAY_REPEAT = re.compile(r"[*\[]")
+
+
+class TemplateFailed(ValueError):
+    """A template cannot be filled with this event. `pointer`: where it is in its structure."""
+
+    def __init__(self, pointer: str, detail: str) -> None:
+        self.pointer, self.detail = pointer, detail
+        super().__init__(f"The template at {pointer or '/'} failed: {detail}")
+
+
+class Scope:
+    """One event as templates see it, read when the first of them asks. Not for several threads at once."""
+
+    __slots__ = ("_event", "_known", "has_marks")
+
+    def __init__(self, event: Event) -> None:
+        self._event = event
+        self._known: dict[str, Any] = {}
+        self.has_marks = False
+        """Whether there may be numbers that MiniJinja gets marked."""
+
+    def value(self, name: str) -> Any:
+        """A value of the event; MISSING if it has none. Numbers that no type of Python keeps are `msgspec.Raw`."""
+        if name not in self._known:
+            given = getattr(self._event, name)
+            if name == "time":
+                given = to_text(given)
+            elif name in ("data", "previous", "changed"):
+                self.has_marks |= given is not None and _LONG_NUMBER.search(given) is not None
+                given = MISSING if given is None else read(given)
+            self._known[name] = given
+        return self._known[name]
+
+    def context(self, names: frozenset[str]) -> dict[str, Any]:
+        """The values with these names for MiniJinja; what is missing is not among them."""
+        found = {name: self.value(name) for name in names}
+        return {name: _marked(value) for name, value in found.items() if value is not MISSING}
+
+
+class JsonTemplate:
+    """One structure, compiled. Filled by one thread at a time."""
+
+    def __init__(self, structure: Any, pointer: str = "") -> None:
+        """`pointer`: where the structure is. Raises Refused with the place of whatever is wrong."""
+        self._expressions: list[_Expression] = []
+        self._structure = self._read(structure, pointer, 1)
+        if len(msgspec.json.encode(structure)) > STRUCTURE_BYTES_MAX:
+            raise Refused(pointer, "too_long", f"It may have at most {STRUCTURE_BYTES_MAX:,} bytes of JSON.")
+        self._names = frozenset(name for each in self._expressions for name in each.names)
+        self._environment: Environment | None = None
+
+    def fill(self, scope: Scope) -> Any:
+        """The structure with the event's values; MISSING if it is one template without a value.
+
+        Numbers that no type of Python keeps are `msgspec.Raw`, so `encode` writes them as they were sent. Raises
+        TemplateFailed.
+        """
+        values = self._evaluated(scope) if self._expressions else []
+        return _filled(self._structure, scope, values)
+
+    def text(self, scope: Scope) -> str | None:
+        """The same for a structure that is one template, as text: an id, a line. None if the value is missing or null.
+
+        Raises TemplateFailed, also if the value is an object, a list or a boolean.
+        """
+        value = self.fill(scope)
+        if value is MISSING or value is None:
+            return None
+        if type(value) in (dict, list, bool):
+            raise TemplateFailed(self._at(), "it must become a string or a number, not a list, an object or a boolean.")
+        return value if type(value) is str else encode(value).decode()
+
+    def _at(self) -> str:
+        return self._structure.pointer if isinstance(self._structure, _ValuePath | _Expression) else ""
+
+    def _read(self, value: Any, pointer: str, depth: int) -> Any:
+        if depth > DEPTH_MAX:
+            raise Refused(pointer, "too_deep", f"Templates may be nested at most {DEPTH_MAX} levels deep.")
+        if type(value) is dict:
+            for name in value:
+                if _is_template(name):
+                    at = f"{pointer}/{escaped(name)}"
+                    raise Refused(at, "template", "A name cannot be a template. Only values can.")
+            return {name: self._read(each, f"{pointer}/{escaped(name)}", depth + 1) for name, each in value.items()}
+        if type(value) is list:
+            return [self._read(each, f"{pointer}/{index}", depth + 1) for index, each in enumerate(value)]
+        if type(value) is not str or not _is_template(value):
+            return value
+        found = _compiled(value, pointer, len(self._expressions))
+        if isinstance(found, _Expression):
+            self._expressions.append(found)
+        return found
+
+    def _evaluated(self, scope: Scope) -> list[Any]:
+        if self._environment is None:
+            self._environment = _environment()
+            self._environment.add_template("all", _WALK + "\n".join(each.enclosed for each in self._expressions))
+        try:
+            written = self._environment.render_template("all", **scope.context(self._names))
+        except TemplateError as wrong:
+            raise TemplateFailed(self._place_of(wrong.line), _reason(wrong)) from None
+        lines = zip(self._expressions, written.split("\n"), strict=True)
+        marks = scope.has_marks
+        return [_value(line, each.pointer, marks) if line else MISSING for each, line in lines]
+
+    def _place_of(self, line: int | None) -> str:
+        """Which of the expressions a line of all of them together belongs to."""
+        left = line or 1
+        for each in self._expressions:
+            left -= each.enclosed.count("\n") + 1
+            if left <= 0:
+                return each.pointer
+        return self._expressions[-1].pointer
+
+
+def read(text: str) -> Any:
+    """A JSON text of an event; numbers that neither 64 bits nor a double keep are `msgspec.Raw`."""
+    if not _LONG_NUMBER.search(text):
+        return msgspec.json.decode(text)
+    return _whole(jiter.from_json(text.encode(), float_mode="lossless-float"))
+
+
+def encode(value: Any) -> bytes:
+    """A filled structure as JSON."""
+    return msgspec.json.encode(value)
+
+
+class _ValuePath(msgspec.Struct, frozen=True):
+    """A template that only names a value."""
+
+    name: str
+    steps: tuple[str | int, ...]
+    pointer: str
+
+    def value(self, scope: Scope) -> Any:
+        found = scope.value(self.name)
+        for step in self.steps:
+            if type(found) is dict and type(step) is str:
+                found = found.get(step, MISSING)
+            elif type(found) is list and type(step) is int and step < len(found):
+                found = found[step]
+            else:
+                return MISSING
+        return found
+
+
+class _Expression(msgspec.Struct, frozen=True):
+    """A template that MiniJinja evaluates. `enclosed` writes its value as one line of JSON, empty if it is missing."""
+
+    number: int
+    names: frozenset[str]
+    enclosed: str
+    pointer: str
+
+
+def _compiled(source: str, pointer: str, number: int) -> _ValuePath | _Expression:
+    """Raises Refused."""
+    if len(source) > SOURCE_CHARS_MAX:
+        raise Refused(pointer, "too_long", f"A template may have at most {SOURCE_CHARS_MAX:,} characters.")
+    if _MARK in source:
+        raise Refused(pointer, "template", "A template may not contain the character NUL.")
+    try:
+        environment = _environment()
+        environment.add_template("one", source)
+        names = environment.undeclared_variables_in_str(source) - set(_FUNCTIONS)
+    except TemplateError as wrong:
+        raise Refused(pointer, "template", f"This template does not compile: {_reason(wrong)}") from None
+    _check_words(source, pointer)
+    for name in sorted(names):
+        if name not in SCOPE:
+            detail = f"There is no {name} here. A template sees {', '.join(SCOPE)}."
+            raise Refused(pointer, "template", detail)
+    alone = _alone(source)
+    if alone is None:
+        enclosed = f"{{% set v %}}{source}{{% endset %}}{{{{ v|string|tojson }}}}"
+        return _Expression(number, frozenset(names), enclosed, pointer)
+    path = _PATH.fullmatch(alone)
+    if path is not None and path[1] in SCOPE:
+        steps = [int(index) if index else a or b or c for a, b, c, index in _STEP.findall(path[2])]
+        return _ValuePath(path[1], tuple(steps), pointer)
+    walk = "{{ walk(v) }}" if _MAY_REPEAT.search(alone) else ""
+    enclosed = f"{{% set v = {alone} %}}{walk}{{% if v is defined %}}{{{{ v|tojson }}}}{{% endif %}}"
+    return _Expression(number, frozenset(names), enclosed, pointer)
+
+
+def _check_words(source: str, pointer: str) -> None:
+    """Raise Refused for statements, filters, tests and functions that there are not: MiniJinja finds them when run."""
+    for code in _CODE.finditer(_STRING.sub("''", source)):
+        words = code[1] if code[1] is not None else code[2].strip("+- \n\t")
+        if code[2] is not None:
+            statement = words.split(None, 1)[0] if words else ""
+            if statement not in _STATEMENTS:
+                known = ", ".join(name for name in _STATEMENTS if not name.startswith("end"))
+                raise Refused(pointer, "template", f"A template cannot have {statement} statements, only {known}.")
+        for what, found, probe in (("filter", _FILTER, "''|{}"), ("test", _TEST, "'' is {}")):
+            for name in found.findall(words):
+                if not _is_known(probe.format(name)):
+                    raise Refused(pointer, "template", f"There is no {what} {name}.")
+        for name in _CALL.findall(_FILTER.sub("", _TEST.sub("", words))):
+            if name not in _FUNCTIONS and name not in _NO_CALLS and name not in _STATEMENTS:
+                raise Refused(pointer, "template", f"There is no function {name}.")
+
+
+def _is_known(probe: str) -> bool:
+    try:
+        _environment().eval_expr(probe)
+    except TemplateError as wrong:
+        return wrong.kind not in ("UnknownFilter", "UnknownTest")
+    return True
+
+
+def _alone(source: str) -> str | None:
+    """The expression, if the template is nothing but one; None if it is text."""
+    inner = source.strip()
+    if not (inner.startswith("{{") and inner.endswith("}}")):
+        return None
+    plain = _STRING.sub(lambda found: "x" * len(found[0]), inner[2:-2])
+    depth, place = 0, 0
+    while place < len(plain):
+        if depth == 0 and plain.startswith("}}", place):
+            return None
+        depth += (plain[place] in "{[(") - (plain[place] in "}])")
+        place += 1
+    return inner[2:-2].strip("+-").strip()
+
+
+def _is_template(text: str) -> bool:
+    return "{{" in text or "{%" in text or "{#" in text
+
+
+def _environment() -> Environment:
+    filters = {"string": _string}
+    return Environment(
+        fuel=FUEL, debug=False, undefined_behavior="chainable", finalizer=_shown, filters=filters, pycompat=False
+    )
+
+
+def _shown(value: Any) -> Any:
+    """How values appear in text: missing ones and null are empty, lists and objects are JSON."""
+    if value is None:
+        return ""
+    if type(value) is bool:
+        return "true" if value else "false"
+    if type(value) is dict and _MARK in value:
+        return value[_MARK]
+    return encode(value).decode() if type(value) in (dict, list) else value
+
+
+def _string(value: Any) -> str:
+    """The filter `string`: a value as it appears in text."""
+    return str(_shown(value))
+
+
+def _reason(wrong: TemplateError) -> str:
+    if wrong.kind == "OutOfFuel":
+        return f"it takes more than {FUEL:,} steps."
+    return f"{wrong.detail or wrong.message}."
+
+
+def _filled(structure: Any, scope: Scope, values: list[Any]) -> Any:
+    if isinstance(structure, _ValuePath):
+        return structure.value(scope)
+    if isinstance(structure, _Expression):
+        return values[structure.number]
+    if type(structure) is dict:
+        members = ((name, _filled(each, scope, values)) for name, each in structure.items())
+        return {name: value for name, value in members if value is not MISSING}
+    if type(structure) is list:
+        return [value for each in structure if (value := _filled(each, scope, values)) is not MISSING]
+    return structure
+
+
+def _value(line: str, pointer: str, has_marks: bool) -> Any:
+    """What MiniJinja wrote. Raises TemplateFailed."""
+    value = msgspec.json.decode(line)
+    if not has_marks or not any(mark in line for mark in _IN_TEXT):
+        return value
+    try:
+        return _unmarked(value)
+    except ValueError:
+        detail = "a number has more digits than can be calculated with. Use it alone, or as text: | string."
+        raise TemplateFailed(pointer, detail) from None
+
+
+def _whole(value: Any) -> Any:
+    if type(value) is dict:
+        return {name: _whole(each) for name, each in value.items()}
+    if type(value) is list:
+        return [_whole(each) for each in value]
+    if type(value) is jiter.LosslessFloat:
+        text = str(value)
+        return float(text) if exact.is_kept(text) else msgspec.Raw(text.encode())
+    if type(value) is int and not INTEGER_MIN <= value <= INTEGER_MAX:
+        return msgspec.Raw(str(value).encode())
+    return value
+
+
+def _marked(value: Any) -> Any:
+    if type(value) is msgspec.Raw:
+        return {_MARK: bytes(value).decode()}
+    if type(value) is dict:
+        return {name: _marked(each) for name, each in value.items()}
+    if type(value) is list:
+        return [_marked(each) for each in value]
+    return value
+
+
+def _unmarked(value: Any) -> Any:
+    """Raises ValueError if a marked number was changed."""
+    if type(value) is str:
+        if any(mark in value for mark in _IN_TEXT):
+            raise ValueError
+        return value
+    if type(value) is dict:
+        if _MARK in value:
+            return msgspec.Raw(value[_MARK].encode())
+        return {name: _unmarked(each) for name, each in value.items()}
+    if type(value) is list:
+        return [_unmarked(each) for each in value]
+    return value
