@@ -63,8 +63,10 @@ lint: $(READY) ## Format, lint, types, import contracts, dead code, the generate
 	$(BIN)/python tools/make_client.py --check
 
 .PHONY: check
-check: lint ## lint, and the fast tests, the shape among them; two or three minutes
-	$(BIN)/python -m pytest -q -m "not slow" $(PARALLEL) $(ARGS)
+check: $(READY) ## lint, and beside it the fast tests, the shape among them; about a minute
+	@$(MAKE) lint >$(VENV)/lint.log 2>&1 & lint=$$!; \
+	$(BIN)/python -m pytest -q -m "not slow" $(PARALLEL) $(ARGS); tests=$$?; \
+	wait $$lint; lint=$$?; cat $(VENV)/lint.log; exit $$((tests + lint))
 
 .PHONY: bench
 bench: $(READY) ## Measure every figure that is promised, beside a reference of the same run

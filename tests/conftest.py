@@ -10,6 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+import tests.examples  # noqa: F401  (it registers the profiles)
 from tests.memory_files import use_memory
 from tests.postgres_server import PostgresServer
 from tests.programs import last_line
@@ -21,9 +22,10 @@ sys.dont_write_bytecode = False
 
 ENGINES = ["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.postgres])]
 
-# Machines are shared and slow at times: an example's duration says nothing about its rightness.
-hypothesis.settings.register_profile("tidings", deadline=None, print_blob=True)
-hypothesis.settings.load_profile("tidings")
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how many examples are tried, before the tests are loaded."""
+    hypothesis.settings.load_profile("quick" if config.option.markexpr == "not slow" else "all")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

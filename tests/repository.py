@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,12 @@ def files() -> tuple[Path, ...]:
     ).stdout.decode()
     paths = (ROOT / name for name in sorted(set(listed.split("\0"))) if name)
     return tuple(path for path in paths if path.is_file() and b"\0" not in path.read_bytes()[:8192])
+
+
+@cache
+def syntax(path: Path) -> ast.Module:
+    """A Python file, parsed."""
+    return ast.parse(path.read_text())
 
 
 def under(*folders: str, suffix: str = "") -> list[Path]:

@@ -6,13 +6,14 @@ The word list of CONTRIBUTING.md has the replacements. Only phrases without a go
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.repository import ROOT, files, name
+from tests.repository import ROOT, files, name, syntax
 
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 FOREIGN = {
@@ -29,26 +30,24 @@ FOREIGN = {
 """A phrase, and what to write instead."""
 
 
+@functools.cache
+def readable() -> list[tuple[Path, int, str]]:
+    """Every text that people read, with its file and line."""
+    pages = [path for path in files() if path.suffix == ".md" and path.name != "CONTRIBUTING.md"]
+    modules = [path for path in files() if path.suffix == ".py" and path.is_relative_to(ROOT / "tidings")]
+    return [(path, line, text) for path in (*pages, *modules) for line, text in prose(path)]
+
+
 def prose(path: Path) -> Iterator[tuple[int, str]]:
     """The text that people read, with its line: pages without code blocks, and string literals of the package."""
-    text = path.read_text()
     if path.suffix == ".md":
-        yield 1, FENCE.sub(lambda block: "\n" * block[0].count("\n"), text)
+        yield 1, FENCE.sub(lambda block: "\n" * block[0].count("\n"), path.read_text())
         return
-    tree = ast.parse(text)
+    tree = syntax(path)
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
             yield node.lineno, node.value
-
-
-def readable() -> list[Path]:
-    return [
-        path
-        for path in files()
-        if (path.suffix == ".md" and path.name != "CONTRIBUTING.md")
-        or (path.suffix == ".py" and path.is_relative_to(ROOT / "tidings"))
-    ]
 
 
 @pytest.mark.parametrize("phrase", FOREIGN)
@@ -56,8 +55,7 @@ def test_a_foreign_phrase_does_not_return(phrase: str) -> None:
     pattern = re.compile(phrase)
     found = [
         f"{name(path)}:{line + text.count(chr(10), 0, match.start())}: {match[0]!r}"
-        for path in readable()
-        for line, text in prose(path)
+        for path, line, text in readable()
         for match in pattern.finditer(text)
     ]
     assert not found, f"say {FOREIGN[phrase]!r} instead: {found}"

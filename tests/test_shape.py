@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.repository import ROOT, files, name, under
+from tests.repository import ROOT, files, name, syntax, under
 
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 50
@@ -83,7 +83,7 @@ def test_functions_are_short() -> None:
     long = [
         f"{name(path)}:{node.lineno} {node.name} has {length}"
         for path in ours("tidings", "tools", suffix=".py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(syntax(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (length := (node.end_lineno or node.lineno) - node.lineno + 1) > FUNCTION_LINES_MAX
     ]
@@ -91,7 +91,7 @@ def test_functions_are_short() -> None:
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    silent = [name(path) for path in modules() if not ast.get_docstring(ast.parse(path.read_text()))]
+    silent = [name(path) for path in modules() if not ast.get_docstring(syntax(path))]
     assert not silent, f"these files need a docstring on top: {silent}"
 
 
@@ -119,7 +119,7 @@ def test_a_class_name_means_one_thing() -> None:
     homes: dict[str, list[str]] = {}
     for path in ours("tidings", suffix=".py"):
         if name(path) not in SEEN_FROM_OUTSIDE:
-            for node in ast.parse(path.read_text()).body:
+            for node in syntax(path).body:
                 if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                     homes.setdefault(node.name, []).append(f"{name(path)}:{node.lineno}")
     twice = {word: places for word, places in homes.items() if len(places) > 1}

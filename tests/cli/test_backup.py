@@ -47,6 +47,7 @@ def restore(run: Run, *args: object, ok: bool = True) -> Any:
     return json.loads(said.stdout) if ok else said.stderr
 
 
+@pytest.mark.slow
 def test_a_backup_ends_while_somebody_writes_and_holds_one_moment(tmp_path: Path, run: Run) -> None:
     with ProcessServer(tmp_path / "server", max_batch_bytes=8_000_000) as server:
         server.api.register("https://example.com/hook", events=["other"])

@@ -114,6 +114,7 @@ def test_what_is_wrong_is_one_sentence(run: Run, tmp_path: Path) -> None:
     assert "--forward is written as" in run("listen", "--forward", "localhost:3000").stderr
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_before_the_first_event_is_waited_for_and_nothing_is_missed(
     receiver: Receiver, tmp_path: Path
 ) -> None:

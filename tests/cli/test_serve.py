@@ -324,6 +324,7 @@ collections:
 """
 
 
+@pytest.mark.slow
 def test_a_start_makes_what_the_file_declares_and_refuses_what_would_lose(tmp_path: Path) -> None:
     file = tmp_path / "tidings.yaml"
     file.write_text(DECLARED)

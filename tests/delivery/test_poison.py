@@ -58,6 +58,7 @@ def test_good_events_arrive_beside_poisoned_ones(world: World, kind: str, order:
     assert world.endpoint(endpoint)["state"] == "enabled"
 
 
+@pytest.mark.slow
 def test_good_events_arrive_beside_poisoned_ones_that_time_out(world: World) -> None:
     world.receiver.answer_by(poisoned("silent"))
     endpoint = world.register(timeout_seconds=30)
@@ -104,6 +105,7 @@ def test_a_line_of_a_poisoned_subject_keeps_no_other_subject_waiting(world: Worl
     assert arrived == [0, 1, 2] * GOOD
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restarts", [False, True])
 def test_lines_longer_than_memory_go_on_in_their_order(world: World, restarts: bool) -> None:
     """Three poisoned subjects hold hundreds each; between them good subjects of many events."""

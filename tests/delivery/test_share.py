@@ -28,7 +28,8 @@ def tight(
     clock = FakeClock()
     with Receiver() as receiver, TestServer(tmp_path / "tight", clock=clock, database=database) as server:
         yield World(server, clock, receiver)
-        receiver.release()
+        # Or the server would wait for all that is in flight.
+        receiver.down()
 
 
 def batch(world: World, tenant: str | None, count: int, kind: str = "step") -> list[str]:

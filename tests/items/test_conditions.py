@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.items.collections import declare
 from tidings.model.collection import Collection, Field, Item
 from tidings.rules.items.condition import (
@@ -35,7 +36,9 @@ from tidings.testing import TestServer
 
 T = TypeVar("T")
 wide = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 # `seq` and words of SQL are names like any other.

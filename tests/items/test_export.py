@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.items.collections import COLLECTIONS, declare
 from tidings.testing import Api, TestServer, until
 
@@ -47,7 +48,7 @@ def put(api: Api, raw: bytes, media: str) -> Any:
 def test_what_is_exported_is_imported_as_it_was(api: Api, format: str, media: str) -> None:
     one, two = tenant(api, f"one-{format}"), tenant(api, f"two-{format}")
 
-    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(ITEM, max_size=4))
     def check(items: list[dict[str, Any]]) -> None:
         for api in (one, two):
@@ -110,6 +111,7 @@ def test_an_export_shows_only_what_the_key_may_read(api: Api) -> None:
     assert key.call("GET", f"{PATH}:export", fields="pieces").status == 422
 
 
+@pytest.mark.slow
 def test_an_export_that_breaks_off_is_not_taken_for_the_whole(tmp_path: Path) -> None:
     server = TestServer(tmp_path / "stops").start()
     try:

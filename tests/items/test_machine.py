@@ -13,12 +13,13 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
+from tests.examples import examples
 from tests.items.collections import declare
 from tests.items.model import DEFAULTS, FIELDS, Model, Refused
 from tidings.model.collection import Collection, Field, OwnEvent
 from tidings.testing import Api, ApiReply, TestServer
 
-EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", examples(15)))
 """More of them for a long look by hand."""
 STEPS = 30
 BY_HAND = [Phase.shrink] if "MACHINE_EXAMPLES" in os.environ else []

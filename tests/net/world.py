@@ -18,6 +18,8 @@ from tidings.testing import until
 
 Answer = Callable[[socket.socket], object]
 FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+TLS_HANDSHAKE = b"\x16"
+"""The first byte of TLS."""
 
 
 class Listening:
@@ -79,7 +81,8 @@ class Listening:
 
 def _read_post(connection: socket.socket) -> bytes | None:
     data = b""
-    while b"\r\n\r\n" not in data:
+    # As others do, it answers at once what cannot be a request, such as the beginning of TLS.
+    while b"\r\n\r\n" not in data and not data.startswith(TLS_HANDSHAKE):
         piece = connection.recv(65536)
         if not piece:
             return None

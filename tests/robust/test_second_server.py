@@ -31,6 +31,7 @@ def test_on_the_same_file_from_another_folder(tmp_path: Path) -> None:
         assert len(second.api.get("/v1/events")["data"]) == 1
 
 
+@pytest.mark.slow
 def test_the_command_says_it_in_a_sentence(tmp_path: Path) -> None:
     with ProcessServer(tmp_path) as first:
         second = ProcessServer(tmp_path)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tidings.rules.items import csv_lines
 from tidings.rules.items.csv_lines import CsvLines, CsvOut
 from tidings.rules.items.file_lines import (
@@ -84,7 +85,7 @@ def raw(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.lists(DOCUMENT, max_size=5), st.integers(1, 40))
 def test_what_is_written_as_csv_is_read_again(documents: list[dict[str, Any]], size: int) -> None:
     out = CsvOut(list(KINDS))
@@ -96,7 +97,7 @@ def test_what_is_written_as_csv_is_read_again(documents: list[dict[str, Any]], s
     assert [row[1] for row in cells[1:]] == [each["title"] or "" for each in documents]
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.lists(DOCUMENT, max_size=5), st.integers(1, 40))
 def test_what_is_written_as_ndjson_is_read_again(documents: list[dict[str, Any]], size: int) -> None:
     text = JsonLinesOut().lines([raw(each) for each in documents])

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tidings.intake.items.change import reached, seen
 from tidings.model.access import VERBS, Key, Permit
 from tidings.model.collection import Collection, Field, Item, Question
@@ -91,7 +92,9 @@ def within(child: Grant | None, maker: Grant | None) -> None:
             assert not holds(child.writes, item.row) or holds(maker.writes, item.row), item
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(
+    max_examples=examples(250), deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
+)
 @given(scopes=SCOPES, own=st.none() | PERMITS, tenant=TENANTS, asked=PERMITS, its_tenant=TENANTS, its_scopes=SCOPES)
 @example(
     # Who has no tenant writes "$tenant" for items of nobody; handed on, it must not come to mean the new key's.

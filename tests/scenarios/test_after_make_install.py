@@ -8,6 +8,8 @@ import pytest
 
 from tests.scenarios import run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def without_library(tmp_path: Path) -> str:
@@ -21,7 +23,6 @@ def test_an_example_plays_without_the_library(example: str, without_library: str
     run(f"{example}/run.py", PYTHONPATH=without_library)
 
 
-@pytest.mark.slow
 def test_the_demo_plays_without_the_library_and_says_who_checks(without_library: str) -> None:
     said = run("demo.py", "--orders", "2", PYTHONPATH=without_library)
     assert "checked by tidings.client.verify" in " ".join(said.split())

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.scenarios import run
+
+pytestmark = pytest.mark.slow
 
 
 def test_card_payment() -> None:

@@ -12,11 +12,12 @@ from make_pictures import run_in_terminal, screen
 from tests.repository import ROOT
 from tests.scenarios import run
 
+pytestmark = pytest.mark.slow
+
 ORDERS = 12
 SAID = ("The menu", "GET /v1/items/dishes:by_course", "An order", "The kitchen", "The dish", "closes", "opens again")
 
 
-@pytest.mark.slow
 def test_everything_that_happens_is_a_line(tmp_path: Path) -> None:
     picture = tmp_path / "demo.svg"
     said = run("demo.py", "--orders", str(ORDERS), "--svg", str(picture), folder=tmp_path)
@@ -33,7 +34,6 @@ def test_everything_that_happens_is_a_line(tmp_path: Path) -> None:
     assert drawn.startswith("<svg") and "What happened last" in drawn and "Every dish arrived" in drawn
 
 
-@pytest.mark.slow
 def test_a_terminal_shows_a_live_table() -> None:
     said = run_in_terminal([sys.executable, str(ROOT / "examples" / "demo.py"), "--orders", "4"])
     assert "\x1b[1A" in said, "the table is drawn over itself"

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.scenarios import run
+
+pytestmark = pytest.mark.slow
 
 CALLERS = {
     "no key": "401 unauthorized: Send a key: Authorization: Bearer",

@@ -8,8 +8,9 @@ import pytest
 
 from tests.scenarios import run
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_less_data() -> None:
     said = run("less_data/run.py")
     assert "of 500 events 50 came" in said

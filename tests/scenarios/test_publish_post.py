@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.scenarios import run
+
+pytestmark = pytest.mark.slow
 
 
 def test_publish_post() -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.scenarios import run
+
+pytestmark = pytest.mark.slow
 
 MISSED = "[1, 2, 3, 4, 5, 6, 7, 8]"
 

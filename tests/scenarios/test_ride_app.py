@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.scenarios import run
+
+pytestmark = pytest.mark.slow
 
 SHOWN = {"maps": {"id", "start", "goal"}, "sms": {"id", "phone", "start"}, "payment": {"id", "card", "cents"}}
 

@@ -8,8 +8,9 @@ import pytest
 
 from tests.scenarios import run
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_shipping_tracker() -> None:
     said = run("shipping_tracker/run.py")
     polls = re.findall(r"^ +(anna|bert) +(\d+) +(.*?) +RateLimit: (.*)$", said, re.MULTILINE)

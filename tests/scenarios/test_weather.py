@@ -8,6 +8,8 @@ import pytest
 
 from tests.scenarios import run
 
+pytestmark = pytest.mark.slow
+
 REFUSED = {
     "a third question": 404,
     "half a question": 422,
@@ -23,7 +25,6 @@ REFUSED = {
 }
 
 
-@pytest.mark.slow
 def test_weather() -> None:
     said = run("weather/run.py")
     menu = "GET /v1/items/readings:by_place, GET /v1/items/readings:by_postal_code\n"

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.declarations import COLLECTION_NAMES, VALUES, worlds
+from tests.examples import examples
 from tidings.model.collection import Collection
 from tidings.rules.declare import plan as rules
 from tidings.rules.declare.declaration import plain, read
@@ -212,7 +213,7 @@ def compare_items(db: Db, before: Any, after: Any, olds: Any, plan: Plan, found:
     assert said.get(DropCollection, 0) == sum(len(olds[name]) for name in plan.dropped)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(worlds_with_rows())
 def test_any_declaration_becomes_any_other_on_sqlite(tmp_path_factory: Any, case: Any) -> None:
     check(_sqlite(tmp_path_factory), *case)
@@ -233,7 +234,7 @@ def _sqlite(factory: Any) -> Db:
 def test_any_declaration_becomes_any_other_on_postgres(postgres_url: str, tmp_path: Path) -> None:
     db = open_engine(postgres_url, tmp_path).writer()
 
-    @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples(40), suppress_health_check=[HealthCheck.too_slow])
     @given(worlds_with_rows())
     def run(case: Any) -> None:
         check(db, *case)

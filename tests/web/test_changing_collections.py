@@ -81,6 +81,7 @@ def change(api: Api, fields: Any) -> None:
     assert reply.status == 200, reply.body
 
 
+@pytest.mark.slow
 def test_items_and_declarations_change_at_once(jobs: Api, server: TestServer) -> None:
     with Callers(jobs) as callers:
         until(lambda: len(callers.made) > THREADS, "items are made")

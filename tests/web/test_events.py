@@ -250,6 +250,7 @@ def test_streams_end_when_their_key_or_the_server_does(tmp_path: Any) -> None:
         server.start()
 
 
+@pytest.mark.slow
 def test_a_slow_reader_misses_nothing(tmp_path: Any) -> None:
     with TestServer(tmp_path / "slow", max_body_bytes=1_048_576) as server:
         count, text = 100, "x" * 200_000

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.web.wire import KEY_LINE, Said, send
 from tidings.testing import Api, TestServer, until
 from tidings.web.operation import Operation
 from tidings.web.operations import OPERATIONS
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "120"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", examples(120)))
 """For each test and engine; more of them for a long look by hand."""
 
 fuzz = settings(

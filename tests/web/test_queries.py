@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tidings.model.collection import Collection, Field
 from tidings.model.errors import Invalid
 from tidings.web.items.parameters import filters_of
@@ -98,7 +99,7 @@ _TEXTS = st.lists(
 
 
 @given(values=_TEXTS)
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_every_list_of_texts_can_be_asked(values: list[str]) -> None:
     repeated = urlencode([("s__in", value) for value in values])
     shorthand = "s__in=" + ",".join(quote(value, safe="") for value in values)

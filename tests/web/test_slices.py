@@ -133,6 +133,7 @@ def test_operations_on_items_are_read_in_slices_too(api: Api) -> None:
     assert (refused.status, refused.json["errors"][0]["code"]) == (422, "too_many")
 
 
+@pytest.mark.slow
 def test_many_large_batches_at_once_are_all_stored(server: TestServer, api: Api) -> None:
     """Also when some of their senders leave while they wait for their turn."""
 

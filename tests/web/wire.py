@@ -45,13 +45,13 @@ def send(url: str, raw: bytes, seconds: float = 15.0) -> Said:
             sock.sendall(raw)
         except (BrokenPipeError, ConnectionResetError):
             pass  # It was cut off while sending; an answer may stand there all the same.
-        return read(sock)
+        return read(sock, bodiless=raw.startswith(b"HEAD "))
 
 
-def read(sock: socket.socket) -> Said:
-    """Read one answer: head, and as much body as it says."""
+def read(sock: socket.socket, *, bodiless: bool = False) -> Said:
+    """Read one answer: head, and as much body as it says. `bodiless`: that of a HEAD, which only says how much."""
     data, closed = b"", False
-    while not _whole(data):
+    while not _whole(data, bodiless):
         try:
             piece = sock.recv(65_536)
         except ConnectionResetError:
@@ -83,11 +83,11 @@ def get(path: str, more: bytes = b"") -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: tidings\r\n".encode() + KEY_LINE + more + b"\r\n"
 
 
-def _whole(data: bytes) -> bool:
+def _whole(data: bytes, bodiless: bool) -> bool:
     head, found, body = data.partition(b"\r\n\r\n")
     if not found:
         return False
-    if b" 204 " in head[:20] or b" 304 " in head[:20]:
+    if bodiless or b" 204 " in head[:20] or b" 304 " in head[:20]:
         return True
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import settings as tuned
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.rules.schemes.keys import pair, settings
 from tidings.rules import schemes
 from tidings.rules.reading.refused import Refused
@@ -20,7 +21,7 @@ from tidings.rules.schemes.kinds.signed import texts
 NOW = 1_790_000_000.0
 URL = "https://example.com/in/a?b=c"
 ALL = schemes.schemes()
-EXAMPLES = tuned(max_examples=150, deadline=None)
+EXAMPLES = tuned(max_examples=examples(150), deadline=None)
 
 
 def whole_body(scheme: Scheme) -> bool:
