@@ -21,6 +21,7 @@ from granian.server.embed import Server as HttpServer
 from tidings import __version__
 from tidings.control.collections import Collections, Shown, Wanted, is_safe
 from tidings.control.declarations import Declarations
+from tidings.control.declare.declaring import Declaring
 from tidings.control.deliveries import Deliveries
 from tidings.control.delivery_ids import DeliveryIds
 from tidings.control.endpoints.cancelling import Cancelling
@@ -196,6 +197,8 @@ class Server:
         """The parts that operations work with."""
         settings, kinds = self.settings, Kinds(self._engine.dialect)
         collections, items = Collections(catalog, self.clock), ItemChanges(catalog, kinds, self.clock)
+        parts = (self._engine, self.writer, self._readers, self.clock)
+        self._declaring = Declaring(parts, collections, self._indexes)
         limits = ImportLimits(settings.max_whole_import_bytes, settings.max_whole_import_lines)
         return Parts(
             settings=settings,
@@ -214,7 +217,7 @@ class Server:
             deliveries=Deliveries(catalog, self._readers, self.clock, self.deliver, self._delivery_ids),
             replays=Replays(catalog, self._readers, self._replaying),
             collections=collections,
-            declarations=Declarations(catalog, self._readers, collections, self._indexes),
+            declarations=Declarations(catalog, self._readers, collections, self._declaring),
             indexes=self._indexes,
             deliver=self.deliver,
             feed=feed,
@@ -280,11 +283,7 @@ class Server:
             log_enabled=False,
         )
         await app.start()
-        self._cancelling.start()
-        self._replaying.start(self._loop)
-        self._timekeeper.start(self._loop)
-        self._retention.start(self._loop)
-        self._indexes.start(self._loop)
+        self._start_control(self._loop)
         serving = asyncio.create_task(http.serve())
         await _listening(self.settings.host, self.port, serving)
         if self.settings.one_processor:
@@ -294,6 +293,7 @@ class Server:
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        self._declaring.break_off()
         await app.stop()
         http.stop()  # type: ignore[no-untyped-call]
         try:
@@ -302,6 +302,15 @@ class Server:
             log.warning("some connections did not end in time and were closed")
         await self._stop_control()
 
+    def _start_control(self, loop: asyncio.AbstractEventLoop) -> None:
+        """What steers the stages begins, or goes on."""
+        self._cancelling.start()
+        self._replaying.start(loop)
+        self._timekeeper.start(loop)
+        self._retention.start(loop)
+        self._indexes.start(loop)
+        self._declaring.start(loop)
+
     async def _stop_control(self) -> None:
         """What steers the stages ends; it goes on at the next start."""
         await self._cancelling.stop()
@@ -309,6 +318,7 @@ class Server:
         await self._retention.stop()
         await self._timekeeper.stop()
         await self._indexes.stop()
+        await self._declaring.stop()
 
     def stop(self) -> None:
         """Ask `run` to end; may be called from a signal handler or another thread."""

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Run
+from tidings.store.items import tables
 from tidings.testing import Api, TestServer
 
 Read = Callable[..., Any]
@@ -51,8 +52,9 @@ def write(tmp_path: Path) -> Callable[[str], str]:
 
 def put_items(server: TestServer, count: int) -> None:
     assert server.server is not None
+    table = tables.table(server.server.parts.catalog.now.collections["tasks"])
     sql = (
-        'INSERT INTO "c_tasks" (id, tenant, revision, created, updated, f_title, f_note) '
+        f"INSERT INTO {table} (id, tenant, revision, created, updated, f_title, f_note) "
         "VALUES (:id, '', 1, 1, 1, 't', 'n')"
     )
 

@@ -44,7 +44,7 @@ def declare(server: TestServer, collection: Collection) -> None:
         for statement in tables.create(collection, db.dialect):
             db.execute(statement, {})
         for index in tables.indexes(collection, db.dialect):
-            db.execute(index.sql(collection.name), {})
+            db.execute(index.sql(collection), {})
         catalog.put_collection(db, collection)
 
     server.server.writer.wait(job)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
+from tidings.store.items import tables
 from tidings.testing import Api, TestServer, until
 
 FIELDS: dict[str, Any] = {
@@ -24,9 +25,12 @@ TASKS: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def clean(api: Api) -> Iterator[Api]:
-    """A server without collections."""
+@pytest.fixture(params=["at once", "in slices"])
+def clean(api: Api, server: TestServer, request: pytest.FixtureRequest, monkeypatch: Any) -> Iterator[Api]:
+    """A server without collections, which carries declarations out in either way."""
+    if request.param == "in slices":
+        assert server.server is not None
+        monkeypatch.setattr(server.server._declaring, "at_once", -1)
     yield api
     for _ in range(3):
         for collection in api.pages("/v1/collections"):
@@ -38,10 +42,8 @@ def put_items(server: TestServer, collection: str, count: int, **values: Any) ->
     assert server.server is not None
     columns = ", ".join(f'"f_{name}"' for name in values)
     marks = ", ".join(f":{name}" for name in values)
-    sql = (
-        f'INSERT INTO "c_{collection}" (id, tenant, revision, created, updated, {columns}) '
-        f"VALUES (:id, '', 1, 1, 1, {marks})"
-    )
+    table = tables.table(server.server.parts.catalog.now.collections[collection])
+    sql = f"INSERT INTO {table} (id, tenant, revision, created, updated, {columns}) VALUES (:id, '', 1, 1, 1, {marks})"
 
     def job(db: Any) -> None:
         for n in range(count):

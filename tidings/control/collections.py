@@ -1,13 +1,14 @@
 """Collections: from declarations to a plan, shown or carried out, in one transaction of the writer.
 
-Declarations are read, planned and inspected in the transaction that carries them out, so the findings still apply.
+Declarations are read, planned and inspected in the transaction that carries them out, so the findings still apply. If
+that would hold the writer for long, items were inspected and tables filled beforehand (control/declare/).
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -64,6 +65,38 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     applied: bool = False
 
 
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody asks to be carried out. `plan`: only if it is still the one with this name."""
+
+    wish: Wanted
+    plan: str | None = None
+    drop_values: bool = False
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """A wish as a plan."""
+
+    wish: Wanted
+    plan: Plan
+    name: str
+    present: dict[str, Collection]
+    """The collections before it."""
+
+
+Make = Callable[[Db], Shown]
+"""Carries out, in a write job, what was asked for."""
+
+
+class Made(Protocol):
+    """What was done of a plan before its last job."""
+
+    plan: Plan
+    findings: Findings
+
+    def end(self, db: Db) -> dict[str, Collection]:
+        """Do the rest; the collections that were made or changed, by name, with their tables."""
+
+
 class Collections:
     """Makes plans and carries them out, inside jobs of a reader or of the writer."""
 
@@ -77,38 +110,69 @@ class Collections:
         found = [msgspec.json.decode(row[1], type=Collection) for row in rows]
         return {collection.name: collection for collection in sorted(found, key=lambda each: each.name)}
 
+    def planned(self, db: Db, wish: Wanted, name: str | None = None) -> Planned:
+        """The plan, by declarations alone. Raises Invalid if one is wrong, or Conflict if the plan is not `name`."""
+        present = self.present(db)
+        declared, plan = _planned(present, wish)
+        planned = Planned(wish, plan, _name(present, declared, wish), present)
+        if name not in (None, planned.name):
+            raise _changed()
+        return planned
+
     def look(self, db: Db, wish: Wanted) -> Shown:
         """The plan, shown. Raises Invalid if a declaration is wrong."""
-        present = self.present(db)
-        declared, plan = _planned(present, wish)
-        return _shown(_name(present, declared, wish), plan, self._inspected(db, plan, wish))
+        planned = self.planned(db, wish)
+        return _shown(planned, self.inspected(db, planned))
 
-    def apply(self, db: Db, wish: Wanted, *, plan_name: str | None = None, drop_values: bool = False) -> Shown:
-        """Carry the plan out, completely or not at all. Raises Invalid, or Conflict if it is refused or would lose
-        values."""
-        present = self.present(db)
-        declared, plan = _planned(present, wish)
-        name = _name(present, declared, wish)
-        if plan_name is not None and plan_name != name:
-            detail = (
-                "The collections have changed since this plan was made, or the plan was for other ones. Plan again."
-            )
-            raise Conflict(detail, code="plan_changed")
-        found = self._inspected(db, plan, wish)
+    def inspected(self, db: Db, planned: Planned) -> Findings:
+        """What the store says of a plan, with the plan's own refusals, and those of event types that are taken."""
+        refusals = planned.plan.refusals
+        if refusals:
+            return Findings(counts=(0,) * len(planned.plan.steps), refusals=refusals)
+        found = inspect(db, planned.plan)
+        return msgspec.structs.replace(found, refusals=(*_taken_types(db, planned), *found.refusals))
+
+    def check(self, planned: Planned, found: Findings, *, drop_values: bool) -> Shown:
+        """The plan, shown, if it may be carried out. Raises Conflict if it is refused or would lose something."""
         if found.refusals:
             raise _refused(found.refusals)
-        shown = _shown(name, plan, found)
+        shown = _shown(planned, found)
         if shown.loses is not None and not drop_values:
             raise Conflict(f"It would {shown.loses}. Pass drop_values=true if you want that.", code=LOSES)
-        now = self._clock.now()
-        alter.carry_out(db, plan, now)
+        return shown
+
+    def apply(
+        self,
+        db: Db,
+        wish: Wanted,
+        *,
+        plan_name: str | None = None,
+        drop_values: bool = False,
+        made: Made | None = None,
+    ) -> Shown:
+        """Carry the plan out, whole or not at all. Raises Invalid, or Conflict where it is refused or would lose.
+
+        `made`: what was done of it before; then its name was compared before, too.
+        """
+        planned = self.planned(db, wish, plan_name if made is None else None)
+        plan, now = planned.plan, self._clock.now()
+        if made is None:
+            shown = self.check(planned, self.inspected(db, planned), drop_values=drop_values)
+            collections = alter.carry_out(db, plan, now)
+        else:
+            if plan != made.plan:
+                raise _changed()
+            taken = _taken_types(db, planned)
+            found = msgspec.structs.replace(made.findings, refusals=(*taken, *made.findings.refusals))
+            shown = self.check(planned, found, drop_values=drop_values)
+            collections = made.end(db)
         for gone in (*plan.dropped, *(pair.before.name for pair in plan.pairs if pair.before.name != pair.after.name)):
             self._catalog.drop_collection(db, gone)
-        self._follow(db, plan, present)
+        self._follow(db, plan, planned.present)
         for collection in plan.created:
-            self._put(db, collection, revision=1, created=now, updated=now)
+            self._put(db, collections[collection.name], revision=1, created=now, updated=now)
         for pair in plan.pairs:
-            self._put(db, pair.after, revision=pair.before.revision + 1, updated=now)
+            self._put(db, collections[pair.after.name], revision=pair.before.revision + 1, updated=now)
         return msgspec.structs.replace(shown, applied=True)
 
     def _follow(self, db: Db, plan: Plan, present: Mapping[str, Collection]) -> None:
@@ -121,25 +185,6 @@ class Collections:
 
     def _put(self, db: Db, collection: Collection, **marks: int) -> None:
         self._catalog.put_collection(db, msgspec.structs.replace(collection, **marks))
-
-    def _inspected(self, db: Db, plan: Plan, wish: Wanted) -> Findings:
-        """What the store finds out about a plan, with the plan's own refusals and those for event types already in
-        use."""
-        refusals = [*plan.refusals]
-        if refusals:
-            return Findings(counts=(0,) * len(plan.steps), refusals=tuple(refusals))
-        for collection in (*plan.created, *(pair.after for pair in plan.pairs)):
-            for kind in change_types(collection):
-                if db.one("event_type_of", name=kind.name) is not None:
-                    event = kind.name.removeprefix(f"{collection.name}.")
-                    known = any(own.name == event for own in collection.events)
-                    pointer = f"{_at(wish)(collection.name)}/events/{event}" if known else None
-                    detail = (
-                        f"The catalogue already has an event type {kind.name}. Delete it; the collection adds its own."
-                    )
-                    refusals.append(Place(pointer=pointer, code="event_type_taken", detail=detail))
-        found = inspect(db, plan)
-        return msgspec.structs.replace(found, refusals=(*refusals, *found.refusals))
 
 
 def is_safe(shown: Shown) -> bool:
@@ -168,7 +213,27 @@ def _name(present: Mapping[str, Collection], declared: Sequence[Declared], wish:
     return "plan_" + hashlib.sha256(whole).hexdigest()[:24]
 
 
-def _shown(name: str, plan: Plan, found: Findings) -> Shown:
+def _taken_types(db: Db, planned: Planned) -> list[Place]:
+    """Why the catalogue has no room for the event types of these collections."""
+    plan, refusals = planned.plan, []
+    for collection in (*plan.created, *(pair.after for pair in plan.pairs)):
+        for kind in change_types(collection):
+            if db.one("event_type_of", name=kind.name) is not None:
+                event = kind.name.removeprefix(f"{collection.name}.")
+                known = any(own.name == event for own in collection.events)
+                pointer = f"{_at(planned.wish)(collection.name)}/events/{event}" if known else None
+                detail = f"The catalogue already has an event type {kind.name}. Delete it; the collection adds its own."
+                refusals.append(Place(pointer=pointer, code="event_type_taken", detail=detail))
+    return refusals
+
+
+def _changed() -> Conflict:
+    detail = "The collections have changed since this plan was made, or the plan was for other ones. Plan again."
+    return Conflict(detail, code="plan_changed")
+
+
+def _shown(planned: Planned, found: Findings) -> Shown:
+    plan = planned.plan
     steps = [
         StepShown(
             do=str(step.__struct_config__.tag),
@@ -179,7 +244,7 @@ def _shown(name: str, plan: Plan, found: Findings) -> Shown:
         for step, count in zip(plan.steps, found.counts, strict=True)
     ]
     lost = losses(plan.steps, found.counts)
-    return Shown(plan=name, steps=steps, loses=lost, refusals=list(found.refusals), stays=list(plan.stays))
+    return Shown(plan=planned.name, steps=steps, loses=lost, refusals=list(found.refusals), stays=list(plan.stays))
 
 
 def _refused(refusals: Sequence[Place]) -> Conflict:

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from tidings.control.collections import Collections, Shown, Wanted
-from tidings.control.indexes import Indexes
+from tidings.control.collections import Asked, Collections, Make, Shown, Wanted
+from tidings.control.declare.declaring import Ask, Declaring
 from tidings.model.access import Caller
 from tidings.model.collection import Collection
 from tidings.model.errors import Conflict, NotFound
@@ -35,11 +35,11 @@ class DeclaredCollection(msgspec.Struct, frozen=True):
 
 
 class Declarations:
-    """Reads and changes declarations. No index is built while one is carried out."""
+    """Reads and changes declarations."""
 
-    def __init__(self, catalog: Catalog, readers: Readers, collections: Collections, indexes: Indexes) -> None:
+    def __init__(self, catalog: Catalog, readers: Readers, collections: Collections, declaring: Declaring) -> None:
         self._catalog, self._readers = catalog, readers
-        self._collections, self._indexes = collections, indexes
+        self._collections, self._declaring = collections, declaring
 
     def visible(self, caller: Caller) -> list[Collection]:
         """Every collection."""
@@ -58,12 +58,12 @@ class Declarations:
         """Declare a collection. Raises Invalid, or Conflict if there is one or a step is refused."""
         caller.need(WRITE, WHOLE)
 
-        def job(db: Db) -> DeclaredCollection:
+        def ask(db: Db) -> Asked:
             if self._catalog.collection(db, name) is not None:
                 raise Conflict(f"A collection {name[:100]} already exists. Change it with PATCH or PUT.")
-            return self._declare(db, name, document, drop_values=False)
+            return _declaration(name, document)
 
-        return await self._run(job, run)
+        return await self._declare(caller, name, ask, run)
 
     async def put(
         self,
@@ -82,13 +82,13 @@ class Declarations:
         """
         caller.need(WRITE, WHOLE)
 
-        def job(db: Db) -> DeclaredCollection:
+        def ask(db: Db) -> Asked:
             before = self._catalog.collection(db, name)
             conditions.check("collection", name, None if before is None else before.revision)
             check(before)
-            return self._declare(db, name, document, drop_values=drop_values)
+            return _declaration(name, document, drop_values=drop_values)
 
-        return await self._run(job, run)
+        return await self._declare(caller, name, ask, run)
 
     async def edit(
         self,
@@ -104,12 +104,12 @@ class Declarations:
         """Merge `patch` into a declaration (RFC 7396). Raises NotFound, Stale, and what `put` raises."""
         caller.need(WRITE, WHOLE)
 
-        def job(db: Db) -> DeclaredCollection:
+        def ask(db: Db) -> Asked:
             before = self._at(db, name, expected)
             check(before)
-            return self._declare(db, name, merged(plain(before), patch), drop_values=drop_values)
+            return _declaration(name, merged(plain(before), patch), drop_values=drop_values)
 
-        return await self._run(job, run)
+        return await self._declare(caller, name, ask, run)
 
     async def delete(
         self, caller: Caller, name: str, expected: set[int] | None, run: Run[None, R], *, drop_values: bool = False
@@ -117,11 +117,14 @@ class Declarations:
         """Drop a collection with its items. Raises NotFound, Stale or Conflict."""
         caller.need(WRITE, WHOLE)
 
-        def job(db: Db) -> None:
+        def ask(db: Db) -> Asked:
             self._at(db, name, expected)
-            self._collections.apply(db, Wanted(drop=(name,)), drop_values=drop_values)
+            return Asked(wish=Wanted(drop=(name,)), drop_values=drop_values)
 
-        return await self._run(job, run)
+        def result(db: Db, make: Make) -> None:
+            make(db)
+
+        return await self._declaring.carry_out(ask, result, run, caller.tenant)
 
     async def plan(self, caller: Caller, wanted: Wanted) -> Shown:
         """What these declarations would change; nothing is changed. Raises Invalid."""
@@ -134,21 +137,20 @@ class Declarations:
     ) -> R:
         """Carry out these declarations, all or none. Raises Invalid or Conflict."""
         caller.need(WRITE, WHOLE)
-        return await self._run(
-            lambda db: self._collections.apply(db, wanted, plan_name=plan_name, drop_values=drop_values), run
-        )
+        asked = Asked(wish=wanted, plan=plan_name, drop_values=drop_values)
+        return await self._declaring.carry_out(lambda db: asked, lambda db, make: make(db), run, caller.tenant)
 
-    async def _run(self, job: Callable[[Db], Any], run: Run[Any, R]) -> R:
-        async with self._indexes.resting():
-            return await run(job)
-
-    def _declare(self, db: Db, name: str, document: dict[str, Any], *, drop_values: bool) -> DeclaredCollection:
+    async def _declare(self, caller: Caller, name: str, ask: Ask, run: Run[DeclaredCollection, R]) -> R:
         """Carry out one declaration."""
-        is_new = self._catalog.collection(db, name) is None
-        self._collections.apply(db, Wanted(collections={name: document}, single=name), drop_values=drop_values)
-        collection = self._catalog.collection(db, name)
-        assert collection is not None
-        return DeclaredCollection(collection, is_new)
+
+        def result(db: Db, make: Make) -> DeclaredCollection:
+            is_new = self._catalog.collection(db, name) is None
+            make(db)
+            collection = self._catalog.collection(db, name)
+            assert collection is not None
+            return DeclaredCollection(collection, is_new)
+
+        return await self._declaring.carry_out(ask, result, run, caller.tenant)
 
     def _at(self, db: Db, name: str, expected: set[int] | None) -> Collection:
         """The collection as the present transaction sees it."""
@@ -157,6 +159,10 @@ class Declarations:
             raise _absent(name)
         check_revision(expected, collection.revision)
         return collection
+
+
+def _declaration(name: str, document: dict[str, Any], *, drop_values: bool = False) -> Asked:
+    return Asked(wish=Wanted(collections={name: document}, single=name), drop_values=drop_values)
 
 
 def _absent(name: str) -> NotFound:

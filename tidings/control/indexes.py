@@ -128,7 +128,7 @@ def _make(db: Db, collection: Collection) -> None:
         db.execute(f"DROP INDEX {name}", {})
     for index in differs.missing:
         log.info("building the index %s of %s over %s", index.name, collection.name, ", ".join(index.columns))
-        db.execute(index.sql(collection.name), {})
+        db.execute(index.sql(collection), {})
 
 
 def _make_concurrently(db: Db, collection: Collection, shall_stop: Callable[[], bool]) -> bool:
@@ -136,12 +136,12 @@ def _make_concurrently(db: Db, collection: Collection, shall_stop: Callable[[], 
 
     A cancelled one leaves an invalid index behind, which is dropped the next time. Raises StoreError.
     """
-    table = tables.table(collection.name)
+    table = tables.table(collection)
     if db.query("SELECT to_regclass(:name)", {"name": table})[0][0] is None:
         return True
     differs = indexes.difference(db, collection)
     steps = [f"DROP INDEX CONCURRENTLY {name}" for name in differs.unneeded]
-    steps += [index.sql(collection.name, concurrently=True) for index in differs.missing]
+    steps += [index.sql(collection, concurrently=True) for index in differs.missing]
     for sql in steps:
         if shall_stop():
             return False

@@ -82,6 +82,8 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     revision: int = 1
     created: Micros = 0
     updated: Micros = 0
+    table: str = ""
+    """What its table is called (store/items/tables.py), unless that is the collection's name."""
 
     def field(self, name: str) -> Field | None:
         """The declared field of this name."""

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
+from tidings.store.watch import Watch
+
 T = TypeVar("T")
 R = TypeVar("R")
 Row = tuple[Any, ...]
@@ -61,6 +63,8 @@ class Db(Protocol):
     dialect: Dialect
     journal: int
     """The journal (store/journal.py) of the node whose connection this is."""
+    watched: dict[str, Watch]
+    """Tables of items (store/items/tables.py) whose changes are noted, by their quoted names."""
 
     def one(self, name: str, /, **params: Any) -> Row | None:
         """The first row, or None."""

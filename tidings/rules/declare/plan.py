@@ -144,6 +144,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Collections that nobody declared, and that stay."""
     requirements: tuple[Requirement, ...] = ()
     refusals: tuple[Place, ...] = ()
+    present: dict[str, Collection] = {}
+    """The collections whose items it concerns, as they are: those that change, are dropped, or are pointed into."""
+
+    def steps_of(self, pair: Pair) -> list[Step]:
+        """The steps that change one collection."""
+        return [step for step in self.steps if step.collection == pair.after.name]
 
 
 def plan(
@@ -188,6 +194,7 @@ class _Planner:
         changed = [pair for pair in pairs if _differs(pair)]
         for pair in changed:
             steps += self._field_steps(pair, declared.get(pair.after.name))
+        concerned = [*(pair.before.name for pair in changed), *(each.target for each in self.requirements)]
         return Plan(
             steps=tuple(steps),
             pairs=tuple(sorted(changed, key=lambda pair: _rank(order, pair))),
@@ -196,6 +203,7 @@ class _Planner:
             stays=tuple(stays) if not drop else (),
             requirements=tuple(self.requirements),
             refusals=tuple(self.refusals),
+            present={name: each for name, each in self.present.items() if name in {*concerned, *dropped}},
         )
 
     # --- collections --------------------------------------------------------------------------------------------------
@@ -234,8 +242,14 @@ class _Planner:
     # --- fields -------------------------------------------------------------------------------------------------------
 
     def _pair(self, before: Collection, each: Declared) -> Pair:
+        # The items stay where they are, whatever the collection is called.
+        table = before.table or before.name
         after = msgspec.structs.replace(
-            each.collection, revision=before.revision, created=before.created, updated=before.updated
+            each.collection,
+            revision=before.revision,
+            created=before.created,
+            updated=before.updated,
+            table="" if table == each.collection.name else table,
         )
         names = [field.name for field in before.fields]
         renamed, clashes = _renames(each.fields_were, names, [field.name for field in after.fields])

@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tidings.store.base import Builder, Db, Lost, Outdated, Row, StoreBusy, StoreError, StoreFull, UniqueViolation
 from tidings.store.engines.statements import statements, to_driver
+from tidings.store.watch import Watch
 
 CONNECT_SECONDS = 5
 PEN_SECONDS = 3
@@ -36,6 +37,7 @@ class PostgresDb:
         self._readonly = readonly
         self._beside = beside
         self._sql = statements("postgres")
+        self.watched: dict[str, Watch] = {}
         self._conn: psycopg.Connection[Row] | None = None
         self._inside = False
         self._outdated = False

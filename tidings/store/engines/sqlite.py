@@ -26,6 +26,7 @@ from tidings.store.base import (
 )
 from tidings.store.engines.open_files import OpenFiles
 from tidings.store.engines.statements import statements
+from tidings.store.watch import Watch
 
 BUSY_MS = 5_000
 CACHE_KIB = 16 * 1024
@@ -54,6 +55,7 @@ class SqliteDb:
         except apsw.Error as wrong:
             raise _translation(wrong) from wrong
         self._sql = statements("sqlite")
+        self.watched: dict[str, Watch] = {}
         self.files = None if readonly else OpenFiles(Path(path))
         self._depth = 0
         self._left = 0

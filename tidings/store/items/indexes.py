@@ -26,15 +26,15 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """Also invalid ones, which a crash in the middle of their making has left."""
 
 
-def present(db: Db, collection: str) -> dict[str, bool]:
+def present(db: Db, collection: Collection) -> dict[str, bool]:
     """The names of the indexes that we made of a table, and whether they can be used."""
-    rows = db.query(_PRESENT[db.dialect], {"name": f"c_{collection}"})
+    rows = db.query(_PRESENT[db.dialect], {"name": tables.bare(collection)})
     return {str(name): bool(usable) for name, usable in rows if tables.is_index(str(name))}
 
 
 def difference(db: Db, collection: Collection) -> Difference:
     """What is to be made and dropped."""
-    there = present(db, collection.name)
+    there = present(db, collection)
     wanted = {index.name: index for index in tables.indexes(collection, db.dialect)}
     return Difference(
         missing=tuple(index for name, index in wanted.items() if not there.get(name)),
@@ -43,37 +43,21 @@ def difference(db: Db, collection: Collection) -> Difference:
 
 
 def move(db: Db, pair: Pair) -> None:
-    """Before a collection changes: drop indexes that it will not have, and have the others follow their new names."""
+    """Before columns change: drop indexes that the table will not have, and have the others follow their new names."""
     wanted = {index.name for index in tables.indexes(pair.after, db.dialect)}
     follows = dict(
         zip(
             (index.name for index in tables.indexes(pair.before, db.dialect)),
-            tables.indexes(_moved(pair), db.dialect),
+            (index.name for index in tables.indexes(_moved(pair), db.dialect)),
             strict=True,
         )
     )
-    changed = {tables.column(field.name) for field in pair.after.fields if _is_converted(pair, field.name)}
-    for name, usable in present(db, pair.before.name).items():
+    for name, usable in present(db, pair.before).items():
         after = follows.get(name)
-        kept = usable and after is not None and after.name in wanted
-        if db.dialect == "sqlite":
-            # It can neither rename an index nor drop a column that has one.
-            kept = kept and after is not None and after.name == name and not changed & set(after.columns)
-        if not kept or after is None:
+        if not usable or after is None or after not in wanted:
             db.execute(f"DROP INDEX {name}", {})
-        elif after.name != name:
-            db.execute(f"ALTER INDEX {name} RENAME TO {after.name}", {})
-
-
-def make_now(db: Db, collection: Collection) -> None:
-    """Make what is missing and cannot wait: the unique ones; all where nobody waits for it (SQLite, an empty table)."""
-    missing = difference(db, collection).missing
-    if not missing:
-        return
-    at_once = db.dialect == "sqlite" or not db.query(f"SELECT 1 FROM {tables.table(collection.name)} LIMIT 1", {})  # noqa: S608 -- our own names
-    for index in missing:
-        if at_once or index.unique:
-            db.execute(index.sql(collection.name), {})
+        elif after != name:
+            db.execute(f"ALTER INDEX {name} RENAME TO {after}", {})
 
 
 def _moved(pair: Pair) -> Collection:
@@ -97,9 +81,6 @@ def _moved(pair: Pair) -> Collection:
         for question in pair.before.questions
     )
     fields = tuple(msgspec.structs.replace(field, name=name(field.name)) for field in pair.before.fields)
-    return msgspec.structs.replace(pair.before, name=pair.after.name, fields=fields, questions=questions)
-
-
-def _is_converted(pair: Pair, name: str) -> bool:
-    before, after = pair.source(name), pair.after.field(name)
-    return before is not None and after is not None and before.type != after.type
+    return msgspec.structs.replace(
+        pair.before, name=pair.after.name, table=pair.after.table, fields=fields, questions=questions
+    )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from tidings.model.collection import Collection, Field
 from tidings.model.errors import Place
 from tidings.rules.declare.declared_field import fits as may_have
 from tidings.rules.declare.plan import (
@@ -24,8 +25,8 @@ from tidings.rules.items.field import field_schema, is_bound, out_of_bounds
 from tidings.rules.reading import decimals
 from tidings.rules.reading.exact import is_whole_kept
 from tidings.rules.reading.schema import compiled
-from tidings.store.base import Db
-from tidings.store.items import tables, values
+from tidings.store.base import Db, Row
+from tidings.store.items import successor, tables, values
 
 ROWS_PER_LOOK = 5_000
 EXAMPLES = 3
@@ -42,44 +43,82 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 
 def inspect(db: Db, plan: Plan) -> Findings:
     """Look at the present items, in the transaction that is open. Raises StoreError."""
+    look = Inspection(db, plan.present)
     pairs = {pair.after.name: pair for pair in plan.pairs}
 
     def count(step: Step) -> int:
         if isinstance(step, DropCollection):
-            return _count(db, step.collection, None)
+            return look.count(step.collection)
         pair = pairs.get(step.collection)
         if pair is None:
             return 0
         name = pair.before.name
         if isinstance(step, DropField):
-            return _count(db, name, f"{tables.column(step.field.name)} IS NOT NULL")
+            return look.count(name, f"{tables.column(step.field.name)} IS NOT NULL")
         if isinstance(step, FillField) and (source := pair.source(step.field.name)):
-            return _count(db, name, f"{tables.column(source.name)} IS NULL")
+            return look.count(name, f"{tables.column(source.name)} IS NULL")
         if isinstance(step, ConvertField) and (source := pair.source(step.after.name)):
-            return _count(db, name, f"{tables.column(source.name)} IS NOT NULL")
+            return look.count(name, f"{tables.column(source.name)} IS NOT NULL")
         if isinstance(step, AddField) and step.field.default is not None:
-            return _count(db, name, None)
+            return look.count(name)
         return 0
 
-    found = [_CHECKS[requirement.what](db, requirement) for requirement in plan.requirements]
+    found = [_CHECKS[requirement.what](look, requirement) for requirement in plan.requirements]
     found += [_room(db, pair, plan) for pair in plan.pairs]
     refusals = tuple(place for place in found if place is not None)
     return Findings(counts=tuple(count(step) for step in plan.steps), refusals=refusals)
 
 
-def _count(db: Db, collection: str, where: str | None) -> int:
-    tail = f" WHERE {where}" if where else ""
-    return int(db.query(f"SELECT COUNT(*) FROM {tables.table(collection)}{tail}", {})[0][0])  # noqa: S608 -- our own names
+def still_fits(db: Db, plan: Plan, pair: Pair, kept: Sequence[Field], where: str, params: dict[str, Any]) -> bool:
+    """Whether the items `where` (SQL) are as `inspect` found all of them, after some have changed.
+
+    `kept`: fields that go, of which it found no values. That no two items have one unique value is not asked.
+    """
+    look = Inspection(db, plan.present, where, params)
+    asked = [each for each in plan.requirements if each.collection == pair.before.name and each.what != "unique"]
+    if any(_CHECKS[requirement.what](look, requirement) is not None for requirement in asked):
+        return False
+    return not any(look.count(pair.before.name, f"{tables.column(field.name)} IS NOT NULL") for field in kept)
+
+
+class Inspection:
+    """Asks for the items of collections: all of them, or those `where` (SQL) says."""
+
+    def __init__(
+        self, db: Db, present: Mapping[str, Collection], where: str = "", params: dict[str, Any] | None = None
+    ) -> None:
+        self.db, self._present = db, present
+        self._where, self._params = where, params or {}
+
+    def table(self, collection: str) -> str:
+        """A collection's table."""
+        return tables.table(self._present[collection])
+
+    def rows(self, shown: str, collection: str, where: str, tail: str = "", **params: Any) -> list[Row]:
+        """Those of them that fit `where`."""
+        both = " AND ".join(part for part in (where, self._where) if part)
+        whole = f" WHERE {both}" if both else ""
+        sql = f"SELECT {shown} FROM {self.table(collection)} AS item{whole} {tail}"  # noqa: S608 -- our own names
+        return self.db.query(sql, {**self._params, **params})
+
+    def count(self, collection: str, where: str = "") -> int:
+        """How many fit `where`."""
+        return int(self.rows("COUNT(*)", collection, where)[0][0])
+
+    def such(self, collection: str, where: str) -> tuple[int, list[str]]:
+        """How many items are so, and the first ids."""
+        count = self.count(collection, where)
+        found = self.rows("id", collection, where, f"ORDER BY seq LIMIT {EXAMPLES}") if count else []
+        return count, [str(row[0]) for row in found]
 
 
 def _room(db: Db, pair: Pair, plan: Plan) -> Place | None:
     """PostgreSQL counts the columns that a table has ever had: what is dropped takes its place for good."""
-    added = sum(isinstance(step, AddField) and step.collection == pair.after.name for step in plan.steps)
-    if db.dialect != "postgres" or not added:
+    added = sum(isinstance(step, AddField) for step in plan.steps_of(pair))
+    if db.dialect != "postgres" or not added or successor.is_needed(plan, pair, db.dialect):
         return None
-    added += tables.has_words(pair.after)
     sql = "SELECT MAX(attnum) FROM pg_attribute WHERE attrelid = to_regclass(:name)"
-    used = int(db.query(sql, {"name": tables.table(pair.before.name)})[0][0])
+    used = int(db.query(sql, {"name": tables.table(pair.before)})[0][0])
     if used + added <= COLUMNS_MAX:
         return None
     detail = (
@@ -89,44 +128,38 @@ def _room(db: Db, pair: Pair, plan: Plan) -> Place | None:
     return Place(code="too_many_columns", detail=detail)
 
 
-def _required(db: Db, requirement: Requirement) -> Place | None:
-    where = "1 = 1" if requirement.before is None else f"{tables.column(requirement.before.name)} IS NULL"
-    return _refusal(
-        requirement, *_of(db, requirement, where), "have", f"no {requirement.after.name}, and it has no default"
-    )
+def _required(look: Inspection, requirement: Requirement) -> Place | None:
+    where = "" if requirement.before is None else f"{tables.column(requirement.before.name)} IS NULL"
+    found = look.such(requirement.collection, where)
+    return _refusal(requirement, *found, "have", f"no {requirement.after.name}, and it has no default")
 
 
-def _unique(db: Db, requirement: Requirement) -> Place | None:
+def _unique(look: Inspection, requirement: Requirement) -> Place | None:
     assert requirement.before is not None
-    column, table = tables.column(requirement.before.name), tables.table(requirement.collection)
+    column, table = tables.column(requirement.before.name), look.table(requirement.collection)
     repeated = f"SELECT {column}, tenant FROM {table} WHERE {column} IS NOT NULL GROUP BY {column}, tenant"  # noqa: S608 -- our own names
-    where = f"({column}, tenant) IN ({repeated} HAVING COUNT(*) > 1)"
-    return _refusal(
-        requirement, *_of(db, requirement, where), "share", f"their {requirement.after.name} with another one"
-    )
+    found = look.such(requirement.collection, f"({column}, tenant) IN ({repeated} HAVING COUNT(*) > 1)")
+    return _refusal(requirement, *found, "share", f"their {requirement.after.name} with another one")
 
 
-def _exists(db: Db, requirement: Requirement) -> Place | None:
+def _exists(look: Inspection, requirement: Requirement) -> Place | None:
     assert requirement.before is not None
-    column, table = tables.column(requirement.before.name), tables.table(requirement.collection)
+    column = tables.column(requirement.before.name)
     where = f"{column} IS NOT NULL"
     if requirement.target is not None:
         # An item points to one of its own tenant.
-        there = f"SELECT 1 FROM {tables.table(requirement.target)} AS it WHERE it.id = {table}.{column}"  # noqa: S608 -- our own names
-        where += f" AND NOT EXISTS ({there} AND it.tenant = {table}.tenant)"
-    return _refusal(
-        requirement,
-        *_of(db, requirement, where),
-        "point",
-        f"with {requirement.after.name} to no item of {requirement.after.to}",
-    )
+        there = f"SELECT 1 FROM {look.table(requirement.target)} AS it WHERE it.id = item.{column}"  # noqa: S608 -- our own names
+        where += f" AND NOT EXISTS ({there} AND it.tenant = item.tenant)"
+    found = look.such(requirement.collection, where)
+    what = f"with {requirement.after.name} to no item of {requirement.after.to}"
+    return _refusal(requirement, *found, "point", what)
 
 
-def _fits(db: Db, requirement: Requirement) -> Place | None:
+def _fits(look: Inspection, requirement: Requirement) -> Place | None:
     assert requirement.before is not None
     fits = _fitting(requirement)
     count, examples = 0, list[str]()
-    for ident, value in _values(db, requirement):
+    for ident, value in _values(look, requirement):
         if not fits(value):
             count += 1
             if len(examples) < EXAMPLES:
@@ -134,7 +167,7 @@ def _fits(db: Db, requirement: Requirement) -> Place | None:
     return _refusal(requirement, count, examples, "have", f"a value in {requirement.after.name} that no longer fits")
 
 
-_CHECKS: dict[str, Callable[[Db, Requirement], Place | None]] = {
+_CHECKS: dict[str, Callable[[Inspection, Requirement], Place | None]] = {
     "required": _required,
     "unique": _unique,
     "exists": _exists,
@@ -143,16 +176,6 @@ _CHECKS: dict[str, Callable[[Db, Requirement], Place | None]] = {
 
 
 _OF_ONE = {"have": "has", "point": "points"}
-
-
-def _of(db: Db, requirement: Requirement, where: str) -> tuple[int, list[str]]:
-    """How many items are so, and the first ids."""
-    count = _count(db, requirement.collection, where)
-    if not count:
-        return 0, []
-    table = tables.table(requirement.collection)
-    rows = db.query(f"SELECT id FROM {table} WHERE {where} ORDER BY seq LIMIT {EXAMPLES}", {})  # noqa: S608 -- our own names
-    return count, [str(row[0]) for row in rows]
 
 
 def _refusal(requirement: Requirement, count: int, examples: list[str], verb: str, what: str) -> Place | None:
@@ -164,20 +187,18 @@ def _refusal(requirement: Requirement, count: int, examples: list[str], verb: st
     return Place(pointer=requirement.pointer, code=f"items_{requirement.what}", detail=detail)
 
 
-def _values(db: Db, requirement: Requirement) -> Iterator[tuple[str, Any]]:
+def _values(look: Inspection, requirement: Requirement) -> Iterator[tuple[str, Any]]:
     """Ids and values (as JSON) of all items that have one."""
     field = requirement.before
     assert field is not None
-    column = values.selected(field, db.dialect)
-    sql = (
-        f"SELECT seq, id, {column} FROM {tables.table(requirement.collection)} "  # noqa: S608 -- our own names
-        f"WHERE {tables.column(field.name)} IS NOT NULL AND seq > :after ORDER BY seq LIMIT {ROWS_PER_LOOK}"
-    )
-    after = -1
-    while rows := db.query(sql, {"after": after}):
+    column = values.selected(field, look.db.dialect)
+    where = f"{tables.column(field.name)} IS NOT NULL AND seq > :beyond"
+    tail = f"ORDER BY seq LIMIT {ROWS_PER_LOOK}"
+    beyond = -1
+    while rows := look.rows(f"seq, id, {column}", requirement.collection, where, tail, beyond=beyond):
         for _, ident, value in rows:
             yield ident, values.shown(field, value)
-        after = rows[-1][0]
+        beyond = rows[-1][0]
 
 
 def _fitting(requirement: Requirement) -> Callable[[Any], bool]:

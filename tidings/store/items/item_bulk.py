@@ -10,7 +10,7 @@ import msgspec
 from tidings.model.collection import Item
 from tidings.rules.items.condition import ALWAYS, Condition
 from tidings.rules.items.search_words import words
-from tidings.store.base import Db, Dialect, Row
+from tidings.store.base import Db, Row
 from tidings.store.items import tables
 from tidings.store.items.conditions import Where
 from tidings.store.items.items import ItemTable
@@ -86,6 +86,8 @@ def update(db: Db, table: ItemTable, changed: Sequence[Item]) -> None:
     """Replace what is stored of these items, whose unique values are known to be free."""
     if not changed:
         return
+    if db.watched:
+        table.note(db, [item.seq for item in changed])
     names = [name for name in table.columns if name not in tables.FOR_GOOD]
     places = [table.columns.index(name) for name in names]
     keys = ["seq", *(f"n{place}" for place in range(len(names)))]
@@ -111,13 +113,18 @@ def update(db: Db, table: ItemTable, changed: Sequence[Item]) -> None:
 def clear(db: Db, table: ItemTable, name: str, seqs: Sequence[int]) -> None:
     """Take the value of a field away from these items."""
     if seqs:
-        db.execute(f"UPDATE {table.name} SET {column(name)} = NULL WHERE seq IN {_listed(db.dialect)}", _list(seqs))  # noqa: S608 -- our own names
+        if db.watched:
+            table.note(db, seqs)
+        where = f"seq IN {tables.listed(db.dialect)}"
+        db.execute(f"UPDATE {table.name} SET {column(name)} = NULL WHERE {where}", tables.listing(seqs))  # noqa: S608 -- our own names
 
 
 def delete(db: Db, table: ItemTable, seqs: Sequence[int]) -> None:
     """Forget these items."""
     if seqs:
-        db.execute(f"DELETE FROM {table.name} WHERE seq IN {_listed(db.dialect)}", _list(seqs))  # noqa: S608 -- our own names
+        if db.watched:
+            table.note(db, seqs, gone=True)
+        db.execute(f"DELETE FROM {table.name} WHERE seq IN {tables.listed(db.dialect)}", tables.listing(seqs))  # noqa: S608 -- our own names
         if table.dialect == "sqlite" and tables.has_words(table.collection):
             _drop_words(db, table, seqs)
 
@@ -168,23 +175,12 @@ def _update_postgres(db: Db, table: ItemTable, names: Sequence[str], rows: Seque
     )
 
 
-def _listed(dialect: Dialect) -> str:
-    if dialect == "sqlite":
-        return "(SELECT value FROM json_each(:seqs))"
-    return "(SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(:seqs AS JSON)))"
-
-
-def _list(seqs: Sequence[int]) -> dict[str, Any]:
-    return {"seqs": msgspec.json.encode(seqs).decode()}
-
-
 def _put_words(db: Db, table: ItemTable, texts: Sequence[tuple[int, str]]) -> None:
-    db.insert(tables.words_table(table.collection.name), ["rowid", "words"], texts)
+    db.insert(table.words, ["rowid", "words"], texts)
 
 
 def _drop_words(db: Db, table: ItemTable, seqs: Sequence[int]) -> None:
-    name = tables.words_table(table.collection.name)
-    db.execute_many(f"DELETE FROM {name} WHERE rowid = :seq", [{"seq": seq} for seq in seqs])  # noqa: S608 -- our own names
+    db.execute_many(f"DELETE FROM {table.words} WHERE rowid = :seq", [{"seq": seq} for seq in seqs])  # noqa: S608 -- our own names
 
 
 def _next_seq(db: Db, table: ItemTable) -> int:

@@ -27,11 +27,13 @@ class ItemTable:
     def __init__(self, collection: Collection, dialect: Dialect) -> None:
         self.collection = collection
         self.dialect = dialect
-        self.name = table(collection.name)
+        self.name = table(collection)
         self._fields = [field.name for field in collection.fields]
         self.unpack = values.unpacking(collection.fields, dialect)
         """Fields that rows have in another form than items do, such as 0 and 1 for a boolean."""
         self._at = {name: index for index, name in enumerate(self._fields, len(OWN_COLUMNS))}
+        self.words = tables.words_table(self.name)
+        """SQLite's table of the words of `q`, if it has any."""
         self._searchable = [field.name for field in collection.fields if field.searchable]
         self.columns = [*OWN_COLUMNS[1:], *(column(name) for name in self._fields)]
         shown = [*OWN_COLUMNS, *(self._shown(field.name, field.type) for field in collection.fields)]
@@ -103,6 +105,8 @@ class ItemTable:
     def update(self, db: Db, item: Item) -> None:
         """Replace what is stored of an item. Raises UniqueTaken."""
         params = self._params(item) | {"seq": item.seq}
+        if db.watched:
+            self.note(db, (item.seq,))
         db.execute(self._update, params)
         if self._searchable and self.dialect == "sqlite":
             self._drop_words(db, item.seq)
@@ -110,9 +114,21 @@ class ItemTable:
 
     def delete(self, db: Db, seq: int) -> None:
         """Forget an item."""
+        if db.watched:
+            self.note(db, (seq,), gone=True)
         db.execute(f"DELETE FROM {self.name} WHERE seq = :seq", {"seq": seq})  # noqa: S608
         if self._searchable and self.dialect == "sqlite":
             self._drop_words(db, seq)
+
+    def note(self, db: Db, seqs: Sequence[int], *, gone: bool = False) -> None:
+        """These items are about to be written, or deleted: whoever goes through the table has to know."""
+        watch = db.watched.get(self.name)
+        if watch is None:
+            return
+        watch.note(seqs)
+        if gone:
+            sql = f"SELECT id, tenant FROM {self.name} WHERE seq IN {tables.listed(self.dialect)}"  # noqa: S608
+            watch.gone.update((row[0], row[1]) for row in db.query(sql, tables.listing(seqs)))
 
     def taken(self, db: Db, field: str, value: Any, tenant: str, but: int) -> bool:
         """Whether another item of the tenant than `but` has this value; of a reference: whether it refers there."""
@@ -132,6 +148,8 @@ class ItemTable:
 
     def set_unique(self, db: Db, seq: int, field: str, value: Any) -> None:
         """Write one unique field alone, for as long as a write job moves its value."""
+        if db.watched:
+            self.note(db, (seq,))
         db.execute(f"UPDATE {self.name} SET {column(field)} = :value WHERE seq = :seq", {"value": value, "seq": seq})  # noqa: S608
 
     def count(self, db: Db, where: Where) -> int | None:
@@ -143,7 +161,7 @@ class ItemTable:
     def search(self, where: Where, found: Sequence[str]) -> None:
         """Add to `where` that an item has all these words (each the beginning of one)."""
         if self.dialect == "sqlite":
-            name = tables.words_table(self.collection.name)
+            name = self.words
             text = " ".join(f'"{word}"*' for word in found)
             where.add_sql(f"seq IN (SELECT rowid FROM {name} WHERE words MATCH :words)", words=text)  # noqa: S608
         else:
@@ -191,8 +209,7 @@ class ItemTable:
         return f"CAST({column(name)} AS TEXT)" if is_cast else column(name)
 
     def _put_words(self, db: Db, seq: int, text: str) -> None:
-        name = tables.words_table(self.collection.name)
-        db.execute(f"INSERT INTO {name} (rowid, words) VALUES (:seq, :words)", {"seq": seq, "words": text})  # noqa: S608
+        db.execute(f"INSERT INTO {self.words} (rowid, words) VALUES (:seq, :words)", {"seq": seq, "words": text})  # noqa: S608
 
     def _drop_words(self, db: Db, seq: int) -> None:
-        db.execute(f"DELETE FROM {tables.words_table(self.collection.name)} WHERE rowid = :seq", {"seq": seq})  # noqa: S608
+        db.execute(f"DELETE FROM {self.words} WHERE rowid = :seq", {"seq": seq})  # noqa: S608

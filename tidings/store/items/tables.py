@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -51,7 +53,7 @@ class Index(msgspec.Struct, frozen=True):
     method: str | None = None
     """PostgreSQL's kind of index, where it is not the usual one."""
 
-    def sql(self, collection: str, *, concurrently: bool = False) -> str:
+    def sql(self, collection: Collection, *, concurrently: bool = False) -> str:
         """The statement that makes it."""
         head = f"CREATE {'UNIQUE ' if self.unique else ''}INDEX {'CONCURRENTLY ' if concurrently else ''}"
         tail = f" WHERE {self.where}" if self.where else ""
@@ -59,15 +61,20 @@ class Index(msgspec.Struct, frozen=True):
         return f"{head}{self.name} ON {table(collection)}{using} ({', '.join(self.columns)}){tail}"
 
 
-def table(collection: str) -> str:
+def bare(collection: Collection) -> str:
+    """The name of a collection's table without quotes, as the database's own lists have it."""
+    return f"c_{collection.table or collection.name}"
+
+
+def table(collection: Collection) -> str:
     """The quoted name of the table of a collection's items."""
-    return f'"c_{collection}"'
+    return f'"{bare(collection)}"'
 
 
-def words_table(collection: str) -> str:
-    """SQLite's full-text table of a collection's searchable words; PostgreSQL keeps them in the column `words`."""
+def words_table(table: str) -> str:
+    """SQLite's full-text table of the words of a (quoted) table; PostgreSQL keeps them in the column `words`."""
     # Two dashes, which no collection's name has: neither this nor what FTS5 keeps beside it is a collection's table.
-    return f'"c_{collection}__words"'
+    return f'{table[:-1]}__words"'
 
 
 def column(field: str) -> str:
@@ -83,6 +90,18 @@ def asked_column(name: str) -> str:
 def column_type(field: Field, dialect: Dialect) -> str:
     """The SQL type of a field's column."""
     return _TYPES[field.type][0 if dialect == "sqlite" else 1]
+
+
+def listed(dialect: Dialect) -> str:
+    """The SQL of a set of `seq`, which `listing` gives: one parameter, however many they are."""
+    if dialect == "sqlite":
+        return "(SELECT value FROM json_each(:seqs))"
+    return "(SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(:seqs AS JSON)))"
+
+
+def listing(seqs: Sequence[int]) -> dict[str, Any]:
+    """The parameter of `listed`."""
+    return {"seqs": msgspec.json.encode(seqs).decode()}
 
 
 def has_words(collection: Collection) -> bool:
@@ -101,26 +120,19 @@ def create(collection: Collection, dialect: Dialect) -> list[str]:
     }[dialect]
     columns = [own, *(f"{column(field.name)} {column_type(field, dialect)}" for field in collection.fields)]
     strict = " STRICT" if dialect == "sqlite" else ""
-    found = [f"CREATE TABLE {table(collection.name)} ({', '.join(columns)}){strict}"]
+    found = [f"CREATE TABLE {table(collection)} ({', '.join(columns)}){strict}"]
     if has_words(collection):
-        found += add_words(collection.name, dialect)
+        found += add_words(collection, dialect)
     return found
 
 
-def add_words(collection: str, dialect: Dialect) -> list[str]:
+def add_words(collection: Collection, dialect: Dialect) -> list[str]:
     """The statements that make the (empty) place for the words of `q`; PostgreSQL's index is one of `indexes`."""
     if dialect == "sqlite":
         # Contentless: the words are only found by, never read. Prefixes of two and three letters have an index.
         options = "words, content='', contentless_delete=1, prefix='2 3', tokenize='ascii'"
-        return [f"CREATE VIRTUAL TABLE {words_table(collection)} USING fts5({options})"]
+        return [f"CREATE VIRTUAL TABLE {words_table(table(collection))} USING fts5({options})"]
     return [f"ALTER TABLE {table(collection)} ADD COLUMN words TSVECTOR"]
-
-
-def drop_words(collection: str, dialect: Dialect) -> list[str]:
-    """The statements that forget the words of `q`."""
-    if dialect == "sqlite":
-        return [f"DROP TABLE {words_table(collection)}"]
-    return [f"ALTER TABLE {table(collection)} DROP COLUMN words"]
 
 
 def indexes(collection: Collection, dialect: Dialect) -> list[Index]:
@@ -192,10 +204,10 @@ def _index(
     where: str | None = None,
     method: str | None = None,
 ) -> Index:
-    name = _name(collection.name, *columns, "unique" if unique else "", where or "", method or "")
+    name = _name(collection.table or collection.name, *columns, "unique" if unique else "", where or "", method or "")
     return Index(name, columns, unique, where, method)
 
 
-def _name(collection: str, *parts: str) -> str:
+def _name(table: str, *parts: str) -> str:
     # A hash, because names of indexes are short in PostgreSQL, and are one space for all tables.
-    return "ix_" + hashlib.sha256("\0".join([collection, *parts]).encode()).hexdigest()[:24]
+    return "ix_" + hashlib.sha256("\0".join([table, *parts]).encode()).hexdigest()[:24]

@@ -1,0 +1,210 @@
+"""A collection that passes to another declaration while its items are read and written.
+
+What holds the writer is short: each method is a write job of its own, and touches as many rows as it is told. Rows are
+taken as they are found, in the order of `seq`, and a watch notes which of them are written meanwhile. These are taken
+again, pass by pass, each as of its beginning; the last pass is one job, and ends with the new declaration in force.
+
+Nothing of it counts before that: the table that is filled is listed as discarded until then, so that whatever is left
+of it after a crash goes. A job may run twice, so no method moves anything on in memory; whoever calls does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tidings.model.collection import Collection, Field
+from tidings.model.errors import Unavailable
+from tidings.model.moment import Micros
+from tidings.rules.declare.plan import DropField, Pair, Plan
+from tidings.store.base import Db, UniqueViolation
+from tidings.store.items import alter, tables
+from tidings.store.items.inspect import still_fits
+from tidings.store.items.successor import ITEM, Successor, is_needed
+from tidings.store.watch import Watch
+
+SLICE_BYTES = 1024 * 1024
+"""A job takes so much at most, but at least one row."""
+BYTES_AS_ROW = 2_000
+"""So many bytes take about as long as a row does."""
+LAST_ROWS = 500
+"""So many rows the last job takes."""
+RETRY_AFTER_SECONDS = 5.0
+_GONE = {
+    "sqlite": "SELECT value ->> 0 AS id, value ->> 1 AS tenant FROM json_each(:gone)",
+    "postgres": "SELECT value ->> 0 AS id, value ->> 1 AS tenant FROM json_array_elements(CAST(:gone AS JSON))",
+}
+
+
+class Late(Unavailable):
+    """The items are not as they were found, or too many of them have changed: look again, or make another pass."""
+
+
+class Pass(msgspec.Struct, frozen=True):
+    """The rows that a pass takes: those noted up to a moment, and new ones."""
+
+    noted: Sequence[int] = ()
+    moment: int = -1
+    top: int = 0
+    """The last of the new ones."""
+
+
+class Handover:
+    """One collection that passes to another declaration."""
+
+    last_rows = LAST_ROWS
+
+    def __init__(self, plan: Plan, pair: Pair, now: Micros) -> None:
+        self.pair = pair
+        self.cursor = 0
+        """The last row that was taken. Moved by whoever calls."""
+        self.high = 0
+        """The last row that was there when it began, and may be taken as it was found."""
+        self.successor: Successor | None = None
+        self._plan, self._now = plan, now
+        self._source = tables.table(pair.before)
+        asked = [each for each in plan.requirements if each.collection == pair.before.name and each.what == "exists"]
+        self._references = [(each, tables.table(plan.present[each.target])) for each in asked if each.target]
+        self._empty: list[Field] = []
+        """Those that go and had no values."""
+
+    def begin(self, db: Db) -> None:
+        """From now on note what is written."""
+        for name in (self._source, *(target for _, target in self._references)):
+            db.watched.setdefault(name, Watch())
+        self.high = int(db.query(f"SELECT COALESCE(MAX(seq), 0) FROM {self._source}", {})[0][0])  # noqa: S608 -- our own names
+
+    def found(self, counts: Sequence[int]) -> None:
+        """What was found of all items since it began, as `Findings.counts`."""
+        steps = zip(self._plan.steps, counts, strict=True)
+        own = [(step, count) for step, count in steps if step.collection == self.pair.after.name]
+        self._empty = [step.field for step, count in own if isinstance(step, DropField) and not count]
+
+    def make(self, db: Db) -> None:
+        """Make the table that is to be filled, if one is needed."""
+        if not is_needed(self._plan, self.pair, db.dialect):
+            self.cursor = self.high
+            return
+        made = alter.named(db, self.pair.after)
+        self.successor = Successor(self._plan, self.pair, made, self._source, db.dialect, self._now)
+        self.successor.make(db)
+        alter.discard(db, made)
+
+    def take(self, db: Db, after: int, top: int, most: int) -> int | None:
+        """Take rows beyond `after`, up to `top`, `most` at most; the last of them. None if there are none.
+
+        Raises Late if they do not fit.
+        """
+        until = self._end(db, after, top, most)
+        if until is None:
+            return None
+        where, params = f"{ITEM}.seq > :after AND {ITEM}.seq <= :until", {"after": after, "until": until}
+        noted = db.watched[self._source].within(after, until)
+        if noted:
+            where, params = f"{where} AND {ITEM}.seq NOT IN {tables.listed(db.dialect)}", params | tables.listing(noted)
+        if top > self.high:
+            self._check(db, where, params)
+        self._fill(db, where, params)
+        return until
+
+    def start_pass(self, db: Db, last: Pass) -> Pass:
+        """What there is to take now; `last` is done."""
+        watch = db.watched[self._source]
+        watch.settle(last.noted, last.moment)
+        noted, moment = watch.noted()
+        top = int(db.query(f"SELECT COALESCE(MAX(seq), 0) FROM {self._source}", {})[0][0])  # noqa: S608 -- our own names
+        return Pass(noted, moment, max(top, self.cursor))
+
+    def forget(self, db: Db, seqs: Sequence[int]) -> None:
+        """Take away what was made of these rows: all noted ones before the first is taken again, so that no two rows
+        of different moments have one unique value."""
+        if self.successor is not None:
+            self.successor.forget(db, seqs)
+
+    def again(self, db: Db, seqs: Sequence[int], moment: int) -> None:
+        """Take these rows again, if they are there and were not noted later. Raises Late if they do not fit."""
+        later = set(db.watched[self._source].later(seqs, moment))
+        where = f"{ITEM}.seq IN {tables.listed(db.dialect)}"
+        params = tables.listing([seq for seq in seqs if seq not in later])
+        self._check(db, where, params)
+        self._fill(db, where, params)
+
+    def end(self, db: Db) -> Collection:
+        """The last pass, and the change itself; the collection with its table. Raises Late."""
+        last = self.start_pass(db, Pass())
+        if len(last.noted) > self.last_rows:
+            raise _late(self.pair)
+        self.forget(db, last.noted)
+        until = self.take(db, self.cursor, last.top, self.last_rows)
+        if until is not None and self._end(db, until, last.top, 1) is not None:
+            raise _late(self.pair)
+        self.again(db, last.noted, last.moment)
+        self._check_gone(db)
+        if self.successor is None:
+            return alter.in_place(db, self._plan, self.pair)
+        self.successor.take_numbers(db)
+        alter.keep(db, self.successor.collection)
+        alter.discard(db, self.pair.before)
+        return self.successor.collection
+
+    # --- steps --------------------------------------------------------------------------------------------------------
+
+    def _end(self, db: Db, after: int, top: int, most: int) -> int | None:
+        """The last of the next rows, `most` at most and not too large together."""
+        where = "seq > :after AND seq <= :top ORDER BY seq LIMIT :most"
+        sql = f"SELECT seq, {_size(db, self.pair.before)} FROM {self._source} WHERE {where}"  # noqa: S608 -- our own names
+        until, left = None, SLICE_BYTES
+        for seq, weight in db.query(sql, {"after": after, "top": top, "most": most}):
+            left -= weight
+            if left < 0 and until is not None:
+                break
+            until = int(seq)
+        return until
+
+    def _check(self, db: Db, where: str, params: dict[str, Any]) -> None:
+        if not still_fits(db, self._plan, self.pair, self._empty, where, params):
+            raise _late(self.pair)
+
+    def _fill(self, db: Db, where: str, params: dict[str, Any]) -> None:
+        if self.successor is None:
+            return
+        try:
+            self.successor.fill(db, where, params)
+        except UniqueViolation as wrong:
+            raise _late(self.pair) from wrong
+
+    def _check_gone(self, db: Db) -> None:
+        """Whether an item refers to one that was deleted since it was found, by a reference that is not in force."""
+        for requirement, target in self._references:
+            gone = db.watched[target].gone
+            if not gone or requirement.before is None:
+                continue
+            name, field = self._source, requirement.before.name
+            if self.successor is not None:
+                name, field = self.successor.name, requirement.after.name
+            there = f"SELECT 1 FROM {target} AS it WHERE it.id = gone.id AND it.tenant = gone.tenant"  # noqa: S608 -- our own names
+            refers = f"{name} AS item ON item.{tables.column(field)} = gone.id AND item.tenant = gone.tenant"
+            sql = f"SELECT 1 FROM ({_GONE[db.dialect]}) AS gone JOIN {refers} WHERE NOT EXISTS ({there}) LIMIT 1"  # noqa: S608 -- our own names
+            if db.query(sql, {"gone": msgspec.json.encode(sorted(gone)).decode()}):
+                raise _late(self.pair)
+
+
+def _late(pair: Pair) -> Late:
+    detail = f"The items of {pair.before.name} keep changing, so its declaration was not changed. Try again."
+    return Late(detail, retry_after_seconds=RETRY_AFTER_SECONDS)
+
+
+def weight(db: Db, collection: Collection, most: int) -> int:
+    """How many rows a collection has, a large one counted for several, as far as they are not more than `most`."""
+    part = f"SELECT {_size(db, collection)} AS size FROM {tables.table(collection)} LIMIT :most"  # noqa: S608 -- our own names
+    [(count, size)] = db.query(f"SELECT COUNT(*), COALESCE(SUM(size), 0) FROM ({part}) AS part", {"most": most + 1})  # noqa: S608 -- our own names
+    return int(count) + int(size) // BYTES_AS_ROW
+
+
+def _size(db: Db, collection: Collection) -> str:
+    """The SQL of how large a row is, by what may be large in it."""
+    of = {"sqlite": "octet_length", "postgres": "pg_column_size"}[db.dialect]
+    large = [tables.column(field.name) for field in collection.fields if field.type in ("string", "object", "array")]
+    return " + ".join(["0", *(f"COALESCE({of}({column}), 0)" for column in large)])

@@ -1,0 +1,45 @@
+"""Which rows of a table are written while somebody goes through it: what was taken from them before is out of date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+Gone = tuple[str, str]
+"""The id and the tenant of an item that was deleted."""
+
+
+class Watch:
+    """The rows of one table of items that were changed or deleted since it began, by `seq`; new ones have higher ones.
+
+    Belongs to the writer's thread. It may name rows whose change was rolled back.
+    """
+
+    def __init__(self) -> None:
+        self._noted: dict[int, int] = {}
+        """When each row was noted last."""
+        self._moment = 0
+        self.gone: set[Gone] = set()
+
+    def note(self, seqs: Iterable[int]) -> None:
+        """These rows are written now."""
+        for seq in seqs:
+            self._noted[seq] = self._moment
+
+    def noted(self) -> tuple[list[int], int]:
+        """The rows that were noted and not settled, and the present moment, which ends."""
+        moment, self._moment = self._moment, self._moment + 1
+        return list(self._noted), moment
+
+    def within(self, after: int, until: int) -> list[int]:
+        """The rows noted beyond `after`, up to `until`."""
+        return [seq for seq in self._noted if after < seq <= until]
+
+    def later(self, seqs: Iterable[int], moment: int) -> list[int]:
+        """Those of these rows that were noted again after a moment."""
+        return [seq for seq in seqs if self._noted.get(seq, moment) > moment]
+
+    def settle(self, seqs: Iterable[int], moment: int) -> None:
+        """These rows were looked at again, as they were at the end of a moment or later."""
+        for seq in seqs:
+            if self._noted.get(seq, moment + 1) <= moment:
+                del self._noted[seq]
