@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tidings.rules import schemes
-from tidings.rules.schemes.crypto import PUBLIC
 from tidings.rules.schemes.describe import place_in_words
-from tidings.rules.schemes.form import Basic, Certificate, ItemSignatures, Jwt, Signature
+from tidings.rules.schemes.signing.examples import EXAMPLE_SECRET
 
 Table = Callable[[Sequence[str], Iterable[Sequence[object]]], str]
 
@@ -27,7 +25,6 @@ FAMILIES = {
     "payments": "Payments",
     "work": "Shops, documents and forms",
 }
-SECRET = "example secret, 32 bytes long..."
 
 
 def lines(table: Table) -> Iterator[str]:
@@ -39,7 +36,7 @@ def lines(table: Table) -> Iterator[str]:
     yield "`tidings/rules/schemes/form.py`; each of these is written in it."
     yield ""
     yield f"Samples are signed at {SIGNED_AT} (seconds since 1970) for `https://example.com/in`, with the secret"
-    yield f"`{SECRET}`, or with the same bytes in base64 or hex where the scheme wants that: other"
+    yield f"`{EXAMPLE_SECRET}`, or with the same bytes in base64 or hex where the scheme wants that: other"
     yield "implementations can be held against them."
     yield ""
     for family, title in FAMILIES.items():
@@ -76,31 +73,10 @@ def _section(scheme: schemes.Scheme) -> Iterator[str]:
 
 def _sample(scheme: schemes.Scheme) -> list[str]:
     request = schemes.sample(scheme)
-    secret = _secret(scheme)
+    secret = schemes.example_secret(scheme)
     if secret:
         filled = {name: one.default or name for name, one in scheme.settings.items()}
         request = schemes.sign(scheme, secret, request, SIGNED_AT, settings=filled)
     head = [f"{request.method} {request.url.removeprefix('https://example.com')} HTTP/1.1"]
     head += [f"{name}: {value}" for name, value in request.headers.items()]
     return [*head, "", request.body.decode()] if request.body else head
-
-
-def _secret(scheme: schemes.Scheme) -> str:
-    """The sample's secret as this scheme writes it; none where a key pair signs."""
-    check = scheme.checks[0]
-    match check:
-        case Basic():
-            return f"ann:{SECRET}"
-        case Certificate():
-            return ""
-        case ItemSignatures():
-            return SECRET.encode().hex()
-        case Jwt() if not check.algorithms[0].startswith("HS"):
-            return ""
-        case Signature() if check.algorithm in PUBLIC:
-            return ""
-        case Signature(secret=form) if form.encoding == "hex":
-            return SECRET.encode().hex()
-        case Signature(secret=form) if form.encoding != "utf8":
-            return form.strip + b64encode(SECRET.encode()).decode()
-    return SECRET

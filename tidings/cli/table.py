@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tidings import __version__
 
 SLOGAN = "You send data in through the API. Tidings sends events out as webhooks."
-SERVER, CALLS = "The server", "Calls to a server"
+SERVER, CALLS, OTHERS = "The server", "Calls to a server", "Webhooks of other senders"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,9 @@ COMMANDS = (
     Command("publish", "remote.publish", CALLS, "Publish an event, or a file of events."),
     Command("listen", "remote.listen", CALLS, "Follow the events and post each to a URL on this machine."),
     Command("replay", "remote.replay", CALLS, "Send a time range of events to an endpoint again."),
+    Command("schemes", "webhooks.schemes", OTHERS, "List the senders whose webhooks can be verified, or show one."),
+    Command("trigger", "webhooks.trigger", OTHERS, "Make a correctly signed webhook, and send or print it."),
+    Command("verify", "webhooks.verify", OTHERS, "Check a webhook that was received, and say why it fails."),
     Command("events", "remote.events", CALLS, "Events: what has happened, and where it went.", group=True),
     Command("items", "remote.items", CALLS, "Items of a collection: one by one and as files.", group=True),
     Command(
@@ -52,7 +55,7 @@ def help_lines() -> Iterator[str]:
     yield "Usage: tidings COMMAND [OPTIONS]"
     yield ""
     yield f"  {SLOGAN}"
-    for panel in (SERVER, CALLS):
+    for panel in (SERVER, CALLS, OTHERS):
         yield ""
         yield f"{panel}:"
         for command in COMMANDS:

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from tidings.rules.schemes.describe import checks_in_words
     from tidings.rules.schemes.form import Handshake, HookReply, Scheme, read, schema
     from tidings.rules.schemes.kinds.jwks import Needed
+    from tidings.rules.schemes.raw import read_request, write_request
     from tidings.rules.schemes.reasons import explain, signs_body, signs_url
     from tidings.rules.schemes.request import HookRequest
+    from tidings.rules.schemes.signing.examples import example_secret
     from tidings.rules.schemes.signing.sign import sample, sign
     from tidings.rules.schemes.sources import Source, source
     from tidings.rules.schemes.verdict import MEANINGS, REASONS, Reason, Verdict
@@ -41,6 +43,8 @@ _HOMES = {
     "answering": ("HandshakeAnswer", "after", "before", "fill", "handshake"),
     "kinds.jwks": ("Needed",),
     "request": ("HookRequest",),
+    "raw": ("read_request", "write_request"),
+    "signing.examples": ("example_secret",),
     "signing.sign": ("sample", "sign"),
     "sources": ("Source", "source"),
     "verdict": ("MEANINGS", "REASONS", "Reason", "Verdict"),
@@ -64,6 +68,7 @@ __all__ = [
     "after",
     "before",
     "checks_in_words",
+    "example_secret",
     "explain",
     "families",
     "fill",
@@ -72,6 +77,7 @@ __all__ = [
     "named",
     "names",
     "read",
+    "read_request",
     "sample",
     "schema",
     "schemes",
@@ -79,6 +85,7 @@ __all__ = [
     "signs_body",
     "signs_url",
     "source",
+    "write_request",
 ]
 
 

@@ -1,0 +1,91 @@
+"""What the commands about other senders' webhooks share: the scheme, its secrets and settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidings.cli.session import fail
+from tidings.rules import schemes
+from tidings.rules.reading.refused import Refused
+from tidings.rules.schemes import Scheme
+
+SECRET_VARIABLE = "TIDINGS_HOOK_SECRET"  # noqa: S105 - the name of a variable
+
+Secrets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--secret",
+        help=f"The secret; repeat for several. Others see it in the list of processes: prefer --secret-file or "
+        f"{SECRET_VARIABLE}.",
+        metavar="SECRET",
+    ),
+]
+SecretFile = Annotated[
+    str | None, typer.Option(help="A file with the secret or key (PEM), or - for stdin.", metavar="FILE")
+]
+SchemeSettings = Annotated[
+    list[str] | None,
+    typer.Option("--setting", help="What a few schemes ask for besides; repeat for more.", metavar="NAME=VALUE"),
+]
+PublicUrl = Annotated[
+    str, typer.Option(help="The URL that the sender calls, with its query; some schemes sign it.", metavar="URL")
+]
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Ends the command with a sentence for what is refused."""
+    try:
+        yield
+    except Refused as wrong:
+        fail(wrong.detail)
+    except ValueError as wrong:
+        fail(str(wrong))
+
+
+def scheme_of(text: str) -> Scheme:
+    """The scheme of a name, or of `@FILE` with JSON. Raises Refused or ValueError."""
+    if not text.startswith("@"):
+        return schemes.named(text)
+    try:
+        return schemes.read(json.loads(content(text[1:])))
+    except json.JSONDecodeError as wrong:
+        raise ValueError(f"{text[1:]} is not valid JSON: {wrong}") from None
+
+
+def secrets_of(given: Sequence[str] | None, file: str | None) -> list[str]:
+    """All secrets, of the options and the environment."""
+    found = list(given or [])
+    if file is not None:
+        found.append(content(file).decode("utf-8", "replace").strip("\r\n"))
+    variable = os.environ.get(SECRET_VARIABLE)
+    return found or ([variable] if variable else [])
+
+
+def settings_of(given: Sequence[str] | None) -> dict[str, str]:
+    """Settings by name. Raises ValueError."""
+    found = {}
+    for text in given or []:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--setting takes NAME=VALUE, not {text!r}")
+        found[name] = value
+    return found
+
+
+def content(name: str) -> bytes:
+    """A file's bytes, or those of stdin for `-`. Raises ValueError."""
+    if name == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(name).read_bytes()
+    except OSError as wrong:
+        raise ValueError(f"The file {name} cannot be read: {wrong.strerror}") from None
