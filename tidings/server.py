@@ -157,7 +157,7 @@ class Server:
         writer.wait(self._timekeeper.open)
         self._cursors = Cursors(sealer, writer.wait(lambda db: plain_until(db, "event")))
         self._delivery_ids = DeliveryIds(sealer, writer.wait(lambda db: plain_until(db, "delivery")))
-        endpoints = Endpoints(catalog, readers, self.clock, edits, self._cancelling, deliver.notice, self._delivery_ids)
+        endpoints = Endpoints(catalog, readers, self.clock, edits, self._cancelling, deliver, self._delivery_ids)
         note_use(settings.database, settings.folder, self._locks[0])
         self._ensure_operator(catalog)
         self.parts = self._together(catalog, Tickets(sealer, catalog, self.clock), feed, router, endpoints)

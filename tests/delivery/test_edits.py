@@ -139,6 +139,20 @@ def test_a_resumed_endpoint_gets_at_once_what_failed_before(world: World) -> Non
     world.ended(event, endpoint)
 
 
+@pytest.mark.parametrize("paused_first", [True, False])
+@pytest.mark.parametrize("order", ["none", "subject", "all"])
+def test_resume_sends_at_once_what_waits_for_a_retry(world: World, order: str, *, paused_first: bool) -> None:
+    world.receiver.answer(500)
+    endpoint = world.register(order=order)
+    events = [world.api.publish("step", {"n": n}, subject=f"s{n % 3}") for n in range(9)]
+    world.after_attempts(events[0], endpoint, 1)
+    world.receiver.answer(204)
+    if paused_first:
+        world.api.post(f"/v1/endpoints/{endpoint}:pause")
+    world.api.post(f"/v1/endpoints/{endpoint}:resume")
+    world.delivered(events, endpoint)
+
+
 def test_an_edit_during_a_pause_goes_on_at_once_after_it(world: World) -> None:
     endpoint, event = failed_once(world)
     world.api.post(f"/v1/endpoints/{endpoint}:pause")

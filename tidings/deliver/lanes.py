@@ -138,14 +138,23 @@ class Lanes:
             elif lane.link.revision != link.revision or lane.link.deleted != link.deleted:
                 self._edited(lane, link, now, settlement)
 
-    def notice(self, link: int, now: Micros, *, resumed: bool = False) -> None:
-        """Look at the lane again: something is due by hand, or it was resumed, which ends a hold too."""
+    def notice(self, link: int, now: Micros) -> None:
+        """Look at the lane again: something is due by hand."""
+        self._probe(link, now, free=False)
+
+    def resume(self, link: int, now: Micros, settlement: Settlement) -> None:
+        """Somebody wants all of it to go on: a hold ends, and what waits for another try is due now."""
+        if self._probe(link, now, free=True):
+            settlement.hastened[link] = now
+
+    def _probe(self, link: int, now: Micros, *, free: bool) -> bool:
         lane = self.by_link.get(link)
         if lane is None:
-            return
+            return False
         lane.due_at(0)
-        lane.probe_now(now, free=resumed)
+        lane.probe_now(now, free=free)
         self._look_at(lane)
+        return True
 
     def move(self, by: Micros) -> None:
         """The clock was set: what waits, waits as long as before. All lanes are looked at again."""

@@ -82,7 +82,7 @@ class Settlement:
         self.states: dict[int, LinkState] = {}
         self.follow_ups: list[FollowUp] = []
         self.hastened: dict[int, Micros] = {}
-        """By link: what waits for another try is due at this moment, for the link was edited."""
+        """By link: what waits for another try is due at this moment, for the link was edited or resumed."""
         self.freed: dict[int, Micros] = {}
         """By link: what is held may go, for the link is no longer ordered."""
         self.half_hastened: list[int] = []

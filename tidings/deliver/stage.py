@@ -125,12 +125,13 @@ class Deliver:
         if self._asleep:
             self._client.wake()
 
-    def notice(self, link: int, *, resumed: bool = False) -> None:
-        """Something of this link is due now by hand: look again, and probe now if it is failing.
+    def notice(self, link: int) -> None:
+        """Something of this link is due now by hand: look again, and probe now if it is failing."""
+        self._tell(lambda: self._lanes.notice(link, self._now()))
 
-        `resumed`: somebody wants all of it to go on, also where the endpoint asked for a rest.
-        """
-        self._tell(lambda: self._lanes.notice(link, self._now(), resumed=resumed))
+    def resume(self, link: int) -> None:
+        """All that waits for this link is due now, even if it waits for a retry or the endpoint asked for a pause."""
+        self._tell(lambda: self._lanes.resume(link, self._now(), self._settlement))
 
     async def cancel(self, numbers: list[int]) -> list[bool]:
         """Cancel waiting deliveries, from an event loop. False for each that had ended before. Raises Unavailable."""

@@ -27,10 +27,11 @@ READ, WRITE = "endpoints:read", "endpoints:write"
 Missed = Literal["send", "cancel"]
 
 
-class Notice(Protocol):
-    """How the deliver stage learns that a link needs attention."""
+class Resuming(Protocol):
+    """What is needed from the deliver stage."""
 
-    def __call__(self, link: int, *, resumed: bool = False) -> None: ...
+    def resume(self, link: int) -> None:
+        """All that waits for this link is due now."""
 
 
 def narrowed_to(snapshot: Snapshot, caller: Caller, ident: str) -> Endpoint:
@@ -59,11 +60,11 @@ class Endpoints:
         clock: Clock,
         edits: EndpointEdits,
         cancelling: Cancelling,
-        notice: Notice,
+        sending: Resuming,
         delivery_ids: DeliveryIds,
     ) -> None:
         self._catalog, self._readers, self._clock = catalog, readers, clock
-        self._edits, self._cancelling, self._notice = edits, cancelling, notice
+        self._edits, self._cancelling, self._sending = edits, cancelling, sending
         self._delivery_ids = delivery_ids
 
     # --- look ---------------------------------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ class Endpoints:
     async def resume(
         self, caller: Caller, ident: str, missed: Missed, expected: set[int] | None, run: Run[Resumed, R]
     ) -> R:
-        """Send again: first what was missed, unless that is to be cancelled, which is done before anything is sent.
+        """Send again: first what was missed, retries included, unless that is to be cancelled, which is done first.
 
         Raises NotFound, Stale, or Conflict if the endpoint is sending and its waiting deliveries are to be cancelled.
         """
@@ -156,7 +157,7 @@ class Endpoints:
             waiting = await self._cancelling.cancel_waiting(endpoint)
         job = self._edits.resume(endpoint, expected)
         done = await run(lambda db: Resumed(job(db), waiting))
-        self._notice(endpoint.num, resumed=True)
+        self._sending.resume(endpoint.num)
         return done
 
     async def rotate(

@@ -49,7 +49,7 @@ SELECT (
 ) FROM (SELECT seq FROM event WHERE subject = :subject ORDER BY seq DESC LIMIT :count) AS e;
 
 -- name: waiting_hasten
--- The link was edited: what waits for another try is due now, with a new schedule. In steps, for there may be many.
+-- The link was edited or resumed: what waits for another try is due now, with a new schedule. In steps, for there may be many.
 UPDATE waiting SET due = :now, first = :now, earlier = n
 WHERE delivery IN (SELECT delivery FROM waiting WHERE link = :link AND held = 0 AND due > :now ORDER BY due LIMIT :count);
 
