@@ -1,6 +1,6 @@
-"""All lanes, and how deliveries come into them: the head of the line, a lane's own backlog, and what is due again.
+"""All lanes, and how deliveries get into them: the head of the line, a lane's own backlog, and retries that are due.
 
-A delivery that has not ended is in one of these places, and whoever moves it takes it out of the one before:
+A delivery that has not ended is in one of these places, and moving it takes it out of the previous one:
 
 1. Beyond the head: it has a number above `_head`, and nobody has read it.
 2. In its lane: queued, due, held or in flight. Its number is in the lane's `busy`, and in `outstanding` if it came from
@@ -43,7 +43,7 @@ from tidings.store.catalog import Catalog
 
 HEAD_ROWS = 500
 HEAD_SECONDS = 0.03
-"""How long a round may read what has to wait in any case, since others' work stands behind it."""
+"""How long a round may spend reading what has to wait anyway, since others' work is behind it."""
 MANY_LANES = 64
 CURSOR_STEP = 1_000
 
@@ -105,7 +105,7 @@ class Lanes:
         return len(rows) == HEAD_ROWS
 
     def _pass_by(self) -> None:
-        """Far behind: what only joins the backlog of lanes that lag, and will be looked at, is in the store already."""
+        """Far behind: skip what only joins the backlog of lagging lanes; it is in the store, and will be read later."""
         lagging = [lane for lane in self.by_link.values() if lane.lagging and lane.flights and not lane.health.open]
         if len(lagging) < MANY_LANES or self._head < self._horizon:
             return
@@ -117,12 +117,12 @@ class Lanes:
             lane.forget_newest()
 
     def serve(self, lane: Lane, now: Micros, launch: Launch, settlement: Settlement, chance: Chance) -> Micros | None:
-        """Send what the lane may send now. Returns when to look at it again, if a time is known. Raises StoreError."""
+        """Send what the lane may send now. Returns when to serve it again, if a time is known. Raises StoreError."""
         before = len(launch)
         try:
             return serve(lane, now, launch, settlement, self._store, chance, self._head)
         finally:
-            # Also if the store broke in the middle: what was chosen stays chosen.
+            # Even if the store broke in the middle: what was chosen stays chosen.
             self._shares.chosen(lane.tenant, len(launch) - before)
 
     def update(self, changed: list[AnyLink], now: Micros, settlement: Settlement) -> None:
@@ -157,7 +157,7 @@ class Lanes:
         return True
 
     def move(self, by: Micros) -> None:
-        """The clock was set: what waits, waits as long as before. All lanes are looked at again."""
+        """The clock was set: everything waits as long as before. All lanes are served again."""
         for gate in {lane.gate for lane in self.by_link.values()}:
             gate.move(by)
         for lane in self.by_link.values():
@@ -165,7 +165,7 @@ class Lanes:
         self.active.update(self.by_link)
 
     def look_again(self) -> None:
-        """What is due has changed in the store."""
+        """Due times have changed in the store."""
         for lane in self.by_link.values():
             lane.due_at(0)
         self.active.update(self.by_link)
@@ -188,7 +188,7 @@ class Lanes:
             settlement.cursor = self._stored = cursor
 
     def settled(self, settlement: Settlement, next_one: Settlement) -> None:
-        """It is stored: what is in it may be read from the store again, unless more is on its way there."""
+        """It is stored: its deliveries may be read from the store again, unless more results are on their way there."""
         later: set[int] | None = None
         for link, number in settlement.numbers:
             lane = self.by_link.get(link)
@@ -202,7 +202,8 @@ class Lanes:
             lane.forget(number)
 
     def cancel(self, number: int, now: Micros, settlement: Settlement) -> bool:
-        """Cancel a delivery that waits; one in flight once it fails. False where it has ended. Raises StoreError."""
+        """Cancel a waiting delivery, or one in flight once it fails. Returns False if it has ended. Raises
+        StoreError."""
         found = find(self._db, self.by_link, number)
         if found is None:
             return False
@@ -218,7 +219,7 @@ class Lanes:
         number, link, event, created = row
         lane = self.by_link.get(link)
         if lane is None:
-            # Not what the last message said: a delivery may be read before the message about its link.
+            # Not what the last message said: a delivery may be read before the message about its link arrives.
             known = self._catalog.now.links.get(link)
             if known is None or known.deleted is not None:
                 return
@@ -252,7 +253,7 @@ class Lanes:
         if not lane.sendable:
             lane.fall_back(self.outstanding.pop, now)
         elif lane.mended:
-            # What failed may be mended: everything that waits for another try goes on at once.
+            # What failed may work now: everything that waits for a retry continues at once.
             lane.mend(now)
             settlement.hastened[lane.num] = now
         if was.mode != link.mode and lane.sendable:
@@ -283,7 +284,7 @@ class Lanes:
             )
             lane.restore(found, succeeded_at=row[13])
             if row[1] is not None:
-                # What came from the head and was in flight stands before the lane's own cursor.
+                # What came from the head and was in flight is before the lane's own cursor.
                 lane.lag_from(min(row[1], self._head))
         for link, due in self._db.all("waiting_links"):
             lane = self.by_link.get(link)

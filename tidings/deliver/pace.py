@@ -11,16 +11,16 @@ import time
 YOUNG_MAX = 128
 YOUNG_SECONDS = 0.01
 BUSY_YOUNG = 8
-"""So many young requests mean load."""
+"""From this many young requests on, there is load."""
 LONG_SECONDS = 0.02
-"""New connections take time; whoever becomes due meanwhile waits for the end of the round."""
+"""New connections take time; whatever becomes due in the meantime waits for the end of the round."""
 LEAST = 16
 ROUND_SECONDS = 0.0005
 SETTLE_SECONDS = 0.002
 
 
 class Pace:
-    """What is under way since when. Belongs to the deliver thread."""
+    """What is under way, and since when. Belongs to the deliver thread."""
 
     def __init__(self) -> None:
         self._young: dict[int, float] = {}
@@ -36,7 +36,7 @@ class Pace:
         self._young.pop(number, None)
 
     def room(self) -> int:
-        """How many requests may leave now. Those that take long are not counted: they take nobody's place."""
+        """How many requests may leave now. Slow ones are not counted: they take nobody's place."""
         born = time.monotonic() - YOUNG_SECONDS
         while self._young:
             number, left = next(iter(self._young.items()))
@@ -46,14 +46,14 @@ class Pace:
         return min(self._most, YOUNG_MAX - len(self._young))
 
     def polled(self, busy_seconds: float) -> None:
-        """How long the last requests kept the network busy: after a long round fewer leave in the next."""
+        """How long the last requests kept the network busy: after a long round, fewer leave in the next."""
         if busy_seconds > LONG_SECONDS:
             self._most = max(LEAST, self._most // 2)
         elif self._most < YOUNG_MAX:
             self._most *= 2
 
     def begin_round(self) -> None:
-        """Begin a round; under load not sooner than ROUND_SECONDS after the last: fewer rounds, with more in each."""
+        """Start a round; under load no sooner than ROUND_SECONDS after the last: fewer rounds, with more in each."""
         if len(self._young) >= BUSY_YOUNG:
             left = self._began_at + ROUND_SECONDS - time.monotonic()
             if left > 0:

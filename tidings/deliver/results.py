@@ -25,7 +25,7 @@ from tidings.rules.deliver.lifecycle import Cause
 Chance = Callable[[], float]
 
 DOUBT: Micros = 5 * MINUTE
-"""If something succeeded so recently, a batch that failed may have failed because of one event in it."""
+"""If something succeeded this recently, a batch may have failed because of a single event in it."""
 
 _MORE: dict[Cause, str] = {
     "given_up": "Its endpoint gives up on this status.",
@@ -43,18 +43,18 @@ class Flight(msgspec.Struct, gc=False):
     left: Micros
     shown: str
     own_event: bool
-    """It carries an event of Tidings' own; its failure makes no further one."""
+    """It carries one of Tidings' own events; its failure does not cause another."""
     number: int
     size: int
     """The length of its body, in bytes."""
     action: Action
-    """The lane's when it left: whatever was sent is judged by those who sent it."""
+    """The lane's action when it left: a request is judged by the action that sent it."""
     events: Sequence[Event] = ()
-    """What it carries, if anything may follow from it."""
+    """Its events, if anything may follow from it."""
 
 
 def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement, chance: Chance) -> list[Queued]:
-    """Write down what came of a flight. Returns the items whose subjects are free again."""
+    """Record the result of a flight. Returns the items whose subjects are free again."""
     lane = flight.lane
     kept = result.answer[:ANSWER_BYTES_KEPT]
     answer = kept.decode("utf-8", "replace").replace("\x00", "\ufffd") if kept else None
@@ -66,7 +66,7 @@ def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement,
     for item in flight.items:
         cause, due = _cause(flight, item, result, splits, now, chance)
         fates.append((cause, lifecycle.fate(cause), due))
-    # What went in one batch of a strict order is due again at one time, so that none overtakes another.
+    # In strict order, the deliveries of one batch are retried at the same time, so that none overtakes another.
     together = max((due for _, state, due in fates if state == "waiting"), default=0) if lane.ordered_all else 0
     for item, (cause, state, due) in zip(flight.items, fates, strict=True):
         settlement.attempts.append(
@@ -96,7 +96,7 @@ def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement,
 
 
 def follow(flight: Flight, reply: Any, result: Result, now: Micros, settlement: Settlement) -> None:
-    """Let the action say what a success brings about; it is stored with the attempt."""
+    """Let the action say what follows from a success; it is stored with the attempt."""
     if result.judged.message == "delivered":
         follow_up = flight.action.follow(flight.events, reply, now)
         if follow_up is not None:
@@ -104,7 +104,7 @@ def follow(flight: Flight, reply: Any, result: Result, now: Micros, settlement: 
 
 
 def _splits(flight: Flight, result: Result, now: Micros) -> bool:
-    """Whether it says nothing of each delivery: there were several, and one may have spoiled it for all."""
+    """Whether it says nothing about the single deliveries: there were several, and one may have spoiled it for all."""
     if len(flight.items) == 1:
         return False
     lane, said = flight.lane, result.judged.endpoint
@@ -116,7 +116,7 @@ def _splits(flight: Flight, result: Result, now: Micros) -> bool:
 def _cause(
     flight: Flight, item: Queued, result: Result, splits: bool, now: Micros, chance: Chance
 ) -> tuple[Cause, Micros]:
-    """What happened to a delivery with this attempt, and when it is due if the table says that it waits."""
+    """What this attempt did to a delivery, and when it is due if the table says that it waits."""
     lane, judged = flight.lane, result.judged
     if judged.message == "delivered":
         return "success", now
@@ -140,7 +140,7 @@ def _cause(
 
 
 def _settles(flight: Flight, result: Result) -> bool:
-    """Whether this was the last answer to a message that others wait for in line, and speaks of that alone."""
+    """Whether this was the last answer to a message that others wait for in line, and is only about that message."""
     lane, item = flight.lane, flight.items[-1]
     if result.judged.endpoint != "silent" or not (lane.ordered_all or lane.ordered_by_subject):
         return False
@@ -172,13 +172,13 @@ def _put_back(flight: Flight, item: Queued, cause: Cause, due: Micros, now: Micr
 
 
 def _mind_health(flight: Flight, result: Result, splits: bool, now: Micros, chance: Chance) -> None:
-    """What the answer says of the endpoint."""
+    """What the answer says about the endpoint."""
     lane, said = flight.lane, result.judged.endpoint
     if said == "well":
         lane.succeeded(now)
         return
     if flight.left < lane.edited_at and said != "gone":
-        # It is about what the endpoint was.
+        # It is about the endpoint as it was.
         return
     if said == "hold":
         lane.hold(now, chance(), result.status or 0, result.wait_seconds)
@@ -209,7 +209,7 @@ def _disable(flight: Flight, reason: str, now: Micros, settlement: Settlement) -
     if lane.sendable:
         settlement.follow_ups.append(Disable(lane.num, reason))
         _announce("endpoint.disabled", flight, reason, now, settlement)
-        # Other requests that come back before it is stored must not tell it again.
+        # Other requests that come back before it is stored must not report it again.
         lane.disable(reason)
 
 
@@ -238,7 +238,7 @@ def _announce(kind: str, flight: Flight, reason: str, now: Micros, settlement: S
 
 
 def cancelled(item: Queued, link: int, now: Micros, settlement: Settlement, *, stored: bool) -> None:
-    """Write down that a delivery was cancelled before its next attempt."""
+    """Record that a delivery was cancelled before its next attempt."""
     settlement.attempts.append(
         Attempt(
             delivery=item.number,
@@ -257,9 +257,9 @@ def cancelled(item: Queued, link: int, now: Micros, settlement: Settlement, *, s
 def unsendable(
     lane: Lane, items: Sequence[Queued], now: Micros, why: str, settlement: Settlement, *, flown: bool
 ) -> None:
-    """Write down that no request could be made of these: trying again would not help.
+    """Record that no request could be built for these: retrying would not help.
 
-    `flown`: they were all that was to leave together, so their place in flight is free again.
+    `flown`: they were a whole request, so its place in flight is free again.
     """
     lane.unsent(items, flown=flown)
     for item in items:

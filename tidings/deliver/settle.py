@@ -1,4 +1,4 @@
-"""Settling: what came of attempts, gathered and written as one job in the writer's next transaction."""
+"""Settling: the results of attempts, gathered and written as one job in the writer's next transaction."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ HASTENED_PER_STEP = 1_000
 
 
 class FollowUp(Protocol):
-    """What else an attempt brings about. Applied by the writer in the transaction that stores the attempt."""
+    """What else follows from an attempt. Applied by the writer in the transaction that stores the attempt."""
 
     def apply(self, db: Db, catalog: Catalog, now: Micros) -> Sequence[Event]:
-        """Write it; returns the events that it makes. Raises StoreError; then nothing of the transaction holds.
+        """Write it; returns the events to publish. Raises StoreError; then nothing of the transaction is stored.
 
-        It may be applied again after a commit whose answer was lost, so it must change nothing the second time, and
-        its events must bear the same ids.
+        It may be applied again after a commit whose answer was lost, so it must change nothing the second time, and its
+        events must have the same ids.
         """
 
 
@@ -76,23 +76,23 @@ class Settlement:
         self.attempts: list[Attempt] = []
         self.waiting: dict[int, Waiting] = {}
         self.ended: list[int] = []
-        """Deliveries whose row in `waiting` goes."""
+        """Deliveries whose row in `waiting` is deleted."""
         self.numbers: list[tuple[int, int]] = []
-        """(link, delivery) of everything that is settled by this."""
+        """(link, delivery) of everything that this settles."""
         self.states: dict[int, LinkState] = {}
         self.follow_ups: list[FollowUp] = []
         self.hastened: dict[int, Micros] = {}
         """By link: what waits for another try is due at this moment, for the link was edited or resumed."""
         self.freed: dict[int, Micros] = {}
-        """By link: what is held may go, for the link is no longer ordered."""
+        """By link: held deliveries may go, because the link is no longer ordered."""
         self.half_hastened: list[int] = []
         self.half_freed: list[int] = []
-        """Links of which there was more than one step could take."""
+        """Links that had more than one step could take."""
         self.cursor: int | None = None
         self.again = False
-        """It was tried before, and nobody knows for certain that nothing of it holds."""
+        """It was tried before, and some of it may have been stored."""
         self.owed: Micros = 0
-        """By how much the clock was set while it was on its way to the store, where all that is due was moved too."""
+        """By how much the clock was set while it was on its way to the store, where all due times were moved too."""
         self.after: list[Callable[[], None]] = []
         """What to call, in the deliver thread, once it is durable."""
 
@@ -109,12 +109,12 @@ class Settlement:
         )
 
     def end(self, delivery: int) -> None:
-        """Its row in `waiting` goes, also one that is on its way to the store in this very settlement."""
+        """Its row in `waiting` is deleted, also one that this very settlement would store."""
         self.waiting.pop(delivery, None)
         self.ended.append(delivery)
 
     def merge(self, later: Settlement) -> None:
-        """Take in what came after this one, which could not be written."""
+        """Add the later results to this one, which could not be written."""
         self.again = True
         self.move(self.owed)
         self.owed = 0
@@ -131,19 +131,19 @@ class Settlement:
         self.after += later.after
 
     def move(self, by: Micros) -> None:
-        """The clock was set: what waits, waits as long as before."""
+        """The clock was set: everything waits as long as before."""
         for number, row in self.waiting.items() if by else ():
             due = row.due if row.held else row.due + by
             self.waiting[number] = msgspec.structs.replace(row, due=due, first=row.first + by)
 
     def run_after(self) -> None:
-        """Call those who wait for this."""
+        """Notify those who wait for this."""
         after, self.after = self.after, []
         for call in after:
             call()
 
     def apply(self, db: Db, catalog: Catalog, now: Micros) -> None:
-        """Write it all. Raises StoreError; then nothing of it holds, and it can be applied again."""
+        """Write everything. Raises StoreError; then nothing of it is stored, and it can be applied again."""
         self.half_hastened.clear()
         self.half_freed.clear()
         if self.attempts:
@@ -168,7 +168,7 @@ class Settlement:
             journal.move(db, "deliver", self.cursor)
 
     def _missing(self, db: Db) -> list[Attempt]:
-        """The attempts that the store does not have yet. One whose number is taken by another gets the next one."""
+        """The attempts that the store does not have yet. If another attempt has its number, it gets the next one."""
         found: list[Attempt] = []
         given: dict[int, int] = {}
         for attempt in self.attempts:

@@ -1,6 +1,6 @@
-"""The deliver stage: one thread that reads deliveries, sends them through their lanes, and settles what came of it.
+"""The deliver stage: one thread that reads deliveries, sends them through their lanes, and settles the results.
 
-It meets the other stages only in the store: `committed` saves the wait for the next look, nothing more.
+It meets the other stages only in the store: `committed` only saves the wait for the next check.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from tidings.store.writer import Writer
 LOOK_AGAIN_SECONDS = 1.0
 STORE_RETRY: Micros = 1 * SECOND
 CHOOSE_SECONDS = 0.003
-"""How long a round looks through lanes before what was chosen leaves; the others are next."""
+"""How long a round goes through lanes before the chosen requests leave; the other lanes are next."""
 UNSETTLED_MAX = 5_000
 STOP_SECONDS = 6.0
 ABANDON_SECONDS = 0.5
@@ -103,7 +103,8 @@ class Deliver:
         self._thread.start()
 
     def stop(self, timeout_seconds: float = STOP_SECONDS) -> None:
-        """Send nothing new, wait for what is in flight, settle it, and stop. What takes too long is sent again."""
+        """Send nothing new, wait for what is in flight, settle it, and stop. What takes too long is sent again at the
+        next start."""
         self._stopping = True
         self._wake()
         if self._thread.is_alive():
@@ -116,7 +117,7 @@ class Deliver:
 
     @property
     def native_id(self) -> int:
-        """The system's number of its thread."""
+        """The operating system's id of its thread."""
         return self._thread.native_id or 0
 
     def committed(self) -> None:
@@ -134,12 +135,13 @@ class Deliver:
         self._tell(lambda: self._lanes.resume(link, self._now(), self._settlement))
 
     async def cancel(self, numbers: list[int]) -> list[bool]:
-        """Cancel waiting deliveries, from an event loop. False for each that had ended before. Raises Unavailable."""
+        """Cancel waiting deliveries, from an event loop. Returns False for each that had already ended. Raises
+        Unavailable."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[list[bool]] = loop.create_future()
 
         def tell(said: list[bool] | None, wrong: Exception | None) -> None:
-            # Whoever asked may be gone with its loop, at a stop.
+            # At a stop, the caller and its loop may be gone.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(settle_future, future, said, wrong)
 
@@ -152,7 +154,7 @@ class Deliver:
             ) from None
 
     def shares(self) -> list[ShareView]:
-        """What this stage shares out by tenant, at this moment."""
+        """What this stage divides among tenants, at this moment."""
         return self._shares.views()
 
     def snapshot(self) -> dict[int, LaneView]:
@@ -195,7 +197,8 @@ class Deliver:
         return self.flights == 0 and self._settling is None and not self._settlement
 
     def _now(self) -> Micros:
-        """The time of day. Where the clock was set meanwhile, all that waits here is moved by as much."""
+        """The time of day. If the clock was set in the meantime, everything that waits here is moved by the
+        difference."""
         now = self._clock.now()
         if by := self._due_times.step(now):
             self._store_rests_until += by
@@ -229,11 +232,11 @@ class Deliver:
         self._asleep = False
 
     def _patience(self, now: Micros) -> float:
-        """How long to wait for sockets before there is something else to do, in seconds."""
+        """How many seconds to wait for sockets before there is something else to do."""
         if self._crowded:
             return YOUNG_SECONDS if not self._inbox else 0.0
         if self._settlement and self._settling is None and not self._inbox and not self._lanes.active:
-            # It waits for company, but not for long.
+            # It waits for more results, but not for long.
             return SETTLE_SECONDS if now >= self._store_rests_until else 0.05
         if self._inbox or self._lanes.active or self._news:
             return 0.0 if now >= self._store_rests_until else 0.05
@@ -253,7 +256,7 @@ class Deliver:
         if not self._launch:
             self._choose(now)
         if self._launch:
-            # What was chosen stays chosen where the store cannot be read just now.
+            # What was chosen stays chosen if the store cannot be read just now.
             found = self._lanes.events([item.event for _, items in self._launch for item in items])
             launch, self._launch = self._launch, []
             for lane, items in launch:
@@ -332,13 +335,14 @@ class Deliver:
         if lane.health.open or lane.gate.paused:
             lane.fall_back(self._lanes.outstanding.pop, now)
         elif lane.blocked:
-            # Those of its batch that were to follow must not overtake it.
+            # Those that were to follow it in its batch must not overtake it.
             lane.drop_due()
         self._lanes.active[lane.num] = lane
         self._shares.unpark(self._lanes.active)
 
     def _cancel_all(self, numbers: list[int], tell: Callable[[list[bool] | None, Exception | None], None]) -> None:
-        """Cancel, and tell once it is stored. What came of an attempt is stored first: it decides what can be done."""
+        """Cancel, and report it once it is stored. Results of attempts are stored first: they decide what can be
+        done."""
         unsettled = {number for _, number in self._settlement.numbers}
         if self._settling is not None:
             unsettled.update(number for _, number in self._settling.numbers)
@@ -353,7 +357,7 @@ class Deliver:
         self._settlement.after.append(lambda: tell(said, None))
 
     def _settle(self, now: Micros) -> None:
-        """Hand what has come to the writer; one settlement at a time, so that cursors never run ahead of facts."""
+        """Hand the results to the writer; one settlement at a time, so that cursors never run ahead of facts."""
         if self._settling is not None or now < self._store_rests_until:
             return
         if not self._pace.may_settle():
@@ -379,14 +383,14 @@ class Deliver:
     def _settled(self, settlement: Settlement, wrong: Exception | None) -> None:
         self._settling = None
         if wrong is not None:
-            # Nothing of it holds: keep the results, and let the store rest before the next try.
+            # Nothing of it was stored: keep the results, and wait before the next try.
             settlement.merge(self._settlement)
             self._settlement = settlement
             self._store_rests_until = self._now() + STORE_RETRY
             return
         self._lanes.settled(settlement, self._settlement)
         for row in settlement.waiting.values():
-            # What is due already could not be read before it was stored.
+            # What is already due could not be read before it was stored.
             lane = self._lanes.by_link.get(row.link)
             if lane is not None and not row.held:
                 lane.due_at(row.due)

@@ -1,4 +1,4 @@
-"""The clock was set: what is due after a time is due after that time all the same, here and in the store."""
+"""The clock was set: whatever is due in an hour is still due in an hour, here and in the store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger("tidings.deliver")
 
 
 class DueTimes:
-    """Moves the due times that the store keeps by as much as the clock was set. Belongs to the deliver thread."""
+    """Moves the stored due times by as much as the clock was set. Belongs to the deliver thread."""
 
     def __init__(
         self, clock: Clock, writer: Writer, inbox: deque[Callable[[], None]], wake: Callable[[], None]
@@ -25,7 +25,7 @@ class DueTimes:
         self._is_storing = False
 
     def step(self, now: Micros) -> Micros:
-        """By how much the clock was set since the last look."""
+        """By how much the clock was set since the last check."""
         by = self._steps.taken(now)
         self._owed += by
         return by
@@ -40,7 +40,7 @@ class DueTimes:
             self._inbox.append(lambda: self._stored(by, wrong, then))
             self._wake()
 
-        # One statement: what is written after it is right already.
+        # One statement: what is written after it is already right.
         self._writer.submit(lambda db: db.run("waiting_move", by=by), stored)
 
     def _stored(self, by: Micros, wrong: Exception | None, then: Callable[[], None]) -> None:

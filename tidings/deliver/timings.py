@@ -19,7 +19,7 @@ class Timings:
         """From being stored to being delivered."""
 
     def arrived(self, flight: Flight, result: Result, now: Micros) -> None:
-        """Count one attempt, and the deliveries that it ended."""
+        """Count one attempt and the deliveries that it ended."""
         self.attempts.observe(result.outcome.name, (now - flight.left) / SECOND)
         if result.outcome is outcomes.OK:
             for item in flight.items:

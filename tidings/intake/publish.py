@@ -33,11 +33,11 @@ TIME_MAX: Micros = 4_102_444_800 * moment.SECOND
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _RESERVED_IDS = ("stream", "stream:ticket")
-"""Words that stand in the place of an id in the API's paths."""
+"""Words used in place of an id in the API's paths."""
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An event as a caller sends it. `data` is a JSON object, and is kept byte for byte."""
+    """An event as a caller sends it. `data` is a JSON object, kept byte for byte."""
 
     type: str
     data: msgspec.Raw
@@ -57,7 +57,7 @@ class Publisher:
         self._schemas = Schemas()
         self._types: set[str] = set()
         self.accepted = 0
-        """Events stored since the start, repeats not counted."""
+        """Events stored since the start, without repeats."""
 
     def check(
         self,
@@ -75,7 +75,7 @@ class Publisher:
         now = self._clock.now()
         wrong: list[Place] = []
         events: list[Event] = []
-        # Many at once: one by one each would ask the system for chance, and hand the interpreter on each time.
+        # Many at once: each single one would ask the system for random bytes, and hand the interpreter over.
         idents = [new_id("evt", now)] if len(given) == 1 else new_ids("evt", now, len(given))
         for new, value, pointer, ident in zip(given, values, pointers, idents, strict=True):
             events.append(self._event(new, value, pointer, wrong, now, caller, ident))
@@ -188,7 +188,7 @@ class Publisher:
 
 
 def _placed(wrong: IdsTaken, *, single: bool) -> Conflict:
-    """The refusal with the place of each id that is taken, the first of many."""
+    """The refusal with the place of each taken id, up to ERRORS_MAX."""
     places = [
         Place(pointer="/id" if single else f"/events/{index}/id", code="conflict", detail=detail)
         for index, detail in wrong.taken[:ERRORS_MAX]

@@ -54,7 +54,7 @@ READING: tuple[Verb, ...] = ("list", "get")
 
 
 class Permit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a key may do in one collection, where no scope lets it do everything. None: no limit of this kind."""
+    """What a key may do in one collection, unless a scope lets it do everything. None: no limit of this kind."""
 
     collection: str
     verbs: tuple[Verb, ...] = ()
@@ -66,8 +66,8 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The fields that lists may be filtered by, and `q`."""
     sort: tuple[str, ...] | None = None
     rows: dict[str, Any] | None = None
-    """A pattern that an item must fit, else it does not exist for this key. `$tenant` and `$key` are the caller's own.
-    None: for keys with a tenant {"tenant": "$tenant"}, for others everything."""
+    """Items that do not match this pattern do not exist for this key. `$tenant` and `$key` are the caller's own. None:
+    {"tenant": "$tenant"} for keys with a tenant, otherwise every item."""
     questions: tuple[str, ...] = ()
     """Names of the collection's questions that it may ask."""
 
@@ -86,7 +86,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     revoked: Micros | None = None
     permits: tuple[Permit, ...] = ()
     cors_origins: tuple[str, ...] = ()
-    """Origins whose pages may read answers to this key in a browser, beside those of the server."""
+    """Origins whose pages may read responses to this key in a browser, besides the server's own."""
 
     def has_scope(self, scope: str) -> bool:
         """Whether this key has the scope."""
@@ -100,7 +100,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def key_hash(text: str) -> str:
-    """What is kept of a key's text."""
+    """What is stored of a key's text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -109,11 +109,11 @@ class Caller(msgspec.Struct, frozen=True):
 
     key: Key
     request_id: str | None = None
-    """Under which the log and events name the request."""
+    """The id under which the log and events name the request."""
 
     @property
     def tenant(self) -> str | None:
-        """The only tenant whose things it may see and change; None: everybody's."""
+        """The only tenant whose things it may see and change; None: every tenant's."""
         return self.key.tenant
 
     @property
@@ -124,7 +124,7 @@ class Caller(msgspec.Struct, frozen=True):
     def need(self, scope: str, whole: str = "") -> None:
         """Raise Forbidden if its key lacks the scope.
 
-        `whole`: what it is about, if that belongs to the whole server, so that no key of one tenant may change it.
+        `whole`: the kind of thing, if it belongs to the whole server, so that no tenant's key may change it.
         """
         self.key.need(scope)
         if whole and self.tenant is not None:
@@ -135,14 +135,14 @@ class Caller(msgspec.Struct, frozen=True):
         return self.tenant is None or self.tenant == tenant
 
     def narrowed(self, tenant: str | None) -> str | None:
-        """Whose things a list shows if those of `tenant` are asked for; None: everybody's. Raises NotFound."""
+        """Whose things a list shows if those of `tenant` are asked for; None: every tenant's. Raises NotFound."""
         if self.tenant is not None and tenant not in (None, self.tenant):
             raise NotFound(f"There is no tenant {tenant}.")
         return self.tenant or tenant
 
 
 def is_tenant(text: str) -> bool:
-    """Whether the text may be a tenant's id: one rule wherever events, endpoints, keys and tenants name one."""
+    """Whether the text is a valid tenant id: one rule for events, endpoints, keys and tenants."""
     return _TENANT.fullmatch(text) is not None
 
 

@@ -129,7 +129,7 @@ class Names:
                 future.set_result(found)
 
         def done(found: Resolved) -> None:
-            # Whoever asked may be gone with its loop, at a stop.
+            # At a stop, the caller and its loop may be gone.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(tell, found)
 

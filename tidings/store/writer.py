@@ -153,7 +153,7 @@ class Writer:
 
     @property
     def native_id(self) -> int:
-        """The system's number of its thread."""
+        """The operating system's id of its thread."""
         return self._thread.native_id or 0
 
     @property

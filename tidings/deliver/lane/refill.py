@@ -1,4 +1,4 @@
-"""Refilling a lane from the store: its backlog, what is due again, the newest of it, and lines that go on there."""
+"""Refilling a lane from the store: its backlog, retries that are due, its newest, and lines that continue there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tidings.store.base import Db
 
 REFILL_BELOW = QUEUE_MAX // 2
 PROBED_FROM = 16
-"""How many are read for a probe: of an ordered link some may have to be held."""
+"""How many are read for a probe: with an ordered link some may have to be held."""
 LINES_READ = 16
 
 
@@ -46,13 +46,14 @@ class Refill:
             self._read_backlog(lane, now, count, head)
 
     def _read_lines(self, lane: Lane, now: Micros) -> None:
-        """Of lines that go on in the store, the next ones."""
+        """The next deliveries of lines that continue in the store."""
         for subject in list(islice(lane.lines.unread, LINES_READ)):
             rows = self._db.all("waiting_line", link=lane.num, subject=subject, count=LINE_MAX)
             order.read_on(lane, subject, [waiting_from(row) for row in rows], now)
 
     def _read_latest(self, lane: Lane, head: int) -> None:
-        """The newest of a backlog that were not seen coming: after a start, or once those are through."""
+        """The newest of a backlog that were not seen as they were routed: after a start, or once those seen are
+        through."""
         if lane.ordered_all or lane.walked == 0 or not lane.lagging:
             return
         before = head + 1 if lane.walked is None else lane.walked
@@ -81,7 +82,7 @@ class Refill:
         lane.next_due = None if later is None or later[0] >= order.FAR else later[0]
 
     def _read_blocking(self, lane: Lane, now: Micros) -> None:
-        """Of a blocked line in strict order only those that block it are read, and they go first, in their order."""
+        """For a blocked line in strict order only those that block it are read, and they go first, in their order."""
         due: list[Queued] = []
         lane.next_due = None
         for number in sorted(lane.lines.blocking[""]):

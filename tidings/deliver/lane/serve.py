@@ -20,9 +20,9 @@ MILLI: Micros = 1_000
 TURN_MAX = 16
 """How many requests one lane may start in a turn, so that all lanes get theirs."""
 PROBES_MAX = 2
-"""How many probes of what was tried or lies far back may be in flight; the newest have places of their own."""
+"""How many probes with retries or old deliveries may be in flight; the newest have their own places."""
 SLOW: Micros = 1 * SECOND
-"""Where nothing came back or left for so long, all places are taken by what is slow."""
+"""If nothing came back or left for this long, all places are taken by slow requests."""
 
 SLOW_KEPT: Micros = 60 * SECOND
 RECENT: Micros = 5 * SECOND
@@ -60,7 +60,7 @@ def serve(
     store.refill.fill(lane, now, head)
     again = _serve(lane, now, launch, settlement, store.look, chance)
     if lane.lagging and not lane.latest and lane.walked != 0 and lane.ordinary < lane.slots:
-        # None of the newest could go; perhaps one before them can.
+        # None of the newest could go; perhaps an earlier one can.
         again = now if turns.is_behind(lane, now) and not lane.health.open else again
     if lane.lines.unswept is not None and order.may_sweep(lane, lane.read_to if lane.lagging else head):
         order.sweep(lane, now)
@@ -93,7 +93,7 @@ def _serve(
 
 
 def _plain(lane: Lane, now: Micros, launch: Launch) -> int:
-    """The usual case, in a fraction of the time: one line, nothing to choose. How many left."""
+    """The usual case, in a fraction of the time: one line, nothing to choose. Returns how many left."""
     if not lane.plain or lane.due or lane.latest:
         return 0
     if turns.is_behind(lane, now):
@@ -111,7 +111,7 @@ def _plain(lane: Lane, now: Micros, launch: Launch) -> int:
 
 
 def _choose(lane: Lane, now: Micros, *, newest_only: bool) -> tuple[Kind | None, Micros | None]:
-    """The line that gives next. None: none does, before the moment that stands beside it (if that is known)."""
+    """The line to take from next; None: none before the moment returned with it (if known)."""
     if lane.gate.limited:
         at = lane.gate.ready_at(now)
         if at > now:
@@ -139,7 +139,7 @@ def _complete_at(lane: Lane, now: Micros) -> Micros:
 def _probe(
     lane: Lane, now: Micros, launch: Launch, settlement: Settlement, look: Look, chance: Callable[[], float]
 ) -> Micros | None:
-    """The breaker is open: the newest as long as none of them fails, and else one at a time, when a probe is due."""
+    """The breaker is open: the newest as long as none of them fails; otherwise one at a time, when a probe is due."""
     if (at := lane.gate.ready_at(now)) > now:
         return at
     room = lane.most_in_flight
@@ -175,7 +175,7 @@ def _probe(
 
 
 def _probed_kinds(lane: Lane) -> tuple[Kind, ...]:
-    """What has come since the last probe is the best one; but not forever, if all that comes fails."""
+    """The best probe is what arrived since the last one; but not forever, if everything that arrives fails."""
     if lane.latest and lane.latest[-1].created >= lane.probed and lane.turn & 3 != 3:
         return ("newest", "due", "oldest")
     return turns.kinds(lane)
@@ -191,7 +191,7 @@ def _launch(lane: Lane, items: list[Queued], now: Micros, launch: Launch, *, exp
     for item in items:
         lane.flying[item.number] = item
         if item.freed:
-            # What stored it as held may have been settled meanwhile; its row is there until it ends.
+            # The settlement that stored it as held may be done now; its row stays until it ends.
             lane.busy.add(item.number)
     launch.append((lane, items))
 
@@ -206,18 +206,18 @@ def _may_express(lane: Lane, now: Micros) -> bool:
     if now - lane.moved >= SLOW:
         lane.slow_until = now + SLOW_KEPT
         return True
-    # What came long before the last success is in no hurry, and may be what is slow.
+    # What was made long before the last success is in no hurry, and may be what is slow.
     newest = turns.newest_made(lane)
     return turns.is_behind(lane, now) and newest is not None and newest > (lane.succeeded_at or 0) - RECENT
 
 
 def _last_expressed(lane: Lane) -> Micros:
-    """When the last of those left that are in flight beyond the window; long ago, if there is none."""
+    """When the last request beyond the window left; long ago, if none is in flight."""
     return next(reversed(lane.express.values())) if lane.express else -SLOW
 
 
 def _look_again_full(lane: Lane, now: Micros) -> Micros | None:
-    """All places are taken: a request that comes back is looked at anyway, so only slowness needs a time."""
+    """All places are taken: a request that comes back is noticed anyway, so only slowness needs a time."""
     if turns.is_empty(lane, "newest") or len(lane.express) >= EXPRESS_MAX:
         return None
     return max(lane.moved, _last_expressed(lane), now - SLOW) + SLOW

@@ -1,7 +1,7 @@
-"""What the deliver stage shares out by tenant: requests in flight, their bytes, and what waits in memory.
+"""What the deliver stage divides among tenants: requests in flight, their bytes, and what waits in memory.
 
-A tenant whose endpoints never answer holds its share of these and no more: its lanes wait until some of its requests
-come back, and everybody else's go on.
+A tenant whose endpoints never respond holds its share of these and no more: its lanes wait until some of its requests
+come back, and everyone else's continue.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ class Shares:
         return False
 
     def chosen(self, tenant: str | None, count: int) -> None:
-        """So many requests are about to leave."""
+        """This many requests are about to leave."""
         if count:
             self.flights.hold(tenant, count)
 
     def departed(self, tenant: str | None, size: int) -> None:
-        """A request of so many bytes has left; its place in flight was taken when it was chosen."""
+        """A request of this many bytes has left; its place in flight was taken when it was chosen."""
         if size:
             self.flight_bytes.hold(tenant, size)
 
     def arrived(self, tenant: str | None, size: int) -> None:
-        """A request of so many bytes has come back."""
+        """A request of this many bytes has come back."""
         self.flights.give_back(tenant)
         if size:
             self.flight_bytes.give_back(tenant, size)
 
     def unpark(self, active: dict[int, Lane]) -> None:
-        """Of each tenant that may send again, let one lane that waited be looked at."""
+        """For each tenant that may send again, serve one lane that waited."""
         for tenant in list(self._parked):
             if self.flights.may_take(tenant) and self.flight_bytes.may_take(tenant, 0):
                 parked = self._parked[tenant]
@@ -83,7 +83,7 @@ class Outstanding:
         return True
 
     def pop(self, number: int) -> None:
-        """It is stored, or left to the store again. Also for numbers that are not here."""
+        """It is stored, or left to the store again. Unknown numbers are ignored."""
         if number in self._tenants:
             self._share.give_back(self._tenants.pop(number))
 

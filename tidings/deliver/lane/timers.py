@@ -1,4 +1,4 @@
-"""When lanes are to be looked at again. For the deliver thread."""
+"""When lanes are to be served again. For the deliver thread."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tidings.model.moment import Micros
 
 
 class Timers:
-    """The moments at which lanes have something to do; of each lane the earliest counts."""
+    """The moments at which lanes have something to do; only the earliest of each lane counts."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[Micros, int]] = []
@@ -22,7 +22,7 @@ class Timers:
         return self._heap[0][0] if self._heap else None
 
     def set(self, lane: Lane, at: Micros) -> None:
-        """Look at the lane again at this moment, unless that happens earlier anyway."""
+        """Serve the lane again at this moment, unless it is served earlier anyway."""
         if lane.timer is not None and lane.timer <= at:
             return
         lane.timer = at

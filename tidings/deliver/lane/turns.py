@@ -1,6 +1,6 @@
-"""Turns: which of a lane's deliveries goes next, so that those that fail keep no other from being tried.
+"""Turns: which of a lane's deliveries goes next, so that failing ones keep no other from being attempted.
 
-Three lines share the turns: those never tried, oldest first; those that are due again; and, once the lane has fallen
+Three lines share the turns: those never attempted, oldest first; retries that are due; and, once the lane has fallen
 behind (it lags, or something failed), the newest, which go before their turn as far as the link's order permits.
 """
 
@@ -24,11 +24,11 @@ Kind = Literal["oldest", "due", "newest"]
 
 BEHIND: Micros = 1 * SECOND
 NARROW = 16
-"""With so few requests in flight at once, the newest may have to wait long for their turn."""
+"""With this few requests in flight, the newest may have to wait long for their turn."""
 SUBJECTS_READ = 64
 """How many subjects are looked up at once."""
 LAST_DUE = 4
-"""In every second round of turns a probe takes the last of what is due again, not the first."""
+"""In every second round of turns a probe takes the last of the due retries, not the first."""
 
 _TURNS: tuple[tuple[Kind, ...], ...] = (
     ("newest", "oldest", "due"),
@@ -41,7 +41,7 @@ _FRESH_FIRST: tuple[Kind, ...] = ("oldest", "due")
 
 
 class Look(msgspec.Struct, frozen=True):
-    """What choosing must look up in the store. Both raise StoreError."""
+    """What choosing has to look up in the store. Both raise StoreError."""
 
     events: Callable[[list[int]], dict[int, Event]]
     """From numbers to events."""
@@ -50,14 +50,14 @@ class Look(msgspec.Struct, frozen=True):
 
 
 def kinds(lane: Lane) -> tuple[Kind, ...]:
-    """The lines in the order in which this turn asks them."""
+    """The lines in the order in which this turn tries them."""
     if lane.ordered_all:
         return _IN_STRICT_ORDER if lane.blocked or lane.turn & 1 else _FRESH_FIRST
     return _TURNS[lane.turn & 3]
 
 
 def is_behind(lane: Lane, now: Micros) -> bool:
-    """Whether the newest go before their turn: those before them wait for what fails, or it has lagged for a while."""
+    """Whether the newest go before their turn: earlier ones wait for what fails, or it has lagged for a while."""
     if lane.ordered_all:
         return False
     if lane.health.fails > 0 or (lane.lagging and now - lane.lagging_since >= BEHIND):
@@ -66,12 +66,12 @@ def is_behind(lane: Lane, now: Micros) -> bool:
 
 
 def _is_narrow(lane: Lane) -> bool:
-    """Whether its rate or its few places make what is new wait for what was refused, though nothing newer failed."""
+    """Whether its rate or its few places make new deliveries wait for refused ones, though nothing newer failed."""
     return lane.gate.limited or lane.most_in_flight <= NARROW
 
 
 def is_empty(lane: Lane, kind: Kind) -> bool:
-    """Whether a line holds nothing that it may give."""
+    """Whether a line has nothing to give."""
     if kind == "newest" and lane.ordered_all:
         return True
     line = lane.due if kind == "due" else lane.queue if kind == "oldest" else _newest_line(lane)
@@ -79,18 +79,18 @@ def is_empty(lane: Lane, kind: Kind) -> bool:
 
 
 def newest_made(lane: Lane) -> Micros | None:
-    """When the newest of a lane was made; None: it knows of none."""
+    """When the newest of a lane was made; None if it knows none."""
     line = _newest_line(lane)
     return line[-1].created if line else None
 
 
 def take(lane: Lane, kind: Kind, most: int, now: Micros, settlement: Settlement, look: Look) -> list[Queued]:
-    """Up to `most` of a line. Empty: the first ones were held, skipped or must wait."""
+    """Up to `most` deliveries of a line. Empty: the first ones were held, skipped or must wait."""
     if kind == "newest":
         return _take_newest(lane, most, now, settlement, look)
     line = lane.due if kind == "due" else lane.queue
     if most == 1 and lane.link.pacing.order == "none":
-        # What failed last in an outage was the newest then: it does not wait for all that failed before it.
+        # What failed last in an outage was the newest then: it does not wait for everything that failed before it.
         return [line.pop() if kind == "due" and lane.turn & LAST_DUE and lane.health.open else line.popleft()]
     taken: list[Queued] = []
     while line and len(taken) < most:

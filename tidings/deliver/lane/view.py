@@ -1,4 +1,4 @@
-"""A lane as others see it, and as it is stored."""
+"""A lane as other threads see it, and as it is stored."""
 
 from __future__ import annotations
 

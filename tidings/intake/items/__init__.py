@@ -1,1 +1,1 @@
-"""Every change of an item, one by one and from files: checked, written, and told in one event."""
+"""Every change of an item, one by one and from files: checked, written, and described by one event."""

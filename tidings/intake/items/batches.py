@@ -67,7 +67,7 @@ class Batches:
         foresee(db, self._catalog, self._kinds, self._items.current(asked[0][1].grant), drafts, asked)
         for index, (verb, ask) in enumerate(asked):
             if wrong.is_after(ask.id):
-                # What was to be there before it is not.
+                # The operation that it depends on was refused.
                 continue
             with wrong.of(index, ask.id):
                 request = msgspec.structs.replace(ask, drafts=drafts, moving=moving)
@@ -115,7 +115,7 @@ def _misplaced(pointer: str, code: str, detail: str) -> Invalid:
 
 
 class Wrong:
-    """Collects refusals. The first says what the answer is, the places are those of all."""
+    """Collects refusals. The first decides the response; it lists the places of all."""
 
     def __init__(self) -> None:
         self._first: TidingsError | None = None
@@ -124,7 +124,7 @@ class Wrong:
 
     @contextmanager
     def of(self, index: int, ident: str | None = None) -> Iterator[None]:
-        """Collect what the operation at this index is refused for; `ident`: the id of its item."""
+        """Collect the refusal of the operation at this index; `ident`: the id of its item."""
         try:
             yield
         except Unavailable:
@@ -137,7 +137,7 @@ class Wrong:
                 self.raise_any()
 
     def is_after(self, ident: str | None) -> bool:
-        """Whether an earlier operation on this item was refused, so that a later one says nothing."""
+        """Whether an earlier operation on this item was refused, so that a later one is skipped."""
         return ident in self._ids
 
     def add(self, wrong: TidingsError | None) -> None:
@@ -154,7 +154,7 @@ class Wrong:
 
 
 def placed(wrong: TidingsError, index: int) -> TidingsError:
-    """The same refusal, which says which operation of the batch it is about."""
+    """The same refusal, naming the operation of the batch."""
     if not wrong.errors:
         wrong.errors = [Place(pointer=f"/operations/{index}", code=wrong.code, detail=wrong.detail)]
     return wrong

@@ -1,7 +1,7 @@
-"""Items: every change of one, checked and written inside a write job, with the one event that tells of it.
+"""Items: every change of one, checked and written inside a write job, with the one event that describes it.
 
-Nothing here commits: each function works on the connection of a write job, so that an item, its event, and whatever
-else the job does hold together or not at all.
+Nothing here commits: each function works on the connection of a write job, so that an item, its event, and everything
+else that the job does are stored together or not at all.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Values = dict[str, Any]
 
 
 class ItemRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation on an item, as somebody asks for it.
+    """One operation on an item, as a caller asks for it.
 
     `pointer` and `id_pointer`: where `data` and `id` are in the request's body (None: the id is in its path). `tenant`:
     whose item, for keys without a tenant; empty: nobody's; None: not said. `drafts`: the changes of several requests,
@@ -67,7 +67,7 @@ class ItemRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. Without an `event` nothing was changed."""
+    """The result of an operation. Without an `event`, nothing was changed."""
 
     before: Item | None
     after: Item | None
@@ -83,7 +83,7 @@ class ItemChanges:
         self._clock = clock
 
     def create(self, db: Db, ask: ItemRequest) -> Change:
-        """A new item. Raises Invalid, Forbidden, or Conflict where a unique value, or its id, is taken."""
+        """Create an item. Raises Invalid, Forbidden, or Conflict if its id or a unique value is taken."""
         kind = self._kind(ask.grant)
         tenant = tenant_of(ask)
         if ask.id is not None:
@@ -120,7 +120,7 @@ class ItemChanges:
         return self._replace(db, kind, ask, before, values)
 
     def delete(self, db: Db, ask: ItemRequest) -> Change:
-        """Forget an item. Raises NotFound, Stale, Forbidden, or Conflict where other items refer to it."""
+        """Delete an item. Raises NotFound, Stale, Forbidden, or Conflict if other items refer to it."""
         kind = self._kind(ask.grant)
         before = self._found(db, kind, ask)
         _check_row(ask, before)
@@ -137,7 +137,7 @@ class ItemChanges:
         return {"create": self.create, "edit": self.edit, "put": self.put, "delete": self.delete}[verb](db, ask)
 
     def current(self, grant: Grant) -> Kind:
-        """The grant's collection, ready for use. Raises Unavailable if it was declared again since."""
+        """The grant's collection, ready for use. Raises Unavailable if its declaration has changed since."""
         return self._kind(grant)
 
     # --- steps --------------------------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ class ItemChanges:
         return Change(before=before, after=after, event=self._event(kind, ask, before, after))
 
     def _check_after(self, db: Db, kind: Kind, ask: ItemRequest, before: Item | None, after: Item) -> None:
-        """What only the store can tell of an item that is about to be written, and whether the caller may write it."""
+        """Check what only the store knows about an item before it is written, and whether the caller may write it."""
         _check_row(ask, after)
         for name in kind.unique:
             if _is_new(before, after, name):
@@ -209,7 +209,7 @@ class ItemChanges:
         found = None if target is None else _table(self._current(target), ask).of_tenant(db, ident, after.tenant)
         if found is not None and target is not None:
             its = self._kinds.grant(ask.key, target)
-            # Whoever may see only some of them cannot tell by this that there are others.
+            # A caller who sees only some items cannot find out about the others this way.
             if its is None or holds(seen(its), found.row):
                 return
         detail = f"There is no item {ident} in {to}."
@@ -227,7 +227,7 @@ class ItemChanges:
                 but = item.seq if other.name == name else 0
                 if _table(self._current(other), ask).taken(db, field.name, item.id, item.tenant, but):
                     its = self._kinds.grant(ask.key, other)
-                    # Who may not read the field does not learn of it, nor of its collection.
+                    # A caller who may not read the field does not learn of it, nor of its collection.
                     is_known = its is not None and field.name in its.read
                     who = f"Items of {other.name} refer" if is_known else "Other items refer"
                     how = f" with their {field.name}" if is_known else ""
@@ -235,7 +235,7 @@ class ItemChanges:
                     raise Conflict(detail, code="referenced", errors=ask.about_id("referenced", detail))
 
     def _event(self, kind: Kind, ask: ItemRequest, before: Item | None, item: Item, type: str | None = None) -> Event:
-        """The event of a change; `type` only where it is known without asking the collection's own conditions."""
+        """The event of a change; `type` only if it is known without the collection's own conditions."""
         document = kind.rules.document(item)
         previous = None if before is None else kind.rules.document(before)
         changed = None if before is None else _changed(kind, before.values, item.values)
@@ -262,18 +262,18 @@ class ItemChanges:
 
 
 def _is_new(before: Item | None, after: Item, name: str) -> bool:
-    """Whether a field has a value that it had not before."""
+    """Whether a field has a value that it did not have before."""
     value = after.values[name]
     return value is not None and (before is None or before.values[name] != value)
 
 
 def seen(grant: Grant) -> Condition:
-    """What an item must fit to exist for a caller: what it may read, or where it reads nothing, what it may change."""
+    """What an item must match to exist for a caller: what it may read or, if it reads nothing, what it may change."""
     return grant.reads if any(verb in READING for verb in grant.verbs) or grant.questions else grant.writes
 
 
 def reached(grant: Grant) -> Condition:
-    """What an item must fit to exist for a caller who changes it: what it may see, and what it may write."""
+    """What an item must match to exist for a caller who changes it: what it may see, and what it may write."""
     may_see = seen(grant)
     return may_see if may_see == grant.writes else Either((may_see, grant.writes))
 
@@ -281,9 +281,9 @@ def reached(grant: Grant) -> Condition:
 def look_up(
     db: Db, table: ItemTable | Draft, grant: Grant, condition: Condition, ident: str, tenant: str | None
 ) -> Item:
-    """The item with this id that fits; `tenant`: of exactly this one (empty: of nobody), where it was named.
+    """The item with this id that matches; `tenant`: exactly this tenant's (empty: no tenant's), if given.
 
-    Raises NotFound; Conflict where several tenants have one, and the caller must say whose.
+    Raises NotFound, or Conflict if several tenants have one and the caller must say whose.
     """
     if tenant is not None:
         its = table.of_tenant(db, ident, tenant)
@@ -293,7 +293,7 @@ def look_up(
     if not found:
         raise _absent(grant, ident)
     if len(found) > 1:
-        # Also where one is nobody's: once that is deleted, the same request again would be about another's.
+        # Even if one of them has no tenant: after it is deleted, repeating the request would hit another tenant's item.
         detail = f"Several tenants have an item {ident[:64]}; pass `tenant` to say which (empty for none)."
         place = Place(parameter="tenant", code="ambiguous_id", detail=detail)
         raise Conflict(detail, code="ambiguous_id", errors=[place])
@@ -310,7 +310,7 @@ def check_verb(grant: Grant, verb: Verb) -> None:
 
 
 def tenant_of(ask: ItemRequest) -> str:
-    """Whose an item is that is made or put: the key's, or what its row rule says, or what was asked for.
+    """The tenant of an item that is created or put: the key's, the one in its row rule, or the one asked for.
 
     Raises Forbidden if these differ.
     """
@@ -346,7 +346,7 @@ def _draft(kind: Kind, ask: ItemRequest) -> Draft:
 def _stored(
     kind: Kind, given: Mapping[str, Any], ask: ItemRequest, wrong: list[Place], filled: Mapping[str, Any] | None = None
 ) -> Values:
-    """The values to store. `wrong`: what is wrong already. `filled`: what the row rule leaves no choice of, as stored.
+    """The values to store. `wrong`: places found so far. `filled`: values fixed by the row rule, as stored.
 
     Raises Invalid with every wrong place.
     """
@@ -359,7 +359,7 @@ def _stored(
 
 
 def _shown(place: Place, kind: Kind, ask: ItemRequest) -> Place:
-    """What is said of a field that the caller can neither read nor write: neither its name nor what is in it."""
+    """Hide the name and value of a field that the caller can neither read nor write."""
     name = (place.pointer or "").removeprefix(ask.pointer).split("/")[1]
     is_hidden = name in kind.rules.names and name not in (*ask.grant.read, *ask.grant.write, *ask.data)
     if not is_hidden:
@@ -369,7 +369,7 @@ def _shown(place: Place, kind: Kind, ask: ItemRequest) -> Place:
 
 
 def _changed(kind: Kind, before: Values, after: Values) -> list[str]:
-    """The fields that differ. Objects and arrays are compared as JSON has it, not as text."""
+    """The fields that differ. Objects and arrays are compared as JSON values, not as text."""
     return [
         name
         for name, value in after.items()

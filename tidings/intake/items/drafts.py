@@ -1,7 +1,7 @@
-"""What one write job has changed of items and not written yet.
+"""The item changes of one write job that are not written yet.
 
-Many operations on items ask for them one by one; a draft reads what they will ask for in sets, answers from memory, and
-writes everything in sets at the end. A statement for each of a thousand lines would hold the writer for seconds.
+Operations ask for items one by one; a draft reads in sets what they will ask for, answers from memory, and writes
+everything in sets at the end. A statement for each of a thousand lines would hold the writer for seconds.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from tidings.store.items.items import ItemTable
 from tidings.store.items.tables import OWN_COLUMNS
 
 WEIGHT_MAX = 16 * 1024 * 1024
-"""So many bytes of items one write job reads and writes, with their events: some tenths of a second on a slow disk."""
+"""The maximum number of bytes of items, with their events, that one write job reads and writes: some tenths of a second
+on a slow disk."""
 INDEX_WEIGHT, INDEXES_FREE = 300, 16
-"""What each index of a collection, beyond the first ones, adds to the weight of an item that is written."""
+"""What each index of a collection, beyond the first few, adds to the weight of a written item."""
 REFERRERS_MAX = 1_100
-"""More than one job can have changed: of so many that refer to an item one still does."""
+"""More than one job can have changed: at least one of this many that refer to an item still does."""
 TOO_HEAVY = "too_heavy"
 
 Pair = tuple[Any, str]
@@ -33,7 +34,7 @@ Pair = tuple[Any, str]
 
 
 class Draft:
-    """The items of one collection as they will be. Asked and told like its `ItemTable`; `write` brings it there.
+    """The items of one collection as they will be. Has the methods of its `ItemTable`; `write` stores everything.
 
     New items have numbers below zero until they are written.
     """
@@ -50,9 +51,9 @@ class Draft:
     def _forget(self) -> None:
         self._items: dict[int, Item] = {}
         self._stored: dict[int, Item] = {}
-        """As the store has them, those that were read."""
+        """The items that were read, as stored."""
         self._rows: dict[int, Row] = {}
-        """New items that nobody has asked for, as values of `columns`."""
+        """New items that nothing has asked for, as values of `columns`."""
         self._seqs: dict[str, dict[str, int]] = {}
         """By id and tenant."""
         self._asked: set[Pair] = set()
@@ -60,7 +61,7 @@ class Draft:
         self._holders: dict[str, dict[Pair, int]] = {name: {} for name in self._unique}
         self._sought: dict[str, set[Pair]] = {name: set() for name in self._unique}
         self._free: set[tuple[str, str, str]] = set()
-        """Field, id and tenant: nothing in the store refers there."""
+        """Field, id and tenant: nothing in the store refers to it."""
         self._changed: dict[int, None] = {}
         self._gone: set[int] = set()
 
@@ -74,7 +75,7 @@ class Draft:
         self._asked.update(wanted)
 
     def load_found(self, db: Db, idents: Iterable[str], seen: Condition) -> None:
-        """Read the items with these ids that fit `seen`, where no more than two have one."""
+        """Read the items with these ids that match `seen`, if no more than two have the same id."""
         wanted = [ident for ident in dict.fromkeys(idents) if ident not in self._found]
         for start in range(0, len(wanted), item_bulk.ITEMS_MAX):
             part = wanted[start : start + item_bulk.ITEMS_MAX]
@@ -85,7 +86,8 @@ class Draft:
                 self._found.update(part)
 
     def load_values(self, db: Db, name: str, pairs: Iterable[Pair], *, whole: bool) -> None:
-        """Read who has these unique values. `whole`: they may be moved away, so the items are read themselves."""
+        """Read which items have these unique values. `whole`: the values may be moved away, so the items themselves are
+        read."""
         sought = self._sought[name]
         wanted = [pair for pair in dict.fromkeys(pairs) if pair not in sought]
         sought.update(wanted)
@@ -99,7 +101,7 @@ class Draft:
                     holders[value, tenant] = seq
 
     def load_free(self, db: Db, name: str, to: ItemTable, pairs: Sequence[Pair]) -> None:
-        """Read to which of these items of `to` nothing refers with a field."""
+        """Read which of these items of `to` no field refers to."""
         taken = item_bulk.referred(db, self._table, name, to, pairs)
         self._free.update((name, *pair) for pair in pairs if pair not in taken)
 
@@ -113,15 +115,15 @@ class Draft:
         return None if seq is None else self._item(seq)
 
     def has(self, ident: str, tenant: str) -> bool:
-        """Whether there is such an item, of those that were read or made."""
+        """Whether there is such an item among those read or created."""
         return tenant in self._seqs.get(ident, ())
 
     def tenants(self, ident: str) -> list[str]:
-        """Whose items with this id were read or made."""
+        """The tenants whose items with this id were read or created."""
         return list(self._seqs.get(ident, ()))
 
     def find(self, db: Db, ident: str, seen: Condition, tenant: str = "") -> list[Item]:
-        """The item with this id, of those that fit `seen`. Several may have one: then the one of `tenant`, or two."""
+        """The item with this id that matches `seen`. If several do: the one of `tenant`, or two of them."""
         if ident not in self._found:
             for item in self._table.find(db, ident, seen, tenant):
                 self._keep(item)
@@ -131,7 +133,7 @@ class Draft:
         return own or found[:2]
 
     def holder(self, db: Db, field: str, value: Any, tenant: str, but: int) -> int | None:
-        """Which other item of the tenant than `but` has this unique value."""
+        """Which item of the tenant, other than `but`, has this unique value."""
         pair = (value, tenant)
         if pair not in self._sought[field]:
             self.load_values(db, field, [pair], whole=True)
@@ -139,7 +141,7 @@ class Draft:
         return None if seq == but else seq
 
     def taken(self, db: Db, field: str, value: Any, tenant: str, but: int) -> bool:
-        """Whether another item of the tenant than `but` refers there with this field."""
+        """Whether an item of the tenant, other than `but`, refers to it with this field."""
         own = [self._items[seq] for seq in self._changed if seq in self._items]
         if any(item.seq != but and item.tenant == tenant and item.values[field] == value for item in own):
             return True
@@ -149,7 +151,7 @@ class Draft:
         return any(seq != but and seq not in self._changed and seq not in self._gone for seq in seqs)
 
     def insert(self, db: Db, item: Item) -> int:
-        """A new item; its number for now."""
+        """Add a new item; returns its provisional number."""
         self._count -= 1
         item = msgspec.structs.replace(item, seq=self._count)
         self._drafts.weigh(item.values.values(), self._each)
@@ -158,7 +160,7 @@ class Draft:
         return item.seq
 
     def insert_row(self, row: Row) -> None:
-        """A new item, as values of `columns`, of a job that deletes none."""
+        """Add a new item, as values of `columns`, in a job that deletes none."""
         self._count = seq = self._count - 1
         self._drafts.weigh(row[len(OWN_COLUMNS) - 1 :], self._each)
         self._rows[seq] = row
@@ -191,7 +193,7 @@ class Draft:
     # --- writing in sets ----------------------------------------------------------------------------------------------
 
     def write(self, db: Db, but: Several[int] = ()) -> None:
-        """Bring it into the store, and forget it. `but`: new items that are not written yet."""
+        """Write everything to the store, and clear the draft. `but`: new items not to be written yet."""
         item_bulk.delete(db, self._table, sorted(self._gone))
         changed = [self._items[seq] for seq in self._changed if seq > 0]
         self._clear_moved(db, changed)
@@ -207,7 +209,8 @@ class Draft:
             self._changed[item.seq] = None
 
     def _clear_moved(self, db: Db, changed: Sequence[Item]) -> None:
-        """Take unique values away from items that are about to lose them to others, so that no two ever have one."""
+        """Remove unique values from items that are about to lose them to others, so that no two ever have the same
+        one."""
         for name in self._unique:
             holders = self._holders[name]
             moved = [
@@ -221,7 +224,7 @@ class Draft:
     # --- memory -------------------------------------------------------------------------------------------------------
 
     def _keep(self, item: Item) -> None:
-        """An item as it was read, unless more is known of it."""
+        """An item as it was read, unless it has changed since."""
         if item.seq in self._items or item.seq in self._gone:
             return
         self._drafts.weigh(item.values.values())
@@ -261,7 +264,7 @@ class Draft:
 
 
 class Drafts:
-    """The drafts of one write job. Raises TooLarge if it becomes more than one job may hold."""
+    """The drafts of one write job. Raises TooLarge if they exceed what one job may hold."""
 
     def __init__(self, weight_max: int = WEIGHT_MAX) -> None:
         self._drafts: dict[str, Draft] = {}
@@ -275,7 +278,7 @@ class Drafts:
         return draft
 
     def write(self, db: Db) -> None:
-        """Bring all of them into the store."""
+        """Write all of them to the store."""
         for draft in self._drafts.values():
             draft.write(db)
 

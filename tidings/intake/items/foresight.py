@@ -1,6 +1,6 @@
-"""What several operations on items will ask the store for, read in sets before they run.
+"""What several operations on items will need from the store, read in sets before they run.
 
-A guess that may miss: what was not foreseen is asked for when it is needed, alone.
+A guess that may miss: what was not foreseen is read when it is needed, on its own.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tidings.store.base import Db
 from tidings.store.catalog import Catalog
 
 Named = tuple[str, Mapping[str, Any]]
-"""A tenant, and the values that are given of an item of it."""
+"""A tenant, and the given values of one of its items."""
 
 
 def foresee(
     db: Db, catalog: Catalog, kinds: Kinds, kind: Kind, drafts: Drafts, asks: Sequence[tuple[Verb, ItemRequest]]
 ) -> None:
-    """Read what these operations in one collection will ask for."""
+    """Read what these operations in one collection will need."""
     draft = drafts.of(kind.table)
     named = [(verb, ask) for verb, ask in asks if ask.id is not None and ID.fullmatch(ask.id)]
     draft.load(db, [(ask.id, tenant) for verb, ask in named if (tenant := _tenant(verb, ask)) is not None])
@@ -43,7 +43,7 @@ def foresee(
 
 
 def values(db: Db, kind: Kind, draft: Draft, given: Iterable[Named]) -> None:
-    """Read who has the unique values that are given."""
+    """Read which items have the given unique values."""
     for name in kind.unique:
         field = kind.collection.field(name)
         assert field is not None
@@ -69,7 +69,7 @@ def references(db: Db, catalog: Catalog, kinds: Kinds, kind: Kind, drafts: Draft
 
 
 def _tenant(verb: Verb, ask: ItemRequest) -> str | None:
-    """Whose the item is, where that is known before it was read."""
+    """The item's tenant, if it is known before the item is read."""
     if ask.tenant is not None or verb not in ("create", "put"):
         return ask.tenant
     try:
@@ -84,7 +84,7 @@ def _tenants(draft: Draft, verb: Verb, ask: ItemRequest) -> list[str]:
 
 
 def _fits(value: Any) -> bool:
-    """Whether a column of its type can be asked for it."""
+    """Whether a column of its type can be compared with it."""
     if type(value) is str:
         return "\0" not in value
     return type(value) is not int or INTEGER_MIN <= value <= INTEGER_MAX

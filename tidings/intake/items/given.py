@@ -1,4 +1,4 @@
-"""What a caller gives of an item, beside the fields that it may write: what it was shown, it may give back as it is."""
+"""Members that a caller gives besides the fields it may write: what it was shown, it may send back unchanged."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ Values = dict[str, Any]
 def named(kind: Kind, ask: ItemRequest, before: Item | None, tenant: str = "") -> tuple[Values, list[Place]]:
     """The given values of fields that the caller may write, and the places of what it gives beside them.
 
-    What it only reads, the item's own members too, it may give back as it is (`before`; None: the item is made, and
-    only its id and tenant are known). Raises Forbidden if it gives another value of a field that it may only read,
-    Stale where it gives another revision.
+    What it only reads, the item's own members too, it may give back as it is (`before`; None: the item is new, and only
+    its id and tenant are known). Raises Forbidden for another value of a read-only field, Stale for another revision.
     """
     grant = ask.grant
     others = sorted(ask.data.keys() - set(grant.write))
@@ -50,7 +49,7 @@ def named(kind: Kind, ask: ItemRequest, before: Item | None, tenant: str = "") -
 
 
 def _not_yet(name: str, ask: ItemRequest) -> Place:
-    """The place of a member of the item's own, given of an item that gets an id here."""
+    """The place of one of the item's own members, given for an item that gets its id here."""
     detail = f"{name} cannot be set by callers. Leave it out."
     if name == "id":
         where = "PUT to the collection's URL, a slash and the id" if ask.id_pointer is None else "give id next to data"
@@ -61,7 +60,7 @@ def _not_yet(name: str, ask: ItemRequest) -> Place:
 
 
 def _own_differs(name: str, before: Item | None, present: Values, ask: ItemRequest) -> Place:
-    """The place of a member of the item's own that is given otherwise. Raises Stale for a revision."""
+    """The place of one of the item's own members that differs. Raises Stale for a revision."""
     if before is not None and name == "revision" and type(ask.data[name]) is int:
         detail = (
             f"The body has revision {ask.data[name]}, but the item is at revision {before.revision}. Read it again."

@@ -1,6 +1,6 @@
-"""Imports, first half: each line of a file checked by itself, while it is read, by the rules of single creation.
+"""Imports, first half: each line of a file is checked on its own, as it is read, by the rules of a single creation.
 
-What only the store can tell (ids, unique values, references) is the second half, intake/items/import_store.py.
+What only the store knows (ids, unique values, references) is checked in the second half, intake/items/import_store.py.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from tidings.rules.items.item import ID, ID_RULE
 from tidings.rules.items.permit import Grant
 
 ERRORS_MAX = 50
-"""So many bad lines are told, each with all of its places; the others are only counted."""
+"""The first this many bad lines are reported in full; the rest are only counted."""
 PLACES_MAX = 10
-"""So many places of one line are told."""
+"""The maximum number of places reported per line."""
 
 
 OnConflict = Literal["refuse", "replace", "merge", "skip"]
-"""What becomes of a line whose id is there already."""
+"""What to do with a line whose id already exists."""
 
 
 class Refusals(msgspec.Struct):
@@ -49,7 +49,7 @@ class Refusals(msgspec.Struct):
         self.places = [*places[:ERRORS_MAX], *self.places]
 
     def join(self, other: Refusals) -> None:
-        """These, and other lines of the same file."""
+        """Add those of other lines of the same file."""
         self.count += other.count
         self.places = sorted([*self.places, *other.places], key=lambda place: place.line or 0)
         told = sorted({place.line or 0 for place in self.places})[:ERRORS_MAX]
@@ -57,10 +57,10 @@ class Refusals(msgspec.Struct):
 
 
 class Checker:
-    """Checks the lines of one file for one caller, and spools the good ones. May run in any one thread at a time.
+    """Checks the lines of one file for one caller, and spools the good ones. May run in any thread, one at a time.
 
-    `tenant`: whose the items are where a line does not say. `replaces`: a line may replace an item at its id.
-    `whole`: nothing is stored where one line is bad, so from then on nothing is spooled.
+    `tenant`: whose the items are if a line does not say. `on_conflict`: what to do if the id exists. `whole`: nothing
+    is stored if one line is bad, so from then on nothing is spooled.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Checker:
         self._encode = msgspec.json.Encoder().encode
 
     def columns(self) -> dict[str, str]:
-        """What a line may name, each with its type."""
+        """The names that a line may have, each with its type."""
         types = {field.name: field.type for field in self._kind.collection.fields if field.name in self._writable}
         tenant = {"tenant": "tenant"} if self._may_name_tenant else {}
         return {"id": "id", **tenant, **types}
@@ -98,7 +98,7 @@ class Checker:
                 self.refusals.add(given.line, wrong)
 
     def _check(self, given: Given, ident: Any) -> list[Place]:
-        """Check one line and spool it; what is wrong with it. `ident`: its id, unless it names one itself."""
+        """Check one line and spool it; returns what is wrong with it. `ident`: its id, unless it has its own."""
         data, wrong = given.values, list(given.wrong)
         own_id = False
         if "id" in data and (named := data.pop("id")) is not None:
@@ -118,7 +118,7 @@ class Checker:
             return wrong
         fits = not self._has_rule or (values and holds(self.grant.writes, {**values, "id": ident, "tenant": tenant}))
         if wrong or (partly and not fits):
-            # Only with the item that is there it can be told whether the line is enough.
+            # Whether the line is enough depends on the existing item.
             values = {}
         elif not fits:
             return [Place(pointer="", code="row_not_permitted", detail=_ROW)]
@@ -129,7 +129,7 @@ class Checker:
         return []
 
     def _tenant(self, data: dict[str, Any], wrong: list[Place]) -> str:
-        """Whose the line's item is."""
+        """The tenant of the line's item."""
         named = data.pop("tenant") if self._may_name_tenant else None
         if named is None:
             return self._usual_tenant
@@ -152,7 +152,7 @@ class Checker:
 
 
 def beside(found: Sequence[Place], first: Sequence[Place]) -> list[Place]:
-    """The first places, and of the others those in other fields: a value that is wrong already is not judged again."""
+    """The first places, and those of the others in other fields: a value that is already wrong is not checked again."""
     fields = {_field(place) for place in first}
     return [*first, *(place for place in found if _field(place) not in fields)]
 

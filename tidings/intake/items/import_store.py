@@ -1,7 +1,7 @@
-"""Imports, second half: checked lines stored inside a write job, with one event for each item that changes.
+"""Imports, second half: checked lines are stored inside a write job, with one event for each changed item.
 
-A thousand lines at a time are asked about and stored together. Lines hold in their order: what an earlier one took is
-taken for a later one.
+A thousand lines at a time are looked up and stored together. Lines apply in order: what an earlier line took is taken
+for a later one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tidings.store.log import events
 
 
 class Counts(msgspec.Struct, kw_only=True):
-    """What came of the lines that were stored. `merged`: the item was there, and keeps what the line does not have."""
+    """What became of the stored lines. `merged`: the item existed, and keeps what the line leaves out."""
 
     created: int = 0
     replaced: int = 0
@@ -43,34 +43,34 @@ class Counts(msgspec.Struct, kw_only=True):
     unchanged: int = 0
 
     def add(self, other: Counts) -> None:
-        """These, and those of more lines."""
+        """Add those of other lines."""
         for name in self.__struct_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """What a reference leads to. `is_self`: the collection that is imported into."""
+    """The target of a reference. `is_self`: it is the collection that is imported into."""
 
     field: str
     kind: Kind | None
-    """None: there is no such collection any more, or the caller may not know of it."""
+    """None: the collection no longer exists, or the caller may not know of it."""
     seen: Condition
     to: str
     is_self: bool
 
 
 Later = tuple[int, Reference, str, str]
-"""A line whose reference leads to an item that was not there yet: line, field, id, tenant."""
+"""A line that refers to an item that did not exist yet: line, field, id, tenant."""
 Reach = tuple[Reference, int, item_bulk.Pairs]
-"""A reference, its place among a line's values, and what it leads to in the store."""
+"""A reference, its place among a line's values, and its targets in the store."""
 _REPLACES: dict[OnConflict, Literal["replaced", "merged"]] = {"replace": "replaced", "merge": "merged"}
 
 
 class ImportStore:
     """Stores the lines of one file inside of one write job. `ask` says who imports.
 
-    `whole`: nothing holds where one line is bad, so a line may refer to a later one as well; `end` looks after that.
-    `weight_max`: as of Drafts, which raise TooLarge.
+    `whole`: nothing is stored if one line is bad, so a line may also refer to a later one, which `end` checks.
+    `weight_max`: for Drafts, which raise TooLarge.
     """
 
     def __init__(
@@ -106,11 +106,11 @@ class ImportStore:
         self.refusals = Refusals()
 
     def store(self, lines: Sequence[Ready]) -> None:
-        """Store some lines; what is refused joins `refusals`. Raises Unavailable if the collection was changed."""
+        """Store some lines; refused ones are added to `refusals`. Raises Unavailable if the collection was changed."""
         for line in lines if self._decimals else ():
             for index in self._decimals if line.values else ():
                 if (text := line.values[index]) is not None:
-                    # The spool keeps them as texts.
+                    # The spool keeps decimals as text.
                     line.values[index] = Decimal(text)
         self._foresee(lines)
         for line in lines:
@@ -121,7 +121,7 @@ class ImportStore:
         self._write()
 
     def end(self) -> None:
-        """Look for what lines referred to before it was there, and for values that were taken for good."""
+        """Check references to items that did not exist yet, and values that are taken for good."""
         for target, _ in self._targets:
             wanted = [entry for entry in self._later if entry[1] is target]
             there = self._reached(target, [(ident, tenant) for _, _, ident, tenant in wanted])
@@ -138,7 +138,7 @@ class ImportStore:
     # --- steps --------------------------------------------------------------------------------------------------------
 
     def _foresee(self, lines: Sequence[Ready]) -> None:
-        """Read in sets what the lines will ask for."""
+        """Read in sets what the lines will need."""
         named = [(line.id, line.tenant) for line in lines if line.own_id]
         given = [(line.tenant, line.data) for line in lines if line.own_id and line.data is not None]
         if self._on_conflict in _REPLACES:
@@ -172,7 +172,7 @@ class ImportStore:
             self._replace(line, merge=self._on_conflict == "merge")
 
     def _replace(self, line: Ready, *, merge: bool = False) -> None:
-        """Put one line in place of the item at its id, or merge it into that, as a single put or edit does."""
+        """Replace the item with the line's id, or merge the line into it, as a single put or edit does."""
         ask = msgspec.structs.replace(self._ask, id=line.id, tenant=line.tenant, data=line.data or {}, line=line.line)
         try:
             done = self._items.edit(self._db, ask) if merge else self._items.put(self._db, ask)
@@ -190,7 +190,7 @@ class ImportStore:
         self._told.append(done.event)
 
     def _create(self, line: Ready) -> None:
-        """A new item, where its unique values are free and its references lead somewhere."""
+        """Create an item if its unique values are free and its references exist."""
         wrong = [
             Place(pointer=f"/{name}", code="unique_taken", detail=f"Another item already has this {name}.")
             for name, index in self._unique
@@ -198,7 +198,7 @@ class ImportStore:
             and self._draft.holder(self._db, name, value, line.tenant, 0) is not None
         ]
         if wrong and self._moving is not None and line.data is not None:
-            # A later line may still take them from the items that have them.
+            # A later line may still free them.
             self._replace(line)
             return
         later = self._unreached(line, wrong)
@@ -211,7 +211,7 @@ class ImportStore:
         self.counts.created += 1
 
     def _unreached(self, line: Ready, wrong: list[Place]) -> list[Later]:
-        """Adds the references that lead nowhere to `wrong`; answers those that a later line may give a meaning."""
+        """Adds references without a target to `wrong`; returns those whose target a later line may create."""
         later: list[Later] = []
         for target, index, pairs in self._reach:
             ident = line.values[index]
@@ -224,7 +224,7 @@ class ImportStore:
         return later
 
     def _leads(self, target: Reference, pairs: item_bulk.Pairs, ident: str, tenant: str) -> bool:
-        """Whether a reference leads to an item that the caller may see: one of the file, or one of the store."""
+        """Whether a reference's target, in the file or in the store, is visible to the caller."""
         if target.is_self and self._draft.has(ident, tenant):
             item = self._draft.of_tenant(self._db, ident, tenant)
             return item is not None and holds(target.seen, item.row)
@@ -237,7 +237,7 @@ class ImportStore:
         return item_bulk.there(self._db, target.kind.table, "id", pairs, target.seen)
 
     def _write(self) -> None:
-        """Bring items and events into the store; what a later line may still move waits."""
+        """Write items and events to the store; values that a later line may still move wait."""
         self._draft.write(self._db, () if self._moving is None else self._moving.seqs(self._draft))
         if self._told:
             idents = iter(new_ids("evt", self._now, len(self._told)))
@@ -246,7 +246,7 @@ class ImportStore:
             self._told = []
 
     def _created(self, line: Ready, ident: str) -> Event:
-        """The event of a new item; its data is what a single creation would tell."""
+        """The event of a new item; its data is that of a single creation."""
         now, kind = self._now, self._kind
         time = moment.to_text(now)
         tenant = f'"{line.tenant}"' if line.tenant else "null"

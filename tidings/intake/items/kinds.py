@@ -1,4 +1,4 @@
-"""What is made once for each revision of a collection: its rules, its events' conditions, its statements."""
+"""What is built once per revision of a collection: its rules, its events' conditions, its statements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tidings.store.items.items import ItemTable
 
 GRANTS_MAX = 10_000
 KINDS_MAX = 1_000
-"""There are fewer collections at a time; those that are gone make room."""
+"""More than there are collections at a time; deleted ones make room."""
 
 
 class Kind:
@@ -29,7 +29,7 @@ class Kind:
 
 
 class Kinds:
-    """Kinds and grants, made when they are first asked for. A second one made at the same time does no harm."""
+    """Kinds and grants, built on first use. Building one twice at the same time does no harm."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect

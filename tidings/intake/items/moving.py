@@ -1,7 +1,7 @@
 """Unique values that move from item to item within one write job, so that two items can swap theirs.
 
-Where an item is to have a value that another one still has, the other's is taken away in the draft until it gets its
-new one. At the end each of them must have got one, or be gone; else the first who took it is refused.
+If an item is to have a value that another one still has, the other's is removed in the draft until it gets its new one.
+At the end each of them must have a new one, or be deleted; otherwise the first item that took one is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tidings.store.base import Db
 
 
 class _Taken(msgspec.Struct):
-    """A value that was taken away, and what is refused if it stays away."""
+    """A removed value, and what is refused if it is not replaced."""
 
     draft: Draft
     seq: int
@@ -28,26 +28,26 @@ class _Taken(msgspec.Struct):
 
 
 class Moving:
-    """What was taken away in one write job, and not given back yet."""
+    """The values removed in one write job and not replaced yet."""
 
     def __init__(self) -> None:
         self._taken: dict[tuple[str, int], list[_Taken]] = {}
         """By collection and item, in the order in which it began."""
 
     def take(self, db: Db, draft: Draft, seq: int, name: str, after: Item, places: list[Place]) -> None:
-        """Take a unique value away, since `after` is to have it. `places`: what is refused if the item keeps it."""
+        """Remove a unique value, since `after` is to have it. `places`: what is refused if the item keeps it."""
         draft.set_unique(db, seq, name, None)
         taken = _Taken(draft, seq, name, after.tenant, after.values[name], places)
         self._taken.setdefault((draft.name, seq), []).append(taken)
 
     def whole(self, draft: Draft, item: Item) -> Item:
-        """An item as it is for everybody else: with what was taken away."""
+        """An item as everything else sees it: with its removed values."""
         for taken in self._of(draft, item.seq):
             item.values[taken.field] = taken.value
         return item
 
     def written(self, draft: Draft, before: Item, after: Item) -> Item:
-        """An item as it is to be written: what was taken away and stays the same still has to wait."""
+        """An item as it is to be written: a removed value that stays the same still has to wait."""
         values, kept = dict(after.values), list[_Taken]()
         for taken in self._of(draft, after.seq):
             if values[taken.field] == before.values[taken.field]:
@@ -61,7 +61,8 @@ class Moving:
         self._keep(draft, seq, [])
 
     def settle(self, db: Db) -> Conflict | None:
-        """At the end: give back what is free again. The refusal, if an item would have lost its value for good."""
+        """At the end: restore values that are free again. Returns the refusal if an item would lose its value for
+        good."""
         places: list[Place] = []
         for taken in [each for several in self._taken.values() for each in several]:
             if taken.draft.holder(db, taken.field, taken.value, taken.tenant, taken.seq) is None:
@@ -71,7 +72,7 @@ class Moving:
         return Conflict(places[0].detail, code="unique_taken", errors=places) if places else None
 
     def seqs(self, draft: Draft) -> list[int]:
-        """The items of which something was taken away."""
+        """The items that had a value removed."""
         return [seq for name, seq in self._taken if name == draft.name]
 
     def _of(self, draft: Draft, seq: int) -> list[_Taken]:

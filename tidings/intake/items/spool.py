@@ -1,4 +1,4 @@
-"""Checked lines of a file on their way to the store: in memory while they are few, else in a temporary file."""
+"""Checked lines of a file on their way to the store: a few in memory, more in a temporary file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tidings.model.errors import Unavailable
 
 MEMORY_BYTES = 8 * 1024 * 1024
 CHUNK_LINES, CHUNK_BYTES = 1_000, 2 * 1024 * 1024
-"""So many lines, or so many bytes of them, are kept, and stored, together."""
+"""How many lines, or bytes of them, are kept and stored together."""
 _SIZE_BYTES = 4
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One line that was checked: a new item as the store keeps it, unless it is there already."""
+    """One checked line: a new item in stored form, unless it exists already."""
 
     line: int
     id: str
@@ -26,15 +26,15 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The line named the id itself."""
     tenant: str
     values: list[Any]
-    """As the store keeps them, in the order of the collection's fields."""
+    """In stored form, in the order of the collection's fields."""
     shown: str
     """The fields as JSON text, without the brace that opens it."""
     data: dict[str, Any] | None
-    """The fields as they were given, where an item may be replaced by them."""
+    """The fields as given, if they may replace an item."""
 
 
 class Spool:
-    """Lines go in one by one, and come out in chunks, as often as they are asked for. Belongs to one thread at a time.
+    """Lines are added one by one and read back in chunks, any number of times. Belongs to one thread at a time.
 
     Raises Unavailable if there is no room for it.
     """

@@ -60,7 +60,7 @@ class ItemTable:
         return value if value is None or convert is None else convert(value)
 
     def find(self, db: Db, ident: str, seen: Condition = ALWAYS, tenant: str = "") -> list[Item]:
-        """The item with this id, of those that fit `seen`. Several may have one: then the one of `tenant`, or two."""
+        """The item with this id that matches `seen`. If several do: the one of `tenant`, or two of them."""
         sql, asked = self._finding(seen)
         rows = db.query(sql, {**asked, "id": ident})
         if len(rows) > 1 and tenant:
@@ -141,7 +141,7 @@ class ItemTable:
         return [int(row[0]) for row in db.query(sql, {"value": value, "tenant": tenant})]
 
     def holder(self, db: Db, field: str, value: Any, tenant: str, but: int) -> int | None:
-        """Which other item of the tenant than `but` has this unique value."""
+        """Which item of the tenant, other than `but`, has this unique value."""
         sql = f"SELECT seq FROM {self.name} WHERE {column(field)} = :value AND tenant = :tenant AND seq <> :but LIMIT 1"  # noqa: S608
         rows = db.query(sql, {"value": value, "tenant": tenant, "but": but})
         return int(rows[0][0]) if rows else None
