@@ -13,47 +13,48 @@ FieldType = Literal[
 ]
 
 OWN_FIELDS = ("id", "tenant", "revision", "created", "updated")
-"""What every item has beside its declared fields."""
+"""What every item has besides its declared fields."""
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One declared field. What is absent in an item is null there."""
+    """One declared field. A missing value is null."""
 
     name: str
     type: FieldType
     description: str = ""
     required: bool = False
     default: Any = None
-    """The JSON value of items that are made without one."""
+    """The JSON value for items that are created without one."""
     unique: bool = False
     """No two items of a tenant have the same value."""
     min: float | int | str | None = None
-    """The least value; of a string the fewest characters, of an array the fewest elements; of times and decimals
-    their text."""
+    """The smallest value; the fewest characters of a string or elements of an array; for times and decimals, their
+    text."""
     max: float | int | str | None = None
     pattern: str | None = None
     """A regular expression (without look-around) that a string must match somewhere."""
     format: str | None = None
-    """A format of JSON Schema 2020-12 that a string must have, such as `email`."""
+    """A JSON Schema 2020-12 format that a string must have, such as `email`."""
     max_digits: int | None = None
-    """How many digits a decimal has at most; None: 20."""
+    """The maximum number of digits of a decimal; None: 20."""
     scale: int | None = None
-    """How many of them are after the point; None: 2."""
+    """How many of them are after the decimal point; None: 2."""
     values: tuple[str, ...] = ()
-    """What an enum may be."""
+    """The values of an enum."""
     to: str | None = None
     """The collection that a reference points into."""
     schema: dict[str, Any] | None = None
-    """The JSON Schema of an object; of an array that of each element."""
+    """The JSON Schema of an object, or of an array's elements."""
     filterable: bool = False
     sortable: bool = False
     searchable: bool = False
-    """A string whose words `q` finds."""
+    """Whether `q` searches its words."""
     example: Any = None
 
 
 class OwnEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An event of a collection's own, told instead of `created` or `updated`. One of `when` and `filter` is given."""
+    """One of a collection's own events, emitted instead of `created` or `updated`. Either `when` or `filter` is
+    given."""
 
     name: str
     when: str | None = None
@@ -91,16 +92,16 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing of a collection. `values` are as the store keeps them.
+    """One item of a collection. `values` are in stored form.
 
-    Times are Micros, decimals `Decimal`, objects and arrays JSON text, absent ones None.
+    Times are Micros, decimals `Decimal`, objects and arrays JSON text, missing ones None.
     """
 
     seq: int
     """Its place in the order of creation; the store gives it."""
     id: str
     tenant: str
-    """Empty: it belongs to no tenant."""
+    """Empty if it belongs to no tenant."""
     revision: int
     created: Micros
     updated: Micros
@@ -108,5 +109,5 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def row(self) -> dict[str, Any]:
-        """What conditions see of it: its fields, its id and its tenant."""
+        """What conditions are evaluated on: its fields, its id and its tenant."""
         return {**self.values, "id": self.id, "tenant": self.tenant}

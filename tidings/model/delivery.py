@@ -26,13 +26,13 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     request: str | None = None
     """The request's headers, a JSON object."""
     response: str | None = None
-    """The first 16 KiB of the answer."""
+    """The first 16 KiB of the response."""
     reason: str | None = None
-    """What came of it, in words."""
+    """The outcome in words."""
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery that is due at a time of its own: a retry, or one held behind another of its subject."""
+    """A delivery with its own due time: a retry, or one held behind another of its subject."""
 
     delivery: int
     link: int

@@ -1,4 +1,4 @@
-"""Digits that people and machines send: 0 to 9 only. Python's own `int` and `isdigit` also take ٣, ² and 1_000."""
+"""Digits as people and machines send them: 0 to 9 only. Python's own `int` and `isdigit` also take ٣, ² and 1_000."""
 
 from __future__ import annotations
 

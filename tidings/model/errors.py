@@ -72,22 +72,22 @@ PRECISE: tuple[Precise, ...] = (
     Precise("address_limit_reached", (429,), "The address has used up its calls for the time window."),
     Precise("too_many_open", (429, 503), "Too many streams, long polls, imports and exports are open."),
 )
-"""Every code that an answer may have beside its class's own."""
+"""Every code that a response may have besides the class's own."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One wrong place: a JSON pointer into the body, or the name of a parameter or header; of a file also the line."""
+    """One wrong place: a JSON pointer into the body, or the name of a parameter or header; in a file also the line."""
 
     code: str
     detail: str
     pointer: str | None = None
     parameter: str | None = None
     line: int | None = None
-    """Of a file of lines: which one, counted from 1."""
+    """The line in a file, counted from 1."""
 
 
 class TidingsError(Exception):
-    """What all our errors are. `detail` is a sentence for people."""
+    """The base of all our errors. `detail` is a sentence for people."""
 
     code = "internal"
     status = 500
@@ -140,7 +140,7 @@ class Forbidden(TidingsError):
 
 
 class NotFound(TidingsError):
-    """There is no such thing, or it belongs to somebody else."""
+    """There is no such thing, or it belongs to someone else."""
 
     code, status, title = "not_found", 404, "Not found"
 
@@ -176,7 +176,7 @@ class Stale(TidingsError):
 
     @classmethod
     def at_revision(cls, revision: int) -> Stale:
-        """Refuse a change of what is at another revision than the caller saw."""
+        """Refuse a change of something that is now at another revision."""
         return cls(f"It is now at revision {revision}. Read it again, then repeat the change.")
 
 
@@ -187,7 +187,7 @@ class TooLarge(TidingsError):
 
 
 class BadMedia(TidingsError):
-    """The body has a content type, or an encoding, that we do not read."""
+    """The body has a content type or encoding that we do not support."""
 
     code, status, title = "unsupported_media", 415, "This media type is not supported"
 

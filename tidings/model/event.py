@@ -7,11 +7,11 @@ import msgspec
 from tidings.model.moment import Micros
 
 OWN_TYPES = "endpoint."
-"""Event types that only Tidings itself publishes begin so."""
+"""The prefix of event types that only Tidings itself publishes."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One fact. `data`, `previous` and `changed` are JSON texts, kept as they came."""
+    """One fact. `data`, `previous` and `changed` are JSON texts, kept as received."""
 
     id: str
     type: str
@@ -24,9 +24,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     actor: str | None = None
     request_id: str | None = None
     collection: str | None = None
-    """The collection of the item that it tells the change of; None: a caller published it."""
+    """The collection of the changed item; None: a caller published the event."""
     target: int | None = None
-    """The number of the only link that gets it (tests of an endpoint); None: whoever asked for it."""
+    """The number of the only link that gets it (tests of an endpoint); None: every link that wants it."""
     seq: int = 0
     """Its place in the log, given when it is stored."""
     created: Micros = 0
@@ -46,8 +46,8 @@ class EventType(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChangeType(EventType, frozen=True, kw_only=True):
-    """A type of the changes of a collection's items. It is derived from the declaration, and stands in no table."""
+    """A type of change events of a collection's items. Derived from the declaration, not stored in a table."""
 
     collection: str
     has_previous: bool
-    """Whether its events tell how the item was before."""
+    """Whether its events include the item as it was before."""

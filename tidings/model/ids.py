@@ -26,7 +26,7 @@ def new_id(prefix: str, now: Micros, random_bytes: Callable[[int], bytes] = os.u
     """A new id such as `evt_01kb...`: 48 bits of milliseconds, 74 random bits."""
     low = int.from_bytes(random_bytes(10), "big") & _CHANCE | _MARKS
     pairs = _PAIRS
-    # Written out, since one is made for each event: 80 bits are eight pairs of characters.
+    # Unrolled, since one is made for each event: 80 bits are eight pairs of characters.
     return (
         f"{prefix}_{_millis_text(now // 1000)}{pairs[low >> 70]}{pairs[low >> 60 & 1023]}{pairs[low >> 50 & 1023]}"
         f"{pairs[low >> 40 & 1023]}{pairs[low >> 30 & 1023]}{pairs[low >> 20 & 1023]}{pairs[low >> 10 & 1023]}"
@@ -35,7 +35,7 @@ def new_id(prefix: str, now: Micros, random_bytes: Callable[[int], bytes] = os.u
 
 
 def new_ids(prefix: str, now: Micros, count: int) -> list[str]:
-    """Many new ids at once: a third of what one by one costs."""
+    """Many new ids at once, at a third of the cost of one by one."""
     chance, head, pairs, found = os.urandom(10 * count), f"{prefix}_{_millis_text(now // 1000)}", _PAIRS, []
     for at in range(0, 10 * count, 10):
         low = int.from_bytes(chance[at : at + 10], "big") & _CHANCE | _MARKS
@@ -47,12 +47,12 @@ def new_ids(prefix: str, now: Micros, count: int) -> list[str]:
 
 
 def delivery_id(number: int, created: Micros) -> str:
-    """An id with a number of 62 bits where a UUIDv7 has random ones, so no index is needed."""
+    """An id with a 62-bit number where a UUIDv7 has random bits, so no index is needed."""
     return f"dlv_{_base32((created // 1000) << 80 | _MARKS | number)}"
 
 
 def delivery_parts(text: str) -> tuple[int, int] | None:
-    """The milliseconds and the number inside a delivery's id; None if the text is no such id."""
+    """The milliseconds and the number inside a delivery's id; None if the text is not such an id."""
     value = _read(text, "dlv")
     return None if value is None else (value >> 80, value & _SEQ_MASK)
 

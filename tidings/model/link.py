@@ -1,6 +1,6 @@
 """Links: arrows from events to actions. An endpoint is the link that a customer registers.
 
-What every link has stands on `Link` and in its `pacing`; what only one kind needs is its `what`.
+What every link has is in `Link` and its `pacing`; what only one kind needs is in its `what`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ALL_TENANTS = "*"
 class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Several events in one POST: at most `max_events` and `max_bytes` of body, sent after `max_ms` at the latest.
 
-    An event whose own body is longer than `max_bytes` travels alone.
+    An event whose own body is longer than `max_bytes` is sent alone.
     """
 
     max_events: int = 100
@@ -45,7 +45,7 @@ class Pacing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Secret(msgspec.Struct, frozen=True, kw_only=True):
-    """A signing secret: `whsec_...` or `whsk_...`; `expires` is set once a newer one has replaced it."""
+    """A signing secret: `whsec_...` or `whsk_...`; `expires` is set when a newer one replaces it."""
 
     text: str
     created: Micros
@@ -53,16 +53,17 @@ class Secret(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClientCertificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What we show an endpoint that wants to know who calls, as PEM: a certificate (and its chain), and its key."""
+    """What we present to an endpoint that asks for a client certificate, as PEM: a certificate (with its chain) and its
+    key."""
 
     certificate: str
     key: str
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is encrypted at rest: the secrets, newest first, the values of extra headers, and what TLS needs.
+    """The parts encrypted at rest: the secrets, newest first, the values of extra headers, and what TLS needs.
 
-    `ca`: the only certificate authorities to trust for this endpoint, as PEM.
+    `ca`: the only certificate authorities trusted for this endpoint, as PEM.
     """
 
     secrets: tuple[Secret, ...]
@@ -81,7 +82,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 KINDS: dict[str, type[msgspec.Struct]] = {"endpoint": Webhook}
-"""Of each kind of link, what it needs. Its field `sealed` is encrypted at rest."""
+"""What each kind of link needs. The field `sealed` is encrypted at rest."""
 
 W = TypeVar("W")
 
@@ -108,7 +109,7 @@ class Link(msgspec.Struct, Generic[W], frozen=True, kw_only=True):
     updated: Micros = 0
     deleted: Micros | None = None
     after: int = 0
-    """The last event before it was made: it gets later ones only, however late they are routed."""
+    """The last event before it was created: it gets only later ones, however late they are routed."""
 
 
 AnyLink = Link[Any]
@@ -116,7 +117,7 @@ Endpoint = Link[Webhook]
 
 
 def chosen(endpoint: Endpoint) -> dict[str, Any]:
-    """All that an endpoint's owner chose and that is no secret, by the names that the API has for it."""
+    """Everything that an endpoint's owner chose and that is not secret, by its names in the API."""
     pacing, what = endpoint.pacing, endpoint.what
     return {
         "url": what.url,
@@ -130,7 +131,8 @@ def chosen(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def changes_requests(before: AnyLink, after: AnyLink) -> bool:
-    """Whether an edit changes what is sent, or how: its URL, headers, secrets, body ... So what failed may succeed."""
+    """Whether an edit changes what is sent, or how (URL, headers, secrets, body ...), so that what failed may
+    succeed."""
     was, now = before.pacing, after.pacing
     return before.what != after.what or (was.batch, was.timeout_seconds) != (now.batch, now.timeout_seconds)
 

@@ -1,4 +1,4 @@
-"""Time: integers of microseconds since the epoch (UTC), their text form, and the clock that tells them."""
+"""Time: microseconds since the epoch (UTC) as integers, their text form, and the clock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DAY = 24 * HOUR
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MIN, _END = -62_135_596_800 * SECOND, 253_402_300_800 * SECOND
-"""The years 1 to 9999, which is all that `datetime` and PostgreSQL have in common."""
+"""The years 1 to 9999, the range that `datetime` and PostgreSQL share."""
 _TWO = "[0-9]{2}"
 _TEXT = re.compile(rf"[0-9]{{4}}-{_TWO}-{_TWO}[Tt ]{_TWO}:{_TWO}:{_TWO}(\.[0-9]+)?([Zz]|[+-]{_TWO}:{_TWO})")
 TEXT_CHARS_MAX = 40
@@ -34,34 +34,35 @@ _log = logging.getLogger("tidings.clock")
 
 
 _steady_ns: Callable[[], int] = time.monotonic_ns
-"""Nanoseconds that pass, while the machine sleeps too where the system can tell."""
+"""Nanoseconds of elapsed time, including sleep if the system can tell."""
 if sys.platform == "linux":
     _steady_ns = partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME)
 
 
 class Clock(Protocol):
-    """Tells the time of day. Tests pass one that they move by hand.
+    """The time of day. Tests pass one that they move by hand.
 
-    One that can be set has `stepped`, by how much it was set in all: that is no time that has passed (see Steps).
+    A clock that can be set has `stepped`, the total by which it was set: that is not elapsed time (see Steps).
     """
 
     def now(self) -> Micros:
         """The time of day in microseconds since the epoch."""
 
     def on_jump(self, wake: Callable[[], None]) -> None:
-        """Call `wake` whenever the clock is moved other than by time passing."""
+        """Call `wake` whenever the clock is set."""
 
 
 class SystemClock:
-    """The machine's clock, without its jumps: time passes here as it does, and the machine's clock is followed.
+    """The machine's clock, without its jumps.
 
-    A machine's clock may be set, by hand or by NTP, wrongly for a moment too. Time that passes is counted by the steady
-    clock, which nobody sets and which goes on while the machine sleeps. The difference of the two makes the time of
-    day; another one is believed at once if it is small, else once it has held for BELIEVE_AFTER. `check` looks.
+    A machine's clock may be set, by hand or by NTP, sometimes wrongly for a moment. Elapsed time is counted by the
+    steady clock, which nobody sets and which continues while the machine sleeps. The difference of the two makes the
+    time of day; a new difference is believed at once if it is small, otherwise once it has lasted for BELIEVE_AFTER.
+    `check` compares them.
     """
 
     def __init__(self, wall: Callable[[], int] = time.time_ns, steady: Callable[[], int] = _steady_ns) -> None:
-        """Both in nanoseconds: of the day since the epoch, and from anywhere."""
+        """Both in nanoseconds: the time of day since the epoch, and the steady clock from any start."""
         self._wall, self._steady = wall, steady
         self._ahead = wall() - steady()
         self._doubted: tuple[int, int] | None = None
@@ -76,7 +77,7 @@ class SystemClock:
         self._wakes.append(wake)
 
     def check(self) -> None:
-        """Follow the machine's clock; to be called every second. A step that is followed is logged."""
+        """Follow the machine's clock; call it every second. A step is logged."""
         steady = self._steady()
         ahead = self._wall() - steady
         by = ahead - self._ahead
@@ -95,7 +96,7 @@ class SystemClock:
 
 
 class Steps:
-    """Tells by how much a clock was set, as its stage comes to look. One for each stage; not for several threads."""
+    """Tells a stage by how much the clock was set. One per stage; not thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -109,18 +110,18 @@ class Steps:
         if stepped is not None:
             by, self._stepped = stepped - self._stepped, stepped
             return by
-        # A clock that does not say so: that time passed cannot be told from a step, that it went back can.
+        # For a clock that does not say: elapsed time looks the same as a step forwards, but a step back shows.
         return now - last if now < last - SMALL_STEP else 0
 
 
 def passing(clock: Clock) -> Micros:
-    """A time that moves as time passes, whatever the clock is set to; comparable within one process only."""
+    """Elapsed time, whatever the clock is set to; comparable only within one process."""
     stepped: Micros = getattr(clock, "stepped", 0)
     return clock.now() - stepped
 
 
 def to_text(at: Micros) -> str:
-    """RFC 3339 in UTC, exactly: `2026-11-21T01:02:03.456Z`, with six digits where the time has microseconds."""
+    """RFC 3339 in UTC, exact: `2026-11-21T01:02:03.456Z`, with six digits if the time has microseconds."""
     below = at % SECOND
     if below % 1000:
         return f"{_second(at // SECOND)}.{below:06d}Z"

@@ -1,4 +1,5 @@
-"""What can come of one attempt: a closed list with sentences. What follows from it: `rules/deliver/judgement.py`."""
+"""The possible outcomes of an attempt: a closed list with sentences. What follows from each:
+`rules/deliver/judgement.py`."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ BROKEN_ANSWER = Outcome("broken_answer", "The response broke off before its head
 CANCELLED = Outcome("cancelled", "The delivery was cancelled.")
 UNSENDABLE = Outcome("unsendable", "The request could not be built from the endpoint's settings.")
 OURS = (CANCELLED, UNSENDABLE)
-"""Those that no answer made: nothing left."""
+"""Outcomes without a request: nothing was sent."""
 
 OUTCOMES: tuple[Outcome, ...] = (
     OK,

@@ -13,7 +13,7 @@ ReplayState = Literal["running", "done", "cancelled"]
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """One replay. `position` is the number of the last fact looked at; all counts are of deliveries."""
+    """One replay. `position` is the number of the last fact looked at; all counts are numbers of deliveries."""
 
     id: str
     tenant: str | None

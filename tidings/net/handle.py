@@ -1,4 +1,4 @@
-"""One request as libcurl sees it: its options, its body, its answer, and what came of it."""
+"""One request as libcurl sees it: its options, its body, its response, and its result."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
 WITH_CONTENT = ("POST", "PUT", "PATCH")
 """Methods that say how long their body is even if it is empty (RFC 9110, section 8.6)."""
 SUPPRESS_CONNECT_HEADERS = 265
-"""CURLOPT_SUPPRESS_CONNECT_HEADERS, which pycurl has no name for."""
+"""CURLOPT_SUPPRESS_CONNECT_HEADERS, which pycurl does not name."""
 IDLE_CONNECTION_SECONDS = 60
 ADDRESSES_MAX = 16
 DNS_CACHE_SECONDS = 600
-"""How long libcurl remembers the addresses of an alias; whether they still hold is decided in `names.py`."""
+"""How long libcurl remembers the addresses of an alias; `names.py` decides how long they are valid."""
 
 log = logging.getLogger("tidings.net")
 
 Refusal = Callable[[str], str | None]
-"""Given an address that is about to be dialled: None, or a sentence why not."""
+"""Takes an address before it is connected to: None, or a sentence why it is refused."""
 
 
 class Tls(msgspec.Struct, frozen=True):
-    """What an endpoint asks of TLS, as PEM: the only authorities to trust, our certificate (with its chain) and key."""
+    """An endpoint's TLS options, as PEM: the only authorities to trust, our certificate (with its chain) and key."""
 
     authorities: bytes | None = None
     certificate: bytes | None = None
@@ -43,23 +43,23 @@ class Tls(msgspec.Struct, frozen=True):
 
 
 class AnswerLimits(msgspec.Struct, frozen=True):
-    """How much of an answer's body is wanted. The defaults suit those to whom the head says all they need."""
+    """How much of a response's body to read. The defaults suit callers to whom the head says enough."""
 
     keep_bytes: int = 16 * 1024
     read_bytes: int = 64 * 1024
-    """A body longer than this is cut off, and its connection closed; what is read and not kept saves the connection."""
+    """A body longer than this is cut off, and its connection closed; reading more than is kept saves the connection."""
     seconds: float = 2.0
-    """How long the body may take once the head is complete. The time limit of the request holds all the same."""
+    """How long the body may take once the head is complete. The request's own timeout still applies."""
 
 
 A_GLANCE = AnswerLimits()
 
 
 class HttpRequest(msgspec.Struct, frozen=True):
-    """A request. `timeout_seconds` covers everything from the name to the last byte.
+    """A request. `timeout_seconds` covers everything from the name look-up to the last byte.
 
-    `headers` are whole lines, as libcurl takes them: `Name:` alone leaves out a header that it would add.
-    `tenant`: on whose account names are looked up; a tenant is not told what they lead to, None (the operator) is.
+    `headers` are complete lines, as libcurl takes them: `Name:` alone leaves out a header that it would add. `tenant`:
+    on whose account names are looked up; a tenant does not learn what they resolve to, None (the operator) does.
     """
 
     url: str
@@ -90,15 +90,15 @@ class Handle:
         self.curl = pycurl.Curl()
         self.done: Done = _nobody
         self.serial = 0
-        """It changes with each request and after it, so that what comes late is known as late."""
+        """It changes with each request and after it, so that late results are recognised."""
         self.tenant: str | None = None
         self.target: Target = target_of("")
         self.timeout_seconds = 0.0
         self.began = 0.0
         self.added = False
-        """libcurl has it."""
+        """Whether libcurl has it."""
         self.special = False
-        """It has options that the next request must not have."""
+        """Whether it has options that the next request must not have."""
         self.loads: str | None = None
         """The alias whose addresses it brings."""
         self.waits: Callable[[Resolved], None] | None = None
@@ -109,13 +109,13 @@ class Handle:
         self._dialled = False
         self._headers: list[bytes] = []
         self.head_at: float | None = None
-        """When the head of the answer was complete."""
+        """When the head of the response was complete."""
         self._answer = bytearray()
         self._read = 0
         self.wanted = A_GLANCE
         self._body, self._sent = b"", 0
         self._url, self._limit, self._method = "", 0.0, "POST"
-        """What libcurl has been told already; of methods only POST is remembered."""
+        """What libcurl was already given; of methods only POST is remembered."""
         self._proxied = proxy is not None
         self._set_up(user_agent, ca_file, connection_seconds)
         self._set_proxy(proxy or "", ca_file)
@@ -136,22 +136,22 @@ class Handle:
         curl.setopt(pycurl.HEADERFUNCTION, self._on_header)
         curl.setopt(pycurl.WRITEFUNCTION, self._on_body)
         curl.setopt(pycurl.READFUNCTION, self._on_read)
-        # A body that cannot be rewound is never sent twice: without this, libcurl repeats a POST by itself where a
-        # kept connection breaks.
+        # A body that cannot be rewound is never sent twice: without this, libcurl repeats a POST on its own if a kept
+        # connection breaks.
         curl.setopt(pycurl.SEEKFUNCTION, _refuse_to_rewind)
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         curl.setopt(pycurl.OPENSOCKETFUNCTION, self._on_open)
         curl.setopt(pycurl.RESOLVER_START_FUNCTION, self._on_look_up)
 
     def _set_proxy(self, url: str, ca_file: str) -> None:
-        """Use this proxy and no other, whatever the environment says (`http_proxy`, `no_proxy`); "" is none."""
+        """Use this proxy and no other, whatever the environment says (`http_proxy`, `no_proxy`); "" for none."""
         self.curl.setopt(pycurl.PROXY, url)
         self.curl.setopt(pycurl.NOPROXY, "")
         self.curl.setopt(pycurl.PROXY_CAINFO, ca_file)
         self.curl.setopt(SUPPRESS_CONNECT_HEADERS, 1)
 
     def load(self, request: HttpRequest, done: Done) -> None:
-        """Prepare a request. Raises what pycurl raises where it cannot be built."""
+        """Prepare a request. Raises what pycurl raises if it cannot be built."""
         self.serial += 1
         self.done, self.tenant, self.target = done, request.tenant, target_of(request.url)
         self.timeout_seconds, self.began = request.timeout_seconds, time.monotonic()
@@ -174,7 +174,7 @@ class Handle:
         if self._found is not None and self.target.name is None:
             self._found = None
             curl.setopt(pycurl.CONNECT_TO, [])
-        # libcurl repeats what has no body where a kept connection breaks; on a new one it does not.
+        # libcurl repeats requests without a body if a kept connection breaks; on a new one it does not.
         fresh = not request.body and request.method not in IDEMPOTENT
         if self._fresh is not fresh:
             self._fresh = fresh
@@ -190,7 +190,7 @@ class Handle:
         else:
             curl.setopt(pycurl.CUSTOMREQUEST, method)
         if with_body or method in WITH_CONTENT:
-            # To libcurl, all that carry a body are a POST by another name.
+            # To libcurl, every request with a body is a POST by another name.
             curl.setopt(pycurl.POST, 1)
         elif method == "HEAD":
             curl.setopt(pycurl.NOBODY, 1)
@@ -206,7 +206,7 @@ class Handle:
             self.curl.setopt(pycurl.SSLKEY_BLOB, tls.key)
 
     def dial(self, found: Resolved, *, load: bool) -> None:
-        """Where the target's name leads. What the look-up took is taken off the time limit.
+        """Set the addresses of the target's name. The look-up's time is taken off the time limit.
 
         `load`: libcurl may not know the addresses of this alias yet.
         """
@@ -227,18 +227,18 @@ class Handle:
         self.curl.setopt(pycurl.RESOLVE, [f"+{found.alias}:{self.target.port}:{addresses}"])
 
     def look_first(self) -> None:
-        """Before the request leaves, look whether the connection that is used again has hung up."""
+        """Before the request leaves, check whether the reused connection was closed by the other side."""
         if not self._looks:
             self._looks = True
             self.curl.setopt(pycurl.PREREQFUNCTION, self._on_connection)
 
     def stayed_here(self, number: int) -> bool:
-        """Whether no byte of the request left, because the connection that was kept for it was dead."""
+        """Whether no byte of the request left, because the reused connection was dead."""
         if self._fresh:
             return False
         if number == pycurl.E_ABORTED_BY_CALLBACK:
             return self._stale or self._forgot
-        # A first write that fails has carried nothing away.
+        # If the first write fails, nothing was sent.
         lost = number in (pycurl.E_SEND_FAIL_REWIND, pycurl.E_SEND_ERROR)
         return lost and not self.curl.getinfo(pycurl.REQUEST_SIZE) and not self.curl.getinfo(pycurl.NUM_CONNECTS)
 
@@ -250,7 +250,7 @@ class Handle:
             self._load(self._found)
 
     def rest(self) -> None:
-        """Hold on to nothing until the next request."""
+        """Release everything until the next request."""
         self.serial += 1
         self.done, self.waits, self.added = _nobody, None, False
         self.head_at = self.loads = None
@@ -258,7 +258,7 @@ class Handle:
         self._answer.clear()
 
     def reply(self, number: int, message: str) -> Reply:
-        """What came of it; `number` and `message` are libcurl's, 0 if all went well."""
+        """The result; `number` and `message` are libcurl's, 0 on success."""
         code: int = self.curl.getinfo(pycurl.RESPONSE_CODE)
         if self.head_at is not None:
             if not number:
@@ -267,15 +267,15 @@ class Handle:
             return self._reply(code, replies.body_failure(number, self._read, self.wanted.read_bytes, waited))
         status = code if code >= 200 else None
         if number and status is not None and self._headers and replies.is_malformed(number, message):
-            # The status line came whole; what follows it says nothing of the message.
+            # The status line is complete; what follows it says nothing about the message.
             why = replies.failure(number, message, 0).reason
             del self._headers[1:]
             return self._reply(status, TransportFailure("head", f"Only its status line was read. {why}"))
-        # libcurl does not mind a head that breaks off.
+        # libcurl accepts a head that breaks off.
         return self._reply(status, self._failure(number or pycurl.E_PARTIAL_FILE, message))
 
     def unresolved(self, problem: str | None) -> Reply:
-        """The reply where the name has no address."""
+        """The reply if the name has no address."""
         name, host = self.target.name, self.target.host
         if problem == "unknown":
             reason = replies.CANNOT_USE if self._hides else f"The name {host} does not exist, or has no address."
@@ -288,14 +288,14 @@ class Handle:
         return self._reply(None, TransportFailure("name", reason))
 
     def refused(self, found: Resolved | None) -> Reply | None:
-        """The reply if an address of the target, as far as it is known here, may not be called."""
+        """The reply if a known address of the target may not be called."""
         known = [self.target.address or ""] if self.target.name is None else found.addresses if found else ()
         self._refused = next((why for why in map(self._refusal, known) if why is not None), None)
         return None if self._refused is None else self._reply(None, self._refusal_failure(self._refused))
 
     @property
     def _hides(self) -> bool:
-        """Whether what the name leads to is kept from whoever reads the reply."""
+        """Whether the name's addresses are hidden from the reader of the reply."""
         return self.tenant is not None and self.target.name is not None and not self.target.local
 
     def _reply(self, status: int | None, failure: TransportFailure | None = None) -> Reply:
@@ -311,7 +311,7 @@ class Handle:
         if number == pycurl.E_OPERATION_TIMEDOUT:
             if curl.getinfo(pycurl.REQUEST_SIZE):
                 return TransportFailure("timeout", f"No complete response within {self.timeout_seconds:g} s.")
-            # The request never left. (PRETRANSFER_TIME would not tell: curl sets it when it gives up, too.)
+            # The request never left. (PRETRANSFER_TIME does not show that: curl also sets it when it gives up.)
             limit = min(CONNECT_SECONDS, self.timeout_seconds)
             if self._proxied:
                 return TransportFailure("connection", f"No connection through the outbound proxy within {limit:g} s.")
@@ -357,7 +357,7 @@ class Handle:
     def _on_open(self, purpose: int, address: tuple[int, int, int, tuple[object, ...]]) -> socket.socket | int:
         family, kind, protocol, where = address
         host = where[0].decode() if isinstance(where[0], bytes) else str(where[0])
-        # A proxy is the operator's choice; where it goes was judged as far as we can.
+        # A proxy is the operator's choice; its destination was checked as far as we can.
         refused = None if self._proxied else self._refusal(host)
         if refused is not None:
             self._refused = self._refused or refused
@@ -372,13 +372,13 @@ class Handle:
         return int(pycurl.PREREQFUNC_OK)
 
     def _on_look_up(self) -> int:
-        """libcurl would look a name up itself: never, so that no name is dialled that did not take its turn."""
+        """libcurl wants to look a name up itself: never, so that every name takes its turn."""
         self._forgot = self.target.name is not None and not self._proxied
         return int(self._forgot)
 
 
 def _nobody(reply: Reply) -> None:
-    """Nobody waits for it."""
+    """Nothing waits for it."""
 
 
 def _refuse_to_rewind(offset: int, origin: int) -> int:

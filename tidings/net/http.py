@@ -1,12 +1,12 @@
 """The HTTP client: libcurl's multi interface on epoll.
 
 One thread drives it: `send` queues a request, `poll` waits for sockets and calls back with what came. Nothing here
-raises for a bad server, and nothing is judged: a Reply says what came, or what failed, from a closed list.
+raises for a bad server, and nothing is judged: a Reply says what was received, or what failed, from a closed list.
 
-Names are looked up before libcurl is asked (`net/names.py`); it gets the addresses with the request and never looks a
-name up itself. Each set of addresses has an alias, and connections belong to the alias: they end with the addresses.
-libcurl may not rewind a body, so one that left is never repeated here; that, and what HTTP/2 would hide of it, is why
-HTTP/1.1 is spoken.
+Names are looked up first (`net/names.py`); libcurl gets the addresses with the request and never looks a name up
+itself. Each set of addresses has an alias, and connections belong to the alias: they end when the addresses do. libcurl
+may not rewind a body, so one that was sent is never repeated here. HTTP/2 would hide that, which is why this speaks
+HTTP/1.1.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ __all__ = [
 ]
 
 LOOK_SECONDS = 0.5
-"""How often it is looked for bodies that take longer than they may."""
+"""How often to check for bodies that take too long."""
 HUNG_SECONDS = 1.5
-"""How long ago a connection must have hung up for libcurl to notice by itself."""
+"""How long ago a connection must have been closed for libcurl to notice on its own."""
 PROXY_LOOKUP_SECONDS = 1.0
-"""How long we try to find out where a name leads before the proxy is asked to go there."""
+"""How long we try to resolve a name before the proxy is asked to connect to it."""
 CONNECTIONS_CACHED = 1_024
 IDLE_HANDLES_KEPT = 256
 CONNECTION_SECONDS = 120
-"""How long a connection is used, whatever its traffic: then another one finds out where the host is now."""
+"""How long a connection is used, whatever its traffic: a new one then finds the host's current address."""
 LOADED_SECONDS = 120.0
-"""How long libcurl is trusted to remember the addresses of an alias; it does so for longer."""
+"""How long we rely on libcurl to remember the addresses of an alias; it remembers them for longer."""
 CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
 class HttpClient:
-    """Many requests at once on one thread, over one shared pool of connections with keep-alive."""
+    """Many requests at once on one thread, over a shared pool of keep-alive connections."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class HttpClient:
         connection_seconds: int = CONNECTION_SECONDS,
         proxy: str | None = None,
     ) -> None:
-        """`proxy`: the URL of one that makes all connections; then it looks names up, and we check what we know."""
+        """`proxy`: the URL of a proxy for all connections; it looks names up, and we check what we know."""
         ca_file = ca_file or next((path for path in CA_FILES if Path(path).exists()), certifi.where())
         self._make: Callable[[], Handle] = lambda: Handle(
             refusal, user_agent, ca_file, connection_seconds, self._is_hung, proxy
@@ -76,7 +76,7 @@ class HttpClient:
         self._own_names = names is None
         self._names = names or Names()
         self._found: deque[tuple[Handle, int, Resolved | None]] = deque()
-        """What look-ups have found; None if the address stands in the URL."""
+        """The result of the look-up; None if the address is in the URL."""
         self._waits: list[tuple[float, int, int, Handle]] = []
         self._starting: list[Handle] = []
         self._look_at = 0.0
@@ -104,7 +104,7 @@ class HttpClient:
         return len(self._busy)
 
     def send(self, request: HttpRequest, done: Done) -> None:
-        """Begin a request; `done` is called from `poll`. Raises ValueError if it cannot be built."""
+        """Start a request; `done` is called from `poll`. Raises ValueError if it cannot be built."""
         handle = self._idle.pop() if self._idle else self._make()
         try:
             handle.load(request, done)
@@ -124,7 +124,7 @@ class HttpClient:
             self._look_up(handle, name)
 
     def poll(self, timeout_seconds: float) -> None:
-        """Wait for sockets, a wake-up or the time, whichever is first, and call back for what is done."""
+        """Wait for sockets, a wake-up or the timeout, whichever is first, and call back for finished requests."""
         for fd, event in self._epoll.poll(self._patience(timeout_seconds)):
             if fd == self._wake_read:
                 with contextlib.suppress(BlockingIOError):
@@ -151,7 +151,7 @@ class HttpClient:
             self._mind_waits()
 
     def wake(self) -> None:
-        """End a `poll` that waits; may be called from any thread."""
+        """End a waiting `poll`; may be called from any thread."""
         with self._closing, contextlib.suppress(BlockingIOError, OSError):
             os.write(self._wake_write, b"w")
 
@@ -168,7 +168,7 @@ class HttpClient:
         self._epoll.close()
         os.close(self._wake_read)
         with self._closing:
-            # A look-up may call back yet; the number must not be another file's by then.
+            # A look-up may still call back; the number must not belong to another file by then.
             os.close(self._wake_write)
             self._wake_write = -1
         if self._own_names:
@@ -188,7 +188,7 @@ class HttpClient:
         return max(0.0, wait)
 
     def _start(self) -> None:
-        """Hand to libcurl what may leave. What hung up just now is known by then."""
+        """Hand ready requests to libcurl. Connections closed just now are known by then."""
         if self._hung:
             old = time.monotonic() - HUNG_SECONDS
             self._hung = {fd: when for fd, when in self._hung.items() if when > old}
@@ -232,7 +232,7 @@ class HttpClient:
                 self._end(handle, handle.unresolved(found.problem if found is not None else None))
 
     def _hand_to_proxy(self, handle: Handle, found: Resolved | None) -> None:
-        """Send through the proxy, unless an address that we know of may not be called. It may know others."""
+        """Send through the proxy, unless a known address may not be called. The proxy may know others."""
         refused = handle.refused(found)
         if refused is None:
             self._starting.append(handle)
@@ -257,7 +257,7 @@ class HttpClient:
             self._names.expire()
 
     def _mind_address(self, name: str, reply: Reply) -> None:
-        """An address that fails is looked up again, and gets a new connection: at once where nothing answered."""
+        """A failing address is looked up again and gets a new connection: at once if nothing responded."""
         if reply.status is not None and reply.status < 500:
             self._unsteady.pop(name, None)
             return
@@ -271,7 +271,7 @@ class HttpClient:
     # --- what came ----------------------------------------------------------------------------------------------------
 
     def _mind_bodies(self) -> None:
-        """A body that takes longer than it may, once the head is complete, is not waited for."""
+        """Stop waiting for a body that takes too long after the head is complete."""
         now = time.monotonic()
         self._look_at = now + LOOK_SECONDS
         for handle in [each for each in self._busy.values() if each.head_at is not None]:
@@ -292,7 +292,7 @@ class HttpClient:
         self._multi.remove_handle(curl)
         handle = self._busy[curl]
         if number and handle.stayed_here(number):
-            # The kept connection was dead, and nothing left: that is no attempt.
+            # The kept connection was dead, and nothing was sent: that is not an attempt.
             handle.renew()
             self._starting.append(handle)
             return
@@ -321,7 +321,7 @@ class HttpClient:
     def _on_socket(self, what: int, fd: int, _multi: object, _data: object) -> None:
         if what == pycurl.POLL_REMOVE:
             if fd in self._watched:
-                # It may be kept: then we watch whether the other side closes it.
+                # It may be kept: watch whether the other side closes it.
                 try:
                     self._epoll.modify(fd, select.EPOLLRDHUP)
                     self._resting.add(fd)
@@ -335,7 +335,7 @@ class HttpClient:
                 self._epoll.modify(fd, mask)
                 return
             except FileNotFoundError:
-                # The number was closed and given out again without a word to us.
+                # The number was closed and reused without notice.
                 self._watched.discard(fd)
         self._hung.pop(fd, None)
         self._epoll.register(fd, mask)
@@ -344,7 +344,7 @@ class HttpClient:
             self._fd_of_port[connection.getsockname()[1]] = fd
 
     def _hang_up(self, fd: int) -> None:
-        """The other side has closed a connection that is kept; libcurl itself looks only once a second."""
+        """The other side has closed a kept connection; libcurl itself checks only once a second."""
         self._resting.discard(fd)
         self._watched.discard(fd)
         self._hung[fd] = time.monotonic()

@@ -1,10 +1,11 @@
-"""Looking up host names: one bounded place, shared out by tenant, with a short memory (the only user of c-ares).
+"""Host name look-ups: one bounded place, divided among tenants, with a short memory (the only user of c-ares).
 
-A look-up costs a few packets and no thread, so names whose servers never answer hold up nobody: they take their
-tenant's share of the look-ups under way, and each is given up after 5 seconds. What was found is used for as long as
-DNS says, within limits; after that it is used while it is looked up again, and while no name server answers.
+A look-up costs a few packets and no thread, so names whose servers never respond delay nobody else: they use up their
+tenant's share of look-ups, and each is given up after 5 seconds. A result is used for as long as DNS says, within
+limits; after that, while it is looked up again, and while no name server responds.
 
-c-ares reads /etc/hosts, /etc/resolv.conf and /etc/nsswitch.conf (files and dns of it), again whenever they change.
+c-ares reads /etc/hosts, /etc/resolv.conf and /etc/nsswitch.conf (files and dns of it), and reads them again whenever
+they change.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from tidings.rules.share import Share, Turns
 
 LOOKUP_SECONDS = 5.0
 LOOKUPS_MAX = 256
-"""How many are under way at once, of all tenants."""
+"""How many are under way at once, for all tenants together."""
 FRESH_SECONDS_MIN, FRESH_SECONDS_MAX = 5.0, 60.0
 RENEWING_SECONDS = 10.0
-"""How long past its time an answer is used while it is looked up again."""
+"""How long an expired result is used while it is looked up again."""
 STALE_SECONDS = 600.0
-"""How long an answer is used at most while no name server answers."""
+"""The longest that a result is used while no name server responds."""
 NAMES_KEPT = 10_000
 TRY_SECONDS, TRIES = 0.5, 6
 CHANNEL_SECONDS = 5.0
@@ -40,30 +41,30 @@ CHANNEL_SECONDS = 5.0
 log = logging.getLogger("tidings.net")
 
 Problem = Literal["unknown", "silent", "failed"]
-"""The name does not exist or has no address; no name server answered in time; the name servers had no answer."""
+"""The name does not exist or has no address; no name server responded in time; the name servers had no answer."""
 
 Addresses = list[tuple[str, int]]
-"""Addresses, each with the seconds it holds."""
+"""Addresses, each with the seconds it is valid for."""
 Source = Callable[[str, Callable[[Addresses, Problem | None], None]], None]
-"""Begins to look a name up, and calls back from any thread with its addresses or the problem."""
+"""Starts a look-up, and calls back from any thread with the addresses or the problem."""
 
 
 class Resolved(msgspec.Struct, frozen=True, gc=False):
-    """What is known of a name. `until` and `learned` are moments of the monotonic clock."""
+    """What is known of a name. `until` and `learned` are times of the monotonic clock."""
 
     addresses: tuple[str, ...]
     problem: Problem | None
     until: float
     learned: float
     alias: str
-    """Another name for these addresses: as long as it stays, connections to them are used again."""
+    """Another name for these addresses: as long as it stays, connections to them are reused."""
 
 
 Done = Callable[[Resolved], None]
 
 
 class _Pending:
-    """A look-up that is waiting for its turn or under way, and those who wait for it."""
+    """A look-up that is waiting for its turn or under way, and its waiters."""
 
     __slots__ = ("begun", "done", "name", "tenant")
 
@@ -89,7 +90,7 @@ class Names:
         self._turns: Turns[_Pending] = Turns(self.share)
 
     def known(self, name: str, tenant: str | None) -> Resolved | None:
-        """What can be used at once; None if the name must be looked up first. Begins a look-up that falls due."""
+        """A usable result; None if the name must be looked up first. Starts a look-up that is due."""
         found = self._known.get(name)
         if found is None:
             return None
@@ -103,11 +104,11 @@ class Names:
         return found
 
     def look_up(self, name: str, tenant: str | None, done: Done) -> None:
-        """Look a name up on the account of `tenant`, unless that is under way already; then call `done`."""
+        """Look a name up on the account of `tenant`, unless that is already under way; then call `done`."""
         with self._lock:
             pending = self._pending.get(name)
             if pending is None or (pending.begun is None and pending.tenant != tenant):
-                # Nobody waits in another tenant's line: whoever's turn comes first looks it up.
+                # Nobody waits in another tenant's line: the tenant whose turn comes first looks it up.
                 waiting = [] if pending is None else pending.done
                 pending = self._pending[name] = _Pending(name, tenant)
                 pending.done = waiting
@@ -117,7 +118,7 @@ class Names:
         self._begin()
 
     async def find(self, name: str, tenant: str | None, patience_seconds: float) -> Resolved | None:
-        """The same for the event loop; None if there is no answer in time."""
+        """The same for the event loop; None if there is no result in time."""
         found = self.known(name, tenant)
         if found is not None:
             return found
@@ -142,7 +143,7 @@ class Names:
             self.forget(name, done)
 
     def forget(self, name: str, done: Done) -> None:
-        """Let somebody wait no longer."""
+        """Remove a waiter."""
         with self._lock:
             pending = self._pending.get(name)
             if pending is not None:
@@ -150,7 +151,7 @@ class Names:
                     pending.done.remove(done)
 
     def doubt(self, name: str) -> None:
-        """Its address fails: look it up again before it is used again, and keep no connection that there is."""
+        """Its address fails: look it up again before the next use, and close its connections."""
         now = self._clock()
         with self._lock:
             found = self._known.get(name)
@@ -182,7 +183,7 @@ class Names:
                     return
                 known = self._pending.get(pending.name)
                 if known is None or known.begun is not None or not known.done:
-                    # Somebody else's turn came first, or nobody waits any more.
+                    # Another tenant's turn came first, or nobody waits any more.
                     self.share.give_back(pending.tenant)
                     if known is pending:
                         del self._pending[pending.name]
@@ -229,9 +230,9 @@ class Names:
 
 
 class Cares:
-    """c-ares. A channel keeps its answers for up to an hour, so another one takes its place every few seconds.
+    """c-ares. A channel keeps its results for up to an hour, so it is replaced every few seconds.
 
-    `servers`: name servers to ask, each `ADDRESS` or `ADDRESS:PORT`, rather than the machine's.
+    `servers`: name servers to use instead of the machine's, each `ADDRESS` or `ADDRESS:PORT`.
     """
 
     def __init__(self, servers: list[str] | None = None) -> None:
@@ -266,7 +267,7 @@ class Cares:
                 channel = pycares.Channel(timeout=TRY_SECONDS, tries=TRIES, servers=self._servers)
                 self._channels.append((now, channel))
             while now - self._channels[0][0] > CHANNEL_SECONDS + LOOKUP_SECONDS + 1 and len(self._channels) > 1:
-                # What it was still asked was given up.
+                # Its unanswered look-ups were given up.
                 self._channels.popleft()[1].close()
             return self._channels[-1][1]
 
@@ -283,4 +284,4 @@ def _problem(error: int | None) -> Problem:
 
 
 def _nobody(found: Resolved) -> None:
-    """It is looked up for whoever comes next."""
+    """It is looked up for the next waiter."""

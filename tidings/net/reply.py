@@ -1,7 +1,7 @@
-"""What came of a request, as facts: a status, header lines, a body, or what failed, from a closed list.
+"""The result of a request, as facts: a status, header lines, a body, or what failed, from a closed list.
 
-Nothing here is judged: whether 410 or 302 is what was wanted is for whoever sent the request to say. The sentences are
-shown to whoever owns the link, so they never hold what a name resolved to; that is in the log.
+Nothing here is judged: whether 410 or 302 is a success is up to whoever sent the request. The sentences are shown to
+the link's owner, so they never contain what a name resolved to; that is in the log.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CANNOT_USE = (
     "The host of this URL cannot be used here: its name does not resolve, or resolves only to addresses that "
     "are not called."
 )
-"""What tenants read of a host name, whichever it is: else they could list the names of the inner network."""
+"""What tenants see for any host name: otherwise they could list the names of the inner network."""
 
 CLOSED_AFTER_HANDSHAKE = (
     "The endpoint closed the connection right after the TLS handshake, before the request was sent. "
@@ -50,26 +50,26 @@ PROXY_UNKNOWN, PROXY_FAILED = 5, 97
 
 
 class TransportFailure(msgspec.Struct, frozen=True):
-    """What kept a whole answer from coming: which part of the way failed, and a sentence."""
+    """Why no complete response arrived: which step failed, and a sentence."""
 
     kind: FailureKind
     reason: str
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What came of a request. `body` holds as much of it as the request asked for."""
+    """The result of a request. `body` has as much of it as the request asked for."""
 
     status: int | None
-    """As far as one was read; with a `failure`, only `answered` says whether it can be relied on."""
+    """The status, if one was read; with a `failure`, only `answered` says whether it can be relied on."""
     lines: Sequence[bytes]
-    """The status line and the header lines, as they came."""
+    """The status line and the header lines, as received."""
     body: bytes
     duration_ms: int
     failure: TransportFailure | None = None
 
     @property
     def answered(self) -> bool:
-        """Whether the status is an answer, whatever became of the rest."""
+        """Whether the status is reliable, whatever became of the rest."""
         return self.failure is None or self.failure.kind in AFTER_STATUS
 
     def header(self, name: str) -> str | None:
@@ -82,7 +82,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 def body_failure(number: int, read_bytes: int, most_bytes: int, waited_seconds: float) -> TransportFailure:
-    """What became of a body that was not read to its end. `number` is libcurl's."""
+    """Why a body was not read to its end. `number` is libcurl's."""
     if number == TOO_MUCH:
         size = f"{most_bytes // 1024} KiB" if most_bytes >= 1024 else f"{most_bytes} bytes"
         return TransportFailure("body_too_long", f"Its body is longer than {size}; the rest was not read.")
@@ -93,19 +93,20 @@ def body_failure(number: int, read_bytes: int, most_bytes: int, waited_seconds: 
 
 
 def is_malformed(number: int, message: str) -> bool:
-    """Whether libcurl, whose words these are, refused a head for what it says; else it did not come whole."""
+    """Whether libcurl, by this message, refused a head for its content; otherwise the head was incomplete."""
     return number in (WEIRD_REPLY, BAD_ENCODING, TOO_LARGE) or (number == RECV_ERROR and _TOO_LARGE in message)
 
 
 def failure(number: int, message: str, os_error: int) -> TransportFailure:
-    """Why a transfer ended without a whole head of an answer.
+    """Why a transfer ended without a complete response head.
 
-    `number` and `message` are libcurl's, `os_error` is the errno of a failed connect. Timeouts are told in `handle.py`.
+    `number` and `message` are libcurl's, `os_error` is the errno of a failed connect. Timeouts are reported in
+    `handle.py`.
     """
     if (alert := alert_in(message)) is not None and number in (RECV_ERROR, SEND_ERROR, GOT_NOTHING, *_TLS):
         return TransportFailure("tls", _alert_sentence(alert))
     if number == 60 and message == "SSL certificate verification failed":
-        # libcurl's words for the alert that our certificate has expired.
+        # libcurl's message for the alert that our certificate has expired.
         return TransportFailure("tls", _alert_sentence("certificate expired"))
     if number == CONNECT_ERROR:
         return TransportFailure("connection", _CONNECT.get(os_error, "No connection could be made."))
@@ -204,4 +205,4 @@ _SAID = (
     (_TOO_LARGE, TransportFailure("answer", _TOO_LONG)),
     ("Connection reset", TransportFailure("answer", _RESET)),
 )
-"""What libcurl tells apart only in words."""
+"""What libcurl distinguishes only in its messages."""

@@ -13,7 +13,7 @@ from tidings.store.catalog import Catalog, Snapshot
 
 CACHED_CHOICES_MAX = 10_000
 CACHED_LINKS_MAX = 200_000
-"""In all cached choices together: one of them has as many as the tenant has endpoints."""
+"""Over all cached choices: a single one may have as many as the tenant has endpoints."""
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -21,11 +21,11 @@ class Choice(msgspec.Struct, frozen=True):
 
     wants: tuple[Wants, ...]
     links: list[int] | None
-    """Their numbers, where nothing else has to be asked of an event after `after`: no filter, no subject."""
+    """Their numbers, if nothing else has to be checked for an event after `after`: no filter, no subject."""
     after: int
-    """Later events are too early for none of the links."""
+    """Events after this are too early for none of the links."""
     is_own: bool
-    """Events of this type are said of endpoints, so each link has to be asked whether it is meant."""
+    """Events of this type are about endpoints, so each link has to be checked."""
     has_filter: bool
 
 
@@ -40,7 +40,7 @@ class Choices:
         self._compile(catalog.now, list(catalog.now.links.values()))
 
     def known(self, tenant: str | None, kind: str) -> Choice | None:
-        """The choice, where it was made before: making one costs time."""
+        """The choice, if it was made before: making one takes time."""
         return self._known.get((tenant, kind))
 
     def make(self, tenant: str | None, kind: str) -> Choice:

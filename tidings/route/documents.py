@@ -1,4 +1,4 @@
-"""The documents that filters are laid over: read from the store some at a time, parsed once for each event."""
+"""The documents that filters are matched against: read from the store a few at a time, parsed once per event."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tidings.rules import filter
 from tidings.store.base import Db
 
 FIRST, MOST = 8, 256
-"""How many documents are read at once, in the beginning and at most."""
+"""How many documents are read at once, at first and at most."""
 LARGE_CHARS = 16_384
 AHEAD = 256
-"""How many of the next events are looked at for more that can be read at once."""
+"""How many of the next events are searched for more that can be read at once."""
 BYTES = 1024 * 1024
 """About how much is read at once."""
 
 
 class Documents:
-    """The documents of some events, in their order. Belongs to one step."""
+    """The documents of some events, in order. Belongs to one step."""
 
     def __init__(self, db: Db) -> None:
         self._db = db
@@ -30,7 +30,7 @@ class Documents:
         """Whether the last document was so large that reading it took a while."""
 
     def of(self, seq: int, others: Iterator[int]) -> dict[str, Any]:
-        """The document of an event. `others`: events whose documents will be asked for after it."""
+        """The document of an event. `others`: events whose documents will be needed next."""
         row = self._texts.pop(seq, None)
         if row is None:
             seqs = [seq, *islice(others, self._count - 1)]

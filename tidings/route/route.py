@@ -3,10 +3,10 @@
 It rides in the writer's transactions: the deliveries of a batch of events and the move of the cursor are one
 transaction, so fan-out is exactly once, and a crash anywhere else is only a pause.
 
-A step ends by time, too, and the next group goes on. A tenant whose events cost more than its part of a step goes
-*aside*: the cursor passes its events by, and they are routed from a position of their own, a slice in each step, in
-their order, until they have caught up. So costly filters delay only those who have them (docs/decisions/0016). So does
-a tenant that fills a step with deliveries while others wait behind it: a thousand events to a thousand endpoints.
+A step also ends when its time is up; the next group continues. A tenant whose events cost more than its part of a step
+goes *aside*: the cursor skips its events, and they are routed from a separate position, a slice in each step, in order,
+until they have caught up. So costly filters delay only their own tenant (docs/decisions/0016). So does a tenant that
+fills a step with deliveries while others wait behind it: a thousand events to a thousand endpoints.
 """
 
 from __future__ import annotations
@@ -32,43 +32,43 @@ from tidings.store.log import deliveries
 EVENTS_PER_STEP = 5_000
 DELIVERIES_PER_STEP = 4_000
 STEP_SECONDS = 0.025
-"""How long a step decides; what it decided is written after that."""
+"""How long a step may take to decide; what it decided is written after that."""
 TENANT_SECONDS = 0.005
 """How long a tenant's events may take in a step before it goes aside."""
 ASIDE_SECONDS = 0.010
-"""How long the tenants that are aside may take in a step, where nothing is left of STEP_SECONDS."""
+"""How long tenants that are aside may take in a step if nothing is left of STEP_SECONDS."""
 WINDOW_LEAST = 100
 OTHERS_AHEAD = 50_000
-"""How far ahead it is looked whether others wait behind a tenant that fills a step."""
+"""How far to look ahead for others who wait behind a tenant that fills a step."""
 ASIDE_EVENTS = 500
 ASIDE_DELIVERIES = 2_000
-"""How many deliveries of tenants that are aside are made in a step: they are written in the group of others."""
+"""How many deliveries a step makes for tenants that are aside: they are written in other callers' groups."""
 SAMPLED = 1_000
-"""Of a step that is full, so many deliveries tell whose they are."""
+"""How many deliveries of a full step are sampled to see whose they are."""
 STEPS_PER_LOOK = 1_000
-"""After so many steps of filters the time is looked at: a tenth of a millisecond."""
+"""The time is checked after this many filter steps: a tenth of a millisecond."""
 NOTE_SECONDS = 60.0
-"""The log names a filter that was cut off once in this time for each tenant."""
+"""The log names a filter that was cut off once per tenant in this time."""
 TENANTS_NOTED_MAX = 10_000
 
 log = logging.getLogger("tidings.route")
 
 
 class _Begun(msgspec.Struct):
-    """An event that is not decided yet. What is in it needs no store: after a rollback it is as good as before."""
+    """An event that is not decided yet. It does not depend on the store: it survives a rollback."""
 
     event: tuple[str, int]
-    """Its id and when it was stored: after a rollback another may have its number, and even its id."""
+    """Its id and when it was stored: after a rollback another event may have its number, or even its id."""
     choice: Choice
     wants: Iterator[Wants]
-    """Those of the choice that are still to be asked."""
+    """The links of the choice that are still to be checked."""
     found: list[int]
     document: dict[str, Any] | None = None
     is_resumed: bool = False
 
 
 class Router:
-    """Decides which links get an event. All state is in the store; only what was worked out is kept."""
+    """Decides which links get an event. All state is in the store; only computed results are kept."""
 
     def __init__(self, catalog: Catalog, clock: Clock, ticks: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._ticks = clock, ticks
@@ -81,12 +81,13 @@ class Router:
         self._last_turn, self._rest_until = "", 0.0
         self.routed = 0
         self.cut_off = 0
-        """How many filters took all of their steps since the start, so that the event was sent without them."""
+        """How many filters used up their steps since the start, so that the event was sent without them."""
         self.aside = 0
         """How many tenants are aside."""
 
     def step(self, db: Db) -> float | None:
-        """Route for a while inside the present transaction. In how many seconds there is more to do; None: nothing."""
+        """Route for a while inside the present transaction. Returns in how many seconds there is more to do; None:
+        nothing."""
         return _Step(self, db).run()
 
 
@@ -107,14 +108,14 @@ class _Step:
         rows = db.all("events_to_route", journal=db.journal, count=router._window or EVENTS_PER_STEP)
         if router._maybe_aside:
             self._aside = dict(db.all("route_aside"))
-            # Only what was read tells that there is none: what this step deletes may be rolled back.
+            # Only a read proves that there is none: what this step deletes may be rolled back.
             router._maybe_aside = bool(self._aside)
         more = False
         if rows:
             last = self._follow(rows)
             journal.move(db, "route", last)
             more = last != rows[-1][0] or len(rows) == (router._window or EVENTS_PER_STEP)
-            # Where a few events fill a step with deliveries, the rest would be read in vain.
+            # If a few events fill a step with deliveries, the rest would be read for nothing.
             done = last - rows[0][0] + 1
             router._window = None if last == rows[-1][0] else min(EVENTS_PER_STEP, max(WINDOW_LEAST, 2 * done))
         pause = self._catch_up() if self._aside else None
@@ -124,7 +125,7 @@ class _Step:
         return 0.0 if more else pause
 
     def _follow(self, rows: list[Row]) -> int:
-        """Decide events in their order; answers the last one that is done with."""
+        """Decide events in order; returns the last one that is finished."""
         aside, last, most = self._aside, 0, DELIVERIES_PER_STEP
         for at, row in enumerate(rows):
             seq, _, tenant, kind, _, target, _ = row
@@ -146,7 +147,8 @@ class _Step:
         return last
 
     def _made_way(self, rows: list[Row]) -> bool:
-        """The step is full: a tenant that filled most of it goes aside, if others wait behind it. Whether one did."""
+        """The step is full: a tenant that filled most of it goes aside if others wait behind it. Returns whether one
+        did."""
         done, last = {row[0]: row[2] for row in rows}, rows[-1][0]
         tenant, count = Counter(done.get(seq) for seq, _ in self._pairs[-SAMPLED:]).most_common(1)[0]
         if count <= SAMPLED // 2:
@@ -157,7 +159,7 @@ class _Step:
         return True
 
     def _weigh(self, row: Row, rows: list[Row], at: int) -> None:
-        """Decide one event that may be costly; its tenant goes aside where it has used up its part of the step."""
+        """Decide one event that may be costly; its tenant goes aside if it has used up its part of the step."""
         seq, tenant, began = row[0], row[2], self._ticks()
         used = self._used.get(tenant, 0.0)
         links = self._decide(row, rows, at, began + TENANT_SECONDS - used)
@@ -169,7 +171,8 @@ class _Step:
             self._put_aside(tenant or "", seq - 1 if links is None else seq)
 
     def _catch_up(self) -> float | None:
-        """Give those who are aside a slice. In how many seconds they may have the next; None: nobody is left."""
+        """Give tenants that are aside a slice. Returns in how many seconds they may have the next; None: none is
+        left."""
         router, began = self._router, self._ticks()
         if began < router._rest_until:
             return router._rest_until - began
@@ -182,14 +185,14 @@ class _Step:
             self._catch_up_one(name, until, end, most)
             if self._ticks() >= end or len(self._pairs) >= most:
                 break
-        # As long as it took: those who are aside get half of the writer's time at most.
+        # As long as it took: tenants that are aside get at most half of the writer's time.
         took = self._ticks() - began
         router._rest_until = began + 2 * took
         return took if self._aside else None
 
     def _catch_up_one(self, name: str, until: int, end: float, most: int) -> None:
         tenant, after = name or None, self._aside[name]
-        # Events without a tenant have no index of their own.
+        # Events without a tenant have no separate index.
         statement = "events_of_tenant_to_route" if name else "events_between_to_route"
         given = {"tenant": name} if name else {}
         rows = self._db.all(statement, after=after, until=until, count=ASIDE_EVENTS, **given)
@@ -216,7 +219,7 @@ class _Step:
         self._db.run("route_aside_put", tenant=name, position=position)
 
     def _decide(self, row: Row, rows: list[Row], at: int, end: float) -> list[int] | None:
-        """The links that get an event; None: the time was over before that was clear, and the next call goes on."""
+        """The links that get an event; None: the time was up before it was decided, and the next call continues."""
         _, ident, tenant, kind, _, target, created = row
         if target is not None:
             return [target]
@@ -229,7 +232,7 @@ class _Step:
     def _go_on(self, begun: _Begun, row: Row, rows: list[Row], at: int, end: float) -> list[int] | None:
         seq, ident, tenant, kind, subject, _, _ = row
         found, document = begun.found, begun.document
-        # Else neither is it too early for any of the links, nor said of one.
+        # Otherwise it is neither too early for any of the links nor about one of them.
         ask_all = begun.choice.is_own or seq <= begun.choice.after
         meter, spent = Meter(), 0
         for wants in begun.wants:
@@ -263,7 +266,7 @@ class _Step:
         return self._choices.known(tenant, kind) or self._choices.make(tenant, kind)
 
     def _filtered(self, rows: list[Row], at: int) -> Iterator[int]:
-        """Those of the tenant's next events that filters will be asked about."""
+        """The tenant's next events that filters will be run on."""
         tenant = rows[at][2]
         for row in rows[at + 1 : at + AHEAD]:
             if row[2] == tenant and row[5] is None:

@@ -1,7 +1,7 @@
-"""Names of event types, and choosing among them: `tasks.completed`, `tasks.*`, `*`.
+"""Names of event types, and patterns that select them: `tasks.completed`, `tasks.*`, `*`.
 
-A name is parts joined by dots; a part has letters, digits, `_` and `-`; case matters. In a pattern `*` may stand
-alone for every type but Tidings' own (`endpoint.*`), or as the last part for one or more parts: `tasks.*` takes
+A name is parts joined by dots; a part has letters, digits, `_` and `-`; case matters. In a pattern, `*` alone matches
+every type except Tidings' own (`endpoint.*`); as the last part it matches one or more parts: `tasks.*` matches
 `tasks.done` and `tasks.done.late`, but neither `tasks` nor `tasksX.done`.
 """
 
@@ -50,7 +50,7 @@ def check_patterns(patterns: object, pointer: str = "") -> tuple[str, ...]:
 
 
 def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """One function that says whether any of the (checked) patterns takes a type."""
+    """One function that says whether any of the (checked) patterns matches a type."""
     return _matcher(tuple(patterns))
 
 
@@ -59,7 +59,7 @@ def _matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
     exact = frozenset(pattern for pattern in patterns if not pattern.endswith("*"))
     beginnings = tuple(pattern[:-1] for pattern in patterns if pattern.endswith(".*"))
     if EVERY in patterns:
-        # News of endpoints are for who asks for them by name; nobody else's customer is surprised by them.
+        # Events about endpoints go only to those who ask for them by name; they surprise nobody else.
         return lambda name: not name.startswith(OWN_TYPES) or name in exact or name.startswith(beginnings)
     if not beginnings:
         return exact.__contains__
@@ -69,7 +69,7 @@ def _matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
 
 
 def split(patterns: Sequence[str]) -> tuple[frozenset[str], tuple[str, ...]]:
-    """(Checked) patterns as the types that they name and the beginnings of types, such as `tasks.`, in order."""
+    """(Checked) patterns as the types that they name and the prefixes of types, such as `tasks.`, in order."""
     beginnings = {pattern[:-1] for pattern in patterns if pattern.endswith(".*")}
     return frozenset(pattern for pattern in patterns if not pattern.endswith("*")), tuple(sorted(beginnings))
 

@@ -1,7 +1,7 @@
 """Filters: JSON patterns as data that say which events a link wants. Safe to take from customers.
 
-A pattern is laid over the event document; its outermost fields are `type, subject, data, previous, changed`.
-The meaning follows simple-json-match, the syntax that Hookdeck made known:
+A pattern is matched against the event document; its outermost fields are `type, subject, data, previous, changed`. The
+meaning follows simple-json-match, the syntax made known by Hookdeck:
 
     {"data": {"status": "done"}}                 a scalar: the field equals it
     {"data": {"tags": "urgent"}}                 ... or is a list that has it
@@ -46,7 +46,7 @@ from tidings.rules.reading.refused import Refused, escaped
 FIELDS = ("type", "subject", "data", "previous", "changed")
 DEPTH_MAX = 32
 OPERATORS_MAX = 200
-"""Fields and operators in one pattern, all told."""
+"""Fields and operators in one pattern, in total."""
 VALUES_MAX = 1000
 TEXT_CHARS_MAX = 2048
 BYTES_MAX = 65_536
@@ -58,7 +58,7 @@ _LIKE_OPERATORS = {name.strip("$").lower(): name for name in (*OPERATORS, *_LOGI
 
 
 class Part(msgspec.Struct, frozen=True):
-    """One part of a compiled pattern: whether a value fits, and for a refusal in words what was asked."""
+    """One part of a compiled pattern: whether a value matches, and, to explain a mismatch, what was asked."""
 
     fits: Check
     kind: str
@@ -67,7 +67,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 def check(pattern: object, pointer: str = "") -> None:
-    """Raise Refused, with the place, for a pattern that nobody may declare."""
+    """Raise Refused, with the place, for a pattern that may not be declared."""
     _Reader(strict=True).event(pattern, pointer, 1)
     if len(msgspec.json.encode(pattern)) > BYTES_MAX:
         raise Refused(pointer, "filter", f"A filter may have at most {BYTES_MAX:,} bytes as JSON.")
@@ -88,12 +88,12 @@ def metered(pattern: object) -> Check:
 
 
 def late(pattern: object) -> Check:
-    """The same, compiled whenever it is asked, for those who ask once: the check raises Refused."""
+    """The same, compiled on each call, for those who call once: the check raises Refused."""
     return lambda document, meter: metered(pattern)(document, meter)
 
 
 def document(kind: str, subject: str | None, data: str, previous: str | None, changed: str | None) -> dict[str, Any]:
-    """The event document that patterns are laid over, from an event's parts as they are stored: JSON texts."""
+    """The event document that patterns are matched against, from an event's stored parts: JSON texts."""
     found: dict[str, Any] = {"type": kind, "data": msgspec.json.decode(data)}
     for name, text in (("previous", previous), ("changed", changed)):
         if text is not None:
@@ -104,7 +104,7 @@ def document(kind: str, subject: str | None, data: str, previous: str | None, ch
 
 
 def why_not(pattern: object, document: Mapping[str, Any]) -> str:
-    """One sentence that names the first place where a document does not fit, which is known of it."""
+    """One sentence that names the first place where a document does not match; it is known not to."""
     part = _Reader().event(pattern, "", 1)
     try:
         sentence = _why(part, document, "", Meter(WHY_STEPS))
@@ -117,7 +117,7 @@ def why_not(pattern: object, document: Mapping[str, Any]) -> str:
 
 
 class _Reader:
-    """Reads one pattern and counts what it holds. `strict`: with the rules that stored patterns may be older than."""
+    """Reads one pattern and counts its parts. `strict`: apply rules that stored patterns may predate."""
 
     def __init__(self, *, strict: bool = False) -> None:
         self.strict = strict
@@ -164,7 +164,7 @@ class _Reader:
         return Part(list_with(scalars, tuple(others)), "list", pattern)
 
     def count(self, more: int, at: str) -> None:
-        """Count parts. Raises Refused if they are too many."""
+        """Count parts. Raises Refused if there are too many."""
         self.operators += more
         if self.operators > OPERATORS_MAX:
             raise Refused(at, "filter", f"A filter may have at most {OPERATORS_MAX} fields and operators.")
@@ -240,12 +240,12 @@ _Read = Callable[[object, str, int], Part]
 
 
 def _meant(name: str) -> str | None:
-    """The operator that somebody meant who wrote this."""
+    """The operator that was probably meant."""
     return _LIKE_OPERATORS.get(name.strip("$").replace("_", "").lower())
 
 
 def _refuse_bare_operator(name: str, asked: Any, at: str) -> None:
-    """Raise Refused for a field that is an operator without its $. With operators below it, it is a field."""
+    """Raise Refused for a field that looks like an operator without its $. With operators below it, it is a field."""
     meant = _meant(name)
     if meant is None or (type(asked) is dict and asked and all(each.startswith("$") for each in asked)):
         return
@@ -257,7 +257,7 @@ def _refuse_bare_operator(name: str, asked: Any, at: str) -> None:
 
 
 def _why(part: Part, value: Any, at: str, meter: Meter) -> str:
-    """A sentence for a part that is known not to fit."""
+    """A sentence for a part that is known not to match."""
     if part.kind == "all":
         return next(_why(inner, value, at, meter) for _, inner in part.parts if not inner.fits(value, meter))
     if part.kind == "fields":

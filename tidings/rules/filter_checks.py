@@ -1,8 +1,8 @@
 """The checks that a compiled filter is made of: each takes a value and the meter that its steps are charged to.
 
-A step is one check of one value; texts count more the longer they are. Without lists a filter takes no more steps
-than it has parts, so only lists and long texts look at the meter. Lists of scalars cost their elements plus the
-values asked for, not the product.
+A step is one check of one value; longer texts count more. Without lists a filter takes no more steps than it has parts,
+so only lists and long texts check the meter. Lists of scalars cost their elements plus the values asked for, not the
+product.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ STEPS_MAX = 30_000
 CHARS_PER_STEP = 64
 """How many characters of a text are searched or compared in a step."""
 _DECIMAL_STEPS = 10
-"""What it costs to read a text as a decimal."""
+"""How many steps it costs to read a text as a decimal."""
 
 MISSING: Any = object()
 _CHUNK, _PER_CHUNK = 64, 2
 _NUMBERS = (int, float)
 _TRUE, _FALSE = object(), object()
-"""What true and false are in a set, where they would be 1 and 0."""
+"""Stand-ins for true and false in a set, where they would equal 1 and 0."""
 
 
 class TooCostly(Exception):
-    """The steps are used up, so what was asked is not known."""
+    """The steps are used up, so the result is unknown."""
 
 
 class Meter:
@@ -48,7 +48,7 @@ class Meter:
 
 Check = Callable[[Any, Meter], bool]
 Made = tuple[str, Check | None]
-"""What an operator takes, in words, and its check; None: it does not take that."""
+"""What an operator accepts, in words, and its check; None: it does not accept that."""
 
 
 def any_of(check: Check, values: list[Any], meter: Meter) -> bool:
@@ -136,7 +136,7 @@ def present(check: Check) -> Check:
 
 
 def list_with(scalars: list[Any], others: tuple[Check, ...]) -> Check:
-    """A list that has all of the scalars, in whatever depth, and for each other check an element that passes."""
+    """A list that has all of the scalars, at any depth, and an element that passes for each other check."""
     wanted = frozenset(map(_key, scalars))
 
     def has_all(value: Any, meter: Meter) -> bool:
@@ -154,7 +154,7 @@ def list_with(scalars: list[Any], others: tuple[Check, ...]) -> Check:
 
 
 def _collect(values: list[Any], wanted: frozenset[Any], found: set[Any], meter: Meter) -> bool:
-    """Whether all that is wanted is found, with what is in these values and in the lists among them."""
+    """Whether everything wanted is found, in these values and in the lists among them."""
     for start in range(0, len(values), _CHUNK):
         chunk = values[start : start + _CHUNK]
         meter.spend(_PER_CHUNK + len(chunk))
@@ -179,7 +179,7 @@ def _key(value: Any) -> Any:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Equality as JSON has it: true is not 1, but 1 is 1.0."""
+    """Equality of JSON values: true is not 1, but 1 is 1.0."""
     kind = type(a)
     if kind is dict:
         return type(b) is dict and a.keys() == b.keys() and all(same(value, b[name]) for name, value in a.items())
@@ -191,7 +191,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def equal(asked: Any) -> Check:
-    """The value is this, or is a list that has it."""
+    """The value equals this, or is a list that has it."""
     if type(asked) is str:
         return _scalar(lambda value: bool(value == asked), len(asked))
     if type(asked) is bool or asked is None:

@@ -16,7 +16,7 @@ DELIVERY_SECONDS = (
 
 
 class Histogram:
-    """Counts values in buckets. One thread observes; another may read, and is late by an observation at most."""
+    """Counts values in buckets. One thread observes; another may read, and may miss the latest observation."""
 
     __slots__ = ("_bounds", "_counts", "total")
 
@@ -27,7 +27,7 @@ class Histogram:
         """The sum of all values."""
 
     def observe(self, value: float) -> None:
-        """Count one value; what a clock that was set back makes negative is 0."""
+        """Count one value; negative ones, after a clock was set back, count as 0."""
         if value < 0.0:
             value = 0.0
         self._counts[bisect_left(self._bounds, value)] += 1

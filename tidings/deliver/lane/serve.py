@@ -199,7 +199,7 @@ def _launch(lane: Lane, items: list[Queued], now: Micros, launch: Launch, *, exp
 def _may_express(lane: Lane, now: Micros) -> bool:
     """Whether the newest may have a place beyond the window: those within it are slow, or fail.
 
-    Only one more each second, as long as none comes back: so one that is slow too does not keep the next one waiting.
+    Only one more each second, as long as none comes back: so another slow one does not keep the next one waiting.
     """
     if lane.ordered_all or len(lane.express) >= EXPRESS_MAX or now - _last_expressed(lane) < SLOW:
         return False

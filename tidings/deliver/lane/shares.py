@@ -101,7 +101,7 @@ class Outstanding:
 def in_turns(lanes: Iterable[Lane]) -> list[Lane]:
     """The lanes with their tenants in turn: one of each, then the next of each.
 
-    Of those that share a gate, first comes the one that has waited longest: a rate lets one at a time pass.
+    Of those that share a gate, the one that has waited longest comes first: a rate lets one at a time pass.
     """
     found = list(lanes)
     sharing = [lane for lane in found if lane.gate.shared]

@@ -19,9 +19,9 @@ Values = dict[str, Any]
 
 
 def named(kind: Kind, ask: ItemRequest, before: Item | None, tenant: str = "") -> tuple[Values, list[Place]]:
-    """The given values of fields that the caller may write, and the places of what it gives beside them.
+    """The given values of fields that the caller may write, and the places of everything else that is wrong.
 
-    What it only reads, the item's own members too, it may give back as it is (`before`; None: the item is new, and only
+    Read-only members, the item's own included, may be sent back unchanged (`before`; None: the item is new, and only
     its id and tenant are known). Raises Forbidden for another value of a read-only field, Stale for another revision.
     """
     grant = ask.grant

@@ -1,4 +1,4 @@
-"""The event types that a collection brings: those of its items' changes, with schema and example, derived from it."""
+"""The event types of a collection: those of its items' changes, with schema and example, derived from it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _OWN: dict[str, dict[str, Any]] = {
 
 
 def change_types(collection: Collection) -> list[ChangeType]:
-    """Every type that its changes may have: its own ones, then `created`, `updated` and `deleted`."""
+    """Every type that its changes may have: its own, then `created`, `updated` and `deleted`."""
     name = collection.name
     schema = msgspec.json.encode(item_schema(collection)).decode()
     example = msgspec.json.encode(example_item(collection)).decode()
@@ -66,7 +66,7 @@ def change_types(collection: Collection) -> list[ChangeType]:
 
 
 def item_schema(collection: Collection) -> dict[str, Any]:
-    """The JSON Schema of an item as answers and events show it: every field is there, null if it has no value."""
+    """The JSON Schema of an item as responses and events show it: every field is present, null if it has no value."""
     properties = dict(_OWN)
     for field in collection.fields:
         schema = field_schema(field)
@@ -75,14 +75,14 @@ def item_schema(collection: Collection) -> dict[str, Any]:
 
 
 def example_item(collection: Collection) -> dict[str, Any]:
-    """An item such as the declaration describes."""
+    """An example item for the declaration."""
     own = {"id": _EXAMPLES["reference"], "tenant": None, "revision": 1}
     times = dict.fromkeys(("created", "updated"), _EXAMPLES["datetime"])
     return own | times | {field.name: _example(field) for field in collection.fields}
 
 
 def _example(field: Field) -> Any:
-    """A value of the field: what the declaration gives, or a plain one; null if no plain one fits."""
+    """A value for the field: from the declaration, or a simple one; null if no simple one fits."""
     given = field.example if field.example is not None else field.default
     if given is not None:
         return given

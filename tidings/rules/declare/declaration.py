@@ -1,6 +1,6 @@
-"""Declarations of collections as plain values, from YAML or JSON, read into structs; and structs written as such again.
+"""Declarations of collections as plain values, from YAML or JSON, read into structs; and structs written back.
 
-What is wrong is told all at once, each place by a JSON pointer.
+All errors are reported together, each place by a JSON pointer.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ DECLARATION_BYTES_MAX = 64 * 1024
 NAME_CHARS_MAX = 40
 
 PARAMETERS = ("limit", "cursor", "sort", "fields", "count", "expand", "q", "format")
-"""What lists and exports take beside the fields, so no field is called so; nor `expanded`, what `expand` brought."""
+"""Parameters of lists and exports, so no field may have these names; nor `expanded`, the result of `expand`."""
 NO_FIELDS = (*OWN_FIELDS, *PARAMETERS, "expanded")
 NO_QUESTIONS = ("batch", "import", "export")
 NO_COLLECTIONS = ("endpoint",)
-"""Events that begin so are Tidings' own (model/event.py)."""
+"""The prefix of Tidings' own events (model/event.py)."""
 NAME_RULE = (
     f"A name is a letter followed by up to {NAME_CHARS_MAX - 1} letters, digits and _, without __ and without a "
     "trailing _"
@@ -46,16 +46,16 @@ __all__ = ["Declared", "field_schema", "plain", "read", "read_one"]
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
-    """A declaration that was read: the collection as it shall be, and what it and its fields were called before."""
+    """A declaration that was read: the wanted collection, and the previous names of it and its fields."""
 
     collection: Collection
     was: str | None = None
     fields_were: dict[str, str] = {}
-    """By the name of the field: its name before."""
+    """The previous names of fields, by their new names."""
 
 
 def read(values: Any, pointer: str = "", beside: Iterable[str] = ()) -> list[Declared]:
-    """The declarations of an object of them, by name. References may point to any of them, or to those `beside`.
+    """The declarations in an object, by name. References may point to any of them, or to those in `beside`.
 
     Raises Invalid with every wrong place.
     """
@@ -75,7 +75,7 @@ def read(values: Any, pointer: str = "", beside: Iterable[str] = ()) -> list[Dec
 
 
 def read_one(name: str, value: Any, pointer: str = "", beside: Iterable[str] = ()) -> Declared:
-    """One declaration; its own places stand below `pointer`, its name at `/name`. Raises Invalid."""
+    """One declaration; its places are below `pointer`, its name is at `/name`. Raises Invalid."""
     wrong = Places()
     found = _read(name, value, pointer, {name, *beside}, wrong, name_at="/name")
     if wrong.found or found is None:
@@ -84,7 +84,7 @@ def read_one(name: str, value: Any, pointer: str = "", beside: Iterable[str] = (
 
 
 def plain(collection: Collection) -> dict[str, Any]:
-    """The declaration in its one written form, as `read` reads it; without what is left at its default."""
+    """The declaration in its canonical form, as `read` reads it, without defaults."""
     found: dict[str, Any] = {}
     if collection.description:
         found["description"] = collection.description
@@ -127,7 +127,7 @@ def _read(
     }
     _check_was(list(declared.items()), f"{pointer}/fields", "field", wrong)
     if len(wrong.found) > before:
-        # What follows speaks of the fields; with wrong ones it would tell wrong things.
+        # What follows is about the fields; if they are wrong, its errors would mislead.
         return None
     half = Collection(name=name, description=description, fields=fields)
     events = _events(_map(given, "events", EVENTS_MAX, pointer, wrong), half, f"{pointer}/events", wrong)
@@ -157,7 +157,7 @@ def _was(value: Any, name: Any, pointer: str, wrong: Places) -> str | None:
 
 
 def _check_was(entries: list[tuple[str, Any]], pointer: str, what: str, wrong: Places) -> None:
-    """Tell names that two were called before, and names that go round in a ring."""
+    """Report previous names claimed twice, and names that are renamed in a circle."""
     seen: dict[str, str] = {}
     steps: dict[str, str] = {}
     for name, value in entries:
@@ -242,7 +242,7 @@ def _events(declared: dict[str, Any], half: Collection, pointer: str, wrong: Pla
 
 
 def _check_event(event: OwnEvent, half: Collection, when_at: str, filter_at: str) -> None:
-    """Raise Refused for a condition that is none, or that can never hold."""
+    """Raise Refused if the condition is malformed or can never be true."""
     if event.when is None:
         filter.check(event.filter, filter_at)
         _check_names(event.filter, half, filter_at)
@@ -258,7 +258,7 @@ def _check_event(event: OwnEvent, half: Collection, when_at: str, filter_at: str
 
 
 def _check_names(pattern: Any, half: Collection, pointer: str) -> None:
-    """Raise Refused if a pattern over an event asks for a field that items do not have."""
+    """Raise Refused if an event pattern names a field that items do not have."""
     for name, asked in pattern.items():
         here = f"{pointer}/{escaped(name)}"
         if name in ("data", "previous") and type(asked) is dict:
@@ -311,7 +311,7 @@ def _questions(declared: dict[str, Any], half: Collection, pointer: str, wrong: 
 
 
 def _no_parameter(parameter: Any, half: Collection) -> str | None:
-    """Why this is no parameter of the collection's lists."""
+    """Why this is not a parameter of the collection's lists."""
     if type(parameter) is not str:
         return f"A parameter must be a string such as owner or due__gte, not {shown(parameter)}."
     name, dashes, operator = parameter.partition("__")

@@ -1,4 +1,4 @@
-"""Read one field of a declaration: its attributes, what contradicts what, and why."""
+"""Read one field of a declaration: its attributes, and which of them contradict one another."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def read_field(name: str, value: Any, pointer: str, wrong: Places) -> Field | No
 
 
 def _in_one_form(field: Field) -> Field:
-    """The field with its values written in the one way that items show them."""
+    """The field with its values in the form that items show."""
     if field.type == "integer" and field.default is not None:
         return replace(field, default=int(field.default))
     if field.type != "decimal":
@@ -96,7 +96,7 @@ def fits(field: Field, value: Any) -> bool:
 
 
 def _attribute(attribute: str, setting: Any, kind: FieldType, here: str, wrong: Places) -> Any:
-    """One attribute by itself, as the struct has it."""
+    """One attribute on its own, as the struct has it."""
     if attribute == "description":
         return wrong.text(setting, here, DESCRIPTION_CHARS_MAX)
     if attribute in _FLAGS:
@@ -104,7 +104,7 @@ def _attribute(attribute: str, setting: Any, kind: FieldType, here: str, wrong: 
             wrong.say(here, "wrong_type", f"It must be true or false, not {shown(setting)}.")
         return setting
     if kind == "decimal" and type(setting) is int and attribute in ("min", "max", "default", "example"):
-        # Nothing of a whole number can be lost on its way here, so it needs no quotes.
+        # A whole number loses nothing on its way here, so it needs no quotes.
         setting = str(setting)
     if attribute in ("min", "max"):
         return _bound(setting, kind, here, wrong)
@@ -204,7 +204,7 @@ def _has_id(schema: Any) -> bool:
 
 
 def _check(field: Field, given: dict[str, Any], pointer: str, wrong: Places) -> None:
-    """What contradicts what."""
+    """Attributes that contradict one another."""
     if field.type == "enum" and not field.values:
         wrong.say(pointer, "incomplete", "An enum needs `values`, such as [low, high].")
         return

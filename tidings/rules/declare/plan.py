@@ -1,7 +1,7 @@
-"""From the collections that are there, and those that shall be, to an ordered list of steps.
+"""From the present collections and the wanted ones to an ordered list of steps.
 
-Nothing is asked of the items here: `requirements` says what the store must find out about them before anything is done
-(store/items/inspect.py), and what it finds can still refuse the plan.
+Items are not read here: `requirements` lists what the store must check before anything is done
+(store/items/inspect.py), and the result can still refuse the plan.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ CONVERSIONS: tuple[tuple[FieldType, FieldType], ...] = (
     ("reference", "string"),
     ("date", "datetime"),
 )
-"""What a field may become, if all its values fit; a date becomes its midnight in UTC, a decimal another `scale`."""
+"""The types that a field may change to, if all its values fit; a date becomes midnight in UTC, a decimal may change its
+`scale`."""
 
 _ANNOTATIONS = ("description", "default", "examples")
 
@@ -39,7 +40,7 @@ At = Callable[[str], str]
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
-    """One step. `collection` is the name that it has at the end."""
+    """One step. `collection` is its final name."""
 
     collection: str
 
@@ -51,62 +52,62 @@ class CreateCollection(Step, frozen=True, kw_only=True, tag="create_collection")
 
 
 class RenameCollection(Step, frozen=True, kw_only=True, tag="rename_collection"):
-    """Call a collection by another name; its items stay."""
+    """Rename a collection; its items stay."""
 
     was: str
 
 
 class DropCollection(Step, frozen=True, kw_only=True, tag="drop_collection"):
-    """Forget a collection and its items."""
+    """Drop a collection and its items."""
 
 
 class DropField(Step, frozen=True, kw_only=True, tag="drop_field"):
-    """Forget a field and its values."""
+    """Drop a field and its values."""
 
     field: Field
 
 
 class RenameField(Step, frozen=True, kw_only=True, tag="rename_field"):
-    """Call a field by another name; its values stay."""
+    """Rename a field; its values stay."""
 
     field: str
     was: str
 
 
 class ConvertField(Step, frozen=True, kw_only=True, tag="convert_field"):
-    """Make a field one of another type; `before` has its present name already."""
+    """Change a field's type; `before` already has its new name."""
 
     before: Field
     after: Field
 
 
 class AddField(Step, frozen=True, kw_only=True, tag="add_field"):
-    """Add a field; items that are there get its default."""
+    """Add a field; existing items get its default."""
 
     field: Field
 
 
 class FillField(Step, frozen=True, kw_only=True, tag="fill_field"):
-    """Give items that lack the field its default: it is required from now on."""
+    """Give items without a value the default: the field is required from now on."""
 
     field: Field
 
 
 class ChangeField(Step, frozen=True, kw_only=True, tag="change_field"):
-    """Change what is said of a field."""
+    """Change a field's attributes."""
 
     field: str
     what: tuple[str, ...]
 
 
 class ChangeCollection(Step, frozen=True, kw_only=True, tag="change_collection"):
-    """Change what is said of the collection beside its fields."""
+    """Change the collection's attributes other than its fields."""
 
     what: tuple[str, ...]
 
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True):
-    """What must be true of the present items, else the plan is refused at `pointer`."""
+    """What must be true of the present items; otherwise the plan is refused at `pointer`."""
 
     what: Literal["fits", "required", "unique", "exists"]
     collection: str
@@ -115,19 +116,19 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True):
     """The field as it is; None: it is new."""
     after: Field
     target: str | None = None
-    """For `exists`: the present name of the collection that is pointed into; None: it is new, and empty."""
+    """For `exists`: the present name of the collection referred to; None: it is new, and empty."""
     pointer: str | None = None
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
-    """One collection before and after. `renamed`: its fields' names before, to those after."""
+    """One collection before and after. `renamed`: from its fields' old names to the new ones."""
 
     before: Collection
     after: Collection
     renamed: dict[str, str] = {}
 
     def source(self, name: str) -> Field | None:
-        """What a field of the collection after was before; None: it is new."""
+        """The previous field of one of the collection's new fields; None: it is new."""
         was = next((old for old, new in self.renamed.items() if new == name), name)
         return None if was == name and was in self.renamed else self.before.field(was)
 
@@ -223,7 +224,7 @@ class _Planner:
         return None if source in self.renames and source == name else self.present.get(source)
 
     def _follower(self, before: Collection) -> Pair:
-        """A collection that nobody declared: only its references follow those that are renamed."""
+        """A collection that was not declared: only its references follow renames."""
         fields = tuple(
             msgspec.structs.replace(field, to=self.renames[field.to]) if field.to in self.renames else field
             for field in before.fields
@@ -285,7 +286,7 @@ class _Planner:
         return [*steps, *([ChangeCollection(collection=name, what=what)] if what else [])]
 
     def _matched(self, pair: Pair, old: Field, field: Field, pointer: str | None) -> list[Step]:
-        """The steps from a field to what it becomes, and what must be asked for that."""
+        """The steps from a field to its new form, and what must be checked for that."""
         name = pair.after.name
         before = msgspec.structs.replace(old, name=field.name, to=self.renames.get(old.to or "", old.to))
         steps: list[Step] = []
@@ -299,7 +300,7 @@ class _Planner:
                 return []
             steps.append(ConvertField(collection=name, before=before, after=field))
         elif field.type == "decimal" and decimals.scale(before) != decimals.scale(field):
-            # Items show their values with other digits.
+            # Items show their values with a different number of digits.
             steps.append(ConvertField(collection=name, before=before, after=field))
         if before.type != field.type or _is_tighter(before, field):
             self._ask("fits", pair.before.name, old, field, pointer)
@@ -350,11 +351,12 @@ def _renames(were: Mapping[str, str], present: Names[str], wanted: Names[str]) -
 
 
 def _orderly(renames: Mapping[str, str], taken: Iterable[str]) -> list[str]:
-    """The names before, in an order in which each new name is free. SQLite takes names that differ in case for one."""
+    """The old names, in an order in which each new name is free. To SQLite, names that differ only in case are the
+    same."""
     names = {name.lower() for name in taken}
     left, ordered = dict(renames), list[str]()
     while left:
-        # There is always one, since declarations whose names change places are refused.
+        # There is always one, since declarations that swap names are refused.
         old = next(old for old, new in left.items() if new.lower() not in names - {old.lower()})
         names = (names - {old.lower()}) | {left.pop(old).lower()}
         ordered.append(old)
@@ -379,7 +381,7 @@ def _collection_changes(pair: Pair, gone: Sequence[str], added: Sequence[str]) -
 
 
 def _is_tighter(before: Field, after: Field) -> bool:
-    """Whether a value that the field has now may be one that it may not have any more."""
+    """Whether a present value of the field may no longer be valid."""
     if is_bounded_by_us(after) and (before.min, before.max) != (after.min, after.max):
         return True
     old, new = (_constraints(field) for field in (before, after))

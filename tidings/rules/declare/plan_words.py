@@ -29,12 +29,12 @@ def sentence(step: Step, count: int) -> str:
 
 
 def loses(step: Step, count: int) -> bool:
-    """Whether the step loses what is there."""
+    """Whether the step loses data."""
     return count > 0 and isinstance(step, DropField | DropCollection)
 
 
 def losses(steps: Sequence[Step], counts: Sequence[int]) -> str | None:
-    """What would be lost, all in one: `drop 2 columns with 1,204 values: tasks.due, tasks.note`; None: nothing."""
+    """What would be lost, in one phrase: `drop 2 columns with 1,204 values: tasks.due, tasks.note`; None: nothing."""
     told = []
     for kind, thing, what in ((DropCollection, "collection", "item"), (DropField, "column", "value")):
         found = [(step, n) for step, n in zip(steps, counts, strict=True) if isinstance(step, kind) and n]

@@ -1,6 +1,6 @@
 """The bodies in which an event travels: standard, CloudEvents, thin, bare; alone or in batches; whole or some fields.
 
-Event data is spliced in as the text that the caller sent, so numbers, spaces and the order of names stay theirs.
+Event data is spliced in as the text that the caller sent, so numbers, spaces and the order of names are unchanged.
 CloudEvents is 1.0 in its structured JSON form. It has no place for `previous` and `changed`, so they are left out.
 """
 
@@ -31,7 +31,7 @@ CONTENT_TYPES: dict[Body, str] = {
 BATCH_CONTENT_TYPES: dict[Body, str] = {**CONTENT_TYPES, "cloudevents": "application/cloudevents-batch+json"}
 
 Chosen = dict[str, "Chosen | None"]
-"""Chosen fields as a tree; None: all that is below."""
+"""Chosen fields as a tree; None: everything below."""
 
 Text = bytes | msgspec.Raw
 
@@ -41,7 +41,7 @@ STEP_BYTES = 1024
 COMMAS_PER_STEP = 10
 UNLIMITED = 1 << 62
 WIDE_BYTES, WIDE_MEMBERS = 16 * 1024, 2_000
-"""From here on it is cheaper to make a struct that has only the chosen members."""
+"""From this size on it is cheaper to make a struct with only the chosen members."""
 STRUCT_STEPS = 50
 
 _LIST, _OBJECT = b"[{"
@@ -64,7 +64,7 @@ def body(event: Event, kind: Body, source: str, chosen: Chosen | None = None) ->
 
 
 def batch(bodies: Sequence[bytes], kind: Body, now: Micros) -> bytes:
-    """Several bodies of one kind as one: a list; standard and thin ones in an event of the type `batch`."""
+    """Several bodies of one kind in one: a list; for standard and thin ones, an event of the type `batch`."""
     joined = b"[" + b",".join(bodies) + b"]"
     if kind in ("cloudevents", "bare"):
         return joined
@@ -72,7 +72,7 @@ def batch(bodies: Sequence[bytes], kind: Body, now: Micros) -> bytes:
 
 
 def standard(event: Event) -> bytes:
-    """The body as Standard Webhooks describes it, with the event's other fields beside; who caused it for changes."""
+    """The body as Standard Webhooks describes it, plus the event's other fields and, for changes, who caused them."""
     subject = "" if event.subject is None else f',"subject":{quoted(event.subject)}'
     tenant = "" if event.tenant is None else f',"tenant":{quoted(event.tenant)}'
     previous = "" if event.previous is None else f',"previous":{event.previous}'
@@ -102,7 +102,7 @@ def cloudevent(event: Event, source: str) -> bytes:
 
 
 def thin(event: Event) -> bytes:
-    """Only that something happened; the receiver asks for the rest. `data.id` is the subject, else the event's id."""
+    """Only that something happened; the receiver fetches the rest. `data.id` is the subject, else the event's id."""
     subject = "" if event.subject is None else f',"subject":{quoted(event.subject)}'
     return (
         f'{{"type":{quoted(event.type)},"timestamp":"{to_text(event.time)}","id":{quoted(event.id)}'
@@ -163,8 +163,8 @@ def only(event: Event, chosen: Chosen) -> Event:
 def select(text: str, chosen: Chosen, meter: Meter | None = None) -> str:
     """The chosen fields of a JSON text, verbatim, in the order of `chosen`.
 
-    A path goes through lists into each element. Of what is neither object nor list an empty object remains.
-    Raises TooCostly when `meter` runs out: a step for each value that is opened, and for each KiB read to open it.
+    A path goes through lists into each element. What is neither an object nor a list becomes an empty object. Raises
+    TooCostly when `meter` runs out: a step for each value that is opened, and for each KiB read to open it.
     """
     out: list[Text] = []
     _select(text.strip(" \t\r\n").encode(), chosen, meter or Meter(UNLIMITED), out)
@@ -195,10 +195,10 @@ def _select(raw: Text, chosen: Chosen, meter: Meter, out: list[Text]) -> None:
 
 def _select_elements(raw: Text, chosen: Chosen, meter: Meter, out: list[Text]) -> None:
     before = b"["
-    # A list can be far too long to count its elements, and there are no more of them than commas.
+    # A list can be too long to count its elements, but it has at most one more than commas.
     meter.spend(bytes(raw).count(b",") // COMMAS_PER_STEP)
     elements = _ELEMENTS.decode(raw)
-    # Looked at before the work rather than after it.
+    # Checked before the work rather than after it.
     if len(elements) > meter.left:
         raise TooCostly
     for element in elements:
@@ -209,7 +209,7 @@ def _select_elements(raw: Text, chosen: Chosen, meter: Meter, out: list[Text]) -
 
 
 def _members(raw: Text, chosen: Chosen, size: int, meter: Meter) -> dict[str, msgspec.Raw]:
-    """The members of an object, of a wide one those that are chosen."""
+    """The members of an object; of a wide one, only the chosen members."""
     if size < WIDE_BYTES or bytes(raw).count(b":") < WIDE_MEMBERS:
         return _MEMBERS.decode(raw)
     meter.spend(STRUCT_STEPS)

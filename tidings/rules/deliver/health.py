@@ -1,9 +1,9 @@
 """The health of an endpoint: when to leave it alone (the breaker, a hold), when to warn, and when to disable it.
 
-Ten failures in a row open the breaker. Then only probes are sent, at a growing distance, until one succeeds. What an
-answer to a message says of the endpoint is decided in `judgement`; an answer that speaks only of its message counts
-once, and only if that is newer than the last success. A failure of a message that is older than the last success is
-no news: that is why a new one may be sent at once while only old ones fail.
+Ten failures in a row open the breaker. Then only probes are sent, at growing intervals, until one succeeds. What an
+answer to a message says about the endpoint is decided in `judgement`; an answer that is only about its message counts
+once, and only if the message is newer than the last success. A failure of a message that is older than the last success
+says nothing new: that is why a new one may be sent at once while only old ones fail.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ FAILS_TO_OPEN = 10
 PROBE_SECONDS_FIRST, PROBE_SECONDS_MAX = 5.0, 60.0
 PROBE_SECONDS_MIN = 0.1
 REFUSED_SECONDS_FIRST, REFUSED_SECONDS_MAX = 0.5, 5.0
-"""The distances of probes while it answers, and only refuses messages: it is there, and another may be welcome."""
+"""The intervals of probes while it responds and only refuses messages: it is up, and may accept another."""
 SUCCESS_SHARE = 10
-"""Probes are never further apart than this part of the time since the last success: a tenth."""
+"""Probes are never further apart than this part of the time since the last success."""
 HOLD_SECONDS_FIRST, HOLD_SECONDS_MAX = 5.0, 60.0
 ASKED_SECONDS_MIN, ASKED_SECONDS_MAX = 1.0, 3600.0
 HOLD_UNCOUNTED: Micros = 5 * DAY
-"""For so long a delivery may wait for a busy endpoint without using up an attempt."""
+"""How long a delivery may wait for a busy endpoint without using up an attempt."""
 CHANCE_SHARE = 0.2
 DISABLE_AFTER: Micros = 5 * DAY
 DISABLE_SPREAD: Micros = 12 * HOUR
@@ -41,9 +41,9 @@ class EndpointHealth(msgspec.Struct, frozen=True):
     new_fails: int = 0
     """How many messages newer than the last success failed at their first try."""
     refusing: bool = False
-    """Every failure was an answer that speaks of its message."""
+    """Whether every failure was an answer about its message only."""
     held_until: Micros | None = None
-    """It asked for a rest until then."""
+    """It asked for a pause until then."""
     held_status: int | None = None
     hold_delay_seconds: float = 0.0
 
@@ -53,7 +53,7 @@ _MOMENTS = tuple(name for name, kind in EndpointHealth.__annotations__.items() i
 
 
 def moved(health: EndpointHealth, by: Micros) -> EndpointHealth:
-    """The same after the clock was set: what was so long ago, or is so far ahead, stays so."""
+    """The same after the clock was set: past and future moments keep their distance."""
     given = {name: getattr(health, name) for name in _MOMENTS}
     return msgspec.structs.replace(health, **{name: at + by for name, at in given.items() if at is not None})
 
@@ -88,7 +88,7 @@ def after_failure(
 ) -> EndpointHealth:
     """One more failure. `chance`, from 0 to 1, spreads the first probe by +-20 %."""
     if failure.settles and health.open:
-        # Somebody answers: the next one is a probe, at once. If no answer comes to it, the distance grows again.
+        # It responds: the next one is a probe, at once. If it gets no response, the interval grows again.
         health = probed_now(health, now, free=False)
     if failure.refused and not (failure.newer and failure.first):
         return health
@@ -108,7 +108,7 @@ def after_failure(
 def after_probe(
     health: EndpointHealth, now: Micros, chance: float, succeeded_at: Micros | None = None
 ) -> EndpointHealth:
-    """A probe has left (or the breaker has opened): when the next one may, even if nothing came of this one yet."""
+    """A probe has left (or the breaker has opened): when the next one may leave, even without a result of this one."""
     first, most = PROBE_SECONDS_FIRST, PROBE_SECONDS_MAX
     if health.refusing:
         first, most = REFUSED_SECONDS_FIRST, REFUSED_SECONDS_MAX
@@ -119,7 +119,7 @@ def after_probe(
 
 
 def probed_now(health: EndpointHealth, now: Micros, *, free: bool = True) -> EndpointHealth:
-    """Somebody edited it, resumed it, or wants a delivery now: a probe is due. `free`: a hold ends too."""
+    """A person edited it, resumed it, or wants a delivery now: a probe is due. `free`: a hold ends too."""
     probe_at, delay = (now, 0.0) if health.open else (health.probe_at, health.probe_delay_seconds)
     changed = msgspec.structs.replace(health, probe_at=probe_at, probe_delay_seconds=delay)
     if not free:
@@ -130,7 +130,7 @@ def probed_now(health: EndpointHealth, now: Micros, *, free: bool = True) -> End
 def after_hold(
     health: EndpointHealth, now: Micros, chance: float, status: int, asked_seconds: float | None
 ) -> EndpointHealth:
-    """It asked for a rest: of `asked_seconds`, at most an hour; None: it did not say how long.
+    """It asked for a pause of `asked_seconds`, at most an hour; None: it did not say how long.
 
     Each hold without a success in between is at least twice as long as the one before, up to a minute.
     """
@@ -149,7 +149,7 @@ def after_hold(
 
 
 def released(health: EndpointHealth) -> EndpointHealth:
-    """Its rest is over; how long the next one would be is remembered until it succeeds."""
+    """Its hold is over; the length of the next one is remembered until it succeeds."""
     return msgspec.structs.replace(health, held_until=None, held_status=None)
 
 
@@ -166,15 +166,16 @@ def may_try_newest(health: EndpointHealth) -> bool:
 
 
 def should_warn(before: EndpointHealth, now: EndpointHealth) -> bool:
-    """Whether this change is the one that tells `endpoint.failing`: once an episode."""
+    """Whether this change emits `endpoint.failing`: once per episode."""
     return _alarming(now) and not _alarming(before)
 
 
 def should_disable(health: EndpointHealth, now: Micros) -> bool:
     """Whether it has failed without a success for 5 days, its failures more than 12 hours apart from first to last.
 
-    The second condition spares an endpoint that failed once and was then sent nothing for days. Where it only refused
-    messages, they must have been ten or more: a few bad ones, and nothing else to send, are no failing endpoint.
+    The second condition spares an endpoint that failed once and was then sent nothing for days. If it only refused
+    messages, there must have been ten or more: a few bad ones, with nothing else to send, do not make a failing
+    endpoint.
     """
     if health.failing_since is None or health.last_failure is None:
         return False
@@ -185,7 +186,7 @@ def should_disable(health: EndpointHealth, now: Micros) -> bool:
 
 
 def _alarming(health: EndpointHealth) -> bool:
-    """Open, and not only for messages that it refuses or that are old; or nothing succeeded for an hour."""
+    """Open, and not only because of refused or old messages; or nothing has succeeded for an hour."""
     if not health.open or health.failing_since is None or health.last_failure is None:
         return False
     if health.refusing and health.new_fails < FAILS_TO_OPEN:

@@ -1,7 +1,7 @@
-"""What an answer says: of the message and of the endpoint. Two judgements, one table; nobody else decides.
+"""What an answer says about the message and about the endpoint. Two judgements, one table; nothing else decides.
 
-An answer to one message says nothing about another. A status such as 422 speaks of the message that it refuses, one
-such as 503 of the endpoint. The page docs/reference/answers.md is made from the table.
+An answer to one message says nothing about another. A status such as 422 is about the refused message, one such as 503
+about the endpoint. The page docs/reference/answers.md is made from the table.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from tidings.rules.deliver import health
 from tidings.rules.reading.refused import Refused
 
 OfMessage = Literal["delivered", "again", "again, uncounted", "dead"]
-"""`again, uncounted`: it is sent again, and the answer uses up no attempt of its schedule."""
+"""`again, uncounted`: it is sent again, without using up an attempt of its schedule."""
 OfEndpoint = Literal["well", "silent", "failing", "hold", "gone"]
-"""`silent`: nothing, unless nothing else succeeds. `hold`: send it nothing until then. `gone`: disable it."""
+"""`silent`: it says nothing, unless nothing else succeeds. `hold`: send it nothing until then. `gone`: disable it."""
 
 GIVE_UP_MAX = 50
 CLASSES = ("3xx", "4xx", "5xx")
 STATUS_MIN, STATUS_MAX = 300, 599
 ENDPOINT_STATUSES = frozenset((401, 402, 403, 404, 405, 407, 408, 421, 426))
-"""Those of 4xx that speak of the endpoint: its URL, its credentials, its time. RFC 9110 reads unknown ones as 400."""
+"""The 4xx statuses that are about the endpoint: its URL, its credentials, its time. RFC 9110 treats unknown ones as
+400."""
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """A row of the table: which answers, what they say of the message and of the endpoint, and why."""
+    """A row of the table: which answers, what they say about the message and the endpoint, and why."""
 
     outcome: Outcome
     answers: str
@@ -141,7 +142,7 @@ _BY_OUTCOME = {row.outcome.name: row for row in TABLE if row.outcome is not outc
 
 
 def judge(outcome: Outcome, status: int | None, *, asked_to_wait: bool = False) -> Judgement:
-    """The row for what came of an attempt. `asked_to_wait`: it had a `Retry-After` that can be read."""
+    """The row for the result of an attempt. `asked_to_wait`: it had a valid `Retry-After`."""
     if outcome is not outcomes.BAD_STATUS or status is None:
         return _BY_OUTCOME.get(outcome.name, FAULT)
     if status == 429:

@@ -1,7 +1,7 @@
 """The states of a delivery and its moves between them, as one table. The documentation's picture is drawn from it.
 
-A replay of what failed moves only dead deliveries: a cancelled one was not wanted by somebody. A replay of all moves
-none: it makes a new delivery for every event, so what was made before keeps its history.
+A replay of failed deliveries moves only dead ones: a cancelled one was cancelled by a person. A replay of all moves
+none: it makes a new delivery for every event, so existing ones keep their history.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Cause = Literal[
 
 
 class Move(msgspec.Struct, frozen=True):
-    """One permitted change of state: what causes it, and why it is so."""
+    """One permitted change of state: what causes it, and why."""
 
     source: State
     cause: Cause

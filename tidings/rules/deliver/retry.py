@@ -1,4 +1,4 @@
-"""When a delivery is tried again: the schedule, its chance, and what the endpoint asked for in `Retry-After`."""
+"""When a delivery is retried: the schedule, its jitter, and what the endpoint asked for in `Retry-After`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def next_due(
     chance: float = 0.5,
     retry_after: float | None = None,
 ) -> Micros | None:
-    """When the next attempt is due after `n` attempts; None: there is none left.
+    """When the next attempt is due after `n` attempts; None if none is left.
 
     Each delay is spread by +-20 % (`chance` from 0 to 1). `retry_after`, in seconds, can make it later, to one hour.
     """

@@ -1,1 +1,1 @@
-"""Items and who may ask what of them: fields, checks, conditions, permits, changes, files line by line."""
+"""Items and what callers may do with them: fields, checks, conditions, permits, changes, files line by line."""

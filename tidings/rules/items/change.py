@@ -1,4 +1,4 @@
-"""Changes of items: which fields differ, and the type of the one event that tells of it.
+"""Changes of items: which fields differ, and the type of the one event that describes it.
 
 An event of a collection's own has a condition: a pattern (rules/filter.py), or `when` in words:
 
@@ -26,21 +26,21 @@ from tidings.rules.reading.refused import Refused
 
 CREATED, UPDATED, DELETED = "created", "updated", "deleted"
 ENDINGS = (CREATED, UPDATED, DELETED)
-"""What every collection's events end with that are not its own."""
+"""The suffixes of the events that every collection has."""
 
 _WHEN = re.compile(r"(?P<field>\S+)\s+(?:(?P<changes>changes)|becomes\s+(?P<value>\S.*))", re.DOTALL)
 _QUOTED = re.compile(r"'(?:[^']|'')*'")
 _TEXTS = ("string", "enum", "date", "datetime", "decimal", "reference")
 
 STEPS_MAX = 5_000
-"""How many steps a filter may take on one change, since a thousand are made in one job: half a millisecond."""
+"""How many steps a filter may take on one change, half a millisecond: one job makes a thousand changes."""
 
 Document = dict[str, Any]
 Fits = Callable[[Document | None, Document, Sequence[str]], bool]
 
 
 class When(msgspec.Struct, frozen=True):
-    """A condition in words that was read. `changes`: any other value will do, else it must be `value`."""
+    """A parsed condition in words. `changes`: any other value will do; otherwise it must be `value`."""
 
     field: str
     changes: bool
@@ -57,7 +57,8 @@ class Changes:
         self._own = [(own_type(collection.name, event.name), _fits(event, collection)) for event in collection.events]
 
     def type(self, previous: Document | None, data: Document, changed: Sequence[str]) -> str:
-        """The type of a creation's (`previous` None) or an edit's one event: the first own one that fits, else ours."""
+        """The type of the one event of a creation (`previous` None) or an edit: the first of its own that matches, else
+        ours."""
         usual = self._created if previous is None else self._updated
         if self._own:
             document = {"type": usual, "subject": data.get("id"), "data": data, "changed": list(changed)}
@@ -90,7 +91,8 @@ def deleted_type(name: str) -> str:
 
 
 def read_when(text: str, collection: Collection, pointer: str = "") -> When:
-    """Read a condition in words. Raises Refused: it is none, or it names no field, or a value it cannot have."""
+    """Read a condition in words. Raises Refused if it is malformed, or names an unknown field or an impossible
+    value."""
     match = _WHEN.fullmatch(text.strip())
     if match is None:
         detail = "Write FIELD becomes VALUE, such as: done becomes true; or FIELD changes."
@@ -126,7 +128,7 @@ def _value(text: str, field: Field, pointer: str) -> Any:
 
 
 def _in_our_words(value: Any, field: Field) -> Any:
-    """Times and decimals as items show them, which may be written in several ways."""
+    """Times and decimals in the form that items show, since they may be written in several ways."""
     if field.type == "decimal" and is_bound("decimal", value):
         return decimals.shown(decimals.read(value), decimals.scale(field))
     if field.type == "datetime" and is_bound("datetime", value):
@@ -135,7 +137,7 @@ def _in_our_words(value: Any, field: Field) -> Any:
 
 
 def _pattern(pattern: Any) -> Fits:
-    """Where the filter takes too many steps, the change is told under its usual type."""
+    """If the filter takes too many steps, the change gets its usual type."""
     wanted = filter.compile(pattern, STEPS_MAX)
 
     def fits(previous: Document | None, document: Document, changed: Sequence[str]) -> bool:

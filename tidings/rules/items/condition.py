@@ -1,7 +1,7 @@
-"""Conditions on items: what a list's filters and a permit's row rule ask, as a small tree.
+"""Conditions on items: a list's filters and a permit's row rule, as a small tree.
 
-One tree, two readers: `holds` decides in memory, store/items/conditions.py writes the same as SQL. Absent fields are
-null, and null is a value: it equals only itself, `ne` and `nin` hold for it, every other comparison does not.
+One tree, two readers: `holds` decides in memory, store/items/conditions.py writes the same as SQL. Missing fields are
+null, and null is a value: it equals only itself, `ne` and `nin` are true for it, every other comparison is false.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VALUES_MAX = 100
 
 
 class Compare(msgspec.Struct, frozen=True):
-    """One field against a value as the store keeps it; against a tuple of them for `in` and `nin`."""
+    """One field compared with a stored value, or with a tuple of them for `in` and `nin`."""
 
     field: str
     op: Op
@@ -30,19 +30,19 @@ class Compare(msgspec.Struct, frozen=True):
 
 
 class Both(msgspec.Struct, frozen=True):
-    """All parts hold; without parts: always."""
+    """All parts are true; without parts, always true."""
 
     parts: tuple[Condition, ...]
 
 
 class Either(msgspec.Struct, frozen=True):
-    """One part holds at least."""
+    """At least one part is true."""
 
     parts: tuple[Condition, ...]
 
 
 class Not(msgspec.Struct, frozen=True):
-    """The part does not hold."""
+    """The part is false."""
 
     part: Condition
 
@@ -61,7 +61,7 @@ def both(parts: Iterable[Condition]) -> Condition:
 
 
 def holds(condition: Condition, values: Mapping[str, Any]) -> bool:
-    """Whether an item fits. `values` are as the store keeps them; what is missing is null."""
+    """Whether an item matches. `values` are in stored form; missing ones are null."""
     if isinstance(condition, Compare):
         return _TESTS[condition.op](values.get(condition.field), condition.value)
     if isinstance(condition, Both):
@@ -72,7 +72,7 @@ def holds(condition: Condition, values: Mapping[str, Any]) -> bool:
 
 
 def fixed(condition: Condition) -> dict[str, Any]:
-    """The fields whose value a condition leaves no choice of: what an item made under it is given."""
+    """The fields whose value a condition fixes: an item created under it gets these."""
     parts = condition.parts if isinstance(condition, Both) else (condition,)
     return {part.field: part.value for part in parts if isinstance(part, Compare) and part.op == "eq"}
 

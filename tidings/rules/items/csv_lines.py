@@ -1,8 +1,8 @@
 """CSV (RFC 4180): a header line names the fields, each row is an item.
 
 An empty cell is null; a pair of quotes (`""`) is the empty text. Objects and arrays are JSON in their cell. A cell that
-is no value of its field stays the text that it is, so that the collection's rules say what is wrong with it. Nothing is
-altered for spreadsheets, in neither direction: a text that begins with `=` is written as it is.
+is not a value of its field stays text, so that the collection's rules say what is wrong with it. Nothing is altered for
+spreadsheets, in either direction: a text that begins with `=` is written unchanged.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,39})")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,308})(?:\.[0-9]{1,340})?(?:[eE][+-]?[0-9]{1,3})?")
 _BOOLEANS = {"true": True, "false": False, "TRUE": True, "FALSE": False}
 _OTHER_MARKS = {";": "semicolons", "\t": "tabs"}
-"""What spreadsheets write in place of commas, in some countries or on request."""
+"""What spreadsheets write instead of commas, in some countries or on request."""
 _QUOTED = re.compile(r'[",\r\n]')
 
 Cells = list[str | None]
 
 
 class _Wrong(Exception):
-    """A row is none of CSV. `open`: it would go on after the line's end."""
+    """The row is not valid CSV. `open`: it would continue after the line's end."""
 
     def __init__(self, detail: str, *, open: bool = False) -> None:
         super().__init__(detail)
@@ -42,7 +42,7 @@ class _Wrong(Exception):
 
 
 class _Cell(Exception):
-    """A cell is a value of its column's type, but would not be stored as what it says."""
+    """A cell is a value of its column's type, but would be changed by storing it."""
 
     def __init__(self, places: Sequence[Place]) -> None:
         super().__init__(places[0].detail)
@@ -50,7 +50,7 @@ class _Cell(Exception):
 
 
 class CsvLines:
-    """Reads CSV. `kinds`: the columns there may be, each with the type of its field."""
+    """Reads CSV. `kinds`: the permitted columns, each with the type of its field."""
 
     def __init__(self, kinds: Mapping[str, str]) -> None:
         self._kinds = kinds
@@ -59,13 +59,13 @@ class CsvLines:
         self._width = 0
         self._convert: list[tuple[str, Callable[[str], Any]]] = []
         self._others: list[str] = []
-        """The columns that have no empty text, only null."""
+        """The columns without empty text, only null."""
         self._open: list[str] = []
-        """The lines of a row that goes on: inside of a cell with quotes."""
+        """The lines of an unfinished row, which ends inside a quoted cell."""
         self._open_line = self._open_size = 0
 
     def feed(self, piece: bytes) -> Lines:
-        """The rows that are whole with this piece."""
+        """The rows that this chunk completes."""
         return self._read(self._blocks.take(piece))
 
     def end(self) -> Lines:
@@ -119,7 +119,7 @@ class CsvLines:
         self._add(found, number, cells)
 
     def _go_on(self, found: Lines, line: str) -> None:
-        """One more line inside of a cell with quotes: an odd number of quotes ends it."""
+        """One more line inside a quoted cell: an odd number of quotes ends it."""
         self._open.append(line)
         self._open_size += len(line) + 1
         if self._open_size > LINE_BYTES_MAX:
@@ -139,7 +139,7 @@ class CsvLines:
             found.append(row if isinstance(row, Bad) else self._row(number, row, self._names))
 
     def _head(self, number: int, row: Cells | Bad) -> None:
-        """Take the line of names. Raises Unreadable for names that are unknown, or stand twice."""
+        """Read the header line. Raises Unreadable for unknown or repeated names."""
         if isinstance(row, Bad):
             raise Unreadable.at(number, row.place.code, row.place.detail)
         names = [name or "" for name in row]
@@ -188,7 +188,7 @@ class CsvLines:
         return Given(number, values)
 
     def _inexact(self, number: int, cells: Cells) -> Given:
-        """The same row, some of whose numbers would be changed."""
+        """The same row, if some of its numbers would be changed."""
         values: dict[str, Any] = dict(zip(self._names, cells))  # type: ignore[arg-type] # noqa: B905 -- they are
         wrong: list[Place] = []
         for name in self._others:
@@ -209,7 +209,7 @@ _NO_TEXT = "This line is not UTF-8, or contains the character NUL."
 
 
 def _decoded(block: bytes) -> Sequence[str | None]:
-    """The lines of a block without their LF; None for one that is no text."""
+    """The lines of a block without their LF; None for one that is not text."""
     if not block:
         return ()
     if b"\0" not in block:
@@ -228,7 +228,7 @@ def _text(raw: bytes) -> str | None:
 
 
 def _plain_cells(row: str) -> Cells | None:
-    """The same, fast, for the usual row: whole, without quotes inside of quotes. None: it is not so."""
+    """The same, fast, for the usual row: complete, without quotes inside quotes. None if it is not like that."""
     row = row.removesuffix("\r")
     parts = row.split('"')
     last = len(parts) - 1
@@ -237,7 +237,7 @@ def _plain_cells(row: str) -> Cells | None:
     found: Cells = []
     for index in range(0, last, 2):
         between = parts[index]
-        # What stands between two cells with quotes: a comma, cells without quotes, a comma.
+        # What is between two quoted cells: a comma, unquoted cells, a comma.
         if index and not between.startswith(","):
             return None
         if between:
@@ -256,7 +256,7 @@ def _plain_cells(row: str) -> Cells | None:
 
 
 def _cells(row: str) -> Cells:
-    """The cells of a row that has quotes; a cell without quotes that is empty is None. Raises _Wrong."""
+    """The cells of a row with quotes; an empty unquoted cell is None. Raises _Wrong."""
     row = row.removesuffix("\r")
     found: Cells = []
     at = 0
