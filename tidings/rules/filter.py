@@ -74,9 +74,9 @@ def check(pattern: object, pointer: str = "") -> None:
 
 
 def compile(pattern: object, steps: int = STEPS_MAX) -> Callable[[Any], bool]:
-    """A function that says whether an event document fits; it raises TooCostly after so many steps.
+    """A function that says whether an event document matches; it raises TooCostly after STEPS_MAX steps.
 
-    Takes everything that `check` or an earlier version let pass. Raises Refused for the rest.
+    Accepts everything that `check` or an earlier version accepted. Raises Refused for the rest.
     """
     fits = metered(pattern)
     return lambda document: fits(document, Meter(steps))

@@ -24,7 +24,8 @@ _NAMES = {1: "second", 60: "minute", 3600: "hour", 86400: "day"}
 
 
 class Window(msgspec.Struct, frozen=True):
-    """One window after a call: its `limit` in calls, its length, what remains, and the seconds until it begins anew."""
+    """One window after a call: its `limit` in calls, its length, what remains, and the seconds until it starts
+    again."""
 
     limit: int
     seconds: int
@@ -44,14 +45,14 @@ class Allowance(msgspec.Struct, frozen=True):
 
 
 class Windows:
-    """The calls counted so far, by key. Not for several threads at once. Old windows are forgotten by the way."""
+    """The calls counted so far, by key. Not thread-safe. Expired windows are dropped along the way."""
 
     def __init__(self) -> None:
         self._used: dict[tuple[str, int], tuple[int, int]] = {}
         self._sweep_at: Micros = 0
 
     def take(self, key: str, limits: Sequence[CallLimit], now: Micros, cost: int = 1) -> Allowance:
-        """Count a call against all windows of a key, or against none if one is full. Needs one limit at least."""
+        """Count a call against all windows of a key, or against none if one is full. Needs at least one limit."""
         if not self._sweep_at - SWEEP_EVERY <= now < self._sweep_at:
             self._sweep(now)
         counted = [self._count(key, limit, now) for limit in limits]
@@ -94,7 +95,7 @@ class Windows:
 
 
 def rate_limit_headers(verdict: Allowance) -> list[tuple[str, str]]:
-    """The `RateLimit-Policy` and `RateLimit` headers, and `Retry-After` where the call was refused."""
+    """The `RateLimit-Policy` and `RateLimit` headers, and `Retry-After` if the call was refused."""
     policy = ", ".join(f'"{_name(window.seconds)}";q={window.limit};w={window.seconds}' for window in verdict.windows)
     now = ", ".join(
         f'"{_name(window.seconds)}";r={window.remaining};t={math.ceil(window.reset_seconds)}'
@@ -107,7 +108,7 @@ def rate_limit_headers(verdict: Allowance) -> list[tuple[str, str]]:
 
 
 def check_limits(limits: Sequence[CallLimit], pointer: str = "") -> tuple[CallLimit, ...]:
-    """A key's call limits, checked; none is permitted and means no limit. Raises Refused."""
+    """A key's call limits, checked; an empty list means no limit. Raises Refused."""
     if len(limits) > LIMITS_MAX:
         raise Refused(pointer, "limits", f"A key may have at most {LIMITS_MAX} call limits.")
     seen = set()
@@ -147,13 +148,13 @@ class TokenBucket:
 
     def ready_at(self, now: Micros) -> Micros:
         """The moment from which `take` succeeds: now, or later."""
-        # It is further ahead than this only where the clock was set back.
+        # It is further ahead than this only if the clock was set back.
         self._at = min(self._at, now + self._slack + self._interval)
         return max(now, self._at - self._slack)
 
 
 class LeastRate:
-    """Whether a transfer goes on fast enough, judged over windows of `seconds` spent waiting for the other side."""
+    """Whether a transfer is fast enough, measured over windows of `seconds` spent waiting for the other side."""
 
     __slots__ = ("_bytes", "_bytes_per_second", "_seconds", "_waited")
 
@@ -162,7 +163,7 @@ class LeastRate:
         self._bytes, self._waited = 0, 0.0
 
     def too_slow(self, size: int, waited_seconds: float) -> bool:
-        """Count `size` bytes that took this long to come. Whether a window has ended with fewer than it takes."""
+        """Count `size` bytes that took this long to arrive. Returns whether a window has ended with too few."""
         self._bytes += size
         self._waited += waited_seconds
         if self._waited < self._seconds:

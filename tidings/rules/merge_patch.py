@@ -1,4 +1,4 @@
-"""Merge patches (RFC 7396): a change as a JSON value that looks like what it changes; null takes a member away."""
+"""Merge patches (RFC 7396): a change as a JSON value that looks like what it changes; null removes a member."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def merged(document: Any, patch: Any) -> Any:
-    """`document` with the patch laid over it, both plain JSON values. Neither is changed."""
+    """`document` with the patch applied, both plain JSON values. Neither is modified."""
     if not isinstance(patch, dict):
         return patch
     found = dict(document) if isinstance(document, dict) else {}

@@ -1,4 +1,4 @@
-"""Members of a thing that callers read and do not write: given back as they are, they are accepted."""
+"""Read-only members of a thing: sent back unchanged, they are accepted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tidings.rules.filter_checks import same
 
 
 def agrees(present: Any, given: Any) -> bool:
-    """Whether a given value (plain JSON) is the present one; a moment may be written otherwise."""
+    """Whether a given value (plain JSON) equals the present one; a time may be written differently."""
     if same(present, given):
         return True
     if type(present) is not str or type(given) is not str:
@@ -24,7 +24,7 @@ def agrees(present: Any, given: Any) -> bool:
 
 
 def differs(name: str, pointer: str, present: Any = msgspec.UNSET) -> Place:
-    """The place of one that is given otherwise; UNSET: there is none before the thing is stored."""
+    """The place of one that differs; UNSET: it has no value before the thing is stored."""
     shown = "not set before it is stored"
     if present is not msgspec.UNSET:
         shown = msgspec.json.encode(present).decode()

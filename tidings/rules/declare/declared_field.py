@@ -44,9 +44,9 @@ _FLAGS = ("required", "unique", "filterable", "sortable", "searchable")
 
 
 def read_field(name: str, value: Any, pointer: str, wrong: Places) -> Field | None:
-    """A field from its declaration, which may be only its type; None if that is unknown. `wrong` gets the rest.
+    """A field from its declaration, which may be only its type; None if that is unknown. Errors are added to `wrong`.
 
-    `was` and whether the collection of `to` exists are the matter of who reads the whole (declaration.py).
+    `was`, and whether the collection of `to` exists, are checked in declaration.py.
     """
     if type(value) is str:
         value = {"type": value}

@@ -1,6 +1,6 @@
-"""Permits of keys follow the declarations: what is renamed stays permitted, and what is dropped is permitted no more.
+"""Permits of keys follow the declarations: what is renamed stays permitted, and what is dropped no longer is.
 
-Else a new field under an old name would be shown to whoever was permitted to see the old one.
+Otherwise a new field with an old name would be shown to anyone who was permitted to see the old one.
 """
 
 from __future__ import annotations

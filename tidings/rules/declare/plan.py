@@ -156,9 +156,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def plan(
     present: Mapping[str, Collection], wanted: Sequence[Declared], at: At, *, prune: bool = False, drop: Names[str] = ()
 ) -> Plan:
-    """The plan that makes `wanted` of the present collections; nothing to do: no steps.
+    """The plan that turns the present collections into `wanted`; without steps if there is nothing to do.
 
-    `prune`: drop the others too; `drop`: only these. `at` gives the pointer of a wanted collection.
+    `prune`: drop the others too; `drop`: only these. `at` returns the pointer of a wanted collection.
     """
     return _Planner(present, wanted, at).plan(prune=prune, drop=drop)
 
@@ -333,9 +333,9 @@ class _Planner:
 
 
 def _renames(were: Mapping[str, str], present: Names[str], wanted: Names[str]) -> tuple[dict[str, str], list[str]]:
-    """The renames that are still to be done, old to new; and new names that are taken.
+    """The renames still to be done, old to new; and new names that are taken.
 
-    `were` stays in files after it was done: then the new name is there, and the old one is not, or is another's.
+    `were` stays in files after the rename: then the new name exists, and the old one does not, or is in use again.
     """
     found: dict[str, str] = {}
     while True:

@@ -144,9 +144,9 @@ def choose(fields: Sequence[str]) -> Chosen:
 
 
 def only(event: Event, chosen: Chosen) -> Event:
-    """The event with the chosen fields of its data; what it says of the time before and of changes is cut likewise.
+    """The event with the chosen fields of its data; `previous` and `changed` are cut in the same way.
 
-    Where choosing would take more than `STEPS_MAX` steps, its data is what `thin` says, and the rest is left out.
+    If choosing would take more than `STEPS_MAX` steps, its data is that of `thin`, and the rest is left out.
     """
     meter = Meter(STEPS_MAX)
     try:

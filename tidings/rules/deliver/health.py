@@ -59,7 +59,7 @@ def moved(health: EndpointHealth, by: Micros) -> EndpointHealth:
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """What is to be known of a failure. `newer`: its message was made after the last success; `first`: its first try.
+    """What matters about a failure. `newer`: its message was made after the last success; `first`: its first try.
 
     `refused`: the answer speaks of the message. `settles`: and it was the last one to it, in an ordered line, so the
     next one may go: no rest would make an answer to that one any better.

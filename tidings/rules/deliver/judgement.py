@@ -155,9 +155,9 @@ def judge(outcome: Outcome, status: int | None, *, asked_to_wait: bool = False) 
 
 
 def given_up(judged: Judgement, status: int | None, give_up_on: Sequence[int | str]) -> Judgement:
-    """The same, where the endpoint's owner said which statuses mean that a message is never welcome.
+    """The same, if the endpoint's owner listed statuses that mean a message is never welcome.
 
-    With that such a status speaks of the message; 410 and the wish to wait still speak of the endpoint too.
+    Such a status is then about the message; 410 and a request to wait are still about the endpoint too.
     """
     if status is None or not (status in give_up_on or f"{status // 100}xx" in give_up_on):
         return judged

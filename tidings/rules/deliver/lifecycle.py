@@ -91,10 +91,11 @@ def fate(cause: Cause) -> State:
 
 
 def state(last_attempt_state: State | None, has_waiting_row: bool, link_deleted: bool) -> State:
-    """The state that the facts tell. `last_attempt_state` is the one its last attempt left behind, None before any.
+    """The state that follows from the facts. `last_attempt_state` is the one its last attempt left behind, None before
+    any.
 
-    A row in `waiting` means that more is to come, whatever the last attempt said. Without one, a delivery that was
-    never finished still waits: it lies after its endpoint's cursor. A deleted endpoint gets nothing any more.
+    A row in `waiting` means that more will follow, whatever the last attempt said. Without one, an unfinished delivery
+    still waits: it is after its endpoint's cursor. A deleted endpoint gets nothing more.
     """
     if has_waiting_row or last_attempt_state in (None, "waiting"):
         return "cancelled" if link_deleted else "waiting"

@@ -1,4 +1,4 @@
-"""What a field's type means: the JSON Schema of its values, and which attributes go with it."""
+"""What a field's type means: the JSON Schema of its values, and which attributes it may have."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tidings.model.collection import Collection, Field, FieldType
 from tidings.rules.reading import decimals
 
 TEXT_CHARS = 10_000
-"""The longest string, where the field has no `max`."""
+"""The longest string, if the field has no `max`."""
 INDEXED_CHARS = 500
 """The longest string that is unique, filterable or sortable: PostgreSQL's indexes take entries of 2,704 bytes."""
 ELEMENTS = 1_000
-"""The longest array, where the field has no `max`."""
+"""The longest array, if the field has no `max`."""
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 OWN_ADDRESS = "urn:tidings:field:"
 ITEM_ID = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
@@ -45,9 +45,9 @@ FORMATS = (
 _DATE = re.compile(r"[0-9]{4}-[0-9][0-9]-[0-9][0-9]")
 _RANGED = ("integer", "number", "decimal", "datetime", "date")
 _BOUNDED_BY_US = ("datetime", "date", "decimal")
-"""Types whose `min` and `max` JSON Schema has no words for: texts to it, and in another order."""
+"""Types whose `min` and `max` JSON Schema cannot express: to it they are texts, in another order."""
 _COMPARED = ("string", "integer", "number", "decimal", "boolean", "datetime", "date", "enum", "reference")
-"""Objects and arrays are kept as JSON text, which has no order and no equality that a list could be asked for."""
+"""Objects and arrays are stored as JSON text, which lists cannot sort or compare."""
 _ALONE: dict[str, tuple[str, ...]] = {
     "min": ("string", "array", *_RANGED),
     "max": ("string", "array", *_RANGED),
@@ -76,7 +76,7 @@ def types_with(attribute: str) -> tuple[str, ...]:
 
 
 def operators(kind: FieldType) -> tuple[str, ...]:
-    """The operators that filters on fields of this type know, beside equality."""
+    """The operators of filters on fields of this type, besides equality."""
     if kind in ("object", "array"):
         return ()
     found: tuple[str, ...] = ("ne", "in", "nin", "exists")
@@ -91,7 +91,7 @@ OWN_TIMES: dict[str, Field] = {
     name: Field(name=name, type="datetime", required=True, filterable=True, sortable=True)
     for name in ("created", "updated")
 }
-"""The times that every item has, which lists can be asked for and sorted by as for a declared field."""
+"""The times that every item has, which lists can filter and sort by like declared fields."""
 
 
 def asked_field(collection: Collection, name: str) -> Field | None:
@@ -100,14 +100,14 @@ def asked_field(collection: Collection, name: str) -> Field | None:
 
 
 def operators_of(field: Field) -> tuple[str, ...]:
-    """The operators that filters on a field know, beside equality. A time of ours is always there."""
+    """The operators of filters on a field, besides equality. An item's own time always has a value."""
     return ("gt", "gte", "lt", "lte") if field.name in OWN_TIMES else operators(field.type)
 
 
 def field_schema(field: Field) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of one field's value as callers send it; null and absence are not its matter.
+    """The JSON Schema (2020-12) of one field's value as callers send it; it does not cover null and absence.
 
-    `min` and `max` of times and decimals are not in it, since JSON Schema has no words for them: `out_of_bounds` says.
+    `min` and `max` of times and decimals are not in it, since JSON Schema cannot express them: see `out_of_bounds`.
     """
     found: dict[str, Any] = dict(_SCHEMAS[field.type](field))
     if field.description:
@@ -120,7 +120,7 @@ def field_schema(field: Field) -> dict[str, Any]:
 
 
 def is_bounded_by_us(field: Field) -> bool:
-    """Whether `out_of_bounds` has anything to say of the field's values."""
+    """Whether `out_of_bounds` applies to the field."""
     return field.type in _BOUNDED_BY_US and (field.min is not None or field.max is not None)
 
 
@@ -212,7 +212,7 @@ def _array(field: Field) -> dict[str, Any]:
 
 
 def _inner(field: Field) -> dict[str, Any]:
-    """The caller's own schema. With an address of its own, its `#/$defs/x` stay right inside of ours."""
+    """The caller's own schema. With its own address, its `#/$defs/x` stay valid inside ours."""
     assert field.schema is not None
     return {"$id": f"{OWN_ADDRESS}{field.name}", **field.schema} if _refers(field.schema) else field.schema
 

@@ -1,7 +1,7 @@
-"""Files of items: NDJSON and CSV, read piece by piece into lines, and written piece by piece. No line waits for others.
+"""Files of items: NDJSON and CSV, read in chunks into lines, and written in chunks. No line waits for others.
 
-A reader is fed bytes as they come and answers what is whole by then: `Given` for each line that can be read, `Bad` for
-each that cannot. What makes all that follows unreadable raises `Unreadable`. Lines are counted from 1 as an editor
+A reader is fed bytes as they arrive and returns the lines completed so far: `Given` for each that can be read, `Bad`
+for each that cannot. If nothing after a line can be read, it raises `Unreadable`. Lines are counted from 1 as an editor
 does; a CSV row whose cells hold line breaks has the number of its first line.
 """
 
@@ -22,7 +22,7 @@ CSV, NDJSON = "text/csv", "application/x-ndjson"
 
 
 class Given(msgspec.Struct, frozen=True, gc=False):
-    """One line that can be read: JSON values by name. `wrong`: those that cannot be kept exactly, here rounded."""
+    """One readable line: JSON values by name. `wrong`: those that cannot be kept exactly, here rounded."""
 
     line: int
     values: dict[str, Any]
@@ -30,7 +30,7 @@ class Given(msgspec.Struct, frozen=True, gc=False):
 
 
 class Bad(msgspec.Struct, frozen=True):
-    """One line that cannot be read, and why."""
+    """One unreadable line, and why."""
 
     line: int
     place: Place
@@ -56,14 +56,14 @@ class Reader(Protocol):
     """Reads one file."""
 
     def feed(self, piece: bytes) -> Lines:
-        """The lines that are whole with this piece. Raises Unreadable."""
+        """The lines that this chunk completes. Raises Unreadable."""
 
     def end(self) -> Lines:
-        """The line that the file ends with, where no line end follows it. Raises Unreadable."""
+        """The last line of the file, if no line end follows it. Raises Unreadable."""
 
 
 class Blocks:
-    """Takes pieces of a file and gives blocks of whole lines."""
+    """Takes chunks of a file and returns blocks of complete lines."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -87,7 +87,7 @@ class Blocks:
         return data[:cut]
 
     def last(self) -> bytes:
-        """What stands after the last line end, with a line end."""
+        """What follows the last line end, with a line end."""
         rest, self._rest = self._rest, b""
         if not self._begun:
             rest = rest.removeprefix(BYTE_ORDER_MARK)
@@ -95,7 +95,7 @@ class Blocks:
 
 
 def too_long(line: int) -> Unreadable:
-    """What is said of a line that does not end."""
+    """The error for a line that does not end."""
     return Unreadable.at(line, "too_long", f"This line has more than {LINE_BYTES_MAX:,} bytes, or never ends.")
 
 
@@ -106,7 +106,7 @@ class JsonLines:
         self._blocks = Blocks()
 
     def feed(self, piece: bytes) -> Lines:
-        """The lines that are whole with this piece."""
+        """The lines that this chunk completes."""
         return self._read(self._blocks.take(piece))
 
     def end(self) -> Lines:
@@ -122,7 +122,7 @@ class JsonLines:
                 found.append(_json_line(number, text))
             number += 1
         if block:
-            # What follows the last line end is no line of this block.
+            # What follows the last line end is not part of this block.
             self._blocks.next_line = number - 1
         return found
 
@@ -151,7 +151,7 @@ class JsonLinesOut:
     media = NDJSON
 
     def head(self) -> bytes:
-        """What the file begins with."""
+        """The beginning of the file."""
         return b""
 
     def lines(self, documents: Sequence[dict[str, Any]]) -> bytes:

@@ -1,4 +1,4 @@
-"""Items: what callers send, checked by the collection's own JSON Schema; as the store keeps it; and as JSON again.
+"""Items: as callers send them, checked by the collection's own JSON Schema; in stored form; and as JSON again.
 
 The schema that the API documents is the one that is checked, so the two cannot differ.
 """
@@ -42,7 +42,7 @@ Unpack = Mapping[str, Convert]
 
 
 def item_schema(collection: Collection) -> dict[str, Any]:
-    """The JSON Schema of an item's fields, nulls left out: what `check` holds items against."""
+    """The JSON Schema of an item's fields, without nulls: what `check` validates against."""
     return {
         "type": "object",
         "additionalProperties": False,
@@ -52,11 +52,11 @@ def item_schema(collection: Collection) -> dict[str, Any]:
 
 
 _SHORT = ("integer", "number", "boolean")
-"""Types of values that cost little to check, whatever their field declares."""
+"""Types of values that are cheap to check, whatever their field declares."""
 
 
 class ItemRules:
-    """The rules of one collection, made once for each of its revisions. May be shared between threads."""
+    """The rules of one collection, built once per revision. May be shared between threads."""
 
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
@@ -76,9 +76,9 @@ class ItemRules:
         self.defaults = {field.name: field.default for field in collection.fields if field.default is not None}
 
     def stored(self, values: Mapping[str, Any], pointer: str, wrong: list[Place]) -> dict[str, Any]:
-        """An item's fields as the store keeps them: every declared field, absent ones as None.
+        """An item's fields in stored form: every declared field, missing ones as None.
 
-        `values` are JSON values by field. Adds each wrong place to `wrong`; `pointer` is where the item stands.
+        `values` are JSON values by field. Adds each wrong place to `wrong`; `pointer` is the item's place in the body.
         """
         given = {name: value for name, value in values.items() if value is not None}
         for name in self._costly:
@@ -121,7 +121,7 @@ class ItemRules:
     def document_of(self, row: Sequence[Any], unpack: Unpack, names: Iterable[str] | None) -> dict[str, Any]:
         """The same straight from a row of the store: `seq`, the item's own members, its fields in their order.
 
-        `unpack`: for fields that rows have in another form than items do, what makes the one of the other.
+        `unpack`: converters for fields whose form differs between rows and items.
         """
         found = dict(zip(self._members, row[1:], strict=True))
         for name, convert in unpack.items():
@@ -130,7 +130,7 @@ class ItemRules:
         return self._finished(found, names)
 
     def shaped(self, row: Sequence[Any], unpack: Unpack) -> Any:
-        """As `document_of` with all members, for nothing but being written as JSON: in half the time."""
+        """Like `document_of` with all members, but only fit to be written as JSON: in half the time."""
         values: Any = row[len(OWN_FIELDS) + 1 :]
         if unpack or self._to_json:
             values = list(values)
@@ -158,7 +158,7 @@ class ItemRules:
         return found if names is None else {name: found[name] for name in names}
 
     def shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The declared fields alone, from as the store keeps them to JSON values."""
+        """Only the declared fields, from stored form to JSON values."""
         found = dict(values)
         for name, convert in self._to_json.items():
             if found[name] is not None:
@@ -205,7 +205,7 @@ class ItemRules:
         return Place(pointer=f"{pointer}/{name}", code="too_costly", detail=schema.too_costly(cost))
 
     def _rule(self, path: Sequence[Any], kind: str, given: dict[str, Any]) -> str | None:
-        """What a wrong value must be, where that can be said more plainly than the schema does; `kind`: its keyword."""
+        """What a wrong value must be, if that can be said more plainly than by the schema; `kind`: its keyword."""
         field = self.collection.field(str(path[0])) if len(path) == 1 else None
         if field is None:
             return None
@@ -219,7 +219,8 @@ class ItemRules:
         return None
 
     def unknown(self, name: str, pointer: str, known: Iterable[str] | None = None) -> Place:
-        """What is said of a field that is not there, or not for this caller. `known`: what the caller may know."""
+        """The place of a field that does not exist, or not for this caller. `known`: the fields that the caller may
+        know."""
         offer = ", ".join(self._fields if known is None else known)
         detail = f"There is no field {name[:100]!r}. The fields are: {offer}."
         return Place(pointer=f"{pointer}/{escaped(name)}", code="unknown_field", detail=detail)
@@ -231,7 +232,8 @@ def opened(value: Any) -> Any:
 
 
 def comparable(field: Field, value: Any) -> Any:
-    """A JSON value as the store would compare this field with it. Raises ValueError with the words after "must be"."""
+    """A JSON value in the form in which the store compares this field. Raises ValueError with the words after "must
+    be"."""
     if value is None:
         return None
     kinds, words = _COMPARABLE[field.type]
@@ -258,19 +260,19 @@ def _date(text: str) -> str:
 
 
 class Inexact(ValueError):
-    """The value would not be stored as what it is. The text says what it must be."""
+    """The value would be changed by storing it. The text says what it must be."""
 
 
 def _number(value: float) -> float:
     """A number as a double. Raises Inexact with the words after "must be"."""
     if type(value) is int and not exact.is_whole_kept(value):
         raise Inexact(f"a number that a double keeps: {value} {exact.lost(str(value))}")
-    # Zero has one sign: SQLite keeps no other, and answers must not differ from what is stored.
+    # Zero has one sign: SQLite keeps no other, and responses must not differ from what is stored.
     return float(value) + 0.0
 
 
 def _integer(value: float) -> int:
-    """A whole number, which may have been sent as 5.0. Raises Inexact with the words after "must be"."""
+    """A whole number, possibly sent as 5.0. Raises Inexact with the words after "must be"."""
     if type(value) is int:
         return value
     try:
@@ -288,7 +290,7 @@ def _raw(text: str) -> msgspec.Raw:
 
 
 def _to_json(field: Field) -> Convert | None:
-    """From a field's value as the store keeps it to JSON; None: it is the same."""
+    """From a field's stored value to JSON; None: it is the same."""
     if field.type == "decimal":
         scale = decimals.scale(field)
         return lambda value: decimals.shown(value, scale)
@@ -321,7 +323,7 @@ _KINDS: dict[str, str] = {
     "object": "an object",
     "array": "a list",
 }
-"""What the values of a type are, as words that follow "must be"."""
+"""The values of a type, in words that follow "must be"."""
 _TEXT = ((str,), "a string")
 _COMPARABLE: dict[str, tuple[tuple[type, ...], str]] = {
     "string": _TEXT,

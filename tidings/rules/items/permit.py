@@ -22,14 +22,14 @@ PERMITS_MAX = 100
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """What one key may do in one collection. All names are those of declared fields, in their order.
+    """What one key may do in one collection. All names are names of declared fields, in order.
 
     `filter` and `sort` also name the item's own times.
     """
 
     key: str
     tenant: str
-    """The key's tenant; empty: it has none, and sees those of all."""
+    """The key's tenant; empty: it has none, and sees every tenant's items."""
     collection: Collection
     verbs: frozenset[Verb]
     read: tuple[str, ...]
@@ -40,9 +40,9 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it may search with `q`."""
     questions: tuple[Question, ...]
     reads: Condition
-    """What an item must fit to be seen."""
+    """What an item must match to be seen."""
     writes: Condition
-    """What an item must fit, before and after, to be changed."""
+    """What an item must match, before and after, to be changed."""
 
     @property
     def whole(self) -> bool:
@@ -67,7 +67,7 @@ def grant(key: Key, collection: Collection) -> Grant | None:
     try:
         rows = _rows(own, key, collection)
     except Refused:
-        # The collection was changed and the rule names what is gone: then nothing fits, rather than everything.
+        # The collection was changed and the rule names a dropped field: then nothing matches, rather than everything.
         rows = condition.NEVER
     default = _own_tenant(key)
     may_filter, may_sort = (None, None) if reads_all else (own.filter, own.sort)
@@ -79,12 +79,12 @@ def grant(key: Key, collection: Collection) -> Grant | None:
         verbs=frozenset(verbs),
         read=read,
         write=_those(names, None if writes_all else own.write),
-        # What may not be read may be asked for only where the permit says so: a filter tells it bit by bit.
+        # Unreadable fields may be filtered by only if the permit says so: a filter reveals a value bit by bit.
         filter=(
             *_marked(collection, read if may_filter is None else may_filter, "filterable"),
             *_own_times(may_filter),
         ),
-        # The order of what may not be read would tell it, and a page's cursor names its value.
+        # Sorting by an unreadable field would reveal it, and a page's cursor contains its value.
         sort=(
             *_marked(collection, read if may_sort is None else set(may_sort) & set(read), "sortable"),
             *_own_times(may_sort),
@@ -99,7 +99,7 @@ def grant(key: Key, collection: Collection) -> Grant | None:
 def check_permits(
     permits: tuple[Permit, ...], maker: Key, tenant: str | None, known: dict[str, Collection]
 ) -> list[Place]:
-    """Every wrong place of a new key's permits. `maker`: the key that makes it, which gives no more than it has."""
+    """Every wrong place of a new key's permits. `maker`: the key that makes it, which can grant no more than it has."""
     wrong: list[Place] = []
     if len(permits) > PERMITS_MAX:
         wrong.append(_place("", f"A key may have at most {PERMITS_MAX} permits."))
@@ -139,13 +139,14 @@ def _wrong_rows(permit: Permit, maker: Key, child: Key, collection: Collection, 
 
 
 def narrowed(permit: Permit, maker: Key) -> Permit:
-    """A permit as a maker can give it: what the maker's own permit leaves out stays out, its row rule holds too."""
+    """A permit as a maker can grant it: what the maker's own permit leaves out stays out, and its row rule applies
+    too."""
     own = next((each for each in maker.permits if each.collection == permit.collection), None)
     if own is None or _unlimited(maker, permit):
         return permit
     mine, theirs = _as_of(own.rows, maker), permit.rows
     if mine is not None and maker.tenant is not None and (maker.has_scope(READ_SCOPE) or maker.has_scope(WRITE_SCOPE)):
-        # What a scope opens ends at the maker's tenant, also where its permit leads beyond.
+        # A scope is limited to the maker's tenant, even if its permit goes further.
         mine = {"$and": [mine, {"tenant": maker.tenant}]}
     if mine is None:
         rows = theirs
@@ -159,7 +160,7 @@ def narrowed(permit: Permit, maker: Key) -> Permit:
 
 
 def _unlimited(maker: Key, permit: Permit) -> bool:
-    """Whether a scope of the maker lets it do all that the permit could be about."""
+    """Whether a scope of the maker lets it do everything that the permit covers."""
     return maker.has_scope(READ_SCOPE) and (maker.has_scope(WRITE_SCOPE) or set(permit.verbs) <= set(READING))
 
 
@@ -173,7 +174,7 @@ def _as_of(rows: Any, maker: Key) -> Any:
 
 
 def _beyond(permit: Permit, its: Grant, maker: Key) -> list[tuple[str, str]]:
-    """Where a permit names what is not there, or what its maker may not do."""
+    """The places where a permit names something that does not exist, or that its maker may not do."""
     found: list[tuple[str, str]] = []
     if not permit.verbs and not permit.questions:
         found.append(("verbs", f"Give at least one verb ({', '.join(VERBS)}) or question."))
@@ -204,7 +205,7 @@ def _beyond(permit: Permit, its: Grant, maker: Key) -> list[tuple[str, str]]:
 
 
 def _keeps_tenant(permit: Permit, maker: Key) -> bool:
-    """Whether the maker's own rule, which will hold too, or the given one keeps to the maker's tenant."""
+    """Whether the maker's own rule, which also applies, or the given one is limited to the maker's tenant."""
     own = next((each for each in maker.permits if each.collection == permit.collection), None)
     if own is not None and own.rows is not None and not _unlimited(maker, permit):
         return True
@@ -260,7 +261,7 @@ def _marked(collection: Collection, names: Iterable[str], mark: str) -> tuple[st
 
 
 def _own_times(named: Iterable[str] | None) -> tuple[str, ...]:
-    """An item's times that may be asked for: every key sees them, so all, unless the permit names what there is."""
+    """The item times that may be filtered by: all of them, since every key sees them, unless the permit lists names."""
     return tuple(OWN_TIMES) if named is None else tuple(name for name in OWN_TIMES if name in set(named))
 
 

@@ -1,4 +1,4 @@
-"""A value that surely fits a field, for examples: found by trying, since a pattern says only what does not fit."""
+"""A value that is valid for a field, for examples: found by trying, since a pattern only says what does not match."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DEEPEST = 8
 
 
 def sample(field: Field) -> Any:
-    """A value that fits the field; None: none was found."""
+    """A value that is valid for the field; None: none was found."""
     schema = field_schema(field)
     if field.type in ("object", "array") and field.schema is not None:
         made = _made(schema["items"] if field.type == "array" else schema["allOf"][0], 0)
@@ -53,7 +53,7 @@ def _fits(schema: Any, value: Any) -> bool:
 
 
 def _made(schema: Any, depth: int) -> Any:
-    """A value that may fit a schema: the least that it wants."""
+    """A value that may match a schema: the least that it requires."""
     if not isinstance(schema, dict) or depth > DEEPEST:
         return None
     for keyword in ("examples", "enum"):

@@ -1,4 +1,4 @@
-"""The words of texts, as `q` finds them: the same for what is stored and for what is asked."""
+"""The words of texts, as `q` finds them: the same for stored texts and for queries."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _WORD = re.compile(r"[^\W_]+")
 def words(texts: Iterable[str | None]) -> str:
     """The different words of all texts, joined by spaces: lower case, without accents, at most WORDS_MAX.
 
-    A word is a run of letters and digits of any script. What the store's own tokenizers do is not asked for, since
-    they differ between SQLite and PostgreSQL.
+    A word is a run of letters and digits of any script. The store's own tokenizers are not used, since they differ
+    between SQLite and PostgreSQL.
     """
     found: dict[str, None] = {}
     for text in texts:
@@ -33,6 +33,6 @@ def words(texts: Iterable[str | None]) -> str:
 def _plain(text: str) -> str:
     if text.isascii():
         return text.lower()
-    # Twice, because folding the case may give letters with marks anew.
+    # Twice, because case folding may produce letters with marks again.
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return "".join(letter for letter in folded if unicodedata.category(letter)[0] != "M")

@@ -1,4 +1,4 @@
-"""Which addresses we may call: the guard against requests forged to reach inside (SSRF).
+"""Which addresses we may call: the guard against server-side request forgery (SSRF).
 
 `refusal` judges an address at the moment of connecting; `check_url` judges a URL when an endpoint is created.
 What is not plainly public is refused (IANA special-purpose registries, RFC 6890 and later): for IPv6 that is
@@ -29,7 +29,7 @@ Network = IPv4Network | IPv6Network
 _RANGES: tuple[tuple[Network, str], ...] = tuple(
     (ipaddress.ip_network(text), what)
     for text, what in (
-        # The first that fits names it, so single addresses stand before their range.
+        # The first match names it, so single addresses come before their range.
         ("169.254.169.254/32", "the metadata service of clouds"),
         ("168.63.129.16/32", "the metadata service of a cloud"),
         ("100.100.100.200/32", "the metadata service of a cloud"),
@@ -85,7 +85,7 @@ class Networks(tuple[Network, ...]):
     __slots__ = ()
 
     def holds(self, address: Address) -> bool:
-        """Whether an address lies in one of the ranges."""
+        """Whether an address is in one of the ranges."""
         return any(address in network for network in self)
 
 
@@ -147,7 +147,7 @@ class Target(msgspec.Struct, frozen=True, gc=False):
     host: str
     port: int
     address: str | None = None
-    """The usual form of an address, however it is spelt."""
+    """The canonical form of an address, however it is spelt."""
     name: str | None = None
     local: bool = False
     tls: bool = False
@@ -228,7 +228,7 @@ _LOCAL_NAMES = ("localhost", "localhost.localdomain", "localhost6", "ip6-localho
 
 
 def _wrong_form(url: str, allow_http: bool) -> str | None:
-    """What is wrong with the text as a URL, as a sentence. Strict, so that every reader sees the same host in it."""
+    """What is wrong with the text as a URL, as a sentence. Strict, so that every parser sees the same host in it."""
     if _STRANGE.search(url):
         return (
             "A URL may not contain spaces, control characters or non-ASCII letters; percent-encode them (xn-- in "
@@ -268,7 +268,7 @@ def _wrong_host(host: str, allowed: Networks) -> str | None:
     name = host.removesuffix(".").lower()
     labels = name.split(".")
     if _NUMBER.fullmatch(labels[-1]):
-        # Such a host is an IPv4 address to every URL reader, however it is spelt (WHATWG URL, section 3.5).
+        # Such a host is an IPv4 address to every URL parser, however it is spelt (WHATWG URL, section 3.5).
         address = _any_spelling(labels)
         return refusal(address, allowed) if address else f"{host} is not an IPv4 address."
     if len(name) > HOST_CHARS_MAX or not all(_LABEL.fullmatch(label) for label in labels):
@@ -285,7 +285,7 @@ def _is_local(name: str) -> bool:
 
 
 def _any_spelling(labels: list[str]) -> str | None:
-    """The usual form of an IPv4 address in any spelling that inet_aton reads: 2130706433, 0x7f.1, 0177.0.0.1."""
+    """The canonical form of an IPv4 address in any spelling that inet_aton reads: 2130706433, 0x7f.1, 0177.0.0.1."""
     if len(labels) > 4:
         return None
     numbers = []

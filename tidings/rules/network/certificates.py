@@ -1,4 +1,5 @@
-"""Certificates that an endpoint brings: an authority of its own to trust, and what we show it of ourselves (mTLS)."""
+"""Certificates that an endpoint provides: its own authority to trust, and the certificate that we present to it
+(mTLS)."""
 
 from __future__ import annotations
 
@@ -74,7 +75,7 @@ def _certificates(text: str, pointer: str) -> list[x509.Certificate]:
     try:
         found = x509.load_pem_x509_certificates(text.encode())
         for each in found:
-            # What cannot be read later is refused now.
+            # What could not be read later is refused now.
             _subject(each)
             each.public_key()
     except Exception as wrong:
@@ -140,5 +141,5 @@ def _public_bytes(key: Any) -> bytes:
 
 def _subject(certificate: x509.Certificate) -> str:
     name = certificate.subject.rfc4514_string() or f"with serial number {certificate.serial_number:x}"
-    # Whoever made it may have put anything there.
+    # It may contain anything.
     return "".join(sign if sign.isprintable() else "\ufffd" for sign in name[:SUBJECT_CHARS_MAX])

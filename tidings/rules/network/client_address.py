@@ -1,7 +1,8 @@
-"""Who really calls, where proxies stand before the server: read from X-Forwarded-For and Forwarded (RFC 7239).
+"""Who really calls, if there are proxies in front of the server: read from X-Forwarded-For and Forwarded (RFC 7239).
 
-Anybody can send these headers. What they say is believed only as far as proxies of ours wrote it: from the connection
-on, each address that is a trusted proxy vouches for the one before it, and the first that is not one is the caller.
+Anybody can send these headers. They are believed only as far as our own proxies wrote them: starting from the
+connection, each address that is a trusted proxy vouches for the one before it, and the first that is not one is the
+caller.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ _FOR = re.compile(r'(?:^|;)\s*for\s*=\s*("[^"]*"|[^\s;]+)', re.IGNORECASE)
 def client_address(peer: str, forwarded_for: Sequence[str], forwarded: Sequence[str], trusted: Networks) -> str:
     """The caller's address. `peer` is the address of the connection, without its port.
 
-    `forwarded_for`, `forwarded`: the values of X-Forwarded-For and Forwarded, in their order. Where both are there and
-    disagree, one of them was sent by the caller and passed on, and nothing tells which: the peer's address is answered.
+    `forwarded_for`, `forwarded`: the values of X-Forwarded-For and Forwarded, in order. If both are present and
+    disagree, one of them was sent by the caller and passed on, and nothing tells which: the peer's address is returned.
     """
     if not _is_trusted(peer, trusted) or not (forwarded_for or forwarded):
         return peer
@@ -36,7 +37,7 @@ def client_address(peer: str, forwarded_for: Sequence[str], forwarded: Sequence[
 
 
 def _caller(peer: str, entries: list[Address | None], trusted: Networks) -> str:
-    """Go from the connection to the left; an entry that is no address ends the way at whoever wrote it."""
+    """Go from the connection to the left; an entry that is not an address ends the search at whoever wrote it."""
     caller = peer
     for entry in entries:
         if entry is None:
@@ -59,7 +60,7 @@ def _of_forwarded(hop: str) -> Address | None:
 
 
 def _plain(text: str) -> Address | None:
-    """An address with or without a port; IPv4 inside IPv6 as what it is."""
+    """An address with or without a port; IPv4 inside IPv6 as IPv4."""
     match = _PORT.fullmatch(text)
     try:
         address = ipaddress.ip_address((match[1] if match else text).strip("[]"))

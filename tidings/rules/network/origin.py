@@ -1,4 +1,4 @@
-"""Where browsers reach this server: its public URL, and the origins whose pages may read its answers (CORS)."""
+"""Where browsers reach this server: its public URL, and the origins whose pages may read its responses (CORS)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class PublicUrl(msgspec.Struct, frozen=True):
 
     @property
     def whole(self) -> str:
-        """Both: what stands before `/v1/...`."""
+        """Both: what comes before `/v1/...`."""
         return self.origin + self.prefix
 
 

@@ -1,1 +1,1 @@
-"""How what others send is read and refused: JSON, JSON Schema, numbers, and every wrong place named."""
+"""How input is read and refused: JSON, JSON Schema, numbers, and every wrong place named."""

@@ -1,7 +1,7 @@
-"""Decimals: exact numbers, texts in JSON (`"12.30"`), `Decimal` as the store keeps them.
+"""Decimals: exact numbers, strings in JSON (`"12.30"`), `Decimal` in stored form.
 
 A field has at most `max_digits` digits, `scale` of them after the point, and shows all of these: with scale 2, 12.3 is
-"12.30". Where a store has no decimals of its own (SQLite), `key` is a text that sorts, and is equal, as the number is.
+"12.30". If a store has no decimals (SQLite), `key` is a text that sorts and compares like the number.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from tidings.model.collection import Field
 
 DIGITS_MAX = 38
 MAX_DIGITS, SCALE = 20, 2
-"""Of a field that does not say."""
+"""For a field that does not say."""
 ASKED_CHARS = 2 * DIGITS_MAX + 2
 ASKED = rf"-?(0|[1-9][0-9]{{0,{DIGITS_MAX - 1}}})(\.[0-9]{{1,{DIGITS_MAX}}})?"
-"""What a decimal may be compared with, as a pattern: it may have more digits than the field."""
+"""A pattern for what a decimal may be compared with: it may have more digits than the field."""
 WORDS = 'a decimal such as "12.30"'
 
 _ASKED = re.compile(ASKED)
@@ -24,16 +24,16 @@ _HALF = 50
 """Added to the power of ten in a key, so that it has two digits and no sign."""
 _COMPLEMENT = str.maketrans("0123456789", "9876543210")
 _END = "~"
-"""Ends a negative key: it is above all digits, as the shorter of two negative numbers is."""
+"""Ends a negative key: it sorts after all digits, as the shorter of two negative numbers does."""
 
 
 def max_digits(field: Field) -> int:
-    """How many digits its values have at most."""
+    """The maximum number of digits of its values."""
     return MAX_DIGITS if field.max_digits is None else field.max_digits
 
 
 def scale(field: Field) -> int:
-    """How many of them are behind the point."""
+    """How many of them are after the decimal point."""
     return SCALE if field.scale is None else field.scale
 
 
@@ -45,7 +45,7 @@ def pattern(field: Field) -> str:
 
 
 def chars_max(field: Field) -> int:
-    """The longest text of a field's values: a sign, a zero and a point beside the digits."""
+    """The longest text of a field's values: a sign, a zero and a point besides the digits."""
     return max_digits(field) + 3
 
 
@@ -75,14 +75,14 @@ def is_one(text: str) -> bool:
 
 
 def of(value: float | str) -> Decimal:
-    """The decimal that a number or a decimal's text says: of a double the one that it is written as."""
+    """The decimal of a number or of a decimal's text; for a double, the decimal that it is written as."""
     found = Decimal(repr(value) if isinstance(value, float) else value)
     # Zero has one sign.
     return found if found else found.copy_abs()
 
 
 def shown(value: Decimal, scale: int) -> str:
-    """A decimal as JSON has it, with `scale` digits after the point, or more if it has more."""
+    """A decimal in JSON form, with `scale` digits after the point, or more if it has more."""
     whole, _, part = f"{value:f}".partition(".")
     part = part.rstrip("0").ljust(scale, "0")
     return f"{whole}.{part}" if part else whole
@@ -94,7 +94,7 @@ def plain(value: Decimal) -> str:
 
 
 def key(value: Decimal) -> str:
-    """A text that is less, equal or greater than another one's as the decimals are."""
+    """A text that compares with another one's as the decimals do."""
     sign, digits, _ = value.as_tuple()
     if not value:
         return "1"

@@ -1,4 +1,4 @@
-"""Numbers that a double keeps. What is stored is what was sent, or it is refused.
+"""Numbers that a double can represent. A number is stored as it was sent, or refused.
 
 A double keeps a number if it writes the same number again: 0.1, 1e23 and 9007199254740992 are kept, 9007199254740993
 (written as 9007199254740992) and 12345678901234567.89 are not. Every number of up to 15 digits is kept.
@@ -59,7 +59,7 @@ def whole(value: float) -> int:
 
 
 def lost(text: str) -> str:
-    """What is said of a number that a double does not keep."""
+    """The words for a number that a double cannot represent."""
     if not math.isfinite(float(text)):
         return f"is too large for a double; {ADVICE}"
     return f"does not fit into a double exactly: it would become {float(text)!r}; {ADVICE}"

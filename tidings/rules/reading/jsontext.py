@@ -1,8 +1,8 @@
-"""Strict reading of JSON that others sent: what two parsers could read differently is refused, with its place.
+"""Strict reading of JSON input: whatever two parsers could read differently is refused, with its place.
 
-RFC 8259 and the limits of I-JSON (RFC 7493): UTF-8 without a byte order mark, no repeated names, no lone
-surrogates, no NUL, integers of signed 64 bits, no number that is infinite. jiter parses and catches most of it;
-what it lets through is looked for with a few cheap searches in the bytes, and only a find leads to an exact walk.
+RFC 8259 and the limits of I-JSON (RFC 7493): UTF-8 without a byte order mark, no repeated names, no lone surrogates, no
+NUL, integers of signed 64 bits, no number that is infinite. jiter parses and catches most of it; a few cheap searches
+in the bytes look for the rest, and only a match leads to an exact walk.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 NO_NUL = r"^[^\x00]*$"
 """What is true of every text that is read here, as a pattern."""
 PLACES_MAX = 50
-"""More wrong numbers than this are not told."""
+"""Only this many wrong numbers are reported."""
 POINTER_SCAN_BYTES_MAX = 128 * 1024
 """How far into a body the pointer of a syntax error is worked out; beyond it line and column must do."""
 
@@ -48,7 +48,7 @@ _LONG = b"0" * 19
 # The same, with dots as digits, to find the numbers that a double may not keep: many digits, or a tiny exponent.
 _ALIKE_DOTS = bytes.maketrans(b"{123456789.E", b"[0000000000e")
 _DOUBLE_BITS = 1_024
-"""No double is larger than an integer of so many bits."""
+"""No double is larger than an integer of this many bits."""
 _MANY, _TINY = b"0" * (exact.SURE_DIGITS + 1), b"0e-000"
 _HUGE, _HUGE_PLUS = b"0e000", b"0e+000"
 _WITH_MANY = re.compile(rb"[0-9.]{16,}(?:[eE][+-]?[0-9]+)?|[0-9.]+[eE][+-]?[0-9]{3,}")
@@ -62,7 +62,7 @@ _WHERE = re.compile(r"(.*) at line ([0-9]+) column ([0-9]+)$", re.DOTALL)
 
 
 class BadJson(Malformed):
-    """The text is not JSON as we read it. `pointer` is the place where it can be told, else the whole body."""
+    """The text is not JSON as we read it. `pointer` is the place, if known; otherwise the whole body."""
 
     def __init__(self, pointer: str, code: Code, detail: str) -> None:
         self.pointer = pointer
@@ -71,7 +71,7 @@ class BadJson(Malformed):
 
 
 class NotExact(Invalid):
-    """The text is JSON, but numbers in it (`errors`) would be others once they are stored. `value`: all as it was read.
+    """The text is JSON, but numbers in it (`errors`) would change when stored. `value`: all as it was read.
 
     `place` is the first of them.
     """
@@ -82,7 +82,7 @@ class NotExact(Invalid):
 
 
 def read_exact(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Any:
-    """As `read`, for values that are stored as what they are rather than as this text. Raises BadJson, NotExact."""
+    """Like `read`, for values that are stored as values rather than as this text. Raises BadJson, NotExact."""
     alike = raw.translate(_ALIKE_DOTS)
     value = _parsed(raw, alike, depth_max)
     if _MANY in alike or _TINY in alike or _HUGE in alike or _HUGE_PLUS in alike:
@@ -118,8 +118,8 @@ def _parsed(raw: bytes, alike: bytes, depth_max: int) -> Any:
 
 
 def _read_counting_depth(raw: bytes, depth_max: int) -> Any:
-    # Brackets around the text use up what jiter's own limit has to spare, so jiter counts the depth, at its own speed.
-    # One bracket more than that, because jiter lets an innermost list go one deeper than an object.
+    # Brackets around the text use up the slack of jiter's own limit, so jiter counts the depth, at its own speed. One
+    # bracket more than that, because jiter lets an innermost list go one deeper than an object.
     spare = _parser_depth() - depth_max + 1
     try:
         value = jiter.from_json(b"[" * spare + raw + b"]" * spare, allow_inf_nan=False, catch_duplicate_keys=True)
@@ -144,7 +144,7 @@ def _parser_depth() -> int:
 
 
 def _is_number_at(raw: bytes, alike: bytes, found: bytes) -> bool:
-    """Whether any such run stands where a number may stand; ids inside strings look alike, what is before differs."""
+    """Whether any such run is where a number may be; ids inside strings look alike, but what precedes them differs."""
     floor = 0
     at = alike.find(found)
     while at >= 0:
@@ -191,13 +191,13 @@ def _inexact(value: Any) -> Refusal | None:
 
 
 def _checked_exact(raw: bytes, value: Any) -> Any:
-    """The value, whose integers of more than 64 bits are doubles. Raises NotExact for what a double does not keep.
+    """The value; integers of more than 64 bits become doubles. Raises NotExact for what a double cannot represent.
 
-    What is not JSON is for others to say.
+    Invalid JSON is reported elsewhere.
     """
     numbers = [each for each in _WITH_MANY.findall(raw) if len(each) >= len(_LONG) or each.strip(_DIGITS)]
     try:
-        # Most are written the way that a double is; then nothing has to be looked at one by one.
+        # Most are written the way a double is; then nothing has to be checked one by one.
         if list(map(repr, map(float, numbers))) == list(map(bytes.decode, numbers)):
             return value
     except ValueError:
@@ -288,7 +288,7 @@ def _explained(raw: bytes, message: str, depth_max: int) -> BadJson:
 
 
 def explained_at(raw: bytes, what: str, offset: int) -> BadJson:
-    """The refusal of a text at whose byte `offset` another parser of JSON gave up, and said `what`."""
+    """The refusal of a text where another JSON parser gave up at byte `offset`, saying `what`."""
     if raw.startswith(b"\xef\xbb\xbf"):
         return BadJson("", "byte_order_mark", "The text begins with a byte order mark; leave it out.")
     line, column = raw.count(b"\n", 0, offset) + 1, offset - raw.rfind(b"\n", 0, offset)
@@ -307,13 +307,13 @@ def _stumbled(raw: bytes, what: str, offset: int, line: int, column: int) -> Bad
     # The parser's column is that of the last character it looked at, one or two into the word.
     if any(_NO_NUMBER.match(raw, max(0, offset - back)) for back in range(3)):
         return BadJson(pointer, "not_a_number", f"NaN and Infinity are not valid JSON ({at}).")
-    # The parser's word for what begins like true, false or null and is none of them.
+    # The parser's word for something that begins like true, false or null but is not.
     what = "a word that is not true, false or null" if what == "expected ident" else what
     return BadJson(pointer, "syntax", f"Not JSON: {what} ({at}).")
 
 
 def _too_deep_at(raw: bytes, depth_max: int) -> int | None:
-    """The offset of the bracket that goes too deep, looked for in texts of any size, brackets outside strings only."""
+    """The offset of the bracket that nests too deep, in texts of any size; only brackets outside strings count."""
     depth = 0
     for token in re.finditer(rb'"(?:[^"\\]|\\.)*"?|[{}\[\]]', raw, re.DOTALL):
         char = raw[token.start()]
@@ -334,7 +334,7 @@ def _offset(raw: bytes, line: int, column: int) -> int:
 
 
 def _pointer_at(raw: bytes, offset: int) -> str:
-    """The JSON pointer of the value around an offset, as far as the text before it tells."""
+    """The JSON pointer of the value around an offset, as far as the preceding text shows it."""
     if offset > POINTER_SCAN_BYTES_MAX:
         return ""
     steps: list[str | int | None] = []

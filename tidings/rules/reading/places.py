@@ -9,14 +9,14 @@ from tidings.model.errors import Place
 from tidings.rules.reading.refused import escaped
 
 PLACES_MAX = 50
-"""More wrong places than this are not told."""
+"""Only this many wrong places are reported."""
 VALUES_MAX = 20_000
 DEPTH_MAX = 48
 _INTEGER_MAX = 2**63 - 1
 
 
 class Places:
-    """What was found wrong so far."""
+    """The wrong places found so far."""
 
     def __init__(self) -> None:
         self.found: list[Place] = []
@@ -27,7 +27,7 @@ class Places:
             self.found.append(Place(pointer=pointer, code=code, detail=detail))
 
     def members(self, value: Any, pointer: str, known: tuple[str, ...], what: str) -> dict[str, Any]:
-        """The members of an object; what is unknown is told, and left out."""
+        """The members of an object; unknown ones are reported and left out."""
         if type(value) is not dict:
             self.say(pointer, "wrong_type", f"{what} must be an object, not {shown(value)}.")
             return {}
@@ -38,7 +38,7 @@ class Places:
         return {name: each for name, each in value.items() if name in known}
 
     def text(self, value: Any, pointer: str, chars_max: int) -> str:
-        """A text; what is none is told, and empty."""
+        """The value if it is a string; otherwise reports it and returns ""."""
         if type(value) is not str:
             self.say(pointer, "wrong_type", f"This must be a string, not {shown(value)}.")
             return ""
@@ -47,7 +47,7 @@ class Places:
         return value
 
     def json(self, value: Any, pointer: str) -> bool:
-        """Tell everything that JSON has no words for (YAML has more); whether there was nothing."""
+        """Report everything that JSON cannot express (YAML can express more); returns whether there was nothing."""
         before = len(self.found)
         self._json(value, pointer, 1, [VALUES_MAX])
         return len(self.found) == before
@@ -80,7 +80,7 @@ class Places:
 
 
 def shown(value: Any) -> str:
-    """A value in a sentence, cut where it is long."""
+    """A value in a sentence, shortened if it is long."""
     words = {dict: "an object", list: "a list", type(None): "null", bool: str(value).lower()}
     text = words.get(type(value)) or repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,7 +1,7 @@
-"""JSON Schema (2020-12 and its forerunners): compile what callers bring, and say where values differ from it.
+"""JSON Schema (2020-12 and its forerunners): compile callers' schemas, and say where values violate them.
 
-To ask whether a value fits is cheap, and bounded by what the schema costs and how large the value is. To ask why not
-costs a thousand times as much, since every reason is made at once: large values get the first one, or none.
+Checking whether a value is valid is cheap, and bounded by the schema's cost and the value's size. Asking why not costs
+a thousand times as much, since all reasons are made at once: large values get the first one, or none.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ PATTERN_BYTES = 1 << 20
 UNITS_MAX = 8_000_000
 """How many units (rules/reading/schema_cost.py) a value may take: some 60 ms."""
 VALUE_BYTES = 1024 * 1024
-"""How large a value is by default at most."""
+"""The default maximum size of a value."""
 REASONS_MAX = 20_000
-"""How many units a value may take for its reasons to be asked: some 100 ms. 200 bytes cost as much as a reason."""
+"""How many units a value may take and still get reasons: some 100 ms. 200 bytes cost as much as a reason."""
 REASON_BYTES = 200
 LEVELS = 8
-"""How many levels of a value the reasons are taken to repeat."""
+"""How many levels of a value the reasons are assumed to repeat."""
 NUMBERS_PER_CHAR = 3
-"""A text holds numbers of at most that weight together, for each of its characters: 1e300 weighs most."""
+"""The most that numbers can weigh per character of text: 1e300 weighs most."""
 UNKNOWN = Cost(top=100, below=100, per_char=10, per_number=1_000, whole=False, quoted=10_000, copies=True)
-"""Of a schema from before its cost was counted, with references out of it."""
+"""For a schema from before costs were counted, with references out of it."""
 TOO_LARGE_TO_SAY = "It does not match the schema, and is too large to say where."
 
 _MANY_DIGITS = re.compile(rb"[0-9]{16}")
-"""Without so many in a row there is no integer that becomes another as a double."""
+"""Without this many digits in a row, no integer changes as a double."""
 Step = str | int
 
 
@@ -50,7 +50,7 @@ class Validator:
         self._inner = inner
         self.cost = cost
         self.is_valid = inner.is_valid
-        """Whether a value fits. Ask `costly` before where the value may be large."""
+        """Whether a value is valid. Ask `costly` first if the value may be large."""
 
     def costly(self, text: bytes | memoryview, value: Any) -> bool:
         """Whether a value would take more than UNITS_MAX; `text` is its JSON."""
@@ -63,7 +63,7 @@ class Validator:
         return cost.unique > 0 and _MANY_DIGITS.search(text) is not None and _of_pairs(cost, value) > UNITS_MAX
 
     def reasons(self, value: Any) -> Iterator[Any]:
-        """Why a value does not fit: the library's errors, all, the first, or none, as its size permits."""
+        """Why a value is not valid: the library's errors: all, the first, or none, as its size permits."""
         values, chars = measured(value, REASONS_MAX)
         size = (2 * values + chars) // REASON_BYTES
         cost = self.cost
@@ -121,7 +121,7 @@ def compiled(schema: Any) -> Validator:
 
 
 def places(validator: Validator, data: Any, pointer: str) -> list[Place]:
-    """The wrong places, each with the schema's reason; at least one for data that does not fit, else none."""
+    """The wrong places, each with the schema's reason; at least one if the data is not valid, otherwise none."""
     if validator.is_valid(data):
         return []
     found = []
@@ -135,7 +135,7 @@ def places(validator: Validator, data: Any, pointer: str) -> list[Place]:
 
 
 def sentence(wrong: Any) -> str:
-    """What is said of one of the library's errors: its message, but where that is in the library's own words."""
+    """The sentence for one of the library's errors: its message, unless that is in the library's jargon."""
     if wrong.kind.name in ("anyOf", "oneOf"):
         return f"The value matches none of the alternatives in the schema's {wrong.kind.name}."
     return str(wrong.message)
@@ -158,7 +158,7 @@ def is_over(cost: Cost, value: Any) -> bool:
 
 
 def _of_pairs(cost: Cost, value: Any) -> int:
-    """What it costs to tell elements of lists apart that look the same to the library's table."""
+    """What it costs to compare list elements that look the same to the library's hash table."""
     return cost.unique * PAIR_UNITS * alike(value)
 
 
@@ -189,7 +189,7 @@ def measured(value: Any, most: int) -> tuple[int, int]:
 
 
 def too_costly(cost: Cost) -> str:
-    """What is said of a value that would take more than UNITS_MAX."""
+    """The sentence for a value that would take more than UNITS_MAX."""
     each = max(cost.below, cost.per_char, cost.per_number, 1)
     return (
         f"It is too large for its schema, which takes up to {each:,} steps for each value, number or character, "

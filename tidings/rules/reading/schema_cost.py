@@ -1,11 +1,11 @@
-"""What a JSON Schema may cost: how much work one value can make, by how often its parts come to the same value.
+"""What a JSON Schema may cost: how much work one value can cause, by how often its parts apply to the same value.
 
 A schema is a graph: some keywords ask about the same value (allOf, anyOf, $ref ...), others about its members. How
 many ways lead from the top to the values of one level, each way weighed with the keywords at its end, is the most
 that one value of that level can cost. Levels are counted one by one, since a schema may refer to itself. Members of
 different names are different values, so their ways do not add up.
 
-A unit is one keyword on one value, some 8 ns. What single keywords cost stands in rules/reading/schema_words.py.
+A unit is one keyword on one value, some 8 ns. The costs of single keywords are in rules/reading/schema_words.py.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from tidings.rules.reading.refused import escaped
 from tidings.web.operation import BodySchema
 
 ERRORS_MAX = 50
-"""More wrong places than this are not told."""
+"""Only this many wrong places are reported."""
 _MEDIA_KNOWN_MAX = 256
 
 T = TypeVar("T", bound=msgspec.Struct)
