@@ -233,8 +233,7 @@ def _too_deep(text: str, path: Path) -> str:
 
 
 def _member(node: Any, step: str) -> tuple[Any, Any] | None:
-    """The nodes of a member's name and value, one pointer step below a node; for a list's element both are the
-    element."""
+    """A member's name and value as nodes, one pointer step below a node; for a list both are the element."""
     if node.id == "mapping":
         return next(((key, value) for key, value in node.value if key.value == step), None)
     if node.id == "sequence" and is_digits(step) and int(step) < len(node.value):

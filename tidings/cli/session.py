@@ -74,8 +74,9 @@ class Session:
 
     @contextmanager
     def progress(self, what: str, total: int | None, *, is_bytes: bool = False) -> Iterator[Callable[[int], None]]:
-        """A progress bar on stderr; call the yielded function with the amount done. Silent for scripts and without a
-        tty.
+        """A progress bar on stderr; call the yielded function with the amount done.
+
+        Silent for scripts and without a tty.
         """
         with progress_bar(what, total, is_bytes=is_bytes, silent=self.as_json) as done:
             yield done

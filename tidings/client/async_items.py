@@ -113,8 +113,10 @@ class AsyncItems:
                     yield row
 
     def export_file(self, format: str = "csv", /, **query: Any) -> AsyncGenerator[bytes]:
-        """The same as the bytes of a file, `csv` or `ndjson`, which `import_` accepts. May raise ConnectionFailed
-        midway."""
+        """The same as the bytes of a file, `csv` or `ndjson`, which `import_` accepts.
+
+        May raise ConnectionFailed midway.
+        """
         return self._client.download(self._calls.export(format, query))
 
     async def _pages(self, query: Mapping[str, Any], question: str | None) -> AsyncIterator[Json]:

@@ -109,8 +109,10 @@ class Items:
                 yield from rows.feed(piece)
 
     def export_file(self, format: str = "csv", /, **query: Any) -> Generator[bytes]:
-        """The same as the bytes of a file, `csv` or `ndjson`, which `import_` accepts. May raise ConnectionFailed
-        midway."""
+        """The same as the bytes of a file, `csv` or `ndjson`, which `import_` accepts.
+
+        May raise ConnectionFailed midway.
+        """
         return self._client.download(self._calls.export(format, query))
 
     def _pages(self, query: Mapping[str, Any], question: str | None) -> Iterator[Json]:

@@ -23,8 +23,7 @@ class DeliveryIds:
     """Makes ids of deliveries and reads them. May be used by any thread."""
 
     def __init__(self, sealer: Sealer, plain_until: int) -> None:
-        """`plain_until`: deliveries up to this number once had their plain number in their id; such ids are still
-        accepted."""
+        """`plain_until`: ids of deliveries up to this number may contain the plain number; they are still accepted."""
         self._key = sealer.derived("ids of deliveries")
         self._plain_until = plain_until
 

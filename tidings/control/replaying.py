@@ -105,8 +105,10 @@ class Replaying:
         )
 
     def count(self, db: Db, replay: Replay, endpoint: Endpoint) -> int:
-        """How many deliveries it would send. Looks through every fact of the range; raises Refused if that takes too
-        long."""
+        """How many deliveries it would send.
+
+        Looks through every fact of the range; raises Refused if that takes too long.
+        """
         wants, found, after = Wants.of(endpoint).compiled(), 0, replay.position
         end = self._ticks() + COUNT_SECONDS
         while True:

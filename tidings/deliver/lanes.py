@@ -202,8 +202,10 @@ class Lanes:
             lane.forget(number)
 
     def cancel(self, number: int, now: Micros, settlement: Settlement) -> bool:
-        """Cancel a waiting delivery, or one in flight once it fails. Returns False if it has ended. Raises
-        StoreError."""
+        """Cancel a waiting delivery, or one in flight once it fails. Returns False if it has ended.
+
+        Raises StoreError.
+        """
         found = find(self._db, self.by_link, number)
         if found is None:
             return False

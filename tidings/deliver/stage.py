@@ -103,8 +103,7 @@ class Deliver:
         self._thread.start()
 
     def stop(self, timeout_seconds: float = STOP_SECONDS) -> None:
-        """Send nothing new, wait for what is in flight, settle it, and stop. What takes too long is sent again at the
-        next start."""
+        """Send nothing new, wait for what is in flight, settle it, and stop. The next start resends the rest."""
         self._stopping = True
         self._wake()
         if self._thread.is_alive():
@@ -135,8 +134,7 @@ class Deliver:
         self._tell(lambda: self._lanes.resume(link, self._now(), self._settlement))
 
     async def cancel(self, numbers: list[int]) -> list[bool]:
-        """Cancel waiting deliveries, from an event loop. Returns False for each that had already ended. Raises
-        Unavailable."""
+        """Cancel waiting deliveries, from an event loop; False for each that had ended. Raises Unavailable."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[list[bool]] = loop.create_future()
 
@@ -197,8 +195,7 @@ class Deliver:
         return self.flights == 0 and self._settling is None and not self._settlement
 
     def _now(self) -> Micros:
-        """The time of day. If the clock was set in the meantime, everything that waits here is moved by the
-        difference."""
+        """The time of day. If the clock was set in the meantime, all due times are moved by the difference."""
         now = self._clock.now()
         if by := self._due_times.step(now):
             self._store_rests_until += by
@@ -341,8 +338,7 @@ class Deliver:
         self._shares.unpark(self._lanes.active)
 
     def _cancel_all(self, numbers: list[int], tell: Callable[[list[bool] | None, Exception | None], None]) -> None:
-        """Cancel, and report it once it is stored. Results of attempts are stored first: they decide what can be
-        done."""
+        """Cancel, and report it once stored. Results of attempts are stored first: they decide what is possible."""
         unsettled = {number for _, number in self._settlement.numbers}
         if self._settling is not None:
             unsettled.update(number for _, number in self._settling.numbers)

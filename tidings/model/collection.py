@@ -53,8 +53,10 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class OwnEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One of a collection's own events, emitted instead of `created` or `updated`. Either `when` or `filter` is
-    given."""
+    """One of a collection's own events, emitted instead of `created` or `updated`.
+
+    Either `when` or `filter` is given.
+    """
 
     name: str
     when: str | None = None

@@ -53,8 +53,7 @@ class Secret(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClientCertificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What we present to an endpoint that asks for a client certificate, as PEM: a certificate (with its chain) and its
-    key."""
+    """The client certificate that we present to an endpoint, as PEM: a certificate (with its chain) and its key."""
 
     certificate: str
     key: str
@@ -131,8 +130,7 @@ def chosen(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def changes_requests(before: AnyLink, after: AnyLink) -> bool:
-    """Whether an edit changes what is sent, or how (URL, headers, secrets, body ...), so that what failed may
-    succeed."""
+    """Whether an edit changes what is sent or how (URL, headers, body ...), so that what failed may succeed."""
     was, now = before.pacing, after.pacing
     return before.what != after.what or (was.batch, was.timeout_seconds) != (now.batch, now.timeout_seconds)
 

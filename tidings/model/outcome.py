@@ -1,5 +1,7 @@
-"""The possible outcomes of an attempt: a closed list with sentences. What follows from each:
-`rules/deliver/judgement.py`."""
+"""The possible outcomes of an attempt: a closed list with sentences.
+
+What follows from each: `rules/deliver/judgement.py`.
+"""
 
 from __future__ import annotations
 

@@ -86,8 +86,10 @@ class Router:
         """How many tenants are aside."""
 
     def step(self, db: Db) -> float | None:
-        """Route for a while inside the present transaction. Returns in how many seconds there is more to do; None:
-        nothing."""
+        """Route for a while inside the present transaction.
+
+        Returns in how many seconds there is more to do; None: nothing.
+        """
         return _Step(self, db).run()
 
 
@@ -147,8 +149,10 @@ class _Step:
         return last
 
     def _made_way(self, rows: list[Row]) -> bool:
-        """The step is full: a tenant that filled most of it goes aside if others wait behind it. Returns whether one
-        did."""
+        """The step is full: a tenant that filled most of it goes aside if others wait behind it.
+
+        Returns whether one did.
+        """
         done, last = {row[0]: row[2] for row in rows}, rows[-1][0]
         tenant, count = Counter(done.get(seq) for seq, _ in self._pairs[-SAMPLED:]).most_common(1)[0]
         if count <= SAMPLED // 2:
@@ -171,8 +175,10 @@ class _Step:
             self._put_aside(tenant or "", seq - 1 if links is None else seq)
 
     def _catch_up(self) -> float | None:
-        """Give tenants that are aside a slice. Returns in how many seconds they may have the next; None: none is
-        left."""
+        """Give tenants that are aside a slice.
+
+        Returns in how many seconds they may have the next; None: none is left.
+        """
         router, began = self._router, self._ticks()
         if began < router._rest_until:
             return router._rest_until - began

@@ -24,8 +24,7 @@ _NAMES = {1: "second", 60: "minute", 3600: "hour", 86400: "day"}
 
 
 class Window(msgspec.Struct, frozen=True):
-    """One window after a call: its `limit` in calls, its length, what remains, and the seconds until it starts
-    again."""
+    """One window after a call: its `limit` in calls, its length, what remains, and the seconds until it restarts."""
 
     limit: int
     seconds: int

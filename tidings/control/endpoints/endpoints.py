@@ -35,8 +35,10 @@ class Resuming(Protocol):
 
 
 def narrowed_to(snapshot: Snapshot, caller: Caller, ident: str) -> Endpoint:
-    """The endpoint that a list is narrowed to, which may be deleted. Raises Invalid if the caller can see no such
-    endpoint."""
+    """The endpoint that a list is narrowed to, which may be deleted.
+
+    Raises Invalid if the caller can see no such endpoint.
+    """
     for endpoint in snapshot.links.values():
         if endpoint.id == ident and caller.sees(endpoint.tenant):
             return endpoint
@@ -97,8 +99,10 @@ class Endpoints:
         return await self._waiting(caller, endpoints)
 
     def secrets(self, caller: Caller, ident: str) -> list[Secret]:
-        """The secrets that sign now, newest first. Needs the scope to write: anyone who has a secret can sign as we
-        do."""
+        """The secrets that sign now, newest first.
+
+        Needs the scope to write: anyone who has a secret can sign as we do.
+        """
         return valid_secrets(self.find(caller, ident, WRITE), self._clock.now())
 
     # --- change -------------------------------------------------------------------------------------------------------
@@ -169,8 +173,9 @@ class Endpoints:
         expected: set[int] | None,
         run: Run[list[Secret], R],
     ) -> R:
-        """Sign with a new secret, and with the previous one until the overlap ends. Returns those that sign now, newest
-        first.
+        """Sign with a new secret, and with the previous one until the overlap ends.
+
+        Returns those that sign now, newest first.
 
         Raises NotFound, Invalid or Stale.
         """

@@ -1,5 +1,4 @@
-"""An endpoint's TLS options: its own authority, and the certificate that we present to it; `***` keeps what is
-stored."""
+"""An endpoint's TLS options: its own authority, and the certificate that we present; `***` keeps what is stored."""
 
 from __future__ import annotations
 

@@ -103,8 +103,10 @@ class Retention:
 
 
 def trusted(now: Micros, last: Micros | None, days: int, *, first: bool) -> Micros:
-    """The time that counts now, if it was `last` at the previous run. `first`: this is the first run since the
-    start."""
+    """The time that counts now, if it was `last` at the previous run.
+
+    `first`: this is the first run since the start.
+    """
     step = HOUR + max(1, days) * DAY // CATCH_UP_LOOKS
     if last is None or now <= last + step:
         return now
@@ -112,8 +114,10 @@ def trusted(now: Micros, last: Micros | None, days: int, *, first: bool) -> Micr
 
 
 def _drop_events(db: Db, after: int, before: Micros) -> tuple[int | None, int]:
-    """One step after the event number `after`. Returns where the next one begins (None: done), and how many were
-    dropped."""
+    """One step after the event number `after`.
+
+    Returns where the next one begins (None: done), and how many were dropped.
+    """
     seqs: list[int] = []
     deliveries = 0
     rows = db.all("prune_candidates", journal=db.journal, after=after, count=EVENTS_PER_STEP)

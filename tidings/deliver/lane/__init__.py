@@ -1,2 +1,1 @@
-"""A lane: what the deliver stage holds in memory for one link, in which order it is sent, and when it is served
-next."""
+"""A lane: what the deliver stage holds in memory for one link, its order, and when it is served next."""

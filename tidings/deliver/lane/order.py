@@ -75,8 +75,10 @@ def release(lane: Lane, item: Queued, now: Micros) -> None:
 
 
 def mind_age(lane: Lane, row: Waiting) -> None:
-    """It waits for a retry: from a certain age on, its line does not wait for it. A requested pause is not a
-    failure."""
+    """It waits for a retry: from a certain age on, its line does not wait for it.
+
+    A requested pause is not a failure.
+    """
     if row.subject is not None and row.n > row.earlier:
         heapq.heappush(lane.lines.stuck, (row.first, row.delivery, row.subject))
 
@@ -128,8 +130,7 @@ def release_all(lane: Lane, now: Micros, settlement: Settlement) -> None:
 
 
 def restore(lane: Lane, blocking: list[Waiting], lines: list[tuple[Waiting, int]]) -> None:
-    """After a start: the blocking deliveries, and the first and last number of each line, from the rows of
-    `waiting`."""
+    """After a start: the blocking deliveries, and each line's first and last number, from the rows of `waiting`."""
     for row in blocking:
         assert row.subject is not None
         lane.lines.blocking.setdefault(row.subject, set()).add(row.delivery)

@@ -52,8 +52,7 @@ class Refill:
             order.read_on(lane, subject, [waiting_from(row) for row in rows], now)
 
     def _read_latest(self, lane: Lane, head: int) -> None:
-        """The newest of a backlog that were not seen as they were routed: after a start, or once those seen are
-        through."""
+        """The newest of a backlog that were not seen when routed: after a start, or once those seen are through."""
         if lane.ordered_all or lane.walked == 0 or not lane.lagging:
             return
         before = head + 1 if lane.walked is None else lane.walked

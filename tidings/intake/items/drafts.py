@@ -86,8 +86,10 @@ class Draft:
                 self._found.update(part)
 
     def load_values(self, db: Db, name: str, pairs: Iterable[Pair], *, whole: bool) -> None:
-        """Read which items have these unique values. `whole`: the values may be moved away, so the items themselves are
-        read."""
+        """Read which items have these unique values.
+
+        `whole`: the values may be moved away, so the items themselves are read.
+        """
         sought = self._sought[name]
         wanted = [pair for pair in dict.fromkeys(pairs) if pair not in sought]
         sought.update(wanted)
@@ -209,8 +211,7 @@ class Draft:
             self._changed[item.seq] = None
 
     def _clear_moved(self, db: Db, changed: Sequence[Item]) -> None:
-        """Remove unique values from items that are about to lose them to others, so that no two ever have the same
-        one."""
+        """Remove unique values from items that will lose them to others, so that no two ever share one."""
         for name in self._unique:
             holders = self._holders[name]
             moved = [

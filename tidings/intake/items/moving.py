@@ -61,8 +61,10 @@ class Moving:
         self._keep(draft, seq, [])
 
     def settle(self, db: Db) -> Conflict | None:
-        """At the end: restore values that are free again. Returns the refusal if an item would lose its value for
-        good."""
+        """At the end: restore values that are free again.
+
+        Returns the refusal if an item would lose its value for good.
+        """
         places: list[Place] = []
         for taken in [each for several in self._taken.values() for each in several]:
             if taken.draft.holder(db, taken.field, taken.value, taken.tenant, taken.seq) is None:

@@ -46,8 +46,10 @@ def _moved(permit: Permit, pair: Pair) -> Permit:
 
 
 def _rows(pattern: Any, names: dict[str, str | None]) -> Any:
-    """A row rule with the fields' new names. A dropped field is replaced by a name that cannot exist, so no row
-    matches."""
+    """A row rule with the fields' new names.
+
+    A dropped field is replaced by a name that cannot exist, so no row matches.
+    """
     if isinstance(pattern, list):
         return [_rows(each, names) for each in pattern]
     if not isinstance(pattern, dict):

@@ -31,8 +31,7 @@ CONVERSIONS: tuple[tuple[FieldType, FieldType], ...] = (
     ("reference", "string"),
     ("date", "datetime"),
 )
-"""The types that a field may change to, if all its values fit; a date becomes midnight in UTC, a decimal may change its
-`scale`."""
+"""What a field may change to, if all its values fit; a date becomes midnight in UTC, a decimal may change `scale`."""
 
 _ANNOTATIONS = ("description", "default", "examples")
 
@@ -351,8 +350,7 @@ def _renames(were: Mapping[str, str], present: Names[str], wanted: Names[str]) -
 
 
 def _orderly(renames: Mapping[str, str], taken: Iterable[str]) -> list[str]:
-    """The old names, in an order in which each new name is free. To SQLite, names that differ only in case are the
-    same."""
+    """The old names, in an order in which each new name is free, also in SQLite, which ignores case."""
     names = {name.lower() for name in taken}
     left, ordered = dict(renames), list[str]()
     while left:

@@ -91,8 +91,9 @@ def fate(cause: Cause) -> State:
 
 
 def state(last_attempt_state: State | None, has_waiting_row: bool, link_deleted: bool) -> State:
-    """The state that follows from the facts. `last_attempt_state` is the one its last attempt left behind, None before
-    any.
+    """The state that follows from the facts.
+
+    `last_attempt_state` is the one its last attempt left behind, None before any.
 
     A row in `waiting` means that more will follow, whatever the last attempt said. Without one, an unfinished delivery
     still waits: it is after its endpoint's cursor. A deleted endpoint gets nothing more.

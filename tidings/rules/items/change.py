@@ -57,8 +57,7 @@ class Changes:
         self._own = [(own_type(collection.name, event.name), _fits(event, collection)) for event in collection.events]
 
     def type(self, previous: Document | None, data: Document, changed: Sequence[str]) -> str:
-        """The type of the one event of a creation (`previous` None) or an edit: the first of its own that matches, else
-        ours."""
+        """The event type of a creation (`previous` None) or an edit: the first of its own that matches, else ours."""
         usual = self._created if previous is None else self._updated
         if self._own:
             document = {"type": usual, "subject": data.get("id"), "data": data, "changed": list(changed)}
@@ -91,8 +90,10 @@ def deleted_type(name: str) -> str:
 
 
 def read_when(text: str, collection: Collection, pointer: str = "") -> When:
-    """Read a condition in words. Raises Refused if it is malformed, or names an unknown field or an impossible
-    value."""
+    """Read a condition in words.
+
+    Raises Refused if it is malformed, or names an unknown field or an impossible value.
+    """
     match = _WHEN.fullmatch(text.strip())
     if match is None:
         detail = "Write FIELD becomes VALUE, such as: done becomes true; or FIELD changes."

@@ -219,8 +219,10 @@ class ItemRules:
         return None
 
     def unknown(self, name: str, pointer: str, known: Iterable[str] | None = None) -> Place:
-        """The place of a field that does not exist, or not for this caller. `known`: the fields that the caller may
-        know."""
+        """The place of a field that does not exist, or not for this caller.
+
+        `known`: the fields that the caller may know.
+        """
         offer = ", ".join(self._fields if known is None else known)
         detail = f"There is no field {name[:100]!r}. The fields are: {offer}."
         return Place(pointer=f"{pointer}/{escaped(name)}", code="unknown_field", detail=detail)
@@ -232,8 +234,10 @@ def opened(value: Any) -> Any:
 
 
 def comparable(field: Field, value: Any) -> Any:
-    """A JSON value in the form in which the store compares this field. Raises ValueError with the words after "must
-    be"."""
+    """A JSON value in the form in which the store compares this field.
+
+    Raises ValueError with the words after "must be".
+    """
     if value is None:
         return None
     kinds, words = _COMPARABLE[field.type]

@@ -139,8 +139,7 @@ def _wrong_rows(permit: Permit, maker: Key, child: Key, collection: Collection, 
 
 
 def narrowed(permit: Permit, maker: Key) -> Permit:
-    """A permit as a maker can grant it: what the maker's own permit leaves out stays out, and its row rule applies
-    too."""
+    """A permit as a maker can grant it: within the maker's own permit, and with its row rule too."""
     own = next((each for each in maker.permits if each.collection == permit.collection), None)
     if own is None or _unlimited(maker, permit):
         return permit

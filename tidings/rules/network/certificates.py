@@ -1,5 +1,4 @@
-"""Certificates that an endpoint provides: its own authority to trust, and the certificate that we present to it
-(mTLS)."""
+"""Certificates of an endpoint: its own authority to trust, and the certificate that we present to it (mTLS)."""
 
 from __future__ import annotations
 
