@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import random
 import secrets
-import socket
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -28,6 +26,7 @@ from tidings.control.endpoints.cancelling import Cancelling
 from tidings.control.endpoints.edit import EndpointEdits
 from tidings.control.endpoints.endpoints import Endpoints
 from tidings.control.event_types import EventTypes
+from tidings.control.hooks import Hooks
 from tidings.control.indexes import Indexes
 from tidings.control.keys import OPERATOR, Keys
 from tidings.control.replaying import Replaying
@@ -36,18 +35,24 @@ from tidings.control.tenants import Tenants
 from tidings.control.upkeep.retention import Retention
 from tidings.control.upkeep.timekeeper import Timekeeper
 from tidings.deliver.stage import Deliver
+from tidings.intake.hooks.fetched import Fetched
+from tidings.intake.hooks.let_in import SecondLook
+from tidings.intake.hooks.receive import HookReceiver
 from tidings.intake.items.batches import Batches
 from tidings.intake.items.change import ItemChanges
 from tidings.intake.items.imports import ImportLimits, Imports
 from tidings.intake.items.kinds import Kinds
 from tidings.intake.publish import Publisher
+from tidings.listening import free_port, listening, share_processor
 from tidings.model.access import EVERYTHING, Key, key_hash
 from tidings.model.errors import TidingsError
 from tidings.model.moment import Clock, SystemClock
+from tidings.net.fetch import Fetcher
 from tidings.net.http import HttpClient
 from tidings.net.names import Names
 from tidings.route.route import Router
 from tidings.rules.network import address
+from tidings.rules.network.origin import public_url
 from tidings.settings import Settings
 from tidings.store.base import Db, StoreError
 from tidings.store.catalog import Catalog
@@ -62,6 +67,7 @@ from tidings.store.engines.opening import (
 )
 from tidings.store.files import FileLock
 from tidings.store.readers import Readers
+from tidings.store.receipts import ReceiptHeads
 from tidings.store.seal import Sealer, keep_mark, load_sealer, plain_until
 from tidings.store.writer import Writer
 from tidings.web.app import App
@@ -122,7 +128,7 @@ class Server:
         readers = self._readers = Readers(engine)
         feed = self._feed = Feed(readers)
         router = Router(catalog, self.clock)
-        self._names = Names()
+        self._names, self._fetcher = Names(), Fetcher(lambda: self._http_client(networks))
         deliver = self.deliver = Deliver(
             engine,
             writer,
@@ -144,7 +150,8 @@ class Server:
         )
         self._cancelling = Cancelling(catalog, writer, self.clock, deliver)
         self._replaying = Replaying(writer, catalog, self.clock, deliver.notice)
-        self._retention = Retention(writer, self.clock, settings.retention_days)
+        days = settings.retention_days, settings.receipt_days, settings.refusal_days
+        self._retention = Retention(writer, self.clock, *days)
         self._timekeeper = Timekeeper(writer, self.clock)
         self._indexes = Indexes(engine, writer, catalog)
         writer.before_replies(catalog.refresh)
@@ -160,7 +167,7 @@ class Server:
         endpoints = Endpoints(catalog, readers, self.clock, edits, self._cancelling, deliver, self._delivery_ids)
         note_use(settings.database, settings.folder, self._locks[0])
         self._ensure_operator(catalog)
-        self.parts = self._together(catalog, Tickets(sealer, catalog, self.clock), feed, router, endpoints)
+        self.parts = self._together(catalog, sealer, feed, router, endpoints)
 
     def _http_client(self, networks: address.Networks) -> HttpClient:
         """The door outwards."""
@@ -193,9 +200,13 @@ class Server:
         finally:
             db.close()
 
-    def _together(self, catalog: Catalog, tickets: Tickets, feed: Feed, router: Router, endpoints: Endpoints) -> Parts:
+    def _together(self, catalog: Catalog, sealer: Sealer, feed: Feed, router: Router, endpoints: Endpoints) -> Parts:
         """The parts that operations work with."""
         settings, kinds = self.settings, Kinds(self._engine.dialect)
+        publisher = Publisher(self.writer, catalog, self.clock)
+        fetched, heads = Fetched(self._fetcher.content), ReceiptHeads(sealer)
+        receiver = HookReceiver(self.writer, publisher, catalog, self.clock, fetched, heads, settings.max_body_bytes)
+        public = public_url(settings.public_url)
         collections, items = Collections(catalog, self.clock), ItemChanges(catalog, kinds, self.clock)
         parts = (self._engine, self.writer, self._readers, self.clock)
         self._declaring = Declaring(parts, collections, self._indexes)
@@ -204,12 +215,15 @@ class Server:
             settings=settings,
             clock=self.clock,
             catalog=catalog,
-            tickets=tickets,
+            tickets=Tickets(sealer, catalog, self.clock),
             cursors=self._cursors,
             delivery_ids=self._delivery_ids,
             writer=self.writer,
             readers=self._readers,
-            publisher=Publisher(self.writer, catalog, self.clock),
+            publisher=publisher,
+            hooks=Hooks(catalog, self._readers, self.clock, heads),
+            receiver=receiver,
+            second_look=SecondLook(receiver, publisher, catalog, self.clock, public.whole if public else ""),
             keys=Keys(catalog, self.clock),
             tenants=Tenants(catalog, self.clock),
             event_types=EventTypes(catalog, self.clock),
@@ -266,7 +280,7 @@ class Server:
         gc.set_threshold(GARBAGE_THRESHOLD)
         self._feed.attach(self._loop)
         self.deliver.start()
-        self.port = self.port or _free_port(self.settings.host)
+        self.port = self.port or free_port(self.settings.host)
         app = App(self.parts)
         http = HttpServer(
             app,
@@ -285,9 +299,9 @@ class Server:
         await app.start()
         self._start_control(self._loop)
         serving = asyncio.create_task(http.serve())
-        await _listening(self.settings.host, self.port, serving)
+        await listening(self.settings.host, self.port, serving)
         if self.settings.one_processor:
-            _share_processor([threading.get_native_id(), self.writer.native_id, self.deliver.native_id], self.port)
+            share_processor([threading.get_native_id(), self.writer.native_id, self.deliver.native_id], self.port)
         log.info("listening on http://%s:%d, storing in %s", self.settings.host, self.port, self._engine.where)
         ready()
         stopping = asyncio.create_task(self._stop.wait())
@@ -335,6 +349,7 @@ class Server:
     def close(self) -> None:
         """Finish in order: what is in flight, what is to be written, then the connections."""
         self.deliver.stop()
+        self._fetcher.stop()
         self._names.close()
         self.writer.close()
         self._readers.close()
@@ -357,40 +372,3 @@ class Server:
             self.writer.wait(lambda db: catalog.put_key(db, key))
         if not given:
             self.operator_key = text
-
-
-def _share_processor(threads: list[int], choice: int) -> None:
-    """Keep these threads on one processor, where the system lets us; several servers take different ones.
-
-    They share one interpreter: handing it from core to core costs more than a second core gains.
-    """
-    if not hasattr(os, "sched_setaffinity"):
-        return
-    processors = sorted(os.sched_getaffinity(0))
-    with contextlib.suppress(OSError):
-        for thread in threads:
-            os.sched_setaffinity(thread, {processors[choice % len(processors)]})
-
-
-async def _listening(host: str, port: int, serving: asyncio.Task[None]) -> None:
-    """Wait until the socket takes connections. Raises what ended the server before that."""
-    while not serving.done():
-        try:
-            _, writer = await asyncio.open_connection(_dialable(host), port)
-        except OSError:
-            await asyncio.sleep(0.005)
-            continue
-        writer.close()
-        return
-    serving.result()
-    raise OSError(f"the server could not listen on {host}:{port}")
-
-
-def _dialable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- names it, does not bind it
-
-
-def _free_port(host: str) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])

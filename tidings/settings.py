@@ -131,6 +131,14 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "retention_days", int, 30, "Events older than this are dropped once their deliveries have ended; 0 keeps them."
     ),
+    Setting(
+        "receipt_days",
+        int,
+        30,
+        "How long requests that came in at hooks are kept as they came, in days. A repeat is known as one that long. "
+        "0 keeps them.",
+    ),
+    Setting("refusal_days", int, 7, "How long requests that hooks refused are kept, in days; 0 keeps them."),
     Setting("log_level", str, "info", "The log level: debug, info, warning or error."),
     Setting("log_format", str, "text", "The log format: text, or json with one object per line."),
 )
@@ -171,6 +179,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: str
     cors_origins: str
     retention_days: int
+    receipt_days: int
+    refusal_days: int
     log_level: str
     log_format: str
 
@@ -305,6 +315,6 @@ _LEAST = (
         )
     ),
     ("max_calls_per_address", 0, "0 or more"),
-    ("retention_days", 0, "0 (keep) or more"),
+    *((name, 0, "0 (keep) or more") for name in ("retention_days", "receipt_days", "refusal_days")),
 )
 _CHOICES = {"log_level": ("debug", "info", "warning", "error"), "log_format": ("text", "json")}

@@ -25,6 +25,8 @@ OTHER: dict[str, Any] = {
     "waiting": "many",
     "indexes": 7,
     "ca": [],
+    "url": "/in/other",
+    "secret_count": 9,
     "client_certificate": {"subject": "CN=x", "fingerprint": "0" * 64, "expires": "2030-01-01T00:00:00Z"},
 }
 WRITES = {
@@ -40,19 +42,22 @@ def paths(api: Api) -> dict[str, str]:
         ("POST", "/v1/tenants", {"id": "told", "name": "Told"}),
     ):
         assert api.call(method, path, body).status in (200, 201, 409)
+    hooks = {hook["path"]: hook for hook in api.get("/v1/hooks")["data"]}
+    hook = hooks.get("told") or api.post("/v1/hooks", {"path": "told", "scheme": "github", "secrets": ["s3"]})
     endpoint = create(api, headers={"X-Secret": "s3"}, batch={"max_events": 5}, fields=["a"], rate=2.5)
     return {
         "collection": "/v1/collections/things",
         "event_type": "/v1/event-types/told.back",
         "tenant": "/v1/tenants/told",
         "endpoint": f"/v1/endpoints/{endpoint['id']}",
+        "hook": f"/v1/hooks/{hook['id']}",
     }
 
 
 def test_all_that_change_are_known() -> None:
     assert set(WRITES) == {
         *("put_collection", "edit_collection", "put_event_type", "edit_event_type"),
-        *("edit_tenant", "edit_endpoint"),
+        *("edit_tenant", "edit_endpoint", "edit_hook"),
     }
 
 

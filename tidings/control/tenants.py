@@ -91,7 +91,7 @@ class Tenants:
         return await run(job)
 
     async def delete(self, caller: Caller, ident: str, expected: set[int] | None, run: Run[None, R]) -> R:
-        """Delete an entry; its events stay. Raises NotFound, Stale, or Conflict while it has endpoints or keys."""
+        """Delete an entry; its events stay. Raises NotFound, Stale, or Conflict while it owns anything."""
         caller.need(WRITE, WHOLE)
         self._find(caller, ident)
 
@@ -99,8 +99,10 @@ class Tenants:
             before = _at(db, ident, expected)
             endpoints = int((db.one("tenant_endpoints", tenant=before.id) or (0,))[0])
             keys = int((db.one("tenant_keys", tenant=before.id) or (0,))[0])
-            if endpoints or keys:
-                raise Conflict(f"The tenant still has {endpoints} endpoints and {keys} keys. Delete them first.")
+            hooks = int((db.one("hooks_of_tenant", tenant=before.id) or (0,))[0])
+            if endpoints or keys or hooks:
+                has = f"{endpoints} endpoints, {hooks} hooks and {keys} keys"
+                raise Conflict(f"The tenant still has {has}. Delete them first.")
             self._catalog.drop_tenant(db, before.id)
 
         return await run(job)

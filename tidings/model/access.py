@@ -35,6 +35,8 @@ SCOPES: tuple[str, ...] = (
     "tenants:write",
     "keys:read",
     "keys:write",
+    "hooks:read",
+    "hooks:write",
     "metrics:read",
     EVERYTHING,
 )

@@ -49,6 +49,8 @@ PRECISE: tuple[Precise, ...] = (
     Precise("ambiguous_id", (409,), "Several tenants have an item with this id: add `tenant`."),
     Precise("referenced", (409,), "Other items, or a collection that stays, refer to what would be deleted."),
     Precise("too_many_endpoints", (409,), "The tenant already has the maximum number of endpoints."),
+    Precise("too_many_hooks", (409,), "The tenant already has the maximum number of hooks."),
+    Precise("path_taken", (409,), "Another hook has this path."),
     Precise("brought_by_collection", (409,), "The event type belongs to a collection; change its declaration."),
     Precise("plan_changed", (409,), "The collections have changed since the plan was made: plan again."),
     Precise("would_lose", (409,), "Applying the declaration would lose values; `drop_values` permits it."),

@@ -46,6 +46,11 @@ def new_ids(prefix: str, now: Micros, count: int) -> list[str]:
     return found
 
 
+def lowest_id(prefix: str, at: Micros) -> str:
+    """What is below every id that was made at a time or later, and above all that were made before."""
+    return f"{prefix}_{_millis_text(at // 1000)}"
+
+
 def delivery_id(number: int, created: Micros) -> str:
     """An id with a 62-bit number where a UUIDv7 has random bits, so no index is needed."""
     return f"dlv_{_base32((created // 1000) << 80 | _MARKS | number)}"

@@ -1,4 +1,4 @@
-"""The catalogue: links, keys, event types, tenants and collections, kept in memory beside the store.
+"""The catalogue: links, hooks, keys, event types, tenants and collections, kept in memory beside the store.
 
 They are few and every request asks for them, so the whole catalogue is one snapshot. A write job calls one of the
 `put_` and `drop_` methods with its connection; that also writes down, in the same transaction, what has changed
@@ -14,11 +14,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tidings.model.access import CallLimit, Key, Permit, Tenant
+from tidings.model.access import Key, Tenant
 from tidings.model.collection import Collection
 from tidings.model.event import ChangeType, EventType
+from tidings.model.hook import Hook
 from tidings.model.link import KINDS, AnyLink, Endpoint, Link, Pacing
 from tidings.rules.declare.change_types import change_types
+from tidings.store import catalog_rows as rows
 from tidings.store.base import Db, Row, StoreError
 from tidings.store.seal import Sealer
 
@@ -43,6 +45,10 @@ class Snapshot(msgspec.Struct, frozen=True):
     event_types: dict[str, EventType]
     tenants: dict[str, Tenant]
     collections: dict[str, Collection]
+    hooks: dict[str, Hook]
+    """By id."""
+    hooks_by_path: dict[str, Hook]
+    """By path, only those that are enabled."""
     change_types: dict[str, ChangeType] = {}
     """The types of the events of items' changes, derived from the collections."""
 
@@ -55,7 +61,7 @@ class Catalog:
         self._written: set[tuple[str, str]] = set()
         self._listeners: list[Callable[[Snapshot, list[AnyLink]], None]] = []
         self._derived: dict[str, tuple[Collection, list[ChangeType]]] = {}
-        self.now = Snapshot(-1, {}, {}, {}, {}, {}, {}, {})
+        self.now = Snapshot(-1, {}, {}, {}, {}, {}, {}, {}, {}, {})
 
     def on_change(self, listener: Callable[[Snapshot, list[AnyLink]], None]) -> None:
         """Call `listener`, from the writer's thread, after each change, with the links that changed."""
@@ -66,7 +72,8 @@ class Catalog:
         # First the version: what changes meanwhile is then read twice rather than never.
         version = db.one("catalog_version")
         links = {row[0]: self._link(row) for row in db.all("links")}
-        keys = {row[0]: _key(row) for row in db.all("keys")}
+        keys = {row[0]: rows.key_of(row) for row in db.all("keys")}
+        hooks = {row[0]: rows.hook_of(row, self._sealer) for row in db.all("hooks")}
         self._publish(
             Snapshot(
                 0 if version is None else version[0],
@@ -74,9 +81,11 @@ class Catalog:
                 {link.id: link for link in links.values() if _is_open_endpoint(link)},
                 keys,
                 {key.hash: key for key in keys.values() if key.revoked is None},
-                {row[0]: _event_type(row) for row in db.all("event_types")},
-                {row[0]: _tenant(row) for row in db.all("tenants")},
-                {row[0]: _collection(row) for row in db.all("collections")},
+                {row[0]: rows.event_type_of(row) for row in db.all("event_types")},
+                {row[0]: rows.tenant_of(row) for row in db.all("tenants")},
+                {row[0]: rows.collection_of(row) for row in db.all("collections")},
+                hooks,
+                {hook.options.path: hook for hook in hooks.values() if hook.options.enabled},
             ),
             list(links.values()),
         )
@@ -107,6 +116,8 @@ class Catalog:
                 dict(now.event_types),
                 dict(now.tenants),
                 dict(now.collections),
+                dict(now.hooks),
+                dict(now.hooks_by_path),
             )
             named = dict.fromkeys((kind, name) for _, kind, name in changes)
             found = [self._read(db, fresh, kind, name) for kind, name in named]
@@ -122,16 +133,18 @@ class Catalog:
         if kind == "key":
             row = db.one("key_changed", name=name)
             if row is not None:
-                _keep_key(fresh, _key(row))
+                _keep_key(fresh, rows.key_of(row))
         elif kind == "event_type":
             row = db.one("event_type_changed", name=name)
-            _keep(fresh.event_types, name, None if row is None else _event_type(row))
+            _keep(fresh.event_types, name, None if row is None else rows.event_type_of(row))
         elif kind == "tenant":
             row = db.one("tenant_changed", name=name)
-            _keep(fresh.tenants, name, None if row is None else _tenant(row))
+            _keep(fresh.tenants, name, None if row is None else rows.tenant_of(row))
         elif kind == "collection":
             row = db.one("collection_changed", name=name)
-            _keep(fresh.collections, name, None if row is None else _collection(row))
+            _keep(fresh.collections, name, None if row is None else rows.collection_of(row))
+        elif kind == "hook":
+            _keep_hook(fresh, name, self.hook(db, name))
         return None
 
     def _note(self, db: Db, kind: str, name: str) -> None:
@@ -191,7 +204,7 @@ class Catalog:
 
     def keys(self, db: Db) -> list[Key]:
         """Every key as the present transaction sees it, revoked ones included."""
-        return [_key(row) for row in db.all("keys")]
+        return [rows.key_of(row) for row in db.all("keys")]
 
     def put_key(self, db: Db, key: Key) -> None:
         """Create or replace a key (revoking is setting `revoked`)."""
@@ -226,7 +239,7 @@ class Catalog:
     def collection(self, db: Db, name: str) -> Collection | None:
         """A collection as the present transaction sees it; `now` may be one commit older."""
         row = db.one("collection_changed", name=name)
-        return None if row is None else _collection(row)
+        return None if row is None else rows.collection_of(row)
 
     def is_current(self, collection: Collection) -> bool:
         """Whether the collection is declared so, also in the writer's present transaction.
@@ -252,6 +265,21 @@ class Catalog:
         """Forget a declaration."""
         self._note(db, "collection", name)
         db.run("collection_drop", name=name)
+
+    def hook(self, db: Db, ident: str) -> Hook | None:
+        """A hook as the present transaction sees it; `now` may be one commit older."""
+        row = db.one("hook_changed", name=ident)
+        return None if row is None else rows.hook_of(row, self._sealer)
+
+    def put_hook(self, db: Db, hook: Hook) -> None:
+        """Create or replace a hook."""
+        self._note(db, "hook", hook.id)
+        db.run("hook_put", **rows.hook_fields(hook, self._sealer))
+
+    def drop_hook(self, db: Db, ident: str) -> None:
+        """Delete a hook; its receipts stay as long as any."""
+        self._note(db, "hook", ident)
+        db.run("hook_drop", id=ident)
 
     def _link(self, row: Row) -> AnyLink:
         num, ident, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after = row
@@ -315,47 +343,18 @@ def _keep_key(snapshot: Snapshot, key: Key) -> None:
         snapshot.keys_by_hash[key.hash] = key
 
 
+def _keep_hook(snapshot: Snapshot, ident: str, hook: Hook | None) -> None:
+    before = snapshot.hooks.get(ident)
+    # Another hook may have taken its path since: what changed is read again one by one.
+    if before is not None and snapshot.hooks_by_path.get(before.options.path) is before:
+        del snapshot.hooks_by_path[before.options.path]
+    _keep(snapshot.hooks, ident, hook)
+    if hook is not None and hook.options.enabled:
+        snapshot.hooks_by_path[hook.options.path] = hook
+
+
 def _keep(things: dict[str, T], name: str, thing: T | None) -> None:
     if thing is None:
         things.pop(name, None)
     else:
         things[name] = thing
-
-
-def _event_type(row: Row) -> EventType:
-    name, description, schema, example, revision, created, updated = row
-    return EventType(
-        name=name,
-        description=description,
-        schema=schema,
-        example=example,
-        revision=revision,
-        created=created,
-        updated=updated,
-    )
-
-
-def _tenant(row: Row) -> Tenant:
-    ident, name, revision, created, updated = row
-    return Tenant(id=ident, name=name, revision=revision, created=created, updated=updated)
-
-
-def _collection(row: Row) -> Collection:
-    return msgspec.json.decode(row[1], type=Collection)
-
-
-def _key(row: Row) -> Key:
-    ident, digest, name, scopes, tenant, limits, expires, created, revoked, permits, origins = row
-    return Key(
-        id=ident,
-        hash=digest,
-        name=name,
-        scopes=msgspec.json.decode(scopes, type=tuple[str, ...]),
-        tenant=tenant,
-        limits=msgspec.json.decode(limits, type=tuple[CallLimit, ...]),
-        expires=expires,
-        created=created,
-        revoked=revoked,
-        permits=msgspec.json.decode(permits, type=tuple[Permit, ...]),
-        cors_origins=msgspec.json.decode(origins, type=tuple[str, ...]),
-    )

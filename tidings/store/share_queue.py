@@ -14,6 +14,11 @@ class ShareQueue:
         self.share = share
         self._turns: Turns[asyncio.Future[None]] = Turns(share)
 
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return self._turns.waiting
+
     def take_now(self, tenant: str | None, amount: int = 1) -> bool:
         """Take it if the tenant may and nobody waits."""
         return not self._turns.waiting and self.share.take(tenant, amount)

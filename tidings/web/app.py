@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
 from tidings.web.api.door import ApiDoor
+from tidings.web.hooks.door import HooksDoor
 from tidings.web.operations import TABLE
 from tidings.web.parts import Parts
 
@@ -25,8 +26,9 @@ class App:
 
     def __init__(self, parts: Parts, doors: Mapping[str, Door] | None = None) -> None:
         """`doors`: by the first step of the path, such as `in`; the API's door takes the rest."""
+        self._parts = parts
         self._api = ApiDoor(parts, TABLE)
-        self._doors = dict(doors or {})
+        self._doors = dict(doors or {"in": HooksDoor(parts)})
 
     async def start(self) -> None:
         """Read what was counted before; before the first request."""
@@ -35,6 +37,7 @@ class App:
     async def stop(self) -> None:
         """Let long polls and streams end, and write what is counted in memory; before the writer is closed."""
         await self._api.stop()
+        await self._parts.receiver.refusals.stop()
 
     def __rsgi__(self, scope: Any, proto: Any) -> Coroutine[Any, Any, None]:
         door = self._doors.get(scope.path.split("/", 2)[1]) if self._doors else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidings.web.api import collections, deliveries, event_types, keys, replays, tenants
+from tidings.web.api import collections, deliveries, event_types, hooks, keys, receipts, replays, tenants
 from tidings.web.api.endpoints import operations as endpoints
 from tidings.web.api.events import publish
 from tidings.web.api.events import read as events
@@ -22,6 +22,8 @@ _LISTS: tuple[tuple[Operation, ...], ...] = (
     endpoints.OPERATIONS,
     deliveries.OPERATIONS,
     replays.OPERATIONS,
+    hooks.OPERATIONS,
+    receipts.OPERATIONS,
     tenants.OPERATIONS,
     keys.OPERATIONS,
     health.OPERATIONS,

@@ -11,11 +11,14 @@ from tidings.control.deliveries import Deliveries
 from tidings.control.delivery_ids import DeliveryIds
 from tidings.control.endpoints.endpoints import Endpoints
 from tidings.control.event_types import EventTypes
+from tidings.control.hooks import Hooks
 from tidings.control.indexes import Indexes
 from tidings.control.keys import Keys
 from tidings.control.replays import Replays
 from tidings.control.tenants import Tenants
 from tidings.deliver.stage import Deliver
+from tidings.intake.hooks.let_in import SecondLook
+from tidings.intake.hooks.receive import HookReceiver
 from tidings.intake.items.batches import Batches
 from tidings.intake.items.change import ItemChanges
 from tidings.intake.items.imports import Imports
@@ -66,6 +69,9 @@ class Parts:
     writer: Writer
     readers: Readers
     publisher: Publisher
+    hooks: Hooks
+    receiver: HookReceiver
+    second_look: SecondLook
     keys: Keys
     tenants: Tenants
     event_types: EventTypes
@@ -94,5 +100,5 @@ class Parts:
 
     def shares(self) -> list[ShareView]:
         """Everything that is shared out by tenant, as it is now."""
-        shared = (self.open_calls, self.bodies, self.work, self.readers, self.names)
-        return [*(each.share.view() for each in shared), *self.deliver.shares()]
+        shared = [each.share for each in (self.open_calls, self.bodies, self.work, self.readers, self.names)]
+        return [*(share.view() for share in (*shared, *self.receiver.shares)), *self.deliver.shares()]

@@ -2,7 +2,7 @@
 
 An event is dropped, with its deliveries and attempts, if it was stored more than `days` ago and all of its deliveries
 have ended. Waiting deliveries stay, however old. Kept answers are dropped after 24 hours, call counts when their window
-is over.
+is over. Requests that came in at hooks have days of their own, and refused ones fewer.
 
 A clock that is wrong for a while must not delete anything: if it is far ahead of the last run, the time that counts
 catches up by a 24th of the days each hour. So after a long pause it takes a day to catch up, and a restart does not
@@ -20,6 +20,7 @@ from typing import TypeVar
 from tidings.control.upkeep.background import Background
 from tidings.model.errors import TidingsError
 from tidings.model.moment import DAY, HOUR, SECOND, Clock, Micros
+from tidings.store import receipts
 from tidings.store.base import Db
 from tidings.store.writer import Writer
 
@@ -27,6 +28,7 @@ EVERY_SECONDS = 3600.0
 EVENTS_PER_STEP = 200
 DELIVERIES_PER_STEP = 2_000
 ANSWERS_PER_STEP = 2_000
+RECEIPTS_PER_STEP = 200
 ANSWERS_KEPT: Micros = 24 * HOUR
 CATCH_UP_LOOKS = 24
 LOOKED = "retention_looked"
@@ -37,11 +39,12 @@ log = logging.getLogger("tidings.control")
 
 
 class Retention:
-    """The hourly task. `days` 0 keeps every event."""
+    """The hourly task. `days` 0 keeps every event, `receipt_days` and `refusal_days` 0 every request to a hook."""
 
-    def __init__(self, writer: Writer, clock: Clock, days: int) -> None:
+    def __init__(self, writer: Writer, clock: Clock, days: int, receipt_days: int = 0, refusal_days: int = 0) -> None:
         self._writer, self._clock, self._days = writer, clock, days
         self._background = Background("retention", self._work)
+        self._receipt_days, self._refusal_days = receipt_days, refusal_days
         self._looked = False
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -58,6 +61,9 @@ class Retention:
         await self._writer.call(lambda db: db.run("prune_call_counts", before=now // SECOND))
         while await self._rested(lambda db: _drop_answers(db, now - ANSWERS_KEPT)):
             pass
+        for refused, kept_days in ((False, self._receipt_days), (True, self._refusal_days)):
+            if kept_days:
+                await self._prune_receipts(now - kept_days * DAY, refused=refused)
         dropped = 0
         after: int | None = 0
         while self._days and after is not None:
@@ -69,6 +75,10 @@ class Retention:
             after, count = await self._rested(step)
             dropped += count
         return dropped
+
+    async def _prune_receipts(self, before: Micros, *, refused: bool) -> None:
+        while await self._rested(lambda db: receipts.prune(db, before, RECEIPTS_PER_STEP, refused=refused)):
+            pass
 
     async def _work(self) -> None:
         while True:

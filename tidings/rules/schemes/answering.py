@@ -21,6 +21,7 @@ from tidings.rules.schemes.verifier import Verifier
 VALUE_CHARS_MAX = 4_096
 """A value that is echoed may have this length."""
 _PIECE = re.compile(r"\{([^{}]*)\}")
+_TOKEN = re.compile(rb"[A-Za-z0-9+/=_-]{1,256}")
 _NO_HEADER = re.compile(r"[^\x20-\x7e]")
 _NOTHING: Mapping[str, bytes] = {}
 
@@ -101,6 +102,19 @@ def fill(reply: HookReply, request: HookRequest, secrets: Sequence[str] = ()) ->
     return reply.status, plain | headers, encoded(_filled(reply.text, request, secrets))
 
 
+def is_token(text: bytes) -> bool:
+    """Whether a text may be signed for whoever asks: a token, never what could be the body of a webhook."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def signs_for_anybody(scheme: Scheme) -> bool:
+    """Whether an unsigned handshake of the scheme is answered with an HMAC, so that anybody can have tokens signed.
+
+    A body that is such a token proves nothing then.
+    """
+    return any("{hmac-" in repr(one.reply) for one in of(scheme) if one.verify == "before")
+
+
 def _answered(verifier: Verifier, request: HookRequest, phase: str) -> HandshakeAnswer | None:
     for one in of(verifier.scheme):
         if one.verify == phase and fits(one, request):
@@ -149,6 +163,8 @@ def _piece(name: str, request: HookRequest, secrets: Sequence[str]) -> str:
     if not found:
         return _needed(name, request)
     algorithm, encoding, place = found.groups()
+    if not is_token(encoded(_needed(place, request))):
+        raise Unfit("malformed_header", f"{source(place).said()} is not a token, so it is not signed.")
     if not secrets:
         raise Unfit("bad_secret", "There is no secret yet to answer with.")
     states = crypto.primed(secrets[0].encode(), algorithm.removeprefix("hmac-"))

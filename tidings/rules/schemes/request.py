@@ -10,10 +10,10 @@ from urllib.parse import parse_qsl
 
 import jiter
 
+from tidings.rules.reading.multipart import parts_of
+
 FIELDS_MAX = 2_000
 """Forms and queries with more fields than this are not read: no sender of webhooks has as many."""
-PARTS_MAX = 200
-"""The same for the parts of a multipart body."""
 
 
 class HookRequest:
@@ -59,7 +59,7 @@ class HookRequest:
         if self._form is None:
             kind = self.headers.get("content-type", "")
             if kind[:10].lower() == "multipart/":
-                self._form = _multipart(kind, self.body)
+                self._form = [(part.name, part.text()) for part in parts_of(kind, self.body) if part.filename is None]
             else:
                 self._form = _pairs(self.body.decode("utf-8", "replace"))
         return self._form
@@ -83,38 +83,6 @@ def _pairs(text: str) -> list[tuple[str, str]]:
         return parse_qsl(text, keep_blank_values=True, max_num_fields=FIELDS_MAX)
     except ValueError:
         return []
-
-
-def _multipart(content_type: str, body: bytes) -> list[tuple[str, str]]:
-    """The fields that are not files. A body that breaks the rules of multipart yields those before the break."""
-    boundary = parameters(content_type).get("boundary", "")
-    if not boundary:
-        return []
-    found: list[tuple[str, str]] = []
-    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("utf-8", "replace"), PARTS_MAX)
-    for piece in pieces[1:]:
-        if piece[:2] == b"--":
-            break
-        head, blank, content = piece.partition(b"\r\n\r\n")
-        if not blank:
-            continue
-        for line in head.decode("utf-8", "replace").split("\r\n"):
-            name, _, value = line.partition(":")
-            if name.strip().lower() == "content-disposition":
-                says = parameters(value)
-                if "name" in says and "filename" not in says:
-                    found.append((says["name"], content.decode("utf-8", "replace")))
-    return found
-
-
-def parameters(value: str) -> dict[str, str]:
-    """The parameters of a header such as `form-data; name="a"`."""
-    found: dict[str, str] = {}
-    for part in value.split(";")[1:]:
-        name, equals, text = part.partition("=")
-        if equals:
-            found.setdefault(name.strip().lower(), text.strip().strip('"'))
-    return found
 
 
 compact_json = partial(json.dumps, separators=(",", ":"), ensure_ascii=False)

@@ -92,3 +92,30 @@ ON CONFLICT (id) DO UPDATE SET name = excluded.name, revision = excluded.revisio
 -- name: tenant_drop
 -- Remove the entry of a tenant.
 DELETE FROM tenant WHERE id = :id;
+
+-- name: hooks
+-- Every hook.
+SELECT id, tenant, options, sealed, revision, created, updated FROM hook;
+
+-- name: hook_changed
+-- One hook, to be read again.
+SELECT id, tenant, options, sealed, revision, created, updated FROM hook WHERE id = :name;
+
+-- name: hook_put
+-- Create or replace a hook.
+INSERT INTO hook (id, tenant, path, options, sealed, revision, created, updated)
+VALUES (:id, :tenant, :path, :options, :sealed, :revision, :created, :updated)
+ON CONFLICT (id) DO UPDATE SET path = excluded.path, options = excluded.options, sealed = excluded.sealed,
+    revision = excluded.revision, updated = excluded.updated;
+
+-- name: hook_drop
+-- Delete a hook.
+DELETE FROM hook WHERE id = :id;
+
+-- name: hook_at
+-- Which hook has a path.
+SELECT id FROM hook WHERE path = :path;
+
+-- name: hooks_of_tenant
+-- How many hooks a tenant has.
+SELECT COUNT(*) FROM hook WHERE tenant = :tenant;

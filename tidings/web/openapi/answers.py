@@ -145,6 +145,8 @@ def _success(operation: Operation, status: int, said: str, linked: dict[str, Nex
         kind = typing.get_args(kind)[[operation.status, *(each for each, _ in operation.also)].index(status)]
     if operation.outgoing:
         found["content"] = files(operation.outgoing, maxLength=UNLIMITED)
+    elif kind is bytes:
+        found["content"] = files({operation.media: examples.BYTES}, maxLength=UNLIMITED)
     elif kind is not None:
         schema = _streamed(operation) if operation.stream else {"schema": schema_of(kind)}
         found["content"] = {operation.media: schema | _example(operation, kind)}

@@ -28,7 +28,7 @@ from tidings.views.events import DELIVERIES_MAX, NOT_MATCHED_MAX
 from tidings.views.shares import TENANTS_SHOWN
 from tidings.web.callers.tickets import TICKET_CHARS_MAX, TICKET_PATTERN
 from tidings.web.habits.paging import CURSOR, LIMIT_MAX
-from tidings.web.openapi import collection_bounds
+from tidings.web.openapi import collection_bounds, hook_bounds
 from tidings.web.wire.problem import PLACES_MAX
 
 Schema = dict[str, Any]
@@ -65,6 +65,10 @@ TENANT_OR_ALL: Schema = {"pattern": r"^(\*|[A-Za-z0-9_-]{1,64})$", "maxLength": 
 SUBJECT: Schema = {"pattern": r"^[^\x00-\x1f\x7f]+$", "minLength": 1, "maxLength": SUBJECT_CHARS_MAX}
 ENDPOINT_ID, DELIVERY_ID, REPLAY_ID = ident("ep"), ident("dlv"), ident("rpl")
 KEY_ID: Schema = {"pattern": rf"^key_(operator|[0-7][{ALPHABET}]{{{ID_CHARS - 1}}})$", "maxLength": 4 + ID_CHARS}
+ACTOR: Schema = {
+    "pattern": rf"^(key_operator|(key|hook)_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}})$",
+    "maxLength": 5 + ID_CHARS,
+}
 
 _NAME = text(NAME_CHARS_MAX)
 _URL: Schema = {"format": "uri", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://", "maxLength": URL_CHARS_MAX}
@@ -164,6 +168,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "EventTypeBody": _EVENT_TYPE,
     "EventTypePatch": _EVENT_TYPE,
     **collection_bounds.BOUNDS,
+    **hook_bounds.BOUNDS,
     "NewTenant": {"id": TENANT, "name": _NAME},
     "TenantPatch": {"name": _NAME},
     "NewKey": {
@@ -246,7 +251,7 @@ WHOLE: dict[str, Schema] = {"ClientCertificatePatch": {"minProperties": 1}}
 COMMON: dict[str, Schema] = {
     **dict.fromkeys(("at", "created", "due", "expires", "failing_since", "held_until", "next_attempt"), TIME),
     **dict.fromkeys(("next_probe", "revoked", "since", "time", "until", "updated"), TIME),
-    "actor": KEY_ID,
+    "actor": ACTOR,
     "collection": {"pattern": "^[a-z][A-Za-z0-9_]*$", "maxLength": 40},
     "data": {"maxItems": LIMIT_MAX},
     "delivery": DELIVERY_ID,

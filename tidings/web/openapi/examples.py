@@ -15,6 +15,8 @@ ENDPOINT = "ep_01m7xv5zj8f6nbxq0w1v2yd3ek"
 DELIVERY = "dlv_01m7xv663afar800000000001s"
 REPLAY = "rpl_01m7xw0hbje2cs5m4tp8q9r7ga"
 KEY = "key_01m7xtz8e2fyvr6k3n5h0d4c1b"
+HOOK = "hook_01m7xv5zj8f6nbxq0w1v2yd3ek"
+RECEIPT = "rcp_01m7xv663afar931yg06gzrrhs"
 REQUEST = "req_01m7xv6638f4g9wz2t6s1x0qeb"
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="  # noqa: S105 - it signs nothing
 
@@ -144,6 +146,57 @@ _PLAN = {
     "applied": False,
 }
 
+_HOOK: dict[str, Any] = {
+    "id": HOOK,
+    "url": "https://example.com/in/github",
+    "path": "github",
+    "tenant": None,
+    "scheme": "github",
+    "settings": {},
+    "secret_count": 1,
+    "description": "",
+    "type": "github.{type}",
+    "subject": "json:repository.full_name",
+    "methods": ["POST"],
+    "tolerance_seconds": None,
+    "repeats": "delivery",
+    "enabled": True,
+    "accepted": None,
+    "repeated": None,
+    "refused": None,
+    "revision": 1,
+    "created": THEN,
+    "updated": THEN,
+}
+_RECEIPT = {
+    "id": RECEIPT,
+    "hook_id": HOOK,
+    "tenant": None,
+    "state": "accepted",
+    "received": THEN,
+    "client": "203.0.113.7",
+    "method": "POST",
+    "target": "/in/github",
+    "bytes": 19,
+    "event_id": EVENT,
+    "reason": None,
+    "detail": None,
+}
+_SCHEME: dict[str, Any] = {
+    "name": "github",
+    "title": "GitHub",
+    "aliases": [],
+    "checks": "HMAC-SHA256 of the body, in hex, in the header X-Hub-Signature-256",
+    "secret": "The webhook's secret.",
+    "settings": {},
+    "handshakes": [],
+    "signs_url": False,
+    "evidence": "vectors",
+    "unconfirmed": False,
+    "source": "https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries",
+    "help": "",
+}
+
 ANSWERS: dict[str, Any] = {
     "Accepted": _ACCEPTED,
     "AcceptedBatch": {"events": [_ACCEPTED]},
@@ -161,6 +214,7 @@ ANSWERS: dict[str, Any] = {
     "EventTypeView": _EVENT_TYPE,
     "EventView": _EVENT,
     "Health": {"status": "ok"},
+    "HookView": _HOOK,
     "KeyView": _KEY,
     "ShareList": {
         "data": [
@@ -178,13 +232,23 @@ ANSWERS: dict[str, Any] = {
         "url": "/v1/events/stream?ticket=AaYbB3x0V5c2P9m1dQ8kTzL7RjE4oWnU6sHfGiCv",
         "expires": THEN,
     },
+    "ReceiptSummary": _RECEIPT,
+    "ReceiptView": {
+        **_RECEIPT,
+        "headers": [{"name": "content-type", "value": "application/json"}],
+        "text": '{"action":"opened"}',
+        "base64": None,
+    },
     "ReplayView": _REPLAY,
+    "SchemeView": _SCHEME,
     "SecretView": {"secret": SECRET, "previous": []},
     "Shown": _PLAN,
     "TenantView": _TENANT,
     "TestView": {"event_id": EVENT, "delivery": DELIVERY},
 }
 STREAMED = f"id: MS4yODE\nevent: tasks.completed\ndata: {msgspec.json.encode(_EVENT).decode()}\n\n"
+BYTES = '{"action":"opened"}'
+"""Of answers that are bytes, whatever they hold."""
 TEXTS: dict[str, str] = {
     "text/html": "<!doctype html><title>Tidings</title>",
     "text/*": "body { margin: 0 }",

@@ -53,6 +53,15 @@ class _Collector:
         for outcome, count in sorted(dict(parts.deliver.outcomes).items()):
             attempts.add_metric([outcome], count)
         yield attempts
+        hooks = CounterMetricFamily("tidings_hook_requests", "Requests to hooks, by verdict.", labels=["verdict"])
+        for verdict, count in sorted(parts.receiver.taken.items()):
+            hooks.add_metric([verdict], count)
+        yield hooks
+        yield CounterMetricFamily(
+            "tidings_hook_refusals_left_out",
+            "Refused requests not kept for lack of room.",
+            parts.receiver.refusals.left_out,
+        )
         lag = at["event"] - at["route"]
         yield GaugeMetricFamily("tidings_route_lag_events", "Events stored but not yet routed.", lag)
         yield GaugeMetricFamily(

@@ -1,0 +1,1 @@
+"""Tests of hooks: others' webhooks, from the socket to the event."""

@@ -1,0 +1,120 @@
+"""Certificates and keys that senders publish at a URL, fetched through the address guard and kept for hours.
+
+The schemes name the hosts that may be asked, so a request can only choose among what its scheme trusts. How often
+requests of one tenant's hooks make us ask is limited: an impostor who names another certificate each time must not
+have us call its issuer each time, nor drive out what genuine requests need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+
+from tidings.rules.schemes import Needed
+from tidings.rules.share import Share
+
+KEPT_SECONDS = 6 * 3_600.0
+AGAIN_SECONDS = 60.0
+"""What failed, or was fetched again because it did not fit, is not asked for more often than this."""
+KEPT_MAX, FAILED_KEPT_MAX = 1_000, 1_000
+KEPT_BYTES_MAX = 16 * 1024 * 1024
+FETCH_SECONDS = 5.0
+CONTENT_BYTES_MAX = 256 * 1024
+AT_ONCE_MAX = 32
+FETCHES_MAX, WINDOW_SECONDS = 30, 60.0
+"""A tenant's hooks fetch this often in each window."""
+
+Fetch = Callable[[str, str, bytes, float, int], Awaitable[bytes | None]]
+"""From a URL, a method, a body, a limit of seconds and of bytes to what came with a 2xx; None if nothing did."""
+
+
+class Fetched:
+    """What was fetched. Belongs to one event loop."""
+
+    def __init__(self, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
+        self._fetch, self._clock = fetch, clock
+        self._kept: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+        self._kept_bytes = 0
+        self._failed: OrderedDict[str, float] = OrderedDict()
+        self._under_way: dict[str, asyncio.Task[bytes | None]] = {}
+        self._window = 0.0
+        self._counts: dict[str | None, int] = {}
+        self.share = Share("fetches", AT_ONCE_MAX)
+        """Requests for certificates and keys that are under way."""
+
+    async def all(self, needed: Sequence[Needed], tenant: str | None, *, again: bool = False) -> dict[str, bytes]:
+        """What could be had, by key. `again`: what is kept did not do."""
+        found = {}
+        for each in needed:
+            content = await self._one(each, tenant, again=again)
+            if content is not None:
+                found[each.key] = content
+        return found
+
+    async def confirm(self, url: str, tenant: str | None) -> bool:
+        """Call a URL that confirms a subscription; whether it answered with a 2xx."""
+        if not self._may_fetch(tenant):
+            return False
+        try:
+            return await self._fetch(url, "GET", b"", FETCH_SECONDS, CONTENT_BYTES_MAX) is not None
+        finally:
+            self.share.give_back(tenant)
+
+    async def _one(self, needed: Needed, tenant: str | None, *, again: bool) -> bytes | None:
+        now, kept = self._clock(), self._kept.get(needed.key)
+        if kept is not None:
+            self._kept.move_to_end(needed.key)
+            age = now - kept[0]
+            if age < AGAIN_SECONDS or (age < KEPT_SECONDS and not again):
+                return kept[1]
+        elif now - self._failed.get(needed.key, -AGAIN_SECONDS) < AGAIN_SECONDS:
+            return None
+        task = self._under_way.get(needed.key)
+        if task is None:
+            if not self._may_fetch(tenant):
+                return kept[1] if kept is not None else None
+            task = asyncio.get_running_loop().create_task(self._ask(needed, tenant))
+            self._under_way[needed.key] = task
+        return await asyncio.shield(task)
+
+    def _may_fetch(self, tenant: str | None) -> bool:
+        """Take a place, to be given back, if the tenant has not fetched too often."""
+        now = self._clock()
+        if now - self._window >= WINDOW_SECONDS:
+            self._window = now
+            self._counts.clear()
+        count = self._counts.get(tenant, 0)
+        if count >= FETCHES_MAX or not self.share.take(tenant):
+            return False
+        self._counts[tenant] = count + 1
+        return True
+
+    async def _ask(self, needed: Needed, tenant: str | None) -> bytes | None:
+        try:
+            content = await self._fetch(needed.url, needed.method, needed.body, FETCH_SECONDS, CONTENT_BYTES_MAX)
+        finally:
+            self.share.give_back(tenant)
+            del self._under_way[needed.key]
+        now, before = self._clock(), self._kept.get(needed.key)
+        if content is not None:
+            self._keep(needed.key, now, content)
+        elif before is not None:
+            # An old key is better than none: whether it fits is found out by the signature.
+            content = before[1]
+            self._keep(needed.key, now - KEPT_SECONDS + AGAIN_SECONDS, content)
+        else:
+            self._failed[needed.key] = now
+            if len(self._failed) > FAILED_KEPT_MAX:
+                self._failed.popitem(last=False)
+        return content
+
+    def _keep(self, key: str, when: float, content: bytes) -> None:
+        before = self._kept.pop(key, None)
+        self._kept_bytes += len(content) - (len(before[1]) if before is not None else 0)
+        self._kept[key] = (when, content)
+        self._failed.pop(key, None)
+        while len(self._kept) > KEPT_MAX or self._kept_bytes > KEPT_BYTES_MAX:
+            # What was not needed for the longest time goes.
+            self._kept_bytes -= len(self._kept.popitem(last=False)[1][1])

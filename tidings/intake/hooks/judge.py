@@ -1,0 +1,52 @@
+"""Whether a request is genuine: with its body as it came or unpacked, and with keys that its sender publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from tidings.intake.hooks.fetched import Fetched
+from tidings.rules import schemes
+from tidings.rules.hooks.packed import unpacked
+from tidings.rules.schemes import HookRequest, Verdict
+
+
+class Judged(NamedTuple):
+    """What the check of a request came to."""
+
+    verdict: Verdict
+    request: HookRequest
+    """With the body that was signed: as it came or, if that was packed, unpacked."""
+    body: bytes
+    """The body without its Content-Encoding."""
+    fetched: Mapping[str, bytes]
+    unknown: bool = False
+    """What is needed for a verdict could not be fetched; the sender may try again."""
+
+
+async def judge(
+    verifier: schemes.Verifier,
+    request: HookRequest,
+    now: float,
+    fetched: Fetched,
+    tenant: str | None,
+    most_bytes: int,
+) -> Judged:
+    """Check a request as of `now`, in seconds since 1970. Raises TooLarge if it has more than `most_bytes` unpacked."""
+    encoding = request.headers.get("content-encoding")
+    body = request.body if encoding is None else unpacked(request.body, encoding, most_bytes)
+    needed = verifier.needs(request)
+    found = await fetched.all(needed, tenant) if needed else {}
+    verdict = verifier.verify(request, now, found)
+    if needed and verdict.reason in ("no_key", "no_match") and found:
+        # The sender may have changed its keys since they were fetched.
+        fresh = await fetched.all(needed, tenant, again=True)
+        if fresh != found:
+            verdict = verifier.verify(request, now, fresh)
+            found = fresh
+    if not verdict.ok and body is not request.body:
+        plain = request.but(body=body)
+        second = verifier.verify(plain, now, found)
+        if second.ok:
+            return Judged(second, plain, body, found)
+    return Judged(verdict, request, body, found, verdict.reason == "no_key" and len(found) < len(needed))

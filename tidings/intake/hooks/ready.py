@@ -1,0 +1,85 @@
+"""Hooks with their schemes, secrets and answers compiled, once for each of their revisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tidings.intake.publish import WRITE
+from tidings.model.access import Key
+from tidings.model.hook import Hook
+from tidings.rules import schemes
+from tidings.rules.hooks.masking import shows_secret
+from tidings.rules.hooks.naming import DeliveryKeys
+from tidings.rules.schemes import HookReply
+
+HOOKS_KEPT = 10_000
+
+
+class ReadyHook(NamedTuple):
+    """A hook that takes requests."""
+
+    hook: Hook
+    scheme: schemes.Scheme
+    verifier: schemes.Verifier
+    key: Key
+    """As whose its events are published: the hook's own, that of its tenant."""
+    repeats: DeliveryKeys
+    accepted: HookReply
+    repeated: HookReply
+    refused: HookReply | None
+    """None: the answer of every hook that does not say another."""
+    shows_secret: bool
+    """Its requests hold the secret itself."""
+    signs_for_anybody: bool
+    """Anybody can have tokens signed, so a body that is one proves nothing."""
+
+
+class ReadyHooks:
+    """Those that were used lately. Belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, ReadyHook] = {}
+
+    def of(self, hook: Hook) -> ReadyHook:
+        """The hook, compiled."""
+        known = self._known.get(hook.id)
+        if known is not None and known.hook is hook:
+            return known
+        if len(self._known) >= HOOKS_KEPT:
+            self._known.clear()
+        ready = self._known[hook.id] = ready_hook(hook)
+        return ready
+
+
+def ready_hook(hook: Hook) -> ReadyHook:
+    """A hook, compiled."""
+    options = hook.options
+    scheme = scheme_of(options.scheme)
+    verifier = schemes.Verifier(
+        scheme, hook.secrets, settings=options.settings, tolerance_seconds=options.tolerance_seconds
+    )
+    accepted = _reply(options.accepted) or scheme.accepted or HookReply(status=200)
+    return ReadyHook(
+        hook=hook,
+        scheme=scheme,
+        verifier=verifier,
+        key=Key(id=hook.id, hash="", name=options.path, scopes=(WRITE,), tenant=hook.tenant),
+        repeats=DeliveryKeys(options.repeats, scheme),
+        accepted=accepted,
+        repeated=_reply(options.repeated) or accepted,
+        refused=_reply(options.refused) or scheme.refused,
+        shows_secret=shows_secret(scheme),
+        signs_for_anybody=schemes.signs_for_anybody(scheme),
+    )
+
+
+def scheme_of(given: str | Mapping[str, Any]) -> schemes.Scheme:
+    """A scheme by its name, or one of the user's own. Raises Refused."""
+    return schemes.named(given) if isinstance(given, str) else schemes.read(given)
+
+
+def _reply(given: Mapping[str, Any] | None) -> HookReply | None:
+    return None if given is None else msgspec.convert(given, HookReply)

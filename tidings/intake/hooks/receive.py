@@ -1,0 +1,265 @@
+"""One request to a hook, from its bytes to the answer.
+
+The order of work: an unsigned handshake is answered, the signature is verified, a signed handshake is answered, the
+body becomes an event's data, and one transaction stores the receipt and the event, unless the delivery is there
+already, which the receipt's unique key tells. The answer waits for that commit and for nothing else. What is refused
+is answered at once and kept a moment later (refusals.py), so that an impostor costs less than a sender.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tidings.intake.hooks.fetched import Fetched
+from tidings.intake.hooks.judge import Judged, judge
+from tidings.intake.hooks.ready import ReadyHook, ReadyHooks
+from tidings.intake.hooks.refusals import HookRefusals
+from tidings.intake.publish import NewEvent, Publisher
+from tidings.model.access import Caller
+from tidings.model.errors import Invalid, NotAllowed, Unavailable
+from tidings.model.event import Event
+from tidings.model.hook import Hook, Receipt
+from tidings.model.ids import new_id
+from tidings.model.moment import SECOND, Clock
+from tidings.rules import schemes
+from tidings.rules.hooks import naming
+from tidings.rules.hooks.data import data_of
+from tidings.rules.schemes import HandshakeAnswer, HookReply, HookRequest
+from tidings.rules.schemes.verdict import Unfit
+from tidings.rules.share import Share
+from tidings.store import receipts
+from tidings.store.base import Db
+from tidings.store.catalog import Catalog
+from tidings.store.log.events import WithEvents
+from tidings.store.receipts import ReceiptHeads
+from tidings.store.share_queue import ShareQueue
+from tidings.store.writer import NoSavepoint, Writer
+
+AT_ONCE_MAX = 512
+"""Requests of hooks that the writer has at a time; others wait, tenants in turn, so that nobody waits long for them."""
+WAITING_MAX = 20_000
+RETRY_AFTER_SECONDS = 2.0
+DETAIL_CHARS_MAX = 1_000
+
+_NOTHING_PROVED = "The body is a bare token, which this sender's handshake signs for anybody who asks."
+_TRY_AGAIN = HookReply(status=503, headers={"Retry-After": "60"})
+log = logging.getLogger("tidings.hooks")
+
+
+class HookAnswer(NamedTuple):
+    """What the sender is answered, and what became of its request, for the metrics."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    verdict: str
+    """`accepted`, `repeated`, `handshake` or `refused`."""
+
+
+class Arrival(NamedTuple):
+    """A request with where it came from."""
+
+    request: HookRequest
+    pairs: tuple[tuple[str, str], ...]
+    """The headers as they came, in order."""
+    target: str
+    """Path and query, as they came."""
+    client: str
+    """The sender's address, without its port."""
+    request_id: str
+
+
+class HookReceiver:
+    """Takes requests to hooks. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        publisher: Publisher,
+        catalog: Catalog,
+        clock: Clock,
+        fetched: Fetched,
+        heads: ReceiptHeads,
+        max_bytes: int,
+    ) -> None:
+        self._writer, self._publisher, self._catalog, self._clock = writer, publisher, catalog, clock
+        self._heads, self._max_bytes = heads, max_bytes
+        self._places = ShareQueue(Share("hooks", AT_ONCE_MAX))
+        self.fetched = fetched
+        self.ready = ReadyHooks()
+        self.refusals = HookRefusals(writer)
+        self.taken: dict[str, int] = {}
+        """How many requests came to each verdict."""
+
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        """What tenants share here."""
+        return self._places.share, self.refusals.share, self.fetched.share
+
+    def hook_at(self, path: str) -> Hook | None:
+        """The hook whose path this is, if it is enabled."""
+        return self._catalog.now.hooks_by_path.get(path)
+
+    async def take(self, hook: Hook, arrival: Arrival) -> HookAnswer:
+        """Answer one request. Raises NotAllowed, TooLarge, or Unavailable if it could not be stored."""
+        answer = await self._take(self.ready.of(hook), arrival)
+        self.taken[answer.verdict] = self.taken.get(answer.verdict, 0) + 1
+        return answer
+
+    def refuse_large(self, hook: Hook, arrival: Arrival, detail: str) -> None:
+        """Keep that a request was too large, without its body."""
+        self._keep(self.ready.of(hook), self._receipt(hook, arrival, None, "too_large", detail))
+
+    async def judge(self, ready: ReadyHook, request: HookRequest, now: float) -> Judged:
+        """Whether a request to a hook is genuine at a time. Raises TooLarge if it is too large unpacked."""
+        return await judge(ready.verifier, request, now, self.fetched, ready.hook.tenant, self._max_bytes)
+
+    def event(self, ready: ReadyHook, judged: Judged, request_id: str) -> Event:
+        """The event that a genuine request becomes. Raises Invalid if it does not fit its type's schema."""
+        options, request = ready.hook.options, judged.request
+        text, value = data_of(request, judged.body)
+        kind = naming.type_of(options.type, ready.scheme, request, self._catalog.now.change_types)
+        new = NewEvent(type=kind, data=msgspec.Raw(text), subject=naming.subject_of(options.subject, request))
+        caller = Caller(ready.key, request_id)
+        publication = self._publisher.check((new,), ({"data": value},), caller=caller, pointers=("",))
+        return publication.events[0]
+
+    async def _take(self, ready: ReadyHook, arrival: Arrival) -> HookAnswer:
+        request, hook = arrival.request, ready.hook
+        handshake = schemes.before(ready.verifier, request)
+        if handshake is not None:
+            return await self._shaken(ready, arrival, handshake)
+        if request.method not in hook.options.methods:
+            return _not_taken(hook, request.method)
+        judged = await self.judge(ready, request, self._clock.now() / SECOND)
+        verdict = judged.verdict
+        if judged.unknown:
+            # Whether it is genuine could not be found out: the sender is to try again.
+            return self._refuse(ready, arrival, verdict.reason, verdict.detail, _TRY_AGAIN)
+        if not verdict.ok:
+            return self._refuse(ready, arrival, verdict.reason, verdict.detail, ready.refused)
+        if ready.signs_for_anybody and schemes.is_token(judged.request.body):
+            return self._refuse(ready, arrival, "bad_body", _NOTHING_PROVED, ready.refused)
+        handshake = schemes.after(ready.verifier, judged.request)
+        if handshake is not None:
+            return await self._shaken(ready, arrival, handshake)
+        try:
+            event = self.event(ready, judged, arrival.request_id)
+        except Invalid as wrong:
+            detail = " ".join([wrong.detail, *(place.detail for place in wrong.errors)])
+            return self._refuse(ready, arrival, "schema", detail, _reply_to_unfit(ready))
+        return await self._store(ready, arrival, event, ready.repeats.of(judged.request))
+
+    async def _store(self, ready: ReadyHook, arrival: Arrival, event: Event, key: str | None) -> HookAnswer:
+        receipt = self._receipt(ready.hook, arrival, event.id)
+        fields = self._heads.fields(receipt, key, sealed=ready.shows_secret)
+
+        def store(db: Db) -> Any:
+            return WithEvents(True, (event,)) if receipts.put(db, fields) else False
+
+        if self._places.waiting >= WAITING_MAX:
+            raise Unavailable("Too many webhooks are waiting.", retry_after_seconds=RETRY_AFTER_SECONDS)
+        tenant = ready.hook.tenant
+        await self._places.take(tenant)
+        try:
+            # It refuses before it writes, so it needs no savepoint.
+            is_new = await self._writer.call(NoSavepoint(store))
+        finally:
+            self._places.leave(tenant)
+        if not is_new:
+            return _answer(ready, ready.repeated, arrival.request, "repeated")
+        self._publisher.accepted += 1
+        return _answer(ready, ready.accepted, arrival.request, "accepted")
+
+    async def _shaken(self, ready: ReadyHook, arrival: Arrival, answer: HandshakeAnswer) -> HookAnswer:
+        """Answer a handshake, once what it brings is stored or confirmed."""
+        refused = answer.refused
+        if refused is None and answer.store_secret is not None:
+            refused = await self._keep_secret(ready.hook.id, answer.store_secret)
+        if (
+            refused is None
+            and answer.fetch is not None
+            and not await self.fetched.confirm(answer.fetch, ready.hook.tenant)
+        ):
+            detail = "The URL that confirms the subscription did not answer."
+            return self._refuse(ready, arrival, "handshake", detail, _TRY_AGAIN)
+        if refused is not None:
+            return self._refuse(ready, arrival, "handshake", refused, HookReply(status=403))
+        return HookAnswer(answer.status, answer.headers, answer.body, "handshake")
+
+    async def _keep_secret(self, ident: str, secret: str) -> str | None:
+        """Make a secret that a sender handed over the hook's own; why not, if it has one already."""
+
+        def store(db: Db) -> str | None:
+            present = self._catalog.hook(db, ident)
+            if present is None:
+                return "The hook was deleted."
+            if present.secrets:
+                return None if secret in present.secrets else "This hook was given another secret in the meantime."
+            now, revision = self._clock.now(), present.revision + 1
+            fresh = msgspec.structs.replace(present, secrets=(secret,), revision=revision, updated=now)
+            self._catalog.put_hook(db, fresh)
+            return None
+
+        return await self._writer.call(store)  # type: ignore[no-any-return]
+
+    def _refuse(
+        self, ready: ReadyHook, arrival: Arrival, reason: str, detail: str, reply: HookReply | None
+    ) -> HookAnswer:
+        receipt = self._receipt(ready.hook, arrival, None, reason, detail[:DETAIL_CHARS_MAX])
+        self._keep(ready, receipt)
+        if reply is not None:
+            return _answer(ready, reply, arrival.request, "refused")
+        said = f"This request was refused. Whoever runs the hook can read why, under {receipt.id}.\n"
+        return HookAnswer(401, {"content-type": "text/plain; charset=utf-8"}, said.encode(), "refused")
+
+    def _keep(self, ready: ReadyHook, receipt: Receipt) -> None:
+        if self.refusals.has_room(receipt):
+            self.refusals.keep(receipt, self._heads.fields(receipt, sealed=ready.shows_secret))
+            log.info("hook %s refused %s from %s: %s", receipt.hook, receipt.id, receipt.client, receipt.reason)
+
+    def _receipt(
+        self, hook: Hook, arrival: Arrival, event: str | None, reason: str | None = None, detail: str | None = None
+    ) -> Receipt:
+        """What is kept of a request. It shares the text of its event's id."""
+        now = self._clock.now()
+        return Receipt(
+            id=new_id("rcp", now) if event is None else "rcp_" + event.partition("_")[2],
+            hook=hook.id,
+            tenant=hook.tenant,
+            state="accepted" if event is not None else "refused",
+            received=now,
+            client=arrival.client,
+            method=arrival.request.method,
+            target=arrival.target,
+            headers=arrival.pairs,
+            body=arrival.request.body,
+            event=event,
+            reason=reason,
+            detail=detail,
+        )
+
+
+def _answer(ready: ReadyHook, reply: HookReply, request: HookRequest, verdict: str) -> HookAnswer:
+    try:
+        status, headers, body = schemes.fill(reply, request, ready.hook.secrets)
+    except Unfit:
+        # A value that the answer echoes is missing: the status is what counts.
+        status, headers, body = reply.status, {}, b""
+    return HookAnswer(status, headers, body, verdict)
+
+
+def _reply_to_unfit(ready: ReadyHook) -> HookReply:
+    """What a genuine request is answered that does not fit the schema of its event's type."""
+    return ready.refused if ready.hook.options.refused is not None and ready.refused else HookReply(status=422)
+
+
+def _not_taken(hook: Hook, method: str) -> HookAnswer:
+    """The answer to a method that the hook does not take. Raises NotAllowed."""
+    allow = ", ".join((*hook.options.methods, "OPTIONS"))
+    if method == "OPTIONS":
+        return HookAnswer(204, {"allow": allow}, b"", "handshake")
+    raise NotAllowed(f"This hook takes {allow}.", headers=[("allow", allow)])

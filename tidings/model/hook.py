@@ -1,0 +1,80 @@
+"""Hooks: URLs at which other systems' webhooks come in, and the receipts of what came."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from tidings.model.moment import Micros
+
+Method = Literal["POST", "PUT", "PATCH", "GET", "DELETE"]
+Repeats = Literal["delivery", "content", "accept"]
+"""What tells that a request came before: the sender's delivery id (if its scheme has none, what was sent), what was
+sent alone, or nothing, so that each is a new event."""
+State = Literal["accepted", "refused"]
+"""What became of a request: it is an event, or it was not let in."""
+
+
+class HookOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a hook's owner chooses. Stored as one JSON text."""
+
+    path: str
+    """What follows `/in/` in its URL."""
+    scheme: str | dict[str, Any]
+    """The name of a signature scheme, or a scheme of the owner's own (rules/schemes/form.py)."""
+    settings: dict[str, str] = {}
+    """What the scheme asks for besides secrets."""
+    description: str = ""
+    type: str = ""
+    """The type of its events; `{type}` stands for what the sender calls it."""
+    subject: str = ""
+    """Where the subject of its events is found, such as `json:data.id`."""
+    methods: tuple[Method, ...] = ("POST",)
+    tolerance_seconds: float | None = None
+    """How old a signature may be, if not as old as the scheme says."""
+    repeats: Repeats = "delivery"
+    enabled: bool = True
+    accepted: dict[str, Any] | None = None
+    repeated: dict[str, Any] | None = None
+    refused: dict[str, Any] | None = None
+    """What the sender is answered in each case, if not as the scheme says: an answer of rules/schemes/form.py."""
+
+
+class Hook(msgspec.Struct, frozen=True, kw_only=True):
+    """One hook, with the secrets that its senders sign with."""
+
+    id: str
+    tenant: str | None
+    options: HookOptions
+    secrets: tuple[str, ...]
+    """All of them are valid; sealed at rest."""
+    revision: int
+    created: Micros
+    updated: Micros
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """One request that came to a hook, as it came: bytes, URL and headers."""
+
+    id: str
+    hook: str
+    tenant: str | None
+    state: State
+    received: Micros
+    client: str
+    """The address that sent it, without its port."""
+    method: str
+    target: str
+    """Path and query, as they came."""
+    headers: tuple[tuple[str, str], ...]
+    """In order, repeated ones too."""
+    body: bytes
+    event: str | None = None
+    """The id of the event that it became."""
+    reason: str | None = None
+    """Why it was refused: one of the reasons of rules/schemes/verdict.py, `handshake`, `schema` or `too_large`."""
+    detail: str | None = None
+    """The same as a sentence."""
+    sealed: bool = False
+    """Its URL or headers hold a credential."""

@@ -1,0 +1,49 @@
+"""Texts of other systems in UTF-8, whatever character set they came in."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+from tidings.rules.reading.multipart import parameters
+
+_KNOWN = re.compile(
+    r"us-?ascii|iso-?8859-?[0-9]{1,2}|latin-?[0-9]{1,2}|windows-?[0-9]{3,4}|cp[0-9]{3,4}|utf-?(8|16|32)(-?[lb]e)?"
+    r"|koi8-[ru]|shift[_-]?jis|euc-(jp|kr)|iso-2022-jp|gb2312|gbk|gb18030|big5"
+)
+"""Character sets only: what else Python calls an encoding (zip, idna, unicode_escape) is none."""
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def charset_of(content_type: str) -> str | None:
+    """The character set that a Content-Type names, as Python calls it; None if it names none that is known."""
+    name = parameters(content_type).get("charset", "").strip().lower()
+    if not name or not _KNOWN.fullmatch(name):
+        return None
+    try:
+        return codecs.lookup(name).name
+    except LookupError:
+        return None
+
+
+def in_utf8(body: bytes, content_type: str) -> bytes | None:
+    """The text in UTF-8, without a byte order mark; None if it is not text of any character set that it may be of."""
+    for mark, encoding in _MARKS:
+        if body.startswith(mark):
+            return _decoded(body, encoding)
+    if b"charset" in content_type.lower().encode() and (named := charset_of(content_type)) not in (None, "utf-8"):
+        return _decoded(body, str(named))
+    return body if body.isascii() else _decoded(body, "utf-8")
+
+
+def _decoded(body: bytes, encoding: str) -> bytes | None:
+    try:
+        return body.decode(encoding).encode()
+    except (UnicodeError, ValueError):
+        return None

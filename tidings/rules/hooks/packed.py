@@ -1,0 +1,47 @@
+"""Bodies that came packed: unpacked to a limit, so that a small one cannot become a huge one."""
+
+from __future__ import annotations
+
+import zlib
+
+from tidings.model.errors import TooLarge
+
+_GZIP, _ZLIB, _RAW = 31, 15, -15
+"""What zlib calls the three forms of its stream."""
+
+
+def unpacked(body: bytes, encoding: str, most: int) -> bytes:
+    """The body without its Content-Encoding; as it came if that is unknown, or not true. Raises TooLarge."""
+    named = encoding.strip().lower()
+    if named in ("gzip", "x-gzip"):
+        ways = [_GZIP]
+    elif named == "deflate":
+        # RFC 9110 means zlib's form, and some senders leave its frame away.
+        ways = [_ZLIB, _RAW]
+    else:
+        return body
+    for form in ways:
+        found = _unpacked(body, form, most)
+        if found is not None:
+            return found
+    return body
+
+
+def _unpacked(body: bytes, form: int, most: int) -> bytes | None:
+    """The content of one or more streams, one after another; None if they are none, or break off."""
+    pieces: list[bytes] = []
+    room, rest = most, body
+    while rest:
+        unpacker = zlib.decompressobj(wbits=form)
+        try:
+            piece = unpacker.decompress(rest, room + 1)
+        except zlib.error:
+            return None
+        if len(piece) > room:
+            raise TooLarge(f"Unpacked, the body has more than {most:,} bytes.")
+        if not unpacker.eof:
+            return None
+        pieces.append(piece)
+        room -= len(piece)
+        rest = unpacker.unused_data
+    return b"".join(pieces)

@@ -1,0 +1,81 @@
+"""Multipart bodies: fields, and files as they came."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+PARTS_MAX = 200
+"""More parts than this are not read: no sender of webhooks has as many."""
+MULTIPART = "multipart/form-data"
+
+_PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
+
+
+class FormPart(NamedTuple):
+    """One part of a multipart form. `filename` is None for a field."""
+
+    name: str
+    filename: str | None
+    type: str
+    content: bytes
+
+    def text(self) -> str:
+        """The value of a field."""
+        return self.content.decode("utf-8", "replace")
+
+    def file(self) -> dict[str, Any]:
+        """A file as an event's data has it, its bytes in base64."""
+        return {
+            "field": self.name,
+            "name": self.filename,
+            "type": self.type,
+            "size": len(self.content),
+            "base64": base64.b64encode(self.content).decode(),
+        }
+
+
+def parts_of(content_type: str, body: bytes) -> list[FormPart]:
+    """The parts of a body, in order. One that breaks the rules of multipart yields those before the break."""
+    boundary = parameters(content_type).get("boundary", "").encode("utf-8", "replace")
+    if not boundary:
+        return []
+    found = []
+    for piece in (b"\r\n" + body).split(b"\r\n--" + boundary, PARTS_MAX + 1)[1 : PARTS_MAX + 1]:
+        if piece[:2] == b"--":
+            break
+        head, blank, content = piece.partition(b"\r\n\r\n")
+        if not blank:
+            continue
+        headers = {
+            name.strip().lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in head.decode("utf-8", "replace").split("\r\n"))
+        }
+        says = parameters(headers.get("content-disposition", ""))
+        if "name" in says:
+            kind = headers.get("content-type", "application/octet-stream")
+            found.append(FormPart(_plain(says["name"]), _filename(says), _plain(kind), content))
+    return found
+
+
+def parameters(value: str) -> dict[str, str]:
+    """The parameters of a header such as `form-data; name="a"`, names in lower case."""
+    found: dict[str, str] = {}
+    for name, text in _PARAMETER.findall(value):
+        if text[:1] == '"' and len(text) > 1:
+            text = re.sub(r"\\(.)", r"\1", text[1:-1])
+        found.setdefault(name.lower(), text.strip())
+    return found
+
+
+def _filename(says: dict[str, str]) -> str | None:
+    extended = says.get("filename*", "")
+    if extended.lower().startswith("utf-8''"):
+        return _plain(unquote(extended[7:]))
+    return _plain(says["filename"]) if "filename" in says else None
+
+
+def _plain(text: str) -> str:
+    return text.replace("\0", "\ufffd")

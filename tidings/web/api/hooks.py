@@ -1,0 +1,181 @@
+"""The operations on hooks: URLs at which others' webhooks come in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tidings.control.hooks import HookBody, NewHook
+from tidings.model.hook import Hook, Method, Repeats
+from tidings.rules.network.origin import public_url
+from tidings.views.hooks import HookView, hook_view
+from tidings.web.habits.edits import etag, merged
+from tidings.web.habits.given import agree
+from tidings.web.habits.once import run_once
+from tidings.web.habits.paging import PAGING, SortedPage, SortKey
+from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
+from tidings.web.operation import Answer, Operation, Parameter, Request
+from tidings.web.parts import Parts
+
+TAG = "Hooks"
+EXAMPLE: dict[str, Any] = {"path": "github", "scheme": "github", "secrets": ["It's a Secret to Everybody"]}
+
+
+class HookPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A merge patch: what is left out stays, null takes back what was chosen. `secrets` replaces all of them."""
+
+    path: str | msgspec.UnsetType = msgspec.UNSET
+    scheme: str | dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    secrets: tuple[str, ...] | msgspec.UnsetType | None = msgspec.UNSET
+    settings: dict[str, str] | msgspec.UnsetType | None = msgspec.UNSET
+    description: str | msgspec.UnsetType | None = msgspec.UNSET
+    type: str | msgspec.UnsetType | None = msgspec.UNSET
+    subject: str | msgspec.UnsetType | None = msgspec.UNSET
+    methods: tuple[Method, ...] | msgspec.UnsetType | None = msgspec.UNSET
+    tolerance_seconds: float | msgspec.UnsetType | None = msgspec.UNSET
+    repeats: Repeats | msgspec.UnsetType | None = msgspec.UNSET
+    enabled: bool | msgspec.UnsetType | None = msgspec.UNSET
+    accepted: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
+    repeated: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
+    refused: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class HookList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of hooks."""
+
+    data: list[HookView]
+    next_cursor: str | None
+    count: int | msgspec.UnsetType = msgspec.UNSET
+
+
+SORTS: dict[str, SortKey] = {"path": lambda hook: hook.options.path, "created": lambda hook: hook.created}
+
+
+async def list_hooks(parts: Parts, request: Request) -> Answer:
+    """Hooks, by path by default."""
+    hooks = parts.hooks.visible(request.caller, request.query.get("tenant"))
+    page = SortedPage(request, hooks, SORTS, lambda hook: hook.id)
+    return page.answer([_view(parts, hook) for hook in page.shown])
+
+
+async def create_hook(parts: Parts, request: Request) -> Answer:
+    """Declare a hook."""
+
+    def answer(hook: Hook) -> Answer:
+        return Answer(201, _view(parts, hook), [("location", f"/v1/hooks/{hook.id}"), etag(hook.revision)])
+
+    return await parts.hooks.create(request.caller, request.body, run_once(parts, request, answer))
+
+
+async def get_hook(parts: Parts, request: Request) -> Answer:
+    """Read one hook."""
+    hook = parts.hooks.find(request.caller, request.path["id"])
+    if not_modified(request, hook.revision):
+        return Answer(304, None, [etag(hook.revision)])
+    return _shown(parts, hook)
+
+
+async def edit_hook(parts: Parts, request: Request) -> Answer:
+    """Change a hook; it holds from the next request on."""
+    before = parts.hooks.find(request.caller, request.path["id"], "hooks:write")
+    agree(request, _view(parts, before))
+    document: dict[str, Any] = msgspec.to_builtins(before.options) | {"secrets": list(before.secrets)}
+    expected = if_match(request)
+    body = merged(document, request, HookBody)
+    # What was merged is what was read: a change in between is seen.
+    hook = await parts.hooks.edit(
+        request.caller, before.id, {before.revision} if expected is None else expected, body, parts.writer.call
+    )
+    return _shown(parts, hook)
+
+
+async def delete_hook(parts: Parts, request: Request) -> Answer:
+    """Delete a hook."""
+    await parts.hooks.delete(request.caller, request.path["id"], if_match(request), parts.writer.call)
+    return Answer(204)
+
+
+def _view(parts: Parts, hook: Hook) -> HookView:
+    public = public_url(parts.settings.public_url)
+    return hook_view(hook, public.whole if public else "")
+
+
+def _shown(parts: Parts, hook: Hook) -> Answer:
+    return Answer(200, _view(parts, hook), [etag(hook.revision)])
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="list_hooks",
+        method="GET",
+        path="/v1/hooks",
+        scope="hooks:read",
+        summary="List hooks",
+        handler=list_hooks,
+        tag=TAG,
+        response=HookList,
+        sorts=("path", "-path", "created", "-created"),
+        sorts_max=2,
+        parameters=(
+            Parameter(name="tenant", schema={"type": "string"}, help="Only those of this tenant."),
+            *PAGING,
+        ),
+    ),
+    Operation(
+        name="create_hook",
+        method="POST",
+        path="/v1/hooks",
+        scope="hooks:write",
+        summary="Declare a hook: a URL for another system's webhooks",
+        help=(
+            "Requests to `/in/` and its path are verified by the scheme, kept, and become events. `GET /v1/schemes` "
+            "lists the schemes that can be named; the reference page says what each checks."
+        ),
+        handler=create_hook,
+        tag=TAG,
+        request=NewHook,
+        response=HookView,
+        status=201,
+        idempotent_key=True,
+        example=EXAMPLE,
+    ),
+    Operation(
+        name="get_hook",
+        method="GET",
+        path="/v1/hooks/{id}",
+        scope="hooks:read",
+        summary="Read a hook",
+        handler=get_hook,
+        tag=TAG,
+        response=HookView,
+        parameters=(IF_NONE_MATCH,),
+    ),
+    Operation(
+        name="edit_hook",
+        method="PATCH",
+        path="/v1/hooks/{id}",
+        scope="hooks:write",
+        summary="Change a hook",
+        help="`secrets` replaces all of them: while a sender changes its secret, name the new one and the old one.",
+        handler=edit_hook,
+        tag=TAG,
+        request=HookPatch,
+        merge_patch=True,
+        response=HookView,
+        parameters=(IF_MATCH,),
+        example={"secrets": ["the new one", "the old one"]},
+    ),
+    Operation(
+        name="delete_hook",
+        method="DELETE",
+        path="/v1/hooks/{id}",
+        scope="hooks:write",
+        summary="Delete a hook",
+        help="Its URL is 404 from then on. Its events and receipts stay.",
+        handler=delete_hook,
+        tag=TAG,
+        status=204,
+        parameters=(IF_MATCH,),
+    ),
+)

@@ -1,0 +1,133 @@
+"""The hooks' door: a request as its sender sent it, and an answer that the sender understands.
+
+Nothing of the API's strictness holds here: Authorization is the sender's, unknown query names, repeated headers,
+packed bodies, HEAD and OPTIONS are its business. What a sender reads is a status and a plain text. An answer may echo
+what a stranger sent, so no browser takes it for a page: its content is sandboxed, and never sniffed.
+
+The URL that a signature covers is the public URL with the hook's path and the query as it came. The HTTP server gives
+paths decoded only; a hook's path has none but characters that are never encoded, so nothing is lost.
+"""
+
+from __future__ import annotations
+
+import logging
+from time import perf_counter
+from typing import Any
+
+from tidings.intake.hooks.receive import Arrival
+from tidings.model.errors import TidingsError, TooLarge
+from tidings.rules.network.address import parse_networks
+from tidings.rules.network.origin import public_url
+from tidings.rules.schemes import HookRequest
+from tidings.web.callers.addresses import Addresses
+from tidings.web.callers.proxies import Callers
+from tidings.web.parts import Parts
+from tidings.web.wire import problem
+from tidings.web.wire.bodies.work import LARGE_BYTES
+from tidings.web.wire.request_ids import RequestIds
+
+log = logging.getLogger("tidings.web")
+
+PREFIX = "/in/"
+NAME = "hook"
+"""What its requests are called in the metrics."""
+
+_ALWAYS = [
+    ("server", "tidings"),
+    ("x-content-type-options", "nosniff"),
+    ("content-security-policy", "default-src 'none'; sandbox"),
+    ("cache-control", "no-store"),
+]
+_OURS = frozenset(
+    (
+        *(name for name, _ in _ALWAYS),
+        "connection",
+        "content-length",
+        "date",
+        "keep-alive",
+        "request-id",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
+"""Headers that a hook's own answer cannot say."""
+_NO_HOOK = b"There is no hook here.\n"
+
+
+class HooksDoor:
+    """Takes everything below `/in/`."""
+
+    def __init__(self, parts: Parts) -> None:
+        settings = parts.settings
+        self._parts = parts
+        self._receiver = parts.receiver
+        self._ids = RequestIds(parts.clock)
+        self._addresses = Addresses(parts.clock, settings.max_calls_per_address)
+        trusted = parse_networks(settings.trusted_proxies)
+        self._callers = Callers(trusted) if trusted else None
+        public = public_url(settings.public_url)
+        self._base = public.whole if public else ""
+        self._max_body = int(settings.max_body_bytes)
+        self._answers, self._seconds = parts.answers, parts.request_seconds
+
+    async def take(self, scope: Any, proto: Any) -> None:
+        """Answer a request (RSGI 1.x)."""
+        began, request_id = perf_counter(), self._ids.next()
+        try:
+            status = await self._take(scope, proto, request_id)
+        except Exception as wrong:
+            status = _send_problem(proto, wrong, request_id)
+        self._answers[NAME, status] = self._answers.get((NAME, status), 0) + 1
+        self._seconds.observe(NAME, perf_counter() - began)
+
+    async def _take(self, scope: Any, proto: Any, request_id: str) -> int:
+        peer = scope.client if self._callers is None else self._callers.of(scope)
+        self._addresses.take(peer)
+        hook = self._receiver.hook_at(scope.path[len(PREFIX) :])
+        if hook is None:
+            return _send(proto, 404, {"content-type": "text/plain"}, _NO_HOOK, request_id)
+        pairs = tuple(scope.headers.items())
+        headers = dict(pairs)
+        query = scope.query_string
+        target = f"{scope.path}?{query}" if query else scope.path
+        url = (self._base or f"{scope.scheme}://{headers.get('host', '')}") + target
+        client = peer.rpartition(":")[0].strip("[]")
+        try:
+            raw = await self._parts.bodies.read(proto, headers, self._max_body, hook.tenant)
+            arrival = Arrival(HookRequest(scope.method, url, pairs, raw), pairs, target, client, request_id)
+            if len(raw) > LARGE_BYTES:
+                async with self._parts.work.place(hook.tenant, len(raw)):
+                    await self._parts.work.step()
+                    answer = await self._receiver.take(hook, arrival)
+            else:
+                answer = await self._receiver.take(hook, arrival)
+        except TooLarge as wrong:
+            arrival = Arrival(HookRequest(scope.method, url, pairs), pairs, target, client, request_id)
+            self._receiver.refuse_large(hook, arrival, wrong.detail)
+            raise
+        return _send(proto, answer.status, _permitted(answer.headers), answer.body, request_id)
+
+
+def _permitted(headers: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() not in _OURS}
+
+
+def _send(proto: Any, status: int, given: dict[str, str], body: bytes, request_id: str) -> int:
+    headers = [*_ALWAYS, *((name.lower(), value) for name, value in given.items()), ("request-id", request_id)]
+    if not body or status in (204, 304):
+        proto.response_empty(status, headers)
+    else:
+        proto.response_bytes(status, headers, body)
+    return status
+
+
+def _send_problem(proto: Any, wrong: Exception, request_id: str) -> int:
+    if not isinstance(wrong, TidingsError):
+        log.error("%s a request to a hook failed", request_id, exc_info=wrong, extra={"request_id": request_id})
+        wrong = problem.Internal(request_id)
+    headers = [*_ALWAYS, *problem.headers(wrong), ("content-type", "text/plain; charset=utf-8")]
+    proto.response_bytes(wrong.status, [*headers, ("request-id", request_id)], f"{wrong.detail}\n".encode())
+    return wrong.status

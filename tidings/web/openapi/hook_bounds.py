@@ -1,0 +1,69 @@
+"""What hooks, receipts and schemes may be beyond their types, as JSON Schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidings.control.hooks import DESCRIPTION_CHARS_MAX, SECRET_CHARS_MAX, TOLERANCE_SECONDS_MAX
+from tidings.model.ids import ALPHABET, ID_CHARS
+from tidings.rules.event_types import TYPE_CHARS_MAX
+from tidings.rules.hooks import naming
+from tidings.rules.reading.jsontext import INTEGER_MAX, NO_NUL
+from tidings.rules.schemes.verifier import SECRETS_MAX
+
+Schema = dict[str, Any]
+
+_TEXT: Schema = {"maxLength": 2**31 - 1, "pattern": NO_NUL}
+_PART = "([A-Za-z0-9_-]|\\{type\\})+"
+_HOOK_ID: Schema = {"pattern": rf"^hook_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}}$", "maxLength": 5 + ID_CHARS}
+_RECEIPT_ID: Schema = {"pattern": rf"^rcp_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}}$", "maxLength": 4 + ID_CHARS}
+_HOOK: dict[str, Schema] = {
+    "path": {"pattern": f"^{naming.PATH_PATTERN}$", "maxLength": naming.PATH_CHARS_MAX},
+    "scheme": {"maxLength": 100, "pattern": NO_NUL},
+    "settings": {"values": _TEXT},
+    "description": {"maxLength": DESCRIPTION_CHARS_MAX, "pattern": NO_NUL},
+    "type": {"pattern": rf"^(?!endpoint\.){_PART}(\.{_PART})*$", "maxLength": TYPE_CHARS_MAX},
+    "subject": {"maxLength": 1_000, "pattern": NO_NUL},
+    "methods": {"minItems": 1, "maxItems": 5},
+    "tolerance_seconds": {"exclusiveMinimum": 0, "maximum": TOLERANCE_SECONDS_MAX},
+}
+_SECRETS: Schema = {
+    "maxItems": SECRETS_MAX,
+    "items": {"type": "string", "minLength": 1, "maxLength": SECRET_CHARS_MAX},
+}
+_RECEIPT: dict[str, Schema] = {
+    "id": _RECEIPT_ID,
+    "hook_id": _HOOK_ID,
+    "client": _TEXT,
+    "method": _TEXT,
+    "target": _TEXT,
+    "bytes": {"minimum": 0, "maximum": INTEGER_MAX},
+}
+
+BOUNDS: dict[str, dict[str, Schema]] = {
+    "NewHook": {**_HOOK, "secrets": _SECRETS},
+    "HookPatch": {**_HOOK, "secrets": _SECRETS},
+    "HookView": {
+        **_HOOK,
+        "id": _HOOK_ID,
+        "url": {"format": "uri-reference", "maxLength": 1_000},
+        "secret_count": {"minimum": 0, "maximum": SECRETS_MAX},
+    },
+    "ReceiptSummary": _RECEIPT,
+    "ReceiptView": {
+        **_RECEIPT,
+        "headers": {"maxItems": 2**31 - 1},
+        "text": _TEXT,
+        "base64": _TEXT,
+        "explanation": _TEXT,
+        "signed": _TEXT,
+    },
+    "HeaderView": {"name": _TEXT, "value": _TEXT},
+    "SchemeView": {
+        **dict.fromkeys(("name", "title", "checks", "secret", "source", "help"), _TEXT),
+        "settings": {"values": _TEXT},
+        "aliases": {"maxItems": 100},
+        "handshakes": {"maxItems": 100},
+    },
+}
+"""By the name of a struct and of its field; `values` are those of a map."""
