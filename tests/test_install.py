@@ -17,13 +17,15 @@ from tests.repository import ROOT, name, under
 pytestmark = pytest.mark.slow
 
 BIN = Path(sys.executable).parent
+NO_COMPILING = {"PIP_NO_COMPILE": "1"}
+"""What is installed here runs once or twice: compiling all of it takes longer than that."""
 
 
 def run(*command: str | Path, **environment: str) -> str:
     """The standard output of a command that must succeed; it sees no environment of ours."""
     ours = ("VIRTUAL_ENV", "PYTHON", "TIDINGS_", "MAKE")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=kept | environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=kept | NO_COMPILING | environment)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 

@@ -13,7 +13,7 @@ from tests.callers import Callers
 from tidings.testing import Api, ProcessServer, until
 
 KILLS = 5
-ITEMS = 20_000
+ITEMS = 8_000
 BEFORE: dict[str, Any] = {"number": {"type": "integer", "filterable": True, "sortable": True}, "day": "date"}
 AFTER: dict[str, Any] = {
     "number": {"type": "number", "filterable": True, "sortable": True},
