@@ -8,7 +8,8 @@
     for task in tasks.list(done=False):
         tasks.edit(task["id"], {"done": True})
 
-`AsyncClient` has the same methods, to be awaited. `verify` is for whoever receives webhooks.
+`AsyncClient` has the same methods, to be awaited. `verify` is for whoever receives webhooks; `tidings.client.adapters`
+has it as a decorator for FastAPI, Starlette, Django and Flask.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def verify(
     verdict = verifier.verify(request, now(), fetched)
     if not verdict.ok:
         raise BadSignature(verdict.reason, verdict.detail)
-    return _value(request)
+    return value_of(request)
 
 
 def _verifier(
@@ -91,7 +91,8 @@ def _compiled(
     return schemes.Verifier(found, secrets, settings=dict(settings), tolerance_seconds=tolerance_seconds)
 
 
-def _value(request: HookRequest) -> Any:
+def value_of(request: HookRequest) -> Any:
+    """The JSON value of a body, the fields of a form as a dict, or else the body itself."""
     try:
         return json.loads(request.body)
     except ValueError:

@@ -1,0 +1,272 @@
+"""The adapters, each in its own framework: only what is genuine gets to a view, byte for byte."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import django
+import fastapi
+import flask
+import pytest
+from django.conf import settings as django_settings
+from django.test import Client as DjangoClient
+from django.urls import path
+from fastapi.testclient import TestClient
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from tests.rules.schemes import keys
+from tidings.client.adapters import django as for_django
+from tidings.client.adapters import flask as for_flask
+from tidings.client.adapters import starlette as for_starlette
+from tidings.client.adapters.checking import VerifiedWebhook, WebhookChecker
+from tidings.rules import schemes
+from tidings.rules.schemes import HookRequest, Needed, sample, sign
+
+SECRET = "a secret of ours"
+OWN = {"check": {"kind": "token", "from": "header:X-Token"}}
+HOOKS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "github": ("github", {"secrets": SECRET}),
+    "slack": ("slack", {"secrets": ["old", SECRET]}),
+    "adyen-banking": ("adyen-banking", {"secrets": "ab" * 32}),
+    "gocardless": ("gocardless", {"secrets": SECRET}),
+    "square": ("square", {"secrets": SECRET, "public_url": "https://hooks.example.com/base/"}),
+    "twilio": ("twilio", {"secrets": SECRET}),
+    "dropbox-sign": ("dropbox-sign", {"secrets": SECRET}),
+    "dropbox": ("dropbox", {"secrets": SECRET}),
+    "own": (OWN, {"secrets": SECRET}),
+}
+METHODS = ["GET", "POST"]
+
+
+class Said(NamedTuple):
+    """What a framework's test client was answered."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+Send = Callable[[str, str, Mapping[str, str], bytes], Said]
+CAME: list[VerifiedWebhook] = []
+
+
+def got(received: VerifiedWebhook) -> None:
+    CAME.append(received)
+
+
+def in_flask() -> Send:
+    app = flask.Flask(__name__)
+    for name, (scheme, options) in HOOKS.items():
+        app.add_url_rule(f"/in/{name}", name, for_flask.webhook(scheme, **options)(got), methods=METHODS)
+    client = app.test_client()
+
+    def send(method: str, target: str, headers: Mapping[str, str], body: bytes) -> Said:
+        answer = client.open(target, method=method, headers=dict(headers), data=body, base_url="https://testserver")
+        return Said(answer.status_code, answer.data, dict(answer.headers))
+
+    return send
+
+
+urlpatterns: list[Any] = []
+
+
+def in_django(a_sync: bool) -> Send:
+    if not django_settings.configured:
+        django_settings.configure(
+            ROOT_URLCONF=__name__,
+            ALLOWED_HOSTS=["testserver"],
+            SECRET_KEY="x",
+            MIDDLEWARE=["django.middleware.csrf.CsrfViewMiddleware"],
+        )
+        django.setup()
+
+    async def later(received: VerifiedWebhook) -> None:
+        got(received)
+
+    urlpatterns[:] = [
+        path(f"in/{name}", for_django.webhook(scheme, **options)(later if a_sync else got))
+        for name, (scheme, options) in HOOKS.items()
+    ]
+    from django.urls import clear_url_caches
+
+    clear_url_caches()
+    client = DjangoClient(enforce_csrf_checks=True)
+
+    def send(method: str, target: str, headers: Mapping[str, str], body: bytes) -> Said:
+        kind = headers.get("content-type", "text/plain")
+        answer = client.generic(method, target, body, content_type=kind, headers=dict(headers), secure=True)
+        return Said(answer.status_code, answer.content, dict(answer.items()))
+
+    return send
+
+
+def in_starlette() -> Send:
+    async def later(received: VerifiedWebhook) -> None:
+        got(received)
+
+    routes = [
+        Route(f"/in/{name}", for_starlette.webhook(scheme, **options)(later), methods=METHODS)
+        for name, (scheme, options) in HOOKS.items()
+    ]
+    return _by_httpx(TestClient(Starlette(routes=routes), base_url="https://testserver"))
+
+
+def in_fastapi() -> Send:
+    app = fastapi.FastAPI()
+    for name, (scheme, options) in HOOKS.items():
+        app.add_api_route(f"/in/{name}", for_starlette.webhook(scheme, **options)(got), methods=METHODS)
+    return _by_httpx(TestClient(app, base_url="https://testserver"))
+
+
+def _by_httpx(client: TestClient) -> Send:
+    def send(method: str, target: str, headers: Mapping[str, str], body: bytes) -> Said:
+        answer = client.request(method, target, headers=dict(headers), content=body)
+        return Said(answer.status_code, answer.content, dict(answer.headers))
+
+    return send
+
+
+@pytest.fixture(
+    params=[in_flask, lambda: in_django(False), lambda: in_django(True), in_starlette, in_fastapi],
+    ids=["flask", "django", "django-async", "starlette", "fastapi"],
+)
+def send(request: pytest.FixtureRequest) -> Send:
+    CAME.clear()
+    made: Send = request.param()
+    return made
+
+
+def signed(name: str, url: str = "", body: bytes | None = None) -> HookRequest:
+    scheme, options = HOOKS[name]
+    known = schemes.named(scheme) if isinstance(scheme, str) else schemes.read(scheme)
+    request = sample(known, url or f"https://testserver/in/{name}")
+    if body is not None:
+        request = request.but(body=body)
+    secrets = options["secrets"]
+    return sign(known, secrets if isinstance(secrets, str) else secrets[-1], request, time.time())
+
+
+def sent(send: Send, request: HookRequest, target: str = "") -> Said:
+    split = request.url.partition("://")[2]
+    return send(request.method, target or split[split.index("/") :], request.headers, request.body)
+
+
+def test_what_is_genuine_gets_to_the_view_byte_for_byte(send: Send) -> None:
+    body = b'{"a": 1.0,\r\n "b": "\\u00e9\xc3\xa9"}\r\n'
+    assert sent(send, signed("github", body=body)).status == 204
+    [received] = CAME
+    assert (received.body, received.value) == (body, {"a": 1.0, "b": "éé"})
+    assert (received.type, received.id) == ("ping", "72d3162e-cc78-11e3-81ab-4c9367dc0958")
+    assert received.headers["x-github-event"] == "ping"
+    assert received.request is not None
+
+
+def test_what_is_not_genuine_does_not_and_its_sender_reads_why(send: Send) -> None:
+    request = signed("github")
+    changed = sent(send, request.but(body=request.body + b" "))
+    assert (changed.status, b"X-Hub-Signature-256 fits neither the body" in changed.body) == (401, True)
+    without = sent(send, request.but(headers={"content-type": "application/json"}))
+    assert (without.status, without.body) == (401, b"The header X-Hub-Signature-256 is missing.\n")
+    assert sent(send, signed("gocardless").but(body=b"{}")).status == 498
+    assert SECRET.encode() not in changed.body + without.body
+    assert CAME == []
+
+
+def test_the_url_that_is_signed_is_the_one_that_was_sent_or_the_public_one(send: Send) -> None:
+    target = "/in/twilio?a=%7Eb%20c&d=x+y&e"
+    assert sent(send, signed("twilio", f"https://testserver{target}"), target).status == 204
+    assert CAME[0].value["Digits"] == "1234"
+    behind = signed("square", "https://hooks.example.com/base/in/square?x=1")
+    assert sent(send, behind, "/in/square?x=1").status == 204
+    assert sent(send, signed("square"), "/in/square").status == 401
+
+
+def test_a_handshake_is_answered_and_no_event(send: Send) -> None:
+    asked = signed("slack", body=b'{"type":"url_verification","challenge":"3eZb"}')
+    said = sent(send, asked)
+    assert (said.status, said.body) == (200, b"3eZb")
+    unsigned = send("GET", "/in/dropbox?challenge=abc", {}, b"")
+    assert (unsigned.status, unsigned.body) == (200, b"abc")
+    assert {name.lower(): value for name, value in unsigned.headers.items()}["x-content-type-options"] == "nosniff"
+    assert CAME == []
+
+
+def test_senders_that_want_a_certain_answer_get_it(send: Send) -> None:
+    said = sent(send, signed("dropbox-sign"))
+    assert (said.status, said.body) == (200, b"Hello API Event Received")
+
+
+def test_a_scheme_of_ones_own_is_declared_in_place(send: Send) -> None:
+    assert send("POST", "/in/own", {"X-Token": SECRET, "content-type": "text/plain"}, b"\xff\x00").status == 204
+    assert (CAME[0].value, CAME[0].id, CAME[0].type) == (b"\xff\x00", None, None)
+    assert send("POST", "/in/own", {"X-Token": "other", "content-type": "text/plain"}, b"").status == 401
+
+
+def test_fastapi_fills_the_other_parameters() -> None:
+    app = fastapi.FastAPI()
+
+    @app.post("/in/{shop}")
+    @for_starlette.webhook(OWN, SECRET)
+    async def hook(received: VerifiedWebhook, shop: str, page: int = 1) -> dict[str, Any]:
+        return {"shop": shop, "page": page, "said": received.value}
+
+    client = TestClient(app)
+    answer = client.post("/in/a?page=3", headers={"X-Token": SECRET}, json={"n": 1})
+    assert answer.json() == {"shop": "a", "page": 3, "said": {"n": 1}}
+    assert client.post("/in/a", json={}).status_code == 401
+
+
+def test_flask_and_django_hand_on_the_names_of_the_path() -> None:
+    app = flask.Flask(__name__)
+
+    @app.post("/in/<shop>")
+    @for_flask.webhook(OWN, SECRET)
+    def hook(received: VerifiedWebhook, shop: str) -> str:
+        return f"{shop} {received.value}"
+
+    assert app.test_client().post("/in/a", headers={"X-Token": SECRET}, data=b"1").data == b"a 1"
+
+
+def test_a_secret_that_is_handed_over_is_kept_or_its_sender_is_refused() -> None:
+    asked = ("POST", "https://a.example", "/in", [("X-Hook-Secret", "b537")], b"", None)
+    kept: list[str] = []
+    reply = WebhookChecker("asana", keep_secret=kept.append).take(*asked)
+    assert not isinstance(reply, VerifiedWebhook)
+    assert (reply.status, kept, reply.headers["X-Hook-Secret"]) == (200, ["b537"], "b537")
+    refused = WebhookChecker("asana").take(*asked)
+    assert not isinstance(refused, VerifiedWebhook)
+    assert (refused.status, b"keep_secret" in refused.body) == (403, True)
+
+
+def test_what_a_sender_publishes_is_fetched_and_its_subscription_confirmed() -> None:
+    scheme = schemes.named("aws-sns")
+    url = "https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&Token=t"
+    asked = {"Type": "SubscriptionConfirmation", "Token": "t", "SubscribeURL": url}
+    plain = sample(scheme).but(body=json.dumps(json.loads(sample(scheme).body) | asked).encode())
+    request = sign(scheme, keys.pem(keys.rsa_key()), plain, time.time())
+    called: list[str] = []
+
+    def fetch(needed: Needed) -> bytes:
+        called.append(needed.url)
+        return b""
+
+    parts = ("POST", "https://a.example", "/in", request.headers.items(), request.body, None)
+    assert WebhookChecker("aws-sns", keys.public_pem(keys.rsa_key()), fetch=fetch).take(*parts).status == 200  # type: ignore[union-attr]
+    assert called == [url]
+    without = WebhookChecker("aws-sns", keys.public_pem(keys.rsa_key())).take(*parts)
+    assert not isinstance(without, VerifiedWebhook) and without.status == 403
+    fetched = WebhookChecker("aws-sns", fetch=fetch).take(*parts)
+    assert not isinstance(fetched, VerifiedWebhook) and fetched.status == 401
+    assert called[1:] == ["https://sns.us-west-2.amazonaws.com/SimpleNotificationService-f3ecfb72.pem"]
+
+
+def test_the_client_has_none_of_the_frameworks() -> None:
+    loaded = "import sys, tidings.client; print(*{'flask', 'django', 'starlette', 'fastapi'} & set(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert said.stdout == "\n"
