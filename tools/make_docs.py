@@ -14,18 +14,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import typer.main
 
+import operation_page
 import scheme_page
 from tidings.cli.commands import tree
-from tidings.model import errors, outcome
+from tidings.model import codes, errors, outcome
 from tidings.rules import wants
 from tidings.rules.deliver import judgement, lifecycle
 from tidings.settings import OTHER_VARIABLES, SETTINGS
 from tidings.web.api.service import metrics
-from tidings.web.operation import BodySchema, Operation
-from tidings.web.operations import TABLE
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
@@ -35,26 +33,30 @@ def errors_page() -> str:
     rows = [(kind.status, f"`{kind.code}`", sentence(kind), kind.title) for kind in request_errors()]
     fault = errors.TidingsError
     rows.append(
-        (fault.status, f"`{fault.code}`", "A fault of ours. The log tells more under the request's id.", fault.title)
+        (fault.status, f"`{fault.code}`", "A fault of ours. The log has details under the request id.", fault.title)
     )
     return page(
         "Errors",
         "tidings/model/errors.py",
-        "Every error is answered as `application/problem+json` (RFC 9457). `code` is for programs and never changes;",
+        "Every error is an `application/problem+json` (RFC 9457) response. `code` is for programs and never changes;",
         "`detail` is a sentence for people; `errors` names each wrong place, by a JSON pointer into the body or by the",
         "parameter's name.",
         "",
         "```json",
         '{"type": "urn:tidings:problem:invalid", "title": "A value is wrong", "status": 422, "code": "invalid",',
-        ' "detail": "...", "errors": [{"pointer": "/data/age", "code": "type", "detail": "..."}],',
+        ' "detail": "...", "errors": [{"pointer": "/data/age", "code": "wrong_type", "detail": "..."}],',
         ' "request_id": "req_..."}',
         "```",
         "",
         table(("status", "code", "when", "title"), sorted(rows)),
         "",
-        "Where more can be said than the status does, `code` is one of these instead:",
+        "If more is known, `code` is one of these instead:",
         "",
         table(("status", "code", "when"), sorted(precise_codes())),
+        "",
+        "The `code` of an entry of `errors` is one of these, or one of the above:",
+        "",
+        table(("code", "what is wrong"), [(f"`{code}`", when) for code, when in codes.OF_PLACES.items()]),
         "",
         "A few requests are refused where HTTP itself is read, before the API sees them: the answer has no body, and",
         "the connection is closed. 400 is a request line or header that HTTP does not permit; 414 is a URL of more",
@@ -65,7 +67,7 @@ def errors_page() -> str:
 
 def precise_codes() -> list[tuple[str, str, str]]:
     """One row for each code that says more than that of its class."""
-    return [(" or ".join(map(str, each.statuses)), f"`{each.code}`", each.when) for each in errors.PRECISE]
+    return [(" or ".join(map(str, each.statuses)), f"`{each.code}`", each.when) for each in codes.PRECISE]
 
 
 def request_errors() -> list[type[errors.TidingsError]]:
@@ -84,8 +86,8 @@ def outcomes_page() -> str:
     return page(
         "Outcomes",
         "tidings/model/outcome.py",
-        "What can come of one attempt to deliver. The list is closed. [What an answer says](answers.md) tells what",
-        "follows from each.",
+        "The possible outcomes of one attempt to deliver. The list is closed. [What an answer says](answers.md)",
+        "shows what happens next.",
         "",
         table(("outcome", "meaning"), [(f"`{one.name}`", one.meaning) for one in outcome.OUTCOMES]),
     )
@@ -99,14 +101,14 @@ def answers_page() -> str:
     return page(
         "What an answer says",
         "tidings/rules/deliver/judgement.py",
-        "An answer to one message says nothing about another. So each answer is judged twice: what it says of the",
-        "message, and what it says of the endpoint. The first row that fits counts.",
+        "An answer to one message says nothing about another. So each answer is judged twice: what it says about",
+        "the message, and what it says about the endpoint. The first row that fits counts.",
         "",
-        table(("outcome", "answer", "of the message", "of the endpoint", "because"), rows),
+        table(("outcome", "answer", "about the message", "about the endpoint", "because"), rows),
         "",
-        table(("of the message", "what follows"), of_message),
+        table(("about the message", "what follows"), of_message),
         "",
-        table(("of the endpoint", "what follows"), of_endpoint),
+        table(("about the endpoint", "what follows"), of_endpoint),
         "",
         *(f"* {rule}" for rule in judgement.RULES),
     )
@@ -119,7 +121,7 @@ def lifecycle_page() -> str:
         "The life of a delivery",
         "tidings/rules/deliver/lifecycle.py",
         "A delivery begins as `waiting`, when an event matches an endpoint. No status column is rewritten: its state",
-        "is what its last attempt and its row among the waiting ones say.",
+        "follows from its last attempt and its row in `waiting`.",
         "",
         "```mermaid",
         lifecycle.as_mermaid().rstrip(),
@@ -141,8 +143,8 @@ def settings_page() -> str:
         "Settings",
         "tidings/settings.py",
         "Each setting is read from the file's section `settings` (its name), the environment (its variable) and the",
-        "command line (its flag); the later wins. An unknown name is refused in each of the three. What is true or",
-        "false also has a flag that says no, such as `--no-allow-http`.",
+        "command line (its flag); the later wins. An unknown name is refused in each of the three. A setting that",
+        "is true or false also has a negative flag, such as `--no-allow-http`.",
         "",
         table(("name", "flag", "variable", "type", "default", "what it does"), rows),
         "",
@@ -190,70 +192,8 @@ def parameters(command: Any) -> list[str]:
 
 
 def operations_page() -> str:
-    """Every operation of the API: what it needs, takes and answers."""
-    tags = list(dict.fromkeys(one.tag for one in TABLE))
-    menu = [
-        (f"`{one.method} {one.path}`", f"`{one.scope}`" if one.scope else "no key", one.summary)
-        for tag in tags
-        for one in TABLE
-        if one.tag == tag
-    ]
-    sections = [
-        line
-        for tag in tags
-        for line in ("", f"## {tag}", *(line for one in TABLE if one.tag == tag for line in operation(one)))
-    ]
-    return page(
-        "Operations",
-        "tidings/web/operations.py",
-        "The whole menu. A key sees those that its scopes permit, at `/docs` and in `/v1/openapi.json` of a running",
-        "server. Every operation may also answer with one of the [errors](errors.md).",
-        "",
-        table(("operation", "scope", "what it does"), menu),
-        *sections,
-    )
-
-
-def operation(one: Operation) -> list[str]:
-    """One operation: sentence, parameters, fields of the body, an example."""
-    lines = ["", f"### {one.summary}", "", f"`{one.method} {one.path}` answers {one.status}."]
-    if one.help:
-        lines += ["", one.help]
-    if one.idempotent_key:
-        lines += ["", "With an `Idempotency-Key` it may be repeated for 24 hours: the first answer comes again."]
-    if one.parameters:
-        rows = [(f"`{p.name}`", p.where, kind(p.schema), p.help) for p in one.parameters]
-        lines += ["", table(("parameter", "in", "type", "what it does"), rows)]
-    if one.request is not None:
-        lines += ["", table(("field", "type", "needed"), fields(one.request))]
-    if one.example is not None:
-        lines += ["", "```json", json.dumps(one.example, indent=2, ensure_ascii=False), "```"]
-    return lines
-
-
-def fields(body: type[msgspec.Struct] | BodySchema) -> list[tuple[str, str, str]]:
-    """The fields of a body."""
-    schema = body.schema if isinstance(body, BodySchema) else msgspec.json.schema(body)
-    known = schema.get("$defs", {})
-    own = known[schema["$ref"].rsplit("/", 1)[-1]] if "$ref" in schema else schema
-    return [
-        (f"`{name}`", kind(field, known), yes(name in own.get("required", ())))
-        for name, field in own.get("properties", {}).items()
-    ]
-
-
-def kind(schema: dict[str, Any], known: dict[str, Any] | None = None) -> str:
-    """A JSON Schema in a few words."""
-    if "$ref" in schema:
-        schema = (known or {}).get(schema["$ref"].rsplit("/", 1)[-1], {})
-    if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(kind(each, known) for each in schema["anyOf"]))
-    if "enum" in schema:
-        return ", ".join(literal(value) for value in schema["enum"])
-    if schema.get("type") == "array":
-        return f"list of {kind(schema.get('items', {}), known)}"
-    word = {"string": "text", "integer": "whole number", "boolean": "true or false"}.get(schema.get("type", ""))
-    return word or str(schema.get("type", "anything"))
+    """Every operation of the API: what it needs, takes and returns."""
+    return page("Operations", "tidings/web/operations.py", *operation_page.lines(table))
 
 
 def metrics_page() -> str:
@@ -264,7 +204,7 @@ def metrics_page() -> str:
         "Metrics",
         "tidings/web/api/service/metrics.py",
         "`GET /metrics` answers in the text form of Prometheus, to a key with the scope `metrics:read`. Counters start",
-        "at 0 with the process. The usual `process_...` and `python_info` come with them.",
+        "at 0 with the process. The usual `process_...` and `python_info` are included.",
         "",
         table(("metric", "kind", "labels", "what it says"), sorted(rows)),
     )
@@ -331,11 +271,6 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def cell(value: object) -> str:
     """One cell: line ends and bars would break the table."""
     return " ".join(str(value).split()).replace("|", "\\|")
-
-
-def yes(value: bool) -> str:
-    """A truth as a word."""
-    return "yes" if value else "no"
 
 
 def literal(value: object) -> str:

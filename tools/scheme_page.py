@@ -15,7 +15,7 @@ EVIDENCE = {
     "vectors": "published test vectors",
     "documentation": "the sender's documentation",
     "code": "the sender's own code",
-    "second_hand": "**unconfirmed**: others' code only",
+    "second_hand": "third-party code only (**unconfirmed**)",
 }
 FAMILIES = {
     "clouds": "Clouds and identity",
@@ -31,19 +31,19 @@ def lines(table: Table) -> Iterator[str]:
     """The page without its title."""
     found = schemes.schemes()
     unconfirmed = sum(one.unconfirmed for one in found)
-    yield f"{len(found)} schemes are known by name, {unconfirmed} of them unconfirmed: known from others' code only, so"
-    yield "check them before you rely on them. The form of a scheme of your own is described in"
-    yield "`tidings/rules/schemes/form.py`; each of these is written in it."
+    yield f"{len(found)} senders' schemes have a name. {unconfirmed} are unconfirmed: they are taken from third-party"
+    yield "code, so check them before you rely on them. You can describe a scheme of your own in the same form."
     yield ""
     yield f"Samples are signed at {SIGNED_AT} (seconds since 1970) for `https://example.com/in`, with the secret"
-    yield f"`{EXAMPLE_SECRET}`, or with the same bytes in base64 or hex where the scheme wants that: other"
-    yield "implementations can be held against them."
+    yield f"`{EXAMPLE_SECRET}`, or with the same bytes in base64 or hex if the scheme wants that, so you can"
+    yield "test other implementations with them. Samples of schemes that sign with a key pair or a certificate show"
+    yield "only the form: their signature is a placeholder."
     yield ""
     for family, title in FAMILIES.items():
         yield f"* {title}: " + ", ".join(f"[{name}](#{name})" for name in sorted(schemes.families()[family]))
-    yield from ("", "What a check can come to:", "")
+    yield from ("", "Possible results of a check:", "")
     yield table(("reason", "meaning"), [(f"`{reason}`", words) for reason, words in schemes.MEANINGS.items()])
-    yield from ("", "Questions that senders ask before they trust a URL:", "")
+    yield from ("", "Challenges that senders issue before they use a URL:", "")
     rows = [(f"`{one.name}`", one.help, one.verify, f"[source]({one.source})") for one in schemes.handshakes().values()]
     yield table(("handshake", "what it does", "verification", "source"), rows)
     for family, title in FAMILIES.items():
@@ -63,11 +63,10 @@ def _section(scheme: schemes.Scheme) -> Iterator[str]:
     if scheme.handshakes:
         names = [one if isinstance(one, str) else one.name for one in scheme.handshakes]
         yield "* Handshakes: " + ", ".join(f"`{name}`" for name in names) + "."
-    places = [("delivery", scheme.delivery_id), ("type of event", scheme.event_type)]
-    said = [f"{what} in {place_in_words(place)}" for what, place in places if place]
-    if said:
-        yield f"* Names {'; '.join(said)}."
-    yield f"* Known from {EVIDENCE[scheme.evidence]}: <{scheme.source}>"
+    for what, place in (("Delivery id", scheme.delivery_id), ("Event type", scheme.event_type)):
+        if place:
+            yield f"* {what}: {place_in_words(place)}."
+    yield f"* Source: {EVIDENCE[scheme.evidence]}: <{scheme.source}>"
     yield from ("", "```http", *_sample(scheme), "```")
 
 

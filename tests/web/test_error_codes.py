@@ -1,16 +1,18 @@
-"""Every code that an answer may have as its own is in the table that docs/reference/errors.md is made from."""
+"""Every code that an answer may have is in the tables that docs/reference/errors.md is made from."""
 
 from __future__ import annotations
 
 import ast
 import importlib
+import re
 import typing
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.repository import under
 from tidings.model import errors
-from tidings.model.errors import PRECISE, TidingsError
+from tidings.model.codes import OF_PLACES, PRECISE
+from tidings.model.errors import TidingsError
 from tidings.rules.declare.plan import Requirement
 
 RAISED_AGAIN = {"first.code"}
@@ -76,3 +78,65 @@ def test_every_code_of_an_answer_is_in_the_reference() -> None:
     assert found == {each.code for each in PRECISE}
     statuses = {kind.status for kind in kinds()}
     assert all(status in statuses for each in PRECISE for status in each.statuses)
+
+
+PAIRS = ("rules/reading/jsontext.py", "rules/items/field.py", "rules/items/item.py", "control/endpoints/body.py")
+"""Where a code and its sentence are handed on as a pair."""
+ELSEWHERE = ("cli", "client", "testing", "standard_verify.py")
+"""What makes no answers of the API."""
+
+
+def code_parameters(trees: dict[Path, ast.Module]) -> dict[str, int]:
+    """Where functions and classes of ours take a code, by their names."""
+    found = {}
+    functions: list[tuple[str, ast.AST]]
+    for tree in trees.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                made = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
+                functions = [(node.name, each) for each in made]
+            else:
+                functions = [(node.name, node)] if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else []
+            for name, function in functions:
+                assert isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+                arguments = [each.arg for each in function.args.args if each.arg not in ("self", "cls")]
+                if name != "__init__" and "code" in arguments:
+                    found[name] = arguments.index("code")
+    return found
+
+
+def codes_of_places() -> set[str]:
+    """Every code that is handed, as a text, to something that makes a wrong place."""
+    trees = {
+        path: ast.parse(path.read_text())
+        for path in under("tidings", suffix=".py")
+        if not set(path.parts) & set(ELSEWHERE)
+    }
+    takes = code_parameters(trees)
+    given: list[ast.expr] = []
+    for path, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
+                given += [word.value for word in node.keywords if word.arg == "code"]
+                given += node.args[takes[name] : takes[name] + 1] if name in takes else []
+            elif isinstance(node, ast.Return | ast.Yield) and str(path).endswith(PAIRS):
+                leaf = node.value.orelse if isinstance(node.value, ast.IfExp) else node.value
+                given += leaf.elts[:1] if isinstance(leaf, ast.Tuple) and len(leaf.elts) == 2 else []
+    branches = [
+        leaf for each in given for leaf in ([each.body, each.orelse] if isinstance(each, ast.IfExp) else [each])
+    ]
+    words = {leaf.value for leaf in branches if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str)}
+    return {word for word in words if re.fullmatch("[a-z]+(_[a-z0-9]+)*", word)}
+
+
+def test_every_code_of_a_wrong_place_is_in_the_reference() -> None:
+    found = codes_of_places()
+    assert {"unknown_field", "not_exact", "reserved_name", "nul_character", "refused_address"} <= found
+    known = OF_PLACES.keys() | {each.code for each in PRECISE} | {kind.code for kind in kinds()}
+    assert found - known == set()
+
+
+def test_the_reference_has_no_code_that_nothing_says() -> None:
+    source = "\n".join(path.read_text() for path in under("tidings", suffix=".py") if path.name != "codes.py")
+    assert [code for code in OF_PLACES if f'"{code}"' not in source] == []

@@ -16,7 +16,7 @@
       LimitReached   limit_reached    429   the key's call limit is used up
       Unavailable    unavailable      503   the store cannot take it now; try again
 
-Some errors have a more precise code than their class: PRECISE is the table of those.
+Some errors have a more precise code than their class: `model/codes.py` has the tables of those.
 
 Delivery attempts never raise: they return an outcome (model/outcome.py).
 """
@@ -26,55 +26,6 @@ from __future__ import annotations
 from typing import Self
 
 import msgspec
-
-
-class Precise(msgspec.Struct, frozen=True):
-    """A code that says more than its class's own: the statuses that it comes with, and when."""
-
-    code: str
-    statuses: tuple[int, ...]
-    when: str
-
-
-PRECISE: tuple[Precise, ...] = (
-    Precise("body_not_expected", (400,), "The operation takes no body, but one was sent."),
-    Precise("key_expired", (401,), "The key has expired."),
-    Precise("ticket_not_valid", (401,), "The stream's ticket is too old, not from this server, or its key is revoked."),
-    Precise("scope_missing", (403,), "The key lacks the scope of the operation."),
-    Precise("verb_not_permitted", (403,), "The key's permit does not include this verb for the collection."),
-    Precise("field_not_permitted", (403,), "The key's permit does not let it write this field."),
-    Precise("row_not_permitted", (403,), "The key's permit does not let it write this item, by its row rule."),
-    Precise("unique_taken", (409,), "Another item has this value in a unique field."),
-    Precise("id_taken", (409,), "Another item has this id."),
-    Precise("ambiguous_id", (409,), "Several tenants have an item with this id: add `tenant`."),
-    Precise("referenced", (409,), "Other items, or a collection that stays, refer to what would be deleted."),
-    Precise("too_many_endpoints", (409,), "The tenant already has the maximum number of endpoints."),
-    Precise("too_many_hooks", (409,), "The tenant already has the maximum number of hooks."),
-    Precise("path_taken", (409,), "Another hook has this path."),
-    Precise("brought_by_collection", (409,), "The event type belongs to a collection; change its declaration."),
-    Precise("plan_changed", (409,), "The collections have changed since the plan was made: plan again."),
-    Precise("would_lose", (409,), "Applying the declaration would lose values; `drop_values` permits it."),
-    Precise("cannot_convert", (409,), "A field cannot change from its current type to the declared one."),
-    Precise("event_type_taken", (409,), "The catalogue already has an event type of the collection."),
-    Precise("name_taken", (409,), "A collection or field would be renamed to a name in use."),
-    Precise("too_many", (409,), "There would be too many collections."),
-    Precise("too_many_columns", (409,), "The collection would have more columns than the database supports."),
-    Precise("items_fits", (409,), "Items have values that the declared field does not accept."),
-    Precise("items_required", (409,), "Items lack a value in a field that is declared required."),
-    Precise("items_unique", (409,), "Items share a value in a field that is declared unique."),
-    Precise("items_exists", (409,), "Items refer to items that do not exist."),
-    Precise(
-        "too_heavy",
-        (413,),
-        "The items that it reads and writes are more than one transaction may hold: send fewer at a time.",
-    ),
-    Precise("wrong_value", (422,), "The `Idempotency-Key` is not 1 to 255 visible ASCII characters."),
-    Precise("idempotency_key_reused", (422,), "The `Idempotency-Key` was used for another request."),
-    Precise("import_refused", (422,), "Lines of the file were refused, so nothing was stored."),
-    Precise("address_limit_reached", (429,), "The address has used up its calls for the time window."),
-    Precise("too_many_open", (429, 503), "Too many streams, long polls, imports and exports are open."),
-)
-"""Every code that a response may have besides the class's own."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -42,7 +42,7 @@ MEANINGS: dict[Reason, str] = {
     "bad_body": "The body cannot be read, and the scheme reads its signature from it.",
     "bad_secret": "A secret to verify with is malformed.",
     "untrusted_url": "The certificate or key is offered at a URL that the scheme does not trust.",
-    "no_key": "The certificate or key that the request names could not be had.",
+    "no_key": "The certificate or key that the request names could not be obtained.",
 }
 
 

@@ -14,7 +14,7 @@ from tidings.web.habits.edits import conditions, etag, patch_of
 from tidings.web.habits.given import agree
 from tidings.web.habits.once import run_once
 from tidings.web.habits.paging import PAGING, SortedPage, SortKey
-from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
+from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, IF_NONE_MATCH_OF_PUT, if_match, not_modified
 from tidings.web.operation import Answer, Operation, Parameter, Request
 from tidings.web.parts import Parts
 
@@ -231,7 +231,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tag=TAG,
         request=CollectionBody,
         response=CollectionView,
-        parameters=(IF_MATCH, IF_NONE_MATCH, DROP_VALUES),
+        parameters=(IF_MATCH, IF_NONE_MATCH_OF_PUT, DROP_VALUES),
         example=EXAMPLE,
     ),
     Operation(

@@ -13,7 +13,7 @@ from tidings.web.habits.edits import conditions, etag, merged, patch_of
 from tidings.web.habits.given import agree
 from tidings.web.habits.once import run_once
 from tidings.web.habits.paging import PAGING, SortedPage, SortKey
-from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
+from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, IF_NONE_MATCH_OF_PUT, if_match, not_modified
 from tidings.web.operation import Answer, Operation, Request
 from tidings.web.parts import Parts
 
@@ -161,7 +161,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tag=TAG,
         request=EventTypeBody,
         response=EventTypeView,
-        parameters=(IF_MATCH, IF_NONE_MATCH),
+        parameters=(IF_MATCH, IF_NONE_MATCH_OF_PUT),
         example=EXAMPLE,
     ),
     Operation(

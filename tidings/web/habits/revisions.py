@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 from tidings.model.errors import Malformed
 from tidings.web.operation import Parameter, Request
 
@@ -30,6 +32,10 @@ IF_NONE_MATCH = Parameter(
     schema={"type": "string", "format": "entity-tags", "pattern": TAGS, "maxLength": TAGS_CHARS_MAX},
     help='Return 304 without a body if it still has this `ETag`, as in `"3"`.',
     where="header",
+)
+IF_NONE_MATCH_OF_PUT = msgspec.structs.replace(
+    IF_NONE_MATCH,
+    help='`*`: only create, and return 412 if it exists. `"3"`: return 412 if it is at this revision.',
 )
 
 

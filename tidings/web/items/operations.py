@@ -18,7 +18,7 @@ from tidings.model.errors import Conflict, NotFound, Stale
 from tidings.rules.items.permit import Grant
 from tidings.store.items.item_pages import CREATED
 from tidings.web.habits.paging import PAGING
-from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH
+from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, IF_NONE_MATCH_OF_PUT
 from tidings.web.habits.shaping import COUNT
 from tidings.web.items.beside import places_of
 from tidings.web.items.file_operations import FORMAT, export_of, import_of
@@ -193,7 +193,7 @@ class ItemMenu:
             "put",
             method="PUT",
             path=f"{self._path}/{{id}}",
-            summary=f"Create or replace an item of {self._name} at your own id",
+            summary=f"Create or replace an item of {self._name} with an id you choose",
             help="`If-None-Match: *` only creates, `If-Match` only replaces.",
             handler=self._door.put,
             idempotent_key=True,
@@ -202,7 +202,7 @@ class ItemMenu:
             also=((201, "It was created."),),
             example=self._schemas.new.example,
             path_parameters=(_ID,),
-            parameters=(*self._tenant(MADE_FOR_TENANT), IF_MATCH, IF_NONE_MATCH),
+            parameters=(*self._tenant(MADE_FOR_TENANT), IF_MATCH, IF_NONE_MATCH_OF_PUT),
             links=self._links(("get", "delete")),
         )
 

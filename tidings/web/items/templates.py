@@ -82,13 +82,20 @@ def _row(name: str, method: str, path: str, summary: str, per_key: Any, **more: 
 
 TEMPLATES: tuple[Operation, ...] = (
     _row("list_items", "GET", PATH, "List items of a collection", _per_key("list")),
-    _row("create_item", "POST", PATH, "Create an item", _per_key("create")),
+    _row("create_item", "POST", PATH, "Create an item", _per_key("create"), status=201),
     _row("batch_items", "POST", f"{PATH}:batch", "Change many items, all or none", _per_key("batch")),
     _row("import_items", "POST", f"{PATH}:import", "Import a file of items", _per_key("import")),
     _row("export_items", "GET", f"{PATH}:export", "Export items as a file", _per_key("export")),
     _row("ask_items", "GET", f"{PATH}:{{question}}", "Ask one of a collection's questions", _question_per_key),
     _row("get_item", "GET", f"{PATH}/{{id}}", "Read an item", _per_key("get")),
     _row("edit_item", "PATCH", f"{PATH}/{{id}}", "Change some fields of an item", _per_key("edit")),
-    _row("put_item", "PUT", f"{PATH}/{{id}}", "Create or replace an item at your own id", _per_key("put")),
-    _row("delete_item", "DELETE", f"{PATH}/{{id}}", "Delete an item", _per_key("delete")),
+    _row(
+        "put_item",
+        "PUT",
+        f"{PATH}/{{id}}",
+        "Create or replace an item with an id you choose",
+        _per_key("put"),
+        also=((201, "It was created."),),
+    ),
+    _row("delete_item", "DELETE", f"{PATH}/{{id}}", "Delete an item", _per_key("delete"), status=204),
 )

@@ -26,6 +26,7 @@ from tidings.rules.network.address import URL_CHARS_MAX
 from tidings.rules.reading.jsontext import INTEGER_MAX, NO_NUL
 from tidings.views.events import DELIVERIES_MAX, NOT_MATCHED_MAX
 from tidings.views.shares import TENANTS_SHOWN
+from tidings.web.api.endpoints.field_help import FIELD_HELP
 from tidings.web.callers.tickets import TICKET_CHARS_MAX, TICKET_PATTERN
 from tidings.web.habits.paging import CURSOR, LIMIT_MAX
 from tidings.web.openapi import collection_bounds, hook_bounds
@@ -275,12 +276,14 @@ COMMON: dict[str, Schema] = {
 
 
 def with_bounds(schemas: dict[str, Schema]) -> dict[str, Schema]:
-    """The schemas of structs, with their bounds."""
+    """The schemas of structs, with their bounds and what their fields mean."""
     for name, schema in schemas.items():
         known = BOUNDS.get(name, {})
         schema |= WHOLE.get(name, {})
         for field, own in schema.get("properties", {}).items():
             _bound(own, known.get(field) or COMMON.get(field, {}))
+            if "$ref" not in own and (meaning := FIELD_HELP.get(name, {}).get(field)):
+                own["description"] = meaning
     return schemas
 
 

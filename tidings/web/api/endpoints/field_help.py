@@ -1,0 +1,43 @@
+"""What the fields of bodies mean, in the document and in docs/reference, where a field's name does not say it."""
+
+from __future__ import annotations
+
+_ENDPOINT = {
+    "url": "Where the webhooks go: http or https, without a user name. Private addresses are refused by default.",
+    "description": "For people.",
+    "events": "Event types, or patterns such as `orders.*` and `*`; all by default.",
+    "filter": "A pattern that `data` and the other members of an event must match; every event by default.",
+    "headers": "Extra headers of each POST. Their values are encrypted at rest and never shown again.",
+    "rate": "POSTs per second at most; unlimited by default.",
+    "max_in_flight": "POSTs at the same time at most. It starts at 16, and each success allows one more.",
+    "order": "`subject`: events of one subject one at a time, in order; `all`: all events.",
+    "order_max_age_seconds": "How long a failing event may hold up those behind it.",
+    "batch": "Several events in one POST.",
+    "body": "`standard`, `cloudevents`, `thin` (only that something happened) or `bare` (the data alone).",
+    "fields": "Paths into `data`: only these are sent; everything by default.",
+    "timeout_seconds": "The limit of one attempt, response included.",
+    "retry_delays_seconds": "The delay before each attempt, the first included, instead of the usual ten.",
+    "give_up_on": "Statuses, or classes such as `4xx`, after which a delivery is dead at once.",
+    "ca": "The only certificate authorities to trust, as PEM; the public ones by default.",
+    "client_certificate": "What we present if the endpoint asks for a client certificate (mTLS).",
+}
+_BATCH = {
+    "max_events": "Events in one POST at most.",
+    "max_ms": "How long an event waits at most for others to travel with.",
+    "max_bytes": "The length of the body at most. A longer event travels alone.",
+}
+_CERTIFICATE = {"certificate": "The certificate and its chain, as PEM.", "key": "Its private key, as PEM."}
+
+FIELD_HELP: dict[str, dict[str, str]] = {
+    "NewEndpoint": _ENDPOINT
+    | {
+        "tenant": 'Whose events it gets; `"*"` (operators only): everybody\'s.',
+        "secret": "Your own signing secret, `whsec_...` or `whsk_...`; by default one is made.",
+    },
+    "EndpointPatch": _ENDPOINT,
+    "Batch": _BATCH,
+    "BatchPatch": _BATCH,
+    "ClientCertificate": _CERTIFICATE,
+    "ClientCertificatePatch": _CERTIFICATE,
+}
+"""By component and field, in Markdown. A field that is a component of its own (`$ref`) is left as it is there."""
