@@ -92,7 +92,7 @@ log = logging.getLogger("tidings.server")
 
 
 class Server:
-    """One node. `run` serves until `stop`; `operator_key` is set where one was made at this start."""
+    """One node. `run` serves until `stop`; `operator_key` is set if one was made at this start."""
 
     def __init__(
         self, settings: Settings, clock: Clock | None = None, chance: Callable[[], float] = random.random
@@ -110,7 +110,7 @@ class Server:
     def open(self, *, new_store: bool = False) -> None:
         """Open the store and put the parts together. Raises StoreError with a sentence for people.
 
-        `new_store`: begin with an empty database in a folder that was used before, which is refused else.
+        `new_store`: accept an empty database in a folder that was used before.
         """
         try:
             self._open(new_store)
@@ -275,7 +275,7 @@ class Server:
         self._stop = asyncio.Event()
         if self.failed:
             self._stop.set()
-        # What is loaded now stays; looking through it again and again would cost a few percent of each event.
+        # Everything loaded so far lives forever; re-scanning it would cost a few percent per event.
         gc.freeze()
         gc.set_threshold(GARBAGE_THRESHOLD)
         self._feed.attach(self._loop)
@@ -326,7 +326,7 @@ class Server:
         self._declaring.start(loop)
 
     async def _stop_control(self) -> None:
-        """What steers the stages ends; it goes on at the next start."""
+        """Stop the background tasks; they continue at the next start."""
         await self._cancelling.stop()
         await self._replaying.stop()
         await self._retention.stop()
@@ -342,7 +342,7 @@ class Server:
                 self._loop.call_soon_threadsafe(self._stop.set)
 
     def _fail(self) -> None:
-        """A stage has ended that must not: stop, so that whoever watches over us starts us anew."""
+        """A stage died unexpectedly: exit so that the supervisor restarts us."""
         self.failed = True
         self.stop()
 

@@ -26,12 +26,12 @@ class Setting(msgspec.Struct, frozen=True):
 
     @property
     def flag(self) -> str:
-        """How it is written on the command line."""
+        """Its form on the command line."""
         return "--" + self.name.replace("_", "-")
 
     @property
     def env(self) -> str:
-        """How it is written in the environment."""
+        """Its form in the environment."""
         return "TIDINGS_" + self.name.upper()
 
 
@@ -206,7 +206,7 @@ def read_settings(
         (name, value, "--" + name.replace("_", "-")) for name, value in (flags or {}).items() if value is not None
     ]
     wrong: dict[str, str] = {}
-    """By name: what is wrong with the value that counts. A stronger one that is right mends it."""
+    """By name: what is wrong with the value that counts. A valid value of a stronger source wins."""
     for name, value, where in given:
         try:
             values[name] = _convert(name, value, where)
@@ -221,10 +221,10 @@ def read_settings(
 
 
 def check_ca_file(settings: Settings) -> None:
-    """Raise SettingsError if `ca_file` holds no certificates that can be read."""
+    """Raise SettingsError if `ca_file` has no readable certificates."""
     if not settings.ca_file:
         return
-    # Imported here: most starts name no file of their own.
+    # Imported here: most starts name no such file.
     import ssl
 
     try:

@@ -48,7 +48,7 @@ class ItemCalls:
         return self._change("PATCH", self._at(id), dict(changes), revision, idempotency_key)
 
     def delete(self, id: str, revision: int | None, idempotency_key: str | None) -> ClientRequest:
-        """Forget an item."""
+        """Delete an item."""
         return self._change("DELETE", self._at(id), None, revision, idempotency_key)
 
     def batch(self, operations: Sequence[Mapping[str, Any]], idempotency_key: str | None) -> ClientRequest:

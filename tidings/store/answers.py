@@ -1,4 +1,4 @@
-"""Answers kept for Idempotency-Key, in the transaction of the change that they answer."""
+"""Answers kept for Idempotency-Key, in the transaction of the change itself."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Copies of an SQLite store: made while a server writes, checked before they have their name, and put back.
+"""Copies of an SQLite store: made while a server writes, checked before they get their name, and restored.
 
 A copy is written aside (`NAME.partial`), checked as a database, synced, and only then renamed, so that a file with the
-final name is a whole backup, wherever the power fails. The secret key is never in it; the database knows the key's
+final name is a complete backup, whenever the power fails. The secret key is never in it; the database knows the key's
 mark, by which a restore tells whether a key is the right one.
 """
 
@@ -30,11 +30,11 @@ _sync_data = getattr(os, "fdatasync", os.fsync)
 NAME = "tidings-{}.db"
 _OURS = re.compile(r"tidings-[0-9]{8}T[0-9]{6}Z\.db\.partial")
 Progress = Callable[[int, int], None]
-"""Called with the bytes that are done, and all of them."""
+"""Called with the number of bytes done, and the total."""
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
-    """What a store holds. `secret_mark`: of the key that its secrets are sealed with; None: older than marks."""
+    """The content of a store. `secret_mark`: of the key that seals its secrets; None: older than marks."""
 
     schema: int
     events: int
@@ -73,7 +73,7 @@ def back_up(source: Path, destination: Path, now: Micros, progress: Progress, *,
 def restore(
     source: Path, target: Path, now: Micros, progress: Progress, *, replace: bool = False
 ) -> tuple[Copied, str]:
-    """Put a copy in the place of a database whose lock the caller holds. Also returns where the old one went, or "".
+    """Replace a database, whose lock the caller holds, by a copy. Also returns where the old one went, or "".
 
     Raises StoreError, and OSError; then the old database is where it was.
     """
@@ -99,7 +99,7 @@ def restore(
 
 
 def contents_of(path: Path) -> Contents:
-    """What a database holds. Raises StoreError if it is not one of ours, or one of a newer version."""
+    """The content of a database. Raises StoreError if it is not ours, or of a newer version."""
     with contextlib.closing(SqliteFile(path, still=True)) as db:
         return _contents(db, path)
 
@@ -119,7 +119,7 @@ def fits(path: Path, sealer: Sealer) -> bool:
 
 
 def put_key(key: bytes, path: Path, now: Micros) -> None:
-    """Write a secret key's text to a file, 0600; another one that is there is moved aside. Raises OSError."""
+    """Write a secret key's text to a file, 0600; an existing other one is moved aside. Raises OSError."""
     if path.exists() and path.read_bytes().strip() == key.strip():
         return
     if path.exists():
@@ -142,7 +142,7 @@ def _copy(
     with _partial(target) as (partial, fd):
 
         def slice_done(done: int, size: int) -> None:
-            # All at once at the end, it would hold up the syncs of a server that writes to the same disk.
+            # All at once at the end, it would delay the syncs of a server that writes to the same disk.
             _sync_data(fd)
             progress(done, size)
 
@@ -163,7 +163,7 @@ def _copy(
 
 @contextlib.contextmanager
 def _partial(target: Path) -> Iterator[tuple[Path, int]]:
-    """An empty file beside the target, open and locked, so that nobody takes it for what a killed copy left."""
+    """An empty file beside the target, open and locked, so that nothing takes it for the rest of a killed copy."""
     for left in target.parent.glob(f"*{PARTIAL}"):
         if left.name == f"{target.name}{PARTIAL}" or _OURS.fullmatch(left.name):
             _clear(left)
@@ -183,7 +183,7 @@ def _partial(target: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _clear(left: Path) -> None:
-    """Remove what a copy that was killed has left, unless somebody still writes it."""
+    """Remove the rest of a killed copy, unless it is still being written."""
     with contextlib.suppress(OSError):
         fd = os.open(left, os.O_RDWR)
         try:
@@ -212,7 +212,7 @@ def _contents(db: SqliteFile, path: Path) -> Contents:
 
 
 def _aside(target: Path, now: Micros) -> Path:
-    """Move a database with its journal to another name; it can be opened under that."""
+    """Move a database with its journal to another name, where it can be opened."""
     kept = target.with_name(f"{target.name}.before-{_stamp(now)}")
     for file, name in zip(_of_database(target), _of_database(kept), strict=True):
         if file.exists():

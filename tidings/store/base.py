@@ -1,4 +1,4 @@
-"""What every engine gives: a connection that runs named statements, and an engine that opens connections."""
+"""What every engine provides: a connection that runs named statements, and an engine that opens connections."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Dialect = str
 
 
 class StoreError(Exception):
-    """The store refused or broke. Nothing of the transaction holds, unless `unknown` says so.
+    """The store refused or broke. Nothing of the transaction is stored, unless that is `unknown`.
 
-    `detail` may be told to anybody. `because`: the driver's own words, which name hosts, users and tables; they are in
+    `detail` may be shown to anyone. `because`: the driver's own words, which name hosts, users and tables; they are in
     the error's text, for logs and operators only.
     """
 
@@ -34,23 +34,23 @@ class StoreFull(StoreError):
 
 
 class StoreBusy(StoreError):
-    """The store cannot be reached or is held by somebody else."""
+    """The store cannot be reached or is in use by another process."""
 
 
 class Lost(StoreBusy):
-    """The connection broke. What only read may be done again on a new one."""
+    """The connection broke. Reads may be repeated on a new one."""
 
 
 class StoreDamaged(StoreError):
-    """The database is damaged: what touches the damage fails until a backup is put back."""
+    """The database is damaged: whatever touches the damage fails until a backup is restored."""
 
 
 class TooLong(StoreError):
-    """A read that was to be brief was not; it may be done again with patience."""
+    """A brief read ran too long; it may be repeated on a reader thread."""
 
 
 class Outdated(StoreError):
-    """A table was altered since this connection prepared the statement; it may be done again after a rollback."""
+    """A table was altered since this connection prepared the statement; it may be repeated after a rollback."""
 
 
 class UniqueViolation(StoreError):
@@ -73,13 +73,13 @@ class Db(Protocol):
         """Every row."""
 
     def run(self, name: str, /, **params: Any) -> int:
-        """Run a statement that answers no rows; how many rows it changed."""
+        """Run a statement that returns no rows; returns how many rows it changed."""
 
     def query(self, sql: str, params: dict[str, Any]) -> list[Row]:
-        """Run a composed SELECT; the text may hold no caller's input, values go through `params`."""
+        """Run a composed SELECT; the text must not contain a caller's input, values go through `params`."""
 
     def execute(self, sql: str, params: dict[str, Any]) -> int:
-        """Run a composed statement that answers no rows; how many rows it changed. As `query`: no caller's input."""
+        """Run a composed statement that returns no rows; returns how many it changed. As `query`: no caller's input."""
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Append many rows in one go. Raises UniqueViolation."""
@@ -94,38 +94,38 @@ class Db(Protocol):
         """Begin a transaction; with `write` it holds the writer's lock from the start."""
 
     def commit(self) -> None:
-        """Make it durable. Raises StoreError(unknown=True) where that cannot be told."""
+        """Make it durable. Raises StoreError(unknown=True) if that is uncertain."""
 
     def rollback(self) -> None:
         """Undo the transaction; never raises."""
 
     def savepoint(self) -> AbstractContextManager[None]:
-        """What is inside holds whole or not at all."""
+        """Everything inside is stored, or nothing."""
 
     def close(self) -> None:
         """Close the connection."""
 
 
 Run = Callable[[Callable[[Db], T]], Awaitable[R]]
-"""How whoever asks for a change has its job run: `Writer.call`, or what also keeps the answer for a repeat."""
+"""How the job of a change is run: `Writer.call`, or a wrapper that also keeps the answer for a repeat."""
 
 
 class Builder(Db, Protocol):
     """A connection for long work beside the writer, outside of transactions."""
 
     def cancel(self) -> None:
-        """Break off what it is doing, from another thread; that raises StoreError there. Nothing happens at rest."""
+        """Cancel its statement, from another thread; that raises StoreError there. Does nothing if it is idle."""
 
 
 class BriefDb(Db, Protocol):
     """A connection whose reads raise TooLong rather than take more than a moment."""
 
     def start_brief(self) -> None:
-        """A moment begins, for a single statement without a transaction."""
+        """Start timing a single statement without a transaction."""
 
 
 class Engine(Protocol):
-    """A database that Tidings can stand on."""
+    """A database that Tidings can use."""
 
     dialect: Dialect
     where: str

@@ -26,5 +26,5 @@ def read(db: Db) -> list[CallCount]:
 
 
 def put(db: Db, counts: Iterable[CallCount]) -> None:
-    """Keep these in place of earlier ones of their key and length."""
+    """Keep these instead of earlier ones of their key and length."""
     db.many("call_count_put", [msgspec.structs.asdict(each) for each in counts])

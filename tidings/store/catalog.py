@@ -1,7 +1,7 @@
 """The catalogue: links, hooks, keys, event types, tenants and collections, kept in memory beside the store.
 
 They are few and every request asks for them, so the whole catalogue is one snapshot. A write job calls one of the
-`put_` and `drop_` methods with its connection; that also writes down, in the same transaction, what has changed
+`put_` and `drop_` methods with its connection; that also records, in the same transaction, what has changed
 (`catalog_change`). The numbers of these changes are the catalogue's version, which lives in the store: whoever holds a
 snapshot of version 7 reads again what the changes after 7 name, whichever process made them. The writer does so after
 each commit of its own, before anybody is answered.
@@ -25,7 +25,7 @@ from tidings.store.base import Db, Row, StoreError
 from tidings.store.seal import Sealer
 
 CHANGES_KEPT = 10_000
-"""How many changes stay written down. A snapshot that is older reads everything."""
+"""How many changes are kept. An older snapshot reads everything."""
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     links: dict[int, AnyLink]
     """By number, of every kind, deleted ones included: deliveries name them."""
     endpoints_by_id: dict[str, Endpoint]
-    """By id, without the deleted ones. Other kinds of links are not among them."""
+    """By id, without deleted ones and other kinds of links."""
     keys: dict[str, Key]
     """By id, revoked ones included."""
     keys_by_hash: dict[str, Key]
@@ -69,7 +69,7 @@ class Catalog:
 
     def load(self, db: Db) -> None:
         """Read everything. Raises StoreError if the secrets cannot be opened."""
-        # First the version: what changes meanwhile is then read twice rather than never.
+        # First the version: what changes in the meantime is then read twice rather than never.
         version = db.one("catalog_version")
         links = {row[0]: self._link(row) for row in db.all("links")}
         keys = {row[0]: rows.key_of(row) for row in db.all("keys")}
@@ -100,7 +100,7 @@ class Catalog:
             self.catch_up(db)
 
     def catch_up(self, db: Db) -> None:
-        """Read again what has changed in the store since the snapshot. Raises StoreError; call it again then."""
+        """Reload what has changed in the store since the snapshot. Call it again if it raises StoreError."""
         now = self.now
         changes = db.all("catalog_changes", after=now.version, count=CHANGES_KEPT)
         if changes and changes[0][0] != now.version + 1:
@@ -126,7 +126,7 @@ class Catalog:
         self._written = set()
 
     def _read(self, db: Db, fresh: Snapshot, kind: str, name: str) -> AnyLink | None:
-        """Read one thing into a snapshot; the link, where it is one."""
+        """Read one thing into a snapshot; returns the link, if it is one."""
         if kind == "link":
             row = db.one("link_changed", name=int(name))
             return None if row is None else _keep_link(fresh, self._link(row))
@@ -148,7 +148,7 @@ class Catalog:
         return None
 
     def _note(self, db: Db, kind: str, name: str) -> None:
-        """Write down that something changes, in the transaction that changes it."""
+        """Record a change, in the transaction that makes it."""
         self._written.add((kind, name))
         # One row for all nodes: whoever changes the catalogue waits for whoever does, so versions come in order.
         row = db.one("numbers_take", name="catalog", journal=0, count=1)
@@ -162,7 +162,7 @@ class Catalog:
             listener(snapshot, changed)
 
     def _change_types(self, collections: dict[str, Collection]) -> dict[str, ChangeType]:
-        """What the collections bring; only those that changed are looked at."""
+        """The change types of all collections; only changed collections are read."""
         known, self._derived = self._derived, {}
         for name, collection in collections.items():
             before = known.get(name)
@@ -250,7 +250,7 @@ class Catalog:
         return ("collection", name) not in self._written and self.now.collections.get(name) is collection
 
     def put_collection(self, db: Db, collection: Collection) -> None:
-        """Create or replace a declaration; its table is another matter (store/items/tables.py)."""
+        """Create or replace a declaration, without its table (store/items/tables.py)."""
         self._note(db, "collection", collection.name)
         db.run(
             "collection_put",
@@ -262,7 +262,7 @@ class Catalog:
         )
 
     def drop_collection(self, db: Db, name: str) -> None:
-        """Forget a declaration."""
+        """Delete a declaration."""
         self._note(db, "collection", name)
         db.run("collection_drop", name=name)
 
@@ -308,7 +308,7 @@ class Catalog:
 
 
 class _Selection(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What every link says of the events that it wants."""
+    """The events that each link wants."""
 
     description: str = ""
     events: tuple[str, ...] = ("*",)
@@ -316,7 +316,7 @@ class _Selection(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def _stored(link: AnyLink) -> tuple[str, bytes]:
-    """What is stored of the parts of a link: one flat table as JSON, and what is to be encrypted."""
+    """The stored parts of a link: one flat object as JSON, and the parts to encrypt."""
     what = msgspec.to_builtins(link.what)
     sealed = what.pop("sealed")
     selection = msgspec.to_builtins(_Selection(link.description, link.events, link.filter))

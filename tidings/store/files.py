@@ -1,4 +1,4 @@
-"""Files that a store depends on: written whole, closed to others, and used by one process at a time."""
+"""Files that a store depends on: written atomically, closed to others, and used by one process at a time."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def refuse_partial(database: Path) -> None:
-    """A restore that was cut off has left its copy beside the database: what is there is not what was to be there.
+    """Raise StoreError if an interrupted restore left its copy beside the database, which is then not the restored one.
 
     Raises StoreError.
     """
@@ -85,7 +85,7 @@ def make_private(path: Path) -> None:
 
 
 def close_to_others(path: Path) -> None:
-    """Take a file's permissions for others away, and log it; nothing happens where there is no such file."""
+    """Remove others' permissions on a file, and log it; does nothing if there is no such file."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
@@ -127,7 +127,7 @@ class FileLock:
         return said if isinstance(said, dict) else {}
 
     def note(self, name: str, value: str) -> None:
-        """Leave a word for the next holder."""
+        """Leave a note for the next holder."""
         self._write({**self.content(), name: value})
 
     def also_inode(self, path: Path) -> None:
@@ -162,7 +162,7 @@ class FileLock:
         )
 
     def _write(self, content: dict[str, Any]) -> None:
-        # What it says helps people; a full disk must not stop a server from being looked at.
+        # The note helps people; a full disk must not prevent inspecting a server.
         with contextlib.suppress(OSError):
             text = json.dumps(content).encode() + b"\n"
             os.pwrite(self._fd, text, 0)

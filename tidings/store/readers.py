@@ -21,9 +21,9 @@ from tidings.store.share_queue import ShareQueue
 
 THREADS = 5
 OWN_READS = ""
-"""Whose turn the server's own reads are: of no tenant, nor of the operator, who may read much."""
+"""The turn in which the server's own reads run: no tenant's, nor the operator's, who may read a lot."""
 REST_SECONDS = 0.05
-"""A tenant whose brief read took too long has its reads done by threads for this time: what was tried is lost."""
+"""A tenant whose brief read took too long has its reads run by threads for this time: the attempt is lost."""
 log = logging.getLogger("tidings.readers")
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class Readers:
             if reading.done():
                 self._places.leave(tenant)
             else:
-                # Nobody waits for it any more, but its thread works on.
+                # Nobody waits for it any more, but its thread continues.
                 leave = asyncio.get_running_loop().call_soon_threadsafe
                 reading.add_done_callback(lambda done: leave(self._places.leave, tenant))
 

@@ -36,7 +36,7 @@ class Sealer:
         return hmac.digest(self._key, f"tidings {purpose}".encode(), "sha256")
 
     def seal(self, plain: bytes, owner: str) -> bytes:
-        """Encrypt for the row `owner`; it can be opened for no other row."""
+        """Encrypt for the row `owner`; it can be decrypted only for that row."""
         nonce = os.urandom(NONCE_BYTES)
         return VERSION + nonce + self._aead.encrypt(nonce, plain, owner.encode())
 
@@ -73,7 +73,7 @@ def load_sealer(db: Db, given: str | None, folder: Path) -> Sealer:
 
 
 def keep_mark(db: Db, sealer: Sealer) -> None:
-    """Have the store know its key from now on."""
+    """Store the mark of the key."""
     db.run("store_fact_put", name=KEY_MARK, value=sealer.mark)
 
 

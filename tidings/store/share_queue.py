@@ -1,4 +1,4 @@
-"""Waiting for one's share on an event loop: whoever may not have it now has it in its tenant's turn."""
+"""Waiting for a share on an event loop: a waiter gets it in its tenant's turn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tidings.rules.share import Share, Turns
 
 
 class ShareQueue:
-    """Hands a share out to those who wait for it. Belongs to one event loop."""
+    """Hands a share out to its waiters. Belongs to one event loop."""
 
     def __init__(self, share: Share) -> None:
         self.share = share
@@ -44,6 +44,6 @@ class ShareQueue:
 
     def _admit(self) -> None:
         while self._turns.waiting and (turn := self._turns.next()) is not None:
-            # One that was cancelled meanwhile gives its part back itself.
+            # A cancelled one returns its part itself.
             if not turn.done():
                 turn.set_result(None)

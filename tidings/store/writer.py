@@ -1,8 +1,8 @@
 """The one writer: concurrent writes share one transaction and one fsync (group commit).
 
-A job is a function of a connection. Jobs of a group stand in one transaction, each in a savepoint of its own,
-so that one that fails harms no other. Publications are appended together. Before each commit the *rider* runs in
-the same transaction (the route stage), after each commit the listeners are told.
+A job is a function of a connection. The jobs of a group run in one transaction, each in its own savepoint, so that a
+failing one harms no other. Publications are appended together. Before each commit the *rider* runs in the same
+transaction (the route stage), after each commit the listeners are called.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ QUEUE_JOBS_MAX = 50_000
 RETRY_AFTER_SECONDS = 2.0
 LINGER_SECONDS = 0.002
 CROWD_JOBS = 2.5
-"""Where groups have more jobs than this on average, commits are LINGER_SECONDS apart: fewer and larger groups."""
+"""If groups have more jobs than this on average, commits are LINGER_SECONDS apart: fewer and larger groups."""
 PROBE_SECONDS = 1.0
-"""More probes than one in this time write nothing, so that asking for it costs nothing."""
+"""Only one probe in this time writes, so that asking more often costs nothing."""
 PROBE_BYTES = 64 * 1024
-"""What a full disk has left is too little for a write like others."""
+"""On a full disk there is too little left for an ordinary write."""
 AGAIN_SECONDS = 1.0
-"""After the store refused a group: when the rider and the hooks have their next turn, if nobody writes before."""
+"""After the store refused a group: when the rider and the hooks run next, if nothing is written before."""
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class NoSavepoint:
 
 
 class Probe(NoSavepoint):
-    """A write of `Writer.probe`. That it is taken says nothing of the pages that a damage is in."""
+    """A write of `Writer.probe`. Its success says nothing about damaged pages."""
 
 
 Job = Callable[[Db], Any] | events.Publication | NoSavepoint
@@ -60,7 +60,7 @@ Reply = Callable[[Any, Exception | None], None]
 Answered = tuple[Reply, Any, Exception | None]
 """A job's reply, and what it is called with."""
 Rider = Callable[[Db], float | None]
-"""Runs at the end of each group; answers in how many seconds it has more to do, None if it has not."""
+"""Runs at the end of each group; returns in how many seconds it has more to do, None if it has not."""
 log = logging.getLogger("tidings.writer")
 
 
@@ -83,7 +83,7 @@ class Writer:
         self.failures = 0
         self._probed_at = -PROBE_SECONDS
         self.refusal: StoreError | None = None
-        """Why writes are refused: what the last one met; None: it was taken."""
+        """Why writes are refused: the error of the last one; None: it succeeded."""
         self._again = False
         self._broken = False
         self._db: Db = engine.writer()
@@ -99,7 +99,7 @@ class Writer:
         self._listeners.append(listener)
 
     def before_replies(self, hook: Callable[[Db], None]) -> None:
-        """Call `hook`, from the writer's thread, after each commit and before anybody is answered."""
+        """Call `hook`, from the writer's thread, after each commit and before any reply."""
         self._before_replies.append(hook)
 
     def submit(self, job: Job, reply: Reply) -> None:
@@ -129,14 +129,14 @@ class Writer:
         return result
 
     async def call(self, job: Job) -> Any:
-        """Run a job and await its result. Raises what the job raised, or Unavailable where the store refused."""
+        """Run a job and await its result. Raises what the job raised, or Unavailable if the store refused."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self.submit(job, _Ticket(self, loop, future))
         return await future
 
     def probe(self, db: Db) -> None:
-        """Whether the store takes a write now, as a write job; a larger one, where the last was refused."""
+        """Whether the store accepts a write now, as a write job; a larger one if the last was refused."""
         if self.refusal is None and time.monotonic() - self._probed_at < PROBE_SECONDS:
             return
         padding = PROBE_BYTES if self.refusal is not None else 0
@@ -173,7 +173,7 @@ class Writer:
             self._on_failure()
 
     def _refuse_queued(self) -> None:
-        """Nobody works any more: whoever waits is told so, and does not wait forever."""
+        """The thread has ended: waiters get an error instead of waiting forever."""
         with contextlib.suppress(queue.Empty):
             while True:
                 entry = self._queue.get_nowait()
@@ -213,21 +213,21 @@ class Writer:
         return False
 
     def _linger(self) -> bool:
-        """Wait until the last commit is a while ago; whether there was anything to wait for."""
+        """Wait until the last commit is a while ago; returns whether there was anything to wait for."""
         left = self._committed_at + LINGER_SECONDS - time.monotonic()
         if left > 0:
             time.sleep(left)
         return left > 0
 
     def _commit(self, group: list[tuple[Job, Reply]]) -> float | None:
-        """Write a group and answer its jobs. Answers in how many seconds the rider has more to do."""
+        """Write a group and reply to its jobs. Returns in how many seconds the rider has more to do."""
         self._again = False
         try:
             answers, more = self._write(group)
         except Exception as wrong:
             self._db.rollback()
             if len(group) > 1 and not isinstance(wrong, StoreFull | StoreBusy):
-                # One job that the database refuses must not take its neighbours with it.
+                # One job that the database refuses must not fail its neighbours.
                 waits = [self._commit([entry]) for entry in group]
                 return min((wait for wait in waits if wait is not None), default=None)
             answers, more = self._refused(group, wrong), None
@@ -253,13 +253,13 @@ class Writer:
         self.failures += 1
         if isinstance(wrong, StoreError):
             self.refusal = wrong
-        # What the rider had left to do is not forgotten, though nobody may write for a while.
+        # The rider's remaining work is remembered, even if nothing is written for a while.
         self._again = True
         refusal = self._refusal(wrong)
         return [(reply, None, refusal) for _, reply in group]
 
     def _answer(self, answers: list[Answered]) -> None:
-        """Let everybody know what was written, first those who must know it before any caller does."""
+        """Announce what was written, first to those who must know before any caller does."""
         try:
             for hook in self._before_replies:
                 hook(self._db)
@@ -274,7 +274,7 @@ class Writer:
             listener()
 
     def _mind_recovery(self, group: list[tuple[Job, Reply]], answers: list[Answered]) -> None:
-        """Writes were refused, and this group was taken: is all well again?"""
+        """Writes were refused, and this group succeeded: is everything well again?"""
         if any(error is not None for _, _, error in answers):
             return
         skipped = Probe if isinstance(self.refusal, StoreDamaged) else ()
@@ -299,7 +299,7 @@ class Writer:
         return answers
 
     def _one(self, job: Callable[[Db], Any] | NoSavepoint, reply: Reply, told: list[Event], *, alone: bool) -> Answered:
-        """Run one job; what it tells joins `told`, unless it fails."""
+        """Run one job; its events are added to `told`, unless it fails."""
         run = job.run if isinstance(job, NoSavepoint) else job
         try:
             if isinstance(job, NoSavepoint) and not alone:

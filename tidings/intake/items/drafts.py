@@ -178,7 +178,7 @@ class Draft:
         self._changed[item.seq] = None
 
     def delete(self, db: Db, seq: int) -> None:
-        """Forget an item."""
+        """Delete an item."""
         item = self._items.pop(seq)
         self._drop_values(item)
         del self._seqs[item.id][item.tenant]

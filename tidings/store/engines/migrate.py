@@ -24,7 +24,7 @@ _POSTGRES_WORDS = (
 
 
 def is_empty(db: Any) -> bool:
-    """Whether there is nothing of ours in the database. Writes nothing."""
+    """Whether the database has nothing of ours. Writes nothing."""
     if db.query(_TABLE[db.dialect], {})[0][0] is None:
         return True
     return not db.query("SELECT 1 FROM migration LIMIT 1", {})

@@ -1,4 +1,4 @@
-"""Whether a database's names still lead to the files that are open: one may be removed or replaced under a server."""
+"""Whether a database's names still point to the open files: one may be removed or replaced under a server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from tidings.store.base import StoreBusy
 
 LOOK_SECONDS = 1.0
-"""A look costs a few microseconds for each file, and hands the interpreter over: not before every commit."""
+"""A check costs a few microseconds per file, and hands the interpreter over: not before every commit."""
 REFUSED = "the database file was removed or replaced while the server is running"
 
 Ident = tuple[int, int]
@@ -19,7 +19,7 @@ log = logging.getLogger("tidings.store")
 
 
 class Moved(StoreBusy):
-    """A name of the database leads elsewhere: what is written now would be lost, or would spoil another file."""
+    """A name of the database points elsewhere: what is written now would be lost, or damage another file."""
 
 
 class OpenFiles:
@@ -28,7 +28,7 @@ class OpenFiles:
     def __init__(self, path: Path) -> None:
         self._path = path
         real = path.resolve()
-        # The journal and its index come with the first transaction.
+        # The journal and its index appear with the first transaction.
         self._open: dict[Path, Ident | None] = {
             path: ident(path),
             real.with_name(f"{real.name}-wal"): None,
@@ -39,9 +39,9 @@ class OpenFiles:
         self._moved = False
 
     def check(self, rescue: Callable[[], None]) -> None:
-        """Before a commit: look, if the last look is a while ago or found something wrong. Raises Moved.
+        """Before a commit: check, if the last check is a while ago or found something wrong. Raises Moved.
 
-        `rescue` is called when a name is found to lead elsewhere: it completes the file that is open.
+        `rescue` is called if a name points elsewhere: it completes the open file.
         """
         now = time.monotonic()
         if now - self._looked < LOOK_SECONDS and not self._moved:
@@ -83,7 +83,7 @@ class OpenFiles:
 
 
 def ident(path: Path) -> Ident | None:
-    """Which file a name leads to; None: to nothing."""
+    """Which file a name points to; None: none."""
     try:
         found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -14,10 +14,10 @@ from tidings.store.seal import KEY_FILE
 
 FOLDER_LOCK = "lock"
 LAST_DATABASE = "database"
-"""What the folder's lock file says of the last database that was opened from it."""
+"""The line in the folder's lock file about the last database opened from it."""
 
 Expected = Literal["any", "filled", "empty"]
-"""What a start may find: a database of ours, a new one, or either."""
+"""What a start accepts: an existing database, a new one, or either."""
 
 
 def open_engine(url: str, folder: Path, expected: Expected = "any") -> Engine:
@@ -86,7 +86,7 @@ def lock_database(url: str, folder: Path) -> FileLock | None:
 
 
 def was_used(url: str, folder: Path, lock: FileLock) -> bool:
-    """Whether a store was opened from this folder before, so that an empty database is a lost one."""
+    """Whether a store was opened from this folder before, so that an empty database means a lost one."""
     return (folder / KEY_FILE).exists() or lock.before.get(LAST_DATABASE) == _place(url, folder)
 
 
@@ -105,7 +105,7 @@ def _place(url: str, folder: Path) -> str:
 
 
 def _prepare(file: Path, folder: Path, expected: Expected) -> None:
-    """See that the file is there, is the only name of what it holds, and is closed to others. Raises StoreError."""
+    """Check that the file exists, has no other name, and is closed to others. Raises StoreError."""
     try:
         if file.is_dir():
             return

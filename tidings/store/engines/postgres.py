@@ -32,7 +32,7 @@ class PostgresDb:
     journal = 0
 
     def __init__(self, url: str, *, readonly: bool, beside: bool = False) -> None:
-        """`beside`: it writes what needs no writer's lock, such as indexes."""
+        """`beside`: it writes without the writer's lock, such as indexes."""
         self._url = url
         self._readonly = readonly
         self._beside = beside
@@ -90,7 +90,7 @@ class PostgresDb:
         try:
             self._plain(sql)
         except Lost:
-            # It broke while nobody used it, as when PostgreSQL was restarted: nothing was under way.
+            # It broke while idle, as when PostgreSQL was restarted: nothing was under way.
             self._plain(sql)
         self._inside = True
 
@@ -134,7 +134,7 @@ class PostgresDb:
         self._plain(sql)
 
     def cancel(self) -> None:
-        """Break off the statement that runs, from another thread."""
+        """Cancel the running statement, from another thread."""
         if self._conn is not None and not self._conn.closed:
             with contextlib.suppress(psycopg.Error):
                 self._conn.cancel_safe(timeout=CONNECT_SECONDS)
@@ -144,9 +144,9 @@ class PostgresDb:
             self._conn.close()
 
     def _forget(self) -> None:
-        """Prepare everything anew: what was prepared of a table that has other types now fails each time it is used.
+        """Prepare everything again: statements prepared before the column types changed fail on every use.
 
-        The driver would do so after ALTER, DROP and ROLLBACK, but looks only at texts that it has not run before.
+        The driver would do so after ALTER, DROP and ROLLBACK, but checks only texts that it has not run before.
         """
         self._forgotten += 1
         with self._cursor() as cur:
@@ -173,7 +173,7 @@ class PostgresDb:
     def _cursor(self) -> Iterator[psycopg.Cursor[Row]]:
         if self._conn is None or self._conn.closed:
             if self._inside:
-                # A new connection knows nothing of this transaction: what follows would hold alone.
+                # A new connection is not in this transaction: what follows would be stored alone.
                 raise StoreBusy("the connection to PostgreSQL was lost in the middle of a transaction")
             self._connect()
         assert self._conn is not None
@@ -225,21 +225,21 @@ class PostgresEngine:
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True):
-    """What a backup has to know of a database."""
+    """What a backup needs to know about a database."""
 
     version: str
     bytes: int
     schema: int | None
-    """The last migration; None: there is nothing of Tidings in it."""
+    """The last migration; None: nothing of Tidings is in it."""
     secret_mark: str | None
     archives: bool
-    """Whether it archives its WAL, so that it can be put back to any moment."""
+    """Whether it archives its WAL, so that it can be restored to any moment."""
     writer: str | None
     """The server that writes to it, as `pg_stat_activity` has it; None if there is none."""
 
 
 def describe(url: str) -> Described:
-    """Look at a database without the writer's lock. Raises StoreError."""
+    """Inspect a database without the writer's lock. Raises StoreError."""
     with _translated(), psycopg.connect(_with_defaults(url), autocommit=True) as conn:
 
         def one(sql: LiteralString) -> Any:
@@ -262,11 +262,11 @@ def describe(url: str) -> Described:
 
 
 _PEN_TIMEOUTS = {"idle_in_transaction_session_timeout": 60, "idle_session_timeout": 300}
-"""A server that is frozen loses its session, and with it the writer's lock: it says something once a minute, else."""
+"""A frozen server loses its session, and with it the writer's lock; a running one says something once a minute."""
 
 
 def _with_defaults(url: str) -> str:
-    """The URL with what a connection needs to notice that the other side is gone, where it does not say otherwise."""
+    """The URL with what a connection needs to notice that the other side is gone, unless it says otherwise."""
     wanted = {
         "application_name": f"tidings@{socket.gethostname()}:{os.getpid()}",
         "connect_timeout": str(CONNECT_SECONDS),
@@ -354,7 +354,7 @@ def _translated() -> Iterator[None]:
     except (psycopg.OperationalError, psycopg.InterfaceError) as wrong:
         raise StoreBusy("PostgreSQL cannot be reached", because=str(wrong).strip()) from wrong
     except psycopg.errors.FeatureNotSupported as wrong:
-        # "cached plan must not change result type": it has no code of its own, and nothing else that is asked has it.
+        # "cached plan must not change result type": it has no code of its own, and no other statement causes it.
         raise Outdated("PostgreSQL refused", because=str(wrong).strip()) from wrong
     except psycopg.Error as wrong:
         raise StoreError("PostgreSQL refused", because=str(wrong).strip()) from wrong

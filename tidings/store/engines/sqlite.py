@@ -31,14 +31,14 @@ from tidings.store.watch import Watch
 BUSY_MS = 5_000
 CACHE_KIB = 16 * 1024
 BRIEF_CACHE_KIB = 64 * 1024
-"""Of the one connection that reads for the event loop, which must not wait for the system's cache page by page."""
+"""For the one connection that reads for the event loop, which must not wait for the system's cache page by page."""
 CHECKPOINT_PAGES = 4_000
 JOURNAL_BYTES_MAX = 64 * 1024 * 1024
 COPIED_PAGES = 2_000
 """How many pages are copied between two looks at the progress: 8 MB."""
 BRIEF_STEPS = 2_000
 BRIEF_TIMES = 10
-"""A brief read may take so many times BRIEF_STEPS steps of SQLite's machine: about a millisecond."""
+"""How many times BRIEF_STEPS steps of SQLite's machine a brief read may take: about a millisecond."""
 
 
 class SqliteDb:
@@ -138,7 +138,7 @@ class SqliteDb:
             self._db.execute("COMMIT")
 
     def _rescue(self) -> None:
-        """Undo the transaction, and bring what the journal holds into the file that is open.
+        """Undo the transaction, and move the journal's content into the open file.
 
         That file is whole then, wherever it was moved to; and the journal, whose name stays, is empty: it cannot be
         taken for the journal of another file that was put in the place.
@@ -176,7 +176,7 @@ class SqliteDb:
             self._depth -= 1
 
     def be_brief(self) -> None:
-        """From now on let what takes more than a moment raise TooLong, counted from `begin` or `start_brief`."""
+        """From now on, reads longer than a moment after `begin` or `start_brief` raise TooLong."""
 
         def count() -> bool:
             self._left -= 1
@@ -187,7 +187,7 @@ class SqliteDb:
         self._db.pragma("cache_size", -BRIEF_CACHE_KIB)
 
     def start_brief(self) -> None:
-        """Begin to count anew, for a single statement without a transaction: it sees one moment by itself."""
+        """Restart the count, for a single statement without a transaction: it sees one moment anyway."""
         self._left, self._ending = BRIEF_TIMES, False
 
     def script(self, sql: str) -> None:
@@ -224,7 +224,7 @@ class SqliteEngine:
 
     def _reader(self) -> SqliteDb:
         if self._files is not None:
-            # Opening would make a new file, or read another one with the journal of ours.
+            # Opening would create a new file, or read another one with our journal.
             self._files.check_opening()
         return SqliteDb(str(self._path), readonly=True)
 
@@ -268,7 +268,7 @@ class SqliteFile:
         try:
             self._db = apsw.Connection(f"file:{quote(str(path.absolute()))}?mode=ro{whole}", flags=flags)
             self._db.set_busy_timeout(BUSY_MS)
-            # Python looks at signals only between two calls: long checks can be broken off.
+            # Python handles signals only between two calls: this lets long checks be cancelled.
             self._db.set_progress_handler(lambda: False, 100_000)
             self._db.execute("BEGIN")
             self._db.execute("SELECT COUNT(*) FROM sqlite_master").fetchall()
@@ -281,7 +281,7 @@ class SqliteFile:
             return self._db.execute(sql, params).fetchall()
 
     def damage(self) -> str | None:
-        """What is wrong in it, as far as SQLite can tell; None: nothing. Reads the whole file."""
+        """What is wrong with it, as far as SQLite can tell; None: nothing. Reads the whole file."""
         try:
             found = [str(row[0]) for row in self._db.execute("PRAGMA integrity_check(3)")]
         except (apsw.CorruptError, apsw.NotADBError) as wrong:
@@ -299,7 +299,7 @@ class SqliteFile:
         size = int(self._db.pragma("page_size"))
         try:
             with contextlib.closing(apsw.Connection(str(target))) as copy:
-                # Whoever calls syncs the file once, when it is whole.
+                # The caller syncs the file once, when it is complete.
                 copy.pragma("synchronous", "OFF")
                 copy.pragma("journal_mode", "off")
                 with copy.backup("main", self._db, "main") as backup:
@@ -312,7 +312,7 @@ class SqliteFile:
             raise _translation(wrong) from wrong
 
     def close(self) -> None:
-        """Let go of the moment that it shows."""
+        """End the read transaction."""
         self._db.close()
 
 
@@ -322,7 +322,7 @@ def library_version() -> str:
 
 
 def _bound(cursor: Any, number: int, value: Any) -> str:
-    """What SQLite keeps of a value that it has no type for."""
+    """A value in the form that SQLite stores."""
     if isinstance(value, Decimal):
         return decimals.key(value)
     raise TypeError(f"SQLite cannot store {type(value).__name__}")
@@ -335,7 +335,7 @@ def _decimal_key(*values: Any) -> str | None:
 
 
 def _decimal_text(*values: Any) -> str | None:
-    """The text of a decimal's key, with so many digits after the point, in SQL."""
+    """The text of a decimal's key, with this many digits after the point, in SQL."""
     key, scale = values
     return None if key is None else decimals.shown(decimals.from_key(key), scale)
 
@@ -349,7 +349,7 @@ def _translated() -> Iterator[None]:
 
 
 def _translation(wrong: apsw.Error) -> StoreError:
-    """What SQLite said, as an error of ours."""
+    """SQLite's error as one of ours."""
     if isinstance(wrong, apsw.FullError):
         return StoreFull("the disk is full", because=str(wrong))
     if isinstance(wrong, apsw.IOError):

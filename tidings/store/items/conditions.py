@@ -22,12 +22,12 @@ class Where:
         self.values: dict[str, Any] = {}
 
     def add(self, condition: Condition) -> None:
-        """One more condition that must hold."""
+        """One more condition that must be true."""
         parts = condition.parts if isinstance(condition, Both) else (condition,)
         for part in parts:
             self._parts.append(self._sql(part, positive=True))
             if isinstance(part, Compare) and part.field == "tenant" and part.op == "eq" and part.value:
-                # The indexes of one tenant hold only rows with a tenant, and are used only where that is said.
+                # The indexes of one tenant contain only rows with a tenant, and are used only if the condition says so.
                 self._parts.append("tenant <> ''")
 
     def add_sql(self, sql: str, **values: Any) -> None:
@@ -47,7 +47,7 @@ class Where:
         return " AND ".join(self._parts) or "TRUE"
 
     def _sql(self, condition: Condition, *, positive: bool = False) -> str:
-        """`positive`: it stands where unknown is as good as false, so an index may be used."""
+        """`positive`: it is in a place where unknown is as good as false, so an index may be used."""
         if isinstance(condition, Compare):
             return self._compare(condition, positive=positive)
         if isinstance(condition, Both):
@@ -91,7 +91,7 @@ class Where:
         return f"({parts[0]})" if positive else f"({name} IS NOT NULL AND {parts[0]})"
 
     def _prefix(self, name: str, prefix: str) -> str:
-        """Texts that begin so, as a range: texts compare by their code points."""
+        """Texts with this prefix, as a range: texts compare by code points."""
         above = _successor(prefix)
         text = f"{name} >= {self.value(prefix)}"
         return text if above is None else f"{text} AND {name} < {self.value(above)}"

@@ -1,4 +1,4 @@
-"""What a plan would do to the items that are there: counted, and asked whether they fit, before anything is done."""
+"""What a plan would do to the present items: they are counted and checked before anything is done."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ COLUMNS_MAX = 1_600
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found out. `counts` stand in the order of the plan's steps."""
+    """The findings. `counts` are in the order of the plan's steps."""
 
     counts: tuple[int, ...]
-    """How many values or items the step loses or rewrites; 0 where it touches none."""
+    """How many values or items the step loses or rewrites; 0 if it touches none."""
     refusals: tuple[Place, ...]
 
 
@@ -106,14 +106,14 @@ class Inspection:
         return int(self.rows("COUNT(*)", collection, where)[0][0])
 
     def such(self, collection: str, where: str) -> tuple[int, list[str]]:
-        """How many items are so, and the first ids."""
+        """How many items match, and the first ids."""
         count = self.count(collection, where)
         found = self.rows("id", collection, where, f"ORDER BY seq LIMIT {EXAMPLES}") if count else []
         return count, [str(row[0]) for row in found]
 
 
 def _room(db: Db, pair: Pair, plan: Plan) -> Place | None:
-    """PostgreSQL counts the columns that a table has ever had: what is dropped takes its place for good."""
+    """PostgreSQL counts all columns that a table has ever had: dropped ones keep their place forever."""
     added = sum(isinstance(step, AddField) for step in plan.steps_of(pair))
     if db.dialect != "postgres" or not added or successor.is_needed(plan, pair, db.dialect):
         return None

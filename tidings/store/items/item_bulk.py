@@ -17,9 +17,9 @@ from tidings.store.items.items import ItemTable
 from tidings.store.items.tables import asked_column, column
 
 VALUES_MAX = 1_000
-"""So many values are asked for in one statement."""
+"""How many values one statement asks for."""
 ITEMS_MAX = 100
-"""So many whole items are read by one statement: one may have a megabyte."""
+"""How many complete items one statement reads: one may have a megabyte."""
 
 Pair = tuple[Any, str]
 """A value of a field (or of `id`), and the tenant of the item that has it."""
@@ -53,7 +53,7 @@ def items(db: Db, table: ItemTable, name: str, pairs: Sequence[Pair]) -> list[It
 
 
 def referred(db: Db, table: ItemTable, name: str, to: ItemTable, pairs: Sequence[Pair]) -> Pairs:
-    """To which of these items of `to` (their ids) the items of `table` refer with a field."""
+    """Which of these items of `to` (their ids) a field of `table` refers to."""
     refers = f"SELECT 1 FROM {table.name} AS other WHERE other.{column(name)} = v AND other.tenant = t"  # noqa: S608 -- our own names
     found: Pairs = set()
     for start in range(0, len(pairs), VALUES_MAX):
@@ -111,7 +111,7 @@ def update(db: Db, table: ItemTable, changed: Sequence[Item]) -> None:
 
 
 def clear(db: Db, table: ItemTable, name: str, seqs: Sequence[int]) -> None:
-    """Take the value of a field away from these items."""
+    """Remove the value of a field from these items."""
     if seqs:
         if db.watched:
             table.note(db, seqs)
@@ -120,7 +120,7 @@ def clear(db: Db, table: ItemTable, name: str, seqs: Sequence[int]) -> None:
 
 
 def delete(db: Db, table: ItemTable, seqs: Sequence[int]) -> None:
-    """Forget these items."""
+    """Delete these items."""
     if seqs:
         if db.watched:
             table.note(db, seqs, gone=True)

@@ -1,4 +1,4 @@
-"""Pages of items: in any order of sortable fields, going on from where the page before ended.
+"""Pages of items: in any order of sortable fields, continuing where the previous page ended.
 
 A position is what the last item is sorted by, and its `seq`, so things that come and go shift no page, and the last
 page of a million costs what the first one costs: an index is entered at the position (keyset). Null comes before

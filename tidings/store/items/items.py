@@ -30,7 +30,7 @@ class ItemTable:
         self.name = table(collection)
         self._fields = [field.name for field in collection.fields]
         self.unpack = values.unpacking(collection.fields, dialect)
-        """Fields that rows have in another form than items do, such as 0 and 1 for a boolean."""
+        """Fields whose form differs between rows and items, such as 0 and 1 for a boolean."""
         self._at = {name: index for index, name in enumerate(self._fields, len(OWN_COLUMNS))}
         self.words = tables.words_table(self.name)
         """SQLite's table of the words of `q`, if it has any."""
@@ -87,7 +87,7 @@ class ItemTable:
         return self.item(rows[0]) if rows else None
 
     def several(self, db: Db, idents: Sequence[str], seen: Condition, most: int | None = None) -> list[Item]:
-        """Those of the items with these ids (at least one) that fit `seen`, of every tenant; `most` at most."""
+        """The items with these ids (at least one) that match `seen`, of every tenant; at most `most`."""
         where = Where(self.dialect)
         where.add(Compare("id", "in", tuple(idents)))
         where.add(seen)
@@ -113,7 +113,7 @@ class ItemTable:
             self._put_words(db, item.seq, params["words"])
 
     def delete(self, db: Db, seq: int) -> None:
-        """Forget an item."""
+        """Delete an item."""
         if db.watched:
             self.note(db, (seq,), gone=True)
         db.execute(f"DELETE FROM {self.name} WHERE seq = :seq", {"seq": seq})  # noqa: S608
@@ -136,7 +136,7 @@ class ItemTable:
         return bool(db.query(sql, {"value": value, "tenant": tenant, "but": but}))
 
     def referrers(self, db: Db, field: str, value: Any, tenant: str, most: int) -> list[int]:
-        """Which items of the tenant, `most` at most, have this value."""
+        """Which items of the tenant, at most `most`, have this value."""
         sql = f"SELECT seq FROM {self.name} WHERE {column(field)} = :value AND tenant = :tenant LIMIT {most}"  # noqa: S608
         return [int(row[0]) for row in db.query(sql, {"value": value, "tenant": tenant})]
 
@@ -194,7 +194,7 @@ class ItemTable:
         if self._searchable and self.dialect == "postgres":
             columns.append("words")
             marks.append("array_to_tsvector(string_to_array(:words, ' '))")
-        # What never changes is left out, so that its indexes are left alone.
+        # Columns that never change are left out, so that their indexes are untouched.
         pairs = ", ".join(
             f"{name} = {mark}" for name, mark in zip(columns, marks, strict=True) if name not in tables.FOR_GOOD
         )
@@ -204,7 +204,7 @@ class ItemTable:
         )
 
     def _shown(self, name: str, kind: str) -> str:
-        # PostgreSQL's driver would take JSON apart; it is wanted as the text that was stored.
+        # PostgreSQL's driver would parse JSON; we want the stored text.
         is_cast = self.dialect == "postgres" and kind in ("object", "array")
         return f"CAST({column(name)} AS TEXT)" if is_cast else column(name)
 

@@ -26,7 +26,7 @@ _CONVERTED = {
         [("integer", "decimal", "sqlite"), ("number", "decimal", "sqlite"), ("string", "decimal", "sqlite")],
         "decimal_key({column})",
     ),
-    # By way of text, because the cast of a double keeps fifteen digits of it.
+    # Through text, because casting a double keeps only fifteen digits.
     **dict.fromkeys(
         [("integer", "decimal", "postgres"), ("number", "decimal", "postgres"), ("string", "decimal", "postgres")],
         "({column}::text)::numeric",
@@ -36,7 +36,7 @@ _CONVERTED = {
     ("date", "datetime", "sqlite"): "unixepoch({column}) * 1000000",
     ("date", "datetime", "postgres"): "(EXTRACT(EPOCH FROM {column}::timestamp) * 1000000)::bigint",
 }
-"""How the columns of types that are kept differently become one another; a date becomes its midnight in UTC."""
+"""How columns of differently stored types are converted; a date becomes midnight in UTC."""
 
 
 def is_needed(plan: Plan, pair: Pair, dialect: Dialect) -> bool:

@@ -44,7 +44,7 @@ class Publication(msgspec.Struct, frozen=True):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """What became of a publication: its events as they are stored, and how many of them are new."""
+    """The result of a publication: its events as stored, and how many of them are new."""
 
     events: tuple[Event, ...]
     fresh: int
@@ -59,7 +59,7 @@ class IdsTaken(Conflict):
 
 
 class WithEvents(msgspec.Struct, frozen=True):
-    """What a write job may answer: its `result`, and events that are stored with it, in its transaction.
+    """What a write job may return: its `result`, and events to store with it, in its transaction.
 
     The writer appends the events of all jobs of a group at once.
     """

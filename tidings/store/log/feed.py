@@ -69,7 +69,7 @@ def preceding(db: Db, query: EventQuery, before: int, limit: int) -> FeedPage:
 
 
 def count(db: Db, query: EventQuery) -> int | None:
-    """How many there are; None: too many would have to be looked at to tell."""
+    """How many there are; None: counting would read too many."""
     base, value, exact = _index(query)
     timed = query.since is not None or query.until is not None
     if timed:

@@ -109,7 +109,7 @@ def deliveries(db: Db, snapshot: Snapshot, query: DeliveryQuery) -> tuple[list[D
 
 
 def count(db: Db, snapshot: Snapshot, query: DeliveryQuery) -> int | None:
-    """How many there are, cursors aside; None: too many would have to be looked at to tell."""
+    """How many there are, ignoring cursors; None: counting would read too many."""
     query = msgspec.structs.replace(query, after=-1, before=ABOVE_ALL)
     after, before = _span(db, query)
     links = query.links

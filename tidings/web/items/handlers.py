@@ -201,7 +201,7 @@ class Handlers:
         return await once(parts, request, job, checked=True)
 
     async def delete(self, parts: Parts, request: Request) -> Answer:
-        """Forget an item."""
+        """Delete an item."""
         ask = self._ask(request, {})
 
         def job(db: Db) -> WithEvents:
