@@ -317,7 +317,7 @@ class Server:
         await self._stop_control()
 
     def _start_control(self, loop: asyncio.AbstractEventLoop) -> None:
-        """What steers the stages begins, or goes on."""
+        """Start the background tasks, or resume them."""
         self._cancelling.start()
         self._replaying.start(loop)
         self._timekeeper.start(loop)

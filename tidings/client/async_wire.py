@@ -1,7 +1,7 @@
 """The transport of the async client: HTTP/1.1 (RFC 9112) on asyncio streams, with a few connections kept alive.
 
-The standard library has no async HTTP client, and a thread per call is no replacement for one. Little is needed:
-requests with a length; responses with a length, chunked, or until the connection closes.
+The standard library has no async HTTP client, and a thread per call does not replace one. Little is needed: requests
+with a length; responses with a length, chunked, or until the connection closes.
 """
 
 from __future__ import annotations

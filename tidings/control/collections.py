@@ -125,7 +125,7 @@ class Collections:
         return _shown(planned, self.inspected(db, planned))
 
     def inspected(self, db: Db, planned: Planned) -> Findings:
-        """What the store says of a plan, with the plan's own refusals, and those of event types that are taken."""
+        """The store's findings about a plan, with its own refusals and those for event types in use."""
         refusals = planned.plan.refusals
         if refusals:
             return Findings(counts=(0,) * len(planned.plan.steps), refusals=refusals)

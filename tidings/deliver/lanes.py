@@ -5,7 +5,7 @@ A delivery that has not ended is in one of these places, and moving it takes it 
 1. Beyond the head: it has a number above `_head`, and nobody has read it.
 2. In its lane: queued, due, held or in flight. Its number is in the lane's `busy`, and in `outstanding` if it came from
    the head.
-3. On its way to the store: what came of it is in a settlement. It stays in `busy` until that is stored, so nobody reads
+3. On its way to the store: its result is in a settlement. It stays in `busy` until that is stored, so nobody reads
    it from the store before.
 4. In the table `waiting`, with the time at which it is due, or held behind another.
 5. In the backlog of a lane that lags: above the lane's `read_to`, up to `_head`.
@@ -139,11 +139,11 @@ class Lanes:
                 self._edited(lane, link, now, settlement)
 
     def notice(self, link: int, now: Micros) -> None:
-        """Look at the lane again: something is due by hand."""
+        """Serve the lane again: a person made something due."""
         self._probe(link, now, free=False)
 
     def resume(self, link: int, now: Micros, settlement: Settlement) -> None:
-        """Somebody wants all of it to go on: a hold ends, and what waits for another try is due now."""
+        """Everything is to continue: a hold ends, and what waits for a retry is due now."""
         if self._probe(link, now, free=True):
             settlement.hastened[link] = now
 

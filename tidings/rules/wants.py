@@ -97,7 +97,7 @@ class Wants:
         return ABOUT_ITSELF if subject == self.id and kind.startswith(OWN_TYPES) else None
 
     def filtered(self, document: Mapping[str, Any]) -> Reason | None:
-        """What the filter says of an event's document (`filter.document`)."""
+        """The filter's verdict on an event's document (`filter.document`)."""
         try:
             return None if self.fits is None or self.fits(document, Meter()) else FILTERED
         except Exception as wrong:

@@ -29,7 +29,7 @@ def find(db: Db, key: str, idempotency_key: str, now: Micros) -> Kept | None:
 
 
 def keep(db: Db, key: str, idempotency_key: str, kept: Kept, now: Micros) -> None:
-    """Keep an answer, and drop those that are too old."""
+    """Keep an answer, and drop old ones."""
     db.run("answers_prune", before=now - KEPT)
     db.run(
         "answer_put",

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class Readers:
-    """Runs functions of a read connection in threads of its own."""
+    """Runs functions of a read connection in its own threads."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -78,10 +78,10 @@ def keep_mark(db: Db, sealer: Sealer) -> None:
 
 
 def plain_until(db: Db, name: str) -> int:
-    """The last number of a counter (`event`, `delivery`) that was told to callers unsealed, as a write job.
+    """The last number of a counter (`event`, `delivery`) that callers got unsealed, as a write job.
 
-    A version that seals looks once, at its first start: what was told before is still taken, and guessing beyond it
-    would count.
+    A version that seals checks once, at its first start: older numbers are still accepted, and guessing beyond them is
+    useless.
     """
     row = db.one("store_fact", name=f"{PLAIN_UNTIL}{name}")
     if row is None:

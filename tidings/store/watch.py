@@ -39,7 +39,7 @@ class Watch:
         return [seq for seq in seqs if self._noted.get(seq, moment) > moment]
 
     def settle(self, seqs: Iterable[int], moment: int) -> None:
-        """These rows were looked at again, as they were at the end of a moment or later."""
+        """These rows were read again, as they were at the end of a moment or later."""
         for seq in seqs:
             if self._noted.get(seq, moment + 1) <= moment:
                 del self._noted[seq]

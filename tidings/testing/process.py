@@ -1,4 +1,4 @@
-"""A server in a process of its own: the real `tidings serve`, which can be killed, or one whose clock can be moved."""
+"""A server in a separate process: the real `tidings serve`, which can be killed, or one whose clock can be moved."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A receiver of webhooks: a real HTTP/1.1 server on a loopback port, in a thread of its own.
+"""A receiver of webhooks: a real HTTP/1.1 server on a loopback port, in its own thread.
 
-It records what comes, answers as it is told (also slowly, wrongly or not at all), and can be down for a while.
+It records requests, responds as configured (also slowly, wrongly or not at all), and can be down for a while.
 """
 
 from __future__ import annotations

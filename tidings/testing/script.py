@@ -18,7 +18,7 @@ class Reaction(msgspec.Struct, frozen=True, kw_only=True):
     drip_seconds: float = 0.0
     """The body leaves byte by byte, with this long a rest after each."""
     huge_bytes: int = 0
-    """In place of `body`: so many bytes, in pieces."""
+    """Instead of `body`: this many bytes, in chunks."""
     silent: bool = False
     """Never answers; the connection stays open until the other side gives up."""
     breaks_off: bool = False

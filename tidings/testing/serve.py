@@ -1,4 +1,4 @@
-"""`python -m tidings.testing.serve --data DIR --port N`: a server in a process of its own whose clock can be moved.
+"""`python -m tidings.testing.serve --data DIR --port N`: a server in a separate process whose clock can be moved.
 
 Like `tidings serve` it reads the variables, and the file that TIDINGS_CONFIG names.
 Its clock runs, and is moved by lines on standard input: `advance SECONDS` lets time pass, `set_by SECONDS` sets the

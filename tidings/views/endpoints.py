@@ -73,7 +73,7 @@ class OldSecret(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SecretView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The signing secret. `public_key` (`whpk_...`) stands there for ed25519 secrets."""
+    """The signing secret. `public_key` (`whpk_...`) is present for ed25519 secrets."""
 
     secret: str
     previous: list[OldSecret]

@@ -9,7 +9,7 @@ from tidings.model.event import ChangeType, EventType
 
 
 class EventTypeView(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of the catalogue. `collection`: the changes of its items are told so, and its declaration is changed."""
+    """An entry of the catalogue. `collection`: the type is one of its changes, and is changed in its declaration."""
 
     name: str
     collection: str | None

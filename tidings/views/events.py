@@ -51,7 +51,7 @@ class DeliveryOfEvent(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     attempts: int
     note: str | None = None
-    """What is to be said of how it came about."""
+    """A remark on how it came about."""
 
 
 class NotMatched(msgspec.Struct, frozen=True, kw_only=True):

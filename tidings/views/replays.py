@@ -11,7 +11,7 @@ from tidings.store.catalog import Snapshot
 
 
 class ReplayView(msgspec.Struct, frozen=True, kw_only=True):
-    """A replay: `total` facts to look at, `looked_at` so far, `sent` deliveries put on their way."""
+    """A replay: `total` facts to read, `looked_at` so far, `sent` deliveries put on their way."""
 
     id: str
     endpoint_id: str
@@ -28,7 +28,7 @@ class ReplayView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DryRunView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay would do: `total` facts to look at, of which `would_send` would be sent. Nothing was started."""
+    """What a replay would do: read `total` facts and send `would_send` of them. Nothing was started."""
 
     dry_run: bool
     endpoint_id: str

@@ -39,7 +39,7 @@ class Menus:
         name = (key.id, collection.name)
         kept = self._kept.get(name)
         if kept is None or (kept.version != now.version and not _holds(kept, key, now.collections)):
-            # Also the collections that references lead to: what may be expanded stands in the menu.
+            # Also the targets of references: the menu lists what may be expanded.
             names = {collection.name, *(field.to for field in collection.fields if field.to)}
             made_from = {name: now.collections.get(name) for name in names}
             if kept is None and len(self._kept) >= MENUS_MAX:

@@ -1,4 +1,4 @@
-"""The menu: what an operation is. From the one table of them routing, permissions, OpenAPI and the docs are made."""
+"""The menu: what an operation is. Routing, permissions, OpenAPI and the docs are made from the one table of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BodySchema(msgspec.Struct, frozen=True):
-    """A body that is told by a JSON Schema rather than by a struct: the document's component `name`."""
+    """A body described by a JSON Schema rather than by a struct: the document's component `name`."""
 
     name: str
     schema: dict[str, Any]
@@ -90,13 +90,13 @@ class Request:
     value: Any = None
     """The body as plain JSON values."""
     pieces: AsyncIterator[bytes] | None = None
-    """The body piece by piece, where the operation is `incoming`."""
+    """The body in chunks, if the operation is `incoming`."""
     slices: Sequence[Slice] = ()
-    """The body, where the operation has a `listing`; the handler reads it."""
+    """The body, if the operation has a `listing`; the handler reads it."""
     chosen: Chosen | None = None
     """The fields that `fields` names, as a tree; None: the whole form."""
     given: dict[str, Any] = field(default_factory=dict)
-    """What the body has of the members that are only shown; `given.agree` looks at them."""
+    """The read-only members that the body has; `given.agree` checks them."""
 
     @property
     def caller(self) -> Caller:
@@ -146,7 +146,7 @@ class Operation:
     tag: str
     """What it belongs to: operations of one tag stand together."""
     tag_help: str = ""
-    """What is said of the tag, where its operations are made at run time."""
+    """The description of the tag, if its operations are made at run time."""
     help: str = ""
     request: type[msgspec.Struct] | BodySchema | None = None
     """The struct of the body, which forbids unknown fields; of a
@@ -166,7 +166,7 @@ class Operation:
     stream: bool = False
     """The handler answers a Stream (SSE), not an Answer."""
     ticketed: bool = False
-    """A ticket in its URL may stand for a key (callers/tickets.py)."""
+    """A ticket in its URL may replace a key (callers/tickets.py)."""
     incoming: Mapping[str, str] = field(default_factory=dict)
     """The body is a file of any size (`max_import_bytes`), that the handler reads as `Request.pieces`: by its media
     types an example."""
@@ -203,9 +203,9 @@ class Operation:
     is_list: bool = False
     """It answers pages of `item`. Set by habits/shaping.py."""
     per_key: Callable[[Parts, Key, dict[str, str]], Operation] | None = None
-    """It stands for many: from the caller and the path's names to the operation that is meant, which is run instead.
+    """A template: from the caller and the path's names it returns the operation that is run instead.
 
-    Raises NotFound, or Forbidden. It needs a key, and what the key needs is found out there.
+    Raises NotFound, or Forbidden. It needs a key; that operation decides which.
     """
     known: dict[str, Parameter] = field(init=False, repr=False, compare=False)
     """Its query parameters by name."""

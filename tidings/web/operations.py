@@ -46,4 +46,4 @@ _ALL.append(
 OPERATIONS: tuple[Operation, ...] = tuple(_ALL)
 """Those that are the same for every key."""
 TABLE: tuple[Operation, ...] = (*TEMPLATES, *OPERATIONS, *pages.LEADS)
-"""Every row, those included that stand for a collection's operations; paths are looked for from the top."""
+"""Every row, including the templates for a collection's operations; paths are matched from the top."""

@@ -27,7 +27,7 @@ from tidings.store.watch import Watch
 from tidings.store.writer import Writer
 
 WEIGHT_AT_ONCE = 2_000
-"""So many rows one job may touch."""
+"""How many rows one job may touch."""
 TRIES = 5
 PASSES_MAX = 100
 RETRY_AFTER_SECONDS = 5.0

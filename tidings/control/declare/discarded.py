@@ -1,8 +1,8 @@
 """Tables of items that no collection has go beside the work: what a declaration replaced or dropped, and what a crash
 left of one that was being filled.
 
-PostgreSQL drops a table on a connection of its own, which may wait for a reader. SQLite has to take page after page
-out of its file, so there rows go slice by slice.
+PostgreSQL drops a table on a separate connection, which may wait for a reader. SQLite has to take page after page out
+of its file, so there rows go slice by slice.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Slicing:
         self.rows = ROWS_FIRST
 
     async def step(self, job: Callable[[Db, int], T]) -> T:
-        """Run a job of so many rows, then rest as long as it took: it gets half of the writer's time at most."""
+        """Run a job of this many rows, then rest as long as it took: it gets at most half of the writer's time."""
 
         def timed(db: Db) -> tuple[T, float]:
             began = time.monotonic()

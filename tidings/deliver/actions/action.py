@@ -78,7 +78,7 @@ class Action(Protocol):
         """Start; `done` is called in the deliver thread with whatever `judge` reads. Raises ValueError."""
 
     def judge(self, reply: Any, now: Micros) -> Result:
-        """What came of it."""
+        """The judgement."""
 
     def follow(self, events: Sequence[Event], reply: Any, now: Micros) -> FollowUp | None:
         """What follows from a success, applied in the transaction that stores the attempt."""

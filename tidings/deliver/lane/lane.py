@@ -166,7 +166,7 @@ class Lane:
         if self.next_due is None or at < self.next_due:
             self.next_due = at
 
-    # --- what came of a request ---------------------------------------------------------------------------------------
+    # --- results of requests ------------------------------------------------------------------------------------------
 
     def arrived(self, items: Sequence[Queued], now: Micros) -> None:
         """A request has come back."""

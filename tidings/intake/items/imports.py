@@ -95,7 +95,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredPart(msgspec.Struct):
-    """What came of the lines of one transaction."""
+    """The result of the lines of one transaction."""
 
     counts: Counts
     refusals: Refusals

@@ -94,9 +94,9 @@ NONE_OPEN = Networks()
 
 @lru_cache(maxsize=8192)
 def refusal(ip: str | bytes, allowed: Networks = NONE_OPEN) -> str | None:
-    """Why this address may not be called, as a sentence; None if it may. `ip` is its text, also with a scope id.
+    """Why this address may not be called, as a sentence; None if it may. `ip` is its text, possibly with a scope id.
 
-    An IPv4 address mapped into IPv6 is judged as what it is. What is no address at all is refused too.
+    An IPv4 address mapped into IPv6 is judged as IPv4. Anything that is not an address is refused.
     """
     text = ip.decode("ascii", "replace") if isinstance(ip, bytes) else ip
     try:

@@ -1,8 +1,8 @@
 """Strict reading of JSON input: whatever two parsers could read differently is refused, with its place.
 
 RFC 8259 and the limits of I-JSON (RFC 7493): UTF-8 without a byte order mark, no repeated names, no lone surrogates, no
-NUL, integers of signed 64 bits, no number that is infinite. jiter parses and catches most of it; a few cheap searches
-in the bytes look for the rest, and only a match leads to an exact walk.
+NUL, integers of signed 64 bits, no infinite numbers. jiter parses and catches most of it; a few cheap searches in the
+bytes look for the rest, and only a match leads to an exact walk.
 """
 
 from __future__ import annotations
@@ -304,7 +304,7 @@ def _stumbled(raw: bytes, what: str, offset: int, line: int, column: int) -> Bad
         return BadJson(pointer, "lone_surrogate", f"There is an unpaired surrogate at {_named(pointer)} ({at}).")
     if what == "number out of range":
         return BadJson(pointer, "number_out_of_range", f"The number at {_named(pointer)} has too many digits ({at}).")
-    # The parser's column is that of the last character it looked at, one or two into the word.
+    # The parser's column is that of the last character it read, one or two into the word.
     if any(_NO_NUMBER.match(raw, max(0, offset - back)) for back in range(3)):
         return BadJson(pointer, "not_a_number", f"NaN and Infinity are not valid JSON ({at}).")
     # The parser's word for something that begins like true, false or null but is not.

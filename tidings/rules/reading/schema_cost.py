@@ -25,7 +25,7 @@ WEIGHT_MAX = 5_000
 STATES_MAX = 5_000
 """How many states all regular expressions that a text is held against may have."""
 UNIQUE_UNITS = 150
-"""Of each element, where they must be unique."""
+"""Of each element, if they must be unique."""
 NAME_UNITS = 4
 """Of each member, for each pattern that its name is held against."""
 WORK_MAX = 300_000
@@ -69,7 +69,7 @@ class Cost(msgspec.Struct, frozen=True):
     """How often elements of one list may be asked to be unique."""
 
     def units(self, values: int, chars: int, numbers: int = 0) -> int:
-        """The most that a value costs which holds so many values, characters, and numbers by their weight."""
+        """The maximum cost of a value with this many values, characters, and numbers by their weight."""
         return self.top + self.below * values + self.per_char * chars + self.per_number * numbers
 
 
@@ -178,7 +178,7 @@ class _Graph:
                 raise Refused(self._nodes[here].pointer, "schema", detail)
 
     def _visit(self, start: int, state: dict[int, bool]) -> None:
-        """After this a node stands behind those that it leads to. A way back to where it came from counts no more."""
+        """After this a node comes after those that it points to. A way back to where it came from no longer counts."""
         stack: list[tuple[int, Iterator[int]]] = []
         if start not in state:
             state[start] = False
@@ -300,7 +300,8 @@ class _Graph:
         return found
 
     def _below(self, ways: dict[int, int]) -> Iterator[dict[int, int]]:
-        """The ways to each member and element: one for each name or place that has parts of its own, one for others."""
+        """The ways to each member and element: one for each name or place that has its own parts, one for all
+        others."""
         for which in ("members", "elements"):
             others: dict[int, int] = {}
             special: dict[Name, dict[int, int]] = {}
@@ -311,7 +312,7 @@ class _Graph:
                     others[target] = others.get(target, 0) + count
                 for name, targets in table.items():
                     if name is not None:
-                        # Where it has a part of its own, that of the others is not asked.
+                        # If it has its own part, that of the others is not applied.
                         changes = special.setdefault(name, {})
                         for target in targets:
                             changes[target] = changes.get(target, 0) + count

@@ -1,7 +1,7 @@
 """What single keywords of a JSON Schema cost, in units of some 8 ns: for each value, character and number.
 
 Numbers that are not both integers of 64 bits are compared as fractions of any size, and so are the two of a
-`multipleOf` that is no integer: that takes a microsecond, and more where an exponent is large.
+`multipleOf` that is not an integer: that takes a microsecond, more if an exponent is large.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BOUND_UNITS = 8
 EXPONENT_STEP = 64
 """A number weighs one more for so much of its binary exponent."""
 INTEGER_BITS = 16
-"""An integer of more than 63 bits weighs one more for so many of them."""
+"""An integer of more than 63 bits weighs one more per this many bits."""
 FORMAT_UNITS = {"regex": 8, "idn-hostname": 2}
 """Of each character of a text with such a format; else FORMAT_UNITS_ELSE."""
 FORMAT_UNITS_ELSE = 1
@@ -146,7 +146,7 @@ def alike(value: Any) -> int:
     found = 0
 
     def number(value: Any) -> int:
-        """A number of its own for each value that is another."""
+        """A different number for each different value."""
         nonlocal found
         kind = type(value)
         if kind is list:

@@ -1,7 +1,7 @@
 """Why a request does not fit, found by trying what usually goes wrong with URLs, bodies and secrets.
 
-It costs many checks, so it is for people who look at one refused request, not for each that comes. What it finds
-never makes a request genuine.
+It costs many checks, so it is for people who inspect one refused request, not for every request. What it finds never
+makes a request genuine.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ SECRET_BYTES_MIN, SECRET_BYTES_MAX = 24, 64
 class Signer:
     """Signs with one or more secrets; during a rotation both the old and the new one sign.
 
-    The keys are prepared once. Safe to share between threads. Raises Refused for a secret that is none.
+    The keys are prepared once. Safe to share between threads. Raises Refused for a malformed secret.
     """
 
     __slots__ = ("_hmacs", "_keys")

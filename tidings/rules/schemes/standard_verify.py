@@ -1,6 +1,6 @@
 """Verifying a webhook after Standard Webhooks 1.0, for those who receive ours: the scheme `standard-webhooks`.
 
-The encoded text of a signature is what is compared, so that an altered last character of the base64 is no match.
+The encoded text of a signature is what is compared, so that an altered last character of the base64 does not match.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ BRIEF_CACHE_KIB = 64 * 1024
 CHECKPOINT_PAGES = 4_000
 JOURNAL_BYTES_MAX = 64 * 1024 * 1024
 COPIED_PAGES = 2_000
-"""How many pages are copied between two looks at the progress: 8 MB."""
+"""How many pages are copied between two reports of progress: 8 MB."""
 BRIEF_STEPS = 2_000
 BRIEF_TIMES = 10
 """How many times BRIEF_STEPS steps of SQLite's machine a brief read may take: about a millisecond."""

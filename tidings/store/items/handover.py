@@ -1,11 +1,11 @@
 """A collection that passes to another declaration while its items are read and written.
 
-What holds the writer is short: each method is a write job of its own, and touches as many rows as it is told. Rows are
+What holds the writer is short: each method is a write job of its own, and touches the given number of rows. Rows are
 taken as they are found, in the order of `seq`, and a watch notes which of them are written meanwhile. These are taken
 again, pass by pass, each as of its beginning; the last pass is one job, and ends with the new declaration in force.
 
 Nothing of it counts before that: the table that is filled is listed as discarded until then, so that whatever is left
-of it after a crash goes. A job may run twice, so no method moves anything on in memory; whoever calls does.
+of it after a crash goes. A job may run twice, so no method keeps progress in memory; the caller does.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from tidings.store.watch import Watch
 SLICE_BYTES = 1024 * 1024
 """A job takes so much at most, but at least one row."""
 BYTES_AS_ROW = 2_000
-"""So many bytes take about as long as a row does."""
+"""This many bytes take about as long as a row does."""
 LAST_ROWS = 500
-"""So many rows the last job takes."""
+"""How many rows the last job takes."""
 RETRY_AFTER_SECONDS = 5.0
 _GONE = {
     "sqlite": "SELECT value ->> 0 AS id, value ->> 1 AS tenant FROM json_each(:gone)",

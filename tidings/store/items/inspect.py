@@ -147,7 +147,7 @@ def _exists(look: Inspection, requirement: Requirement) -> Place | None:
     column = tables.column(requirement.before.name)
     where = f"{column} IS NOT NULL"
     if requirement.target is not None:
-        # An item points to one of its own tenant.
+        # An item refers to an item of the same tenant.
         there = f"SELECT 1 FROM {look.table(requirement.target)} AS it WHERE it.id = item.{column}"  # noqa: S608 -- our own names
         where += f" AND NOT EXISTS ({there} AND it.tenant = item.tenant)"
     found = look.such(requirement.collection, where)
@@ -216,7 +216,7 @@ def _fitting(requirement: Requirement) -> Callable[[Any], bool]:
 
 
 def _decimal(value: str | float) -> str:
-    """A number or text as the decimal that it becomes; a text that is not one stays as it is."""
+    """A number or text as the decimal that it becomes; a text that is not one is unchanged."""
     if isinstance(value, str) and not is_bound("decimal", value):
         return value
     return decimals.plain(decimals.of(value))

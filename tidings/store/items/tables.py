@@ -51,7 +51,7 @@ class Index(msgspec.Struct, frozen=True):
     unique: bool = False
     where: str | None = None
     method: str | None = None
-    """PostgreSQL's kind of index, where it is not the usual one."""
+    """PostgreSQL's kind of index, if it is not the usual one."""
 
     def sql(self, collection: Collection, *, concurrently: bool = False) -> str:
         """The statement that makes it."""

@@ -46,7 +46,7 @@ def shown(field: Field, value: Any) -> Any:
 
 
 def unpacking(fields: Iterable[Field], dialect: Dialect) -> dict[str, Callable[[Any], Any]]:
-    """For fields whose columns keep another form than items have: what makes the one of the other (not of null)."""
+    """Converters for fields whose form differs between columns and items (not for null)."""
     if dialect == "postgres":
         return {}
     forms: dict[str, Callable[[Any], Any]] = {"boolean": bool, "decimal": decimals.from_key}

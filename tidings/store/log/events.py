@@ -82,7 +82,8 @@ def joined(publications: Sequence[Publication]) -> Publication:
 def append(db: Db, publications: Sequence[Publication], now: Micros) -> list[Stored | IdsTaken]:
     """Append the publications of one group. For each: what is stored now, or why it was refused.
 
-    An event whose id is known is a repeat where all that the caller says of it is the same, else the id is taken.
+    An event whose id is known is a repeat if everything else that the caller sent is the same; otherwise the id is
+    taken.
     """
     known = _known(db, publications)
     fresh: list[Event] = []

@@ -19,9 +19,9 @@ PAGE_BYTES_MAX = 8 * 1024 * 1024
 FIRST_CHUNK = 16
 CHUNK_MAX = 500
 COUNTED_MAX = 1_000_000
-"""More events than this are not counted, where an index alone tells."""
+"""Only this many events are counted if an index alone suffices."""
 JUDGED_MAX = 100_000
-"""More events than this are not judged one by one for a count."""
+"""Only this many events are checked one by one for a count."""
 ABOVE_ALL = 1 << 62
 TIME_END: Micros = 1 << 62
 BETWEEN = " AND time >= :since AND time < :until"
@@ -45,7 +45,7 @@ Header = Row
 
 
 class FeedPage(msgspec.Struct, frozen=True):
-    """Events in the order asked for. All up to `position` was looked at; `more`: the end was not reached."""
+    """Events in the order asked for. Everything up to `position` was read; `more`: the end was not reached."""
 
     events: list[Event]
     position: int

@@ -1,6 +1,6 @@
 """Lists of deliveries for people: newest or oldest first, in pages, by state, endpoint, event and time; and counted.
 
-A state is no column (it follows from the last attempt and the row in `waiting`), so a page is made of candidates:
+A state is not a column (it follows from the last attempt and the row in `waiting`), so a page is made of candidates:
 numbers from the cheapest places that hold every match, merged in the page's order, then judged one by one.
 """
 
@@ -21,9 +21,9 @@ from tidings.store.catalog import Snapshot
 
 SCANNED_PER_PAGE_MAX = 5_000
 COUNTED_MAX = 1_000_000
-"""More rows than this are not counted, where an index alone tells."""
+"""Only this many rows are counted if an index alone suffices."""
 JUDGED_MAX = 20_000
-"""More rows than this are not judged one by one for a count."""
+"""Only this many rows are checked one by one for a count."""
 WINDOW_MAX = 1_000
 TENANT_LINKS_MERGED_MAX = 50
 ABOVE_ALL = 1 << 62
@@ -51,7 +51,7 @@ class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
     type: str | None = None
     """An event type, or a pattern such as `tasks.*`."""
     outcome: str | None = None
-    """What came of the last attempt."""
+    """The outcome of the last attempt."""
     status: str | None = None
     """The HTTP status of the last attempt, such as `422` or `4xx`."""
     since: Micros | None = None
@@ -63,7 +63,7 @@ class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_judged(self) -> bool:
-        """Whether rows must be looked at to tell whether they are asked for."""
+        """Whether rows must be read to know whether they match."""
         return (self.state, self.type, self.outcome, self.status) != (None, None, None, None)
 
 
@@ -86,9 +86,9 @@ class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def deliveries(db: Db, snapshot: Snapshot, query: DeliveryQuery) -> tuple[list[DeliveryRow], int | None]:
-    """One page, and the number that the next one goes on from (None: this is the last).
+    """One page, and the number from which the next one continues (None: this is the last).
 
-    A page may hold fewer than `limit`, even none, and still have a next one: it looks at a bounded number of rows.
+    A page may hold fewer than `limit`, even none, and still have a next one: it reads a bounded number of rows.
     """
     after, before = _span(db, query)
     sources = _sources(db, query)

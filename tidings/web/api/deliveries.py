@@ -1,4 +1,4 @@
-"""The operations of deliveries: look at them, try again, cancel."""
+"""The operations on deliveries: list, read, retry, cancel."""
 
 from __future__ import annotations
 

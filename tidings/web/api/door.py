@@ -72,7 +72,7 @@ class Exchange(msgspec.Struct, gc=False):
 
 
 class ApiDoor:
-    """Takes what has no door of its own: `/v1`, the pages `/docs`, `/healthz` and the like."""
+    """Takes everything without its own door: `/v1`, the pages `/docs`, `/healthz` and the like."""
 
     def __init__(self, parts: Parts, operations: Sequence[Operation]) -> None:
         self._parts = parts

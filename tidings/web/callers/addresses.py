@@ -14,7 +14,7 @@ ADDRESSES_MAX = 100_000
 
 
 class Addresses:
-    """Counts requests by address. Belongs to one event loop. `calls_max` in each window; 0: there is no limit."""
+    """Counts requests by address. Belongs to one event loop. `calls_max` in each window; 0: no limit."""
 
     def __init__(self, clock: Clock, calls_max: int) -> None:
         self._clock = clock

@@ -39,7 +39,10 @@ class Limits:
             self._windows.take(kept.key, (limit,), kept.window_start * SECOND, cost=kept.calls)
 
     def take(self, key: Key) -> list[tuple[str, str]]:
-        """Count one call; the RateLimit headers. Raises LimitReached, and counts nothing, where a window is full."""
+        """Count one call; returns the RateLimit headers.
+
+        Raises LimitReached, and counts nothing, if a window is full.
+        """
         now = self._clock.now()
         verdict = self._windows.take(key.id, key.limits, now)
         headers = rate_limit_headers(verdict)

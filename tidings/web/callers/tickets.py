@@ -1,7 +1,7 @@
-"""Tickets of streams: what a browser's EventSource, which can send no headers, shows in place of a key.
+"""Tickets for streams: what a browser's EventSource, which cannot send headers, uses instead of a key.
 
-A ticket is asked for with a key, and holds whose key it was and what the stream is to show. It is sealed and stored
-nowhere. It stands in a URL, and URLs end up in the logs of proxies: so it opens a stream for a minute only.
+A ticket is made with a key, and contains whose key it was and what the stream is to show. It is sealed and not stored
+anywhere. It is part of a URL, and URLs end up in the logs of proxies: so it opens a stream only for a minute.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What GET gave can be given back with PUT and PATCH: what callers do not write is accepted where it agrees."""
+"""The result of GET can be sent back with PUT and PATCH: read-only members are accepted if they match."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tidings.web.operation import Operation, Request
 from tidings.web.wire.bodies import body
 
 MEASURED = frozenset(("health", "indexes", "waiting"))
-"""What changes by itself: what was read a moment ago may differ, so only its form is looked at."""
+"""Members that change on their own: a value read a moment ago may differ, so only its form is checked."""
 HELP = "The result of GET can be sent back: read-only members are accepted if they match."
 
 
@@ -47,9 +47,9 @@ def _only_shown(request: Any, response: Any, masked: tuple[str, ...]) -> dict[st
 
 
 def agree(request: Request, view: msgspec.Struct | None, **named: str) -> None:
-    """Raise Invalid with the places of what is given otherwise than `view` has it, Stale for another revision.
+    """Raise Invalid with the places of what differs from `view`, Stale for another revision.
 
-    None: it is made, and only what the path says of it (`named`) is known.
+    None: it is being created, and only the names in the path (`named`) are known.
     """
     wrong = []
     for name, given in request.given.items():
@@ -70,7 +70,7 @@ def agree(request: Request, view: msgspec.Struct | None, **named: str) -> None:
 
 
 def _is_shown(operation: Operation, name: str, value: Any) -> bool:
-    """Whether a member is one that is only shown, or stands in the form in which it is shown."""
+    """Whether a member is read-only, or has the form in which it is shown."""
     if name not in operation.masked:
         return True
     return value is not None and _converts(value, own_members(operation)[name])

@@ -29,7 +29,7 @@ _KEY = re.compile(KEY_PATTERN.strip("^$"))
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The request's Idempotency-Key. Raises Invalid if it is no text of 1 to 255 visible ASCII characters."""
+    """The request's Idempotency-Key. Raises Invalid unless it is 1 to 255 visible ASCII characters."""
     text = request.headers.get("idempotency-key")
     if text is not None and not _KEY.fullmatch(text):
         raise _wrong("wrong_value", "Idempotency-Key must be 1 to 255 visible ASCII characters.")
@@ -44,13 +44,13 @@ async def once(
     checked: bool = False,
     part: str | None = None,
 ) -> Answer:
-    """Run a write job, and keep its answer in the same transaction where the caller sent an Idempotency-Key.
+    """Run a write job, and keep its answer in the same transaction if the caller sent an Idempotency-Key.
 
-    The job answers an Answer, or WithEvents with an Answer and the events that are stored with it. `checked`: it
-    refuses only before its first write (store/writer.py). `part`: the name of this job among the several that the
-    request runs, whose answers are kept each for itself.
+    The job returns an Answer, or WithEvents with an Answer and the events to store with it. `checked`: it refuses only
+    before its first write (store/writer.py). `part`: the name of this job if the request runs several, whose answers
+    are kept separately.
 
-    Raises Invalid (`idempotency_key_reused`) where the key was used for another request, and what the job raises.
+    Raises Invalid (`idempotency_key_reused`) if the key was used for another request, and what the job raises.
     """
     name = idempotency_key(request)
     if name is None:
@@ -78,12 +78,12 @@ async def once(
 
 
 def run_once(parts: Parts, request: Request, answer: Callable[[T], Answer]) -> Run[T, Answer]:
-    """The same for what decides outside of web: runs its job, and keeps what `answer` makes of its result."""
+    """The same for jobs from outside web: runs one, and keeps what `answer` makes of its result."""
     return lambda job: once(parts, request, lambda db: answer(job(db)))
 
 
 async def kept(parts: Parts, request: Request) -> Answer | None:
-    """The answer that the request's Idempotency-Key was given before: for what cannot act and answer in one job."""
+    """The earlier answer to the request's Idempotency-Key: for requests that take several jobs."""
     name = idempotency_key(request)
     if name is None:
         return None

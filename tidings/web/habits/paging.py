@@ -51,9 +51,9 @@ PAGING: tuple[Parameter, ...] = (
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Which page is asked for. `after`: the position that the page before ended with; None: the first page.
+    """Which page is asked for. `after`: the position at which the previous page ended; None: the first page.
 
-    `mark` stands for the query, where that was worked out already.
+    `mark`: the mark of the query, if already computed.
     """
 
     request: Any
@@ -65,7 +65,7 @@ class Page(msgspec.Struct, frozen=True):
     def of(cls, request: Request, kind: type[int] | type[str] | type[list[Any]] = int) -> Page:
         """Read `limit` and `cursor`; positions are of type `kind`.
 
-        Raises Invalid if the cursor is none, or belongs to another query.
+        Raises Invalid if the cursor is malformed, or belongs to another query.
         """
         cursor = request.query.get("cursor")
         mark = "" if cursor is None else _query_mark(request)
@@ -73,7 +73,7 @@ class Page(msgspec.Struct, frozen=True):
         return cls(request, request.query.get("limit", LIMIT), after, mark)
 
     def answer(self, data: Sequence[Any], position: Position | None, count: int | None = None) -> Answer:
-        """The page; `position` is where the next one goes on, None if there is none. `count`: of all pages together."""
+        """The page; `position` is where the next one starts, None if there is none. `count`: of all pages together."""
         counted = {} if count is None else {"count": count}
         if position is None:
             return Answer(200, {"data": data, "next_cursor": None, **counted})
@@ -86,7 +86,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 def counted(total: int | None) -> int:
-    """A count as it is answered. Raises Invalid if the store would have to look at too many rows to tell it."""
+    """A count as returned. Raises Invalid if the store would have to read too many rows."""
     if total is None:
         detail = "Too many rows would have to be counted. Narrow the query, or leave count out."
         raise Invalid.of_parameter("count", "too_many_to_count", detail)
@@ -171,7 +171,7 @@ def _given(request: Request, without: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _query_text(given: dict[str, list[str]]) -> str:
-    """Parameters as they stand in a URL. Most need no quoting, and asking for it costs more than all the rest."""
+    """Parameters as in a URL. Most need no quoting, and `quote` costs more than all the rest."""
     return "&".join(
         [
             f"{quote(name)}={value if _PLAIN.fullmatch(value) else quote(value, safe='')}"

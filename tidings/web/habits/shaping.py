@@ -25,7 +25,7 @@ FIELDS_MAX = 50
 FIELD_DEPTH_MAX = 32
 TAG_CHARS = 24
 DOTTED = "data"
-"""The member whose own members may be chosen, where it is kept as JSON text: an event's data."""
+"""The member whose own members may be chosen if it is stored as JSON text: an event's data."""
 
 COUNT = Parameter(
     name="count",
@@ -135,7 +135,7 @@ def refuse_conditions(operation: Operation, headers: dict[str, str]) -> None:
 
 
 def _listed(kind: Any) -> Any:
-    """What is listed, where a response is a page."""
+    """What is listed, if a response is a page."""
     if not _is_struct(kind) or not {"data", "next_cursor"} <= set(kind.__struct_fields__):
         return None
     data = typing.get_type_hints(kind)["data"]

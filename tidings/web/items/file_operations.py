@@ -1,4 +1,4 @@
-"""What the menu says of import and export: their parameters and their answers, for one caller and collection."""
+"""Import and export in the menu: their parameters and responses, for one caller and collection."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Transfer:
                 wrong.headers.append(CLOSE)
                 await _drain(request.pieces)
                 raise
-            # What stands for the body where a repeat of the request is to be known.
+            # Replaces the body in the request's fingerprint.
             request.raw = file.digest
             return await file.store(_Kept(parts, request))
 

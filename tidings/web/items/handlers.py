@@ -162,7 +162,7 @@ class Handlers:
     def _expand(
         self, db: Db, references: Sequence[tuple[str, str | None]], documents: list[dict[str, Any]], name: str
     ) -> None:
-        """Add what a reference of each item (its tenant, the id) leads to, as far as the caller may see it."""
+        """Add the target of each item's reference (its tenant, the id), if the caller may see it."""
         its, kind = self._expands[name]
         idents = list({ident for _, ident in references if ident is not None})
         targets: dict[tuple[str, str | None], Any] = {}

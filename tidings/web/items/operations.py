@@ -40,7 +40,7 @@ from tidings.web.operation import BodySchema, Listing, NextOperation, Operation,
 from tidings.web.parts import Parts
 
 ANY_KEY = "items"
-"""What stands in place of a scope: these operations were made for a key that may use them."""
+"""Used instead of a scope: these operations were made for a key that may use them."""
 OPERATION_WEIGHT = 10_000
 SORTS_MAX = 4
 EXPANDS_MAX = 10
@@ -150,7 +150,7 @@ class ItemMenu:
         )
 
     def _checked(self, form: BodySchema, *, is_new: bool) -> BodySchema:
-        """A form whose other wrong places are told beside a number that cannot be read exactly."""
+        """A body whose other wrong places are reported together with a number that cannot be read exactly."""
         return msgspec.structs.replace(form, places=places_of(self._kind.rules, self.grant, is_new=is_new))
 
     def _create(self) -> Operation:

@@ -136,6 +136,6 @@ _COMPARED: dict[str, dict[str, Any]] = {
     "boolean": {"type": "boolean"},
     "datetime": {"type": "string", "format": "date-time", "maxLength": 40, **TIME_TEXT},
     "date": {"type": "string", "format": "date", "maxLength": 10, **DATE},
-    # An id has no comma, so several are told apart however their commas are written.
+    # An id has no comma, so several are unambiguous however their commas are written.
     "reference": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{0,64}$", "maxLength": 64},
 }

@@ -302,7 +302,7 @@ def patch_example(written: list[Field]) -> dict[str, Any]:
 
 
 def _example(field: Field) -> Any:
-    """A value that fits the field, where one is known or needed; None if there is none."""
+    """A valid value for the field, if one is known or needed; None if there is none."""
     if _has_example(field) or field.type == "reference":
         return example_of(field) if _has_example(field) or field.required else None
     return sample(field) if field.required else None

@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 def unless_redeclared(parts: Parts, kinds: Sequence[Kind], read: Callable[[Db], T]) -> Callable[[Db], T]:
-    """`read`, whose result, or refusal, counts only where all of these are still declared so; else Unavailable.
+    """`read`, whose result or refusal counts only if all of these are still current; otherwise Unavailable.
 
-    It may have asked for columns that are gone, or that are of another type. And on PostgreSQL who waited for a table
-    that was written again, with a snapshot from before, finds it empty.
+    It may have read columns that are gone, or of another type. And on PostgreSQL, a reader with an older snapshot that
+    waited for a rewritten table finds it empty.
     """
 
     def run(db: Db) -> T:

@@ -92,7 +92,7 @@ PROBLEMS: tuple[type[TidingsError], ...] = (
 
 
 def answers(operation: Operation, operations: Sequence[Operation]) -> dict[str, Any]:
-    """The operation's responses. `operations`: all that stand in the document."""
+    """The operation's responses. `operations`: all in the document."""
     found: dict[str, Any] = {}
     for status, said in ((operation.status, f"{operation.summary}: done."), *operation.also):
         found[str(status)] = _success(operation, status, said, links(operation, status, operations))

@@ -41,7 +41,7 @@ _PART = "[A-Za-z0-9_-]+"
 
 
 def text(chars_max: int = UNLIMITED, chars_min: int = 0) -> Schema:
-    """Any text of so many characters."""
+    """Any text of this many characters."""
     return {"maxLength": chars_max, "pattern": NO_NUL} | ({"minLength": chars_min} if chars_min else {})
 
 

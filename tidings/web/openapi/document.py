@@ -58,7 +58,7 @@ INFO = {
 def permitted(operations: Iterable[Operation], key: Key) -> list[Operation]:
     """Those operations that a key may use (a key without scopes: what needs no key).
 
-    Rows that stand for many are not among them: what they are for a key is asked of `parts.menus`.
+    Templates are left out: `parts.menus` has the key's own operations instead.
     """
     return [
         operation
@@ -148,7 +148,7 @@ def handler(operations: Sequence[Operation]) -> Any:
 
 
 def whose(key: Key) -> dict[str, Any]:
-    """What the page `/docs` says of the key that was entered: nothing that its holder may not know."""
+    """What the page `/docs` says about the entered key: nothing that its holder may not know."""
     expires = None if key.expires is None else moment.to_text(key.expires)
     return {"id": key.id, "name": key.name, "tenant": key.tenant, "expires": expires}
 

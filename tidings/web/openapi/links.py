@@ -19,7 +19,7 @@ _THEN = {"GET": ("PATCH", "PUT", "DELETE"), "PATCH": ("GET", "DELETE"), "PUT": (
 
 
 def links(operation: Operation, status: int, operations: Sequence[Operation]) -> dict[str, NextOperation]:
-    """The links of one answer, by their names; only to operations that stand in the document."""
+    """The links of one answer, by their names; only to operations in the document."""
     shown = {each.name for each in operations}
     found = {link.name: link for link in operation.links if link.operation in shown and status == operation.status}
     for target in _targets(operation, status, operations):

@@ -28,7 +28,7 @@ _NAME = re.compile(r"\{(\w+)\}")
 
 
 def described(operation: Operation, operations: Sequence[Operation]) -> dict[str, Any]:
-    """The operation's object. `operations`: all that stand in the document."""
+    """The operation's object. `operations`: all in the document."""
     found: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,

@@ -29,7 +29,7 @@ NAMES: dict[str, Parameter] = {
 
 
 def with_names(operation: Operation) -> Operation:
-    """The operation with what is known of the names in its path, where it does not say that itself."""
+    """The operation with descriptions of the names in its path, unless it has its own."""
     known = NAMES.get(operation.path.partition("{")[0])
     if known is None or "{" not in operation.path or operation.path_parameters:
         return operation

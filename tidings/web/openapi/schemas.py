@@ -28,7 +28,7 @@ _APPLIED = ("$ref", "allOf", "anyOf", "oneOf", "not", "if")
 
 
 def below(schema: Schema) -> Iterator[Schema]:
-    """The schemas directly below a schema, where they are schemas and not `true` or `false`."""
+    """The schemas directly below a schema that are not `true` or `false`."""
     for keyword, value in schema.items():
         if keyword in MAPS and isinstance(value, dict):
             found: Any = value.values()
@@ -135,7 +135,7 @@ def _say(schema: Schema, more: str) -> None:
 
 
 def _fits(schema: Schema, part: Any) -> bool:
-    """Whether the only part of an `allOf` can stand in the schema itself."""
+    """Whether the only part of an `allOf` can be merged into the schema itself."""
     if not isinstance(part, dict) or part.keys() & {*_APPLIED, "$id"}:
         return False
     return all(part[name] == schema[name] for name in part.keys() & schema.keys() - {"description", "title"})

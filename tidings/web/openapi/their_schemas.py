@@ -28,7 +28,7 @@ def components_of(name: str, schema: Schema) -> dict[str, Schema]:
         for keyword in DEFINITIONS
         for key in _definitions(schema, keyword)
     }
-    # An address of its own would be where its references, which lead into the document, start from.
+    # With its own address, its references into the document would be resolved from there.
     left_out = (*DEFINITIONS, "$id", "$schema")
     found = {name: _bounded({key: value for key, value in schema.items() if key not in left_out}, name, moved)}
     for keyword in DEFINITIONS:
@@ -95,7 +95,7 @@ def _ends(kind: Any, schema: Schema) -> Schema:
     if kind == "string":
         return {} if {"enum", "const", "maxLength"} & schema.keys() else {"maxLength": UNLIMITED}
     if kind == "array":
-        # Without `items` anything may stand there, which linters want to be said.
+        # Without `items` anything is valid there, which linters want stated.
         return {"items": schema.get("items", {}), "maxItems": schema.get("maxItems", UNLIMITED)}
     found: Schema = {}
     if kind == "integer":

@@ -35,7 +35,7 @@ _MAX_AGE = ("access-control-max-age", str(PREFLIGHT_SECONDS))
 
 
 class Cors:
-    """Answers which headers an origin gets. Belongs to one event loop."""
+    """Decides which headers an origin gets. Belongs to one event loop."""
 
     def __init__(self, origins: Sequence[str], catalog: Catalog) -> None:
         self._all = ANY in origins

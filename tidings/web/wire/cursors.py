@@ -1,9 +1,9 @@
 """Cursors: places in lists and in the feed, sealed, so that nobody reads a row's number in them, or makes one up.
 
 Numbers of rows count everybody's rows. So a place in the feed is one block of AES: number, a part of chance and a mark
-of the key's tenant; as a whole it looks like chance, also where the same place is told twice. A place in a list is as
-long as what the list is sorted by, and is sealed with AES-SIV. Both keys come from the secret key, so that cursors
-outlive restarts.
+of the key's tenant; as a whole it looks random, even if the same place is given out twice. A place in a list is as long
+as what the list is sorted by, and is sealed with AES-SIV. Both keys come from the secret key, so that cursors outlive
+restarts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Cursors:
     """Seals places and opens them again."""
 
     def __init__(self, sealer: Sealer, plain_until: int) -> None:
-        """`plain_until`: places in the feed up to here were told as plain numbers once, and are still taken."""
+        """`plain_until`: places in the feed up to here were once given out as plain numbers, and are still accepted."""
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
         from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
@@ -73,7 +73,7 @@ class Cursors:
         return int.from_bytes(plain[:8], "big") if plain[-MARK_BYTES:] == self._mark(tenant) else None
 
     def _plain(self, text: bytes) -> int | None:
-        """A place as it was told before places were sealed."""
+        """A place as it was given out before places were sealed."""
         version, _, number = text.decode("ascii", "replace").partition(".")
         if version != "1" or not is_digits(number) or len(number) > 18 or int(number) > self._plain_until:
             return None

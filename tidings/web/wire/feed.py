@@ -1,4 +1,4 @@
-"""Those who wait for new events (long polls and streams), and who of them is woken by what was committed.
+"""Wakes long polls and streams when a matching event is committed.
 
 A thousand idle streams must not cost a publish anything. So not each of them reads the store after each commit: one
 task reads what the new events are about, compares it with what is waited for, and wakes only those who are meant.
@@ -19,10 +19,10 @@ from tidings.store.log.feed import EventQuery, Header
 from tidings.store.readers import OWN_READS, Readers
 
 RECENT_MAX = 4_096
-"""So many of the last events are remembered, without their data, for those who come back to wait."""
+"""How many of the last events are remembered, without their data, for those who come back to wait."""
 HEADERS_MAX = 1_000
 GAP_SECONDS = 0.02
-"""The store is looked at for new events at most this often; what came meanwhile goes in one piece."""
+"""The store is checked for new events at most this often; what arrived in between is handled together."""
 
 log = logging.getLogger("tidings.feed")
 
@@ -65,9 +65,9 @@ class Feed:
             self._loop.call_soon_threadsafe(self._look_soon)
 
     def nudge(self) -> None:
-        """Let everybody look anew, because keys may have changed; may be called from any thread.
+        """Wake everyone to check again, because keys may have changed; may be called from any thread.
 
-        Also where nobody waits now: somebody may be between the last look and waiting.
+        Even if nobody waits now: someone may be between the last check and waiting.
         """
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake_all)
@@ -94,7 +94,7 @@ class Feed:
                 self._look_soon()
             await asyncio.wait_for(waiter.future, timeout_seconds)
         except TimeoutError:
-            # Whatever was looked at meanwhile was not meant for this one.
+            # Nothing seen in the meantime was for this waiter.
             return max(position, self._position)
         finally:
             self._leave(query, waiter)

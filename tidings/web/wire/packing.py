@@ -1,7 +1,7 @@
 """Large answers as gzip, where the caller takes that (Accept-Encoding, RFC 9110 12.5.3).
 
 What is small, holds a secret, or has a strong entity tag goes as it is: docs/decisions says why. The fastest level is
-used, and what takes more than a moment is packed slice by slice in a thread of its own, so that nobody waits for it.
+used, and what takes more than a moment is packed slice by slice in a separate thread, so that nobody waits for it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Packer:
         self._pool = ThreadPoolExecutor(1, "packing", self._spread)
 
     async def pack(self, answer: Answer, operation: Operation, headers: dict[str, str]) -> None:
-        """Pack an answer whose body is bytes, at least PACKED_BYTES_MIN of them, where that is right."""
+        """Pack a response whose body is bytes, at least PACKED_BYTES_MIN of them, if that is allowed."""
         if operation.secret or any(_forbids(*pair) for pair in answer.headers):
             return
         answer.headers = [*(pair for pair in answer.headers if pair != VARY), VARY]
@@ -80,7 +80,7 @@ class Packer:
         answer.headers.append(_GZIP)
 
     def pack_stream(self, stream: Stream, headers: dict[str, str]) -> None:
-        """Pack a stream that has an end; events are to arrive one by one, so theirs stay as they are."""
+        """Pack a stream that has an end; event streams stay unpacked, since events are to arrive one by one."""
         if not stream.whole:
             return
         stream.headers = [*stream.headers, VARY]

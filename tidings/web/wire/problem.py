@@ -19,7 +19,7 @@ CLOSE = ("connection", "close")
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of every answer that is no success."""
+    """The body of every response that is not a success."""
 
     type: str
     title: str
@@ -31,7 +31,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Internal(TidingsError):
-    """Something that should not happen did. The log has it under the request's id; the caller is told nothing of it."""
+    """Something unexpected happened. The log has it under the request's id; the caller learns nothing else."""
 
     def __init__(self, request_id: str) -> None:
         super().__init__(f"This is a fault of the server. Its log has the details under {request_id}.")

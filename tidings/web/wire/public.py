@@ -1,4 +1,4 @@
-"""What an answer says of this server's own address: `Location` and `Link`, seen from outside (`public_url`)."""
+"""This server's own address in responses: `Location` and `Link`, as seen from outside (`public_url`)."""
 
 from __future__ import annotations
 

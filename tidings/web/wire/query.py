@@ -183,7 +183,7 @@ def _between(low: int, high: int) -> str:
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
-    """Names, decoded, and values as they stand there."""
+    """Names, decoded, and values as written."""
     pairs = []
     for piece in text.split("&"):
         if piece:

@@ -59,7 +59,7 @@ class Routes:
         raise NotFound(f"There is nothing at {path[:200] or 'this target'}. {self._hints.of(path)}")
 
     def allowed(self, path: str) -> list[str]:
-        """The methods that the path answers, for `Allow`; empty where there is no such path."""
+        """The methods that the path supports, for `Allow`; empty if there is no such path."""
         methods = {method for method, its_path in self.fixed if its_path == path}
         if not methods:
             methods = {method for pattern, method, _ in self._patterns if pattern.fullmatch(path)}
@@ -76,7 +76,7 @@ def _head(path: str) -> str:
 
 
 def _verbs(operations: Sequence[Operation]) -> dict[str, set[str]]:
-    """The fixed verbs after each `/v1/x:`: where a name may stand there too, these are none."""
+    """The fixed verbs after each `/v1/x:`: where a name is possible too, these are not names."""
     found: dict[str, set[str]] = {}
     for operation in operations:
         head, colon, verb = operation.path.rpartition(":")

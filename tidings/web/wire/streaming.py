@@ -1,8 +1,8 @@
 """Write an answer of any length, or without an end: piece by piece, no faster than the reader takes it.
 
-The HTTP server below takes every piece at once into memory without a limit. So the socket's own queue is looked at:
-while much of what was written has not left for the reader, nothing more is written, and a reader that takes next to
-nothing for a while is cut off. It resumes where it was.
+The HTTP server below takes every piece at once into memory without a limit. So the socket's own queue is checked: while
+much of what was written has not left for the reader, nothing more is written, and a reader that takes next to nothing
+for a while is cut off. It resumes where it was.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STUCK_SECONDS = 60.0
 LEAST_BYTES_PER_SECOND = 1_024
 """A reader that takes less than this, on average over STUCK_SECONDS, is cut off: it holds a place and its answer."""
 BLIND_BYTES_MAX = 8 * 1024 * 1024
-"""Where the socket's queue cannot be seen, a stream ends after this; the reader comes again with its cursor."""
+"""If the socket's queue cannot be seen, a stream ends after this; the reader comes again with its cursor."""
 LOOK_SECONDS = 0.05
 
 log = logging.getLogger("tidings.web")
@@ -102,7 +102,7 @@ class _Queue:
             return True
         self._seek()
         if self._socket is None:
-            # What has an end is not begun again where it broke off, so it goes on blindly.
+            # What has an end cannot be resumed after a break, so it continues blindly.
             return self._is_whole or self._blind < BLIND_BYTES_MAX
         # A moment for what was written to get from the server's memory to the socket.
         await asyncio.sleep(0.001)

@@ -102,7 +102,7 @@ class CertificateCheck:
 
 
 class Message:
-    """What a request says of its signature."""
+    """The claims of a request about its signature."""
 
     __slots__ = ("algorithm", "message", "signature", "time", "url")
 

@@ -1,4 +1,4 @@
-"""Adyen's payment notifications: a body holds items, and each carries a signature of its own fields."""
+"""Adyen's payment notifications: a body holds items, and each carries a signature over its fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys and certificates that are fetched by URL: what is needed, and what came of it."""
+"""Keys and certificates that are fetched by URL: what is needed, and what was fetched."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tidings.rules.schemes.form import PublishedKeys
 from tidings.rules.schemes.verdict import Unfit
 
 KEYS_MAX = 50
-"""More keys than this in one set are not looked at."""
+"""Only this many keys of one set are read."""
 TRIED_MAX = 8
 """A token is checked with as many keys at most: each takes as long as ten HMACs."""
 
@@ -73,7 +73,7 @@ class KeySet:
 
 
 def key_set(needed: Needed, fetched: Mapping[str, bytes]) -> KeySet:
-    """The set that was fetched. Raises Unfit if it was not, or is none."""
+    """The fetched set. Raises Unfit if it was not fetched or is not a set."""
     raw = fetched.get(needed.key)
     if raw is None:
         raise Unfit("no_key", f"The keys at {needed.url} could not be fetched.")

@@ -17,7 +17,7 @@ from tidings.rules.schemes.sources import Moment, Source, Template, encoded
 from tidings.rules.schemes.verdict import Found, Unfit, refusal
 
 CANDIDATES_MAX = 32
-"""More signatures than this in one request are not looked at."""
+"""Only this many signatures of one request are checked."""
 SIGNATURE_CHARS_MAX = 8_192
 """A signature's text may have this length; RSA with 4096 bits takes 684 characters."""
 PUBLIC_CANDIDATES_MAX = 4
@@ -239,7 +239,7 @@ def fitting(secrets: Sequence[tuple[int, str]], form: SecretForm) -> list[tuple[
 
 
 def key_bytes(text: str, form: SecretForm, index: int = 0) -> bytes:
-    """The key that a secret's text stands for. Raises Refused."""
+    """The key for a secret's text. Raises Refused."""
     bare = text.removeprefix(form.only).removeprefix(form.strip)
     key = crypto.loosely(bare, form.encoding)
     if not key:

@@ -7,7 +7,7 @@ from base64 import b64encode
 from tidings.rules.schemes.crypto import PUBLIC
 from tidings.rules.schemes.form import Basic, Certificate, ItemSignatures, Jwt, Scheme, Signature
 
-EXAMPLE_SECRET = "example secret, 32 bytes long..."  # noqa: S105 - it is no secret
+EXAMPLE_SECRET = "example secret, 32 bytes long..."  # noqa: S105 - not a real one
 
 
 def example_secret(scheme: Scheme) -> str:

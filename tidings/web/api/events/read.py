@@ -44,7 +44,7 @@ STREAM = "/v1/events/stream"
 
 
 class EventList(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of events. In a feed `next_cursor` is always set: go on from there."""
+    """A page of events. In a feed `next_cursor` is always set: continue from there."""
 
     data: list[EventView]
     next_cursor: str | None

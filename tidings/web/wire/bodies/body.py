@@ -55,7 +55,7 @@ def check_encoding(encoding: str | None) -> None:
 
 
 def check_file(content_type: str | None, medias: Sequence[str]) -> None:
-    """Raise BadMedia if a file is none of these media types, in UTF-8."""
+    """Raise BadMedia unless a file has one of these media types, in UTF-8."""
     media, *parameters = [part.strip().lower() for part in (content_type or "").split(";")]
     if media not in medias or not _is_utf8(parameters):
         raise BadMedia(f"Content-Type is {(content_type or '')[:100]!r}. Send {' or '.join(medias)}, in UTF-8.")
@@ -89,7 +89,7 @@ Beside = Callable[[Any, frozenset[str]], list[Place]]
 
 
 def read(raw: bytes, kind: type[T], beside: Beside = lambda value, told: []) -> tuple[T, Any]:
-    """The struct, and the same as plain values. Raises Malformed if it is no JSON, Invalid for wrong values.
+    """The struct, and the same as plain values. Raises Malformed if it is not JSON, Invalid for wrong values.
 
     `beside`: what is wrong beside numbers that would be changed, so that all is named in one answer.
     """
@@ -239,7 +239,7 @@ def place(pointer: str, message: str, kind: Any = None) -> Place:
     if missing:
         detail = f"The field {missing[1]!r} is required."
         return Place(pointer=f"{pointer}/{escaped(missing[1])}", code="missing", detail=detail)
-    # To JSON Schema 5.0 is a whole number; here it is not, so this has a code of its own.
+    # To JSON Schema 5.0 is a whole number; here it is not, so this has its own code.
     code = "not_whole" if _FRACTION.match(message) else "wrong_value"
     message = _NOT_CHOSEN.sub(r"\1 is not allowed here", message)
     allowed = f" Allowed: {', '.join(choices)}." if (choices := _choices(kind)) else ""

@@ -22,7 +22,7 @@ class Memory:
         self._last = 0.0
 
     def worked(self, size: int) -> None:
-        """So many bytes of large bodies were worked on."""
+        """Record that this many bytes of large bodies were worked on."""
         loop = asyncio.get_running_loop()
         self._bytes += size
         self._last = loop.time()

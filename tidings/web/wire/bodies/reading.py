@@ -1,7 +1,7 @@
 """Read request bodies within limits: of size before and while reading, and of time.
 
-The HTTP server below has neither for bodies. One sweeper looks after all reads in progress, so that a request costs
-no timer of its own.
+The HTTP server below has neither for bodies. One sweeper looks after all reads in progress, so that a request needs no
+timer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BODY_SECONDS = 9.0
 """A body that is not complete by then is given up; with the sweep the connection is closed within ten seconds."""
 SWEEP_SECONDS = 0.5
 LEAST_BYTES_PER_SECOND, LEAST_SECONDS = 1_024, 30.0
-"""A file that comes in pieces must bring this much, on average over so many seconds of waiting for it."""
+"""A file must arrive at this rate at least, on average over this many seconds of waiting for it."""
 LARGE_BYTES = 16 * 1024
 HELD_BYTES_MAX = 256 * 1024 * 1024
 """Large bodies of requests that are not answered yet; what would be more is refused until some are."""

@@ -121,7 +121,7 @@ def _splitter(listing: Listing) -> msgspec.json.Decoder[Any]:
 
 
 def _check_frame(raw: bytes, listing: Listing, elements: list[bytes]) -> None:
-    """Raise BadJson if there is more around the elements than there should be: the member stands there twice."""
+    """Raise BadJson if there is more around the elements than there should be: the member appears twice."""
     at = raw.find(b"[") + 1
     is_plain = raw[:at].translate(None, _SPACE) == b'{"%s":[' % listing.member.encode()
     for element in elements:

@@ -1,4 +1,4 @@
-"""Large bodies: a few are worked on at a time, tenants in turn, and everybody else goes on between two steps.
+"""Large bodies: a few are worked on at a time, tenants in turn, and everyone else proceeds between two steps.
 
 Parsing holds the interpreter, and what was parsed takes many times the memory of its text, so of bodies above
 LARGE_BYTES only AT_ONCE_BYTES are parsed, checked and written at the same time; the others wait as bytes. What is long
