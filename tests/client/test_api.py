@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import threading
 from collections.abc import Iterator
@@ -98,6 +99,29 @@ def test_endpoints_deliveries_replays_and_keys(client: Face) -> None:
     key = client.call("create_key", "k", ["events:write"], limits=[{"calls": 1, "seconds": 3600}])
     assert key["id"] in [each["id"] for each in client.call("keys")]
     assert client.call("revoke_key", key["id"]) is None
+
+
+def test_hooks_and_what_came_to_them(client: Face, server: TestServer) -> None:
+    path = f"client-{id(client)}"
+    hook = client.call("create_hook", path, "github", secrets=["mistyped"])
+    assert client.call("hook", hook["id"]) == hook and hook["id"] in [each["id"] for each in client.call("hooks")]
+    body = b'{ "n": 1.50 }'
+    signature = "sha256=" + hmac.new(b"right", body, "sha256").hexdigest()
+    assert server.api.call("POST", f"/in/{path}", body, {"X-Hub-Signature-256": signature}).status == 401
+    until(lambda: list(client.call("refusals", hook=hook["id"])), "the refusal")
+    (refusal,) = client.call("refusals", hook=hook["id"])
+    with pytest.raises(Conflict, match="still refused"):
+        client.call("retry_refusal", refusal["id"])
+    with pytest.raises(Stale):
+        client.call("edit_hook", hook["id"], {"secrets": ["right"]}, revision=7)
+    client.call("edit_hook", hook["id"], {"secrets": ["right"]}, revision=1)
+    assert client.call("retry_refusal", refusal["id"])["state"] == "accepted"
+    (receipt,) = client.call("receipts", hook=hook["id"])
+    assert client.call("receipt", receipt["id"])["text"].encode() == body
+    assert b"".join(client.call("receipt_body", receipt["id"])) == body
+    client.call("delete_hook", hook["id"])
+    with pytest.raises(NotFound):
+        client.call("hook", hook["id"])
 
 
 def test_errors_have_types_and_sentences(client: Face, face: MakeFace, server: TestServer) -> None:

@@ -243,6 +243,51 @@ class AsyncClient:
         """Stop a replay; deliveries already sent are not undone."""
         return await self._object(calls.verb(calls.at("replays", id), "cancel"))
 
+    # --- hooks and what came to them ----------------------------------------------------------------------------------
+
+    async def create_hook(
+        self, path: str, scheme: str | Mapping[str, Any], *, idempotency_key: str | None = None, **options: Any
+    ) -> Json:
+        """Declare a URL for another system's webhooks. Options as `POST /v1/hooks` has them: `secrets`, `type` ..."""
+        body = {"path": path, "scheme": scheme, **options}
+        return await self._object(calls.create("/v1/hooks", body, idempotency_key))
+
+    async def hook(self, id: str) -> Json:
+        """One hook, without its secrets."""
+        return await self._object(calls.read(calls.at("hooks", id)))
+
+    def hooks(self, **query: Any) -> AsyncIterator[Json]:
+        """Hooks, by path."""
+        return self.pages("/v1/hooks", **query)
+
+    async def edit_hook(self, id: str, changes: Mapping[str, Any], revision: int | None = None) -> Json:
+        """Change some fields (merge patch). Raises Stale if `revision` is not the current one."""
+        return await self._object(calls.edit(calls.at("hooks", id), changes, revision))
+
+    async def delete_hook(self, id: str) -> None:
+        """Delete a hook; what came to it is kept."""
+        await self.send(calls.delete(calls.at("hooks", id)))
+
+    async def receipt(self, id: str) -> Json:
+        """One request that came to a hook, with headers and body."""
+        return await self._object(calls.read(calls.at("receipts", id)))
+
+    def receipts(self, **query: Any) -> AsyncIterator[Json]:
+        """Requests that came to hooks, newest first. Parameters: `hook`, `tenant`."""
+        return self.pages("/v1/receipts", **query)
+
+    def receipt_body(self, id: str) -> AsyncGenerator[bytes]:
+        """The body of a request that came to a hook, byte for byte, in chunks."""
+        return self.download(calls.read(calls.at("receipts", id, "body")))
+
+    def refusals(self, **query: Any) -> AsyncIterator[Json]:
+        """Requests that hooks refused, newest first. Parameters: `hook`, `tenant`."""
+        return self.pages("/v1/refusals", **query)
+
+    async def retry_refusal(self, id: str, idempotency_key: str | None = None) -> Json:
+        """Check a refused request again, and let it in. Raises Conflict if it is still refused."""
+        return await self._object(calls.create(f"{calls.at('refusals', id)}:retry", None, idempotency_key))
+
     # --- collections and items ----------------------------------------------------------------------------------------
 
     def items(self, collection: str, tenant: str | None = None) -> AsyncItems:

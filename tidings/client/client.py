@@ -238,6 +238,51 @@ class Client:
         """Stop a replay; deliveries already sent are not undone."""
         return self._object(calls.verb(calls.at("replays", id), "cancel"))
 
+    # --- hooks and what came to them ----------------------------------------------------------------------------------
+
+    def create_hook(
+        self, path: str, scheme: str | Mapping[str, Any], *, idempotency_key: str | None = None, **options: Any
+    ) -> Json:
+        """Declare a URL for another system's webhooks. Options as `POST /v1/hooks` has them: `secrets`, `type` ..."""
+        body = {"path": path, "scheme": scheme, **options}
+        return self._object(calls.create("/v1/hooks", body, idempotency_key))
+
+    def hook(self, id: str) -> Json:
+        """One hook, without its secrets."""
+        return self._object(calls.read(calls.at("hooks", id)))
+
+    def hooks(self, **query: Any) -> Iterator[Json]:
+        """Hooks, by path."""
+        return self.pages("/v1/hooks", **query)
+
+    def edit_hook(self, id: str, changes: Mapping[str, Any], revision: int | None = None) -> Json:
+        """Change some fields (merge patch). Raises Stale if `revision` is not the current one."""
+        return self._object(calls.edit(calls.at("hooks", id), changes, revision))
+
+    def delete_hook(self, id: str) -> None:
+        """Delete a hook; what came to it is kept."""
+        self.send(calls.delete(calls.at("hooks", id)))
+
+    def receipt(self, id: str) -> Json:
+        """One request that came to a hook, with headers and body."""
+        return self._object(calls.read(calls.at("receipts", id)))
+
+    def receipts(self, **query: Any) -> Iterator[Json]:
+        """Requests that came to hooks, newest first. Parameters: `hook`, `tenant`."""
+        return self.pages("/v1/receipts", **query)
+
+    def receipt_body(self, id: str) -> Generator[bytes]:
+        """The body of a request that came to a hook, byte for byte, in chunks."""
+        return self.download(calls.read(calls.at("receipts", id, "body")))
+
+    def refusals(self, **query: Any) -> Iterator[Json]:
+        """Requests that hooks refused, newest first. Parameters: `hook`, `tenant`."""
+        return self.pages("/v1/refusals", **query)
+
+    def retry_refusal(self, id: str, idempotency_key: str | None = None) -> Json:
+        """Check a refused request again, and let it in. Raises Conflict if it is still refused."""
+        return self._object(calls.create(f"{calls.at('refusals', id)}:retry", None, idempotency_key))
+
     # --- collections and items ----------------------------------------------------------------------------------------
 
     def items(self, collection: str, tenant: str | None = None) -> Items:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from itertools import islice
@@ -17,6 +18,7 @@ SKEW_SECONDS_WARN = 5.0
 SKEW_SECONDS_FAIL = 120.0
 """Receivers refuse signatures that are five minutes off."""
 ENDPOINTS_MAX = 10_000
+REFUSALS_MAX = 1_000
 SHARES_MAX = 10
 
 
@@ -42,6 +44,7 @@ def look_at_server(url: str, key: str) -> Iterator[Finding]:
             return
         try:
             yield from _endpoints(client)
+            yield from _hooks(client)
             yield from _shares(client)
         except ClientError as wrong:
             yield Finding("fail", "server", str(wrong))
@@ -94,6 +97,22 @@ def _endpoints(client: Client) -> Iterator[Finding]:
             yield Finding("warn", "endpoint", f"{name} has been failing since {failing}. {advice}")
     if not ill:
         yield Finding("ok", "endpoints", f"{counted(len(endpoints), 'endpoint')}, none failing.")
+
+
+def _hooks(client: Client) -> Iterator[Finding]:
+    """Hooks that refused requests lately, and those that have no secret yet."""
+    try:
+        hooks = list(islice(client.hooks(limit=1000), ENDPOINTS_MAX))
+        refusals = Counter(each["hook_id"] for each in islice(client.refusals(limit=1000), REFUSALS_MAX))
+    except (Forbidden, NotFound):
+        # The key lacks the scope hooks:read, or the server is of an older version.
+        return
+    ill = [hook for hook in hooks if refusals[hook["id"]]]
+    for hook in ill:
+        text = f"{hook['id']} ({hook['path']}) refused {counted(refusals[hook['id']], 'request')}."
+        yield Finding("warn", "hook", f"{text} See: tidings refusals list --hook {hook['id']}")
+    if hooks and not ill:
+        yield Finding("ok", "hooks", f"{counted(len(hooks), 'hook')}, none of which refused a request lately.")
 
 
 def _shares(client: Client) -> Iterator[Finding]:

@@ -1,0 +1,49 @@
+"""`tidings receipts`: what came to hooks, as it came."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Url, session
+from tidings.cli.webhooks.hooks import show_receipt
+from tidings.client.calls import given
+
+cli = typer.Typer(help="Receipts: what came to hooks, as it came.", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(help="The receipt's id, rcp_...")]
+
+
+@cli.command("list")
+def list_receipts(
+    hook: Annotated[str | None, typer.Option(help="Only of the hook with this id.")] = None,
+    limit: Limit = LIST_LIMIT,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """List what came to hooks, newest first."""
+    columns = {"id": "id", "state": "state", "received": "received", "from": "client", "target": "target"}
+    columns |= {"bytes": "bytes", "event": "event_id", "reason": "reason"}
+    with session(url, key, as_json) as out:
+        found = out.client.receipts(limit=min(limit, PAGE_MAX), **given(hook=hook))
+        out.list(found, limit, columns, "Nothing has come in.")
+
+
+@cli.command("show")
+def show(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """Show one request with its headers and body, and if it was refused, why."""
+    with session(url, key, as_json) as out:
+        receipt = out.client.receipt(id)
+        out.answer(receipt, lambda: show_receipt(out, receipt))
+
+
+@cli.command("body")
+def body(id: Id, url: Url = DEFAULT_URL, key: Key = "") -> None:
+    """Write the body to stdout, byte for byte."""
+    with session(url, key, as_json=False) as out:
+        for piece in out.client.receipt_body(id):
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()

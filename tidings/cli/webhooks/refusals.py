@@ -1,0 +1,47 @@
+"""`tidings refusals`: what hooks refused and why, and letting it in after all."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Url, session
+from tidings.cli.webhooks.hooks import show_receipt
+from tidings.client.calls import given
+
+cli = typer.Typer(help="Refusals: what hooks refused, and why.", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(help="The refusal's id, rcp_...")]
+
+
+@cli.command("list")
+def list_refusals(
+    hook: Annotated[str | None, typer.Option(help="Only of the hook with this id.")] = None,
+    limit: Limit = LIST_LIMIT,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """List what hooks refused, newest first."""
+    columns = {"id": "id", "received": "received", "from": "client", "target": "target"}
+    columns |= {"reason": "reason", "detail": "detail"}
+    with session(url, key, as_json) as out:
+        found = out.client.refusals(limit=min(limit, PAGE_MAX), **given(hook=hook))
+        out.list(found, limit, columns, "Nothing was refused.")
+
+
+@cli.command("show")
+def show(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """Show one refused request: what was signed, what was expected, and what would have to change."""
+    with session(url, key, as_json) as out:
+        receipt = out.client.receipt(id)
+        out.answer(receipt, lambda: show_receipt(out, receipt))
+
+
+@cli.command("retry")
+def retry(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """Check it again, as of when it came, and let it in as an event if it is genuine now."""
+    with session(url, key, as_json) as out:
+        receipt = out.client.retry_refusal(id)
+        out.answer(receipt, lambda: out.say(f"It was let in as the event {receipt['event_id']}."))
