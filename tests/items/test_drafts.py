@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from typing import Any
@@ -133,7 +134,9 @@ def test_a_thousand_operations_take_few_statements(
         [{"op": "create", "id": each, "data": {"name": each}} for each in idents],
         [{"op": "edit", "id": each, "data": {"parent": idents[n - 1], "text": "x"}} for n, each in enumerate(idents)],
         [{"op": "put", "id": each, "data": {"name": idents[n - 1]}} for n, each in enumerate(idents)],
-        [{"op": "delete", "id": each} for each in idents],
+        [{"op": "edit", "id": each, "data": {"parent": before}} for before, each in itertools.pairwise(idents)],
+        # Each of them is referred to by the one that was deleted before it.
+        [{"op": "delete", "id": each} for each in reversed(idents)],
     ]
     ran = statements(server, monkeypatch)
     for operations in bodies:

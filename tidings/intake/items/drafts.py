@@ -27,6 +27,8 @@ INDEX_WEIGHT, INDEXES_FREE = 300, 16
 """What each index of a collection, beyond the first few, adds to the weight of a written item."""
 REFERRERS_MAX = 1_100
 """More than one job can have changed: at least one of this many that refer to an item still does."""
+FEW = 10
+"""How many items that refer to it are read ahead for each item that is deleted."""
 TOO_HEAVY = "too_heavy"
 
 Pair = tuple[Any, str]
@@ -60,8 +62,8 @@ class Draft:
         self._found: set[str] = set()
         self._holders: dict[str, dict[Pair, int]] = {name: {} for name in self._unique}
         self._sought: dict[str, set[Pair]] = {name: set() for name in self._unique}
-        self._free: set[tuple[str, str, str]] = set()
-        """Field, id and tenant: nothing in the store refers to it."""
+        self._referrers: dict[tuple[str, str, str], list[int]] = {}
+        """By field, id and tenant: everything in the store that refers to it."""
         self._changed: dict[int, None] = {}
         self._gone: set[int] = set()
 
@@ -102,10 +104,10 @@ class Draft:
                 if seq not in self._items and seq not in self._gone:
                     holders[value, tenant] = seq
 
-    def load_free(self, db: Db, name: str, to: ItemTable, pairs: Sequence[Pair]) -> None:
-        """Read which of these items of `to` no field refers to."""
-        taken = item_bulk.referred(db, self._table, name, to, pairs)
-        self._free.update((name, *pair) for pair in pairs if pair not in taken)
+    def load_referrers(self, db: Db, name: str, to: ItemTable, pairs: Sequence[Pair]) -> None:
+        """Read what refers with a field to these items of `to`, if it is not much."""
+        found = item_bulk.referrers(db, self._table, name, to, pairs, FEW + 1)
+        self._referrers.update(((name, *pair), seqs) for pair, seqs in found.items() if len(seqs) <= FEW)
 
     # --- as a table ---------------------------------------------------------------------------------------------------
 
@@ -147,9 +149,9 @@ class Draft:
         own = [self._items[seq] for seq in self._changed if seq in self._items]
         if any(item.seq != but and item.tenant == tenant and item.values[field] == value for item in own):
             return True
-        if (field, value, tenant) in self._free:
-            return False
-        seqs = self._table.referrers(db, field, value, tenant, REFERRERS_MAX)
+        seqs = self._referrers.get((field, value, tenant))
+        if seqs is None:
+            seqs = self._table.referrers(db, field, value, tenant, REFERRERS_MAX)
         return any(seq != but and seq not in self._changed and seq not in self._gone for seq in seqs)
 
     def insert(self, db: Db, item: Item) -> int:

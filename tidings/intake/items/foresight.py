@@ -39,7 +39,7 @@ def foresee(
     for other in catalog.now.collections.values() if gone else ():
         for field in other.fields:
             if field.to == kind.collection.name:
-                drafts.of(kinds.of(other).table).load_free(db, field.name, kind.table, gone)
+                drafts.of(kinds.of(other).table).load_referrers(db, field.name, kind.table, gone)
 
 
 def values(db: Db, kind: Kind, draft: Draft, given: Iterable[Named]) -> None:

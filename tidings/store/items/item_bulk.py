@@ -52,14 +52,18 @@ def items(db: Db, table: ItemTable, name: str, pairs: Sequence[Pair]) -> list[It
     return found
 
 
-def referred(db: Db, table: ItemTable, name: str, to: ItemTable, pairs: Sequence[Pair]) -> Pairs:
-    """Which of these items of `to` (their ids) a field of `table` refers to."""
-    refers = f"SELECT 1 FROM {table.name} AS other WHERE other.{column(name)} = v AND other.tenant = t"  # noqa: S608 -- our own names
-    found: Pairs = set()
+def referrers(
+    db: Db, table: ItemTable, name: str, to: ItemTable, pairs: Sequence[Pair], most: int
+) -> dict[Pair, list[int]]:
+    """Which items of `table`, `most` at most, refer with a field to each of these items of `to` (their ids)."""
+    made = "json_group_array" if table.dialect == "sqlite" else "json_agg"
+    refer = f"SELECT other.seq FROM {table.name} AS other WHERE other.{column(name)} = v AND other.tenant = t"  # noqa: S608 -- our own names
+    few = f"SELECT CAST({made}(few.seq) AS TEXT) FROM ({refer} LIMIT {most}) AS few"  # noqa: S608 -- our own names
+    found: dict[Pair, list[int]] = {}
     for start in range(0, len(pairs), VALUES_MAX):
         head, values = _asked(pairs[start : start + VALUES_MAX], "id", to)
-        sql = f"{head} SELECT v, t FROM asked WHERE EXISTS ({refers})"  # noqa: S608 -- our own names
-        found.update((row[0], row[1]) for row in db.query(sql, values))
+        for value, tenant, seqs in db.query(f"{head} SELECT v, t, ({few}) FROM asked", values):  # noqa: S608 -- our own names
+            found[value, tenant] = msgspec.json.decode(seqs or "[]")
     return found
 
 
