@@ -25,6 +25,7 @@ from tidings.client import (
     Referenced,
     Stale,
     UniqueTaken,
+    item_calls,
 )
 from tidings.testing import TestServer
 
@@ -229,3 +230,12 @@ def test_declarations_are_sent_as_the_api_has_them(face: MakeFace, script: Scrip
         "plan": "p1",
         "drop_values": True,
     }
+
+
+def test_declaring_may_take_longer_than_other_calls() -> None:
+    requests = [
+        item_calls.put_collection("tasks", {}, None),
+        item_calls.plan({}, prune=False),
+        item_calls.apply({}, prune=False, plan=None, drop_values=False),
+    ]
+    assert [each.extra_seconds for each in requests] == [item_calls.DECLARE_SECONDS] * 3

@@ -45,6 +45,6 @@ def declare(server: TestServer, collection: Collection) -> None:
             db.execute(statement, {})
         for index in tables.indexes(collection, db.dialect):
             db.execute(index.sql(collection), {})
-        catalog.put_collection(db, collection)
+        catalog.put_collections(db, [collection])
 
     server.server.writer.wait(job)

@@ -124,19 +124,21 @@ class Rows:
 # --- collections ------------------------------------------------------------------------------------------------------
 
 COLLECTIONS = "/v1/collections"
+DECLARE_SECONDS = 3600.0
+"""How much longer a response may take if items are gone through before it."""
 
 
 def put_collection(name: str, declaration: Mapping[str, Any], revision: int | None) -> ClientRequest:
     """`PUT /v1/collections/{name}`."""
     headers = {} if revision is None else {"If-Match": f'"{revision}"'}
-    return ClientRequest("PUT", at("collections", name), body=dict(declaration), headers=headers)
+    return ClientRequest(
+        "PUT", at("collections", name), body=dict(declaration), headers=headers, extra_seconds=DECLARE_SECONDS
+    )
 
 
 def plan(collections: Mapping[str, Any], *, prune: bool) -> ClientRequest:
     """`POST /v1/collections:plan`, which changes nothing."""
-    return ClientRequest(
-        "POST", f"{COLLECTIONS}:plan", body={"collections": dict(collections), "prune": prune}, repeatable=True
-    )
+    return declared("plan", {"collections": dict(collections), "prune": prune}, repeatable=True)
 
 
 def apply(collections: Mapping[str, Any], *, prune: bool, plan: str | None, drop_values: bool) -> ClientRequest:
@@ -144,9 +146,13 @@ def apply(collections: Mapping[str, Any], *, prune: bool, plan: str | None, drop
     body = {"collections": dict(collections), "prune": prune, **given(plan=plan)}
     if drop_values:
         body["drop_values"] = True
-    return ClientRequest(
-        "POST", f"{COLLECTIONS}:apply", body=body, repeatable=plan is None, extra_seconds=IMPORT_SECONDS
-    )
+    return declared("apply", body, repeatable=plan is None)
+
+
+def declared(verb: str, body: dict[str, Any], *, repeatable: bool) -> ClientRequest:
+    """`POST /v1/collections:plan` or `:apply`."""
+    path = f"{COLLECTIONS}:{verb}"
+    return ClientRequest("POST", path, body=body, repeatable=repeatable, extra_seconds=DECLARE_SECONDS)
 
 
 def _plain(value: Any) -> Any:

@@ -166,13 +166,15 @@ class Collections:
             found = msgspec.structs.replace(made.findings, refusals=(*taken, *made.findings.refusals))
             shown = self.check(planned, found, drop_values=drop_values)
             collections = made.end(db)
-        for gone in (*plan.dropped, *(pair.before.name for pair in plan.pairs if pair.before.name != pair.after.name)):
-            self._catalog.drop_collection(db, gone)
+        renamed = [pair.before.name for pair in plan.pairs if pair.before.name != pair.after.name]
+        self._catalog.drop_collections(db, [*plan.dropped, *renamed])
         self._follow(db, plan, planned.present)
-        for collection in plan.created:
-            self._put(db, collections[collection.name], revision=1, created=now, updated=now)
-        for pair in plan.pairs:
-            self._put(db, collections[pair.after.name], revision=pair.before.revision + 1, updated=now)
+        replace = msgspec.structs.replace
+        new = [replace(collections[each.name], revision=1, created=now, updated=now) for each in plan.created]
+        changed = [
+            replace(collections[pair.after.name], revision=pair.before.revision + 1, updated=now) for pair in plan.pairs
+        ]
+        self._catalog.put_collections(db, [*new, *changed])
         return msgspec.structs.replace(shown, applied=True)
 
     def _follow(self, db: Db, plan: Plan, present: Mapping[str, Collection]) -> None:
@@ -182,9 +184,6 @@ class Collections:
                 permits = follow(key.permits, plan, present)
                 if permits != key.permits:
                     self._catalog.put_key(db, msgspec.structs.replace(key, permits=permits))
-
-    def _put(self, db: Db, collection: Collection, **marks: int) -> None:
-        self._catalog.put_collection(db, msgspec.structs.replace(collection, **marks))
 
 
 def is_safe(shown: Shown) -> bool:
@@ -215,10 +214,11 @@ def _name(present: Mapping[str, Collection], declared: Sequence[Declared], wish:
 
 def _taken_types(db: Db, planned: Planned) -> list[Place]:
     """Why the catalogue has no room for the event types of these collections."""
-    plan, refusals = planned.plan, []
+    plan, refusals = planned.plan, list[Place]()
+    taken = {row[0] for row in db.all("event_type_names")}
     for collection in (*plan.created, *(pair.after for pair in plan.pairs)):
         for kind in change_types(collection):
-            if db.one("event_type_of", name=kind.name) is not None:
+            if kind.name in taken:
                 event = kind.name.removeprefix(f"{collection.name}.")
                 known = any(own.name == event for own in collection.events)
                 pointer = f"{_at(planned.wish)(collection.name)}/events/{event}" if known else None

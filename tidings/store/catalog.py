@@ -9,7 +9,7 @@ each commit of its own, before anybody is answered.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -147,13 +147,15 @@ class Catalog:
             _keep_hook(fresh, name, self.hook(db, name))
         return None
 
-    def _note(self, db: Db, kind: str, name: str) -> None:
-        """Record a change, in the transaction that makes it."""
-        self._written.add((kind, name))
+    def _note(self, db: Db, kind: str, *names: str) -> None:
+        """Record changes, in the transaction that makes them."""
+        self._written.update((kind, name) for name in names)
         # One row for all nodes: whoever changes the catalogue waits for whoever does, so versions come in order.
-        row = db.one("numbers_take", name="catalog", journal=0, count=1)
+        row = db.one("numbers_take", name="catalog", journal=0, count=len(names))
         assert row is not None
-        db.run("catalog_change_put", number=row[0], kind=kind, name=name)
+        first = row[0] - len(names) + 1
+        changes = [{"number": first + n, "kind": kind, "name": name} for n, name in enumerate(names)]
+        db.many("catalog_change_put", changes)
         db.run("catalog_changes_drop", until=row[0] - CHANGES_KEPT)
 
     def _publish(self, snapshot: Snapshot, changed: list[AnyLink]) -> None:
@@ -249,22 +251,17 @@ class Catalog:
         name = collection.name
         return ("collection", name) not in self._written and self.now.collections.get(name) is collection
 
-    def put_collection(self, db: Db, collection: Collection) -> None:
-        """Create or replace a declaration, without its table (store/items/tables.py)."""
-        self._note(db, "collection", collection.name)
-        db.run(
-            "collection_put",
-            name=collection.name,
-            declaration=msgspec.json.encode(collection).decode(),
-            revision=collection.revision,
-            created=collection.created,
-            updated=collection.updated,
-        )
+    def put_collections(self, db: Db, collections: Sequence[Collection]) -> None:
+        """Create or replace declarations, without their tables (store/items/tables.py)."""
+        if collections:
+            self._note(db, "collection", *(collection.name for collection in collections))
+            db.many("collection_put", [rows.collection_fields(collection) for collection in collections])
 
-    def drop_collection(self, db: Db, name: str) -> None:
-        """Delete a declaration."""
-        self._note(db, "collection", name)
-        db.run("collection_drop", name=name)
+    def drop_collections(self, db: Db, names: Sequence[str]) -> None:
+        """Delete declarations."""
+        if names:
+            self._note(db, "collection", *names)
+            db.many("collection_drop", [{"name": name} for name in names])
 
     def hook(self, db: Db, ident: str) -> Hook | None:
         """A hook as the present transaction sees it; `now` may be one commit older."""

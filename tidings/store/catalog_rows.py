@@ -67,6 +67,17 @@ def collection_of(row: Row) -> Collection:
     return msgspec.json.decode(row[1], type=Collection)
 
 
+def collection_fields(collection: Collection) -> dict[str, Any]:
+    """A collection as the parameters of `collection_put`."""
+    return {
+        "name": collection.name,
+        "declaration": msgspec.json.encode(collection).decode(),
+        "revision": collection.revision,
+        "created": collection.created,
+        "updated": collection.updated,
+    }
+
+
 def key_of(row: Row) -> Key:
     """A key."""
     ident, digest, name, scopes, tenant, limits, expires, created, revoked, permits, origins = row

@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Url, fail, print_json, session
-from tidings.client.calls import verb
+from tidings.client.item_calls import declared
 from tidings.config import Config, read_config
 from tidings.model.errors import Place, TidingsError
 from tidings.settings import Settings, SettingsError, read_settings
@@ -79,7 +79,7 @@ def apply(
 def _running(url: str, key: str) -> Iterator[Post]:
     """A running server."""
     with session(url, key, as_json=False) as out:
-        yield lambda name, body: out.client.send(verb("/v1/collections", name, body, repeatable=name == "plan"))
+        yield lambda name, body: out.client.send(declared(name, body, repeatable=name == "plan"))
 
 
 @contextmanager

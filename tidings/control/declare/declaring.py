@@ -145,9 +145,8 @@ class Declaring:
         def begin(db: Db) -> Long:
             watched.append(db.watched)
             asked = ask(db)
-            long = Long(self._collections.planned(db, asked.wish, asked.plan), asked, self._clock.now(), db.dialect)
-            for handover in long.handovers:
-                handover.begin(db)
+            long = Long(self._collections.planned(db, asked.wish, asked.plan), asked, self._clock.now())
+            long.watch(db)
             return long
 
         self.discarded.in_hand = True
@@ -162,9 +161,13 @@ class Declaring:
 
     async def _inspect(self, long: Long, tenant: str | None) -> None:
         """Look at all items. Raises Conflict if the plan is refused, or would lose something."""
-        found = await self._readers.call(lambda db: self._collections.inspected(db, long.planned), tenant)
-        self._collections.check(long.planned, found, drop_values=long.asked.drop_values)
-        long.found(found)
+
+        def look(db: Db) -> None:
+            found = self._collections.inspected(db, long.planned)
+            self._collections.check(long.planned, found, drop_values=long.asked.drop_values)
+            long.found(db, found)
+
+        await self._readers.call(look, tenant)
 
     async def _prepare(self, long: Long, slicing: Slicing) -> None:
         """Make the tables, and fill them with what was there when it began."""

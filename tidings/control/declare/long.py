@@ -11,6 +11,7 @@ from tidings.store.items import alter, tables
 from tidings.store.items.handover import Handover, Late, weight
 from tidings.store.items.inspect import Findings
 from tidings.store.items.successor import is_needed
+from tidings.store.watch import Watch
 
 WEIGHT_EACH = 100
 """What each table that is made or changed adds to the weight of a plan, beside its rows."""
@@ -20,42 +21,51 @@ RETRY_AFTER_SECONDS = 5.0
 class Long:
     """A plan that is carried out in slices."""
 
-    def __init__(self, planned: Planned, asked: Asked, now: Micros, dialect: Dialect) -> None:
+    def __init__(self, planned: Planned, asked: Asked, now: Micros) -> None:
         self.planned, self.asked, self.plan = planned, asked, planned.plan
-        self.findings = Findings(counts=(0,) * len(self.plan.steps), refusals=())
-        self.handovers = [
-            Handover(self.plan, pair, now) for pair in self.plan.pairs if touches(self.plan, pair, dialect)
-        ]
+        self.findings = Findings(counts=(), refusals=())
+        self.handovers: list[Handover] = []
+        self._now = now
         self._created: dict[str, Collection] = {}
 
-    def found(self, findings: Findings) -> None:
-        """What was found of all items."""
-        self.findings = findings
+    def watch(self, db: Db) -> None:
+        """From now on note what is written to the items that it is about."""
+        for collection in self.plan.present.values():
+            db.watched.setdefault(tables.table(collection), Watch())
+
+    def found(self, db: Db, findings: Findings) -> None:
+        """What a reader found of all items, in the transaction that is open there."""
+        plan, self.findings = self.plan, findings
+        if not self.handovers:
+            self.handovers = [Handover(plan, pair, self._now) for pair in plan.pairs if touches(plan, pair, db.dialect)]
         for handover in self.handovers:
-            handover.found(findings.counts)
+            handover.found(db, findings.counts)
 
     def create(self, db: Db, collection: Collection) -> None:
         """Make the table of a new collection."""
         made = self._created[collection.name] = alter.create(db, collection)
-        alter.discard(db, made)
+        alter.discard(db, [made])
 
     def end(self, db: Db) -> dict[str, Collection]:
         """Do the rest; the collections that were made or changed, by name, with their tables. Raises Late."""
         made = {handover.pair.after.name: handover.end(db) for handover in self.handovers}
+        passed = [handover for handover in self.handovers if handover.successor is not None]
+        kept = [made[handover.pair.after.name] for handover in passed]
+        left = [handover.pair.before for handover in passed]
         for pair in self.plan.pairs:
             if pair.after.name not in made:
                 made[pair.after.name] = alter.in_place(db, self.plan, pair)
         for step, count in zip(self.plan.steps, self.findings.counts, strict=True):
             if isinstance(step, DropCollection):
                 collection = self.plan.present[step.collection]
-                if not count and weight(db, collection, 1):
+                if not (count or self.asked.drop_values) and weight(db, collection, 1):
                     raise Late(
                         f"Items of {step.collection} were made, which would be lost. Try again.",
                         retry_after_seconds=RETRY_AFTER_SECONDS,
                     )
-                alter.discard(db, collection)
-        for collection in self._created.values():
-            alter.keep(db, collection)
+                left.append(collection)
+        alter.keep(db, [*kept, *self._created.values()])
+        alter.discard(db, left)
         return made | self._created
 
 

@@ -5,6 +5,8 @@ Whoever has a large table does the same in slices (handover.py); the steps are t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from tidings.model.collection import Collection
@@ -59,7 +61,7 @@ def named(db: Db, collection: Collection) -> Collection:
 def in_place(db: Db, plan: Plan, pair: Pair) -> Collection:
     """Alter a table without its rows, which needs no other one (successor.py, `is_needed`)."""
     table = tables.table(pair.after)
-    steps = plan.steps_of(pair) if db.dialect == "postgres" else []
+    steps = [step for step in plan.steps_of(pair) if isinstance(step, AddField | DropField | RenameField)]
     if steps:
         indexes.move(db, pair)
     for step in steps:
@@ -81,14 +83,14 @@ def drop(db: Db, table: str) -> None:
     db.execute(f"DROP TABLE IF EXISTS {table}", {})
 
 
-def discard(db: Db, collection: Collection) -> None:
-    """Leave a collection's table to those who drop tables beside the work (control/declare/discarded.py)."""
-    db.run("discarded_put", name=tables.bare(collection))
+def discard(db: Db, collections: Iterable[Collection]) -> None:
+    """Leave these collections' tables to those who drop tables beside the work (control/declare/discarded.py)."""
+    db.many("discarded_put", [{"name": tables.bare(collection)} for collection in collections])
 
 
-def keep(db: Db, collection: Collection) -> None:
-    """Take a table off that list: it is a collection's now."""
-    unlist(tables.bare(collection), db)
+def keep(db: Db, collections: Iterable[Collection]) -> None:
+    """Take tables off that list: they are collections' now."""
+    db.many("discarded_drop", [{"name": tables.bare(collection)} for collection in collections])
 
 
 def unlist(name: str, db: Db) -> None:

@@ -23,7 +23,6 @@ from tidings.store.base import Db, UniqueViolation
 from tidings.store.items import alter, tables
 from tidings.store.items.inspect import still_fits
 from tidings.store.items.successor import ITEM, Successor, is_needed
-from tidings.store.watch import Watch
 
 SLICE_BYTES = 1024 * 1024
 """A job takes so much at most, but at least one row."""
@@ -61,7 +60,7 @@ class Handover:
         self.cursor = 0
         """The last row that was taken. Moved by whoever calls."""
         self.high = 0
-        """The last row that was there when it began, and may be taken as it was found."""
+        """The last row that was there when all were inspected, and may be taken as it was found."""
         self.successor: Successor | None = None
         self._plan, self._now = plan, now
         self._source = tables.table(pair.before)
@@ -70,14 +69,9 @@ class Handover:
         self._empty: list[Field] = []
         """Those that go and had no values."""
 
-    def begin(self, db: Db) -> None:
-        """From now on note what is written."""
-        for name in (self._source, *(target for _, target in self._references)):
-            db.watched.setdefault(name, Watch())
-        self.high = int(db.query(f"SELECT COALESCE(MAX(seq), 0) FROM {self._source}", {})[0][0])  # noqa: S608 -- our own names
-
-    def found(self, counts: Sequence[int]) -> None:
-        """What was found of all items since it began, as `Findings.counts`."""
+    def found(self, db: Db, counts: Sequence[int]) -> None:
+        """What was found of all items, in the transaction that is open, since they are watched: `Findings.counts`."""
+        self.high = self.high or self._top(db)
         steps = zip(self._plan.steps, counts, strict=True)
         own = [(step, count) for step, count in steps if step.collection == self.pair.after.name]
         self._empty = [step.field for step, count in own if isinstance(step, DropField) and not count]
@@ -90,7 +84,7 @@ class Handover:
         made = alter.named(db, self.pair.after)
         self.successor = Successor(self._plan, self.pair, made, self._source, db.dialect, self._now)
         self.successor.make(db)
-        alter.discard(db, made)
+        alter.discard(db, [made])
 
     def take(self, db: Db, after: int, top: int, most: int) -> int | None:
         """Take rows beyond `after`, up to `top`, `most` at most; the last of them. None if there are none.
@@ -114,8 +108,7 @@ class Handover:
         watch = db.watched[self._source]
         watch.settle(last.noted, last.moment)
         noted, moment = watch.noted()
-        top = int(db.query(f"SELECT COALESCE(MAX(seq), 0) FROM {self._source}", {})[0][0])  # noqa: S608 -- our own names
-        return Pass(noted, moment, max(top, self.cursor))
+        return Pass(noted, moment, max(self._top(db), self.cursor))
 
     def forget(self, db: Db, seqs: Sequence[int]) -> None:
         """Take away what was made of these rows: all noted ones before the first is taken again, so that no two rows
@@ -136,18 +129,23 @@ class Handover:
         last = self.start_pass(db, Pass())
         if len(last.noted) > self.last_rows:
             raise _late(self.pair)
-        self.forget(db, last.noted)
-        until = self.take(db, self.cursor, last.top, self.last_rows)
-        if until is not None and self._end(db, until, last.top, 1) is not None:
-            raise _late(self.pair)
-        self.again(db, last.noted, last.moment)
+        if last.noted:
+            self.forget(db, last.noted)
+        if last.top > self.cursor:
+            until = self.take(db, self.cursor, last.top, self.last_rows)
+            if until is not None and self._end(db, until, last.top, 1) is not None:
+                raise _late(self.pair)
+        if last.noted:
+            self.again(db, last.noted, last.moment)
         self._check_gone(db)
         if self.successor is None:
             return alter.in_place(db, self._plan, self.pair)
         self.successor.take_numbers(db)
-        alter.keep(db, self.successor.collection)
-        alter.discard(db, self.pair.before)
         return self.successor.collection
+
+    def _top(self, db: Db) -> int:
+        """The last row that there is."""
+        return int(db.query(f"SELECT COALESCE(MAX(seq), 0) FROM {self._source}", {})[0][0])  # noqa: S608 -- our own names
 
     # --- steps --------------------------------------------------------------------------------------------------------
 

@@ -61,6 +61,10 @@ ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, name = excluded.name, scope
 -- Every event type.
 SELECT name, description, schema, example, revision, created, updated FROM event_type;
 
+-- name: event_type_names
+-- The names of all event types.
+SELECT name FROM event_type;
+
 -- name: event_type_changed
 -- One event type, to be read again.
 SELECT name, description, schema, example, revision, created, updated FROM event_type WHERE name = :name;
