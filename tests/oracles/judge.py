@@ -90,6 +90,11 @@ def coinbase(r: Request) -> bool:
     return passes(lambda: webhook.verify_sig_header(r.text, r.header("X-CC-Webhook-Signature"), r.secret))
 
 
+def cronofy(r: Request) -> bool:
+    client = import_module("pycronofy").Client(client_id="x", client_secret=r.secret)
+    return bool(client.hmac_valid(r.header("Cronofy-HMAC-SHA256"), r.text))
+
+
 def dropbox_sign(r: Request) -> bool:
     package = import_module("dropbox_sign")
     value = json.loads(r.form["json"])
@@ -202,9 +207,18 @@ def sinch(r: Request) -> bool:
     return bool(check.validate_signature_header(r.secret, r.headers, r.text))
 
 
+def sinch_events(r: Request) -> bool:
+    check = import_module("sinch.domains.authentication.sinch_events.v1.authentication_validation")
+    return bool(check.validate_sinch_event_signature_with_nonce(r.secret, r.headers, r.text))
+
+
 def slack(r: Request) -> bool:
     verifier = import_module("slack_sdk.signature").SignatureVerifier(r.secret)
     return bool(verifier.is_valid(r.body, r.header("X-Slack-Request-Timestamp"), r.header("X-Slack-Signature")))
+
+
+def smartcar(r: Request) -> bool:
+    return bool(import_module("smartcar.smartcar").verify_payload(r.secret, r.header("SC-Signature"), r.text))
 
 
 def square(r: Request) -> bool:
@@ -228,6 +242,10 @@ def standard_webhooks(r: Request) -> bool:
     return both[0]
 
 
+def stream(r: Request) -> bool:
+    return bool(import_module("stream_chat.webhook").verify_signature(r.body, r.header("X-Signature"), r.secret))
+
+
 def stripe(r: Request) -> bool:
     check = import_module("stripe").WebhookSignature.verify_header
     return passes(lambda: check(r.text, r.header("Stripe-Signature"), r.secret, tolerance=300))
@@ -243,6 +261,11 @@ def twilio(r: Request) -> bool:
     kind = r.header("Content-Type")
     body: Any = r.form if "urlencoded" in kind else r.text
     return bool(validator.validate(r.url, body, r.header("X-Twilio-Signature")))
+
+
+def upstash(r: Request) -> bool:
+    receiver = import_module("qstash").Receiver(current_signing_key="another", next_signing_key=r.secret)
+    return passes(lambda: receiver.verify(signature=r.header("Upstash-Signature"), body=r.text, url=r.settings["url"]))
 
 
 def vonage(r: Request) -> bool:
@@ -273,6 +296,7 @@ VERIFY: dict[str, Callable[[Request], bool]] = {
     "box": box,
     "cloudinary": cloudinary,
     "coinbase-commerce": coinbase,
+    "cronofy": cronofy,
     "dropbox-sign": dropbox_sign,
     "easypost": easypost,
     "elevenlabs": elevenlabs,
@@ -290,12 +314,16 @@ VERIFY: dict[str, Callable[[Request], bool]] = {
     "razorpay": razorpay,
     "sendgrid": sendgrid,
     "sinch": sinch,
+    "sinch-events": sinch_events,
     "slack": slack,
+    "smartcar": smartcar,
     "square": square,
     "standard-webhooks": standard_webhooks,
+    "stream": stream,
     "stripe": stripe,
     "telnyx": telnyx,
     "twilio": twilio,
+    "upstash": upstash,
     "vonage": vonage,
     "vonage-sms": vonage_sms,
     "workos": workos,
@@ -372,6 +400,10 @@ def standard_webhooks_signs(r: Request) -> dict[str, Any]:
     return {"headers": dict(zip(names, ("msg_1", str(int(at.timestamp())), signature), strict=True))}
 
 
+def smartcar_signs(r: Request) -> dict[str, Any]:
+    return {"headers": {"SC-Signature": import_module("smartcar").hash_challenge(r.secret, r.text)}}
+
+
 def stripe_signs(r: Request) -> dict[str, Any]:
     at = now()
     mac = import_module("stripe").WebhookSignature._compute_signature(f"{at}.{r.text}", r.secret)
@@ -403,6 +435,7 @@ SIGN: dict[str, Callable[[Request], dict[str, Any]]] = {
     "paddle": paddle_signs,
     "sinch": sinch_signs,
     "slack": slack_signs,
+    "smartcar": smartcar_signs,
     "standard-webhooks": standard_webhooks_signs,
     "stripe": stripe_signs,
     "twilio": twilio_signs,

@@ -25,6 +25,7 @@ PYTHON_VERIFIES = [
     "box",
     "cloudinary",
     "coinbase-commerce",
+    "cronofy",
     "dropbox-sign",
     "easypost",
     "elevenlabs",
@@ -42,12 +43,16 @@ PYTHON_VERIFIES = [
     "razorpay",
     "sendgrid",
     "sinch",
+    "sinch-events",
     "slack",
+    "smartcar",
     "square",
     "standard-webhooks",
+    "stream",
     "stripe",
     "telnyx",
     "twilio",
+    "upstash",
     "vonage",
     "vonage-sms",
     "workos",
@@ -62,6 +67,7 @@ PYTHON_SIGNS = [
     "paddle",
     "sinch",
     "slack",
+    "smartcar",
     "standard-webhooks",
     "stripe",
     "twilio",
@@ -79,7 +85,8 @@ VALUES = {
 }
 """What to change where single values are signed, or only the URL."""
 SETTINGS = {
-    "google-pubsub": {"audience": "https://example.com/in", "service_account": "push@p.iam.gserviceaccount.com"}
+    "upstash": {"url": URL},
+    "google-pubsub": {"audience": "https://example.com/in", "service_account": "push@p.iam.gserviceaccount.com"},
 }
 
 

@@ -172,6 +172,15 @@ def test_the_notice_that_an_sns_subscription_has_ended_does_not_subscribe_again(
     assert schemes.after(verifier, request) is None
 
 
+def test_woocommerces_ping_comes_unsigned_and_is_no_event() -> None:
+    ping = HookRequest("POST", URL, {"Content-Type": "application/x-www-form-urlencoded"}, b"webhook_id=7")
+    answer = ask("woocommerce", ping)
+    assert answer is not None and (answer.status, answer.body) == (200, b"")
+    forged = post({"id": 727, "webhook_id": 7})
+    assert ask("woocommerce", forged) is None
+    assert not Verifier(named("woocommerce"), SECRET).verify(forged, NOW).ok
+
+
 def test_event_grid_is_answered_its_code() -> None:
     body = [{"id": "1", "eventType": "x", "data": {"validationCode": "512d"}}]
     asked = post(body, **{"aeg-event-type": "SubscriptionValidation"}).but(url=f"{URL}?secret=the%20secret")

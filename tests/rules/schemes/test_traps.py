@@ -128,6 +128,25 @@ def test_basic_credentials_are_cut_at_the_first_colon() -> None:
         made("basic", "ann")
 
 
+def test_grafanas_time_is_signed_if_the_contact_point_names_the_header() -> None:
+    body, stamp = b'{"status":"firing"}', "1790000000"
+    head = {"X-Grafana-Alerting-Signature": hex_of(body)}
+    assert made("grafana").verify(HookRequest("POST", "", head, body), NOW).ok
+    timed = {"X-Grafana-Alerting-Signature": hex_of(f"{stamp}:".encode() + body)}
+    timed["X-Grafana-Alerting-Signature-Timestamp"] = stamp
+    assert made("grafana").verify(HookRequest("POST", "", timed, body), NOW).ok
+    assert made("grafana").verify(HookRequest("POST", "", timed, body), NOW + 301).reason == "too_old"
+    assert not made("grafana").verify(HookRequest("POST", "", {**timed, **head}, body + b" "), NOW).ok
+
+
+def test_ghosts_time_stands_behind_its_signature() -> None:
+    body, stamp = b'{"post":{}}', "1790000000000"
+    head = {"X-Ghost-Signature": f"sha256={hex_of(body + stamp.encode())}, t={stamp}"}
+    assert made("ghost").verify(HookRequest("POST", "", head, body), NOW).ok
+    later = {"X-Ghost-Signature": head["X-Ghost-Signature"][:-1] + "1"}
+    assert made("ghost").verify(HookRequest("POST", "", later, body), NOW).reason == "no_match"
+
+
 def test_twilio_signs_the_public_url_with_or_without_its_port() -> None:
     scheme = schemes.named("twilio")
     request = sign(scheme, "secret", sample(scheme, "https://example.com/in?x=1"), NOW)
