@@ -136,6 +136,35 @@ def test_semantics(data: Any, fits: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "asked", "fits"),
+    [
+        # The same moment, with and without digits after the second; a moment later; an offset that turns the order round.
+        ("2026-11-29T00:00:00.000Z", {"$gte": "2026-11-29T00:00:00Z", "$lte": "2026-11-29T00:00:00Z"}, True),
+        ("2026-11-29T00:00:00.500Z", {"$gt": "2026-11-29T00:00:00Z"}, True),
+        ("2026-11-29T00:00:00.500Z", {"$lt": "2026-11-29T00:00:00Z"}, False),
+        ("2026-11-29T01:30:00+05:00", {"$gte": "2026-11-29T00:00:00Z"}, False),
+        ("2026-11-28T23:30:00-05:00", {"$gte": "2026-11-29T00:00:00Z"}, True),
+        ("2026-11-29T00:00:00.000456Z", {"$lt": "2026-11-29T00:00:00.123Z"}, True),
+        ("2026-11-29t05:00:00.000000001+05:00", {"$lte": "2026-11-29T00:00:00Z"}, True),
+        # What is not a time on both sides compares as text: dates, times without a zone, moments that do not exist.
+        ("2026-11-29T00:00:00Z", {"$gte": "2026-11-29"}, True),
+        ("2026-11-29", {"$gte": "2026-11-29T00:00:00Z"}, False),
+        ("2026-11-29T12:00:00", {"$gt": "2026-11-29T00:00:00Z"}, True),
+        ("2026-02-30T00:00:00+05:00", {"$gt": "2026-02-30T00:00:00Z"}, False),
+        ("soon", {"$gt": "2026-11-29T00:00:00Z"}, True),
+        (1_796_000_000, {"$gt": "2026-11-29T00:00:00Z"}, False),
+        (["2026-11-28T00:00:00Z", "2026-11-29T00:00:00.5Z"], {"$gt": "2026-11-29T00:00:00Z"}, True),
+        # Equality is of the text.
+        ("2026-11-29T00:00:00.000Z", "2026-11-29T00:00:00Z", False),
+    ],
+)
+def test_times_compare_as_moments(value: Any, asked: Any, fits: bool) -> None:
+    event = {"type": "orders.paid", "data": {"created": value}}
+    assert compile({"data": {"created": asked}})(event) is fits
+    assert fits or why_not({"data": {"created": asked}}, event).endswith(".")
+
+
+@pytest.mark.parametrize(
     ("pattern", "fits"),
     [
         ({}, True),
@@ -287,6 +316,10 @@ COSTLY: dict[str, tuple[Any, Any]] = {
     "long texts over a list": (
         {"$or": [{"$gt": "x" * 1900 + str(each)} for each in range(30)]},
         ["x" * 1900 + "0"] * 500,
+    ),
+    "times over a list": (
+        {"$or": [{"$gt": f"2026-11-29T00:00:{each:02d}Z"} for each in range(60)]},
+        ["2026-11-28T01:02:03.123456+05:00"] * 10_000,
     ),
     "a part of a long text": (
         {"$or": [{"$contains": "a" * 1000 + "b" * each} for each in range(1, 30)]},

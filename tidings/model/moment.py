@@ -19,7 +19,7 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _MIN, _END = -62_135_596_800 * SECOND, 253_402_300_800 * SECOND
 """The years 1 to 9999, the range that `datetime` and PostgreSQL share."""
 _TWO = "[0-9]{2}"
@@ -136,7 +136,7 @@ def from_text(text: str) -> Micros:
     if len(text) > TEXT_CHARS_MAX or not _TEXT.fullmatch(text):
         raise ValueError("not an RFC 3339 time such as 2026-11-21T01:02:03Z")
     moment = datetime.fromisoformat(text.upper().replace(" ", "T"))
-    at = (moment - _EPOCH) // timedelta(microseconds=1)
+    at = (moment - _EPOCH) // _MICROSECOND
     if not _MIN <= at < _END:
         raise ValueError("not a time in the years 1 to 9999")
     return at

@@ -11,14 +11,15 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from tidings.model.moment import Micros, from_text
 from tidings.rules.reading import decimals
 
 STEPS_MAX = 30_000
 """How many steps one filter may take on one event: 2 to 6 ms."""
 CHARS_PER_STEP = 64
 """How many characters of a text are searched or compared in a step."""
-_DECIMAL_STEPS = 10
-"""How many steps it costs to read a text as a decimal."""
+_DECIMAL_STEPS, _TIME_STEPS = 10, 15
+"""How many steps it costs to read a text as a decimal, as a time."""
 
 MISSING: Any = object()
 _CHUNK, _PER_CHUNK = 64, 2
@@ -261,6 +262,9 @@ def _comparing(compare: Callable[[Any, Any], bool]) -> Callable[[Any], Made]:
     def make(asked: Any) -> Made:
         takes = "a number or a string"
         if type(asked) is str:
+            at = _moment(asked)
+            if at is not None:
+                return takes, _scalar(_time_test(compare, asked, at), _TIME_STEPS * CHARS_PER_STEP)
             return takes, _scalar(lambda value: type(value) is str and compare(value, asked), len(asked))
         if type(asked) is int or type(asked) is float:
             exactly = decimals.of(asked)
@@ -274,6 +278,26 @@ def _comparing(compare: Callable[[Any, Any], bool]) -> Callable[[Any], Made]:
         return takes, None
 
     return make
+
+
+def _moment(text: str) -> Micros | None:
+    """The moment that a text means, if it is an RFC 3339 time with a zone."""
+    try:
+        return from_text(text)
+    except ValueError:
+        return None
+
+
+def _time_test(compare: Callable[[Any, Any], bool], asked: str, asked_at: Micros) -> Callable[[Any], bool]:
+    """One moment has many texts (offsets, digits of a second), so times compare by what they mean."""
+
+    def test(value: Any) -> bool:
+        if type(value) is not str:
+            return False
+        at = _moment(value)
+        return compare(value, asked) if at is None else compare(at, asked_at)
+
+    return test
 
 
 def _of_text(test: Callable[[str, str], bool]) -> Callable[[Any], Made]:
