@@ -131,6 +131,18 @@ def test_doctor_finds_endpoints_that_fail(read: Read, run: Run, server: TestServ
     assert f"tidings endpoints resume {endpoint['id']}" in said
 
 
+def test_one_refused_message_does_not_make_a_failing_endpoint(
+    read: Read, server: TestServer, receiver: Receiver
+) -> None:
+    receiver.answer(422)
+    endpoint = read("endpoints", "create", receiver.url("/"))["id"]
+    read("publish", "tasks.done", "--data", "{}")
+    until(lambda: read("endpoints", "show", endpoint)["health"]["fails"], "it is refused")
+    assert read("endpoints", "show", endpoint)["health"]["failing_since"] is None
+    assert not [each for each in read("doctor", "--data", str(server.folder)) if endpoint in each["detail"]]
+    assert b"tidings_endpoints_failing 0.0" in server.api.call("GET", "/metrics").body
+
+
 def test_doctor_tells_who_wants_more_than_its_share(read: Read, server: TestServer) -> None:
     assert server.server is not None
     share = server.server.parts.open_calls.share

@@ -14,6 +14,7 @@ from tidings.rules.deliver.health import (
     after_hold,
     after_probe,
     after_success,
+    failing_since,
     may_send,
     may_try_newest,
     released,
@@ -110,6 +111,17 @@ def test_refused_messages_alone_warn_late_and_disable_only_where_they_were_many(
     assert not should_disable(few, NOW + 11 * DAY)
     many = after_failure(health, NOW + 13 * HOUR, 0.5, None, REFUSED)
     assert should_disable(many, NOW + 5 * DAY)
+
+
+def test_it_is_failing_from_the_first_failure_but_only_from_the_tenth_refused_message() -> None:
+    assert failing_since(HEALTHY) is None
+    assert failing_since(after_failure(HEALTHY, NOW, 0.5)) == NOW
+    health = HEALTHY
+    for n in range(10):
+        assert failing_since(health) is None
+        health = after_failure(health, NOW + n, 0.5, None, REFUSED)
+    assert failing_since(health) == NOW
+    assert failing_since(after_failure(after_failure(HEALTHY, NOW, 0.5, None, REFUSED), NOW + 1, 0.5)) == NOW
 
 
 def test_while_only_old_messages_fail_new_ones_may_be_tried() -> None:

@@ -218,7 +218,7 @@ def _announce(kind: str, flight: Flight, reason: str, now: Micros, settlement: S
     if flight.own_event:
         return
     assert kind.startswith(OWN_TYPES)
-    since = flight.lane.health.failing_since
+    since = health.failing_since(flight.lane.health)
     data = {
         "endpoint_id": endpoint.id,
         "url": flight.lane.action.destination,

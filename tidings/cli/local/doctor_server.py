@@ -91,7 +91,7 @@ def _endpoints(client: Client) -> Iterator[Finding]:
             ill += 1
             advice = f"Once it is fixed: tidings endpoints resume {endpoint['id']}"
             yield Finding("warn", "endpoint", f"{name} is disabled: {endpoint['reason']} {advice}")
-        elif failing is not None:
+        elif endpoint["state"] == "enabled" and failing is not None:
             ill += 1
             advice = f"See: tidings deliveries list --endpoint {endpoint['id']}"
             yield Finding("warn", "endpoint", f"{name} has been failing since {failing}. {advice}")

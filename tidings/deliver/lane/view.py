@@ -7,6 +7,7 @@ import msgspec
 from tidings.deliver.lane.lane import Lane
 from tidings.model.link import LinkState
 from tidings.model.moment import Micros
+from tidings.rules.deliver.health import failing_since
 
 
 class LaneView(msgspec.Struct, frozen=True):
@@ -32,7 +33,7 @@ def view(lane: Lane) -> LaneView:
         lane.lagging,
         health.open,
         health.fails,
-        health.failing_since,
+        failing_since(health),
         health.probe_at,
         health.held_until,
         health.held_status,

@@ -165,6 +165,14 @@ def may_try_newest(health: EndpointHealth) -> bool:
     return not health.new_fails
 
 
+def failing_since(health: EndpointHealth) -> Micros | None:
+    """Since when it is failing, for everything that reports it; None if it is not.
+
+    A few refused messages, with nothing else to send, do not make a failing endpoint: there must be ten or more.
+    """
+    return None if health.refusing and health.new_fails < FAILS_TO_OPEN else health.failing_since
+
+
 def should_warn(before: EndpointHealth, now: EndpointHealth) -> bool:
     """Whether this change emits `endpoint.failing`: once per episode."""
     return _alarming(now) and not _alarming(before)
@@ -173,27 +181,22 @@ def should_warn(before: EndpointHealth, now: EndpointHealth) -> bool:
 def should_disable(health: EndpointHealth, now: Micros) -> bool:
     """Whether it has failed without a success for 5 days, its failures more than 12 hours apart from first to last.
 
-    The second condition spares an endpoint that failed once and was then sent nothing for days. If it only refused
-    messages, there must have been ten or more: a few bad ones, with nothing else to send, do not make a failing
-    endpoint.
+    The second condition spares an endpoint that failed once and was then sent nothing for days.
     """
-    if health.failing_since is None or health.last_failure is None:
+    since = failing_since(health)
+    if since is None or health.last_failure is None:
         return False
-    if health.refusing and health.new_fails < FAILS_TO_OPEN:
-        return False
-    spread = health.last_failure - health.failing_since
-    return now - health.failing_since >= DISABLE_AFTER and spread > DISABLE_SPREAD
+    return now - since >= DISABLE_AFTER and health.last_failure - since > DISABLE_SPREAD
 
 
 def _alarming(health: EndpointHealth) -> bool:
     """Open, and not only because of refused or old messages; or nothing has succeeded for an hour."""
-    if not health.open or health.failing_since is None or health.last_failure is None:
-        return False
-    if health.refusing and health.new_fails < FAILS_TO_OPEN:
+    since = failing_since(health)
+    if not health.open or since is None or health.last_failure is None:
         return False
     if health.new_fails >= FAILS_TO_OPEN and not health.refusing:
         return True
-    return health.last_failure - health.failing_since >= ALARM_AFTER
+    return health.last_failure - since >= ALARM_AFTER
 
 
 def _spread(seconds: float, chance: float) -> Micros:

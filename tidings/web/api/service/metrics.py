@@ -125,11 +125,16 @@ class _Collector:
         for mode in ("enabled", "paused", "disabled"):
             endpoints.add_metric([mode], modes[mode])
         yield endpoints
-        lanes = list(parts.deliver.snapshot().values())
+        snapshot, links = parts.deliver.snapshot(), parts.catalog.now.links
+        lanes = list(snapshot.values())
         yield GaugeMetricFamily(
             "tidings_queued", "Deliveries in memory, next in line.", sum(lane.queued for lane in lanes)
         )
         lagging = sum(lane.lagging for lane in lanes)
         yield GaugeMetricFamily("tidings_endpoints_lagging", "Endpoints that read from their own backlog.", lagging)
-        failing = sum(lane.failing_since is not None for lane in lanes)
-        yield GaugeMetricFamily("tidings_endpoints_failing", "Endpoints whose last attempts failed.", failing)
+        # Nothing is sent to the others, so what failed last says nothing of them.
+        sending = [lane for num, lane in snapshot.items() if num in links and links[num].mode == "enabled"]
+        failing = sum(lane.failing_since is not None for lane in sending)
+        yield GaugeMetricFamily(
+            "tidings_endpoints_failing", "Enabled endpoints that are failing (`failing_since` is set).", failing
+        )
