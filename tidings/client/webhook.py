@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -16,13 +16,20 @@ from tidings.rules.schemes import standard_verify as standard
 from tidings.rules.schemes.standard_verify import TOLERANCE_SECONDS, BadSignature
 
 if TYPE_CHECKING:
-    from tidings.rules.schemes import HookRequest, Needed, Verifier
+    from tidings.rules.schemes import HookRequest, Needed, Verdict, Verifier
 
 VERIFIERS_KEPT = 64
 
 
+class Headers(Protocol):
+    """The headers of a request, as any web framework has them."""
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Names and values."""
+
+
 def verify(
-    headers: Mapping[str, str],
+    headers: Headers,
     body: bytes,
     secrets: str | Sequence[str],
     *,
@@ -37,19 +44,21 @@ def verify(
     """The content of the webhook, if it is genuine and recent.
 
     `headers` in any case, `body` the bytes as received, `secrets` what `GET /v1/endpoints/{id}/secret` returns, several
-    during a rotation, or a `whpk_` public key. Raises BadSignature. The same webhook may arrive more than once, with
-    the same `webhook-id` header each time.
+    during a rotation, or a `whpk_` public key. The same webhook may arrive more than once, with the same `webhook-id`
+    header each time.
 
     `scheme` names another sender ("github", "stripe"), or describes one as `{"check": {...}}`; then `secrets` are that
     sender's. Some schemes sign `method` and `url`: the public URL that the sender calls, with its query. `settings` are
     required by a few schemes, and `fetch` gets the certificates and keys of those that publish them (it may cache them
-    for hours). `tolerance_seconds` defaults to the scheme's own: 300 for ours.
+    for hours). `tolerance_seconds` defaults to the scheme's own: 300 for ours. `now` returns seconds since 1970.
 
-    Returns the JSON value of the body, the fields of a form as a dict, or else the body itself.
+    Returns the JSON value of the body, the fields of a form as a dict, or else the body itself. Raises BadSignature if
+    the webhook is not genuine; ValueError, naming the argument, if nothing could be verified with these arguments.
     """
-    if not scheme:
+    _check_call(headers, body, secrets, tolerance_seconds, now, scheme, method, url, settings, fetch)
+    if scheme == "":
         tolerance = TOLERANCE_SECONDS if tolerance_seconds is None else tolerance_seconds
-        standard.verify(headers, body, secrets, now(), tolerance)
+        standard.verify(dict(headers.items()), body, secrets, now(), tolerance)
         try:
             return json.loads(body)
         except ValueError:
@@ -57,12 +66,61 @@ def verify(
     verifier = _verifier(
         scheme, (secrets,) if isinstance(secrets, str) else tuple(secrets), settings, tolerance_seconds
     )
-    request = schemes.HookRequest(method, url, headers, body)
-    fetched = {needed.key: fetch(needed) for needed in verifier.needs(request)} if fetch else {}
-    verdict = verifier.verify(request, now(), fetched)
+    request = schemes.HookRequest(method, url, headers.items(), body)
+    verdict = verifier.verify(request, now(), _fetched(verifier.needs(request), fetch))
     if not verdict.ok:
-        raise BadSignature(verdict.reason, verdict.detail)
+        raise _refusal(verdict, url)
     return value_of(request)
+
+
+def _fetched(needs: Sequence[Needed], fetch: Callable[[Needed], bytes] | None) -> dict[str, bytes]:
+    if needs and fetch is None:
+        raise ValueError(f"fetch: The sender publishes its keys; pass a function that gets {needs[0].url}.")
+    return {needed.key: fetch(needed) for needed in needs} if fetch else {}
+
+
+def _refusal(verdict: Verdict, url: str) -> ValueError:
+    """What to raise: a call that could verify nothing is not a forged webhook."""
+    if verdict.reason == "bad_secret":
+        return ValueError(f"secrets: {verdict.detail}")
+    if verdict.reason == "wrong_url" and not url:
+        return ValueError("url: The sender signs its URL: pass the public URL that it calls, with its query.")
+    return BadSignature(verdict.reason, verdict.detail)
+
+
+def _check_call(
+    headers: object,
+    body: object,
+    secrets: object,
+    tolerance_seconds: object,
+    now: object,
+    scheme: object,
+    method: object,
+    url: object,
+    settings: object,
+    fetch: object,
+) -> None:
+    """Raise ValueError for an argument of the wrong type, which would fail far from here, or look like a forgery."""
+    keys = (secrets,) if isinstance(secrets, str) else secrets
+    named = settings.items() if isinstance(settings, Mapping) else None if settings else ()
+    for name, given, fits, wanted in (
+        ("headers", headers, hasattr(headers, "items"), "the headers as a mapping"),
+        ("body", body, isinstance(body, bytes), "the raw bytes as they arrived, before any parsing"),
+        ("secrets", secrets, isinstance(keys, Sequence) and _are_texts(keys), "a secret, or a list of them"),
+        ("tolerance_seconds", tolerance_seconds, isinstance(tolerance_seconds, int | float | None), "a number"),
+        ("now", now, callable(now), "a function that returns the time, such as time.time"),
+        ("scheme", scheme, isinstance(scheme, str | Mapping), 'a name such as "github", or a scheme as a mapping'),
+        ("method", method, isinstance(method, str), 'a text such as "POST"'),
+        ("url", url, isinstance(url, str), "the public URL as a text"),
+        ("settings", settings, named is not None and all(map(_are_texts, named)), "a mapping of texts"),
+        ("fetch", fetch, fetch is None or callable(fetch), "a function that gets what the scheme needs"),
+    ):
+        if not fits:
+            raise ValueError(f"{name}: Pass {wanted}, not {type(given).__name__}.")
+
+
+def _are_texts(values: Iterable[object]) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 def _verifier(
@@ -75,9 +133,13 @@ def _verifier(
     try:
         return _compiled(text, secrets, tuple(sorted((settings or {}).items())), tolerance_seconds)
     except Refused as refused:
-        if refused.pointer.startswith("/secrets"):
-            raise BadSignature("bad_secret", f"A secret to verify with is malformed: {refused.detail}") from None
-        raise ValueError(f"{refused.pointer}: {refused.detail}") from None
+        raise ValueError(f"{_argument(refused.pointer)}: {refused.detail}") from None
+
+
+def _argument(pointer: str) -> str:
+    """The argument of `verify` that a place is in, and the place in a scheme."""
+    name = pointer.split("/")[1] if pointer else "scheme"
+    return name if name in ("secrets", "settings", "scheme") else f"scheme, at {pointer}"
 
 
 @lru_cache(VERIFIERS_KEPT)

@@ -69,7 +69,7 @@ def test_a_plain_hash_has_the_secret_inside() -> None:
 @pytest.mark.parametrize(
     ("scheme", "pointer"),
     [
-        ({}, ""),
+        ({}, "/check"),
         ({"check": {"kind": "magic"}}, "/check/kind"),
         ({"check": []}, "/check"),
         ({**own(), "extra": 1}, "/extra"),

@@ -17,12 +17,14 @@ as `\\/`), `{body_sha256}` (in hex), `{secret}` (plain hashes only) and any sour
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from tidings.model.digits import is_digits
 from tidings.rules.reading.refused import Refused, escaped
 from tidings.rules.schemes.crypto import Algorithm, Encoding
 
@@ -267,6 +269,8 @@ class Scheme(Form, frozen=True, kw_only=True):
 
 _AT = re.compile(r"(.*) - at `(.*)`$", re.DOTALL)
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]|\[\.\.\.\]")
+_MISSING = re.compile("Object missing required field `(.*)`", re.DOTALL)
+_NOT_CHOSEN = re.compile("Invalid (?:enum )?value (.*)", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 
 
@@ -275,24 +279,57 @@ def read(value: Any) -> Scheme:
     try:
         scheme = msgspec.convert(value, Scheme)
     except msgspec.ValidationError as wrong:
-        raise refused(str(wrong)) from None
+        raise refused(str(wrong), value) from None
     check_scheme(scheme)
     return scheme
 
 
-def refused(message: str) -> Refused:
-    """A sentence of msgspec's as a place and a sentence of ours."""
+def refused(message: str, value: Any = None) -> Refused:
+    """A sentence of msgspec's about a value as a place and a sentence of ours, with what is allowed there."""
     found = _AT.match(message)
     said, path = (found.group(1), found.group(2)) if found else (message, "$")
-    pointer = "".join(f"/{escaped(name or index or '*')}" for name, index in _STEP.findall(path))
-    unknown = _UNKNOWN.match(said)
+    steps = [name or index or "*" for name, index in _STEP.findall(path)]
+    pointer = "".join(f"/{escaped(step)}" for step in steps)
+    unknown, missing = _UNKNOWN.match(said), _MISSING.match(said)
     if unknown:
         name = unknown.group(1)
         return Refused(
             f"{pointer}/{escaped(name)}", "unknown_field", f"{name!r} is unknown in a signature scheme here."
         )
-    code = "missing" if "missing required field" in said else "wrong_value"
-    return Refused(pointer, code, f"{said}.")
+    if missing:
+        said, steps = f"The field {missing.group(1)!r} is required", [*steps, missing.group(1)]
+        pointer = f"{pointer}/{escaped(missing.group(1))}"
+    said = _NOT_CHOSEN.sub(r"\1 is not allowed here", said)
+    allowed = _allowed(steps, value)
+    more = f" Allowed: {', '.join(allowed)}." if allowed else ""
+    return Refused(pointer, "missing" if missing else "wrong_value", f"{said}.{more}")
+
+
+def _allowed(steps: list[str], value: Any) -> list[str]:
+    """The values that a scheme may have in a place, if these are a closed list, by the schema of schemes."""
+    nodes = list(_branches(schema()))
+    for step in steps:
+        members = value if isinstance(value, dict) else {}
+        kind = members.get("kind") if step != "kind" else None
+        below = [
+            node.get("properties", {}).get(step) or node.get("items")
+            for node in nodes
+            if kind is None or kind in node.get("properties", {}).get("kind", {"enum": [kind]})["enum"]
+        ]
+        nodes = [branch for node in below if node for branch in _branches(node)]
+        value = value[int(step)] if isinstance(value, list) and is_digits(step) else members.get(step)
+    return list(dict.fromkeys(repr(choice) for node in nodes for choice in node.get("enum", ())))
+
+
+def _branches(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A part of the schema with its references followed and its alternatives one by one."""
+    if "$ref" in node:
+        yield from _branches(schema()["$defs"][node["$ref"].rpartition("/")[2]])
+    elif "anyOf" in node:
+        for each in node["anyOf"]:
+            yield from _branches(each)
+    else:
+        yield node
 
 
 def check_scheme(scheme: Scheme) -> None:

@@ -45,16 +45,17 @@ def verify(
     """The id of a genuine webhook, the same in every try, so that repeats can be dropped.
 
     `headers` in any case; `body` the bytes as they came; `secrets` one or several of `whsec_`, `whpk_` and `whsk_`;
-    `now` in seconds since the epoch. Raises BadSignature, and nothing else.
+    `now` in seconds since the epoch. Raises BadSignature, whatever the request holds; ValueError for secrets or a body
+    that no request could be checked with.
     """
     # Imported here: all the schemes take longer to load than the rest of a client, and many never verify.
     from tidings.rules.schemes.request import HookRequest
 
+    if not isinstance(body, bytes):
+        raise ValueError("body: Pass the raw bytes as they arrived, before any parsing.")
+    verifier = _verifier(_verifying(secrets), tolerance_seconds)
     given = {str(name).lower(): value for name, value in headers.items()}
     read = {name: _header(given, name) for name in HEADERS}
-    if not isinstance(body, bytes):
-        raise BadSignature("bad_body", "The body must be the raw bytes, before any parsing.")
-    verifier = _verifier(_verifying(secrets), tolerance_seconds)
     verdict = verifier.verify(HookRequest("POST", "", read, body), now)
     if not verdict.ok:
         raise BadSignature("no_match" if verdict.reason in _NO_MATCH else verdict.reason, verdict.detail)
@@ -81,9 +82,9 @@ def _verifying(secrets: str | Sequence[str]) -> tuple[str, ...]:
     try:
         found = tuple(_one(text) for text in ([secrets] if isinstance(secrets, str) else secrets))
     except (Refused, ValueError, TypeError, AttributeError) as error:
-        raise BadSignature("bad_secret", f"A secret to verify with is malformed: {error}") from None
+        raise ValueError(f"secrets: A secret to verify with is malformed: {error}") from None
     if not found:
-        raise BadSignature("bad_secret", "At least one secret is needed to verify.")
+        raise ValueError("secrets: At least one secret is needed to verify.")
     return found
 
 
