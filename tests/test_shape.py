@@ -79,6 +79,18 @@ def test_a_file_that_is_named_is_there() -> None:
     assert not lost, f"there is no such file any more: {lost}"
 
 
+def test_a_function_that_a_journey_names_is_in_its_file() -> None:
+    """ARCHITECTURE.md: each row of a journey ends with its files and the functions to open there."""
+    journeys = (ROOT / "ARCHITECTURE.md").read_text().partition("## Journeys")[2].partition("\n## ")[0]
+    rows = [line.split("|") for line in journeys.splitlines() if line.startswith("| ") and "/" in line]
+    assert len(rows) > 20
+    lost = []
+    for row in rows:
+        code = "".join((ROOT / "tidings" / each).read_text() for each in re.findall(r"`([^`]+)`", row[3]))
+        lost += [f"{row[3].strip()}: {each}" for each in re.findall(r"`(\w+)`", row[4]) if f"def {each}(" not in code]
+    assert not lost, f"there are no such functions any more: {lost}"
+
+
 def test_functions_are_short() -> None:
     long = [
         f"{name(path)}:{node.lineno} {node.name} has {length}"
