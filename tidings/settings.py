@@ -135,7 +135,7 @@ SETTINGS: tuple[Setting, ...] = (
         "receipt_days",
         int,
         30,
-        "How long requests that came in at hooks are kept as they came, in days. A repeat is known as one that long. "
+        "How long requests that came in at hooks are kept as received, in days. A repeat is known as one that long. "
         "0 keeps them.",
     ),
     Setting("refusal_days", int, 7, "How long requests that hooks refused are kept, in days; 0 keeps them."),

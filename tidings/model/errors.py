@@ -158,6 +158,6 @@ class LimitReached(TidingsError):
 
 
 class Unavailable(TidingsError):
-    """The store cannot take it now. Nothing was stored, or that is unknown; the same request may be sent again."""
+    """The store cannot take it now. Nothing was stored, or that is uncertain; the same request may be sent again."""
 
     code, status, title = "unavailable", 503, "Not possible right now"

@@ -55,7 +55,7 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """One request that came to a hook, as it came: bytes, URL and headers."""
+    """One request that came to a hook, as received: bytes, URL and headers."""
 
     id: str
     hook: str
@@ -66,7 +66,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """The address that sent it, without its port."""
     method: str
     target: str
-    """Path and query, as they came."""
+    """Path and query, as received."""
     headers: tuple[tuple[str, str], ...]
     """In order, repeated ones too."""
     body: bytes

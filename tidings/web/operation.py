@@ -83,7 +83,7 @@ class Request:
     headers: dict[str, str]
     """All headers, names in lower case."""
     raw: bytes
-    """The body as it came."""
+    """The body as received."""
     body: Any
     """The body as the operation's `request` struct; None if the operation takes none, or a BodySchema."""
     cursors: Cursors

@@ -41,7 +41,7 @@ def verify(
 ) -> None:
     """Check a webhook that was received: whether it is genuine, and if not, why.
 
-    FILE is the request as it came: its first line, headers, an empty line and the body, byte for byte. With --header it
+    FILE is the request as received: first line, headers, an empty line and the body, byte for byte. With --header it
     is only the body. Keys and certificates that a sender publishes are not fetched: pass them with --secret-file.
     """
     with options.refusals():

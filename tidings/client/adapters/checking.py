@@ -45,7 +45,7 @@ class WebhookChecker:
     """One sender's requests, checked with its secrets. Raises Refused for a scheme, secret or setting that is none.
 
     `scheme` is a name (`tidings schemes` lists them) or a scheme of your own, `{"check": {...}}`; the default is that
-    of Tidings. `public_url` is the URL that senders use in place of the origin that the framework sees, for schemes
+    of Tidings. `public_url` is the URL that senders use instead of the origin that the framework sees, for schemes
     that sign it. `fetch` gets the certificates and keys that a few senders publish, and is asked to confirm their
     subscriptions; `keep_secret` gets the secret of those that hand it over.
     """

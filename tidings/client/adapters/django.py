@@ -23,7 +23,7 @@ View = Callable[..., Any]
 
 
 def webhook(*args: Any, **options: Any) -> Callable[[View], View]:
-    """Let a view get genuine webhooks only, as `VerifiedWebhook` in place of the request.
+    """Let a view get genuine webhooks only, as `VerifiedWebhook` instead of the request.
 
     The arguments are those of `WebhookChecker`. Other requests are answered 401 with the reason, handshakes as their
     senders want. If the view returns None, the answer is 204, or what the sender wants to read.

@@ -1,4 +1,4 @@
-"""Whether a request is genuine: with its body as it came or unpacked, and with keys that its sender publishes."""
+"""Whether a request is genuine: with its body as received or unpacked, and with keys that its sender publishes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Judged(NamedTuple):
 
     verdict: Verdict
     request: HookRequest
-    """With the body that was signed: as it came or, if that was packed, unpacked."""
+    """With the body that was signed: as received or, if that was packed, unpacked."""
     body: bytes
     """The body without its Content-Encoding."""
     fetched: Mapping[str, bytes]

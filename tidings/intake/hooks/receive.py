@@ -64,9 +64,9 @@ class Arrival(NamedTuple):
 
     request: HookRequest
     pairs: tuple[tuple[str, str], ...]
-    """The headers as they came, in order."""
+    """The headers as received, in order."""
     target: str
-    """Path and query, as they came."""
+    """Path and query, as received."""
     client: str
     """The sender's address, without its port."""
     request_id: str

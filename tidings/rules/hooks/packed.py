@@ -11,7 +11,7 @@ _GZIP, _ZLIB, _RAW = 31, 15, -15
 
 
 def unpacked(body: bytes, encoding: str, most: int) -> bytes:
-    """The body without its Content-Encoding; as it came if that is unknown, or not true. Raises TooLarge."""
+    """The body without its Content-Encoding; as received if that is unknown, or not true. Raises TooLarge."""
     named = encoding.strip().lower()
     if named in ("gzip", "x-gzip"):
         ways = [_GZIP]

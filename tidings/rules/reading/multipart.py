@@ -1,4 +1,4 @@
-"""Multipart bodies: fields, and files as they came."""
+"""Multipart bodies: fields, and files as received."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def _other_bodies(verifier: Verifier, request: HookRequest, now: float, fetched:
     return None
 
 
-_RAW = "Hand on the bytes as they came, before any parsing."
+_RAW = "Hand on the bytes as received, before any parsing."
 
 
 def bodies(body: bytes) -> Iterator[tuple[str, bytes]]:

@@ -17,7 +17,7 @@ FIELDS_MAX = 2_000
 
 
 class HookRequest:
-    """What the signature schemes read. Nothing in it is normalised: `url` and `body` are as they came.
+    """What the signature schemes read. Nothing in it is normalised: `url` and `body` are as received.
 
     `url` is the absolute public URL that the sender called, with its query, percent-encoded as it was sent. Schemes
     that sign the URL need the one that the sender was given, not the one that a proxy made of it. `headers` may be a

@@ -66,7 +66,7 @@ class Exchange(msgspec.Struct, gc=False):
     extra: list[tuple[str, str]] = []
     """Headers that even a refusal carries."""
     ticket: Ticket | None = None
-    """What the caller showed in place of a key."""
+    """What the caller showed instead of a key."""
     waited: bool = False
     """It was open for as long as its caller or the log of events wanted, so how long says nothing."""
 

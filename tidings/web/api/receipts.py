@@ -53,7 +53,7 @@ async def get_receipt(parts: Parts, request: Request) -> Answer:
 
 
 async def get_receipt_body(parts: Parts, request: Request) -> Answer:
-    """The bytes of the body as they came."""
+    """The bytes of the body as received."""
     receipt = await parts.hooks.receipt(request.caller, request.path["id"])
     headers = [("content-disposition", "attachment")]
     return Answer(200, receipt.body, headers, "application/octet-stream")
@@ -131,7 +131,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/receipts/{id}",
         scope="hooks:read",
-        summary="Read a receipt: a request as it came, and what became of it",
+        summary="Read a receipt: a request as received, and the result",
         handler=get_receipt,
         tag=TAG,
         response=ReceiptView,
@@ -166,7 +166,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="hooks:write",
         summary="Check a refused request again, and let it in if it is genuine",
         help=(
-            "Once the hook's secret (or scheme, or public URL) is mended: the request is checked as of when it came, "
+            "For when the hook's secret (or scheme, or public URL) is fixed: the request is checked as of its arrival, "
             "and becomes an event. 409 says why it is still refused."
         ),
         handler=retry_refusal,

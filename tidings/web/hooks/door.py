@@ -4,7 +4,7 @@ Nothing of the API's strictness holds here: Authorization is the sender's, unkno
 packed bodies, HEAD and OPTIONS are its business. What a sender reads is a status and a plain text. An answer may echo
 what a stranger sent, so no browser takes it for a page: its content is sandboxed, and never sniffed.
 
-The URL that a signature covers is the public URL with the hook's path and the query as it came. The HTTP server gives
+The URL that a signature covers is the public URL with the hook's path and the query as received. The HTTP server gives
 paths decoded only; a hook's path has none but characters that are never encoded, so nothing is lost.
 """
 

@@ -102,7 +102,7 @@ def check_age(age: float, tolerance: float, future: float) -> None:
         raise Unfit("too_new", f"It was signed {_span(-age)} in the future; {_span(future)} are permitted. {_CLOCK}")
 
 
-_CLOCK = "If it is no replay, one of the two clocks is off."
+_CLOCK = "Unless it is a replay, one of the two clocks is wrong."
 
 
 def _span(seconds_: float) -> str:
