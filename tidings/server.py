@@ -29,6 +29,8 @@ from tidings.control.event_types import EventTypes
 from tidings.control.hooks import Hooks
 from tidings.control.indexes import Indexes
 from tidings.control.keys import OPERATOR, Keys
+from tidings.control.link_trials import LinkTrials
+from tidings.control.links import Links
 from tidings.control.replaying import Replaying
 from tidings.control.replays import Replays
 from tidings.control.tenants import Tenants
@@ -42,6 +44,7 @@ from tidings.intake.items.batches import Batches
 from tidings.intake.items.change import ItemChanges
 from tidings.intake.items.imports import ImportLimits, Imports
 from tidings.intake.items.kinds import Kinds
+from tidings.intake.items.link_edits import LinkEdits
 from tidings.intake.publish import Publisher
 from tidings.listening import free_port, listening, share_processor
 from tidings.model.access import EVERYTHING, Key, key_hash
@@ -129,25 +132,21 @@ class Server:
         feed = self._feed = Feed(readers)
         router = Router(catalog, self.clock)
         self._names, self._fetcher = Names(), Fetcher(lambda: self._http_client(networks))
+        self._kinds = Kinds(engine.dialect)
+        self._items = ItemChanges(catalog, self._kinds, self.clock)
+        self._edit = LinkEdits(self._items, catalog, self._kinds).make
         deliver = self.deliver = Deliver(
             engine,
             writer,
             catalog,
             self.clock,
             lambda: self._http_client(networks),
+            self._edit,
             settings.source,
             self._chance,
             self._fail,
         )
-        edits = EndpointEdits(
-            catalog,
-            self.clock,
-            networks,
-            self._names,
-            allow_http=settings.allow_http,
-            most_per_tenant=settings.max_endpoints_per_tenant,
-            proxied=bool(settings.outbound_proxy),
-        )
+        edits = self._endpoint_edits(catalog, networks)
         self._cancelling = Cancelling(catalog, writer, self.clock, deliver)
         self._replaying = Replaying(writer, catalog, self.clock, deliver.notice)
         days = settings.retention_days, settings.receipt_days, settings.refusal_days
@@ -168,6 +167,19 @@ class Server:
         note_use(settings.database, settings.folder, self._locks[0])
         self._ensure_operator(catalog)
         self.parts = self._together(catalog, sealer, feed, router, endpoints)
+
+    def _endpoint_edits(self, catalog: Catalog, networks: address.Networks) -> EndpointEdits:
+        """What becomes of endpoints."""
+        settings = self.settings
+        return EndpointEdits(
+            catalog,
+            self.clock,
+            networks,
+            self._names,
+            allow_http=settings.allow_http,
+            most_per_tenant=settings.max_endpoints_per_tenant,
+            proxied=bool(settings.outbound_proxy),
+        )
 
     def _http_client(self, networks: address.Networks) -> HttpClient:
         """The door outwards."""
@@ -202,12 +214,13 @@ class Server:
 
     def _together(self, catalog: Catalog, sealer: Sealer, feed: Feed, router: Router, endpoints: Endpoints) -> Parts:
         """The parts that operations work with."""
-        settings, kinds = self.settings, Kinds(self._engine.dialect)
+        settings, kinds, items = self.settings, self._kinds, self._items
         publisher = Publisher(self.writer, catalog, self.clock)
         fetched, heads = Fetched(self._fetcher.content), ReceiptHeads(sealer)
         receiver = HookReceiver(self.writer, publisher, catalog, self.clock, fetched, heads, settings.max_body_bytes)
         public = public_url(settings.public_url)
-        collections, items = Collections(catalog, self.clock), ItemChanges(catalog, kinds, self.clock)
+        collections = Collections(catalog, self.clock)
+        links = Links(catalog, self._readers, self.clock, self._cancelling, self.deliver)
         parts = (self._engine, self.writer, self._readers, self.clock)
         self._declaring = Declaring(parts, collections, self._indexes)
         limits = ImportLimits(settings.max_whole_import_bytes, settings.max_whole_import_lines)
@@ -228,6 +241,8 @@ class Server:
             tenants=Tenants(catalog, self.clock),
             event_types=EventTypes(catalog, self.clock),
             endpoints=endpoints,
+            links=links,
+            link_trials=LinkTrials(links, self._readers, self.writer, self._edit),
             deliveries=Deliveries(catalog, self._readers, self.clock, self.deliver, self._delivery_ids),
             replays=Replays(catalog, self._readers, self._replaying),
             collections=collections,

@@ -96,6 +96,7 @@ def outcomes_page() -> str:
 def answers_page() -> str:
     """What each answer says of the message and of the endpoint, and what the words mean."""
     rows = [(f"`{row.outcome.name}`", row.answers, row.message, row.endpoint, row.because) for row in judgement.TABLE]
+    edits = [(f"`{row.outcome.name}`", row.message, row.because) for row in judgement.OF_EDITS.values()]
     of_message = [(f"`{word}`", meaning) for word, meaning in judgement.OF_MESSAGE.items()]
     of_endpoint = [(f"`{word}`", meaning) for word, meaning in judgement.OF_ENDPOINT.items()]
     return page(
@@ -111,6 +112,13 @@ def answers_page() -> str:
         table(("about the endpoint", "what follows"), of_endpoint),
         "",
         *(f"* {rule}" for rule in judgement.RULES),
+        "",
+        "## Edits of items",
+        "",
+        "A link with the action `item` edits an item instead of sending a request. What fails says nothing about the",
+        "link, so its other edits continue, and it is never disabled.",
+        "",
+        table(("outcome", "of the message", "because"), edits),
     )
 
 

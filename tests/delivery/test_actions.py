@@ -11,7 +11,7 @@ import pytest
 from tests.delivery.world import World
 from tests.robust.stalls import UnknownCommits
 from tidings.deliver.actions import ACTIONS
-from tidings.deliver.actions.action import Prepared, Result, Tools
+from tidings.deliver.actions.action import Carried, Prepared, Result, Tools
 from tidings.deliver.settle import Emit, FollowUp
 from tidings.model import outcome as outcomes
 from tidings.model.event import Event
@@ -45,7 +45,10 @@ class FetchAction:
     def fitting(self, events: Sequence[Event]) -> int:
         return 1
 
-    def prepare(self, events: Sequence[Event], now: Micros) -> Prepared:
+    def line(self, event: Event) -> str | None:
+        return event.subject
+
+    def prepare(self, events: Sequence[Event], carried: Sequence[Carried], now: Micros) -> Prepared:
         url = f"{self.destination}/{events[0].subject}"
         wanted = AnswerLimits(keep_bytes=1_000_000, read_bytes=1_000_000, seconds=5)
         return Prepared(HttpRequest(url, ["Accept: application/json"], b"", 5, method="GET", wanted=wanted), "{}", 0)

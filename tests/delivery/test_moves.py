@@ -118,6 +118,15 @@ def replayed(world: World) -> tuple[str, str]:
     return event, endpoint
 
 
+def refused(world: World) -> tuple[str, str]:
+    world.api.put("/v1/collections/orders", {"fields": {"title": "string"}})
+    item = {"collection": "orders", "put": "{{ data.nothing }}", "data": {}}
+    link = world.api.put("/v1/links/orders", {"when": {"event": "step"}, "item": item})["id"]
+    event = world.api.publish("step")
+    until(lambda: world.api.pages("/v1/deliveries", event=event, state="dead"), "it is written down")
+    return event, link
+
+
 FLOWS: dict[tuple[State, Cause], Flow] = {
     ("waiting", "success"): success,
     ("waiting", "failure"): failed,
@@ -126,6 +135,7 @@ FLOWS: dict[tuple[State, Cause], Flow] = {
     ("waiting", "park"): park,
     ("waiting", "exhausted"): exhausted,
     ("waiting", "given_up"): lambda world: failed(world, status=422, give_up_on=[422]),
+    ("waiting", "refused"): refused,
     ("waiting", "unsendable"): unsendable,
     ("waiting", "cancel"): cancel,
     ("waiting", "delete"): delete,
@@ -153,7 +163,8 @@ def test_every_move_of_the_table_happens(world: World, move: Move, monkeypatch: 
 
     monkeypatch.setattr(lifecycle, "after", ask)
     monkeypatch.setattr(lifecycle, "fate", ask_of_waiting)
-    event, endpoint = FLOWS[move.source, move.cause](world)
+    event, _ = FLOWS[move.source, move.cause](world)
     assert (move.source, move.cause) in asked
     # An edit is followed by the attempt at the new URL.
-    assert world.delivery(event, endpoint)["state"] == ("delivered" if move.cause == "edit" else move.target)
+    (found,) = world.deliveries(event=event)
+    assert found["state"] == ("delivered" if move.cause == "edit" else move.target)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pytest
 
 from tidings.deliver.actions.action import Result, Tools
 from tidings.deliver.actions.bodies import BodyCache
+from tidings.deliver.actions.edits import Edits
 from tidings.deliver.actions.webhook import OUTCOMES, WebhookAction
 from tidings.model import outcome as outcomes
 from tidings.model.event import Event
@@ -33,7 +34,7 @@ def webhook(sealed: Sealed | None = None, **pacing: Any) -> WebhookAction:
         pacing=Pacing(**pacing),
         what=Webhook(url="https://a.example/hook", sealed=sealed or Sealed(secrets=(secret(1),))),
     )
-    return WebhookAction(endpoint, Tools(lambda request, done: None, BodyCache("/test")))
+    return WebhookAction(endpoint, Tools(lambda request, done: None, BodyCache("/test"), cast(Edits, None)))
 
 
 def event(number: int = 1, text: str = "x") -> Event:
@@ -108,7 +109,7 @@ def test_the_request_is_signed_with_every_secret_that_is_valid() -> None:
     old, new = secret(1, expires=NOW + 10 * SECOND), secret(2)
     action = webhook(Sealed(secrets=(new, old), headers={"X-Key": "abc", "X-Empty": ""}))
     for now, valid in ((NOW, [old, new]), (NOW + 11 * SECOND, [new])):
-        prepared = action.prepare([event()], now)
+        prepared = action.prepare([event()], [], now)
         sent = headers(prepared.request)
         assert len(sent["webhook-signature"].split()) == len(valid)
         for each in valid:
@@ -124,4 +125,4 @@ def test_a_batch_is_as_long_as_it_may_be() -> None:
     long = [event(number, "x" * 500) for number in range(4, 7)]
     assert action.fitting(long) == 1
     assert action.fitting([event(9, "x" * 5_000), *long]) == 1
-    assert headers(action.prepare(long[:2], NOW).request)["webhook-id"].startswith("bat_")
+    assert headers(action.prepare(long[:2], [], NOW).request)["webhook-id"].startswith("bat_")

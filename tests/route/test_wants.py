@@ -141,6 +141,7 @@ def test_an_event_names_all_other_endpoints_with_the_reason(routed: tuple[Db, Ca
         others = {link.id: link for link in LINKS if link.id not in got and link.tenant in (it.tenant, "*")}
         assert {each.endpoint for each in detail.not_matched} == set(others)
         for each in detail.not_matched:
+            assert each.endpoint is not None
             wants = Wants.of(others[each.endpoint])
             reason = decided(wants, it)
             assert reason is not None and not reason.is_sent

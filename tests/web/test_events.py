@@ -113,7 +113,7 @@ def test_an_event_says_where_it_went_and_why_not_elsewhere(api: Api) -> None:
         assert "other.*" in reasons[chose] and "/data/n" in reasons[asked]
         later = api.register(receiver.url("/f"), tenant="why")[0]
         again = {each["endpoint"]: each["reason"] for each in api.get(f"/v1/events/{event}")["not_matched"]}
-        assert again[later] == "The endpoint was created after the event."
+        assert again[later] == "It was created after the event."
         for endpoint in (taken, chose, asked, paused, foreign, later):
             api.delete(f"/v1/endpoints/{endpoint}")
 

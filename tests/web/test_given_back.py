@@ -40,6 +40,7 @@ def paths(api: Api) -> dict[str, str]:
         ("PUT", "/v1/collections/things", {"fields": {"title": {"type": "string", "filterable": True}}}),
         ("PUT", "/v1/event-types/told.back", {"schema": {"type": "object"}, "example": {}}),
         ("POST", "/v1/tenants", {"id": "told", "name": "Told"}),
+        ("PUT", "/v1/links/told", {"when": {"event": "a"}, "item": {"collection": "things", "delete": "a"}}),
     ):
         assert api.call(method, path, body).status in (200, 201, 409)
     hooks = {hook["path"]: hook for hook in api.get("/v1/hooks")["data"]}
@@ -51,13 +52,14 @@ def paths(api: Api) -> dict[str, str]:
         "tenant": "/v1/tenants/told",
         "endpoint": f"/v1/endpoints/{endpoint['id']}",
         "hook": f"/v1/hooks/{hook['id']}",
+        "link": "/v1/links/told",
     }
 
 
 def test_all_that_change_are_known() -> None:
     assert set(WRITES) == {
         *("put_collection", "edit_collection", "put_event_type", "edit_event_type"),
-        *("edit_tenant", "edit_endpoint", "edit_hook"),
+        *("edit_tenant", "edit_endpoint", "edit_hook", "put_link"),
     }
 
 

@@ -130,7 +130,7 @@ class Collections:
         if refusals:
             return Findings(counts=(0,) * len(planned.plan.steps), refusals=refusals)
         found = inspect(db, planned.plan)
-        return msgspec.structs.replace(found, refusals=(*_taken_types(db, planned), *found.refusals))
+        return msgspec.structs.replace(found, refusals=(*self._refusals(db, planned), *found.refusals))
 
     def check(self, planned: Planned, found: Findings, *, drop_values: bool) -> Shown:
         """The plan, shown, if it may be carried out. Raises Conflict if it is refused or would lose something."""
@@ -162,8 +162,8 @@ class Collections:
         else:
             if plan != made.plan:
                 raise _changed()
-            taken = _taken_types(db, planned)
-            found = msgspec.structs.replace(made.findings, refusals=(*taken, *made.findings.refusals))
+            refusals = (*self._refusals(db, planned), *made.findings.refusals)
+            found = msgspec.structs.replace(made.findings, refusals=refusals)
             shown = self.check(planned, found, drop_values=drop_values)
             collections = made.end(db)
         renamed = [pair.before.name for pair in plan.pairs if pair.before.name != pair.after.name]
@@ -177,8 +177,23 @@ class Collections:
         self._catalog.put_collections(db, [*new, *changed])
         return msgspec.structs.replace(shown, applied=True)
 
+    def _refusals(self, db: Db, planned: Planned) -> list[Place]:
+        """What the catalogue says against a plan: event types that are taken, links that edit what would be dropped."""
+        refusals, dropped = _taken_types(db, planned), planned.plan.dropped
+        for link in self._catalog.declared_links(db).values() if dropped else ():
+            if link.what.collection in dropped:
+                detail = f"The link {link.name} edits items of {link.what.collection}. Delete the link first."
+                refusals.append(Place(pointer=None, code="edited_by_link", detail=detail))
+        return refusals
+
     def _follow(self, db: Db, plan: Plan, present: Mapping[str, Collection]) -> None:
-        """Adapt the permits of keys."""
+        """Adapt the permits of keys, and links that edit items of a collection that is renamed."""
+        renamed = {pair.before.name: pair.after.name for pair in plan.pairs if pair.before.name != pair.after.name}
+        for link in self._catalog.declared_links(db).values() if renamed else ():
+            if link.what.collection in renamed:
+                what = msgspec.structs.replace(link.what, collection=renamed[link.what.collection])
+                moved = {"what": what, "revision": link.revision + 1, "updated": self._clock.now()}
+                self._catalog.put_link(db, msgspec.structs.replace(link, **moved))
         if plan.dropped or plan.pairs:
             for key in self._catalog.keys(db):
                 permits = follow(key.permits, plan, present)

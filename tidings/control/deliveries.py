@@ -10,8 +10,8 @@ from tidings.control.delivery_ids import DeliveryIds
 from tidings.control.endpoints.endpoints import narrowed_to
 from tidings.model.access import Caller
 from tidings.model.delivery import Attempt
-from tidings.model.errors import Conflict, NotFound
-from tidings.model.link import Endpoint
+from tidings.model.errors import Conflict, Invalid, NotFound
+from tidings.model.link import AnyLink
 from tidings.model.moment import Clock, Micros
 from tidings.rules.deliver import lifecycle
 from tidings.store.base import Db, R, Run
@@ -65,13 +65,17 @@ class Deliveries:
         query: DeliveryQuery,
         *,
         endpoint: str | None = None,
+        link: str | None = None,
         tenant: str | None = None,
         count: bool = False,
     ) -> DeliveryPage:
-        """Some of the deliveries that the caller may see. `endpoint`, `tenant`: only those to it. Raises Invalid."""
+        """Some of the deliveries that the caller may see. `endpoint`, `link`, `tenant`: only those to it.
+
+        `link` is a name, and means links of that name that were deleted too. Raises Invalid.
+        """
         caller.need(READ)
         snapshot = self._catalog.now
-        query = msgspec.structs.replace(query, links=self._links(caller, endpoint, tenant))
+        query = msgspec.structs.replace(query, links=self._links(caller, endpoint, link, tenant))
 
         def read(db: Db) -> DeliveryPage:
             total = lists.count(db, snapshot, query) if count else None
@@ -124,14 +128,23 @@ class Deliveries:
             raise _unknown(ident)
         return DeliveryTrace(*found)
 
-    def _links(self, caller: Caller, wanted: str | None, tenant: str | None) -> frozenset[int] | None:
+    def _links(
+        self, caller: Caller, endpoint: str | None, link: str | None, tenant: str | None
+    ) -> frozenset[int] | None:
         """The links that the caller may see and asks for; None: all."""
-        if wanted is None and tenant is None and caller.tenant is None:
+        if endpoint is None and link is None and tenant is None and caller.tenant is None:
             return None
         snapshot = self._catalog.now
-        asked = snapshot.links.values() if wanted is None else [narrowed_to(snapshot, caller, wanted)]
-        visible = [endpoint for endpoint in asked if caller.sees(endpoint.tenant)]
-        return frozenset(endpoint.num for endpoint in visible if tenant is None or endpoint.tenant == tenant)
+        asked: list[AnyLink] = [*snapshot.links.values()]
+        if endpoint is not None:
+            asked = [narrowed_to(snapshot, caller, endpoint)]
+        if link is not None:
+            named = [each for each in asked if link in (each.name, each.id) and each.name and caller.sees(each.tenant)]
+            if not named:
+                raise Invalid.of_parameter("link", "not_found", f"There is no link {link[:100]}.")
+            asked = named
+        visible = [each for each in asked if caller.sees(each.tenant)]
+        return frozenset(each.num for each in visible if tenant is None or each.tenant == tenant)
 
 
 def _unknown(ident: str) -> NotFound:
@@ -175,12 +188,13 @@ def new_round(number: int, link: int, event: int, n: int, now: Micros) -> dict[s
     }
 
 
-def _sending(endpoint: Endpoint | None) -> Endpoint:
-    if endpoint is None or endpoint.deleted is not None:
-        raise Conflict("Its endpoint was deleted, so there is nowhere to send it.")
-    if endpoint.mode != "enabled":
-        raise Conflict(f"Its endpoint {endpoint.id} is {endpoint.mode}: {endpoint.reason} Resume the endpoint first.")
-    return endpoint
+def _sending(link: AnyLink | None) -> AnyLink:
+    kind = "link" if link is not None and link.name else "endpoint"
+    if link is None or link.deleted is not None:
+        raise Conflict(f"Its {kind} was deleted, so there is nowhere to send it.")
+    if link.mode != "enabled":
+        raise Conflict(f"Its {kind} {link.name or link.id} is {link.mode}: {link.reason} Resume the {kind} first.")
+    return link
 
 
 def _hurry(db: Db, number: int, waiting: tuple[Any, ...] | None, now: Micros) -> None:
@@ -189,7 +203,7 @@ def _hurry(db: Db, number: int, waiting: tuple[Any, ...] | None, now: Micros) ->
         return
     if waiting[8]:
         raise Conflict(
-            "It is held behind an earlier delivery of the same subject, because its endpoint wants them in order. "
+            "It is held behind an earlier delivery of the same subject, because they are kept in order. "
             "Retry or cancel that one."
         )
     db.run("waiting_hurry", delivery=number, now=now)

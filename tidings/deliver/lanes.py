@@ -34,7 +34,7 @@ from tidings.deliver.lane.serve import LaneStore, Launch, serve
 from tidings.deliver.lane.shares import Outstanding, Shares
 from tidings.deliver.lane.view import state
 from tidings.deliver.settle import Settlement, waiting_from
-from tidings.model.link import AnyLink
+from tidings.model.link import AnyLink, changes_lines
 from tidings.model.moment import Micros
 from tidings.rules.deliver.health import EndpointHealth
 from tidings.store import journal
@@ -260,7 +260,7 @@ class Lanes:
             settlement.hastened[lane.num] = now
         if was.mode != link.mode and lane.sendable:
             lane.recover()
-        if was.pacing.order != link.pacing.order:
+        if changes_lines(was, link):
             lane.fall_back(self.outstanding.pop, now)
             order.release_all(lane, now, settlement)
         lane.due_at(0)

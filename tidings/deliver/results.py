@@ -69,20 +69,21 @@ def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement,
     # In strict order, the deliveries of one batch are retried at the same time, so that none overtakes another.
     together = max((due for _, state, due in fates if state == "waiting"), default=0) if lane.ordered_all else 0
     for item, (cause, state, due) in zip(flight.items, fates, strict=True):
-        settlement.attempts.append(
-            Attempt(
-                delivery=item.number,
-                n=item.n + 1,
-                at=flight.left,
-                outcome=result.outcome.name,
-                state=state,
-                status=result.status,
-                duration_ms=result.duration_ms,
-                request=flight.shown,
-                response=answer,
-                reason=f"{result.reason} {_MORE[cause]}" if cause in _MORE else result.reason,
+        if not result.is_stored:
+            settlement.attempts.append(
+                Attempt(
+                    delivery=item.number,
+                    n=item.n + 1,
+                    at=flight.left,
+                    outcome=result.outcome.name,
+                    state=state,
+                    status=result.status,
+                    duration_ms=result.duration_ms,
+                    request=flight.shown,
+                    response=answer,
+                    reason=f"{result.reason} {_MORE[cause]}" if cause in _MORE else result.reason,
+                )
             )
-        )
         settlement.numbers.append((lane.num, item.number))
         if state != "waiting":
             lane.done_with(item.number)
@@ -125,7 +126,7 @@ def _cause(
     if splits:
         return "split", now
     if judged.message == "dead":
-        return "given_up", now
+        return "refused" if result.status is None else "given_up", now
     if flight.left < lane.edited_at:
         return "edit", now
     first = item.first or item.created

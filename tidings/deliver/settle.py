@@ -98,7 +98,8 @@ class Settlement:
 
     def __bool__(self) -> bool:
         return bool(
-            self.attempts
+            self.numbers
+            or self.attempts
             or self.waiting
             or self.ended
             or self.states
@@ -148,7 +149,7 @@ class Settlement:
         self.half_freed.clear()
         if self.attempts:
             attempts = self._missing(db) if self.again else self.attempts
-            db.insert("attempt", ATTEMPT_COLUMNS, [_attempt_row(attempt) for attempt in attempts])
+            put_attempts(db, attempts)
         if self.ended:
             db.many("waiting_drop", [{"delivery": number} for number in self.ended])
         if self.waiting:
@@ -181,6 +182,11 @@ class Settlement:
             given[attempt.delivery] = n
             found.append(msgspec.structs.replace(attempt, n=n))
         return found
+
+
+def put_attempts(db: Db, attempts: Sequence[Attempt]) -> None:
+    """Write attempts down."""
+    db.insert("attempt", ATTEMPT_COLUMNS, [_attempt_row(attempt) for attempt in attempts])
 
 
 def waiting_from(row: tuple[Any, ...]) -> Waiting:

@@ -18,6 +18,7 @@ from typing import Any
 from tidings.deliver import results
 from tidings.deliver.actions.action import Tools
 from tidings.deliver.actions.bodies import BodyCache
+from tidings.deliver.actions.edits import Edit, Edits
 from tidings.deliver.lane import order
 from tidings.deliver.lane.cancel import settle_future
 from tidings.deliver.lane.lane import Lane
@@ -64,30 +65,25 @@ class Deliver:
         catalog: Catalog,
         clock: Clock,
         client: Callable[[], HttpClient],
+        edit: Edit,
         source: str,
         chance: Chance = random.random,
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine, self._writer, self._catalog, self._clock = engine, writer, catalog, clock
-        self._client_of, self._chance, self._on_failure = client, chance, on_failure
+        self._client_of, self._edit, self._chance, self._on_failure = client, edit, chance, on_failure
         self._inbox: deque[Callable[[], None]] = deque()
         self._news = True
-        self._stopping = self._abandoned = False
-        self._asleep = False
+        self._stopping = self._abandoned = self._asleep = self._crowded = self.alive = False
         self._settling: Settlement | None = None
         self._settlement = Settlement()
         self._store_rests_until: Micros = 0
-        self._timers = Timers()
+        self._timers, self._pace, self._shares = Timers(), Pace(), Shares()
         self._source = source
         self._launch: list[tuple[Lane, list[Queued]]] = []
-        self._pace = Pace()
-        self._crowded = False
-        self._departures = 0
-        self._shares = Shares()
-        self.flights = 0
+        self.flights = self._departures = 0
         self.outcomes: dict[str, int] = {}
         self.timings = Timings()
-        self.alive = False
         self._thread = threading.Thread(target=self._run, name="deliver", daemon=True)
 
     def start(self) -> None:
@@ -95,7 +91,8 @@ class Deliver:
         self._db: Db = self._engine.reader()
         self._client = self._client_of()
         self._due_times = DueTimes(self._clock, self._writer, self._inbox, self._wake)
-        tools = Tools(self._client.send, BodyCache(self._source))
+        self._edits = Edits(self._writer, self._edit, self._hear)
+        tools = Tools(self._client.send, BodyCache(self._source), self._edits)
         self._lanes = Lanes(self._db, self._catalog, self._clock.now(), self._shares, tools)
         self._catalog.on_change(self._on_catalog)
         self._clock.on_jump(self._wake)
@@ -170,6 +167,12 @@ class Deliver:
         self._inbox.append(message)
         self._wake()
 
+    def _hear(self, message: Callable[[], None]) -> None:
+        """Something that belongs to work under way; from the writer's thread, too."""
+        self._inbox.append(message)
+        if self._asleep:
+            self._client.wake()
+
     def _wake(self) -> None:
         if self.alive:
             self._client.wake()
@@ -211,6 +214,7 @@ class Deliver:
         self._pace.begin_round()
         while self._inbox:
             self._inbox.popleft()()
+        self._edits.retry()
         now = self._now()
         self._due_times.store(self._lanes.look_again)
         if now >= self._store_rests_until and not self._stopping:
@@ -300,7 +304,7 @@ class Deliver:
                 lane.put_back(items[len(carried) :], tried=items[0].stored)
                 items = items[: len(carried)]
                 self._lanes.active[lane.num] = lane
-            prepared = action.prepare(carried, now)
+            prepared = action.prepare(carried, items, now)
             own = all(event.type.startswith(OWN_TYPES) for event in carried)
             self._departures += 1
             size, kept = prepared.size, carried if action.follows else ()
@@ -369,12 +373,7 @@ class Deliver:
         def job(db: Db) -> None:
             settlement.apply(db, catalog, now)
 
-        def reply(result: Any, wrong: Exception | None) -> None:
-            self._inbox.append(lambda: self._settled(settlement, wrong))
-            if self._asleep:
-                self._client.wake()
-
-        self._writer.submit(job, reply)
+        self._writer.submit(job, lambda result, wrong: self._hear(lambda: self._settled(settlement, wrong)))
 
     def _settled(self, settlement: Settlement, wrong: Exception | None) -> None:
         self._settling = None

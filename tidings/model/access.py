@@ -23,6 +23,8 @@ SCOPES: tuple[str, ...] = (
     "event-types:write",
     "endpoints:read",
     "endpoints:write",
+    "links:read",
+    "links:write",
     "deliveries:read",
     "deliveries:write",
     "replays:read",

@@ -8,6 +8,8 @@ from tidings.model.moment import Micros
 
 OWN_TYPES = "endpoint."
 """The prefix of event types that only Tidings itself publishes."""
+HOPS_MAX = 8
+"""How many links in a row may act on what the one before them did: a link that triggers itself ends there."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +29,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """The collection of the changed item; None: a caller published the event."""
     target: int | None = None
     """The number of the only link that gets it (tests of an endpoint); None: every link that wants it."""
+    cause: str | None = None
+    """The id of the event that a link (`actor`) acted on, which made this one."""
+    hops: int = 0
+    """How many links in a row led to it; 0: none, somebody asked for it."""
     seq: int = 0
     """Its place in the log, given when it is stored."""
     created: Micros = 0

@@ -80,7 +80,31 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sealed: Sealed
 
 
-KINDS: dict[str, type[msgspec.Struct]] = {"endpoint": Webhook}
+class NoSecrets(msgspec.Struct, frozen=True):
+    """Nothing of it is encrypted."""
+
+
+EditWord = Literal["create", "put", "patch", "delete"]
+EDIT_WORDS: tuple[EditWord, ...] = ("create", "put", "patch", "delete")
+
+
+class EditItem(msgspec.Struct, frozen=True, kw_only=True):
+    """What links of the kind `item` need: which edit of which item, with templates (rules/template.py).
+
+    `item`: the template of the item's id; None: a new item whose id follows from the link and the event. `values`: its
+    fields, by name, or one template that becomes all of them.
+    """
+
+    collection: str
+    edit: EditWord
+    item: str | None = None
+    values: Any = None
+    order_by: str | None = None
+    """The template of the line that an event belongs to; None: its subject."""
+    sealed: NoSecrets = NoSecrets()
+
+
+KINDS: dict[str, type[msgspec.Struct]] = {"endpoint": Webhook, "item": EditItem}
 """What each kind of link needs. The field `sealed` is encrypted at rest."""
 
 W = TypeVar("W")
@@ -95,6 +119,8 @@ class Link(msgspec.Struct, Generic[W], frozen=True, kw_only=True):
     kind: str = "endpoint"
     """One of `KINDS`; it says what `what` is."""
     tenant: str | None
+    name: str = ""
+    """What its operator calls it; endpoints have none."""
     description: str = ""
     events: tuple[str, ...] = ("*",)
     filter: dict[str, Any] | None = None
@@ -113,6 +139,7 @@ class Link(msgspec.Struct, Generic[W], frozen=True, kw_only=True):
 
 AnyLink = Link[Any]
 Endpoint = Link[Webhook]
+ItemLink = Link[EditItem]
 
 
 def chosen(endpoint: Endpoint) -> dict[str, Any]:
@@ -133,6 +160,12 @@ def changes_requests(before: AnyLink, after: AnyLink) -> bool:
     """Whether an edit changes what is sent or how (URL, headers, body ...), so that what failed may succeed."""
     was, now = before.pacing, after.pacing
     return before.what != after.what or (was.batch, was.timeout_seconds) != (now.batch, now.timeout_seconds)
+
+
+def changes_lines(before: AnyLink, after: AnyLink) -> bool:
+    """Whether an edit changes which deliveries wait for which."""
+    was, now = getattr(before.what, "order_by", None), getattr(after.what, "order_by", None)
+    return before.pacing.order != after.pacing.order or was != now
 
 
 class LinkState(msgspec.Struct, frozen=True, kw_only=True):

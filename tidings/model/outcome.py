@@ -15,7 +15,7 @@ class Outcome(msgspec.Struct, frozen=True):
     meaning: str
 
 
-OK = Outcome("ok", "The endpoint answered with a 2xx status.")
+OK = Outcome("ok", "The endpoint answered with a 2xx status, or the link edited the item.")
 BAD_STATUS = Outcome("bad_status", "The endpoint answered with a status other than 2xx.")
 REDIRECT = Outcome("redirect", "The endpoint answered with a redirect, which is not followed.")
 GONE = Outcome(
@@ -29,6 +29,25 @@ REFUSED_ADDRESS = Outcome("refused_address", "The address is private or reserved
 BROKEN_ANSWER = Outcome("broken_answer", "The response broke off before its headers were complete, or is not HTTP.")
 CANCELLED = Outcome("cancelled", "The delivery was cancelled.")
 UNSENDABLE = Outcome("unsendable", "The request could not be built from the endpoint's settings.")
+TEMPLATE_FAILED = Outcome("template_failed", "A template of the link could not be filled with the event.")
+LOOP = Outcome("loop", "Too many links in a row acted on what the one before them did.")
+ITEM_INVALID = Outcome("item_invalid", "The collection does not accept the item.")
+ITEM_CONFLICT = Outcome("item_conflict", "The id, or a unique value, is taken.")
+ITEM_MISSING = Outcome("item_missing", "The item does not exist, or one that is referred to.")
+ITEM_REFERENCED = Outcome("item_referenced", "Other items refer to the item, so it cannot be deleted.")
+COLLECTION_MISSING = Outcome("collection_missing", "The collection does not exist.")
+EDIT_FAILED = Outcome("edit_failed", "Something went wrong on our side.")
+OF_EDITS = (
+    TEMPLATE_FAILED,
+    LOOP,
+    ITEM_INVALID,
+    ITEM_CONFLICT,
+    ITEM_MISSING,
+    ITEM_REFERENCED,
+    COLLECTION_MISSING,
+    EDIT_FAILED,
+)
+"""What can come of an edit of an item by a link, beside success."""
 OURS = (CANCELLED, UNSENDABLE)
 """Outcomes without a request: nothing was sent."""
 
@@ -43,6 +62,7 @@ OUTCOMES: tuple[Outcome, ...] = (
     TLS_FAILED,
     REFUSED_ADDRESS,
     BROKEN_ANSWER,
+    *OF_EDITS,
     CANCELLED,
     UNSENDABLE,
 )

@@ -137,13 +137,13 @@ class JsonTemplate:
             raise Refused(pointer, "too_deep", f"Templates may be nested at most {DEPTH_MAX} levels deep.")
         if type(value) is dict:
             for name in value:
-                if _is_template(name):
+                if is_template(name):
                     at = f"{pointer}/{escaped(name)}"
                     raise Refused(at, "template", "A name cannot be a template. Only values can.")
             return {name: self._read(each, f"{pointer}/{escaped(name)}", depth + 1) for name, each in value.items()}
         if type(value) is list:
             return [self._read(each, f"{pointer}/{index}", depth + 1) for index, each in enumerate(value)]
-        if type(value) is not str or not _is_template(value):
+        if type(value) is not str or not is_template(value):
             return value
         found = _compiled(value, pointer, len(self._expressions))
         if isinstance(found, _Expression):
@@ -283,7 +283,8 @@ def _alone(source: str) -> str | None:
     return inner[2:-2].strip("+-").strip()
 
 
-def _is_template(text: str) -> bool:
+def is_template(text: str) -> bool:
+    """Whether a string of a structure is a template."""
     return "{{" in text or "{%" in text or "{#" in text
 
 

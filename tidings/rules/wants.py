@@ -33,7 +33,7 @@ class Reason(msgspec.Struct, frozen=True):
 
 TESTED = Reason("tested", "The event is a test of this endpoint.", is_sent=True)
 TESTS_ANOTHER = Reason("tests_another", "The event is a test of another endpoint.")
-EARLIER = Reason("earlier", "The endpoint was created after the event.")
+EARLIER = Reason("earlier", "It was created after the event.")
 ABOUT_ITSELF = Reason("about_itself", "Events about an endpoint are not sent to that endpoint.")
 OTHER_TENANT = Reason("other_tenant", "The event belongs to another tenant.")
 OTHER_TYPE = Reason("other_type", "It selects {chosen}, but the type is {type}.")

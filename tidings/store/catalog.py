@@ -51,6 +51,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """By path, only those that are enabled."""
     change_types: dict[str, ChangeType] = {}
     """The types of the events of items' changes, derived from the collections."""
+    links_by_name: dict[str, AnyLink] = {}
+    """The links that operators have declared, by name, without the deleted ones. Endpoints are not among them."""
 
 
 class Catalog:
@@ -159,7 +161,10 @@ class Catalog:
         db.run("catalog_changes_drop", until=row[0] - CHANGES_KEPT)
 
     def _publish(self, snapshot: Snapshot, changed: list[AnyLink]) -> None:
-        self.now = snapshot = msgspec.structs.replace(snapshot, change_types=self._change_types(snapshot.collections))
+        types, named = self._change_types(snapshot.collections), self.now.links_by_name
+        if changed:
+            named = {link.name: link for link in snapshot.links.values() if link.name and link.deleted is None}
+        self.now = snapshot = msgspec.structs.replace(snapshot, change_types=types, links_by_name=named)
         for listener in self._listeners:
             listener(snapshot, changed)
 
@@ -176,6 +181,10 @@ class Catalog:
         """A link as the present transaction sees it, deleted ones included; `now` may be one commit older."""
         row = db.one("link_changed", name=num)
         return None if row is None else self._link(row)
+
+    def declared_links(self, db: Db) -> dict[str, AnyLink]:
+        """The links that operators have declared, by name, as the present transaction sees them."""
+        return {link.name: link for link in map(self._link, db.all("links_declared"))}
 
     def next_number(self, db: Db) -> int:
         """The number for a new link."""
@@ -289,6 +298,7 @@ class Catalog:
             id=ident,
             kind=kind,
             tenant=tenant,
+            name=selection.name,
             description=selection.description,
             events=selection.events,
             filter=selection.filter,
@@ -307,6 +317,7 @@ class Catalog:
 class _Selection(msgspec.Struct, frozen=True, omit_defaults=True):
     """The events that each link wants."""
 
+    name: str = ""
     description: str = ""
     events: tuple[str, ...] = ("*",)
     filter: dict[str, Any] | None = None
@@ -316,7 +327,7 @@ def _stored(link: AnyLink) -> tuple[str, bytes]:
     """The stored parts of a link: one flat object as JSON, and the parts to encrypt."""
     what = msgspec.to_builtins(link.what)
     sealed = what.pop("sealed")
-    selection = msgspec.to_builtins(_Selection(link.description, link.events, link.filter))
+    selection = msgspec.to_builtins(_Selection(link.name, link.description, link.events, link.filter))
     options = msgspec.json.encode(selection | msgspec.to_builtins(link.pacing) | what)
     return options.decode(), msgspec.json.encode(sealed)
 

@@ -84,6 +84,10 @@ class Api:
         """Send JSON; the JSON of the answer. Raises ApiError."""
         return self._ask("POST", path, body, **query)
 
+    def put(self, path: str, body: Any) -> Any:
+        """PUT and return the JSON."""
+        return self._ask("PUT", path, body)
+
     def patch(self, path: str, body: Any) -> Any:
         """Send a merge patch; the JSON of the answer. Raises ApiError."""
         return self._ask("PATCH", path, body)

@@ -24,12 +24,16 @@ class LastView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery. `attempts` is how many were made; `due` when the next one is, null if there is none."""
+    """A delivery, to an endpoint, or through the operator's link with this name; the other one is null.
+
+    `attempts` is how many were made; `due` when the next one is, null if there is none.
+    """
 
     id: str
     event_id: str | None
     event_type: str | None
-    endpoint_id: str
+    endpoint_id: str | None
+    link: str | None
     state: State
     attempts: int
     created: str
@@ -38,7 +42,10 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
-    """One try. `answer` holds the first 16 KiB of what came back; secrets in `request_headers` are masked."""
+    """One try. `answer` holds the first 16 KiB of what came back; secrets in `request_headers` are masked.
+
+    `edit`: of a link that edits items, which item; it has no request, and its `answer` names the change.
+    """
 
     n: int
     at: str
@@ -47,6 +54,7 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     status: int | None
     duration_ms: int
     request_headers: dict[str, str] | None
+    edit: dict[str, str] | None
     answer: str | None
     reason: str | None
 
@@ -57,7 +65,8 @@ class DeliveryDetail(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     event_id: str | None
     event_type: str | None
-    endpoint_id: str
+    endpoint_id: str | None
+    link: str | None
     state: State
     attempts: list[AttemptView]
     next_attempt: str | None
@@ -77,14 +86,14 @@ def delivery_detail(trace: DeliveryTrace, snapshot: Snapshot, ids: DeliveryIds) 
     row = trace.row
     return DeliveryDetail(
         **_fields(row, snapshot, ids),
-        attempts=[_attempt(attempt) for attempt in trace.attempts],
+        attempts=[_attempt(attempt, is_edit=_is_edit(row, snapshot)) for attempt in trace.attempts],
         next_attempt=time_text(row.due),
         held=row.held,
     )
 
 
 def _fields(row: DeliveryRow, snapshot: Snapshot, ids: DeliveryIds) -> dict[str, Any]:
-    endpoint = snapshot.links.get(row.link)
+    link = snapshot.links.get(row.link)
     last = None
     if row.last_outcome is not None and row.last_at is not None:
         last = LastView(outcome=row.last_outcome, status=row.last_status, at=moment.to_text(row.last_at))
@@ -92,7 +101,8 @@ def _fields(row: DeliveryRow, snapshot: Snapshot, ids: DeliveryIds) -> dict[str,
         "id": ids.of(row.number, row.created),
         "event_id": row.event_id,
         "event_type": row.event_type,
-        "endpoint_id": "" if endpoint is None else endpoint.id,
+        "endpoint_id": None if link is None or link.name else link.id,
+        "link": None if link is None or not link.name else link.name,
         "state": row.state,
         "created": moment.to_text(row.created),
         "due": time_text(row.due),
@@ -100,7 +110,13 @@ def _fields(row: DeliveryRow, snapshot: Snapshot, ids: DeliveryIds) -> dict[str,
     }
 
 
-def _attempt(attempt: Attempt) -> AttemptView:
+def _is_edit(row: DeliveryRow, snapshot: Snapshot) -> bool:
+    link = snapshot.links.get(row.link)
+    return link is not None and link.kind == "item"
+
+
+def _attempt(attempt: Attempt, *, is_edit: bool) -> AttemptView:
+    request = None if attempt.request is None else msgspec.json.decode(attempt.request)
     return AttemptView(
         n=attempt.n,
         at=moment.to_text(attempt.at),
@@ -108,7 +124,8 @@ def _attempt(attempt: Attempt) -> AttemptView:
         state=attempt.state,
         status=attempt.status,
         duration_ms=attempt.duration_ms,
-        request_headers=None if attempt.request is None else msgspec.json.decode(attempt.request),
+        request_headers=None if is_edit else request,
+        edit=request or None if is_edit else None,
         answer=attempt.response,
         reason=attempt.reason,
     )

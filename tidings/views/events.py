@@ -10,7 +10,7 @@ import msgspec
 from tidings.control.delivery_ids import DeliveryIds
 from tidings.model import moment
 from tidings.model.event import Event
-from tidings.model.link import ALL_TENANTS, Endpoint
+from tidings.model.link import ALL_TENANTS, AnyLink
 from tidings.rules import filter
 from tidings.rules.wants import CHANGED, CUT_OFF, EARLIER, NOT_ROUTED, NOT_TRIED, Reason, Wants
 from tidings.store.base import Db
@@ -26,7 +26,8 @@ FILTER_SECONDS = 0.05
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
     """An event. `collection`, `previous` and `changed` are set for changes of items.
 
-    `actor` is the id of the key, `request_id` that of the request, that caused it.
+    `actor` is the id of the key, or the link, that caused it, `request_id` that of the request. `cause` is the id of
+    the event that the link acted on, and `hops` how many links in a row led to this one.
     """
 
     id: str
@@ -40,6 +41,8 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
     collection: str | None
     actor: str | None
     request_id: str | None
+    cause: str | None
+    hops: int
     created: str
 
 
@@ -47,7 +50,8 @@ class DeliveryOfEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One of an event's deliveries, in short."""
 
     id: str
-    endpoint: str
+    endpoint: str | None
+    link: str | None
     state: str
     attempts: int
     note: str | None = None
@@ -55,9 +59,10 @@ class DeliveryOfEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotMatched(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint that did not get the event, and why not."""
+    """An endpoint, or a link of the operator, that did not get the event, and why not."""
 
-    endpoint: str
+    endpoint: str | None
+    link: str | None
     reason: str
 
 
@@ -80,13 +85,13 @@ def event_detail(db: Db, snapshot: Snapshot, event: Event, tenant: str | None, i
     reasons = _Reasons(event)
     for row in lists.of_event(db, snapshot, event.seq, DELIVERIES_MAX):
         got.add(row.link)
-        endpoint = snapshot.links.get(row.link)
-        if endpoint is not None and tenant in (None, endpoint.tenant):
+        link = snapshot.links.get(row.link)
+        if link is not None and tenant in (None, link.tenant):
             ident = ids.of(row.number, row.created)
-            is_cut_off = endpoint.filter is not None and reasons.of(endpoint)[0] is CUT_OFF
+            is_cut_off = link.filter is not None and reasons.of(link)[0] is CUT_OFF
             note = CUT_OFF.sentence if is_cut_off else None
             deliveries.append(
-                DeliveryOfEvent(id=ident, endpoint=endpoint.id, state=row.state, attempts=row.attempts, note=note)
+                DeliveryOfEvent(id=ident, **_named(link), state=row.state, attempts=row.attempts, note=note)
             )
     is_routed = lists.routed(db, event.tenant or "") >= event.seq
     return EventDetail(
@@ -109,6 +114,8 @@ def _fields(event: Event) -> dict[str, Any]:
         "collection": event.collection,
         "actor": event.actor,
         "request_id": event.request_id,
+        "cause": event.cause,
+        "hops": event.hops,
         "created": moment.to_text(event.created),
     }
 
@@ -117,31 +124,36 @@ def _not_matched(
     snapshot: Snapshot, event: Event, got: set[int], tenant: str | None, reasons: _Reasons | None
 ) -> list[NotMatched]:
     found: list[NotMatched] = []
-    for endpoint in snapshot.endpoints_by_id.values():
-        if endpoint.num in got or endpoint.tenant not in (event.tenant, ALL_TENANTS):
+    for link in (*snapshot.links_by_name.values(), *snapshot.endpoints_by_id.values()):
+        if link.num in got or link.tenant not in (event.tenant, ALL_TENANTS):
             continue
-        if tenant is not None and endpoint.tenant != tenant:
+        if tenant is not None and link.tenant != tenant:
             continue
-        sentence = NOT_ROUTED.sentence if reasons is None else reasons.of(endpoint)[1]
-        found.append(NotMatched(endpoint=endpoint.id, reason=sentence))
+        sentence = NOT_ROUTED.sentence if reasons is None else reasons.of(link)[1]
+        found.append(NotMatched(**_named(link), reason=sentence))
         if len(found) >= NOT_MATCHED_MAX:
             break
     return found
 
 
+def _named(link: AnyLink) -> dict[str, str | None]:
+    """An endpoint by its id, or the operator's link by its name."""
+    return {"endpoint": None if link.name else link.id, "link": link.name or None}
+
+
 class _Reasons:
-    """Says why endpoints have no delivery of an event. All filters together may take FILTER_SECONDS."""
+    """Says why links have no delivery of an event. All filters together may take FILTER_SECONDS."""
 
     def __init__(self, event: Event) -> None:
         self._event = event
         self._document: dict[str, Any] | None = None
         self._took = 0.0
 
-    def of(self, endpoint: Endpoint) -> tuple[Reason, str]:
-        """Why this endpoint has no delivery of the event, and one sentence that says so."""
-        event, wants = self._event, Wants.of(endpoint)
+    def of(self, link: AnyLink) -> tuple[Reason, str]:
+        """Why this link has no delivery of the event, and one sentence that says so."""
+        event, wants = self._event, Wants.of(link)
         reason = wants.before_filter(event)
-        if not endpoint.after and endpoint.created > event.created and event.target is None:
+        if not link.after and link.created > event.created and event.target is None:
             reason = EARLIER
         if reason is None and wants.fits is not None:
             return self._filtered(wants)

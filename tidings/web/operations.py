@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidings.web.api import collections, deliveries, event_types, hooks, keys, receipts, replays, tenants
+from tidings.web.api import collections, deliveries, event_types, hooks, keys, links, receipts, replays, tenants
 from tidings.web.api.endpoints import operations as endpoints
 from tidings.web.api.events import publish
 from tidings.web.api.events import read as events
@@ -20,6 +20,7 @@ _LISTS: tuple[tuple[Operation, ...], ...] = (
     event_types.OPERATIONS,
     collections.OPERATIONS,
     endpoints.OPERATIONS,
+    links.OPERATIONS,
     deliveries.OPERATIONS,
     replays.OPERATIONS,
     hooks.OPERATIONS,

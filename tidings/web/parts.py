@@ -14,6 +14,8 @@ from tidings.control.event_types import EventTypes
 from tidings.control.hooks import Hooks
 from tidings.control.indexes import Indexes
 from tidings.control.keys import Keys
+from tidings.control.link_trials import LinkTrials
+from tidings.control.links import Links
 from tidings.control.replays import Replays
 from tidings.control.tenants import Tenants
 from tidings.deliver.stage import Deliver
@@ -76,6 +78,8 @@ class Parts:
     tenants: Tenants
     event_types: EventTypes
     endpoints: Endpoints
+    links: Links
+    link_trials: LinkTrials
     deliveries: Deliveries
     replays: Replays
     collections: Collections

@@ -15,7 +15,7 @@ import msgspec
 
 from tidings.model import outcome as outcomes
 from tidings.model.errors import Conflict, TidingsError
-from tidings.model.link import Endpoint
+from tidings.model.link import AnyLink
 from tidings.model.moment import Clock
 from tidings.rules.deliver import lifecycle
 from tidings.rules.deliver.lifecycle import Cause
@@ -58,7 +58,7 @@ class Cancelling:
         self._catalog, self._writer, self._clock, self._deliver = catalog, writer, clock, deliver
         self._sweeps: dict[int, asyncio.Task[None]] = {}
 
-    async def cancel_waiting(self, endpoint: Endpoint) -> int:
+    async def cancel_waiting(self, endpoint: AnyLink) -> int:
         """Cancel everything that waits now; returns how many deliveries. Raises Conflict if the link is sending."""
         if endpoint.mode == "enabled":
             raise Conflict(
@@ -74,7 +74,7 @@ class Cancelling:
             if endpoint.deleted is not None and endpoint.mode != "disabled":
                 self.sweep(endpoint)
 
-    def sweep(self, endpoint: Endpoint) -> None:
+    def sweep(self, endpoint: AnyLink) -> None:
         """Store, in the background, that the deliveries waiting for a deleted endpoint are cancelled."""
         if endpoint.num not in self._sweeps:
             task = asyncio.get_running_loop().create_task(self._sweep(endpoint))
@@ -88,7 +88,7 @@ class Cancelling:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _sweep(self, endpoint: Endpoint) -> None:
+    async def _sweep(self, endpoint: AnyLink) -> None:
         await self._quiet(endpoint.num)
         until = await self._writer.call(lambda db: journal.position(db, "delivery"))
         while await self._writer.call(lambda db: self._drop_tried(db, endpoint.num)):
@@ -97,7 +97,7 @@ class Cancelling:
         # The mode marks that nothing is left to do; nobody else reads the mode of a deleted endpoint.
         await self._writer.call(lambda db: self._mark(db, endpoint.num))
 
-    def _swept(self, endpoint: Endpoint, done: asyncio.Task[None]) -> None:
+    def _swept(self, endpoint: AnyLink, done: asyncio.Task[None]) -> None:
         self._sweeps.pop(endpoint.num, None)
         wrong = None if done.cancelled() else done.exception()
         if wrong is not None:

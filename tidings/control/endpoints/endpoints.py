@@ -40,7 +40,7 @@ def narrowed_to(snapshot: Snapshot, caller: Caller, ident: str) -> Endpoint:
     Raises Invalid if the caller can see no such endpoint.
     """
     for endpoint in snapshot.links.values():
-        if endpoint.id == ident and caller.sees(endpoint.tenant):
+        if endpoint.id == ident and not endpoint.name and caller.sees(endpoint.tenant):
             return endpoint
     raise Invalid.of_parameter("endpoint", "not_found", f"There is no endpoint {ident[:100]}.")
 

@@ -1,8 +1,9 @@
 """What every action can do: prepare a request, send it, judge the result, and say what follows.
 
 The stage knows nothing else of a kind of link. It chooses the action once for each lane, when a link is loaded or
-edited, so whatever does not depend on the event is worked out then. Nothing here waits, and only a `FollowUp` touches
-the store, in the transaction that stores the attempt.
+edited, so whatever does not depend on the event is worked out then. Nothing here waits. Only a `FollowUp` touches
+the store, in the transaction that stores the attempt; and an edit of an item, which stores its attempt itself
+(`edits.py`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tidings.deliver.actions.bodies import BodyCache
+from tidings.deliver.actions.edits import Edits
 from tidings.deliver.settle import FollowUp
 from tidings.model.event import Event
 from tidings.model.moment import Micros
@@ -21,12 +23,22 @@ from tidings.net.http import HttpRequest, Reply
 from tidings.rules.deliver.judgement import Judgement
 
 
+class Carried(Protocol):
+    """A delivery that is about to be attempted."""
+
+    number: int
+    n: int
+    """How many attempts were made."""
+
+
 class Tools(msgspec.Struct, frozen=True):
     """What all actions are made with."""
 
     send: Callable[[HttpRequest, Callable[[Reply], None]], None]
     """Sends by HTTP. Raises ValueError if the request cannot be built."""
     bodies: BodyCache
+    edits: Edits
+    """Edits items of our own collections."""
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -55,6 +67,8 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     """How long the other side asked us to wait."""
     disable_because: str | None = None
     """The other side wants no more requests: why the link is disabled, in a sentence."""
+    is_stored: bool = False
+    """The attempt was stored together with what it did, so it is not stored again."""
 
 
 class Action(Protocol):
@@ -71,8 +85,14 @@ class Action(Protocol):
     def fitting(self, events: Sequence[Event]) -> int:
         """How many of these, starting with the first, may go in one request. At least one."""
 
-    def prepare(self, events: Sequence[Event], now: Micros) -> Prepared:
-        """The request for these events. Raises ValueError if the link's settings cannot make one."""
+    def line(self, event: Event) -> str | None:
+        """If the link is ordered by subject: the line that the event waits in. None: it waits for no other."""
+
+    def prepare(self, events: Sequence[Event], carried: Sequence[Carried], now: Micros) -> Prepared:
+        """The request for these events and their deliveries, which leaves now.
+
+        Raises ValueError if the link's settings cannot make one.
+        """
 
     def send(self, request: Any, done: Callable[[Any], None]) -> None:
         """Start; `done` is called in the deliver thread with whatever `judge` reads. Raises ValueError."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
-from tidings.deliver.actions.action import Prepared, Result, Tools
+from tidings.deliver.actions.action import Carried, Prepared, Result, Tools
 from tidings.model import outcome as outcomes
 from tidings.model.event import Event
 from tidings.model.ids import ALPHABET, ID_CHARS
@@ -66,7 +66,11 @@ class WebhookAction:
                 return max(1, count)
         return len(events)
 
-    def prepare(self, events: Sequence[Event], now: Micros) -> Prepared:
+    def line(self, event: Event) -> str | None:
+        """Its subject."""
+        return event.subject
+
+    def prepare(self, events: Sequence[Event], carried: Sequence[Carried], now: Micros) -> Prepared:
         """The signed request. Raises ValueError."""
         form, fields = self._form, self._fields
         if self._batch is None:

@@ -103,7 +103,7 @@ def take(lane: Lane, kind: Kind, most: int, now: Micros, settlement: Settlement,
             if order.waits_in_line(lane, item) and not taken:
                 break
         elif lane.ordered_by_subject and not item.known:
-            _read_subjects(line, look)
+            _read_lines(lane, line, look)
         line.popleft()
         if order.claim(lane, item, now, settlement):
             taken.append(item)
@@ -121,7 +121,7 @@ def _take_newest(lane: Lane, most: int, now: Micros, settlement: Settlement, loo
     if line is lane.queue:
         item = line[-1] if lane.ordered_by_subject else line.pop()
         if lane.ordered_by_subject:
-            _read_subjects(line, look, len(line))
+            _read_lines(lane, line, look, len(line))
             # The earliest of its subject: those behind it must not overtake it.
             item = next(each for each in line if each is item or (item.subject and each.subject == item.subject))
             line.remove(item)
@@ -141,7 +141,7 @@ def _take_newest(lane: Lane, most: int, now: Micros, settlement: Settlement, loo
 
 def _jump(lane: Lane, look: Look) -> Queued | None:
     """The newest of a lagging lane that is ordered by subject; None if an earlier one of its subject goes first."""
-    _read_subjects(lane.latest, look, len(lane.latest))
+    _read_lines(lane, lane.latest, look, len(lane.latest))
     subject = lane.latest[-1].subject
     item = next(each for each in lane.latest if each.subject == subject) if subject else lane.latest[-1]
     lane.latest.remove(item)
@@ -149,13 +149,13 @@ def _jump(lane: Lane, look: Look) -> Queued | None:
         return item
     if subject in lane.lines.beyond:
         return None
-    _read_subjects(lane.queue, look, len(lane.queue))
+    _read_lines(lane, lane.queue, look, len(lane.queue))
     if any(each.subject == subject for each in lane.queue) or look.has_earlier(lane, item):
         return None
     return item
 
 
-def _read_subjects(line: deque[Queued], look: Look, count: int = SUBJECTS_READ) -> None:
+def _read_lines(lane: Lane, line: deque[Queued], look: Look, count: int = SUBJECTS_READ) -> None:
     """Items from the head do not know their subject yet; those with a row do. Raises StoreError."""
     unknown = [item for item in islice(line, count) if not item.known]
     if not unknown:
@@ -163,4 +163,4 @@ def _read_subjects(line: deque[Queued], look: Look, count: int = SUBJECTS_READ) 
     found = look.events([item.event for item in unknown])
     for item in unknown:
         event = found.get(item.event)
-        item.subject, item.known = (event.subject if event is not None else None), True
+        item.subject, item.known = (lane.action.line(event) if event is not None else None), True

@@ -91,10 +91,25 @@ TABLE: tuple[Judgement, ...] = (
         Judgement(outcome, "", "again", "failing", _NO_ANSWER)
         for outcome in outcomes.OUTCOMES
         if outcome not in (outcomes.OK, outcomes.GONE, outcomes.BAD_STATUS, outcomes.REDIRECT, *outcomes.OURS)
+        and outcome not in outcomes.OF_EDITS
     ),
     Judgement(outcomes.UNSENDABLE, "", "dead", "silent", "it never left, and retrying would not help"),
     Judgement(outcomes.CANCELLED, "", "dead", "silent", "it never left: it was cancelled"),
 )
+
+_LATER, _NEVER = "another event may mend that", "retrying would not help"
+_EDITS = (
+    Judgement(outcomes.TEMPLATE_FAILED, "", "dead", "well", _NEVER),
+    Judgement(outcomes.LOOP, "", "dead", "well", _NEVER),
+    Judgement(outcomes.ITEM_INVALID, "", "dead", "well", _NEVER),
+    Judgement(outcomes.ITEM_CONFLICT, "", "dead", "well", _NEVER),
+    Judgement(outcomes.ITEM_MISSING, "", "again", "well", _LATER),
+    Judgement(outcomes.ITEM_REFERENCED, "", "again", "well", _LATER),
+    Judgement(outcomes.COLLECTION_MISSING, "", "again", "well", "it can be declared again"),
+    Judgement(outcomes.EDIT_FAILED, "", "again", "well", "the fault may be gone in a moment"),
+)
+OF_EDITS = {row.outcome: row for row in _EDITS}
+"""What an edit of an item says. No failure of one says anything of the link, so its other edits go on."""
 
 OF_MESSAGE: dict[OfMessage, str] = {
     "delivered": "It has arrived.",

@@ -29,6 +29,8 @@ COLUMNS = (
     "request_id",
     "target",
     "collection",
+    "cause",
+    "hops",
 )
 
 
@@ -121,6 +123,7 @@ def by_seq(db: Db, seqs: Sequence[int]) -> list[Event]:
             actor=row[9],
             request_id=row[10],
             collection=row[11],
+            hops=row[12],
         )
         for row in db.all("events_by_seq", seqs=json.dumps(list(seqs)))
     ]
@@ -188,4 +191,6 @@ def _row(event: Event, seq: int, now: Micros) -> tuple[object, ...]:
         event.request_id,
         event.target,
         event.collection,
+        event.cause,
+        event.hops,
     )

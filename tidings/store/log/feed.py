@@ -117,6 +117,8 @@ def shown(db: Db, seqs: list[int]) -> list[Event]:
             actor=row[11],
             request_id=row[12],
             collection=row[13],
+            cause=row[14],
+            hops=row[15],
         )
         for row in db.all("events_shown", seqs=json.dumps(seqs))
     ]

@@ -20,6 +20,11 @@ DELETE FROM catalog_change WHERE number <= :until;
 -- Every link, deleted ones included.
 SELECT num, id, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event FROM link;
 
+-- name: links_declared
+-- The links that operators have declared, without the deleted ones.
+SELECT num, id, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event FROM link
+WHERE kind <> 'endpoint' AND deleted IS NULL ORDER BY num;
+
 -- name: endpoints_of_tenant
 -- How many endpoints a tenant has.
 SELECT COUNT(*) FROM link WHERE tenant = :tenant AND kind = 'endpoint' AND deleted IS NULL;

@@ -82,11 +82,11 @@ SELECT type, subject, data, previous, changed FROM event WHERE seq = :seq;
 -- name: events_by_seq (sqlite)
 -- SQLite has no arrays: the numbers come as JSON.
 SELECT e.seq, e.id, e.tenant, e.type, e.subject, e.time, e.data, e.previous, e.changed,
-    e.actor, e.request_id, e.collection
+    e.actor, e.request_id, e.collection, e.hops
 FROM json_each(:seqs) AS j CROSS JOIN event AS e ON e.seq = j.value;
 
 -- name: events_by_seq (postgres)
 -- The same, with PostgreSQL's way of taking a JSON list apart.
 SELECT e.seq, e.id, e.tenant, e.type, e.subject, e.time, e.data, e.previous, e.changed,
-    e.actor, e.request_id, e.collection
+    e.actor, e.request_id, e.collection, e.hops
 FROM event AS e WHERE e.seq = ANY (CAST(ARRAY(SELECT jsonb_array_elements_text(CAST(:seqs AS jsonb))) AS bigint[]));

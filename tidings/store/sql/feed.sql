@@ -3,13 +3,13 @@
 -- name: events_shown (sqlite)
 -- SQLite has no arrays: the numbers come as JSON.
 SELECT e.seq, e.id, e.tenant, e.type, e.subject, e.time, e.created, e.data, e.previous, e.changed, e.target,
-    e.actor, e.request_id, e.collection
+    e.actor, e.request_id, e.collection, e.cause, e.hops
 FROM json_each(:seqs) AS j CROSS JOIN event AS e ON e.seq = j.value ORDER BY e.seq;
 
 -- name: events_shown (postgres)
 -- The same, with PostgreSQL's way of taking a JSON list apart.
 SELECT e.seq, e.id, e.tenant, e.type, e.subject, e.time, e.created, e.data, e.previous, e.changed, e.target,
-    e.actor, e.request_id, e.collection
+    e.actor, e.request_id, e.collection, e.cause, e.hops
 FROM event AS e WHERE e.seq = ANY (CAST(ARRAY(SELECT jsonb_array_elements_text(CAST(:seqs AS jsonb))) AS bigint[]))
 ORDER BY e.seq;
 

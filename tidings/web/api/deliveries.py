@@ -46,7 +46,12 @@ async def list_deliveries(parts: Parts, request: Request) -> Answer:
         query = msgspec.structs.replace(query, **way)
     is_counted = bool(given.get("count"))
     found = await parts.deliveries.page(
-        request.caller, query, endpoint=given.get("endpoint"), tenant=given.get("tenant"), count=is_counted
+        request.caller,
+        query,
+        endpoint=given.get("endpoint"),
+        link=given.get("link"),
+        tenant=given.get("tenant"),
+        count=is_counted,
     )
     views = [delivery_view(row, snapshot, parts.delivery_ids) for row in found.rows]
     return page.answer(views, found.position, counted(found.total) if is_counted else None)
@@ -113,6 +118,7 @@ OPERATIONS: tuple[Operation, ...] = (
         parameters=(
             Parameter(name="state", schema={"type": "string", "enum": list(STATES)}, help="Only in this state."),
             Parameter(name="endpoint", schema={"type": "string"}, help="Only to the endpoint with this id."),
+            Parameter(name="link", schema={"type": "string"}, help="Only through the link with this name, or this id."),
             Parameter(name="event", schema={"type": "string"}, help="Only of the event with this id."),
             Parameter(
                 name="type",
@@ -127,7 +133,9 @@ OPERATIONS: tuple[Operation, ...] = (
             ),
             Parameter(name="time__gte", schema=_TIME, help="Only those created at this time or later."),
             Parameter(name="time__lt", schema=_TIME, help="Only those created before this time."),
-            Parameter(name="tenant", schema={"type": "string"}, help="Only to endpoints of this tenant."),
+            Parameter(
+                name="tenant", schema={"type": "string"}, help="Only to endpoints and through links of this tenant."
+            ),
             *PAGING,
         ),
     ),

@@ -14,6 +14,7 @@ from tidings.control.keys import NAME_CHARS_MAX
 from tidings.intake.publish import SUBJECT_CHARS_MAX
 from tidings.model.access import SCOPES
 from tidings.model.delivery import ANSWER_BYTES_KEPT
+from tidings.model.event import HOPS_MAX
 from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.model.outcome import OUTCOMES
 from tidings.rules import event_types, filter, limit
@@ -30,6 +31,7 @@ from tidings.web.api.endpoints.field_help import FIELD_HELP
 from tidings.web.callers.tickets import TICKET_CHARS_MAX, TICKET_PATTERN
 from tidings.web.habits.paging import CURSOR, LIMIT_MAX
 from tidings.web.openapi import collection_bounds, hook_bounds
+from tidings.web.openapi.collection_bounds import LINK
 from tidings.web.wire.problem import PLACES_MAX
 
 Schema = dict[str, Any]
@@ -67,7 +69,7 @@ SUBJECT: Schema = {"pattern": r"^[^\x00-\x1f\x7f]+$", "minLength": 1, "maxLength
 ENDPOINT_ID, DELIVERY_ID, REPLAY_ID = ident("ep"), ident("dlv"), ident("rpl")
 KEY_ID: Schema = {"pattern": rf"^key_(operator|[0-7][{ALPHABET}]{{{ID_CHARS - 1}}})$", "maxLength": 4 + ID_CHARS}
 ACTOR: Schema = {
-    "pattern": rf"^(key_operator|(key|hook)_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}})$",
+    "pattern": rf"^(key_operator|(key|hook|lnk)_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}})$",
     "maxLength": 5 + ID_CHARS,
 }
 
@@ -189,11 +191,12 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "AttemptView": {
         "answer": text(ANSWER_BYTES_KEPT),
         "request_headers": {"values": text()},
+        "edit": {"values": text()},
         "status": between(0, 999),
     },
-    "DeliveryOfEvent": {"id": DELIVERY_ID, "endpoint": ENDPOINT_ID, "state": {"enum": list(STATES)}},
-    "DeliveryView": {"id": DELIVERY_ID},
-    "DeliveryDetail": {"id": DELIVERY_ID, "attempts": {"maxItems": UNLIMITED}},
+    "DeliveryOfEvent": {"id": DELIVERY_ID, "endpoint": ENDPOINT_ID, "link": LINK, "state": {"enum": list(STATES)}},
+    "DeliveryView": {"id": DELIVERY_ID, "link": LINK},
+    "DeliveryDetail": {"id": DELIVERY_ID, "link": LINK, "attempts": {"maxItems": UNLIMITED}},
     "EndpointView": {
         **_ENDPOINT,
         "id": ENDPOINT_ID,
@@ -215,7 +218,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "key": {"pattern": "^tdk_[A-Za-z0-9_-]{43}$", "maxLength": 47},
     },
     "LastView": {"status": between(0, 999)},
-    "NotMatched": {"endpoint": ENDPOINT_ID},
+    "NotMatched": {"endpoint": ENDPOINT_ID, "link": LINK},
     "OldSecret": {"secret": _SECRET},
     "Place": {"code": {"pattern": "^[a-z0-9_]+$", "maxLength": 64}, "pointer": text(), "parameter": text()},
     "Problem": {
@@ -253,6 +256,8 @@ COMMON: dict[str, Schema] = {
     **dict.fromkeys(("at", "created", "due", "expires", "failing_since", "held_until", "next_attempt"), TIME),
     **dict.fromkeys(("next_probe", "revoked", "since", "time", "until", "updated"), TIME),
     "actor": ACTOR,
+    "cause": EVENT_ID,
+    "hops": between(0, HOPS_MAX),
     "collection": {"pattern": "^[a-z][A-Za-z0-9_]*$", "maxLength": 40},
     "data": {"maxItems": LIMIT_MAX},
     "delivery": DELIVERY_ID,

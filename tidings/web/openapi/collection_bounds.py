@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidings.control.endpoints.edit import REASON_CHARS_MAX
 from tidings.model.access import VERBS
-from tidings.rules.declare import declaration, declared_field
+from tidings.model.ids import ALPHABET, ID_CHARS
+from tidings.model.link import EDIT_WORDS
+from tidings.rules import template
+from tidings.rules.declare import declaration, declared_field, links
+from tidings.rules.deliver import retry
+from tidings.rules.event_types import PATTERNS_MAX, TYPE_CHARS_MAX
 from tidings.rules.items.field import FORMATS, TYPES
 from tidings.rules.reading import decimals
 from tidings.rules.reading.jsontext import NO_NUL
@@ -157,6 +163,54 @@ _FIELD_NAMES: Schema = {
     "uniqueItems": True,
 }
 
+_LONG: Schema = {"pattern": NO_NUL, "maxLength": 2**31 - 1}
+LINK: Schema = {"pattern": links.NAME_PATTERN, "maxLength": 64}
+_PATTERN: Schema = {"pattern": r"^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$", "maxLength": TYPE_CHARS_MAX + 2}
+_DELAY: Schema = {"type": "number", "minimum": 0, "maximum": retry.DELAY_SECONDS_MAX}
+_LINK_ID: Schema = {"pattern": rf"^lnk_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}}$", "maxLength": 4 + ID_CHARS}
+_TEMPLATE: Schema = {"type": "string", "minLength": 1, "maxLength": template.SOURCE_CHARS_MAX, "pattern": NO_NUL}
+_LINK: dict[str, Schema] = {
+    "description": {"pattern": NO_NUL, "maxLength": links.DESCRIPTION_CHARS_MAX},
+    "tenant": {"pattern": r"^(\*|[A-Za-z0-9_-]{1,64})$", "maxLength": 64},
+    "when": _object(
+        "event",
+        event={
+            "anyOf": [
+                {"type": "string", **_PATTERN},
+                {"type": "array", "minItems": 1, "maxItems": PATTERNS_MAX, "items": {"type": "string", **_PATTERN}},
+            ],
+            "description": "The event types that it acts on: one type or pattern, or a list.",
+        },
+    ),
+    "item": {
+        **_object(
+            "collection",
+            collection={"type": "string", **NAME},
+            create={
+                "anyOf": [{"const": True}, _TEMPLATE],
+                "description": "The new item's id; true for an id of its own.",
+            },
+            **{word: _TEMPLATE | {"description": f"The id of the item to {word}."} for word in EDIT_WORDS[1:]},
+            data={
+                "anyOf": [{"type": "object", "additionalProperties": True}, _TEMPLATE],
+                "description": "The item's fields, by name, or one template that becomes all of them.",
+            },
+        ),
+        "description": "What it does to which item: exactly one of create, put, patch and delete.",
+        "oneOf": [{"required": [word]} for word in EDIT_WORDS],
+    },
+    "order": _TEMPLATE,
+    "order_max_age_seconds": {"minimum": 1, "maximum": links.ORDER_AGE_SECONDS_MAX},
+    "rate": {"minimum": links.RATE_MIN, "maximum": links.RATE_MAX},
+    "max_in_flight": {"minimum": 1, "maximum": links.IN_FLIGHT_MAX},
+    "retry_delays_seconds": {"minItems": 1, "maxItems": retry.DELAYS_MAX, "items": _DELAY},
+}
+_LINKS: Schema = {
+    "maxProperties": links.LINKS_MAX,
+    "propertyNames": {"pattern": links.NAME_PATTERN},
+    "additionalProperties": {"$ref": "#/components/schemas/LinkBody"},
+}
+
 BOUNDS: dict[str, dict[str, Schema]] = {
     "NewCollection": {**_COLLECTION, "name": NAME},
     "CollectionBody": _COLLECTION,
@@ -186,6 +240,24 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "refusals": {"maxItems": 1_000_000},
         "stays": {"items": {"type": "string", **NAME}, "maxItems": declaration.COLLECTIONS_MAX},
     },
+    "LinkBody": _LINK,
+    "LinkView": {**_LINK, "id": _LINK_ID, "name": LINK, "state": {"enum": ["enabled", "paused"]}},
+    "LinkPause": {"reason": {"pattern": NO_NUL, "maxLength": REASON_CHARS_MAX}},
+    "LinkTestView": {"link": LINK, "says": _LONG},
+    "EditView": {"edit": {"enum": list(EDIT_WORDS)}, "id": _LONG, "data": {"type": "object"}},
+    "ChangeShown": {"data": {"type": "object"}},
+    "GivenEvent": {"data": {"type": "object"}},
+    "LinkTest": {"event_id": {"pattern": "^[A-Za-z0-9_.:-]{1,64}$", "maxLength": 64}},
+    "LinksBody": {"links": _LINKS},
+    "LinksApply": {"links": _LINKS, "plan": _PLAN},
+    "LinkPlan": {
+        "plan": _PLAN,
+        "loses": {"maxLength": 1_000_000},
+        "steps": {"maxItems": 1_000_000},
+        "refusals": {"maxItems": 1_000_000},
+        "stays": {"items": {"type": "string", **LINK}, "maxItems": links.LINKS_MAX},
+    },
+    "LinkStep": {"do": {"maxLength": 40}, "link": LINK, "says": {"maxLength": 10_000}},
     "StepShown": {"do": {"maxLength": 40}, "collection": NAME, "says": {"maxLength": 10_000}},
 }
 """By the name of a struct and of its field."""

@@ -29,6 +29,8 @@ _EVENT = {
     "collection": None,
     "actor": KEY,
     "request_id": REQUEST,
+    "cause": None,
+    "hops": 0,
     "created": THEN,
 }
 _LAST = {"outcome": "ok", "status": 200, "at": LATER}
@@ -37,6 +39,7 @@ _DELIVERY = {
     "event_id": EVENT,
     "event_type": "tasks.completed",
     "endpoint_id": ENDPOINT,
+    "link": None,
     "state": "delivered",
     "attempts": 1,
     "created": THEN,
@@ -51,6 +54,7 @@ _ATTEMPT = {
     "status": 200,
     "duration_ms": 38,
     "request_headers": {"webhook-id": EVENT},
+    "edit": None,
     "answer": "thanks",
     "reason": None,
 }
@@ -197,6 +201,41 @@ _SCHEME: dict[str, Any] = {
     "help": "",
 }
 
+_LINK = {
+    "id": "lnk_01m7xtw3z1f5k8q2r9v4b6n0ch",
+    "name": "shop-update",
+    "description": "",
+    "tenant": None,
+    "when": {"event": ["shop.order.created", "shop.order.updated"]},
+    "filter": None,
+    "item": {"collection": "tasks", "put": "{{ data.id }}", "data": {"title": "{{ data.title }}"}},
+    "order": "subject",
+    "order_max_age_seconds": 3600,
+    "rate": None,
+    "max_in_flight": 64,
+    "retry_delays_seconds": None,
+    "state": "enabled",
+    "reason": None,
+    "waiting": 0,
+    "revision": 1,
+    "created": THEN,
+    "updated": THEN,
+}
+_LINK_TEST = {
+    "link": "shop-update",
+    "wants": True,
+    "reason": None,
+    "edit": {"collection": "tasks", "edit": "put", "id": "o-1", "tenant": None, "data": {"title": "Two chairs"}},
+    "outcome": "ok",
+    "says": "Created tasks/o-1.",
+    "change": {
+        "type": "tasks.created",
+        "data": {"id": "o-1", "title": "Two chairs"},
+        "previous": None,
+        "changed": None,
+    },
+}
+
 ANSWERS: dict[str, Any] = {
     "Accepted": _ACCEPTED,
     "AcceptedBatch": {"events": [_ACCEPTED]},
@@ -208,7 +247,7 @@ ANSWERS: dict[str, Any] = {
     "EndpointView": _ENDPOINT,
     "EventDetail": {
         **_EVENT,
-        "deliveries": [{"id": DELIVERY, "endpoint": ENDPOINT, "state": "delivered", "attempts": 1}],
+        "deliveries": [{"id": DELIVERY, "endpoint": ENDPOINT, "link": None, "state": "delivered", "attempts": 1}],
         "not_matched": [],
     },
     "EventTypeView": _EVENT_TYPE,
@@ -216,6 +255,12 @@ ANSWERS: dict[str, Any] = {
     "Health": {"status": "ok"},
     "HookView": _HOOK,
     "KeyView": _KEY,
+    "LinkPlan": {
+        **_PLAN,
+        "steps": [{"do": "create_link", "link": "shop-update", "says": "will create the link shop-update", "loses": 0}],
+    },
+    "LinkTestView": _LINK_TEST,
+    "LinkView": _LINK,
     "ShareList": {
         "data": [
             {

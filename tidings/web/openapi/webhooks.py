@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from tidings.model.event import ChangeType, EventType
-from tidings.web.openapi.bounds import ENDPOINT_ID, EVENT_ID, KEY_ID, SUBJECT, TENANT, TIME, ident, text, whole_number
+from tidings.web.openapi.bounds import ACTOR, ENDPOINT_ID, EVENT_ID, SUBJECT, TENANT, TIME, ident, text, whole_number
 from tidings.web.openapi.examples import ENDPOINT, EVENT, THEN
 from tidings.web.openapi.their_schemas import components_of
 
@@ -134,7 +134,7 @@ def _cause(kind: ChangeType, component: str) -> Schema:
     """What tells of a change beside the item itself."""
     found: Schema = {
         "collection": {"const": kind.collection},
-        "actor": {"type": "string", **KEY_ID, "description": "The key that caused it."},
+        "actor": {"type": "string", **ACTOR, "description": "The key, hook or link that caused it."},
         "request_id": {"type": "string", **ident("req")},
     }
     if kind.has_previous:

@@ -1,0 +1,105 @@
+"""Trying a link: the exact edit that it would make of an event, and what would come of it. Nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from tidings.control.links import WHOLE, WRITE, Links
+from tidings.model import outcome as outcomes
+from tidings.model.access import Caller
+from tidings.model.edit import EditDone, ItemEdit
+from tidings.model.errors import NotFound, TidingsError, Unavailable
+from tidings.model.event import Event
+from tidings.model.link import ItemLink
+from tidings.model.outcome import Outcome
+from tidings.rules import filter
+from tidings.rules.edits import EditTemplate, LoopEnds, failure
+from tidings.rules.template import TemplateFailed
+from tidings.rules.wants import Wants
+from tidings.store.base import Db
+from tidings.store.log import feed
+from tidings.store.readers import Readers
+from tidings.store.writer import Writer
+
+
+class LinkTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """What a link would do with an event. `reason`: why it does not want it. `sentence`: what would come of it."""
+
+    link: ItemLink
+    reason: str | None = None
+    edit: ItemEdit | None = None
+    outcome: Outcome | None = None
+    sentence: str | None = None
+    change: Event | None = None
+
+
+class _Undone(TidingsError):
+    """Undoes a write job that succeeded; `done` is what it did."""
+
+    def __init__(self, done: EditDone) -> None:
+        super().__init__("This was only a trial.")
+        self.done = done
+
+
+class LinkTrials:
+    """Tries links on behalf of callers."""
+
+    def __init__(
+        self, links: Links, readers: Readers, writer: Writer, edit: Callable[[Db, ItemEdit], EditDone]
+    ) -> None:
+        """`edit` makes an edit in a write job."""
+        self._links, self._readers, self._writer, self._edit = links, readers, writer, edit
+
+    async def stored(self, caller: Caller, name: str, event_id: str) -> LinkTrial:
+        """Try a link on a stored event. Raises NotFound."""
+        link = self._links.find(caller, name)
+        caller.need("events:read")
+        event = await self._readers.call(lambda db: feed.by_id(db, event_id, caller.tenant), caller.tenant)
+        if event is None:
+            raise NotFound(f"There is no event {event_id[:100]}.")
+        return await self.given(caller, link.name, event)
+
+    async def given(self, caller: Caller, name: str, event: Event) -> LinkTrial:
+        """Try a link on this event, which need not be stored. Raises NotFound."""
+        link = self._links.find(caller, name)
+        caller.need(WRITE, WHOLE)
+        reason = _against(link, event)
+        try:
+            edit = EditTemplate(link).fill(event)
+        except (LoopEnds, TemplateFailed) as wrong:
+            outcome = outcomes.LOOP if isinstance(wrong, LoopEnds) else outcomes.TEMPLATE_FAILED
+            return LinkTrial(link=link, reason=reason, outcome=outcome, sentence=str(wrong))
+
+        def job(db: Db) -> None:
+            raise _Undone(self._edit(db, edit))
+
+        try:
+            await self._writer.call(job)
+        except _Undone as undone:
+            done = undone.done
+            return LinkTrial(
+                link=link,
+                reason=reason,
+                edit=edit,
+                outcome=outcomes.OK,
+                sentence=done.sentence,
+                change=done.event,
+            )
+        except Unavailable:
+            raise
+        except TidingsError as wrong:
+            outcome, sentence = failure(wrong)
+            return LinkTrial(link=link, reason=reason, edit=edit, outcome=outcome, sentence=sentence)
+        raise AssertionError("the job always raises")
+
+
+def _against(link: ItemLink, event: Event) -> str | None:
+    """Why the link does not want such an event, in a sentence; None if it does. When it was made does not count."""
+    wants = Wants.of(link)
+    reason = wants.refuses_type(event.tenant, event.type)
+    document = filter.document(event.type, event.subject, event.data, event.previous, event.changed)
+    if reason is None:
+        reason = wants.filtered(document)
+    return None if reason is None or reason.is_sent else wants.explain(reason, event.type, document)

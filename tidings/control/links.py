@@ -1,0 +1,337 @@
+"""Links that operators declare, on behalf of callers: read, declared one by one or by the file, paused, tried.
+
+Every change is a write job that reads the links as the transaction sees them. Templates can read every event of their
+tenant, so only keys of the whole server write links; a key of one tenant sees those of its tenant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from tidings.control.endpoints.cancelling import Cancelling
+from tidings.control.endpoints.edit import REASON_CHARS_MAX
+from tidings.control.endpoints.endpoints import Missed, Resuming
+from tidings.model.access import Caller
+from tidings.model.collection import Collection
+from tidings.model.errors import Conflict, Invalid, NotFound, Place
+from tidings.model.ids import new_id
+from tidings.model.link import ItemLink, Link, Mode
+from tidings.model.moment import Clock
+from tidings.rules.declare.links import LINKS_MAX, DeclaredLink, plain, read, read_one
+from tidings.rules.reading.refused import Refused, escaped
+from tidings.rules.revisions import Conditions, check_revision
+from tidings.store.base import Db, R, Run
+from tidings.store.catalog import Catalog
+from tidings.store.log import feed, lists
+from tidings.store.readers import Readers
+
+READ, WRITE = "links:read", "links:write"
+WHOLE = "Links"
+LOSES = "would_lose"
+
+
+class PutLink(msgspec.Struct, frozen=True):
+    """What was declared. `is_new`: there was no link of this name."""
+
+    link: ItemLink
+    is_new: bool
+
+
+class ResumedLink(msgspec.Struct, frozen=True):
+    """A link that acts again, and how many deliveries had waited: they are made now, or were cancelled."""
+
+    link: ItemLink
+    waiting: int
+
+
+class WantedLinks(msgspec.Struct, frozen=True, kw_only=True):
+    """Declarations by name. `prune`: delete the links that are not among them."""
+
+    links: dict[str, Any]
+    prune: bool = False
+
+
+class LinkStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a plan, in words. `loses`: how many waiting deliveries it cancels."""
+
+    do: str
+    link: str
+    says: str
+    loses: int = 0
+
+
+class LinkPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan as it is shown. It can be carried out if `refusals` is empty.
+
+    `plan` names it: carried out under this name, it is refused if anything has changed since. `loses`: what would be
+    lost, in words, null if nothing. `stays`: links that nobody declared, and that stay.
+    """
+
+    plan: str
+    steps: list[LinkStep]
+    loses: str | None
+    refusals: list[Place]
+    stays: list[str]
+    applied: bool = False
+
+
+class Links:
+    """What callers may do with links. Belongs to one event loop, but for `look` and `carry_out`, which are jobs."""
+
+    def __init__(
+        self, catalog: Catalog, readers: Readers, clock: Clock, cancelling: Cancelling, sending: Resuming
+    ) -> None:
+        self._catalog, self._readers, self._clock = catalog, readers, clock
+        self._cancelling, self._sending = cancelling, sending
+
+    # --- read ---------------------------------------------------------------------------------------------------------
+
+    def visible(self, caller: Caller, mode: Mode | None = None, tenant: str | None = None) -> list[ItemLink]:
+        """The links that the caller may see, and asks for: in one mode, of one tenant."""
+        caller.need(READ)
+        return [
+            link
+            for link in self._catalog.now.links_by_name.values()
+            if caller.sees(link.tenant) and (mode is None or link.mode == mode) and tenant in (None, link.tenant)
+        ]
+
+    def find(self, caller: Caller, name: str) -> ItemLink:
+        """One link. Raises NotFound, also if it is another tenant's."""
+        caller.need(READ)
+        link = self._catalog.now.links_by_name.get(name)
+        if link is None or not caller.sees(link.tenant):
+            raise _absent(name)
+        return link
+
+    async def waiting(self, caller: Caller, link: ItemLink) -> int:
+        """How many deliveries wait for a link."""
+        caller.need(READ)
+        return await self._readers.call(lambda db: lists.waiting_count(db, link.num), caller.tenant)
+
+    # --- declare ------------------------------------------------------------------------------------------------------
+
+    async def put(
+        self,
+        caller: Caller,
+        name: str,
+        document: dict[str, Any],
+        conditions: Conditions,
+        check: Callable[[ItemLink | None], None],
+        run: Run[PutLink, R],
+    ) -> R:
+        """Declare a link, or replace its declaration; it holds from the next attempt on.
+
+        `check` gets the present one and may refuse. Raises Invalid, Stale or Conflict.
+        """
+        caller.need(WRITE, WHOLE)
+        declared = read_one(name, document)
+
+        def job(db: Db) -> PutLink:
+            present = self._catalog.declared_links(db)
+            before = present.get(name)
+            conditions.check("link", name, None if before is None else before.revision)
+            check(before)
+            wrong = _refusals(declared, before, self._collections(db), "")
+            if wrong:
+                raise Invalid(wrong[0].detail, errors=wrong)
+            if before is None and len(present) >= LINKS_MAX:
+                raise Conflict(f"There are {len(present):,} links, the maximum.")
+            return PutLink(self._store(db, declared, before), before is None)
+
+        return await run(job)
+
+    async def delete(self, caller: Caller, name: str, expected: set[int] | None, run: Run[ItemLink, ItemLink]) -> None:
+        """Forget a link; what waits for it is cancelled in the background. Raises NotFound or Stale."""
+        caller.need(WRITE, WHOLE)
+        self._cancelling.sweep(await run(lambda db: self._drop(db, self._at(db, name, expected))))
+
+    async def plan(self, caller: Caller, wanted: WantedLinks) -> LinkPlan:
+        """What these declarations would change; nothing is changed. Raises Invalid."""
+        caller.need(WRITE, WHOLE)
+        return await self._readers.call(lambda db: self.look(db, wanted), caller.tenant)
+
+    async def apply(
+        self, caller: Caller, wanted: WantedLinks, run: Run[LinkPlan, R], *, plan_name: str | None, drop_waiting: bool
+    ) -> R:
+        """Carry these declarations out, all or none. Raises Invalid or Conflict."""
+        caller.need(WRITE, WHOLE)
+        done = await run(lambda db: self.carry_out(db, wanted, plan_name=plan_name, drop_waiting=drop_waiting))
+        self._cancelling.start()
+        return done
+
+    def look(self, db: Db, wanted: WantedLinks) -> LinkPlan:
+        """The plan, shown. Raises Invalid if a declaration is wrong."""
+        return self._planned(db, wanted, read(wanted.links, "/links"), self._catalog.declared_links(db))
+
+    def carry_out(
+        self, db: Db, wanted: WantedLinks, *, plan_name: str | None = None, drop_waiting: bool = False
+    ) -> LinkPlan:
+        """Carry the plan out, whole or not at all. Raises Invalid, or Conflict if it is refused or would lose."""
+        declared, present = read(wanted.links, "/links"), self._catalog.declared_links(db)
+        shown = self._planned(db, wanted, declared, present)
+        if plan_name is not None and plan_name != shown.plan:
+            detail = "The links have changed since this plan was made, or the plan was for other ones. Plan again."
+            raise Conflict(detail, code="plan_changed")
+        if shown.refusals:
+            raise Conflict(shown.refusals[0].detail, errors=shown.refusals)
+        if shown.loses is not None and not drop_waiting:
+            raise Conflict(f"It would {shown.loses}. Pass drop_waiting=true if you want that.", code=LOSES)
+        by_name = {each.name: each for each in declared}
+        for step in shown.steps:
+            before = present.get(step.link)
+            if step.link in by_name:
+                self._store(db, by_name[step.link], before)
+            elif before is not None:
+                self._drop(db, before)
+        return msgspec.structs.replace(shown, applied=True)
+
+    # --- pause --------------------------------------------------------------------------------------------------------
+
+    async def pause(
+        self, caller: Caller, name: str, reason: str | None, expected: set[int] | None, run: Run[ItemLink, R]
+    ) -> R:
+        """Do nothing for now; what happens meanwhile waits. Raises NotFound, Invalid or Stale."""
+        caller.need(WRITE, WHOLE)
+        if reason is not None and len(reason) > REASON_CHARS_MAX:
+            raise Refused("/reason", "too_long", f"A reason may have at most {REASON_CHARS_MAX} characters.")
+        said = reason or "Paused by hand."
+        return await run(lambda db: self._change(db, self._at(db, name, expected), mode="paused", reason=said))
+
+    async def resume(
+        self, caller: Caller, name: str, missed: Missed, expected: set[int] | None, run: Run[ResumedLink, R]
+    ) -> R:
+        """Act again: on what was missed first, or without it, which is cancelled before.
+
+        Raises NotFound, Stale, or Conflict if the link is enabled and what waits for it is to be cancelled.
+        """
+        caller.need(WRITE, WHOLE)
+        link = self.find(caller, name)
+        check_revision(expected, link.revision)
+        waiting = await self._readers.call(lambda db: lists.waiting_count(db, link.num), caller.tenant)
+        if missed == "cancel":
+            waiting = await self._cancelling.cancel_waiting(link)
+
+        def job(db: Db) -> ResumedLink:
+            present = self._at(db, name, expected)
+            return ResumedLink(self._change(db, present, mode="enabled", reason=None), waiting)
+
+        done = await run(job)
+        self._sending.resume(link.num)
+        return done
+
+    # --- steps --------------------------------------------------------------------------------------------------------
+
+    def _planned(
+        self, db: Db, wanted: WantedLinks, declared: Sequence[DeclaredLink], present: Mapping[str, ItemLink]
+    ) -> LinkPlan:
+        steps, wrong = [], []
+        names, collections = {each.name for each in declared}, self._collections(db)
+        for each in declared:
+            before = present.get(each.name)
+            wrong += _refusals(each, before, collections, f"/links/{escaped(each.name)}")
+            if before is None:
+                steps.append(LinkStep(do="create_link", link=each.name, says=f"will create the link {each.name}"))
+            elif not each.same(before):
+                steps.append(LinkStep(do="change_link", link=each.name, says=f"will change the link {each.name}"))
+        beside = [name for name in present if name not in names]
+        for name in beside if wanted.prune else ():
+            count = lists.waiting_count(db, present[name].num)
+            says = f"will delete the link {name}" + (f" and cancel {_deliveries(count)}" if count else "")
+            steps.append(LinkStep(do="delete_link", link=name, says=says, loses=count))
+        if len(names) + (0 if wanted.prune else len(beside)) > LINKS_MAX:
+            wrong.append(Place(pointer="/links", code="too_many", detail=f"There may be at most {LINKS_MAX:,} links."))
+        lost = sum(step.loses for step in steps)
+        return LinkPlan(
+            plan=_plan_name(wanted, present),
+            steps=steps,
+            loses=f"cancel {_deliveries(lost)}" if lost else None,
+            refusals=wrong,
+            stays=[] if wanted.prune else beside,
+        )
+
+    def _collections(self, db: Db) -> dict[str, Collection]:
+        """The collections as the present transaction sees them."""
+        found = (msgspec.json.decode(row[1], type=Collection) for row in db.all("collections"))
+        return {collection.name: collection for collection in found}
+
+    def _store(self, db: Db, declared: DeclaredLink, before: ItemLink | None) -> ItemLink:
+        parts = {name: getattr(declared, name) for name in declared.__struct_fields__}
+        if before is not None:
+            return self._change(db, before, **parts)
+        now = self._clock.now()
+        link: ItemLink = Link(
+            num=self._catalog.next_number(db),
+            id=new_id("lnk", now),
+            kind="item",
+            created=now,
+            updated=now,
+            after=feed.head(db),
+            **parts,
+        )
+        self._catalog.put_link(db, link)
+        return link
+
+    def _drop(self, db: Db, link: ItemLink) -> ItemLink:
+        return self._change(db, link, deleted=self._clock.now(), mode="paused", reason="The link was deleted.")
+
+    def _change(self, db: Db, present: ItemLink, **parts: Any) -> ItemLink:
+        changed = msgspec.structs.replace(present, **parts)
+        if changed == present:
+            return present
+        changed = msgspec.structs.replace(changed, revision=present.revision + 1, updated=self._clock.now())
+        self._catalog.put_link(db, changed)
+        return changed
+
+    def _at(self, db: Db, name: str, expected: set[int] | None) -> ItemLink:
+        """The link as the present transaction sees it."""
+        link = self._catalog.declared_links(db).get(name)
+        if link is None:
+            raise _absent(name)
+        check_revision(expected, link.revision)
+        return link
+
+
+def _refusals(
+    declared: DeclaredLink, before: ItemLink | None, collections: Mapping[str, Collection], at: str
+) -> list[Place]:
+    """What the catalogue says against a declaration."""
+    what, found = declared.what, []
+    if before is not None and before.tenant != declared.tenant:
+        detail = "The tenant of a link cannot be changed. Declare it under another name, and delete this one."
+        found.append(Place(pointer=f"{at}/tenant", code="fixed", detail=detail))
+    collection = collections.get(what.collection)
+    if collection is None:
+        detail = f"There is no collection {what.collection[:100]}."
+        return [*found, Place(pointer=f"{at}/item/collection", code="collection_missing", detail=detail)]
+    if type(what.values) is dict:
+        fields = {field.name: field for field in collection.fields}
+        for name in what.values:
+            if name not in fields and name != "id":
+                detail = f"There is no field {name[:100]!r} in {collection.name}. Its fields are: {', '.join(fields)}."
+                found.append(Place(pointer=f"{at}/item/data/{escaped(name)}", code="unknown_field", detail=detail))
+        for field in fields.values() if what.edit in ("create", "put") else ():
+            if field.required and field.default is None and field.name not in what.values:
+                detail = f"{collection.name} requires the field {field.name!r}."
+                found.append(Place(pointer=f"{at}/item/data/{field.name}", code="missing", detail=detail))
+    return found
+
+
+def _plan_name(wanted: WantedLinks, present: Mapping[str, ItemLink]) -> str:
+    """The plan's name: whatever it depends on, as a hash."""
+    revisions = sorted(
+        (link.num, link.revision, msgspec.json.encode(plain(link)).decode()) for link in present.values()
+    )
+    whole = msgspec.json.encode([revisions, wanted.links, wanted.prune])
+    return "plan_" + hashlib.sha256(whole).hexdigest()[:24]
+
+
+def _deliveries(count: int) -> str:
+    return f"{count:,} waiting {'delivery' if count == 1 else 'deliveries'}"
+
+
+def _absent(name: str) -> NotFound:
+    return NotFound(f"There is no link {name[:100]}.")

@@ -1,0 +1,79 @@
+"""The item action: an event edits an item of one of our own collections.
+
+The templates are filled in the deliver thread, the edit is made in a write job (`edits.py`). What fails says nothing of
+the link, only of this event and this item (`OF_EDITS` in rules/deliver/judgement.py): an item link is never left alone
+for a while, nor disabled. The reasons are in docs/decisions/0035.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from tidings.deliver.actions.action import Carried, Prepared, Result, Tools
+from tidings.deliver.actions.edits import EditReply, Trial
+from tidings.model import outcome as outcomes
+from tidings.model.event import Event
+from tidings.model.link import ItemLink
+from tidings.model.moment import Micros
+from tidings.rules.deliver import judgement
+from tidings.rules.edits import EditTemplate, LoopEnds
+from tidings.rules.template import JsonTemplate, Scope, TemplateFailed
+
+
+class ItemAction:
+    """Edits items for one link."""
+
+    follows = False
+
+    def __init__(self, link: ItemLink, tools: Tools) -> None:
+        self.destination = f"{link.what.edit} {link.what.collection}"
+        self._edits = tools.edits
+        self._template = EditTemplate(link)
+        self._order_by = None if link.what.order_by is None else JsonTemplate(link.what.order_by)
+
+    def fitting(self, events: Sequence[Event]) -> int:
+        """One: the writer makes groups of edits."""
+        return 1
+
+    def line(self, event: Event) -> str | None:
+        """The event's subject, or what the link's template makes of the event."""
+        if self._order_by is None:
+            return event.subject
+        try:
+            return self._order_by.text(Scope(event)) or None
+        except TemplateFailed:
+            # The edit says why, if its own templates fail too; else it only waits for no other.
+            return None
+
+    def prepare(self, events: Sequence[Event], carried: Sequence[Carried], now: Micros) -> Prepared:
+        """The edit with the event's values, or why there is none."""
+        request: Trial | EditReply
+        try:
+            edit = self._template.fill(events[0])
+        except LoopEnds as wrong:
+            request, shown = EditReply(outcomes.LOOP, str(wrong)), "{}"
+        except TemplateFailed as wrong:
+            request, shown = EditReply(outcomes.TEMPLATE_FAILED, str(wrong)), "{}"
+        else:
+            shown = msgspec.json.encode({"edit": edit.word, "collection": edit.collection, "id": edit.item}).decode()
+            request = Trial(edit, carried[0].number, carried[0].n + 1, now, shown)
+        return Prepared(request, shown, len(events[0].data))
+
+    def send(self, request: Trial | EditReply, done: Callable[[EditReply], None]) -> None:
+        """Hand the edit to the writer."""
+        if isinstance(request, EditReply):
+            self._edits.answer(request, done)
+        else:
+            self._edits.submit(request, done)
+
+    def judge(self, reply: EditReply, now: Micros) -> Result:
+        """What came of the edit."""
+        judged = judgement.OK if reply.outcome is outcomes.OK else judgement.OF_EDITS[reply.outcome]
+        return Result(
+            reply.outcome, judged, reply.reason, None, reply.duration_ms, reply.answer, is_stored=reply.is_stored
+        )
+
+    def follow(self, events: Sequence[Event], reply: EditReply, now: Micros) -> None:
+        """Nothing: the change's event is stored with the edit."""

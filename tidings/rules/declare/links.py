@@ -1,0 +1,239 @@
+"""Links as plain values, from YAML or JSON, read into the parts of a link; and links written as such again.
+
+Everything that is wrong is reported at once, each place by a JSON pointer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from tidings.model.access import TENANT_RULE, is_tenant
+from tidings.model.errors import Invalid
+from tidings.model.link import ALL_TENANTS, EDIT_WORDS, EditItem, EditWord, ItemLink, Order, Pacing
+from tidings.rules import event_types, filter
+from tidings.rules.deliver import retry
+from tidings.rules.edits import VALUES_AT
+from tidings.rules.reading.places import Places, shown
+from tidings.rules.reading.refused import Refused, escaped
+from tidings.rules.template import JsonTemplate, is_template
+
+LINKS_MAX = 1_000
+DESCRIPTION_CHARS_MAX = 1_000
+NAME_RULE = "A link's name is 1 to 64 lower-case letters, digits, - and _, and begins with a letter"
+RATE_MIN, RATE_MAX = 0.001, 100_000.0
+IN_FLIGHT_MAX = 1_000
+ORDER_AGE_SECONDS_MAX = 7 * 24 * 3600
+ORDERS: tuple[Order, ...] = ("subject", "all", "none")
+
+NAME_PATTERN = "^[a-z][a-z0-9_-]{0,63}$"
+
+_NAME = re.compile(NAME_PATTERN.strip("^$"))
+_PARTS = (
+    "description",
+    "tenant",
+    "when",
+    "filter",
+    "item",
+    "order",
+    "order_max_age_seconds",
+    "rate",
+    "max_in_flight",
+    "retry_delays_seconds",
+)
+_ITEM_PARTS = ("collection", *EDIT_WORDS, "data")
+_NEW = True
+"""What `create` has if the item gets an id of its own."""
+
+
+class DeclaredLink(msgspec.Struct, frozen=True, kw_only=True):
+    """A declaration that was read."""
+
+    name: str
+    description: str
+    tenant: str | None
+    events: tuple[str, ...]
+    filter: dict[str, Any] | None
+    pacing: Pacing
+    what: EditItem
+
+    def same(self, link: ItemLink) -> bool:
+        """Whether a link is as it is declared here."""
+        return all(getattr(self, name) == getattr(link, name) for name in self.__struct_fields__)
+
+
+def read(values: Any, pointer: str = "") -> list[DeclaredLink]:
+    """The declarations of an object of them, by name. Raises Invalid with every wrong place."""
+    wrong = Places()
+    if type(values) is not dict:
+        wrong.say(pointer, "wrong_type", f"Links must be an object of declarations by name, not {shown(values)}.")
+        values = {}
+    if len(values) > LINKS_MAX:
+        wrong.say(pointer, "too_many", f"There may be at most {LINKS_MAX:,} links.")
+        values = {}
+    found = [_read(name, value, f"{pointer}/{escaped(str(name))}", wrong) for name, value in values.items()]
+    if wrong.found:
+        raise Invalid("The declaration is not valid.", errors=wrong.found)
+    return [each for each in found if each is not None]
+
+
+def read_one(name: str, value: Any, pointer: str = "") -> DeclaredLink:
+    """One declaration; its places are below `pointer`. Raises Invalid."""
+    wrong = Places()
+    found = _read(name, value, pointer, wrong)
+    if wrong.found or found is None:
+        raise Invalid("The declaration is not valid.", errors=wrong.found)
+    return found
+
+
+def plain(link: ItemLink | DeclaredLink) -> dict[str, Any]:
+    """The declaration in its one written form, as `read` reads it; without what is at its default."""
+    what, pacing = link.what, link.pacing
+    item: dict[str, Any] = {"collection": what.collection, what.edit: _NEW if what.item is None else what.item}
+    if what.edit != "delete":
+        item["data"] = what.values
+    found: dict[str, Any] = {"description": link.description} if link.description else {}
+    if link.tenant is not None:
+        found["tenant"] = link.tenant
+    found["when"] = {"event": list(link.events)}
+    if link.filter is not None:
+        found["filter"] = link.filter
+    found["item"] = item
+    order = pacing.order if what.order_by is None else what.order_by
+    if order != ORDERS[0]:
+        found["order"] = order
+    for name in ("order_max_age_seconds", "rate", "max_in_flight", "retry_delays_seconds"):
+        value = getattr(pacing, name)
+        if value != getattr(_PACING, name):
+            found[name] = list(value) if type(value) is tuple else value
+    return found
+
+
+_PACING = Pacing()
+
+
+def _read(name: Any, value: Any, pointer: str, wrong: Places) -> DeclaredLink | None:
+    before = len(wrong.found)
+    if type(name) is not str or not _NAME.fullmatch(name):
+        wrong.say(pointer, "name", f"{NAME_RULE}; not {shown(name)}.")
+    if not wrong.json(value, pointer):
+        return None
+    given = wrong.members(value, pointer, _PARTS, "A link")
+    description = given.get("description")
+    found: dict[str, Any] = {
+        "description": ""
+        if description is None
+        else wrong.text(description, f"{pointer}/description", DESCRIPTION_CHARS_MAX),
+        "tenant": _tenant(given.get("tenant"), f"{pointer}/tenant", wrong),
+        "events": _when(given, pointer, wrong),
+        "filter": given.get("filter"),
+        "pacing": _pacing(given, pointer, wrong),
+        "what": _item(given, pointer, wrong),
+    }
+    pattern = given.get("filter")
+    if pattern is not None:
+        _refusing(lambda: filter.check(pattern, f"{pointer}/filter"), wrong)
+    return None if len(wrong.found) > before else DeclaredLink(name=name, **found)
+
+
+def _tenant(value: Any, pointer: str, wrong: Places) -> str | None:
+    if value is not None and value != ALL_TENANTS and not (type(value) is str and is_tenant(value)):
+        wrong.say(pointer, "tenant", f'{TENANT_RULE} "{ALL_TENANTS}" means the events of all tenants.')
+    return value if type(value) is str else None
+
+
+def _when(given: dict[str, Any], pointer: str, wrong: Places) -> tuple[str, ...]:
+    at = f"{pointer}/when"
+    if "when" not in given:
+        wrong.say(at, "missing", "A link needs `when`, such as {event: tasks.completed}.")
+        return ()
+    when = wrong.members(given["when"], at, ("event",), "`when`")
+    events = when.get("event")
+    if events is None:
+        if type(given["when"]) is dict:
+            wrong.say(f"{at}/event", "missing", "`when` needs `event`: an event type, or a list of types and patterns.")
+        return ()
+    several = [events] if type(events) is str else events
+    _refusing(lambda: event_types.check_patterns(several, f"{at}/event"), wrong)
+    return tuple(several) if type(several) is list else ()
+
+
+def _item(given: dict[str, Any], pointer: str, wrong: Places) -> EditItem | None:
+    at = f"{pointer}/item"
+    if "item" not in given:
+        wrong.say(at, "missing", "A link needs `item`: what it does to which item.")
+        return None
+    item = wrong.members(given["item"], at, _ITEM_PARTS, "`item`")
+    words: list[EditWord] = [word for word in EDIT_WORDS if item.get(word) is not None]
+    collection = item.get("collection")
+    if type(collection) is not str or not collection:
+        wrong.say(f"{at}/collection", "missing", "`item` needs `collection`, the name of a collection.")
+    if len(words) != 1:
+        wrong.say(at, "incomplete", f"`item` needs exactly one of {', '.join(EDIT_WORDS)}, with the item's id.")
+        return None
+    word = words[0]
+    target = _target(item[word], word, f"{at}/{word}", wrong)
+    data = item.get("data")
+    if word == "delete":
+        if "data" in item:
+            wrong.say(f"{at}/data", "contradiction", "`delete` takes no `data`.")
+    elif type(data) is not dict and not (type(data) is str and is_template(data)):
+        detail = "`item` needs `data`: the item's fields by name, or a template such as {{ data }} that becomes them."
+        wrong.say(f"{at}/data", "missing" if data is None else "wrong_type", detail)
+    else:
+        _refusing(lambda: JsonTemplate(data, pointer + VALUES_AT), wrong)
+    order = given.get("order")
+    order_by = order if type(order) is str and is_template(order) else None
+    return EditItem(collection=str(collection), edit=word, item=target, values=data, order_by=order_by)
+
+
+def _target(value: Any, word: EditWord, pointer: str, wrong: Places) -> str | None:
+    if word == "create" and value is _NEW:
+        return None
+    if type(value) is not str or not value:
+        either = " or true, for a new id" if word == "create" else ""
+        wrong.say(pointer, "wrong_type", f"`{word}` must be the item's id, such as {{{{ data.id }}}}{either}.")
+        return None
+    _refusing(lambda: JsonTemplate(value, pointer), wrong)
+    return value
+
+
+def _pacing(given: dict[str, Any], pointer: str, wrong: Places) -> Pacing:
+    order = given.get("order", ORDERS[0])
+    if type(order) is str and is_template(order):
+        _refusing(lambda: JsonTemplate(order, f"{pointer}/order"), wrong)
+        order = "subject"
+    elif order not in ORDERS:
+        detail = f"`order` must be {', '.join(ORDERS)}, or a template whose values name the lines to keep in order."
+        wrong.say(f"{pointer}/order", "not_in_enum", detail)
+        order = ORDERS[0]
+    found: dict[str, Any] = {"order": order}
+    for name, low, high, kinds in (
+        ("rate", RATE_MIN, RATE_MAX, (int, float)),
+        ("max_in_flight", 1, IN_FLIGHT_MAX, (int,)),
+        ("order_max_age_seconds", 1, ORDER_AGE_SECONDS_MAX, (int,)),
+    ):
+        value = given.get(name)
+        if value is None:
+            continue
+        if type(value) not in kinds or not low <= value <= high:
+            what = "a whole number" if kinds == (int,) else "a number"
+            wrong.say(f"{pointer}/{name}", "out_of_range", f"{name} must be {what} from {low:,} to {high:,}.")
+        else:
+            found[name] = value
+    delays = given.get("retry_delays_seconds")
+    if delays is not None:
+        found["retry_delays_seconds"] = tuple(delays) if type(delays) is list else delays
+        _refusing(lambda: retry.check_delays(found["retry_delays_seconds"], f"{pointer}/retry_delays_seconds"), wrong)
+    return Pacing(**found)
+
+
+def _refusing(check: Callable[[], object], wrong: Places) -> None:
+    """Note what a check refuses."""
+    try:
+        check()
+    except Refused as refused:
+        wrong.say(refused.pointer, refused.place.code, refused.detail)

@@ -1,0 +1,104 @@
+"""Edits that links make of items: from templates and an event to what is to be written, and why that failed."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from tidings.model import outcome as outcomes
+from tidings.model.edit import ItemEdit
+from tidings.model.errors import Conflict, Invalid, NotFound, TidingsError
+from tidings.model.event import HOPS_MAX, Event
+from tidings.model.ids import new_id
+from tidings.model.link import ItemLink
+from tidings.model.outcome import Outcome
+from tidings.rules.template import MISSING, JsonTemplate, Scope, TemplateFailed, encode
+
+VALUES_AT = "/item/data"
+"""Where a link's declaration has the item's fields."""
+
+_LATER = {"no_such_item"}
+"""Codes of wrong places that another event may mend."""
+
+
+class LoopEnds(ValueError):
+    """Too many links in a row led to an event for another one to act on it."""
+
+    def __init__(self, hops: int) -> None:
+        detail = f"{hops} links in a row led to this event, so no link acts on it. Does a link trigger itself?"
+        super().__init__(detail)
+
+
+class EditTemplate:
+    """What one link does, compiled. Used by one thread at a time."""
+
+    def __init__(self, link: ItemLink) -> None:
+        """Raises Refused with the place of a template that is wrong."""
+        what = link.what
+        self._link, self._collection, self._word = link.id, what.collection, what.edit
+        self._item_at = f"/item/{what.edit}"
+        self._item = None if what.item is None else JsonTemplate(what.item, self._item_at)
+        self._values = None if what.edit == "delete" else JsonTemplate(what.values, VALUES_AT)
+
+    def fill(self, event: Event) -> ItemEdit:
+        """The edit for an event. Raises TemplateFailed or LoopEnds."""
+        if event.hops >= HOPS_MAX:
+            raise LoopEnds(event.hops)
+        scope = Scope(event)
+        item = _made_id(self._link, event) if self._item is None else self._item.text(scope)
+        if not item:
+            raise TemplateFailed(self._item_at, "the event has no value for it, so there is no id.")
+        return ItemEdit(
+            link=self._link,
+            cause=event.id,
+            hops=event.hops,
+            collection=self._collection,
+            word=self._word,
+            item=item,
+            is_made=self._item is None,
+            tenant=event.tenant or "",
+            values=b"{}" if self._values is None else _values(self._values, scope, item),
+        )
+
+
+def failure(wrong: Exception | None) -> tuple[Outcome, str]:
+    """What an edit that raised this came to, and why."""
+    if not isinstance(wrong, TidingsError):
+        return outcomes.EDIT_FAILED, f"{outcomes.EDIT_FAILED.meaning} The server's log says more."
+    names = [place.pointer or place.parameter for place in wrong.errors]
+    details = zip(names, wrong.errors, strict=True)
+    places = " ".join(f"{name}: {place.detail}" if name else place.detail for name, place in details)
+    reason = (
+        places if any(place.detail == wrong.detail for place in wrong.errors) else f"{wrong.detail} {places}".strip()
+    )
+    codes = {place.code for place in wrong.errors}
+    if isinstance(wrong, NotFound):
+        outcome = outcomes.COLLECTION_MISSING if "collection_missing" in codes else outcomes.ITEM_MISSING
+    elif isinstance(wrong, Conflict):
+        outcome = outcomes.ITEM_REFERENCED if codes == {"referenced"} else outcomes.ITEM_CONFLICT
+    elif isinstance(wrong, Invalid) and codes and codes <= _LATER:
+        outcome = outcomes.ITEM_MISSING
+    else:
+        outcome = outcomes.ITEM_INVALID
+    return outcome, reason
+
+
+def _values(template: JsonTemplate, scope: Scope, item: str) -> bytes:
+    values = template.fill(scope)
+    if type(values) is not dict:
+        what = "the event has no value for it" if values is MISSING else "it must become an object"
+        raise TemplateFailed(VALUES_AT, f"{what}, whose names are the item's fields.")
+    if "id" in values and _is_id(values["id"], item):
+        values = {name: value for name, value in values.items() if name != "id"}
+    return encode(values)
+
+
+def _is_id(value: Any, item: str) -> bool:
+    """Whether a value says the item's id once more, perhaps as a number."""
+    return value == item or (type(value) is not str and encode(value).decode() == item)
+
+
+def _made_id(link: str, event: Event) -> str:
+    """The id of the item that a link makes of an event: the same however often the event is sent."""
+    digest = hashlib.sha256(f"{link}\n{event.tenant or ''}\n{event.id}".encode()).digest()
+    return new_id("itm", max(0, event.time), lambda count: digest[:count])

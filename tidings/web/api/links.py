@@ -1,0 +1,345 @@
+"""The operations of links: declare, read, pause, try, delete; and a whole file of declarations at once."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from tidings.control.endpoints.endpoints import Missed
+from tidings.control.links import READ, WRITE, LinkPlan, PutLink, ResumedLink, WantedLinks
+from tidings.model.event import Event
+from tidings.model.link import ItemLink
+from tidings.views.links import LinkTestView, LinkView, link_test_view, link_view
+from tidings.web.habits.edits import conditions, etag
+from tidings.web.habits.given import agree
+from tidings.web.habits.once import kept, run_once
+from tidings.web.habits.paging import PAGING, SortedPage, SortKey
+from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
+from tidings.web.operation import Answer, Operation, Parameter, Request
+from tidings.web.parts import Parts
+
+TAG = "Links"
+
+
+class LinkBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A link's declaration, as in `tidings.yaml`."""
+
+    description: str | None = None
+    tenant: str | None = None
+    when: dict[str, Any]
+    filter: dict[str, Any] | None = None
+    item: dict[str, Any]
+    order: str = "subject"
+    order_max_age_seconds: int = 3600
+    rate: float | None = None
+    max_in_flight: int = 64
+    retry_delays_seconds: list[float] | None = None
+
+
+class LinkPause(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why it is paused, in words, for whoever checks later."""
+
+    reason: str | None = None
+
+
+class LinkResume(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What becomes of everything that waited."""
+
+    missed: Literal["send", "cancel"] = "send"
+
+
+class GivenEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An event to try a link on, which is not stored."""
+
+    type: str
+    data: Any
+    subject: str | None = None
+    tenant: str | None = None
+    previous: dict[str, Any] | None = None
+    changed: list[str] | None = None
+
+
+class LinkTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The event to try: a stored one by its id, or one written here."""
+
+    event_id: str | None = None
+    event: GivenEvent | None = None
+
+
+class LinkList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of links, by name."""
+
+    data: list[LinkView]
+    next_cursor: str | None
+    count: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class LinksBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Declarations by name. `prune`: delete the links that are not among them."""
+
+    links: dict[str, Any]
+    prune: bool = False
+
+
+class LinksApply(LinksBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Declarations to carry out. `plan`: only if the plan is still the one that was shown under this name."""
+
+    plan: str | None = None
+    drop_waiting: bool = False
+
+
+SORTS: dict[str, SortKey] = {"name": lambda link: link.name, "created": lambda link: link.created}
+
+
+async def list_links(parts: Parts, request: Request) -> Answer:
+    """Links, by name by default."""
+    found = parts.links.visible(request.caller, request.query.get("state"), request.query.get("tenant"))
+    page = SortedPage(request, found, SORTS, lambda link: link.name)
+    return page.answer([link_view(link) for link in page.shown])
+
+
+async def get_link(parts: Parts, request: Request) -> Answer:
+    """Read one link."""
+    link = parts.links.find(request.caller, request.path["name"])
+    if not_modified(request, link.revision):
+        return Answer(304, None, [etag(link.revision)])
+    if request.query.get("counts"):
+        return _shown(link, await parts.links.waiting(request.caller, link))
+    return _shown(link)
+
+
+async def put_link(parts: Parts, request: Request) -> Answer:
+    """Declare a link, or replace its declaration."""
+    name = request.path["name"]
+
+    def check(before: ItemLink | None) -> None:
+        agree(request, None if before is None else link_view(before), name=name)
+
+    put: PutLink = await parts.links.put(
+        request.caller, name, request.value, conditions(request), check, parts.writer.call
+    )
+    headers = [etag(put.link.revision)]
+    if put.is_new:
+        headers.insert(0, ("location", f"/v1/links/{name}"))
+    return Answer(201 if put.is_new else 200, link_view(put.link), headers)
+
+
+async def delete_link(parts: Parts, request: Request) -> Answer:
+    """Delete a link."""
+    await parts.links.delete(request.caller, request.path["name"], if_match(request), parts.writer.call)
+    return Answer(204)
+
+
+async def pause_link(parts: Parts, request: Request) -> Answer:
+    """Do nothing for now; deliveries wait."""
+    reason = None if request.body is None else request.body.reason
+    run = run_once(parts, request, _shown)
+    return await parts.links.pause(request.caller, request.path["name"], reason, if_match(request), run)
+
+
+async def resume_link(parts: Parts, request: Request) -> Answer:
+    """Act again, on what was missed first, or without it."""
+    known = await kept(parts, request)
+    if known is not None:
+        return known
+
+    def answer(resumed: ResumedLink) -> Answer:
+        return _shown(resumed.link, resumed.waiting)
+
+    missed: Missed = "send" if request.body is None else request.body.missed
+    run = run_once(parts, request, answer)
+    return await parts.links.resume(request.caller, request.path["name"], missed, if_match(request), run)
+
+
+async def test_link(parts: Parts, request: Request) -> Answer:
+    """Say what the link would do with an event. Changes nothing."""
+    body: LinkTest = request.body
+    name = request.path["name"]
+    if body.event is None:
+        trial = await parts.link_trials.stored(request.caller, name, body.event_id or "")
+    else:
+        trial = await parts.link_trials.given(request.caller, name, _event(body.event, parts.clock.now()))
+    return Answer(200, link_test_view(trial))
+
+
+async def plan_links(parts: Parts, request: Request) -> Answer:
+    """Say what these declarations would change; nothing is changed."""
+    wanted = WantedLinks(links=request.value["links"], prune=request.body.prune)
+    return Answer(200, await parts.links.plan(request.caller, wanted))
+
+
+async def apply_links(parts: Parts, request: Request) -> Answer:
+    """Carry these declarations out, all or none."""
+    body: LinksApply = request.body
+    wanted = WantedLinks(links=request.value["links"], prune=body.prune)
+    run = run_once(parts, request, lambda shown: Answer(200, shown))
+    return await parts.links.apply(request.caller, wanted, run, plan_name=body.plan, drop_waiting=body.drop_waiting)
+
+
+def _event(given: GivenEvent, now: int) -> Event:
+    def text(value: Any) -> str | None:
+        return None if value is None else msgspec.json.encode(value).decode()
+
+    return Event(
+        id="evt_trial",
+        type=given.type,
+        time=now,
+        tenant=given.tenant,
+        subject=given.subject,
+        data=msgspec.json.encode(given.data).decode(),
+        previous=text(given.previous),
+        changed=text(given.changed),
+    )
+
+
+def _shown(link: ItemLink, waiting: int | msgspec.UnsetType = msgspec.UNSET) -> Answer:
+    return Answer(200, link_view(link, waiting), [etag(link.revision)])
+
+
+EXAMPLE: dict[str, Any] = {
+    "when": {"event": ["shop.order.created", "shop.order.updated"]},
+    "item": {"collection": "tasks", "put": "{{ data.id }}", "data": {"title": "{{ data.title }}"}},
+}
+
+COUNTS = Parameter(
+    name="counts", schema={"type": "boolean"}, help="Also return `waiting`, the number of waiting deliveries."
+)
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="list_links",
+        method="GET",
+        path="/v1/links",
+        scope=READ,
+        summary="List links",
+        handler=list_links,
+        tag=TAG,
+        response=LinkList,
+        sorts=("name", "-name", "created", "-created"),
+        sorts_max=2,
+        parameters=(
+            Parameter(
+                name="state", schema={"type": "string", "enum": ["enabled", "paused"]}, help="Only those in this state."
+            ),
+            Parameter(name="tenant", schema={"type": "string"}, help="Only those of this tenant."),
+            *PAGING,
+        ),
+    ),
+    Operation(
+        name="get_link",
+        method="GET",
+        path="/v1/links/{name}",
+        scope=READ,
+        summary="Read a link",
+        handler=get_link,
+        tag=TAG,
+        response=LinkView,
+        parameters=(COUNTS, IF_NONE_MATCH),
+    ),
+    Operation(
+        name="put_link",
+        method="PUT",
+        path="/v1/links/{name}",
+        scope=WRITE,
+        summary="Declare a link, or replace its declaration",
+        help=(
+            "An edit applies from the next attempt on, and nothing that waits is lost. `If-None-Match: *` only "
+            "creates, `If-Match` only replaces."
+        ),
+        also=((201, "It was created."),),
+        handler=put_link,
+        tag=TAG,
+        request=LinkBody,
+        response=LinkView,
+        parameters=(IF_MATCH, IF_NONE_MATCH),
+        example=EXAMPLE,
+    ),
+    Operation(
+        name="delete_link",
+        method="DELETE",
+        path="/v1/links/{name}",
+        scope=WRITE,
+        summary="Delete a link",
+        help="Its waiting deliveries are cancelled.",
+        handler=delete_link,
+        tag=TAG,
+        status=204,
+        parameters=(IF_MATCH,),
+    ),
+    Operation(
+        name="pause_link",
+        method="POST",
+        path="/v1/links/{name}:pause",
+        scope=WRITE,
+        summary="Do nothing until it is resumed; new events wait",
+        handler=pause_link,
+        tag=TAG,
+        idempotent_key=True,
+        parameters=(IF_MATCH,),
+        request=LinkPause,
+        request_optional=True,
+        response=LinkView,
+        example={"reason": "the collection is being cleaned up"},
+    ),
+    Operation(
+        name="resume_link",
+        method="POST",
+        path="/v1/links/{name}:resume",
+        scope=WRITE,
+        summary="Act again after a pause",
+        help=(
+            "`missed` decides about the waiting deliveries: `send` makes them (the usual choice), `cancel` drops them. "
+            "`waiting` in the response says how many there were."
+        ),
+        handler=resume_link,
+        tag=TAG,
+        idempotent_key=True,
+        parameters=(IF_MATCH,),
+        request=LinkResume,
+        request_optional=True,
+        response=LinkView,
+        example={"missed": "send"},
+    ),
+    Operation(
+        name="test_link",
+        method="POST",
+        path="/v1/links/{name}:test",
+        scope=WRITE,
+        summary="See the exact edit that a link would make of an event",
+        help="Changes nothing. Give `event_id`, or an `event` that is not stored.",
+        handler=test_link,
+        tag=TAG,
+        request=LinkTest,
+        response=LinkTestView,
+        example={"event": {"type": "shop.order.created", "data": {"id": "o-1", "title": "Two chairs"}}},
+    ),
+    Operation(
+        name="plan_links",
+        method="POST",
+        path="/v1/links:plan",
+        scope=WRITE,
+        summary="See what declarations of links would change",
+        help="Changes nothing. `refusals` say why the plan could not be carried out, `loses` what would be lost.",
+        handler=plan_links,
+        tag=TAG,
+        request=LinksBody,
+        response=LinkPlan,
+        large=True,
+        example={"links": {"shop-update": EXAMPLE}},
+    ),
+    Operation(
+        name="apply_links",
+        method="POST",
+        path="/v1/links:apply",
+        scope=WRITE,
+        summary="Apply declarations of links, all or none",
+        help="With `plan`, the name of a plan shown earlier, it is refused if anything has changed since.",
+        handler=apply_links,
+        tag=TAG,
+        request=LinksApply,
+        response=LinkPlan,
+        large=True,
+        idempotent_key=True,
+        example={"links": {"shop-update": EXAMPLE}, "drop_waiting": False},
+    ),
+)
