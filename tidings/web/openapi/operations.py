@@ -77,7 +77,9 @@ def _body(operation: Operation) -> dict[str, Any]:
 
 def _path_parameter(name: str, known: Parameter | None) -> dict[str, Any]:
     if known is None:
-        schema = {"type": "string", "pattern": "^[^/]+$", "minLength": 1, "maxLength": TEXT_CHARS_MAX}
+        # The last one as it is: Go knows no escape for it. Paths with these are refused (`routes.py`).
+        pattern = "^[^/\\x00-\\x1f\\x7f\ufffd]+$"
+        schema = {"type": "string", "pattern": pattern, "minLength": 1, "maxLength": TEXT_CHARS_MAX}
         said = f"Which {name}."
         return {"name": name, "in": "path", "required": True, "description": said, "schema": schema}
     return _parameter(known) | {"in": "path", "required": True}
