@@ -19,11 +19,11 @@ STATEFUL_SECONDS, SECONDS_MAX = 20, 600
 PROGRAM = Path(sys.executable).parent / "schemathesis"
 COVERED = {
     "operator": 'include-tag = ["rooms", "notes"]',
-    "tenant": 'include-operation-id-regex = "^(notes[.].*|rooms[.](list|export))$"',
-    "reader": 'include-operation-id = "rooms.export"',
+    "tenant": 'include-operation-id-regex = "^(notes[.].*|rooms[.](list|export)|(list|get)_.*|stream_events)$"',
+    "reader": 'include-operation-id-regex = "^(rooms[.]export|(list|get)_.*|stream_events|make_stream_ticket)$"',
 }
-"""What another run tries in all ways already, so that this one takes a few examples: all may ask the same of items, and
-an export has the parameters of the list. They are most of what takes time."""
+"""What another run tries in all ways already, so that this one takes a few examples: all may ask the same of items, an
+export has the parameters of the list, and the operator reads all that others read. They are most of what takes time."""
 BRIEFLY = """
 [[operations]]
 {which}
