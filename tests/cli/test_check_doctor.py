@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,14 @@ def test_doctor_finds_endpoints_that_fail(read: Read, run: Run, server: TestServ
     until(lambda: read("endpoints", "show", endpoint["id"])["state"] == "disabled", "410 disables")
     said = run("doctor", "--data", str(server.folder)).stdout
     assert f"tidings endpoints resume {endpoint['id']}" in said
+
+
+def test_doctor_reports_an_unknown_key_once_and_the_server_as_ready(run: Run, server: TestServer) -> None:
+    said = run("doctor", "--data", str(server.folder), "--json", env={"TIDINGS_KEY": "tdk_unknown"})
+    findings = json.loads(said.stdout)
+    assert said.exit_code == 1
+    assert [each["what"] for each in findings if each["state"] == "fail"] == ["key"]
+    assert [each["state"] for each in findings if each["what"] == "server"] == ["ok"]
 
 
 def test_one_refused_message_does_not_make_a_failing_endpoint(

@@ -184,7 +184,45 @@ def test_a_file_of_events_breaks_off_and_goes_on(read: Read, run: Run, tmp_path:
 
 def test_a_line_that_is_no_json_is_named(run: Run) -> None:
     said = run("publish", "--file", "-", input='{"type": "a.b", "data": {}}\n{"type":\n')
-    assert said.exit_code == 1 and "Line 2 is not valid JSON" in said.stderr and "1 event is published" in said.stderr
+    assert said.exit_code == 1 and "Line 2 is not valid JSON" in said.stderr
+    # As when the server refuses an event: what stands before it in its batch is not sent either.
+    assert "0 events are published" in said.stderr
+
+
+def test_publishing_an_id_again_says_that_it_may_be_a_repeat(run: Run) -> None:
+    for _ in range(2):
+        said = run("publish", "a.b", "--data", "{}", "--id", "once")
+        assert said.stdout == "once is published. If this id was stored before, nothing new is sent.\n"
+
+
+def test_a_key_that_may_only_register_endpoints_can(read: Read, run: Run, receiver: Receiver) -> None:
+    made = read("keys", "create", "registers", "--scope", "endpoints:write")
+    env = {"TIDINGS_KEY": made["key"]}
+    said = run("endpoints", "create", receiver.url("/only"), env=env)
+    assert said.exit_code == 0 and "is registered." in said.stdout
+    once = run("endpoints", "create", receiver.url("/only"), "--once", env=env)
+    assert once.exit_code == 1 and "endpoints:read" in once.stderr
+
+
+def test_the_list_of_keys_shows_what_permits_allow(run: Run, server: TestServer) -> None:
+    server.api.call("PUT", "/v1/collections/permitted", {"fields": {"a": {"type": "string"}}})
+    permit = {"collection": "permitted", "verbs": ["list", "create"]}
+    server.api.post("/v1/keys", {"name": "by permit", "scopes": [], "permits": [permit]})
+    assert "permitted: list create" in run("keys", "list").stdout
+
+
+def test_the_list_of_deliveries_shows_what_is_held(run: Run, read: Read, receiver: Receiver) -> None:
+    receiver.answer(500)
+    made = read("endpoints", "create", receiver.url("/line"), "--events", "line.*", "--set", "order=all")["id"]
+    for _ in range(3):
+        read("publish", "line.a", "--data", "{}")
+    list_them = ("deliveries", "list", "--endpoint", made)
+    until(lambda: [each["attempts"] for each in read(*list_them)] == [0, 0, 1], "the first one waits for its retry")
+    held = [(each["held"], each["due"] is None) for each in read(*list_them)]
+    assert held == [(True, True), (True, True), (False, False)]
+    rows = run(*list_them).stdout.splitlines()[1:]
+    assert [row.split()[-1] == "held" for row in rows] == [True, True, False]
+    read("endpoints", "delete", made)
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_bad_lines_are_told_each_on_a_line(read: Read, run: Run, tmp_path: Path)
     assert first.startswith("line 3 at /pieces: ") and second.startswith("line 4 at /title: ")
     assert last == "2 of 3 lines are refused, so nothing was stored."
     partial = run("items", "import", "tasks", "bad.csv", "--tenant", "bad", "--partial")
-    assert partial.exit_code == 0 and partial.stdout == "3 lines: 1 created, 2 refused.\n"
+    assert partial.exit_code == 3 and partial.stdout == "3 lines: 1 created, 2 refused.\n"
     assert partial.stderr.splitlines() == [first, second]
 
 

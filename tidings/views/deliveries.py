@@ -26,7 +26,8 @@ class LastView(msgspec.Struct, frozen=True, kw_only=True):
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery, to an endpoint, or through the operator's link with this name; the other one is null.
 
-    `attempts` is how many were made; `due` when the next one is, null if there is none.
+    `attempts` is how many were made; `due` when the next one is, null if there is none. `held`: it waits behind an
+    earlier one, because they are sent in order, so it has no time of its own.
     """
 
     id: str
@@ -38,6 +39,7 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     created: str
     due: str | None
+    held: bool
     last: LastView | None
 
 
@@ -60,7 +62,7 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery with every attempt, oldest first. `held`: it waits behind an earlier one of its subject."""
+    """A delivery with every attempt, oldest first. `held`: it waits behind an earlier one in order."""
 
     id: str
     event_id: str | None
@@ -88,7 +90,6 @@ def delivery_detail(trace: DeliveryTrace, snapshot: Snapshot, ids: DeliveryIds) 
         **_fields(row, snapshot, ids),
         attempts=[_attempt(attempt, is_edit=_is_edit(row, snapshot)) for attempt in trace.attempts],
         next_attempt=time_text(row.due),
-        held=row.held,
     )
 
 
@@ -106,6 +107,7 @@ def _fields(row: DeliveryRow, snapshot: Snapshot, ids: DeliveryIds) -> dict[str,
         "state": row.state,
         "created": moment.to_text(row.created),
         "due": time_text(row.due),
+        "held": row.held,
         "last": last,
     }
 

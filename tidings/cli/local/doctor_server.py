@@ -29,9 +29,10 @@ def look_at_server(url: str, key: str) -> Iterator[Finding]:
     except ValueError as wrong:
         yield Finding("fail", "server", f"{wrong}. Write it as --url http://127.0.0.1:8080")
         return
-    with client:
+    # Readiness needs no key, and an unknown one would be refused before it is looked into.
+    with client, Client(url, timeout_seconds=TIMEOUT_SECONDS, retries=0) as anybody:
         try:
-            reply = client.exchange(ClientRequest("GET", "/readyz"))
+            reply = anybody.exchange(ClientRequest("GET", "/readyz"))
         except ConnectionFailed as wrong:
             yield Finding("fail", "server", f"{wrong} Start it with `tidings serve`, or give its address with --url.")
             return
@@ -46,6 +47,8 @@ def look_at_server(url: str, key: str) -> Iterator[Finding]:
             yield from _endpoints(client)
             yield from _hooks(client)
             yield from _shares(client)
+        except Unauthorized as wrong:
+            yield Finding("fail", "key", f"{wrong} Make one with `tidings keys create`.")
         except ClientError as wrong:
             yield Finding("fail", "server", str(wrong))
 
@@ -77,9 +80,6 @@ def _time_skew(reply: ClientReply) -> Iterator[Finding]:
 def _endpoints(client: Client) -> Iterator[Finding]:
     try:
         endpoints = list(islice(client.endpoints(limit=1000), ENDPOINTS_MAX))
-    except Unauthorized as wrong:
-        yield Finding("fail", "key", f"{wrong} Make one with `tidings keys create`.")
-        return
     except Forbidden:
         yield Finding("warn", "key", "The key is valid, but may not read endpoints (scope endpoints:read).")
         return

@@ -74,10 +74,12 @@ def cancel(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = Fals
 
 
 def _short(delivery: Json) -> Json:
-    """The last attempt in two words, for the table."""
+    """The last attempt in two words, and when the next one is, for the table."""
     last = delivery["last"]
     words = "" if last is None else f"{last['outcome']} {last['status'] or ''}".strip()
-    return {**delivery, "last": words}
+    # Servers of earlier versions have no `held` in lists.
+    due = "held" if delivery.get("held") else delivery["due"]
+    return {**delivery, "last": words, "due": due}
 
 
 def _show(out: Session, delivery: Json) -> None:

@@ -15,7 +15,7 @@ from tidings.cli.remote import endpoint_files
 from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Url, double, read_json, session
 from tidings.cli.terminal.numbers import counting, whole
 from tidings.cli.terminal.sentences import counted
-from tidings.client import ApiError, Client
+from tidings.client import ApiError, Client, Forbidden
 from tidings.client.calls import given
 from tidings.client.client import Json
 from tidings.model.digits import is_digits
@@ -98,7 +98,7 @@ def create(
         options = _options(events, filter, description, header, give_up_on, set) | given(tenant=tenant)
         options |= endpoint_files.options(ca, client_certificate, client_key)
         endpoint_files.check_pair(options)
-        same = list(islice(out.client.endpoints(url=target, **given(tenant=tenant)), PAGE_MAX))
+        same = _same_url(out.client, target, tenant, needed=once)
         if once and same:
             _check_same(same[0], options)
             out.answer(same[0], lambda: out.details(same[0], f"{same[0]['id']} is already registered."))
@@ -243,6 +243,16 @@ def secret(
         else:
             found = out.client.endpoint_secret(id)
         out.answer(found, lambda: out.details(found, id))
+
+
+def _same_url(client: Client, target: str, tenant: str | None, *, needed: bool) -> list[Json]:
+    """The endpoints that have this URL already; unless `needed`, none if the key may register but not read them."""
+    try:
+        return list(islice(client.endpoints(url=target, **given(tenant=tenant)), PAGE_MAX))
+    except Forbidden:
+        if needed:
+            raise
+        return []
 
 
 def _check_same(endpoint: Json, options: Json) -> None:

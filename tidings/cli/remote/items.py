@@ -42,6 +42,8 @@ LISTS = ("__in", "__nin")
 RETRIES = 6
 """Enough retries for an import to survive a server restart."""
 CONFLICT_ADVICE = "If items exist already, use --on-conflict replace, merge or skip."
+REFUSED = 3
+"""The exit status of an import with --partial that stored some lines and refused others."""
 OWN = ("revision", "created", "updated")
 
 Collection = Annotated[str, typer.Argument(help="The collection's name.")]
@@ -173,7 +175,9 @@ def import_(
     collection: Collection,
     file: Annotated[str, typer.Argument(help="CSV with a header line, or NDJSON; - for stdin.")],
     format: Format = None,
-    partial: Annotated[bool, typer.Option("--partial", help="Store the good lines even if others are bad.")] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Store the good lines even if others are bad; the exit status is then 3.")
+    ] = False,
     on_conflict: Annotated[
         str, typer.Option(help="If an id exists already: refuse, replace, merge or skip.")
     ] = "refuse",
@@ -196,6 +200,8 @@ def import_(
         except OSError as wrong:
             raise ValueError(f"The file {file} cannot be read: {wrong.strerror}") from None
         out.answer(said, lambda: _summary(out, said))
+        if said["refused"]:
+            raise typer.Exit(REFUSED)
 
 
 @cli.command("export")

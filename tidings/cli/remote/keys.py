@@ -48,10 +48,18 @@ def create(
 @cli.command("list")
 def list_keys(limit: Limit = LIST_LIMIT, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
     """List keys, newest first."""
-    columns = {"id": "id", "name": "name", "scopes": "scopes", "tenant": "tenant", "limits": "limits"}
+    columns = {
+        "id": "id",
+        "name": "name",
+        "scopes": "scopes",
+        "permits": "permits",
+        "tenant": "tenant",
+        "limits": "limits",
+    }
     with session(url, key, as_json) as out:
         columns |= {"created": "created", "expires": "expires", "revoked": "revoked"}
-        out.list(out.client.keys(limit=min(limit, 1000)), limit, columns, "There are no keys.")
+        found = out.client.keys(limit=min(limit, 1000))
+        out.list((found if as_json else map(_short, found)), limit, columns, "There are no keys.")
 
 
 @cli.command("revoke")
@@ -74,6 +82,16 @@ def _limit(text: str) -> dict[str, Any]:
         raise ValueError(f"--limit is written as 10/s, 50/10m, 100/h or 1000/d, not {text!r}")
     calls, count, unit = match.groups()
     return {"calls": int(calls), "seconds": int(count or 1) * _SECONDS[unit]}
+
+
+def _short(key: dict[str, Any]) -> dict[str, Any]:
+    """What each permit is for, for the table."""
+    permits = [f"{each['collection']}: {' '.join(_verbs(each))}" for each in key["permits"]]
+    return {**key, "permits": permits}
+
+
+def _verbs(permit: dict[str, Any]) -> list[str]:
+    return [*permit.get("verbs", ()), *(f"?{name}" for name in permit.get("questions", ()))]
 
 
 def _show_made(out: Session, made: dict[str, Any]) -> None:

@@ -52,7 +52,9 @@ def publish(
                 raise ValueError("--resume requires --file.")
             fields = calls.given(type=type, subject=subject, id=id, time=time, tenant=tenant)
             accepted = out.client.send(calls.create("/v1/events", _event(fields, _data(data))))
-            out.answer(accepted, lambda: out.say(f"{accepted['id']} is published."))
+            # The server's answer to a repeat is the same, so that a retry is safe.
+            again = "" if id is None else " If this id was stored before, nothing new is sent."
+            out.answer(accepted, lambda: out.say(f"{accepted['id']} is published.{again}"))
         elif any(each is not None for each in (type, data, subject, id, time, tenant)):
             raise ValueError("With --file, each line contains type, data and so on; omit the other options.")
         else:
@@ -125,8 +127,7 @@ def _batches(source: IO[bytes], first: int) -> Iterator[tuple[int, list[int], li
         try:
             json.loads(text)
         except ValueError as wrong:
-            if events:
-                yield start, numbers, events
+            # Those before it in its batch are not sent either, as if the server had refused this one.
             raise ValueError(f"Line {number} is not valid JSON: {wrong}.") from None
         numbers.append(number)
         events.append(text)

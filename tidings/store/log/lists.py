@@ -143,7 +143,26 @@ def delivery(db: Db, snapshot: Snapshot, number: int) -> tuple[DeliveryRow, list
 
 def rows_of(db: Db, snapshot: Snapshot, numbers: Iterable[int]) -> list[DeliveryRow]:
     """The deliveries with these numbers, newest first."""
-    return [_row(snapshot, row) for row in db.all("deliveries_by_number", numbers=json.dumps(list(numbers)))]
+    rows = [_row(snapshot, row) for row in db.all("deliveries_by_number", numbers=json.dumps(list(numbers)))]
+    return _with_lines(db, snapshot, rows)
+
+
+def _with_lines(db: Db, snapshot: Snapshot, rows: list[DeliveryRow]) -> list[DeliveryRow]:
+    """In strict order, what was never tried is held, though no row says so, while an earlier one waits for a retry."""
+    heads: dict[int, int] = {}
+    for link in {row.link for row in rows if row.state == "waiting" and not row.attempts}:
+        known = snapshot.links.get(link)
+        if known is not None and known.pacing.order == "all":
+            blocking = db.all("waiting_blocking", link=link)
+            heads.update({link: blocking[0][0]} if blocking else {})
+    if not heads:
+        return rows
+    return [
+        msgspec.structs.replace(row, due=None, held=True)
+        if row.state == "waiting" and not row.attempts and row.number > heads.get(row.link, row.number)
+        else row
+        for row in rows
+    ]
 
 
 def of_event(db: Db, snapshot: Snapshot, seq: int, most: int) -> list[DeliveryRow]:

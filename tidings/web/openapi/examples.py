@@ -44,6 +44,7 @@ _DELIVERY = {
     "attempts": 1,
     "created": THEN,
     "due": None,
+    "held": False,
     "last": _LAST,
 }
 _ATTEMPT = {
@@ -241,7 +242,7 @@ ANSWERS: dict[str, Any] = {
     "AcceptedBatch": {"events": [_ACCEPTED]},
     "CollectionView": _COLLECTION,
     "CreatedKey": {**_KEY, "key": "tdk_" + "k7Jx0Q2b9Lr" * 3 + "mW4s8Yt1Vz"},
-    "DeliveryDetail": {**_DELIVERY, "attempts": [_ATTEMPT], "next_attempt": None, "held": False},
+    "DeliveryDetail": {**_DELIVERY, "attempts": [_ATTEMPT], "next_attempt": None},
     "DeliveryView": _DELIVERY,
     "DryRunView": {"dry_run": True, **_DRY_RUN, "would_send": 9},
     "EndpointView": _ENDPOINT,
