@@ -37,7 +37,7 @@ COMMANDS = (
     Command("listen", "remote.listen", CALLS, "Follow the events and post each to a URL on this machine."),
     Command("replay", "remote.replay", CALLS, "Send a time range of events to an endpoint again."),
     Command("hooks", "webhooks.hooks", OTHERS, "Hooks: URLs for other systems' webhooks.", group=True),
-    Command("receipts", "webhooks.receipts", OTHERS, "Receipts: what came to hooks, as received.", group=True),
+    Command("receipts", "webhooks.receipts", OTHERS, "Receipts: requests to hooks, as received.", group=True),
     Command("refusals", "webhooks.refusals", OTHERS, "Refusals: what hooks refused, and why.", group=True),
     Command("schemes", "webhooks.schemes", OTHERS, "List the senders whose webhooks can be verified, or show one."),
     Command("trigger", "webhooks.trigger", OTHERS, "Make a correctly signed webhook, and send or print it."),

@@ -1,4 +1,4 @@
-"""Hooks: URLs at which other systems' webhooks come in, and the receipts of what came."""
+"""Hooks: URLs at which other systems' webhooks come in, and the receipts of their requests."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tidings.model.moment import Micros
 
 Method = Literal["POST", "PUT", "PATCH", "GET", "DELETE"]
 Repeats = Literal["delivery", "content", "accept"]
-"""What tells that a request came before: the sender's delivery id (if its scheme has none, what was sent), what was
-sent alone, or nothing, so that each is a new event."""
+"""How a repeat is recognised: the sender's delivery id (if its scheme has none, what was sent), what was sent alone, or
+nothing, so that each is a new event."""
 State = Literal["accepted", "refused"]
-"""What became of a request: it is an event, or it was not let in."""
+"""The result of a request: it became an event, or was not let in."""
 
 
 class HookOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -27,18 +27,18 @@ class HookOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """What the scheme asks for besides secrets."""
     description: str = ""
     type: str = ""
-    """The type of its events; `{type}` stands for what the sender calls it."""
+    """The type of its events; `{type}` is replaced by the sender's name for it."""
     subject: str = ""
     """Where the subject of its events is found, such as `json:data.id`."""
     methods: tuple[Method, ...] = ("POST",)
     tolerance_seconds: float | None = None
-    """How old a signature may be, if not as old as the scheme says."""
+    """How old a signature may be; None: as the scheme says."""
     repeats: Repeats = "delivery"
     enabled: bool = True
     accepted: dict[str, Any] | None = None
     repeated: dict[str, Any] | None = None
     refused: dict[str, Any] | None = None
-    """What the sender is answered in each case, if not as the scheme says: an answer of rules/schemes/form.py."""
+    """The answer in each case, if not the scheme's: an answer of rules/schemes/form.py."""
 
 
 class Hook(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
-"""Single requests for an event loop, such as for a certificate: one thread with a client of its own, from the first on.
+"""Single requests for an event loop, such as for a certificate: one thread with its own client, started by the first.
 
-It goes through the same guard as deliveries: which addresses may be dialled is the client's to say.
+It goes through the same guard as deliveries: the client decides which addresses may be dialled.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Fetcher:
         self._stopping = False
 
     async def fetch(self, request: HttpRequest) -> Reply | None:
-        """What came of a request; None if it could not be built, or the server is stopping."""
+        """The reply to a request; None if it could not be built, or the server is stopping."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Reply | None] = loop.create_future()
 

@@ -68,7 +68,7 @@ class TemplateFailed(ValueError):
 
 
 class Scope:
-    """One event as templates see it, read when the first of them asks. Not for several threads at once."""
+    """One event as templates see it, read when the first of them asks. Not thread-safe."""
 
     __slots__ = ("_event", "_known", "has_marks")
 

@@ -39,7 +39,7 @@ class HookView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReceiptSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that came to a hook: when, from where, and what became of it. `bytes` is the size of its body.
+    """A request to a hook: when it arrived, from where, and the result. `bytes` is the size of its body.
 
     If it was refused, `reason` says why in a word, and `detail` in a sentence.
     """
@@ -125,7 +125,7 @@ def receipt_summary(row: ReceiptRow) -> ReceiptSummary:
 
 
 def receipt_view(receipt: Receipt, verdict: schemes.Verdict | None = None) -> ReceiptView:
-    """A receipt, whole. `verdict`: what comes of checking it again now."""
+    """A complete receipt. `verdict`: the result of checking it again now."""
     try:
         text, packed = receipt.body.decode(), None
     except UnicodeDecodeError:

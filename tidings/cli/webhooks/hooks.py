@@ -155,7 +155,7 @@ def _value(text: str) -> Any:
 
 
 def show_receipt(out: Session, receipt: Json) -> None:
-    """A request that came to a hook, for people: what became of it, then the request as received."""
+    """A request to a hook, for people: the result, then the request as received."""
     headers, text = receipt.pop("headers"), receipt.pop("text")
     out.details(receipt, receipt["id"])
     out.say("")

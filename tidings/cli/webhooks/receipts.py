@@ -1,4 +1,4 @@
-"""`tidings receipts`: what came to hooks, as received."""
+"""`tidings receipts`: requests to hooks, as received."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, 
 from tidings.cli.webhooks.hooks import show_receipt
 from tidings.client.calls import given
 
-cli = typer.Typer(help="Receipts: what came to hooks, as received.", no_args_is_help=True)
+cli = typer.Typer(help="Receipts: requests to hooks, as received.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="The receipt's id, rcp_...")]
 
@@ -24,7 +24,7 @@ def list_receipts(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """List what came to hooks, newest first."""
+    """List requests to hooks, newest first."""
     columns = {"id": "id", "state": "state", "received": "received", "from": "client", "target": "target"}
     columns |= {"bytes": "bytes", "event": "event_id", "reason": "reason"}
     with session(url, key, as_json) as out:

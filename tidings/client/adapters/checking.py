@@ -1,4 +1,4 @@
-"""What the adapters share: a request in, and out comes the webhook that it is, or the answer that its sender gets."""
+"""What the adapters share: a request becomes the webhook in it, or the answer to its sender."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class VerifiedWebhook:
 
 @dataclass(frozen=True)
 class AdapterReply:
-    """An answer that is given in place of the view's."""
+    """An answer that replaces the view's."""
 
     status: int
     headers: Mapping[str, str]
@@ -42,7 +42,9 @@ class AdapterReply:
 
 
 class WebhookChecker:
-    """One sender's requests, checked with its secrets. Raises Refused for a scheme, secret or setting that is none.
+    """One sender's requests, checked with its secrets.
+
+    Raises Refused for an unknown scheme, or a malformed secret or setting.
 
     `scheme` is a name (`tidings schemes` lists them) or a scheme of your own, `{"check": {...}}`; the default is that
     of Tidings. `public_url` is the URL that senders use instead of the origin that the framework sees, for schemes
@@ -95,7 +97,7 @@ class WebhookChecker:
         )
 
     def accepted(self) -> AdapterReply:
-        """What the sender is answered if the view has nothing to say: 204, or what this sender wants to read."""
+        """The answer if the view returns none: 204, or what this sender expects."""
         return _filled(self._scheme.accepted) if self._scheme.accepted else AdapterReply(DONE_STATUS, {}, b"")
 
     def _refusal(self, verdict: Verdict) -> AdapterReply:
@@ -133,7 +135,7 @@ def _plain(status: int, text: str) -> AdapterReply:
 
 
 def target_of(environ: Mapping[str, Any], path: str) -> str:
-    """The path and query of a WSGI request as they were sent, or where the server does not tell, encoded again."""
+    """The path and query of a WSGI request as sent, or encoded again if the server does not provide them."""
     for name in ("RAW_URI", "REQUEST_URI"):
         raw = environ.get(name)
         if isinstance(raw, str) and raw.startswith("/"):

@@ -4,7 +4,7 @@
     def github(received):
         print(received.type, received.value)
 
-It is exempt from the check of CSRF tokens: the signature stands for them. `async` views work as well.
+It is exempt from the check of CSRF tokens: the signature replaces them. `async` views work as well.
 """
 
 from __future__ import annotations

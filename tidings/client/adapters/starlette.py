@@ -22,7 +22,7 @@ from starlette.responses import Response
 from tidings.client.adapters.checking import AdapterReply, VerifiedWebhook, WebhookChecker
 
 REQUEST = "webhook_request"
-"""The parameter with the request, in place of the endpoint's first."""
+"""The parameter with the request, instead of the endpoint's first."""
 
 Endpoint = Callable[..., Any]
 

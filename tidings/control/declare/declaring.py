@@ -1,7 +1,8 @@
-"""Declarations carried out beside everybody else's writes, however many items there are.
+"""Declarations carried out beside everyone else's writes, however many items there are.
 
-What touches few rows is one job of the writer. Else its job is the end of many short ones (store/items/handover.py):
-the items are inspected by a reader, and their tables are filled beside them, while the declaration before is in force.
+Anything that touches few rows is one job of the writer. Otherwise its job is the last of many short ones
+(store/items/handover.py): the items are inspected by a reader, and their tables are filled beside them, while the
+previous declaration is in force.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ Ask = Callable[[Db], Asked]
 
 
 class _Busy(Unavailable):
-    """Another one goes through the same items."""
+    """Another declaration is going through the same items."""
 
 
 class Declaring:
-    """Carries out what callers declare: what takes long one by one. Belongs to one event loop."""
+    """Carries out what callers declare, long ones one at a time. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -61,11 +62,11 @@ class Declaring:
         self.at_once = WEIGHT_AT_ONCE
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Drop what a crash has left, and from now on what is discarded."""
+        """Drop what a crash left behind, and from now on what is discarded."""
         self.discarded.start(loop)
 
     def break_off(self) -> None:
-        """Refuse what takes long, from the next slice on; the declarations before stay in force."""
+        """Refuse long declarations, from the next slice on; the previous ones stay in force."""
         self._stopping = True
 
     async def stop(self) -> None:
@@ -75,12 +76,12 @@ class Declaring:
     async def carry_out(
         self, ask: Ask, result: Callable[[Db, Make], T], run: Run[T, R], tenant: str | None = None
     ) -> R:
-        """Do what is asked for, whole or not at all: `run` the job that ends it, which answers `result`.
+        """Do what is asked for, completely or not at all: `run` the last job, which returns `result`.
 
         Raises Invalid, Conflict, what `ask` raises, or Unavailable if items change faster than they can be followed.
         """
         if await self._is_brief(ask, tenant):
-            # One that takes long may be about the same collection: then this one waits for it.
+            # A long one may be about the same collection: then this one waits for it.
             with contextlib.suppress(_Busy):
                 return await self._last(run, result, partial(self._at_once, ask))
         async with self._one:
@@ -89,7 +90,7 @@ class Declaring:
             return await self._in_slices(ask, partial(self._last, run, result), tenant)
 
     async def _last(self, run: Run[T, R], result: Callable[[Db, Make], T], make: Make) -> R:
-        """Run the job that ends it. No index is built meanwhile: it might alter a table."""
+        """Run the last job. No index is built in the meantime: the job might alter a table."""
         async with self._indexes.resting():
             return await run(lambda db: result(db, make))
 
@@ -104,7 +105,7 @@ class Declaring:
         except Unavailable:
             raise
         except TidingsError:
-            # It is refused, and there is one place that says so. Or it was done before, and the answer was kept.
+            # It is refused, in one place. Or it was done before, and the answer was kept.
             return True
         return weight <= self.at_once
 
@@ -139,7 +140,7 @@ class Declaring:
 
     @contextlib.asynccontextmanager
     async def _begun(self, ask: Ask) -> AsyncIterator[Long]:
-        """From the first job on, what is written to the items is noted."""
+        """From the first job on, writes to the items are noted."""
         watched: list[dict[str, Watch]] = []
 
         def begin(db: Db) -> Long:
@@ -160,7 +161,7 @@ class Declaring:
             self.discarded.more()
 
     async def _inspect(self, long: Long, tenant: str | None) -> None:
-        """Look at all items. Raises Conflict if the plan is refused, or would lose something."""
+        """Inspect all items. Raises Conflict if the plan is refused, or would lose something."""
 
         def look(db: Db) -> None:
             found = self._collections.inspected(db, long.planned)
@@ -170,7 +171,7 @@ class Declaring:
         await self._readers.call(look, tenant)
 
     async def _prepare(self, long: Long, slicing: Slicing) -> None:
-        """Make the tables, and fill them with what was there when it began."""
+        """Make the tables, and fill them with the rows that existed at the start."""
         for collection in long.plan.created:
             await self._step(slicing, partial(_create, long, collection))
         for handover in long.handovers:

@@ -1,8 +1,7 @@
-"""Tables of items that no collection has go beside the work: what a declaration replaced or dropped, and what a crash
-left of one that was being filled.
+"""Tables of items without a collection, dropped in the background: replaced, dropped, or left half filled by a crash.
 
-PostgreSQL drops a table on a separate connection, which may wait for a reader. SQLite has to take page after page out
-of its file, so there rows go slice by slice.
+PostgreSQL drops a table on a separate connection, which may wait for a reader. SQLite has to remove page after page
+from its file, so there rows are deleted slice by slice.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ class Discarded:
         self._wake = asyncio.Event()
         self._background = Background("discarded", self._work)
         self.in_hand = False
-        """Whether some of those listed from now on are being filled, and must not go."""
+        """Whether some of those listed from now on are being filled, and must be kept."""
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Look now, and whenever `more` is called."""
+        """Check now, and whenever `more` is called."""
         self._background.start(loop)
 
     async def stop(self) -> None:
@@ -49,7 +48,7 @@ class Discarded:
         self._wake.set()
 
     async def sweep(self) -> bool:
-        """Drop all of them, now; whether none is left."""
+        """Drop all of them, now; returns whether none is left."""
         names = await self._readers.call(lambda db: [str(row[0]) for row in db.all("discarded_tables")])
         if self.in_hand:
             return True

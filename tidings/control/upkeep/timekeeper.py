@@ -28,8 +28,7 @@ class Timekeeper:
         self._background = Background("timekeeper", self._work)
 
     def open(self, db: Db) -> None:
-        """Before anything is sent: if the clock is behind the store's last use, move all due times by the
-        difference."""
+        """If the clock is behind the store's last use, move all due times; called before anything is sent."""
         row = db.one("store_fact", name=SEEN)
         by = 0 if row is None else self._clock.now() - int(row[0])
         if by < -SMALL_STEP:

@@ -17,7 +17,7 @@ from tidings.rules.share import Share
 
 KEPT_SECONDS = 6 * 3_600.0
 AGAIN_SECONDS = 60.0
-"""What failed, or was fetched again because it did not fit, is not asked for more often than this."""
+"""What failed, or was fetched again because it did not match, is not requested more often than this."""
 KEPT_MAX, FAILED_KEPT_MAX = 1_000, 1_000
 KEPT_BYTES_MAX = 16 * 1024 * 1024
 FETCH_SECONDS = 5.0
@@ -27,7 +27,7 @@ FETCHES_MAX, WINDOW_SECONDS = 30, 60.0
 """A tenant's hooks fetch this often in each window."""
 
 Fetch = Callable[[str, str, bytes, float, int], Awaitable[bytes | None]]
-"""From a URL, a method, a body, a limit of seconds and of bytes to what came with a 2xx; None if nothing did."""
+"""From a URL, a method, a body, and limits of seconds and bytes to the body of a 2xx; None if there was none."""
 
 
 class Fetched:
@@ -45,7 +45,7 @@ class Fetched:
         """Requests for certificates and keys that are under way."""
 
     async def all(self, needed: Sequence[Needed], tenant: str | None, *, again: bool = False) -> dict[str, bytes]:
-        """What could be had, by key. `again`: what is kept did not do."""
+        """What could be fetched, by key. `again`: what is cached did not match."""
         found = {}
         for each in needed:
             content = await self._one(each, tenant, again=again)
@@ -54,7 +54,7 @@ class Fetched:
         return found
 
     async def confirm(self, url: str, tenant: str | None) -> bool:
-        """Call a URL that confirms a subscription; whether it answered with a 2xx."""
+        """Call a URL that confirms a subscription; returns whether it responded with a 2xx."""
         if not self._may_fetch(tenant):
             return False
         try:
@@ -80,7 +80,7 @@ class Fetched:
         return await asyncio.shield(task)
 
     def _may_fetch(self, tenant: str | None) -> bool:
-        """Take a place, to be given back, if the tenant has not fetched too often."""
+        """Take a place, to be returned, if the tenant has not fetched too often."""
         now = self._clock()
         if now - self._window >= WINDOW_SECONDS:
             self._window = now
@@ -101,7 +101,7 @@ class Fetched:
         if content is not None:
             self._keep(needed.key, now, content)
         elif before is not None:
-            # An old key is better than none: whether it fits is found out by the signature.
+            # An old key is better than none: the signature shows whether it matches.
             content = before[1]
             self._keep(needed.key, now - KEPT_SECONDS + AGAIN_SECONDS, content)
         else:
@@ -116,5 +116,5 @@ class Fetched:
         self._kept[key] = (when, content)
         self._failed.pop(key, None)
         while len(self._kept) > KEPT_MAX or self._kept_bytes > KEPT_BYTES_MAX:
-            # What was not needed for the longest time goes.
+            # The least recently used is dropped.
             self._kept_bytes -= len(self._kept.popitem(last=False)[1][1])

@@ -12,7 +12,7 @@ from tidings.rules.schemes import HookRequest, Verdict
 
 
 class Judged(NamedTuple):
-    """What the check of a request came to."""
+    """The result of checking a request."""
 
     verdict: Verdict
     request: HookRequest
@@ -21,7 +21,7 @@ class Judged(NamedTuple):
     """The body without its Content-Encoding."""
     fetched: Mapping[str, bytes]
     unknown: bool = False
-    """What is needed for a verdict could not be fetched; the sender may try again."""
+    """Keys needed for a verdict could not be fetched; the sender may try again."""
 
 
 async def judge(

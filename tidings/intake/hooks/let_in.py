@@ -1,4 +1,4 @@
-"""Refused requests, looked at again: what would have to change, and letting them in once it has."""
+"""Refused requests, checked again: what would have to change, and letting them in once it has."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tidings.store.log.events import append_new
 
 
 class SecondLook:
-    """Checks requests as of when they came. Belongs to one event loop."""
+    """Checks requests as of their arrival. Belongs to one event loop."""
 
     def __init__(
         self, receiver: HookReceiver, publisher: Publisher, catalog: Catalog, clock: Clock, base: str = ""
@@ -58,13 +58,13 @@ class SecondLook:
         return let_in
 
     async def explain(self, receipt: Receipt) -> Verdict:
-        """What comes of a request now, and what would have to change. Raises NotFound if its hook was deleted."""
+        """The verdict on a request now, and what would have to change. Raises NotFound if its hook was deleted."""
         ready, request = self._receiver.ready.of(self._hook(receipt)), self._request(receipt)
         now = receipt.received / SECOND
         judged = await self._receiver.judge(ready, request, now)
         if judged.verdict.ok:
             return judged.verdict
-        # In a thread: it tries a lot.
+        # In a thread: it tries many variants.
         return await asyncio.to_thread(schemes.explain, ready.verifier, judged.request, now, judged.fetched)
 
     def _hook(self, receipt: Receipt) -> Hook:

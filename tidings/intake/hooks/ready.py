@@ -25,20 +25,20 @@ class ReadyHook(NamedTuple):
     scheme: schemes.Scheme
     verifier: schemes.Verifier
     key: Key
-    """As whose its events are published: the hook's own, that of its tenant."""
+    """The caller under which its events are published: the hook itself, for its tenant."""
     repeats: DeliveryKeys
     accepted: HookReply
     repeated: HookReply
     refused: HookReply | None
-    """None: the answer of every hook that does not say another."""
+    """None: the default answer of hooks."""
     shows_secret: bool
     """Its requests hold the secret itself."""
     signs_for_anybody: bool
-    """Anybody can have tokens signed, so a body that is one proves nothing."""
+    """Anyone can have tokens signed, so a body that is one proves nothing."""
 
 
 class ReadyHooks:
-    """Those that were used lately. Belongs to one event loop."""
+    """The recently used ones. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._known: dict[str, ReadyHook] = {}

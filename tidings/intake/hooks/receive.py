@@ -39,7 +39,7 @@ from tidings.store.share_queue import ShareQueue
 from tidings.store.writer import NoSavepoint, Writer
 
 AT_ONCE_MAX = 512
-"""Requests of hooks that the writer has at a time; others wait, tenants in turn, so that nobody waits long for them."""
+"""How many hook requests the writer has at a time; others wait, tenants in turn, so that nobody waits long for them."""
 WAITING_MAX = 20_000
 RETRY_AFTER_SECONDS = 2.0
 DETAIL_CHARS_MAX = 1_000
@@ -92,11 +92,11 @@ class HookReceiver:
         self.ready = ReadyHooks()
         self.refusals = HookRefusals(writer)
         self.taken: dict[str, int] = {}
-        """How many requests came to each verdict."""
+        """How many requests got each verdict."""
 
     @property
     def shares(self) -> tuple[Share, ...]:
-        """What tenants share here."""
+        """The resource that tenants share here."""
         return self._places.share, self.refusals.share, self.fetched.share
 
     def hook_at(self, path: str) -> Hook | None:
@@ -137,7 +137,7 @@ class HookReceiver:
         judged = await self.judge(ready, request, self._clock.now() / SECOND)
         verdict = judged.verdict
         if judged.unknown:
-            # Whether it is genuine could not be found out: the sender is to try again.
+            # Whether it is genuine is unknown: the sender should try again.
             return self._refuse(ready, arrival, verdict.reason, verdict.detail, _TRY_AGAIN)
         if not verdict.ok:
             return self._refuse(ready, arrival, verdict.reason, verdict.detail, ready.refused)
@@ -165,7 +165,7 @@ class HookReceiver:
         tenant = ready.hook.tenant
         await self._places.take(tenant)
         try:
-            # It refuses before it writes, so it needs no savepoint.
+            # It refuses before its first write, so it needs no savepoint.
             is_new = await self._writer.call(NoSavepoint(store))
         finally:
             self._places.leave(tenant)
@@ -175,7 +175,7 @@ class HookReceiver:
         return _answer(ready, ready.accepted, arrival.request, "accepted")
 
     async def _shaken(self, ready: ReadyHook, arrival: Arrival, answer: HandshakeAnswer) -> HookAnswer:
-        """Answer a handshake, once what it brings is stored or confirmed."""
+        """Answer a handshake, once its secret is stored or its URL confirmed."""
         refused = answer.refused
         if refused is None and answer.store_secret is not None:
             refused = await self._keep_secret(ready.hook.id, answer.store_secret)
@@ -191,7 +191,7 @@ class HookReceiver:
         return HookAnswer(answer.status, answer.headers, answer.body, "handshake")
 
     async def _keep_secret(self, ident: str, secret: str) -> str | None:
-        """Make a secret that a sender handed over the hook's own; why not, if it has one already."""
+        """Give the hook a secret that a sender handed over; returns why not, if it has one already."""
 
         def store(db: Db) -> str | None:
             present = self._catalog.hook(db, ident)
@@ -224,7 +224,7 @@ class HookReceiver:
     def _receipt(
         self, hook: Hook, arrival: Arrival, event: str | None, reason: str | None = None, detail: str | None = None
     ) -> Receipt:
-        """What is kept of a request. It shares the text of its event's id."""
+        """The receipt of a request. Its id shares the text of its event's id."""
         now = self._clock.now()
         return Receipt(
             id=new_id("rcp", now) if event is None else "rcp_" + event.partition("_")[2],
@@ -253,7 +253,7 @@ def _answer(ready: ReadyHook, reply: HookReply, request: HookRequest, verdict: s
 
 
 def _reply_to_unfit(ready: ReadyHook) -> HookReply:
-    """What a genuine request is answered that does not fit the schema of its event's type."""
+    """The answer to a genuine request that violates the schema of its event's type."""
     return ready.refused if ready.hook.options.refused is not None and ready.refused else HookReply(status=422)
 
 

@@ -23,10 +23,10 @@ from tidings.store.writer import Writer
 
 FLUSH_SECONDS = 0.5
 PER_FLUSH_MAX, PER_CLIENT_MAX = 20, 5
-"""How many requests of one hook, and of one address, are written in one go; the first tell as much as the rest."""
+"""How many requests of one hook, and of one address, are stored at a time; the first are as telling as the rest."""
 WAITING_BYTES_MAX = 8 * 1024 * 1024
 REQUEST_BYTES = 2_048
-"""What a request takes besides its body, about."""
+"""About how many bytes a request takes besides its body."""
 REFUSALS_KEPT, KEPT_BYTES_MAX = 1_000, 16 * 1024 * 1024
 """Of one hook."""
 TRIM_EVERY = 100
@@ -50,7 +50,7 @@ class HookRefusals:
         """How many were not kept, because their hook, sender or tenant had no room left."""
 
     def has_room(self, receipt: Receipt) -> bool:
-        """Whether it may be kept; else it is counted as left out."""
+        """Whether it may be kept; otherwise it is counted as left out."""
         waiting, whose = self._waiting.get(receipt.hook, ()), (receipt.hook, _network(receipt.client))
         if (
             len(waiting) < PER_FLUSH_MAX
@@ -64,13 +64,13 @@ class HookRefusals:
         return False
 
     def keep(self, receipt: Receipt, fields: dict[str, Any]) -> None:
-        """Write down soon what there was room for. `fields`: what is stored of it."""
+        """Store it soon, after `has_room`. `fields`: the stored fields."""
         self._waiting.setdefault(receipt.hook, []).append(fields)
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._flush_soon(), name="refusals")
 
     async def flush(self) -> None:
-        """Write down what waits. What the store does not take is lost: it was never let in."""
+        """Store what waits. What the store refuses is lost: it was never let in."""
         waiting, held = self._waiting, self._held
         self._waiting, self._held = {}, []
         self._clients.clear()
@@ -93,7 +93,7 @@ class HookRefusals:
                 self.share.give_back(tenant, size)
 
     async def stop(self) -> None:
-        """Write down what waits, before the writer is closed."""
+        """Store what waits, before the writer is closed."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -101,7 +101,7 @@ class HookRefusals:
         await self.flush()
 
     def _is_to_trim(self, hook: str, fresh: int) -> bool:
-        # The first ones after a start are more than nothing: how many there were before is not known.
+        # After a start the number of stored refusals is unknown.
         count = self._since_trim.get(hook, TRIM_EVERY) + fresh
         self._since_trim[hook] = 0 if count >= TRIM_EVERY else count
         return count >= TRIM_EVERY

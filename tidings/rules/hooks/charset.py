@@ -1,4 +1,4 @@
-"""Texts of other systems in UTF-8, whatever character set they came in."""
+"""Texts of other systems in UTF-8, whatever their character set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _KNOWN = re.compile(
     r"us-?ascii|iso-?8859-?[0-9]{1,2}|latin-?[0-9]{1,2}|windows-?[0-9]{3,4}|cp[0-9]{3,4}|utf-?(8|16|32)(-?[lb]e)?"
     r"|koi8-[ru]|shift[_-]?jis|euc-(jp|kr)|iso-2022-jp|gb2312|gbk|gb18030|big5"
 )
-"""Character sets only: what else Python calls an encoding (zip, idna, unicode_escape) is none."""
+"""Character sets only: Python's other encodings (zip, idna, unicode_escape) are left out."""
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -22,7 +22,7 @@ _MARKS = (
 
 
 def charset_of(content_type: str) -> str | None:
-    """The character set that a Content-Type names, as Python calls it; None if it names none that is known."""
+    """The character set that a Content-Type names, as Python calls it; None if it names no known one."""
     name = parameters(content_type).get("charset", "").strip().lower()
     if not name or not _KNOWN.fullmatch(name):
         return None
@@ -33,7 +33,7 @@ def charset_of(content_type: str) -> str | None:
 
 
 def in_utf8(body: bytes, content_type: str) -> bytes | None:
-    """The text in UTF-8, without a byte order mark; None if it is not text of any character set that it may be of."""
+    """The text in UTF-8, without a byte order mark; None if it is not text in any candidate character set."""
     for mark, encoding in _MARKS:
         if body.startswith(mark):
             return _decoded(body, encoding)

@@ -1,4 +1,4 @@
-"""The body of somebody else's request as the data of an event: a JSON object, whatever it was.
+"""The body of another system's request as the data of an event: a JSON object, whatever it was.
 
 JSON objects stay the text that came. Anything else is written as one of these: `{"items": [...]}` for a JSON array,
 `{"lines": [...]}` for JSON lines, `{"value": ...}` for other JSON, the fields of a form (a repeated one as a list; of
@@ -96,7 +96,7 @@ def _xml(body: bytes) -> Data:
 
 
 def _text(body: bytes, kind: str, unread: str = "") -> Data:
-    """Text in UTF-8; what is not is kept as bytes."""
+    """Text in UTF-8; anything else is kept as bytes."""
     if b"\0" in body:
         return _bytes(body, kind, unread)
     return _whole({"text": body.decode()} | ({"unread": unread} if unread else {}))
@@ -118,7 +118,7 @@ def _form(body: bytes, content_type: str) -> Data:
 
 
 def _fields(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Fields as an object; one that is there more than once is a list."""
+    """Fields as an object; repeated ones are lists."""
     found: dict[str, Any] = {}
     repeated: set[str] = set()
     for name, value in pairs:

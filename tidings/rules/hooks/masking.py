@@ -11,7 +11,7 @@ from tidings.rules.schemes.form import Basic, Token
 
 HIDDEN = "(hidden)"
 SECRET_CHARS_MIN = 6
-"""A shorter text is found by chance in what is none."""
+"""A shorter text may occur by chance in other text."""
 
 Headers = tuple[tuple[str, str], ...]
 

@@ -1,8 +1,8 @@
-"""What a request to a hook is called: the type and the subject of its event, and which delivery of its sender it is.
+"""Naming a request to a hook: the type and subject of its event, and which of its sender's deliveries it is.
 
-**Repeats.** A sender that got no answer sends again. One key tells such a repeat: a hash of the sender's delivery id
-or, if the scheme has none, of what was sent. An id that the signature does not cover counts only together with what
-was sent: else whoever replays one request under the id of another would have that one dropped.
+**Repeats.** A sender that got no response sends again. One key tells such a repeat: a hash of the sender's delivery id
+or, if the scheme has none, of what was sent. An id that the signature does not cover counts only together with what was
+sent: else whoever replays one request under the id of another would have that one dropped.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def check_path(path: str, pointer: str = "/path") -> str:
 
 
 def default_type(path: str) -> str:
-    """The type that events of a hook have by default."""
+    """The default type of a hook's events."""
     return _free(f"{_as_type(path.replace('/', '.'))[:100].strip('.')}.{SENDERS_TYPE}")
 
 
@@ -64,7 +64,7 @@ def check_type(pattern: str, pointer: str = "/type") -> str:
 
 
 def type_of(pattern: str, scheme: Scheme, request: HookRequest, taken: Container[str]) -> str:
-    """The type of the event that a request becomes. `taken`: types that others alone may publish."""
+    """The type of the event that a request becomes. `taken`: types that only others may publish."""
     kind = pattern
     if SENDERS_TYPE in pattern:
         said = source(scheme.event_type).first(request) if scheme.event_type else None
@@ -99,7 +99,7 @@ class DeliveryKeys:
         self._id_is_proved = all(_proves(check, scheme.delivery_id) for check in scheme.checks)
 
     def of(self, request: HookRequest) -> str | None:
-        """What is the same whenever a delivery comes again, and for no other; None if repeats are accepted."""
+        """A key that is the same for each repeat of a delivery, and for no other; None if repeats are accepted."""
         if self._repeats == "accept":
             return None
         found = self._id.first(request) if self._id is not None else None

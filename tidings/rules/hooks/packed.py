@@ -1,4 +1,4 @@
-"""Bodies that came packed: unpacked to a limit, so that a small one cannot become a huge one."""
+"""Packed bodies: unpacked up to a limit, so that a small one cannot become a huge one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _GZIP, _ZLIB, _RAW = 31, 15, -15
 
 
 def unpacked(body: bytes, encoding: str, most: int) -> bytes:
-    """The body without its Content-Encoding; as received if that is unknown, or not true. Raises TooLarge."""
+    """The body without its Content-Encoding; as received if that is unknown or wrong. Raises TooLarge."""
     named = encoding.strip().lower()
     if named in ("gzip", "x-gzip"):
         ways = [_GZIP]
@@ -28,7 +28,7 @@ def unpacked(body: bytes, encoding: str, most: int) -> bytes:
 
 
 def _unpacked(body: bytes, form: int, most: int) -> bytes | None:
-    """The content of one or more streams, one after another; None if they are none, or break off."""
+    """The content of one or more streams, one after another; None if they are malformed or break off."""
     pieces: list[bytes] = []
     room, rest = most, body
     while rest:

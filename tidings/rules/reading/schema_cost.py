@@ -300,8 +300,7 @@ class _Graph:
         return found
 
     def _below(self, ways: dict[int, int]) -> Iterator[dict[int, int]]:
-        """The ways to each member and element: one for each name or place that has its own parts, one for all
-        others."""
+        """The ways to each member and element: one per name or place with its own parts, one for all others."""
         for which in ("members", "elements"):
             others: dict[int, int] = {}
             special: dict[Name, dict[int, int]] = {}

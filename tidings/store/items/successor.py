@@ -1,7 +1,7 @@
-"""A table that takes the place of another: how each of its rows is made of a row of the one before.
+"""A table that replaces another: how each of its rows is made from a row of the old one.
 
-A declaration that changes columns, values, words or indexes alters no table: another one is made, filled, and then
-read and written instead. So there is one way for all that can change, on both engines, and it can be gone in slices.
+A declaration that changes columns, values, words or indexes alters no table: another one is made, filled, and then read
+and written instead. So there is one way for every change, on both engines, and it works in slices.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tidings.store.base import Db, Dialect
 from tidings.store.items import tables, values
 
 ITEM = "item"
-"""What a row of the table before is called in statements."""
+"""The name of a row of the old table in statements."""
 _CONVERTED = {
     ("integer", "number", "sqlite"): "CAST({column} AS REAL)",
     ("integer", "number", "postgres"): "{column}::double precision",
@@ -67,7 +67,7 @@ def _rewrites(step: Step, dialect: Dialect) -> bool:
 
 
 def _searched(pair: Pair) -> bool:
-    """Whether `q` searches other fields than before."""
+    """Whether `q` now searches different fields."""
     before = {field.name for field in pair.before.fields if field.searchable}
     sources = [pair.source(field.name) for field in pair.after.fields if field.searchable]
     return before != {None if source is None else source.name for source in sources}
@@ -95,7 +95,7 @@ class Successor:
         self._shown = [*self._own(), *made.values()]
         kept = not _searched(pair) and not any(isinstance(step, FillField) and step.field.searchable for step in steps)
         self._keeps_words = kept and dialect == "postgres"
-        """Whether rows have the words that they had."""
+        """Whether rows keep their words."""
         if self._searched and self._keeps_words:
             self._columns.append("words")
             self._shown.append("words")
@@ -125,13 +125,13 @@ class Successor:
             db.insert(self._words, ["rowid", "words"], found)
 
     def forget(self, db: Db, seqs: Sequence[int]) -> None:
-        """Take these rows away again."""
+        """Remove these rows again."""
         db.execute(f"DELETE FROM {self.name} WHERE seq IN {tables.listed(self._dialect)}", tables.listing(seqs))  # noqa: S608 -- our own names
         if self._searched and self._dialect == "sqlite":
             db.execute_many(f"DELETE FROM {self._words} WHERE rowid = :seq", [{"seq": seq} for seq in seqs])  # noqa: S608 -- our own names
 
     def take_numbers(self, db: Db) -> None:
-        """Have the next item numbered as the table before would have numbered it, so that no number comes twice."""
+        """Have the next item numbered as the table before would have numbered it, so that no number is used twice."""
         names = {"source": self.source, "name": self.name}
         if self._dialect == "postgres":
             there = "nextval(pg_get_serial_sequence(:source, 'seq'))"
@@ -146,7 +146,7 @@ class Successor:
     # --- statements ---------------------------------------------------------------------------------------------------
 
     def _own(self) -> list[str]:
-        """Our own columns: an item that is changed is of a later revision, as its entity tag has to be."""
+        """Our own columns: a changed item gets a new revision, as its entity tag must change."""
         if not self._changes:
             return [f"{ITEM}.{name}" for name in tables.OWN_COLUMNS]
         later = "max" if self._dialect == "sqlite" else "greatest"

@@ -1,4 +1,4 @@
--- Receipts: what came to hooks, as it came.
+-- Receipts: requests to hooks, as received.
 
 -- name: receipt_put
 -- Keep a request; nothing where the sender's delivery is there already, which its unique key tells.

@@ -77,13 +77,13 @@ async def get_hook(parts: Parts, request: Request) -> Answer:
 
 
 async def edit_hook(parts: Parts, request: Request) -> Answer:
-    """Change a hook; it holds from the next request on."""
+    """Change a hook; applies from the next request on."""
     before = parts.hooks.find(request.caller, request.path["id"], "hooks:write")
     agree(request, _view(parts, before))
     document: dict[str, Any] = msgspec.to_builtins(before.options) | {"secrets": list(before.secrets)}
     expected = if_match(request)
     body = merged(document, request, HookBody)
-    # What was merged is what was read: a change in between is seen.
+    # The patch was merged into what was read: a change in between is noticed.
     hook = await parts.hooks.edit(
         request.caller, before.id, {before.revision} if expected is None else expected, body, parts.writer.call
     )

@@ -1,4 +1,4 @@
-"""The operations on receipts: what came to hooks, what was refused and why, and letting it in after all."""
+"""The operations on receipts: requests to hooks, which were refused and why, and letting them in after all."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class SchemeList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def list_receipts(parts: Parts, request: Request) -> Answer:
-    """What came to hooks, newest first by default."""
+    """Requests to hooks, newest first by default."""
     return await _list(parts, request, refused=False)
 
 
 async def list_refusals(parts: Parts, request: Request) -> Answer:
-    """What was refused, newest first by default."""
+    """Refused requests, newest first by default."""
     return await _list(parts, request, refused=True)
 
 
@@ -60,7 +60,7 @@ async def get_receipt_body(parts: Parts, request: Request) -> Answer:
 
 
 async def retry_refusal(parts: Parts, request: Request) -> Answer:
-    """Check a refused request again, as of when it came, and let it in if it is genuine now."""
+    """Check a refused request again, as of its arrival, and let it in if it is genuine now."""
     receipt = await parts.hooks.receipt(request.caller, request.path["id"], "hooks:write")
     before = await kept(parts, request)
     if before is not None:
@@ -119,7 +119,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/receipts",
         scope="hooks:read",
-        summary="List what came to hooks, newest first",
+        summary="List requests to hooks, newest first",
         handler=list_receipts,
         tag=TAG,
         response=ReceiptList,

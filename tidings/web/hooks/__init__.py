@@ -1,1 +1,1 @@
-"""The door `/in`: others' webhooks, as they come."""
+"""The door `/in`: others' webhooks, as they arrive."""

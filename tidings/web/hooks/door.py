@@ -1,8 +1,8 @@
 """The hooks' door: a request as its sender sent it, and an answer that the sender understands.
 
-Nothing of the API's strictness holds here: Authorization is the sender's, unknown query names, repeated headers,
-packed bodies, HEAD and OPTIONS are its business. What a sender reads is a status and a plain text. An answer may echo
-what a stranger sent, so no browser takes it for a page: its content is sandboxed, and never sniffed.
+None of the API's strictness applies here: Authorization is the sender's, unknown query names, repeated headers, packed
+bodies, HEAD and OPTIONS are its business. What a sender reads is a status and a plain text. An answer may echo what a
+stranger sent, so no browser takes it for a page: its content is sandboxed, and never sniffed.
 
 The URL that a signature covers is the public URL with the hook's path and the query as received. The HTTP server gives
 paths decoded only; a hook's path has none but characters that are never encoded, so nothing is lost.
@@ -53,7 +53,7 @@ _OURS = frozenset(
         "upgrade",
     )
 )
-"""Headers that a hook's own answer cannot say."""
+"""Headers that a hook's own answer cannot set."""
 _NO_HOOK = b"There is no hook here.\n"
 
 

@@ -40,4 +40,4 @@ FIELD_HELP: dict[str, dict[str, str]] = {
     "ClientCertificate": _CERTIFICATE,
     "ClientCertificatePatch": _CERTIFICATE,
 }
-"""By component and field, in Markdown. A field that is a component of its own (`$ref`) is left as it is there."""
+"""By component and field, in Markdown. A field that is a separate component (`$ref`) is left unchanged."""
