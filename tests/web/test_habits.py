@@ -15,7 +15,7 @@ from tidings.web.operations import OPERATIONS
 
 LISTS = [operation for operation in OPERATIONS if operation.is_list]
 SINGLES = [op for op in OPERATIONS if op.item is not None and not op.is_list and not op.stream]
-NAMES = {"/v1/event-types": "name", "/v1/collections": "name"}
+NAMES = {"/v1/event-types": "name", "/v1/collections": "name", "/v1/schemes": "name"}
 """What a thing's path ends with, where that is not its id."""
 
 

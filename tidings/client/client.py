@@ -283,6 +283,14 @@ class Client:
         """Check a refused request again, and let it in. Raises Conflict if it is still refused."""
         return self._object(calls.create(f"{calls.at('refusals', id)}:retry", None, idempotency_key))
 
+    def schemes(self, **query: Any) -> Iterator[Json]:
+        """The senders whose webhooks can be verified, by name."""
+        return self.pages("/v1/schemes", **query)
+
+    def scheme(self, name: str) -> Json:
+        """One of them, with its form and a signed sample."""
+        return self._object(calls.read(calls.at("schemes", name)))
+
     # --- collections and items ----------------------------------------------------------------------------------------
 
     def items(self, collection: str, tenant: str | None = None) -> Items:

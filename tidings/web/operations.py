@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from tidings.web.api import collections, deliveries, event_types, hooks, keys, links, receipts, replays, tenants
+from tidings.web.api import (
+    collections,
+    deliveries,
+    event_types,
+    hooks,
+    keys,
+    links,
+    receipts,
+    replays,
+    schemes,
+    tenants,
+)
 from tidings.web.api.endpoints import operations as endpoints
 from tidings.web.api.events import publish
 from tidings.web.api.events import read as events
@@ -25,6 +36,7 @@ _LISTS: tuple[tuple[Operation, ...], ...] = (
     replays.OPERATIONS,
     hooks.OPERATIONS,
     receipts.OPERATIONS,
+    schemes.OPERATIONS,
     tenants.OPERATIONS,
     keys.OPERATIONS,
     health.OPERATIONS,

@@ -286,6 +286,25 @@ ANSWERS: dict[str, Any] = {
         "base64": None,
     },
     "ReplayView": _REPLAY,
+    "SchemeDetail": {
+        **_SCHEME,
+        "form": {
+            "check": {
+                "kind": "signature",
+                "algorithm": "hmac-sha256",
+                "signed": "{body}",
+                "signature": {"from": "header:X-Hub-Signature-256", "prefix": "sha256="},
+            }
+        },
+        "sample": {
+            "method": "POST",
+            "url": "https://example.com/in",
+            "headers": {"x-github-event": "ping"},
+            "body": '{"zen":"Keep it logically awesome."}',
+            "secret": "example secret, 32 bytes long...",
+            "signed_at": 1_790_000_000,
+        },
+    },
     "SchemeView": _SCHEME,
     "SecretView": {"secret": SECRET, "previous": []},
     "Shown": _PLAN,

@@ -40,6 +40,13 @@ _RECEIPT: dict[str, Schema] = {
     "bytes": {"minimum": 0, "maximum": INTEGER_MAX},
 }
 
+_SCHEME: dict[str, Schema] = {
+    **dict.fromkeys(("name", "title", "checks", "secret", "source", "help"), _TEXT),
+    "settings": {"values": _TEXT},
+    "aliases": {"maxItems": 100, "items": {"type": "string", **_TEXT}},
+    "handshakes": {"maxItems": 100, "items": {"type": "string", **_TEXT}},
+}
+
 BOUNDS: dict[str, dict[str, Schema]] = {
     "NewHook": {**_HOOK, "secrets": _SECRETS},
     "HookPatch": {**_HOOK, "secrets": _SECRETS},
@@ -59,11 +66,12 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "signed": _TEXT,
     },
     "HeaderView": {"name": _TEXT, "value": _TEXT},
-    "SchemeView": {
-        **dict.fromkeys(("name", "title", "checks", "secret", "source", "help"), _TEXT),
-        "settings": {"values": _TEXT},
-        "aliases": {"maxItems": 100},
-        "handshakes": {"maxItems": 100},
+    "SchemeView": _SCHEME,
+    "SchemeDetail": _SCHEME,
+    "SampleView": {
+        **dict.fromkeys(("method", "url", "body", "secret"), _TEXT),
+        "headers": {"values": _TEXT},
+        "signed_at": {"minimum": 0, "maximum": 2**31 - 1},
     },
 }
 """By the name of a struct and of its field; `values` are those of a map."""

@@ -1,0 +1,37 @@
+"""The operation that shows one signature scheme whole: its form, and a sample of its sender's requests."""
+
+from __future__ import annotations
+
+from tidings.model.errors import NotFound
+from tidings.rules import schemes
+from tidings.rules.reading.refused import Refused
+from tidings.views.schemes import SchemeDetail, scheme_detail
+from tidings.web.operation import Answer, Operation, Request
+from tidings.web.parts import Parts
+
+
+async def get_scheme(parts: Parts, request: Request) -> Answer:
+    """All about one sender, by its name or another of its names. Raises NotFound."""
+    try:
+        scheme = schemes.named(request.path["name"])
+    except Refused as unknown:
+        raise NotFound(unknown.detail) from None
+    return Answer(200, scheme_detail(scheme))
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="get_scheme",
+        method="GET",
+        path="/v1/schemes/{name}",
+        scope="hooks:read",
+        summary="Read a signature scheme, with its form and a sample",
+        help=(
+            "`name` may be another of the sender's names, such as `whatsapp`. `form` is how you would declare the "
+            "scheme yourself; `sample` is signed with the example secret, or unsigned if a key pair signs."
+        ),
+        handler=get_scheme,
+        tag="Hooks",
+        response=SchemeDetail,
+    ),
+)
