@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.control.world import World, opened
 from tidings.control.collections import Asked, Collections, Wanted
 from tidings.control.declare.declaring import Declaring
 from tidings.control.declare.discarded import Discarded
+from tidings.control.declare.long import WEIGHT_EACH
 from tidings.control.declare.slicing import Slicing
 from tidings.control.indexes import Indexes
 from tidings.intake.items.change import ItemChanges, ItemRequest
@@ -23,10 +25,11 @@ from tidings.intake.items.drafts import Drafts
 from tidings.intake.items.kinds import Kinds
 from tidings.model.access import EVERYTHING, Key
 from tidings.model.errors import Conflict, TidingsError
+from tidings.rules.declare.declaration import plain
 from tidings.store.base import Db
 from tidings.store.items import indexes, tables, values
 from tidings.store.items.conditions import Where
-from tidings.store.items.handover import Handover
+from tidings.store.items.handover import Handover, weight
 
 SECONDS = 60.0
 ROWS = 3
@@ -410,6 +413,48 @@ def test_collections_are_made_renamed_and_dropped_in_slices(here: Store) -> None
     assert here.shown("work")["i1"]["n"] == 100.0 and here.is_tidy()
 
 
+def test_another_declaration_passes_unless_it_is_about_the_same_items(here: Store) -> None:
+    world = here.world
+    passed, ends = threading.Event(), list[str]()
+
+    def asked(name: str, document: Any) -> Asked:
+        return Asked(wish=Wanted(collections={name: document}, single=name), drop_values=True)
+
+    async def run() -> None:
+        begun = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def before(n: int) -> None:
+            if n == 2:
+                loop.call_soon_threadsafe(begun.set)
+                assert passed.wait(SECONDS)
+
+        made = Indexes(world.engine, world.writer, world.catalog)
+        parts = (world.engine, world.writer, world.readers, world.clock)
+        declaring = Declaring(parts, here.collections, made, lambda writer: Slices(world, before))
+        declaring.at_once = WEIGHT_EACH + 1
+
+        async def declare(called: str, ask: Callable[[Db], Asked]) -> None:
+            await declaring.carry_out(ask, lambda db, make: make(db), world.writer.call)
+            ends.append(called)
+
+        def described(db: Db) -> Asked:
+            return asked("things", {**plain(here.collections.present(db)["things"]), "description": "said of them"})
+
+        long = asyncio.create_task(declare("long", lambda db: asked("things", EVERY_KIND["things"])))
+        await begun.wait()
+        same = asyncio.create_task(declare("same", described))
+        await declare("other", lambda db: asked("other", {"fields": {"a": "string"}}))
+        passed.set()
+        await asyncio.wait_for(asyncio.gather(long, same), SECONDS)
+
+    asyncio.run(run())
+    assert ends == ["other", "long", "same"]
+    things = world.catalog.now.collections["things"]
+    assert (things.revision, things.description) == (3, "said of them") and here.shown()["i1"]["remark"] == "g"
+    assert here.is_tidy()
+
+
 VERBS = st.sampled_from(["put", "edit", "edit", "delete"])
 GIVEN = st.fixed_dictionaries(
     {},
@@ -459,3 +504,14 @@ def test_changes_during_a_declaration_are_as_changes_after_it(here: Store) -> No
 
     run()
     assert here.is_tidy()
+
+
+def test_few_large_items_are_many(world: World) -> None:
+    """PostgreSQL packs what repeats itself, and unpacks it to check it."""
+    here = Store(world)
+    here.declare({"things": {"fields": {"text": {"type": "string", "max": 500_000}, "list": "array"}}})
+    for n in range(4):
+        assert here.change("put", "things", f"i{n}", {"text": "x y " * 50_000}) == "done"
+        assert here.change("put", "things", f"j{n}", {"list": ["x y " * 50_000]}) == "done"
+    things = world.catalog.now.collections["things"]
+    assert 8 * 100 <= world.readers.run(lambda db: weight(db, things, 2_000)) <= 8 * 102

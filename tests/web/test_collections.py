@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -279,3 +281,13 @@ def test_declarations_and_tables_outlive_a_restart(clean: Api, server: TestServe
     assert server.api.get("/v1/collections/tasks")["fields"].keys() == FIELDS.keys()
     assert server.api.get("/v1/event-types/tasks.completed")["collection"] == "tasks"
     assert server.api.call("DELETE", "/v1/collections/tasks").json["code"] == "would_lose"
+
+
+def test_the_same_declaration_sent_twice_at_once_is_carried_out_once(clean: Api) -> None:
+    body = {"collections": {"tasks": {"fields": FIELDS}}}
+    with ThreadPoolExecutor(2) as threads:
+        key = {"Idempotency-Key": f"declared-{time.monotonic_ns()}"}
+        replies = list(threads.map(lambda _: clean.call("POST", "/v1/collections:apply", body, key), range(2)))
+    assert [reply.status for reply in replies] == [200, 200] and replies[0].json == replies[1].json
+    assert sum("idempotency-replayed" in reply.headers for reply in replies) == 1
+    assert clean.get("/v1/collections/tasks")["revision"] == 1

@@ -160,7 +160,7 @@ class Collections:
             shown = self.check(planned, self.inspected(db, planned), drop_values=drop_values)
             collections = alter.carry_out(db, plan, now)
         else:
-            if plan != made.plan:
+            if msgspec.structs.replace(plan, stays=made.plan.stays) != made.plan:
                 raise _changed()
             refusals = (*self._refusals(db, planned), *made.findings.refusals)
             found = msgspec.structs.replace(made.findings, refusals=refusals)

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 SLICE_SECONDS = 0.01
 """How long a job should hold the writer."""
-ROWS_FIRST, ROWS_MAX = 50, 5_000
+ROWS_FIRST, ROWS_MAX = 10, 5_000
 GROWTH = 2.0
 
 

@@ -195,14 +195,32 @@ def _late(pair: Pair) -> Late:
 
 
 def weight(db: Db, collection: Collection, most: int) -> int:
-    """How many rows a collection has, a large one counted for several, as far as they are not more than `most`."""
-    part = f"SELECT {_size(db, collection)} AS size FROM {tables.table(collection)} LIMIT :most"  # noqa: S608 -- our own names
+    """How many rows a collection has, a large one counted for several, as far as they are not more than `most`.
+
+    For a reader, if there may be many.
+    """
+    part = f"SELECT {_size(db, collection, unpacked=True)} AS size FROM {tables.table(collection)} LIMIT :most"  # noqa: S608 -- our own names
     [(count, size)] = db.query(f"SELECT COUNT(*), COALESCE(SUM(size), 0) FROM ({part}) AS part", {"most": most + 1})  # noqa: S608 -- our own names
     return int(count) + int(size) // BYTES_AS_ROW
 
 
-def _size(db: Db, collection: Collection) -> str:
-    """The SQL of how large a row is, by what may be large in it."""
-    of = {"sqlite": "octet_length", "postgres": "pg_column_size"}[db.dialect]
-    large = [tables.column(field.name) for field in collection.fields if field.type in ("string", "object", "array")]
-    return " + ".join(["0", *(f"COALESCE({of}({column}), 0)" for column in large)])
+def _size(db: Db, collection: Collection, *, unpacked: bool = False) -> str:
+    """The SQL of how large a row is, by what may be large in it.
+
+    PostgreSQL packs large values; what is in its JSON `unpacked`, it cannot say without unpacking it.
+    """
+    sizes = ["0"]
+    for field in collection.fields:
+        column = tables.column(field.name)
+        if field.type == "string":
+            sizes.append(f"COALESCE(octet_length({column}), 0)")
+        elif field.type in ("object", "array"):
+            packed = db.dialect == "postgres" and not unpacked
+            sizes.append(
+                f"COALESCE({f'pg_column_size({column})' if packed else f'octet_length({_text(db, column)})'}, 0)"
+            )
+    return " + ".join(sizes)
+
+
+def _text(db: Db, column: str) -> str:
+    return column if db.dialect == "sqlite" else f"CAST({column} AS TEXT)"
