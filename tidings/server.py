@@ -322,6 +322,7 @@ class Server:
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        log.info("stopping: finishing what is in flight and saving the results")
         self._declaring.break_off()
         await app.stop()
         http.stop()  # type: ignore[no-untyped-call]
@@ -370,6 +371,8 @@ class Server:
         self._readers.close()
         self._engine.close()
         self._release()
+        if self._loop is not None:
+            log.info("stopped")
 
     def _release(self) -> None:
         while self._locks:

@@ -47,6 +47,13 @@ def restore(run: Run, *args: object, ok: bool = True) -> Any:
     return json.loads(said.stdout) if ok else said.stderr
 
 
+def test_a_name_that_ends_with_a_slash_is_a_folder(tmp_path: Path, run: Run, folder: Path) -> None:
+    said = backup(run, f"{tmp_path}/backups/", "--data", folder, ok=False)
+    assert "there is no folder" in said and not (tmp_path / "backups").exists()
+    (tmp_path / "backups").mkdir()
+    assert Path(backup(run, f"{tmp_path}/backups/", "--data", folder)["file"]).parent == tmp_path / "backups"
+
+
 @pytest.mark.slow
 def test_a_backup_ends_while_somebody_writes_and_holds_one_moment(tmp_path: Path, run: Run) -> None:
     with ProcessServer(tmp_path / "server", max_batch_bytes=8_000_000) as server:

@@ -257,7 +257,7 @@ def test_the_list_of_deliveries_shows_what_is_held(run: Run, read: Read, receive
         (["events", "list", "--since", "2h", "--until", "3h"], ") must be earlier than --until ("),
         (["deliveries", "list", "--since", "2h", "--until", "3h"], ") must be earlier than --until ("),
         (["endpoints", "list", "--url", "ftp://x"], "not an http:// or https:// URL"),
-        (["endpoints", "list", "--url", "http://127.0.0.1:1"], "Is the server running?"),
+        (["endpoints", "list", "--url", "http://127.0.0.1:1"], "Is it running?"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(run: Run, args: list[str], sentence: str) -> None:

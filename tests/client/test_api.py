@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import tidings.client
 from tests.client.conftest import Face, MakeFace
 from tidings.client import (
     Client,
@@ -99,6 +100,28 @@ def test_endpoints_deliveries_replays_and_keys(client: Face) -> None:
     key = client.call("create_key", "k", ["events:write"], limits=[{"calls": 1, "seconds": 3600}])
     assert key["id"] in [each["id"] for each in client.call("keys")]
     assert client.call("revoke_key", key["id"]) is None
+    client.call("put_collection", "permitted", {"fields": {"a": {"type": "string"}}})
+    by_permit = client.call("create_key", "k", permits=[{"collection": "permitted", "verbs": ["list"]}])
+    assert by_permit["scopes"] == []
+
+
+def test_event_types_and_tenants(client: Face) -> None:
+    name, tenant = f"face.n{id(client)}", f"face-{id(client)}"
+    made = client.call("put_event_type", name, description="One")
+    assert client.call("put_event_type", name, made["revision"], description="Two")["description"] == "Two"
+    with pytest.raises(Stale):
+        client.call("put_event_type", name, made["revision"])
+    assert client.call("event_type", name)["name"] == name
+    assert name in [each["name"] for each in client.call("event_types", limit=1000)]
+    assert client.call("delete_event_type", name) is None
+    assert client.call("create_tenant", tenant)["id"] == tenant
+    assert client.call("tenant", tenant)["id"] == tenant
+    assert tenant in [each["id"] for each in client.call("tenants", limit=1000)]
+    assert client.call("delete_tenant", tenant) is None
+
+
+def test_dir_shows_what_there_is() -> None:
+    assert "AsyncClient" in dir(tidings.client) and "TYPE_CHECKING" not in dir(tidings.client)
 
 
 def test_hooks_and_what_came_to_them(client: Face, server: TestServer) -> None:
@@ -145,7 +168,7 @@ def test_errors_have_types_and_sentences(client: Face, face: MakeFace, server: T
 
 
 def test_nobody_there(face: MakeFace) -> None:
-    with pytest.raises(ConnectionFailed, match="Is the server running") as failed:
+    with pytest.raises(ConnectionFailed, match="Is it running") as failed:
         face("http://127.0.0.1:1", retries=0).call("endpoints")
     assert not failed.value.sent
 

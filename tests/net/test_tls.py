@@ -24,7 +24,7 @@ def test_only_the_authority_of_the_endpoint_is_trusted(client: HttpClient) -> No
         for other in (None, Tls(CLIENTS.pem.encode())):
             reply = fetch(client, server.url(), tls=other)
             assert failed(reply) == "tls"
-            assert "certificate was not accepted" in reason(reply)
+            assert "certificate was not accepted: it is signed by an unknown authority. Set ca to" in reason(reply)
         assert len(server.posts) == 1
 
 

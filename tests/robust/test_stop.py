@@ -84,6 +84,7 @@ def test_a_stop_while_everything_waits_for_an_endpoint_that_never_answers(tmp_pa
         began = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - began < STOP_SECONDS_MAX
+        assert "stopping: finishing what is in flight" in server.log and server.log.endswith(": stopped\n")
         receiver.answer(204)
         server.start()
         assert receiver.wait_for(2)[1].id == event

@@ -70,6 +70,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     # asyncio takes longer to load than all the rest; whoever only verifies, or calls without it, is spared that.
     if name == "AsyncClient":

@@ -333,14 +333,48 @@ class AsyncClient:
         """Apply these declarations. `plan`: only if that plan is still current; `drop_values`: values may be lost."""
         return await self._object(item_calls.apply(collections, prune=prune, plan=plan, drop_values=drop_values))
 
+    # --- event types and tenants --------------------------------------------------------------------------------------
+
+    def event_types(self, **query: Any) -> AsyncIterator[Json]:
+        """Declared event types, by name."""
+        return self.pages("/v1/event-types", **query)
+
+    async def event_type(self, name: str) -> Json:
+        """One event type, with its schema."""
+        return await self._object(calls.read(calls.at("event-types", name)))
+
+    async def put_event_type(self, name: str, revision: int | None = None, **more: Any) -> Json:
+        """Declare an event type, or replace its declaration. More: `description`, `schema`, `example`."""
+        return await self._object(calls.put(calls.at("event-types", name), more, revision))
+
+    async def delete_event_type(self, name: str) -> None:
+        """Delete the declaration of an event type; its events are kept."""
+        await self.send(calls.delete(calls.at("event-types", name)))
+
+    async def create_tenant(self, id: str, *, idempotency_key: str | None = None, **more: Any) -> Json:
+        """Declare a tenant. More: `name`, and other fields of `POST /v1/tenants`."""
+        return await self._object(calls.create("/v1/tenants", {"id": id, **more}, idempotency_key))
+
+    async def tenant(self, id: str) -> Json:
+        """One tenant."""
+        return await self._object(calls.read(calls.at("tenants", id)))
+
+    def tenants(self, **query: Any) -> AsyncIterator[Json]:
+        """Tenants."""
+        return self.pages("/v1/tenants", **query)
+
+    async def delete_tenant(self, id: str) -> None:
+        """Delete a tenant."""
+        await self.send(calls.delete(calls.at("tenants", id)))
+
     # --- keys ---------------------------------------------------------------------------------------------------------
 
     async def create_key(
-        self, name: str, scopes: Sequence[str], *, idempotency_key: str | None = None, **more: Any
+        self, name: str, scopes: Sequence[str] = (), *, idempotency_key: str | None = None, **more: Any
     ) -> Json:
-        """Make a key; its text is in this response and never shown again.
+        """Make a key; its text is in this response and never shown again. It needs scopes or `permits`.
 
-        More: `tenant`, `limits`, `expires`, `permits`, `cors_origins`.
+        More: `permits`, `tenant`, `limits`, `expires`, `cors_origins`.
         """
         body = {"name": name, "scopes": list(scopes), **more}
         return await self._object(calls.create("/v1/keys", body, idempotency_key))

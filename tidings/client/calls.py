@@ -55,6 +55,12 @@ def edit(path: str, changes: Mapping[str, Any], revision: int | None) -> ClientR
     return ClientRequest("PATCH", path, body=dict(changes), headers=headers, repeatable=revision is None)
 
 
+def put(path: str, body: Mapping[str, Any], revision: int | None) -> ClientRequest:
+    """A PUT, which is repeatable."""
+    headers = {} if revision is None else {"If-Match": f'"{revision}"'}
+    return ClientRequest("PUT", path, body=dict(body), headers=headers)
+
+
 def delete(path: str) -> ClientRequest:
     """A DELETE."""
     return ClientRequest("DELETE", path)

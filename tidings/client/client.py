@@ -328,12 +328,48 @@ class Client:
         """Apply these declarations. `plan`: only if that plan is still current; `drop_values`: values may be lost."""
         return self._object(item_calls.apply(collections, prune=prune, plan=plan, drop_values=drop_values))
 
+    # --- event types and tenants --------------------------------------------------------------------------------------
+
+    def event_types(self, **query: Any) -> Iterator[Json]:
+        """Declared event types, by name."""
+        return self.pages("/v1/event-types", **query)
+
+    def event_type(self, name: str) -> Json:
+        """One event type, with its schema."""
+        return self._object(calls.read(calls.at("event-types", name)))
+
+    def put_event_type(self, name: str, revision: int | None = None, **more: Any) -> Json:
+        """Declare an event type, or replace its declaration. More: `description`, `schema`, `example`."""
+        return self._object(calls.put(calls.at("event-types", name), more, revision))
+
+    def delete_event_type(self, name: str) -> None:
+        """Delete the declaration of an event type; its events are kept."""
+        self.send(calls.delete(calls.at("event-types", name)))
+
+    def create_tenant(self, id: str, *, idempotency_key: str | None = None, **more: Any) -> Json:
+        """Declare a tenant. More: `name`, and other fields of `POST /v1/tenants`."""
+        return self._object(calls.create("/v1/tenants", {"id": id, **more}, idempotency_key))
+
+    def tenant(self, id: str) -> Json:
+        """One tenant."""
+        return self._object(calls.read(calls.at("tenants", id)))
+
+    def tenants(self, **query: Any) -> Iterator[Json]:
+        """Tenants."""
+        return self.pages("/v1/tenants", **query)
+
+    def delete_tenant(self, id: str) -> None:
+        """Delete a tenant."""
+        self.send(calls.delete(calls.at("tenants", id)))
+
     # --- keys ---------------------------------------------------------------------------------------------------------
 
-    def create_key(self, name: str, scopes: Sequence[str], *, idempotency_key: str | None = None, **more: Any) -> Json:
-        """Make a key; its text is in this response and never shown again.
+    def create_key(
+        self, name: str, scopes: Sequence[str] = (), *, idempotency_key: str | None = None, **more: Any
+    ) -> Json:
+        """Make a key; its text is in this response and never shown again. It needs scopes or `permits`.
 
-        More: `tenant`, `limits`, `expires`, `permits`, `cors_origins`.
+        More: `permits`, `tenant`, `limits`, `expires`, `cors_origins`.
         """
         body = {"name": name, "scopes": list(scopes), **more}
         return self._object(calls.create("/v1/keys", body, idempotency_key))

@@ -187,7 +187,7 @@ def failed(wrong: BaseException, where: str, *, sent: bool) -> ConnectionFailed:
     if isinstance(wrong, TimeoutError):
         return ConnectionFailed(f"{where} did not answer in time.", sent=sent)
     if isinstance(wrong, ConnectionRefusedError):
-        return ConnectionFailed(f"Nothing is listening on {where}. Is the server running?", sent=sent)
+        return ConnectionFailed(f"Nothing is listening on {where}. Is it running?", sent=sent)
     if isinstance(wrong, socket.gaierror):
         return ConnectionFailed(f"The host name of {where} cannot be found. Check its spelling and the DNS.", sent=sent)
     if isinstance(wrong, ssl.SSLCertVerificationError):

@@ -110,6 +110,9 @@ def failure(number: int, message: str, os_error: int) -> TransportFailure:
         return TransportFailure("tls", _alert_sentence("certificate expired"))
     if number == CONNECT_ERROR:
         return TransportFailure("connection", _CONNECT.get(os_error, "No connection could be made."))
+    untrusted = next((why for words, why in _UNTRUSTED if words in message), None) if number == 60 else None
+    if untrusted is not None:
+        return TransportFailure("tls", f"{_TLS[60]}: {untrusted}.")
     if number in _TLS:
         return TransportFailure("tls", f"{_TLS[number]} ({message.rstrip('.')})." if message else f"{_TLS[number]}.")
     for words, said in _SAID:
@@ -176,6 +179,22 @@ _TLS = {
     91: "The status of the endpoint's certificate is not valid",
     98: "The endpoint requires a client certificate",
 }
+_UNKNOWN = "it is signed by an unknown authority. Set ca to the certificate of its authority"
+_UNTRUSTED = (
+    ("self-signed certificate in certificate chain", _UNKNOWN),
+    ("self signed certificate in certificate chain", _UNKNOWN),
+    ("unable to get local issuer certificate", f"{_UNKNOWN}, or have the endpoint send the whole chain"),
+    ("unable to verify the first certificate", f"{_UNKNOWN}, or have the endpoint send the whole chain"),
+    ("self-signed certificate", "it is self-signed. Set ca to this certificate to trust it"),
+    ("self signed certificate", "it is self-signed. Set ca to this certificate to trust it"),
+    ("certificate has expired", "it has expired"),
+    ("certificate is not yet valid", "it is not valid yet"),
+    ("does not match target host name", "it is for another host name"),
+    ("alternative certificate subject name matches", "it is for another host name"),
+    ("Hostname mismatch", "it is for another host name"),
+    ("IP address mismatch", "it is for another address"),
+)
+"""What OpenSSL says of a certificate, and what to do; the first that fits."""
 _TOO_LONG = "The head of the response is too long (at most 100 kB per header, 300 kB and 5,000 headers in total)."
 _RESET = "The connection was reset before the head of a response was complete."
 _OURS = "The transfer failed inside this server (libcurl error {number}); please report it."

@@ -61,7 +61,7 @@ def back_up(source: Path, destination: Path, now: Micros, progress: Progress, *,
         raise StoreError(f"there is no database at {source}; name its folder with --data")
     target = _target(destination, now)
     if target.exists() and not replace:
-        raise StoreError(f"{target} already exists; choose another name, or replace it with --force")
+        raise StoreError(f"{target} already exists; choose another name or a folder, or replace it with --force")
     if target.exists() and target.samefile(source):
         raise StoreError(f"{target} is the database itself")
     contents = _copy(source, target, progress)

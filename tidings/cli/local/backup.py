@@ -31,7 +31,7 @@ File = Annotated[str | None, typer.Option(help="The settings file; defaults to .
 
 def backup(
     dest: Annotated[
-        Path, typer.Argument(help=("A file, or a folder, which gets a file named by the time."), metavar="DEST")
+        str, typer.Argument(help="A file, or an existing folder, which gets a file named by the time.", metavar="DEST")
     ],
     with_key: Annotated[
         Path | None, typer.Option(help="Also write the secret key to this file, with mode 0600.", metavar="FILE")
@@ -56,12 +56,14 @@ def backup(
     try:
         source = sqlite_file(settings.database, settings.folder)
         if source is None:
-            _postgres(settings, dest, as_json)
+            _postgres(settings, Path(dest), as_json)
         from tidings.store import backup
 
+        if dest.endswith("/") and not Path(dest).is_dir():
+            raise StoreError(f"there is no folder {dest}; create it first")
         key = _key(settings) if with_key is not None else None
         with copy_bar("Copying", source, silent=as_json) as progress:
-            made = backup.back_up(source, dest, now, progress, replace=force)
+            made = backup.back_up(source, Path(dest), now, progress, replace=force)
     except (StoreError, OSError) as wrong:
         fail(f"no backup was made: {reason(wrong)}")
     if with_key is not None and key is not None:
