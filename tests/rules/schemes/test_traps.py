@@ -75,6 +75,18 @@ def test_bytes_are_signed_not_what_json_makes_of_them() -> None:
     assert made("github").verify(HookRequest("POST", "", right, again), NOW).reason == "no_match"
 
 
+@pytest.mark.parametrize(("name", "key"), [("sendgrid", keys.ec_key), ("wise", keys.rsa_key)])
+def test_a_signature_of_any_length_is_malformed_if_it_is_not_base64(name: str, key: Any) -> None:
+    scheme = schemes.named(name)
+    request = sign(scheme, keys.pem(key()), sample(scheme), NOW)
+    verifier = Verifier(scheme, keys.public_pem(key()))
+    (place,) = {name for name, value in request.headers.items() if len(value) > 80}
+    for cut, reason in ((5, "malformed_header"), (4, "no_match")):
+        text = request.headers[place][:-cut]
+        short = request.but(headers={**request.headers, place: text[: len(text) // 4 * 4] if cut == 4 else text})
+        assert verifier.verify(short, NOW).reason == reason
+
+
 def test_a_body_that_ends_in_crlf_is_signed_with_it() -> None:
     scheme = schemes.named("sendgrid")
     body = b'[{"event":"delivered"}]\r\n'

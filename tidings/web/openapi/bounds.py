@@ -254,7 +254,7 @@ WHOLE: dict[str, Schema] = {"ClientCertificatePatch": {"minProperties": 1}}
 
 COMMON: dict[str, Schema] = {
     **dict.fromkeys(("at", "created", "due", "expires", "failing_since", "held_until", "next_attempt"), TIME),
-    **dict.fromkeys(("next_probe", "revoked", "since", "time", "until", "updated"), TIME),
+    **dict.fromkeys(("next_probe", "received", "revoked", "since", "time", "until", "updated"), TIME),
     "actor": ACTOR,
     "cause": EVENT_ID,
     "hops": between(0, HOPS_MAX),

@@ -175,10 +175,12 @@ class Signed:
                 before = message
             if index is not None:
                 return index
-        for given in candidates:
-            if not given.translate(None, self._alphabet):
-                return self._no_match
-        return self._malformed
+        return self._no_match if any(map(self._is_possible, candidates)) else self._malformed
+
+    def _is_possible(self, given: bytes) -> bool:
+        if self._length is None:
+            return crypto.decode(given, self._encoding) is not None
+        return not given.translate(None, self._alphabet)
 
     def _check_required(self, request: HookRequest, parts: Sequence[str]) -> None:
         for source, wanted in self._requires:
