@@ -81,6 +81,7 @@ FINDS_OPERATIONS = {
     "web/items/templates.py": "finds the operation in the key's own menu, which is made from its grant",
     "web/habits/given.py": "compares members of the body with what was read",
     "web/docs/pages.py": "looks for its own files",
+    "web/api/schemes.py": "looks a name up in a list that is the same for everybody",
     "web/wire/routes.py": "looks for paths",
 }
 

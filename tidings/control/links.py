@@ -145,7 +145,7 @@ class Links:
         return await run(job)
 
     async def delete(self, caller: Caller, name: str, expected: set[int] | None, run: Run[ItemLink, ItemLink]) -> None:
-        """Forget a link; what waits for it is cancelled in the background. Raises NotFound or Stale."""
+        """Delete a link; its waiting deliveries are cancelled in the background. Raises NotFound or Stale."""
         caller.need(WRITE, WHOLE)
         self._cancelling.sweep(await run(lambda db: self._drop(db, self._at(db, name, expected))))
 

@@ -45,7 +45,7 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class EditReply(msgspec.Struct, frozen=True):
-    """What came of it."""
+    """The result of an edit."""
 
     outcome: Outcome
     reason: str
@@ -55,7 +55,7 @@ class EditReply(msgspec.Struct, frozen=True):
 
 
 class Edits:
-    """Hands edits to the writer and what came of them back. Belongs to the deliver thread."""
+    """Hands edits to the writer and returns their results. Belongs to the deliver thread."""
 
     def __init__(self, writer: Writer, edit: Edit, inbox: Callable[[Callable[[], None]], None]) -> None:
         """`inbox`: has something called in the deliver thread; may be called from any thread."""

@@ -69,7 +69,7 @@ class ItemAction:
             self._edits.submit(request, done)
 
     def judge(self, reply: EditReply, now: Micros) -> Result:
-        """What came of the edit."""
+        """The result of the edit."""
         judged = judgement.OK if reply.outcome is outcomes.OK else judgement.OF_EDITS[reply.outcome]
         return Result(
             reply.outcome, judged, reply.reason, None, reply.duration_ms, reply.answer, is_stored=reply.is_stored

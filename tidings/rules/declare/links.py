@@ -46,7 +46,7 @@ _PARTS = (
 )
 _ITEM_PARTS = ("collection", *EDIT_WORDS, "data")
 _NEW = True
-"""What `create` has if the item gets an id of its own."""
+"""What `create` has if the item gets its own id."""
 
 
 class DeclaredLink(msgspec.Struct, frozen=True, kw_only=True):

@@ -109,7 +109,7 @@ _EDITS = (
     Judgement(outcomes.EDIT_FAILED, "", "again", "well", "the fault may be gone in a moment"),
 )
 OF_EDITS = {row.outcome: row for row in _EDITS}
-"""What an edit of an item says. No failure of one says anything of the link, so its other edits go on."""
+"""The verdicts on an edit of an item. A failed one says nothing about the link, so its other edits continue."""
 
 OF_MESSAGE: dict[OfMessage, str] = {
     "delivered": "It has arrived.",
