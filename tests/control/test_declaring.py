@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from tidings.store.base import Db
 from tidings.store.items import indexes, tables, values
 from tidings.store.items.conditions import Where
 from tidings.store.items.handover import Handover, weight
+from tidings.testing import until
 
 SECONDS = 60.0
 ROWS = 3
@@ -92,9 +94,14 @@ class Store:
         self.steps = 0
 
     def declare(
-        self, collections: dict[str, Any], before: Callable[[int], None] = lambda n: None, *, drops: bool = True
+        self,
+        collections: dict[str, Any],
+        before: Callable[[int], None] = lambda n: None,
+        *,
+        drops: bool = True,
+        at_once: int = -1,
     ) -> Any:
-        """Carry out a declaration in slices."""
+        """Carry out a declaration, in slices if it touches more rows than `at_once`."""
         asked = Asked(wish=Wanted(collections=collections), drop_values=drops)
 
         async def run() -> Any:
@@ -108,7 +115,7 @@ class Store:
 
             parts = (world.engine, world.writer, world.readers, world.clock)
             declaring = Declaring(parts, self.collections, made, slicing)
-            declaring.at_once = -1
+            declaring.at_once = at_once
             try:
                 return await asyncio.wait_for(
                     declaring.carry_out(lambda db: asked, lambda db, make: make(db), world.writer.call), SECONDS
@@ -453,6 +460,40 @@ def test_another_declaration_passes_unless_it_is_about_the_same_items(here: Stor
     things = world.catalog.now.collections["things"]
     assert (things.revision, things.description) == (3, "said of them") and here.shown()["i1"]["remark"] == "g"
     assert here.is_tidy()
+
+
+def test_nobody_waits_for_one_who_reads_what_is_to_be_altered(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup of PostgreSQL reads all tables for long."""
+    with store(tmp_path, postgres_url) as here:
+        here.declare(BEFORE)
+        here.fill(4)
+        reader = here.world.engine.reader()
+        reader.begin(write=False)
+        for name in ("things", "people"):
+            reader.query(f"SELECT COUNT(*) FROM {tables.table(here.world.catalog.now.collections[name])}", {})
+        # Another table takes the place of that which is read.
+        here.declare(EVERY_KIND, at_once=2_000)
+        assert here.shown()["i1"]["state"] == "new"
+        people = {"people": {"fields": {"name": "string", "more": "string"}}}
+        tried: list[Any] = []
+        apply = here.collections.apply
+
+        def counted(*given: Any, **more: Any) -> Any:
+            tried.append(given)
+            return apply(*given, **more)
+
+        monkeypatch.setattr(here.collections, "apply", counted)
+        with ThreadPoolExecutor(1) as threads:
+            added = threads.submit(here.declare, people, at_once=2_000)
+            until(lambda: here.world.publish(tenant="another") and len(tried) > 3, "it was tried again and again")
+            assert not added.done()
+            reader.rollback()
+            added.result(SECONDS)
+        assert here.shown("people")["ann"] == {"name": "ann", "more": None}
+        reader.close()
+        assert here.is_tidy()
 
 
 VERBS = st.sampled_from(["put", "edit", "edit", "delete"])

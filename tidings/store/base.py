@@ -53,6 +53,10 @@ class Outdated(StoreError):
     """A table was altered since this connection prepared the statement; it may be repeated after a rollback."""
 
 
+class Held(StoreError):
+    """Somebody reads a table that is to be altered, and it was not waited for."""
+
+
 class UniqueViolation(StoreError):
     """A row with this unique value exists."""
 

@@ -22,6 +22,7 @@ from tidings.model.collection import Collection
 from tidings.model.errors import TidingsError, Unavailable
 from tidings.model.moment import Clock
 from tidings.store.base import Db, Engine, Run
+from tidings.store.items import alter
 from tidings.store.items.handover import LAST_ROWS, Handover, Late, Pass
 from tidings.store.readers import Readers
 from tidings.store.watch import Watch
@@ -30,6 +31,9 @@ from tidings.store.writer import Writer
 WEIGHT_AT_ONCE = 2_000
 """How many rows one job may touch."""
 TRIES = 5
+HELD_SECONDS = 30.0
+"""How long it waits for somebody who reads what is to be altered."""
+PAUSE_SECONDS = 0.25
 PASSES_MAX = 100
 RETRY_AFTER_SECONDS = 5.0
 
@@ -81,12 +85,14 @@ class Declaring:
         Raises Invalid, Conflict, what `ask` raises, or Unavailable if items change faster than they can be followed.
         """
         if await self._is_brief(ask, tenant):
-            # A long one may be about the same collection: then this one waits for it.
-            with contextlib.suppress(_Busy):
+            # A long one may be about the same collection: then this one waits for it. A table that is being read cannot
+            # be altered without waiting, but it can be replaced.
+            with contextlib.suppress(_Busy, alter.InUse):
                 return await self._last(run, result, partial(self._at_once, ask))
         async with self._one:
             if await self._is_brief(ask, tenant):
-                return await self._last(run, result, partial(self._at_once, ask))
+                with contextlib.suppress(alter.InUse):
+                    return await self._last(run, result, partial(self._at_once, ask))
             return await self._in_slices(ask, partial(self._last, run, result), tenant)
 
     async def _last(self, run: Run[T, R], result: Callable[[Db, Make], T], make: Make) -> R:
@@ -113,30 +119,36 @@ class Declaring:
         asked = ask(db)
         if db.watched and is_watched(db, self._collections.planned(db, asked.wish).plan):
             raise _Busy("Another declaration of the collection is being carried out.")
-        return self._collections.apply(db, asked.wish, plan_name=asked.plan, drop_values=asked.drop_values)
+        with alter.without_waiting(db):
+            return self._collections.apply(db, asked.wish, plan_name=asked.plan, drop_values=asked.drop_values)
 
     async def _in_slices(self, ask: Ask, last: Callable[[Make], Awaitable[R]], tenant: str | None) -> R:
         async with self._begun(ask) as long:
 
             def make(db: Db) -> Shown:
                 asked = ask(db)
-                return self._collections.apply(db, asked.wish, drop_values=asked.drop_values, made=long)
+                with alter.without_waiting(db):
+                    return self._collections.apply(db, asked.wish, drop_values=asked.drop_values, made=long)
 
             await self._inspect(long, tenant)
             slicing = self._slicing(self._writer)
             await self._prepare(long, slicing)
-            late: Late | None = None
-            for _ in range(TRIES):
+            late, held_until = 0, asyncio.get_running_loop().time() + HELD_SECONDS
+            while True:
                 try:
                     for handover in long.handovers:
                         await self._catch_up(handover, slicing)
                     return await last(make)
-                except Late as wrong:
-                    late = wrong
+                except Late:
+                    late += 1
+                    if late == TRIES:
+                        raise
                     # What no longer fits is refused here.
                     await self._inspect(long, tenant)
-            assert late is not None
-            raise late
+                except alter.InUse:
+                    if self._stopping or asyncio.get_running_loop().time() > held_until:
+                        raise
+                    await asyncio.sleep(PAUSE_SECONDS)
 
     @contextlib.asynccontextmanager
     async def _begun(self, ask: Ask) -> AsyncIterator[Long]:

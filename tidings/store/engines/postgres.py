@@ -15,7 +15,7 @@ import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tidings.store.base import Builder, Db, Lost, Outdated, Row, StoreBusy, StoreError, StoreFull, UniqueViolation
+from tidings.store.base import Builder, Db, Held, Lost, Outdated, Row, StoreBusy, StoreError, StoreFull, UniqueViolation
 from tidings.store.engines.statements import statements, to_driver
 from tidings.store.watch import Watch
 
@@ -351,6 +351,8 @@ def _translated() -> Iterator[None]:
         raise UniqueViolation("a value is taken", because=str(wrong).strip()) from wrong
     except (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory) as wrong:
         raise StoreFull("PostgreSQL has run out of space", because=str(wrong).strip()) from wrong
+    except psycopg.errors.LockNotAvailable as wrong:
+        raise Held("a table is in use", because=str(wrong).strip()) from wrong
     except (psycopg.OperationalError, psycopg.InterfaceError) as wrong:
         raise StoreBusy("PostgreSQL cannot be reached", because=str(wrong).strip()) from wrong
     except psycopg.errors.FeatureNotSupported as wrong:

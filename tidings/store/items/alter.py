@@ -5,21 +5,44 @@ Whoever has a large table does the same in slices (handover.py); the steps are t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from tidings.model.collection import Collection
+from tidings.model.errors import Unavailable
 from tidings.model.moment import Micros
 from tidings.rules.declare.plan import AddField, DropField, Pair, Plan, RenameField
-from tidings.store.base import Db
+from tidings.store.base import Db, Held
 from tidings.store.items import indexes, tables
 from tidings.store.items.successor import Successor, is_needed
 
+LOCK_MILLISECONDS = 50
+RETRY_AFTER_SECONDS = 5.0
 _THERE = {
     "sqlite": "SELECT 1 FROM sqlite_schema WHERE name = :name",
     "postgres": "SELECT 1 FROM pg_class WHERE relname = :name AND relnamespace = current_schema()::regnamespace",
 }
+
+
+class InUse(Unavailable):
+    """A table that is to be altered is being read: on PostgreSQL, everybody would wait for that."""
+
+
+@contextlib.contextmanager
+def without_waiting(db: Db) -> Iterator[None]:
+    """Alter tables inside of it, unless somebody reads them for longer than a moment. Raises InUse."""
+    if db.dialect != "postgres":
+        yield
+        return
+    db.execute(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}", {})
+    try:
+        yield
+    except Held as wrong:
+        detail = "Somebody reads the items for long, such as a backup does, so nothing was declared. Try again."
+        raise InUse(detail, retry_after_seconds=RETRY_AFTER_SECONDS) from wrong
+    db.execute("SET LOCAL lock_timeout = 0", {})
 
 
 def carry_out(db: Db, plan: Plan, now: Micros) -> dict[str, Collection]:
