@@ -166,6 +166,30 @@ def test_keys_are_made_listed_and_revoked(read: Read, run: Run) -> None:
     assert "--key" in run("publish", "shop.sold", "--data", "{}", env=env).stderr
 
 
+def test_what_is_declared_is_listed_and_shown(read: Read, run: Run, server: TestServer) -> None:
+    server.api.call("PUT", "/v1/collections/shelves", {"description": "Of wood", "fields": {"a": {"type": "string"}}})
+    server.api.call("PUT", "/v1/event-types/shelf.built", {"description": "It stands"})
+    server.api.post("/v1/tenants", {"id": "carpenter", "name": "Joseph"})
+    for group, name, says in (
+        ("collections", "shelves", "Of wood"),
+        ("event-types", "shelf.built", "It stands"),
+        ("tenants", "carpenter", "Joseph"),
+    ):
+        assert name in run(group, "list").stdout and says in run(group, "list").stdout
+        assert says in run(group, "show", name).stdout and says in read(group, "show", name).values()
+        missing = run(group, "show", "nothing")
+        assert missing.exit_code == 1 and "nothing" in missing.stderr
+
+
+def test_replays_are_listed_shown_and_cancelled(read: Read, run: Run, receiver: Receiver) -> None:
+    endpoint = read("endpoints", "create", receiver.url("/again"), "--events", "again.*")["id"]
+    replay = read("replay", endpoint, "--since", "1h")
+    assert replay["id"] in run("replays", "list").stdout
+    assert read("replays", "show", replay["id"])["state"] == replay["state"]
+    said = run("replays", "cancel", replay["id"])
+    assert (said.exit_code, "done" in said.stderr) == (1, True), said.output
+
+
 def test_a_file_of_events_breaks_off_and_goes_on(read: Read, run: Run, tmp_path: Path, server: TestServer) -> None:
     lines = [json.dumps({"type": "files.line", "subject": "f1", "data": {"n": n}}) for n in range(1, 2501)]
     path = tmp_path / "events.ndjson"

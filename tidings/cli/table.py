@@ -36,18 +36,22 @@ COMMANDS = (
     Command("publish", "remote.publish", CALLS, "Publish an event, or a file of events."),
     Command("listen", "remote.listen", CALLS, "Follow the events and post each to a URL on this machine."),
     Command("replay", "remote.replay", CALLS, "Send a time range of events to an endpoint again."),
-    Command("hooks", "webhooks.hooks", OTHERS, "Hooks: URLs for other systems' webhooks.", group=True),
-    Command("receipts", "webhooks.receipts", OTHERS, "Receipts: requests to hooks, as received.", group=True),
-    Command("refusals", "webhooks.refusals", OTHERS, "Refusals: what hooks refused, and why.", group=True),
     Command("schemes", "webhooks.schemes", OTHERS, "List the senders whose webhooks can be verified, or show one."),
     Command("trigger", "webhooks.trigger", OTHERS, "Make a correctly signed webhook, and send or print it."),
     Command("verify", "webhooks.verify", OTHERS, "Check a webhook that was received, and say why it fails."),
+    Command("hooks", "webhooks.hooks", OTHERS, "Hooks: URLs for other systems' webhooks.", group=True),
+    Command("receipts", "webhooks.receipts", OTHERS, "Receipts: requests to hooks, as received.", group=True),
+    Command("refusals", "webhooks.refusals", OTHERS, "Refusals: what hooks refused, and why.", group=True),
     Command("events", "remote.events", CALLS, "Events: what has happened, and where it went.", group=True),
     Command("items", "remote.items", CALLS, "Items of a collection: one by one and as files.", group=True),
     Command(
         "endpoints", "remote.endpoints", CALLS, "Endpoints: the URLs that get events as signed webhooks.", group=True
     ),
     Command("deliveries", "remote.deliveries", CALLS, "Deliveries: events on their way to endpoints.", group=True),
+    Command("replays", "remote.replays", CALLS, "Replays: time ranges that are sent again.", group=True),
+    Command("collections", "declared.collections", CALLS, "Collections: the declared kinds of items.", group=True),
+    Command("event-types", "declared.event_types", CALLS, "Event types: what is published.", group=True),
+    Command("tenants", "declared.tenants", CALLS, "Tenants: the operator's customers.", group=True),
     Command("keys", "remote.keys", CALLS, "Keys: who may call, what they may do, and how often.", group=True),
 )
 BY_NAME = {command.name: command for command in COMMANDS}

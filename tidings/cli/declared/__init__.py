@@ -1,0 +1,1 @@
+"""Commands that show what is declared on a server."""
