@@ -8,6 +8,7 @@ SIGTERM ends the sending early. Prints one JSON object with what came of it.
 
 from __future__ import annotations
 
+import hmac
 import json
 import resource
 import select
@@ -30,6 +31,7 @@ TICK_SECONDS = 0.002  # waking a sleeping processor costs up to 50 us; fast rate
 FAST_RATE = 1_000  # requests a second
 SECOND_NS = 1_000_000_000
 SUCCESS = (b"202", b"201", b"200")
+NO_SIGNATURE = b"0" * 64
 SPREAD = 7_919  # a prime: numbers that follow one another lie far apart
 
 
@@ -55,6 +57,8 @@ class Load:
     acknowledged_file: str = ""
     request: str = ""
     """A whole request of another kind, with two open places (`%d`) for the number and the time; of one event each."""
+    hook_secret: str = ""
+    """With `request`: each is signed with this secret as GitHub signs, where it has a signature of zeros."""
     among: int = 0
     """With `request`: its numbers are spread over 0 to this, for reading what is stored; 0: they count up."""
 
@@ -82,6 +86,7 @@ class Generator:
     def __init__(self, load: Load) -> None:
         self.load = load
         self.template = load.template()
+        self.mac = hmac.new(load.hook_secret.encode(), digestmod="sha256") if load.hook_secret else None
         self.epoll = select.epoll()
         self.connections: dict[int, socket.socket] = {}
         self.rests: dict[int, bytes] = {}
@@ -135,7 +140,7 @@ class Generator:
         size, number = self.load.batch, self.next_number
         if size == 1:
             at = number * SPREAD % self.load.among if self.load.among else number
-            request = self.template % (at, intended_ns)
+            request = self.signed(self.template % (at, intended_ns))
         else:
             request = self.template % tuple(v for n in range(number, number + size) for v in (n, intended_ns))
         self.next_number = number + size
@@ -149,6 +154,14 @@ class Generator:
                 connection.setblocking(False)
         except OSError:
             self.lose(descriptor)
+
+    def signed(self, request: bytes) -> bytes:
+        """The request with the signature of its body, if it is a webhook of GitHub's."""
+        if self.mac is None:
+            return request
+        mac = self.mac.copy()
+        mac.update(request[request.index(b"\r\n\r\n") + 4 :])
+        return request.replace(NO_SIGNATURE, mac.hexdigest().encode(), 1)
 
     def pause(self) -> float:
         """Seconds until the next request is due; short when only answers can bring work."""
