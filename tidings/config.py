@@ -21,6 +21,7 @@ DEFAULT_PATH = "tidings.yaml"
 SECTIONS: dict[str, str] = {
     "settings": "The settings of `tidings serve`, by name.",
     "collections": "Declarations of collections, by name.",
+    "links": "What happens when, by name: `when: {hook: ...}` declares a URL for another system's webhooks.",
 }
 OF_KEYS = ("unknown_field", "name")
 """Codes of wrong places where the name is wrong, not its value."""
@@ -37,6 +38,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = {}
     collections: dict[str, Any] | None = None
     """Declarations as plain values, checked; None: the file has no such section."""
+    hooks: dict[str, Any] | None = None
+    """The hooks of the links, by the links' names, checked, as plain values; None: the file has no such section."""
     root: Any = None
     """The file as YAML nodes, which know their lines."""
 
@@ -94,9 +97,14 @@ def _read(text: str, path: Path) -> Config:
             raise SettingsError("\n".join(wrong))
     collections = values.get("collections")
     config = Config(path=path, settings=settings, collections={} if collections is None else collections, root=root)
-    if "collections" not in values:
-        return msgspec.structs.replace(config, collections=None)
-    _check_collections(config)
+    if "collections" in values:
+        _check_collections(config)
+    else:
+        config = msgspec.structs.replace(config, collections=None)
+    if "links" in values:
+        from tidings.config_links import hooks_of
+
+        config = msgspec.structs.replace(config, hooks=hooks_of(config, values["links"]))
     return config
 
 

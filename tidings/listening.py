@@ -6,6 +6,33 @@ import asyncio
 import contextlib
 import os
 import socket
+from typing import Any
+
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server as HttpServer
+
+HEADER_READ_SECONDS = 9
+HEADER_BUFFER_BYTES = 64 * 1024
+BACKLOG, CONNECTIONS_MAX = 2_048, 10_000
+
+
+def http_server(app: Any, host: str, port: int) -> HttpServer:
+    """The HTTP server, not started yet. `app` is an RSGI application."""
+    return HttpServer(
+        app,
+        address=host,
+        port=port,
+        interface=Interfaces.RSGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=BACKLOG,
+        backpressure=CONNECTIONS_MAX,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=HEADER_READ_SECONDS * 1000, max_buffer_size=HEADER_BUFFER_BYTES
+        ),
+        log_enabled=False,
+    )
 
 
 def share_processor(threads: list[int], choice: int) -> None:

@@ -12,10 +12,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP1Settings
-from granian.server.embed import Server as HttpServer
-
 from tidings import __version__
 from tidings.control.collections import Collections, Shown, Wanted, is_safe
 from tidings.control.declarations import Declarations
@@ -26,7 +22,8 @@ from tidings.control.endpoints.cancelling import Cancelling
 from tidings.control.endpoints.edit import EndpointEdits
 from tidings.control.endpoints.endpoints import Endpoints
 from tidings.control.event_types import EventTypes
-from tidings.control.hooks import Hooks
+from tidings.control.hooks.declared import DeclaredHooks, wanted_hooks
+from tidings.control.hooks.hooks import Hooks
 from tidings.control.indexes import Indexes
 from tidings.control.keys import OPERATOR, Keys
 from tidings.control.link_trials import LinkTrials
@@ -46,7 +43,7 @@ from tidings.intake.items.imports import ImportLimits, Imports
 from tidings.intake.items.kinds import Kinds
 from tidings.intake.items.link_edits import LinkEdits
 from tidings.intake.publish import Publisher
-from tidings.listening import free_port, listening, share_processor
+from tidings.listening import free_port, http_server, listening, share_processor
 from tidings.model.access import EVERYTHING, Key, key_hash
 from tidings.model.errors import TidingsError
 from tidings.model.moment import Clock, SystemClock
@@ -82,13 +79,9 @@ from tidings.web.parts import Parts
 from tidings.web.wire.cursors import Cursors
 from tidings.web.wire.feed import Feed
 
-HEADER_READ_SECONDS = 9
 STOP_HTTP_SECONDS = 3
 DECLARE_SECONDS = 3_600.0
 """How long a start may take to change collections; large ones take their time."""
-BACKLOG = 2_048
-CONNECTIONS_MAX = 10_000
-HEADER_BUFFER_BYTES = 64 * 1024
 GARBAGE_THRESHOLD = 20_000
 
 log = logging.getLogger("tidings.server")
@@ -235,6 +228,7 @@ class Server:
             readers=self._readers,
             publisher=publisher,
             hooks=Hooks(catalog, self._readers, self.clock, heads),
+            declared_hooks=DeclaredHooks(catalog, self._readers, self.clock),
             receiver=receiver,
             second_look=SecondLook(receiver, publisher, catalog, self.clock, public.whole if public else ""),
             keys=Keys(catalog, self.clock),
@@ -284,6 +278,16 @@ class Server:
         for step in shown.steps:
             log.info("%s: %s", file, step.says)
 
+    def declare_hooks(self, hooks: dict[str, Any], file: str) -> None:
+        """Before `run`: make the hooks that a file declares. Raises StoreError if that is refused."""
+        wanted, made = wanted_hooks(hooks), self.parts.declared_hooks
+        try:
+            shown = self.writer.wait(lambda db: made.carry_out(db, wanted))
+        except TidingsError as wrong:
+            raise StoreError(f"{file}: {wrong.detail}") from wrong
+        for step in shown.steps:
+            log.info("%s: %s", file, step.says)
+
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop` is called; then finish what is under way. `ready` is called once requests are taken."""
         self._loop = asyncio.get_running_loop()
@@ -297,20 +301,7 @@ class Server:
         self.deliver.start()
         self.port = self.port or free_port(self.settings.host)
         app = App(self.parts)
-        http = HttpServer(
-            app,
-            address=self.settings.host,
-            port=self.port,
-            interface=Interfaces.RSGI,
-            http=HTTPModes.http1,
-            websockets=False,
-            backlog=BACKLOG,
-            backpressure=CONNECTIONS_MAX,
-            http1_settings=HTTP1Settings(
-                header_read_timeout=HEADER_READ_SECONDS * 1000, max_buffer_size=HEADER_BUFFER_BYTES
-            ),
-            log_enabled=False,
-        )
+        http = http_server(app, self.settings.host, self.port)
         await app.start()
         self._start_control(self._loop)
         serving = asyncio.create_task(http.serve())

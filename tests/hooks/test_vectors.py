@@ -8,7 +8,7 @@ import pytest
 
 from tests.hooks.world import PUBLIC, HookWorld, send
 from tests.rules.schemes.test_vectors import SNS_CERTIFICATE_VALID_AT, VECTORS
-from tidings.control.hooks import TOLERANCE_SECONDS_MAX
+from tidings.control.hooks.body import TOLERANCE_SECONDS_MAX
 from tidings.model.moment import SECOND
 from tidings.rules.schemes import HookRequest
 

@@ -15,6 +15,8 @@ ID_CHARS = 26
 _PAIRS = [a + b for a in ALPHABET for b in ALPHABET]
 _VALUES = {char: value for value, char in enumerate(ALPHABET)}
 _TEXT = re.compile(rf"[0-7][{ALPHABET}]{{25}}")
+_TO_PYTHON = str.maketrans(ALPHABET, "0123456789abcdefghijklmnopqrstuv")
+"""From our digits to those of Python's base 32."""
 _NUMBER_BITS = 62
 _SEQ_MASK = (1 << _NUMBER_BITS) - 1
 _MARKS = (7 << 76) | (2 << 62)
@@ -49,6 +51,11 @@ def new_ids(prefix: str, now: Micros, count: int) -> list[str]:
 def lowest_id(prefix: str, at: Micros) -> str:
     """What is below every id that was made at a time or later, and above all that were made before."""
     return f"{prefix}_{_millis_text(at // 1000)}"
+
+
+def made_at(ident: str) -> Micros:
+    """When an id was made, to the millisecond."""
+    return int(ident.partition("_")[2][:10].translate(_TO_PYTHON), 32) * 1000
 
 
 def delivery_id(number: int, created: Micros) -> str:

@@ -277,6 +277,10 @@ class Catalog:
         row = db.one("hook_changed", name=ident)
         return None if row is None else rows.hook_of(row, self._sealer)
 
+    def hooks(self, db: Db) -> list[Hook]:
+        """Every hook as the present transaction sees it."""
+        return [rows.hook_of(row, self._sealer) for row in db.all("hooks")]
+
     def put_hook(self, db: Db, hook: Hook) -> None:
         """Create or replace a hook."""
         self._note(db, "hook", hook.id)

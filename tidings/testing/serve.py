@@ -45,6 +45,8 @@ def main() -> None:
     try:
         if config.collections is not None:
             server.declare(config.collections, str(config.path))
+        if config.hooks is not None:
+            server.declare_hooks(config.hooks, str(config.path))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.run(listener.start))
     finally:

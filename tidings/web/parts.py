@@ -11,7 +11,8 @@ from tidings.control.deliveries import Deliveries
 from tidings.control.delivery_ids import DeliveryIds
 from tidings.control.endpoints.endpoints import Endpoints
 from tidings.control.event_types import EventTypes
-from tidings.control.hooks import Hooks
+from tidings.control.hooks.declared import DeclaredHooks
+from tidings.control.hooks.hooks import Hooks
 from tidings.control.indexes import Indexes
 from tidings.control.keys import Keys
 from tidings.control.link_trials import LinkTrials
@@ -72,6 +73,7 @@ class Parts:
     readers: Readers
     publisher: Publisher
     hooks: Hooks
+    declared_hooks: DeclaredHooks
     receiver: HookReceiver
     second_look: SecondLook
     keys: Keys

@@ -33,7 +33,15 @@ def check(
     if as_json:
         used = {name: row["value"] for name, row in _used(config, settings).items()}
         file = None if config.path is None else str(config.path)
-        print_json({"ok": True, "file": file, "settings": used, "collections": sorted(config.collections or {})})
+        print_json(
+            {
+                "ok": True,
+                "file": file,
+                "settings": used,
+                "collections": sorted(config.collections or {}),
+                "hooks": sorted(config.hooks or {}),
+            }
+        )
     else:
         _show(config, settings)
 
@@ -70,6 +78,8 @@ def _show(config: Config, settings: Settings) -> None:
         declared = ", ".join(sorted(config.collections))
         typer.echo(f"It declares {declared}. To see what this would change on a running server:")
         typer.echo(f"tidings apply {config.path} --plan")
+    if config.hooks:
+        typer.echo(f"Its links declare hooks: {', '.join(sorted(config.hooks))}.")
     rows = [{"setting": name, **row} for name, row in _used(config, settings).items()]
     for line in layout.table(rows, {"setting": "setting", "value": "value", "from": "source"}, width()):
         typer.echo(line)

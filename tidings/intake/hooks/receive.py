@@ -22,7 +22,7 @@ from tidings.model.access import Caller
 from tidings.model.errors import Invalid, NotAllowed, Unavailable
 from tidings.model.event import Event
 from tidings.model.hook import Hook, Receipt
-from tidings.model.ids import new_id
+from tidings.model.ids import made_at, new_id
 from tidings.model.moment import SECOND, Clock
 from tidings.rules import schemes
 from tidings.rules.hooks import naming
@@ -225,13 +225,13 @@ class HookReceiver:
         self, hook: Hook, arrival: Arrival, event: str | None, reason: str | None = None, detail: str | None = None
     ) -> Receipt:
         """The receipt of a request. Its id shares the text of its event's id."""
-        now = self._clock.now()
+        ident = new_id("rcp", self._clock.now()) if event is None else "rcp_" + event.partition("_")[2]
         return Receipt(
-            id=new_id("rcp", now) if event is None else "rcp_" + event.partition("_")[2],
+            id=ident,
             hook=hook.id,
             tenant=hook.tenant,
             state="accepted" if event is not None else "refused",
-            received=now,
+            received=made_at(ident),
             client=arrival.client,
             method=arrival.request.method,
             target=arrival.target,

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from tidings.control.hooks import HookBody, NewHook
+from tidings.control.hooks.body import HookBody, NewHook
+from tidings.control.hooks.declared import HooksPlan, WantedHooks
 from tidings.model.hook import Hook, Method, Repeats
 from tidings.rules.network.origin import public_url
 from tidings.views.hooks import HookView, hook_view
@@ -47,6 +48,16 @@ class HookList(msgspec.Struct, frozen=True, kw_only=True):
     data: list[HookView]
     next_cursor: str | None
     count: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class HooksApplied(WantedHooks, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Hooks to make so. `plan`: only if the plan is still the one that was shown under this name."""
+
+    plan: str | None = None
+
+
+class HooksToPlan(WantedHooks, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Hooks by any names. `prune`: delete the hooks without a tenant that are not among them."""
 
 
 SORTS: dict[str, SortKey] = {"path": lambda hook: hook.options.path, "created": lambda hook: hook.created}
@@ -94,6 +105,17 @@ async def delete_hook(parts: Parts, request: Request) -> Answer:
     """Delete a hook."""
     await parts.hooks.delete(request.caller, request.path["id"], if_match(request), parts.writer.call)
     return Answer(204)
+
+
+async def plan_hooks(parts: Parts, request: Request) -> Answer:
+    """What these declarations would change; nothing is changed."""
+    return Answer(200, await parts.declared_hooks.plan(request.caller, request.body))
+
+
+async def apply_hooks(parts: Parts, request: Request) -> Answer:
+    """Make the hooks what these declarations say, all or none."""
+    run = run_once(parts, request, lambda shown: Answer(200, shown))
+    return await parts.declared_hooks.apply(request.caller, request.body, run, plan_name=request.body.plan)
 
 
 def _view(parts: Parts, hook: Hook) -> HookView:
@@ -177,5 +199,32 @@ OPERATIONS: tuple[Operation, ...] = (
         tag=TAG,
         status=204,
         parameters=(IF_MATCH,),
+    ),
+    Operation(
+        name="plan_hooks",
+        method="POST",
+        path="/v1/hooks:plan",
+        scope="hooks:write",
+        summary="See what declarations of hooks would change",
+        help="A hook is known by its path. Nothing is changed.",
+        handler=plan_hooks,
+        tag=TAG,
+        request=HooksToPlan,
+        response=HooksPlan,
+        example={"hooks": {"github": EXAMPLE}},
+    ),
+    Operation(
+        name="apply_hooks",
+        method="POST",
+        path="/v1/hooks:apply",
+        scope="hooks:write",
+        summary="Make hooks match declarations, all or none",
+        help="Without secrets, those that a hook has are kept. `plan` is the name that `plan_hooks` returned.",
+        handler=apply_hooks,
+        tag=TAG,
+        request=HooksApplied,
+        response=HooksPlan,
+        idempotent_key=True,
+        example={"hooks": {"github": EXAMPLE}},
     ),
 )

@@ -255,6 +255,12 @@ ANSWERS: dict[str, Any] = {
     "EventView": _EVENT,
     "Health": {"status": "ok"},
     "HookView": _HOOK,
+    "HooksPlan": {
+        "plan": "plan_3f1b8f8e2a7d4c90b6e51a02",
+        "steps": [{"do": "create_hook", "path": "github", "says": "will create the hook github"}],
+        "stays": [],
+        "applied": False,
+    },
     "KeyView": _KEY,
     "LinkPlan": {
         **_PLAN,

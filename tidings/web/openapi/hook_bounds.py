@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidings.control.hooks import DESCRIPTION_CHARS_MAX, SECRET_CHARS_MAX, TOLERANCE_SECONDS_MAX
+from tidings.control.hooks.body import DESCRIPTION_CHARS_MAX, SECRET_CHARS_MAX, TOLERANCE_SECONDS_MAX
 from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.rules.event_types import TYPE_CHARS_MAX
 from tidings.rules.hooks import naming
@@ -17,8 +17,10 @@ _TEXT: Schema = {"maxLength": 2**31 - 1, "pattern": NO_NUL}
 _PART = "([A-Za-z0-9_-]|\\{type\\})+"
 _HOOK_ID: Schema = {"pattern": rf"^hook_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}}$", "maxLength": 5 + ID_CHARS}
 _RECEIPT_ID: Schema = {"pattern": rf"^rcp_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}}$", "maxLength": 4 + ID_CHARS}
+_PATH: Schema = {"pattern": f"^{naming.PATH_PATTERN}$", "maxLength": naming.PATH_CHARS_MAX}
+_PLAN: Schema = {"pattern": "^plan_[0-9a-f]{24}$", "maxLength": 29}
 _HOOK: dict[str, Schema] = {
-    "path": {"pattern": f"^{naming.PATH_PATTERN}$", "maxLength": naming.PATH_CHARS_MAX},
+    "path": _PATH,
     "scheme": {"maxLength": 100, "pattern": NO_NUL},
     "settings": {"values": _TEXT},
     "description": {"maxLength": DESCRIPTION_CHARS_MAX, "pattern": NO_NUL},
@@ -56,6 +58,13 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "url": {"format": "uri-reference", "maxLength": 1_000},
         "secret_count": {"minimum": 0, "maximum": SECRETS_MAX},
     },
+    "HooksApplied": {"plan": _PLAN},
+    "HooksPlan": {
+        "plan": _PLAN,
+        "steps": {"maxItems": 2**31 - 1},
+        "stays": {"maxItems": 2**31 - 1, "items": {"type": "string", **_PATH}},
+    },
+    "HookStep": {"path": _PATH, "says": _TEXT},
     "ReceiptSummary": _RECEIPT,
     "ReceiptView": {
         **_RECEIPT,
