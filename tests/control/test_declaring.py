@@ -19,8 +19,8 @@ from tidings.control.collections import Asked, Collections, Wanted
 from tidings.control.declare.declaring import Declaring
 from tidings.control.declare.discarded import Discarded
 from tidings.control.declare.long import WEIGHT_EACH
-from tidings.control.declare.slicing import Slicing
 from tidings.control.indexes import Indexes
+from tidings.control.slicing import Slicing
 from tidings.intake.items.change import ItemChanges, ItemRequest
 from tidings.intake.items.drafts import Drafts
 from tidings.intake.items.kinds import Kinds

@@ -198,3 +198,30 @@ def test_an_address_that_asks_too_often_is_refused_before_it_is_known(tmp_path: 
 )
 def test_addresses_are_counted_by_their_network(client: str, counted: str) -> None:
     assert address_of(client) == counted
+
+
+def test_a_limited_key_cannot_make_keys_that_call_more_often(still: TestServer, clock: FakeClock) -> None:
+    scopes = ["events:read", "keys:write"]
+    limits = [{"calls": 5, "seconds": 60}]
+    maker = still.api.with_key(
+        still.api.post("/v1/keys", {"scopes": scopes, "tenant": "acme", "limits": limits})["key"]
+    )
+    more = [{"calls": 5000, "seconds": 60}, {"calls": 9, "seconds": 1}]
+    child = still.api.with_key(maker.post("/v1/keys", {"scopes": scopes, "limits": more})["key"])
+    grandchild = still.api.with_key(child.post("/v1/keys", {"scopes": ["events:read"]})["key"])
+    answered = child.call("GET", "/v1/events")
+    assert answered.headers["ratelimit-policy"] == '"minute";q=5;w=60, "second";q=9;w=1'
+    assert '"minute";r=2;' in answered.headers["ratelimit"], "three of the maker's five calls are used up"
+    assert [grandchild.call("GET", "/v1/events").status for _ in range(4)] == [200, 200, 429, 429]
+    assert maker.call("GET", "/v1/events").status == child.call("GET", "/v1/events").status == 429
+    still.restart()
+    assert grandchild.call("GET", "/v1/events").status == 429, "what a key shares is kept"
+    clock.advance(60)
+    assert grandchild.call("GET", "/v1/events").status == 200
+
+
+def test_metrics_are_the_whole_server_s(still: TestServer) -> None:
+    key = still.api.post("/v1/keys", {"scopes": ["metrics:read"], "tenant": "acme"})["key"]
+    for path in ("/metrics", "/v1/shares"):
+        refused = still.api.with_key(key).call("GET", path)
+        assert refused.status == 403 and "a tenant's key cannot see them" in refused.json["detail"]

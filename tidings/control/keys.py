@@ -82,6 +82,7 @@ class Keys:
             created=now,
             permits=tuple(permit.narrowed(each, maker) for each in new.permits),
             cors_origins=origins(new.cors_origins),
+            shared_limits=maker.passed_on,
         )
 
         def job(db: Db) -> MadeKey:

@@ -30,6 +30,7 @@ from tidings.rules.wants import Wants
 from tidings.store import journal
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Catalog
+from tidings.store.jobs import Heavy
 from tidings.store.log import deliveries, lists
 from tidings.store.log import replays as stored
 from tidings.store.log.lists import number_since
@@ -163,7 +164,7 @@ class Replaying:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            link = await self._writer.call(lambda db: self._step(db, replay_id))
+            link = await self._writer.call(Heavy(lambda db: self._step(db, replay_id), None))
         except TidingsError:
             raise
         except Exception:

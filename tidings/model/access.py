@@ -76,6 +76,12 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Names of the collection's questions that it may ask."""
 
 
+class SharedLimit(CallLimit, frozen=True, kw_only=True):
+    """A limit of another key, in whose window the calls of this one count too. `key`: its id."""
+
+    key: str
+
+
 class Key(msgspec.Struct, frozen=True, kw_only=True):
     """A credential. Its text is never kept, only the SHA-256 of it."""
 
@@ -91,6 +97,14 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     permits: tuple[Permit, ...] = ()
     cors_origins: tuple[str, ...] = ()
     """Origins whose pages may read responses to this key in a browser, besides the server's own."""
+    shared_limits: tuple[SharedLimit, ...] = ()
+    """Limits of the keys that made it, and of those that made them: its calls count in their windows too."""
+
+    @property
+    def passed_on(self) -> tuple[SharedLimit, ...]:
+        """The limits that hold for the keys it makes, all of them together."""
+        own = tuple(SharedLimit(calls=each.calls, seconds=each.seconds, key=self.id) for each in self.limits)
+        return (*self.shared_limits, *own)
 
     def has_scope(self, scope: str) -> bool:
         """Whether this key has the scope."""
@@ -132,7 +146,8 @@ class Caller(msgspec.Struct, frozen=True):
         """
         self.key.need(scope)
         if whole and self.tenant is not None:
-            raise Forbidden(f"{whole} belong to the whole server; a tenant's key cannot change them.")
+            verb = "see" if scope.endswith(":read") else "change"
+            raise Forbidden(f"{whole} belong to the whole server; a tenant's key cannot {verb} them.")
 
     def sees(self, tenant: str | None) -> bool:
         """Whether a thing of this tenant exists for the caller."""

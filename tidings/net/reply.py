@@ -194,7 +194,7 @@ _UNTRUSTED = (
     ("Hostname mismatch", "it is for another host name"),
     ("IP address mismatch", "it is for another address"),
 )
-"""What OpenSSL says of a certificate, and what to do; the first that fits."""
+"""What OpenSSL says about a certificate, and what to do; the first that fits."""
 _TOO_LONG = "The head of the response is too long (at most 100 kB per header, 300 kB and 5,000 headers in total)."
 _RESET = "The connection was reset before the head of a response was complete."
 _OURS = "The transfer failed inside this server (libcurl error {number}); please report it."

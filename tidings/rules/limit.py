@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tidings.model.access import CallLimit
+from tidings.model.access import CallLimit, SharedLimit
 from tidings.model.moment import SECOND, Micros
 from tidings.rules.reading.refused import Refused
 
@@ -24,8 +24,10 @@ _NAMES = {1: "second", 60: "minute", 3600: "hour", 86400: "day"}
 
 
 class Window(msgspec.Struct, frozen=True):
-    """One window after a call: its `limit` in calls, its length, what remains, and the seconds until it restarts."""
+    """One window after a call: whose it is, its `limit` in calls, its length, what remains, and the seconds until it
+    restarts."""
 
+    owner: str
     limit: int
     seconds: int
     remaining: int
@@ -51,19 +53,23 @@ class Windows:
         self._sweep_at: Micros = 0
 
     def take(self, key: str, limits: Sequence[CallLimit], now: Micros, cost: int = 1) -> Allowance:
-        """Count a call against all windows of a key, or against none if one is full. Needs at least one limit."""
+        """Count a call against all windows of a key, or against none if one is full. Needs at least one limit.
+
+        A SharedLimit counts in the window of the key that it names.
+        """
         if not self._sweep_at - SWEEP_EVERY <= now < self._sweep_at:
             self._sweep(now)
-        counted = [self._count(key, limit, now) for limit in limits]
+        owners = [limit.key if isinstance(limit, SharedLimit) else key for limit in limits]
+        counted = [self._count(owner, limit, now) for owner, limit in zip(owners, limits, strict=True)]
         full = [used + cost > limit.calls for limit, (_, used) in zip(limits, counted, strict=True)]
         allowed = not any(full)
         windows = []
-        for limit, (index, used) in zip(limits, counted, strict=True):
+        for owner, limit, (index, used) in zip(owners, limits, counted, strict=True):
             if allowed:
                 used += cost
-                self._used[key, limit.seconds] = (index, used)
+                self._used[owner, limit.seconds] = (index, used)
             reset = (index + 1) * limit.seconds - now / SECOND
-            windows.append(Window(limit.calls, limit.seconds, max(0, limit.calls - used), reset))
+            windows.append(Window(owner, limit.calls, limit.seconds, max(0, limit.calls - used), reset))
         if allowed:
             tight = min(windows, key=lambda window: (window.remaining / window.limit, -window.reset_seconds))
         else:
@@ -95,10 +101,16 @@ class Windows:
 
 def rate_limit_headers(verdict: Allowance) -> list[tuple[str, str]]:
     """The `RateLimit-Policy` and `RateLimit` headers, and `Retry-After` if the call was refused."""
-    policy = ", ".join(f'"{_name(window.seconds)}";q={window.limit};w={window.seconds}' for window in verdict.windows)
+    # Of windows of one length, the tightest: a policy has one name.
+    tightest: dict[int, Window] = {}
+    for window in verdict.windows:
+        known = tightest.get(window.seconds)
+        if known is None or window.remaining < known.remaining:
+            tightest[window.seconds] = window
+    policy = ", ".join(f'"{_name(window.seconds)}";q={window.limit};w={window.seconds}' for window in tightest.values())
     now = ", ".join(
         f'"{_name(window.seconds)}";r={window.remaining};t={math.ceil(window.reset_seconds)}'
-        for window in verdict.windows
+        for window in tightest.values()
     )
     headers = [("RateLimit-Policy", policy), ("RateLimit", now)]
     if not verdict.allowed:

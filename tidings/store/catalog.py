@@ -223,6 +223,7 @@ class Catalog:
         fields = msgspec.structs.asdict(key)
         fields["scopes"] = msgspec.json.encode(key.scopes).decode()
         fields["limits"] = msgspec.json.encode(key.limits).decode()
+        fields["shared_limits"] = msgspec.json.encode(key.shared_limits).decode()
         fields["permits"] = msgspec.json.encode(key.permits).decode()
         fields["cors_origins"] = msgspec.json.encode(key.cors_origins).decode()
         db.run("key_put", **fields)

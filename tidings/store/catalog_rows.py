@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tidings.model.access import CallLimit, Key, Permit, Tenant
+from tidings.model.access import CallLimit, Key, Permit, SharedLimit, Tenant
 from tidings.model.collection import Collection
 from tidings.model.event import EventType
 from tidings.model.hook import Hook, HookOptions
@@ -80,7 +80,7 @@ def collection_fields(collection: Collection) -> dict[str, Any]:
 
 def key_of(row: Row) -> Key:
     """A key."""
-    ident, digest, name, scopes, tenant, limits, expires, created, revoked, permits, origins = row
+    ident, digest, name, scopes, tenant, limits, expires, created, revoked, permits, origins, shared = row
     return Key(
         id=ident,
         hash=digest,
@@ -88,6 +88,7 @@ def key_of(row: Row) -> Key:
         scopes=msgspec.json.decode(scopes, type=tuple[str, ...]),
         tenant=tenant,
         limits=msgspec.json.decode(limits, type=tuple[CallLimit, ...]),
+        shared_limits=msgspec.json.decode(shared, type=tuple[SharedLimit, ...]),
         expires=expires,
         created=created,
         revoked=revoked,

@@ -1,8 +1,9 @@
 """The one writer: concurrent writes share one transaction and one fsync (group commit).
 
 A job is a function of a connection. The jobs of a group run in one transaction, each in its own savepoint, so that a
-failing one harms no other. Publications are appended together. Before each commit the *rider* runs in the same
-transaction (the route stage), after each commit the listeners are called.
+failing one harms no other. Publications are appended together. Heavy jobs have a group to themselves, in turn with all
+others (`store/jobs.py`). Before each commit the *rider* runs in the same transaction (the route stage), after each
+commit the listeners are called.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tidings.model.errors import TidingsError, Unavailable
 from tidings.model.event import Event
 from tidings.model.moment import Clock
 from tidings.store.base import Db, Engine, StoreBusy, StoreDamaged, StoreError, StoreFull
+from tidings.store.jobs import Heavy, HeavyQueue, Job, NoSavepoint, Probe, Reply
 from tidings.store.log import events
 
 GROUP_JOBS_MAX = 1_000
@@ -40,23 +42,7 @@ AGAIN_SECONDS = 1.0
 
 T = TypeVar("T")
 
-
-class NoSavepoint:
-    """A write job that refuses only before its first write, so that it needs no savepoint, which costs as much as a
-    row. Should anything else go wrong in it, its group is written again, each job alone."""
-
-    __slots__ = ("run",)
-
-    def __init__(self, run: Callable[[Db], Any]) -> None:
-        self.run = run
-
-
-class Probe(NoSavepoint):
-    """A write of `Writer.probe`. Its success says nothing about damaged pages."""
-
-
-Job = Callable[[Db], Any] | events.Publication | NoSavepoint
-Reply = Callable[[Any, Exception | None], None]
+Run = Callable[[Db], Any] | NoSavepoint | Heavy
 Answered = tuple[Reply, Any, Exception | None]
 """A job's reply, and what it is called with."""
 Rider = Callable[[Db], float | None]
@@ -71,6 +57,7 @@ class Writer:
         self._clock = clock
         self._on_failure = on_failure
         self._queue: queue.SimpleQueue[tuple[Job, Reply] | None] = queue.SimpleQueue()
+        self._heavy = HeavyQueue()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._rider: Rider | None = None
         self._listeners: list[Callable[[], None]] = []
@@ -104,7 +91,7 @@ class Writer:
 
     def submit(self, job: Job, reply: Reply) -> None:
         """Queue a job; `reply(result, error)` is called from the writer's thread once that is durable."""
-        if self._queue.qsize() > QUEUE_JOBS_MAX:
+        if self._queue.qsize() + len(self._heavy) > QUEUE_JOBS_MAX:
             reply(None, Unavailable("Too many writes are waiting.", retry_after_seconds=RETRY_AFTER_SECONDS))
             return
         self._queue.put((job, reply))
@@ -165,7 +152,9 @@ class Writer:
         patience: float | None = None
         try:
             while (group := self._gather(patience)) is not None:
+                began = time.monotonic()
                 patience = self._commit(group)
+                self._heavy.note(group, began, time.monotonic())
         except Exception:
             log.critical("the writer has stopped", exc_info=True)
             self._broken = True
@@ -174,11 +163,13 @@ class Writer:
 
     def _refuse_queued(self) -> None:
         """The thread has ended: waiters get an error instead of waiting forever."""
+        entries = self._heavy.drain()
         with contextlib.suppress(queue.Empty):
             while True:
                 entry = self._queue.get_nowait()
-                if entry is not None:
-                    entry[1](None, Unavailable("The store takes no writes.", retry_after_seconds=RETRY_AFTER_SECONDS))
+                entries += [] if entry is None else [entry]
+        for _, reply in entries:
+            reply(None, Unavailable("The store takes no writes.", retry_after_seconds=RETRY_AFTER_SECONDS))
         if threading.current_thread() is self._thread:
             self._tell()
 
@@ -188,10 +179,23 @@ class Writer:
         group: list[tuple[Job, Reply]] = []
         if patience is None and self._again:
             patience = AGAIN_SECONDS
-        has_room = self._fill(group, patience)
-        if group and has_room and self._crowd > CROWD_JOBS and self._linger():
-            self._fill(group, 0)
-        return group if group or has_room else None
+        until = None if patience is None else time.monotonic() + patience
+        while True:
+            now = time.monotonic()
+            if self._heavy.goes_first(now):
+                return [self._heavy.take()]
+            ends = [each for each in (until, self._heavy.due) if each is not None]
+            has_room = self._fill(group, max(0.0, min(ends) - now) if ends else None)
+            if group and has_room and self._crowd > CROWD_JOBS and self._linger():
+                self._fill(group, 0)
+            if group:
+                return group
+            if self._heavy and (not has_room or self._heavy.is_due(time.monotonic())):
+                return [self._heavy.take()]
+            if not has_room:
+                return None
+            if until is not None and time.monotonic() >= until:
+                return group
 
     def _fill(self, group: list[tuple[Job, Reply]], patience: float | None) -> bool:
         """Take what is queued, and wait only for the first. False: the group is full, or no more is to come."""
@@ -201,13 +205,16 @@ class Writer:
             while len(group) < GROUP_JOBS_MAX and events_taken < GROUP_EVENTS_MAX:
                 entry = take()
                 if entry is None:
-                    if group:
+                    if group or self._heavy:
                         self._queue.put(None)
                     return False
+                take = self._queue.get_nowait
+                if type(entry[0]) is Heavy:
+                    self._heavy.put(entry)
+                    continue
                 group.append(entry)
                 if type(entry[0]) is events.Publication:
                     events_taken += len(entry[0].events)
-                take = self._queue.get_nowait
         except queue.Empty:
             return True
         return False
@@ -298,9 +305,9 @@ class Writer:
             events.append_new(self._db, told, self._clock.now())
         return answers
 
-    def _one(self, job: Callable[[Db], Any] | NoSavepoint, reply: Reply, told: list[Event], *, alone: bool) -> Answered:
+    def _one(self, job: Run, reply: Reply, told: list[Event], *, alone: bool) -> Answered:
         """Run one job; its events are added to `told`, unless it fails."""
-        run = job.run if isinstance(job, NoSavepoint) else job
+        run = job.run if isinstance(job, NoSavepoint | Heavy) else job
         try:
             if isinstance(job, NoSavepoint) and not alone:
                 result = run(self._db)

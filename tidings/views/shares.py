@@ -49,3 +49,8 @@ def _report(view: ShareView) -> ShareReport:
         for name in names[:TENANTS_SHOWN]
     ]
     return ShareReport(of=view.name, used=view.used, total=view.total, tenants=view.tenants, held_back=shown)
+
+
+def check_reader(caller: Caller) -> None:
+    """Who may read the metrics. Raises Forbidden for keys of one tenant."""
+    caller.need(READ, "Metrics")

@@ -40,5 +40,5 @@ class App:
         await self._parts.receiver.refusals.stop()
 
     def __rsgi__(self, scope: Any, proto: Any) -> Coroutine[Any, Any, None]:
-        door = self._doors.get(scope.path.split("/", 2)[1]) if self._doors else None
+        door = self._doors.get(scope.path[1:].partition("/")[0])
         return (door or self._api).take(scope, proto)

@@ -16,8 +16,8 @@ from typing import TypeVar
 from tidings.control.collections import Asked, Collections, Make, Shown
 from tidings.control.declare.discarded import Discarded
 from tidings.control.declare.long import Long, is_watched, weighs
-from tidings.control.declare.slicing import Slicing
 from tidings.control.indexes import Indexes
+from tidings.control.slicing import Slicing
 from tidings.model.collection import Collection
 from tidings.model.errors import TidingsError, Unavailable
 from tidings.model.moment import Clock

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from functools import partial
 
-from tidings.control.declare.slicing import Slicing
+from tidings.control.slicing import Slicing
 from tidings.control.upkeep.background import Background
 from tidings.model.errors import TidingsError
 from tidings.store.base import Engine, StoreError

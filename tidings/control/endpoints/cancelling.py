@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from tidings.control.slicing import Slicing
 from tidings.model import outcome as outcomes
 from tidings.model.errors import Conflict, TidingsError
 from tidings.model.link import AnyLink
@@ -24,7 +25,6 @@ from tidings.store.base import Db
 from tidings.store.catalog import Catalog
 from tidings.store.writer import Writer
 
-UNTRIED_PER_STEP = 10_000
 TRIED_PER_STEP = 500
 QUIET_SECONDS = 35.0
 """No request takes longer than 30 s."""
@@ -66,7 +66,7 @@ class Cancelling:
             )
         await self._quiet(endpoint.num)
         until = await self._writer.call(lambda db: journal.position(db, "delivery"))
-        return await self._cancel_tried(endpoint.num, until) + await self._cancel_untried(endpoint.num, until, "cancel")
+        return await self._cancel_tried(endpoint.num, until) + await self._cancel_untried(endpoint, until, "cancel")
 
     def start(self) -> None:
         """Continue deletions that a stop of the server interrupted; on the event loop."""
@@ -91,9 +91,10 @@ class Cancelling:
     async def _sweep(self, endpoint: AnyLink) -> None:
         await self._quiet(endpoint.num)
         until = await self._writer.call(lambda db: journal.position(db, "delivery"))
-        while await self._writer.call(lambda db: self._drop_tried(db, endpoint.num)):
+        slicing = Slicing(self._writer, endpoint.tenant)
+        while await slicing.step(lambda db, rows: self._drop_tried(db, endpoint.num, rows)):
             pass
-        await self._cancel_untried(endpoint.num, until, "delete")
+        await self._cancel_untried(endpoint, until, "delete")
         # The mode marks that nothing is left to do; nobody else reads the mode of a deleted endpoint.
         await self._writer.call(lambda db: self._mark(db, endpoint.num))
 
@@ -130,27 +131,29 @@ class Cancelling:
             after = numbers[-1]
         return cancelled
 
-    async def _cancel_untried(self, link: int, until: int, cause: Cause) -> int:
+    async def _cancel_untried(self, endpoint: AnyLink, until: int, cause: Cause) -> int:
+        link = endpoint.num
         row = await self._writer.call(lambda db: db.one("untried_from", journal=db.journal, link=link))
         after: int | None = 0 if row is None else int(row[0])
         cancelled = 0
+        slicing = Slicing(self._writer, endpoint.tenant)
         while after is not None:
             step = partial(self._step, link=link, after=after, until=until, cause=cause)
-            after, count = await self._writer.call(step)
+            after, count = await slicing.step(step)
             cancelled += count
         return cancelled
 
-    def _step(self, db: Db, link: int, after: int, until: int, cause: Cause) -> tuple[int | None, int]:
-        row = db.one("link_window", link=link, after=after, until=until, count=UNTRIED_PER_STEP)
+    def _step(self, db: Db, rows: int, *, link: int, after: int, until: int, cause: Cause) -> tuple[int | None, int]:
+        row = db.one("link_window", link=link, after=after, until=until, count=rows)
         if row is None or row[0] is None:
             return None, 0
         cancelled, state = outcomes.CANCELLED, lifecycle.fate(cause)
         written = {"outcome": cancelled.name, "state": state, "reason": cancelled.meaning, "now": self._clock.now()}
         return row[0], db.run("untried_cancel", link=link, after=after, until=row[0], **written)
 
-    def _drop_tried(self, db: Db, link: int) -> int:
+    def _drop_tried(self, db: Db, link: int, count: int) -> int:
         """The rows in `waiting` of a deleted link: no lane reads them any more."""
-        rows = db.all("waiting_numbers", link=link, after=0, until=1 << 62, count=TRIED_PER_STEP)
+        rows = db.all("waiting_numbers", link=link, after=0, until=1 << 62, count=count)
         now, reason = self._clock.now(), outcomes.CANCELLED.meaning
         tried = []
         for (number,) in rows:

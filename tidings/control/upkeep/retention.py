@@ -22,6 +22,7 @@ from tidings.model.errors import TidingsError
 from tidings.model.moment import DAY, HOUR, SECOND, Clock, Micros
 from tidings.store import receipts
 from tidings.store.base import Db
+from tidings.store.jobs import Heavy
 from tidings.store.writer import Writer
 
 EVERY_SECONDS = 3600.0
@@ -107,7 +108,7 @@ class Retention:
         """Run a step, then rest for as long as it took, so that it gets at most half of the writer's time."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        result: T = await self._writer.call(job)
+        result: T = await self._writer.call(Heavy(job, None))
         await asyncio.sleep(loop.time() - began)
         return result
 

@@ -33,10 +33,11 @@ from tidings.rules.share import Share
 from tidings.store import receipts
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
+from tidings.store.jobs import NoSavepoint
 from tidings.store.log.events import WithEvents
 from tidings.store.receipts import ReceiptHeads
 from tidings.store.share_queue import ShareQueue
-from tidings.store.writer import NoSavepoint, Writer
+from tidings.store.writer import Writer
 
 AT_ONCE_MAX = 512
 """How many hook requests the writer has at a time; others wait, tenants in turn, so that nobody waits long for them."""

@@ -46,21 +46,24 @@ ON CONFLICT (num) DO UPDATE SET options = excluded.options, sealed = excluded.se
 
 -- name: keys
 -- Every key, revoked ones included.
-SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked, permits, cors_origins FROM key;
+SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked, permits, cors_origins, shared_limits FROM key;
 
 -- name: key_changed
 -- One key, to be read again.
-SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked, permits, cors_origins FROM key WHERE id = :name;
+SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked, permits, cors_origins, shared_limits FROM key WHERE id = :name;
 
 -- name: key_put
 -- Create or replace a key.
-INSERT INTO key (id, hash, name, scopes, tenant, limits, expires, created, revoked, permits, cors_origins)
+INSERT INTO key (
+    id, hash, name, scopes, tenant, limits, expires, created, revoked, permits, cors_origins, shared_limits
+)
 VALUES (
-    :id, :hash, :name, :scopes, :tenant, :limits, :expires, :created, :revoked, :permits, :cors_origins
+    :id, :hash, :name, :scopes, :tenant, :limits, :expires, :created, :revoked, :permits, :cors_origins,
+    :shared_limits
 )
 ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, name = excluded.name, scopes = excluded.scopes, tenant = excluded.tenant,
     limits = excluded.limits, expires = excluded.expires, revoked = excluded.revoked, permits = excluded.permits,
-    cors_origins = excluded.cors_origins;
+    cors_origins = excluded.cors_origins, shared_limits = excluded.shared_limits;
 
 -- name: event_types
 -- Every event type.

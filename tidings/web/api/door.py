@@ -198,7 +198,7 @@ class ApiDoor:
             self._cors.narrow(at.extra, at.headers["origin"], key)
         if operation.per_key is None and operation.scope is not None and operation.scope not in key.scopes:
             key.need(operation.scope)
-        if key.limits:
+        if key.limits or key.shared_limits:
             at.extra.extend(self._limits.take(key))
         return key
 

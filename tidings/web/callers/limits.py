@@ -9,8 +9,8 @@ from tidings.model.access import CallLimit, Key
 from tidings.model.errors import LimitReached, TidingsError
 from tidings.model.moment import SECOND, Clock
 from tidings.rules.limit import Windows, rate_limit_headers
-from tidings.store import call_counts
-from tidings.store.call_counts import CallCount
+from tidings.store.callers import call_counts
+from tidings.store.callers.call_counts import CallCount
 from tidings.store.readers import Readers
 from tidings.store.writer import Writer
 
@@ -44,7 +44,7 @@ class Limits:
         Raises LimitReached, and counts nothing, if a window is full.
         """
         now = self._clock.now()
-        verdict = self._windows.take(key.id, key.limits, now)
+        verdict = self._windows.take(key.id, (*key.limits, *key.shared_limits), now)
         headers = rate_limit_headers(verdict)
         if not verdict.allowed:
             raise LimitReached(
@@ -53,7 +53,7 @@ class Limits:
         for window in verdict.windows:
             if window.seconds >= KEPT_SECONDS_MIN:
                 start = now // (window.seconds * SECOND) * window.seconds
-                self._unwritten[key.id, window.seconds] = (start, window.limit - window.remaining)
+                self._unwritten[window.owner, window.seconds] = (start, window.limit - window.remaining)
         if self._unwritten and self._flushing is None:
             self._flushing = asyncio.get_running_loop().create_task(self._flush_soon())
         return headers

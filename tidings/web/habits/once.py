@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from tidings.model.errors import Invalid, Place
-from tidings.store import answers
 from tidings.store.base import Db, Run
+from tidings.store.callers import answers
+from tidings.store.jobs import Heavy, Job, NoSavepoint
 from tidings.store.log.events import WithEvents
-from tidings.store.writer import NoSavepoint
 from tidings.web.operation import Answer, Request
 from tidings.web.parts import Parts
 
@@ -42,19 +42,20 @@ async def once(
     job: Callable[[Db], Answer | WithEvents],
     *,
     checked: bool = False,
+    heavy: bool = False,
     part: str | None = None,
 ) -> Answer:
     """Run a write job, and keep its answer in the same transaction if the caller sent an Idempotency-Key.
 
     The job returns an Answer, or WithEvents with an Answer and the events to store with it. `checked`: it refuses only
-    before its first write (store/writer.py). `part`: the name of this job if the request runs several, whose answers
-    are kept separately.
+    before its first write; `heavy`: it may take long (store/jobs.py). `part`: the name of this job if the request runs
+    several, whose answers are kept separately.
 
     Raises Invalid (`idempotency_key_reused`) if the key was used for another request, and what the job raises.
     """
     name = idempotency_key(request)
     if name is None:
-        answer: Answer = await parts.writer.call(NoSavepoint(job) if checked else job)
+        answer: Answer = await parts.writer.call(_job(request, job, checked=checked, heavy=heavy))
         return answer
     if part is not None:
         # No caller's key holds a space.
@@ -73,8 +74,14 @@ async def once(
         answers.keep(db, request.key.id, name, this, now)
         return made
 
-    answered: Answer = await parts.writer.call(NoSavepoint(run) if checked else run)
+    answered: Answer = await parts.writer.call(_job(request, run, checked=checked, heavy=heavy))
     return answered
+
+
+def _job(request: Request, run: Callable[[Db], Any], *, checked: bool, heavy: bool) -> Job:
+    if heavy:
+        return Heavy(run, request.key.tenant)
+    return NoSavepoint(run) if checked else run
 
 
 def run_once(parts: Parts, request: Request, answer: Callable[[T], Answer]) -> Run[T, Answer]:

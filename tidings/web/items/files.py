@@ -131,11 +131,11 @@ class _Kept:
 
     async def whole(self, job: Callable[[Db], Imported]) -> Answer:
         """Run a job that ends the import, and answer its result."""
-        return await once(self._parts, self._request, lambda db: Answer(200, job(db)))
+        return await once(self._parts, self._request, lambda db: Answer(200, job(db)), heavy=True)
 
     async def part(self, name: str, job: Callable[[Db], StoredPart]) -> StoredPart:
         """Run one job of several, each kept under its own name."""
-        answer = await once(self._parts, self._request, lambda db: Answer(200, job(db)), part=name)
+        answer = await once(self._parts, self._request, lambda db: Answer(200, job(db)), heavy=True, part=name)
         body = answer.body
         return body if isinstance(body, StoredPart) else msgspec.json.decode(body, type=StoredPart)
 

@@ -40,6 +40,8 @@ from tidings.web.wire.bodies import slices
 
 T = TypeVar("T")
 
+LIGHT_OPERATIONS_MAX = 50
+"""A batch of more operations waits for its turn in the writer."""
 EXPANDED = "expanded"
 Filters = dict[str, tuple[str, Op]]
 """From a parameter's name to its field and operator."""
@@ -227,7 +229,7 @@ class Handlers:
             results = [{"status": _status(change), "item": self._shown(change)} for change in changes]
             return WithEvents(Answer(200, {"results": results}), [event for each in changes for event in _events(each)])
 
-        return await once(parts, request, job)
+        return await once(parts, request, job, heavy=len(operations) > LIGHT_OPERATIONS_MAX)
 
     def _ask(self, request: Request, data: Any) -> ItemRequest:
         if not isinstance(data, dict):

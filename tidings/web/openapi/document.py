@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import types
 import typing
@@ -25,6 +26,10 @@ from tidings.web.operation import Answer, BodySchema, Operation, Request
 from tidings.web.parts import Parts
 from tidings.web.wire.problem import Problem
 
+DOCUMENTS_MAX = 100
+"""Of some hundred KB each; the one that was made first makes room."""
+DOCUMENT_WEIGHT = 1024 * 1024
+"""Making one counts like a body of this many bytes."""
 TAG = "Service"
 TAGS = {
     "Events": "What has happened: publish, list, catch up, follow.",
@@ -129,22 +134,65 @@ def _in_plain_words(found: dict[str, Any]) -> dict[str, Any]:
 
 def handler(operations: Sequence[Operation]) -> Any:
     """The operation's handler, for this table."""
+    documents = _Documents(operations)
 
     async def openapi(parts: Parts, request: Request) -> Answer:
         """The document for the calling key."""
-        now = parts.catalog.now
-        event_types = None
-        if request.key.has_scope("event-types:read"):
-            event_types = sorted({**now.event_types, **now.change_types}.values(), key=lambda kind: kind.name)
-        items = parts.menus.operations(parts, request.key) if request.key.id else []
-        public = public_url(parts.settings.public_url)
-        base = public.whole if public else ""
-        found = document([*items, *permitted(operations, request.key)], event_types, request.key, base)
-        if request.key.id:
-            found["x-key"] = whose(request.key)
-        return Answer(200, found)
+        return Answer(200, await documents.of(parts, request.key))
 
     return openapi
+
+
+class _Documents:
+    """Each key's document as bytes, kept while what it was made from holds. Belongs to one event loop.
+
+    Making one takes some fifty milliseconds of the interpreter. So it is made beside the event loop, once for all who
+    wait for it, and a tenant that asks with ever new keys has its share of the room for large bodies and no more.
+    """
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        self._operations = operations
+        self._kept: dict[str, tuple[tuple[Any, ...], asyncio.Future[bytes]]] = {}
+
+    async def of(self, parts: Parts, key: Key) -> bytes:
+        """The document of a key; one without an id stands for callers without a key."""
+        now = parts.catalog.now
+        made_from = (key, now.collections, now.event_types, now.change_types)
+        kept = self._kept.get(key.id)
+        if kept is None or not _is_same(kept[0], made_from) or (kept[1].done() and not _is_made(kept[1])):
+            making = asyncio.ensure_future(self._made(parts, key, made_from))
+            self._kept.pop(key.id, None)
+            if len(self._kept) >= DOCUMENTS_MAX:
+                del self._kept[next(iter(self._kept))]
+            kept = self._kept[key.id] = (made_from, making)
+        # Whoever goes away does not stop it for the others.
+        return await asyncio.shield(kept[1])
+
+    async def _made(self, parts: Parts, key: Key, made_from: tuple[Any, ...]) -> bytes:
+        _, _, known, changes = made_from
+        async with parts.work.place(key.tenant, DOCUMENT_WEIGHT):
+            await parts.work.step()
+            items = parts.menus.operations(parts, key) if key.id else []
+            event_types = None
+            if key.has_scope("event-types:read"):
+                event_types = sorted({**known, **changes}.values(), key=lambda kind: kind.name)
+            public = public_url(parts.settings.public_url)
+            base = public.whole if public else ""
+            return await asyncio.to_thread(self._encoded, items, event_types, key, base)
+
+    def _encoded(self, items: list[Operation], event_types: list[EventType] | None, key: Key, base: str) -> bytes:
+        found = document([*items, *permitted(self._operations, key)], event_types, key, base)
+        if key.id:
+            found["x-key"] = whose(key)
+        return msgspec.json.encode(found)
+
+
+def _is_same(before: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
+    return before[0] is now[0] and before[1:] == now[1:]
+
+
+def _is_made(done: asyncio.Future[bytes]) -> bool:
+    return not done.cancelled() and done.exception() is None
 
 
 def whose(key: Key) -> dict[str, Any]:

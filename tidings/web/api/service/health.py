@@ -10,8 +10,9 @@ import msgspec
 from tidings.model.errors import Unavailable
 from tidings.store import journal
 from tidings.store.base import Db
+from tidings.store.jobs import Probe
 from tidings.store.readers import OWN_READS
-from tidings.store.writer import Probe
+from tidings.views.shares import check_reader
 from tidings.web.operation import Answer, Operation, Request
 from tidings.web.parts import Parts
 
@@ -55,6 +56,7 @@ async def metrics(parts: Parts, request: Request) -> Answer:
     # Imported here: a server that nobody scrapes never pays for it.
     from tidings.web.api.service.metrics import render
 
+    check_reader(request.caller)
     positions = await parts.readers.call(_positions, OWN_READS)
     return Answer(200, render(parts, positions), media=METRICS_MEDIA)
 

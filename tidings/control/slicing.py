@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TypeVar
 
 from tidings.store.base import Db
+from tidings.store.jobs import Heavy
 from tidings.store.writer import Writer
 
 T = TypeVar("T")
@@ -21,8 +22,9 @@ GROWTH = 2.0
 class Slicing:
     """How many rows the next job takes: as many as took SLICE_SECONDS before."""
 
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+    def __init__(self, writer: Writer, turn: Hashable = None) -> None:
+        """`turn`: the tenant whose work it is; None: the operator's."""
+        self._writer, self._turn = writer, turn
         self.rows = ROWS_FIRST
 
     async def step(self, job: Callable[[Db, int], T]) -> T:
@@ -35,7 +37,7 @@ class Slicing:
 
         loop = asyncio.get_running_loop()
         began = loop.time()
-        result, took = await self._writer.call(timed)
+        result, took = await self._writer.call(Heavy(timed, self._turn))
         factor = min(SLICE_SECONDS / max(took, 1e-6), GROWTH)
         self.rows = max(1, min(int(self.rows * factor), ROWS_MAX))
         await asyncio.sleep(min(loop.time() - began, 4 * took))

@@ -1,0 +1,101 @@
+"""The kinds of write jobs, and the line in which those wait that may take long.
+
+A heavy job has a group to itself. Before the next one, all else that is queued is written, and if there was something,
+others continue for as long as the heavy job took. So whoever writes a little waits for one heavy job at most, however
+many others have, and those who have them take turns.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from tidings.store.base import Db
+from tidings.store.log import events
+
+
+class NoSavepoint:
+    """A write job that refuses only before its first write, so that it needs no savepoint, which costs as much as a
+    row. Should anything else go wrong in it, its group is written again, each job alone."""
+
+    __slots__ = ("run",)
+
+    def __init__(self, run: Callable[[Db], Any]) -> None:
+        self.run = run
+
+
+class Heavy:
+    """A write job that may take long. It is alone in its transaction, and it waits for its turn: between two of them
+    everything else that is queued is written, and others continue for as long as the last one took, if there is more.
+    `turn`: whose it is; those who have heavy jobs take turns."""
+
+    __slots__ = ("run", "turn")
+
+    def __init__(self, run: Callable[[Db], Any], turn: Hashable) -> None:
+        self.run, self.turn = run, turn
+
+
+class Probe(NoSavepoint):
+    """A write of `Writer.probe`. Its success says nothing about damaged pages."""
+
+
+Job = Callable[[Db], Any] | events.Publication | NoSavepoint | Heavy
+Reply = Callable[[Any, Exception | None], None]
+
+
+class HeavyQueue:
+    """The heavy jobs that wait, and when the next may go. Belongs to the writer's thread, but for its length."""
+
+    def __init__(self) -> None:
+        self._turns: dict[Hashable, deque[tuple[Job, Reply]]] = {}
+        self._count = 0
+        self._last_is_heavy = False
+        self._ended, self._took = 0.0, 0.0
+        self._not_before = 0.0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def due(self) -> float | None:
+        """When the next may go, on the clock of `time.monotonic`; None: there is none."""
+        return self._not_before if self._count else None
+
+    def is_due(self, now: float) -> bool:
+        """Whether one waits that may go."""
+        return self._count > 0 and now >= self._not_before
+
+    def goes_first(self, now: float) -> bool:
+        """Whether one is due before everything else that is queued: the last group was not a heavy one."""
+        return not self._last_is_heavy and self.is_due(now)
+
+    def put(self, entry: tuple[Job, Reply]) -> None:
+        """Let a heavy job wait for its turn."""
+        job = entry[0]
+        assert isinstance(job, Heavy)
+        self._turns.setdefault(job.turn, deque()).append(entry)
+        self._count += 1
+
+    def take(self) -> tuple[Job, Reply]:
+        """The next one; whoever it is of has the next turn after all others."""
+        turn = next(iter(self._turns))
+        waiting = self._turns.pop(turn)
+        entry = waiting.popleft()
+        if waiting:
+            self._turns[turn] = waiting
+        self._count -= 1
+        return entry
+
+    def drain(self) -> list[tuple[Job, Reply]]:
+        """Take all."""
+        return [self.take() for _ in range(self._count)]
+
+    def note(self, group: list[tuple[Job, Reply]], began: float, ended: float) -> None:
+        """A group was written. Where others wrote after a heavy job, they continue for as long as it took."""
+        self._last_is_heavy = len(group) == 1 and isinstance(group[0][0], Heavy)
+        if self._last_is_heavy:
+            self._ended, self._took = ended, ended - began
+            self._not_before = 0.0
+        elif group:
+            self._not_before = self._ended + self._took
