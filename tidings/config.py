@@ -21,7 +21,10 @@ DEFAULT_PATH = "tidings.yaml"
 SECTIONS: dict[str, str] = {
     "settings": "The settings of `tidings serve`, by name.",
     "collections": "Declarations of collections, by name.",
-    "links": "What happens when, by name: `when: {hook: ...}` declares a URL for another system's webhooks.",
+    "links": (
+        "What happens when, by name: `when: {event: ...}` edits an item, `when: {hook: ...}` declares a URL for "
+        "another system's webhooks."
+    ),
 }
 OF_KEYS = ("unknown_field", "name")
 """Codes of wrong places where the name is wrong, not its value."""
@@ -38,6 +41,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = {}
     collections: dict[str, Any] | None = None
     """Declarations as plain values, checked; None: the file has no such section."""
+    links: dict[str, Any] | None = None
+    """The same of the links that act on events."""
     hooks: dict[str, Any] | None = None
     """The hooks of the links, by the links' names, checked, as plain values; None: the file has no such section."""
     root: Any = None
@@ -102,9 +107,10 @@ def _read(text: str, path: Path) -> Config:
     else:
         config = msgspec.structs.replace(config, collections=None)
     if "links" in values:
-        from tidings.config_links import hooks_of
+        from tidings.config_links import links_of
 
-        config = msgspec.structs.replace(config, hooks=hooks_of(config, values["links"]))
+        links, hooks = links_of(config, values["links"])
+        config = msgspec.structs.replace(config, links=links, hooks=hooks)
     return config
 
 

@@ -1,5 +1,6 @@
 """The section `links` of `tidings.yaml`: what happens when. Its hooks are URLs for other systems' webhooks.
 
+Everything else in it is a link that acts on events (rules/declare/links.py).
 `${NAME}` in a value stands for an environment variable, so that secrets need not be in the file.
 """
 
@@ -26,22 +27,35 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def hooks_of(config: Config, links: Any) -> dict[str, Any]:
-    """The hooks by the names of their links. Raises SettingsError with every wrong place."""
+def links_of(config: Config, section: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The links that act on events, and the hooks, both by name. Raises SettingsError with every wrong place."""
+    from tidings.rules.declare import links
+
     wrong: list[str] = []
-    found: dict[str, Any] = {}
-    if links is None:
-        return found
-    if not isinstance(links, dict):
+    hooks: dict[str, Any] = {}
+    if section is None:
+        return {}, hooks
+    if not isinstance(section, dict):
         raise SettingsError(_said(config, "/links", "Links are names with what they do, as in `name: {when: ...}`."))
-    for name, link in links.items():
+    acting = {name: link for name, link in section.items() if not _is_hook(link)}
+    for name, link in section.items():
         try:
-            found[str(name)] = _hook(config, str(name), link)
+            if name not in acting:
+                hooks[str(name)] = _hook(config, str(name), link)
         except SettingsError as error:
             wrong.append(str(error))
+    try:
+        links.read(acting, "/links")
+    except Invalid as error:
+        wrong += [_said(config, each.pointer or "", each.detail, each.code) for each in error.errors]
     if wrong:
         raise SettingsError("\n".join(wrong))
-    return found
+    return acting, hooks
+
+
+def _is_hook(link: Any) -> bool:
+    when = link.get("when") if isinstance(link, dict) else None
+    return isinstance(when, dict) and "hook" in when
 
 
 def _hook(config: Config, name: str, link: Any) -> Any:

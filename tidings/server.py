@@ -13,9 +13,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tidings import __version__
-from tidings.control.collections import Collections, Shown, Wanted, is_safe
+from tidings.control.collections import Collections, Wanted, is_safe
 from tidings.control.declarations import Declarations
 from tidings.control.declare.declaring import Declaring
+from tidings.control.declare.whole import WholeFile
 from tidings.control.deliveries import Deliveries
 from tidings.control.delivery_ids import DeliveryIds
 from tidings.control.endpoints.cancelling import Cancelling
@@ -27,7 +28,7 @@ from tidings.control.hooks.hooks import Hooks
 from tidings.control.indexes import Indexes
 from tidings.control.keys import OPERATOR, Keys
 from tidings.control.link_trials import LinkTrials
-from tidings.control.links import Links
+from tidings.control.links import Links, WantedLinks
 from tidings.control.replaying import Replaying
 from tidings.control.replays import Replays
 from tidings.control.tenants import Tenants
@@ -54,7 +55,7 @@ from tidings.route.route import Router
 from tidings.rules.network import address
 from tidings.rules.network.origin import public_url
 from tidings.settings import Settings
-from tidings.store.base import Db, StoreError
+from tidings.store.base import StoreError
 from tidings.store.catalog import Catalog
 from tidings.store.engines.opening import (
     Expected,
@@ -214,6 +215,7 @@ class Server:
         public = public_url(settings.public_url)
         collections = Collections(catalog, self.clock)
         links = Links(catalog, self._readers, self.clock, self._cancelling, self.deliver)
+        self.whole_file = WholeFile(collections, links)
         parts = (self._engine, self.writer, self._readers, self.clock)
         self._declaring = Declaring(parts, collections, self._indexes)
         limits = ImportLimits(settings.max_whole_import_bytes, settings.max_whole_import_lines)
@@ -240,7 +242,7 @@ class Server:
             deliveries=Deliveries(catalog, self._readers, self.clock, self.deliver, self._delivery_ids),
             replays=Replays(catalog, self._readers, self._replaying),
             collections=collections,
-            declarations=Declarations(catalog, self._readers, collections, self._declaring),
+            declarations=Declarations(catalog, self._readers, self.whole_file, self._declaring),
             indexes=self._indexes,
             deliver=self.deliver,
             feed=feed,
@@ -254,28 +256,28 @@ class Server:
             names=self._names,
         )
 
-    def declare(self, collections: dict[str, Any], file: str) -> None:
-        """Before `run`: make what a file declares. Raises StoreError if that is refused, or would lose values."""
-        made = self.parts.collections
-        wish = Wanted(collections=collections)
-
-        def job(db: Db) -> Shown:
-            shown = made.look(db, wish)
-            return made.apply(db, wish) if is_safe(shown) else shown
-
+    def declare(self, collections: dict[str, Any] | None, links: dict[str, Any] | None, file: str) -> None:
+        """Before `run`: make what a file declares. Raises StoreError if that is refused, or would lose something."""
+        wish = Wanted(collections=collections or {})
+        wanted = None if links is None else WantedLinks(links=links)
         try:
-            shown = self.writer.wait(job, DECLARE_SECONDS)
+            shown = self.writer.wait(
+                lambda db: self.whole_file.apply(db, wish, wanted, only_if=is_safe), DECLARE_SECONDS
+            )
         except TidingsError as wrong:
             raise StoreError(
                 f"{file}: {wrong.detail} {' '.join(each.detail for each in wrong.errors)}".strip()
             ) from wrong
+        plans = (shown,) if shown.links is None else (shown, shown.links)
         if not shown.applied:
-            why = f"it would {shown.loses}" if shown.loses else " ".join(place.detail for place in shown.refusals)
+            whys = [f"it would {plan.loses}" for plan in plans if plan.loses]
+            why = " ".join(whys or [place.detail for plan in plans for place in plan.refusals])
+            what = "collections" if shown.loses or shown.refusals else "links"
             raise StoreError(
-                f"{file} changes collections in a way that needs a decision: {why.rstrip('.')}. To decide, run: "
+                f"{file} changes {what} in a way that needs a decision: {why.rstrip('.')}. To decide, run: "
                 f"tidings apply {file} --stopped"
             )
-        for step in shown.steps:
+        for step in [step for plan in plans for step in plan.steps]:
             log.info("%s: %s", file, step.says)
 
     def declare_hooks(self, hooks: dict[str, Any], file: str) -> None:

@@ -115,7 +115,7 @@ def answers_page() -> str:
         "",
         "## Edits of items",
         "",
-        "A link with the action `item` edits an item instead of sending a request. What fails says nothing about the",
+        "A [link](../howto/links.md) edits an item instead of sending a request. What fails says nothing about the",
         "link, so its other edits continue, and it is never disabled.",
         "",
         table(("outcome", "of the message", "because"), edits),

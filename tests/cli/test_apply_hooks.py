@@ -103,8 +103,8 @@ def test_a_plan_that_is_no_longer_true_is_refused(server: TestServer) -> None:
     ("text", "said"),
     [
         ("links: 5", "line 1, column 8: Links are names"),
-        ("links:\n  a: {hook: {}}", "line 2, column 6: The member 'when' is missing"),
-        ("links:\n  a: {when: {poll: 1}}", "line 2, column 13: The member 'hook' is missing"),
+        ("links:\n  a: {hook: {}}", "line 2, column 6: A link needs `when`"),
+        ("links:\n  a: {when: {poll: 1}}", "line 2, column 14: 'poll' is unknown here"),
         ("links:\n  a: {when: {hook: {}, every: 1h}}", "column 24: 'every' is unknown here"),
         ("links:\n  a: {when: {hook: {scheme: github}}}", "line 2, column 20: The field 'path' is required."),
         ("links:\n  a: {when: {hook: {path: x, scheme: githup}}}", "line 2, column 38: There is no signature scheme"),

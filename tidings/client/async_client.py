@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from tidings.client import calls, item_calls
-from tidings.client.async_items import AsyncItems
+from tidings.client.async_items import AsyncItems, AsyncLinkCalls
 from tidings.client.async_wire import AsyncWire
 from tidings.client.calls import When
 from tidings.client.errors import ConnectionFailed
@@ -57,6 +57,7 @@ class AsyncClient:
         self.loads = loads
         self._target = ServerAddress(url, key, timeout_seconds, retries)
         self._wire = AsyncWire(self._target, ssl_context)
+        self.links = AsyncLinkCalls(self)
 
     async def __aenter__(self) -> AsyncClient:
         return self

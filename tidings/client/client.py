@@ -28,7 +28,7 @@ from tidings.client.exchange import (
     object_of,
     page_of,
 )
-from tidings.client.items import Items
+from tidings.client.items import Items, LinkCalls
 from tidings.client.wire import Wire
 
 Json = dict[str, Any]
@@ -58,6 +58,7 @@ class Client:
         self.loads = loads
         self._target = ServerAddress(url, key, timeout_seconds, retries)
         self._wire = Wire(self._target, ssl_context)
+        self.links = LinkCalls(self)
 
     def __enter__(self) -> Client:
         return self

@@ -155,6 +155,11 @@ def declared(verb: str, body: dict[str, Any], *, repeatable: bool) -> ClientRequ
     return ClientRequest("POST", path, body=body, repeatable=repeatable, extra_seconds=DECLARE_SECONDS)
 
 
+def declared_links(verb: str, body: dict[str, Any], *, repeatable: bool) -> ClientRequest:
+    """`POST /v1/links:plan` or `:apply`."""
+    return ClientRequest("POST", f"/v1/links:{verb}", body=body, repeatable=repeatable)
+
+
 def _plain(value: Any) -> Any:
     """A query value: times as text, lists one value at a time."""
     if isinstance(value, list | tuple):

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Protocol
 
+from tidings.client import calls
 from tidings.client.exchange import ClientRequest, Loads, object_of, page_of
 from tidings.client.item_calls import ItemCalls, Json, Rows, create_at, results_of
 from tidings.client.uploads import Sent, Source, upload_of
@@ -22,6 +23,13 @@ class Sends(Protocol):
 
     def download(self, request: ClientRequest) -> Generator[bytes]:
         """Any call that returns a file; yields it in chunks. Raises ClientError."""
+
+
+class SendsPages(Sends, Protocol):
+    """What links need of the client."""
+
+    def pages(self, path: str, **query: Any) -> Iterator[Json]:
+        """Every entry of a list, page after page. Raises ClientError."""
 
 
 class Items:
@@ -122,3 +130,41 @@ class Items:
             yield from items
             if cursor is None:
                 return
+
+
+class LinkCalls:
+    """`client.links`: the links that edit items. Declare them one by one here, or in a file with `tidings apply`."""
+
+    def __init__(self, client: SendsPages) -> None:
+        self._client = client
+
+    def list(self, /, **query: Any) -> Iterator[Json]:
+        """Links, by name, page after page. Filter by `state` and `tenant`."""
+        return self._client.pages("/v1/links", **query)
+
+    def get(self, name: str, **query: Any) -> Json:
+        """One link. `counts=True` also returns how many deliveries wait for it."""
+        return object_of(self._client.send(calls.read(calls.at("links", name), **query)))
+
+    def put(self, name: str, declaration: Mapping[str, Any], revision: int | None = None) -> Json:
+        """Declare a link, or replace its declaration."""
+        return object_of(self._client.send(calls.put(calls.at("links", name), declaration, revision)))
+
+    def delete(self, name: str) -> None:
+        """Delete a link; its waiting deliveries are cancelled."""
+        self._client.send(calls.delete(calls.at("links", name)))
+
+    def pause(self, name: str, reason: str | None = None) -> Json:
+        """Do nothing for now; deliveries wait in the meantime."""
+        body = calls.given(reason=reason)
+        return object_of(self._client.send(calls.verb(calls.at("links", name), "pause", body)))
+
+    def resume(self, name: str, missed: str = "send") -> Json:
+        """Act again. `missed`: `send` the deliveries that waited, or `cancel` them."""
+        body = {"missed": missed}
+        return object_of(self._client.send(calls.verb(calls.at("links", name), "resume", body)))
+
+    def test(self, name: str, *, event_id: str | None = None, event: Mapping[str, Any] | None = None) -> Json:
+        """The exact edit that a link would make of a stored event, or of this one. Changes nothing."""
+        body = calls.given(event_id=event_id, event=event)
+        return object_of(self._client.send(calls.verb(calls.at("links", name), "test", body)))

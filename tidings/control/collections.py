@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from tidings.control.links import LinkPlan
 from tidings.model.collection import Collection
 from tidings.model.errors import Conflict, Place
 from tidings.model.moment import Clock
@@ -63,6 +64,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     stays: list[str]
     """Collections that nobody declared, and that stay."""
     applied: bool = False
+    links: LinkPlan | None = None
+    """The plan of the links that were declared beside them."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,7 +206,8 @@ class Collections:
 
 def is_safe(shown: Shown) -> bool:
     """Whether nothing prevents the plan, and nothing would be lost."""
-    return not shown.refusals and shown.loses is None
+    plans = (shown,) if shown.links is None else (shown, shown.links)
+    return all(not plan.refusals and plan.loses is None for plan in plans)
 
 
 def _at(wish: Wanted) -> Callable[[str], str]:

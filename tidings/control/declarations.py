@@ -11,8 +11,12 @@ from typing import Any
 
 import msgspec
 
-from tidings.control.collections import Asked, Collections, Make, Shown, Wanted
+from tidings.control.collections import Asked, Make, Shown, Wanted
 from tidings.control.declare.declaring import Ask, Declaring
+from tidings.control.declare.whole import WholeFile
+from tidings.control.links import WHOLE as WHOLE_LINKS
+from tidings.control.links import WRITE as WRITE_LINKS
+from tidings.control.links import WantedLinks
 from tidings.model.access import Caller
 from tidings.model.collection import Collection
 from tidings.model.errors import Conflict, NotFound
@@ -37,9 +41,9 @@ class DeclaredCollection(msgspec.Struct, frozen=True):
 class Declarations:
     """Reads and changes declarations."""
 
-    def __init__(self, catalog: Catalog, readers: Readers, collections: Collections, declaring: Declaring) -> None:
+    def __init__(self, catalog: Catalog, readers: Readers, whole: WholeFile, declaring: Declaring) -> None:
         self._catalog, self._readers = catalog, readers
-        self._collections, self._declaring = collections, declaring
+        self._whole, self._declaring = whole, declaring
 
     def visible(self, caller: Caller) -> list[Collection]:
         """Every collection."""
@@ -126,19 +130,33 @@ class Declarations:
 
         return await self._declaring.carry_out(ask, result, run, caller.tenant)
 
-    async def plan(self, caller: Caller, wanted: Wanted) -> Shown:
+    async def plan(self, caller: Caller, wanted: Wanted, links: WantedLinks | None = None) -> Shown:
         """What these declarations would change; nothing is changed. Raises Invalid."""
-        caller.need(WRITE, WHOLE)
-        shown: Shown = await self._readers.call(lambda db: self._collections.look(db, wanted), caller.tenant)
-        return shown
+        _may_write(caller, links)
+        return await self._readers.call(lambda db: self._whole.look(db, wanted, links), caller.tenant)
 
     async def apply(
-        self, caller: Caller, wanted: Wanted, run: Run[Shown, R], *, plan_name: str | None, drop_values: bool
+        self,
+        caller: Caller,
+        wanted: Wanted,
+        run: Run[Shown, R],
+        *,
+        plan_name: str | None,
+        drop_values: bool,
+        links: WantedLinks | None = None,
+        links_plan: str | None = None,
     ) -> R:
-        """Carry out these declarations, all or none. Raises Invalid or Conflict."""
-        caller.need(WRITE, WHOLE)
+        """Carry out these declarations, and links beside them, all or none. Raises Invalid or Conflict."""
+        _may_write(caller, links)
         asked = Asked(wish=wanted, plan=plan_name, drop_values=drop_values)
-        return await self._declaring.carry_out(lambda db: asked, lambda db, make: make(db), run, caller.tenant)
+
+        def result(db: Db, make: Make) -> Shown:
+            return self._whole.end(db, wanted, links, make, links_plan=links_plan, drop_values=drop_values)
+
+        done = await self._declaring.carry_out(lambda db: asked, result, run, caller.tenant)
+        if links is not None:
+            self._whole.sweep()
+        return done
 
     async def _declare(self, caller: Caller, name: str, ask: Ask, run: Run[DeclaredCollection, R]) -> R:
         """Carry out one declaration."""
@@ -159,6 +177,12 @@ class Declarations:
             raise _absent(name)
         check_revision(expected, collection.revision)
         return collection
+
+
+def _may_write(caller: Caller, links: WantedLinks | None) -> None:
+    caller.need(WRITE, WHOLE)
+    if links is not None:
+        caller.need(WRITE_LINKS, WHOLE_LINKS)
 
 
 def _declaration(name: str, document: dict[str, Any], *, drop_values: bool = False) -> Asked:

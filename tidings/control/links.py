@@ -160,22 +160,41 @@ class Links:
         """Carry these declarations out, all or none. Raises Invalid or Conflict."""
         caller.need(WRITE, WHOLE)
         done = await run(lambda db: self.carry_out(db, wanted, plan_name=plan_name, drop_waiting=drop_waiting))
-        self._cancelling.start()
+        self.sweep()
         return done
 
-    def look(self, db: Db, wanted: WantedLinks) -> LinkPlan:
-        """The plan, shown. Raises Invalid if a declaration is wrong."""
-        return self._planned(db, wanted, read(wanted.links, "/links"), self._catalog.declared_links(db))
+    def sweep(self) -> None:
+        """Cancel, in the background, what waits for links that were deleted; on the event loop."""
+        self._cancelling.start()
+
+    def look(
+        self,
+        db: Db,
+        wanted: WantedLinks,
+        collections: Mapping[str, Collection] | None = None,
+        renamed: Mapping[str, str] | None = None,
+    ) -> LinkPlan:
+        """The plan, shown. Raises Invalid if a declaration is wrong.
+
+        `collections`: as they will be, with the new names of those that are `renamed`; None: as they are.
+        """
+        present = self._catalog.declared_links(db)
+        return self._planned(db, wanted, read(wanted.links, "/links"), present, collections, renamed or {})
+
+    def check_plan(self, db: Db, wanted: WantedLinks, plan_name: str) -> None:
+        """Raise Conflict if the plan is no longer the one with this name."""
+        if plan_name != _plan_name(wanted, self._catalog.declared_links(db)):
+            detail = "The links have changed since this plan was made, or the plan was for other ones. Plan again."
+            raise Conflict(detail, code="plan_changed")
 
     def carry_out(
         self, db: Db, wanted: WantedLinks, *, plan_name: str | None = None, drop_waiting: bool = False
     ) -> LinkPlan:
         """Carry the plan out, whole or not at all. Raises Invalid, or Conflict if it is refused or would lose."""
         declared, present = read(wanted.links, "/links"), self._catalog.declared_links(db)
+        if plan_name is not None:
+            self.check_plan(db, wanted, plan_name)
         shown = self._planned(db, wanted, declared, present)
-        if plan_name is not None and plan_name != shown.plan:
-            detail = "The links have changed since this plan was made, or the plan was for other ones. Plan again."
-            raise Conflict(detail, code="plan_changed")
         if shown.refusals:
             raise Conflict(shown.refusals[0].detail, errors=shown.refusals)
         if shown.loses is not None and not drop_waiting:
@@ -226,16 +245,22 @@ class Links:
     # --- steps --------------------------------------------------------------------------------------------------------
 
     def _planned(
-        self, db: Db, wanted: WantedLinks, declared: Sequence[DeclaredLink], present: Mapping[str, ItemLink]
+        self,
+        db: Db,
+        wanted: WantedLinks,
+        declared: Sequence[DeclaredLink],
+        present: Mapping[str, ItemLink],
+        collections: Mapping[str, Collection] | None = None,
+        renamed: Mapping[str, str] = {},
     ) -> LinkPlan:
         steps, wrong = [], []
-        names, collections = {each.name for each in declared}, self._collections(db)
+        names, collections = {each.name for each in declared}, collections or self._collections(db)
         for each in declared:
             before = present.get(each.name)
             wrong += _refusals(each, before, collections, f"/links/{escaped(each.name)}")
             if before is None:
                 steps.append(LinkStep(do="create_link", link=each.name, says=f"will create the link {each.name}"))
-            elif not each.same(before):
+            elif not each.same(_followed(before, renamed)):
                 steps.append(LinkStep(do="change_link", link=each.name, says=f"will change the link {each.name}"))
         beside = [name for name in present if name not in names]
         for name in beside if wanted.prune else ():
@@ -293,6 +318,14 @@ class Links:
             raise _absent(name)
         check_revision(expected, link.revision)
         return link
+
+
+def _followed(link: ItemLink, renamed: Mapping[str, str]) -> ItemLink:
+    """The link as it will be once collections are renamed."""
+    what = link.what
+    return msgspec.structs.replace(
+        link, what=msgspec.structs.replace(what, collection=renamed.get(what.collection, what.collection))
+    )
 
 
 def _refusals(

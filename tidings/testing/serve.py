@@ -43,8 +43,8 @@ def main() -> None:
     listener = threading.Thread(target=listen_to_input, name="input", daemon=True)
     server.open()
     try:
-        if config.collections is not None:
-            server.declare(config.collections, str(config.path))
+        if config.collections is not None or config.links is not None:
+            server.declare(config.collections, config.links, str(config.path))
         if config.hooks is not None:
             server.declare_hooks(config.hooks, str(config.path))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -1,4 +1,4 @@
-"""`tidings apply FILE`: make a server's collections and hooks match a file, after showing what will change."""
+"""`tidings apply FILE`: make a server's collections, links and hooks match a file, after showing what will change."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
 from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Url, fail, print_json, session
-from tidings.client.calls import verb
-from tidings.client.item_calls import declared
+from tidings.client.calls import given, verb
+from tidings.client.item_calls import declared, declared_links
 from tidings.config import Config, read_config
 from tidings.model.errors import Place, TidingsError
 from tidings.settings import Settings, SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from tidings.server import Server
 
 DIFFERS = 3
 """The exit status of `--plan` if something would change."""
@@ -24,7 +27,7 @@ NEEDS_YES = 4
 """The exit status if values would be lost and nobody confirmed."""
 
 Post = Callable[[str, str, dict[str, Any]], dict[str, Any]]
-"""Sends `plan` or `apply` of `collections` or `hooks` with a body; returns the plan as it is shown."""
+"""Sends `plan` or `apply` of `collections`, `links` or `hooks` with a body; returns the plan as it is shown."""
 NOTHING: dict[str, Any] = {"plan": None, "steps": [], "loses": None, "refusals": [], "stays": [], "applied": False}
 """The plan of what a file does not declare."""
 
@@ -35,9 +38,9 @@ def apply(
     ],
     plan: Annotated[bool, typer.Option("--plan", help="Only show what would be done.")] = False,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Also drop collections and hooks that are not in the file.")
+        bool, typer.Option("--prune", help="Also drop collections, links and hooks that are not in the file.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, even if values will be lost.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, even if something will be lost.")] = False,
     stopped: Annotated[
         bool, typer.Option("--stopped", help="No server is running: open its store directly, as configured.")
     ] = False,
@@ -47,37 +50,42 @@ def apply(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make collections and hooks match a file. Shows what will change, and asks if values are lost.
+    """Make collections, links and hooks match a file. Shows what will change, and asks if something is lost.
 
-    The collections change all or not at all, and then the hooks.
+    The collections and links change all or not at all, and then the hooks.
 
     The exit status is 0 if it is done or there is nothing to do; 1 if it was refused; 3 if --plan found something to
-    do; 4 if values would be lost and nobody confirmed.
+    do; 4 if something would be lost and nobody confirmed.
     """
+    config = _declared(file)
+    if not stopped and (data or database):
+        fail("--data and --database require --stopped")
+    bodies = given(collections=config.collections, links=config.links, hooks=config.hooks)
+    with _stopped(config, {"data": data, "database": database}) if stopped else _running(url, key) as post:
+        shown = _Shown(_planned(post, bodies, prune))
+        if not as_json:
+            _show(config, shown)
+        status = FAILED if shown.refusals else 0 if not shown.steps else DIFFERS if plan else None
+        if status is not None:
+            _end(shown, status, as_json)
+        if shown.loses and not (yes or _says_yes(as_json)):
+            typer.echo("Nothing was changed, because something would be lost. Use --yes to go ahead.", err=True)
+            _end(shown, NEEDS_YES, as_json)
+        done = _done(post, shown, bodies, prune)
+        if not as_json:
+            typer.echo("Done.")
+    _end(done, 0, as_json)
+
+
+def _declared(file: Path) -> Config:
+    """The file, which declares something."""
     try:
         config = read_config(file)
     except SettingsError as wrong:
         fail(str(wrong))
-    if not stopped and (data or database):
-        fail("--data and --database require --stopped")
-    if config.collections is None and config.hooks is None:
+    if config.collections is None and config.links is None:
         fail(f"{file} has no section `collections`, and no `links`")
-    bodies = {"collections": config.collections, "hooks": config.hooks}
-    with _stopped(config, {"data": data, "database": database}) if stopped else _running(url, key) as post:
-        shown = _Shown({what: _planned(post, what, each, prune) for what, each in bodies.items() if each is not None})
-        if not as_json:
-            _show(config, shown)
-        status = FAILED if shown.collections["refusals"] else 0 if not shown.steps else DIFFERS if plan else None
-        if status is not None:
-            _end(shown, status, as_json)
-        loses = bool(shown.collections["loses"])
-        if loses and not (yes or _says_yes(as_json)):
-            typer.echo("Nothing was changed, because values would be lost. Use --yes to go ahead.", err=True)
-            _end(shown, NEEDS_YES, as_json)
-        done = _done(post, shown, bodies, prune, loses)
-        if not as_json:
-            typer.echo("Done.")
-    _end(done, 0, as_json)
+    return config
 
 
 class _Shown:
@@ -87,33 +95,61 @@ class _Shown:
         self.plans = plans
 
     @property
-    def collections(self) -> dict[str, Any]:
-        """The plan of the collections."""
-        return self.plans.get("collections", NOTHING)
-
-    @property
     def steps(self) -> list[dict[str, Any]]:
         """All steps, in order."""
         return [step for each in self.plans.values() for step in each["steps"]]
 
+    @property
+    def refusals(self) -> list[dict[str, Any]]:
+        """Everything that prevents a plan."""
+        return [refusal for each in self.plans.values() for refusal in each.get("refusals", ())]
+
+    @property
+    def loses(self) -> bool:
+        """Whether something would be lost."""
+        return any(each.get("loses") for each in self.plans.values())
+
     def as_json(self) -> dict[str, Any]:
-        """The plan of the collections, and that of the hooks if the file has links."""
-        return self.collections | ({"hooks": self.plans["hooks"]} if "hooks" in self.plans else {})
+        """The plan of the collections, and those of the links and hooks if the file has links."""
+        return self.plans.get("collections", NOTHING) | {
+            what: each for what, each in self.plans.items() if what != "collections"
+        }
 
 
-def _planned(post: Post, what: str, declared: Any, prune: bool) -> dict[str, Any]:
-    return post(what, "plan", {what: declared, "prune": prune})
+def _planned(post: Post, bodies: dict[str, Any], prune: bool) -> dict[str, dict[str, Any]]:
+    """The plans. Links are planned beside the collections that they edit."""
+    plans: dict[str, dict[str, Any]] = {}
+    links = given(links=bodies.get("links"))
+    if "collections" in bodies:
+        plans |= _parted(post("collections", "plan", {"collections": bodies["collections"], **links, "prune": prune}))
+    elif links:
+        plans["links"] = post("links", "plan", {**links, "prune": prune})
+    if "hooks" in bodies:
+        plans["hooks"] = post("hooks", "plan", {"hooks": bodies["hooks"], "prune": prune})
+    return plans
 
 
-def _done(post: Post, shown: _Shown, bodies: dict[str, Any], prune: bool, loses: bool) -> _Shown:
-    """Carry the plans out, one after another."""
-    done = _Shown(dict(shown.plans))
-    for what, each in shown.plans.items():
-        if each["steps"]:
-            more = {"drop_values": loses} if what == "collections" else {}
-            body = {what: bodies[what], "prune": prune, "plan": each["plan"], **more}
-            done.plans[what] = post(what, "apply", body)
-    return done
+def _parted(shown: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The plan of the collections, and of the links beside them."""
+    links = shown.pop("links", None)
+    return {"collections": shown, **given(links=links)}
+
+
+def _done(post: Post, shown: _Shown, bodies: dict[str, Any], prune: bool) -> _Shown:
+    """Carry the plans out: collections and links as one, and then the hooks."""
+    plans = dict(shown.plans)
+    links = given(links=bodies.get("links"))
+    if "collections" in plans and any(plans[what]["steps"] for what in ("collections", "links") if what in plans):
+        names = {"plan": plans["collections"]["plan"]} | ({"links_plan": plans["links"]["plan"]} if links else {})
+        body = {"collections": bodies["collections"], **links, "prune": prune, **names, "drop_values": shown.loses}
+        plans |= _parted(post("collections", "apply", body))
+    elif "links" in plans and plans["links"]["steps"]:
+        body = {**links, "prune": prune, "plan": plans["links"]["plan"], "drop_waiting": shown.loses}
+        plans["links"] = post("links", "apply", body)
+    if "hooks" in plans and plans["hooks"]["steps"]:
+        body = {"hooks": bodies["hooks"], "prune": prune, "plan": plans["hooks"]["plan"]}
+        plans["hooks"] = post("hooks", "apply", body)
+    return _Shown(plans)
 
 
 @contextmanager
@@ -125,6 +161,8 @@ def _running(url: str, key: str) -> Iterator[Post]:
             again = name == "plan"
             if what == "collections":
                 request = declared(name, body, repeatable=again)
+            elif what == "links":
+                request = declared_links(name, body, repeatable=again)
             else:
                 request = verb("/v1/hooks", name, body, repeatable=again)
             found: dict[str, Any] = out.client.send(request)
@@ -136,9 +174,8 @@ def _running(url: str, key: str) -> Iterator[Post]:
 @contextmanager
 def _stopped(config: Config, flags: dict[str, Any]) -> Iterator[Post]:
     """The store of a stopped server."""
-    from tidings.control.collections import Wanted
     from tidings.control.hooks.declared import WantedHooks
-    from tidings.server import DECLARE_SECONDS, Server
+    from tidings.server import Server
     from tidings.store.base import StoreError
 
     try:
@@ -162,12 +199,7 @@ def _stopped(config: Config, flags: dict[str, Any]) -> Iterator[Post]:
             else:
                 shown = server.writer.wait(lambda db: parts.declared_hooks.carry_out(db, wanted, plan_name=plan))
         else:
-            wish = Wanted(collections=body["collections"], prune=body["prune"])
-            if name == "plan":
-                shown = parts.readers.run(lambda db: parts.collections.look(db, wish))
-            else:
-                more = {"plan_name": body["plan"], "drop_values": body["drop_values"]}
-                shown = server.writer.wait(lambda db: parts.collections.apply(db, wish, **more), DECLARE_SECONDS)
+            shown = _of_links(server, name, body) if what == "links" else _of_collections(server, name, body)
         found: dict[str, Any] = msgspec.to_builtins(shown)
         return found
 
@@ -179,6 +211,29 @@ def _stopped(config: Config, flags: dict[str, Any]) -> Iterator[Post]:
         fail(wrong.detail)
     finally:
         server.close()
+
+
+def _of_links(server: Server, name: str, body: dict[str, Any]) -> msgspec.Struct:
+    """Plan or apply the links of a file without collections."""
+    from tidings.control.links import WantedLinks
+
+    wanted, made = WantedLinks(links=body["links"], prune=body["prune"]), server.parts.links
+    if name == "plan":
+        return server.parts.readers.run(lambda db: made.look(db, wanted))
+    return server.writer.wait(lambda db: made.carry_out(db, wanted, drop_waiting=body["drop_waiting"]))
+
+
+def _of_collections(server: Server, name: str, body: dict[str, Any]) -> msgspec.Struct:
+    """Plan or apply the collections of a file, and its links."""
+    from tidings.control.collections import Wanted
+    from tidings.control.links import WantedLinks
+    from tidings.server import DECLARE_SECONDS
+
+    wish, made = Wanted(collections=body["collections"], prune=body["prune"]), server.whole_file
+    links = WantedLinks(links=body["links"], prune=body["prune"]) if "links" in body else None
+    if name == "plan":
+        return server.parts.readers.run(lambda db: made.look(db, wish, links))
+    return server.writer.wait(lambda db: made.apply(db, wish, links), DECLARE_SECONDS)
 
 
 def _check_store(settings: Settings) -> None:
@@ -198,11 +253,13 @@ def _show(config: Config, shown: _Shown) -> None:
     for step in shown.steps:
         typer.echo(step["says"])
     if not shown.steps:
-        typer.echo(f"Nothing to do: the {' and '.join(shown.plans)} match the file.")
-    stays = [*shown.collections["stays"], *(f"the hook {path}" for path in shown.plans.get("hooks", NOTHING)["stays"])]
+        named = [what for what in shown.plans if getattr(config, what)] or list(shown.plans)
+        typer.echo(f"Nothing to do: the {' and '.join(named)} match the file.")
+    kinds = {"collections": "", "links": "the link ", "hooks": "the hook "}
+    stays = [f"{kinds[what]}{name}" for what, each in shown.plans.items() for name in each["stays"]]
     if stays:
         typer.echo(f"Not in the file, so they stay: {', '.join(stays)}. Use --prune to drop them.")
-    for refusal in shown.collections["refusals"]:
+    for refusal in shown.refusals:
         place = Place(**refusal)
         at = f"{config.where(place)}: " if place.pointer else ""
         typer.echo(f"{at}{place.detail}", err=True)
@@ -212,7 +269,7 @@ def _says_yes(as_json: bool) -> bool:
     """Ask, if there is a terminal."""
     if as_json or not sys.stdin.isatty():
         return False
-    return typer.confirm("Values will be lost. Continue?", default=False)
+    return typer.confirm("Something will be lost. Continue?", default=False)
 
 
 def _end(shown: _Shown, status: int, as_json: bool) -> None:

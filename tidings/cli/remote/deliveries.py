@@ -11,7 +11,7 @@ from tidings.cli.terminal.times import Since, Until, between
 from tidings.client.client import Json
 from tidings.model.moment import SystemClock
 
-cli = typer.Typer(help="Deliveries: events on their way to endpoints.", no_args_is_help=True)
+cli = typer.Typer(help="Deliveries: events on their way to endpoints and through links.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="The delivery's id, dlv_...")]
 
@@ -22,6 +22,7 @@ def list_deliveries(
         str | None, typer.Option(help="Only deliveries in this state: waiting, delivered, dead or cancelled.")
     ] = None,
     endpoint: Annotated[str | None, typer.Option(help="Only to the endpoint with this id.")] = None,
+    link: Annotated[str | None, typer.Option(help="Only through the link with this name.")] = None,
     event: Annotated[str | None, typer.Option(help="Only of the event with this id.")] = None,
     type: Annotated[str | None, typer.Option(help="Only of events of this type or pattern, such as 'tasks.*'.")] = None,
     outcome: Annotated[
@@ -38,13 +39,21 @@ def list_deliveries(
     as_json: AsJson = False,
 ) -> None:
     """List deliveries, newest first."""
-    columns = {"id": "id", "state": "state", "type": "event_type", "event": "event_id", "endpoint": "endpoint_id"}
+    columns = {"id": "id", "state": "state", "type": "event_type", "event": "event_id", "to": "to"}
     columns |= {"attempts": "attempts", "last": "last", "due": "due"}
     now = SystemClock().now()
     with session(url, key, as_json) as out:
         times = dict(zip(("time__gte", "time__lt"), between(since, until, now), strict=True))
         last = {"type": type, "outcome": outcome, "status": status}
-        query = {"state": state, "endpoint": endpoint, "event": event, **last, **times, "limit": min(limit, PAGE_MAX)}
+        query = {
+            "state": state,
+            "endpoint": endpoint,
+            "link": link,
+            "event": event,
+            **last,
+            **times,
+            "limit": min(limit, PAGE_MAX),
+        }
         found = out.client.deliveries(**query)
         out.list((found if as_json else map(_short, found)), limit, columns, "There are no such deliveries.")
 
@@ -79,12 +88,13 @@ def _short(delivery: Json) -> Json:
     words = "" if last is None else f"{last['outcome']} {last['status'] or ''}".strip()
     # Servers of earlier versions have no `held` in lists.
     due = "held" if delivery.get("held") else delivery["due"]
-    return {**delivery, "last": words, "due": due}
+    return {**delivery, "last": words, "due": due, "to": delivery["link"] or delivery["endpoint_id"]}
 
 
 def _show(out: Session, delivery: Json) -> None:
     attempts = delivery.pop("attempts")
-    out.details(_short(delivery), delivery["id"])
+    shown = {name: value for name, value in _short(delivery).items() if name != "to"}
+    out.details(shown, delivery["id"])
     out.say("")
     columns = {"attempt": "n", "at": "at", "outcome": "outcome", "status": "status", "ms": "duration_ms"}
     out.table(attempts, columns | {"reason": "reason", "answer": "answer"}, "It has not been attempted yet.")

@@ -42,7 +42,7 @@ def show(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show one event, its deliveries, and why other endpoints did not get it."""
+    """Show one event, its deliveries, and why other endpoints and links did not get it."""
     with session(url, key, as_json) as out:
         event = out.client.event(id)
         out.answer(event, lambda: _show(out, event))
@@ -52,8 +52,11 @@ def _show(out: Session, event: Json) -> None:
     deliveries, not_matched = event.pop("deliveries"), event.pop("not_matched")
     out.details(event, event["id"])
     out.say("")
-    columns = {"delivery": "id", "endpoint": "endpoint", "state": "state", "attempts": "attempts"}
+    columns = {"delivery": "id", "to": "to", "state": "state", "attempts": "attempts"}
+    deliveries, not_matched = (
+        [{**each, "to": each["link"] or each["endpoint"]} for each in some] for some in (deliveries, not_matched)
+    )
     out.table(deliveries, columns, "It has no deliveries.")
     if not_matched:
         out.say("")
-        out.table(not_matched, {"not sent to": "endpoint", "why": "reason"}, "")
+        out.table(not_matched, {"not sent to": "to", "why": "reason"}, "")

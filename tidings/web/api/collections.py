@@ -8,6 +8,7 @@ import msgspec
 
 from tidings.control.collections import Shown, Wanted
 from tidings.control.declarations import WRITE, DeclaredCollection
+from tidings.control.links import WantedLinks
 from tidings.model.collection import Collection
 from tidings.views.collections import CollectionView, collection_view
 from tidings.web.habits.edits import conditions, etag, patch_of
@@ -53,16 +54,18 @@ class CollectionList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlanBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Declarations by name. `prune`: drop the collections that are not among them."""
+    """Declarations by name, and of links beside them. `prune`: drop the collections, and links, not among them."""
 
     collections: dict[str, Any]
+    links: dict[str, Any] | None = None
     prune: bool = False
 
 
 class ApplyBody(PlanBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Declarations to carry out. `plan`: only if the plan is still the one that was shown under this name."""
+    """Declarations to carry out. `plan`, `links_plan`: only if the plans are still those shown under these names."""
 
     plan: str | None = None
+    links_plan: str | None = None
     drop_values: bool = False
 
 
@@ -136,7 +139,7 @@ async def delete_collection(parts: Parts, request: Request) -> Answer:
 async def plan_collections(parts: Parts, request: Request) -> Answer:
     """Say what these declarations would change; nothing is changed."""
     wanted = Wanted(collections=request.value["collections"], prune=request.body.prune)
-    return Answer(200, await parts.declarations.plan(request.caller, wanted))
+    return Answer(200, await parts.declarations.plan(request.caller, wanted, _links(request)))
 
 
 async def apply_collections(parts: Parts, request: Request) -> Answer:
@@ -145,8 +148,19 @@ async def apply_collections(parts: Parts, request: Request) -> Answer:
     wanted = Wanted(collections=request.value["collections"], prune=body.prune)
     run = run_once(parts, request, lambda shown: Answer(200, shown))
     return await parts.declarations.apply(
-        request.caller, wanted, run, plan_name=body.plan, drop_values=body.drop_values
+        request.caller,
+        wanted,
+        run,
+        plan_name=body.plan,
+        drop_values=body.drop_values,
+        links=_links(request),
+        links_plan=body.links_plan,
     )
+
+
+def _links(request: Request) -> WantedLinks | None:
+    links = request.value.get("links")
+    return None if links is None else WantedLinks(links=links, prune=request.body.prune)
 
 
 def _drops(request: Request) -> bool:

@@ -214,8 +214,8 @@ _LINKS: Schema = {
 BOUNDS: dict[str, dict[str, Schema]] = {
     "NewCollection": {**_COLLECTION, "name": NAME},
     "CollectionBody": _COLLECTION,
-    "PlanBody": {"collections": _COLLECTIONS},
-    "ApplyBody": {"collections": _COLLECTIONS, "plan": _PLAN},
+    "PlanBody": {"collections": _COLLECTIONS, "links": _LINKS},
+    "ApplyBody": {"collections": _COLLECTIONS, "links": _LINKS, "plan": _PLAN, "links_plan": _PLAN},
     "CollectionPatch": {
         "was": NAME,
         "fields": _named(declaration.FIELDS_MAX, "FieldPatch", null=True),

@@ -313,7 +313,7 @@ ANSWERS: dict[str, Any] = {
     },
     "SchemeView": _SCHEME,
     "SecretView": {"secret": SECRET, "previous": []},
-    "Shown": _PLAN,
+    "Shown": {**_PLAN, "links": None},
     "TenantView": _TENANT,
     "TestView": {"event_id": EVENT, "delivery": DELIVERY},
 }

@@ -1,0 +1,126 @@
+"""`links` of tidings.yaml: checked, planned and applied beside collections; and `tidings links`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+from tidings.testing import Api, ProcessServer, TestServer, until
+
+ORDERS = """\
+collections:
+  orders:
+    fields:
+      title: {type: string, required: true}
+      pieces: integer
+"""
+SHOP = """\
+links:
+  shop-update:
+    when: {event: [shop.order.created, shop.order.updated]}
+    item: {collection: orders, put: "{{ data.id }}", data: "{{ data }}"}
+"""
+
+
+@pytest.fixture(autouse=True)
+def clean(server: TestServer) -> Iterator[Api]:
+    """A server without links and collections."""
+    yield server.api
+    for link in server.api.pages("/v1/links"):
+        server.api.delete(f"/v1/links/{link['name']}")
+    for collection in server.api.pages("/v1/collections"):
+        server.api.call("DELETE", f"/v1/collections/{collection['name']}", drop_values="true")
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str], str]:
+    def write(text: str) -> str:
+        (tmp_path / "tidings.yaml").write_text(text)
+        return "tidings.yaml"
+
+    return write
+
+
+def test_links_and_their_collections_are_applied_as_one(run: Run, write: Any, clean: Api) -> None:
+    file = write(ORDERS + SHOP)
+    planned = run("apply", file, "--plan")
+    assert planned.exit_code == 3, planned.output
+    assert "will create the collection orders" in planned.stdout
+    assert "will create the link shop-update" in planned.stdout
+    assert run("apply", file).stdout.endswith("Done.\n")
+    assert run("apply", file).stdout == "Nothing to do: the collections and links match the file.\n"
+    renamed = write(
+        ORDERS.replace("  orders:", "  sales:\n    was: orders")
+        + SHOP.replace("collection: orders", "collection: sales")
+    )
+    assert "link" not in run("apply", renamed, "--plan").stdout, "the link follows"
+    assert run("apply", renamed).exit_code == 0
+    assert clean.get("/v1/links/shop-update")["item"]["collection"] == "sales"
+
+
+def test_nothing_is_applied_if_a_link_is_refused(run: Run, write: Any, clean: Api) -> None:
+    refused = run("apply", write(ORDERS + SHOP.replace("collection: orders", "collection: nothing")))
+    assert refused.exit_code == 1
+    assert "tidings.yaml, line 9, column 24: There is no collection nothing." in refused.stderr
+    assert clean.pages("/v1/collections") == []
+
+
+def test_a_file_of_links_alone_prunes_links_alone(run: Run, write: Any, clean: Api) -> None:
+    run("apply", write(ORDERS + SHOP))
+    clean.post("/v1/links/shop-update:pause")
+    clean.publish("shop.order.created", {"id": "a", "title": "x"})
+    file = write(SHOP.replace("shop-update", "other"))
+    assert "Not in the file, so they stay: the link shop-update." in run("apply", file).stdout
+    asked = run("apply", file, "--prune")
+    assert asked.exit_code == 4
+    assert "will delete the link shop-update and cancel 1 waiting delivery" in asked.stdout
+    assert run("apply", file, "--prune", "--yes").exit_code == 0
+    assert [each["name"] for each in clean.pages("/v1/links")] == ["other"]
+    assert [each["name"] for each in clean.pages("/v1/collections")] == ["orders"]
+
+
+def test_check_names_line_and_column(run: Run, write: Any) -> None:
+    wrong = run("check", write(ORDERS + SHOP.replace("{{ data.id }}", "{{ datum.id }}").replace("when:", "wann:")))
+    assert wrong.exit_code != 0
+    assert "line 8, column 5: 'wann' is unknown here" in wrong.stderr
+    assert "line 9, column 37: There is no datum here." in wrong.stderr
+    right = run("check", write(ORDERS + SHOP))
+    assert "It declares orders, shop-update." in right.stdout
+
+
+def test_a_start_applies_the_links_of_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "tidings.yaml"
+    file.write_text(ORDERS + SHOP)
+    with ProcessServer(tmp_path / "data", config=file) as server:
+        server.api.publish("shop.order.created", {"id": "a", "title": "x"})
+        until(lambda: server.api.pages("/v1/items/orders"), "it is made")
+        server.stop()
+        server.start()
+        assert server.api.get("/v1/links/shop-update")["revision"] == 1
+
+
+def test_links_on_the_command_line(run: Run, write: Any, clean: Api, tmp_path: Path) -> None:
+    run("apply", write(ORDERS + SHOP))
+    assert "put orders" in run("links", "list").stdout
+    assert "shop-update" in run("links", "show", "shop-update").stdout
+    event: dict[str, Any] = {"type": "shop.order.created", "data": {"id": "o-1", "title": "Chairs"}}
+    (tmp_path / "event.json").write_text(json.dumps(event))
+    tried = run("links", "test", "shop-update", "--event", "event.json")
+    assert tried.exit_code == 0, tried.output
+    assert "put orders/o-1" in tried.stdout
+    assert "It would come to ok: Created orders/o-1." in tried.stdout
+    assert clean.pages("/v1/items/orders") == []
+    assert "Its events wait" in run("links", "pause", "shop-update").stdout
+    stored = clean.publish(event["type"], event["data"])
+    by_id = json.loads(run("links", "test", "shop-update", "--event", stored, "--json").stdout)
+    assert by_id["edit"]["data"] == {"title": "Chairs"}
+    assert "1 delivery waiting until now" in run("links", "resume", "shop-update").stdout
+    until(lambda: clean.pages("/v1/items/orders"), "it is made")
+    assert "shop-update" in run("deliveries", "list", "--link", "shop-update").stdout
+    assert "shop-update" in run("events", "show", stored).stdout
+    assert "is deleted" in run("links", "delete", "shop-update").stdout

@@ -1,0 +1,136 @@
+"""`tidings links`: list, inspect, try, pause and delete links. They are declared in a file: `tidings apply`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Session, Url, read_json, session
+from tidings.cli.terminal.sentences import counted
+from tidings.client.client import Json
+
+cli = typer.Typer(help="Links: what events do in your collections.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The link's name.")]
+
+
+@cli.command("list")
+def list_links(
+    state: Annotated[str | None, typer.Option(help="Only links in this state: enabled or paused.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's links.")] = None,
+    limit: Limit = LIST_LIMIT,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """List links, by name."""
+    columns = {"name": "name", "state": "state", "when": "when", "does": "does", "tenant": "tenant", "reason": "reason"}
+    with session(url, key, as_json) as out:
+        found = out.client.links.list(state=state, tenant=tenant, limit=min(limit, PAGE_MAX))
+        out.list(
+            found if as_json else map(_short, found),
+            limit,
+            columns,
+            "There are no links. Declare some in tidings.yaml, under `links`, and run: tidings apply tidings.yaml",
+        )
+
+
+@cli.command("show")
+def show(name: Name, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """Show one link, and the number of waiting deliveries."""
+    with session(url, key, as_json) as out:
+        found = out.client.links.get(name, counts=True)
+        out.answer(found, lambda: out.details(found, name))
+
+
+@cli.command("test")
+def test(
+    name: Name,
+    event: Annotated[
+        str,
+        typer.Option(help="The id of an event, or a file with one: JSON with `type`, `data` ...", metavar="ID|FILE"),
+    ],
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show the exact edit that the link would make of an event. Changes nothing."""
+    with session(url, key, as_json) as out:
+        file = Path(event)
+        if file.suffix == ".json" or file.is_file():
+            tried = out.client.links.test(name, event=_event(file))
+        else:
+            tried = out.client.links.test(name, event_id=event)
+        out.answer(tried, lambda: _show_trial(out, tried))
+
+
+@cli.command("pause")
+def pause(
+    name: Name,
+    reason: Annotated[str | None, typer.Option(help="The reason, for whoever checks later.")] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Do nothing for now; new events wait."""
+    with session(url, key, as_json) as out:
+        paused = out.client.links.pause(name, reason)
+        out.answer(paused, lambda: out.say(f"{name} is paused. Its events wait."))
+
+
+@cli.command("resume")
+def resume(
+    name: Name,
+    cancel_missed: Annotated[
+        bool, typer.Option("--cancel-missed", help="Cancel the waiting deliveries and start fresh.")
+    ] = False,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Act again, starting with what was missed."""
+    with session(url, key, as_json) as out:
+        resumed = out.client.links.resume(name, "cancel" if cancel_missed else "send")
+        waiting = counted(resumed.get("waiting", 0), "delivery", "deliveries")
+        fate = "cancelled" if cancel_missed else "waiting until now"
+        out.answer(resumed, lambda: out.say(f"{name} is enabled; {waiting} {fate}."))
+
+
+@cli.command("delete")
+def delete(name: Name, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """Delete a link and cancel its waiting deliveries."""
+    with session(url, key, as_json) as out:
+        out.client.links.delete(name)
+        out.answer({"name": name, "deleted": True}, lambda: out.say(f"{name} is deleted."))
+
+
+def _short(link: Json) -> Json:
+    """When it acts, and what it does, in a few words."""
+    item = link["item"]
+    does = next(f"{word} {item['collection']}" for word in ("create", "put", "patch", "delete") if word in item)
+    return {**link, "when": ", ".join(link["when"]["event"]), "does": does}
+
+
+def _event(file: Path) -> Any:
+    try:
+        return read_json(file.read_text(), str(file))
+    except OSError as wrong:
+        raise ValueError(f"{file} cannot be read: {wrong.strerror}.") from wrong
+
+
+def _show_trial(out: Session, tried: Json) -> None:
+    name, edit, change = tried["link"], tried["edit"], tried["change"]
+    if not tried["wants"]:
+        out.say(f"{name} does not want such an event: {tried['reason']}")
+    if edit is not None:
+        whose = "" if edit["tenant"] is None else f" of {edit['tenant']}"
+        out.say(f"{edit['edit']} {edit['collection']}/{edit['id']}{whose}")
+        if edit["data"] is not None:
+            out.say(json.dumps(edit["data"], indent=2, ensure_ascii=False))
+    out.say(f"It would come to {tried['outcome']}: {tried['says']}")
+    if change is not None:
+        fields = "" if change["changed"] is None else f", which changes {', '.join(change['changed'])}"
+        out.say(f"It would emit {change['type']}{fields}. Nothing was changed now.")
