@@ -99,7 +99,7 @@ def test_paths_have_only_what_is_never_encoded(world: HookWorld, path: str) -> N
     ("given", "place"),
     [
         ({"scheme": "githup"}, ("/scheme", "unknown_scheme")),
-        ({"scheme": {"check": {"kind": "token"}}}, ("/scheme/check", "missing")),
+        ({"scheme": {"check": {"kind": "token"}}}, ("/scheme/check/from", "missing")),
         ({"scheme": {"check": {"kind": "token", "from": "nowhere"}}}, ("/scheme/check/from", "source")),
         ({"secrets": [""]}, ("/secrets/0", "secret")),
         ({"secrets": ["x", "y" * 20_000]}, ("/secrets/1", "too_long")),

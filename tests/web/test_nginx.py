@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import socket
@@ -17,6 +18,8 @@ from tests.programs import needed
 from tests.repository import ROOT
 from tests.web.test_events import Reader
 from tests.web.wire import KEY_LINE, dial, get, read, send
+from tidings.rules import schemes
+from tidings.rules.schemes import HookRequest
 from tidings.testing import Api, TestServer, until
 from tidings.testing.api import OPERATOR_KEY, ApiReply
 
@@ -163,3 +166,28 @@ def test_an_import_and_a_large_answer_pass(proxied: Proxied) -> None:
     raw = b"GET /hooks/v1/items/passed?limit=1000 HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n"
     packed = send(proxied.url, raw + KEY_LINE + b"\r\n")
     assert packed.status == 200 and packed.headers["vary"] == "Accept-Encoding"
+
+
+@pytest.mark.parametrize("scheme", ["square", "hubspot", "twilio", "trello"])
+def test_webhooks_whose_url_is_signed_are_verified_behind_the_prefix(proxied: Proxied, scheme: str) -> None:
+    secret, api = "the sender's secret", proxied.server.api
+    hook = api.post("/v1/hooks", {"path": f"behind-{scheme}", "scheme": scheme, "secrets": [secret]})
+    assert hook["url"] == f"{proxied.url}/in/behind-{scheme}"
+    named = schemes.named(scheme)
+    unsigned = schemes.sample(named, f"{hook['url']}?a=%2Fb&c=d+e")
+    request = schemes.sign(named, secret, unsigned, time.time())
+    assert sent(proxied, request) == 200
+    assert sent(proxied, request.but(url=request.url.replace("%2F", "%2f"))) == 401
+    assert [event["actor"] for event in api.pages("/v1/events", limit=1000)].count(hook["id"]) == 1
+
+
+def sent(proxied: Proxied, request: HookRequest) -> int:
+    """The status of a webhook that comes through the proxy, its target as it is written."""
+    parts = urlsplit(proxied.url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    target = request.url.removeprefix(f"{parts.scheme}://{parts.netloc}")
+    connection.request(request.method, target, request.body, dict(request.headers))
+    try:
+        return connection.getresponse().status
+    finally:
+        connection.close()
