@@ -219,6 +219,12 @@ def test_keys_that_cannot_be_fetched_are_503_so_that_the_sender_tries_again(
     nothing_came(hook)
 
 
+@pytest.mark.parametrize("line", ["OPTIONS *", "GET in", "POST in/x", "CONNECT x:80", "POST /in", "POST //in/x"])
+def test_a_target_that_is_no_path_of_a_hook_is_no_fault(world: HookWorld, line: str) -> None:
+    raw = f"{line} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode()
+    assert wire.send(world.server.url, raw).status in (204, 400, 401, 404, 405)
+
+
 def test_an_unknown_path_costs_the_same_however_long_it_is(world: HookWorld) -> None:
     for path in ("x", "y" * 60_000, "a/" * 1_000):
         answer = send(world.server.url, HookRequest("POST", f"{PUBLIC}/in/{path}", {}, BODY))
