@@ -15,7 +15,7 @@ from tidings.web.operations import OPERATIONS
 
 LISTS = [operation for operation in OPERATIONS if operation.is_list]
 SINGLES = [op for op in OPERATIONS if op.item is not None and not op.is_list and not op.stream]
-NAMES = {"/v1/event-types": "name", "/v1/collections": "name", "/v1/schemes": "name"}
+NAMES = {"/v1/links": "name", "/v1/event-types": "name", "/v1/collections": "name", "/v1/schemes": "name"}
 """What a thing's path ends with, where that is not its id."""
 
 
@@ -27,6 +27,11 @@ def _things(server: TestServer) -> Any:
         api.post("/v1/tenants", {"id": name, "name": "same" if name != "alpha" else "other"})
         api.post("/v1/event-types", {"name": f"type.{name}"})
         api.post("/v1/collections", {"name": name})
+        api.call(
+            "PUT",
+            f"/v1/links/{name}",
+            {"when": {"event": f"{name}.*"}, "item": {"collection": name, "delete": "{{ subject }}"}},
+        )
         api.post("/v1/keys", {"scopes": ["events:read"], "name": "same" if name != "alpha" else "other"})
     with Receiver() as receiver:
         endpoint, _ = api.register(receiver.url("/"), events=["some.*"])
