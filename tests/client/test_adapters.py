@@ -249,7 +249,8 @@ def test_what_a_sender_publishes_is_fetched_and_its_subscription_confirmed() -> 
     url = "https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&Token=t"
     asked = {"Type": "SubscriptionConfirmation", "Token": "t", "SubscribeURL": url}
     plain = sample(scheme).but(body=json.dumps(json.loads(sample(scheme).body) | asked).encode())
-    request = sign(scheme, keys.pem(keys.rsa_key()), plain, time.time())
+    topic = {"topic_arn": "arn:aws:sns:us-west-2:123456789012:MyTopic"}
+    request = sign(scheme, keys.pem(keys.rsa_key()), plain, time.time(), settings=topic)
     called: list[str] = []
 
     def fetch(needed: Needed) -> bytes:
@@ -257,11 +258,12 @@ def test_what_a_sender_publishes_is_fetched_and_its_subscription_confirmed() -> 
         return b""
 
     parts = ("POST", "https://a.example", "/in", request.headers.items(), request.body, None)
-    assert WebhookChecker("aws-sns", keys.public_pem(keys.rsa_key()), fetch=fetch).take(*parts).status == 200  # type: ignore[union-attr]
+    confirmed = WebhookChecker("aws-sns", keys.public_pem(keys.rsa_key()), settings=topic, fetch=fetch).take(*parts)
+    assert not isinstance(confirmed, VerifiedWebhook) and confirmed.status == 200
     assert called == [url]
-    without = WebhookChecker("aws-sns", keys.public_pem(keys.rsa_key())).take(*parts)
+    without = WebhookChecker("aws-sns", keys.public_pem(keys.rsa_key()), settings=topic).take(*parts)
     assert not isinstance(without, VerifiedWebhook) and without.status == 403
-    fetched = WebhookChecker("aws-sns", fetch=fetch).take(*parts)
+    fetched = WebhookChecker("aws-sns", settings=topic, fetch=fetch).take(*parts)
     assert not isinstance(fetched, VerifiedWebhook) and fetched.status == 401
     assert called[1:] == ["https://sns.us-west-2.amazonaws.com/SimpleNotificationService-f3ecfb72.pem"]
 

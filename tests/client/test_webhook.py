@@ -95,7 +95,9 @@ def test_a_scheme_may_be_described_and_keys_fetched() -> None:
             sample.body.replace(b'"Signature":""', b'"Signature":"AA=="'),
             [],
             scheme="aws-sns",
+            settings=SNS_TOPIC,
             fetch=fetch,
+            tolerance_seconds=10 * 365 * 86_400,
         )
     assert caught.value.code == "no_key"
     assert asked == ["https://sns.us-west-2.amazonaws.com/SimpleNotificationService-f3ecfb72.pem"]
@@ -104,6 +106,7 @@ def test_a_scheme_may_be_described_and_keys_fetched() -> None:
 OWN = sign.new_secret(b"x" * 32)
 FORGED = {"webhook-id": "x", "webhook-timestamp": "1", "webhook-signature": "v1,x"}
 TWILIO = schemes.sign(schemes.named("twilio"), "secret", schemes.sample(schemes.named("twilio")), 1)
+SNS_TOPIC = {"topic_arn": "arn:aws:sns:us-west-2:123456789012:MyTopic"}
 SNS = schemes.sample(schemes.named("aws-sns")).body
 MISUSES: dict[str, tuple[str, dict[str, Any]]] = {
     "no secret": ("secrets", {"secrets": None}),
@@ -132,7 +135,12 @@ MISUSES: dict[str, tuple[str, dict[str, Any]]] = {
     "a tolerance in text": ("tolerance_seconds", {"tolerance_seconds": "300"}),
     "nothing to fetch keys with": (
         "fetch",
-        {"scheme": "aws-sns", "secrets": [], "body": SNS.replace(b'"Signature":""', b'"Signature":"AA=="')},
+        {
+            "scheme": "aws-sns",
+            "secrets": [],
+            "body": SNS.replace(b'"Signature":""', b'"Signature":"AA=="'),
+            "settings": SNS_TOPIC,
+        },
     ),
 }
 

@@ -6,6 +6,7 @@ import hmac
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from tests.hooks.world import PUBLIC, SECRET, Declared, HookWorld, send
 from tests.web import wire
 from tidings.intake.hooks import refusals
+from tidings.model.moment import SECOND
 from tidings.rules.schemes import HookRequest
 
 BODY = b'{"action":"opened"}'
@@ -177,7 +179,7 @@ def test_a_certificate_url_that_points_inwards_is_never_called(world: HookWorld)
     with socket.create_server(("127.0.0.1", 0)) as inner:
         inner.settimeout(0.3)
         port = inner.getsockname()[1]
-        hook = world.hook("aws-sns", [])
+        hook = world.hook("aws-sns", [], settings={"topic_arn": "a"})
         for url in (
             f"http://127.0.0.1:{port}/x.pem",
             f"https://127.0.0.1:{port}/x.pem",
@@ -206,12 +208,13 @@ def test_keys_that_cannot_be_fetched_are_503_so_that_the_sender_tries_again(
         return None
 
     monkeypatch.setattr(world.parts.receiver.fetched, "_fetch", fetch)
-    hook = world.hook("aws-sns", [])
+    hook = world.hook("aws-sns", [], settings={"topic_arn": "a"})
+    at = datetime.fromtimestamp(world.clock.now() / SECOND, UTC).isoformat()
     for number in range(40):
         body = (
-            '{"Type":"Notification","MessageId":"1","TopicArn":"a","Message":"m","Timestamp":"2026-11-29T00:00:00Z",'
+            f'{{"Type":"Notification","MessageId":"1","TopicArn":"a","Message":"m","Timestamp":"{at}",'
             '"SignatureVersion":"1","Signature":"YQ==",'
-            f'"SigningCertURL":"https://sns.us-east-1.amazonaws.com/{number}.pem"}}'
+            f'"SigningCertURL":"https://sns.us-east-1.amazonaws.com/SimpleNotificationService-{number}.pem"}}'
         )
         answer = hook.send(HookRequest("POST", hook.url, {}, body.encode()))
         assert (answer.status, answer.headers["retry-after"]) == (503, "60")

@@ -167,9 +167,11 @@ def test_a_tenants_paths_begin_with_its_id(world: HookWorld) -> None:
 def test_a_tenant_declares_no_scheme_that_fetches(world: HookWorld) -> None:
     ours = world.api.with_key(tenants_key(world, "fetching"))
     check = {"kind": "certificate", "style": "sns", "hosts": ["internal\\.example"]}
-    answer = ours.call("POST", "/v1/hooks", {"path": "fetching/x", "scheme": {"check": check}})
+    whose = {"topic_arn": {"help": "The topic.", "required": True}}
+    answer = ours.call("POST", "/v1/hooks", {"path": "fetching/x", "scheme": {"check": check, "settings": whose}})
     assert (answer.status, answer.json["errors"][0]["code"]) == (422, "not_permitted")
-    assert ours.call("POST", "/v1/hooks", {"path": "fetching/x", "scheme": "aws-sns"}).status == 201
+    named = {"path": "fetching/x", "scheme": "aws-sns", "settings": {"topic_arn": "arn:aws:sns:a:1:b"}}
+    assert ours.call("POST", "/v1/hooks", named).status == 201
 
 
 def test_scopes_are_needed(world: HookWorld) -> None:

@@ -150,7 +150,7 @@ def sns(hook: Declared, url: str) -> HookRequest:
 def test_sns(world: HookWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     aws = Aws()
     monkeypatch.setattr(world.parts.receiver.fetched, "_fetch", aws)
-    hook = world.hook("aws-sns", [keys.public_pem(keys.rsa_key())])
+    hook = world.hook("aws-sns", [keys.public_pem(keys.rsa_key())], settings={"topic_arn": "arn:aws:sns:a:1:b"})
     url = "https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&Token=t"
     assert hook.send(sns(hook, url)).status == 200
     assert aws.asked == [f"GET {url}"]

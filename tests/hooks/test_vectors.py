@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from tests.hooks.world import PUBLIC, HookWorld, send
-from tests.rules.schemes.test_vectors import SNS_CERTIFICATE_VALID_AT, VECTORS
+from tests.rules.schemes.test_vectors import SNS_CERTIFICATE_VALID_AT, SNS_SIGNED_WITHIN_SECONDS, VECTORS
 from tidings.control.hooks.body import TOLERANCE_SECONDS_MAX
 from tidings.model.moment import SECOND
 from tidings.rules.schemes import HookRequest
@@ -32,10 +33,22 @@ def test_published_requests_are_let_in_as_their_senders_would(
             return bytes(certificate, "ascii")
 
         monkeypatch.setattr(world.parts.receiver.fetched, "_fetch", fetch)
+        vector = {
+            **vector,
+            "tolerance": SNS_SIGNED_WITHIN_SECONDS,
+            "settings": {"topic_arn": json.loads(body)["TopicArn"]},
+        }
     if now:
         world.clock.set_by(now - world.clock.now() / SECOND)
     more = {"tolerance_seconds": min(vector["tolerance"], TOLERANCE_SECONDS_MAX)} if vector.get("tolerance") else {}
-    hook = world.hook(vector["scheme"], secrets, methods=[vector["method"]], repeats="accept", **more)
+    hook = world.hook(
+        vector["scheme"],
+        secrets,
+        methods=[vector["method"]],
+        repeats="accept",
+        settings=vector.get("settings", {}),
+        **more,
+    )
     receiver = world.parts.receiver
     monkeypatch.setattr(receiver, "hook_at", lambda path: world.parts.catalog.now.hooks[hook.id])
     if url := vector["url"]:

@@ -93,6 +93,7 @@ def test_a_plain_hash_has_the_secret_inside() -> None:
         ({"check": [GOOD, {"kind": "token", "from": "nowhere:x"}]}, "/check/1/from"),
         ({"check": {"kind": "certificate", "style": "sns", "hosts": []}}, "/check/hosts"),
         ({"check": {"kind": "certificate", "style": "sns", "hosts": ["("]}}, "/check/hosts/0"),
+        ({"check": {"kind": "certificate", "style": "sns", "hosts": ["a"]}}, "/settings/topic_arn"),
         ({**own(), "delivery_id": "x"}, "/delivery_id"),
         ({**own(), "accepted": {"status": 99}}, "/accepted/status"),
     ],

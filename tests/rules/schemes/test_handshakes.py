@@ -143,21 +143,24 @@ def test_a_secret_that_is_handed_over_is_kept_once() -> None:
         assert (stolen.status, stolen.store_secret, stolen.headers) == (403, None, {})
 
 
+TOPIC = {"topic_arn": "arn:aws:sns:us-west-2:123456789012:MyTopic"}
+
+
 def test_sns_is_confirmed_by_fetching_a_url_of_aws_once_it_is_genuine() -> None:
     scheme = named("aws-sns")
     private, public = keys.pem(keys.rsa_key()), keys.public_pem(keys.rsa_key())
     value = json.loads(schemes.sample(scheme).body) | {"Type": "SubscriptionConfirmation", "Token": "t"}
     good = "https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&Token=t"
     for url, fetch in ((good, good), ("https://evil.example/", None), ("http://sns.us-west-2.amazonaws.com/", None)):
-        request = sign(scheme, private, post({**value, "SubscribeURL": url}), NOW)
-        answer = handshake(scheme, request, public, NOW)
+        request = sign(scheme, private, post({**value, "SubscribeURL": url}), NOW, settings=TOPIC)
+        answer = handshake(scheme, request, public, NOW, settings=TOPIC)
         assert answer is not None
         assert answer.fetch == fetch
         assert (answer.status == 200) is (fetch is not None)
         changed = request.but(body=request.body.replace(b"Hello", b"Hallo"))
-        assert handshake(scheme, changed, public, NOW) is None
-    notice = sign(scheme, private, schemes.sample(scheme), NOW)
-    assert handshake(scheme, notice, public, NOW) is None
+        assert handshake(scheme, changed, public, NOW, settings=TOPIC) is None
+    notice = sign(scheme, private, schemes.sample(scheme), NOW, settings=TOPIC)
+    assert handshake(scheme, notice, public, NOW, settings=TOPIC) is None
 
 
 def test_the_notice_that_an_sns_subscription_has_ended_does_not_subscribe_again() -> None:
@@ -165,8 +168,8 @@ def test_the_notice_that_an_sns_subscription_has_ended_does_not_subscribe_again(
     private, public = keys.pem(keys.rsa_key()), keys.public_pem(keys.rsa_key())
     url = "https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&Token=t"
     ended = {"Type": "UnsubscribeConfirmation", "Token": "t", "SubscribeURL": url}
-    request = sign(scheme, private, post(json.loads(schemes.sample(scheme).body) | ended), NOW)
-    verifier = Verifier(scheme, public)
+    request = sign(scheme, private, post(json.loads(schemes.sample(scheme).body) | ended), NOW, settings=TOPIC)
+    verifier = Verifier(scheme, public, settings=TOPIC)
     assert verifier.verify(request, NOW).ok
     assert schemes.before(verifier, request) is None
     assert schemes.after(verifier, request) is None

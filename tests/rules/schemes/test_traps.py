@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.rules.schemes import keys
+from tests.rules.schemes.test_attacks import certificate
 from tidings.rules import schemes
 from tidings.rules.reading.refused import Refused
 from tidings.rules.schemes import HookRequest, Verifier, sample, sign
@@ -232,32 +233,38 @@ BAD_URLS = [
 ]
 
 
+TOPIC = {"topic_arn": "arn:aws:sns:us-west-2:123456789012:MyTopic"}
+
+
 @pytest.mark.parametrize("url", BAD_URLS)
 def test_a_certificate_is_only_fetched_from_hosts_of_its_sender(url: str) -> None:
     scheme = schemes.named("aws-sns")
-    signed = sign(scheme, keys.pem(keys.rsa_key()), sample(scheme), NOW)
+    signed = sign(scheme, keys.pem(keys.rsa_key()), sample(scheme), NOW, settings=TOPIC)
     value = json.loads(signed.body)
     value["SigningCertURL"] = url
     request = signed.but(body=json.dumps(value).encode())
-    verifier = Verifier(scheme)
+    verifier = Verifier(scheme, settings=TOPIC)
     assert verifier.needs(request) == ()
     assert verifier.verify(request, NOW).reason in ("untrusted_url", "missing_header")
 
 
 def test_a_certificate_that_is_trusted_is_asked_for_and_used() -> None:
     scheme = schemes.named("aws-sns")
-    request = sign(scheme, keys.pem(keys.rsa_key()), sample(scheme), NOW)
-    verifier = Verifier(scheme)
+    request = sign(scheme, keys.pem(keys.rsa_key()), sample(scheme), NOW, settings=TOPIC)
+    verifier = Verifier(scheme, settings=TOPIC)
     (needed,) = verifier.needs(request)
     assert (needed.method, needed.url.startswith("https://sns.us-west-2.amazonaws.com/")) == ("GET", True)
     assert verifier.verify(request, NOW).reason == "no_key"
     for junk in (b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"):
         assert verifier.verify(request, NOW, {needed.key: junk}).reason == "no_key"
-    pem = certificate(valid_days=30)
+    pem = certificate()
     assert verifier.verify(request, NOW, {needed.key: pem}).ok
-    assert verifier.verify(request, NOW + 40 * 86_400, {needed.key: pem}).reason == "no_key"
+    year = verifier.but(tolerance_seconds=365 * 86_400)
+    assert year.verify(request, NOW + 40 * 86_400, {needed.key: pem}).reason == "no_key"
     version_1 = json.loads(sample(scheme).body) | {"SignatureVersion": "1"}
-    old = sign(scheme, keys.pem(keys.rsa_key()), sample(scheme).but(body=json.dumps(version_1).encode()), NOW)
+    old = sign(
+        scheme, keys.pem(keys.rsa_key()), sample(scheme).but(body=json.dumps(version_1).encode()), NOW, settings=TOPIC
+    )
     assert verifier.verify(old, NOW, {needed.key: pem}).ok
     version_3 = old.body.replace(b'"SignatureVersion":"1"', b'"SignatureVersion":"3"')
     assert verifier.verify(old.but(body=version_3), NOW, {needed.key: pem}).reason == "unsupported_version"
@@ -268,7 +275,7 @@ def test_paypal_signs_the_checksum_of_the_body_and_the_webhooks_id() -> None:
     request = sign(scheme, keys.pem(keys.rsa_key()), sample(scheme), NOW, settings={"webhook_id": "WH1"}, ident="t1")
     verifier = Verifier(scheme, settings={"webhook_id": "WH1"})
     (needed,) = verifier.needs(request)
-    fetched = {needed.key: certificate(valid_days=1)}
+    fetched = {needed.key: certificate("messageverificationcerts.paypal.com")}
     assert verifier.verify(request, NOW, fetched).ok
     shown = verifier.shown(request)
     assert shown == f"t1|2026-09-21T14:13:20Z|WH1|{zlib.crc32(request.body)}".encode()
@@ -279,27 +286,6 @@ def test_paypal_signs_the_checksum_of_the_body_and_the_webhooks_id() -> None:
     assert caught.value.pointer == "/settings/webhook_id"
     elsewhere = {**request.headers, "paypal-cert-url": "https://paypal.com.evil.example/c"}
     assert verifier.verify(request.but(headers=elsewhere), NOW, fetched).reason == "untrusted_url"
-
-
-def certificate(valid_days: int) -> bytes:
-    from datetime import UTC, datetime, timedelta
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sns.amazonaws.com")])
-    begins = datetime.fromtimestamp(NOW, UTC) - timedelta(days=1)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(keys.rsa_key().public_key())
-        .serial_number(1)
-        .not_valid_before(begins)
-        .not_valid_after(begins + timedelta(days=1 + valid_days))
-        .sign(keys.rsa_key(), hashes.SHA256())
-    )
-    return made.public_bytes(serialization.Encoding.PEM)
 
 
 def test_plaids_key_is_asked_for_with_the_credentials() -> None:

@@ -14,11 +14,13 @@ from tidings.rules.schemes.verdict import Verdict
 from tidings.rules.schemes.verifier import Verifier
 
 VECTORS = json.loads((Path(__file__).parents[2] / "data" / "signatures.json").read_text())
-SNS_CERTIFICATE_VALID_AT = 1_640_000_000
+SNS_CERTIFICATE_VALID_AT = 1_659_050_000
+"""The moment of the messages, when the certificate was valid."""
+SNS_SIGNED_WITHIN_SECONDS = 86_400
 
 
 def verdict(vector: dict[str, Any]) -> Verdict:
-    given, fetched = vector["secret"], {}
+    given, fetched, settings = vector["secret"], {}, {}
     secrets = [
         each
         for each in (given.values() if isinstance(given, dict) else [given] if isinstance(given, str) else given or [])
@@ -31,8 +33,10 @@ def verdict(vector: dict[str, Any]) -> Verdict:
         certificate, secrets = secrets[0], []
         now = SNS_CERTIFICATE_VALID_AT
         value = json.loads(body)
+        settings = {"topic_arn": value["TopicArn"]}
+        vector = {**vector, "tolerance": SNS_SIGNED_WITHIN_SECONDS}
         fetched = {value.get("SigningCertURL", value.get("SigningCertUrl")): certificate.encode()}
-    verifier = Verifier(named(vector["scheme"]), secrets, tolerance_seconds=vector.get("tolerance"))
+    verifier = Verifier(named(vector["scheme"]), secrets, settings=settings, tolerance_seconds=vector.get("tolerance"))
     if vector["now"] is not None:
         assert verifier.verify(request, now, fetched).reason == verifier.verify(request, now, fetched).reason
     return verifier.verify(request, now + vector.get("later", 0), fetched)

@@ -131,4 +131,4 @@ def _check_reply(given: dict[str, Any], pointer: str) -> None:
         reply = msgspec.convert(given, HookReply)
     except msgspec.ValidationError as wrong:
         raise refused(str(wrong)).under(pointer) from None
-    check_reply(reply, pointer)
+    check_reply(reply, pointer, signs=False)

@@ -33,8 +33,6 @@ class ReadyHook(NamedTuple):
     """None: the default answer of hooks."""
     shows_secret: bool
     """Its requests hold the secret itself."""
-    signs_for_anybody: bool
-    """Anyone can have tokens signed, so a body that is one proves nothing."""
 
 
 class ReadyHooks:
@@ -72,7 +70,6 @@ def ready_hook(hook: Hook) -> ReadyHook:
         repeated=_reply(options.repeated) or accepted,
         refused=_reply(options.refused) or scheme.refused,
         shows_secret=shows_secret(scheme),
-        signs_for_anybody=schemes.signs_for_anybody(scheme),
     )
 
 

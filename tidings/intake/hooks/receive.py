@@ -45,7 +45,6 @@ WAITING_MAX = 20_000
 RETRY_AFTER_SECONDS = 2.0
 DETAIL_CHARS_MAX = 1_000
 
-_NOTHING_PROVED = "The body is a bare token, which this sender's handshake signs for anybody who asks."
 _TRY_AGAIN = HookReply(status=503, headers={"Retry-After": "60"})
 log = logging.getLogger("tidings.hooks")
 
@@ -142,8 +141,6 @@ class HookReceiver:
             return self._refuse(ready, arrival, verdict.reason, verdict.detail, _TRY_AGAIN)
         if not verdict.ok:
             return self._refuse(ready, arrival, verdict.reason, verdict.detail, ready.refused)
-        if ready.signs_for_anybody and schemes.is_token(judged.request.body):
-            return self._refuse(ready, arrival, "bad_body", _NOTHING_PROVED, ready.refused)
         handshake = schemes.after(ready.verifier, judged.request)
         if handshake is not None:
             return await self._shaken(ready, arrival, handshake)

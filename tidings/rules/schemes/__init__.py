@@ -20,15 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tidings.rules.schemes.answering import (
-        HandshakeAnswer,
-        after,
-        before,
-        fill,
-        handshake,
-        is_token,
-        signs_for_anybody,
-    )
+    from tidings.rules.schemes.answering import HandshakeAnswer, after, before, fill, handshake
     from tidings.rules.schemes.catalogue import families, handshakes, named, names, schemes
     from tidings.rules.schemes.describe import checks_in_words
     from tidings.rules.schemes.form import Handshake, HookReply, Scheme, read, schema
@@ -48,7 +40,7 @@ _HOMES = {
     "describe": ("checks_in_words",),
     "reasons": ("explain", "signs_body", "signs_url"),
     "form": ("Handshake", "HookReply", "Scheme", "read", "schema"),
-    "answering": ("HandshakeAnswer", "after", "before", "fill", "handshake", "is_token", "signs_for_anybody"),
+    "answering": ("HandshakeAnswer", "after", "before", "fill", "handshake"),
     "kinds.jwks": ("Needed",),
     "request": ("HookRequest",),
     "raw": ("read_request", "write_request"),
@@ -82,7 +74,6 @@ __all__ = [
     "fill",
     "handshake",
     "handshakes",
-    "is_token",
     "named",
     "names",
     "read",
@@ -92,7 +83,6 @@ __all__ = [
     "schemes",
     "sign",
     "signs_body",
-    "signs_for_anybody",
     "signs_url",
     "source",
     "write_request",

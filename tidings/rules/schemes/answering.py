@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 
 from tidings.rules.schemes import crypto
+from tidings.rules.schemes.catalogue import handshakes_of
 from tidings.rules.schemes.checked import HMAC_PIECE
 from tidings.rules.schemes.form import Handshake, HookReply, Scheme
 from tidings.rules.schemes.kinds.jwks import trusted
+from tidings.rules.schemes.kinds.signed import is_token
 from tidings.rules.schemes.request import HookRequest
 from tidings.rules.schemes.sources import encoded, source
 from tidings.rules.schemes.verdict import Unfit
@@ -21,7 +23,6 @@ from tidings.rules.schemes.verifier import Verifier
 VALUE_CHARS_MAX = 4_096
 """A value that is echoed may have this length."""
 _PIECE = re.compile(r"\{([^{}]*)\}")
-_TOKEN = re.compile(rb"[A-Za-z0-9+/=_-]{1,256}")
 _NO_HEADER = re.compile(r"[^\x20-\x7e]")
 _NOTHING: Mapping[str, bytes] = {}
 
@@ -69,14 +70,7 @@ def after(verifier: Verifier, request: HookRequest) -> HandshakeAnswer | None:
 
 def is_asked(verifier: Verifier, request: HookRequest) -> bool:
     """Whether the request would be a signed handshake."""
-    return any(fits(one, request) for one in of(verifier.scheme) if one.verify == "after")
-
-
-def of(scheme: Scheme) -> tuple[Handshake, ...]:
-    """The handshakes of a scheme, those by name looked up."""
-    from tidings.rules.schemes.catalogue import named_handshake
-
-    return tuple(named_handshake(each) if isinstance(each, str) else each for each in scheme.handshakes)
+    return any(fits(one, request) for one in handshakes_of(verifier.scheme) if one.verify == "after")
 
 
 def fits(one: Handshake, request: HookRequest) -> bool:
@@ -102,21 +96,8 @@ def fill(reply: HookReply, request: HookRequest, secrets: Sequence[str] = ()) ->
     return reply.status, plain | headers, encoded(_filled(reply.text, request, secrets))
 
 
-def is_token(text: bytes) -> bool:
-    """Whether a text may be signed for whoever asks: a token, never what could be the body of a webhook."""
-    return _TOKEN.fullmatch(text) is not None
-
-
-def signs_for_anybody(scheme: Scheme) -> bool:
-    """Whether an unsigned handshake of the scheme is answered with an HMAC, so that anybody can have tokens signed.
-
-    A body that is such a token proves nothing then.
-    """
-    return any("{hmac-" in repr(one.reply) for one in of(scheme) if one.verify == "before")
-
-
 def _answered(verifier: Verifier, request: HookRequest, phase: str) -> HandshakeAnswer | None:
-    for one in of(verifier.scheme):
+    for one in handshakes_of(verifier.scheme):
         if one.verify == phase and fits(one, request):
             try:
                 return _answer(one, verifier, request)
@@ -138,7 +119,7 @@ def _answer(one: Handshake, verifier: Verifier, request: HookRequest) -> Handsha
         offered = None
     url = _value(one.fetch, request) if one.fetch else None
     if url is not None:
-        trusted(url, one.hosts)
+        trusted(url, one.hosts, with_query=True)
     status, headers, body = fill(one.reply, request, verifier.secrets)
     return HandshakeAnswer(
         handshake=one.name, status=status, headers=headers, body=body, store_secret=offered, fetch=url

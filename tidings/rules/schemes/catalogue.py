@@ -64,6 +64,16 @@ def handshakes() -> dict[str, Handshake]:
     return found
 
 
+def handshakes_of(scheme: Scheme) -> tuple[Handshake, ...]:
+    """The handshakes of a scheme, those by name looked up."""
+    return tuple(named_handshake(each) if isinstance(each, str) else each for each in scheme.handshakes)
+
+
+def signs_for_anybody(scheme: Scheme) -> bool:
+    """Whether an unsigned handshake of the scheme is answered with an HMAC, so that anybody can have tokens signed."""
+    return any("{hmac-" in repr(one.reply) for one in handshakes_of(scheme) if one.verify == "before")
+
+
 def _files() -> list[Path]:
     return sorted(path for path in FOLDER.glob("*.json") if path.name != HANDSHAKES)
 

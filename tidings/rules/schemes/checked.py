@@ -24,6 +24,9 @@ from tidings.rules.schemes.form import (
 from tidings.rules.schemes.sources import BODY_PIECES, Source, Template
 
 CHECKS_MAX = 16
+NOBODYS_HOST = "a-host-of-nobody.invalid"
+_NARROW = re.compile(r"(\\\.|\[[a-z0-9-]+\]|[a-z0-9()|?+*-]|\{[0-9,]+\})+")
+"""Patterns of hosts: a bare dot, `\\S` or `[^/]` would let in hosts that nobody meant."""
 HMAC_PIECE = re.compile(r"(hmac-(?:sha1|sha256|sha384|sha512|md5)):(hex|base64|base64url):(.+)", re.DOTALL)
 
 
@@ -42,7 +45,7 @@ def check_all(scheme: Scheme) -> None:
             check_handshake(handshake, f"/handshakes/{index}")
     for name, reply in (("accepted", scheme.accepted), ("refused", scheme.refused)):
         if reply is not None:
-            check_reply(reply, f"/{name}")
+            check_reply(reply, f"/{name}", signs=False)
 
 
 def _check(check: Check, at: str, scheme: Scheme) -> None:
@@ -59,10 +62,22 @@ def _check(check: Check, at: str, scheme: Scheme) -> None:
             _patterns(check.hosts, f"{at}/hosts")
             if not check.hosts:
                 raise Refused(f"{at}/hosts", "missing", "Certificates are only fetched from hosts that are named here.")
+            _asks_whose(check, scheme)
         case Jwt():
             _jwt(check, at, scheme)
         case Basic() | ItemSignatures():
             pass
+
+
+ADDRESSEE = {"sns": "topic_arn", "paypal": "webhook_id"}
+"""The setting that says whose messages are meant: the sender signs for everybody with the same certificate."""
+
+
+def _asks_whose(check: Certificate, scheme: Scheme) -> None:
+    name = ADDRESSEE[check.style]
+    if name not in scheme.settings or not scheme.settings[name].required:
+        detail = f"The sender signs for all its customers alike, so the scheme needs the required setting {name}."
+        raise Refused(f"/settings/{name}", "missing", detail)
 
 
 def _signature(check: Signature, at: str) -> None:
@@ -119,6 +134,11 @@ def _patterns(patterns: tuple[str, ...], at: str) -> None:
             re.compile(pattern)
         except re.error as error:
             raise Refused(f"{at}/{index}", "wrong_value", f"This is not a pattern: {error}.") from None
+        if not _NARROW.fullmatch(pattern) or re.fullmatch(pattern, NOBODYS_HOST):
+            detail = (
+                "A host is written with letters, digits, hyphens and \\., in classes and groups; no other wildcards."
+            )
+            raise Refused(f"{at}/{index}", "wrong_value", detail)
 
 
 def _jwt(check: Jwt, at: str, scheme: Scheme) -> None:
@@ -146,7 +166,7 @@ def check_handshake(handshake: Handshake, at: str) -> None:
     if handshake.fetch and not handshake.hosts:
         raise Refused(f"{at}/hosts", "missing", "A URL is only fetched from hosts that are named here.")
     _patterns(handshake.hosts, f"{at}/hosts")
-    check_reply(handshake.reply, f"{at}/reply")
+    check_reply(handshake.reply, f"{at}/reply", signs=True)
 
 
 def _sources(handshake: Handshake) -> Iterator[str]:
@@ -156,13 +176,18 @@ def _sources(handshake: Handshake) -> Iterator[str]:
     yield from filter(None, (handshake.store_secret, handshake.fetch))
 
 
-def check_reply(reply: HookReply, at: str) -> None:
-    """Raise Refused if the templates of an answer make no sense."""
+def check_reply(reply: HookReply, at: str, *, signs: bool) -> None:
+    """Raise Refused if the templates of an answer make no sense. `signs` says whether it may hold an HMAC.
+
+    Only handshakes do: other answers go to anybody, and hold what anybody has written.
+    """
     if reply.text is not None and reply.json is not None:
         raise Refused(f"{at}/json", "wrong_value", "An answer is either a text or JSON.")
     for member, text in _texts(reply):
         for name in re.findall(r"\{([^{}]*)\}", text):
             found = HMAC_PIECE.fullmatch(name)
+            if found and not signs:
+                raise Refused(f"{at}/{member}", "template", "Only the reply of a handshake may sign something.")
             Source(found.group(3) if found else name, f"{at}/{member}")
 
 

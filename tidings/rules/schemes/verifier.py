@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from tidings.rules.reading.refused import Refused, escaped
+from tidings.rules.schemes.catalogue import signs_for_anybody
 from tidings.rules.schemes.form import (
     Basic,
     Certificate,
@@ -155,7 +156,8 @@ def compiled(check: Check, secrets: Sequence[tuple[int, str]], verifier: Verifie
     tolerance, settings = verifier.tolerance_seconds, verifier.settings
     match check:
         case Signature():
-            return Signed(check, secrets, tolerance, settings)
+            anybody = signs_for_anybody(verifier.scheme)
+            return Signed(check, secrets, tolerance, settings, signs_for_anybody=anybody)
         case Token():
             return TokenCheck(check, secrets)
         case Basic():

@@ -1,14 +1,15 @@
 """Signatures whose certificate is fetched from a URL in the request: AWS SNS and PayPal.
 
-The URL comes from the sender, so anybody can write any URL there: its host is checked before it is fetched.
+The URL comes from the sender, so anybody can write any URL there: host and path are checked before it is fetched.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from tidings.rules.reading.refused import Refused
 from tidings.rules.schemes import crypto
@@ -29,6 +30,7 @@ SNS_TYPES = {
 }
 PAYPAL_HEADERS = ("transmission-id", "transmission-time", "transmission-sig", "cert-url", "auth-algo")
 PINNED = "-----BEGIN"
+_ONLY_CERTIFICATES = re.compile(rb"\s*(-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*){1,8}")
 
 
 class CertificateCheck:
@@ -45,7 +47,8 @@ class CertificateCheck:
         tolerance_seconds: float | None = None,
     ) -> None:
         self._form = form
-        self._read = {"sns": _read_sns, "paypal": _read_paypal}[form.style]
+        self._style = STYLES[form.style]
+        self._read = self._style.read
         self._settings = settings
         self._tolerance = form.tolerance_seconds if tolerance_seconds is None else tolerance_seconds
         self._pinned: list[tuple[int | None, Any]] = [(index, _pinned(index, text)) for index, text in secrets]
@@ -78,9 +81,7 @@ class CertificateCheck:
         return self._read(request, self._settings).message
 
     def _trust(self, signed: Message) -> None:
-        trusted(signed.url, self._form.hosts)
-        if self._form.style == "sns" and not signed.url.partition("?")[0].endswith(".pem"):
-            raise Unfit("untrusted_url", "The certificate of an SNS message is at a path that ends in .pem.")
+        trusted(signed.url, self._form.hosts, self._style.path)
 
     def _fetched(self, signed: Message, fetched: Mapping[str, bytes], now: float) -> Any:
         from cryptography.x509 import load_pem_x509_certificate
@@ -89,12 +90,16 @@ class CertificateCheck:
         if raw is None:
             raise Unfit("no_key", f"The certificate at {signed.url} could not be fetched.")
         try:
+            if not _ONLY_CERTIFICATES.fullmatch(raw):
+                raise ValueError("it is not PEM alone")
             with crypto.reading_a_key():
                 certificate = load_pem_x509_certificate(raw)
                 key = certificate.public_key()
             crypto.check_kind(key, signed.algorithm)
         except ValueError:
             raise Unfit("no_key", f"What {signed.url} returned is not a certificate with an RSA key.") from None
+        if not _is_of(certificate, self._style.subject):
+            raise Unfit("no_key", f"The certificate at {signed.url} is not one that was issued to this sender.")
         moment = datetime.fromtimestamp(now, UTC)
         if not certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc:
             raise Unfit("no_key", f"The certificate at {signed.url} is not valid at this time.")
@@ -108,6 +113,14 @@ class Message:
 
     def __init__(self, *, message: bytes, signature: str, algorithm: str, url: str, time: str) -> None:
         self.message, self.signature, self.algorithm, self.url, self.time = message, signature, algorithm, url, time
+
+
+def _is_of(certificate: Any, subject: re.Pattern[str]) -> bool:
+    from cryptography.x509 import NameOID
+
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    is_named = len(names) == 1 and subject.fullmatch(str(names[0].value)) is not None
+    return is_named and certificate.issuer != certificate.subject
 
 
 def _pinned(index: int, text: str) -> Any:
@@ -139,6 +152,11 @@ def _read_sns(request: HookRequest, settings: Mapping[str, str]) -> Message:
     for name, given in (("SigningCertURL", url), ("Signature", value.get("Signature"))):
         if not isinstance(given, str) or not given:
             raise Unfit("missing_header", f"The JSON member {name} is missing.")
+    if value.get("TopicArn") != settings["topic_arn"]:
+        # Anybody with an account of AWS can have genuine messages of their own topic sent here.
+        raise Unfit(
+            "wrong_claim", f"The message is of {str(value.get('TopicArn'))[:200]!r}, not of this hook's topic_arn."
+        )
     return Message(
         message=_lines(members, names),
         signature=value["Signature"],
@@ -172,3 +190,27 @@ def _read_paypal(request: HookRequest, settings: Mapping[str, str]) -> Message:
         raise Unfit("unsupported_version", "The header PayPal-Auth-Algo must be SHA256withRSA.")
     text = f"{ident}|{time}|{settings['webhook_id']}|{zlib.crc32(request.body)}"
     return Message(message=encoded(text), signature=signature, algorithm="rsa-sha256", url=url, time=time)
+
+
+class Style(NamedTuple):
+    """What is particular to a sender that names its certificate in the request."""
+
+    read: Callable[[HookRequest, Mapping[str, str]], Message]
+    path: re.Pattern[str]
+    """Where the certificates are on its hosts."""
+    subject: re.Pattern[str]
+    """The common name of its certificates."""
+
+
+STYLES = {
+    "sns": Style(
+        _read_sns,
+        re.compile(r"/SimpleNotificationService-[0-9a-f]+\.pem"),
+        re.compile(r"sns\.([a-z0-9-]+\.)?amazonaws\.com(\.cn)?"),
+    ),
+    "paypal": Style(
+        _read_paypal,
+        re.compile(r"/v1/notifications/certs/CERT-[0-9A-Za-z-]+"),
+        re.compile(r"([a-z0-9-]+\.)*paypal\.com"),
+    ),
+}

@@ -40,21 +40,26 @@ class JwkSet:
         url = form.url
         for name, value in settings.items():
             url = url.replace(f"{{{name}}}", value)
-        trusted(url, form.hosts or (re.escape(urlsplit(form.url).hostname or ""),))
+        trusted(url, form.hosts or (re.escape(urlsplit(form.url).hostname or ""),), with_query="?" in form.url)
         self.needed = Needed(url, url)
 
 
-def trusted(url: str, hosts: tuple[str, ...]) -> None:
-    """Raise Unfit unless a URL is https on the usual port, and its whole host fits one of the patterns."""
+def trusted(url: str, hosts: tuple[str, ...], path: re.Pattern[str] | None = None, *, with_query: bool = False) -> None:
+    """Raise Unfit unless a URL is https on the usual port, and its whole host fits one of the patterns.
+
+    `path` is what its whole path must fit. It has a query only if that is permitted, and never a fragment.
+    """
     try:
         split = urlsplit(url)
         plain = split.scheme == "https" and split.port in (None, 443) and "@" not in split.netloc
         host = split.hostname or ""
     except ValueError:
         plain, host = False, ""
-    ordinary = not re.search(r"[\s\\\x00-\x1f\x7f-\U0010ffff]", url)
+    ordinary = not re.search(r"[\s\\#\x00-\x1f\x7f-\U0010ffff]", url) and (with_query or "?" not in url)
     if not (plain and ordinary and any(re.fullmatch(pattern, host) for pattern in hosts)):
         raise Unfit("untrusted_url", f"{url[:200]!r} is not an https URL on a host that this scheme trusts.")
+    if path is not None and not path.fullmatch(split.path):
+        raise Unfit("untrusted_url", f"{url[:200]!r} is not where this sender has its certificates.")
 
 
 class KeySet:

@@ -25,6 +25,7 @@ PUBLIC_CANDIDATES_MAX = 4
 
 Fits = Callable[[list[bytes], bytes], int | None]
 
+_TOKEN = re.compile(rb"[A-Za-z0-9+/_-]{1,256}={0,2}")
 _NUMBER = re.compile(r"[0-9]{1,15}")
 _DIGEST_BYTES = {"sha256": 32, "sha1": 20, "sha384": 48, "sha512": 64, "md5": 16}
 
@@ -131,7 +132,10 @@ class Signed:
         secrets: Sequence[tuple[int, str]],
         tolerance_seconds: float | None = None,
         settings: Mapping[str, str] | None = None,
+        *,
+        signs_for_anybody: bool = False,
     ) -> None:
+        self._signs_for_anybody = signs_for_anybody
         self._candidates = Candidates(form.signature, "/signature")
         self._clock = SenderClock(form.timestamp, tolerance_seconds) if form.timestamp else None
         self._id = Source(form.id) if form.id else None
@@ -171,6 +175,8 @@ class Signed:
                 index = self._plainly(template, request, moment, candidates)
             else:
                 message = template.fill(request, moment)
+                if self._signs_for_anybody and is_token(message):
+                    raise Unfit("bad_body", _NOTHING_PROVED)
                 index = fits(candidates, message) if message != before else None
                 before = message
             if index is not None:
@@ -216,7 +222,16 @@ class Signed:
         return _public_comparison(self._form, keys)
 
 
+_NOTHING_PROVED = "What is signed is a bare token, which this sender's handshake signs for anybody who asks."
 _WHY = "with any of the secrets: the secret is wrong, the body was changed, or the sender is an impostor."
+
+
+def is_token(text: bytes) -> bool:
+    """Whether a text may be signed for whoever asks, in the answer to a handshake.
+
+    The secret signs webhooks too, so nothing else is, and where a scheme does so, no token is genuine.
+    """
+    return _TOKEN.fullmatch(text) is not None
 
 
 def texts(signed: str | tuple[str, ...]) -> tuple[str, ...]:

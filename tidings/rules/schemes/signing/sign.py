@@ -194,7 +194,7 @@ def _certified(
     value = _object(request)
     moment = datetime.fromtimestamp(now, UTC)
     value["Timestamp"] = f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
-    value["Signature"] = "-"
+    value["Signature"], value["TopicArn"] = "-", settings["topic_arn"]
     request = request.but(body=compact_json(value).encode())
     algorithm = "rsa-sha1" if str(value.get("SignatureVersion")) == "1" else "rsa-sha256"
     raw = crypto.signature_of(key, algorithm, made.shown(request))
