@@ -1,0 +1,16 @@
+"""Scenario 9, its receiving half: the account that another site reports is on our user's item, once."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scenarios import run
+
+pytestmark = pytest.mark.slow
+
+
+def test_connect_onboarding() -> None:
+    said = run("connect_onboarding/run.py")
+    assert "Ann begins at the payment site: 200. Her account here: None" in said
+    assert "She is done: 200, said again: 200. Her account here: acct_1" in said
+    assert said.endswith("The account is on Ann's item, once.\n")
