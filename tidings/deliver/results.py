@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from tidings.deliver.actions.action import Action, Result
-from tidings.deliver.lane import order
+from tidings.deliver.lane import order, setbacks
 from tidings.deliver.lane.lane import Lane
 from tidings.deliver.lane.queued import Queued
 from tidings.deliver.settle import Disable, Emit, Settlement
@@ -18,7 +18,7 @@ from tidings.model.event import OWN_TYPES, Event
 from tidings.model.ids import new_id
 from tidings.model.link import ALL_TENANTS
 from tidings.model.moment import MINUTE, SECOND, Micros, to_text
-from tidings.rules.deliver import health, lifecycle, retry
+from tidings.rules.deliver import health, judgement, lifecycle, retry
 from tidings.rules.deliver.health import EndpointHealth
 from tidings.rules.deliver.lifecycle import Cause
 
@@ -58,6 +58,9 @@ def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement,
     lane = flight.lane
     kept = result.answer[:ANSWER_BYTES_KEPT]
     answer = kept.decode("utf-8", "replace").replace("\x00", "\ufffd") if kept else None
+    if result.judged.endpoint == "hold" and not flight.left < lane.edited_at:
+        whom = setbacks.asked_to_wait(lane, flight.items, now)
+        result = msgspec.structs.replace(result, judged=judgement.weighed(result.judged, whom))
     splits = _splits(flight, result, now)
     before = lane.health
     _mind_health(flight, result, splits, now, chance)
@@ -131,7 +134,8 @@ def _cause(
         return "edit", now
     first = item.first or item.created
     if judged.message == "again, uncounted" and now - first < health.HOLD_UNCOUNTED:
-        return "hold", lane.health.held_until or now
+        older = lane.setbacks.older_until if judged.endpoint == "hold older" else None
+        return "hold", max(older or now, lane.health.held_until or now)
     made = item.n + 1 - item.earlier
     due = retry.next_due(now, made, _delays(lane), chance(), result.wait_seconds)
     if due is None:
@@ -155,7 +159,7 @@ def _delays(lane: Lane) -> Sequence[float]:
 def _put_back(flight: Flight, item: Queued, cause: Cause, due: Micros, now: Micros, settlement: Settlement) -> bool:
     """Store when it is due. Returns whether the line behind it may move on (it is not ordered, or it is parked)."""
     lane = flight.lane
-    if len(flight.items) > 1 and cause in ("split", "failure", "park"):
+    if len(flight.items) > 1 and (cause in ("split", "failure", "park") or (cause == "hold" and item.n)):
         lane.in_batches_of(item.number, (len(flight.items) + 1) // 2)
     row = settlement.waiting[item.number] = Waiting(
         delivery=item.number,
@@ -181,8 +185,11 @@ def _mind_health(flight: Flight, result: Result, splits: bool, now: Micros, chan
     if flight.left < lane.edited_at and said != "gone":
         # It is about the endpoint as it was.
         return
+    lane.setbacks.failed(flight.items[-1].created, now, now - flight.left)
     if said == "hold":
         lane.hold(now, chance(), result.status or 0, result.wait_seconds)
+    elif said == "hold older":
+        setbacks.hold_older(lane, now, chance(), result.wait_seconds)
     elif said != "silent" or not splits:
         newest = flight.items[-1]
         failure = health.Failure(

@@ -18,6 +18,7 @@ from tidings.deliver.actions.action import Action
 from tidings.deliver.lane.gate import Gate
 from tidings.deliver.lane.lines import Lines
 from tidings.deliver.lane.queued import Queued
+from tidings.deliver.lane.setbacks import Setbacks
 from tidings.model.link import ALL_TENANTS, AnyLink, changes_requests
 from tidings.model.moment import Micros
 from tidings.rules.deliver import health
@@ -30,8 +31,6 @@ LINE_MAX = 16
 WINDOW_START = 16
 """Requests in flight at once to an endpoint that has not answered yet; each success allows one more."""
 LATEST_MAX = 32
-EXPRESS_MAX = 16
-"""How many requests beyond its window may carry its newest deliveries while earlier ones are slow or fail."""
 SMALL_MAX = 10_000
 
 
@@ -55,10 +54,7 @@ class Lane:
         self.jumped: set[int] = set()
         """Numbers taken from `latest` whose result is not stored yet, beyond what was read of the backlog."""
         self.turn = 0
-        self.express: dict[int, Micros] = {}
-        """Numbers of deliveries in flight beyond the window, and when they left."""
-        self.slow_until: Micros = 0
-        """It was slow, or did not respond, less than SLOW_KEPT ago."""
+        self.setbacks = Setbacks()
         self.moved = self.probed = 0
         """When a request last left or came back; left as a probe."""
         self.small: dict[int, int] = {}
@@ -132,9 +128,9 @@ class Lane:
     def slots(self) -> int:
         """How many requests may be in flight at once."""
         most = self.most_in_flight
-        if self.moved < self.slow_until:
+        if self.moved < self.setbacks.slow_until:
             # Slow requests must not take every place: some are left for the newest deliveries.
-            most -= min(EXPRESS_MAX, most // 4)
+            most -= self.setbacks.reserved(most)
         return 1 if self.ordered_all else min(self.window, most)
 
     @property
@@ -145,7 +141,7 @@ class Lane:
     @property
     def ordinary(self) -> int:
         """Requests in flight within the window."""
-        return self.flights - len(self.express)
+        return self.flights - len(self.setbacks.express)
 
     def replace(self, link: AnyLink, action: Action) -> AnyLink:
         """Continue with the link as it is now; returns what it was."""
@@ -172,8 +168,8 @@ class Lane:
         """A request has come back."""
         self.flights -= 1
         self.moved = now
-        if self.express:
-            self.express.pop(items[0].number, None)
+        if self.setbacks.express:
+            self.setbacks.express.pop(items[0].number, None)
         for item in items:
             self.flying.pop(item.number, None)
 
@@ -182,7 +178,7 @@ class Lane:
         self.flights -= flown
         for item in items:
             self.flying.pop(item.number, None)
-            self.express.pop(item.number, None)
+            self.setbacks.express.pop(item.number, None)
 
     def succeeded(self, now: Micros) -> None:
         """A request succeeded: one more may be in flight, and what failed before is forgotten."""
@@ -190,6 +186,8 @@ class Lane:
             self.window += 1
         self.succeeded_at = now
         if self.health is not HEALTHY:
+            back = self.setbacks
+            back.trust = health.accepted(back.trust, waiting=now < (back.older_until or 0))
             self.health = health.after_success(self.health, now)
             self.gate.paused_until(now)
             self.mark()
@@ -207,7 +205,7 @@ class Lane:
 
     def hold(self, now: Micros, chance: float, status: int, asked_seconds: float | None) -> None:
         """The other side asked for a pause; `asked_seconds`: its length."""
-        self.window = 1
+        self.window, self.setbacks.retry_next = 1, True
         self.health = health.after_hold(self.health, now, chance, status, asked_seconds)
         self.gate.pause(self.health.held_until or now)
         self.mark()
@@ -223,15 +221,17 @@ class Lane:
         until = self.gate.paused_until(now)
         if until is None and self.health.held_until is not None:
             self.health = health.released(self.health)
+            self.setbacks.pause_ended()
             self.mark()
         return until
 
     def probe_now(self, now: Micros, *, free: bool) -> None:
         """A person wants something of it now: if it is failing, a probe is due. `free`: its pause ends too."""
-        if not self.health.open and not (free and self.gate.paused):
+        if not self.health.open and not (free and (self.gate.paused or self.setbacks.holds_back)):
             return
         self.health = health.probed_now(self.health, now, free=free)
         if free:
+            self.setbacks.forget()
             self.gate.resume()
         self.mark()
 
@@ -240,6 +240,7 @@ class Lane:
         self.mended = False
         self.edited_at = now
         self.health = health.probed_now(self.health, now)
+        self.setbacks.forget()
         if not self.gate.shared:
             self.gate.resume()
         self.mark()
@@ -247,6 +248,7 @@ class Lane:
     def recover(self) -> None:
         """It is enabled again: its past does not count."""
         self.health = HEALTHY
+        self.setbacks.forget()
         if not self.gate.shared:
             self.gate.resume()
         self.mark()
@@ -261,8 +263,8 @@ class Lane:
         """The clock was set: past and future moments keep their distance."""
         self.health = health.moved(self.health, by)
         self.timer = None
-        self.express = {number: left + by for number, left in self.express.items()}
-        for name in ("queued_since", "lagging_since", "moved", "probed", "slow_until", "edited_at"):
+        self.setbacks.move(by)
+        for name in ("queued_since", "lagging_since", "moved", "probed", "edited_at"):
             setattr(self, name, getattr(self, name) + by)
         self.lines.stuck = [(first + by, number, subject) for first, number, subject in self.lines.stuck]
         if self.succeeded_at is not None:

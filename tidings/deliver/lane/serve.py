@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tidings.deliver.lane import order, turns
+from tidings.deliver.lane import order, setbacks, turns
 from tidings.deliver.lane.kept import has_earlier
-from tidings.deliver.lane.lane import EXPRESS_MAX, Lane
+from tidings.deliver.lane.lane import Lane
 from tidings.deliver.lane.queued import Queued
 from tidings.deliver.lane.refill import Refill
+from tidings.deliver.lane.setbacks import EXPRESS_MAX, SLOW
 from tidings.deliver.lane.turns import Kind, Look
 from tidings.deliver.settle import Settlement
 from tidings.model.event import Event
@@ -21,10 +22,6 @@ TURN_MAX = 16
 """How many requests one lane may start in a turn, so that all lanes get theirs."""
 PROBES_MAX = 2
 """How many probes with retries or old deliveries may be in flight; the newest have their own places."""
-SLOW: Micros = 1 * SECOND
-"""If nothing came back or left for this long, all places are taken by slow requests."""
-
-SLOW_KEPT: Micros = 60 * SECOND
 RECENT: Micros = 5 * SECOND
 
 Launch = list[tuple[Lane, list[Queued]]]
@@ -56,6 +53,8 @@ def serve(
         return None
     if (lane.gate.paused or lane.health.held_until is not None) and (until := lane.rests_until(now)) is not None:
         return until
+    if lane.setbacks.older_until is not None:
+        setbacks.end_older(lane, now)
     old_at = order.park_old(lane, now, settlement, store.refill.waiting_of) if lane.lines.stuck else None
     store.refill.fill(lane, now, head)
     again = _serve(lane, now, launch, settlement, store.look, chance)
@@ -116,14 +115,27 @@ def _choose(lane: Lane, now: Micros, *, newest_only: bool) -> tuple[Kind | None,
         at = lane.gate.ready_at(now)
         if at > now:
             return None, _sooner(at, lane.next_due) if lane.queued or lane.latest else lane.next_due
+    if lane.setbacks.older_until is not None:
+        return _choose_fresh(lane, now)
     again = lane.next_due
     behind = newest_only or turns.is_behind(lane, now)
     for kind in ("newest",) if newest_only else turns.kinds(lane):
         if (kind == "newest" and not behind) or turns.is_empty(lane, kind):
             continue
-        at = _complete_at(lane, now) if kind == "oldest" else now
+        at = _complete_at(lane, now) if kind == "oldest" else turns.newest_complete_at(lane, now, kind)
         if at <= now:
             return kind, None
+        again = _sooner(at, again)
+    return None, again
+
+
+def _choose_fresh(lane: Lane, now: Micros) -> tuple[Kind | None, Micros | None]:
+    """The same while older ones rest."""
+    again = lane.setbacks.older_until
+    if turns.newest_is_fresh(lane):
+        at = turns.newest_complete_at(lane, now, "newest")
+        if at <= now:
+            return "newest", None
         again = _sooner(at, again)
     return None, again
 
@@ -156,6 +168,8 @@ def _probe(
     probe_at = lane.health.probe_at
     if probe_at is not None and now < probe_at:
         return probe_at
+    if lane.setbacks.older_until is not None:
+        return lane.setbacks.older_until
     for kind in _probed_kinds(lane):
         if lane.ordered_all and lane.flights:
             return None
@@ -171,6 +185,9 @@ def _probe(
                 return lane.health.probe_at
             if lane.ordered_all:
                 break
+    if lane.next_due is not None and lane.next_due <= now:
+        # A probe is due and has no place: what comes back makes room, and the newest may get a place of their own.
+        return _look_again_full(lane, now)
     return lane.next_due
 
 
@@ -186,8 +203,9 @@ def _launch(lane: Lane, items: list[Queued], now: Micros, launch: Launch, *, exp
     lane.flights += 1
     lane.moved = now
     lane.queued_since = now
+    lane.setbacks.tried(items[0].number)
     if express:
-        lane.express[items[0].number] = now
+        lane.setbacks.express[items[0].number] = now
     for item in items:
         lane.flying[item.number] = item
         if item.freed:
@@ -199,28 +217,40 @@ def _launch(lane: Lane, items: list[Queued], now: Micros, launch: Launch, *, exp
 def _may_express(lane: Lane, now: Micros) -> bool:
     """Whether the newest may have a place beyond the window: those within it are slow, or fail.
 
-    Only one more each second, as long as none comes back: so another slow one does not keep the next one waiting.
+    Only one more each second, as long as none comes back: so another slow one does not keep the next one waiting. The
+    last place is for fresh ones.
     """
-    if lane.ordered_all or len(lane.express) >= EXPRESS_MAX or now - _last_expressed(lane) < SLOW:
+    back = lane.setbacks
+    if lane.ordered_all or len(back.express) >= EXPRESS_MAX or now - _last_expressed(lane) < SLOW:
         return False
-    if now - lane.moved >= SLOW:
-        lane.slow_until = now + SLOW_KEPT
-        return True
-    # What was made long before the last success is in no hurry, and may be what is slow.
     newest = turns.newest_made(lane)
-    return turns.is_behind(lane, now) and newest is not None and newest > (lane.succeeded_at or 0) - RECENT
+    if newest is None:
+        return False
+    if stuck := now - lane.moved >= SLOW:
+        back.stuck(max((item.created for item in lane.flying.values()), default=0), now)
+    has_more = lane.flights + 1 < lane.most_in_flight and len(back.express) + 1 < EXPRESS_MAX
+    if not (back.is_fresh(newest) or has_more):
+        return False
+    # What was made long before the last success is in no hurry, and may be what is slow.
+    recent = back.is_fresh(newest) or newest > (lane.succeeded_at or 0) - RECENT
+    # After a pause, one asks whether it is over.
+    asks = lane.health.hold_delay_seconds > 0
+    return stuck or (turns.is_behind(lane, now) and recent and not asks)
 
 
 def _last_expressed(lane: Lane) -> Micros:
     """When the last request beyond the window left; long ago, if none is in flight."""
-    return next(reversed(lane.express.values())) if lane.express else -SLOW
+    express = lane.setbacks.express
+    return next(reversed(express.values())) if express else -SLOW
 
 
 def _look_again_full(lane: Lane, now: Micros) -> Micros | None:
     """All places are taken: a request that comes back is noticed anyway, so only slowness needs a time."""
-    if turns.is_empty(lane, "newest") or len(lane.express) >= EXPRESS_MAX:
+    express = len(lane.setbacks.express)
+    if turns.is_empty(lane, "newest") or express >= EXPRESS_MAX or lane.flights >= lane.most_in_flight:
         return None
-    return max(lane.moved, _last_expressed(lane), now - SLOW) + SLOW
+    at = max(lane.moved, _last_expressed(lane)) + SLOW
+    return at if at > now else now + SLOW
 
 
 def _most(lane: Lane) -> int:

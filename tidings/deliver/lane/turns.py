@@ -22,6 +22,7 @@ from tidings.model.moment import SECOND, Micros
 
 Kind = Literal["oldest", "due", "newest"]
 
+MILLI: Micros = 1_000
 BEHIND: Micros = 1 * SECOND
 NARROW = 16
 """With this few requests in flight, the newest may have to wait long for their turn."""
@@ -36,6 +37,10 @@ _TURNS: tuple[tuple[Kind, ...], ...] = (
     ("newest", "oldest", "due"),
     ("oldest", "due", "newest"),
 )
+_FRESH_TURNS = 8
+"""Of this many turns one is for what is not fresh; at a narrow rate, or with few in flight, more would delay others."""
+_OF_FRESH: tuple[tuple[Kind, ...], ...] = (("newest", "due", "oldest"), ("oldest", "newest", "due"))
+_OF_OTHERS: tuple[tuple[Kind, ...], ...] = (("due", "oldest", "newest"), ("oldest", "due", "newest"))
 _IN_STRICT_ORDER: tuple[Kind, ...] = ("due", "oldest")
 _FRESH_FIRST: tuple[Kind, ...] = ("oldest", "due")
 
@@ -53,14 +58,56 @@ def kinds(lane: Lane) -> tuple[Kind, ...]:
     """The lines in the order in which this turn tries them."""
     if lane.ordered_all:
         return _IN_STRICT_ORDER if lane.blocked or lane.turn & 1 else _FRESH_FIRST
+    back = lane.setbacks
+    if back.trial_due:
+        return _OF_OTHERS[0] if back.due_first else _OF_FRESH[0]
+    if back.retry_next:
+        return _OF_FRESH[0]
+    if goes_first(lane):
+        others, turn = divmod(lane.turn, _FRESH_TURNS)
+        # While nothing older is queued, fresh ones go in the order in which they were made.
+        in_line = not lane.lagging and bool(lane.queue) and back.is_fresh(lane.queue[0].created)
+        return _OF_FRESH[in_line] if turn else _OF_OTHERS[others & 1]
     return _TURNS[lane.turn & 3]
+
+
+def newest_is_fresh(lane: Lane) -> bool:
+    """Whether the newest was made after everything that failed."""
+    made = newest_made(lane)
+    return made is not None and not lane.ordered_all and lane.setbacks.is_fresh(made)
+
+
+def goes_first(lane: Lane) -> bool:
+    """Whether fresh ones have nearly every turn: something failed, and may take turns again."""
+    failing = lane.health.fails > 0 or (lane.setbacks.failed_to and (lane.next_due is not None or lane.due))
+    return bool(failing) and newest_is_fresh(lane)
+
+
+def newest_complete_at(lane: Lane, now: Micros, kind: Kind) -> Micros:
+    """When a batch of fresh ones from the queue is full or old enough; now for everything else."""
+    batch, line = lane.link.pacing.batch, lane.queue
+    if kind != "newest" or batch is None or lane.lagging:
+        return now
+    made = now
+    for count, item in enumerate(reversed(line)):
+        if count >= batch.max_events - 1:
+            return now
+        if not lane.setbacks.is_fresh(item.created):
+            break
+        made = min(made, item.created)
+    return made + batch.max_ms * MILLI
 
 
 def is_behind(lane: Lane, now: Micros) -> bool:
     """Whether the newest go before their turn: earlier ones wait for what fails, or it has lagged for a while."""
     if lane.ordered_all:
         return False
-    if lane.health.fails > 0 or (lane.lagging and now - lane.lagging_since >= BEHIND):
+    if (
+        lane.health.fails > 0
+        or lane.setbacks.holds_back
+        or goes_first(lane)
+        or (lane.lagging and now - lane.lagging_since >= BEHIND)
+    ):
         return True
     return _is_narrow(lane) and lane.next_due is not None and bool(lane.queue) and now - lane.queue[0].created >= BEHIND
 
@@ -89,6 +136,8 @@ def take(lane: Lane, kind: Kind, most: int, now: Micros, settlement: Settlement,
     if kind == "newest":
         return _take_newest(lane, most, now, settlement, look)
     line = lane.due if kind == "due" else lane.queue
+    if kind == "due":
+        lane.setbacks.retry_next = False
     if most == 1 and lane.link.pacing.order == "none":
         # What failed last in an outage was the newest then: it does not wait for everything that failed before it.
         return [line.pop() if kind == "due" and lane.turn & LAST_DUE and lane.health.open else line.popleft()]
@@ -111,24 +160,15 @@ def take(lane: Lane, kind: Kind, most: int, now: Micros, settlement: Settlement,
 
 
 def _newest_line(lane: Lane) -> deque[Queued]:
-    if lane.lagging or lane.link.pacing.batch is not None:
-        return lane.latest
-    return lane.queue
+    return lane.latest if lane.lagging else lane.queue
 
 
 def _take_newest(lane: Lane, most: int, now: Micros, settlement: Settlement, look: Look) -> list[Queued]:
-    line = _newest_line(lane)
-    if line is lane.queue:
-        item = line[-1] if lane.ordered_by_subject else line.pop()
-        if lane.ordered_by_subject:
-            _read_lines(lane, line, look, len(line))
-            # The earliest of its subject: those behind it must not overtake it.
-            item = next(each for each in line if each is item or (item.subject and each.subject == item.subject))
-            line.remove(item)
-            return [item] if order.claim(lane, item, now, settlement) else []
-        return [item]
+    if not lane.lagging:
+        return _take_from_queue(lane, most, now, settlement, look)
+    line, fresh = lane.latest, newest_is_fresh(lane)
     taken: list[Queued] = []
-    while line and len(taken) < most:
+    while line and len(taken) < most and (not taken or lane.setbacks.is_fresh(line[-1].created) == fresh):
         newest = _jump(lane, look) if lane.ordered_by_subject else line.pop()
         if newest is None or newest.number <= lane.read_to or newest.number in lane.busy:
             continue
@@ -136,6 +176,22 @@ def _take_newest(lane: Lane, most: int, now: Micros, settlement: Settlement, loo
         lane.jumped.add(newest.number)
         if order.claim(lane, newest, now, settlement):
             taken.append(newest)
+    return taken[::-1]
+
+
+def _take_from_queue(lane: Lane, most: int, now: Micros, settlement: Settlement, look: Look) -> list[Queued]:
+    """The newest of the queue. Fresh ones do not share a batch with others."""
+    line, fresh = lane.queue, newest_is_fresh(lane)
+    taken: list[Queued] = []
+    while line and len(taken) < most and (not taken or lane.setbacks.is_fresh(line[-1].created) == fresh):
+        item = line[-1] if lane.ordered_by_subject else line.pop()
+        if lane.ordered_by_subject:
+            _read_lines(lane, line, look, len(line))
+            # The earliest of its subject: those behind it must not overtake it.
+            item = next(each for each in line if each is item or (item.subject and each.subject == item.subject))
+            line.remove(item)
+        if order.claim(lane, item, now, settlement):
+            taken.append(item)
     return taken[::-1]
 
 

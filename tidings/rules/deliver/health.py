@@ -8,6 +8,8 @@ says nothing new: that is why a new one may be sent at once while only old ones 
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from tidings.model.moment import DAY, HOUR, SECOND, Micros
@@ -23,6 +25,8 @@ HOLD_SECONDS_FIRST, HOLD_SECONDS_MAX = 5.0, 60.0
 ASKED_SECONDS_MIN, ASKED_SECONDS_MAX = 1.0, 3600.0
 HOLD_UNCOUNTED: Micros = 5 * DAY
 """How long a delivery may wait for a busy endpoint without using up an attempt."""
+ASKS_TO_HOLD = 5
+"""How many requests to wait in a row are believed of an endpoint that has contradicted itself."""
 CHANCE_SHARE = 0.2
 DISABLE_AFTER: Micros = 5 * DAY
 DISABLE_SPREAD: Micros = 12 * HOUR
@@ -72,6 +76,52 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 NEWS = Failure()
+
+Whom = Literal["all", "older", "message"]
+"""Who is to wait: everything, everything but what was made after all that failed, or only the message itself."""
+
+
+class Trust(msgspec.Struct, frozen=True):
+    """How far an endpoint's requests to wait are believed. Kept in memory only.
+
+    It contradicts itself if a message that is sent first after the pause is asked to wait again, and others are
+    accepted in the meantime. From then on it is `doubted`.
+    """
+
+    doubted: bool = False
+    suspected: bool = False
+    """The first message after a pause, older than the last success, was asked to wait again."""
+    asks: int = 0
+    """How many messages in a row were asked to wait while it is doubted, up to `asked_at`."""
+    asked_at: Micros = 0
+
+
+TRUSTED = Trust()
+
+
+def weigh(
+    trust: Trust, now: Micros, succeeded_at: Micros | None, ask: Failure, *, trial: bool = False, resting: bool = False
+) -> tuple[Whom, Trust]:
+    """Who waits if a message is asked to wait. `trial`: it was sent first after a pause. `resting`: older ones wait.
+
+    A message's first such answer is believed, and so is a later one unless something newer has been accepted.
+    """
+    if not trust.doubted:
+        if ask.newer or (ask.first and not resting):
+            return "all", TRUSTED
+        return "older", msgspec.structs.replace(trust, suspected=trust.suspected or trial)
+    accepted = succeeded_at is not None and succeeded_at > trust.asked_at
+    asks = 1 if accepted else trust.asks + 1
+    if asks >= ASKS_TO_HOLD:
+        return ("all" if ask.newer else "older"), TRUSTED
+    return "message", msgspec.structs.replace(trust, asks=asks, asked_at=now)
+
+
+def accepted(trust: Trust, *, waiting: bool) -> Trust:
+    """It has accepted a message. `waiting`: although it asked others to wait until later."""
+    if not trust.suspected or trust.doubted:
+        return trust
+    return Trust(doubted=waiting)
 
 
 def after_success(health: EndpointHealth, now: Micros) -> EndpointHealth:
@@ -146,6 +196,16 @@ def after_hold(
     return msgspec.structs.replace(
         health, held_until=max(until, health.held_until or 0), held_status=status, hold_delay_seconds=ladder
     )
+
+
+def after_older_hold(
+    health: EndpointHealth, now: Micros, chance: float, asked_seconds: float | None
+) -> tuple[EndpointHealth, Micros]:
+    """The same for older messages only: until when, and the health that remembers how long it was."""
+    held = after_hold(released(health), now, chance, 0, asked_seconds)
+    assert held.held_until is not None
+    delay = held.hold_delay_seconds
+    return msgspec.structs.replace(health, hold_delay_seconds=delay), held.held_until
 
 
 def released(health: EndpointHealth) -> EndpointHealth:

@@ -19,8 +19,9 @@ from tidings.rules.reading.refused import Refused
 
 OfMessage = Literal["delivered", "again", "again, uncounted", "dead"]
 """`again, uncounted`: it is sent again, without using up an attempt of its schedule."""
-OfEndpoint = Literal["well", "silent", "failing", "hold", "gone"]
-"""`silent`: it says nothing, unless nothing else succeeds. `hold`: send it nothing until then. `gone`: disable it."""
+OfEndpoint = Literal["well", "silent", "failing", "hold", "hold older", "gone"]
+"""`silent`: it says nothing, unless nothing else succeeds. `hold`: send it nothing until then; `hold older`: only what
+was made after everything that failed. `gone`: disable it."""
 
 GIVE_UP_MAX = 50
 CLASSES = ("3xx", "4xx", "5xx")
@@ -58,6 +59,20 @@ BUSY = Judgement(
     "hold",
     "it says when it will be back: nothing is sent until then",
 )
+BUSY_AGAIN = Judgement(
+    outcomes.BAD_STATUS,
+    "429, or 503 with `Retry-After`, again to a message, though newer ones were accepted",
+    "again, uncounted",
+    "hold older",
+    "it may be busy, or mean this message: newer ones will tell",
+)
+BUSY_FOR_IT = Judgement(
+    outcomes.BAD_STATUS,
+    "the same, once it was the first message after the pause, and others were accepted all the same",
+    "again",
+    "silent",
+    "it contradicts itself, so it means this message",
+)
 ELSEWHERE = Judgement(
     outcomes.BAD_STATUS,
     ", ".join(str(status) for status in sorted(ENDPOINT_STATUSES)),
@@ -83,6 +98,8 @@ TABLE: tuple[Judgement, ...] = (
     GONE,
     TOO_MANY,
     BUSY,
+    BUSY_AGAIN,
+    BUSY_FOR_IT,
     ELSEWHERE,
     REFUSED,
     FAULT,
@@ -138,9 +155,17 @@ OF_ENDPOINT: dict[OfEndpoint, str] = {
         f"success in between is at least twice as long as the one before, up to {health.HOLD_SECONDS_MAX:g} s. "
         "The endpoint shows it as `health.held_until`."
     ),
+    "hold older": (
+        "The same, but what was made after everything that failed is sent. If the first of these is asked to wait "
+        "too, nothing is sent."
+    ),
     "gone": "It is disabled.",
 }
 RULES: tuple[str, ...] = (
+    "What was made after everything that failed goes first, whatever the reason for the failures: it has a place in "
+    "flight and nearly every turn, as far as the endpoint's order permits.",
+    f"Once an endpoint has contradicted itself, {health.ASKS_TO_HOLD} messages in a row must be asked to wait before "
+    "others wait too; then it is believed again.",
     "A status in the endpoint's `give_up_on` makes the message `dead`, and says nothing about the endpoint "
     "(`silent`) unless it means `hold` or `gone`.",
     "A response that ends a message and says nothing else never delays the next one of an ordered line.",
@@ -167,6 +192,15 @@ def judge(outcome: Outcome, status: int | None, *, asked_to_wait: bool = False) 
     if status in ENDPOINT_STATUSES:
         return ELSEWHERE
     return REFUSED if 400 <= status < 500 else FAULT
+
+
+def weighed(judged: Judgement, whom: health.Whom) -> Judgement:
+    """A request to wait, once it is known who is meant by it."""
+    if whom == "all":
+        return judged
+    row = BUSY_AGAIN if whom == "older" else BUSY_FOR_IT
+    message: OfMessage = "dead" if judged.message == "dead" else row.message
+    return msgspec.structs.replace(row, message=message)
 
 
 def given_up(judged: Judgement, status: int | None, give_up_on: Sequence[int | str]) -> Judgement:

@@ -1,0 +1,129 @@
+"""Poisoned events starve no good ones, whatever they are answered with, and whatever the endpoint's options are."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.delivery.simulated import HANGS, Answer, Simulated
+from tidings.model.link import Batch
+
+KINDS = {
+    "429": Answer(429),
+    "429 for 2 s": Answer(429, retry_after=2),
+    "503 for 2 s": Answer(503, retry_after=2),
+    "500": Answer(500),
+    "422": Answer(422),
+    "no answer": Answer(after=HANGS),
+    "500 after 14 s": Answer(500, after=14),
+    "closed": Answer(None),
+}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "batch": {"batch": Batch(max_events=5, max_ms=100)},
+    "batch, 2 in flight": {"batch": Batch(max_events=50, max_ms=200), "max_in_flight": 2},
+    "rate 1": {"rate": 1.0},
+    "rate 5": {"rate": 5.0},
+    "1 in flight": {"max_in_flight": 1},
+    "2 in flight": {"max_in_flight": 2},
+    "3 in flight": {"max_in_flight": 3},
+    "5 in flight": {"max_in_flight": 5},
+    "order by subject": {"order": "subject"},
+}
+GOODS, GOOD_EVERY, KNOWN = 100, 1.2, 30
+
+
+def poison(kind: str) -> Any:
+    def receives(data: list[dict[str, Any]], at: float) -> Answer:
+        return KINDS[kind] if any("bad" in each for each in data) else Answer()
+
+    return receives
+
+
+def lateness(folder: Path, kind: str, options: dict[str, Any], bad: int, database: str | None = None) -> Simulated:
+    """An endpoint that got a good event, then poisoned ones, then a good one every 1.2 s for two minutes."""
+    world = Simulated(folder, poison(kind), database, **options)
+    world.publish({"g": -1, "subject": "first"})
+    world.run(1)
+    world.publish(*({"bad": n, "subject": f"bad{n}"} for n in range(bad)))
+    world.run(0.5)
+    for good in range(GOODS):
+        world.publish({"g": good, "subject": f"g{good}"})
+        world.run(GOOD_EVERY)
+    world.run(8)
+    return world
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_good_events_arrive_within_seconds(tmp_path: Path, kind: str, options: str) -> None:
+    slow = KINDS[kind].after > 1
+    for bad in (1, 30):
+        (tmp_path / str(bad)).mkdir()
+        world = lateness(tmp_path / str(bad), kind, OPTIONS[options], bad)
+        world.close()
+        if slow and OPTIONS[options].get("max_in_flight") == 1:
+            # Each of them takes the only place for as long as the endpoint may take.
+            continue
+        late = [world.late(good) for good in range(GOODS - 1)]
+        assert None not in late, late
+        # Until something has failed, nothing is known of it.
+        assert max(each or 0 for each in late[KNOWN:]) <= (15 if slow else 7), late
+
+
+def limiter(per_second: int) -> Any:
+    """A real rate limiter: so many requests in each second, 429 for the rest of it."""
+    taken: dict[int, int] = {}
+
+    def receives(data: list[dict[str, Any]], at: float) -> Answer:
+        second = int(at)
+        taken[second] = taken.get(second, 0) + 1
+        return Answer() if taken[second] <= per_second else Answer(429, retry_after=1)
+
+    return receives
+
+
+def test_a_real_limit_uses_up_no_attempts(tmp_path: Path, database: str | None) -> None:
+    world = Simulated(tmp_path, limiter(5), database, retry_delays_seconds=(0.0,))
+    world.publish(*({"g": n} for n in range(200)))
+    for n in range(200, 260):
+        world.publish({"g": n})
+        world.run(1)
+    world.run(240)
+    refused = sum(status == 429 for _, _, status in world.log)
+    world.close()
+    assert len(world.arrived) == 260
+    assert refused < len(world.arrived), refused
+
+
+def test_nothing_is_sent_to_an_endpoint_that_refuses_everything_for_a_while(tmp_path: Path) -> None:
+    world = Simulated(tmp_path, lambda data, at: Answer(429, retry_after=30) if at >= 1 else Answer())
+    world.publish({"g": 0})
+    world.run(1)
+    for n in range(1, 100):
+        world.publish({"g": n})
+        world.run(1)
+    times = [at for at, _, status in world.log if status == 429]
+    world.close()
+    assert len(times) == 4 and all(later - at >= 30 for at, later in itertools.pairwise(times)), times
+
+
+def test_a_message_that_is_always_asked_to_wait_uses_up_its_attempts(tmp_path: Path, database: str | None) -> None:
+    def receives(data: list[dict[str, Any]], at: float) -> Answer:
+        return Answer(429, retry_after=3600) if "bad" in data[0] else Answer()
+
+    world = Simulated(tmp_path, receives, database, retry_delays_seconds=(0.0, 1.0, 1.0))
+    world.publish({"g": 0})
+    world.run(1)
+    world.publish({"bad": 0})
+    for n in range(1, 300):
+        world.publish({"g": n})
+        world.run(120)
+    bad = [at for at, data, _ in world.log if "bad" in data[0]]
+    world.close()
+    # Held for everybody once; the second and third time only it waits; then three attempts, as its schedule says.
+    assert max(world.late(n) or 0 for n in range(40, 290)) < 1
+    assert len(bad) == 6, bad

@@ -1,0 +1,130 @@
+"""A lane's setbacks: what failed or is slow, and what is therefore *fresh*, made after all of it.
+
+Whatever comes of messages that fail, fresh ones keep a place and a turn: they may be fine, and nothing says otherwise.
+That holds for pauses too, if an endpoint asks for one again though it has accepted newer messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tidings.deliver.lane.queued import Queued
+from tidings.model.moment import SECOND, Micros
+from tidings.rules.deliver import health
+from tidings.rules.deliver.health import TRUSTED, Failure, Trust, Whom
+
+if TYPE_CHECKING:
+    # A lane has setbacks.
+    from tidings.deliver.lane.lane import Lane
+
+EXPRESS_MAX = 16
+"""How many requests beyond its window may carry its newest deliveries while earlier ones are slow or fail."""
+SLOW: Micros = 1 * SECOND
+"""A request that takes this long is slow; if nothing came back or left for so long, slow ones have all places."""
+SLOW_KEPT: Micros = 60 * SECOND
+
+
+class Setbacks:
+    """Belongs to the deliver thread."""
+
+    __slots__ = (
+        "due_first",
+        "express",
+        "failed_to",
+        "older_until",
+        "retry_next",
+        "slow_until",
+        "trial",
+        "trial_due",
+        "trust",
+    )
+
+    def __init__(self) -> None:
+        self.failed_to: Micros = 0
+        """When the newest message that failed was made; 0: none has."""
+        self.express: dict[int, Micros] = {}
+        """Numbers of deliveries in flight beyond the window, and when they left."""
+        self.slow_until: Micros = 0
+        """Something was slow, or got no response, less than SLOW_KEPT ago."""
+        self.trust: Trust = TRUSTED
+        self.older_until: Micros | None = None
+        """Until then only fresh ones are sent."""
+        self.trial_due = self.due_first = False
+        """A pause is over, and nothing was sent since; what is sent first then was tried before."""
+        self.retry_next = False
+        """It was held: a retry goes before old ones never tried, to see whether it is asked to wait again."""
+        self.trial: int | None = None
+        """The delivery that was sent first after a pause."""
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether only some may go now: fresh ones, or one as a trial."""
+        return self.trial_due or self.older_until is not None
+
+    def is_fresh(self, made: Micros) -> bool:
+        """Whether it was made after everything that failed."""
+        return made > self.failed_to
+
+    def failed(self, made: Micros, now: Micros, took: Micros) -> None:
+        """A message made at `made` failed, `took` after it left."""
+        self.failed_to = max(self.failed_to, made)
+        if took >= SLOW:
+            self.slow_until = now + SLOW_KEPT
+
+    def stuck(self, made: Micros, now: Micros) -> None:
+        """Nothing comes back; the newest in flight was made at `made`."""
+        self.failed(made, now, SLOW)
+
+    def reserved(self, most: int) -> int:
+        """How many of `most` places are for fresh ones while something is slow: a quarter, and one of two or three."""
+        return min(EXPRESS_MAX, most // 4 or int(most > 1))
+
+    def pause_ended(self) -> None:
+        """The next request is a trial."""
+        self.trial_due, self.older_until = True, None
+
+    def tried(self, number: int) -> None:
+        """A delivery leaves."""
+        if self.trial_due:
+            self.trial, self.trial_due, self.due_first = number, False, False
+
+    def forget(self) -> None:
+        """It is edited, resumed or enabled: its past does not count."""
+        self.trust, self.older_until, self.failed_to, self.slow_until = TRUSTED, None, 0, 0
+        self.trial_due = self.due_first = self.retry_next = False
+
+    def move(self, by: Micros) -> None:
+        """The clock was set: past and future moments keep their distance."""
+        self.express = {number: left + by for number, left in self.express.items()}
+        self.slow_until += by
+        self.failed_to += by
+        if self.older_until is not None:
+            self.older_until += by
+
+
+def asked_to_wait(lane: Lane, items: Sequence[Queued], now: Micros) -> Whom:
+    """The endpoint asked for a pause when it got these: who is to wait."""
+    back, newest = lane.setbacks, items[-1]
+    ask = Failure(newer=lane.is_news(newest.created), first=not newest.n)
+    trial = items[0].number == back.trial
+    resting = back.older_until is not None
+    whom, back.trust = health.weigh(back.trust, now, lane.succeeded_at, ask, trial=trial, resting=resting)
+    return whom
+
+
+def hold_older(lane: Lane, now: Micros, chance: float, asked_seconds: float | None) -> None:
+    """Until the pause is over, send only what was made after everything that failed."""
+    lane.window = 1
+    back = lane.setbacks
+    back.due_first = True
+    if back.older_until is None or asked_seconds is not None:
+        lane.health, until = health.after_older_hold(lane.health, now, chance, asked_seconds)
+        back.older_until = max(until, back.older_until or 0)
+    lane.mark()
+
+
+def end_older(lane: Lane, now: Micros) -> None:
+    """End the pause of older ones, if it is over."""
+    if now >= (lane.setbacks.older_until or 0):
+        lane.setbacks.pause_ended()
