@@ -33,6 +33,13 @@ def test_the_time_may_be_given_in_any_zone(api: Api) -> None:
     assert api.get(f"/v1/events/{event}")["time"] == "2026-01-01T00:00:00.500Z"
 
 
+def test_an_id_with_a_time_between_dots_is_refused_for_receivers_would_refuse_it(api: Api) -> None:
+    for id_ in ("order.1790000000", "order.1790000000.paid"):
+        answer = api.call("POST", "/v1/events", {"type": "a.b", "id": id_, "data": {}})
+        assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/id")
+    assert api.post("/v1/events", {"type": "a.b", "id": "1790000000.order.7", "data": {}})["id"]
+
+
 def test_the_same_id_again_is_the_same_event(api: Api) -> None:
     first = api.post("/v1/events", {"type": "a.b", "id": "mine:1", "data": {"n": 1}})
     again = api.post("/v1/events", {"type": "a.b", "id": "mine:1", "data": {"n": 1}})

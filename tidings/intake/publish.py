@@ -30,8 +30,10 @@ TYPES_KNOWN_MAX = 10_000
 TIME_MAX: Micros = 4_102_444_800 * moment.SECOND
 """The year 2100: later ones are mistakes, such as milliseconds taken for seconds."""
 
-_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_ID = re.compile(r"(?!.*\.[0-9]{9,15}(\.|$))[A-Za-z0-9_.:-]{1,64}")
+"""Receivers refuse a webhook whose id has a time between dots: `sources.py` of the schemes says why."""
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
+_ID_SHAPE = "An id is 1 to 64 letters, digits and _ . : -, is not 'stream', and has no 9 to 15 digits behind a dot."
 _RESERVED_IDS = ("stream", "stream:ticket")
 """Words used in place of an id in the API's paths."""
 
@@ -135,7 +137,7 @@ class Publisher:
         if new.tenant is not None:
             tenant = _tenant(new.tenant, tenant, pointer, wrong)
         if new.id is not None and (not _ID.fullmatch(new.id) or new.id in _RESERVED_IDS):
-            _say(wrong, f"{pointer}/id", "id", "An id is 1 to 64 letters, digits and _ . : -, and not 'stream'.")
+            _say(wrong, f"{pointer}/id", "id", _ID_SHAPE)
         subject = new.subject
         if subject is not None and (not 1 <= len(subject) <= SUBJECT_CHARS_MAX or _CONTROL.search(subject)):
             _say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -199,6 +200,106 @@ def test_a_host_is_never_any_host(pattern: str) -> None:
     with pytest.raises(Refused) as caught:
         schemes.read({"check": check, "settings": {"webhook_id": {"help": ".", "required": True}}})
     assert caught.value.pointer == "/check/hosts/0"
+
+
+def small_order_points() -> list[bytes]:
+    """Every spelling of the eight points of small order: both signs, and coordinates beyond the field."""
+    field = 2**255 - 19
+    eighth = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+    ys = [0, 1, field - 1, field, field + 1, eighth, field - eighth]
+    return [(y | sign << 255).to_bytes(32, "little") for y in ys for sign in (0, 1)]
+
+
+@pytest.mark.parametrize("raw", small_order_points(), ids=lambda raw: raw.hex()[:8] + raw.hex()[-2:])
+def test_a_public_key_with_which_anybody_signs_is_refused(raw: bytes) -> None:
+    from tidings.client import verify
+    from tidings.rules.schemes.kinds.jwks import public_of
+
+    text = base64.b64encode(raw).decode()
+    for name, secret in (("standard-webhooks", f"whpk_{text}"), ("discord", raw.hex()), ("telnyx", text)):
+        with pytest.raises(Refused) as caught:
+            Verifier(schemes.named(name), secret)
+        assert caught.value.pointer == "/secrets/0"
+    jwk = {"kty": "OKP", "crv": "Ed25519", "x": base64.urlsafe_b64encode(raw).decode()}
+    assert public_of(jwk, "ed25519") is None
+    signature = base64.b64encode(b"\x01" + bytes(63)).decode()
+    headers = {"webhook-id": "a", "webhook-timestamp": str(NOW), "webhook-signature": f"v1a,{signature}"}
+    with pytest.raises(ValueError, match=r"^secrets: "):
+        verify(headers, b"{}", f"whpk_{text}", now=lambda: NOW)
+
+
+def test_the_points_that_are_refused_are_those_of_small_order() -> None:
+    """A signature of zeros verifies with the identity, which is why they must be."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    identity = Ed25519PublicKey.from_public_bytes(b"\x01" + bytes(31))
+    identity.verify(b"\x01" + bytes(63), b"anything")
+    public = keys.ed_key().public_key().public_bytes_raw()
+    Verifier(schemes.named("discord"), public.hex())
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("basic", ":"),
+        ("basic", "u:"),
+        ("basic", "u: "),
+        ("github", " "),
+        ("github", "\n"),
+        ("gitlab-token", " "),
+        ("netlify", "\t"),
+        ("bearer", " "),
+        ("standard-webhooks", "whsec_AA=="),
+        ("standard-webhooks", "whsec_" + base64.b64encode(bytes(23)).decode()),
+        ("gitlab", "whsec_AA=="),
+        ("gitlab", "AA=="),
+        ("plaid", ":secret"),
+        ("plaid", "client:"),
+    ],
+)
+def test_a_secret_that_is_none_is_refused(name: str, secret: str) -> None:
+    with pytest.raises(Refused) as caught:
+        Verifier(schemes.named(name), secret)
+    assert caught.value.pointer == "/secrets/0"
+
+
+def test_a_sender_without_a_user_has_a_password() -> None:
+    Verifier(schemes.named("basic"), ":password")
+
+
+@pytest.mark.parametrize("name", ["standard-webhooks", "gitlab", "finch"])
+def test_a_part_of_the_body_does_not_pass_for_the_id(name: str) -> None:
+    """Signed: `id.T.BODY`. Sent: the id `id.T`, a new time, and the rest of a body that begins with that time."""
+    scheme = schemes.named(name)
+    private, public = keys.pair(scheme)
+    body = b'%d.{"evil":1}' % NOW
+    old = sign(scheme, private, sample(scheme).but(body=body), NOW - 10_000_000)
+    id_, at = ("finch-event-id", "finch-timestamp") if name == "finch" else ("webhook-id", "webhook-timestamp")
+    moved = {**old.headers, id_: f"{old.headers[id_]}.{old.headers[at]}", at: str(NOW)}
+    forged = old.but(headers=moved, body=b'{"evil":1}')
+    verdict = Verifier(scheme, public).verify(forged, NOW)
+    assert verdict.reason == "malformed_header" and "cannot be told" in verdict.detail
+    longer = old.but(headers={**moved, id_: f"{moved[id_]}.text"})
+    assert Verifier(scheme, public).verify(longer, NOW).reason == "malformed_header"
+    dotted = sign(scheme, private, sample(scheme).but(headers={**sample(scheme).headers, id_: "orders.7"}), NOW)
+    assert Verifier(scheme, public).verify(dotted, NOW).ok
+
+
+def test_a_part_of_the_body_does_not_pass_for_the_id_where_nothing_parts_them() -> None:
+    scheme = schemes.named("twitch")
+    stamp = f"{datetime.fromtimestamp(NOW, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    old = sign(scheme, "secret", sample(scheme).but(body=f'{stamp}{{"evil":1}}'.encode()), NOW - 10_000_000)
+    id_, at = "twitch-eventsub-message-id", "twitch-eventsub-message-timestamp"
+    forged = old.but(headers={**old.headers, id_: old.headers[id_] + old.headers[at], at: stamp}, body=b'{"evil":1}')
+    assert Verifier(scheme, "secret").verify(forged, NOW).reason == "malformed_header"
+
+
+def test_a_part_of_the_body_does_not_pass_for_a_nonce_behind_it() -> None:
+    check = BODY_SIGNED | {"signed": "{body}.{header:X-Nonce}"}
+    scheme = schemes.read({"check": check})
+    old = sign(scheme, "secret", HookRequest("POST", URL, {"X-Nonce": "n"}, b'{"good":1}.{"more":2}'), NOW)
+    forged = old.but(headers={**old.headers, "x-nonce": '{"more":2}.n'}, body=b'{"good":1}')
+    assert Verifier(scheme, "secret").verify(forged, NOW).reason == "malformed_header"
 
 
 def certificate(name: str = "sns.amazonaws.com", issuer: str = "Amazon RSA 2048 M01", days: int = 30) -> bytes:

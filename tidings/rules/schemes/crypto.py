@@ -170,6 +170,8 @@ def check_kind(key: Any, algorithm: str) -> None:
 
     if algorithm == "ed25519":
         fits = isinstance(key, ed25519.Ed25519PublicKey)
+        if fits and _y_of(key.public_bytes_raw()) in _SMALL_ORDER:
+            raise ValueError("it is a point of small order, with which anybody can sign anything")
     elif algorithm.startswith("ecdsa"):
         fits = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
     else:
@@ -179,6 +181,14 @@ def check_kind(key: Any, algorithm: str) -> None:
 
 
 RSA_BITS_MIN = 1_024
+_FIELD = 2**255 - 19
+_Y_OF_ORDER_8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+_SMALL_ORDER = frozenset({0, 1, _FIELD - 1, _Y_OF_ORDER_8, _FIELD - _Y_OF_ORDER_8})
+"""The second coordinates of all eight points of ed25519 whose order is small."""
+
+
+def _y_of(raw: bytes) -> int:
+    return (int.from_bytes(raw, "little") & (2**255 - 1)) % _FIELD
 
 
 def is_signed(key: Any, algorithm: str, signature: bytes, message: bytes) -> bool:

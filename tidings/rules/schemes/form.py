@@ -54,13 +54,14 @@ class SecretForm(Form, frozen=True, kw_only=True):
     """How the text of a secret becomes a key.
 
     `strip` is a prefix that is left out where it is there. Only secrets that begin with `only` are tried with this
-    check; the prefix is left out too. `append` is put behind the key.
+    check; the prefix is left out too. `append` is put behind the key, which must have `bytes_min` bytes before that.
     """
 
     encoding: Literal["utf8", "hex", "base64", "base64url"] = "utf8"
     strip: Text = ""
     only: Text = ""
     append: Text = ""
+    bytes_min: Annotated[int, Meta(ge=1, le=64)] = 1
 
 
 class Timestamp(Form, frozen=True, kw_only=True):

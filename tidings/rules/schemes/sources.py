@@ -262,23 +262,52 @@ class Template:
     def __init__(self, text: str, pointer: str = "") -> None:
         self.text = text
         self.names = frozenset(_PIECE.findall(text))
-        self._fills = [self._fill(piece, pointer) for piece in pieces(text, pointer)]
+        found = pieces(text, pointer)
+        self._fills = [self._fill(piece, pointer, _ends(found, at)) for at, piece in enumerate(found)]
 
     def fill(self, request: HookRequest, moment: Moment) -> bytes:
         """What is signed of this request. Raises Unfit if something is missing."""
         return b"".join([fill if type(fill) is bytes else fill(request, moment) for fill in self._fills])  # type: ignore[operator]
 
-    def _fill(self, piece: tuple[bool, str], pointer: str) -> bytes | Fill:
+    def _fill(self, piece: tuple[bool, str], pointer: str, ends: re.Pattern[str] | None) -> bytes | Fill:
         is_name, text = piece
         if not is_name:
             return text.encode()
+        if text == "id" and ends is not None:
+            return lambda _, moment: encoded(_apart(moment.id, ends, "The id"))
         if text in _PIECES:
             return _PIECES[text]
         if ":" not in text:
             detail = f"{{{text}}} is not a piece of a template: {', '.join(sorted(_PIECES))}, or a source."
             raise Refused(pointer, "template", detail)
         place = Source(text, pointer)
+        if ends is not None:
+            return lambda request, moment: encoded(_apart(place.needed(request, moment.parts), ends, place.said()))
         return lambda request, moment: encoded(place.needed(request, moment.parts))
+
+
+def _ends(found: Sequence[tuple[bool, str]], at: int) -> re.Pattern[str] | None:
+    """What a value at this place must not hold: the texts that part it from its neighbours.
+
+    Else a part of the body passes for a part of the id, or the other way round, and the signature still fits.
+    """
+    after, before = found[at + 1 : at + 2], found[:at][-1:]
+    parted = {piece[1][0] for piece in after if not piece[0]} | {piece[1][-1] for piece in before if not piece[0]}
+    if found[at][1] == "id" and any(is_name for is_name, _ in after):
+        return re.compile(r"[^A-Za-z0-9_-]")
+    if found[at : at + 3 : 2] == [(True, "id"), (True, "timestamp")]:
+        # Some have dots in their ids, but where a later part is taken for the time, the true one is left in the id.
+        dot = re.escape(after[0][1][0])
+        return re.compile(rf"{dot}[0-9]{{9,15}}(?={dot}|\Z)")
+    return re.compile("[" + re.escape("".join(sorted(parted))) + "]") if parted else None
+
+
+def _apart(value: str, ends: re.Pattern[str], said: str) -> str:
+    found = ends.search(value)
+    if found:
+        detail = f"{said} has {found[0]!r} in it, so it cannot be told from what is signed next to it."
+        raise Unfit("malformed_header", detail)
+    return value
 
 
 def pieces(text: str, pointer: str = "") -> list[tuple[bool, str]]:

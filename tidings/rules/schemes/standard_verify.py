@@ -53,7 +53,10 @@ def verify(
 
     if not isinstance(body, bytes):
         raise ValueError("body: Pass the raw bytes as they arrived, before any parsing.")
-    verifier = _verifier(_verifying(secrets), tolerance_seconds)
+    try:
+        verifier = _verifier(_verifying(secrets), tolerance_seconds)
+    except Refused as refused:
+        raise ValueError(f"secrets: A secret to verify with is malformed: {refused.detail}") from None
     given = {str(name).lower(): value for name, value in headers.items()}
     read = {name: _header(given, name) for name in HEADERS}
     verdict = verifier.verify(HookRequest("POST", "", read, body), now)

@@ -66,7 +66,7 @@ class Verifier:
         if len(self.secrets) > SECRETS_MAX:
             raise Refused("/secrets", "too_many", f"A hook has {SECRETS_MAX} secrets at most.")
         for index, secret in enumerate(self.secrets):
-            if not secret:
+            if not secret.strip():
                 raise Refused(f"/secrets/{index}", "secret", "This secret is empty.")
         self._checks = self._compiled()
 

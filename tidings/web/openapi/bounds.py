@@ -152,7 +152,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "NewEvent": {
         "type": NEW_TYPE,
         "data": {"type": "object"},
-        "id": EVENT_ID | {"pattern": "^(?!stream$)[A-Za-z0-9_.:-]{1,64}$"},
+        "id": EVENT_ID | {"pattern": r"^(?!stream$)(?!.*\.[0-9]{9,15}(\.|$))[A-Za-z0-9_.:-]{1,64}$"},
         "time": TIME | {"pattern": "^(19[7-9][0-9]|20[0-9]{2})-"},
     },
     "NewEndpoint": {**_ENDPOINT, "secret": _SECRET, "tenant": TENANT_OR_ALL},

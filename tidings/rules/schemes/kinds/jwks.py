@@ -108,7 +108,9 @@ def public_of(jwk: Mapping[str, Any], algorithm: str) -> Any:
     try:
         key: Any
         if algorithm == "ed25519" and jwk.get("kty") == "OKP" and jwk.get("crv") == "Ed25519":
-            return ed25519.Ed25519PublicKey.from_public_bytes(_raw(jwk, "x"))
+            key = ed25519.Ed25519PublicKey.from_public_bytes(_raw(jwk, "x"))
+            crypto.check_kind(key, algorithm)
+            return key
         if algorithm.startswith("ecdsa") and jwk.get("kty") == "EC" and jwk.get("crv") == "P-256":
             x, y = _number(jwk, "x"), _number(jwk, "y")
             return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()

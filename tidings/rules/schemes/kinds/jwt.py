@@ -61,8 +61,8 @@ class JwtCheck:
 
     def _pin(self, index: int, text: str) -> None:
         if self._form.plaid and not text.lstrip().startswith("{"):
-            client, colon, secret = text.partition(":")
-            if not colon:
+            client, _, secret = text.partition(":")
+            if not client.strip() or not secret.strip():
                 raise Refused(f"/{index}", "secret", "This secret is client_id:secret, or a key as a JWK.")
             self._credentials = (client, secret)
             return

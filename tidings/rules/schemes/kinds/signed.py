@@ -262,6 +262,9 @@ def key_bytes(text: str, form: SecretForm, index: int = 0) -> bytes:
     if not key:
         what = "is empty" if not bare else f"is not {form.encoding}"
         raise Refused(f"/{index}", "secret", f"This secret {what}.")
+    if len(key) < form.bytes_min:
+        detail = f"This secret has {len(key)} bytes; those of this scheme have at least {form.bytes_min}."
+        raise Refused(f"/{index}", "secret", detail)
     return key + form.append.encode()
 
 

@@ -52,11 +52,11 @@ class TokenCheck:
 
 
 class BasicCheck:
-    """A compiled `Basic`. Raises Refused for a secret without a colon."""
+    """A compiled `Basic`. Raises Refused for a secret without a password. Some senders have no user."""
 
     def __init__(self, _: Basic, secrets: Sequence[tuple[int, str]]) -> None:
         for index, secret in secrets:
-            if ":" not in secret:
+            if not secret.partition(":")[2].strip():
                 raise Refused(f"/{index}", "secret", "A secret of HTTP Basic is user:password.")
         self._secrets = [(index, *_halves(secret.encode())) for index, secret in secrets]
 
