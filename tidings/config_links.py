@@ -36,7 +36,9 @@ def links_of(config: Config, section: Any) -> tuple[dict[str, Any], dict[str, An
     if section is None:
         return {}, hooks
     if not isinstance(section, dict):
-        raise SettingsError(_said(config, "/links", "Links are names with what they do, as in `name: {when: ...}`."))
+        raise SettingsError(
+            _said(config, "/links", "`links` must be an object of declarations by name, as in `name: {when: ...}`.")
+        )
     acting = {name: link for name, link in section.items() if not _is_hook(link)}
     for name, link in section.items():
         try:
@@ -70,7 +72,7 @@ def _hook(config: Config, name: str, link: Any) -> Any:
     body = _only_member(config, f"{at}/when", when, "hook")
     at = AT.format(name=escaped(name))
     if not isinstance(body, dict):
-        raise SettingsError(_said(config, at, "A hook has members, such as `path: github, scheme: github`."))
+        raise SettingsError(_said(config, at, "A hook must be an object, such as `path: github, scheme: github`."))
     body = _filled(config, at, body)
     try:
         checked_hook(msgspec.convert(body, NewHook))
@@ -108,7 +110,7 @@ def _filled(config: Config, at: str, value: Any) -> Any:
     def variable(found: re.Match[str]) -> str:
         text = os.environ.get(found[1])
         if text is None:
-            raise SettingsError(_said(config, at, f"The environment has no variable {found[1]}."))
+            raise SettingsError(_said(config, at, f"The environment variable {found[1]} is not set."))
         return text
 
     return _VARIABLE.sub(variable, value)

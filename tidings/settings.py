@@ -72,7 +72,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("one_processor", bool, True, "Keep the threads that share the interpreter on one processor (Linux)."),
     Setting("source", str, "/tidings", "The `source` of events in CloudEvents bodies, a URI reference."),
-    Setting("max_body_bytes", int, 1_048_576, "The largest request body, and element of a batch, in bytes."),
+    Setting("max_body_bytes", int, 1_048_576, "The largest request body, or element of a batch, in bytes."),
     Setting("max_batch_bytes", int, 16_777_216, "The largest body of a batch, in bytes."),
     Setting("max_import_bytes", int, 1_073_741_824, "The largest file that is imported in parts, in bytes."),
     Setting(
@@ -135,10 +135,10 @@ SETTINGS: tuple[Setting, ...] = (
         "receipt_days",
         int,
         30,
-        "How long requests that came in at hooks are kept as received, in days. A repeat is known as one that long. "
-        "0 keeps them.",
+        "How many days the requests that hooks received are kept. Repeats are recognised for that long; "
+        "0 keeps them forever.",
     ),
-    Setting("refusal_days", int, 7, "How long requests that hooks refused are kept, in days; 0 keeps them."),
+    Setting("refusal_days", int, 7, "How many days the requests that hooks refused are kept; 0 keeps them forever."),
     Setting("log_level", str, "info", "The log level: debug, info, warning or error."),
     Setting("log_format", str, "text", "The log format: text, or json with one object per line."),
 )

@@ -33,7 +33,12 @@ def errors_page() -> str:
     rows = [(kind.status, f"`{kind.code}`", sentence(kind), kind.title) for kind in request_errors()]
     fault = errors.TidingsError
     rows.append(
-        (fault.status, f"`{fault.code}`", "A fault of ours. The log has details under the request id.", fault.title)
+        (
+            fault.status,
+            f"`{fault.code}`",
+            "A fault of the server. Its log has the details under the request id.",
+            fault.title,
+        )
     )
     return page(
         "Errors",
@@ -156,7 +161,7 @@ def settings_page() -> str:
         "",
         table(("name", "flag", "variable", "type", "default", "what it does"), rows),
         "",
-        f"Other commands than `serve` also read {others}: see [commands](commands.md).",
+        f"Commands other than `serve` also read {others}: see [commands](commands.md).",
     )
 
 

@@ -113,7 +113,7 @@ def test_links_on_the_command_line(run: Run, write: Any, clean: Api, tmp_path: P
     tried = run("links", "test", "shop-update", "--event", "event.json")
     assert tried.exit_code == 0, tried.output
     assert "put orders/o-1" in tried.stdout
-    assert "It would come to ok: Created orders/o-1." in tried.stdout
+    assert "The outcome would be ok: Created orders/o-1." in tried.stdout
     assert clean.pages("/v1/items/orders") == []
     assert "Its events wait" in run("links", "pause", "shop-update").stdout
     stored = clean.publish(event["type"], event["data"])

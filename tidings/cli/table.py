@@ -47,7 +47,7 @@ COMMANDS = (
     Command(
         "endpoints", "remote.endpoints", CALLS, "Endpoints: the URLs that get events as signed webhooks.", group=True
     ),
-    Command("links", "remote.links", CALLS, "Links: what events do in your collections.", group=True),
+    Command("links", "remote.links", CALLS, "Links: edits that events make to your collections.", group=True),
     Command("deliveries", "remote.deliveries", CALLS, "Deliveries: events on their way to endpoints.", group=True),
     Command("replays", "remote.replays", CALLS, "Replays: time ranges that are sent again.", group=True),
     Command("collections", "declared.collections", CALLS, "Collections: the declared kinds of items.", group=True),

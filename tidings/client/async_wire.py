@@ -247,5 +247,5 @@ async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
             return
         piece = await reader.readexactly(size)
         if await reader.readexactly(2) != b"\r\n":
-            raise BadAnswer("The response has a chunk with a wrong end.")
+            raise BadAnswer("The response has a chunk that does not end correctly.")
         yield piece

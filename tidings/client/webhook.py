@@ -84,7 +84,7 @@ def _refusal(verdict: Verdict, url: str) -> ValueError:
     if verdict.reason == "bad_secret":
         return ValueError(f"secrets: {verdict.detail}")
     if verdict.reason == "wrong_url" and not url:
-        return ValueError("url: The sender signs its URL: pass the public URL that it calls, with its query.")
+        return ValueError("url: This sender signs the URL: pass the public URL that it calls, with its query.")
     return BadSignature(verdict.reason, verdict.detail)
 
 

@@ -123,7 +123,7 @@ class Gone(TidingsError):
 
 
 class Stale(TidingsError):
-    """If-Match names a revision that is not the present one."""
+    """If-Match names a revision that is not the current one."""
 
     code, status, title = "stale", 412, "It was changed in the meantime"
 

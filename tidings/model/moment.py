@@ -86,7 +86,7 @@ class SystemClock:
             return
         if self._doubted is None or abs(ahead - self._doubted[0]) > SMALL_STEP * 1000:
             self._doubted = (ahead, steady)
-            _log.warning("the machine's clock jumped by %.0f s; this is believed once it lasts", by / 1e9)
+            _log.warning("the machine's clock jumped by %.0f s; this is accepted once it lasts", by / 1e9)
         elif steady - self._doubted[1] >= BELIEVE_AFTER * 1000:
             self._ahead, self._doubted = ahead, None
             self.stepped += by // 1000

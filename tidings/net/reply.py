@@ -34,13 +34,13 @@ AFTER_STATUS: frozenset[FailureKind] = frozenset(("head", "body_too_long", "body
 
 CANNOT_USE = (
     "The host of this URL cannot be used here: its name does not resolve, or resolves only to addresses that "
-    "are not called."
+    "this server refuses to call."
 )
 """What tenants see for any host name: otherwise they could list the names of the inner network."""
 
 CLOSED_AFTER_HANDSHAKE = (
     "The endpoint closed the connection right after the TLS handshake, before the request was sent. "
-    "It may require a client certificate (client_certificate), or not accept ours."
+    "It may require a client certificate (client_certificate), or reject the one that it got."
 )
 
 WEIRD_REPLY, BAD_ENCODING, TOO_LARGE = 8, 61, 100

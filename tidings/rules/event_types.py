@@ -44,7 +44,7 @@ def check_patterns(patterns: object, pointer: str = "") -> tuple[str, ...]:
         raise Refused(pointer, "event_pattern", detail)
     for index, pattern in enumerate(patterns):
         if not isinstance(pattern, str) or not _is_pattern(pattern):
-            detail = "A pattern is an event type (tasks.completed), the beginning of some (tasks.*), or * for all."
+            detail = "A pattern is an event type (tasks.completed), a prefix (tasks.*), or * for all."
             raise Refused(f"{pointer}/{index}", "event_pattern", detail)
     return tuple(patterns)
 

@@ -338,7 +338,7 @@ def _value(line: str, pointer: str, has_marks: bool) -> Any:
     try:
         return _unmarked(value)
     except ValueError:
-        detail = "a number has more digits than can be calculated with. Use it alone, or as text: | string."
+        detail = "a number has too many digits for calculations. Use it alone, or as text: | string."
         raise TemplateFailed(pointer, detail) from None
 
 

@@ -31,7 +31,10 @@ File = Annotated[str | None, typer.Option(help="The settings file; defaults to .
 
 def backup(
     dest: Annotated[
-        str, typer.Argument(help="A file, or an existing folder, which gets a file named by the time.", metavar="DEST")
+        str,
+        typer.Argument(
+            help="A file, or an existing folder, in which the backup is named after the time.", metavar="DEST"
+        ),
     ],
     with_key: Annotated[
         Path | None, typer.Option(help="Also write the secret key to this file, with mode 0600.", metavar="FILE")

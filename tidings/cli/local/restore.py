@@ -97,7 +97,7 @@ def _restore(settings: Settings, src: Path, target: Path, key_file: Path | None,
         typer.echo(f"The previous database is now {kept}.")
     typer.echo(
         "Events since the backup are missing. Deliveries made since then will be made again: receivers drop "
-        "them by webhook-id. Reader cursors that are newer than the backup have to be set back."
+        "them by webhook-id. Reader cursors that are newer than the backup must be reset."
     )
 
 

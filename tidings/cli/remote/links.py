@@ -12,7 +12,7 @@ from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, 
 from tidings.cli.terminal.sentences import counted
 from tidings.client.client import Json
 
-cli = typer.Typer(help="Links: what events do in your collections.", no_args_is_help=True)
+cli = typer.Typer(help="Links: edits that events make to your collections.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The link's name.")]
 
@@ -124,13 +124,13 @@ def _event(file: Path) -> Any:
 def _show_trial(out: Session, tried: Json) -> None:
     name, edit, change = tried["link"], tried["edit"], tried["change"]
     if not tried["wants"]:
-        out.say(f"{name} does not want such an event: {tried['reason']}")
+        out.say(f"{name} does not act on such an event: {tried['reason']}")
     if edit is not None:
         whose = "" if edit["tenant"] is None else f" of {edit['tenant']}"
         out.say(f"{edit['edit']} {edit['collection']}/{edit['id']}{whose}")
         if edit["data"] is not None:
             out.say(json.dumps(edit["data"], indent=2, ensure_ascii=False))
-    out.say(f"It would come to {tried['outcome']}: {tried['says']}")
+    out.say(f"The outcome would be {tried['outcome']}: {tried['says']}")
     if change is not None:
         fields = "" if change["changed"] is None else f", which changes {', '.join(change['changed'])}"
-        out.say(f"It would emit {change['type']}{fields}. Nothing was changed now.")
+        out.say(f"It would emit {change['type']}{fields}. Nothing was changed.")

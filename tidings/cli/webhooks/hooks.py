@@ -21,7 +21,7 @@ SchemeName = Annotated[
     str, typer.Option("--scheme", help="The sender, such as github, or @FILE with a scheme of your own.")
 ]
 Type = Annotated[str | None, typer.Option(help="The type of its events; {type} stands for what the sender calls them.")]
-Subject = Annotated[str | None, typer.Option(help="Where the subject is found, such as json:data.id.")]
+Subject = Annotated[str | None, typer.Option(help="Where to find the subject, such as json:data.id.")]
 Description = Annotated[str | None, typer.Option(help="A description.")]
 Set = Annotated[
     list[str] | None,
@@ -46,7 +46,7 @@ def create(
     type: Type = None,
     subject: Subject = None,
     description: Description = None,
-    tenant: Annotated[str | None, typer.Option(help="The tenant whose events they become.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="The tenant that its events belong to.")] = None,
     set: Set = None,
     url: Url = DEFAULT_URL,
     key: Key = "",

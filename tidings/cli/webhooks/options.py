@@ -33,7 +33,9 @@ SecretFile = Annotated[
 ]
 SchemeSettings = Annotated[
     list[str] | None,
-    typer.Option("--setting", help="What a few schemes ask for besides; repeat for more.", metavar="NAME=VALUE"),
+    typer.Option(
+        "--setting", help="A setting that some schemes require, NAME=VALUE; repeat for more.", metavar="NAME=VALUE"
+    ),
 ]
 PublicUrl = Annotated[
     str, typer.Option(help="The URL that the sender calls, with its query; some schemes sign it.", metavar="URL")

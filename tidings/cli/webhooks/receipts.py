@@ -29,7 +29,7 @@ def list_receipts(
     columns |= {"bytes": "bytes", "event": "event_id", "reason": "reason"}
     with session(url, key, as_json) as out:
         found = out.client.receipts(limit=min(limit, PAGE_MAX), **given(hook=hook))
-        out.list(found, limit, columns, "Nothing has come in.")
+        out.list(found, limit, columns, "No requests have come in.")
 
 
 @cli.command("show")

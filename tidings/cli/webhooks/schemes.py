@@ -15,7 +15,7 @@ from tidings.views.schemes import SchemeDetail, scheme_detail, scheme_view
 
 
 def schemes(
-    name: Annotated[str | None, typer.Argument(help="One of them, by its name or another name.")] = None,
+    name: Annotated[str | None, typer.Argument(help="The scheme to show, by its name or an alias.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the senders whose webhooks can be verified, or show all about one, with a signed sample."""

@@ -20,7 +20,7 @@ from tidings.rules.schemes import HandshakeAnswer, HookRequest, Verdict, Verifie
 
 def verify(
     request: Annotated[
-        str, typer.Argument(help="A file with the request as HTTP writes it, or - for stdin.", metavar="[FILE]")
+        str, typer.Argument(help="A file with the raw HTTP request, or - for stdin.", metavar="[FILE]")
     ] = "-",
     scheme: Annotated[
         str, typer.Option(help="The sender (`tidings schemes` lists them), or @FILE with a scheme.", metavar="SCHEME")
@@ -31,11 +31,11 @@ def verify(
     public_url: PublicUrl = "",
     header: Annotated[
         list[str] | None,
-        typer.Option(help="A header, where FILE holds only the body; repeat for more.", metavar="'NAME: VALUE'"),
+        typer.Option(help="A header, if FILE contains only the body; repeat for more.", metavar="'NAME: VALUE'"),
     ] = None,
     method: Annotated[str, typer.Option(help="The method, with --header.")] = "POST",
     at: Annotated[
-        str | None, typer.Option(help="When it came: 2026-11-21T01:02:03Z, or an age such as 2h.", metavar="TIME")
+        str | None, typer.Option(help="When it arrived: 2026-11-21T01:02:03Z, or an age such as 2h.", metavar="TIME")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

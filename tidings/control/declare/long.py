@@ -60,7 +60,7 @@ class Long:
                 collection = self.plan.present[step.collection]
                 if not (count or self.asked.drop_values) and weight(db, collection, 1):
                     raise Late(
-                        f"Items of {step.collection} were made, which would be lost. Try again.",
+                        f"Items of {step.collection} were created in the meantime and would be lost. Try again.",
                         retry_after_seconds=RETRY_AFTER_SECONDS,
                     )
                 left.append(collection)

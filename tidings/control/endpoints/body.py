@@ -98,9 +98,9 @@ class NewEndpoint(EndpointBody, frozen=True, kw_only=True, forbid_unknown_fields
     """The body of a creation: also what cannot be changed later."""
 
     tenant: str | None = None
-    """Whose events it gets; `"*"` (operators only): everybody's."""
+    """Whose events it gets; `"*"` (operators only): all tenants'."""
     secret: str | None = None
-    """The caller's own signing secret, `whsec_...` or `whsk_...`; by default one is made."""
+    """The caller's own signing secret, `whsec_...` or `whsk_...`; by default one is generated."""
 
 
 def form_of(endpoint: Endpoint) -> dict[str, Any]:

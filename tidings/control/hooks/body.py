@@ -90,10 +90,10 @@ def _check_plainly(given: HookBody, tenant: str | None) -> None:
         if len(secret) > SECRET_CHARS_MAX:
             raise Refused(f"/secrets/{index}", "too_long", f"At most {SECRET_CHARS_MAX:,} characters.")
     if given.methods is not None and not given.methods:
-        raise Refused("/methods", "missing", "Name at least one method.")
+        raise Refused("/methods", "missing", "Give at least one method.")
     tolerance = given.tolerance_seconds
     if tolerance is not None and not 0 < tolerance <= TOLERANCE_SECONDS_MAX:
-        detail = f"A tolerance is more than 0 and at most {TOLERANCE_SECONDS_MAX:,} seconds."
+        detail = f"A tolerance must be more than 0 and at most {TOLERANCE_SECONDS_MAX:,} seconds."
         raise Refused("/tolerance_seconds", "wrong_value", detail)
 
 
@@ -118,11 +118,11 @@ def _check_cost(scheme: schemes.Scheme) -> None:
     for index, check in enumerate(scheme.checks):
         if not isinstance(check, Signature | Token | Basic | SortedParameters) or getattr(check, "keys", None):
             at = f"/scheme/check/{index}" if isinstance(scheme.check, tuple) else "/scheme/check"
-            detail = "Only an operator can declare a scheme that fetches keys or certificates. Named schemes may."
+            detail = "Only an operator can declare a scheme that fetches keys or certificates. Named schemes may do so."
             raise Refused(at, "not_permitted", detail)
     for index, handshake in enumerate(scheme.handshakes):
         if not isinstance(handshake, str) and handshake.fetch:
-            detail = "Only an operator can declare a handshake that fetches a URL. Named handshakes may."
+            detail = "Only an operator can declare a handshake that fetches a URL. Named handshakes may do so."
             raise Refused(f"/scheme/handshakes/{index}/fetch", "not_permitted", detail)
 
 

@@ -89,7 +89,7 @@ class Edits:
     def _tried(self, db: Db, trial: Trial, began: float, again: bool) -> EditReply | WithEvents:
         """The write job: the edit, and its attempt."""
         if again and db.one("attempt_of", delivery=trial.delivery, n=trial.n) == (trial.at, outcomes.OK.name):
-            return EditReply(outcomes.OK, "It was edited before.", is_stored=True)
+            return EditReply(outcomes.OK, "This edit was already made.", is_stored=True)
         done = self._edit(db, trial.edit)
         made = {"revision": done.revision, "event": None if done.event is None else done.event.id}
         reply = EditReply(

@@ -37,7 +37,7 @@ class SecondLook:
         """
         hook = self._hook(receipt)
         if receipt.state != "refused":
-            raise Conflict("This request was let in already.")
+            raise Conflict("This request has already been let in.")
         if receipt.reason == "too_large":
             raise Conflict("The body of this request was too large to be kept. Have its sender send it again.")
         ready = self._receiver.ready.of(hook)
@@ -49,7 +49,7 @@ class SecondLook:
 
         def store(db: Db) -> Receipt:
             if not receipts.accept(db, receipt, key, event.id):
-                raise Conflict("This delivery has come in already.")
+                raise Conflict("This delivery has already been received.")
             append_new(db, [event], self._clock.now())
             return msgspec.structs.replace(receipt, state="accepted", event=event.id, reason=None, detail=None)
 

@@ -88,7 +88,7 @@ REFUSED = Judgement(
     "it refuses this message; others may be accepted",
 )
 FAULT = Judgement(
-    outcomes.BAD_STATUS, ("5xx, and statuses outside HTTP"), "again", "failing", "it has a fault of its own"
+    outcomes.BAD_STATUS, ("5xx, and statuses outside HTTP"), "again", "failing", "the endpoint itself is at fault"
 )
 REDIRECT = Judgement(outcomes.REDIRECT, "3xx", "again", "failing", "redirects are not followed")
 
@@ -114,7 +114,7 @@ TABLE: tuple[Judgement, ...] = (
     Judgement(outcomes.CANCELLED, "", "dead", "silent", "it never left: it was cancelled"),
 )
 
-_LATER, _NEVER = "another event may mend that", "retrying would not help"
+_LATER, _NEVER = "a later event may fix that", "retrying would not help"
 _EDITS = (
     Judgement(outcomes.TEMPLATE_FAILED, "", "dead", "well", _NEVER),
     Judgement(outcomes.LOOP, "", "dead", "well", _NEVER),
@@ -123,7 +123,7 @@ _EDITS = (
     Judgement(outcomes.ITEM_MISSING, "", "again", "well", _LATER),
     Judgement(outcomes.ITEM_REFERENCED, "", "again", "well", _LATER),
     Judgement(outcomes.COLLECTION_MISSING, "", "again", "well", "it can be declared again"),
-    Judgement(outcomes.EDIT_FAILED, "", "again", "well", "the fault may be gone in a moment"),
+    Judgement(outcomes.EDIT_FAILED, "", "again", "well", "the fault may be temporary"),
 )
 OF_EDITS = {row.outcome: row for row in _EDITS}
 """The verdicts on an edit of an item. A failed one says nothing about the link, so its other edits continue."""
@@ -168,7 +168,8 @@ RULES: tuple[str, ...] = (
     "others wait too; then it is believed again.",
     "A status in the endpoint's `give_up_on` makes the message `dead`, and says nothing about the endpoint "
     "(`silent`) unless it means `hold` or `gone`.",
-    "A response that ends a message and says nothing else never delays the next one of an ordered line.",
+    "A response that ends a message, but says nothing about the endpoint, never delays the next message of an "
+    "ordered line.",
     "A refused batch says nothing about any single event in it. It is sent again in halves, down to single "
     "events, without using up an attempt. The same happens to a batch that fails while the endpoint accepts "
     "others.",

@@ -270,7 +270,7 @@ class Inexact(ValueError):
 def _number(value: float) -> float:
     """A number as a double. Raises Inexact with the words after "must be"."""
     if type(value) is int and not exact.is_whole_kept(value):
-        raise Inexact(f"a number that a double keeps: {value} {exact.lost(str(value))}")
+        raise Inexact(f"a number that a double can hold exactly: {value} {exact.lost(str(value))}")
     # Zero has one sign: SQLite keeps no other, and responses must not differ from what is stored.
     return float(value) + 0.0
 

@@ -147,7 +147,7 @@ def _piece(name: str, request: HookRequest, secrets: Sequence[str]) -> str:
     if not is_token(encoded(_needed(place, request))):
         raise Unfit("malformed_header", f"{source(place).said()} is not a token, so it is not signed.")
     if not secrets:
-        raise Unfit("bad_secret", "There is no secret yet to answer with.")
+        raise Unfit("bad_secret", "There is no secret yet, so the handshake cannot be answered.")
     states = crypto.primed(secrets[0].encode(), algorithm.removeprefix("hmac-"))
     return crypto.ENCODE[encoding](crypto.hmac_digest(states, encoded(_needed(place, request)))).decode()
 

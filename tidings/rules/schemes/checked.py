@@ -61,7 +61,7 @@ def _check(check: Check, at: str, scheme: Scheme) -> None:
         case Certificate():
             _patterns(check.hosts, f"{at}/hosts")
             if not check.hosts:
-                raise Refused(f"{at}/hosts", "missing", "Certificates are only fetched from hosts that are named here.")
+                raise Refused(f"{at}/hosts", "missing", "Name the hosts that certificates may be fetched from.")
             _asks_whose(check, scheme)
         case Jwt():
             _jwt(check, at, scheme)
@@ -84,12 +84,12 @@ def _signature(check: Signature, at: str) -> None:
     _place(check.signature, f"{at}/signature")
     templates = (check.signed,) if isinstance(check.signed, str) else check.signed
     if not templates:
-        raise Refused(f"{at}/signed", "missing", "Something must be signed.")
+        raise Refused(f"{at}/signed", "missing", "A scheme must say what is signed.")
     plain = not check.algorithm.startswith("hmac-") and check.algorithm not in crypto.PUBLIC
     for text in templates:
         names = Template(text, f"{at}/signed").names
         if plain != ("secret" in names):
-            detail = "The piece {secret} belongs into a plain hash, and only there."
+            detail = "A plain hash needs {secret} in what is signed; nothing else may have it."
             raise Refused(f"{at}/signed", "template", detail)
         if not names:
             raise Refused(f"{at}/signed", "template", "Nothing of the request is signed.")
@@ -105,7 +105,9 @@ def _signature(check: Signature, at: str) -> None:
         Source(check.id, f"{at}/id")
     if check.keys is not None:
         if check.algorithm not in crypto.PUBLIC:
-            raise Refused(f"{at}/keys", "wrong_value", "Only public keys are published.")
+            raise Refused(
+                f"{at}/keys", "wrong_value", "Only schemes with a public-key algorithm can use published keys."
+            )
         _patterns(check.keys.hosts, f"{at}/keys/hosts")
 
 
@@ -125,7 +127,9 @@ def _is_covered(check: Signature, templates: tuple[str, ...], at: str) -> None:
 def _place(place: SignaturePlace, at: str) -> None:
     Source(place.source, f"{at}/from")
     if place.skip and not place.split:
-        raise Refused(f"{at}/skip", "wrong_value", "Parts can only be skipped where a text is split.")
+        raise Refused(
+            f"{at}/skip", "wrong_value", "`skip` requires `split`: only parts of a split text can be skipped."
+        )
 
 
 def _patterns(patterns: tuple[str, ...], at: str) -> None:
@@ -146,10 +150,12 @@ def _jwt(check: Jwt, at: str, scheme: Scheme) -> None:
     by_secret = [name.startswith("HS") for name in check.algorithms]
     if not by_secret or any(by_secret) != all(by_secret):
         # A public key taken for an HMAC secret is the oldest hole of JWTs.
-        detail = "Name algorithms of secrets (HS256 ...) or of key pairs (RS256, ES256), never both."
+        detail = "Name algorithms for secrets (HS256 ...) or for key pairs (RS256, ES256), not both."
         raise Refused(f"{at}/algorithms", "wrong_value", detail)
     if all(by_secret) == bool(check.keys or check.plaid):
-        raise Refused(f"{at}/keys", "wrong_value", "Tokens of key pairs need `keys`, and only they.")
+        raise Refused(
+            f"{at}/keys", "wrong_value", "`keys` is required for tokens signed with a key pair, and only for them."
+        )
     for name, claim in check.claims.items():
         if bool(claim.setting) == bool(claim.values):
             raise Refused(f"{at}/claims/{name}", "wrong_value", "A claim has either values or a setting.")
@@ -162,9 +168,11 @@ def check_handshake(handshake: Handshake, at: str) -> None:
     for source in _sources(handshake):
         Source(source, at)
     if not handshake.when.present and not handshake.when.equals and handshake.when.method == ("POST",):
-        raise Refused(f"{at}/when", "missing", "This would be every POST: say what makes it a handshake.")
+        raise Refused(
+            f"{at}/when", "missing", "This would match every POST: add a condition that identifies the handshake."
+        )
     if handshake.fetch and not handshake.hosts:
-        raise Refused(f"{at}/hosts", "missing", "A URL is only fetched from hosts that are named here.")
+        raise Refused(f"{at}/hosts", "missing", "Name the hosts that the URL may be fetched from.")
     _patterns(handshake.hosts, f"{at}/hosts")
     check_reply(handshake.reply, f"{at}/reply", signs=True)
 
@@ -182,7 +190,7 @@ def check_reply(reply: HookReply, at: str, *, signs: bool) -> None:
     Only handshakes do: other answers go to anybody, and hold what anybody has written.
     """
     if reply.text is not None and reply.json is not None:
-        raise Refused(f"{at}/json", "wrong_value", "An answer is either a text or JSON.")
+        raise Refused(f"{at}/json", "wrong_value", "A response is either text or JSON.")
     for member, text in _texts(reply):
         for name in re.findall(r"\{([^{}]*)\}", text):
             found = HMAC_PIECE.fullmatch(name)

@@ -19,7 +19,7 @@ from tidings.rules.schemes.form import (
 )
 
 _STYLES = {
-    "url_form": "the URL and the sorted fields of the form (of another body: its SHA-256 in `bodySHA256`)",
+    "url_form": "the URL and the sorted fields of the form (for other bodies: the SHA-256 in `bodySHA256`)",
     "url_form_first": "the URL and the sorted fields of the form",
     "ampersand": "the sorted parameters",
     "sns": "the members of the message",
@@ -64,7 +64,7 @@ def _check(check: Check) -> str:
             place = place_in_words(check.signature.source)
             return f"{name} of {_STYLES[check.style]}, {check.signature.encoding} in {place}{_age(check.timestamp)}"
         case Certificate():
-            return f"RSA of {_STYLES[check.style]}, with the certificate at the URL that the request names"
+            return f"an RSA signature of {_STYLES[check.style]}, by the certificate at the URL in the request"
         case Jwt():
             return _jwt(check)
         case ItemSignatures():
@@ -90,9 +90,9 @@ def _age(timestamp: Timestamp | None) -> str:
 def _jwt(check: Jwt) -> str:
     words = f"a JWT ({', '.join(check.algorithms)}) in {place_in_words(check.source)}"
     if check.body_hash:
-        words += f" whose `{check.body_hash.claim}` is the SHA-256 of the body"
+        words += f" with the SHA-256 of the body in its claim `{check.body_hash.claim}`"
     if check.url_hash:
-        words += f" and whose `{check.url_hash.claim}` is that of the URL"
+        words += f" and that of the URL in `{check.url_hash.claim}`"
     if check.claims:
         words += f", with the right {', '.join(f'`{name}`' for name in check.claims)}"
     return words + (f", at most {check.age_seconds:,.0f} s old" if check.age_seconds is not None else "")

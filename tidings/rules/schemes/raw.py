@@ -22,7 +22,7 @@ def read_request(raw: bytes, url: str = "") -> HookRequest:
     lines = head.decode("latin-1").split("\n")
     found = _LINE.fullmatch(lines[0].rstrip("\r"))
     if found is None:
-        detail = f"The first line must be that of a request, such as 'POST /in HTTP/1.1', not {lines[0][:80]!r}."
+        detail = f"The first line must be a request line, such as 'POST /in HTTP/1.1', not {lines[0][:80]!r}."
         raise Refused("/0", "syntax", detail)
     method, target = found.groups()
     headers = [_header(line.rstrip("\r"), number) for number, line in enumerate(lines[1:], 1) if line.rstrip("\r")]
@@ -59,7 +59,7 @@ def _header(line: str, number: int) -> tuple[str, str]:
 
 def _measured(request: HookRequest) -> bytes:
     if "chunked" in request.headers.get("transfer-encoding", ""):
-        raise Refused("/body", "syntax", "The body is chunked: keep it as its bytes, without the sizes of the chunks.")
+        raise Refused("/body", "syntax", "The body is chunked: save the decoded bytes, without the chunk sizes.")
     text = request.headers.get("content-length", "")
     if not text:
         return request.body

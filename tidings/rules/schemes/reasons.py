@@ -137,13 +137,13 @@ def _other_bodies(verifier: Verifier, request: HookRequest, now: float, fetched:
     return None
 
 
-_RAW = "Hand on the bytes as received, before any parsing."
+_RAW = "Pass on the bytes as received, before any parsing."
 
 
 def bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
     """The body as it may have been before somebody read and wrote it."""
     yield "without its last line end", body.rstrip(b"\r\n")
-    yield "with a line end more", body + b"\n"
+    yield "with an extra line end", body + b"\n"
     yield "with CRLF at its end", body.rstrip(b"\r\n") + b"\r\n"
     yield "with LF for CRLF", body.replace(b"\r\n", b"\n")
     yield "with CRLF for LF", body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")

@@ -210,7 +210,7 @@ BODY_PIECES = frozenset({"body", "body_ascii", "body_ascii_slash", "body_sha256"
 
 def _url(request: HookRequest) -> str:
     if not request.url:
-        raise Unfit("wrong_url", "The sender signs its URL, and the public URL of this hook is not known.")
+        raise Unfit("wrong_url", "The sender signs the URL, but this hook's public URL is not known.")
     return request.url
 
 

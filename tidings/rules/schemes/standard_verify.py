@@ -85,7 +85,7 @@ def _verifying(secrets: str | Sequence[str]) -> tuple[str, ...]:
     try:
         found = tuple(_one(text) for text in ([secrets] if isinstance(secrets, str) else secrets))
     except (Refused, ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"secrets: A secret to verify with is malformed: {error}") from None
+        raise ValueError(f"secrets: One of the secrets is malformed: {error}") from None
     if not found:
         raise ValueError("secrets: At least one secret is needed to verify.")
     return found

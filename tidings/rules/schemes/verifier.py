@@ -64,7 +64,7 @@ class Verifier:
         self.settings = _settings(scheme, settings or {})
         self.tolerance_seconds = tolerance_seconds
         if len(self.secrets) > SECRETS_MAX:
-            raise Refused("/secrets", "too_many", f"A hook has {SECRETS_MAX} secrets at most.")
+            raise Refused("/secrets", "too_many", f"A hook may have at most {SECRETS_MAX} secrets.")
         for index, secret in enumerate(self.secrets):
             if not secret.strip():
                 raise Refused(f"/secrets/{index}", "secret", "This secret is empty.")

@@ -41,7 +41,7 @@ class NewCollection(CollectionBody, frozen=True, kw_only=True, forbid_unknown_fi
 CollectionPatch = patch_of(
     CollectionBody,
     "CollectionPatch",
-    'A merge patch of a declaration: `{"fields": {"note": null}}` takes away that field, and no other.',
+    'A merge patch of a declaration: `{"fields": {"note": null}}` removes only that field.',
 )
 
 

@@ -20,9 +20,7 @@ from tidings.web.parts import Parts
 TAG = "Event types"
 
 
-EventTypePatch = patch_of(
-    EventTypeBody, "EventTypePatch", "A merge patch: what is left out stays, null takes a field away."
-)
+EventTypePatch = patch_of(EventTypeBody, "EventTypePatch", "A merge patch: omitted members stay, null removes a field.")
 
 
 class EventTypeList(msgspec.Struct, frozen=True, kw_only=True):

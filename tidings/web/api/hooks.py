@@ -24,7 +24,7 @@ EXAMPLE: dict[str, Any] = {"path": "github", "scheme": "github", "secrets": ["It
 
 
 class HookPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A merge patch: what is left out stays, null takes back what was chosen. `secrets` replaces all of them."""
+    """A merge patch: omitted members stay, null takes back what was chosen. `secrets` replaces all of them."""
 
     path: str | msgspec.UnsetType = msgspec.UNSET
     scheme: str | dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
@@ -179,7 +179,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/hooks/{id}",
         scope="hooks:write",
         summary="Change a hook",
-        help="`secrets` replaces all of them: while a sender changes its secret, name the new one and the old one.",
+        help="`secrets` replaces all of them: while a sender rotates its secret, give both the new and the old one.",
         handler=edit_hook,
         tag=TAG,
         request=HookPatch,
@@ -206,7 +206,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/hooks:plan",
         scope="hooks:write",
         summary="See what declarations of hooks would change",
-        help="A hook is known by its path. Nothing is changed.",
+        help="Hooks are identified by their path. Nothing is changed.",
         handler=plan_hooks,
         tag=TAG,
         request=HooksToPlan,
@@ -219,7 +219,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/hooks:apply",
         scope="hooks:write",
         summary="Make hooks match declarations, all or none",
-        help="Without secrets, those that a hook has are kept. `plan` is the name that `plan_hooks` returned.",
+        help="If `secrets` is omitted, a hook keeps those it has. `plan` is the name that `plan_hooks` returned.",
         handler=apply_hooks,
         tag=TAG,
         request=HooksApplied,

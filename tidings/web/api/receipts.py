@@ -166,8 +166,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="hooks:write",
         summary="Check a refused request again, and let it in if it is genuine",
         help=(
-            "For when the hook's secret (or scheme, or public URL) is fixed: the request is checked as of its arrival, "
-            "and becomes an event. 409 says why it is still refused."
+            "Use it once the hook's secret (or scheme, or public URL) is fixed. The request is checked as of its "
+            "arrival, and becomes an event. 409 says why it is still refused."
         ),
         handler=retry_refusal,
         tag=TAG,

@@ -28,7 +28,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Read a signature scheme, with its form and a sample",
         help=(
             "`name` may be another of the sender's names, such as `whatsapp`. `form` is how you would declare the "
-            "scheme yourself; `sample` is signed with the example secret, or unsigned if a key pair signs."
+            "scheme yourself; `sample` is signed with the example secret, or unsigned if the scheme uses a key pair."
         ),
         handler=get_scheme,
         tag="Hooks",

@@ -18,7 +18,7 @@ from tidings.web.parts import Parts
 TAG = "Tenants"
 
 
-TenantPatch = patch_of(TenantBody, "TenantPatch", "A merge patch: what is left out stays, null empties a field.")
+TenantPatch = patch_of(TenantBody, "TenantPatch", "A merge patch: omitted members stay, null clears a field.")
 
 
 class TenantList(msgspec.Struct, frozen=True, kw_only=True):

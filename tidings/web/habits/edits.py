@@ -54,7 +54,7 @@ def _has_default(field: msgspec.structs.FieldInfo) -> bool:
 
 
 def merged(before: dict[str, Any], request: Request, kind: type[T]) -> T:
-    """The request's merge patch (RFC 7396) over `before`, as a checked struct: null takes a field away.
+    """The request's merge patch (RFC 7396) over `before`, as a checked struct: null removes a field.
 
     Members of objects inside a field are not merged: a schema or an example is one value.
     """

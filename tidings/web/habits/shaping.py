@@ -40,7 +40,7 @@ TYPE_OR_BEGINNING: dict[str, Any] = {
     "type": "string",
     "pattern": r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?$",
     "maxLength": event_types.TYPE_CHARS_MAX + 2,
-    "description": "an event type such as tasks.completed, or the beginning of some such as tasks.*",
+    "description": "an event type such as tasks.completed, or a pattern such as tasks.*",
 }
 """The schema of a parameter that chooses events by type."""
 

@@ -189,7 +189,7 @@ class ItemSchemas:
             properties["revision"] = _BATCH_REVISION
         if op != "delete":
             form = self.patch if op == "edit" else self.new
-            properties["data"] = {**reference(form), "description": "The fields, as the single operation takes them."}
+            properties["data"] = {**reference(form), "description": "The fields, as in the operation on one item."}
         needed = {"create": ["op", "data"], "delete": ["op", "id"]}.get(op, ["op", "id", "data"])
         return {"type": "object", "additionalProperties": False, "required": needed, "properties": properties}
 

@@ -188,7 +188,7 @@ _LINK: dict[str, Schema] = {
             collection={"type": "string", **NAME},
             create={
                 "anyOf": [{"const": True}, _TEMPLATE],
-                "description": "The new item's id; true for an id of its own.",
+                "description": "The new item's id; true for a generated id.",
             },
             **{word: _TEMPLATE | {"description": f"The id of the item to {word}."} for word in EDIT_WORDS[1:]},
             data={

@@ -135,7 +135,7 @@ def _convert(schema: dict[str, Any], text: str) -> Any:
         if not _NUMBER.fullmatch(text):
             raise ValueError("a number such as 12.5")
         if not exact.is_kept(text):
-            raise ValueError(f"a number that a double keeps: {text[:50]} {exact.lost(text)}")
+            raise ValueError(f"a number that a double can hold exactly: {text[:50]} {exact.lost(text)}")
         return float(text)
     if kind == "boolean":
         if text not in ("true", "false"):

@@ -60,7 +60,7 @@ class CertificateCheck:
         if self._tolerance is not None:
             at = seconds(signed.time, "iso")
             if at is None:
-                raise Unfit("bad_timestamp", "The time of the message is not one of ISO 8601.")
+                raise Unfit("bad_timestamp", "The message's time is not in ISO 8601 format.")
             check_age(now - at, self._tolerance, self._tolerance)
         raw = crypto.decode(encoded(signed.signature), "base64")
         if raw is None:
@@ -68,7 +68,7 @@ class CertificateCheck:
         for index, key in self._pinned or [(None, self._fetched(signed, fetched, now))]:
             if crypto.is_signed(key, signed.algorithm, raw, signed.message):
                 return index
-        raise Unfit("no_match", "The signature does not fit the message with the certificate of the sender.")
+        raise Unfit("no_match", "The signature does not match the message with the sender's certificate.")
 
     def needs(self, request: HookRequest) -> tuple[Needed, ...]:
         """The certificate to fetch. Raises Unfit if the request has none, or at a place that is not trusted."""

@@ -41,7 +41,7 @@ class ItemsCheck:
         """The index of the secret that fits (the last one used, where items differ). Raises Unfit."""
         found = items(request)
         if not self._keys:
-            raise Unfit("bad_secret", "There is no secret yet to verify with.")
+            raise Unfit("bad_secret", "There is no secret yet, so nothing can be verified.")
         return max(self._fitting(item, number) for number, item in enumerate(found))
 
     def _fitting(self, item: dict[str, Any], number: int) -> int:
@@ -55,7 +55,9 @@ class ItemsCheck:
         for index, states in self._keys:
             if hmac.compare_digest(encoded(given), crypto.ENCODE["base64"](crypto.hmac_digest(states, message))):
                 return index
-        raise Unfit("no_match", f"The hmacSignature of item {number} does not fit its members with any of the secrets.")
+        raise Unfit(
+            "no_match", f"The hmacSignature of item {number} does not match its members with any of the secrets."
+        )
 
     def shown(self, request: HookRequest) -> bytes:
         """What is signed of the first item."""

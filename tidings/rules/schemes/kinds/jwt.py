@@ -112,7 +112,7 @@ class JwtCheck:
             raise Unfit("malformed_header", f"{self._source.said()} is not a JSON Web Token.")
         if head.get("alg") not in self._form.algorithms or "crit" in head:
             accepted = " or ".join(self._form.algorithms)
-            raise Unfit("unsupported_version", f"The token's algorithm is not {accepted}, which alone is accepted.")
+            raise Unfit("unsupported_version", f"The token's algorithm must be {accepted}.")
         kid = head.get("kid")
         kid = kid if isinstance(kid, str) else None
         return Read(str(head["alg"]), kid, claims, pieces[0] + b"." + pieces[1], signature)
@@ -120,7 +120,7 @@ class JwtCheck:
     def _genuine(self, token: Read, fetched: Mapping[str, bytes]) -> int | None:
         if self._by_secret:
             if not self._secrets:
-                raise Unfit("bad_secret", "There is no secret yet to verify with.")
+                raise Unfit("bad_secret", "There is no secret yet, so nothing can be verified.")
             for index, key in self._secrets:
                 right = crypto.hmac_digest(key[token.algorithm], token.signed)
                 if hmac.compare_digest(token.signature, right):
@@ -130,7 +130,7 @@ class JwtCheck:
         keys = self._pinned if self._pinned.keys else key_set(self._needed(token), fetched)
         found = [key for jwk in keys.by_id(token.kid) if (key := public_of(jwk, algorithm)) is not None]
         if not found:
-            raise Unfit("no_key", f"The published keys have none named {token.kid!r} for {token.algorithm}.")
+            raise Unfit("no_key", f"The published keys include none named {token.kid!r} for {token.algorithm}.")
         signature = _as_der(token.signature) if token.algorithm == "ES256" else token.signature
         if not any(crypto.is_signed(key, algorithm, signature, token.signed) for key in found):
             raise Unfit("no_match", "The token is not signed with the key that it names.")
@@ -155,7 +155,9 @@ class JwtCheck:
         if expires is not None and now > expires + leeway:
             raise Unfit("too_old", f"The token expired {now - expires:,.0f} seconds ago.")
         if begins is not None and now < begins - leeway:
-            raise Unfit("too_new", f"The token is valid only in {begins - now:,.0f} seconds: a clock is off.")
+            raise Unfit(
+                "too_new", f"The token is valid only in {begins - now:,.0f} seconds: one of the clocks is wrong."
+            )
         if self._age is not None:
             if issued is None:
                 raise Unfit("wrong_claim", "The token has no iat, which says when it was issued.")
@@ -176,9 +178,9 @@ class JwtCheck:
         body, url = self._form.body_hash, self._form.url_hash
         if url is not None:
             if not request.url:
-                raise Unfit("wrong_url", "The sender signs its URL, and the public URL of this hook is not known.")
+                raise Unfit("wrong_url", "The sender signs the URL, but this hook's public URL is not known.")
             if not _is_hash(claims, url, encoded(request.url)):
-                raise Unfit("wrong_url", f"The token is genuine, but was issued for another URL than {request.url}.")
+                raise Unfit("wrong_url", f"The token is genuine, but was issued for a URL other than {request.url}.")
         if body is None or (body.optional and body.claim not in claims and not request.body):
             return
         if body.optional and body.claim in claims and not request.body:
@@ -186,7 +188,7 @@ class JwtCheck:
         if body.claim not in claims:
             raise Unfit("changed_body", "The token is genuine, but covers no body, and the request has one.")
         if not _is_hash(claims, body, request.body):
-            raise Unfit("changed_body", f"The token is genuine, but the body is not the one of its {body.claim}.")
+            raise Unfit("changed_body", f"The token is genuine, but the body does not match its {body.claim}.")
 
 
 def _primed(key: bytes, form: Jwt) -> dict[str, crypto.Primed]:

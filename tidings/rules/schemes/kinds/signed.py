@@ -46,7 +46,7 @@ class Candidates:
             raise Unfit("missing_header", f"{self._source.said()} is missing.")
         place, prefix = self._place, self._prefix
         if len(texts) > CANDIDATES_MAX or any(len(text) > SIGNATURE_CHARS_MAX for text in texts):
-            raise Unfit("malformed_header", f"{self._source.said()} is longer than any list of signatures.")
+            raise Unfit("malformed_header", f"{self._source.said()} is too long for a list of signatures.")
         parts = texts
         if place.split:
             parts = [
@@ -59,7 +59,7 @@ class Candidates:
 
     def _refuse(self, parts: Sequence[str]) -> None:
         if self._prefix and any(re.match(r"[A-Za-z0-9_-]{1,20}[=,].", part) for part in parts):
-            detail = f"{self._source.said()} holds no signature of the kind {self._prefix!r}, which alone is accepted."
+            detail = f"{self._source.said()} holds no {self._prefix!r} signature, the only kind accepted."
             raise Unfit("unsupported_version", detail)
         raise Unfit("malformed_header", f"{self._source.said()} holds no signature.")
 
@@ -88,7 +88,7 @@ class SenderClock:
         text = self._source.needed(request, parts)
         at = seconds(text, self._form.unit)
         if at is None:
-            words = {"s": "a number of seconds", "ms": "a number of milliseconds", "iso": "a time of ISO 8601"}
+            words = {"s": "a number of seconds", "ms": "a number of milliseconds", "iso": "an ISO 8601 time"}
             raise Unfit("bad_timestamp", f"{self._source.said()} is not {words[self._form.unit]}.")
         if self._tolerance is not None and self._future is not None:
             check_age(now - at, self._tolerance, self._future)
@@ -151,7 +151,7 @@ class Signed:
         self._length = None if size is None else crypto.text_length(self._encoding, size)
         self._alphabet = crypto.ALPHABETS[self._encoding]
         self._malformed = refusal("malformed_header", f"{said} is not {_kind(form)}.")
-        self._no_match = refusal("no_match", f"{said} fits neither the body nor what else is signed, {_WHY}")
+        self._no_match = refusal("no_match", f"{said} does not match the signed content {_WHY}")
 
     def __call__(self, request: HookRequest, now: float, fetched: Mapping[str, bytes]) -> Found:
         """What the check comes to. Raises Unfit."""
@@ -161,7 +161,7 @@ class Signed:
         timestamp = self._clock.read(request, parts, now) if self._clock else ""
         ident = self._id.needed(request, parts) if self._id else ""
         if not self._has_secret:
-            raise Unfit("bad_secret", "There is no secret yet to verify with.")
+            raise Unfit("bad_secret", "There is no secret yet, so nothing can be verified.")
         if self._length is not None:
             # Before anything is hashed: what cannot be a signature costs next to nothing.
             candidates = [given for given in candidates if len(given) == self._length]
@@ -191,7 +191,7 @@ class Signed:
     def _check_required(self, request: HookRequest, parts: Sequence[str]) -> None:
         for source, wanted in self._requires:
             if source.needed(request, parts) != wanted:
-                raise Unfit("unsupported_version", f"{source.said()} does not say {wanted!r}, which alone is accepted.")
+                raise Unfit("unsupported_version", f"{source.said()} is not {wanted!r}, the only value accepted.")
 
     def needs(self, request: HookRequest) -> tuple[Needed, ...]:
         """What must be fetched before this request can be checked."""
@@ -222,7 +222,7 @@ class Signed:
         return _public_comparison(self._form, keys)
 
 
-_NOTHING_PROVED = "What is signed is a bare token, which this sender's handshake signs for anybody who asks."
+_NOTHING_PROVED = "What is signed is a bare token, which this sender's handshake signs for anyone who asks."
 _WHY = "with any of the secrets: the secret is wrong, the body was changed, or the sender is an impostor."
 
 
@@ -247,7 +247,7 @@ def digest_bytes(algorithm: str) -> int | None:
 def _kind(form: Signature) -> str:
     size = digest_bytes(form.algorithm)
     bytes_ = "" if size is None else f" of {size} bytes"
-    return f"a signature of {form.algorithm} ({form.signature.encoding}{bytes_}) in its only spelling"
+    return f"a signature of {form.algorithm} ({form.signature.encoding}{bytes_}) in canonical form"
 
 
 def fitting(secrets: Sequence[tuple[int, str]], form: SecretForm) -> list[tuple[int, str]]:

@@ -28,7 +28,7 @@ class SortedCheck:
         self._keys = [(index, key_bytes(text, SecretForm(), index)) for index, text in secrets]
         self._length, said = len(self._encode(self.mac(b"k", b""))), self._candidates.said()
         self._malformed = refusal("malformed_header", f"{said} is not of {form.algorithm}.")
-        self._no_match = refusal("no_match", f"{said} does not fit the sorted parameters with any of the secrets.")
+        self._no_match = refusal("no_match", f"{said} does not match the sorted parameters with any of the secrets.")
 
     def __call__(self, request: HookRequest, now: float, fetched: Mapping[str, bytes]) -> Found:
         """What the check comes to. Raises Unfit."""
@@ -38,7 +38,7 @@ class SortedCheck:
         if self._clock:
             self._clock.read(request, parts, now)
         if not self._keys:
-            raise Unfit("bad_secret", "There is no secret yet to verify with.")
+            raise Unfit("bad_secret", "There is no secret yet, so nothing can be verified.")
         candidates = [given for given in candidates if len(given) == self._length]
         if not candidates:
             return self._malformed
@@ -68,7 +68,7 @@ class SortedCheck:
             name = self._form.signature.source.partition(" | ")[0].partition(":")[2]
             return [encoded(ampersand(all_parameters(request), name))]
         if not request.url:
-            raise Unfit("wrong_url", "The sender signs its URL, and the public URL of this hook is not known.")
+            raise Unfit("wrong_url", "The sender signs the URL, but this hook's public URL is not known.")
         urls = with_and_without_port(request.url) if style == "url_form" else [request.url]
         rest = joined(fields(request), once=style == "url_form_first")
         return [encoded(url + rest) for url in urls]
@@ -81,7 +81,7 @@ class SortedCheck:
         if said is not None:
             right = crypto.digest("sha256", request.body).hex()
             if not hmac.compare_digest(encoded(said.lower()), right.encode()):
-                raise Unfit("changed_body", f"The URL is genuine, but the body is not the one of its {BODY_HASH}.")
+                raise Unfit("changed_body", f"The URL is genuine, but the body does not match its {BODY_HASH}.")
         elif request.body and not fields(request):
             raise Unfit("missing_header", f"The body is not a form, and the URL has no {BODY_HASH} that covers it.")
 

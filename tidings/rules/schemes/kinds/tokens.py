@@ -33,7 +33,7 @@ class TokenCheck:
         if not values or not any(values):
             raise Unfit("missing_header", f"{self._source.said()} is missing.")
         if not self._secrets:
-            raise Unfit("bad_secret", "There is no secret yet to verify with.")
+            raise Unfit("bad_secret", "There is no secret yet, so nothing can be verified.")
         prefix, indexes = self._prefix, []
         for value in values:
             if value[: len(prefix)].lower() != prefix.lower():
@@ -66,7 +66,7 @@ class BasicCheck:
         if not value:
             raise Unfit("missing_header", "The header Authorization is missing.")
         if not self._secrets:
-            raise Unfit("bad_secret", "There is no secret yet to verify with.")
+            raise Unfit("bad_secret", "There is no secret yet, so nothing can be verified.")
         kind, _, text = value.partition(" ")
         raw = decode(encoded(text.strip()), "base64") if len(text) <= CREDENTIALS_CHARS_MAX else None
         if kind.lower() != "basic" or raw is None or b":" not in raw:

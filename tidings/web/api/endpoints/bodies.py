@@ -11,7 +11,7 @@ from tidings.model.link import Batch, ClientCertificate
 from tidings.views.endpoints import EndpointView
 from tidings.web.habits.edits import patch_of
 
-BatchPatch = patch_of(Batch, "BatchPatch", "A part of `batch`; null puts a field back to its default.")
+BatchPatch = patch_of(Batch, "BatchPatch", "A part of `batch`; null resets a field to its default.")
 ClientCertificatePatch = patch_of(
     ClientCertificate,
     "ClientCertificatePatch",
@@ -20,7 +20,7 @@ ClientCertificatePatch = patch_of(
 EndpointPatch = patch_of(
     EndpointBody,
     "EndpointPatch",
-    "A merge patch: what is left out stays, null puts a field back to its default.",
+    "A merge patch: omitted members stay, null resets a field to its default.",
     {"headers": dict[str, str | None], "batch": BatchPatch | None, "client_certificate": ClientCertificatePatch | None},
 )
 

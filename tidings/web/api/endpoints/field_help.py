@@ -8,23 +8,23 @@ _ENDPOINT = {
     "events": "Event types, or patterns such as `orders.*` and `*`; all by default.",
     "filter": "A pattern that `data` and the other members of an event must match; every event by default.",
     "headers": "Extra headers of each POST. Their values are encrypted at rest and never shown again.",
-    "rate": "POSTs per second at most; unlimited by default.",
-    "max_in_flight": "POSTs at the same time at most. It starts at 16, and each success allows one more.",
+    "rate": "The maximum number of POSTs per second; unlimited by default.",
+    "max_in_flight": "The maximum number of concurrent POSTs. It starts at 16, and each success allows one more.",
     "order": "`subject`: events of one subject one at a time, in order; `all`: all events.",
     "order_max_age_seconds": "How long a failing event may hold up those behind it.",
     "batch": "Several events in one POST.",
     "body": "`standard`, `cloudevents`, `thin` (only that something happened) or `bare` (the data alone).",
     "fields": "Paths into `data`: only these are sent; everything by default.",
-    "timeout_seconds": "The limit of one attempt, response included.",
+    "timeout_seconds": "The time limit of one attempt, including the response.",
     "retry_delays_seconds": "The delay before each attempt, the first included, instead of the usual ten.",
     "give_up_on": "Statuses, or classes such as `4xx`, after which a delivery is dead at once.",
     "ca": "The only certificate authorities to trust, as PEM; the public ones by default.",
     "client_certificate": "What we present if the endpoint asks for a client certificate (mTLS).",
 }
 _BATCH = {
-    "max_events": "Events in one POST at most.",
-    "max_ms": "How long an event waits at most for others to travel with.",
-    "max_bytes": "The length of the body at most. A longer event travels alone.",
+    "max_events": "The maximum number of events in one POST.",
+    "max_ms": "How long an event may wait for others to be sent with it.",
+    "max_bytes": "The maximum length of the body. A longer event is sent alone.",
 }
 _CERTIFICATE = {"certificate": "The certificate and its chain, as PEM.", "key": "Its private key, as PEM."}
 
@@ -32,7 +32,7 @@ FIELD_HELP: dict[str, dict[str, str]] = {
     "NewEndpoint": _ENDPOINT
     | {
         "tenant": 'Whose events it gets; `"*"` (operators only): everybody\'s.',
-        "secret": "Your own signing secret, `whsec_...` or `whsk_...`; by default one is made.",
+        "secret": "Your own signing secret, `whsec_...` or `whsk_...`; by default one is generated.",
     },
     "EndpointPatch": _ENDPOINT,
     "Batch": _BATCH,

@@ -314,7 +314,7 @@ OPERATIONS: tuple[Operation, ...] = (
         help=(
             f"For a browser's `EventSource`, which cannot send a key. For {TICKET_SECONDS} seconds, the ticket "
             "opens a stream with the parameters it was made with and the rights of your key; an open stream "
-            "stays open until the key ends."
+            "stays open until the key expires or is revoked."
         ),
         handler=make_ticket,
         tag=TAG,

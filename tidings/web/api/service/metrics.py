@@ -36,7 +36,7 @@ class _Collector:
             answers.add_metric([operation, str(status)], count)
         yield answers
         yield CounterMetricFamily("tidings_write_groups", "Transactions of the writer.", parts.writer.groups)
-        yield CounterMetricFamily("tidings_write_jobs", "Writes in these transactions.", parts.writer.jobs)
+        yield CounterMetricFamily("tidings_write_jobs", "Writes in the writer's transactions.", parts.writer.jobs)
         yield CounterMetricFamily(
             "tidings_write_failures", "Transactions that the store refused.", parts.writer.failures
         )
@@ -104,12 +104,14 @@ class _Collector:
 
     def _shares(self) -> Iterator[Metric]:
         used = GaugeMetricFamily("tidings_share_used", "How much of a shared resource is in use.", labels=["of"])
-        total = GaugeMetricFamily("tidings_share_limit", "How much of it all tenants together can use.", labels=["of"])
+        total = GaugeMetricFamily(
+            "tidings_share_limit", "How much of a shared resource all tenants together can use.", labels=["of"]
+        )
         back = GaugeMetricFamily(
-            "tidings_share_tenants_held_back", "Tenants that are now at their share of it.", labels=["of"]
+            "tidings_share_tenants_held_back", "Tenants that are currently at their share of a resource.", labels=["of"]
         )
         refusals = CounterMetricFamily(
-            "tidings_share_refusals", "How often a tenant wanted more than its share of it.", labels=["of"]
+            "tidings_share_refusals", "How often a tenant wanted more than its share of a resource.", labels=["of"]
         )
         for view in self._parts.shares():
             used.add_metric([view.name], view.used)
