@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 from tidings.model.moment import DAY, HOUR, SECOND, Micros
 from tidings.rules.deliver.health import (
     HEALTHY,
+    TRUSTED,
     EndpointHealth,
     Failure,
+    Trust,
+    accepted,
     after_failure,
     after_hold,
     after_probe,
@@ -20,6 +23,7 @@ from tidings.rules.deliver.health import (
     released,
     should_disable,
     should_warn,
+    weigh,
 )
 
 NOW = 1_700_000_000 * SECOND
@@ -211,3 +215,37 @@ def test_answers_that_settle_their_message_in_a_line_open_nothing() -> None:
         again = after_failure(after_probe(again, NOW, 0.5), NOW, 0.5)
         distances.append((again.probe_at or 0) - NOW)
     assert distances == [5 * SECOND, 10 * SECOND, 20 * SECOND]
+
+
+ASKS = st.builds(
+    lambda newer, first, trial, good: (Failure(newer=newer, first=first), trial, good),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+@given(st.lists(ASKS, max_size=60))
+def test_a_pause_is_doubted_only_after_a_contradiction(asks: list[tuple[Failure, bool, bool]]) -> None:
+    trust, now, contradicted = TRUSTED, NOW, False
+    for ask, trial, good in asks:
+        now += SECOND
+        whom, trust = weigh(trust, now, None, ask, trial=trial)
+        contradicted = contradicted and whom == "message"
+        assert whom != "message" or contradicted
+        if whom == "older" and trial and good:
+            trust = accepted(trust, waiting=True)
+            contradicted = contradicted or trust.doubted
+    assert not trust.doubted or contradicted
+
+
+def test_an_endpoint_that_contradicted_itself_is_believed_after_five_in_a_row() -> None:
+    doubted = Trust(doubted=True)
+    for newer, whom in ((True, "all"), (False, "older")):
+        found, trust = [], doubted
+        for n in range(5):
+            said, trust = weigh(trust, NOW + n * SECOND, None, Failure(newer=newer))
+            found.append(said)
+        assert found == ["message"] * 4 + [whom] and trust == TRUSTED
+    assert accepted(Trust(suspected=True), waiting=False) == TRUSTED
