@@ -55,6 +55,9 @@ def lines(table: Table) -> Iterator[str]:
 def _section(scheme: schemes.Scheme) -> Iterator[str]:
     yield from ("", f"### {scheme.name}", "", f"**{scheme.title}.** {scheme.help}".rstrip(), "")
     yield f"* Checks {schemes.checks_in_words(scheme)}"
+    for words in (schemes.replays_in_words(scheme), schemes.body_in_words(scheme)):
+        if words:
+            yield f"* {words}"
     yield f"* Secret: {scheme.secret_help}"
     for name, setting in scheme.settings.items():
         yield f"* Setting `{name}`{'' if setting.required else ' (optional)'}: {setting.help}"

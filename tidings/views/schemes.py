@@ -67,7 +67,7 @@ def _members(scheme: Scheme) -> dict[str, Any]:
         "name": scheme.name,
         "title": scheme.title,
         "aliases": list(scheme.aliases),
-        "checks": schemes.checks_in_words(scheme),
+        "checks": " ".join(filter(None, _sentences(scheme))),
         "secret": scheme.secret_help,
         "settings": {name: setting.help for name, setting in scheme.settings.items()},
         "handshakes": [each if isinstance(each, str) else each.name for each in scheme.handshakes],
@@ -77,6 +77,10 @@ def _members(scheme: Scheme) -> dict[str, Any]:
         "source": scheme.source,
         "help": scheme.help,
     }
+
+
+def _sentences(scheme: Scheme) -> tuple[str, ...]:
+    return schemes.checks_in_words(scheme), schemes.replays_in_words(scheme), schemes.body_in_words(scheme)
 
 
 def _sample(scheme: Scheme) -> SampleView:

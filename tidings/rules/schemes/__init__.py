@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tidings.rules.schemes.answering import HandshakeAnswer, after, before, fill, handshake
     from tidings.rules.schemes.catalogue import families, handshakes, named, names, schemes
-    from tidings.rules.schemes.describe import checks_in_words
+    from tidings.rules.schemes.describe import body_in_words, checks_in_words, replays_in_words
     from tidings.rules.schemes.form import Handshake, HookReply, Scheme, read, schema
     from tidings.rules.schemes.kinds.jwks import Needed
     from tidings.rules.schemes.raw import read_request, write_request
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 # Loaded when first used: whoever only signs our own webhooks is spared the rest.
 _HOMES = {
     "catalogue": ("families", "handshakes", "named", "names", "schemes"),
-    "describe": ("checks_in_words",),
+    "describe": ("body_in_words", "checks_in_words", "replays_in_words"),
     "reasons": ("explain", "signs_body", "signs_url"),
     "form": ("Handshake", "HookReply", "Scheme", "read", "schema"),
     "answering": ("HandshakeAnswer", "after", "before", "fill", "handshake"),
@@ -67,6 +67,7 @@ __all__ = [
     "Verifier",
     "after",
     "before",
+    "body_in_words",
     "checks_in_words",
     "example_secret",
     "explain",
@@ -78,6 +79,7 @@ __all__ = [
     "names",
     "read",
     "read_request",
+    "replays_in_words",
     "sample",
     "schema",
     "schemes",

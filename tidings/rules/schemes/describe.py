@@ -32,6 +32,55 @@ def checks_in_words(scheme: Scheme) -> str:
     return "; or ".join(dict.fromkeys(_check(check) for check in scheme.checks)) + "."
 
 
+def replays_in_words(scheme: Scheme) -> str:
+    """How long a request that somebody has recorded stays genuine."""
+    windows = [_window(check) for check in scheme.checks]
+    if None not in windows:
+        longest = max(window for window in windows if window is not None)
+        expiry = "until its token expires" if longest == 0 else f"for {longest:,.0f} s"
+        return f"A replay is genuine {expiry}."
+    inside = bool(scheme.delivery_id) and all(
+        place.startswith(("json:", "form:")) for place in scheme.delivery_id.split(" | ")
+    )
+    what = "by the delivery id" if inside and covers_body(scheme) else "by the content"
+    return f"No replay window: a replay stays genuine; drop repeats {what}."
+
+
+def body_in_words(scheme: Scheme) -> str:
+    """What the signature leaves open of the body; an empty text if nothing."""
+    if any(isinstance(check, Certificate) and check.style == "paypal" for check in scheme.checks):
+        return "Covers the body only by CRC-32, which another body can have too: only TLS protects it."
+    return "" if covers_body(scheme) else "Does not cover the body: only TLS protects it."
+
+
+def covers_body(scheme: Scheme) -> bool:
+    """Whether each check of a scheme fits one body alone, or one set of values in it."""
+    return all(_covers_body(check) for check in scheme.checks)
+
+
+def _covers_body(check: Check) -> bool:
+    match check:
+        case Signature():
+            return all("{body" in text for text in ((check.signed,) if isinstance(check.signed, str) else check.signed))
+        case Jwt():
+            return check.body_hash is not None
+        case _:
+            return isinstance(check, Certificate | ItemSignatures | SortedParameters)
+
+
+def _window(check: Check) -> float | None:
+    """Seconds; 0 for as long as a token says, None for ever."""
+    match check:
+        case Signature() | SortedParameters():
+            return check.timestamp.tolerance_seconds if check.timestamp else None
+        case Certificate():
+            return check.tolerance_seconds
+        case Jwt():
+            return 0 if check.age_seconds is None and check.needs_exp else check.age_seconds
+        case _:
+            return None
+
+
 def place_in_words(text: str) -> str:
     """A source in Markdown: the name, and what it is the name of."""
     kinds = {
@@ -82,9 +131,7 @@ def _signature(check: Signature) -> str:
 
 
 def _age(timestamp: Timestamp | None) -> str:
-    if timestamp is None or timestamp.tolerance_seconds is None:
-        return ""
-    return f", at most {timestamp.tolerance_seconds:,.0f} s old"
+    return "" if timestamp is None else f", at most {timestamp.tolerance_seconds:,.0f} s old"
 
 
 def _jwt(check: Jwt) -> str:

@@ -67,12 +67,12 @@ class SecretForm(Form, frozen=True, kw_only=True):
 class Timestamp(Form, frozen=True, kw_only=True):
     """The sender's clock: seconds or milliseconds since 1970, or ISO 8601 (UTC where it names no zone).
 
-    No check of the age without `tolerance_seconds`. `future_seconds` (by default the same) is for clocks ahead of ours.
+    What is older than `tolerance_seconds` is a replay. `future_seconds` (by default the same) is for clocks ahead.
     """
 
     source: Text = msgspec.field(name="from")
     unit: Literal["s", "ms", "iso"] = "s"
-    tolerance_seconds: Seconds | None = None
+    tolerance_seconds: Seconds = 300
     future_seconds: Seconds | None = None
 
 
@@ -131,7 +131,7 @@ class Certificate(Form, frozen=True, kw_only=True, tag="certificate", tag_field=
 
     style: Literal["sns", "paypal"]
     hosts: tuple[Text, ...]
-    tolerance_seconds: Seconds | None = None
+    tolerance_seconds: Seconds = 3_600
 
 
 class Claim(Form, frozen=True, kw_only=True):

@@ -57,11 +57,10 @@ class CertificateCheck:
         """The index of the pinned certificate that fits, None for a fetched one. Raises Unfit."""
         signed = self._read(request, self._settings)
         self._trust(signed)
-        if self._tolerance is not None:
-            at = seconds(signed.time, "iso")
-            if at is None:
-                raise Unfit("bad_timestamp", "The message's time is not in ISO 8601 format.")
-            check_age(now - at, self._tolerance, self._tolerance)
+        at = seconds(signed.time, "iso")
+        if at is None:
+            raise Unfit("bad_timestamp", "The message's time is not in ISO 8601 format.")
+        check_age(now - at, self._tolerance, self._tolerance)
         raw = crypto.decode(encoded(signed.signature), "base64")
         if raw is None:
             raise Unfit("malformed_header", "The signature is not base64.")

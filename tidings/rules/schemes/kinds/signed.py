@@ -80,8 +80,7 @@ class SenderClock:
     def __init__(self, form: Timestamp, tolerance_seconds: float | None, pointer: str = "") -> None:
         self._form, self._source = form, Source(form.source, f"{pointer}/from")
         self._tolerance = form.tolerance_seconds if tolerance_seconds is None else tolerance_seconds
-        future = form.future_seconds if form.future_seconds is not None else self._tolerance
-        self._future = future if self._tolerance is not None else None
+        self._future = form.future_seconds if form.future_seconds is not None else self._tolerance
 
     def read(self, request: HookRequest, parts: Sequence[str], now: float) -> str:
         """The timestamp as it was written. Raises Unfit if it cannot be read, or is too far from `now`."""
@@ -90,8 +89,7 @@ class SenderClock:
         if at is None:
             words = {"s": "a number of seconds", "ms": "a number of milliseconds", "iso": "an ISO 8601 time"}
             raise Unfit("bad_timestamp", f"{self._source.said()} is not {words[self._form.unit]}.")
-        if self._tolerance is not None and self._future is not None:
-            check_age(now - at, self._tolerance, self._future)
+        check_age(now - at, self._tolerance, self._future)
         return text
 
 
