@@ -44,7 +44,7 @@ def errors_page() -> str:
         "Errors",
         "tidings/model/errors.py",
         "Every error is an `application/problem+json` (RFC 9457) response. `code` is for programs and never changes;",
-        "`detail` is a sentence for people; `errors` names each wrong place, by a JSON pointer into the body or by the",
+        "`detail` is a sentence for people; `errors` locates each problem, by a JSON pointer into the body or by the",
         "parameter's name.",
         "",
         "```json",
@@ -63,9 +63,9 @@ def errors_page() -> str:
         "",
         table(("code", "what is wrong"), [(f"`{code}`", when) for code, when in codes.OF_PLACES.items()]),
         "",
-        "A few requests are refused where HTTP itself is read, before the API sees them: the answer has no body, and",
-        "the connection is closed. 400 is a request line or header that HTTP does not permit; 414 is a URL of more",
-        "than 64 KiB; 431 is more than 100 headers. The usual cause of a 400 is a `<`, `>`, `^`, space or quotation",
+        "A few requests are refused by the HTTP parser, before the API sees them: the response has no body, and",
+        "the connection is closed. 400 means a request line or header that HTTP does not permit; 414 a URL of more",
+        "than 64 KiB; 431 more than 100 headers. The usual cause of a 400 is a `<`, `>`, `^`, space or quotation",
         "mark in a URL that is not percent-encoded: a filter is written `?amount__gte=100`, not `?amount>=100`.",
     )
 
@@ -156,7 +156,7 @@ def settings_page() -> str:
         "Settings",
         "tidings/settings.py",
         "Each setting is read from the file's section `settings` (its name), the environment (its variable) and the",
-        "command line (its flag); the later wins. An unknown name is refused in each of the three. A setting that",
+        "command line (its flag); the last one wins. Unknown names are refused in all three. A setting that",
         "is true or false also has a negative flag, such as `--no-allow-http`.",
         "",
         table(("name", "flag", "variable", "type", "default", "what it does"), rows),
@@ -216,8 +216,8 @@ def metrics_page() -> str:
     return page(
         "Metrics",
         "tidings/web/api/service/metrics.py",
-        "`GET /metrics` answers in the text form of Prometheus, to a key with the scope `metrics:read`. Counters start",
-        "at 0 with the process. The usual `process_...` and `python_info` are included.",
+        "`GET /metrics` returns the Prometheus text format; the key needs the scope `metrics:read`. Counters start",
+        "at 0 when the process starts. The usual `process_...` and `python_info` are included.",
         "",
         table(("metric", "kind", "labels", "what it says"), sorted(rows)),
     )
@@ -242,10 +242,10 @@ def reasons_page() -> str:
     return page(
         "Why an endpoint got an event, or did not",
         "tidings/rules/wants.py",
-        "`GET /v1/events/{id}` says of each endpoint of the tenant why it did not get the event. Routing and replays",
-        "decide by the same list; a replay also sends what is `earlier`.",
+        "For each of the tenant's endpoints, `GET /v1/events/{id}` says why it did not get the event. Routing",
+        "and replays use the same list; a replay also sends what is `earlier`.",
         "",
-        table(("reason", "what is said", "sent all the same"), rows),
+        table(("reason", "explanation", "sent anyway"), rows),
     )
 
 

@@ -32,7 +32,7 @@ def lines(table: Table) -> Iterator[str]:
 
 
 OF_ITEMS = (
-    "Parameters and fields follow from the declaration and the key: `/docs` and `/v1/openapi.json` show them. "
+    "Parameters and fields depend on the declaration and the key: `/docs` and `/v1/openapi.json` show them. "
     "[Items](../howto/items.md) and [filters](../howto/filters.md) have examples."
 )
 

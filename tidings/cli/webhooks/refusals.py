@@ -41,7 +41,7 @@ def show(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False)
 
 @cli.command("retry")
 def retry(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
-    """Check it again, as of its arrival, and let it in as an event if it is genuine now."""
+    """Check it again as of its arrival, and let it in as an event if it is now genuine."""
     with session(url, key, as_json) as out:
         receipt = out.client.retry_refusal(id)
         out.answer(receipt, lambda: out.say(f"It was let in as the event {receipt['event_id']}."))

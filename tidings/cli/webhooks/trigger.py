@@ -27,7 +27,7 @@ def trigger(
     scheme: Annotated[
         str, typer.Argument(help="The sender (`tidings schemes` lists them), or @FILE with a scheme.", metavar="SCHEME")
     ],
-    to: Annotated[str, typer.Option(help="Send it to this URL; without it, it is printed.", metavar="URL")] = "",
+    to: Annotated[str, typer.Option(help="Send the webhook to this URL; otherwise it is printed.", metavar="URL")] = "",
     type: Annotated[str, typer.Option(help="The type of the event, such as invoice.paid.")] = "",
     secret: Secrets = None,
     secret_file: SecretFile = None,

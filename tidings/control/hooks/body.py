@@ -118,11 +118,13 @@ def _check_cost(scheme: schemes.Scheme) -> None:
     for index, check in enumerate(scheme.checks):
         if not isinstance(check, Signature | Token | Basic | SortedParameters) or getattr(check, "keys", None):
             at = f"/scheme/check/{index}" if isinstance(scheme.check, tuple) else "/scheme/check"
-            detail = "Only an operator can declare a scheme that fetches keys or certificates. Named schemes may do so."
+            detail = (
+                "Only an operator can declare a scheme that fetches keys or certificates. Use a named scheme instead."
+            )
             raise Refused(at, "not_permitted", detail)
     for index, handshake in enumerate(scheme.handshakes):
         if not isinstance(handshake, str) and handshake.fetch:
-            detail = "Only an operator can declare a handshake that fetches a URL. Named handshakes may do so."
+            detail = "Only an operator can declare a handshake that fetches a URL. Use a named handshake instead."
             raise Refused(f"/scheme/handshakes/{index}/fetch", "not_permitted", detail)
 
 

@@ -288,8 +288,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=WRITE,
         summary="Act again after a pause",
         help=(
-            "`missed` decides about the waiting deliveries: `send` makes them (the usual choice), `cancel` drops them. "
-            "`waiting` in the response says how many there were."
+            "`missed` decides what happens to the waiting deliveries: `send` makes them (the usual choice), `cancel` "
+            "drops them. `waiting` in the response says how many there were."
         ),
         handler=resume_link,
         tag=TAG,

@@ -1,1 +1,1 @@
-"""Who calls, from where, and how much each may: keys, scopes, tickets, call limits, open connections."""
+"""Callers: their keys, addresses, scopes, tickets, call limits and open connections."""

@@ -13,8 +13,8 @@ from tidings.rules.schemes.sources import Source, encoded
 from tidings.rules.schemes.verdict import Found, Unfit, refusal
 
 CREDENTIALS_CHARS_MAX = 4_096
-_NOT_BASIC = refusal("malformed_header", "The header Authorization does not hold credentials of HTTP Basic.")
-_WRONG_CREDENTIALS = refusal("wrong_secret", "The credentials of the header Authorization are not those of this hook.")
+_NOT_BASIC = refusal("malformed_header", "The header Authorization does not contain HTTP Basic credentials.")
+_WRONG_CREDENTIALS = refusal("wrong_secret", "The credentials in the header Authorization are not those of this hook.")
 
 
 class TokenCheck:

@@ -19,7 +19,7 @@ _ENDPOINT = {
     "retry_delays_seconds": "The delay before each attempt, the first included, instead of the usual ten.",
     "give_up_on": "Statuses, or classes such as `4xx`, after which a delivery is dead at once.",
     "ca": "The only certificate authorities to trust, as PEM; the public ones by default.",
-    "client_certificate": "What we present if the endpoint asks for a client certificate (mTLS).",
+    "client_certificate": "The certificate to present if the endpoint asks for one (mTLS).",
 }
 _BATCH = {
     "max_events": "The maximum number of events in one POST.",

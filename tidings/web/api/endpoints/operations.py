@@ -267,8 +267,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="endpoints:write",
         summary="Send again after a pause or after it was disabled",
         help=(
-            "`missed` decides about the waiting deliveries: `send` them now (the default), those that wait for a retry "
-            "included, or `cancel` them. `waiting` in the response says how many there were."
+            "`missed` decides what happens to the waiting deliveries: `send` them now (the default), those waiting "
+            "for a retry included, or `cancel` them. `waiting` in the response says how many there were."
         ),
         handler=resume_endpoint,
         tag=TAG,

@@ -254,7 +254,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="events:read",
         summary="List events, or catch up from a cursor",
         help=(
-            "Without `after`: a list, newest first. With `after`: what was committed after that cursor, oldest "
+            "Without `after`: a list, newest first. With `after`: the events committed after that cursor, oldest "
             "first; `next_cursor` is always set. `wait` holds the response back until there is an event, or "
             "the time is up."
         ),

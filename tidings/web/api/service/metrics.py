@@ -72,7 +72,7 @@ class _Collector:
         )
         behind = at["delivery"] - at["deliver"]
         yield GaugeMetricFamily(
-            "tidings_deliver_lag_deliveries", ("Deliveries created after the head of the line."), behind
+            "tidings_deliver_lag_deliveries", ("Deliveries that the deliver stage has not reached yet."), behind
         )
         yield GaugeMetricFamily("tidings_in_flight", "Requests to endpoints in flight.", parts.deliver.flights)
 
