@@ -343,7 +343,7 @@ def test_a_token_without_a_signature_or_with_another_algorithm_is_refused() -> N
 
 
 def test_the_rsa_keys_of_a_set_are_not_hmac_secrets() -> None:
-    with pytest.raises(Refused, match="never both"):
+    with pytest.raises(Refused, match="not both"):
         schemes.read({"check": {"kind": "jwt", "from": "header:a", "algorithms": ["HS256", "RS256"]}})
 
 
