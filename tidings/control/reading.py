@@ -36,5 +36,7 @@ def check_position(db: Db, position: int) -> int:
     if position > feed.head(db):
         raise Invalid.of_parameter("after", NO_CURSOR, AHEAD)
     if position < feed.pruned(db):
-        raise Gone("Events after this cursor are no longer kept. Read your state again, then continue with after=end.")
+        raise Gone(
+            "Events after this cursor are no longer kept. Fetch the current state again, then continue with after=end."
+        )
     return position

@@ -174,7 +174,7 @@ class _Graph:
                     reach[end] = min(ENDLESS, reach.get(end, 0) + often)
             entries += len(reach)
             if entries > REACH_MAX:
-                detail = "The references of this schema pass through too many of its parts; make the chains shorter."
+                detail = "The chains of references in this schema are too long; shorten them."
                 raise Refused(self._nodes[here].pointer, "schema", detail)
 
     def _visit(self, start: int, state: dict[int, bool]) -> None:

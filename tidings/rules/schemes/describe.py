@@ -43,7 +43,7 @@ def replays_in_words(scheme: Scheme) -> str:
         place.startswith(("json:", "form:")) for place in scheme.delivery_id.split(" | ")
     )
     what = "by the delivery id" if inside and covers_body(scheme) else "by the content"
-    return f"No replay window: a replay stays genuine; drop repeats {what}."
+    return f"No replay window: a replayed request still verifies, so drop repeats {what}."
 
 
 def body_in_words(scheme: Scheme) -> str:
