@@ -16,7 +16,7 @@ from tidings.rules.schemes.form import Basic, Signature, SortedParameters, Token
 
 DESCRIPTION_CHARS_MAX = 2_000
 SECRET_CHARS_MAX = 16_384
-TOLERANCE_SECONDS_MAX = 10 * 365 * 86_400
+TOLERANCE_SECONDS_MIN, TOLERANCE_SECONDS_MAX = 1, 10 * 365 * 86_400
 
 
 class HookBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,8 +92,8 @@ def _check_plainly(given: HookBody, tenant: str | None) -> None:
     if given.methods is not None and not given.methods:
         raise Refused("/methods", "missing", "Give at least one method.")
     tolerance = given.tolerance_seconds
-    if tolerance is not None and not 0 < tolerance <= TOLERANCE_SECONDS_MAX:
-        detail = f"A tolerance must be more than 0 and at most {TOLERANCE_SECONDS_MAX:,} seconds."
+    if tolerance is not None and not TOLERANCE_SECONDS_MIN <= tolerance <= TOLERANCE_SECONDS_MAX:
+        detail = f"A tolerance must be {TOLERANCE_SECONDS_MIN} to {TOLERANCE_SECONDS_MAX:,} seconds."
         raise Refused("/tolerance_seconds", "wrong_value", detail)
 
 

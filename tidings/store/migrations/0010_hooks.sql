@@ -27,7 +27,7 @@ CREATE TABLE receipt (
     reason TEXT,
     detail TEXT
 ) STRICT;
-CREATE UNIQUE INDEX receipt_key ON receipt (hook, key);
+CREATE UNIQUE INDEX receipt_once ON receipt (hook, key);
 CREATE INDEX receipt_of_hook ON receipt (hook, id);
 CREATE INDEX receipt_refused ON receipt (id) WHERE state = 'refused';
 CREATE INDEX receipt_refused_of_hook ON receipt (hook, id) WHERE state = 'refused';

@@ -286,6 +286,11 @@ def with_bounds(schemas: dict[str, Schema]) -> dict[str, Schema]:
         known = BOUNDS.get(name, {})
         schema |= WHOLE.get(name, {})
         for field, own in schema.get("properties", {}).items():
+            if field in hook_bounds.ANY.get(name, {}):
+                # Generators make no type of a string or an object.
+                own.clear()
+                own["description"] = hook_bounds.ANY[name][field]
+                continue
             _bound(own, known.get(field) or COMMON.get(field, {}))
             if "$ref" not in own and (meaning := FIELD_HELP.get(name, {}).get(field)):
                 own["description"] = meaning

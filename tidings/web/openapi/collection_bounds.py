@@ -175,29 +175,22 @@ _LINK: dict[str, Schema] = {
     "when": _object(
         "event",
         event={
-            "anyOf": [
-                {"type": "string", **_PATTERN},
-                {"type": "array", "minItems": 1, "maxItems": PATTERNS_MAX, "items": {"type": "string", **_PATTERN}},
-            ],
-            "description": "The event types that it acts on: one type or pattern, or a list.",
+            "type": "array",
+            "minItems": 1,
+            "maxItems": PATTERNS_MAX,
+            "items": {"type": "string", **_PATTERN},
+            "description": "The event types, or patterns of them, that it acts on. A single one needs no list.",
         },
     ),
     "item": {
         **_object(
             "collection",
             collection={"type": "string", **NAME},
-            create={
-                "anyOf": [{"const": True}, _TEMPLATE],
-                "description": "The new item's id; true for a generated id.",
-            },
+            create={"description": "A template of the new item's id; true for a generated id."},
             **{word: _TEMPLATE | {"description": f"The id of the item to {word}."} for word in EDIT_WORDS[1:]},
-            data={
-                "anyOf": [{"type": "object", "additionalProperties": True}, _TEMPLATE],
-                "description": "The item's fields, by name, or one template that becomes all of them.",
-            },
+            data={"description": "The item's fields, by name, or one template that becomes all of them."},
         ),
         "description": "What it does to which item: exactly one of create, put, patch and delete.",
-        "oneOf": [{"required": [word]} for word in EDIT_WORDS],
     },
     "order": _TEMPLATE,
     "order_max_age_seconds": {"minimum": 1, "maximum": links.ORDER_AGE_SECONDS_MAX},

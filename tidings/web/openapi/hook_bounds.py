@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidings.control.hooks.body import DESCRIPTION_CHARS_MAX, SECRET_CHARS_MAX, TOLERANCE_SECONDS_MAX
+from tidings.control.hooks.body import (
+    DESCRIPTION_CHARS_MAX,
+    SECRET_CHARS_MAX,
+    TOLERANCE_SECONDS_MAX,
+    TOLERANCE_SECONDS_MIN,
+)
 from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.rules.event_types import TYPE_CHARS_MAX
 from tidings.rules.hooks import naming
@@ -27,7 +32,7 @@ _HOOK: dict[str, Schema] = {
     "type": {"pattern": rf"^(?!endpoint\.){_PART}(\.{_PART})*$", "maxLength": TYPE_CHARS_MAX},
     "subject": {"maxLength": 1_000, "pattern": NO_NUL},
     "methods": {"minItems": 1, "maxItems": 5},
-    "tolerance_seconds": {"exclusiveMinimum": 0, "maximum": TOLERANCE_SECONDS_MAX},
+    "tolerance_seconds": {"minimum": TOLERANCE_SECONDS_MIN, "maximum": TOLERANCE_SECONDS_MAX},
 }
 _SECRETS: Schema = {
     "maxItems": SECRETS_MAX,
@@ -84,3 +89,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     },
 }
 """By the name of a struct and of its field; `values` are those of a map."""
+
+_SCHEME_HELP = {"scheme": "The name of a signature scheme, or a scheme of your own as an object."}
+ANY: dict[str, dict[str, str]] = dict.fromkeys(("NewHook", "HookPatch", "HookView"), _SCHEME_HELP)
+"""Fields of no single type, with what they mean."""
