@@ -15,7 +15,7 @@ import pytest
 from tests.openapi.conftest import CALLERS, callers_of, patient_server
 from tidings.testing import Api, TestServer
 
-STATEFUL_SECONDS, SECONDS_MAX = 20, 600
+STATEFUL_SECONDS, SECONDS_MAX = 30, 600
 PROGRAM = Path(sys.executable).parent / "schemathesis"
 COVERED = {
     "operator": 'include-tag = ["rooms", "notes"]',

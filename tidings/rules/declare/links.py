@@ -221,7 +221,8 @@ def _pacing(given: dict[str, Any], pointer: str, wrong: Places) -> Pacing:
             continue
         if type(value) not in kinds or not low <= value <= high:
             what = "a whole number" if kinds == (int,) else "a number"
-            wrong.say(f"{pointer}/{name}", "out_of_range", f"{name} must be {what} from {low:,} to {high:,}.")
+            code = "not_whole" if kinds == (int,) and type(value) is float else "out_of_range"
+            wrong.say(f"{pointer}/{name}", code, f"{name} must be {what} from {low:,} to {high:,}.")
         else:
             found[name] = value
     delays = given.get("retry_delays_seconds")
