@@ -154,6 +154,17 @@ def read_json(text: str, what: str) -> Any:
         raise ValueError(f"{what} is not valid JSON: {wrong}") from None
 
 
+def pairs(texts: Sequence[str] | None, option: str, example: str) -> list[tuple[str, str]]:
+    """NAME=VALUE, several times. Raises ValueError with the option and an `example`."""
+    found = []
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ValueError(f"{option} is written as NAME=VALUE, such as {example}, not {text!r}")
+        found.append((name, value))
+    return found
+
+
 def check_json(text: str, what: str) -> None:
     """Check that an option is JSON, to be sent as this exact text. Raises ValueError with a sentence."""
     try:

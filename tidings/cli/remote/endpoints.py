@@ -12,7 +12,19 @@ from typing import Annotated, Any
 import typer
 
 from tidings.cli.remote import endpoint_files
-from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Url, double, read_json, session
+from tidings.cli.session import (
+    DEFAULT_URL,
+    LIST_LIMIT,
+    PAGE_MAX,
+    AsJson,
+    Key,
+    Limit,
+    Url,
+    double,
+    pairs,
+    read_json,
+    session,
+)
 from tidings.cli.terminal.numbers import counting, whole
 from tidings.cli.terminal.sentences import counted
 from tidings.client import ApiError, Client, Forbidden
@@ -320,10 +332,7 @@ def _options(
         headers=dict(_header(text) for text in header) if header else None,
         give_up_on=[_status(status) for status in give_up_on] if give_up_on else None,
     )
-    for text in more or []:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise ValueError(f"--set is written as NAME=VALUE, such as rate=20, not {text!r}")
+    for name, value in pairs(more, "--set", "rate=20"):
         options[name] = _value(name, value)
     return options
 

@@ -24,6 +24,7 @@ from tidings.cli.session import (
     Url,
     double,
     fail,
+    pairs,
     print_json,
     read_json,
     session,
@@ -34,6 +35,9 @@ from tidings.client import ImportRefused, Invalid
 from tidings.client.calls import given
 from tidings.client.items import Items
 from tidings.client.uploads import ENDINGS
+
+EXAMPLE = "done=true"
+"""What a field and its value look like, in error messages."""
 
 cli = typer.Typer(help="Items of a collection: one by one and as files.", no_args_is_help=True)
 
@@ -314,10 +318,10 @@ def _fields(data: str | None, set: list[str] | None) -> dict[str, Any]:
         found = read_json(text, "--data")
         if not isinstance(found, dict):
             raise ValueError('--data must be an object, such as {"title": "..."}.')
-    pairs = dict(_pairs(set, "--set"))
-    if len(pairs) < len(set or ()):
+    fields = dict(pairs(set, "--set", EXAMPLE))
+    if len(fields) < len(set or ()):
         raise ValueError("--set names the same field twice")
-    for name, value in pairs.items():
+    for name, value in fields.items():
         try:
             found[name] = json.loads(value, parse_float=double)
         except ValueError:
@@ -331,11 +335,11 @@ def _quotes_told(set: list[str] | None) -> Iterator[None]:
     try:
         yield
     except Invalid as wrong:
-        pairs = dict(_pairs(set, "--set"))
+        fields = dict(pairs(set, "--set", EXAMPLE))
         for error in wrong.errors:
             name = str(error.get("pointer", ""))[1:]
-            if name in pairs and "as a string" in error["detail"] and not pairs[name].startswith('"'):
-                fail(f"{wrong} The shell removes quotes, so write: --set {name}='\"{pairs[name]}\"'")
+            if name in fields and "as a string" in error["detail"] and not fields[name].startswith('"'):
+                fail(f"{wrong} The shell removes quotes, so write: --set {name}='\"{fields[name]}\"'")
         raise
 
 
@@ -349,24 +353,13 @@ def _file(name: str) -> str:
 def _filters(texts: list[str] | None) -> dict[str, Any]:
     """The filters of --filter in the form of the client. Raises ValueError."""
     found: dict[str, list[str]] = {}
-    for name, value in _pairs(texts, "--filter"):
+    for name, value in pairs(texts, "--filter", EXAMPLE):
         found.setdefault(name, []).append(value)
     # A single value may be several separated by commas; each of several is taken as a whole.
     return {
         name: (values[0].split(",") if name.endswith(LISTS) else values[0]) if len(values) == 1 else values
         for name, values in found.items()
     }
-
-
-def _pairs(texts: list[str] | None, option: str) -> list[tuple[str, str]]:
-    """NAME=VALUE, several times. Raises ValueError."""
-    found = []
-    for text in texts or []:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise ValueError(f"{option} is written as NAME=VALUE, such as done=true, not {text!r}")
-        found.append((name, value))
-    return found
 
 
 def _format(file: str, format: str | None) -> str:

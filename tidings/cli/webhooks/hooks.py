@@ -8,7 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Session, Url, double, session
+from tidings.cli.session import (
+    DEFAULT_URL,
+    LIST_LIMIT,
+    PAGE_MAX,
+    AsJson,
+    Key,
+    Limit,
+    Session,
+    Url,
+    double,
+    pairs,
+    session,
+)
 from tidings.cli.terminal.numbers import counting
 from tidings.cli.webhooks.options import SchemeSettings, SecretFile, Secrets, content, secrets_of, settings_of
 from tidings.client.calls import given
@@ -139,10 +151,7 @@ def _scheme(text: str) -> str | Json:
 
 def _options(type: str | None, subject: str | None, description: str | None, others: Sequence[str] | None) -> Json:
     found = given(type=type, subject=subject, description=description)
-    for text in others or []:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"--set takes NAME=VALUE, not {text!r}")
+    for name, value in pairs(others, "--set", "repeats=content"):
         found[name] = _value(value)
     return found
 

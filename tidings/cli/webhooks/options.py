@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from tidings.cli.session import fail
+from tidings.cli.session import fail, pairs
 from tidings.rules import schemes
 from tidings.rules.reading.refused import Refused
 from tidings.rules.schemes import Scheme
@@ -74,13 +74,7 @@ def secrets_of(given: Sequence[str] | None, file: str | None) -> list[str]:
 
 def settings_of(given: Sequence[str] | None) -> dict[str, str]:
     """Settings by name. Raises ValueError."""
-    found = {}
-    for text in given or []:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"--setting takes NAME=VALUE, not {text!r}")
-        found[name] = value
-    return found
+    return dict(pairs(given, "--setting", "topic_arn=arn:aws:sns:us-west-2:123456789012:orders"))
 
 
 def content(name: str) -> bytes:
