@@ -95,7 +95,7 @@ OF_PLACES = {
     "not_ascii": "The text has characters other than ASCII.",
     "not_exact": "The number cannot be stored without losing digits.",
     "not_found": "There is no such thing.",
-    "not_in_enum": "It is none of the listed values.",
+    "not_in_enum": "It is not one of the listed values.",
     "not_permitted": "This key, or this server, does not permit it.",
     "not_possible_here": "It cannot be combined with the other members.",
     "not_text": "The file is not UTF-8.",

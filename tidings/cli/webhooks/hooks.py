@@ -32,7 +32,9 @@ Id = Annotated[str, typer.Argument(help="The hook's id, hook_...")]
 SchemeName = Annotated[
     str, typer.Option("--scheme", help="The sender, such as github, or @FILE with a scheme of your own.")
 ]
-Type = Annotated[str | None, typer.Option(help="The type of its events; {type} stands for what the sender calls them.")]
+Type = Annotated[
+    str | None, typer.Option(help="The type of its events; {type} becomes the sender's own name for the event.")
+]
 Subject = Annotated[str | None, typer.Option(help="Where to find the subject, such as json:data.id.")]
 Description = Annotated[str | None, typer.Option(help="A description.")]
 Set = Annotated[
