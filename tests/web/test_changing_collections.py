@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from tidings.intake.items.reading import unless_redeclared
 from tidings.model.errors import Unavailable
 from tidings.store.base import StoreError
 from tidings.testing import Api, TestServer, until
-from tidings.web.items.unless_redeclared import unless_redeclared
 
 THREADS = 3
 CHANGES = 12
@@ -126,7 +126,7 @@ def test_what_was_read_while_a_collection_changed_does_not_count(jobs: Api, serv
     parts = server.server.parts
     kind = parts.kinds.of(parts.catalog.now.collections["owners"])
     nowhere: Any = None
-    assert unless_redeclared(parts, [kind], lambda db: 1)(nowhere) == 1
+    assert unless_redeclared(parts.catalog, [kind], lambda db: 1)(nowhere) == 1
     jobs.post("/v1/collections:apply", {"collections": {"owners": {"fields": {"called": {**S, "was": "name"}}}}})
 
     def refuse(db: Any) -> None:
@@ -135,4 +135,4 @@ def test_what_was_read_while_a_collection_changed_does_not_count(jobs: Api, serv
     reads: list[Callable[[Any], Any]] = [lambda db: [], refuse]
     for read in reads:
         with pytest.raises(Unavailable, match="The collection owners is being changed"):
-            unless_redeclared(parts, [kind], read)(nowhere)
+            unless_redeclared(parts.catalog, [kind], read)(nowhere)

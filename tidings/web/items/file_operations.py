@@ -39,7 +39,7 @@ IMPORTED = BodySchema(
 PARTIAL = Parameter(
     name="partial",
     schema={"type": "boolean", "default": False},
-    help="Store the good lines in parts of up to 1,000 and report the bad ones, instead of all lines or none.",
+    help="Store the good lines in parts of up to 250 and report the bad ones, instead of all lines or none.",
 )
 FORMAT = Parameter(
     name="format",

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
 
 import msgspec
 
 from tidings.intake.items.imports import Imported, ImportRequest, StoredPart
-from tidings.intake.items.kinds import Kind
+from tidings.intake.items.reading import ItemList, ItemPage, ItemReading
 from tidings.model.digits import is_digits
 from tidings.model.errors import Invalid, TidingsError, TooLarge
 from tidings.rules.items.csv_lines import CsvOut
 from tidings.rules.items.file_lines import CSV, NDJSON, JsonLinesOut
-from tidings.rules.items.permit import Grant
 from tidings.store.base import Db
-from tidings.store.items import item_pages
-from tidings.store.items.conditions import Where
-from tidings.store.items.item_pages import CREATED, Order
+from tidings.store.items.item_pages import CREATED, Position
 from tidings.web.habits.once import kept, once
-from tidings.web.items.unless_redeclared import unless_redeclared
 from tidings.web.operation import Answer, Request, Stream
 from tidings.web.parts import Parts
 from tidings.web.wire.problem import CLOSE
@@ -33,21 +28,15 @@ PAGE_ITEMS = 1_000
 
 
 class Transfer:
-    """One caller's way of moving files into and out of one collection.
+    """One caller's way of moving files into and out of one collection. `asked`: the list that an export asks for."""
 
-    `where`: what an export's parameters ask for; `asks_created`: whether that is a time of creation.
-    """
-
-    def __init__(
-        self, grant: Grant, kind: Kind, where: Callable[[Request], Where], asks_created: Callable[[Request], bool]
-    ) -> None:
-        self._grant = grant
-        self._kind = kind
-        self._where = where
-        self._asks_created = asks_created
-        tenant = () if grant.tenant else ("tenant",)
-        self.members = ("id", *tenant, *grant.read)
-        """What an export writes by itself: what an import reads."""
+    def __init__(self, reading: ItemReading, asked: Callable[[Request, int, Sequence[str]], ItemList]) -> None:
+        self._reading = reading
+        self._grant = reading.grant
+        self._asked = asked
+        tenant = () if self._grant.tenant else ("tenant",)
+        self.members = ("id", *tenant, *self._grant.read)
+        """What an export writes by default: what an import reads."""
 
     # --- import -------------------------------------------------------------------------------------------------------
 
@@ -89,34 +78,32 @@ class Transfer:
             raise Invalid.of_parameter("fields", "repeated", detail)
         format = request.query.get("format", "ndjson")
         out = CsvOut(names) if format == "csv" else JsonLinesOut()
-        is_down = request.query.get("sort", CREATED).startswith("-")
-        order = [Order(CREATED, is_down, nullable=False, by_time=self._asks_created(request))]
-        # Asked for before the answer begins, since later no refusal can be told.
-        self._where(request)
+        wanted = self._asked(request, PAGE_ITEMS, (request.query.get("sort", CREATED),))
+        asked = msgspec.structs.replace(wanted, fields=names)
+        # Refused before the response begins: afterwards it is too late.
+        first, _ = self._reading.page(asked)
         name = f"{self._grant.collection.name}.{format}"
         headers = [("content-disposition", f'attachment; filename="{name}"')]
-        return Stream(self._pieces(parts, request, out, names, order), headers, out.media, whole=True)
+        return Stream(self._pieces(parts, request, out, asked, first), headers, out.media, whole=True)
 
     async def _pieces(
-        self, parts: Parts, request: Request, out: CsvOut | JsonLinesOut, names: Sequence[str], order: list[Order]
+        self, parts: Parts, request: Request, out: CsvOut | JsonLinesOut, asked: ItemList, job: Callable[[Db], ItemPage]
     ) -> AsyncIterator[bytes]:
         """The file, a page at a time; between pages nothing is held open."""
         if head := out.head():
             yield head
-        after: list[Any] | None = None
         while True:
 
-            def read(db: Db, after: list[Any] | None = after) -> tuple[bytes, list[Any] | None]:
-                found = item_pages.page(db, self._kind.table, self._where(request), order, after, PAGE_ITEMS)
-                rules, table = self._kind.rules, self._kind.table
-                piece = out.lines([rules.document_of(row, table.unpack, names) for row in found])
-                return piece, item_pages.position(table, order, found[-1]) if len(found) == PAGE_ITEMS else None
+            def read(db: Db, job: Callable[[Db], ItemPage] = job) -> tuple[bytes, Position | None]:
+                page = job(db)
+                return out.lines(page.documents), page.end
 
-            piece, after = await parts.readers.call(unless_redeclared(parts, [self._kind], read), request.key.tenant)
+            piece, end = await parts.readers.call(read, request.key.tenant)
             if piece:
                 yield piece
-            if after is None:
+            if end is None:
                 return
+            job, _ = self._reading.page(msgspec.structs.replace(asked, after=end))
 
 
 class _Kept:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from tidings.intake.items.batches import BATCH_MAX
-from tidings.intake.items.kinds import Kind
+from tidings.intake.items.reading import ItemReading
 from tidings.model.access import VERBS, Key, Verb
 from tidings.model.collection import Collection, Question
 from tidings.model.errors import Conflict, NotFound, Stale
@@ -23,7 +23,7 @@ from tidings.web.habits.shaping import COUNT
 from tidings.web.items.beside import places_of
 from tidings.web.items.file_operations import FORMAT, export_of, import_of
 from tidings.web.items.files import Transfer
-from tidings.web.items.handlers import Filters, Handlers
+from tidings.web.items.handlers import Handlers
 from tidings.web.items.parameters import (
     FOUND_WITH_TENANT,
     IN_BATCH_TENANT,
@@ -57,11 +57,11 @@ class ItemMenu:
         self.grant = grant
         self._name = grant.collection.name
         self._path = f"/v1/items/{self._name}"
-        self._expands = _expands(parts, key, grant)
+        self._reading = ItemReading.of(parts.catalog, parts.kinds, key, grant)
+        self._expands = self._reading.expands
         self._schemas = ItemSchemas(grant, {name: its for name, (its, _) in self._expands.items()})
-        self._kind = parts.kinds.of(grant.collection)
         filters, self._filter_parameters = filters_of(grant.collection, grant.filter)
-        self._door = self._open(filters)
+        self._door = Handlers(self._reading, filters)
         found = [self._of_verb(verb) for verb in VERBS if verb in grant.verbs]
         if any(verb in grant.verbs for verb in ("create", "put", "edit", "delete")):
             found.append(self._batch())
@@ -73,9 +73,6 @@ class ItemMenu:
     def find(self, name: str) -> Operation | None:
         """An operation by the end of its name, such as `list`."""
         return self._by_name.get(f"{self._name}.{name}")
-
-    def _open(self, filters: Filters) -> Handlers:
-        return Handlers(self.grant, self._kind, self._expands, filters)
 
     def _of_verb(self, verb: Verb) -> Operation:
         return {
@@ -126,7 +123,7 @@ class ItemMenu:
             path=f"{self._path}:{question.name}",
             summary=f"Query {self._name} by {named}",
             help=question.description or "All parameters are required. The response is a page, newest first.",
-            handler=self._open(filters).page,
+            handler=Handlers(self._reading, filters, question.name).page,
             response=self._schemas.page,
             parameters=(*parameters, *self._tenant(OF_TENANT), *self._shaping(), *PAGING),
             sorts=self._sorts(),
@@ -151,7 +148,7 @@ class ItemMenu:
 
     def _checked(self, form: BodySchema, *, is_new: bool) -> BodySchema:
         """A body whose other wrong places are reported together with a number that cannot be read exactly."""
-        return msgspec.structs.replace(form, places=places_of(self._kind.rules, self.grant, is_new=is_new))
+        return msgspec.structs.replace(form, places=places_of(self._reading.kind.rules, self.grant, is_new=is_new))
 
     def _create(self) -> Operation:
         return self._operation(
@@ -243,8 +240,7 @@ class ItemMenu:
         # An export has a parameter of this name itself; a field so called is filtered by `format__in`.
         filters, parameters = filters_of(self.grant.collection, self.grant.filter)
         filters.pop(FORMAT.name, None)
-        door = self._open(filters)
-        transfer = Transfer(self.grant, self._kind, door.where, door.asks_created)
+        transfer = Transfer(self._reading, Handlers(self._reading, filters).asked)
         words = (SEARCH,) if self.grant.words else ()
         found = []
         if "create" in self.grant.verbs:
@@ -282,18 +278,6 @@ class ItemMenu:
             help = "The sort order, several separated by commas; `-` reverses it. Default: `-created`."
             found.append(several("sort", list(self._sorts()), help, SORTS_MAX))
         return tuple(found)
-
-
-def _expands(parts: Parts, key: Key, grant: Grant) -> dict[str, tuple[Grant, Kind]]:
-    """The references that this key may read, into collections that it may read."""
-    found = {}
-    for field in grant.collection.fields:
-        target = parts.catalog.now.collections.get(field.to or "")
-        if field.name in grant.read and target is not None:
-            its = parts.kinds.grant(key, target)
-            if its is not None and its.verbs & {"list", "get"}:
-                found[field.name] = (its, parts.kinds.of(target))
-    return found
 
 
 def make(parts: Parts, key: Key, collection: Collection) -> ItemMenu | None:
