@@ -14,6 +14,7 @@ from make_pictures import BROWSERS
 
 NAMES: dict[str, tuple[str, ...]] = {
     "chromium": BROWSERS,
+    "haproxy": ("haproxy", "/usr/sbin/haproxy"),
     "nginx": ("nginx", "/usr/sbin/nginx"),
 }
 """Where a program is found, if not by its own name."""

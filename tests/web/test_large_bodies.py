@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.web import wire
 from tidings.testing import TestServer, until
 from tidings.web.wire.bodies import reading
 
 KEPT = 3
 SIZE = 1_000_000
+LONG, PIECE = 3_000_000, 65_536
+CHUNK = b"8000\r\n" + bytes(0x8000) + b"\r\n"
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+    with TestServer(tmp_path_factory.mktemp("large")) as server:
+        server.api.post("/v1/hooks", {"path": "large", "scheme": "github", "secrets": ["s"]})
+        yield server
 
 
 def test_too_many_large_bodies_are_refused_until_some_are_answered(
@@ -34,6 +45,32 @@ def test_too_many_large_bodies_are_refused_until_some_are_answered(
         until(lambda: taken(server), "there is room again")
         for each in [*begun, refused]:
             each.close()
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+@pytest.mark.parametrize(
+    ("path", "key", "status"),
+    [
+        ("/v1/events", True, 413),
+        ("/v1/events", False, 401),
+        ("/v1/nothing", True, 404),
+        ("/in/large", False, 413),
+        ("/in/nothing", False, 404),
+    ],
+)
+def test_an_answer_reaches_even_those_who_send_the_whole_body_first(
+    lasting: TestServer, framing: str, path: str, key: bool, status: int
+) -> None:
+    """A connection that is closed too early is reset, and its peer, often a proxy, may never read the answer."""
+    lines = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json"]
+    lines += [f"Authorization: Bearer {lasting.api.key}"] if key else []
+    lines += [f"Content-Length: {LONG}" if framing == "length" else "Transfer-Encoding: chunked", "", ""]
+    body = bytes(LONG) if framing == "length" else CHUNK * (LONG // len(CHUNK)) + b"0\r\n\r\n"
+    with wire.dial(lasting.url) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        for start in range(0, len(body), PIECE):
+            connection.sendall(body[start : start + PIECE])
+        assert wire.read(connection).status == status
 
 
 def taken(server: TestServer) -> bool:

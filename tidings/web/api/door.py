@@ -114,6 +114,7 @@ class ApiDoor:
         if "origin" in headers or self._cors.varies:
             at.extra = self._cors.headers(headers.get("origin"))
         operation: Operation | None = None
+        refused = False
         try:
             self._addresses.take(client)
             operation = self._routes.fixed.get((scope.method, scope.path))
@@ -138,11 +139,13 @@ class ApiDoor:
                     answer.headers = from_outside(answer.headers, self._base)
                 _send(at, answer)
         except Exception as wrong:
-            status = _send_problem(at, wrong, operation)
+            status, refused = _send_problem(at, wrong, operation), True
         name = operation.name if operation is not None else "none"
         self.answers[name, status] = self.answers.get((name, status), 0) + 1
         if not at.waited:
             self._seconds.observe(name, perf_counter() - began)
+        if refused:
+            await self._bodies.discard(proto, headers)
 
     async def _run(self, operation: Operation, path: dict[str, str], at: Exchange) -> Answer | None:
         """The answer; None if it was streamed."""

@@ -76,12 +76,16 @@ class HooksDoor:
     async def take(self, scope: Any, proto: Any) -> None:
         """Answer a request (RSGI 1.x)."""
         began, request_id = perf_counter(), self._ids.next()
+        unread = False
         try:
             status = await self._take(scope, proto, request_id)
+            unread = status == 404
         except Exception as wrong:
-            status = _send_problem(proto, wrong, request_id)
+            status, unread = _send_problem(proto, wrong, request_id), True
         self._answers[NAME, status] = self._answers.get((NAME, status), 0) + 1
         self._seconds.observe(NAME, perf_counter() - began)
+        if unread:
+            await self._parts.bodies.discard(proto, dict(scope.headers.items()))
 
     async def _take(self, scope: Any, proto: Any, request_id: str) -> int:
         peer = scope.client if self._callers is None else self._callers.of(scope)

@@ -7,9 +7,11 @@ timer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from tidings.model.errors import Malformed, TooLarge, TooSlow, Unavailable
 from tidings.rules.limit import LeastRate
@@ -19,6 +21,8 @@ from tidings.web.wire.bodies.memory import Memory
 BODY_SECONDS = 9.0
 """A body that is not complete by then is given up; with the sweep the connection is closed within ten seconds."""
 SWEEP_SECONDS = 0.5
+DISCARDED_BYTES_MAX, DISCARD_SECONDS = 8 * 1024 * 1024, 2.0
+"""How much of a refused body is still read, and for how long."""
 LEAST_BYTES_PER_SECOND, LEAST_SECONDS = 1_024, 30.0
 """A file must arrive at this rate at least, on average over this many seconds of waiting for it."""
 LARGE_BYTES = 16 * 1024
@@ -35,6 +39,8 @@ class BodyReader:
         self._reading: dict[asyncio.Task[Any], float] = {}
         self._late: set[asyncio.Task[Any]] = set()
         self._sweeping = False
+        self._begun: WeakKeyDictionary[asyncio.Task[Any], AsyncIterator[bytes]] = WeakKeyDictionary()
+        """Bodies that are read in pieces. A body can be iterated only once."""
         self._memory = Memory()
         self.share = Share("bodies", HELD_BYTES_MAX)
         """Bytes of large bodies whose requests are not answered yet."""
@@ -64,7 +70,7 @@ class BodyReader:
             self._sweeping = True
             loop.call_later(SWEEP_SECONDS, self._sweep)
         try:
-            whole: bytes = await (proto() if length is not None else _counted(proto, limit))
+            whole: bytes = await (proto() if length is not None else _counted(self._source(proto), limit))
             return whole
         except asyncio.CancelledError:
             if task not in self._late:
@@ -89,7 +95,7 @@ class BodyReader:
             return
         if length is not None and int(length) > limit:
             raise _too_large(limit)
-        source = aiter(proto)
+        source = self._source(proto)
         rate = LeastRate(LEAST_BYTES_PER_SECOND, self._least_seconds)
         size = empty = 0
         began = time.monotonic()
@@ -135,6 +141,33 @@ class BodyReader:
             del self._reading[task]
             self._late.discard(task)
 
+    async def discard(self, proto: Any, headers: dict[str, str]) -> None:
+        """Read on, within limits, after a request was refused before its body was complete.
+
+        A connection that is closed while its peer still sends is reset, and a reset can destroy an answer that has
+        not been read yet: behind a proxy, the caller then gets a 502.
+        """
+        # With `Expect`, the body has not left its sender yet.
+        if "expect" in headers or ("content-length" not in headers and "transfer-encoding" not in headers):
+            return
+        left = DISCARDED_BYTES_MAX
+        # RuntimeError: the whole body was read, or it broke off.
+        with contextlib.suppress(RuntimeError, TimeoutError):
+            async with asyncio.timeout(DISCARD_SECONDS):
+                async for piece in _onwards(self._source(proto)):
+                    left -= len(piece)
+                    if left < 0:
+                        return
+
+    def _source(self, proto: Any) -> AsyncIterator[bytes]:
+        """The body of the request that this task takes, in pieces, from where it was read to."""
+        task = asyncio.current_task()
+        assert task is not None
+        source = self._begun.get(task)
+        if source is None:
+            source = self._begun[task] = aiter(proto)
+        return source
+
     def _hold(self, task: asyncio.Task[Any], size: int, tenant: str | None) -> None:
         """Count a large body until its request is answered."""
         if not self.share.take(tenant, size):
@@ -154,17 +187,18 @@ class BodyReader:
                 break
             if task not in self._late:
                 self._late.add(task)
+                self._begun.pop(task, None)
                 task.cancel()
         self._sweeping = bool(self._reading)
         if self._sweeping:
             asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
 
-async def _counted(proto: Any, limit: int) -> bytes:
+async def _counted(source: AsyncIterator[bytes], limit: int) -> bytes:
     """A body of unknown length, given up as soon as it is over the limit."""
     pieces: list[bytes] = []
     size = empty = 0
-    async for piece in proto:
+    async for piece in _onwards(source):
         size += len(piece)
         if size > limit:
             raise _too_large(limit)
@@ -176,6 +210,15 @@ async def _counted(proto: Any, limit: int) -> bytes:
     if empty > 1:
         raise _broken_off()
     return b"".join(pieces)
+
+
+async def _onwards(source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """What is left of a body; `async for` would ask for its first piece again, which the server refuses."""
+    while True:
+        try:
+            yield await source.__anext__()
+        except StopAsyncIteration:
+            return
 
 
 def _broken_off() -> Malformed:
