@@ -3,21 +3,26 @@
 Run `python examples/id_at_the_bar/run.py`. First callers: without a key, with a wrong one, with too few rights, of
 another tenant. Then a waiter, whose key may do some things with items and no others. Then webhooks: from an impostor,
 with an old timestamp, with a changed body, sent to two receivers. One checks with `tidings.client.verify`, the other
-with the library standardwebhooks. It ends with 1 where anybody gets in.
+with the library standardwebhooks. Last come webhooks of a card terminal to Tidings itself: one is genuine, and the tab
+is paid; others are forged, refused, and kept with the reason. It ends with 1 if anybody gets in.
 """
 
 from __future__ import annotations
 
+import hmac
 import http.client
+import json
+import os
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tidings.client import ApiError, Client, verify
 from tidings.client.calls import create
-from tidings.testing import ProcessServer, Received, Receiver
+from tidings.testing import ProcessServer, Received, Receiver, until
 
 sys.path.append(str(Path(__file__).parents[1]))
 from independent import CHECKED_BY, Webhook
@@ -25,6 +30,7 @@ from independent import CHECKED_BY, Webhook
 CONFIG = Path(__file__).parent / "tidings.yaml"
 OLD = timedelta(minutes=6)
 """Receivers accept five minutes."""
+TERMINAL_SECRET = "the secret that the card terminal signs with"
 TRUSTED_CENTS = 10_000
 WAITER = {
     "collection": "tabs",
@@ -126,11 +132,11 @@ def forged(genuine: Received, secret: str) -> dict[str, Forged]:
     }
 
 
-def post(receiver: Receiver, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
+def post(port: int, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
     """Send a webhook as anybody could. The status of the answer, and its text."""
-    connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request("POST", "/hooks", body, {**headers, "Content-Type": "application/json"})
+        connection.request("POST", path, body, {**headers, "Content-Type": "application/json"})
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
     finally:
@@ -144,14 +150,63 @@ def webhooks(name: str, receiver: Receiver, secret: str) -> list[bool]:
     well = [not receiver.refused]
     print(f"  {'the genuine one':<22} {'is taken' if well[0] else 'WAS REFUSED'}")
     for what, (headers, body) in forged(genuine, secret).items():
-        status, text = post(receiver, headers, body)
+        status, text = post(receiver.port, "/hooks", headers, body)
         print(f"  {what:<22} {status} {text}")
         well.append(status == 400 and text != "")
     return well
 
 
+def signed(secret: str, at: datetime, body: bytes) -> dict[str, str]:
+    """The header with which the card terminal signs, as Stripe does."""
+    stamp = int(at.timestamp())
+    signature = hmac.new(secret.encode(), b"%d.%b" % (stamp, body), "sha256").hexdigest()
+    return {"Stripe-Signature": f"t={stamp},v1={signature}"}
+
+
+def hooks(port: int, operator: Client) -> list[bool]:
+    """Webhooks to Tidings: what the card terminal says of a tab counts, what others say of it does not."""
+    tabs = operator.items("tabs")
+    [mine, theirs] = [tabs.create({"guest": guest, "cents": 1_200})["id"] for guest in ("carla", "dora")]
+
+    def paid(tab: str, number: int) -> bytes:
+        return json.dumps({"id": f"pay_{number}", "tab": tab}).encode()
+
+    now, genuine = datetime.now(UTC), paid(mine, 1)
+    headers = signed(TERMINAL_SECRET, now, genuine)
+    forged = {
+        "an impostor": (signed("a guess", now, paid(theirs, 2)), paid(theirs, 2), "no_match"),
+        "an old timestamp": (signed(TERMINAL_SECRET, now - OLD, paid(theirs, 3)), paid(theirs, 3), "too_old"),
+        "a changed body": (headers, paid(theirs, 1), "no_match"),
+        "no signature": ({}, paid(theirs, 4), "missing_header"),
+    }
+    print("\nWebhooks to Tidings itself:")
+    well, kept = [], {}
+    for what in ("the genuine one", "the same again"):
+        status, _ = post(port, "/in/card-terminal", headers, genuine)
+        print(f"  {what:<22} {status}")
+        well.append(status == 200)
+    for what, (lines, body, _) in forged.items():
+        status, text = post(port, "/in/card-terminal", lines, body)
+        print(f"  {what:<22} {status} {text.strip()}")
+        well.append(status == 401)
+        kept[what] = text.split()[-1].rstrip(".")
+    status, text = post(port, "/in/back-door", headers, genuine)
+    print(f"  {'another path':<22} {status} {text.strip()}")
+
+    until(lambda: tabs.get(mine)["paid"], "the tab is paid")
+    until(lambda: len(list(operator.pages("/v1/refusals"))) == len(forged), "what was refused is kept")
+    print("Kept with the reason:")
+    for what, (_, _, reason) in forged.items():
+        refusal = operator.receipt(kept[what])
+        print(f"  {what:<22} {refusal['reason']}: {refusal['detail']}")
+        well.append(refusal["reason"] == reason)
+    events = list(operator.events(type="bar.*"))
+    return [*well, status == 404, len(events) == 1, not tabs.get(theirs)["paid"]]
+
+
 def main() -> int:
     """Play it, and compare. The exit status."""
+    os.environ["TERMINAL_SECRET"] = TERMINAL_SECRET
     secrets: dict[str, str] = {}
 
     def by_us(request: Received) -> None:
@@ -177,6 +232,7 @@ def main() -> int:
         operator.publish("tasks.completed", {"id": "t_17"})
         for name, receiver in receivers.items():
             well += webhooks(name, receiver, secrets[name])
+        well += hooks(urlsplit(server.url).port or 80, operator)
     print("\nNobody got in who should not." if all(well) else f"\nSomething is not as it should be: {well}")
     return 0 if all(well) else 1
 

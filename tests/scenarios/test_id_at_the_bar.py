@@ -28,6 +28,21 @@ ITEMS = {
     "another tenant edits": "404 not_found: There is no item",
     "no permit at all": "404 not_found: There is no collection tabs",
 }
+HOOKS = {
+    "the genuine one": "200",
+    "the same again": "200",
+    "an impostor": "401 This request was refused.",
+    "an old timestamp": "401 This request was refused.",
+    "a changed body": "401 This request was refused.",
+    "no signature": "401 This request was refused.",
+    "another path": "404 There is no hook here.",
+}
+KEPT = {
+    "an impostor": "no_match: The header Stripe-Signature does not match",
+    "an old timestamp": "too_old: It was signed 36",
+    "a changed body": "no_match: The header Stripe-Signature does not match",
+    "no signature": "missing_header: The header Stripe-Signature is missing.",
+}
 FORGED = ("an impostor", "an old timestamp", "a new timestamp", "a changed body", "no signature")
 
 
@@ -36,6 +51,10 @@ def test_id_at_the_bar() -> None:
     for who, answer in {**CALLERS, **ITEMS}.items():
         assert re.search(rf"^ +{who} +{re.escape(answer)}", said, re.MULTILINE), who
     assert re.search(r"what it may do +sees the tab of anna, and writes 1200 on it", said)
+    said, ours, kept = re.split(r"^(?:Webhooks to Tidings itself|Kept with the reason):$", said, flags=re.MULTILINE)
+    for part, lines in ((ours, HOOKS), (kept, KEPT)):
+        for what, line in lines.items():
+            assert re.search(rf"^ +{what} +{re.escape(line)}", part, re.MULTILINE), what
     halves = re.split(r"^Webhooks, checked by .*$", said, flags=re.MULTILINE)[1:]
     assert len(halves) == 2
     for half in halves:

@@ -50,9 +50,10 @@ class Source:
         return found[0]
 
     def said(self) -> str:
-        """The place in words."""
+        """The place in words, as a sentence begins with it."""
         if not self._said:
-            self._said = " or ".join(_said(part.strip()) for part in re.split(r" [|&] ", self.text))
+            first, *others = [_said(part.strip()) for part in re.split(r" [|&] ", self.text)]
+            self._said = " or ".join([first, *(f"{each[0].lower()}{each[1:]}" for each in others)])
         return self._said
 
 
