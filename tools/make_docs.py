@@ -99,7 +99,7 @@ def outcomes_page() -> str:
 
 
 def answers_page() -> str:
-    """What each answer says of the message and of the endpoint, and what the words mean."""
+    """What each response says about the message and about the endpoint, and what the words mean."""
     rows = [(f"`{row.outcome.name}`", row.answers, row.message, row.endpoint, row.because) for row in judgement.TABLE]
     edits = [(f"`{row.outcome.name}`", row.message, row.because) for row in judgement.OF_EDITS.values()]
     of_message = [(f"`{word}`", meaning) for word, meaning in judgement.OF_MESSAGE.items()]
@@ -107,8 +107,8 @@ def answers_page() -> str:
     return page(
         "What an answer says",
         "tidings/rules/deliver/judgement.py",
-        "An answer to one message says nothing about another. So each answer is judged twice: what it says about",
-        "the message, and what it says about the endpoint. The first row that fits counts.",
+        "A response to one message need not say anything about the next. So each response is judged twice: what it",
+        "says about the message, and what it says about the endpoint. The first row that fits counts.",
         "",
         table(("outcome", "answer", "about the message", "about the endpoint", "because"), rows),
         "",
@@ -120,10 +120,10 @@ def answers_page() -> str:
         "",
         "## Edits of items",
         "",
-        "A [link](../howto/links.md) edits an item instead of sending a request. What fails says nothing about the",
+        "A [link](../howto/links.md) edits an item instead of sending a request. A failed edit says nothing about the",
         "link, so its other edits continue, and it is never disabled.",
         "",
-        table(("outcome", "of the message", "because"), edits),
+        table(("outcome", "about the event", "because"), edits),
     )
 
 

@@ -48,5 +48,5 @@ class DueTimes:
         if wrong is not None:
             self._owed += by
             return
-        log.warning("the clock was set by %.0f s: deliveries stay due after the same delay", by / SECOND)
+        log.warning("the clock was set by %.0f s; deliveries keep their remaining delays", by / SECOND)
         then()

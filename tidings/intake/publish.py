@@ -169,7 +169,7 @@ class Publisher:
     def _check_type(self, kind: str, pointer: str, wrong: list[Place]) -> None:
         if not is_type(kind):
             detail = (
-                "An event type is parts of letters, digits, _ and - joined by dots, such as tasks.completed, "
+                "An event type consists of words (letters, digits, _ and -) joined by dots, such as tasks.completed, "
                 f"with at most {TYPE_CHARS_MAX} characters."
             )
             _say(wrong, f"{pointer}/type", "event_type", detail)

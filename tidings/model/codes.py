@@ -94,7 +94,7 @@ OF_PLACES = {
     "not_a_number": "JSON has no NaN and no Infinity.",
     "not_ascii": "The text has characters other than ASCII.",
     "not_exact": "The number cannot be stored without losing digits.",
-    "not_found": "There is no such thing.",
+    "not_found": "It does not exist.",
     "not_in_enum": "It is not one of the listed values.",
     "not_permitted": "This key, or this server, does not permit it.",
     "not_possible_here": "It cannot be combined with the other members.",

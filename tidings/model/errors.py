@@ -93,7 +93,7 @@ class Forbidden(TidingsError):
 
 
 class NotFound(TidingsError):
-    """There is no such thing, or it belongs to someone else."""
+    """The resource does not exist, or belongs to someone else."""
 
     code, status, title = "not_found", 404, "Not found"
 
@@ -111,7 +111,7 @@ class TooSlow(TidingsError):
 
 
 class Conflict(TidingsError):
-    """The thing is in a state that does not permit this."""
+    """The resource is in a state that does not permit this."""
 
     code, status, title = "conflict", 409, "Conflicts with the current state"
 

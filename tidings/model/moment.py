@@ -86,11 +86,11 @@ class SystemClock:
             return
         if self._doubted is None or abs(ahead - self._doubted[0]) > SMALL_STEP * 1000:
             self._doubted = (ahead, steady)
-            _log.warning("the machine's clock jumped by %.0f s; this is accepted once it lasts", by / 1e9)
+            _log.warning("the machine's clock jumped by %.0f s; the change is adopted if it persists", by / 1e9)
         elif steady - self._doubted[1] >= BELIEVE_AFTER * 1000:
             self._ahead, self._doubted = ahead, None
             self.stepped += by // 1000
-            _log.warning("the clock was set by %.0f s; everything that waits, waits as long as before", by / 1e9)
+            _log.warning("the clock was set by %.0f s; remaining waiting times stay the same", by / 1e9)
             for wake in self._wakes:
                 wake()
 

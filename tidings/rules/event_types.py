@@ -31,7 +31,7 @@ def check_type(name: object, pointer: str = "") -> str:
     if isinstance(name, str) and is_type(name):
         return name
     detail = (
-        "An event type is parts of letters, digits, _ and - joined by dots, such as tasks.completed, with at "
+        "An event type consists of words (letters, digits, _ and -) joined by dots, such as tasks.completed, with at "
         f"most {TYPE_CHARS_MAX} characters."
     )
     raise Refused(pointer, "event_type", detail)

@@ -169,7 +169,7 @@ class Writer:
                 entry = self._queue.get_nowait()
                 entries += [] if entry is None else [entry]
         for _, reply in entries:
-            reply(None, Unavailable("The store takes no writes.", retry_after_seconds=RETRY_AFTER_SECONDS))
+            reply(None, Unavailable("The store accepts no writes.", retry_after_seconds=RETRY_AFTER_SECONDS))
         if threading.current_thread() is self._thread:
             self._tell()
 
@@ -286,7 +286,7 @@ class Writer:
             return
         skipped = Probe if isinstance(self.refusal, StoreDamaged) else ()
         if any(isinstance(job, events.Publication | NoSavepoint) and not isinstance(job, skipped) for job, _ in group):
-            log.warning("the store takes writes again")
+            log.warning("the store accepts writes again")
             self.refusal = None
 
     def _apply(self, group: list[tuple[Job, Reply]]) -> list[Answered]:

@@ -23,7 +23,7 @@ Secrets = Annotated[
     list[str] | None,
     typer.Option(
         "--secret",
-        help=f"The secret; repeat for several. Others see it in the list of processes: prefer --secret-file or "
+        help=f"The secret; repeat for several. Other users can see it in the process list; prefer --secret-file or "
         f"{SECRET_VARIABLE}.",
         metavar="SECRET",
     ),

@@ -35,7 +35,7 @@ class Timekeeper:
             db.run("waiting_move", by=by)
             db.run("link_state_move", by=by)
             log.warning(
-                "the clock is %.0f s behind the last use of this store: everything that waits, waits as long as before",
+                "the clock is %.0f s behind the last use of this store; remaining waiting times stay the same",
                 -by / SECOND,
             )
             self._remember(db)

@@ -39,7 +39,7 @@ class SecondLook:
         if receipt.state != "refused":
             raise Conflict("This request has already been let in.")
         if receipt.reason == "too_large":
-            raise Conflict("The body of this request was too large to be kept. Have its sender send it again.")
+            raise Conflict("The body of this request was too large to be kept. Ask the sender to send it again.")
         ready = self._receiver.ready.of(hook)
         judged = await self._receiver.judge(ready, self._request(receipt), receipt.received / SECOND)
         if not judged.verdict.ok:

@@ -61,17 +61,17 @@ BUSY = Judgement(
 )
 BUSY_AGAIN = Judgement(
     outcomes.BAD_STATUS,
-    "429, or 503 with `Retry-After`, again to a message, though newer ones were accepted",
+    "429, or 503 with `Retry-After`, repeated for a message although newer ones were accepted",
     "again, uncounted",
     "hold older",
-    "it may be busy, or mean this message: newer ones will tell",
+    "it may be busy, or object to this message: newer ones will show which",
 )
 BUSY_FOR_IT = Judgement(
     outcomes.BAD_STATUS,
-    "the same, once it was the first message after the pause, and others were accepted all the same",
+    "the same for the first message sent after the pause, while others were accepted",
     "again",
     "silent",
-    "it contradicts itself, so it means this message",
+    "it contradicts itself, so it must object to this message",
 )
 ELSEWHERE = Judgement(
     outcomes.BAD_STATUS,
@@ -156,16 +156,16 @@ OF_ENDPOINT: dict[OfEndpoint, str] = {
         "The endpoint shows it as `health.held_until`."
     ),
     "hold older": (
-        "The same, but what was made after everything that failed is sent. If the first of these is asked to wait "
-        "too, nothing is sent."
+        "The same for older messages. Messages created after every one that failed are still sent; if the first of "
+        "them is asked to wait too, nothing is sent."
     ),
     "gone": "It is disabled.",
 }
 RULES: tuple[str, ...] = (
-    "What was made after everything that failed goes first, whatever the reason for the failures: it has a place in "
-    "flight and nearly every turn, as far as the endpoint's order permits.",
-    f"Once an endpoint has contradicted itself, {health.ASKS_TO_HOLD} messages in a row must be asked to wait before "
-    "others wait too; then it is believed again.",
+    "Messages created after every one that failed go first, whatever the reason for the failures: they have a slot "
+    "reserved and get nearly every turn, as far as the endpoint's order permits.",
+    f"Once an endpoint has contradicted itself, it holds up other messages again only after it has asked "
+    f"{health.ASKS_TO_HOLD} messages in a row to wait.",
     "A status in the endpoint's `give_up_on` makes the message `dead`, and says nothing about the endpoint "
     "(`silent`) unless it means `hold` or `gone`.",
     "A response that ends a message, but says nothing about the endpoint, never delays the next message of an "
@@ -175,7 +175,7 @@ RULES: tuple[str, ...] = (
     "others.",
     "As long as only messages older than the last success fail, new ones are sent at once.",
     "Editing what is sent (URL, headers, secret, body ...) ends a hold, sends a probe at once, and gives "
-    "everything that waits for a retry a new schedule. So does resuming a disabled endpoint. Resuming an "
+    "every delivery that waits for a retry a new schedule. So does resuming a disabled endpoint. Resuming an "
     "enabled one ends a hold; retrying a single delivery does not.",
 )
 

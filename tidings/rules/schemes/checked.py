@@ -76,7 +76,7 @@ ADDRESSEE = {"sns": "topic_arn", "paypal": "webhook_id"}
 def _asks_whose(check: Certificate, scheme: Scheme) -> None:
     name = ADDRESSEE[check.style]
     if name not in scheme.settings or not scheme.settings[name].required:
-        detail = f"The sender signs for all its customers alike, so the scheme needs the required setting {name}."
+        detail = f"This sender signs for all customers with the same keys: the required setting {name} is missing."
         raise Refused(f"/settings/{name}", "missing", detail)
 
 

@@ -63,7 +63,7 @@ class OpenFiles:
             rescue()
             raise Moved(REFUSED, because=str(wrong))
         if self._moved:
-            log.warning("%s is again the file that is open", self._path)
+            log.warning("the original file is back at %s", self._path)
         self._looked, self._commits, self._moved = now, 1, False
 
     def check_opening(self) -> None:

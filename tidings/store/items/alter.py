@@ -40,7 +40,7 @@ def without_waiting(db: Db) -> Iterator[None]:
     try:
         yield
     except Held as wrong:
-        detail = "Somebody reads the items for long, such as a backup does, so nothing was declared. Try again."
+        detail = "Something, such as a backup, has been reading the items for too long: nothing was declared."
         raise InUse(detail, retry_after_seconds=RETRY_AFTER_SECONDS) from wrong
     db.execute("SET LOCAL lock_timeout = 0", {})
 

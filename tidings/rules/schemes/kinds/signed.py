@@ -220,7 +220,7 @@ class Signed:
         return _public_comparison(self._form, keys)
 
 
-_NOTHING_PROVED = "What is signed is a bare token, which this sender's handshake signs for anyone who asks."
+_NOTHING_PROVED = "The signed content is a bare token, which this sender's handshake signs for anyone who asks."
 _WHY = "with any of the secrets: the secret is wrong, the body was changed, or the sender is an impostor."
 
 

@@ -25,7 +25,7 @@ class TokenCheck:
         self._secrets = [(index, secret.encode()) for index, secret in secrets]
         said, prefix = self._source.said(), form.prefix.strip()
         self._malformed = refusal("malformed_header", f"{said} does not begin with {prefix!r}.")
-        self._wrong = refusal("wrong_secret", f"{said} is none of the secrets of this hook.")
+        self._wrong = refusal("wrong_secret", f"{said} is not one of this hook's secrets.")
 
     def __call__(self, request: HookRequest, now: float, fetched: Mapping[str, bytes]) -> Found:
         """What the check comes to. Raises Unfit."""

@@ -69,7 +69,7 @@ def _read(raw: bytes) -> Any:
     try:
         return json.loads(raw)
     except ValueError:
-        raise Refused("/body", "syntax", "The body must be JSON, for a member of it is to be written.") from None
+        raise Refused("/body", "syntax", "The body must be JSON, because one of its members has to be set.") from None
 
 
 def _put(value: Any, steps: list[str], text: str) -> Any:

@@ -31,7 +31,7 @@ _CERTIFICATE = {"certificate": "The certificate and its chain, as PEM.", "key": 
 FIELD_HELP: dict[str, dict[str, str]] = {
     "NewEndpoint": _ENDPOINT
     | {
-        "tenant": 'Whose events it gets; `"*"` (operators only): everybody\'s.',
+        "tenant": 'The tenant whose events it gets; `"*"` for all tenants (operators only).',
         "secret": "Your own signing secret, `whsec_...` or `whsk_...`; by default one is generated.",
     },
     "EndpointPatch": _ENDPOINT,

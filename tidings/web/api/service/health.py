@@ -76,7 +76,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation(
         "readyz",
         "Whether the server can serve requests",
-        "503 if the store takes no writes, a stage is not running, or the server is stopping.",
+        "503 if the store accepts no writes, a stage is not running, or the server is stopping.",
         readyz,
         scope=None,
         response=Health,
