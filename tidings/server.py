@@ -32,6 +32,8 @@ from tidings.control.links import Links, WantedLinks
 from tidings.control.replaying import Replaying
 from tidings.control.replays import Replays
 from tidings.control.tenants import Tenants
+from tidings.control.timers.runs import TimerRuns
+from tidings.control.timers.stage import LinkTimers
 from tidings.control.upkeep.retention import Retention
 from tidings.control.upkeep.timekeeper import Timekeeper
 from tidings.deliver.stage import Deliver
@@ -145,7 +147,8 @@ class Server:
         self._replaying = Replaying(writer, catalog, self.clock, deliver.notice)
         days = settings.retention_days, settings.receipt_days, settings.refusal_days
         self._retention = Retention(writer, self.clock, *days)
-        self._timekeeper = Timekeeper(writer, self.clock)
+        self._timers = LinkTimers(writer, catalog, self.clock)
+        self._timekeeper = Timekeeper(writer, self.clock, self._timers.moved)
         self._indexes = Indexes(engine, writer, catalog)
         writer.before_replies(catalog.refresh)
         writer.on_commit(deliver.committed)
@@ -238,7 +241,8 @@ class Server:
             event_types=EventTypes(catalog, self.clock),
             endpoints=endpoints,
             links=links,
-            link_trials=LinkTrials(links, self._readers, self.writer, self._edit),
+            link_trials=LinkTrials(links, self._readers, self.writer, self.clock, self._edit),
+            timer_runs=TimerRuns(links, catalog, self._readers, self.clock),
             deliveries=Deliveries(catalog, self._readers, self.clock, self.deliver, self._delivery_ids),
             replays=Replays(catalog, self._readers, self._replaying),
             collections=collections,
@@ -330,6 +334,7 @@ class Server:
         self._cancelling.start()
         self._replaying.start(loop)
         self._timekeeper.start(loop)
+        self._timers.start(loop)
         self._retention.start(loop)
         self._indexes.start(loop)
         self._declaring.start(loop)
@@ -339,6 +344,7 @@ class Server:
         await self._cancelling.stop()
         await self._replaying.stop()
         await self._retention.stop()
+        await self._timers.stop()
         await self._timekeeper.stop()
         await self._indexes.stop()
         await self._declaring.stop()

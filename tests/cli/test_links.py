@@ -124,3 +124,23 @@ def test_links_on_the_command_line(run: Run, write: Any, clean: Api, tmp_path: P
     assert "shop-update" in run("deliveries", "list", "--link", "shop-update").stdout
     assert "shop-update" in run("events", "show", stored).stdout
     assert "is deleted" in run("links", "delete", "shop-update").stdout
+
+
+def test_a_link_with_a_timer_is_listed_tried_and_run(run: Run, write: Any, clean: Api) -> None:
+    timed = """\
+links:
+  standup:
+    when: {at: ["09:00", "13:30"], tz: Europe/Berlin, days: mon-fri}
+    item: {collection: orders, create: true, data: {title: "{{ data.due }}"}}
+"""
+    file = write(ORDERS + timed)
+    assert run("apply", file).exit_code == 0
+    assert run("apply", file).stdout.startswith("Nothing to do")
+    assert "at 09:00 13:30 mon-fri, Europe/Berlin" in run("links", "list").stdout
+    assert "create orders/itm_" in run("links", "test", "standup").stdout
+    assert run("links", "run", "standup").stdout.startswith("standup runs now: evt_")
+    until(lambda: clean.pages("/v1/items/orders"), "it runs")
+    shown = json.loads(run("links", "show", "standup", "--json").stdout)
+    assert shown["next_due"] > shown["created"]
+    wrong = run("apply", write(ORDERS + timed.replace("Berlin", "Bärlin")))
+    assert "tidings.yaml, line 8, column 40: There is no time zone 'Europe/Bärlin'." in wrong.stderr

@@ -36,7 +36,11 @@ def test_a_link_is_declared_read_replaced_and_deleted(api: Api) -> None:
     made = api.call("PUT", "/v1/links/shop", LINK)
     assert (made.status, made.headers["location"]) == (201, "/v1/links/shop")
     shown = api.get("/v1/links/shop")
-    assert api.get("/v1/links/shop", counts="true") == {**shown, "waiting": 0}
+    assert api.get("/v1/links/shop", counts="true") == {
+        **shown,
+        "waiting": 0,
+        **dict.fromkeys(("next_due", "last_due", "last_run")),
+    }
     assert (shown["when"], shown["item"]) == ({"event": ["shop.*"]}, PUT)
     assert (shown["order"], shown["state"]) == ("subject", "enabled")
     back = api.call("PUT", "/v1/links/shop", shown)
@@ -65,7 +69,7 @@ def test_links_are_there_after_a_restart(server: TestServer, api: Api) -> None:
     [
         ({"item": PUT}, "/when", "A link needs `when`"),
         ({"when": {}, "item": PUT}, "/when/event", "`when` needs `event`"),
-        ({"when": {"every": "1h"}, "item": PUT}, "/when/every", "'every' is unknown here"),
+        ({"when": {"often": "1h"}, "item": PUT}, "/when/often", "'often' is unknown here"),
         ({**LINK, "when": {"event": ["a b"]}}, "/when/event/0", "A pattern is an event type"),
         ({**LINK, "filter": {"$nor": 1}}, "/filter/$nor", "$nor"),
         ({**LINK, "tenant": "a b"}, "/tenant", "A tenant is 1 to 64"),

@@ -165,6 +165,13 @@ class LinkCalls:
         return object_of(self._client.send(calls.verb(calls.at("links", name), "resume", body)))
 
     def test(self, name: str, *, event_id: str | None = None, event: Mapping[str, Any] | None = None) -> Json:
-        """The exact edit that a link would make of a stored event, or of this one. Changes nothing."""
+        """The exact edit that a link would make of a stored event, or of this one. Changes nothing.
+
+        A link with a timer needs neither.
+        """
         body = calls.given(event_id=event_id, event=event)
         return object_of(self._client.send(calls.verb(calls.at("links", name), "test", body)))
+
+    def run(self, name: str) -> Json:
+        """Run a link with a timer now; returns the event. Refused while its last run has not ended."""
+        return object_of(self._client.send(calls.verb(calls.at("links", name), "run", repeatable=False)))

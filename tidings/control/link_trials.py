@@ -7,15 +7,18 @@ from collections.abc import Callable
 import msgspec
 
 from tidings.control.links import WHOLE, WRITE, Links
+from tidings.control.timers.rows import due_event
 from tidings.model import outcome as outcomes
 from tidings.model.access import Caller
 from tidings.model.edit import EditDone, ItemEdit
 from tidings.model.errors import NotFound, TidingsError, Unavailable
 from tidings.model.event import Event
 from tidings.model.link import ItemLink
+from tidings.model.moment import Clock
 from tidings.model.outcome import Outcome
 from tidings.rules import filter
 from tidings.rules.edits import EditTemplate, LoopEnds, failure
+from tidings.rules.reading.refused import Refused
 from tidings.rules.template import TemplateFailed
 from tidings.rules.wants import Wants
 from tidings.store.base import Db
@@ -47,10 +50,10 @@ class LinkTrials:
     """Tries links on behalf of callers."""
 
     def __init__(
-        self, links: Links, readers: Readers, writer: Writer, edit: Callable[[Db, ItemEdit], EditDone]
+        self, links: Links, readers: Readers, writer: Writer, clock: Clock, edit: Callable[[Db, ItemEdit], EditDone]
     ) -> None:
         """`edit` makes an edit in a write job."""
-        self._links, self._readers, self._writer, self._edit = links, readers, writer, edit
+        self._links, self._readers, self._writer, self._clock, self._edit = links, readers, writer, clock, edit
 
     async def stored(self, caller: Caller, name: str, event_id: str) -> LinkTrial:
         """Try a link on a stored event. Raises NotFound."""
@@ -60,6 +63,14 @@ class LinkTrials:
         if event is None:
             raise NotFound(f"There is no event {event_id[:100]}.")
         return await self.given(caller, link.name, event)
+
+    async def due(self, caller: Caller, name: str) -> LinkTrial:
+        """Try a link on a time at which it is due: now. Raises NotFound, or Invalid if it acts on events."""
+        link = self._links.find(caller, name)
+        if link.timer is None:
+            raise Refused("/event_id", "missing", f"{name} acts on events: give `event_id` or `event` to try it on.")
+        now = self._clock.now()
+        return await self.given(caller, name, due_event(link, now, 0, now))
 
     async def given(self, caller: Caller, name: str, event: Event) -> LinkTrial:
         """Try a link on this event, which need not be stored. Raises NotFound."""
@@ -98,6 +109,8 @@ class LinkTrials:
 def _against(link: ItemLink, event: Event) -> str | None:
     """Why the link does not want such an event, in a sentence; None if it does. When it was made does not count."""
     wants = Wants.of(link)
+    if event.target == link.num:
+        return None
     reason = wants.refuses_type(event.tenant, event.type)
     document = filter.document(event.type, event.subject, event.data, event.previous, event.changed)
     if reason is None:

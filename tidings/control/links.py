@@ -15,6 +15,7 @@ import msgspec
 from tidings.control.endpoints.cancelling import Cancelling
 from tidings.control.endpoints.edit import REASON_CHARS_MAX
 from tidings.control.endpoints.endpoints import Missed, Resuming
+from tidings.control.timers import rows as timers
 from tidings.model.access import Caller
 from tidings.model.collection import Collection
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
@@ -236,7 +237,8 @@ class Links:
 
         def job(db: Db) -> ResumedLink:
             present = self._at(db, name, expected)
-            return ResumedLink(self._change(db, present, mode="enabled", reason=None), waiting)
+            skip = missed == "cancel"
+            return ResumedLink(self._change(db, present, skip_missed=skip, mode="enabled", reason=None), waiting)
 
         done = await run(job)
         self._sending.resume(link.num)
@@ -298,22 +300,24 @@ class Links:
             **parts,
         )
         self._catalog.put_link(db, link)
+        timers.follow(db, link, None, now)
         return link
 
     def _drop(self, db: Db, link: ItemLink) -> ItemLink:
         return self._change(db, link, deleted=self._clock.now(), mode="paused", reason="The link was deleted.")
 
-    def _change(self, db: Db, present: ItemLink, **parts: Any) -> ItemLink:
-        changed = msgspec.structs.replace(present, **parts)
+    def _change(self, db: Db, present: ItemLink, *, skip_missed: bool = False, **parts: Any) -> ItemLink:
+        changed, now = msgspec.structs.replace(present, **parts), self._clock.now()
         if changed == present:
             return present
-        changed = msgspec.structs.replace(changed, revision=present.revision + 1, updated=self._clock.now())
+        changed = msgspec.structs.replace(changed, revision=present.revision + 1, updated=now)
         self._catalog.put_link(db, changed)
+        timers.follow(db, changed, present, now, skip_missed=skip_missed)
         return changed
 
     def _at(self, db: Db, name: str, expected: set[int] | None) -> ItemLink:
         """The link as the present transaction sees it."""
-        link = self._catalog.declared_links(db).get(name)
+        link = self._catalog.declared_link(db, name)
         if link is None:
             raise _absent(name)
         check_revision(expected, link.revision)

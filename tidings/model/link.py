@@ -16,6 +16,10 @@ Order = Literal["none", "subject", "all"]
 Body = Literal["standard", "cloudevents", "thin", "bare"]
 
 ALL_TENANTS = "*"
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DUE = "timer.due"
+"""The type of the event that a due time becomes; it is aimed at the timer's link."""
+Missed = Literal["once", "skip"]
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,6 +111,21 @@ class EditItem(msgspec.Struct, frozen=True, kw_only=True):
 KINDS: dict[str, type[msgspec.Struct]] = {"endpoint": Webhook, "item": EditItem}
 """What each kind of link needs. The field `sealed` is encrypted at rest."""
 
+
+class Timer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of `every_seconds`, `at` and `cron`. Times of day and `cron` are those of the zone `tz`."""
+
+    every_seconds: int | None = None
+    at: tuple[str, ...] = ()
+    """Times of day, `HH:MM`, in order."""
+    days: tuple[str, ...] = DAYS
+    """The days of the week on which `at` counts, in order."""
+    cron: str | None = None
+    tz: str = "UTC"
+    missed: Missed = "once"
+    """What becomes of times that passed while nothing could run: one run, or none."""
+
+
 W = TypeVar("W")
 
 
@@ -123,6 +142,8 @@ class Link(msgspec.Struct, Generic[W], frozen=True, kw_only=True):
     """What its operator calls it; endpoints have none."""
     description: str = ""
     events: tuple[str, ...] = ("*",)
+    timer: Timer | None = None
+    """When it is due, if it acts on times instead of on events."""
     filter: dict[str, Any] | None = None
     pacing: Pacing = Pacing()
     what: W

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from tidings.model.event import OWN_TYPES, Event
-from tidings.model.link import ALL_TENANTS, AnyLink
+from tidings.model.link import ALL_TENANTS, DUE, AnyLink
 from tidings.rules import event_types, filter
 from tidings.rules.filter_checks import STEPS_MAX, Check, Meter, TooCostly
 
@@ -33,10 +33,13 @@ class Reason(msgspec.Struct, frozen=True):
 
 TESTED = Reason("tested", "The event is a test of this endpoint.", is_sent=True)
 TESTS_ANOTHER = Reason("tests_another", "The event is a test of another endpoint.")
+DUE_NOW = Reason("due", "It was due: the event is of its timer.", is_sent=True)
+DUE_ELSEWHERE = Reason("due_elsewhere", "The event is of the timer of another link.")
 EARLIER = Reason("earlier", "It was created after the event.")
 ABOUT_ITSELF = Reason("about_itself", "Events about an endpoint are not sent to that endpoint.")
 OTHER_TENANT = Reason("other_tenant", "The event belongs to another tenant.")
 OTHER_TYPE = Reason("other_type", "It selects {chosen}, but the type is {type}.")
+NO_EVENTS = Reason("no_events", "It acts at its own times, not on events.")
 FILTERED = Reason("filtered", "Its filter does not match: {why}")
 CUT_OFF = Reason(
     "cut_off",
@@ -48,7 +51,8 @@ NOT_ROUTED = Reason("not_routed", "The event is being routed at this moment.")
 NOT_TRIED = Reason("not_tried", "Its filter was not tried for this response: those of other endpoints took too long.")
 CHANGED = Reason("changed", "It has been changed since, and would get the event today.")
 REASONS = (
-    *(TESTED, TESTS_ANOTHER, EARLIER, ABOUT_ITSELF, OTHER_TENANT, OTHER_TYPE, FILTERED, CUT_OFF, BROKEN),
+    *(TESTED, TESTS_ANOTHER, DUE_NOW, DUE_ELSEWHERE, EARLIER, ABOUT_ITSELF),
+    *(OTHER_TENANT, OTHER_TYPE, NO_EVENTS, FILTERED, CUT_OFF, BROKEN),
     # Only for events that were routed earlier.
     *(NOT_ROUTED, NOT_TRIED, CHANGED),
 )
@@ -90,7 +94,7 @@ class Wants:
         """The reason that holds for every event of this tenant and type."""
         if self.tenant != tenant and self.tenant != ALL_TENANTS:
             return OTHER_TENANT
-        return None if self.takes(kind) else OTHER_TYPE
+        return None if self.takes(kind) else OTHER_TYPE if self.chosen else NO_EVENTS
 
     def refuses_subject(self, kind: str, subject: str | None) -> Reason | None:
         """What is said about an endpoint is not sent to it: a failing one would feed its own failure."""
@@ -106,7 +110,8 @@ class Wants:
     def before_filter(self, event: Event) -> Reason | None:
         """The decision on a stored event without the filter, which has the last word where this is None."""
         if event.target is not None:
-            return TESTED if event.target == self.link else TESTS_ANOTHER
+            mine, others = (DUE_NOW, DUE_ELSEWHERE) if event.type == DUE else (TESTED, TESTS_ANOTHER)
+            return mine if event.target == self.link else others
         if event.seq <= self.after:
             return EARLIER
         return self.refuses_subject(event.type, event.subject) or self.refuses_type(event.tenant, event.type)

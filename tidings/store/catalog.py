@@ -18,7 +18,7 @@ from tidings.model.access import Key, Tenant
 from tidings.model.collection import Collection
 from tidings.model.event import ChangeType, EventType
 from tidings.model.hook import Hook
-from tidings.model.link import KINDS, AnyLink, Endpoint, Link, Pacing
+from tidings.model.link import KINDS, AnyLink, Endpoint, Link, Pacing, Timer
 from tidings.rules.declare.change_types import change_types
 from tidings.store import catalog_rows as rows
 from tidings.store.base import Db, Row, StoreError
@@ -186,6 +186,14 @@ class Catalog:
         """The links that operators have declared, by name, as the present transaction sees them."""
         return {link.name: link for link in map(self._link, db.all("links_declared"))}
 
+    def declared_link(self, db: Db, name: str) -> AnyLink | None:
+        """One of them. A look-up by number, unless it was declared in the present transaction."""
+        known = self.now.links_by_name.get(name)
+        link = None if known is None else self.link(db, known.num)
+        if link is not None and link.deleted is None:
+            return link
+        return self.declared_links(db).get(name)
+
     def next_number(self, db: Db) -> int:
         """The number for a new link."""
         row = db.one("link_next")
@@ -306,6 +314,7 @@ class Catalog:
             name=selection.name,
             description=selection.description,
             events=selection.events,
+            timer=selection.timer,
             filter=selection.filter,
             pacing=msgspec.convert(chosen, Pacing),
             what=msgspec.convert(chosen | {"sealed": msgspec.json.decode(opened)}, KINDS[kind]),
@@ -320,11 +329,12 @@ class Catalog:
 
 
 class _Selection(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The events that each link wants."""
+    """The events that each link wants, or its timer."""
 
     name: str = ""
     description: str = ""
     events: tuple[str, ...] = ("*",)
+    timer: Timer | None = None
     filter: dict[str, Any] | None = None
 
 
@@ -332,7 +342,7 @@ def _stored(link: AnyLink) -> tuple[str, bytes]:
     """The stored parts of a link: one flat object as JSON, and the parts to encrypt."""
     what = msgspec.to_builtins(link.what)
     sealed = what.pop("sealed")
-    selection = msgspec.to_builtins(_Selection(link.name, link.description, link.events, link.filter))
+    selection = msgspec.to_builtins(_Selection(link.name, link.description, link.events, link.timer, link.filter))
     options = msgspec.json.encode(selection | msgspec.to_builtins(link.pacing) | what)
     return options.decode(), msgspec.json.encode(sealed)
 

@@ -10,10 +10,16 @@ from tidings.control.link_trials import LinkTrial
 from tidings.model import moment
 from tidings.model.link import ItemLink
 from tidings.rules.declare.links import plain
+from tidings.store.links.timers import TimerRow
+from tidings.views.times import time_text
 
 
 class LinkView(msgspec.Struct, frozen=True, kw_only=True):
-    """A link: its declaration, and its state with the reason. `waiting`: how many deliveries wait for it."""
+    """A link: its declaration, and its state with the reason. `waiting`: how many deliveries wait for it.
+
+    `next_due`: when its timer is due next, null while it is paused; `last_due`: when its last run was due. `last_run`:
+    the event of that run, or of a later one by hand. All three are null if it acts on events.
+    """
 
     id: str
     name: str
@@ -30,6 +36,9 @@ class LinkView(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     reason: str | None
     waiting: int | msgspec.UnsetType = msgspec.UNSET
+    next_due: str | msgspec.UnsetType | None = msgspec.UNSET
+    last_due: str | msgspec.UnsetType | None = msgspec.UNSET
+    last_run: str | msgspec.UnsetType | None = msgspec.UNSET
     revision: int
     created: str
     updated: str
@@ -68,6 +77,18 @@ class LinkTestView(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str | None
     says: str | None
     change: ChangeShown | None
+
+
+def with_timer(view: LinkView, timer: TimerRow | None) -> LinkView:
+    """The view, with when the link is due."""
+    if timer is None:
+        return msgspec.structs.replace(view, next_due=None, last_due=None, last_run=None)
+    return msgspec.structs.replace(
+        view,
+        next_due=time_text(timer.look and timer.due),
+        last_due=time_text(timer.last),
+        last_run=timer.run,
+    )
 
 
 def link_view(link: ItemLink, waiting: int | msgspec.UnsetType = msgspec.UNSET) -> LinkView:

@@ -19,6 +19,7 @@ from tidings.control.link_trials import LinkTrials
 from tidings.control.links import Links
 from tidings.control.replays import Replays
 from tidings.control.tenants import Tenants
+from tidings.control.timers.runs import TimerRuns
 from tidings.deliver.stage import Deliver
 from tidings.intake.hooks.let_in import SecondLook
 from tidings.intake.hooks.receive import HookReceiver
@@ -82,6 +83,7 @@ class Parts:
     endpoints: Endpoints
     links: Links
     link_trials: LinkTrials
+    timer_runs: TimerRuns
     deliveries: Deliveries
     replays: Replays
     collections: Collections

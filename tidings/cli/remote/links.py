@@ -1,4 +1,4 @@
-"""`tidings links`: list, inspect, try, pause and delete links. They are declared in a file: `tidings apply`."""
+"""`tidings links`: list, inspect, try, run, pause and delete links. They are declared in a file: `tidings apply`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, 
 from tidings.cli.terminal.sentences import counted
 from tidings.client.client import Json
 
-cli = typer.Typer(help="Links: edits that events make to your collections.", no_args_is_help=True)
+cli = typer.Typer(help="Links: edits that events, or times of day, make to your collections.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The link's name.")]
 
@@ -40,7 +40,7 @@ def list_links(
 
 @cli.command("show")
 def show(name: Name, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
-    """Show one link, and the number of waiting deliveries."""
+    """Show one link, the number of waiting deliveries, and when it is due if it has a timer."""
     with session(url, key, as_json) as out:
         found = out.client.links.get(name, counts=True)
         out.answer(found, lambda: out.details(found, name))
@@ -50,21 +50,34 @@ def show(name: Name, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = Fa
 def test(
     name: Name,
     event: Annotated[
-        str,
-        typer.Option(help="The id of an event, or a file with one: JSON with `type`, `data` ...", metavar="ID|FILE"),
-    ],
+        str | None,
+        typer.Option(
+            help="The id of an event, or a file with one: JSON with `type`, `data` ... Not needed for a timer.",
+            metavar="ID|FILE",
+        ),
+    ] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show the exact edit that the link would make of an event. Changes nothing."""
+    """Show the exact edit that the link would make of an event, or when it is due. Changes nothing."""
     with session(url, key, as_json) as out:
-        file = Path(event)
-        if file.suffix == ".json" or file.is_file():
+        file = Path(event or "")
+        if event is None:
+            tried = out.client.links.test(name)
+        elif file.suffix == ".json" or file.is_file():
             tried = out.client.links.test(name, event=_event(file))
         else:
             tried = out.client.links.test(name, event_id=event)
         out.answer(tried, lambda: _show_trial(out, tried))
+
+
+@cli.command("run")
+def run(name: Name, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """Run a link with a timer now, beside its times."""
+    with session(url, key, as_json) as out:
+        made = out.client.links.run(name)
+        out.answer(made, lambda: out.say(f"{name} runs now: {made['id']}."))
 
 
 @cli.command("pause")
@@ -111,7 +124,17 @@ def _short(link: Json) -> Json:
     """When it acts, and what it does, in a few words."""
     item = link["item"]
     does = next(f"{word} {item['collection']}" for word in ("create", "put", "patch", "delete") if word in item)
-    return {**link, "when": ", ".join(link["when"]["event"]), "does": does}
+    return {**link, "when": _when(link["when"]), "does": does}
+
+
+def _when(when: Json) -> str:
+    """Its events, or its times: `at 09:00 mon-fri, Europe/Berlin`."""
+    if "event" in when:
+        return ", ".join(when["event"])
+    kind = next(kind for kind in ("every", "at", "cron") if kind in when)
+    times = " ".join(when[kind]) if kind == "at" else when[kind]
+    said = " ".join([kind, times, *([when["days"]] if "days" in when else [])])
+    return said if "tz" not in when else f"{said}, {when['tz']}"
 
 
 def _event(file: Path) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 
 from tidings.control.upkeep.background import Background
 from tidings.model.errors import TidingsError
-from tidings.model.moment import SECOND, SMALL_STEP, Clock, SystemClock
+from tidings.model.moment import SECOND, SMALL_STEP, Clock, Micros, SystemClock
 from tidings.store.base import Db
 from tidings.store.writer import Writer
 
@@ -23,8 +24,9 @@ log = logging.getLogger("tidings.clock")
 class Timekeeper:
     """The task that checks the clock every second."""
 
-    def __init__(self, writer: Writer, clock: Clock) -> None:
-        self._writer, self._clock = writer, clock
+    def __init__(self, writer: Writer, clock: Clock, moved: Callable[[Db, Micros], None]) -> None:
+        """`moved`: moves whatever else is due; a write job."""
+        self._writer, self._clock, self._moved = writer, clock, moved
         self._background = Background("timekeeper", self._work)
 
     def open(self, db: Db) -> None:
@@ -34,6 +36,7 @@ class Timekeeper:
         if by < -SMALL_STEP:
             db.run("waiting_move", by=by)
             db.run("link_state_move", by=by)
+            self._moved(db, by)
             log.warning(
                 "the clock is %.0f s behind the last use of this store; remaining waiting times stay the same",
                 -by / SECOND,

@@ -13,13 +13,14 @@ import msgspec
 
 from tidings.model.access import TENANT_RULE, is_tenant
 from tidings.model.errors import Invalid
-from tidings.model.link import ALL_TENANTS, EDIT_WORDS, EditItem, EditWord, ItemLink, Order, Pacing
+from tidings.model.link import ALL_TENANTS, EDIT_WORDS, EditItem, EditWord, ItemLink, Order, Pacing, Timer
 from tidings.rules import event_types, filter
 from tidings.rules.deliver import retry
 from tidings.rules.edits import VALUES_AT
 from tidings.rules.reading.places import Places, shown
 from tidings.rules.reading.refused import Refused, escaped
 from tidings.rules.template import JsonTemplate, is_template
+from tidings.rules.timers import declared as timers
 
 LINKS_MAX = 1_000
 DESCRIPTION_CHARS_MAX = 1_000
@@ -56,6 +57,7 @@ class DeclaredLink(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     tenant: str | None
     events: tuple[str, ...]
+    timer: Timer | None
     filter: dict[str, Any] | None
     pacing: Pacing
     what: EditItem
@@ -98,7 +100,7 @@ def plain(link: ItemLink | DeclaredLink) -> dict[str, Any]:
     found: dict[str, Any] = {"description": link.description} if link.description else {}
     if link.tenant is not None:
         found["tenant"] = link.tenant
-    found["when"] = {"event": list(link.events)}
+    found["when"] = {"event": list(link.events)} if link.timer is None else timers.plain(link.timer)
     if link.filter is not None:
         found["filter"] = link.filter
     found["item"] = item
@@ -128,7 +130,7 @@ def _read(name: Any, value: Any, pointer: str, wrong: Places) -> DeclaredLink | 
         if description is None
         else wrong.text(description, f"{pointer}/description", DESCRIPTION_CHARS_MAX),
         "tenant": _tenant(given.get("tenant"), f"{pointer}/tenant", wrong),
-        "events": _when(given, pointer, wrong),
+        **_when(given, pointer, wrong),
         "filter": given.get("filter"),
         "pacing": _pacing(given, pointer, wrong),
         "what": _item(given, pointer, wrong),
@@ -145,20 +147,39 @@ def _tenant(value: Any, pointer: str, wrong: Places) -> str | None:
     return value if type(value) is str else None
 
 
-def _when(given: dict[str, Any], pointer: str, wrong: Places) -> tuple[str, ...]:
-    at = f"{pointer}/when"
+def _when(given: dict[str, Any], pointer: str, wrong: Places) -> dict[str, Any]:
+    """The link's events, or its timer."""
+    at, found = f"{pointer}/when", {"events": (), "timer": None}
     if "when" not in given:
-        wrong.say(at, "missing", "A link needs `when`, such as {event: tasks.completed}.")
-        return ()
-    when = wrong.members(given["when"], at, ("event",), "`when`")
+        detail = 'A link needs `when`, such as {event: tasks.completed} or {at: "09:00", tz: Europe/Berlin}.'
+        wrong.say(at, "missing", detail)
+        return found
+    when = wrong.members(given["when"], at, ("event", *timers.PARTS), "`when`")
     events = when.get("event")
+    if any(when.get(part) is not None for part in timers.PARTS):
+        return found | {"timer": _timer(given, when, pointer, wrong)}
     if events is None:
         if type(given["when"]) is dict:
-            wrong.say(f"{at}/event", "missing", "`when` needs `event`: an event type, or a list of types and patterns.")
-        return ()
+            detail = (
+                "`when` needs `event`, an event type or a list of types and patterns, or one of every, at and cron."
+            )
+            wrong.say(f"{at}/event", "missing", detail)
+        return found
     several = [events] if type(events) is str else events
     _refusing(lambda: event_types.check_patterns(several, f"{at}/event"), wrong)
-    return tuple(several) if type(several) is list else ()
+    return found | {"events": tuple(several) if type(several) is list else ()}
+
+
+def _timer(given: dict[str, Any], when: dict[str, Any], pointer: str, wrong: Places) -> Timer | None:
+    at = f"{pointer}/when"
+    if when.get("event") is not None:
+        wrong.say(f"{at}/event", "contradiction", "A link acts on events or on times. Declare two links for both.")
+    if given.get("filter") is not None:
+        wrong.say(f"{pointer}/filter", "contradiction", "`filter` selects events; a link that acts on times has none.")
+    if not any(when.get(kind) is not None for kind in timers.KINDS):
+        wrong.say(at, "missing", "`when` needs one of every, at and cron.")
+        return None
+    return timers.read(when, at, wrong)
 
 
 def _item(given: dict[str, Any], pointer: str, wrong: Places) -> EditItem | None:

@@ -10,7 +10,7 @@ from tidings.control.endpoints.endpoints import Missed
 from tidings.control.links import READ, WRITE, LinkPlan, PutLink, ResumedLink, WantedLinks
 from tidings.model.event import Event
 from tidings.model.link import ItemLink
-from tidings.views.links import LinkTestView, LinkView, link_test_view, link_view
+from tidings.views.links import LinkTestView, LinkView, link_test_view, link_view, with_timer
 from tidings.web.habits.edits import conditions, etag
 from tidings.web.habits.given import agree
 from tidings.web.habits.once import kept, run_once
@@ -61,7 +61,7 @@ class GivenEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class LinkTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The event to try: a stored one by its id, or one written here."""
+    """The event to try: a stored one by its id, or one written here. Neither: what its timer would make now."""
 
     event_id: str | None = None
     event: GivenEvent | None = None
@@ -105,7 +105,9 @@ async def get_link(parts: Parts, request: Request) -> Answer:
     if not_modified(request, link.revision):
         return Answer(304, None, [etag(link.revision)])
     if request.query.get("counts"):
-        return _shown(link, await parts.links.waiting(request.caller, link))
+        view = link_view(link, await parts.links.waiting(request.caller, link))
+        timer = await parts.timer_runs.of(request.caller, link)
+        return Answer(200, with_timer(view, timer), [etag(link.revision)])
     return _shown(link)
 
 
@@ -156,7 +158,9 @@ async def test_link(parts: Parts, request: Request) -> Answer:
     """Say what the link would do with an event. Changes nothing."""
     body: LinkTest = request.body
     name = request.path["name"]
-    if body.event is None:
+    if body.event is None and body.event_id is None:
+        trial = await parts.link_trials.due(request.caller, name)
+    elif body.event is None:
         trial = await parts.link_trials.stored(request.caller, name, body.event_id or "")
     else:
         trial = await parts.link_trials.given(request.caller, name, _event(body.event, parts.clock.now()))
@@ -203,7 +207,9 @@ EXAMPLE: dict[str, Any] = {
 }
 
 COUNTS = Parameter(
-    name="counts", schema={"type": "boolean"}, help="Also return `waiting`, the number of waiting deliveries."
+    name="counts",
+    schema={"type": "boolean"},
+    help="Also return `waiting`, the number of waiting deliveries, and when the link is due, if it has a timer.",
 )
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -306,7 +312,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/links/{name}:test",
         scope=WRITE,
         summary="See the exact edit that a link would make for an event",
-        help="Changes nothing. Give `event_id`, or an `event` that is not stored.",
+        help="Changes nothing. Give `event_id`, or an `event` that is not stored; a link with a timer needs neither.",
         handler=test_link,
         tag=TAG,
         request=LinkTest,

@@ -15,6 +15,8 @@ from tidings.rules.event_types import PATTERNS_MAX, TYPE_CHARS_MAX
 from tidings.rules.items.field import FORMATS, TYPES
 from tidings.rules.reading import decimals
 from tidings.rules.reading.jsontext import NO_NUL
+from tidings.rules.timers import declared as timers
+from tidings.rules.timers.cron import CRON_CHARS_MAX
 from tidings.web.openapi.schemas import NULL
 
 Schema = dict[str, Any]
@@ -33,6 +35,10 @@ def _named(count_max: int, component: str, *, null: bool = False) -> Schema:
 
 def _object(*needed: str, **properties: Schema) -> Schema:
     return {"type": "object", "required": [*needed], "additionalProperties": False, "properties": properties}
+
+
+def _word(pattern: str, chars_max: int, help: str) -> Schema:
+    return {"type": "string", "pattern": pattern, "minLength": 1, "maxLength": chars_max, "description": help}
 
 
 _WORD = f"^[A-Za-z](_?[A-Za-z0-9]){{0,{declaration.NAME_CHARS_MAX - 1}}}$"
@@ -172,16 +178,30 @@ _TEMPLATE: Schema = {"type": "string", "minLength": 1, "maxLength": template.SOU
 _LINK: dict[str, Schema] = {
     "description": {"pattern": NO_NUL, "maxLength": links.DESCRIPTION_CHARS_MAX},
     "tenant": {"pattern": r"^(\*|[A-Za-z0-9_-]{1,64})$", "maxLength": 64},
-    "when": _object(
-        "event",
-        event={
-            "type": "array",
-            "minItems": 1,
-            "maxItems": PATTERNS_MAX,
-            "items": {"type": "string", **_PATTERN},
-            "description": "The event types, or patterns of them, that it acts on. A single one needs no list.",
-        },
-    ),
+    "when": {
+        **_object(
+            event={
+                "type": "array",
+                "minItems": 1,
+                "maxItems": PATTERNS_MAX,
+                "items": {"type": "string", **_PATTERN},
+                "description": "The event types, or patterns of them, that it acts on. A single one needs no list.",
+            },
+            every=_word(r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$", 40, "A duration, such as 15m or 1h30m."),
+            at={
+                "type": "array",
+                "minItems": 1,
+                "maxItems": timers.TIMES_MAX,
+                "items": {"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "maxLength": 5},
+                "description": "Times of day. A single one needs no list.",
+            },
+            days=_word(r"^[A-Za-z, -]+$", 100, "The days of the week for `at`, such as mon-fri or mon,thu."),
+            cron=_word(r"^[0-9A-Za-z*/, -]+$", CRON_CHARS_MAX, "Five fields, such as 30 9 * * mon-fri."),
+            tz=_word(r"^[A-Za-z0-9_+/-]+$", timers.ZONE_CHARS_MAX, "The time zone of `at` or `cron`: UTC by default."),
+            missed={"type": "string", "enum": ["once", "skip"], "description": "What becomes of missed times."},
+        ),
+        "description": "Events, or times: exactly one of event, every, at and cron.",
+    },
     "item": {
         **_object(
             "collection",
@@ -234,7 +254,13 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "stays": {"items": {"type": "string", **NAME}, "maxItems": declaration.COLLECTIONS_MAX},
     },
     "LinkBody": _LINK,
-    "LinkView": {**_LINK, "id": _LINK_ID, "name": LINK, "state": {"enum": ["enabled", "paused"]}},
+    "LinkView": {
+        **_LINK,
+        "id": _LINK_ID,
+        "name": LINK,
+        "state": {"enum": ["enabled", "paused"]},
+        "last_run": {"pattern": "^[A-Za-z0-9_.:-]{1,64}$", "maxLength": 64},
+    },
     "LinkPause": {"reason": {"pattern": NO_NUL, "maxLength": REASON_CHARS_MAX}},
     "LinkTestView": {"link": LINK, "says": _LONG},
     "EditView": {"edit": {"enum": list(EDIT_WORDS)}, "id": _LONG, "data": {"type": "object"}},

@@ -50,7 +50,7 @@ async def publish_event(parts: Parts, request: Request) -> Answer:
     publication = parts.publisher.check((new,), (request.value,), caller=request.caller, pointers=("",))
 
     def answer(stored: Sequence[Event]) -> Answer:
-        return Answer(202, _accepted(stored)[0])
+        return Answer(202, accepted(stored[0]))
 
     return await _publish(parts, request, publication, answer, single=True)
 
@@ -68,7 +68,7 @@ async def publish_batch(parts: Parts, request: Request) -> Answer:
     publication = found[0] if len(found) == 1 else events.joined(found)
 
     def answer(stored: Sequence[Event]) -> Answer:
-        return Answer(202, AcceptedBatch(events=_accepted(stored)))
+        return Answer(202, AcceptedBatch(events=[accepted(event) for event in stored]))
 
     return await _publish(parts, request, publication, answer, single=False)
 
@@ -86,13 +86,11 @@ async def _publish(
     return answer(await parts.publisher.publish(publication, single=single))
 
 
-def _accepted(stored: Sequence[Event]) -> list[Accepted]:
-    return [
-        Accepted(
-            id=event.id, type=event.type, subject=event.subject, time=moment.to_text(event.time), tenant=event.tenant
-        )
-        for event in stored
-    ]
+def accepted(event: Event) -> Accepted:
+    """What is answered about a stored event."""
+    return Accepted(
+        id=event.id, type=event.type, subject=event.subject, time=moment.to_text(event.time), tenant=event.tenant
+    )
 
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -1,4 +1,4 @@
--- Answers kept for Idempotency-Key.
+-- What is kept of callers: the answers to their Idempotency-Keys, and their calls in time windows.
 
 -- name: answer_find
 -- The answer that was given to the same request before.
@@ -15,3 +15,12 @@ ON CONFLICT (key, idempotency_key) DO UPDATE SET fingerprint = excluded.fingerpr
 -- name: answers_prune
 -- Drop answers that are too old to be repeated.
 DELETE FROM answer WHERE created < :before;
+
+-- name: call_counts
+-- All counts, read at the start.
+SELECT key, seconds, window_start, calls FROM call_count;
+
+-- name: call_count_put
+-- Store the count of one key and window.
+INSERT INTO call_count (key, seconds, window_start, calls) VALUES (:key, :seconds, :window_start, :calls)
+ON CONFLICT (key, seconds) DO UPDATE SET window_start = excluded.window_start, calls = excluded.calls;

@@ -1,0 +1,1 @@
+"""Timers of links: each due time becomes an event that is aimed at its link."""

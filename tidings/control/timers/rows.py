@@ -1,0 +1,114 @@
+"""What becomes of a link's timer when the link is edited, when it is due, and when the clock is set. Write jobs.
+
+A due time becomes an event that is aimed at the link; the rest is what happens to every event. A link never runs beside
+itself: while its last run has not ended, what is due waits. What was missed becomes one run, whatever the cause: the
+server was down, the link paused, or the last run took long.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from tidings.model.event import Event
+from tidings.model.ids import new_id
+from tidings.model.link import ALL_TENANTS, DUE, AnyLink, Timer
+from tidings.model.moment import DAY, MINUTE, SECOND, Micros, to_text
+from tidings.rules.timers.due import first_due, next_due, passed
+from tidings.store.base import Db
+from tidings.store.catalog import Catalog
+from tidings.store.links import timers
+from tidings.store.links.timers import TimerRow
+from tidings.store.log.events import WithEvents
+
+TIMERS_PER_STEP = 500
+LATE: Micros = 1 * MINUTE
+"""With `missed: skip`, a run that is later than this is left out."""
+BUSY_LEAST, BUSY_MOST = 1 * SECOND, 1 * MINUTE
+"""How soon a timer whose last run has not ended is checked again: an eighth of the time that it is overdue."""
+
+
+def follow(db: Db, link: AnyLink, before: AnyLink | None, now: Micros, *, skip_missed: bool = False) -> None:
+    """A link was declared, edited, paused, resumed or deleted: let its timer follow.
+
+    An edit keeps what is overdue, and how long ago the last run was. `skip_missed`: what was missed does not run.
+    """
+    timer = link.timer
+    if timer is None or link.deleted is not None:
+        if before is not None and before.timer is not None:
+            timers.drop(db, link.num)
+        return
+    row = timers.of(db, link.num)
+    if row is None:
+        due, last, run = first_due(timer, now), None, None
+    else:
+        due, last, run = row.due, row.last, row.run
+        edited = before is not None and before.timer is not None and _times(before.timer) != _times(timer)
+        if edited and due > now:
+            due = first_due(timer, now) if last is None else max(now, next_due(timer, last, _since(timer, last, now)))
+        elif skip_missed and due <= now:
+            due = next_due(timer, due, now)
+    look = due if link.mode == "enabled" else None
+    timers.put(db, TimerRow(link=link.num, due=due, look=look, last=last, run=run, wall=timer.every_seconds is None))
+
+
+def fire(db: Db, catalog: Catalog, now: Micros) -> WithEvents:
+    """Make the events of what is due. The result says when to check next; None: there is nothing to check."""
+    events = []
+    for row in timers.to_check(db, now, TIMERS_PER_STEP):
+        link = catalog.link(db, row.link)
+        if link is None or link.deleted is not None or link.timer is None:
+            timers.drop(db, row.link)
+        elif link.mode != "enabled":
+            timers.put(db, msgspec.structs.replace(row, look=None))
+        elif timers.is_running(db, row):
+            pause = min(max((now - row.due) // 8, BUSY_LEAST), BUSY_MOST)
+            timers.put(db, msgspec.structs.replace(row, look=now + pause))
+        else:
+            due, missed = passed(link.timer, row.due, now)
+            later = next_due(link.timer, due, now)
+            fired = msgspec.structs.replace(row, due=later, look=later)
+            if link.timer.missed == "once" or now - due <= LATE:
+                event = due_event(link, due, missed, now)
+                events.append(event)
+                fired = msgspec.structs.replace(fired, last=due, run=event.id)
+            timers.put(db, fired)
+    return WithEvents(timers.next_look(db), events)
+
+
+def move(db: Db, catalog: Catalog, by: Micros, now: Micros) -> None:
+    """The clock was set by `by`: durations last as long as before, and times of day are those of the new time."""
+    for row in timers.move(db, by):
+        link = catalog.link(db, row.link)
+        if link is None or link.timer is None:
+            continue
+        due = row.due
+        if due > now:
+            # A last run that is far ahead was due by a wrong clock. A near one was due: it does not run again.
+            last = row.last if row.last is not None and now < row.last < now + DAY else None
+            due = next_due(link.timer, due, now if last is None else last)
+        look = None if row.look is None else due
+        timers.put(db, msgspec.structs.replace(row, due=due, look=look))
+
+
+def due_event(link: AnyLink, due: Micros, missed: int, now: Micros, actor: str | None = None) -> Event:
+    """The event of a time at which a link is due. `missed`: how many times before it became this run, too."""
+    return Event(
+        id=new_id("evt", now),
+        type=DUE,
+        time=due,
+        tenant=None if link.tenant == ALL_TENANTS else link.tenant,
+        subject=link.name,
+        data=msgspec.json.encode({"due": to_text(due), "missed": missed}).decode(),
+        actor=actor,
+        target=link.num,
+    )
+
+
+def _times(timer: Timer) -> Timer:
+    """What of a timer says when it is due."""
+    return msgspec.structs.replace(timer, missed="once")
+
+
+def _since(timer: Timer, last: Micros, now: Micros) -> Micros:
+    """After which moment an edited timer is due: durations count from the last run."""
+    return last if timer.every_seconds is not None else now

@@ -1,0 +1,1 @@
+"""When timers are due: durations, times of day, cron."""

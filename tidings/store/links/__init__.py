@@ -1,0 +1,1 @@
+"""What links remember: when their timers are due."""

@@ -1,0 +1,69 @@
+"""The timers of links, as rows: when each is due next, and what ran last."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tidings.model.moment import Micros
+from tidings.store.base import Db, Row
+
+
+class TimerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The timer of one link."""
+
+    link: int
+    due: Micros
+    look: Micros | None
+    """When to check it next; None: its link is paused."""
+    last: Micros | None = None
+    """When its last run was due."""
+    run: str | None = None
+    """The id of the event of its last run."""
+    wall: bool
+    """Whether it is due at times of day, which stay the same when the clock is set."""
+
+
+def of(db: Db, link: int) -> TimerRow | None:
+    """The timer of a link."""
+    row = db.one("timer", link=link)
+    return None if row is None else _row(row)
+
+
+def to_check(db: Db, now: Micros, count: int) -> list[TimerRow]:
+    """Those to check now, the longest overdue first."""
+    return [_row(row) for row in db.all("timers_at", now=now, count=count)]
+
+
+def next_look(db: Db) -> Micros | None:
+    """When to check next; None: there is nothing to check."""
+    row = db.one("timer_next")
+    return None if row is None else int(row[0])
+
+
+def put(db: Db, row: TimerRow) -> None:
+    """Store the timer of a link."""
+    db.run("timer_put", **(msgspec.structs.asdict(row) | {"wall": int(row.wall)}))
+
+
+def drop(db: Db, link: int) -> None:
+    """The link has no timer."""
+    db.run("timer_drop", link=link)
+
+
+def move(db: Db, by: Micros) -> list[TimerRow]:
+    """The clock was set: move those that count durations. Returns the others."""
+    db.run("timers_move", by=by)
+    return [_row(row) for row in db.all("timers_of_day")]
+
+
+def is_running(db: Db, row: TimerRow) -> bool:
+    """Whether the last run has not ended: its delivery was not made or tried yet, or waits for another try."""
+    if row.run is None:
+        return False
+    runs = db.all("timer_run", link=row.link, run=row.run)
+    return any(number is None or state in (None, "waiting") or waits for number, state, waits in runs)
+
+
+def _row(row: Row) -> TimerRow:
+    link, due, look, last, run, wall = row
+    return TimerRow(link=link, due=due, look=look, last=last, run=run, wall=bool(wall))
