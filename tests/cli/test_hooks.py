@@ -35,6 +35,14 @@ def test_a_hook_from_its_declaration_to_its_end(server: TestServer, run: Run, re
     assert run("hooks", "show", hook["id"]).exit_code == 1
 
 
+def test_a_value_that_begins_like_json_must_be_valid(run: Run) -> None:
+    for command in (["hooks", "create", "x", "--scheme", "github"], ["endpoints", "create", "http://127.0.0.1/x"]):
+        refused = run(*command, "--set", 'methods=["POST"')
+        assert refused.exit_code == 1 and "value of --set methods is not valid JSON" in refused.stderr
+        repeated = run(*command, "--set", "a=1", "--set", "a=2")
+        assert repeated.exit_code == 1 and "--set gives a twice" in repeated.stderr
+
+
 def test_what_came_is_listed_shown_and_written_byte_for_byte(
     server: TestServer, run: Run, read: Callable[..., Any]
 ) -> None:

@@ -55,7 +55,7 @@ def test_what_is_typed_is_what_is_sent(read: Read, run: Run) -> None:
         assert "12345678901234567.89" in said.stderr or "does not fit into a double exactly" in said.stderr
     said = run("items", "create", "tasks", "--set", "title=x", "--set", "title=y")
     assert said.exit_code == 1
-    assert "names the same field twice" in said.stderr
+    assert "--set gives title twice" in said.stderr
 
 
 @pytest.mark.parametrize("ending", ["csv", "ndjson"])

@@ -81,3 +81,11 @@ def test_a_call_loads_what_it_needs(args: list[str], loaded: str) -> None:
     found = said.stderr.splitlines()[-1]
     # Whoever has pydantic installed gets it with typer; none of our dependencies brings it.
     assert found.replace(", 'pydantic'", "").replace(", 'asyncio'" if "pydantic" in found else "\0", "") == loaded
+
+
+def test_options_that_commands_share_are_the_same_in_each() -> None:
+    """The options that several commands have are declared once, so they cannot drift apart."""
+    endpoints = typer.main.get_command(tree(["endpoints"])).commands["endpoints"].commands  # type: ignore[attr-defined]
+    create, edit = ({each.name for each in endpoints[name].params} for name in ("create", "edit"))
+    assert {"events", "filter", "header", "ca", "give_up_on", "set", "url", "key", "as_json"} <= create & edit
+    assert create - edit == {"tenant", "once"} and edit - create == {"id", "revision"}

@@ -54,7 +54,7 @@ def test_a_database_that_is_moved_away_is_noticed_and_may_come_back(
         until(lambda: published(server)[0] == 202, "writes are taken again")
         assert server.api.call("GET", "/readyz").status == 200
         assert writer_of(server).refusal is None
-        assert "is again the file that is open" in caplog.text
+        assert "the original file is back" in caplog.text
     assert ids_in(file) == taken + 1
 
 

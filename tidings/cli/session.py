@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import functools
+import inspect
 import os
 import shutil
 import sys
@@ -19,7 +20,6 @@ from tidings.cli.terminal.sentences import sentence
 from tidings.client import Client, ClientError
 from tidings.client.exchange import DEFAULT_URL
 from tidings.model.errors import TidingsError
-from tidings.rules.reading import exact
 
 FAILED = 1
 LIST_LIMIT = 50
@@ -123,6 +123,50 @@ def session(url: str, key: str, as_json: bool, retries: int = 1) -> Iterator[Ses
         raise typer.Exit(FAILED) from None
 
 
+class Together:
+    """Options that several commands have, declared once: the parameters of `read`, whose result a command gets."""
+
+    def __init__(self, read: Callable[..., Any]) -> None:
+        self.read = read
+        self.parameters = list(inspect.signature(read, eval_str=True).parameters.values())
+
+
+def calling(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that calls the server, as typer sees it: without the session, and with --url, --key and --json.
+
+    The parameters of its `Annotated[..., Together(read)]` are in their place.
+    """
+    parameters: list[inspect.Parameter] = []
+    together: dict[str, Together] = {}
+    _, *own = inspect.signature(command, eval_str=True).parameters.values()
+    for each in own:
+        shared = next((it for it in getattr(each.annotation, "__metadata__", ()) if isinstance(it, Together)), None)
+        if shared is None:
+            parameters.append(each)
+        else:
+            together[each.name] = shared
+            parameters += shared.parameters
+
+    @functools.wraps(command)
+    def run(*, url: str, key: str, as_json: bool, **options: Any) -> None:
+        with session(url, key, as_json) as out:
+            for name, shared in together.items():
+                options[name] = shared.read(**{each.name: options.pop(each.name) for each in shared.parameters})
+            command(out, **options)
+
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*parameters, *_SHARED.parameters)]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
+
+
+def _shared(*, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """What every command that calls the server takes."""
+
+
+_SHARED = Together(_shared)
+
+
 def fail(why: str, status: int = FAILED) -> NoReturn:
     """End the command with a sentence on stderr."""
     typer.echo(sentence(why), err=True)
@@ -137,40 +181,6 @@ def width() -> int | None:
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
     typer.echo(exact_json.dumps(value, indent=2))
-
-
-def double(text: str) -> float:
-    """A JSON number. Raises ValueError if a double cannot keep it."""
-    if not exact.is_kept(text):
-        raise ValueError(f"{text[:50]} {exact.lost(text)}")
-    return float(text)
-
-
-def read_json(text: str, what: str) -> Any:
-    """JSON from an option. Raises ValueError with a sentence, also for a number that would be sent changed."""
-    try:
-        return json.loads(text, parse_float=double)
-    except ValueError as wrong:
-        raise ValueError(f"{what} is not valid JSON: {wrong}") from None
-
-
-def pairs(texts: Sequence[str] | None, option: str, example: str) -> list[tuple[str, str]]:
-    """NAME=VALUE, several times. Raises ValueError with the option and an `example`."""
-    found = []
-    for text in texts or []:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise ValueError(f"{option} is written as NAME=VALUE, such as {example}, not {text!r}")
-        found.append((name, value))
-    return found
-
-
-def check_json(text: str, what: str) -> None:
-    """Check that an option is JSON, to be sent as this exact text. Raises ValueError with a sentence."""
-    try:
-        json.loads(text)
-    except ValueError as wrong:
-        raise ValueError(f"{what} is not valid JSON: {wrong}") from None
 
 
 def _advice(wrong: ClientError, key: str) -> str:

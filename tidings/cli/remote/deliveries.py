@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Session, Url, session
+from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling
 from tidings.cli.terminal.times import Since, Until, between
 from tidings.client.client import Json
 from tidings.model.moment import SystemClock
@@ -17,7 +17,9 @@ Id = Annotated[str, typer.Argument(help="The delivery's id, dlv_...")]
 
 
 @cli.command("list")
+@calling
 def list_deliveries(
+    out: Session,
     state: Annotated[
         str | None, typer.Option(help="Only deliveries in this state: waiting, delivered, dead or cancelled.")
     ] = None,
@@ -34,52 +36,48 @@ def list_deliveries(
     since: Since = None,
     until: Until = None,
     limit: Limit = LIST_LIMIT,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """List deliveries, newest first."""
     columns = {"id": "id", "state": "state", "type": "event_type", "event": "event_id", "to": "to"}
     columns |= {"attempts": "attempts", "last": "last", "due": "due"}
     now = SystemClock().now()
-    with session(url, key, as_json) as out:
-        times = dict(zip(("time__gte", "time__lt"), between(since, until, now), strict=True))
-        last = {"type": type, "outcome": outcome, "status": status}
-        query = {
-            "state": state,
-            "endpoint": endpoint,
-            "link": link,
-            "event": event,
-            **last,
-            **times,
-            "limit": min(limit, PAGE_MAX),
-        }
-        found = out.client.deliveries(**query)
-        out.list((found if as_json else map(_short, found)), limit, columns, "There are no such deliveries.")
+    times = dict(zip(("time__gte", "time__lt"), between(since, until, now), strict=True))
+    last = {"type": type, "outcome": outcome, "status": status}
+    query = {
+        "state": state,
+        "endpoint": endpoint,
+        "link": link,
+        "event": event,
+        **last,
+        **times,
+        "limit": min(limit, PAGE_MAX),
+    }
+    found = out.client.deliveries(**query)
+    out.list((found if out.as_json else map(_short, found)), limit, columns, "There are no such deliveries.")
 
 
 @cli.command("show")
-def show(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+@calling
+def show(out: Session, id: Id) -> None:
     """Show one delivery with all its attempts."""
-    with session(url, key, as_json) as out:
-        delivery = out.client.delivery(id)
-        out.answer(delivery, lambda: _show(out, delivery))
+    delivery = out.client.delivery(id)
+    out.answer(delivery, lambda: _show(out, delivery))
 
 
 @cli.command("retry")
-def retry(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+@calling
+def retry(out: Session, id: Id) -> None:
     """Retry it now, with a fresh schedule of attempts."""
-    with session(url, key, as_json) as out:
-        delivery = out.client.retry_delivery(id)
-        out.answer(delivery, lambda: out.say(f"{id} is being retried. See: tidings deliveries show {id}"))
+    delivery = out.client.retry_delivery(id)
+    out.answer(delivery, lambda: out.say(f"{id} is being retried. See: tidings deliveries show {id}"))
 
 
 @cli.command("cancel")
-def cancel(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+@calling
+def cancel(out: Session, id: Id) -> None:
     """Cancel it: it is not sent again."""
-    with session(url, key, as_json) as out:
-        delivery = out.client.cancel_delivery(id)
-        out.answer(delivery, lambda: out.say(f"{id} is {delivery['state']}."))
+    delivery = out.client.cancel_delivery(id)
+    out.answer(delivery, lambda: out.say(f"{id} is {delivery['state']}."))
 
 
 def _short(delivery: Json) -> Json:

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from tidings.cli.remote import endpoint_files
-from tidings.cli.session import (
-    DEFAULT_URL,
-    LIST_LIMIT,
-    PAGE_MAX,
-    AsJson,
-    Key,
-    Limit,
-    Url,
-    double,
-    pairs,
-    read_json,
-    session,
-)
+from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, Together, calling
 from tidings.cli.terminal.numbers import counting, whole
 from tidings.cli.terminal.sentences import counted
+from tidings.cli.terminal.values import read_json, values
 from tidings.client import ApiError, Client, Forbidden
 from tidings.client.calls import given
 from tidings.client.client import Json
@@ -82,155 +70,162 @@ CertificateKey = Annotated[
 ]
 
 
-@cli.command("create")
-def create(
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="The URL that gets the webhooks.")],
-    events: Events = None,
-    filter: Filter = None,
-    description: Description = None,
-    tenant: Annotated[str | None, typer.Option(help="The tenant whose events it gets; '*' for all tenants.")] = None,
+def _selection(events: Events = None, filter: Filter = None, description: Description = None) -> Json:
+    """Which events it gets, and what it is for. Raises ValueError."""
+    return given(
+        events=events or None,
+        description=description,
+        filter=None if filter is None else read_json(filter, "--filter"),
+    )
+
+
+def _sending(
     header: Header = None,
     ca: Authority = None,
     client_certificate: Certificate = None,
     client_key: CertificateKey = None,
     give_up_on: GiveUpOn = None,
     set: Set = None,
+) -> Json:
+    """How it gets them. Raises ValueError."""
+    options = given(
+        headers=dict(_header(text) for text in header) if header else None,
+        give_up_on=[_status(status) for status in give_up_on] if give_up_on else None,
+    )
+    return options | values(set, "rate=20") | endpoint_files.options(ca, client_certificate, client_key)
+
+
+Selection = Annotated[Json, Together(_selection)]
+Sending = Annotated[Json, Together(_sending)]
+
+
+@cli.command("create")
+@calling
+def create(
+    out: Session,
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="The URL that gets the webhooks.")],
+    *,
+    selection: Selection,
+    tenant: Annotated[str | None, typer.Option(help="The tenant whose events it gets; '*' for all tenants.")] = None,
+    sending: Sending,
     once: Annotated[
         bool,
         typer.Option(
             "--once", help="If this URL is already registered, show that endpoint instead of creating another."
         ),
     ] = False,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """Register a URL. The output shows its id; `secret` shows the signing secret of its webhooks."""
-    with session(url, key, as_json) as out:
-        options = _options(events, filter, description, header, give_up_on, set) | given(tenant=tenant)
-        options |= endpoint_files.options(ca, client_certificate, client_key)
-        endpoint_files.check_pair(options)
-        same = _same_url(out.client, target, tenant, needed=once)
-        if once and same:
-            _check_same(same[0], options)
-            out.answer(same[0], lambda: out.details(same[0], f"{same[0]['id']} is already registered."))
-            return
-        made = out.client.create_endpoint(target, **options)
-        out.answer(made, lambda: out.details(made, f"{made['id']} is registered."))
-        for note in [*_notes_on_url(same), *_notes_on_types(out.client, events or [])]:
-            typer.echo(note, err=True)
+    options = selection | sending | given(tenant=tenant)
+    endpoint_files.check_pair(options)
+    same = _same_url(out.client, target, tenant, needed=once)
+    if once and same:
+        _check_same(same[0], options)
+        out.answer(same[0], lambda: out.details(same[0], f"{same[0]['id']} is already registered."))
+        return
+    made = out.client.create_endpoint(target, **options)
+    out.answer(made, lambda: out.details(made, f"{made['id']} is registered."))
+    for note in [*_notes_on_url(same), *_notes_on_types(out.client, options.get("events", []))]:
+        typer.echo(note, err=True)
 
 
 @cli.command("list")
+@calling
 def list_endpoints(
+    out: Session,
     state: Annotated[
         str | None, typer.Option(help="Only endpoints in this state: enabled, paused or disabled.")
     ] = None,
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's endpoints.")] = None,
     limit: Limit = LIST_LIMIT,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """List endpoints, newest first."""
     columns = {"id": "id", "state": "state", "url": "url", "events": "events", "tenant": "tenant", "reason": "reason"}
-    with session(url, key, as_json) as out:
-        found = out.client.endpoints(state=state, tenant=tenant, limit=min(limit, PAGE_MAX))
-        out.list(found, limit, columns, "There are no endpoints. Register one with: tidings endpoints create URL")
+    found = out.client.endpoints(state=state, tenant=tenant, limit=min(limit, PAGE_MAX))
+    out.list(found, limit, columns, "There are no endpoints. Register one with: tidings endpoints create URL")
 
 
 @cli.command("show")
-def show(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+@calling
+def show(out: Session, id: Id) -> None:
     """Show one endpoint, its health, and the number of waiting deliveries."""
-    with session(url, key, as_json) as out:
-        found = out.client.endpoint(id, counts=True)
-        out.answer(found, lambda: out.details(found, found["id"]))
+    found = out.client.endpoint(id, counts=True)
+    out.answer(found, lambda: out.details(found, found["id"]))
 
 
 @cli.command("edit")
+@calling
 def edit(
+    out: Session,
     id: Id,
+    *,
     target: Annotated[str | None, typer.Option("--target", help="The URL that gets the webhooks.")] = None,
-    events: Events = None,
-    filter: Filter = None,
-    description: Description = None,
-    header: Header = None,
-    ca: Authority = None,
-    client_certificate: Certificate = None,
-    client_key: CertificateKey = None,
-    give_up_on: GiveUpOn = None,
-    set: Set = None,
+    selection: Selection,
+    sending: Sending,
     revision: Revision = None,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """Change the given options and keep the others. Applies from the next attempt on."""
-    with session(url, key, as_json) as out:
-        changes = _options(events, filter, description, header, give_up_on, set) | given(url=target)
-        changes |= endpoint_files.options(ca, client_certificate, client_key)
-        if not changes:
-            raise ValueError("Give at least one change, such as --events 'tasks.*'.")
-        changed = out.client.edit_endpoint(id, changes, revision)
-        out.answer(changed, lambda: out.details(changed, f"{id} is changed."))
+    changes = selection | sending | given(url=target)
+    if not changes:
+        raise ValueError("Give at least one change, such as --events 'tasks.*'.")
+    changed = out.client.edit_endpoint(id, changes, revision)
+    out.answer(changed, lambda: out.details(changed, f"{id} is changed."))
 
 
 @cli.command("delete")
-def delete(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+@calling
+def delete(out: Session, id: Id) -> None:
     """Delete an endpoint and cancel its waiting deliveries."""
-    with session(url, key, as_json) as out:
-        out.client.delete_endpoint(id)
-        out.answer({"id": id, "deleted": True}, lambda: out.say(f"{id} is deleted."))
+    out.client.delete_endpoint(id)
+    out.answer({"id": id, "deleted": True}, lambda: out.say(f"{id} is deleted."))
 
 
 @cli.command("pause")
+@calling
 def pause(
+    out: Session,
     id: Id,
     reason: Annotated[str | None, typer.Option(help="The reason, for whoever checks later.")] = None,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """Send nothing for now; new events wait."""
-    with session(url, key, as_json) as out:
-        paused = out.client.pause_endpoint(id, reason)
-        out.answer(paused, lambda: out.say(f"{id} is paused. Its events wait."))
+    paused = out.client.pause_endpoint(id, reason)
+    out.answer(paused, lambda: out.say(f"{id} is paused. Its events wait."))
 
 
 @cli.command("resume")
+@calling
 def resume(
+    out: Session,
     id: Id,
     cancel_missed: Annotated[
         bool, typer.Option("--cancel-missed", help="Cancel the waiting deliveries and start fresh.")
     ] = False,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """Send again, starting with what was missed."""
-    with session(url, key, as_json) as out:
-        resumed = out.client.resume_endpoint(id, "cancel" if cancel_missed else "send")
-        waiting = resumed.get("waiting", 0)
-        fate = ("was" if waiting == 1 else "were") if cancel_missed else ("is" if waiting == 1 else "are")
-        what = f"{counted(waiting, 'delivery', 'deliveries')} {fate} {'cancelled' if cancel_missed else 'sent now'}"
-        out.answer(resumed, lambda: out.say(f"{id} is enabled; {what}."))
+    resumed = out.client.resume_endpoint(id, "cancel" if cancel_missed else "send")
+    waiting = resumed.get("waiting", 0)
+    fate = ("was" if waiting == 1 else "were") if cancel_missed else ("is" if waiting == 1 else "are")
+    what = f"{counted(waiting, 'delivery', 'deliveries')} {fate} {'cancelled' if cancel_missed else 'sent now'}"
+    out.answer(resumed, lambda: out.say(f"{id} is enabled; {what}."))
 
 
 @cli.command("test")
-def test(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+@calling
+def test(out: Session, id: Id) -> None:
     """Send an event of type endpoint.test to this endpoint only."""
-    with session(url, key, as_json) as out:
-        sent = out.client.test_endpoint(id)
-        look = (
-            f"tidings deliveries show {sent['delivery']}"
-            if sent.get("delivery")
-            else f"tidings events show {sent['event_id']}"
-        )
-        out.answer(sent, lambda: out.say(f"The test event {sent['event_id']} is on its way. See: {look}"))
+    sent = out.client.test_endpoint(id)
+    look = (
+        f"tidings deliveries show {sent['delivery']}"
+        if sent.get("delivery")
+        else f"tidings events show {sent['event_id']}"
+    )
+    out.answer(sent, lambda: out.say(f"The test event {sent['event_id']} is on its way. See: {look}"))
 
 
 @cli.command("secret")
+@calling
 def secret(
+    out: Session,
     id: Id,
     rotate: Annotated[bool, typer.Option("--rotate", help="Generate a new secret first.")] = False,
     overlap_seconds: Annotated[
@@ -242,19 +237,15 @@ def secret(
         ),
     ] = None,
     own: Annotated[str | None, typer.Option("--secret", help="With --rotate: your own secret, whsec_...")] = None,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """Show its signing secret."""
-    with session(url, key, as_json) as out:
-        if not rotate and (overlap_seconds is not None or own is not None):
-            raise ValueError("--overlap-seconds and --secret require --rotate.")
-        if rotate:
-            found = out.client.rotate_endpoint_secret(id, overlap_seconds=overlap_seconds, secret=own)
-        else:
-            found = out.client.endpoint_secret(id)
-        out.answer(found, lambda: out.details(found, id))
+    if not rotate and (overlap_seconds is not None or own is not None):
+        raise ValueError("--overlap-seconds and --secret require --rotate.")
+    if rotate:
+        found = out.client.rotate_endpoint_secret(id, overlap_seconds=overlap_seconds, secret=own)
+    else:
+        found = out.client.endpoint_secret(id)
+    out.answer(found, lambda: out.details(found, id))
 
 
 def _same_url(client: Client, target: str, tenant: str | None, *, needed: bool) -> list[Json]:
@@ -314,37 +305,6 @@ def _notes_on_types(client: Client, patterns: list[str]) -> Iterator[str]:
 
 def _was_published(client: Client, pattern: str) -> bool:
     return "*" not in pattern and next(client.events(type=pattern, limit=1), None) is not None
-
-
-def _options(
-    events: list[str] | None,
-    filter: str | None,
-    description: str | None,
-    header: list[str] | None,
-    give_up_on: list[str] | None,
-    more: list[str] | None,
-) -> dict[str, Any]:
-    """The command line's options in the form of the API. Raises ValueError."""
-    options = given(
-        events=events or None,
-        description=description,
-        filter=None if filter is None else read_json(filter, "--filter"),
-        headers=dict(_header(text) for text in header) if header else None,
-        give_up_on=[_status(status) for status in give_up_on] if give_up_on else None,
-    )
-    for name, value in pairs(more, "--set", "rate=20"):
-        options[name] = _value(name, value)
-    return options
-
-
-def _value(name: str, text: str) -> Any:
-    """JSON or plain text; anything that starts like JSON must be valid. Raises ValueError."""
-    if text.startswith(("{", "[", '"')):
-        return read_json(text, f"the value of --set {name}")
-    try:
-        return json.loads(text, parse_float=double)
-    except ValueError:
-        return text
 
 
 def _status(text: str) -> int | str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Session, Url, session
+from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling
 from tidings.cli.terminal.times import Since, Until, between
 from tidings.client.client import Json
 from tidings.model.moment import SystemClock
@@ -15,37 +15,30 @@ cli = typer.Typer(help="Events: what has happened, and where it went.", no_args_
 
 
 @cli.command("list")
+@calling
 def list_events(
+    out: Session,
     type: Annotated[str | None, typer.Option(help="Only events of this type or pattern, such as 'tasks.*'.")] = None,
     subject: Annotated[str | None, typer.Option(help="Only events about this subject.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's events.")] = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = LIST_LIMIT,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """List events, newest first."""
     columns = {"id": "id", "type": "type", "subject": "subject", "time": "time", "tenant": "tenant"}
     now = SystemClock().now()
-    with session(url, key, as_json) as out:
-        times = dict(zip(("time__gte", "time__lt"), between(since, until, now), strict=True))
-        found = out.client.events(type=type, subject=subject, tenant=tenant, limit=min(limit, PAGE_MAX), **times)
-        out.list(found, limit, columns, "There are no such events.")
+    times = dict(zip(("time__gte", "time__lt"), between(since, until, now), strict=True))
+    found = out.client.events(type=type, subject=subject, tenant=tenant, limit=min(limit, PAGE_MAX), **times)
+    out.list(found, limit, columns, "There are no such events.")
 
 
 @cli.command("show")
-def show(
-    id: Annotated[str, typer.Argument(help="The event's id.")],
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
-) -> None:
+@calling
+def show(out: Session, id: Annotated[str, typer.Argument(help="The event's id.")]) -> None:
     """Show one event, its deliveries, and why other endpoints and links did not get it."""
-    with session(url, key, as_json) as out:
-        event = out.client.event(id)
-        out.answer(event, lambda: _show(out, event))
+    event = out.client.event(id)
+    out.answer(event, lambda: _show(out, event))
 
 
 def _show(out: Session, event: Json) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,15 +21,14 @@ from tidings.cli.session import (
     Limit,
     Session,
     Url,
-    double,
+    calling,
     fail,
-    pairs,
     print_json,
-    read_json,
     session,
 )
 from tidings.cli.terminal.numbers import counting
 from tidings.cli.terminal.sentences import counted
+from tidings.cli.terminal.values import pairs, read_json, values
 from tidings.client import ImportRefused, Invalid
 from tidings.client.calls import given
 from tidings.client.items import Items
@@ -78,7 +76,9 @@ Format = Annotated[str | None, typer.Option(help="csv or ndjson; by default take
 
 
 @cli.command("list")
+@calling
 def list_items(
+    out: Session,
     collection: Collection,
     filter: Filter = None,
     q: Words = None,
@@ -86,92 +86,74 @@ def list_items(
     fields: Fields = None,
     tenant: Tenant = None,
     limit: Limit = LIST_LIMIT,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """List items, newest first."""
-    with session(url, key, as_json) as out:
-        query = _filters(filter) | given(q=q, sort=sort, fields=fields, limit=min(limit, PAGE_MAX))
-        found = list(islice(out.client.items(collection, tenant).list(**query), limit))
-        shown = {name: name for item in found for name in item if name not in OWN or fields}
-        if not fields and not any(item.get("tenant") for item in found):
-            shown.pop("tenant", None)
-        out.list(found, limit, shown, f"There are no such items in {collection}.")
+    query = _filters(filter) | given(q=q, sort=sort, fields=fields, limit=min(limit, PAGE_MAX))
+    found = list(islice(out.client.items(collection, tenant).list(**query), limit))
+    shown = {name: name for item in found for name in item if name not in OWN or fields}
+    if not fields and not any(item.get("tenant") for item in found):
+        shown.pop("tenant", None)
+    out.list(found, limit, shown, f"There are no such items in {collection}.")
 
 
 @cli.command("show")
+@calling
 def show(
+    out: Session,
     collection: Collection,
     id: Id,
     expand: Annotated[
         str | None, typer.Option(help="Also include the items behind these references, separated by commas.")
     ] = None,
     tenant: Tenant = None,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """Show one item."""
-    with session(url, key, as_json) as out:
-        found = out.client.items(collection, tenant).get(id, **given(expand=expand))
-        out.answer(found, lambda: out.details(found, id))
+    found = out.client.items(collection, tenant).get(id, **given(expand=expand))
+    out.answer(found, lambda: out.details(found, id))
 
 
 @cli.command("create")
+@calling
 def create(
+    out: Session,
     collection: Collection,
     data: Data = None,
     set: Set = None,
     id: Annotated[str | None, typer.Option(help="Your own id, not used by another item.")] = None,
     tenant: Tenant = None,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """Create an item."""
-    with session(url, key, as_json) as out:
-        with _quotes_told(set):
-            made = out.client.items(collection, tenant).create(_fields(data, set), id)
-        out.answer(made, lambda: out.details(made, f"{made['id']} is created."))
+    with _quotes_told(set):
+        made = out.client.items(collection, tenant).create(_fields(data, set), id)
+    out.answer(made, lambda: out.details(made, f"{made['id']} is created."))
 
 
 @cli.command("edit")
+@calling
 def edit(
+    out: Session,
     collection: Collection,
     id: Id,
     data: Data = None,
     set: Set = None,
     revision: Revision = None,
     tenant: Tenant = None,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """Change the given fields and keep the others; null removes a value."""
-    with session(url, key, as_json) as out:
-        changes = _fields(data, set)
-        if not changes:
-            raise ValueError("Give at least one change, such as --set done=true.")
-        with _quotes_told(set):
-            changed = out.client.items(collection, tenant).edit(id, changes, revision)
-        out.answer(changed, lambda: out.details(changed, f"{id} is at revision {changed['revision']}."))
+    changes = _fields(data, set)
+    if not changes:
+        raise ValueError("Give at least one change, such as --set done=true.")
+    with _quotes_told(set):
+        changed = out.client.items(collection, tenant).edit(id, changes, revision)
+    out.answer(changed, lambda: out.details(changed, f"{id} is at revision {changed['revision']}."))
 
 
 @cli.command("delete")
-def delete(
-    collection: Collection,
-    id: Id,
-    revision: Revision = None,
-    tenant: Tenant = None,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
-) -> None:
+@calling
+def delete(out: Session, collection: Collection, id: Id, revision: Revision = None, tenant: Tenant = None) -> None:
     """Delete an item. Refused while others refer to it."""
-    with session(url, key, as_json) as out:
-        out.client.items(collection, tenant).delete(id, revision)
-        out.answer({"id": id, "deleted": True}, lambda: out.say(f"{id} is deleted."))
+    out.client.items(collection, tenant).delete(id, revision)
+    out.answer({"id": id, "deleted": True}, lambda: out.say(f"{id} is deleted."))
 
 
 @cli.command("import")
@@ -209,7 +191,9 @@ def import_(
 
 
 @cli.command("export")
+@calling
 def export(
+    out: Session,
     collection: Collection,
     file: Annotated[str, typer.Argument(help="The file to write; - for stdout.")] = "-",
     format: Format = None,
@@ -218,31 +202,27 @@ def export(
     sort: Annotated[str | None, typer.Option(help="created (the default), or -created for newest first.")] = None,
     fields: Fields = None,
     tenant: Tenant = None,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """Export items as a file that `import` accepts. A file is written completely or not at all."""
-    with session(url, key, as_json) as out:
-        query = _filters(filter) | given(q=q, sort=sort, fields=fields)
-        format = format or (_format(file, None) if file != "-" else "ndjson")
-        items = out.client.items(collection, tenant)
-        if file == "-":
-            _write(out, items, format, query, sys.stdout.buffer)
-            return
-        part = Path(f"{file}.part")
-        try:
-            with part.open("wb") as target:
-                count = _write(out, items, format, query, target)
-            os.replace(part, file)
-        except OSError as wrong:
-            raise ValueError(f"{file} cannot be written: {wrong.strerror}") from None
-        finally:
-            part.unlink(missing_ok=True)
-        out.answer(
-            {"exported": count, "file": file},
-            lambda: out.say(f"{counted(count, 'item')} {'is' if count == 1 else 'are'} in {file}."),
-        )
+    query = _filters(filter) | given(q=q, sort=sort, fields=fields)
+    format = format or (_format(file, None) if file != "-" else "ndjson")
+    items = out.client.items(collection, tenant)
+    if file == "-":
+        _write(out, items, format, query, sys.stdout.buffer)
+        return
+    part = Path(f"{file}.part")
+    try:
+        with part.open("wb") as target:
+            count = _write(out, items, format, query, target)
+        os.replace(part, file)
+    except OSError as wrong:
+        raise ValueError(f"{file} cannot be written: {wrong.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
+    out.answer(
+        {"exported": count, "file": file},
+        lambda: out.say(f"{counted(count, 'item')} {'is' if count == 1 else 'are'} in {file}."),
+    )
 
 
 def _write(out: Session, items: Items, format: str, query: Mapping[str, Any], target: IO[bytes]) -> int:
@@ -312,21 +292,13 @@ def _places(errors: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _fields(data: str | None, set: list[str] | None) -> dict[str, Any]:
     """The fields of --data and --set. Raises ValueError."""
-    found = {}
+    found: dict[str, Any] = {}
     if data is not None:
         text = sys.stdin.read() if data == "-" else _file(data[1:]) if data.startswith("@") else data
         found = read_json(text, "--data")
         if not isinstance(found, dict):
             raise ValueError('--data must be an object, such as {"title": "..."}.')
-    fields = dict(pairs(set, "--set", EXAMPLE))
-    if len(fields) < len(set or ()):
-        raise ValueError("--set names the same field twice")
-    for name, value in fields.items():
-        try:
-            found[name] = json.loads(value, parse_float=double)
-        except ValueError:
-            found[name] = value
-    return found
+    return found | values(set, EXAMPLE)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, AsJson, Key, Limit, Session, Url, session
+from tidings.cli.session import LIST_LIMIT, Limit, Session, calling
 from tidings.client.calls import given
 
 cli = typer.Typer(help="Keys: who may call, what they may do, and how often.", no_args_is_help=True)
@@ -17,7 +17,9 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @cli.command("create")
+@calling
 def create(
+    out: Session,
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     scope: Annotated[
         list[str] | None, typer.Option(help="What the key may do, such as events:write; repeat for more.")
@@ -31,22 +33,19 @@ def create(
         list[str] | None,
         typer.Option(help="An origin whose pages may use the key, such as https://app.example.com; repeat for more."),
     ] = None,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """Make a key. It is shown only once, now."""
-    with session(url, key, as_json) as out:
-        if not scope:
-            raise ValueError("A key needs at least one --scope, such as --scope events:write.")
-        limits = [_limit(text) for text in limit or []]
-        more = given(tenant=tenant, limits=limits or None, expires=expires, cors_origins=cors_origin or None)
-        made = out.client.create_key(name, scope, **more)
-        out.answer(made, lambda: _show_made(out, made))
+    if not scope:
+        raise ValueError("A key needs at least one --scope, such as --scope events:write.")
+    limits = [_limit(text) for text in limit or []]
+    more = given(tenant=tenant, limits=limits or None, expires=expires, cors_origins=cors_origin or None)
+    made = out.client.create_key(name, scope, **more)
+    out.answer(made, lambda: _show_made(out, made))
 
 
 @cli.command("list")
-def list_keys(limit: Limit = LIST_LIMIT, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+@calling
+def list_keys(out: Session, limit: Limit = LIST_LIMIT) -> None:
     """List keys, newest first."""
     columns = {
         "id": "id",
@@ -56,23 +55,17 @@ def list_keys(limit: Limit = LIST_LIMIT, url: Url = DEFAULT_URL, key: Key = "", 
         "tenant": "tenant",
         "limits": "limits",
     }
-    with session(url, key, as_json) as out:
-        columns |= {"created": "created", "expires": "expires", "revoked": "revoked"}
-        found = out.client.keys(limit=min(limit, 1000))
-        out.list((found if as_json else map(_short, found)), limit, columns, "There are no keys.")
+    columns |= {"created": "created", "expires": "expires", "revoked": "revoked"}
+    found = out.client.keys(limit=min(limit, 1000))
+    out.list((found if out.as_json else map(_short, found)), limit, columns, "There are no keys.")
 
 
 @cli.command("revoke")
-def revoke(
-    id: Annotated[str, typer.Argument(help="The key's id, key_...")],
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
-) -> None:
+@calling
+def revoke(out: Session, id: Annotated[str, typer.Argument(help="The key's id, key_...")]) -> None:
     """Invalidate a key, from now on."""
-    with session(url, key, as_json) as out:
-        out.client.revoke_key(id)
-        out.answer({"id": id, "revoked": True}, lambda: out.say(f"{id} is revoked."))
+    out.client.revoke_key(id)
+    out.answer({"id": id, "revoked": True}, lambda: out.say(f"{id} is revoked."))
 
 
 def _limit(text: str) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Session, Url, read_json, session
+from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling
 from tidings.cli.terminal.sentences import counted
+from tidings.cli.terminal.values import read_json
 from tidings.client.client import Json
 
 cli = typer.Typer(help="Links: edits that events, or times of day, make to your collections.", no_args_is_help=True)
@@ -18,36 +19,36 @@ Name = Annotated[str, typer.Argument(help="The link's name.")]
 
 
 @cli.command("list")
+@calling
 def list_links(
+    out: Session,
     state: Annotated[str | None, typer.Option(help="Only links in this state: enabled or paused.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's links.")] = None,
     limit: Limit = LIST_LIMIT,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """List links, by name."""
     columns = {"name": "name", "state": "state", "when": "when", "does": "does", "tenant": "tenant", "reason": "reason"}
-    with session(url, key, as_json) as out:
-        found = out.client.links.list(state=state, tenant=tenant, limit=min(limit, PAGE_MAX))
-        out.list(
-            found if as_json else map(_short, found),
-            limit,
-            columns,
-            "There are no links. Declare some in tidings.yaml, under `links`, and run: tidings apply tidings.yaml",
-        )
+    found = out.client.links.list(state=state, tenant=tenant, limit=min(limit, PAGE_MAX))
+    out.list(
+        found if out.as_json else map(_short, found),
+        limit,
+        columns,
+        "There are no links. Declare some in tidings.yaml, under `links`, and run: tidings apply tidings.yaml",
+    )
 
 
 @cli.command("show")
-def show(name: Name, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+@calling
+def show(out: Session, name: Name) -> None:
     """Show one link, the number of waiting deliveries, and when it is due if it has a timer."""
-    with session(url, key, as_json) as out:
-        found = out.client.links.get(name, counts=True)
-        out.answer(found, lambda: out.details(found, name))
+    found = out.client.links.get(name, counts=True)
+    out.answer(found, lambda: out.details(found, name))
 
 
 @cli.command("test")
+@calling
 def test(
+    out: Session,
     name: Name,
     event: Annotated[
         str | None,
@@ -56,68 +57,60 @@ def test(
             metavar="ID|FILE",
         ),
     ] = None,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
-    """Show the exact edit that the link would make of an event, or when it is due. Changes nothing."""
-    with session(url, key, as_json) as out:
-        file = Path(event or "")
-        if event is None:
-            tried = out.client.links.test(name)
-        elif file.suffix == ".json" or file.is_file():
-            tried = out.client.links.test(name, event=_event(file))
-        else:
-            tried = out.client.links.test(name, event_id=event)
-        out.answer(tried, lambda: _show_trial(out, tried))
+    """Show the exact edit that the link would make for an event, or when it is due. Changes nothing."""
+    file = Path(event or "")
+    if event is None:
+        tried = out.client.links.test(name)
+    elif file.suffix == ".json" or file.is_file():
+        tried = out.client.links.test(name, event=_event(file))
+    else:
+        tried = out.client.links.test(name, event_id=event)
+    out.answer(tried, lambda: _show_trial(out, tried))
 
 
 @cli.command("run")
-def run(name: Name, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
-    """Run a link with a timer now, beside its times."""
-    with session(url, key, as_json) as out:
-        made = out.client.links.run(name)
-        out.answer(made, lambda: out.say(f"{name} runs now: {made['id']}."))
+@calling
+def run(out: Session, name: Name) -> None:
+    """Run a link that has a timer now, in addition to its scheduled times."""
+    made = out.client.links.run(name)
+    out.answer(made, lambda: out.say(f"{name} runs now: {made['id']}."))
 
 
 @cli.command("pause")
+@calling
 def pause(
+    out: Session,
     name: Name,
     reason: Annotated[str | None, typer.Option(help="The reason, for whoever checks later.")] = None,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """Do nothing for now; new events wait."""
-    with session(url, key, as_json) as out:
-        paused = out.client.links.pause(name, reason)
-        out.answer(paused, lambda: out.say(f"{name} is paused. Its events wait."))
+    paused = out.client.links.pause(name, reason)
+    out.answer(paused, lambda: out.say(f"{name} is paused. Its events wait."))
 
 
 @cli.command("resume")
+@calling
 def resume(
+    out: Session,
     name: Name,
     cancel_missed: Annotated[
         bool, typer.Option("--cancel-missed", help="Cancel the waiting deliveries and start fresh.")
     ] = False,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """Act again, starting with what was missed."""
-    with session(url, key, as_json) as out:
-        resumed = out.client.links.resume(name, "cancel" if cancel_missed else "send")
-        waiting = counted(resumed.get("waiting", 0), "delivery", "deliveries")
-        fate = "cancelled" if cancel_missed else "waiting until now"
-        out.answer(resumed, lambda: out.say(f"{name} is enabled; {waiting} {fate}."))
+    resumed = out.client.links.resume(name, "cancel" if cancel_missed else "send")
+    waiting = counted(resumed.get("waiting", 0), "delivery", "deliveries")
+    fate = "cancelled" if cancel_missed else "waiting until now"
+    out.answer(resumed, lambda: out.say(f"{name} is enabled; {waiting} {fate}."))
 
 
 @cli.command("delete")
-def delete(name: Name, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+@calling
+def delete(out: Session, name: Name) -> None:
     """Delete a link and cancel its waiting deliveries."""
-    with session(url, key, as_json) as out:
-        out.client.links.delete(name)
-        out.answer({"name": name, "deleted": True}, lambda: out.say(f"{name} is deleted."))
+    out.client.links.delete(name)
+    out.answer({"name": name, "deleted": True}, lambda: out.say(f"{name} is deleted."))
 
 
 def _short(link: Json) -> Json:

@@ -12,8 +12,9 @@ from typing import IO, Annotated, Any, NoReturn
 
 import typer
 
-from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Session, Url, check_json, fail, print_json, session
+from tidings.cli.session import DEFAULT_URL, FAILED, AsJson, Key, Session, Url, fail, print_json, session
 from tidings.cli.terminal.sentences import counted
+from tidings.cli.terminal.values import check_json
 from tidings.client import ApiError, ClientError, calls
 
 LINES_MAX = 5

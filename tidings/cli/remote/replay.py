@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tidings.cli.session import DEFAULT_URL, AsJson, Key, Session, Url, session
+from tidings.cli.session import Session, calling
 from tidings.cli.terminal.sentences import counted
 from tidings.cli.terminal.times import Until, when
 from tidings.client.calls import given
@@ -18,7 +18,9 @@ LOOK_SECONDS = 0.2
 INTERRUPTED = 130
 
 
+@calling
 def replay(
+    out: Session,
     endpoint: Annotated[str, typer.Argument(help="The endpoint's id, ep_...")],
     since: Annotated[str, typer.Option(help="The start: 2026-11-21T01:02:03Z, or an age such as 2h.", metavar="TIME")],
     until: Until = None,
@@ -26,30 +28,26 @@ def replay(
         bool, typer.Option("--failed", help="Only deliveries that failed; by default all events.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be sent.")] = False,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """Send a time range of events to an endpoint again.
 
     The server runs it as a durable job: Ctrl-C only stops watching. Receivers see the same webhook-id again.
     """
     now = SystemClock().now()
-    with session(url, key, as_json) as out:
-        body: dict[str, Any] = {
-            "endpoint_id": endpoint,
-            "since": when(since, now),
-            "which": "failed" if failed else "all",
-        }
-        body |= given(until=when(until, now))
-        if dry_run:
-            count = out.client.create_replay({**body, "dry_run": True})
-            sentence = f"{_deliveries(count['would_send'])} would be sent, out of {count['total']:,} checked."
-            out.answer(count, lambda: out.say(sentence))
-            return
-        started = out.client.create_replay(body)
-        ended = _watch(out, started)
-        out.answer(ended, lambda: out.say(f"{ended['id']} is {ended['state']}: {_sent(ended['sent'])}."))
+    body: dict[str, Any] = {
+        "endpoint_id": endpoint,
+        "since": when(since, now),
+        "which": "failed" if failed else "all",
+    }
+    body |= given(until=when(until, now))
+    if dry_run:
+        count = out.client.create_replay({**body, "dry_run": True})
+        sentence = f"{_deliveries(count['would_send'])} would be sent, out of {count['total']:,} checked."
+        out.answer(count, lambda: out.say(sentence))
+        return
+    started = out.client.create_replay(body)
+    ended = _watch(out, started)
+    out.answer(ended, lambda: out.say(f"{ended['id']} is {ended['state']}: {_sent(ended['sent'])}."))
 
 
 def _deliveries(count: int) -> str:

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from tidings.cli.session import (
-    DEFAULT_URL,
-    LIST_LIMIT,
-    PAGE_MAX,
-    AsJson,
-    Key,
-    Limit,
-    Session,
-    Url,
-    double,
-    pairs,
-    session,
-)
+from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, Together, calling
 from tidings.cli.terminal.numbers import counting
+from tidings.cli.terminal.values import values
 from tidings.cli.webhooks.options import SchemeSettings, SecretFile, Secrets, content, secrets_of, settings_of
 from tidings.client.calls import given
 from tidings.client.client import Json
@@ -50,94 +38,96 @@ Revision = Annotated[
 ]
 
 
-@cli.command("create")
-def create(
-    path: Annotated[str, typer.Argument(help="What follows /in/ in its URL, such as github.")],
-    scheme: SchemeName,
+EXAMPLE = "repeats=content"
+
+
+def _options(
     secret: Secrets = None,
     secret_file: SecretFile = None,
     setting: SchemeSettings = None,
     type: Type = None,
     subject: Subject = None,
     description: Description = None,
+) -> Json:
+    """What is given, in the form of the API. Raises ValueError."""
+    found = given(type=type, subject=subject, description=description)
+    if secret or secret_file is not None:
+        found["secrets"] = secrets_of(secret, secret_file)
+    if setting:
+        found["settings"] = settings_of(setting)
+    return found
+
+
+Options = Annotated[Json, Together(_options)]
+
+
+@cli.command("create")
+@calling
+def create(
+    out: Session,
+    path: Annotated[str, typer.Argument(help="What follows /in/ in its URL, such as github.")],
+    scheme: SchemeName,
+    *,
+    options: Options,
     tenant: Annotated[str | None, typer.Option(help="The tenant that its events belong to.")] = None,
     set: Set = None,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """Declare a URL for another system's webhooks. They are verified, kept, and become events."""
-    with session(url, key, as_json) as out:
-        options = _options(type, subject, description, set) | given(tenant=tenant)
-        options["secrets"] = secrets_of(secret, secret_file)
-        if setting:
-            options["settings"] = settings_of(setting)
-        made = out.client.create_hook(path, _scheme(scheme), **options)
-        out.answer(made, lambda: out.details(made, f"{made['id']} is declared. Its URL: {made['url']}"))
+    options = {"secrets": secrets_of(None, None), **options, **values(set, EXAMPLE), **given(tenant=tenant)}
+    made = out.client.create_hook(path, _scheme(scheme), **options)
+    out.answer(made, lambda: out.details(made, f"{made['id']} is declared. Its URL: {made['url']}"))
 
 
 @cli.command("list")
+@calling
 def list_hooks(
+    out: Session,
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's hooks.")] = None,
     limit: Limit = LIST_LIMIT,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """List hooks, by path."""
     columns = {"id": "id", "path": "path", "scheme": "scheme", "type": "type", "tenant": "tenant", "enabled": "enabled"}
-    with session(url, key, as_json) as out:
-        found = out.client.hooks(limit=min(limit, PAGE_MAX), **given(tenant=tenant))
-        out.list(found, limit, columns, "There are no hooks. Declare one with: tidings hooks create PATH --scheme NAME")
+    found = out.client.hooks(limit=min(limit, PAGE_MAX), **given(tenant=tenant))
+    out.list(found, limit, columns, "There are no hooks. Declare one with: tidings hooks create PATH --scheme NAME")
 
 
 @cli.command("show")
-def show(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+@calling
+def show(out: Session, id: Id) -> None:
     """Show one hook. Its secrets are never shown."""
-    with session(url, key, as_json) as out:
-        hook = out.client.hook(id)
-        out.answer(hook, lambda: out.details(hook, hook["id"]))
+    hook = out.client.hook(id)
+    out.answer(hook, lambda: out.details(hook, hook["id"]))
 
 
 @cli.command("edit")
+@calling
 def edit(
+    out: Session,
     id: Id,
+    *,
     scheme: Annotated[
         str | None, typer.Option("--scheme", help="Another sender, or @FILE with a scheme of your own.")
     ] = None,
-    secret: Secrets = None,
-    secret_file: SecretFile = None,
-    setting: SchemeSettings = None,
-    type: Type = None,
-    subject: Subject = None,
-    description: Description = None,
+    options: Options,
     set: Set = None,
     revision: Revision = None,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """Change a hook, from the next request on. Secrets that are given replace all present ones."""
-    with session(url, key, as_json) as out:
-        changes = _options(type, subject, description, set)
-        if scheme is not None:
-            changes["scheme"] = _scheme(scheme)
-        if secret or secret_file is not None:
-            changes["secrets"] = secrets_of(secret, secret_file)
-        if setting:
-            changes["settings"] = settings_of(setting)
-        if not changes:
-            raise ValueError("There is nothing to change. See: tidings hooks edit --help")
-        hook = out.client.edit_hook(id, changes, revision)
-        out.answer(hook, lambda: out.details(hook, f"{hook['id']} is changed."))
+    changes = options | values(set, EXAMPLE)
+    if scheme is not None:
+        changes["scheme"] = _scheme(scheme)
+    if not changes:
+        raise ValueError("There is nothing to change. See: tidings hooks edit --help")
+    hook = out.client.edit_hook(id, changes, revision)
+    out.answer(hook, lambda: out.details(hook, f"{hook['id']} is changed."))
 
 
 @cli.command("delete")
-def delete(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+@calling
+def delete(out: Session, id: Id) -> None:
     """Delete a hook. Its URL is 404 from then on; its events and receipts are kept."""
-    with session(url, key, as_json) as out:
-        out.client.delete_hook(id)
-        out.answer({"id": id, "deleted": True}, lambda: out.say(f"{id} is deleted."))
+    out.client.delete_hook(id)
+    out.answer({"id": id, "deleted": True}, lambda: out.say(f"{id} is deleted."))
 
 
 def _scheme(text: str) -> str | Json:
@@ -149,20 +139,6 @@ def _scheme(text: str) -> str | Json:
     except json.JSONDecodeError as wrong:
         raise ValueError(f"{text[1:]} is not valid JSON: {wrong}") from None
     return found
-
-
-def _options(type: str | None, subject: str | None, description: str | None, others: Sequence[str] | None) -> Json:
-    found = given(type=type, subject=subject, description=description)
-    for name, value in pairs(others, "--set", "repeats=content"):
-        found[name] = _value(value)
-    return found
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text, parse_float=double)
-    except json.JSONDecodeError:
-        return text
 
 
 def show_receipt(out: Session, receipt: Json) -> None:

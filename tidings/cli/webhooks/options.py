@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from tidings.cli.session import fail, pairs
+from tidings.cli.session import fail
+from tidings.cli.terminal.values import pairs
 from tidings.rules import schemes
 from tidings.rules.reading.refused import Refused
 from tidings.rules.schemes import Scheme

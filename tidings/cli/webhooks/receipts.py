@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Url, session
+from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, Key, Limit, Session, Url, calling, session
 from tidings.cli.webhooks.hooks import show_receipt
 from tidings.client.calls import given
 
@@ -17,27 +17,25 @@ Id = Annotated[str, typer.Argument(help="The receipt's id, rcp_...")]
 
 
 @cli.command("list")
+@calling
 def list_receipts(
+    out: Session,
     hook: Annotated[str | None, typer.Option(help="Only of the hook with this id.")] = None,
     limit: Limit = LIST_LIMIT,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """List requests to hooks, newest first."""
     columns = {"id": "id", "state": "state", "received": "received", "from": "client", "target": "target"}
     columns |= {"bytes": "bytes", "event": "event_id", "reason": "reason"}
-    with session(url, key, as_json) as out:
-        found = out.client.receipts(limit=min(limit, PAGE_MAX), **given(hook=hook))
-        out.list(found, limit, columns, "No requests have come in.")
+    found = out.client.receipts(limit=min(limit, PAGE_MAX), **given(hook=hook))
+    out.list(found, limit, columns, "No requests have come in.")
 
 
 @cli.command("show")
-def show(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+@calling
+def show(out: Session, id: Id) -> None:
     """Show one request with its headers and body, and if it was refused, why."""
-    with session(url, key, as_json) as out:
-        receipt = out.client.receipt(id)
-        out.answer(receipt, lambda: show_receipt(out, receipt))
+    receipt = out.client.receipt(id)
+    out.answer(receipt, lambda: show_receipt(out, receipt))
 
 
 @cli.command("body")

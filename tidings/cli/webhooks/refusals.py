@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Url, session
+from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling
 from tidings.cli.webhooks.hooks import show_receipt
 from tidings.client.calls import given
 
@@ -16,32 +16,30 @@ Id = Annotated[str, typer.Argument(help="The refusal's id, rcp_...")]
 
 
 @cli.command("list")
+@calling
 def list_refusals(
+    out: Session,
     hook: Annotated[str | None, typer.Option(help="Only of the hook with this id.")] = None,
     limit: Limit = LIST_LIMIT,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
 ) -> None:
     """List what hooks refused, newest first."""
     columns = {"id": "id", "received": "received", "from": "client", "target": "target"}
     columns |= {"reason": "reason", "detail": "detail"}
-    with session(url, key, as_json) as out:
-        found = out.client.refusals(limit=min(limit, PAGE_MAX), **given(hook=hook))
-        out.list(found, limit, columns, "Nothing was refused.")
+    found = out.client.refusals(limit=min(limit, PAGE_MAX), **given(hook=hook))
+    out.list(found, limit, columns, "Nothing was refused.")
 
 
 @cli.command("show")
-def show(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+@calling
+def show(out: Session, id: Id) -> None:
     """Show one refused request: what was signed, what was expected, and what would have to change."""
-    with session(url, key, as_json) as out:
-        receipt = out.client.receipt(id)
-        out.answer(receipt, lambda: show_receipt(out, receipt))
+    receipt = out.client.receipt(id)
+    out.answer(receipt, lambda: show_receipt(out, receipt))
 
 
 @cli.command("retry")
-def retry(id: Id, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+@calling
+def retry(out: Session, id: Id) -> None:
     """Check it again as of its arrival, and let it in as an event if it is now genuine."""
-    with session(url, key, as_json) as out:
-        receipt = out.client.retry_refusal(id)
-        out.answer(receipt, lambda: out.say(f"It was let in as the event {receipt['event_id']}."))
+    receipt = out.client.retry_refusal(id)
+    out.answer(receipt, lambda: out.say(f"It was let in as the event {receipt['event_id']}."))
