@@ -33,7 +33,7 @@ def listening(server: TestServer | ProcessServer, *args: str) -> Iterator[subpro
 
 def test_events_are_forwarded_signed_and_each_once(server: TestServer, receiver: Receiver, tmp_path: Path) -> None:
     kept = tmp_path / "cursor.json"
-    args = ["--forward", receiver.url("/hooks?a=b"), "--events", "tasks.*", "--cursor-file", str(kept)]
+    args = ["--to", receiver.url("/hooks?a=b"), "--events", "tasks.*", "--cursor-file", str(kept)]
     with listening(server, *args, "--after", "end") as process:
         assert process.stdout is not None
         secret = process.stdout.readline().split()[-1]
@@ -66,7 +66,7 @@ def test_a_change_of_an_item_is_forwarded_with_what_was_before(
     server: TestServer, receiver: Receiver, tmp_path: Path
 ) -> None:
     server.api.call("PUT", "/v1/collections/plants", {"fields": {"name": "string"}})
-    args = ["--forward", receiver.url("/"), "--events", "plants.*", "--cursor-file", str(tmp_path / "c")]
+    args = ["--to", receiver.url("/"), "--events", "plants.*", "--cursor-file", str(tmp_path / "c")]
     server.api.call("PUT", "/v1/items/plants/p1", {"name": "Fern"})
     server.api.patch("/v1/items/plants/p1", {"name": "Ivy"})
     with listening(server, *args, "--after", "start"):
@@ -79,7 +79,7 @@ def test_it_knocks_until_somebody_answers(server: TestServer, receiver: Receiver
     receiver.down()
     event = server.api.post("/v1/events", {"type": "knocks.done", "data": {}})
     args = [
-        "--forward",
+        "--to",
         receiver.url("/"),
         "--events",
         "knocks.*",
@@ -99,7 +99,7 @@ def test_it_knocks_until_somebody_answers(server: TestServer, receiver: Receiver
 
 
 def test_what_is_wrong_is_one_sentence(run: Run, tmp_path: Path) -> None:
-    forward = ["listen", "--forward", "http://127.0.0.1:9/", "--cursor-file", str(tmp_path / "c")]
+    forward = ["listen", "--to", "http://127.0.0.1:9/", "--cursor-file", str(tmp_path / "c")]
     for args, sentence in (
         (["--events", "a*"], "A pattern is an event type"),
         (["--secret", "x"], "A secret must begin with whsec_"),
@@ -111,7 +111,7 @@ def test_what_is_wrong_is_one_sentence(run: Run, tmp_path: Path) -> None:
         assert said.exit_code == 1 and sentence in said.stderr
     (tmp_path / "c").write_text("{}")
     assert "choose another --cursor-file" in run(*forward).stderr
-    assert "--forward is written as" in run("listen", "--forward", "localhost:3000").stderr
+    assert "--to is written as" in run("listen", "--to", "localhost:3000").stderr
 
 
 @pytest.mark.slow
@@ -119,7 +119,7 @@ def test_a_server_that_goes_before_the_first_event_is_waited_for_and_nothing_is_
     receiver: Receiver, tmp_path: Path
 ) -> None:
     kept = tmp_path / "cursor.json"
-    args = ["--forward", receiver.url("/"), "--cursor-file", str(kept)]
+    args = ["--to", receiver.url("/"), "--cursor-file", str(kept)]
     with ProcessServer(tmp_path / "data") as server:
         with listening(server, *args) as process:
             until(kept.exists, "the place is kept though nothing has happened")
@@ -139,7 +139,7 @@ def test_a_store_that_was_replaced_is_told_with_the_way_on(
     server: TestServer, receiver: Receiver, tmp_path: Path
 ) -> None:
     kept = tmp_path / "cursor.json"
-    args = ["--forward", receiver.url("/"), "--cursor-file", str(kept)]
+    args = ["--to", receiver.url("/"), "--cursor-file", str(kept)]
     for _ in range(3):
         server.api.post("/v1/events", {"type": "tasks.done", "data": {}})
     with listening(server, *args, "--after", "start"):

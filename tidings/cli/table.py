@@ -34,7 +34,7 @@ COMMANDS = (
     Command("backup", "local.backup", SERVER, "Copy the database while the server runs, and check the copy."),
     Command("restore", "local.restore", SERVER, "Replace the database with a backup."),
     Command("publish", "remote.publish", CALLS, "Publish an event, or a file of events."),
-    Command("listen", "remote.listen", CALLS, "Follow the events and post each to a URL on this machine."),
+    Command("listen", "remote.listen", CALLS, "Post each event, or a hook's requests, to a URL on this machine."),
     Command("replay", "remote.replay", CALLS, "Send a time range of events to an endpoint again."),
     Command("schemes", "webhooks.schemes", OTHERS, "List the senders whose webhooks can be verified, or show one."),
     Command("trigger", "webhooks.trigger", OTHERS, "Make a correctly signed webhook, and send or print it."),
@@ -47,7 +47,13 @@ COMMANDS = (
     Command(
         "endpoints", "remote.endpoints", CALLS, "Endpoints: the URLs that get events as signed webhooks.", group=True
     ),
-    Command("links", "remote.links", CALLS, "Links: edits that events make to your collections.", group=True),
+    Command(
+        "links",
+        "remote.links",
+        CALLS,
+        "Links: edits that events, or times of day, make to items.",
+        group=True,
+    ),
     Command("deliveries", "remote.deliveries", CALLS, "Deliveries: events on their way to endpoints.", group=True),
     Command("replays", "remote.replays", CALLS, "Replays: time ranges that are sent again.", group=True),
     Command("collections", "declared.collections", CALLS, "Collections: the declared kinds of items.", group=True),

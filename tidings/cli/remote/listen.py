@@ -1,4 +1,8 @@
-"""`tidings listen`: follow the events and post each to a URL on this machine, as the webhook it would be."""
+"""`tidings listen`: follow the events and post each to a URL on this machine, as the webhook it would be.
+
+With `--hook` it sends what came to a hook instead, as it was received. Each accepted request is an event, so the feed
+of events says what came; the request itself is read from its receipt.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,37 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 import typer
 
+from tidings.cli.forwarding import Forwarder, hook_of
 from tidings.cli.remote.interrupts import interrupt_on_signals
 from tidings.cli.session import DEFAULT_URL, AsJson, Key, Session, Url, session
-from tidings.client import ApiError, ConnectionFailed, Gone, Invalid, Malformed, ServerFault, calls
+from tidings.cli.terminal.times import when
+from tidings.client import (
+    ApiError,
+    Client,
+    ConnectionFailed,
+    Gone,
+    Invalid,
+    Malformed,
+    NotFound,
+    ServerFault,
+    calls,
+)
+from tidings.client.client import Json
 from tidings.client.exchange import ClientRequest, ServerAddress
 from tidings.client.wire import Wire
 from tidings.model import moment
 from tidings.model.event import Event
+from tidings.model.moment import SystemClock
 from tidings.rules import event_types
 from tidings.rules.deliver import bodies
 from tidings.rules.schemes import standard as sign
@@ -28,16 +48,17 @@ from tidings.rules.schemes import standard as sign
 WAIT_SECONDS = 30
 PAGE_EVENTS = 100
 KNOCK_SECONDS = 1.0
+T = TypeVar("T")
 NULL = msgspec.Raw(b"null")
 """A missing value. `Raw | None` does not work: in a union, msgspec accepts only null as a raw value."""
 
 
 class Bookmark(msgspec.Struct, kw_only=True):
-    """The content of the file: the cursor, how many events after it are done, and the signing secret."""
+    """The content of the file: the cursor, how many events after it are done, and the secret to sign events with."""
 
     cursor: str
     done: int = 0
-    secret: str
+    secret: str = ""
 
 
 class Fed(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,37 +84,81 @@ class FedPage(msgspec.Struct, frozen=True, kw_only=True):
     next_cursor: str
 
 
+class Outgoing(NamedTuple):
+    """What is sent next: when it happened, what it is, and how it is sent; `send` returns the status of the answer."""
+
+    time: str
+    what: str
+    id: str
+    send: Callable[[], int]
+
+
+To = Annotated[
+    str, typer.Option("--to", "--forward", help="The URL to call, such as http://localhost:3000/hooks.", metavar="URL")
+]
+HookName = Annotated[
+    str | None,
+    typer.Option(
+        "--hook", help="Send what comes to this hook (its path or id) as received, not events.", metavar="HOOK"
+    ),
+]
+Types = Annotated[list[str] | None, typer.Option(help="Only these types, such as 'tasks.*'; repeat for more.")]
+After = Annotated[
+    str | None, typer.Option(help="Where to start: start, end, or a cursor; by default where the last run ended.")
+]
+From = Annotated[
+    str | None,
+    typer.Option(help="With --hook: first what came since 2026-11-21T01:02:03Z, or in the last 2h.", metavar="TIME"),
+]
+CursorFile = Annotated[
+    Path | None, typer.Option(help="Where to save the position; by default a file in your state folder.")
+]
+Secret = Annotated[
+    str | None,
+    typer.Option(
+        help="A whsec_... to sign with; by default one is generated and kept. With --hook: sign again, as the sender "
+        "would now."
+    ),
+]
+
+
 def listen(
-    forward: Annotated[str, typer.Option(help="The URL to post each event to, such as http://localhost:3000/hooks.")],
-    events: Annotated[
-        list[str] | None, typer.Option(help="Only these types, such as 'tasks.*'; repeat for more.")
-    ] = None,
-    after: Annotated[
-        str | None, typer.Option(help="Where to start: start, end, or a cursor; by default where the last run ended.")
-    ] = None,
-    cursor_file: Annotated[
-        Path | None, typer.Option(help="Where to save the position; by default a file in your state folder.")
-    ] = None,
-    secret: Annotated[
-        str | None, typer.Option(help="A whsec_... to sign with; by default one is generated and kept.")
-    ] = None,
+    to: To,
+    hook: HookName = None,
+    events: Types = None,
+    after: After = None,
+    since: From = None,
+    cursor_file: CursorFile = None,
+    secret: Secret = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Follow the events and post each to a URL on this machine, signed like a webhook.
+    """Post each event, or a hook's requests, to a URL on this machine.
+
+    Events are signed like a webhook. With --hook, requests that the hook accepted are sent instead: the same method,
+    headers, query and body, byte for byte, so that the sender's own signature can be verified.
 
     Meant for development: no endpoint is registered, and nothing has to be reachable from outside. While nothing
     listens there, it tries again every second; any response counts as received. Ctrl-C ends it; the next run continues
     after the last event that was received.
     """
     with session(url, key, as_json) as out:
-        _check_forward(forward)
-        path = cursor_file or _default_path(url, forward)
-        place = _read_place(path, after, secret)
+        _check_options(to, hook, after, since)
+        path = cursor_file or _default_path(url, to if hook is None else f"{hook} {to}")
         patterns = event_types.check_patterns(events) if events else ("*",)
-        out.say(f"Posting {', '.join(patterns)} to {forward}, signed with {place.secret}")
-        listener = _Listener(out, forward, patterns, path, place)
+        wants = event_types.matcher(tuple(patterns))
+        if hook is None:
+            place = _read_place(path, after, secret, signed=True)
+            out.say(f"Posting {', '.join(patterns)} to {to}, signed with {place.secret}")
+            source: _Source = _Events(to, place.secret, wants)
+        else:
+            start = when(since, SystemClock().now())
+            place = _read_place(path, "end" if since is not None else after, None, signed=False)
+            found = hook_of(out.client, hook)
+            source = _Hook(out.client, found, Forwarder(out.client, to, secret), wants, start)
+            out.say(f"Sending what comes to {found['url']} to {to}")
+        listener = _Listener(out, source, path, place)
         interrupt_on_signals()
         try:
             listener.run()
@@ -102,84 +167,154 @@ def listen(
         except KeyboardInterrupt:
             out.say(f"Stopped. The next run continues from here ({path}).")
         finally:
-            listener.close()
+            source.close()
+
+
+class _Source(Protocol):
+    """What is sent for events. Both raise ConnectionFailed or ServerFault if the server is unavailable."""
+
+    def earlier(self) -> list[Callable[[], Outgoing]]:
+        """What comes before the first event, each still to be read."""
+
+    def of(self, event: Fed) -> Outgoing | None:
+        """What is sent for an event, if anything."""
+
+    def close(self) -> None:
+        """Close connections."""
+
+
+class _Events:
+    """Events, as the webhooks they would be."""
+
+    def __init__(self, to: str, secret: str, wants: Callable[[str], bool]) -> None:
+        parts = urlsplit(to)
+        self._wire = Wire(ServerAddress(f"{parts.scheme}://{parts.netloc}", None), None)
+        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._signer, self._wants = sign.Signer(secret), wants
+
+    def earlier(self) -> list[Callable[[], Outgoing]]:
+        return []
+
+    def of(self, event: Fed) -> Outgoing | None:
+        if not self._wants(event.type):
+            return None
+        body = bodies.standard(_event(event))
+        return Outgoing(event.time, event.type, event.id, lambda: self._post(event.id, body))
+
+    def close(self) -> None:
+        self._wire.close()
+
+    def _post(self, ident: str, body: bytes) -> int:
+        stamp = int(time.time())
+        headers = {
+            "Content-Type": "application/json",
+            "webhook-id": ident,
+            "webhook-timestamp": str(stamp),
+            "webhook-signature": self._signer.sign(ident, stamp, body),
+        }
+        return self._wire.send(ClientRequest("POST", self._path, body=body, headers=headers)).status
+
+
+class _Hook:
+    """Requests that a hook accepted, as received."""
+
+    def __init__(
+        self, client: Client, hook: Json, forwarder: Forwarder, wants: Callable[[str], bool], since: str | None
+    ) -> None:
+        self._client, self._hook, self._forwarder, self._wants, self._since = client, hook, forwarder, wants, since
+        self._sent: set[str] = set()
+
+    def earlier(self) -> list[Callable[[], Outgoing]]:
+        since = self._since
+        if since is None:
+            return []
+        newest_first = self._client.receipts(hook=self._hook["id"], limit=PAGE_EVENTS)
+        rows = [row for row in takewhile(lambda row: row["received"] >= since, newest_first) if row["event_id"]]
+        self._sent = {row["event_id"] for row in rows}
+        return [partial(self._outgoing, row["id"]) for row in reversed(rows)]
+
+    def of(self, event: Fed) -> Outgoing | None:
+        if event.actor != self._hook["id"] or event.id in self._sent or not self._wants(event.type):
+            return None
+        try:
+            return self._outgoing("rcp_" + event.id.partition("_")[2])
+        except NotFound:
+            # It was refused at first and let in later, so its receipt is older than its event; or it was pruned.
+            every = self._client.receipts(hook=self._hook["id"], limit=PAGE_EVENTS)
+            found = next((row["id"] for row in every if row["event_id"] == event.id), None)
+            return None if found is None else self._outgoing(found)
+
+    def close(self) -> None:
+        pass
+
+    def _outgoing(self, ident: str) -> Outgoing:
+        receipt = self._forwarder.read(ident)
+        what = f"{receipt['method']} {receipt['target']}"
+        return Outgoing(receipt["received"], what, ident, lambda: self._forwarder.send(receipt))
 
 
 class _Listener:
-    def __init__(self, out: Session, forward: str, patterns: Sequence[str], path: Path, place: Bookmark) -> None:
-        parts = urlsplit(forward)
-        self._out, self._path, self._place = out, path, place
-        self._wants = event_types.matcher(tuple(patterns))
-        self._wire = Wire(ServerAddress(f"{parts.scheme}://{parts.netloc}", None), None)
-        self._request_path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        self._signer = sign.Signer(place.secret)
+    def __init__(self, out: Session, source: _Source, path: Path, place: Bookmark) -> None:
+        self._out, self._source, self._path, self._place = out, source, path, place
 
     def run(self) -> None:
         """Follow forever. Raises ApiError if the server refuses the request."""
         place = self._place
         # Not a long poll: the position is known, and saved, before anything can break.
-        page = self._following(wait_seconds=0)
+        page = self._patiently(lambda: self._page(0))
+        for read in self._patiently(self._source.earlier):
+            self._send(self._patiently(read))
         while True:
             for event in page.data[place.done :]:
-                if self._wants(event.type):
-                    self._post(event)
+                outgoing = self._patiently(partial(self._source.of, event))
+                if outgoing is not None:
+                    self._send(outgoing)
                 place.done += 1
                 _write_place(self._path, place)
             if page.next_cursor != place.cursor:
                 place.cursor, place.done = page.next_cursor, 0
                 _write_place(self._path, place)
-            page = self._following(WAIT_SECONDS)
-
-    def close(self) -> None:
-        self._wire.close()
+            page = self._patiently(lambda: self._page(WAIT_SECONDS))
 
     def _page(self, wait_seconds: int) -> FedPage:
         reply = self._out.client.exchange(calls.catch_up(self._place.cursor, wait_seconds, PAGE_EVENTS))
         reply.value()
         return msgspec.json.decode(reply.body, type=FedPage)
 
-    def _following(self, wait_seconds: int) -> FedPage:
-        """The next page, however long the server is unavailable."""
+    def _patiently(self, ask: Callable[[], T]) -> T:
+        """What the server answers, however long it is unavailable."""
         knocks = 0
         while True:
             try:
-                return self._page(wait_seconds)
+                return ask()
             except (ConnectionFailed, ServerFault) as wrong:
                 if knocks == 0:
                     self._out.say(f"{wrong} Retrying every second until it answers.")
                 knocks += 1
                 time.sleep(KNOCK_SECONDS)
 
-    def _post(self, event: Fed) -> None:
-        body = bodies.standard(_event(event))
+    def _send(self, outgoing: Outgoing) -> None:
         knocks = 0
         while True:
-            stamp = int(time.time())
-            headers = {
-                "Content-Type": "application/json",
-                "webhook-id": event.id,
-                "webhook-timestamp": str(stamp),
-                "webhook-signature": self._signer.sign(event.id, stamp, body),
-            }
             begun = time.monotonic()
             try:
-                reply = self._wire.send(ClientRequest("POST", self._request_path, body=body, headers=headers))
+                status = outgoing.send()
             except ConnectionFailed as wrong:
                 if knocks == 0:
-                    self._say(event, None, str(wrong), 0)
+                    self._say(outgoing, None, str(wrong), 0)
                 knocks += 1
                 time.sleep(KNOCK_SECONDS)
                 continue
-            self._say(event, reply.status, None, round((time.monotonic() - begun) * 1000))
+            self._say(outgoing, status, None, round((time.monotonic() - begun) * 1000))
             return
 
-    def _say(self, event: Fed, status: int | None, reason: str | None, ms: int) -> None:
+    def _say(self, sent: Outgoing, status: int | None, reason: str | None, ms: int) -> None:
         if self._out.as_json:
-            line = {"id": event.id, "type": event.type, "status": status, "reason": reason, "duration_ms": ms}
+            line = {"id": sent.id, "type": sent.what, "status": status, "reason": reason, "duration_ms": ms}
             typer.echo(json.dumps(line))
         else:
             outcome = f"{status} in {ms} ms" if status is not None else f"{reason} Retrying until it answers."
-            self._out.say(f"{event.time}  {event.type}  {event.id}  {outcome}")
+            self._out.say(f"{sent.time}  {sent.what}  {sent.id}  {outcome}")
 
 
 def _way_on(wrong: ApiError, path: Path) -> str:
@@ -208,21 +343,28 @@ def _event(fed: Fed) -> Event:
     )
 
 
-def _check_forward(forward: str) -> None:
-    """Raise ValueError if it is not a URL to post to, before anything is printed or saved."""
-    parts = urlsplit(forward)
+def _check_options(to: str, hook: str | None, after: str | None, since: str | None) -> None:
+    """Raise ValueError for what cannot be, before anything is printed or saved."""
+    parts = urlsplit(to)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"--forward is written as http://localhost:3000/hooks, not {forward!r}")
+        raise ValueError(f"--to is written as http://localhost:3000/hooks, not {to!r}")
+    if since is not None and hook is None:
+        raise ValueError("--since needs --hook. Events are followed from --after on.")
+    if since is not None and after is not None:
+        raise ValueError("Give --since or --after, not both.")
 
 
-def _default_path(url: str, forward: str) -> Path:
+def _default_path(url: str, what: str) -> Path:
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    mark = hashlib.sha256(f"{url}\n{forward}".encode()).hexdigest()[:12]
+    mark = hashlib.sha256(f"{url}\n{what}".encode()).hexdigest()[:12]
     return Path(state) / "tidings" / f"listen-{mark}.json"
 
 
-def _read_place(path: Path, after: str | None, secret: str | None) -> Bookmark:
-    """Where the last run ended, unless the command line says otherwise. Raises ValueError."""
+def _read_place(path: Path, after: str | None, secret: str | None, *, signed: bool) -> Bookmark:
+    """Where the last run ended, unless the command line says otherwise. Raises ValueError.
+
+    `signed`: it needs a secret, and gets one.
+    """
     if secret is not None:
         sign.secret_key(secret)
     try:
@@ -233,7 +375,7 @@ def _read_place(path: Path, after: str | None, secret: str | None) -> Bookmark:
         raise ValueError(
             f"{path} was not written by `tidings listen` ({wrong}); choose another --cursor-file"
         ) from None
-    secret = secret or (kept.secret if kept else sign.new_secret(os.urandom(32)))
+    secret = secret or (kept.secret if kept else "") or (sign.new_secret(os.urandom(32)) if signed else "")
     if after is not None or kept is None:
         return Bookmark(cursor=after or "end", secret=secret)
     return Bookmark(cursor=kept.cursor, done=kept.done, secret=secret)

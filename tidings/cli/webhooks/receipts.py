@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, Key, Limit, Session, Url, calling, session
+from tidings.cli.forwarding import Forwarder
+from tidings.cli.session import DEFAULT_URL, FAILED, LIST_LIMIT, PAGE_MAX, Key, Limit, Session, Url, calling, session
 from tidings.cli.webhooks.hooks import show_receipt
 from tidings.client.calls import given
 
@@ -45,3 +46,26 @@ def body(id: Id, url: Url = DEFAULT_URL, key: Key = "") -> None:
         for piece in out.client.receipt_body(id):
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
+
+
+@cli.command("replay")
+@calling
+def replay(
+    out: Session,
+    id: Id,
+    to: Annotated[str, typer.Option(help="The URL to call, such as http://localhost:3000/hooks.", metavar="URL")],
+    secret: Annotated[
+        str | None, typer.Option(help="Sign again with this secret, as the sender would now.", metavar="SECRET")
+    ] = None,
+) -> None:
+    """Send one request to another URL as received: the same method, headers, query and body, byte for byte.
+
+    It comes from this machine, not from the server. `tidings listen --hook` does this for each request as it arrives.
+    """
+    forwarder = Forwarder(out.client, to, secret)
+    receipt = forwarder.read(id)
+    status = forwarder.send(receipt)
+    answer = {"id": id, "to": to, "status": status}
+    out.answer(answer, lambda: out.say(f"{receipt['method']} {receipt['target']} to {to}: {status}"))
+    if not 200 <= status < 300:
+        raise typer.Exit(FAILED)
