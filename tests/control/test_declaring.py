@@ -18,7 +18,7 @@ from tests.control.world import World, opened
 from tidings.control.collections import Asked, Collections, Wanted
 from tidings.control.declare.declaring import Declaring
 from tidings.control.declare.discarded import Discarded
-from tidings.control.declare.long import WEIGHT_EACH
+from tidings.control.declare.long import WEIGHT_OF_STATEMENT
 from tidings.control.indexes import Indexes
 from tidings.control.slicing import Slicing
 from tidings.intake.items.change import ItemChanges, ItemRequest
@@ -37,6 +37,8 @@ SECONDS = 60.0
 ROWS = 3
 """So many rows a slice has here."""
 ITEMS = 20
+AT_ONCE = 8 * WEIGHT_OF_STATEMENT
+"""Enough to make one small collection, and too little to replace that of the things."""
 OPERATOR = Key(id="key_operator", hash="", name="operator", scopes=(EVERYTHING,), created=0)
 FIELDS: dict[str, Any] = {
     "code": {"type": "string", "unique": True},
@@ -92,6 +94,8 @@ class Store:
         self.kinds = Kinds(world.engine.dialect)
         self.items = ItemChanges(world.catalog, self.kinds, world.clock)
         self.steps = 0
+        self.last: Callable[[Db], Any] = lambda db: db
+        """The connection of the last job, as that gets it."""
 
     def declare(
         self,
@@ -100,9 +104,10 @@ class Store:
         *,
         drops: bool = True,
         at_once: int = -1,
+        prune: bool = False,
     ) -> Any:
         """Carry out a declaration, in slices if it touches more rows than `at_once`."""
-        asked = Asked(wish=Wanted(collections=collections), drop_values=drops)
+        asked = Asked(wish=Wanted(collections=collections, prune=prune), drop_values=drops)
 
         async def run() -> Any:
             world = self.world
@@ -118,7 +123,8 @@ class Store:
             declaring.at_once = at_once
             try:
                 return await asyncio.wait_for(
-                    declaring.carry_out(lambda db: asked, lambda db, make: make(db), world.writer.call), SECONDS
+                    declaring.carry_out(lambda db: asked, lambda db, make: make(self.last(db)), world.writer.call),
+                    SECONDS,
                 )
             finally:
                 self.steps = sum(each.count for each in paces)
@@ -439,7 +445,7 @@ def test_another_declaration_passes_unless_it_is_about_the_same_items(here: Stor
         made = Indexes(world.engine, world.writer, world.catalog)
         parts = (world.engine, world.writer, world.readers, world.clock)
         declaring = Declaring(parts, here.collections, made, lambda writer: Slices(world, before))
-        declaring.at_once = WEIGHT_EACH + 1
+        declaring.at_once = AT_ONCE
 
         async def declare(called: str, ask: Callable[[Db], Asked]) -> None:
             await declaring.carry_out(ask, lambda db, make: make(db), world.writer.call)
@@ -478,13 +484,13 @@ def test_nobody_waits_for_one_who_reads_what_is_to_be_altered(
         assert here.shown()["i1"]["state"] == "new"
         people = {"people": {"fields": {"name": "string", "more": "string"}}}
         tried: list[Any] = []
-        apply = here.collections.apply
+        end = here.collections.end
 
-        def counted(*given: Any, **more: Any) -> Any:
+        def counted(*given: Any) -> Any:
             tried.append(given)
-            return apply(*given, **more)
+            return end(*given)
 
-        monkeypatch.setattr(here.collections, "apply", counted)
+        monkeypatch.setattr(here.collections, "end", counted)
         with ThreadPoolExecutor(1) as threads:
             added = threads.submit(here.declare, people, at_once=2_000)
             until(lambda: here.world.publish(tenant="another") and len(tried) > 3, "it was tried again and again")
@@ -494,6 +500,89 @@ def test_nobody_waits_for_one_who_reads_what_is_to_be_altered(
         assert here.shown("people")["ann"] == {"name": "ann", "more": None}
         reader.close()
         assert here.is_tidy()
+
+
+class Counted:
+    """A connection that counts its statements."""
+
+    def __init__(self, db: Db) -> None:
+        self._db = db
+        self.count = 0
+
+    def __getattr__(self, name: str) -> Any:
+        self.count += name in ("one", "all", "run", "query", "execute", "insert", "many", "execute_many")
+        return getattr(self._db, name)
+
+
+def several(count: int, **fields: Any) -> dict[str, Any]:
+    made = {"name": {"type": "string", "searchable": True}, "n": {"type": "integer", "filterable": True}} | fields
+    return {f"many{n}": {"fields": made} for n in range(count)}
+
+
+ALL_AT_ONCE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "made": ({}, {}),
+    "filled": ({"state": {"type": "string", "default": "new"}}, {}),
+    "altered in place": ({"state": "string"}, {}),
+    "checked": ({"n": {"type": "integer", "filterable": True, "min": 0}}, {}),
+    "dropped": ({}, {"prune": True}),
+}
+
+
+@pytest.mark.parametrize("case", ALL_AT_ONCE)
+def test_the_last_job_has_the_same_statements_however_many_collections_change(here: Store, case: str) -> None:
+    fields, more = ALL_AT_ONCE[case]
+    statements: list[int] = []
+    for count in (12, 16):
+        if case != "made":
+            here.declare({**BEFORE, **several(count)})
+        counted: list[Counted] = []
+
+        def last(db: Db, counted: list[Counted] = counted) -> Counted:
+            counted.append(Counted(db))
+            return counted[-1]
+
+        here.last = last
+        here.declare({**BEFORE, **({} if more else several(count, **fields))}, prune=True)
+        here.last = lambda db: db
+        statements.append(counted[-1].count)
+        here.declare(BEFORE, prune=True)
+    assert statements[0] == statements[1] < 20
+    assert here.is_tidy()
+
+
+def test_what_is_written_to_many_collections_meanwhile_is_in_them(here: Store) -> None:
+    names = list(several(12))
+    here.declare(several(12))
+    written: dict[str, int] = dict.fromkeys(names, 0)
+
+    def write(n: int) -> None:
+        # Before each slice, what was finished before is written again, some of it several times.
+        for name in names[n % 5 :: 5] if n < 60 else names[:1] if n < 70 else ():
+            verb = "put" if n % 3 else "edit"
+            if here.change(verb, name, "a", {"name": f"word{n}x", "n": n}) == "done":
+                written[name] = n
+
+    here.declare(several(12, state={"type": "string", "default": "new"}), write)
+    assert here.steps > 60
+    for name in names:
+        assert here.shown(name)["a"] == {"name": f"word{written[name]}x", "n": written[name], "state": "new"}
+    assert here.is_tidy()
+
+
+def test_a_collection_with_many_indexes_is_made_in_slices(here: Store) -> None:
+    fields = {f"f{n}": {"type": "integer", "filterable": True, "unique": True} for n in range(30)}
+    written: list[int] = []
+
+    def publish(n: int) -> None:
+        here.world.publish(tenant="another")
+        written.append(n)
+
+    here.declare({"wide": {"fields": fields}}, publish)
+    assert len(written) > 3 * 30 / ROWS
+    # That is so in the ordinary way, too.
+    here.declare({"wider": {"fields": fields}}, at_once=2_000)
+    assert here.steps > 3 * 30 / ROWS
+    assert here.is_tidy()
 
 
 VERBS = st.sampled_from(["put", "edit", "edit", "delete"])

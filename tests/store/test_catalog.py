@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tidings.model.access import Tenant
+from tidings.model.access import Key, Tenant
+from tidings.model.collection import Collection
 from tidings.model.event import EventType
 from tidings.store import catalog as module
 from tidings.store.base import Db, Engine
@@ -42,6 +45,38 @@ def test_another_process_sees_what_was_changed_once_it_catches_up(db: Db, catalo
     other.catch_up(db)
     assert "tasks.done" not in other.now.event_types
     assert other.now.version == catalog.now.version
+
+
+def test_hundreds_of_changes_are_caught_up_with_in_few_statements(
+    db: Db, catalog: Catalog, other: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other.load(db)
+    counts = []
+    for count in (3, 30):
+        catalog.load(db)
+        catalog.put_collections(db, [Collection(name=f"c{n}", created=count) for n in range(count)])
+        keys = [Key(id=f"key_{n}", hash=f"{n}", name="", scopes=(), created=count) for n in range(count)]
+        catalog.put_keys(db, keys)
+        asked: list[str] = []
+        for name in ("one", "all"):
+            there = getattr(type(db), name)
+
+            def counted(db: Db, statement: str, there: Any = there, **params: Any) -> Any:
+                asked.append(statement)
+                return there(db, statement, **params)
+
+            monkeypatch.setattr(type(db), name, counted)
+        catalog.refresh(db)
+        monkeypatch.undo()
+        counts.append(len(asked))
+        assert len(catalog.now.collections) == len(catalog.now.keys) == count
+    assert counts[0] == counts[1] <= 3
+    catalog.drop_collections(db, ["c1", "c2"])
+    catalog.refresh(db)
+    other.catch_up(db)
+    assert other.now == catalog.now and len(other.now.collections) == 28
+    assert {"c3.created", "c3.updated", "c3.deleted"} <= set(other.now.change_types)
+    assert "c2.created" not in other.now.change_types and other.now.change_types["c3.created"].collection == "c3"
 
 
 def test_a_catalogue_that_fell_far_behind_reads_everything(

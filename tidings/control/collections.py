@@ -15,9 +15,9 @@ import msgspec
 from tidings.control.links import LinkPlan
 from tidings.model.collection import Collection
 from tidings.model.errors import Conflict, Place
-from tidings.model.moment import Clock
+from tidings.model.moment import Clock, Micros
 from tidings.rules.declare import plan as rules
-from tidings.rules.declare.change_types import change_types
+from tidings.rules.declare.change_types import type_names
 from tidings.rules.declare.declaration import Declared, plain, read, read_one
 from tidings.rules.declare.permit_follow import follow
 from tidings.rules.declare.plan import Plan
@@ -85,16 +85,25 @@ class Planned(msgspec.Struct, frozen=True):
     present: dict[str, Collection]
     """The collections before it."""
 
+    @property
+    def revisions(self) -> set[tuple[str, int, Micros]]:
+        """What tells these collections from all others that there were or will be."""
+        return {(each.name, each.revision, each.created) for each in self.present.values()}
+
 
 Make = Callable[[Db], Shown]
 """Carries out, in a write job, what was asked for."""
 
 
+class Overtaken(Conflict):
+    """Other collections have changed since the plan was made: it has to be made again."""
+
+
 class Made(Protocol):
     """What was done of a plan before its last job."""
 
-    plan: Plan
-    findings: Findings
+    planned: Planned
+    shown: Shown | None
 
     def end(self, db: Db) -> dict[str, Collection]:
         """Do the rest; the collections that were made or changed, by name, with their tables."""
@@ -144,31 +153,43 @@ class Collections:
             raise Conflict(f"It would {shown.loses}. Pass drop_values=true if you want that.", code=LOSES)
         return shown
 
-    def apply(
-        self,
-        db: Db,
-        wish: Wanted,
-        *,
-        plan_name: str | None = None,
-        drop_values: bool = False,
-        made: Made | None = None,
-    ) -> Shown:
-        """Carry the plan out, whole or not at all. Raises Invalid, or Conflict where it is refused or would lose.
+    def apply(self, db: Db, wish: Wanted, *, plan_name: str | None = None, drop_values: bool = False) -> Shown:
+        """Carry the plan out, whole or not at all. Raises Invalid, or Conflict where it is refused or would lose."""
+        planned = self.planned(db, wish, plan_name)
+        shown = self.check(planned, self.inspected(db, planned), drop_values=drop_values)
+        self._store(db, planned, alter.carry_out(db, planned.plan, self._clock.now()))
+        return msgspec.structs.replace(shown, applied=True)
 
-        `made`: what was done of it before; then its name was compared before, too.
+    def holds(self, db: Db, planned: Planned, wish: Wanted) -> bool:
+        """Whether a plan is still that of a wish, which is found out without making it again."""
+        if wish is not planned.wish and wish != planned.wish:
+            return False
+        return planned.revisions == set(db.all("collection_revisions"))
+
+    def again(self, db: Db, planned: Planned, wish: Wanted) -> Planned:
+        """The same plan, of the present collections. Raises Conflict if it is another one now."""
+        fresh = self.planned(db, wish)
+        if msgspec.structs.replace(fresh.plan, stays=planned.plan.stays) != planned.plan:
+            raise _changed()
+        return fresh
+
+    def end(self, db: Db, wish: Wanted, made: Made) -> Shown:
+        """The last job of a plan that was inspected, and carried out as far as possible, before.
+
+        Raises Overtaken if other collections have changed since, or Conflict if it is refused now.
         """
-        planned = self.planned(db, wish, plan_name if made is None else None)
+        planned = made.planned
+        if not self.holds(db, planned, wish):
+            raise Overtaken("The collections keep changing, so nothing was declared. Try again.", code="plan_changed")
+        if refusals := self._refusals(db, planned):
+            raise _refused(refusals)
+        assert made.shown is not None
+        self._store(db, planned, made.end(db))
+        return msgspec.structs.replace(made.shown, applied=True)
+
+    def _store(self, db: Db, planned: Planned, collections: Mapping[str, Collection]) -> None:
+        """Put what was made or changed into the catalogue."""
         plan, now = planned.plan, self._clock.now()
-        if made is None:
-            shown = self.check(planned, self.inspected(db, planned), drop_values=drop_values)
-            collections = alter.carry_out(db, plan, now)
-        else:
-            if msgspec.structs.replace(plan, stays=made.plan.stays) != made.plan:
-                raise _changed()
-            refusals = (*self._refusals(db, planned), *made.findings.refusals)
-            found = msgspec.structs.replace(made.findings, refusals=refusals)
-            shown = self.check(planned, found, drop_values=drop_values)
-            collections = made.end(db)
         renamed = [pair.before.name for pair in plan.pairs if pair.before.name != pair.after.name]
         self._catalog.drop_collections(db, [*plan.dropped, *renamed])
         self._follow(db, plan, planned.present)
@@ -178,7 +199,6 @@ class Collections:
             replace(collections[pair.after.name], revision=pair.before.revision + 1, updated=now) for pair in plan.pairs
         ]
         self._catalog.put_collections(db, [*new, *changed])
-        return msgspec.structs.replace(shown, applied=True)
 
     def _refusals(self, db: Db, planned: Planned) -> list[Place]:
         """What the catalogue says against a plan: event types that are taken, links that edit what would be dropped."""
@@ -198,10 +218,9 @@ class Collections:
                 moved = {"what": what, "revision": link.revision + 1, "updated": self._clock.now()}
                 self._catalog.put_link(db, msgspec.structs.replace(link, **moved))
         if plan.dropped or plan.pairs:
-            for key in self._catalog.keys(db):
-                permits = follow(key.permits, plan, present)
-                if permits != key.permits:
-                    self._catalog.put_key(db, msgspec.structs.replace(key, permits=permits))
+            permitted = [(key, follow(key.permits, plan, present)) for key in self._catalog.keys_with_permits(db)]
+            followed = [msgspec.structs.replace(key, permits=now) for key, now in permitted if now != key.permits]
+            self._catalog.put_keys(db, followed)
 
 
 def is_safe(shown: Shown) -> bool:
@@ -236,12 +255,12 @@ def _taken_types(db: Db, planned: Planned) -> list[Place]:
     plan, refusals = planned.plan, list[Place]()
     taken = {row[0] for row in db.all("event_type_names")}
     for collection in (*plan.created, *(pair.after for pair in plan.pairs)):
-        for kind in change_types(collection):
-            if kind.name in taken:
-                event = kind.name.removeprefix(f"{collection.name}.")
+        for kind in type_names(collection):
+            if kind in taken:
+                event = kind.removeprefix(f"{collection.name}.")
                 known = any(own.name == event for own in collection.events)
                 pointer = f"{_at(planned.wish)(collection.name)}/events/{event}" if known else None
-                detail = f"The catalogue already has an event type {kind.name}. Delete it; the collection adds its own."
+                detail = f"The catalogue already has an event type {kind}. Delete it; the collection adds its own."
                 refusals.append(Place(pointer=pointer, code="event_type_taken", detail=detail))
     return refusals
 

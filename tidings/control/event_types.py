@@ -15,7 +15,7 @@ from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.event import OWN_TYPES, EventType
 from tidings.model.moment import Clock, Micros
 from tidings.rules import event_types
-from tidings.rules.declare.change_types import change_types
+from tidings.rules.declare.change_types import type_names
 from tidings.rules.reading.schema import SCHEMA_BYTES_MAX, checked, compiled, places
 from tidings.rules.revisions import Conditions, check_revision
 from tidings.store.base import Db, R, Run
@@ -158,7 +158,7 @@ class EventTypes:
     def _refuse_derived(self, db: Db, name: str) -> None:
         """Raise Conflict for a type that belongs to a collection, also one declared in the same group of writes."""
         collection = self._catalog.collection(db, name.partition(".")[0])
-        if collection is not None and any(kind.name == name for kind in change_types(collection)):
+        if collection is not None and name in type_names(collection):
             detail = (
                 f"The event type {name} belongs to the collection {collection.name}. Change its declaration instead."
             )

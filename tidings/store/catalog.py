@@ -9,7 +9,7 @@ each commit of its own, before anybody is answered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,10 +18,10 @@ from tidings.model.access import Key, Tenant
 from tidings.model.collection import Collection
 from tidings.model.event import ChangeType, EventType
 from tidings.model.hook import Hook
-from tidings.model.link import KINDS, AnyLink, Endpoint, Link, Pacing, Timer
-from tidings.rules.declare.change_types import change_types
+from tidings.model.link import AnyLink, Endpoint
+from tidings.rules.declare.change_types import ChangeTypes
 from tidings.store import catalog_rows as rows
-from tidings.store.base import Db, Row, StoreError
+from tidings.store.base import Db, Row
 from tidings.store.seal import Sealer
 
 CHANGES_KEPT = 10_000
@@ -49,7 +49,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     """By id."""
     hooks_by_path: dict[str, Hook]
     """By path, only those that are enabled."""
-    change_types: dict[str, ChangeType] = {}
+    change_types: Mapping[str, ChangeType] = {}
     """The types of the events of items' changes, derived from the collections."""
     links_by_name: dict[str, AnyLink] = {}
     """The links that operators have declared, by name, without the deleted ones. Endpoints are not among them."""
@@ -62,7 +62,7 @@ class Catalog:
         self._sealer = sealer
         self._written: set[tuple[str, str]] = set()
         self._listeners: list[Callable[[Snapshot, list[AnyLink]], None]] = []
-        self._derived: dict[str, tuple[Collection, list[ChangeType]]] = {}
+        self._types = ChangeTypes({})
         self.now = Snapshot(-1, {}, {}, {}, {}, {}, {}, {}, {}, {})
 
     def on_change(self, listener: Callable[[Snapshot, list[AnyLink]], None]) -> None:
@@ -73,7 +73,7 @@ class Catalog:
         """Read everything. Raises StoreError if the secrets cannot be opened."""
         # First the version: what changes in the meantime is then read twice rather than never.
         version = db.one("catalog_version")
-        links = {row[0]: self._link(row) for row in db.all("links")}
+        links = {row[0]: rows.link_of(row, self._sealer) for row in db.all("links")}
         keys = {row[0]: rows.key_of(row) for row in db.all("keys")}
         hooks = {row[0]: rows.hook_of(row, self._sealer) for row in db.all("hooks")}
         self._publish(
@@ -121,33 +121,33 @@ class Catalog:
                 dict(now.hooks),
                 dict(now.hooks_by_path),
             )
-            named = dict.fromkeys((kind, name) for _, kind, name in changes)
-            found = [self._read(db, fresh, kind, name) for kind, name in named]
-            self._publish(fresh, [link for link in found if link is not None])
+            self._publish(fresh, self._read(db, fresh, changes))
         # Only now: another thread that finds nothing written finds the new snapshot (`is_current`).
         self._written = set()
 
-    def _read(self, db: Db, fresh: Snapshot, kind: str, name: str) -> AnyLink | None:
-        """Read one thing into a snapshot; returns the link, if it is one."""
-        if kind == "link":
-            row = db.one("link_changed", name=int(name))
-            return None if row is None else _keep_link(fresh, self._link(row))
-        if kind == "key":
-            row = db.one("key_changed", name=name)
-            if row is not None:
-                _keep_key(fresh, rows.key_of(row))
-        elif kind == "event_type":
-            row = db.one("event_type_changed", name=name)
-            _keep(fresh.event_types, name, None if row is None else rows.event_type_of(row))
-        elif kind == "tenant":
-            row = db.one("tenant_changed", name=name)
-            _keep(fresh.tenants, name, None if row is None else rows.tenant_of(row))
-        elif kind == "collection":
-            row = db.one("collection_changed", name=name)
-            _keep(fresh.collections, name, None if row is None else rows.collection_of(row))
-        elif kind == "hook":
+    def _read(self, db: Db, fresh: Snapshot, changes: Iterable[Row]) -> list[AnyLink]:
+        """Read what changed into a snapshot, in sets what can change by the hundred; returns the links."""
+        named: dict[str, dict[str, None]] = {}
+        for _, kind, name in changes:
+            named.setdefault(kind, {})[name] = None
+        names = {kind: _listed(each) for kind, each in named.items() if kind in ("link", "key", "collection")}
+        if "collection" in names:
+            found = [rows.collection_of(row) for row in db.all("collections_changed", names=names["collection"])]
+            there = {collection.name: collection for collection in found}
+            for name in named["collection"]:
+                _keep(fresh.collections, name, there.get(name))
+        for row in db.all("keys_changed", names=names["key"]) if "key" in names else ():
+            _keep_key(fresh, rows.key_of(row))
+        for name in named.get("event_type", ()):
+            one = db.one("event_type_changed", name=name)
+            _keep(fresh.event_types, name, None if one is None else rows.event_type_of(one))
+        for name in named.get("tenant", ()):
+            one = db.one("tenant_changed", name=name)
+            _keep(fresh.tenants, name, None if one is None else rows.tenant_of(one))
+        for name in named.get("hook", ()):
             _keep_hook(fresh, name, self.hook(db, name))
-        return None
+        links = db.all("links_changed", names=names["link"]) if "link" in names else ()
+        return [_keep_link(fresh, rows.link_of(row, self._sealer)) for row in links]
 
     def _note(self, db: Db, kind: str, *names: str) -> None:
         """Record changes, in the transaction that makes them."""
@@ -156,35 +156,28 @@ class Catalog:
         row = db.one("numbers_take", name="catalog", journal=0, count=len(names))
         assert row is not None
         first = row[0] - len(names) + 1
-        changes = [{"number": first + n, "kind": kind, "name": name} for n, name in enumerate(names)]
-        db.many("catalog_change_put", changes)
+        db.run("catalog_changes_put", first=first, kind=kind, names=_listed(names))
         db.run("catalog_changes_drop", until=row[0] - CHANGES_KEPT)
 
     def _publish(self, snapshot: Snapshot, changed: list[AnyLink]) -> None:
-        types, named = self._change_types(snapshot.collections), self.now.links_by_name
+        if snapshot.collections != self.now.collections:
+            self._types = ChangeTypes(snapshot.collections, self._types)
+        types, named = self._types, self.now.links_by_name
         if changed:
             named = {link.name: link for link in snapshot.links.values() if link.name and link.deleted is None}
         self.now = snapshot = msgspec.structs.replace(snapshot, change_types=types, links_by_name=named)
         for listener in self._listeners:
             listener(snapshot, changed)
 
-    def _change_types(self, collections: dict[str, Collection]) -> dict[str, ChangeType]:
-        """The change types of all collections; only changed collections are read."""
-        known, self._derived = self._derived, {}
-        for name, collection in collections.items():
-            before = known.get(name)
-            fresh = before is None or before[0] is not collection
-            self._derived[name] = (collection, change_types(collection)) if before is None or fresh else before
-        return {kind.name: kind for _, kinds in self._derived.values() for kind in kinds}
-
     def link(self, db: Db, num: int) -> AnyLink | None:
         """A link as the present transaction sees it, deleted ones included; `now` may be one commit older."""
         row = db.one("link_changed", name=num)
-        return None if row is None else self._link(row)
+        return None if row is None else rows.link_of(row, self._sealer)
 
     def declared_links(self, db: Db) -> dict[str, AnyLink]:
         """The links that operators have declared, by name, as the present transaction sees them."""
-        return {link.name: link for link in map(self._link, db.all("links_declared"))}
+        found = [rows.link_of(row, self._sealer) for row in db.all("links_declared")]
+        return {link.name: link for link in found}
 
     def declared_link(self, db: Db, name: str) -> AnyLink | None:
         """One of them. A look-up by number, unless it was declared in the present transaction."""
@@ -202,39 +195,27 @@ class Catalog:
 
     def put_link(self, db: Db, link: AnyLink) -> None:
         """Create or replace a link (deleting is setting `deleted`)."""
-        self._note(db, "link", str(link.num))
-        options, sealed = _stored(link)
-        db.run(
-            "link_put",
-            num=link.num,
-            id=link.id,
-            kind=link.kind,
-            tenant=link.tenant,
-            options=options,
-            sealed=self._sealer.seal(sealed, link.id),
-            mode=link.mode,
-            reason=link.reason,
-            revision=link.revision,
-            created=link.created,
-            updated=link.updated,
-            deleted=link.deleted,
-            after=link.after,
-        )
+        self.put_links(db, [link])
 
-    def keys(self, db: Db) -> list[Key]:
-        """Every key as the present transaction sees it, revoked ones included."""
-        return [rows.key_of(row) for row in db.all("keys")]
+    def put_links(self, db: Db, links: Sequence[AnyLink]) -> None:
+        """Create or replace links."""
+        if links:
+            self._note(db, "link", *(str(link.num) for link in links))
+            db.many("link_put", [rows.link_fields(link, self._sealer) for link in links])
+
+    def keys_with_permits(self, db: Db) -> list[Key]:
+        """The keys with permits as the present transaction sees them, revoked ones included."""
+        return [rows.key_of(row) for row in db.all("keys_with_permits")]
 
     def put_key(self, db: Db, key: Key) -> None:
         """Create or replace a key (revoking is setting `revoked`)."""
-        self._note(db, "key", key.id)
-        fields = msgspec.structs.asdict(key)
-        fields["scopes"] = msgspec.json.encode(key.scopes).decode()
-        fields["limits"] = msgspec.json.encode(key.limits).decode()
-        fields["shared_limits"] = msgspec.json.encode(key.shared_limits).decode()
-        fields["permits"] = msgspec.json.encode(key.permits).decode()
-        fields["cors_origins"] = msgspec.json.encode(key.cors_origins).decode()
-        db.run("key_put", **fields)
+        self.put_keys(db, [key])
+
+    def put_keys(self, db: Db, keys: Sequence[Key]) -> None:
+        """Create or replace keys."""
+        if keys:
+            self._note(db, "key", *(key.id for key in keys))
+            db.many("key_put", [rows.key_fields(key) for key in keys])
 
     def put_event_type(self, db: Db, kind: EventType) -> None:
         """Create or replace an event type."""
@@ -273,13 +254,13 @@ class Catalog:
         """Create or replace declarations, without their tables (store/items/tables.py)."""
         if collections:
             self._note(db, "collection", *(collection.name for collection in collections))
-            db.many("collection_put", [rows.collection_fields(collection) for collection in collections])
+            db.run("collections_put", rows=_listed(rows.collection_fields(collection) for collection in collections))
 
     def drop_collections(self, db: Db, names: Sequence[str]) -> None:
         """Delete declarations."""
         if names:
             self._note(db, "collection", *names)
-            db.many("collection_drop", [{"name": name} for name in names])
+            db.run("collections_drop", names=_listed(names))
 
     def hook(self, db: Db, ident: str) -> Hook | None:
         """A hook as the present transaction sees it; `now` may be one commit older."""
@@ -299,52 +280,6 @@ class Catalog:
         """Delete a hook; its receipts stay as long as any."""
         self._note(db, "hook", ident)
         db.run("hook_drop", id=ident)
-
-    def _link(self, row: Row) -> AnyLink:
-        num, ident, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after = row
-        if kind not in KINDS:
-            raise StoreError(f"the store has a link of the kind {kind}, which this version of Tidings does not know")
-        chosen, opened = msgspec.json.decode(options), self._sealer.open(bytes(sealed), ident)
-        selection = msgspec.convert(chosen, _Selection)
-        return Link(
-            num=num,
-            id=ident,
-            kind=kind,
-            tenant=tenant,
-            name=selection.name,
-            description=selection.description,
-            events=selection.events,
-            timer=selection.timer,
-            filter=selection.filter,
-            pacing=msgspec.convert(chosen, Pacing),
-            what=msgspec.convert(chosen | {"sealed": msgspec.json.decode(opened)}, KINDS[kind]),
-            mode=mode,
-            reason=reason,
-            revision=revision,
-            created=created,
-            updated=updated,
-            deleted=deleted,
-            after=after,
-        )
-
-
-class _Selection(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The events that each link wants, or its timer."""
-
-    name: str = ""
-    description: str = ""
-    events: tuple[str, ...] = ("*",)
-    timer: Timer | None = None
-    filter: dict[str, Any] | None = None
-
-
-def _stored(link: AnyLink) -> tuple[str, bytes]:
-    """The stored parts of a link: one flat object as JSON, and the parts to encrypt."""
-    what = msgspec.to_builtins(link.what)
-    sealed = what.pop("sealed")
-    selection = msgspec.to_builtins(_Selection(link.name, link.description, link.events, link.timer, link.filter))
-    options = msgspec.json.encode(selection | msgspec.to_builtins(link.pacing) | what)
-    return options.decode(), msgspec.json.encode(sealed)
 
 
 def _is_open_endpoint(link: AnyLink) -> bool:
@@ -381,3 +316,8 @@ def _keep(things: dict[str, T], name: str, thing: T | None) -> None:
         things.pop(name, None)
     else:
         things[name] = thing
+
+
+def _listed(things: Iterable[Any]) -> str:
+    """Many things as the one parameter of a statement."""
+    return msgspec.json.encode(list(things)).decode()

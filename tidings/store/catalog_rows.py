@@ -1,4 +1,4 @@
-"""The rows of the catalogue's tables: of hooks the options are one JSON text, and secrets are sealed."""
+"""The rows of the catalogue's tables: options of links and hooks are one JSON text, and secrets are sealed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from tidings.model.access import CallLimit, Key, Permit, SharedLimit, Tenant
 from tidings.model.collection import Collection
 from tidings.model.event import EventType
 from tidings.model.hook import Hook, HookOptions
-from tidings.store.base import Row
+from tidings.model.link import KINDS, AnyLink, Link, Pacing, Timer
+from tidings.store.base import Row, StoreError
 from tidings.store.seal import Sealer
 
 
@@ -42,6 +43,67 @@ def hook_fields(hook: Hook, sealer: Sealer) -> dict[str, Any]:
     }
 
 
+def link_of(row: Row, sealer: Sealer) -> AnyLink:
+    """The link of a row. Raises StoreError if its secrets cannot be opened, or if it is of an unknown kind."""
+    num, ident, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after = row
+    if kind not in KINDS:
+        raise StoreError(f"the store has a link of the kind {kind}, which this version of Tidings does not know")
+    chosen, opened = msgspec.json.decode(options), sealer.open(bytes(sealed), ident)
+    selection = msgspec.convert(chosen, _Selection)
+    return Link(
+        num=num,
+        id=ident,
+        kind=kind,
+        tenant=tenant,
+        name=selection.name,
+        description=selection.description,
+        events=selection.events,
+        timer=selection.timer,
+        filter=selection.filter,
+        pacing=msgspec.convert(chosen, Pacing),
+        what=msgspec.convert(chosen | {"sealed": msgspec.json.decode(opened)}, KINDS[kind]),
+        mode=mode,
+        reason=reason,
+        revision=revision,
+        created=created,
+        updated=updated,
+        deleted=deleted,
+        after=after,
+    )
+
+
+def link_fields(link: AnyLink, sealer: Sealer) -> dict[str, Any]:
+    """The parameters of the statement that writes a link."""
+    what = msgspec.to_builtins(link.what)
+    sealed = msgspec.json.encode(what.pop("sealed"))
+    selection = msgspec.to_builtins(_Selection(link.name, link.description, link.events, link.timer, link.filter))
+    return {
+        "num": link.num,
+        "id": link.id,
+        "kind": link.kind,
+        "tenant": link.tenant,
+        "options": msgspec.json.encode(selection | msgspec.to_builtins(link.pacing) | what).decode(),
+        "sealed": sealer.seal(sealed, link.id),
+        "mode": link.mode,
+        "reason": link.reason,
+        "revision": link.revision,
+        "created": link.created,
+        "updated": link.updated,
+        "deleted": link.deleted,
+        "after": link.after,
+    }
+
+
+class _Selection(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The events that each link wants, or its timer."""
+
+    name: str = ""
+    description: str = ""
+    events: tuple[str, ...] = ("*",)
+    timer: Timer | None = None
+    filter: dict[str, Any] | None = None
+
+
 def event_type_of(row: Row) -> EventType:
     """An event type."""
     name, description, schema, example, revision, created, updated = row
@@ -68,7 +130,7 @@ def collection_of(row: Row) -> Collection:
 
 
 def collection_fields(collection: Collection) -> dict[str, Any]:
-    """A collection as the parameters of `collection_put`."""
+    """A collection as one of the rows of `collections_put`."""
     return {
         "name": collection.name,
         "declaration": msgspec.json.encode(collection).decode(),
@@ -95,3 +157,9 @@ def key_of(row: Row) -> Key:
         permits=msgspec.json.decode(permits, type=tuple[Permit, ...]),
         cors_origins=msgspec.json.decode(origins, type=tuple[str, ...]),
     )
+
+
+def key_fields(key: Key) -> dict[str, Any]:
+    """The parameters of the statement that writes a key."""
+    lists = ("scopes", "limits", "shared_limits", "permits", "cors_origins")
+    return msgspec.structs.asdict(key) | {name: msgspec.json.encode(getattr(key, name)).decode() for name in lists}

@@ -19,9 +19,19 @@ class Watch:
         """When each row was noted last."""
         self._moment = 0
         self.gone: set[Gone] = set()
+        self.writes = 0
+        """How often rows were written, new ones included."""
+        self.has_grown = False
+        """Whether there may be new rows since it began."""
+
+    def grow(self) -> None:
+        """There are new rows."""
+        self.writes += 1
+        self.has_grown = True
 
     def note(self, seqs: Iterable[int]) -> None:
         """These rows are written now."""
+        self.writes += 1
         for seq in seqs:
             self._noted[seq] = self._moment
 

@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from tidings.control.collections import Asked, Collections, Make, Shown
+from tidings.control.collections import Asked, Collections, Make, Overtaken, Planned, Shown
 from tidings.control.declare.discarded import Discarded
-from tidings.control.declare.long import Long, is_watched, weighs
+from tidings.control.declare.long import BUSY_MAX, Long, is_watched, weighs
 from tidings.control.indexes import Indexes
 from tidings.control.slicing import Slicing
 from tidings.model.collection import Collection
@@ -30,15 +30,20 @@ from tidings.store.writer import Writer
 
 WEIGHT_AT_ONCE = 2_000
 """How many rows one job may touch."""
+STATEMENTS_FIRST = 10
+"""How many tables or indexes the first job makes."""
 TRIES = 5
 HELD_SECONDS = 30.0
 """How long it waits for somebody who reads what is to be altered."""
 PAUSE_SECONDS = 0.25
 PASSES_MAX = 100
+ROWS_OF_PASS = 10
+"""A pass takes as long as this many rows, beside its rows."""
 RETRY_AFTER_SECONDS = 5.0
 
 T = TypeVar("T")
 R = TypeVar("R")
+E = TypeVar("E")
 Ask = Callable[[Db], Asked]
 """What is asked for, as the present transaction sees it; it may be called several times."""
 
@@ -58,6 +63,7 @@ class Declaring:
         slicing: Callable[[Writer], Slicing] = Slicing,
     ) -> None:
         engine, self._writer, self._readers, self._clock = parts
+        self._dialect = engine.dialect
         self._collections, self._indexes = collections, indexes
         self.discarded = Discarded(engine, self._writer, self._readers)
         self._one = asyncio.Lock()
@@ -104,7 +110,7 @@ class Declaring:
         """Whether it is done in one job, because it touches few rows."""
 
         def look(db: Db) -> int:
-            return weighs(db, self._collections.planned(db, ask(db).wish).plan, self.at_once)
+            return weighs(db, self._collections.planned(db, ask(db).wish), self.at_once)
 
         try:
             weight = await self._readers.call(look, tenant)
@@ -123,26 +129,26 @@ class Declaring:
             return self._collections.apply(db, asked.wish, plan_name=asked.plan, drop_values=asked.drop_values)
 
     async def _in_slices(self, ask: Ask, last: Callable[[Make], Awaitable[R]], tenant: str | None) -> R:
-        async with self._begun(ask) as long:
+        async with self._begun(ask, tenant) as long:
 
             def make(db: Db) -> Shown:
-                asked = ask(db)
                 with alter.without_waiting(db):
-                    return self._collections.apply(db, asked.wish, drop_values=asked.drop_values, made=long)
+                    return self._collections.end(db, ask(db).wish, long)
 
             await self._inspect(long, tenant)
             slicing = self._slicing(self._writer)
             await self._prepare(long, slicing)
-            late, held_until = 0, asyncio.get_running_loop().time() + HELD_SECONDS
+            tries, held_until = 0, asyncio.get_running_loop().time() + HELD_SECONDS
             while True:
                 try:
-                    for handover in long.handovers:
-                        await self._catch_up(handover, slicing)
+                    await self._catch_up(long, slicing)
                     return await last(make)
-                except Late:
-                    late += 1
-                    if late == TRIES:
+                except (Late, Overtaken) as wrong:
+                    tries += 1
+                    if tries == TRIES:
                         raise
+                    if isinstance(wrong, Overtaken):
+                        await self._plan_again(long, ask, tenant)
                     # What no longer fits is refused here.
                     await self._inspect(long, tenant)
                 except alter.InUse:
@@ -151,20 +157,30 @@ class Declaring:
                     await asyncio.sleep(PAUSE_SECONDS)
 
     @contextlib.asynccontextmanager
-    async def _begun(self, ask: Ask) -> AsyncIterator[Long]:
+    async def _begun(self, ask: Ask, tenant: str | None) -> AsyncIterator[Long]:
         """From the first job on, writes to the items are noted."""
         watched: list[dict[str, Watch]] = []
 
-        def begin(db: Db) -> Long:
+        def plan(db: Db) -> Planned:
+            asked = ask(db)
+            return self._collections.planned(db, asked.wish, asked.plan)
+
+        def begin(planned: Planned, db: Db) -> Long | None:
             watched.append(db.watched)
             asked = ask(db)
-            long = Long(self._collections.planned(db, asked.wish, asked.plan), asked, self._clock.now())
+            if not self._collections.holds(db, planned, asked.wish):
+                return None
+            long = Long(planned, asked, self._clock.now())
             long.watch(db)
             return long
 
         self.discarded.in_hand = True
         try:
-            long: Long = await self._writer.call(begin)
+            long: Long | None = None
+            while long is None:
+                # Planning takes long, so a reader does it.
+                planned = await self._readers.call(plan, tenant)
+                long = await self._writer.call(partial(begin, planned))
             yield long
         finally:
             for tables in watched:
@@ -177,17 +193,22 @@ class Declaring:
 
         def look(db: Db) -> None:
             found = self._collections.inspected(db, long.planned)
-            self._collections.check(long.planned, found, drop_values=long.asked.drop_values)
-            long.found(db, found)
+            long.found(db, found, self._collections.check(long.planned, found, drop_values=long.asked.drop_values))
 
         await self._readers.call(look, tenant)
 
+    async def _plan_again(self, long: Long, ask: Ask, tenant: str | None) -> None:
+        """Other collections have changed. Raises Conflict if that makes it another plan."""
+        long.planned = await self._readers.call(
+            lambda db: self._collections.again(db, long.planned, ask(db).wish), tenant
+        )
+
     async def _prepare(self, long: Long, slicing: Slicing) -> None:
         """Make the tables, and fill them with the rows that existed at the start."""
-        for collection in long.plan.created:
-            await self._step(slicing, partial(_create, long, collection))
+        await self._slices(slicing, long.to_name(), _name)
+        slicing.rows = min(slicing.rows, STATEMENTS_FIRST)
+        await self._slices(slicing, long.statements(self._dialect), _execute)
         for handover in long.handovers:
-            await self._step(slicing, partial(_make, handover))
             slicing.rows = min(slicing.rows, LAST_ROWS)
             await self._take(handover, handover.high, slicing)
 
@@ -197,22 +218,41 @@ class Declaring:
             until = await self._step(slicing, partial(_take, handover, top))
             handover.cursor = top if until is None else until
 
-    async def _catch_up(self, handover: Handover, slicing: Slicing) -> None:
+    async def _catch_up(self, long: Long, slicing: Slicing) -> None:
         """Pass by pass, until what is left is little enough for the last job."""
-        last = Pass()
         for _ in range(PASSES_MAX):
-            last = await self._step(slicing, partial(_start_pass, handover, last))
-            if max(len(last.noted), last.top - handover.cursor) <= handover.last_rows // 2:
+            many = await self._finish(long.busy, slicing)
+            for handover in many:
+                await self._pass(handover, slicing)
+            if not many and len(long.busy) <= BUSY_MAX // 2:
                 return
-            await self._slices(slicing, last.noted, handover.forget)
-            await self._take(handover, last.top, slicing)
-            await self._slices(slicing, last.noted, partial(_again, handover, last.moment))
 
-    async def _slices(self, slicing: Slicing, seqs: Sequence[int], do: Callable[[Db, Sequence[int]], None]) -> None:
-        """Do something with these rows, some at a time."""
+    async def _finish(self, handovers: Sequence[Handover], slicing: Slicing) -> list[Handover]:
+        """A pass of each, several in one job; returns those that have too many rows for that."""
+        many, at = list[Handover](), 0
+        while at < len(handovers):
+            done = await self._step(slicing, partial(_finish, handovers, at))
+            for handover, found in zip(handovers[at:], done, strict=False):
+                if found is None:
+                    many.append(handover)
+                else:
+                    handover.last, handover.cursor = found, found.top
+            at += len(done)
+        return many
+
+    async def _pass(self, handover: Handover, slicing: Slicing) -> None:
+        """A pass over many rows."""
+        found = await self._step(slicing, partial(_start_pass, handover))
+        await self._slices(slicing, found.noted, handover.forget)
+        await self._take(handover, found.top, slicing)
+        await self._slices(slicing, found.noted, partial(_again, handover, found.moment))
+        handover.last = found
+
+    async def _slices(self, slicing: Slicing, things: Sequence[E], do: Callable[[Db, Sequence[E]], None]) -> None:
+        """Do something with these rows, or other things, some at a time."""
         at = 0
-        while at < len(seqs):
-            at += await self._step(slicing, partial(_part, do, seqs, at))
+        while at < len(things):
+            at += await self._step(slicing, partial(_part, do, things, at))
 
     async def _step(self, slicing: Slicing, job: Callable[[Db, int], R]) -> R:
         if self._stopping:
@@ -225,27 +265,45 @@ class Declaring:
 # Jobs of the writer, for some rows each.
 
 
-def _create(long: Long, collection: Collection, db: Db, most: int) -> None:
-    long.create(db, collection)
+def _name(db: Db, namers: Sequence[Callable[[Db], Collection | None]]) -> None:
+    for name in namers:
+        made = name(db)
+        if made is not None:
+            alter.discard(db, [made])
 
 
-def _make(handover: Handover, db: Db, most: int) -> None:
-    handover.make(db)
+def _execute(db: Db, statements: Sequence[str]) -> None:
+    for sql in statements:
+        db.execute(sql, {})
 
 
 def _take(handover: Handover, top: int, db: Db, most: int) -> int | None:
     return handover.take(db, handover.cursor, top, most)
 
 
-def _start_pass(handover: Handover, last: Pass, db: Db, most: int) -> Pass:
-    return handover.start_pass(db, last)
+def _finish(handovers: Sequence[Handover], at: int, db: Db, most: int) -> list[Pass | None]:
+    """A pass of some of them, as many as are worth `most` rows, beginning with that `at`."""
+    left, done = min(most, Handover.last_rows // 2), list[Pass | None]()
+    for handover in handovers[at:]:
+        found = handover.finish(db, Handover.last_rows // 2 if not done else left)
+        if found is None and done:
+            break
+        done.append(found)
+        left -= ROWS_OF_PASS + (0 if found is None else found.rows)
+        if left <= 0:
+            break
+    return done
+
+
+def _start_pass(handover: Handover, db: Db, most: int) -> Pass:
+    return handover.start_pass(db)
 
 
 def _again(handover: Handover, moment: int, db: Db, seqs: Sequence[int]) -> None:
     handover.again(db, seqs, moment)
 
 
-def _part(do: Callable[[Db, Sequence[int]], None], seqs: Sequence[int], at: int, db: Db, most: int) -> int:
-    part = seqs[at : at + most]
+def _part(do: Callable[[Db, Sequence[E]], None], things: Sequence[E], at: int, db: Db, most: int) -> int:
+    part = things[at : at + most]
     do(db, part)
     return len(part)

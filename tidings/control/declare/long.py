@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from tidings.control.collections import Asked, Planned
+from collections.abc import Callable, Sequence
+
+from tidings.control.collections import Asked, Planned, Shown
 from tidings.model.collection import Collection
 from tidings.model.moment import Micros
 from tidings.rules.declare.plan import AddField, ConvertField, DropCollection, DropField, FillField, Pair, Plan
 from tidings.store.base import Db, Dialect
 from tidings.store.items import alter, tables
-from tidings.store.items.handover import Handover, Late, weight
+from tidings.store.items.handover import Handover, Late, late, weight
 from tidings.store.items.inspect import Findings
 from tidings.store.items.successor import is_needed
 from tidings.store.watch import Watch
 
 WEIGHT_EACH = 100
-"""What each table that is made or changed adds to the weight of a plan, beside its rows."""
+"""What each collection that is changed or dropped adds to the weight of a plan, beside its rows."""
+WEIGHT_OF_STATEMENT = 40
+"""What each table and each index that is made adds."""
+WEIGHT_DECLARED = 10
+"""What each declaration adds, since the plan is made again in the job that carries it out at once."""
+IN_PLACE_MAX = 10
+"""If more tables than this would be altered in the last job, they are replaced: that is done before it."""
+BUSY_MAX = 25
+"""How many collections may have been written since their last pass when the last job begins."""
 RETRY_AFTER_SECONDS = 5.0
 
 
@@ -24,30 +34,53 @@ class Long:
     def __init__(self, planned: Planned, asked: Asked, now: Micros) -> None:
         self.planned, self.asked, self.plan = planned, asked, planned.plan
         self.findings = Findings(counts=(), refusals=())
+        self.shown: Shown | None = None
+        """The plan as it is shown, once all items were inspected."""
         self.handovers: list[Handover] = []
         self._now = now
+        self._watched: dict[str, Watch] = {}
         self._created: dict[str, Collection] = {}
 
     def watch(self, db: Db) -> None:
         """From now on note what is written to the items that it is about."""
         for collection in self.plan.present.values():
-            db.watched.setdefault(tables.table(collection), Watch())
+            name = tables.table(collection)
+            self._watched[name] = db.watched.setdefault(name, Watch())
 
-    def found(self, db: Db, findings: Findings) -> None:
+    def found(self, db: Db, findings: Findings, shown: Shown) -> None:
         """What a reader found of all items, in the transaction that is open there."""
-        plan, self.findings = self.plan, findings
+        plan, self.findings, self.shown = self.plan, findings, shown
         if not self.handovers:
-            self.handovers = [Handover(plan, pair, self._now) for pair in plan.pairs if touches(plan, pair, db.dialect)]
+            touched = [pair for pair in plan.pairs if touches(plan, pair, db.dialect)]
+            replaces = sum(not is_needed(plan, pair, db.dialect) for pair in touched) > IN_PLACE_MAX
+            self.handovers = [Handover(plan, pair, self._now, self._watched, replaces=replaces) for pair in touched]
         for handover in self.handovers:
             handover.found(db, findings.counts)
 
-    def create(self, db: Db, collection: Collection) -> None:
-        """Make the table of a new collection."""
-        made = self._created[collection.name] = alter.create(db, collection)
-        alter.discard(db, [made])
+    def to_name(self) -> list[Callable[[Db], Collection | None]]:
+        """What chooses the tables that are to be made, one by one."""
+        return [*(self._namer(collection) for collection in self.plan.created), *(each.name for each in self.handovers)]
+
+    def _namer(self, collection: Collection) -> Callable[[Db], Collection]:
+        def name(db: Db) -> Collection:
+            made = self._created[collection.name] = alter.named(db, collection)
+            return made
+
+        return name
+
+    def statements(self, dialect: Dialect) -> list[str]:
+        """What makes all of its tables and indexes."""
+        successors = (handover.successor.collection for handover in self.handovers if handover.successor is not None)
+        return [sql for made in (*self._created.values(), *successors) for sql in tables.complete(made, dialect)]
+
+    @property
+    def busy(self) -> list[Handover]:
+        """The collections that were written since their last pass."""
+        return [handover for handover in self.handovers if not handover.is_quiet]
 
     def end(self, db: Db) -> dict[str, Collection]:
         """Do the rest; the collections that were made or changed, by name, with their tables. Raises Late."""
+        self._finish(db)
         made = {handover.pair.after.name: handover.end(db) for handover in self.handovers}
         passed = [handover for handover in self.handovers if handover.successor is not None]
         kept = [made[handover.pair.after.name] for handover in passed]
@@ -58,7 +91,7 @@ class Long:
         for step, count in zip(self.plan.steps, self.findings.counts, strict=True):
             if isinstance(step, DropCollection):
                 collection = self.plan.present[step.collection]
-                if not (count or self.asked.drop_values) and weight(db, collection, 1):
+                if not (count or self.asked.drop_values) and self._has_rows(db, collection):
                     raise Late(
                         f"Items of {step.collection} were created in the meantime and would be lost. Try again.",
                         retry_after_seconds=RETRY_AFTER_SECONDS,
@@ -67,6 +100,21 @@ class Long:
         alter.keep(db, [*kept, *self._created.values()])
         alter.discard(db, left)
         return made | self._created
+
+    def _finish(self, db: Db) -> None:
+        """The last pass of what was written in the meantime: little, whatever it is of."""
+        busy, left = self.busy, Handover.last_rows
+        if len(busy) > BUSY_MAX:
+            raise late(busy[0].pair)
+        for handover in busy:
+            done = handover.finish(db, left)
+            if done is None:
+                raise late(handover.pair)
+            left -= done.rows
+
+    def _has_rows(self, db: Db, collection: Collection) -> bool:
+        """Whether a collection that was found empty has items now."""
+        return self._watched[tables.table(collection)].has_grown and weight(db, collection, 1) > 0
 
 
 def is_watched(db: Db, plan: Plan) -> bool:
@@ -81,14 +129,26 @@ def touches(plan: Plan, pair: Pair, dialect: Dialect) -> bool:
     return any(isinstance(step, AddField | ConvertField | DropField | FillField) for step in plan.steps_of(pair))
 
 
-def weighs(db: Db, plan: Plan, most: int) -> int:
-    """How many rows carrying it out touches, as far as that is not more than `most`."""
-    found = WEIGHT_EACH * len(plan.created)
+def weighs(db: Db, planned: Planned, most: int) -> int:
+    """How much carrying it out touches, in rows, as far as that is not more than `most`."""
+    plan = planned.plan
+    found = WEIGHT_DECLARED * len(planned.wish.collections)
     # One job would move the items of a renamed collection to a table of the new name.
     renamed = [pair for pair in plan.pairs if pair.before.name != pair.after.name]
-    touched = [pair.before for pair in plan.pairs if pair in renamed or touches(plan, pair, db.dialect)]
-    for collection in (*touched, *(plan.present[name] for name in plan.dropped)):
+    touched = [pair for pair in plan.pairs if pair in renamed or touches(plan, pair, db.dialect)]
+    rebuilt = [pair.after for pair in touched if pair in renamed or is_needed(plan, pair, db.dialect)]
+    found += _made(db, [*plan.created, *rebuilt], most - found)
+    for collection in (*(pair.before for pair in touched), *(plan.present[name] for name in plan.dropped)):
         if found > most:
             break
         found += WEIGHT_EACH + weight(db, collection, most)
+    return found
+
+
+def _made(db: Db, collections: Sequence[Collection], most: int) -> int:
+    found = 0
+    for collection in collections:
+        if found > most:
+            break
+        found += WEIGHT_OF_STATEMENT * len(tables.complete(collection, db.dialect))
     return found

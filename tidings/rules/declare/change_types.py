@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -33,6 +34,51 @@ _OWN: dict[str, dict[str, Any]] = {
     "created": _TIME,
     "updated": _TIME,
 }
+
+
+class ChangeTypes(Mapping[str, ChangeType]):
+    """The change types of collections, by name; each collection's are made when one of them is asked for.
+
+    Making them takes as long as reading the declaration, and hundreds of collections can change in one transaction.
+    """
+
+    def __init__(self, collections: Mapping[str, Collection], before: ChangeTypes | None = None) -> None:
+        """`before`: an earlier one, whose collections are mostly the same."""
+        self._collections = collections
+        self._made: dict[str, list[ChangeType]] = {}
+        if before is not None:
+            same = before._collections
+            self._made = {name: made for name, made in before._made.items() if collections.get(name) is same.get(name)}
+        self._whose = {kind: name for name, each in collections.items() for kind in type_names(each)}
+
+    def __getitem__(self, kind: str) -> ChangeType:
+        name = self._whose[kind]
+        made = self._made.get(name)
+        if made is None:
+            made = self._made[name] = change_types(self._collections[name])
+        return next(each for each in made if each.name == kind)
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._whose
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._whose)
+
+    def __len__(self) -> int:
+        return len(self._whose)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ChangeTypes) and self._collections == other._collections
+
+    def __hash__(self) -> int:
+        raise TypeError("It is compared by value.")
+
+
+def type_names(collection: Collection) -> list[str]:
+    """The names of `change_types`, in the same order."""
+    name = collection.name
+    own = [change.own_type(name, event.name) for event in collection.events]
+    return [*own, change.created_type(name), change.updated_type(name), change.deleted_type(name)]
 
 
 def change_types(collection: Collection) -> list[ChangeType]:

@@ -64,10 +64,8 @@ def carry_out(db: Db, plan: Plan, now: Micros) -> dict[str, Collection]:
 def create(db: Db, collection: Collection) -> Collection:
     """Make the table of a new collection."""
     made = named(db, collection)
-    for sql in tables.create(made, db.dialect):
+    for sql in tables.complete(made, db.dialect):
         db.execute(sql, {})
-    for index in tables.indexes(made, db.dialect):
-        db.execute(index.sql(made), {})
     return made
 
 
@@ -108,17 +106,22 @@ def drop(db: Db, table: str) -> None:
 
 def discard(db: Db, collections: Iterable[Collection]) -> None:
     """Leave these collections' tables to those who drop tables beside the work (control/declare/discarded.py)."""
-    db.many("discarded_put", [{"name": tables.bare(collection)} for collection in collections])
+    _list(db, "discarded_put", map(tables.bare, collections))
 
 
 def keep(db: Db, collections: Iterable[Collection]) -> None:
     """Take tables off that list: they are collections' now."""
-    db.many("discarded_drop", [{"name": tables.bare(collection)} for collection in collections])
+    _list(db, "discarded_drop", map(tables.bare, collections))
 
 
 def unlist(name: str, db: Db) -> None:
     """Take a table off that list by its name without quotes."""
-    db.run("discarded_drop", name=name)
+    _list(db, "discarded_drop", [name])
+
+
+def _list(db: Db, statement: str, names: Iterable[str]) -> None:
+    if found := list(names):
+        db.run(statement, names=msgspec.json.encode(found).decode())
 
 
 def lessen(table: str, db: Db, most: int) -> bool:

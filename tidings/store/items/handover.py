@@ -3,6 +3,7 @@
 What holds the writer is short: each method is a write job of its own, and touches the given number of rows. Rows are
 taken as they are found, in the order of `seq`, and a watch notes which of them are written meanwhile. These are taken
 again, pass by pass, each as of its beginning; the last pass is one job, and ends with the new declaration in force.
+A collection that was not written since its last pass needs no statement in that job, so there may be hundreds.
 
 Nothing of it counts before that: the table that is filled is listed as discarded until then, so that whatever is left
 of it after a crash goes. A job may run twice, so no method keeps progress in memory; the caller does.
@@ -10,7 +11,7 @@ of it after a crash goes. A job may run twice, so no method keeps progress in me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from tidings.store.base import Db, UniqueViolation
 from tidings.store.items import alter, tables
 from tidings.store.items.inspect import still_fits
 from tidings.store.items.successor import ITEM, Successor, is_needed
+from tidings.store.watch import Watch
 
 SLICE_BYTES = 1024 * 1024
 """A job takes so much at most, but at least one row."""
@@ -48,6 +50,10 @@ class Pass(msgspec.Struct, frozen=True):
     moment: int = -1
     top: int = 0
     """The last of the new ones."""
+    rows: int = 0
+    """How many rows there were, if it was done in one job."""
+    writes: tuple[int, ...] | None = None
+    """After it nothing was left: what the watches had counted then."""
 
 
 class Handover:
@@ -55,14 +61,22 @@ class Handover:
 
     last_rows = LAST_ROWS
 
-    def __init__(self, plan: Plan, pair: Pair, now: Micros) -> None:
+    def __init__(
+        self, plan: Plan, pair: Pair, now: Micros, watched: Mapping[str, Watch], *, replaces: bool = False
+    ) -> None:
+        """`watched`: the watches of all tables that the plan is about.
+
+        `replaces`: the table is replaced, even if it could be altered without its rows.
+        """
         self.pair = pair
         self.cursor = 0
         """The last row that was taken. Moved by whoever calls."""
+        self.last = Pass()
+        """The last pass that was done. Kept by whoever calls."""
         self.high = 0
         """The last row that was there when all were inspected, and may be taken as it was found."""
         self.successor: Successor | None = None
-        self._plan, self._now = plan, now
+        self._plan, self._now, self._watched, self._replaces = plan, now, watched, replaces
         self._source = tables.table(pair.before)
         asked = [each for each in plan.requirements if each.collection == pair.before.name and each.what == "exists"]
         self._references = [(each, tables.table(plan.present[each.target])) for each in asked if each.target]
@@ -76,15 +90,14 @@ class Handover:
         own = [(step, count) for step, count in steps if step.collection == self.pair.after.name]
         self._empty = [step.field for step, count in own if isinstance(step, DropField) and not count]
 
-    def make(self, db: Db) -> None:
-        """Make the table that is to be filled, if one is needed."""
-        if not is_needed(self._plan, self.pair, db.dialect):
+    def name(self, db: Db) -> Collection | None:
+        """Choose the table that is to be filled; None: none is needed, or the one that there is can be altered."""
+        if not self._replaces and not is_needed(self._plan, self.pair, db.dialect):
             self.cursor = self.high
-            return
+            return None
         made = alter.named(db, self.pair.after)
         self.successor = Successor(self._plan, self.pair, made, self._source, db.dialect, self._now)
-        self.successor.make(db)
-        alter.discard(db, [made])
+        return made
 
     def take(self, db: Db, after: int, top: int, most: int) -> int | None:
         """Take rows beyond `after`, up to `top`, `most` at most; the last of them. None if there are none.
@@ -95,7 +108,7 @@ class Handover:
         if until is None:
             return None
         where, params = f"{ITEM}.seq > :after AND {ITEM}.seq <= :until", {"after": after, "until": until}
-        noted = db.watched[self._source].within(after, until)
+        noted = self._watched[self._source].within(after, until)
         if noted:
             where, params = f"{where} AND {ITEM}.seq NOT IN {tables.listed(db.dialect)}", params | tables.listing(noted)
         if top > self.high:
@@ -103,10 +116,19 @@ class Handover:
         self._fill(db, where, params)
         return until
 
-    def start_pass(self, db: Db, last: Pass) -> Pass:
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing was written since a pass after which nothing was left."""
+        return self.last.writes is not None and self.last.writes == self._writes()
+
+    def _writes(self) -> tuple[int, ...]:
+        gone = (len(self._watched[target].gone) for _, target in self._references)
+        return (self._watched[self._source].writes, *gone)
+
+    def start_pass(self, db: Db) -> Pass:
         """What there is to take now; `last` is done."""
-        watch = db.watched[self._source]
-        watch.settle(last.noted, last.moment)
+        watch = self._watched[self._source]
+        watch.settle(self.last.noted, self.last.moment)
         noted, moment = watch.noted()
         return Pass(noted, moment, max(self._top(db), self.cursor))
 
@@ -118,29 +140,39 @@ class Handover:
 
     def again(self, db: Db, seqs: Sequence[int], moment: int) -> None:
         """Take these rows again, if they are there and were not noted later. Raises Late if they do not fit."""
-        later = set(db.watched[self._source].later(seqs, moment))
+        later = set(self._watched[self._source].later(seqs, moment))
         where = f"{ITEM}.seq IN {tables.listed(db.dialect)}"
         params = tables.listing([seq for seq in seqs if seq not in later])
         self._check(db, where, params)
         self._fill(db, where, params)
 
-    def end(self, db: Db) -> Collection:
-        """The last pass, and the change itself; the collection with its table. Raises Late."""
-        last = self.start_pass(db, Pass())
-        if len(last.noted) > self.last_rows:
-            raise _late(self.pair)
-        if last.noted:
-            self.forget(db, last.noted)
-        if last.top > self.cursor:
-            until = self.take(db, self.cursor, last.top, self.last_rows)
-            if until is not None and self._end(db, until, last.top, 1) is not None:
-                raise _late(self.pair)
-        if last.noted:
-            self.again(db, last.noted, last.moment)
+    def finish(self, db: Db, most: int) -> Pass | None:
+        """A whole pass in one job; None, and nothing is done, if that is more than `most` rows. Raises Late."""
+        found = self.start_pass(db)
+        if len(found.noted) > most or (found.noted and self._bytes(db, found.noted) > SLICE_BYTES):
+            return None
+        left, until, fresh = most - len(found.noted), self.cursor, 0
+        if found.top > self.cursor:
+            fresh = self._count(db, self.cursor, found.top, left + 1)
+            until = self._end(db, self.cursor, found.top, max(left, 1)) or found.top
+            if fresh > left or (until < found.top and self._end(db, until, found.top, 1) is not None):
+                return None
+        if found.noted:
+            self.forget(db, found.noted)
+        if fresh:
+            self.take(db, self.cursor, until, fresh)
+        if found.noted:
+            self.again(db, found.noted, found.moment)
         self._check_gone(db)
+        if self.successor is not None:
+            self.successor.take_numbers(db)
+        rows = len(found.noted) + fresh
+        return msgspec.structs.replace(found, rows=rows, writes=self._writes())
+
+    def end(self, db: Db) -> Collection:
+        """The change itself, once nothing is left; the collection with its table."""
         if self.successor is None:
             return alter.in_place(db, self._plan, self.pair)
-        self.successor.take_numbers(db)
         return self.successor.collection
 
     def _top(self, db: Db) -> int:
@@ -161,9 +193,21 @@ class Handover:
             until = int(seq)
         return until
 
+    def _count(self, db: Db, after: int, top: int, most: int) -> int:
+        """How many rows there are beyond `after`, up to `top`, as far as they are not more than `most`."""
+        part = f"SELECT 1 AS one FROM {self._source} WHERE seq > :after AND seq <= :top LIMIT :most"  # noqa: S608 -- our own names
+        params = {"after": after, "top": top, "most": most}
+        return int(db.query(f"SELECT COUNT(*) FROM ({part}) AS part", params)[0][0])  # noqa: S608 -- our own names
+
+    def _bytes(self, db: Db, seqs: Sequence[int]) -> int:
+        """How large these rows are together."""
+        where = f"seq IN {tables.listed(db.dialect)}"
+        sql = f"SELECT COALESCE(SUM({_size(db, self.pair.before)}), 0) FROM {self._source} WHERE {where}"  # noqa: S608 -- our own names
+        return int(db.query(sql, tables.listing(seqs))[0][0])
+
     def _check(self, db: Db, where: str, params: dict[str, Any]) -> None:
         if not still_fits(db, self._plan, self.pair, self._empty, where, params):
-            raise _late(self.pair)
+            raise late(self.pair)
 
     def _fill(self, db: Db, where: str, params: dict[str, Any]) -> None:
         if self.successor is None:
@@ -171,12 +215,12 @@ class Handover:
         try:
             self.successor.fill(db, where, params)
         except UniqueViolation as wrong:
-            raise _late(self.pair) from wrong
+            raise late(self.pair) from wrong
 
     def _check_gone(self, db: Db) -> None:
         """Whether an item refers to one that was deleted since it was found, by a reference that is not in force."""
         for requirement, target in self._references:
-            gone = db.watched[target].gone
+            gone = self._watched[target].gone
             if not gone or requirement.before is None:
                 continue
             name, field = self._source, requirement.before.name
@@ -186,10 +230,11 @@ class Handover:
             refers = f"{name} AS item ON item.{tables.column(field)} = gone.id AND item.tenant = gone.tenant"
             sql = f"SELECT 1 FROM ({_GONE[db.dialect]}) AS gone JOIN {refers} WHERE NOT EXISTS ({there}) LIMIT 1"  # noqa: S608 -- our own names
             if db.query(sql, {"gone": msgspec.json.encode(sorted(gone)).decode()}):
-                raise _late(self.pair)
+                raise late(self.pair)
 
 
-def _late(pair: Pair) -> Late:
+def late(pair: Pair) -> Late:
+    """The items of a collection changed faster than they could be taken."""
     detail = f"The items of {pair.before.name} keep changing, so its declaration was not changed. Try again."
     return Late(detail, retry_after_seconds=RETRY_AFTER_SECONDS)
 

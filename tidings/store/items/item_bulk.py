@@ -69,6 +69,8 @@ def referrers(
 
 def insert(db: Db, table: ItemTable, rows: Sequence[Row]) -> None:
     """Store new items (at least one), whose ids and unique values are known to be free, as values of `columns`."""
+    if db.watched:
+        table.grow(db)
     collection, columns = table.collection, table.columns
     searchable = [columns.index(column(field.name)) for field in collection.fields if field.searchable]
     if not searchable:

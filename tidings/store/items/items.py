@@ -97,6 +97,8 @@ class ItemTable:
     def insert(self, db: Db, item: Item) -> int:
         """Store a new item; its place in the order of creation. Raises UniqueTaken."""
         params = self._params(item)
+        if db.watched:
+            self.grow(db)
         seq = int(db.query(self._insert, params)[0][0])
         if self._searchable and self.dialect == "sqlite":
             self._put_words(db, seq, params["words"])
@@ -119,6 +121,12 @@ class ItemTable:
         db.execute(f"DELETE FROM {self.name} WHERE seq = :seq", {"seq": seq})  # noqa: S608
         if self._searchable and self.dialect == "sqlite":
             self._drop_words(db, seq)
+
+    def grow(self, db: Db) -> None:
+        """New items are about to be stored: whoever goes through the table has to know."""
+        watch = db.watched.get(self.name)
+        if watch is not None:
+            watch.grow()
 
     def note(self, db: Db, seqs: Sequence[int], *, gone: bool = False) -> None:
         """These items are about to be written, or deleted: whoever goes through the table has to know."""

@@ -101,11 +101,9 @@ class Successor:
             self._shown.append("words")
 
     def make(self, db: Db) -> None:
-        """Make the table, empty, with all of its indexes, for items that are numbered on from those there."""
-        for sql in tables.create(self.collection, self._dialect):
+        """Make the table, empty, with all of its indexes."""
+        for sql in tables.complete(self.collection, self._dialect):
             db.execute(sql, {})
-        for index in tables.indexes(self.collection, self._dialect):
-            db.execute(index.sql(self.collection), {})
 
     def fill(self, db: Db, where: str, params: dict[str, Any]) -> None:
         """Make rows of the rows `where` (SQL over `item`). Raises UniqueViolation."""

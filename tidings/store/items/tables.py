@@ -126,6 +126,11 @@ def create(collection: Collection, dialect: Dialect) -> list[str]:
     return found
 
 
+def complete(collection: Collection, dialect: Dialect) -> list[str]:
+    """The statements that make an empty collection's table with all of its indexes."""
+    return [*create(collection, dialect), *(index.sql(collection) for index in indexes(collection, dialect))]
+
+
 def add_words(collection: Collection, dialect: Dialect) -> list[str]:
     """The statements that make the (empty) place for the words of `q`; PostgreSQL's index is one of `indexes`."""
     if dialect == "sqlite":

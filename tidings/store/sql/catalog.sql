@@ -8,9 +8,15 @@ SELECT position FROM cursor WHERE name = 'catalog' AND journal = 0;
 -- What has changed after a version, in order.
 SELECT number, kind, name FROM catalog_change WHERE number > :after ORDER BY number LIMIT :count;
 
--- name: catalog_change_put
--- Write down a change, in the transaction that makes it.
-INSERT INTO catalog_change (number, kind, name) VALUES (:number, :kind, :name);
+-- name: catalog_changes_put (sqlite)
+-- Write down changes, in the transaction that makes them; `names` is a JSON array.
+INSERT INTO catalog_change (number, kind, name) SELECT :first + key, :kind, value FROM json_each(:names);
+
+-- name: catalog_changes_put (postgres)
+-- Write down changes, in the transaction that makes them; `names` is a JSON array.
+INSERT INTO catalog_change (number, kind, name)
+SELECT CAST(:first AS BIGINT) + place - 1, :kind, name
+FROM json_array_elements_text(CAST(:names AS JSON)) WITH ORDINALITY AS made (name, place);
 
 -- name: catalog_changes_drop
 -- Forget changes that are too old for anybody to catch up with.
@@ -33,6 +39,16 @@ SELECT COUNT(*) FROM link WHERE tenant = :tenant AND kind = 'endpoint' AND delet
 -- One link, to be read again.
 SELECT num, id, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event FROM link WHERE num = :name;
 
+-- name: links_changed (sqlite)
+-- Some links, to be read again; `names` is a JSON array of their numbers as texts.
+SELECT num, id, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event FROM link
+WHERE num IN (SELECT CAST(value AS INTEGER) FROM json_each(:names));
+
+-- name: links_changed (postgres)
+-- Some links, to be read again; `names` is a JSON array of their numbers as texts.
+SELECT num, id, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event FROM link
+WHERE num IN (SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(:names AS JSON)));
+
 -- name: link_next
 -- The number that the next link gets.
 SELECT COALESCE(MAX(num), 0) + 1 FROM link;
@@ -48,9 +64,19 @@ ON CONFLICT (num) DO UPDATE SET options = excluded.options, sealed = excluded.se
 -- Every key, revoked ones included.
 SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked, permits, cors_origins, shared_limits FROM key;
 
--- name: key_changed
--- One key, to be read again.
-SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked, permits, cors_origins, shared_limits FROM key WHERE id = :name;
+-- name: keys_with_permits
+-- The keys with permits, revoked ones included.
+SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked, permits, cors_origins, shared_limits FROM key WHERE permits <> '[]';
+
+-- name: keys_changed (sqlite)
+-- Some keys, to be read again; `names` is a JSON array.
+SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked, permits, cors_origins, shared_limits FROM key
+WHERE id IN (SELECT value FROM json_each(:names));
+
+-- name: keys_changed (postgres)
+-- Some keys, to be read again; `names` is a JSON array.
+SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked, permits, cors_origins, shared_limits FROM key
+WHERE id IN (SELECT json_array_elements_text(CAST(:names AS JSON)));
 
 -- name: key_put
 -- Create or replace a key.
