@@ -29,6 +29,12 @@ def syntax(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All that a Python file consists of. Several tests look through each file: this is walked once for all."""
+    return tuple(ast.walk(syntax(path)))
+
+
 def under(*folders: str, suffix: str = "") -> list[Path]:
     """The files below these folders of the root whose name ends in `suffix`."""
     return [path for path in files() if path.relative_to(ROOT).parts[0] in folders and path.name.endswith(suffix)]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.repository import ROOT, files, name, syntax, under
+from tests.repository import ROOT, files, name, nodes, under
 
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 FOREIGN = {
@@ -60,9 +60,8 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
     if path.suffix == ".md":
         yield 1, FENCE.sub(lambda block: "\n" * block[0].count("\n"), path.read_text())
         return
-    tree = syntax(path)
-    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
+    docstrings = {id(node.value) for node in nodes(path) if isinstance(node, ast.Expr)}
+    for node in nodes(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
             yield node.lineno, node.value
 
@@ -94,7 +93,7 @@ def all_remarks() -> list[tuple[Path, int, str]]:
 
 def remarks(path: Path) -> Iterator[tuple[int, str]]:
     """The docstrings of a file, and its comments, with the line where each begins."""
-    for node in ast.walk(syntax(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield node.lineno, " ".join(node.value.value.split())
     for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):

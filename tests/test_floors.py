@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.repository import ROOT, name, under
+from tests.repository import ROOT, name, nodes, under
 
 DECIDING = ("store", "control", "intake", "route", "deliver")
 """Folders whose code may name SQL statements."""
@@ -25,10 +26,10 @@ STATEMENTS = frozenset(
 )
 
 
-def asks(source: str) -> list[int]:
+def asks(code: Iterable[ast.AST]) -> list[int]:
     """The lines that ask a connection, by a statement's name or with SQL of their own."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in code:
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr not in ASKS:
             continue
         asked = node.func.value
@@ -40,13 +41,17 @@ def asks(source: str) -> list[int]:
     return found
 
 
+def parts(source: str) -> Iterator[ast.AST]:
+    return ast.walk(ast.parse(source))
+
+
 def translating() -> list[Path]:
     """The package's files that may not."""
     return [path for path in under("tidings", suffix=".py") if path.relative_to(ROOT).parts[1] not in DECIDING]
 
 
 def test_only_the_store_the_stages_and_control_name_sql() -> None:
-    found = [f"{name(path)}:{line}" for path in translating() for line in asks(path.read_text())]
+    found = [f"{name(path)}:{line}" for path in translating() for line in asks(nodes(path))]
     assert not found, f"move these into store/, or where it is decided, control/ or intake/: {found}"
 
 
@@ -60,12 +65,12 @@ def test_only_the_store_the_stages_and_control_name_sql() -> None:
     ],
 )
 def test_a_line_that_names_sql_is_found(source: str) -> None:
-    assert asks(f"async def job():\n    {source}\n") == [2]
+    assert asks(parts(f"async def job():\n    {source}\n")) == [2]
 
 
 def test_other_things_are_not_taken_for_sql() -> None:
     assert len(STATEMENTS) > 100 and "tenant_of" in STATEMENTS
-    assert not asks('query.one(text, "ticket")\nsubprocess.run(["git"])\nregistry.all("keys of nobody")\n')
+    assert not asks(parts('query.one(text, "ticket")\nsubprocess.run(["git"])\nregistry.all("keys of nobody")\n'))
 
 
 # --- handlers translate -----------------------------------------------------------------------------------------------
@@ -86,10 +91,10 @@ FINDS_OPERATIONS = {
 }
 
 
-def decides(source: str) -> list[int]:
+def decides(code: Iterable[ast.AST]) -> list[int]:
     """The lines that ask what a caller may do, or refuse for what they find."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in code:
         if not isinstance(node, ast.Attribute | ast.Call):
             continue
         is_asking = isinstance(node, ast.Attribute) and node.attr in DECISIONS
@@ -106,7 +111,7 @@ def test_handlers_translate_and_control_decides() -> None:
         if name(path).startswith("tidings/web/")
         and not name(path).removeprefix("tidings/").startswith(KNOWS_KEYS + SHOWS_KEYS)
         and name(path).removeprefix("tidings/") not in FINDS_OPERATIONS
-        for line in decides(path.read_text())
+        for line in decides(nodes(path))
     ]
     assert not found, f"decide this in control/ or intake/, for a Caller: {found}"
 
@@ -115,4 +120,4 @@ def test_handlers_translate_and_control_decides() -> None:
     "source", ['request.caller.need("keys:read")', 'raise Conflict("It exists.")', "x = caller.is_operator"]
 )
 def test_a_line_that_decides_is_found(source: str) -> None:
-    assert decides(f"async def handler():\n    {source}\n") == [2]
+    assert decides(parts(f"async def handler():\n    {source}\n")) == [2]

@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.repository import ROOT, files, name, syntax, under
+from tests.repository import ROOT, files, name, nodes, syntax, under
 
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 50
@@ -20,6 +20,9 @@ NOT_OURS: dict[str, str] = {}
 
 # Errors of the server, as its callers meet them.
 SEEN_FROM_OUTSIDE = {"tidings/client/errors.py"}
+
+# To parse each file for this takes seconds.
+DOCSTRING = re.compile(r'(?:#.*\n|\s)*"""\s*[^\s"]')
 
 # Written in halves, so that this file does not find itself.
 UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b|NotImplemented" + "Error")
@@ -95,7 +98,7 @@ def test_functions_are_short() -> None:
     long = [
         f"{name(path)}:{node.lineno} {node.name} has {length}"
         for path in ours("tidings", "tools", suffix=".py")
-        for node in ast.walk(syntax(path))
+        for node in nodes(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (length := (node.end_lineno or node.lineno) - node.lineno + 1) > FUNCTION_LINES_MAX
     ]
@@ -103,7 +106,7 @@ def test_functions_are_short() -> None:
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    silent = [name(path) for path in modules() if not ast.get_docstring(syntax(path))]
+    silent = [name(path) for path in modules() if not DOCSTRING.match(path.read_text())]
     assert not silent, f"these files need a docstring on top: {silent}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tidings.cli.commands import tree
+from tidings.cli.table import BY_NAME
 from tidings.testing import Receiver, TestServer
 
 Run = Callable[..., Result]
-CLI = tree()
+
+program = cache(tree)
+"""The program with these commands. Each call makes typer build all of them, which takes longer than the call itself."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,8 @@ def run(server: TestServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     def run(*args: str, input: str | None = None, env: dict[str, str] | None = None) -> Result:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
-            return CliRunner().invoke(CLI, list(args), input=input, env={**environment, **(env or {})})
+            cli = program(args[:1] if args and args[0] in BY_NAME else tuple(BY_NAME))
+            return CliRunner().invoke(cli, list(args), input=input, env={**environment, **(env or {})})
         finally:
             # `serve` blocks the signals that end it; processes of later tests would inherit that, and never end.
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -1,4 +1,7 @@
-"""The adapters, each in its own framework: only what is genuine gets to a view, byte for byte."""
+"""The adapters, each in its own framework: only what is genuine gets to a view, byte for byte.
+
+A framework is imported where it is used: each process that runs tests loads this file, and one of them runs it.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import django
-import fastapi
-import flask
 import pytest
-from django.conf import settings as django_settings
-from django.test import Client as DjangoClient
-from django.urls import path
-from fastapi.testclient import TestClient
-from starlette.applications import Starlette
-from starlette.routing import Route
 
 from tests.rules.schemes import keys
-from tidings.client.adapters import django as for_django
-from tidings.client.adapters import flask as for_flask
-from tidings.client.adapters import starlette as for_starlette
 from tidings.client.adapters.checking import VerifiedWebhook, WebhookChecker
 from tidings.rules import schemes
 from tidings.rules.schemes import HookRequest, Needed, sample, sign
+
+if TYPE_CHECKING:
+    from fastapi.testclient import TestClient
 
 SECRET = "a secret of ours"
 OWN = {"check": {"kind": "token", "from": "header:X-Token"}}
@@ -61,6 +55,10 @@ def got(received: VerifiedWebhook) -> None:
 
 
 def in_flask() -> Send:
+    import flask
+
+    from tidings.client.adapters import flask as for_flask
+
     app = flask.Flask(__name__)
     for name, (scheme, options) in HOOKS.items():
         app.add_url_rule(f"/in/{name}", name, for_flask.webhook(scheme, **options)(got), methods=METHODS)
@@ -77,6 +75,13 @@ urlpatterns: list[Any] = []
 
 
 def in_django(a_sync: bool) -> Send:
+    import django
+    from django.conf import settings as django_settings
+    from django.test import Client as DjangoClient
+    from django.urls import clear_url_caches, path
+
+    from tidings.client.adapters import django as for_django
+
     if not django_settings.configured:
         django_settings.configure(
             ROOT_URLCONF=__name__,
@@ -93,8 +98,6 @@ def in_django(a_sync: bool) -> Send:
         path(f"in/{name}", for_django.webhook(scheme, **options)(later if a_sync else got))
         for name, (scheme, options) in HOOKS.items()
     ]
-    from django.urls import clear_url_caches
-
     clear_url_caches()
     client = DjangoClient(enforce_csrf_checks=True)
 
@@ -107,6 +110,12 @@ def in_django(a_sync: bool) -> Send:
 
 
 def in_starlette() -> Send:
+    from starlette.applications import Starlette
+    from starlette.routing import Route
+    from starlette.testclient import TestClient
+
+    from tidings.client.adapters import starlette as for_starlette
+
     async def later(received: VerifiedWebhook) -> None:
         got(received)
 
@@ -118,6 +127,11 @@ def in_starlette() -> Send:
 
 
 def in_fastapi() -> Send:
+    import fastapi
+    from fastapi.testclient import TestClient
+
+    from tidings.client.adapters import starlette as for_starlette
+
     app = fastapi.FastAPI()
     for name, (scheme, options) in HOOKS.items():
         app.add_api_route(f"/in/{name}", for_starlette.webhook(scheme, **options)(got), methods=METHODS)
@@ -209,6 +223,11 @@ def test_a_scheme_of_ones_own_is_declared_in_place(send: Send) -> None:
 
 
 def test_fastapi_fills_the_other_parameters() -> None:
+    import fastapi
+    from fastapi.testclient import TestClient
+
+    from tidings.client.adapters import starlette as for_starlette
+
     app = fastapi.FastAPI()
 
     @app.post("/in/{shop}")
@@ -223,6 +242,10 @@ def test_fastapi_fills_the_other_parameters() -> None:
 
 
 def test_flask_and_django_hand_on_the_names_of_the_path() -> None:
+    import flask
+
+    from tidings.client.adapters import flask as for_flask
+
     app = flask.Flask(__name__)
 
     @app.post("/in/<shop>")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import tidings.deliver
+from tests.repository import nodes
 from tidings.deliver.lane.gate import Gate
 from tidings.deliver.lane.lane import Lane
 from tidings.deliver.lane.lines import Lines
@@ -58,7 +59,7 @@ def test_nobody_outside_its_folder_writes_to_a_lane_or_touches_what_it_holds() -
     assert {"queue", "flying", "busy", "lines"} <= held
     found = []
     for path in STAGE.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.Attribute) and ast.unparse(node.value).split(".")[-1] == "lane":
                 private = node.attr.startswith("_") or node.attr in held
                 if private or not isinstance(node.ctx, ast.Load):

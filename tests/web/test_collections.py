@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from openapi_spec_validator import validate
 
+from tests.web.validity import validate
 from tidings.store.items import tables
 from tidings.testing import Api, TestServer, until
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from openapi_spec_validator import validate
 
+from tests.web.validity import validate
 from tidings.testing import Api, TestServer
 from tidings.web.openapi.schemas import every, of_document
 

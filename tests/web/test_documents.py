@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 import jsonschema_rs
-from openapi_spec_validator import validate
 
+from tests.web.validity import validate
 from tidings.model.access import SCOPES
 from tidings.testing import Api
 from tidings.web.api.keys import get_key

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.repository import under
+from tests.repository import nodes, under
 from tidings.model import errors
 from tidings.model.codes import OF_PLACES, PRECISE
 from tidings.model.errors import TidingsError
@@ -32,7 +32,7 @@ def raised() -> Iterator[tuple[Path, ast.expr]]:
     """Every code that is handed to an error of ours."""
     classes = {kind.__name__ for kind in kinds() if kind.__module__ == errors.__name__}
     for path in under("tidings", suffix=".py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes:
                 yield from ((path, word.value) for word in node.keywords if word.arg == "code")
 
@@ -41,7 +41,7 @@ def of_plans() -> set[str]:
     found = {f"items_{what}" for what in typing.get_args(typing.get_type_hints(Requirement)["what"])}
     for path in under("tidings", suffix=".py"):
         if str(path).endswith(PLANNERS):
-            for node in ast.walk(ast.parse(path.read_text())):
+            for node in nodes(path):
                 if not isinstance(node, ast.Call):
                     continue
                 if isinstance(node.func, ast.Name) and node.func.id == "Place":
@@ -63,7 +63,7 @@ def codes_of(path: Path, code: ast.expr) -> set[str]:
     if text == OF_A_PLAN:
         return of_plans()
     if path.name == "once.py" and text == "code":
-        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        calls = [node for node in nodes(path) if isinstance(node, ast.Call)]
         return {
             str(typing.cast(ast.Constant, call.args[0]).value) for call in calls if ast.unparse(call.func) == "_wrong"
         }
@@ -86,12 +86,12 @@ ELSEWHERE = ("cli", "client", "testing", "standard_verify.py")
 """What makes no answers of the API."""
 
 
-def code_parameters(trees: dict[Path, ast.Module]) -> dict[str, int]:
+def code_parameters(paths: list[Path]) -> dict[str, int]:
     """Where functions and classes of ours take a code, by their names."""
     found = {}
     functions: list[tuple[str, ast.AST]]
-    for tree in trees.values():
-        for node in ast.walk(tree):
+    for path in paths:
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef):
                 made = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
                 functions = [(node.name, each) for each in made]
@@ -107,15 +107,11 @@ def code_parameters(trees: dict[Path, ast.Module]) -> dict[str, int]:
 
 def codes_of_places() -> set[str]:
     """Every code that is handed, as a text, to something that makes a wrong place."""
-    trees = {
-        path: ast.parse(path.read_text())
-        for path in under("tidings", suffix=".py")
-        if not set(path.parts) & set(ELSEWHERE)
-    }
-    takes = code_parameters(trees)
+    paths = [path for path in under("tidings", suffix=".py") if not set(path.parts) & set(ELSEWHERE)]
+    takes = code_parameters(paths)
     given: list[ast.expr] = []
-    for path, tree in trees.items():
-        for node in ast.walk(tree):
+    for path in paths:
+        for node in nodes(path):
             if isinstance(node, ast.Call):
                 name = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
                 given += [word.value for word in node.keywords if word.arg == "code"]

@@ -7,7 +7,7 @@ import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ PUBLIC: tuple[Algorithm, ...] = ("ed25519", "ecdsa-p256-sha256", "rsa-sha256", "
 """The algorithms whose verifier holds a public key."""
 
 SEED_BYTES = 32
+PRIVATE_KEYS = 16
+"""How many stay read: reading an RSA key checks it, which takes a hundred times as long as signing with it."""
 Primed = tuple["_Hash", "_Hash"]
 
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
@@ -216,6 +218,7 @@ def _verifying(algorithm: str) -> tuple[tuple[Any, ...], tuple[type[Exception], 
     return arguments, (InvalidSignature, ValueError)
 
 
+@lru_cache(maxsize=PRIVATE_KEYS)
 def private_key(text: str, algorithm: str, encoding: str) -> Any:
     """The key to sign with, from PEM, or for ed25519 its seed (with or without the public half).
 
