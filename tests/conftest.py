@@ -15,6 +15,7 @@ import tests.examples  # noqa: F401  (it registers the profiles)
 from tests.memory_files import use_memory
 from tests.postgres_server import PostgresServer
 from tests.programs import last_line
+from tests.sqlite_schema import copied_schema
 
 # Collecting makes a million objects that all stay. To look through them for garbage, again and again, doubles its time.
 gc.disable()
@@ -72,6 +73,12 @@ def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Itera
     yield
     os.chdir(folder)
     os.environ.update(kept)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _copied_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with copied_schema(tmp_path_factory.mktemp("schema")):
+        yield
 
 
 @pytest.fixture(scope="session")

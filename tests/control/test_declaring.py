@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.control.world import World, opened
+from tests.examples import examples
 from tidings.control.collections import Asked, Collections, Wanted
 from tidings.control.declare.declaring import Declaring
 from tidings.control.declare.discarded import Discarded
@@ -625,7 +626,7 @@ def check_changes(here: Store, changes: list[tuple[int, Any, str, dict[str, Any]
 
 def test_changes_during_a_declaration_are_as_changes_after_it(here: Store) -> None:
     @settings(
-        max_examples=8 if here.world.engine.dialect == "postgres" else 25,
+        max_examples=8 if here.world.engine.dialect == "postgres" else examples(25),
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     )
     @given(CHANGES)
