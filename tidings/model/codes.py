@@ -36,7 +36,7 @@ PRECISE: tuple[Precise, ...] = (
         "It would delete values or cancel waiting deliveries; `drop_values` or `drop_waiting` permits that.",
     ),
     Precise("no_timer", (409,), "The link acts on events, so there is no time at which to run it."),
-    Precise("running", (409,), "The link's last run has not ended, and it never runs beside itself."),
+    Precise("running", (409,), "The link's last run has not ended, and it never has two at once."),
     Precise("paused", (409,), "The link is paused."),
     Precise("edited_by_link", (409,), "A link edits items of the collection that would be dropped."),
     Precise("cannot_convert", (409,), "A field cannot change from its current type to the declared one."),

@@ -118,7 +118,7 @@ def _health(lane: LaneView) -> HealthView:
     if lane.held_until is None:
         return view
     until = moment.to_text(lane.held_until)
-    held = f"It answered {lane.held_status}, so nothing is sent until {until}; no attempt is used up meanwhile."
+    held = f"It answered {lane.held_status}, so nothing is sent until {until}; no attempt is used up in the meantime."
     return msgspec.structs.replace(view, held_until=until, held=held)
 
 

@@ -49,7 +49,7 @@ class TimerRuns:
         if link.mode != "enabled":
             raise Conflict(f"{name} is {link.mode}: {link.reason}", code=link.mode)
         if timers.is_running(db, row):
-            raise Conflict(f"{name} is running, since {row.run}. It never runs beside itself.", code="running")
+            raise Conflict(f"{name} is still busy with {row.run}. It never has two runs at once.", code="running")
         now = self._clock.now()
         event = rows.due_event(link, now, 0, now, caller.key.id)
         timers.put(db, msgspec.structs.replace(row, run=event.id))

@@ -38,7 +38,7 @@ def replays_in_words(scheme: Scheme) -> str:
     if None not in windows:
         longest = max(window for window in windows if window is not None)
         expiry = "until its token expires" if longest == 0 else f"for {longest:,.0f} s"
-        return f"A replay is genuine {expiry}."
+        return f"A replay is accepted {expiry}."
     inside = bool(scheme.delivery_id) and all(
         place.startswith(("json:", "form:")) for place in scheme.delivery_id.split(" | ")
     )

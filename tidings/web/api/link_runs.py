@@ -14,7 +14,7 @@ from tidings.web.parts import Parts
 
 
 async def run_link(parts: Parts, request: Request) -> Answer:
-    """Make the event of a due time now."""
+    """Emit the event of a due time now."""
 
     async def run(job: Callable[[Db], WithEvents]) -> Answer:
         return await once(parts, request, lambda db: _answered(job(db)))
@@ -34,8 +34,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=WRITE,
         summary="Run a link with a timer now",
         help=(
-            "Makes the event of a due time, and returns it. The link's own times stay the same. A link never runs "
-            "beside itself: while its last run has not ended, this is refused."
+            "Emits an event as a due time would, and returns it. The link's own times stay the same. A link never has "
+            "two runs at once: this is refused until its last run has ended."
         ),
         handler=run_link,
         tag="Links",
