@@ -144,3 +144,33 @@ links:
     assert shown["next_due"] > shown["created"]
     wrong = run("apply", write(ORDERS + timed.replace("Berlin", "Bärlin")))
     assert "tidings.yaml, line 8, column 40: There is no time zone 'Europe/Bärlin'." in wrong.stderr
+
+
+def test_a_trail_leads_from_the_first_event_to_the_last(run: Run, write: Any, clean: Api) -> None:
+    chained = """  invoice:
+    when: {event: orders.created}
+    item: {collection: invoices, put: "{{ data.id }}", data: {title: "{{ data.title }}"}}
+  refused:
+    when: {event: invoices.created}
+    item: {collection: orders, put: "{{ data.id }}", data: {title: "{{ data.title }}", pieces: "{{ data.title }}"}}
+"""
+    file = write(ORDERS + "  invoices:\n    fields: {title: string}\n" + SHOP + chained)
+    assert run("apply", file).exit_code == 0
+    first = clean.publish("shop.order.created", {"id": "o-1", "title": "x"})
+    middle = until(lambda: clean.pages("/v1/events", type="orders.created"), "the first link acts")[0]["id"]
+    until(lambda: clean.pages("/v1/deliveries", link="refused", state="dead"), "the last link acts")
+    shown = clean.get(f"/v1/events/{middle}/trail")
+    assert [(each["type"], each["by"], each["hops"]) for each in shown["events"]] == [
+        ("shop.order.created", "key_operator", 0),
+        ("orders.created", "shop-update", 1),
+        ("invoices.created", "invoice", 2),
+    ]
+    assert [each["cause"] for each in shown["events"]][:2] == [None, first]
+    assert not shown["is_cut"]
+    (last,) = shown["events"][2]["deliveries"]
+    assert (last["link"], last["state"], last["outcome"], last["attempts"]) == ("refused", "dead", "item_invalid", 1)
+    said = run("events", "trail", first).stdout
+    assert "    orders.created o-1" in said
+    assert "-> refused: dead. The item is not valid. /pieces" in said
+    assert run("events", "trail", "evt_none").exit_code == 1
+    assert clean.call("GET", "/v1/events/evt_none/trail").status == 404

@@ -143,6 +143,10 @@ class AsyncClient:
         """One event, with its deliveries and why other endpoints did not get it."""
         return await self._object(calls.read(calls.at("events", id)))
 
+    async def trail(self, id: str) -> Json:
+        """What led to an event, and what followed from it: every event and delivery, in order."""
+        return await self._object(calls.read(calls.at("events", id, "trail")))
+
     def events(self, **query: Any) -> AsyncIterator[Json]:
         """Events, newest first. Parameters as `GET /v1/events` has them: `type`, `subject`, `time__gte` ..."""
         return self.pages("/v1/events", **query)

@@ -138,6 +138,10 @@ class Client:
         """One event, with its deliveries and why other endpoints did not get it."""
         return self._object(calls.read(calls.at("events", id)))
 
+    def trail(self, id: str) -> Json:
+        """What led to an event, and what followed from it: every event and delivery, in order."""
+        return self._object(calls.read(calls.at("events", id, "trail")))
+
     def events(self, **query: Any) -> Iterator[Json]:
         """Events, newest first. Parameters as `GET /v1/events` has them: `type`, `subject`, `time__gte` ..."""
         return self.pages("/v1/events", **query)

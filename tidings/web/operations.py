@@ -16,7 +16,7 @@ from tidings.web.api import (
     tenants,
 )
 from tidings.web.api.endpoints import operations as endpoints
-from tidings.web.api.events import publish
+from tidings.web.api.events import publish, trail
 from tidings.web.api.events import read as events
 from tidings.web.api.service import health, shares
 from tidings.web.docs import pages
@@ -29,6 +29,7 @@ from tidings.web.operation import Operation
 _LISTS: tuple[tuple[Operation, ...], ...] = (
     publish.OPERATIONS,
     events.OPERATIONS,
+    trail.OPERATIONS,
     event_types.OPERATIONS,
     collections.OPERATIONS,
     endpoints.OPERATIONS,

@@ -41,6 +41,27 @@ def show(out: Session, id: Annotated[str, typer.Argument(help="The event's id.")
     out.answer(event, lambda: _show(out, event))
 
 
+@cli.command("trail")
+@calling
+def trail(out: Session, id: Annotated[str, typer.Argument(help="The id of any of its events.")]) -> None:
+    """Show what led to an event, and what followed from it, through every link to the last delivery."""
+    found = out.client.trail(id)
+    out.answer(found, lambda: _show_trail(out, found))
+
+
+def _show_trail(out: Session, trail: Json) -> None:
+    for event in trail["events"]:
+        indent = "  " * (2 * event["hops"])
+        by = f", by {event['by']}" if event["by"] else ""
+        subject = f" {event['subject']}" if event["subject"] else ""
+        out.say(f"{indent}{event['type']}{subject}  {event['time']}  {event['id']}{by}")
+        for each in event["deliveries"]:
+            said = each["reason"] or "not tried yet"
+            out.say(f"{indent}  -> {each['link'] or each['endpoint']}: {each['state']}. {said}")
+    if trail["is_cut"]:
+        out.say("There is more than is shown here.")
+
+
 def _show(out: Session, event: Json) -> None:
     deliveries, not_matched = event.pop("deliveries"), event.pop("not_matched")
     out.details(event, event["id"])

@@ -28,3 +28,11 @@ SELECT number FROM delivery WHERE event = :seq ORDER BY number LIMIT :count;
 -- name: event_headers
 -- What was committed, without its data: enough to see who waits for it.
 SELECT seq, tenant, type, subject, time, collection FROM event WHERE seq > :after ORDER BY seq LIMIT :count;
+
+-- name: events_caused
+-- The events that links made of one event, and whose they are.
+SELECT seq, tenant FROM event WHERE cause = :cause ORDER BY seq LIMIT :count;
+
+-- name: attempt_reason
+-- Why an attempt came to its outcome.
+SELECT reason FROM attempt WHERE delivery = :delivery AND n = :n;

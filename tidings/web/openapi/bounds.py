@@ -25,6 +25,7 @@ from tidings.rules.items import permit
 from tidings.rules.network import certificates, origin
 from tidings.rules.network.address import URL_CHARS_MAX
 from tidings.rules.reading.jsontext import INTEGER_MAX, NO_NUL
+from tidings.views import trail
 from tidings.views.events import DELIVERIES_MAX, NOT_MATCHED_MAX
 from tidings.views.shares import TENANTS_SHOWN
 from tidings.web.api.endpoints.field_help import FIELD_HELP
@@ -219,6 +220,15 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     },
     "LastView": {"status": between(0, 999)},
     "NotMatched": {"endpoint": ENDPOINT_ID, "link": LINK},
+    "TrailDelivery": {
+        "id": DELIVERY_ID,
+        "endpoint": ENDPOINT_ID,
+        "link": LINK,
+        "state": {"enum": list(STATES)},
+        "status": between(0, 999),
+    },
+    "TrailEvent": {"id": EVENT_ID, "cause": EVENT_ID, "deliveries": {"maxItems": trail.DELIVERIES_MAX}},
+    "TrailView": {"events": {"maxItems": trail.EVENTS_MAX}},
     "OldSecret": {"secret": _SECRET},
     "Place": {"code": {"pattern": "^[a-z0-9_]+$", "maxLength": 64}, "pointer": text(), "parameter": text()},
     "Problem": {

@@ -254,6 +254,27 @@ ANSWERS: dict[str, Any] = {
         "deliveries": [{"id": DELIVERY, "endpoint": ENDPOINT, "link": None, "state": "delivered", "attempts": 1}],
         "not_matched": [],
     },
+    "TrailView": {
+        "events": [
+            {
+                **{name: _EVENT[name] for name in ("id", "type", "subject", "time", "cause", "hops")},
+                "by": None,
+                "deliveries": [
+                    {
+                        "id": DELIVERY,
+                        "endpoint": ENDPOINT,
+                        "link": None,
+                        "state": "delivered",
+                        "attempts": 1,
+                        "outcome": "ok",
+                        "status": 200,
+                        "reason": "Delivered.",
+                    }
+                ],
+            }
+        ],
+        "is_cut": False,
+    },
     "EventTypeView": _EVENT_TYPE,
     "EventView": _EVENT,
     "Health": {"status": "ok"},

@@ -1,0 +1,47 @@
+"""The operation that shows what led to an event, and what followed from it."""
+
+from __future__ import annotations
+
+from tidings.control.reading import READ, find
+from tidings.store.base import Db
+from tidings.store.log import trail
+from tidings.views.trail import EVENTS_MAX, TrailView, trail_view
+from tidings.web.operation import Answer, Operation, Parameter, Request
+from tidings.web.parts import Parts
+
+
+async def get_trail(parts: Parts, request: Request) -> Answer:
+    """Everything from the first event to the last call."""
+    caller, snapshot = request.caller, parts.catalog.now
+
+    def read(db: Db) -> TrailView:
+        event = find(db, caller, request.path["event"], request.query.get("tenant"))
+        found = trail.of(db, event, EVENTS_MAX)
+        return trail_view(db, snapshot, found, request.key.tenant, parts.delivery_ids)
+
+    return Answer(200, await parts.readers.call(read, request.key.tenant))
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="get_event_trail",
+        method="GET",
+        path="/v1/events/{event}/trail",
+        scope=READ,
+        summary="See what led to an event, and what followed from it",
+        help=(
+            "From the first event, through every link, to the last delivery, in the order in which it happened, with "
+            f"the result of each. At most {EVENTS_MAX} events; `is_cut` says if there are more."
+        ),
+        handler=get_trail,
+        tag="Events",
+        response=TrailView,
+        parameters=(
+            Parameter(
+                name="tenant",
+                schema={"type": "string"},
+                help="The event's tenant, if several tenants used the same id.",
+            ),
+        ),
+    ),
+)
