@@ -214,7 +214,7 @@ class Server:
         settings, kinds, items = self.settings, self._kinds, self._items
         publisher = Publisher(self.writer, catalog, self.clock)
         fetched, heads = Fetched(self._fetcher.content), ReceiptHeads(sealer)
-        receiver = HookReceiver(self.writer, publisher, catalog, self.clock, fetched, heads, settings.max_body_bytes)
+        receiver = HookReceiver(self.writer, publisher, catalog, self.clock, fetched, heads, settings.max_hook_bytes)
         public = public_url(settings.public_url)
         collections = Collections(catalog, self.clock)
         links = Links(catalog, self._readers, self.clock, self._cancelling, self.deliver)
@@ -232,8 +232,8 @@ class Server:
             writer=self.writer,
             readers=self._readers,
             publisher=publisher,
-            hooks=Hooks(catalog, self._readers, self.clock, heads),
-            declared_hooks=DeclaredHooks(catalog, self._readers, self.clock),
+            hooks=Hooks(catalog, self._readers, self.clock, heads, settings.max_hook_bytes),
+            declared_hooks=DeclaredHooks(catalog, self._readers, self.clock, settings.max_hook_bytes),
             receiver=receiver,
             second_look=SecondLook(receiver, publisher, catalog, self.clock, public.whole if public else ""),
             keys=Keys(catalog, self.clock),

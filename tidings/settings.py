@@ -73,6 +73,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("one_processor", bool, True, "Keep the threads that share the interpreter on one processor (Linux)."),
     Setting("source", str, "/tidings", "The `source` of events in CloudEvents bodies, a URI reference."),
     Setting("max_body_bytes", int, 1_048_576, "The largest request body, or element of a batch, in bytes."),
+    Setting(
+        "max_hook_bytes",
+        int,
+        1_048_576,
+        "The largest body of a request to a hook, in bytes, also after decompression. A hook's `max_bytes` can lower "
+        "it.",
+    ),
     Setting("max_batch_bytes", int, 16_777_216, "The largest body of a batch, in bytes."),
     Setting("max_import_bytes", int, 1_073_741_824, "The largest file that is imported in parts, in bytes."),
     Setting(
@@ -167,6 +174,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     one_processor: bool
     source: str
     max_body_bytes: int
+    max_hook_bytes: int
     max_batch_bytes: int
     max_import_bytes: int
     max_whole_import_bytes: int
@@ -303,7 +311,13 @@ _URI_REFERENCE = re.compile(r"(?:[\w.~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+",
 _LEAST = (
     *(
         (name, 1_024, "at least 1024")
-        for name in ("max_body_bytes", "max_batch_bytes", "max_import_bytes", "max_whole_import_bytes")
+        for name in (
+            "max_body_bytes",
+            "max_hook_bytes",
+            "max_batch_bytes",
+            "max_import_bytes",
+            "max_whole_import_bytes",
+        )
     ),
     *(
         (name, 0, "0 or more")

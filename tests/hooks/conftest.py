@@ -18,6 +18,6 @@ def world(module_database: str | None, tmp_path_factory: pytest.TempPathFactory)
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(refusals, "FLUSH_SECONDS", 0.02)
     folder = tmp_path_factory.mktemp("server")
-    with TestServer(folder, database=module_database, clock=clock, public_url=PUBLIC, max_body_bytes=65_536) as server:
+    with TestServer(folder, database=module_database, clock=clock, public_url=PUBLIC, max_hook_bytes=65_536) as server:
         yield HookWorld(server, clock)
     monkeypatch.undo()

@@ -159,3 +159,17 @@ def test_a_body_that_unpacks_to_more_than_the_limit_is_413(world: HookWorld) -> 
     assert hook.events() == []
     (row,) = hook.refusals()
     assert row["reason"] == "too_large"
+
+
+def test_a_hook_can_have_a_smaller_limit_of_its_own(world: HookWorld) -> None:
+    hook = world.hook("github", max_bytes=100)
+    packed = {"Content-Encoding": "gzip"}
+    assert hook.send(hook.signed(b"x" * 100)).status == 200
+    assert hook.send(hook.signed(gzip.compress(b"y" * 100), packed)).status == 200
+    for body, headers in ((b"x" * 101, {}), (gzip.compress(b"x" * 101), packed)):
+        answer = hook.send(hook.signed(body, headers))
+        assert answer.status == 413 and b"100 bytes" in answer.body
+    assert [row["reason"] for row in hook.refusals(2)] == ["too_large", "too_large"]
+    hook.edit(max_bytes=None)
+    assert hook.view["max_bytes"] is None
+    assert hook.send(hook.signed(b"x" * 101)).status == 200

@@ -114,6 +114,8 @@ def test_paths_have_only_what_is_never_encoded(world: HookWorld, path: str) -> N
         ({"methods": []}, ("/methods", "missing")),
         ({"methods": ["TRACE"]}, ("/methods/0", "wrong_value")),
         ({"tolerance_seconds": 0}, ("/tolerance_seconds", "wrong_value")),
+        ({"max_bytes": 0}, ("/max_bytes", "wrong_value")),
+        ({"max_bytes": 65_537}, ("/max_bytes", "wrong_value")),
         ({"repeats": "no"}, ("/repeats", "wrong_value")),
         ({"accepted": {"status": 99}}, ("/accepted/status", "wrong_value")),
         ({"accepted": {"text": "{nowhere}"}}, ("/accepted/text", "source")),

@@ -58,8 +58,11 @@ CANNOT_BE_TOLD = {
 }
 """Codes of refusals that a schema cannot say beforehand, with what was sent. All others fail the run."""
 
-HOOK_PARTS = frozenset(("scheme", "settings", "secrets", "type", "subject", "path", "accepted", "repeated", "refused"))
-"""Members of a hook that have their own language: schemes, sources, templates, paths that begin with a tenant."""
+HOOK_PARTS = frozenset(
+    ("scheme", "settings", "secrets", "type", "subject", "path", "max_bytes", "accepted", "repeated", "refused")
+)
+"""Members of a hook that have their own language: schemes, sources, templates, paths that begin with a tenant. The
+limit of `max_bytes` is a setting."""
 LINK_PARTS = frozenset(("when", "filter", "item", "order"))
 """Members of a link that have their own language: templates, patterns, and fields of a collection."""
 ITEMS_OF = ("rooms", "notes")

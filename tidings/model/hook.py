@@ -33,6 +33,8 @@ class HookOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     methods: tuple[Method, ...] = ("POST",)
     tolerance_seconds: float | None = None
     """How old a signature may be; None: as the scheme says."""
+    max_bytes: int | None = None
+    """How large a body may be, as received and unpacked; None: as the server's setting says."""
     repeats: Repeats = "delivery"
     enabled: bool = True
     accepted: dict[str, Any] | None = None

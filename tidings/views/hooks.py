@@ -28,6 +28,7 @@ class HookView(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     methods: tuple[Method, ...]
     tolerance_seconds: float | None
+    max_bytes: int | None
     repeats: Repeats
     enabled: bool
     accepted: dict[str, Any] | None
@@ -95,6 +96,7 @@ def hook_view(hook: Hook, base: str) -> HookView:
         subject=options.subject,
         methods=options.methods,
         tolerance_seconds=options.tolerance_seconds,
+        max_bytes=options.max_bytes,
         repeats=options.repeats,
         enabled=options.enabled,
         accepted=options.accepted,

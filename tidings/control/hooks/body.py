@@ -24,7 +24,8 @@ class HookBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `scheme` is the name of one (`GET /v1/schemes`), or one of your own. All `secrets` are valid at once. `{type}` in
     `type` stands for what the sender calls an event, and `subject` says where the subject is found. `repeats` says what
-    tells that a request came before: the sender's `delivery` id, its `content`, or nothing (`accept`).
+    tells that a request came before: the sender's `delivery` id, its `content`, or nothing (`accept`). `max_bytes` is
+    the largest body, by default the setting `max_hook_bytes`, which it cannot exceed.
     """
 
     path: str
@@ -36,6 +37,7 @@ class HookBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     subject: str = ""
     methods: tuple[Method, ...] | None = None
     tolerance_seconds: float | None = None
+    max_bytes: int | None = None
     repeats: Repeats = "delivery"
     enabled: bool = True
     accepted: dict[str, Any] | None = None
@@ -49,9 +51,13 @@ class NewHook(HookBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tenant: str | None = None
 
 
-def checked(given: HookBody, tenant: str | None) -> HookOptions:
-    """The options to store. Raises Refused with the place of what is wrong."""
+def checked(given: HookBody, tenant: str | None, bytes_max: int | None = None) -> HookOptions:
+    """The options to store. Raises Refused with the place of what is wrong.
+
+    `bytes_max`: the server's own limit of bodies, where it is known.
+    """
     _check_plainly(given, tenant)
+    _check_size(given.max_bytes, bytes_max)
     scheme = scheme_of(given.scheme)
     if tenant is not None and not isinstance(given.scheme, str):
         _check_cost(scheme)
@@ -74,6 +80,7 @@ def checked(given: HookBody, tenant: str | None) -> HookOptions:
         subject=given.subject,
         methods=tuple(dict.fromkeys(given.methods)) if given.methods is not None else _methods(scheme),
         tolerance_seconds=given.tolerance_seconds,
+        max_bytes=given.max_bytes,
         repeats=given.repeats,
         enabled=given.enabled,
         **replies,
@@ -95,6 +102,14 @@ def _check_plainly(given: HookBody, tenant: str | None) -> None:
     if tolerance is not None and not TOLERANCE_SECONDS_MIN <= tolerance <= TOLERANCE_SECONDS_MAX:
         detail = f"A tolerance must be {TOLERANCE_SECONDS_MIN} to {TOLERANCE_SECONDS_MAX:,} seconds."
         raise Refused("/tolerance_seconds", "wrong_value", detail)
+
+
+def _check_size(given: int | None, bytes_max: int | None) -> None:
+    if given is not None and given < 1:
+        raise Refused("/max_bytes", "wrong_value", "At least 1 byte.")
+    if given is not None and bytes_max is not None and given > bytes_max:
+        detail = f"At most {bytes_max:,} bytes on this server. Its operator can raise the setting max_hook_bytes."
+        raise Refused("/max_bytes", "wrong_value", detail)
 
 
 def _methods(scheme: schemes.Scheme) -> tuple[Method, ...]:

@@ -62,8 +62,8 @@ def wanted_hooks(hooks: dict[str, Any]) -> WantedHooks:
 class DeclaredHooks:
     """Plans and carries out."""
 
-    def __init__(self, catalog: Catalog, readers: Readers, clock: Clock) -> None:
-        self._catalog, self._readers, self._clock = catalog, readers, clock
+    def __init__(self, catalog: Catalog, readers: Readers, clock: Clock, bytes_max: int) -> None:
+        self._catalog, self._readers, self._clock, self._bytes_max = catalog, readers, clock, bytes_max
 
     async def plan(self, caller: Caller, wanted: WantedHooks) -> HooksPlan:
         """What these declarations would change. Raises Invalid or Conflict."""
@@ -124,7 +124,7 @@ class DeclaredHooks:
         now, found = self._clock.now(), dict[str, Hook]()
         for name, body in wanted.hooks.items():
             try:
-                options = checked_hook(body)
+                options = checked_hook(body, self._bytes_max)
             except Refused as wrong:
                 raise wrong.under(f"/hooks/{escaped(name)}") from None
             if options.path in found:
@@ -141,11 +141,14 @@ class DeclaredHooks:
         return found
 
 
-def checked_hook(body: NewHook) -> HookOptions:
-    """The options of a hook in a file. Raises Refused with the place of what is wrong."""
+def checked_hook(body: NewHook, bytes_max: int | None = None) -> HookOptions:
+    """The options of a hook in a file. Raises Refused with the place of what is wrong.
+
+    `bytes_max`: the server's own limit of bodies, where it is known.
+    """
     if body.tenant is not None and not is_tenant(body.tenant):
         raise Refused("/tenant", "tenant", TENANT_RULE)
-    return checked(body, body.tenant)
+    return checked(body, body.tenant, bytes_max)
 
 
 def _changes(before: Hook, wanted: Hook) -> list[str]:

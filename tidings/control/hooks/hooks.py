@@ -36,8 +36,9 @@ class ReceiptPage(NamedTuple):
 class Hooks:
     """What callers may do with hooks and receipts. Belongs to one event loop."""
 
-    def __init__(self, catalog: Catalog, readers: Readers, clock: Clock, heads: ReceiptHeads) -> None:
+    def __init__(self, catalog: Catalog, readers: Readers, clock: Clock, heads: ReceiptHeads, bytes_max: int) -> None:
         self._catalog, self._readers, self._clock, self._heads = catalog, readers, clock, heads
+        self._bytes_max = bytes_max
 
     def visible(self, caller: Caller, tenant: str | None = None) -> list[Hook]:
         """The hooks that the caller may see. `tenant`: only that one's. Raises NotFound."""
@@ -58,7 +59,7 @@ class Hooks:
         caller.need(WRITE)
         tenant = _tenant(caller, new.tenant)
         now = self._clock.now()
-        options = checked(new, tenant)
+        options = checked(new, tenant, self._bytes_max)
         hook = Hook(
             id=new_id("hook", now),
             tenant=tenant,
@@ -83,7 +84,7 @@ class Hooks:
 
     async def edit(self, caller: Caller, ident: str, expected: set[int] | None, body: HookBody, run: Run[Hook, R]) -> R:
         """Make a hook what `body` says. Raises NotFound, Invalid, Stale, or Conflict if its path is taken."""
-        options = checked(body, self.find(caller, ident, WRITE).tenant)
+        options = checked(body, self.find(caller, ident, WRITE).tenant, self._bytes_max)
         now = self._clock.now()
 
         def job(db: Db) -> Hook:

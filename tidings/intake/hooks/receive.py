@@ -103,6 +103,11 @@ class HookReceiver:
         """The hook whose path this is, if it is enabled."""
         return self._catalog.now.hooks_by_path.get(path)
 
+    def bytes_max(self, hook: Hook) -> int:
+        """How large a body may be."""
+        own = hook.options.max_bytes
+        return self._max_bytes if own is None or own > self._max_bytes else own
+
     async def take(self, hook: Hook, arrival: Arrival) -> HookAnswer:
         """Answer one request. Raises NotAllowed, TooLarge, or Unavailable if it could not be stored."""
         answer = await self._take(self.ready.of(hook), arrival)
@@ -115,7 +120,8 @@ class HookReceiver:
 
     async def judge(self, ready: ReadyHook, request: HookRequest, now: float) -> Judged:
         """Whether a request to a hook is genuine at a time. Raises TooLarge if it is too large unpacked."""
-        return await judge(ready.verifier, request, now, self.fetched, ready.hook.tenant, self._max_bytes)
+        hook = ready.hook
+        return await judge(ready.verifier, request, now, self.fetched, hook.tenant, self.bytes_max(hook))
 
     def event(self, ready: ReadyHook, judged: Judged, request_id: str) -> Event:
         """The event that a genuine request becomes. Raises Invalid if it does not fit its type's schema."""

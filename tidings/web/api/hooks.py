@@ -35,6 +35,7 @@ class HookPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     subject: str | msgspec.UnsetType | None = msgspec.UNSET
     methods: tuple[Method, ...] | msgspec.UnsetType | None = msgspec.UNSET
     tolerance_seconds: float | msgspec.UnsetType | None = msgspec.UNSET
+    max_bytes: int | msgspec.UnsetType | None = msgspec.UNSET
     repeats: Repeats | msgspec.UnsetType | None = msgspec.UNSET
     enabled: bool | msgspec.UnsetType | None = msgspec.UNSET
     accepted: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET

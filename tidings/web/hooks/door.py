@@ -70,7 +70,6 @@ class HooksDoor:
         self._callers = Callers(trusted) if trusted else None
         public = public_url(settings.public_url)
         self._base = public.whole if public else ""
-        self._max_body = int(settings.max_body_bytes)
         self._answers, self._seconds = parts.answers, parts.request_seconds
 
     async def take(self, scope: Any, proto: Any) -> None:
@@ -100,7 +99,7 @@ class HooksDoor:
         url = (self._base or f"{scope.scheme}://{headers.get('host', '')}") + target
         client = peer.rpartition(":")[0].strip("[]")
         try:
-            raw = await self._parts.bodies.read(proto, headers, self._max_body, hook.tenant)
+            raw = await self._parts.bodies.read(proto, headers, self._receiver.bytes_max(hook), hook.tenant)
             arrival = Arrival(HookRequest(scope.method, url, pairs, raw), pairs, target, client, request_id)
             if len(raw) > LARGE_BYTES:
                 async with self._parts.work.place(hook.tenant, len(raw)):

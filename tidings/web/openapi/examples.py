@@ -164,6 +164,7 @@ _HOOK: dict[str, Any] = {
     "subject": "json:repository.full_name",
     "methods": ["POST"],
     "tolerance_seconds": None,
+    "max_bytes": None,
     "repeats": "delivery",
     "enabled": True,
     "accepted": None,

@@ -33,6 +33,7 @@ _HOOK: dict[str, Schema] = {
     "subject": {"maxLength": 1_000, "pattern": NO_NUL},
     "methods": {"minItems": 1, "maxItems": 5},
     "tolerance_seconds": {"minimum": TOLERANCE_SECONDS_MIN, "maximum": TOLERANCE_SECONDS_MAX},
+    "max_bytes": {"minimum": 1, "maximum": INTEGER_MAX},
 }
 _SECRETS: Schema = {
     "maxItems": SECRETS_MAX,
