@@ -18,6 +18,9 @@ FOLDER_FILES_MAX = 15
 # Files that nobody writes by hand, each with its reason.
 NOT_OURS: dict[str, str] = {}
 
+# Folders that grow with time: each file stays as it is, and is read in the order of its number.
+ARCHIVES = {"tidings/store/migrations"}
+
 # Errors of the server, as its callers meet them.
 SEEN_FROM_OUTSIDE = {"tidings/client/errors.py"}
 
@@ -54,6 +57,7 @@ def test_files_are_short() -> None:
 def test_folders_are_rooms_that_one_look_takes_in() -> None:
     folders = Counter(name(path.parent) for path in ours("tidings"))
     crowded = {folder: count for folder, count in folders.items() if count > FOLDER_FILES_MAX}
+    crowded = {folder: count for folder, count in crowded.items() if folder not in ARCHIVES}
     assert not crowded, f"folders may have {FOLDER_FILES_MAX} files; give these rooms: {crowded}"
 
 

@@ -23,7 +23,7 @@ SECTIONS: dict[str, str] = {
     "collections": "Declarations of collections, by name.",
     "links": (
         "What happens when, by name: `when: {event: ...}` edits an item, `when: {hook: ...}` declares a URL for "
-        "another system's webhooks."
+        "another system's webhooks, `when: {form: ...}` a page that people fill in."
     ),
 }
 OF_KEYS = ("unknown_field", "name")
@@ -45,6 +45,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The same of the links that act on events."""
     hooks: dict[str, Any] | None = None
     """The hooks of the links, by the links' names, checked, as plain values; None: the file has no such section."""
+    forms: dict[str, Any] | None = None
+    """The same of the forms."""
     root: Any = None
     """The file as YAML nodes, which know their lines."""
 
@@ -109,8 +111,7 @@ def _read(text: str, path: Path) -> Config:
     if "links" in values:
         from tidings.config_links import links_of
 
-        links, hooks = links_of(config, values["links"])
-        config = msgspec.structs.replace(config, links=links, hooks=hooks)
+        config = msgspec.structs.replace(config, **links_of(config, values["links"])._asdict())
     return config
 
 

@@ -1,6 +1,7 @@
-"""The section `links` of `tidings.yaml`: what happens when. Its hooks are URLs for other systems' webhooks.
+"""The section `links` of `tidings.yaml`: what happens when.
 
-Everything else in it is a link that acts on events (rules/declare/links.py).
+Its hooks are URLs for other systems' webhooks, its forms are pages that people fill in. Everything else in it is a
+link that acts on events (rules/declare/links.py).
 `${NAME}` in a value stands for an environment variable, so that secrets need not be in the file.
 """
 
@@ -8,8 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -20,65 +21,94 @@ from tidings.settings import SettingsError
 if TYPE_CHECKING:
     from tidings.config import Config
 
-AT = "/links/{name}/when/hook"
-"""Where a hook is in the file."""
+AT = "/links/{name}/when/{what}"
+"""Where a hook or a form is in the file."""
+OTHERS = ("hook", "form")
+"""What a link may be instead of one that acts on events."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def links_of(config: Config, section: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The links that act on events, and the hooks, both by name. Raises SettingsError with every wrong place."""
+class LinksOf(NamedTuple):
+    """The links that act on events, the hooks and the forms, each by name."""
+
+    links: dict[str, Any]
+    hooks: dict[str, Any]
+    forms: dict[str, Any]
+
+
+def links_of(config: Config, section: Any) -> LinksOf:
+    """What a section declares. Raises SettingsError with every wrong place."""
     from tidings.rules.declare import links
 
     wrong: list[str] = []
-    hooks: dict[str, Any] = {}
+    found = LinksOf({}, {}, {})
     if section is None:
-        return {}, hooks
+        return found
     if not isinstance(section, dict):
         raise SettingsError(
             _said(config, "/links", "`links` must be an object of declarations by name, as in `name: {when: ...}`.")
         )
-    acting = {name: link for name, link in section.items() if not _is_hook(link)}
     for name, link in section.items():
+        what = _kind(link)
         try:
-            if name not in acting:
-                hooks[str(name)] = _hook(config, str(name), link)
+            if what == "hook":
+                found.hooks[str(name)] = _hook(config, str(name), link)
+            elif what == "form":
+                found.forms[str(name)] = _form(config, str(name), link)
+            else:
+                found.links[name] = link
         except SettingsError as error:
             wrong.append(str(error))
     try:
-        links.read(acting, "/links")
+        links.read(found.links, "/links")
     except Invalid as error:
         wrong += [_said(config, each.pointer or "", each.detail, each.code) for each in error.errors]
     if wrong:
         raise SettingsError("\n".join(wrong))
-    return acting, hooks
+    return found
 
 
-def _is_hook(link: Any) -> bool:
+def _kind(link: Any) -> str | None:
+    """`hook` or `form`; None for a link that acts on events."""
     when = link.get("when") if isinstance(link, dict) else None
-    return isinstance(when, dict) and "hook" in when
+    return next((what for what in OTHERS if isinstance(when, dict) and what in when), None)
 
 
 def _hook(config: Config, name: str, link: Any) -> Any:
     from tidings.control.hooks.body import NewHook
     from tidings.control.hooks.declared import checked_hook
+
+    return _read(config, name, link, "hook", lambda body: checked_hook(msgspec.convert(body, NewHook)))
+
+
+def _form(config: Config, name: str, link: Any) -> Any:
+    from tidings.control.forms.body import NewForm
+    from tidings.control.forms.declared import checked_form
+
+    return _read(config, name, link, "form", lambda body: checked_form(msgspec.convert(body, NewForm)))
+
+
+def _read(config: Config, name: str, link: Any, what: str, check: Callable[[dict[str, Any]], object]) -> Any:
+    """The declaration of a hook or a form, checked, with the variables that it names."""
     from tidings.rules.schemes.form import refused
 
     at = f"/links/{escaped(name)}"
     if not _NAME.fullmatch(name):
         raise SettingsError(_said(config, at, "A link's name is 1 to 64 letters, digits, _ and -.", "name"))
     when = _only_member(config, at, link, "when")
-    body = _only_member(config, f"{at}/when", when, "hook")
-    at = AT.format(name=escaped(name))
+    body = _only_member(config, f"{at}/when", when, what)
+    at = AT.format(name=escaped(name), what=what)
     if not isinstance(body, dict):
-        raise SettingsError(_said(config, at, "A hook must be an object, such as `path: github, scheme: github`."))
+        example = "scheme: github" if what == "hook" else "fields: {email: {type: email}}"
+        raise SettingsError(_said(config, at, f"A {what} must be an object, such as `path: x, {example}`."))
     body = _filled(config, at, body)
     try:
-        checked_hook(msgspec.convert(body, NewHook))
+        check(body)
     except msgspec.ValidationError as error:
         place = refused(str(error)).place
-        detail = place.detail.replace("in a signature scheme here", "in a hook")
+        detail = place.detail.replace("in a signature scheme here", f"in a {what}")
         raise SettingsError(_said(config, at + (place.pointer or ""), detail, place.code)) from None
     except Invalid as error:
         lines = [_said(config, at + (each.pointer or ""), each.detail, each.code) for each in error.errors]

@@ -23,6 +23,7 @@ from tidings.control.endpoints.cancelling import Cancelling
 from tidings.control.endpoints.edit import EndpointEdits
 from tidings.control.endpoints.endpoints import Endpoints
 from tidings.control.event_types import EventTypes
+from tidings.control.forms.declared import wanted_forms
 from tidings.control.hooks.declared import DeclaredHooks, wanted_hooks
 from tidings.control.hooks.hooks import Hooks
 from tidings.control.indexes import Indexes
@@ -78,7 +79,7 @@ from tidings.web.callers.open_calls import OpenCalls
 from tidings.web.callers.tickets import Tickets
 from tidings.web.items import operations as item_menu
 from tidings.web.menus import Menus
-from tidings.web.parts import Parts
+from tidings.web.parts import FormParts, Parts
 from tidings.web.wire.cursors import Cursors
 from tidings.web.wire.feed import Feed
 
@@ -212,15 +213,14 @@ class Server:
     def _together(self, catalog: Catalog, sealer: Sealer, feed: Feed, router: Router, endpoints: Endpoints) -> Parts:
         """The parts that operations work with."""
         settings, kinds, items = self.settings, self._kinds, self._items
-        publisher = Publisher(self.writer, catalog, self.clock)
-        fetched, heads = Fetched(self._fetcher.content), ReceiptHeads(sealer)
-        receiver = HookReceiver(self.writer, publisher, catalog, self.clock, fetched, heads, settings.max_hook_bytes)
+        publisher, heads = Publisher(self.writer, catalog, self.clock), ReceiptHeads(sealer)
+        stores = (self.writer, publisher, catalog, self.clock)
+        receiver = HookReceiver(*stores, Fetched(self._fetcher.content), heads, settings.max_hook_bytes)
         public = public_url(settings.public_url)
         collections = Collections(catalog, self.clock)
         links = Links(catalog, self._readers, self.clock, self._cancelling, self.deliver)
         self.whole_file = WholeFile(collections, links)
-        parts = (self._engine, self.writer, self._readers, self.clock)
-        self._declaring = Declaring(parts, collections, self._indexes)
+        self._declaring = Declaring((self._engine, self.writer, self._readers, self.clock), collections, self._indexes)
         limits = ImportLimits(settings.max_whole_import_bytes, settings.max_whole_import_lines)
         return Parts(
             settings=settings,
@@ -236,6 +236,7 @@ class Server:
             declared_hooks=DeclaredHooks(catalog, self._readers, self.clock, settings.max_hook_bytes),
             receiver=receiver,
             second_look=SecondLook(receiver, publisher, catalog, self.clock, public.whole if public else ""),
+            forms=FormParts.of(*stores, sealer, self._readers, receiver.refusals),
             keys=Keys(catalog, self.clock),
             tenants=Tenants(catalog, self.clock),
             event_types=EventTypes(catalog, self.clock),
@@ -286,7 +287,13 @@ class Server:
 
     def declare_hooks(self, hooks: dict[str, Any], file: str) -> None:
         """Before `run`: make the hooks that a file declares. Raises StoreError if that is refused."""
-        wanted, made = wanted_hooks(hooks), self.parts.declared_hooks
+        self._make_so(self.parts.declared_hooks, wanted_hooks(hooks), file)
+
+    def declare_forms(self, forms: dict[str, Any], file: str) -> None:
+        """The same of forms."""
+        self._make_so(self.parts.forms.declared, wanted_forms(forms), file)
+
+    def _make_so(self, made: Any, wanted: Any, file: str) -> None:
         try:
             shown = self.writer.wait(lambda db: made.carry_out(db, wanted))
         except TidingsError as wrong:

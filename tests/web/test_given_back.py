@@ -47,6 +47,8 @@ def paths(api: Api) -> dict[str, str]:
     ):
         assert api.call(method, path, body).status in (200, 201, 409)
     hooks = {hook["path"]: hook for hook in api.get("/v1/hooks")["data"]}
+    forms = {form["path"]: form for form in api.get("/v1/forms")["data"]}
+    form = forms.get("told") or api.post("/v1/forms", {"path": "told", "fields": {"name": {"min": 1}, "n": {}}})
     hook = hooks.get("told") or api.post("/v1/hooks", {"path": "told", "scheme": "github", "secrets": ["s3"]})
     endpoint = create(api, headers={"X-Secret": "s3"}, batch={"max_events": 5}, fields=["a"], rate=2.5)
     return {
@@ -55,6 +57,7 @@ def paths(api: Api) -> dict[str, str]:
         "tenant": "/v1/tenants/told",
         "endpoint": f"/v1/endpoints/{endpoint['id']}",
         "hook": f"/v1/hooks/{hook['id']}",
+        "form": f"/v1/forms/{form['id']}",
         "link": "/v1/links/told",
     }
 
@@ -62,7 +65,7 @@ def paths(api: Api) -> dict[str, str]:
 def test_all_that_change_are_known() -> None:
     assert set(WRITES) == {
         *("put_collection", "edit_collection", "put_event_type", "edit_event_type"),
-        *("edit_tenant", "edit_endpoint", "edit_hook", "put_link"),
+        *("edit_tenant", "edit_endpoint", "edit_hook", "put_form", "edit_form", "put_link"),
     }
 
 

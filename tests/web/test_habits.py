@@ -41,6 +41,7 @@ def _things(server: TestServer) -> Any:
         ended(api, endpoint, "delivered", 7)
         for path in ("one", "two"):
             api.post("/v1/hooks", {"path": path, "scheme": "github", "secrets": ["s3"]})
+            api.post("/v1/forms", {"path": path, "fields": {"name": {}}})
             for body in (b"1", b"2"):
                 api.call("POST", f"/in/{path}", body, {"X-Hub-Signature-256": "sha256=" + "0" * 64})
         while len(api.get("/v1/refusals")["data"]) < 4:

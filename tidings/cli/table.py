@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tidings import __version__
 
 SLOGAN = "You send data in through the API. Tidings sends events out as webhooks."
-SERVER, CALLS, OTHERS = "The server", "Calls to a server", "Webhooks of other senders"
+SERVER, CALLS, OTHERS = "The server", "Calls to a server", "What others send"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Command:
 COMMANDS = (
     Command("serve", "local.serve_command", SERVER, "Run the server until SIGTERM or SIGINT (Ctrl-C)."),
     Command("check", "local.check", SERVER, "Check the settings and the file, and show what `serve` would use."),
-    Command("apply", "remote.apply", SERVER, "Make collections, links and hooks match a file."),
+    Command("apply", "remote.apply", SERVER, "Make collections, links, hooks and forms match a file."),
     Command("doctor", "local.doctor", SERVER, "Check the machine, the data, the database and the server."),
     Command("backup", "local.backup", SERVER, "Copy the database while the server runs, and check the copy."),
     Command("restore", "local.restore", SERVER, "Replace the database with a backup."),
@@ -40,8 +40,9 @@ COMMANDS = (
     Command("trigger", "webhooks.trigger", OTHERS, "Make a correctly signed webhook, and send or print it."),
     Command("verify", "webhooks.verify", OTHERS, "Check a webhook that was received, and say why it fails."),
     Command("hooks", "webhooks.hooks", OTHERS, "Hooks: URLs for other systems' webhooks.", group=True),
-    Command("receipts", "webhooks.receipts", OTHERS, "Receipts: requests to hooks, as received.", group=True),
-    Command("refusals", "webhooks.refusals", OTHERS, "Refusals: what hooks refused, and why.", group=True),
+    Command("forms", "webhooks.forms", OTHERS, "Forms: pages that people fill in.", group=True),
+    Command("receipts", "webhooks.receipts", OTHERS, "Receipts: requests to hooks and forms, as received.", group=True),
+    Command("refusals", "webhooks.refusals", OTHERS, "Refusals: what hooks and forms refused, and why.", group=True),
     Command("events", "remote.events", CALLS, "Events: what has happened, and where it went.", group=True),
     Command("items", "remote.items", CALLS, "Items of a collection: one by one and as files.", group=True),
     Command(

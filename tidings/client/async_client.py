@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from tidings.client import calls, item_calls
-from tidings.client.async_items import AsyncItems, AsyncLinkCalls
+from tidings.client.async_items import AsyncFormCalls, AsyncItems, AsyncLinkCalls
 from tidings.client.async_wire import AsyncWire
 from tidings.client.calls import When
 from tidings.client.errors import ConnectionFailed
@@ -58,6 +58,7 @@ class AsyncClient:
         self._target = ServerAddress(url, key, timeout_seconds, retries)
         self._wire = AsyncWire(self._target, ssl_context)
         self.links = AsyncLinkCalls(self)
+        self.forms = AsyncFormCalls(self)
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -274,19 +275,19 @@ class AsyncClient:
         await self.send(calls.delete(calls.at("hooks", id)))
 
     async def receipt(self, id: str) -> Json:
-        """One request that came to a hook, with headers and body."""
+        """One request that came to a hook or form, with headers and body."""
         return await self._object(calls.read(calls.at("receipts", id)))
 
     def receipts(self, **query: Any) -> AsyncIterator[Json]:
-        """Requests that came to hooks, newest first. Parameters: `hook`, `tenant`."""
+        """Requests that came to hooks and forms, newest first. Parameters: `hook`, `form`, `tenant`."""
         return self.pages("/v1/receipts", **query)
 
     def receipt_body(self, id: str) -> AsyncGenerator[bytes]:
-        """The body of a request that came to a hook, byte for byte, in chunks."""
+        """The body of a request that came to a hook or form, byte for byte, in chunks."""
         return self.download(calls.read(calls.at("receipts", id, "body")))
 
     def refusals(self, **query: Any) -> AsyncIterator[Json]:
-        """Requests that hooks refused, newest first. Parameters: `hook`, `tenant`."""
+        """Requests that hooks and forms refused, newest first. Parameters: `hook`, `form`, `tenant`."""
         return self.pages("/v1/refusals", **query)
 
     async def retry_refusal(self, id: str, idempotency_key: str | None = None) -> Json:

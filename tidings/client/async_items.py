@@ -25,7 +25,7 @@ class AsyncSends(Protocol):
 
 
 class AsyncSendsPages(AsyncSends, Protocol):
-    """What links need of the client."""
+    """What links and forms need of the client."""
 
     def pages(self, path: str, **query: Any) -> AsyncIterator[Json]:
         """Every entry of a list, page after page. Raises ClientError."""
@@ -180,3 +180,37 @@ class AsyncLinkCalls:
     async def run(self, name: str) -> Json:
         """Run a link with a timer now; returns the event. Refused while its last run has not ended."""
         return object_of(await self._client.send(calls.verb(calls.at("links", name), "run", repeatable=False)))
+
+
+class AsyncFormCalls:
+    """`client.forms`: pages that people fill in."""
+
+    def __init__(self, client: AsyncSendsPages) -> None:
+        self._client = client
+
+    def list(self, **query: Any) -> AsyncIterator[Json]:
+        """Forms, by path. Parameters: `tenant`, `sort`, `limit`."""
+        return self._client.pages("/v1/forms", **query)
+
+    async def get(self, id: str) -> Json:
+        """One form."""
+        return object_of(await self._client.send(calls.read(calls.at("forms", id))))
+
+    async def create(
+        self, path: str, fields: Mapping[str, Any], *, idempotency_key: str | None = None, **options: Any
+    ) -> Json:
+        """Declare a form. Options as `POST /v1/forms` has them: `title`, `thanks`, `origins` ..."""
+        body = {"path": path, "fields": dict(fields), **options}
+        return object_of(await self._client.send(calls.create("/v1/forms", body, idempotency_key)))
+
+    async def put(self, id: str, form: Mapping[str, Any], revision: int | None = None) -> Json:
+        """Replace a form: what is missing gets its default. Raises Stale if `revision` is not the current one."""
+        return object_of(await self._client.send(calls.put(calls.at("forms", id), form, revision)))
+
+    async def edit(self, id: str, changes: Mapping[str, Any], revision: int | None = None) -> Json:
+        """Change some settings (merge patch). Raises Stale if `revision` is not the current one."""
+        return object_of(await self._client.send(calls.edit(calls.at("forms", id), changes, revision)))
+
+    async def delete(self, id: str) -> None:
+        """Delete a form; its events and what was submitted are kept."""
+        await self._client.send(calls.delete(calls.at("forms", id)))

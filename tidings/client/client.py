@@ -28,7 +28,7 @@ from tidings.client.exchange import (
     object_of,
     page_of,
 )
-from tidings.client.items import Items, LinkCalls
+from tidings.client.items import FormCalls, Items, LinkCalls
 from tidings.client.wire import Wire
 
 Json = dict[str, Any]
@@ -59,6 +59,7 @@ class Client:
         self._target = ServerAddress(url, key, timeout_seconds, retries)
         self._wire = Wire(self._target, ssl_context)
         self.links = LinkCalls(self)
+        self.forms = FormCalls(self)
 
     def __enter__(self) -> Client:
         return self
@@ -269,19 +270,19 @@ class Client:
         self.send(calls.delete(calls.at("hooks", id)))
 
     def receipt(self, id: str) -> Json:
-        """One request that came to a hook, with headers and body."""
+        """One request that came to a hook or form, with headers and body."""
         return self._object(calls.read(calls.at("receipts", id)))
 
     def receipts(self, **query: Any) -> Iterator[Json]:
-        """Requests that came to hooks, newest first. Parameters: `hook`, `tenant`."""
+        """Requests that came to hooks and forms, newest first. Parameters: `hook`, `form`, `tenant`."""
         return self.pages("/v1/receipts", **query)
 
     def receipt_body(self, id: str) -> Generator[bytes]:
-        """The body of a request that came to a hook, byte for byte, in chunks."""
+        """The body of a request that came to a hook or form, byte for byte, in chunks."""
         return self.download(calls.read(calls.at("receipts", id, "body")))
 
     def refusals(self, **query: Any) -> Iterator[Json]:
-        """Requests that hooks refused, newest first. Parameters: `hook`, `tenant`."""
+        """Requests that hooks and forms refused, newest first. Parameters: `hook`, `form`, `tenant`."""
         return self.pages("/v1/refusals", **query)
 
     def retry_refusal(self, id: str, idempotency_key: str | None = None) -> Json:

@@ -26,7 +26,7 @@ class Sends(Protocol):
 
 
 class SendsPages(Sends, Protocol):
-    """What links need of the client."""
+    """What links and forms need of the client."""
 
     def pages(self, path: str, **query: Any) -> Iterator[Json]:
         """Every entry of a list, page after page. Raises ClientError."""
@@ -175,3 +175,37 @@ class LinkCalls:
     def run(self, name: str) -> Json:
         """Run a link with a timer now; returns the event. Refused while its last run has not ended."""
         return object_of(self._client.send(calls.verb(calls.at("links", name), "run", repeatable=False)))
+
+
+class FormCalls:
+    """`client.forms`: pages that people fill in."""
+
+    def __init__(self, client: SendsPages) -> None:
+        self._client = client
+
+    def list(self, **query: Any) -> Iterator[Json]:
+        """Forms, by path. Parameters: `tenant`, `sort`, `limit`."""
+        return self._client.pages("/v1/forms", **query)
+
+    def get(self, id: str) -> Json:
+        """One form."""
+        return object_of(self._client.send(calls.read(calls.at("forms", id))))
+
+    def create(
+        self, path: str, fields: Mapping[str, Any], *, idempotency_key: str | None = None, **options: Any
+    ) -> Json:
+        """Declare a form. Options as `POST /v1/forms` has them: `title`, `thanks`, `origins` ..."""
+        body = {"path": path, "fields": dict(fields), **options}
+        return object_of(self._client.send(calls.create("/v1/forms", body, idempotency_key)))
+
+    def put(self, id: str, form: Mapping[str, Any], revision: int | None = None) -> Json:
+        """Replace a form: what is missing gets its default. Raises Stale if `revision` is not the current one."""
+        return object_of(self._client.send(calls.put(calls.at("forms", id), form, revision)))
+
+    def edit(self, id: str, changes: Mapping[str, Any], revision: int | None = None) -> Json:
+        """Change some settings (merge patch). Raises Stale if `revision` is not the current one."""
+        return object_of(self._client.send(calls.edit(calls.at("forms", id), changes, revision)))
+
+    def delete(self, id: str) -> None:
+        """Delete a form; its events and what was submitted are kept."""
+        self._client.send(calls.delete(calls.at("forms", id)))

@@ -100,8 +100,9 @@ class Tenants:
             endpoints = int((db.one("tenant_endpoints", tenant=before.id) or (0,))[0])
             keys = int((db.one("tenant_keys", tenant=before.id) or (0,))[0])
             hooks = int((db.one("hooks_of_tenant", tenant=before.id) or (0,))[0])
-            if endpoints or keys or hooks:
-                has = f"{endpoints} endpoints, {hooks} hooks and {keys} keys"
+            forms = int((db.one("forms_of_tenant", tenant=before.id) or (0,))[0])
+            if endpoints or keys or hooks or forms:
+                has = f"{endpoints} endpoints, {hooks} hooks, {forms} forms and {keys} keys"
                 raise Conflict(f"The tenant still has {has}. Delete them first.")
             self._catalog.drop_tenant(db, before.id)
 

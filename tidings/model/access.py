@@ -39,6 +39,8 @@ SCOPES: tuple[str, ...] = (
     "keys:write",
     "hooks:read",
     "hooks:write",
+    "forms:read",
+    "forms:write",
     "metrics:read",
     EVERYTHING,
 )

@@ -27,7 +27,8 @@ PRECISE: tuple[Precise, ...] = (
     Precise("referenced", (409,), "Other items, or a collection that stays, refer to what would be deleted."),
     Precise("too_many_endpoints", (409,), "The tenant already has the maximum number of endpoints."),
     Precise("too_many_hooks", (409,), "The tenant already has the maximum number of hooks."),
-    Precise("path_taken", (409,), "Another hook has this path."),
+    Precise("too_many_forms", (409,), "The tenant already has the maximum number of forms."),
+    Precise("path_taken", (409,), "Another hook, or another form, has this path."),
     Precise("brought_by_collection", (409,), "The event type belongs to a collection; change its declaration."),
     Precise("plan_changed", (409,), "The collections, or links, have changed since the plan was made: plan again."),
     Precise(
@@ -115,7 +116,7 @@ OF_PLACES = {
     "own_event_type": "Only the collection itself publishes events of this type.",
     "own_field": "The member is read-only, and differs from the current value.",
     "past": "The time is in the past.",
-    "path": "The path of a hook is not valid, or taken.",
+    "path": "The path of a hook or form is not valid, or taken.",
     "pattern": "The text does not match the pattern, or the pattern is not valid.",
     "permit": "The permit does not fit the collection, or exceeds what this key may grant.",
     "proxy": "The proxy's URL is not valid.",

@@ -57,10 +57,11 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """One request that came to a hook, as received: bytes, URL and headers."""
+    """One request that came to a hook or a form, as received: bytes, URL and headers."""
 
     id: str
     hook: str
+    """The id of the hook or form that it came to."""
     tenant: str | None
     state: State
     received: Micros
@@ -75,7 +76,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     event: str | None = None
     """The id of the event that it became."""
     reason: str | None = None
-    """Why it was refused: one of the reasons of rules/schemes/verdict.py, `handshake`, `schema` or `too_large`."""
+    """Why it was refused: one of the reasons of rules/schemes/verdict.py, `handshake`, `schema` or `too_large`,
+    or one of those of forms (intake/forms/receive.py)."""
     detail: str | None = None
     """The same as a sentence."""
     sealed: bool = False

@@ -1,4 +1,4 @@
-"""The catalogue: links, hooks, keys, event types, tenants and collections, kept in memory beside the store.
+"""The catalogue: links, hooks, forms, keys, event types, tenants and collections, kept in memory beside the store.
 
 They are few and every request asks for them, so the whole catalogue is one snapshot. A write job calls one of the
 `put_` and `drop_` methods with its connection; that also records, in the same transaction, what has changed
@@ -17,6 +17,7 @@ import msgspec
 from tidings.model.access import Key, Tenant
 from tidings.model.collection import Collection
 from tidings.model.event import ChangeType, EventType
+from tidings.model.forms.form import Form
 from tidings.model.hook import Hook
 from tidings.model.link import AnyLink, Endpoint
 from tidings.rules.declare.change_types import ChangeTypes
@@ -28,6 +29,7 @@ CHANGES_KEPT = 10_000
 """How many changes are kept. An older snapshot reads everything."""
 
 T = TypeVar("T")
+AtPath = TypeVar("AtPath", Hook, Form)
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -53,6 +55,10 @@ class Snapshot(msgspec.Struct, frozen=True):
     """The types of the events of items' changes, derived from the collections."""
     links_by_name: dict[str, AnyLink] = {}
     """The links that operators have declared, by name, without the deleted ones. Endpoints are not among them."""
+    forms: dict[str, Form] = {}
+    """By id."""
+    forms_by_path: dict[str, Form] = {}
+    """By path, only those that are enabled."""
 
 
 class Catalog:
@@ -76,6 +82,7 @@ class Catalog:
         links = {row[0]: rows.link_of(row, self._sealer) for row in db.all("links")}
         keys = {row[0]: rows.key_of(row) for row in db.all("keys")}
         hooks = {row[0]: rows.hook_of(row, self._sealer) for row in db.all("hooks")}
+        forms = {form.id: form for form in self.forms(db)}
         self._publish(
             Snapshot(
                 0 if version is None else version[0],
@@ -88,6 +95,8 @@ class Catalog:
                 {row[0]: rows.collection_of(row) for row in db.all("collections")},
                 hooks,
                 {hook.options.path: hook for hook in hooks.values() if hook.options.enabled},
+                forms=forms,
+                forms_by_path={form.options.path: form for form in forms.values() if form.options.enabled},
             ),
             list(links.values()),
         )
@@ -120,6 +129,8 @@ class Catalog:
                 dict(now.collections),
                 dict(now.hooks),
                 dict(now.hooks_by_path),
+                forms=dict(now.forms),
+                forms_by_path=dict(now.forms_by_path),
             )
             self._publish(fresh, self._read(db, fresh, changes))
         # Only now: another thread that finds nothing written finds the new snapshot (`is_current`).
@@ -145,7 +156,9 @@ class Catalog:
             one = db.one("tenant_changed", name=name)
             _keep(fresh.tenants, name, None if one is None else rows.tenant_of(one))
         for name in named.get("hook", ()):
-            _keep_hook(fresh, name, self.hook(db, name))
+            _keep_at_path(fresh.hooks, fresh.hooks_by_path, name, self.hook(db, name))
+        for name in named.get("form", ()):
+            _keep_at_path(fresh.forms, fresh.forms_by_path, name, self.form(db, name))
         links = db.all("links_changed", names=names["link"]) if "link" in names else ()
         return [_keep_link(fresh, rows.link_of(row, self._sealer)) for row in links]
 
@@ -281,6 +294,25 @@ class Catalog:
         self._note(db, "hook", ident)
         db.run("hook_drop", id=ident)
 
+    def form(self, db: Db, ident: str) -> Form | None:
+        """A form as the present transaction sees it; `now` may be one commit older."""
+        row = db.one("form_changed", name=ident)
+        return None if row is None else rows.form_of(row)
+
+    def forms(self, db: Db) -> list[Form]:
+        """Every form as the present transaction sees it."""
+        return [rows.form_of(row) for row in db.all("forms")]
+
+    def put_form(self, db: Db, form: Form) -> None:
+        """Create or replace a form."""
+        self._note(db, "form", form.id)
+        db.run("form_put", **rows.form_fields(form))
+
+    def drop_form(self, db: Db, ident: str) -> None:
+        """Delete a form; what was submitted stays as long as any."""
+        self._note(db, "form", ident)
+        db.run("form_drop", id=ident)
+
 
 def _is_open_endpoint(link: AnyLink) -> bool:
     return link.kind == "endpoint" and link.deleted is None
@@ -301,14 +333,14 @@ def _keep_key(snapshot: Snapshot, key: Key) -> None:
         snapshot.keys_by_hash[key.hash] = key
 
 
-def _keep_hook(snapshot: Snapshot, ident: str, hook: Hook | None) -> None:
-    before = snapshot.hooks.get(ident)
-    # Another hook may have taken its path since: what changed is read again one by one.
-    if before is not None and snapshot.hooks_by_path.get(before.options.path) is before:
-        del snapshot.hooks_by_path[before.options.path]
-    _keep(snapshot.hooks, ident, hook)
-    if hook is not None and hook.options.enabled:
-        snapshot.hooks_by_path[hook.options.path] = hook
+def _keep_at_path(things: dict[str, AtPath], by_path: dict[str, AtPath], ident: str, thing: AtPath | None) -> None:
+    before = things.get(ident)
+    # Another one may have taken its path since: what changed is read again one by one.
+    if before is not None and by_path.get(before.options.path) is before:
+        del by_path[before.options.path]
+    _keep(things, ident, thing)
+    if thing is not None and thing.options.enabled:
+        by_path[thing.options.path] = thing
 
 
 def _keep(things: dict[str, T], name: str, thing: T | None) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from tidings.model.access import CallLimit, Key, Permit, SharedLimit, Tenant
 from tidings.model.collection import Collection
 from tidings.model.event import EventType
+from tidings.model.forms.form import Form, FormOptions
 from tidings.model.hook import Hook, HookOptions
 from tidings.model.link import KINDS, AnyLink, Link, Pacing, Timer
 from tidings.store.base import Row, StoreError
@@ -102,6 +103,25 @@ class _Selection(msgspec.Struct, frozen=True, omit_defaults=True):
     events: tuple[str, ...] = ("*",)
     timer: Timer | None = None
     filter: dict[str, Any] | None = None
+
+
+def form_of(row: Row) -> Form:
+    """The form of a row."""
+    ident, tenant, options, revision, created, updated = row
+    return Form(
+        id=ident,
+        tenant=tenant,
+        options=msgspec.json.decode(options, type=FormOptions),
+        revision=revision,
+        created=created,
+        updated=updated,
+    )
+
+
+def form_fields(form: Form) -> dict[str, Any]:
+    """The parameters of the statement that writes a form."""
+    fields = msgspec.structs.asdict(form)
+    return fields | {"path": form.options.path, "options": msgspec.json.encode(form.options).decode()}
 
 
 def event_type_of(row: Row) -> EventType:

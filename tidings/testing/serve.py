@@ -47,6 +47,8 @@ def main() -> None:
             server.declare(config.collections, config.links, str(config.path))
         if config.hooks is not None:
             server.declare_hooks(config.hooks, str(config.path))
+        if config.forms is not None:
+            server.declare_forms(config.forms, str(config.path))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.run(listener.start))
     finally:

@@ -40,13 +40,14 @@ class HookView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReceiptSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to a hook: when it arrived, from where, and the result. `bytes` is the size of its body.
+    """A request to a hook or form: when it arrived, from where, and the result. `bytes` is the size of its body.
 
     If it was refused, `reason` says why in a word, and `detail` in a sentence.
     """
 
     id: str
-    hook_id: str
+    hook_id: str | None
+    form_id: str | None
     tenant: str | None
     state: State
     received: str
@@ -112,7 +113,7 @@ def receipt_summary(row: ReceiptRow) -> ReceiptSummary:
     """A receipt in a list."""
     return ReceiptSummary(
         id=row.id,
-        hook_id=row.hook,
+        **_source(row.hook),
         tenant=row.tenant,
         state=row.state,
         received=moment.to_text(row.received),
@@ -134,7 +135,7 @@ def receipt_view(receipt: Receipt, verdict: schemes.Verdict | None = None) -> Re
         text, packed = None, base64.b64encode(receipt.body).decode()
     return ReceiptView(
         id=receipt.id,
-        hook_id=receipt.hook,
+        **_source(receipt.hook),
         tenant=receipt.tenant,
         state=receipt.state,
         received=moment.to_text(receipt.received),
@@ -151,3 +152,13 @@ def receipt_view(receipt: Receipt, verdict: schemes.Verdict | None = None) -> Re
         explanation=msgspec.UNSET if verdict is None else verdict.detail,
         signed=msgspec.UNSET if verdict is None else verdict.signed,
     )
+
+
+def _source(ident: str) -> dict[str, str | None]:
+    """What a request came to: a hook, or a form."""
+    return {"hook_id": None, "form_id": ident} if is_form(ident) else {"hook_id": ident, "form_id": None}
+
+
+def is_form(ident: str) -> bool:
+    """Whether what a request came to is a form, by its id."""
+    return ident.startswith("form_")

@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
 from tidings.web.api.door import ApiDoor
+from tidings.web.forms.door import FormsDoor
 from tidings.web.hooks.door import HooksDoor
 from tidings.web.operations import TABLE
 from tidings.web.parts import Parts
@@ -25,10 +26,10 @@ class App:
     """What the HTTP server calls for each request."""
 
     def __init__(self, parts: Parts, doors: Mapping[str, Door] | None = None) -> None:
-        """`doors`: by the first step of the path, such as `in`; the API's door takes the rest."""
+        """`doors`: by the first step of the path, such as `in` and `f`; the API's door takes the rest."""
         self._parts = parts
         self._api = ApiDoor(parts, TABLE)
-        self._doors = dict(doors or {"in": HooksDoor(parts)})
+        self._doors: dict[str, Door] = dict(doors or {"in": HooksDoor(parts), "f": FormsDoor(parts)})
 
     async def start(self) -> None:
         """Read what was counted before; before the first request."""

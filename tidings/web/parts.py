@@ -11,6 +11,8 @@ from tidings.control.deliveries import Deliveries
 from tidings.control.delivery_ids import DeliveryIds
 from tidings.control.endpoints.endpoints import Endpoints
 from tidings.control.event_types import EventTypes
+from tidings.control.forms.declared import DeclaredForms
+from tidings.control.forms.forms import Forms
 from tidings.control.hooks.declared import DeclaredHooks
 from tidings.control.hooks.hooks import Hooks
 from tidings.control.indexes import Indexes
@@ -21,8 +23,12 @@ from tidings.control.replays import Replays
 from tidings.control.tenants import Tenants
 from tidings.control.timers.runs import TimerRuns
 from tidings.deliver.stage import Deliver
+from tidings.intake.forms.let_in import RefusedForms
+from tidings.intake.forms.receive import FormReceiver
+from tidings.intake.forms.tokens import PageTokens
 from tidings.intake.hooks.let_in import SecondLook
 from tidings.intake.hooks.receive import HookReceiver
+from tidings.intake.hooks.refusals import HookRefusals
 from tidings.intake.items.batches import Batches
 from tidings.intake.items.change import ItemChanges
 from tidings.intake.items.imports import Imports
@@ -34,6 +40,8 @@ from tidings.rules.histogram import REQUEST_SECONDS, Histograms
 from tidings.rules.share import ShareView
 from tidings.store.catalog import Catalog
 from tidings.store.readers import Readers
+from tidings.store.receipts import ReceiptHeads
+from tidings.store.seal import Sealer
 from tidings.store.writer import Writer
 from tidings.web.callers.open_calls import OpenCalls
 from tidings.web.callers.tickets import Tickets
@@ -61,6 +69,33 @@ class Routing(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class FormParts:
+    """What deals with forms."""
+
+    control: Forms
+    declared: DeclaredForms
+    receiver: FormReceiver
+    refused: RefusedForms
+
+    @classmethod
+    def of(
+        cls,
+        writer: Writer,
+        publisher: Publisher,
+        catalog: Catalog,
+        clock: Clock,
+        sealer: Sealer,
+        readers: Readers,
+        refusals: HookRefusals,
+    ) -> FormParts:
+        """Put together. `refusals`: those of the hooks, whose room they share."""
+        tokens = PageTokens(sealer, clock)
+        receiver = FormReceiver(writer, publisher, catalog, clock, ReceiptHeads(sealer), refusals, tokens)
+        declared = DeclaredForms(catalog, readers, clock)
+        return cls(Forms(catalog, clock), declared, receiver, RefusedForms(receiver, catalog, clock))
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """Everything an operation may use."""
 
@@ -77,6 +112,7 @@ class Parts:
     declared_hooks: DeclaredHooks
     receiver: HookReceiver
     second_look: SecondLook
+    forms: FormParts
     keys: Keys
     tenants: Tenants
     event_types: EventTypes
@@ -109,4 +145,5 @@ class Parts:
     def shares(self) -> list[ShareView]:
         """Everything that is shared out by tenant, as it is now."""
         shared = [each.share for each in (self.open_calls, self.bodies, self.work, self.readers, self.names)]
-        return [*(share.view() for share in (*shared, *self.receiver.shares)), *self.deliver.shares()]
+        shared += [*self.receiver.shares, self.forms.receiver.share]
+        return [*(share.view() for share in shared), *self.deliver.shares()]

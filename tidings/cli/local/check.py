@@ -41,6 +41,7 @@ def check(
                 "collections": sorted(config.collections or {}),
                 "links": sorted(config.links or {}),
                 "hooks": sorted(config.hooks or {}),
+                "forms": sorted(config.forms or {}),
             }
         )
     else:
@@ -81,6 +82,8 @@ def _show(config: Config, settings: Settings) -> None:
         typer.echo(f"tidings apply {config.path} --plan")
     if config.hooks:
         typer.echo(f"Its links declare hooks: {', '.join(sorted(config.hooks))}.")
+    if config.forms:
+        typer.echo(f"Its links declare forms: {', '.join(sorted(config.forms))}.")
     rows = [{"setting": name, **row} for name, row in _used(config, settings).items()]
     for line in layout.table(rows, {"setting": "setting", "value": "value", "from": "source"}, width()):
         typer.echo(line)

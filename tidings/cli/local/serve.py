@@ -99,6 +99,8 @@ def _run(config: Config, settings: Settings, *, as_json: bool, new_store: bool) 
             server.declare(config.collections, config.links, str(config.path))
         if config.hooks is not None:
             server.declare_hooks(config.hooks, str(config.path))
+        if config.forms is not None:
+            server.declare_forms(config.forms, str(config.path))
     except (StoreError, SettingsError, TidingsError) as wrong:
         return _refuse(str(wrong))
     try:

@@ -1,4 +1,4 @@
-"""`tidings apply FILE`: make a server's collections, links and hooks match a file, after showing what will change."""
+"""`tidings apply FILE`: make a server's collections, links, hooks and forms match a file, after a look at the plan."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ NEEDS_YES = 4
 """The exit status if values would be lost and nobody confirmed."""
 
 Post = Callable[[str, str, dict[str, Any]], dict[str, Any]]
-"""Sends `plan` or `apply` of `collections`, `links` or `hooks` with a body; returns the plan as it is shown."""
+"""Sends `plan` or `apply` of `collections`, `links`, `hooks` or `forms` with a body; returns the plan shown."""
+BY_PATH = ("hooks", "forms")
+"""What is identified by its path, and carried out after the collections and links."""
 NOTHING: dict[str, Any] = {"plan": None, "steps": [], "loses": None, "refusals": [], "stays": [], "applied": False}
 """The plan of what a file does not declare."""
 
@@ -38,7 +40,7 @@ def apply(
     ],
     plan: Annotated[bool, typer.Option("--plan", help="Only show what would be done.")] = False,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Also drop collections, links and hooks that are not in the file.")
+        bool, typer.Option("--prune", help="Also drop collections, links, hooks and forms that are not in the file.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask, even if something will be lost.")] = False,
     stopped: Annotated[
@@ -50,9 +52,9 @@ def apply(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make collections, links and hooks match a file. Shows what will change, and asks if something is lost.
+    """Make collections, links, hooks and forms match a file. Shows what will change, and asks if something is lost.
 
-    The collections and links change all or not at all, and then the hooks.
+    The collections and links change all or not at all, then the hooks, and then the forms.
 
     The exit status is 0 if it is done or there is nothing to do; 1 if it was refused; 3 if --plan found something to
     do; 4 if something would be lost and nobody confirmed.
@@ -60,7 +62,7 @@ def apply(
     config = _declared(file)
     if not stopped and (data or database):
         fail("--data and --database require --stopped")
-    bodies = given(collections=config.collections, links=config.links, hooks=config.hooks)
+    bodies = given(collections=config.collections, links=config.links, hooks=config.hooks, forms=config.forms)
     with _stopped(config, {"data": data, "database": database}) if stopped else _running(url, key) as post:
         shown = _Shown(_planned(post, bodies, prune))
         if not as_json:
@@ -110,7 +112,7 @@ class _Shown:
         return any(each.get("loses") for each in self.plans.values())
 
     def as_json(self) -> dict[str, Any]:
-        """The plan of the collections, and those of the links and hooks if the file has links."""
+        """The plan of the collections, and those of the links, hooks and forms if the file has links."""
         return self.plans.get("collections", NOTHING) | {
             what: each for what, each in self.plans.items() if what != "collections"
         }
@@ -124,8 +126,9 @@ def _planned(post: Post, bodies: dict[str, Any], prune: bool) -> dict[str, dict[
         plans |= _parted(post("collections", "plan", {"collections": bodies["collections"], **links, "prune": prune}))
     elif links:
         plans["links"] = post("links", "plan", {**links, "prune": prune})
-    if "hooks" in bodies:
-        plans["hooks"] = post("hooks", "plan", {"hooks": bodies["hooks"], "prune": prune})
+    for what in BY_PATH:
+        if what in bodies:
+            plans[what] = post(what, "plan", {what: bodies[what], "prune": prune})
     return plans
 
 
@@ -136,7 +139,7 @@ def _parted(shown: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _done(post: Post, shown: _Shown, bodies: dict[str, Any], prune: bool) -> _Shown:
-    """Carry the plans out: collections and links as one, and then the hooks."""
+    """Carry the plans out: collections and links as one, then the hooks, then the forms."""
     plans = dict(shown.plans)
     links = given(links=bodies.get("links"))
     if "collections" in plans and any(plans[what]["steps"] for what in ("collections", "links") if what in plans):
@@ -146,9 +149,10 @@ def _done(post: Post, shown: _Shown, bodies: dict[str, Any], prune: bool) -> _Sh
     elif "links" in plans and plans["links"]["steps"]:
         body = {**links, "prune": prune, "plan": plans["links"]["plan"], "drop_waiting": shown.loses}
         plans["links"] = post("links", "apply", body)
-    if "hooks" in plans and plans["hooks"]["steps"]:
-        body = {"hooks": bodies["hooks"], "prune": prune, "plan": plans["hooks"]["plan"]}
-        plans["hooks"] = post("hooks", "apply", body)
+    for what in BY_PATH:
+        if what in plans and plans[what]["steps"]:
+            body = {what: bodies[what], "prune": prune, "plan": plans[what]["plan"]}
+            plans[what] = post(what, "apply", body)
     return _Shown(plans)
 
 
@@ -164,7 +168,7 @@ def _running(url: str, key: str) -> Iterator[Post]:
             elif what == "links":
                 request = declared_links(name, body, repeatable=again)
             else:
-                request = verb("/v1/hooks", name, body, repeatable=again)
+                request = verb(f"/v1/{what}", name, body, repeatable=again)
             found: dict[str, Any] = out.client.send(request)
             return found
 
@@ -174,7 +178,6 @@ def _running(url: str, key: str) -> Iterator[Post]:
 @contextmanager
 def _stopped(config: Config, flags: dict[str, Any]) -> Iterator[Post]:
     """The store of a stopped server."""
-    from tidings.control.hooks.declared import WantedHooks
     from tidings.server import Server
     from tidings.store.base import StoreError
 
@@ -185,19 +188,11 @@ def _stopped(config: Config, flags: dict[str, Any]) -> Iterator[Post]:
         server.open()
     except (SettingsError, StoreError) as wrong:
         fail(str(wrong))
-    parts = server.parts
 
     def post(what: str, name: str, body: dict[str, Any]) -> dict[str, Any]:
         shown: msgspec.Struct
-        if what == "hooks":
-            wanted, plan = (
-                msgspec.convert({"hooks": body["hooks"], "prune": body["prune"]}, WantedHooks),
-                body.get("plan"),
-            )
-            if name == "plan":
-                shown = parts.readers.run(lambda db: parts.declared_hooks.look(db, wanted))
-            else:
-                shown = server.writer.wait(lambda db: parts.declared_hooks.carry_out(db, wanted, plan_name=plan))
+        if what in BY_PATH:
+            shown = _of_paths(server, what, name, body)
         else:
             shown = _of_links(server, name, body) if what == "links" else _of_collections(server, name, body)
         found: dict[str, Any] = msgspec.to_builtins(shown)
@@ -211,6 +206,21 @@ def _stopped(config: Config, flags: dict[str, Any]) -> Iterator[Post]:
         fail(wrong.detail)
     finally:
         server.close()
+
+
+def _of_paths(server: Server, what: str, name: str, body: dict[str, Any]) -> msgspec.Struct:
+    """Plan or apply the hooks or the forms."""
+    from tidings.control.forms.declared import WantedForms
+    from tidings.control.hooks.declared import WantedHooks
+
+    parts, given = server.parts, {what: body[what], "prune": body["prune"]}
+    made: Any = parts.declared_hooks if what == "hooks" else parts.forms.declared
+    wanted = msgspec.convert(given, WantedHooks if what == "hooks" else WantedForms)
+    if name == "plan":
+        shown: msgspec.Struct = parts.readers.run(lambda db: made.look(db, wanted))
+    else:
+        shown = server.writer.wait(lambda db: made.carry_out(db, wanted, plan_name=body.get("plan")))
+    return shown
 
 
 def _of_links(server: Server, name: str, body: dict[str, Any]) -> msgspec.Struct:
@@ -255,7 +265,7 @@ def _show(config: Config, shown: _Shown) -> None:
     if not shown.steps:
         named = [what for what in shown.plans if getattr(config, what)] or list(shown.plans)
         typer.echo(f"Nothing to do: the {' and '.join(named)} match the file.")
-    kinds = {"collections": "", "links": "the link ", "hooks": "the hook "}
+    kinds = {"collections": "", "links": "the link ", "hooks": "the hook ", "forms": "the form "}
     stays = [f"{kinds[what]}{name}" for what, each in shown.plans.items() for name in each["stays"]]
     if stays:
         typer.echo(f"Not in the file, so they stay: {', '.join(stays)}. Use --prune to drop them.")

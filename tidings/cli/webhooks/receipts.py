@@ -1,4 +1,4 @@
-"""`tidings receipts`: requests to hooks, as received."""
+"""`tidings receipts`: requests to hooks and forms, as received."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tidings.cli.session import DEFAULT_URL, FAILED, LIST_LIMIT, PAGE_MAX, Key, 
 from tidings.cli.webhooks.hooks import show_receipt
 from tidings.client.calls import given
 
-cli = typer.Typer(help="Receipts: requests to hooks, as received.", no_args_is_help=True)
+cli = typer.Typer(help="Receipts: requests to hooks and forms, as received.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="The receipt's id, rcp_...")]
 
@@ -22,12 +22,13 @@ Id = Annotated[str, typer.Argument(help="The receipt's id, rcp_...")]
 def list_receipts(
     out: Session,
     hook: Annotated[str | None, typer.Option(help="Only of the hook with this id.")] = None,
+    form: Annotated[str | None, typer.Option(help="Only of the form with this id.")] = None,
     limit: Limit = LIST_LIMIT,
 ) -> None:
-    """List requests to hooks, newest first."""
+    """List requests to hooks and forms, newest first."""
     columns = {"id": "id", "state": "state", "received": "received", "from": "client", "target": "target"}
     columns |= {"bytes": "bytes", "event": "event_id", "reason": "reason"}
-    found = out.client.receipts(limit=min(limit, PAGE_MAX), **given(hook=hook))
+    found = out.client.receipts(limit=min(limit, PAGE_MAX), **given(hook=hook, form=form))
     out.list(found, limit, columns, "No requests have come in.")
 
 

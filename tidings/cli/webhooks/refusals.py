@@ -1,4 +1,4 @@
-"""`tidings refusals`: what hooks refused and why, and letting it in after all."""
+"""`tidings refusals`: what hooks and forms refused and why, and letting it in after all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling
 from tidings.cli.webhooks.hooks import show_receipt
 from tidings.client.calls import given
 
-cli = typer.Typer(help="Refusals: what hooks refused, and why.", no_args_is_help=True)
+cli = typer.Typer(help="Refusals: what hooks and forms refused, and why.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="The refusal's id, rcp_...")]
 
@@ -20,12 +20,13 @@ Id = Annotated[str, typer.Argument(help="The refusal's id, rcp_...")]
 def list_refusals(
     out: Session,
     hook: Annotated[str | None, typer.Option(help="Only of the hook with this id.")] = None,
+    form: Annotated[str | None, typer.Option(help="Only of the form with this id.")] = None,
     limit: Limit = LIST_LIMIT,
 ) -> None:
-    """List what hooks refused, newest first."""
+    """List what hooks and forms refused, newest first."""
     columns = {"id": "id", "received": "received", "from": "client", "target": "target"}
     columns |= {"reason": "reason", "detail": "detail"}
-    found = out.client.refusals(limit=min(limit, PAGE_MAX), **given(hook=hook))
+    found = out.client.refusals(limit=min(limit, PAGE_MAX), **given(hook=hook, form=form))
     out.list(found, limit, columns, "Nothing was refused.")
 
 

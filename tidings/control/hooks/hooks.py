@@ -1,4 +1,4 @@
-"""Hooks on behalf of callers: declare URLs for others' webhooks, and see what came."""
+"""Hooks on behalf of callers: declare URLs for others' webhooks, and see what came to them and to forms."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Hooks:
     async def receipts(
         self, caller: Caller, query: ReceiptQuery, limit: int, hook: str | None = None, *, count: bool = False
     ) -> ReceiptPage:
-        """A page of what came. `hook`: the id of one; `count`: also how many there are on all pages."""
+        """A page of what came. `hook`: the id of one, or of a form; `count`: also how many there are on all pages."""
         caller.need(READ)
         wanted = query._replace(tenant=caller.narrowed(query.tenant), hook=hook)
 
@@ -123,6 +123,11 @@ class Hooks:
             return ReceiptPage(shown, more, receipts.count(db, wanted) if count else None)
 
         return await self._readers.call(job, caller.tenant)
+
+    def sees_form(self, caller: Caller, ident: str) -> bool:
+        """Whether there is a form with this id whose receipts the caller may see."""
+        form = self._catalog.now.forms.get(ident)
+        return form is not None and caller.sees(form.tenant)
 
     async def receipt(self, caller: Caller, ident: str, scope: str = READ) -> Receipt:
         """One receipt, whole. Raises NotFound."""

@@ -32,11 +32,11 @@ Text = Annotated[str, Meta(max_length=1_000)]
 Seconds = Annotated[float, Meta(ge=0, le=10 * 365 * 86_400)]
 
 
-class Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Members that are not known are refused."""
 
 
-class SignaturePlace(Form, frozen=True, kw_only=True):
+class SignaturePlace(Strict, frozen=True, kw_only=True):
     """Where signatures are: in the value of `source`, cut at `split` if there are several in one text.
 
     A part counts if it begins with `prefix`; others (older versions, other keys) are left aside. The first `skip`
@@ -50,7 +50,7 @@ class SignaturePlace(Form, frozen=True, kw_only=True):
     skip: Annotated[int, Meta(ge=0, le=8)] = 0
 
 
-class SecretForm(Form, frozen=True, kw_only=True):
+class SecretForm(Strict, frozen=True, kw_only=True):
     """How the text of a secret becomes a key.
 
     `strip` is a prefix that is left out where it is there. Only secrets that begin with `only` are tried with this
@@ -64,7 +64,7 @@ class SecretForm(Form, frozen=True, kw_only=True):
     bytes_min: Annotated[int, Meta(ge=1, le=64)] = 1
 
 
-class Timestamp(Form, frozen=True, kw_only=True):
+class Timestamp(Strict, frozen=True, kw_only=True):
     """The sender's clock: seconds or milliseconds since 1970, or ISO 8601 (UTC where it names no zone).
 
     What is older than `tolerance_seconds` is a replay. `future_seconds` (by default the same) is for clocks ahead.
@@ -76,7 +76,7 @@ class Timestamp(Form, frozen=True, kw_only=True):
     future_seconds: Seconds | None = None
 
 
-class PublishedKeys(Form, frozen=True, kw_only=True):
+class PublishedKeys(Strict, frozen=True, kw_only=True):
     """Where public keys are published as a JWK set, if the secrets hold none."""
 
     url: Text
@@ -84,7 +84,7 @@ class PublishedKeys(Form, frozen=True, kw_only=True):
     """Patterns of the hosts that `url` may have once the settings are filled in; by default exactly its own."""
 
 
-class Signature(Form, frozen=True, kw_only=True, tag="signature", tag_field="kind"):
+class Signature(Strict, frozen=True, kw_only=True, tag="signature", tag_field="kind"):
     """An HMAC, a plain hash with the secret inside, or a signature of a key pair, over a template.
 
     Several templates in `signed` are alternatives: any of them may have been signed. `requires` holds sources and what
@@ -101,18 +101,18 @@ class Signature(Form, frozen=True, kw_only=True, tag="signature", tag_field="kin
     requires: dict[str, str] = {}
 
 
-class Token(Form, frozen=True, kw_only=True, tag="token", tag_field="kind"):
+class Token(Strict, frozen=True, kw_only=True, tag="token", tag_field="kind"):
     """The secret itself, compared in constant time. `prefix` (in either case) stands before it."""
 
     source: Text = msgspec.field(name="from")
     prefix: Text = ""
 
 
-class Basic(Form, frozen=True, kw_only=True, tag="basic", tag_field="kind"):
+class Basic(Strict, frozen=True, kw_only=True, tag="basic", tag_field="kind"):
     """HTTP Basic. A secret is `user:password`."""
 
 
-class SortedParameters(Form, frozen=True, kw_only=True, tag="sorted_parameters", tag_field="kind"):
+class SortedParameters(Strict, frozen=True, kw_only=True, tag="sorted_parameters", tag_field="kind"):
     """Parameters, sorted by name, joined to one text.
 
     `url_form`: the URL, then name and value of each field of the form (Twilio; JSON bodies by `bodySHA256`).
@@ -126,7 +126,7 @@ class SortedParameters(Form, frozen=True, kw_only=True, tag="sorted_parameters",
     timestamp: Timestamp | None = None
 
 
-class Certificate(Form, frozen=True, kw_only=True, tag="certificate", tag_field="kind"):
+class Certificate(Strict, frozen=True, kw_only=True, tag="certificate", tag_field="kind"):
     """An RSA signature whose certificate is fetched from a URL in the request, on one of `hosts` only."""
 
     style: Literal["sns", "paypal"]
@@ -134,14 +134,14 @@ class Certificate(Form, frozen=True, kw_only=True, tag="certificate", tag_field=
     tolerance_seconds: Seconds = 3_600
 
 
-class Claim(Form, frozen=True, kw_only=True):
+class Claim(Strict, frozen=True, kw_only=True):
     """What a claim (of `a | b` the one that is there) must be: one of `values`, or what a setting says."""
 
     values: tuple[str | bool | int, ...] = ()
     setting: Text = ""
 
 
-class Hash(Form, frozen=True, kw_only=True):
+class Hash(Strict, frozen=True, kw_only=True):
     """A claim that holds the SHA-256 of the body or URL. `optional`: absent exactly where the body is empty."""
 
     claim: Text
@@ -149,7 +149,7 @@ class Hash(Form, frozen=True, kw_only=True):
     optional: bool = False
 
 
-class Jwt(Form, frozen=True, kw_only=True, tag="jwt", tag_field="kind"):
+class Jwt(Strict, frozen=True, kw_only=True, tag="jwt", tag_field="kind"):
     """A JSON Web Token: keyed by the secret (HS...), or by the key that `keys` publishes under the token's `kid`.
 
     `exp` and `nbf` hold where they are there, `iat` to within `age_seconds`. Every token of `from` must be genuine.
@@ -169,14 +169,14 @@ class Jwt(Form, frozen=True, kw_only=True, tag="jwt", tag_field="kind"):
     leeway_seconds: Seconds = 5
 
 
-class ItemSignatures(Form, frozen=True, kw_only=True, tag="items", tag_field="kind"):
+class ItemSignatures(Strict, frozen=True, kw_only=True, tag="items", tag_field="kind"):
     """Adyen's notifications: each item of the body is signed by itself."""
 
 
 Check = Signature | Token | Basic | SortedParameters | Certificate | Jwt | ItemSignatures
 
 
-class HandshakeWhen(Form, frozen=True, kw_only=True):
+class HandshakeWhen(Strict, frozen=True, kw_only=True):
     """Which requests are a handshake: the method, sources that must be there, and what some of them must say."""
 
     method: tuple[Literal["GET", "HEAD", "OPTIONS", "POST", "PUT"], ...] = ("POST",)
@@ -184,7 +184,7 @@ class HandshakeWhen(Form, frozen=True, kw_only=True):
     equals: dict[str, str] = {}
 
 
-class HookReply(Form, frozen=True, kw_only=True):
+class HookReply(Strict, frozen=True, kw_only=True):
     """An answer. `text`, the strings in `json` and the values of `headers` are templates of sources.
 
     `{hmac-sha256:base64:SOURCE}` stands for the HMAC of that source with the hook's first secret.
@@ -196,7 +196,7 @@ class HookReply(Form, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
 
 
-class Handshake(Form, frozen=True, kw_only=True):
+class Handshake(Strict, frozen=True, kw_only=True):
     """A question of the sender's, answered at once: that the URL is ours, or that we know the secret.
 
     `verify` says whether it comes unsigned (`before`) or must be genuine first (`after`). `must_equal` holds sources
@@ -216,7 +216,7 @@ class Handshake(Form, frozen=True, kw_only=True):
     source: Text = ""
 
 
-class SchemeSetting(Form, frozen=True, kw_only=True):
+class SchemeSetting(Strict, frozen=True, kw_only=True):
     """Something that a hook must (or may) say for this scheme besides its secrets."""
 
     help: Text
@@ -224,7 +224,7 @@ class SchemeSetting(Form, frozen=True, kw_only=True):
     default: Text = ""
 
 
-class Sample(Form, frozen=True, kw_only=True):
+class Sample(Strict, frozen=True, kw_only=True):
     """What a request of this sender looks like; `sign` signs it. A text body is sent as it is, others as JSON."""
 
     body: Any = None
@@ -234,7 +234,7 @@ class Sample(Form, frozen=True, kw_only=True):
     content_type: Text = "application/json"
 
 
-class Scheme(Form, frozen=True, kw_only=True):
+class Scheme(Strict, frozen=True, kw_only=True):
     """How requests of one sender are checked. All but `check` is optional.
 
     `check` may be a list: a request is genuine if one of them fits. `delivery_id` and `event_type` are sources: the id

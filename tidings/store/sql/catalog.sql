@@ -157,3 +157,30 @@ SELECT id FROM hook WHERE path = :path;
 -- name: hooks_of_tenant
 -- How many hooks a tenant has.
 SELECT COUNT(*) FROM hook WHERE tenant = :tenant;
+
+-- name: forms
+-- Every form.
+SELECT id, tenant, options, revision, created, updated FROM form;
+
+-- name: form_changed
+-- One form, to be read again.
+SELECT id, tenant, options, revision, created, updated FROM form WHERE id = :name;
+
+-- name: form_put
+-- Create or replace a form.
+INSERT INTO form (id, tenant, path, options, revision, created, updated)
+VALUES (:id, :tenant, :path, :options, :revision, :created, :updated)
+ON CONFLICT (id) DO UPDATE SET path = excluded.path, options = excluded.options, revision = excluded.revision,
+    updated = excluded.updated;
+
+-- name: form_drop
+-- Delete a form.
+DELETE FROM form WHERE id = :id;
+
+-- name: form_at
+-- Which form has a path.
+SELECT id FROM form WHERE path = :path;
+
+-- name: forms_of_tenant
+-- How many forms a tenant has.
+SELECT COUNT(*) FROM form WHERE tenant = :tenant;

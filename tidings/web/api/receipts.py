@@ -1,4 +1,4 @@
-"""The operations on receipts: requests to hooks, which were refused and why, and letting them in after all."""
+"""The operations on receipts: requests to hooks and forms, which were refused and why, and letting them in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tidings.model.errors import Invalid, NotFound, TooLarge
 from tidings.model.hook import Receipt
 from tidings.rules import schemes
 from tidings.store.receipts import FIRST, LAST, ReceiptQuery
-from tidings.views.hooks import ReceiptSummary, ReceiptView, receipt_summary, receipt_view
+from tidings.views.hooks import ReceiptSummary, ReceiptView, is_form, receipt_summary, receipt_view
 from tidings.views.schemes import SchemeView, scheme_view
 from tidings.web.habits.once import kept, run_once
 from tidings.web.habits.paging import PAGING, Page, SortedPage, SortKey, counted
@@ -36,7 +36,7 @@ class SchemeList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def list_receipts(parts: Parts, request: Request) -> Answer:
-    """Requests to hooks, newest first by default."""
+    """Requests to hooks and forms, newest first by default."""
     return await _list(parts, request, refused=False)
 
 
@@ -69,7 +69,8 @@ async def retry_refusal(parts: Parts, request: Request) -> Answer:
     def answer(let_in: Receipt) -> Answer:
         return Answer(200, receipt_view(parts.hooks.shown(let_in)))
 
-    return await parts.second_look.let_in(receipt, request.request_id, run_once(parts, request, answer))
+    look = parts.forms.refused if is_form(receipt.hook) else parts.second_look
+    return await look.let_in(receipt, request.request_id, run_once(parts, request, answer))
 
 
 async def list_schemes(parts: Parts, request: Request) -> Answer:
@@ -91,7 +92,7 @@ async def _explained(parts: Parts, receipt: Receipt) -> schemes.Verdict | None:
 async def _list(parts: Parts, request: Request, *, refused: bool) -> Answer:
     page = Page.of(request, str)
     oldest_first = not sort_of(request)[0].startswith("-")
-    hook = request.query.get("hook")
+    hook, form = request.query.get("hook"), request.query.get("form")
     query = ReceiptQuery(
         tenant=request.query.get("tenant"),
         refused=refused,
@@ -101,15 +102,21 @@ async def _list(parts: Parts, request: Request, *, refused: bool) -> Answer:
     )
     if hook is not None and hook not in {each.id for each in parts.hooks.visible(request.caller)}:
         raise Invalid.of_parameter("hook", "not_found", f"There is no hook {hook[:100]}.")
+    if form is not None:
+        if hook is not None:
+            raise Invalid.of_parameter("form", "not_together", "Name a hook or a form, not both.")
+        if not parts.hooks.sees_form(request.caller, form):
+            raise Invalid.of_parameter("form", "not_found", f"There is no form {form[:100]}.")
     is_counted = bool(request.query.get("count"))
-    found = await parts.hooks.receipts(request.caller, query, page.limit, hook, count=is_counted)
+    found = await parts.hooks.receipts(request.caller, query, page.limit, hook or form, count=is_counted)
     views = [receipt_summary(row) for row in found.rows]
     return page.answer(views, found.more, counted(found.total) if is_counted else None)
 
 
 _FILTERS = (
     Parameter(name="hook", schema={"type": "string"}, help="Only of the hook with this id."),
-    Parameter(name="tenant", schema={"type": "string"}, help="Only of this tenant's hooks."),
+    Parameter(name="form", schema={"type": "string"}, help="Only of the form with this id."),
+    Parameter(name="tenant", schema={"type": "string"}, help="Only of this tenant's hooks and forms."),
     *PAGING,
 )
 
@@ -119,7 +126,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/receipts",
         scope="hooks:read",
-        summary="List requests to hooks, newest first",
+        summary="List requests to hooks and forms, newest first",
         handler=list_receipts,
         tag=TAG,
         response=ReceiptList,
@@ -152,7 +159,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/refusals",
         scope="hooks:read",
-        summary="List what hooks refused, newest first",
+        summary="List what hooks and forms refused, newest first",
         handler=list_refusals,
         tag=TAG,
         response=ReceiptList,
@@ -164,10 +171,11 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/refusals/{id}:retry",
         scope="hooks:write",
-        summary="Check a refused request again, and let it in if it is genuine",
+        summary="Check a refused request again, and let it in if it passes",
         help=(
             "Use it once the hook's secret (or scheme, or public URL) is fixed. The request is checked as of its "
-            "arrival, and becomes an event. 409 says why it is still refused."
+            "arrival, and becomes an event. Of a submission to a form, only the values are checked: use it for a "
+            "person who was taken for a program. 409 says why it is still refused."
         ),
         handler=retry_refusal,
         tag=TAG,

@@ -70,7 +70,7 @@ SUBJECT: Schema = {"pattern": r"^[^\x00-\x1f\x7f]+$", "minLength": 1, "maxLength
 ENDPOINT_ID, DELIVERY_ID, REPLAY_ID = ident("ep"), ident("dlv"), ident("rpl")
 KEY_ID: Schema = {"pattern": rf"^key_(operator|[0-7][{ALPHABET}]{{{ID_CHARS - 1}}})$", "maxLength": 4 + ID_CHARS}
 ACTOR: Schema = {
-    "pattern": rf"^(key_operator|(key|hook|lnk)_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}})$",
+    "pattern": rf"^(key_operator|(key|hook|form|lnk)_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}})$",
     "maxLength": 5 + ID_CHARS,
 }
 

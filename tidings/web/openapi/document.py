@@ -37,6 +37,7 @@ TAGS = {
     "Endpoints": "URLs that get events as webhooks.",
     "Links": "What happens to your items when an event occurs.",
     "Hooks": "Webhooks from other systems: who may send them, what arrived, and what was refused.",
+    "Forms": "Pages that people fill in; each submission becomes an event.",
     "Collections": "Kinds of items, declared with typed fields.",
     "Deliveries": "One event on its way to one endpoint, with every attempt.",
     "Replays": "A time range of events, sent again.",

@@ -16,6 +16,7 @@ DELIVERY = "dlv_01m7xv663afar800000000001s"
 REPLAY = "rpl_01m7xw0hbje2cs5m4tp8q9r7ga"
 KEY = "key_01m7xtz8e2fyvr6k3n5h0d4c1b"
 HOOK = "hook_01m7xv5zj8f6nbxq0w1v2yd3ek"
+FORM = "form_01m7xv5zj8f6nbxq0w1v2yd3ep"
 RECEIPT = "rcp_01m7xv663afar931yg06gzrrhs"
 REQUEST = "req_01m7xv6638f4g9wz2t6s1x0qeb"
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="  # noqa: S105 - it signs nothing
@@ -174,9 +175,35 @@ _HOOK: dict[str, Any] = {
     "created": THEN,
     "updated": THEN,
 }
+_FORM: dict[str, Any] = {
+    "id": FORM,
+    "url": "https://example.com/f/contact",
+    "path": "contact",
+    "tenant": None,
+    "fields": {
+        "email": {"type": "email", "label": "Your email", "required": True},
+        "message": {"type": "textarea", "label": "Your message", "required": True, "max": 5000},
+    },
+    "title": "Contact us",
+    "description": "",
+    "submit": "",
+    "thanks": "Thank you. We will answer within a day.",
+    "lang": "en",
+    "type": "form.contact.submitted",
+    "subject": "",
+    "origins": [],
+    "honeypot": "website",
+    "min_seconds": 0,
+    "max_per_minute": 20,
+    "enabled": True,
+    "revision": 1,
+    "created": THEN,
+    "updated": THEN,
+}
 _RECEIPT = {
     "id": RECEIPT,
     "hook_id": HOOK,
+    "form_id": None,
     "tenant": None,
     "state": "accepted",
     "received": THEN,
@@ -280,6 +307,13 @@ ANSWERS: dict[str, Any] = {
     "EventView": _EVENT,
     "Health": {"status": "ok"},
     "HookView": _HOOK,
+    "FormView": _FORM,
+    "FormsPlan": {
+        "plan": "plan_3f1b8f8e2a7d4c90b6e51a02",
+        "steps": [{"do": "create_form", "path": "contact", "says": "will create the form contact"}],
+        "stays": [],
+        "applied": False,
+    },
     "HooksPlan": {
         "plan": "plan_3f1b8f8e2a7d4c90b6e51a02",
         "steps": [{"do": "create_hook", "path": "github", "says": "will create the hook github"}],

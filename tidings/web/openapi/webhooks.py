@@ -134,7 +134,7 @@ def _cause(kind: ChangeType, component: str) -> Schema:
     """What tells of a change beside the item itself."""
     found: Schema = {
         "collection": {"const": kind.collection},
-        "actor": {"type": "string", **ACTOR, "description": "The key, hook or link that caused it."},
+        "actor": {"type": "string", **ACTOR, "description": "The key, hook, form or link that caused it."},
         "request_id": {"type": "string", **ident("req")},
     }
     if kind.has_previous:

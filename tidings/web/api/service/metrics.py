@@ -57,9 +57,13 @@ class _Collector:
         for verdict, count in sorted(parts.receiver.taken.items()):
             hooks.add_metric([verdict], count)
         yield hooks
+        forms = CounterMetricFamily("tidings_form_submissions", "Submissions of forms, by verdict.", labels=["verdict"])
+        for verdict, count in sorted(parts.forms.receiver.taken.items()):
+            forms.add_metric([verdict], count)
+        yield forms
         yield CounterMetricFamily(
             "tidings_hook_refusals_left_out",
-            "Refused requests not kept for lack of room.",
+            "Refused requests to hooks and forms not kept for lack of room.",
             parts.receiver.refusals.left_out,
         )
         lag = at["event"] - at["route"]

@@ -1,0 +1,149 @@
+"""`tidings forms`: pages that people fill in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, Together, calling
+from tidings.cli.terminal.numbers import counting
+from tidings.cli.terminal.values import pairs, read_json, values
+from tidings.cli.webhooks.options import content
+from tidings.client.calls import given
+from tidings.client.client import Json
+
+cli = typer.Typer(help="Forms: pages that people fill in.", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(help="The form's id, form_...")]
+FIELD_HELP = (
+    "A field, by its name: a type, such as email=email, or its declaration as JSON, such as "
+    '\'age={"type": "integer", "min": 18}\'; repeat for more, in the order of the page.'
+)
+FieldsOption = Annotated[list[str] | None, typer.Option("--field", help=FIELD_HELP, metavar="NAME=TYPE")]
+FieldsFile = Annotated[
+    str | None, typer.Option(help="A JSON file with all fields by name, or - for stdin.", metavar="FILE")
+]
+Title = Annotated[str | None, typer.Option(help="The heading of the page.")]
+Description = Annotated[str | None, typer.Option(help="The text above the fields.")]
+Thanks = Annotated[
+    str | None, typer.Option(help="The text of the page that follows, or the URL or path where browsers are sent.")
+]
+Type = Annotated[str | None, typer.Option(help="The type of its events.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help='Any other option, such as lang=de or origins=["https://example.com"]; the value is JSON or plain text.',
+        metavar="NAME=VALUE",
+    ),
+]
+Revision = Annotated[
+    int | None, typer.Option(parser=counting, help="Refuse unless the form is at this revision.", metavar="NUMBER")
+]
+
+EXAMPLE = "lang=de"
+
+
+def _options(
+    field: FieldsOption = None,
+    fields_file: FieldsFile = None,
+    title: Title = None,
+    description: Description = None,
+    thanks: Thanks = None,
+    type: Type = None,
+) -> Json:
+    """What is given, in the form of the API. Raises ValueError."""
+    found = given(title=title, description=description, thanks=thanks, type=type)
+    if fields := _fields(field, fields_file):
+        found["fields"] = fields
+    return found
+
+
+Options = Annotated[Json, Together(_options)]
+
+
+@cli.command("create")
+@calling
+def create(
+    out: Session,
+    path: Annotated[str, typer.Argument(help="What follows /f/ in its URL, such as contact.")],
+    *,
+    options: Options,
+    tenant: Annotated[str | None, typer.Option(help="The tenant that its events belong to.")] = None,
+    set: Set = None,
+) -> None:
+    """Declare a page that people fill in. Each submission is checked, kept, and becomes an event."""
+    options = options | values(set, EXAMPLE) | given(tenant=tenant)
+    if "fields" not in options:
+        raise ValueError("A form needs fields: --field email=email, or --fields-file fields.json")
+    made = out.client.forms.create(path, options.pop("fields"), **options)
+    out.answer(made, lambda: out.details(made, f"{made['id']} is declared. Its page: {made['url']}"))
+
+
+@cli.command("list")
+@calling
+def list_forms(
+    out: Session,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's forms.")] = None,
+    limit: Limit = LIST_LIMIT,
+) -> None:
+    """List forms, by path."""
+    columns = {"id": "id", "path": "path", "title": "title", "type": "type", "tenant": "tenant", "enabled": "enabled"}
+    found = out.client.forms.list(limit=min(limit, PAGE_MAX), **given(tenant=tenant))
+    nothing = "There are no forms. Declare one with: tidings forms create PATH --field NAME=TYPE"
+    out.list(found, limit, columns, nothing)
+
+
+@cli.command("show")
+@calling
+def show(out: Session, id: Id) -> None:
+    """Show one form."""
+    form = out.client.forms.get(id)
+    out.answer(form, lambda: out.details(form, form["id"]))
+
+
+@cli.command("submissions")
+@calling
+def submissions(out: Session, id: Id, limit: Limit = LIST_LIMIT) -> None:
+    """List what came to a form, newest first, including what was refused."""
+    columns = {"id": "id", "state": "state", "received": "received", "from": "client", "event": "event_id"}
+    found = out.client.receipts(limit=min(limit, PAGE_MAX), form=id)
+    out.list(found, limit, columns | {"reason": "reason"}, "Nobody has submitted it yet.")
+
+
+@cli.command("edit")
+@calling
+def edit(out: Session, id: Id, *, options: Options, set: Set = None, revision: Revision = None) -> None:
+    """Change a form, from the next request on. Fields that are given replace all present ones."""
+    changes = options | values(set, EXAMPLE)
+    if not changes:
+        raise ValueError("There is nothing to change. See: tidings forms edit --help")
+    form = out.client.forms.edit(id, changes, revision)
+    out.answer(form, lambda: out.details(form, f"{form['id']} is changed."))
+
+
+@cli.command("delete")
+@calling
+def delete(out: Session, id: Id) -> None:
+    """Delete a form. Its page is 404 from then on; its events and receipts are kept."""
+    out.client.forms.delete(id)
+    out.answer({"id": id, "deleted": True}, lambda: out.say(f"{id} is deleted."))
+
+
+def _fields(given: Sequence[str] | None, file: str | None) -> Json:
+    """The fields of the options, or of a file. Raises ValueError."""
+    if file is not None:
+        if given:
+            raise ValueError("Give --field or --fields-file, not both")
+        found = read_json(content(file).decode("utf-8", "replace"), file)
+        if not isinstance(found, dict):
+            raise ValueError(f"{file} is not a JSON object of fields by name")
+        return found
+    fields: Json = {}
+    for name, value in pairs(given, "--field", "email=email"):
+        if name in fields:
+            raise ValueError(f"--field gives {name} twice")
+        fields[name] = read_json(value, f"--field {name}") if value.startswith("{") else {"type": value}
+    return fields

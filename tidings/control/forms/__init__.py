@@ -1,0 +1,1 @@
+"""Forms: their settings and the checks on them, every change, and declarations in a file."""

@@ -1,0 +1,1 @@
+"""Forms: pages with fields for people."""

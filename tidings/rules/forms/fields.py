@@ -1,0 +1,253 @@
+"""The fields of a form as its owner declares them: what each type can have, and whether it makes sense."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, time
+from decimal import Decimal
+from typing import Any
+
+from tidings.model.errors import Invalid
+from tidings.model.forms.form import Bound, FormField, InputType
+from tidings.rules.reading.exact import is_kept
+from tidings.rules.reading.refused import Refused, escaped
+from tidings.rules.reading.schema import checked
+
+FIELDS_MAX = 100
+OPTIONS_MAX = 500
+NAME_CHARS_MAX = 64
+LABEL_CHARS_MAX = 1_000
+TEXT_CHARS_MAX = 2_000
+"""Of a help text, a placeholder, an option."""
+PATTERN_CHARS_MAX = 1_000
+LINE_CHARS, AREA_CHARS, CHARS_MAX = 1_000, 10_000, 200_000
+"""How many characters a line and a text may have by default, and at most."""
+FILES_MAX = 20
+ACCEPT_MAX = 50
+FILE_BYTES_MAX = 1024 * 1024 * 1024
+
+NAME_PATTERN = "[A-Za-z][A-Za-z0-9_-]*"
+AUTOCOMPLETE_PATTERN = "[a-z0-9-]+( [a-z0-9-]+){0,3}"
+ACCEPT_PATTERN = r"[a-z0-9]+/(\*|[a-z0-9.+-]+)|\.[A-Za-z0-9]+"
+LINES: tuple[InputType, ...] = ("text", "email", "tel", "url")
+"""Types that are one line of text."""
+TEXTS: tuple[InputType, ...] = (*LINES, "textarea")
+CHOICES: tuple[InputType, ...] = ("select", "radio", "checkboxes")
+NUMBERS: tuple[InputType, ...] = ("number", "integer")
+TIMES: tuple[InputType, ...] = ("date", "time")
+COUNTED: tuple[InputType, ...] = (*TEXTS, "checkboxes", "file")
+"""Types whose bounds count something: characters, choices or files."""
+MANY: tuple[InputType, ...] = ("checkboxes", "file")
+"""Types that may be sent several times."""
+
+_ONLY: dict[str, tuple[InputType, ...]] = {
+    "placeholder": (*TEXTS, *NUMBERS),
+    "min": (*COUNTED, *NUMBERS, *TIMES),
+    "max": (*COUNTED, *NUMBERS, *TIMES),
+    "pattern": LINES,
+    "options": CHOICES,
+    "accept": ("file",),
+    "max_bytes": ("file",),
+}
+"""What only some types can have."""
+_NOT: dict[str, tuple[InputType, ...]] = {
+    "label": ("hidden",),
+    "help": ("hidden",),
+    "required": ("hidden",),
+    "autocomplete": ("hidden", "file", "radio", "checkbox", "checkboxes"),
+    "default": ("file",),
+    "from_query": ("file",),
+}
+"""What some types cannot have."""
+_NAME = re.compile(NAME_PATTERN)
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIME = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
+_NUMBER_CHARS_MAX = 100
+_INTEGER_MAX = 2**63 - 1
+
+
+def check_fields(fields: Mapping[str, FormField], pointer: str = "/fields") -> None:
+    """Raise Refused with the place of what is wrong."""
+    if not 1 <= len(fields) <= FIELDS_MAX:
+        raise Refused(pointer, "wrong_value", f"A form has 1 to {FIELDS_MAX} fields.")
+    for name, field in fields.items():
+        at = f"{pointer}/{escaped(name)}"
+        check_name(name, at)
+        try:
+            _check(field)
+        except Refused as wrong:
+            raise wrong.under(at) from None
+
+
+def check_name(name: str, pointer: str) -> None:
+    """Raise Refused unless a field can have the name."""
+    if len(name) > NAME_CHARS_MAX or not _NAME.fullmatch(name):
+        detail = f"A field's name begins with a letter and has 1 to {NAME_CHARS_MAX} letters, digits, _ and -."
+        raise Refused(pointer, "name", detail)
+
+
+def number_of(text: str, *, whole: bool) -> Decimal | None:
+    """A number as JSON writes it; None if it is not one, or cannot be kept."""
+    if len(text) > _NUMBER_CHARS_MAX or not (_WHOLE if whole else _NUMBER).fullmatch(text) or not is_kept(text):
+        return None
+    found = Decimal(text)
+    return None if whole and abs(found) > _INTEGER_MAX else found
+
+
+def is_number(text: str) -> bool:
+    """Whether it is a number, also one with too many digits."""
+    return len(text) <= _NUMBER_CHARS_MAX and _NUMBER.fullmatch(text) is not None
+
+
+def date_of(text: str) -> date | None:
+    """A date such as `2026-11-29`; None if it is not one."""
+    try:
+        return date.fromisoformat(text) if _DATE.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
+def time_of(text: str) -> time | None:
+    """A time of day such as `14:30`; None if it is not one."""
+    try:
+        return time.fromisoformat(text) if _TIME.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
+def ordered(kind: InputType, text: str) -> Any:
+    """A value of a type in order: a number, a date or a time; None if it is not one."""
+    if kind in NUMBERS:
+        return number_of(text, whole=kind == "integer")
+    return date_of(text) if kind == "date" else time_of(text)
+
+
+def bound_text(bound: Bound) -> str:
+    """A bound as its value would be written."""
+    return bound if isinstance(bound, str) else f"{bound:g}" if isinstance(bound, float) else str(bound)
+
+
+def _check(field: FormField) -> None:
+    for name, kinds in _ONLY.items():
+        if _is_set(field, name) and field.type not in kinds:
+            detail = f"A field of the type {field.type} has no {name}. Those that have: {', '.join(kinds)}."
+            raise Refused(f"/{name}", "not_possible_here", detail)
+    for name, kinds in _NOT.items():
+        if _is_set(field, name) and field.type in kinds:
+            raise Refused(f"/{name}", "not_possible_here", f"A field of the type {field.type} has no {name}.")
+    _check_texts(field)
+    if field.type in CHOICES:
+        _check_options(field)
+    _check_bounds(field)
+    if field.pattern:
+        _check_pattern(field)
+    elif field.pattern_help:
+        raise Refused("/pattern_help", "incomplete", "pattern_help requires a pattern.")
+    _check_accept(field)
+    if field.type == "hidden" and not isinstance(field.default, str) and not field.from_query:
+        detail = "A hidden field has a fixed value as its default, or takes it from the URL: from_query."
+        raise Refused("/default", "missing", detail)
+    if field.default is not None:
+        _check_default(field)
+
+
+def _is_set(field: FormField, name: str) -> bool:
+    return bool(getattr(field, name) not in (None, "", False, (), [], {}))
+
+
+def _check_texts(field: FormField) -> None:
+    limits = {"label": LABEL_CHARS_MAX, "help": TEXT_CHARS_MAX, "placeholder": TEXT_CHARS_MAX}
+    for name, most in (limits | {"pattern_help": TEXT_CHARS_MAX}).items():
+        check_line(getattr(field, name), most, f"/{name}")
+    if len(field.autocomplete) > 100 or not re.fullmatch(f"({AUTOCOMPLETE_PATTERN})?", field.autocomplete):
+        detail = "Write what HTML calls it, such as name, email, postal-code or off."
+        raise Refused("/autocomplete", "wrong_value", detail)
+
+
+def check_line(text: str, chars_max: int, pointer: str) -> None:
+    """Raise Refused for a text that is too long, or not one line."""
+    if len(text) > chars_max:
+        raise Refused(pointer, "too_long", f"At most {chars_max:,} characters.")
+    if _CONTROL.search(text):
+        raise Refused(pointer, "control_character", "It must be one line, without control characters.")
+
+
+def _check_options(field: FormField) -> None:
+    choices = field.choices
+    if not 1 <= len(choices) <= OPTIONS_MAX:
+        raise Refused("/options", "wrong_value", f"A field of the type {field.type} has 1 to {OPTIONS_MAX} options.")
+    if len(choices) != len(field.options):
+        raise Refused("/options", "repeated", "An option appears twice.")
+    for index, (value, label) in enumerate(choices.items()):
+        at = f"/options/{escaped(value) if isinstance(field.options, dict) else index}"
+        check_line(value, TEXT_CHARS_MAX, at)
+        check_line(label, TEXT_CHARS_MAX, at)
+        if not value or value != value.strip() or not label.strip():
+            raise Refused(at, "wrong_value", "An option has a value and a label, without spaces at their ends.")
+
+
+def _check_bounds(field: FormField) -> None:
+    found: dict[str, Any] = {}
+    for name in ("min", "max"):
+        bound = getattr(field, name)
+        if bound is None:
+            continue
+        if field.type in COUNTED:
+            most = FILES_MAX if field.type == "file" else OPTIONS_MAX if field.type == "checkboxes" else CHARS_MAX
+            if type(bound) is not int or not 0 <= bound <= most or (name == "max" and bound == 0):
+                raise Refused(f"/{name}", "bound", f"It counts: a whole number, at most {most:,}.")
+            found[name] = bound
+        else:
+            right = isinstance(bound, str) if field.type in TIMES else not isinstance(bound, str)
+            value = ordered(field.type, bound_text(bound)) if right else None
+            if value is None:
+                raise Refused(f"/{name}", "bound", f"It must be a {field.type}, as people write it.")
+            found[name] = value
+    if len(found) == 2 and found["min"] > found["max"]:
+        raise Refused("/min", "bound", "min must not be larger than max.")
+
+
+def _check_pattern(field: FormField) -> None:
+    if len(field.pattern) > PATTERN_CHARS_MAX:
+        raise Refused("/pattern", "too_long", f"At most {PATTERN_CHARS_MAX:,} characters.")
+    try:
+        checked({"type": "string", "pattern": whole_pattern(field.pattern)})
+    except Invalid as wrong:
+        detail = (
+            "It is not a regular expression that runs in linear time: look-arounds and back-references are not allowed."
+        )
+        too_large = "patterns for one text" in wrong.detail
+        raise Refused("/pattern", "pattern", wrong.errors[0].detail if too_large else detail) from None
+
+
+def whole_pattern(pattern: str) -> str:
+    """A pattern that matches only a whole text."""
+    return f"^(?:{pattern})$"
+
+
+def _check_accept(field: FormField) -> None:
+    if len(field.accept) > ACCEPT_MAX:
+        raise Refused("/accept", "too_many", f"There may be at most {ACCEPT_MAX}.")
+    for index, each in enumerate(field.accept):
+        if len(each) > 100 or not re.fullmatch(ACCEPT_PATTERN, each):
+            detail = "Write media types such as image/* and application/pdf, or ends of names such as .pdf."
+            raise Refused(f"/accept/{index}", "wrong_value", detail)
+    if field.max_bytes is not None and not 1 <= field.max_bytes <= FILE_BYTES_MAX:
+        raise Refused("/max_bytes", "out_of_range", f"It must be 1 to {FILE_BYTES_MAX:,} bytes.")
+
+
+def _check_default(field: FormField) -> None:
+    wanted = bool if field.type == "checkbox" else list if field.type == "checkboxes" else str
+    if not isinstance(field.default, wanted):
+        names: dict[Callable[..., Any], str] = {bool: "true or false", list: "a list of options", str: "a string"}
+        raise Refused("/default", "wrong_type", f"The default of a {field.type} field is {names[wanted]}.")
+    texts = field.default if isinstance(field.default, list) else [str(field.default)]
+    for text in texts:
+        if field.type in CHOICES and text not in field.choices:
+            raise Refused("/default", "not_in_enum", "The default is not one of the options.")
+        if len(text) > CHARS_MAX or (field.type != "textarea" and _CONTROL.search(text)):
+            raise Refused("/default", "wrong_value", "The default is too long, or not one line.")

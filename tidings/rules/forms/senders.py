@@ -1,0 +1,43 @@
+"""Whether a form may be submitted from the page that a request comes from.
+
+Browsers say so in `Sec-Fetch-Site`, in `Origin`, or at least in `Referer`; a program that is not a browser says
+nothing, and needs no page to trick anybody.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from tidings.rules.network.origin import ANY, PublicUrl
+
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*://[^/?#\s]*)", re.IGNORECASE)
+
+
+def sender_of(headers: Mapping[str, str]) -> str | None:
+    """The origin of the page that a request comes from; None if nothing says so. `null` for pages that hide it."""
+    if "origin" in headers:
+        return headers["origin"].lower()
+    found = _ORIGIN.match(headers.get("referer", ""))
+    return found[1].lower() if found else None
+
+
+def is_own(sender: str, host: str, public: PublicUrl | None) -> bool:
+    """Whether an origin is this server's: its public one, or the host that the request names.
+
+    Behind a proxy the server does not know with which scheme it was called, so only the host counts there.
+    """
+    return (public is not None and sender == public.origin.lower()) or (
+        bool(host) and sender.partition("://")[2] == host.lower()
+    )
+
+
+def may_submit(headers: Mapping[str, str], public: PublicUrl | None, origins: tuple[str, ...]) -> bool:
+    """Whether a request may come from where it comes from. `origins`: those of the form, besides our own."""
+    site = headers.get("sec-fetch-site", "")
+    if site == "same-origin" or ANY in origins:
+        return True
+    sender = sender_of(headers)
+    if sender is None:
+        return site in ("", "none")
+    return sender in origins or is_own(sender, headers.get("host", ""), public)

@@ -1,0 +1,1 @@
+"""Forms as callers see them."""

@@ -1,0 +1,249 @@
+"""The operations on forms: pages that people fill in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tidings.control.forms.body import FormBody, NewForm
+from tidings.control.forms.declared import FormsPlan, WantedForms
+from tidings.model.forms.form import Form
+from tidings.rules.network.origin import public_url
+from tidings.views.forms.form import FormView, form_view
+from tidings.web.habits.edits import etag, merged, patch_of
+from tidings.web.habits.given import agree
+from tidings.web.habits.once import run_once
+from tidings.web.habits.paging import PAGING, SortedPage, SortKey
+from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
+from tidings.web.operation import Answer, Operation, Parameter, Request
+from tidings.web.parts import Parts
+
+TAG = "Forms"
+EXAMPLE: dict[str, Any] = {
+    "path": "contact",
+    "title": "Contact us",
+    "fields": {
+        "email": {"type": "email", "label": "Your email", "required": True},
+        "message": {"type": "textarea", "label": "Your message", "required": True, "max": 5000},
+    },
+    "thanks": "Thank you. We will answer within a day.",
+}
+
+FormPatch = patch_of(
+    FormBody,
+    "FormPatch",
+    "A merge patch: omitted members stay, null takes back what was chosen. `fields` replaces all of them.",
+)
+
+
+class FormList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of forms."""
+
+    data: list[FormView]
+    next_cursor: str | None
+    count: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class FormsApplied(WantedForms, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Forms to make so. `plan`: only if the plan is still the one that was shown under this name."""
+
+    plan: str | None = None
+
+
+class FormsToPlan(WantedForms, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Forms by any names. `prune`: delete the forms without a tenant that are not among them."""
+
+
+SORTS: dict[str, SortKey] = {"path": lambda form: form.options.path, "created": lambda form: form.created}
+
+
+async def list_forms(parts: Parts, request: Request) -> Answer:
+    """Forms, by path by default."""
+    forms = parts.forms.control.visible(request.caller, request.query.get("tenant"))
+    page = SortedPage(request, forms, SORTS, lambda form: form.id)
+    return page.answer([_view(parts, form) for form in page.shown])
+
+
+async def create_form(parts: Parts, request: Request) -> Answer:
+    """Declare a form."""
+
+    def answer(form: Form) -> Answer:
+        return Answer(201, _view(parts, form), [("location", f"/v1/forms/{form.id}"), etag(form.revision)])
+
+    return await parts.forms.control.create(request.caller, request.body, run_once(parts, request, answer))
+
+
+async def get_form(parts: Parts, request: Request) -> Answer:
+    """Read one form."""
+    form = parts.forms.control.find(request.caller, request.path["id"])
+    if not_modified(request, form.revision):
+        return Answer(304, None, [etag(form.revision)])
+    return _shown(parts, form)
+
+
+async def put_form(parts: Parts, request: Request) -> Answer:
+    """Replace a form's settings; applies from the next request on."""
+    before = parts.forms.control.find(request.caller, request.path["id"], "forms:write")
+    agree(request, _view(parts, before))
+    expected = if_match(request)
+    return _shown(
+        parts, await parts.forms.control.edit(request.caller, before.id, expected, request.body, parts.writer.call)
+    )
+
+
+async def edit_form(parts: Parts, request: Request) -> Answer:
+    """Change a form; applies from the next request on."""
+    before = parts.forms.control.find(request.caller, request.path["id"], "forms:write")
+    agree(request, _view(parts, before))
+    document: dict[str, Any] = msgspec.to_builtins(before.options) | {"max_per_minute": before.options.max_per_minute}
+    expected = if_match(request)
+    body = merged(document, request, FormBody)
+    # The patch was merged into what was read: a change in between is noticed.
+    form = await parts.forms.control.edit(
+        request.caller, before.id, {before.revision} if expected is None else expected, body, parts.writer.call
+    )
+    return _shown(parts, form)
+
+
+async def delete_form(parts: Parts, request: Request) -> Answer:
+    """Delete a form."""
+    await parts.forms.control.delete(request.caller, request.path["id"], if_match(request), parts.writer.call)
+    return Answer(204)
+
+
+async def plan_forms(parts: Parts, request: Request) -> Answer:
+    """What these declarations would change; nothing is changed."""
+    return Answer(200, await parts.forms.declared.plan(request.caller, request.body))
+
+
+async def apply_forms(parts: Parts, request: Request) -> Answer:
+    """Make the forms what these declarations say, all or none."""
+    run = run_once(parts, request, lambda shown: Answer(200, shown))
+    return await parts.forms.declared.apply(request.caller, request.body, run, plan_name=request.body.plan)
+
+
+def _view(parts: Parts, form: Form) -> FormView:
+    public = public_url(parts.settings.public_url)
+    return form_view(form, public.whole if public else "")
+
+
+def _shown(parts: Parts, form: Form) -> Answer:
+    return Answer(200, _view(parts, form), [etag(form.revision)])
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="list_forms",
+        method="GET",
+        path="/v1/forms",
+        scope="forms:read",
+        summary="List forms",
+        handler=list_forms,
+        tag=TAG,
+        response=FormList,
+        sorts=("path", "-path", "created", "-created"),
+        sorts_max=2,
+        parameters=(
+            Parameter(name="tenant", schema={"type": "string"}, help="Only those of this tenant."),
+            *PAGING,
+        ),
+    ),
+    Operation(
+        name="create_form",
+        method="POST",
+        path="/v1/forms",
+        scope="forms:write",
+        summary="Declare a form: a page that people fill in",
+        help=(
+            "Its page is at `/f/` and its path. What is sent from it, or from a page of the `origins`, is checked, "
+            "kept as a receipt, and becomes an event with the fields as its data."
+        ),
+        handler=create_form,
+        tag=TAG,
+        request=NewForm,
+        response=FormView,
+        status=201,
+        idempotent_key=True,
+        example=EXAMPLE,
+    ),
+    Operation(
+        name="get_form",
+        method="GET",
+        path="/v1/forms/{id}",
+        scope="forms:read",
+        summary="Read a form",
+        handler=get_form,
+        tag=TAG,
+        response=FormView,
+        parameters=(IF_NONE_MATCH,),
+    ),
+    Operation(
+        name="put_form",
+        method="PUT",
+        path="/v1/forms/{id}",
+        scope="forms:write",
+        summary="Replace a form",
+        help="What is left out gets its default.",
+        handler=put_form,
+        tag=TAG,
+        request=FormBody,
+        response=FormView,
+        parameters=(IF_MATCH,),
+        example=EXAMPLE,
+    ),
+    Operation(
+        name="edit_form",
+        method="PATCH",
+        path="/v1/forms/{id}",
+        scope="forms:write",
+        summary="Change a form",
+        help="`fields` replaces all of them.",
+        handler=edit_form,
+        tag=TAG,
+        request=FormPatch,
+        merge_patch=True,
+        response=FormView,
+        parameters=(IF_MATCH,),
+        example={"thanks": "https://example.com/thanks"},
+    ),
+    Operation(
+        name="delete_form",
+        method="DELETE",
+        path="/v1/forms/{id}",
+        scope="forms:write",
+        summary="Delete a form",
+        help="Its page is 404 from then on. Its events and receipts stay.",
+        handler=delete_form,
+        tag=TAG,
+        status=204,
+        parameters=(IF_MATCH,),
+    ),
+    Operation(
+        name="plan_forms",
+        method="POST",
+        path="/v1/forms:plan",
+        scope="forms:write",
+        summary="See what declarations of forms would change",
+        help="Forms are identified by their path. Nothing is changed.",
+        handler=plan_forms,
+        tag=TAG,
+        request=FormsToPlan,
+        response=FormsPlan,
+        example={"forms": {"contact": EXAMPLE}},
+    ),
+    Operation(
+        name="apply_forms",
+        method="POST",
+        path="/v1/forms:apply",
+        scope="forms:write",
+        summary="Make forms match declarations, all or none",
+        help="`plan` is the name that `plan_forms` returned.",
+        handler=apply_forms,
+        tag=TAG,
+        request=FormsApplied,
+        response=FormsPlan,
+        idempotent_key=True,
+        example={"forms": {"contact": EXAMPLE}},
+    ),
+)

@@ -1,0 +1,1 @@
+"""The door `/f`: forms as pages, and what people send from them."""

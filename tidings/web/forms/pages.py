@@ -1,0 +1,257 @@
+"""The pages of forms: what the templates show, and the policies that browsers keep to.
+
+Everything that is shown is escaped by the templates. A page has no script, and asks nobody but this server for its one
+style sheet, whose name is its content's hash, so that browsers may keep it. The sheet's URL is relative to the page: it
+is right below any prefix that a proxy takes away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from minijinja import Environment
+
+from tidings.control.forms.body import is_target
+from tidings.intake.forms.receive import FormAnswer
+from tidings.intake.forms.tokens import FIELD
+from tidings.model.forms.form import Form, FormField, InputType
+from tidings.rules.forms.fields import LINES, MANY
+from tidings.rules.forms.texts import Says, language_of, size_text
+from tidings.rules.forms.values import CHECKED, chars_max
+from tidings.rules.network.origin import ANY
+
+STATIC = files("tidings.web.forms") / "static"
+STYLE_FOLDER = "@/"
+"""What no form's path begins with."""
+PREFILLED_CHARS_MAX = 1_000
+SHORT_CHARS = 500
+"""A text of at most this many characters needs little room."""
+RIGHT_TO_LEFT = ("ar", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "yi")
+
+_AUTOCOMPLETE: dict[InputType, str] = {"email": "email", "tel": "tel", "url": "url"}
+_CONTROLS: dict[InputType, str] = {"number": "text", "integer": "text"}
+"""Browsers send nothing for an input of the type number that has no number in it: what was typed would be lost."""
+_MODES: dict[InputType, str] = {"number": "decimal", "integer": "numeric"}
+_PARAGRAPHS = re.compile(r"\n[ \t]*\n")
+
+
+@cache
+def style() -> tuple[str, bytes]:
+    """The path of the style sheet behind `/f/`, and its content."""
+    content = (STATIC / "form.css").read_bytes()
+    return f"{STYLE_FOLDER}form-{hashlib.sha256(content).hexdigest()[:16]}.css", content
+
+
+def policy(form: Form | None) -> str:
+    """The Content-Security-Policy of a page. Browsers also check where a form's answer redirects to."""
+    target, ancestors = "", "'none'"
+    if form is not None:
+        options = form.options
+        if is_target(options.thanks) and not options.thanks.startswith("/"):
+            target = " https:" if options.thanks.lower().startswith("https:") else " http: https:"
+        if options.origins:
+            ancestors = "*" if ANY in options.origins else " ".join(("'self'", *options.origins))
+    return (
+        f"default-src 'none'; style-src 'self'; img-src data:; form-action 'self'{target}; base-uri 'none'; "
+        f"frame-ancestors {ancestors}"
+    )
+
+
+def form_page(
+    form: Form,
+    says: Says,
+    token: str,
+    *,
+    query: Mapping[str, str] | None = None,
+    answer: FormAnswer | None = None,
+    body_bytes: int,
+) -> bytes:
+    """The page of a form: empty, or with what was sent (`answer`) and what is wrong with it.
+
+    `query`: the parameters of its URL. `body_bytes`: how much may be sent.
+    """
+    options = form.options
+    wrong = {each.name: each.text for each in reversed(answer.wrong)} if answer is not None else {}
+    shown = [
+        _field(name, field, says, _values(name, field, query, answer), wrong.get(name, ""), body_bytes)
+        for name, field in options.fields.items()
+    ]
+    first = {field["name"]: field["first"] for field in shown}
+    labels = {field["name"]: field["label"] for field in shown if field["kind"] != "hidden"}
+    problems = [
+        {"at": first.get(name, ""), "label": labels.get(name, ""), "text": text}
+        for name, text in ((each.name, each.text) for each in (answer.wrong if answer is not None else ()))
+    ]
+    title = says.say("error_title", title=options.title) if answer is not None else options.title
+    return _render(
+        "form.html",
+        form,
+        says,
+        page_title=title,
+        description=_paragraphs(options.description),
+        fields=shown,
+        problems=problems,
+        again=says.say(answer.again) if answer is not None and answer.again else "",
+        problem_title=says.say("problem" if problems else "not_sent"),
+        needs_files=any(field.type == "file" for field in options.fields.values()),
+        required_note=says.say("required_note", mark="*") if any(each["required"] for each in shown) else "",
+        submit=options.submit or says.say("submit"),
+        submit_lang="" if options.submit else _lang(form, says),
+        honeypot=options.honeypot,
+        token_name=FIELD,
+        token=token,
+        action=options.path.rpartition("/")[2],
+    )
+
+
+def thanks_page(form: Form, says: Says) -> bytes:
+    """The page after a submission."""
+    own = form.options.thanks
+    return _render(
+        "message.html",
+        form,
+        says,
+        page_title=says.say("thanks_title"),
+        title=says.say("thanks_title"),
+        title_lang=_lang(form, says),
+        paragraphs=_paragraphs(own) if own else [says.say("thanks")],
+        text_lang="" if own else _lang(form, says),
+        link=form.options.path.rpartition("/")[2],
+        link_text=says.say("again"),
+        mood="good",
+    )
+
+
+def message_page(form: Form | None, says: Says, title: str, text: str, depth: int = 0) -> bytes:
+    """A page that says why something was not done. `depth`: that of the page's URL, if there is no form."""
+    return _render(
+        "message.html",
+        form,
+        says,
+        page_title=title,
+        title=title,
+        title_lang=_lang(form, says),
+        paragraphs=[text],
+        text_lang=_lang(form, says),
+        link="",
+        mood="bad",
+        depth=depth,
+    )
+
+
+def _render(template: str, form: Form | None, says: Says, *, depth: int = 0, **values: Any) -> bytes:
+    options = form.options if form is not None else None
+    lang = options.lang if options is not None else says.language
+    steps = options.path.count("/") if options is not None else depth
+    values = {
+        "lang": lang,
+        "dir": "rtl" if lang.partition("-")[0].lower() in RIGHT_TO_LEFT else "ltr",
+        "style": "../" * steps + style()[0],
+        "says_lang": _lang(form, says),
+        "form_title": options.title if options is not None else "",
+        "choose": says.say("choose"),
+    } | values
+    return _environment().render_template(template, **values).encode()
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(undefined_behavior="strict", trim_blocks=True, lstrip_blocks=True)
+    for name in ("page.html", "form.html", "message.html"):
+        environment.add_template(name, (STATIC / name).read_text("utf-8"))
+    return environment
+
+
+def _lang(form: Form | None, says: Says) -> str:
+    """The language of our sentences, if it is not the page's: screen readers pronounce them in it."""
+    if form is None or form.options.lang.partition("-")[0].lower() == says.language:
+        return ""
+    return language_of(says.language)
+
+
+def _values(name: str, field: FormField, query: Mapping[str, str] | None, answer: FormAnswer | None) -> list[str]:
+    """What a field shows: what was sent, what the URL says, or its default."""
+    if answer is not None:
+        sent = answer.posted.texts.get(name, [])
+        return [str(field.default)] if field.type == "hidden" and not field.from_query else sent
+    if field.from_query and query is not None and name in query:
+        text = query[name][:PREFILLED_CHARS_MAX]
+        return text.split(",") if field.type == "checkboxes" else [text]
+    default = field.default
+    if isinstance(default, list):
+        return default
+    return ["on"] if default is True else [default] if isinstance(default, str) else []
+
+
+def _field(
+    name: str, field: FormField, says: Says, values: Sequence[str], error: str, body_bytes: int
+) -> dict[str, Any]:
+    """What the template shows of a field."""
+    ident, text = f"f-{name}", values[0] if values else ""
+    hints = _hints(field, says, body_bytes)
+    about = [f"{ident}-help"] if field.help else []
+    about += [f"{ident}-hint"] if hints else []
+    about += [f"{ident}-error"] if error else []
+    chosen = set(values)
+    options = [
+        {"id": f"{ident}-{index}" if index else ident, "value": value, "label": label, "chosen": value in chosen}
+        for index, (value, label) in enumerate(field.choices.items())
+    ]
+    return {
+        "name": name,
+        "id": ident,
+        "first": ident,
+        "kind": field.type,
+        "control": _CONTROLS.get(field.type, field.type),
+        "label": field.label or _label(name),
+        "help": field.help,
+        "hints": hints,
+        "error": error,
+        "required": field.required,
+        "placeholder": field.placeholder,
+        "value": text,
+        "checked": text.strip().lower() in CHECKED,
+        "options": options,
+        "autocomplete": field.autocomplete or _AUTOCOMPLETE.get(field.type, ""),
+        "inputmode": _MODES.get(field.type, ""),
+        "multiple": field.type in MANY and field.max != 1 and field.max is not None,
+        "accept": ",".join(field.accept),
+        "about": " ".join(about),
+        "rows": 7 if chars_max(field) > SHORT_CHARS else 3 if field.type == "textarea" else 0,
+        "bounds": _bounds(field),
+    }
+
+
+def _hints(field: FormField, says: Says, body_bytes: int) -> list[str]:
+    """What people must know before they begin: limits that the field's declaration names."""
+    found = []
+    if field.type in (*LINES, "textarea") and field.max is not None:
+        found.append(says.say("hint_most", max=f"{field.max:,}"))
+    if field.type == "file":
+        size = size_text(min(body_bytes, field.max_bytes or body_bytes))
+        many = isinstance(field.max, int) and field.max > 1
+        found.append(says.say("hint_files", max=field.max, size=size) if many else says.say("hint_file", size=size))
+        if field.accept:
+            found.append(says.say("hint_accept", accept=", ".join(field.accept)))
+    return found
+
+
+def _bounds(field: FormField) -> dict[str, str]:
+    """What pickers of dates and times offer."""
+    if field.type not in ("date", "time"):
+        return {}
+    return {name: str(bound) for name, bound in (("min", field.min), ("max", field.max)) if bound is not None}
+
+
+def _label(name: str) -> str:
+    return re.sub("[_-]+", " ", name).strip().capitalize() or name
+
+
+def _paragraphs(text: str) -> list[str]:
+    found = _PARAGRAPHS.split(text.replace("\r\n", "\n"))
+    return [each.strip() for each in found if each.strip()]
