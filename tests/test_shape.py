@@ -54,7 +54,7 @@ def test_files_are_short() -> None:
     assert not long, f"files may have {FILE_LINES_MAX} lines; split these by what they are for: {long}"
 
 
-def test_folders_are_rooms_that_one_look_takes_in() -> None:
+def test_folders_have_at_most_15_files() -> None:
     folders = Counter(name(path.parent) for path in ours("tidings"))
     crowded = {folder: count for folder, count in folders.items() if count > FOLDER_FILES_MAX}
     crowded = {folder: count for folder, count in crowded.items() if folder not in ARCHIVES}

@@ -39,7 +39,7 @@ def test_a_batch_counts_each_of_its_events(sink: SinkProcess) -> None:
     assert sink.stats()["paths"]["/ok/b"]["distinct"] == 1_000
 
 
-def test_what_comes_twice_or_late_is_seen(sink: SinkProcess) -> None:
+def test_duplicates_and_late_arrivals_are_noticed(sink: SinkProcess) -> None:
     run = sink.new_run()
     for number in (5, 5, 7):
         ask(sink.port, "POST", "/ok/c", event_template("t", run) % (number, 1))
@@ -79,7 +79,7 @@ def test_signatures_are_verified(sink: SinkProcess, secret: str, good: int, bad:
     assert (stats["verified"], stats["unverified"]) == (good, bad)
 
 
-def test_numbers() -> None:
+def test_percentiles_and_medians_of_numbers() -> None:
     assert percentiles(range(1, 102))["p50"] == 51
     assert percentiles([]) == {}
     assert (median([3, 1, 2]), median([1, 2])) == (2, 1.5)

@@ -78,7 +78,7 @@ def test_a_file_is_planned_applied_and_applied_again(run: Run, write: Any, clean
     assert clean.get("/v1/collections/tasks")["revision"] == 1
 
 
-def test_where_values_are_lost_somebody_must_say_yes(run: Run, write: Any, clean: Api, server: TestServer) -> None:
+def test_a_loss_of_values_must_be_confirmed(run: Run, write: Any, clean: Api, server: TestServer) -> None:
     run("apply", write(TASKS))
     put_items(server, 1203)
     refused = run("apply", write(NO_NOTE))
@@ -124,7 +124,7 @@ def test_others_stay_unless_they_are_pruned(run: Run, write: Any, clean: Api) ->
     assert [each["name"] for each in clean.pages("/v1/collections")] == ["tasks"]
 
 
-def test_what_stands_in_the_way_is_told_with_its_line(run: Run, write: Any, server: TestServer) -> None:
+def test_obstacles_are_reported_with_their_line(run: Run, write: Any, server: TestServer) -> None:
     run("apply", write(TASKS))
     put_items(server, 2)
     text = TASKS.replace("note: string", "note: {type: string, max: 0}")
@@ -138,7 +138,7 @@ def test_what_stands_in_the_way_is_told_with_its_line(run: Run, write: Any, serv
     assert run("apply", "none.yaml").exit_code == 1
 
 
-def test_answers_for_scripts(read: Read, run: Run, write: Any, server: TestServer) -> None:
+def test_output_for_scripts_is_json(read: Read, run: Run, write: Any, server: TestServer) -> None:
     shown = json.loads(run("apply", write(TASKS), "--plan", "--json").stdout)
     assert shown["steps"][0]["do"] == "create_collection" and not shown["applied"]
     assert read("apply", write(TASKS))["applied"] is True

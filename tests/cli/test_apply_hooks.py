@@ -117,7 +117,7 @@ def test_a_plan_that_is_no_longer_true_is_refused(server: TestServer) -> None:
         ("links:\n  'a b': {when: {hook: {path: x, scheme: github}}}", "A link's name is"),
     ],
 )
-def test_what_cannot_work_is_refused_with_line_and_column(tmp_path: Path, text: str, said: str) -> None:
+def test_invalid_hooks_are_refused_with_line_and_column(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "tidings.yaml"
     file.write_text(text)
     with pytest.raises(SettingsError) as wrong:

@@ -55,7 +55,7 @@ def test_a_name_that_ends_with_a_slash_is_a_folder(tmp_path: Path, run: Run, fol
 
 
 @pytest.mark.slow
-def test_a_backup_ends_while_somebody_writes_and_holds_one_moment(tmp_path: Path, run: Run) -> None:
+def test_a_backup_during_writes_finishes_and_holds_one_moment(tmp_path: Path, run: Run) -> None:
     with ProcessServer(tmp_path / "server", max_batch_bytes=8_000_000) as server:
         server.api.register("https://example.com/hook", events=["other"])
         stop = threading.Event()
@@ -118,7 +118,7 @@ def test_the_command_says_where_the_key_is(folder: Path, run: Run, tmp_path: Pat
     assert (tmp_path / "d.db").exists() and not (tmp_path / "d.key").exists()
 
 
-def test_what_stands_in_the_way_of_a_backup_is_said(folder: Path, run: Run, tmp_path: Path) -> None:
+def test_a_backup_says_what_prevents_it(folder: Path, run: Run, tmp_path: Path) -> None:
     (tmp_path / "there.db").write_bytes(b"mine")
     assert "already exists" in backup(run, tmp_path / "there.db", "--data", folder, ok=False)
     assert (tmp_path / "there.db").read_bytes() == b"mine"
@@ -249,14 +249,14 @@ def test_a_start_after_a_restore_that_was_killed_names_the_command(
         assert len(server.api.get("/v1/events")["data"]) == 3
 
 
-def test_a_start_beside_a_copy_that_is_being_written_waits_for_it(folder: Path, run: Run) -> None:
+def test_a_start_waits_for_a_copy_that_is_being_written(folder: Path, run: Run) -> None:
     lock = FileLock(folder / "tidings.db.partial", folder, "")
     said = run("serve", "--port", "0", "--data", str(folder))
     assert said.exit_code == 2 and "is writing" in said.stderr
     lock.release()
 
 
-def test_a_restore_beside_a_running_server_is_refused(tmp_path: Path, run: Run) -> None:
+def test_a_restore_next_to_a_running_server_is_refused(tmp_path: Path, run: Run) -> None:
     with TestServer(tmp_path / "data") as server:
         server.api.publish("step")
         backup(run, tmp_path / "x.db", "--data", server.folder)
@@ -269,7 +269,7 @@ def test_a_restore_beside_a_running_server_is_refused(tmp_path: Path, run: Run) 
     ("content", "sentence"),
     [(None, "there is no file"), (b"notes\n" * 1000, "file is not a database"), (b"", "is not a Tidings database")],
 )
-def test_what_is_no_backup_is_refused(
+def test_a_file_that_is_not_a_backup_is_refused(
     folder: Path, run: Run, tmp_path: Path, content: bytes | None, sentence: str
 ) -> None:
     if content is not None:

@@ -107,7 +107,7 @@ def test_check_says_what_is_declared(read: Read, run: Run, tmp_path: Path) -> No
     assert "It declares tasks." in run("check").stdout
 
 
-def test_check_of_files_that_are_no_text(run: Run, tmp_path: Path) -> None:
+def test_check_refuses_files_that_are_not_text(run: Run, tmp_path: Path) -> None:
     assert "cannot be read" in run("check", "none.yaml").stderr
     (tmp_path / "x.yaml").write_bytes("# ü\n# ü ".encode() + b"\xff\xfe\x00")
     assert "line 2, column 5: this is not UTF-8 text" in run("check", str(tmp_path / "x.yaml")).stderr
@@ -115,7 +115,7 @@ def test_check_of_files_that_are_no_text(run: Run, tmp_path: Path) -> None:
     assert run("check", str(tmp_path / "x.yaml")).exit_code == 0
 
 
-def test_doctor_finds_a_running_server_well(read: Read, server: TestServer) -> None:
+def test_doctor_finds_a_running_server_healthy(read: Read, server: TestServer) -> None:
     findings = read("doctor", "--data", str(server.folder))
     assert {each["state"] for each in findings} <= {"ok", "warn"}
     assert {"files", "clock", "data", "privacy", "disk", "sqlite", "database", "server", "skew", "key"} <= {
@@ -152,7 +152,7 @@ def test_one_refused_message_does_not_make_a_failing_endpoint(
     assert b"tidings_endpoints_failing 0.0" in server.api.call("GET", "/metrics").body
 
 
-def test_doctor_tells_who_wants_more_than_its_share(read: Read, server: TestServer) -> None:
+def test_doctor_names_tenants_that_want_more_than_their_share(read: Read, server: TestServer) -> None:
     assert server.server is not None
     share = server.server.parts.open_calls.share
     while share.take("greedy"):
@@ -181,7 +181,7 @@ def test_doctor_says_what_to_do(run: Run, tmp_path: Path) -> None:
     assert "The first start creates it." in run("doctor", "--data", str(folder), "--url", "http://127.0.0.1:1").stdout
 
 
-def test_doctor_finds_a_database_that_others_may_read(run: Run, server: TestServer) -> None:
+def test_doctor_finds_a_database_that_other_users_can_read(run: Run, server: TestServer) -> None:
     file = server.folder / "tidings.db"
     file.chmod(0o644)
     assert f"run: chmod 600 {file}" in run("doctor", "--data", str(server.folder)).stdout
@@ -189,13 +189,13 @@ def test_doctor_finds_a_database_that_others_may_read(run: Run, server: TestServ
     assert "chmod" not in run("doctor", "--data", str(server.folder)).stdout
 
 
-def test_doctor_tells_a_wrong_key(run: Run, server: TestServer) -> None:
+def test_doctor_reports_a_wrong_key(run: Run, server: TestServer) -> None:
     said = run("doctor", "--data", str(server.folder), "--key", "wrong")
     assert said.exit_code == 1 and "tidings keys create" in said.stdout
     assert "Give one with --key" in run("doctor", "--data", str(server.folder), env={"TIDINGS_KEY": ""}).stdout
 
 
-def test_doctor_tells_wrong_settings(run: Run, tmp_path: Path) -> None:
+def test_doctor_reports_wrong_settings(run: Run, tmp_path: Path) -> None:
     said = run("doctor", env={"TIDINGS_PROT": "1"})
     assert said.exit_code == 1 and "TIDINGS_PROT is not a setting" in said.stdout
     said = run("doctor", "--database", "mysql:x")

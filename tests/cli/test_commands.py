@@ -74,7 +74,7 @@ def test_an_endpoint_is_changed_paused_resumed_and_deleted(read: Read, run: Run,
     assert run("endpoints", "show", id).exit_code == 1
 
 
-def test_a_url_that_is_registered_already_is_said_to_be(run: Run, read: Read, receiver: Receiver) -> None:
+def test_a_url_that_is_already_registered_is_pointed_out(run: Run, read: Read, receiver: Receiver) -> None:
     url = receiver.url("/twice")
     first = read("endpoints", "create", url, "--events", "tasks.*")
     again = run("endpoints", "create", url, "--events", "tasks.*", "--once")
@@ -102,12 +102,12 @@ def test_a_type_of_our_own_is_known(run: Run, receiver: Receiver) -> None:
     assert said.exit_code == 0 and "no event type" not in said.stderr
 
 
-def test_an_option_that_is_a_text_needs_no_quotes(read: Read, receiver: Receiver) -> None:
+def test_a_string_option_needs_no_quotes(read: Read, receiver: Receiver) -> None:
     made = read("endpoints", "create", receiver.url("/bare"), "--set", "body=bare", "--set", 'order="all"')
     assert (made["body"], made["order"]) == ("bare", "all")
 
 
-def test_one_delivery_is_not_said_to_be_several(run: Run, read: Read, endpoint: Any) -> None:
+def test_one_delivery_is_singular(run: Run, read: Read, endpoint: Any) -> None:
     read("endpoints", "pause", endpoint["id"])
     event = read("publish", "tasks.done", "--data", "{}")
     until(lambda: read("events", "show", event["id"])["deliveries"], "it is routed")
@@ -166,7 +166,7 @@ def test_keys_are_made_listed_and_revoked(read: Read, run: Run) -> None:
     assert "--key" in run("publish", "shop.sold", "--data", "{}", env=env).stderr
 
 
-def test_what_is_declared_is_listed_and_shown(read: Read, run: Run, server: TestServer) -> None:
+def test_declared_things_are_listed_and_shown(read: Read, run: Run, server: TestServer) -> None:
     server.api.call("PUT", "/v1/collections/shelves", {"description": "Of wood", "fields": {"a": {"type": "string"}}})
     server.api.call("PUT", "/v1/event-types/shelf.built", {"description": "It stands"})
     server.api.post("/v1/tenants", {"id": "carpenter", "name": "Joseph"})
@@ -190,7 +190,9 @@ def test_replays_are_listed_shown_and_cancelled(read: Read, run: Run, receiver: 
     assert (said.exit_code, "done" in said.stderr) == (1, True), said.output
 
 
-def test_a_file_of_events_breaks_off_and_goes_on(read: Read, run: Run, tmp_path: Path, server: TestServer) -> None:
+def test_a_file_of_events_that_breaks_off_can_be_resumed(
+    read: Read, run: Run, tmp_path: Path, server: TestServer
+) -> None:
     lines = [json.dumps({"type": "files.line", "subject": "f1", "data": {"n": n}}) for n in range(1, 2501)]
     path = tmp_path / "events.ndjson"
     path.write_text("\n".join([*lines[:1199], '{"type": "bad..type", "data": {}}', *lines[1200:]]) + "\n\n")
@@ -206,7 +208,7 @@ def test_a_file_of_events_breaks_off_and_goes_on(read: Read, run: Run, tmp_path:
     assert sorted(each["data"]["n"] for each in stored) == list(range(1, 2501))
 
 
-def test_a_line_that_is_no_json_is_named(run: Run) -> None:
+def test_a_line_that_is_not_json_is_named(run: Run) -> None:
     said = run("publish", "--file", "-", input='{"type": "a.b", "data": {}}\n{"type":\n')
     assert said.exit_code == 1 and "Line 2 is not valid JSON" in said.stderr
     # As when the server refuses an event: what stands before it in its batch is not sent either.

@@ -31,7 +31,7 @@ def test_certificates_are_read_from_files(read: Any, run: Run, tmp_path: Path) -
     assert taken["client_certificate"] is None and taken["ca"] == made["ca"]
 
 
-def test_files_that_cannot_serve_are_refused_in_a_sentence(run: Run, tmp_path: Path) -> None:
+def test_unusable_files_are_refused_in_a_sentence(run: Run, tmp_path: Path) -> None:
     written(tmp_path, us=GOOD.certificate, key=GOOD.key)
     (tmp_path / "der").write_bytes(b"\x30\x82")
     for args, sentence in (

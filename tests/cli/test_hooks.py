@@ -43,7 +43,7 @@ def test_a_value_that_begins_like_json_must_be_valid(run: Run) -> None:
         assert repeated.exit_code == 1 and "--set gives a twice" in repeated.stderr
 
 
-def test_what_came_is_listed_shown_and_written_byte_for_byte(
+def test_receipts_are_listed_shown_and_written_byte_for_byte(
     server: TestServer, run: Run, read: Callable[..., Any]
 ) -> None:
     hook = read("hooks", "create", "cli-two", "--scheme", "github", env={"TIDINGS_HOOK_SECRET": SECRET})

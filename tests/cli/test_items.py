@@ -40,7 +40,7 @@ def test_an_item_from_its_creation_to_its_end(read: Read, run: Run, tmp_path: Pa
     assert "no such items" in run("items", "list", "tasks", "--filter", "done=true", "--tenant", "one").stdout
 
 
-def test_what_is_typed_is_what_is_sent(read: Read, run: Run) -> None:
+def test_values_are_sent_as_typed(read: Read, run: Run) -> None:
     for name in ("a, b", "c"):
         read("items", "create", "tasks", "--set", f'title="{name}"', "--tenant", "typed")
     listed = read(
@@ -73,7 +73,7 @@ def test_a_file_goes_out_and_comes_in_again(read: Read, run: Run, tmp_path: Path
     assert printed.stdout_bytes == (tmp_path / name).read_bytes()
 
 
-def test_bad_lines_are_told_each_on_a_line(read: Read, run: Run, tmp_path: Path) -> None:
+def test_bad_lines_are_reported_one_per_line(read: Read, run: Run, tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("title,pieces\na,1\nb,x\n,3\n")
     refused = run("items", "import", "tasks", "bad.csv", "--tenant", "bad")
     assert refused.exit_code == 1 and refused.stdout == ""
@@ -85,7 +85,7 @@ def test_bad_lines_are_told_each_on_a_line(read: Read, run: Run, tmp_path: Path)
     assert partial.stderr.splitlines() == [first, second]
 
 
-def test_an_id_that_is_there_names_the_way_on(run: Run, tmp_path: Path) -> None:
+def test_a_taken_id_suggests_what_to_do(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,title\na,one\n")
     assert run("items", "import", "tasks", "a.csv", "--tenant", "ids").stdout == "1 line: 1 created.\n"
     refused = run("items", "import", "tasks", "a.csv", "--tenant", "ids")
@@ -95,7 +95,7 @@ def test_an_id_that_is_there_names_the_way_on(run: Run, tmp_path: Path) -> None:
     assert merged.stdout == "1 line: 1 merged.\n"
 
 
-def test_a_decimal_without_its_quotes_is_told_how_to_keep_them(run: Run, read: Read, server: TestServer) -> None:
+def test_a_decimal_without_quotes_gets_a_hint_about_the_shell(run: Run, read: Read, server: TestServer) -> None:
     server.api.call("PUT", "/v1/collections/bills", {"fields": {"amount": "decimal"}})
     refused = run("items", "create", "bills", "--set", "amount=12.30")
     assert refused.exit_code == 1 and """write: --set amount='"12.30"'""" in refused.stderr

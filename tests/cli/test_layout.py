@@ -58,6 +58,6 @@ def test_columns_line_up_for_wide_signs_too() -> None:
     assert cell_len(wide[: wide.index("x")]) == plain.index("x") == heading.index("b")
 
 
-def test_what_would_steer_a_terminal_is_written_out() -> None:
+def test_terminal_control_characters_are_escaped() -> None:
     assert layout.cell("a\x1b[2Jb\r\u202ec") == "a\\x1b[2Jb\\r\\u202ec"
     assert layout.cell("na\u00efve 東京 👋") == "na\u00efve 東京 👋"

@@ -75,7 +75,7 @@ def test_a_change_of_an_item_is_forwarded_with_what_was_before(
     assert updated["previous"]["name"] == "Fern" and updated["changed"] == ["name"]
 
 
-def test_it_knocks_until_somebody_answers(server: TestServer, receiver: Receiver, tmp_path: Path) -> None:
+def test_it_retries_until_the_server_answers(server: TestServer, receiver: Receiver, tmp_path: Path) -> None:
     receiver.down()
     event = server.api.post("/v1/events", {"type": "knocks.done", "data": {}})
     args = [
@@ -135,9 +135,7 @@ def test_a_server_that_goes_before_the_first_event_is_waited_for_and_nothing_is_
             assert receiver.wait_for(1)[0].id == missed["id"]
 
 
-def test_a_store_that_was_replaced_is_told_with_the_way_on(
-    server: TestServer, receiver: Receiver, tmp_path: Path
-) -> None:
+def test_a_replaced_store_is_reported_with_what_to_do(server: TestServer, receiver: Receiver, tmp_path: Path) -> None:
     kept = tmp_path / "cursor.json"
     args = ["--to", receiver.url("/"), "--cursor-file", str(kept)]
     for _ in range(3):
@@ -151,7 +149,7 @@ def test_a_store_that_was_replaced_is_told_with_the_way_on(
 
 
 @pytest.mark.parametrize("blocked", [False, True], ids=["plain", "blocked by the parent"])
-def test_a_signal_that_no_instruction_follows_ends_it_all_the_same(blocked: bool) -> None:
+def test_a_signal_without_a_following_instruction_still_ends_it(blocked: bool) -> None:
     """It goes to another thread: the main one is in its read already, as if the signal had come just before that."""
     lines = (
         "import signal, socket, threading",

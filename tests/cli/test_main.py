@@ -57,7 +57,7 @@ def test_an_unknown_command_is_named() -> None:
     assert said.returncode == 2 and "endpoint" in said.stderr and "endpoints" in said.stderr
 
 
-def test_the_table_says_what_each_command_says_of_itself() -> None:
+def test_the_table_has_the_help_of_each_command() -> None:
     commands = typer.main.get_command(tree()).commands  # type: ignore[attr-defined]
     assert list(commands) == [command.name for command in COMMANDS]
     for command in COMMANDS:

@@ -95,12 +95,12 @@ def test_scripts_get_one_line_of_json(tmp_path: Path) -> None:
     assert ended(process) == ("", "")
 
 
-def test_a_taken_port_is_said(tmp_path: Path, taken_port: int) -> None:
+def test_a_taken_port_is_reported(tmp_path: Path, taken_port: int) -> None:
     said = refused("--data", str(tmp_path), "--port", str(taken_port))
     assert f"port {taken_port} is taken" in said
 
 
-def test_a_folder_in_use_is_said(tmp_path: Path) -> None:
+def test_a_folder_in_use_is_reported(tmp_path: Path) -> None:
     with ProcessServer(tmp_path) as server:
         assert server.process is not None
         assert "nother Tidings server is running" in refused("--data", str(tmp_path / "data"), "--port", "0")
@@ -130,7 +130,7 @@ def test_what_is_wrong_is_one_sentence(args: list[str], env: dict[str, str], sen
     assert sentence in refused("--data", str(tmp_path / "data"), *port, *args, env=env, cwd=tmp_path)
 
 
-def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_together(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text("settings:\n  colour: red\n  log_level: loud\n  data: d\n  shape: 1\n")
     env = {
         "TIDINGS_RETENTION_DAYS": "-1",
@@ -152,7 +152,7 @@ def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_a_stronger_source_mends_a_wrong_value(tmp_path: Path) -> None:
+def test_a_stronger_source_overrides_a_wrong_value(tmp_path: Path) -> None:
     assert read_settings({"port": "1"}, {"TIDINGS_PORT": "x"}).port == 1
 
 
@@ -161,7 +161,7 @@ def test_lists_in_the_file_are_read_as_lists() -> None:
     assert (settings.trusted_proxies, settings.cors_origins) == ("10.0.0.0/8,127.0.0.1", "")
 
 
-def test_what_the_system_refuses_is_a_sentence(tmp_path: Path) -> None:
+def test_system_errors_are_sentences(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     said = refused("--data", str(tmp_path / "file"), "--port", "0")
     assert (
@@ -232,7 +232,7 @@ def test_flags_are_read_without_typer() -> None:
         assert serve.read_flags(strange) is None
 
 
-def test_a_stop_keeps_what_is_in_flight(tmp_path: Path) -> None:
+def test_a_stop_keeps_requests_in_flight(tmp_path: Path) -> None:
     with Receiver() as receiver, ProcessServer(tmp_path) as server:
         receiver.answer(Reaction(waits=True))
         server.api.post("/v1/endpoints", {"url": receiver.url("/hook")})

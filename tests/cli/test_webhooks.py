@@ -34,7 +34,7 @@ def kept(run: Run, folder: Path, *args: str) -> str:
     return str(folder / "request.http")
 
 
-def test_a_sample_is_genuine_for_whoever_knows_the_secret(run: Run, tmp_path: Path) -> None:
+def test_a_sample_is_genuine_with_the_right_secret(run: Run, tmp_path: Path) -> None:
     file = kept(run, tmp_path, "stripe", "--secret", SECRET, "--type", "invoice.paid")
     assert b'"type":"invoice.paid"' in Path(file).read_bytes()
     right = run("verify", file, "--scheme", "stripe", "--secret", SECRET)
@@ -60,7 +60,7 @@ def test_a_refusal_has_the_words_of_the_server_and_what_should_have_been_signed(
     assert "without spaces" in said["detail"]
 
 
-def test_an_old_request_is_checked_as_of_when_it_came(run: Run, tmp_path: Path) -> None:
+def test_an_old_request_is_checked_as_of_its_arrival(run: Run, tmp_path: Path) -> None:
     file = kept(run, tmp_path, "slack", "--secret", SECRET)
     said = run("verify", file, "--scheme", "slack", "--secret", SECRET, "--at", "2h")
     assert (said.exit_code, "too_new" in said.stdout, "Its signature is genuine." in said.stdout) == (1, True, True)
@@ -87,7 +87,7 @@ def test_a_body_and_its_headers_are_given_one_by_one(run: Run, tmp_path: Path) -
     assert "'NAME: VALUE'" in run(*args, "--header", "x").stderr
 
 
-def test_a_handshake_is_told_with_its_answer(run: Run, tmp_path: Path) -> None:
+def test_a_handshake_is_shown_with_its_answer(run: Run, tmp_path: Path) -> None:
     (tmp_path / "ask").write_text("GET /in?challenge=abc HTTP/1.1\nHost: example.com\n\n")
     said = run("verify", str(tmp_path / "ask"), "--scheme", "dropbox", "--secret", SECRET)
     assert said.exit_code == 0
@@ -154,7 +154,7 @@ def test_schemes_are_listed_and_shown(run: Run, read: Read) -> None:
         (("trigger", "adyen-banking", "--secret", "xyz"), "not hex"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_sentence(run: Run, args: tuple[str, ...], words: str) -> None:
+def test_impossible_requests_get_a_sentence(run: Run, args: tuple[str, ...], words: str) -> None:
     said = run(*args)
     assert said.exit_code == 1
     assert words in said.stderr

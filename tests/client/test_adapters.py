@@ -171,7 +171,7 @@ def sent(send: Send, request: HookRequest, target: str = "") -> Said:
     return send(request.method, target or split[split.index("/") :], request.headers, request.body)
 
 
-def test_what_is_genuine_gets_to_the_view_byte_for_byte(send: Send) -> None:
+def test_a_genuine_webhook_reaches_the_view_byte_for_byte(send: Send) -> None:
     body = b'{"a": 1.0,\r\n "b": "\\u00e9\xc3\xa9"}\r\n'
     assert sent(send, signed("github", body=body)).status == 204
     [received] = CAME
@@ -181,7 +181,7 @@ def test_what_is_genuine_gets_to_the_view_byte_for_byte(send: Send) -> None:
     assert received.request is not None
 
 
-def test_what_is_not_genuine_does_not_and_its_sender_reads_why(send: Send) -> None:
+def test_a_forged_webhook_does_not_reach_the_view_and_its_sender_reads_why(send: Send) -> None:
     request = signed("github")
     changed = sent(send, request.but(body=request.body + b" "))
     assert (changed.status, b"X-Hub-Signature-256 does not match the signed content" in changed.body) == (401, True)
@@ -211,7 +211,7 @@ def test_a_handshake_is_answered_and_no_event(send: Send) -> None:
     assert CAME == []
 
 
-def test_senders_that_want_a_certain_answer_get_it(send: Send) -> None:
+def test_senders_that_expect_a_certain_answer_get_it(send: Send) -> None:
     said = sent(send, signed("dropbox-sign"))
     assert (said.status, said.body) == (200, b"Hello API Event Received")
 
@@ -241,7 +241,7 @@ def test_fastapi_fills_the_other_parameters() -> None:
     assert client.post("/in/a", json={}).status_code == 401
 
 
-def test_flask_and_django_hand_on_the_names_of_the_path() -> None:
+def test_flask_and_django_pass_path_parameters_on() -> None:
     import flask
 
     from tidings.client.adapters import flask as for_flask
@@ -267,7 +267,7 @@ def test_a_secret_that_is_handed_over_is_kept_or_its_sender_is_refused() -> None
     assert (refused.status, b"keep_secret" in refused.body) == (403, True)
 
 
-def test_what_a_sender_publishes_is_fetched_and_its_subscription_confirmed() -> None:
+def test_published_keys_are_fetched_and_subscriptions_confirmed() -> None:
     scheme = schemes.named("aws-sns")
     url = "https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&Token=t"
     asked = {"Type": "SubscriptionConfirmation", "Token": "t", "SubscribeURL": url}
@@ -291,7 +291,7 @@ def test_what_a_sender_publishes_is_fetched_and_its_subscription_confirmed() -> 
     assert called[1:] == ["https://sns.us-west-2.amazonaws.com/SimpleNotificationService-f3ecfb72.pem"]
 
 
-def test_the_client_has_none_of_the_frameworks() -> None:
+def test_the_client_imports_no_framework() -> None:
     loaded = "import sys, tidings.client; print(*{'flask', 'django', 'starlette', 'fastapi'} & set(sys.modules))"
     said = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     assert said.stdout == "\n"

@@ -58,7 +58,7 @@ def test_events(client: Face) -> None:
     assert listed[:2] == ids[::-1]
 
 
-def test_a_number_keeps_a_repeat_from_being_another_event(client: Face) -> None:
+def test_a_numeric_id_makes_a_repeat_the_same_event(client: Face) -> None:
     first = client.call("publish", "a.b", {}, idempotency_key="same-" + str(id(client)))
     assert client.call("publish", "a.b", {}, idempotency_key="same-" + str(id(client))) == first
 
@@ -120,11 +120,11 @@ def test_event_types_and_tenants(client: Face) -> None:
     assert client.call("delete_tenant", tenant) is None
 
 
-def test_dir_shows_what_there_is() -> None:
+def test_dir_lists_the_public_names() -> None:
     assert "AsyncClient" in dir(tidings.client) and "TYPE_CHECKING" not in dir(tidings.client)
 
 
-def test_hooks_and_what_came_to_them(client: Face, server: TestServer) -> None:
+def test_hooks_and_their_receipts(client: Face, server: TestServer) -> None:
     path = f"client-{id(client)}"
     hook = client.call("create_hook", path, "github", secrets=["mistyped"])
     assert client.call("hook", hook["id"]) == hook and hook["id"] in [each["id"] for each in client.call("hooks")]
@@ -147,7 +147,7 @@ def test_hooks_and_what_came_to_them(client: Face, server: TestServer) -> None:
         client.call("hook", hook["id"])
 
 
-def test_errors_have_types_and_sentences(client: Face, face: MakeFace, server: TestServer) -> None:
+def test_errors_have_types_and_messages(client: Face, face: MakeFace, server: TestServer) -> None:
     with pytest.raises(NotFound, match="There is no event"):
         client.call("event", "evt_x?y z")
     with pytest.raises(Invalid, match="/type") as invalid:
@@ -167,7 +167,7 @@ def test_errors_have_types_and_sentences(client: Face, face: MakeFace, server: T
     assert reached.value.retry_after_seconds is not None
 
 
-def test_nobody_there(face: MakeFace) -> None:
+def test_a_server_that_is_not_running_is_reported(face: MakeFace) -> None:
     with pytest.raises(ConnectionFailed, match="Is it running") as failed:
         face("http://127.0.0.1:1", retries=0).call("endpoints")
     assert not failed.value.sent

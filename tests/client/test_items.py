@@ -125,7 +125,7 @@ def test_imports_take_files_and_rows(tasks: Do, tmp_path: Path, how: str) -> Non
     assert again["skipped"] == 2
 
 
-def test_csv_goes_out_and_comes_in_again(tasks: Do) -> None:
+def test_csv_is_exported_and_imported_again(tasks: Do) -> None:
     tasks("import_", b'title,place\n"a, b","{""x"": 1}"\n', "csv")
     raw = b"".join(tasks("export_file", "csv"))
     assert tasks("import_", raw, "csv", on_conflict="replace")["unchanged"] == 1
@@ -143,7 +143,7 @@ def test_a_refused_import_names_its_lines(tasks: Do) -> None:
             tasks("import_", b"title\n", format)
 
 
-def test_an_answer_that_comes_early_is_seen(tasks: Do) -> None:
+def test_an_early_response_is_noticed(tasks: Do) -> None:
     """The header is wrong, and the rest of the file is more than anybody reads for nothing."""
     big = b"nothing\n" + b"x" * 99 + b"\n"
     with pytest.raises(ImportRefused, match="There is no column 'nothing'"):

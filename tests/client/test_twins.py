@@ -12,7 +12,7 @@ from tidings.client.async_items import AsyncItems
 from tidings.client.items import Items
 
 
-def test_awaiting_goes_and_names_change_and_the_rest_stays() -> None:
+def test_the_sync_client_is_the_async_one_without_awaits() -> None:
     source = (
         "class AsyncA(_AsyncB):\n"
         "    async def f(self) -> AsyncIterator[bytes]:  # a reason\n"
@@ -31,7 +31,7 @@ def test_awaiting_goes_and_names_change_and_the_rest_stays() -> None:
     )
 
 
-def test_docstrings_speak_of_the_client_that_they_are_in() -> None:
+def test_docstrings_mention_their_own_client() -> None:
     assert sync_source('"""The async client."""\n') == '"""The sync client."""\n'
     for untrue in ("# `await client.publish(...)`", '"""Use it in an `async with`."""', "'one event loop'"):
         with pytest.raises(ValueError, match=r"^line 2 says .*: add it to PHRASES"):

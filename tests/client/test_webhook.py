@@ -42,7 +42,7 @@ def test_a_genuine_webhook_is_read() -> None:
             wrong()
 
 
-def test_signed_bytes_that_are_no_json_are_refused() -> None:
+def test_signed_bytes_that_are_not_json_are_refused() -> None:
     secret, now = sign.new_secret(os.urandom(32)), int(datetime.now(UTC).timestamp())
     headers = {"webhook-id": "x", "webhook-timestamp": str(now)}
     headers["webhook-signature"] = sign.Signer(secret).sign("x", now, b"no")
@@ -155,7 +155,7 @@ def test_a_wrong_call_names_the_argument_and_does_not_look_like_a_forgery(misuse
     assert str(caught.value).startswith(f"{argument}: ")
 
 
-def test_an_unknown_check_is_refused_with_those_there_are() -> None:
+def test_an_unknown_check_is_refused_with_a_list_of_the_known() -> None:
     with pytest.raises(ValueError, match=r"'hmac' is not allowed here. Allowed: 'signature', 'token', 'basic'"):
         verify({}, b"", "secret", scheme={"check": {"kind": "hmac"}})
     place = {"from": "header:x", "encoding": "b64"}
@@ -170,7 +170,7 @@ def test_headers_as_the_standard_library_has_them_are_read() -> None:
     assert verify(headers, b"{}", "secret", scheme={"check": {"kind": "token", "from": "header:X-Token"}}) == {}
 
 
-def test_whoever_only_calls_is_spared_the_schemes_of_other_senders() -> None:
+def test_plain_calls_do_not_load_the_schemes_of_other_senders() -> None:
     loaded = "import sys, tidings.client; print(*[name for name in sys.modules if name.startswith('tidings.rules')])"
     said = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.split()
     assert "tidings.rules.schemes.standard_verify" in said

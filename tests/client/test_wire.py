@@ -32,18 +32,18 @@ def test_a_busy_server_is_asked_again_with_the_same_key(face: MakeFace, script: 
     assert len(script.requests) == 3 and len(keys) == 1
 
 
-def test_it_gives_up_and_says_why(face: MakeFace, script: Script) -> None:
+def test_it_stops_retrying_and_says_why(face: MakeFace, script: Script) -> None:
     script.answers = [problem(503, "Retry-After: 0")] * 2
     with pytest.raises(Unavailable, match=r"So it is\."):
         face(script.url, retries=1).call("publish", "a.b", {})
 
 
-def test_a_broken_connection_is_no_loss_where_a_repeat_is_safe(face: MakeFace, script: Script) -> None:
+def test_a_broken_connection_is_retried_if_that_is_safe(face: MakeFace, script: Script) -> None:
     script.answers = [Script.CLOSE, answer(202, {"id": "evt_1"})]
     assert face(script.url).call("publish", "a.b", {}) == {"id": "evt_1"}
 
 
-def test_what_may_have_happened_is_not_repeated(face: MakeFace, script: Script) -> None:
+def test_a_call_that_may_have_been_made_is_not_repeated(face: MakeFace, script: Script) -> None:
     script.answers = [Script.CLOSE]
     with pytest.raises(ConnectionFailed) as failed:
         face(script.url).call("test_endpoint", "ep_1")
@@ -67,7 +67,7 @@ def test_connections_are_kept_and_stale_ones_replaced(face: MakeFace, script: Sc
         b'HTTP/1.0 200 OK\r\n\r\n{"a":1}',
     ],
 )
-def test_answers_end_in_every_way(face: MakeFace, script: Script, text: bytes) -> None:
+def test_responses_may_end_in_any_way(face: MakeFace, script: Script, text: bytes) -> None:
     script.answers = [text]
     assert face(script.url).call("send", ClientRequest("GET", "/")) == {"a": 1}
 
@@ -84,13 +84,13 @@ def test_answers_end_in_every_way(face: MakeFace, script: Script, text: bytes) -
         b"HTTP/1.1 500 Bad\r\nContent-Type: application/problem+json\r\nContent-Length: 2\r\n\r\n[]",
     ],
 )
-def test_answers_of_others_are_told_from_ours(face: MakeFace, script: Script, text: bytes) -> None:
+def test_responses_of_other_servers_are_recognized(face: MakeFace, script: Script, text: bytes) -> None:
     script.answers = [text]
     with pytest.raises((BadAnswer, ConnectionFailed)):
         face(script.url, retries=0, timeout_seconds=2).call("send", ClientRequest("GET", "/"))
 
 
-def test_silence_ends(face: MakeFace, script: Script) -> None:
+def test_a_silent_server_times_out(face: MakeFace, script: Script) -> None:
     script.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"]
     with pytest.raises(ConnectionFailed, match="in time"):
         face(script.url, retries=0, timeout_seconds=0.2).call("send", ClientRequest("GET", "/"))
@@ -125,7 +125,7 @@ def test_an_unknown_kind_of_problem_is_an_api_error(face: MakeFace, script: Scri
     assert (wrong.value.status, wrong.value.code) == (418, "x")
 
 
-def test_when_to_try_again() -> None:
+def test_retries_follow_the_response() -> None:
     get, post, once = (
         ClientRequest("GET", "/"),
         ClientRequest("POST", "/"),
@@ -147,7 +147,7 @@ def test_when_to_try_again() -> None:
     assert delay_before_retry(post, unsent, 1, 4, 0.5) == delay_before_retry(get, lost, 1, 4, 0.5) == 0.2
 
 
-def test_https_to_a_server_without_tls_says_so(face: MakeFace) -> None:
+def test_https_to_a_server_without_tls_is_explained(face: MakeFace) -> None:
     with socket.create_server(("127.0.0.1", 0)) as plain:
 
         def answer_in_plain_text() -> None:

@@ -77,14 +77,12 @@ def test_each_needs_its_operations_scope_without_the_door_too(server: TestServer
     [each for each in SUNK if each.tag in ("Tenants", "Event types", "Collections") and each.method != "GET"],
     ids=lambda each: str(each.name),
 )
-def test_what_belongs_to_the_whole_server_is_not_changed_for_one_tenant(
-    server: TestServer, operation: Operation
-) -> None:
+def test_a_tenants_key_cannot_change_the_whole_server(server: TestServer, operation: Operation) -> None:
     with pytest.raises(Forbidden, match="belong to the whole server"):
         ask(server, operation, Key(id="key_1", hash="", name="", scopes=("*",), tenant="acme"))
 
 
-def test_a_caller_of_a_tenant_sees_that_tenant_alone() -> None:
+def test_a_tenants_caller_sees_only_that_tenant() -> None:
     theirs = Caller(Key(id="key_1", hash="", name="", scopes=(), tenant="acme"))
     assert theirs.sees("acme") and not theirs.sees("zen") and not theirs.sees(None)
     assert theirs.narrowed(None) == theirs.narrowed("acme") == "acme"

@@ -259,7 +259,7 @@ def test_others_write_between_the_slices_of_a_declaration(here: Store) -> None:
     assert list(here.shown())[-1] == "new"
 
 
-def test_what_is_written_while_it_goes_on_is_in_it(here: Store) -> None:
+def test_writes_during_a_declaration_are_kept(here: Store) -> None:
     def write(n: int) -> None:
         if n == 4:
             assert here.change("edit", "things", "i1", {"n": 100, "note": "edited"}) == "done"
@@ -294,7 +294,7 @@ def test_what_is_written_while_it_goes_on_is_in_it(here: Store) -> None:
     assert here.is_tidy()
 
 
-def test_a_change_that_does_not_hold_leaves_nothing_behind(here: Store) -> None:
+def test_a_refused_change_leaves_nothing_behind(here: Store) -> None:
     def write(n: int) -> None:
         def job(db: Db) -> None:
             here.items.do(db, "edit", here.request("things", "i1", {"n": 100}))
@@ -378,7 +378,7 @@ def test_an_item_that_does_not_fit_is_found_however_late(here: Store, case: int,
     assert here.is_tidy()
 
 
-def test_it_ends_as_it_was_or_as_it_shall_be_wherever_it_is_cut_off(tmp_path: Path, url: str) -> None:
+def test_an_interrupted_declaration_leaves_the_old_or_the_new_one(tmp_path: Path, url: str) -> None:
     with store(tmp_path, url) as here:
         here.declare(BEFORE)
         here.fill()
@@ -427,7 +427,7 @@ def test_collections_are_made_renamed_and_dropped_in_slices(here: Store) -> None
     assert here.shown("work")["i1"]["n"] == 100.0 and here.is_tidy()
 
 
-def test_another_declaration_passes_unless_it_is_about_the_same_items(here: Store) -> None:
+def test_another_declaration_runs_unless_it_concerns_the_same_items(here: Store) -> None:
     world = here.world
     passed, ends = threading.Event(), list[str]()
 
@@ -469,7 +469,7 @@ def test_another_declaration_passes_unless_it_is_about_the_same_items(here: Stor
     assert here.is_tidy()
 
 
-def test_nobody_waits_for_one_who_reads_what_is_to_be_altered(
+def test_writers_do_not_wait_for_readers_of_the_altered_table(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A backup of PostgreSQL reads all tables for long."""
@@ -624,7 +624,7 @@ def check_changes(here: Store, changes: list[tuple[int, Any, str, dict[str, Any]
     assert ends[0] == ends[1]
 
 
-def test_changes_during_a_declaration_are_as_changes_after_it(here: Store) -> None:
+def test_changes_during_a_declaration_equal_changes_after_it(here: Store) -> None:
     @settings(
         max_examples=8 if here.world.engine.dialect == "postgres" else examples(25),
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
@@ -637,7 +637,7 @@ def test_changes_during_a_declaration_are_as_changes_after_it(here: Store) -> No
     assert here.is_tidy()
 
 
-def test_few_large_items_are_many(world: World) -> None:
+def test_a_few_large_items_count_as_many(world: World) -> None:
     """PostgreSQL packs what repeats itself, and unpacks it to check it."""
     here = Store(world)
     here.declare({"things": {"fields": {"text": {"type": "string", "max": 500_000}, "list": "array"}}})

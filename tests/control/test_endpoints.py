@@ -72,7 +72,7 @@ def refused(world: World, **form: Any) -> dict[str | None, str]:
         ({"rate": 0.0, "max_in_flight": 0}, {"/rate": "out_of_range", "/max_in_flight": "out_of_range"}),
     ],
 )
-def test_wrong_values_are_refused_by_their_place(world: World, form: Any, expected: Any) -> None:
+def test_wrong_values_are_refused_with_their_location(world: World, form: Any, expected: Any) -> None:
     assert refused(world, **form) == expected
     assert world.count("link") == 0
 
@@ -148,12 +148,12 @@ def test_a_merge_patch_changes_what_it_names(world: World) -> None:
     assert edit(world, edited, {"order": None}).pacing.order == "none"
 
 
-def test_an_edit_that_changes_nothing_is_no_revision(world: World) -> None:
+def test_an_edit_that_changes_nothing_keeps_the_revision(world: World) -> None:
     made = world.endpoint(rate=5.0)
     assert edit(world, made, {"rate": 5}).revision == 1
 
 
-def test_an_older_revision_is_told(world: World) -> None:
+def test_an_outdated_revision_is_refused(world: World) -> None:
     made = world.endpoint()
     edit(world, made, {"rate": 1}, {1})
     with pytest.raises(Stale):
@@ -163,7 +163,7 @@ def test_an_older_revision_is_told(world: World) -> None:
     assert world.now(made).pacing.rate == 1
 
 
-def test_two_edits_in_one_group_both_hold(world: World) -> None:
+def test_two_edits_in_one_group_both_apply(world: World) -> None:
     made = world.endpoint()
     jobs = []
     for patch in ({"rate": 7}, {"max_in_flight": 9}):
@@ -212,7 +212,7 @@ def test_pause_and_resume(world: World) -> None:
     assert (resumed.mode, resumed.reason, resumed.revision) == ("enabled", None, 3)
 
 
-def test_what_was_missed_can_be_cancelled(world: World) -> None:
+def test_missed_deliveries_can_be_cancelled(world: World) -> None:
     made, other = world.endpoint(), world.endpoint()
     world.writer.wait(world.edits.pause(made, None))
     world.publish(count=30)
@@ -226,7 +226,7 @@ def test_what_was_missed_can_be_cancelled(world: World) -> None:
         world.run(world.cancelling.cancel_waiting(world.now(other)))
 
 
-def test_a_test_goes_to_its_endpoint_alone(world: World) -> None:
+def test_a_test_goes_to_its_endpoint_only(world: World) -> None:
     made, other = world.endpoint(events=("never.this",)), world.endpoint()
     event = world.writer.wait(world.edits.test(made))
     (row,) = world.list()
@@ -244,7 +244,7 @@ def test_a_deleted_endpoint_is_gone(world: World) -> None:
     assert world.states(made) == {}
 
 
-def test_a_tenant_has_so_many_endpoints_and_the_operator_as_many_as_it_likes(world: World) -> None:
+def test_endpoints_per_tenant_are_limited_and_the_operators_are_not(world: World) -> None:
     endpoints = world.with_names({}, most_per_tenant=2)
 
     def create(tenant: str | None) -> Endpoint:

@@ -54,7 +54,7 @@ async def with_indexes(world: World, action: Any) -> Any:
         await asyncio.wait_for(made.stop(), SECONDS)
 
 
-def test_what_is_missing_is_made_and_what_is_unneeded_is_dropped(world: World) -> None:
+def test_missing_indexes_are_built_and_unneeded_ones_dropped(world: World) -> None:
     declare(world, PLAIN)
     fill(world)
     declare(world, SORTED)
@@ -78,7 +78,7 @@ def test_what_is_missing_is_made_and_what_is_unneeded_is_dropped(world: World) -
     world.writer.wait(lambda db: db.execute("DROP INDEX ix_by_hand", {}))
 
 
-def test_it_looks_at_the_start_and_after_each_change(world: World) -> None:
+def test_indexes_are_checked_at_startup_and_after_each_change(world: World) -> None:
     declare(world, PLAIN)
     fill(world)
 
@@ -103,7 +103,7 @@ def on_postgres(tmp_path: Path, postgres_url: str) -> Iterator[World]:
         yield world
 
 
-def test_what_a_crash_left_half_made_is_made_anew(on_postgres: World) -> None:
+def test_an_index_left_half_built_by_a_crash_is_rebuilt(on_postgres: World) -> None:
     world = on_postgres
     declare(world, SORTED)
     fill(world)
@@ -115,7 +115,7 @@ def test_what_a_crash_left_half_made_is_made_anew(on_postgres: World) -> None:
     assert is_right(world)
 
 
-def test_a_change_breaks_off_what_is_being_built(on_postgres: World) -> None:
+def test_a_change_interrupts_a_build(on_postgres: World) -> None:
     world = on_postgres
     declare(world, PLAIN)
     fill(world)

@@ -93,7 +93,7 @@ def test_links_are_there_after_a_restart(server: TestServer, api: Api) -> None:
         ),
     ],
 )
-def test_a_wrong_declaration_is_refused_with_its_place(
+def test_a_wrong_declaration_is_refused_with_its_location(
     api: Api, declared: dict[str, Any], place: str, said: str
 ) -> None:
     reply = api.call("POST", "/v1/links:plan", {"links": {"shop": declared}})
@@ -107,7 +107,7 @@ def test_names_and_tenants_are_checked(api: Api) -> None:
     assert "cannot be changed" in places(api.call("PUT", "/v1/links/shop", LINK))["/tenant"]
 
 
-def test_only_keys_of_the_whole_server_write_links(api: Api) -> None:
+def test_only_keys_without_a_tenant_write_links(api: Api) -> None:
     api.put("/v1/links/theirs", {**LINK, "tenant": "acme"})
     api.put("/v1/links/ours", LINK)
     made = api.post("/v1/keys", {"name": "acme", "tenant": "acme", "scopes": ["links:read", "links:write"]})

@@ -11,7 +11,7 @@ from tidings.model.moment import HOUR
 from tidings.store.log import lists
 
 
-def test_every_state_is_found_and_told(world: World) -> None:
+def test_every_state_is_found_and_shown(world: World) -> None:
     one, other = world.endpoint(), world.endpoint()
     world.publish(count=10)
     numbers = [row.number for row in world.list(links=frozenset([one.num]))]
@@ -85,7 +85,7 @@ def test_the_first_number_of_a_time_is_found(world: World, count: int) -> None:
             assert found == expected
 
 
-def test_what_waited_for_a_deleted_endpoint_is_cancelled(world: World) -> None:
+def test_deliveries_waiting_for_a_deleted_endpoint_are_cancelled(world: World) -> None:
     endpoint = world.endpoint()
     world.publish(count=4)
     numbers = [row.number for row in world.list()]

@@ -52,7 +52,7 @@ def finish(world: World, replay: Replay) -> Replay:
     return now(world, replay)
 
 
-def test_failed_takes_the_dead_ones_of_the_range(world: World) -> None:
+def test_which_failed_selects_the_dead_deliveries(world: World) -> None:
     endpoint, other = world.endpoint(), world.endpoint()
     world.publish(count=3)
     begun = world.clock.advance(60)
@@ -74,7 +74,7 @@ def test_failed_takes_the_dead_ones_of_the_range(world: World) -> None:
     assert finish(world, begin(world, endpoint, "failed", begun, ended)).sent == 0
 
 
-def test_all_makes_new_deliveries_of_what_the_endpoint_wants_today(world: World) -> None:
+def test_which_all_makes_new_deliveries_of_wanted_events(world: World) -> None:
     world.publish("a.b", count=4, data='{"n":1}')
     world.publish("a.b", count=3, data='{"n":2}')
     world.publish("c.d", count=2, data='{"n":1}')
@@ -91,7 +91,7 @@ def test_all_makes_new_deliveries_of_what_the_endpoint_wants_today(world: World)
     assert finish(world, begin(world, everybody, "all")).sent == 11
 
 
-def test_tests_and_news_about_the_endpoint_itself_are_not_replayed(world: World) -> None:
+def test_tests_and_events_about_the_endpoint_are_not_replayed(world: World) -> None:
     endpoint, other = world.endpoint(events=("*", "endpoint.*")), world.endpoint()
     world.writer.wait(world.edits.test(other))
     world.publish("endpoint.failing", subject=endpoint.id)
@@ -182,7 +182,7 @@ def test_a_retry_begins_a_new_round(world: World, state: str) -> None:
     assert stored_row[4:6] == (2, 2)
 
 
-def test_a_retry_of_what_waits_makes_it_due(world: World) -> None:
+def test_retrying_a_waiting_delivery_makes_it_due(world: World) -> None:
     endpoint = world.endpoint()
     world.publish(count=2)
     later, untried = (row.number for row in world.list())

@@ -14,7 +14,7 @@ def prune(world: World, days: int = 30) -> int:
     return world.run(Retention(world.writer, world.clock, days).prune())
 
 
-def test_old_events_go_with_all_that_is_theirs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_events_are_dropped_with_all_that_belongs_to_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "EVENTS_PER_STEP", 4)
     monkeypatch.setattr(retention, "DELIVERIES_PER_STEP", 3)
     world.endpoint()
@@ -36,7 +36,7 @@ def test_old_events_go_with_all_that_is_theirs(world: World, monkeypatch: pytest
     assert prune(world) == 0
 
 
-def test_what_waits_stays_until_it_has_ended(world: World) -> None:
+def test_waiting_deliveries_are_kept_until_they_end(world: World) -> None:
     endpoint = world.endpoint()
     world.publish(count=4)
     untried, later, dead, revived = (row.number for row in world.list())
@@ -52,13 +52,13 @@ def test_what_waits_stays_until_it_has_ended(world: World) -> None:
     assert [world.count(table) for table in ("event", "delivery", "attempt", "waiting")] == [0, 0, 0, 0]
 
 
-def test_events_that_nobody_wanted_go_too(world: World) -> None:
+def test_events_without_deliveries_are_dropped_too(world: World) -> None:
     world.publish(count=5)
     world.clock.advance(31 * 86_400)
     assert prune(world) == 5
 
 
-def test_kept_answers_and_call_counts_go(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kept_responses_and_call_counts_are_dropped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "ANSWERS_PER_STEP", 2)
     columns = ("key", "idempotency_key", "fingerprint", "status", "headers", "body", "created")
     now = world.clock.now()

@@ -111,7 +111,7 @@ def test_another_kind_of_link_is_one_action(world: World, link: Link[Fetch]) -> 
     assert world.api.pages("/v1/endpoints") == [], "it is no endpoint"
 
 
-def test_nothing_follows_from_what_failed_or_says_so(world: World, link: Link[Fetch]) -> None:
+def test_failed_attempts_have_no_follow_ups(world: World, link: Link[Fetch]) -> None:
     world.receiver.answer(500, path="/b")
     world.receiver.answer(404, path="/c")
     world.receiver.answer(200, path="/d")
@@ -120,7 +120,7 @@ def test_nothing_follows_from_what_failed_or_says_so(world: World, link: Link[Fe
     fetched(world, 1)
 
 
-def test_what_follows_happens_once_though_the_commit_is_not_answered(world: World, link: Link[Fetch]) -> None:
+def test_follow_ups_happen_once_even_if_the_commit_is_not_answered(world: World, link: Link[Fetch]) -> None:
     commits = UnknownCommits(world.server)
     world.receiver.answer(Reaction(status=200, waits=True), path="/e")
     world.api.publish("pinged", subject="e")

@@ -94,7 +94,7 @@ def babbling() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("scheme", "outcome"), [("http", "broken_answer"), ("https", "tls_failed")])
-def test_an_answer_that_is_not_what_was_asked_for(world: World, scheme: str, outcome: str) -> None:
+def test_a_response_that_is_not_http(world: World, scheme: str, outcome: str) -> None:
     with babbling() as address:
         endpoint = world.api.post("/v1/endpoints", {"url": f"{scheme}://{address}/"})["id"]
         found = world.after_attempts(world.api.publish("step"), endpoint, 1)["attempts"][0]
@@ -124,7 +124,7 @@ def test_nobody_takes_the_connection(world: World) -> None:
     assert (found["outcome"], found["reason"]) == ("connect_failed", "No connection within 0.2 s.")
 
 
-def test_a_tls_handshake_that_never_ends(world: World) -> None:
+def test_a_tls_handshake_that_never_finishes_times_out(world: World) -> None:
     url = world.receiver.url().replace("http:", "https:")
     endpoint = world.api.post("/v1/endpoints", {"url": url, "timeout_seconds": 0.2})["id"]
     found = world.after_attempts(world.api.publish("step"), endpoint, 1)["attempts"][0]
@@ -145,7 +145,7 @@ def test_a_name_that_does_not_exist(world: World) -> None:
     assert found["outcome"] == "dns_failed"
 
 
-def test_an_answer_with_bytes_that_are_no_text_is_kept_readable(world: World) -> None:
+def test_a_response_with_bytes_that_are_not_text_is_kept_readable(world: World) -> None:
     world.receiver.answer(Reaction(status=500, body=b"\x00\xff\xfebad"))
     assert str(attempt(world)["answer"]).endswith("bad")
 

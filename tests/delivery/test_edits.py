@@ -20,7 +20,7 @@ def failed_once(world: World, **options: object) -> tuple[str, str]:
     return endpoint, event
 
 
-def test_a_new_url_holds_for_what_waits(world: World) -> None:
+def test_a_new_url_applies_to_waiting_deliveries(world: World) -> None:
     endpoint, event = failed_once(world)
     world.api.patch(f"/v1/endpoints/{endpoint}", {"url": world.receiver.url("/new")})
     world.clock.advance(5)
@@ -29,7 +29,7 @@ def test_a_new_url_holds_for_what_waits(world: World) -> None:
     assert world.ended(event, endpoint)["state"] == "delivered"
 
 
-def test_new_headers_fields_and_secret_hold_for_what_waits(world: World) -> None:
+def test_new_headers_fields_and_secret_apply_to_waiting_deliveries(world: World) -> None:
     endpoint, event = failed_once(world)
     old = world.secret(endpoint)
     new = world.api.post(f"/v1/endpoints/{endpoint}/secret", {"overlap_seconds": 600})["secret"]
@@ -44,14 +44,14 @@ def test_new_headers_fields_and_secret_hold_for_what_waits(world: World) -> None
     assert world.ended(event, endpoint)["state"] == "delivered"
 
 
-def test_a_new_schedule_holds_from_the_next_failure_on(world: World) -> None:
+def test_a_new_schedule_applies_from_the_next_failure_on(world: World) -> None:
     endpoint, event = failed_once(world)
     world.api.patch(f"/v1/endpoints/{endpoint}", {"retry_delays_seconds": [0, 1]})
     world.clock.advance(5)
     assert world.ended(event, endpoint)["state"] == "dead"
 
 
-def test_a_changed_choice_of_events_keeps_what_was_chosen_before(world: World) -> None:
+def test_a_changed_selection_keeps_earlier_deliveries(world: World) -> None:
     endpoint, event = failed_once(world)
     world.api.patch(f"/v1/endpoints/{endpoint}", {"events": ["notes.*"], "url": world.receiver.url("/new")})
     world.clock.advance(5)
@@ -62,7 +62,7 @@ def test_a_changed_choice_of_events_keeps_what_was_chosen_before(world: World) -
     assert [each.id for each in found] == [event, note]
 
 
-def test_a_deleted_endpoint_cancels_what_waits(world: World) -> None:
+def test_a_deleted_endpoint_cancels_waiting_deliveries(world: World) -> None:
     endpoint, event = failed_once(world)
     world.api.delete(f"/v1/endpoints/{endpoint}")
     world.clock.advance(10)
@@ -70,7 +70,7 @@ def test_a_deleted_endpoint_cancels_what_waits(world: World) -> None:
     world.nothing_more(1, "/old")
 
 
-def test_a_new_rate_holds_at_once(world: World) -> None:
+def test_a_new_rate_applies_at_once(world: World) -> None:
     endpoint = world.register("/", rate=0.001)
     events = [world.api.publish("step", {"n": n}) for n in range(5)]
     world.receiver.wait_for(1)
@@ -80,7 +80,7 @@ def test_a_new_rate_holds_at_once(world: World) -> None:
 
 
 @pytest.mark.parametrize("order", ["none", "subject", "all"])
-def test_what_failed_goes_on_at_once_when_the_url_is_corrected(world: World, order: str) -> None:
+def test_failed_deliveries_are_retried_at_once_if_the_url_is_corrected(world: World, order: str) -> None:
     world.receiver.answer(500, path="/old")
     endpoint = world.register("/old", order=order)
     events = [world.api.publish("step", {"n": n}, subject=f"s{n % 12}") for n in range(36)]
@@ -100,7 +100,7 @@ def test_what_failed_goes_on_at_once_when_the_url_is_corrected(world: World, ord
 @pytest.mark.parametrize(
     "change", [{"headers": {"Authorization": "Bearer right"}}, {"body": "thin"}, {"timeout_seconds": 20}, "secret"]
 )
-def test_other_edits_of_what_is_sent_go_on_at_once_too(world: World, change: object) -> None:
+def test_other_edits_of_what_is_sent_retry_at_once_too(world: World, change: object) -> None:
     endpoint, event = failed_once(world)
     world.receiver.answer(204, path="/old")
     if change == "secret":
@@ -110,13 +110,13 @@ def test_other_edits_of_what_is_sent_go_on_at_once_too(world: World, change: obj
     assert world.ended(event, endpoint)["state"] == "delivered"
 
 
-def test_an_edit_of_its_description_hurries_nothing(world: World) -> None:
+def test_an_edit_of_the_description_retries_nothing(world: World) -> None:
     endpoint, _ = failed_once(world)
     world.api.patch(f"/v1/endpoints/{endpoint}", {"description": "The same", "events": ["*"], "rate": 5})
     world.nothing_more(1, "/old")
 
 
-def test_an_answer_of_the_old_url_says_nothing_of_the_new_one(world: World) -> None:
+def test_a_response_of_the_old_url_says_nothing_about_the_new_one(world: World) -> None:
     world.receiver.answer(Reaction(status=500, waits=True), path="/old")
     endpoint = world.register("/old", retry_delays_seconds=[0])
     event = world.api.publish("step")
@@ -128,7 +128,7 @@ def test_an_answer_of_the_old_url_says_nothing_of_the_new_one(world: World) -> N
     assert world.ended(event, endpoint)["state"] == "delivered"
 
 
-def test_a_resumed_endpoint_gets_at_once_what_failed_before(world: World) -> None:
+def test_a_resumed_endpoint_gets_failed_deliveries_at_once(world: World) -> None:
     world.receiver.answer(410)
     endpoint = world.register()
     event = world.api.publish("step")
@@ -141,7 +141,7 @@ def test_a_resumed_endpoint_gets_at_once_what_failed_before(world: World) -> Non
 
 @pytest.mark.parametrize("paused_first", [True, False])
 @pytest.mark.parametrize("order", ["none", "subject", "all"])
-def test_resume_sends_at_once_what_waits_for_a_retry(world: World, order: str, *, paused_first: bool) -> None:
+def test_resume_sends_deliveries_waiting_for_a_retry_at_once(world: World, order: str, *, paused_first: bool) -> None:
     world.receiver.answer(500)
     endpoint = world.register(order=order)
     events = [world.api.publish("step", {"n": n}, subject=f"s{n % 3}") for n in range(9)]
@@ -153,7 +153,7 @@ def test_resume_sends_at_once_what_waits_for_a_retry(world: World, order: str, *
     world.delivered(events, endpoint)
 
 
-def test_an_edit_during_a_pause_goes_on_at_once_after_it(world: World) -> None:
+def test_an_edit_during_a_pause_applies_right_after_it(world: World) -> None:
     endpoint, event = failed_once(world)
     world.api.post(f"/v1/endpoints/{endpoint}:pause")
     world.api.patch(f"/v1/endpoints/{endpoint}", {"url": world.receiver.url("/new")})
@@ -162,7 +162,7 @@ def test_an_edit_during_a_pause_goes_on_at_once_after_it(world: World) -> None:
     assert world.ended(event, endpoint)["state"] == "delivered"
 
 
-def test_what_is_published_just_after_an_endpoint_was_registered_arrives(world: World) -> None:
+def test_events_published_right_after_registration_arrive(world: World) -> None:
     """The deliver stage has taken in its messages, and then reads a delivery of an endpoint that came after them."""
     assert world.server.server is not None
     lanes = world.server.server.deliver._lanes

@@ -11,7 +11,7 @@ from tidings.testing import Reaction, Received, until
 @pytest.mark.parametrize(
     ("given", "status"), [([422], 422), (["4xx"], 404), ([400, "5xx"], 503), (["3xx"], 302), ([410], 410)]
 )
-def test_a_status_that_is_given_up_on_ends_it_at_once(world: World, given: list[object], status: int) -> None:
+def test_a_status_in_give_up_on_ends_a_delivery_at_once(world: World, given: list[object], status: int) -> None:
     world.receiver.answer(status)
     endpoint = world.register(give_up_on=given)
     found = world.ended(world.api.publish("step"), endpoint)
@@ -25,7 +25,7 @@ def test_other_statuses_are_tried_again(world: World) -> None:
     assert world.after_attempts(world.api.publish("step"), endpoint, 1)["state"] == "waiting"
 
 
-def test_the_list_can_be_seen_changed_and_taken_away(world: World) -> None:
+def test_give_up_on_can_be_shown_changed_and_removed(world: World) -> None:
     endpoint = world.register(give_up_on=[400, "5xx"])
     assert world.endpoint(endpoint)["give_up_on"] == [400, "5xx"]
     path = f"/v1/endpoints/{endpoint}"
@@ -112,7 +112,7 @@ def test_a_batch_is_closed_by_its_bytes(world: World) -> None:
     world.delivered([each["id"] for each in large["events"]], endpoint)
 
 
-def test_a_batch_of_large_events_is_a_mebibyte_unless_told_otherwise(world: World) -> None:
+def test_a_batch_of_large_events_has_at_most_a_mebibyte_by_default(world: World) -> None:
     endpoint = world.register(batch={"max_events": 100, "max_ms": 1})
     assert world.endpoint(endpoint)["batch"]["max_bytes"] == 1_048_576
     path = f"/v1/endpoints/{endpoint}"
@@ -136,7 +136,7 @@ def test_the_bare_body_is_the_data_alone(world: World) -> None:
     assert batch.headers["content-type"] == "application/json" and batch.headers["webhook-id"].startswith("bat_")
 
 
-def test_413_with_a_wish_to_wait_still_halves(world: World) -> None:
+def test_413_with_retry_after_still_halves(world: World) -> None:
     world.receiver.answer_by(
         lambda each: Reaction(status=413, headers={"Retry-After": "60"}) if len(each.json["data"]) > 1 else 204
     )
@@ -146,7 +146,7 @@ def test_413_with_a_wish_to_wait_still_halves(world: World) -> None:
 
 
 @pytest.mark.parametrize(("order", "status"), [("all", 422), ("subject", 422), ("all", 500)])
-def test_what_is_given_up_at_once_does_not_slow_its_line_down(world: World, order: str, status: int) -> None:
+def test_giving_up_at_once_does_not_slow_the_line(world: World, order: str, status: int) -> None:
     def choose(received: Received) -> int:
         return 204 if received.json["data"]["good"] else status
 

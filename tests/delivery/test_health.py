@@ -21,7 +21,7 @@ def written_down(world: World, endpoints: list[str], path: str | None = None) ->
     return until(look, "every failure is written down")
 
 
-def test_failing_for_five_days_disables_and_tells(world: World) -> None:
+def test_failing_for_five_days_disables_and_emits_an_event(world: World) -> None:
     world.receiver.answer(500, path="/bad")
     bad = world.register("/bad", events=["tasks.*", "endpoint.*"])
     world.register("/watch", events=["endpoint.*"])
@@ -52,7 +52,7 @@ def test_failing_for_five_days_disables_and_tells(world: World) -> None:
     world.delivered(kept, bad)
 
 
-def test_news_of_a_failing_endpoint_make_no_news_of_their_own(world: World) -> None:
+def test_events_about_a_failing_endpoint_cause_no_further_events(world: World) -> None:
     """Two endpoints that fail and want to hear of failures would tell each other for ever."""
     world.receiver.answer(500)
     endpoints = [world.register(path, events=["*", "endpoint.*"]) for path in ("/one", "/two")]
@@ -99,7 +99,7 @@ def test_failures_long_ago_do_not_disable(world: World) -> None:
     assert world.endpoint(endpoint)["state"] == "enabled"
 
 
-def test_pausing_keeps_and_resuming_sends(world: World) -> None:
+def test_a_pause_keeps_deliveries_and_resuming_sends_them(world: World) -> None:
     endpoint = world.register()
     world.api.post(f"/v1/endpoints/{endpoint}:pause", {"reason": "maintenance"})
     events = [world.api.publish("tasks.completed", {"n": n}) for n in range(20)]
@@ -113,7 +113,7 @@ def test_pausing_keeps_and_resuming_sends(world: World) -> None:
     assert sorted(each.id for each in world.receiver.requests("/")) == sorted(events)
 
 
-def test_resuming_may_leave_out_what_was_missed(world: World) -> None:
+def test_resuming_may_cancel_missed_deliveries(world: World) -> None:
     endpoint = world.register()
     world.api.post(f"/v1/endpoints/{endpoint}:pause")
     missed = [world.api.publish("tasks.completed", {"n": n}) for n in range(5)]

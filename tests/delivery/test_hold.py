@@ -24,7 +24,7 @@ def busy(world: World, status: int = 429, seconds: str | None = "30", **options:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_nothing_is_sent_until_then(world: World, status: int) -> None:
+def test_nothing_is_sent_until_the_hold_ends(world: World, status: int) -> None:
     endpoint, first = busy(world, status, retry_delays_seconds=[0])
     events = [first, *(world.api.publish("step", {"n": n}) for n in range(1, 15))]
     health = world.endpoint(endpoint)["health"]
@@ -40,7 +40,7 @@ def test_nothing_is_sent_until_then(world: World, status: int) -> None:
     assert not world.api.pages("/v1/events", type="endpoint.failing")
 
 
-def test_no_attempt_is_used_up_and_nothing_dies(world: World) -> None:
+def test_a_hold_uses_up_no_attempt_and_nothing_dies(world: World) -> None:
     endpoint, event = busy(world, retry_delays_seconds=[0, 5])
     for made in range(2, 6):
         world.clock.advance(30)
@@ -55,13 +55,13 @@ def test_no_attempt_is_used_up_and_nothing_dies(world: World) -> None:
     assert world.ended(event, endpoint)["state"] == "dead"
 
 
-def test_an_endpoint_that_is_busy_for_ever_ends_deliveries_all_the_same(world: World) -> None:
+def test_deliveries_to_an_endpoint_that_is_busy_forever_still_end(world: World) -> None:
     endpoint, event = busy(world, retry_delays_seconds=[0])
     world.clock.advance(5 * DAY_SECONDS + 1)
     assert world.ended(event, endpoint)["state"] == "dead"
 
 
-def test_a_rest_survives_a_restart(world: World) -> None:
+def test_a_hold_survives_a_restart(world: World) -> None:
     endpoint, event = busy(world)
     before = world.endpoint(endpoint)["health"]
     world.server.restart()
@@ -73,7 +73,7 @@ def test_a_rest_survives_a_restart(world: World) -> None:
     world.delivered([event, later], endpoint)
 
 
-def test_without_retry_after_rests_grow(world: World) -> None:
+def test_holds_grow_without_retry_after(world: World) -> None:
     endpoint, event = busy(world, seconds=None)
     for made, seconds in enumerate((5, 10, 20), 1):
         found = world.after_attempts(event, endpoint, made)
@@ -85,7 +85,7 @@ def test_without_retry_after_rests_grow(world: World) -> None:
     assert world.ended(event, endpoint)["state"] == "delivered"
 
 
-def test_many_in_flight_make_one_rest(world: World) -> None:
+def test_many_requests_in_flight_make_one_hold(world: World) -> None:
     world.receiver.answer(Reaction(status=429, headers={"Retry-After": "60"}))
     endpoint = world.register()
     for n in range(40):
@@ -99,7 +99,7 @@ def test_many_in_flight_make_one_rest(world: World) -> None:
     world.nothing_more(tried + 1, "/")
 
 
-def test_a_rest_keeps_the_order(world: World) -> None:
+def test_a_hold_keeps_the_order(world: World) -> None:
     for order in ("all", "subject"):
         world.receiver.clear()
         endpoint, first = busy(world, order=order, events=["step"])
@@ -113,13 +113,13 @@ def test_a_rest_keeps_the_order(world: World) -> None:
         world.api.delete(f"/v1/endpoints/{endpoint}")
 
 
-def test_a_date_is_understood_and_an_hour_is_the_most(world: World) -> None:
+def test_retry_after_may_be_a_date_and_an_hour_at_most(world: World) -> None:
     endpoint, _ = busy(world, 503, "Fri, 31 Dec 9999 23:59:59 GMT")
     assert world.seconds_until(world.endpoint(endpoint)["health"]["held_until"]) == pytest.approx(3600, abs=0.01)
     assert to_text(world.clock.now() + 60 * MINUTE) == world.endpoint(endpoint)["health"]["held_until"]
 
 
-def test_resuming_or_editing_ends_a_rest_and_a_single_retry_does_not(world: World) -> None:
+def test_resuming_or_editing_ends_a_hold_and_a_single_retry_does_not(world: World) -> None:
     endpoint, event = busy(world)
     delivery = world.delivery(event, endpoint)["id"]
     world.api.post(f"/v1/deliveries/{delivery}:retry")
@@ -133,7 +133,7 @@ def test_resuming_or_editing_ends_a_rest_and_a_single_retry_does_not(world: Worl
     world.ended(waits, other)
 
 
-def test_a_rest_in_between_does_not_hide_that_it_fails(world: World) -> None:
+def test_a_hold_in_between_does_not_hide_failures(world: World) -> None:
     world.receiver.answer(500)
     endpoint = world.register()
     for n in range(20):

@@ -139,7 +139,7 @@ def test_money_keeps_its_value(world: World) -> None:
 # --- what fails -------------------------------------------------------------------------------------------------------
 
 
-def test_what_the_collection_does_not_accept_is_dead_with_the_place(world: World) -> None:
+def test_an_item_that_the_collection_refuses_is_dead_with_the_location(world: World) -> None:
     link(world, item=PUT)
     world.api.put("/v1/items/orders/b", {"title": "Tables", "sku": "T"})
     for data, outcome, said in (
@@ -158,7 +158,7 @@ def test_what_the_collection_does_not_accept_is_dead_with_the_place(world: World
     assert world.api.get("/v1/links/shop")["state"] == "enabled"
 
 
-def test_an_item_that_is_not_there_yet_is_waited_for_in_order(world: World) -> None:
+def test_an_edit_waits_in_order_for_a_missing_item(world: World) -> None:
     edit = {"collection": "orders", "patch": "{{ subject }}", "data": {"pieces": "{{ data.n }}"}}
     link(world, item=edit, retry_delays_seconds=[0, 5, 5])
     world.api.put("/v1/items/orders/b", {"title": "b"})
@@ -188,7 +188,7 @@ def test_an_edit_waits_for_a_collection_that_is_gone(world: World) -> None:
     until(lambda: (world.clock.advance(5), ended(world, event)["state"] == "delivered")[1], "it is made", 20)
 
 
-def test_a_template_names_the_lines(world: World) -> None:
+def test_a_template_chooses_the_lines(world: World) -> None:
     edit = {"collection": "orders", "patch": "{{ data.id }}", "data": {"pieces": "{{ data.n }}"}}
     link(world, item=edit, order="{{ data.id }}", retry_delays_seconds=[0, 5, 5])
     first = world.api.publish("shop.stock", {"id": "a", "n": 1}, subject="x")
@@ -200,7 +200,7 @@ def test_a_template_names_the_lines(world: World) -> None:
     until(lambda: (world.clock.advance(5), item(world, "a")["pieces"] == 2)[1], "both are made")
 
 
-def test_an_edit_of_the_link_mends_what_waits(world: World) -> None:
+def test_an_edit_of_the_link_fixes_waiting_deliveries(world: World) -> None:
     link(world, item={"collection": "orders", "patch": "{{ data.ident }}-", "data": {"pieces": 1}})
     world.api.put("/v1/items/orders/a", {"title": "a"})
     event = world.api.publish("shop.stock", {"ident": "a"})
@@ -209,7 +209,7 @@ def test_an_edit_of_the_link_mends_what_waits(world: World) -> None:
     assert ended(world, event)["state"] == "delivered"
 
 
-def test_a_link_that_triggers_itself_ends(world: World) -> None:
+def test_a_link_that_triggers_itself_stops(world: World) -> None:
     edit = {"collection": "orders", "patch": "{{ subject }}", "data": {"pieces": "{{ data.pieces + 1 }}"}}
     link(world, event=["orders.updated"], item=edit)
     world.api.put("/v1/items/orders/a", {"title": "a", "pieces": 0})
@@ -246,7 +246,7 @@ def test_an_event_of_a_tenant_edits_items_of_that_tenant_only(world: World) -> N
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3])
-def test_an_edit_happens_once_though_commits_are_not_answered(world: World, lost: int) -> None:
+def test_an_edit_happens_once_even_if_commits_are_not_answered(world: World, lost: int) -> None:
     link(world, item={"collection": "orders", "patch": "{{ subject }}", "data": {"pieces": "{{ data.n }}"}})
     world.api.put("/v1/items/orders/a", {"title": "a"})
     event = world.api.publish("shop.warm", {"n": 0}, subject="a")
@@ -265,7 +265,7 @@ def test_an_edit_happens_once_though_commits_are_not_answered(world: World, lost
 # --- steering ---------------------------------------------------------------------------------------------------------
 
 
-def test_pausing_keeps_and_deleting_cancels_what_waits(world: World) -> None:
+def test_pausing_keeps_and_deleting_cancels_waiting_deliveries(world: World) -> None:
     link(world, item=PUT)
     world.api.post("/v1/links/shop:pause", {"reason": "cleaning"})
     event = world.api.publish("shop.order", {"id": "a", "title": "a"})
@@ -283,7 +283,7 @@ def test_pausing_keeps_and_deleting_cancels_what_waits(world: World) -> None:
     assert ended(world, again)["state"] == "delivered", "the name is free again"
 
 
-def test_an_event_says_why_a_link_does_not_want_it(world: World) -> None:
+def test_an_event_says_why_it_did_not_go_to_a_link(world: World) -> None:
     link(world, item=PUT, filter={"data": {"total": {"$gt": 5}}})
     small = world.api.publish("shop.order", {"id": "a", "total": 3})
     other = world.api.publish("other", {})
@@ -293,7 +293,7 @@ def test_an_event_says_why_a_link_does_not_want_it(world: World) -> None:
     assert said[1][0]["reason"] == "It selects shop.*, but the type is other."
 
 
-def test_webhooks_go_on_beside_links(world: World) -> None:
+def test_webhooks_continue_alongside_links(world: World) -> None:
     link(world, item=PUT)
     endpoint = world.register(events=["orders.created"])
     world.api.publish("shop.order", {"id": "a", "title": "a"})

@@ -41,7 +41,7 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path, database: str | None) -> N
     assert len(acknowledged) > 100
 
 
-def test_what_waits_for_a_retry_survives(tmp_path: Path) -> None:
+def test_deliveries_waiting_for_a_retry_survive(tmp_path: Path) -> None:
     with Receiver() as receiver, ProcessServer(tmp_path, movable_clock=True) as server:
         receiver.answer(500)
         endpoint, _ = server.api.register(receiver.url())
@@ -54,7 +54,7 @@ def test_what_waits_for_a_retry_survives(tmp_path: Path) -> None:
         assert receiver.wait_for(2)[1].id == event
 
 
-def test_a_stop_lets_what_is_in_flight_end(tmp_path: Path) -> None:
+def test_a_stop_lets_requests_in_flight_finish(tmp_path: Path) -> None:
     with Receiver() as receiver, ProcessServer(tmp_path) as server:
         receiver.answer(Reaction(delay_seconds=0.5))
         endpoint, _ = server.api.register(receiver.url())

@@ -67,7 +67,7 @@ def test_nobody_outside_its_folder_writes_to_a_lane_or_touches_what_it_holds() -
     assert not found, f"give Lane a verb for these: {found}"
 
 
-def test_a_rest_that_one_lane_was_asked_for_stops_all_that_share_its_gate() -> None:
+def test_a_hold_asked_of_one_lane_stops_all_that_share_its_gate() -> None:
     gate = Gate()
     first, second, other = lane(1, gate), lane(2, gate), lane(3)
     fill(first, second, other)
@@ -82,7 +82,7 @@ def test_a_rest_that_one_lane_was_asked_for_stops_all_that_share_its_gate() -> N
     assert first.takes_more and second.takes_more
 
 
-def test_whoever_resumes_one_lane_opens_the_gate_for_all() -> None:
+def test_resuming_one_lane_opens_the_gate_for_all() -> None:
     gate = Gate()
     first, second = lane(1, gate), lane(2, gate)
     fill(first, second)
@@ -108,7 +108,7 @@ def test_lanes_that_share_a_gate_share_its_rate_in_turn() -> None:
     assert len(sent) == 9 and all(sent.count(num) == 3 for num in (1, 2, 3)), sent
 
 
-def test_a_lane_of_its_own_gets_a_new_rate_with_an_edit_and_a_shared_gate_does_not() -> None:
+def test_an_edit_changes_the_rate_of_a_lanes_own_gate_but_not_of_a_shared_one() -> None:
     alone, gate = lane(1, Gate(1.0), rate=1.0), Gate(1.0)
     several = [lane(2, gate, rate=1.0), lane(3, gate, rate=1.0)]
     for each in (alone, *several):
@@ -119,7 +119,7 @@ def test_a_lane_of_its_own_gets_a_new_rate_with_an_edit_and_a_shared_gate_does_n
     assert len(send(several, NOW)[0]) == 1
 
 
-def test_the_clock_moves_a_rest_once() -> None:
+def test_a_clock_change_moves_a_hold_once() -> None:
     gate = Gate()
     gate.pause(NOW + 30 * SECOND)
     gate.move(100 * SECOND)
@@ -128,7 +128,7 @@ def test_the_clock_moves_a_rest_once() -> None:
 
 
 @pytest.mark.parametrize("order", ["all", "subject"])
-def test_what_is_cancelled_in_flight_is_marked_and_only_that(order: str) -> None:
+def test_only_deliveries_cancelled_in_flight_are_marked(order: str) -> None:
     made = lane(1, order=order)
     made.enqueue(Queued(7, 1, NOW, known=True), NOW)
     assert not made.cancel_flying(7)

@@ -80,7 +80,7 @@ def test_numbers_arrive_digit_by_digit_as_they_were_published(world: World, opti
         assert data in world.api.call("GET", f"/v1/events/{event['id']}").body
 
 
-def test_a_full_batch_leaves_at_once(world: World) -> None:
+def test_a_full_batch_is_sent_at_once(world: World) -> None:
     endpoint = world.register(batch={"max_events": 100, "max_ms": 60_000})
     events = [{"type": "step", "data": {"n": n}} for n in range(250)]
     world.api.post("/v1/events:batch", {"events": events})
@@ -93,7 +93,7 @@ def test_a_full_batch_leaves_at_once(world: World) -> None:
     assert all(signed_by(each, world.secret(endpoint)) for each in batches)
 
 
-def test_a_batch_that_is_not_full_leaves_when_its_time_is_over(world: World) -> None:
+def test_a_partial_batch_is_sent_after_max_ms(world: World) -> None:
     world.register(batch={"max_events": 100, "max_ms": 500})
     for n in range(3):
         world.api.publish("step", {"n": n})
@@ -164,7 +164,7 @@ def test_extra_headers_are_sent_and_never_shown(world: World) -> None:
 
 
 @pytest.mark.parametrize("most", [1, 3])
-def test_at_most_so_many_are_in_flight(world: World, most: int) -> None:
+def test_max_in_flight_is_kept(world: World, most: int) -> None:
     world.receiver.answer(Reaction(waits=True))
     endpoint = world.register(max_in_flight=most)
     events = [world.api.publish("step", {"n": n}) for n in range(10)]

@@ -149,7 +149,9 @@ FLOWS: dict[tuple[State, Cause], Flow] = {
 
 
 @pytest.mark.parametrize("move", MOVES, ids=lambda move: f"{move.source}-{move.cause}")
-def test_every_move_of_the_table_happens(world: World, move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_move_of_the_table_happens_in_some_delivery(
+    world: World, move: Move, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[tuple[State, Cause]] = []
     after, fate = lifecycle.after, lifecycle.fate
 

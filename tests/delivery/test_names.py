@@ -57,7 +57,7 @@ def test_sixty_names_that_never_answer_delay_no_other_tenant(world: World) -> No
     assert (attempt["outcome"], attempt["reason"]) == ("dns_failed", "The name did not resolve within 0.3 s.")
 
 
-def test_a_tenant_does_not_learn_what_a_name_leads_to(world: World) -> None:
+def test_a_tenant_does_not_learn_what_a_name_resolves_to(world: World) -> None:
     key = world.api.post("/v1/keys", {"tenant": "acme", "scopes": ["endpoints:read", "endpoints:write"]})["key"]
     tenant = world.api.with_key(key)
     said = set()

@@ -150,7 +150,7 @@ def test_a_retry_by_hand_does_not_disturb_the_line(world: World) -> None:
 
 @pytest.mark.parametrize("order", ["all", "subject"])
 @pytest.mark.parametrize("restarts", [False, True])
-def test_a_line_goes_on_when_its_head_is_too_old_not_at_its_next_attempt(
+def test_a_line_continues_when_its_head_is_too_old_not_at_its_next_attempt(
     world: World, order: str, restarts: bool
 ) -> None:
     endpoint = world.register(order=order, order_max_age_seconds=60, retry_delays_seconds=[0, 5000])
@@ -172,7 +172,7 @@ def test_a_line_goes_on_when_its_head_is_too_old_not_at_its_next_attempt(
     assert world.ended(stuck, endpoint)["state"] == "delivered"
 
 
-def test_a_rest_that_the_endpoint_asked_for_does_not_break_its_order(world: World) -> None:
+def test_a_hold_that_the_endpoint_asked_for_does_not_break_its_order(world: World) -> None:
     endpoint = world.register(order="all", order_max_age_seconds=60)
     world.receiver.answer(Reaction(status=503, headers={"Retry-After": "100"}), 204)
     events = [world.api.publish("step", {"n": n}) for n in range(3)]

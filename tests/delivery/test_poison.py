@@ -45,7 +45,7 @@ def publish(world: World, count: int, *, good: bool, subject: str | None = None)
 
 @pytest.mark.parametrize("order", ["none", "subject"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_good_events_arrive_beside_poisoned_ones(world: World, kind: str, order: str) -> None:
+def test_good_events_arrive_next_to_poisoned_ones(world: World, kind: str, order: str) -> None:
     world.receiver.answer_by(poisoned(kind))
     endpoint = world.register(order=order)
     publish(world, 600, good=False)
@@ -59,7 +59,7 @@ def test_good_events_arrive_beside_poisoned_ones(world: World, kind: str, order:
 
 
 @pytest.mark.slow
-def test_good_events_arrive_beside_poisoned_ones_that_time_out(world: World) -> None:
+def test_good_events_arrive_next_to_poisoned_ones_that_time_out(world: World) -> None:
     world.receiver.answer_by(poisoned("silent"))
     endpoint = world.register(timeout_seconds=30)
     publish(world, 600, good=False)
@@ -80,7 +80,7 @@ def test_a_poisoned_event_does_not_spoil_its_batch(world: World, kind: str) -> N
     world.delivered(events, endpoint)
 
 
-def test_poisoned_events_alone_raise_no_alarm_beside_good_ones(world: World) -> None:
+def test_poisoned_events_raise_no_alarm_while_good_ones_arrive(world: World) -> None:
     world.receiver.answer_by(poisoned("422"))
     endpoint = world.register()
     world.delivered(publish(world, 1, good=True), endpoint)
@@ -107,7 +107,7 @@ def test_a_line_of_a_poisoned_subject_keeps_no_other_subject_waiting(world: Worl
 
 @pytest.mark.slow
 @pytest.mark.parametrize("restarts", [False, True])
-def test_lines_longer_than_memory_go_on_in_their_order(world: World, restarts: bool) -> None:
+def test_lines_longer_than_memory_keep_their_order(world: World, restarts: bool) -> None:
     """Three poisoned subjects hold hundreds each; between them good subjects of many events."""
     world.receiver.answer_by(poisoned("422"))
     endpoint = world.register(order="subject", give_up_on=[])
@@ -163,7 +163,7 @@ def test_good_events_of_a_long_backlog_arrive_after_a_restart(world: World) -> N
     world.delivered(good, endpoint)
 
 
-def test_a_good_event_that_failed_in_an_outage_does_not_wait_for_all_that_failed_before_it(world: World) -> None:
+def test_a_good_event_that_failed_in_an_outage_does_not_wait_for_everything_before_it(world: World) -> None:
     world.receiver.answer(500)
     endpoint = world.register()
     publish(world, 16, good=False)

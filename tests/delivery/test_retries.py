@@ -79,7 +79,7 @@ def test_retry_after_is_honoured_up_to_an_hour(world: World, asked: str, delay: 
     assert world.seconds_until(found["next_attempt"]) == pytest.approx(delay, abs=1.01)
 
 
-def test_410_disables_and_keeps_what_waits(world: World) -> None:
+def test_410_disables_and_keeps_waiting_deliveries(world: World) -> None:
     world.receiver.answer(410)
     endpoint = world.register("/hook")
     watcher = world.register("/watch", events=["endpoint.*"])
@@ -116,7 +116,7 @@ def test_a_restart_changes_nothing(world: World) -> None:
     assert len(world.ended(event, endpoint)["attempts"]) == 3
 
 
-def test_what_was_published_while_the_receiver_was_down_arrives_after_a_restart(world: World) -> None:
+def test_events_published_while_the_receiver_was_down_arrive_after_a_restart(world: World) -> None:
     world.receiver.down()
     endpoint = world.register()
     events = [world.api.publish("tasks.completed", {"n": n}) for n in range(30)]

@@ -39,7 +39,7 @@ def batch(world: World, tenant: str | None, count: int, kind: str = "step") -> l
 
 
 @pytest.mark.parametrize("tenant", ["busy", None])
-def test_requests_that_never_come_back_leave_places_for_others(tight: World, tenant: str | None) -> None:
+def test_requests_that_never_return_leave_slots_for_others(tight: World, tenant: str | None) -> None:
     owner = {} if tenant is None else {"tenant": tenant}
     for number in range(ENDPOINTS):
         path = f"/never/{number}"
@@ -60,7 +60,7 @@ def test_requests_that_never_come_back_leave_places_for_others(tight: World, ten
     assert {view.name for view in tight.server.server.deliver.shares()} >= {"flights", "flight_bytes", "queued"}
 
 
-def test_what_waited_for_its_tenant_s_share_goes_on_and_arrives(tight: World) -> None:
+def test_deliveries_that_waited_for_their_tenants_share_arrive(tight: World) -> None:
     for number in range(ENDPOINTS):
         path = f"/later/{number}"
         tight.receiver.answer(*[Reaction(waits=True)] * 16, 204, path=path)

@@ -26,7 +26,7 @@ def test_a_webhook_is_signed_as_the_official_packages_expect(world: World) -> No
     assert (webhook.json["subject"], webhook.json["id"]) == ("t_1", event)
 
 
-def test_data_travels_as_the_text_that_was_sent(world: World) -> None:
+def test_data_is_delivered_as_the_text_that_was_sent(world: World) -> None:
     world.register()
     data = '{ "b": 1.10, "a": 9007199254740993, "s": "\\u00e9", "b2":[ ] }'
     world.api.call("POST", "/v1/events", f'{{"type":"numbers","data":{data}}}'.encode())

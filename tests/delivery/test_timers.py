@@ -120,7 +120,7 @@ def test_a_pause_counts_as_missed_and_can_be_left_out(server: TestServer, clock:
     assert runs(server.api, 2)[1] == ("2026-10-23T15:00:00.000Z", 1)
 
 
-def test_an_edit_keeps_when_it_ran_last(server: TestServer, clock: FakeClock) -> None:
+def test_an_edit_remembers_the_last_run(server: TestServer, clock: FakeClock) -> None:
     link(server.api, {"every": "1h"})
     runs(server.api, 1)
     clock.advance(30 * 60)
@@ -136,7 +136,7 @@ def test_an_edit_keeps_when_it_ran_last(server: TestServer, clock: FakeClock) ->
     runs(server.api, 2)
 
 
-def test_a_link_never_runs_beside_itself(server: TestServer, clock: FakeClock) -> None:
+def test_a_link_never_has_two_runs_at_once(server: TestServer, clock: FakeClock) -> None:
     missing = {"collection": "days", "patch": "none-yet", "data": {"missed": "{{ data.missed }}"}}
     link(server.api, {"every": "1m"}, item=missing, retry_delays_seconds=[600, 600])
     until(
@@ -160,7 +160,7 @@ def test_a_link_never_runs_beside_itself(server: TestServer, clock: FakeClock) -
     assert max(missed) >= 9, "all that was missed is one run"
 
 
-def test_a_clock_that_is_set_moves_durations_and_keeps_times_of_day(server: TestServer, clock: FakeClock) -> None:
+def test_a_clock_change_moves_intervals_and_keeps_times_of_day(server: TestServer, clock: FakeClock) -> None:
     link(server.api, {"every": "1h"}, "hourly")
     link(server.api, NINE)
     runs(server.api, 1)
@@ -243,7 +243,7 @@ def test_a_timer_of_a_tenant_makes_events_of_that_tenant(world: World) -> None:
         ({"when": {"every": "1h", "often": True}}, "/when/often"),
     ],
 )
-def test_wrong_timers_are_refused_with_the_place(world: World, parts: dict[str, Any], pointer: str) -> None:
+def test_wrong_timers_are_refused_with_their_location(world: World, parts: dict[str, Any], pointer: str) -> None:
     refused = world.api.call("PUT", "/v1/links/morning", {"item": MARK, **parts})
     assert refused.status == 422
     assert pointer in [each["pointer"] for each in refused.json["errors"]]

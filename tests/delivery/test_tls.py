@@ -25,7 +25,7 @@ def outcome(world: World, endpoint: str) -> dict[str, Any]:
     return found
 
 
-def test_webhooks_go_to_a_server_with_an_authority_of_its_own_that_wants_to_know_who_calls(world: World) -> None:
+def test_webhooks_go_to_a_server_with_a_private_ca_that_requires_a_client_certificate(world: World) -> None:
     with listening(saying(FINE), tls=SERVERS.server(wants=CLIENTS)) as server:
         options = {"ca": SERVERS.pem, "client_certificate": pair(GOOD)}
         made = world.api.post("/v1/endpoints", {"url": server.url(), **options})
@@ -56,7 +56,7 @@ def test_a_renewed_certificate_may_keep_its_key(world: World) -> None:
     assert refused.value.problem["errors"][0]["pointer"] == "/client_certificate/key"
 
 
-def test_what_get_shows_of_certificates_can_be_sent_back_and_changes_nothing(world: World) -> None:
+def test_certificates_as_shown_can_be_sent_back_and_change_nothing(world: World) -> None:
     options = {"ca": SERVERS.pem, "client_certificate": pair(GOOD)}
     path = f"/v1/endpoints/{world.api.post('/v1/endpoints', {'url': 'https://127.0.0.1/', **options})['id']}"
     shown = world.api.get(path)
@@ -69,7 +69,7 @@ def test_what_get_shows_of_certificates_can_be_sent_back_and_changes_nothing(wor
     assert world.api.patch(path, {**shown, "description": "x"})["ca"] == shown["ca"]
 
 
-def test_no_part_at_all_is_refused_also_where_one_is_stored(world: World) -> None:
+def test_an_empty_certificate_is_refused_even_if_one_is_stored(world: World) -> None:
     made = world.api.post("/v1/endpoints", {"url": "https://127.0.0.1/", "client_certificate": pair(GOOD)})
     with pytest.raises(ApiError) as refused:
         world.api.patch(f"/v1/endpoints/{made['id']}", {"client_certificate": {}})
@@ -78,7 +78,7 @@ def test_no_part_at_all_is_refused_also_where_one_is_stored(world: World) -> Non
     assert schemas["ClientCertificatePatch"]["minProperties"] == 1
 
 
-def test_a_part_alone_is_refused_where_nothing_is_stored(world: World) -> None:
+def test_half_a_pair_is_refused_if_nothing_is_stored(world: World) -> None:
     made = world.api.post("/v1/endpoints", {"url": "https://127.0.0.1/"})
     for patch, pointer in (({}, "certificate"), ({"certificate": GOOD.certificate}, "key")):
         with pytest.raises(ApiError) as refused:
@@ -99,7 +99,9 @@ def test_a_part_alone_is_refused_where_nothing_is_stored(world: World) -> None:
         ({"url": "http://127.0.0.1/", "ca": SERVERS.pem}, "/ca"),
     ],
 )
-def test_what_cannot_work_is_refused_at_its_place(world: World, options: dict[str, Any], pointer: str) -> None:
+def test_unusable_certificates_are_refused_with_their_location(
+    world: World, options: dict[str, Any], pointer: str
+) -> None:
     with pytest.raises(ApiError) as refused:
         world.api.post("/v1/endpoints", {"url": "https://127.0.0.1/"} | options)
     assert refused.value.status == 422

@@ -74,7 +74,7 @@ def test_a_status_decides(status: int, outcome: outcomes.Outcome, reason: str) -
         assert broken.reason == f"{result.reason} The rest broke."
 
 
-def test_everything_that_can_fail_on_the_way_has_its_outcome() -> None:
+def test_every_network_failure_has_its_outcome() -> None:
     assert set(OUTCOMES) | AFTER_STATUS == set(get_args(FailureKind))
     for kind, outcome in OUTCOMES.items():
         result = judged(None, failure=TransportFailure(kind, "So it was."))
@@ -84,7 +84,7 @@ def test_everything_that_can_fail_on_the_way_has_its_outcome() -> None:
     assert set(OUTCOMES.values()).isdisjoint({outcomes.OK, outcomes.BAD_STATUS, outcomes.GONE, outcomes.REDIRECT})
 
 
-def test_a_wish_to_wait_is_read_where_it_means_something() -> None:
+def test_retry_after_is_read_only_if_it_means_something() -> None:
     assert judged(429, "Retry-After: 30").wait_seconds == 30
     assert judged(503, "RETRY-AFTER:9").judged.endpoint == "hold"
     assert judged(503).judged.endpoint == "failing"

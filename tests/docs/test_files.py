@@ -48,7 +48,7 @@ def test_every_file_is_sent_once_and_then_asked_for_again(nobody: Api) -> None:
 
 
 @pytest.mark.parametrize("name", ["..%2Fdocs.html", "docs.html", "nothing.js", "LICENSE.scalar", "page.js%00"])
-def test_there_are_no_other_files(nobody: Api, name: str) -> None:
+def test_other_files_are_not_found(nobody: Api, name: str) -> None:
     assert nobody.call("GET", f"/docs/{name}").status in (400, 404)
 
 
@@ -64,13 +64,13 @@ def test_the_vendored_file_is_as_its_makers_published_it(nobody: Api) -> None:
     assert "MIT License" in (STATIC / "vendor" / "LICENSE.scalar").read_text()
 
 
-def test_no_script_of_ours_makes_markup_from_text() -> None:
+def test_our_scripts_never_make_markup_from_text() -> None:
     ways = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\b|new Function|https?://(?!example\.com)"
     for path in STATIC.glob("*/*.js"):
         assert not re.search(ways, path.read_text()), path.name
 
 
-def test_a_server_reads_them_when_they_are_asked_for(server: TestServer) -> None:
+def test_the_server_reads_files_on_first_request(server: TestServer) -> None:
     pages._file.cache_clear()
     server.api.publish("no.page")
     assert pages._file.cache_info().currsize == 0
@@ -80,7 +80,7 @@ def test_a_server_reads_them_when_they_are_asked_for(server: TestServer) -> None
     assert pages._file.cache_info().currsize == 1
 
 
-def test_who_holds_a_key_is_told_in_its_document(api: Api) -> None:
+def test_the_document_names_the_holder_of_the_key(api: Api) -> None:
     made = api.post("/v1/keys", {"name": "n", "scopes": ["events:read"], "tenant": "acme"})
     whose = {"id": made["id"], "name": "n", "tenant": "acme", "expires": None}
     assert api.with_key(made["key"]).get("/v1/openapi.json")["x-key"] == whose

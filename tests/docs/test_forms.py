@@ -48,7 +48,7 @@ def test_parameters_are_sent_as_their_schemas_say(echo: Echo, tasks: Page) -> No
     assert echo.seen[-1]["body"] == "" and listed.answer()["target"] == echo.seen[-1]["target"]
 
 
-def test_what_is_left_empty_is_left_out(echo: Echo, tasks: Page) -> None:
+def test_empty_fields_are_left_out(echo: Echo, tasks: Page) -> None:
     tasks.question("list_tasks").try_it()
     assert echo.seen[-1]["target"] == "/v1/items/tasks"
 
@@ -63,7 +63,7 @@ def test_bounds_and_words_are_shown(tasks: Page) -> None:
     assert tasks.do(f"[...{options}.options].map(each => each.text)") == ["not given", *STATES]
 
 
-def test_required_ones_are_marked_filled_in_and_asked_for(echo: Echo, tasks: Page) -> None:
+def test_required_fields_are_marked_filled_in_and_checked(echo: Echo, tasks: Page) -> None:
     named = tasks.question("readings_by_postal_code")
     assert named.text('[data-field="postal_code"] label').endswith("required")
     assert tasks.do(f"{named.inside('[data-field=postal_code] input')}.value") == "10115"
@@ -115,7 +115,7 @@ def test_a_body_is_written_whole_and_read_back_into_its_fields(echo: Echo, tasks
     assert "no JSON" in edit.text(".body")
 
 
-def test_an_answer_leads_on_by_its_links(echo: Echo, tasks: Page) -> None:
+def test_a_response_links_to_the_next_calls(echo: Echo, tasks: Page) -> None:
     create = tasks.question("create_task")
     echo.status, echo.body = 201, {"new": {"id": "t_1"}}
     create.try_it()
@@ -127,7 +127,7 @@ def test_an_answer_leads_on_by_its_links(echo: Echo, tasks: Page) -> None:
     assert "/v1/items/tasks/t_1" in edit.code("curl")
 
 
-def test_hostile_texts_of_a_document_are_inert(echo: Echo, tasks: Page) -> None:
+def test_hostile_texts_in_a_document_are_inert(echo: Echo, tasks: Page) -> None:
     echo.status = 422
     places = [{"parameter": "title", "code": "x", "detail": "<img src=x onerror='document.title=1'>"}]
     echo.body = {"title": "<b>bold</b>", "detail": "<script>1</script>", "status": 422, "errors": places}
@@ -140,7 +140,7 @@ def test_hostile_texts_of_a_document_are_inert(echo: Echo, tasks: Page) -> None:
     assert tasks.do("document.title").startswith("Tidings")
 
 
-def test_a_refused_document_is_told(echo: Echo, tasks: Page) -> None:
+def test_a_refused_document_is_reported(echo: Echo, tasks: Page) -> None:
     echo.headers = {"RateLimit-Policy": '"x";q=1;w=90', "RateLimit": '"x";r=0;t=75'}
     tasks.enter("tdk_b")
     assert tasks.limits() == ["0 of 1 calls left in 1 minute 30 seconds"]

@@ -95,14 +95,14 @@ def test_a_reference_is_filled_with_an_item_that_is_there(page: Page, api: Api) 
     assert create.try_it().startswith("201"), "the first try succeeds"
 
 
-def test_what_a_path_names_is_not_made_up(page: Page, api: Api) -> None:
+def test_path_ids_are_not_made_up(page: Page, api: Api) -> None:
     page.enter(str(api.key))
     get = page.question("tasks.get")
     assert page.do(f"{get.inside(ID)}.value") == ""
     assert page.do(f"{get.inside(ID)}.placeholder").startswith("itm_")
 
 
-def test_calls_of_items_are_told_in_plain_words(page: Page, api: Api) -> None:
+def test_calls_of_items_have_plain_titles(page: Page, api: Api) -> None:
     page.enter(str(api.key))
     summaries = page.do("[...document.querySelectorAll('.asks')].map(each => each.innerText)")
     assert "Create an item in tasks" in summaries and not any(" one of tasks" in each for each in summaries)

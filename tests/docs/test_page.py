@@ -70,7 +70,7 @@ def test_a_question_is_tried_and_its_answer_read(page: Page, api: Api) -> None:
     assert read.headers()["Request-Id"].startswith("req_") and read.headers()["ETag"].startswith('"')
 
 
-def test_a_refusal_is_an_answer_with_its_places(page: Page, api: Api) -> None:
+def test_a_refusal_shows_where_the_errors_are(page: Page, api: Api) -> None:
     page.enter(str(api.key))
     listed = page.question("list_events")
     listed.fill("fields", "colour")
@@ -106,7 +106,7 @@ def test_calls_left_are_counted_down_to_a_refusal(page: Page, api: Api) -> None:
     assert int(listed.headers()["Retry-After"]) > 0
 
 
-def test_a_short_window_fills_again_by_itself(page: Page, api: Api) -> None:
+def test_a_short_window_refills_on_its_own(page: Page, api: Api) -> None:
     page.enter(key(api, ["events:read"], limits=[{"calls": 5, "seconds": 2}]))
     page.browser.until("document.querySelector('.limit').innerText === '5 of 5 calls left in 2 seconds'")
 
@@ -126,7 +126,7 @@ def test_numbers_are_shown_as_they_were_written(page: Page, api: Api) -> None:
     assert '"n": 9007199254740993' in read.text(".answer pre")
 
 
-def test_lists_go_on_to_the_next_page(page: Page, api: Api) -> None:
+def test_lists_continue_on_the_next_page(page: Page, api: Api) -> None:
     for number in range(3):
         api.publish("many.pages", {"n": number})
     page.enter(str(api.key))
@@ -167,7 +167,7 @@ def test_a_long_poll_is_stopped(page: Page, api: Api) -> None:
     assert listed.text(".status").startswith("Stopped")
 
 
-def test_the_filter_leaves_what_holds_every_word(page: Page, api: Api) -> None:
+def test_the_filter_keeps_what_contains_every_word(page: Page, api: Api) -> None:
     page.enter(str(api.key))
     everything = page.questions()
     page.do("document.activeElement.blur()")
@@ -236,7 +236,7 @@ def test_what_may_arrive_is_shown_with_an_example(page: Page, api: Api) -> None:
     assert "webhook-signature" in hook.text(".left") and "id text, always" in hook.text(".left")
 
 
-def test_what_others_wrote_is_text_and_runs_nothing(page: Page, api: Api) -> None:
+def test_text_written_by_others_is_inert(page: Page, api: Api) -> None:
     schema = {"type": "object", "properties": {EVIL: {"type": "string", "description": EVIL}}}
     api.post("/v1/event-types", {"name": "evil.type", "description": EVIL, "schema": schema, "example": {EVIL: EVIL}})
     page.enter(key(api, ["event-types:read", "events:read", "events:write"], name=EVIL))

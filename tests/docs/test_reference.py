@@ -62,7 +62,7 @@ def test_without_a_key_it_says_where_to_enter_one(reference: Page) -> None:
     assert "Publish an event" not in text(reference)
 
 
-def test_a_key_that_was_revoked_is_told(reference: Page, api: Api) -> None:
+def test_a_revoked_key_is_reported(reference: Page, api: Api) -> None:
     made = api.post("/v1/keys", {"scopes": ["events:read"]})
     reference.enter(made["key"])
     api.delete(f"/v1/keys/{made['id']}")

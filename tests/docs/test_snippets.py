@@ -85,7 +85,7 @@ def test_a_call_without_a_key_or_a_body(page: Page, api: Api, tmp_path: Path, la
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_whatever_a_value_holds_arrives(echo: Echo, echo_page: Page, tmp_path: Path, language: str) -> None:
+def test_any_value_arrives_intact(echo: Echo, echo_page: Page, tmp_path: Path, language: str) -> None:
     echo.hold(PATHS, **WHOLE)
     key = "tdk_it's`$"
     echo_page.enter(key)

@@ -54,7 +54,7 @@ def test_a_chunked_body_is_verified_as_a_whole(world: HookWorld) -> None:
     assert [event["data"] for event in hook.events()] == [{"action": "opened"}]
 
 
-def test_a_length_that_is_more_than_comes_is_no_event(world: HookWorld) -> None:
+def test_a_content_length_larger_than_the_body_is_not_an_event(world: HookWorld) -> None:
     hook = world.hook("github")
     with wire.dial(world.server.url) as sock:
         sock.sendall(head(hook, BODY, length=len(BODY) + 10) + BODY)
@@ -63,7 +63,7 @@ def test_a_length_that_is_more_than_comes_is_no_event(world: HookWorld) -> None:
     nothing_came(hook)
 
 
-def test_a_length_that_is_less_than_comes_ends_the_body_there(world: HookWorld) -> None:
+def test_a_content_length_smaller_than_the_body_ends_it_there(world: HookWorld) -> None:
     hook = world.hook("github")
     with wire.dial(world.server.url) as sock:
         sock.sendall(head(hook, BODY, length=len(BODY) - 1) + BODY)
@@ -149,7 +149,7 @@ def test_yesterdays_true_request_is_refused_or_known(world: HookWorld) -> None:
     assert [len(hook.events()) for hook in (signed, timed)] == [1, 1]
 
 
-def test_a_clock_that_is_off_is_told(world: HookWorld) -> None:
+def test_a_clock_that_is_off_is_reported(world: HookWorld) -> None:
     hook = world.hook("slack")
     request = hook.signed(BODY)
     world.clock.set_by(-7_200)
@@ -223,7 +223,7 @@ def test_keys_that_cannot_be_fetched_are_503_so_that_the_sender_tries_again(
 
 
 @pytest.mark.parametrize("line", ["OPTIONS *", "GET in", "POST in/x", "CONNECT x:80", "POST /in", "POST //in/x"])
-def test_a_target_that_is_no_path_of_a_hook_is_no_fault(world: HookWorld, line: str) -> None:
+def test_a_target_that_is_not_a_hooks_path_is_404(world: HookWorld, line: str) -> None:
     raw = f"{line} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode()
     assert wire.send(world.server.url, raw).status in (204, 400, 401, 404, 405)
 

@@ -113,7 +113,7 @@ UNREAD: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", UNREAD)
-def test_what_cannot_be_read_is_kept_as_text_with_the_reason(world: HookWorld, name: str) -> None:
+def test_an_unreadable_body_is_kept_as_text_with_the_reason(world: HookWorld, name: str) -> None:
     """A genuine request is never lost for its form."""
     body, kind = UNREAD[name]
     hook = world.hook("github")
@@ -143,7 +143,7 @@ def test_a_packed_body_is_verified_packed_or_unpacked(world: HookWorld, encoding
     assert world.api.call("GET", f"/v1/receipts/{row['id']}/body").body == packed
 
 
-def test_a_body_that_only_claims_to_be_packed_is_taken_as_it_is(world: HookWorld) -> None:
+def test_a_body_that_only_claims_to_be_compressed_is_taken_unchanged(world: HookWorld) -> None:
     hook = world.hook("github")
     assert hook.send(hook.signed(b'{"a": 1}', {"Content-Encoding": "gzip"})).status == 200
     assert hook.send(hook.signed(gzip.compress(b'{"a": 2}')[:-4], {"Content-Encoding": "gzip"})).status == 200

@@ -62,7 +62,7 @@ def test_a_hook_is_changed_at_the_revision_that_was_read(world: HookWorld) -> No
     assert answer.status == 304
 
 
-def test_a_hook_is_deleted_and_what_came_stays(world: HookWorld) -> None:
+def test_a_deleted_hook_leaves_its_receipts(world: HookWorld) -> None:
     hook = world.hook("github")
     hook.send(hook.signed())
     world.api.delete(f"/v1/hooks/{hook.id}")
@@ -125,7 +125,7 @@ def test_paths_have_only_what_is_never_encoded(world: HookWorld, path: str) -> N
     ],
     ids=lambda given: str(given)[:60],
 )
-def test_what_cannot_work_is_refused_with_its_place(
+def test_invalid_hooks_are_refused_with_their_location(
     world: HookWorld, given: dict[str, Any], place: tuple[str, str]
 ) -> None:
     assert refused(world, {"path": "never", "scheme": "github", "secrets": ["x"], **given}) == place
@@ -176,7 +176,7 @@ def test_a_tenant_declares_no_scheme_that_fetches(world: HookWorld) -> None:
     assert ours.call("POST", "/v1/hooks", named).status == 201
 
 
-def test_scopes_are_needed(world: HookWorld) -> None:
+def test_scopes_are_required(world: HookWorld) -> None:
     reader = world.api.with_key(tenants_key(world, "reading", ("hooks:read",)))
     assert reader.call("GET", "/v1/hooks").status == 200
     assert reader.call("POST", "/v1/hooks", {"path": "reading/x", "scheme": "github"}).status == 403

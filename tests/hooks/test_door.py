@@ -38,7 +38,7 @@ def test_the_event_goes_out_as_a_webhook_with_the_senders_own_bytes(world: HookW
     assert b'"data":' + BODY.strip() in got.body
 
 
-def test_the_request_is_kept_as_it_came(world: HookWorld) -> None:
+def test_the_request_is_kept_as_received(world: HookWorld) -> None:
     hook = world.hook("github")
     request = hook.signed(BODY, github() | {"X-Odd": "odd \t x"}, query="a=%2F&a=+&%zz")
     hook.send(request)
@@ -57,7 +57,7 @@ def test_the_request_is_kept_as_it_came(world: HookWorld) -> None:
     assert (body.status, body.body, body.headers["content-type"]) == (200, BODY, "application/octet-stream")
 
 
-def test_bytes_that_are_no_text_are_kept_and_shown_in_base64(world: HookWorld) -> None:
+def test_bytes_that_are_not_text_are_kept_and_shown_in_base64(world: HookWorld) -> None:
     hook = world.hook("github")
     raw = bytes(range(256))
     hook.send(hook.signed(raw, {"Content-Type": "application/octet-stream"}))
@@ -67,7 +67,7 @@ def test_bytes_that_are_no_text_are_kept_and_shown_in_base64(world: HookWorld) -
     assert world.api.call("GET", f"/v1/receipts/{row['id']}/body").body == raw
 
 
-def test_a_repeat_is_answered_alike_and_is_no_second_event(world: HookWorld) -> None:
+def test_a_repeat_gets_the_same_response_and_no_second_event(world: HookWorld) -> None:
     hook = world.hook("github", repeated={"status": 208, "text": "again"})
     request = hook.signed(BODY, github())
     assert hook.send(request).status == 200
@@ -122,7 +122,7 @@ def test_a_sender_without_delivery_ids_is_known_by_what_it_sent(world: HookWorld
     assert [event["data"] for event in hook.events()] == [{"a": 1}, {"a": 2}]
 
 
-def test_nobodys_key_is_asked_for_and_nothing_of_the_senders_is_refused(world: HookWorld) -> None:
+def test_no_key_is_needed_and_nothing_of_the_sender_is_refused(world: HookWorld) -> None:
     """Authorization, unknown parameters, repeated headers: all of that is the sender's business."""
     hook = world.hook("github")
     request = hook.signed(BODY, {"Authorization": "Basic eDp5"}, query="unknown=1&unknown=2&limit=x")
@@ -155,7 +155,7 @@ def test_a_get_becomes_an_event_of_its_query(world: HookWorld) -> None:
     assert event["data"] == {"key": SECRET, "to": ["49", "50"], "text": "hi there"}
 
 
-def test_the_answers_are_the_hooks_own(world: HookWorld) -> None:
+def test_a_hook_can_have_its_own_responses(world: HookWorld) -> None:
     hook = world.hook(
         "github",
         accepted={"status": 202, "json": {"ok": True}, "headers": {"X-Mine": "yes"}},
@@ -170,12 +170,12 @@ def test_the_answers_are_the_hooks_own(world: HookWorld) -> None:
 
 
 @pytest.mark.parametrize(("scheme", "status"), [("xero", 401), ("gocardless", 498), ("github", 401)])
-def test_senders_with_a_wish_are_refused_as_they_wish(world: HookWorld, scheme: str, status: int) -> None:
+def test_senders_get_the_refusals_that_they_expect(world: HookWorld, scheme: str, status: int) -> None:
     hook = world.hook(scheme)
     assert hook.send(hook.signed(b'{"x":1}', secret="wrong")).status == status
 
 
-def test_adyen_is_answered_as_it_wants(world: HookWorld) -> None:
+def test_adyen_gets_the_response_that_it_expects(world: HookWorld) -> None:
     hook = world.hook("adyen", ["44" * 32])
     item = {"NotificationRequestItem": {"pspReference": "1", "eventCode": "REFUND", "amount": {"value": 1}}}
     answer = hook.send(hook.signed(as_json({"notificationItems": [item]})))
@@ -190,7 +190,7 @@ def test_a_disabled_hook_is_404_until_it_is_enabled(world: HookWorld) -> None:
     assert hook.send(hook.signed(BODY)).status == 200
 
 
-def test_an_edit_holds_from_the_next_request_on(world: HookWorld) -> None:
+def test_an_edit_applies_from_the_next_request_on(world: HookWorld) -> None:
     hook = world.hook("github")
     hook.edit(secrets=["new", SECRET], path=f"moved-{hook.path}", type="moved.{type}")
     assert hook.send(hook.signed(BODY)).status == 404
@@ -201,7 +201,7 @@ def test_an_edit_holds_from_the_next_request_on(world: HookWorld) -> None:
     assert {event["type"] for event in hook.events()} == {"moved.issues"}
 
 
-def test_types_that_others_publish_are_never_taken(world: HookWorld) -> None:
+def test_reserved_event_types_are_refused(world: HookWorld) -> None:
     world.api.post("/v1/collections", {"name": "orders", "fields": {"n": {"type": "integer"}}})
     hook = world.hook("github", type="{type}")
     for number, event in enumerate(("orders.created", "endpoint.disabled", "push", "Odd one/..", "")):
@@ -215,7 +215,7 @@ def test_types_that_others_publish_are_never_taken(world: HookWorld) -> None:
     ]
 
 
-def test_what_does_not_fit_the_schema_of_its_type_is_refused_and_can_be_let_in(world: HookWorld) -> None:
+def test_data_that_does_not_match_its_types_schema_is_refused_and_can_be_let_in(world: HookWorld) -> None:
     hook = world.hook("github", type="checked.hook")
     schema = {"type": "object", "required": ["id"]}
     world.api.post("/v1/event-types", {"name": "checked.hook", "schema": schema})

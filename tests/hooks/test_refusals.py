@@ -8,7 +8,7 @@ from tests.hooks.world import PUBLIC, SECRET, HookWorld, as_json
 from tidings.testing import ApiError
 
 
-def test_a_wrong_secret_is_told(world: HookWorld) -> None:
+def test_a_wrong_secret_is_explained(world: HookWorld) -> None:
     hook = world.hook("github", [f"{SECRET} "])
     answer = hook.send(hook.signed(secret=SECRET))
     assert answer.status == 401
@@ -19,7 +19,7 @@ def test_a_wrong_secret_is_told(world: HookWorld) -> None:
     assert found["signed"] == found["text"] == '{"n":1}'
 
 
-def test_a_changed_body_is_told(world: HookWorld) -> None:
+def test_a_changed_body_is_explained(world: HookWorld) -> None:
     hook = world.hook("github")
     request = hook.signed(b'{"n":1}')
     hook.send(request.but(body=b'{"n": 1}\n'))
@@ -28,7 +28,7 @@ def test_a_changed_body_is_told(world: HookWorld) -> None:
     assert found["text"] == '{"n": 1}\n'
 
 
-def test_a_wrong_url_is_told(world: HookWorld) -> None:
+def test_a_wrong_url_is_explained(world: HookWorld) -> None:
     hook = world.hook("square")
     request = hook.signed(b'{"n":1}')
     elsewhere = hook.signed(b'{"n":1}', query="x=1")
@@ -40,7 +40,7 @@ def test_a_wrong_url_is_told(world: HookWorld) -> None:
     assert found["signed"].startswith(hook.url)
 
 
-def test_an_old_timestamp_is_told_with_whether_it_was_genuine(world: HookWorld) -> None:
+def test_an_old_timestamp_is_explained_with_whether_it_was_genuine(world: HookWorld) -> None:
     hook = world.hook("stripe")
     hook.send(hook.signed(ago=3_600))
     found = hook.refused()
@@ -50,7 +50,7 @@ def test_an_old_timestamp_is_told_with_whether_it_was_genuine(world: HookWorld) 
     assert hook.refusals(2)[0]["reason"] == "too_new"
 
 
-def test_a_missing_header_is_told(world: HookWorld) -> None:
+def test_a_missing_header_is_explained(world: HookWorld) -> None:
     hook = world.hook("github")
     request = hook.signed()
     del request.headers["x-hub-signature-256"]
@@ -72,7 +72,7 @@ def test_the_secret_and_the_right_signature_are_never_shown(world: HookWorld, sc
             assert value.strip("=").rpartition("=")[2] not in whole
 
 
-def test_what_was_refused_is_let_in_once_the_secret_is_mended(world: HookWorld) -> None:
+def test_a_refusal_is_let_in_once_the_secret_is_corrected(world: HookWorld) -> None:
     hook = world.hook("stripe")
     hook.send(hook.signed(as_json({"id": "evt_1", "type": "a.b"}), secret="the-new-one"))
     (row,) = hook.refusals()
@@ -91,7 +91,7 @@ def test_what_was_refused_is_let_in_once_the_secret_is_mended(world: HookWorld) 
     assert again.status == 409 and "already" in again.json["detail"]
 
 
-def test_what_came_again_meanwhile_is_not_let_in_twice(world: HookWorld) -> None:
+def test_a_refusal_received_again_in_the_meantime_is_not_let_in_twice(world: HookWorld) -> None:
     hook = world.hook("github", ["old"])
     request = hook.signed(headers={"X-GitHub-Delivery": "d-1"}, secret="new")
     hook.send(request)

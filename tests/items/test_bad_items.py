@@ -120,7 +120,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong_values_name_their_place(server: TestServer, name: str) -> None:
+def test_wrong_values_name_their_location(server: TestServer, name: str) -> None:
     text, code, pointer = WRONG[name]
     before = server.api.get(PATH, count="true", limit=1)["count"]
     said = problem(send(server.url, post(text.encode(), PATH)), 422, code)
@@ -149,11 +149,11 @@ NOT_JSON = {
 
 
 @pytest.mark.parametrize("name", NOT_JSON)
-def test_what_is_no_json_is_400(server: TestServer, name: str) -> None:
+def test_a_body_that_is_not_json_is_400(server: TestServer, name: str) -> None:
     problem(send(server.url, post(NOT_JSON[name], PATH)), 400)
 
 
-def test_values_at_the_edge_are_kept_as_they_are(api: Api) -> None:
+def test_values_at_the_limits_are_kept_unchanged(api: Api) -> None:
     given = {
         "whole": 2**63 - 1,
         "real": -1.7976931348623157e308,
@@ -176,7 +176,7 @@ def test_values_at_the_edge_are_kept_as_they_are(api: Api) -> None:
     assert api.call("POST", PATH, {LONG: "q"}).json["errors"][0]["pointer"] == f"/{LONG}"
 
 
-def test_what_is_required_cannot_be_taken_away(api: Api) -> None:
+def test_required_fields_cannot_be_cleared(api: Api) -> None:
     for body in ({}, {"must": None}, {"default": 1}):
         reply = api.call("POST", "/v1/items/needs", body)
         assert reply.status == 422 and reply.json["errors"][0]["code"] == "missing"
@@ -215,12 +215,12 @@ def test_wrong_parameters_are_refused_by_name(server: TestServer, query: str) ->
 @pytest.mark.parametrize(
     "query", ["text=%00", "text=%FF", "%00=1", "text__in=a,%00", "q=%00", "cursor=%00", "text=%ED%A0%80"]
 )
-def test_what_no_text_can_hold_is_400(server: TestServer, query: str) -> None:
+def test_characters_that_no_string_can_hold_are_400(server: TestServer, query: str) -> None:
     problem(send(server.url, get(f"{PATH}?{query}")), 400)
 
 
 @pytest.mark.parametrize("path", ["x%00", "%FF", "x%0d", "%ED%A0%80"])
-def test_paths_that_no_id_can_be(server: TestServer, path: str) -> None:
+def test_impossible_ids_in_paths_are_404(server: TestServer, path: str) -> None:
     problem(send(server.url, get(f"{PATH}/{path}")), 400)
     problem(send(server.url, get(f"/v1/items/{path}")), 400)
 
@@ -241,7 +241,7 @@ def test_ids_at_the_edge(server: TestServer, ident: str) -> None:
     assert problem(send(server.url, post(batch, f"{PATH}:batch")), 422).places == ["/operations/0/id"]
 
 
-def test_ids_that_are_just_right(api: Api) -> None:
+def test_ids_at_the_limits_are_accepted(api: Api) -> None:
     for ident in ("0", "x" * 64, "a.b_c-d", "batch", "itm_own", "null"):
         assert api.call("PUT", f"{PATH}/{ident}", {}).status == 201
         assert api.get(f"{PATH}/{ident}")["id"] == ident
@@ -259,7 +259,7 @@ MADE_UP: list[Any] = [
 
 
 @pytest.mark.parametrize("name", SORTED)
-def test_cursors_of_a_collection_that_was_another_one(server: TestServer, api: Api, name: str) -> None:
+def test_cursors_of_a_recreated_collection_are_refused(server: TestServer, api: Api, name: str) -> None:
     """Nobody can make a cursor up, but a field may have become of another type since it was given."""
     assert server.server is not None
     cursors = server.server.parts.cursors
@@ -319,7 +319,7 @@ def test_q_finds_words_of_any_kind(api: Api) -> None:
     assert api.get(PATH, q="y" * 1_000)["data"] == [] and api.get(PATH, q="& | ! ( ) :* <-> x1z")["data"] == []
 
 
-def test_q_follows_what_is_changed(api: Api) -> None:
+def test_q_finds_changed_items(api: Api) -> None:
     def found(word: str) -> list[str]:
         return [item["id"] for item in api.get(PATH, q=word)["data"]]
 
@@ -357,7 +357,7 @@ def test_conditions_of_put_and_edit(api: Api) -> None:
     assert api.call("DELETE", path, None, {"If-Match": '"3"'}).status == 204
 
 
-def test_what_is_referred_to_stays(api: Api) -> None:
+def test_referenced_items_cannot_be_deleted(api: Api) -> None:
     api.call("PUT", f"{PATH}/up", {"up": "up"})
     api.call("PUT", f"{PATH}/down", {"up": "up"})
     refused = api.call("DELETE", f"{PATH}/up")
@@ -369,7 +369,7 @@ def test_what_is_referred_to_stays(api: Api) -> None:
     assert [each["status"] for each in api.post(f"{PATH}:batch", batch)["results"]] == [204, 204]
 
 
-def test_two_callers_who_want_the_same_value_at_once(api: Api) -> None:
+def test_two_callers_cannot_take_the_same_value_at_once(api: Api) -> None:
     statuses: list[int] = []
     start = threading.Barrier(8)
 
@@ -389,7 +389,7 @@ def test_two_callers_who_want_the_same_value_at_once(api: Api) -> None:
     assert sorted(statuses) == [201] + [409] * 7
 
 
-def test_edits_at_once_lose_nothing(api: Api) -> None:
+def test_simultaneous_edits_lose_nothing(api: Api) -> None:
     made = api.post(PATH, {"whole": 0})
     path = f"{PATH}/{made['id']}"
 
@@ -433,7 +433,7 @@ BATCHES: dict[str, tuple[Any, str, str]] = {
 
 
 @pytest.mark.parametrize("name", BATCHES)
-def test_batches_that_are_none(server: TestServer, name: str) -> None:
+def test_malformed_batches_are_refused(server: TestServer, name: str) -> None:
     operations, code, pointer = BATCHES[name]
     body = json.dumps({"operations": operations}).encode()
     said: Said = problem(send(server.url, post(body, f"{PATH}:batch")), 422, code)
@@ -482,7 +482,7 @@ SAID = {
 
 
 @pytest.mark.parametrize("body", SAID)
-def test_what_is_said_of_a_wrong_value_names_what_to_send(api: Api, body: str) -> None:
+def test_the_error_about_a_wrong_value_says_what_to_send(api: Api, body: str) -> None:
     (place,) = api.call("POST", PATH, body.encode()).json["errors"]
     assert place["detail"] == SAID[body]
 
@@ -493,7 +493,7 @@ def test_a_batch_says_where_an_id_of_the_callers_goes(api: Api) -> None:
     assert place["pointer"] == "/operations/0/data/id" and place["detail"].endswith("give id next to data.")
 
 
-def test_all_that_is_wrong_is_named_beside_numbers_that_cannot_be_kept(api: Api) -> None:
+def test_all_errors_are_reported_next_to_numbers_that_cannot_be_kept(api: Api) -> None:
     body = b'{"whole":9223372036854775808,"shape":{"x":[1,12345678901234567.89]},"flag":1,"zz":1,"real":101}'
     for method, path in (("POST", PATH), ("PUT", f"{PATH}/mine"), ("PATCH", f"{PATH}/mine")):
         refused = api.call(method, path, body)
@@ -506,7 +506,7 @@ def test_all_that_is_wrong_is_named_beside_numbers_that_cannot_be_kept(api: Api)
     assert [place["pointer"] for place in edited] == ["/default"]
 
 
-def test_a_key_with_a_permit_is_not_told_of_fields_it_cannot_see(api: Api) -> None:
+def test_a_key_with_a_permit_does_not_learn_of_hidden_fields(api: Api) -> None:
     permit = {"collection": "needs", "verbs": ["edit"], "read": ["default"], "write": ["default"]}
     key = api.post("/v1/keys", {"permits": [permit]})["key"]
     refused = api.with_key(key).call("PATCH", "/v1/items/needs/x", b'{"default":9223372036854775808,"zz":1}').json

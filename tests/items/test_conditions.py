@@ -175,7 +175,7 @@ def put(db: Db, table: ItemTable, given: list[dict[str, Any]]) -> list[Item]:
         Not(Compare("where", "in", (None,))),
     ],
 )
-def test_conditions_hold_alike_in_memory_and_in_the_store(
+def test_conditions_mean_the_same_in_memory_and_in_the_store(
     server: TestServer, given_rows: list[dict[str, Any]], asked: list[Condition]
 ) -> None:
     def job(db: Db, table: ItemTable) -> None:
@@ -196,7 +196,9 @@ def test_conditions_hold_alike_in_memory_and_in_the_store(
 
 @wide
 @given(asked=CONDITIONS, values=rows())
-def test_what_a_condition_fixes_is_so_in_all_that_fits(asked: Condition, values: list[dict[str, Any]]) -> None:
+def test_values_that_a_condition_fixes_are_the_same_in_every_match(
+    asked: Condition, values: list[dict[str, Any]]
+) -> None:
     for index, each in enumerate(values):
         row = item(index, each).row
         if holds(asked, row):
@@ -298,7 +300,7 @@ SHAPES: dict[str, tuple[list[Condition], list[Order], list[Any] | None, str]] = 
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_what_is_asked_often_walks_along_an_index(server: TestServer, name: str) -> None:
+def test_common_queries_use_an_index(server: TestServer, name: str) -> None:
     conditions, order, after, index = SHAPES[name]
     asked: list[str] = []
 

@@ -86,7 +86,7 @@ def test_a_decimal_is_shown_with_all_of_its_digits_and_a_change_is_by_value(api:
         ('{"total":12345678901234567.89}', "not_exact"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_a_sentence(api: Api, body: str, code: str) -> None:
+def test_a_decimal_that_does_not_fit_is_refused_with_a_sentence(api: Api, body: str, code: str) -> None:
     refused = api.call("POST", PATH, body.encode(), {"Content-Type": "application/json"})
     assert refused.status == 422 and refused.json["errors"][0]["code"] == code
     assert import_(api, "application/x-ndjson", body).status == 422
@@ -124,7 +124,7 @@ _OPERATORS: dict[str, Callable[[Decimal, Decimal], bool]] = {
 }
 
 
-def test_pages_go_on_after_the_smallest_and_the_largest(api: Api) -> None:
+def test_pages_continue_after_the_smallest_and_the_largest(api: Api) -> None:
     field = {"type": "decimal", "max_digits": 38, "sortable": True}
     api.call(
         "PUT", "/v1/collections/extremes", {"fields": {"part": {**field, "scale": 38}, "whole": {**field, "scale": 0}}}
@@ -187,7 +187,7 @@ def test_the_client_takes_decimals(server: TestServer) -> None:
     assert [item["total"] for item in invoices.list(who="client", sort="total")] == ["0.07", "100.00"]
 
 
-def test_the_document_tells_a_decimals_digits(api: Api) -> None:
+def test_the_document_has_a_decimals_digits(api: Api) -> None:
     document = api.get("/v1/openapi.json")
     total = document["components"]["schemas"]["invoices.new"]["properties"]["total"]
     assert (total["format"], total["pattern"]) == ("decimal", r"^-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,2})?$")
@@ -247,7 +247,7 @@ DECIMAL: dict[str, Any] = {"type": "decimal", "filterable": True, "sortable": Tr
         ),
     ],
 )
-def test_another_type_becomes_decimal_where_all_values_fit(
+def test_another_type_becomes_decimal_if_all_values_fit(
     api: Api, before: str, values: list[Any], bad: list[Any], shown: list[str]
 ) -> None:
     name = f"from_{before}"

@@ -45,7 +45,7 @@ def put(api: Api, raw: bytes, media: str) -> Any:
 
 
 @pytest.mark.parametrize(("format", "media"), [("csv", "text/csv"), ("ndjson", "application/x-ndjson")])
-def test_what_is_exported_is_imported_as_it_was(api: Api, format: str, media: str) -> None:
+def test_an_export_can_be_imported_unchanged(api: Api, format: str, media: str) -> None:
     one, two = tenant(api, f"one-{format}"), tenant(api, f"two-{format}")
 
     @settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -71,7 +71,7 @@ def test_what_is_exported_is_imported_as_it_was(api: Api, format: str, media: st
     check()
 
 
-def test_an_export_asks_as_a_list_does(api: Api) -> None:
+def test_an_export_takes_the_parameters_of_a_list(api: Api) -> None:
     own = tenant(api, "asks")
     rows = [f"Task {n},{n},{'high' if n % 2 else 'low'}\n" for n in range(2_345)]
     for start in range(0, len(rows), 450):

@@ -72,7 +72,7 @@ def places(reply: ApiReply) -> list[tuple[int, str, str]]:
     return [(each["line"], each.get("pointer", ""), each["code"]) for each in reply.json["errors"]]
 
 
-def test_items_are_as_if_created_one_by_one_and_each_is_told_once(own: Api, server: TestServer) -> None:
+def test_items_are_as_if_created_one_by_one_with_one_event_each(own: Api, server: TestServer) -> None:
     text = (
         "id,title,done,due,at,price,pieces,priority,place,lines\r\n"
         'a,"Water, then wait",true,2026-11-21,2026-11-21T01:02:03.5+01:00,1,3,high,"{""lat"": 1.5}","[1, ""x""]"\r\n'
@@ -114,14 +114,14 @@ def test_one_bad_line_keeps_all_others_out_and_is_named(own: Api) -> None:
     assert own.get(path)["data"] == [] and own.get("/v1/events", collection="tasks")["data"] == []
 
 
-def test_the_first_fifty_bad_lines_are_told_and_all_are_counted(own: Api) -> None:
+def test_the_first_fifty_bad_lines_are_reported_and_all_are_counted(own: Api) -> None:
     refused = send(own, lines(*({"nam": n} for n in range(70))), "application/x-ndjson")
     assert refused.json["detail"].startswith("70 of 70 lines are refused")
     assert [line for line, _, code in places(refused) if code == "unknown_field"] == list(range(1, 51))
     assert {code for _, _, code in places(refused)} == {"unknown_field", "missing"}
 
 
-def test_unique_values_ids_and_references_are_looked_after_with_their_lines(own: Api) -> None:
+def test_unique_values_ids_and_references_are_checked_line_by_line(own: Api) -> None:
     send(own, "id,name\nold,Old\n")
     text = "id,name,parent\na,A,\nb,A,\nc,Old,\na,C,\nold,D,\nd,E,nowhere\ne,F,a\nf,F,e\n"
     refused = send(own, text)
@@ -148,7 +148,7 @@ def test_lines_may_refer_to_later_ones_where_all_are_stored(own: Api) -> None:
 
 
 @pytest.mark.parametrize("partial", ["false", "true"])
-def test_what_is_there_is_refused_skipped_or_replaced(own: Api, partial: str) -> None:
+def test_existing_items_are_refused_skipped_or_replaced(own: Api, partial: str) -> None:
     send(own, "id,name,kind\na,A,old\nb,B,old\n")
     text = "id,name,kind\na,A2,new\nb,B,old\nc,C,new\nc,C2,new\n"
     refused = send(own, text, partial=partial)
@@ -183,7 +183,7 @@ def test_the_same_import_again_changes_nothing(own: Api, partial: str) -> None:
     assert own.get(PATH, count="true", limit=1)["count"] == 1_500
 
 
-def test_an_import_in_parts_that_broke_off_goes_on_where_it_was(own: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_import_in_parts_continues_where_it_was(own: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "name\n" + "".join(f"n{n}\n" for n in range(600))
     store: Callable[..., None] = ImportStore.store
     calls = []
@@ -357,7 +357,7 @@ def test_few_lines_are_imported_whole_by_whatever_key(tmp_path: Path) -> None:
         assert own.get("/v1/items/tasks", count="true", limit=1)["count"] == 1_001
 
 
-def test_events_of_an_import_are_not_for_who_registers_afterwards(
+def test_endpoints_registered_later_get_no_events_of_an_import(
     own: Api, server: TestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though they are more than the route stage takes in one step, so that they are routed after that."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tidings.testing import Api
 
 
-def test_an_item_is_created_edited_and_deleted_and_each_change_is_told_once(api: Api) -> None:
+def test_an_item_is_created_edited_and_deleted_with_one_event_each(api: Api) -> None:
     made = api.call("POST", "/v1/items/tasks", {"title": "Water the plants"})
     path = made.headers["location"]
     assert made.status == 201 and made.headers["etag"] == '"1"' and made.json["done"] is False
@@ -19,7 +19,7 @@ def test_an_item_is_created_edited_and_deleted_and_each_change_is_told_once(api:
     assert told[1]["actor"] == "key_operator" and told[1]["request_id"].startswith("req_")
 
 
-def test_every_wrong_place_of_an_item_is_told_at_once(api: Api) -> None:
+def test_all_errors_of_an_item_are_reported_together(api: Api) -> None:
     wrong = {"titel": "Walk the dog", "done": "no", "price": -1}
     told = api.call("POST", "/v1/items/tasks", wrong).json["errors"]
     assert {(place["pointer"], place["code"]) for place in told} == {

@@ -21,7 +21,7 @@ def declare(api: Api, name: str, fields: dict[str, Any]) -> None:
     assert reply.status == 201, reply.body
 
 
-def test_requests_go_on_while_a_collection_comes_and_goes(server: TestServer, api: Api) -> None:
+def test_requests_continue_while_a_collection_comes_and_goes(server: TestServer, api: Api) -> None:
     done = threading.Event()
     seen: list[tuple[str, int, bytes]] = []
 
@@ -123,7 +123,7 @@ def test_fields_and_parameters_follow_the_declaration_at_once(api: Api) -> None:
     assert api.call("POST", "/v1/items/boats", {"rent": 1}).json["errors"][0]["code"] == "unknown_field"
 
 
-def test_what_led_into_a_dropped_collection_leads_nowhere(api: Api) -> None:
+def test_references_into_a_dropped_collection_point_nowhere(api: Api) -> None:
     declare(api, "ports", {"name": "string"})
     declare(api, "ships", {"home": {"type": "reference", "to": "ports", "filterable": True}, "name": "string"})
     port = api.post("/v1/items/ports", {"name": "p"})
@@ -141,7 +141,7 @@ def test_what_led_into_a_dropped_collection_leads_nowhere(api: Api) -> None:
     assert api.call("DELETE", path).status == 204
 
 
-def test_a_field_may_be_called_as_anything_else_is(api: Api) -> None:
+def test_a_field_may_have_any_name(api: Api) -> None:
     names = [
         "wait",
         "seq",

@@ -185,7 +185,7 @@ def test_a_new_item_of_a_merge_is_whole(own: Api) -> None:
 # --- what was read can be written back --------------------------------------------------------------------------------
 
 
-def test_what_get_gave_can_be_put_back(own: Api) -> None:
+def test_what_get_returned_can_be_put_back(own: Api) -> None:
     found = own.get(f"{PATH}/a")
     again = own.call("PUT", f"{PATH}/a", found)
     assert again.status == 200 and again.json == found
@@ -197,7 +197,7 @@ def test_what_get_gave_can_be_put_back(own: Api) -> None:
     assert batch(own, put_back).json["results"][0]["item"]["note"] == "third"
 
 
-def test_own_members_that_differ_are_refused_with_their_place(own: Api) -> None:
+def test_read_only_members_that_differ_are_refused_with_their_location(own: Api) -> None:
     found = put(own, f"{PATH}/a", {**own.get(f"{PATH}/a"), "note": "second"})
     for name, value in {"id": "b", "tenant": "other", "created": "2026-01-01T00:00:00Z", "updated": None}.items():
         reply = own.call("PUT", f"{PATH}/a", {**found, name: value})
@@ -218,7 +218,7 @@ def test_a_new_item_may_name_its_id_and_no_revision(own: Api) -> None:
     assert own.call("POST", PATH, {"id": "x", "place": 32}).json["errors"][0]["code"] == "unknown_field"
 
 
-def test_a_field_that_a_key_only_reads_may_be_given_back_as_it_is(api: Api, own: Api) -> None:
+def test_a_field_that_a_key_only_reads_may_be_sent_back_unchanged(api: Api, own: Api) -> None:
     tenant = own.get(f"{PATH}/a")["tenant"]
     verbs = ["get", "put", "edit"]
     permit = {"collection": "seats", "verbs": verbs, "read": ["place", "code", "note"], "write": ["note"]}

@@ -28,7 +28,7 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_it_is_done_once_and_answered_alike(api: Api, name: str) -> None:
+def test_a_retry_is_done_once_with_the_same_response(api: Api, name: str) -> None:
     method, path, body = REQUESTS[name]
     api.call("DELETE", f"{PATH}/fresh")
     api.call("PUT", f"{PATH}/there", {"title": f"{name} before"})
@@ -62,7 +62,7 @@ def test_a_condition_is_part_of_the_request(api: Api) -> None:
     assert other.json["code"] == "idempotency_key_reused"
 
 
-def test_what_was_refused_may_be_mended_and_sent_with_the_same_key(api: Api) -> None:
+def test_a_refused_request_may_be_corrected_and_sent_with_the_same_key(api: Api) -> None:
     headers = {"Idempotency-Key": "mended"}
     assert api.call("POST", PATH, {"title": None}, headers).status == 422
     made = api.call("POST", PATH, {"title": "mended"}, headers)
@@ -70,7 +70,7 @@ def test_what_was_refused_may_be_mended_and_sent_with_the_same_key(api: Api) -> 
     assert told(api, made.json["id"]) == ["tasks.created"]
 
 
-def test_keys_of_others_are_others(api: Api) -> None:
+def test_idempotency_keys_of_other_callers_are_separate(api: Api) -> None:
     callers = [api.post("/v1/keys", {"scopes": ["items:write", "items:read"], "tenant": tenant}) for tenant in "ab"]
     made = [
         api.with_key(caller["key"]).call("POST", PATH, {"title": "mine"}, {"Idempotency-Key": "ours"})

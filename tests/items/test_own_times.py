@@ -59,7 +59,7 @@ def test_items_are_sorted_by_when_they_were_created_and_updated(api: Api, items:
     assert listed(api, "sort=updated&tenant=a") == [each["id"] for each in by_update if each["tenant"] == "a"]
 
 
-def test_items_are_asked_for_by_when_they_were_created_and_updated(api: Api, items: list[dict[str, Any]]) -> None:
+def test_items_are_filtered_by_when_they_were_created_and_updated(api: Api, items: list[dict[str, Any]]) -> None:
     for name, order in (("created", items), ("updated", [*items[3:], items[2], items[1], items[0]])):
         for sort in (name, f"-{name}", "created", "-created,n", "n,created", "-n"):
             whole = listed(api, f"sort={sort}", 100)
@@ -110,7 +110,7 @@ def test_a_permit_that_names_its_filters_names_the_times_too(
     assert "updated__gte" not in names and "n__gte" in names
 
 
-def test_the_document_tells_the_filters(api: Api, items: list[dict[str, Any]]) -> None:
+def test_the_document_has_the_filters(api: Api, items: list[dict[str, Any]]) -> None:
     parameters = {each["name"]: each for each in api.get("/v1/openapi.json")["paths"][PATH]["get"]["parameters"]}
     for name in ("created", "updated"):
         for op in ("", "__gt", "__gte", "__lt", "__lte"):
@@ -139,7 +139,7 @@ ALONG: dict[str, tuple[list[Compare], list[Order], list[Any] | None, str]] = {
 
 
 @pytest.mark.parametrize("name", ALONG)
-def test_times_are_asked_for_along_an_index(server: TestServer, module_database: str | None, name: str) -> None:
+def test_filters_on_times_use_an_index(server: TestServer, module_database: str | None, name: str) -> None:
     if module_database is not None:
         pytest.skip("PostgreSQL's planner goes by what is in the tables")
     conditions, order, after, index = ALONG[name]

@@ -138,7 +138,7 @@ def test_fields_that_may_be_written(api: Api) -> None:
     assert "rent" not in said.json["errors"][0]["detail"].replace("'rent'", "")
 
 
-def test_a_field_that_is_needed_but_hidden_is_not_named(server: TestServer, api: Api) -> None:
+def test_a_required_but_hidden_field_is_not_named(server: TestServer, api: Api) -> None:
     needed = Field(name="secret_code", type="string", required=True)
     declare(server, Collection(name="forms", fields=(needed, Field(name="note", type="string"))))
     permit = {"collection": "forms", "verbs": ["create"], "read": ["note"], "write": ["note"]}
@@ -267,7 +267,7 @@ def test_two_tenants_may_have_the_same_ids_and_unique_values(api: Api) -> None:
     assert b.call("DELETE", f"{PATH}/one").status == 204
 
 
-def test_a_key_without_a_tenant_says_whose_item_it_means_where_several_have_it(api: Api) -> None:
+def test_a_key_without_a_tenant_must_say_whose_item_it_means_if_several_have_it(api: Api) -> None:
     for tenant in ("amb-a", "amb-b"):
         assert api.call("PUT", f"{PATH}/amb", {"code": "amb"}, tenant=tenant).status == 201
     for method, body in (("GET", None), ("PATCH", {"rent": 1}), ("DELETE", None)):
@@ -291,7 +291,7 @@ def test_a_key_without_a_tenant_says_whose_item_it_means_where_several_have_it(a
     assert api.get(f"{PATH}/amb")["tenant"] == "amb-a"
 
 
-def test_the_fixed_verbs_are_no_questions(api: Api) -> None:
+def test_the_fixed_verbs_are_not_questions(api: Api) -> None:
     may = {"batch": "OPTIONS, POST", "import": "OPTIONS, POST", "export": "GET, HEAD, OPTIONS"}
     for verb, allow in may.items():
         refused = api.call("PATCH" if "GET" in allow else "GET", f"{PATH}:{verb}")
@@ -328,7 +328,7 @@ def test_what_a_key_may_not_see_is_not_expanded_nor_referred_to(api: Api) -> Non
     assert real.json["errors"][0]["detail"].replace(hidden["id"], "none") == none.json["errors"][0]["detail"]
 
 
-def test_who_refers_is_told_only_to_those_who_may_read_it(server: TestServer, api: Api) -> None:
+def test_referring_items_are_shown_only_to_those_who_may_read_them(server: TestServer, api: Api) -> None:
     notes = Collection(name="secret_notes", fields=(Field(name="about", type="reference", to="rooms"),))
     there = room(api)
     declare(server, notes)
@@ -354,7 +354,7 @@ def test_the_document_shows_a_key_its_own_operations_and_fields(api: Api) -> Non
     assert "required" not in fixed["components"]["schemas"]["rooms.new"]
 
 
-def test_a_revoked_key_and_a_new_permit_hold_from_the_next_request_on(api: Api) -> None:
+def test_a_revoked_key_and_a_new_permit_apply_from_the_next_request_on(api: Api) -> None:
     made = api.post("/v1/keys", {"permits": [{"collection": "rooms", "verbs": ["list"]}]})
     its = api.with_key(made["key"])
     assert its.call("GET", PATH).status == 200

@@ -65,7 +65,7 @@ def test_a_list_beyond_a_permit_is_refused_whoever_asks(reading: Callable[..., I
         its.one("a", None, None, ())
 
 
-def test_a_question_is_asked_with_its_own_parameters_alone(reading: Callable[..., ItemReading]) -> None:
+def test_a_question_takes_its_own_parameters_only(reading: Callable[..., ItemReading]) -> None:
     its = reading(questions=("by_rent",))
     its.page(ItemList(limit=5, question="by_rent", compares=BETWEEN))
     for compares in ((), BETWEEN[:1], (*BETWEEN, Compare("code", "eq", "a")), (Compare("rent", "gt", 1), BETWEEN[1])):
@@ -80,7 +80,7 @@ def test_a_search_without_a_word_is_refused_before_anything_is_read(reading: Cal
         reading(verbs=("list",)).page(ItemList(limit=5, words="..."))
 
 
-def test_a_made_up_position_is_none(reading: Callable[..., ItemReading]) -> None:
+def test_a_made_up_position_is_refused(reading: Callable[..., ItemReading]) -> None:
     its, asked = reading(verbs=("list",)), ItemList(limit=5, sort=["rent"])
     assert its.position(asked, [5, 7]) == [5, 7] and its.position(asked, [None, 7]) == [None, 7]
     made_up: list[list[Any]] = [[], [5], ["5", 7], [5, -1], [5, "7"], [5, 7, 9], [1 << 70, 7]]

@@ -106,7 +106,7 @@ def test_filters_see_what_was_and_what_changed(api: Api, receiver: Receiver, lis
     assert renamed[1].json["changed"] == ["title", "pieces"]
 
 
-def test_other_bodies_are_still_right(api: Api, receiver: Receiver, listen: Any) -> None:
+def test_other_bodies_describe_changes_too(api: Api, receiver: Receiver, listen: Any) -> None:
     secrets = {
         "/thin": listen("/thin", events=["tasks.*"], body="thin"),
         "/cloud": listen("/cloud", events=["tasks.*"], body="cloudevents"),
@@ -126,14 +126,14 @@ def test_other_bodies_are_still_right(api: Api, receiver: Receiver, listen: Any)
     assert "price" not in json.dumps(found["/chosen"][1].json.get("previous") or {})
 
 
-def test_a_tenants_endpoint_hears_of_its_own_items_alone(api: Api, receiver: Receiver, listen: Any) -> None:
+def test_a_tenants_endpoint_gets_events_of_its_own_items_only(api: Api, receiver: Receiver, listen: Any) -> None:
     listen("/mine", events=["tasks.*"], tenant="mine")
     for tenant in ("theirs", "mine"):
         api.post(PATH, {"title": tenant}, tenant=tenant)
     assert [each.json["data"]["title"] for each in receiver.wait_for(1, path="/mine")] == ["mine"]
 
 
-def test_a_batch_of_a_thousand_is_told_a_thousand_times_in_order(api: Api, receiver: Receiver, listen: Any) -> None:
+def test_a_batch_of_a_thousand_emits_a_thousand_events_in_order(api: Api, receiver: Receiver, listen: Any) -> None:
     listen("/many", events=["people.*"], batch={"max_events": 100, "max_ms": 100})
     operations: list[dict[str, Any]] = [
         {"op": "create", "id": f"m{n}", "data": {"email": f"m{n}@many.example"}} for n in range(998)

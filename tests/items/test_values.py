@@ -51,7 +51,7 @@ def ids(api: Api, query: str) -> set[str]:
 # --- every value can be asked for -------------------------------------------------------------------------------------
 
 
-def test_a_text_with_commas_can_be_asked_for_in_every_way(api: Api, client: Client) -> None:
+def test_a_text_with_commas_can_be_queried_in_every_way(api: Api, client: Client) -> None:
     names = {"smith": "Smith, John", "doe": "Doe", "comma": ",", "both": "Smith, John,Doe"}
     for ident, name in names.items():
         put(api, f"{ident}", json.dumps({"s": name, "kind": "c,d" if ident == "doe" else "a"}))
@@ -70,7 +70,7 @@ def test_a_text_with_commas_can_be_asked_for_in_every_way(api: Api, client: Clie
     assert [item["id"] for item in client.items("things").list(kind__in=["c,d"], fields=["id", "kind"])] == ["doe"]
 
 
-def test_a_list_goes_on_from_page_to_page_with_its_commas(api: Api) -> None:
+def test_pages_of_a_query_with_commas_continue(api: Api) -> None:
     for number in range(5):
         put(api, f"page{number}", json.dumps({"s": f"page, {number % 2}"}))
     query = urlencode([("s__in", "page, 0"), ("s__in", "page, 1"), ("limit", "2"), ("sort", "s"), ("sort", "-created")])
@@ -89,7 +89,7 @@ def test_a_list_goes_on_from_page_to_page_with_its_commas(api: Api) -> None:
     assert refused.status == 422 and refused.json["errors"][0]["code"] == "wrong_cursor"
 
 
-def test_the_whole_64_bits_are_stored_asked_for_and_sorted_by(api: Api) -> None:
+def test_all_64_bits_are_stored_queried_and_sorted_by(api: Api) -> None:
     for value in EXTREMES:
         assert put(api, f"n{value}", f'{{"n":{value}}}').json["n"] == value
     for value in EXTREMES:
@@ -171,7 +171,7 @@ LOST = ["9007199254740993", "12345678901234567.89", "1e400", "1e-400", "0.123456
 
 
 @pytest.mark.parametrize("number", LOST)
-def test_a_number_that_would_change_is_refused_at_every_door_of_items(api: Api, number: str) -> None:
+def test_a_number_that_would_change_is_refused_wherever_items_are_written(api: Api, number: str) -> None:
     as_json = {"Content-Type": "application/json"}
     put(api, "lost", '{"x":1}')
     doors = [
@@ -227,7 +227,7 @@ def test_a_declaration_has_no_number_that_would_change(api: Api) -> None:
     assert api.call("PUT", "/v1/collections/lost", when).status == 422
 
 
-def test_integers_become_numbers_only_where_all_of_them_are_kept(api: Api) -> None:
+def test_integers_become_numbers_only_if_all_of_them_are_kept(api: Api) -> None:
     api.call("PUT", "/v1/collections/counts", {"fields": {"n": "integer"}})
     for value in (2**53, 10**17):
         api.call("PUT", f"/v1/items/counts/c{value}", {"n": value})
@@ -245,7 +245,7 @@ def test_a_row_rule_has_no_number_that_would_change(api: Api) -> None:
         assert api.call("POST", "/v1/keys", text.encode(), {"Content-Type": "application/json"}).status == 422
 
 
-def test_beside_a_number_that_would_change_all_else_that_is_wrong_is_named(api: Api) -> None:
+def test_errors_next_to_a_number_that_would_change_are_reported_too(api: Api) -> None:
     """A line, or an operation, with such a number named only that; the rest came with the next try."""
     bad = '{"x":12345678901234567.89,"n":"seven"}'
     batch = f'{{"operations":[{{"op":"create","data":{bad}}},{{"op":"edit","id":"a","data":{{"n":"x"}}}}]}}'

@@ -42,7 +42,7 @@ def in_turn(*answers: Answer) -> Answer:
         (b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n", 0),
     ],
 )
-def test_a_whole_head_is_the_answer_whatever_becomes_of_the_body(
+def test_a_complete_head_is_the_response_whatever_happens_to_the_body(
     client: HttpClient, status: bytes, rest: bytes, read: int
 ) -> None:
     with listening(saying(b"HTTP/1.1 " + status + b" So\r\n" + rest, then="close")) as server:
@@ -85,7 +85,7 @@ def test_the_time_limit_ends_a_body_too(client: HttpClient) -> None:
         (b"HTTP/7.0 200 OK\r\n\r\n", "not HTTP"),
     ],
 )
-def test_a_head_that_is_not_whole_is_a_broken_answer_with_a_true_sentence(
+def test_an_incomplete_head_is_a_broken_answer_with_the_right_sentence(
     client: HttpClient, answer: bytes, why: str
 ) -> None:
     with listening(saying(answer, then="close")) as server:
@@ -110,7 +110,7 @@ def test_a_head_that_is_not_whole_is_a_broken_answer_with_a_true_sentence(
         (b"Transfer-Encoding: gzip\r\n\r\n", "encoding that cannot be read"),
     ],
 )
-def test_a_status_line_is_the_answer_whatever_nonsense_follows(
+def test_a_status_line_counts_whatever_nonsense_follows(
     client: HttpClient, status: bytes, rest: bytes, why: str
 ) -> None:
     nonsense = saying(b"HTTP/1.1 " + status + b" So\r\n" + rest)
@@ -140,7 +140,7 @@ def test_interim_answers_and_trailers_are_not_the_answer(client: HttpClient) -> 
 
 
 @pytest.mark.parametrize("broken", [lambda connection: "close", reset])
-def test_a_kept_connection_that_breaks_in_mid_flight_is_not_asked_again(client: HttpClient, broken: Answer) -> None:
+def test_a_request_on_a_kept_connection_that_breaks_is_not_repeated(client: HttpClient, broken: Answer) -> None:
     with listening(in_turn(saying(FINE), broken)) as server:
         assert fetch(client, server.url()).status == 200
         reply = fetch(client, server.url())
@@ -151,9 +151,7 @@ def test_a_kept_connection_that_breaks_in_mid_flight_is_not_asked_again(client: 
 
 
 @pytest.mark.parametrize("leave", [lambda connection: "close", reset])
-def test_a_server_that_closes_after_each_answer_without_a_word_gets_every_post(
-    client: HttpClient, leave: Answer
-) -> None:
+def test_a_server_that_silently_closes_after_each_response_gets_every_post(client: HttpClient, leave: Answer) -> None:
     def answer(connection: socket.socket) -> object:
         connection.sendall(FINE)
         return leave(connection)
@@ -165,7 +163,7 @@ def test_a_server_that_closes_after_each_answer_without_a_word_gets_every_post(
         assert [post[-1:] for post in server.posts] == [b"1", b"2", b"3"]
 
 
-def test_a_connection_is_used_again_and_not_for_ever() -> None:
+def test_a_connection_is_reused_but_not_forever() -> None:
     client = HttpClient(lambda ip: None, "Tidings/test", connection_seconds=1)
     with listening(saying(FINE)) as server:
         begun = time.monotonic()

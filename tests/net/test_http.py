@@ -35,7 +35,9 @@ def test_a_good_answer(client: HttpClient) -> None:
         (b"", "answer", None),
     ],
 )
-def test_each_answer_is_told_as_it_is(client: HttpClient, answer: bytes, why: str | None, status: int | None) -> None:
+def test_each_response_is_reported_as_received(
+    client: HttpClient, answer: bytes, why: str | None, status: int | None
+) -> None:
     with listening(saying(answer, then="close")) as server:
         reply = fetch(client, server.url())
     assert (failed(reply), reply.status) == (why, status)

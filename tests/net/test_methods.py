@@ -49,7 +49,7 @@ def test_one_method_after_another_on_one_connection(client: HttpClient) -> None:
 @pytest.mark.parametrize(
     ("method", "body"), [("POST", b""), ("POST", b"x"), ("PATCH", b""), ("PATCH", b"x"), ("PUT", b"x"), ("REPORT", b"")]
 )
-def test_what_may_not_be_repeated_leaves_once_where_connections_break(
+def test_an_unrepeatable_request_is_sent_once_if_connections_break(
     client: HttpClient, method: str, body: bytes
 ) -> None:
     answers: list[Answer] = [saying(FINE), lambda connection: "close"]
@@ -87,7 +87,7 @@ def test_an_earlier_reply_keeps_its_headers(client: HttpClient) -> None:
     assert (first.header("x"), second.header("x")) == ("1", "2")
 
 
-def test_as_much_of_a_body_comes_as_is_wanted(client: HttpClient) -> None:
+def test_the_body_is_cut_at_the_requested_length(client: HttpClient) -> None:
     with listening(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300_000)) as server:
         whole = fetch(client, server.url(), wanted=AnswerLimits(keep_bytes=1_000_000, read_bytes=1_000_000))
         some = fetch(client, server.url(), wanted=AnswerLimits(keep_bytes=10, read_bytes=1_000_000))

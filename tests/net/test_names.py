@@ -198,13 +198,13 @@ def test_an_address_that_fails_gets_a_new_connection_even_if_it_is_the_same() ->
         assert server.connections == 2
 
 
-def test_the_next_address_is_tried_where_one_does_not_answer() -> None:
+def test_the_next_address_is_tried_if_one_does_not_answer() -> None:
     book = Book(several_test=["127.0.0.3", "127.0.0.1"])
     with opened(Names(book)) as client, listening(saying(FINE)) as server:
         assert fetch(client, server.url(host="several.test")).status == 200
 
 
-def test_only_addresses_that_may_be_called_are_dialled_also_of_one_name() -> None:
+def test_only_permitted_addresses_of_a_name_are_dialled() -> None:
     book = Book(mixed_test=["10.0.0.1", "127.0.0.1"])
     opened_range = address.parse_networks("127.0.0.0/8")
     with opened(Names(book), lambda ip: address.refusal(ip, opened_range)) as client, listening(saying(FINE)) as server:
@@ -237,7 +237,7 @@ def test_a_tenant_cannot_tell_a_private_name_from_one_that_does_not_exist() -> N
     assert failed(nothing) == "name" and "nothing.corp" in reason(nothing)
 
 
-def test_what_the_machines_own_files_say_is_found() -> None:
+def test_names_in_the_machines_own_files_are_found() -> None:
     names = Names()
     assert "127.0.0.1" in look_up(names, "localhost").addresses
     names.close()
@@ -255,7 +255,7 @@ def test_a_name_server_is_asked_again_soon_whatever_its_answer_says(
     names.close()
 
 
-def test_what_is_no_name_is_unknown() -> None:
+def test_an_invalid_name_is_unknown() -> None:
     names = Names()
     for odd in ("a" * 64 + ".test", "a..b", "-", "\u00fc.test", ""):
         assert look_up(names, odd).problem in ("unknown", "failed")

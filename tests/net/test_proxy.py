@@ -127,7 +127,7 @@ def test_an_address_that_may_not_be_called_is_not_asked_for_in_any_spelling(prox
     assert proxy.heads == []
 
 
-def test_a_name_that_leads_inwards_as_far_as_we_know_is_not_asked_for(proxy: Proxy) -> None:
+def test_a_name_known_to_resolve_to_a_private_address_is_refused(proxy: Proxy) -> None:
     book = Book(wiki_corp=["10.1.2.3"], mixed_test=["127.0.0.1", "10.1.2.3"], fine_test=["127.0.0.1"])
     with through(proxy.url, book) as client, listening(saying(FINE)) as server:
         assert failed(fetch(client, server.url(host="wiki.corp"))) == "address"
@@ -139,7 +139,7 @@ def test_a_name_that_leads_inwards_as_far_as_we_know_is_not_asked_for(proxy: Pro
         assert fetch(client, server.url(host="fine.test")).status == 200
 
 
-def test_names_that_nobody_here_can_look_up_are_left_to_the_proxy_after_a_moment(proxy: Proxy) -> None:
+def test_names_unknown_here_are_left_to_the_proxy_after_a_moment(proxy: Proxy) -> None:
     names = Names(lambda name, answer: None)
     client = HttpClient(address.refusal, "Tidings/test", names=names, proxy=proxy.url)
     with listening(saying(FINE)) as server:
@@ -198,7 +198,7 @@ def test_urls_of_proxies(url: str) -> None:
 @pytest.mark.parametrize(
     "url", ["proxy:3128", "ftp://proxy", "http://", "http://a b", "http://proxy/path", "socks5://p"]
 )
-def test_what_is_no_url_of_a_proxy_is_refused_without_repeating_it(url: str) -> None:
+def test_an_invalid_proxy_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(Refused) as refused:
         address.check_proxy(url)
     assert "http://HOST:PORT" in refused.value.detail

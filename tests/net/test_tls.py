@@ -57,7 +57,7 @@ def test_a_certificate_that_is_missing_or_not_accepted_is_a_tls_failure(
 
 
 @pytest.mark.parametrize("head", [b"Content-Length: 10\r\n\r\nhello", b"Connection: close\r\n\r\nhello"])
-def test_tls_that_ends_without_notice_does_not_unmake_a_2xx(client: HttpClient, head: bytes) -> None:
+def test_a_missing_tls_close_notify_does_not_undo_a_2xx(client: HttpClient, head: bytes) -> None:
     answer: Answer = saying(b"HTTP/1.1 200 OK\r\n" + head, then="cut")
     with listening(answer, tls=SERVERS.server()) as server:
         reply = fetch(client, server.url(), tls=TRUST)

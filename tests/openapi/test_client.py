@@ -23,7 +23,7 @@ STEPS += ["declared", "created", "asked", "edited", "forgotten", "batched"]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("who", ["operator", "tenant"])
-def test_a_made_client_does_a_round_trip(
+def test_a_generated_client_does_a_round_trip(
     server: TestServer, callers: dict[str, Api], environment: Path, tmp_path: Path, who: str
 ) -> None:
     caller = callers[who]

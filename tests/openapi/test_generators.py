@@ -103,7 +103,7 @@ def test_java(server: TestServer, callers: dict[str, Api], environment: Path, tm
 
 
 @pytest.mark.slow
-def test_a_permits_document_makes_a_client_too(
+def test_a_document_with_permits_makes_a_client_too(
     callers: dict[str, Api], environment: Path, npm_programs: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "typescript"

@@ -118,7 +118,7 @@ def test_the_server_keeps_to_its_document(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("who", [who for who in CALLERS if who != "nobody"])
-def test_its_links_lead_where_it_says(tmp_path: Path, who: str) -> None:
+def test_its_links_can_be_followed(tmp_path: Path, who: str) -> None:
     # A server of its own: what other runs put there, of many tenants, may have the ids of what this one deletes.
     with patient_server(tmp_path / "tidings") as server:
         followed = follow_links(server.url, callers_of(server)[who], who, tmp_path)
@@ -127,6 +127,6 @@ def test_its_links_lead_where_it_says(tmp_path: Path, who: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_its_links_lead_there_on_postgres_too(tmp_path: Path, postgres_url: str) -> None:
+def test_its_links_can_be_followed_on_postgres_too(tmp_path: Path, postgres_url: str) -> None:
     with patient_server(tmp_path / "tidings", postgres_url) as server:
         assert follow_links(server.url, server.api, "operator", tmp_path) >= 5

@@ -96,9 +96,7 @@ def test_a_retry_is_due_in_time_after_a_restart_under_a_clock_that_was_set_back(
     receiver.wait_for(2)
 
 
-def test_a_clock_that_does_not_say_that_it_was_set_back_is_found_out(
-    tmp_path: Path, database: str | None, receiver: Receiver
-) -> None:
+def test_a_clock_set_back_without_notice_is_detected(tmp_path: Path, database: str | None, receiver: Receiver) -> None:
     clock = DumbClock()
     with TestServer(tmp_path / "data", clock=clock, database=database) as server:
         server.api.register(receiver.url("/"), retry_delays_seconds=[0, 5])
@@ -111,7 +109,7 @@ def test_a_clock_that_does_not_say_that_it_was_set_back_is_found_out(
 
 
 @pytest.mark.parametrize("options", [{"rate": 1}, {"batch": {"max_events": 10, "max_ms": 50}}])
-def test_rates_and_batches_go_on_after_the_clock_was_set_back(
+def test_rates_and_batches_continue_after_the_clock_was_set_back(
     world: World, receiver: Receiver, options: dict[str, Any]
 ) -> None:
     world.register(**options)
@@ -150,7 +148,7 @@ def test_an_idempotency_key_answers_after_the_clock_was_set(world: World) -> Non
     assert again.json["id"] == first.json["id"]
 
 
-def test_what_is_kept_is_not_dropped_for_a_clock_that_is_ahead_for_a_while() -> None:
+def test_a_clock_that_is_ahead_for_a_while_drops_nothing() -> None:
     last, days = 1_000 * DAY, 30
     assert trusted(last + HOUR, last, days, first=False) == last + HOUR
     assert trusted(last + DAY, last, days, first=True) == last + DAY
@@ -210,7 +208,7 @@ def test_a_jump_that_is_taken_back_never_happened() -> None:
 
 
 @pytest.mark.parametrize("step", [*STEPS, 3600.5, -90])
-def test_a_jump_that_stays_is_followed_and_told(step: float) -> None:
+def test_a_lasting_jump_is_followed_and_logged(step: float) -> None:
     machine = Machine()
     start = machine.clock.now()
     machine.set_by(step)

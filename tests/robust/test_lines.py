@@ -99,7 +99,7 @@ def done(world: World, endpoint: str) -> set[str]:
     return {each["event_id"] for each in world.api.pages("/v1/deliveries", endpoint=endpoint, state="delivered")}
 
 
-def test_what_was_held_and_sent_before_it_was_stored_waits_no_more(world: World) -> None:
+def test_a_held_delivery_sent_before_it_was_stored_does_not_wait_again(world: World) -> None:
     # With a rate, the second stands in the queue until the clock moves.
     endpoint = world.register("/line", order="subject", rate=1, events=["step"])
     world.receiver.answer(500, path="/other")

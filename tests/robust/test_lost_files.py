@@ -39,7 +39,7 @@ def refusal(folder: Path, **settings: Any) -> str:
 
 @pytest.mark.parametrize("how", ["deleted", "emptied"])
 @pytest.mark.parametrize("key", ["", GIVEN_KEY], ids=["key file", "key given"])
-def test_a_database_that_is_gone_is_not_made_again(tmp_path: Path, how: str, key: str) -> None:
+def test_a_missing_database_is_not_recreated(tmp_path: Path, how: str, key: str) -> None:
     filled(tmp_path, secret_key=key)
     file = tmp_path / "tidings.db"
     file.unlink()
@@ -60,7 +60,7 @@ def test_a_database_without_our_tables_is_not_filled_again(tmp_path: Path) -> No
     assert "its database is empty or missing" in refusal(tmp_path)
 
 
-def test_what_a_journal_holds_is_not_destroyed(tmp_path: Path) -> None:
+def test_changes_in_a_journal_are_not_destroyed(tmp_path: Path) -> None:
     (tmp_path / "tidings.db-wal").write_bytes(b"\x37\x7f\x06\x82" * 100)
     assert "tidings.db-wal contains changes to it" in refusal(tmp_path)
     assert (tmp_path / "tidings.db-wal").stat().st_size == 400
@@ -75,7 +75,7 @@ def test_an_emptied_postgres_database_is_not_filled_again(
         assert "its database is empty or missing" in refusal(tmp_path, database=other)
 
 
-def test_to_begin_with_nothing_is_said_once(tmp_path: Path) -> None:
+def test_new_store_is_needed_only_once(tmp_path: Path) -> None:
     filled(tmp_path)
     (tmp_path / "tidings.db").unlink()
     flags = {"port": 0, "allow_addresses": LOOPBACK, "operator_key": OPERATOR_KEY, "data": str(tmp_path)}
@@ -90,7 +90,7 @@ def test_to_begin_with_nothing_is_said_once(tmp_path: Path) -> None:
         assert server_again.api.get("/v1/events")["data"] == []
 
 
-def test_another_key_is_refused_also_where_nothing_was_sealed(tmp_path: Path) -> None:
+def test_another_key_is_refused_even_if_nothing_was_sealed(tmp_path: Path) -> None:
     with TestServer(tmp_path):
         pass
     kept = (tmp_path / "secret.key").read_bytes()
@@ -118,7 +118,7 @@ def test_a_key_file_that_was_not_written_whole_is_explained(tmp_path: Path, cont
 
 
 @pytest.mark.parametrize("step", ["before anything", "database made", "database filled", "key written aside"])
-def test_a_first_start_may_be_cut_off_anywhere(tmp_path: Path, step: str) -> None:
+def test_a_first_start_may_be_interrupted_anywhere(tmp_path: Path, step: str) -> None:
     """What a power cut can leave of the very first start; the next one goes on."""
     data = tmp_path / "data"
     data.mkdir()

@@ -59,9 +59,7 @@ def test_a_database_that_is_moved_away_is_noticed_and_may_come_back(
 
 
 @pytest.mark.parametrize("name", ["tidings.db", "tidings.db-wal", "tidings.db-shm"])
-def test_a_file_of_the_database_that_is_removed_is_noticed_by_looking_whether_it_is_ready(
-    tmp_path: Path, name: str
-) -> None:
+def test_a_removed_database_file_is_noticed_by_readyz(tmp_path: Path, name: str) -> None:
     with TestServer(tmp_path) as server:
         server.api.publish("step")
         until(lambda: server.api.call("GET", "/readyz").status == 200, "it is ready")

@@ -179,7 +179,7 @@ def test_it_is_stopped_and_started_again(
         all_arrived(server, own_url, receiver, publishers.acknowledged)
 
 
-def test_what_waits_goes_on_though_nobody_publishes(
+def test_waiting_deliveries_continue_without_new_events(
     server: TestServer, own_postgres: HaltablePostgres, own_url: str
 ) -> None:
     with Receiver() as receiver:
@@ -256,7 +256,7 @@ def test_a_second_server_is_refused(server: TestServer, tmp_path: Path, own_url:
     server.api.publish("step")
 
 
-def test_a_frozen_server_does_not_hold_the_database_for_ever(
+def test_a_frozen_server_does_not_hold_the_database_forever(
     tmp_path: Path, own_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its session ends by itself; what it wanted to write after that is refused, for another one writes now."""
@@ -275,7 +275,7 @@ def test_a_frozen_server_does_not_hold_the_database_for_ever(
             assert ready.status == 503 and "another Tidings server is writing" in ready.json["detail"]
 
 
-def test_after_a_restart_of_the_database_nobody_meets_a_stale_connection(
+def test_a_restart_of_the_database_leaves_no_stale_connection(
     server: TestServer, own_postgres: HaltablePostgres
 ) -> None:
     event = server.api.publish("step")

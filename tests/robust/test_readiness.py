@@ -11,7 +11,7 @@ from tidings.store.engines.sqlite import SqliteDb
 from tidings.testing import TestServer, until
 
 
-def test_a_damaged_page_makes_it_unready_for_as_long_as_writes_meet_it(tmp_path: Path) -> None:
+def test_a_damaged_page_makes_it_unready_while_writes_hit_it(tmp_path: Path) -> None:
     with TestServer(tmp_path) as server:
         for n in range(300):
             server.api.publish("step", {"n": n, "x": "y" * 300})
@@ -30,7 +30,7 @@ def test_a_damaged_page_makes_it_unready_for_as_long_as_writes_meet_it(tmp_path:
         assert server.api.call("GET", "/healthz").status == 200
 
 
-def test_a_refusal_that_is_over_is_forgotten_by_the_next_look(tmp_path: Path) -> None:
+def test_a_past_refusal_is_forgotten_at_the_next_check(tmp_path: Path) -> None:
     with TestServer(tmp_path) as server:
         writer = writer_of(server)
 
@@ -43,7 +43,7 @@ def test_a_refusal_that_is_over_is_forgotten_by_the_next_look(tmp_path: Path) ->
         assert writer.refusal is None
 
 
-def test_looking_often_writes_once_a_second(tmp_path: Path) -> None:
+def test_frequent_checks_write_once_a_second(tmp_path: Path) -> None:
     with TestServer(tmp_path) as server:
         writer = writer_of(server)
         server.api.call("GET", "/readyz")

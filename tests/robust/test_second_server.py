@@ -41,7 +41,7 @@ def test_the_command_says_it_in_a_sentence(tmp_path: Path) -> None:
         first.api.publish("step")
 
 
-def test_a_folder_that_cannot_be_used_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_an_unusable_folder_is_reported_in_a_sentence(tmp_path: Path) -> None:
     file = tmp_path / "data" / "tidings.db"
     file.mkdir(parents=True)
     said = rf"tidings: The database cannot be opened \({re.escape(str(file))}: unable to open database file\)"
@@ -49,7 +49,7 @@ def test_a_folder_that_cannot_be_used_is_told_in_a_sentence(tmp_path: Path) -> N
         ProcessServer(tmp_path).start()
 
 
-def test_a_file_that_is_no_database_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_reported_in_a_sentence(tmp_path: Path) -> None:
     file = tmp_path / "data" / "tidings.db"
     file.parent.mkdir()
     file.write_bytes(b"notes of mine\n" * 100)

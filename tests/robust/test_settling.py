@@ -74,7 +74,7 @@ def test_a_held_delivery_is_cancelled_before_its_row_is_stored(world: World) -> 
     assert world.ended(events[1], endpoint)["state"] == "cancelled"
 
 
-def test_a_commit_without_an_answer_is_no_second_event(world: World) -> None:
+def test_a_commit_without_an_answer_makes_no_second_event(world: World) -> None:
     commits = UnknownCommits(world.server)
     endpoint = world.register()
     commits.lose(1)
@@ -102,7 +102,7 @@ def test_settlements_without_an_answer_are_not_written_twice(world: World) -> No
     still_works(world)
 
 
-def test_what_an_endpoint_is_told_of_itself_is_told_once_though_the_answer_is_lost(world: World) -> None:
+def test_an_event_about_an_endpoint_is_emitted_once_even_if_the_answer_is_lost(world: World) -> None:
     commits = UnknownCommits(world.server)
     world.register("/watch", events=["endpoint.disabled"])
     endpoint = world.register("/gone", events=["step"])

@@ -82,7 +82,7 @@ def test_the_writer_breaks_after_it_answered(server: TestServer) -> None:
     ends(server)
 
 
-def test_whoever_comes_after_the_writer_broke_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_callers_after_the_writer_broke_get_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with TestServer(tmp_path / "tidings") as server:
         assert server.server is not None
         # It does not stop, so that we can ask it.
@@ -98,7 +98,7 @@ def test_whoever_comes_after_the_writer_broke_is_told(tmp_path: Path, monkeypatc
         assert server.api.call("GET", "/healthz").status == 200
 
 
-def test_readyz_tells_that_deliveries_have_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readyz_says_that_deliveries_have_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with TestServer(tmp_path / "tidings") as server:
         assert server.server is not None
         deliver = server.server.deliver

@@ -84,7 +84,7 @@ def wanted(name: str, tenant: str | None = "slow") -> Any:
 
 
 @pytest.mark.parametrize("tenant", ["slow", None])
-def test_others_are_routed_in_the_same_step(
+def test_other_tenants_are_routed_in_the_same_step(
     db: Db, catalog: Catalog, router: Router, ticks: Ticks, tenant: str | None
 ) -> None:
     costly(db, catalog, tenant)
@@ -98,7 +98,7 @@ def test_others_are_routed_in_the_same_step(
     assert lists.routed(db, None) == lists.routed(db, tenant or "")
 
 
-def test_one_that_is_aside_gets_everything_once_and_in_order(
+def test_a_tenant_that_is_aside_gets_everything_once_and_in_order(
     db: Db, catalog: Catalog, router: Router, ticks: Ticks
 ) -> None:
     costly(db, catalog)
@@ -184,7 +184,7 @@ def test_a_new_endpoint_gets_no_older_event_however_late_it_is_routed(
     assert [pair for pair in pairs(db) if pair[1] == 50] == [("later", 50)]
 
 
-def test_an_endpoint_that_was_deleted_meanwhile_gets_nothing(
+def test_an_endpoint_deleted_in_the_meantime_gets_nothing(
     db: Db, catalog: Catalog, router: Router, ticks: Ticks
 ) -> None:
     costly(db, catalog)
@@ -195,7 +195,7 @@ def test_an_endpoint_that_was_deleted_meanwhile_gets_nothing(
     assert pairs(db) == [("a", link) for link in range(2, 31)]
 
 
-def test_those_who_are_aside_take_turns_and_half_of_the_time(
+def test_tenants_that_are_aside_take_turns_and_half_of_the_time(
     db: Db, catalog: Catalog, router: Router, ticks: Ticks
 ) -> None:
     for number, tenant in enumerate(("a", "b", "c")):
@@ -231,7 +231,7 @@ def test_an_event_that_a_filter_cannot_decide_is_sent_and_noted(
     assert "the filter of ep_1 takes more than" in caplog.text
 
 
-def test_documents_are_read_together_and_right(db: Db, catalog: Catalog, router: Router, ticks: Ticks) -> None:
+def test_documents_are_read_together_and_correctly(db: Db, catalog: Catalog, router: Router, ticks: Ticks) -> None:
     endpoint(db, catalog, 1, filter={"data": {"n": {"$gte": 100}}, "subject": {"$exist": True}})
     endpoint(db, catalog, 2, tenant="x", filter={"data": {"n": {"$lt": 100}}, "previous": {"$exist": False}})
     publish(
@@ -268,7 +268,7 @@ def test_a_tenant_that_fills_a_step_with_deliveries_lets_others_pass(
     assert router.aside == 0
 
 
-def test_one_that_is_alone_with_many_endpoints_does_not_go_aside(
+def test_a_single_tenant_with_many_endpoints_is_not_put_aside(
     db: Db, catalog: Catalog, router: Router, ticks: Ticks
 ) -> None:
     for num in range(1, 201):

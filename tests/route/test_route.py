@@ -102,7 +102,7 @@ def test_a_second_step_adds_nothing(db: Db, catalog: Catalog, router: Router) ->
     assert pairs(db) == [("a", 1)]
 
 
-def test_deliveries_and_cursor_hold_together(db: Db, catalog: Catalog, router: Router) -> None:
+def test_deliveries_and_cursor_are_stored_together(db: Db, catalog: Catalog, router: Router) -> None:
     endpoint(db, catalog, 1)
     publish(db, event("a"))
     db.begin()
@@ -121,7 +121,7 @@ def test_filters_see_type_subject_data_and_changes(db: Db, catalog: Catalog, rou
     assert pairs(db) == [("a", 2), ("b", 1)]
 
 
-def test_tenants_are_apart(db: Db, catalog: Catalog, router: Router) -> None:
+def test_tenants_are_separate(db: Db, catalog: Catalog, router: Router) -> None:
     endpoint(db, catalog, 1)
     endpoint(db, catalog, 2, tenant="x")
     endpoint(db, catalog, 3, tenant="y")
@@ -138,7 +138,7 @@ def test_deleted_links_get_nothing(db: Db, catalog: Catalog, router: Router) -> 
     assert pairs(db) == []
 
 
-def test_a_target_gets_its_event_alone_and_whatever_it_chose(db: Db, catalog: Catalog, router: Router) -> None:
+def test_an_event_with_a_target_goes_only_there_whatever_is_selected(db: Db, catalog: Catalog, router: Router) -> None:
     endpoint(db, catalog, 1)
     endpoint(db, catalog, 2, events=("nothing.else",))
     publish(db, event("a", "endpoint.test", target=2))
@@ -146,7 +146,7 @@ def test_a_target_gets_its_event_alone_and_whatever_it_chose(db: Db, catalog: Ca
     assert pairs(db) == [("a", 2)]
 
 
-def test_what_is_said_of_an_endpoint_is_not_sent_to_it(db: Db, catalog: Catalog, router: Router) -> None:
+def test_events_about_an_endpoint_are_not_sent_to_it(db: Db, catalog: Catalog, router: Router) -> None:
     endpoint(db, catalog, 1, events=("endpoint.*",))
     endpoint(db, catalog, 2, events=("*", "endpoint.failing"))
     endpoint(db, catalog, 3)
@@ -155,7 +155,7 @@ def test_what_is_said_of_an_endpoint_is_not_sent_to_it(db: Db, catalog: Catalog,
     assert pairs(db) == [("a", 2)]
 
 
-def test_edits_hold_for_later_events(db: Db, catalog: Catalog, router: Router) -> None:
+def test_edits_apply_to_later_events(db: Db, catalog: Catalog, router: Router) -> None:
     endpoint(db, catalog, 1, events=("users.*",))
     publish(db, event("a"))
     router.step(db)
@@ -179,7 +179,7 @@ def test_many_events_are_routed_in_steps(
     assert pairs(db) == [(f"e{i}", 1) for i in range(total)]
 
 
-def test_routing_never_falls_behind_what_comes_in(tmp_path: Path) -> None:
+def test_routing_never_falls_behind_publishing(tmp_path: Path) -> None:
     """Batches come faster than one group can take: whatever was answered was routed too."""
     engine = open_engine("sqlite:test.db", tmp_path)
     catalog = Catalog(Sealer(b"k" * 32))

@@ -120,11 +120,11 @@ def test_batches() -> None:
         ("{}", ["a"], "{}"),
     ],
 )
-def test_chosen_fields_are_kept_verbatim(text: str, fields: list[str], kept: str) -> None:
+def test_selected_fields_are_kept_verbatim(text: str, fields: list[str], kept: str) -> None:
     assert shape.select(text, shape.choose(shape.check_fields(fields))) == kept
 
 
-def test_what_is_not_chosen_is_nowhere_in_the_body() -> None:
+def test_fields_that_are_not_selected_are_nowhere_in_the_body() -> None:
     event = msgspec.structs.replace(
         EVENT,
         data='{"status":"new","secret":"s3","owner":{"name":"Ada","pin":"s3"}}',
@@ -171,7 +171,7 @@ COSTLY = {
 
 
 @pytest.mark.parametrize("case", COSTLY)
-def test_where_choosing_costs_too_much_the_body_says_as_little_as_a_thin_one(case: str) -> None:
+def test_if_selecting_costs_too_much_the_body_is_as_thin_as_can_be(case: str) -> None:
     data, path = COSTLY[case]
     event = msgspec.structs.replace(FULL, data=data)
     body = json.loads(shape.body(event, "standard", "/s", shape.choose([path])))
@@ -182,7 +182,7 @@ def test_where_choosing_costs_too_much_the_body_says_as_little_as_a_thin_one(cas
     assert json.loads(shape.select(data, shape.choose([path]))).keys() == json.loads(data).keys()
 
 
-def test_a_large_event_is_chosen_from_as_a_small_one() -> None:
+def test_fields_of_a_large_event_are_selected_like_those_of_a_small_one() -> None:
     wide = {f"n{number}": number for number in range(20_000)} | {
         'quo"te': 1,
         "b": [{"x": n, "y": 0} for n in range(3000)],

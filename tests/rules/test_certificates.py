@@ -23,7 +23,7 @@ LOCKED = GOOD.private.private_bytes(
 ).decode()
 
 
-def test_good_ones_are_taken_and_shown_without_their_keys() -> None:
+def test_good_certificates_are_accepted_and_shown_without_keys() -> None:
     certificates.check_authorities(AUTHORITY.pem + AUTHORITY.pem, NOW)
     certificates.check_client(GOOD.certificate + AUTHORITY.pem, GOOD.key, NOW)
     [shown] = certificates.summaries(GOOD.certificate)
@@ -43,12 +43,12 @@ def test_good_ones_are_taken_and_shown_without_their_keys() -> None:
         ("x" * 70_000, "65,536 characters"),
     ],
 )
-def test_what_is_no_authority_is_refused(text: str, words: str) -> None:
+def test_a_certificate_that_is_not_a_ca_is_refused(text: str, words: str) -> None:
     with pytest.raises(Refused, match=words):
         certificates.check_authorities(text, NOW)
 
 
-def test_one_that_is_not_valid_yet_is_refused() -> None:
+def test_a_certificate_that_is_not_valid_yet_is_refused() -> None:
     with pytest.raises(Refused, match="is not valid before"):
         certificates.check_authorities(AUTHORITY.pem, NOW - 60 * DAY)
 
@@ -65,7 +65,7 @@ def test_one_that_is_not_valid_yet_is_refused() -> None:
         (GOOD.key, GOOD.key, "/certificate", "private key"),
     ],
 )
-def test_what_is_no_pair_is_refused_at_its_place(certificate: str, key: str, pointer: str, words: str) -> None:
+def test_a_mismatched_pair_is_refused_with_its_location(certificate: str, key: str, pointer: str, words: str) -> None:
     with pytest.raises(Refused, match=words) as refused:
         certificates.check_client(certificate, key, NOW)
     assert refused.value.pointer == pointer

@@ -31,7 +31,7 @@ def told(collection: Collection, previous: dict[str, Any] | None, data: dict[str
     return Changes(collection).type(previous, data, changed)
 
 
-def test_without_own_events_the_usual_ones_tell() -> None:
+def test_without_own_events_the_usual_types_apply() -> None:
     assert told(tasks(), None, {"title": "a"}) == "tasks.created" == change.created_type("tasks")
     assert told(tasks(), {"title": "a"}, {"title": "b"}) == "tasks.updated" == change.updated_type("tasks")
 
@@ -84,7 +84,7 @@ def test_conditions_as_patterns_see_data_previous_changed_and_the_usual_type() -
     )
 
 
-def test_the_first_that_fits_tells() -> None:
+def test_the_first_match_decides_the_type() -> None:
     events = (OwnEvent(name="one", when="done becomes true"), OwnEvent(name="two", when="title changes"))
     assert told(tasks(*events), {"title": "a", "done": False}, {"title": "b", "done": True}) == "tasks.one"
     assert told(tasks(*events), {"title": "a", "done": True}, {"title": "b", "done": True}) == "tasks.two"
@@ -106,7 +106,7 @@ def test_the_first_that_fits_tells() -> None:
         ('title becomes "a', "not a possible value of title"),
     ],
 )
-def test_a_condition_that_is_none_is_refused(when: str, says: str) -> None:
+def test_a_malformed_condition_is_refused(when: str, says: str) -> None:
     with pytest.raises(Refused, match=says) as caught:
         read_when(when, tasks(), "/events/x/when")
     assert caught.value.pointer == "/events/x/when"

@@ -210,7 +210,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("values", "pointer", "code"), WRONG)
-def test_what_is_wrong_is_told_with_its_place(values: dict[str, Any], pointer: str, code: str) -> None:
+def test_mistakes_are_reported_with_their_location(values: dict[str, Any], pointer: str, code: str) -> None:
     if not code:
         assert read(values)
         return
@@ -221,7 +221,7 @@ def test_what_is_wrong_is_told_with_its_place(values: dict[str, Any], pointer: s
     assert detail.endswith(".") or code == "schema", detail
 
 
-def test_everything_wrong_is_told_at_once() -> None:
+def test_all_mistakes_are_reported_together() -> None:
     values = {"t": {"was": "T__", "fields": {"id": "string", "f": {"type": "enum"}, "g": {"type": "x"}}}, "U": {}}
     with pytest.raises(Invalid) as caught:
         read(values, "/collections")
@@ -238,7 +238,7 @@ def test_words_of_sql_are_names_like_any_other() -> None:
     assert read({"select": one(table="string", index={"type": "integer", "filterable": True}), "order": {}})
 
 
-def test_references_point_to_what_is_beside() -> None:
+def test_references_point_to_collections_in_the_same_file() -> None:
     assert read_one("t", f("reference", to="people"), beside=["people"]).collection.fields[0].to == "people"
     assert read_one("t", f("reference", to="t")).collection.fields[0].to == "t"
     with pytest.raises(Invalid):
@@ -249,7 +249,7 @@ def test_a_whole_number_is_one_however_it_is_written() -> None:
     assert read_one("t", f("integer", default=3.0)).collection == read_one("t", f("integer", default=3)).collection
 
 
-def test_what_turns_back_on_itself_is_refused() -> None:
+def test_aliases_that_contain_themselves_are_refused() -> None:
     endless: dict[str, Any] = {}
     endless["fields"] = endless
     with pytest.raises(Invalid):

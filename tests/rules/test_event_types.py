@@ -24,21 +24,21 @@ def test_names(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["", ".", "a.", ".a", "a..b", "a b", "a\n", "é", "a/b", "x" * 129, "tasks.*", "*", None, 5, "a\x00", "a:b"]
 )
-def test_what_is_no_name(name: object) -> None:
+def test_malformed_names_are_refused(name: object) -> None:
     with pytest.raises(Refused) as caught:
         check_type(name, "/type")
     assert caught.value.pointer == "/type"
 
 
 @pytest.mark.parametrize("pattern", ["", ".*", "**", "*.a", "a.*.b", "a*", "a.**", "a.*.*", None, 1, "a.*\n"])
-def test_what_is_no_pattern(pattern: object) -> None:
+def test_malformed_patterns_are_refused(pattern: object) -> None:
     with pytest.raises(Refused) as caught:
         check_patterns(["a", pattern], "/events")
     assert caught.value.pointer == "/events/1"
 
 
 @pytest.mark.parametrize("patterns", [[], "tasks.*", None, {}, ["a"] * 201])
-def test_what_is_no_list_of_patterns(patterns: object) -> None:
+def test_malformed_lists_of_patterns_are_refused(patterns: object) -> None:
     with pytest.raises(Refused) as caught:
         check_patterns(patterns, "/events")
     assert caught.value.pointer == "/events"

@@ -39,13 +39,13 @@ LOST = [
 
 
 @pytest.mark.parametrize("text", KEPT)
-def test_what_a_double_writes_again_is_kept(text: str) -> None:
+def test_a_number_that_a_double_prints_again_is_kept(text: str) -> None:
     assert exact.is_kept(text)
     assert read_exact(f'{{"a":[{text}]}}'.encode()) == {"a": [json.loads(text)]}
 
 
 @pytest.mark.parametrize("text", LOST)
-def test_what_a_double_would_change_is_refused_with_its_place(text: str) -> None:
+def test_a_number_that_a_double_would_change_is_refused_with_its_location(text: str) -> None:
     assert not exact.is_kept(text)
     as_float = text if set(text) & set(".e") else text + ".0"
     with pytest.raises(NotExact) as refused:
@@ -84,5 +84,5 @@ def test_what_is_read_is_the_number_that_was_sent(text: str, before: str) -> Non
 
 
 @given(st.integers(-(2**70), 2**70))
-def test_whole_numbers_are_kept_where_the_double_writes_them_again(value: int) -> None:
+def test_whole_numbers_are_kept_if_the_double_prints_them_again(value: int) -> None:
     assert exact.is_whole_kept(value) == (Decimal(repr(float(value))) == value)

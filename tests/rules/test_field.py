@@ -41,7 +41,7 @@ def test_schemas_take_what_fits_and_nothing_else(field: dict[str, Any], good: li
     assert [value for value in bad if validator.is_valid({"f": value})] == []
 
 
-def test_every_type_has_a_schema_with_what_is_said_of_it() -> None:
+def test_every_type_has_a_schema_with_its_description() -> None:
     for kind in TYPES:
         schema = field_schema(Field(name="f", type=kind, description="It.", example="x", values=("x",), to="x"))
         assert schema["description"] == "It." and schema["examples"] == ["x"] and compiled(schema) is not None

@@ -201,7 +201,7 @@ def test_a_number_that_a_double_does_not_keep_is_named(cell: str) -> None:
         (b"a\x00,1", "not_text"),
     ],
 )
-def test_a_bad_row_harms_no_other(row: str | bytes, code: str) -> None:
+def test_a_bad_row_affects_no_other(row: str | bytes, code: str) -> None:
     bad = row if isinstance(row, bytes) else row.encode()
     assert rows(b"title,pieces\nx,1\n" + bad + b"\ny,2\n") == [
         (2, {"title": "x", "pieces": 1}),
@@ -225,7 +225,7 @@ def test_a_bad_row_harms_no_other(row: str | bytes, code: str) -> None:
         ('title\n"' + "x\n" * LINE_BYTES_MAX, 2, "too_long"),
     ],
 )
-def test_what_makes_the_rest_unreadable_ends_the_reading(text: str, line: int, code: str) -> None:
+def test_an_error_that_makes_the_rest_unreadable_ends_the_reading(text: str, line: int, code: str) -> None:
     with pytest.raises(Unreadable) as refused:
         rows(text, 65_536)
     assert (refused.value.places[0].line, refused.value.places[0].code) == (line, code)

@@ -170,7 +170,7 @@ def test_a_success_ends_the_episode() -> None:
     assert after_success(HEALTHY, NOW) is HEALTHY
 
 
-def test_it_warns_once_an_episode() -> None:
+def test_it_warns_once_per_episode() -> None:
     health, warnings = HEALTHY, 0
     for _ in range(40):
         before, health = health, after_failure(health, NOW, 0.5)
@@ -192,7 +192,7 @@ def test_disabling_needs_five_days_and_a_spread_of_over_twelve_hours() -> None:
     assert not should_disable(after_success(beyond, NOW), NOW + 5 * DAY)
 
 
-def test_times_from_the_very_epoch_are_times_too() -> None:
+def test_the_epoch_itself_is_a_valid_time() -> None:
     health = failed(10, 0)
     assert health.failing_since == 0
     assert should_disable(failed(1, 13 * HOUR, health), 5 * DAY)

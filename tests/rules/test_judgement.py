@@ -31,7 +31,7 @@ def test_these_speak_of_the_endpoint(status: int) -> None:
     assert (judged.message, judged.endpoint) == ("again", "failing")
 
 
-def test_wishes_to_wait_hold_the_endpoint() -> None:
+def test_requests_to_wait_hold_the_endpoint() -> None:
     for asked in (True, False):
         assert judge(outcomes.BAD_STATUS, 429, asked_to_wait=asked).endpoint == "hold"
     assert judge(outcomes.BAD_STATUS, 503, asked_to_wait=True).endpoint == "hold"
@@ -52,7 +52,7 @@ def test_giving_up_is_about_the_message() -> None:
 
 
 @pytest.mark.parametrize("wrong", [200, 204, 299, 600, 0, -400, True, 400.0, "400", "2xx", "4XX", "4xx ", None, []])
-def test_what_is_not_a_status_to_give_up_on(wrong: object) -> None:
+def test_invalid_statuses_to_give_up_on_are_refused(wrong: object) -> None:
     with pytest.raises(Refused) as caught:
         check_give_up_on([400, wrong], "/give_up_on")
     assert caught.value.pointer == "/give_up_on/1"

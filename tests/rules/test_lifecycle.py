@@ -16,7 +16,7 @@ def test_the_table_is_whole() -> None:
     assert all(move.reason for move in MOVES)
 
 
-def test_every_end_can_be_left_only_by_being_asked_for() -> None:
+def test_final_states_are_left_only_on_request() -> None:
     for move in MOVES:
         if move.source != "waiting" or move.cause in ("retry", "replay"):
             assert move.target == "waiting"

@@ -129,7 +129,7 @@ def test_a_new_key_can_do_no_more_than_its_maker(
     within(grant(child, CHANGED), grant(maker, CHANGED))
 
 
-def test_a_row_rule_over_what_is_gone_fits_nothing() -> None:
+def test_a_row_rule_over_a_dropped_field_matches_nothing() -> None:
     for rows in ({"b": 1}, {"$not": {"b": 1}}, {"$or": [{"a": "x"}, {"b": {"$gt": 0}}]}, {"z": None}):
         key = Key(
             id="k", hash="", name="", scopes=(), permits=(Permit(collection="things", verbs=("get",), rows=rows),)
@@ -167,7 +167,7 @@ def test_each_wrong_part_of_a_permit_is_named() -> None:
     assert [place.pointer for place in twice] == ["/1/collection"]
 
 
-def test_two_row_rules_that_are_too_much_together_are_refused_rather_than_fit_nothing() -> None:
+def test_two_row_rules_that_are_too_large_together_are_refused() -> None:
     deep: Any = {"a": "x"}
     for _ in range(14):
         deep = {"$not": deep}

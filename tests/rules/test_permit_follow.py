@@ -46,7 +46,7 @@ def test_renames_are_followed_everywhere() -> None:
     )
 
 
-def test_what_is_dropped_is_permitted_no_more_though_another_may_take_its_name() -> None:
+def test_dropped_fields_lose_their_permits_even_if_the_name_is_reused() -> None:
     plan = planned({"tasks": {"fields": {"title": T, "pay": T}}})
     (permit,) = follow([PERMIT], plan, BEFORE)
     assert permit.read == ("title",) and permit.filter == ("q",)

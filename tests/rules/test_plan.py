@@ -158,12 +158,12 @@ def test_what_cannot_be_done_is_refused(before: Any, after: Any, pointer: str, c
         ({"type": "object"}, {"type": "object", "schema": {"required": ["a"]}}, ["fits"]),
     ],
 )  # fmt: skip
-def test_what_is_tighter_is_asked_of_the_items(before: Any, after: Any, asks: list[str]) -> None:
+def test_tighter_rules_are_checked_against_the_items(before: Any, after: Any, asks: list[str]) -> None:
     plan = planned({"t": {"fields": {"f": before}}, "u": {}}, {"t": {"fields": {"f": after}}, "u": {}})
     assert asked(plan) == [f"{ask} t.f" for ask in asks]
 
 
-def test_a_new_required_field_is_asked_of_the_items_that_are_there() -> None:
+def test_a_new_required_field_is_checked_against_existing_items() -> None:
     assert asked(planned({"t": {}}, {"t": {"fields": {"f": {**S, "required": True}}}})) == ["required t.f"]
     assert asked(planned({"t": {}}, {"t": {"fields": {"f": {**S, "required": True, "default": "x"}}}})) == []
     assert asked(planned({}, {"t": {"fields": {"f": {**S, "required": True}}}})) == []

@@ -79,17 +79,17 @@ def test_dates_agree_with_the_standard_library(seconds: int) -> None:
         "é",
     ],
 )
-def test_what_is_no_retry_after_is_none(value: str) -> None:
+def test_a_malformed_retry_after_is_ignored(value: str) -> None:
     assert parse_retry_after(value, NOW) is None
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_survived(value: str) -> None:
+def test_any_text_is_handled(value: str) -> None:
     seconds = parse_retry_after(value, NOW)
     assert seconds is None or seconds >= 0
 
 
-def test_years_at_the_edges_are_survived() -> None:
+def test_years_at_the_limits_are_handled() -> None:
     assert parse_retry_after("Sun, 06 Nov 0000 08:49:37 GMT", NOW) == 0
     assert (parse_retry_after("Sun, 06 Nov 9999 08:49:37 GMT", NOW) or 0) > 3600
     assert parse_retry_after("Sun Feb 31 08:50:37 0001", NOW) == 0

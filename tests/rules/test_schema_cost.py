@@ -216,7 +216,7 @@ def test_a_large_value_is_refused_quickly(name: str) -> None:
     assert found and len(found) <= schema.ERRORS_MAX
 
 
-def test_a_small_value_is_told_every_reason() -> None:
+def test_a_small_value_gets_every_reason() -> None:
     validator = checked(USUAL["an order"])
     lines = [{"n": 1}] * 100 + [{"n": "x"}, {"n": "y"}]
     assert [place.pointer for place in places(validator, {"lines": lines}, "/data")] == [
@@ -264,7 +264,7 @@ def test_usual_numbers_are_checked_in_large_values_too() -> None:
     assert not is_costly(answers, [200] * 100_000)
 
 
-def test_alternatives_that_do_not_fit_are_told_in_plain_words() -> None:
+def test_unmatched_alternatives_are_explained_in_plain_words() -> None:
     validator = schema.compiled({"anyOf": [{"type": "string"}, {"type": "null"}]})
     (place,) = schema.places(validator, 3, "/data")
     assert place.detail == "The value matches none of the alternatives in the schema's anyOf."

@@ -95,7 +95,7 @@ def test_both_kinds_sign_during_a_rotation() -> None:
         WHSK[:-6] + "AAAA==",
     ],
 )
-def test_what_is_no_secret_is_refused(secret: str) -> None:
+def test_an_invalid_secret_is_refused(secret: str) -> None:
     with pytest.raises(Refused):
         sign.check_secret(secret, "/secret")
     with pytest.raises(Refused):
@@ -185,7 +185,7 @@ def test_what_is_missing_or_wrong_is_named() -> None:
     st.binary(),
     st.one_of(st.text(), st.lists(st.text(), max_size=3)),
 )
-def test_never_another_exception(given_headers: dict[str, str], body: bytes, secrets: str | list[str]) -> None:
+def test_no_other_exception_is_raised(given_headers: dict[str, str], body: bytes, secrets: str | list[str]) -> None:
     with pytest.raises(BadSignature):
         verify(given_headers, body, SECRET, AT)
     with pytest.raises(ValueError):

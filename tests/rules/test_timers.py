@@ -70,7 +70,7 @@ def test_a_time_that_does_not_exist_runs_at_the_next_that_does() -> None:
     assert times(noon, "2011-12-29T23:00:00Z", 2) == ["Sat 12-31 00:00+1400", "Sat 12-31 12:00+1400"]
 
 
-def test_a_time_that_comes_twice_runs_the_first_time() -> None:
+def test_a_time_that_occurs_twice_runs_the_first_time() -> None:
     half_past = timer(at="02:30", tz=BERLIN)
     assert times(half_past, "2026-10-24T12:00:00Z", 2) == ["Sun 10-25 02:30+0200", "Mon 10-26 02:30+0100"]
 
@@ -189,7 +189,7 @@ def test_an_hourly_cron_runs_by_elapsed_time_through_a_change() -> None:
     ["", "* * * *", "* * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "5-1 * * * *",
      "*/0 * * * *", "* * 31 feb *", "* * * * monday", "@daily", "a * * * *", "*-5 * * * *", "1,,2 * * * *"],
 )  # fmt: skip
-def test_what_is_no_cron_expression_is_refused(text: str) -> None:
+def test_invalid_cron_expressions_are_refused(text: str) -> None:
     with pytest.raises(Refused):
         cron.read(text)
 
@@ -231,7 +231,7 @@ def test_days_are_names_ranges_and_lists() -> None:
     assert "days" not in declared.plain(timer(at="09:00", days="mon-sun"))
 
 
-def test_wrong_declarations_name_their_place() -> None:
+def test_wrong_declarations_name_their_location() -> None:
     assert refusal(every="1h", at="09:00")[0] == "/when"
     assert refusal(every="1h", tz=BERLIN) == ("/when/tz", "`tz` goes with at or cron, not with every.")
     assert refusal(cron="0 9 * * *", days="mon") == ("/when/days", "`days` goes with at, not with cron.")

@@ -186,7 +186,7 @@ def test_spellings_agree_with_inet_aton(number: int, data: st.DataObject) -> Non
 
 
 @given(st.text(max_size=30), st.text(st.sampled_from("0123456789abx.:[]%@/?#-"), max_size=20))
-def test_any_text_as_url_is_survived(text: str, host: str) -> None:
+def test_any_text_as_a_url_is_handled(text: str, host: str) -> None:
     for url in (text, f"https://{text}", f"https://{host}/"):
         try:
             check_url(url, allow_http=True)

@@ -357,7 +357,7 @@ def test_what_does_not_fit_is_counted_with_examples(filled: Db) -> None:
     ]
 
 
-def test_a_table_that_has_no_room_for_columns_is_told(filled: Db) -> None:
+def test_a_table_without_room_for_columns_is_reported(filled: Db) -> None:
     wanted = changed(more="string")
     if filled.dialect == "postgres":
         used = int(filled.query("SELECT MAX(attnum) FROM pg_attribute WHERE attrelid = 'c_tasks'::regclass", {})[0][0])
@@ -442,7 +442,7 @@ def test_words_follow_the_fields_that_are_searched(filled: Db) -> None:
     assert words_of(filled, "tasks", "n") == ["a", "b"]
 
 
-def test_a_step_that_fails_takes_all_back(engine: Engine, db: Db) -> None:
+def test_a_failed_step_rolls_everything_back(engine: Engine, db: Db) -> None:
     db.begin()
     apply(db, {}, BEFORE)
     insert(db, there(BEFORE)["tasks"], "a", {"title": "x", "note": "n"})

@@ -62,7 +62,7 @@ def written(writer: Writer) -> Written:
     return Written(writer)
 
 
-def test_what_was_queued_behind_heavy_jobs_goes_before_them(writer: Writer, written: Written) -> None:
+def test_light_jobs_go_ahead_of_heavy_ones(writer: Writer, written: Written) -> None:
     for number in range(3):
         written.heavy(f"heavy {number}", "loud")
     written.light("quiet 1")
@@ -99,7 +99,7 @@ def test_a_heavy_job_that_fails_harms_no_other(writer: Writer, written: Written)
     assert written.refused == ["fails"]
 
 
-def test_whoever_writes_goes_on_for_as_long_as_the_heavy_job_took() -> None:
+def test_light_jobs_run_for_as_long_as_the_heavy_job_took() -> None:
     heavy, light = (Heavy(lambda db: None, "loud"), lambda result, wrong: None), (lambda db: None, lambda r, w: None)
     line = HeavyQueue()
     line.put(heavy)

@@ -41,7 +41,7 @@ def test_long_reads_of_one_tenant_leave_threads_for_others(tmp_path: Path) -> No
     readers.close()
 
 
-def test_who_leaves_while_its_read_runs_keeps_its_share_until_the_thread_is_free(tmp_path: Path) -> None:
+def test_an_abandoned_read_keeps_its_share_until_the_thread_is_free(tmp_path: Path) -> None:
     readers = readers_of(tmp_path)
     go, begun = threading.Event(), threading.Event()
 

@@ -21,7 +21,7 @@ def post(receiver: Receiver, path: str = "/", body: bytes = b"{}", timeout: floa
         connection.close()
 
 
-def test_it_records_what_comes() -> None:
+def test_it_records_requests() -> None:
     with Receiver() as receiver:
         assert post(receiver, "/hook?a=1", b'{"a":1}') == (204, b"")
         [one] = receiver.wait_for(1)
@@ -29,7 +29,7 @@ def test_it_records_what_comes() -> None:
         assert abs(one.at - time.monotonic()) < 5
 
 
-def test_answers_come_in_turn_and_the_last_one_stays() -> None:
+def test_reactions_are_used_in_turn_and_the_last_one_stays() -> None:
     with Receiver() as receiver:
         receiver.answer(500, 503, 200)
         assert [post(receiver)[0] for _ in range(4)] == [500, 503, 200, 200]
@@ -78,7 +78,7 @@ def test_answers_can_be_held_back_until_they_are_released() -> None:
         assert receiver.most_at_once == 3
 
 
-def test_what_the_check_refuses_is_answered_400() -> None:
+def test_a_refusal_by_the_check_is_answered_400() -> None:
     def check(received: Received) -> None:
         if received.path != "/good":
             raise ValueError("bad path")

@@ -24,7 +24,7 @@ def test_a_restart_finds_what_was_there(tmp_path: Path) -> None:
         assert server.api.get(f"/v1/events/{event}")["data"] == {"a": 1}
 
 
-def test_a_folder_of_its_own_is_gone_afterwards() -> None:
+def test_a_temporary_folder_is_removed_afterwards() -> None:
     with TestServer() as server:
         folder = server.folder
         assert folder.exists()

@@ -12,7 +12,7 @@ from tidings.web.callers.addresses import address_of
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic abc", "tdk_x", "Bearer " + "x" * 5_000])
-def test_an_authorization_that_is_none(server: TestServer, header: str) -> None:
+def test_malformed_authorization_headers_are_refused(server: TestServer, header: str) -> None:
     reply = server.api.with_key(None).call("GET", "/v1/events", headers={"Authorization": header} if header else {})
     assert reply.status == 401 and reply.headers["www-authenticate"].startswith("Bearer")
 
@@ -49,7 +49,7 @@ def test_a_kept_answer_with_a_key_is_encrypted_and_comes_back(server: TestServer
     assert all(text not in file.read_bytes() for file in server.folder.rglob("*") if file.is_file())
 
 
-def test_a_key_gives_only_what_it_has(api: Api) -> None:
+def test_a_key_grants_only_what_it_has(api: Api) -> None:
     scopes = ["keys:write", "events:read"]
     maker = api.with_key(api.post("/v1/keys", {"scopes": scopes, "tenant": "acme"})["key"])
     assert maker.post("/v1/keys", {"scopes": ["events:read"]})["tenant"] == "acme"
@@ -70,7 +70,7 @@ def test_a_key_gives_only_what_it_has(api: Api) -> None:
         assert reply.status == 422 and reply.json["errors"][0]["pointer"] == pointer, reply.body
 
 
-def test_foreign_keys_are_not_there(api: Api) -> None:
+def test_other_tenants_keys_are_not_found(api: Api) -> None:
     scopes = ["keys:read", "keys:write"]
     one = api.with_key(api.post("/v1/keys", {"scopes": scopes, "tenant": "one"})["key"])
     other = api.post("/v1/keys", {"scopes": scopes, "tenant": "two"})["id"]
@@ -156,7 +156,7 @@ def test_a_key_expires(still: TestServer, clock: FakeClock) -> None:
     assert reply.status == 401 and reply.json["code"] == "key_expired"
 
 
-def test_those_who_guess_are_slowed_and_others_are_not(still: TestServer, clock: FakeClock) -> None:
+def test_guessing_is_slowed_and_other_callers_are_not(still: TestServer, clock: FakeClock) -> None:
     def guess(number: int, **headers: str) -> int:
         return still.api.with_key(f"tdk_{number}").call("GET", "/v1/events", headers=headers).status
 
@@ -169,7 +169,7 @@ def test_those_who_guess_are_slowed_and_others_are_not(still: TestServer, clock:
     assert guess(23) == 401
 
 
-def test_an_address_that_asks_too_often_is_refused_before_it_is_known(tmp_path: Path) -> None:
+def test_an_address_that_calls_too_often_is_refused_before_its_key_is_checked(tmp_path: Path) -> None:
     clock = FakeClock()
     with TestServer(tmp_path / "address", clock=clock, max_calls_per_address=5) as server:
         nobody = server.api.with_key("tdk_wrong")

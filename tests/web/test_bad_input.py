@@ -65,7 +65,7 @@ NOT_JSON = {
 
 
 @pytest.mark.parametrize("name", NOT_JSON)
-def test_what_is_no_json_is_400_and_names_the_place(server: TestServer, name: str) -> None:
+def test_a_body_that_is_not_json_is_400_with_the_location(server: TestServer, name: str) -> None:
     body, code, pointer = NOT_JSON[name]
     said = problem(send(server.url, post(body)), 400, code)
     if pointer is not None:
@@ -102,7 +102,7 @@ WRONG_VALUES = {
 
 
 @pytest.mark.parametrize("name", WRONG_VALUES)
-def test_wrong_values_are_422_and_every_place_is_named(server: TestServer, name: str) -> None:
+def test_wrong_values_are_422_with_every_location(server: TestServer, name: str) -> None:
     body, pointers = WRONG_VALUES[name]
     assert sorted(problem(send(server.url, post(body)), 422, "invalid").places) == pointers
 

@@ -121,7 +121,7 @@ def test_items_are_read_after_a_field_has_become_of_another_type(jobs: Api) -> N
     assert read() == {("2026-01-02T00:00:00.000Z", 1.0)}
 
 
-def test_what_was_read_while_a_collection_changed_does_not_count(jobs: Api, server: TestServer) -> None:
+def test_a_read_during_a_change_of_its_collection_is_not_used(jobs: Api, server: TestServer) -> None:
     assert server.server is not None
     parts = server.server.parts
     kind = parts.kinds.of(parts.catalog.now.collections["owners"])

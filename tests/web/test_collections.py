@@ -100,7 +100,7 @@ def test_put_creates_or_replaces(clean: Api) -> None:
     assert fewer.status == 200 and fewer.json["fields"].keys() == {"title"} and fewer.headers["etag"] == '"2"'
 
 
-def test_what_is_wrong_is_told_place_by_place(clean: Api) -> None:
+def test_mistakes_are_reported_one_by_one(clean: Api) -> None:
     wrong = {"name": "Tasks", "fields": {"id": "string", "f": {"type": "enum"}}, "events": {}}
     assert places(clean.call("POST", "/v1/collections", wrong)) == [
         ("/name", "name"),
@@ -116,7 +116,7 @@ def test_what_is_wrong_is_told_place_by_place(clean: Api) -> None:
     assert clean.pages("/v1/collections") == []
 
 
-def test_what_would_lose_values_is_refused_unless_it_is_meant(clean: Api, server: TestServer) -> None:
+def test_a_loss_of_values_is_refused_unless_confirmed(clean: Api, server: TestServer) -> None:
     clean.post("/v1/collections", {"name": "tasks", **TASKS})
     put_items(server, "tasks", 3, title="t", note="n")
     for method, body in (("PUT", {"fields": {"title": FIELDS["title"]}}), ("PATCH", {"fields": {"note": None}})):
@@ -168,7 +168,7 @@ def test_permits_of_keys_follow(clean: Api) -> None:
     assert key.call("GET", "/v1/items/persons").status == 404
 
 
-def test_what_the_items_do_not_fit_is_refused_with_examples(clean: Api, server: TestServer) -> None:
+def test_a_declaration_that_items_violate_is_refused_with_examples(clean: Api, server: TestServer) -> None:
     clean.post("/v1/collections", {"name": "tasks", **TASKS})
     put_items(server, "tasks", 4, title="a long one")
     patch = {"fields": {"title": {"max": 3}, "note": {"required": True}}}
@@ -258,7 +258,7 @@ def test_changes_are_event_types(clean: Api) -> None:
     assert clean.publish("tasks.completed")
 
 
-def test_tenants_look_and_do_not_touch(clean: Api) -> None:
+def test_tenants_can_read_collections_but_not_change_them(clean: Api) -> None:
     clean.post("/v1/collections", {"name": "tasks", **TASKS})
     key = clean.post("/v1/keys", {"scopes": ["collections:read", "collections:write"], "tenant": "acme"})["key"]
     tenant = clean.with_key(key)

@@ -42,7 +42,7 @@ def refused(api: Api, **query: Any) -> str:
     return str(reply.json["detail"])
 
 
-def test_places_in_the_feed_look_like_chance_and_come_back() -> None:
+def test_positions_in_the_feed_look_random_and_can_be_opened() -> None:
     cursors = Cursors(KEY, 0)
     for position in (0, 1, 2**47, (1 << 62) - 1):
         sealed = {cursors.seal_feed(position, "a") for _ in range(20)}
@@ -55,7 +55,7 @@ def test_places_in_the_feed_look_like_chance_and_come_back() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "=", "a", "!", "ü", "A" * 22, "A" * 100, "a b", plain(1), plain(-1), "MS7_"])
-def test_what_is_no_cursor_opens_nothing(text: str) -> None:
+def test_a_malformed_cursor_opens_nothing(text: str) -> None:
     cursors = Cursors(KEY, 0)
     assert cursors.open_feed(text, None) is None and cursors.open(text) is None
 
@@ -127,7 +127,7 @@ def test_cursors_hold_over_a_restart(server: TestServer) -> None:
     assert [each["data"]["n"] for each in server.api.get("/v1/events", after=fed)["data"]] == [1, 2, 3]
 
 
-def test_places_that_readers_kept_before_an_upgrade_are_taken_but_tell_nothing_new(server: TestServer) -> None:
+def test_cursors_from_before_an_upgrade_still_work(server: TestServer) -> None:
     for n in range(4):
         server.api.publish("step", {"n": n})
     refused(server.api, after=plain(2))

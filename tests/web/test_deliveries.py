@@ -27,7 +27,7 @@ def ended(api: Api, endpoint: str, state: str, count: int = 1) -> list[dict[str,
     return until(look, f"{count} of {endpoint} are {state}")
 
 
-def test_a_delivered_one_tells_its_attempt(api: Api, receiver: Receiver) -> None:
+def test_a_delivered_delivery_shows_its_attempt(api: Api, receiver: Receiver) -> None:
     endpoint, secret = api.register(receiver.url("/good"), events=["good.*"], headers={"X-Token": "s3cret"})
     event = api.publish("good.a", {"n": 1})
     (listed,) = ended(api, endpoint, "delivered")
@@ -42,7 +42,7 @@ def test_a_delivered_one_tells_its_attempt(api: Api, receiver: Receiver) -> None
     assert whole.json["next_attempt"] is None
 
 
-def test_a_dead_one_can_be_tried_again(api: Api, receiver: Receiver) -> None:
+def test_a_dead_delivery_can_be_retried(api: Api, receiver: Receiver) -> None:
     receiver.answer(500, path="/dead")
     endpoint, _ = api.register(receiver.url("/dead"), events=["dead.*"], retry_delays_seconds=[0])
     event = api.publish("dead.a")
@@ -56,7 +56,7 @@ def test_a_dead_one_can_be_tried_again(api: Api, receiver: Receiver) -> None:
     assert {got.id for got in receiver.wait_for(2, path="/dead")} == {event}
 
 
-def test_one_that_waits_can_be_hurried_and_cancelled(api: Api, receiver: Receiver) -> None:
+def test_a_waiting_delivery_can_be_retried_or_cancelled(api: Api, receiver: Receiver) -> None:
     receiver.answer(500, path="/later")
     endpoint, _ = api.register(receiver.url("/later"), events=["later.*"], retry_delays_seconds=[0, 3600, 3600])
     api.publish("later.a")
@@ -87,7 +87,7 @@ def test_nothing_is_tried_again_while_the_endpoint_is_paused(api: Api, receiver:
     assert reply.status == 409 and "Resume" in reply.json["detail"]
 
 
-def test_lists_choose_and_go_on(api: Api, receiver: Receiver) -> None:
+def test_lists_are_filtered_and_paged(api: Api, receiver: Receiver) -> None:
     endpoint, _ = api.register(receiver.url("/many"), events=["many.*"])
     events = [api.publish("many.a") for _ in range(12)]
     ended(api, endpoint, "delivered", 12)
@@ -121,7 +121,7 @@ def test_a_tenant_sees_only_its_own(api: Api, receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("name", ["dlv_no", "evt_00000000000000000000000000", "dlv_00000000000000000000000000"])
-def test_unknown_ones_are_not_found(api: Api, name: str) -> None:
+def test_unknown_deliveries_are_not_found(api: Api, name: str) -> None:
     assert api.call("GET", f"/v1/deliveries/{name}").status == 404
     assert api.call("POST", f"/v1/deliveries/{name}:cancel").status == 404
 

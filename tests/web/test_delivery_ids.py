@@ -20,7 +20,7 @@ NOW = 1_764_000_000_000_000
 
 
 @given(st.integers(0, (1 << 62) - 1), st.integers(0, 1 << 47))
-def test_a_number_comes_back(number: int, created: int) -> None:
+def test_a_number_can_be_read_back(number: int, created: int) -> None:
     text = IDS.of(number, created * 1000)
     assert IDS.numbers(text) == [number] and IDS.means(text, number, created * 1000)
     assert not IDS.means(text, number ^ 1, created * 1000)
@@ -36,12 +36,12 @@ def test_numbers_one_after_the_other_look_unlike() -> None:
     assert sorted(numbers) != numbers
 
 
-def test_what_is_no_id_means_nothing() -> None:
+def test_a_malformed_id_is_refused() -> None:
     for text in ("", "dlv_", "evt_01kb0000000000000000000000", "dlv_" + "z" * 26, "dlv_" + "0" * 25, "x" * 5000):
         assert all(not IDS.means(text, number, NOW) for number in IDS.numbers(text))
 
 
-def test_ids_told_before_an_upgrade_are_taken_and_no_other_plain_ones(tmp_path: Path) -> None:
+def test_ids_from_before_an_upgrade_still_work_and_no_others(tmp_path: Path) -> None:
     with Receiver() as receiver, TestServer(tmp_path) as server:
         server.api.register(receiver.url("/"))
         server.api.publish("step")
@@ -70,7 +70,7 @@ def test_ids_told_before_an_upgrade_are_taken_and_no_other_plain_ones(tmp_path: 
         assert server.api.call("GET", f"/v1/deliveries/{delivery_id(number, created)}").status == 404
 
 
-def test_two_requests_do_not_tell_how_many_came_in_between() -> None:
+def test_request_ids_do_not_reveal_how_many_came_in_between() -> None:
     ids = RequestIds(FakeClock(NOW))
     run = [ids.next() for _ in range(1_024)]
     assert len(set(run)) == 1_024 and len({each[:-2] for each in run}) == 1

@@ -137,7 +137,7 @@ def test_schemas_say_things_in_the_one_way_that_generators_know(documents: dict[
                 assert "$id" not in schema and "$defs" not in schema, schema
 
 
-def test_components_and_operations_are_told_apart_in_every_language(documents: dict[str, dict[str, Any]]) -> None:
+def test_components_and_operations_have_distinct_names_in_every_language(documents: dict[str, dict[str, Any]]) -> None:
     for document in documents.values():
         validate(document)
         names = [re.sub("[^a-z0-9]", "", name.lower()) for name in document["components"]["schemas"]]
@@ -157,7 +157,7 @@ def test_whatever_a_document_names_is_a_component(documents: dict[str, dict[str,
     assert schemas["things.field.tree"]["properties"]["next"] == {"$ref": PREFIX + "things.field.tree..node"}
 
 
-def test_what_arrives_at_an_endpoint_is_a_callback_and_a_webhook(documents: dict[str, dict[str, Any]]) -> None:
+def test_webhooks_are_callbacks_too(documents: dict[str, dict[str, Any]]) -> None:
     document = documents["operator"]
     called = document["paths"]["/v1/endpoints"]["post"]["callbacks"]["webhook"]["{$request.body#/url}"]["post"]
     assert called["requestBody"]["content"]["application/json"]["schema"] == {"$ref": PREFIX + "Webhook"}

@@ -93,7 +93,7 @@ def test_what_is_wrong_is_named(api: Api, body: Any, pointer: str) -> None:
     assert reply.headers["content-type"] == "application/problem+json"
 
 
-def test_a_range_is_said_with_its_name_and_all_its_digits(api: Api) -> None:
+def test_a_range_error_has_its_name_and_all_digits(api: Api) -> None:
     body = {"url": "https://example.com/", "rate": -1, "timeout_seconds": 31.5, "batch": {"max_bytes": 1}}
     said = [place["detail"] for place in api.call("POST", "/v1/endpoints", body).json["errors"]]
     assert said == [
@@ -240,7 +240,7 @@ def test_delete(api: Api) -> None:
 
 
 @pytest.mark.parametrize("path", ["a..b", ".", ".id.", "", "a\nb", "a.\x7f", ".".join("a" * 33)])
-def test_a_path_of_fields_that_can_name_nothing_is_refused(api: Api, path: str) -> None:
+def test_a_fields_path_that_can_match_nothing_is_refused(api: Api, path: str) -> None:
     reply = api.call("POST", "/v1/endpoints", {"url": "http://127.0.0.1:9/fields", "fields": ["id", path]})
     assert reply.status == 422
     assert [place["pointer"] for place in reply.json["errors"]] == ["/fields/1"]

@@ -64,7 +64,7 @@ def test_filters(api: Api, query: dict[str, str], wanted: Any) -> None:
     assert names(api.get("/v1/events", after="start", limit=1000, **query)["data"]) == subjects
 
 
-def test_what_is_no_type_is_refused_and_not_answered_with_nothing(api: Api) -> None:
+def test_an_invalid_type_is_refused_and_not_an_empty_list(api: Api) -> None:
     wrong: list[dict[str, Any]] = [
         {"type": "*.done"},
         {"type": "kind.*.*"},
@@ -140,7 +140,7 @@ def test_an_event_says_that_it_was_sent_without_a_filter_that_was_cut_off(api: A
 # --- the feed ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_feed_goes_on_where_it_was(api: Api) -> None:
+def test_the_feed_continues_where_it_was(api: Api) -> None:
     cursor = api.get("/v1/events", after="end")["next_cursor"]
     assert api.get("/v1/events", after=cursor)["data"] == []
     ids = [api.publish("feed.one", {"n": number}) for number in range(5)]

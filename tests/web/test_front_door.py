@@ -117,7 +117,7 @@ def test_what_is_not_http_is_refused_below_us_without_a_body(server: TestServer,
 # --- the public URL ---------------------------------------------------------------------------------------------------
 
 
-def test_the_public_url_stands_wherever_the_server_names_itself(open_server: TestServer) -> None:
+def test_the_public_url_is_used_wherever_the_server_names_itself(open_server: TestServer) -> None:
     api = open_server.api
     made = [api.call("POST", "/v1/tenants", {"id": f"door{n}", "name": "x"}) for n in range(3)]
     assert made[0].headers["location"] == f"{PUBLIC}/v1/tenants/door0"
@@ -126,7 +126,7 @@ def test_the_public_url_stands_wherever_the_server_names_itself(open_server: Tes
     assert api.get("/v1/openapi.json")["servers"][0]["url"] == PUBLIC
 
 
-def test_a_proxy_that_leaves_the_prefix_is_told_of(open_server: TestServer) -> None:
+def test_a_proxy_that_keeps_the_prefix_is_reported(open_server: TestServer) -> None:
     found = through_proxy(open_server, "/api/v1/events")
     assert found.status == 404 and "the proxy in front must strip it" in found.json["detail"]
 
@@ -205,7 +205,7 @@ def test_the_address_limit_and_streams_carry_it_too(open_server: TestServer) -> 
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", f"{PAGE}.evil.example", "http://app.example", ""])
-def test_other_origins_are_told_nothing(open_server: TestServer, origin: str) -> None:
+def test_other_origins_learn_nothing(open_server: TestServer, origin: str) -> None:
     found = through_proxy(open_server, "/v1/events", f"Origin: {origin}\r\n")
     assert found.status == 200 and not any(name.startswith("access-control") for name in found.headers)
     assert found.headers["vary"] == "Origin"
@@ -230,7 +230,7 @@ def test_a_preflight_is_answered_without_a_key(open_server: TestServer) -> None:
     assert plain.status == 404 and plain.headers["access-control-allow-origin"] == PAGE
 
 
-def test_a_key_may_bring_origins_of_its_own(server: TestServer, api: Api) -> None:
+def test_a_key_may_have_its_own_origins(server: TestServer, api: Api) -> None:
     made = api.post("/v1/keys", {"scopes": ["events:read"], "cors_origins": [f"{OWN}:443"]})
     assert made["cors_origins"] == [OWN]
     ask = f"Origin: {OWN}\r\n".encode()
@@ -264,7 +264,7 @@ def test_cors_is_off_by_default(tmp_path_factory: pytest.TempPathFactory) -> Non
 # --- streams ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_stream_asks_proxies_not_to_gather_it(server: TestServer) -> None:
+def test_a_stream_asks_proxies_not_to_buffer_it(server: TestServer) -> None:
     assert send(server.url, get("/v1/events/stream").replace(b"GET", b"HEAD")).headers["x-accel-buffering"] == "no"
 
 

@@ -267,5 +267,5 @@ def test_any_headers(server: TestServer, ids: dict[str, str], data: st.DataObjec
     check(send(server.url, raw(operation.method, data.draw(targets(operation, ids)), body, lines)))
 
 
-def test_the_server_goes_on(server: TestServer, api: Api) -> None:
+def test_the_server_survives_the_fuzzing(server: TestServer, api: Api) -> None:
     assert api.get("/readyz") == {"status": "ok"} and api.publish("fuzz.end")

@@ -62,7 +62,7 @@ def paths(api: Api) -> dict[str, str]:
     }
 
 
-def test_all_that_change_are_known() -> None:
+def test_all_changing_operations_are_covered() -> None:
     assert set(WRITES) == {
         *("put_collection", "edit_collection", "put_event_type", "edit_event_type"),
         *("edit_tenant", "edit_endpoint", "edit_hook", "put_form", "edit_form", "put_link"),
@@ -70,7 +70,7 @@ def test_all_that_change_are_known() -> None:
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_what_get_gave_is_taken_back(api: Api, paths: dict[str, str], name: str) -> None:
+def test_what_get_returned_is_accepted_back(api: Api, paths: dict[str, str], name: str) -> None:
     method, own = WRITES[name]
     path = paths[name.partition("_")[2]]
     known = api.get(path)
@@ -89,7 +89,7 @@ def test_what_get_gave_is_taken_back(api: Api, paths: dict[str, str], name: str)
         assert api.call(method, path, {**known, f"{each}x": 1}).json["errors"][0]["code"] == "unknown_field"
 
 
-def test_what_is_made_has_no_members_of_its_own_yet(api: Api) -> None:
+def test_a_new_resource_has_no_read_only_members_yet(api: Api) -> None:
     for path in ("/v1/collections/fresh", "/v1/event-types/fresh.one"):
         name = path.rpartition("/")[2]
         reply = api.call("PUT", path, {"name": name, "revision": 1, "created": "2020-01-01T00:00:00Z"})

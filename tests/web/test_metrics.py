@@ -19,7 +19,7 @@ def samples(api: Api) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
     return found
 
 
-def test_durations_are_told_as_histograms(server: TestServer, api: Api) -> None:
+def test_durations_are_histograms(server: TestServer, api: Api) -> None:
     with Receiver() as receiver:
         api.post("/v1/endpoints", {"url": receiver.url("/timed"), "events": ["timed.*"]})
         for number in range(3):
@@ -45,7 +45,7 @@ def test_durations_are_told_as_histograms(server: TestServer, api: Api) -> None:
                 assert counts == sorted(counts) and sorted(series)[-1][0] == float("inf")
 
 
-def test_what_waits_for_events_is_not_timed(server: TestServer, api: Api) -> None:
+def test_long_polls_and_streams_are_not_timed(server: TestServer, api: Api) -> None:
     reader = Reader(server, "/v1/events/stream")
     reader.close()
     api.get("/v1/events", after="end", wait=1)

@@ -130,7 +130,7 @@ def test_a_replay_is_cancelled_once(server: TestServer, api: Api, receiver: Rece
     assert api.call("POST", f"/v1/replays/{replay}:cancel").status == 409
 
 
-def test_a_key_that_is_none_is_refused_before_anything_is_done(api: Api) -> None:
+def test_a_malformed_key_is_refused_before_anything_is_done(api: Api) -> None:
     endpoint, _ = api.register("http://127.0.0.1:9/", events=["never"])
     for verb in (":pause", ":resume", ":test", "/secret"):
         reply = api.call("POST", f"/v1/endpoints/{endpoint}{verb}", None, {"Idempotency-Key": "a b"})

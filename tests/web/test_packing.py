@@ -70,12 +70,12 @@ def test_a_large_list_is_packed(filled: TestServer, limit: int) -> None:
     assert refused.body == plain.body
 
 
-def test_what_is_small_comes_as_it_is(filled: TestServer) -> None:
+def test_small_responses_are_sent_uncompressed(filled: TestServer) -> None:
     small = ask(filled, "/v1/items/packed?limit=2")
     assert "content-encoding" not in small.headers and "vary" not in small.headers
 
 
-def test_what_has_a_strong_tag_comes_as_it_is(filled: TestServer) -> None:
+def test_responses_with_a_strong_tag_are_sent_uncompressed(filled: TestServer) -> None:
     item = filled.api.post("/v1/items/packed", {"text": "x" * 15_000, "n": 1})
     found = ask(filled, f"/v1/items/packed/{item['id']}")
     assert found.headers["etag"] == '"1"' and "content-encoding" not in found.headers and found.json["id"] == item["id"]

@@ -33,7 +33,7 @@ def test_the_time_may_be_given_in_any_zone(api: Api) -> None:
     assert api.get(f"/v1/events/{event}")["time"] == "2026-01-01T00:00:00.500Z"
 
 
-def test_an_id_with_a_time_between_dots_is_refused_for_receivers_would_refuse_it(api: Api) -> None:
+def test_an_id_with_a_time_between_dots_is_refused(api: Api) -> None:
     for id_ in ("order.1790000000", "order.1790000000.paid"):
         answer = api.call("POST", "/v1/events", {"type": "a.b", "id": id_, "data": {}})
         assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/id")
@@ -155,7 +155,7 @@ def test_a_refused_request_keeps_no_answer(api: Api) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256])
-def test_an_idempotency_key_that_is_none(api: Api, key: str) -> None:
+def test_malformed_idempotency_keys_are_refused(api: Api, key: str) -> None:
     reply = api.call("POST", "/v1/events", {"type": "a.b", "data": {}}, {"Idempotency-Key": key})
     assert reply.status == 422 and reply.json["errors"][0]["parameter"] == "Idempotency-Key"
 

@@ -87,7 +87,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("text", WRONG, ids=[text[:30] for text in WRONG])
-def test_what_cannot_be_meant_is_refused_with_the_parameters_name(text: str) -> None:
+def test_an_ambiguous_list_is_refused_with_the_parameters_name(text: str) -> None:
     with pytest.raises(Invalid) as refused:
         query.read(quote(text, safe="=&%,"), OPERATION)
     assert refused.value.errors[0].parameter == text.partition("=")[0]
@@ -100,14 +100,14 @@ _TEXTS = st.lists(
 
 @given(values=_TEXTS)
 @settings(max_examples=examples(200))
-def test_every_list_of_texts_can_be_asked(values: list[str]) -> None:
+def test_every_list_of_texts_can_be_queried(values: list[str]) -> None:
     repeated = urlencode([("s__in", value) for value in values])
     shorthand = "s__in=" + ",".join(quote(value, safe="") for value in values)
     assert query.read(repeated, OPERATION)["s__in"] == query.read(shorthand, OPERATION)["s__in"] == values
 
 
 @pytest.mark.parametrize("value", [-(2**63), -(2**63) + 1, -1, 0, 10**18, 2**63 - 1])
-def test_the_whole_64_bits_can_be_asked(value: int) -> None:
+def test_all_64_bits_can_be_queried(value: int) -> None:
     assert query.read(f"n={value}&n__in={value}&n__gte={value}", OPERATION) == {
         "n": value,
         "n__in": [value],
@@ -131,7 +131,7 @@ def test_the_wrong_value_of_a_list_is_named() -> None:
         "day__gt=2026-01-01&day__lt=2026-01-01",
     ],
 )
-def test_a_span_of_time_that_holds_nothing_is_refused_with_both_ends(text: str) -> None:
+def test_an_empty_time_range_is_refused_with_both_ends(text: str) -> None:
     """`--since 2h --until 3h` was an empty list, as if nothing had happened."""
     with pytest.raises(Invalid) as refused:
         query.read(text, OPERATION)
@@ -150,5 +150,5 @@ def test_a_span_of_time_that_holds_nothing_is_refused_with_both_ends(text: str) 
         "n__gte=5&n__lt=3",
     ],
 )
-def test_other_spans_are_asked(text: str) -> None:
+def test_other_time_ranges_are_accepted(text: str) -> None:
     assert len(query.read(text, OPERATION)) == 2

@@ -44,7 +44,7 @@ def test_a_large_batch_is_stored_in_its_order(api: Api) -> None:
     assert [event["subject"] for event in found] == [str(n) for n in range(1, 900)]
 
 
-def test_wrong_places_are_those_of_the_whole_body_and_nothing_is_stored(api: Api) -> None:
+def test_error_locations_are_those_of_the_whole_body_and_nothing_is_stored(api: Api) -> None:
     before = api.get("/v1/events", after="end")["next_cursor"]
     events: list[Any] = [dict(EVENT) for _ in range(900)]
     events[3] = {"type": 7, "data": {}}

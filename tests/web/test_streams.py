@@ -28,7 +28,7 @@ def key_of(api: Api, tenant: str | None = None) -> Api:
     return api.with_key(api.post("/v1/keys", {"scopes": ["events:read"], "tenant": tenant})["key"])
 
 
-def test_a_key_has_so_many_open_and_all_have_so_many(small: TestServer) -> None:
+def test_open_calls_are_limited_per_key_and_in_total(small: TestServer) -> None:
     api = small.api
     one, two = Reader(small, "/v1/events/stream"), Reader(small, "/v1/events/stream")
     asked: list[tuple[str, dict[str, Any]]] = [("/v1/events/stream", {}), ("/v1/events", {"after": "end", "wait": 1})]
@@ -143,7 +143,7 @@ def test_everybody_gets_what_they_asked_for(server: TestServer, api: Api) -> Non
         reader.close()
 
 
-def test_one_who_comes_back_late_misses_nothing(server: TestServer, api: Api) -> None:
+def test_a_reader_that_comes_back_late_misses_nothing(server: TestServer, api: Api) -> None:
     """A long poll from an old cursor, while somebody else has kept the newest events in sight."""
     cursor = api.get("/v1/events", after="end")["next_cursor"]
     watching = Reader(server, "/v1/events/stream?type=late.other")

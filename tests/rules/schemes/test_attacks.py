@@ -101,7 +101,7 @@ def test_an_sns_message_of_another_topic_is_refused_and_nothing_is_fetched_for_i
     assert caught.value.pointer == "/settings/topic_arn"
 
 
-def test_a_foreign_topic_is_not_confirmed() -> None:
+def test_another_accounts_topic_is_not_confirmed() -> None:
     scheme, public = schemes.named("aws-sns"), keys.public_pem(keys.rsa_key())
     url = "https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&Token=t"
     request = sns_request(Type="SubscriptionConfirmation", Token="t", SubscribeURL=url)
@@ -203,7 +203,7 @@ def test_a_host_is_never_any_host(pattern: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", schemes.schemes(), ids=lambda scheme: scheme.name)
-def test_a_replay_is_refused_wherever_the_sender_signs_a_time_and_the_rest_is_said(scheme: schemes.Scheme) -> None:
+def test_a_replay_is_refused_if_the_sender_signs_a_time_and_other_schemes_say_so(scheme: schemes.Scheme) -> None:
     private, public = keys.pair(scheme)
     request = sign(scheme, private, sample(scheme), NOW, settings=keys.settings(scheme))
     verifier = Verifier(scheme, public, settings=keys.settings(scheme))
@@ -226,7 +226,7 @@ def test_a_time_that_is_signed_limits_the_age_unless_a_scheme_says_otherwise() -
     assert Verifier(scheme, "secret").verify(request, NOW + 301).reason == "too_old"
 
 
-def test_what_is_not_covered_of_the_body_is_said() -> None:
+def test_schemes_say_what_of_the_body_is_not_covered() -> None:
     open_ = {one.name for one in schemes.schemes() if schemes.body_in_words(one)}
     assert {"dropbox-sign", "mailgun", "plivo", "paypal", "google-pubsub", "bearer", "basic"} <= open_
     assert open_.isdisjoint({"github", "stripe", "aws-sns", "twilio", "adyen", "plaid", "livekit"})
@@ -287,7 +287,7 @@ def test_the_points_that_are_refused_are_those_of_small_order() -> None:
         ("plaid", "client:"),
     ],
 )
-def test_a_secret_that_is_none_is_refused(name: str, secret: str) -> None:
+def test_an_empty_secret_is_refused(name: str, secret: str) -> None:
     with pytest.raises(Refused) as caught:
         Verifier(schemes.named(name), secret)
     assert caught.value.pointer == "/secrets/0"
@@ -315,7 +315,7 @@ def test_a_part_of_the_body_does_not_pass_for_the_id(name: str) -> None:
     assert Verifier(scheme, public).verify(dotted, NOW).ok
 
 
-def test_a_part_of_the_body_does_not_pass_for_the_id_where_nothing_parts_them() -> None:
+def test_a_part_of_the_body_does_not_pass_for_the_id_without_a_separator() -> None:
     scheme = schemes.named("twitch")
     stamp = f"{datetime.fromtimestamp(NOW, UTC):%Y-%m-%dT%H:%M:%SZ}"
     old = sign(scheme, "secret", sample(scheme).but(body=f'{stamp}{{"evil":1}}'.encode()), NOW - 10_000_000)

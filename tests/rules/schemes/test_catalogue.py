@@ -79,7 +79,7 @@ def test_a_sender_is_found_by_its_other_names() -> None:
     assert len(others) == len(set(others) - set(schemes.names()))
 
 
-def test_an_unknown_name_is_refused_with_those_that_are_alike() -> None:
+def test_an_unknown_name_is_refused_with_similar_ones() -> None:
     with pytest.raises(Refused, match="github") as caught:
         schemes.named("git-hub")
     assert caught.value.pointer == "/scheme"

@@ -166,7 +166,7 @@ def test_a_member_that_is_there_twice_is_refused_where_members_are_signed() -> N
     st.text(max_size=60),
     st.data(),
 )
-def test_no_request_however_strange_is_more_than_refused(
+def test_strange_requests_are_refused_without_a_fault(
     scheme: Scheme, headers: dict[str, str], known: dict[str, str], body: bytes, url: str, data: st.DataObject
 ) -> None:
     request, verifier = genuine(scheme)

@@ -63,7 +63,7 @@ def genuine(scheme: Scheme, body: bytes = BODY) -> tuple[Verifier, HookRequest, 
 
 
 @pytest.mark.parametrize("scheme", HASHED, ids=lambda scheme: scheme.name)
-def test_what_cannot_be_a_signature_is_refused_before_the_body_is_hashed(scheme: Scheme) -> None:
+def test_an_impossible_signature_is_refused_before_the_body_is_hashed(scheme: Scheme) -> None:
     verifier, request, place = genuine(scheme)
     short = request.but(headers={**request.headers, place: request.headers[place][:-1]})
     assert verifier.verify(request, NOW).ok

@@ -98,14 +98,14 @@ def test_a_plain_hash_has_the_secret_inside() -> None:
         ({**own(), "accepted": {"status": 99}}, "/accepted/status"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_its_place(scheme: dict[str, Any], pointer: str) -> None:
+def test_a_contradictory_scheme_is_refused_with_its_location(scheme: dict[str, Any], pointer: str) -> None:
     with pytest.raises(Refused) as caught:
         read(scheme)
     assert caught.value.pointer == pointer
     assert caught.value.detail.endswith(".")
 
 
-def test_a_secret_of_a_plain_hash_that_cannot_be_used_is_named_by_its_place() -> None:
+def test_an_unusable_secret_of_a_plain_hash_is_named_by_its_location() -> None:
     scheme = read(own(algorithm="sha256", signed="{secret}{timestamp}{body}", secret={"encoding": "hex"}))
     with pytest.raises(Refused) as caught:
         Verifier(scheme, ["00", "ff", "not hex"])

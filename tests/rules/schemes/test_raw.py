@@ -13,7 +13,7 @@ from tidings.rules.schemes import HookRequest, read_request, write_request
 NOW = 1_790_000_000.0
 
 
-def test_what_is_written_is_read_again() -> None:
+def test_a_written_request_is_read_again() -> None:
     for scheme in schemes.schemes():
         request = schemes.sample(scheme, "https://a.example/in?x=%20y")
         again = read_request(write_request(request))
@@ -35,7 +35,7 @@ def test_lines_may_end_with_lf_and_a_header_may_hold_utf_8() -> None:
     assert read_request(b"GET / HTTP/1.1\r\n\r\n", "https://public.example/").url == "https://public.example/"
 
 
-def test_the_length_that_is_announced_is_what_is_read() -> None:
+def test_the_announced_length_is_read() -> None:
     head = b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
     assert read_request(head % 3 + b"abc\n").body == b"abc"
     with pytest.raises(Refused, match="some are missing"):

@@ -36,7 +36,7 @@ def stripe(header: str, body: bytes = b"{}") -> schemes.Verdict:
 GOOD = hex_of(b"1790000000.{}")
 
 
-def test_several_signatures_and_versions_stand_in_one_header() -> None:
+def test_one_header_can_hold_several_signatures_and_versions() -> None:
     assert stripe(f"t=1790000000,v1={'0' * 64},v1={GOOD}").ok
     assert stripe(f"t=1790000000,v1={GOOD},v0=abc").ok
     assert stripe(f"v1={GOOD}, t=1790000000").ok
@@ -122,7 +122,7 @@ def test_each_of_docusigns_headers_counts() -> None:
     assert made("docusign").verify(HookRequest("POST", "", head, b"{}"), NOW).ok
 
 
-def test_a_flood_of_signatures_is_not_looked_at() -> None:
+def test_a_flood_of_signatures_is_not_checked() -> None:
     head = {f"X-DocuSign-Signature-{number}": "x" for number in range(10_000)}
     assert not made("docusign").verify(HookRequest("POST", "", head, b"{}"), NOW).ok
     assert stripe("t=1790000000," + ",".join(["v1=" + "0" * 64] * 100 + ["v1=" + GOOD])).reason == "no_match"
@@ -152,7 +152,7 @@ def test_grafanas_time_is_signed_if_the_contact_point_names_the_header() -> None
     assert not made("grafana").verify(HookRequest("POST", "", {**timed, **head}, body + b" "), NOW).ok
 
 
-def test_ghosts_time_stands_behind_its_signature() -> None:
+def test_ghosts_time_follows_its_signature() -> None:
     body, stamp = b'{"post":{}}', "1790000000000"
     head = {"X-Ghost-Signature": f"sha256={hex_of(body + stamp.encode())}, t={stamp}"}
     assert made("ghost").verify(HookRequest("POST", "", head, body), NOW).ok
@@ -347,7 +347,7 @@ def test_the_rsa_keys_of_a_set_are_not_hmac_secrets() -> None:
         schemes.read({"check": {"kind": "jwt", "from": "header:a", "algorithms": ["HS256", "RS256"]}})
 
 
-def test_a_set_of_keys_that_is_none_is_no_key() -> None:
+def test_an_empty_key_set_has_no_key() -> None:
     needed = jwks.Needed("u", "u")
     for junk in (b"", b"[]", b"{}", b"null", b'{"keys":5}', b"\xff"):
         assert reason_of(needed, junk) == "no_key"
