@@ -13,7 +13,7 @@ import msgspec
 
 from tidings.intake.items.drafts import Draft, Drafts
 from tidings.intake.items.given import named
-from tidings.intake.items.kinds import Kind, Kinds
+from tidings.intake.items.kinds import Kind, Kinds, changed_fields
 from tidings.intake.items.moving import Moving
 from tidings.model.access import READING, Key, Verb
 from tidings.model.collection import Collection, Item
@@ -21,7 +21,6 @@ from tidings.model.errors import Conflict, Forbidden, Invalid, NotFound, Place, 
 from tidings.model.event import Event
 from tidings.model.ids import new_id
 from tidings.model.moment import Clock
-from tidings.rules.filter_checks import same
 from tidings.rules.items import change
 from tidings.rules.items.condition import Condition, Either, fixed, holds
 from tidings.rules.items.item import ID, ID_RULE, opened
@@ -98,8 +97,11 @@ class ItemChanges:
         kind = self._kind(ask.grant)
         before = self._found(db, kind, ask)
         data, unknown = named(kind, ask, before)
-        values = _stored(kind, merged(kind.rules.plain(before), data), ask, unknown)
-        return self._replace(db, kind, ask, before, values)
+        plain = kind.rules.plain(before)
+        given = merged(plain, data)
+        values = _stored(kind, given, ask, unknown)
+        _check_row(ask, before)
+        return self._replace(db, kind, ask, before, values, changed_fields(kind, before.values, values, plain, given))
 
     def put(self, db: Db, ask: ItemRequest) -> Change:
         """Create or replace the item at the caller's id. Raises as `create` and `edit` do."""
@@ -114,10 +116,11 @@ class ItemChanges:
             raise _absent(ask.grant, ask.id)
         ask.conditions.check("item", before.id, before.revision)
         data, unknown = named(kind, ask, before)
-        plain = kind.rules.plain(before)
-        kept = {name: plain[name] for name in plain if name not in ask.grant.write}
-        values = _stored(kind, {**kind.rules.defaults, **kept, **data}, ask, unknown, fixed(ask.grant.writes))
-        return self._replace(db, kind, ask, before, values)
+        kept = kind.rules.plain(before, [name for name in before.values if name not in ask.grant.write])
+        given = {**kind.rules.defaults, **kept, **data}
+        values = _stored(kind, given, ask, unknown, fixed(ask.grant.writes))
+        _check_row(ask, before)
+        return self._replace(db, kind, ask, before, values, changed_fields(kind, before.values, values, {}, given))
 
     def delete(self, db: Db, ask: ItemRequest) -> Change:
         """Delete an item. Raises NotFound, Stale, Forbidden, or Conflict if other items refer to it."""
@@ -128,7 +131,7 @@ class ItemChanges:
         _table(kind, ask).delete(db, before.seq)
         if ask.moving is not None:
             ask.moving.gone(_draft(kind, ask), before.seq)
-        event = self._event(kind, ask, None, before, change.deleted_type(kind.collection.name))
+        event = self._event(kind, ask, None, before, type=change.deleted_type(kind.collection.name))
         return Change(before=before, after=None, event=event)
 
     def do(self, db: Db, verb: Verb, ask: ItemRequest) -> Change:
@@ -169,9 +172,10 @@ class ItemChanges:
         after = msgspec.structs.replace(after, seq=_table(kind, ask).insert(db, after))
         return Change(before=None, after=after, event=self._event(kind, ask, None, after))
 
-    def _replace(self, db: Db, kind: Kind, ask: ItemRequest, before: Item, values: Values) -> Change:
-        _check_row(ask, before)
-        if not _changed(kind, before.values, values):
+    def _replace(
+        self, db: Db, kind: Kind, ask: ItemRequest, before: Item, values: Values, changed: list[str]
+    ) -> Change:
+        if not changed:
             return Change(before=before, after=before, event=None)
         after = msgspec.structs.replace(
             before, values=values, revision=before.revision + 1, updated=max(self._clock.now(), before.updated)
@@ -179,7 +183,7 @@ class ItemChanges:
         self._check_after(db, kind, ask, before, after)
         written = after if ask.moving is None else ask.moving.written(_draft(kind, ask), before, after)
         _table(kind, ask).update(db, written)
-        return Change(before=before, after=after, event=self._event(kind, ask, before, after))
+        return Change(before=before, after=after, event=self._event(kind, ask, before, after, changed=changed))
 
     def _check_after(self, db: Db, kind: Kind, ask: ItemRequest, before: Item | None, after: Item) -> None:
         """Check what only the store knows about an item before it is written, and whether the caller may write it."""
@@ -234,11 +238,19 @@ class ItemChanges:
                     detail = f"{who} to {item.id}{how}; change or delete them first."
                     raise Conflict(detail, code="referenced", errors=ask.about_id("referenced", detail))
 
-    def _event(self, kind: Kind, ask: ItemRequest, before: Item | None, item: Item, type: str | None = None) -> Event:
+    def _event(
+        self,
+        kind: Kind,
+        ask: ItemRequest,
+        before: Item | None,
+        item: Item,
+        *,
+        changed: list[str] | None = None,
+        type: str | None = None,
+    ) -> Event:
         """The event of a change; `type` only if it is known without the collection's own conditions."""
         document = kind.rules.document(item)
         previous = None if before is None else kind.rules.document(before)
-        changed = None if before is None else _changed(kind, before.values, item.values)
         if type is None:
             plain, was = document, previous
             if kind.collection.events:
@@ -366,19 +378,6 @@ def _shown(place: Place, kind: Kind, ask: ItemRequest) -> Place:
         return place
     detail = "The item needs a different value in a field that this key may neither read nor write."
     return Place(pointer=ask.pointer, code=place.code, detail=detail)
-
-
-def _changed(kind: Kind, before: Values, after: Values) -> list[str]:
-    """The fields that differ. Objects and arrays are compared as JSON values, not as text."""
-    return [
-        name
-        for name, value in after.items()
-        if before[name] != value and not (name in kind.nested and _same_json(before[name], value))
-    ]
-
-
-def _same_json(before: str | None, after: str | None) -> bool:
-    return before is not None and after is not None and same(msgspec.json.decode(before), msgspec.json.decode(after))
 
 
 def _text(value: Any) -> str:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from tidings.model.access import Key
 from tidings.model.collection import Collection
+from tidings.rules.filter_checks import same
 from tidings.rules.items.change import Changes
 from tidings.rules.items.item import ItemRules
 from tidings.rules.items.permit import Grant, grant
@@ -54,3 +59,31 @@ class Kinds:
                 self._grants.clear()
             known = self._grants[name] = (key, collection, grant(key, collection))
         return known[2]
+
+
+def changed_fields(
+    kind: Kind, before: dict[str, Any], after: dict[str, Any], plain: dict[str, Any], given: dict[str, Any]
+) -> list[str]:
+    """The fields whose stored values differ. Objects and arrays are compared as JSON values, not as text.
+
+    `plain`: what was before as JSON values, as far as that is known; `given`: what comes after it.
+    """
+    found = []
+    for name, value in after.items():
+        was = before[name]
+        if was == value:
+            continue
+        is_nested = name in kind.nested and was is not None and value is not None
+        # Values of a megabyte take long to read, so none is read twice.
+        if not is_nested or not _same_json(plain[name] if name in plain else msgspec.json.decode(was), given[name]):
+            found.append(name)
+    return found
+
+
+def _same_json(before: Any, after: Any) -> bool:
+    """As `same`, which takes long with large values: mostly they differ, or only in the order of members."""
+    if before != after:
+        return False
+    if msgspec.json.encode(before, order="sorted") == msgspec.json.encode(after, order="sorted"):
+        return True
+    return same(before, after)

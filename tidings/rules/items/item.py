@@ -170,10 +170,10 @@ class ItemRules:
         convert = self._to_json.get(name)
         return value if convert is None or value is None else opened(convert(value))
 
-    def plain(self, item: Item) -> dict[str, Any]:
-        """The declared fields as plain JSON values, for merging and comparing."""
+    def plain(self, item: Item, names: Iterable[str] | None = None) -> dict[str, Any]:
+        """The declared fields, or some of them, as plain JSON values, for merging and comparing."""
         document = self.document(item)
-        return {name: opened(document[name]) for name in self._fields}
+        return {name: opened(document[name]) for name in (self._fields if names is None else names)}
 
     def _places(self, given: dict[str, Any], pointer: str) -> list[Place]:
         found: list[Place] = []
