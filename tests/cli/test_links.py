@@ -174,3 +174,16 @@ def test_a_trail_leads_from_the_first_event_to_the_last(run: Run, write: Any, cl
     assert "-> refused: dead. The item is not valid. /pieces" in said
     assert run("events", "trail", "evt_none").exit_code == 1
     assert clean.call("GET", "/v1/events/evt_none/trail").status == 404
+
+
+def test_a_link_is_replayed_by_its_name(run: Run, write: Any, clean: Api) -> None:
+    assert run("apply", write(ORDERS + SHOP)).exit_code == 0
+    event = clean.publish("shop.order.created", {"id": "o-1", "title": "x"})
+    until(lambda: clean.pages("/v1/deliveries", event=event, state="delivered"), "the item is put")
+    clean.delete("/v1/items/orders/o-1")
+    assert "is done: " in run("replay", "--link", "shop-update", "--since", "1h").stdout
+    until(lambda: clean.pages("/v1/items/orders"), "the item is put again")
+    assert "shop-update" in run("replays", "list").stdout
+    for args in ([], ["ep_x", "--link", "shop-update"]):
+        said = run("replay", *args, "--since", "1h")
+        assert said.exit_code == 1 and "Give the id of an endpoint, or --link NAME." in said.stderr

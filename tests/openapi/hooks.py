@@ -20,7 +20,7 @@ CANNOT_BE_TOLD = {
     "empty_range": "a range that ends before it begins",
     "example": "an example that its own field cannot have",
     "filter": "a filter has a language of its own",
-    "incomplete": "a patch that leaves a field, an event, a question or a certificate without what it needs",
+    "incomplete": "what leaves a field, an event, a question, a certificate or a replay without what it needs",
     "idempotency_key_reused": "a key that was sent with another body before",
     "import_refused": "a file whose lines are no items: a schema tells of the file as one text",
     "name": "a name that is taken, or differs from another only in case",

@@ -15,7 +15,7 @@ from tidings.model.link import AnyLink
 from tidings.model.moment import Clock, Micros
 from tidings.rules.deliver import lifecycle
 from tidings.store.base import Db, R, Run
-from tidings.store.catalog import Catalog
+from tidings.store.catalog import Catalog, Snapshot
 from tidings.store.log import lists
 from tidings.store.log.lists import DeliveryQuery, DeliveryRow
 from tidings.store.readers import Readers
@@ -139,12 +139,22 @@ class Deliveries:
         if endpoint is not None:
             asked = [narrowed_to(snapshot, caller, endpoint)]
         if link is not None:
-            named = [each for each in asked if link in (each.name, each.id) and each.name and caller.sees(each.tenant)]
-            if not named:
-                raise Invalid.of_parameter("link", "not_found", f"There is no link {link[:100]}.")
-            asked = named
+            named = links_named(snapshot, caller, link)
+            asked = named if endpoint is None else []
         visible = [each for each in asked if caller.sees(each.tenant)]
         return frozenset(each.num for each in visible if tenant is None or each.tenant == tenant)
+
+
+def links_named(snapshot: Snapshot, caller: Caller, name: str) -> list[AnyLink]:
+    """The operator's links with this name or id, the oldest first, deleted ones too. Raises Invalid."""
+    named = [
+        each
+        for each in snapshot.links.values()
+        if each.name and name in (each.name, each.id) and caller.sees(each.tenant)
+    ]
+    if not named:
+        raise Invalid.of_parameter("link", "not_found", f"There is no link {name[:100]}.")
+    return sorted(named, key=lambda each: each.num)
 
 
 def _unknown(ident: str) -> NotFound:
@@ -161,7 +171,7 @@ def retry(db: Db, catalog: Catalog, clock: Clock, number: int) -> int:
         raise NotFound("There is no such delivery.")
     _, link, event, _, n, last = row
     waiting = db.one("waiting_of", delivery=number)
-    endpoint = _sending(catalog.link(db, link))
+    endpoint = enabled(catalog.link(db, link))
     state = lifecycle.state(last, waiting is not None, False)
     now = clock.now()
     if lifecycle.after(state, "retry") is None:
@@ -188,12 +198,13 @@ def new_round(number: int, link: int, event: int, n: int, now: Micros) -> dict[s
     }
 
 
-def _sending(link: AnyLink | None) -> AnyLink:
+def enabled(link: AnyLink | None) -> AnyLink:
+    """The link, if something can be sent through it again. Raises Conflict."""
     kind = "link" if link is not None and link.name else "endpoint"
     if link is None or link.deleted is not None:
-        raise Conflict(f"Its {kind} was deleted, so there is nowhere to send it.")
+        raise Conflict(f"The {kind} was deleted, so nothing can be sent again.")
     if link.mode != "enabled":
-        raise Conflict(f"Its {kind} {link.name or link.id} is {link.mode}: {link.reason} Resume the {kind} first.")
+        raise Conflict(f"The {kind} {link.name or link.id} is {link.mode}: {link.reason} Resume it first.")
     return link
 
 

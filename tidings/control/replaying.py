@@ -1,7 +1,8 @@
-"""Replays: send a time range of events to an endpoint again, as a durable job.
+"""Replays: send a time range of events to an endpoint, or through an operator's link, again, as a durable job.
 
-`failed` puts the endpoint's dead deliveries of the range back into `waiting`, due now. `all` makes a new delivery for
-every event of the range that the endpoint wants today, with the same webhook-id. Each step and the progress row are one
+`failed` puts the link's dead deliveries of the range back into `waiting`, due now. `all` makes a new delivery for
+every event of the range that the link wants today; an endpoint gets the same webhook-id again, and a link that edits
+items makes its edit again. Each step and the progress row are one
 transaction, so a crash neither loses nor doubles anything, and the next start continues.
 """
 
@@ -15,12 +16,12 @@ from typing import Any
 
 import msgspec
 
-from tidings.control.deliveries import new_round
+from tidings.control.deliveries import enabled, new_round
 from tidings.control.upkeep.background import Background
 from tidings.model import moment
 from tidings.model.errors import Conflict, NotFound, TidingsError
 from tidings.model.ids import new_id
-from tidings.model.link import ALL_TENANTS, Endpoint
+from tidings.model.link import ALL_TENANTS, AnyLink
 from tidings.model.moment import Clock, Micros
 from tidings.model.replay import Replay, Which
 from tidings.rules import filter
@@ -72,7 +73,7 @@ class Replaying:
         """Leave the rest to the next start."""
         await self._background.stop()
 
-    def prepare(self, db: Db, endpoint: Endpoint, which: Which, since: Micros, until: Micros | None) -> Replay:
+    def prepare(self, db: Db, link: AnyLink, which: Which, since: Micros, until: Micros | None) -> Replay:
         """A replay that is not stored yet, with its range and `total`, the number of facts to look through.
 
         A fact belongs to the range by when it was stored here: `since` counts, `until` does not. Raises Refused.
@@ -85,16 +86,16 @@ class Replaying:
         first_since = "first_delivery_since" if which == "failed" else "first_event_since"
         after = number_since(db, first_since, since) - 1
         # Events that are not routed yet are sent in the ordinary way.
-        last = journal.position(db, "delivery") if which == "failed" else lists.routed(db, _whose(endpoint))
+        last = journal.position(db, "delivery") if which == "failed" else lists.routed(db, _whose(link))
         finish = min(number_since(db, first_since, until) - 1, last)
         if which == "failed":
-            row = db.one("replay_count_deliveries", link=endpoint.num, after=after, finish=finish)
+            row = db.one("replay_count_deliveries", link=link.num, after=after, finish=finish)
         else:
             row = db.one("replay_count_events", after=after, finish=finish)
         return Replay(
             id=new_id("rpl", now),
-            tenant=endpoint.tenant,
-            link=endpoint.num,
+            tenant=link.tenant,
+            link=link.num,
             which=which,
             since=since,
             until=until,
@@ -105,12 +106,12 @@ class Replaying:
             updated=now,
         )
 
-    def count(self, db: Db, replay: Replay, endpoint: Endpoint) -> int:
+    def count(self, db: Db, replay: Replay, link: AnyLink) -> int:
         """How many deliveries it would send.
 
         Looks through every fact of the range; raises Refused if that takes too long.
         """
-        wants, found, after = Wants.of(endpoint).compiled(), 0, replay.position
+        wants, found, after = Wants.of(link).compiled(), 0, replay.position
         end = self._ticks() + COUNT_SECONDS
         while True:
             rows = _facts(db, replay, after, ROWS_PER_COUNT)
@@ -124,12 +125,8 @@ class Replaying:
             after = rows[-1][0]
 
     def add(self, db: Db, replay: Replay) -> Replay:
-        """Store a prepared replay, inside a write job. Raises Conflict if its endpoint is not sending."""
-        endpoint = self._catalog.link(db, replay.link)
-        if endpoint is None or endpoint.deleted is not None:
-            raise NotFound("The endpoint no longer exists.")
-        if endpoint.mode != "enabled":
-            raise Conflict(f"The endpoint is {endpoint.mode}: {endpoint.reason} Resume it first.")
+        """Store a prepared replay, inside a write job. Raises Conflict if its endpoint or link is not enabled."""
+        enabled(self._catalog.link(db, replay.link))
         stored.put(db, replay)
         return replay
 
@@ -182,13 +179,13 @@ class Replaying:
         replay = stored.read(db, replay_id)
         if replay is None or replay.state != "running":
             return None
-        endpoint = self._catalog.link(db, replay.link)
-        if endpoint is None or endpoint.deleted is not None:
+        link = self._catalog.link(db, replay.link)
+        if link is None or link.deleted is not None:
             self._end(db, replay, "cancelled")
             return None
         end = self._ticks() + STEP_SECONDS
         rows = _facts(db, replay, replay.position, ROWS_PER_STEP)
-        wants = self._wants(replay, endpoint)
+        wants = self._wants(replay, link)
         done = len(rows) < ROWS_PER_STEP
         chosen = []
         for at, row in enumerate(rows):
@@ -219,11 +216,11 @@ class Replaying:
             return
         deliveries.append(db, [(row[0], replay.link) for row in rows], now)
 
-    def _wants(self, replay: Replay, endpoint: Endpoint) -> Wants:
-        """The endpoint's current choice, compiled once per revision."""
+    def _wants(self, replay: Replay, link: AnyLink) -> Wants:
+        """The link's current choice, compiled once per revision."""
         known = self._choices.get(replay.id)
-        if known is None or known[0] != endpoint.revision:
-            known = self._choices[replay.id] = (endpoint.revision, Wants.of(endpoint).compiled())
+        if known is None or known[0] != link.revision:
+            known = self._choices[replay.id] = (link.revision, Wants.of(link).compiled())
         return known[1]
 
     def _end(self, db: Db, replay: Replay, state: Any) -> Replay:
@@ -263,6 +260,6 @@ def _is_wanted(db: Db, row: Row, wants: Wants) -> bool:
     return reason is None or reason.is_sent
 
 
-def _whose(endpoint: Endpoint) -> str | None:
+def _whose(link: AnyLink) -> str | None:
     """The tenant whose events it may get, as the route stage writes it; None: every tenant's."""
-    return None if endpoint.tenant == ALL_TENANTS else endpoint.tenant or ""
+    return None if link.tenant == ALL_TENANTS else link.tenant or ""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from tidings.control.deliveries import links_named
 from tidings.control.endpoints.endpoints import narrowed_to
 from tidings.control.replaying import Replaying
 from tidings.model import moment
 from tidings.model.access import Caller
-from tidings.model.errors import NotFound
-from tidings.model.link import Endpoint
+from tidings.model.errors import Invalid, NotFound
+from tidings.model.link import AnyLink
 from tidings.model.moment import Micros
 from tidings.model.replay import Replay, ReplayState, Which
 from tidings.rules.reading.refused import Refused
@@ -23,9 +24,13 @@ READ, WRITE = "replays:read", "replays:write"
 
 
 class NewReplay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which endpoint, which time range (by when things were stored; `until` is now by default), and which of them."""
+    """What to send again: to one endpoint, or through the operator's link with this name.
 
-    endpoint_id: str
+    The time range is by when things were stored; `until` is now by default.
+    """
+
+    endpoint_id: str | None = None
+    link: str | None = None
     since: str
     until: str | None = None
     which: Which = "failed"
@@ -59,6 +64,7 @@ class Replays:
         caller: Caller,
         *,
         endpoint: str | None,
+        link: str | None = None,
         tenant: str | None,
         state: ReplayState | None,
         after: str | None,
@@ -68,11 +74,18 @@ class Replays:
     ) -> ReplayPage:
         """Some of the replays that the caller may see. `after`: the id of the last one on the previous page.
 
-        Raises Invalid if there is no such endpoint.
+        Raises Invalid if there is no such endpoint or link, or both are given.
         """
         caller.need(READ)
-        link = None if endpoint is None else narrowed_to(self._catalog.now, caller, endpoint).num
-        query = ReplayQuery(tenant=caller.tenant or tenant, state=state, link=link)
+        if endpoint is not None and link is not None:
+            raise Invalid.of_parameter("link", "not_together", "Give endpoint or link, not both.")
+        one: int | None = None
+        if endpoint is not None:
+            one = narrowed_to(self._catalog.now, caller, endpoint).num
+        elif link is not None:
+            # Of a deleted link and one that has its name now, the latter.
+            one = links_named(self._catalog.now, caller, link)[-1].num
+        query = ReplayQuery(tenant=caller.tenant or tenant, state=state, link=one)
 
         def read(db: Db) -> ReplayPage:
             total = stored.count(db, query) if count else None
@@ -89,21 +102,21 @@ class Replays:
     async def dry_run(self, caller: Caller, new: NewReplay) -> DryRun:
         """What a replay would do. Raises Invalid, also if that takes too long to count."""
         caller.need(WRITE)
-        endpoint, since, until = self._checked(caller, new)
+        link, since, until = self._checked(caller, new)
 
         def read(db: Db) -> DryRun:
-            replay = self._replaying.prepare(db, endpoint, new.which, since, until)
-            return DryRun(replay, self._replaying.count(db, replay, endpoint))
+            replay = self._replaying.prepare(db, link, new.which, since, until)
+            return DryRun(replay, self._replaying.count(db, replay, link))
 
         return await self._readers.call(read, caller.tenant)
 
     async def start(self, caller: Caller, new: NewReplay, run: Run[Replay, R]) -> R:
-        """Start a replay. Raises Invalid, or Conflict if its endpoint is not sending."""
+        """Start a replay. Raises Invalid, or Conflict if its endpoint or link is not enabled."""
         caller.need(WRITE)
-        endpoint, since, until = self._checked(caller, new)
+        link, since, until = self._checked(caller, new)
 
         def read(db: Db) -> Replay:
-            return self._replaying.prepare(db, endpoint, new.which, since, until)
+            return self._replaying.prepare(db, link, new.which, since, until)
 
         replay = await self._readers.call(read, caller.tenant)
         done = await run(lambda db: self._replaying.add(db, replay))
@@ -122,11 +135,31 @@ class Replays:
             raise NotFound(f"There is no replay {ident[:100]}.")
         return replay
 
-    def _checked(self, caller: Caller, new: NewReplay) -> tuple[Endpoint, Micros, Micros | None]:
-        endpoint = self._catalog.now.endpoints_by_id.get(new.endpoint_id)
-        if endpoint is None or not caller.sees(endpoint.tenant):
-            raise Refused("/endpoint_id", "not_found", f"There is no endpoint {new.endpoint_id[:100]}.")
-        return endpoint, _time("/since", new.since), None if new.until is None else _time("/until", new.until)
+    def _checked(self, caller: Caller, new: NewReplay) -> tuple[AnyLink, Micros, Micros | None]:
+        link = self._link(caller, new)
+        if new.which == "all" and link.name and not link.events:
+            detail = (
+                f"The link {link.name} acts at its own times, so no event is sent through it. `failed` retries its "
+                "dead deliveries."
+            )
+            raise Refused("/which", "wrong_value", detail)
+        return link, _time("/since", new.since), None if new.until is None else _time("/until", new.until)
+
+    def _link(self, caller: Caller, new: NewReplay) -> AnyLink:
+        """The endpoint, or the operator's link. Raises Refused."""
+        if new.endpoint_id is not None and new.link is not None:
+            raise Refused("/link", "not_together", "Give endpoint_id or link, not both.")
+        now = self._catalog.now
+        if new.link is not None:
+            link, pointer, what = now.links_by_name.get(new.link), "/link", f"link {new.link[:100]}"
+        elif new.endpoint_id is not None:
+            link, pointer = now.endpoints_by_id.get(new.endpoint_id), "/endpoint_id"
+            what = f"endpoint {new.endpoint_id[:100]}"
+        else:
+            raise Refused("/endpoint_id", "incomplete", "Give endpoint_id, or the name of a link as link.")
+        if link is None or not caller.sees(link.tenant):
+            raise Refused(pointer, "not_found", f"There is no {what}.")
+        return link
 
 
 def _time(pointer: str, text: str) -> Micros:

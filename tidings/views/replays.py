@@ -11,10 +11,14 @@ from tidings.store.catalog import Snapshot
 
 
 class ReplayView(msgspec.Struct, frozen=True, kw_only=True):
-    """A replay: `total` facts to read, `looked_at` so far, `sent` deliveries put on their way."""
+    """A replay to an endpoint, or through the operator's link with this name; the other one is null.
+
+    `total` facts to read, `looked_at` so far, `sent` deliveries put on their way.
+    """
 
     id: str
-    endpoint_id: str
+    endpoint_id: str | None
+    link: str | None
     tenant: str | None
     which: Which
     since: str
@@ -31,7 +35,8 @@ class DryRunView(msgspec.Struct, frozen=True, kw_only=True):
     """What a replay would do: read `total` facts and send `would_send` of them. Nothing was started."""
 
     dry_run: bool
-    endpoint_id: str
+    endpoint_id: str | None
+    link: str | None
     which: Which
     since: str
     until: str
@@ -41,10 +46,9 @@ class DryRunView(msgspec.Struct, frozen=True, kw_only=True):
 
 def replay_view(replay: Replay, snapshot: Snapshot) -> ReplayView:
     """A replay and how far it has come."""
-    endpoint = snapshot.links.get(replay.link)
     return ReplayView(
         id=replay.id,
-        endpoint_id="" if endpoint is None else endpoint.id,
+        **_target(replay, snapshot),
         tenant=replay.tenant,
         which=replay.which,
         since=moment.to_text(replay.since),
@@ -63,10 +67,17 @@ def dry_run_view(dry: DryRun, snapshot: Snapshot) -> DryRunView:
     replay = dry.replay
     return DryRunView(
         dry_run=True,
-        endpoint_id=snapshot.links[replay.link].id,
+        **_target(replay, snapshot),
         which=replay.which,
         since=moment.to_text(replay.since),
         until=moment.to_text(replay.until),
         total=replay.total,
         would_send=dry.would_send,
     )
+
+
+def _target(replay: Replay, snapshot: Snapshot) -> dict[str, str | None]:
+    link = snapshot.links.get(replay.link)
+    if link is None:
+        return {"endpoint_id": None, "link": None}
+    return {"endpoint_id": None, "link": link.name} if link.name else {"endpoint_id": link.id, "link": None}

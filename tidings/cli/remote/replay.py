@@ -1,4 +1,4 @@
-"""`tidings replay`: send a time range of events to an endpoint again, and watch it to the end."""
+"""`tidings replay`: send a time range of events to an endpoint, or through a link, again, and watch it to the end."""
 
 from __future__ import annotations
 
@@ -21,25 +21,31 @@ INTERRUPTED = 130
 @calling
 def replay(
     out: Session,
-    endpoint: Annotated[str, typer.Argument(help="The endpoint's id, ep_...")],
+    endpoint: Annotated[str | None, typer.Argument(help="The endpoint's id, ep_...")] = None,
+    *,
     since: Annotated[str, typer.Option(help="The start: 2026-11-21T01:02:03Z, or an age such as 2h.", metavar="TIME")],
+    link: Annotated[
+        str | None, typer.Option(help="Through the operator's link with this name, in place of an endpoint.")
+    ] = None,
     until: Until = None,
     failed: Annotated[
         bool, typer.Option("--failed", help="Only deliveries that failed; by default all events.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be sent.")] = False,
 ) -> None:
-    """Send a time range of events to an endpoint again.
+    """Send a time range of events to an endpoint, or a link, again.
 
-    The server runs it as a durable job: Ctrl-C only stops watching. Receivers see the same webhook-id again.
+    The server runs it as a durable job: Ctrl-C only stops watching. Receivers see the same webhook-id again. A link
+    makes its edits again, with the values of those events.
     """
+    if (endpoint is None) == (link is None):
+        raise ValueError("Give the id of an endpoint, or --link NAME.")
     now = SystemClock().now()
     body: dict[str, Any] = {
-        "endpoint_id": endpoint,
         "since": when(since, now),
         "which": "failed" if failed else "all",
     }
-    body |= given(until=when(until, now))
+    body |= given(endpoint_id=endpoint, link=link, until=when(until, now))
     if dry_run:
         count = out.client.create_replay({**body, "dry_run": True})
         sentence = f"{_deliveries(count['would_send'])} would be sent, out of {count['total']:,} checked."

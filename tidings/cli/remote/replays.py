@@ -19,6 +19,7 @@ def list_replays(out: Session, limit: Limit = LIST_LIMIT) -> None:
         "id": "id",
         "state": "state",
         "endpoint": "endpoint_id",
+        "link": "link",
         "since": "since",
         "until": "until",
         "checked": "looked_at",

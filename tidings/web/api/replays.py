@@ -1,4 +1,4 @@
-"""The operations of replays: send a time range of events to an endpoint again."""
+"""The operations of replays: send a time range of events to an endpoint, or through a link, again."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ async def list_replays(parts: Parts, request: Request) -> Answer:
     found = await parts.replays.page(
         request.caller,
         endpoint=given.get("endpoint"),
+        link=given.get("link"),
         tenant=given.get("tenant"),
         state=given.get("state"),
         after=page.after,
@@ -85,12 +86,13 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/replays",
         scope="replays:write",
-        summary="Send a time range of events to an endpoint again",
+        summary="Send a time range of events to an endpoint, or through a link, again",
         help=(
             "`failed` retries the dead deliveries of the range; `all` makes a new delivery for every event of "
-            "the range that the endpoint wants today. The webhook-id stays the same, so receivers can drop "
-            "duplicates. With `dry_run` nothing is started; the response (status 200) says how many would be "
-            "sent."
+            "the range that the endpoint or link wants today. The webhook-id stays the same, so receivers can drop "
+            "duplicates. A link makes its edits again, with the values of those events: an item that was edited "
+            "later is overwritten. With `dry_run` nothing is started; the response (status 200) says how many would "
+            "be sent."
         ),
         handler=create_replay,
         tag=TAG,
@@ -119,7 +121,10 @@ OPERATIONS: tuple[Operation, ...] = (
                 help="Only in this state.",
             ),
             Parameter(name="endpoint", schema={"type": "string"}, help="Only to the endpoint with this id."),
-            Parameter(name="tenant", schema={"type": "string"}, help="Only to endpoints of this tenant."),
+            Parameter(name="link", schema={"type": "string"}, help="Only through the link with this name, or this id."),
+            Parameter(
+                name="tenant", schema={"type": "string"}, help="Only to endpoints and through links of this tenant."
+            ),
             *PAGING,
         ),
     ),

@@ -239,7 +239,8 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "errors": {"maxItems": PLACES_MAX},
         "request_id": ident("req"),
     },
-    "ReplayView": {"id": REPLAY_ID},
+    "ReplayView": {"id": REPLAY_ID, "link": LINK},
+    "DryRunView": {"link": LINK},
     "SecretView": {
         "secret": _SECRET,
         "previous": {"maxItems": UNLIMITED},

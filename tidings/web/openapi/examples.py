@@ -101,21 +101,18 @@ _EVENT_TYPE = {
     "created": THEN,
     "updated": THEN,
 }
+_RANGE = {"which": "failed", "since": "2026-11-20T00:00:00.000Z", "until": THEN}
+_DRY_RUN = {"endpoint_id": ENDPOINT, "link": None, **_RANGE, "total": 240}
 _REPLAY = {
     "id": REPLAY,
-    "endpoint_id": ENDPOINT,
+    **_DRY_RUN,
     "tenant": None,
-    "which": "failed",
-    "since": "2026-11-20T00:00:00.000Z",
-    "until": THEN,
     "state": "running",
-    "total": 240,
     "looked_at": 100,
     "sent": 97,
     "created": THEN,
     "updated": LATER,
 }
-_DRY_RUN = {name: _REPLAY[name] for name in ("endpoint_id", "which", "since", "until", "total")}
 _TENANT = {"id": "acme", "name": "Acme Ltd", "revision": 1, "created": THEN, "updated": THEN}
 _KEY = {
     "id": KEY,
