@@ -73,6 +73,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("one_processor", bool, True, "Keep the threads that share the interpreter on one processor (Linux)."),
     Setting("source", str, "/tidings", "The `source` of events in CloudEvents bodies, a URI reference."),
     Setting("max_body_bytes", int, 1_048_576, "The largest request body, or element of a batch, in bytes."),
+    Setting("max_form_bytes", int, 1_048_576, "The largest submission of a form, with its files, in bytes."),
     Setting(
         "max_hook_bytes",
         int,
@@ -174,6 +175,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     one_processor: bool
     source: str
     max_body_bytes: int
+    max_form_bytes: int
     max_hook_bytes: int
     max_batch_bytes: int
     max_import_bytes: int
@@ -313,6 +315,7 @@ _LEAST = (
         (name, 1_024, "at least 1024")
         for name in (
             "max_body_bytes",
+            "max_form_bytes",
             "max_hook_bytes",
             "max_batch_bytes",
             "max_import_bytes",

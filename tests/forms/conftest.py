@@ -18,6 +18,6 @@ def world(module_database: str | None, tmp_path_factory: pytest.TempPathFactory)
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(refusals, "FLUSH_SECONDS", 0.02)
     folder = tmp_path_factory.mktemp("server")
-    with TestServer(folder, database=module_database, clock=clock, max_body_bytes=65_536) as server:
+    with TestServer(folder, database=module_database, clock=clock, max_form_bytes=65_536) as server:
         yield FormWorld(server, clock)
     monkeypatch.undo()

@@ -106,16 +106,18 @@ def _multipart(boundary: str, body: bytes) -> Posted:
     if not _BOUNDARY.fullmatch(boundary):
         raise Malformed("The Content-Type of a multipart form has no valid boundary.")
     posted = Posted({}, {})
-    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode(), PAIRS_MAX + 2)
+    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode(), PAIRS_MAX + 1)
     if len(pieces) < 2 or pieces[0] not in (b"", b"\r\n"):
         raise Malformed("The form's body does not begin with its boundary.")
-    for piece in pieces[1:]:
+    for count, piece in enumerate(pieces[1:]):
         if piece.startswith(b"--"):
             if piece[2:].strip() or piece is not pieces[-1]:
                 raise Malformed("Something follows the end of the multipart form.")
             return posted
+        if count == PAIRS_MAX:
+            raise _too_many()
         _add_part(posted, piece)
-    raise _too_many() if len(pieces) > PAIRS_MAX + 1 else Malformed("The multipart form has no end.")
+    raise Malformed("The multipart form has no end.")
 
 
 def _add_part(posted: Posted, piece: bytes) -> None:

@@ -30,7 +30,7 @@ CHECKED = ("on", "true", "1", "yes")
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
 _TEL = re.compile(r"\+?[0-9 ()./-]{3,40}")
-_URL = re.compile(r"https?://[^\s/?#@]+[^\s]*", re.IGNORECASE)
+_URL = re.compile(r"https?://[^\s/?#@]+([/?#]\S*)?", re.IGNORECASE)
 _BREAK = re.compile("[\r\n\u2028\u2029]")
 
 

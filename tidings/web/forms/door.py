@@ -85,7 +85,7 @@ class FormsDoor:
         trusted = parse_networks(settings.trusted_proxies)
         self._callers = Callers(trusted) if trusted else None
         self._public = public_url(settings.public_url)
-        self._max_body = int(settings.max_body_bytes)
+        self._max_body = int(settings.max_form_bytes)
         self._answers, self._seconds = parts.answers, parts.request_seconds
 
     async def take(self, scope: Any, proto: Any) -> None:
@@ -94,12 +94,15 @@ class FormsDoor:
         form = self._receiver.form_at(scope.path[len(PREFIX) :]) if scope.path.startswith(PREFIX) else None
         says = self._receiver.ready(form).checks.says if form is not None else Says(FALLBACK)
         at = Visit(scope, proto, dict(scope.headers.items()), request_id, form, says)
+        is_refused = False
         try:
             status = await self._take(at)
         except Exception as wrong:
-            status = self._refuse(at, wrong)
+            status, is_refused = self._refuse(at, wrong), True
         self._answers[NAME, status] = self._answers.get((NAME, status), 0) + 1
         self._seconds.observe(NAME, perf_counter() - began)
+        if is_refused:
+            await self._parts.bodies.discard(proto, at.headers)
 
     async def _take(self, at: Visit) -> int:
         scope = at.scope
