@@ -167,7 +167,7 @@ class Server:
         self.parts = self._together(catalog, sealer, feed, router, endpoints)
 
     def _endpoint_edits(self, catalog: Catalog, networks: address.Networks) -> EndpointEdits:
-        """What becomes of endpoints."""
+        """What happens to endpoints."""
         settings = self.settings
         return EndpointEdits(
             catalog,

@@ -207,7 +207,7 @@ def test_nobody_else_gets_the_event_of_a_timer(world: World) -> None:
     found = world.api.get(f"/v1/events/{event}")
     assert [each["link"] for each in found["deliveries"]] == ["morning"]
     reasons = {each["endpoint"] or each["link"]: each["reason"] for each in found["not_matched"]}
-    assert reasons[endpoint] == reasons["curious"] == "The event is of the timer of another link."
+    assert reasons[endpoint] == reasons["curious"] == "The event is from the timer of another link."
     runs(world.api, 1)
 
 

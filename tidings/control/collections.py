@@ -1,7 +1,7 @@
 """Collections: from declarations to a plan, shown or carried out, in one transaction of the writer.
 
 Declarations are read, planned and inspected in the transaction that carries them out, so the findings still apply. If
-that would hold the writer for long, items were inspected and tables filled beforehand (control/declare/).
+that would hold the writer for too long, items were inspected and tables filled beforehand (control/declare/).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """Collections that nobody declared, and that stay."""
     applied: bool = False
     links: LinkPlan | None = None
-    """The plan of the links that were declared beside them."""
+    """The plan of the links that were declared next to them."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

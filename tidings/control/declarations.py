@@ -146,7 +146,7 @@ class Declarations:
         links: WantedLinks | None = None,
         links_plan: str | None = None,
     ) -> R:
-        """Carry out these declarations, and links beside them, all or none. Raises Invalid or Conflict."""
+        """Carry out these declarations, and links next to them, all or none. Raises Invalid or Conflict."""
         _may_write(caller, links)
         asked = Asked(wish=wanted, plan=plan_name, drop_values=drop_values)
 

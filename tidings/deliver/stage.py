@@ -237,7 +237,7 @@ class Deliver:
         if self._crowded:
             return YOUNG_SECONDS if not self._inbox else 0.0
         if self._settlement and self._settling is None and not self._inbox and not self._lanes.active:
-            # It waits for more results, but not for long.
+            # It waits briefly for more results.
             return SETTLE_SECONDS if now >= self._store_rests_until else 0.05
         if self._inbox or self._lanes.active or self._news:
             return 0.0 if now >= self._store_rests_until else 0.05

@@ -104,7 +104,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def passed_on(self) -> tuple[SharedLimit, ...]:
-        """The limits that hold for the keys it makes, all of them together."""
+        """The limits that apply to the keys it makes, all of them together."""
         own = tuple(SharedLimit(calls=each.calls, seconds=each.seconds, key=self.id) for each in self.limits)
         return (*self.shared_limits, *own)
 

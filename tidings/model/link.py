@@ -123,7 +123,7 @@ class Timer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cron: str | None = None
     tz: str = "UTC"
     missed: Missed = "once"
-    """What becomes of times that passed while nothing could run: one run, or none."""
+    """What happens to times that passed while nothing could run: one run, or none."""
 
 
 W = TypeVar("W")

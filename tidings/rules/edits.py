@@ -18,7 +18,7 @@ VALUES_AT = "/item/data"
 """Where a link's declaration has the item's fields."""
 
 _LATER = {"no_such_item"}
-"""Codes of wrong places that another event may mend."""
+"""Codes of errors that another event may fix."""
 
 
 class LoopEnds(ValueError):

@@ -33,8 +33,8 @@ class Reason(msgspec.Struct, frozen=True):
 
 TESTED = Reason("tested", "The event is a test of this endpoint.", is_sent=True)
 TESTS_ANOTHER = Reason("tests_another", "The event is a test of another endpoint.")
-DUE_NOW = Reason("due", "It was due: the event is of its timer.", is_sent=True)
-DUE_ELSEWHERE = Reason("due_elsewhere", "The event is of the timer of another link.")
+DUE_NOW = Reason("due", "The event is from its own timer, which was due.", is_sent=True)
+DUE_ELSEWHERE = Reason("due_elsewhere", "The event is from the timer of another link.")
 EARLIER = Reason("earlier", "It was created after the event.")
 ABOUT_ITSELF = Reason("about_itself", "Events about an endpoint are not sent to that endpoint.")
 OTHER_TENANT = Reason("other_tenant", "The event belongs to another tenant.")
@@ -91,7 +91,7 @@ class Wants:
         return self
 
     def refuses_type(self, tenant: str | None, kind: str) -> Reason | None:
-        """The reason that holds for every event of this tenant and type."""
+        """The reason that applies to every event of this tenant and type."""
         if self.tenant != tenant and self.tenant != ALL_TENANTS:
             return OTHER_TENANT
         return None if self.takes(kind) else OTHER_TYPE if self.chosen else NO_EVENTS
@@ -125,5 +125,5 @@ class Wants:
 
 
 def undecided(wrong: Exception) -> Reason:
-    """What becomes of an event on which a filter raised this: it is not lost, nor are others stopped."""
+    """What happens to an event on which a filter raised this: it is not lost, nor are others stopped."""
     return CUT_OFF if isinstance(wrong, TooCostly) else msgspec.structs.replace(BROKEN, error=wrong)

@@ -115,7 +115,7 @@ Run = Callable[[Callable[[Db], T]], Awaitable[R]]
 
 
 class Builder(Db, Protocol):
-    """A connection for long work beside the writer, outside of transactions."""
+    """A connection for slow work next to the writer, outside of transactions."""
 
     def cancel(self) -> None:
         """Cancel its statement, from another thread; that raises StoreError there. Does nothing if it is idle."""
@@ -145,7 +145,7 @@ class Engine(Protocol):
         """A connection whose reads raise TooLong rather than take more than a moment; None: none can promise that."""
 
     def builder(self) -> Builder:
-        """A connection that builds indexes beside the writer. Raises StoreError if only the writer may write."""
+        """A connection that builds indexes next to the writer. Raises StoreError if only the writer may write."""
 
     def check_safety(self) -> None:
         """Raise StoreError if the store would lose acknowledged data."""

@@ -1,8 +1,8 @@
-"""The kinds of write jobs, and the line in which those wait that may take long.
+"""The kinds of write jobs, and the line in which those that may take long wait.
 
-A heavy job has a group to itself. Before the next one, all else that is queued is written, and if there was something,
-others continue for as long as the heavy job took. So whoever writes a little waits for one heavy job at most, however
-many others have, and those who have them take turns.
+A heavy job has a group to itself. Before the next one, everything else in the queue is written; if there was something,
+other jobs run for as long as the heavy job took. So a small write waits for one heavy job at most, however many there
+are, and tenants with heavy jobs take turns.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reading beside the writer: a few threads with a connection each.
+"""Reading next to the writer: a few threads with a connection each.
 
 Handing a look-up of ten microseconds to a thread and back costs ten times that, so where the engine can promise to be
 brief it is done at once, on the event loop's own connection; what turns out to take longer goes to a thread after all.

@@ -1,4 +1,4 @@
-"""Receipts: requests that came to hooks, byte for byte, and what became of them."""
+"""Receipts: requests to hooks, byte for byte, and their results."""
 
 from __future__ import annotations
 

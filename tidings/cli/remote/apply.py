@@ -119,7 +119,7 @@ class _Shown:
 
 
 def _planned(post: Post, bodies: dict[str, Any], prune: bool) -> dict[str, dict[str, Any]]:
-    """The plans. Links are planned beside the collections that they edit."""
+    """The plans. Links are planned next to the collections that they edit."""
     plans: dict[str, dict[str, Any]] = {}
     links = given(links=bodies.get("links"))
     if "collections" in bodies:
@@ -133,7 +133,7 @@ def _planned(post: Post, bodies: dict[str, Any], prune: bool) -> dict[str, dict[
 
 
 def _parted(shown: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The plan of the collections, and of the links beside them."""
+    """The plan of the collections, and of the links next to them."""
     links = shown.pop("links", None)
     return {"collections": shown, **given(links=links)}
 

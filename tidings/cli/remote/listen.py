@@ -99,7 +99,7 @@ To = Annotated[
 HookName = Annotated[
     str | None,
     typer.Option(
-        "--hook", help="Send what comes to this hook (its path or id) as received, not events.", metavar="HOOK"
+        "--hook", help="Forward requests to this hook (its path or id) as received, instead of events.", metavar="HOOK"
     ),
 ]
 Types = Annotated[list[str] | None, typer.Option(help="Only these types, such as 'tasks.*'; repeat for more.")]
@@ -108,7 +108,7 @@ After = Annotated[
 ]
 From = Annotated[
     str | None,
-    typer.Option(help="With --hook: first what came since 2026-11-21T01:02:03Z, or in the last 2h.", metavar="TIME"),
+    typer.Option(help="With --hook: begin with those since 2026-11-21T01:02:03Z, or in the last 2h.", metavar="TIME"),
 ]
 CursorFile = Annotated[
     Path | None, typer.Option(help="Where to save the position; by default a file in your state folder.")
@@ -157,7 +157,7 @@ def listen(
             place = _read_place(path, "end" if since is not None else after, None, signed=False)
             found = hook_of(out.client, hook)
             source = _Hook(out.client, found, Forwarder(out.client, to, secret), wants, start)
-            out.say(f"Sending what comes to {found['url']} to {to}")
+            out.say(f"Forwarding requests to {found['url']} to {to}")
         listener = _Listener(out, source, path, place)
         interrupt_on_signals()
         try:

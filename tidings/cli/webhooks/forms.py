@@ -110,7 +110,7 @@ def submissions(out: Session, id: Id, limit: Limit = LIST_LIMIT) -> None:
     """List what came to a form, newest first, including what was refused."""
     columns = {"id": "id", "state": "state", "received": "received", "from": "client", "event": "event_id"}
     found = out.client.receipts(limit=min(limit, PAGE_MAX), form=id)
-    out.list(found, limit, columns | {"reason": "reason"}, "Nobody has submitted it yet.")
+    out.list(found, limit, columns | {"reason": "reason"}, "There are no submissions yet.")
 
 
 @cli.command("edit")

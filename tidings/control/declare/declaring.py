@@ -1,7 +1,7 @@
-"""Declarations carried out beside everyone else's writes, however many items there are.
+"""Declarations carried out next to everyone else's writes, however many items there are.
 
 Anything that touches few rows is one job of the writer. Otherwise its job is the last of many short ones
-(store/items/handover.py): the items are inspected by a reader, and their tables are filled beside them, while the
+(store/items/handover.py): the items are inspected by a reader, and their tables are filled next to them, while the
 previous declaration is in force.
 """
 
@@ -38,7 +38,7 @@ HELD_SECONDS = 30.0
 PAUSE_SECONDS = 0.25
 PASSES_MAX = 100
 ROWS_OF_PASS = 10
-"""A pass takes as long as this many rows, beside its rows."""
+"""A pass takes as long as this many rows, besides its own."""
 RETRY_AFTER_SECONDS = 5.0
 
 T = TypeVar("T")

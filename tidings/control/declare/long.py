@@ -16,7 +16,7 @@ from tidings.store.items.successor import is_needed
 from tidings.store.watch import Watch
 
 WEIGHT_EACH = 100
-"""What each collection that is changed or dropped adds to the weight of a plan, beside its rows."""
+"""What each collection that is changed or dropped adds to the weight of a plan, besides its rows."""
 WEIGHT_OF_STATEMENT = 40
 """What each table and each index that is made adds."""
 WEIGHT_DECLARED = 10

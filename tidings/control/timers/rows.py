@@ -1,8 +1,8 @@
-"""What becomes of a link's timer when the link is edited, when it is due, and when the clock is set. Write jobs.
+"""What happens to a link's timer when the link is edited, when it is due, and when the clock is set. Write jobs.
 
-A due time becomes an event that is aimed at the link; the rest is what happens to every event. A link never runs beside
-itself: while its last run has not ended, what is due waits. What was missed becomes one run, whatever the cause: the
-server was down, the link paused, or the last run took long.
+A due time becomes an event that is aimed at the link; from then on it is handled like any other. A link never has two
+runs at once: due times wait until its last run has ended. Missed times become one run, whatever the cause: the server
+was down, the link was paused, or the last run took long.
 """
 
 from __future__ import annotations

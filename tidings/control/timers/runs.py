@@ -31,7 +31,7 @@ class TimerRuns:
         return await self._readers.call(lambda db: timers.of(db, link.num), caller.tenant)
 
     async def run(self, caller: Caller, name: str, run: Run[WithEvents, R]) -> R:
-        """Run a link now, beside its times. The job returns the event, to be stored with it.
+        """Run a link now, in addition to its times. The job returns the event, to be stored with it.
 
         Raises NotFound, or Conflict if it is paused, is running, or has no timer.
         """
@@ -45,7 +45,7 @@ class TimerRuns:
         if link is None:
             raise NotFound(f"There is no link {name[:100]}.")
         if link.timer is None or row is None:
-            raise Conflict(f"{name} acts on events, so it has no times. Publish an event to run it.", code="no_timer")
+            raise Conflict(f"{name} acts on events, not at times. Publish an event to run it.", code="no_timer")
         if link.mode != "enabled":
             raise Conflict(f"{name} is {link.mode}: {link.reason}", code=link.mode)
         if timers.is_running(db, row):

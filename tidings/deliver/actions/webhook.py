@@ -1,4 +1,4 @@
-"""The webhook: events become a signed POST (Standard Webhooks 1.0), and the response says what became of them."""
+"""The webhook: events become a signed POST (Standard Webhooks 1.0), and the response says what happened to them."""
 
 from __future__ import annotations
 

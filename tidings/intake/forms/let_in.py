@@ -37,7 +37,7 @@ class RefusedForms:
         if receipt.state != "refused":
             raise Conflict("This submission has already been let in.")
         if receipt.reason in WITHOUT_BODY:
-            raise Conflict("The body of this submission was not kept. It has to be sent again.")
+            raise Conflict("The body of this submission was not kept, so the form has to be submitted again.")
         ready = self._receiver.ready(form)
         content_type = next((value for name, value in receipt.headers if name.lower() == "content-type"), "")
         try:

@@ -70,7 +70,7 @@ class Submission(NamedTuple):
 
 
 class FormAnswer(NamedTuple):
-    """What became of a submission. If it is `wrong`, the page is shown again, with what was sent."""
+    """The result of a submission. If it is `wrong`, the page is shown again, with the values that were sent."""
 
     verdict: Verdict
     posted: Posted
@@ -155,7 +155,7 @@ class FormReceiver:
         return ready
 
     async def take(self, form: Form, given: Submission) -> FormAnswer:
-        """What becomes of a submission. Raises BadMedia, Malformed, or Unavailable if it could not be stored."""
+        """What happens to a submission. Raises BadMedia, Malformed, or Unavailable if it could not be stored."""
         try:
             posted = read_posted(given.content_type, given.body)
         except TidingsError as wrong:
@@ -198,7 +198,7 @@ class FormReceiver:
         token = self.tokens.open(form.id, text) if text else None
         if again := _to_send_again(text, token, options.min_seconds):
             if again == "too_fast":
-                self._keep(form, given, "too_fast", "It was sent sooner after its page was made than people can.")
+                self._keep(form, given, "too_fast", "It was sent faster than people can fill in the page.")
             return FormAnswer("wrong", posted, again=again, token=text if token is not None else "")
         wrong = ready.checks.unknown(posted, (options.honeypot, FIELD))
         if wrong:

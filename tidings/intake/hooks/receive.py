@@ -50,7 +50,7 @@ log = logging.getLogger("tidings.hooks")
 
 
 class HookAnswer(NamedTuple):
-    """What the sender is answered, and what became of its request, for the metrics."""
+    """The response to the sender, and the result of its request, for the metrics."""
 
     status: int
     headers: dict[str, str]

@@ -3,7 +3,7 @@
 They are written down a moment after they were answered, many in one transaction. Each hook has room for PER_FLUSH_MAX
 in each moment and for REFUSALS_KEPT in all, each tenant for its share of the bytes, and no sender's address takes the
 room of others: a flood of forged requests costs neither the disk nor the writer, and does not drive out the genuine
-one that was refused for a secret that has to be mended. What had no room is counted.
+one that was refused for a secret that has to be corrected. What had no room is counted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Imports on behalf of callers: a file of any size, never whole in memory.
 
-A file is read and checked piece by piece, in a thread beside the event loop, into a spool; nothing is stored before all
-of it has arrived. So a file that breaks off changes nothing, and its hash tells a repeat of the same request.
+A file is read and checked piece by piece, in a separate thread, and written to a spool; nothing is stored before all of
+it has arrived. So a file that breaks off changes nothing, and its hash identifies a repeat of the same request.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class FormField(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
 
     type: InputType = "text"
     label: str = ""
-    """The text beside it; if empty, its name."""
+    """The text next to it; if empty, its name."""
     help: str = ""
     placeholder: str = ""
     required: bool = False

@@ -205,7 +205,7 @@ def _check_bounds(field: FormField) -> None:
             right = isinstance(bound, str) if field.type in TIMES else not isinstance(bound, str)
             value = ordered(field.type, bound_text(bound)) if right else None
             if value is None:
-                raise Refused(f"/{name}", "bound", f"It must be a {field.type}, as people write it.")
+                raise Refused(f"/{name}", "bound", f"It must be a {field.type}, as people would type it.")
             found[name] = value
     if len(found) == 2 and found["min"] > found["max"]:
         raise Refused("/min", "bound", "min must not be larger than max.")
@@ -234,7 +234,7 @@ def _check_accept(field: FormField) -> None:
         raise Refused("/accept", "too_many", f"There may be at most {ACCEPT_MAX}.")
     for index, each in enumerate(field.accept):
         if len(each) > 100 or not re.fullmatch(ACCEPT_PATTERN, each):
-            detail = "Write media types such as image/* and application/pdf, or ends of names such as .pdf."
+            detail = "Write media types such as image/* and application/pdf, or file name endings such as .pdf."
             raise Refused(f"/accept/{index}", "wrong_value", detail)
     if field.max_bytes is not None and not 1 <= field.max_bytes <= FILE_BYTES_MAX:
         raise Refused("/max_bytes", "out_of_range", f"It must be 1 to {FILE_BYTES_MAX:,} bytes.")

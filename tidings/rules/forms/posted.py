@@ -112,7 +112,7 @@ def _multipart(boundary: str, body: bytes) -> Posted:
     for count, piece in enumerate(pieces[1:]):
         if piece.startswith(b"--"):
             if piece[2:].strip() or piece is not pieces[-1]:
-                raise Malformed("Something follows the end of the multipart form.")
+                raise Malformed("There is data after the end of the multipart form.")
             return posted
         if count == PAIRS_MAX:
             raise _too_many()
@@ -200,7 +200,7 @@ def _as_typed(name: str, value: Any) -> str | None:
     if type(value) in (int, float):
         return repr(value)
     if type(value) is not str:
-        raise Malformed(f"The field {name[:64]!r} has lists inside of a list.")
+        raise Malformed(f"The field {name[:64]!r} has lists inside a list.")
     return value
 
 

@@ -2,7 +2,7 @@
 
 JSON objects stay the text that came. Anything else is written as one of these: `{"items": [...]}` for a JSON array,
 `{"lines": [...]}` for JSON lines, `{"value": ...}` for other JSON, the fields of a form (a repeated one as a list; of
-a multipart form also `{"files": [...]}`), XML as nested objects (attributes as `@name`, text beside them as `#text`,
+a multipart form also `{"files": [...]}`), XML as nested objects (attributes as `@name`, text next to them as `#text`,
 no prefixes), `{"text": "..."}`, `{"base64": "...", "type": "..."}`, and of a request without a body the parameters of
 its query. What claims to be JSON or XML and is not is kept as text, with the reason as `unread`.
 """

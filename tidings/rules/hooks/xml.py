@@ -15,7 +15,7 @@ class Unread(Exception):
 
 
 def xml_object(body: bytes) -> dict[str, Any]:
-    """The root element by its name: attributes as `@name`, text beside them as `#text`, no prefixes. Raises Unread."""
+    """The root element by its name: attributes as `@name`, text next to them as `#text`, no prefixes. Raises Unread."""
     reader = _Reader()
     # The text is in UTF-8 already, whatever its declaration says.
     parser = expat.ParserCreate("utf-8")

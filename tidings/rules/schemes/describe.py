@@ -69,7 +69,7 @@ def _covers_body(check: Check) -> bool:
 
 
 def _window(check: Check) -> float | None:
-    """Seconds; 0 for as long as a token says, None for ever."""
+    """Seconds; 0 for as long as a token says, None: forever."""
     match check:
         case Signature() | SortedParameters():
             return check.timestamp.tolerance_seconds if check.timestamp else None

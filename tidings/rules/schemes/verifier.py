@@ -132,7 +132,7 @@ class Verifier:
                 )
         try:
             meant = [(check, _meant_for(check, numbered, self.scheme)) for check in self.scheme.checks]
-            # With no secret of its kind at hand, a check beside others says nothing.
+            # With no secret of its kind at hand, a check next to others says nothing.
             usable = [(check, secrets) for check, secrets in meant if secrets] or meant
             return [compiled(check, secrets, self) for check, secrets in usable]
         except Refused as refused:

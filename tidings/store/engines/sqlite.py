@@ -260,7 +260,7 @@ class SqliteFile:
     journal = 0
 
     def __init__(self, path: Path, *, still: bool = False) -> None:
-        """`still`: nobody writes to it, so that nothing has to be made beside it. Raises StoreError."""
+        """`still`: nobody writes to it, so that nothing has to be made next to it. Raises StoreError."""
         wal = path.with_name(f"{path.name}-wal")
         whole = "&immutable=1" if still and not (wal.exists() and wal.stat().st_size) else ""
         flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI

@@ -50,7 +50,7 @@ def is_needed(plan: Plan, pair: Pair, dialect: Dialect) -> bool:
             return True
         before = {index.name for index in tables.indexes(pair.before, dialect)}
         return any(index.name not in before for index in tables.indexes(pair.after, dialect))
-    # Other indexes than unique ones are built beside the writer (control/indexes.py).
+    # Other indexes than unique ones are built next to the writer (control/indexes.py).
     sources = [(field, pair.source(field.name)) for field in pair.after.fields]
     return any(
         (field.unique and not (was and was.unique)) or (field.to is not None and was is not None and was.to is None)

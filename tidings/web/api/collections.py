@@ -54,7 +54,7 @@ class CollectionList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlanBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Declarations by name, and of links beside them. `prune`: drop the collections, and links, not among them."""
+    """Declarations by name, and of links next to them. `prune`: drop the collections, and links, not among them."""
 
     collections: dict[str, Any]
     links: dict[str, Any] | None = None

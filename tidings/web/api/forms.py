@@ -33,7 +33,7 @@ EXAMPLE: dict[str, Any] = {
 FormPatch = patch_of(
     FormBody,
     "FormPatch",
-    "A merge patch: omitted members stay, null takes back what was chosen. `fields` replaces all of them.",
+    "A merge patch: omitted members stay, null resets a member to its default. `fields` replaces all of them.",
 )
 
 
@@ -156,7 +156,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="forms:write",
         summary="Declare a form: a page that people fill in",
         help=(
-            "Its page is at `/f/` and its path. What is sent from it, or from a page of the `origins`, is checked, "
+            "Its page is at `/f/` and its path. A submission from it, or from a page of the `origins`, is checked, "
             "kept as a receipt, and becomes an event with the fields as its data."
         ),
         handler=create_form,
@@ -184,7 +184,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/forms/{id}",
         scope="forms:write",
         summary="Replace a form",
-        help="What is left out gets its default.",
+        help="Omitted members get their defaults.",
         handler=put_form,
         tag=TAG,
         request=FormBody,

@@ -24,7 +24,7 @@ EXAMPLE: dict[str, Any] = {"path": "github", "scheme": "github", "secrets": ["It
 
 
 class HookPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A merge patch: omitted members stay, null takes back what was chosen. `secrets` replaces all of them."""
+    """A merge patch: omitted members stay, null resets a member to its default. `secrets` replaces all of them."""
 
     path: str | msgspec.UnsetType = msgspec.UNSET
     scheme: str | dict[str, Any] | msgspec.UnsetType = msgspec.UNSET

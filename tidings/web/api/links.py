@@ -44,7 +44,7 @@ class LinkPause(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class LinkResume(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What becomes of everything that waited."""
+    """What happens to everything that waited."""
 
     missed: Literal["send", "cancel"] = "send"
 
@@ -249,7 +249,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=WRITE,
         summary="Declare a link, or replace its declaration",
         help=(
-            "An edit applies from the next attempt on, and nothing that waits is lost. `If-None-Match: *` only "
+            "An edit applies from the next attempt on, and no waiting delivery is lost. `If-None-Match: *` only "
             "creates, `If-Match` only replaces."
         ),
         also=((201, "It was created."),),

@@ -175,7 +175,7 @@ OPERATIONS: tuple[Operation, ...] = (
         help=(
             "Use it once the hook's secret (or scheme, or public URL) is fixed. The request is checked as of its "
             "arrival, and becomes an event. Of a submission to a form, only the values are checked: use it for a "
-            "person who was taken for a program. 409 says why it is still refused."
+            "person who was mistaken for a program. 409 says why it is still refused."
         ),
         handler=retry_refusal,
         tag=TAG,

@@ -1,4 +1,4 @@
-"""The page `/docs`: what a key may ask, copied and tried; the full reference beside it; and the files of both.
+"""The page `/docs`: what a key may ask, copied and tried; the full reference next to it; and the files of both.
 
 The pages hold nothing of this server. In the browser they ask for the document of the key that was entered, and are
 drawn from that. Files are read when they are first asked for, and kept.

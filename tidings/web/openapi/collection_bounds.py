@@ -198,7 +198,7 @@ _LINK: dict[str, Schema] = {
             days=_word(r"^[A-Za-z, -]+$", 100, "The days of the week for `at`, such as mon-fri or mon,thu."),
             cron=_word(r"^[0-9A-Za-z*/, -]+$", CRON_CHARS_MAX, "Five fields, such as 30 9 * * mon-fri."),
             tz=_word(r"^[A-Za-z0-9_+/-]+$", timers.ZONE_CHARS_MAX, "The time zone of `at` or `cron`: UTC by default."),
-            missed={"type": "string", "enum": ["once", "skip"], "description": "What becomes of missed times."},
+            missed={"type": "string", "enum": ["once", "skip"], "description": "What to do about missed times."},
         ),
         "description": "Events, or times: exactly one of event, every, at and cron.",
     },

@@ -150,7 +150,7 @@ def handler(operations: Sequence[Operation]) -> Any:
 class _Documents:
     """Each key's document as bytes, kept while what it was made from holds. Belongs to one event loop.
 
-    Making one takes some fifty milliseconds of the interpreter. So it is made beside the event loop, once for all who
+    Making one takes some fifty milliseconds of the interpreter. So it is made next to the event loop, once for all who
     wait for it, and a tenant that asks with ever new keys has its share of the room for large bodies and no more.
     """
 

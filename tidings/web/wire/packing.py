@@ -19,7 +19,7 @@ from tidings.web.operation import Answer, Operation, Stream
 PACKED_BYTES_MIN = 8 * 1024
 """Smaller answers fit a few packets anyway."""
 AT_ONCE_BYTES_MAX = 32 * 1024
-"""More than this is packed beside the event loop; this much takes it a fifth of a millisecond."""
+"""More than this is packed next to the event loop; this much takes it a fifth of a millisecond."""
 SLICE_BYTES = 128 * 1024
 ACCEPTED_CHARS_MAX = 500
 LEVEL = 1

@@ -154,7 +154,7 @@ def _read_sns(request: HookRequest, settings: Mapping[str, str]) -> Message:
     if value.get("TopicArn") != settings["topic_arn"]:
         # Anybody with an account of AWS can have genuine messages of their own topic sent here.
         raise Unfit(
-            "wrong_claim", f"The message is of {str(value.get('TopicArn'))[:200]!r}, not of this hook's topic_arn."
+            "wrong_claim", f"The message is from {str(value.get('TopicArn'))[:200]!r}, not from this hook's topic_arn."
         )
     return Message(
         message=_lines(members, names),

@@ -32,7 +32,7 @@ class PauseBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class ResumeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What becomes of all that waited meanwhile."""
+    """What happens to all that waited meanwhile."""
 
     missed: Literal["send", "cancel"] = "send"
 

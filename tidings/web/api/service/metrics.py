@@ -63,7 +63,7 @@ class _Collector:
         yield forms
         yield CounterMetricFamily(
             "tidings_hook_refusals_left_out",
-            "Refused requests to hooks and forms not kept for lack of room.",
+            "Refused requests to hooks and forms that were not kept, for lack of room.",
             parts.receiver.refusals.left_out,
         )
         lag = at["event"] - at["route"]

@@ -1,4 +1,4 @@
-"""Bodies that hold a list of many small things, read slice by slice: none of them stops the event loop for long.
+"""Bodies that hold a list of many small things, read slice by slice: none stops the event loop for more than a moment.
 
 The list is split by a parser that keeps its elements as text, at gigabytes a second. A few elements together are a
 small body of the same form then, which is read as strictly as any body.
