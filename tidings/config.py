@@ -21,9 +21,10 @@ DEFAULT_PATH = "tidings.yaml"
 SECTIONS: dict[str, str] = {
     "settings": "The settings of `tidings serve`, by name.",
     "collections": "Declarations of collections, by name.",
+    "connections": "How other systems are reached, by name: `base`, `auth`, and limits that all their links share.",
     "links": (
-        "What happens when, by name: `when: {event: ...}` edits an item, `when: {hook: ...}` declares a URL for "
-        "another system's webhooks, `when: {form: ...}` a page that people fill in."
+        "What happens when, by name: `when: {event: ...}` edits an item or calls another system, `when: {hook: ...}` "
+        "declares a URL for another system's webhooks, `when: {form: ...}` a page that people fill in."
     ),
 }
 OF_KEYS = ("unknown_field", "name")
@@ -41,6 +42,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = {}
     collections: dict[str, Any] | None = None
     """Declarations as plain values, checked; None: the file has no such section."""
+    connections: dict[str, Any] | None = None
+    """The same of the connections, with the variables that they name."""
     links: dict[str, Any] | None = None
     """The same of the links that act on events."""
     hooks: dict[str, Any] | None = None
@@ -49,6 +52,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The same of the forms."""
     root: Any = None
     """The file as YAML nodes, which know their lines."""
+
+    @property
+    def declares(self) -> bool:
+        """Whether it declares collections, connections or links that act on events."""
+        return any(each is not None for each in (self.collections, self.connections, self.links))
 
     def where(self, place: Place) -> str:
         """`FILE, line 3, column 5` for a JSON pointer; if something is missing, the place of its parent."""
@@ -108,6 +116,10 @@ def _read(text: str, path: Path) -> Config:
         _check_collections(config)
     else:
         config = msgspec.structs.replace(config, collections=None)
+    if "connections" in values:
+        from tidings.config_links import connections_of
+
+        config = msgspec.structs.replace(config, connections=connections_of(config, values["connections"]))
     if "links" in values:
         from tidings.config_links import links_of
 

@@ -1,7 +1,7 @@
-"""The section `links` of `tidings.yaml`: what happens when.
+"""The sections `links` and `connections` of `tidings.yaml`: what happens when, and how other systems are reached.
 
-Its hooks are URLs for other systems' webhooks, its forms are pages that people fill in. Everything else in it is a
-link that acts on events (rules/declare/links.py).
+Hooks are URLs for other systems' webhooks, forms are pages that people fill in. Every other link acts on events
+(rules/declare/links.py).
 `${NAME}` in a value stands for an environment variable, so that secrets need not be in the file.
 """
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from tidings.model.errors import Invalid, Place
+from tidings.model.moment import SystemClock
 from tidings.rules.reading.refused import escaped
 from tidings.settings import SettingsError
 
@@ -68,6 +69,19 @@ def links_of(config: Config, section: Any) -> LinksOf:
     if wrong:
         raise SettingsError("\n".join(wrong))
     return found
+
+
+def connections_of(config: Config, section: Any) -> dict[str, Any]:
+    """The connections by name, with the variables that they name. Raises SettingsError with every wrong place."""
+    from tidings.rules.declare import connections
+
+    filled: dict[str, Any] = {} if section is None else _filled(config, "/connections", section)
+    try:
+        connections.read(filled, {}, SystemClock().now(), "/connections")
+    except Invalid as error:
+        wrong = [_said(config, each.pointer or "", each.detail, each.code) for each in error.errors]
+        raise SettingsError("\n".join(wrong)) from None
+    return filled
 
 
 def _kind(link: Any) -> str | None:

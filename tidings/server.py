@@ -13,7 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from tidings import __version__
+from tidings.config import Config
 from tidings.control.collections import Collections, Wanted, is_safe
+from tidings.control.connections.connections import Connections
 from tidings.control.declarations import Declarations
 from tidings.control.declare.declaring import Declaring
 from tidings.control.declare.whole import WholeFile
@@ -217,8 +219,8 @@ class Server:
         stores = (self.writer, publisher, catalog, self.clock)
         receiver = HookReceiver(*stores, Fetched(self._fetcher.content), heads, settings.max_hook_bytes)
         public = public_url(settings.public_url)
-        collections = Collections(catalog, self.clock)
-        links = Links(catalog, self._readers, self.clock, self._cancelling, self.deliver)
+        collections, connections = Collections(catalog, self.clock), Connections(catalog, self.clock)
+        links = Links(catalog, self._readers, self.clock, self._cancelling, self.deliver, connections)
         self.whole_file = WholeFile(collections, links)
         self._declaring = Declaring((self._engine, self.writer, self._readers, self.clock), collections, self._indexes)
         limits = ImportLimits(settings.max_whole_import_bytes, settings.max_whole_import_lines)
@@ -242,7 +244,7 @@ class Server:
             event_types=EventTypes(catalog, self.clock),
             endpoints=endpoints,
             links=links,
-            link_trials=LinkTrials(links, self._readers, self.writer, self.clock, self._edit),
+            link_trials=LinkTrials(links, self._readers, self.writer, self.clock, self._edit, catalog.connection),
             timer_runs=TimerRuns(links, catalog, self._readers, self.clock),
             deliveries=Deliveries(catalog, self._readers, self.clock, self.deliver, self._delivery_ids),
             replays=Replays(catalog, self._readers, self._replaying),
@@ -261,18 +263,16 @@ class Server:
             names=self._names,
         )
 
-    def declare(self, collections: dict[str, Any] | None, links: dict[str, Any] | None, file: str) -> None:
+    def declare(self, config: Config) -> None:
         """Before `run`: make what a file declares. Raises StoreError if that is refused, or would lose something."""
-        wish = Wanted(collections=collections or {})
-        wanted = None if links is None else WantedLinks(links=links)
+        wish, file, made = Wanted(collections=config.collections or {}), config.path, self.whole_file
+        wanted = WantedLinks(links=config.links, connections=config.connections)
+        beside = None if wanted == WantedLinks() else wanted
         try:
-            shown = self.writer.wait(
-                lambda db: self.whole_file.apply(db, wish, wanted, only_if=is_safe), DECLARE_SECONDS
-            )
+            shown = self.writer.wait(lambda db: made.apply(db, wish, beside, only_if=is_safe), DECLARE_SECONDS)
         except TidingsError as wrong:
-            raise StoreError(
-                f"{file}: {wrong.detail} {' '.join(each.detail for each in wrong.errors)}".strip()
-            ) from wrong
+            said = " ".join([wrong.detail, *(each.detail for each in wrong.errors)])
+            raise StoreError(f"{file}: {said}") from wrong
         plans = (shown,) if shown.links is None else (shown, shown.links)
         if not shown.applied:
             whys = [f"it would {plan.loses}" for plan in plans if plan.loses]

@@ -101,6 +101,9 @@ def outcomes_page() -> str:
 def answers_page() -> str:
     """What each response says about the message and about the endpoint, and what the words mean."""
     rows = [(f"`{row.outcome.name}`", row.answers, row.message, row.endpoint, row.because) for row in judgement.TABLE]
+    calls = [
+        (f"`{row.outcome.name}`", row.answers, row.message, row.endpoint, row.because) for row in judgement.OF_CALLS
+    ]
     edits = [(f"`{row.outcome.name}`", row.message, row.because) for row in judgement.OF_EDITS.values()]
     of_message = [(f"`{word}`", meaning) for word, meaning in judgement.OF_MESSAGE.items()]
     of_endpoint = [(f"`{word}`", meaning) for word, meaning in judgement.OF_ENDPOINT.items()]
@@ -117,6 +120,13 @@ def answers_page() -> str:
         table(("about the endpoint", "what follows"), of_endpoint),
         "",
         *(f"* {rule}" for rule in judgement.RULES),
+        "",
+        "## Calls of other systems",
+        "",
+        "A [link](../howto/call-an-api.md) with `call` judges answers by this table instead. What received no answer",
+        "at all, such as a failed connection, is judged as above. A link may be left alone, but is never disabled.",
+        "",
+        table(("outcome", "answer", "about the event", "about the service", "because"), calls),
         "",
         "## Edits of items",
         "",

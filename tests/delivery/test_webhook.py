@@ -34,7 +34,10 @@ def webhook(sealed: Sealed | None = None, **pacing: Any) -> WebhookAction:
         pacing=Pacing(**pacing),
         what=Webhook(url="https://a.example/hook", sealed=sealed or Sealed(secrets=(secret(1),))),
     )
-    return WebhookAction(endpoint, Tools(lambda request, done: None, BodyCache("/test"), cast(Edits, None)))
+    return WebhookAction(
+        endpoint,
+        Tools(lambda request, done: None, BodyCache("/test"), cast(Edits, None), lambda name: None, lambda call: None),
+    )
 
 
 def event(number: int = 1, text: str = "x") -> Event:

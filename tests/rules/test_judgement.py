@@ -6,12 +6,12 @@ import pytest
 
 from tidings.model import outcome as outcomes
 from tidings.rules.deliver import judgement
-from tidings.rules.deliver.judgement import GIVE_UP_MAX, OF_EDITS, TABLE, check_give_up_on, given_up, judge
+from tidings.rules.deliver.judgement import GIVE_UP_MAX, OF_CALLS, OF_EDITS, TABLE, check_give_up_on, given_up, judge
 from tidings.rules.reading.refused import Refused
 
 
 def test_every_outcome_is_judged() -> None:
-    assert {row.outcome for row in (*TABLE, *OF_EDITS.values())} == set(outcomes.OUTCOMES)
+    assert {row.outcome for row in (*TABLE, *OF_CALLS, *OF_EDITS.values())} == set(outcomes.OUTCOMES)
     assert set(OF_EDITS) == set(outcomes.OF_EDITS)
     assert all(row.because for row in TABLE)
     for outcome in {row.outcome for row in TABLE}:

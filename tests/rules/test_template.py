@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tidings.model.event import Event
 from tidings.rules.reading.refused import Refused
-from tidings.rules.template import MISSING, SOURCE_CHARS_MAX, JsonTemplate, Scope, TemplateFailed, encode
+from tidings.rules.template import MISSING, SOURCE_CHARS_MAX, JsonTemplate, Scope, TemplateFailed
+from tidings.rules.templates.numbers import encode
 
 
 def event(data: Any = None, text: str | None = None, **parts: Any) -> Event:

@@ -26,6 +26,7 @@ OTHER: dict[str, Any] = {
     "next_due": 7,
     "last_due": [],
     "last_run": 7,
+    "links": 5,
     "indexes": 7,
     "ca": [],
     "url": "/in/other",
@@ -43,6 +44,7 @@ def paths(api: Api) -> dict[str, str]:
         ("PUT", "/v1/collections/things", {"fields": {"title": {"type": "string", "filterable": True}}}),
         ("PUT", "/v1/event-types/told.back", {"schema": {"type": "object"}, "example": {}}),
         ("POST", "/v1/tenants", {"id": "told", "name": "Told"}),
+        ("PUT", "/v1/connections/told", {"base": "https://api.example.com", "auth": {"basic": ["user", "password"]}}),
         ("PUT", "/v1/links/told", {"when": {"event": "a"}, "item": {"collection": "things", "delete": "a"}}),
     ):
         assert api.call(method, path, body).status in (200, 201, 409)
@@ -59,13 +61,14 @@ def paths(api: Api) -> dict[str, str]:
         "hook": f"/v1/hooks/{hook['id']}",
         "form": f"/v1/forms/{form['id']}",
         "link": "/v1/links/told",
+        "connection": "/v1/connections/told",
     }
 
 
 def test_all_changing_operations_are_covered() -> None:
     assert set(WRITES) == {
         *("put_collection", "edit_collection", "put_event_type", "edit_event_type"),
-        *("edit_tenant", "edit_endpoint", "edit_hook", "put_form", "edit_form", "put_link"),
+        *("edit_tenant", "edit_endpoint", "edit_hook", "put_form", "edit_form", "put_link", "put_connection"),
     }
 
 

@@ -15,7 +15,8 @@ from tidings.web.operations import OPERATIONS
 
 LISTS = [operation for operation in OPERATIONS if operation.is_list]
 SINGLES = [op for op in OPERATIONS if op.item is not None and not op.is_list and not op.stream]
-NAMES = {"/v1/links": "name", "/v1/event-types": "name", "/v1/collections": "name", "/v1/schemes": "name"}
+NAMED = ("links", "connections", "event-types", "collections", "schemes")
+NAMES = {f"/v1/{things}": "name" for things in NAMED}
 """What a thing's path ends with, where that is not its id."""
 
 
@@ -27,6 +28,7 @@ def _things(server: TestServer) -> Any:
         api.post("/v1/tenants", {"id": name, "name": "same" if name != "alpha" else "other"})
         api.post("/v1/event-types", {"name": f"type.{name}"})
         api.post("/v1/collections", {"name": name})
+        api.call("PUT", f"/v1/connections/{name}", {"base": f"https://{name}.example"})
         api.call(
             "PUT",
             f"/v1/links/{name}",

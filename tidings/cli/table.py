@@ -29,7 +29,7 @@ class Command:
 COMMANDS = (
     Command("serve", "local.serve_command", SERVER, "Run the server until SIGTERM or SIGINT (Ctrl-C)."),
     Command("check", "local.check", SERVER, "Check the settings and the file, and show what `serve` would use."),
-    Command("apply", "remote.apply", SERVER, "Make collections, links, hooks and forms match a file."),
+    Command("apply", "remote.apply", SERVER, "Make collections, links, hooks and so on match a file."),
     Command("doctor", "local.doctor", SERVER, "Check the machine, the data, the database and the server."),
     Command("backup", "local.backup", SERVER, "Copy the database while the server runs, and check the copy."),
     Command("restore", "local.restore", SERVER, "Replace the database with a backup."),
@@ -48,13 +48,8 @@ COMMANDS = (
     Command(
         "endpoints", "remote.endpoints", CALLS, "Endpoints: the URLs that get events as signed webhooks.", group=True
     ),
-    Command(
-        "links",
-        "remote.links",
-        CALLS,
-        "Links: edits that events, or times of day, make to items.",
-        group=True,
-    ),
+    Command("links", "remote.links", CALLS, "Links: what events, or times of day, make happen.", group=True),
+    Command("connections", "remote.connections", CALLS, "Connections: how links reach other systems.", group=True),
     Command("deliveries", "remote.deliveries", CALLS, "Deliveries: events on their way to endpoints.", group=True),
     Command("replays", "remote.replays", CALLS, "Replays: time ranges that are sent again.", group=True),
     Command("collections", "declared.collections", CALLS, "Collections: the declared kinds of items.", group=True),

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from tidings.client import calls, item_calls
-from tidings.client.async_items import AsyncFormCalls, AsyncItems, AsyncLinkCalls
+from tidings.client.async_items import AsyncConnectionCalls, AsyncFormCalls, AsyncItems, AsyncLinkCalls
 from tidings.client.async_wire import AsyncWire
 from tidings.client.calls import When
 from tidings.client.errors import ConnectionFailed
@@ -58,6 +58,7 @@ class AsyncClient:
         self._target = ServerAddress(url, key, timeout_seconds, retries)
         self._wire = AsyncWire(self._target, ssl_context)
         self.links = AsyncLinkCalls(self)
+        self.connections = AsyncConnectionCalls(self)
         self.forms = AsyncFormCalls(self)
 
     async def __aenter__(self) -> AsyncClient:

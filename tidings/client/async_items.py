@@ -137,8 +137,31 @@ class AsyncItems:
                 return
 
 
+class AsyncConnectionCalls:
+    """`client.connections`: how links reach other systems. Secrets are shown as `***`; sent back, it keeps them."""
+
+    def __init__(self, client: AsyncSendsPages) -> None:
+        self._client = client
+
+    def list(self, /, **query: Any) -> AsyncIterator[Json]:
+        """Connections, by name, page after page."""
+        return self._client.pages("/v1/connections", **query)
+
+    async def get(self, name: str) -> Json:
+        """One connection."""
+        return object_of(await self._client.send(calls.read(calls.at("connections", name))))
+
+    async def put(self, name: str, declaration: Mapping[str, Any], revision: int | None = None) -> Json:
+        """Declare a connection, or replace its declaration."""
+        return object_of(await self._client.send(calls.put(calls.at("connections", name), declaration, revision)))
+
+    async def delete(self, name: str) -> None:
+        """Delete a connection that no link uses."""
+        await self._client.send(calls.delete(calls.at("connections", name)))
+
+
 class AsyncLinkCalls:
-    """`client.links`: the links that edit items. Declare them one by one here, or in a file with `tidings apply`."""
+    """`client.links`: links edit items or call other systems. Declare them here, or in a file with `tidings apply`."""
 
     def __init__(self, client: AsyncSendsPages) -> None:
         self._client = client
@@ -170,7 +193,7 @@ class AsyncLinkCalls:
         return object_of(await self._client.send(calls.verb(calls.at("links", name), "resume", body)))
 
     async def test(self, name: str, *, event_id: str | None = None, event: Mapping[str, Any] | None = None) -> Json:
-        """The exact edit that a link would make of a stored event, or of this one. Changes nothing.
+        """The exact edit or call that a link would make for a stored event, or for this one. Nothing is done.
 
         A link with a timer needs neither.
         """

@@ -28,7 +28,7 @@ from tidings.client.exchange import (
     object_of,
     page_of,
 )
-from tidings.client.items import FormCalls, Items, LinkCalls
+from tidings.client.items import ConnectionCalls, FormCalls, Items, LinkCalls
 from tidings.client.wire import Wire
 
 Json = dict[str, Any]
@@ -59,6 +59,7 @@ class Client:
         self._target = ServerAddress(url, key, timeout_seconds, retries)
         self._wire = Wire(self._target, ssl_context)
         self.links = LinkCalls(self)
+        self.connections = ConnectionCalls(self)
         self.forms = FormCalls(self)
 
     def __enter__(self) -> Client:

@@ -132,8 +132,31 @@ class Items:
                 return
 
 
+class ConnectionCalls:
+    """`client.connections`: how links reach other systems. Secrets are shown as `***`; sent back, it keeps them."""
+
+    def __init__(self, client: SendsPages) -> None:
+        self._client = client
+
+    def list(self, /, **query: Any) -> Iterator[Json]:
+        """Connections, by name, page after page."""
+        return self._client.pages("/v1/connections", **query)
+
+    def get(self, name: str) -> Json:
+        """One connection."""
+        return object_of(self._client.send(calls.read(calls.at("connections", name))))
+
+    def put(self, name: str, declaration: Mapping[str, Any], revision: int | None = None) -> Json:
+        """Declare a connection, or replace its declaration."""
+        return object_of(self._client.send(calls.put(calls.at("connections", name), declaration, revision)))
+
+    def delete(self, name: str) -> None:
+        """Delete a connection that no link uses."""
+        self._client.send(calls.delete(calls.at("connections", name)))
+
+
 class LinkCalls:
-    """`client.links`: the links that edit items. Declare them one by one here, or in a file with `tidings apply`."""
+    """`client.links`: links edit items or call other systems. Declare them here, or in a file with `tidings apply`."""
 
     def __init__(self, client: SendsPages) -> None:
         self._client = client
@@ -165,7 +188,7 @@ class LinkCalls:
         return object_of(self._client.send(calls.verb(calls.at("links", name), "resume", body)))
 
     def test(self, name: str, *, event_id: str | None = None, event: Mapping[str, Any] | None = None) -> Json:
-        """The exact edit that a link would make of a stored event, or of this one. Changes nothing.
+        """The exact edit or call that a link would make for a stored event, or for this one. Nothing is done.
 
         A link with a timer needs neither.
         """

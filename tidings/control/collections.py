@@ -204,7 +204,7 @@ class Collections:
         """What the catalogue says against a plan: event types that are taken, links that edit what would be dropped."""
         refusals, dropped = _taken_types(db, planned), planned.plan.dropped
         for link in self._catalog.declared_links(db).values() if dropped else ():
-            if link.what.collection in dropped:
+            if getattr(link.what, "collection", None) in dropped:
                 detail = f"The link {link.name} edits items of {link.what.collection}. Delete the link first."
                 refusals.append(Place(pointer=None, code="edited_by_link", detail=detail))
         return refusals
@@ -213,7 +213,7 @@ class Collections:
         """Adapt the permits of keys, and links that edit items of a collection that is renamed."""
         renamed = {pair.before.name: pair.after.name for pair in plan.pairs if pair.before.name != pair.after.name}
         for link in self._catalog.declared_links(db).values() if renamed else ():
-            if link.what.collection in renamed:
+            if getattr(link.what, "collection", None) in renamed:
                 what = msgspec.structs.replace(link.what, collection=renamed[link.what.collection])
                 moved = {"what": what, "revision": link.revision + 1, "updated": self._clock.now()}
                 self._catalog.put_link(db, msgspec.structs.replace(link, **moved))

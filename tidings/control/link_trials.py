@@ -1,4 +1,4 @@
-"""Trying a link: the exact edit that it would make of an event, and what would come of it. Nothing is changed."""
+"""Trying a link: the exact edit or call that it would make of an event. Nothing is changed, and nothing is sent."""
 
 from __future__ import annotations
 
@@ -10,29 +10,38 @@ from tidings.control.links import WHOLE, WRITE, Links
 from tidings.control.timers.rows import due_event
 from tidings.model import outcome as outcomes
 from tidings.model.access import Caller
+from tidings.model.calls.connection import Connection
 from tidings.model.edit import EditDone, ItemEdit
 from tidings.model.errors import NotFound, TidingsError, Unavailable
 from tidings.model.event import Event
-from tidings.model.link import ItemLink
+from tidings.model.link import AnyLink, CallApi
 from tidings.model.moment import Clock
 from tidings.model.outcome import Outcome
 from tidings.rules import filter
+from tidings.rules.calls import sending
+from tidings.rules.calls.request import CallRequest, CallTemplate
 from tidings.rules.edits import EditTemplate, LoopEnds, failure
 from tidings.rules.reading.refused import Refused
-from tidings.rules.template import TemplateFailed
+from tidings.rules.template import Scope, TemplateFailed
 from tidings.rules.wants import Wants
 from tidings.store.base import Db
 from tidings.store.log import feed
 from tidings.store.readers import Readers
 from tidings.store.writer import Writer
 
+KEY_OF_TRIAL = "call_0123456789abcdef0123456789abcdef"
+"""Stands for the Idempotency-Key, which each delivery has of its own."""
+
 
 class LinkTrial(msgspec.Struct, frozen=True, kw_only=True):
     """What a link would do with an event. `reason`: why it does not want it. `sentence`: what would come of it."""
 
-    link: ItemLink
+    link: AnyLink
     reason: str | None = None
     edit: ItemEdit | None = None
+    call: CallRequest | None = None
+    call_headers: dict[str, str] | None = None
+    """All headers of the call, credentials masked."""
     outcome: Outcome | None = None
     sentence: str | None = None
     change: Event | None = None
@@ -50,10 +59,17 @@ class LinkTrials:
     """Tries links on behalf of callers."""
 
     def __init__(
-        self, links: Links, readers: Readers, writer: Writer, clock: Clock, edit: Callable[[Db, ItemEdit], EditDone]
+        self,
+        links: Links,
+        readers: Readers,
+        writer: Writer,
+        clock: Clock,
+        edit: Callable[[Db, ItemEdit], EditDone],
+        connection: Callable[[str], Connection | None],
     ) -> None:
-        """`edit` makes an edit in a write job."""
+        """`edit` makes an edit in a write job. `connection` finds one by its name."""
         self._links, self._readers, self._writer, self._clock, self._edit = links, readers, writer, clock, edit
+        self._connection = connection
 
     async def stored(self, caller: Caller, name: str, event_id: str) -> LinkTrial:
         """Try a link on a stored event. Raises NotFound."""
@@ -77,6 +93,8 @@ class LinkTrials:
         link = self._links.find(caller, name)
         caller.need(WRITE, WHOLE)
         reason = _against(link, event)
+        if isinstance(link.what, CallApi):
+            return self._called(link, link.what, event, reason)
         try:
             edit = EditTemplate(link).fill(event)
         except (LoopEnds, TemplateFailed) as wrong:
@@ -105,8 +123,21 @@ class LinkTrials:
             return LinkTrial(link=link, reason=reason, edit=edit, outcome=outcome, sentence=sentence)
         raise AssertionError("the job always raises")
 
+    def _called(self, link: AnyLink, what: CallApi, event: Event, reason: str | None) -> LinkTrial:
+        """The exact request."""
+        connection = None if what.via is None else self._connection(what.via)
+        try:
+            template = CallTemplate(what, None if connection is None else connection.options.base)
+            filled = template.fill(Scope(event))
+        except TemplateFailed as wrong:
+            failed = outcomes.TEMPLATE_FAILED
+            return LinkTrial(link=link, reason=reason, outcome=failed, sentence=str(wrong))
+        filled = sending.with_key(filled, KEY_OF_TRIAL)
+        headers = sending.shown_headers(filled, sending.secret_headers(connection))
+        return LinkTrial(link=link, reason=reason, call=filled, call_headers=headers)
 
-def _against(link: ItemLink, event: Event) -> str | None:
+
+def _against(link: AnyLink, event: Event) -> str | None:
     """Why the link does not want such an event, in a sentence; None if it does. When it was made does not count."""
     wants = Wants.of(link)
     if event.target == link.num:

@@ -7,11 +7,13 @@ tenant, so only keys of the whole server write links; a key of one tenant sees t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
+from tidings.control.connections.checks import refusals, still_used
+from tidings.control.connections.connections import Connections, PlannedConnections
 from tidings.control.endpoints.cancelling import Cancelling
 from tidings.control.endpoints.edit import REASON_CHARS_MAX
 from tidings.control.endpoints.endpoints import Missed, Resuming
@@ -20,7 +22,7 @@ from tidings.model.access import Caller
 from tidings.model.collection import Collection
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.ids import new_id
-from tidings.model.link import ItemLink, Link, Mode
+from tidings.model.link import KIND_OF, AnyLink, CallApi, Link, Mode
 from tidings.model.moment import Clock
 from tidings.rules.declare.links import LINKS_MAX, DeclaredLink, plain, read, read_one
 from tidings.rules.reading.refused import Refused, escaped
@@ -38,29 +40,34 @@ LOSES = "would_lose"
 class PutLink(msgspec.Struct, frozen=True):
     """What was declared. `is_new`: there was no link of this name."""
 
-    link: ItemLink
+    link: AnyLink
     is_new: bool
 
 
 class ResumedLink(msgspec.Struct, frozen=True):
     """A link that acts again, and how many deliveries had waited: they are made now, or were cancelled."""
 
-    link: ItemLink
+    link: AnyLink
     waiting: int
 
 
 class WantedLinks(msgspec.Struct, frozen=True, kw_only=True):
-    """Declarations by name. `prune`: delete the links that are not among them."""
+    """Declarations by name, of links and of the connections that they use. `prune`: delete those not among them.
 
-    links: dict[str, Any]
+    None: they stay as they are.
+    """
+
+    links: dict[str, Any] | None = None
+    connections: dict[str, Any] | None = None
     prune: bool = False
 
 
 class LinkStep(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of a plan, in words. `loses`: how many waiting deliveries it cancels."""
+    """One step of a plan, in words, for a link or for a connection. `loses`: how many waiting deliveries it cancels."""
 
     do: str
-    link: str
+    link: str | None = None
+    connection: str | None = None
     says: str
     loses: int = 0
 
@@ -69,7 +76,8 @@ class LinkPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A plan as it is shown. It can be carried out if `refusals` is empty.
 
     `plan` names it: carried out under this name, it is refused if anything has changed since. `loses`: what would be
-    lost, in words, null if nothing. `stays`: links that nobody declared, and that stay.
+    lost, in words, null if nothing. `stays`: links, and `connections_stay`: connections that nobody declared, and that
+    stay.
     """
 
     plan: str
@@ -77,21 +85,38 @@ class LinkPlan(msgspec.Struct, frozen=True, kw_only=True):
     loses: str | None
     refusals: list[Place]
     stays: list[str]
+    connections_stay: list[str] = []
     applied: bool = False
+
+
+class _Planned(msgspec.Struct, frozen=True):
+    """A plan, and what it was made of."""
+
+    shown: LinkPlan
+    declared: dict[str, DeclaredLink]
+    present: dict[str, AnyLink]
+    connections: PlannedConnections
 
 
 class Links:
     """What callers may do with links. Belongs to one event loop, but for `look` and `carry_out`, which are jobs."""
 
     def __init__(
-        self, catalog: Catalog, readers: Readers, clock: Clock, cancelling: Cancelling, sending: Resuming
+        self,
+        catalog: Catalog,
+        readers: Readers,
+        clock: Clock,
+        cancelling: Cancelling,
+        sending: Resuming,
+        connections: Connections,
     ) -> None:
         self._catalog, self._readers, self._clock = catalog, readers, clock
+        self.connections = connections
         self._cancelling, self._sending = cancelling, sending
 
     # --- read ---------------------------------------------------------------------------------------------------------
 
-    def visible(self, caller: Caller, mode: Mode | None = None, tenant: str | None = None) -> list[ItemLink]:
+    def visible(self, caller: Caller, mode: Mode | None = None, tenant: str | None = None) -> list[AnyLink]:
         """The links that the caller may see, and asks for: in one mode, of one tenant."""
         caller.need(READ)
         return [
@@ -100,7 +125,7 @@ class Links:
             if caller.sees(link.tenant) and (mode is None or link.mode == mode) and tenant in (None, link.tenant)
         ]
 
-    def find(self, caller: Caller, name: str) -> ItemLink:
+    def find(self, caller: Caller, name: str) -> AnyLink:
         """One link. Raises NotFound, also if it is another tenant's."""
         caller.need(READ)
         link = self._catalog.now.links_by_name.get(name)
@@ -108,7 +133,7 @@ class Links:
             raise _absent(name)
         return link
 
-    async def waiting(self, caller: Caller, link: ItemLink) -> int:
+    async def waiting(self, caller: Caller, link: AnyLink) -> int:
         """How many deliveries wait for a link."""
         caller.need(READ)
         return await self._readers.call(lambda db: lists.waiting_count(db, link.num), caller.tenant)
@@ -121,7 +146,7 @@ class Links:
         name: str,
         document: dict[str, Any],
         conditions: Conditions,
-        check: Callable[[ItemLink | None], None],
+        check: Callable[[AnyLink | None], None],
         run: Run[PutLink, R],
     ) -> R:
         """Declare a link, or replace its declaration; it holds from the next attempt on.
@@ -136,7 +161,7 @@ class Links:
             before = present.get(name)
             conditions.check("link", name, None if before is None else before.revision)
             check(before)
-            wrong = _refusals(declared, before, self._collections(db), "")
+            wrong = refusals(declared, before, self._collections(db), self._catalog.connections(db), "")
             if wrong:
                 raise Invalid(wrong[0].detail, errors=wrong)
             if before is None and len(present) >= LINKS_MAX:
@@ -145,7 +170,7 @@ class Links:
 
         return await run(job)
 
-    async def delete(self, caller: Caller, name: str, expected: set[int] | None, run: Run[ItemLink, ItemLink]) -> None:
+    async def delete(self, caller: Caller, name: str, expected: set[int] | None, run: Run[AnyLink, AnyLink]) -> None:
         """Delete a link; its waiting deliveries are cancelled in the background. Raises NotFound or Stale."""
         caller.need(WRITE, WHOLE)
         self._cancelling.sweep(await run(lambda db: self._drop(db, self._at(db, name, expected))))
@@ -179,12 +204,11 @@ class Links:
 
         `collections`: as they will be, with the new names of those that are `renamed`; None: as they are.
         """
-        present = self._catalog.declared_links(db)
-        return self._planned(db, wanted, read(wanted.links, "/links"), present, collections, renamed or {})
+        return self._planned(db, wanted, collections, renamed or {}).shown
 
     def check_plan(self, db: Db, wanted: WantedLinks, plan_name: str) -> None:
         """Raise Conflict if the plan is no longer the one with this name."""
-        if plan_name != _plan_name(wanted, self._catalog.declared_links(db)):
+        if plan_name != self._planned(db, wanted).shown.plan:
             detail = "The links have changed since this plan was made, or the plan was for other ones. Plan again."
             raise Conflict(detail, code="plan_changed")
 
@@ -192,27 +216,29 @@ class Links:
         self, db: Db, wanted: WantedLinks, *, plan_name: str | None = None, drop_waiting: bool = False
     ) -> LinkPlan:
         """Carry the plan out, whole or not at all. Raises Invalid, or Conflict if it is refused or would lose."""
-        declared, present = read(wanted.links, "/links"), self._catalog.declared_links(db)
         if plan_name is not None:
             self.check_plan(db, wanted, plan_name)
-        shown = self._planned(db, wanted, declared, present)
+        planned = self._planned(db, wanted)
+        shown = planned.shown
         if shown.refusals:
             raise Conflict(shown.refusals[0].detail, errors=shown.refusals)
         if shown.loses is not None and not drop_waiting:
             raise Conflict(f"It would {shown.loses}. Pass drop_waiting=true if you want that.", code=LOSES)
-        by_name = {each.name: each for each in declared}
         for step in shown.steps:
-            before = present.get(step.link)
-            if step.link in by_name:
-                self._store(db, by_name[step.link], before)
+            if step.link is None:
+                continue
+            before = planned.present.get(step.link)
+            if step.link in planned.declared:
+                self._store(db, planned.declared[step.link], before)
             elif before is not None:
                 self._drop(db, before)
+        self.connections.carry_out(db, planned.connections)
         return msgspec.structs.replace(shown, applied=True)
 
     # --- pause --------------------------------------------------------------------------------------------------------
 
     async def pause(
-        self, caller: Caller, name: str, reason: str | None, expected: set[int] | None, run: Run[ItemLink, R]
+        self, caller: Caller, name: str, reason: str | None, expected: set[int] | None, run: Run[AnyLink, R]
     ) -> R:
         """Do nothing for now; what happens meanwhile waits. Raises NotFound, Invalid or Stale."""
         caller.need(WRITE, WHOLE)
@@ -250,50 +276,57 @@ class Links:
         self,
         db: Db,
         wanted: WantedLinks,
-        declared: Sequence[DeclaredLink],
-        present: Mapping[str, ItemLink],
         collections: Mapping[str, Collection] | None = None,
         renamed: Mapping[str, str] = {},
-    ) -> LinkPlan:
-        steps, wrong = [], []
-        names, collections = {each.name for each in declared}, collections or self._collections(db)
-        for each in declared:
+    ) -> _Planned:
+        present = self._catalog.declared_links(db)
+        declared = {} if wanted.links is None else {each.name: each for each in read(wanted.links, "/links")}
+        connections = self.connections.planned(db, wanted.connections, prune=wanted.prune)
+        collections = collections or self._collections(db)
+        steps = [LinkStep(do=do, connection=name, says=says) for do, name, says in connections.steps()]
+        wrong = []
+        for each in declared.values():
             before = present.get(each.name)
-            wrong += _refusals(each, before, collections, f"/links/{escaped(each.name)}")
+            wrong += refusals(each, before, collections, connections.names, f"/links/{escaped(each.name)}")
             if before is None:
                 steps.append(LinkStep(do="create_link", link=each.name, says=f"will create the link {each.name}"))
             elif not each.same(_followed(before, renamed)):
                 steps.append(LinkStep(do="change_link", link=each.name, says=f"will change the link {each.name}"))
-        beside = [name for name in present if name not in names]
+        beside = [] if wanted.links is None else [name for name in present if name not in declared]
         for name in beside if wanted.prune else ():
             count = lists.waiting_count(db, present[name].num)
             says = f"will delete the link {name}" + (f" and cancel {_deliveries(count)}" if count else "")
             steps.append(LinkStep(do="delete_link", link=name, says=says, loses=count))
-        if len(names) + (0 if wanted.prune else len(beside)) > LINKS_MAX:
+        stay = {name: link for name, link in present.items() if name not in declared and name not in beside}
+        stay |= {} if wanted.prune else {name: present[name] for name in beside}
+        if len(declared) + len(stay) > LINKS_MAX:
             wrong.append(Place(pointer="/links", code="too_many", detail=f"There may be at most {LINKS_MAX:,} links."))
+        wrong += still_used(stay, connections.dropped)
         lost = sum(step.loses for step in steps)
-        return LinkPlan(
-            plan=_plan_name(wanted, present),
+        shown = LinkPlan(
+            plan=_plan_name(wanted, present, connections),
             steps=steps,
             loses=f"cancel {_deliveries(lost)}" if lost else None,
             refusals=wrong,
             stays=[] if wanted.prune else beside,
+            connections_stay=connections.stays,
         )
+        return _Planned(shown, declared, present, connections)
 
     def _collections(self, db: Db) -> dict[str, Collection]:
         """The collections as the present transaction sees them."""
         found = (msgspec.json.decode(row[1], type=Collection) for row in db.all("collections"))
         return {collection.name: collection for collection in found}
 
-    def _store(self, db: Db, declared: DeclaredLink, before: ItemLink | None) -> ItemLink:
+    def _store(self, db: Db, declared: DeclaredLink, before: AnyLink | None) -> AnyLink:
         parts = {name: getattr(declared, name) for name in declared.__struct_fields__}
         if before is not None:
             return self._change(db, before, **parts)
         now = self._clock.now()
-        link: ItemLink = Link(
+        link: AnyLink = Link(
             num=self._catalog.next_number(db),
             id=new_id("lnk", now),
-            kind="item",
+            kind=KIND_OF[type(declared.what)],
             created=now,
             updated=now,
             after=feed.head(db),
@@ -303,10 +336,12 @@ class Links:
         timers.follow(db, link, None, now)
         return link
 
-    def _drop(self, db: Db, link: ItemLink) -> ItemLink:
+    def _drop(self, db: Db, link: AnyLink) -> AnyLink:
         return self._change(db, link, deleted=self._clock.now(), mode="paused", reason="The link was deleted.")
 
-    def _change(self, db: Db, present: ItemLink, *, skip_missed: bool = False, **parts: Any) -> ItemLink:
+    def _change(self, db: Db, present: AnyLink, *, skip_missed: bool = False, **parts: Any) -> AnyLink:
+        if "what" in parts:
+            parts["kind"] = KIND_OF[type(parts["what"])]
         changed, now = msgspec.structs.replace(present, **parts), self._clock.now()
         if changed == present:
             return present
@@ -315,7 +350,7 @@ class Links:
         timers.follow(db, changed, present, now, skip_missed=skip_missed)
         return changed
 
-    def _at(self, db: Db, name: str, expected: set[int] | None) -> ItemLink:
+    def _at(self, db: Db, name: str, expected: set[int] | None) -> AnyLink:
         """The link as the present transaction sees it."""
         link = self._catalog.declared_link(db, name)
         if link is None:
@@ -324,45 +359,24 @@ class Links:
         return link
 
 
-def _followed(link: ItemLink, renamed: Mapping[str, str]) -> ItemLink:
+def _followed(link: AnyLink, renamed: Mapping[str, str]) -> AnyLink:
     """The link as it will be once collections are renamed."""
     what = link.what
+    if isinstance(what, CallApi):
+        return link
     return msgspec.structs.replace(
         link, what=msgspec.structs.replace(what, collection=renamed.get(what.collection, what.collection))
     )
 
 
-def _refusals(
-    declared: DeclaredLink, before: ItemLink | None, collections: Mapping[str, Collection], at: str
-) -> list[Place]:
-    """What the catalogue says against a declaration."""
-    what, found = declared.what, []
-    if before is not None and before.tenant != declared.tenant:
-        detail = "The tenant of a link cannot be changed. Declare it under another name, and delete this one."
-        found.append(Place(pointer=f"{at}/tenant", code="fixed", detail=detail))
-    collection = collections.get(what.collection)
-    if collection is None:
-        detail = f"There is no collection {what.collection[:100]}."
-        return [*found, Place(pointer=f"{at}/item/collection", code="collection_missing", detail=detail)]
-    if type(what.values) is dict:
-        fields = {field.name: field for field in collection.fields}
-        for name in what.values:
-            if name not in fields and name != "id":
-                detail = f"There is no field {name[:100]!r} in {collection.name}. Its fields are: {', '.join(fields)}."
-                found.append(Place(pointer=f"{at}/item/data/{escaped(name)}", code="unknown_field", detail=detail))
-        for field in fields.values() if what.edit in ("create", "put") else ():
-            if field.required and field.default is None and field.name not in what.values:
-                detail = f"{collection.name} requires the field {field.name!r}."
-                found.append(Place(pointer=f"{at}/item/data/{field.name}", code="missing", detail=detail))
-    return found
-
-
-def _plan_name(wanted: WantedLinks, present: Mapping[str, ItemLink]) -> str:
-    """The plan's name: whatever it depends on, as a hash."""
+def _plan_name(wanted: WantedLinks, present: Mapping[str, AnyLink], connections: PlannedConnections) -> str:
+    """The plan's name: whatever it depends on, as a hash. Secrets are in none of it."""
     revisions = sorted(
         (link.num, link.revision, msgspec.json.encode(plain(link)).decode()) for link in present.values()
     )
-    whole = msgspec.json.encode([revisions, wanted.links, wanted.prune])
+    reached = sorted((each.name, each.id, each.revision) for each in connections.present.values())
+    changes = [sorted(connections.changed.items()), connections.dropped]
+    whole = msgspec.json.encode([revisions, reached, changes, wanted.links, wanted.prune])
     return "plan_" + hashlib.sha256(whole).hexdigest()[:24]
 
 

@@ -34,6 +34,7 @@ from tidings.deliver.lane.serve import LaneStore, Launch, serve
 from tidings.deliver.lane.shares import Outstanding, Shares
 from tidings.deliver.lane.view import state
 from tidings.deliver.settle import Settlement, waiting_from
+from tidings.model.calls.connection import Connection
 from tidings.model.link import AnyLink, changes_lines
 from tidings.model.moment import Micros
 from tidings.rules.deliver.health import EndpointHealth
@@ -71,6 +72,11 @@ class Lanes:
         self.events = KeptEvents(db).of
         self._catalog = catalog
         self._store = LaneStore(db, self.events)
+        self._gates: dict[str, Gate] = {}
+        """By the name of the connection that they are of."""
+        self._connections = catalog.now.connections
+        self._connected: dict[int, Connection | None] = {}
+        """The connections that the links' requests are made for, by the link."""
         for link in catalog.now.links.values():
             if link.deleted is None:
                 self._lane(link)
@@ -126,7 +132,7 @@ class Lanes:
             self._shares.chosen(lane.tenant, len(launch) - before)
 
     def update(self, changed: list[AnyLink], now: Micros, settlement: Settlement) -> None:
-        """Links have changed: edits hold from the next attempt on."""
+        """Links or connections have changed: edits hold from the next attempt on."""
         for link in changed:
             lane = self.by_link.get(link.num)
             if lane is None:
@@ -137,6 +143,12 @@ class Lanes:
                 continue
             elif lane.link.revision != link.revision or lane.link.deleted != link.deleted:
                 self._edited(lane, link, now, settlement)
+        if self._connections == self._catalog.now.connections:
+            return
+        self._connections = self._catalog.now.connections
+        for lane in list(self.by_link.values()):
+            if self._connected[lane.num] != self._connection_of(lane.link):
+                self._edited(lane, lane.link, now, settlement)
 
     def notice(self, link: int, now: Micros) -> None:
         """Serve the lane again: a person made something due."""
@@ -153,7 +165,7 @@ class Lanes:
             return False
         lane.due_at(0)
         lane.probe_now(now, free=free)
-        self._look_at(lane)
+        self.look_at(lane)
         return True
 
     def move(self, by: Micros) -> None:
@@ -238,20 +250,36 @@ class Lanes:
         self.active[link] = lane
 
     def _lane(self, link: AnyLink) -> Lane:
-        lane = self.by_link[link.num] = Lane(link, self._action_of(link), Gate(link.pacing.rate), self._marks)
+        lane = self.by_link[link.num] = Lane(link, self._action_of(link), self._gate_of(link), self._marks)
+        self._connected[link.num] = self._connection_of(link)
         return lane
+
+    def _connection_of(self, link: AnyLink) -> Connection | None:
+        name = getattr(link.what, "via", None)
+        return None if name is None else self._catalog.now.connections.get(name)
+
+    def _gate_of(self, link: AnyLink, present: Gate | None = None) -> Gate:
+        """Its connection's gate, which all links through it share; without a connection its own."""
+        connection = self._connection_of(link)
+        if connection is None or link.deleted is not None:
+            return Gate(link.pacing.rate) if present is None or present in self._gates.values() else present
+        gate = self._gates.setdefault(connection.name, Gate())
+        gate.set_limits(connection.options.rate, connection.options.max_in_flight)
+        return gate
 
     def _action_of(self, link: AnyLink) -> Action:
         return ACTIONS[link.kind](link, self._tools)
 
-    def _look_at(self, lane: Lane) -> None:
+    def look_at(self, lane: Lane) -> None:
         """In the next round, and at those that share its gate, which may be open now."""
         self.active[lane.num] = lane
         if lane.gate.shared:
             self.active.update((num, self.by_link[num]) for num in lane.gate.nums)
 
     def _edited(self, lane: Lane, link: AnyLink, now: Micros, settlement: Settlement) -> None:
-        was = lane.replace(link, self._action_of(link))
+        before, self._connected[link.num] = self._connected[link.num], self._connection_of(link)
+        resends = before != self._connected[link.num]
+        was = lane.replace(link, self._action_of(link), self._gate_of(link, lane.gate), resends=resends)
         if not lane.sendable:
             lane.fall_back(self.outstanding.pop, now)
         elif lane.mended:
@@ -264,7 +292,7 @@ class Lanes:
             lane.fall_back(self.outstanding.pop, now)
             order.release_all(lane, now, settlement)
         lane.due_at(0)
-        self._look_at(lane)
+        self.look_at(lane)
 
     def _restore(self, now: Micros) -> None:
         for row in self._db.all("link_states"):

@@ -129,7 +129,7 @@ def _cause(
     if splits:
         return "split", now
     if judged.message == "dead":
-        return "refused" if result.status is None else "given_up", now
+        return "given_up" if judged.is_given_up else "refused", now
     if flight.left < lane.edited_at:
         return "edit", now
     first = item.first or item.created
@@ -182,6 +182,8 @@ def _mind_health(flight: Flight, result: Result, splits: bool, now: Micros, chan
     if said == "well":
         lane.succeeded(now)
         return
+    if said == "not asked":
+        return
     if flight.left < lane.edited_at and said != "gone":
         # It is about the endpoint as it was.
         return
@@ -205,6 +207,9 @@ def _tell_health(flight: Flight, result: Result, before: EndpointHealth, now: Mi
     if result.disable_because is not None:
         _disable(flight, result.disable_because, now, settlement)
     elif result.judged.endpoint not in ("failing", "silent") or before is flight.lane.health:
+        return
+    elif flight.lane.link.name:
+        # An operator's own link is left alone for a while, but never disabled.
         return
     elif health.should_disable(before, now):
         _disable(flight, f"Every attempt has failed for 5 days; the last one: {result.reason}", now, settlement)

@@ -79,7 +79,7 @@ class Deliver:
         self._settlement = Settlement()
         self._store_rests_until: Micros = 0
         self._timers, self._pace, self._shares = Timers(), Pace(), Shares()
-        self._source = source
+        self._bodies = BodyCache(source)
         self._launch: list[tuple[Lane, list[Queued]]] = []
         self.flights = self._departures = 0
         self.outcomes: dict[str, int] = {}
@@ -92,7 +92,7 @@ class Deliver:
         self._client = self._client_of()
         self._due_times = DueTimes(self._clock, self._writer, self._inbox, self._wake)
         self._edits = Edits(self._writer, self._edit, self._hear)
-        tools = Tools(self._client.send, BodyCache(self._source), self._edits)
+        tools = Tools(self._client.send, self._bodies, self._edits, self._catalog.connection, self._hear)
         self._lanes = Lanes(self._db, self._catalog, self._clock.now(), self._shares, tools)
         self._catalog.on_change(self._on_catalog)
         self._clock.on_jump(self._wake)
@@ -178,9 +178,8 @@ class Deliver:
             self._client.wake()
 
     def _on_catalog(self, snapshot: Snapshot, changed: list[AnyLink]) -> None:
-        if changed:
-            self._inbox.append(lambda: self._lanes.update(changed, self._now(), self._settlement))
-            self._wake()
+        if changed or snapshot.connections:
+            self._hear(lambda: self._lanes.update(changed, self._now(), self._settlement))
 
     def _run(self) -> None:
         try:
@@ -326,6 +325,8 @@ class Deliver:
         lane = flight.lane
         self.flights -= 1
         self._shares.arrived(lane.tenant, flight.size)
+        if lane.gate.full:
+            self._lanes.look_at(lane)
         lane.arrived(flight.items, now)
         self.outcomes[result.outcome.name] = self.outcomes.get(result.outcome.name, 0) + len(flight.items)
         self.timings.arrived(flight, result, now)

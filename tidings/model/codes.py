@@ -39,6 +39,7 @@ PRECISE: tuple[Precise, ...] = (
     Precise("no_timer", (409,), "The link acts on events, so there is no time at which to run it."),
     Precise("running", (409,), "The link's last run has not ended, and it never has two at once."),
     Precise("paused", (409,), "The link is paused."),
+    Precise("used_by_link", (409,), "Links use the connection."),
     Precise("edited_by_link", (409,), "A link edits items of the collection that would be dropped."),
     Precise("cannot_convert", (409,), "A field cannot change from its current type to the declared one."),
     Precise(
@@ -70,6 +71,8 @@ OF_PLACES = {
     "byte_order_mark": "The JSON begins with a byte order mark.",
     "certificate": "The PEM text, a certificate or its key cannot be used.",
     "collection_missing": "There is no such collection.",
+    "connection_missing": "There is no such connection.",
+    "xml": "The text is not XML that values can be put into.",
     "conflict": "An event with this id but different content already exists.",
     "contradiction": "Two parts of a declaration contradict each other.",
     "control_character": "The text contains a control character.",

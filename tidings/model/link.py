@@ -108,8 +108,44 @@ class EditItem(msgspec.Struct, frozen=True, kw_only=True):
     sealed: NoSecrets = NoSecrets()
 
 
-KINDS: dict[str, type[msgspec.Struct]] = {"endpoint": Webhook, "item": EditItem}
+Verb = Literal["get", "post", "put", "patch", "delete", "head"]
+VERBS: tuple[Verb, ...] = ("get", "post", "put", "patch", "delete", "head")
+BodyForm = Literal["json", "form", "xml", "text"]
+BODY_FORMS: tuple[BodyForm, ...] = ("json", "form", "xml", "text")
+InDoubt = Literal["retry", "park"]
+"""What is done about a call that was sent and got no answer: it is repeated, or left to a person."""
+IN_DOUBTS: tuple[InDoubt, ...] = ("retry", "park")
+
+
+class CallApi(msgspec.Struct, frozen=True, kw_only=True):
+    """What links of the kind `call` need: one HTTP request, with templates (rules/calls/request.py).
+
+    `path` follows the base of the connection `via`; without a connection it is a whole URL.
+    """
+
+    via: str | None = None
+    verb: Verb
+    path: str
+    query: dict[str, Any] = {}
+    headers: dict[str, str] = {}
+    form: BodyForm | None = None
+    """What kind of body it has; None: no body."""
+    content: Any = None
+    """The template of the body: a structure for JSON and forms, text for the others."""
+    ok: str | None = None
+    """An expression of the answer that is true if the call succeeded; None: any 2xx."""
+    in_doubt: InDoubt | None = None
+    """None: repeated if the method, or an Idempotency-Key of the link's own, makes that safe."""
+    call_timeout_seconds: float | None = None
+    """None: as its connection says."""
+    order_by: str | None = None
+    """The template of the line that an event belongs to; None: its subject."""
+    sealed: NoSecrets = NoSecrets()
+
+
+KINDS: dict[str, type[msgspec.Struct]] = {"endpoint": Webhook, "item": EditItem, "call": CallApi}
 """What each kind of link needs. The field `sealed` is encrypted at rest."""
+KIND_OF: dict[type[msgspec.Struct], str] = {what: kind for kind, what in KINDS.items()}
 
 
 class Timer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -161,6 +197,7 @@ class Link(msgspec.Struct, Generic[W], frozen=True, kw_only=True):
 AnyLink = Link[Any]
 Endpoint = Link[Webhook]
 ItemLink = Link[EditItem]
+CallLink = Link[CallApi]
 
 
 def chosen(endpoint: Endpoint) -> dict[str, Any]:

@@ -37,6 +37,12 @@ ITEM_MISSING = Outcome("item_missing", "The item, or an item that it refers to, 
 ITEM_REFERENCED = Outcome("item_referenced", "Other items refer to the item, so it cannot be deleted.")
 COLLECTION_MISSING = Outcome("collection_missing", "The collection does not exist.")
 EDIT_FAILED = Outcome("edit_failed", "Something went wrong on our side.")
+NOT_OK = Outcome("not_ok", "The answer had a 2xx status, but by the link's `ok` it was a failure.")
+IN_DOUBT = Outcome(
+    "in_doubt", "The call was sent, but no answer says whether it had an effect, and repeating it may not be safe."
+)
+OF_CALLS = (NOT_OK, IN_DOUBT)
+"""What can come of a call by a link, beside what can come of a webhook."""
 OF_EDITS = (
     TEMPLATE_FAILED,
     LOOP,
@@ -62,6 +68,7 @@ OUTCOMES: tuple[Outcome, ...] = (
     TLS_FAILED,
     REFUSED_ADDRESS,
     BROKEN_ANSWER,
+    *OF_CALLS,
     *OF_EDITS,
     CANCELLED,
     UNSENDABLE,

@@ -13,7 +13,8 @@ import pycurl
 from tidings.net import reply as replies
 from tidings.net.names import LOOKUP_SECONDS, Resolved
 from tidings.net.reply import Reply, TransportFailure
-from tidings.rules.network.address import Target, target_of
+from tidings.rules.network import address
+from tidings.rules.network.address import NONE_OPEN, Networks, Target, target_of
 
 CONNECT_SECONDS = 5.0
 HEADERS_KEPT = 200
@@ -70,6 +71,8 @@ class HttpRequest(msgspec.Struct, frozen=True):
     tls: Tls | None = None
     method: str = "POST"
     wanted: AnswerLimits = A_GLANCE
+    opens: Networks = NONE_OPEN
+    """Addresses that this request may call though others may not."""
 
 
 Done = Callable[[Reply], None]
@@ -93,6 +96,8 @@ class Handle:
         """It changes with each request and after it, so that late results are recognised."""
         self.tenant: str | None = None
         self.target: Target = target_of("")
+        self.opens = NONE_OPEN
+        """What it may call beside what everybody may."""
         self.timeout_seconds = 0.0
         self.began = 0.0
         self.added = False
@@ -157,6 +162,7 @@ class Handle:
         self.timeout_seconds, self.began = request.timeout_seconds, time.monotonic()
         self._refused, self.head_at = None, None
         self._dialled = self._stale = self._forgot = False
+        self.opens = request.opens
         self._headers = []
         self._read = self._sent = 0
         self._body, self.wanted = request.body, request.wanted
@@ -290,8 +296,12 @@ class Handle:
     def refused(self, found: Resolved | None) -> Reply | None:
         """The reply if a known address of the target may not be called."""
         known = [self.target.address or ""] if self.target.name is None else found.addresses if found else ()
-        self._refused = next((why for why in map(self._refusal, known) if why is not None), None)
+        self._refused = next((why for why in map(self._against, known) if why is not None), None)
         return None if self._refused is None else self._reply(None, self._refusal_failure(self._refused))
+
+    def _against(self, ip: str) -> str | None:
+        """Why this request may not call an address; None if it may."""
+        return None if self.opens and address.refusal(ip, self.opens) is None else self._refusal(ip)
 
     @property
     def _hides(self) -> bool:
@@ -354,11 +364,11 @@ class Handle:
         begin, self._sent = self._sent, self._sent + size
         return self._body[begin : self._sent]
 
-    def _on_open(self, purpose: int, address: tuple[int, int, int, tuple[object, ...]]) -> socket.socket | int:
-        family, kind, protocol, where = address
+    def _on_open(self, purpose: int, peer: tuple[int, int, int, tuple[object, ...]]) -> socket.socket | int:
+        family, kind, protocol, where = peer
         host = where[0].decode() if isinstance(where[0], bytes) else str(where[0])
         # A proxy is the operator's choice; its destination was checked as far as we can.
-        refused = None if self._proxied else self._refusal(host)
+        refused = None if self._proxied else self._against(host)
         if refused is not None:
             self._refused = self._refused or refused
             return int(pycurl.SOCKET_BAD)
@@ -373,7 +383,7 @@ class Handle:
 
     def _on_look_up(self) -> int:
         """libcurl wants to look a name up itself: never, so that every name takes its turn."""
-        self._forgot = self.target.name is not None and not self._proxied
+        self._forgot = (self.target.name is not None or self._found is not None) and not self._proxied
         return int(self._forgot)
 
 

@@ -23,11 +23,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import certifi
+import msgspec
 import pycurl
 
 from tidings.net.handle import A_GLANCE, AnswerLimits, Done, Handle, HttpRequest, Refusal, Tls
 from tidings.net.names import LOOKUP_SECONDS, NAMES_KEPT, Names, Resolved
 from tidings.net.reply import FailureKind, Reply, TransportFailure
+from tidings.rules.network.address import Networks
 
 __all__ = [
     "A_GLANCE",
@@ -52,6 +54,8 @@ CONNECTION_SECONDS = 120
 """How long a connection is used, whatever its traffic: a new one then finds the host's current address."""
 LOADED_SECONDS = 120.0
 """How long we rely on libcurl to remember the addresses of an alias; it remembers them for longer."""
+LITERAL = "address"
+"""Stands for the alias of an address that is in the URL itself."""
 CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
@@ -82,6 +86,8 @@ class HttpClient:
         self._look_at = 0.0
         self._unsteady: dict[str, int] = {}
         self._loaded: dict[tuple[str, int], float] = {}
+        self._apart: dict[tuple[str, tuple[str, ...], Networks], Resolved] = {}
+        self._aliases = 0
         self._epoll = select.epoll()
         self._watched: set[int] = set()
         self._resting: set[int] = set()
@@ -113,7 +119,10 @@ class HttpClient:
         self._busy[handle.curl] = handle
         name = handle.target.name
         if name is None and not self._proxied:
-            self._starting.append(handle)
+            if request.opens and handle.target.address is not None:
+                self._dial(handle, Resolved((handle.target.address,), None, 0.0, 0.0, LITERAL))
+            else:
+                self._starting.append(handle)
             return
         found = None if name is None else self._names.known(name, request.tenant)
         if found is not None and found.addresses and not self._proxied:
@@ -214,9 +223,22 @@ class HttpClient:
         self._names.look_up(name, handle.tenant, done)
 
     def _dial(self, handle: Handle, found: Resolved) -> None:
+        if handle.opens:
+            found = self._kept_apart(found, handle.opens)
         known = self._loaded.get((found.alias, handle.target.port), 0.0)
         handle.dial(found, load=known < handle.began - LOADED_SECONDS)
         self._starting.append(handle)
+
+    def _kept_apart(self, found: Resolved, opens: Networks) -> Resolved:
+        """The same addresses by another alias, so that nobody else reuses a connection that only this one may open."""
+        key = (found.alias, found.addresses, opens)
+        known = self._apart.get(key)
+        if known is None:
+            if len(self._apart) >= NAMES_KEPT:
+                self._apart.clear()
+            self._aliases += 1
+            known = self._apart[key] = msgspec.structs.replace(found, alias=f"apart-{self._aliases}.tidings.invalid")
+        return known
 
     def _dial_found(self) -> None:
         while self._found:

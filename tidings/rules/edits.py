@@ -12,7 +12,8 @@ from tidings.model.event import HOPS_MAX, Event
 from tidings.model.ids import new_id
 from tidings.model.link import ItemLink
 from tidings.model.outcome import Outcome
-from tidings.rules.template import MISSING, JsonTemplate, Scope, TemplateFailed, encode
+from tidings.rules.template import MISSING, JsonTemplate, Scope, TemplateFailed
+from tidings.rules.templates.numbers import encode
 
 VALUES_AT = "/item/data"
 """Where a link's declaration has the item's fields."""

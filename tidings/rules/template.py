@@ -9,23 +9,23 @@ copied without it. Numbers keep every digit: those that neither 64 bits nor a do
 whose only name is a NUL, which no event contains, and become numbers again. So calculating with one fails; it never
 rounds.
 
-Environments for other kinds of text (URLs, XML, headers) differ in the finalizer and in what encloses each source.
+Templates for other kinds of text are in rules/calls/texts.py. They differ in what is made of each value (`finalizer`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jiter
 import msgspec
 from minijinja import Environment, TemplateError
 
 from tidings.model.event import Event
 from tidings.model.moment import to_text
-from tidings.rules.reading import exact
-from tidings.rules.reading.jsontext import INTEGER_MAX, INTEGER_MIN
 from tidings.rules.reading.refused import Refused, escaped
+from tidings.rules.templates.filters import FILTERS
+from tidings.rules.templates.numbers import MARK, encode, has_mark, marked, may_be_long, read, shown, unmarked
 
 SOURCE_CHARS_MAX = 8 * 1024
 STRUCTURE_BYTES_MAX = 64 * 1024
@@ -38,9 +38,6 @@ SCOPE = ("id", "type", "subject", "time", "tenant", "data", "previous", "changed
 MISSING = object()
 _STATEMENTS = ("if", "elif", "else", "endif", "for", "endfor", "set", "endset")
 _FUNCTIONS = ("range", "dict", "namespace", "cycler", "joiner", "loop")
-_MARK = "\0"
-_IN_TEXT = ("\0", r"\u0000", r"\x00")
-"""How a mark appears in text that MiniJinja makes of it."""
 _STRING = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'""", re.DOTALL)
 _CODE = re.compile(r"\{\{(.*?)\}\}|\{%(.*?)%\}", re.DOTALL)
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -50,7 +47,6 @@ _FILTER = re.compile(rf"\|\s*({_NAME})")
 _TEST = re.compile(rf"\bis\s+(?:not\s+)?({_NAME})")
 _CALL = re.compile(rf"(?<![.|A-Za-z0-9_])({_NAME})\s*\(")
 _NO_CALLS = ("and", "or", "not", "in", "is", "if", "else")
-_LONG_NUMBER = re.compile(r"[0-9.]{16,}|[0-9.]+[eE][+-]?[0-9]{3}")
 # A list that is repeated holds one value many times: walking it uses fuel before writing it takes time.
 _WALK = (
     "{% macro walk(v) %}{% if v is string %}{% elif v is mapping %}{% for k in v %}{{ walk(v[k]) }}{% endfor %}"
@@ -72,20 +68,21 @@ class Scope:
 
     __slots__ = ("_event", "_known", "has_marks")
 
-    def __init__(self, event: Event) -> None:
+    def __init__(self, event: Event, more: Mapping[str, Any] | None = None) -> None:
+        """`more`: values by names that events do not have."""
         self._event = event
-        self._known: dict[str, Any] = {}
+        self._known: dict[str, Any] = {} if more is None else dict(more)
         self.has_marks = False
         """Whether there may be numbers that MiniJinja gets marked."""
 
     def value(self, name: str) -> Any:
         """A value of the event; MISSING if it has none. Numbers that no type of Python keeps are `msgspec.Raw`."""
         if name not in self._known:
-            given = getattr(self._event, name)
+            given: Any = getattr(self._event, name, MISSING)
             if name == "time":
                 given = to_text(given)
             elif name in ("data", "previous", "changed"):
-                self.has_marks |= given is not None and _LONG_NUMBER.search(given) is not None
+                self.has_marks |= given is not None and may_be_long(given)
                 given = MISSING if given is None else read(given)
             self._known[name] = given
         return self._known[name]
@@ -93,14 +90,15 @@ class Scope:
     def context(self, names: frozenset[str]) -> dict[str, Any]:
         """The values with these names for MiniJinja; what is missing is not among them."""
         found = {name: self.value(name) for name in names}
-        return {name: _marked(value) for name, value in found.items() if value is not MISSING}
+        return {name: marked(value) for name, value in found.items() if value is not MISSING}
 
 
 class JsonTemplate:
     """One structure, compiled. Filled by one thread at a time."""
 
-    def __init__(self, structure: Any, pointer: str = "") -> None:
-        """`pointer`: where the structure is. Raises Refused with the place of whatever is wrong."""
+    def __init__(self, structure: Any, pointer: str = "", names: Sequence[str] = SCOPE) -> None:
+        """`pointer`: where the structure is; `names`: what it may name. Raises Refused with the wrong place."""
+        self._may_name = names
         self._expressions: list[_Expression] = []
         self._structure = self._read(structure, pointer, 1)
         if len(msgspec.json.encode(structure)) > STRUCTURE_BYTES_MAX:
@@ -130,7 +128,7 @@ class JsonTemplate:
         return value if type(value) is str else encode(value).decode()
 
     def _at(self) -> str:
-        return self._structure.pointer if isinstance(self._structure, _ValuePath | _Expression) else ""
+        return self._structure.pointer if isinstance(self._structure, ValuePath | _Expression) else ""
 
     def _read(self, value: Any, pointer: str, depth: int) -> Any:
         if depth > DEPTH_MAX:
@@ -145,22 +143,34 @@ class JsonTemplate:
             return [self._read(each, f"{pointer}/{index}", depth + 1) for index, each in enumerate(value)]
         if type(value) is not str or not is_template(value):
             return value
-        found = _compiled(value, pointer, len(self._expressions))
+        found = _compiled(value, pointer, len(self._expressions), self._may_name)
         if isinstance(found, _Expression):
             self._expressions.append(found)
         return found
 
     def _evaluated(self, scope: Scope) -> list[Any]:
         if self._environment is None:
-            self._environment = _environment()
+            self._environment = _environment(shown)
             self._environment.add_template("all", _WALK + "\n".join(each.enclosed for each in self._expressions))
+        context = scope.context(self._names)
         try:
-            written = self._environment.render_template("all", **scope.context(self._names))
+            written = self._environment.render_template("all", **context)
         except TemplateError as wrong:
             raise TemplateFailed(self._place_of(wrong.line), _reason(wrong)) from None
+        except (ValueError, TypeError) as wrong:
+            raise TemplateFailed(self._culprit(context), f"{wrong}.") from None
         lines = zip(self._expressions, written.split("\n"), strict=True)
         marks = scope.has_marks
         return [_value(line, each.pointer, marks) if line else MISSING for each, line in lines]
+
+    def _culprit(self, context: dict[str, Any]) -> str:
+        """Which of the expressions a filter refused."""
+        for each in self._expressions:
+            try:
+                _environment(shown).render_str(_WALK + each.enclosed, **context)
+            except (TemplateError, ValueError, TypeError):
+                return each.pointer
+        return self._expressions[-1].pointer
 
     def _place_of(self, line: int | None) -> str:
         """Which of the expressions a line of all of them together belongs to."""
@@ -172,19 +182,7 @@ class JsonTemplate:
         return self._expressions[-1].pointer
 
 
-def read(text: str) -> Any:
-    """A JSON text of an event; numbers that neither 64 bits nor a double keep are `msgspec.Raw`."""
-    if not _LONG_NUMBER.search(text):
-        return msgspec.json.decode(text)
-    return _whole(jiter.from_json(text.encode(), float_mode="lossless-float"))
-
-
-def encode(value: Any) -> bytes:
-    """A filled structure as JSON."""
-    return msgspec.json.encode(value)
-
-
-class _ValuePath(msgspec.Struct, frozen=True):
+class ValuePath(msgspec.Struct, frozen=True):
     """A template that only names a value."""
 
     name: str
@@ -212,34 +210,84 @@ class _Expression(msgspec.Struct, frozen=True):
     pointer: str
 
 
-def _compiled(source: str, pointer: str, number: int) -> _ValuePath | _Expression:
+def _compiled(source: str, pointer: str, number: int, may_name: Sequence[str]) -> ValuePath | _Expression:
     """Raises Refused."""
+    names = checked_names(source, pointer, may_name)
+    alone = _alone(source)
+    if alone is None:
+        enclosed = f"{{% set v %}}{source}{{% endset %}}{{{{ v|string|tojson }}}}"
+        return _Expression(number, frozenset(names), enclosed, pointer)
+    path = value_path(alone, pointer)
+    if path is not None and path.name in may_name:
+        return path
+    walk = "{{ walk(v) }}" if _MAY_REPEAT.search(alone) else ""
+    enclosed = f"{{% set v = {alone} %}}{walk}{{% if v is defined %}}{{{{ v|tojson }}}}{{% endif %}}"
+    return _Expression(number, frozenset(names), enclosed, pointer)
+
+
+def checked_names(source: str, pointer: str, may_name: Sequence[str]) -> frozenset[str]:
+    """What a template names. Raises Refused if it does not compile, or names something else than it may."""
     if len(source) > SOURCE_CHARS_MAX:
         raise Refused(pointer, "too_long", f"A template may have at most {SOURCE_CHARS_MAX:,} characters.")
-    if _MARK in source:
+    if MARK in source:
         raise Refused(pointer, "template", "A template may not contain the character NUL.")
     try:
-        environment = _environment()
+        environment = _environment(shown)
         environment.add_template("one", source)
         names = environment.undeclared_variables_in_str(source) - set(_FUNCTIONS)
     except TemplateError as wrong:
         raise Refused(pointer, "template", f"This template does not compile: {_reason(wrong)}") from None
     _check_words(source, pointer)
     for name in sorted(names):
-        if name not in SCOPE:
-            detail = f"There is no {name} here. A template sees {', '.join(SCOPE)}."
+        if name not in may_name:
+            detail = f"There is no {name} here. A template sees {', '.join(may_name)}."
             raise Refused(pointer, "template", detail)
-    alone = _alone(source)
-    if alone is None:
-        enclosed = f"{{% set v %}}{source}{{% endset %}}{{{{ v|string|tojson }}}}"
-        return _Expression(number, frozenset(names), enclosed, pointer)
-    path = _PATH.fullmatch(alone)
-    if path is not None and path[1] in SCOPE:
-        steps = [int(index) if index else a or b or c for a, b, c, index in _STEP.findall(path[2])]
-        return _ValuePath(path[1], tuple(steps), pointer)
-    walk = "{{ walk(v) }}" if _MAY_REPEAT.search(alone) else ""
-    enclosed = f"{{% set v = {alone} %}}{walk}{{% if v is defined %}}{{{{ v|tojson }}}}{{% endif %}}"
-    return _Expression(number, frozenset(names), enclosed, pointer)
+    return frozenset(names)
+
+
+def value_path(expression: str, pointer: str) -> ValuePath | None:
+    """An expression that only names a value; None if it does more."""
+    path = _PATH.fullmatch(expression)
+    if path is None:
+        return None
+    steps = [int(index) if index else a or b or c for a, b, c, index in _STEP.findall(path[2])]
+    return ValuePath(path[1], tuple(steps), pointer)
+
+
+class Rendered:
+    """A template that MiniJinja renders as text. Used by one thread at a time."""
+
+    def __init__(self, source: str, pointer: str, names: frozenset[str], finalizer: Callable[[Any], str]) -> None:
+        """`finalizer`: what is written for each value; it may raise ValueError. The source was checked."""
+        self._pointer, self._names = pointer, names
+        self._environment = _environment(finalizer)
+        self._environment.add_template("text", source)
+
+    def fill(self, scope: Scope) -> str:
+        """The text. Raises TemplateFailed."""
+        try:
+            return self._environment.render_template("text", **scope.context(self._names))
+        except TemplateError as wrong:
+            raise TemplateFailed(self._pointer, _reason(wrong)) from None
+        except (ValueError, TypeError) as wrong:
+            raise TemplateFailed(self._pointer, f"{wrong}.") from None
+
+
+class Condition:
+    """An expression that is true or false. Used by one thread at a time."""
+
+    def __init__(self, source: str, pointer: str, names: Sequence[str]) -> None:
+        """Raises Refused."""
+        named = checked_names(source, pointer, names)
+        alone = _alone(source)
+        if alone is None:
+            detail = "This must be one expression, such as {{ status == 201 }}."
+            raise Refused(pointer, "template", detail)
+        self._rendered = Rendered(f"{{% if {alone} %}}1{{% endif %}}", pointer, named, shown)
+
+    def holds(self, scope: Scope) -> bool:
+        """Whether it is true. Raises TemplateFailed."""
+        return self._rendered.fill(scope) == "1"
 
 
 def _check_words(source: str, pointer: str) -> None:
@@ -262,9 +310,12 @@ def _check_words(source: str, pointer: str) -> None:
 
 def _is_known(probe: str) -> bool:
     try:
-        _environment().eval_expr(probe)
+        _environment(shown).eval_expr(probe)
     except TemplateError as wrong:
         return wrong.kind not in ("UnknownFilter", "UnknownTest")
+    except (ValueError, TypeError):
+        # One of ours, which wants something else.
+        return True
     return True
 
 
@@ -288,27 +339,11 @@ def is_template(text: str) -> bool:
     return "{{" in text or "{%" in text or "{#" in text
 
 
-def _environment() -> Environment:
-    filters = {"string": _string}
+def _environment(finalizer: Callable[[Any], Any]) -> Environment:
+    filters = dict(FILTERS)
     return Environment(
-        fuel=FUEL, debug=False, undefined_behavior="chainable", finalizer=_shown, filters=filters, pycompat=False
+        fuel=FUEL, debug=False, undefined_behavior="chainable", finalizer=finalizer, filters=filters, pycompat=False
     )
-
-
-def _shown(value: Any) -> Any:
-    """How values appear in text: missing ones and null are empty, lists and objects are JSON."""
-    if value is None:
-        return ""
-    if type(value) is bool:
-        return "true" if value else "false"
-    if type(value) is dict and _MARK in value:
-        return value[_MARK]
-    return encode(value).decode() if type(value) in (dict, list) else value
-
-
-def _string(value: Any) -> str:
-    """The filter `string`: a value as it appears in text."""
-    return str(_shown(value))
 
 
 def _reason(wrong: TemplateError) -> str:
@@ -318,7 +353,7 @@ def _reason(wrong: TemplateError) -> str:
 
 
 def _filled(structure: Any, scope: Scope, values: list[Any]) -> Any:
-    if isinstance(structure, _ValuePath):
+    if isinstance(structure, ValuePath):
         return structure.value(scope)
     if isinstance(structure, _Expression):
         return values[structure.number]
@@ -333,48 +368,10 @@ def _filled(structure: Any, scope: Scope, values: list[Any]) -> Any:
 def _value(line: str, pointer: str, has_marks: bool) -> Any:
     """What MiniJinja wrote. Raises TemplateFailed."""
     value = msgspec.json.decode(line)
-    if not has_marks or not any(mark in line for mark in _IN_TEXT):
+    if not has_marks or not has_mark(line):
         return value
     try:
-        return _unmarked(value)
+        return unmarked(value)
     except ValueError:
         detail = "a number has too many digits for calculations. Use it alone, or as text: | string."
         raise TemplateFailed(pointer, detail) from None
-
-
-def _whole(value: Any) -> Any:
-    if type(value) is dict:
-        return {name: _whole(each) for name, each in value.items()}
-    if type(value) is list:
-        return [_whole(each) for each in value]
-    if type(value) is jiter.LosslessFloat:
-        text = str(value)
-        return float(text) if exact.is_kept(text) else msgspec.Raw(text.encode())
-    if type(value) is int and not INTEGER_MIN <= value <= INTEGER_MAX:
-        return msgspec.Raw(str(value).encode())
-    return value
-
-
-def _marked(value: Any) -> Any:
-    if type(value) is msgspec.Raw:
-        return {_MARK: bytes(value).decode()}
-    if type(value) is dict:
-        return {name: _marked(each) for name, each in value.items()}
-    if type(value) is list:
-        return [_marked(each) for each in value]
-    return value
-
-
-def _unmarked(value: Any) -> Any:
-    """Raises ValueError if a marked number was changed."""
-    if type(value) is str:
-        if any(mark in value for mark in _IN_TEXT):
-            raise ValueError
-        return value
-    if type(value) is dict:
-        if _MARK in value:
-            return msgspec.Raw(value[_MARK].encode())
-        return {name: _unmarked(each) for name, each in value.items()}
-    if type(value) is list:
-        return [_unmarked(each) for each in value]
-    return value

@@ -1,4 +1,4 @@
-"""The catalogue: links, hooks, forms, keys, event types, tenants and collections, kept in memory beside the store.
+"""The catalogue: links, connections, hooks, forms, keys, event types, tenants, collections, in memory beside the store.
 
 They are few and every request asks for them, so the whole catalogue is one snapshot. A write job calls one of the
 `put_` and `drop_` methods with its connection; that also records, in the same transaction, what has changed
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tidings.model.access import Key, Tenant
+from tidings.model.calls.connection import Connection
 from tidings.model.collection import Collection
 from tidings.model.event import ChangeType, EventType
 from tidings.model.forms.form import Form
@@ -51,6 +52,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """By id."""
     hooks_by_path: dict[str, Hook]
     """By path, only those that are enabled."""
+    connections: dict[str, Connection] = {}
+    """By name."""
     change_types: Mapping[str, ChangeType] = {}
     """The types of the events of items' changes, derived from the collections."""
     links_by_name: dict[str, AnyLink] = {}
@@ -95,6 +98,7 @@ class Catalog:
                 {row[0]: rows.collection_of(row) for row in db.all("collections")},
                 hooks,
                 {hook.options.path: hook for hook in hooks.values() if hook.options.enabled},
+                connections=self.connections(db),
                 forms=forms,
                 forms_by_path={form.options.path: form for form in forms.values() if form.options.enabled},
             ),
@@ -129,6 +133,7 @@ class Catalog:
                 dict(now.collections),
                 dict(now.hooks),
                 dict(now.hooks_by_path),
+                connections=dict(now.connections),
                 forms=dict(now.forms),
                 forms_by_path=dict(now.forms_by_path),
             )
@@ -159,6 +164,9 @@ class Catalog:
             _keep_at_path(fresh.hooks, fresh.hooks_by_path, name, self.hook(db, name))
         for name in named.get("form", ()):
             _keep_at_path(fresh.forms, fresh.forms_by_path, name, self.form(db, name))
+        for name in named.get("connection", ()):
+            one = db.one("connection_changed", name=name)
+            _keep(fresh.connections, name, None if one is None else rows.connection_of(one, self._sealer))
         links = db.all("links_changed", names=names["link"]) if "link" in names else ()
         return [_keep_link(fresh, rows.link_of(row, self._sealer)) for row in links]
 
@@ -186,6 +194,10 @@ class Catalog:
         """A link as the present transaction sees it, deleted ones included; `now` may be one commit older."""
         row = db.one("link_changed", name=num)
         return None if row is None else rows.link_of(row, self._sealer)
+
+    def connection(self, name: str) -> Connection | None:
+        """A connection as it is now."""
+        return self.now.connections.get(name)
 
     def declared_links(self, db: Db) -> dict[str, AnyLink]:
         """The links that operators have declared, by name, as the present transaction sees them."""
@@ -312,6 +324,20 @@ class Catalog:
         """Delete a form; what was submitted stays as long as any."""
         self._note(db, "form", ident)
         db.run("form_drop", id=ident)
+
+    def connections(self, db: Db) -> dict[str, Connection]:
+        """Every connection, by name, as the present transaction sees it."""
+        return {row[1]: rows.connection_of(row, self._sealer) for row in db.all("connections")}
+
+    def put_connection(self, db: Db, connection: Connection) -> None:
+        """Create or replace a connection."""
+        self._note(db, "connection", connection.name)
+        db.run("connection_put", **rows.connection_fields(connection, self._sealer))
+
+    def drop_connection(self, db: Db, connection: Connection) -> None:
+        """Delete a connection."""
+        self._note(db, "connection", connection.name)
+        db.run("connection_drop", id=connection.id)
 
 
 def _is_open_endpoint(link: AnyLink) -> bool:

@@ -1,4 +1,4 @@
-"""The rows of the catalogue's tables: options of links and hooks are one JSON text, and secrets are sealed."""
+"""The rows of the catalogue's tables: options of links, hooks and connections are one JSON text; secrets are sealed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from tidings.model.access import CallLimit, Key, Permit, SharedLimit, Tenant
+from tidings.model.calls.connection import Connection, ConnectionOptions, ConnectionSecrets
 from tidings.model.collection import Collection
 from tidings.model.event import EventType
 from tidings.model.forms.form import Form, FormOptions
@@ -118,10 +119,37 @@ def form_of(row: Row) -> Form:
     )
 
 
+def connection_of(row: Row, sealer: Sealer) -> Connection:
+    """The connection of a row. Raises StoreError if its secrets cannot be opened."""
+    ident, name, options, sealed, revision, created, updated = row
+    return Connection(
+        id=ident,
+        name=name,
+        options=msgspec.json.decode(options, type=ConnectionOptions),
+        secrets=msgspec.json.decode(sealer.open(bytes(sealed), ident), type=ConnectionSecrets),
+        revision=revision,
+        created=created,
+        updated=updated,
+    )
+
+
 def form_fields(form: Form) -> dict[str, Any]:
     """The parameters of the statement that writes a form."""
     fields = msgspec.structs.asdict(form)
     return fields | {"path": form.options.path, "options": msgspec.json.encode(form.options).decode()}
+
+
+def connection_fields(connection: Connection, sealer: Sealer) -> dict[str, Any]:
+    """The parameters of the statement that writes a connection."""
+    return {
+        "id": connection.id,
+        "name": connection.name,
+        "options": msgspec.json.encode(connection.options).decode(),
+        "sealed": sealer.seal(msgspec.json.encode(connection.secrets), connection.id),
+        "revision": connection.revision,
+        "created": connection.created,
+        "updated": connection.updated,
+    }
 
 
 def event_type_of(row: Row) -> EventType:

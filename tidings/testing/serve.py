@@ -44,7 +44,7 @@ def main() -> None:
     server.open()
     try:
         if config.collections is not None or config.links is not None:
-            server.declare(config.collections, config.links, str(config.path))
+            server.declare(config)
         if config.hooks is not None:
             server.declare_hooks(config.hooks, str(config.path))
         if config.forms is not None:

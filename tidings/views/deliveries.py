@@ -46,7 +46,8 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
 class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     """One try. `answer` holds the first 16 KiB of what came back; secrets in `request_headers` are masked.
 
-    `edit`: of a link that edits items, which item; it has no request, and its `answer` names the change.
+    `edit`: of a link that edits items, which item; it has no request, and its `answer` names the change. `call`: of a
+    link that calls another system, the method and the URL.
     """
 
     n: int
@@ -57,6 +58,7 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     duration_ms: int
     request_headers: dict[str, str] | None
     edit: dict[str, str] | None
+    call: dict[str, str] | None
     answer: str | None
     reason: str | None
 
@@ -88,7 +90,7 @@ def delivery_detail(trace: DeliveryTrace, snapshot: Snapshot, ids: DeliveryIds) 
     row = trace.row
     return DeliveryDetail(
         **_fields(row, snapshot, ids),
-        attempts=[_attempt(attempt, is_edit=_is_edit(row, snapshot)) for attempt in trace.attempts],
+        attempts=[_attempt(attempt, _kind(row, snapshot)) for attempt in trace.attempts],
         next_attempt=time_text(row.due),
     )
 
@@ -112,13 +114,14 @@ def _fields(row: DeliveryRow, snapshot: Snapshot, ids: DeliveryIds) -> dict[str,
     }
 
 
-def _is_edit(row: DeliveryRow, snapshot: Snapshot) -> bool:
+def _kind(row: DeliveryRow, snapshot: Snapshot) -> str | None:
     link = snapshot.links.get(row.link)
-    return link is not None and link.kind == "item"
+    return None if link is None else link.kind
 
 
-def _attempt(attempt: Attempt, *, is_edit: bool) -> AttemptView:
+def _attempt(attempt: Attempt, kind: str | None) -> AttemptView:
     request = None if attempt.request is None else msgspec.json.decode(attempt.request)
+    called = request if kind == "call" and request else None
     return AttemptView(
         n=attempt.n,
         at=moment.to_text(attempt.at),
@@ -126,8 +129,9 @@ def _attempt(attempt: Attempt, *, is_edit: bool) -> AttemptView:
         state=attempt.state,
         status=attempt.status,
         duration_ms=attempt.duration_ms,
-        request_headers=None if is_edit else request,
-        edit=request or None if is_edit else None,
+        request_headers=called["headers"] if called else None if kind in ("item", "call") else request,
+        edit=request or None if kind == "item" else None,
+        call=None if called is None else {"method": called["method"], "url": called["url"]},
         answer=attempt.response,
         reason=attempt.reason,
     )

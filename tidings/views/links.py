@@ -1,4 +1,4 @@
-"""Links as answers and pages show them, and what a trial of one shows."""
+"""Links and connections as answers and pages show them, and what a trial of one shows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import msgspec
 
 from tidings.control.link_trials import LinkTrial
 from tidings.model import moment
-from tidings.model.link import ItemLink
+from tidings.model.calls.connection import Connection
+from tidings.model.link import AnyLink
+from tidings.rules.declare import connections
 from tidings.rules.declare.links import plain
 from tidings.store.links.timers import TimerRow
 from tidings.views.times import time_text
@@ -27,7 +29,8 @@ class LinkView(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str | None
     when: dict[str, Any]
     filter: dict[str, Any] | None
-    item: dict[str, Any]
+    item: dict[str, Any] | None
+    call: dict[str, Any] | None
     order: str
     order_max_age_seconds: int
     rate: float | None
@@ -54,6 +57,15 @@ class EditView(msgspec.Struct, frozen=True, kw_only=True):
     data: msgspec.Raw | None
 
 
+class CallView(msgspec.Struct, frozen=True, kw_only=True):
+    """The request that a link makes of an event. Credentials in `headers` are masked; `body` is null if it has none."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: str | None
+
+
 class ChangeShown(msgspec.Struct, frozen=True, kw_only=True):
     """The event that an edit would emit."""
 
@@ -67,13 +79,15 @@ class LinkTestView(msgspec.Struct, frozen=True, kw_only=True):
     """What a link would do with an event. Nothing was changed.
 
     `wants`: whether it would get such an event, and `reason` why not. `edit`: the exact edit; null if its templates
-    cannot be filled. `outcome` and `says`: what would come of it now. `change`: the event it would emit, if any.
+    cannot be filled. `call`: the same of a link that calls another system. `outcome` and `says`: what would come of it
+    now, as far as that is known. `change`: the event it would emit, if any.
     """
 
     link: str
     wants: bool
     reason: str | None
     edit: EditView | None
+    call: CallView | None
     outcome: str | None
     says: str | None
     change: ChangeShown | None
@@ -91,7 +105,7 @@ def with_timer(view: LinkView, timer: TimerRow | None) -> LinkView:
     )
 
 
-def link_view(link: ItemLink, waiting: int | msgspec.UnsetType = msgspec.UNSET) -> LinkView:
+def link_view(link: AnyLink, waiting: int | msgspec.UnsetType = msgspec.UNSET) -> LinkView:
     """A link."""
     declared, pacing = plain(link), link.pacing
     delays = pacing.retry_delays_seconds
@@ -102,7 +116,8 @@ def link_view(link: ItemLink, waiting: int | msgspec.UnsetType = msgspec.UNSET) 
         tenant=link.tenant,
         when=declared["when"],
         filter=link.filter,
-        item=declared["item"],
+        item=declared.get("item"),
+        call=declared.get("call"),
         order=pacing.order if link.what.order_by is None else link.what.order_by,
         order_max_age_seconds=pacing.order_max_age_seconds,
         rate=pacing.rate,
@@ -133,6 +148,7 @@ def link_test_view(trial: LinkTrial) -> LinkTestView:
             tenant=edit.tenant or None,
             data=None if edit.word == "delete" else msgspec.Raw(edit.values),
         ),
+        call=_call(trial),
         outcome=None if trial.outcome is None else trial.outcome.name,
         says=trial.sentence,
         change=None
@@ -146,5 +162,47 @@ def link_test_view(trial: LinkTrial) -> LinkTestView:
     )
 
 
+def _call(trial: LinkTrial) -> CallView | None:
+    call = trial.call
+    if call is None:
+        return None
+    body = call.body.decode("utf-8", "replace") if call.body else None
+    return CallView(method=call.method, url=call.url, headers=trial.call_headers or {}, body=body)
+
+
 def _raw(text: str | None) -> msgspec.Raw | None:
     return None if text is None else msgspec.Raw(text.encode())
+
+
+class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection as it was declared, with `***` for each secret. `links`: the names of the links that use it."""
+
+    id: str
+    name: str
+    base: str
+    description: str
+    auth: dict[str, Any] | None
+    headers: dict[str, str]
+    rate: float | None
+    max_in_flight: int | None
+    timeout_seconds: float
+    private: list[str]
+    ca: str | None
+    client_certificate: dict[str, str] | None
+    links: list[str]
+    revision: int
+    created: str
+    updated: str
+
+
+def connection_view(connection: Connection, users: list[str]) -> ConnectionView:
+    """A connection. `users`: the links that use it."""
+    return ConnectionView(
+        id=connection.id,
+        name=connection.name,
+        **connections.plain(connection),
+        links=users,
+        revision=connection.revision,
+        created=moment.to_text(connection.created),
+        updated=moment.to_text(connection.updated),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tidings.web.api import (
     collections,
+    connections,
     deliveries,
     event_types,
     forms,
@@ -36,6 +37,7 @@ _LISTS: tuple[tuple[Operation, ...], ...] = (
     endpoints.OPERATIONS,
     links.OPERATIONS,
     link_runs.OPERATIONS,
+    connections.OPERATIONS,
     deliveries.OPERATIONS,
     replays.OPERATIONS,
     hooks.OPERATIONS,

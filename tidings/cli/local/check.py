@@ -39,6 +39,7 @@ def check(
                 "file": file,
                 "settings": used,
                 "collections": sorted(config.collections or {}),
+                "connections": sorted(config.connections or {}),
                 "links": sorted(config.links or {}),
                 "hooks": sorted(config.hooks or {}),
                 "forms": sorted(config.forms or {}),
@@ -76,8 +77,9 @@ def _used(config: Config, settings: Settings) -> dict[str, dict[str, Any]]:
 
 def _show(config: Config, settings: Settings) -> None:
     typer.echo(f"{config.path} is valid." if config.path else "There is no file; the variables and defaults are valid.")
-    if config.collections or config.links:
-        declared = ", ".join([*sorted(config.collections or {}), *sorted(config.links or {})])
+    sections = (config.collections, config.connections, config.links)
+    if any(sections):
+        declared = ", ".join(name for section in sections for name in sorted(section or {}))
         typer.echo(f"It declares {declared}. To see what this would change on a running server:")
         typer.echo(f"tidings apply {config.path} --plan")
     if config.hooks:

@@ -95,8 +95,8 @@ def _run(config: Config, settings: Settings, *, as_json: bool, new_store: bool) 
     stop = _Stop(server)
     try:
         server.open(new_store=new_store)
-        if config.collections is not None or config.links is not None:
-            server.declare(config.collections, config.links, str(config.path))
+        if config.declares:
+            server.declare(config)
         if config.hooks is not None:
             server.declare_hooks(config.hooks, str(config.path))
         if config.forms is not None:

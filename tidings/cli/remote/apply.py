@@ -1,4 +1,4 @@
-"""`tidings apply FILE`: make a server's collections, links, hooks and forms match a file, after a look at the plan."""
+"""`tidings apply FILE`: make a server match a file: collections, connections, links, hooks and forms."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ Post = Callable[[str, str, dict[str, Any]], dict[str, Any]]
 """Sends `plan` or `apply` of `collections`, `links`, `hooks` or `forms` with a body; returns the plan shown."""
 BY_PATH = ("hooks", "forms")
 """What is identified by its path, and carried out after the collections and links."""
+SECTIONS = ("collections", "connections", "links", *BY_PATH)
 NOTHING: dict[str, Any] = {"plan": None, "steps": [], "loses": None, "refusals": [], "stays": [], "applied": False}
 """The plan of what a file does not declare."""
 
@@ -39,9 +40,7 @@ def apply(
         Path, typer.Argument(help="The file, such as tidings.yaml; its sections `collections` and `links` are used.")
     ],
     plan: Annotated[bool, typer.Option("--plan", help="Only show what would be done.")] = False,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Also drop collections, links, hooks and forms that are not in the file.")
-    ] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Also drop what is not in the file.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask, even if something will be lost.")] = False,
     stopped: Annotated[
         bool, typer.Option("--stopped", help="No server is running: open its store directly, as configured.")
@@ -52,9 +51,9 @@ def apply(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make collections, links, hooks and forms match a file. Shows what will change, and asks if something is lost.
+    """Make collections, connections, links, hooks and forms match a file. Asks before something is lost.
 
-    The collections and links change all or not at all, then the hooks, and then the forms.
+    The collections, connections and links change all or not at all, then the hooks, and then the forms.
 
     The exit status is 0 if it is done or there is nothing to do; 1 if it was refused; 3 if --plan found something to
     do; 4 if something would be lost and nobody confirmed.
@@ -62,7 +61,8 @@ def apply(
     config = _declared(file)
     if not stopped and (data or database):
         fail("--data and --database require --stopped")
-    bodies = given(collections=config.collections, links=config.links, hooks=config.hooks, forms=config.forms)
+    beside = given(links=config.links, connections=config.connections)
+    bodies = given(collections=config.collections, beside=beside or None, hooks=config.hooks, forms=config.forms)
     with _stopped(config, {"data": data, "database": database}) if stopped else _running(url, key) as post:
         shown = _Shown(_planned(post, bodies, prune))
         if not as_json:
@@ -85,8 +85,8 @@ def _declared(file: Path) -> Config:
         config = read_config(file)
     except SettingsError as wrong:
         fail(str(wrong))
-    if config.collections is None and config.links is None:
-        fail(f"{file} has no section `collections`, and no `links`")
+    if not config.declares:
+        fail(f"{file} has no section `collections`, and no `links` or `connections`")
     return config
 
 
@@ -121,11 +121,11 @@ class _Shown:
 def _planned(post: Post, bodies: dict[str, Any], prune: bool) -> dict[str, dict[str, Any]]:
     """The plans. Links are planned next to the collections that they edit."""
     plans: dict[str, dict[str, Any]] = {}
-    links = given(links=bodies.get("links"))
+    beside = bodies.get("beside", {})
     if "collections" in bodies:
-        plans |= _parted(post("collections", "plan", {"collections": bodies["collections"], **links, "prune": prune}))
-    elif links:
-        plans["links"] = post("links", "plan", {**links, "prune": prune})
+        plans |= _parted(post("collections", "plan", {"collections": bodies["collections"], **beside, "prune": prune}))
+    elif beside:
+        plans["links"] = post("links", "plan", {**beside, "prune": prune})
     for what in BY_PATH:
         if what in bodies:
             plans[what] = post(what, "plan", {what: bodies[what], "prune": prune})
@@ -141,13 +141,13 @@ def _parted(shown: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def _done(post: Post, shown: _Shown, bodies: dict[str, Any], prune: bool) -> _Shown:
     """Carry the plans out: collections and links as one, then the hooks, then the forms."""
     plans = dict(shown.plans)
-    links = given(links=bodies.get("links"))
+    beside = bodies.get("beside", {})
     if "collections" in plans and any(plans[what]["steps"] for what in ("collections", "links") if what in plans):
-        names = {"plan": plans["collections"]["plan"]} | ({"links_plan": plans["links"]["plan"]} if links else {})
-        body = {"collections": bodies["collections"], **links, "prune": prune, **names, "drop_values": shown.loses}
+        names = {"plan": plans["collections"]["plan"]} | ({"links_plan": plans["links"]["plan"]} if beside else {})
+        body = {"collections": bodies["collections"], **beside, "prune": prune, **names, "drop_values": shown.loses}
         plans |= _parted(post("collections", "apply", body))
     elif "links" in plans and plans["links"]["steps"]:
-        body = {**links, "prune": prune, "plan": plans["links"]["plan"], "drop_waiting": shown.loses}
+        body = {**beside, "prune": prune, "plan": plans["links"]["plan"], "drop_waiting": shown.loses}
         plans["links"] = post("links", "apply", body)
     for what in BY_PATH:
         if what in plans and plans[what]["steps"]:
@@ -227,7 +227,8 @@ def _of_links(server: Server, name: str, body: dict[str, Any]) -> msgspec.Struct
     """Plan or apply the links of a file without collections."""
     from tidings.control.links import WantedLinks
 
-    wanted, made = WantedLinks(links=body["links"], prune=body["prune"]), server.parts.links
+    made = server.parts.links
+    wanted = WantedLinks(links=body.get("links"), connections=body.get("connections"), prune=body["prune"])
     if name == "plan":
         return server.parts.readers.run(lambda db: made.look(db, wanted))
     return server.writer.wait(lambda db: made.carry_out(db, wanted, drop_waiting=body["drop_waiting"]))
@@ -240,7 +241,8 @@ def _of_collections(server: Server, name: str, body: dict[str, Any]) -> msgspec.
     from tidings.server import DECLARE_SECONDS
 
     wish, made = Wanted(collections=body["collections"], prune=body["prune"]), server.whole_file
-    links = WantedLinks(links=body["links"], prune=body["prune"]) if "links" in body else None
+    beside = {name: body[name] for name in ("links", "connections") if name in body}
+    links = WantedLinks(**beside, prune=body["prune"]) if beside else None
     if name == "plan":
         return server.parts.readers.run(lambda db: made.look(db, wish, links))
     return server.writer.wait(lambda db: made.apply(db, wish, links), DECLARE_SECONDS)
@@ -263,10 +265,11 @@ def _show(config: Config, shown: _Shown) -> None:
     for step in shown.steps:
         typer.echo(step["says"])
     if not shown.steps:
-        named = [what for what in shown.plans if getattr(config, what)] or list(shown.plans)
+        named = [what for what in SECTIONS if getattr(config, what, None)] or list(shown.plans)
         typer.echo(f"Nothing to do: the {' and '.join(named)} match the file.")
     kinds = {"collections": "", "links": "the link ", "hooks": "the hook ", "forms": "the form "}
     stays = [f"{kinds[what]}{name}" for what, each in shown.plans.items() for name in each["stays"]]
+    stays += [f"the connection {name}" for each in shown.plans.values() for name in each.get("connections_stay", ())]
     if stays:
         typer.echo(f"Not in the file, so they stay: {', '.join(stays)}. Use --prune to drop them.")
     for refusal in shown.refusals:

@@ -13,7 +13,7 @@ from tidings.cli.terminal.sentences import counted
 from tidings.cli.terminal.values import read_json
 from tidings.client.client import Json
 
-cli = typer.Typer(help="Links: edits that events, or times of day, make to items.", no_args_is_help=True)
+cli = typer.Typer(help="Links: what events, or times of day, make happen.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The link's name.")]
 
@@ -58,7 +58,7 @@ def test(
         ),
     ] = None,
 ) -> None:
-    """Show the exact edit that the link would make for an event, or when it is due. Changes nothing."""
+    """Show the exact edit or call that the link would make for an event, or when it is due. Nothing is done."""
     file = Path(event or "")
     if event is None:
         tried = out.client.links.test(name)
@@ -115,6 +115,11 @@ def delete(out: Session, name: Name) -> None:
 
 def _short(link: Json) -> Json:
     """When it acts, and what it does, in a few words."""
+    if link["call"] is not None:
+        call = link["call"]
+        word = next(word for word in ("get", "post", "put", "patch", "delete", "head") if word in call)
+        via = f" via {call['via']}" if "via" in call else ""
+        return {**link, "when": ", ".join(link["when"]["event"]), "does": f"{word} {call[word]}{via}"}
     item = link["item"]
     does = next(f"{word} {item['collection']}" for word in ("create", "put", "patch", "delete") if word in item)
     return {**link, "when": _when(link["when"]), "does": does}
@@ -128,6 +133,16 @@ def _when(when: Json) -> str:
     times = " ".join(when[kind]) if kind == "at" else when[kind]
     said = " ".join([kind, times, *([when["days"]] if "days" in when else [])])
     return said if "tz" not in when else f"{said}, {when['tz']}"
+
+
+def _show_call(out: Session, call: Json) -> None:
+    out.say(f"{call['method']} {call['url']}")
+    for name, value in call["headers"].items():
+        out.say(f"{name}: {value}")
+    if call["body"] is not None:
+        out.say("")
+        out.say(call["body"])
+    out.say("Nothing was sent.")
 
 
 def _event(file: Path) -> Any:
@@ -146,6 +161,9 @@ def _show_trial(out: Session, tried: Json) -> None:
         out.say(f"{edit['edit']} {edit['collection']}/{edit['id']}{whose}")
         if edit["data"] is not None:
             out.say(json.dumps(edit["data"], indent=2, ensure_ascii=False))
+    if tried["call"] is not None:
+        _show_call(out, tried["call"])
+        return
     out.say(f"The outcome would be {tried['outcome']}: {tried['says']}")
     if change is not None:
         fields = "" if change["changed"] is None else f", which changes {', '.join(change['changed'])}"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 import msgspec
@@ -47,8 +46,6 @@ BATCH_EVENTS_MAX = 100
 BATCH_MS_MAX = 60_000
 BATCH_BYTES_MIN, BATCH_BYTES_MAX = 1_024, 16 * 1024 * 1024
 TIMEOUT_SECONDS_MIN, TIMEOUT_SECONDS_MAX = 0.1, 30.0
-
-EVERYWHERE = address.Networks((IPv4Network("0.0.0.0/0"), IPv6Network("::/0")))
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -186,7 +183,7 @@ def address_refused(why: str) -> Place:
 
 
 def _url(url: str, allow_http: bool, networks: address.Networks) -> list[Place]:
-    wrong = _refusals(lambda: address.check_url(url, allow_http, EVERYWHERE, "/url"))
+    wrong = _refusals(lambda: address.check_url(url, allow_http, address.EVERYWHERE, "/url"))
     if wrong:
         return wrong
     # The form is valid, so any refusal now is about the address.

@@ -16,6 +16,7 @@ import msgspec
 from tidings.deliver.actions.bodies import BodyCache
 from tidings.deliver.actions.edits import Edits
 from tidings.deliver.settle import FollowUp
+from tidings.model.calls.connection import Connection
 from tidings.model.event import Event
 from tidings.model.moment import Micros
 from tidings.model.outcome import Outcome
@@ -39,6 +40,10 @@ class Tools(msgspec.Struct, frozen=True):
     bodies: BodyCache
     edits: Edits
     """Edits items of our own collections."""
+    connection: Callable[[str], Connection | None]
+    """How another system is reached, by the connection's name."""
+    later: Callable[[Callable[[], None]], None]
+    """Has something called in the deliver thread, but not now. May be called from any thread."""
 
 
 class Prepared(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""A gate: when the next request may leave, by a rate and by a pause that the other side asked for.
+"""A gate: when the next request may leave, by a rate, a maximum in flight, and a pause that the other side asked for.
 
 A lane has its own, or shares one with others that call the same place: then they share the rate, and a pause that one
 of them was asked for stops them all.
@@ -13,20 +13,40 @@ from tidings.rules.limit import TokenBucket
 class Gate:
     """Belongs to the deliver thread."""
 
-    __slots__ = ("_bucket", "_paused_until", "limited", "nums")
+    __slots__ = ("_bucket", "_paused_until", "_rate", "flights", "limited", "most_in_flight", "nums")
 
-    def __init__(self, rate: float | None = None) -> None:
-        """`rate`: requests per second."""
+    def __init__(self, rate: float | None = None, most_in_flight: int | None = None) -> None:
+        """`rate`: requests per second. `most_in_flight`: of all its lanes together."""
         self.nums: set[int] = set()
         """The numbers of the links that go through it."""
+        self.flights = 0
+        """Requests under way that went through it."""
         self._paused_until: Micros | None = None
-        self.set_rate(rate)
+        self._rate: float | None = None
+        self._bucket: TokenBucket | None = None
+        self.set_limits(rate, most_in_flight)
 
-    def set_rate(self, rate: float | None) -> None:
-        """Begin with another rate."""
-        self._bucket = None if rate is None else TokenBucket(rate)
-        self.limited = rate is not None
-        """Whether it has a rate."""
+    def set_limits(self, rate: float | None, most_in_flight: int | None = None) -> None:
+        """Continue with these limits; a new rate begins from scratch."""
+        if rate != self._rate:
+            self._rate, self._bucket = rate, None if rate is None else TokenBucket(rate)
+        self.most_in_flight = most_in_flight
+        self.limited = rate is not None or most_in_flight is not None
+        """Whether it has any limit."""
+
+    def instead_of(self, other: Gate, num: int, flights: int) -> Gate:
+        """A lane with these flights goes through this one from now on. Returns this one."""
+        if other is not self:
+            other.nums.discard(num)
+            other.flights -= flights
+            self.nums.add(num)
+            self.flights += flights
+        return self
+
+    @property
+    def full(self) -> bool:
+        """Whether none may pass before a request comes back."""
+        return self.most_in_flight is not None and self.flights >= self.most_in_flight
 
     @property
     def shared(self) -> bool:

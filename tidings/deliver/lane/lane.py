@@ -53,8 +53,7 @@ class Lane:
         """Where reading `latest` from the backlog continues, downwards; None: from its end; 0: there are no more."""
         self.jumped: set[int] = set()
         """Numbers taken from `latest` whose result is not stored yet, beyond what was read of the backlog."""
-        self.turn = 0
-        self.setbacks = Setbacks()
+        self.turn, self.setbacks = 0, Setbacks()
         self.moved = self.probed = 0
         """When a request last left or came back; left as a probe."""
         self.small: dict[int, int] = {}
@@ -143,14 +142,13 @@ class Lane:
         """Requests in flight within the window."""
         return self.flights - len(self.setbacks.express)
 
-    def replace(self, link: AnyLink, action: Action) -> AnyLink:
-        """Continue with the link as it is now; returns what it was."""
-        was = self.link
+    def replace(self, link: AnyLink, action: Action, gate: Gate | None = None, *, resends: bool = False) -> AnyLink:
+        """Continue with the link as it is now; returns what it was. `resends`: how it is sent has changed."""
+        was, self.gate = self.link, (gate or self.gate).instead_of(self.gate, self.num, self.flights)
         if was.pacing.rate != link.pacing.rate and not self.gate.shared:
-            self.gate.set_rate(link.pacing.rate)
+            self.gate.set_limits(link.pacing.rate)
         self._take(link, action)
-        if was.mode == "disabled" or changes_requests(was, link):
-            self.mended = True
+        self.mended |= resends or was.mode == "disabled" or changes_requests(was, link)
         return was
 
     def disable(self, reason: str) -> None:
@@ -167,15 +165,16 @@ class Lane:
     def arrived(self, items: Sequence[Queued], now: Micros) -> None:
         """A request has come back."""
         self.flights -= 1
+        self.gate.flights -= 1
         self.moved = now
-        if self.setbacks.express:
-            self.setbacks.express.pop(items[0].number, None)
+        self.setbacks.express.pop(items[0].number, None)
         for item in items:
             self.flying.pop(item.number, None)
 
     def unsent(self, items: Sequence[Queued], *, flown: bool) -> None:
         """These could not be sent. `flown`: they were a whole request, so its place is free again."""
         self.flights -= flown
+        self.gate.flights -= flown
         for item in items:
             self.flying.pop(item.number, None)
             self.setbacks.express.pop(item.number, None)

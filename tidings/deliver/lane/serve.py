@@ -105,6 +105,7 @@ def _plain(lane: Lane, now: Micros, launch: Launch) -> int:
         launch.append((lane, [item]))
     if count > 0:
         lane.flights += count
+        lane.gate.flights += count
         lane.moved = now
     return max(count, 0)
 
@@ -112,6 +113,8 @@ def _plain(lane: Lane, now: Micros, launch: Launch) -> int:
 def _choose(lane: Lane, now: Micros, *, newest_only: bool) -> tuple[Kind | None, Micros | None]:
     """The line to take from next; None: none before the moment returned with it (if known)."""
     if lane.gate.limited:
+        if lane.gate.full:
+            return None, lane.next_due
         at = lane.gate.ready_at(now)
         if at > now:
             return None, _sooner(at, lane.next_due) if lane.queued or lane.latest else lane.next_due
@@ -152,6 +155,8 @@ def _probe(
     lane: Lane, now: Micros, launch: Launch, settlement: Settlement, look: Look, chance: Callable[[], float]
 ) -> Micros | None:
     """The breaker is open: the newest as long as none of them fails; otherwise one at a time, when a probe is due."""
+    if lane.gate.full:
+        return lane.next_due
     if (at := lane.gate.ready_at(now)) > now:
         return at
     room = lane.most_in_flight
@@ -200,6 +205,7 @@ def _probed_kinds(lane: Lane) -> tuple[Kind, ...]:
 
 def _launch(lane: Lane, items: list[Queued], now: Micros, launch: Launch, *, express: bool) -> None:
     lane.gate.let_pass(now)
+    lane.gate.flights += 1
     lane.flights += 1
     lane.moved = now
     lane.queued_since = now

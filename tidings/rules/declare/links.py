@@ -6,29 +6,27 @@ Everything that is wrong is reported at once, each place by a JSON pointer.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from tidings.model.access import TENANT_RULE, is_tenant
 from tidings.model.errors import Invalid
-from tidings.model.link import ALL_TENANTS, EDIT_WORDS, EditItem, EditWord, ItemLink, Order, Pacing, Timer
+from tidings.model.link import ALL_TENANTS, EDIT_WORDS, AnyLink, CallApi, EditItem, EditWord, Pacing, Timer
 from tidings.rules import event_types, filter
-from tidings.rules.deliver import retry
+from tidings.rules.declare.calls import plain_call, read_call
+from tidings.rules.declare.pacing import order_by, plain_pacing, read_pacing, refusing
 from tidings.rules.edits import VALUES_AT
 from tidings.rules.reading.places import Places, shown
-from tidings.rules.reading.refused import Refused, escaped
+from tidings.rules.reading.refused import escaped
 from tidings.rules.template import JsonTemplate, is_template
 from tidings.rules.timers import declared as timers
 
 LINKS_MAX = 1_000
 DESCRIPTION_CHARS_MAX = 1_000
 NAME_RULE = "A link's name is 1 to 64 lower-case letters, digits, - and _, and begins with a letter"
-RATE_MIN, RATE_MAX = 0.001, 100_000.0
-IN_FLIGHT_MAX = 1_000
-ORDER_AGE_SECONDS_MAX = 7 * 24 * 3600
-ORDERS: tuple[Order, ...] = ("subject", "all", "none")
+ACTIONS = ("item", "call")
+"""What a link may do; exactly one of them."""
 
 NAME_PATTERN = "^[a-z][a-z0-9_-]{0,63}$"
 
@@ -38,7 +36,7 @@ _PARTS = (
     "tenant",
     "when",
     "filter",
-    "item",
+    *ACTIONS,
     "order",
     "order_max_age_seconds",
     "rate",
@@ -60,9 +58,9 @@ class DeclaredLink(msgspec.Struct, frozen=True, kw_only=True):
     timer: Timer | None
     filter: dict[str, Any] | None
     pacing: Pacing
-    what: EditItem
+    what: EditItem | CallApi
 
-    def same(self, link: ItemLink) -> bool:
+    def same(self, link: AnyLink) -> bool:
         """Whether a link is as it is declared here."""
         return all(getattr(self, name) == getattr(link, name) for name in self.__struct_fields__)
 
@@ -91,30 +89,23 @@ def read_one(name: str, value: Any, pointer: str = "") -> DeclaredLink:
     return found
 
 
-def plain(link: ItemLink | DeclaredLink) -> dict[str, Any]:
+def plain(link: AnyLink | DeclaredLink) -> dict[str, Any]:
     """The declaration in its one written form, as `read` reads it; without what is at its default."""
     what, pacing = link.what, link.pacing
-    item: dict[str, Any] = {"collection": what.collection, what.edit: _NEW if what.item is None else what.item}
-    if what.edit != "delete":
-        item["data"] = what.values
     found: dict[str, Any] = {"description": link.description} if link.description else {}
     if link.tenant is not None:
         found["tenant"] = link.tenant
     found["when"] = {"event": list(link.events)} if link.timer is None else timers.plain(link.timer)
     if link.filter is not None:
         found["filter"] = link.filter
-    found["item"] = item
-    order = pacing.order if what.order_by is None else what.order_by
-    if order != ORDERS[0]:
-        found["order"] = order
-    for name in ("order_max_age_seconds", "rate", "max_in_flight", "retry_delays_seconds"):
-        value = getattr(pacing, name)
-        if value != getattr(_PACING, name):
-            found[name] = list(value) if type(value) is tuple else value
-    return found
-
-
-_PACING = Pacing()
+    if isinstance(what, CallApi):
+        found["call"] = plain_call(what, pacing)
+    else:
+        item: dict[str, Any] = {"collection": what.collection, what.edit: _NEW if what.item is None else what.item}
+        if what.edit != "delete":
+            item["data"] = what.values
+        found["item"] = item
+    return found | plain_pacing(pacing, what.order_by)
 
 
 def _read(name: Any, value: Any, pointer: str, wrong: Places) -> DeclaredLink | None:
@@ -132,12 +123,12 @@ def _read(name: Any, value: Any, pointer: str, wrong: Places) -> DeclaredLink | 
         "tenant": _tenant(given.get("tenant"), f"{pointer}/tenant", wrong),
         **_when(given, pointer, wrong),
         "filter": given.get("filter"),
+        "what": _what(given, pointer, wrong),
         "pacing": _pacing(given, pointer, wrong),
-        "what": _item(given, pointer, wrong),
     }
     pattern = given.get("filter")
     if pattern is not None:
-        _refusing(lambda: filter.check(pattern, f"{pointer}/filter"), wrong)
+        refusing(lambda: filter.check(pattern, f"{pointer}/filter"), wrong)
     return None if len(wrong.found) > before else DeclaredLink(name=name, **found)
 
 
@@ -166,7 +157,7 @@ def _when(given: dict[str, Any], pointer: str, wrong: Places) -> dict[str, Any]:
             wrong.say(f"{at}/event", "missing", detail)
         return found
     several = [events] if type(events) is str else events
-    _refusing(lambda: event_types.check_patterns(several, f"{at}/event"), wrong)
+    refusing(lambda: event_types.check_patterns(several, f"{at}/event"), wrong)
     return found | {"events": tuple(several) if type(several) is list else ()}
 
 
@@ -182,11 +173,31 @@ def _timer(given: dict[str, Any], when: dict[str, Any], pointer: str, wrong: Pla
     return timers.read(when, at, wrong)
 
 
+def _what(given: dict[str, Any], pointer: str, wrong: Places) -> EditItem | CallApi | None:
+    named = [name for name in ACTIONS if given.get(name) is not None]
+    if not named:
+        detail = "A link needs `item`, what it does to which item, or `call`, a request to another system."
+        wrong.say(f"{pointer}/item", "missing", detail)
+    elif len(named) > 1:
+        detail = f"A link does one thing: {' or '.join(named)}. Declare a second link for the other."
+        wrong.say(f"{pointer}/{named[1]}", "contradiction", detail)
+    elif named == ["call"]:
+        if given.get("rate") is not None and type(given["call"]) is dict and given["call"].get("via") is not None:
+            detail = "Set the rate of the connection instead: all its links share it."
+            wrong.say(f"{pointer}/rate", "contradiction", detail)
+        return read_call(given["call"], order_by(given), pointer, wrong)
+    else:
+        return _item(given, pointer, wrong)
+    return None
+
+
+def _pacing(given: dict[str, Any], pointer: str, wrong: Places) -> Pacing:
+    call = given.get("call")
+    return read_pacing(given, pointer, wrong, call.get("give_up_on") if type(call) is dict else None)
+
+
 def _item(given: dict[str, Any], pointer: str, wrong: Places) -> EditItem | None:
     at = f"{pointer}/item"
-    if "item" not in given:
-        wrong.say(at, "missing", "A link needs `item`: what it does to which item.")
-        return None
     item = wrong.members(given["item"], at, _ITEM_PARTS, "`item`")
     words: list[EditWord] = [word for word in EDIT_WORDS if item.get(word) is not None]
     collection = item.get("collection")
@@ -205,10 +216,8 @@ def _item(given: dict[str, Any], pointer: str, wrong: Places) -> EditItem | None
         detail = "`item` needs `data`: the item's fields by name, or a template such as {{ data }} that becomes them."
         wrong.say(f"{at}/data", "missing" if data is None else "wrong_type", detail)
     else:
-        _refusing(lambda: JsonTemplate(data, pointer + VALUES_AT), wrong)
-    order = given.get("order")
-    order_by = order if type(order) is str and is_template(order) else None
-    return EditItem(collection=str(collection), edit=word, item=target, values=data, order_by=order_by)
+        refusing(lambda: JsonTemplate(data, pointer + VALUES_AT), wrong)
+    return EditItem(collection=str(collection), edit=word, item=target, values=data, order_by=order_by(given))
 
 
 def _target(value: Any, word: EditWord, pointer: str, wrong: Places) -> str | None:
@@ -218,44 +227,5 @@ def _target(value: Any, word: EditWord, pointer: str, wrong: Places) -> str | No
         either = " or true, for a new id" if word == "create" else ""
         wrong.say(pointer, "wrong_type", f"`{word}` must be the item's id, such as {{{{ data.id }}}}{either}.")
         return None
-    _refusing(lambda: JsonTemplate(value, pointer), wrong)
+    refusing(lambda: JsonTemplate(value, pointer), wrong)
     return value
-
-
-def _pacing(given: dict[str, Any], pointer: str, wrong: Places) -> Pacing:
-    order = given.get("order", ORDERS[0])
-    if type(order) is str and is_template(order):
-        _refusing(lambda: JsonTemplate(order, f"{pointer}/order"), wrong)
-        order = "subject"
-    elif order not in ORDERS:
-        detail = f"`order` must be {', '.join(ORDERS)}, or a template whose values name the lines to keep in order."
-        wrong.say(f"{pointer}/order", "not_in_enum", detail)
-        order = ORDERS[0]
-    found: dict[str, Any] = {"order": order}
-    for name, low, high, kinds in (
-        ("rate", RATE_MIN, RATE_MAX, (int, float)),
-        ("max_in_flight", 1, IN_FLIGHT_MAX, (int,)),
-        ("order_max_age_seconds", 1, ORDER_AGE_SECONDS_MAX, (int,)),
-    ):
-        value = given.get(name)
-        if value is None:
-            continue
-        if type(value) not in kinds or not low <= value <= high:
-            what = "a whole number" if kinds == (int,) else "a number"
-            code = "not_whole" if kinds == (int,) and type(value) is float else "out_of_range"
-            wrong.say(f"{pointer}/{name}", code, f"{name} must be {what} from {low:,} to {high:,}.")
-        else:
-            found[name] = value
-    delays = given.get("retry_delays_seconds")
-    if delays is not None:
-        found["retry_delays_seconds"] = tuple(delays) if type(delays) is list else delays
-        _refusing(lambda: retry.check_delays(found["retry_delays_seconds"], f"{pointer}/retry_delays_seconds"), wrong)
-    return Pacing(**found)
-
-
-def _refusing(check: Callable[[], object], wrong: Places) -> None:
-    """Note what a check refuses."""
-    try:
-        check()
-    except Refused as refused:
-        wrong.say(refused.pointer, refused.place.code, refused.detail)

@@ -19,7 +19,7 @@ from tidings.rules.reading.refused import Refused
 
 OfMessage = Literal["delivered", "again", "again, uncounted", "dead"]
 """`again, uncounted`: it is sent again, without using up an attempt of its schedule."""
-OfEndpoint = Literal["well", "silent", "failing", "hold", "hold older", "gone"]
+OfEndpoint = Literal["well", "silent", "failing", "hold", "hold older", "gone", "not asked"]
 """`silent`: it says nothing, unless nothing else succeeds. `hold`: send it nothing until then; `hold older`: only what
 was made after everything that failed. `gone`: disable it."""
 
@@ -39,6 +39,8 @@ class Judgement(msgspec.Struct, frozen=True):
     message: OfMessage
     endpoint: OfEndpoint
     because: str
+    is_given_up: bool = False
+    """The link's owner listed the status as one that ends a message."""
 
 
 OK = Judgement(outcomes.OK, "2xx", "delivered", "well", "it was accepted")
@@ -108,7 +110,7 @@ TABLE: tuple[Judgement, ...] = (
         Judgement(outcome, "", "again", "failing", _NO_ANSWER)
         for outcome in outcomes.OUTCOMES
         if outcome not in (outcomes.OK, outcomes.GONE, outcomes.BAD_STATUS, outcomes.REDIRECT, *outcomes.OURS)
-        and outcome not in outcomes.OF_EDITS
+        and outcome not in (*outcomes.OF_CALLS, *outcomes.OF_EDITS)
     ),
     Judgement(outcomes.UNSENDABLE, "", "dead", "silent", "it never left, and retrying would not help"),
     Judgement(outcomes.CANCELLED, "", "dead", "silent", "it never left: it was cancelled"),
@@ -127,6 +129,32 @@ _EDITS = (
 )
 OF_EDITS = {row.outcome: row for row in _EDITS}
 """The verdicts on an edit of an item. A failed one says nothing about the link, so its other edits continue."""
+
+UNFILLED = Judgement(outcomes.TEMPLATE_FAILED, "none: nothing was sent", "dead", "not asked", _NEVER)
+OF_CALLS: tuple[Judgement, ...] = (
+    Judgement(outcomes.OK, "what `ok` accepts; 2xx by default", "delivered", "well", "the call succeeded"),
+    TOO_MANY,
+    BUSY,
+    Judgement(
+        outcomes.BAD_STATUS, "401", "again", "failing", "the credentials are wrong or expired, for every event alike"
+    ),
+    Judgement(outcomes.BAD_STATUS, "408, 425", "again", "failing", "the service asks to try again"),
+    Judgement(outcomes.BAD_STATUS, "every other 4xx", "dead", "silent", "it refuses this request for good"),
+    Judgement(outcomes.BAD_STATUS, "5xx, and statuses outside HTTP", "again", "failing", "the service is at fault"),
+    REDIRECT,
+    Judgement(outcomes.NOT_OK, "2xx, but `ok` is false", "again", "silent", "it says itself that it has done nothing"),
+    Judgement(
+        outcomes.IN_DOUBT,
+        "none, though the request was sent",
+        "dead",
+        "failing",
+        "it may have been done: a person decides. `in_doubt: retry`, GET, PUT, DELETE, or an Idempotency-Key of the "
+        "link's own lets it be repeated instead",
+    ),
+    UNFILLED,
+)
+"""The verdicts on the answers to calls, where they differ from those on webhooks. The first row that fits counts."""
+_OF_CALL = {row.answers: row for row in OF_CALLS}
 
 OF_MESSAGE: dict[OfMessage, str] = {
     "delivered": "It has arrived.",
@@ -160,6 +188,7 @@ OF_ENDPOINT: dict[OfEndpoint, str] = {
         "them is asked to wait too, nothing is sent."
     ),
     "gone": "It is disabled.",
+    "not asked": "Nothing was sent, so nothing is known of it.",
 }
 RULES: tuple[str, ...] = (
     "Messages created after every one that failed go first, whatever the reason for the failures: they have a slot "
@@ -195,6 +224,16 @@ def judge(outcome: Outcome, status: int | None, *, asked_to_wait: bool = False) 
     return REFUSED if 400 <= status < 500 else FAULT
 
 
+def judge_call(outcome: Outcome, status: int | None, *, asked_to_wait: bool = False) -> Judgement:
+    """The same for a call of a link."""
+    if outcome in (*outcomes.OF_CALLS, outcomes.OK):
+        return next(row for row in OF_CALLS if row.outcome is outcome)
+    if status is None or not 400 <= status < 500 or status == 429:
+        return judge(outcome, status, asked_to_wait=asked_to_wait)
+    named = "401" if status == 401 else "408, 425" if status in (408, 425) else "every other 4xx"
+    return _OF_CALL[named]
+
+
 def weighed(judged: Judgement, whom: health.Whom) -> Judgement:
     """A request to wait, once it is known who is meant by it."""
     if whom == "all":
@@ -213,7 +252,7 @@ def given_up(judged: Judgement, status: int | None, give_up_on: Sequence[int | s
         return judged
     of_endpoint: OfEndpoint = judged.endpoint if judged.endpoint in ("hold", "gone", "well") else "silent"
     message: OfMessage = "delivered" if judged.message == "delivered" else "dead"
-    return msgspec.structs.replace(judged, message=message, endpoint=of_endpoint)
+    return msgspec.structs.replace(judged, message=message, endpoint=of_endpoint, is_given_up=True)
 
 
 def check_give_up_on(given: object, pointer: str = "") -> tuple[int | str, ...]:

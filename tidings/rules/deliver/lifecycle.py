@@ -59,7 +59,7 @@ MOVES: tuple[Move, ...] = (
     ),
     Move("waiting", "exhausted", "dead", "the last planned attempt failed"),
     Move("waiting", "given_up", "dead", "its endpoint gives up on this status (`give_up_on`)"),
-    Move("waiting", "refused", "dead", "its link could not make this edit, and retrying would not help"),
+    Move("waiting", "refused", "dead", "its link could not make this edit or call, and retrying would not help"),
     Move("waiting", "unsendable", "dead", "the request cannot be built, and retrying would not help"),
     Move("waiting", "cancel", "cancelled", "somebody cancelled it"),
     Move("waiting", "delete", "cancelled", "its endpoint was deleted"),

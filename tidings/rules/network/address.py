@@ -90,6 +90,7 @@ class Networks(tuple[Network, ...]):
 
 
 NONE_OPEN = Networks()
+EVERYWHERE = Networks((IPv4Network("0.0.0.0/0"), IPv6Network("::/0")))
 
 
 @lru_cache(maxsize=8192)

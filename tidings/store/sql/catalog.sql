@@ -57,7 +57,7 @@ SELECT COALESCE(MAX(num), 0) + 1 FROM link;
 -- Create or replace a link; what never changes is left alone.
 INSERT INTO link (num, id, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event)
 VALUES (:num, :id, :kind, :tenant, :options, :sealed, :mode, :reason, :revision, :created, :updated, :deleted, :after)
-ON CONFLICT (num) DO UPDATE SET options = excluded.options, sealed = excluded.sealed, mode = excluded.mode,
+ON CONFLICT (num) DO UPDATE SET kind = excluded.kind, options = excluded.options, sealed = excluded.sealed, mode = excluded.mode,
     reason = excluded.reason, revision = excluded.revision, updated = excluded.updated, deleted = excluded.deleted;
 
 -- name: keys
@@ -184,3 +184,22 @@ SELECT id FROM form WHERE path = :path;
 -- name: forms_of_tenant
 -- How many forms a tenant has.
 SELECT COUNT(*) FROM form WHERE tenant = :tenant;
+
+-- name: connections
+-- Every connection, by name.
+SELECT id, name, options, sealed, revision, created, updated FROM connection ORDER BY name;
+
+-- name: connection_changed
+-- One connection, to be read again.
+SELECT id, name, options, sealed, revision, created, updated FROM connection WHERE name = :name;
+
+-- name: connection_put
+-- Create or replace a connection.
+INSERT INTO connection (id, name, options, sealed, revision, created, updated)
+VALUES (:id, :name, :options, :sealed, :revision, :created, :updated)
+ON CONFLICT (id) DO UPDATE SET options = excluded.options, sealed = excluded.sealed, revision = excluded.revision,
+    updated = excluded.updated;
+
+-- name: connection_drop
+-- Delete a connection.
+DELETE FROM connection WHERE id = :id;

@@ -54,10 +54,11 @@ class CollectionList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlanBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Declarations by name, and of links next to them. `prune`: drop the collections, and links, not among them."""
+    """Declarations by name, with links and connections next to them. `prune`: drop what is not among them."""
 
     collections: dict[str, Any]
     links: dict[str, Any] | None = None
+    connections: dict[str, Any] | None = None
     prune: bool = False
 
 
@@ -159,8 +160,10 @@ async def apply_collections(parts: Parts, request: Request) -> Answer:
 
 
 def _links(request: Request) -> WantedLinks | None:
-    links = request.value.get("links")
-    return None if links is None else WantedLinks(links=links, prune=request.body.prune)
+    links, connections = request.value.get("links"), request.value.get("connections")
+    if links is None and connections is None:
+        return None
+    return WantedLinks(links=links, connections=connections, prune=request.body.prune)
 
 
 def _drops(request: Request) -> bool:

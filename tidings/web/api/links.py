@@ -9,7 +9,7 @@ import msgspec
 from tidings.control.endpoints.endpoints import Missed
 from tidings.control.links import READ, WRITE, LinkPlan, PutLink, ResumedLink, WantedLinks
 from tidings.model.event import Event
-from tidings.model.link import ItemLink
+from tidings.model.link import AnyLink
 from tidings.views.links import LinkTestView, LinkView, link_test_view, link_view, with_timer
 from tidings.web.habits.edits import conditions, etag
 from tidings.web.habits.given import agree
@@ -29,10 +29,11 @@ class LinkBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tenant: str | None = None
     when: dict[str, Any]
     filter: dict[str, Any] | None = None
-    item: dict[str, Any]
+    item: dict[str, Any] | None = None
+    call: dict[str, Any] | None = None
     order: str = "subject"
     order_max_age_seconds: int = 3600
-    rate: float | None = None
+    rate: float | str | None = None
     max_in_flight: int = 64
     retry_delays_seconds: list[float] | None = None
 
@@ -76,9 +77,13 @@ class LinkList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LinksBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Declarations by name. `prune`: delete the links that are not among them."""
+    """Declarations by name, of links and the connections that they use. `prune`: delete those that are not among them.
 
-    links: dict[str, Any]
+    What is left out, or null, stays as it is.
+    """
+
+    links: dict[str, Any] | None = None
+    connections: dict[str, Any] | None = None
     prune: bool = False
 
 
@@ -115,7 +120,7 @@ async def put_link(parts: Parts, request: Request) -> Answer:
     """Declare a link, or replace its declaration."""
     name = request.path["name"]
 
-    def check(before: ItemLink | None) -> None:
+    def check(before: AnyLink | None) -> None:
         agree(request, None if before is None else link_view(before), name=name)
 
     put: PutLink = await parts.links.put(
@@ -155,7 +160,7 @@ async def resume_link(parts: Parts, request: Request) -> Answer:
 
 
 async def test_link(parts: Parts, request: Request) -> Answer:
-    """Say what the link would do with an event. Changes nothing."""
+    """Say what the link would do with an event. Changes and sends nothing."""
     body: LinkTest = request.body
     name = request.path["name"]
     if body.event is None and body.event_id is None:
@@ -169,16 +174,21 @@ async def test_link(parts: Parts, request: Request) -> Answer:
 
 async def plan_links(parts: Parts, request: Request) -> Answer:
     """Say what these declarations would change; nothing is changed."""
-    wanted = WantedLinks(links=request.value["links"], prune=request.body.prune)
-    return Answer(200, await parts.links.plan(request.caller, wanted))
+    return Answer(200, await parts.links.plan(request.caller, _wanted(request)))
 
 
 async def apply_links(parts: Parts, request: Request) -> Answer:
     """Carry these declarations out, all or none."""
     body: LinksApply = request.body
-    wanted = WantedLinks(links=request.value["links"], prune=body.prune)
     run = run_once(parts, request, lambda shown: Answer(200, shown))
-    return await parts.links.apply(request.caller, wanted, run, plan_name=body.plan, drop_waiting=body.drop_waiting)
+    return await parts.links.apply(
+        request.caller, _wanted(request), run, plan_name=body.plan, drop_waiting=body.drop_waiting
+    )
+
+
+def _wanted(request: Request) -> WantedLinks:
+    links, connections = request.value.get("links"), request.value.get("connections")
+    return WantedLinks(links=links, connections=connections, prune=request.body.prune)
 
 
 def _event(given: GivenEvent, now: int) -> Event:
@@ -197,7 +207,7 @@ def _event(given: GivenEvent, now: int) -> Event:
     )
 
 
-def _shown(link: ItemLink, waiting: int | msgspec.UnsetType = msgspec.UNSET) -> Answer:
+def _shown(link: AnyLink, waiting: int | msgspec.UnsetType = msgspec.UNSET) -> Answer:
     return Answer(200, link_view(link, waiting), [etag(link.revision)])
 
 
@@ -311,8 +321,11 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/links/{name}:test",
         scope=WRITE,
-        summary="See the exact edit that a link would make for an event",
-        help="Changes nothing. Give `event_id`, or an `event` that is not stored; a link with a timer needs neither.",
+        summary="See the exact edit or call that a link would make for an event",
+        help=(
+            "Changes and sends nothing. Give `event_id`, or an `event` that is not stored; a link with a timer needs "
+            "neither."
+        ),
         handler=test_link,
         tag=TAG,
         request=LinkTest,

@@ -12,7 +12,7 @@ from tidings.rules.own_members import agrees, differs
 from tidings.web.operation import Operation, Request
 from tidings.web.wire.bodies import body
 
-MEASURED = frozenset(("health", "indexes", "waiting", "next_due", "last_due", "last_run"))
+MEASURED = frozenset(("health", "indexes", "links", "waiting", "next_due", "last_due", "last_run"))
 """Members that change on their own: a value read a moment ago may differ, so only its form is checked."""
 HELP = "The result of GET can be sent back: read-only members are accepted if they match."
 

@@ -7,12 +7,14 @@ from typing import Any
 from tidings.control.endpoints.edit import REASON_CHARS_MAX
 from tidings.model.access import VERBS
 from tidings.model.ids import ALPHABET, ID_CHARS
-from tidings.model.link import EDIT_WORDS
+from tidings.model.link import EDIT_WORDS, IN_DOUBTS
+from tidings.model.link import VERBS as CALL_VERBS
 from tidings.rules import template
-from tidings.rules.declare import declaration, declared_field, links
-from tidings.rules.deliver import retry
+from tidings.rules.declare import connections, declaration, declared_field, links, pacing
+from tidings.rules.deliver import judgement, retry
 from tidings.rules.event_types import PATTERNS_MAX, TYPE_CHARS_MAX
 from tidings.rules.items.field import FORMATS, TYPES
+from tidings.rules.network.address import URL_CHARS_MAX
 from tidings.rules.reading import decimals
 from tidings.rules.reading.jsontext import NO_NUL
 from tidings.rules.timers import declared as timers
@@ -175,6 +177,26 @@ _PATTERN: Schema = {"pattern": r"^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$
 _DELAY: Schema = {"type": "number", "minimum": 0, "maximum": retry.DELAY_SECONDS_MAX}
 _LINK_ID: Schema = {"pattern": rf"^lnk_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}}$", "maxLength": 4 + ID_CHARS}
 _TEMPLATE: Schema = {"type": "string", "minLength": 1, "maxLength": template.SOURCE_CHARS_MAX, "pattern": NO_NUL}
+_RATE: Schema = {"minimum": pacing.RATE_MIN, "maximum": pacing.RATE_MAX, "pattern": pacing.RATE_PATTERN}
+CONNECTION: Schema = {"pattern": connections.NAME_PATTERN, "maxLength": 64}
+_CONNECTION: dict[str, Schema] = {
+    "base": {"format": "uri", "maxLength": URL_CHARS_MAX},
+    "description": {"pattern": NO_NUL, "maxLength": connections.DESCRIPTION_CHARS_MAX},
+    "auth": _object(
+        bearer={"type": "string", "description": "A token."},
+        basic={"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2},
+        header={"type": "object", "additionalProperties": {"type": "string"}},
+    )
+    | {"description": "How it authenticates: exactly one of these."},
+    "rate": _RATE,
+    "max_in_flight": {"minimum": 1, "maximum": pacing.IN_FLIGHT_MAX},
+    "timeout_seconds": {"minimum": connections.TIMEOUT_SECONDS_MIN, "maximum": connections.TIMEOUT_SECONDS_MAX},
+}
+_CONNECTIONS: Schema = {
+    "maxProperties": connections.CONNECTIONS_MAX,
+    "propertyNames": {"pattern": connections.NAME_PATTERN},
+    "additionalProperties": {"$ref": "#/components/schemas/ConnectionBody"},
+}
 _LINK: dict[str, Schema] = {
     "description": {"pattern": NO_NUL, "maxLength": links.DESCRIPTION_CHARS_MAX},
     "tenant": {"pattern": r"^(\*|[A-Za-z0-9_-]{1,64})$", "maxLength": 64},
@@ -212,10 +234,27 @@ _LINK: dict[str, Schema] = {
         ),
         "description": "What it does to which item: exactly one of create, put, patch and delete.",
     },
+    "call": {
+        **_object(
+            via={"type": "string", **CONNECTION, "description": "The connection that it goes through."},
+            **{word: _TEMPLATE | {"description": f"The path or URL of a {word.upper()}."} for word in CALL_VERBS},
+            query={"type": "object", "description": "Parameters of the URL, by name."},
+            headers={"type": "object", "additionalProperties": _TEMPLATE},
+            json={"description": "The body as JSON, in which strings can be templates."},
+            form={"type": "object", "description": "The body as a form."},
+            xml=_TEMPLATE | {"description": "The body as XML."},
+            text=_TEMPLATE | {"description": "The body as text."},
+            ok=_TEMPLATE | {"description": "An expression of status, headers and body: whether it succeeded."},
+            in_doubt={"type": "string", "enum": list(IN_DOUBTS)},
+            give_up_on={"type": "array", "maxItems": judgement.GIVE_UP_MAX},
+            timeout_seconds={"type": "number", "minimum": 0.1, "maximum": 120},
+        ),
+        "description": "The request that it sends: exactly one of get, post, put, patch, delete and head.",
+    },
     "order": _TEMPLATE,
-    "order_max_age_seconds": {"minimum": 1, "maximum": links.ORDER_AGE_SECONDS_MAX},
-    "rate": {"minimum": links.RATE_MIN, "maximum": links.RATE_MAX},
-    "max_in_flight": {"minimum": 1, "maximum": links.IN_FLIGHT_MAX},
+    "order_max_age_seconds": {"minimum": 1, "maximum": pacing.ORDER_AGE_SECONDS_MAX},
+    "rate": _RATE,
+    "max_in_flight": {"minimum": 1, "maximum": pacing.IN_FLIGHT_MAX},
     "retry_delays_seconds": {"minItems": 1, "maxItems": retry.DELAYS_MAX, "items": _DELAY},
 }
 _LINKS: Schema = {
@@ -227,8 +266,14 @@ _LINKS: Schema = {
 BOUNDS: dict[str, dict[str, Schema]] = {
     "NewCollection": {**_COLLECTION, "name": NAME},
     "CollectionBody": _COLLECTION,
-    "PlanBody": {"collections": _COLLECTIONS, "links": _LINKS},
-    "ApplyBody": {"collections": _COLLECTIONS, "links": _LINKS, "plan": _PLAN, "links_plan": _PLAN},
+    "PlanBody": {"collections": _COLLECTIONS, "links": _LINKS, "connections": _CONNECTIONS},
+    "ApplyBody": {
+        "collections": _COLLECTIONS,
+        "links": _LINKS,
+        "connections": _CONNECTIONS,
+        "plan": _PLAN,
+        "links_plan": _PLAN,
+    },
     "CollectionPatch": {
         "was": NAME,
         "fields": _named(declaration.FIELDS_MAX, "FieldPatch", null=True),
@@ -254,6 +299,18 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "stays": {"items": {"type": "string", **NAME}, "maxItems": declaration.COLLECTIONS_MAX},
     },
     "LinkBody": _LINK,
+    "ConnectionBody": _CONNECTION,
+    "ConnectionView": {
+        **_CONNECTION,
+        "id": {"pattern": rf"^conn_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}}$", "maxLength": 5 + ID_CHARS},
+        "name": CONNECTION,
+        "links": {"items": {"type": "string", **LINK}, "maxItems": links.LINKS_MAX},
+    },
+    "CallView": {
+        "method": {"enum": [word.upper() for word in CALL_VERBS]},
+        "headers": {"values": _LONG},
+        "body": _LONG,
+    },
     "LinkView": {
         **_LINK,
         "id": _LINK_ID,
@@ -267,16 +324,17 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "ChangeShown": {"data": {"type": "object"}},
     "GivenEvent": {"data": {"type": "object"}},
     "LinkTest": {"event_id": {"pattern": "^[A-Za-z0-9_.:-]{1,64}$", "maxLength": 64}},
-    "LinksBody": {"links": _LINKS},
-    "LinksApply": {"links": _LINKS, "plan": _PLAN},
+    "LinksBody": {"links": _LINKS, "connections": _CONNECTIONS},
+    "LinksApply": {"links": _LINKS, "connections": _CONNECTIONS, "plan": _PLAN},
     "LinkPlan": {
         "plan": _PLAN,
         "loses": {"maxLength": 1_000_000},
         "steps": {"maxItems": 1_000_000},
         "refusals": {"maxItems": 1_000_000},
         "stays": {"items": {"type": "string", **LINK}, "maxItems": links.LINKS_MAX},
+        "connections_stay": {"items": {"type": "string", **CONNECTION}, "maxItems": connections.CONNECTIONS_MAX},
     },
-    "LinkStep": {"do": {"maxLength": 40}, "link": LINK, "says": {"maxLength": 10_000}},
+    "LinkStep": {"do": {"maxLength": 40}, "link": LINK, "connection": CONNECTION, "says": {"maxLength": 10_000}},
     "StepShown": {"do": {"maxLength": 40}, "collection": NAME, "says": {"maxLength": 10_000}},
 }
 """By the name of a struct and of its field."""

@@ -57,6 +57,7 @@ _ATTEMPT = {
     "duration_ms": 38,
     "request_headers": {"webhook-id": EVENT},
     "edit": None,
+    "call": None,
     "answer": "thanks",
     "reason": None,
 }
@@ -235,6 +236,7 @@ _LINK = {
     "when": {"event": ["shop.order.created", "shop.order.updated"]},
     "filter": None,
     "item": {"collection": "tasks", "put": "{{ data.id }}", "data": {"title": "{{ data.title }}"}},
+    "call": None,
     "order": "subject",
     "order_max_age_seconds": 3600,
     "rate": None,
@@ -250,25 +252,32 @@ _LINK = {
     "created": THEN,
     "updated": THEN,
 }
+_NOTHING_BEFORE = dict.fromkeys(("previous", "changed"))
 _LINK_TEST = {
     "link": "shop-update",
     "wants": True,
     "reason": None,
     "edit": {"collection": "tasks", "edit": "put", "id": "o-1", "tenant": None, "data": {"title": "Two chairs"}},
+    "call": None,
     "outcome": "ok",
     "says": "Created tasks/o-1.",
-    "change": {
-        "type": "tasks.created",
-        "data": {"id": "o-1", "title": "Two chairs"},
-        "previous": None,
-        "changed": None,
-    },
+    "change": {"type": "tasks.created", "data": {"id": "o-1", "title": "Two chairs"}} | _NOTHING_BEFORE,
 }
 
+_STEP = {"do": "create_link", "link": "shop-update", "connection": None, "says": "will create the link", "loses": 0}
+_CONNECTION = (
+    {"id": "conn_01m7xtw3z1f5k8q2r9v4b6n0ch", "name": "shop", "base": "https://api.example.com/v1", "headers": {}}
+    | {"auth": {"bearer": "***"}, "rate": 5.0, "timeout_seconds": 15.0, "private": [], "description": ""}
+    | dict.fromkeys(("max_in_flight", "ca", "client_certificate"))
+    | {"links": ["shop-update"], "revision": 1, "created": THEN, "updated": THEN}
+)
+
+_SHARE = {"of": "streams", "used": 12, "total": 1_000, "tenants": 3}
 ANSWERS: dict[str, Any] = {
     "Accepted": _ACCEPTED,
     "AcceptedBatch": {"events": [_ACCEPTED]},
     "CollectionView": _COLLECTION,
+    "ConnectionView": _CONNECTION,
     "CreatedKey": {**_KEY, "key": "tdk_" + "k7Jx0Q2b9Lr" * 3 + "mW4s8Yt1Vz"},
     "DeliveryDetail": {**_DELIVERY, "attempts": [_ATTEMPT], "next_attempt": None},
     "DeliveryView": _DELIVERY,
@@ -320,21 +329,12 @@ ANSWERS: dict[str, Any] = {
     "KeyView": _KEY,
     "LinkPlan": {
         **_PLAN,
-        "steps": [{"do": "create_link", "link": "shop-update", "says": "will create the link shop-update", "loses": 0}],
+        "steps": [_STEP],
+        "connections_stay": [],
     },
     "LinkTestView": _LINK_TEST,
     "LinkView": _LINK,
-    "ShareList": {
-        "data": [
-            {
-                "of": "streams",
-                "used": 12,
-                "total": 1_000,
-                "tenants": 3,
-                "held_back": [{"tenant": "acme", "held": 8, "refused": 2}],
-            }
-        ]
-    },
+    "ShareList": {"data": [{**_SHARE, "held_back": [{"tenant": "acme", "held": 8, "refused": 2}]}]},
     "StreamTicket": {
         "ticket": "AaYbB3x0V5c2P9m1dQ8kTzL7RjE4oWnU6sHfGiCv",
         "url": "/v1/events/stream?ticket=AaYbB3x0V5c2P9m1dQ8kTzL7RjE4oWnU6sHfGiCv",

@@ -1,0 +1,1 @@
+"""Connections, and links that call other systems."""

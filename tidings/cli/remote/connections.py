@@ -1,0 +1,49 @@
+"""`tidings connections`: list and show how links reach other systems. They are declared in a file: `tidings apply`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Url, session
+from tidings.client.client import Json
+
+cli = typer.Typer(help="Connections: how links reach other systems.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The connection's name.")]
+
+
+@cli.command("list")
+def list_connections(limit: Limit = LIST_LIMIT, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """List connections, by name."""
+    columns = {"name": "name", "base": "base", "auth": "auth", "rate": "rate", "links": "links"}
+    with session(url, key, as_json) as out:
+        found = out.client.connections.list(limit=min(limit, PAGE_MAX))
+        out.list(
+            found if as_json else map(_short, found),
+            limit,
+            columns,
+            "There are no connections. Declare some in tidings.yaml, under `connections`.",
+        )
+
+
+@cli.command("show")
+def show(name: Name, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """Show one connection, secrets masked, and the links that use it."""
+    with session(url, key, as_json) as out:
+        found = out.client.connections.get(name)
+        out.answer(found, lambda: out.details(found, name))
+
+
+@cli.command("delete")
+def delete(name: Name, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """Delete a connection that no link uses."""
+    with session(url, key, as_json) as out:
+        out.client.connections.delete(name)
+        out.answer({"name": name, "deleted": True}, lambda: out.say(f"{name} is deleted."))
+
+
+def _short(connection: Json) -> Json:
+    auth = connection["auth"] or {}
+    return {**connection, "auth": ", ".join(auth), "links": ", ".join(connection["links"])}

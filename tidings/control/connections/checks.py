@@ -1,0 +1,63 @@
+"""What the catalogue says against a link's declaration: its collection or connection must exist, and so on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection as Names
+from collections.abc import Iterable, Mapping
+
+from tidings.model.collection import Collection
+from tidings.model.errors import Place
+from tidings.model.link import AnyLink, CallApi, EditItem
+from tidings.rules.declare.links import DeclaredLink
+from tidings.rules.reading.refused import escaped
+
+
+def refusals(
+    declared: DeclaredLink,
+    before: AnyLink | None,
+    collections: Mapping[str, Collection],
+    connections: Names[str],
+    at: str,
+) -> list[Place]:
+    """What is wrong with it. `at`: its pointer."""
+    found = []
+    if before is not None and before.tenant != declared.tenant:
+        detail = "The tenant of a link cannot be changed. Declare it under another name, and delete this one."
+        found.append(Place(pointer=f"{at}/tenant", code="fixed", detail=detail))
+    if isinstance(declared.what, CallApi):
+        via = declared.what.via
+        if via is not None and via not in connections:
+            detail = f"There is no connection {via[:100]}."
+            found.append(Place(pointer=f"{at}/call/via", code="connection_missing", detail=detail))
+        return found
+    return [*found, *_of_edit(declared.what, collections, at)]
+
+
+def still_used(links: Mapping[str, AnyLink], dropped: Names[str]) -> list[Place]:
+    """Refusals for connections that would be dropped though links that stay use them."""
+    found = []
+    for name, link in links.items():
+        via = getattr(link.what, "via", None)
+        if via in dropped:
+            detail = f"The link {name} uses the connection {via}. Delete or change the link first."
+            found.append(Place(pointer=None, code="used_by_link", detail=detail))
+    return found
+
+
+def _of_edit(what: EditItem, collections: Mapping[str, Collection], at: str) -> Iterable[Place]:
+    collection = collections.get(what.collection)
+    if collection is None:
+        detail = f"There is no collection {what.collection[:100]}."
+        yield Place(pointer=f"{at}/item/collection", code="collection_missing", detail=detail)
+        return
+    if type(what.values) is not dict:
+        return
+    fields = {field.name: field for field in collection.fields}
+    for name in what.values:
+        if name not in fields and name != "id":
+            detail = f"There is no field {name[:100]!r} in {collection.name}. Its fields are: {', '.join(fields)}."
+            yield Place(pointer=f"{at}/item/data/{escaped(name)}", code="unknown_field", detail=detail)
+    for field in fields.values() if what.edit in ("create", "put") else ():
+        if field.required and field.default is None and field.name not in what.values:
+            detail = f"{collection.name} requires the field {field.name!r}."
+            yield Place(pointer=f"{at}/item/data/{field.name}", code="missing", detail=detail)

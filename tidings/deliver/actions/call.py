@@ -1,0 +1,174 @@
+"""The call: an event becomes one HTTP request to another system's API, and the answer says whether it succeeded.
+
+What a request contains is decided by templates (rules/calls/request.py), how it is authenticated by its connection. A
+call is repeated only if that is safe: with POST and PATCH nobody knows whether a request whose answer was lost had an
+effect, so it is left to a person unless the link says otherwise (`in_doubt`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from tidings.deliver.actions.action import Carried, Prepared, Result, Tools
+from tidings.deliver.actions.webhook import OUTCOMES
+from tidings.model import outcome as outcomes
+from tidings.model.calls.connection import TIMEOUT_SECONDS, Connection
+from tidings.model.event import Event
+from tidings.model.link import ALL_TENANTS, CallLink
+from tidings.model.moment import Micros
+from tidings.model.outcome import Outcome
+from tidings.net.http import A_GLANCE, AnswerLimits, HttpRequest, Reply, Tls
+from tidings.rules.calls import sending
+from tidings.rules.calls.answers import header_values, read_answer
+from tidings.rules.calls.request import CallTemplate
+from tidings.rules.deliver import judgement, retry
+from tidings.rules.network import address
+from tidings.rules.template import JsonTemplate, Scope, TemplateFailed
+
+ANSWER_BYTES_MAX = 1024 * 1024
+WHOLE_ANSWER = AnswerLimits(keep_bytes=ANSWER_BYTES_MAX, read_bytes=ANSWER_BYTES_MAX, seconds=15.0)
+UNANSWERED = ("timeout", "answer")
+"""Failures after which the request may have had its effect."""
+
+
+class Call(msgspec.Struct, frozen=True):
+    """What is sent for an event; without a request, why there is none."""
+
+    event: Event
+    request: HttpRequest | None = None
+    failed: str = ""
+
+
+class CallReply(msgspec.Struct, frozen=True):
+    """What came back."""
+
+    call: Call
+    reply: Reply | None = None
+
+
+class CallAction:
+    """Calls another system for one link."""
+
+    follows = False
+
+    def __init__(self, link: CallLink, tools: Tools) -> None:
+        what = link.what
+        self._link, self._what, self._tools = link, what, tools
+        connection = None if what.via is None else tools.connection(what.via)
+        self._missing = what.via is not None and connection is None
+        base = None if connection is None else connection.options.base
+        self._template = CallTemplate(what, base)
+        self.destination = f"{what.verb.upper()} {base or ''}{what.path}"
+        self._order_by = None if what.order_by is None else JsonTemplate(what.order_by)
+        self._secret_headers = sending.secret_headers(connection)
+        self._tls = None if connection is None else _tls(connection)
+        self._opens = address.parse_networks("" if connection is None else ",".join(connection.options.private))
+        default = TIMEOUT_SECONDS if connection is None else connection.options.timeout_seconds
+        self._timeout_seconds = default if what.call_timeout_seconds is None else what.call_timeout_seconds
+        self._tenant = None if link.tenant == ALL_TENANTS else link.tenant
+        self._wanted = WHOLE_ANSWER if self._template.reads_answer else A_GLANCE
+        self._repeats = self._template.is_repeatable if what.in_doubt is None else what.in_doubt == "retry"
+
+    def fitting(self, events: Sequence[Event]) -> int:
+        """One: a call is about one event."""
+        return 1
+
+    def line(self, event: Event) -> str | None:
+        """The event's subject, or what the link's template makes of the event."""
+        if self._order_by is None:
+            return event.subject
+        try:
+            return self._order_by.text(Scope(event)) or None
+        except TemplateFailed:
+            # The call says why, if its own templates fail too; else it only waits for no other.
+            return None
+
+    def prepare(self, events: Sequence[Event], carried: Sequence[Carried], now: Micros) -> Prepared:
+        """The request with the event's values, or why there is none. Raises ValueError."""
+        event = events[0]
+        if self._missing:
+            raise ValueError(f"there is no connection {self._what.via}")
+        try:
+            filled = self._template.fill(Scope(event))
+        except TemplateFailed as wrong:
+            return Prepared(Call(event, failed=str(wrong)), "{}", 0)
+        filled = sending.with_key(filled, sending.call_key(self._link.id, event.id, carried[0].number))
+        request = HttpRequest(
+            filled.url,
+            [*sending.lines(filled, self._secret_headers), "Expect:"],
+            filled.body,
+            self._timeout_seconds,
+            self._tenant,
+            self._tls,
+            method=filled.method,
+            wanted=self._wanted,
+            opens=self._opens,
+        )
+        return Prepared(Call(event, request), sending.as_shown(filled, self._secret_headers), len(filled.body))
+
+    def send(self, request: Call, done: Callable[[CallReply], None]) -> None:
+        """Send it. Raises ValueError."""
+        if request.request is None:
+            self._tools.later(lambda: done(CallReply(request)))
+        else:
+            self._tools.send(request.request, lambda reply: done(CallReply(request, reply)))
+
+    def judge(self, reply: CallReply, now: Micros) -> Result:
+        """What the answer says, or that there was none."""
+        found = reply.reply
+        if found is None:
+            return _template_failed(reply.call.failed, 0, b"")
+        status, failure = found.status or None, found.failure
+        try:
+            outcome, reason = self._outcome(reply.call.event, found)
+        except TemplateFailed as wrong:
+            return _template_failed(str(wrong), found.duration_ms, found.body, status)
+        asked = found.header("retry-after") if found.answered else None
+        wait_seconds = None if asked is None else retry.parse_retry_after(asked, now)
+        judged = judgement.judge_call(outcome, status, asked_to_wait=wait_seconds is not None)
+        if failure is None or found.answered:
+            judged = judgement.given_up(judged, status, self._link.pacing.give_up_on)
+        return Result(outcome, judged, reason, status, found.duration_ms, found.body, wait_seconds)
+
+    def follow(self, events: Sequence[Event], reply: CallReply, now: Micros) -> None:
+        """Nothing."""
+
+    def _outcome(self, event: Event, reply: Reply) -> tuple[Outcome, str]:
+        """The outcome, and a sentence. Raises TemplateFailed."""
+        failure = reply.failure
+        if failure is not None and not reply.answered:
+            if failure.kind in UNANSWERED and not self._repeats:
+                said = "It may have been done all the same. Check, and retry it by hand if it was not."
+                return outcomes.IN_DOUBT, f"{failure.reason} {said}"
+            return OUTCOMES[failure.kind], failure.reason
+        status = reply.status or 0
+        more = "" if failure is None else f" {failure.reason}"
+        is_ok = 200 <= status < 300
+        if self._template.reads_answer:
+            headers = header_values(reply.lines)
+            body = read_answer(headers.get("content-type", ""), reply.body)
+            is_ok = self._template.is_ok(Scope(event, {"status": status, "headers": headers, "body": body}))
+        if is_ok:
+            return outcomes.OK, f"Answered {status}.{more}"
+        if 200 <= status < 300:
+            return outcomes.NOT_OK, f"Answered {status}, but by the link's `ok` that is a failure.{more}"
+        if 300 <= status < 400:
+            return outcomes.REDIRECT, f"Answered {status}; redirects are not followed.{more}"
+        return outcomes.BAD_STATUS, f"Answered {status}.{more}"
+
+
+def _template_failed(reason: str, duration_ms: int, answer: bytes, status: int | None = None) -> Result:
+    return Result(outcomes.TEMPLATE_FAILED, judgement.UNFILLED, reason, status, duration_ms, answer)
+
+
+def _tls(connection: Connection) -> Tls | None:
+    secrets = connection.secrets
+    client = secrets.client_certificate
+    if secrets.ca is None and client is None:
+        return None
+    authorities = None if secrets.ca is None else secrets.ca.encode()
+    if client is None:
+        return Tls(authorities)
+    return Tls(authorities, client.certificate.encode(), client.key.encode())

@@ -1,0 +1,1 @@
+"""Other systems that links call: how they are reached, and what is asked of them."""

@@ -1,0 +1,49 @@
+"""Connections: how we reach other systems, with one rate and one pause for all links that use one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tidings.model.link import ClientCertificate
+from tidings.model.moment import Micros
+
+MASK = "***"
+"""What is shown instead of a secret; sent back, it keeps the stored one."""
+TIMEOUT_SECONDS = 15.0
+
+
+class ConnectionOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an operator chooses of a connection and that is not secret. Stored as one JSON text."""
+
+    base: str
+    """The URL that paths are appended to, without a `/` at its end."""
+    description: str = ""
+    rate: float | None = None
+    """Requests per second."""
+    max_in_flight: int | None = None
+    timeout_seconds: float = TIMEOUT_SECONDS
+    private: tuple[str, ...] = ()
+    """Ranges of addresses that only this connection may call, such as 10.0.0.0/8."""
+
+
+class ConnectionSecrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The parts encrypted at rest. `auth`: how it authenticates, as it was declared (rules/calls/authentication.py)."""
+
+    auth: dict[str, Any] | None = None
+    headers: dict[str, str] = {}
+    ca: str | None = None
+    client_certificate: ClientCertificate | None = None
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """How another system is reached."""
+
+    id: str
+    name: str
+    options: ConnectionOptions
+    secrets: ConnectionSecrets
+    revision: int
+    created: Micros
+    updated: Micros

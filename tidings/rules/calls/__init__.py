@@ -1,0 +1,1 @@
+"""Calls of other systems: templates for URLs, headers and bodies, authentication, and reading answers."""

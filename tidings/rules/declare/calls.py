@@ -1,0 +1,112 @@
+"""The part `call` of a link's declaration: one HTTP request, read into its parts and written as such again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidings.model.link import BODY_FORMS, IN_DOUBTS, VERBS, BodyForm, CallApi, Pacing, Verb
+from tidings.rules.calls.authentication import check_header_name
+from tidings.rules.calls.request import CallTemplate
+from tidings.rules.declare.pacing import refusing
+from tidings.rules.reading.places import Places, shown
+from tidings.rules.reading.refused import escaped
+
+TIMEOUT_SECONDS_MIN, TIMEOUT_SECONDS_MAX = 0.1, 120.0
+PARTS = ("via", *VERBS, "query", "headers", *BODY_FORMS, "ok", "in_doubt", "give_up_on", "timeout_seconds")
+
+
+def read_call(given: Any, order_by: str | None, pointer: str, wrong: Places) -> CallApi | None:
+    """The call. `pointer`: of the link. Its connection is looked up later."""
+    at = f"{pointer}/call"
+    before = len(wrong.found)
+    call = wrong.members(given, at, PARTS, "`call`")
+    verbs: list[Verb] = [verb for verb in VERBS if call.get(verb) is not None]
+    forms: list[BodyForm] = [form for form in BODY_FORMS if form in call]
+    if len(verbs) != 1:
+        wrong.say(at, "incomplete", f"`call` needs exactly one of {', '.join(VERBS)}, with a path or a URL.")
+        return None
+    if len(forms) > 1:
+        wrong.say(f"{at}/{forms[1]}", "contradiction", f"A call has one body: {forms[0]} or {forms[1]}.")
+    if forms and verbs[0] in ("get", "head"):
+        wrong.say(f"{at}/{forms[0]}", "contradiction", f"`{verbs[0]}` takes no body.")
+    via, path = call.get("via"), call[verbs[0]]
+    if via is not None and type(via) is not str:
+        wrong.say(f"{at}/via", "wrong_type", f"`via` must be the name of a connection, not {shown(via)}.")
+    content = call[forms[0]] if forms else None
+    found = CallApi(
+        via=via,
+        verb=verbs[0],
+        path=path if type(path) is str else "",
+        query=_object(call, "query", at, wrong),
+        headers=_headers(call, at, wrong),
+        form=forms[0] if forms else None,
+        content=content,
+        ok=call.get("ok"),
+        in_doubt=_in_doubt(call.get("in_doubt"), f"{at}/in_doubt", wrong),
+        call_timeout_seconds=_seconds(call.get("timeout_seconds"), f"{at}/timeout_seconds", wrong),
+        order_by=order_by,
+    )
+    if type(path) is not str:
+        wrong.say(f"{at}/{verbs[0]}", "wrong_type", f"`{verbs[0]}` must be a path or a URL, not {shown(path)}.")
+    for name, value in (("ok", found.ok), *(((forms[0], content),) if forms and forms[0] in ("xml", "text") else ())):
+        if value is not None and type(value) is not str:
+            wrong.say(f"{at}/{name}", "wrong_type", f"`{name}` must be a string, not {shown(value)}.")
+    if forms and forms[0] == "form" and type(content) is not dict:
+        wrong.say(f"{at}/form", "wrong_type", f"`form` must be an object of parameters, not {shown(content)}.")
+    if len(wrong.found) > before:
+        return None
+    refusing(lambda: CallTemplate(found, "https://example.com", at), wrong)
+    return found
+
+
+def plain_call(what: CallApi, pacing: Pacing) -> dict[str, Any]:
+    """The call in its one written form, without what is at its default."""
+    found: dict[str, Any] = {} if what.via is None else {"via": what.via}
+    found[what.verb] = what.path
+    if what.query:
+        found["query"] = what.query
+    if what.headers:
+        found["headers"] = what.headers
+    if what.form is not None:
+        found[what.form] = what.content
+    rest = {"ok": what.ok, "in_doubt": what.in_doubt, "timeout_seconds": what.call_timeout_seconds}
+    found |= {name: value for name, value in rest.items() if value is not None}
+    if pacing.give_up_on:
+        found["give_up_on"] = list(pacing.give_up_on)
+    return found
+
+
+def _object(call: dict[str, Any], name: str, at: str, wrong: Places) -> dict[str, Any]:
+    value = call.get(name)
+    if value is None:
+        return {}
+    if type(value) is not dict:
+        wrong.say(f"{at}/{name}", "wrong_type", f"`{name}` must be an object, not {shown(value)}.")
+        return {}
+    return value
+
+
+def _headers(call: dict[str, Any], at: str, wrong: Places) -> dict[str, str]:
+    found = _object(call, "headers", at, wrong)
+    for name, value in found.items():
+        here = f"{at}/headers/{escaped(name)}"
+        check_header_name(name, here, wrong)
+        if type(value) is not str:
+            wrong.say(here, "wrong_type", f"A header's value must be a string, not {shown(value)}.")
+    return found
+
+
+def _in_doubt(value: Any, pointer: str, wrong: Places) -> Any:
+    if value is not None and value not in IN_DOUBTS:
+        wrong.say(pointer, "not_in_enum", f"`in_doubt` must be {' or '.join(IN_DOUBTS)}.")
+    return value
+
+
+def _seconds(value: Any, pointer: str, wrong: Places) -> float | None:
+    if value is None:
+        return None
+    if type(value) not in (int, float) or not TIMEOUT_SECONDS_MIN <= value <= TIMEOUT_SECONDS_MAX:
+        limits = f"{TIMEOUT_SECONDS_MIN:g} to {TIMEOUT_SECONDS_MAX:g}"
+        wrong.say(pointer, "out_of_range", f"timeout_seconds must be a number from {limits}.")
+        return None
+    return float(value)

@@ -1,0 +1,232 @@
+"""Connections as plain values, from YAML or JSON, read into their parts; and connections written as such again.
+
+Everything that is wrong is reported at once, each place by a JSON pointer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tidings.model.calls.connection import MASK, TIMEOUT_SECONDS, Connection, ConnectionOptions, ConnectionSecrets
+from tidings.model.errors import Invalid
+from tidings.model.link import ClientCertificate
+from tidings.model.moment import Micros
+from tidings.rules.calls import authentication
+from tidings.rules.declare.pacing import IN_FLIGHT_MAX, read_rate
+from tidings.rules.network import address, certificates
+from tidings.rules.reading.places import Places, shown
+from tidings.rules.reading.refused import Refused, escaped
+
+CONNECTIONS_MAX = 1_000
+DESCRIPTION_CHARS_MAX = 1_000
+TIMEOUT_SECONDS_MIN, TIMEOUT_SECONDS_MAX = 0.1, 120.0
+NAME_PATTERN = "^[a-z][a-z0-9_-]{0,63}$"
+NAME_RULE = "A connection's name is 1 to 64 lower-case letters, digits, - and _, and begins with a letter"
+PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7")
+"""What `private: true` opens: private and loopback addresses, but no metadata service of a cloud."""
+
+_NAME = re.compile(NAME_PATTERN.strip("^$"))
+_PARTS = (
+    *("base", "description", "auth", "headers", "rate", "max_in_flight", "timeout_seconds", "private", "ca"),
+    "client_certificate",
+)
+
+
+class DeclaredConnection(msgspec.Struct, frozen=True, kw_only=True):
+    """A declaration that was read."""
+
+    name: str
+    options: ConnectionOptions
+    secrets: ConnectionSecrets
+
+    def changes(self, present: Connection) -> list[str]:
+        """What of a connection differs from this declaration, by name; never with a value."""
+        found = [name for name in _PARTS if _part(self, name) != _part(present, name)]
+        return [f"the {name}" if name in ("auth", "headers") else name for name in found]
+
+
+def read(
+    values: Any, present: Mapping[str, Connection], now: Micros, pointer: str = ""
+) -> dict[str, DeclaredConnection]:
+    """The declarations of an object of them, by name. Raises Invalid with every wrong place.
+
+    `present`: the connections as they are, since `***` keeps what is stored.
+    """
+    wrong = Places()
+    if type(values) is not dict:
+        detail = f"Connections must be an object of declarations by name, not {shown(values)}."
+        wrong.say(pointer, "wrong_type", detail)
+        values = {}
+    if len(values) > CONNECTIONS_MAX:
+        wrong.say(pointer, "too_many", f"There may be at most {CONNECTIONS_MAX:,} connections.")
+        values = {}
+    found: dict[str, DeclaredConnection] = {}
+    for name, value in values.items():
+        each = _read(name, value, present.get(name), now, f"{pointer}/{escaped(str(name))}", wrong)
+        if each is not None:
+            found[name] = each
+    if wrong.found:
+        raise Invalid("The declaration is not valid.", errors=wrong.found)
+    return found
+
+
+def read_one(name: str, value: Any, present: Connection | None, now: Micros) -> DeclaredConnection:
+    """One declaration. Raises Invalid."""
+    wrong = Places()
+    found = _read(name, value, present, now, "", wrong)
+    if wrong.found or found is None:
+        raise Invalid("The declaration is not valid.", errors=wrong.found)
+    return found
+
+
+def plain(connection: Connection) -> dict[str, Any]:
+    """The declaration in its one written form, secrets masked."""
+    options, secrets = connection.options, connection.secrets
+    client = secrets.client_certificate
+    return {
+        "base": options.base,
+        "description": options.description,
+        "auth": authentication.hidden(secrets.auth),
+        "headers": dict.fromkeys(secrets.headers, MASK),
+        "rate": options.rate,
+        "max_in_flight": options.max_in_flight,
+        "timeout_seconds": options.timeout_seconds,
+        "private": list(options.private),
+        "ca": None if secrets.ca is None else MASK,
+        "client_certificate": None if client is None else {"certificate": MASK, "key": MASK},
+    }
+
+
+def _part(connection: Connection | DeclaredConnection, name: str) -> Any:
+    options, secrets = connection.options, connection.secrets
+    return getattr(options if hasattr(options, name) else secrets, name)
+
+
+def _read(
+    name: Any, value: Any, present: Connection | None, now: Micros, pointer: str, wrong: Places
+) -> DeclaredConnection | None:
+    before = len(wrong.found)
+    if type(name) is not str or not _NAME.fullmatch(name):
+        wrong.say(pointer, "name", f"{NAME_RULE}; not {shown(name)}.")
+    if not wrong.json(value, pointer):
+        return None
+    given = wrong.members(value, pointer, _PARTS, "A connection")
+    description = given.get("description") or ""
+    options: dict[str, Any] = {
+        "base": _base(given.get("base"), f"{pointer}/base", wrong),
+        "description": wrong.text(description, f"{pointer}/description", DESCRIPTION_CHARS_MAX),
+        "rate": read_rate(given.get("rate"), f"{pointer}/rate", wrong),
+        "max_in_flight": _number(given, "max_in_flight", 1, IN_FLIGHT_MAX, pointer, wrong),
+        "timeout_seconds": _seconds(given.get("timeout_seconds"), f"{pointer}/timeout_seconds", wrong),
+        "private": _private(given.get("private"), f"{pointer}/private", wrong),
+    }
+    secrets = _secrets(given, None if present is None else present.secrets, now, pointer, wrong)
+    if len(wrong.found) > before or secrets is None:
+        return None
+    return DeclaredConnection(name=name, options=ConnectionOptions(**options), secrets=secrets)
+
+
+def _base(value: Any, pointer: str, wrong: Places) -> str:
+    if value is None:
+        wrong.say(pointer, "missing", "A connection needs `base`, a URL such as https://api.example.com/v1.")
+        return ""
+    base = wrong.text(value, pointer, address.URL_CHARS_MAX)
+    if not base:
+        return ""
+    try:
+        address.check_url(base, allow_http=True, allowed=address.EVERYWHERE, pointer=pointer)
+    except Refused as refused:
+        wrong.say(refused.pointer, refused.place.code, refused.detail)
+    if "?" in base:
+        wrong.say(pointer, "url", "`base` cannot have a query. Links have their own.")
+    return base.rstrip("/")
+
+
+def _number(given: dict[str, Any], name: str, low: int, high: int, pointer: str, wrong: Places) -> int | None:
+    value = given.get(name)
+    if value is None:
+        return None
+    if type(value) is not int or not low <= value <= high:
+        code = "not_whole" if type(value) is float else "out_of_range"
+        wrong.say(f"{pointer}/{name}", code, f"{name} must be a whole number from {low:,} to {high:,}.")
+        return None
+    return value
+
+
+def _seconds(value: Any, pointer: str, wrong: Places) -> float:
+    if value is None:
+        return TIMEOUT_SECONDS
+    if type(value) not in (int, float) or not TIMEOUT_SECONDS_MIN <= value <= TIMEOUT_SECONDS_MAX:
+        limits = f"{TIMEOUT_SECONDS_MIN:g} to {TIMEOUT_SECONDS_MAX:g}"
+        wrong.say(pointer, "out_of_range", f"timeout_seconds must be a number from {limits}.")
+        return TIMEOUT_SECONDS
+    return float(value)
+
+
+def _private(value: Any, pointer: str, wrong: Places) -> tuple[str, ...]:
+    if value is None or value is False:
+        return ()
+    if value is True:
+        return PRIVATE
+    if type(value) is not list or not all(type(each) is str and "," not in each for each in value):
+        wrong.say(pointer, "wrong_type", "`private` must be true, or a list of address ranges such as 10.0.0.0/8.")
+        return ()
+    try:
+        address.parse_networks(",".join(value))
+    except Refused as refused:
+        wrong.say(pointer, refused.place.code, refused.detail)
+    return tuple(value)
+
+
+def _secrets(
+    given: dict[str, Any], stored: ConnectionSecrets | None, now: Micros, pointer: str, wrong: Places
+) -> ConnectionSecrets | None:
+    known = ConnectionSecrets() if stored is None else stored
+    auth, headers, ca = given.get("auth"), given.get("headers") or {}, given.get("ca")
+    if auth is not None:
+        auth = authentication.kept(auth, known.auth, f"{pointer}/auth", wrong)
+        authentication.check(auth, f"{pointer}/auth", wrong)
+    if headers:
+        headers = authentication.kept(headers, known.headers, f"{pointer}/headers", wrong)
+        authentication.check_headers(headers, f"{pointer}/headers", wrong)
+    is_tls = not str(given.get("base")).lower().startswith("http:")
+    for name in ("ca", "client_certificate"):
+        if given.get(name) is not None and not is_tls:
+            wrong.say(f"{pointer}/{name}", "not_with_http", "An http:// URL has no TLS; use https://.")
+    if ca is not None:
+        ca = authentication.kept(wrong.text(ca, f"{pointer}/ca", 1_000_000), known.ca, f"{pointer}/ca", wrong)
+        if ca != known.ca and is_tls:
+            _refusing(lambda: certificates.check_authorities(ca, now, f"{pointer}/ca"), wrong)
+    certificate = given.get("client_certificate") if is_tls else None
+    client = _client(certificate, known.client_certificate, now, pointer, wrong)
+    return ConnectionSecrets(auth=auth, headers=headers, ca=ca, client_certificate=client)
+
+
+def _client(
+    given: Any, stored: ClientCertificate | None, now: Micros, pointer: str, wrong: Places
+) -> ClientCertificate | None:
+    if given is None:
+        return None
+    at = f"{pointer}/client_certificate"
+    named = wrong.members(given, at, ("certificate", "key"), "`client_certificate`")
+    before = {} if stored is None else msgspec.to_builtins(stored)
+    named = authentication.kept(named, before, at, wrong)
+    for name in ("certificate", "key"):
+        if type(named.get(name)) is not str:
+            wrong.say(f"{at}/{name}", "missing", f"`client_certificate` needs its {name}, as PEM.")
+            return None
+    found = ClientCertificate(certificate=named["certificate"], key=named["key"])
+    if found != stored:
+        _refusing(lambda: certificates.check_client(found.certificate, found.key, now, at), wrong)
+    return found
+
+
+def _refusing(check: Any, wrong: Places) -> None:
+    try:
+        check()
+    except Refused as refused:
+        wrong.say(refused.pointer, refused.place.code, refused.detail)

@@ -1,0 +1,97 @@
+"""How fast, in which order and how often: what links and connections say about it in their declarations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from tidings.model.link import Order, Pacing
+from tidings.rules.deliver import judgement, retry
+from tidings.rules.reading.places import Places
+from tidings.rules.reading.refused import Refused
+from tidings.rules.template import JsonTemplate, is_template
+
+RATE_MIN, RATE_MAX = 0.001, 100_000.0
+IN_FLIGHT_MAX = 1_000
+ORDER_AGE_SECONDS_MAX = 7 * 24 * 3600
+ORDERS: tuple[Order, ...] = ("subject", "all", "none")
+RATE_PATTERN = "^[0-9]{1,9}(\\.[0-9]{1,9})?/(s|min|h)$"
+
+_RATE = re.compile(RATE_PATTERN.strip("^$"))
+_SECONDS = {"s": 1, "min": 60, "h": 3600}
+_DEFAULT = Pacing()
+_AT_TOP = ("order_max_age_seconds", "rate", "max_in_flight", "retry_delays_seconds")
+
+
+def read_pacing(given: dict[str, Any], pointer: str, wrong: Places, give_up_on: Any = None) -> Pacing:
+    """The pacing of a link. `give_up_on`: the statuses that its call lists."""
+    order = given.get("order", ORDERS[0])
+    if type(order) is str and is_template(order):
+        refusing(lambda: JsonTemplate(order, f"{pointer}/order"), wrong)
+        order = "subject"
+    elif order not in ORDERS:
+        detail = f"`order` must be {', '.join(ORDERS)}, or a template whose values name the lines to keep in order."
+        wrong.say(f"{pointer}/order", "not_in_enum", detail)
+        order = ORDERS[0]
+    found: dict[str, Any] = {"order": order}
+    for name, high in (("max_in_flight", IN_FLIGHT_MAX), ("order_max_age_seconds", ORDER_AGE_SECONDS_MAX)):
+        value = given.get(name)
+        if value is None:
+            continue
+        if type(value) is not int or not 1 <= value <= high:
+            code = "not_whole" if type(value) is float else "out_of_range"
+            wrong.say(f"{pointer}/{name}", code, f"{name} must be a whole number from 1 to {high:,}.")
+        else:
+            found[name] = value
+    rate = read_rate(given.get("rate"), f"{pointer}/rate", wrong)
+    if rate is not None:
+        found["rate"] = rate
+    delays = given.get("retry_delays_seconds")
+    if delays is not None:
+        found["retry_delays_seconds"] = tuple(delays) if type(delays) is list else delays
+        refusing(lambda: retry.check_delays(found["retry_delays_seconds"], f"{pointer}/retry_delays_seconds"), wrong)
+    if give_up_on is not None:
+        refusing(lambda: judgement.check_give_up_on(give_up_on, f"{pointer}/call/give_up_on"), wrong)
+        found["give_up_on"] = tuple(give_up_on) if type(give_up_on) is list else ()
+    return Pacing(**found)
+
+
+def read_rate(value: Any, pointer: str, wrong: Places) -> float | None:
+    """Requests per second: a number, or text such as `5/s`, `100/min`, `1000/h`."""
+    if value is None:
+        return None
+    if type(value) is str and (match := _RATE.fullmatch(value)):
+        value = float(value.partition("/")[0]) / _SECONDS[match[2]]
+    if type(value) not in (int, float) or not RATE_MIN <= value <= RATE_MAX:
+        limits = f"from {RATE_MIN:,} to {RATE_MAX:,}"
+        wrong.say(pointer, "out_of_range", f"rate must be a number {limits}, or text such as 5/s, 100/min or 1000/h.")
+        return None
+    return float(value)
+
+
+def plain_pacing(pacing: Pacing, order_by: str | None) -> dict[str, Any]:
+    """What of a pacing is not at its default, as it is written at the top of a link."""
+    found: dict[str, Any] = {}
+    order = pacing.order if order_by is None else order_by
+    if order != ORDERS[0]:
+        found["order"] = order
+    for name in _AT_TOP:
+        value = getattr(pacing, name)
+        if value != getattr(_DEFAULT, name):
+            found[name] = list(value) if type(value) is tuple else value
+    return found
+
+
+def order_by(given: dict[str, Any]) -> str | None:
+    """The template of the line that an event belongs to, if `order` is one."""
+    order = given.get("order")
+    return order if type(order) is str and is_template(order) else None
+
+
+def refusing(check: Callable[[], object], wrong: Places) -> None:
+    """Note what a check refuses."""
+    try:
+        check()
+    except Refused as refused:
+        wrong.say(refused.pointer, refused.place.code, refused.detail)

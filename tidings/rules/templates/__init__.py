@@ -1,0 +1,1 @@
+"""What templates work with: values that keep every digit, and filters."""

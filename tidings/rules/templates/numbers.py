@@ -1,0 +1,94 @@
+"""Values of events for templates: every number keeps its digits, also those that neither 64 bits nor a double keep.
+
+Such a number is `msgspec.Raw` here, and reaches MiniJinja as an object whose only name is a NUL.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import jiter
+import msgspec
+
+from tidings.rules.reading import exact
+from tidings.rules.reading.jsontext import INTEGER_MAX, INTEGER_MIN
+
+MARK = "\0"
+_IN_TEXT = ("\0", r"\u0000", r"\x00")
+"""How a mark appears in text that MiniJinja makes of it."""
+_LONG_NUMBER = re.compile(r"[0-9.]{16,}|[0-9.]+[eE][+-]?[0-9]{3}")
+
+
+def may_be_long(text: str) -> bool:
+    """Whether a JSON text may have a number that no type of Python keeps."""
+    return _LONG_NUMBER.search(text) is not None
+
+
+def read(text: str) -> Any:
+    """A JSON text of an event; numbers that neither 64 bits nor a double keep are `msgspec.Raw`."""
+    if not may_be_long(text):
+        return msgspec.json.decode(text)
+    return _whole(jiter.from_json(text.encode(), float_mode="lossless-float"))
+
+
+def encode(value: Any) -> bytes:
+    """A filled structure as JSON."""
+    return msgspec.json.encode(value)
+
+
+def shown(value: Any) -> Any:
+    """How values appear in text: missing ones and null are empty, lists and objects are JSON."""
+    if value is None:
+        return ""
+    if type(value) is bool:
+        return "true" if value else "false"
+    if type(value) is msgspec.Raw:
+        return bytes(value).decode()
+    if type(value) is dict and MARK in value:
+        return value[MARK]
+    return encode(value).decode() if type(value) in (dict, list) else value
+
+
+def marked(value: Any) -> Any:
+    """A value for MiniJinja."""
+    if type(value) is msgspec.Raw:
+        return {MARK: bytes(value).decode()}
+    if type(value) is dict:
+        return {name: marked(each) for name, each in value.items()}
+    if type(value) is list:
+        return [marked(each) for each in value]
+    return value
+
+
+def has_mark(text: str) -> bool:
+    """Whether JSON that MiniJinja wrote may have marked numbers."""
+    return any(mark in text for mark in _IN_TEXT)
+
+
+def unmarked(value: Any) -> Any:
+    """A value that MiniJinja made. Raises ValueError if a marked number was changed."""
+    if type(value) is str:
+        if has_mark(value):
+            raise ValueError
+        return value
+    if type(value) is dict:
+        if MARK in value:
+            return msgspec.Raw(value[MARK].encode())
+        return {name: unmarked(each) for name, each in value.items()}
+    if type(value) is list:
+        return [unmarked(each) for each in value]
+    return value
+
+
+def _whole(value: Any) -> Any:
+    if type(value) is dict:
+        return {name: _whole(each) for name, each in value.items()}
+    if type(value) is list:
+        return [_whole(each) for each in value]
+    if type(value) is jiter.LosslessFloat:
+        text = str(value)
+        return float(text) if exact.is_kept(text) else msgspec.Raw(text.encode())
+    if type(value) is int and not INTEGER_MIN <= value <= INTEGER_MAX:
+        return msgspec.Raw(str(value).encode())
+    return value

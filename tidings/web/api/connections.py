@@ -1,0 +1,142 @@
+"""The operations of connections: how other systems are reached, with credentials that are never shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tidings.control.connections.connections import READ, WRITE, PutConnection
+from tidings.model.calls.connection import TIMEOUT_SECONDS, Connection
+from tidings.views.links import ConnectionView, connection_view
+from tidings.web.habits.edits import conditions, etag
+from tidings.web.habits.given import agree
+from tidings.web.habits.paging import PAGING, SortedPage, SortKey
+from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
+from tidings.web.operation import Answer, Operation, Request
+from tidings.web.parts import Parts
+
+TAG = "Connections"
+
+
+class ConnectionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A connection's declaration, as in `tidings.yaml`. `***` keeps a secret that is stored."""
+
+    base: str
+    description: str = ""
+    auth: dict[str, Any] | None = None
+    headers: dict[str, str] = {}
+    rate: float | str | None = None
+    max_in_flight: int | None = None
+    timeout_seconds: float = TIMEOUT_SECONDS
+    private: bool | list[str] = False
+    ca: str | None = None
+    client_certificate: dict[str, str] | None = None
+
+
+class ConnectionList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of connections, by name."""
+
+    data: list[ConnectionView]
+    next_cursor: str | None
+    count: int | msgspec.UnsetType = msgspec.UNSET
+
+
+SORTS: dict[str, SortKey] = {"name": lambda each: each.name, "created": lambda each: each.created}
+
+
+async def list_connections(parts: Parts, request: Request) -> Answer:
+    """Connections, by name by default."""
+    page = SortedPage(request, parts.links.connections.visible(request.caller), SORTS, lambda each: each.name)
+    return page.answer([_view(parts, each) for each in page.shown])
+
+
+async def get_connection(parts: Parts, request: Request) -> Answer:
+    """Read one connection."""
+    connection = parts.links.connections.find(request.caller, request.path["name"])
+    if not_modified(request, connection.revision):
+        return Answer(304, None, [etag(connection.revision)])
+    return Answer(200, _view(parts, connection), [etag(connection.revision)])
+
+
+async def put_connection(parts: Parts, request: Request) -> Answer:
+    """Declare a connection, or replace its declaration."""
+    name = request.path["name"]
+
+    def check(before: Connection | None) -> None:
+        agree(request, None if before is None else _view(parts, before), name=name)
+
+    put: PutConnection = await parts.links.connections.put(
+        request.caller, name, request.value, conditions(request), check, parts.writer.call
+    )
+    headers = [etag(put.connection.revision)]
+    if put.is_new:
+        headers.insert(0, ("location", f"/v1/connections/{name}"))
+    return Answer(201 if put.is_new else 200, _view(parts, put.connection), headers)
+
+
+async def delete_connection(parts: Parts, request: Request) -> Answer:
+    """Delete a connection that no link uses."""
+    await parts.links.connections.delete(request.caller, request.path["name"], if_match(request), parts.writer.call)
+    return Answer(204)
+
+
+def _view(parts: Parts, connection: Connection) -> ConnectionView:
+    return connection_view(connection, parts.links.connections.users(connection.name))
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="list_connections",
+        method="GET",
+        path="/v1/connections",
+        scope=READ,
+        summary="List connections",
+        handler=list_connections,
+        tag=TAG,
+        response=ConnectionList,
+        sorts=("name", "-name", "created", "-created"),
+        sorts_max=2,
+        parameters=PAGING,
+    ),
+    Operation(
+        name="get_connection",
+        method="GET",
+        path="/v1/connections/{name}",
+        scope=READ,
+        summary="Read a connection",
+        handler=get_connection,
+        tag=TAG,
+        response=ConnectionView,
+        parameters=(IF_NONE_MATCH,),
+    ),
+    Operation(
+        name="put_connection",
+        method="PUT",
+        path="/v1/connections/{name}",
+        scope=WRITE,
+        summary="Declare a connection, or replace its declaration",
+        help=(
+            "It applies from the next request on, and what waits for a retry is sent at once. Secrets are shown as "
+            "`***`, which keeps them if it is sent back. `If-None-Match: *` only creates, `If-Match` only replaces."
+        ),
+        also=((201, "It was created."),),
+        handler=put_connection,
+        tag=TAG,
+        request=ConnectionBody,
+        response=ConnectionView,
+        parameters=(IF_MATCH, IF_NONE_MATCH),
+        example={"base": "https://api.example.com/v1", "auth": {"bearer": "sk_live_4eC39HqLyjWDarjtT1zd"}, "rate": 5},
+    ),
+    Operation(
+        name="delete_connection",
+        method="DELETE",
+        path="/v1/connections/{name}",
+        scope=WRITE,
+        summary="Delete a connection that no link uses",
+        handler=delete_connection,
+        tag=TAG,
+        status=204,
+        parameters=(IF_MATCH,),
+    ),
+)
