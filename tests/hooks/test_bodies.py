@@ -28,6 +28,7 @@ XML = b"""<?xml version="1.0" encoding="UTF-8"?>
   <s:Body><order id="7"><line>a</line><line sku="b">c</line><empty/></order></s:Body>
 </s:Envelope>"""
 
+A_UMLAUT = {"a": "\u00e4"}
 BODIES: dict[str, tuple[bytes, str, Any]] = {
     "an object": (b'{"a": {"b": [1.50, null]}}', "application/json", {"a": {"b": [1.5, None]}}),
     "an array": (b"[1, 2]", "application/json", {"items": [1, 2]}),
@@ -37,6 +38,15 @@ BODIES: dict[str, tuple[bytes, str, Any]] = {
     "JSON with a byte order mark": (b'\xef\xbb\xbf{"a": 1}', "application/json", {"a": 1}),
     "JSON in UTF-16": ('{"a": "\u00e4"}'.encode("utf-16"), "application/json", {"a": "\u00e4"}),
     "JSON in Latin-1": ('{"a": "\u00e4"}'.encode("latin-1"), "application/json; charset=iso-8859-1", {"a": "\u00e4"}),
+    "JSON in UTF-8 that says something else": (
+        '{"a": "\u00e4"}'.encode(),
+        "application/json; charset=us-ascii",
+        A_UMLAUT,
+    ),
+    "JSON in UTF-8 that says UTF-16": ('{"a": "\u00e4"}'.encode(), "application/json; charset=utf-16", A_UMLAUT),
+    "JSON in UTF-8 that says Latin-1": ('{"a": "\u00e4"}'.encode(), "application/json; charset=iso-8859-1", A_UMLAUT),
+    "JSON in UTF-16 without a mark": ('{"a": "\u00e4"}'.encode("utf-16le"), "text/json; charset=utf-16le", A_UMLAUT),
+    "JSON in no character set": (b'{"a": 1}', "application/json; charset=rot13", {"a": 1}),
     "lines": (b'{"a": 1}\n\n{"a": 2}\n', "application/x-ndjson", {"lines": [{"a": 1}, {"a": 2}]}),
     "lines that say they are JSON": (b'{"a": 1}\n{"a": 2}', "application/json", {"lines": [{"a": 1}, {"a": 2}]}),
     "a form": (
@@ -72,6 +82,12 @@ BODIES: dict[str, tuple[bytes, str, Any]] = {
         "application/xml; charset=ISO-8859-1",
         {"a": "\u00e4"},
     ),
+    "XML that alone says that it is in Latin-1": (
+        '<?xml version="1.0" encoding="ISO-8859-1"?><a>\u00e4</a>'.encode("latin-1"),
+        "application/xml",
+        A_UMLAUT,
+    ),
+    "text in ISO-2022-JP": ("\u3053".encode("iso-2022-jp"), "text/plain; charset=iso-2022-jp", {"text": "\u3053"}),
     "text": ("h\u00e4llo".encode(), "text/plain", {"text": "h\u00e4llo"}),
     "text in another character set": (
         "h\u00e4llo".encode("cp1252"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from tidings.web.wire.bodies import reading
 KEPT = 3
 SIZE = 1_000_000
 LONG, PIECE = 3_000_000, 65_536
+ENDLESS = 10_000
 CHUNK = b"8000\r\n" + bytes(0x8000) + b"\r\n"
 
 
@@ -22,6 +24,7 @@ CHUNK = b"8000\r\n" + bytes(0x8000) + b"\r\n"
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
     with TestServer(tmp_path_factory.mktemp("large")) as server:
         server.api.post("/v1/hooks", {"path": "large", "scheme": "github", "secrets": ["s"]})
+        server.api.post("/v1/forms", {"path": "large", "fields": {"name": {}}})
         yield server
 
 
@@ -53,9 +56,8 @@ def test_too_many_large_bodies_are_refused_until_some_are_answered(
     [
         ("/v1/events", True, 413),
         ("/v1/events", False, 401),
-        ("/v1/nothing", True, 404),
         ("/in/large", False, 413),
-        ("/in/nothing", False, 404),
+        ("/f/large", False, 413),
     ],
 )
 def test_an_answer_reaches_even_those_who_send_the_whole_body_first(
@@ -71,6 +73,29 @@ def test_an_answer_reaches_even_those_who_send_the_whole_body_first(
         for start in range(0, len(body), PIECE):
             connection.sendall(body[start : start + PIECE])
         assert wire.read(connection).status == status
+
+
+@pytest.mark.parametrize("path", ["/v1/nothing", "/in/nothing", "/f/nothing"])
+def test_a_body_to_nowhere_is_read_only_a_little(lasting: TestServer, path: str) -> None:
+    for size, is_cut_off in ((PIECE - 1, False), (LONG, True)):
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
+        with wire.dial(lasting.url) as connection:
+            connection.sendall(head.encode())
+            assert wire.read(connection).status == 404
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(bytes(size) + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (wire.read(connection).status != 200) == is_cut_off
+
+
+@pytest.mark.parametrize("path", ["/in/large", "/v1/events", "/in/nothing"])
+def test_chunks_without_end_are_cut_off(lasting: TestServer, path: str) -> None:
+    """After 413 the rest is read for a while only."""
+    with wire.dial(lasting.url) as connection:
+        lines = f"Host: x\r\nAuthorization: Bearer {lasting.api.key}\r\nContent-Type: application/json"
+        connection.sendall(f"POST {path} HTTP/1.1\r\n{lines}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        with pytest.raises(ConnectionError):
+            for _ in range(ENDLESS):
+                connection.sendall(CHUNK)
 
 
 def taken(server: TestServer) -> bool:

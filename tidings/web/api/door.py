@@ -145,7 +145,7 @@ class ApiDoor:
         if not at.waited:
             self._seconds.observe(name, perf_counter() - began)
         if refused:
-            await self._bodies.discard(proto, headers)
+            await self._bodies.discard(proto, headers, status)
 
     async def _run(self, operation: Operation, path: dict[str, str], at: Exchange) -> Answer | None:
         """The answer; None if it was streamed."""

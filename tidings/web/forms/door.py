@@ -102,7 +102,7 @@ class FormsDoor:
         self._answers[NAME, status] = self._answers.get((NAME, status), 0) + 1
         self._seconds.observe(NAME, perf_counter() - began)
         if is_refused:
-            await self._parts.bodies.discard(proto, at.headers)
+            await self._parts.bodies.discard(proto, at.headers, status)
 
     async def _take(self, at: Visit) -> int:
         scope = at.scope

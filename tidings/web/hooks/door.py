@@ -84,7 +84,7 @@ class HooksDoor:
         self._answers[NAME, status] = self._answers.get((NAME, status), 0) + 1
         self._seconds.observe(NAME, perf_counter() - began)
         if unread:
-            await self._parts.bodies.discard(proto, dict(scope.headers.items()))
+            await self._parts.bodies.discard(proto, dict(scope.headers.items()), status)
 
     async def _take(self, scope: Any, proto: Any, request_id: str) -> int:
         peer = scope.client if self._callers is None else self._callers.of(scope)

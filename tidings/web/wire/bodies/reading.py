@@ -23,6 +23,8 @@ BODY_SECONDS = 9.0
 SWEEP_SECONDS = 0.5
 DISCARDED_BYTES_MAX, DISCARD_SECONDS = 8 * 1024 * 1024, 2.0
 """How much of a refused body is still read, and for how long."""
+DISCARDED_NOWHERE_MAX = 64 * 1024
+"""The same of a body to a path where nothing is, which costs no more than that."""
 LEAST_BYTES_PER_SECOND, LEAST_SECONDS = 1_024, 30.0
 """A file must arrive at this rate at least, on average over this many seconds of waiting for it."""
 LARGE_BYTES = 16 * 1024
@@ -141,8 +143,8 @@ class BodyReader:
             del self._reading[task]
             self._late.discard(task)
 
-    async def discard(self, proto: Any, headers: dict[str, str]) -> None:
-        """Read on, within limits, after a request was refused before its body was complete.
+    async def discard(self, proto: Any, headers: dict[str, str], status: int) -> None:
+        """Read on, within limits, after a request was refused with this status before its body was complete.
 
         A connection that is closed while its peer still sends is reset, and a reset can destroy an answer that has
         not been read yet: behind a proxy, the caller then gets a 502.
@@ -150,7 +152,7 @@ class BodyReader:
         # With `Expect`, the body has not left its sender yet.
         if "expect" in headers or ("content-length" not in headers and "transfer-encoding" not in headers):
             return
-        left = DISCARDED_BYTES_MAX
+        left = DISCARDED_NOWHERE_MAX if status == 404 else DISCARDED_BYTES_MAX
         # RuntimeError: the whole body was read, or it broke off.
         with contextlib.suppress(RuntimeError, TimeoutError):
             async with asyncio.timeout(DISCARD_SECONDS):
