@@ -1,1 +1,1 @@
-"""Floor 3, what steers the stages: endpoints, replays, and how long things are kept."""
+"""Floor 3, what callers do with the stages: keys, tenants, endpoints, links, hooks, forms, collections, replays."""

@@ -1,1 +1,1 @@
-"""Floor 3, the first stage: what comes in is checked, and becomes events."""
+"""Floor 3, the first stage: events, items, hooks and forms as they arrive; checked, then stored as events."""

@@ -1,1 +1,1 @@
-"""Floor 2: the only doors outwards."""
+"""Floor 2: the only outgoing connections."""

@@ -1,1 +1,1 @@
-"""Floor 2: the only durable memory. Facts are appended, a few small rows move."""
+"""Floor 2: the only durable storage. Facts are appended; only a few small rows are updated."""

@@ -1,1 +1,1 @@
-"""Floor 3½: what there is as callers see it: structs from which the API and pages make their answers."""
+"""Floor 3½: things as callers see them: structs from which the API and pages build their responses."""

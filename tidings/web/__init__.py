@@ -1,1 +1,1 @@
-"""Floor 4: HTTP in. Thin: it reads requests, asks the floors below, and writes answers. `app.py` is the way in."""
+"""Floor 4: HTTP in. `app.py` chooses a door by the path: api/, docs/, hooks/, forms/; a console would be another."""

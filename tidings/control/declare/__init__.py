@@ -1,1 +1,1 @@
-"""Declarations carried out beside everyone else's writes: in short jobs of the writer, with rests between them."""
+"""Declarations carried out alongside everyone else's writes: in short jobs of the writer, with rests in between."""

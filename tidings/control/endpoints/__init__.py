@@ -1,1 +1,1 @@
-"""Endpoints: what their owners write and its checks, every change, and cancelling what waits for one."""
+"""Endpoints: their settings and the checks on them, every change, and cancelling their waiting deliveries."""

@@ -1,1 +1,1 @@
-"""Hooks: what their owners write and its checks, every change, and what a file declares."""
+"""Hooks: their settings and the checks on them, every change, and declarations in a file."""

@@ -1,1 +1,1 @@
-"""Every change of an item, one by one and from files: checked, written, and described by one event."""
+"""Items: every change, one by one and from files, with one event each; and reading, as far as the caller may."""

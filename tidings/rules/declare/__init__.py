@@ -1,1 +1,1 @@
-"""From a declaration to a plan: what the collections are to be, and the steps to get there."""
+"""From a declaration to a plan: the collections and links that are wanted, and the steps to get there."""

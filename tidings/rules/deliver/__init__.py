@@ -1,1 +1,1 @@
-"""Deliveries: bodies, what an answer means, when to try again, when to leave an endpoint alone or disable it."""
+"""Deliveries: bodies, what an answer means, the next due time, when an endpoint is left alone or disabled."""

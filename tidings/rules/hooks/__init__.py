@@ -1,1 +1,1 @@
-"""What comes in at hooks: a body becomes an event's data, and a request the type, subject and delivery of an event."""
+"""Requests to hooks: the body as an event's data, and the type, subject and delivery id of the event."""

@@ -1,1 +1,1 @@
-"""What is kept of callers: answers for their Idempotency-Keys, and how often they called."""
+"""Data about callers: the responses kept for their Idempotency-Keys, and how often they called."""

@@ -1,1 +1,1 @@
-"""The tables of items: made and altered, read and written, and conditions as SQL."""
+"""The tables of items: created and altered, read and written; filters and the row rules of permits as SQL."""

@@ -1,1 +1,1 @@
-"""What is appended: events, in the order of their commit, and deliveries; both in lists; replays."""
+"""Append-only data: events in commit order, and deliveries; the feed, lists, trails and replays."""

@@ -30,6 +30,7 @@ from tidings.web.wire import problem, query
 from tidings.web.wire.bodies import body, slices
 from tidings.web.wire.bodies.work import LARGE_BYTES
 from tidings.web.wire.cors import METHODS, Cors
+from tidings.web.wire.headers import check as check_headers
 from tidings.web.wire.packing import PACKED_BYTES_MIN, Packer
 from tidings.web.wire.public import from_outside
 from tidings.web.wire.request_ids import RequestIds
@@ -40,9 +41,6 @@ log = logging.getLogger("tidings.web")
 
 ANYBODY = Key(id="", hash="", name="", scopes=())
 """The caller of operations that need no key, when none was sent."""
-ONCE_ONLY = ("authorization", "content-type", "host", "idempotency-key", "if-match", "if-none-match", "last-event-id")
-"""Headers that must not be repeated: two readers could choose differently."""
-NO_HOST = "The header host is missing; HTTP/1.1 requires it (RFC 9112)."
 
 _COMMON = [
     ("server", "tidings"),
@@ -124,10 +122,7 @@ class ApiDoor:
                     self._options(at)
                     return
                 operation, path = self._routes.find(scope.method, scope.path)
-            if len(headers) != len(pairs):
-                _refuse_repeated(pairs)
-            if "host" not in headers and scope.http_version == "1.1":
-                raise Malformed.of_parameter("host", "missing", NO_HOST)
+            check_headers(pairs, headers, scope.http_version)
             answer = await self._run(operation, path, at)
             if answer is None:
                 status = 200
@@ -288,11 +283,3 @@ def _send_problem(at: Exchange, wrong: Exception, operation: Operation | None) -
     headers = [*_PROBLEM, *problem.headers(wrong), *at.extra, ("request-id", at.request_id)]
     at.proto.response_bytes(wrong.status, headers, _encode(problem.problem(wrong, at.request_id)))
     return wrong.status
-
-
-def _refuse_repeated(pairs: list[tuple[str, str]]) -> None:
-    names = [name for name, _ in pairs]
-    for name in ONCE_ONLY:
-        if names.count(name) > 1:
-            detail = f"The header {name} is given twice."
-            raise Malformed.of_parameter(name, "repeated", detail)

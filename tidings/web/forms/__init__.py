@@ -1,1 +1,1 @@
-"""The door `/f`: forms as pages, and what people send from them."""
+"""The door `/f`: forms as pages, and the submissions that people send from them."""

@@ -1,1 +1,1 @@
-"""The door `/in`: others' webhooks, as they arrive."""
+"""The door `/in`: webhooks of other systems, exactly as received."""

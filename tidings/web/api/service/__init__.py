@@ -1,1 +1,1 @@
-"""The operations that tell of the server itself: health, readiness, metrics, shares."""
+"""The operations on the server itself: health, readiness, metrics, shares."""
