@@ -147,7 +147,8 @@ def test_no_value_changes_the_structure_of_xml(value: Any) -> None:
     root = xml_object(found.body)["a"]
     assert set(root) == {"b", "c"} and type(root["c"]) is str and root["c"].startswith("-")
     assert set(root["b"]) <= {"@x", "@y", "#text"} and root["b"]["@y"] == "1"
-    if type(value) is str:
+    # Half of a surrogate pair has no bytes of its own.
+    if type(value) is str and not any("\ud800" <= char <= "\udfff" for char in value):
         assert root["b"]["@x"] == value and root["c"] == f"-{value}-"
 
 
