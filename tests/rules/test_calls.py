@@ -37,7 +37,7 @@ def places(read: Callable[[], object]) -> dict[str, str]:
         ({"base": "https://x", "auth": {"bearer": "a", "basic": ["a", "b"]}}, "/auth", "exactly one of"),
         ({"base": "https://x", "auth": {"magic": 1}}, "/auth/magic", "'magic' is unknown here"),
         ({"base": "https://x", "auth": {"bearer": "a\r\nb"}}, "/auth/bearer", "line breaks"),
-        ({"base": "https://x", "auth": {"bearer": "***"}}, "/auth/bearer", "there is nothing"),
+        ({"base": "https://x", "auth": {"bearer": "***"}}, "/auth/bearer", "there is none"),
         ({"base": "https://x", "auth": {"basic": ["a:b", "c"]}}, "/auth/basic/0", "colon"),
         ({"base": "https://x", "auth": {"header": {"Host": "x"}}}, "/auth/header/Host", "set by Tidings itself"),
         ({"base": "https://x", "auth": {"header": {"a b": "x"}}}, "/auth/header/a b", "header name"),

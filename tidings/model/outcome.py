@@ -37,7 +37,7 @@ ITEM_MISSING = Outcome("item_missing", "The item, or an item that it refers to, 
 ITEM_REFERENCED = Outcome("item_referenced", "Other items refer to the item, so it cannot be deleted.")
 COLLECTION_MISSING = Outcome("collection_missing", "The collection does not exist.")
 EDIT_FAILED = Outcome("edit_failed", "Something went wrong on our side.")
-NOT_OK = Outcome("not_ok", "The answer had a 2xx status, but by the link's `ok` it was a failure.")
+NOT_OK = Outcome("not_ok", "The response had a 2xx status, but is a failure according to the link's `ok`.")
 IN_DOUBT = Outcome(
     "in_doubt", "The call was sent, but no answer says whether it had an effect, and repeating it may not be safe."
 )

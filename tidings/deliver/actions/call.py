@@ -140,7 +140,7 @@ class CallAction:
         failure = reply.failure
         if failure is not None and not reply.answered:
             if failure.kind in UNANSWERED and not self._repeats:
-                said = "It may have been done all the same. Check, and retry it by hand if it was not."
+                said = "It may have taken effect. Check, and retry it by hand if it has not."
                 return outcomes.IN_DOUBT, f"{failure.reason} {said}"
             return OUTCOMES[failure.kind], failure.reason
         status = reply.status or 0
@@ -153,7 +153,7 @@ class CallAction:
         if is_ok:
             return outcomes.OK, f"Answered {status}.{more}"
         if 200 <= status < 300:
-            return outcomes.NOT_OK, f"Answered {status}, but by the link's `ok` that is a failure.{more}"
+            return outcomes.NOT_OK, f"Answered {status}, which is a failure according to the link's `ok`.{more}"
         if 300 <= status < 400:
             return outcomes.REDIRECT, f"Answered {status}; redirects are not followed.{more}"
         return outcomes.BAD_STATUS, f"Answered {status}.{more}"

@@ -113,7 +113,7 @@ def kept(given: Any, stored: Any, pointer: str, wrong: Places) -> Any:
     """The same with every `***` replaced by what is stored in its place."""
     if given == MASK:
         if type(stored) is not str:
-            wrong.say(pointer, "unknown_value", f'"{MASK}" keeps what is stored, but there is nothing. Send the value.')
+            wrong.say(pointer, "unknown_value", f'"{MASK}" keeps the stored value, but there is none. Send the value.')
             return given
         return stored
     if type(given) is dict:

@@ -136,7 +136,7 @@ class PathTemplate:
                 )
             if step in (".", ".."):
                 raise TemplateFailed(
-                    self._template.pointer, f"a step of the path would be {step!r}, which has a meaning."
+                    self._template.pointer, f"a step of the path would be {step!r}, which has a special meaning."
                 )
 
 
@@ -244,7 +244,7 @@ def _misplaced(whole: str) -> str | None:
         if _STATEMENT in text or _VALUE in text.partition("=" if inside else "\x00")[0]:
             what = "A statement" if _STATEMENT in text else "A value"
             where = "between elements" if _STATEMENT in text else "in the text of an element, or in a quoted attribute"
-            return f"{what} can only be {where}: it may not change what the document consists of."
+            return f"{what} can only be {where}: it may not change the structure of the document."
         if text.startswith("<") and text[1:2] not in ("!", "?"):
             inside = True
         elif text in (">", "/>"):

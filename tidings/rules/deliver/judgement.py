@@ -142,14 +142,14 @@ OF_CALLS: tuple[Judgement, ...] = (
     Judgement(outcomes.BAD_STATUS, "every other 4xx", "dead", "silent", "it refuses this request for good"),
     Judgement(outcomes.BAD_STATUS, "5xx, and statuses outside HTTP", "again", "failing", "the service is at fault"),
     REDIRECT,
-    Judgement(outcomes.NOT_OK, "2xx, but `ok` is false", "again", "silent", "it says itself that it has done nothing"),
+    Judgement(outcomes.NOT_OK, "2xx, but `ok` is false", "again", "silent", "its body says that nothing was done"),
     Judgement(
         outcomes.IN_DOUBT,
         "none, though the request was sent",
         "dead",
         "failing",
-        "it may have been done: a person decides. `in_doubt: retry`, GET, PUT, DELETE, or an Idempotency-Key of the "
-        "link's own lets it be repeated instead",
+        "it may have taken effect, so a person decides. With GET, PUT, DELETE, `in_doubt: retry` or the link's own "
+        "`Idempotency-Key`, it is repeated instead",
     ),
     UNFILLED,
 )
@@ -188,7 +188,7 @@ OF_ENDPOINT: dict[OfEndpoint, str] = {
         "them is asked to wait too, nothing is sent."
     ),
     "gone": "It is disabled.",
-    "not asked": "Nothing was sent, so nothing is known of it.",
+    "not asked": "Nothing was sent, so nothing is known about it.",
 }
 RULES: tuple[str, ...] = (
     "Messages created after every one that failed go first, whatever the reason for the failures: they have a slot "

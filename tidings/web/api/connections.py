@@ -117,8 +117,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=WRITE,
         summary="Declare a connection, or replace its declaration",
         help=(
-            "It applies from the next request on, and what waits for a retry is sent at once. Secrets are shown as "
-            "`***`, which keeps them if it is sent back. `If-None-Match: *` only creates, `If-Match` only replaces."
+            "It applies from the next request on, and deliveries that wait for a retry are sent at once. Secrets are "
+            "shown as `***`; sent back, that keeps them. `If-None-Match: *` only creates, `If-Match` only replaces."
         ),
         also=((201, "It was created."),),
         handler=put_connection,

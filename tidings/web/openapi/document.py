@@ -35,7 +35,7 @@ TAGS = {
     "Events": "What has happened: publish, list, catch up, follow.",
     "Event types": "The catalogue of possible events, with schemas and examples.",
     "Endpoints": "URLs that get events as webhooks.",
-    "Links": "What an event makes happen: edits of your own items, and calls of other systems.",
+    "Links": "What happens on an event: edits of your own items, and calls to other systems.",
     "Connections": "How other systems are reached: URL, credentials, limits.",
     "Hooks": "Webhooks from other systems: who may send them, what arrived, and what was refused.",
     "Forms": "Pages that people fill in; each submission becomes an event.",
