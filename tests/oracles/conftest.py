@@ -31,6 +31,10 @@ class Judge:
         """Whether the sender's own package takes a request for genuine."""
         return self._ask("verify", scheme, secret, request, settings)["ok"] is True
 
+    def takes(self, scheme: str, secret: str, request: HookRequest, settings: dict[str, str] | None = None) -> bool:
+        """The same of a request that the package may not even be able to read, which it then does not take."""
+        return self._answer("verify", scheme, secret, request, settings).get("ok") is True
+
     def signs(
         self, scheme: str, secret: str, request: HookRequest, settings: dict[str, str] | None = None
     ) -> HookRequest:
@@ -46,6 +50,11 @@ class Judge:
         self._process.communicate()
 
     def _ask(self, do: str, scheme: str, secret: str, request: HookRequest, settings: dict[str, str] | None) -> Any:
+        answer = self._answer(do, scheme, secret, request, settings)
+        assert "error" not in answer, f"{scheme}: {answer['error']}"
+        return answer
+
+    def _answer(self, do: str, scheme: str, secret: str, request: HookRequest, settings: dict[str, str] | None) -> Any:
         line = {
             "do": do,
             "scheme": scheme,
@@ -60,9 +69,8 @@ class Judge:
         self._process.stdin.write(json.dumps(line) + "\n")
         self._process.stdin.flush()
         said = self._process.stdout.readline()
-        answer = json.loads(said) if said else {"error": "it has ended"}
-        assert "error" not in answer, f"{scheme}: {answer['error']}"
-        return answer
+        assert said, f"{scheme}: the program has ended"
+        return json.loads(said)
 
 
 @pytest.fixture(scope="session")
