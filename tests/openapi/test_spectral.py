@@ -76,9 +76,24 @@ def test_its_own_rules_find_nothing_in_awkward_documents(
     assert not told, told[:5]
 
 
+def of_tenants(document: dict[str, Any]) -> dict[str, Any]:
+    """The operations on tenants, with the components that they name: the whole document takes ten seconds to check."""
+    part = {**document, "webhooks": {}}
+    part["paths"] = {path: item for path, item in document["paths"].items() if path.startswith("/v1/tenants")}
+    part["components"] = {"securitySchemes": document["components"]["securitySchemes"]}
+    while missing := [
+        (kind, name)
+        for kind, name in re.findall(r'"#/components/(\w+)/([^"/]+)"', json.dumps(part))
+        if name not in part["components"].get(kind, {})
+    ]:
+        for kind, name in missing:
+            part["components"].setdefault(kind, {})[name] = document["components"][kind][name]
+    return part
+
+
 @pytest.mark.slow
 def test_spectral_finds_what_is_wrong(callers: dict[str, Api], spectral: Path, tmp_path: Path) -> None:
-    document = callers["operator"].get("/v1/openapi.json")
+    document = of_tenants(callers["operator"].get("/v1/openapi.json"))
     del document["components"]["schemas"]["NewTenant"]["properties"]["name"]["maxLength"]
     del document["components"]["responses"]["429"]["headers"]["Retry-After"]
     document["paths"]["/v1/tenants"]["post"]["requestBody"]["content"]["application/json"]["example"] = {"id": 7}
