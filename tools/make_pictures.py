@@ -47,6 +47,7 @@ KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "ArrowRight": (39, ""), "ArrowLeft"
 OPERATION = "readings.ask.by_postal_code"
 """The question that the picture of the docs page shows open, after it was tried."""
 DECLARATIONS = ROOT / "examples" / "weather" / "tidings.yaml"
+FORM = ROOT / "examples" / "form_to_webhook" / "tidings.yaml"
 READINGS = (
     {"latitude": 52.52, "longitude": 13.4, "postal_code": "10115", "day": "2026-11-21", "temperature": 4.5},
     {"latitude": 52.52, "longitude": 13.4, "postal_code": "10115", "day": "2026-11-22", "temperature": 6.0},
@@ -162,6 +163,21 @@ def docs_reference() -> None:
         save("docs-reference.png", browser)
 
 
+def form_page() -> None:
+    """The page of a form after something wrong was sent from it."""
+    if program() is None:
+        sys.exit(MISSING)
+    declared = YAML(typ="safe", pure=True).load(FORM)["links"]["contact"]["when"]["form"]
+    with TestServer() as server, Browser() as browser:
+        server.api.post("/v1/forms", declared)
+        browser.resize(820, 1130)
+        browser.open(f"{server.url}/f/{declared['path']}")
+        for name, text in (("name", "Ann"), ("email", "ann"), ("message", "Do you ship to Graz?")):
+            browser.do(f"document.getElementById('f-{name}').value = {json.dumps(text)}")
+        browser.leave("document.querySelector('button').click()")
+        save("form-page.png", browser)
+
+
 @contextmanager
 def shown() -> Iterator[Browser]:
     """A browser at the page /docs of a server of weather, with the key for everybody entered."""
@@ -234,6 +250,17 @@ class Browser:
         self.do("window.isLeft = true")
         self._ask("Page.navigate", url=url)
         self.until("!window.isLeft && document.readyState === 'complete'")
+
+    def leave(self, script: str, key: str = "") -> None:
+        """Run a script that leads to another page, or press a key after it, and wait until that page is there."""
+        self.do(f"window.isLeft = true; {script}; 0")
+        if key:
+            self.press(key)
+        self.until("!window.isLeft && document.readyState === 'complete'")
+
+    def allow_scripts(self, allowed: bool) -> None:
+        """Let pages run scripts, or none at all."""
+        self._ask("Emulation.setScriptExecutionDisabled", value=not allowed)
 
     def do(self, script: str) -> Any:
         """The value of a script in the page. Raises RuntimeError where it fails."""
@@ -325,6 +352,7 @@ MAKERS: dict[str, Callable[[], None]] = {
     "docs-page": docs_page,
     "docs-phone": docs_phone,
     "docs-reference": docs_reference,
+    "form-page": form_page,
 }
 
 

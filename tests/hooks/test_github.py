@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -13,8 +10,7 @@ from typing import Any
 import pytest
 
 from tests.hooks.world import HookWorld
-from tests.openapi.conftest import INSTALL_SECONDS, one_at_a_time
-from tests.programs import needed
+from tests.npm import installed
 from tidings.testing import Receiver
 
 HERE = Path(__file__).parent / "github"
@@ -24,19 +20,7 @@ ARRIVAL_SECONDS = 60.0
 @pytest.fixture(scope="session")
 def examples(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     """What `@octokit/webhooks-examples` holds, as the lock has it: for each event its name and some payloads."""
-    npm, names = needed("npm"), ("package.json", "package-lock.json")
-    mark = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in names)).hexdigest()[:16]
-    folder = Path(request.config.cache.mkdir(f"github-payloads-{mark}"))
-    whole = folder / "whole"
-    with one_at_a_time(folder):
-        if not whole.exists():
-            for name in names:
-                shutil.copy(HERE / name, folder / name)
-            command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]
-            ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS)
-            assert ran.returncode == 0, f"npm ci failed in {folder}:\n{ran.stdout[-2_000:]}{ran.stderr[-2_000:]}"
-            whole.touch()
-    package = folder / "node_modules" / "@octokit" / "webhooks-examples"
+    package = installed(request, HERE, "github-payloads") / "@octokit" / "webhooks-examples"
     found: list[dict[str, Any]] = json.loads((package / "api.github.com" / "index.json").read_text())
     return found
 

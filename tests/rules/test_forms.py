@@ -13,7 +13,7 @@ from tests.examples import examples
 from tidings.model.errors import TidingsError
 from tidings.model.forms.form import FormField
 from tidings.rules.forms.posted import Posted, read_posted
-from tidings.rules.forms.texts import LANGUAGES, sentences, size_text
+from tidings.rules.forms.texts import LANGUAGES, Says, sentences, size_text, types_text
 from tidings.rules.forms.values import FormChecks
 
 FIELDS: dict[str, dict[str, Any]] = {
@@ -133,10 +133,15 @@ def test_every_language_says_everything_with_the_same_values(language: str) -> N
 
 
 def test_sizes_are_said_in_round_numbers() -> None:
-    sizes = (1, 1023, 1024, 1536, 500_000, 1_048_576, 1_572_864, 20 * 1_048_576)
+    sizes = (1, 999, 1_000, 1_536, 500_000, 1_048_576, 1_572_864, 20_000_000)
     assert [size_text(size) for size in sizes] == [
-        *("1 B", "1,023 B", "1 KB", "1.5 KB", "488 KB", "1 MB", "1.5 MB", "20 MB")
+        *("1 B", "999 B", "1 KB", "1.5 KB", "500 KB", "1 MB", "1.5 MB", "20 MB")
     ]  # fmt: skip
+
+
+def test_types_of_files_have_words() -> None:
+    accept = ("image/*", ".pdf", "application/pdf", "application/vnd.ms-excel", "image/svg+xml", ".jpg")
+    assert types_text(accept, Says("de")) == "Bilder, PDF, EXCEL, XML, JPG"
 
 
 @settings(max_examples=examples(200))

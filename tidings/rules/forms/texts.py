@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -12,7 +14,10 @@ FALLBACK = "en"
 LANGUAGES = ("en", "de", "fr", "es")
 """Those whose sentences there are. A form in another language gets those of FALLBACK, marked as such."""
 
-_KILO = 1024
+FAMILIES = ("image", "video", "audio")
+"""Types of files that have a word."""
+
+_KILO, _MEGA = 1_000, 1_000_000
 
 
 def language_of(lang: str) -> str:
@@ -45,11 +50,21 @@ class Says:
 
 
 def size_text(size: int) -> str:
-    """A number of bytes for people, such as `1.5 MB`."""
-    for unit in ("B", "KB", "MB"):
-        if size < _KILO or unit == "MB":
-            break
-        size, rest = divmod(size, _KILO)
-        if rest and size < 10:
-            return f"{size + rest / _KILO:.1f} {'KB' if unit == 'B' else 'MB'}"
-    return f"{size:,} {unit}"
+    """A number of bytes for people, rounded down, such as `1.5 MB`."""
+    if size < _KILO:
+        return f"{size} B"
+    unit, each = ("KB", _KILO) if size < _MEGA else ("MB", _MEGA)
+    tenths = size * 10 // each
+    return f"{tenths // 10}.{tenths % 10} {unit}" if tenths < 100 and tenths % 10 else f"{tenths // 10:,} {unit}"
+
+
+def types_text(accept: Sequence[str], says: Says) -> str:
+    """The types of files that a field accepts, for people: `images, PDF`."""
+    found = []
+    for each in accept:
+        family, _, kind = each.partition("/")
+        if each.startswith(".") or family not in FAMILIES or kind != "*":
+            found.append(re.split(r"[./+-]", each)[-1].upper())
+        else:
+            found.append(says.say(family))
+    return ", ".join(dict.fromkeys(found))

@@ -22,7 +22,7 @@ from tidings.rules.forms.fields import (
     whole_pattern,
 )
 from tidings.rules.forms.posted import Posted, PostedFile
-from tidings.rules.forms.texts import Says, size_text
+from tidings.rules.forms.texts import Says, size_text, types_text
 from tidings.rules.reading.schema import Validator, compiled
 
 CHECKED = ("on", "true", "1", "yes")
@@ -89,7 +89,7 @@ class FormChecks:
         if field.type == "file":
             if any(texts):
                 raise _Said("wrong_type", "file_again")
-            return _files(field, files)
+            return _files(field, files, self.says)
         if files:
             raise _Said("wrong_type", "control_character")
         if len(texts) > 1 and field.type not in MANY:
@@ -206,7 +206,7 @@ def _hidden(field: FormField, is_sent: bool, text: str) -> str | None:
     return str(field.default)
 
 
-def _files(field: FormField, files: list[PostedFile]) -> Any:
+def _files(field: FormField, files: list[PostedFile], says: Says) -> Any:
     if not files:
         if field.required:
             raise _Said("missing", "missing_file")
@@ -220,7 +220,7 @@ def _files(field: FormField, files: list[PostedFile]) -> Any:
         if field.max_bytes is not None and len(file.content) > field.max_bytes:
             raise _Said("too_large", "file_too_large", name=file.name, max=size_text(field.max_bytes))
         if field.accept and not is_accepted(file, field.accept):
-            raise _Said("wrong_value", "file_type", name=file.name, accept=", ".join(field.accept))
+            raise _Said("wrong_value", "file_type", name=file.name, accept=types_text(field.accept, says))
     found = [file.data() for file in files]
     return found if most > 1 else found[0]
 

@@ -21,7 +21,7 @@ from tidings.intake.forms.receive import FormAnswer
 from tidings.intake.forms.tokens import FIELD
 from tidings.model.forms.form import Form, FormField, InputType
 from tidings.rules.forms.fields import LINES, MANY
-from tidings.rules.forms.texts import Says, language_of, size_text
+from tidings.rules.forms.texts import Says, language_of, size_text, types_text
 from tidings.rules.forms.values import CHECKED, chars_max
 from tidings.rules.network.origin import ANY
 
@@ -150,7 +150,8 @@ def _render(template: str, form: Form | None, says: Says, *, depth: int = 0, **v
     steps = options.path.count("/") if options is not None else depth
     values = {
         "lang": lang,
-        "dir": "rtl" if lang.partition("-")[0].lower() in RIGHT_TO_LEFT else "ltr",
+        "dir": _direction(lang),
+        "says_dir": _direction(says.language),
         "style": "../" * steps + style()[0],
         "says_lang": _lang(form, says),
         "form_title": options.title if options is not None else "",
@@ -165,6 +166,10 @@ def _environment() -> Environment:
     for name in ("page.html", "form.html", "message.html"):
         environment.add_template(name, (STATIC / name).read_text("utf-8"))
     return environment
+
+
+def _direction(lang: str) -> str:
+    return "rtl" if lang.partition("-")[0].lower() in RIGHT_TO_LEFT else "ltr"
 
 
 def _lang(form: Form | None, says: Says) -> str:
@@ -237,7 +242,7 @@ def _hints(field: FormField, says: Says, body_bytes: int) -> list[str]:
         many = isinstance(field.max, int) and field.max > 1
         found.append(says.say("hint_files", max=field.max, size=size) if many else says.say("hint_file", size=size))
         if field.accept:
-            found.append(says.say("hint_accept", accept=", ".join(field.accept)))
+            found.append(says.say("hint_accept", accept=types_text(field.accept, says)))
     return found
 
 
