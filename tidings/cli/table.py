@@ -48,7 +48,7 @@ COMMANDS = (
     Command(
         "endpoints", "remote.endpoints", CALLS, "Endpoints: the URLs that get events as signed webhooks.", group=True
     ),
-    Command("links", "remote.links", CALLS, "Links: what events, or times of day, make happen.", group=True),
+    Command("links", "remote.links", CALLS, "Links: what to do on an event, or at a time of day.", group=True),
     Command("connections", "remote.connections", CALLS, "Connections: how links reach other systems.", group=True),
     Command("deliveries", "remote.deliveries", CALLS, "Deliveries: events on their way to endpoints.", group=True),
     Command("replays", "remote.replays", CALLS, "Replays: time ranges that are sent again.", group=True),

@@ -13,7 +13,7 @@ from tidings.cli.terminal.sentences import counted
 from tidings.cli.terminal.values import read_json
 from tidings.client.client import Json
 
-cli = typer.Typer(help="Links: what events, or times of day, make happen.", no_args_is_help=True)
+cli = typer.Typer(help="Links: what to do on an event, or at a time of day.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The link's name.")]
 
