@@ -28,7 +28,7 @@ from tidings.intake.items.kinds import Kinds
 from tidings.model.access import EVERYTHING, Key
 from tidings.model.errors import Conflict, TidingsError
 from tidings.rules.declare.declaration import plain
-from tidings.store.base import Db
+from tidings.store.base import Db, no_rest
 from tidings.store.items import indexes, tables, values
 from tidings.store.items.conditions import Where
 from tidings.store.items.handover import Handover, weight
@@ -568,6 +568,34 @@ def test_what_is_written_to_many_collections_meanwhile_is_in_them(here: Store) -
     for name in names:
         assert here.shown(name)["a"] == {"name": f"word{written[name]}x", "n": written[name], "state": "new"}
     assert here.is_tidy()
+
+
+def test_a_plan_of_many_declarations_rests_between_their_fields(here: Store) -> None:
+    rests: list[int] = []
+
+    def plan(db: Db) -> None:
+        db.rest = lambda: rests.append(1)
+        here.collections.planned(db, Wanted(collections=several(40)))
+        single = {"fields": {f"f{n}": "string" for n in range(50)}}
+        here.collections.planned(db, Wanted(collections={"one": single}, single="one"))
+
+    here.world.writer.wait(plan)
+    here.world.writer.wait(lambda db: setattr(db, "rest", no_rest))
+    assert len(rests) == 40 * 2 + 50
+
+
+def test_a_long_plan_is_made_once(here: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a reader: it may take a second."""
+    made: list[Db] = []
+    planned = here.collections.planned
+
+    def counted(db: Db, *given: Any) -> Any:
+        made.append(db)
+        return planned(db, *given)
+
+    monkeypatch.setattr(here.collections, "planned", counted)
+    here.declare({**BEFORE, **several(3)})
+    assert len(made) == 1 and made[0] is not here.world.writer._db
 
 
 def test_a_collection_with_many_indexes_is_made_in_slices(here: Store) -> None:

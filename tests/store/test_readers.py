@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 from tidings.store.base import Db
 from tidings.store.engines.opening import open_engine
@@ -66,3 +70,50 @@ def test_an_abandoned_read_keeps_its_share_until_the_thread_is_free(tmp_path: Pa
 
     asyncio.run(asyncio.wait_for(run(), 10))
     readers.close()
+
+
+def test_one_job_computes_at_a_time_and_for_half_of_the_time(tmp_path: Path) -> None:
+    """Whoever needs the interpreter waits for each thread that computes, each time it comes back from the database."""
+    readers = readers_of(tmp_path)
+    computing, most, lock = 0, 0, threading.Lock()
+
+    def compute(db: Db) -> tuple[float, float]:
+        nonlocal computing, most
+        began, worked = time.monotonic(), 0.0
+        for turn in range(5):
+            if turn:
+                with lock:
+                    computing += 1
+                    most = max(most, computing)
+            until = time.monotonic() + 0.003
+            while time.monotonic() < until:
+                pass
+            worked += 0.003
+            if turn:
+                with lock:
+                    computing -= 1
+            db.rest()
+        return time.monotonic() - began, worked
+
+    with ThreadPoolExecutor(4) as threads:
+        for took, worked in threads.map(lambda _: readers.run(compute), range(4)):
+            assert took >= 2 * worked
+    assert most == 1
+    # What is brief does not pause, and a job that fails leaves the turn to others.
+    began = time.monotonic()
+
+    def ask_often(db: Db) -> None:
+        for _ in range(1_000):
+            db.rest()
+
+    readers.run(ask_often)
+    assert time.monotonic() - began < 1
+
+    def fail(db: Db) -> None:
+        time.sleep(0.003)
+        db.rest()
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        readers.run(fail)
+    assert readers.run(compute)[1] > 0

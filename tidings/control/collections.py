@@ -125,15 +125,14 @@ class Collections:
     def planned(self, db: Db, wish: Wanted, name: str | None = None) -> Planned:
         """The plan, by declarations alone. Raises Invalid if one is wrong, or Conflict if the plan is not `name`."""
         present = self.present(db)
-        declared, plan = _planned(present, wish)
+        declared, plan = _planned(present, wish, db.rest)
         planned = Planned(wish, plan, _name(present, declared, wish), present)
         if name not in (None, planned.name):
             raise _changed()
         return planned
 
-    def look(self, db: Db, wish: Wanted) -> Shown:
-        """The plan, shown. Raises Invalid if a declaration is wrong."""
-        planned = self.planned(db, wish)
+    def look(self, db: Db, planned: Planned) -> Shown:
+        """A plan, shown."""
         return _shown(planned, self.inspected(db, planned))
 
     def inspected(self, db: Db, planned: Planned) -> Findings:
@@ -233,12 +232,12 @@ def _at(wish: Wanted) -> Callable[[str], str]:
     return lambda name: "" if name == wish.single else f"/collections/{name}"
 
 
-def _planned(present: Mapping[str, Collection], wish: Wanted) -> tuple[list[Declared], Plan]:
+def _planned(present: Mapping[str, Collection], wish: Wanted, rest: Callable[[], None]) -> tuple[list[Declared], Plan]:
     beside = () if wish.prune else [name for name in present if name not in wish.drop]
     if wish.single is not None:
-        declared = [read_one(wish.single, wish.collections[wish.single], beside=beside)]
+        declared = [read_one(wish.single, wish.collections[wish.single], beside=beside, between=rest)]
     else:
-        declared = read(wish.collections, "/collections", beside)
+        declared = read(wish.collections, "/collections", beside, rest)
     return declared, rules.plan(present, declared, _at(wish), prune=wish.prune, drop=wish.drop)
 
 

@@ -15,6 +15,10 @@ Dialect = str
 """`sqlite` or `postgres`."""
 
 
+def no_rest() -> None:
+    """The `rest` of connections that are needed for something else: it does not pause."""
+
+
 class StoreError(Exception):
     """The store refused or broke. Nothing of the transaction is stored, unless that is `unknown`.
 
@@ -69,6 +73,8 @@ class Db(Protocol):
     """The journal (store/journal.py) of the node whose connection this is."""
     watched: dict[str, Watch]
     """Tables of items (store/items/tables.py) whose changes are noted, by their quoted names."""
+    rest: Callable[[], None]
+    """To be called now and then by jobs that compute a lot: a reader's pauses there (store/readers.py)."""
 
     def one(self, name: str, /, **params: Any) -> Row | None:
         """The first row, or None."""

@@ -2,6 +2,10 @@
 
 Handing a look-up of ten microseconds to a thread and back costs ten times that, so where the engine can promise to be
 brief it is done at once, on the event loop's own connection; what turns out to take longer goes to a thread after all.
+
+A job that computes a lot, such as a plan of hundreds of declarations, calls `rest` of its connection now and then.
+Whoever needs the interpreter waits for each thread that computes, up to 5 ms, whenever it comes back from the database
+or a socket. So one thread computes at a time, for half of the time.
 """
 
 from __future__ import annotations
@@ -24,9 +28,40 @@ OWN_READS = ""
 """The turn in which the server's own reads run: no tenant's, nor the operator's, who may read a lot."""
 REST_SECONDS = 0.05
 """A tenant whose brief read took too long has its reads run by threads for this time: the attempt is lost."""
+COMPUTE_SECONDS = 0.002
+"""After this time, a job that computes pauses."""
+PAUSE_SECONDS_MAX = 0.02
 log = logging.getLogger("tidings.readers")
 
 T = TypeVar("T")
+
+
+class _Computing:
+    """Which thread computes a lot."""
+
+    def __init__(self) -> None:
+        self._one = threading.Lock()
+        self._local = threading.local()
+
+    def begin(self) -> None:
+        """This thread begins a job."""
+        self._local.began, self._local.computes = time.monotonic(), False
+
+    def end(self) -> None:
+        """This thread has done its job, or pauses."""
+        if self._local.computes:
+            self._local.computes = False
+            self._one.release()
+
+    def rest(self) -> None:
+        """Pause for as long as this thread has computed, and until no other one does."""
+        took = time.monotonic() - self._local.began
+        if took < COMPUTE_SECONDS:
+            return
+        self.end()
+        time.sleep(min(took, PAUSE_SECONDS_MAX))
+        self._one.acquire()
+        self._local.began, self._local.computes = time.monotonic(), True
 
 
 class Readers:
@@ -36,6 +71,7 @@ class Readers:
         self._engine = engine
         self._local = threading.local()
         self._open: list[Db] = []
+        self._computing = _Computing()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="reader")
         self._brief = engine.brief_reader()
         self._rests: dict[str | None, float] = {}
@@ -91,11 +127,15 @@ class Readers:
             db: Db | None = getattr(self._local, "db", None)
             if db is None:
                 db = self._local.db = self._engine.reader()
+                db.rest = self._computing.rest
                 self._open.append(db)
+            self._computing.begin()
             try:
                 return self._read(db, job)
             except (Outdated, Lost):
                 return self._read(db, job)
+            finally:
+                self._computing.end()
         except StoreError as wrong:
             raise _unreadable(wrong) from wrong
 

@@ -90,36 +90,41 @@ class Declaring:
 
         Raises Invalid, Conflict, what `ask` raises, or Unavailable if items change faster than they can be followed.
         """
-        if await self._is_brief(ask, tenant):
+        long = await self._long(ask, tenant)
+        if long is None:
             # A long one may be about the same collection: then this one waits for it. A table that is being read cannot
             # be altered without waiting, but it can be replaced.
             with contextlib.suppress(_Busy, alter.InUse):
                 return await self._last(run, result, partial(self._at_once, ask))
+        waits = self._one.locked()
         async with self._one:
-            if await self._is_brief(ask, tenant):
+            if long is None or waits:
+                long = await self._long(ask, tenant)
+            if long is None:
                 with contextlib.suppress(alter.InUse):
                     return await self._last(run, result, partial(self._at_once, ask))
-            return await self._in_slices(ask, partial(self._last, run, result), tenant)
+            return await self._in_slices(ask, partial(self._last, run, result), tenant, long)
 
     async def _last(self, run: Run[T, R], result: Callable[[Db, Make], T], make: Make) -> R:
         """Run the last job. No index is built in the meantime: the job might alter a table."""
         async with self._indexes.resting():
             return await run(lambda db: result(db, make))
 
-    async def _is_brief(self, ask: Ask, tenant: str | None) -> bool:
-        """Whether it is done in one job, because it touches few rows."""
+    async def _long(self, ask: Ask, tenant: str | None) -> Planned | None:
+        """The plan, if it takes more than one job; None: it touches few rows."""
 
-        def look(db: Db) -> int:
-            return weighs(db, self._collections.planned(db, ask(db).wish), self.at_once)
+        def look(db: Db) -> Planned | None:
+            asked = ask(db)
+            planned = self._collections.planned(db, asked.wish, asked.plan)
+            return planned if weighs(db, planned, self.at_once) > self.at_once else None
 
         try:
-            weight = await self._readers.call(look, tenant)
+            return await self._readers.call(look, tenant)
         except Unavailable:
             raise
         except TidingsError:
             # It is refused, in one place. Or it was done before, and the answer was kept.
-            return True
-        return weight <= self.at_once
+            return None
 
     def _at_once(self, ask: Ask, db: Db) -> Shown:
         asked = ask(db)
@@ -128,8 +133,10 @@ class Declaring:
         with alter.without_waiting(db):
             return self._collections.apply(db, asked.wish, plan_name=asked.plan, drop_values=asked.drop_values)
 
-    async def _in_slices(self, ask: Ask, last: Callable[[Make], Awaitable[R]], tenant: str | None) -> R:
-        async with self._begun(ask, tenant) as long:
+    async def _in_slices(
+        self, ask: Ask, last: Callable[[Make], Awaitable[R]], tenant: str | None, planned: Planned | None
+    ) -> R:
+        async with self._begun(ask, tenant, planned) as long:
 
             def make(db: Db) -> Shown:
                 with alter.without_waiting(db):
@@ -157,7 +164,7 @@ class Declaring:
                     await asyncio.sleep(PAUSE_SECONDS)
 
     @contextlib.asynccontextmanager
-    async def _begun(self, ask: Ask, tenant: str | None) -> AsyncIterator[Long]:
+    async def _begun(self, ask: Ask, tenant: str | None, planned: Planned | None) -> AsyncIterator[Long]:
         """From the first job on, writes to the items are noted."""
         watched: list[dict[str, Watch]] = []
 
@@ -179,8 +186,10 @@ class Declaring:
             long: Long | None = None
             while long is None:
                 # Planning takes long, so a reader does it.
-                planned = await self._readers.call(plan, tenant)
+                if planned is None:
+                    planned = await self._readers.call(plan, tenant)
                 long = await self._writer.call(partial(begin, planned))
+                planned = None
             yield long
         finally:
             for tables in watched:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from tidings.control.collections import Asked, Planned, Shown
 from tidings.model.collection import Collection
 from tidings.model.moment import Micros
@@ -19,8 +21,9 @@ WEIGHT_EACH = 100
 """What each collection that is changed or dropped adds to the weight of a plan, besides its rows."""
 WEIGHT_OF_STATEMENT = 40
 """What each table and each index that is made adds."""
-WEIGHT_DECLARED = 10
-"""What each declaration adds, since the plan is made again in the job that carries it out at once."""
+BYTES_AS_ROW = 25
+"""This many bytes of a declaration take as long to read as a row to write: the job that carries a plan out at once
+makes it again."""
 IN_PLACE_MAX = 10
 """If more tables than this would be altered in the last job, they are replaced: that is done before it."""
 BUSY_MAX = 25
@@ -132,7 +135,7 @@ def touches(plan: Plan, pair: Pair, dialect: Dialect) -> bool:
 def weighs(db: Db, planned: Planned, most: int) -> int:
     """How much carrying it out touches, in rows, as far as that is not more than `most`."""
     plan = planned.plan
-    found = WEIGHT_DECLARED * len(planned.wish.collections)
+    found = len(msgspec.json.encode(planned.wish.collections)) // BYTES_AS_ROW
     # One job would move the items of a renamed collection to a table of the new name.
     renamed = [pair for pair in plan.pairs if pair.before.name != pair.after.name]
     touched = [pair for pair in plan.pairs if pair in renamed or touches(plan, pair, db.dialect)]

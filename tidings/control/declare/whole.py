@@ -20,10 +20,10 @@ class WholeFile:
 
     def look(self, db: Db, wish: Wanted, links: WantedLinks | None) -> Shown:
         """The plan, shown; links are held against the collections as they will be. Raises Invalid."""
-        shown = self._collections.look(db, wish)
+        planned = self._collections.planned(db, wish)
+        shown = self._collections.look(db, planned)
         if links is None:
             return shown
-        planned = self._collections.planned(db, wish)
         return msgspec.structs.replace(shown, links=self._links.look(db, links, _after(planned), _renamed(planned)))
 
     def end(

@@ -6,7 +6,7 @@ All errors are reported together, each place by a JSON pointer.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -54,10 +54,16 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     """The previous names of fields, by their new names."""
 
 
-def read(values: Any, pointer: str = "", beside: Iterable[str] = ()) -> list[Declared]:
+def _no_rest() -> None:
+    pass
+
+
+def read(
+    values: Any, pointer: str = "", beside: Iterable[str] = (), between: Callable[[], None] = _no_rest
+) -> list[Declared]:
     """The declarations in an object, by name. References may point to any of them, or to those in `beside`.
 
-    Raises Invalid with every wrong place.
+    `between` is called before each field: reading thousands takes long. Raises Invalid with every wrong place.
     """
     wrong = Places()
     if type(values) is not dict:
@@ -67,17 +73,21 @@ def read(values: Any, pointer: str = "", beside: Iterable[str] = ()) -> list[Dec
         wrong.say(pointer, "too_many", f"There may be at most {COLLECTIONS_MAX} collections.")
         values = {}
     known = {*values, *beside}
-    found = [_read(name, value, f"{pointer}/{escaped(str(name))}", known, wrong) for name, value in values.items()]
+    found = []
+    for name, value in values.items():
+        found.append(_read(name, value, f"{pointer}/{escaped(str(name))}", known, wrong, between))
     _check_was([(str(name), value) for name, value in values.items()], pointer, "collection", wrong)
     if wrong.found:
         raise Invalid("The declaration is not valid.", errors=wrong.found)
     return [each for each in found if each is not None]
 
 
-def read_one(name: str, value: Any, pointer: str = "", beside: Iterable[str] = ()) -> Declared:
+def read_one(
+    name: str, value: Any, pointer: str = "", beside: Iterable[str] = (), between: Callable[[], None] = _no_rest
+) -> Declared:
     """One declaration; its places are below `pointer`, its name is at `/name`. Raises Invalid."""
     wrong = Places()
-    found = _read(name, value, pointer, {name, *beside}, wrong, name_at="/name")
+    found = _read(name, value, pointer, {name, *beside}, wrong, between, name_at="/name")
     if wrong.found or found is None:
         raise Invalid("The declaration is not valid.", errors=wrong.found)
     return found
@@ -102,7 +112,13 @@ def _plain(thing: Field | OwnEvent | Question) -> dict[str, Any]:
 
 
 def _read(
-    name: Any, value: Any, pointer: str, known: set[Any], wrong: Places, name_at: str | None = None
+    name: Any,
+    value: Any,
+    pointer: str,
+    known: set[Any],
+    wrong: Places,
+    between: Callable[[], None],
+    name_at: str | None = None,
 ) -> Declared | None:
     before = len(wrong.found)
     at = pointer if name_at is None else name_at
@@ -119,7 +135,7 @@ def _read(
     if was is not None and was != was.lower():
         wrong.say(f"{pointer}/was", "name", "A collection's name is in lower case, so none had that name.")
     declared = _map(given, "fields", FIELDS_MAX, pointer, wrong)
-    fields = _fields(declared, f"{pointer}/fields", known, wrong)
+    fields = _fields(declared, f"{pointer}/fields", known, wrong, between)
     were = {
         each: called
         for each, entry in declared.items()
@@ -192,10 +208,13 @@ def _map(given: dict[str, Any], part: str, count_max: int, pointer: str, wrong: 
     return value
 
 
-def _fields(declared: dict[str, Any], pointer: str, known: set[Any], wrong: Places) -> tuple[Field, ...]:
+def _fields(
+    declared: dict[str, Any], pointer: str, known: set[Any], wrong: Places, between: Callable[[], None]
+) -> tuple[Field, ...]:
     found: list[Field] = []
     seen: dict[str, str] = {}
     for name, value in declared.items():
+        between()
         here = f"{pointer}/{escaped(name)}"
         folded = name.lower()
         if _is_name(name, here, wrong):

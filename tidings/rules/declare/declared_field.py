@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from msgspec.structs import replace
@@ -27,6 +28,7 @@ from tidings.rules.reading.schema import checked, compiled
 
 DESCRIPTION_CHARS_MAX = 2_000
 PATTERN_CHARS_MAX = 1_000
+PATTERNS_KNOWN_MAX = 2_000
 VALUES_MAX = 500
 VALUE_CHARS_MAX = 200
 STRING_CHARS_MAX = 1_000_000
@@ -154,14 +156,24 @@ def _digits(attribute: str, setting: Any, here: str, wrong: Places) -> Any:
 
 def _pattern(setting: Any, here: str, wrong: Places) -> Any:
     text = wrong.text(setting, here, PATTERN_CHARS_MAX)
+    detail = _why_no_pattern(text)
+    if detail is not None:
+        wrong.say(here, "pattern", detail)
+    return text
+
+
+@lru_cache(PATTERNS_KNOWN_MAX)
+def _why_no_pattern(text: str) -> str | None:
+    """Why strings cannot have this pattern; None: they can. A file is planned and applied several times in a row."""
     try:
         checked({"type": "string", "pattern": text})
     except Invalid as refused:
-        detail = (
+        if "patterns for one text" in refused.detail:
+            return refused.errors[0].detail
+        return (
             "It is not a regular expression that runs in linear time: look-arounds and back-references are not allowed."
         )
-        wrong.say(here, "pattern", refused.errors[0].detail if "patterns for one text" in refused.detail else detail)
-    return text
+    return None
 
 
 def _values(setting: Any, here: str, wrong: Places) -> tuple[str, ...]:

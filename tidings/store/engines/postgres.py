@@ -15,7 +15,19 @@ import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tidings.store.base import Builder, Db, Held, Lost, Outdated, Row, StoreBusy, StoreError, StoreFull, UniqueViolation
+from tidings.store.base import (
+    Builder,
+    Db,
+    Held,
+    Lost,
+    Outdated,
+    Row,
+    StoreBusy,
+    StoreError,
+    StoreFull,
+    UniqueViolation,
+    no_rest,
+)
 from tidings.store.engines.statements import statements, to_driver
 from tidings.store.watch import Watch
 
@@ -38,6 +50,7 @@ class PostgresDb:
         self._beside = beside
         self._sql = statements("postgres")
         self.watched: dict[str, Watch] = {}
+        self.rest = no_rest
         self._conn: psycopg.Connection[Row] | None = None
         self._inside = False
         self._outdated = False

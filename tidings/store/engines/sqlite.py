@@ -23,6 +23,7 @@ from tidings.store.base import (
     StoreFull,
     TooLong,
     UniqueViolation,
+    no_rest,
 )
 from tidings.store.engines.open_files import OpenFiles
 from tidings.store.engines.statements import statements
@@ -56,6 +57,7 @@ class SqliteDb:
             raise _translation(wrong) from wrong
         self._sql = statements("sqlite")
         self.watched: dict[str, Watch] = {}
+        self.rest = no_rest
         self.files = None if readonly else OpenFiles(Path(path))
         self._depth = 0
         self._left = 0

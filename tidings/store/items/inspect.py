@@ -47,6 +47,7 @@ def inspect(db: Db, plan: Plan) -> Findings:
     pairs = {pair.after.name: pair for pair in plan.pairs}
 
     def count(step: Step) -> int:
+        db.rest()
         if isinstance(step, DropCollection):
             return look.count(step.collection)
         pair = pairs.get(step.collection)
@@ -196,6 +197,7 @@ def _values(look: Inspection, requirement: Requirement) -> Iterator[tuple[str, A
     tail = f"ORDER BY seq LIMIT {ROWS_PER_LOOK}"
     beyond = -1
     while rows := look.rows(f"seq, id, {column}", requirement.collection, where, tail, beyond=beyond):
+        look.db.rest()
         for _, ident, value in rows:
             yield ident, values.shown(field, value)
         beyond = rows[-1][0]
