@@ -9,6 +9,7 @@ import pytest
 from tidings.deliver.actions.action import Result, Tools
 from tidings.deliver.actions.bodies import BodyCache
 from tidings.deliver.actions.edits import Edits
+from tidings.deliver.actions.tokens import Tokens
 from tidings.deliver.actions.webhook import OUTCOMES, WebhookAction
 from tidings.model import outcome as outcomes
 from tidings.model.event import Event
@@ -36,7 +37,14 @@ def webhook(sealed: Sealed | None = None, **pacing: Any) -> WebhookAction:
     )
     return WebhookAction(
         endpoint,
-        Tools(lambda request, done: None, BodyCache("/test"), cast(Edits, None), lambda name: None, lambda call: None),
+        Tools(
+            lambda request, done: None,
+            BodyCache("/test"),
+            cast(Edits, None),
+            lambda name: None,
+            cast(Tokens, None),
+            lambda call: None,
+        ),
     )
 
 

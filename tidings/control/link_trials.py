@@ -128,12 +128,14 @@ class LinkTrials:
         connection = None if what.via is None else self._connection(what.via)
         try:
             template = CallTemplate(what, None if connection is None else connection.options.base)
-            filled = template.fill(Scope(event))
+            filled = template.fill(Scope(event, sending.auth_scope(connection)))
         except TemplateFailed as wrong:
             failed = outcomes.TEMPLATE_FAILED
             return LinkTrial(link=link, reason=reason, outcome=failed, sentence=str(wrong))
         filled = sending.with_key(filled, KEY_OF_TRIAL)
-        headers = sending.shown_headers(filled, sending.secret_headers(connection))
+        secret = sending.secret_headers(connection, names_auth=template.names_auth)
+        headers = sending.shown_headers(filled, secret)
+        filled = msgspec.structs.replace(filled, body=sending.shown_body(filled.body))
         return LinkTrial(link=link, reason=reason, call=filled, call_headers=headers)
 
 

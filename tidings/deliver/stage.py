@@ -19,6 +19,7 @@ from tidings.deliver import results
 from tidings.deliver.actions.action import Tools
 from tidings.deliver.actions.bodies import BodyCache
 from tidings.deliver.actions.edits import Edit, Edits
+from tidings.deliver.actions.tokens import Tokens
 from tidings.deliver.lane import order
 from tidings.deliver.lane.cancel import settle_future
 from tidings.deliver.lane.lane import Lane
@@ -78,8 +79,7 @@ class Deliver:
         self._settling: Settlement | None = None
         self._settlement = Settlement()
         self._store_rests_until: Micros = 0
-        self._timers, self._pace, self._shares = Timers(), Pace(), Shares()
-        self._bodies = BodyCache(source)
+        self._timers, self._pace, self._shares, self._bodies = Timers(), Pace(), Shares(), BodyCache(source)
         self._launch: list[tuple[Lane, list[Queued]]] = []
         self.flights = self._departures = 0
         self.outcomes: dict[str, int] = {}
@@ -92,7 +92,8 @@ class Deliver:
         self._client = self._client_of()
         self._due_times = DueTimes(self._clock, self._writer, self._inbox, self._wake)
         self._edits = Edits(self._writer, self._edit, self._hear)
-        tools = Tools(self._client.send, self._bodies, self._edits, self._catalog.connection, self._hear)
+        tokens = Tokens(self._db, self._writer, self._catalog.tokens, self._client.send, self._hear, self._clock.now)
+        tools = Tools(self._client.send, self._bodies, self._edits, self._catalog.connection, tokens, self._hear)
         self._lanes = Lanes(self._db, self._catalog, self._clock.now(), self._shares, tools)
         self._catalog.on_change(self._on_catalog)
         self._clock.on_jump(self._wake)
@@ -164,8 +165,7 @@ class Deliver:
     def _tell(self, message: Callable[[], None]) -> None:
         if not self.alive:
             raise Unavailable("The deliver stage is not running.", retry_after_seconds=2.0)
-        self._inbox.append(message)
-        self._wake()
+        self._hear(message)
 
     def _hear(self, message: Callable[[], None]) -> None:
         """Something that belongs to work under way; from the writer's thread, too."""

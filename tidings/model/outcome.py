@@ -41,7 +41,8 @@ NOT_OK = Outcome("not_ok", "The response had a 2xx status, but is a failure acco
 IN_DOUBT = Outcome(
     "in_doubt", "The call was sent, but no answer says whether it had an effect, and repeating it may not be safe."
 )
-OF_CALLS = (NOT_OK, IN_DOUBT)
+AUTH_FAILED = Outcome("auth_failed", "The connection got no access token, so the call was not sent.")
+OF_CALLS = (NOT_OK, IN_DOUBT, AUTH_FAILED)
 """What can come of a call by a link, beside what can come of a webhook."""
 OF_EDITS = (
     TEMPLATE_FAILED,

@@ -25,6 +25,7 @@ from tidings.rules.declare.change_types import ChangeTypes
 from tidings.store import catalog_rows as rows
 from tidings.store.base import Db, Row
 from tidings.store.seal import Sealer
+from tidings.store.tokens import TokenStore
 
 CHANGES_KEPT = 10_000
 """How many changes are kept. An older snapshot reads everything."""
@@ -68,7 +69,7 @@ class Catalog:
     """The present snapshot (`now`), and the writes that change it."""
 
     def __init__(self, sealer: Sealer) -> None:
-        self._sealer = sealer
+        self._sealer, self.tokens = sealer, TokenStore(sealer)
         self._written: set[tuple[str, str]] = set()
         self._listeners: list[Callable[[Snapshot, list[AnyLink]], None]] = []
         self._types = ChangeTypes({})
@@ -337,6 +338,7 @@ class Catalog:
     def drop_connection(self, db: Db, connection: Connection) -> None:
         """Delete a connection."""
         self._note(db, "connection", connection.name)
+        db.run("connection_token_drop", id=connection.id)
         db.run("connection_drop", id=connection.id)
 
 

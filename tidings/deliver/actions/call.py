@@ -7,19 +7,21 @@ effect, so it is left to a person unless the link says otherwise (`in_doubt`).
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from tidings.deliver.actions.action import Carried, Prepared, Result, Tools
+from tidings.deliver.actions.tokens import tls_of
 from tidings.deliver.actions.webhook import OUTCOMES
 from tidings.model import outcome as outcomes
-from tidings.model.calls.connection import TIMEOUT_SECONDS, Connection
+from tidings.model.calls.connection import TIMEOUT_SECONDS
 from tidings.model.event import Event
 from tidings.model.link import ALL_TENANTS, CallLink
 from tidings.model.moment import Micros
 from tidings.model.outcome import Outcome
-from tidings.net.http import A_GLANCE, AnswerLimits, HttpRequest, Reply, Tls
+from tidings.net.http import A_GLANCE, AnswerLimits, HttpRequest, Reply
 from tidings.rules.calls import sending
 from tidings.rules.calls.answers import header_values, read_answer
 from tidings.rules.calls.request import CallTemplate
@@ -46,6 +48,8 @@ class CallReply(msgspec.Struct, frozen=True):
 
     call: Call
     reply: Reply | None = None
+    no_token: str = ""
+    """Why there is no access token, so that nothing was sent, or nothing again after a 401."""
 
 
 class CallAction:
@@ -57,13 +61,16 @@ class CallAction:
         what = link.what
         self._link, self._what, self._tools = link, what, tools
         connection = None if what.via is None else tools.connection(what.via)
+        self._connection, self._auth = connection, sending.auth_scope(connection)
+        self._has_token = sending.is_oauth2(connection)
         self._missing = what.via is not None and connection is None
         base = None if connection is None else connection.options.base
         self._template = CallTemplate(what, base)
         self.destination = f"{what.verb.upper()} {base or ''}{what.path}"
         self._order_by = None if what.order_by is None else JsonTemplate(what.order_by)
-        self._secret_headers = sending.secret_headers(connection)
-        self._tls = None if connection is None else _tls(connection)
+        names_auth = self._template.names_auth
+        self._secret_headers = sending.secret_headers(connection, names_auth=names_auth)
+        self._tls = None if connection is None else tls_of(connection)
         self._opens = address.parse_networks("" if connection is None else ",".join(connection.options.private))
         default = TIMEOUT_SECONDS if connection is None else connection.options.timeout_seconds
         self._timeout_seconds = default if what.call_timeout_seconds is None else what.call_timeout_seconds
@@ -91,13 +98,17 @@ class CallAction:
         if self._missing:
             raise ValueError(f"there is no connection {self._what.via}")
         try:
-            filled = self._template.fill(Scope(event))
+            filled = self._template.fill(Scope(event, self._auth))
         except TemplateFailed as wrong:
             return Prepared(Call(event, failed=str(wrong)), "{}", 0)
         filled = sending.with_key(filled, sending.call_key(self._link.id, event.id, carried[0].number))
+        secret = self._secret_headers
+        if self._connection is not None:
+            filled, more = sending.signed(filled, self._connection, now, secrets.token_hex(16))
+            secret = secret | more
         request = HttpRequest(
             filled.url,
-            [*sending.lines(filled, self._secret_headers), "Expect:"],
+            [*sending.lines(filled, secret), "Expect:"],
             filled.body,
             self._timeout_seconds,
             self._tenant,
@@ -106,18 +117,50 @@ class CallAction:
             wanted=self._wanted,
             opens=self._opens,
         )
-        return Prepared(Call(event, request), sending.as_shown(filled, self._secret_headers), len(filled.body))
+        return Prepared(Call(event, request), sending.as_shown(filled, secret), len(filled.body))
 
     def send(self, request: Call, done: Callable[[CallReply], None]) -> None:
         """Send it. Raises ValueError."""
         if request.request is None:
             self._tools.later(lambda: done(CallReply(request)))
+        elif self._has_token:
+            self._with_token(request, None, None, done)
         else:
             self._tools.send(request.request, lambda reply: done(CallReply(request, reply)))
+
+    def _with_token(
+        self, call: Call, refused: str | None, answer: Reply | None, done: Callable[[CallReply], None]
+    ) -> None:
+        """Send it with an access token. `refused`: the one that was sent, if the `answer` to that was a 401."""
+        assert self._connection is not None and call.request is not None
+        wanted = call.request
+
+        def send(token: str | None, why: str) -> None:
+            if token is None:
+                self._tools.later(lambda: done(CallReply(call, answer, why)))
+                return
+            headers, body = sending.with_token(wanted.headers, wanted.body, token)
+            request = msgspec.structs.replace(wanted, headers=headers, body=body)
+            try:
+                self._tools.send(request, lambda reply: came(token, reply))
+            except ValueError as wrong:
+                self._tools.later(lambda said=str(wrong): done(CallReply(call, None, said)))  # type: ignore[misc]
+
+        def came(token: str, reply: Reply) -> None:
+            if reply.status == 401 and reply.answered and refused is None:
+                self._with_token(call, token, reply, done)
+            else:
+                done(CallReply(call, reply))
+
+        self._tools.tokens.use(self._connection, refused, send)
 
     def judge(self, reply: CallReply, now: Micros) -> Result:
         """What the answer says, or that there was none."""
         found = reply.reply
+        if reply.no_token:
+            status, took = (None, 0) if found is None else (found.status, found.duration_ms)
+            judged = judgement.judge_call(outcomes.AUTH_FAILED, None)
+            return Result(outcomes.AUTH_FAILED, judged, reply.no_token, status, took)
         if found is None:
             return _template_failed(reply.call.failed, 0, b"")
         status, failure = found.status or None, found.failure
@@ -161,14 +204,3 @@ class CallAction:
 
 def _template_failed(reason: str, duration_ms: int, answer: bytes, status: int | None = None) -> Result:
     return Result(outcomes.TEMPLATE_FAILED, judgement.UNFILLED, reason, status, duration_ms, answer)
-
-
-def _tls(connection: Connection) -> Tls | None:
-    secrets = connection.secrets
-    client = secrets.client_certificate
-    if secrets.ca is None and client is None:
-        return None
-    authorities = None if secrets.ca is None else secrets.ca.encode()
-    if client is None:
-        return Tls(authorities)
-    return Tls(authorities, client.certificate.encode(), client.key.encode())

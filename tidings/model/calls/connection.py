@@ -47,3 +47,19 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     created: Micros
     updated: Micros
+
+
+class AccessToken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a token endpoint gave. `expires`: when it is replaced; None: it does not say. Sealed at rest."""
+
+    access: str
+    expires: Micros | None = None
+    refresh: str | None = None
+    """The refresh token for the next one."""
+
+
+class StoredToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A token and the credentials that it was given for, as a hash: for others it is worthless."""
+
+    token: AccessToken
+    credentials: str

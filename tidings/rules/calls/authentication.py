@@ -1,6 +1,7 @@
 """How a connection authenticates: what may be declared, how it is shown, and the headers that follow from it.
 
-A declaration names one kind: `{bearer: TOKEN}`, `{basic: [USER, PASSWORD]}` or `{header: {NAME: VALUE}}`.
+A declaration names one kind: `{bearer: TOKEN}`, `{basic: [USER, PASSWORD]}`, `{header: {NAME: VALUE}}`, or with more
+members `{oauth2: GRANT, ...}` (oauth2.py) or `{oauth1: METHOD, ...}` (oauth1.py).
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from tidings.model.calls.connection import MASK
+from tidings.rules.calls import oauth1, oauth2
 from tidings.rules.reading.places import Places
 from tidings.rules.reading.refused import escaped
 
 HEADERS_MAX = 20
 SECRET_CHARS_MAX = 16 * 1024
-KINDS = ("bearer", "basic", "header")
+KINDS = ("bearer", "basic", "header", "oauth2", "oauth1")
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -27,13 +29,25 @@ _OURS = frozenset(
 
 def check(given: Any, pointer: str, wrong: Places) -> None:
     """Report what is wrong with a declaration."""
-    auth = wrong.members(given, pointer, KINDS, "`auth`")
-    if len(auth) != 1:
-        if type(given) is dict:
-            wrong.say(pointer, "incomplete", f"`auth` needs exactly one of {', '.join(KINDS)}.")
+    kinds = [kind for kind in KINDS if type(given) is dict and kind in given]
+    if type(given) is dict and len(kinds) != 1:
+        unknown = [name for name in given if name not in KINDS]
+        if unknown and not kinds:
+            wrong.members(given, pointer, KINDS, "`auth`")
+        wrong.say(pointer, "incomplete", f"`auth` needs exactly one of {', '.join(KINDS)}.")
         return
-    ((kind, value),) = auth.items()
-    at = f"{pointer}/{kind}"
+    kind = kinds[0] if kinds else ""
+    parts = {"oauth2": oauth2.PARTS, "oauth1": oauth1.PARTS}.get(kind, (kind,))
+    auth = wrong.members(given, pointer, parts if kind else KINDS, "`auth`")
+    if kind == "oauth2":
+        oauth2.check(auth, pointer, wrong)
+    elif kind == "oauth1":
+        oauth1.check(auth, pointer, wrong)
+    elif kind:
+        _check_plain(kind, auth[kind], f"{pointer}/{kind}", wrong)
+
+
+def _check_plain(kind: str, value: Any, at: str, wrong: Places) -> None:
     if kind == "bearer":
         check_secret(value, at, wrong)
     elif kind == "basic":
@@ -86,27 +100,28 @@ def check_header_name(name: str, pointer: str, wrong: Places) -> None:
 
 
 def headers(auth: Mapping[str, Any] | None) -> dict[str, str]:
-    """The headers of each request."""
+    """The headers that are the same on each request."""
     if auth is None:
         return {}
-    ((kind, value),) = auth.items()
-    if kind == "bearer":
-        return {"Authorization": f"Bearer {value}"}
-    if kind == "basic":
-        return {"Authorization": "Basic " + base64.b64encode(":".join(value).encode()).decode()}
-    return dict(value)
+    if "bearer" in auth:
+        return {"Authorization": f"Bearer {auth['bearer']}"}
+    if "basic" in auth:
+        return {"Authorization": "Basic " + base64.b64encode(":".join(auth["basic"]).encode()).decode()}
+    return dict(auth.get("header", {}))
 
 
 def hidden(auth: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """A declaration with its secrets masked."""
     if auth is None:
         return None
-    ((kind, value),) = auth.items()
-    if kind == "bearer":
-        return {kind: MASK}
-    if kind == "basic":
-        return {kind: [value[0], MASK]}
-    return {kind: dict.fromkeys(value, MASK)}
+    if "bearer" in auth:
+        return {"bearer": MASK}
+    if "basic" in auth:
+        return {"basic": [auth["basic"][0], MASK]}
+    if "header" in auth:
+        return {"header": dict.fromkeys(auth["header"], MASK)}
+    secrets = oauth2.SECRETS if "oauth2" in auth else oauth1.SECRETS
+    return {name: MASK if name in secrets else value for name, value in auth.items()}
 
 
 def kept(given: Any, stored: Any, pointer: str, wrong: Places) -> Any:

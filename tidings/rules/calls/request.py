@@ -7,7 +7,15 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from tidings.model.link import CallApi
-from tidings.rules.calls.texts import HeaderTemplates, Parameters, PathTemplate, TextTemplate, XmlTemplate, in_text
+from tidings.rules.calls.texts import (
+    AUTH,
+    HeaderTemplates,
+    Parameters,
+    PathTemplate,
+    TextTemplate,
+    XmlTemplate,
+    in_text,
+)
 from tidings.rules.network import address
 from tidings.rules.reading.refused import Refused
 from tidings.rules.template import MISSING, SCOPE, Condition, JsonTemplate, Scope, TemplateFailed
@@ -45,8 +53,12 @@ class CallTemplate:
         self._method, self._origin = what.verb.upper(), origin
         self._path = PathTemplate(path, at, names)
         self._query = Parameters(what.query, f"{pointer}/query", names) if what.query else None
-        self._headers = HeaderTemplates(what.headers, f"{pointer}/headers", names) if what.headers else None
-        self._body = None if what.form is None else _Body(what, f"{pointer}/{what.form}", names)
+        with_auth = (*names, AUTH) if what.via is not None else names
+        self._headers = HeaderTemplates(what.headers, f"{pointer}/headers", with_auth) if what.headers else None
+        self._body = None if what.form is None else _Body(what, f"{pointer}/{what.form}", names, with_auth)
+        parts = (self._headers, None if self._body is None else self._body.text)
+        self.names_auth = any(getattr(each, "names_auth", False) for each in parts)
+        """Whether it says itself where the connection's token goes."""
         self._ok = None if what.ok is None else Condition(what.ok, f"{pointer}/ok", (*names, *OF_ANSWER))
         self._has_type = any(name.lower() == "content-type" for name in what.headers)
         self.has_key = any(name.lower() == KEY_HEADER.lower() for name in what.headers)
@@ -74,20 +86,20 @@ class CallTemplate:
 
 
 class _Body:
-    def __init__(self, what: CallApi, pointer: str, names: Sequence[str]) -> None:
+    def __init__(self, what: CallApi, pointer: str, names: Sequence[str], with_auth: Sequence[str]) -> None:
         assert what.form is not None
         self._pointer, self.content_type = pointer, CONTENT_TYPES[what.form]
         self._json: JsonTemplate | None = None
         self._form: Parameters | None = None
-        self._text: XmlTemplate | TextTemplate | None = None
+        self.text: XmlTemplate | TextTemplate | None = None
         if what.form == "json":
             self._json = JsonTemplate(what.content, pointer, names)
         elif what.form == "form":
             self._form = Parameters(what.content, pointer, names)
         elif what.form == "xml":
-            self._text = XmlTemplate(what.content, pointer, names)
+            self.text = XmlTemplate(what.content, pointer, with_auth)
         else:
-            self._text = TextTemplate(what.content, pointer, in_text, names)
+            self.text = TextTemplate(what.content, pointer, in_text, names)
 
     def fill(self, scope: Scope) -> bytes:
         """The body. Raises TemplateFailed."""
@@ -96,7 +108,7 @@ class _Body:
             if value is MISSING:
                 raise TemplateFailed(self._pointer, "the event has no value for it, so there is no body.")
             return self._encoded(lambda: encode(value))
-        text = self._form.fill(scope) if self._form is not None else self._text.fill(scope) if self._text else ""
+        text = self._form.fill(scope) if self._form is not None else self.text.fill(scope) if self.text else ""
         return self._encoded(text.encode)
 
     def _encoded(self, encoded: Callable[[], bytes]) -> bytes:

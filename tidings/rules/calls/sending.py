@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import msgspec
 
 from tidings.model.calls.connection import MASK, Connection
-from tidings.rules.calls import authentication
-from tidings.rules.calls.request import KEY_HEADER, CallRequest
+from tidings.model.moment import Micros
+from tidings.rules.calls import authentication, oauth1
+from tidings.rules.calls.request import CONTENT_TYPES, KEY_HEADER, CallRequest
+from tidings.rules.calls.texts import ACCESS_TOKEN, AUTH, SOAP_HEADER, in_xml
 
 
 def call_key(link: str, event: str, delivery: int) -> str:
@@ -23,11 +26,57 @@ def with_key(request: CallRequest, key: str) -> CallRequest:
     return msgspec.structs.replace(request, headers=[*request.headers, (KEY_HEADER, key)])
 
 
-def secret_headers(connection: Connection | None) -> dict[str, str]:
-    """The headers that a connection adds to each request; none of them is shown."""
+def secret_headers(connection: Connection | None, *, names_auth: bool) -> dict[str, str]:
+    """The headers that a connection adds to each request; none of them is shown.
+
+    `names_auth`: the link says itself where the access token goes.
+    """
     if connection is None:
         return {}
-    return {**connection.secrets.headers, **authentication.headers(connection.secrets.auth)}
+    token = {"Authorization": f"Bearer {ACCESS_TOKEN}"} if is_oauth2(connection) and not names_auth else {}
+    return {**connection.secrets.headers, **authentication.headers(connection.secrets.auth), **token}
+
+
+def auth_scope(connection: Connection | None) -> dict[str, Any]:
+    """What templates see as `auth`: what stands for the secrets of the link's own connection."""
+    auth = None if connection is None else connection.secrets.auth
+    if auth is None:
+        return {AUTH: {}}
+    if is_oauth2(connection):
+        return {AUTH: {"access_token": ACCESS_TOKEN}}
+    return {AUTH: {"soap_header": SOAP_HEADER} if auth.get("place") == "soap" else {}}
+
+
+def is_oauth2(connection: Connection | None) -> bool:
+    """Whether its calls need an access token."""
+    return connection is not None and "oauth2" in (connection.secrets.auth or {})
+
+
+def signed(request: CallRequest, connection: Connection, now: Micros, nonce: str) -> tuple[CallRequest, dict[str, str]]:
+    """The request with OAuth 1.0a, if that is how its connection authenticates; and the headers that this adds."""
+    auth = connection.secrets.auth or {}
+    if "oauth1" not in auth:
+        return request, {}
+    if auth.get("place") == "soap":
+        passport = oauth1.passport(auth, request.url, now, nonce)
+        body = request.body.replace(SOAP_HEADER.encode(), passport.encode())
+        return msgspec.structs.replace(request, body=body), {}
+    types = {name.lower(): value for name, value in request.headers}
+    form = request.body if types.get("content-type") == CONTENT_TYPES["form"] else None
+    return request, {"Authorization": oauth1.authorization(auth, request.method, request.url, form, now, nonce)}
+
+
+def with_token(headers: list[str], body: bytes, token: str) -> tuple[list[str], bytes]:
+    """Header lines and a body with the access token in its places."""
+    lines = [line.replace(ACCESS_TOKEN, token) for line in headers]
+    return lines, body.replace(ACCESS_TOKEN.encode(), in_xml(token).encode())
+
+
+def shown_body(body: bytes) -> bytes:
+    """A body with its secrets masked."""
+    for secret in (ACCESS_TOKEN, SOAP_HEADER):
+        body = body.replace(secret.encode(), MASK.encode())
+    return body
 
 
 def lines(request: CallRequest, secret: dict[str, str]) -> list[str]:
@@ -39,7 +88,8 @@ def lines(request: CallRequest, secret: dict[str, str]) -> list[str]:
 
 def shown_headers(request: CallRequest, secret: dict[str, str]) -> dict[str, str]:
     """All headers by their names in lower case, those of the connection masked."""
-    return {name.lower(): value for name, value in request.headers} | {name.lower(): MASK for name in secret}
+    own = {name.lower(): value.replace(ACCESS_TOKEN, MASK) for name, value in request.headers}
+    return own | {name.lower(): MASK for name in secret}
 
 
 def as_shown(request: CallRequest, secret: dict[str, str]) -> str:

@@ -30,6 +30,10 @@ from tidings.rules.templates.numbers import shown
 Escape = Callable[[Any], str]
 """Makes text of a value. Raises ValueError if it cannot be put there."""
 
+ACCESS_TOKEN, SOAP_HEADER = "\0access_token\0", "\0soap_header\0"
+"""Stand for what is put in when the request leaves, in XML and headers. No event contains a NUL."""
+AUTH = "auth"
+"""By this name templates know them."""
 URL_CHARS_MAX = 8 * 1024
 HEADER_CHARS_MAX = 8 * 1024
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -55,7 +59,7 @@ class TextTemplate:
         """`names`: what it may name. Raises Refused."""
         self.pointer = pointer
         self._escape = escape
-        named = checked_names(source, pointer, names)
+        self.names = named = checked_names(source, pointer, names)
         self._parts: list[str | ValuePath] | None = []
         for kind, text in pieces(source):
             path = value_path(text, pointer) if kind == "value" else None
@@ -101,6 +105,10 @@ def in_xml(value: Any) -> str:
     return text.translate(_XML_ESCAPE)
 
 
+def _in_xml_or_later(value: Any) -> str:
+    return value if value in (ACCESS_TOKEN, SOAP_HEADER) else in_xml(value)
+
+
 class PathTemplate:
     """The path of a URL, perhaps with a query, in which every value is percent-encoded."""
 
@@ -143,15 +151,10 @@ class PathTemplate:
 class XmlTemplate:
     """An XML document with values in its text and its attributes."""
 
-    def __init__(self, source: str, pointer: str, names: Sequence[str], raw: Mapping[str, str] | None = None) -> None:
-        """`raw`: XML that is put in unescaped for the values that are these. Raises Refused."""
-        given = raw or {}
-
-        def escape(value: Any) -> str:
-            whole = given.get(value) if type(value) is str else None
-            return in_xml(value) if whole is None else whole
-
-        self._template = TextTemplate(source, pointer, escape, names)
+    def __init__(self, source: str, pointer: str, names: Sequence[str]) -> None:
+        """Raises Refused."""
+        self._template = TextTemplate(source, pointer, _in_xml_or_later, names)
+        self.names_auth = AUTH in self._template.names
         _check_xml(source, pointer)
 
     def fill(self, scope: Scope) -> str:
@@ -186,6 +189,7 @@ class HeaderTemplates:
         """Raises Refused."""
         self._pointer = pointer
         self._template = JsonTemplate(dict(given), pointer, names)
+        self.names_auth = any(AUTH in checked_names(each, pointer, names) for each in given.values())
 
     def fill(self, scope: Scope) -> list[tuple[str, str]]:
         """Names and values. Raises TemplateFailed if a value cannot be in a header."""
@@ -194,7 +198,7 @@ class HeaderTemplates:
             if type(value) in (dict, list):
                 raise TemplateFailed(self._pointer, f"the header {name} cannot be a list or an object.")
             text = in_text(value).strip(" \t")
-            if _CONTROL.search(text):
+            if _CONTROL.search(text.replace(ACCESS_TOKEN, "")):
                 raise TemplateFailed(self._pointer, f"the header {name} would contain a control character.")
             if not text.isascii() or len(text) > HEADER_CHARS_MAX:
                 limits = f"only ASCII characters, at most {HEADER_CHARS_MAX:,}"

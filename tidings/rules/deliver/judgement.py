@@ -151,6 +151,7 @@ OF_CALLS: tuple[Judgement, ...] = (
         "it may have taken effect, so a person decides. With GET, PUT, DELETE, `in_doubt: retry` or the link's own "
         "`Idempotency-Key`, it is repeated instead",
     ),
+    Judgement(outcomes.AUTH_FAILED, "none: nothing was sent", "again", "failing", "there is no access token"),
     UNFILLED,
 )
 """The verdicts on the answers to calls, where they differ from those on webhooks. The first row that fits counts."""

@@ -203,3 +203,16 @@ ON CONFLICT (id) DO UPDATE SET options = excluded.options, sealed = excluded.sea
 -- name: connection_drop
 -- Delete a connection.
 DELETE FROM connection WHERE id = :id;
+
+-- name: connection_token
+-- The last token of a connection.
+SELECT sealed FROM connection_token WHERE connection = :id;
+
+-- name: connection_token_put
+-- Keep a token in the place of the one before.
+INSERT INTO connection_token (connection, sealed) VALUES (:id, :sealed)
+ON CONFLICT (connection) DO UPDATE SET sealed = excluded.sealed;
+
+-- name: connection_token_drop
+-- Forget the token of a connection.
+DELETE FROM connection_token WHERE connection = :id;

@@ -10,6 +10,7 @@ from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.model.link import EDIT_WORDS, IN_DOUBTS
 from tidings.model.link import VERBS as CALL_VERBS
 from tidings.rules import template
+from tidings.rules.calls import oauth1, oauth2
 from tidings.rules.declare import connections, declaration, declared_field, links, pacing
 from tidings.rules.deliver import judgement, retry
 from tidings.rules.event_types import PATTERNS_MAX, TYPE_CHARS_MAX
@@ -186,8 +187,12 @@ _CONNECTION: dict[str, Schema] = {
         bearer={"type": "string", "description": "A token."},
         basic={"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2},
         header={"type": "object", "additionalProperties": {"type": "string"}},
+        oauth2={"type": "string", "enum": list(oauth2.GRANTS)},
+        oauth1={"type": "string", "enum": list(oauth1.METHODS)},
+        **{name: {"type": "string"} for name in dict.fromkeys((*oauth2.PARTS[1:], *oauth1.PARTS[1:]))}
+        | {name: {"type": "object"} for name in ("claims", "params")},
     )
-    | {"description": "How it authenticates: exactly one of these."},
+    | {"description": "How it authenticates: one of bearer, basic, header, oauth2 and oauth1, the last two with more."},
     "rate": _RATE,
     "max_in_flight": {"minimum": 1, "maximum": pacing.IN_FLIGHT_MAX},
     "timeout_seconds": {"minimum": connections.TIMEOUT_SECONDS_MIN, "maximum": connections.TIMEOUT_SECONDS_MAX},
