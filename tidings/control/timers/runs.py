@@ -47,7 +47,7 @@ class TimerRuns:
         if link.timer is None or row is None:
             raise Conflict(f"{name} acts on events, not at times. Publish an event to run it.", code="no_timer")
         if link.mode != "enabled":
-            raise Conflict(f"{name} is {link.mode}: {link.reason}", code=link.mode)
+            raise Conflict(f"{name} is {link.mode}: {link.reason}", code="paused")
         if timers.is_running(db, row):
             raise Conflict(f"{name} is still busy with {row.run}. It never has two runs at once.", code="running")
         now = self._clock.now()
