@@ -119,7 +119,7 @@ class World:
                 return
             _, link, event, *_ = db.one("delivery_of", delivery=number)
             row = {"delivery": number, "link": link, "event": event, "due": due, "n": n}
-            db.many("waiting_put", [{**row, "earlier": 0, "first": now, "subject": None, "held": 0}])
+            db.many("waiting_put", [{**row, "earlier": 0, "first": now, "created": now, "subject": None, "held": 0}])
 
         self.writer.wait(write)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tidings.deliver.lanes import Lanes
 from tidings.deliver.stage import Deliver
 from tidings.deliver.steps import DueTimes
 from tidings.model.event import Event
-from tidings.model.link import Endpoint, Pacing, Sealed, Secret, Webhook
+from tidings.model.link import AnyLink, Endpoint, Pacing, Sealed, Secret, Webhook
 from tidings.model.moment import SECOND, Micros
 from tidings.net.http import HttpRequest, Reply, TransportFailure
 from tidings.route.route import Router
@@ -113,6 +114,28 @@ class Simulated:
         self._until = end
         while self.clock.now() < end:
             self.stage._turn()
+
+    def restart(self) -> None:
+        """Kill the stage, and start it again at once: what was in flight is sent again."""
+        self.stage._db.close()
+        self._coming.clear()
+        self.stage = self._stage()
+        self.stage.committed()
+
+    def pause_and_resume(self) -> None:
+        """As a person does it."""
+        for mode in ("paused", "enabled"):
+            link = next(iter(self._catalog.now.links.values()))
+            changed = msgspec.structs.replace(link, mode=mode, revision=link.revision + 1)
+            self._write(partial(self._put, changed))
+            lanes, now, settlement = self.stage._lanes, self.clock.now(), self.stage._settlement
+            lanes.update([changed], now, settlement)
+            if mode == "enabled":
+                lanes.resume(link.num, now, settlement)
+            self.run(0.05)
+
+    def _put(self, link: AnyLink, db: Any) -> None:
+        self._catalog.put_link(db, link)
 
     def late(self, good: int) -> float | None:
         """How late a good event arrived; None if it has not."""

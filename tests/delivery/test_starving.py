@@ -133,3 +133,50 @@ def test_a_message_that_is_always_asked_to_wait_uses_up_its_attempts(tmp_path: P
     # Held for everybody once; the second and third time only it waits; then three attempts, as its schedule says.
     assert max(world.late(n) or 0 for n in range(40, 290)) < 1
     assert len(bad) == 6, bad
+
+
+@pytest.mark.parametrize("rate", [1.0, 5.0])
+@pytest.mark.parametrize("kind", KINDS)
+def test_at_a_narrow_rate_good_events_get_more_than_every_second_turn(tmp_path: Path, kind: str, rate: float) -> None:
+    world = lateness(tmp_path, kind, {"rate": rate}, 30)
+    world.close()
+    late = [world.late(good) for good in range(GOODS - 1)]
+    # From the first one on, though they need five of six turns, and slow ones are not known to be slow before a second.
+    assert None not in late and max(each or 0 for each in late) <= 8, late
+
+
+@pytest.mark.parametrize("again", ["restart", "resume"])
+@pytest.mark.parametrize("options", ["none", "rate 1", "1 in flight", "order by subject"])
+@pytest.mark.parametrize("kind", ["429", "429 for an hour", "500"])
+def test_a_restart_or_a_resume_makes_nothing_worse(
+    tmp_path: Path, database: str | None, kind: str, options: str, again: str
+) -> None:
+    answers = {**KINDS, "429 for an hour": Answer(429, retry_after=3600)}
+
+    def receives(data: list[dict[str, Any]], at: float) -> Answer:
+        return answers[kind] if any("bad" in each for each in data) else Answer()
+
+    world = Simulated(tmp_path, receives, database, **OPTIONS[options])
+    world.publish({"g": -1, "subject": "first"})
+    world.run(1)
+    world.publish(*({"bad": n, "subject": f"bad{n}"} for n in range(30)))
+    for n in range(40):
+        world.publish({"g": -2 - n, "subject": f"before{n}"})
+        world.run(GOOD_EVERY)
+    # Time for what it asked for, until it has contradicted itself.
+    world.run(8_000 if "hour" in kind else 20)
+    for good in range(200):
+        bad = [{"bad": good, "subject": f"bad{good}"}] if good in (80, 120, 160) else []
+        world.publish({"g": good, "subject": f"g{good}"}, *bad)
+        if good == 100 and again == "restart":
+            world.restart()
+        elif good == 100:
+            world.pause_and_resume()
+            world.pause_and_resume()
+        world.run(GOOD_EVERY)
+    world.run(8)
+    world.close()
+    late = [world.late(good) for good in range(100, 190)]
+    assert None not in late
+    # What was published together with a refused one is not newer than it, so it may wait for a pause of a minute.
+    assert all((each or 0) <= (60 if good in (120, 160) else 8) for good, each in enumerate(late, 100)), late

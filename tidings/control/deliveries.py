@@ -169,7 +169,7 @@ def retry(db: Db, catalog: Catalog, clock: Clock, number: int) -> int:
     row = db.one("delivery_of", delivery=number)
     if row is None:
         raise NotFound("There is no such delivery.")
-    _, link, event, _, n, last = row
+    _, link, event, created, n, last = row
     waiting = db.one("waiting_of", delivery=number)
     endpoint = enabled(catalog.link(db, link))
     state = lifecycle.state(last, waiting is not None, False)
@@ -179,11 +179,11 @@ def retry(db: Db, catalog: Catalog, clock: Clock, number: int) -> int:
     if state == "waiting":
         _hurry(db, number, waiting, now)
     else:
-        db.many("waiting_put", [new_round(number, endpoint.num, event, n, now)])
+        db.many("waiting_put", [new_round(number, endpoint.num, event, created, n, now)])
     return int(link)
 
 
-def new_round(number: int, link: int, event: int, n: int, now: Micros) -> dict[str, Any]:
+def new_round(number: int, link: int, event: int, created: Micros, n: int, now: Micros) -> dict[str, Any]:
     """The row of `waiting` that starts a new round of attempts, due now."""
     return {
         "delivery": number,
@@ -195,6 +195,7 @@ def new_round(number: int, link: int, event: int, n: int, now: Micros) -> dict[s
         "first": now,
         "subject": None,
         "held": 0,
+        "created": created,
     }
 
 

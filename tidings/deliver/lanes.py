@@ -31,13 +31,14 @@ from tidings.deliver.lane.kept import KeptEvents
 from tidings.deliver.lane.lane import Lane
 from tidings.deliver.lane.queued import Queued
 from tidings.deliver.lane.serve import LaneStore, Launch, serve
+from tidings.deliver.lane.setbacks import Setbacks
 from tidings.deliver.lane.shares import Outstanding, Shares
 from tidings.deliver.lane.view import state
 from tidings.deliver.settle import Settlement, waiting_from
 from tidings.model.calls.connection import Connection
 from tidings.model.link import AnyLink, changes_lines
 from tidings.model.moment import Micros
-from tidings.rules.deliver.health import EndpointHealth
+from tidings.rules.deliver.health import EndpointHealth, Trust
 from tidings.store import journal
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Catalog
@@ -312,7 +313,7 @@ class Lanes:
                 held_status=row[11],
                 hold_delay_seconds=row[12],
             )
-            lane.restore(found, succeeded_at=row[13])
+            lane.restore(found, row[13], Setbacks(row[14], row[15], Trust(bool(row[16]), bool(row[17]))))
             if row[1] is not None:
                 # What came from the head and was in flight is before the lane's own cursor.
                 lane.lag_from(min(row[1], self._head))
@@ -321,7 +322,7 @@ class Lanes:
             if lane is not None:
                 lane.due_at(due)
                 blocking = [waiting_from(row) for row in self._db.all("waiting_blocking", link=link)]
-                lines = [(waiting_from(row[:9]), row[9]) for row in self._db.all("waiting_lines", link=link)]
+                lines = [(waiting_from(row[:10]), row[10]) for row in self._db.all("waiting_lines", link=link)]
                 order.restore(lane, blocking, lines)
         self.active = dict(self.by_link)
 

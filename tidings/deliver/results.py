@@ -169,6 +169,7 @@ def _put_back(flight: Flight, item: Queued, cause: Cause, due: Micros, now: Micr
         n=item.n + 1,
         earlier=item.n + 1 if cause == "edit" else item.earlier + (cause in ("hold", "split")),
         first=now if cause == "edit" else item.first or item.created,
+        created=item.created,
         subject=None if cause == "park" else item.subject,
     )
     order.mind_age(lane, row)

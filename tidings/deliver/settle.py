@@ -191,7 +191,7 @@ def put_attempts(db: Db, attempts: Sequence[Attempt]) -> None:
 
 def waiting_from(row: tuple[Any, ...]) -> Waiting:
     """A row of `waiting` as it is read."""
-    number, link, event, due, n, earlier, first, subject, held = row
+    number, link, event, due, n, earlier, first, subject, held, created = row
     return Waiting(
         delivery=number,
         link=link,
@@ -200,6 +200,7 @@ def waiting_from(row: tuple[Any, ...]) -> Waiting:
         n=n,
         earlier=earlier,
         first=first,
+        created=created,
         subject=subject,
         held=bool(held),
     )
@@ -228,4 +229,4 @@ def _waiting_row(row: Waiting) -> dict[str, Any]:
 
 def _state_row(state: LinkState) -> dict[str, Any]:
     fields = msgspec.structs.asdict(state)
-    return fields | {"open": int(state.open), "refusing": int(state.refusing)}
+    return fields | {name: int(fields[name]) for name in ("open", "refusing", "doubted", "suspected")}

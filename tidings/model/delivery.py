@@ -44,6 +44,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """How many of them belong to earlier rounds (before a retry by hand or a replay)."""
     first: Micros
     """When this round began."""
+    created: Micros
+    """When the delivery was made."""
     subject: str | None = None
     held: bool = False
     """It waits behind an earlier one of the same subject."""

@@ -243,3 +243,7 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True):
     held_until: Micros | None = None
     held_status: int | None = None
     hold_delay_seconds: float = 0.0
+    failed_to: Micros = 0
+    older_until: Micros | None = None
+    doubted: bool = False
+    suspected: bool = False

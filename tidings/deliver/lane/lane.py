@@ -166,7 +166,7 @@ class Lane:
         """A request has come back."""
         self.flights -= 1
         self.gate.flights -= 1
-        self.moved = now
+        self.moved = self.setbacks.silent_since = now
         self.setbacks.express.pop(items[0].number, None)
         for item in items:
             self.flying.pop(item.number, None)
@@ -185,8 +185,7 @@ class Lane:
             self.window += 1
         self.succeeded_at = now
         if self.health is not HEALTHY:
-            back = self.setbacks
-            back.trust = health.accepted(back.trust, waiting=now < (back.older_until or 0))
+            self.setbacks.accepted(now)
             self.health = health.after_success(self.health, now)
             self.gate.paused_until(now)
             self.mark()
@@ -230,7 +229,7 @@ class Lane:
             return
         self.health = health.probed_now(self.health, now, free=free)
         if free:
-            self.setbacks.forget()
+            self.setbacks.resume()
             self.gate.resume()
         self.mark()
 
@@ -245,18 +244,19 @@ class Lane:
         self.mark()
 
     def recover(self) -> None:
-        """It is enabled again: its past does not count."""
+        """It is enabled again: it may be well, and no pause lasts."""
         self.health = HEALTHY
-        self.setbacks.forget()
+        self.setbacks.resume()
         if not self.gate.shared:
             self.gate.resume()
         self.mark()
 
-    def restore(self, found: EndpointHealth, succeeded_at: Micros | None) -> None:
+    def restore(self, found: EndpointHealth, succeeded_at: Micros | None, back: Setbacks) -> None:
         """After a start: restore it as stored."""
-        self.health, self.succeeded_at = found, succeeded_at
+        self.health, self.succeeded_at, self.setbacks = found, succeeded_at, back
         if found.held_until is not None:
             self.gate.pause(found.held_until)
+            back.retry_next = True
 
     def move(self, by: Micros) -> None:
         """The clock was set: past and future moments keep their distance."""
@@ -270,7 +270,7 @@ class Lane:
             self.succeeded_at += by
         if self.next_due:
             self.next_due += by
-        if self.health.fails or self.health.held_until is not None:
+        if self.health != HEALTHY or self.setbacks.failed_to:
             self.mark()
 
     def stored(self, number: int) -> None:

@@ -202,6 +202,7 @@ def _hold(lane: Lane, item: Queued, settlement: Settlement) -> None:
             n=item.n,
             earlier=item.earlier,
             first=item.first or item.created,
+            created=item.created,
             subject=item.subject,
             held=True,
         )

@@ -28,4 +28,4 @@ class Queued(msgspec.Struct, gc=False):
     @classmethod
     def of(cls, row: Waiting) -> Queued:
         """The item for a row in `waiting`."""
-        return cls(row.delivery, row.event, row.first, row.n, row.earlier, row.first, True, row.subject, True)
+        return cls(row.delivery, row.event, row.created, row.n, row.earlier, row.first, True, row.subject, True)

@@ -118,11 +118,12 @@ def _choose(lane: Lane, now: Micros, *, newest_only: bool) -> tuple[Kind | None,
         at = lane.gate.ready_at(now)
         if at > now:
             return None, _sooner(at, lane.next_due) if lane.queued or lane.latest else lane.next_due
+        _mind_silence(lane, now)
     if lane.setbacks.older_until is not None:
         return _choose_fresh(lane, now)
     again = lane.next_due
     behind = newest_only or turns.is_behind(lane, now)
-    for kind in ("newest",) if newest_only else turns.kinds(lane):
+    for kind in ("newest",) if newest_only else turns.kinds(lane, now):
         if (kind == "newest" and not behind) or turns.is_empty(lane, kind):
             continue
         at = _complete_at(lane, now) if kind == "oldest" else turns.newest_complete_at(lane, now, kind)
@@ -130,6 +131,16 @@ def _choose(lane: Lane, now: Micros, *, newest_only: bool) -> tuple[Kind | None,
             return kind, None
         again = _sooner(at, again)
     return None, again
+
+
+def _mind_silence(lane: Lane, now: Micros) -> None:
+    """At a narrow rate, slow requests use up the turns long before they take all places."""
+    if lane.flights and now - lane.setbacks.silent_since >= SLOW:
+        _stuck(lane, now)
+
+
+def _stuck(lane: Lane, now: Micros) -> None:
+    lane.setbacks.stuck(max((item.created for item in lane.flying.values()), default=0), now)
 
 
 def _choose_fresh(lane: Lane, now: Micros) -> tuple[Kind | None, Micros | None]:
@@ -175,7 +186,7 @@ def _probe(
         return probe_at
     if lane.setbacks.older_until is not None:
         return lane.setbacks.older_until
-    for kind in _probed_kinds(lane):
+    for kind in _probed_kinds(lane, now):
         if lane.ordered_all and lane.flights:
             return None
         busy = not _may_express(lane, now) if kind == "newest" else lane.ordinary >= PROBES_MAX
@@ -196,16 +207,18 @@ def _probe(
     return lane.next_due
 
 
-def _probed_kinds(lane: Lane) -> tuple[Kind, ...]:
+def _probed_kinds(lane: Lane, now: Micros) -> tuple[Kind, ...]:
     """The best probe is what arrived since the last one; but not forever, if everything that arrives fails."""
     if lane.latest and lane.latest[-1].created >= lane.probed and lane.turn & 3 != 3:
         return ("newest", "due", "oldest")
-    return turns.kinds(lane)
+    return turns.kinds(lane, now)
 
 
 def _launch(lane: Lane, items: list[Queued], now: Micros, launch: Launch, *, express: bool) -> None:
     lane.gate.let_pass(now)
     lane.gate.flights += 1
+    if not lane.flights:
+        lane.setbacks.silent_since = now
     lane.flights += 1
     lane.moved = now
     lane.queued_since = now
@@ -233,7 +246,7 @@ def _may_express(lane: Lane, now: Micros) -> bool:
     if newest is None:
         return False
     if stuck := now - lane.moved >= SLOW:
-        back.stuck(max((item.created for item in lane.flying.values()), default=0), now)
+        _stuck(lane, now)
     has_more = lane.flights + 1 < lane.most_in_flight and len(back.express) + 1 < EXPRESS_MAX
     if not (back.is_fresh(newest) or has_more):
         return False

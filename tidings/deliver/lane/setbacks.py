@@ -32,30 +32,41 @@ class Setbacks:
         "due_first",
         "express",
         "failed_to",
+        "left",
         "older_until",
         "retry_next",
+        "silent_since",
         "slow_until",
         "trial",
         "trial_due",
         "trust",
     )
 
-    def __init__(self) -> None:
-        self.failed_to: Micros = 0
+    def __init__(self, failed_to: Micros = 0, older_until: Micros | None = None, trust: Trust = TRUSTED) -> None:
+        self.failed_to = failed_to
         """When the newest message that failed was made; 0: none has."""
         self.express: dict[int, Micros] = {}
         """Numbers of deliveries in flight beyond the window, and when they left."""
         self.slow_until: Micros = 0
         """Something was slow, or got no response, less than SLOW_KEPT ago."""
-        self.trust: Trust = TRUSTED
-        self.older_until: Micros | None = None
+        self.silent_since: Micros = 0
+        """While requests are in flight: since when none of them has come back."""
+        self.trust = trust
+        self.older_until = older_until
         """Until then only fresh ones are sent."""
-        self.trial_due = self.due_first = False
+        self.trial_due, self.due_first = False, older_until is not None
         """A pause is over, and nothing was sent since; what is sent first then was tried before."""
         self.retry_next = False
         """It was held: a retry goes before old ones never tried, to see whether it is asked to wait again."""
         self.trial: int | None = None
         """The delivery that was sent first after a pause."""
+        self.left: int | None = None
+        """The delivery that left last."""
+
+    @property
+    def tries_older(self) -> bool:
+        """Whether an older one is to be the trial. Not twice in a row: at a narrow rate, others would get no turn."""
+        return self.due_first and (self.trial is None or self.left != self.trial)
 
     @property
     def holds_back(self) -> bool:
@@ -72,6 +83,13 @@ class Setbacks:
         if took >= SLOW:
             self.slow_until = now + SLOW_KEPT
 
+    def accepted(self, now: Micros) -> None:
+        """A message was accepted. If that contradicts the pause of older ones, they need not wait any longer."""
+        before = self.trust
+        self.trust = health.accepted(before, waiting=now < (self.older_until or 0))
+        if self.trust.doubted and not before.doubted:
+            self.resume()
+
     def stuck(self, made: Micros, now: Micros) -> None:
         """Nothing comes back; the newest in flight was made at `made`."""
         self.failed(made, now, SLOW)
@@ -86,19 +104,27 @@ class Setbacks:
 
     def tried(self, number: int) -> None:
         """A delivery leaves."""
+        self.left = number
         if self.trial_due:
             self.trial, self.trial_due, self.due_first = number, False, False
 
-    def forget(self) -> None:
-        """It is edited, resumed or enabled: its past does not count."""
-        self.trust, self.older_until, self.failed_to, self.slow_until = TRUSTED, None, 0, 0
+    def resume(self) -> None:
+        """No pause lasts. What is known of its failures stays known."""
+        self.older_until = None
         self.trial_due = self.due_first = self.retry_next = False
+
+    def forget(self) -> None:
+        """It was edited: its past does not count."""
+        self.resume()
+        self.trust, self.failed_to, self.slow_until = TRUSTED, 0, 0
 
     def move(self, by: Micros) -> None:
         """The clock was set: past and future moments keep their distance."""
         self.express = {number: left + by for number, left in self.express.items()}
         self.slow_until += by
-        self.failed_to += by
+        self.silent_since += by
+        if self.failed_to:
+            self.failed_to += by
         if self.older_until is not None:
             self.older_until += by
 
@@ -114,9 +140,14 @@ def asked_to_wait(lane: Lane, items: Sequence[Queued], now: Micros) -> Whom:
 
 
 def hold_older(lane: Lane, now: Micros, chance: float, asked_seconds: float | None) -> None:
-    """Until the pause is over, send only what was made after everything that failed."""
+    """Until the pause is over, send only what was made after everything that failed.
+
+    If the endpoint is doubted, the length that it asked for is not believed either.
+    """
     lane.window = 1
     back = lane.setbacks
+    if back.trust.doubted:
+        asked_seconds = None
     back.due_first = True
     if back.older_until is None or asked_seconds is not None:
         lane.health, until = health.after_older_hold(lane.health, now, chance, asked_seconds)

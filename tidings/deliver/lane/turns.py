@@ -26,6 +26,7 @@ MILLI: Micros = 1_000
 BEHIND: Micros = 1 * SECOND
 NARROW = 16
 """With this few requests in flight, the newest may have to wait long for their turn."""
+FEW = 8
 SUBJECTS_READ = 64
 """How many subjects are looked up at once."""
 LAST_DUE = 4
@@ -39,8 +40,9 @@ _TURNS: tuple[tuple[Kind, ...], ...] = (
 )
 _FRESH_TURNS = 8
 """Of this many turns one is for what is not fresh; at a narrow rate, or with few in flight, more would delay others."""
-_OF_FRESH: tuple[tuple[Kind, ...], ...] = (("newest", "due", "oldest"), ("oldest", "newest", "due"))
-_OF_OTHERS: tuple[tuple[Kind, ...], ...] = (("due", "oldest", "newest"), ("oldest", "due", "newest"))
+_OF_FRESH: tuple[tuple[Kind, ...], ...] = (("newest", "oldest", "due"), ("oldest", "newest", "due"))
+_OF_OTHERS: tuple[tuple[Kind, ...], ...] = (("oldest", "due", "newest"), ("due", "oldest", "newest"))
+_AFTER_A_PAUSE: tuple[Kind, ...] = ("newest", "due", "oldest")
 _IN_STRICT_ORDER: tuple[Kind, ...] = ("due", "oldest")
 _FRESH_FIRST: tuple[Kind, ...] = ("oldest", "due")
 
@@ -54,16 +56,16 @@ class Look(msgspec.Struct, frozen=True):
     """Whether the backlog may hold an earlier delivery of the item's subject."""
 
 
-def kinds(lane: Lane) -> tuple[Kind, ...]:
+def kinds(lane: Lane, now: Micros) -> tuple[Kind, ...]:
     """The lines in the order in which this turn tries them."""
     if lane.ordered_all:
         return _IN_STRICT_ORDER if lane.blocked or lane.turn & 1 else _FRESH_FIRST
     back = lane.setbacks
     if back.trial_due:
-        return _OF_OTHERS[0] if back.due_first else _OF_FRESH[0]
+        return _OF_OTHERS[1] if back.tries_older else _AFTER_A_PAUSE
     if back.retry_next:
-        return _OF_FRESH[0]
-    if goes_first(lane):
+        return _AFTER_A_PAUSE
+    if goes_first(lane, now):
         others, turn = divmod(lane.turn, _FRESH_TURNS)
         # While nothing older is queued, fresh ones go in the order in which they were made.
         in_line = not lane.lagging and bool(lane.queue) and back.is_fresh(lane.queue[0].created)
@@ -77,9 +79,12 @@ def newest_is_fresh(lane: Lane) -> bool:
     return made is not None and not lane.ordered_all and lane.setbacks.is_fresh(made)
 
 
-def goes_first(lane: Lane) -> bool:
-    """Whether fresh ones have nearly every turn: something failed, and may take turns again."""
-    failing = lane.health.fails > 0 or (lane.setbacks.failed_to and (lane.next_due is not None or lane.due))
+def goes_first(lane: Lane, now: Micros) -> bool:
+    """Whether fresh ones have nearly every turn: something failed or is slow, and may take turns again."""
+    back = lane.setbacks
+    failing = lane.health.fails > 0 or (
+        back.failed_to and (lane.next_due is not None or lane.due or (lane.gate.limited and now < back.slow_until))
+    )
     return bool(failing) and newest_is_fresh(lane)
 
 
@@ -105,7 +110,7 @@ def is_behind(lane: Lane, now: Micros) -> bool:
     if (
         lane.health.fails > 0
         or lane.setbacks.holds_back
-        or goes_first(lane)
+        or goes_first(lane, now)
         or (lane.lagging and now - lane.lagging_since >= BEHIND)
     ):
         return True
@@ -169,7 +174,7 @@ def _take_newest(lane: Lane, most: int, now: Micros, settlement: Settlement, loo
     line, fresh = lane.latest, newest_is_fresh(lane)
     taken: list[Queued] = []
     while line and len(taken) < most and (not taken or lane.setbacks.is_fresh(line[-1].created) == fresh):
-        newest = _jump(lane, look) if lane.ordered_by_subject else line.pop()
+        newest = _jump(lane, look) if lane.ordered_by_subject else _pop_newest(lane, line, most)
         if newest is None or newest.number <= lane.read_to or newest.number in lane.busy:
             continue
         lane.busy.add(newest.number)
@@ -184,7 +189,7 @@ def _take_from_queue(lane: Lane, most: int, now: Micros, settlement: Settlement,
     line, fresh = lane.queue, newest_is_fresh(lane)
     taken: list[Queued] = []
     while line and len(taken) < most and (not taken or lane.setbacks.is_fresh(line[-1].created) == fresh):
-        item = line[-1] if lane.ordered_by_subject else line.pop()
+        item = line[-1] if lane.ordered_by_subject else _pop_newest(lane, line, most)
         if lane.ordered_by_subject:
             _read_lines(lane, line, look, len(line))
             # The earliest of its subject: those behind it must not overtake it.
@@ -193,6 +198,22 @@ def _take_from_queue(lane: Lane, most: int, now: Micros, settlement: Settlement,
         if order.claim(lane, item, now, settlement):
             taken.append(item)
     return taken[::-1]
+
+
+def _pop_newest(lane: Lane, line: deque[Queued], most: int) -> Queued:
+    """The newest; at a narrow rate, the oldest of a few fresh ones, and of many on every second turn.
+
+    It would wait long, and if a newer one failed first, it would not be fresh any more.
+    """
+    if most > 1 or not lane.gate.limited:
+        return line.pop()
+    is_fresh = lane.setbacks.is_fresh
+    first = next((at for at, item in enumerate(line) if is_fresh(item.created)), len(line) - 1)
+    if len(line) - first > FEW and lane.turn & 1:
+        return line.pop()
+    item = line[first]
+    del line[first]
+    return item
 
 
 def _jump(lane: Lane, look: Look) -> Queued | None:

@@ -58,4 +58,8 @@ def state(lane: Lane) -> LinkState:
         held_until=health.held_until,
         held_status=health.held_status,
         hold_delay_seconds=health.hold_delay_seconds,
+        failed_to=lane.setbacks.failed_to,
+        older_until=lane.setbacks.older_until,
+        doubted=lane.setbacks.trust.doubted,
+        suspected=lane.setbacks.trust.suspected,
     )

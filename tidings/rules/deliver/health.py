@@ -110,11 +110,16 @@ def weigh(
         if ask.newer or (ask.first and not resting):
             return "all", TRUSTED
         return "older", msgspec.structs.replace(trust, suspected=trust.suspected or trial)
+    if not ask.first:
+        # It was asked before, which led to the doubt.
+        return "message", trust
     accepted = succeeded_at is not None and succeeded_at > trust.asked_at
     asks = 1 if accepted else trust.asks + 1
-    if asks >= ASKS_TO_HOLD:
-        return ("all" if ask.newer else "older"), TRUSTED
-    return "message", msgspec.structs.replace(trust, asks=asks, asked_at=now)
+    doubt = msgspec.structs.replace(trust, asks=asks, asked_at=now)
+    if asks < ASKS_TO_HOLD:
+        return "message", doubt
+    # Only what is newer than all it accepted says that nothing is accepted now.
+    return ("all", TRUSTED) if ask.newer else ("older", doubt)
 
 
 def accepted(trust: Trust, *, waiting: bool) -> Trust:

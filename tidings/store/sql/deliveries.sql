@@ -55,7 +55,7 @@ WHERE delivery IN (SELECT delivery FROM waiting WHERE link = :link AND held = 0 
 
 -- name: waiting_due
 -- A link's deliveries that are due, the longest overdue first.
-SELECT delivery, link, event, due, n, earlier, first, subject, held FROM waiting
+SELECT delivery, link, event, due, n, earlier, first, subject, held, created FROM waiting
 WHERE link = :link AND due <= :now AND held = 0 ORDER BY due, delivery LIMIT :count;
 
 -- name: waiting_next
@@ -68,16 +68,17 @@ SELECT link, MIN(due) FROM waiting GROUP BY link;
 
 -- name: waiting_move
 -- The clock was set: all that waits is moved by as much. What is held is due at no time of its own.
-UPDATE waiting SET due = CASE WHEN held = 0 THEN due + :by ELSE due END, first = first + :by;
+UPDATE waiting SET due = CASE WHEN held = 0 THEN due + :by ELSE due END, first = first + :by, created = created + :by;
 
 -- name: link_state_move
 -- The clock was set: every moment in the health of a link moves by as much.
 UPDATE link_state SET failing_since = failing_since + :by, last_failure = last_failure + :by, probe_at = probe_at + :by,
-    held_until = held_until + :by, succeeded_at = succeeded_at + :by;
+    held_until = held_until + :by, succeeded_at = succeeded_at + :by, older_until = older_until + :by,
+    failed_to = CASE WHEN failed_to > 0 THEN failed_to + :by ELSE 0 END;
 
 -- name: waiting_of
 -- The waiting row of one delivery.
-SELECT delivery, link, event, due, n, earlier, first, subject, held FROM waiting WHERE delivery = :delivery;
+SELECT delivery, link, event, due, n, earlier, first, subject, held, created FROM waiting WHERE delivery = :delivery;
 
 -- name: delivery_of
 -- One delivery with what its last attempt left.
@@ -88,12 +89,12 @@ FROM delivery AS d WHERE d.number = :delivery;
 
 -- name: waiting_blocking
 -- Of an ordered link, those that others wait for.
-SELECT delivery, link, event, due, n, earlier, first, subject, held FROM waiting
+SELECT delivery, link, event, due, n, earlier, first, subject, held, created FROM waiting
 WHERE link = :link AND held = 0 AND subject IS NOT NULL ORDER BY delivery;
 
 -- name: waiting_lines
 -- The first one held of each line, and the number of the last one.
-SELECT w.delivery, w.link, w.event, w.due, w.n, w.earlier, w.first, w.subject, w.held, line.last FROM waiting AS w
+SELECT w.delivery, w.link, w.event, w.due, w.n, w.earlier, w.first, w.subject, w.held, w.created, line.last FROM waiting AS w
 JOIN (
     SELECT MIN(delivery) AS first, MAX(delivery) AS last FROM waiting WHERE link = :link AND held = 1 GROUP BY subject
 ) AS line ON w.delivery = line.first
@@ -101,7 +102,7 @@ ORDER BY w.delivery;
 
 -- name: waiting_line
 -- The first ones held of one line.
-SELECT delivery, link, event, due, n, earlier, first, subject, held FROM waiting
+SELECT delivery, link, event, due, n, earlier, first, subject, held, created FROM waiting
 WHERE link = :link AND subject = :subject AND held = 1 ORDER BY delivery LIMIT :count;
 
 -- name: waiting_free
@@ -111,8 +112,8 @@ WHERE delivery IN (SELECT delivery FROM waiting WHERE link = :link AND held = 1 
 
 -- name: waiting_put
 -- Give a delivery its next due time, or hold it behind another.
-INSERT INTO waiting (delivery, link, event, due, n, earlier, first, subject, held)
-VALUES (:delivery, :link, :event, :due, :n, :earlier, :first, :subject, :held)
+INSERT INTO waiting (delivery, link, event, due, n, earlier, first, subject, held, created)
+VALUES (:delivery, :link, :event, :due, :n, :earlier, :first, :subject, :held, :created)
 ON CONFLICT (delivery) DO UPDATE SET due = excluded.due, n = excluded.n, earlier = excluded.earlier, first = excluded.first,
     subject = excluded.subject, held = excluded.held;
 
@@ -123,23 +124,25 @@ DELETE FROM waiting WHERE delivery = :delivery;
 -- name: link_states
 -- The health and the cursor of every link.
 SELECT link, cursor, fails, failing_since, last_failure, open, probe_at, probe_delay_seconds, new_fails, refusing,
-    held_until, held_status, hold_delay_seconds, succeeded_at
+    held_until, held_status, hold_delay_seconds, succeeded_at, failed_to, older_until, doubted, suspected
 FROM link_state;
 
 -- name: link_state_put
 -- Store the health and the cursor of a link.
 INSERT INTO link_state (
     link, cursor, fails, failing_since, last_failure, open, probe_at, probe_delay_seconds, new_fails, refusing,
-    held_until, held_status, hold_delay_seconds, succeeded_at
+    held_until, held_status, hold_delay_seconds, succeeded_at, failed_to, older_until, doubted, suspected
 ) VALUES (
     :link, :cursor, :fails, :failing_since, :last_failure, :open, :probe_at, :probe_delay_seconds, :new_fails, :refusing,
-    :held_until, :held_status, :hold_delay_seconds, :succeeded_at
+    :held_until, :held_status, :hold_delay_seconds, :succeeded_at, :failed_to, :older_until, :doubted, :suspected
 )
 ON CONFLICT (link) DO UPDATE SET cursor = excluded.cursor, fails = excluded.fails,
     failing_since = excluded.failing_since, last_failure = excluded.last_failure, open = excluded.open,
     probe_at = excluded.probe_at, probe_delay_seconds = excluded.probe_delay_seconds, new_fails = excluded.new_fails,
     refusing = excluded.refusing, held_until = excluded.held_until, held_status = excluded.held_status,
-    hold_delay_seconds = excluded.hold_delay_seconds, succeeded_at = excluded.succeeded_at;
+    hold_delay_seconds = excluded.hold_delay_seconds, succeeded_at = excluded.succeeded_at,
+    failed_to = excluded.failed_to, older_until = excluded.older_until, doubted = excluded.doubted,
+    suspected = excluded.suspected;
 
 -- name: attempt_of
 -- One attempt, to tell a repeated settlement from another one.
