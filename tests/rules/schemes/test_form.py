@@ -180,3 +180,32 @@ def test_a_body_that_cannot_be_signed_is_refused() -> None:
                 sign(schemes.named(name), secret, HookRequest("POST", "https://a.example/", {}, body), NOW)
             except Refused as refused:
                 assert refused.detail.endswith(".")
+
+
+def test_the_name_of_a_key_may_stand_before_each_signature() -> None:
+    place = {"from": "header:X-Sig", "prefix": "v1=", "split": ",", "key_end": ":"}
+    scheme = read(own(signature=place, timestamp={"from": "part:t"}))
+    signed = sign(scheme, "secret", HookRequest("POST", "", {}, b"{}"), NOW)
+    mac = hmac.new(b"secret", b"%d.{}" % NOW, "sha256").hexdigest()
+    assert signed.headers["x-sig"] == f"t={NOW:.0f},v1=key:{mac}"
+    verifier = Verifier(scheme, "secret")
+    for text, ok in (
+        (f"t={NOW:.0f},v1=one:{'0' * 64},v1=two:{mac}", True),
+        (f"t={NOW:.0f}, v1=:{mac}", True),
+        (f"t={NOW:.0f},v1={mac}", False),
+        (f"t={NOW:.0f},v0=key:{mac}", False),
+        (f"t={NOW + 1:.0f},v1=key:{mac}", False),
+        (f"t={NOW:.0f},v1=key:{mac}:{mac}", False),
+    ):
+        assert verifier.verify(signed.but(headers={"x-sig": text}), NOW).ok is ok, text
+
+
+@pytest.mark.parametrize("name", ["X-Paystack-Signature", "X-Paystack-Signature-V1"])
+def test_paystacks_newer_signature_with_a_time_and_the_name_of_a_key_is_genuine(name: str) -> None:
+    body = b'{"event":"charge.success"}'
+    mac = hmac.new(b"sk_live", b"%d." % NOW + body, "sha512").hexdigest()
+    request = HookRequest("POST", "", {name: f"t={NOW:.0f},v1=live_1:{mac}"}, body)
+    verifier = Verifier(schemes.named("paystack"), "sk_live")
+    assert verifier.verify(request, NOW).ok
+    assert not verifier.verify(request, NOW + 301).ok
+    assert not verifier.verify(request.but(body=body + b" "), NOW).ok

@@ -13,7 +13,10 @@ from tidings.rules.schemes.request import HookRequest
 from tidings.rules.schemes.verdict import Verdict
 from tidings.rules.schemes.verifier import Verifier
 
-VECTORS = json.loads((Path(__file__).parents[2] / "data" / "signatures.json").read_text())
+DATA = Path(__file__).parents[2] / "data"
+VECTORS = [
+    vector for name in ("signatures", "more_signatures") for vector in json.loads((DATA / f"{name}.json").read_text())
+]
 for _vector in VECTORS:
     if _vector["provider"] == "sanity":
         # Its library has no age limit, so its vectors name no moment: it is that of the signature.

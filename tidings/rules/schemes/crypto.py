@@ -113,10 +113,11 @@ def decode(text: bytes, encoding: str) -> bytes | None:
 
 
 def loosely(text: str, encoding: str) -> bytes | None:
-    """The bytes of a secret as people copy it: either base64 alphabet, padded or not, hex in either case."""
+    """The bytes of a secret as people copy it: either base64 alphabet, padded or not, hex in either case, in lines."""
     try:
         if encoding == "utf8":
             return text.encode()
+        text = "".join(text.split())
         if encoding == "hex":
             return binascii.unhexlify(text)
         plain = text.encode("ascii").translate(_FROM_URL).rstrip(b"=")

@@ -125,6 +125,7 @@ def _signature(check: Signature) -> str:
     shown = signed.replace("\n", "\\n")
     place = check.signature
     behind = f" after `{place.prefix}`" if place.prefix else ""
+    behind += f" and a key's name with `{place.key_end}`" if place.key_end else ""
     kind = "" if check.algorithm.startswith("hmac-") or check.algorithm in PUBLIC else "plain "
     words = f"{kind}{check.algorithm.upper()} of `{shown}`, {place.encoding}{behind} in {place_in_words(place.source)}"
     return words + _age(check.timestamp)

@@ -40,13 +40,15 @@ class SignaturePlace(Strict, frozen=True, kw_only=True):
     """Where signatures are: in the value of `source`, cut at `split` if there are several in one text.
 
     A part counts if it begins with `prefix`; others (older versions, other keys) are left aside. The first `skip`
-    parts are never signatures.
+    parts are never signatures. `key_end` ends the name of a key that stands before each signature, such as `:` in
+    `v1=KEY:SIGNATURE`; all secrets are tried, whatever the name.
     """
 
     source: Text = msgspec.field(name="from")
     encoding: Encoding = "hex"
     prefix: Text = ""
     split: Text = ""
+    key_end: Text = ""
     skip: Annotated[int, Meta(ge=0, le=8)] = 0
 
 

@@ -53,6 +53,8 @@ class Candidates:
                 part.strip() for text in texts for part in text.split(place.split, CANDIDATES_MAX)[:CANDIDATES_MAX]
             ]
         found = [part[len(prefix) :] for part in parts[place.skip :] if part.startswith(prefix)]
+        if place.key_end:
+            found = [text.partition(place.key_end)[2] for text in found]
         if not any(found):
             self._refuse(parts)
         return [encoded(text) for text in found], parts

@@ -150,7 +150,8 @@ def private(text: str, algorithm: str, encoding: str) -> Any:
 def _text(check: Signature, stamp: str, signatures: Sequence[str]) -> str:
     """The signature's text, with the time in it where the scheme has it there."""
     place = check.signature
-    parts = [place.prefix + signature for signature in signatures]
+    named = f"key{place.key_end}" if place.key_end else ""
+    parts = [place.prefix + named + signature for signature in signatures]
     if check.timestamp and check.timestamp.source.startswith("part:"):
         key = check.timestamp.source[5:]
         parts.insert(0, stamp if key == "0" else f"{key}={stamp}")
