@@ -87,12 +87,12 @@ class Planned(msgspec.Struct, frozen=True):
 
     @property
     def revisions(self) -> set[tuple[str, int, Micros]]:
-        """What tells these collections from all others that there were or will be."""
+        """What distinguishes these collections from all others, past and future."""
         return {(each.name, each.revision, each.created) for each in self.present.values()}
 
 
 Make = Callable[[Db], Shown]
-"""Carries out, in a write job, what was asked for."""
+"""Carries out the request in a write job."""
 
 
 class Overtaken(Conflict):
@@ -153,7 +153,10 @@ class Collections:
         return shown
 
     def apply(self, db: Db, wish: Wanted, *, plan_name: str | None = None, drop_values: bool = False) -> Shown:
-        """Carry the plan out, whole or not at all. Raises Invalid, or Conflict where it is refused or would lose."""
+        """Carry the plan out, whole or not at all.
+
+        Raises Invalid, or Conflict if it is refused or would lose values.
+        """
         planned = self.planned(db, wish, plan_name)
         shown = self.check(planned, self.inspected(db, planned), drop_values=drop_values)
         self._store(db, planned, alter.carry_out(db, planned.plan, self._clock.now()))

@@ -252,7 +252,7 @@ class Links:
     ) -> R:
         """Act again: on what was missed first, or without it, which is cancelled before.
 
-        Raises NotFound, Stale, or Conflict if the link is enabled and what waits for it is to be cancelled.
+        Raises NotFound, Stale, or Conflict if the link is enabled and its waiting deliveries are to be cancelled.
         """
         caller.need(WRITE, WHOLE)
         link = self.find(caller, name)

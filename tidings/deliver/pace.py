@@ -32,7 +32,7 @@ class Pace:
         self._young[number] = time.monotonic()
 
     def arrived(self, number: int) -> None:
-        """A request has come back."""
+        """A request has finished."""
         self._young.pop(number, None)
 
     def room(self) -> int:

@@ -223,7 +223,7 @@ def _disable(flight: Flight, reason: str, now: Micros, settlement: Settlement) -
     if lane.sendable:
         settlement.follow_ups.append(Disable(lane.num, reason))
         _announce("endpoint.disabled", flight, reason, now, settlement)
-        # Other requests that come back before it is stored must not report it again.
+        # Other requests that finish before it is stored must not report it again.
         lane.disable(reason)
 
 

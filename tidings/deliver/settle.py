@@ -53,7 +53,7 @@ class Emit(msgspec.Struct, frozen=True):
 
 
 class Disable(msgspec.Struct, frozen=True):
-    """A link that is to be disabled, and why."""
+    """A link to disable, and why."""
 
     link: int
     reason: str

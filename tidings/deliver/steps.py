@@ -31,7 +31,7 @@ class DueTimes:
         return by
 
     def store(self, then: Callable[[], None]) -> None:
-        """Move them, if they are to be moved; `then` is called in the deliver thread once it is durable."""
+        """Move them if necessary; `then` is called in the deliver thread once it is durable."""
         if self._is_storing or not self._owed:
             return
         by, self._owed, self._is_storing = self._owed, 0, True

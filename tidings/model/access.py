@@ -120,7 +120,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def key_hash(text: str) -> str:
-    """What is stored of a key's text."""
+    """What is stored instead of a key's text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Hooks: URLs at which other systems' webhooks come in, and the receipts of their requests."""
+"""Hooks: URLs that receive other systems' webhooks, and the receipts of requests to them."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ Source = Callable[[str, Callable[[Addresses, Problem | None], None]], None]
 
 
 class Resolved(msgspec.Struct, frozen=True, gc=False):
-    """What is known of a name. `until` and `learned` are times of the monotonic clock."""
+    """What is known about a name. `until` and `learned` are times of the monotonic clock."""
 
     addresses: tuple[str, ...]
     problem: Problem | None

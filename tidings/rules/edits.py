@@ -1,4 +1,4 @@
-"""Edits that links make of items: from templates and an event to what is to be written, and why that failed."""
+"""Edits that links make of items: from templates and an event to what will be written, or why that failed."""
 
 from __future__ import annotations
 

@@ -10,12 +10,12 @@ meaning follows simple-json-match, the syntax made known by Hookdeck:
     {"data": {"price": {"$gte": 10, "$lt": 20}}} operators: each of them must hold
     {"$or": [{"type": "a"}, {"subject": "b"}]}   on every level: $or, $and, $not
 
-`$eq $ne $gt $gte $lt $lte $in $nin $startsWith $endsWith $contains $exist`. Over a list they hold where they hold for
-an element; `$ne` and `$nin` are the opposites of `$eq` and `$in`; `$eq` and `$in` also compare the whole list.
-`$contains` asks for a part of a text or an element of a list. Numbers compare with numbers, texts with texts; true is
-not 1. `$gt $gte $lt $lte` with a number also take a text that is a decimal, such as "12.30", by its value; with a time
-(RFC 3339 with a zone) they compare times as moments. A field that is missing fits only `{"$exist": false}` and `$not`;
-null is there. `{}` fits everything.
+`$eq $ne $gt $gte $lt $lte $in $nin $startsWith $endsWith $contains $exist`. Over a list they match if an element
+matches; `$ne` and `$nin` are the opposites of `$eq` and `$in`; `$eq` and `$in` also compare the whole list. `$contains`
+asks for a part of a text or an element of a list. Numbers compare with numbers, texts with texts; true is not 1. `$gt
+$gte $lt $lte` with a number also take a text that is a decimal, such as "12.30", by its value; with a time (RFC 3339
+with a zone) they compare times as moments. A field that is missing fits only `{"$exist": false}` and `$not`; null is
+there. `{}` fits everything.
 
 A filter is bounded where it is declared (`check`) and cut off while it runs: after `STEPS_MAX` steps on one event it
 raises TooCostly (rules/filter_checks.py says what a step is).

@@ -25,7 +25,7 @@ MISSING: Any = object()
 _CHUNK, _PER_CHUNK = 64, 2
 _NUMBERS = (int, float)
 _TRUE, _FALSE = object(), object()
-"""Stand-ins for true and false in a set, where they would equal 1 and 0."""
+"""Stand-ins for true and false in a set, because they would equal 1 and 0 there."""
 
 
 class TooCostly(Exception):

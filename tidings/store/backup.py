@@ -75,7 +75,7 @@ def restore(
 ) -> tuple[Copied, str]:
     """Replace a database, whose lock the caller holds, by a copy. Also returns where the old one went, or "".
 
-    Raises StoreError, and OSError; then the old database is where it was.
+    Raises StoreError, and OSError; the old database then stays in place.
     """
     begun = time.monotonic()
     there = [file for file in _of_database(target) if file.exists() and file.stat().st_size]

@@ -58,7 +58,7 @@ class Outdated(StoreError):
 
 
 class Held(StoreError):
-    """Somebody reads a table that is to be altered, and it was not waited for."""
+    """A table that has to be altered is being read, and was not waited for."""
 
 
 class UniqueViolation(StoreError):

@@ -174,7 +174,7 @@ class Catalog:
     def _note(self, db: Db, kind: str, *names: str) -> None:
         """Record changes, in the transaction that makes them."""
         self._written.update((kind, name) for name in names)
-        # One row for all nodes: whoever changes the catalogue waits for whoever does, so versions come in order.
+        # One row for all nodes: changes of the catalogue wait for one another, so versions are in order.
         row = db.one("numbers_take", name="catalog", journal=0, count=len(names))
         assert row is not None
         first = row[0] - len(names) + 1

@@ -119,7 +119,7 @@ class FileLock:
         self._write({**self.before, "pid": os.getpid(), "since": moment.to_text(moment.SystemClock().now())})
 
     def content(self) -> dict[str, Any]:
-        """What the file says; empty where it cannot be read."""
+        """The file's text; empty if it cannot be read."""
         try:
             said = json.loads(os.pread(self._fd, _CONTENT_BYTES, 0))
         except (ValueError, OSError):

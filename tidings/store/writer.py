@@ -27,7 +27,7 @@ from tidings.store.log import events
 
 GROUP_JOBS_MAX = 1_000
 GROUP_EVENTS_MAX = 2_000
-"""Fewer than the route stage takes in one step, so that it never falls behind what comes in."""
+"""Fewer than the route stage takes in one step, so that it never falls behind publishing."""
 QUEUE_JOBS_MAX = 50_000
 RETRY_AFTER_SECONDS = 2.0
 LINGER_SECONDS = 0.002
@@ -174,8 +174,10 @@ class Writer:
             self._tell()
 
     def _gather(self, patience: float | None) -> list[tuple[Job, Reply]] | None:
-        """The next group, waited for as long as `patience` (None: forever); empty where there is only something to be
-        done again. None: it is time to stop."""
+        """The next group, waited for as long as `patience` (None:
+
+        forever); empty if there is only something to retry. None: it is time to stop.
+        """
         group: list[tuple[Job, Reply]] = []
         if patience is None and self._again:
             patience = AGAIN_SECONDS

@@ -67,7 +67,7 @@ class ProcessServer:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def start(self) -> ProcessServer:
-        """Start it and wait until it is ready. Raises RuntimeError with what it wrote where it ends before that."""
+        """Start it and wait until it is ready. Raises RuntimeError with its output if it ends before that."""
         module = ["tidings.testing.serve"] if self._movable else ["tidings", "serve"]
         self.folder.mkdir(parents=True, exist_ok=True)
         self._log = (self.folder / "server.log").open("a")

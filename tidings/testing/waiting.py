@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class NotInTime(AssertionError):
-    """What was waited for did not come; the text says what was there instead."""
+    """The condition was not met in time; the text says what was found instead."""
 
 
 def until(look: Callable[[], T | Literal[False] | None], what: str, seconds: float = 10.0) -> T:

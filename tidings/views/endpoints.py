@@ -27,7 +27,7 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CertificateView(msgspec.Struct, frozen=True, kw_only=True):
-    """What is shown of a certificate. `fingerprint` is the SHA-256 of its DER form, in hex."""
+    """A certificate as shown to callers. `fingerprint` is the SHA-256 of its DER form, in hex."""
 
     subject: str
     fingerprint: str
@@ -81,7 +81,7 @@ class SecretView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TestView(msgspec.Struct, frozen=True, kw_only=True):
-    """The test event, and its delivery where it was made by the time of the answer."""
+    """The test event, and its delivery if it exists when the response is made."""
 
     event_id: str
     delivery: str | None

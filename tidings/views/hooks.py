@@ -82,7 +82,7 @@ class ReceiptView(ReceiptSummary, frozen=True, kw_only=True):
 
 
 def hook_view(hook: Hook, base: str) -> HookView:
-    """A hook. `base`: the server's public URL, without a slash at its end; empty where it has none."""
+    """A hook. `base`: the server's public URL, without a trailing slash; empty if there is none."""
     options = hook.options
     return HookView(
         id=hook.id,

@@ -55,7 +55,7 @@ class Listing(msgspec.Struct, frozen=True):
     weight: int
     """How many bytes of text cost as much as storing one of them."""
     too_many: str = "wrong_value"
-    """The code of the refusal where there are more."""
+    """The code of the refusal if there are more."""
 
 
 class NextOperation(msgspec.Struct, frozen=True):
@@ -100,7 +100,7 @@ class Request:
 
     @property
     def caller(self) -> Caller:
-        """Who asks, as what decides takes it."""
+        """The caller, for functions that decide."""
         return Caller(self.key, self.request_id)
 
 
@@ -162,7 +162,7 @@ class Operation:
     status: int = 200
     parameters: tuple[Parameter, ...] = ()
     path_parameters: tuple[Parameter, ...] = ()
-    """What is known of the `{names}` of the path; a name that is not here is any text."""
+    """The schemas of the `{names}` in the path; a name without one may be any text."""
     stream: bool = False
     """The handler answers a Stream (SSE), not an Answer."""
     ticketed: bool = False
@@ -181,7 +181,7 @@ class Operation:
     large: bool = False
     """Its body may have `max_batch_bytes` rather than `max_body_bytes`."""
     secret: bool = False
-    """Its answer holds a secret: where it is kept for Idempotency-Key, it is encrypted with the caller's key."""
+    """Its answer holds a secret, so the copy kept for an Idempotency-Key is encrypted with the caller's key."""
     masked: tuple[str, ...] = ()
     """Members that its answer shows in another form than its body takes them."""
     merge_patch: bool = False

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as KeyboardInterrupt, also where one comes just before a call that waits.
+"""SIGTERM and Ctrl-C as KeyboardInterrupt, even if one arrives just before a blocking call.
 
 Python runs its handlers between two instructions of the main thread. A signal that comes after the last of them and
 before a blocking read begins is not noticed until that read ends, which may be half a minute later. So a thread sends

@@ -1,4 +1,4 @@
-"""`tidings hooks`: URLs at which other systems' webhooks come in."""
+"""`tidings hooks`: URLs that receive other systems' webhooks."""
 
 from __future__ import annotations
 

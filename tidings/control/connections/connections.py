@@ -1,7 +1,7 @@
 """Connections on behalf of callers: read, declared, deleted, and planned beside links.
 
 They hold credentials and belong to the whole server, so only keys of the whole server see or change them. Secrets are
-never shown: where one is stored, `***` stands for it, and keeps it if it is sent back.
+never shown: `***` is shown instead, and keeps the stored one if it is sent back.
 """
 
 from __future__ import annotations

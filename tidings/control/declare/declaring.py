@@ -34,7 +34,7 @@ STATEMENTS_FIRST = 10
 """How many tables or indexes the first job makes."""
 TRIES = 5
 HELD_SECONDS = 30.0
-"""How long it waits for somebody who reads what is to be altered."""
+"""How long it waits for a reader of a table that has to be altered."""
 PAUSE_SECONDS = 0.25
 PASSES_MAX = 100
 ROWS_OF_PASS = 10
@@ -45,7 +45,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 E = TypeVar("E")
 Ask = Callable[[Db], Asked]
-"""What is asked for, as the present transaction sees it; it may be called several times."""
+"""The request as the current transaction sees it; may be called several times."""
 
 
 class _Busy(Unavailable):
@@ -86,7 +86,7 @@ class Declaring:
     async def carry_out(
         self, ask: Ask, result: Callable[[Db, Make], T], run: Run[T, R], tenant: str | None = None
     ) -> R:
-        """Do what is asked for, completely or not at all: `run` the last job, which returns `result`.
+        """Carry out the request, completely or not at all: `run` the last job, which returns `result`.
 
         Raises Invalid, Conflict, what `ask` raises, or Unavailable if items change faster than they can be followed.
         """

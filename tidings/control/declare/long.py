@@ -45,7 +45,7 @@ class Long:
         self._created: dict[str, Collection] = {}
 
     def watch(self, db: Db) -> None:
-        """From now on note what is written to the items that it is about."""
+        """From now on, record which of its items are written."""
         for collection in self.plan.present.values():
             name = tables.table(collection)
             self._watched[name] = db.watched.setdefault(name, Watch())
@@ -61,7 +61,7 @@ class Long:
             handover.found(db, findings.counts)
 
     def to_name(self) -> list[Callable[[Db], Collection | None]]:
-        """What chooses the tables that are to be made, one by one."""
+        """Chooses the tables to create, one by one."""
         return [*(self._namer(collection) for collection in self.plan.created), *(each.name for each in self.handovers)]
 
     def _namer(self, collection: Collection) -> Callable[[Db], Collection]:
@@ -105,7 +105,7 @@ class Long:
         return made | self._created
 
     def _finish(self, db: Db) -> None:
-        """The last pass of what was written in the meantime: little, whatever it is of."""
+        """The last pass over what was written in the meantime, which is little in any case."""
         busy, left = self.busy, Handover.last_rows
         if len(busy) > BUSY_MAX:
             raise late(busy[0].pair)

@@ -150,7 +150,7 @@ class Endpoints:
     async def resume(
         self, caller: Caller, ident: str, missed: Missed, expected: set[int] | None, run: Run[Resumed, R]
     ) -> R:
-        """Send again: first what was missed, retries included, unless that is to be cancelled, which is done first.
+        """Send again, starting with what was missed, retries included; or cancel that first, if the caller asks for it.
 
         Raises NotFound, Stale, or Conflict if the endpoint is sending and its waiting deliveries are to be cancelled.
         """
@@ -185,7 +185,7 @@ class Endpoints:
     # --- try ----------------------------------------------------------------------------------------------------------
 
     async def test(self, caller: Caller, ident: str, run: Run[Event, R]) -> R:
-        """Send a test event to this endpoint only. Raises NotFound, or Conflict where it is not sending."""
+        """Send a test event to this endpoint only. Raises NotFound, or Conflict if it is not sending."""
         return await run(self._edits.test(self.find(caller, ident, WRITE), caller.request_id))
 
     async def tested(self, caller: Caller, ident: str, event_id: str) -> str | None:

@@ -30,7 +30,7 @@ BUSY_LEAST, BUSY_MOST = 1 * SECOND, 1 * MINUTE
 def follow(db: Db, link: AnyLink, before: AnyLink | None, now: Micros, *, skip_missed: bool = False) -> None:
     """A link was declared, edited, paused, resumed or deleted: let its timer follow.
 
-    An edit keeps what is overdue, and how long ago the last run was. `skip_missed`: what was missed does not run.
+    An edit keeps what is overdue, and how long ago the last run was. `skip_missed`: missed times are skipped.
     """
     timer = link.timer
     if timer is None or link.deleted is not None:

@@ -35,7 +35,7 @@ Edit = Callable[[Db, ItemEdit], EditDone]
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """One edit that is to be tried, and its attempt."""
+    """One edit to try, and its attempt."""
 
     edit: ItemEdit
     delivery: int

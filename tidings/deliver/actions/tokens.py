@@ -32,7 +32,7 @@ Send = Callable[[HttpRequest, Callable[[Reply], None]], None]
 
 
 class _Held:
-    """What is known of one connection's token."""
+    """The state of one connection's token."""
 
     def __init__(self, credentials: str, token: AccessToken | None) -> None:
         self.credentials, self.token = credentials, token

@@ -45,7 +45,7 @@ class Gate:
 
     @property
     def full(self) -> bool:
-        """Whether none may pass before a request comes back."""
+        """Whether nothing may pass until a request returns."""
         return self.most_in_flight is not None and self.flights >= self.most_in_flight
 
     @property

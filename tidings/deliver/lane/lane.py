@@ -163,7 +163,7 @@ class Lane:
     # --- results of requests ------------------------------------------------------------------------------------------
 
     def arrived(self, items: Sequence[Queued], now: Micros) -> None:
-        """A request has come back."""
+        """A request has finished."""
         self.flights -= 1
         self.gate.flights -= 1
         self.moved = self.setbacks.silent_since = now
@@ -286,7 +286,7 @@ class Lane:
             self.busy.discard(number)
 
     def mark(self) -> None:
-        """Its state has changed and is to be stored with the next settlement."""
+        """Its state has changed and will be stored with the next settlement."""
         self._marks.add(self.num)
 
     def has(self, number: int) -> bool:

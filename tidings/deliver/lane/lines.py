@@ -21,7 +21,7 @@ class Lines:
         self.beyond: dict[str, int] = {}
         """Lines that continue in the store behind what is held here: the number of the last one."""
         self.unread: set[str] = set()
-        """Those with none left here: they are to be read."""
+        """Those with none left in memory, which have to be read."""
         self.stuck: list[tuple[Micros, int, str]] = []
         """A heap of those that failed while others wait for them: when they failed first, the delivery, its subject."""
         self.unswept: int | None = None

@@ -52,7 +52,7 @@ class Shares:
             self.flight_bytes.hold(tenant, size)
 
     def arrived(self, tenant: str | None, size: int) -> None:
-        """A request of this many bytes has come back."""
+        """A request of this many bytes has finished."""
         self.flights.give_back(tenant)
         if size:
             self.flight_bytes.give_back(tenant, size)

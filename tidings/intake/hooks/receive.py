@@ -60,7 +60,7 @@ class HookAnswer(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """A request with where it came from."""
+    """A request and its origin."""
 
     request: HookRequest
     pairs: tuple[tuple[str, str], ...]

@@ -38,7 +38,7 @@ class Refusals(msgspec.Struct):
     places: list[Place] = []
 
     def add(self, line: int, places: Sequence[Place]) -> None:
-        """One more line, and what is wrong there."""
+        """Add a line, and its errors."""
         self.count += 1
         if self.count <= ERRORS_MAX:
             self.places += [msgspec.structs.replace(place, line=line) for place in places[:PLACES_MAX]]

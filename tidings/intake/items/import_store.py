@@ -1,7 +1,7 @@
 """Imports, second half: checked lines are stored inside a write job, with one event for each changed item.
 
-A thousand lines at a time are looked up and stored together. Lines apply in order: what an earlier line took is taken
-for a later one.
+A thousand lines at a time are looked up and stored together. Lines apply in order: a value that an earlier line took is
+taken.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ class ImportRun(Protocol[R_co]):
         """Run a job that ends the import."""
 
     async def part(self, name: str, job: Callable[[Db], StoredPart]) -> StoredPart:
-        """Run one job of several; `name` tells it from the others."""
+        """Run one job of several, identified by `name`."""
 
 
 Turn = Callable[[], AbstractAsyncContextManager[None]]
@@ -130,7 +130,7 @@ class Imports:
         self.folder, self.limits = folder, limits
 
     def begin(self, request: ImportRequest) -> Import:
-        """An import whose file is not read yet. Raises Forbidden if the key may not do what is asked."""
+        """An import whose file is not read yet. Raises Forbidden if the key may not do that."""
         check_verb(request.grant, "create")
         if request.on_conflict in _NEEDS:
             check_verb(request.grant, _NEEDS[request.on_conflict])

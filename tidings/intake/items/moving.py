@@ -47,7 +47,7 @@ class Moving:
         return item
 
     def written(self, draft: Draft, before: Item, after: Item) -> Item:
-        """An item as it is to be written: a removed value that stays the same still has to wait."""
+        """An item as it will be written: a removed value that stays the same still has to wait."""
         values, kept = dict(after.values), list[_Taken]()
         for taken in self._of(draft, after.seq):
             if values[taken.field] == before.values[taken.field]:

@@ -125,7 +125,7 @@ def hidden(auth: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def kept(given: Any, stored: Any, pointer: str, wrong: Places) -> Any:
-    """The same with every `***` replaced by what is stored in its place."""
+    """The same with every `***` replaced by the stored value."""
     if given == MASK:
         if type(stored) is not str:
             wrong.say(pointer, "unknown_value", f'"{MASK}" keeps the stored value, but there is none. Send the value.')

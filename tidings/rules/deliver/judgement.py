@@ -154,7 +154,7 @@ OF_CALLS: tuple[Judgement, ...] = (
     Judgement(outcomes.AUTH_FAILED, "none: nothing was sent", "again", "failing", "there is no access token"),
     UNFILLED,
 )
-"""The verdicts on the answers to calls, where they differ from those on webhooks. The first row that fits counts."""
+"""The verdicts on responses to calls, if they differ from those on webhooks. The first row that fits counts."""
 _OF_CALL = {row.answers: row for row in OF_CALLS}
 
 OF_MESSAGE: dict[OfMessage, str] = {

@@ -22,7 +22,7 @@ CODE = "certificate"
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What is shown of a certificate. `fingerprint` is the SHA-256 of its DER form in hex, `expires` RFC 3339."""
+    """A certificate as shown to callers. `fingerprint` is the SHA-256 of its DER form in hex, `expires` RFC 3339."""
 
     subject: str
     fingerprint: str
@@ -51,7 +51,7 @@ def check_client(certificate: str, key: str, now: Micros, pointer: str = "") -> 
 
 @lru_cache(maxsize=1_024)
 def summaries(text: str) -> tuple[Summary, ...]:
-    """What is shown of certificates that were checked."""
+    """Certificates that were checked, as shown to callers."""
     return tuple(_summary(each) for each in _certificates(text, ""))
 
 

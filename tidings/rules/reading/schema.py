@@ -96,7 +96,7 @@ def checked(schema: Any) -> Validator:
 def compiled(schema: Any) -> Validator:
     """The validator of a schema, whatever it costs. Regular expressions are linear ones, nothing is fetched.
 
-    Raises Invalid, with the pointer into the schema where that is known.
+    Raises Invalid, with the pointer into the schema if it is known.
     """
     # Imported here: a server without schemas never pays for it.
     import jsonschema_rs

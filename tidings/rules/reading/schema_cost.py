@@ -99,7 +99,7 @@ def _number(weight: int) -> str:
 
 
 class _Node(msgspec.Struct):
-    """One part of a schema: where it leads, and what it costs by itself."""
+    """One part of a schema: what it refers to, and what it costs on its own."""
 
     pointer: str
     same: list[int]
@@ -178,7 +178,7 @@ class _Graph:
                 raise Refused(self._nodes[here].pointer, "schema", detail)
 
     def _visit(self, start: int, state: dict[int, bool]) -> None:
-        """After this a node comes after those that it points to. A way back to where it came from no longer counts."""
+        """After this a node comes after those that it points to. A path back to its origin no longer counts."""
         stack: list[tuple[int, Iterator[int]]] = []
         if start not in state:
             state[start] = False

@@ -91,7 +91,7 @@ def fill(reply: HookReply, request: HookRequest, secrets: Sequence[str] = ()) ->
         return reply.status, {"content-type": "application/json", **headers}, msgspec.json.encode(value)
     if reply.text is None:
         return reply.status, headers, b""
-    # An echo is never to be taken for a page: it is a stranger's text on our origin.
+    # An echo must never be taken for a page: it is a stranger's text on our origin.
     plain = {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"}
     return reply.status, plain | headers, encoded(_filled(reply.text, request, secrets))
 

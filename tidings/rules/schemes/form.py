@@ -55,7 +55,7 @@ class SignaturePlace(Strict, frozen=True, kw_only=True):
 class SecretForm(Strict, frozen=True, kw_only=True):
     """How the text of a secret becomes a key.
 
-    `strip` is a prefix that is left out where it is there. Only secrets that begin with `only` are tried with this
+    `strip` is a prefix that is removed if present. Only secrets that begin with `only` are tried with this
     check; the prefix is left out too. `append` is put behind the key, which must have `bytes_min` bytes before that.
     """
 
@@ -67,7 +67,7 @@ class SecretForm(Strict, frozen=True, kw_only=True):
 
 
 class Timestamp(Strict, frozen=True, kw_only=True):
-    """The sender's clock: seconds or milliseconds since 1970, or ISO 8601 (UTC where it names no zone).
+    """The sender's clock: seconds or milliseconds since 1970, or ISO 8601 (UTC if it names no zone).
 
     What is older than `tolerance_seconds` is a replay. `future_seconds` (by default the same) is for clocks ahead.
     """
@@ -154,7 +154,7 @@ class Hash(Strict, frozen=True, kw_only=True):
 class Jwt(Strict, frozen=True, kw_only=True, tag="jwt", tag_field="kind"):
     """A JSON Web Token: keyed by the secret (HS...), or by the key that `keys` publishes under the token's `kid`.
 
-    `exp` and `nbf` hold where they are there, `iat` to within `age_seconds`. Every token of `from` must be genuine.
+    `exp` and `nbf` are checked if present, `iat` to within `age_seconds`. Every token of `from` must be genuine.
     """
 
     source: Text = msgspec.field(name="from")

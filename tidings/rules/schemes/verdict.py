@@ -1,4 +1,4 @@
-"""What the check of a request comes to: a closed list of reasons, each with what to do about it."""
+"""The result of checking a request: a closed list of reasons, each with what to do about it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether a request is genuine, and if not, why.
 
     `detail` is a sentence for people. `secret` is the index of the secret that fitted. `signed` shows what was
-    expected to be signed, cut where it is long. None of them ever holds a secret or the signature that would have
+    expected to be signed, cut if it is long. None of them ever holds a secret or the signature that would have
     been right.
     """
 
@@ -68,7 +68,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 Found = int | Verdict | None
 """What a check returns: the index of the secret that fits, None if it needs none, or why the request is refused.
 
-What a flood of forged requests comes to is returned, made beforehand: raising Unfit costs more than it took to compare.
+Results that a flood of forged requests gets are made beforehand and returned: raising Unfit costs more than comparing.
 """
 
 

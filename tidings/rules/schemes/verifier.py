@@ -36,7 +36,7 @@ class Compiled(Protocol):
     """A check with its secrets."""
 
     def __call__(self, request: HookRequest, now: float, fetched: Mapping[str, bytes]) -> Found:
-        """What the check comes to. Raises Unfit."""
+        """The result of the check. Raises Unfit."""
         ...
 
 
@@ -173,7 +173,7 @@ def compiled(check: Check, secrets: Sequence[tuple[int, str]], verifier: Verifie
 
 
 def _settings(scheme: Scheme, given: Mapping[str, str]) -> dict[str, str]:
-    """What was given and the defaults of the rest. Raises Refused for what is unknown or missing."""
+    """The given settings, and the defaults of the others. Raises Refused for what is unknown or missing."""
     for name in given:
         if name not in scheme.settings:
             known = f"It has: {', '.join(scheme.settings)}." if scheme.settings else "It has none."

@@ -19,7 +19,7 @@ log = logging.getLogger("tidings.store")
 
 
 class Moved(StoreBusy):
-    """A name of the database points elsewhere: what is written now would be lost, or damage another file."""
+    """A file name of the database points elsewhere: writes would be lost, or damage another file."""
 
 
 class OpenFiles:

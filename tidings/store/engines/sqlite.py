@@ -283,7 +283,7 @@ class SqliteFile:
             return self._db.execute(sql, params).fetchall()
 
     def damage(self) -> str | None:
-        """What is wrong with it, as far as SQLite can tell; None: nothing. Reads the whole file."""
+        """What is wrong with it, as far as SQLite can tell; None if nothing is. Reads the whole file."""
         try:
             found = [str(row[0]) for row in self._db.execute("PRAGMA integrity_check(3)")]
         except (apsw.CorruptError, apsw.NotADBError) as wrong:

@@ -27,7 +27,7 @@ _THERE = {
 
 
 class InUse(Unavailable):
-    """A table that is to be altered is being read: on PostgreSQL, everybody would wait for that."""
+    """A table that has to be altered is being read: on PostgreSQL, everybody would wait for that."""
 
 
 @contextlib.contextmanager
@@ -70,7 +70,7 @@ def create(db: Db, collection: Collection) -> Collection:
 
 
 def named(db: Db, collection: Collection) -> Collection:
-    """The collection with the name of a table that is to be made: its own, or if there is such a table, another."""
+    """The collection with the name of a table to create: its own, or another if that table exists."""
     made, number = msgspec.structs.replace(collection, table=""), 0
     listed = {row[0] for row in db.all("discarded_tables")}
     while tables.bare(made) in listed or db.query(_THERE[db.dialect], {"name": tables.bare(made)}):

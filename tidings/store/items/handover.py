@@ -91,7 +91,7 @@ class Handover:
         self._empty = [step.field for step, count in own if isinstance(step, DropField) and not count]
 
     def name(self, db: Db) -> Collection | None:
-        """Choose the table that is to be filled; None: none is needed, or the one that there is can be altered."""
+        """Choose the table to fill; None if none is needed, or the existing one can be altered."""
         if not self._replaces and not is_needed(self._plan, self.pair, db.dialect):
             self.cursor = self.high
             return None

@@ -33,7 +33,7 @@ def present(db: Db, collection: Collection) -> dict[str, bool]:
 
 
 def difference(db: Db, collection: Collection) -> Difference:
-    """What is to be made and dropped."""
+    """What has to be created and dropped."""
     there = present(db, collection)
     wanted = {index.name: index for index in tables.indexes(collection, db.dialect)}
     return Difference(

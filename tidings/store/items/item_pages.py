@@ -86,13 +86,13 @@ def _order_by(order: Sequence[Order]) -> str:
 
 
 def _is_seq_down(order: Sequence[Order]) -> bool:
-    """The direction of `seq`: that of `created`, or where it only breaks ties that of the last part."""
+    """The direction of `seq`: that of `created`, or, if it only breaks ties, that of the last part."""
     created = next((part for part in order if part.name == CREATED), None)
     return (created or order[-1]).down if order else False
 
 
 def _segments(order: Sequence[Order], after: Position | None) -> list[tuple[str, dict[str, Any]]]:
-    """Conditions, one after the other, that each walk along an index from where it begins to be wanted."""
+    """Conditions, to be used one after the other, each of which walks along an index from its starting point."""
     if after is None:
         return [("", {})]
     columns, down = _sorted(order), _is_seq_down(order)

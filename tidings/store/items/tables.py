@@ -73,7 +73,7 @@ def table(collection: Collection) -> str:
 
 def words_table(table: str) -> str:
     """SQLite's full-text table of the words of a (quoted) table; PostgreSQL keeps them in the column `words`."""
-    # Two dashes, which no collection's name has: neither this nor what FTS5 keeps next to it is a collection's table.
+    # Two dashes, which no collection's name has: so neither this nor the tables of FTS5 can be a collection's.
     return f'{table[:-1]}__words"'
 
 

@@ -82,7 +82,7 @@ def joined(publications: Sequence[Publication]) -> Publication:
 
 
 def append(db: Db, publications: Sequence[Publication], now: Micros) -> list[Stored | IdsTaken]:
-    """Append the publications of one group. For each: what is stored now, or why it was refused.
+    """Append the publications of one group. For each, the stored event, or why it was refused.
 
     An event whose id is known is a repeat if everything else that the caller sent is the same; otherwise the id is
     taken.

@@ -235,7 +235,7 @@ def _sources(db: Db, query: DeliveryQuery) -> list[Source]:
 def _window(
     db: Db, snapshot: Snapshot, query: DeliveryQuery, sources: list[Source], after: int, before: int, size: int
 ) -> tuple[list[DeliveryRow], int | None]:
-    """What fits among the first numbers of all sources, and down (or up) to where they are whole (None: to the end)."""
+    """The matches among the first numbers of all sources, and how far they are complete (None: to the end)."""
     lists = [source(after, before, size) for source in sources]
     full = [numbers[-1] for numbers in lists if len(numbers) == size]
     up = query.oldest_first

@@ -34,7 +34,7 @@ class FormView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def form_view(form: Form, base: str) -> FormView:
-    """A form. `base`: the server's public URL, without a slash at its end; empty where it has none."""
+    """A form. `base`: the server's public URL, without a trailing slash; empty if there is none."""
     return FormView(
         **msgspec.structs.asdict(form.options),
         id=form.id,

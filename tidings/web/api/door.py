@@ -215,7 +215,7 @@ class ApiDoor:
             return await self._answer(request, at)
 
     def _parse(self, request: Request) -> None:
-        """The body as its operation takes it. Raises BadMedia, Malformed or Invalid."""
+        """Read the body into the form that its operation takes. Raises BadMedia, Malformed or Invalid."""
         operation, raw = request.operation, request.raw
         if operation.request is None or not (raw or not operation.request_optional):
             if raw:

@@ -1,4 +1,4 @@
-"""The operations on hooks: URLs at which others' webhooks come in."""
+"""The operations on hooks: URLs that receive other systems' webhooks."""
 
 from __future__ import annotations
 

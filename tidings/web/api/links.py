@@ -79,7 +79,7 @@ class LinkList(msgspec.Struct, frozen=True, kw_only=True):
 class LinksBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Declarations by name, of links and the connections that they use. `prune`: delete those that are not among them.
 
-    What is left out, or null, stays as it is.
+    Omitted or null members stay unchanged.
     """
 
     links: dict[str, Any] | None = None
@@ -146,7 +146,7 @@ async def pause_link(parts: Parts, request: Request) -> Answer:
 
 
 async def resume_link(parts: Parts, request: Request) -> Answer:
-    """Act again, on what was missed first, or without it."""
+    """Act again, starting with what was missed, or without it."""
     known = await kept(parts, request)
     if known is not None:
         return known

@@ -34,7 +34,7 @@ class Access:
     def key(self, authorization: str | None, client: str, now: Micros) -> Key:
         """The key of an Authorization header (RFC 6750). `client` is the peer's `address:port`.
 
-        Raises Unauthorized, or LimitReached where this address sent too many wrong keys.
+        Raises Unauthorized, or LimitReached if this address sent too many wrong keys.
         """
         snapshot = self._catalog.now
         if snapshot.version != self._version:

@@ -9,7 +9,7 @@ from tidings.rules.network.client_address import client_address
 
 
 class Callers:
-    """Finds the address of each request's caller. Made only where there are trusted proxies."""
+    """Finds the address of each request's caller. Created only if there are trusted proxies."""
 
     def __init__(self, trusted: Networks) -> None:
         self._trusted = trusted

@@ -97,7 +97,7 @@ class SortedPage(Generic[T]):
     """A page of a small list in memory, sorted as the request asks: `shown`, to be answered with `answer`.
 
     The cursor holds what the last thing of the page is sorted by, so things that come and go shift no page. `keys` are
-    what may be sorted by, `unique` tells things apart that are equal in that. Raises Invalid.
+    what the list may be sorted by, `unique` breaks ties. Raises Invalid.
     """
 
     def __init__(self, request: Request, things: Iterable[T], keys: Mapping[str, SortKey], unique: SortKey) -> None:

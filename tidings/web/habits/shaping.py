@@ -72,7 +72,7 @@ def streaming(operation: Operation, item: type[msgspec.Struct]) -> Operation:
 
 
 def sort_of(request: Request) -> list[str]:
-    """What a list is to be sorted by. Raises Invalid if one name stands twice."""
+    """What to sort a list by. Raises Invalid if a name is repeated."""
     wanted: list[str] = request.query.get("sort") or [request.operation.sorts[0]]
     plain = [name.removeprefix("-") for name in wanted]
     if len(set(plain)) < len(plain):

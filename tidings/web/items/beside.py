@@ -1,4 +1,4 @@
-"""What is wrong with an item beside a number that cannot be read exactly, so that all is named in one answer."""
+"""Other errors of an item that has a number that cannot be read exactly, so that one answer names them all."""
 
 from __future__ import annotations
 

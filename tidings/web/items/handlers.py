@@ -181,7 +181,7 @@ class Handlers:
         if change.after is None:
             return None
         if self._reading.members is None and change.event is not None:
-            # What the event tells is what the answer tells.
+            # The event and the response show the same.
             return msgspec.Raw(change.event.data.encode())
         return self._rules.document(change.after, self._reading.members)
 

@@ -230,7 +230,7 @@ def _shown(field: Field) -> Schema:
 
 
 def _given(field: Field) -> Schema:
-    # What a time is beyond its format is found out where it is converted, and told here.
+    # Bounds of times beyond their format are checked on conversion, and documented here.
     schema = {**field_schema(field), **_TIMES.get(field.type, {})}
     return schema if field.required else nullable(schema)
 
@@ -279,7 +279,7 @@ def item_example(collection: Collection, read: list[Field]) -> dict[str, Any]:
     """An example of an item, as answers show it."""
     own = {"id": _ID_EXAMPLE, "tenant": None, "revision": 1, "created": _TIME_EXAMPLE, "updated": _TIME_EXAMPLE}
     shown = {field.name: _example(field) for field in read}
-    # A required field is never null: where nothing fits for sure, it is left out, as with `fields`.
+    # A required field is never null: if no value is certain to fit, it is left out, as with `fields`.
     return {
         **own,
         **{field.name: shown[field.name] for field in read if shown[field.name] is not None or not field.required},
@@ -287,7 +287,10 @@ def item_example(collection: Collection, read: list[Field]) -> dict[str, Any]:
 
 
 def new_example(written: list[Field]) -> dict[str, Any] | None:
-    """An example of a new item: what is needed, and what has an example. None: for one, no value is known that fits."""
+    """An example of a new item:
+
+    its required fields, and those that have an example. None: for one, no value is known that fits.
+    """
     shown = {field.name: _example(field) for field in written if field.required or _has_example(field)}
     return None if None in shown.values() else shown
 

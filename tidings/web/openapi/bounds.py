@@ -1,4 +1,4 @@
-"""What texts, numbers and lists may be beyond their types, as JSON Schema: the document tells it of every body.
+"""What texts, numbers and lists may be beyond their types, as JSON Schema: the document has it for every body.
 
 Those of requests are what bodies are checked for. Those of answers are what the server itself keeps to.
 """

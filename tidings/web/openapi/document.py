@@ -87,8 +87,8 @@ def document(
 ) -> dict[str, Any]:
     """The whole document of some operations.
 
-    `event_types`: what webhooks bring; None: it tells of none. `key`: whose it is; what that key cannot give or name
-    is left out of bodies too. `base`: the server's public URL.
+    `event_types`: those that webhooks bring; None: leave webhooks out. `key`: whose it is; what that key cannot give or
+    name is left out of bodies too. `base`: the server's public URL.
     """
     schemas = _schemas(operations)
     if key is not None:
@@ -160,7 +160,7 @@ class _Documents:
         self._kept: dict[str, tuple[tuple[Any, ...], asyncio.Future[bytes]]] = {}
 
     async def of(self, parts: Parts, key: Key) -> bytes:
-        """The document of a key; one without an id stands for callers without a key."""
+        """The document of a key; a key without an id means callers without a key."""
         now = parts.catalog.now
         made_from = (key, now.collections, now.event_types, now.change_types)
         kept = self._kept.get(key.id)

@@ -1,4 +1,4 @@
-"""What may be called after a success, as OpenAPI links: a thing's path tells what is done to it.
+"""What may be called after a success, as OpenAPI links: derived from the paths of things.
 
 Whoever makes a thing, or lists some, is shown what can be read, changed and deleted with its name; whoever reads one,
 how it is changed and deleted. Other links an operation names itself.

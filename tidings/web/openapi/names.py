@@ -9,7 +9,7 @@ from tidings.web.openapi.schemas import of_document, rename
 
 
 def make_unique(document: dict[str, Any]) -> None:
-    """Give each component that a generator would take for another a number. The server's own keep their names."""
+    """Number components that a generator would take for one another. The server's own keep their names."""
     schemas: dict[str, Any] = document["components"]["schemas"]
     taken: set[str] = set()
     new: dict[str, str] = {}

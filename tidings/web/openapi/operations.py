@@ -101,7 +101,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 
 def _bounded(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with what query.py keeps to where it says nothing."""
+    """The schema with the bounds of query.py where it has none."""
     kind = schema.get("type")
     if kind == "integer":
         return {"format": "int32", **schema}

@@ -1,4 +1,4 @@
-"""The names in paths: what each may be, so that the document can tell it."""
+"""The names in paths and their schemas, for the document."""
 
 from __future__ import annotations
 

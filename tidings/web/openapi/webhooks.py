@@ -131,7 +131,7 @@ def callbacks() -> dict[str, Any]:
 
 
 def _cause(kind: ChangeType, component: str) -> Schema:
-    """What tells of a change beside the item itself."""
+    """Members that describe a change, besides the item itself."""
     found: Schema = {
         "collection": {"const": kind.collection},
         "actor": {"type": "string", **ACTOR, "description": "The key, hook, form or link that caused it."},
@@ -145,7 +145,7 @@ def _cause(kind: ChangeType, component: str) -> Schema:
 
 
 def _body(name: str, component: str) -> Schema:
-    """What is sent of an event of this type, whose `data` the component describes."""
+    """An event of this type as sent; the component describes its `data`."""
     return {
         "type": "object",
         "required": ["type", "timestamp", "id", "data"],

@@ -61,7 +61,7 @@ class Cors:
         return [(_ALLOW, origin), _EXPOSE, _VARY]
 
     def narrow(self, headers: Headers, origin: str, key: Key) -> None:
-        """Take the permission back where it is another key's."""
+        """Withdraw the permission if it belongs to another key."""
         if self._all or origin in self._server or origin in key.cors_origins or ANY in key.cors_origins:
             return
         headers[:] = [pair for pair in headers if pair[0] != _ALLOW and pair is not _EXPOSE]

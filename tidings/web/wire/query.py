@@ -77,7 +77,7 @@ def _empty_spans(found: dict[str, Any], known: Mapping[str, Parameter], given: d
 
 
 def one(text: str, name: str) -> str:
-    """The first value of a parameter, before the query is read; empty where it is not there."""
+    """The first value of a parameter, before the query is read; empty if it is missing."""
     if name not in text:
         return ""
     return next((value for its_name, value in _pairs(text) if its_name == name), "")

@@ -14,7 +14,7 @@ _AGE_MAX = SECOND
 class RequestIds:
     """Gives ids such as `req_01j...`: a run of 1,024 shares its time and chance, and differs in the last two places.
 
-    Those come in an order of chance: else two requests would tell how many others there were in between.
+    Those are in random order; otherwise two ids would reveal how many requests there were in between.
     """
 
     def __init__(self, clock: Clock) -> None:

@@ -84,7 +84,7 @@ async def _write(
 
 
 class _Queue:
-    """What was written to one connection and has not been taken by its reader."""
+    """Data written to one connection that its reader has not taken yet."""
 
     def __init__(self, scope: Any, *, is_whole: bool = False) -> None:
         self._scope = scope

@@ -154,7 +154,7 @@ class Signed:
         self._no_match = refusal("no_match", f"{said} does not match the signed content {_WHY}")
 
     def __call__(self, request: HookRequest, now: float, fetched: Mapping[str, bytes]) -> Found:
-        """What the check comes to. Raises Unfit."""
+        """The result of the check. Raises Unfit."""
         candidates, parts = self._candidates.find(request)
         if self._requires:
             self._check_required(request, parts)

@@ -31,7 +31,7 @@ class SortedCheck:
         self._no_match = refusal("no_match", f"{said} does not match the sorted parameters with any of the secrets.")
 
     def __call__(self, request: HookRequest, now: float, fetched: Mapping[str, bytes]) -> Found:
-        """What the check comes to. Raises Unfit."""
+        """The result of the check. Raises Unfit."""
         candidates, parts = self._candidates.find(request)
         if self._form.style == "ampersand":
             candidates = [given.lower() for given in candidates]

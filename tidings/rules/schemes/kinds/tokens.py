@@ -28,7 +28,7 @@ class TokenCheck:
         self._wrong = refusal("wrong_secret", f"{said} is not one of this hook's secrets.")
 
     def __call__(self, request: HookRequest, now: float, fetched: Mapping[str, bytes]) -> Found:
-        """What the check comes to. Raises Unfit."""
+        """The result of the check. Raises Unfit."""
         values = self._source.all(request, ())
         if not values or not any(values):
             raise Unfit("missing_header", f"{self._source.said()} is missing.")
@@ -61,7 +61,7 @@ class BasicCheck:
         self._secrets = [(index, *_halves(secret.encode())) for index, secret in secrets]
 
     def __call__(self, request: HookRequest, now: float, fetched: Mapping[str, bytes]) -> Found:
-        """What the check comes to. Raises Unfit."""
+        """The result of the check. Raises Unfit."""
         value = request.headers.get("authorization", "")
         if not value:
             raise Unfit("missing_header", "The header Authorization is missing.")

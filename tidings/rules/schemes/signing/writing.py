@@ -30,7 +30,7 @@ def is_at(place: str, request: HookRequest) -> bool:
 
 
 def put(request: HookRequest, place: str, value: str) -> HookRequest:
-    """The request with a value at a place. Raises Refused if a body cannot take it."""
+    """The request with a value at a place. Raises Refused if it cannot be put into the body."""
     kind, _, name = place.partition(" | ")[0].partition(":")
     if kind == "header":
         return request.but(headers={**request.headers, name.replace("*", "1").lower(): value})

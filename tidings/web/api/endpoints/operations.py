@@ -100,7 +100,7 @@ async def pause_endpoint(parts: Parts, request: Request) -> Answer:
 
 
 async def resume_endpoint(parts: Parts, request: Request) -> Answer:
-    """Send again, what was missed first, or without it."""
+    """Send again, starting with what was missed, or without it."""
     ident = parts.endpoints.find(request.caller, request.path["id"], WRITE).id
     known = await kept(parts, request)
     if known is not None:

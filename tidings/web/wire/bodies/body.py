@@ -1,4 +1,4 @@
-"""Read a request's body into its operation's struct, and say every place where that fails."""
+"""Read a request's body into its operation's struct, and report every error with its location."""
 
 from __future__ import annotations
 
@@ -85,13 +85,13 @@ def plain(raw: bytes, *, verbatim: bool = False) -> Any:
 
 
 Beside = Callable[[Any, frozenset[str]], list[Place]]
-"""From plain values, and the pointers of what is wrong already, to other wrong places."""
+"""Finds further errors in plain values, given the pointers of the known ones."""
 
 
 def read(raw: bytes, kind: type[T], beside: Beside = lambda value, told: []) -> tuple[T, Any]:
     """The struct, and the same as plain values. Raises Malformed if it is not JSON, Invalid for wrong values.
 
-    `beside`: what is wrong beside numbers that would be changed, so that all is named in one answer.
+    `beside`: finds the errors besides numbers that would be changed, so that one answer names them all.
     """
     try:
         value = plain(raw, verbatim=_is_verbatim(kind))

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 QUIET_SECONDS = 1.0
-"""For so long no large work must have been done: what is needed again at once is not given back."""
+"""No large work must have been done for this long: memory that is needed again at once is not returned."""
 WORTH_BYTES = 4 * 1024 * 1024
 """How much work makes it worth while."""
 

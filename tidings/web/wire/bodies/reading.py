@@ -24,7 +24,7 @@ SWEEP_SECONDS = 0.5
 DISCARDED_BYTES_MAX, DISCARD_SECONDS = 8 * 1024 * 1024, 2.0
 """How much of a refused body is still read, and for how long."""
 DISCARDED_NOWHERE_MAX = 64 * 1024
-"""The same of a body to a path where nothing is, which costs no more than that."""
+"""The same for a body to an unknown path, which costs no more than that."""
 LEAST_BYTES_PER_SECOND, LEAST_SECONDS = 1_024, 30.0
 """A file must arrive at this rate at least, on average over this many seconds of waiting for it."""
 LARGE_BYTES = 16 * 1024
@@ -90,7 +90,7 @@ class BodyReader:
         """The body piece by piece, at most `limit` bytes; each piece must come within the time of a whole body, and all
         of them at LEAST_BYTES_PER_SECOND.
 
-        Raises TooLarge, TooSlow, or Malformed where it broke off.
+        Raises TooLarge, TooSlow, or Malformed if it broke off.
         """
         length = headers.get("content-length")
         if length is None and "transfer-encoding" not in headers:
@@ -162,7 +162,7 @@ class BodyReader:
                         return
 
     def _source(self, proto: Any) -> AsyncIterator[bytes]:
-        """The body of the request that this task takes, in pieces, from where it was read to."""
+        """The body of the request that this task takes, in pieces, from the current position on."""
         task = asyncio.current_task()
         assert task is not None
         source = self._begun.get(task)

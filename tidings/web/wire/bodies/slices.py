@@ -30,7 +30,7 @@ _SPACE = b" \t\r\n"
 def split(raw: bytes, listing: Listing, element_bytes_max: int) -> list[Slice]:
     """The slices of a body; a small one is its own.
 
-    Raises Malformed if it is not JSON, Invalid where it has another form, TooLarge for an element that is.
+    Raises Malformed if it is not JSON, Invalid if it has another form, TooLarge if an element is too large.
     """
     if len(raw) <= min(LARGE_BYTES, element_bytes_max):
         return [Slice(0, raw)]
