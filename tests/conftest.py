@@ -13,6 +13,7 @@ import pytest
 
 import tests.examples  # noqa: F401  (it registers the profiles)
 from tests.memory_files import use_memory
+from tests.order import longest_first
 from tests.postgres_server import PostgresServer
 from tests.programs import last_line
 from tests.sqlite_schema import copied_schema
@@ -43,11 +44,8 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test that asks for PostgreSQL is slow, so that `make check` needs no database.
-
-    The checks of the OpenAPI document take minutes each. They come first, so that no worker ends alone with them.
-    """
-    items.sort(key=lambda item: "openapi" not in item.path.parts)
+    """Every test that asks for PostgreSQL is slow, so that `make check` needs no database."""
+    items[:] = longest_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
     for item in items:
         if "postgres_server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.postgres)

@@ -1,0 +1,26 @@
+"""The order in which tests run, so that no process ends alone with one that takes a minute."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+LONG = {"openapi", "robust", "test_howto", "test_install"}
+"""Folders and files of tests that take seconds to minutes each."""
+
+
+def longest_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """The tests in the order in which they are handed out to this number of processes.
+
+    Each process gets an equal part of the list; one that is done takes over the end of another's part. So each part
+    begins with its share of the tests that take long, and those of one file stay together.
+    """
+    long = [item for item in items if LONG & {*item.path.parts, item.path.stem}]
+    short = iter([item for item in items if not LONG & {*item.path.parts, item.path.stem}])
+    found = []
+    for worker in range(workers):
+        begins = long[worker::workers]
+        size = len(items) * (worker + 1) // workers - len(items) * worker // workers
+        found += [*begins, *itertools.islice(short, max(0, size - len(begins)))]
+    return [*found, *short]
