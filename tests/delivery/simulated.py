@@ -211,8 +211,7 @@ class Simulated:
         stage._db, stage._client = self._engine.reader(), network
         stage._due_times = DueTimes(self.clock, network, stage._inbox, self.wake)
         stage._edits = Edits(network, no_edits, stage._inbox.append)
-        tools = Tools(
-            self.send, BodyCache("test"), stage._edits, self._catalog.connection, no_edits, stage._inbox.append
-        )
+        nothing = (self._catalog.connection, no_edits, no_edits)
+        tools = Tools(self.send, BodyCache("test"), stage._edits, *nothing, stage._inbox.append)
         stage._lanes = Lanes(stage._db, self._catalog, self.clock.now(), stage._shares, tools)
         return stage

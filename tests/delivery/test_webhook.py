@@ -9,6 +9,7 @@ import pytest
 from tidings.deliver.actions.action import Result, Tools
 from tidings.deliver.actions.bodies import BodyCache
 from tidings.deliver.actions.edits import Edits
+from tidings.deliver.actions.once import Once
 from tidings.deliver.actions.tokens import Tokens
 from tidings.deliver.actions.webhook import OUTCOMES, WebhookAction
 from tidings.model import outcome as outcomes
@@ -43,6 +44,7 @@ def webhook(sealed: Sealed | None = None, **pacing: Any) -> WebhookAction:
             cast(Edits, None),
             lambda name: None,
             cast(Tokens, None),
+            cast(Once, None),
             lambda call: None,
         ),
     )

@@ -21,6 +21,7 @@ from tidings.rules import filter
 from tidings.rules.calls import sending
 from tidings.rules.calls.request import CallRequest, CallTemplate
 from tidings.rules.edits import EditTemplate, LoopEnds, failure
+from tidings.rules.guard import SKIPPED_BY_IF, Guard
 from tidings.rules.reading.refused import Refused
 from tidings.rules.template import Scope, TemplateFailed
 from tidings.rules.wants import Wants
@@ -93,6 +94,11 @@ class LinkTrials:
         link = self._links.find(caller, name)
         caller.need(WRITE, WHOLE)
         reason = _against(link, event)
+        try:
+            if Guard(link.what).skips(Scope(event)):
+                return LinkTrial(link=link, reason=reason, outcome=outcomes.SKIPPED, sentence=SKIPPED_BY_IF)
+        except TemplateFailed as wrong:
+            return LinkTrial(link=link, reason=reason, outcome=outcomes.TEMPLATE_FAILED, sentence=str(wrong))
         if isinstance(link.what, CallApi):
             return self._called(link, link.what, event, reason)
         try:

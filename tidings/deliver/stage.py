@@ -16,10 +16,9 @@ from collections.abc import Callable
 from typing import Any
 
 from tidings.deliver import results
-from tidings.deliver.actions.action import Tools
+from tidings.deliver.actions import tools_of
 from tidings.deliver.actions.bodies import BodyCache
 from tidings.deliver.actions.edits import Edit, Edits
-from tidings.deliver.actions.tokens import Tokens
 from tidings.deliver.lane import order
 from tidings.deliver.lane.cancel import settle_future
 from tidings.deliver.lane.lane import Lane
@@ -92,8 +91,8 @@ class Deliver:
         self._client = self._client_of()
         self._due_times = DueTimes(self._clock, self._writer, self._inbox, self._wake)
         self._edits = Edits(self._writer, self._edit, self._hear)
-        tokens = Tokens(self._db, self._writer, self._catalog.tokens, self._client.send, self._hear, self._clock.now)
-        tools = Tools(self._client.send, self._bodies, self._edits, self._catalog.connection, tokens, self._hear)
+        parts = (self._db, self._writer, self._catalog, self._hear, self._clock.now)
+        tools = tools_of(self._client.send, self._bodies, self._edits, *parts)
         self._lanes = Lanes(self._db, self._catalog, self._clock.now(), self._shares, tools)
         self._catalog.on_change(self._on_catalog)
         self._clock.on_jump(self._wake)

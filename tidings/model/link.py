@@ -105,6 +105,10 @@ class EditItem(msgspec.Struct, frozen=True, kw_only=True):
     values: Any = None
     order_by: str | None = None
     """The template of the line that an event belongs to; None: its subject."""
+    only_if: str | None = None
+    """An expression of the event; the link acts only if it is true."""
+    once_by: str | None = None
+    """The template of a key; the link succeeds at most once for each. It is also the line that an event belongs to."""
     sealed: NoSecrets = NoSecrets()
 
 
@@ -140,6 +144,10 @@ class CallApi(msgspec.Struct, frozen=True, kw_only=True):
     """None: as its connection says."""
     order_by: str | None = None
     """The template of the line that an event belongs to; None: its subject."""
+    only_if: str | None = None
+    """An expression of the event; the link acts only if it is true."""
+    once_by: str | None = None
+    """The template of a key; the link succeeds at most once for each. It is also the line that an event belongs to."""
     sealed: NoSecrets = NoSecrets()
 
 

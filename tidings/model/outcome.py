@@ -44,7 +44,9 @@ IN_DOUBT = Outcome(
 AUTH_FAILED = Outcome("auth_failed", "The connection got no access token, so the call was not sent.")
 OF_CALLS = (NOT_OK, IN_DOUBT, AUTH_FAILED)
 """What can come of a call by a link, beside what can come of a webhook."""
+SKIPPED = Outcome("skipped", "Nothing was done: the link's `if` was false, or it had succeeded for this key (`once`).")
 OF_EDITS = (
+    SKIPPED,
     TEMPLATE_FAILED,
     LOOP,
     ITEM_INVALID,

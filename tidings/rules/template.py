@@ -32,8 +32,8 @@ STRUCTURE_BYTES_MAX = 64 * 1024
 DEPTH_MAX = 64
 FUEL = 200_000
 """Steps of one rendering: ten milliseconds at most, and about as many characters that are made."""
-SCOPE = ("id", "type", "subject", "time", "tenant", "data", "previous", "changed")
-"""What a template sees of an event, by the names that events have for it."""
+SCOPE = ("id", "type", "subject", "time", "tenant", "data", "previous", "changed", "old")
+"""What a template sees of an event, by the names that events have for it; `old` is short for `previous`."""
 
 MISSING = object()
 _STATEMENTS = ("if", "elif", "else", "endif", "for", "endfor", "set", "endset")
@@ -78,10 +78,10 @@ class Scope:
     def value(self, name: str) -> Any:
         """A value of the event; MISSING if it has none. Numbers that no type of Python keeps are `msgspec.Raw`."""
         if name not in self._known:
-            given: Any = getattr(self._event, name, MISSING)
+            given: Any = getattr(self._event, "previous" if name == "old" else name, MISSING)
             if name == "time":
                 given = to_text(given)
-            elif name in ("data", "previous", "changed"):
+            elif name in ("data", "previous", "old", "changed"):
                 self.has_marks |= given is not None and may_be_long(given)
                 given = MISSING if given is None else read(given)
             self._known[name] = given

@@ -12,6 +12,7 @@ from tidings.model.calls.connection import Connection
 from tidings.model.link import AnyLink
 from tidings.rules.declare import connections
 from tidings.rules.declare.links import plain
+from tidings.rules.declare.pacing import ORDERS
 from tidings.store.links.timers import TimerRow
 from tidings.views.times import time_text
 
@@ -29,6 +30,8 @@ class LinkView(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str | None
     when: dict[str, Any]
     filter: dict[str, Any] | None
+    only_if: str | None = msgspec.field(name="if")
+    once: str | None
     item: dict[str, Any] | None
     call: dict[str, Any] | None
     order: str
@@ -116,9 +119,11 @@ def link_view(link: AnyLink, waiting: int | msgspec.UnsetType = msgspec.UNSET) -
         tenant=link.tenant,
         when=declared["when"],
         filter=link.filter,
+        only_if=link.what.only_if,
+        once=link.what.once_by,
         item=declared.get("item"),
         call=declared.get("call"),
-        order=pacing.order if link.what.order_by is None else link.what.order_by,
+        order=declared.get("order", ORDERS[0]),
         order_max_age_seconds=pacing.order_max_age_seconds,
         rate=pacing.rate,
         max_in_flight=pacing.max_in_flight,

@@ -9,9 +9,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tidings.deliver.actions.action import Action, Tools
+from tidings.deliver.actions.bodies import BodyCache
 from tidings.deliver.actions.call import CallAction
+from tidings.deliver.actions.edits import Edits
 from tidings.deliver.actions.item import ItemAction
+from tidings.deliver.actions.once import Once
+from tidings.deliver.actions.tokens import Send, Tokens
 from tidings.deliver.actions.webhook import WebhookAction
+from tidings.model.moment import Micros
+from tidings.store.base import Db
+from tidings.store.catalog import Catalog
+from tidings.store.writer import Writer
 
 ACTIONS: Mapping[str, Callable[[Any, Tools], Action]] = {
     "endpoint": WebhookAction,
@@ -19,3 +27,18 @@ ACTIONS: Mapping[str, Callable[[Any, Tools], Action]] = {
     "call": CallAction,
 }
 """By the kind of the link (`KINDS` in model/link.py). An action is made for a link as it is, and again after edits."""
+
+
+def tools_of(
+    send: Send,
+    bodies: BodyCache,
+    edits: Edits,
+    db: Db,
+    writer: Writer,
+    catalog: Catalog,
+    inbox: Callable[[Callable[[], None]], None],
+    now: Callable[[], Micros],
+) -> Tools:
+    """What all actions are made with. `db`: a reader; `inbox`: has something called in the deliver thread."""
+    tokens = Tokens(db, writer, catalog.tokens, send, inbox, now)
+    return Tools(send, bodies, edits, catalog.connection, tokens, Once(db), inbox)

@@ -15,6 +15,7 @@ import msgspec
 
 from tidings.deliver.actions.bodies import BodyCache
 from tidings.deliver.actions.edits import Edits
+from tidings.deliver.actions.once import Once
 from tidings.deliver.actions.tokens import Tokens
 from tidings.deliver.settle import FollowUp
 from tidings.model.calls.connection import Connection
@@ -45,6 +46,8 @@ class Tools(msgspec.Struct, frozen=True):
     """How another system is reached, by the connection's name."""
     tokens: Tokens
     """Access tokens of connections."""
+    once: Once
+    """Keys for which links have succeeded."""
     later: Callable[[Callable[[], None]], None]
     """Has something called in the deliver thread, but not now. May be called from any thread."""
 

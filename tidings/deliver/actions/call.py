@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from tidings.deliver.actions.action import Carried, Prepared, Result, Tools
+from tidings.deliver.actions.once import KeyDone
 from tidings.deliver.actions.tokens import tls_of
 from tidings.deliver.actions.webhook import OUTCOMES
 from tidings.model import outcome as outcomes
@@ -26,8 +27,10 @@ from tidings.rules.calls import sending
 from tidings.rules.calls.answers import header_values, read_answer
 from tidings.rules.calls.request import CallTemplate
 from tidings.rules.deliver import judgement, retry
+from tidings.rules.guard import SKIPPED_BY_IF, SKIPPED_BY_ONCE, Guard
 from tidings.rules.network import address
 from tidings.rules.template import JsonTemplate, Scope, TemplateFailed
+from tidings.store.base import StoreError
 
 ANSWER_BYTES_MAX = 1024 * 1024
 WHOLE_ANSWER = AnswerLimits(keep_bytes=ANSWER_BYTES_MAX, read_bytes=ANSWER_BYTES_MAX, seconds=15.0)
@@ -41,6 +44,8 @@ class Call(msgspec.Struct, frozen=True):
     event: Event
     request: HttpRequest | None = None
     failed: str = ""
+    outcome: Outcome = outcomes.TEMPLATE_FAILED
+    """What comes of it then."""
 
 
 class CallReply(msgspec.Struct, frozen=True):
@@ -55,11 +60,11 @@ class CallReply(msgspec.Struct, frozen=True):
 class CallAction:
     """Calls another system for one link."""
 
-    follows = False
-
     def __init__(self, link: CallLink, tools: Tools) -> None:
         what = link.what
         self._link, self._what, self._tools = link, what, tools
+        self._guard = Guard(what)
+        self.follows = self._guard.has_key
         connection = None if what.via is None else tools.connection(what.via)
         self._connection, self._auth = connection, sending.auth_scope(connection)
         self._has_token = sending.is_oauth2(connection)
@@ -98,7 +103,11 @@ class CallAction:
         if self._missing:
             raise ValueError(f"there is no connection {self._what.via}")
         try:
-            filled = self._template.fill(Scope(event, self._auth))
+            scope = Scope(event, self._auth)
+            skipped = None if self._guard.is_open else self._skipped(scope)
+            if skipped is not None:
+                return Prepared(Call(event, outcome=skipped[0], failed=skipped[1]), "{}", 0)
+            filled = self._template.fill(scope)
         except TemplateFailed as wrong:
             return Prepared(Call(event, failed=str(wrong)), "{}", 0)
         filled = sending.with_key(filled, sending.call_key(self._link.id, event.id, carried[0].number))
@@ -162,7 +171,9 @@ class CallAction:
             judged = judgement.judge_call(outcomes.AUTH_FAILED, None)
             return Result(outcomes.AUTH_FAILED, judged, reply.no_token, status, took)
         if found is None:
-            return _template_failed(reply.call.failed, 0, b"")
+            outcome = reply.call.outcome
+            judged = judgement.UNFILLED if outcome is outcomes.TEMPLATE_FAILED else judgement.judge_call(outcome, None)
+            return Result(outcome, judged, reply.call.failed, None, 0)
         status, failure = found.status or None, found.failure
         try:
             outcome, reason = self._outcome(reply.call.event, found)
@@ -175,8 +186,21 @@ class CallAction:
             judged = judgement.given_up(judged, status, self._link.pacing.give_up_on)
         return Result(outcome, judged, reason, status, found.duration_ms, found.body, wait_seconds)
 
-    def follow(self, events: Sequence[Event], reply: CallReply, now: Micros) -> None:
-        """Nothing."""
+    def follow(self, events: Sequence[Event], reply: CallReply, now: Micros) -> KeyDone | None:
+        """The key of `once` is stored with the success."""
+        key = self._guard.key(Scope(events[0])) if reply.reply is not None else None
+        return None if key is None else self._tools.once.succeeded(self._link.num, key)
+
+    def _skipped(self, scope: Scope) -> tuple[Outcome, str] | None:
+        """Why nothing is sent, if so. Raises TemplateFailed."""
+        if self._guard.skips(scope):
+            return outcomes.SKIPPED, SKIPPED_BY_IF
+        key = self._guard.key(scope)
+        try:
+            done = key is not None and self._tools.once.has(self._link.num, key)
+        except StoreError as wrong:
+            return outcomes.EDIT_FAILED, f"The store cannot be read: {wrong.detail}."
+        return (outcomes.SKIPPED, SKIPPED_BY_ONCE) if done else None
 
     def _outcome(self, event: Event, reply: Reply) -> tuple[Outcome, str]:
         """The outcome, and a sentence. Raises TemplateFailed."""

@@ -24,6 +24,7 @@ from tidings.model.moment import Micros
 from tidings.model.outcome import Outcome
 from tidings.rules.deliver import lifecycle
 from tidings.rules.edits import failure
+from tidings.rules.guard import SKIPPED_BY_ONCE
 from tidings.store.base import Db
 from tidings.store.log.events import WithEvents
 from tidings.store.writer import Writer
@@ -42,6 +43,8 @@ class Trial(msgspec.Struct, frozen=True):
     n: int
     at: Micros
     shown: str
+    once: tuple[int, str] | None = None
+    """The link's number and the key for which it may succeed once."""
 
 
 class EditReply(msgspec.Struct, frozen=True):
@@ -90,6 +93,8 @@ class Edits:
         """The write job: the edit, and its attempt."""
         if again and db.one("attempt_of", delivery=trial.delivery, n=trial.n) == (trial.at, outcomes.OK.name):
             return EditReply(outcomes.OK, "This edit was already made.", is_stored=True)
+        if trial.once is not None and not db.run("link_once_put", link=trial.once[0], key=trial.once[1]):
+            return EditReply(outcomes.SKIPPED, SKIPPED_BY_ONCE)
         done = self._edit(db, trial.edit)
         made = {"revision": done.revision, "event": None if done.event is None else done.event.id}
         reply = EditReply(

@@ -19,6 +19,7 @@ from tidings.model.link import ItemLink
 from tidings.model.moment import Micros
 from tidings.rules.deliver import judgement
 from tidings.rules.edits import EditTemplate, LoopEnds
+from tidings.rules.guard import SKIPPED_BY_IF, Guard
 from tidings.rules.template import JsonTemplate, Scope, TemplateFailed
 
 
@@ -30,6 +31,7 @@ class ItemAction:
     def __init__(self, link: ItemLink, tools: Tools) -> None:
         self.destination = f"{link.what.edit} {link.what.collection}"
         self._edits = tools.edits
+        self._num, self._guard = link.num, Guard(link.what)
         self._template = EditTemplate(link)
         self._order_by = None if link.what.order_by is None else JsonTemplate(link.what.order_by)
 
@@ -50,7 +52,13 @@ class ItemAction:
     def prepare(self, events: Sequence[Event], carried: Sequence[Carried], now: Micros) -> Prepared:
         """The edit with the event's values, or why there is none."""
         request: Trial | EditReply
+        key = None
         try:
+            if not self._guard.is_open:
+                scope = Scope(events[0])
+                if self._guard.skips(scope):
+                    return Prepared(EditReply(outcomes.SKIPPED, SKIPPED_BY_IF), "{}", 0)
+                key = self._guard.key(scope)
             edit = self._template.fill(events[0])
         except LoopEnds as wrong:
             request, shown = EditReply(outcomes.LOOP, str(wrong)), "{}"
@@ -58,7 +66,8 @@ class ItemAction:
             request, shown = EditReply(outcomes.TEMPLATE_FAILED, str(wrong)), "{}"
         else:
             shown = msgspec.json.encode({"edit": edit.word, "collection": edit.collection, "id": edit.item}).decode()
-            request = Trial(edit, carried[0].number, carried[0].n + 1, now, shown)
+            once = None if key is None else (self._num, key)
+            request = Trial(edit, carried[0].number, carried[0].n + 1, now, shown, once)
         return Prepared(request, shown, len(events[0].data))
 
     def send(self, request: Trial | EditReply, done: Callable[[EditReply], None]) -> None:

@@ -15,8 +15,9 @@ from tidings.model.errors import Invalid
 from tidings.model.link import ALL_TENANTS, EDIT_WORDS, AnyLink, CallApi, EditItem, EditWord, Pacing, Timer
 from tidings.rules import event_types, filter
 from tidings.rules.declare.calls import plain_call, read_call
-from tidings.rules.declare.pacing import order_by, plain_pacing, read_pacing, refusing
+from tidings.rules.declare.pacing import ORDERS, order_by, plain_pacing, read_pacing, refusing
 from tidings.rules.edits import VALUES_AT
+from tidings.rules.guard import Guard
 from tidings.rules.reading.places import Places, shown
 from tidings.rules.reading.refused import escaped
 from tidings.rules.template import JsonTemplate, is_template
@@ -36,6 +37,8 @@ _PARTS = (
     "tenant",
     "when",
     "filter",
+    "if",
+    "once",
     *ACTIONS,
     "order",
     "order_max_age_seconds",
@@ -105,7 +108,9 @@ def plain(link: AnyLink | DeclaredLink) -> dict[str, Any]:
         if what.edit != "delete":
             item["data"] = what.values
         found["item"] = item
-    return found | plain_pacing(pacing, what.order_by)
+    asked = {"if": what.only_if, "once": what.once_by}
+    found |= {name: value for name, value in asked.items() if value is not None}
+    return found | plain_pacing(pacing, what.order_by if what.once_by is None else None)
 
 
 def _read(name: Any, value: Any, pointer: str, wrong: Places) -> DeclaredLink | None:
@@ -123,7 +128,7 @@ def _read(name: Any, value: Any, pointer: str, wrong: Places) -> DeclaredLink | 
         "tenant": _tenant(given.get("tenant"), f"{pointer}/tenant", wrong),
         **_when(given, pointer, wrong),
         "filter": given.get("filter"),
-        "what": _what(given, pointer, wrong),
+        "what": _guarded(_what(given, pointer, wrong), given, pointer, wrong),
         "pacing": _pacing(given, pointer, wrong),
     }
     pattern = given.get("filter")
@@ -171,6 +176,27 @@ def _timer(given: dict[str, Any], when: dict[str, Any], pointer: str, wrong: Pla
         wrong.say(at, "missing", "`when` needs one of every, at and cron.")
         return None
     return timers.read(when, at, wrong)
+
+
+def _guarded(
+    what: EditItem | CallApi | None, given: dict[str, Any], pointer: str, wrong: Places
+) -> EditItem | CallApi | None:
+    """The same with `if` and `once`."""
+    once = given.get("once")
+    for name in ("if", "once"):
+        value = given.get(name)
+        if value is not None and not (type(value) is str and is_template(value)):
+            detail = f"`{name}` must be a template such as {{{{ data.id }}}}, not {shown(value)}."
+            wrong.say(f"{pointer}/{name}", "wrong_type", detail)
+            return None
+    if once is not None and given.get("order", ORDERS[0]) != ORDERS[0]:
+        detail = "`once` keeps the events of each key in order; leave `order` out."
+        wrong.say(f"{pointer}/order", "contradiction", detail)
+    if what is None:
+        return None
+    found = msgspec.structs.replace(what, only_if=given.get("if"), once_by=once, order_by=once or what.order_by)
+    refusing(lambda: Guard(found, pointer), wrong)
+    return found
 
 
 def _what(given: dict[str, Any], pointer: str, wrong: Places) -> EditItem | CallApi | None:

@@ -117,7 +117,9 @@ TABLE: tuple[Judgement, ...] = (
 )
 
 _LATER, _NEVER = "a later event may fix that", "retrying would not help"
+SKIPPED = Judgement(outcomes.SKIPPED, "none: nothing was done", "delivered", "not asked", "there was nothing to do")
 _EDITS = (
+    SKIPPED,
     Judgement(outcomes.TEMPLATE_FAILED, "", "dead", "well", _NEVER),
     Judgement(outcomes.LOOP, "", "dead", "well", _NEVER),
     Judgement(outcomes.ITEM_INVALID, "", "dead", "well", _NEVER),
@@ -227,6 +229,8 @@ def judge(outcome: Outcome, status: int | None, *, asked_to_wait: bool = False) 
 
 def judge_call(outcome: Outcome, status: int | None, *, asked_to_wait: bool = False) -> Judgement:
     """The same for a call of a link."""
+    if outcome in OF_EDITS:
+        return OF_EDITS[outcome]
     if outcome in (*outcomes.OF_CALLS, outcomes.OK):
         return next(row for row in OF_CALLS if row.outcome is outcome)
     if status is None or not 400 <= status < 500 or status == 429:

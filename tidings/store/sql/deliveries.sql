@@ -151,3 +151,11 @@ SELECT at, outcome FROM attempt WHERE delivery = :delivery AND n = :n;
 -- name: last_attempt_number
 -- How often a delivery was attempted.
 SELECT COALESCE(MAX(n), 0) FROM attempt WHERE delivery = :delivery;
+
+-- name: link_once
+-- Whether a link has succeeded for a key.
+SELECT 1 FROM link_once WHERE link = :link AND key = :key;
+
+-- name: link_once_put
+-- Write down that a link has succeeded for a key.
+INSERT INTO link_once (link, key) VALUES (:link, :key) ON CONFLICT DO NOTHING;

@@ -29,6 +29,8 @@ class LinkBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tenant: str | None = None
     when: dict[str, Any]
     filter: dict[str, Any] | None = None
+    only_if: str | None = msgspec.field(name="if", default=None)
+    once: str | None = None
     item: dict[str, Any] | None = None
     call: dict[str, Any] | None = None
     order: str = "subject"

@@ -256,6 +256,8 @@ _LINK: dict[str, Schema] = {
         ),
         "description": "The request that it sends: exactly one of get, post, put, patch, delete and head.",
     },
+    "if": _TEMPLATE,
+    "once": _TEMPLATE,
     "order": _TEMPLATE,
     "order_max_age_seconds": {"minimum": 1, "maximum": pacing.ORDER_AGE_SECONDS_MAX},
     "rate": _RATE,

@@ -1,0 +1,37 @@
+"""What a link asks before it acts on an event: its `if`, and the key of its `once`."""
+
+from __future__ import annotations
+
+import hashlib
+
+from tidings.model.link import CallApi, EditItem
+from tidings.rules.template import SCOPE, Condition, JsonTemplate, Scope, TemplateFailed
+
+SKIPPED_BY_IF = "The link's `if` was false."
+SKIPPED_BY_ONCE = "The link has already succeeded for this key of its `once`."
+
+
+class Guard:
+    """Both of one link, compiled. Used by one thread at a time."""
+
+    def __init__(self, what: EditItem | CallApi, pointer: str = "") -> None:
+        """Raises Refused with the place of a template that is wrong."""
+        self._at = f"{pointer}/once"
+        self._if = None if what.only_if is None else Condition(what.only_if, f"{pointer}/if", SCOPE)
+        self._once = None if what.once_by is None else JsonTemplate(what.once_by, self._at)
+        self.is_open = self._if is None and self._once is None
+        """Whether it asks nothing."""
+        self.has_key = self._once is not None
+
+    def skips(self, scope: Scope) -> bool:
+        """Whether the `if` is false. Raises TemplateFailed."""
+        return self._if is not None and not self._if.holds(scope)
+
+    def key(self, scope: Scope) -> str | None:
+        """The key that may succeed once, as a hash; None if the link has no `once`. Raises TemplateFailed."""
+        if self._once is None:
+            return None
+        text = self._once.text(scope)
+        if not text:
+            raise TemplateFailed(self._at, "the event has no value for it, so there is no key.")
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
