@@ -110,6 +110,35 @@ def test_bodies_become_data(world: HookWorld, name: str) -> None:
     assert world.api.call("GET", f"/v1/receipts/{row['id']}/body").body == body
 
 
+NUMBERS = b"[12345678901234567.89, 9007199254740993, 1.50, 1E2, -0, 0.1000]"
+
+
+@pytest.mark.parametrize(
+    ("body", "data"),
+    [
+        (b'{"n": %s}', b'{"n": %s}'),
+        (b"%s", b'{"items":%s}'),
+        (b"\n%s\r\n1.0\n", b'{"lines":[%s,1.0]}'),
+    ],
+)
+def test_numbers_of_a_body_keep_every_digit(world: HookWorld, body: bytes, data: bytes) -> None:
+    """An array, and JSON lines, were written out again: 12345678901234567.89 became 1.2345678901234568e16."""
+    hook = world.hook("github")
+    kind = "application/x-ndjson" if b"lines" in data else "application/json"
+    assert hook.send(hook.signed(body % NUMBERS, {"Content-Type": kind})).status == 200
+    (event,) = hook.events()
+    shown = world.api.call("GET", f"/v1/events/{event['id']}").body
+    assert b'"data":' + data % NUMBERS in shown
+
+
+def test_a_body_with_an_integer_beyond_64_bits_is_kept_as_text(world: HookWorld) -> None:
+    hook = world.hook("github")
+    body = b'{"n": 123456789012345678901234}'
+    assert hook.send(hook.signed(body, {"Content-Type": "application/json"})).status == 200
+    (event,) = hook.events()
+    assert event["data"]["text"] == body.decode() and "does not fit into 64 bits" in event["data"]["unread"]
+
+
 UNREAD: dict[str, tuple[bytes, str]] = {
     "broken JSON": (b'{"a": ', "application/json"),
     "JSON that two parsers read differently": (b'{"a": 1, "a": 2}', "application/json"),

@@ -217,6 +217,42 @@ def test_numbers_that_a_double_keeps_stay_the_same_number(api: Api) -> None:
     assert api.get(f"{PATH}/kept")["x"] == float(kept[-1])
 
 
+@pytest.mark.parametrize("number", [*LOST, "123456789012345678901234", "-9223372036854775809"])
+def test_objects_keep_their_numbers_or_are_refused_wherever_items_are_written(api: Api, number: str) -> None:
+    as_json = {"Content-Type": "application/json"}
+    put(api, "inside", '{"more":{"a":[1]}}')
+    value = f'{{"more":{{"a":[{number}]}}}}'
+    cell = json.dumps({"a": ["%"]}).replace('"%"', number).replace('"', '""')
+    doors = [
+        api.call("POST", PATH, value.encode(), as_json),
+        put(api, "inside", value),
+        api.call("PATCH", f"{PATH}/inside", value.encode(), as_json),
+        api.call("POST", f"{PATH}:batch", f'{{"operations":[{{"op":"create","data":{value}}}]}}'.encode(), as_json),
+        api.call("POST", f"{PATH}:import", value.encode(), {"Content-Type": "application/x-ndjson"}),
+        api.call("POST", f"{PATH}:import", f'more\n"{cell}"\n'.encode(), {"Content-Type": "text/csv"}),
+    ]
+    if number == "9007199254740993":
+        # An integer within an object has all its 64 bits.
+        assert [reply.status for reply in doors] == [201, 200, 200, 200, 200, 200]
+        assert all("9007199254740993" in api.call("GET", f"{PATH}/inside").body.decode() for _ in doors)
+        return
+    for refused in doors:
+        assert refused.status == 422, refused.json
+        [place] = refused.json["errors"]
+        assert place["pointer"].endswith("/more/a/0") and place["code"] in ("not_exact", "number_out_of_range")
+    assert api.get(f"{PATH}/inside")["more"] == {"a": [1]}
+
+
+def test_zero_has_no_sign(api: Api) -> None:
+    for number in ("-0", "-0.0", "-0e0"):
+        shown = put(api, "zero", f'{{"x":{number},"n":{number},"more":{{"a":{number}}}}}').json
+        assert (shown["x"], shown["n"], shown["more"]) == (0, 0, {"a": 0})
+        assert "zero" in ids(api, f"x={number}")
+    text = '{"type":"zeros.seen","data":{"a":-0,"b":-0.0,"c":12345678901234567.890}}'
+    sent = api.call("POST", "/v1/events", text.encode(), {"Content-Type": "application/json"}).json
+    assert b'{"a":-0,"b":-0.0,"c":12345678901234567.890}' in api.call("GET", f"/v1/events/{sent['id']}").body
+
+
 def test_a_declaration_has_no_number_that_would_change(api: Api) -> None:
     for attribute in ("default", "min", "max", "example"):
         for number in LOST:

@@ -1,10 +1,11 @@
 """The body of another system's request as the data of an event: a JSON object, whatever it was.
 
-JSON objects stay the text that came. Anything else is written as one of these: `{"items": [...]}` for a JSON array,
-`{"lines": [...]}` for JSON lines, `{"value": ...}` for other JSON, the fields of a form (a repeated one as a list; of
-a multipart form also `{"files": [...]}`), XML as nested objects (attributes as `@name`, text next to them as `#text`,
-no prefixes), `{"text": "..."}`, `{"base64": "...", "type": "..."}`, and of a request without a body the parameters of
-its query. What claims to be JSON or XML and is not is kept as text, with the reason as `unread`.
+JSON stays the text that came, so numbers keep their digits. If it is not an object it becomes a member of one:
+`{"items": [...]}` for an array, `{"lines": [...]}` for JSON lines, `{"value": ...}` for other JSON. Anything else is
+written as one of these: the fields of a form (a repeated one as a list; of a multipart form also `{"files": [...]}`),
+XML as nested objects (attributes as `@name`, text next to them as `#text`, no prefixes), `{"text": "..."}`,
+`{"base64": "...", "type": "..."}`, and of a request without a body the parameters of its query. What claims to be JSON
+or XML and is not is kept as text, with the reason as `unread`.
 """
 
 from __future__ import annotations
@@ -70,22 +71,26 @@ def _json(body: bytes, *, sure: bool) -> Data:
         if b"\n" in body and (lines := _lines(body))[1].get("lines"):
             return lines
         return _text(body, "", unread=wrong.detail if sure else "")
+    text = body.strip(_SPACE)
     if isinstance(value, dict):
-        return body.strip(_SPACE), value
-    return _whole({"items" if isinstance(value, list) else "value": value})
+        return text, value
+    name = "items" if isinstance(value, list) else "value"
+    return b'{"%s":%s}' % (name.encode(), text), {name: value}
 
 
 def _lines(body: bytes) -> Data:
     found: list[Any] = []
+    texts: list[bytes] = []
     try:
         for line in body.split(b"\n"):
-            if line.strip(_SPACE):
-                found.append(jsontext.read(line))
+            if text := line.strip(_SPACE):
+                found.append(jsontext.read(text))
+                texts.append(text)
             if len(found) > LINES_MAX:
                 return _text(body, "", unread=f"It has more than {LINES_MAX:,} lines.")
     except TidingsError as wrong:
         return _text(body, "", unread=f"Line {len(found) + 1}: {wrong.detail}")
-    return _whole({"lines": found})
+    return b'{"lines":[%s]}' % b",".join(texts), {"lines": found}
 
 
 def _xml(body: bytes) -> Data:
