@@ -310,6 +310,11 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             self._ask("Input.dispatchMouseEvent", type=kind, x=where[0], y=where[1], button="left", clickCount=1)
 
+    def choose(self, ident: str, *paths: str) -> None:
+        """Choose files in the input with an id."""
+        found = self._ask("Runtime.evaluate", expression=f"document.getElementById({json.dumps(ident)})")
+        self._ask("DOM.setFileInputFiles", files=paths, objectId=found["result"]["objectId"])
+
     def picture(self) -> bytes:
         """The page as PNG."""
         return b64decode(self._ask("Page.captureScreenshot", format="png")["data"])

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import Run
 from tidings.config import read_config
 from tidings.settings import SettingsError
-from tidings.testing import ProcessServer, TestServer
+from tidings.testing import ProcessServer, TestServer, until
 
 FILE = """
 links:
@@ -53,6 +53,12 @@ def test_a_form_from_its_declaration_to_its_end(
     assert "nothing to change" in run("forms", "edit", form["id"]).output
     assert "is deleted" in run("forms", "delete", form["id"]).output
     assert run("forms", "show", form["id"]).exit_code == 1
+
+
+def test_the_doctor_names_forms_that_refuse_what_they_should_take(server: TestServer, run: Run) -> None:
+    run("forms", "create", "cli-ill", "--field", "email=email")
+    assert submit(server, "cli-ill", mail="ann@example.com") == 422
+    until(lambda: "it had a field that the form does not have" in run("doctor").output, "the doctor says so")
 
 
 def test_what_is_wrong_is_said_in_a_sentence(run: Run, tmp_path: Path) -> None:

@@ -152,6 +152,12 @@ def test_what_is_typed_is_never_markup(world: FormWorld) -> None:
     assert form.data() == [{"name": label, "topic": label}]
 
 
+def test_a_packed_body_is_refused(world: FormWorld) -> None:
+    form = world.form()
+    assert form.post(ANN, content_encoding="gzip").status == 415
+    assert form.post(ANN, content_encoding="identity").status == 200
+
+
 def test_cookies_of_the_host_are_not_kept(world: FormWorld) -> None:
     form = world.form()
     form.post(ANN, cookie="session=secret", authorization="Bearer secret")

@@ -33,6 +33,18 @@ def test_a_form_is_a_page_with_its_fields(world: FormWorld) -> None:
     assert reply.headers["cache-control"] == "no-store" and "set-cookie" not in reply.headers
 
 
+def test_urls_in_texts_are_links(world: FormWorld) -> None:
+    fields = {"ok": {"type": "checkbox", "help": "Read https://example.com/privacy?a=1&b=2, please."}}
+    form = world.form(fields, description="See (http://example.com).", thanks='https nothing, "https://x"<b>')
+    page = form.page().replace("&#x2f;", "/")
+    assert (
+        '<a href="https://example.com/privacy?a=1&amp;b=2">https://example.com/privacy?a=1&amp;b=2</a>, please.' in page
+    )
+    assert 'See (<a href="http://example.com">http://example.com</a>).' in page
+    thanks = text(form.post({})).replace("&#x2f;", "/")
+    assert '&quot;<a href="https://x">https://x</a>&quot;&lt;b&gt;' in thanks
+
+
 def test_the_style_sheet_may_be_kept(world: FormWorld) -> None:
     page = world.form().page()
     name = page.partition('rel="stylesheet" href="')[2].partition('"')[0]

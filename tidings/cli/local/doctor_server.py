@@ -20,6 +20,13 @@ SKEW_SECONDS_FAIL = 120.0
 ENDPOINTS_MAX = 10_000
 REFUSALS_MAX = 1_000
 SHARES_MAX = 10
+OF_FORMS = {
+    "origin": "the page that sent it is on an origin that the form does not list",
+    "unknown_field": "it had a field that the form does not have",
+    "schema": "it does not match the schema of its event type",
+    "too_large": "it is larger than max_form_bytes",
+}
+"""Why a form refuses what it may have to take."""
 
 
 def look_at_server(url: str, key: str) -> Iterator[Finding]:
@@ -46,6 +53,7 @@ def look_at_server(url: str, key: str) -> Iterator[Finding]:
         try:
             yield from _endpoints(client)
             yield from _hooks(client)
+            yield from _forms(client)
             yield from _shares(client)
         except Unauthorized as wrong:
             yield Finding("fail", "key", f"{wrong} Make one with `tidings keys create`.")
@@ -113,6 +121,25 @@ def _hooks(client: Client) -> Iterator[Finding]:
         yield Finding("warn", "hook", f"{text} See: tidings refusals list --hook {hook['id']}")
     if hooks and not ill:
         yield Finding("ok", "hooks", f"{counted(len(hooks), 'hook')}, none of which refused a request lately.")
+
+
+def _forms(client: Client) -> Iterator[Finding]:
+    """Forms that refused submissions lately for a reason that their owner can fix; programs are refused anyway."""
+    try:
+        forms = list(islice(client.forms.list(limit=1000), ENDPOINTS_MAX))
+        recent = islice(client.refusals(limit=1000), REFUSALS_MAX)
+        refusals = Counter((each["form_id"], each["reason"]) for each in recent if each["reason"] in OF_FORMS)
+    except (Forbidden, NotFound):
+        return
+    ill = 0
+    for form in forms:
+        for (ident, reason), count in sorted(refusals.items(), key=str):
+            if ident == form["id"]:
+                ill += 1
+                text = f"{ident} ({form['path']}) refused {counted(count, 'submission')}: {OF_FORMS[reason]}."
+                yield Finding("warn", "form", f"{text} See: tidings refusals list --form {ident}")
+    if forms and not ill:
+        yield Finding("ok", "forms", f"{counted(len(forms), 'form')}, none of which refused what it should take.")
 
 
 def _shares(client: Client) -> Iterator[Finding]:

@@ -62,11 +62,14 @@ class Submission(NamedTuple):
     target: str
     """Path and query, as received."""
     headers: tuple[tuple[str, str], ...]
-    content_type: str
     body: bytes
     client: str
     """The sender's address, without its port."""
     request_id: str
+
+    def header(self, name: str) -> str:
+        """The first header of a name in lower case; "" if there is none."""
+        return next((value for each, value in self.headers if each.lower() == name), "")
 
 
 class FormAnswer(NamedTuple):
@@ -157,7 +160,7 @@ class FormReceiver:
     async def take(self, form: Form, given: Submission) -> FormAnswer:
         """What happens to a submission. Raises BadMedia, Malformed, or Unavailable if it could not be stored."""
         try:
-            posted = read_posted(given.content_type, given.body)
+            posted = read_posted(given.header("content-type"), given.body, given.header("content-encoding"))
         except TidingsError as wrong:
             self.refuse(form, given, "unreadable", wrong.detail)
             raise

@@ -60,8 +60,10 @@ class Posted(NamedTuple):
         return (self.texts.get(name) or [""])[0]
 
 
-def read_posted(content_type: str, body: bytes) -> Posted:
-    """The values in a body. Raises BadMedia, or Malformed with a sentence that says what is wrong."""
+def read_posted(content_type: str, body: bytes, encoding: str = "") -> Posted:
+    """The values in a body. `encoding`: its Content-Encoding. Raises BadMedia, or Malformed with what is wrong."""
+    if encoding.strip().lower() not in ("", "identity"):
+        raise BadMedia("A form is sent without a Content-Encoding.")
     kind = content_type.partition(";")[0].strip().lower()
     if parameters(content_type).get("charset", "").lower() not in _UTF8:
         raise BadMedia("A form is sent in UTF-8 only.")

@@ -8,10 +8,8 @@ before: no cookie is set or read.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from time import perf_counter
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -39,7 +37,6 @@ PREFIX = "/f/"
 NAME = "form"
 """What its requests are called in the metrics."""
 METHODS = "GET, HEAD, POST, OPTIONS"
-QUERY_FIELDS_MAX = 100
 PREFLIGHT_SECONDS = "600"
 
 _ALWAYS = [
@@ -86,6 +83,7 @@ class FormsDoor:
         self._callers = Callers(trusted) if trusted else None
         self._public = public_url(settings.public_url)
         self._max_body = int(settings.max_form_bytes)
+        self._blank = pages.BlankPages(self._max_body)
         self._answers, self._seconds = parts.answers, parts.request_seconds
 
     async def take(self, scope: Any, proto: Any) -> None:
@@ -113,13 +111,7 @@ class FormsDoor:
             return self._send(at, 200, sheet, [("content-type", "text/css; charset=utf-8"), _KEEP])
         form = self._receiver.found(at.form)
         if scope.method in ("GET", "HEAD"):
-            page = pages.form_page(
-                form,
-                at.says,
-                self._receiver.tokens.make(form.id),
-                query=_query(scope.query_string),
-                body_bytes=self._max_body,
-            )
+            page = self._blank.page(form, at.says, self._receiver.tokens.make(form.id), scope.query_string)
             return self._send_page(at, 200, page)
         if scope.method == "OPTIONS":
             return self._options(at)
@@ -134,7 +126,6 @@ class FormsDoor:
             method=scope.method,
             target=f"{scope.path}?{query}" if query else scope.path,
             headers=tuple(scope.headers.items()),
-            content_type=at.headers.get("content-type", ""),
             body=b"",
             client=peer.rpartition(":")[0].strip("[]"),
             request_id=at.request_id,
@@ -191,8 +182,10 @@ class FormsDoor:
             body = _encode(problem.problem(wrong, at.request_id))
             return self._send(at, wrong.status, body, [*headers, ("content-type", problem.MEDIA)])
         title, text = self._told(at.says, wrong)
-        depth = at.scope.path[len(PREFIX) :].count("/")
-        page = pages.message_page(at.form, at.says, title, text, depth)
+        if at.form is None:
+            page = pages.nothing_page(title, text, min(at.scope.path[len(PREFIX) :].count("/"), pages.DEPTH_MAX))
+        else:
+            page = pages.message_page(at.form, at.says, title, text)
         return self._send(at, wrong.status, page, [*headers, _HTML, ("content-security-policy", pages.policy(None))])
 
     def _told(self, says: Says, wrong: TidingsError) -> tuple[str, str]:
@@ -243,15 +236,6 @@ def _cors(at: Visit, public: Any) -> list[tuple[str, str]]:
         ("access-control-expose-headers", "Request-Id, Retry-After"),
         *vary,
     ]
-
-
-def _query(query: str) -> Mapping[str, str]:
-    """The parameters of a page's URL; the first of each name. Too many are none."""
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)
-    except ValueError:
-        return {}
-    return dict(reversed(pairs))
 
 
 def _invalid(says: Says, answer: FormAnswer) -> Invalid:

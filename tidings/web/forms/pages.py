@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
+from urllib.parse import parse_qsl
 
 from minijinja import Environment
 
@@ -21,22 +23,26 @@ from tidings.intake.forms.receive import FormAnswer
 from tidings.intake.forms.tokens import FIELD
 from tidings.model.forms.form import Form, FormField, InputType
 from tidings.rules.forms.fields import LINES, MANY
-from tidings.rules.forms.texts import Says, language_of, size_text, types_text
+from tidings.rules.forms.texts import FALLBACK, Says, language_of, size_text, types_text
 from tidings.rules.forms.values import CHECKED, chars_max
 from tidings.rules.network.origin import ANY
 
 STATIC = files("tidings.web.forms") / "static"
 STYLE_FOLDER = "@/"
 """What no form's path begins with."""
-PREFILLED_CHARS_MAX = 1_000
+PREFILLED_CHARS_MAX, QUERY_FIELDS_MAX = 1_000, 100
+PAGES_KEPT, DEPTH_MAX = 1_000, 8
 SHORT_CHARS = 500
 """A text of at most this many characters needs little room."""
 RIGHT_TO_LEFT = ("ar", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "yi")
 
+_PLACE = f"token-{secrets.token_hex(8)}"
+"""Where the token goes in a page that is kept. Nobody can guess it and write it elsewhere."""
 _AUTOCOMPLETE: dict[InputType, str] = {"email": "email", "tel": "tel", "url": "url"}
 _CONTROLS: dict[InputType, str] = {"number": "text", "integer": "text"}
 """Browsers send nothing for an input of the type number that has no number in it: what was typed would be lost."""
 _MODES: dict[InputType, str] = {"number": "decimal", "integer": "numeric"}
+_URL = re.compile(r"(https?://[^\s<>\"]*[^\s<>\".,;:!?)'\]])", re.IGNORECASE)
 _PARAGRAPHS = re.compile(r"\n[ \t]*\n")
 
 
@@ -60,6 +66,28 @@ def policy(form: Form | None) -> str:
         f"default-src 'none'; style-src 'self'; img-src data:; form-action 'self'{target}; base-uri 'none'; "
         f"frame-ancestors {ancestors}"
     )
+
+
+class BlankPages:
+    """Forms as they are opened, rendered once for each revision: only the token differs. Belongs to one event loop."""
+
+    def __init__(self, body_bytes: int) -> None:
+        self._body_bytes = body_bytes
+        self._known: dict[str, tuple[Form, bytes, bytes]] = {}
+
+    def page(self, form: Form, says: Says, token: str, query: str) -> bytes:
+        """The page of a form. `query`: that of its URL, which may fill in some fields."""
+        given = _prefilled(form, query) if query else {}
+        if given:
+            return form_page(form, says, token, query=given, body_bytes=self._body_bytes)
+        known = self._known.get(form.id)
+        if known is None or known[0] is not form:
+            if len(self._known) >= PAGES_KEPT:
+                self._known.clear()
+            page = form_page(form, says, _PLACE, body_bytes=self._body_bytes)
+            before, _, after = page.partition(_PLACE.encode())
+            known = self._known[form.id] = form, before, after
+        return known[1] + token.encode() + known[2]
 
 
 def form_page(
@@ -119,12 +147,18 @@ def thanks_page(form: Form, says: Says) -> bytes:
         page_title=says.say("thanks_title"),
         title=says.say("thanks_title"),
         title_lang=_lang(form, says),
-        paragraphs=_paragraphs(own) if own else [says.say("thanks")],
+        paragraphs=_paragraphs(own or says.say("thanks")),
         text_lang="" if own else _lang(form, says),
         link=form.options.path.rpartition("/")[2],
         link_text=says.say("again"),
         mood="good",
     )
+
+
+@lru_cache(maxsize=64)
+def nothing_page(title: str, text: str, depth: int) -> bytes:
+    """The page of a URL without a form. `depth`: how many steps it has behind the door's, at most DEPTH_MAX."""
+    return message_page(None, Says(FALLBACK), title, text, depth)
 
 
 def message_page(form: Form | None, says: Says, title: str, text: str, depth: int = 0) -> bytes:
@@ -136,7 +170,7 @@ def message_page(form: Form | None, says: Says, title: str, text: str, depth: in
         page_title=title,
         title=title,
         title_lang=_lang(form, says),
-        paragraphs=[text],
+        paragraphs=_paragraphs(text),
         text_lang=_lang(form, says),
         link="",
         mood="bad",
@@ -163,7 +197,7 @@ def _render(template: str, form: Form | None, says: Says, *, depth: int = 0, **v
 @cache
 def _environment() -> Environment:
     environment = Environment(undefined_behavior="strict", trim_blocks=True, lstrip_blocks=True)
-    for name in ("page.html", "form.html", "message.html"):
+    for name in ("page.html", "prose.html", "form.html", "message.html"):
         environment.add_template(name, (STATIC / name).read_text("utf-8"))
     return environment
 
@@ -214,7 +248,7 @@ def _field(
         "kind": field.type,
         "control": _CONTROLS.get(field.type, field.type),
         "label": field.label or _label(name),
-        "help": field.help,
+        "help": _linked(field.help),
         "hints": hints,
         "error": error,
         "required": field.required,
@@ -257,6 +291,24 @@ def _label(name: str) -> str:
     return re.sub("[_-]+", " ", name).strip().capitalize() or name
 
 
-def _paragraphs(text: str) -> list[str]:
+def _paragraphs(text: str) -> list[list[dict[str, str]]]:
     found = _PARAGRAPHS.split(text.replace("\r\n", "\n"))
-    return [each.strip() for each in found if each.strip()]
+    return [_linked(each.strip()) for each in found if each.strip()]
+
+
+def _prefilled(form: Form, query: str) -> dict[str, str]:
+    """The parameters of a page's URL that fill in fields; the first of each name. Too many fill in nothing."""
+    if not any(field.from_query for field in form.options.fields.values()):
+        return {}
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)
+    except ValueError:
+        return {}
+    fields = form.options.fields
+    return {name: text for name, text in reversed(pairs) if name in fields and fields[name].from_query}
+
+
+def _linked(text: str) -> list[dict[str, str]]:
+    """A text in pieces, of which every second is a URL: a form can link to what people agree to."""
+    pieces = _URL.split(text)
+    return [{"text": each, "url": each if index % 2 else ""} for index, each in enumerate(pieces) if each]
