@@ -49,7 +49,11 @@ def links_of(config: Config, section: Any) -> LinksOf:
         return found
     if not isinstance(section, dict):
         raise SettingsError(
-            _said(config, "/links", "`links` must be an object of declarations by name, as in `name: {when: ...}`.")
+            _said(
+                config,
+                "/links",
+                "`links` must be an object whose keys are their names, as in `name: {when: ...}`.",
+            )
         )
     for name, link in section.items():
         what = _kind(link)

@@ -58,7 +58,7 @@ def read(
     """
     wrong = Places()
     if type(values) is not dict:
-        detail = f"Connections must be an object of declarations by name, not {shown(values)}."
+        detail = f"Connections must be an object whose keys are their names, not {shown(values)}."
         wrong.say(pointer, "wrong_type", detail)
         values = {}
     if len(values) > CONNECTIONS_MAX:

@@ -67,7 +67,11 @@ def read(
     """
     wrong = Places()
     if type(values) is not dict:
-        wrong.say(pointer, "wrong_type", f"Collections must be an object of declarations by name, not {shown(values)}.")
+        wrong.say(
+            pointer,
+            "wrong_type",
+            f"Collections must be an object whose keys are their names, not {shown(values)}.",
+        )
         values = {}
     if len(values) > COLLECTIONS_MAX:
         wrong.say(pointer, "too_many", f"There may be at most {COLLECTIONS_MAX} collections.")
@@ -200,7 +204,11 @@ def _map(given: dict[str, Any], part: str, count_max: int, pointer: str, wrong: 
     if value is None:
         return {}
     if type(value) is not dict:
-        wrong.say(f"{pointer}/{part}", "wrong_type", f"`{part}` must be an object by name, not {shown(value)}.")
+        wrong.say(
+            f"{pointer}/{part}",
+            "wrong_type",
+            f"`{part}` must be an object whose keys are names, not {shown(value)}.",
+        )
         return {}
     if len(value) > count_max:
         wrong.say(f"{pointer}/{part}", "too_many", f"There may be at most {count_max} {part}.")

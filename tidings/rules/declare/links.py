@@ -72,7 +72,7 @@ def read(values: Any, pointer: str = "") -> list[DeclaredLink]:
     """The declarations of an object of them, by name. Raises Invalid with every wrong place."""
     wrong = Places()
     if type(values) is not dict:
-        wrong.say(pointer, "wrong_type", f"Links must be an object of declarations by name, not {shown(values)}.")
+        wrong.say(pointer, "wrong_type", f"Links must be an object whose keys are their names, not {shown(values)}.")
         values = {}
     if len(values) > LINKS_MAX:
         wrong.say(pointer, "too_many", f"There may be at most {LINKS_MAX:,} links.")

@@ -187,7 +187,7 @@ def _check_options(field: FormField) -> None:
         check_line(value, TEXT_CHARS_MAX, at)
         check_line(label, TEXT_CHARS_MAX, at)
         if not value or value != value.strip() or not label.strip():
-            raise Refused(at, "wrong_value", "An option has a value and a label, without spaces at their ends.")
+            raise Refused(at, "wrong_value", "An option has a value and a label, with no spaces before or after them.")
 
 
 def _check_bounds(field: FormField) -> None:
