@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def _taken(context: Context, name: str, console: Console) -> list[Row]:
-    """One figure's rows; a figure that breaks is told and does not stop the others."""
+    """One figure's rows; a figure that breaks is reported and does not stop the others."""
     console.print(f"[bold]{name}[/bold]")
     begun = time.monotonic()
     try:

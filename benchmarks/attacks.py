@@ -1,4 +1,4 @@
-"""What one tenant does that overdoes it, as a process of its own: `python -m benchmarks.attacks '{"name": ...}'`.
+"""What one tenant does that overdoes it, as its own process: `python -m benchmarks.attacks '{"name": ...}'`.
 
 An attack is a set-up, done by the figure before the clock runs, and requests that connections send over and over, each
 the next as soon as the last was answered. All of it stays within the limits that the server sets.

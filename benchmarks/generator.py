@@ -3,7 +3,7 @@
 Closed loop: each connection sends the next request when the last is answered. With a rate: requests have a planned
 time, and the time inside the event is the planned one, so that a stalled server cannot hide its delay
 (no coordinated omission). Start: `python -m benchmarks.generator '{"port": ..., ...}'` with the fields of `Load`;
-SIGTERM ends the sending early. Prints one JSON object with what came of it.
+SIGTERM ends the sending early. Prints one JSON object with the result of it.
 """
 
 from __future__ import annotations
@@ -247,7 +247,7 @@ class Generator:
         self.connections.pop(descriptor).close()
 
     def report(self) -> dict[str, object]:
-        """What came of the load; times are of the monotonic clock."""
+        """The result of the load; times are of the monotonic clock."""
         used = resource.getrusage(resource.RUSAGE_SELF)
         planned = 0
         if self.load.rate:

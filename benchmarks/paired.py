@@ -49,7 +49,7 @@ class Pairs:
 
 
 def preload(context: Context, server: Server, events: int, event_type: str) -> float:
-    """Publish so many events in batches, and wait until the server rests; the seconds that it worked on after them.
+    """Publish this many events in batches, and wait until the server rests; the seconds that it worked on after them.
 
     Raises ServerFailed when some are refused, or when it does not come to rest.
     """

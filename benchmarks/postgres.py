@@ -11,7 +11,7 @@ SAFE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 
 class Postgres:
-    """Started when the first database is asked for; each figure gets a database of its own."""
+    """Started when the first database is asked for; each figure gets its own database."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""Starts, asks and ends the processes of a benchmark: sink, generator, and what Linux says of any of them."""
+"""Starts, asks and ends the processes of a benchmark: sink, generator, and what Linux says about any of them."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class SinkProcess:
         ask(self.port, "POST", f"/-/secret{path}", secret.encode())
 
     def wait_for(self, expected: int, quiet_seconds: float = 10.0, most_seconds: float = 600.0) -> float:
-        """Wait until so many distinct arrivals are counted, or none comes for a while; the seconds it took."""
+        """Wait until this many distinct arrivals are counted, or none comes for a while; the seconds it took."""
         begun = changed = time.monotonic()
         before = -1
         while (now := time.monotonic()) - begun < most_seconds:

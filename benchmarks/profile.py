@@ -2,7 +2,7 @@
 
 It starts a server and a sink, keeps a load on it, and prints what each thread used, by Linux's own count
 (`/proc/PID/task/*/stat`), in us per delivery and in percent of one core. With `--spy FILE` and py-spy installed
-(it is no dependency: `.venv/bin/uv pip install py-spy`), a second run of the same load is sampled: FILE gets the
+(it is not a dependency: `.venv/bin/uv pip install py-spy`), a second run of the same load is sampled: FILE gets the
 raw stacks (flame graph tools and speedscope read them), and the functions that cost most are printed per thread.
 `--gil` counts only threads that hold the interpreter: where it is held most, threads wait for it most.
 `--native` adds C and Rust frames; it stops the server for each sample, so look at shares then, not at speeds.
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def _profiled(context: Context, server: Server, arguments: argparse.Namespace) -> None:
-    """Warm up, then the measured run, then another with py-spy beside it when asked for."""
+    """Warm up, then the measured run, then another with py-spy next to it when asked for."""
     shape = Shape(arguments.batch, arguments.endpoints)
     one_run(context, server, shape, WARM_SECONDS, arguments.rate)
     held = one_run(context, server, shape, arguments.seconds, arguments.rate)

@@ -1,4 +1,4 @@
-"""A real `tidings serve` process, seen from outside: started, asked, killed, and measured by what Linux says of it."""
+"""A real `tidings serve` process, seen from outside: started, queried, killed, and measured as Linux sees it."""
 
 from __future__ import annotations
 

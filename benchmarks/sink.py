@@ -159,7 +159,7 @@ class Sink:
         return True
 
     def close(self, descriptor: int, connection: socket.socket) -> None:
-        """Forget a connection."""
+        """Drop a connection."""
         self.rests.pop(descriptor, None)
         del self.connections[descriptor]
         connection.close()

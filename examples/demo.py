@@ -52,7 +52,7 @@ class Evening:
         """Attempts by event and endpoint, of every delivery that has ended."""
 
     def play(self, total: int) -> None:
-        """So many orders, with the terrace closed for a while, until every dish has arrived everywhere."""
+        """This many orders, with the terrace closed for a while, until every dish has arrived everywhere."""
         closes, opens = int(total * CLOSES_AFTER), int(total * OPENS_AFTER)
         looked = 0.0
         deadline = self.begun + total * ORDER_SECONDS + PATIENCE_SECONDS

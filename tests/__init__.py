@@ -1,1 +1,1 @@
-"""The suite. Folders mirror those of `tidings/`; what holds for the repository as a whole stands at the top."""
+"""The suite. Folders mirror those of `tidings/`; what applies to the repository as a whole is at the top."""

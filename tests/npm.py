@@ -1,4 +1,4 @@
-"""Packages of npm for tests: installed by a lock file that is beside them, into the cache of the tests."""
+"""Packages of npm for tests: installed by a lock file that is next to them, into the cache of the tests."""
 
 from __future__ import annotations
 

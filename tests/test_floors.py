@@ -1,4 +1,4 @@
-"""What decides stands below what translates: SQL and stages are out of reach of the API and of pages.
+"""What decides is below what translates: SQL and stages are out of reach of the API and of pages.
 
 `lint-imports` keeps the imports; what cannot be told from imports is looked for here.
 """

@@ -79,7 +79,7 @@ def test_page_works_on_postgres(page: Path, tmp_path: Path, postgres_url: str, s
 
 
 def run(path: Path, folder: Path, texts: dict[str, str], started: ProcessServer) -> None:
-    """Run every block of a page. `texts`: what stands in the page, and what is meant by it here."""
+    """Run every block of a page. `texts`: what is in the page, and what is meant by it here."""
     page = documents.read(path)
     all_needed(page.tools)
     work = folder / "work"

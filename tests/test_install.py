@@ -92,7 +92,7 @@ def test_wheel_as_a_tool_run_once(wheel: Path, tmp_path: Path) -> None:
 
 
 def test_wheel_as_an_installed_tool(wheel: Path, tmp_path: Path) -> None:
-    """As `pipx install` does it: an environment of its own, and the command on the path."""
+    """As `pipx install` does it: a separate environment, and the command on the path."""
     uv_tool("install", wheel, wheel=wheel, home=tmp_path)
     assert_works(tmp_path / "bin")
 

@@ -30,7 +30,7 @@ PHRASES = {
         "May be shared between threads; use it in a `with`, or call `close()`."
     ),
 }
-"""What docstrings and comments say of the sync client instead."""
+"""What docstrings and comments say about the sync client instead."""
 
 PREFIX = re.compile(r"^(_*)(?:Async(?=[A-Z])|async_(?=[a-z]))")
 UNTRUE = re.compile(r"async|await|event loop", re.IGNORECASE)

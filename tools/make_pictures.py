@@ -71,13 +71,13 @@ STEP = re.compile(r"(\r\n|\n|\r|\x1b\[\d*A|\x1b\[2K|\x1b\[\?25[lh])")
 
 
 def demo() -> None:
-    """Run the demo in a terminal of its own, and draw the screen that it leaves."""
+    """Run the demo in its own terminal, and draw the screen that it leaves."""
     said = run_in_terminal([sys.executable, str(ROOT / "examples" / "demo.py")])
     with open(os.devnull, "w") as nowhere:
         console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True, color_system="truecolor")
         for line in screen(said):
             console.print(Text.from_ansi(line), overflow="fold")
-    # The id stands in the names of the picture's styles: one that stays keeps changes of the file small.
+    # The id is in the names of the picture's styles: one that stays keeps changes of the file small.
     drawn = console.export_svg(title="make demo", unique_id="demo")
     # Fonts from elsewhere: where the picture is shown in a page they are not loaded, and elsewhere nobody should ask.
     (PICTURES / "demo.svg").write_text(FONT_FACE.sub("", drawn))
@@ -137,7 +137,7 @@ def docs_page() -> None:
 
 
 def docs_phone() -> None:
-    """The same on a phone at night: a wrong value, and what the server says of it."""
+    """The same on a phone at night: a wrong value, and what the server says about it."""
     with shown() as browser:
         browser.darken()
         browser.resize(390, 844)
@@ -150,7 +150,7 @@ def docs_phone() -> None:
 
 
 def docs_reference() -> None:
-    """The full reference beside it."""
+    """The full reference next to it."""
     with shown() as browser:
         browser.open(browser.do("new URL('docs/reference', location.href).href"))
         browser.until("document.querySelector('#reference h1')")

@@ -46,7 +46,7 @@ def attacks(context: Context) -> list[Row]:
 
 
 def one(context: Context, name: str, seconds: float) -> dict[str, Any]:
-    """One attack on a server of its own, so that none leaves the next anything to do."""
+    """One attack on its own server, so that none leaves the next anything to do."""
     folder = context.new_folder()
     with running(folder) as server:
         quiet = _key(server, QUIET)

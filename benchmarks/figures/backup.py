@@ -23,7 +23,7 @@ BATCH_EVENTS, DATA_CHARS = 500, 400
 
 
 class Publishing:
-    """Publishes at an even pace in a thread of its own, and keeps how long each call took, from when it was planned."""
+    """Publishes at an even pace in its own thread, and keeps how long each call took, from when it was planned."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

@@ -11,7 +11,7 @@ STARTS = 5
 
 
 def start(context: Context) -> list[Row]:
-    """The median of five starts on an empty folder; starts on a folder in use stand in the details."""
+    """The median of five starts on an empty folder; starts on a folder in use are in the details."""
     fresh, again, stops = [], [], []
     for _ in range(2 if context.quick else STARTS):
         server = Server(context.new_folder())

@@ -36,7 +36,7 @@ def send(url: str, news: dict[str, Any], secret: str = SECRET) -> int:
 
 
 def news(status: str, account: str) -> dict[str, Any]:
-    """What it says of the user ann."""
+    """What it says about the user ann."""
     return {"our_user": "ann", "status": status, "account": {"id": account, "payouts_enabled": status == "complete"}}
 
 

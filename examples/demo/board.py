@@ -45,7 +45,7 @@ class Row(NamedTuple):
 
     @property
     def end(self) -> str:
-        """What came of it, in a word or two."""
+        """The result of it, in a word or two."""
         if self.genuine is None:
             return ""
         return "signature ok" if self.genuine else "SIGNATURE WRONG"
@@ -85,7 +85,7 @@ class Board:
         self.close()
 
     def close(self) -> None:
-        """Leave the table as it is; what is said from now on stands below it."""
+        """Leave the table as it is; what is said from now on is below it."""
         self._print_until(math.inf)
         if self._live is not None:
             self._live.stop()

@@ -83,7 +83,7 @@ class Kitchen:
         """What is ready, by the order's id; `since` is when that was said."""
 
     def look(self) -> list[Order]:
-        """Take in new orders, and say of what is cooked that it is ready; those orders."""
+        """Take in new orders, and say about what is cooked that it is ready; those orders."""
         now = time.monotonic()
         events, _ = next(self._feed)
         for event in events:

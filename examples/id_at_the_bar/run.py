@@ -164,7 +164,7 @@ def signed(secret: str, at: datetime, body: bytes) -> dict[str, str]:
 
 
 def hooks(port: int, operator: Client) -> list[bool]:
-    """Webhooks to Tidings: what the card terminal says of a tab counts, what others say of it does not."""
+    """Webhooks to Tidings: what the card terminal says about a tab counts, what others say about it does not."""
     tabs = operator.items("tabs")
     [mine, theirs] = [tabs.create({"guest": guest, "cents": 1_200})["id"] for guest in ("carla", "dora")]
 

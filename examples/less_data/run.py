@@ -1,6 +1,6 @@
 """Scenario `less_data`: receivers that want only some events, only some fields, ten a second, or a hundred at a time.
 
-`python examples/less_data/run.py` starts a server of its own in a temp folder. It ends with 1 where a receiver gets
+`python examples/less_data/run.py` starts its own server in a temp folder. It ends with 1 where a receiver gets
 more than it asked for, or less.
 """
 
@@ -14,7 +14,7 @@ from tidings.testing import ProcessServer, Received, Receiver, until
 
 ORDERS = 250
 FAST = 25
-"""So many events go to the receiver that wants ten a second."""
+"""This many events go to the receiver that wants ten a second."""
 
 
 def order(number: int) -> dict[str, object]:
@@ -84,7 +84,7 @@ def batched(client: Client, receiver: Receiver) -> None:
 
 
 def publish(client: Client, kind: str, count: int = ORDERS) -> None:
-    """So many orders as events of one type."""
+    """This many orders as events of one type."""
     client.publish_batch([{"type": kind, "data": order(number)} for number in range(count)])
 
 

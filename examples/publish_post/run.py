@@ -1,6 +1,6 @@
 """Scenario 10, publish post: a headless CMS tells every site builder of a post that is published, nobody of a draft.
 
-Run `python examples/publish_post/run.py`. It ends with 1 where a builder is not told, or is told of a draft, or may
+Run `python examples/publish_post/run.py`. It exits with 1 if a builder is not notified, is notified of a draft, or can
 read one.
 """
 
@@ -24,7 +24,7 @@ BUILDER = [{"collection": "posts", "verbs": ["list", "get"], "rows": {"status": 
 
 
 def write(editor: Client) -> tuple[str, str]:
-    """Two drafts, of which one is published, and mended later. The ids of the published one and of the draft."""
+    """Two drafts, of which one is published, and corrected later. The ids of the published one and of the draft."""
     posts = editor.items("posts")
     post = posts.create({"slug": "hello", "title": "Hello"})
     draft = posts.create({"slug": "not-yet", "title": "Not yet"})
@@ -40,7 +40,7 @@ def write(editor: Client) -> tuple[str, str]:
 
 
 def build(builder: Client, draft: str) -> tuple[list[str], bool]:
-    """What a site builder does when it is told: read what is published. The bodies, and whether a draft is hidden."""
+    """What a notified site builder does: read what is published. The bodies, and whether a draft is hidden."""
     bodies = [post["body"] for post in builder.items("posts").list(sort="created")]
     try:
         builder.items("posts").get(draft)

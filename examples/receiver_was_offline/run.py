@@ -1,4 +1,4 @@
-"""Scenario 17, the receiver was offline: it is down for two days while events go on, and gets all of them afterwards.
+"""Scenario 17, the receiver was offline: it is down for two days while events happen, and gets them all later.
 
 Run `python examples/receiver_was_offline/run.py`. The server is a real process whose clock is moved, so that two days
 take some seconds. What was missed comes in three ways: by retry, by a replay of a time range, by reading on from a
@@ -48,11 +48,11 @@ class Scene:
         return sorted({request.json["data"]["n"] for request in self.receiver.requests(path)})
 
     def has_died(self, endpoint: str, count: int) -> bool:
-        """Whether so many deliveries to an endpoint were given up."""
+        """Whether this many deliveries to an endpoint were given up."""
         return len(list(self._client.deliveries(endpoint=endpoint, state="dead"))) == count
 
     def has_settled(self, endpoint: str, now: str) -> bool:
-        """Whether everything that is due at an endpoint by now has arrived."""
+        """Whether everything that is due at an endpoint has arrived."""
         waiting = self._client.deliveries(endpoint=endpoint, state="waiting")
         return not any(delivery["due"] is None or delivery["due"] <= now for delivery in waiting)
 

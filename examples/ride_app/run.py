@@ -27,7 +27,7 @@ SERVICES: dict[str, dict[str, Any]] = {
 """What each service wants to be shown, and what it needs to know."""
 RETRY_DELAYS_SECONDS = [0, 0.5, 1, 2]
 DOWN_FOR = 2
-"""So many tries find payment down."""
+"""This many tries find payment down."""
 
 APP = [{"collection": "rides", "verbs": ["create", "get"]}]
 RIDE = {
@@ -41,7 +41,7 @@ RIDE = {
 
 
 class Service:
-    """One of the four, played by a server of its own: it lets in only who has its credentials and its secret."""
+    """One of the four, played by its own server: it lets in only who has its credentials and its secret."""
 
     def __init__(self, name: str) -> None:
         self.name, self._options = name, SERVICES[name]

@@ -1,4 +1,4 @@
-"""Short ways to declare connections and calls, and to ask what became of an event."""
+"""Short ways to declare connections and calls, and to ask what happened to an event."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Calls:
         return found
 
     def delivery(self, event: str, name: str = "push", attempts: int = 1) -> dict[str, Any]:
-        """The delivery of an event, once so many attempts are written down."""
+        """The delivery of an event, once this many attempts are written down."""
 
         def look() -> dict[str, Any] | None:
             for each in self.api.pages("/v1/deliveries", event=event, link=name):

@@ -1,4 +1,4 @@
-"""`tidings listen`: it forwards what happens, signed, and goes on where it was, also after a kill."""
+"""`tidings listen`: it forwards what happens, signed, and continues where it was, also after a kill."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tidings.testing import ProcessServer, Receiver, TestServer, until
 
 @contextmanager
 def listening(server: TestServer | ProcessServer, *args: str) -> Iterator[subprocess.Popen[str]]:
-    """The command in a process of its own, killed at the end if it still runs."""
+    """The command in its own process, killed at the end if it still runs."""
     env = {**os.environ, "TIDINGS_URL": server.url, "TIDINGS_KEY": str(server.api.key)}
     command = [sys.executable, "-m", "tidings", "listen", *args]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True)

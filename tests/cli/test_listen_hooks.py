@@ -1,4 +1,4 @@
-"""`tidings listen --hook` and `tidings receipts replay`: what came to a hook is sent on as it came."""
+"""`tidings listen --hook` and `tidings receipts replay`: what came to a hook is sent on as received."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tidings serve` as a process: how it starts, what stands in its way, and how it stops."""
+"""`tidings serve` as a process: how it starts, what gets in its way, and how it stops."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def test_a_file_is_sent_again_from_its_start(face: MakeFace, script: Script) -> 
 
 
 def test_an_iterator_is_sent_once(server: TestServer) -> None:
-    """What was taken from it is gone: a limit that is reached is told, and nothing is sent in halves."""
+    """What was taken from it is gone: a limit that is reached is reported, and nothing is sent in halves."""
     limits = [{"calls": 1, "seconds": 86_400}]
     key = server.api.post("/v1/keys", {"name": "k", "scopes": ["items:write"], "tenant": "once", "limits": limits})[
         "key"

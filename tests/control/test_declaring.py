@@ -36,7 +36,7 @@ from tidings.testing import until
 
 SECONDS = 60.0
 ROWS = 3
-"""So many rows a slice has here."""
+"""This many rows a slice has here."""
 ITEMS = 20
 AT_ONCE = 8 * WEIGHT_OF_STATEMENT
 """Enough to make one small collection, and too little to replace that of the things."""
@@ -144,7 +144,7 @@ class Store:
         asyncio.run(run())
 
     def change(self, verb: Any, name: str, ident: str | None, data: dict[str, Any] | None = None) -> str:
-        """One change of an item; what became of it."""
+        """One change of an item; what happened to it."""
 
         def job(db: Db) -> None:
             self.items.do(db, verb, self.request(name, ident, data))
@@ -252,7 +252,7 @@ def test_others_write_between_the_slices_of_a_declaration(here: Store) -> None:
     }  # fmt: skip
     assert here.found("common") == [f"i{n}" for n in range(ITEMS)] and here.found("word7x") == ["i7"]
     assert here.is_tidy()
-    # What is new has a number of its own, and what is unique still is.
+    # What is new has its own number, and what is unique still is.
     assert here.change("create", "things", None, {"code": "c7"}) == "unique_taken"
     assert here.change("create", "things", "i7", {"code": "x"}) == "id_taken"
     assert here.change("create", "things", "new", {"code": "x"}) == "done"
@@ -472,7 +472,7 @@ def test_another_declaration_runs_unless_it_concerns_the_same_items(here: Store)
 def test_writers_do_not_wait_for_readers_of_the_altered_table(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A backup of PostgreSQL reads all tables for long."""
+    """A backup of PostgreSQL reads all tables for a long time."""
     with store(tmp_path, postgres_url) as here:
         here.declare(BEFORE)
         here.fill(4)

@@ -1,4 +1,4 @@
-"""Endpoints: what is refused and where, and what becomes of what waits."""
+"""Endpoints: what is refused and where, and what happens to what waits."""
 
 from __future__ import annotations
 

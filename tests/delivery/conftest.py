@@ -1,4 +1,4 @@
-"""Each test has a server of its own, on SQLite and (slow) on PostgreSQL."""
+"""Each test has its own server, on SQLite and (slow) on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """Answers 204 to everything until it is told otherwise."""
+    """Answers 204 to everything until told otherwise."""
     with Receiver() as receiver:
         yield receiver
 

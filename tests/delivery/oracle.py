@@ -20,7 +20,7 @@ def signatures(received: Received) -> list[str]:
 
 
 def signed_by(received: Received, secret: str) -> bool:
-    """Whether both packages find this secret's signature. Where the clock was moved, they sign anew and compare."""
+    """Whether both packages find this secret's signature. Where the clock was moved, they sign again and compare."""
     # Loaded here, for it takes half a second, and every process that runs tests reads this file.
     import svix.webhooks
 

@@ -1,4 +1,4 @@
-"""The seam: another kind of link is an action of its own, and goes through the same lanes, retries and settlements."""
+"""The seam: another kind of link is its own action, and goes through the same lanes, retries and settlements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edits of an endpoint hold from the next attempt on, and lose nothing that waits."""
+"""Edits of an endpoint hold from the next attempt on, and lose no waiting delivery."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_failing_for_five_days_disables_and_emits_an_event(world: World) -> None
 
 
 def test_events_about_a_failing_endpoint_cause_no_further_events(world: World) -> None:
-    """Two endpoints that fail and want to hear of failures would tell each other for ever."""
+    """Two endpoints that fail and want to hear of failures would tell each other forever."""
     world.receiver.answer(500)
     endpoints = [world.register(path, events=["*", "endpoint.*"]) for path in ("/one", "/two")]
     for n in range(MANY):
@@ -86,7 +86,7 @@ def test_a_failing_endpoint_is_only_probed_until_it_answers(world: World) -> Non
 
 
 def test_failures_long_ago_do_not_disable(world: World) -> None:
-    """It failed once, was sent nothing for days, and fails again: that is no five days of failing."""
+    """It failed once, was sent nothing for days, and fails again: that is not five days of failing."""
     world.receiver.answer(500)
     endpoint = world.register(retry_delays_seconds=[0, 1])
     first = world.api.publish("tasks.completed")

@@ -48,7 +48,7 @@ def ended(world: World, event: str, name: str = "shop") -> dict[str, Any]:
 
 
 def attempted(world: World, event: str, count: int = 1) -> dict[str, Any]:
-    """The delivery of an event, once so many attempts are written down."""
+    """The delivery of an event, once this many attempts are written down."""
 
     def look() -> dict[str, Any] | None:
         for each in world.api.pages("/v1/deliveries", event=event):

@@ -54,7 +54,7 @@ def test_a_stuck_head_is_parked_when_it_is_too_old(world: World) -> None:
     world.after_attempts(events[0], endpoint, 1)
     world.receiver.answer(500, 204)
     world.clock.advance(61)
-    # The head failed again past its age: the others go on without it.
+    # The head failed again past its age: the others continue without it.
     world.delivered(events[1:], endpoint)
     assert numbers(world) == [0, 0, 1, 2]
     assert world.delivery(events[0], endpoint)["state"] == "waiting"

@@ -124,7 +124,7 @@ def test_lines_longer_than_memory_keep_their_order(world: World, restarts: bool)
     world.delivered(good, endpoint)
     if restarts:
         world.server.restart()
-    # Now they are welcome: each line goes on from its first to its last.
+    # Now they are welcome: each line continues from its first to its last.
     world.receiver.answer_by(None)
     world.api.patch(f"/v1/endpoints/{endpoint}", {"headers": {"X-Mended": "yes"}})
     until(
@@ -210,7 +210,7 @@ def test_a_new_event_does_not_wait_for_a_burst_that_is_refused(world: World, opt
 
     world.receiver.answer_by(choose)
     endpoint = world.register(**options)
-    # The burst is older than the success of the first one, so it is no news of the endpoint.
+    # The burst is older than the success of the first one, so it says nothing new about the endpoint.
     events = [{"type": "step", "data": {"n": n}} for n in range(41)]
     good = world.api.post("/v1/events:batch", {"events": events})["events"][-1]["id"]
     world.receiver.wait_for(1)

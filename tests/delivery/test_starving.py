@@ -81,7 +81,7 @@ def test_good_events_arrive_within_seconds(tmp_path: Path, kind: str, options: s
 
 
 def limiter(per_second: int) -> Any:
-    """A real rate limiter: so many requests in each second, 429 for the rest of it."""
+    """A real rate limiter: this many requests in each second, 429 for the rest of it."""
     taken: dict[int, int] = {}
 
     def receives(data: list[dict[str, Any]], at: float) -> Answer:

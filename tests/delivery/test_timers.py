@@ -41,7 +41,7 @@ def shown(api: Api, name: str = "morning") -> dict[str, Any]:
 
 
 def runs(api: Api, count: int) -> list[tuple[str, int]]:
-    """When each run was due, and what it stands for, once there are so many."""
+    """When each run was due, and what it stands for, once there are that many."""
 
     found: list[tuple[str, int]] = []
 

@@ -1,4 +1,4 @@
-"""What most tests of deliveries need: a server, a clock, a receiver, and short ways to ask what became of an event."""
+"""What most tests of deliveries need: a server, a clock, a receiver, and short ways to ask about an event."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class World:
         return found[0]
 
     def after_attempts(self, event: str, endpoint: str, count: int) -> dict[str, Any]:
-        """The delivery, once so many attempts are written down."""
+        """The delivery, once this many attempts are written down."""
 
         def look() -> dict[str, Any] | None:
             found = self.delivery(event, endpoint)

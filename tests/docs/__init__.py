@@ -1,1 +1,1 @@
-"""The page /docs, the reference beside it and their files: most of it in a real browser."""
+"""The page /docs, the reference next to it and their files: most of it in a real browser."""

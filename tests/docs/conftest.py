@@ -34,7 +34,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(server: TestServer, browser: Browser) -> Iterator[Page]:
-    """The page of the server, opened anew in a tab that knows no key."""
+    """The page of the server, opened again in a tab that knows no key."""
     yield from opened(Page(browser, server.url))
 
 

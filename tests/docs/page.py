@@ -37,16 +37,16 @@ class Page:
         return self.browser.do(script)
 
     def enter(self, key: str, says: str = "This key may make") -> None:
-        """Type a key, press Enter, and wait for what the page says of it."""
+        """Type a key, press Enter, and wait for what the page says about it."""
         self.do("document.getElementById('key').focus(); document.getElementById('key').select()")
-        # Not what it says of the key before.
+        # Not what it says about the key before.
         self.do("document.getElementById('said').textContent = ''")
         self.browser.type(key)
         self.browser.press("Enter")
         self.said(says)
 
     def said(self, says: str) -> str:
-        """What the page says of the key, once it says this."""
+        """What the page says about the key, once it says this."""
         self.browser.until(f"document.getElementById('said').innerText.includes({json.dumps(says)})")
         return str(self.do("document.getElementById('said').innerText"))
 

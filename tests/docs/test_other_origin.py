@@ -79,7 +79,7 @@ def test_a_page_that_is_not_named_reads_nothing(server: TestServer, browser: Bro
 
 
 def test_it_follows_events_with_a_ticket(shared: TestServer, browser: Browser, elsewhere: str) -> None:
-    """As docs/howto/browser.md does it: onmessage fires, and a second ticket goes on where the first ended."""
+    """As docs/howto/browser.md does it: onmessage fires, and a second ticket continues where the first ended."""
     browser.open(elsewhere)
     made = shared.api.post("/v1/events/stream:ticket?type=seen.a&events=message", None)
     follow = "heard = []; last = 'end'; follow = (url) => { source = new EventSource(url);"

@@ -94,7 +94,7 @@ def test_calls_left_are_counted_down_to_a_refusal(page: Page, api: Api) -> None:
     listed = page.question("list_events")
     listed.try_it()
     assert page.limits() == ["998 of 1,000 calls left today", "2 of 4 this hour"]
-    # A refused call is a call, and what is left is told there too.
+    # A refused call is a call, and what is left is shown there too.
     listed.fill("fields", "colour")
     assert listed.try_it().startswith("422")
     assert page.limits()[1] == "1 of 4 this hour"

@@ -1,4 +1,4 @@
-"""The door `/f`: the page, what is sent from it, and what becomes of it."""
+"""The door `/f`: the page, what is sent from it, and what happens to it."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class DeclaredForm:
         return self.api.pages("/v1/receipts", form=self.id, limit=1000)
 
     def refusals(self, count: int = 1) -> list[dict[str, Any]]:
-        """What it refused, the newest first, once there are so many."""
+        """What it refused, the newest first, once there are that many."""
         return until(
             lambda: found if len(found := self.api.pages("/v1/refusals", form=self.id)) >= count else None,
             f"{count} refusals of {self.path}",
@@ -97,7 +97,7 @@ class FormWorld:
         self.api = server.api
 
     def form(self, fields: Mapping[str, Any] | None = None, **more: Any) -> DeclaredForm:
-        """Declare a form at a path of its own."""
+        """Declare a form at its own path."""
         given = {"path": f"form-{next(_numbers)}", "fields": dict(fields or CONTACT), "max_per_minute": 0, **more}
         api = self.api if "key" not in given else self.api.with_key(given.pop("key"))
         return DeclaredForm(self.server, api.post("/v1/forms", given))

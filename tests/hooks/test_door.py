@@ -1,4 +1,4 @@
-"""`/in/{path}`: what a sender meets, and what becomes of its request."""
+"""`/in/{path}`: what a sender meets, and what happens to its request."""
 
 from __future__ import annotations
 

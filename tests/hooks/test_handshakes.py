@@ -24,7 +24,7 @@ def ask(
 
 
 def is_quiet(hook: Declared) -> None:
-    """A handshake is no event."""
+    """A handshake is not an event."""
     assert hook.events() == [] and hook.receipts() == []
 
 

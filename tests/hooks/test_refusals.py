@@ -1,4 +1,4 @@
-"""Refused requests: kept with the reason in words, shown with what was expected, let in once the cause is mended."""
+"""Refused requests: kept with the reason in words, shown with what was expected, let in once the cause is corrected."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Declared:
         return self.api.pages("/v1/receipts", hook=self.id, limit=1000)
 
     def refusals(self, count: int = 1) -> list[dict[str, Any]]:
-        """What it refused, the newest first, once there are so many: they are written a moment after the answer."""
+        """What it refused, the newest first, once there are that many: they are written a moment after the answer."""
         return until(
             lambda: found if len(found := self.api.pages("/v1/refusals", hook=self.id)) >= count else None,
             f"{count} refusals of {self.path}",
@@ -108,7 +108,7 @@ class HookWorld:
     def hook(
         self, scheme: str | dict[str, Any] = "github", secrets: Sequence[str] = (SECRET,), **more: Any
     ) -> Declared:
-        """Declare a hook at a path of its own."""
+        """Declare a hook at its own path."""
         given = {"path": f"hook-{next(_numbers)}", "scheme": scheme, "secrets": list(secrets), **more}
         api = self.api if "key" not in given else self.api.with_key(given.pop("key"))
         return Declared(self.server, self.clock, api.post("/v1/hooks", given), secrets)

@@ -31,7 +31,7 @@ class Refused(Exception):
 
 
 class Model:
-    """Items by their place, in the order of their creation, and what was told of each change."""
+    """Items by their place, in the order of their creation, and the event of each change."""
 
     def __init__(self) -> None:
         self.items: dict[Place, Fields] = {}

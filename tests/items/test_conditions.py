@@ -215,7 +215,7 @@ def orders(draw: st.DrawFn) -> list[Order]:
 
 
 def ordered(items: list[Item], order: list[Order]) -> list[Item]:
-    """The list as it should be; ties stand in the order of creation, in the direction of what was named last."""
+    """The list as it should be; ties are in the order of creation, in the direction of what was named last."""
     found = sorted(items, key=lambda each: each.seq, reverse=bool(order) and order[-1].down)
     for part in reversed(order):
         if part.name == CREATED:
@@ -305,7 +305,7 @@ def test_common_queries_use_an_index(server: TestServer, name: str) -> None:
     asked: list[str] = []
 
     class Explained:
-        """A connection that explains what it is asked; an answer from it is no page."""
+        """A connection that explains what it is asked; an answer from it is not a page."""
 
         def __init__(self, db: Db) -> None:
             self.db, self.dialect = db, db.dialect

@@ -194,7 +194,7 @@ def test_the_document_has_a_decimals_digits(api: Api) -> None:
     assert "string" in total["type"]
 
 
-# --- declarations, and what becomes of values -------------------------------------------------------------------------
+# --- declarations, and what happens to values -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

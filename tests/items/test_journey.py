@@ -1,4 +1,4 @@
-"""One item from its creation to its end, and what is told of it."""
+"""One item from its creation to its end, and its events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any sequence of operations on items equals a dict, and every change is told by one event: on every engine."""
+"""Any sequence of operations on items equals a dict, and every change has one event: on every engine."""
 
 from __future__ import annotations
 

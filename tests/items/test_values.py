@@ -44,7 +44,7 @@ def put(api: Api, ident: str, text: str) -> ApiReply:
 
 
 def ids(api: Api, query: str) -> set[str]:
-    """The ids that a query finds, as it stands in the URL."""
+    """The ids that a query finds, as it is in the URL."""
     return {item["id"] for item in api.get(f"{PATH}?limit=1000&{query}")["data"]}
 
 

@@ -25,7 +25,7 @@ def reset(connection: socket.socket) -> str:
 
 
 def in_turn(*answers: Answer) -> Answer:
-    """Each answer once, the last for ever."""
+    """Each answer once, the last forever."""
     left = list(answers)
     return lambda connection: (left.pop(0) if len(left) > 1 else left[0])(connection)
 

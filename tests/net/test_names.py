@@ -231,7 +231,7 @@ def test_a_tenant_cannot_tell_a_private_name_from_one_that_does_not_exist() -> N
             for reply in (fetch(client, f"http://{host}.corp/", tenant="acme") for host in ("wiki", "nothing"))
         }
         assert told == {("name", None, CANNOT_USE)}
-        # The operator is told.
+        # The operator sees it.
         wiki, nothing = (fetch(client, f"http://{host}.corp/") for host in ("wiki", "nothing"))
     assert failed(wiki) == "address" and "10.1.2.3" in reason(wiki)
     assert failed(nothing) == "name" and "nothing.corp" in reason(nothing)

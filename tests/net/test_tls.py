@@ -1,4 +1,4 @@
-"""TLS as endpoints ask for it: an authority of its own, our certificate, and true sentences where it fails."""
+"""TLS as endpoints ask for it: a private authority, our certificate, and true sentences where it fails."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Listening:
         self.closed += 1
 
     def until_closed(self, count: int) -> None:
-        """Wait until so many connections have been closed."""
+        """Wait until this many connections have been closed."""
         until(lambda: self.closed >= count, f"{count} connections are closed")
 
     def close(self) -> None:
@@ -111,7 +111,7 @@ def listening(
 
 
 def saying(*texts: bytes, then: str = "") -> Answer:
-    """Answers the texts in turn, the last one for ever. `then`: "close" or "cut" after each."""
+    """Answers the texts in turn, the last one forever. `then`: "close" or "cut" after each."""
     left = list(texts)
 
     def answer(connection: socket.socket) -> str:

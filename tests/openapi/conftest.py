@@ -1,4 +1,4 @@
-"""One server, and four callers with different keys: each has a document of its own."""
+"""One server, and four callers with different keys: each has its own document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Schemathesis is told of this API: which refusals of a request that fits the document are right, and why."""
+"""What Schemathesis is told about this API: which refusals of a request that fits the document are right, and why."""
 
 from __future__ import annotations
 

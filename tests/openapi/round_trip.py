@@ -63,7 +63,7 @@ def main(url: str, key: str) -> None:
 
 
 def events(client: AuthenticatedClient) -> None:
-    """What happened can be read again as it was told."""
+    """What happened can be read again as it was shown."""
     data = NewEventData.from_dict({"id": "c1", "price": 1.5})
     accepted = publish_event.sync(client=client, body=NewEvent(type_="cars.sold", data=data, subject="c1"))
     assert isinstance(accepted, Accepted), accepted

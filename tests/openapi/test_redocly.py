@@ -17,7 +17,7 @@ SECONDS = 120
 
 
 def problems(redocly: Path, document: Any, folder: Path) -> list[str]:
-    """What Redocly says of a document, errors and warnings."""
+    """What Redocly says about a document, errors and warnings."""
     (folder / "openapi.json").write_text(json.dumps(document))
     # It would ask for a newer version, and tell of its use.
     quiet = {**os.environ, "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "REDOCLY_TELEMETRY": "off"}

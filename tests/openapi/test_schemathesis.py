@@ -78,7 +78,7 @@ def with_streams(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def run(url: str, caller: Api, who: str, folder: Path, *more: str) -> str:
-    """What Schemathesis says of a run with every check that found nothing. `more`: its phases, and how long."""
+    """What Schemathesis says about a run with every check that found nothing. `more`: its phases, and how long."""
     (folder / "openapi.json").write_text(json.dumps(with_streams(caller.get("/v1/openapi.json"))))
     brief = BRIEFLY.format(which=COVERED[who]) if who in COVERED else ""
     (folder / "settings.toml").write_text(SETTINGS + brief)
@@ -119,7 +119,7 @@ def test_the_server_keeps_to_its_document(
 @pytest.mark.slow
 @pytest.mark.parametrize("who", [who for who in CALLERS if who != "nobody"])
 def test_its_links_can_be_followed(tmp_path: Path, who: str) -> None:
-    # A server of its own: what other runs put there, of many tenants, may have the ids of what this one deletes.
+    # Its own server: what other runs put there, of many tenants, may have the ids of what this one deletes.
     with patient_server(tmp_path / "tidings") as server:
         followed = follow_links(server.url, callers_of(server)[who], who, tmp_path)
         assert followed >= (1 if who == "reader" else 5)

@@ -30,7 +30,7 @@ def spectral(npm_programs: Path) -> Path:
 
 
 def findings(spectral: Path, document: Any, folder: Path, ruleset: Path | None = None) -> list[dict[str, Any]]:
-    """What Spectral says of a document: rule, severity (0 is an error), place and message of each finding."""
+    """What Spectral says about a document: rule, severity (0 is an error), place and message of each finding."""
     file = folder / "openapi.json"
     file.write_text(json.dumps(document))
     command: list[str | Path] = [

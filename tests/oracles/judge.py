@@ -1,6 +1,6 @@
 """The senders' own Python packages as a program: a request as a line of JSON in, a verdict or a signature out.
 
-Run in an environment of its own (requirements.lock), so that none of it is installed beside Tidings. A line has `do`
+Run in its own environment (requirements.lock), so that none of it is installed beside Tidings. A line has `do`
 (`verify` or `sign`), `scheme`, `secret`, `method`, `url`, `headers`, `body` in base64 and `settings`. The answer is
 `{"ok": bool}`, for `sign` what is added to the request (`{"headers": {}}`, perhaps a new `url` or `body`), or `error`.
 """
@@ -184,7 +184,7 @@ def plivo(r: Request) -> bool:
 
 def pusher(r: Request) -> bool:
     client = import_module("pusher").Pusher(app_id="1", key=r.header("X-Pusher-Key"), secret=r.secret)
-    # It also wants the body's own time to be recent, which is no part of the signature.
+    # It also wants the body's own time to be recent, which is not part of the signature.
     body = json.loads(r.text)
     assert "time_ms" in body
     return client.validate_webhook(r.header("X-Pusher-Key"), r.header("X-Pusher-Signature"), r.text) is not None

@@ -21,7 +21,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """Answers 204 to everything until it is told otherwise."""
+    """Answers 204 to everything until told otherwise."""
     with Receiver() as receiver:
         yield receiver
 

@@ -150,7 +150,7 @@ def test_a_full_disk_loses_nothing(room: Room) -> None:
         assert api.call("POST", "/v1/events:batch", {"events": batch}).status == 503
         ready = api.call("GET", "/readyz")
         assert ready.status == 503 and ready.json["detail"].startswith("Writes are refused: the disk"), ready
-        # What came of attempts cannot be stored now; reading goes on, and nobody ends.
+        # The result of attempts cannot be stored now; reading continues, and nobody ends.
         receiver.release()
         assert api.call("GET", "/healthz").status == 200
         assert api.get("/v1/events", limit=1)["data"]

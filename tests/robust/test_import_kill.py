@@ -26,7 +26,7 @@ def send(api: Api, tenant: str, **query: str) -> ApiReply:
 
 
 def stored(api: Api, tenant: str) -> list[int]:
-    """The numbers of a tenant's items; each of them was told once, and nothing else was."""
+    """The numbers of a tenant's items; each of them has one event, and nothing else has."""
     numbers = [item["number"] for item in api.pages(PATH, tenant=tenant, sort="number", fields="number", limit=1_000)]
     told = [event["data"]["number"] for event in api.pages("/v1/events", tenant=tenant, limit=1_000)]
     assert sorted(told) == numbers

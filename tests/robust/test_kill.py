@@ -103,7 +103,7 @@ def settle(server: ProcessServer, receiver: Receiver, acknowledged: list[str]) -
 
 
 def receiver_failures(server: ProcessServer, endpoint: str) -> int:
-    """How many stored attempts were answered with a failure: each is followed by another try, which is no repeat."""
+    """How many stored attempts were answered with a failure: each is followed by another try, which is not a repeat."""
     return sum(each["attempts"] - 1 for each in server.api.pages("/v1/deliveries", endpoint=endpoint, limit=1000))
 
 

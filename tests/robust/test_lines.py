@@ -1,4 +1,4 @@
-"""Ordered endpoints under pressure: no line is broken, and none stands still for ever."""
+"""Ordered endpoints under pressure: no line is broken, and none stands still forever."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_dead_head_frees_its_line_though_the_breaker_opens(world: World) -> No
 
 @pytest.mark.parametrize("how", ["pause", "edit"])
 def test_a_freed_delivery_survives(world: World, how: str) -> None:
-    # With a rate, what was freed stands in the queue for a while; then the queue goes back to the store.
+    # With a rate, what was freed is in the queue for a while; then the queue goes back to the store.
     endpoint = world.register(order="subject", rate=1)
     events = publish(world, 0, 5, subject="a")
     world.receiver.wait_for(1)
@@ -100,7 +100,7 @@ def done(world: World, endpoint: str) -> set[str]:
 
 
 def test_a_held_delivery_sent_before_it_was_stored_does_not_wait_again(world: World) -> None:
-    # With a rate, the second stands in the queue until the clock moves.
+    # With a rate, the second is in the queue until the clock moves.
     endpoint = world.register("/line", order="subject", rate=1, events=["step"])
     world.receiver.answer(500, path="/other")
     other = world.register("/other", events=["other"])

@@ -119,7 +119,7 @@ def test_a_key_file_that_was_not_written_whole_is_explained(tmp_path: Path, cont
 
 @pytest.mark.parametrize("step", ["before anything", "database made", "database filled", "key written aside"])
 def test_a_first_start_may_be_interrupted_anywhere(tmp_path: Path, step: str) -> None:
-    """What a power cut can leave of the very first start; the next one goes on."""
+    """What a power cut can leave of the very first start; the next one continues."""
     data = tmp_path / "data"
     data.mkdir()
     if step == "database made":

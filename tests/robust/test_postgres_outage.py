@@ -207,7 +207,7 @@ def test_a_connection_lost_inside_a_group_acknowledges_nothing(server: TestServe
 
     thread = threading.Thread(target=call)
     with stalled(server):
-        # Both stand in one group: the event is appended first, then the connection breaks inside the job.
+        # Both are in one group: the event is appended first, then the connection breaks inside the job.
         queued = writer_of(server)._queue.qsize()
         thread.start()
         until(lambda: writer_of(server)._queue.qsize() > queued, "the event waits for the writer")

@@ -65,7 +65,7 @@ def test_a_new_event_does_not_overtake_those_held(world: World, crash: Crash) ->
     assert world.server.server is not None
     world.server.server.writer.wait(_end_the_head)
     after = crash()
-    # Or the server that goes on here could not store its own result when it stops.
+    # Or the server that continues here could not store its own result when it stops.
     world.server.server.writer.wait(lambda db: db.query("DELETE FROM attempt", {}))
     events += [after.api.publish("step", {"n": n}, subject="a") for n in range(3, 6)]
     after.delivered(events[1:], endpoint)

@@ -1,7 +1,7 @@
 """Random sequences of everything that can happen to deliveries, against a small model (hypothesis, stateful).
 
 At the end everything is healthy, resumed and late enough. Then each event must have ended at each endpoint that chose
-it, nothing may wait for ever, nobody may have got what was not for him, and ordered lines must have kept their order.
+it, nothing may wait forever, nobody may have got what was not for him, and ordered lines must have kept their order.
 """
 
 from __future__ import annotations
@@ -302,7 +302,7 @@ class Sequences(RuleBasedStateMachine):
 
 
 def run(examples: int, steps: int) -> None:
-    """Play so many sequences."""
+    """Play this many sequences."""
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     chosen = settings(max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=checks)
     run_state_machine_as_test(Sequences, settings=chosen)

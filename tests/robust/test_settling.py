@@ -20,7 +20,7 @@ def in_background(call: Any) -> tuple[threading.Thread, list[Any]]:
 
 
 def outcomes(world: World, count: int) -> None:
-    """Wait until the deliver stage has taken in so many replies."""
+    """Wait until the deliver stage has taken in this many replies."""
     assert world.server.server is not None
     deliver = world.server.server.deliver
     until(lambda: sum(deliver.outcomes.values()) >= count, f"{count} replies were taken in")
@@ -140,7 +140,7 @@ def _cancel_behind_its_back(db: Db) -> None:
 
 
 def still_works(world: World) -> None:
-    """Deliveries to another endpoint go on and are settled."""
+    """Deliveries to another endpoint continue and are settled."""
     world.receiver.answer(204, path="/fine")
     fine = world.register("/fine", events=["fine"])
     world.delivered([world.api.publish("fine")], fine)

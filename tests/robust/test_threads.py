@@ -66,7 +66,7 @@ def test_the_writer_breaks_before_it_answers(server: TestServer) -> None:
     writer = writer_of(server)
     # Not before: what the server writes by itself at a start may still be under way.
     writer.before_replies(lambda db: broken() if _events(db) else None)
-    # It was committed, and the caller is told so, or loses the connection: it must not wait for ever.
+    # It was committed, and the caller learns that, or loses the connection: it must not wait forever.
     reply = server.api.call("POST", "/v1/events", {"type": "step", "data": {}})
     assert reply.status == 202
     ends(server)

@@ -1,4 +1,4 @@
-"""Declarations: what is right is read and written again, what is wrong is told with its place."""
+"""Declarations: what is right is read and written again, errors are reported with their location."""
 
 from __future__ import annotations
 

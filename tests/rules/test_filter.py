@@ -375,7 +375,7 @@ def test_the_size_of_a_filter_is_bounded(pattern: Any, pointer: str, says: str) 
     with pytest.raises(Refused, match=says) as caught:
         check(pattern)
     assert caught.value.pointer == pointer
-    compile(pattern)  # one that is stored already goes on working
+    compile(pattern)  # one that is stored already continues working
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What answers say of the message and of the endpoint."""
+"""What answers say about the message and of the endpoint."""
 
 from __future__ import annotations
 

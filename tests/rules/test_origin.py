@@ -109,7 +109,7 @@ def test_what_is_not_a_public_url_is_refused(text: str) -> None:
         ("127.0.0.1", ["[2001:db8::7]:4711"], [], "2001:db8::7"),
         ("127.0.0.1", ["::ffff:198.51.100.1"], [], "198.51.100.1"),
         ("::ffff:127.0.0.1", ["198.51.100.1"], [], "198.51.100.1"),
-        # What is no address is believed no further than the proxy that wrote it.
+        # What is not an address is believed no further than the proxy that wrote it.
         ("127.0.0.1", ["unknown"], [], "127.0.0.1"),
         ("127.0.0.1", ["8.8.8.8, _hidden, 10.2.3.4"], [], "10.2.3.4"),
         ("127.0.0.1", ["x" * 5000], [], "127.0.0.1"),

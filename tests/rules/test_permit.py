@@ -125,7 +125,7 @@ def test_a_new_key_can_do_no_more_than_its_maker(
         permits=(narrowed(asked, maker),),
     )
     within(grant(child, THINGS), grant(maker, THINGS))
-    # What was declared anew is still within; a rule that does not fit any more lets nothing through.
+    # What was declared again is still within; a rule that does not fit any more lets nothing through.
     within(grant(child, CHANGED), grant(maker, CHANGED))
 
 

@@ -115,7 +115,7 @@ def test_a_reference_out_of_the_schema_is_refused_with_its_place() -> None:
     with pytest.raises(Invalid, match="points to nothing") as refused:
         checked(meta)
     assert refused.value.errors[0].pointer == "/schema/items/$ref"
-    assert compiled(meta).is_valid([{"type": "string"}])  # one that is stored goes on working
+    assert compiled(meta).is_valid([{"type": "string"}])  # one that is stored continues working
 
 
 def test_a_schema_that_cannot_be_counted_is_refused() -> None:
@@ -164,7 +164,7 @@ def is_costly(validator: Validator, value: Any) -> bool:
 
 
 def worst(weight: int) -> dict[str, Any]:
-    """A schema of about so many units for each element, all of which hold."""
+    """A schema of about this many units for each element, all of which hold."""
     return {"items": {"allOf": [{"maximum": 10 + n} for n in range(weight // 2)]}}
 
 

@@ -1,4 +1,4 @@
-"""Templates: what becomes of an event's values, which sources are refused, and what a rendering may cost."""
+"""Templates: what happens to an event's values, which sources are refused, and what a rendering may cost."""
 
 from __future__ import annotations
 

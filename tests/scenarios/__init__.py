@@ -13,7 +13,7 @@ EXAMPLE_SECONDS = 180
 
 
 def run(example: str, *arguments: str, folder: Path | None = None, **variables: str) -> str:
-    """Run a file of examples/ in a process of its own; what it printed. Fails where it ends with anything but 0."""
+    """Run a file of examples/ in its own process; what it printed. Fails where it ends with anything but 0."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / example), *arguments],
         cwd=folder,

@@ -1,4 +1,4 @@
-"""Scenario 2: a charge is answered at once, and its reversal a week later is told without being asked for."""
+"""Scenario 2: a charge is answered at once, and its reversal a week later is reported without being asked for."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def schema(db: Db) -> dict[str, Any]:
 
 
 def make_all_indexes(db: Db, world: dict[str, Any]) -> None:
-    """What control/indexes.py does beside the writer."""
+    """What control/indexes.py does alongside the writer."""
     for collection in there(world).values():
         for index in indexes.difference(db, collection).missing:
             db.execute(index.sql(collection), {})
@@ -450,7 +450,7 @@ def test_a_failed_step_rolls_everything_back(engine: Engine, db: Db) -> None:
     db.begin()
     before, items = schema(db), rows(db, there(BEFORE)["tasks"])
     plan = planned(BEFORE, {**changed(note=None, new={"type": "string", "default": "d"}), "more": {}})
-    # Somebody's table stands in the way of the last step.
+    # Somebody's table gets in the way of the last step.
     db.execute("CREATE TABLE in_the_way (id INTEGER)", {})
     name = tables.indexes(there({"more": {}})["more"], db.dialect)[0].name
     db.execute(f"CREATE INDEX {name} ON in_the_way (id)", {})

@@ -1,4 +1,4 @@
-"""Journals: each has numbers and cursors of its own, and those of an older store go on where they were."""
+"""Journals: each has numbers and cursors of its own, and those of an older store continue where they were."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def test_guessing_is_slowed_and_other_callers_are_not(still: TestServer, clock: 
 
     assert [guess(number) for number in range(20)] == [401] * 20
     assert guess(21) == 429
-    # What a header says of the address counts for nothing.
+    # What a header says about the address counts for nothing.
     assert guess(22, **{"X-Forwarded-For": "192.0.2.1"}) == 429
     assert still.api.call("GET", "/v1/events").status == 200
     clock.advance(10)

@@ -34,7 +34,7 @@ def problem(said: Said, status: int, code: str | None = None) -> Said:
 
 @pytest.fixture(autouse=True)
 def _nothing_was_stored(server: TestServer) -> object:
-    """No case leaves an event behind, and the server goes on."""
+    """No case leaves an event behind, and the server continues."""
     before = server.api.get("/v1/events", limit=1)["data"]
     yield
     assert server.api.get("/v1/events", limit=1)["data"] == before

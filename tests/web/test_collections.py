@@ -40,7 +40,7 @@ def clean(api: Api, server: TestServer, request: pytest.FixtureRequest, monkeypa
 
 
 def put_items(server: TestServer, collection: str, count: int, **values: Any) -> None:
-    """Items by SQL: how they are made is told elsewhere."""
+    """Items by SQL: other tests cover how they are made."""
     assert server.server is not None
     columns = ", ".join(f'"f_{name}"' for name in values)
     marks = ", ".join(f":{name}" for name in values)

@@ -19,7 +19,7 @@ KEY = Sealer(b"k" * 32)
 
 
 def plain(position: int) -> str:
-    """A place in the feed as it was told once."""
+    """A place in the feed as it was shown once."""
     return base64.urlsafe_b64encode(f"1.{position}".encode()).decode().rstrip("=")
 
 

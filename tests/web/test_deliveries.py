@@ -1,4 +1,4 @@
-"""Deliveries over HTTP: each attempt is told, and another try or a cancellation does what it says."""
+"""Deliveries over HTTP: each attempt is shown, and another try or a cancellation does what it says."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def receiver(server: TestServer) -> Iterator[Receiver]:
 
 
 def ended(api: Api, endpoint: str, state: str, count: int = 1) -> list[dict[str, Any]]:
-    """The deliveries of an endpoint, once so many are in a state."""
+    """The deliveries of an endpoint, once that many are in a state."""
 
     def look() -> list[dict[str, Any]]:
         found = api.pages("/v1/deliveries", endpoint=endpoint, state=state)

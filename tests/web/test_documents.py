@@ -102,7 +102,7 @@ def test_somebodys_schema_becomes_components() -> None:
         "#/components/schemas/webhook.a..a_b",
         "#/components/schemas/webhook.a/properties/size",
     ]
-    # What stands below values is no schema.
+    # What is below values is not a schema.
     assert whole["default"] == {"type": "string"} and "$defs" not in whole
     assert found["webhook.a..a_b"] == {"type": ["array", "null"], "items": {}, "maxItems": 2**31 - 1}
 

@@ -301,7 +301,7 @@ def test_a_ticket_opens_a_stream_with_the_rights_and_parameters_it_was_made_with
     event = api.publish("ticket.a", {"n": 3}, tenant="t-ticket")
     frame = reader.frame()
     assert frame is not None and "event" not in frame and frame["data"] == f'{{"id":"{event}","data":{{"n":3}}}}'
-    # It may be shown again while it is young, and says where to go on.
+    # It may be shown again while it is young, and says where to continue.
     again = by_ticket(server, made["ticket"], "&after=start")
     frame = again.frame()
     assert frame is not None and event in frame["data"]

@@ -1,4 +1,4 @@
-"""Large bodies that are under way at the same time are bounded, and small ones go on beside them."""
+"""Large bodies that are under way at the same time are bounded, and small ones continue next to them."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def taken(server: TestServer) -> bool:
 
 
 def begin(server: TestServer, key: str = "") -> socket.socket:
-    """The head of a request with a large body, which asks whether it may go on."""
+    """The head of a request with a large body, which asks whether it may continue."""
     host, port = server.url.removeprefix("http://").split(":")
     connection = socket.create_connection((host, int(port)), timeout=5)
     head = (

@@ -76,7 +76,7 @@ def test_verbs_of_an_endpoint_act_once(api: Api, receiver: Receiver) -> None:
     until(lambda: api.get(path, counts="true")["waiting"] == 3, "three wait")
     first, second = twice(api, path + ":resume", {"missed": "cancel"})
     assert first.body == second.body and first.json["waiting"] == len(missed)
-    # A second resume that acted would be refused: the endpoint is enabled by now.
+    # A second resume that acted would be refused: the endpoint is enabled already.
     assert api.call("POST", path + ":resume", {"missed": "cancel"}).status == 409
 
 
@@ -100,7 +100,7 @@ def test_a_replay_is_cancelled_once(server: TestServer, api: Api, receiver: Rece
     body = {"endpoint_id": endpoint, "since": LONG_AGO, "which": "all"}
     first, second = twice(api, "/v1/replays", body)
     assert first.body == second.body and len(api.pages("/v1/replays", endpoint=endpoint)) == 1
-    # One that nobody was told of stays as it was stored, as soon as nothing else runs.
+    # One that nobody was notified of stays as it was stored, as soon as nothing else runs.
     assert server.server is not None
     parts = server.server.parts
     replaying = parts.replays._replaying

@@ -39,7 +39,7 @@ def _validator() -> Callable[[dict[str, Any]], None]:
     right: set[str] = set()
 
     def once(self: SchemaValidator, schema: Any, schema_value: Any) -> Any:
-        """Documents have most schemas in common: one that was found to be a schema is not looked at again."""
+        """Documents have most schemas in common: one that was found to be a schema is not checked again."""
         key = json.dumps(schema_value)
         if key in right:
             return None

@@ -1,4 +1,4 @@
-"""What people are told of a request that does not fit."""
+"""What people are told about a request that does not fit."""
 
 from __future__ import annotations
 
