@@ -135,6 +135,37 @@ def test_a_server_that_goes_before_the_first_event_is_waited_for_and_nothing_is_
             assert receiver.wait_for(1)[0].id == missed["id"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("goes", ["is not there", "is killed before it answers"])
+def test_a_first_run_whose_server_is_not_there_misses_nothing(receiver: Receiver, tmp_path: Path, goes: str) -> None:
+    """It ended with an error, had no position, and the next run began at its own now."""
+    kept = tmp_path / "cursor.json"
+    with ProcessServer(tmp_path / "data") as server:
+        before = server.api.post("/v1/events", {"type": "tasks.done", "data": {}})
+        if goes == "is not there":
+            server.kill()
+        else:
+            # It takes the connection and goes in the middle of the first answer.
+            assert server.process is not None
+            server.process.send_signal(signal.SIGSTOP)
+        with listening(server, "--to", receiver.url("/"), "--cursor-file", str(kept)) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            if goes != "is not there":
+                until(lambda: _is_connected(process.pid), "it asks for its first page")
+                server.kill()
+            assert "Retrying every second" in process.stdout.readline()
+            assert not kept.exists()
+            server.start()
+            # At once, before it asks again.
+            first = server.api.post("/v1/events", {"type": "tasks.done", "data": {}})
+            assert receiver.wait_for(1)[0].id == first["id"] != before["id"]
+            until(kept.exists, "the position is kept")
+            second = server.api.post("/v1/events", {"type": "tasks.done", "data": {}})
+            assert [webhook.id for webhook in receiver.wait_for(2)] == [first["id"], second["id"]]
+            assert process.poll() is None
+
+
 def test_a_replaced_store_is_reported_with_what_to_do(server: TestServer, receiver: Receiver, tmp_path: Path) -> None:
     kept = tmp_path / "cursor.json"
     args = ["--to", receiver.url("/"), "--cursor-file", str(kept)]
@@ -170,3 +201,9 @@ def _first_poll(server: TestServer) -> bool:
     """Whether somebody waits for events: what is published before that is not after `end`."""
     assert server.server is not None
     return bool(server.server.parts.feed._waiters)
+
+
+def _is_connected(pid: int) -> bool:
+    """Whether a process has an open socket."""
+    folder = Path(f"/proc/{pid}/fd")
+    return any("socket:" in os.readlink(each) for each in folder.iterdir() if each.is_symlink())

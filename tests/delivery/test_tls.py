@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,42 @@ def test_webhooks_go_to_a_server_with_a_private_ca_that_requires_a_client_certif
         assert outcome(world, made["id"])["outcome"] == "ok"
         assert world.api.patch(path, {"ca": None})["ca"] is None
         assert "was not accepted" in outcome(world, made["id"])["reason"]
+
+
+FOREIGN = SERVERS.issue("client")
+VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=["1.2", "1.3"])
+@pytest.mark.parametrize("ours", [None, FOREIGN], ids=["missing", "foreign"])
+def test_a_client_certificate_that_is_not_accepted_is_tls_failed_in_the_attempt(
+    world: World, ours: Issued | None, version: ssl.TLSVersion
+) -> None:
+    with listening(saying(FINE), tls=SERVERS.server(wants=CLIENTS, highest=version)) as server:
+        options = {} if ours is None else {"client_certificate": pair(ours)}
+        made = world.api.post("/v1/endpoints", {"url": server.url(), "ca": SERVERS.pem, **options})
+        attempt = outcome(world, made["id"])
+        assert attempt["outcome"] == "tls_failed" and attempt["status"] is None
+        assert "client certificate" in attempt["reason"], attempt["reason"]
+        assert server.posts == []
+
+
+@pytest.mark.parametrize("wrong", ["unknown authority", "another name", "expired", "no TLS at all"])
+def test_a_server_that_cannot_be_trusted_is_tls_failed_in_the_attempt(world: World, wrong: str) -> None:
+    tls = {
+        "unknown authority": CLIENTS.server(),
+        "another name": SERVERS.server(),
+        "expired": SERVERS.server(days=-1),
+        "no TLS at all": None,
+    }[wrong]
+    host = "127.0.0.2" if wrong == "another name" else "127.0.0.1"
+    with listening(saying(FINE), host, tls=tls) as server:
+        url = server.url(host=host).replace("http://", "https://")
+        made = world.api.post("/v1/endpoints", {"url": url, "ca": SERVERS.pem})
+        attempt = outcome(world, made["id"])
+        assert attempt["outcome"] == "tls_failed" and attempt["status"] is None
+        assert attempt["reason"].endswith(".") and "curl" not in attempt["reason"], attempt["reason"]
+        assert all(post.startswith(b"\x16\x03") for post in server.posts), "nothing but the beginning of TLS has left"
 
 
 def test_a_renewed_certificate_may_keep_its_key(world: World) -> None:

@@ -55,10 +55,12 @@ class Authority:
         made = self._build(name, key, self._name, self.own.private, days, ca=False, for_servers=for_servers)
         return Issued(made, key)
 
-    def server(self, *, wants: Authority | None = None, highest: ssl.TLSVersion | None = None) -> ssl.SSLContext:
+    def server(
+        self, *, wants: Authority | None = None, highest: ssl.TLSVersion | None = None, days: int = 10
+    ) -> ssl.SSLContext:
         """What a server on localhost uses. `wants`: it requires a client certificate of this authority."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        issued = self.issue()
+        issued = self.issue(days=days)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "server.pem"
             file.write_text(issued.certificate + issued.key)

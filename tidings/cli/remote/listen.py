@@ -81,7 +81,7 @@ class FedPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of the feed."""
 
     data: list[Fed]
-    next_cursor: str
+    next_cursor: str | None
 
 
 class Outgoing(NamedTuple):
@@ -256,64 +256,78 @@ class _Hook:
 class _Listener:
     def __init__(self, out: Session, source: _Source, path: Path, place: Bookmark) -> None:
         self._out, self._source, self._path, self._place = out, source, path, place
+        self._begun, self._waited = moment.to_text(SystemClock().now()), False
 
     def run(self) -> None:
         """Follow forever. Raises ApiError if the server refuses the request."""
         place = self._place
         # Not a long poll: the position is known, and saved, before anything can break.
         page = self._patiently(lambda: self._page(0))
+        missed = self._patiently(self._since_begun) if self._waited and place.cursor == "end" else []
         for read in self._patiently(self._source.earlier):
             self._send(self._patiently(read))
+        for event in missed:
+            self._take(event)
         while True:
             for event in page.data[place.done :]:
-                outgoing = self._patiently(partial(self._source.of, event))
-                if outgoing is not None:
-                    self._send(outgoing)
+                # An event that arrived after its position was known was also found by its time.
+                if all(event.id != each.id for each in missed):
+                    self._take(event)
                 place.done += 1
                 _write_place(self._path, place)
-            if page.next_cursor != place.cursor:
+            if page.next_cursor is not None and page.next_cursor != place.cursor:
                 place.cursor, place.done = page.next_cursor, 0
                 _write_place(self._path, place)
             page = self._patiently(lambda: self._page(WAIT_SECONDS))
 
+    def _take(self, event: Fed) -> None:
+        if (outgoing := self._patiently(partial(self._source.of, event))) is not None:
+            self._send(outgoing)
+
     def _page(self, wait_seconds: int) -> FedPage:
-        reply = self._out.client.exchange(calls.catch_up(self._place.cursor, wait_seconds, PAGE_EVENTS))
+        return self._read(calls.catch_up(self._place.cursor, wait_seconds, PAGE_EVENTS))
+
+    def _since_begun(self) -> list[Fed]:
+        """What was published after this run began, but before the server answered it."""
+        return self._read(ClientRequest("GET", "/v1/events", {"time__gte": self._begun})).data[::-1]
+
+    def _read(self, asked: ClientRequest) -> FedPage:
+        reply = self._out.client.exchange(asked)
         reply.value()
         return msgspec.json.decode(reply.body, type=FedPage)
 
     def _patiently(self, ask: Callable[[], T]) -> T:
         """What the server answers, however long it is unavailable."""
-        knocks = 0
+        has_knocked = False
         while True:
             try:
                 return ask()
             except (ConnectionFailed, ServerFault) as wrong:
-                if knocks == 0:
+                if not has_knocked:
                     self._out.say(f"{wrong} Retrying every second until it answers.")
-                knocks += 1
+                has_knocked = self._waited = True
                 time.sleep(KNOCK_SECONDS)
 
     def _send(self, outgoing: Outgoing) -> None:
-        knocks = 0
+        has_knocked = False
         while True:
             begun = time.monotonic()
             try:
                 status = outgoing.send()
             except ConnectionFailed as wrong:
-                if knocks == 0:
+                if not has_knocked:
                     self._say(outgoing, None, str(wrong), 0)
-                knocks += 1
+                has_knocked = True
                 time.sleep(KNOCK_SECONDS)
-                continue
-            self._say(outgoing, status, None, round((time.monotonic() - begun) * 1000))
-            return
+            else:
+                return self._say(outgoing, status, None, round((time.monotonic() - begun) * 1000))
 
     def _say(self, sent: Outgoing, status: int | None, reason: str | None, ms: int) -> None:
+        line = {"id": sent.id, "type": sent.what, "status": status, "reason": reason, "duration_ms": ms}
+        outcome = f"{status} in {ms} ms" if status is not None else f"{reason} Retrying until it answers."
         if self._out.as_json:
-            line = {"id": sent.id, "type": sent.what, "status": status, "reason": reason, "duration_ms": ms}
             typer.echo(json.dumps(line))
         else:
-            outcome = f"{status} in {ms} ms" if status is not None else f"{reason} Retrying until it answers."
             self._out.say(f"{sent.time}  {sent.what}  {sent.id}  {outcome}")
 
 
@@ -361,20 +375,14 @@ def _default_path(url: str, what: str) -> Path:
 
 
 def _read_place(path: Path, after: str | None, secret: str | None, *, signed: bool) -> Bookmark:
-    """Where the last run ended, unless the command line says otherwise. Raises ValueError.
-
-    `signed`: it needs a secret, and gets one.
-    """
+    """Where the last run ended, unless told otherwise. `signed`: it gets a secret. Raises ValueError."""
     if secret is not None:
         sign.secret_key(secret)
     try:
-        kept: Bookmark | None = msgspec.json.decode(path.read_bytes(), type=Bookmark)
-    except FileNotFoundError:
-        kept = None
+        kept = msgspec.json.decode(path.read_bytes(), type=Bookmark) if path.exists() else None
     except (OSError, msgspec.MsgspecError) as wrong:
-        raise ValueError(
-            f"{path} was not written by `tidings listen` ({wrong}); choose another --cursor-file"
-        ) from None
+        what = f"{path} was not written by `tidings listen` ({wrong})"
+        raise ValueError(f"{what}; choose another --cursor-file") from None
     secret = secret or (kept.secret if kept else "") or (sign.new_secret(os.urandom(32)) if signed else "")
     if after is not None or kept is None:
         return Bookmark(cursor=after or "end", secret=secret)
