@@ -58,6 +58,11 @@ def lateness(folder: Path, kind: str, options: dict[str, Any], bad: int, databas
     return world
 
 
+def slow(*values: Any) -> list[Any]:
+    """Values that only `make test` tries."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
 def pairs() -> Iterator[Any]:
     """Each response with each kind of endpoint. `make check` tries a quarter: each of both at least twice."""
     for (row, kind), (column, options) in itertools.product(enumerate(KINDS), enumerate(OPTIONS)):
@@ -135,7 +140,7 @@ def test_a_message_that_is_always_asked_to_wait_uses_up_its_attempts(tmp_path: P
     assert len(bad) == 6, bad
 
 
-@pytest.mark.parametrize("rate", [1.0, 5.0])
+@pytest.mark.parametrize("rate", [1.0, *slow(5.0)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_at_a_narrow_rate_good_events_get_more_than_every_second_turn(tmp_path: Path, kind: str, rate: float) -> None:
     world = lateness(tmp_path, kind, {"rate": rate}, 30)
@@ -146,7 +151,7 @@ def test_at_a_narrow_rate_good_events_get_more_than_every_second_turn(tmp_path: 
 
 
 @pytest.mark.parametrize("again", ["restart", "resume"])
-@pytest.mark.parametrize("options", ["none", "rate 1", "1 in flight", "order by subject"])
+@pytest.mark.parametrize("options", ["none", "1 in flight", *slow("rate 1", "order by subject")])
 @pytest.mark.parametrize("kind", ["429", "429 for an hour", "500"])
 def test_a_restart_or_a_resume_makes_nothing_worse(
     tmp_path: Path, database: str | None, kind: str, options: str, again: str
