@@ -59,8 +59,8 @@ def test_nothing_is_genuine_without_its_signature_or_secret(scheme: Scheme) -> N
 
 
 def test_there_is_a_scheme_for_every_sender_that_was_found() -> None:
-    assert len(ALL) >= 123
-    assert sum(not scheme.unconfirmed for scheme in ALL) >= 108
+    assert len(ALL) >= 124
+    assert sum(not scheme.unconfirmed for scheme in ALL) >= 111
     assert {scheme.name for scheme in ALL} == {name for family in schemes.families().values() for name in family}
 
 
