@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Literal
@@ -47,12 +47,19 @@ _ALIKE = bytes.maketrans(b"{123456789E", b"[000000000e")
 _LONG = b"0" * 19
 # The same, with dots as digits, to find the numbers that a double may not keep: many digits, or a tiny exponent.
 _ALIKE_DOTS = bytes.maketrans(b"{123456789.E", b"[0000000000e")
+_WHOLE_CHARS = 400
+"""An integer with more digits does not fit into a double. Python reads at most 4,300."""
 _DOUBLE_BITS = 1_024
 """No double is larger than an integer of this many bits."""
 _MANY, _TINY = b"0" * (exact.SURE_DIGITS + 1), b"0e-000"
 _HUGE, _HUGE_PLUS = b"0e000", b"0e+000"
-_WITH_MANY = re.compile(rb"[0-9.]{16,}(?:[eE][+-]?[0-9]+)?|[0-9.]+[eE][+-]?[0-9]{3,}")
-_DIGITS = b"0123456789"
+# A string, or (the group) such a number; nothing is tried twice, however the text is made.
+_WITH_MANY = re.compile(
+    rb'"(?:[^"\\]++|\\.)*+"'
+    rb"|(-?+[0-9.]++(?:(?<=[0-9.]{16})(?:[eE][+-]?+[0-9]++)?+|[eE][+-]?+[0-9]{3,}+))"
+    rb"|[0-9.]++(?:[eE][+-]?+[0-9]*+)?+",
+    re.DOTALL,
+)
 _BACKSLASH = 0x5C
 _RUN = re.compile(rb"[0-9.eE+-]*")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -162,6 +169,8 @@ def _is_number_at(raw: bytes, alike: bytes, found: bytes) -> bool:
 # --- the exact walk over what was parsed ------------------------------------------------------------------------------
 
 Refusal = tuple[Code, str]
+Steps = tuple[Any, str | int] | None
+"""The last step to a place, and the steps before it."""
 
 
 def _nul(value: Any) -> Refusal | None:
@@ -178,16 +187,9 @@ def _out_of_range(value: Any) -> Refusal | None:
     return None
 
 
-def _inexact(value: Any) -> Refusal | None:
-    if type(value) is jiter.LosslessFloat:
-        text = str(value)
-        return None if exact.is_kept(text) else ("not_exact", f"{exact.lost(text)}.")
-    if type(value) is int and not INTEGER_MIN <= value <= INTEGER_MAX:
-        if value.bit_length() <= _DOUBLE_BITS and exact.is_kept(str(value)):
-            return None
-        detail = "does not fit into 64 bits, nor exactly into a double; use the type decimal, or a string."
-        return "number_out_of_range", detail
-    return None
+def _is_whole_kept(value: int) -> bool:
+    """Whether an integer of more than 64 bits can become a double."""
+    return value.bit_length() <= _DOUBLE_BITS and exact.is_kept(str(value))
 
 
 def _checked_exact(raw: bytes, value: Any) -> Any:
@@ -195,25 +197,50 @@ def _checked_exact(raw: bytes, value: Any) -> Any:
 
     Invalid JSON is reported elsewhere.
     """
-    numbers = [each for each in _WITH_MANY.findall(raw) if len(each) >= len(_LONG) or each.strip(_DIGITS)]
-    try:
-        # Most are written the way a double is; then nothing has to be checked one by one.
-        if list(map(repr, map(float, numbers))) == list(map(bytes.decode, numbers)):
-            return value
-    except ValueError:
-        # Two dots: it is part of a text.
-        pass
+    numbers = [each.decode() for each in filter(None, _WITH_MANY.findall(raw))]
+    wholes = [int(each) for each in numbers if each.removeprefix("-").isdigit() and len(each) < _WHOLE_CHARS]
+    large = [whole for whole in wholes if not INTEGER_MIN <= whole <= INTEGER_MAX]
+    others = [each for each in numbers if len(each) >= _WHOLE_CHARS or not each.removeprefix("-").isdigit()]
+    # Most are written the way a double is; then nothing has to be checked one by one.
+    wrong = set[str]()
+    if list(map(repr, map(float, others))) != others:
+        # In their order, so that those that are reported are among the first.
+        wrong = set(islice((each for each in others if not exact.is_kept(each)), PLACES_MAX))
+    wrong |= {str(whole) for whole in large if not _is_whole_kept(whole)}
+    if not wrong:
+        return _with_doubles(value) if large else value
     try:
         document = jiter.from_json(raw, allow_inf_nan=False, float_mode="lossless-float")
     except ValueError:
         return value
-    places = [
-        Place(pointer=pointer, code=code, detail=f"The value at {_named(pointer)} {detail}")
-        for pointer, (code, detail) in islice(_every(document, _inexact, ""), PLACES_MAX)
-    ]
-    if places:
-        raise NotExact(places, value)
-    return _with_doubles(value)
+    found: list[tuple[Steps, str]] = []
+    _find([document], wrong, None, found)
+    raise NotExact([_not_exact(steps, text) for steps, text in found], value)
+
+
+def _find(value: Any, wrong: set[str], above: Steps, found: list[tuple[Steps, str]]) -> None:
+    """Where numbers with these texts are in an object or array, PLACES_MAX of them at most."""
+    for step, member in value.items() if type(value) is dict else enumerate(value):
+        kind = type(member)
+        if kind is dict or kind is list:
+            _find(member, wrong, (above, step), found)
+        elif (kind is jiter.LosslessFloat or kind is int) and (text := str(member)) in wrong:
+            found.append(((above, step), text))
+        if len(found) >= PLACES_MAX:
+            return
+
+
+def _not_exact(steps: Steps, text: str) -> Place:
+    pointer = ""
+    # The first step leads into the list around the document.
+    while steps is not None and steps[0] is not None:
+        steps, pointer = steps[0], f"/{escaped(str(steps[1]))}{pointer}"
+    code: Code = "not_exact"
+    detail = f"{exact.lost(text)}."
+    if text.removeprefix("-").isdigit():
+        code = "number_out_of_range"
+        detail = "does not fit into 64 bits, nor exactly into a double; use the type decimal, or a string."
+    return Place(pointer=pointer, code=code, detail=f"The value at {_named(pointer)} {detail}")
 
 
 def _with_doubles(value: Any) -> Any:
@@ -222,18 +249,6 @@ def _with_doubles(value: Any) -> Any:
     if type(value) is list:
         return [_with_doubles(member) for member in value]
     return float(value) if type(value) is int and not INTEGER_MIN <= value <= INTEGER_MAX else value
-
-
-def _every(value: Any, judge: Callable[[Any], Refusal | None], pointer: str) -> Iterator[tuple[str, Refusal]]:
-    """Every value that is judged wrong, with its pointer."""
-    if type(value) is dict:
-        for name, member in value.items():
-            yield from _every(member, judge, f"{pointer}/{escaped(name)}")
-    elif type(value) is list:
-        for index, member in enumerate(value):
-            yield from _every(member, judge, f"{pointer}/{index}")
-    elif refusal := judge(value):
-        yield pointer, refusal
 
 
 def _refuse(document: Any, judge: Callable[[Any], Refusal | None]) -> None:
