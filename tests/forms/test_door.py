@@ -206,6 +206,35 @@ def test_files_are_in_the_event(world: FormWorld) -> None:
         assert reply.status == 422 and says in text(reply)
 
 
+def test_a_file_has_to_be_chosen_again_if_something_else_is_wrong(world: FormWorld) -> None:
+    form = world.form({"cv": {"type": "file", "label": "Your CV"}, "name": {"required": True}})
+    page = text(form.post_parts(("cv", "cv.txt", "text/plain", b"1"), ("name", None, "", b"")))
+    assert '<a href="#f-cv">Your CV</a> Please choose the file again.' in page
+    assert page.count("Please choose the file again.") == 2 and "cv.txt" not in page
+
+
+def test_the_page_shows_defaults_and_what_the_url_says(world: FormWorld) -> None:
+    options = ["x", "y", "z"]
+    form = world.form(
+        {
+            "line": {"default": "a line"},
+            "area": {"type": "textarea", "default": "two\nlines"},
+            "pick": {"type": "select", "options": options, "default": "y", "from_query": True},
+            "one": {"type": "radio", "options": options, "default": "z"},
+            "many": {"type": "checkboxes", "options": options, "default": ["x", "z"], "from_query": True},
+            "box": {"type": "checkbox", "default": True},
+        }
+    )
+    page = form.page()
+    assert 'value="a line"' in page and "\ntwo\nlines</textarea>" in page and '<option value="y" selected>' in page
+    assert page.count(" checked") == 4 and 'id="f-one-2" value="z" checked' in page
+    asked = form.page("pick=z&many=y,z&line=other")
+    assert '<option value="z" selected>' in asked and "other" not in asked
+    assert 'id="f-many" value="x">' in asked and 'value="y" checked' in asked
+    again = text(form.post({"line": "", "many": "q"}))
+    assert "a line" not in again and " checked" not in again
+
+
 def test_no_file_chosen_is_no_file(world: FormWorld) -> None:
     form = world.form({"cv": {"type": "file"}, "name": {}})
     nothing = ("cv", "", "application/octet-stream", b"")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from html import unescape
 
 import pytest
 
@@ -127,6 +128,27 @@ def test_webhooks_whose_url_is_signed_are_verified_behind_the_prefix(proxied: Pr
         assert proxied.send(request).status == 200, query
     assert proxied.send(request.but(url=request.url.replace("%7E", "%7e"))).status == 401
     assert [event["actor"] for event in api.pages("/v1/events", limit=1000)].count(hook["id"]) == len(QUERIES)
+
+
+def test_a_form_works_behind_the_prefix(proxied: Proxied) -> None:
+    """Its page finds its style and itself, and a browser's origin is that of the proxy."""
+    fields = {"email": {"type": "email", "required": True}}
+    form = proxied.server.api.post("/v1/forms", {"path": "acme/contact", "fields": fields})
+    assert form["url"] == f"{proxied.url}/f/acme/contact"
+    page = proxied.say(proxied.head("GET", "/f/acme/contact"))
+    assert page.status == 200 and b'action="contact"' in page.body
+    sheet = unescape(page.body.decode().partition('rel="stylesheet" href="')[2].partition('"')[0])
+    assert proxied.say(proxied.head("GET", f"/f/acme/{sheet}".replace("acme/../", ""))).status == 200
+    origin = proxied.url.rpartition("/")[0] if proxied.url.count("/") > 2 else proxied.url
+    for sender, status in ((origin, 200), ("https://evil.example", 403)):
+        head = proxied.head(
+            "POST",
+            "/f/acme/contact",
+            f"Origin: {sender}",
+            "Content-Type: application/x-www-form-urlencoded",
+            "Content-Length: 21",
+        )
+        assert proxied.say(head + b"email=ann@example.com").status == status, sender
 
 
 def sent_of(proxied: Proxied, path: str, size: int) -> ApiReply:

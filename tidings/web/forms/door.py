@@ -186,7 +186,7 @@ class FormsDoor:
             page = pages.nothing_page(title, text, min(at.scope.path[len(PREFIX) :].count("/"), pages.DEPTH_MAX))
         else:
             page = pages.message_page(at.form, at.says, title, text)
-        return self._send(at, wrong.status, page, [*headers, _HTML, ("content-security-policy", pages.policy(None))])
+        return self._send(at, wrong.status, page, [*headers, _HTML, ("content-security-policy", pages.policy(at.form))])
 
     def _told(self, says: Says, wrong: TidingsError) -> tuple[str, str]:
         """A refusal in words for people."""

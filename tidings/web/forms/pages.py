@@ -104,17 +104,15 @@ def form_page(
     `query`: the parameters of its URL. `body_bytes`: how much may be sent.
     """
     options = form.options
-    wrong = {each.name: each.text for each in reversed(answer.wrong)} if answer is not None else {}
+    said = [] if answer is None else _said(form, says, answer)
+    wrong = dict(reversed(said))
     shown = [
         _field(name, field, says, _values(name, field, query, answer), wrong.get(name, ""), body_bytes)
         for name, field in options.fields.items()
     ]
     first = {field["name"]: field["first"] for field in shown}
     labels = {field["name"]: field["label"] for field in shown if field["kind"] != "hidden"}
-    problems = [
-        {"at": first.get(name, ""), "label": labels.get(name, ""), "text": text}
-        for name, text in ((each.name, each.text) for each in (answer.wrong if answer is not None else ()))
-    ]
+    problems = [{"at": first.get(name, ""), "label": labels.get(name, ""), "text": text} for name, text in said]
     title = says.say("error_title", title=options.title) if answer is not None else options.title
     return _render(
         "form.html",
@@ -135,6 +133,14 @@ def form_page(
         token=token,
         action=options.path.rpartition("/")[2],
     )
+
+
+def _said(form: Form, says: Says, answer: FormAnswer) -> list[tuple[str, str]]:
+    """What is wrong, by the name of the field. Browsers never show a chosen file again, so it is asked for again."""
+    said = [(each.name, each.text) for each in answer.wrong]
+    named = {name for name, _ in said}
+    lost = [name for name, files in answer.posted.files.items() if files and name in form.options.fields]
+    return said + [(name, says.say("file_again")) for name in lost if name not in named]
 
 
 def thanks_page(form: Form, says: Says) -> bytes:
