@@ -33,7 +33,7 @@ TIME_MAX: Micros = 4_102_444_800 * moment.SECOND
 _ID = re.compile(r"(?!.*\.[0-9]{9,15}(\.|$))[A-Za-z0-9_.:-]{1,64}")
 """Receivers refuse a webhook whose id has a time between dots: `sources.py` of the schemes says why."""
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
-_ID_SHAPE = "An id is 1 to 64 letters, digits and _ . : -, is not 'stream', and has no 9 to 15 digits behind a dot."
+_ID_SHAPE = "An id is 1 to 64 letters, digits and _ . : -, is not 'stream', and has no 9 to 15 digits after a dot."
 _RESERVED_IDS = ("stream", "stream:ticket")
 """Words used in place of an id in the API's paths."""
 

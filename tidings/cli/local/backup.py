@@ -200,7 +200,7 @@ def _postgres(settings: Settings, dest: Path, as_json: bool) -> NoReturn:
     typer.echo("\nCopy a single moment while the server runs, and check that the copy is readable:\n")
     typer.echo("".join(f"  {line}\n" for line in dump))
     typer.echo(
-        "To lose at most minutes, archive the WAL and keep base backups (PostgreSQL manual, Continuous "
+        "To lose a few minutes at most, archive the WAL and keep base backups (PostgreSQL manual, Continuous "
         f"Archiving).\narchive_mode is {('on' if found.archives else 'off')} here. To make a base backup:\n\n  "
         f"{base}\n"
     )

@@ -137,7 +137,7 @@ def _read(
     description = _description(given, pointer, wrong)
     was = _was(given.get("was"), name, f"{pointer}/was", wrong)
     if was is not None and was != was.lower():
-        wrong.say(f"{pointer}/was", "name", "A collection's name is in lower case, so none had that name.")
+        wrong.say(f"{pointer}/was", "name", "A collection's name is in lower case, so no collection had that name.")
     declared = _map(given, "fields", FIELDS_MAX, pointer, wrong)
     fields = _fields(declared, f"{pointer}/fields", known, wrong, between)
     were = {

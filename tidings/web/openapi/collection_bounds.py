@@ -162,7 +162,7 @@ COMPONENTS["Declaration"] = {
         events=_or_null(_EVENTS),
         questions=_or_null(_QUESTIONS),
     ),
-    "description": "One collection of a file of declarations.",
+    "description": "One collection in a declaration file.",
 }
 
 _PLAN: Schema = {"pattern": "^plan_[0-9a-f]{24}$", "maxLength": 29}
