@@ -19,6 +19,7 @@ from tidings.deliver.actions.action import Tools
 from tidings.deliver.actions.bodies import BodyCache
 from tidings.deliver.actions.edits import Edits
 from tidings.deliver.lanes import Lanes
+from tidings.deliver.runs import Runs
 from tidings.deliver.stage import Deliver
 from tidings.deliver.steps import DueTimes
 from tidings.model.event import Event
@@ -211,7 +212,8 @@ class Simulated:
         stage._db, stage._client = self._engine.reader(), network
         stage._due_times = DueTimes(self.clock, network, stage._inbox, self.wake)
         stage._edits = Edits(network, no_edits, stage._inbox.append)
+        runs = stage._runs = Runs(network, self._catalog, lambda: stage._lanes, stage._now, stage._inbox.append)
         nothing = (self._catalog.connection, no_edits, no_edits)
-        tools = Tools(self.send, BodyCache("test"), stage._edits, *nothing, stage._inbox.append)
+        tools = Tools(self.send, BodyCache("test"), stage._edits, runs, *nothing, stage._inbox.append)
         stage._lanes = Lanes(stage._db, self._catalog, self.clock.now(), stage._shares, tools)
         return stage

@@ -42,6 +42,7 @@ def webhook(sealed: Sealed | None = None, **pacing: Any) -> WebhookAction:
             lambda request, done: None,
             BodyCache("/test"),
             cast(Edits, None),
+            cast(Any, None),
             lambda name: None,
             cast(Tokens, None),
             cast(Once, None),

@@ -212,3 +212,11 @@ def test_what_costs_too_much_is_cut_off(source: str) -> None:
     with pytest.raises(TemplateFailed):
         template.fill(Scope(event({"n": 1, "s": "a" * 100_000})))
     assert time.process_time() - began < 1.0
+
+
+def test_a_name_before_a_filter_with_arguments_is_not_a_function() -> None:
+    event = Event(id="evt_1", type="x", time=1_764_410_400_000_000, data='{"n": 9}', subject="s")
+    filled = JsonTemplate({"a": "{{ time | date('%Y') }}", "b": "{{ 1 if data.n is divisibleby(3) else 2 }}"})
+    assert filled.fill(Scope(event)) == {"a": "2025", "b": 1}
+    with pytest.raises(Refused, match="There is no function now"):
+        JsonTemplate("{{ now('x') }}")

@@ -16,7 +16,7 @@ from tidings.model import outcome as outcomes
 from tidings.model.delivery import ANSWER_BYTES_KEPT, Attempt, Waiting
 from tidings.model.event import OWN_TYPES, Event
 from tidings.model.ids import new_id
-from tidings.model.link import ALL_TENANTS
+from tidings.model.link import ALL_TENANTS, is_poll
 from tidings.model.moment import MINUTE, SECOND, Micros, to_text
 from tidings.rules.deliver import health, judgement, lifecycle, retry
 from tidings.rules.deliver.health import EndpointHealth
@@ -82,7 +82,7 @@ def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement,
                     state=state,
                     status=result.status,
                     duration_ms=result.duration_ms,
-                    request=flight.shown,
+                    request=result.shown or flight.shown,
                     response=answer,
                     reason=f"{result.reason} {_MORE[cause]}" if cause in _MORE else result.reason,
                 )
@@ -153,7 +153,8 @@ def _settles(flight: Flight, result: Result) -> bool:
 
 
 def _delays(lane: Lane) -> Sequence[float]:
-    return lane.link.pacing.retry_delays_seconds or retry.DELAYS_SECONDS
+    usual = retry.POLL_DELAYS_SECONDS if is_poll(lane.link) else retry.DELAYS_SECONDS
+    return lane.link.pacing.retry_delays_seconds or usual
 
 
 def _put_back(flight: Flight, item: Queued, cause: Cause, due: Micros, now: Micros, settlement: Settlement) -> bool:

@@ -29,6 +29,7 @@ from tidings.deliver.lane.view import LaneView, view
 from tidings.deliver.lanes import Lanes
 from tidings.deliver.pace import SETTLE_SECONDS, YOUNG_SECONDS, Pace
 from tidings.deliver.results import Flight
+from tidings.deliver.runs import Runs
 from tidings.deliver.settle import Settlement
 from tidings.deliver.steps import DueTimes
 from tidings.deliver.timings import Timings
@@ -91,8 +92,9 @@ class Deliver:
         self._client = self._client_of()
         self._due_times = DueTimes(self._clock, self._writer, self._inbox, self._wake)
         self._edits = Edits(self._writer, self._edit, self._hear)
+        runs = self._runs = Runs(self._writer, self._catalog, lambda: self._lanes, self._now, self._hear)
         parts = (self._db, self._writer, self._catalog, self._hear, self._clock.now)
-        tools = tools_of(self._client.send, self._bodies, self._edits, *parts)
+        tools = tools_of(self._client.send, self._bodies, self._edits, runs, *parts)
         self._lanes = Lanes(self._db, self._catalog, self._clock.now(), self._shares, tools)
         self._catalog.on_change(self._on_catalog)
         self._clock.on_jump(self._wake)
@@ -101,7 +103,7 @@ class Deliver:
 
     def stop(self, timeout_seconds: float = STOP_SECONDS) -> None:
         """Send nothing new, wait for what is in flight, settle it, and stop. The next start resends the rest."""
-        self._stopping = True
+        self._stopping = self._runs.is_stopping = True
         self._wake()
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
@@ -202,6 +204,7 @@ class Deliver:
             self._store_rests_until += by
             self._timers = Timers()
             self._lanes.move(by)
+            self._runs.move(by)
             self._settlement.move(by)
             if self._settling is not None:
                 self._settling.owed += by
@@ -214,6 +217,7 @@ class Deliver:
             self._inbox.popleft()()
         self._edits.retry()
         now = self._now()
+        self._runs.turn(now)
         self._due_times.store(self._lanes.look_again)
         if now >= self._store_rests_until and not self._stopping:
             try:
@@ -239,7 +243,7 @@ class Deliver:
             return SETTLE_SECONDS if now >= self._store_rests_until else 0.05
         if self._inbox or self._lanes.active or self._news:
             return 0.0 if now >= self._store_rests_until else 0.05
-        if (at := self._timers.next_at) is not None:
+        if (at := self._runs.next_at(self._timers.next_at)) is not None:
             return min(max(0.0, (at - now) / SECOND), LOOK_AGAIN_SECONDS)
         return LOOK_AGAIN_SECONDS
 
@@ -271,8 +275,7 @@ class Deliver:
                     continue
                 if not self._shares.may_start(lane):
                     continue
-                again = self._lanes.serve(lane, now, self._launch, self._settlement, self._chance)
-                if again is not None:
+                if (again := self._lanes.serve(lane, now, self._launch, self._settlement, self._chance)) is not None:
                     self._timers.set(lane, again)
         except StoreError:
             self._lanes.active = {**active, **self._lanes.active}
@@ -286,8 +289,7 @@ class Deliver:
         return self._pace.room()
 
     def _depart(self, lane: Lane, items: list[Queued], found: dict[int, Event], now: Micros) -> None:
-        lost = [item for item in items if item.event not in found]
-        if lost:
+        if lost := [item for item in items if item.event not in found]:
             items = [item for item in items if item.event in found]
             results.unsendable(lane, lost, now, "the event is no longer kept", self._settlement, flown=not items)
             self._lanes.active[lane.num] = lane
@@ -367,8 +369,7 @@ class Deliver:
             self._settlement.run_after()
             return
         settlement, self._settlement = self._settlement, Settlement()
-        self._settling = settlement
-        catalog = self._catalog
+        self._settling, catalog = settlement, self._catalog
 
         def job(db: Db) -> None:
             settlement.apply(db, catalog, now)
@@ -392,8 +393,6 @@ class Deliver:
                 self._lanes.active[row.link] = lane
         for link in (*settlement.hastened, *settlement.freed):
             self._lanes.notice(link, self._now())
-        for link in settlement.half_freed:
-            self._settlement.freed[link] = settlement.freed[link]
-        for link in settlement.half_hastened:
-            self._settlement.hastened[link] = settlement.hastened[link]
+        self._settlement.freed.update({link: settlement.freed[link] for link in settlement.half_freed})
+        self._settlement.hastened.update({link: settlement.hastened[link] for link in settlement.half_hastened})
         settlement.run_after()

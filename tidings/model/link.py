@@ -112,6 +112,43 @@ class EditItem(msgspec.Struct, frozen=True, kw_only=True):
     sealed: NoSecrets = NoSecrets()
 
 
+class CursorRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a poll knows how far it has read: the largest value of a field, or what the answer or the clock tells."""
+
+    kind: Literal["record", "body", "header", "clock"]
+    path: tuple[str, ...] = ()
+    """Of the field, in the record or in the body; or the name of the header."""
+    since: str | int | None = None
+    """Where it begins: `now`, a value, or None for the beginning."""
+    overlap_seconds: int | None = None
+    """How much is asked for again; None: as usual for times, nothing for numbers."""
+    is_ordered: bool = False
+    """Records come in the order of the field, so the cursor moves with each page."""
+
+
+class EmitRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which events a link emits of what it observes."""
+
+    type: str
+    each: tuple[str, ...] = ()
+    """The path of the records in an answer."""
+    key: str = ""
+    """The path of a record's key, or a template of it."""
+    data: Any = None
+    """A template of what is kept of a record; None: all of it."""
+    is_all: bool = False
+    """Each observation is an event, but for repeats; if not, each difference to the mirror is."""
+    only: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    deleted: str | None = None
+    """A template that says whether a record is a tombstone."""
+    cursor: CursorRule | None = None
+    sweep_seconds: int | None = None
+    """How often it looks at everything, so that what is missing counts as deleted; 0: each time."""
+    sweep_most: float = 0.5
+    """A full look that misses more than this part of the mirror is refused."""
+
+
 Verb = Literal["get", "post", "put", "patch", "delete", "head"]
 VERBS: tuple[Verb, ...] = ("get", "post", "put", "patch", "delete", "head")
 BodyForm = Literal["json", "form", "xml", "text"]
@@ -142,6 +179,12 @@ class CallApi(msgspec.Struct, frozen=True, kw_only=True):
     """None: repeated if the method, or an Idempotency-Key of the link's own, makes that safe."""
     call_timeout_seconds: float | None = None
     """None: as its connection says."""
+    pages: dict[str, Any] | None = None
+    """How to ask for further pages (rules/mirror/pages.py)."""
+    gone: tuple[int, ...] = ()
+    """Statuses that say that the record does not exist any more."""
+    emit: EmitRule | None = None
+    """Which events follow from its answers."""
     order_by: str | None = None
     """The template of the line that an event belongs to; None: its subject."""
     only_if: str | None = None
@@ -232,6 +275,11 @@ def changes_lines(before: AnyLink, after: AnyLink) -> bool:
     """Whether an edit changes which deliveries wait for which."""
     was, now = getattr(before.what, "order_by", None), getattr(after.what, "order_by", None)
     return before.pacing.order != after.pacing.order or was != now
+
+
+def is_poll(link: AnyLink) -> bool:
+    """Whether it asks another system at its own times for what differs."""
+    return link.timer is not None and getattr(link.what, "emit", None) is not None
 
 
 class LinkState(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,7 +42,10 @@ IN_DOUBT = Outcome(
     "in_doubt", "The call was sent, but no answer says whether it had an effect, and repeating it may not be safe."
 )
 AUTH_FAILED = Outcome("auth_failed", "The connection got no access token, so the call was not sent.")
-OF_CALLS = (NOT_OK, IN_DOUBT, AUTH_FAILED)
+BAD_ANSWER = Outcome("bad_answer", "The answer is not what the link expects.")
+INTERRUPTED = Outcome("interrupted", "The link was paused or edited while it read.")
+OBSERVE_FAILED = Outcome("observe_failed", "Something went wrong on our side.")
+OF_CALLS = (NOT_OK, IN_DOUBT, AUTH_FAILED, BAD_ANSWER, INTERRUPTED, OBSERVE_FAILED)
 """What can come of a call by a link, beside what can come of a webhook."""
 SKIPPED = Outcome("skipped", "Nothing was done: the link's `if` was false, or it had succeeded for this key (`once`).")
 OF_EDITS = (

@@ -303,7 +303,7 @@ def _check_words(source: str, pointer: str) -> None:
             for name in found.findall(words):
                 if not _is_known(probe.format(name)):
                     raise Refused(pointer, "template", f"There is no {what} {name}.")
-        for name in _CALL.findall(_FILTER.sub("", _TEST.sub("", words))):
+        for name in _CALL.findall(_FILTER.sub("|", _TEST.sub(" is ", words))):
             if name not in _FUNCTIONS and name not in _NO_CALLS and name not in _STATEMENTS:
                 raise Refused(pointer, "template", f"There is no function {name}.")
 

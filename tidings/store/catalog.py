@@ -206,12 +206,11 @@ class Catalog:
         return {link.name: link for link in found}
 
     def declared_link(self, db: Db, name: str) -> AnyLink | None:
-        """One of them. A look-up by number, unless it was declared in the present transaction."""
+        """One of them. All are read only if links were changed in the present transaction."""
+        if any(kind == "link" for kind, _ in self._written):
+            return self.declared_links(db).get(name)
         known = self.now.links_by_name.get(name)
-        link = None if known is None else self.link(db, known.num)
-        if link is not None and link.deleted is None:
-            return link
-        return self.declared_links(db).get(name)
+        return None if known is None else self.link(db, known.num)
 
     def next_number(self, db: Db) -> int:
         """The number for a new link."""

@@ -34,6 +34,7 @@ class LinkView(msgspec.Struct, frozen=True, kw_only=True):
     once: str | None
     item: dict[str, Any] | None
     call: dict[str, Any] | None
+    emit: dict[str, Any] | None
     order: str
     order_max_age_seconds: int
     rate: float | None
@@ -123,6 +124,7 @@ def link_view(link: AnyLink, waiting: int | msgspec.UnsetType = msgspec.UNSET) -
         once=link.what.once_by,
         item=declared.get("item"),
         call=declared.get("call"),
+        emit=declared.get("emit"),
         order=declared.get("order", ORDERS[0]),
         order_max_age_seconds=pacing.order_max_age_seconds,
         rate=pacing.rate,

@@ -119,7 +119,7 @@ def _short(link: Json) -> Json:
         call = link["call"]
         word = next(word for word in ("get", "post", "put", "patch", "delete", "head") if word in call)
         via = f" via {call['via']}" if "via" in call else ""
-        return {**link, "when": ", ".join(link["when"]["event"]), "does": f"{word} {call[word]}{via}"}
+        return {**link, "when": _when(link["when"]), "does": f"{word} {call[word]}{via}"}
     item = link["item"]
     does = next(f"{word} {item['collection']}" for word in ("create", "put", "patch", "delete") if word in item)
     return {**link, "when": _when(link["when"]), "does": does}

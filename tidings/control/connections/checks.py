@@ -29,6 +29,11 @@ def refusals(
         if via is not None and via not in connections:
             detail = f"There is no connection {via[:100]}."
             found.append(Place(pointer=f"{at}/call/via", code="connection_missing", detail=detail))
+        emit = declared.what.emit
+        of = "" if emit is None else emit.type.partition(".")[0] if emit.is_all else emit.type
+        if of in collections:
+            detail = f"Events of this type are those of changes in the collection {of}. Choose another type."
+            found.append(Place(pointer=f"{at}/emit/type", code="event_type_taken", detail=detail))
         return found
     return [*found, *_of_edit(declared.what, collections, at)]
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tidings.deliver.actions.action import Action, Tools
+from tidings.deliver.actions.action import Action, SeveralRequests, Tools
 from tidings.deliver.actions.bodies import BodyCache
 from tidings.deliver.actions.call import CallAction
 from tidings.deliver.actions.edits import Edits
 from tidings.deliver.actions.item import ItemAction
+from tidings.deliver.actions.observe import ObserveAction
 from tidings.deliver.actions.once import Once
 from tidings.deliver.actions.tokens import Send, Tokens
 from tidings.deliver.actions.webhook import WebhookAction
@@ -24,7 +25,7 @@ from tidings.store.writer import Writer
 ACTIONS: Mapping[str, Callable[[Any, Tools], Action]] = {
     "endpoint": WebhookAction,
     "item": ItemAction,
-    "call": CallAction,
+    "call": lambda link, tools: (CallAction if link.what.emit is None else ObserveAction)(link, tools),
 }
 """By the kind of the link (`KINDS` in model/link.py). An action is made for a link as it is, and again after edits."""
 
@@ -33,6 +34,7 @@ def tools_of(
     send: Send,
     bodies: BodyCache,
     edits: Edits,
+    runs: SeveralRequests,
     db: Db,
     writer: Writer,
     catalog: Catalog,
@@ -41,4 +43,4 @@ def tools_of(
 ) -> Tools:
     """What all actions are made with. `db`: a reader; `inbox`: has something called in the deliver thread."""
     tokens = Tokens(db, writer, catalog.tokens, send, inbox, now)
-    return Tools(send, bodies, edits, catalog.connection, tokens, Once(db), inbox)
+    return Tools(send, bodies, edits, runs, catalog.connection, tokens, Once(db), inbox)

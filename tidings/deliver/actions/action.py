@@ -15,11 +15,13 @@ import msgspec
 
 from tidings.deliver.actions.bodies import BodyCache
 from tidings.deliver.actions.edits import Edits
+from tidings.deliver.actions.jobs import Jobs
 from tidings.deliver.actions.once import Once
 from tidings.deliver.actions.tokens import Tokens
 from tidings.deliver.settle import FollowUp
 from tidings.model.calls.connection import Connection
 from tidings.model.event import Event
+from tidings.model.link import AnyLink
 from tidings.model.moment import Micros
 from tidings.model.outcome import Outcome
 from tidings.net.http import HttpRequest, Reply
@@ -34,6 +36,23 @@ class Carried(Protocol):
     """How many attempts were made."""
 
 
+class SeveralRequests(Protocol):
+    """What such actions need of the stage (deliver/runs.py)."""
+
+    @property
+    def jobs(self) -> Jobs:
+        """Their write jobs."""
+
+    def now(self) -> Micros:
+        """The time of day."""
+
+    def is_present(self, link: AnyLink) -> bool:
+        """Whether a link is enabled, as it is here, and the stage continues."""
+
+    def through_gate(self, link: int, go: Callable[[], None]) -> None:
+        """Call `go` once the link's gate lets it pass."""
+
+
 class Tools(msgspec.Struct, frozen=True):
     """What all actions are made with."""
 
@@ -42,6 +61,8 @@ class Tools(msgspec.Struct, frozen=True):
     bodies: BodyCache
     edits: Edits
     """Edits items of our own collections."""
+    runs: SeveralRequests
+    """For actions that send several requests and store their own attempts."""
     connection: Callable[[str], Connection | None]
     """How another system is reached, by the connection's name."""
     tokens: Tokens
@@ -78,6 +99,8 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     """How long the other side asked us to wait."""
     disable_because: str | None = None
     """The other side wants no more requests: why the link is disabled, in a sentence."""
+    shown: str | None = None
+    """What was sent, if that was only known after it left."""
     is_stored: bool = False
     """The attempt was stored together with what it did, so it is not stored again."""
 

@@ -25,11 +25,11 @@ from tidings.model.outcome import Outcome
 from tidings.net.http import A_GLANCE, AnswerLimits, HttpRequest, Reply
 from tidings.rules.calls import sending
 from tidings.rules.calls.answers import header_values, read_answer
-from tidings.rules.calls.request import CallTemplate
+from tidings.rules.calls.request import CallRequest, CallTemplate
 from tidings.rules.deliver import judgement, retry
 from tidings.rules.guard import SKIPPED_BY_IF, SKIPPED_BY_ONCE, Guard
 from tidings.rules.network import address
-from tidings.rules.template import JsonTemplate, Scope, TemplateFailed
+from tidings.rules.template import SCOPE, JsonTemplate, Scope, TemplateFailed
 from tidings.store.base import StoreError
 
 ANSWER_BYTES_MAX = 1024 * 1024
@@ -60,17 +60,20 @@ class CallReply(msgspec.Struct, frozen=True):
 class CallAction:
     """Calls another system for one link."""
 
-    def __init__(self, link: CallLink, tools: Tools) -> None:
+    def __init__(
+        self, link: CallLink, tools: Tools, names: Sequence[str] = SCOPE, wanted: AnswerLimits | None = None
+    ) -> None:
+        """`names`: what its templates see. `wanted`: how much of an answer it reads; None: as much as `ok` needs."""
         what = link.what
         self._link, self._what, self._tools = link, what, tools
         self._guard = Guard(what)
         self.follows = self._guard.has_key
         connection = None if what.via is None else tools.connection(what.via)
-        self._connection, self._auth = connection, sending.auth_scope(connection)
+        self._connection, self.auth = connection, sending.auth_scope(connection)
         self._has_token = sending.is_oauth2(connection)
         self._missing = what.via is not None and connection is None
-        base = None if connection is None else connection.options.base
-        self._template = CallTemplate(what, base)
+        self.base = base = None if connection is None else connection.options.base
+        self._template = CallTemplate(what, base, names=names)
         self.destination = f"{what.verb.upper()} {base or ''}{what.path}"
         self._order_by = None if what.order_by is None else JsonTemplate(what.order_by)
         names_auth = self._template.names_auth
@@ -80,8 +83,8 @@ class CallAction:
         default = TIMEOUT_SECONDS if connection is None else connection.options.timeout_seconds
         self._timeout_seconds = default if what.call_timeout_seconds is None else what.call_timeout_seconds
         self._tenant = None if link.tenant == ALL_TENANTS else link.tenant
-        self._wanted = WHOLE_ANSWER if self._template.reads_answer else A_GLANCE
-        self._repeats = self._template.is_repeatable if what.in_doubt is None else what.in_doubt == "retry"
+        self._wanted = wanted or (WHOLE_ANSWER if self._template.reads_answer else A_GLANCE)
+        self.repeats = self._template.is_repeatable if what.in_doubt is None else what.in_doubt == "retry"
 
     def fitting(self, events: Sequence[Event]) -> int:
         """One: a call is about one event."""
@@ -100,17 +103,30 @@ class CallAction:
     def prepare(self, events: Sequence[Event], carried: Sequence[Carried], now: Micros) -> Prepared:
         """The request with the event's values, or why there is none. Raises ValueError."""
         event = events[0]
-        if self._missing:
-            raise ValueError(f"there is no connection {self._what.via}")
+        self.check_connection()
         try:
-            scope = Scope(event, self._auth)
-            skipped = None if self._guard.is_open else self._skipped(scope)
+            scope = Scope(event, self.auth)
+            skipped = None if self._guard.is_open else self.skipped(scope)
             if skipped is not None:
                 return Prepared(Call(event, outcome=skipped[0], failed=skipped[1]), "{}", 0)
-            filled = self._template.fill(scope)
+            filled = self.filled(scope)
         except TemplateFailed as wrong:
             return Prepared(Call(event, failed=str(wrong)), "{}", 0)
         filled = sending.with_key(filled, sending.call_key(self._link.id, event.id, carried[0].number))
+        request, shown = self.request(filled, now)
+        return Prepared(Call(event, request), shown, len(filled.body))
+
+    def check_connection(self) -> None:
+        """Raise ValueError if its connection is gone."""
+        if self._missing:
+            raise ValueError(f"there is no connection {self._what.via}")
+
+    def filled(self, scope: Scope) -> CallRequest:
+        """The request with the values of a scope. Raises TemplateFailed."""
+        return self._template.fill(scope)
+
+    def request(self, filled: CallRequest, now: Micros) -> tuple[HttpRequest, str]:
+        """A request as it leaves, signed and with the credentials that it has already, and as the attempt shows it."""
         secret = self._secret_headers
         if self._connection is not None:
             filled, more = sending.signed(filled, self._connection, now, secrets.token_hex(16))
@@ -126,7 +142,7 @@ class CallAction:
             wanted=self._wanted,
             opens=self._opens,
         )
-        return Prepared(Call(event, request), sending.as_shown(filled, secret), len(filled.body))
+        return request, sending.as_shown(filled, secret)
 
     def send(self, request: Call, done: Callable[[CallReply], None]) -> None:
         """Send it. Raises ValueError."""
@@ -176,7 +192,7 @@ class CallAction:
             return Result(outcome, judged, reply.call.failed, None, 0)
         status, failure = found.status or None, found.failure
         try:
-            outcome, reason = self._outcome(reply.call.event, found)
+            outcome, reason = self.outcome_of(reply.call.event, found)
         except TemplateFailed as wrong:
             return _template_failed(str(wrong), found.duration_ms, found.body, status)
         asked = found.header("retry-after") if found.answered else None
@@ -191,7 +207,7 @@ class CallAction:
         key = self._guard.key(Scope(events[0])) if reply.reply is not None else None
         return None if key is None else self._tools.once.succeeded(self._link.num, key)
 
-    def _skipped(self, scope: Scope) -> tuple[Outcome, str] | None:
+    def skipped(self, scope: Scope) -> tuple[Outcome, str] | None:
         """Why nothing is sent, if so. Raises TemplateFailed."""
         if self._guard.skips(scope):
             return outcomes.SKIPPED, SKIPPED_BY_IF
@@ -202,11 +218,11 @@ class CallAction:
             return outcomes.EDIT_FAILED, f"The store cannot be read: {wrong.detail}."
         return (outcomes.SKIPPED, SKIPPED_BY_ONCE) if done else None
 
-    def _outcome(self, event: Event, reply: Reply) -> tuple[Outcome, str]:
+    def outcome_of(self, event: Event, reply: Reply) -> tuple[Outcome, str]:
         """The outcome, and a sentence. Raises TemplateFailed."""
         failure = reply.failure
         if failure is not None and not reply.answered:
-            if failure.kind in UNANSWERED and not self._repeats:
+            if failure.kind in UNANSWERED and not self.repeats:
                 said = "It may have taken effect. Check, and retry it by hand if it has not."
                 return outcomes.IN_DOUBT, f"{failure.reason} {said}"
             return OUTCOMES[failure.kind], failure.reason

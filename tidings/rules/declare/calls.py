@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidings.model.link import BODY_FORMS, IN_DOUBTS, VERBS, BodyForm, CallApi, Pacing, Verb
+from tidings.model.link import BODY_FORMS, IN_DOUBTS, VERBS, BodyForm, CallApi, EmitRule, Pacing, Verb
 from tidings.rules.calls.authentication import check_header_name
 from tidings.rules.calls.request import CallTemplate
 from tidings.rules.declare.pacing import refusing
+from tidings.rules.mirror import pages as mirror_pages
 from tidings.rules.reading.places import Places, shown
 from tidings.rules.reading.refused import escaped
+from tidings.rules.template import SCOPE
 
 TIMEOUT_SECONDS_MIN, TIMEOUT_SECONDS_MAX = 0.1, 120.0
 PARTS = ("via", *VERBS, "query", "headers", *BODY_FORMS, "ok", "in_doubt", "give_up_on", "timeout_seconds")
+OF_EMIT = ("pages", "gone")
+"""What a call may have whose answers become events."""
 
 
-def read_call(given: Any, order_by: str | None, pointer: str, wrong: Places) -> CallApi | None:
-    """The call. `pointer`: of the link. Its connection is looked up later."""
+def read_call(
+    given: Any, order_by: str | None, pointer: str, wrong: Places, emit: EmitRule | None = None
+) -> CallApi | None:
+    """The call. `pointer`: of the link. Its connection is looked up later. `emit`: what follows from its answers."""
     at = f"{pointer}/call"
     before = len(wrong.found)
-    call = wrong.members(given, at, PARTS, "`call`")
+    call = wrong.members(given, at, (*PARTS, *OF_EMIT), "`call`")
     verbs: list[Verb] = [verb for verb in VERBS if call.get(verb) is not None]
     forms: list[BodyForm] = [form for form in BODY_FORMS if form in call]
     if len(verbs) != 1:
@@ -44,19 +50,34 @@ def read_call(given: Any, order_by: str | None, pointer: str, wrong: Places) -> 
         ok=call.get("ok"),
         in_doubt=_in_doubt(call.get("in_doubt"), f"{at}/in_doubt", wrong),
         call_timeout_seconds=_seconds(call.get("timeout_seconds"), f"{at}/timeout_seconds", wrong),
+        pages=call.get("pages") if mirror_pages.check(call.get("pages", {}), f"{at}/pages", wrong) else None,
+        gone=_statuses(call.get("gone"), f"{at}/gone", wrong),
+        emit=emit,
         order_by=order_by,
     )
-    if type(path) is not str:
-        wrong.say(f"{at}/{verbs[0]}", "wrong_type", f"`{verbs[0]}` must be a path or a URL, not {shown(path)}.")
-    for name, value in (("ok", found.ok), *(((forms[0], content),) if forms and forms[0] in ("xml", "text") else ())):
-        if value is not None and type(value) is not str:
-            wrong.say(f"{at}/{name}", "wrong_type", f"`{name}` must be a string, not {shown(value)}.")
-    if forms and forms[0] == "form" and type(content) is not dict:
-        wrong.say(f"{at}/form", "wrong_type", f"`form` must be an object of parameters, not {shown(content)}.")
+    for name in OF_EMIT if emit is None else ():
+        if call.get(name) is not None:
+            wrong.say(f"{at}/{name}", "contradiction", f"`{name}` goes with `emit`, which reads the answer.")
+    _check_types(found, call, at, wrong)
     if len(wrong.found) > before:
         return None
-    refusing(lambda: CallTemplate(found, "https://example.com", at), wrong)
+    names = SCOPE if emit is None else mirror_pages.FIRST_NAMES
+    refusing(lambda: CallTemplate(found, "https://example.com", at, names), wrong)
+    if found.pages is not None:
+        refusing(lambda: mirror_pages.Pages(found, "https://example.com", at), wrong)
     return found
+
+
+def _check_types(found: CallApi, call: dict[str, Any], at: str, wrong: Places) -> None:
+    """Report parts that are of the wrong type."""
+    path, form, content = call[found.verb], found.form, found.content
+    if type(path) is not str:
+        wrong.say(f"{at}/{found.verb}", "wrong_type", f"`{found.verb}` must be a path or a URL, not {shown(path)}.")
+    for name, value in (("ok", found.ok), *(((form, content),) if form in ("xml", "text") else ())):
+        if value is not None and type(value) is not str:
+            wrong.say(f"{at}/{name}", "wrong_type", f"`{name}` must be a string, not {shown(value)}.")
+    if form == "form" and type(content) is not dict:
+        wrong.say(f"{at}/form", "wrong_type", f"`form` must be an object of parameters, not {shown(content)}.")
 
 
 def plain_call(what: CallApi, pacing: Pacing) -> dict[str, Any]:
@@ -71,6 +92,10 @@ def plain_call(what: CallApi, pacing: Pacing) -> dict[str, Any]:
         found[what.form] = what.content
     rest = {"ok": what.ok, "in_doubt": what.in_doubt, "timeout_seconds": what.call_timeout_seconds}
     found |= {name: value for name, value in rest.items() if value is not None}
+    if what.pages is not None:
+        found["pages"] = what.pages
+    if what.gone:
+        found["gone"] = list(what.gone)
     if pacing.give_up_on:
         found["give_up_on"] = list(pacing.give_up_on)
     return found
@@ -94,6 +119,19 @@ def _headers(call: dict[str, Any], at: str, wrong: Places) -> dict[str, str]:
         if type(value) is not str:
             wrong.say(here, "wrong_type", f"A header's value must be a string, not {shown(value)}.")
     return found
+
+
+def _statuses(value: Any, pointer: str, wrong: Places) -> tuple[int, ...]:
+    if value is None:
+        return ()
+    if (
+        type(value) is not list
+        or not 1 <= len(value) <= 10
+        or not all(type(n) is int and 400 <= n < 500 for n in value)
+    ):
+        wrong.say(pointer, "wrong_type", "`gone` must be a list of statuses from 400 to 499, such as [404, 410].")
+        return ()
+    return tuple(value)
 
 
 def _in_doubt(value: Any, pointer: str, wrong: Places) -> Any:

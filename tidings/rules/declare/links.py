@@ -18,12 +18,13 @@ from tidings.rules.declare.calls import plain_call, read_call
 from tidings.rules.declare.pacing import ORDERS, order_by, plain_pacing, read_pacing, refusing
 from tidings.rules.edits import VALUES_AT
 from tidings.rules.guard import Guard
+from tidings.rules.mirror.declared import plain_emit, read_emit
 from tidings.rules.reading.places import Places, shown
 from tidings.rules.reading.refused import escaped
 from tidings.rules.template import JsonTemplate, is_template
 from tidings.rules.timers import declared as timers
 
-LINKS_MAX = 1_000
+LINKS_MAX = 10_000
 DESCRIPTION_CHARS_MAX = 1_000
 NAME_RULE = "A link's name is 1 to 64 lower-case letters, digits, - and _, and begins with a letter"
 ACTIONS = ("item", "call")
@@ -40,6 +41,7 @@ _PARTS = (
     "if",
     "once",
     *ACTIONS,
+    "emit",
     "order",
     "order_max_age_seconds",
     "rate",
@@ -103,6 +105,8 @@ def plain(link: AnyLink | DeclaredLink) -> dict[str, Any]:
         found["filter"] = link.filter
     if isinstance(what, CallApi):
         found["call"] = plain_call(what, pacing)
+        if what.emit is not None:
+            found["emit"] = plain_emit(what.emit)
     else:
         item: dict[str, Any] = {"collection": what.collection, what.edit: _NEW if what.item is None else what.item}
         if what.edit != "delete":
@@ -192,6 +196,9 @@ def _guarded(
     if once is not None and given.get("order", ORDERS[0]) != ORDERS[0]:
         detail = "`once` keeps the events of each key in order; leave `order` out."
         wrong.say(f"{pointer}/order", "contradiction", detail)
+    if once is not None and given.get("emit") is not None:
+        detail = "`emit` compares what it reads, so reading again does no harm; leave `once` out."
+        wrong.say(f"{pointer}/once", "contradiction", detail)
     if what is None:
         return None
     found = msgspec.structs.replace(what, only_if=given.get("if"), once_by=once, order_by=once or what.order_by)
@@ -211,10 +218,20 @@ def _what(given: dict[str, Any], pointer: str, wrong: Places) -> EditItem | Call
         if given.get("rate") is not None and type(given["call"]) is dict and given["call"].get("via") is not None:
             detail = "Set the rate of the connection instead: all its links share it."
             wrong.say(f"{pointer}/rate", "contradiction", detail)
-        return read_call(given["call"], order_by(given), pointer, wrong)
+        emit = given.get("emit")
+        rule = None if emit is None else read_emit(emit, f"{pointer}/emit", wrong, is_poll=_has_timer(given))
+        return read_call(given["call"], order_by(given), pointer, wrong, rule)
     else:
+        if given.get("emit") is not None:
+            detail = "An edit emits the event of its change. `emit` goes with `call`, whose answer it reads."
+            wrong.say(f"{pointer}/emit", "contradiction", detail)
         return _item(given, pointer, wrong)
     return None
+
+
+def _has_timer(given: dict[str, Any]) -> bool:
+    when = given.get("when")
+    return type(when) is dict and any(when.get(kind) is not None for kind in timers.KINDS)
 
 
 def _pacing(given: dict[str, Any], pointer: str, wrong: Places) -> Pacing:

@@ -133,6 +133,26 @@ OF_EDITS = {row.outcome: row for row in _EDITS}
 """The verdicts on an edit of an item. A failed one says nothing about the link, so its other edits continue."""
 
 UNFILLED = Judgement(outcomes.TEMPLATE_FAILED, "none: nothing was sent", "dead", "not asked", _NEVER)
+NOT_LET_IN = Judgement(
+    outcomes.BAD_STATUS,
+    "401, 403 to a poll",
+    "again",
+    "failing",
+    "the credentials are wrong or expired; the next try is half an hour later",
+)
+_OBSERVING = (
+    Judgement(outcomes.BAD_ANSWER, "2xx, for a link with `emit`", "again", "silent", "the other system may correct it"),
+    Judgement(
+        outcomes.INTERRUPTED, "for a link with `emit`", "again, uncounted", "not asked", "it continues as it is now"
+    ),
+    Judgement(outcomes.OBSERVE_FAILED, "for a link with `emit`", "again", "not asked", "the fault may be temporary"),
+)
+OF_OBSERVING = {
+    **{row.outcome: row for row in _OBSERVING},
+    outcomes.TEMPLATE_FAILED: UNFILLED,
+    outcomes.LOOP: Judgement(outcomes.LOOP, "none: nothing was sent", "dead", "not asked", _NEVER),
+}
+"""The verdicts on what a link with `emit` made of an answer."""
 OF_CALLS: tuple[Judgement, ...] = (
     Judgement(outcomes.OK, "what `ok` accepts; 2xx by default", "delivered", "well", "the call succeeded"),
     TOO_MANY,
@@ -155,6 +175,8 @@ OF_CALLS: tuple[Judgement, ...] = (
     ),
     Judgement(outcomes.AUTH_FAILED, "none: nothing was sent", "again", "failing", "there is no access token"),
     UNFILLED,
+    NOT_LET_IN,
+    *_OBSERVING,
 )
 """The verdicts on responses to calls, if they differ from those on webhooks. The first row that fits counts."""
 _OF_CALL = {row.answers: row for row in OF_CALLS}

@@ -15,6 +15,7 @@ from tidings.rules.declare import connections, declaration, declared_field, link
 from tidings.rules.deliver import judgement, retry
 from tidings.rules.event_types import PATTERNS_MAX, TYPE_CHARS_MAX
 from tidings.rules.items.field import FORMATS, TYPES
+from tidings.rules.mirror import declared as emit
 from tidings.rules.network.address import URL_CHARS_MAX
 from tidings.rules.reading import decimals
 from tidings.rules.reading.jsontext import NO_NUL
@@ -202,6 +203,7 @@ _CONNECTIONS: Schema = {
     "propertyNames": {"pattern": connections.NAME_PATTERN},
     "additionalProperties": {"$ref": "#/components/schemas/ConnectionBody"},
 }
+_NAMES_OF_FIELDS: Schema = {"type": "array", "minItems": 1, "maxItems": emit.FIELDS_MAX, "items": {"type": "string"}}
 _LINK: dict[str, Schema] = {
     "description": {"pattern": NO_NUL, "maxLength": links.DESCRIPTION_CHARS_MAX},
     "tenant": {"pattern": r"^(\*|[A-Za-z0-9_-]{1,64})$", "maxLength": 64},
@@ -253,11 +255,32 @@ _LINK: dict[str, Schema] = {
             in_doubt={"type": "string", "enum": list(IN_DOUBTS)},
             give_up_on={"type": "array", "maxItems": judgement.GIVE_UP_MAX},
             timeout_seconds={"type": "number", "minimum": 0.1, "maximum": 120},
+            pages={"type": "object", "description": "How to ask for further pages: `next`, or what is different."},
+            gone={"type": "array", "maxItems": 10, "items": {"type": "integer", "minimum": 400, "maximum": 499}},
         ),
         "description": "The request that it sends: exactly one of get, post, put, patch, delete and head.",
     },
     "if": _TEMPLATE,
     "once": _TEMPLATE,
+    "emit": {
+        **_object(
+            "type",
+            "key",
+            type=_word(
+                r"^[A-Za-z0-9_.-]+$", emit.TYPE_CHARS_MAX, "The type of the events, to which `.created` ... is added."
+            ),
+            each=_TEMPLATE | {"description": "The path of the records in the answer; without it, the answer itself."},
+            key=_TEMPLATE | {"description": "The path of the key of a record, or a template of it."},
+            data={"description": "A template of what is kept of a record; without it, all of it."},
+            mode={"type": "string", "enum": list(emit.MODES)},
+            only=_NAMES_OF_FIELDS | {"description": "The only fields whose changes count."},
+            ignore=_NAMES_OF_FIELDS | {"description": "Fields whose changes do not count."},
+            deleted=_TEMPLATE | {"description": "Whether a record was deleted."},
+            cursor={"type": "object", "description": "How it knows how far it has read."},
+            sweep={"description": "How often it looks at everything, so that what is missing counts as deleted."},
+        ),
+        "description": "Which events follow from the answers of a call.",
+    },
     "order": _TEMPLATE,
     "order_max_age_seconds": {"minimum": 1, "maximum": pacing.ORDER_AGE_SECONDS_MAX},
     "rate": _RATE,

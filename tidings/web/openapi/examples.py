@@ -235,7 +235,7 @@ _LINK = {
     "tenant": None,
     "when": {"event": ["shop.order.created", "shop.order.updated"]},
     "filter": None,
-    **dict.fromkeys(("if", "once", "call")),
+    **dict.fromkeys(("if", "once", "call", "emit")),
     "item": {"collection": "tasks", "put": "{{ data.id }}", "data": {"title": "{{ data.title }}"}},
     "order": "subject",
     "order_max_age_seconds": 3600,

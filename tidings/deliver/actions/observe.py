@@ -1,0 +1,314 @@
+"""The call of a link with `emit`: its answer is compared with the mirror, page by page, and differences become events.
+
+A run is one attempt: it asks where it begins, sends a request, takes the page in, and continues until there is no next
+page; never more than one page is in memory. Each further request passes the connection's gate, like the first one. If
+the link is paused or edited in the meantime, the run ends there, and the next one continues where its cursor is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from tidings.deliver.actions.action import Carried, Prepared, Result, Tools
+from tidings.deliver.actions.call import Call, CallAction, CallReply
+from tidings.deliver.actions.observing import Begun, Observing, RunCounts, RunId, add
+from tidings.model import outcome as outcomes
+from tidings.model.event import HOPS_MAX, Event
+from tidings.model.link import CallLink
+from tidings.model.moment import Micros, to_text
+from tidings.model.outcome import Outcome
+from tidings.net.http import AnswerLimits, Reply
+from tidings.rules.calls.answers import header_values
+from tidings.rules.calls.request import CallRequest
+from tidings.rules.deliver import judgement
+from tidings.rules.edits import LoopEnds
+from tidings.rules.mirror.difference import Observation
+from tidings.rules.mirror.observer import Observer, ReadAnswer, scope_of
+from tidings.rules.mirror.pages import FIRST_NAMES, PAGES_MAX, Pages
+from tidings.rules.mirror.records import BadRecord
+from tidings.rules.template import Scope, TemplateFailed
+from tidings.store.base import Db
+
+ANSWER_BYTES_MAX = 8 * 1024 * 1024
+SECONDS_MAX = 120.0
+WHOLE_PAGE = AnswerLimits(keep_bytes=ANSWER_BYTES_MAX, read_bytes=ANSWER_BYTES_MAX, seconds=SECONDS_MAX)
+CEILING_SECONDS = 1_800.0
+"""How long a poll waits that is refused with 401 or 403."""
+NOT_MODIFIED = 304
+
+
+class ObserveReply(msgspec.Struct, frozen=True):
+    """How a run ended: by `said`, which is stored; by an answer; or by an outcome of ours."""
+
+    said: str | None = None
+    call: CallReply | None = None
+    outcome: Outcome = outcomes.OK
+    reason: str = ""
+    duration_ms: int = 0
+    shown: str | None = None
+
+
+class Observe(msgspec.Struct, frozen=True):
+    """One run."""
+
+    run: RunId
+    instead: ObserveReply | None = None
+    """What comes of it without a request."""
+
+
+class ObserveAction:
+    """Calls another system for one link, and emits what differs."""
+
+    follows = False
+
+    def __init__(self, link: CallLink, tools: Tools) -> None:
+        assert link.what.emit is not None
+        self.link, self.tools = link, tools
+        call = self.call = CallAction(link, tools, FIRST_NAMES, WHOLE_PAGE)
+        # Reading again does no harm, whatever the method.
+        call.repeats = True
+        self.destination, self.fitting, self.line = call.destination, call.fitting, call.line
+        self.observer = Observer(link.what.emit)
+        self.pages = Pages(link.what, call.base) if link.what.pages else None
+
+    def prepare(self, events: Sequence[Event], carried: Sequence[Carried], now: Micros) -> Prepared:
+        """The run. Raises ValueError."""
+        self.call.check_connection()
+        event = events[0]
+        return Prepared(Observe(RunId(event, carried[0].number, carried[0].n + 1, now), self._instead(event)), "{}", 0)
+
+    def _instead(self, event: Event) -> ObserveReply | None:
+        """What comes of the event if nothing is to be sent."""
+        if event.hops >= HOPS_MAX:
+            return ObserveReply(outcome=outcomes.LOOP, reason=str(LoopEnds(event.hops)))
+        try:
+            skipped = self.call.skipped(Scope(event, self.call.auth))
+        except TemplateFailed as wrong:
+            return ObserveReply(outcome=outcomes.TEMPLATE_FAILED, reason=str(wrong))
+        if skipped is None:
+            return None
+        return ObserveReply(call=CallReply(Call(event, outcome=skipped[0], failed=skipped[1])))
+
+    def send(self, request: Observe, done: Callable[[ObserveReply], None]) -> None:
+        """Start the run."""
+        instead = request.instead
+        if instead is not None:
+            self.tools.later(lambda: done(instead))
+        else:
+            _Run(self, request.run, done).start()
+
+    def judge(self, reply: ObserveReply, now: Micros) -> Result:
+        """The result of the run."""
+        if reply.said is not None:
+            return Result(outcomes.OK, judgement.OK, reply.said, None, reply.duration_ms, is_stored=True)
+        if reply.call is None:
+            judged = judgement.OF_OBSERVING[reply.outcome]
+            return Result(reply.outcome, judged, reply.reason, None, reply.duration_ms, shown=reply.shown)
+        result = self.call.judge(reply.call, now)
+        if result.status in (401, 403) and self.link.timer is not None:
+            wait = max(CEILING_SECONDS, result.wait_seconds or 0.0)
+            result = msgspec.structs.replace(result, judged=judgement.NOT_LET_IN, wait_seconds=wait)
+        return msgspec.structs.replace(result, shown=reply.shown)
+
+    def follow(self, events: Sequence[Event], reply: ObserveReply, now: Micros) -> None:
+        """Nothing: events are stored with the pages."""
+
+
+class _Run:
+    """One run under way. Belongs to the deliver thread; what it writes runs in the writer's."""
+
+    def __init__(self, action: ObserveAction, run: RunId, done: Callable[[ObserveReply], None]) -> None:
+        self._action, self._run, self._done = action, run, done
+        self._writes = Observing(action.link, run)
+        self._counts = RunCounts()
+        self._cursor: Any = None
+        self._shown: str | None = None
+        self._began = time.monotonic()
+        self._seen: set[bytes] = set()
+        self._now = to_text(run.at)
+
+    def start(self) -> None:
+        """Ask where to begin."""
+        self._action.tools.runs.jobs.submit(self._writes.begin, self._begun_at)
+
+    def _begun_at(self, begun: Begun | None, wrong: Exception | None) -> None:
+        if begun is None:
+            assert wrong is not None
+            self._broke(wrong)
+            return
+        self._begun, self._cursor = begun, begun.row.cursor
+        try:
+            request = self._action.call.filled(scope_of(self._run.event, self._given(1)))
+        except TemplateFailed as failed:
+            self._failed(outcomes.TEMPLATE_FAILED, str(failed))
+            return
+        self._ask(request)
+
+    def _given(self, number: int) -> dict[str, Any]:
+        given = {**(self._action.call.auth or {}), "now": self._now, "n": number}
+        return given if self._begun.since is None else {**given, "since": self._begun.since}
+
+    def _ask(self, request: CallRequest) -> None:
+        action, self._request = self._action, request
+        http, shown = action.call.request(request, action.tools.runs.now())
+        self._shown = self._shown or shown
+        try:
+            action.call.send(Call(self._run.event, http), self._answered)
+        except ValueError as wrong:
+            self._failed(outcomes.BAD_ANSWER, f"The request cannot be sent: {wrong}.")
+
+    def _answered(self, answered: CallReply) -> None:
+        event, reply = self._run.event, answered.reply
+        if reply is None or answered.no_token:
+            self._end_with(ObserveReply(call=answered))
+            return
+        try:
+            if reply.answered and self._is_gone(reply):
+                self._end(self._no_answer(reply), [Observation(self._gone_key(), None, is_deleted=True)])
+                return
+            if reply.answered and self._is_unchanged(reply):
+                self._end(self._no_answer(reply), [])
+                return
+            outcome, _ = self._action.call.outcome_of(event, reply)
+            if outcome is not outcomes.OK:
+                self._end_with(ObserveReply(call=answered))
+                return
+            if len(reply.body) >= ANSWER_BYTES_MAX:
+                raise BadRecord(f"The answer has more than {ANSWER_BYTES_MAX:,} bytes. Ask for smaller pages.")
+            answer = self._action.observer.read(header_values(reply.lines), reply.body)
+            observed = self._action.observer.observations(event, answer)
+            self._took(answer, observed, hashlib.blake2b(reply.body, digest_size=16).digest())
+        except TemplateFailed as failed:
+            self._failed(outcomes.TEMPLATE_FAILED, str(failed))
+        except BadRecord as bad:
+            self._failed(outcomes.BAD_ANSWER, str(bad))
+
+    def _took(self, answer: ReadAnswer, observed: list[Observation], digest: bytes) -> None:
+        """A page has arrived: take it in, and ask for the next one. Raises TemplateFailed or BadRecord."""
+        counts, pages = self._counts, self._action.pages
+        is_repeated = digest in self._seen
+        self._seen.add(digest)
+        counts.pages += 1
+        counts.records += len(answer.records)
+        self._cursor = self._writes.cursor(self._begun, self._cursor, answer)
+        following = None
+        if pages is not None and not is_repeated:
+            following = pages.following(self._run.event, self._given(counts.pages), answer, self._request)
+        if following is not None and counts.pages >= PAGES_MAX:
+            cursor = self._action.link.what.emit.cursor  # type: ignore[union-attr]
+            if cursor is None or not cursor.is_ordered or self._begun.is_sweep:
+                raise BadRecord(f"There are more than {PAGES_MAX:,} pages. Ask for larger pages, or from a later time.")
+            following = None
+        if following is None:
+            self._end(answer, observed)
+            return
+        number = counts.pages
+
+        def job(db: Db, again: bool) -> Any:
+            return self._writes.page(db, self._begun, number, answer, observed)
+
+        self._action.tools.runs.jobs.submit(job, lambda found, wrong: self._goes_on(found, wrong, following))
+
+    def _goes_on(self, found: Any, wrong: Exception | None, following: CallRequest) -> None:
+        if wrong is not None:
+            self._broke(wrong)
+            return
+        add(self._counts, found)
+        if not self._action.tools.runs.is_present(self._action.link):
+            self._failed(outcomes.INTERRUPTED, f"{outcomes.INTERRUPTED.meaning} {self._so_far()}")
+            return
+        self._action.tools.runs.through_gate(self._action.link.num, lambda: self._ask(following))
+
+    def _so_far(self) -> str:
+        return self._counts.sentence(is_silent=self._begun.is_silent, is_all=self._action.observer.rule.is_all)
+
+    def _end(self, answer: ReadAnswer, observed: list[Observation]) -> None:
+        """That was the last page. A full look first deletes what it did not see."""
+        cursor = self._writes.last_cursor(self._cursor, answer)
+        if not self._begun.is_sweep:
+            self._finish(cursor, observed)
+            return
+        number = self._counts.pages
+
+        def job(db: Db, again: bool) -> Any:
+            return self._writes.page(db, self._begun, number, answer, observed)
+
+        def taken(found: Any, wrong: Exception | None) -> None:
+            if wrong is None:
+                add(self._counts, found)
+                self._sweep(cursor, "")
+            else:
+                self._broke(wrong)
+
+        self._action.tools.runs.jobs.submit(job, taken)
+
+    def _sweep(self, cursor: Any, after: str) -> None:
+        """Delete what was not seen, in steps."""
+
+        def job(db: Db, again: bool) -> Any:
+            return self._writes.missing(db, after)
+
+        def deleted(gone: Any, wrong: Exception | None) -> None:
+            if wrong is not None or isinstance(gone, BadRecord):
+                self._broke(wrong or gone)
+                return
+            count, last = gone
+            self._counts.deleted += count
+            if last is None:
+                self._finish(cursor, [])
+            else:
+                self._sweep(cursor, last)
+
+        self._action.tools.runs.jobs.submit(job, deleted, heavy=True)
+
+    def _broke(self, wrong: Exception) -> None:
+        """What was to be written was refused."""
+        if isinstance(wrong, BadRecord):
+            self._failed(outcomes.BAD_ANSWER, str(wrong))
+        else:
+            self._failed(outcomes.OBSERVE_FAILED, f"{outcomes.OBSERVE_FAILED.meaning} The server's log says more.")
+
+    def _finish(self, cursor: Any, observed: list[Observation]) -> None:
+        took_ms = round((time.monotonic() - self._began) * 1000)
+        counts, shown = self._counts, self._shown or "{}"
+
+        def job(db: Db, again: bool) -> Any:
+            if again and self._writes.was_ended(db):
+                return self._so_far()
+            return self._writes.end(db, self._begun, cursor, observed, msgspec.structs.replace(counts), shown, took_ms)
+
+        self._action.tools.runs.jobs.submit(job, lambda said, wrong: self._finished(said, wrong, took_ms))
+
+    def _finished(self, said: Any, wrong: Exception | None, took_ms: int) -> None:
+        if wrong is not None:
+            self._broke(wrong)
+        else:
+            self._done(ObserveReply(said=said, duration_ms=took_ms))
+
+    def _failed(self, outcome: Outcome, reason: str) -> None:
+        self._end_with(ObserveReply(outcome=outcome, reason=reason))
+
+    def _end_with(self, reply: ObserveReply) -> None:
+        took_ms = round((time.monotonic() - self._began) * 1000)
+        self._done(msgspec.structs.replace(reply, duration_ms=took_ms, shown=self._shown))
+
+    def _is_gone(self, reply: Reply) -> bool:
+        return reply.status in self._action.link.what.gone
+
+    def _gone_key(self) -> str:
+        key = self._action.line(self._run.event)
+        if not key:
+            raise BadRecord("It is gone, but neither `order` nor the event's subject says which record that is.")
+        return key
+
+    def _is_unchanged(self, reply: Reply) -> bool:
+        cursor = self._action.observer.rule.cursor
+        return reply.status == NOT_MODIFIED and cursor is not None and cursor.kind == "header"
+
+    def _no_answer(self, reply: Reply) -> ReadAnswer:
+        return ReadAnswer(None, header_values(reply.lines), [])

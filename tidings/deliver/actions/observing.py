@@ -1,0 +1,242 @@
+"""What a run writes while it observes: the pages' differences, how far it has read, what is missing, its attempt.
+
+Each page is one transaction: its differences, their events, and the cursor if it moves with pages. The last one stores
+the attempt, too. So a crash anywhere leaves pages that were taken in, whose records differ from nothing when they are
+read again. All of this runs in write jobs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from tidings.deliver.settle import put_attempts
+from tidings.model import outcome as outcomes
+from tidings.model.delivery import Attempt
+from tidings.model.event import Event
+from tidings.model.ids import new_id
+from tidings.model.link import CallLink
+from tidings.model.moment import SECOND, Micros
+from tidings.rules.deliver import lifecycle
+from tidings.rules.mirror.cursors import advanced, since, told
+from tidings.rules.mirror.difference import Counted, Differences, Observation, RecordChange, vanished
+from tidings.rules.mirror.observer import ReadAnswer
+from tidings.rules.mirror.records import BadRecord
+from tidings.store.base import Db
+from tidings.store.links import mirror, polls
+from tidings.store.links.mirror import Mirror
+from tidings.store.links.polls import PollRow
+from tidings.store.log.events import WithEvents
+
+MISSING_PER_STEP = 500
+SWEEP_SURE = 10
+"""Up to this many records may be missing in a full look, whatever part of the mirror they are."""
+
+
+class RunId(msgspec.Struct, frozen=True):
+    """One attempt of a link that observes."""
+
+    event: Event
+    delivery: int
+    n: int
+    at: Micros
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """Where a run begins. `since`: what it asks for; `is_sweep`: it is a full look; `is_silent`: it emits nothing."""
+
+    row: PollRow
+    since: Any
+    is_sweep: bool
+    is_silent: bool
+
+
+class RunCounts(msgspec.Struct):
+    """What a run has read so far, and what differed."""
+
+    pages: int = 0
+    records: int = 0
+    created: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+    def sentence(self, *, is_silent: bool, is_all: bool) -> str:
+        """For people."""
+        read = f"Read {_many(self.records, 'record')} on {_many(self.pages, 'page')}"
+        if is_all:
+            return f"{read}; {self.created:,} were new."
+        differed = f"{self.created:,} created, {self.updated:,} updated, {self.deleted:,} deleted"
+        return f"{read}: {differed}{', without events, to begin with' if is_silent else ''}."
+
+
+class Observing:
+    """The write jobs of one run."""
+
+    def __init__(self, link: CallLink, run: RunId) -> None:
+        assert link.what.emit is not None
+        self._link, self._rule, self._run = link, link.what.emit, run
+        self._counted = Counted(self._rule.only, self._rule.ignore)
+        self._is_poll = link.timer is not None
+        self._name = f"{run.delivery}.{run.n}.{run.at}"
+
+    def begin(self, db: Db, again: bool) -> Begun:
+        """Where the run begins."""
+        row = polls.of(db, self._link.name) if self._is_poll else PollRow(link=self._link.name, filled=True)
+        cursor, every = self._rule.cursor, self._rule.sweep_seconds
+        is_sweep = every is not None and (row.swept is None or self._run.at - row.swept >= every * SECOND)
+        if is_sweep:
+            mirror.begin_sweep(db, self._mirror(db))
+        is_silent = cursor is not None and cursor.since == "now" and not row.filled
+        row = msgspec.structs.replace(row, run=self._name, page=0)
+        if self._is_poll:
+            polls.put(db, row)
+        return Begun(row, since(cursor, None if is_sweep else row.cursor), is_sweep, is_silent)
+
+    def page(
+        self, db: Db, begun: Begun, number: int, answer: ReadAnswer, observed: Sequence[Observation]
+    ) -> WithEvents:
+        """Take a page in; another follows. Returns the differences."""
+        row, cursor = polls.of(db, self._link.name), self._rule.cursor
+        if row.run == self._name and row.page >= number:
+            return WithEvents(Differences([], [], []), ())
+        found, events = self._take_in(db, begun, observed)
+        if cursor is not None and cursor.is_ordered and not begun.is_sweep and not begun.is_silent:
+            row = msgspec.structs.replace(row, cursor=advanced(cursor, row.cursor, answer.records, self._run.at))
+        polls.put(db, msgspec.structs.replace(row, run=self._name, page=number))
+        return WithEvents(found, events)
+
+    def missing(self, db: Db, after: str) -> WithEvents | BadRecord:
+        """A full look has ended: delete some of what it did not see. Returns BadRecord if that is too much.
+
+        Otherwise their number, and the key of the last; None: that was all.
+        """
+        which = self._mirror(db)
+        if not after:
+            count, missing = mirror.counts(db, which)
+            if missing > max(SWEEP_SURE, self._rule.sweep_most * count):
+                detail = f"{missing:,} of {count:,} records were not there, more than a full look may delete"
+                return BadRecord(f"{detail} ({self._rule.sweep_most:.0%}; see `sweep: most`). Nothing was deleted.")
+        gone = mirror.drop_missing(db, which, after, MISSING_PER_STEP)
+        last = gone[-1].key if len(gone) == MISSING_PER_STEP else None
+        return WithEvents((len(gone), last), [self._event(each) for each in vanished(gone)])
+
+    def end(
+        self,
+        db: Db,
+        begun: Begun,
+        cursor: Any,
+        observed: Sequence[Observation],
+        counts: RunCounts,
+        shown: str,
+        took_ms: int,
+    ) -> WithEvents:
+        """Take the last page in, with how far the run has read and its attempt. Returns the sentence of the attempt."""
+        found, events = self._take_in(db, begun, observed)
+        add(counts, found)
+        if self._is_poll:
+            swept = self._run.at if begun.is_sweep else begun.row.swept
+            polls.put(
+                db,
+                PollRow(
+                    link=self._link.name, cursor=cursor, filled=True, swept=swept, run=self._name, page=counts.pages
+                ),
+            )
+        if begun.is_sweep:
+            mirror.end_sweep(db, self._mirror(db))
+        said = counts.sentence(is_silent=begun.is_silent, is_all=self._rule.is_all)
+        attempt = Attempt(
+            delivery=self._run.delivery,
+            n=self._run.n,
+            at=self._run.at,
+            outcome=outcomes.OK.name,
+            state=lifecycle.fate("success"),
+            duration_ms=took_ms,
+            status=200,
+            request=shown,
+            reason=said,
+        )
+        put_attempts(db, [attempt])
+        db.run("waiting_drop", delivery=self._run.delivery)
+        return WithEvents(said, events)
+
+    def was_ended(self, db: Db) -> bool:
+        """Whether this very run has stored its attempt."""
+        return db.one("attempt_of", delivery=self._run.delivery, n=self._run.n) == (self._run.at, outcomes.OK.name)
+
+    def cursor(self, begun: Begun, stored: Any, answer: ReadAnswer) -> Any:
+        """The cursor after another page; for the last one, `told` has its say."""
+        rule = self._rule.cursor
+        if rule is None or rule.kind != "record":
+            return stored
+        return advanced(rule, stored, answer.records, self._run.at)
+
+    def last_cursor(self, stored: Any, answer: ReadAnswer) -> Any:
+        """The cursor after the whole run."""
+        rule = self._rule.cursor
+        if rule is None or rule.kind == "record":
+            return stored
+        return told(rule, stored, answer.body, answer.headers, self._run.at)
+
+    def _mirror(self, db: Db) -> Mirror:
+        return mirror.of(db, self._run.event.tenant, self._rule.type)
+
+    def _take_in(self, db: Db, begun: Begun, observed: Sequence[Observation]) -> tuple[Differences, list[Event]]:
+        if self._rule.is_all:
+            return self._all(db, observed)
+        found = mirror.observe(db, self._mirror(db), self._counted, observed)
+        return found, [] if begun.is_silent else [self._event(each) for each in found.changes]
+
+    def _all(self, db: Db, observed: Sequence[Observation]) -> tuple[Differences, list[Event]]:
+        """Every observation, but for those whose events are kept already."""
+        tenant = self._run.event.tenant
+        made: dict[str, Event] = {}
+        for each in observed:
+            data = msgspec.json.encode(each.record).decode()
+            digest = hashlib.sha256(f"{self._rule.type}\n{tenant or ''}\n{each.key}".encode()).digest()
+            event = self._event(RecordChange("created", each.key, data))
+            ident = new_id("evt", 0, partial(_first, digest))
+            made.setdefault(ident, msgspec.structs.replace(event, id=ident, type=self._rule.type))
+        known = {row[0] for row in db.all("events_known", ids=json.dumps(list(made))) if row[1] == tenant}
+        events = [event for ident, event in made.items() if ident not in known]
+        changes = [RecordChange("created", event.subject or "", event.data) for event in events]
+        return Differences(changes, [], []), events
+
+    def _event(self, change: RecordChange) -> Event:
+        cause = self._run.event
+        return Event(
+            id=new_id("evt", self._run.at),
+            type=f"{self._rule.type}.{change.kind}",
+            time=self._run.at,
+            tenant=cause.tenant,
+            subject=change.key,
+            data=change.data,
+            previous=change.previous,
+            changed=change.changed,
+            actor=self._link.id,
+            cause=cause.id,
+            hops=cause.hops + 1,
+        )
+
+
+def add(counts: RunCounts, found: Differences) -> None:
+    """Count differences."""
+    for each in found.changes:
+        if each.kind == "created":
+            counts.created += 1
+        elif each.kind == "updated":
+            counts.updated += 1
+        else:
+            counts.deleted += 1
+
+
+def _first(digest: bytes, count: int) -> bytes:
+    return digest[:count]
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,84 @@
+"""How far a poll has read: the cursor, and the value from which it asks the next time (`since`).
+
+A cursor of records never moves past the moment of the request, so that a record with a time in the future, or one that
+was being written, is asked for again. What is read again costs nothing: the mirror knows it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from tidings.model.link import CursorRule
+from tidings.model.moment import SECOND, Micros, to_text
+from tidings.rules.mirror.records import found_at
+
+BEGINNING = "1970-01-01T00:00:00.000Z"
+OVERLAP_SECONDS = 120
+
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_MILLIS_FROM = 100_000_000_000
+
+
+def since(rule: CursorRule | None, stored: Any) -> Any:
+    """From where to ask. `stored`: the cursor; None: it never read anything. None: there is nothing to say."""
+    if rule is None:
+        return None
+    if rule.kind in ("body", "header"):
+        return stored if stored is not None else None if rule.since == "now" else rule.since
+    if stored is None:
+        # With `from: now`, the first run fills the mirror.
+        return BEGINNING if rule.since in (None, "now") else rule.since
+    overlap = rule.overlap_seconds
+    if type(stored) in (int, float):
+        return stored - (overlap or 0) * (1000 if abs(stored) >= _MILLIS_FROM else 1)
+    at = moment_of(stored)
+    return stored if at is None else to_text(max(0, at - (OVERLAP_SECONDS if overlap is None else overlap) * SECOND))
+
+
+def advanced(rule: CursorRule, stored: Any, records: list[Any], begun: Micros) -> Any:
+    """The cursor after these records were seen, for one of records. `begun`: when the run's first request left."""
+    for each in records:
+        values = [value for value in found_at(each, rule.path) if type(value) in (str, int, float) and value != ""]
+        for value in values:
+            if stored is None or _is_later(value, stored):
+                stored = value
+    at = None if type(stored) in (int, float) else moment_of(stored)
+    return to_text(begun) if at is not None and at > begun else stored
+
+
+def told(rule: CursorRule, stored: Any, body: Any, headers: dict[str, str], begun: Micros) -> Any:
+    """The cursor after a whole run, for one that the answer, or the clock, tells."""
+    if rule.kind == "clock":
+        return to_text(begun)
+    if rule.kind == "header":
+        return headers.get(rule.path[0].lower(), stored)
+    found = [value for value in found_at(body, rule.path) if value not in (None, "")]
+    return _plain(found[0]) if found else stored
+
+
+def moment_of(value: Any) -> Micros | None:
+    """The moment that a text names; without a zone it is in UTC. None if it names none."""
+    if type(value) is not str or len(value) > 40 or not value[:1].isdecimal() or "-" not in value:
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return ((found if found.tzinfo else found.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
+
+
+def _is_later(a: Any, b: Any) -> bool:
+    if type(a) is str and type(b) is str:
+        at, before = moment_of(a), moment_of(b)
+        return a > b if at is None or before is None else at > before
+    if type(a) is str or type(b) is str:
+        # One of them is a mistake of the other side's; a text is not comparable with a number.
+        return False
+    return bool(a > b)
+
+
+def _plain(value: Any) -> Any:
+    return msgspec.json.decode(value) if type(value) is msgspec.Raw else value

@@ -1,0 +1,122 @@
+"""From an answer to observations: the records, the key of each, what is kept of it, and which are tombstones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tidings.model.errors import TidingsError
+from tidings.model.event import Event
+from tidings.model.link import EmitRule
+from tidings.rules.calls.answers import read_answer
+from tidings.rules.mirror.difference import Counted, Observation
+from tidings.rules.mirror.records import BadRecord, found_at, key_text, records
+from tidings.rules.reading import jsontext
+from tidings.rules.template import MISSING, SCOPE, Condition, JsonTemplate, Scope, is_template
+from tidings.rules.templates import numbers
+
+OF_RECORD = ("record", "body", "headers")
+"""What templates of `emit` see of an answer, beside the event."""
+RECORDS_MAX = 100_000
+"""Of one answer."""
+
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+class ReadAnswer(NamedTuple):
+    """An answer, read."""
+
+    body: Any
+    headers: dict[str, str]
+    records: list[Any]
+
+
+class Observer:
+    """What one link makes of answers, compiled. Used by one thread at a time."""
+
+    def __init__(self, rule: EmitRule, pointer: str = "/emit") -> None:
+        """Raises Refused with the place of a template that is wrong."""
+        names = (*SCOPE, *OF_RECORD)
+        self.rule, self.counted = rule, Counted(rule.only, rule.ignore)
+        self._key = JsonTemplate(rule.key, f"{pointer}/key", names) if is_template(rule.key) else None
+        self._key_path = tuple(rule.key.split("."))
+        self._data = None if rule.data is None else JsonTemplate(rule.data, f"{pointer}/data", names)
+        self._deleted = None if rule.deleted is None else Condition(rule.deleted, f"{pointer}/deleted", names)
+
+    def read(self, headers: dict[str, str], raw: bytes) -> ReadAnswer:
+        """An answer and its records. Raises BadRecord if it is not what it should be."""
+        body = _read(headers.get("content-type", ""), raw)
+        if body is None and not raw.strip():
+            return ReadAnswer(None, headers, [])
+        if type(body) is str:
+            raise BadRecord("The answer is neither JSON nor XML.")
+        path, is_xml = self.rule.each, raw.lstrip()[:1] == b"<"
+        if path and not is_xml and "*" not in path and not found_at(body, path):
+            raise BadRecord(f"The answer has nothing at {'.'.join(path)}.")
+        found = records(body, path)
+        if len(found) > RECORDS_MAX:
+            raise BadRecord(f"The answer has {len(found):,} records; one may have at most {RECORDS_MAX:,}.")
+        return ReadAnswer(body, headers, found)
+
+    def observations(self, event: Event, answer: ReadAnswer) -> list[Observation]:
+        """What was observed. Raises BadRecord or TemplateFailed."""
+        if self._key is None and self._data is None and self._deleted is None:
+            return [Observation(self._key_at(each, number), each) for number, each in enumerate(answer.records, 1)]
+        return [self._observed(event, answer, each, number) for number, each in enumerate(answer.records, 1)]
+
+    def _observed(self, event: Event, answer: ReadAnswer, record: Any, number: int) -> Observation:
+        more = {"record": record, "body": answer.body, "headers": answer.headers}
+        scope = Scope(event, more)
+        scope.has_marks = True
+        if self._key is None:
+            key = self._key_at(record, number)
+        else:
+            key = key_text(self._key.text(scope), number)
+        if self._deleted is not None and self._deleted.holds(scope):
+            return Observation(key, None, is_deleted=True)
+        data = record if self._data is None else self._data.fill(scope)
+        if data is MISSING:
+            raise BadRecord(f"The template of `data` has no value for record {number:,} of the answer.")
+        return Observation(key, data)
+
+    def _key_at(self, record: Any, number: int) -> str:
+        if type(record) is dict and len(self._key_path) == 1:
+            return key_text(record.get(self._key_path[0]), number)
+        found = found_at(record, self._key_path)
+        return key_text(found[0] if found else None, number)
+
+
+def scope_of(event: Event, more: Mapping[str, Any]) -> Scope:
+    """A scope with values of an answer in it, in which numbers may be marked."""
+    scope = Scope(event, dict(more))
+    scope.has_marks = True
+    return scope
+
+
+def _read(content_type: str, raw: bytes) -> Any:
+    """A body as plain values; numbers that neither 64 bits nor a double keep are `msgspec.Raw`."""
+    if b"\\u0000" in raw:
+        # Nothing of ours can store a NUL; the rest of the record counts.
+        raw = _NUL.sub(rb"\1\\ufffd", raw)
+    if raw.lstrip()[:1] not in (b"{", b"["):
+        return read_answer(content_type, raw)
+    try:
+        value = jsontext.read(raw)
+        text = raw.decode()
+    except (TidingsError, UnicodeDecodeError):
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            return read_answer(content_type, raw)
+        return _lossless(text) if numbers.may_be_long(text) else read_answer(content_type, raw)
+    return _lossless(text) if numbers.may_be_long(text) else value
+
+
+def _lossless(text: str) -> Any:
+    try:
+        return numbers.read(text)
+    except (ValueError, msgspec.DecodeError, RecursionError) as wrong:
+        raise BadRecord(f"The answer is not JSON as it is read here: {str(wrong)[:200]}.") from None

@@ -1,0 +1,74 @@
+"""The records of an answer, and the key of each."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from tidings.model.digits import is_digits
+from tidings.rules.reading.refused import Refused
+
+KEY_CHARS_MAX = 256
+"""A key is the subject of its events."""
+PATH_CHARS_MAX = 500
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_ANY = "*"
+
+
+class BadRecord(ValueError):
+    """An answer that is not what a link expects, in a sentence."""
+
+
+def read_path(text: object, pointer: str) -> tuple[str, ...]:
+    """A path such as `body.items` or `Envelope.Body.*.result`. Raises Refused."""
+    steps = text.split(".") if type(text) is str and len(text) <= PATH_CHARS_MAX else [""]
+    if not all(steps):
+        raise Refused(pointer, "path", "A path is names joined by dots, such as result.records; * stands for any name.")
+    return tuple(steps)
+
+
+def found_at(value: Any, path: tuple[str, ...]) -> list[Any]:
+    """Every value at a path. `*` is each member of an object, or element of a list; digits are a place in a list."""
+    found = [value]
+    for step in path:
+        following: list[Any] = []
+        for each in found:
+            if type(each) is dict:
+                if step == _ANY:
+                    following += each.values()
+                elif step in each:
+                    following.append(each[step])
+            elif type(each) is list:
+                if step == _ANY:
+                    following += each
+                elif is_digits(step) and int(step[:9]) < len(each):
+                    following.append(each[int(step[:9])])
+        found = following
+    return found
+
+
+def records(answer: Any, path: tuple[str, ...]) -> list[Any]:
+    """The records at a path, as a list; without a path, the answer itself. Missing values and null have no records."""
+    found: list[Any] = []
+    for each in found_at(answer, path):
+        found += each if type(each) is list else [] if each is None else [each]
+    return found
+
+
+def key_text(value: Any, number: int) -> str:
+    """The key of a record, as text. `number`: which record it is, from 1. Raises BadRecord."""
+    if type(value) is msgspec.Raw or type(value) in (int, float):
+        return msgspec.json.encode(value).decode()
+    if type(value) is not str or not value:
+        found = "none" if value in (None, "") else f"a {_NAMES.get(type(value), 'strange one')}"
+        raise BadRecord(f"Record {number:,} of the answer needs a key that is a string or a number; it has {found}.")
+    if len(value) > KEY_CHARS_MAX or _CONTROL.search(value):
+        detail = f"may have at most {KEY_CHARS_MAX} characters, without control characters"
+        raise BadRecord(f"The key of record {number:,} of the answer {detail}.")
+    return value
+
+
+_NAMES = {dict: "key that is an object", list: "key that is a list", bool: "key that is a boolean"}

@@ -1,0 +1,47 @@
+"""How far each poll has read, by the name of its link: it outlives edits of the link."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tidings.model.moment import Micros
+from tidings.store.base import Db
+
+
+class PollRow(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a poll has read."""
+
+    link: str
+    cursor: Any = None
+    """None: it never read anything."""
+    filled: bool = False
+    """Whether a run has read everything since it began."""
+    swept: Micros | None = None
+    """When the last full look began that ended."""
+    run: str | None = None
+    """The attempt that read last, and the number of pages that it has read."""
+    page: int = 0
+
+
+def of(db: Db, link: str) -> PollRow:
+    """How far a poll has read."""
+    row = db.one("poll", link=link)
+    if row is None:
+        return PollRow(link=link)
+    cursor, filled, swept, run, page = row
+    value = None if cursor is None else msgspec.json.decode(cursor)
+    return PollRow(link=link, cursor=value, filled=bool(filled), swept=swept, run=run, page=page)
+
+
+def put(db: Db, row: PollRow) -> None:
+    """Store how far a poll has read."""
+    cursor = None if row.cursor is None else msgspec.json.encode(row.cursor).decode()
+    fields = msgspec.structs.asdict(row) | {"cursor": cursor, "filled": int(row.filled)}
+    db.run("poll_put", **fields)
+
+
+def forget(db: Db, link: str) -> bool:
+    """The poll begins again. Returns whether it had read anything."""
+    return db.run("poll_drop", link=link) > 0
