@@ -139,7 +139,9 @@ def _forms(client: Client) -> Iterator[Finding]:
                 text = f"{ident} ({form['path']}) refused {counted(count, 'submission')}: {OF_FORMS[reason]}."
                 yield Finding("warn", "form", f"{text} See: tidings refusals list --form {ident}")
     if forms and not ill:
-        yield Finding("ok", "forms", f"{counted(len(forms), 'form')}, none of which refused what it should take.")
+        yield Finding(
+            "ok", "forms", f"{counted(len(forms), 'form')}, none of which refused what it may have to accept."
+        )
 
 
 def _shares(client: Client) -> Iterator[Finding]:
