@@ -315,6 +315,20 @@ class Browser:
         found = self._ask("Runtime.evaluate", expression=f"document.getElementById({json.dumps(ident)})")
         self._ask("DOM.setFileInputFiles", files=paths, objectId=found["result"]["objectId"])
 
+    def tree(self) -> list[dict[str, Any]]:
+        """What a screen reader is given: the nodes of the accessibility tree that are not ignored, in order."""
+        nodes = self._ask("Accessibility.getFullAXTree")["nodes"]
+        return [
+            {
+                "role": node["role"]["value"],
+                "name": node.get("name", {}).get("value", ""),
+                "description": node.get("description", {}).get("value", ""),
+                **{each["name"]: each["value"].get("value") for each in node.get("properties", ())},
+            }
+            for node in nodes
+            if not node["ignored"]
+        ]
+
     def picture(self) -> bytes:
         """The page as PNG."""
         return b64decode(self._ask("Page.captureScreenshot", format="png")["data"])

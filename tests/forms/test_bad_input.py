@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlencode
 
@@ -171,6 +172,14 @@ def test_a_flood_of_one_form_is_bounded_and_leaves_the_others_alone(world: FormW
         form.post({**ANN, "website": "x"})
     assert len(form.refusals()) <= 60
     assert other.post(ANN).status == 200 and other.data() == [ANN]
+
+
+def test_many_clicks_at_once_are_one_event(world: FormWorld) -> None:
+    form = world.form()
+    values = {**ANN, "_token": form.token()}
+    with ThreadPoolExecutor(20) as people:
+        statuses = [answer.status for answer in people.map(lambda _: form.post(values), range(100))]
+    assert set(statuses) == {200} and form.data() == [ANN] and len(form.receipts()) == 1
 
 
 def test_a_form_of_a_tenant_publishes_for_it_and_is_its_own(world: FormWorld) -> None:

@@ -127,6 +127,33 @@ def test_nobody_meets_the_honeypot_with_the_keyboard(server: TestServer, browser
 
 
 @pytest.mark.slow
+def test_a_screen_reader_is_told_everything(server: TestServer, browser: Browser) -> None:
+    form = declared(server, "tree")
+    browser.open(server.url + form.path)
+    browser.do("document.getElementById('f-email').value = 'ann'")
+    send(browser)
+    tree = browser.tree()
+    inputs = {
+        node["name"]: node for node in tree if node["role"] in ("textbox", "radio", "checkbox", "combobox", "Date")
+    }
+    assert set(inputs) >= {"Your name", "Your email", "Your message", "Email", "Monday", "You may store this.", "Topic"}
+    email = inputs["Your email"]
+    assert email["required"] and email["invalid"] == "true"
+    assert email["description"] == "Only to answer you. This is not an email address. Example: ann@example.com."
+    groups = {node["name"].strip(): node["description"] for node in tree if node["role"] in ("group", "radiogroup")}
+    assert groups == {"Answer by": "Please choose one.", "Days *": "Please choose one."}
+    alerts = [node for node in tree if node["role"] == "alert"]
+    assert len(alerts) == 1 and alerts[0]["focused"]
+    links = [node["name"] for node in tree if node["role"] == "link"]
+    assert links == ["Your name", "Your email", "Answer by", "Days", "Your message", "You may store this."]
+    assert [node["name"] for node in tree if node["role"] == "heading"] == [
+        "Contact us",
+        "Please check what you entered",
+    ]
+    assert not any("website" in node["name"] for node in tree), "the honeypot is read out"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 1440])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_the_pages_have_no_barriers(server: TestServer, browser: Browser, axe: str, width: int, dark: bool) -> None:
