@@ -182,6 +182,25 @@ def test_items_that_are_too_large_to_change_together_are_refused(own: Api) -> No
     assert {each["revision"] for each in own.pages(path, fields="revision")} == {2, 3}
 
 
+def test_items_with_many_words_weigh_more(own: Api) -> None:
+    """Each word is an entry of an index: 600,000 of them in a file of four megabytes took seconds of the writer."""
+    text = " ".join(f"word{n}" for n in range(200))
+    media = {"Content-Type": "application/x-ndjson"}
+
+    def file(count: int, **more: str) -> bytes:
+        return "".join(json.dumps({"id": f"words{n}", "text": text, **more}) + "\n" for n in range(count)).encode()
+
+    refused = own.call("POST", f"{PATH}:import", file(600), media)
+    assert refused.status == 413 and refused.json["code"] == "too_heavy", refused.json
+    creates = [{"op": "create", "data": {"text": text}} for _ in range(600)]
+    assert own.call("POST", f"{PATH}:batch", {"operations": creates}).json["code"] == "too_heavy"
+    reply = own.call("POST", f"{PATH}:import", file(600), media, partial="true")
+    assert reply.status == 200 and reply.json["created"] == 600, reply.json
+    text += " more"
+    assert own.call("POST", f"{PATH}:import", file(600), media, on_conflict="merge").json["code"] == "too_heavy"
+    assert own.call("POST", f"{PATH}:import", file(200), media, on_conflict="merge").json["merged"] == 200
+
+
 def test_items_with_many_numbers_weigh_more_once_they_are_changed(own: Api) -> None:
     """Eight of them took half a second of the writer."""
     path = "/v1/items/docs"

@@ -26,6 +26,9 @@ on a slow disk."""
 VALUE_WEIGHT = 8
 """What each value in an object or an array adds to the weight of a changed item: a megabyte may hold 190,000 numbers,
 which take four times as long as a text."""
+SEARCHED_WEIGHT, SEARCHED_CHARS_MAX = 30, 12_000
+"""What each character of a text that `q` searches adds to the weight of a written item: a word is an entry of an index.
+The number of words of an item is limited (rules/items/search_words.py)."""
 INDEX_WEIGHT, INDEXES_FREE = 300, 16
 """What each index of a collection, beyond the first few, adds to the weight of a written item."""
 REFERRERS_MAX = 1_100
@@ -49,6 +52,7 @@ class Draft:
         self._table, self._drafts = table, drafts
         self._unique = [field.name for field in table.collection.fields if field.unique]
         self._places = {field.name: index for index, field in enumerate(table.collection.fields, len(OWN_COLUMNS) - 1)}
+        self._searched = [field.name for field in table.collection.fields if field.searchable]
         self._each = INDEX_WEIGHT * max(0, len(table.indexes) - INDEXES_FREE)
         self._count = 0
         self._forget()
@@ -161,7 +165,7 @@ class Draft:
         """Add a new item; returns its provisional number."""
         self._count -= 1
         item = msgspec.structs.replace(item, seq=self._count)
-        self._drafts.weigh(item.values.values(), self._each)
+        self._drafts.weigh(item.values.values(), self._each + self._words(item.values[name] for name in self._searched))
         self._put(item)
         self._changed[item.seq] = None
         return item.seq
@@ -169,7 +173,8 @@ class Draft:
     def insert_row(self, row: Row) -> None:
         """Add a new item, as values of `columns`, in a job that deletes none."""
         self._count = seq = self._count - 1
-        self._drafts.weigh(row[len(OWN_COLUMNS) - 1 :], self._each)
+        more = self._words(row[self._places[name]] for name in self._searched)
+        self._drafts.weigh(row[len(OWN_COLUMNS) - 1 :], self._each + more)
         self._rows[seq] = row
         self._seqs.setdefault(row[0], {})[row[1]] = seq
         for name in self._unique:
@@ -180,7 +185,8 @@ class Draft:
         """Replace an item."""
         # Its objects and arrays were read and compared, value by value.
         inner = sum([value.count(",") for value in item.values.values() if type(value) is str])
-        self._drafts.weigh(item.values.values(), self._each + VALUE_WEIGHT * inner)
+        more = self._words(item.values[name] for name in self._searched)
+        self._drafts.weigh(item.values.values(), self._each + VALUE_WEIGHT * inner + more)
         self._put(item)
         self._changed[item.seq] = None
 
@@ -228,6 +234,10 @@ class Draft:
                 and holders.get((was, item.tenant), item.seq) != item.seq
             ]
             item_bulk.clear(db, self._table, name, moved)
+
+    def _words(self, texts: Iterable[str | None]) -> int:
+        """What the words of these texts add to an item's weight."""
+        return SEARCHED_WEIGHT * min(sum([len(text) for text in texts if text is not None]), SEARCHED_CHARS_MAX)
 
     # --- memory -------------------------------------------------------------------------------------------------------
 
