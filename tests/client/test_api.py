@@ -192,3 +192,18 @@ def test_one_client_serves_many_threads(server: TestServer) -> None:
         for each in work:
             each.join()
     assert len(set(made)) == 20
+
+
+def test_forms(client: Face) -> None:
+    forms = client.client.forms
+    path = f"client-{type(client.client).__name__}"
+    made = client.done(forms.create, path, {"email": {"type": "email"}}, title="One")
+    assert client.done(forms.get, made["id"]) == made
+    assert made in client.done(forms.list)
+    assert client.done(forms.edit, made["id"], {"title": "Two"}, 1)["revision"] == 2
+    with pytest.raises(Stale):
+        client.done(forms.put, made["id"], {"path": path, "fields": {"name": {}}}, 1)
+    assert list(client.done(forms.put, made["id"], {"path": path, "fields": {"name": {}}})["fields"]) == ["name"]
+    client.done(forms.delete, made["id"])
+    with pytest.raises(NotFound):
+        client.done(forms.get, made["id"])

@@ -219,6 +219,11 @@ SENDERS: list[tuple[dict[str, str], bool]] = [
 ]
 
 
+def test_a_proxy_may_name_the_port_in_host(world: FormWorld) -> None:
+    assert world.form().post(ANN, host="Example.org:443", origin="https://example.org").status == 200
+    assert world.form().post(ANN, host="example.org:8443", origin="https://example.org").status == 403
+
+
 @pytest.mark.parametrize(("headers", "is_taken"), SENDERS)
 def test_only_its_own_page_submits_a_form_that_lists_no_origins(
     world: FormWorld, headers: dict[str, str], is_taken: bool

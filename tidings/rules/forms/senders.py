@@ -11,6 +11,8 @@ from collections.abc import Mapping
 
 from tidings.rules.network.origin import ANY, PublicUrl
 
+_PORT = re.compile(":(80|443)$")
+"""Browsers leave these out of an origin, and proxies may put them into `Host`."""
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*://[^/?#\s]*)", re.IGNORECASE)
 
 
@@ -28,7 +30,7 @@ def is_own(sender: str, host: str, public: PublicUrl | None) -> bool:
     Behind a proxy the server does not know with which scheme it was called, so only the host counts there.
     """
     return (public is not None and sender == public.origin.lower()) or (
-        bool(host) and sender.partition("://")[2] == host.lower()
+        bool(host) and sender.partition("://")[2] == _PORT.sub("", host.lower())
     )
 
 

@@ -240,5 +240,8 @@ def _cors(at: Visit, public: Any) -> list[tuple[str, str]]:
 
 def _invalid(says: Says, answer: FormAnswer) -> Invalid:
     """What is wrong with a submission, as a problem."""
-    places = [Place(pointer=f"/{escaped(each.name)}", code=each.code, detail=each.text) for each in answer.wrong]
+    places = [
+        Place(pointer=f"/{escaped(each.name)}" if each.name else "", code=each.code, detail=each.text)
+        for each in answer.wrong
+    ]
     return Invalid(says.say(answer.again) if answer.again else "Some fields are wrong.", errors=places)
