@@ -261,9 +261,9 @@ def test_a_pause_in_the_middle_of_a_run_ends_it_and_it_continues(calls: Calls, s
         (b'{"items": [{"id": "a"}, {"no": 1}]}', "Record 2 of the answer needs a key"),
         (b'{"items": [{"id": {"a": 1}}]}', "a key that is an object"),
         (b"[" * 100_000 + b"]" * 100_000, "neither JSON nor XML"),
-        (b'{"items": [{"id": "a"}], "next": "https://elsewhere.example/"}', "elsewhere than the first"),
-        (b'{"items": [{"id": "a"}], "next": "//elsewhere.example/x"}', "elsewhere than the first"),
-        (b'{"items": [{"id": "a"}], "next": "/x\\r\\ny"}', "characters that no URL has"),
+        (b'{"items": [{"id": "a"}], "next": "https://elsewhere.example/"}', "not on the first page's host"),
+        (b'{"items": [{"id": "a"}], "next": "//elsewhere.example/x"}', "not on the first page's host"),
+        (b'{"items": [{"id": "a"}], "next": "/x\\r\\ny"}', "characters that a URL cannot have"),
         (b'{"items": ' + b" " * (8 * 1024 * 1024) + b"[]}", "more than 8,388,608 bytes"),
     ],
 )

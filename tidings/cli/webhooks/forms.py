@@ -116,7 +116,7 @@ def submissions(out: Session, id: Id, limit: Limit = LIST_LIMIT) -> None:
 @cli.command("edit")
 @calling
 def edit(out: Session, id: Id, *, options: Options, set: Set = None, revision: Revision = None) -> None:
-    """Change a form, from the next request on. Fields that are given replace all present ones."""
+    """Change a form, from the next request on. The given fields replace all existing ones."""
     changes = options | values(set, EXAMPLE)
     if not changes:
         raise ValueError("There is nothing to change. See: tidings forms edit --help")

@@ -112,7 +112,7 @@ def edit(
     set: Set = None,
     revision: Revision = None,
 ) -> None:
-    """Change a hook, from the next request on. Secrets that are given replace all present ones."""
+    """Change a hook, from the next request on. The given secrets replace all existing ones."""
     changes = options | values(set, EXAMPLE)
     if scheme is not None:
         changes["scheme"] = _scheme(scheme)

@@ -303,7 +303,7 @@ class _Run:
     def _gone_key(self) -> str:
         key = self._action.line(self._run.event)
         if not key:
-            raise BadRecord("It is gone, but neither `order` nor the event's subject says which record that is.")
+            raise BadRecord("The record is gone, but neither `order` nor the event's subject says which one it was.")
         return key
 
     def _is_unchanged(self, reply: Reply) -> bool:

@@ -58,7 +58,7 @@ class Observer:
             raise BadRecord(f"The answer has nothing at {'.'.join(path)}.")
         found = records(body, path)
         if len(found) > RECORDS_MAX:
-            raise BadRecord(f"The answer has {len(found):,} records; one may have at most {RECORDS_MAX:,}.")
+            raise BadRecord(f"The answer has {len(found):,} records; the maximum is {RECORDS_MAX:,}.")
         return ReadAnswer(body, headers, found)
 
     def observations(self, event: Event, answer: ReadAnswer) -> list[Observation]:
@@ -119,4 +119,4 @@ def _lossless(text: str) -> Any:
     try:
         return numbers.read(text)
     except (ValueError, msgspec.DecodeError, RecursionError) as wrong:
-        raise BadRecord(f"The answer is not JSON as it is read here: {str(wrong)[:200]}.") from None
+        raise BadRecord(f"The answer is not JSON that can be read: {str(wrong)[:200]}.") from None

@@ -116,7 +116,7 @@ def _overridden(what: CallApi, given: dict[str, Any], pointer: str) -> CallApi |
             found[name] = {**getattr(what, name), **value}
         elif name in VERBS:
             if name != what.verb or type(value) is not str:
-                raise Refused(at, "contradiction", f"The method of further pages is `{what.verb}`, too, with a path.")
+                raise Refused(at, "contradiction", f"Further pages use the method `{what.verb}` too, with a path.")
             found["path"] = value
         elif "content" in found:
             raise Refused(at, "contradiction", "A request has one body.")
@@ -132,7 +132,7 @@ def _overridden(what: CallApi, given: dict[str, Any], pointer: str) -> CallApi |
 def _joined(last: str, found: str) -> str:
     """A URL as it is named on a page. Raises BadRecord if it is elsewhere: credentials would go with it."""
     if len(found) > URL_CHARS_MAX or not _URL.fullmatch(found):
-        raise BadRecord("The URL of the next page has characters that no URL has, or is too long.")
+        raise BadRecord("The URL of the next page is too long, or has characters that a URL cannot have.")
     try:
         url = urljoin(last, found)
         here, there = urlsplit(last), urlsplit(url)
@@ -140,7 +140,7 @@ def _joined(last: str, found: str) -> str:
     except ValueError:
         raise BadRecord("The URL of the next page cannot be read.") from None
     if not same or there.username is not None:
-        raise BadRecord(f"The next page is at {there.scheme}://{there.netloc[:100]}, elsewhere than the first.")
+        raise BadRecord(f"The next page is at {there.scheme}://{there.netloc[:100]}, not on the first page's host.")
     return url.partition("#")[0]
 
 
