@@ -149,8 +149,9 @@ class BodyReader:
         A connection that is closed while its peer still sends is reset, and a reset can destroy an answer that has
         not been read yet: behind a proxy, the caller then gets a 502.
         """
-        # With `Expect`, the body has not left its sender yet.
-        if "expect" in headers or ("content-length" not in headers and "transfer-encoding" not in headers):
+        # With `Expect`, the body has not left its sender yet. A small one has left it as a whole.
+        length = headers.get("content-length", "")
+        if "expect" in headers or (int(length or 0) <= LARGE_BYTES and "transfer-encoding" not in headers):
             return
         left = DISCARDED_NOWHERE_MAX if status == 404 else DISCARDED_BYTES_MAX
         # RuntimeError: the whole body was read, or it broke off.
