@@ -237,6 +237,31 @@ def test_the_list_of_keys_shows_what_permits_allow(run: Run, server: TestServer)
     assert "permitted: list create" in run("keys", "list").stdout
 
 
+def test_a_key_is_made_with_permits(run: Run, read: Read, server: TestServer) -> None:
+    fields = {"fields": {"title": {"type": "string"}, "cost": {"type": "number"}}}
+    for name in ("desks", "lamps"):
+        server.api.call("PUT", f"/v1/collections/{name}", fields)
+        server.api.call("PUT", f"/v1/items/{name}/one", {"title": "a", "cost": 1})
+    lamps = 'lamps={"verbs": ["get"], "read": ["title"]}'
+    made = read("keys", "create", "shop", "--permit", "desks=list, get", "--permit", lamps)
+    env = {"TIDINGS_KEY": made["key"]}
+    assert read("items", "show", "desks", "one", env=env)["cost"] == 1
+    assert "cost" not in read("items", "show", "lamps", "one", env=env)
+    assert run("items", "delete", "desks", "one", env=env).exit_code == 1
+    said = run("keys", "create", "shop", "--permit", "desks=list")
+    assert "may desks: list." in said.stdout
+    for permit, sentence in (
+        ("desks", "--permit is written as NAME=VALUE, such as tasks=list,get"),
+        ("desks={", "permit for desks is not valid JSON"),
+        ("desks=look", "look"),
+        ("nowhere=list", "nowhere"),
+    ):
+        wrong = run("keys", "create", "shop", "--permit", permit)
+        assert wrong.exit_code == 1 and sentence in wrong.stderr, wrong.stderr
+    neither = run("keys", "create", "shop")
+    assert neither.exit_code == 1 and "at least one --scope, such as events:write, or a --permit" in neither.stderr
+
+
 def test_the_list_of_deliveries_shows_what_is_held(run: Run, read: Read, receiver: Receiver) -> None:
     receiver.answer(500)
     made = read("endpoints", "create", receiver.url("/line"), "--events", "line.*", "--set", "order=all")["id"]

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import json
+import os
+import pty
 import re
+import struct
+import subprocess
+import sys
+import termios
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tidings.cli.terminal import layout
+from tidings.testing import Receiver, TestServer
 
 DELIVERY: dict[str, Any] = {
     "id": "dlv_01m8aeshq0f4qr3yrx1m8v1y0k",
@@ -61,3 +72,67 @@ def test_columns_line_up_for_wide_signs_too() -> None:
 def test_terminal_control_characters_are_escaped() -> None:
     assert layout.cell("a\x1b[2Jb\r\u202ec") == "a\\x1b[2Jb\\r\\u202ec"
     assert layout.cell("na\u00efve 東京 👋") == "na\u00efve 東京 👋"
+
+
+LONG = "\u6771\u4eac-\u043a\u043b\u0438\u0435\u043d\u0442-" + "a" * 40
+LISTS = """
+import json, sys
+from tidings.cli.commands import tree
+app = tree()
+for args in json.loads(sys.argv[1]):
+    print("##", *args)
+    try:
+        app(args, standalone_mode=False)
+    except SystemExit as end:
+        assert not end.code, args
+"""
+
+
+def in_a_terminal(program: str, *args: str, columns: int, env: dict[str, str]) -> str:
+    """What a Python program prints to a terminal of this width."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    command = [sys.executable, "-c", program, *args]
+    env = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")} | env
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env) as process:
+        os.close(theirs)
+        said = bytearray()
+        # At its end, Linux reports an error.
+        with contextlib.suppress(OSError):
+            while part := os.read(ours, 65_536):
+                said += part
+    os.close(ours)
+    assert process.returncode == 0, said.decode()
+    return said.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+def test_every_list_at_80_columns_has_whole_ids_and_values(
+    server: TestServer, receiver: Receiver, columns: int
+) -> None:
+    api = server.api
+    name = f"lists{columns}"
+    api.call("PUT", f"/v1/collections/{name}", {"description": LONG, "fields": {"title": {"type": "string"}}})
+    api.call("PUT", f"/v1/event-types/{name}.happened_in_a_place_with_a_long_name", {"description": LONG})
+    api.post("/v1/tenants", {"id": f"customer-with-a-long-id-{columns}", "name": LONG})
+    made = [
+        api.post("/v1/endpoints", {"url": receiver.url("/" + "x" * 90), "events": [f"{name}.*"], "description": LONG}),
+        api.post("/v1/keys", {"name": LONG, "scopes": ["events:read", "events:write", "endpoints:read"]}),
+        api.post("/v1/events", {"type": f"{name}.seen", "subject": LONG, "data": {}}),
+        api.call("PUT", f"/v1/items/{name}/{'i' * 64}", {"title": LONG}).json,
+        api.post("/v1/hooks", {"path": name + "-" + "p" * 40, "scheme": "github", "secrets": ["s" * 32]}),
+    ]
+    receiver.wait_for(1)
+    groups = "events endpoints keys deliveries replays collections event-types tenants hooks receipts refusals links"
+    lists = [[group, "list"] for group in [*groups.split(), "connections", "forms"]] + [["items", "list", name]]
+    said = in_a_terminal(
+        LISTS, json.dumps(lists), columns=columns, env={"TIDINGS_URL": server.url, "TIDINGS_KEY": str(api.key)}
+    )
+    lines = said.splitlines()
+    wholes = [each["id"] for each in made] + [LONG, "i" * 64, f"customer-with-a-long-id-{columns}", "x" * 90]
+    for whole in wholes:
+        assert any(whole in line for line in lines), (whole, said)
+    # Only a value that is wider than the terminal is longer than a line, and then it is alone on it.
+    for line in lines:
+        is_alone = "  " not in line.strip()
+        assert is_alone or cell_len(line) <= columns, line

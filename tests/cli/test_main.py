@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import typer.main
@@ -50,6 +52,33 @@ def test_version_is_a_command_and_an_option(word: str) -> None:
 def test_minus_h_explains_a_command_too(args: tuple[str, ...]) -> None:
     said = run(*args)
     assert said.returncode == 0 and "Usage: tidings" in said.stdout
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+def test_help_breaks_lines_between_words(columns: int) -> None:
+    """Every command's help; --client-certificate and the examples of values were cut with an ellipsis."""
+
+    def helps(command: Any, path: list[str], width: int) -> Iterator[tuple[str, str]]:
+        context = typer.Context(command, info_name=" ".join(path), terminal_width=width, max_content_width=width)
+        yield " ".join(path), command.get_help(context)
+        for name, each in getattr(command, "commands", {}).items():
+            yield from helps(each, [*path, name], width)
+
+    program = typer.main.get_command(tree())
+    wide = dict(helps(program, ["tidings"], 1_000))
+    for name, text in helps(program, ["tidings"], columns):
+        known = set(wide[name].split())
+        # Only a long value, such as a URL, may be broken, or a word at its hyphen; nothing is left out.
+        parts = {part for word in known if len(word) > 17 or "-" in word for part in _parts(word)}
+        assert set(text.split()) <= known | parts, name
+        for line in text.splitlines():
+            assert len(line) <= columns or len(line.split()) == 1, (name, line)
+
+
+def _parts(word: str) -> Iterator[str]:
+    for at in range(1, len(word)):
+        if len(word) > 17 or word[at - 1] == "-":
+            yield from (word[:at], word[at:])
 
 
 def test_an_unknown_command_is_named() -> None:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from tidings.cli.table import BY_NAME, SLOGAN, version_line
+
+HELP_MAX = 500
+"""The maximum length of a command's line in the help of its group."""
 
 
 def tree(names: Iterable[str] = tuple(BY_NAME)) -> typer.Typer:
     """The program with these commands of the table."""
     cli = typer.Typer(
         name="tidings",
+        cls=_Group,
         help=SLOGAN,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        rich_markup_mode="rich",
+        # Boxes cut long options and values; plain text breaks lines between words, at any width.
+        rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     cli.callback()(_program)
@@ -25,12 +32,21 @@ def tree(names: Iterable[str] = tuple(BY_NAME)) -> typer.Typer:
         command = BY_NAME[name]
         module = import_module(f"tidings.cli.{command.module}")
         if command.group:
-            cli.add_typer(module.cli, name=name, rich_help_panel=command.panel)
+            cli.add_typer(module.cli, name=name, cls=_Group)
         elif name == "serve":
-            module.add_to(cli, command.panel)
+            module.add_to(cli)
         else:
-            cli.command(name, rich_help_panel=command.panel)(getattr(module, name))
+            cli.command(name)(getattr(module, name))
     return cli
+
+
+class _Group(TyperGroup):
+    """A group whose help has the whole first sentence of each command."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        rows = [(name, self.commands[name].get_short_help_str(HELP_MAX)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
 
 def _version(asked: bool) -> None:

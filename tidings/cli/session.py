@@ -25,12 +25,9 @@ FAILED = 1
 LIST_LIMIT = 50
 PAGE_MAX = 1000
 
-_SERVER = "The server"
-Url = Annotated[
-    str, typer.Option(envvar="TIDINGS_URL", help="The server's URL.", metavar="URL", rich_help_panel=_SERVER)
-]
-Key = Annotated[str, typer.Option(envvar="TIDINGS_KEY", help="The key to use.", metavar="KEY", rich_help_panel=_SERVER)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for scripts.", rich_help_panel=_SERVER)]
+Url = Annotated[str, typer.Option(envvar="TIDINGS_URL", help="The server's URL.", metavar="URL")]
+Key = Annotated[str, typer.Option(envvar="TIDINGS_KEY", help="The key to use.", metavar="KEY")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for scripts.")]
 Limit = Annotated[int, typer.Option(parser=counting, help="Show at most this many.", metavar="NUMBER")]
 
 

@@ -16,7 +16,7 @@ NEW_STORE_HELP = (
 CONFIG_HELP = "The settings file; by default tidings.yaml in the working folder, if it exists."
 
 
-def add_to(cli: typer.Typer, panel: str) -> None:
+def add_to(cli: typer.Typer) -> None:
     """Add the command, with one option for each setting."""
 
     def command(**flags: Any) -> None:
@@ -29,7 +29,7 @@ def add_to(cli: typer.Typer, panel: str) -> None:
     parameters = [_parameter(setting) for setting in SETTINGS] + [config, as_json, new_store]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}
-    cli.command("serve", help=HELP, rich_help_panel=panel)(command)
+    cli.command("serve", help=HELP)(command)
 
 
 HELP = (

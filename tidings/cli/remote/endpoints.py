@@ -39,7 +39,9 @@ Events = Annotated[
 ]
 Filter = Annotated[str | None, typer.Option(help="A JSON pattern that events must match.", metavar="JSON")]
 Description = Annotated[str | None, typer.Option(help="A description.")]
-Header = Annotated[list[str] | None, typer.Option(help="A header to send, 'Name: value'; repeat for more.")]
+Header = Annotated[
+    list[str] | None, typer.Option(help="A header to send, 'Name: value'; repeat for more.", metavar="HEADER")
+]
 GiveUpOn = Annotated[
     list[str] | None,
     typer.Option(

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tidings.cli.session import LIST_LIMIT, Limit, Session, calling
+from tidings.cli.terminal.values import pairs, read_json
 from tidings.client.calls import given
 
 cli = typer.Typer(help="Keys: who may call, what they may do, and how often.", no_args_is_help=True)
@@ -22,24 +23,38 @@ def create(
     out: Session,
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     scope: Annotated[
-        list[str] | None, typer.Option(help="What the key may do, such as events:write; repeat for more.")
+        list[str] | None,
+        typer.Option(help="What the key may do, such as events:write; repeat for more.", metavar="SCOPE"),
+    ] = None,
+    permit: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What the key may do with the items of one collection: verbs, such as tasks=list,get, or a permit as "
+            'JSON, such as \'tasks={"verbs": ["list"], "read": ["title"]}\'; repeat for more.',
+            metavar="COLLECTION=VERBS",
+        ),
     ] = None,
     tenant: Annotated[str | None, typer.Option(help="Limit the key to this tenant.")] = None,
     limit: Annotated[
-        list[str] | None, typer.Option(help="A call limit: 10/s, 1000/d, 50/10m; repeat for more.")
+        list[str] | None,
+        typer.Option(help="A call limit: 10/s, 1000/d, 50/10m; repeat for more.", metavar="CALLS/TIME"),
     ] = None,
     expires: Annotated[str | None, typer.Option(help="When the key expires, such as 2027-01-01T00:00:00Z.")] = None,
     cors_origin: Annotated[
         list[str] | None,
-        typer.Option(help="An origin whose pages may use the key, such as https://app.example.com; repeat for more."),
+        typer.Option(
+            help="An origin whose pages may use the key, such as https://app.example.com; repeat for more.",
+            metavar="ORIGIN",
+        ),
     ] = None,
 ) -> None:
     """Make a key. It is shown only once, now."""
-    if not scope:
-        raise ValueError("A key needs at least one --scope, such as --scope events:write.")
+    if not scope and not permit:
+        raise ValueError("A key needs at least one --scope, such as events:write, or a --permit, such as tasks=list.")
+    permits = [_permit(collection, text) for collection, text in pairs(permit, "--permit", "tasks=list,get")]
     limits = [_limit(text) for text in limit or []]
     more = given(tenant=tenant, limits=limits or None, expires=expires, cors_origins=cors_origin or None)
-    made = out.client.create_key(name, scope, **more)
+    made = out.client.create_key(name, scope or [], **more, **given(permits=permits or None))
     out.answer(made, lambda: _show_made(out, made))
 
 
@@ -77,6 +92,14 @@ def _limit(text: str) -> dict[str, Any]:
     return {"calls": int(calls), "seconds": int(count or 1) * _SECONDS[unit]}
 
 
+def _permit(collection: str, text: str) -> dict[str, Any]:
+    """`list,get`, or a permit in JSON, in the form of the API. Raises ValueError."""
+    if not text.startswith("{"):
+        return {"collection": collection, "verbs": [verb.strip() for verb in text.split(",") if verb.strip()]}
+    permit = read_json(text, f"the permit for {collection}")
+    return {"collection": collection, **permit}
+
+
 def _short(key: dict[str, Any]) -> dict[str, Any]:
     """What each permit is for, for the table."""
     permits = [f"{each['collection']}: {' '.join(_verbs(each))}" for each in key["permits"]]
@@ -88,5 +111,6 @@ def _verbs(permit: dict[str, Any]) -> list[str]:
 
 
 def _show_made(out: Session, made: dict[str, Any]) -> None:
-    out.say(f"{made['id']} may {', '.join(made['scopes'])}.")
+    permits = _short(made)["permits"]
+    out.say(f"{made['id']} may {', '.join([*made['scopes'], *permits])}.")
     out.say(f"The key, shown only this once, so keep it: {made['key']}")

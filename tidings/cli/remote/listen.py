@@ -102,7 +102,9 @@ HookName = Annotated[
         "--hook", help="Forward requests to this hook (its path or id) as received, instead of events.", metavar="HOOK"
     ),
 ]
-Types = Annotated[list[str] | None, typer.Option(help="Only these types, such as 'tasks.*'; repeat for more.")]
+Types = Annotated[
+    list[str] | None, typer.Option(help="Only these types, such as 'tasks.*'; repeat for more.", metavar="PATTERN")
+]
 After = Annotated[
     str | None, typer.Option(help="Where to start: start, end, or a cursor; by default where the last run ended.")
 ]
