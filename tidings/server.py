@@ -214,15 +214,15 @@ class Server:
 
     def _together(self, catalog: Catalog, sealer: Sealer, feed: Feed, router: Router, endpoints: Endpoints) -> Parts:
         """The parts that operations work with."""
-        settings, kinds, items = self.settings, self._kinds, self._items
-        publisher, heads = Publisher(self.writer, catalog, self.clock), ReceiptHeads(sealer)
+        settings, kinds, items, heads = self.settings, self._kinds, self._items, ReceiptHeads(sealer)
+        publisher, public = Publisher(self.writer, catalog, self.clock), public_url(settings.public_url)
         stores = (self.writer, publisher, catalog, self.clock)
         receiver = HookReceiver(*stores, Fetched(self._fetcher.content), heads, settings.max_hook_bytes)
-        public = public_url(settings.public_url)
         collections, connections = Collections(catalog, self.clock), Connections(catalog, self.clock)
         links = Links(catalog, self._readers, self.clock, self._cancelling, self.deliver, connections)
         self.whole_file = WholeFile(collections, links)
-        self._declaring = Declaring((self._engine, self.writer, self._readers, self.clock), collections, self._indexes)
+        jobs = (self.writer, self._readers, self.clock)
+        self._declaring = Declaring((self._engine, *jobs), collections, self._indexes)
         limits = ImportLimits(settings.max_whole_import_bytes, settings.max_whole_import_lines)
         return Parts(
             settings=settings,
@@ -244,7 +244,7 @@ class Server:
             event_types=EventTypes(catalog, self.clock),
             endpoints=endpoints,
             links=links,
-            link_trials=LinkTrials(links, self._readers, self.writer, self.clock, self._edit, catalog.connection),
+            link_trials=LinkTrials(links, *jobs, self._edit, catalog.connection, self.deliver.try_out),
             timer_runs=TimerRuns(links, catalog, self._readers, self.clock),
             deliveries=Deliveries(catalog, self._readers, self.clock, self.deliver, self._delivery_ids),
             replays=Replays(catalog, self._readers, self._replaying),

@@ -458,3 +458,45 @@ def test_a_condition_leaves_a_fetch_out(calls: Calls, source: Source) -> None:
         {"when": {"event": "x"}, "call": {"get": "https://a.example/"}, "once": "{{ id }}", **parts},
     )
     assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/once")
+
+
+def test_a_trial_reads_one_page_and_moves_nothing(calls: Calls, source: Source) -> None:
+    source.size = 6
+    for number, key in enumerate("abcdefgh"):
+        source.put(key, f"10:00:0{number}", v=1)
+    poll(calls)
+    ran(calls, 1)
+    source.put("c", "11:00:00", v=2)
+    source.put("new", "11:00:00", v=1)
+    tried = calls.api.post("/v1/links/pull:test", {})
+    found = tried["observed"]
+    assert (found["records"], len(found["first"]), found["has_more"]) == (6, 5, True)
+    assert (found["created"], found["updated"], found["deleted"]) == (0, 0, 0)
+    assert tried["call"]["url"].endswith("/api/items?since=2026-11-29T09%3A58%3A07.000Z")
+    source.size = 20
+    found = calls.api.post("/v1/links/pull:test", {})["observed"]
+    assert (found["created"], found["updated"], found["has_more"]) == (1, 1, False)
+    assert found["changes"] == [{"change": "updated", "key": "c"}, {"change": "created", "key": "new"}]
+    assert len(emitted(calls)) == 8
+    source.fails = [Reaction(status=500)]
+    failed = calls.api.post("/v1/links/pull:test", {})
+    assert (failed["outcome"], failed["says"], failed["observed"]) == ("bad_status", "Answered 500.", None)
+    calls.clock.advance(3600)
+    assert ran(calls, 2)[1].endswith("1 created, 1 updated, 0 deleted.")
+
+
+def test_a_reset_begins_again_and_emits_nothing_twice(calls: Calls, source: Source) -> None:
+    for number, key in enumerate("abc"):
+        source.put(key, f"10:00:0{number}", v=1)
+    poll(calls)
+    ran(calls, 1)
+    source.put("late", "01:00:00", v=1)
+    assert calls.api.post("/v1/links/pull:reset") == {"link": "pull", "cursor": True, "records": 0}
+    calls.clock.advance(3600)
+    assert ran(calls, 2)[1] == "Read 4 records on 2 pages: 1 created, 0 updated, 0 deleted."
+    assert calls.api.post("/v1/links/pull:reset", {"mirror": True})["records"] == 4
+    calls.clock.advance(3600)
+    assert ran(calls, 3)[2].endswith("4 created, 0 updated, 0 deleted.")
+    calls.link("push", "x", {"via": "shop", "get": "/x"})
+    assert calls.api.call("POST", "/v1/links/push:reset").json["code"] == "no_emit"
+    assert calls.api.call("POST", "/v1/links/none:reset").status == 404

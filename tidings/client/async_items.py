@@ -200,6 +200,10 @@ class AsyncLinkCalls:
         body = calls.given(event_id=event_id, event=event)
         return object_of(await self._client.send(calls.verb(calls.at("links", name), "test", body)))
 
+    async def reset(self, name: str, *, mirror: bool = False) -> Json:
+        """Let a link that polls begin again; with `mirror`, as if it had never read anything."""
+        return object_of(await self._client.send(calls.verb(calls.at("links", name), "reset", {"mirror": mirror})))
+
     async def run(self, name: str) -> Json:
         """Run a link with a timer now; returns the event. Refused while its last run has not ended."""
         return object_of(await self._client.send(calls.verb(calls.at("links", name), "run", repeatable=False)))

@@ -195,6 +195,10 @@ class LinkCalls:
         body = calls.given(event_id=event_id, event=event)
         return object_of(self._client.send(calls.verb(calls.at("links", name), "test", body)))
 
+    def reset(self, name: str, *, mirror: bool = False) -> Json:
+        """Let a link that polls begin again; with `mirror`, as if it had never read anything."""
+        return object_of(self._client.send(calls.verb(calls.at("links", name), "reset", {"mirror": mirror})))
+
     def run(self, name: str) -> Json:
         """Run a link with a timer now; returns the event. Refused while its last run has not ended."""
         return object_of(self._client.send(calls.verb(calls.at("links", name), "run", repeatable=False)))

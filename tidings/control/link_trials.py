@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -11,6 +11,7 @@ from tidings.control.timers.rows import due_event
 from tidings.model import outcome as outcomes
 from tidings.model.access import Caller
 from tidings.model.calls.connection import Connection
+from tidings.model.calls.trial import Observed
 from tidings.model.edit import EditDone, ItemEdit
 from tidings.model.errors import NotFound, TidingsError, Unavailable
 from tidings.model.event import Event
@@ -46,6 +47,8 @@ class LinkTrial(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome | None = None
     sentence: str | None = None
     change: Event | None = None
+    observed: Observed | None = None
+    """What a link with `emit` read, and what differs."""
 
 
 class _Undone(TidingsError):
@@ -62,15 +65,16 @@ class LinkTrials:
     def __init__(
         self,
         links: Links,
-        readers: Readers,
         writer: Writer,
+        readers: Readers,
         clock: Clock,
         edit: Callable[[Db, ItemEdit], EditDone],
         connection: Callable[[str], Connection | None],
+        observe: Callable[[int, Event], Awaitable[Observed]],
     ) -> None:
-        """`edit` makes an edit in a write job. `connection` finds one by its name."""
+        """`edit` makes an edit in a write job. `connection` finds one by its name. `observe` reads one page."""
         self._links, self._readers, self._writer, self._clock, self._edit = links, readers, writer, clock, edit
-        self._connection = connection
+        self._connection, self._observe = connection, observe
 
     async def stored(self, caller: Caller, name: str, event_id: str) -> LinkTrial:
         """Try a link on a stored event. Raises NotFound."""
@@ -99,6 +103,9 @@ class LinkTrials:
                 return LinkTrial(link=link, reason=reason, outcome=outcomes.SKIPPED, sentence=SKIPPED_BY_IF)
         except TemplateFailed as wrong:
             return LinkTrial(link=link, reason=reason, outcome=outcomes.TEMPLATE_FAILED, sentence=str(wrong))
+        if getattr(link.what, "emit", None) is not None:
+            found = await self._observe(link.num, event)
+            return LinkTrial(link=link, reason=reason, outcome=found.outcome, sentence=found.reason, observed=found)
         if isinstance(link.what, CallApi):
             return self._called(link, link.what, event, reason)
         try:

@@ -5,8 +5,6 @@ It meets the other stages only in the store: `committed` only saves the wait for
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 import random
 import threading
@@ -19,8 +17,9 @@ from tidings.deliver import results
 from tidings.deliver.actions import tools_of
 from tidings.deliver.actions.bodies import BodyCache
 from tidings.deliver.actions.edits import Edit, Edits
+from tidings.deliver.actions.try_out import try_out
 from tidings.deliver.lane import order
-from tidings.deliver.lane.cancel import settle_future
+from tidings.deliver.lane.cancel import Tell, asked
 from tidings.deliver.lane.lane import Lane
 from tidings.deliver.lane.queued import Queued
 from tidings.deliver.lane.shares import Shares, in_turns
@@ -33,6 +32,7 @@ from tidings.deliver.runs import Runs
 from tidings.deliver.settle import Settlement
 from tidings.deliver.steps import DueTimes
 from tidings.deliver.timings import Timings
+from tidings.model.calls.trial import Observed
 from tidings.model.errors import Unavailable
 from tidings.model.event import OWN_TYPES, Event
 from tidings.model.link import AnyLink
@@ -50,7 +50,7 @@ CHOOSE_SECONDS = 0.003
 UNSETTLED_MAX = 5_000
 STOP_SECONDS = 6.0
 ABANDON_SECONDS = 0.5
-CANCEL_SECONDS = 10.0
+CANCEL_SECONDS, TRY_SECONDS = 10.0, 150.0
 
 log = logging.getLogger("tidings.deliver")
 Chance = Callable[[], float]
@@ -134,21 +134,19 @@ class Deliver:
 
     async def cancel(self, numbers: list[int]) -> list[bool]:
         """Cancel waiting deliveries, from an event loop; False for each that had ended. Raises Unavailable."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[list[bool]] = loop.create_future()
+        late = "The store did not save it in time; it may still do so."
+        return await asked(  # type: ignore[no-any-return]
+            lambda tell: self._tell(lambda: self._cancel_all(numbers, tell)), CANCEL_SECONDS, late
+        )
 
-        def tell(said: list[bool] | None, wrong: Exception | None) -> None:
-            # At a stop, the caller and its loop may be gone.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(settle_future, future, said, wrong)
+    async def try_out(self, link: int, event: Event) -> Observed:
+        """What a link that observes would make of one page now, from an event loop. Raises Unavailable."""
 
-        self._tell(lambda: self._cancel_all(numbers, tell))
-        try:
-            return await asyncio.wait_for(future, CANCEL_SECONDS)
-        except TimeoutError:
-            raise Unavailable(
-                "The store did not save it in time; it may still do so.", retry_after_seconds=2.0
-            ) from None
+        def ask(tell: Tell) -> None:
+            action: Any = self._lanes.by_link[link].action
+            self._tell(lambda: try_out(action, event, self._now(), lambda found: tell(found, None)))
+
+        return await asked(ask, TRY_SECONDS, "The other system did not answer in time.")  # type: ignore[no-any-return]
 
     def shares(self) -> list[ShareView]:
         """What this stage divides among tenants, at this moment."""

@@ -37,6 +37,7 @@ PRECISE: tuple[Precise, ...] = (
         "It would delete values or cancel waiting deliveries; `drop_values` or `drop_waiting` permits that.",
     ),
     Precise("no_timer", (409,), "The link acts on events, so there is no time at which to run it."),
+    Precise("no_emit", (409,), "The link has no `emit`, so there is nothing that it could forget."),
     Precise("running", (409,), "The link's last run has not ended, and it never has two at once."),
     Precise("paused", (409,), "The link is paused."),
     Precise("used_by_link", (409,), "Links use the connection."),

@@ -8,7 +8,9 @@ import msgspec
 
 from tidings.control.link_trials import LinkTrial
 from tidings.model import moment
+from tidings.model import outcome as outcomes
 from tidings.model.calls.connection import Connection
+from tidings.model.calls.trial import Observed
 from tidings.model.link import AnyLink
 from tidings.rules.declare import connections
 from tidings.rules.declare.links import plain
@@ -79,12 +81,35 @@ class ChangeShown(msgspec.Struct, frozen=True, kw_only=True):
     changed: msgspec.Raw | None
 
 
+class ObservedView(msgspec.Struct, frozen=True, kw_only=True):
+    """One page as a link with `emit` reads it. `first`: the first five records; `changes`: the first five differences.
+
+    `has_more`: there are further pages, which were not read.
+    """
+
+    records: int
+    first: list[Any]
+    created: int
+    updated: int
+    deleted: int
+    changes: list[ChangeOfRecord]
+    has_more: bool
+
+
+class ChangeOfRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A difference: `created`, `updated` or `deleted`, and the key of the record."""
+
+    change: str
+    key: str
+
+
 class LinkTestView(msgspec.Struct, frozen=True, kw_only=True):
     """What a link would do with an event. Nothing was changed.
 
     `wants`: whether it would get such an event, and `reason` why not. `edit`: the exact edit; null if its templates
     cannot be filled. `call`: the same of a link that calls another system. `outcome` and `says`: what would come of it
-    now, as far as that is known. `change`: the event it would emit, if any.
+    now, as far as that is known. `change`: the event it would emit, if any. `observed`: what a link with `emit` read,
+    which is one page, and what differs; it was asked for, but nothing was moved.
     """
 
     link: str
@@ -95,6 +120,7 @@ class LinkTestView(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str | None
     says: str | None
     change: ChangeShown | None
+    observed: ObservedView | None
 
 
 def with_timer(view: LinkView, timer: TimerRow | None) -> LinkView:
@@ -166,11 +192,28 @@ def link_test_view(trial: LinkTrial) -> LinkTestView:
             previous=_raw(change.previous),
             changed=_raw(change.changed),
         ),
+        observed=_observed(trial.observed),
+    )
+
+
+def _observed(found: Observed | None) -> ObservedView | None:
+    if found is None or found.outcome is not outcomes.OK:
+        return None
+    return ObservedView(
+        records=found.records,
+        first=list(found.first),
+        created=found.created,
+        updated=found.updated,
+        deleted=found.deleted,
+        changes=[ChangeOfRecord(change=change, key=key) for change, key in found.changes],
+        has_more=found.has_more,
     )
 
 
 def _call(trial: LinkTrial) -> CallView | None:
     call = trial.call
+    if trial.observed is not None and trial.observed.shown is not None:
+        return CallView(**msgspec.json.decode(trial.observed.shown), body=None)
     if call is None:
         return None
     body = call.body.decode("utf-8", "replace") if call.body else None

@@ -77,6 +77,21 @@ def run(out: Session, name: Name) -> None:
     out.answer(made, lambda: out.say(f"{name} runs now: {made['id']}."))
 
 
+@cli.command("reset")
+@calling
+def reset(
+    out: Session,
+    name: Name,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Delete the records as well, so that each is created again.")
+    ] = False,
+) -> None:
+    """Let a link that polls begin again. Its next run reads everything, and emits what differs."""
+    done = out.client.links.reset(name, mirror=mirror)
+    records = f", and {counted(done['records'], 'record', 'records')}" if mirror else ""
+    out.answer(done, lambda: out.say(f"{name} has forgotten how far it had read{records}."))
+
+
 @cli.command("pause")
 @calling
 def pause(
@@ -145,6 +160,19 @@ def _show_call(out: Session, call: Json) -> None:
     out.say("Nothing was sent.")
 
 
+def _show_observed(out: Session, tried: Json) -> None:
+    call, found = tried["call"], tried["observed"]
+    out.say(f"{call['method']} {call['url']}")
+    more = ", and there are further pages" if found["has_more"] else ""
+    out.say(f"Read {counted(found['records'], 'record', 'records')}{more}.")
+    for record in found["first"]:
+        out.say(json.dumps(record, ensure_ascii=False))
+    out.say(f"Differs: {found['created']:,} created, {found['updated']:,} updated, {found['deleted']:,} deleted.")
+    for each in found["changes"]:
+        out.say(f"  {each['change']} {each['key']}")
+    out.say("Nothing was moved.")
+
+
 def _event(file: Path) -> Any:
     try:
         return read_json(file.read_text(), str(file))
@@ -161,7 +189,10 @@ def _show_trial(out: Session, tried: Json) -> None:
         out.say(f"{edit['edit']} {edit['collection']}/{edit['id']}{whose}")
         if edit["data"] is not None:
             out.say(json.dumps(edit["data"], indent=2, ensure_ascii=False))
-    if tried["call"] is not None:
+    if tried["observed"] is not None:
+        _show_observed(out, tried)
+        return
+    if tried["call"] is not None and tried["outcome"] is None:
         _show_call(out, tried["call"])
         return
     out.say(f"The outcome would be {tried['outcome']}: {tried['says']}")

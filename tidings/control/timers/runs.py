@@ -8,14 +8,22 @@ from tidings.control.links import WHOLE, WRITE, Links
 from tidings.control.timers import rows
 from tidings.model.access import Caller
 from tidings.model.errors import Conflict, NotFound
-from tidings.model.link import AnyLink
+from tidings.model.link import ALL_TENANTS, AnyLink
 from tidings.model.moment import Clock
 from tidings.store.base import Db, R, Run
 from tidings.store.catalog import Catalog
-from tidings.store.links import timers
+from tidings.store.links import mirror, polls, timers
 from tidings.store.links.timers import TimerRow
 from tidings.store.log.events import WithEvents
 from tidings.store.readers import Readers
+
+
+class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
+    """What a poll has forgotten: whether it had a cursor, and how many records of the mirror."""
+
+    link: str
+    cursor: bool
+    records: int
 
 
 class TimerRuns:
@@ -38,6 +46,33 @@ class TimerRuns:
         caller.need(WRITE, WHOLE)
         self._links.find(caller, name)
         return await run(lambda db: self._ran(db, caller, name))
+
+    async def reset(self, caller: Caller, name: str, *, forget: bool, run: Run[Forgotten, R]) -> R:
+        """Let a poll begin again; `forget`: without its mirror, so that every record is created once more.
+
+        Raises NotFound, or Conflict if it reads at this moment, or has no `emit`.
+        """
+        caller.need(WRITE, WHOLE)
+        self._links.find(caller, name)
+        return await run(lambda db: self._reset(db, name, forget=forget))
+
+    def _reset(self, db: Db, name: str, *, forget: bool) -> Forgotten:
+        link = self._catalog.declared_link(db, name)
+        if link is None:
+            raise NotFound(f"There is no link {name[:100]}.")
+        if (rule := getattr(link.what, "emit", None)) is None:
+            raise Conflict(f"{name} has no `emit`, so it remembers nothing.", code="no_emit")
+        row = timers.of(db, link.num)
+        if row is not None and timers.is_running(db, row):
+            raise Conflict(
+                f"{name} is running, since {row.run}. Pause it, or reset it once it has ended.", code="running"
+            )
+        records = 0
+        if forget:
+            tenant = None if link.tenant == ALL_TENANTS else link.tenant
+            known = mirror.known(db, tenant, rule.type)
+            records = 0 if known is None else mirror.forget(db, known)
+        return Forgotten(link=name, cursor=polls.forget(db, name), records=records)
 
     def _ran(self, db: Db, caller: Caller, name: str) -> WithEvents:
         link = self._catalog.declared_link(db, name)

@@ -100,7 +100,7 @@ class ObserveAction:
         if instead is not None:
             self.tools.later(lambda: done(instead))
         else:
-            _Run(self, request.run, done).start()
+            Run(self, request.run, done).start()
 
     def judge(self, reply: ObserveReply, now: Micros) -> Result:
         """The result of the run."""
@@ -119,7 +119,7 @@ class ObserveAction:
         """Nothing: events are stored with the pages."""
 
 
-class _Run:
+class Run:
     """One run under way. Belongs to the deliver thread; what it writes runs in the writer's."""
 
     def __init__(self, action: ObserveAction, run: RunId, done: Callable[[ObserveReply], None]) -> None:

@@ -97,6 +97,18 @@ class Observing:
             polls.put(db, row)
         return Begun(row, since(cursor, None if is_sweep else row.cursor), is_sweep, is_silent)
 
+    def look(self, db: Db) -> Begun:
+        """Where a run would begin; writes nothing."""
+        row = polls.of(db, self._link.name)
+        return Begun(row, since(self._rule.cursor, row.cursor), False, False)
+
+    def compare(self, db: Db, observed: Sequence[Observation]) -> Differences:
+        """What observations would change; writes nothing."""
+        if self._rule.is_all:
+            return self._all(db, observed)[0]
+        known = mirror.known(db, self._run.event.tenant, self._rule.type)
+        return mirror.difference(db, known, self._counted, observed)
+
     def page(
         self, db: Db, begun: Begun, number: int, answer: ReadAnswer, observed: Sequence[Observation]
     ) -> WithEvents:

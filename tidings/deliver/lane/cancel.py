@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from tidings.deliver.lane import order
 from tidings.deliver.lane.lane import Lane
@@ -12,6 +14,8 @@ from tidings.model.errors import Unavailable
 from tidings.model.moment import Micros
 from tidings.rules.deliver import lifecycle
 from tidings.store.base import Db
+
+Tell = Callable[[Any, Exception | None], None]
 
 
 def find(db: Db, by_link: Mapping[int, Lane], number: int) -> tuple[Lane, Queued] | None:
@@ -45,7 +49,27 @@ def forget(lane: Lane, item: Queued, now: Micros) -> None:
         order.release(lane, Queued(item.number, item.event, item.created, subject=subject), now)
 
 
-def settle_future(future: asyncio.Future[list[bool]], said: list[bool] | None, wrong: Exception | None) -> None:
+async def asked(ask: Callable[[Tell], None], seconds: float, late: str) -> Any:
+    """Ask the deliver thread something from an event loop. `ask` gets what is to be called with the result.
+
+    Raises what that says, or Unavailable with the sentence `late`.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def tell(said: Any, wrong: Exception | None) -> None:
+        # At a stop, the caller and its loop may be gone.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_settle, future, said, wrong)
+
+    ask(tell)
+    try:
+        return await asyncio.wait_for(future, seconds)
+    except TimeoutError:
+        raise Unavailable(late, retry_after_seconds=2.0) from None
+
+
+def _settle(future: asyncio.Future[Any], said: Any, wrong: Exception | None) -> None:
     """Notify the caller, on its event loop, unless it has given up."""
     if future.done():
         return

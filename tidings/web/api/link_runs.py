@@ -1,14 +1,17 @@
-"""The operation that runs a link with a timer now."""
+"""The operations on runs of links: one now, and all of them from the beginning."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from tidings.control.links import WRITE
+from tidings.control.timers.runs import Forgotten
 from tidings.store.base import Db
 from tidings.store.log.events import WithEvents
 from tidings.web.api.events.publish import Accepted, accepted
-from tidings.web.habits.once import once
+from tidings.web.habits.once import once, run_once
 from tidings.web.operation import Answer, Operation, Request
 from tidings.web.parts import Parts
 
@@ -24,6 +27,19 @@ async def run_link(parts: Parts, request: Request) -> Answer:
 
 def _answered(made: WithEvents) -> WithEvents:
     return WithEvents(Answer(202, accepted(made.result)), made.events)
+
+
+class LinkReset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`mirror`: delete the records as well, so that each is created again."""
+
+    mirror: bool = False
+
+
+async def reset_link(parts: Parts, request: Request) -> Answer:
+    """Let a poll begin again."""
+    forget = request.body is not None and request.body.mirror
+    run = run_once(parts, request, lambda done: Answer(200, done))
+    return await parts.timer_runs.reset(request.caller, request.path["name"], forget=forget, run=run)
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -42,5 +58,23 @@ OPERATIONS: tuple[Operation, ...] = (
         idempotent_key=True,
         status=202,
         response=Accepted,
+    ),
+    Operation(
+        name="reset_link",
+        method="POST",
+        path="/v1/links/{name}:reset",
+        scope=WRITE,
+        summary="Let a link that polls begin again",
+        help=(
+            "It forgets how far it has read, so its next run reads everything. Records that it knows emit nothing, "
+            "so only what was missed is emitted. With `mirror` the records are deleted, and each is created again."
+        ),
+        handler=reset_link,
+        tag="Links",
+        idempotent_key=True,
+        request=LinkReset,
+        request_optional=True,
+        response=Forgotten,
+        example={"mirror": False},
     ),
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 from tidings.control.endpoints.edit import REASON_CHARS_MAX
 from tidings.model.access import VERBS
+from tidings.model.calls.trial import RECORDS_SHOWN
 from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.model.link import EDIT_WORDS, IN_DOUBTS
 from tidings.model.link import VERBS as CALL_VERBS
@@ -350,6 +351,8 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     },
     "LinkPause": {"reason": {"pattern": NO_NUL, "maxLength": REASON_CHARS_MAX}},
     "LinkTestView": {"link": LINK, "says": _LONG},
+    "ObservedView": {"first": {"maxItems": RECORDS_SHOWN}, "changes": {"maxItems": RECORDS_SHOWN}},
+    "ChangeOfRecord": {"change": {"enum": ["created", "updated", "deleted"]}, "key": {"maxLength": 256}},
     "EditView": {"edit": {"enum": list(EDIT_WORDS)}, "id": _LONG, "data": {"type": "object"}},
     "ChangeShown": {"data": {"type": "object"}},
     "GivenEvent": {"data": {"type": "object"}},

@@ -262,6 +262,7 @@ _LINK_TEST = {
     "outcome": "ok",
     "says": "Created tasks/o-1.",
     "change": {"type": "tasks.created", "data": {"id": "o-1", "title": "Two chairs"}} | _NOTHING_BEFORE,
+    "observed": None,
 }
 
 _STEP = {"do": "create_link", "link": "shop-update", "connection": None, "says": "will create the link", "loses": 0}

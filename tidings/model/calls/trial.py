@@ -1,0 +1,29 @@
+"""A trial of a link that observes: one page, read and compared, and nothing moved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tidings.model.outcome import Outcome
+
+RECORDS_SHOWN = 5
+
+
+class Observed(msgspec.Struct, frozen=True, kw_only=True):
+    """What one page has, and what differs from the mirror. `shown`: the request as the attempt would show it, JSON."""
+
+    outcome: Outcome
+    reason: str
+    shown: str | None = None
+    records: int = 0
+    first: tuple[Any, ...] = ()
+    """The first few records."""
+    created: int = 0
+    updated: int = 0
+    deleted: int = 0
+    changes: tuple[tuple[str, str], ...] = ()
+    """The first few differences: the kind of each, and its key."""
+    has_more: bool = False
+    """There are further pages."""
