@@ -235,7 +235,7 @@ class AsyncClient:
         return await self._object(calls.verb(calls.at("deliveries", id), "cancel"))
 
     async def create_replay(self, body: Mapping[str, Any], idempotency_key: str | None = None) -> Json:
-        """Send a time range of events to an endpoint, or a link, again. The body is that of `POST /v1/replays`."""
+        """Send a time range of events again, to an endpoint or a link. The body is that of `POST /v1/replays`."""
         return await self._object(calls.create("/v1/replays", dict(body), idempotency_key))
 
     async def replay(self, id: str) -> Json:

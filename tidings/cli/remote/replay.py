@@ -1,4 +1,4 @@
-"""`tidings replay`: send a time range of events to an endpoint, or through a link, again, and watch it to the end."""
+"""`tidings replay`: send a time range of events again, to an endpoint or through a link, and watch it to the end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def replay(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be sent.")] = False,
 ) -> None:
-    """Send a time range of events to an endpoint, or a link, again.
+    """Send a time range of events to an endpoint or link again.
 
     The server runs it as a durable job: Ctrl-C only stops watching. Receivers see the same webhook-id again. A link
     makes its edits again, with the values of those events.

@@ -1,4 +1,4 @@
-"""The operations of replays: send a time range of events to an endpoint, or through a link, again."""
+"""The operations of replays: send a time range of events again, to an endpoint or through a link."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/replays",
         scope="replays:write",
-        summary="Send a time range of events to an endpoint, or through a link, again",
+        summary="Send a time range of events again, to an endpoint or through a link",
         help=(
             "`failed` retries the dead deliveries of the range; `all` makes a new delivery for every event of "
             "the range that the endpoint or link wants today. The webhook-id stays the same, so receivers can drop "
