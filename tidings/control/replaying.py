@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from tidings.control.deliveries import enabled, new_round
+from tidings.control.slicing import rested
 from tidings.control.upkeep.background import Background
 from tidings.model import moment
 from tidings.model.errors import Conflict, NotFound, TidingsError
@@ -31,7 +32,6 @@ from tidings.rules.wants import Wants
 from tidings.store import journal
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Catalog
-from tidings.store.jobs import Heavy
 from tidings.store.log import deliveries, lists
 from tidings.store.log import replays as stored
 from tidings.store.log.lists import number_since
@@ -158,10 +158,8 @@ class Replaying:
                 await self._news.wait()
 
     async def _turn(self, replay_id: str) -> None:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
         try:
-            link = await self._writer.call(Heavy(lambda db: self._step(db, replay_id), None))
+            link = await rested(self._writer, lambda db: self._step(db, replay_id))
         except TidingsError:
             raise
         except Exception:
@@ -171,8 +169,6 @@ class Replaying:
             return
         if link is not None:
             self._notice(link)
-        # As long as the step took: a replay gets at most half of the writer's time.
-        await asyncio.sleep(loop.time() - began)
 
     def _step(self, db: Db, replay_id: str) -> int | None:
         """One step, inside a write job. Returns the link that has something to send."""

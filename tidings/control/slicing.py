@@ -17,6 +17,8 @@ SLICE_SECONDS = 0.01
 """How long a job should hold the writer."""
 ROWS_FIRST, ROWS_MAX = 10, 5_000
 GROWTH = 2.0
+REST_FACTOR_MAX = 4
+"""A rest is no longer than this many times what the job held the writer, however long it had to wait for its turn."""
 
 
 class Slicing:
@@ -28,17 +30,32 @@ class Slicing:
         self.rows = ROWS_FIRST
 
     async def step(self, job: Callable[[Db, int], T]) -> T:
-        """Run a job of this many rows, then rest as long as it took: it gets at most half of the writer's time."""
-
-        def timed(db: Db) -> tuple[T, float]:
-            began = time.monotonic()
-            result = job(db, self.rows)
-            return result, time.monotonic() - began
-
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        result, took = await self._writer.call(Heavy(timed, self._turn))
+        """Run a job of this many rows, then rest."""
+        result, took = await _rested(self._writer, lambda db: job(db, self.rows), self._turn)
         factor = min(SLICE_SECONDS / max(took, 1e-6), GROWTH)
         self.rows = max(1, min(int(self.rows * factor), ROWS_MAX))
-        await asyncio.sleep(min(loop.time() - began, 4 * took))
-        return result  # type: ignore[no-any-return]
+        return result
+
+
+async def rested(writer: Writer, job: Callable[[Db], T], turn: Hashable = None) -> T:
+    """Run one short job of long work, then rest for as long as it took: the work gets at most half of the time.
+
+    The writer's own turns (store/jobs.py) only let others pass whose writes are already queued. Without rests, the
+    database and the processor are busy with this work all the time, and each write of others takes longer.
+    """
+    return (await _rested(writer, job, turn))[0]
+
+
+async def _rested(writer: Writer, job: Callable[[Db], T], turn: Hashable) -> tuple[T, float]:
+    """The job's result, and how long it held the writer."""
+
+    def timed(db: Db) -> tuple[T, float]:
+        began = time.monotonic()
+        result = job(db)
+        return result, time.monotonic() - began
+
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    result, took = await writer.call(Heavy(timed, turn))
+    await asyncio.sleep(min(loop.time() - began, REST_FACTOR_MAX * took))
+    return result, took

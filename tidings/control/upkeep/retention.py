@@ -14,15 +14,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable
-from typing import TypeVar
 
+from tidings.control.slicing import rested
 from tidings.control.upkeep.background import Background
 from tidings.model.errors import TidingsError
 from tidings.model.moment import DAY, HOUR, SECOND, Clock, Micros
 from tidings.store import receipts
 from tidings.store.base import Db
-from tidings.store.jobs import Heavy
 from tidings.store.writer import Writer
 
 EVERY_SECONDS = 3600.0
@@ -35,7 +33,6 @@ CATCH_UP_LOOKS = 24
 LOOKED = "retention_looked"
 """The fact in the store that holds the time that counted at the last run."""
 
-T = TypeVar("T")
 log = logging.getLogger("tidings.control")
 
 
@@ -60,7 +57,7 @@ class Retention:
         """Drop what may be dropped now; returns how many events."""
         now = self._clock.now() if now is None else now
         await self._writer.call(lambda db: db.run("prune_call_counts", before=now // SECOND))
-        while await self._rested(lambda db: _drop_answers(db, now - ANSWERS_KEPT)):
+        while await rested(self._writer, lambda db: _drop_answers(db, now - ANSWERS_KEPT)):
             pass
         for refused, kept_days in ((False, self._receipt_days), (True, self._refusal_days)):
             if kept_days:
@@ -73,12 +70,15 @@ class Retention:
             def step(db: Db, start: int = start) -> tuple[int | None, int]:
                 return _drop_events(db, start, now - self._days * DAY)
 
-            after, count = await self._rested(step)
+            after, count = await rested(self._writer, step)
             dropped += count
         return dropped
 
     async def _prune_receipts(self, before: Micros, *, refused: bool) -> None:
-        while await self._rested(lambda db: receipts.prune(db, before, RECEIPTS_PER_STEP, refused=refused)):
+        def step(db: Db) -> int:
+            return receipts.prune(db, before, RECEIPTS_PER_STEP, refused=refused)
+
+        while await rested(self._writer, step):
             pass
 
     async def _work(self) -> None:
@@ -103,14 +103,6 @@ class Retention:
             return found
 
         return await self._writer.call(look)  # type: ignore[no-any-return]
-
-    async def _rested(self, job: Callable[[Db], T]) -> T:
-        """Run a step, then rest for as long as it took, so that it gets at most half of the writer's time."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        result: T = await self._writer.call(Heavy(job, None))
-        await asyncio.sleep(loop.time() - began)
-        return result
 
 
 def trusted(now: Micros, last: Micros | None, days: int, *, first: bool) -> Micros:
