@@ -16,6 +16,7 @@ from typing import Any
 
 import typer.main
 
+import form_page
 import operation_page
 import scheme_page
 from tidings.cli.commands import tree
@@ -264,10 +265,16 @@ def schemes_page() -> str:
     return page("Signature schemes", "tidings/rules/schemes/named/", *scheme_page.lines(table))
 
 
+def form_fields_page() -> str:
+    """Which fields a form can have."""
+    return page("Fields of forms", "tidings/rules/forms/fields.py and tools/form_page.py", *form_page.lines(table))
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "answers.md": answers_page,
     "commands.md": commands_page,
     "errors.md": errors_page,
+    "form-fields.md": form_fields_page,
     "lifecycle.md": lifecycle_page,
     "metrics.md": metrics_page,
     "operations.md": operations_page,

@@ -41,7 +41,7 @@ COUNTED: tuple[InputType, ...] = (*TEXTS, "checkboxes", "file")
 MANY: tuple[InputType, ...] = ("checkboxes", "file")
 """Types that may be sent several times."""
 
-_ONLY: dict[str, tuple[InputType, ...]] = {
+ONLY: dict[str, tuple[InputType, ...]] = {
     "placeholder": (*TEXTS, *NUMBERS),
     "min": (*COUNTED, *NUMBERS, *TIMES),
     "max": (*COUNTED, *NUMBERS, *TIMES),
@@ -51,7 +51,7 @@ _ONLY: dict[str, tuple[InputType, ...]] = {
     "max_bytes": ("file",),
 }
 """What only some types can have."""
-_NOT: dict[str, tuple[InputType, ...]] = {
+NEVER: dict[str, tuple[InputType, ...]] = {
     "label": ("hidden",),
     "help": ("hidden",),
     "required": ("hidden",),
@@ -132,11 +132,11 @@ def bound_text(bound: Bound) -> str:
 
 
 def _check(field: FormField) -> None:
-    for name, kinds in _ONLY.items():
+    for name, kinds in ONLY.items():
         if _is_set(field, name) and field.type not in kinds:
             detail = f"A field of the type {field.type} has no {name}. Those that have: {', '.join(kinds)}."
             raise Refused(f"/{name}", "not_possible_here", detail)
-    for name, kinds in _NOT.items():
+    for name, kinds in NEVER.items():
         if _is_set(field, name) and field.type in kinds:
             raise Refused(f"/{name}", "not_possible_here", f"A field of the type {field.type} has no {name}.")
     _check_texts(field)

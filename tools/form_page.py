@@ -1,0 +1,85 @@
+"""The page of the fields of forms in docs/reference, made from what their declarations may have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import get_args
+
+from tidings.model.forms.form import FormField, InputType
+from tidings.rules.forms.fields import AREA_CHARS, CHARS_MAX, FILES_MAX, LINE_CHARS, NEVER, ONLY
+
+Table = Callable[[Sequence[str], Iterable[Sequence[object]]], str]
+
+TYPES: dict[str, tuple[str, str, str]] = {
+    "text": ("one line of text", "characters", "a string"),
+    "textarea": ("text of several lines", "characters", "a string, its lines separated by `\\n`"),
+    "email": ("an email address", "characters", "a string"),
+    "tel": ("a phone number: digits, spaces and `+ - . / ( )`", "characters", "a string"),
+    "url": ("a web address: `http://` or `https://`, without a password", "characters", "a string"),
+    "number": ("a number such as `12.5`", "the number", "a number, with every digit as typed"),
+    "integer": ("a whole number of 64 bits", "the number", "a number"),
+    "date": ("a date, with the browser's picker", "the date: `2026-11-29`", "a string such as `2026-11-29`"),
+    "time": ("a time of day, with the browser's picker", "the time: `17:30`", "a string such as `14:30`"),
+    "select": ("one of the `options`, in a list that opens", "", "a string: the option's value"),
+    "radio": ("one of the `options`, all in view", "", "a string: the option's value"),
+    "checkbox": ("a box to tick; `required` means that it must be ticked", "", "`true` or `false`"),
+    "checkboxes": ("any of the `options`", "choices", "a list of strings, in the order of the options"),
+    "hidden": ("nothing: it has its `default`, or with `from_query` what the page's URL says", "", "a string"),
+    "file": (
+        "a file, or several if `max` is more than 1",
+        "files",
+        "an object with `name`, `type`, `size` and `base64`; a list of them if `max` is more than 1",
+    ),
+}
+"""What people give, what `min` and `max` bound, and what is in the event."""
+MEMBERS: dict[str, str] = {
+    "type": "One of the types above; `text` if omitted.",
+    "label": "The text next to it; its name, if omitted.",
+    "help": "More text, below the label. URLs in it become links.",
+    "placeholder": "A sample in the empty field. It disappears once somebody types, so it cannot replace a label.",
+    "required": "Whether it must be filled in, chosen or ticked.",
+    "default": "What the page shows at first: a string, `true` for a box, a list for boxes.",
+    "min": "The least: see above. It applies only to what is filled in.",
+    "max": f"The most. If omitted: {LINE_CHARS:,} characters of a line, {AREA_CHARS:,} of a text, one file. At most "
+    f"{CHARS_MAX:,} characters and {FILES_MAX} files.",
+    "pattern": "A regular expression, without look-around, that the whole text must match.",
+    "pattern_help": "The message for a text that does not match it.",
+    "options": "What can be chosen: a list of values, or an object of labels by value.",
+    "autocomplete": "What browsers fill in, in HTML's words: `name`, `postal-code`, `off`. If omitted, as the "
+    "type says.",
+    "from_query": "Whether the parameter of its name in the page's URL fills it in: `/f/contact?topic=press`.",
+    "accept": "The types of files: `image/*`, `application/pdf`, `.pdf`. They are what the sender says, not proof.",
+    "max_bytes": "The size of each file. `max_form_bytes` limits all of a submission.",
+}
+
+
+def lines(table: Table) -> Iterator[str]:
+    """The page without its title."""
+    assert tuple(TYPES) == get_args(InputType) and tuple(MEMBERS) == FormField.__struct_fields__
+    yield "The fields of a [form](../howto/forms.md), by name: `fields: {NAME: {type: ..., ...}}`, in the order of the"
+    yield "page. A name begins with a letter, and has letters, digits, `_` and `-`. Empty fields are not in the event."
+    yield ""
+    yield "## Types"
+    yield ""
+    yield table(
+        ["type", "people give", "`min` and `max` bound", "in the event's `data`"],
+        [(f"`{name}`", *told) for name, told in TYPES.items()],
+    )
+    yield ""
+    yield "## Members"
+    yield ""
+    yield table(
+        ["member", "of the types", "meaning"],
+        [(f"`{name}`", _types(name), meaning) for name, meaning in MEMBERS.items()],
+    )
+
+
+def _types(member: str) -> str:
+    """The types that can have a member."""
+    if member in ONLY:
+        return ", ".join(ONLY[member])
+    if member in NEVER:
+        return f"all but {', '.join(NEVER[member])}"
+    if member == "pattern_help":
+        return ", ".join(ONLY["pattern"])
+    return "all"
