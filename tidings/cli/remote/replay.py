@@ -36,7 +36,7 @@ def replay(
     """Send a time range of events to an endpoint or link again.
 
     The server runs it as a durable job: Ctrl-C only stops watching. Receivers see the same webhook-id again. A link
-    makes its edits again, with the values of those events.
+    makes its edits and calls again, with the values of those events.
     """
     if (endpoint is None) == (link is None):
         raise ValueError("Give the id of an endpoint, or --link NAME.")

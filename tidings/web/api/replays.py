@@ -90,9 +90,9 @@ OPERATIONS: tuple[Operation, ...] = (
         help=(
             "`failed` retries the dead deliveries of the range; `all` makes a new delivery for every event of "
             "the range that the endpoint or link wants today. The webhook-id stays the same, so receivers can drop "
-            "duplicates. A link makes its edits again, with the values of those events: an item that was edited "
-            "later is overwritten. With `dry_run` nothing is started; the response (status 200) says how many would "
-            "be sent."
+            "duplicates. A link makes its edits and calls again, with the values of those events: an item that was "
+            "edited later is overwritten. With `dry_run` nothing is started; the response (status 200) says how many "
+            "would be sent."
         ),
         handler=create_replay,
         tag=TAG,
