@@ -84,6 +84,7 @@ class Deliver:
         self.flights = self._departures = 0
         self.outcomes: dict[str, int] = {}
         self.timings = Timings()
+        self._runs = Runs(writer, catalog, lambda: self._lanes, self._now, self._hear)
         self._thread = threading.Thread(target=self._run, name="deliver", daemon=True)
 
     def start(self) -> None:
@@ -92,9 +93,8 @@ class Deliver:
         self._client = self._client_of()
         self._due_times = DueTimes(self._clock, self._writer, self._inbox, self._wake)
         self._edits = Edits(self._writer, self._edit, self._hear)
-        runs = self._runs = Runs(self._writer, self._catalog, lambda: self._lanes, self._now, self._hear)
         parts = (self._db, self._writer, self._catalog, self._hear, self._clock.now)
-        tools = tools_of(self._client.send, self._bodies, self._edits, runs, *parts)
+        tools = tools_of(self._client.send, self._bodies, self._edits, self._runs, *parts)
         self._lanes = Lanes(self._db, self._catalog, self._clock.now(), self._shares, tools)
         self._catalog.on_change(self._on_catalog)
         self._clock.on_jump(self._wake)
