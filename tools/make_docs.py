@@ -105,6 +105,9 @@ def answers_page() -> str:
     calls = [
         (f"`{row.outcome.name}`", row.answers, row.message, row.endpoint, row.because) for row in judgement.OF_CALLS
     ]
+    mails = [
+        (f"`{row.outcome.name}`", row.answers, row.message, row.endpoint, row.because) for row in judgement.OF_MAIL
+    ]
     edits = [(f"`{row.outcome.name}`", row.message, row.because) for row in judgement.OF_EDITS.values()]
     of_message = [(f"`{word}`", meaning) for word, meaning in judgement.OF_MESSAGE.items()]
     of_endpoint = [(f"`{word}`", meaning) for word, meaning in judgement.OF_ENDPOINT.items()]
@@ -128,6 +131,12 @@ def answers_page() -> str:
         "at all, such as a failed connection, is judged as above. A link may be left alone, but is never disabled.",
         "",
         table(("outcome", "answer", "about the event", "about the service", "because"), calls),
+        "",
+        "## Codes of mail servers",
+        "",
+        "A [link](../howto/mail.md) with `mail` judges a mail server's codes. What got no code is judged as above.",
+        "",
+        table(("outcome", "code", "about the event", "about the server", "because"), mails),
         "",
         "## Edits of items",
         "",

@@ -15,11 +15,12 @@ from tidings.model.calls.trial import Observed
 from tidings.model.edit import EditDone, ItemEdit
 from tidings.model.errors import NotFound, TidingsError, Unavailable
 from tidings.model.event import Event
-from tidings.model.link import AnyLink, CallApi
+from tidings.model.link import AnyLink, CallApi, SendMail
 from tidings.model.moment import Clock
 from tidings.model.outcome import Outcome
 from tidings.rules import filter
 from tidings.rules.calls import sending
+from tidings.rules.calls.mail import Mail, MailTemplate
 from tidings.rules.calls.request import CallRequest, CallTemplate
 from tidings.rules.edits import EditTemplate, LoopEnds, failure
 from tidings.rules.guard import SKIPPED_BY_IF, Guard
@@ -42,6 +43,7 @@ class LinkTrial(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     edit: ItemEdit | None = None
     call: CallRequest | None = None
+    mail: Mail | None = None
     call_headers: dict[str, str] | None = None
     """All headers of the call, credentials masked."""
     outcome: Outcome | None = None
@@ -106,6 +108,8 @@ class LinkTrials:
         if getattr(link.what, "emit", None) is not None:
             found = await self._observe(link.num, event)
             return LinkTrial(link=link, reason=reason, outcome=found.outcome, sentence=found.reason, observed=found)
+        if isinstance(link.what, SendMail):
+            return self._mailed(link, link.what, event, reason)
         if isinstance(link.what, CallApi):
             return self._called(link, link.what, event, reason)
         try:
@@ -135,6 +139,13 @@ class LinkTrials:
             outcome, sentence = failure(wrong)
             return LinkTrial(link=link, reason=reason, edit=edit, outcome=outcome, sentence=sentence)
         raise AssertionError("the job always raises")
+
+    def _mailed(self, link: AnyLink, what: SendMail, event: Event, reason: str | None) -> LinkTrial:
+        """The exact mail."""
+        try:
+            return LinkTrial(link=link, reason=reason, mail=MailTemplate(what).fill(Scope(event)))
+        except TemplateFailed as wrong:
+            return LinkTrial(link=link, reason=reason, outcome=outcomes.TEMPLATE_FAILED, sentence=str(wrong))
 
     def _called(self, link: AnyLink, what: CallApi, event: Event, reason: str | None) -> LinkTrial:
         """The exact request."""

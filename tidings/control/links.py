@@ -22,7 +22,7 @@ from tidings.model.access import Caller
 from tidings.model.collection import Collection
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.ids import new_id
-from tidings.model.link import KIND_OF, AnyLink, CallApi, Link, Mode
+from tidings.model.link import KIND_OF, AnyLink, EditItem, Link, Mode
 from tidings.model.moment import Clock
 from tidings.rules.declare.links import LINKS_MAX, DeclaredLink, plain, read, read_one
 from tidings.rules.reading.refused import Refused, escaped
@@ -287,7 +287,7 @@ class Links:
         wrong = []
         for each in declared.values():
             before = present.get(each.name)
-            wrong += refusals(each, before, collections, connections.names, f"/links/{escaped(each.name)}")
+            wrong += refusals(each, before, collections, connections.after, f"/links/{escaped(each.name)}")
             if before is None:
                 steps.append(LinkStep(do="create_link", link=each.name, says=f"will create the link {each.name}"))
             elif not each.same(_followed(before, renamed)):
@@ -362,7 +362,7 @@ class Links:
 def _followed(link: AnyLink, renamed: Mapping[str, str]) -> AnyLink:
     """The link as it will be once collections are renamed."""
     what = link.what
-    if isinstance(what, CallApi):
+    if not isinstance(what, EditItem):
         return link
     return msgspec.structs.replace(
         link, what=msgspec.structs.replace(what, collection=renamed.get(what.collection, what.collection))

@@ -194,7 +194,25 @@ class CallApi(msgspec.Struct, frozen=True, kw_only=True):
     sealed: NoSecrets = NoSecrets()
 
 
-KINDS: dict[str, type[msgspec.Struct]] = {"endpoint": Webhook, "item": EditItem, "call": CallApi}
+class SendMail(msgspec.Struct, frozen=True, kw_only=True):
+    """What links of the kind `mail` need: one message, with templates (rules/calls/mail.py)."""
+
+    via: str
+    to: str | list[str]
+    """One address, or several; a template may become a list."""
+    subject: str
+    text: str | None = None
+    html: str | None = None
+    in_doubt: InDoubt | None = None
+    """None: left to a person."""
+    order_by: str | None = None
+    only_if: str | None = None
+    once_by: str | None = None
+    """These three as of other links."""
+    sealed: NoSecrets = NoSecrets()
+
+
+KINDS: dict[str, type[msgspec.Struct]] = {"endpoint": Webhook, "item": EditItem, "call": CallApi, "mail": SendMail}
 """What each kind of link needs. The field `sealed` is encrypted at rest."""
 KIND_OF: dict[type[msgspec.Struct], str] = {what: kind for kind, what in KINDS.items()}
 
@@ -249,6 +267,9 @@ AnyLink = Link[Any]
 Endpoint = Link[Webhook]
 ItemLink = Link[EditItem]
 CallLink = Link[CallApi]
+MailLink = Link[SendMail]
+LinkAction = EditItem | CallApi | SendMail
+"""What an operator's link does."""
 
 
 def chosen(endpoint: Endpoint) -> dict[str, Any]:

@@ -27,6 +27,7 @@ import msgspec
 import pycurl
 
 from tidings.net.handle import A_GLANCE, AnswerLimits, Done, Handle, HttpRequest, Refusal, Tls
+from tidings.net.mail import MailHandle, MailRequest
 from tidings.net.names import LOOKUP_SECONDS, NAMES_KEPT, Names, Resolved
 from tidings.net.reply import FailureKind, Reply, TransportFailure
 from tidings.rules.network.address import Networks
@@ -73,7 +74,7 @@ class HttpClient:
     ) -> None:
         """`proxy`: the URL of a proxy for all connections; it looks names up, and we check what we know."""
         ca_file = ca_file or next((path for path in CA_FILES if Path(path).exists()), certifi.where())
-        self._make: Callable[[], Handle] = lambda: Handle(
+        self._make: Callable[[type[Handle]], Handle] = lambda kind: kind(
             refusal, user_agent, ca_file, connection_seconds, self._is_hung, proxy
         )
         self._proxied = proxy is not None
@@ -111,7 +112,10 @@ class HttpClient:
 
     def send(self, request: HttpRequest, done: Done) -> None:
         """Start a request; `done` is called from `poll`. Raises ValueError if it cannot be built."""
-        handle = self._idle.pop() if self._idle else self._make()
+        if isinstance(request, MailRequest):
+            handle = self._make(MailHandle)
+        else:
+            handle = self._idle.pop() if self._idle else self._make(Handle)
         try:
             handle.load(request, done)
         except (pycurl.error, UnicodeError, TypeError) as wrong:

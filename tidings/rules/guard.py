@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from tidings.model.link import CallApi, EditItem
+from tidings.model.link import LinkAction
 from tidings.rules.template import SCOPE, Condition, JsonTemplate, Scope, TemplateFailed
 
 SKIPPED_BY_IF = "The link's `if` was false."
@@ -14,7 +14,7 @@ SKIPPED_BY_ONCE = "The link has already succeeded for this key of its `once`."
 class Guard:
     """Both of one link, compiled. Used by one thread at a time."""
 
-    def __init__(self, what: EditItem | CallApi, pointer: str = "") -> None:
+    def __init__(self, what: LinkAction, pointer: str = "") -> None:
         """Raises Refused with the place of a template that is wrong."""
         self._at = f"{pointer}/once"
         self._if = None if what.only_if is None else Condition(what.only_if, f"{pointer}/if", SCOPE)

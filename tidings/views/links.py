@@ -36,6 +36,7 @@ class LinkView(msgspec.Struct, frozen=True, kw_only=True):
     once: str | None
     item: dict[str, Any] | None
     call: dict[str, Any] | None
+    mail: dict[str, Any] | None
     emit: dict[str, Any] | None
     order: str
     order_max_age_seconds: int
@@ -70,6 +71,15 @@ class CallView(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     headers: dict[str, str]
     body: str | None
+
+
+class MailView(msgspec.Struct, frozen=True, kw_only=True):
+    """The mail that a link makes of an event."""
+
+    to: list[str]
+    subject: str
+    text: str | None
+    html: str | None
 
 
 class ChangeShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,9 +117,9 @@ class LinkTestView(msgspec.Struct, frozen=True, kw_only=True):
     """What a link would do with an event. Nothing was changed.
 
     `wants`: whether it would get such an event, and `reason` why not. `edit`: the exact edit; null if its templates
-    cannot be filled. `call`: the same of a link that calls another system. `outcome` and `says`: what would come of it
-    now, as far as that is known. `change`: the event it would emit, if any. `observed`: what a link with `emit` read,
-    which is one page, and what differs; it was asked for, but nothing was moved.
+    cannot be filled. `call`, `mail`: the same of a link that calls or mails. `outcome` and `says`: what would
+    come of it now, as far as that is known. `change`: the event it would emit, if any. `observed`: what a link with
+    `emit` read, which is one page, and what differs; it was asked for, but nothing was moved.
     """
 
     link: str
@@ -117,6 +127,7 @@ class LinkTestView(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     edit: EditView | None
     call: CallView | None
+    mail: MailView | None
     outcome: str | None
     says: str | None
     change: ChangeShown | None
@@ -150,6 +161,7 @@ def link_view(link: AnyLink, waiting: int | msgspec.UnsetType = msgspec.UNSET) -
         once=link.what.once_by,
         item=declared.get("item"),
         call=declared.get("call"),
+        mail=declared.get("mail"),
         emit=declared.get("emit"),
         order=declared.get("order", ORDERS[0]),
         order_max_age_seconds=pacing.order_max_age_seconds,
@@ -182,6 +194,7 @@ def link_test_view(trial: LinkTrial) -> LinkTestView:
             data=None if edit.word == "delete" else msgspec.Raw(edit.values),
         ),
         call=_call(trial),
+        mail=None if trial.mail is None else msgspec.convert(msgspec.to_builtins(trial.mail), MailView),
         outcome=None if trial.outcome is None else trial.outcome.name,
         says=trial.sentence,
         change=None
@@ -229,7 +242,9 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
-    base: str
+    base: str | None
+    smtp: str | None
+    sender: str | None = msgspec.field(name="from")
     description: str
     auth: dict[str, Any] | None
     headers: dict[str, str]

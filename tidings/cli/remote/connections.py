@@ -45,5 +45,5 @@ def delete(name: Name, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = 
 
 
 def _short(connection: Json) -> Json:
-    auth = connection["auth"] or {}
-    return {**connection, "auth": ", ".join(auth), "links": ", ".join(connection["links"])}
+    auth, where = connection["auth"] or {}, connection["base"] or connection["smtp"]
+    return {**connection, "base": where, "auth": ", ".join(auth), "links": ", ".join(connection["links"])}

@@ -135,6 +135,8 @@ def _short(link: Json) -> Json:
         word = next(word for word in ("get", "post", "put", "patch", "delete", "head") if word in call)
         via = f" via {call['via']}" if "via" in call else ""
         return {**link, "when": _when(link["when"]), "does": f"{word} {call[word]}{via}"}
+    if link["mail"] is not None:
+        return {**link, "when": _when(link["when"]), "does": f"mail via {link['mail']['via']}"}
     item = link["item"]
     does = next(f"{word} {item['collection']}" for word in ("create", "put", "patch", "delete") if word in item)
     return {**link, "when": _when(link["when"]), "does": does}
@@ -189,6 +191,12 @@ def _show_trial(out: Session, tried: Json) -> None:
         out.say(f"{edit['edit']} {edit['collection']}/{edit['id']}{whose}")
         if edit["data"] is not None:
             out.say(json.dumps(edit["data"], indent=2, ensure_ascii=False))
+    if tried["mail"] is not None:
+        mail = tried["mail"]
+        for line in (f"To: {', '.join(mail['to'])}", f"Subject: {mail['subject']}", "", mail["text"] or mail["html"]):
+            out.say(line)
+        out.say("Nothing was sent.")
+        return
     if tried["observed"] is not None:
         _show_observed(out, tried)
         return

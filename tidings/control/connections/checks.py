@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection as Names
 from collections.abc import Iterable, Mapping
 
+from tidings.model.calls.connection import Connection
 from tidings.model.collection import Collection
 from tidings.model.errors import Place
-from tidings.model.link import AnyLink, CallApi, EditItem
+from tidings.model.link import AnyLink, CallApi, EditItem, SendMail
+from tidings.rules.declare.connections import DeclaredConnection
 from tidings.rules.declare.links import DeclaredLink
 from tidings.rules.reading.refused import escaped
 
@@ -16,7 +18,7 @@ def refusals(
     declared: DeclaredLink,
     before: AnyLink | None,
     collections: Mapping[str, Collection],
-    connections: Names[str],
+    connections: Mapping[str, DeclaredConnection | Connection],
     at: str,
 ) -> list[Place]:
     """What is wrong with it. `at`: its pointer."""
@@ -24,12 +26,9 @@ def refusals(
     if before is not None and before.tenant != declared.tenant:
         detail = "The tenant of a link cannot be changed. Declare it under another name, and delete this one."
         found.append(Place(pointer=f"{at}/tenant", code="fixed", detail=detail))
-    if isinstance(declared.what, CallApi):
-        via = declared.what.via
-        if via is not None and via not in connections:
-            detail = f"There is no connection {via[:100]}."
-            found.append(Place(pointer=f"{at}/call/via", code="connection_missing", detail=detail))
-        emit = declared.what.emit
+    if not isinstance(declared.what, EditItem):
+        found += _of_connection(declared.what, connections, at)
+        emit = getattr(declared.what, "emit", None)
         of = "" if emit is None else emit.type.partition(".")[0] if emit.is_all else emit.type
         if of in collections:
             detail = f"Events of this type are those of changes in the collection {of}. Choose another type."
@@ -47,6 +46,22 @@ def still_used(links: Mapping[str, AnyLink], dropped: Names[str]) -> list[Place]
             detail = f"The link {name} uses the connection {via}. Delete or change the link first."
             found.append(Place(pointer=None, code="used_by_link", detail=detail))
     return found
+
+
+def _of_connection(
+    what: CallApi | SendMail, connections: Mapping[str, DeclaredConnection | Connection], at: str
+) -> Iterable[Place]:
+    part = "mail" if isinstance(what, SendMail) else "call"
+    if what.via is None:
+        return
+    connection = connections.get(what.via)
+    if connection is None:
+        detail = f"There is no connection {what.via[:100]}."
+        yield Place(pointer=f"{at}/{part}/via", code="connection_missing", detail=detail)
+    elif connection.options.is_mail != (part == "mail"):
+        kind = "mail servers" if part == "mail" else "HTTP"
+        detail = f"`{part}` needs a connection for {kind}, and {what.via} is not one."
+        yield Place(pointer=f"{at}/{part}/via", code="wrong_value", detail=detail)
 
 
 def _of_edit(what: EditItem, collections: Mapping[str, Collection], at: str) -> Iterable[Place]:

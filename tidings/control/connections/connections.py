@@ -44,9 +44,10 @@ class PlannedConnections(msgspec.Struct, frozen=True):
     """Connections that nobody declared, and that stay."""
 
     @property
-    def names(self) -> frozenset[str]:
+    def after(self) -> dict[str, DeclaredConnection | Connection]:
         """The connections that there will be."""
-        return frozenset(self.declared) | (frozenset(self.present) - frozenset(self.dropped))
+        stay = {name: each for name, each in self.present.items() if name not in self.dropped}
+        return {**stay, **self.declared}
 
     def steps(self) -> Iterator[tuple[str, str, str]]:
         """What is done, to which connection, and a sentence, without any secret."""

@@ -13,6 +13,7 @@ from tidings.deliver.actions.bodies import BodyCache
 from tidings.deliver.actions.call import CallAction
 from tidings.deliver.actions.edits import Edits
 from tidings.deliver.actions.item import ItemAction
+from tidings.deliver.actions.mail import MailAction
 from tidings.deliver.actions.observe import ObserveAction
 from tidings.deliver.actions.once import Once
 from tidings.deliver.actions.tokens import Send, Tokens
@@ -26,6 +27,7 @@ ACTIONS: Mapping[str, Callable[[Any, Tools], Action]] = {
     "endpoint": WebhookAction,
     "item": ItemAction,
     "call": lambda link, tools: (CallAction if link.what.emit is None else ObserveAction)(link, tools),
+    "mail": MailAction,
 }
 """By the kind of the link (`KINDS` in model/link.py). An action is made for a link as it is, and again after edits."""
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from tidings.deliver.actions.action import Carried, Prepared, Result, Tools
+from tidings.deliver.actions.guarding import Guarding
 from tidings.deliver.actions.once import KeyDone
 from tidings.deliver.actions.tokens import tls_of
 from tidings.deliver.actions.webhook import OUTCOMES
@@ -27,10 +28,8 @@ from tidings.rules.calls import sending
 from tidings.rules.calls.answers import header_values, read_answer
 from tidings.rules.calls.request import CallRequest, CallTemplate
 from tidings.rules.deliver import judgement, retry
-from tidings.rules.guard import SKIPPED_BY_IF, SKIPPED_BY_ONCE, Guard
 from tidings.rules.network import address
 from tidings.rules.template import SCOPE, JsonTemplate, Scope, TemplateFailed
-from tidings.store.base import StoreError
 
 ANSWER_BYTES_MAX = 1024 * 1024
 WHOLE_ANSWER = AnswerLimits(keep_bytes=ANSWER_BYTES_MAX, read_bytes=ANSWER_BYTES_MAX, seconds=15.0)
@@ -66,8 +65,8 @@ class CallAction:
         """`names`: what its templates see. `wanted`: how much of an answer it reads; None: as much as `ok` needs."""
         what = link.what
         self._link, self._what, self._tools = link, what, tools
-        self._guard = Guard(what)
-        self.follows = self._guard.has_key
+        self.guarding = Guarding(link, tools.once)
+        self.follows = self.guarding.has_key
         connection = None if what.via is None else tools.connection(what.via)
         self._connection, self.auth = connection, sending.auth_scope(connection)
         self._has_token = sending.is_oauth2(connection)
@@ -106,7 +105,7 @@ class CallAction:
         self.check_connection()
         try:
             scope = Scope(event, self.auth)
-            skipped = None if self._guard.is_open else self.skipped(scope)
+            skipped = self.guarding.skipped(scope)
             if skipped is not None:
                 return Prepared(Call(event, outcome=skipped[0], failed=skipped[1]), "{}", 0)
             filled = self.filled(scope)
@@ -204,19 +203,7 @@ class CallAction:
 
     def follow(self, events: Sequence[Event], reply: CallReply, now: Micros) -> KeyDone | None:
         """The key of `once` is stored with the success."""
-        key = self._guard.key(Scope(events[0])) if reply.reply is not None else None
-        return None if key is None else self._tools.once.succeeded(self._link.num, key)
-
-    def skipped(self, scope: Scope) -> tuple[Outcome, str] | None:
-        """Why nothing is sent, if so. Raises TemplateFailed."""
-        if self._guard.skips(scope):
-            return outcomes.SKIPPED, SKIPPED_BY_IF
-        key = self._guard.key(scope)
-        try:
-            done = key is not None and self._tools.once.has(self._link.num, key)
-        except StoreError as wrong:
-            return outcomes.EDIT_FAILED, f"The store cannot be read: {wrong.detail}."
-        return (outcomes.SKIPPED, SKIPPED_BY_ONCE) if done else None
+        return self.guarding.done(events[0]) if reply.reply is not None else None
 
     def outcome_of(self, event: Event, reply: Reply) -> tuple[Outcome, str]:
         """The outcome, and a sentence. Raises TemplateFailed."""

@@ -87,7 +87,7 @@ class ObserveAction:
         if event.hops >= HOPS_MAX:
             return ObserveReply(outcome=outcomes.LOOP, reason=str(LoopEnds(event.hops)))
         try:
-            skipped = self.call.skipped(Scope(event, self.call.auth))
+            skipped = self.call.guarding.skipped(Scope(event, self.call.auth))
         except TemplateFailed as wrong:
             return ObserveReply(outcome=outcomes.TEMPLATE_FAILED, reason=str(wrong))
         if skipped is None:

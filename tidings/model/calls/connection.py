@@ -18,7 +18,9 @@ class ConnectionOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     """What an operator chooses of a connection and that is not secret. Stored as one JSON text."""
 
     base: str
-    """The URL that paths are appended to, without a `/` at its end."""
+    """The URL that paths are appended to, without a `/` at its end; smtp:// or smtps:// for mail."""
+    sender: str = ""
+    """Whom mail is from, if it is for mail."""
     description: str = ""
     rate: float | None = None
     """Requests per second."""
@@ -26,6 +28,11 @@ class ConnectionOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     timeout_seconds: float = TIMEOUT_SECONDS
     private: tuple[str, ...] = ()
     """Ranges of addresses that only this connection may call, such as 10.0.0.0/8."""
+
+    @property
+    def is_mail(self) -> bool:
+        """Whether it reaches a mail server."""
+        return self.base.startswith("smtp")
 
 
 class ConnectionSecrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

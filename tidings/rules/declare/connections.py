@@ -16,7 +16,8 @@ from tidings.model.errors import Invalid
 from tidings.model.link import ClientCertificate
 from tidings.model.moment import Micros
 from tidings.rules.calls import authentication
-from tidings.rules.declare.pacing import IN_FLIGHT_MAX, read_rate
+from tidings.rules.calls.mail import sender_address
+from tidings.rules.declare.pacing import IN_FLIGHT_MAX, read_rate, refusing
 from tidings.rules.network import address, certificates
 from tidings.rules.reading.places import Places, shown
 from tidings.rules.reading.refused import Refused, escaped
@@ -31,9 +32,22 @@ PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.1
 
 _NAME = re.compile(NAME_PATTERN.strip("^$"))
 _PARTS = (
-    *("base", "description", "auth", "headers", "rate", "max_in_flight", "timeout_seconds", "private", "ca"),
+    *(
+        "base",
+        "smtp",
+        "from",
+        "description",
+        "auth",
+        "headers",
+        "rate",
+        "max_in_flight",
+        "timeout_seconds",
+        "private",
+        "ca",
+    ),
     "client_certificate",
 )
+_COMPARED = ("sender", *(name for name in _PARTS if name not in ("smtp", "from")))
 
 
 class DeclaredConnection(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +59,7 @@ class DeclaredConnection(msgspec.Struct, frozen=True, kw_only=True):
 
     def changes(self, present: Connection) -> list[str]:
         """What of a connection differs from this declaration, by name; never with a value."""
-        found = [name for name in _PARTS if _part(self, name) != _part(present, name)]
+        found = [name for name in _COMPARED if _part(self, name) != _part(present, name)]
         return [f"the {name}" if name in ("auth", "headers") else name for name in found]
 
 
@@ -88,7 +102,9 @@ def plain(connection: Connection) -> dict[str, Any]:
     options, secrets = connection.options, connection.secrets
     client = secrets.client_certificate
     return {
-        "base": options.base,
+        "base": None if options.is_mail else options.base,
+        "smtp": options.base if options.is_mail else None,
+        "sender": options.sender or None,
         "description": options.description,
         "auth": authentication.hidden(secrets.auth),
         "headers": dict.fromkeys(secrets.headers, MASK),
@@ -117,7 +133,7 @@ def _read(
     given = wrong.members(value, pointer, _PARTS, "A connection")
     description = given.get("description") or ""
     options: dict[str, Any] = {
-        "base": _base(given.get("base"), f"{pointer}/base", wrong),
+        **_where(given, pointer, wrong),
         "description": wrong.text(description, f"{pointer}/description", DESCRIPTION_CHARS_MAX),
         "rate": read_rate(given.get("rate"), f"{pointer}/rate", wrong),
         "max_in_flight": _number(given, "max_in_flight", 1, IN_FLIGHT_MAX, pointer, wrong),
@@ -128,6 +144,32 @@ def _read(
     if len(wrong.found) > before or secrets is None:
         return None
     return DeclaredConnection(name=name, options=ConnectionOptions(**options), secrets=secrets)
+
+
+def _where(given: dict[str, Any], pointer: str, wrong: Places) -> dict[str, str]:
+    """The URL, and of a mail server whom its mail is from."""
+    if "smtp" not in given or given["smtp"] is None:
+        if given.get("from") is not None:
+            wrong.say(f"{pointer}/from", "contradiction", "`from` belongs to a connection with `smtp`.")
+        return {"base": _base(given.get("base"), f"{pointer}/base", wrong)}
+    at = f"{pointer}/smtp"
+    for name in ("base", "headers"):
+        if given.get(name):
+            wrong.say(f"{pointer}/{name}", "contradiction", f"A connection with `smtp` has no `{name}`.")
+    if given.get("auth") is not None and (type(given["auth"]) is not dict or "basic" not in given["auth"]):
+        wrong.say(f"{pointer}/auth", "contradiction", "A mail server takes `auth: {basic: [USER, PASSWORD]}` only.")
+    url = wrong.text(given["smtp"], at, address.URL_CHARS_MAX)
+    scheme, slashes, rest = url.partition("://")
+    if scheme not in address.MAIL_PORTS or not slashes or "/" in rest or "?" in rest:
+        wrong.say(at, "url", "`smtp` must be a URL such as smtp://mail.example.com:587, or smtps:// for TLS at once.")
+    else:
+        check = f"https://{rest}"
+        refusing(lambda: address.check_url(check, allow_http=True, allowed=address.EVERYWHERE, pointer=at), wrong)
+    sender = given.get("from")
+    if type(sender) is not str or sender_address(sender) is None:
+        detail = "`smtp` needs `from`, an address such as hello@example.com or Shop <hello@example.com>."
+        wrong.say(f"{pointer}/from", "missing" if sender is None else "wrong_value", detail)
+    return {"base": url, "sender": str(sender)}
 
 
 def _base(value: Any, pointer: str, wrong: Places) -> str:

@@ -12,9 +12,21 @@ import msgspec
 
 from tidings.model.access import TENANT_RULE, is_tenant
 from tidings.model.errors import Invalid
-from tidings.model.link import ALL_TENANTS, EDIT_WORDS, AnyLink, CallApi, EditItem, EditWord, Pacing, Timer
+from tidings.model.link import (
+    ALL_TENANTS,
+    EDIT_WORDS,
+    AnyLink,
+    CallApi,
+    EditItem,
+    EditWord,
+    LinkAction,
+    Pacing,
+    SendMail,
+    Timer,
+)
 from tidings.rules import event_types, filter
 from tidings.rules.declare.calls import plain_call, read_call
+from tidings.rules.declare.mail import plain_mail, read_mail
 from tidings.rules.declare.pacing import ORDERS, order_by, plain_pacing, read_pacing, refusing
 from tidings.rules.edits import VALUES_AT
 from tidings.rules.guard import Guard
@@ -27,7 +39,7 @@ from tidings.rules.timers import declared as timers
 LINKS_MAX = 10_000
 DESCRIPTION_CHARS_MAX = 1_000
 NAME_RULE = "A link's name is 1 to 64 lower-case letters, digits, - and _, and begins with a letter"
-ACTIONS = ("item", "call")
+ACTIONS = ("item", "call", "mail")
 """What a link may do; exactly one of them."""
 
 NAME_PATTERN = "^[a-z][a-z0-9_-]{0,63}$"
@@ -63,7 +75,7 @@ class DeclaredLink(msgspec.Struct, frozen=True, kw_only=True):
     timer: Timer | None
     filter: dict[str, Any] | None
     pacing: Pacing
-    what: EditItem | CallApi
+    what: LinkAction
 
     def same(self, link: AnyLink) -> bool:
         """Whether a link is as it is declared here."""
@@ -107,6 +119,8 @@ def plain(link: AnyLink | DeclaredLink) -> dict[str, Any]:
         found["call"] = plain_call(what, pacing)
         if what.emit is not None:
             found["emit"] = plain_emit(what.emit)
+    elif isinstance(what, SendMail):
+        found["mail"] = plain_mail(what)
     else:
         item: dict[str, Any] = {"collection": what.collection, what.edit: _NEW if what.item is None else what.item}
         if what.edit != "delete":
@@ -182,9 +196,7 @@ def _timer(given: dict[str, Any], when: dict[str, Any], pointer: str, wrong: Pla
     return timers.read(when, at, wrong)
 
 
-def _guarded(
-    what: EditItem | CallApi | None, given: dict[str, Any], pointer: str, wrong: Places
-) -> EditItem | CallApi | None:
+def _guarded(what: LinkAction | None, given: dict[str, Any], pointer: str, wrong: Places) -> LinkAction | None:
     """The same with `if` and `once`."""
     once = given.get("once")
     for name in ("if", "once"):
@@ -206,21 +218,26 @@ def _guarded(
     return found
 
 
-def _what(given: dict[str, Any], pointer: str, wrong: Places) -> EditItem | CallApi | None:
+def _what(given: dict[str, Any], pointer: str, wrong: Places) -> LinkAction | None:
     named = [name for name in ACTIONS if given.get(name) is not None]
     if not named:
-        detail = "A link needs `item`, what it does to which item, or `call`, a request to another system."
+        detail = "A link needs `item`, what it does to which item, `call`, a request to another system, or `mail`."
         wrong.say(f"{pointer}/item", "missing", detail)
     elif len(named) > 1:
         detail = f"A link does one thing: {' or '.join(named)}. Declare a second link for the other."
         wrong.say(f"{pointer}/{named[1]}", "contradiction", detail)
     elif named == ["call"]:
-        if given.get("rate") is not None and type(given["call"]) is dict and given["call"].get("via") is not None:
-            detail = "Set the rate of the connection instead: all its links share it."
-            wrong.say(f"{pointer}/rate", "contradiction", detail)
+        if type(given["call"]) is dict and given["call"].get("via") is not None:
+            _no_rate(given, pointer, wrong)
         emit = given.get("emit")
         rule = None if emit is None else read_emit(emit, f"{pointer}/emit", wrong, is_poll=_has_timer(given))
         return read_call(given["call"], order_by(given), pointer, wrong, rule)
+    elif named == ["mail"]:
+        _no_rate(given, pointer, wrong)
+        if given.get("emit") is not None:
+            detail = "A mail has no answer to read. `emit` goes with `call`."
+            wrong.say(f"{pointer}/emit", "contradiction", detail)
+        return read_mail(given["mail"], order_by(given), pointer, wrong)
     else:
         if given.get("emit") is not None:
             detail = "An edit emits the event of its change. `emit` goes with `call`, whose answer it reads."
@@ -232,6 +249,12 @@ def _what(given: dict[str, Any], pointer: str, wrong: Places) -> EditItem | Call
 def _has_timer(given: dict[str, Any]) -> bool:
     when = given.get("when")
     return type(when) is dict and any(when.get(kind) is not None for kind in timers.KINDS)
+
+
+def _no_rate(given: dict[str, Any], pointer: str, wrong: Places) -> None:
+    if given.get("rate") is not None:
+        detail = "Set the rate of the connection instead: all its links share it."
+        wrong.say(f"{pointer}/rate", "contradiction", detail)
 
 
 def _pacing(given: dict[str, Any], pointer: str, wrong: Places) -> Pacing:

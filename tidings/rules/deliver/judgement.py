@@ -181,6 +181,21 @@ OF_CALLS: tuple[Judgement, ...] = (
 """The verdicts on responses to calls, if they differ from those on webhooks. The first row that fits counts."""
 _OF_CALL = {row.answers: row for row in OF_CALLS}
 
+MAIL_OF_SERVER = frozenset((421, 454, 530, 534, 535, 538))
+"""SMTP's codes that are about the server or the credentials (RFC 5321, RFC 4954)."""
+OF_MAIL: tuple[Judgement, ...] = (
+    Judgement(
+        outcomes.BAD_STATUS,
+        ", ".join(map(str, sorted(MAIL_OF_SERVER))),
+        "again",
+        "failing",
+        "the server, or the password, is wrong for every mail alike",
+    ),
+    Judgement(outcomes.BAD_STATUS, "every other 4xx, such as 451", "again", "silent", "it refuses this mail for now"),
+    Judgement(outcomes.BAD_STATUS, "every other 5xx, such as 550", "dead", "silent", "it refuses this mail for good"),
+)
+"""The verdicts on the codes of mail servers. The rest is judged as for calls."""
+
 OF_MESSAGE: dict[OfMessage, str] = {
     "delivered": "It has arrived.",
     "again": "It is retried on schedule. After the last attempt it is dead.",
@@ -259,6 +274,15 @@ def judge_call(outcome: Outcome, status: int | None, *, asked_to_wait: bool = Fa
         return judge(outcome, status, asked_to_wait=asked_to_wait)
     named = "401" if status == 401 else "408, 425" if status in (408, 425) else "every other 4xx"
     return _OF_CALL[named]
+
+
+def judge_mail(outcome: Outcome, status: int | None) -> Judgement:
+    """The same for a mail, by the server's code."""
+    if outcome is not outcomes.BAD_STATUS or status is None:
+        return judge_call(outcome, None)
+    if status in MAIL_OF_SERVER:
+        return OF_MAIL[0]
+    return OF_MAIL[1] if status < 500 else OF_MAIL[2]
 
 
 def weighed(judged: Judgement, whom: health.Whom) -> Judgement:

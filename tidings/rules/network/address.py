@@ -19,6 +19,7 @@ from tidings.rules.reading.refused import Refused
 URL_CHARS_MAX = 2048
 HOST_CHARS_MAX = 253
 NETWORKS_MAX = 64
+MAIL_PORTS = {"smtp": 25, "smtps": 465}
 PREFIX_MIN_V4 = 4
 PREFIX_MIN_V6 = 7
 """Shorter prefixes would open the internet, or everything, by accident. fc00::/7 is the widest private range."""
@@ -168,6 +169,15 @@ def target_of(url: str) -> Target:
         found = host[1:-1] if host.startswith("[") else _any_spelling(plain.split("."))
         return Target(host, port, found, tls=tls)
     return Target(host, port, None, host, _is_local(plain), tls)
+
+
+@lru_cache(maxsize=1024)
+def mail_target(url: str) -> Target:
+    """The same of a server for mail: smtp:// or smtps://."""
+    scheme, _, rest = url.partition("://")
+    found = target_of(f"http://{rest}")
+    port = found.port if ":" in rest.rpartition("]")[2] else MAIL_PORTS[scheme]
+    return msgspec.structs.replace(found, port=port, tls=scheme == "smtps")
 
 
 # --- addresses --------------------------------------------------------------------------------------------------------

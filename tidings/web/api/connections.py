@@ -22,7 +22,9 @@ TAG = "Connections"
 class ConnectionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A connection's declaration, as in `tidings.yaml`. `***` keeps a secret that is stored."""
 
-    base: str
+    base: str | None = None
+    smtp: str | None = None
+    sender: str | None = msgspec.field(name="from", default=None)
     description: str = ""
     auth: dict[str, Any] | None = None
     headers: dict[str, str] = {}

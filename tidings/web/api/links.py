@@ -33,6 +33,7 @@ class LinkBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     once: str | None = None
     item: dict[str, Any] | None = None
     call: dict[str, Any] | None = None
+    mail: dict[str, Any] | None = None
     emit: dict[str, Any] | None = None
     order: str = "subject"
     order_max_age_seconds: int = 3600

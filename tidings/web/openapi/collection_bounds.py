@@ -12,6 +12,7 @@ from tidings.model.link import EDIT_WORDS, IN_DOUBTS
 from tidings.model.link import VERBS as CALL_VERBS
 from tidings.rules import template
 from tidings.rules.calls import oauth1, oauth2
+from tidings.rules.calls.mail import RECIPIENTS_MAX
 from tidings.rules.declare import connections, declaration, declared_field, links, pacing
 from tidings.rules.deliver import judgement, retry
 from tidings.rules.event_types import PATTERNS_MAX, TYPE_CHARS_MAX
@@ -184,6 +185,8 @@ _RATE: Schema = {"minimum": pacing.RATE_MIN, "maximum": pacing.RATE_MAX, "patter
 CONNECTION: Schema = {"pattern": connections.NAME_PATTERN, "maxLength": 64}
 _CONNECTION: dict[str, Schema] = {
     "base": {"format": "uri", "maxLength": URL_CHARS_MAX},
+    "smtp": {"pattern": "^smtps?://", "maxLength": URL_CHARS_MAX},
+    "from": {"pattern": NO_NUL, "maxLength": 1_000},
     "description": {"pattern": NO_NUL, "maxLength": connections.DESCRIPTION_CHARS_MAX},
     "auth": _object(
         bearer={"type": "string", "description": "A token."},
@@ -260,6 +263,21 @@ _LINK: dict[str, Schema] = {
             gone={"type": "array", "maxItems": 10, "items": {"type": "integer", "minimum": 400, "maximum": 499}},
         ),
         "description": "The request that it sends: exactly one of get, post, put, patch, delete and head.",
+    },
+    "mail": {
+        **_object(
+            *("via", "to", "subject"),
+            via={"type": "string", **CONNECTION, "description": "The connection to the mail server."},
+            to={
+                "anyOf": [_TEMPLATE, {"type": "array", "items": _TEMPLATE, "minItems": 1, "maxItems": RECIPIENTS_MAX}],
+                "description": "One address, or several.",
+            },
+            subject=_TEMPLATE,
+            text=_TEMPLATE | {"description": "The mail as plain text."},
+            html=_TEMPLATE | {"description": "The mail as HTML, in which values are escaped."},
+            in_doubt={"type": "string", "enum": list(IN_DOUBTS)},
+        ),
+        "description": "The mail that it sends.",
     },
     "if": _TEMPLATE,
     "once": _TEMPLATE,
@@ -342,6 +360,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "headers": {"values": _LONG},
         "body": _LONG,
     },
+    "MailView": {"to": {"maxItems": RECIPIENTS_MAX}, "subject": _LONG, "text": _LONG, "html": _LONG},
     "LinkView": {
         **_LINK,
         "id": _LINK_ID,

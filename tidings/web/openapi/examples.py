@@ -235,7 +235,7 @@ _LINK = {
     "tenant": None,
     "when": {"event": ["shop.order.created", "shop.order.updated"]},
     "filter": None,
-    **dict.fromkeys(("if", "once", "call", "emit")),
+    **dict.fromkeys(("if", "once", "call", "emit", "mail")),
     "item": {"collection": "tasks", "put": "{{ data.id }}", "data": {"title": "{{ data.title }}"}},
     "order": "subject",
     "order_max_age_seconds": 3600,
@@ -258,7 +258,7 @@ _LINK_TEST = {
     "wants": True,
     "reason": None,
     "edit": {"collection": "tasks", "edit": "put", "id": "o-1", "tenant": None, "data": {"title": "Two chairs"}},
-    "call": None,
+    **dict.fromkeys(("call", "mail")),
     "outcome": "ok",
     "says": "Created tasks/o-1.",
     "change": {"type": "tasks.created", "data": {"id": "o-1", "title": "Two chairs"}} | _NOTHING_BEFORE,
@@ -269,7 +269,7 @@ _STEP = {"do": "create_link", "link": "shop-update", "connection": None, "says":
 _CONNECTION = (
     {"id": "conn_01m7xtw3z1f5k8q2r9v4b6n0ch", "name": "shop", "base": "https://api.example.com/v1", "headers": {}}
     | {"auth": {"bearer": "***"}, "rate": 5.0, "timeout_seconds": 15.0, "private": [], "description": ""}
-    | dict.fromkeys(("max_in_flight", "ca", "client_certificate"))
+    | dict.fromkeys(("smtp", "from", "max_in_flight", "ca", "client_certificate"))
     | {"links": ["shop-update"], "revision": 1, "created": THEN, "updated": THEN}
 )
 
