@@ -103,7 +103,9 @@ SETTINGS: tuple[Setting, ...] = (
         "How many streams, long polls, imports and exports may be open at once, over all keys. The keys of one "
         "tenant may have three quarters of them, fewer if other tenants have many.",
     ),
-    Setting("max_open_streams_per_key", int, 100, "How many of these one key may have open."),
+    Setting(
+        "max_open_streams_per_key", int, 100, "How many streams, long polls, imports and exports one key may have open."
+    ),
     Setting("max_endpoints_per_tenant", int, 1_000, "How many endpoints one tenant may have; 0 means no limit."),
     Setting(
         "max_calls_per_address",
