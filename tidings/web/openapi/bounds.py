@@ -196,6 +196,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "status": between(0, 999),
     },
     "DeliveryOfEvent": {"id": DELIVERY_ID, "endpoint": ENDPOINT_ID, "link": LINK, "state": {"enum": list(STATES)}},
+    "Forgotten": {"link": LINK},
     "DeliveryView": {"id": DELIVERY_ID, "link": LINK},
     "DeliveryDetail": {"id": DELIVERY_ID, "link": LINK, "attempts": {"maxItems": UNLIMITED}},
     "EndpointView": {

@@ -314,6 +314,7 @@ ANSWERS: dict[str, Any] = {
     "EventView": _EVENT,
     "Health": {"status": "ok"},
     "HookView": _HOOK,
+    "Forgotten": {"link": "contacts", "cursor": True, "records": 120},
     "FormView": _FORM,
     "FormsPlan": {
         "plan": "plan_3f1b8f8e2a7d4c90b6e51a02",
