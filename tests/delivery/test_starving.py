@@ -11,6 +11,7 @@ import pytest
 
 from tests.delivery.simulated import HANGS, Answer, Simulated
 from tidings.model.link import Batch
+from tidings.rules.deliver import retry
 
 KINDS = {
     "429": Answer(429),
@@ -185,3 +186,29 @@ def test_a_restart_or_a_resume_makes_nothing_worse(
     assert None not in late
     # What was published together with a refused one is not newer than it, so it may wait for a pause of a minute.
     assert all((each or 0) <= (60 if good in (120, 160) else 8) for good, each in enumerate(late, 100)), late
+
+
+@pytest.mark.parametrize("kind", ["422", "500", "closed", "429 for 2 s"])
+def test_calls_for_poisoned_events_are_no_more_than_their_schedule(tmp_path: Path, kind: str) -> None:
+    world = lateness(tmp_path, kind, {}, 200)
+    world.run(600)
+    world.close()
+    times: dict[int, list[float]] = {}
+    for at, data, _ in world.log:
+        for each in data:
+            if "bad" in each:
+                times.setdefault(each["bad"], []).append(at)
+    assert len(times) == 200
+    elapsed = world.now - 1
+    if "429" in kind:
+        # Answers that ask for a pause are no attempts. Each pause costs one call, and lasts a second or more.
+        assert sum(map(len, times.values())) <= 200 * _attempts(elapsed) + elapsed
+        return
+    assert max(map(len, times.values())) <= _attempts(elapsed)
+    assert all(later - at >= 3 for each in times.values() for at, later in itertools.pairwise(each))
+
+
+def _attempts(seconds: float) -> int:
+    """How many attempts the default schedule has within this time, at its shortest."""
+    due = itertools.accumulate(delay * 0.8 for delay in retry.DELAYS_SECONDS)
+    return sum(each <= seconds for each in due)

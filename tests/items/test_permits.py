@@ -328,6 +328,23 @@ def test_what_a_key_may_not_see_is_not_expanded_nor_referred_to(api: Api) -> Non
     assert real.json["errors"][0]["detail"].replace(hidden["id"], "none") == none.json["errors"][0]["detail"]
 
 
+def test_an_id_that_a_hidden_item_has_is_taken_one_by_one_and_in_a_batch(api: Api) -> None:
+    """As docs/howto/permits.md says: an id can be used once, so this shows that it exists, and nothing else."""
+    hidden = room(api, owner="z", tenant="taken")
+    rows = {"owner": "k", "tenant": "$tenant"}
+    its = key(api, {"verbs": ["get", "create", "put", "edit", "delete"], "rows": rows}, tenant="taken")
+    new = {"code": "other", "owner": "k"}
+    for _ in range(2):
+        assert its.call("GET", f"{PATH}/{hidden['id']}").status == 404
+        single = its.call("PUT", f"{PATH}/{hidden['id']}", new)
+        operation = {"op": "create", "id": hidden["id"], "data": new}
+        batch = its.call("POST", f"{PATH}:batch", {"operations": [operation]})
+        assert (single.status, batch.status) == (404, 409), (single.json, batch.json)
+        for verb, path in (("PATCH", f"{PATH}/{hidden['id']}"), ("DELETE", f"{PATH}/{hidden['id']}")):
+            assert its.call(verb, path, {"code": "x"} if verb == "PATCH" else None).status == 404
+    assert api.get(f"{PATH}/{hidden['id']}")["owner"] == "z"
+
+
 def test_referring_items_are_shown_only_to_those_who_may_read_them(server: TestServer, api: Api) -> None:
     notes = Collection(name="secret_notes", fields=(Field(name="about", type="reference", to="rooms"),))
     there = room(api)

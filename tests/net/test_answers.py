@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import socket
 import struct
 import threading
@@ -12,7 +13,7 @@ import pytest
 
 from tests.net.world import FINE, Answer, client, failed, fetch, listening, reason, saying
 from tidings.net import reply as replies
-from tidings.net.http import AnswerLimits, FailureKind, HttpClient
+from tidings.net.http import CONNECTION_SECONDS, AnswerLimits, FailureKind, HttpClient
 from tidings.net.reply import AFTER_STATUS
 
 __all__ = ["client"]
@@ -174,3 +175,7 @@ def test_a_connection_is_reused_but_not_forever() -> None:
             assert fetch(client, server.url()).status == 200
         assert server.connections == 2
     client.close()
+
+
+def test_a_connection_lives_two_minutes_at_most_by_default() -> None:
+    assert inspect.signature(HttpClient).parameters["connection_seconds"].default == CONNECTION_SECONDS == 120

@@ -25,7 +25,7 @@ from tests.postgres_server import PostgresServer, stop_with_parent
 from tests.robust.stalls import stalled, writer_of
 from tidings.store.base import Db, StoreBusy, StoreError
 from tidings.store.engines import postgres
-from tidings.testing import Api, Receiver, TestServer, until
+from tidings.testing import Api, ProcessServer, Receiver, TestServer, until
 
 
 class HaltablePostgres(PostgresServer):
@@ -273,6 +273,35 @@ def test_a_frozen_server_does_not_hold_the_database_forever(
             assert frozen.api.call("GET", f"/v1/events/{event}").status == 200
             ready = frozen.api.call("GET", "/readyz")
             assert ready.status == 503 and "another Tidings server is writing" in ready.json["detail"]
+
+
+def test_a_stopped_server_is_named_and_the_command_that_is_named_frees_the_database(
+    tmp_path: Path, own_url: str, own_postgres: HaltablePostgres
+) -> None:
+    with ProcessServer(tmp_path / "stopped", database=own_url) as stopped:
+        stopped.api.publish("step")
+        assert stopped.process is not None
+        stopped.process.send_signal(signal.SIGSTOP)
+        try:
+            (tmp_path / "second").mkdir()
+            shutil.copy(next((tmp_path / "stopped").rglob("secret.key")), tmp_path / "second")
+            second = TestServer(tmp_path / "second", database=own_url)
+            with pytest.raises(StoreError, match="another Tidings server is writing to this") as said:
+                second.start()
+            holder = re.search(r"of tidings@[^ ]+:([0-9]+) .*since (2[^ ]+Z)", str(said.value))
+            assert holder is not None and int(holder[1]) == stopped.process.pid, said.value
+            [command] = re.findall(r"SELECT pg_terminate_backend\([0-9]+\)", str(said.value))
+            own_postgres.execute(command)
+            with TestServer(tmp_path / "second", database=own_url) as second:
+                event = second.api.publish("step")
+                stopped.process.send_signal(signal.SIGCONT)
+                refused = stopped.api.call("POST", "/v1/events", EVENT)
+                assert refused.status == 503 and "another Tidings server is writing" in refused.json["detail"]
+                assert second.api.call("GET", f"/v1/events/{event}").status == 200
+                assert second.api.call("POST", "/v1/events", EVENT).status == 202
+        finally:
+            # Whatever happened, it can be stopped now.
+            stopped.process.send_signal(signal.SIGCONT)
 
 
 def test_a_restart_of_the_database_leaves_no_stale_connection(

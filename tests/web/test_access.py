@@ -225,3 +225,13 @@ def test_metrics_are_the_whole_server_s(still: TestServer) -> None:
     for path in ("/metrics", "/v1/shares"):
         refused = still.api.with_key(key).call("GET", path)
         assert refused.status == 403 and "a tenant's key cannot see them" in refused.json["detail"]
+
+
+def test_keys_made_by_a_revoked_key_live_on(api: Api) -> None:
+    """As decided: revoking is often rotation, and its customers must not be cut off."""
+    maker = api.post("/v1/keys", {"name": "maker", "scopes": ["keys:write", "events:read"]})
+    child = api.with_key(maker["key"]).post("/v1/keys", {"name": "child", "scopes": ["events:read"]})
+    api.call("DELETE", f"/v1/keys/{maker['id']}")
+    assert api.with_key(maker["key"]).call("GET", "/v1/events").status == 401
+    assert api.with_key(child["key"]).call("GET", "/v1/events").status == 200
+    assert child["id"] in [key["id"] for key in api.get("/v1/keys", limit=1000)["data"]]

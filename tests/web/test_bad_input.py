@@ -341,3 +341,21 @@ def test_half_sent_requests_are_closed_within_ten_seconds_or_so(server: TestServ
     assert {name: answer.closed for name, answer in said.items()} == dict.fromkeys(half, True)
     for name in ("body", "chunks"):
         problem(said[name], 408)
+
+
+@pytest.mark.parametrize("path", ["/v1%2ftenants", "/v1%2Ftenants", "/%76%31/tenants", "/v1/%74enants", "/v1/tenants"])
+def test_a_path_may_be_spelled_in_any_encoding_and_grants_the_same(server: TestServer, api: Api, path: str) -> None:
+    """Permission belongs to the operation, so no spelling of its path gains anything."""
+    may_not = api.with_key(api.post("/v1/keys", {"name": "reads", "scopes": ["events:read"]})["key"])
+    assert api.call("GET", path).status == 200
+    assert may_not.call("GET", path).status == 403
+    assert api.with_key(None).call("GET", path).status == 401
+    post = may_not.call("POST", path, {"id": "sneaked-in", "name": "x"})
+    assert post.status == 403 and api.call("GET", "/v1/tenants/sneaked-in").status == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1%252ftenants", "/v1/tenants%252f", "/v1/tenants%5c", "/v1/tenants%20", "/V1/tenants"]
+)
+def test_another_encoding_of_the_encoding_is_another_path(api: Api, path: str) -> None:
+    assert api.call("GET", path).status == 404

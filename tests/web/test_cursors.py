@@ -12,7 +12,7 @@ import pytest
 
 from tidings.store.base import Db
 from tidings.store.seal import PLAIN_UNTIL, Sealer
-from tidings.testing import Api, TestServer
+from tidings.testing import Api, TestServer, until
 from tidings.web.wire.cursors import Cursors
 
 KEY = Sealer(b"k" * 32)
@@ -76,6 +76,10 @@ def test_a_changed_cursor_opens_nothing() -> None:
 
 def test_a_tenant_reads_no_number_in_any_cursor(server: TestServer) -> None:
     mine, other = tenant_key(server.api, "a"), tenant_key(server.api, "b")
+    scopes = ["events:read", "events:write", "endpoints:read", "endpoints:write", "deliveries:read"]
+    mine = mine.with_key(
+        server.api.post("/v1/keys", {"name": "all", "tenant": "a", "scopes": [*scopes, "keys:read"]})["key"]
+    )
     seen: list[str] = []
     for n in range(3):
         mine.publish("step")
@@ -85,6 +89,14 @@ def test_a_tenant_reads_no_number_in_any_cursor(server: TestServer) -> None:
         seen.append(mine.get("/v1/events", limit=1)["next_cursor"])
         seen.append(mine.get("/v1/events", after="end")["next_cursor"])
         seen.append(mine.get("/v1/events", after="start", limit=1)["next_cursor"])
+        endpoint = mine.post("/v1/endpoints", {"url": f"http://127.0.0.1:9/{n}"})["id"]
+        mine.post(f"/v1/endpoints/{endpoint}:test")
+        server.api.post("/v1/keys", {"name": f"k{n}", "tenant": "a", "scopes": ["events:read"]})
+    until(lambda: len(mine.get("/v1/deliveries")["data"]) > 1, "they are delivered")
+    for path in ("/v1/endpoints", "/v1/deliveries", "/v1/keys", "/v1/events?sort=created"):
+        page = mine.call("GET", f"{path}{'&' if '?' in path else '?'}limit=1").json
+        assert page["next_cursor"], path
+        seen.append(page["next_cursor"])
     for cursor in seen:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         with pytest.raises((UnicodeDecodeError, ValueError)):

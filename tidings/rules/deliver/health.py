@@ -119,7 +119,7 @@ def weigh(
     if asks < ASKS_TO_HOLD:
         return "message", doubt
     # Only what is newer than all it accepted says that nothing is accepted now.
-    return ("all", TRUSTED) if ask.newer else ("older", doubt)
+    return ("all", TRUSTED) if ask.newer else ("older", msgspec.structs.replace(doubt, asks=0))
 
 
 def accepted(trust: Trust, *, waiting: bool) -> Trust:
