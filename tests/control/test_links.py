@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.robust.stalls import writer_of
+from tidings.control import links as links_module
+from tidings.rules.declare import links as declared_links
+from tidings.store.base import Db
 from tidings.testing import Api, TestServer
 
 ORDERS = {"fields": {"title": {"type": "string", "required": True}, "pieces": "integer"}}
@@ -187,3 +192,41 @@ def test_a_link_follows_the_name_of_its_collection_and_keeps_it(api: Api) -> Non
     assert api.get("/v1/links/shop")["item"]["collection"] == "sales"
     api.delete("/v1/links/shop")
     assert api.call("DELETE", "/v1/collections/sales").status == 204
+
+
+def test_a_file_of_many_links_is_carried_out_in_few_statements(
+    server: TestServer, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nine hundred links took seconds of the one writer, since each was written and numbered alone."""
+    ran: list[str] = []
+    for name in ("one", "all", "run", "many", "query", "execute"):
+        there = getattr(type(writer_of(server)._db), name)
+
+        def counted(db: Db, statement: str, *given: Any, there: Any = there, **params: Any) -> Any:
+            if db is writer_of(server)._db:
+                ran.append(statement)
+            return there(db, statement, *given, **params)
+
+        monkeypatch.setattr(type(writer_of(server)._db), name, counted)
+    read: list[int] = []
+    read_all = declared_links.read
+
+    def spied(*given: Any) -> Any:
+        read.append(threading.get_ident())
+        return read_all(*given)
+
+    monkeypatch.setattr(links_module, "read", spied)
+    for more in ({}, {"description": "changed"}):
+        counts = []
+        for count in (5, 60):
+            links = {f"l{n}": {**LINK, **more} for n in range(count)}
+            ran.clear()
+            reply = api.call("POST", "/v1/links:apply", {"links": links})
+            assert reply.status == 200 and len(reply.json["steps"]) == count - (0 if count == 5 else 5)
+            counts.append(len(ran))
+        assert abs(counts[0] - counts[1]) < 8, ran
+        if not more:
+            assert server.server is not None
+            numbers = [each.num for each in server.server.parts.catalog.now.links_by_name.values()]
+            assert len(set(numbers)) == 60
+    assert len(read) == 4 and writer_of(server)._thread.ident not in read

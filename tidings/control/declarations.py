@@ -153,6 +153,8 @@ class Declarations:
         def result(db: Db, make: Make) -> Shown:
             return self._whole.end(db, wanted, links, make, links_plan=links_plan, drop_values=drop_values)
 
+        if links is not None:
+            await self._readers.call(lambda db: self._whole.read(db, links), caller.tenant)
         done = await self._declaring.carry_out(lambda db: asked, result, run, caller.tenant)
         if links is not None:
             self._whole.sweep()

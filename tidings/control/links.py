@@ -7,7 +7,7 @@ tenant, so only keys of the whole server write links; a key of one tenant sees t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,9 +22,9 @@ from tidings.model.access import Caller
 from tidings.model.collection import Collection
 from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.ids import new_id
-from tidings.model.link import KIND_OF, AnyLink, EditItem, Link, Mode
-from tidings.model.moment import Clock
-from tidings.rules.declare.links import LINKS_MAX, DeclaredLink, plain, read, read_one
+from tidings.model.link import AnyLink, Mode
+from tidings.model.moment import Clock, Micros
+from tidings.rules.declare.links import LINKS_MAX, DeclaredLink, changed, followed, new, plain, read, read_one
 from tidings.rules.reading.refused import Refused, escaped
 from tidings.rules.revisions import Conditions, check_revision
 from tidings.store.base import Db, R, Run
@@ -110,6 +110,7 @@ class Links:
         sending: Resuming,
         connections: Connections,
     ) -> None:
+        self._known: tuple[Any, dict[str, DeclaredLink]] | None = None
         self._catalog, self._readers, self._clock = catalog, readers, clock
         self.connections = connections
         self._cancelling, self._sending = cancelling, sending
@@ -185,9 +186,21 @@ class Links:
     ) -> R:
         """Carry these declarations out, all or none. Raises Invalid or Conflict."""
         caller.need(WRITE, WHOLE)
+        await self._readers.call(lambda db: self.read(db, wanted), caller.tenant)
         done = await run(lambda db: self.carry_out(db, wanted, plan_name=plan_name, drop_waiting=drop_waiting))
         self.sweep()
         return done
+
+    def read(self, db: Db, wanted: WantedLinks) -> dict[str, DeclaredLink]:
+        """The declared links, by name. Raises Invalid.
+
+        Reading a thousand takes long, so a reader does it, and the write job that follows finds them read.
+        """
+        if wanted.links is None:
+            return {}
+        if self._known is None or self._known[0] is not wanted.links:
+            self._known = (wanted.links, {each.name: each for each in read(wanted.links, "/links", db.rest)})
+        return self._known[1]
 
     def sweep(self) -> None:
         """Cancel, in the background, what waits for links that were deleted; on the event loop."""
@@ -209,29 +222,34 @@ class Links:
     def check_plan(self, db: Db, wanted: WantedLinks, plan_name: str) -> None:
         """Raise Conflict if the plan is no longer the one with this name."""
         if plan_name != self._planned(db, wanted).shown.plan:
-            detail = "The links have changed since this plan was made, or the plan was for other ones. Plan again."
-            raise Conflict(detail, code="plan_changed")
+            raise _plan_changed()
 
     def carry_out(
         self, db: Db, wanted: WantedLinks, *, plan_name: str | None = None, drop_waiting: bool = False
     ) -> LinkPlan:
         """Carry the plan out, whole or not at all. Raises Invalid, or Conflict if it is refused or would lose."""
-        if plan_name is not None:
-            self.check_plan(db, wanted, plan_name)
         planned = self._planned(db, wanted)
         shown = planned.shown
+        if plan_name not in (None, shown.plan):
+            raise _plan_changed()
         if shown.refusals:
             raise Conflict(shown.refusals[0].detail, errors=shown.refusals)
         if shown.loses is not None and not drop_waiting:
             raise Conflict(f"It would {shown.loses}. Pass drop_waiting=true if you want that.", code=LOSES)
+        made: list[tuple[AnyLink, AnyLink | None]] = []
+        number, head, now = self._catalog.next_number(db), feed.head(db), self._clock.now()
         for step in shown.steps:
             if step.link is None:
                 continue
             before = planned.present.get(step.link)
-            if step.link in planned.declared:
-                self._store(db, planned.declared[step.link], before)
+            declared = planned.declared.get(step.link)
+            if declared is not None and before is None:
+                made.append((new(declared, number, new_id("lnk", now), head, now), None))
+                number += 1
             elif before is not None:
-                self._drop(db, before)
+                parts = _gone(now) if declared is None else declared.parts
+                made.append((changed(before, now, **parts), before))
+        self._put(db, made)
         self.connections.carry_out(db, planned.connections)
         return msgspec.structs.replace(shown, applied=True)
 
@@ -280,7 +298,7 @@ class Links:
         renamed: Mapping[str, str] = {},
     ) -> _Planned:
         present = self._catalog.declared_links(db)
-        declared = {} if wanted.links is None else {each.name: each for each in read(wanted.links, "/links")}
+        declared = self.read(db, wanted)
         connections = self.connections.planned(db, wanted.connections, prune=wanted.prune)
         collections = collections or self._collections(db)
         steps = [LinkStep(do=do, connection=name, says=says) for do, name, says in connections.steps()]
@@ -290,7 +308,7 @@ class Links:
             wrong += refusals(each, before, collections, connections.after, f"/links/{escaped(each.name)}")
             if before is None:
                 steps.append(LinkStep(do="create_link", link=each.name, says=f"will create the link {each.name}"))
-            elif not each.same(_followed(before, renamed)):
+            elif not each.same(followed(before, renamed)):
                 steps.append(LinkStep(do="change_link", link=each.name, says=f"will change the link {each.name}"))
         beside = [] if wanted.links is None else [name for name in present if name not in declared]
         for name in beside if wanted.prune else ():
@@ -319,36 +337,27 @@ class Links:
         return {collection.name: collection for collection in found}
 
     def _store(self, db: Db, declared: DeclaredLink, before: AnyLink | None) -> AnyLink:
-        parts = {name: getattr(declared, name) for name in declared.__struct_fields__}
         if before is not None:
-            return self._change(db, before, **parts)
+            return self._change(db, before, **declared.parts)
         now = self._clock.now()
-        link: AnyLink = Link(
-            num=self._catalog.next_number(db),
-            id=new_id("lnk", now),
-            kind=KIND_OF[type(declared.what)],
-            created=now,
-            updated=now,
-            after=feed.head(db),
-            **parts,
-        )
-        self._catalog.put_link(db, link)
-        timers.follow(db, link, None, now)
+        link = new(declared, self._catalog.next_number(db), new_id("lnk", now), feed.head(db), now)
+        self._put(db, [(link, None)])
         return link
 
     def _drop(self, db: Db, link: AnyLink) -> AnyLink:
-        return self._change(db, link, deleted=self._clock.now(), mode="paused", reason="The link was deleted.")
+        return self._change(db, link, **_gone(self._clock.now()))
 
     def _change(self, db: Db, present: AnyLink, *, skip_missed: bool = False, **parts: Any) -> AnyLink:
-        if "what" in parts:
-            parts["kind"] = KIND_OF[type(parts["what"])]
-        changed, now = msgspec.structs.replace(present, **parts), self._clock.now()
-        if changed == present:
-            return present
-        changed = msgspec.structs.replace(changed, revision=present.revision + 1, updated=now)
-        self._catalog.put_link(db, changed)
-        timers.follow(db, changed, present, now, skip_missed=skip_missed)
-        return changed
+        after = changed(present, self._clock.now(), **parts)
+        self._put(db, [(after, present)], skip_missed=skip_missed)
+        return after
+
+    def _put(self, db: Db, made: Sequence[tuple[AnyLink, AnyLink | None]], *, skip_missed: bool = False) -> None:
+        """Store links, each with what it was before. In one set: a file may have a thousand."""
+        differ = [(link, before) for link, before in made if link is not before]
+        self._catalog.put_links(db, [link for link, _ in differ])
+        for link, before in differ:
+            timers.follow(db, link, before, self._clock.now(), skip_missed=skip_missed)
 
     def _at(self, db: Db, name: str, expected: set[int] | None) -> AnyLink:
         """The link as the present transaction sees it."""
@@ -359,14 +368,14 @@ class Links:
         return link
 
 
-def _followed(link: AnyLink, renamed: Mapping[str, str]) -> AnyLink:
-    """The link as it will be once collections are renamed."""
-    what = link.what
-    if not isinstance(what, EditItem):
-        return link
-    return msgspec.structs.replace(
-        link, what=msgspec.structs.replace(what, collection=renamed.get(what.collection, what.collection))
-    )
+def _gone(now: Micros) -> dict[str, Any]:
+    """What changes when a link is deleted."""
+    return {"deleted": now, "mode": "paused", "reason": "The link was deleted."}
+
+
+def _plan_changed() -> Conflict:
+    detail = "The links have changed since this plan was made, or the plan was for other ones. Plan again."
+    return Conflict(detail, code="plan_changed")
 
 
 def _plan_name(wanted: WantedLinks, present: Mapping[str, AnyLink], connections: PlannedConnections) -> str:

@@ -37,6 +37,10 @@ class WholeFile:
             return shown
         return msgspec.structs.replace(shown, links=self._links.carry_out(db, links, drop_waiting=drop_values))
 
+    def read(self, db: Db, links: WantedLinks) -> None:
+        """Read the declarations of links, for the write job that follows. Raises Invalid."""
+        self._links.read(db, links)
+
     def sweep(self) -> None:
         """Once it is carried out: cancel what waits for links that were deleted."""
         self._links.sweep()

@@ -6,6 +6,7 @@ Everything that is wrong is reported at once, each place by a JSON pointer.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -15,15 +16,18 @@ from tidings.model.errors import Invalid
 from tidings.model.link import (
     ALL_TENANTS,
     EDIT_WORDS,
+    KIND_OF,
     AnyLink,
     CallApi,
     EditItem,
     EditWord,
+    Link,
     LinkAction,
     Pacing,
     SendMail,
     Timer,
 )
+from tidings.model.moment import Micros
 from tidings.rules import event_types, filter
 from tidings.rules.declare.calls import plain_call, read_call
 from tidings.rules.declare.mail import plain_mail, read_mail
@@ -77,13 +81,44 @@ class DeclaredLink(msgspec.Struct, frozen=True, kw_only=True):
     pacing: Pacing
     what: LinkAction
 
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What is declared, by the names of a link's members."""
+        return {name: getattr(self, name) for name in self.__struct_fields__}
+
     def same(self, link: AnyLink) -> bool:
         """Whether a link is as it is declared here."""
         return all(getattr(self, name) == getattr(link, name) for name in self.__struct_fields__)
 
 
-def read(values: Any, pointer: str = "") -> list[DeclaredLink]:
-    """The declarations of an object of them, by name. Raises Invalid with every wrong place."""
+def new(declared: DeclaredLink, number: int, ident: str, head: int, now: Micros) -> AnyLink:
+    """A new link, for the events after `head`."""
+    kind, parts = KIND_OF[type(declared.what)], declared.parts
+    return Link(num=number, id=ident, kind=kind, created=now, updated=now, after=head, **parts)
+
+
+def changed(link: AnyLink, now: Micros, **parts: Any) -> AnyLink:
+    """A link with some parts changed; the same one if it has them already."""
+    if "what" in parts:
+        parts["kind"] = KIND_OF[type(parts["what"])]
+    after = msgspec.structs.replace(link, **parts)
+    return link if after == link else msgspec.structs.replace(after, revision=link.revision + 1, updated=now)
+
+
+def followed(link: AnyLink, renamed: Mapping[str, str]) -> AnyLink:
+    """The link as it will be once collections are renamed."""
+    what = link.what
+    if not isinstance(what, EditItem):
+        return link
+    collection = renamed.get(what.collection, what.collection)
+    return msgspec.structs.replace(link, what=msgspec.structs.replace(what, collection=collection))
+
+
+def read(values: Any, pointer: str = "", between: Callable[[], None] = lambda: None) -> list[DeclaredLink]:
+    """The declarations of an object of them, by name. Raises Invalid with every wrong place.
+
+    `between` is called before each: reading a thousand takes long.
+    """
     wrong = Places()
     if type(values) is not dict:
         wrong.say(pointer, "wrong_type", f"Links must be an object whose keys are their names, not {shown(values)}.")
@@ -91,7 +126,10 @@ def read(values: Any, pointer: str = "") -> list[DeclaredLink]:
     if len(values) > LINKS_MAX:
         wrong.say(pointer, "too_many", f"There may be at most {LINKS_MAX:,} links.")
         values = {}
-    found = [_read(name, value, f"{pointer}/{escaped(str(name))}", wrong) for name, value in values.items()]
+    found = []
+    for name, value in values.items():
+        between()
+        found.append(_read(name, value, f"{pointer}/{escaped(str(name))}", wrong))
     if wrong.found:
         raise Invalid("The declaration is not valid.", errors=wrong.found)
     return [each for each in found if each is not None]
