@@ -256,7 +256,8 @@ class Browser:
         self.do(f"window.isLeft = true; {script}; 0")
         if key:
             self.press(key)
-        self.until("!window.isLeft && document.readyState === 'complete'")
+        # On the way to another origin there is an empty page for a moment.
+        self.until("!window.isLeft && document.readyState === 'complete' && location.protocol !== 'about:'")
 
     def allow_scripts(self, allowed: bool) -> None:
         """Let pages run scripts, or none at all."""
