@@ -83,10 +83,10 @@ def demo() -> None:
     (PICTURES / "demo.svg").write_text(FONT_FACE.sub("", drawn))
 
 
-def run_in_terminal(command: list[str]) -> str:
-    """What a program writes to a terminal of COLUMNS by ROWS. Raises CalledProcessError where it fails."""
+def run_in_terminal(command: list[str], columns: int = COLUMNS, rows: int = ROWS) -> str:
+    """What a program writes to a terminal of this size. Raises CalledProcessError where it fails."""
     ours, theirs = pty.openpty()
-    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
     environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, cwd=ROOT)

@@ -240,3 +240,19 @@ def test_a_text_with_many_digits_does_not_have_every_number_checked(monkeypatch:
     for number, value in (("1.50000000000000000", 1.5), ("10000000000000000000", 1e19), ("1e00000001", 10.0)):
         assert read_exact(f"[{number}, -{number}]".encode()) == [value, -value]
         assert type(read_exact(f"[{number}]".encode())[0]) is float
+
+
+@pytest.mark.parametrize(
+    ("text", "pointer", "within"),
+    [
+        ('{"type": "a.b", "data": {"x": 1', "/data/x", "an object, at /data/x"),
+        ('{"a": ', "/a", "a value, at /a"),
+        ("[1, 2,", "/2", "a value, at /2"),
+        ('{"events": [{"type": "x"}, {"type": "y', "/events/1/type", "a string, at /events/1/type"),
+    ],
+)
+def test_a_text_that_ends_early_says_within_what(text: str, pointer: str, within: str) -> None:
+    with pytest.raises(BadJson) as refused:
+        read(text.encode())
+    assert refused.value.pointer == pointer
+    assert f"Not JSON: it ends within {within} (line 1" in str(refused.value)

@@ -41,6 +41,19 @@ def test_a_terminal_shows_a_live_table() -> None:
     assert left.count("The doors.") == 1 and "4 of 4" in left and "lost" in left
 
 
+def test_in_a_terminal_of_80_by_24_headings_and_what_happens_are_whole() -> None:
+    """It shrank to `arriv\u2026`."""
+    command = [sys.executable, str(ROOT / "examples" / "demo.py"), "--orders", "4"]
+    left = "\n".join(screen(run_in_terminal(command, 80, 24)))
+    assert "4 of 4" in left and "lost" in left
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", left)
+    for words in ("state", "arrived", "tried again", "waiting", "What happened last", "what", "dish", "try", "after"):
+        assert words in plain, (words, plain)
+    assert plain.count("orders.ready arrives") + plain.count("PATCH status: ready") >= 5, plain
+    # Only the name of a long dish may be cut.
+    assert all(line.count("\u2026") <= 1 and "arriv\u2026" not in line for line in plain.splitlines()), plain
+
+
 def test_arguments_that_cannot_be_are_refused() -> None:
     with pytest.raises(AssertionError, match="--orders is a number from 1 to 300"):
         run("demo.py", "--orders", "0")

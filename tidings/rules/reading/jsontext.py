@@ -65,6 +65,7 @@ _RUN = re.compile(rb"[0-9.eE+-]*")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[{}\[\],:]', re.DOTALL)
 _NO_NUMBER = re.compile(rb"-?(?:NaN|nan|Infinity)\b")
+_ENDS = "EOF while parsing "
 _WHERE = re.compile(r"(.*) at line ([0-9]+) column ([0-9]+)$", re.DOTALL)
 
 
@@ -322,6 +323,9 @@ def _stumbled(raw: bytes, what: str, offset: int, line: int, column: int) -> Bad
     # The parser's column is that of the last character it read, one or two into the word.
     if any(_NO_NUMBER.match(raw, max(0, offset - back)) for back in range(3)):
         return BadJson(pointer, "not_a_number", f"NaN and Infinity are not valid JSON ({at}).")
+    if what.startswith(_ENDS):
+        pointer = _pointer_at(raw, len(raw))
+        what = f"it ends within {what.removeprefix(_ENDS)}, at {_named(pointer)}"
     # The parser's word for something that begins like true, false or null but is not.
     what = "a word that is not true, false or null" if what == "expected ident" else what
     return BadJson(pointer, "syntax", f"Not JSON: {what} ({at}).")
