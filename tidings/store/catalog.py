@@ -226,7 +226,7 @@ class Catalog:
         """Create or replace links."""
         if links:
             self._note(db, "link", *(str(link.num) for link in links))
-            db.many("link_put", [rows.link_fields(link, self._sealer) for link in links])
+            db.run("links_put", rows=_listed(rows.link_fields(link, self._sealer) for link in links))
 
     def keys_with_permits(self, db: Db) -> list[Key]:
         """The keys with permits as the present transaction sees them, revoked ones included."""

@@ -75,7 +75,7 @@ def link_of(row: Row, sealer: Sealer) -> AnyLink:
 
 
 def link_fields(link: AnyLink, sealer: Sealer) -> dict[str, Any]:
-    """The parameters of the statement that writes a link."""
+    """A link as one of the rows of `links_put`."""
     what = msgspec.to_builtins(link.what)
     sealed = msgspec.json.encode(what.pop("sealed"))
     selection = msgspec.to_builtins(_Selection(link.name, link.description, link.events, link.timer, link.filter))
@@ -85,7 +85,7 @@ def link_fields(link: AnyLink, sealer: Sealer) -> dict[str, Any]:
         "kind": link.kind,
         "tenant": link.tenant,
         "options": msgspec.json.encode(selection | msgspec.to_builtins(link.pacing) | what).decode(),
-        "sealed": sealer.seal(sealed, link.id),
+        "sealed": sealer.seal(sealed, link.id).hex(),
         "mode": link.mode,
         "reason": link.reason,
         "revision": link.revision,

@@ -53,10 +53,24 @@ WHERE num IN (SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(:n
 -- The number that the next link gets.
 SELECT COALESCE(MAX(num), 0) + 1 FROM link;
 
--- name: link_put
--- Create or replace a link; what never changes is left alone.
+-- name: links_put (sqlite)
+-- Create or replace links; what never changes is left alone. `rows` is a JSON array of objects, with `sealed` in hex.
 INSERT INTO link (num, id, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event)
-VALUES (:num, :id, :kind, :tenant, :options, :sealed, :mode, :reason, :revision, :created, :updated, :deleted, :after)
+SELECT value ->> 'num', value ->> 'id', value ->> 'kind', value ->> 'tenant', value ->> 'options', unhex(value ->> 'sealed'),
+    value ->> 'mode', value ->> 'reason', value ->> 'revision', value ->> 'created', value ->> 'updated',
+    value ->> 'deleted', value ->> 'after'
+FROM json_each(:rows) WHERE TRUE
+ON CONFLICT (num) DO UPDATE SET kind = excluded.kind, options = excluded.options, sealed = excluded.sealed, mode = excluded.mode,
+    reason = excluded.reason, revision = excluded.revision, updated = excluded.updated, deleted = excluded.deleted;
+
+-- name: links_put (postgres)
+-- Create or replace links; what never changes is left alone. `rows` is a JSON array of objects, with `sealed` in hex.
+INSERT INTO link (num, id, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after_event)
+SELECT num, id, kind, tenant, options, decode(sealed, 'hex'), mode, reason, revision, created, updated, deleted, after
+FROM json_to_recordset(CAST(:rows AS JSON)) AS made (
+    num BIGINT, id TEXT, kind TEXT, tenant TEXT, options TEXT, sealed TEXT, mode TEXT, reason TEXT, revision BIGINT,
+    created BIGINT, updated BIGINT, deleted BIGINT, after BIGINT
+)
 ON CONFLICT (num) DO UPDATE SET kind = excluded.kind, options = excluded.options, sealed = excluded.sealed, mode = excluded.mode,
     reason = excluded.reason, revision = excluded.revision, updated = excluded.updated, deleted = excluded.deleted;
 
