@@ -237,6 +237,16 @@ def test_the_list_of_keys_shows_what_permits_allow(run: Run, server: TestServer)
     assert "permitted: list create" in run("keys", "list").stdout
 
 
+def test_all_types_and_all_scopes_are_spelled_out_in_lists(run: Run, read: Read, receiver: Receiver) -> None:
+    made = read("endpoints", "create", receiver.url("/all"))
+    assert made["events"] == ["*"]
+    [row] = [line for line in run("endpoints", "list").stdout.splitlines() if made["id"] in line]
+    assert "  * (all)" in row
+    [row] = [line for line in run("keys", "list").stdout.splitlines() if "key_operator" in line]
+    assert "  * (all)" in row
+    run("endpoints", "delete", made["id"])
+
+
 def test_a_key_is_made_with_permits(run: Run, read: Read, server: TestServer) -> None:
     fields = {"fields": {"title": {"type": "string"}, "cost": {"type": "number"}}}
     for name in ("desks", "lamps"):

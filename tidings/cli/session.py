@@ -31,6 +31,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for 
 Limit = Annotated[int, typer.Option(parser=counting, help="Show at most this many.", metavar="NUMBER")]
 
 
+def spelled_out(values: list[str]) -> list[str]:
+    """A list of types or scopes for the eye: `*` alone says that it is all of them."""
+    return ["* (all)"] if values == ["*"] else values
+
+
 class Session:
     """One command's client and its output."""
 

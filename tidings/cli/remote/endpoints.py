@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from tidings.cli.remote import endpoint_files
-from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, Together, calling
+from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, Together, calling, spelled_out
 from tidings.cli.terminal.numbers import counting, whole
 from tidings.cli.terminal.sentences import counted
 from tidings.cli.terminal.values import read_json, values
@@ -144,7 +144,8 @@ def list_endpoints(
     """List endpoints, newest first."""
     columns = {"id": "id", "state": "state", "url": "url", "events": "events", "tenant": "tenant", "reason": "reason"}
     found = out.client.endpoints(state=state, tenant=tenant, limit=min(limit, PAGE_MAX))
-    out.list(found, limit, columns, "There are no endpoints. Register one with: tidings endpoints create URL")
+    shown = found if out.as_json else ({**each, "events": spelled_out(each["events"])} for each in found)
+    out.list(shown, limit, columns, "There are no endpoints. Register one with: tidings endpoints create URL")
 
 
 @cli.command("show")

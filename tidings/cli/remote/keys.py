@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tidings.cli.session import LIST_LIMIT, Limit, Session, calling
+from tidings.cli.session import LIST_LIMIT, Limit, Session, calling, spelled_out
 from tidings.cli.terminal.values import pairs, read_json
 from tidings.client.calls import given
 
@@ -103,7 +103,7 @@ def _permit(collection: str, text: str) -> dict[str, Any]:
 def _short(key: dict[str, Any]) -> dict[str, Any]:
     """What each permit is for, for the table."""
     permits = [f"{each['collection']}: {' '.join(_verbs(each))}" for each in key["permits"]]
-    return {**key, "permits": permits}
+    return {**key, "scopes": spelled_out(key["scopes"]), "permits": permits}
 
 
 def _verbs(permit: dict[str, Any]) -> list[str]:
