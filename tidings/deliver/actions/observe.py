@@ -8,6 +8,7 @@ the link is paused or edited in the meantime, the run ends there, and the next o
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -40,6 +41,8 @@ WHOLE_PAGE = AnswerLimits(keep_bytes=ANSWER_BYTES_MAX, read_bytes=ANSWER_BYTES_M
 CEILING_SECONDS = 1_800.0
 """How long a poll waits that is refused with 401 or 403."""
 NOT_MODIFIED = 304
+
+log = logging.getLogger("tidings.deliver")
 
 
 class ObserveReply(msgspec.Struct, frozen=True):
@@ -187,6 +190,10 @@ class Run:
             self._failed(outcomes.TEMPLATE_FAILED, str(failed))
         except BadRecord as bad:
             self._failed(outcomes.BAD_ANSWER, str(bad))
+        except Exception as wrong:
+            # Whatever an answer contains, it ends this run alone.
+            log.exception("an answer for the link %s could not be taken in", self._action.link.name)
+            self._broke(wrong)
 
     def _took(self, answer: ReadAnswer, observed: list[Observation], digest: bytes) -> None:
         """A page has arrived: take it in, and ask for the next one. Raises TemplateFailed or BadRecord."""
