@@ -113,10 +113,13 @@ def schema(db: Db) -> dict[str, Any]:
     return {name: (sorted(columns), sorted(made)) for name, (columns, made) in found.items()}
 
 
-def make_all_indexes(db: Db, world: dict[str, Any]) -> None:
+def settle_indexes(db: Db, world: dict[str, Any]) -> None:
     """What control/indexes.py does alongside the writer."""
     for collection in there(world).values():
-        for index in indexes.difference(db, collection).missing:
+        differs = indexes.difference(db, collection)
+        for name in differs.unneeded:
+            db.execute(f"DROP INDEX {name}", {})
+        for index in differs.missing:
             db.execute(index.sql(collection), {})
 
 
@@ -156,7 +159,7 @@ def check(db: Db, before: dict[str, Any], after: dict[str, Any], filled: dict[st
         if plan.refusals or found.refusals:
             assert {name: rows(db, collection) for name, collection in there(before).items()} == olds
             return
-        make_all_indexes(db, after)
+        settle_indexes(db, after)
         compare_items(db, before, after, olds, plan, found)
         changed = schema(db)
         assert apply(db, after, after, prune=True)[0].steps == ()
@@ -413,7 +416,7 @@ def test_renames_and_conversions_keep_what_is_there(filled: Db) -> None:
     assert words_of(filled, "jobs", "grosse") == ["a"]
     assert words_of(filled, "jobs", "two") == ["b", "c"]
     assert rows(filled, there(after)["persons"])["bob"]["name"] == "Bob"
-    make_all_indexes(filled, after)
+    settle_indexes(filled, after)
     after_schema = schema(filled)
     filled.rollback()
     filled.begin()
