@@ -193,6 +193,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "answer": text(ANSWER_BYTES_KEPT),
         "request_headers": {"values": text()},
         "edit": {"values": text()},
+        "call": {"values": text()},
         "status": between(0, 999),
     },
     "DeliveryOfEvent": {"id": DELIVERY_ID, "endpoint": ENDPOINT_ID, "link": LINK, "state": {"enum": list(STATES)}},

@@ -11,18 +11,17 @@ from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.model.link import EDIT_WORDS, IN_DOUBTS
 from tidings.model.link import VERBS as CALL_VERBS
 from tidings.rules import template
-from tidings.rules.calls import oauth1, oauth2
 from tidings.rules.calls.mail import RECIPIENTS_MAX
 from tidings.rules.declare import connections, declaration, declared_field, links, pacing
 from tidings.rules.deliver import judgement, retry
 from tidings.rules.event_types import PATTERNS_MAX, TYPE_CHARS_MAX
 from tidings.rules.items.field import FORMATS, TYPES
 from tidings.rules.mirror import declared as emit
-from tidings.rules.network.address import URL_CHARS_MAX
 from tidings.rules.reading import decimals
 from tidings.rules.reading.jsontext import NO_NUL
 from tidings.rules.timers import declared as timers
 from tidings.rules.timers.cron import CRON_CHARS_MAX
+from tidings.web.openapi.hook_bounds import CONNECTION, CONNECTION_FIELDS, RATE, STATUS
 from tidings.web.openapi.schemas import NULL
 
 Schema = dict[str, Any]
@@ -181,27 +180,6 @@ _PATTERN: Schema = {"pattern": r"^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$
 _DELAY: Schema = {"type": "number", "minimum": 0, "maximum": retry.DELAY_SECONDS_MAX}
 _LINK_ID: Schema = {"pattern": rf"^lnk_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}}$", "maxLength": 4 + ID_CHARS}
 _TEMPLATE: Schema = {"type": "string", "minLength": 1, "maxLength": template.SOURCE_CHARS_MAX, "pattern": NO_NUL}
-_RATE: Schema = {"minimum": pacing.RATE_MIN, "maximum": pacing.RATE_MAX, "pattern": pacing.RATE_PATTERN}
-CONNECTION: Schema = {"pattern": connections.NAME_PATTERN, "maxLength": 64}
-_CONNECTION: dict[str, Schema] = {
-    "base": {"format": "uri", "maxLength": URL_CHARS_MAX},
-    "smtp": {"pattern": "^smtps?://", "maxLength": URL_CHARS_MAX},
-    "from": {"pattern": NO_NUL, "maxLength": 1_000},
-    "description": {"pattern": NO_NUL, "maxLength": connections.DESCRIPTION_CHARS_MAX},
-    "auth": _object(
-        bearer={"type": "string", "description": "A token."},
-        basic={"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2},
-        header={"type": "object", "additionalProperties": {"type": "string"}},
-        oauth2={"type": "string", "enum": list(oauth2.GRANTS)},
-        oauth1={"type": "string", "enum": list(oauth1.METHODS)},
-        **{name: {"type": "string"} for name in dict.fromkeys((*oauth2.PARTS[1:], *oauth1.PARTS[1:]))}
-        | {name: {"type": "object"} for name in ("claims", "params")},
-    )
-    | {"description": "How it authenticates: one of bearer, basic, header, oauth2 and oauth1, the last two with more."},
-    "rate": _RATE,
-    "max_in_flight": {"minimum": 1, "maximum": pacing.IN_FLIGHT_MAX},
-    "timeout_seconds": {"minimum": connections.TIMEOUT_SECONDS_MIN, "maximum": connections.TIMEOUT_SECONDS_MAX},
-}
 _CONNECTIONS: Schema = {
     "maxProperties": connections.CONNECTIONS_MAX,
     "propertyNames": {"pattern": connections.NAME_PATTERN},
@@ -257,7 +235,11 @@ _LINK: dict[str, Schema] = {
             text=_TEMPLATE | {"description": "The body as text."},
             ok=_TEMPLATE | {"description": "An expression of status, headers and body: whether it succeeded."},
             in_doubt={"type": "string", "enum": list(IN_DOUBTS)},
-            give_up_on={"type": "array", "maxItems": judgement.GIVE_UP_MAX},
+            give_up_on={
+                "type": "array",
+                "maxItems": judgement.GIVE_UP_MAX,
+                "items": STATUS,
+            },
             timeout_seconds={"type": "number", "minimum": 0.1, "maximum": 120},
             pages={"type": "object", "description": "How to ask for further pages: `next`, or what is different."},
             gone={"type": "array", "maxItems": 10, "items": {"type": "integer", "minimum": 400, "maximum": 499}},
@@ -302,7 +284,7 @@ _LINK: dict[str, Schema] = {
     },
     "order": _TEMPLATE,
     "order_max_age_seconds": {"minimum": 1, "maximum": pacing.ORDER_AGE_SECONDS_MAX},
-    "rate": _RATE,
+    "rate": RATE,
     "max_in_flight": {"minimum": 1, "maximum": pacing.IN_FLIGHT_MAX},
     "retry_delays_seconds": {"minItems": 1, "maxItems": retry.DELAYS_MAX, "items": _DELAY},
 }
@@ -348,19 +330,25 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "stays": {"items": {"type": "string", **NAME}, "maxItems": declaration.COLLECTIONS_MAX},
     },
     "LinkBody": _LINK,
-    "ConnectionBody": _CONNECTION,
+    "ConnectionBody": CONNECTION_FIELDS,
     "ConnectionView": {
-        **_CONNECTION,
+        **CONNECTION_FIELDS,
         "id": {"pattern": rf"^conn_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}}$", "maxLength": 5 + ID_CHARS},
         "name": CONNECTION,
         "links": {"items": {"type": "string", **LINK}, "maxItems": links.LINKS_MAX},
     },
     "CallView": {
         "method": {"enum": [word.upper() for word in CALL_VERBS]},
+        "url": _LONG,
         "headers": {"values": _LONG},
         "body": _LONG,
     },
-    "MailView": {"to": {"maxItems": RECIPIENTS_MAX}, "subject": _LONG, "text": _LONG, "html": _LONG},
+    "MailView": {
+        "to": {"maxItems": RECIPIENTS_MAX, "items": {"type": "string", **_LONG}},
+        "subject": _LONG,
+        "text": _LONG,
+        "html": _LONG,
+    },
     "LinkView": {
         **_LINK,
         "id": _LINK_ID,
