@@ -176,3 +176,32 @@ def test_every_example_fits_its_schema(documents: dict[str, dict[str, Any]]) -> 
     made = documents["operator"]["components"]["schemas"]["things.new"]["required"]
     new = documents["operator"]["paths"]["/v1/items/things"]["post"]["requestBody"]["content"]["application/json"]
     assert set(made) <= new["example"].keys() and new["example"]["code"] == "ann@example.com"
+
+
+OURS = re.compile(r"[A-Za-z]+")
+"""Names of the server's own components: those of collections and event types have a dot."""
+
+
+@pytest.mark.parametrize("who", ["operator", "tenant"])
+def test_texts_and_lists_have_a_limit(documents: dict[str, dict[str, Any]], who: str) -> None:
+    unlimited = {
+        name
+        for name, root in documents[who]["components"]["schemas"].items()
+        if OURS.fullmatch(name)
+        for schema in every(root)
+        for kind, limit in (("string", "maxLength"), ("array", "maxItems"))
+        if kind in schema.get("type", ()) and not schema.keys() & {limit, "enum", "const"}
+    }
+    assert not unlimited
+
+
+@pytest.mark.parametrize("who", ["operator", "tenant"])
+def test_no_list_is_one_of_several_types(documents: dict[str, dict[str, Any]], who: str) -> None:
+    """Java's generator writes types that do not compile for such a union."""
+    unions = {
+        name
+        for name, root in documents[who]["components"]["schemas"].items()
+        for schema in every(root)
+        if any(branch.get("type") == "array" for branch in schema.get("anyOf", ()))
+    }
+    assert not unions

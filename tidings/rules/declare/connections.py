@@ -24,6 +24,7 @@ from tidings.rules.reading.refused import Refused, escaped
 
 CONNECTIONS_MAX = 1_000
 DESCRIPTION_CHARS_MAX = 1_000
+PEM_CHARS_MAX = 1_000_000
 TIMEOUT_SECONDS_MIN, TIMEOUT_SECONDS_MAX = 0.1, 120.0
 NAME_PATTERN = "^[a-z][a-z0-9_-]{0,63}$"
 NAME_RULE = "A connection's name is 1 to 64 lower-case letters, digits, - and _, and begins with a letter"
@@ -240,7 +241,7 @@ def _secrets(
         if given.get(name) is not None and not is_tls:
             wrong.say(f"{pointer}/{name}", "not_with_http", "An http:// URL has no TLS; use https://.")
     if ca is not None:
-        ca = authentication.kept(wrong.text(ca, f"{pointer}/ca", 1_000_000), known.ca, f"{pointer}/ca", wrong)
+        ca = authentication.kept(wrong.text(ca, f"{pointer}/ca", PEM_CHARS_MAX), known.ca, f"{pointer}/ca", wrong)
         if ca != known.ca and is_tls:
             _refusing(lambda: certificates.check_authorities(ca, now, f"{pointer}/ca"), wrong)
     certificate = given.get("client_certificate") if is_tls else None

@@ -31,7 +31,7 @@ from tidings.views.shares import TENANTS_SHOWN
 from tidings.web.api.endpoints.field_help import FIELD_HELP
 from tidings.web.callers.tickets import TICKET_CHARS_MAX, TICKET_PATTERN
 from tidings.web.habits.paging import CURSOR, LIMIT_MAX
-from tidings.web.openapi import collection_bounds, hook_bounds
+from tidings.web.openapi import collection_bounds, connection_bounds, hook_bounds
 from tidings.web.openapi.collection_bounds import LINK
 from tidings.web.wire.problem import PLACES_MAX
 
@@ -73,6 +73,8 @@ ACTOR: Schema = {
     "pattern": rf"^(key_operator|(key|hook|form|lnk)_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}})$",
     "maxLength": 5 + ID_CHARS,
 }
+BY: Schema = {"pattern": r"^[a-z0-9_-]+$", "maxLength": 64}
+"""An actor's id, or a link's name."""
 
 _NAME = text(NAME_CHARS_MAX)
 _URL: Schema = {"format": "uri", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://", "maxLength": URL_CHARS_MAX}
@@ -171,7 +173,9 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "NewEventType": {**_EVENT_TYPE, "name": NEW_TYPE},
     "EventTypeBody": _EVENT_TYPE,
     "EventTypePatch": _EVENT_TYPE,
+    "NewReplay": {"link": LINK},
     **collection_bounds.BOUNDS,
+    **connection_bounds.BOUNDS,
     **hook_bounds.BOUNDS,
     "NewTenant": {"id": TENANT, "name": _NAME},
     "TenantPatch": {"name": _NAME},
@@ -192,8 +196,8 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "AttemptView": {
         "answer": text(ANSWER_BYTES_KEPT),
         "request_headers": {"values": text()},
-        "edit": {"values": text()},
         "call": {"values": text()},
+        "edit": {"values": text()},
         "status": between(0, 999),
     },
     "DeliveryOfEvent": {"id": DELIVERY_ID, "endpoint": ENDPOINT_ID, "link": LINK, "state": {"enum": list(STATES)}},
@@ -229,7 +233,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "state": {"enum": list(STATES)},
         "status": between(0, 999),
     },
-    "TrailEvent": {"id": EVENT_ID, "cause": EVENT_ID, "deliveries": {"maxItems": trail.DELIVERIES_MAX}},
+    "TrailEvent": {"id": EVENT_ID, "by": BY, "cause": EVENT_ID, "deliveries": {"maxItems": trail.DELIVERIES_MAX}},
     "TrailView": {"events": {"maxItems": trail.EVENTS_MAX}},
     "OldSecret": {"secret": _SECRET},
     "Place": {"code": {"pattern": "^[a-z0-9_]+$", "maxLength": 64}, "pointer": text(), "parameter": text()},
@@ -265,9 +269,33 @@ BOUNDS: dict[str, dict[str, Schema]] = {
 WHOLE: dict[str, Schema] = {"ClientCertificatePatch": {"minProperties": 1}}
 """By the name of a struct, what is true of it as a whole."""
 
+_OF_KINDS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("maxLength", "minLength", "pattern"), ("string",)),
+    **dict.fromkeys(("minimum", "maximum"), ("number", "integer")),
+    **dict.fromkeys(("items", "minItems", "maxItems", "uniqueItems"), ("array",)),
+    **dict.fromkeys(("minProperties", "maxProperties", "propertyNames"), ("object",)),
+}
+"""What bounds belong to, where a field may be one or another."""
+
+_ANY = hook_bounds.ANY | connection_bounds.ANY
+
 COMMON: dict[str, Schema] = {
-    **dict.fromkeys(("at", "created", "due", "expires", "failing_since", "held_until", "next_attempt"), TIME),
-    **dict.fromkeys(("next_probe", "received", "revoked", "since", "time", "until", "updated"), TIME),
+    **dict.fromkeys(("at", "created", "due", "expires", "failing_since", "held_until"), TIME),
+    **dict.fromkeys(
+        (
+            "last_due",
+            "next_attempt",
+            "next_due",
+            "next_probe",
+            "received",
+            "revoked",
+            "since",
+            "time",
+            "until",
+            "updated",
+        ),
+        TIME,
+    ),
     "actor": ACTOR,
     "cause": EVENT_ID,
     "hops": between(0, HOPS_MAX),
@@ -299,10 +327,10 @@ def with_bounds(schemas: dict[str, Schema]) -> dict[str, Schema]:
         known = BOUNDS.get(name, {})
         schema |= WHOLE.get(name, {})
         for field, own in schema.get("properties", {}).items():
-            if field in hook_bounds.ANY.get(name, {}):
+            if field in _ANY.get(name, {}):
                 # Generators make no type of a string or an object.
                 own.clear()
-                own["description"] = hook_bounds.ANY[name][field]
+                own["description"] = _ANY[name][field]
                 continue
             _bound(own, known.get(field) or COMMON.get(field, {}))
             if "$ref" not in own and (meaning := FIELD_HELP.get(name, {}).get(field)):
@@ -318,8 +346,12 @@ def _bound(schema: Schema, bounds: Schema) -> None:
             continue
         if kind == "object" and "values" in bounds:
             _bound(branch["additionalProperties"], bounds["values"])
-        whole = bounds if kind != "array" else _for_lists(bounds)
-        branch |= {key: value for key, value in whole.items() if key != "values"}
+        is_free = kind is None and "enum" not in branch
+        branch |= {
+            key: value
+            for key, value in bounds.items()
+            if key != "values" and (is_free or kind in _OF_KINDS.get(key, (kind,)))
+        }
         if kind == "integer":
             branch |= whole_number(branch)
 
@@ -327,7 +359,3 @@ def _bound(schema: Schema, bounds: Schema) -> None:
 def whole_number(schema: Schema) -> Schema:
     """What is true of every whole number that is read or answered: it has 64 bits. By itself none is negative."""
     return {"format": "int64", "minimum": schema.get("minimum", 0), "maximum": schema.get("maximum", INTEGER_MAX)}
-
-
-def _for_lists(bounds: Schema) -> Schema:
-    return {key: value for key, value in bounds.items() if key in ("items", "minItems", "maxItems", "uniqueItems")}

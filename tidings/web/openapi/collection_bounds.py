@@ -21,7 +21,8 @@ from tidings.rules.reading import decimals
 from tidings.rules.reading.jsontext import NO_NUL
 from tidings.rules.timers import declared as timers
 from tidings.rules.timers.cron import CRON_CHARS_MAX
-from tidings.web.openapi.hook_bounds import CONNECTION, CONNECTION_FIELDS, RATE, STATUS
+from tidings.web.openapi.connection_bounds import NAME as CONNECTION
+from tidings.web.openapi.connection_bounds import RATE, STATUS
 from tidings.web.openapi.schemas import NULL
 
 Schema = dict[str, Any]
@@ -185,7 +186,12 @@ _CONNECTIONS: Schema = {
     "propertyNames": {"pattern": connections.NAME_PATTERN},
     "additionalProperties": {"$ref": "#/components/schemas/ConnectionBody"},
 }
-_NAMES_OF_FIELDS: Schema = {"type": "array", "minItems": 1, "maxItems": emit.FIELDS_MAX, "items": {"type": "string"}}
+_NAMES_OF_FIELDS: Schema = {
+    "type": "array",
+    "minItems": 1,
+    "maxItems": emit.FIELDS_MAX,
+    "items": {"type": "string", **_LONG},
+}
 _LINK: dict[str, Schema] = {
     "description": {"pattern": NO_NUL, "maxLength": links.DESCRIPTION_CHARS_MAX},
     "tenant": {"pattern": r"^(\*|[A-Za-z0-9_-]{1,64})$", "maxLength": 64},
@@ -250,10 +256,7 @@ _LINK: dict[str, Schema] = {
         **_object(
             *("via", "to", "subject"),
             via={"type": "string", **CONNECTION, "description": "The connection to the mail server."},
-            to={
-                "anyOf": [_TEMPLATE, {"type": "array", "items": _TEMPLATE, "minItems": 1, "maxItems": RECIPIENTS_MAX}],
-                "description": "One address, or several.",
-            },
+            to={"description": "One address, or a list of them."},
             subject=_TEMPLATE,
             text=_TEMPLATE | {"description": "The mail as plain text."},
             html=_TEMPLATE | {"description": "The mail as HTML, in which values are escaped."},
@@ -330,13 +333,6 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "stays": {"items": {"type": "string", **NAME}, "maxItems": declaration.COLLECTIONS_MAX},
     },
     "LinkBody": _LINK,
-    "ConnectionBody": CONNECTION_FIELDS,
-    "ConnectionView": {
-        **CONNECTION_FIELDS,
-        "id": {"pattern": rf"^conn_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}}$", "maxLength": 5 + ID_CHARS},
-        "name": CONNECTION,
-        "links": {"items": {"type": "string", **LINK}, "maxItems": links.LINKS_MAX},
-    },
     "CallView": {
         "method": {"enum": [word.upper() for word in CALL_VERBS]},
         "url": _LONG,

@@ -16,7 +16,7 @@ from tidings.model import moment
 from tidings.model.access import Key
 from tidings.model.event import EventType
 from tidings.rules.network.origin import public_url
-from tidings.web.openapi import collection_bounds, directions, names, webhooks
+from tidings.web.openapi import collection_bounds, directions, webhooks
 from tidings.web.openapi import schemas as spelling
 from tidings.web.openapi.answers import HEADERS, PROBLEMS, REF, problem_answer
 from tidings.web.openapi.bounds import with_bounds
@@ -133,7 +133,7 @@ def _in_plain_words(found: dict[str, Any]) -> dict[str, Any]:
     name_fields(found["components"]["schemas"])
     directions.separate(found)
     spelling.respell(found)
-    names.make_unique(found)
+    spelling.make_unique(found)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What hooks, forms, receipts, schemes and connections may be beyond their types, as JSON Schema."""
+"""What hooks, forms, receipts and schemes may be beyond their types, as JSON Schema."""
 
 from __future__ import annotations
 
@@ -12,14 +12,10 @@ from tidings.control.hooks.body import (
     TOLERANCE_SECONDS_MIN,
 )
 from tidings.model.ids import ALPHABET, ID_CHARS
-from tidings.rules.calls import oauth1, oauth2
-from tidings.rules.declare import connections, pacing
-from tidings.rules.deliver import judgement
 from tidings.rules.event_types import TYPE_CHARS_MAX
 from tidings.rules.forms import fields as form_fields
 from tidings.rules.hooks import naming
 from tidings.rules.network import origin
-from tidings.rules.network.address import NETWORKS_MAX, URL_CHARS_MAX
 from tidings.rules.reading.jsontext import INTEGER_MAX, NO_NUL
 from tidings.rules.schemes.verifier import SECRETS_MAX
 
@@ -167,46 +163,3 @@ ANY: dict[str, dict[str, str]] = {
     "FormField": _FIELD_HELP,
 }
 """Fields of no single type, with what they mean."""
-
-
-def _members(**properties: Schema) -> Schema:
-    return {"type": "object", "additionalProperties": False, "properties": properties}
-
-
-RATE: Schema = {
-    "minimum": pacing.RATE_MIN,
-    "maximum": pacing.RATE_MAX,
-    "pattern": pacing.RATE_PATTERN,
-    "maxLength": 24,
-}
-CONNECTION: Schema = {"pattern": connections.NAME_PATTERN, "maxLength": 64}
-STATUS: Schema = {
-    "anyOf": [
-        {"type": "integer", "format": "int32", "minimum": judgement.STATUS_MIN, "maximum": judgement.STATUS_MAX},
-        {"type": "string", "enum": list(judgement.CLASSES)},
-    ]
-}
-_SECRET: Schema = {"type": "string", "pattern": NO_NUL, "maxLength": 64 * 1024}
-CONNECTION_FIELDS: dict[str, Schema] = {
-    "base": {"format": "uri", "maxLength": URL_CHARS_MAX},
-    "smtp": {"pattern": "^smtps?://", "maxLength": URL_CHARS_MAX},
-    "from": {"pattern": NO_NUL, "maxLength": 1_000},
-    "headers": {"values": {"pattern": NO_NUL, "maxLength": 64 * 1024}},
-    "client_certificate": {"values": {"pattern": NO_NUL, "maxLength": 64 * 1024}},
-    "ca": {"pattern": NO_NUL, "maxLength": 64 * 1024},
-    "private": {"maxItems": NETWORKS_MAX, "items": {"type": "string", "pattern": NO_NUL, "maxLength": 64}},
-    "description": {"pattern": NO_NUL, "maxLength": connections.DESCRIPTION_CHARS_MAX},
-    "auth": _members(
-        bearer=_SECRET | {"description": "A token."},
-        basic={"type": "array", "items": _SECRET, "minItems": 2, "maxItems": 2},
-        header={"type": "object", "additionalProperties": _SECRET},
-        oauth2={"type": "string", "enum": list(oauth2.GRANTS)},
-        oauth1={"type": "string", "enum": list(oauth1.METHODS)},
-        **dict.fromkeys((*oauth2.PARTS[1:], *oauth1.PARTS[1:]), _SECRET)
-        | {name: {"type": "object"} for name in ("claims", "params")},
-    )
-    | {"description": "How it authenticates: one of bearer, basic, header, oauth2 and oauth1, the last two with more."},
-    "rate": RATE,
-    "max_in_flight": {"minimum": 1, "maximum": pacing.IN_FLIGHT_MAX},
-    "timeout_seconds": {"minimum": connections.TIMEOUT_SECONDS_MIN, "maximum": connections.TIMEOUT_SECONDS_MAX},
-}

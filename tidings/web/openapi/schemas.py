@@ -2,11 +2,13 @@
 
 JSON Schema says one thing in many ways, and generators know few of them. So every schema of the document, ours and
 those of declarations and event types, is put into the same words: null beside a type is `type: [x, "null"]`, an enum
-has a type, a number has a format.
+has a type, a number has a format. And names of components stay apart in every language: `event.batch` and `EventBatch`
+are one word to a generator.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -77,6 +79,29 @@ def rename(root: Schema, names: dict[str, str]) -> None:
             schema["$ref"] = moved(there)
         mapping = schema.get("discriminator", {}).get("mapping", {})
         mapping |= {key: moved(there) for key, there in mapping.items()}
+
+
+def make_unique(document: dict[str, Any]) -> None:
+    """Number components that a generator would take for one another. The server's own keep their names."""
+    schemas: dict[str, Any] = document["components"]["schemas"]
+    taken: set[str] = set()
+    new: dict[str, str] = {}
+    for name in sorted(schemas, key=lambda name: ("." in name, name)):
+        found, number = name, 1
+        while _word(found) in taken:
+            number += 1
+            found = f"{name}.{number}"
+        taken.add(_word(found))
+        if found != name:
+            new[name] = found
+    if new:
+        document["components"]["schemas"] = {new.get(name, name): schema for name, schema in schemas.items()}
+        for schema in of_document(document):
+            rename(schema, new)
+
+
+def _word(name: str) -> str:
+    return re.sub("[^a-z0-9]", "", name.lower())
 
 
 def respell(document: dict[str, Any]) -> None:
