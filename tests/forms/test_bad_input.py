@@ -116,6 +116,15 @@ def test_file_names_have_no_folders_and_no_control_characters(world: FormWorld) 
     assert files[0]["type"] == "text/plain"
 
 
+def test_digits_of_a_script_are_stored_as_sent(world: FormWorld) -> None:
+    form = world.form({"n": {"type": "number"}, "whole": {"type": "integer"}})
+    sent = b'{"n":1.10,"whole":9007199254740993}'
+    assert form.send(sent, JSON).status == 200
+    ident = form.events()[0]["id"]
+    assert b'"data":' + sent in world.api.call("GET", f"/v1/events/{ident}").body
+    assert errors_of(form.send(b'{"n":0.1000000000000000055}', JSON)) == {"n": "not_exact"}
+
+
 def test_a_body_that_is_too_large_is_refused_and_that_is_kept(world: FormWorld) -> None:
     form = world.form()
     reply = form.send(b"name=" + b"x" * 70_000, URLENCODED)

@@ -122,6 +122,17 @@ def test_a_page_that_was_open_too_long_is_shown_again_with_what_was_typed(world:
     assert form.data() == [ANN]
 
 
+@pytest.mark.parametrize("token", [None, "x", "other"])
+def test_who_sends_no_page_of_ours_is_not_told_that_it_was_open_too_long(world: FormWorld, token: str | None) -> None:
+    form, other = world.form(min_seconds=2), world.form()
+    values = ANN if token is None else {**ANN, "_token": other.token() if token == "other" else token}
+    reply = form.post(values)
+    assert reply.status == 422 and "not sent from a page that was opened here" in text(reply)
+    assert "too long" not in text(reply)
+    world.clock.advance(10)
+    assert form.post({**ANN, "_token": token_in(text(reply))}).status == 200
+
+
 @pytest.mark.parametrize("token", ["x", "AAAA", "é", "A" * 300, "A" * 10_000])
 def test_a_made_up_token_is_not_taken(world: FormWorld, token: str) -> None:
     form = world.form()

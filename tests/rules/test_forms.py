@@ -10,11 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from tidings.model.errors import TidingsError
+from tidings.model.errors import Malformed, TidingsError
 from tidings.model.forms.form import FormField
+from tidings.rules.forms.fields import check_fields
 from tidings.rules.forms.posted import Posted, read_posted
 from tidings.rules.forms.texts import LANGUAGES, Says, sentences, size_text, types_text
 from tidings.rules.forms.values import FormChecks
+from tidings.rules.reading.multipart import file_name
+from tidings.rules.reading.refused import Refused
 
 FIELDS: dict[str, dict[str, Any]] = {
     "line": {"min": 2, "max": 5},
@@ -104,6 +107,84 @@ def said(name: str, *texts: str, **change: Any) -> Any:
 )
 def test_what_is_typed_is_a_value_or_what_is_wrong_with_it(name: str, text: str, expected: Any) -> None:
     assert said(name, text) == expected
+
+
+@pytest.mark.parametrize(
+    "digits", ["9007199254740993", "9223372036854775807", "-9223372036854775808", "9007199254740992", "-1", "0"]
+)
+def test_a_whole_number_has_64_bits(digits: str) -> None:
+    assert said("whole", digits, min=None) == digits
+
+
+@pytest.mark.parametrize("digits", ["9223372036854775808", "-9223372036854775809", "9" * 30])
+def test_a_whole_number_of_more_than_64_bits_has_too_many_digits(digits: str) -> None:
+    assert said("whole", digits, min=None) == "not_exact"
+
+
+@pytest.mark.parametrize(
+    ("digits", "code"),
+    [
+        ("1.10", None),
+        ("1e2", None),
+        ("-0.0", None),
+        ("1e20", None),
+        ("100000000000000000000", None),
+        ("0.1000000000000000055", "not_exact"),
+        ("12345678901234567.89", "not_exact"),
+    ],
+)
+def test_a_number_of_a_script_keeps_every_digit_or_is_refused(digits: str, code: str | None) -> None:
+    fields = {"n": msgspec.convert({"type": "number"}, FormField), "t": FormField()}
+    body = f'{{"n": {digits} , "t":[null,{digits}\n]}}'.encode()
+    if "." not in digits and len(digits) > 19:
+        with pytest.raises(Malformed):
+            read_posted("application/json", body)
+        return
+    data, wrong = FormChecks(fields, "en").check(read_posted("application/json", body))
+    assert [each.code for each in wrong] == ([code] if code else [])
+    assert data["t"] == digits
+    assert code or bytes(data["n"]).decode() == digits
+
+
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        ("..", "file"),
+        (".", "file"),
+        (" ", "file"),
+        ("a/..", "file"),
+        (". .", "file"),
+        ("\u202e", "file"),
+        ("cv\u202efdp.exe", "cvfdp.exe"),
+        ("a\u0085\u2066b\u2028.txt", "ab.txt"),
+        ("\ufeffa\u200b.txt. ", "a.txt"),
+        ("C:\\dir\\a b.txt", "a b.txt"),
+        (".profile", ".profile"),
+        ("می\u200cخواهم.txt", "می\u200cخواهم.txt"),
+        ("é" * 300, "é" * 255),
+    ],
+)
+def test_a_file_has_a_name_that_a_file_may_have(sent: str, name: str) -> None:
+    assert file_name(sent) == name
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        (r"(\p{L}{0,10}){0,10}", "too large"),
+        ("a{1000}{1000}", "too large"),
+        (r"a{20000}\\", "too large"),
+        ("(?=a)b", "look-arounds"),
+        ("(?<!a)b", "look-arounds"),
+        (r"(a)\1", "back-references"),
+        ("[a", "not a regular expression"),
+        ("a{3,1}", "not a regular expression"),
+        (r"\p{Nothing}", "not a regular expression"),
+    ],
+)
+def test_a_pattern_that_cannot_be_used_is_refused_for_its_reason(pattern: str, why: str) -> None:
+    with pytest.raises(Refused, match=why):
+        check_fields({"a": FormField(pattern=pattern)})
 
 
 def test_several_choices() -> None:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+INDEX_DIGITS_MAX = 15
+"""Python itself refuses to read thousands of digits."""
+
 
 def is_digits(text: str) -> bool:
     """Whether a text is one or more of the digits 0 to 9, and nothing else."""
     return text.isascii() and text.isdigit()
+
+
+def index_of(text: str) -> int | None:
+    """The place in a list that a text names; None if it names none, or one beyond every list."""
+    return int(text) if is_digits(text) and len(text) <= INDEX_DIGITS_MAX else None

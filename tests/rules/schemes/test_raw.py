@@ -38,6 +38,8 @@ def test_lines_may_end_with_lf_and_a_header_may_hold_utf_8() -> None:
 def test_the_announced_length_is_read() -> None:
     head = b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
     assert read_request(head % 3 + b"abc\n").body == b"abc"
+    with pytest.raises(Refused, match="are missing"):
+        read_request(b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\nabc")
     with pytest.raises(Refused, match="some are missing"):
         read_request(head % 4 + b"abc")
 

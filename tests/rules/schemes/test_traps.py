@@ -17,6 +17,7 @@ from tidings.rules import schemes
 from tidings.rules.reading.refused import Refused
 from tidings.rules.schemes import HookRequest, Verifier, sample, sign
 from tidings.rules.schemes.kinds import jwks
+from tidings.rules.schemes.sources import source
 
 NOW = 1_790_000_000.0
 
@@ -340,6 +341,26 @@ def test_a_token_without_a_signature_or_with_another_algorithm_is_refused() -> N
     for text in ("a.b.c", "..", "a", "." * 10_000, token({"alg": "HS256"}) + "=", token({"alg": "HS256"}) + ".x"):
         assert reason(text) == "malformed_header"
     assert reason(token({"alg": "HS256"})[:-4] + "AAAA") == "wrong_secret"
+
+
+def test_a_genuine_token_whose_times_are_no_moments_is_refused_as_malformed() -> None:
+    def reason(name: str, digits: str) -> str:
+        claims = f'{{"iss":"netlify","sha256":"{hashlib.sha256(b"{}").hexdigest()}","{name}":{digits}}}'.encode()
+        text = keys.urlsafe(b'{"alg":"HS256"}') + "." + keys.urlsafe(claims)
+        text += "." + keys.urlsafe(hmac.new(b"secret", text.encode(), "sha256").digest())
+        return made("netlify").verify(HookRequest("POST", "", {"X-Webhook-Signature": text}, b"{}"), NOW).reason
+
+    assert reason("exp", str(int(NOW) + 60)) == "genuine"
+    for name in ("exp", "iat", "nbf"):
+        for digits in ("9" * 400, "-" + "9" * 400, "1e999", "-1e999", "1e20", "9" * 5_000, "true", '"1"'):
+            assert reason(name, digits) == "malformed_header", (name, digits[:10])
+
+
+def test_a_place_in_a_list_beyond_every_list_is_empty() -> None:
+    request = HookRequest("POST", "", {}, b'{"a":[1]}')
+    for place in (f"json:a.{'9' * 30}", f"json:a.{'9' * 5_000}"):
+        assert source(place).first(request) is None
+    assert source(f"part:{'9' * 5_000}").first(request, ["a"]) is None
 
 
 def test_the_rsa_keys_of_a_set_are_not_hmac_secrets() -> None:

@@ -51,7 +51,7 @@ HIDDEN_HEADERS = ("authorization", "cookie", "proxy-authorization")
 """What browsers send to this host for other reasons."""
 
 Verdict = Literal["accepted", "repeated", "refused", "wrong"]
-Again = Literal["", "too_old", "too_fast"]
+Again = Literal["", "too_old", "too_fast", "no_page"]
 log = logging.getLogger("tidings.forms")
 
 
@@ -198,8 +198,9 @@ class FormReceiver:
             )
             return FormAnswer("refused", posted)
         text = posted.text(FIELD)
-        token = self.tokens.open(form.id, text) if text else None
-        if again := _to_send_again(text, token, options.min_seconds):
+        opened = self.tokens.open(form.id, text) if text else None
+        token = opened if opened is not None and opened.is_valid else None
+        if again := _to_send_again(text, opened, options.min_seconds):
             if again == "too_fast":
                 self._keep(form, given, "too_fast", "It was sent faster than people can fill in the page.")
             return FormAnswer("wrong", posted, again=again, token=text if token is not None else "")
@@ -283,7 +284,9 @@ def _receipt(
 def _to_send_again(text: str, token: PageToken | None, min_seconds: float) -> Again:
     """Whether the page has to be sent again. Pages of others have no token, unless the form counts seconds."""
     if token is None:
-        return "too_old" if text or min_seconds else ""
+        return "no_page" if text or min_seconds else ""
+    if not token.is_valid:
+        return "too_old"
     return "too_fast" if token.age_seconds < min_seconds else ""
 
 

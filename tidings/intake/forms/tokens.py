@@ -32,6 +32,11 @@ class PageToken(NamedTuple):
     id: str
     age_seconds: float
 
+    @property
+    def is_valid(self) -> bool:
+        """Whether its page may still be sent."""
+        return self.age_seconds <= LIFE_SECONDS
+
 
 class _Content(msgspec.Struct, frozen=True, array_like=True):
     id: str
@@ -50,7 +55,7 @@ class PageTokens:
         return base64.urlsafe_b64encode(self._sealer.seal(content, form)).decode().rstrip("=")
 
     def open(self, form: str, text: str) -> PageToken | None:
-        """The token of a form's page; None if it is not one, or too old."""
+        """The token of a form's page, however old; None if it is not one."""
         if not 0 < len(text) <= TOKEN_CHARS_MAX:
             return None
         try:
@@ -61,7 +66,7 @@ class PageTokens:
         except (binascii.Error, ValueError, StoreError, msgspec.MsgspecError):
             return None
         age = (self._clock.now() - content.made) / SECOND
-        return PageToken(content.id, age) if 0 <= age <= LIFE_SECONDS else None
+        return PageToken(content.id, age) if age >= 0 else None
 
 
 def key_of(token: PageToken, posted: Posted) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from tidings.model.errors import Invalid
 from tidings.model.forms.form import Bound, FormField, InputType
 from tidings.rules.reading.exact import is_kept
+from tidings.rules.reading.jsontext import INTEGER_MAX, INTEGER_MIN
 from tidings.rules.reading.refused import Refused, escaped
 from tidings.rules.reading.schema import checked
 
@@ -67,7 +68,8 @@ _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
 _NUMBER_CHARS_MAX = 100
-_INTEGER_MAX = 2**63 - 1
+_NOT_LINEAR = re.compile(r"\(\?<?[=!]|(?<!\\)(\\\\)*\\([1-9]|k<)")
+_COUNTS = re.compile(r"\{([0-9]+)(,[0-9]*)?\}")
 
 
 def check_fields(fields: Mapping[str, FormField], pointer: str = "/fields") -> None:
@@ -91,11 +93,13 @@ def check_name(name: str, pointer: str) -> None:
 
 
 def number_of(text: str, *, whole: bool) -> Decimal | None:
-    """A number as JSON writes it; None if it is not one, or cannot be kept."""
-    if len(text) > _NUMBER_CHARS_MAX or not (_WHOLE if whole else _NUMBER).fullmatch(text) or not is_kept(text):
+    """A number as JSON writes it; None if it is not one, or cannot be kept: of 64 bits if `whole`, else a double."""
+    if whole:
+        found = Decimal(text) if _WHOLE.fullmatch(text) else None
+        return found if found is not None and INTEGER_MIN <= found <= INTEGER_MAX else None
+    if len(text) > _NUMBER_CHARS_MAX or not _NUMBER.fullmatch(text) or not is_kept(text):
         return None
-    found = Decimal(text)
-    return None if whole and abs(found) > _INTEGER_MAX else found
+    return Decimal(text)
 
 
 def is_number(text: str) -> bool:
@@ -214,14 +218,32 @@ def _check_bounds(field: FormField) -> None:
 def _check_pattern(field: FormField) -> None:
     if len(field.pattern) > PATTERN_CHARS_MAX:
         raise Refused("/pattern", "too_long", f"At most {PATTERN_CHARS_MAX:,} characters.")
+    if not _is_pattern(field.pattern):
+        raise Refused("/pattern", "pattern", _why_no_pattern(field.pattern))
+
+
+def _is_pattern(pattern: str) -> bool:
     try:
-        checked({"type": "string", "pattern": whole_pattern(field.pattern)})
-    except Invalid as wrong:
-        detail = (
+        checked({"type": "string", "pattern": whole_pattern(pattern)})
+    except Invalid:
+        return False
+    return True
+
+
+def _why_no_pattern(pattern: str) -> str:
+    if _NOT_LINEAR.search(pattern):
+        return (
             "It is not a regular expression that runs in linear time: look-arounds and back-references are not allowed."
         )
-        too_large = "patterns for one text" in wrong.detail
-        raise Refused("/pattern", "pattern", wrong.errors[0].detail if too_large else detail) from None
+    if _is_pattern(_COUNTS.sub(_without_count, pattern)):
+        return "It is too large: use fewer or smaller numbers in braces, such as {0,10}, and not inside one another."
+    return "It is not a regular expression, or it is too large."
+
+
+def _without_count(count: re.Match[str]) -> str:
+    """Nothing in place of a count; the count if it counts down, which no pattern may."""
+    least, most = int(count[1]), (count[2] or ",")[1:]
+    return count[0] if most and int(most) < least else ""
 
 
 def whole_pattern(pattern: str) -> str:

@@ -9,23 +9,34 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+import msgspec
+
 from tidings.model.errors import BadMedia, Malformed
 from tidings.rules.reading import jsontext
-from tidings.rules.reading.multipart import MULTIPART, parameters
+from tidings.rules.reading.multipart import MULTIPART, file_name, parameters
 
 URLENCODED, JSON = "application/x-www-form-urlencoded", "application/json"
 PAIRS_MAX = 1_000
 """More values than this are not read."""
 HEAD_BYTES_MAX = 4_096
-FILE_NAME_CHARS_MAX = 255
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _UTF8 = ("", "utf-8", "utf8", "us-ascii")
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
+_NUMBERS = (int, float)
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_elements = msgspec.json.Decoder(list[msgspec.Raw])
 _HEX = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+
+class _Typed(NamedTuple):
+    """A number of a JSON body, with the digits that were sent."""
+
+    text: msgspec.Raw
 
 
 class PostedFile(NamedTuple):
@@ -163,11 +174,6 @@ def _disposition(value: str) -> dict[str, str]:
     return found
 
 
-def file_name(text: str) -> str:
-    """A file's name without folders and control characters."""
-    return plain(re.split(r"[/\\]", text)[-1])[-FILE_NAME_CHARS_MAX:] or "file"
-
-
 def plain(text: str) -> str:
     """A text without control characters."""
     return _CONTROL.sub("", text)
@@ -179,7 +185,7 @@ def _json(body: bytes) -> Posted:
         raise Malformed('The JSON of a form is an object, such as {"email": "ann@example.com"}.')
     posted = Posted({}, {})
     count = 0
-    for name, given in value.items():
+    for name, given in _with_numbers(body, value):
         for each in given if type(given) is list else [given]:
             count += 1
             if count > PAIRS_MAX:
@@ -193,14 +199,30 @@ def _json(body: bytes) -> Posted:
     return posted
 
 
+def _with_numbers(body: bytes, value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The members of a form, their numbers as text: a double would change digits, or drop them."""
+    texts: dict[str, msgspec.Raw] | None = None
+    for name, given in value.items():
+        numbers = [type(each) in _NUMBERS for each in (given if type(given) is list else [given])]
+        if not any(numbers):
+            yield name, given
+            continue
+        texts = _members.decode(body) if texts is None else texts
+        if type(given) is not list:
+            yield name, _Typed(texts[name])
+            continue
+        typed = _elements.decode(texts[name])
+        yield name, [_Typed(typed[at]) if is_number else given[at] for at, is_number in enumerate(numbers)]
+
+
 def _as_typed(name: str, value: Any) -> str | None:
     """A JSON value as somebody would type it; None for null and false."""
     if value is None or value is False:
         return None
     if value is True:
         return "on"
-    if type(value) in (int, float):
-        return repr(value)
+    if type(value) is _Typed:
+        return bytes(value.text).decode().strip()
     if type(value) is not str:
         raise Malformed(f"The field {name[:64]!r} has lists inside a list.")
     return value

@@ -10,7 +10,13 @@ from urllib.parse import unquote
 PARTS_MAX = 200
 """More parts than this are not read: no sender of webhooks has as many."""
 MULTIPART = "multipart/form-data"
+FILE_NAME_CHARS_MAX = 255
 
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
+    "\U000e0000-\U000e007f]"
+)
+"""Control characters, and what changes the direction of text or shows nothing. Some scripts and emoji need joiners."""
 _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
 
 
@@ -73,8 +79,14 @@ def parameters(value: str) -> dict[str, str]:
 def _filename(says: dict[str, str]) -> str | None:
     extended = says.get("filename*", "")
     if extended.lower().startswith("utf-8''"):
-        return _plain(unquote(extended[7:]))
-    return _plain(says["filename"]) if "filename" in says else None
+        return file_name(unquote(extended[7:]))
+    return file_name(says["filename"]) if "filename" in says else None
+
+
+def file_name(text: str) -> str:
+    """A file's name as a file may be called: without folders, and without characters that hide how it ends."""
+    name = _UNSEEN.sub("", re.split(r"[/\\]", text)[-1]).strip().rstrip(". ")
+    return name[-FILE_NAME_CHARS_MAX:].lstrip() or "file"
 
 
 def _plain(text: str) -> str:

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urldefrag, urljoin
 
 import msgspec
 
+from tidings.model.digits import index_of
 from tidings.rules.reading.jsontext import DEPTH_MAX
 from tidings.rules.reading.refused import Refused, escaped
 from tidings.rules.reading.schema_words import ENDLESS, char_units, number_units, quoted, units, whole
@@ -246,8 +247,8 @@ class _Graph:
         found: Any = self._addresses.get(address)
         for step in unquote(fragment).split("/")[1:]:
             step = step.replace("~1", "/").replace("~0", "~")
-            if type(found) is list and step.isascii() and step.isdigit() and int(step) < len(found):
-                found = found[int(step)]
+            if type(found) is list and (index := index_of(step)) is not None and index < len(found):
+                found = found[index]
             elif type(found) is dict:
                 found = found.get(step)
             else:

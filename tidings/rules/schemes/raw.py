@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from tidings.model.digits import index_of
 from tidings.rules.reading.refused import Refused
 from tidings.rules.schemes.request import HookRequest
 
@@ -65,10 +66,12 @@ def _measured(request: HookRequest) -> bytes:
         return request.body
     if not (text.isascii() and text.isdigit()):
         raise Refused("/content-length", "syntax", f"Content-Length is not a number: {text[:40]!r}.")
-    if int(text) > len(request.body):
-        detail = f"The body has {len(request.body):,} bytes and Content-Length says {int(text):,}: some are missing."
+    said = index_of(text)
+    if said is None or said > len(request.body):
+        says = text[:40] if said is None else f"{said:,}"
+        detail = f"The body has {len(request.body):,} bytes and Content-Length says {says}: some are missing."
         raise Refused("/body", "syntax", detail)
-    return request.body[: int(text)]
+    return request.body[:said]
 
 
 def _url(target: str, host: str) -> str:

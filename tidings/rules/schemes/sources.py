@@ -10,6 +10,7 @@ from typing import Any
 
 import jiter
 
+from tidings.model.digits import index_of
 from tidings.rules.reading.refused import Refused
 from tidings.rules.schemes.crypto import digest
 from tidings.rules.schemes.request import HookRequest
@@ -148,8 +149,8 @@ def _json(path: str) -> All:
 
 
 def _part(key: str) -> All:
-    if key.isascii() and key.isdigit():
-        index = int(key)
+    index = index_of(key)
+    if index is not None:
         return lambda _, parts: [parts[index]] if index < len(parts) else []
     start = key + "="
     return lambda _, parts: [part[len(start) :] for part in parts if part.startswith(start)][:1]
@@ -172,8 +173,8 @@ def walked(value: Any, steps: Sequence[str]) -> list[str]:
             return [(walked(item, steps[at + 1 :]) or [""])[0] for item in items[:ITEMS_MAX]]
         if type(value) is dict:
             value = value.get(step)
-        elif type(value) is list and step.isascii() and step.isdigit() and int(step) < len(value):
-            value = value[int(step)]
+        elif type(value) is list and (index := index_of(step)) is not None and index < len(value):
+            value = value[index]
         else:
             return []
     text = as_text(value)

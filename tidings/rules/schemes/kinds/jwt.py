@@ -20,6 +20,8 @@ from tidings.rules.schemes.verdict import Unfit
 
 TOKEN_CHARS_MAX = 16_384
 TOKENS_MAX = 32
+TIME_MAX = 253_402_300_799
+"""The last second of the year 9999. A token that claims a later one would never expire."""
 SECRET_HASHES = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 PUBLIC_ALGORITHMS = {"RS256": "rsa-sha256", "ES256": "ecdsa-p256-sha256"}
 PLAID_HOSTS = (r"(production|sandbox|development)\.plaid\.com",)
@@ -223,8 +225,8 @@ def _time(claims: Mapping[str, Any], name: str) -> float | None:
     value = claims.get(name)
     if value is None:
         return None
-    if type(value) not in (int, float):
-        raise Unfit("malformed_header", f"The token's {name} is not a number.")
+    if type(value) not in (int, float) or not abs(value) <= TIME_MAX:
+        raise Unfit("malformed_header", f"The token's {name} is not a number of seconds since 1970.")
     return float(value)
 
 

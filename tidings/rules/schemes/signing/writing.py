@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, quote_plus, urlencode
 
+from tidings.model.digits import index_of
 from tidings.rules.reading.refused import Refused
 from tidings.rules.schemes.request import HookRequest, compact_json
 
@@ -79,7 +80,8 @@ def _put(value: Any, steps: list[str], text: str) -> Any:
     step, rest = steps[0], steps[1:]
     if step == "*":
         return [_put(each, rest, text) for each in value] if isinstance(value, list) else [_put(None, rest, text)]
-    if step.isascii() and step.isdigit() and isinstance(value, list) and int(step) < len(value):
-        return [_put(each, rest, text) if at == int(step) else each for at, each in enumerate(value)]
+    index = index_of(step)
+    if index is not None and isinstance(value, list) and index < len(value):
+        return [_put(each, rest, text) if at == index else each for at, each in enumerate(value)]
     members = value if isinstance(value, dict) else {}
     return {**members, step: _put(members.get(step), rest, text)}
