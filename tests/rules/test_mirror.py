@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.model.link import CursorRule
+from tidings.model.link import CursorRule, EmitRule
 from tidings.model.moment import SECOND, from_text
 from tidings.rules.mirror import cursors
 from tidings.rules.mirror.difference import Counted, Mirrored, Observation, differ, vanished
+from tidings.rules.mirror.observer import Observer
 from tidings.rules.mirror.records import BadRecord, key_text, read_path, records
 from tidings.rules.reading.refused import Refused
 from tidings.rules.templates.numbers import read
@@ -47,15 +48,54 @@ def step(counted: Counted, held: dict[str, Mirrored], *observed: Observation) ->
         ),
         ("a.*.b", {"a": [{"b": 1}, {"b": [2, 3]}, {"c": 4}]}, [1, 2, 3]),
         ("a.1", {"a": [[1], [2, 3]]}, [2, 3]),
-        ("missing", {"records": [1]}, []),
-        ("records", {"records": None}, []),
-        ("records", [1, 2], []),
-        ("records", "text", []),
-        ("a.9999999999999999999999", {"a": [1]}, []),
+        ("records", {"records": []}, []),
+        ("a.*", {"a": []}, []),
+        ("a.*", {"a": {}}, []),
+        ("a.*.b", {"a": []}, []),
     ],
 )
 def test_records_are_found_at_a_path_always_as_a_list(path: str, answer: Any, expected: list[Any]) -> None:
     assert records(answer, read_path(path, "")) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("missing", {"records": [1]}),
+        ("records", {"records": None}),
+        ("records", [1, 2]),
+        ("records", "text"),
+        ("a.9999999999999999999999", {"a": [1]}),
+        ("a.0.b", {"a": []}),
+        ("a.*.b", {"a": None}),
+        ("a.*.b", {"a": [{"error": 1}]}),
+        ("a.*.b", {"a": [{"b": [1]}, {"b": None}]}),
+    ],
+)
+def test_nothing_at_a_path_is_not_an_empty_list(path: str, answer: Any) -> None:
+    with pytest.raises(BadRecord, match="The answer has nothing at"):
+        records(answer, read_path(path, ""))
+    with pytest.raises(BadRecord, match="The answer is null"):
+        records(None, ())
+
+
+@pytest.mark.parametrize(
+    ("xml", "said"),
+    [
+        ("<rows/>", []),
+        ("<rows><row><id>1</id></row></rows>", [{"id": "1"}]),
+        ("<html><body/></html>", "nothing at rows.row"),
+        ("<error>later</error>", "nothing at rows.row"),
+        ("<Envelope><Body><Fault><faultcode>x</faultcode></Fault></Body></Envelope>", "a SOAP fault"),
+    ],
+)
+def test_a_list_in_xml_may_have_no_elements_but_must_be_there(xml: str, said: Any) -> None:
+    observer = Observer(EmitRule(type="x", each=("rows", "row"), key="id"))
+    if type(said) is list:
+        assert observer.read({}, xml.encode()).records == said
+        return
+    with pytest.raises(BadRecord, match=said):
+        observer.read({}, xml.encode())
 
 
 def test_without_a_path_the_answer_is_the_records() -> None:

@@ -171,18 +171,17 @@ class Run:
             self._end_with(ObserveReply(call=answered))
             return
         try:
-            if reply.answered and self._is_gone(reply):
-                self._end(self._no_answer(reply), [Observation(self._gone_key(), None, is_deleted=True)])
+            is_gone, is_unchanged = self._is_gone(reply), self._is_unchanged(reply)
+            if not is_gone and not is_unchanged:
+                outcome, _ = self._action.call.outcome_of(event, reply)
+                if outcome is not outcomes.OK:
+                    self._end_with(ObserveReply(call=answered))
+                    return
+            _check_whole(reply)
+            if is_gone or is_unchanged:
+                gone = [Observation(self._gone_key(), None, is_deleted=True)] if is_gone else []
+                self._end(self._no_answer(reply), gone)
                 return
-            if reply.answered and self._is_unchanged(reply):
-                self._end(self._no_answer(reply), [])
-                return
-            outcome, _ = self._action.call.outcome_of(event, reply)
-            if outcome is not outcomes.OK:
-                self._end_with(ObserveReply(call=answered))
-                return
-            if len(reply.body) >= ANSWER_BYTES_MAX:
-                raise BadRecord(f"The answer has more than {ANSWER_BYTES_MAX:,} bytes. Ask for smaller pages.")
             answer = self._action.observer.read(header_values(reply.lines), reply.body)
             observed = self._action.observer.observations(event, answer)
             self._took(answer, observed, hashlib.blake2b(reply.body, digest_size=16).digest())
@@ -258,7 +257,7 @@ class Run:
         """Delete what was not seen, in steps."""
 
         def job(db: Db, again: bool) -> Any:
-            return self._writes.missing(db, after)
+            return self._writes.missing(db, after, self._counts.records)
 
         def deleted(gone: Any, wrong: Exception | None) -> None:
             if wrong is not None or isinstance(gone, BadRecord):
@@ -305,7 +304,7 @@ class Run:
         self._done(msgspec.structs.replace(reply, duration_ms=took_ms, shown=self._shown))
 
     def _is_gone(self, reply: Reply) -> bool:
-        return reply.status in self._action.link.what.gone
+        return reply.answered and self._is_first() and reply.status in self._action.link.what.gone
 
     def _gone_key(self) -> str:
         key = self._action.line(self._run.event)
@@ -315,7 +314,20 @@ class Run:
 
     def _is_unchanged(self, reply: Reply) -> bool:
         cursor = self._action.observer.rule.cursor
-        return reply.status == NOT_MODIFIED and cursor is not None and cursor.kind == "header"
+        has_asked = cursor is not None and cursor.kind == "header" and self._begun.since is not None
+        return reply.answered and self._is_first() and has_asked and reply.status == NOT_MODIFIED
+
+    def _is_first(self) -> bool:
+        """Whether a status may stand for the whole answer: not for a further page, nor in a full look."""
+        return self._counts.pages == 0 and not self._begun.is_sweep
 
     def _no_answer(self, reply: Reply) -> ReadAnswer:
         return ReadAnswer(None, header_values(reply.lines), [])
+
+
+def _check_whole(reply: Reply) -> None:
+    """Raise BadRecord if an answer did not end as HTTP says: what is missing would count as deleted, or be skipped."""
+    if len(reply.body) >= ANSWER_BYTES_MAX:
+        raise BadRecord(f"The answer has more than {ANSWER_BYTES_MAX:,} bytes. Ask for smaller pages.")
+    if reply.failure is not None:
+        raise BadRecord(f"The answer is not complete: {reply.failure.reason}")

@@ -35,7 +35,7 @@ from tidings.store.log.events import WithEvents
 
 MISSING_PER_STEP = 500
 SWEEP_SURE = 10
-"""Up to this many records may be missing in a full look, whatever part of the mirror they are."""
+"""Up to this many records may be missing in a full look that read others, whatever part of the mirror they are."""
 
 
 class RunId(msgspec.Struct, frozen=True):
@@ -122,14 +122,18 @@ class Observing:
         polls.put(db, msgspec.structs.replace(row, run=self._name, page=number))
         return WithEvents(found, events)
 
-    def missing(self, db: Db, after: str) -> WithEvents | BadRecord:
+    def missing(self, db: Db, after: str, records: int) -> WithEvents | BadRecord:
         """A full look has ended: delete some of what it did not see. Returns BadRecord if that is too much.
 
-        Otherwise their number, and the key of the last; None: that was all.
+        Otherwise their number, and the key of the last; None: that was all. `records`: how many it read; with none,
+        everything is missing, which only `most: 1` allows.
         """
         which = self._mirror(db)
         if not after:
             count, missing = mirror.counts(db, which)
+            if missing and not records and self._rule.sweep_most < 1:
+                detail = f"The full look read no records, and {count:,} are known"
+                return BadRecord(f"{detail}. Nothing was deleted; see `sweep: most`.")
             if missing > max(SWEEP_SURE, self._rule.sweep_most * count):
                 detail = f"{missing:,} of {count:,} records were not there, more than a full look may delete"
                 return BadRecord(f"{detail} ({self._rule.sweep_most:.0%}; see `sweep: most`). Nothing was deleted.")
@@ -190,7 +194,7 @@ class Observing:
     def last_cursor(self, stored: Any, answer: ReadAnswer) -> Any:
         """The cursor after the whole run."""
         rule = self._rule.cursor
-        if rule is None or rule.kind == "record":
+        if rule is None or rule.kind == "record" or answer.body is None:
             return stored
         return told(rule, stored, answer.body, answer.headers, self._run.at)
 

@@ -12,6 +12,7 @@ from tidings.model.errors import TidingsError
 from tidings.model.event import Event
 from tidings.model.link import EmitRule
 from tidings.rules.calls.answers import read_answer
+from tidings.rules.hooks.charset import in_utf8
 from tidings.rules.mirror.difference import Counted, Observation
 from tidings.rules.mirror.records import BadRecord, found_at, key_text, records
 from tidings.rules.reading import jsontext
@@ -27,7 +28,7 @@ _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class ReadAnswer(NamedTuple):
-    """An answer, read."""
+    """An answer, read. Its `body` is None only if its status alone says everything."""
 
     body: Any
     headers: dict[str, str]
@@ -48,15 +49,16 @@ class Observer:
 
     def read(self, headers: dict[str, str], raw: bytes) -> ReadAnswer:
         """An answer and its records. Raises BadRecord if it is not what it should be."""
-        body = _read(headers.get("content-type", ""), raw)
-        if body is None and not raw.strip():
-            return ReadAnswer(None, headers, [])
-        if type(body) is str:
+        kind = headers.get("content-type", "")
+        text = in_utf8(raw, kind)
+        if text is not None and not text.strip():
+            raise BadRecord("The answer has no content.")
+        body = _read(kind, raw)
+        if text is None or type(body) is str:
             raise BadRecord("The answer is neither JSON nor XML.")
-        path, is_xml = self.rule.each, raw.lstrip()[:1] == b"<"
-        if path and not is_xml and "*" not in path and not found_at(body, path):
-            raise BadRecord(f"The answer has nothing at {'.'.join(path)}.")
-        found = records(body, path)
+        if found_at(body, ("Envelope", "Body", "Fault")):
+            raise BadRecord("The answer is a SOAP fault.")
+        found = records(body, self.rule.each, is_xml=text.lstrip()[:1] == b"<")
         if len(found) > RECORDS_MAX:
             raise BadRecord(f"The answer has {len(found):,} records; the maximum is {RECORDS_MAX:,}.")
         return ReadAnswer(body, headers, found)

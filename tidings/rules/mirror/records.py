@@ -50,12 +50,35 @@ def found_at(value: Any, path: tuple[str, ...]) -> list[Any]:
     return found
 
 
-def records(answer: Any, path: tuple[str, ...]) -> list[Any]:
-    """The records at a path, as a list; without a path, the answer itself. Missing values and null have no records."""
+def records(answer: Any, path: tuple[str, ...], *, is_xml: bool = False) -> list[Any]:
+    """The records at a path, as a list; without a path, the answer itself.
+
+    Raises BadRecord if there is nothing: only a list that is there and empty has no records. In XML a list is as many
+    elements as it has, so there the last name may be missing.
+    """
     found: list[Any] = []
-    for each in found_at(answer, path):
-        found += each if type(each) is list else [] if each is None else [each]
+    for each in _each_at(answer, path, is_xml=is_xml):
+        if each is None:
+            raise _nothing_at(path)
+        found += each if type(each) is list else [each]
     return found
+
+
+def _each_at(answer: Any, path: tuple[str, ...], *, is_xml: bool) -> list[Any]:
+    found = [answer]
+    for number, step in enumerate(path, 1):
+        following = [value for each in found for value in found_at(each, (step,))]
+        is_empty_list = step == _ANY and any(type(each) in (dict, list) for each in found)
+        if not following and not is_empty_list and not (is_xml and 1 < number == len(path)):
+            raise _nothing_at(path)
+        if not following:
+            return []
+        found = following
+    return found
+
+
+def _nothing_at(path: tuple[str, ...]) -> BadRecord:
+    return BadRecord(f"The answer has nothing at {'.'.join(path)}." if path else "The answer is null.")
 
 
 def key_text(value: Any, number: int) -> str:
