@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.forms.world import ANN, BOUNDARY, FormWorld, ask, errors_of, multipart
+from tests.hooks.world import until
 from tidings.testing import ApiReply
 
 URLENCODED = "application/x-www-form-urlencoded"
@@ -181,6 +182,35 @@ def test_a_flood_of_one_form_is_bounded_and_leaves_the_others_alone(world: FormW
         form.post({**ANN, "website": "x"})
     assert len(form.refusals()) <= 60
     assert other.post(ANN).status == 200 and other.data() == [ANN]
+
+
+def test_opening_a_page_again_and_again_is_limited_too(world: FormWorld) -> None:
+    form = world.form({"name": {"from_query": True}}, max_per_minute=1)
+    other = world.form(max_per_minute=1)
+    asked = [form.request("GET", path=f"{form.path}?name={each}").status for each in range(11)]
+    assert asked == [200] * 10 + [429]
+    assert form.request("HEAD").status == 429 and other.request("GET").status == 200
+    assert form.post({"name": "Ann"}).status == 200
+    world.clock.advance(60)
+    assert form.request("GET").status == 200
+
+
+def test_a_large_page_is_written_in_its_tenants_turn_and_a_small_one_at_once(world: FormWorld) -> None:
+    options = [f"option {each}" for each in range(300)]
+    large = world.form({f"s{each}": {"type": "select", "options": options, "from_query": True} for each in range(6)})
+    assert world.server.server is not None
+    work = world.server.server.parts.work
+    share = work.share
+    with ThreadPoolExecutor(2) as pool:
+        share.hold("busy", share.total)
+        opened, sent = pool.submit(large.page, "s1=option+1"), pool.submit(large.post, {"s1": "nothing"})
+        until(lambda: work.waiting == 2 or None, "two large pages that wait")
+        assert world.form().post({**ANN, "email": "no"}).status == 422
+        assert not opened.done() and not sent.done()
+        share.give_back("busy", share.total)
+        # Whoever comes next lets the others on.
+        assert large.page("s1=option+2").count(" selected") == 1
+        assert "selected>option 1<" in opened.result() and sent.result().status == 422
 
 
 def test_many_clicks_at_once_are_one_event(world: FormWorld) -> None:

@@ -129,6 +129,20 @@ def test_what_cannot_work_is_refused_with_its_place(
     assert refused(world, GOOD | change) == (pointer, code)
 
 
+def test_a_page_too_large_for_a_form_is_refused(world: FormWorld) -> None:
+    def declare(fields: dict[str, Any]) -> Any:
+        reply = world.api.call("POST", "/v1/forms", {"path": "large", "fields": fields})
+        return reply.status if reply.status < 400 else reply.json["errors"][0]["code"]
+
+    options = [f"option {each}" for each in range(500)]
+    assert declare({f"s{each}": {"type": "select", "options": options} for each in range(5)}) == "too_many"
+    boxes = {f"box{each}": {"type": "checkboxes", "options": options[:400]} for each in range(5)}
+    assert declare(boxes) == "too_large"
+    assert declare({f"t{each}": {"type": "textarea", "default": "&" * 20_000} for each in range(4)}) == "too_large"
+    assert declare({f"n{each}": {"help": "https://a.example/ " * 60} for each in range(100)}) == "too_large"
+    assert declare({f"s{each}": {"type": "select", "options": options} for each in range(4)}) == 201
+
+
 def test_an_unknown_member_of_a_field_is_refused_by_name(world: FormWorld) -> None:
     pointer, code = refused(world, {"path": "x", "fields": {"a": {"maxlength": 7}}})
     assert (pointer, code) == ("/fields/a/maxlength", "unknown_field")

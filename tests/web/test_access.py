@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tidings.model.moment import SECOND
+from tidings.rules.network.callers import address_of
 from tidings.testing import Api, FakeClock, TestServer, until
-from tidings.web.callers.addresses import address_of
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic abc", "tdk_x", "Bearer " + "x" * 5_000])

@@ -1,41 +1,46 @@
-"""How often each address may submit a form. Counted in memory, for each form on its own."""
+"""How often each address may submit a form, or open its page. Counted in memory, for each form on its own."""
 
 from __future__ import annotations
 
 from tidings.model.errors import LimitReached
 from tidings.model.forms.form import Form
-from tidings.model.moment import SECOND, Clock
+from tidings.model.moment import Clock
+from tidings.rules.network.callers import CallersCount
 
 WINDOW_SECONDS = 60
-ADDRESSES_MAX = 10_000
-"""More addresses than this in one window share one count of a form."""
+PAGES_TIMES = 10
+"""How many times as often as it may submit a form an address may open its page."""
+FORMS_MAX = 10_000
+"""More forms than this are not counted at a time: all counts begin again."""
 
 
 class FormLimits:
-    """Counts submissions by form and address. Belongs to one event loop."""
+    """Counts submissions and pages by form and address. Belongs to one event loop."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._window = 0
-        self._counts: dict[str, dict[str, int]] = {}
+        self._counts: dict[tuple[str, str], CallersCount] = {}
 
-    def take(self, form: Form, address: str) -> None:
-        """Count one submission. Raises LimitReached."""
-        most = form.options.max_per_minute
+    def take(self, form: Form, client: str) -> None:
+        """Count one submission of a peer (`address:port`). Raises LimitReached."""
+        self._take(form, client, form.options.max_per_minute, "submit this form")
+
+    def take_page(self, form: Form, client: str) -> None:
+        """Count one page that a peer (`address:port`) opens. Raises LimitReached."""
+        self._take(form, client, form.options.max_per_minute * PAGES_TIMES, "open this form")
+
+    def _take(self, form: Form, client: str, most: int, what: str) -> None:
         if not most:
             return
+        counts = self._counts.get((form.id, what))
+        if counts is None:
+            if len(self._counts) >= FORMS_MAX:
+                self._counts.clear()
+            counts = self._counts[form.id, what] = CallersCount(WINDOW_SECONDS)
         now = self._clock.now()
-        window = now // (WINDOW_SECONDS * SECOND)
-        if window != self._window:
-            self._counts.clear()
-            self._window = window
-        counts = self._counts.setdefault(form.id, {})
-        if address not in counts and len(counts) >= ADDRESSES_MAX:
-            address = ""
-        counts[address] = counts.get(address, 0) + 1
-        if counts[address] > most:
+        if counts.take(client, most, now) > most:
             raise LimitReached(
-                f"Each address may submit this form {most:,} times in a minute.",
+                f"Each address may {what} {most:,} times in a minute.",
                 code="address_limit_reached",
-                retry_after_seconds=(window + 1) * WINDOW_SECONDS - now / SECOND,
+                retry_after_seconds=counts.rest_seconds(now),
             )

@@ -25,6 +25,7 @@ from tidings.model.forms.form import Form
 from tidings.model.hook import Receipt
 from tidings.model.ids import made_at, new_id
 from tidings.model.moment import Clock
+from tidings.rules.forms.fields import page_bytes
 from tidings.rules.forms.posted import Posted, read_posted
 from tidings.rules.forms.senders import may_submit
 from tidings.rules.forms.values import FormChecks, WrongField
@@ -96,6 +97,8 @@ class ReadyForm(NamedTuple):
     checks: FormChecks
     key: Key
     """The caller under which its events are published: the form itself, for its tenant."""
+    page_bytes: int
+    """About how large its page is, so how much work it is to write it."""
 
 
 class FormReceiver:
@@ -135,12 +138,12 @@ class FormReceiver:
             raise NotFound("There is no form here.")
         return form
 
-    def admit(self, form: Form, given: Submission, address: str, public: PublicUrl | None) -> None:
-        """Let a submission in before its body is read. `address`: its sender's; `public`: where this server is.
+    def admit(self, form: Form, given: Submission, peer: str, public: PublicUrl | None) -> None:
+        """Let a submission of `peer` (`address:port`) in before its body is read. `public`: where this server is.
 
         Raises LimitReached, or Forbidden if it comes from a page of an origin that the form does not list.
         """
-        self.limits.take(form, address)
+        self.limits.take(form, peer)
         if not may_submit(dict(given.headers), public, form.options.origins):
             self.refuse(form, given, "origin", "It was sent from a page whose origin the form does not list.")
             raise Forbidden("This form can be submitted from its own page, and from the origins that it lists.")
@@ -154,7 +157,7 @@ class FormReceiver:
             self._ready.clear()
         checks = FormChecks(form.options.fields, form.options.lang)
         key = Key(id=form.id, hash="", name=form.options.path, scopes=(WRITE,), tenant=form.tenant)
-        ready = self._ready[form.id] = ReadyForm(form, checks, key)
+        ready = self._ready[form.id] = ReadyForm(form, checks, key, page_bytes(form.options.fields))
         return ready
 
     async def take(self, form: Form, given: Submission) -> FormAnswer:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date, time
 from decimal import Decimal
+from html import escape
 from typing import Any
 
 from tidings.model.errors import Invalid
@@ -17,6 +18,13 @@ from tidings.rules.reading.schema import checked
 
 FIELDS_MAX = 100
 OPTIONS_MAX = 500
+OPTIONS_IN_ALL_MAX = 2_000
+PAGE_BYTES_MAX = 256 * 1024
+"""Of the texts of all fields on a page, with the HTML around them: the server has other things to do."""
+FIELD_BYTES, OPTION_BYTES, CHOICE_BYTES = 400, 30, 130
+"""About how much HTML there is around a field, an option of a select, and a radio button or box."""
+LINKS_MAX, LINK_BYTES = 50, 100
+"""How many URLs of a text are links, and about how much HTML each is."""
 NAME_CHARS_MAX = 64
 LABEL_CHARS_MAX = 1_000
 TEXT_CHARS_MAX = 2_000
@@ -83,6 +91,29 @@ def check_fields(fields: Mapping[str, FormField], pointer: str = "/fields") -> N
             _check(field)
         except Refused as wrong:
             raise wrong.under(at) from None
+
+    count = sum(len(field.options) for field in fields.values())
+    if count > OPTIONS_IN_ALL_MAX:
+        detail = f"The fields have {count:,} options in all; the maximum is {OPTIONS_IN_ALL_MAX:,}."
+        raise Refused(pointer, "too_many", detail)
+    if (size := page_bytes(fields)) > PAGE_BYTES_MAX:
+        detail = f"The page of these fields would have about {size:,} bytes; the maximum is {PAGE_BYTES_MAX:,}."
+        raise Refused(pointer, "too_large", detail)
+
+
+def page_bytes(fields: Mapping[str, FormField]) -> int:
+    """About how many bytes of HTML the fields are."""
+    return sum(_field_bytes(name, field) for name, field in fields.items())
+
+
+def _field_bytes(name: str, field: FormField) -> int:
+    texts = [field.label, field.help, field.placeholder, field.pattern_help, *field.accept]
+    texts += field.default if isinstance(field.default, list) else [str(field.default or "")]
+    choices = field.choices
+    each = OPTION_BYTES if field.type == "select" else CHOICE_BYTES + 3 * len(name)
+    around = FIELD_BYTES + len(choices) * each
+    around += min(LINKS_MAX, field.help.count("://")) * LINK_BYTES
+    return around + sum(len(escape(text).encode()) for text in (*texts, *choices, *choices.values()))
 
 
 def check_name(name: str, pointer: str) -> None:

@@ -6,9 +6,9 @@ import logging
 
 from tidings.model.access import Key, key_hash
 from tidings.model.errors import LimitReached, Unauthorized
-from tidings.model.moment import SECOND, Micros
+from tidings.model.moment import Micros
+from tidings.rules.network.callers import CallersCount, address_of
 from tidings.store.catalog import Catalog
-from tidings.web.callers.addresses import address_of
 from tidings.web.callers.tickets import Ticket, Tickets
 
 log = logging.getLogger("tidings.web")
@@ -16,7 +16,6 @@ log = logging.getLogger("tidings.web")
 KNOWN_MAX = 10_000
 FAILURES_MAX = 20
 FAILURE_WINDOW_SECONDS = 10
-FAILING_ADDRESSES_MAX = 10_000
 KEY_CHARS_MAX = 200
 
 
@@ -28,8 +27,7 @@ class Access:
         self._tickets = tickets
         self._version = -1
         self._known: dict[str, Key] = {}
-        self._window = 0
-        self._failures: dict[str, int] = {}
+        self._failures = CallersCount(FAILURE_WINDOW_SECONDS)
 
     def key(self, authorization: str | None, client: str, now: Micros) -> Key:
         """The key of an Authorization header (RFC 6750). `client` is the peer's `address:port`.
@@ -62,18 +60,12 @@ class Access:
             raise self._failed(client, now, wrong) from None
 
     def _failed(self, client: str, now: Micros, wrong: Unauthorized) -> Unauthorized | LimitReached:
-        window = now // (FAILURE_WINDOW_SECONDS * SECOND)
-        if window != self._window:
-            self._failures.clear()
-            self._window = window
-        address = address_of(client)
-        count = self._failures.get(address, 0) + 1
-        if address in self._failures or len(self._failures) < FAILING_ADDRESSES_MAX:
-            self._failures[address] = count
+        count = self._failures.take(client, FAILURES_MAX, now)
         if count == FAILURES_MAX + 1:
+            address = address_of(client)
             log.warning("%s sends wrong keys, and is refused for a few seconds", address, extra={"client": address})
         if count > FAILURES_MAX:
-            wait = FAILURE_WINDOW_SECONDS - now / SECOND % FAILURE_WINDOW_SECONDS
+            wait = self._failures.rest_seconds(now)
             return LimitReached("Too many wrong keys came from this address.", retry_after_seconds=wait)
         return wrong
 

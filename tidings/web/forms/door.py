@@ -8,6 +8,8 @@ before: no cookie is set or read.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -23,7 +25,7 @@ from tidings.rules.forms.texts import FALLBACK, Says, size_text
 from tidings.rules.network.address import parse_networks
 from tidings.rules.network.origin import ANY, public_url
 from tidings.rules.reading.refused import escaped
-from tidings.web.callers.addresses import Addresses, address_of
+from tidings.web.callers.addresses import Addresses
 from tidings.web.callers.proxies import Callers
 from tidings.web.forms import pages
 from tidings.web.parts import Parts
@@ -111,7 +113,9 @@ class FormsDoor:
             return self._send(at, 200, sheet, [("content-type", "text/css; charset=utf-8"), _KEEP])
         form = self._receiver.found(at.form)
         if scope.method in ("GET", "HEAD"):
-            page = self._blank.page(form, at.says, self._receiver.tokens.make(form.id), scope.query_string)
+            self._receiver.limits.take_page(form, peer)
+            token = self._receiver.tokens.make(form.id)
+            page = await self._written(form, 0, partial(self._blank.page, form, at.says, token, scope.query_string))
             return self._send_page(at, 200, page)
         if scope.method == "OPTIONS":
             return self._options(at)
@@ -130,7 +134,7 @@ class FormsDoor:
             client=peer.rpartition(":")[0].strip("[]"),
             request_id=at.request_id,
         )
-        self._receiver.admit(form, given, address_of(peer), self._public)
+        self._receiver.admit(form, given, peer, self._public)
         try:
             raw = await self._parts.bodies.read(at.proto, at.headers, self._max_body, form.tenant)
         except TooLarge as wrong:
@@ -143,14 +147,24 @@ class FormsDoor:
                 answer = await self._receiver.take(form, given)
         else:
             answer = await self._receiver.take(form, given)
-        return self._answer(at, form, answer)
+        return await self._answer(at, form, answer, len(raw))
 
-    def _answer(self, at: Visit, form: Form, answer: FormAnswer) -> int:
+    async def _written(self, form: Form, sent_bytes: int, write: Callable[[], bytes]) -> bytes:
+        """A page; a large one in its tenant's turn. `sent_bytes`: of the submission that it shows."""
+        size = self._receiver.ready(form).page_bytes + sent_bytes
+        if size <= LARGE_BYTES:
+            return write()
+        async with self._parts.work.place(form.tenant, size):
+            await self._parts.work.step()
+            return write()
+
+    async def _answer(self, at: Visit, form: Form, answer: FormAnswer, sent_bytes: int) -> int:
         if not answer.looks_accepted:
             if at.wants_json:
                 raise _invalid(at.says, answer)
             token = answer.token or self._receiver.tokens.make(form.id)
-            page = pages.form_page(form, at.says, token, answer=answer, body_bytes=self._max_body)
+            write = partial(pages.form_page, form, at.says, token, answer=answer, body_bytes=self._max_body)
+            page = await self._written(form, sent_bytes, write)
             return self._send_page(at, 422, page)
         thanks, leads = form.options.thanks, is_target(form.options.thanks)
         if at.wants_json:

@@ -22,7 +22,7 @@ from tidings.control.forms.body import is_target
 from tidings.intake.forms.receive import FormAnswer
 from tidings.intake.forms.tokens import FIELD
 from tidings.model.forms.form import Form, FormField, InputType
-from tidings.rules.forms.fields import LINES, MANY
+from tidings.rules.forms.fields import LINES, LINKS_MAX, MANY
 from tidings.rules.forms.texts import FALLBACK, Says, language_of, size_text, types_text
 from tidings.rules.forms.values import CHECKED, chars_max
 from tidings.rules.network.origin import ANY
@@ -316,5 +316,5 @@ def _prefilled(form: Form, query: str) -> dict[str, str]:
 
 def _linked(text: str) -> list[dict[str, str]]:
     """A text in pieces, of which every second is a URL: a form can link to what people agree to."""
-    pieces = _URL.split(text)
+    pieces = _URL.split(text, LINKS_MAX)
     return [{"text": each, "url": each if index % 2 else ""} for index, each in enumerate(pieces) if each]

@@ -37,6 +37,11 @@ class Work:
         self._round_began: float | None = None
         self._line: deque[asyncio.Future[None]] = deque()
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for their tenant's turn."""
+        return self._places.waiting
+
     @asynccontextmanager
     async def place(self, tenant: str | None, size: int) -> AsyncIterator[None]:
         """Wait for the tenant's turn, and hold its part until the work is done. `size`: bytes, or what counts alike."""
