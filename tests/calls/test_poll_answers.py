@@ -13,6 +13,7 @@ import pytest
 
 from tests.calls.test_polls import JSON, Source, attempts, emitted, poll, ran
 from tests.calls.world import Calls
+from tidings.deliver.actions.observing import Observing
 from tidings.testing import Reaction, until
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -162,3 +163,43 @@ def test_a_304_to_the_first_request_is_no_answer(calls: Calls, source: Source) -
     assert attempts(calls, 1)[0]["status"] == 304
     calls.clock.advance(30)
     assert ran(calls, 1)[0].startswith("Read 3 records")
+
+
+def test_the_run_says_that_two_records_of_a_page_have_one_key(calls: Calls, source: Source) -> None:
+    rows = [{"id": "a", "v": 1}, {"id": "b", "v": 1}, {"id": "a", "v": 2}, {"id": "a", "v": 3}]
+    source.fails = [Reaction(status=200, body=json.dumps({"items": rows}).encode(), headers=JSON)] * 2
+    poll(calls)
+    left_out = "2 records were left out, because {} one on the page has the same key."
+    said = f"Read 4 records on 1 page: 2 created, 0 updated, 0 deleted. {left_out.format('a later')}"
+    assert ran(calls, 1) == [said]
+    assert sorted(each[1:3] for each in emitted(calls)) == [("a", 3), ("b", 1)]
+    poll(calls, "all", mode="all", type="seen")
+    assert ran(calls, 1, "all") == [f"Read 4 records on 1 page; 2 were new. {left_out.format('an earlier')}"]
+    assert sorted(each[1:3] for each in emitted(calls, "seen")) == [("a", 1), ("b", 1)]
+
+
+@pytest.mark.parametrize("mode", ["changes", "all"])
+def test_a_large_page_is_taken_in_in_parts_and_a_failure_between_them_repeats_nothing(
+    calls: Calls, source: Source, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    parts: list[int] = []
+    take = Observing.part
+
+    def part(self: Observing, db: Any, begun: Any, observed: Any) -> Any:
+        parts.append(len(observed))
+        if len(parts) == 2:
+            raise RuntimeError("between two parts")
+        return take(self, db, begun, observed)
+
+    monkeypatch.setattr(Observing, "part", part)
+    rows = [{"id": str(number), "v": 1} for number in range(2_500)]
+    calls.peer.answer_by(lambda _: Reaction(status=200, body=json.dumps({"items": rows}).encode(), headers=JSON))
+    poll(calls, mode=mode, type="shop.item")
+    assert attempts(calls, 1)[0]["outcome"] == "observe_failed"
+    assert len(emitted(calls, "shop.*")) == 1_000
+    calls.clock.advance(30)
+    assert ran(calls, 1)[0].startswith("Read 2,500 records on 1 page")
+    assert parts == [1_000] * 4
+    assert [each[1] for each in emitted(calls, "shop.*")] == [row["id"] for row in rows]
+    tried = calls.api.post("/v1/links/pull:test", {})["observed"]
+    assert (tried["records"], tried["created"], tried["changes"]) == (2_500, 0, [])

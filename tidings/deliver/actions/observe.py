@@ -17,7 +17,8 @@ import msgspec
 
 from tidings.deliver.actions.action import Carried, Prepared, Result, Tools
 from tidings.deliver.actions.call import Call, CallAction, CallReply
-from tidings.deliver.actions.observing import Begun, Observing, RunCounts, RunId, add
+from tidings.deliver.actions.jobs import Done
+from tidings.deliver.actions.observing import OBSERVED_PER_STEP, Begun, Observing, RunCounts, RunId, add
 from tidings.model import outcome as outcomes
 from tidings.model.event import HOPS_MAX, Event
 from tidings.model.link import CallLink
@@ -28,7 +29,7 @@ from tidings.rules.calls.answers import header_values
 from tidings.rules.calls.request import CallRequest
 from tidings.rules.deliver import judgement
 from tidings.rules.edits import LoopEnds
-from tidings.rules.mirror.difference import Observation
+from tidings.rules.mirror.difference import Observation, once_each
 from tidings.rules.mirror.observer import Observer, ReadAnswer, scope_of
 from tidings.rules.mirror.pages import FIRST_NAMES, PAGES_MAX, Pages
 from tidings.rules.mirror.records import BadRecord
@@ -183,7 +184,7 @@ class Run:
                 self._end(self._no_answer(reply), gone)
                 return
             answer = self._action.observer.read(header_values(reply.lines), reply.body)
-            observed = self._action.observer.observations(event, answer)
+            observed = self._once_each(self._action.observer.observations(event, answer))
             self._took(answer, observed, hashlib.blake2b(reply.body, digest_size=16).digest())
         except TemplateFailed as failed:
             self._failed(outcomes.TEMPLATE_FAILED, str(failed))
@@ -193,6 +194,11 @@ class Run:
             # Whatever an answer contains, it ends this run alone.
             log.exception("an answer for the link %s could not be taken in", self._action.link.name)
             self._broke(wrong)
+
+    def _once_each(self, observed: list[Observation]) -> list[Observation]:
+        found = once_each(observed, first=self._action.observer.rule.is_all)
+        self._counts.left_out += len(observed) - len(found)
+        return found
 
     def _took(self, answer: ReadAnswer, observed: list[Observation], digest: bytes) -> None:
         """A page has arrived: take it in, and ask for the next one. Raises TemplateFailed or BadRecord."""
@@ -213,12 +219,35 @@ class Run:
         if following is None:
             self._end(answer, observed)
             return
-        number = counts.pages
+        self._take_page(answer, observed, lambda found, wrong: self._goes_on(found, wrong, following))
 
-        def job(db: Db, again: bool) -> Any:
-            return self._writes.page(db, self._begun, number, answer, observed)
+    def _take_page(self, answer: ReadAnswer, observed: list[Observation], done: Done) -> None:
+        number = self._counts.pages
 
-        self._action.tools.runs.jobs.submit(job, lambda found, wrong: self._goes_on(found, wrong, following))
+        def take(rest: list[Observation]) -> None:
+            self._action.tools.runs.jobs.submit(
+                lambda db, again: self._writes.page(db, self._begun, number, answer, rest), done
+            )
+
+        self._in_parts(observed, 0, take)
+
+    def _in_parts(self, observed: list[Observation], at: int, rest: Callable[[list[Observation]], None]) -> None:
+        """Take a page in from a place on, but for its last part, which goes to `rest`."""
+        end = at + OBSERVED_PER_STEP
+        if end >= len(observed):
+            rest(observed[at:] if at else observed)
+            return
+
+        def taken(found: Any, wrong: Exception | None) -> None:
+            if wrong is not None:
+                self._broke(wrong)
+                return
+            add(self._counts, found)
+            self._in_parts(observed, end, rest)
+
+        part = observed[at:end]
+        jobs = self._action.tools.runs.jobs
+        jobs.submit(lambda db, again: self._writes.part(db, self._begun, part), taken, heavy=True)
 
     def _goes_on(self, found: Any, wrong: Exception | None, following: CallRequest) -> None:
         if wrong is not None:
@@ -237,12 +266,8 @@ class Run:
         """That was the last page. A full look first deletes what it did not see."""
         cursor = self._writes.last_cursor(self._cursor, answer)
         if not self._begun.is_sweep:
-            self._finish(cursor, observed)
+            self._in_parts(observed, 0, lambda rest: self._finish(cursor, rest))
             return
-        number = self._counts.pages
-
-        def job(db: Db, again: bool) -> Any:
-            return self._writes.page(db, self._begun, number, answer, observed)
 
         def taken(found: Any, wrong: Exception | None) -> None:
             if wrong is None:
@@ -251,7 +276,7 @@ class Run:
             else:
                 self._broke(wrong)
 
-        self._action.tools.runs.jobs.submit(job, taken)
+        self._take_page(answer, observed, taken)
 
     def _sweep(self, cursor: Any, after: str) -> None:
         """Delete what was not seen, in steps."""

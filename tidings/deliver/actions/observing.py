@@ -1,8 +1,8 @@
 """What a run writes while it observes: the pages' differences, how far it has read, what is missing, its attempt.
 
 Each page is one transaction: its differences, their events, and the cursor if it moves with pages. The last one stores
-the attempt, too. So a crash anywhere leaves pages that were taken in, whose records differ from nothing when they are
-read again. All of this runs in write jobs.
+the attempt, too. Of a large page, parts are taken in before, in transactions of their own. So a crash anywhere leaves
+records that were taken in, which differ from nothing when they are read again. All of this runs in write jobs.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from tidings.store.links.polls import PollRow
 from tidings.store.log.events import WithEvents
 
 MISSING_PER_STEP = 500
+OBSERVED_PER_STEP = 1_000
+"""How many records one write job takes in: others write in between."""
 SWEEP_SURE = 10
 """Up to this many records may be missing in a full look that read others, whatever part of the mirror they are."""
 
@@ -64,14 +66,19 @@ class RunCounts(msgspec.Struct):
     created: int = 0
     updated: int = 0
     deleted: int = 0
+    left_out: int = 0
+    """Records with the key of another one on their page."""
 
     def sentence(self, *, is_silent: bool, is_all: bool) -> str:
         """For people."""
         read = f"Read {_many(self.records, 'record')} on {_many(self.pages, 'page')}"
+        which, verb = "an earlier" if is_all else "a later", "was" if self.left_out == 1 else "were"
+        why = f"left out, because {which} one on the page has the same key"
+        more = f" {_many(self.left_out, 'record')} {verb} {why}." if self.left_out else ""
         if is_all:
-            return f"{read}; {self.created:,} were new."
+            return f"{read}; {self.created:,} were new.{more}"
         differed = f"{self.created:,} created, {self.updated:,} updated, {self.deleted:,} deleted"
-        return f"{read}: {differed}{', without events, to begin with' if is_silent else ''}."
+        return f"{read}: {differed}{', without events, to begin with' if is_silent else ''}.{more}"
 
 
 class Observing:
@@ -108,6 +115,10 @@ class Observing:
             return self._all(db, observed)[0]
         known = mirror.known(db, self._run.event.tenant, self._rule.type)
         return mirror.difference(db, known, self._counted, observed)
+
+    def part(self, db: Db, begun: Begun, observed: Sequence[Observation]) -> WithEvents:
+        """Take a part of a page in, before `page` or `end` takes the rest. Returns the differences."""
+        return WithEvents(*self._take_in(db, begun, observed))
 
     def page(
         self, db: Db, begun: Begun, number: int, answer: ReadAnswer, observed: Sequence[Observation]

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from tidings.deliver.actions.observe import ObserveAction, ObserveReply, Run
-from tidings.deliver.actions.observing import RunCounts, RunId, add
+from tidings.deliver.actions.observing import OBSERVED_PER_STEP, RunId, add
 from tidings.model import outcome as outcomes
 from tidings.model.calls.trial import RECORDS_SHOWN, Observed
 from tidings.model.event import Event
 from tidings.model.moment import Micros
-from tidings.rules.mirror.difference import Differences, Observation
+from tidings.rules.mirror.difference import Observation
 from tidings.rules.mirror.observer import ReadAnswer
-from tidings.store.base import Db
 
 
 def try_out(action: ObserveAction, event: Event, now: Micros, done: Callable[[Observed], None]) -> None:
@@ -21,6 +20,9 @@ def try_out(action: ObserveAction, event: Event, now: Micros, done: Callable[[Ob
     run = _TrialRun(action, RunId(event, 0, 0, now), lambda reply: done(_failed(action, reply, now)))
     run.report = done
     run.start()
+
+
+_Shown = tuple[tuple[str, str], ...]
 
 
 class _TrialRun(Run):
@@ -41,32 +43,43 @@ class _TrialRun(Run):
     def _end(self, answer: ReadAnswer, observed: list[Observation]) -> None:
         self._compare(answer, observed, has_more=False)
 
-    def _compare(self, answer: ReadAnswer, observed: list[Observation], *, has_more: bool) -> None:
-        def job(db: Db, again: bool) -> Differences:
-            return self._writes.compare(db, observed)
+    def _compare(
+        self, answer: ReadAnswer, observed: list[Observation], at: int = 0, shown: _Shown = (), *, has_more: bool
+    ) -> None:
+        """Compare a page from a place on, part by part. `shown`: the first changes of the parts before."""
+        end = at + OBSERVED_PER_STEP
+        part = observed[at:end]
 
         def compared(found: Any, wrong: Exception | None) -> None:
             if wrong is not None:
                 self._broke(wrong)
                 return
-            counts = RunCounts()
-            add(counts, found)
-            self.report(
-                Observed(
-                    outcome=outcomes.OK,
-                    reason="Nothing was moved.",
-                    shown=self._shown,
-                    records=len(answer.records),
-                    first=tuple(answer.records[:RECORDS_SHOWN]),
-                    created=counts.created,
-                    updated=counts.updated,
-                    deleted=counts.deleted,
-                    changes=tuple((each.kind, each.key) for each in found.changes[:RECORDS_SHOWN]),
-                    has_more=has_more,
-                )
-            )
+            add(self._counts, found)
+            changes = (*shown, *((each.kind, each.key) for each in found.changes[:RECORDS_SHOWN]))[:RECORDS_SHOWN]
+            if end < len(observed):
+                self._compare(answer, observed, end, changes, has_more=has_more)
+            else:
+                self._report(answer, changes, has_more=has_more)
 
-        self._action.tools.runs.jobs.submit(job, compared)
+        jobs = self._action.tools.runs.jobs
+        jobs.submit(lambda db, again: self._writes.compare(db, part), compared, heavy=len(observed) > end)
+
+    def _report(self, answer: ReadAnswer, changes: _Shown, *, has_more: bool) -> None:
+        counts = self._counts
+        self.report(
+            Observed(
+                outcome=outcomes.OK,
+                reason="Nothing was moved.",
+                shown=self._shown,
+                records=len(answer.records),
+                first=tuple(answer.records[:RECORDS_SHOWN]),
+                created=counts.created,
+                updated=counts.updated,
+                deleted=counts.deleted,
+                changes=changes,
+                has_more=has_more,
+            )
+        )
 
 
 def _failed(action: ObserveAction, reply: ObserveReply, now: Micros) -> Observed:

@@ -74,7 +74,7 @@ class Differences(NamedTuple):
 def differ(counted: Counted, held: Mapping[str, Mirrored], observed: Iterable[Observation]) -> Differences:
     """The difference to the mirror. If a key is observed several times, the last counts."""
     found = Differences([], [], [])
-    for each in {each.key: each for each in observed}.values():
+    for each in once_each(observed, first=False):
         before = held.get(each.key)
         if each.is_deleted:
             if before is not None:
@@ -97,6 +97,15 @@ def differ(counted: Counted, held: Mapping[str, Mirrored], observed: Iterable[Ob
         changed = msgspec.json.encode(names).decode()
         found.changes.append(RecordChange("updated", each.key, value, before.value, changed))
     return found
+
+
+def once_each(observed: Iterable[Observation], *, first: bool) -> list[Observation]:
+    """One observation of each key: the first, or the last."""
+    found: dict[str, Observation] = {}
+    for each in observed:
+        if not first or each.key not in found:
+            found[each.key] = each
+    return list(found.values())
 
 
 def vanished(held: Iterable[Mirrored]) -> list[RecordChange]:
