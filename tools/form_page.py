@@ -34,7 +34,7 @@ TYPES: dict[str, tuple[str, str, str]] = {
 """What people give, what `min` and `max` bound, and what is in the event."""
 MEMBERS: dict[str, str] = {
     "type": "One of the types above; `text` if omitted.",
-    "label": "The text next to it; its name, if omitted.",
+    "label": 'The text next to it. If omitted, its name, capitalized: `first_name` is shown as "First name".',
     "help": "More text, below the label. URLs in it become links.",
     "placeholder": "A sample in the empty field. It disappears once somebody types, so it cannot replace a label.",
     "required": "Whether it must be filled in, chosen or ticked.",

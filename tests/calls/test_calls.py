@@ -272,4 +272,6 @@ def test_a_connection_opens_its_own_private_addresses_and_nobody_elses(tmp_path:
                 assert done["state"] == state, (name, done)
                 if state == "dead":
                     assert done["attempts"][0]["outcome"] == "refused_address"
+                    whose = "The connection closed" if name == "closed" else "A connection"
+                    assert f"{whose} can allow it, too, with `private`." in done["attempts"][0]["reason"]
         assert peer.connections <= 2, "those who may call it keep their connections"

@@ -258,8 +258,11 @@ def test_a_pause_in_the_middle_of_a_run_ends_it_and_it_continues(calls: Calls, s
         (b"not json", "neither JSON nor XML"),
         (b'{"items": [{"id": 1}', "neither JSON nor XML"),
         (b'{"error": "x"}', "nothing at items"),
-        (b'{"items": [{"id": "a"}, {"no": 1}]}', "Record 2 of the answer needs a key"),
-        (b'{"items": [{"id": {"a": 1}}]}', "a key that is an object"),
+        (
+            b'{"items": [{"id": "a"}, {"no": 1}]}',
+            "record 2 of the answer, `id`, must be a string or a number; it is missing.",
+        ),
+        (b'{"items": [{"id": {"a": 1}}]}', "it is an object"),
         (b"[" * 100_000 + b"]" * 100_000, "neither JSON nor XML"),
         (b'{"items": [{"id": "a"}], "next": "https://elsewhere.example/"}', "not on the first page's host"),
         (b'{"items": [{"id": "a"}], "next": "//elsewhere.example/x"}', "not on the first page's host"),
@@ -500,3 +503,11 @@ def test_a_reset_begins_again_and_emits_nothing_twice(calls: Calls, source: Sour
     calls.link("push", "x", {"via": "shop", "get": "/x"})
     assert calls.api.call("POST", "/v1/links/push:reset").json["code"] == "no_emit"
     assert calls.api.call("POST", "/v1/links/none:reset").status == 404
+
+
+def test_an_object_that_should_have_been_a_list_is_explained(calls: Calls, source: Source) -> None:
+    source.fails = [Reaction(status=200, body=b'{"contacts": [{"id": 1}]}', headers=JSON)]
+    poll(calls, each=None)
+    reason = attempts(calls, 1)[0]["reason"]
+    assert "`id`, must be a string or a number; it is missing." in reason
+    assert "such as `each: contacts`" in reason

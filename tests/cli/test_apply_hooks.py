@@ -128,7 +128,7 @@ def test_invalid_hooks_are_refused_with_line_and_column(tmp_path: Path, text: st
 def test_check_names_the_hooks(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "tidings.yaml"
     file.write_text(FILE)
-    assert "Its links declare hooks: code, files." in run("check", str(file)).output
+    assert "hooks code, files." in run("check", str(file)).output
 
 
 def test_a_start_makes_the_hooks_of_its_file(tmp_path: Path) -> None:

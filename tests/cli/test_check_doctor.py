@@ -104,7 +104,7 @@ def test_check_says_what_is_declared(read: Read, run: Run, tmp_path: Path) -> No
     text = f"collections:\n  tasks:\n    fields: {fields}\n"
     (tmp_path / "tidings.yaml").write_text(text)
     assert read("check")["collections"] == ["tasks"]
-    assert "It declares tasks." in run("check").stdout
+    assert "It declares collections tasks." in run("check").stdout
 
 
 def test_check_refuses_files_that_are_not_text(run: Run, tmp_path: Path) -> None:

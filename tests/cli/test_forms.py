@@ -122,7 +122,7 @@ def test_a_start_makes_the_forms_of_its_file(tmp_path: Path, run: Run) -> None:
     config = tmp_path / "tidings.yaml"
     config.write_text(FILE)
     checked = run("check", str(config))
-    assert "Its links declare forms: contact." in checked.output
+    assert "forms contact." in checked.output
     with ProcessServer(tmp_path / "data", config=config) as server:
         assert submit(server, "file-contact", email="ann@example.com") == 200
         server.stop()

@@ -80,3 +80,26 @@ def test_a_scheme_of_ones_own_comes_from_a_file(run: Run, read: Callable[..., An
     (tmp_path / "scheme.json").write_text("{")
     assert "not valid JSON" in run("hooks", "create", "x", "--scheme", f"@{tmp_path / 'scheme.json'}").output
     assert "NAME=VALUE" in run("hooks", "create", "x", "--scheme", "github", "--set", "x").output
+
+
+def test_a_path_does_wherever_an_id_does(server: TestServer, run: Run, read: Callable[..., Any]) -> None:
+    hook = read("hooks", "create", "cli-path", "--scheme", "github", "--secret", SECRET)
+    form = read("forms", "create", "cli-path", "--field", "email=email")
+    assert read("hooks", "show", "cli-path") == read("hooks", "show", "/in/cli-path") == hook
+    assert read("hooks", "edit", "cli-path", "--description", "mine")["description"] == "mine"
+    assert read("forms", "show", "cli-path") == form
+    assert read("forms", "edit", "cli-path", "--title", "Ours")["title"] == "Ours"
+    assert read("forms", "submissions", "cli-path") == []
+    for options in (["--hook", "cli-path"], ["--form", "cli-path"]):
+        assert read("receipts", "list", *options) == read("refusals", "list", *options) == []
+    assert hook["id"] in run("hooks", "delete", "cli-path").output
+    assert form["id"] in run("forms", "delete", "cli-path").output
+    gone = run("hooks", "show", "cli-path")
+    assert gone.exit_code == 1 and "There is no hook cli-path. The hooks are:" in gone.stderr
+
+
+def test_a_list_in_an_option_is_shown_by_example(run: Run) -> None:
+    wrong = run("forms", "create", "x", "--field", "email=email", "--set", "origins=x")
+    assert wrong.exit_code == 1 and """--set 'origins=["https://example.com"]'""" in wrong.stderr
+    wrong = run("hooks", "create", "x", "--scheme", "github", "--set", "methods=GET")
+    assert wrong.exit_code == 1 and """--set 'methods=["GET"]'""" in wrong.stderr

@@ -90,7 +90,7 @@ def test_check_names_line_and_column(run: Run, write: Any) -> None:
     assert "line 8, column 5: 'wann' is unknown here" in wrong.stderr
     assert "line 9, column 37: There is no datum here." in wrong.stderr
     right = run("check", write(ORDERS + SHOP))
-    assert "It declares orders, shop-update." in right.stdout
+    assert "It declares collections orders; links shop-update." in right.stdout
 
 
 def test_a_start_applies_the_links_of_its_file(tmp_path: Path) -> None:
@@ -187,3 +187,30 @@ def test_a_link_is_replayed_by_its_name(run: Run, write: Any, clean: Api) -> Non
     for args in ([], ["ep_x", "--link", "shop-update"]):
         said = run("replay", *args, "--since", "1h")
         assert said.exit_code == 1 and "Give the id of an endpoint, or --link NAME." in said.stderr
+
+
+def test_the_name_of_a_link_is_never_capitalized(run: Run, write: Any) -> None:
+    assert run("apply", write(ORDERS + SHOP.replace("shop-update", "goods"))).exit_code == 0
+    refused = run("links", "run", "goods")
+    assert refused.exit_code == 1 and refused.stderr.startswith("goods acts on events, not at times."), refused.stderr
+    untried = run("links", "test", "goods")
+    assert untried.exit_code == 1 and "--event ID|FILE" in untried.stderr and "event_id" not in untried.stderr
+
+
+def test_a_refused_file_shows_no_plan(run: Run, write: Any) -> None:
+    call = "links:\n  push:\n    when: {event: a.b}\n    call: {via: nowhere, get: /x}\n"
+    refused = run("apply", write(ORDERS + call))
+    assert refused.exit_code == 1 and "nowhere" in refused.stderr
+    assert "will create" not in refused.output
+
+
+def test_a_call_is_tried_with_a_key_that_stands_for_the_real_one(run: Run, write: Any, clean: Api) -> None:
+    file = write(
+        "connections:\n  crm: {base: 'https://crm.example.com', rate: 10/s}\n"
+        "links:\n  push:\n    when: {event: a.b}\n    call: {via: crm, post: /x}\n"
+    )
+    assert run("apply", file).exit_code == 0
+    assert "10/s" in run("connections", "list").stdout
+    tried = run("links", "test", "push", "--event", clean.publish("a.b", {})).stdout
+    assert "(a placeholder: each delivery has its own)" in tried, tried
+    assert run("links", "delete", "push").exit_code == run("connections", "delete", "crm").exit_code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import pytest
 from tests.cli.conftest import Run
 from tests.rules.schemes import keys
 from tidings.rules import schemes
+from tidings.rules.hooks.naming import DeliveryKeys
+from tidings.rules.schemes.signing.fresh import like
 from tidings.testing import Receiver
 
 Read = Callable[..., Any]
@@ -51,7 +54,10 @@ def test_a_refusal_has_the_words_of_the_server_and_what_should_have_been_signed(
     verifier = schemes.Verifier(schemes.named("github"), "other")
     assert wrong.exit_code == 1
     assert verifier.verify(request, time.time()).detail in wrong.stdout
-    assert wrong.stdout.endswith('What should have been signed:\n  {"zen":"Keep it logically awesome.","hook_id":1}\n')
+    assert wrong.stdout.endswith(
+        'What should have been signed:\n  {"zen":"Keep it logically awesome.","hook_id":1,'
+        '"repository":{"id":1296269,"full_name":"octocat/Hello-World"}}\n'
+    )
     assert "other" not in wrong.stdout.replace("nothing other", "")
     Path(file).write_bytes(re.sub(rb"content-length: \d+\r\n", b"", raw).replace(b'"hook_id":1', b'"hook_id": 1'))
     changed = run("verify", file, "--scheme", "github", "--secret", SECRET, "--json")
@@ -113,6 +119,38 @@ def test_a_sample_is_sent(run: Run, receiver: Receiver) -> None:
     assert (refused.exit_code, json.loads(refused.stdout)["status"]) == (1, 401)
     nobody = run("trigger", "github", "--to", "http://127.0.0.1:1/")
     assert (nobody.exit_code, "127.0.0.1:1" in nobody.stderr) == (1, True)
+
+
+def test_each_sample_is_a_delivery_of_its_own(run: Run) -> None:
+    for scheme in schemes.names():
+        known = schemes.named(scheme)
+        if not schemes.example_secret(known) or "aws" in scheme:
+            continue
+        keys_of = DeliveryKeys("delivery", known)
+        first, second = (keys_of.of(schemes.read_request(made(run, scheme))) for _ in range(2))
+        assert first is not None and first != second, scheme
+
+
+def test_the_sample_keeps_a_body_of_ones_own(run: Run, tmp_path: Path) -> None:
+    body = tmp_path / "body.json"
+    body.write_text('{"id": "evt_1"}')
+    for scheme in ("github", "stripe", "hub-sha256"):
+        assert made(run, scheme, "--body", str(body)).endswith(b'\r\n\r\n{"id": "evt_1"}')
+
+
+def test_an_id_of_the_same_kind(run: Run) -> None:
+    assert re.fullmatch("evt_[0-9a-f]{20}", like("evt_1NG8Du2eZvKYlo2CUI79", os.urandom))
+    assert re.fullmatch("[1-9][0-9]{8}", like("7", os.urandom))
+    assert re.fullmatch("[0-9a-f-]{36}", like("72d3162e-cc78-11e3-81ab-4c9367dc0958", os.urandom))
+
+
+def test_a_mistyped_scheme_and_an_empty_secret_are_explained(run: Run, tmp_path: Path) -> None:
+    mistyped = run("trigger", "gihtub")
+    assert mistyped.exit_code == 1 and "Did you mean github?" in mistyped.stderr, mistyped.stderr
+    assert "`tidings schemes`" in mistyped.stderr
+    file = kept(run, tmp_path, "github", "--secret", SECRET)
+    empty = run("verify", file, "--scheme", "github", env={"TIDINGS_HOOK_SECRET": ""})
+    assert empty.exit_code == 1 and "This secret is empty." in empty.stderr
 
 
 def test_a_curl_command_says_the_same(run: Run) -> None:

@@ -274,6 +274,16 @@ def test_only_its_own_page_submits_a_form_that_lists_no_origins(
     assert "access-control-allow-origin" not in reply.headers
     if not is_taken:
         assert form.refusals()[0]["reason"] == "origin"
+        refused = form.post(ANN, host="example.org", accept="application/json", **headers)
+        assert json.loads(refused.body)["title"] == "This page may not submit the form"
+
+
+def test_all_that_is_wrong_is_said_at_once(world: FormWorld) -> None:
+    form = world.form()
+    wrong = {"email": "ann", "nmae": "Ann"}
+    assert set(errors_of(form.post_json(wrong))) == {"email", "nmae", "name"}
+    page = text(form.post(wrong))
+    assert "nmae" in page and page.count('aria-invalid="true"') == 2
 
 
 def test_pages_of_listed_origins_submit_it_and_read_the_answer(world: FormWorld) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.hooks.world import PUBLIC, SECRET, HookWorld, as_json
@@ -57,6 +59,32 @@ def test_a_missing_header_is_explained(world: HookWorld) -> None:
     hook.send(request)
     found = hook.refused()
     assert found["reason"] == "missing_header" and "X-Hub-Signature-256" in found["detail"]
+    assert "Check that the sender has a secret" in found["explanation"]
+    assert found["detail"] not in found["explanation"], "it says more, and nothing twice"
+
+
+def explained(world: HookWorld, refusal: dict[str, Any]) -> str:
+    return str(world.api.get(f"/v1/receipts/{refusal['id']}")["explanation"])
+
+
+def test_a_signature_of_another_kind_is_explained(world: HookWorld) -> None:
+    hook = world.hook("github")
+    signed = hook.signed()
+    sha1 = "sha1=" + "0" * 40
+    other = {name: value for name, value in signed.headers.items() if name != "x-hub-signature-256"}
+    hook.send(signed.but(headers={**other, "x-hub-signature": sha1}))
+    assert "The request has X-Hub-Signature instead, as of " in hook.refused()["explanation"]
+    hook.send(signed.but(headers={**signed.headers, "x-hub-signature-256": sha1}))
+    assert "begins with 'sha1='; this scheme expects 'sha256='" in explained(world, hook.refusals(2)[0])
+    hook.send(signed.but(headers={**signed.headers, "x-hub-signature-256": "sha256=abc"}))
+    assert "3 characters after 'sha256='" in explained(world, hook.refusals(3)[0])
+
+
+def test_a_secret_that_is_simply_wrong_is_explained(world: HookWorld) -> None:
+    hook = world.hook("github")
+    hook.send(hook.signed(secret="another"))
+    found = hook.refused()
+    assert found["explanation"].startswith("Copy the secret from the sender's settings again.")
 
 
 @pytest.mark.parametrize("scheme", ["github", "stripe", "square", "hubspot-v1", "cloudinary"])

@@ -110,7 +110,7 @@ def test_a_wrong_path_is_refused() -> None:
 
 
 def test_keys_are_texts_and_numbers() -> None:
-    assert [key_text(value, 1) for value in ("a", 17, msgspec.Raw(b"12345678901234567890123"))] == [
+    assert [key_text(value, 1, "id") for value in ("a", 17, msgspec.Raw(b"12345678901234567890123"))] == [
         "a",
         "17",
         "12345678901234567890123",
@@ -118,7 +118,7 @@ def test_keys_are_texts_and_numbers() -> None:
     bad: tuple[Any, ...] = (None, "", True, {}, [], "x" * 257, "a\nb", "a\0")
     for wrong in bad:
         with pytest.raises(BadRecord, match=r"ecord 3 of the answer"):
-            key_text(wrong, 3)
+            key_text(wrong, 3, "id")
 
 
 # --- differences ------------------------------------------------------------------------------------------------------

@@ -110,16 +110,6 @@ class Forwarder:
             connection.close()
 
 
-def hook_of(client: Client, text: str) -> Json:
-    """A hook by its path or its id. Raises ValueError if there is none."""
-    every = list(client.hooks())
-    for hook in every:
-        if text in (hook["id"], hook["path"]):
-            return hook
-    known = ", ".join(sorted(hook["path"] for hook in every)[:20]) or "none"
-    raise ValueError(f"There is no hook {text}. The hooks are: {known}.")
-
-
 def _body(receipt: Mapping[str, Any]) -> bytes:
     text: str | None = receipt["text"]
     return text.encode() if text is not None else base64.b64decode(receipt["base64"])

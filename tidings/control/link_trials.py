@@ -11,7 +11,7 @@ from tidings.control.timers.rows import due_event
 from tidings.model import outcome as outcomes
 from tidings.model.access import Caller
 from tidings.model.calls.connection import Connection
-from tidings.model.calls.trial import Observed
+from tidings.model.calls.trial import KEY_OF_TRIAL, Observed
 from tidings.model.edit import EditDone, ItemEdit
 from tidings.model.errors import NotFound, TidingsError, Unavailable
 from tidings.model.event import Event
@@ -31,9 +31,6 @@ from tidings.store.base import Db
 from tidings.store.log import feed
 from tidings.store.readers import Readers
 from tidings.store.writer import Writer
-
-KEY_OF_TRIAL = "call_0123456789abcdef0123456789abcdef"
-"""Stands for the Idempotency-Key, which each delivery has of its own."""
 
 
 class LinkTrial(msgspec.Struct, frozen=True, kw_only=True):

@@ -92,6 +92,12 @@ class Forbidden(TidingsError):
     code, status, title = "forbidden", 403, "This key may not do that"
 
 
+class ForeignOrigin(Forbidden):
+    """A form was submitted from a page of an origin that it does not list. No key is involved."""
+
+    title = "This page may not submit the form"
+
+
 class NotFound(TidingsError):
     """The resource does not exist, or belongs to someone else."""
 

@@ -149,9 +149,16 @@ def receipt_view(receipt: Receipt, verdict: schemes.Verdict | None = None) -> Re
         headers=[HeaderView(name=name, value=value) for name, value in receipt.headers],
         text=text,
         base64=packed,
-        explanation=msgspec.UNSET if verdict is None else verdict.detail,
+        explanation=msgspec.UNSET
+        if verdict is None
+        else _beyond(receipt.detail or "", verdict.detail) or msgspec.UNSET,
         signed=msgspec.UNSET if verdict is None else verdict.signed,
     )
+
+
+def _beyond(detail: str, explanation: str) -> str:
+    """What an explanation says beyond the detail, which is shown next to it."""
+    return explanation.removeprefix(detail).strip()
 
 
 def _source(ident: str) -> dict[str, str | None]:

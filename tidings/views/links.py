@@ -119,7 +119,7 @@ class LinkTestView(msgspec.Struct, frozen=True, kw_only=True):
     `wants`: whether it would get such an event, and `reason` why not. `edit`: the exact edit; null if its templates
     cannot be filled. `call`, `mail`: the same of a link that calls or mails. `outcome` and `says`: what would
     come of it now, as far as that is known. `change`: the event it would emit, if any. `observed`: what a link with
-    `emit` read, which is one page, and what differs; it was asked for, but nothing was moved.
+    `emit` read, which is one page, and what differs; it was asked for, but the mirror and the cursor are unchanged.
     """
 
     link: str

@@ -15,6 +15,8 @@ from tidings.settings import SETTINGS, Settings, SettingsError, check_ca_file, r
 from tidings.store.base import StoreError
 
 MASK = "***"
+KINDS = ("collections", "connections", "links", "hooks", "forms")
+"""What a file can declare."""
 
 
 def check(
@@ -38,11 +40,7 @@ def check(
                 "ok": True,
                 "file": file,
                 "settings": used,
-                "collections": sorted(config.collections or {}),
-                "connections": sorted(config.connections or {}),
-                "links": sorted(config.links or {}),
-                "hooks": sorted(config.hooks or {}),
-                "forms": sorted(config.forms or {}),
+                **{kind: sorted(getattr(config, kind) or {}) for kind in KINDS},
             }
         )
     else:
@@ -77,15 +75,14 @@ def _used(config: Config, settings: Settings) -> dict[str, dict[str, Any]]:
 
 def _show(config: Config, settings: Settings) -> None:
     typer.echo(f"{config.path} is valid." if config.path else "There is no file; the variables and defaults are valid.")
-    sections = (config.collections, config.connections, config.links)
-    if any(sections):
-        declared = ", ".join(name for section in sections for name in sorted(section or {}))
-        typer.echo(f"It declares {declared}. To see what this would change on a running server:")
+    sections = {kind: sorted(getattr(config, kind) or {}) for kind in KINDS}
+    declared = "; ".join(f"{kind} {', '.join(names)}" for kind, names in sections.items() if names)
+    if declared:
+        typer.echo(f"It declares {declared}.")
+        typer.echo(
+            "Whether names that are not in the file exist, only the server knows. To ask it, and see what would change:"
+        )
         typer.echo(f"tidings apply {config.path} --plan")
-    if config.hooks:
-        typer.echo(f"Its links declare hooks: {', '.join(sorted(config.hooks))}.")
-    if config.forms:
-        typer.echo(f"Its links declare forms: {', '.join(sorted(config.forms))}.")
     rows = [{"setting": name, **row} for name, row in _used(config, settings).items()]
     for line in layout.table(rows, {"setting": "setting", "value": "value", "from": "source"}, width()):
         typer.echo(line)

@@ -37,7 +37,10 @@ NOTHING: dict[str, Any] = {"plan": None, "steps": [], "loses": None, "refusals":
 
 def apply(
     file: Annotated[
-        Path, typer.Argument(help="The file, such as tidings.yaml; its sections `collections` and `links` are used.")
+        Path,
+        typer.Argument(
+            help="The file, such as tidings.yaml; its sections `collections`, `connections` and `links` are used."
+        ),
     ],
     plan: Annotated[bool, typer.Option("--plan", help="Only show what would be done.")] = False,
     prune: Annotated[bool, typer.Option("--prune", help="Also drop what is not in the file.")] = False,
@@ -261,7 +264,13 @@ def _check_store(settings: Settings) -> None:
 
 
 def _show(config: Config, shown: _Shown) -> None:
-    """The plans in sentences."""
+    """The plans in sentences, or what prevents them."""
+    for refusal in shown.refusals:
+        place = Place(**refusal)
+        at = f"{config.where(place)}: " if place.pointer else ""
+        typer.echo(f"{at}{place.detail}", err=True)
+    if shown.refusals:
+        return
     for step in shown.steps:
         typer.echo(step["says"])
     if not shown.steps:
@@ -272,10 +281,6 @@ def _show(config: Config, shown: _Shown) -> None:
     stays += [f"the connection {name}" for each in shown.plans.values() for name in each.get("connections_stay", ())]
     if stays:
         typer.echo(f"Not in the file, so they stay: {', '.join(stays)}. Use --prune to drop them.")
-    for refusal in shown.refusals:
-        place = Place(**refusal)
-        at = f"{config.where(place)}: " if place.pointer else ""
-        typer.echo(f"{at}{place.detail}", err=True)
 
 
 def _says_yes(as_json: bool) -> bool:

@@ -46,4 +46,5 @@ def delete(name: Name, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = 
 
 def _short(connection: Json) -> Json:
     auth, where = connection["auth"] or {}, connection["base"] or connection["smtp"]
-    return {**connection, "base": where, "auth": ", ".join(auth), "links": ", ".join(connection["links"])}
+    rate = connection["rate"] and f"{connection['rate']:g}/s"
+    return {**connection, "rate": rate, "base": where, "auth": ", ".join(auth), "links": ", ".join(connection["links"])}

@@ -67,9 +67,11 @@ def show(out: Session, id: Id) -> None:
 @cli.command("retry")
 @calling
 def retry(out: Session, id: Id) -> None:
-    """Retry it now, with a fresh schedule of attempts."""
+    """Retry it now, with a fresh schedule of attempts. One that was delivered is sent again."""
+    before = out.client.delivery(id)["state"]
     delivery = out.client.retry_delivery(id)
-    out.answer(delivery, lambda: out.say(f"{id} is being retried. See: tidings deliveries show {id}"))
+    what = "It was already delivered; it is sent again." if before == "delivered" else f"{id} is being retried."
+    out.answer(delivery, lambda: out.say(f"{what} See: tidings deliveries show {id}"))
 
 
 @cli.command("cancel")

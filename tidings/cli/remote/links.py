@@ -12,6 +12,7 @@ from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling
 from tidings.cli.terminal.sentences import counted
 from tidings.cli.terminal.values import read_json
 from tidings.client.client import Json
+from tidings.model.calls.trial import KEY_OF_TRIAL
 
 cli = typer.Typer(help="Links: what to do on an event, or at a time of day.", no_args_is_help=True)
 
@@ -61,6 +62,8 @@ def test(
     """Show the exact edit or call that the link would make for an event, or when it is due. Nothing is done."""
     file = Path(event or "")
     if event is None:
+        if "event" in out.client.links.get(name)["when"]:
+            raise ValueError(f"The link {name} acts on events: name one with --event ID|FILE")
         tried = out.client.links.test(name)
     elif file.suffix == ".json" or file.is_file():
         tried = out.client.links.test(name, event=_event(file))
@@ -155,7 +158,8 @@ def _when(when: Json) -> str:
 def _show_call(out: Session, call: Json) -> None:
     out.say(f"{call['method']} {call['url']}")
     for name, value in call["headers"].items():
-        out.say(f"{name}: {value}")
+        note = " (a placeholder: each delivery has its own)" if value == KEY_OF_TRIAL else ""
+        out.say(f"{name}: {value}{note}")
     if call["body"] is not None:
         out.say("")
         out.say(call["body"])
@@ -172,7 +176,7 @@ def _show_observed(out: Session, tried: Json) -> None:
     out.say(f"Differs: {found['created']:,} created, {found['updated']:,} updated, {found['deleted']:,} deleted.")
     for each in found["changes"]:
         out.say(f"  {each['change']} {each['key']}")
-    out.say("Nothing was moved.")
+    out.say("The mirror and the cursor are unchanged.")
 
 
 def _event(file: Path) -> Any:

@@ -14,13 +14,15 @@ from collections.abc import Callable
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 import typer
 
-from tidings.cli.forwarding import Forwarder, hook_of
+from tidings.cli.forwarding import Forwarder
+from tidings.cli.listen_options import After, CursorFile, From, HookName, Secret, To, Types, check_options
+from tidings.cli.names import hook_of
 from tidings.cli.remote.interrupts import interrupt_on_signals
 from tidings.cli.session import DEFAULT_URL, AsJson, Key, Session, Url, session
 from tidings.cli.terminal.times import when
@@ -93,37 +95,6 @@ class Outgoing(NamedTuple):
     send: Callable[[], int]
 
 
-To = Annotated[
-    str, typer.Option("--to", "--forward", help="The URL to call, such as http://localhost:3000/hooks.", metavar="URL")
-]
-HookName = Annotated[
-    str | None,
-    typer.Option(
-        "--hook", help="Forward requests to this hook (its path or id) as received, instead of events.", metavar="HOOK"
-    ),
-]
-Types = Annotated[
-    list[str] | None, typer.Option(help="Only these types, such as 'tasks.*'; repeat for more.", metavar="PATTERN")
-]
-After = Annotated[
-    str | None, typer.Option(help="Where to start: start, end, or a cursor; by default where the last run ended.")
-]
-From = Annotated[
-    str | None,
-    typer.Option(help="With --hook: begin with those since 2026-11-21T01:02:03Z, or in the last 2h.", metavar="TIME"),
-]
-CursorFile = Annotated[
-    Path | None, typer.Option(help="Where to save the position; by default a file in your state folder.")
-]
-Secret = Annotated[
-    str | None,
-    typer.Option(
-        help="A whsec_... to sign with; by default one is generated and kept. With --hook: sign again, as the sender "
-        "would now."
-    ),
-]
-
-
 def listen(
     to: To,
     hook: HookName = None,
@@ -146,7 +117,7 @@ def listen(
     after the last event that was received.
     """
     with session(url, key, as_json) as out:
-        _check_options(to, hook, after, since)
+        check_options(to, hook, after, since)
         path = cursor_file or _default_path(url, to if hook is None else f"{hook} {to}")
         patterns = event_types.check_patterns(events) if events else ("*",)
         wants = event_types.matcher(tuple(patterns))
@@ -159,7 +130,7 @@ def listen(
             place = _read_place(path, "end" if since is not None else after, None, signed=False)
             found = hook_of(out.client, hook)
             source = _Hook(out.client, found, Forwarder(out.client, to, secret), wants, start)
-            out.say(f"Forwarding requests to {found['url']} to {to}")
+            out.say(f"Forwarding {found['url']} to {to}")
         listener = _Listener(out, source, path, place)
         interrupt_on_signals()
         try:
@@ -357,17 +328,6 @@ def _event(fed: Fed) -> Event:
         actor=fed.actor,
         request_id=fed.request_id,
     )
-
-
-def _check_options(to: str, hook: str | None, after: str | None, since: str | None) -> None:
-    """Raise ValueError for what cannot be, before anything is printed or saved."""
-    parts = urlsplit(to)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"--to is written as http://localhost:3000/hooks, not {to!r}")
-    if since is not None and hook is None:
-        raise ValueError("--since needs --hook. Events are followed from --after on.")
-    if since is not None and after is not None:
-        raise ValueError("Give --since or --after, not both.")
 
 
 def _default_path(url: str, what: str) -> Path:

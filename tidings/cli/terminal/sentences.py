@@ -6,11 +6,16 @@ import errno
 
 
 def sentence(text: str) -> str:
-    """The text with a capital letter (unless it begins with a name or a path) and a full stop."""
+    """The text with a capital letter (unless it begins with a path) and a full stop.
+
+    A text that ends with a full stop is a sentence already and may begin with the name of something, so it is kept.
+    """
+    if text.endswith((".", "?", "!")):
+        return text
     word = text.partition(" ")[0]
     if word.isalpha() and word.islower():
         text = word.capitalize() + text[len(word) :]
-    return text if text.endswith((".", "?", "!")) else text + "."
+    return text + "."
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tidings.rules.reading import exact
 
 _LIKE_JSON = ("{", "[", '"')
+_NONE: Mapping[str, str] = {}
 
 
 def double(text: str) -> float:
@@ -45,16 +46,19 @@ def pairs(texts: Sequence[str] | None, option: str, example: str) -> list[tuple[
     return found
 
 
-def values(texts: Sequence[str] | None, example: str) -> dict[str, Any]:
+def values(texts: Sequence[str] | None, example: str, lists: Mapping[str, str] = _NONE) -> dict[str, Any]:
     """The values of --set by name: each is JSON or plain text, and whatever begins like JSON must be valid.
 
-    Raises ValueError, also for a name that is given twice.
+    `lists`: the names whose values are lists, with an example of each. Raises ValueError, also for a name that is given
+    twice.
     """
     found: dict[str, Any] = {}
     for name, text in pairs(texts, "--set", example):
         if name in found:
             raise ValueError(f"--set gives {name} twice")
-        found[name] = _value(name, text)
+        found[name] = value = _value(name, text)
+        if name in lists and not isinstance(value, list):
+            raise ValueError(f"--set {name} takes a list, such as --set '{name}={lists[name]}', not {text[:100]!r}")
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tidings.cli.names import form_id
 from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, Together, calling
 from tidings.cli.terminal.numbers import counting
 from tidings.cli.terminal.values import pairs, read_json, values
@@ -16,7 +17,7 @@ from tidings.client.client import Json
 
 cli = typer.Typer(help="Forms: pages that people fill in.", no_args_is_help=True)
 
-Id = Annotated[str, typer.Argument(help="The form's id, form_...")]
+Id = Annotated[str, typer.Argument(help="The form, by its path or its id (form_...).")]
 FIELD_HELP = (
     "A field, by its name: a type, such as email=email, or its declaration as JSON, such as "
     '\'age={"type": "integer", "min": 18}\'; repeat for more, in the order of the page.'
@@ -44,6 +45,7 @@ Revision = Annotated[
 ]
 
 EXAMPLE = "lang=de"
+LISTS = {"origins": '["https://example.com"]'}
 
 
 def _options(
@@ -75,7 +77,7 @@ def create(
     set: Set = None,
 ) -> None:
     """Declare a page that people fill in. Each submission is checked, kept, and becomes an event."""
-    options = options | values(set, EXAMPLE) | given(tenant=tenant)
+    options = options | values(set, EXAMPLE, LISTS) | given(tenant=tenant)
     if "fields" not in options:
         raise ValueError("A form needs fields: --field email=email, or --fields-file fields.json")
     made = out.client.forms.create(path, options.pop("fields"), **options)
@@ -100,7 +102,7 @@ def list_forms(
 @calling
 def show(out: Session, id: Id) -> None:
     """Show one form."""
-    form = out.client.forms.get(id)
+    form = out.client.forms.get(form_id(out.client, id))
     out.answer(form, lambda: out.details(form, form["id"]))
 
 
@@ -109,7 +111,7 @@ def show(out: Session, id: Id) -> None:
 def submissions(out: Session, id: Id, limit: Limit = LIST_LIMIT) -> None:
     """List what came to a form, newest first, including what was refused."""
     columns = {"id": "id", "state": "state", "received": "received", "from": "client", "event": "event_id"}
-    found = out.client.receipts(limit=min(limit, PAGE_MAX), form=id)
+    found = out.client.receipts(limit=min(limit, PAGE_MAX), form=form_id(out.client, id))
     out.list(found, limit, columns | {"reason": "reason"}, "There are no submissions yet.")
 
 
@@ -117,10 +119,10 @@ def submissions(out: Session, id: Id, limit: Limit = LIST_LIMIT) -> None:
 @calling
 def edit(out: Session, id: Id, *, options: Options, set: Set = None, revision: Revision = None) -> None:
     """Change a form, from the next request on. The given fields replace all existing ones."""
-    changes = options | values(set, EXAMPLE)
+    changes = options | values(set, EXAMPLE, LISTS)
     if not changes:
         raise ValueError("There is nothing to change. See: tidings forms edit --help")
-    form = out.client.forms.edit(id, changes, revision)
+    form = out.client.forms.edit(form_id(out.client, id), changes, revision)
     out.answer(form, lambda: out.details(form, f"{form['id']} is changed."))
 
 
@@ -128,6 +130,7 @@ def edit(out: Session, id: Id, *, options: Options, set: Set = None, revision: R
 @calling
 def delete(out: Session, id: Id) -> None:
     """Delete a form. Its page is 404 from then on; its events and receipts are kept."""
+    id = form_id(out.client, id)
     out.client.forms.delete(id)
     out.answer({"id": id, "deleted": True}, lambda: out.say(f"{id} is deleted."))
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tidings.cli.names import hook_id
 from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, Together, calling
 from tidings.cli.terminal.numbers import counting
 from tidings.cli.terminal.values import values
@@ -16,7 +17,7 @@ from tidings.client.client import Json
 
 cli = typer.Typer(help="Hooks: URLs for other systems' webhooks.", no_args_is_help=True)
 
-Id = Annotated[str, typer.Argument(help="The hook's id, hook_...")]
+Id = Annotated[str, typer.Argument(help="The hook, by its path or its id (hook_...).")]
 SchemeName = Annotated[
     str, typer.Option("--scheme", help="The sender, such as github, or @FILE with a scheme of your own.")
 ]
@@ -39,6 +40,7 @@ Revision = Annotated[
 
 
 EXAMPLE = "repeats=content"
+LISTS = {"methods": '["GET"]'}
 
 
 def _options(
@@ -73,7 +75,7 @@ def create(
     set: Set = None,
 ) -> None:
     """Declare a URL for another system's webhooks. They are verified, kept, and become events."""
-    options = {"secrets": secrets_of(None, None), **options, **values(set, EXAMPLE), **given(tenant=tenant)}
+    options = {"secrets": secrets_of(None, None), **options, **values(set, EXAMPLE, LISTS), **given(tenant=tenant)}
     made = out.client.create_hook(path, _scheme(scheme), **options)
     out.answer(made, lambda: out.details(made, f"{made['id']} is declared. Its URL: {made['url']}"))
 
@@ -95,7 +97,7 @@ def list_hooks(
 @calling
 def show(out: Session, id: Id) -> None:
     """Show one hook. Its secrets are never shown."""
-    hook = out.client.hook(id)
+    hook = out.client.hook(hook_id(out.client, id))
     out.answer(hook, lambda: out.details(hook, hook["id"]))
 
 
@@ -113,12 +115,12 @@ def edit(
     revision: Revision = None,
 ) -> None:
     """Change a hook, from the next request on. The given secrets replace all existing ones."""
-    changes = options | values(set, EXAMPLE)
+    changes = options | values(set, EXAMPLE, LISTS)
     if scheme is not None:
         changes["scheme"] = _scheme(scheme)
     if not changes:
         raise ValueError("There is nothing to change. See: tidings hooks edit --help")
-    hook = out.client.edit_hook(id, changes, revision)
+    hook = out.client.edit_hook(hook_id(out.client, id), changes, revision)
     out.answer(hook, lambda: out.details(hook, f"{hook['id']} is changed."))
 
 
@@ -126,6 +128,7 @@ def edit(
 @calling
 def delete(out: Session, id: Id) -> None:
     """Delete a hook. Its URL is 404 from then on; its events and receipts are kept."""
+    id = hook_id(out.client, id)
     out.client.delete_hook(id)
     out.answer({"id": id, "deleted": True}, lambda: out.say(f"{id} is deleted."))
 

@@ -65,12 +65,16 @@ def scheme_of(text: str) -> Scheme:
 
 
 def secrets_of(given: Sequence[str] | None, file: str | None) -> list[str]:
-    """All secrets, of the options and the environment."""
+    """All secrets, of the options or else the environment. Raises ValueError for an empty one."""
     found = list(given or [])
     if file is not None:
         found.append(content(file).decode("utf-8", "replace").strip("\r\n"))
     variable = os.environ.get(SECRET_VARIABLE)
-    return found or ([variable] if variable else [])
+    if not found and variable is not None:
+        found = [variable]
+    if not all(each.strip() for each in found):
+        raise ValueError("This secret is empty. Give the one that the sender has.")
+    return found
 
 
 def settings_of(given: Sequence[str] | None) -> dict[str, str]:

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from tidings.cli.forwarding import Forwarder
+from tidings.cli.names import source
 from tidings.cli.session import DEFAULT_URL, FAILED, LIST_LIMIT, PAGE_MAX, Key, Limit, Session, Url, calling, session
 from tidings.cli.webhooks.hooks import show_receipt
-from tidings.client.calls import given
 
 cli = typer.Typer(help="Receipts: requests to hooks and forms, as received.", no_args_is_help=True)
 
@@ -21,14 +21,14 @@ Id = Annotated[str, typer.Argument(help="The receipt's id, rcp_...")]
 @calling
 def list_receipts(
     out: Session,
-    hook: Annotated[str | None, typer.Option(help="Only of the hook with this id.")] = None,
-    form: Annotated[str | None, typer.Option(help="Only of the form with this id.")] = None,
+    hook: Annotated[str | None, typer.Option(help="Only of this hook, by its path or its id.")] = None,
+    form: Annotated[str | None, typer.Option(help="Only of this form, by its path or its id.")] = None,
     limit: Limit = LIST_LIMIT,
 ) -> None:
     """List requests to hooks and forms, newest first."""
     columns = {"id": "id", "state": "state", "received": "received", "from": "client", "target": "target"}
     columns |= {"bytes": "bytes", "event": "event_id", "reason": "reason"}
-    found = out.client.receipts(limit=min(limit, PAGE_MAX), **given(hook=hook, form=form))
+    found = out.client.receipts(limit=min(limit, PAGE_MAX), **source(out.client, hook, form))
     out.list(found, limit, columns, "No requests have come in.")
 
 

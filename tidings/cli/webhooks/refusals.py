@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from tidings.cli.names import source
 from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling
 from tidings.cli.webhooks.hooks import show_receipt
-from tidings.client.calls import given
 
 cli = typer.Typer(help="Refusals: what hooks and forms refused, and why.", no_args_is_help=True)
 
@@ -19,14 +19,14 @@ Id = Annotated[str, typer.Argument(help="The refusal's id, rcp_...")]
 @calling
 def list_refusals(
     out: Session,
-    hook: Annotated[str | None, typer.Option(help="Only of the hook with this id.")] = None,
-    form: Annotated[str | None, typer.Option(help="Only of the form with this id.")] = None,
+    hook: Annotated[str | None, typer.Option(help="Only of this hook, by its path or its id.")] = None,
+    form: Annotated[str | None, typer.Option(help="Only of this form, by its path or its id.")] = None,
     limit: Limit = LIST_LIMIT,
 ) -> None:
     """List what hooks and forms refused, newest first."""
     columns = {"id": "id", "received": "received", "from": "client", "target": "target"}
     columns |= {"reason": "reason", "detail": "detail"}
-    found = out.client.refusals(limit=min(limit, PAGE_MAX), **given(hook=hook, form=form))
+    found = out.client.refusals(limit=min(limit, PAGE_MAX), **source(out.client, hook, form))
     out.list(found, limit, columns, "Nothing was refused.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from typing import Annotated
@@ -18,6 +19,7 @@ from tidings.client.wire import Wire
 from tidings.model.moment import SECOND, SystemClock
 from tidings.rules import schemes
 from tidings.rules.schemes import HookRequest, Scheme
+from tidings.rules.schemes.signing.fresh import fresh, like
 
 EXAMPLE_URL = "https://example.com/in"
 ANSWER_CHARS_SHOWN = 2_000
@@ -37,7 +39,7 @@ def trigger(
     curl: Annotated[bool, typer.Option("--curl", help="Print a curl command instead of the raw request.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a correctly signed webhook, and send or print it.
+    """Make a correctly signed webhook, and send or print it. Each call makes a new delivery, with its own id and time.
 
     Without a secret, an example is used: `tidings schemes SCHEME` shows it. For key pairs, pass the private key (PEM).
     """
@@ -49,8 +51,16 @@ def trigger(
         request = schemes.sample(known, address, type)
         if body is not None:
             request = request.but(body=options.content(body))
+        request = fresh(known, request, os.urandom, own_body=body is not None)
         now = SystemClock().now() / SECOND
-        request = schemes.sign(known, secrets, request, now, settings=settings | options.settings_of(setting))
+        request = schemes.sign(
+            known,
+            secrets,
+            request,
+            now,
+            settings=settings | options.settings_of(setting),
+            ident=like("msg_", os.urandom),
+        )
     if not to:
         _print(request, curl, as_json)
         return

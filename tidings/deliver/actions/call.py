@@ -212,7 +212,7 @@ class CallAction:
             if failure.kind in UNANSWERED and not self.repeats:
                 said = "It may have taken effect. Check, and retry it by hand if it has not."
                 return outcomes.IN_DOUBT, f"{failure.reason} {said}"
-            return OUTCOMES[failure.kind], failure.reason
+            return OUTCOMES[failure.kind], sending.unreached(failure.kind, failure.reason, self._connection)
         status = reply.status or 0
         more = "" if failure is None else f" {failure.reason}"
         is_ok = 200 <= status < 300

@@ -124,7 +124,8 @@ class MailAction:
             return Result(outcome, judged, reply.letter.failed, None, 0)
         failure, status = found.failure, found.status
         if failure is not None:
-            outcome, reason = OUTCOMES[failure.kind], failure.reason
+            outcome = OUTCOMES[failure.kind]
+            reason = sending.unreached(failure.kind, failure.reason, self._connection)
             if failure.kind in UNANSWERED and not self._repeats:
                 outcome = outcomes.IN_DOUBT
                 reason += " The mail may have been sent all the same. Check, and retry it by hand if it was not."

@@ -15,7 +15,7 @@ import msgspec
 from tidings.model.calls.connection import AccessToken, Connection, StoredToken
 from tidings.model.moment import SECOND, Micros
 from tidings.net.http import AnswerLimits, HttpRequest, Reply, Tls
-from tidings.rules.calls import oauth2
+from tidings.rules.calls import oauth2, sending
 from tidings.rules.network import address
 from tidings.rules.reading.refused import Refused
 from tidings.store.base import Db, StoreError
@@ -113,7 +113,8 @@ class Tokens:
 
     def _answered(self, held: _Held, connection: Connection, refresh: str | None, reply: Reply) -> None:
         if reply.failure is not None:
-            self._fail(held, f"No access token: {reply.failure.reason}")
+            why = sending.unreached(reply.failure.kind, reply.failure.reason, connection)
+            self._fail(held, f"No access token: {why}")
             return
         try:
             self._keep(held, connection, oauth2.read_token(reply.status, reply.body, self._now(), refresh))

@@ -69,7 +69,7 @@ class _TrialRun(Run):
         self.report(
             Observed(
                 outcome=outcomes.OK,
-                reason="Nothing was moved.",
+                reason="The mirror and the cursor are unchanged.",
                 shown=self._shown,
                 records=len(answer.records),
                 first=tuple(answer.records[:RECORDS_SHOWN]),

@@ -19,7 +19,7 @@ from tidings.intake.forms.tokens import FIELD, PageToken, PageTokens, key_of
 from tidings.intake.hooks.refusals import HookRefusals
 from tidings.intake.publish import SUBJECT_CHARS_MAX, WRITE, NewEvent, Publisher
 from tidings.model.access import Caller, Key
-from tidings.model.errors import Forbidden, Invalid, NotFound, TidingsError, Unavailable
+from tidings.model.errors import ForeignOrigin, Invalid, NotFound, TidingsError, Unavailable
 from tidings.model.event import Event
 from tidings.model.forms.form import Form
 from tidings.model.hook import Receipt
@@ -141,12 +141,12 @@ class FormReceiver:
     def admit(self, form: Form, given: Submission, peer: str, public: PublicUrl | None) -> None:
         """Let a submission of `peer` (`address:port`) in before its body is read. `public`: where this server is.
 
-        Raises LimitReached, or Forbidden if it comes from a page of an origin that the form does not list.
+        Raises LimitReached, or ForeignOrigin if it comes from a page of an origin that the form does not list.
         """
         self.limits.take(form, peer)
         if not may_submit(dict(given.headers), public, form.options.origins):
             self.refuse(form, given, "origin", "It was sent from a page whose origin the form does not list.")
-            raise Forbidden("This form can be submitted from its own page, and from the origins that it lists.")
+            raise ForeignOrigin("This form can be submitted from its own page, and from the origins that it lists.")
 
     def ready(self, form: Form) -> ReadyForm:
         """The form, compiled."""
@@ -207,13 +207,12 @@ class FormReceiver:
             if again == "too_fast":
                 self._keep(form, given, "too_fast", "It was sent faster than people can fill in the page.")
             return FormAnswer("wrong", posted, again=again, token=text if token is not None else "")
-        wrong = ready.checks.unknown(posted, (options.honeypot, FIELD))
-        if wrong:
-            self._keep(form, given, "unknown_field", " ".join(each.text for each in wrong))
-            return FormAnswer("wrong", posted, wrong, token=text)
+        unknown = ready.checks.unknown(posted, (options.honeypot, FIELD))
+        if unknown:
+            self._keep(form, given, "unknown_field", " ".join(each.text for each in unknown))
         data, wrong = ready.checks.check(posted)
-        if wrong:
-            return FormAnswer("wrong", posted, wrong, token=text)
+        if unknown or wrong:
+            return FormAnswer("wrong", posted, [*unknown, *wrong], token=text)
         try:
             event = self.event(ready, data, given.request_id)
         except Invalid as unfit:

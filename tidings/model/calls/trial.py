@@ -9,6 +9,8 @@ import msgspec
 from tidings.model.outcome import Outcome
 
 RECORDS_SHOWN = 5
+KEY_OF_TRIAL = "call_0123456789abcdef0123456789abcdef"
+"""Stands for the Idempotency-Key, which each delivery has of its own."""
 
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True):

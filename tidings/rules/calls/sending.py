@@ -96,3 +96,11 @@ def as_shown(request: CallRequest, secret: dict[str, str]) -> str:
     """A request as the attempt shows it: a JSON object."""
     whole = {"method": request.method, "url": request.url, "headers": shown_headers(request, secret)}
     return msgspec.json.encode(whole).decode()
+
+
+def unreached(kind: str, reason: str, connection: Connection | None) -> str:
+    """Why a call did not arrive. A refused address (`kind`) can be allowed in the connection, too."""
+    if kind != "address":
+        return reason
+    where = "A connection" if connection is None else f"The connection {connection.name}"
+    return f"{reason} {where} can allow it, too, with `private`."

@@ -259,7 +259,7 @@ def _guarded(what: LinkAction | None, given: dict[str, Any], pointer: str, wrong
 def _what(given: dict[str, Any], pointer: str, wrong: Places) -> LinkAction | None:
     named = [name for name in ACTIONS if given.get(name) is not None]
     if not named:
-        detail = "A link needs `item`, what it does to which item, `call`, a request to another system, or `mail`."
+        detail = "A link needs `item` (an edit of an item), `call` (a request to another system) or `mail` (a mail)."
         wrong.say(f"{pointer}/item", "missing", detail)
     elif len(named) > 1:
         detail = f"A link does one thing: {' or '.join(named)}. Declare a second link for the other."

@@ -14,7 +14,7 @@ from tidings.model.link import EmitRule
 from tidings.rules.calls.answers import read_answer
 from tidings.rules.hooks.charset import in_utf8
 from tidings.rules.mirror.difference import Counted, Observation
-from tidings.rules.mirror.records import BadRecord, found_at, key_text, records
+from tidings.rules.mirror.records import BadKey, BadRecord, found_at, key_text, records
 from tidings.rules.reading import jsontext
 from tidings.rules.template import MISSING, SCOPE, Condition, JsonTemplate, Scope, is_template
 from tidings.rules.templates import numbers
@@ -24,6 +24,7 @@ OF_RECORD = ("record", "body", "headers")
 RECORDS_MAX = 100_000
 """Of one answer."""
 
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 
@@ -65,9 +66,22 @@ class Observer:
 
     def observations(self, event: Event, answer: ReadAnswer) -> list[Observation]:
         """What was observed. Raises BadRecord or TemplateFailed."""
-        if self._key is None and self._data is None and self._deleted is None:
-            return [Observation(self._key_at(each, number), each) for number, each in enumerate(answer.records, 1)]
-        return [self._observed(event, answer, each, number) for number, each in enumerate(answer.records, 1)]
+        try:
+            if self._key is None and self._data is None and self._deleted is None:
+                return [Observation(self._key_at(each, number), each) for number, each in enumerate(answer.records, 1)]
+            return [self._observed(event, answer, each, number) for number, each in enumerate(answer.records, 1)]
+        except BadKey as wrong:
+            raise BadRecord(f"{wrong}{self._hint(answer.body)}") from None
+
+    def _hint(self, body: Any) -> str:
+        """Why a key was not found, if the answer was taken as one record."""
+        if self.rule.each or type(body) is not dict:
+            return ""
+        lists = [name for name, value in body.items() if type(value) is list and _NAME.fullmatch(name)]
+        return (
+            " Without `each`, the whole answer is one record. If it contains a list of them, name its place, such as "
+            f"`each: {lists[0] if lists else 'result.records'}`."
+        )
 
     def _observed(self, event: Event, answer: ReadAnswer, record: Any, number: int) -> Observation:
         more = {"record": record, "body": answer.body, "headers": answer.headers}
@@ -76,7 +90,7 @@ class Observer:
         if self._key is None:
             key = self._key_at(record, number)
         else:
-            key = key_text(self._key.text(scope), number)
+            key = key_text(self._key.text(scope), number, self.rule.key)
         if self._deleted is not None and self._deleted.holds(scope):
             return Observation(key, None, is_deleted=True)
         data = record if self._data is None else self._data.fill(scope)
@@ -86,9 +100,9 @@ class Observer:
 
     def _key_at(self, record: Any, number: int) -> str:
         if type(record) is dict and len(self._key_path) == 1:
-            return key_text(record.get(self._key_path[0]), number)
+            return key_text(record.get(self._key_path[0]), number, self.rule.key)
         found = found_at(record, self._key_path)
-        return key_text(found[0] if found else None, number)
+        return key_text(found[0] if found else None, number, self.rule.key)
 
 
 def scope_of(event: Event, more: Mapping[str, Any]) -> Scope:

@@ -22,6 +22,10 @@ class BadRecord(ValueError):
     """An answer that is not what a link expects, in a sentence."""
 
 
+class BadKey(BadRecord):
+    """A record without a key that can be used."""
+
+
 def read_path(text: object, pointer: str) -> tuple[str, ...]:
     """A path such as `body.items` or `Envelope.Body.*.result`. Raises Refused."""
     steps = text.split(".") if type(text) is str and len(text) <= PATH_CHARS_MAX else [""]
@@ -81,17 +85,18 @@ def _nothing_at(path: tuple[str, ...]) -> BadRecord:
     return BadRecord(f"The answer has nothing at {'.'.join(path)}." if path else "The answer is null.")
 
 
-def key_text(value: Any, number: int) -> str:
-    """The key of a record, as text. `number`: which record it is, from 1. Raises BadRecord."""
+def key_text(value: Any, number: int, name: str) -> str:
+    """The key of a record, as text. `number`: which record it is, from 1; `name`: `key` of the link. Raises BadKey."""
     if type(value) is msgspec.Raw or type(value) in (int, float):
         return msgspec.json.encode(value).decode()
     if type(value) is not str or not value:
-        found = "none" if value in (None, "") else f"a {_NAMES.get(type(value), 'strange one')}"
-        raise BadRecord(f"Record {number:,} of the answer needs a key that is a string or a number; it has {found}.")
+        found = "missing" if value in (None, "") else _NAMES.get(type(value), "neither")
+        which = f"The key of record {number:,} of the answer, `{name[:100]}`,"
+        raise BadKey(f"{which} must be a string or a number; it is {found}.")
     if len(value) > KEY_CHARS_MAX or _CONTROL.search(value):
         detail = f"may have at most {KEY_CHARS_MAX} characters, without control characters"
-        raise BadRecord(f"The key of record {number:,} of the answer {detail}.")
+        raise BadKey(f"The key of record {number:,} of the answer {detail}.")
     return value
 
 
-_NAMES = {dict: "key that is an object", list: "key that is a list", bool: "key that is a boolean"}
+_NAMES = {dict: "an object", list: "a list", bool: "a boolean"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,18 @@ def named(name: str) -> Scheme:
     """A scheme by its name, or by another name of the sender. Raises Refused, with those that are alike."""
     found = _all()[1].get(name.strip().lower())
     if found is None:
-        near = [known for known in names() if name[:3].lower() in known][:8]
-        hint = f" Did you mean {', '.join(near)}?" if near else " `GET /v1/schemes` lists them."
-        raise Refused("/scheme", "unknown_scheme", f"There is no signature scheme named {name[:100]!r}.{hint}")
+        raise Refused("/scheme", "unknown_scheme", f"There is no signature scheme named {name[:100]!r}.{_hint(name)}")
     return found
+
+
+def _hint(name: str) -> str:
+    """What was probably meant: the likeliest spelling, or names that begin alike."""
+    wanted = name.strip().lower()[:100]
+    by_any = _all()[1]
+    near = get_close_matches(wanted, by_any, n=3, cutoff=0.75) or [one for one in names() if wanted[:3] in one][:8]
+    meant = list(dict.fromkeys(by_any[each].name for each in near))
+    hint = f" Did you mean {' or '.join(meant)}?" if meant else ""
+    return f"{hint} All are listed by `tidings schemes`, by `GET /v1/schemes`, and in docs/reference/schemes.md."
 
 
 def names() -> tuple[str, ...]:

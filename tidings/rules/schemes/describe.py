@@ -39,11 +39,20 @@ def replays_in_words(scheme: Scheme) -> str:
         longest = max(window for window in windows if window is not None)
         expiry = "until its token expires" if longest == 0 else f"for {longest:,.0f} s"
         return f"A replay is accepted {expiry}."
+    if not scheme.delivery_id:
+        return f"{_REPLAYED} the content, as a hook does."
     inside = bool(scheme.delivery_id) and all(
         place.startswith(("json:", "form:")) for place in scheme.delivery_id.split(" | ")
     )
-    what = "by the delivery id" if inside and covers_body(scheme) else "by the content"
-    return f"No replay window: a replayed request still verifies, so drop repeats {what}."
+    if inside and covers_body(scheme):
+        return f"{_REPLAYED} the delivery id, as a hook does."
+    return (
+        f"{_REPLAYED} the content. A hook does that with `repeats: content`; by default, a repeat must have the same "
+        "delivery id as well, which is not signed."
+    )
+
+
+_REPLAYED = "No replay window: a replayed request still verifies, so drop repeats by"
 
 
 def body_in_words(scheme: Scheme) -> str:

@@ -7,16 +7,18 @@ makes a request genuine.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from tidings.rules.reading.refused import Refused
 from tidings.rules.schemes import crypto
+from tidings.rules.schemes.catalogue import schemes
 from tidings.rules.schemes.form import Certificate, ItemSignatures, Jwt, Signature, SortedParameters
 from tidings.rules.schemes.kinds.signed import texts
 from tidings.rules.schemes.request import HookRequest
 from tidings.rules.schemes.sources import URL_PIECES, Template
-from tidings.rules.schemes.verdict import Verdict
+from tidings.rules.schemes.verdict import Reason, Verdict
 from tidings.rules.schemes.verifier import Verifier
 
 SHOWN_BYTES = 500
@@ -26,6 +28,21 @@ BODY_BYTES_MAX = 1 << 20
 URLS_MAX = 48
 ANY_AGE_SECONDS = 10 * 365 * 86_400.0
 _NOTHING: Mapping[str, bytes] = {}
+SCHEMES_NAMED = 3
+_COPY_IT = (
+    " Copy the secret from the sender's settings again. If it is the same, compare the body with what the sender says "
+    "it sent: a proxy may have rewritten it."
+)
+_BY_REASON: dict[Reason, str] = {
+    "no_match": _COPY_IT,
+    "wrong_secret": " Copy the secret from the sender's settings again, and give it to this hook.",
+    "bad_secret": " Give this hook the secret that the sender shows in its settings.",
+}
+_MISSING = (
+    " Check that the sender has a secret, since some do not sign without one, and that no proxy in front removes the "
+    "header."
+)
+_PREFIX = re.compile("[A-Za-z0-9_-]{1,20}=")
 
 
 def explain(verifier: Verifier, request: HookRequest, now: float, fetched: Mapping[str, bytes] = _NOTHING) -> Verdict:
@@ -41,7 +58,7 @@ def explain(verifier: Verifier, request: HookRequest, now: float, fetched: Mappi
             found = attempt(verifier, request, now, fetched)
             if found is not None:
                 return Verdict(reason=found.reason, detail=found.detail, signed=shown)
-    return Verdict(reason=verdict.reason, detail=verdict.detail, signed=shown)
+    return Verdict(reason=verdict.reason, detail=f"{verdict.detail}{_advice(verifier, request, verdict)}", signed=shown)
 
 
 def _shown(signed: bytes | None) -> str | None:
@@ -202,3 +219,63 @@ _MISCOPIED: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("in lower case", str.lower),
     ("in upper case", str.upper),
 )
+
+
+def _advice(verifier: Verifier, request: HookRequest, verdict: Verdict) -> str:
+    """A sentence or two, after a space; an empty text if there is nothing to add."""
+    if verdict.reason == "missing_header":
+        return _other_headers(verifier, request) or _MISSING
+    if verdict.reason in ("malformed_header", "unsupported_version"):
+        return _other_form(verifier, request)
+    return _BY_REASON.get(verdict.reason, "")
+
+
+def _other_headers(verifier: Verifier, request: HookRequest) -> str:
+    """Which signature the request has instead."""
+    own = {header for check in verifier.scheme.checks if isinstance(check, Signature) for header in _headers(check)}
+    for header in request.headers:
+        names = [] if header in own else _schemes_of(header)
+        if names:
+            return (
+                f" The request has {header.title()} instead, as of {' or '.join(names)}: have the sender sign as this "
+                "hook's scheme says, or give the hook that scheme."
+            )
+    return ""
+
+
+def _schemes_of(header: str) -> list[str]:
+    """The named schemes whose signature is in a header."""
+    found = [
+        scheme.name
+        for scheme in schemes()
+        if any(header in _headers(check) for check in scheme.checks if isinstance(check, Signature))
+    ]
+    return found[:SCHEMES_NAMED]
+
+
+def _other_form(verifier: Verifier, request: HookRequest) -> str:
+    """How the signature's text differs from what the scheme expects. Nothing of the signature itself is repeated."""
+    for check in verifier.scheme.checks:
+        if not isinstance(check, Signature):
+            continue
+        given = next((request.headers[header] for header in _headers(check) if header in request.headers), "")
+        if not given:
+            continue
+        wanted, had = check.signature.prefix, _PREFIX.match(given)
+        if wanted and not given.startswith(wanted):
+            begins = f"begins with {had[0]!r}" if had else f"does not begin with {wanted!r}"
+            return (
+                f" It {begins}; this scheme expects {wanted!r} and the signature of {check.algorithm}. Have the "
+                "sender sign this way, or give the hook the scheme that the sender uses."
+            )
+        return (
+            f" It has {len(given.removeprefix(wanted))} characters{' after ' + repr(wanted) if wanted else ''}: it may "
+            f"have been cut, or made with something other than {check.algorithm}."
+        )
+    return ""
+
+
+def _headers(check: Signature) -> list[str]:
+    """The headers that a signature may be in, in lower case."""
+    places = [part.strip() for part in check.signature.source.replace("&", "|").split("|")]
+    return [place.removeprefix("header:").lower() for place in places if place.startswith("header:")]

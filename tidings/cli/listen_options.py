@@ -1,0 +1,59 @@
+"""The options of `tidings listen`, and which of them go together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+To = Annotated[
+    str, typer.Option("--to", "--forward", help="The URL to call, such as http://localhost:3000/hooks.", metavar="URL")
+]
+HookName = Annotated[
+    str | None,
+    typer.Option(
+        "--hook", help="Forward requests to this hook (its path or id) as received, instead of events.", metavar="HOOK"
+    ),
+]
+Types = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Only these types, such as 'tasks.*'; repeat for more. With --hook: only requests that became such "
+        "events.",
+        metavar="PATTERN",
+    ),
+]
+After = Annotated[
+    str | None,
+    typer.Option(
+        help="Where to start: start, end, or a cursor; by default where the last run ended. With --hook: the "
+        "place in the feed of events from which its requests are sent; not together with --since."
+    ),
+]
+From = Annotated[
+    str | None,
+    typer.Option(help="With --hook: begin with those since 2026-11-21T01:02:03Z, or in the last 2h.", metavar="TIME"),
+]
+CursorFile = Annotated[
+    Path | None, typer.Option(help="Where to save the position; by default a file in your state folder.")
+]
+Secret = Annotated[
+    str | None,
+    typer.Option(
+        help="A whsec_... to sign with; by default one is generated and kept. With --hook: sign again, as the sender "
+        "would now."
+    ),
+]
+
+
+def check_options(to: str, hook: str | None, after: str | None, since: str | None) -> None:
+    """Raise ValueError for what cannot be, before anything is printed or saved."""
+    parts = urlsplit(to)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"--to is written as http://localhost:3000/hooks, not {to!r}")
+    if since is not None and hook is None:
+        raise ValueError("--since needs --hook. Events are followed from --after on.")
+    if since is not None and after is not None:
+        raise ValueError("Give --since or --after, not both.")
