@@ -186,6 +186,13 @@ def test_a_declaration_that_items_violate_is_refused_with_examples(clean: Api, s
     assert clean.get("/v1/collections/tasks")["revision"] == 1
 
 
+def test_a_plan_of_links_is_not_named_without_links(clean: Api) -> None:
+    body = {"collections": {"tasks": TASKS}, "links_plan": "plan_000000000000000000000000"}
+    refused = clean.call("POST", "/v1/collections:apply", body)
+    assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/links_plan")
+    assert clean.pages("/v1/collections") == []
+
+
 def test_a_plan_is_shown_and_then_applied_as_it_was_shown(clean: Api, server: TestServer) -> None:
     body: dict[str, Any] = {"collections": {"tasks": TASKS, "people": {}}}
     plan = clean.post("/v1/collections:plan", body)

@@ -10,6 +10,7 @@ from tidings.control.collections import Shown, Wanted
 from tidings.control.declarations import WRITE, DeclaredCollection
 from tidings.control.links import WantedLinks
 from tidings.model.collection import Collection
+from tidings.model.errors import Invalid, Place
 from tidings.views.collections import CollectionView, collection_view
 from tidings.web.habits.edits import conditions, etag, patch_of
 from tidings.web.habits.given import agree
@@ -162,6 +163,9 @@ async def apply_collections(parts: Parts, request: Request) -> Answer:
 def _links(request: Request) -> WantedLinks | None:
     links, connections = request.value.get("links"), request.value.get("connections")
     if links is None and connections is None:
+        if getattr(request.body, "links_plan", None) is not None:
+            detail = "`links_plan` is the name of a plan of links, and the body has neither `links` nor `connections`."
+            raise Invalid(detail, errors=[Place(pointer="/links_plan", code="incomplete", detail=detail)])
         return None
     return WantedLinks(links=links, connections=connections, prune=request.body.prune)
 
