@@ -124,7 +124,7 @@ class Server:
         settings = self.settings
         sealer = self._open_store(new_store)
         engine = self._engine
-        networks = address.parse_networks(settings.allow_addresses)
+        networks = self._networks = address.parse_networks(settings.allow_addresses)
         catalog = Catalog(sealer)
         writer = self.writer = Writer(engine, self.clock, self._fail)
         readers = self._readers = Readers(engine)
@@ -218,7 +218,7 @@ class Server:
         publisher, public = Publisher(self.writer, catalog, self.clock), public_url(settings.public_url)
         stores = (self.writer, publisher, catalog, self.clock)
         receiver = HookReceiver(*stores, Fetched(self._fetcher.content), heads, settings.max_hook_bytes)
-        collections, connections = Collections(catalog, self.clock), Connections(catalog, self.clock)
+        collections, connections = Collections(catalog, self.clock), Connections(catalog, self.clock, self._networks)
         links = Links(catalog, self._readers, self.clock, self._cancelling, self.deliver, connections)
         self.whole_file = WholeFile(collections, links)
         jobs = (self.writer, self._readers, self.clock)

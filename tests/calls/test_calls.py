@@ -261,17 +261,49 @@ def test_a_connection_opens_its_own_private_addresses_and_nobody_elses(tmp_path:
         calls = Calls(server, None, peer)  # type: ignore[arg-type]
         calls.connection("open", private=True)
         calls.connection("range", base=peer.url("/range", host="localhost"), private=["127.0.0.0/8", "::1"])
-        calls.connection("closed", base=peer.url("/closed"))
-        for name in ("open", "range", "closed"):
+        for name in ("open", "range"):
             calls.link(name, call={"via": name, "get": "/x"}, retry_delays_seconds=[0])
-        calls.link("alone", call={"get": peer.url("/alone")}, retry_delays_seconds=[0])
         for _ in range(3):
             event = server.api.publish("order.made", {})
-            for name, state in (("open", "delivered"), ("range", "delivered"), ("closed", "dead"), ("alone", "dead")):
+            for name in ("open", "range"):
                 done = calls.ended(event, name)
-                assert done["state"] == state, (name, done)
-                if state == "dead":
-                    assert done["attempts"][0]["outcome"] == "refused_address"
-                    whose = "The connection closed" if name == "closed" else "A connection"
-                    assert f"{whose} can allow it, too, with `private`." in done["attempts"][0]["reason"]
+                assert done["state"] == "delivered", (name, done)
         assert peer.connections <= 2, "those who may call it keep their connections"
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "10.0.0.1", "100.100.100.200", "[fd00:ec2::254]", "localhost", "2130706433"]
+)
+def test_an_address_that_is_not_open_is_refused_where_it_is_declared(tmp_path: Path, peer: Receiver, host: str) -> None:
+    with TestServer(tmp_path / "tidings", allow_addresses="") as server:
+        api, call = server.api, {"get": f"http://{host}/x"}
+        moved = {"oauth2": "client_credentials", "token": f"http://{host}/t", "id": "i", "secret": "s3cret"}
+        private = {"base": f"http://{host}", "private": True}
+        for path, declared, at in (
+            ("connections/c", {"base": f"http://{host}"}, "/base"),
+            ("connections/c", {"base": "https://api.example.com", "auth": moved}, "/auth/token"),
+            ("connections/c", {"smtp": f"smtp://{host}", "from": "a@example.com"}, "/smtp"),
+            ("links/l", {"when": {"event": "a.b"}, "call": call}, "/call/get"),
+        ):
+            refused = api.call("PUT", f"/v1/{path}", declared)
+            assert refused.status == 422, (path, refused.body)
+            (place,) = refused.json["errors"]
+            assert (place["pointer"], place["code"]) == (at, "refused_address"), place
+        metadata = host in ("100.100.100.200", "[fd00:ec2::254]")
+        assert api.call("PUT", "/v1/connections/c", private).status == (422 if metadata else 201)
+
+
+def test_a_call_of_an_address_that_was_closed_since_says_so(tmp_path: Path, peer: Receiver) -> None:
+    with TestServer(tmp_path / "tidings", allow_addresses="127.0.0.0/8") as server:
+        calls = Calls(server, None, peer)  # type: ignore[arg-type]
+        calls.connection("closed")
+        calls.link("closed", call={"via": "closed", "get": "/x"}, retry_delays_seconds=[0])
+        calls.link("alone", call={"get": peer.url("/alone")}, retry_delays_seconds=[0])
+    with TestServer(tmp_path / "tidings", allow_addresses="") as server:
+        calls = Calls(server, None, peer)  # type: ignore[arg-type]
+        event = server.api.publish("order.made", {})
+        for name, whose in (("closed", "The connection closed"), ("alone", "A connection")):
+            (attempt,) = calls.ended(event, name)["attempts"]
+            assert attempt["outcome"] == "refused_address"
+            assert f"{whose} can allow it, too, with `private`." in attempt["reason"]
+    assert peer.requests() == []

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+import pytest
+
 from tests.calls.world import Calls
 
 CALL = {"via": "shop", "post": "/orders", "json": "{{ data }}"}
@@ -116,3 +119,65 @@ def test_a_tenants_key_sees_no_connection(calls: Calls) -> None:
     key = calls.api.post("/v1/keys", {"name": "t", "scopes": ["links:read", "links:write"], "tenant": "acme"})["key"]
     for method, path in (("GET", ""), ("GET", "/shop"), ("DELETE", "/shop")):
         assert calls.api.with_key(key).call(method, f"/v1/connections{path}").status == 403
+
+
+OAUTH = {"oauth2": "client_credentials", "token": "https://id.example.com/t", "id": "i", "secret": "s3cret"}
+
+
+@pytest.mark.parametrize(
+    ("declared", "moved", "at"),
+    [
+        ({"base": "https://a.example", "auth": {"bearer": "s3cret"}}, {"base": "https://b.example"}, "/auth/bearer"),
+        ({"base": "https://a.example", "auth": {"bearer": "s3cret"}}, {"base": "http://a.example"}, "/auth/bearer"),
+        (
+            {"base": "https://a.example", "auth": {"bearer": "s3cret"}},
+            {"base": "https://a.example:8443"},
+            "/auth/bearer",
+        ),
+        (
+            {"base": "https://a.example", "auth": {"basic": ["u", "s3cret"]}},
+            {"base": "https://b.example"},
+            "/auth/basic/1",
+        ),
+        (
+            {"base": "https://a.example", "headers": {"X-Key": "s3cret"}},
+            {"base": "https://b.example"},
+            "/headers/X-Key",
+        ),
+        (
+            {"base": "https://a.example", "auth": OAUTH},
+            {"auth": {**OAUTH, "secret": "***", "token": "https://b.example/t"}},
+            "/auth/secret",
+        ),
+        (
+            {"smtp": "smtp://a.example", "from": "a@a.example", "auth": {"basic": ["u", "s3cret"]}},
+            {"smtp": "smtp://b.example"},
+            "/auth/basic/1",
+        ),
+    ],
+)
+def test_a_stored_secret_does_not_follow_its_connection_to_another_host(
+    calls: Calls, declared: dict[str, Any], moved: dict[str, Any], at: str
+) -> None:
+    calls.api.put("/v1/connections/shop", declared)
+    shown = calls.api.get("/v1/connections/shop")
+    found = places(calls.api.call("PUT", "/v1/connections/shop", {**shown, **moved}))
+    field = "token" if "auth" in moved else next(iter(moved))
+    assert f"`{field}` names another host" in found[at], found
+    planned = calls.api.call(
+        "POST", "/v1/links:plan", {"connections": {"shop": {**declared, **masked(declared), **moved}}}
+    )
+    assert f"/connections/shop{at}" in places(planned)
+    assert calls.api.get("/v1/connections/shop") == shown
+    same = {**shown, "base": "HTTPS://A.example:443/v2"} if "base" in declared else {**shown, "description": "x"}
+    assert calls.api.call("PUT", "/v1/connections/shop", same).status == 200, "the same host keeps it"
+    assert calls.api.call("PUT", "/v1/connections/shop", {**declared, **moved, **given(declared, moved)}).status == 200
+
+
+def masked(declared: dict[str, Any]) -> dict[str, Any]:
+    hidden: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(declared).replace(b"s3cret", b"***"))
+    return hidden
+
+
+def given(declared: dict[str, Any], moved: dict[str, Any]) -> dict[str, Any]:
+    return {"auth": {**moved["auth"], "secret": "s3cret"}} if "auth" in moved else {}

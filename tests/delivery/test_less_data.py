@@ -163,6 +163,18 @@ def test_extra_headers_are_sent_and_never_shown(world: World) -> None:
     assert "very-private" not in str([shown, world.endpoint(endpoint)])
 
 
+def test_stored_headers_do_not_follow_an_endpoint_to_another_host(world: World) -> None:
+    endpoint = world.register(headers={"Authorization": "Bearer very-private"})
+    path, here = f"/v1/endpoints/{endpoint}", world.endpoint(endpoint)["url"]
+    elsewhere = here.replace("http://127.0.0.1", "http://127.0.0.2")
+    refused = world.api.call("PATCH", path, {"url": elsewhere})
+    (place,) = refused.json["errors"]
+    assert (refused.status, place["pointer"], place["code"]) == (422, "/headers/Authorization", "unknown_value")
+    assert "`url` names another host" in place["detail"]
+    assert world.api.call("PATCH", path, {"url": f"{here}/other"}).status == 200
+    assert world.api.call("PATCH", path, {"url": elsewhere, "headers": {"Authorization": "again"}}).status == 200
+
+
 @pytest.mark.parametrize("most", [1, 3])
 def test_max_in_flight_is_kept(world: World, most: int) -> None:
     world.receiver.answer(Reaction(waits=True))

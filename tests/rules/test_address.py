@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tidings.rules.network.address import NONE_OPEN, Networks, parse_networks, refusal
+from tidings.rules.declare.connections import PRIVATE
+from tidings.rules.network.address import METADATA, NONE_OPEN, Networks, check_url, parse_networks, refusal
 from tidings.rules.reading.refused import Refused
 
 LOOPBACK = parse_networks("127.0.0.0/8")
@@ -175,3 +176,24 @@ def test_any_text_for_ranges_is_handled(text: str) -> None:
         parse_networks(text)
     except Refused:
         pass
+
+
+@pytest.mark.parametrize("service", sorted(map(str, METADATA)))
+def test_no_range_opens_a_metadata_service_but_its_own_address_does(service: str) -> None:
+    alone = ipaddress.ip_network(service)
+    around = parse_networks(str(alone.supernet(8)))
+    private = parse_networks(",".join(PRIVATE))
+    for opened in (NONE_OPEN, around, private):
+        assert "metadata" in (refusal(service, opened) or ""), opened
+    assert refusal(service, parse_networks(service)) is None
+    assert refusal(service, parse_networks(str(alone))) is None
+
+
+def test_a_metadata_service_stays_closed_in_every_spelling() -> None:
+    opened = parse_networks("::/8,64:ff9b::/96,64:ff9b:1::/48,2002::/16,100.64.0.0/10,169.254.0.0/16,fc00::/7")
+    spelt = ("::ffff:100.100.100.200", "64:ff9b::6464:64c8", "64:ff9b:1::a9fe:a9fe", "2002:a9fe:a9fe::1", "::a9fe:a9fe")
+    for ip in (*spelt, "fd00:ec2::254%eth0"):
+        assert "metadata" in (refusal(ip, opened) or ""), ip
+    with pytest.raises(Refused, match="metadata"):
+        check_url("http://1684301000/", allow_http=True, allowed=opened)
+    check_url("http://100.100.100.201/", allow_http=True, allowed=opened)

@@ -162,7 +162,9 @@ class Links:
             before = present.get(name)
             conditions.check("link", name, None if before is None else before.revision)
             check(before)
-            wrong = refusals(declared, before, self._collections(db), self._catalog.connections(db), "")
+            wrong = refusals(
+                declared, before, self._collections(db), self._catalog.connections(db), "", self.connections.networks
+            )
             if wrong:
                 raise Invalid(wrong[0].detail, errors=wrong)
             if before is None and len(present) >= LINKS_MAX:
@@ -305,7 +307,8 @@ class Links:
         wrong = []
         for each in declared.values():
             before = present.get(each.name)
-            wrong += refusals(each, before, collections, connections.after, f"/links/{escaped(each.name)}")
+            at = f"/links/{escaped(each.name)}"
+            wrong += refusals(each, before, collections, connections.after, at, self.connections.networks)
             if before is None:
                 steps.append(LinkStep(do="create_link", link=each.name, says=f"will create the link {each.name}"))
             elif not each.same(followed(before, renamed)):

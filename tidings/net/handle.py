@@ -314,6 +314,9 @@ class Handle:
 
     def _failure(self, number: int, message: str) -> TransportFailure:
         curl = self.curl
+        if number == pycurl.E_COULDNT_RESOLVE_HOST and self.target.address is not None:
+            # Without a route for its family, curl gives an address up before it asks us.
+            self.refused(None)
         if self._refused is not None and not self._dialled:
             return self._refusal_failure(self._refused)
         if self._proxied and (said := replies.proxy_failure(number, message)) is not None:

@@ -11,7 +11,8 @@ from tidings.model.errors import Place
 from tidings.model.link import AnyLink, CallApi, EditItem, SendMail
 from tidings.rules.declare.connections import DeclaredConnection
 from tidings.rules.declare.links import DeclaredLink
-from tidings.rules.reading.refused import escaped
+from tidings.rules.network.address import Networks, check_url
+from tidings.rules.reading.refused import Refused, escaped
 
 
 def refusals(
@@ -20,14 +21,15 @@ def refusals(
     collections: Mapping[str, Collection],
     connections: Mapping[str, DeclaredConnection | Connection],
     at: str,
+    networks: Networks,
 ) -> list[Place]:
-    """What is wrong with it. `at`: its pointer."""
+    """What is wrong with it. `at`: its pointer. `networks`: the ranges that the operator has opened for all."""
     found = []
     if before is not None and before.tenant != declared.tenant:
         detail = "The tenant of a link cannot be changed. Declare it under another name, and delete this one."
         found.append(Place(pointer=f"{at}/tenant", code="fixed", detail=detail))
     if not isinstance(declared.what, EditItem):
-        found += _of_connection(declared.what, connections, at)
+        found += _of_connection(declared.what, connections, at, networks)
         emit = getattr(declared.what, "emit", None)
         of = "" if emit is None else emit.type.partition(".")[0] if emit.is_all else emit.type
         if of in collections:
@@ -49,10 +51,11 @@ def still_used(links: Mapping[str, AnyLink], dropped: Names[str]) -> list[Place]
 
 
 def _of_connection(
-    what: CallApi | SendMail, connections: Mapping[str, DeclaredConnection | Connection], at: str
+    what: CallApi | SendMail, connections: Mapping[str, DeclaredConnection | Connection], at: str, networks: Networks
 ) -> Iterable[Place]:
     part = "mail" if isinstance(what, SendMail) else "call"
     if what.via is None:
+        yield from _of_host(what, at, networks)
         return
     connection = connections.get(what.via)
     if connection is None:
@@ -62,6 +65,19 @@ def _of_connection(
         kind = "mail servers" if part == "mail" else "HTTP"
         detail = f"`{part}` needs a connection for {kind}, and {what.via} is not one."
         yield Place(pointer=f"{at}/{part}/via", code="wrong_value", detail=detail)
+
+
+def _of_host(what: CallApi | SendMail, at: str, networks: Networks) -> Iterable[Place]:
+    """A call of an address, or of this machine, needs a connection that opens it."""
+    if isinstance(what, SendMail):
+        return
+    scheme, _, rest = what.path.partition("://")
+    origin = f"{scheme}://{rest.partition('/')[0]}"
+    try:
+        check_url(origin, allow_http=True, allowed=networks)
+    except Refused as refused:
+        detail = f"{refused.detail} A connection may open private addresses for its links: `private`."
+        yield Place(pointer=f"{at}/call/{what.verb}", code="refused_address", detail=detail)
 
 
 def _of_edit(what: EditItem, collections: Mapping[str, Collection], at: str) -> Iterable[Place]:

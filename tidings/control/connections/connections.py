@@ -17,6 +17,7 @@ from tidings.model.errors import Conflict, NotFound
 from tidings.model.ids import new_id
 from tidings.model.moment import Clock
 from tidings.rules.declare.connections import CONNECTIONS_MAX, DeclaredConnection, read, read_one
+from tidings.rules.network.address import NONE_OPEN, Networks
 from tidings.rules.revisions import Conditions, check_revision
 from tidings.store.base import Db, R, Run
 from tidings.store.catalog import Catalog
@@ -63,8 +64,9 @@ class PlannedConnections(msgspec.Struct, frozen=True):
 class Connections:
     """What callers may do with connections. Belongs to one event loop, but for `planned` and `carry_out`: jobs."""
 
-    def __init__(self, catalog: Catalog, clock: Clock) -> None:
-        self._catalog, self._clock = catalog, clock
+    def __init__(self, catalog: Catalog, clock: Clock, networks: Networks = NONE_OPEN) -> None:
+        """`networks`: the ranges that the operator has opened for all."""
+        self._catalog, self._clock, self.networks = catalog, clock, networks
 
     def visible(self, caller: Caller) -> list[Connection]:
         """Every connection."""
@@ -103,7 +105,7 @@ class Connections:
             before = present.get(name)
             conditions.check("connection", name, None if before is None else before.revision)
             check(before)
-            declared = read_one(name, document, before, self._clock.now())
+            declared = read_one(name, document, before, self._clock.now(), self.networks)
             if before is None and len(present) >= CONNECTIONS_MAX:
                 raise Conflict(f"There are {len(present):,} connections, the maximum.")
             return PutConnection(self._store(db, declared, before), before is None)
@@ -135,7 +137,7 @@ class Connections:
         present = self._catalog.connections(db)
         if connections is None:
             return PlannedConnections({}, present, {}, [], [])
-        declared = read(connections, present, self._clock.now(), "/connections")
+        declared = read(connections, present, self._clock.now(), "/connections", self.networks)
         changed: dict[str, list[str]] = {}
         for name, each in declared.items():
             before = present.get(name)

@@ -145,7 +145,7 @@ def check(
         *_text("/description", form.description, DESCRIPTION_CHARS_MAX),
         *_refusals(lambda: event_types.check_patterns(form.events, "/events")),
         *([] if pattern is None else _refusals(lambda: filter.check(pattern, "/filter"))),
-        *_headers(form.headers, {} if sealed is None else sealed.headers),
+        *_headers(form.headers, {} if sealed is None else sealed.headers, _is_elsewhere(form, present)),
         *([] if form.rate is None else _between("/rate", form.rate, 0.001, RATE_MAX, "events per second")),
         *_between("/max_in_flight", form.max_in_flight, 1, IN_FLIGHT_MAX, "concurrent requests"),
         *_between("/order_max_age_seconds", form.order_max_age_seconds, 1, ORDER_AGE_SECONDS_MAX, "seconds"),
@@ -224,7 +224,12 @@ def _digits(number: float) -> str:
     return repr(number)
 
 
-def _headers(headers: dict[str, str], present: dict[str, str]) -> Iterable[Place]:
+def _is_elsewhere(form: EndpointBody, present: Endpoint | None) -> bool:
+    """Whether the URL names another host than before: who may only edit it must not be sent the stored headers."""
+    return present is not None and not address.same_host(form.url, present.what.url)
+
+
+def _headers(headers: dict[str, str], present: dict[str, str], is_elsewhere: bool) -> Iterable[Place]:
     if len(headers) > HEADERS_MAX:
         yield Place(
             pointer="/headers",
@@ -234,6 +239,9 @@ def _headers(headers: dict[str, str], present: dict[str, str]) -> Iterable[Place
     stored = {name.lower() for name in present}
     seen: set[str] = set()
     for name, value in headers.items():
+        if value == KEPT and is_elsewhere and name.lower() in stored:
+            detail = f"`url` names another host than before, which must not get the stored value of {name}. Send it."
+            yield Place(pointer=f"/headers/{escaped(name)}", code="unknown_value", detail=detail)
         for code, detail in _header(name, value, stored, seen):
             yield Place(pointer=f"/headers/{escaped(name)}", code=code, detail=detail)
         seen.add(name.lower())

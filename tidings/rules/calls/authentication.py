@@ -124,20 +124,32 @@ def hidden(auth: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {name: MASK if name in secrets else value for name, value in auth.items()}
 
 
-def kept(given: Any, stored: Any, pointer: str, wrong: Places) -> Any:
-    """The same with every `***` replaced by the stored value."""
+def kept(given: Any, stored: Any, pointer: str, wrong: Places, moved: str | None = None) -> Any:
+    """The same with every `***` replaced by the stored value.
+
+    `moved`: the field whose new host is not the one that the stored values were given for, so none of them is kept.
+    """
     if given == MASK:
-        if type(stored) is not str:
+        if moved is not None:
+            detail = (
+                f'`{moved}` names another host than before, which must not get a stored secret: send it, not "***".'
+            )
+            wrong.say(pointer, "unknown_value", detail)
+        elif type(stored) is not str:
             wrong.say(pointer, "unknown_value", f'"{MASK}" keeps the stored value, but there is none. Send the value.')
-            return given
-        return stored
+        else:
+            return stored
+        return given
     if type(given) is dict:
         there = stored if type(stored) is dict else {}
-        return {name: kept(each, there.get(name), f"{pointer}/{escaped(name)}", wrong) for name, each in given.items()}
+        return {
+            name: kept(each, there.get(name), f"{pointer}/{escaped(name)}", wrong, moved)
+            for name, each in given.items()
+        }
     if type(given) is list:
         beside = stored if type(stored) is list else []
         return [
-            kept(each, beside[index] if index < len(beside) else None, f"{pointer}/{index}", wrong)
+            kept(each, beside[index] if index < len(beside) else None, f"{pointer}/{index}", wrong, moved)
             for index, each in enumerate(given)
         ]
     return given

@@ -29,7 +29,7 @@ TIMEOUT_SECONDS_MIN, TIMEOUT_SECONDS_MAX = 0.1, 120.0
 NAME_PATTERN = "^[a-z][a-z0-9_-]{0,63}$"
 NAME_RULE = "A connection's name is 1 to 64 lower-case letters, digits, - and _, and begins with a letter"
 PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7")
-"""What `private: true` opens: private and loopback addresses, but no metadata service of a cloud."""
+"""What `private: true` opens: private and loopback addresses. No range opens a metadata service."""
 
 _NAME = re.compile(NAME_PATTERN.strip("^$"))
 _PARTS = (
@@ -65,11 +65,16 @@ class DeclaredConnection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(
-    values: Any, present: Mapping[str, Connection], now: Micros, pointer: str = ""
+    values: Any,
+    present: Mapping[str, Connection],
+    now: Micros,
+    pointer: str = "",
+    networks: address.Networks = address.EVERYWHERE,
 ) -> dict[str, DeclaredConnection]:
     """The declarations of an object of them, by name. Raises Invalid with every wrong place.
 
-    `present`: the connections as they are, since `***` keeps what is stored.
+    `present`: the connections as they are, since `***` keeps what is stored. `networks`: the ranges that the operator
+    has opened for all.
     """
     wrong = Places()
     if type(values) is not dict:
@@ -81,18 +86,28 @@ def read(
         values = {}
     found: dict[str, DeclaredConnection] = {}
     for name, value in values.items():
-        each = _read(name, value, present.get(name), now, f"{pointer}/{escaped(str(name))}", wrong)
+        at = f"{pointer}/{escaped(str(name))}"
+        each = _read(name, value, present.get(name), now, at, wrong)
         if each is not None:
+            _check_reach(each.options, each.secrets.auth, networks, at, wrong)
             found[name] = each
     if wrong.found:
         raise Invalid("The declaration is not valid.", errors=wrong.found)
     return found
 
 
-def read_one(name: str, value: Any, present: Connection | None, now: Micros) -> DeclaredConnection:
+def read_one(
+    name: str,
+    value: Any,
+    present: Connection | None,
+    now: Micros,
+    networks: address.Networks = address.EVERYWHERE,
+) -> DeclaredConnection:
     """One declaration. Raises Invalid."""
     wrong = Places()
     found = _read(name, value, present, now, "", wrong)
+    if found is not None:
+        _check_reach(found.options, found.secrets.auth, networks, "", wrong)
     if wrong.found or found is None:
         raise Invalid("The declaration is not valid.", errors=wrong.found)
     return found
@@ -141,7 +156,7 @@ def _read(
         "timeout_seconds": _seconds(given.get("timeout_seconds"), f"{pointer}/timeout_seconds", wrong),
         "private": _private(given.get("private"), f"{pointer}/private", wrong),
     }
-    secrets = _secrets(given, None if present is None else present.secrets, now, pointer, wrong)
+    secrets = _secrets(given, present, now, pointer, wrong)
     if len(wrong.found) > before or secrets is None:
         return None
     return DeclaredConnection(name=name, options=ConnectionOptions(**options), secrets=secrets)
@@ -225,16 +240,51 @@ def _private(value: Any, pointer: str, wrong: Places) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _check_reach(
+    options: ConnectionOptions, auth: dict[str, Any] | None, networks: address.Networks, pointer: str, wrong: Places
+) -> None:
+    """Report a host that is an address, or this machine, which neither `private` nor the operator opens."""
+    opened = address.Networks((*address.parse_networks(",".join(options.private)), *networks))
+    token = (auth or {}).get("token") if "oauth2" in (auth or {}) else None
+    hosts = {"smtp" if options.is_mail else "base": f"http://{options.base.partition('://')[2]}"}
+    if token is not None and "://" in token:
+        hosts["auth/token"] = token
+    for name, url in hosts.items():
+        try:
+            address.check_url(url, allow_http=True, allowed=opened, pointer=f"{pointer}/{name}")
+        except Refused as refused:
+            more = "`private: true` opens private addresses to this connection alone."
+            code = "refused_address" if name != "auth/token" or "not called" in refused.detail else refused.place.code
+            wrong.say(refused.pointer, code, f"{refused.detail} {more}")
+
+
+def _goes_to(base: Any, auth: Any) -> set[tuple[str, int, bool]]:
+    """The hosts that get the secrets: each with its port, and whether TLS is spoken."""
+    token = auth.get("token") if type(auth) is dict and "oauth2" in auth else None
+    urls = [str(base), *([token] if type(token) is str and "://" in token else [])]
+    scheme = str(base).partition("://")[0]
+    found = [address.mail_target(urls[0])] if scheme in address.MAIL_PORTS else [address.target_of(urls[0])]
+    found += [address.target_of(each) for each in urls[1:]]
+    return {(each.host, each.port, each.tls) for each in found}
+
+
 def _secrets(
-    given: dict[str, Any], stored: ConnectionSecrets | None, now: Micros, pointer: str, wrong: Places
+    given: dict[str, Any], present: Connection | None, now: Micros, pointer: str, wrong: Places
 ) -> ConnectionSecrets | None:
-    known = ConnectionSecrets() if stored is None else stored
+    known = stored = ConnectionSecrets() if present is None else present.secrets
+    moved = None
+    if present is not None:
+        wanted = _goes_to(given.get("smtp") or given.get("base"), given.get("auth"))
+        if wanted - _goes_to(present.options.base, stored.auth):
+            moved = "token" if given.get("base") == present.options.base else "smtp" if given.get("smtp") else "base"
+            # Keys and authorities are never sent, so they may stay.
+            known = ConnectionSecrets(ca=stored.ca, client_certificate=stored.client_certificate)
     auth, headers, ca = given.get("auth"), given.get("headers") or {}, given.get("ca")
     if auth is not None:
-        auth = authentication.kept(auth, known.auth, f"{pointer}/auth", wrong)
+        auth = authentication.kept(auth, known.auth, f"{pointer}/auth", wrong, moved)
         authentication.check(auth, f"{pointer}/auth", wrong)
     if headers:
-        headers = authentication.kept(headers, known.headers, f"{pointer}/headers", wrong)
+        headers = authentication.kept(headers, known.headers, f"{pointer}/headers", wrong, moved)
         authentication.check_headers(headers, f"{pointer}/headers", wrong)
     is_tls = not str(given.get("base")).lower().startswith("http:")
     for name in ("ca", "client_certificate"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
@@ -31,10 +32,6 @@ _RANGES: tuple[tuple[Network, str], ...] = tuple(
     (ipaddress.ip_network(text), what)
     for text, what in (
         # The first match names it, so single addresses come before their range.
-        ("169.254.169.254/32", "the metadata service of clouds"),
-        ("168.63.129.16/32", "the metadata service of a cloud"),
-        ("100.100.100.200/32", "the metadata service of a cloud"),
-        ("192.0.0.192/32", "the metadata service of a cloud"),
         ("255.255.255.255/32", "the broadcast address"),
         ("0.0.0.0/32", "the unspecified address"),
         ("0.0.0.0/8", "an address of this network itself"),
@@ -65,8 +62,6 @@ _RANGES: tuple[tuple[Network, str], ...] = tuple(
         ("2001:db8::/32", "an address for documentation"),
         ("2002::/16", "a 6to4 tunnel"),
         ("3fff::/20", "an address for documentation"),
-        ("fd00:ec2::254/128", "the metadata service of a cloud"),
-        ("fd20:ce::254/128", "the metadata service of a cloud"),
         ("fc00::/7", "a private address (unique local)"),
         ("fe80::/10", "a link-local address"),
         ("fec0::/10", "a private address (site-local)"),
@@ -76,6 +71,15 @@ _RANGES: tuple[tuple[Network, str], ...] = tuple(
 _SPECIAL: dict[int, list[tuple[Network, str]]] = {
     version: [entry for entry in _RANGES if entry[0].version == version] for version in (4, 6)
 }
+METADATA: frozenset[Address] = frozenset(
+    ipaddress.ip_address(text)
+    for text in (
+        *("169.254.169.254", "169.254.170.2", "169.254.170.23", "168.63.129.16", "100.100.100.200", "192.0.0.192"),
+        *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254"),
+    )
+)
+"""Services of clouds that give credentials to whoever asks. A range that holds one does not open it."""
+_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 _PUBLIC_V6 = IPv6Network("2000::/3")
 _MAPPED_V6 = IPv6Network("::ffff:0:0/96")
 
@@ -89,16 +93,22 @@ class Networks(tuple[Network, ...]):
         """Whether an address is in one of the ranges."""
         return any(address in network for network in self)
 
+    def names(self, address: Address) -> bool:
+        """Whether one of the ranges is this address and no other."""
+        return ipaddress.ip_network(address) in self
+
 
 NONE_OPEN = Networks()
-EVERYWHERE = Networks((IPv4Network("0.0.0.0/0"), IPv6Network("::/0")))
+EVERYWHERE = Networks((IPv4Network("0.0.0.0/0"), IPv6Network("::/0"), *map(ipaddress.ip_network, METADATA)))
+"""For checks of a URL's form alone."""
 
 
 @lru_cache(maxsize=8192)
 def refusal(ip: str | bytes, allowed: Networks = NONE_OPEN) -> str | None:
     """Why this address may not be called, as a sentence; None if it may. `ip` is its text, possibly with a scope id.
 
-    An IPv4 address mapped into IPv6 is judged as IPv4. Anything that is not an address is refused.
+    An IPv4 address mapped into IPv6 is judged as IPv4. Anything that is not an address is refused, and so is a
+    metadata service that is not itself among the ranges, as 100.100.100.200 or 100.100.100.200/32.
     """
     text = ip.decode("ascii", "replace") if isinstance(ip, bytes) else ip
     try:
@@ -106,6 +116,10 @@ def refusal(ip: str | bytes, allowed: Networks = NONE_OPEN) -> str | None:
     except ValueError:
         return f"{text!r} is not an IP address."
     inner = _embedded(address)
+    service = next((each for each in (inner, *_behind(address)) if each in METADATA), None)
+    if service is not None and not (allowed.names(service) or allowed.names(address)):
+        said = f"{address} is the metadata service of a cloud"
+        return f"{said}, which is not called unless the operator allows that very address (allow_addresses)."
     if allowed.holds(address) or allowed.holds(inner):
         return None
     what = _what(inner) or _what(address)
@@ -171,6 +185,12 @@ def target_of(url: str) -> Target:
     return Target(host, port, None, host, _is_local(plain), tls)
 
 
+def same_host(url: str, other: str) -> bool:
+    """Whether both go to one host and port, both with TLS or both without."""
+    one, two = target_of(url), target_of(other)
+    return (one.host, one.port, one.tls) == (two.host, two.port, two.tls)
+
+
 @lru_cache(maxsize=1024)
 def mail_target(url: str) -> Target:
     """The same of a server for mail: smtp:// or smtps://."""
@@ -189,6 +209,15 @@ def _embedded(address: Address) -> Address:
         if marker == b"\xff\xff" or (marker == b"\0\0" and inner[:3] != bytes(3)):
             return IPv4Address(inner)
     return address
+
+
+def _behind(address: Address) -> Iterator[IPv4Address]:
+    """The IPv4 addresses that NAT64, 6to4 or the obsolete form may reach by an IPv6 one."""
+    if isinstance(address, IPv6Address):
+        if address.sixtofour is not None:
+            yield address.sixtofour
+        if address in _NAT64[0] or address in _NAT64[1] or address.packed[:12] == bytes(12):
+            yield IPv4Address(address.packed[12:])
 
 
 def _what(address: Address) -> str | None:
