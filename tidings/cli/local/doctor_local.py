@@ -98,7 +98,7 @@ def look_at_database(url: str, folder: Path) -> Iterator[Finding]:
         engine.check_safety()
         yield Finding("ok", "database", f"{engine.where} answers, and is configured to keep what it acknowledges.")
     except StoreError as wrong:
-        yield Finding("fail", "database", f"{str(wrong)[:1].upper()}{str(wrong)[1:]}.".replace("..", "."))
+        yield Finding("fail", "database", sentence(str(wrong)))
     finally:
         engine.close()
 
