@@ -73,7 +73,7 @@ def test_a_signature_of_another_kind_is_explained(world: HookWorld) -> None:
     sha1 = "sha1=" + "0" * 40
     other = {name: value for name, value in signed.headers.items() if name != "x-hub-signature-256"}
     hook.send(signed.but(headers={**other, "x-hub-signature": sha1}))
-    assert "The request has X-Hub-Signature instead, as of " in hook.refused()["explanation"]
+    assert "The request has X-Hub-Signature instead, as in the scheme github-sha1 or " in hook.refused()["explanation"]
     hook.send(signed.but(headers={**signed.headers, "x-hub-signature-256": sha1}))
     assert "begins with 'sha1='; this scheme expects 'sha256='" in explained(world, hook.refusals(2)[0])
     hook.send(signed.but(headers={**signed.headers, "x-hub-signature-256": "sha256=abc"}))

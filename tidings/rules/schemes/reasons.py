@@ -233,22 +233,26 @@ def _advice(verifier: Verifier, request: HookRequest, verdict: Verdict) -> str:
 def _other_headers(verifier: Verifier, request: HookRequest) -> str:
     """Which signature the request has instead."""
     own = {header for check in verifier.scheme.checks if isinstance(check, Signature) for header in _headers(check)}
-    for header in request.headers:
-        names = [] if header in own else _schemes_of(header)
+    for header, value in request.headers.items():
+        names = [] if header in own else _schemes_of(header, value)
         if names:
             return (
-                f" The request has {header.title()} instead, as of {' or '.join(names)}: have the sender sign as this "
-                "hook's scheme says, or give the hook that scheme."
+                f" The request has {header.title()} instead, as in the scheme {' or '.join(names)}: have the sender "
+                "sign as this hook's scheme says, or give the hook that scheme."
             )
     return ""
 
 
-def _schemes_of(header: str) -> list[str]:
-    """The named schemes whose signature is in a header."""
+def _schemes_of(header: str, value: str) -> list[str]:
+    """The named schemes whose signatures are in a header, and begin like this one."""
     found = [
         scheme.name
         for scheme in schemes()
-        if any(header in _headers(check) for check in scheme.checks if isinstance(check, Signature))
+        if any(
+            header in _headers(check) and value.startswith(check.signature.prefix)
+            for check in scheme.checks
+            if isinstance(check, Signature)
+        )
     ]
     return found[:SCHEMES_NAMED]
 
