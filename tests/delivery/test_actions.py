@@ -129,8 +129,12 @@ def test_follow_ups_happen_once_even_if_the_commit_is_not_answered(world: World,
     world.receiver.release()
     until(lambda: commits.lost == 1, "the settlement's answer is lost")
     until(lambda: (world.clock.advance(1), world.api.pages("/v1/events", type="fetched"))[1], "it goes on", 20)
-    world.nothing_more(1, "/e")
-    fetched(world, 1)
+    world.receiver.answer(200, path="/f")
+    world.api.publish("pinged", subject="f")
+    # The stage rests for a second after a failed commit, by this clock.
+    until(lambda: (world.clock.advance(1), len(world.receiver.requests("/f")) == 1)[1], "the next one is asked", 20)
+    fetched(world, 2)
+    assert len(world.receiver.requests("/e")) == 1
 
 
 def test_every_kind_of_link_has_an_action() -> None:

@@ -159,14 +159,15 @@ class Replaying:
 
     async def _turn(self, replay_id: str) -> None:
         try:
-            link = await rested(self._writer, lambda db: self._step(db, replay_id))
+            await rested(self._writer, lambda db: self._step(db, replay_id), then=self._told)
         except TidingsError:
             raise
         except Exception:
             # A broken one must not be retried forever, nor stop the others.
             log.exception("the replay %s failed and was cancelled", replay_id)
             await self._writer.call(lambda db: self.cancel(db, replay_id))
-            return
+
+    def _told(self, link: int | None) -> None:
         if link is not None:
             self._notice(link)
 

@@ -37,16 +37,22 @@ class Slicing:
         return result
 
 
-async def rested(writer: Writer, job: Callable[[Db], T], turn: Hashable = None) -> T:
+async def rested(
+    writer: Writer, job: Callable[[Db], T], turn: Hashable = None, then: Callable[[T], None] | None = None
+) -> T:
     """Run one short job of long work, then rest for as long as it took: the work gets at most half of the time.
+
+    `then` gets the result before the rest.
 
     The writer's own turns (store/jobs.py) only let others pass whose writes are already queued. Without rests, the
     database and the processor are busy with this work all the time, and each write of others takes longer.
     """
-    return (await _rested(writer, job, turn))[0]
+    return (await _rested(writer, job, turn, then))[0]
 
 
-async def _rested(writer: Writer, job: Callable[[Db], T], turn: Hashable) -> tuple[T, float]:
+async def _rested(
+    writer: Writer, job: Callable[[Db], T], turn: Hashable, then: Callable[[T], None] | None = None
+) -> tuple[T, float]:
     """The job's result, and how long it held the writer."""
 
     def timed(db: Db) -> tuple[T, float]:
@@ -57,5 +63,7 @@ async def _rested(writer: Writer, job: Callable[[Db], T], turn: Hashable) -> tup
     loop = asyncio.get_running_loop()
     began = loop.time()
     result, took = await writer.call(Heavy(timed, turn))
+    if then is not None:
+        then(result)
     await asyncio.sleep(min(loop.time() - began, REST_FACTOR_MAX * took))
     return result, took
