@@ -213,6 +213,23 @@ def test_a_large_page_is_written_in_its_tenants_turn_and_a_small_one_at_once(wor
         assert "selected>option 1<" in opened.result() and sent.result().status == 422
 
 
+def test_more_values_than_the_fields_can_have_are_not_read(world: FormWorld) -> None:
+    form = world.form({"name": {}, "many": {"type": "checkboxes", "options": ["a", "b"]}})
+    many = [("name", str(each)) for each in range(24)]
+    for reply in (form.post(many), form.post_parts(*((name, None, "", b"1") for name, _ in many))):
+        assert reply.status == 400 and "more than 23 values" in text(reply)
+    assert form.post_json({"name": ["a"] * 24}).status == 400
+    assert form.post([("name", "Ann"), ("many", "a"), ("many", "b")]).status == 200
+
+
+def test_a_large_submission_is_checked_like_a_small_one(world: FormWorld) -> None:
+    form = world.form({"message": {"type": "textarea", "max": 50_000}, "code": {"pattern": "[A-Z]+"}})
+    assert form.post({"message": "a" * 50_000, "code": "A"}).status == 200
+    assert form.post({"message": "a" * 50_000, "code": "a"}).status == 422
+    assert form.post({"message": "a" * 50_001, "code": "A"}).status == 422
+    assert len(form.data()[0]["message"]) == 50_000
+
+
 def test_many_clicks_at_once_are_one_event(world: FormWorld) -> None:
     form = world.form()
     values = {**ANN, "_token": form.token()}

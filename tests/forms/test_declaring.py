@@ -143,6 +143,17 @@ def test_a_page_too_large_for_a_form_is_refused(world: FormWorld) -> None:
     assert declare({f"s{each}": {"type": "select", "options": options} for each in range(4)}) == 201
 
 
+def test_patterns_that_would_take_long_together_are_refused(world: FormWorld) -> None:
+    def declare(count: int, **field: Any) -> int:
+        fields = {f"f{each}": field for each in range(count)}
+        return world.api.call("POST", "/v1/forms", {"path": f"patterns-{count}-{len(field)}", "fields": fields}).status
+
+    assert declare(5, pattern="[a-z]{400}", max=180_000) == 422
+    assert declare(50, pattern="[a-z]{400}") == 422
+    assert declare(50, pattern="[a-z]{400}", max=100) == 201
+    assert declare(100, pattern="[A-Z]{2}[0-9]{6}") == 201
+
+
 def test_an_unknown_member_of_a_field_is_refused_by_name(world: FormWorld) -> None:
     pointer, code = refused(world, {"path": "x", "fields": {"a": {"maxlength": 7}}})
     assert (pointer, code) == ("/fields/a/maxlength", "unknown_field")

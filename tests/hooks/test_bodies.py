@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import gzip
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from tests.hooks.world import HookWorld
+from tests.hooks.world import HookWorld, until
 
 B64 = base64.b64encode
 BOUNDARY = "----b 1"
@@ -194,6 +195,22 @@ def test_a_body_that_only_claims_to_be_compressed_is_taken_unchanged(world: Hook
     assert hook.send(hook.signed(gzip.compress(b'{"a": 2}')[:-4], {"Content-Encoding": "gzip"})).status == 200
     first, second = hook.events()
     assert first["data"] == {"a": 1} and set(second["data"]) == {"base64", "type"}
+
+
+def test_a_small_body_that_unpacks_to_a_large_one_waits_for_its_tenants_turn(world: HookWorld) -> None:
+    hook = world.hook()
+    work = world.parts.work
+    forged = hook.signed(b"x", {"Content-Encoding": "gzip"}, secret="x" * 40)
+    large = forged.but(body=gzip.compress(b" " * 60_000))
+    small = forged.but(body=gzip.compress(b"{}" * 1_000))
+    with ThreadPoolExecutor(1) as pool:
+        work.share.hold("busy", work.share.total)
+        waits = pool.submit(hook.send, large)
+        until(lambda: work.waiting == 1 or None, "a forged body that waits")
+        assert hook.send(small).status == 401 and not waits.done()
+        work.share.give_back("busy", work.share.total)
+        # Whoever comes next lets the others on.
+        assert hook.send(large).status == 401 and waits.result().status == 401
 
 
 def test_a_body_that_unpacks_to_more_than_the_limit_is_413(world: HookWorld) -> None:

@@ -8,9 +8,10 @@ is shown again and not kept; what no person sends is kept as a refusal, with the
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
 
 import msgspec
 
@@ -25,7 +26,7 @@ from tidings.model.forms.form import Form
 from tidings.model.hook import Receipt
 from tidings.model.ids import made_at, new_id
 from tidings.model.moment import Clock
-from tidings.rules.forms.fields import page_bytes
+from tidings.rules.forms.fields import page_bytes, values_max
 from tidings.rules.forms.posted import Posted, read_posted
 from tidings.rules.forms.senders import may_submit
 from tidings.rules.forms.values import FormChecks, WrongField
@@ -48,11 +49,14 @@ WAITING_MAX = 5_000
 RETRY_AFTER_SECONDS = 2.0
 FORMS_KEPT = 10_000
 DETAIL_CHARS_MAX = 1_000
+BESIDE_BYTES = 32 * 1024
 HIDDEN_HEADERS = ("authorization", "cookie", "proxy-authorization")
 """What browsers send to this host for other reasons."""
 
 Verdict = Literal["accepted", "repeated", "refused", "wrong"]
 Again = Literal["", "too_old", "too_fast", "no_page"]
+P = ParamSpec("P")
+T = TypeVar("T")
 log = logging.getLogger("tidings.forms")
 
 
@@ -97,6 +101,8 @@ class ReadyForm(NamedTuple):
     checks: FormChecks
     key: Key
     """The caller under which its events are published: the form itself, for its tenant."""
+    values_max: int
+    """How many values of a submission are read."""
     page_bytes: int
     """About how large its page is, so how much work it is to write it."""
 
@@ -155,19 +161,21 @@ class FormReceiver:
             return known
         if len(self._ready) >= FORMS_KEPT:
             self._ready.clear()
-        checks = FormChecks(form.options.fields, form.options.lang)
+        fields = form.options.fields
+        checks = FormChecks(fields, form.options.lang)
         key = Key(id=form.id, hash="", name=form.options.path, scopes=(WRITE,), tenant=form.tenant)
-        ready = self._ready[form.id] = ReadyForm(form, checks, key, page_bytes(form.options.fields))
+        ready = self._ready[form.id] = ReadyForm(form, checks, key, values_max(fields), page_bytes(fields))
         return ready
 
     async def take(self, form: Form, given: Submission) -> FormAnswer:
         """What happens to a submission. Raises BadMedia, Malformed, or Unavailable if it could not be stored."""
+        ready = self.ready(form)
         try:
-            posted = read_posted(given.header("content-type"), given.body, given.header("content-encoding"))
+            posted = await _read(ready, given)
         except TidingsError as wrong:
             self.refuse(form, given, "unreadable", wrong.detail)
             raise
-        answer = await self._take(self.ready(form), given, posted)
+        answer = await self._take(ready, given, posted)
         self._count(answer.verdict)
         return answer
 
@@ -210,7 +218,7 @@ class FormReceiver:
         unknown = ready.checks.unknown(posted, (options.honeypot, FIELD))
         if unknown:
             self._keep(form, given, "unknown_field", " ".join(each.text for each in unknown))
-        data, wrong = ready.checks.check(posted)
+        data, wrong = await _beside(given, ready.checks.check, posted)
         if unknown or wrong:
             return FormAnswer("wrong", posted, [*unknown, *wrong], token=text)
         try:
@@ -256,6 +264,18 @@ class FormReceiver:
     def _free(self, kind: str) -> str:
         """The type with a prefix, if a collection publishes its events under it."""
         return f"form.{kind}" if kind in self._catalog.now.change_types else kind
+
+
+async def _read(ready: ReadyForm, given: Submission) -> Posted:
+    kind, encoding = given.header("content-type"), given.header("content-encoding")
+    return await _beside(given, read_posted, kind, given.body, encoding, ready.values_max)
+
+
+async def _beside(given: Submission, work: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+    """The result of `work` on a submission: of a large one in a thread, which leaves the event loop to others."""
+    if len(given.body) <= BESIDE_BYTES:
+        return work(*args, **named)
+    return await asyncio.to_thread(work, *args, **named)
 
 
 def receipt_id(event: Event) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from tidings.intake.hooks.fetched import Fetched
+from tidings.model.errors import TooLarge
 from tidings.rules import schemes
-from tidings.rules.hooks.packed import unpacked
+from tidings.rules.hooks.packed import SMALL_BYTES, unpacked
 from tidings.rules.schemes import HookRequest, Verdict
 
 
@@ -34,7 +36,6 @@ async def judge(
 ) -> Judged:
     """Check a request as of `now`, in seconds since 1970. Raises TooLarge if it has more than `most_bytes` unpacked."""
     encoding = request.headers.get("content-encoding")
-    body = request.body if encoding is None else unpacked(request.body, encoding, most_bytes)
     needed = verifier.needs(request)
     found = await fetched.all(needed, tenant) if needed else {}
     verdict = verifier.verify(request, now, found)
@@ -44,9 +45,18 @@ async def judge(
         if fresh != found:
             verdict = verifier.verify(request, now, fresh)
             found = fresh
+    body = request.body if encoding is None else await _plain(request.body, encoding, most_bytes)
     if not verdict.ok and body is not request.body:
         plain = request.but(body=body)
         second = verifier.verify(plain, now, found)
         if second.ok:
             return Judged(second, plain, body, found)
     return Judged(verdict, request, body, found, verdict.reason == "no_key" and len(found) < len(needed))
+
+
+async def _plain(body: bytes, encoding: str, most_bytes: int) -> bytes:
+    """The body without its Content-Encoding; one that is large unpacked is unpacked in a thread."""
+    try:
+        return unpacked(body, encoding, min(SMALL_BYTES, most_bytes))
+    except TooLarge:
+        return await asyncio.to_thread(unpacked, body, encoding, most_bytes)

@@ -15,6 +15,7 @@ from tidings.rules.reading.exact import is_kept
 from tidings.rules.reading.jsontext import INTEGER_MAX, INTEGER_MIN
 from tidings.rules.reading.refused import Refused, escaped
 from tidings.rules.reading.schema import checked
+from tidings.rules.reading.schema_words import states
 
 FIELDS_MAX = 100
 OPTIONS_MAX = 500
@@ -30,6 +31,10 @@ LABEL_CHARS_MAX = 1_000
 TEXT_CHARS_MAX = 2_000
 """Of a help text, a placeholder, an option."""
 PATTERN_CHARS_MAX = 1_000
+PATTERN_WORK_MAX = 5_000_000
+"""Characters that a field may have times states of its pattern, of all fields: some milliseconds."""
+EXTRA_VALUES = 20
+"""How many more values than its fields have are read of a submission, so that what is wrong can be said."""
 LINE_CHARS, AREA_CHARS, CHARS_MAX = 1_000, 10_000, 200_000
 """How many characters a line and a text may have by default, and at most."""
 FILES_MAX = 20
@@ -92,6 +97,11 @@ def check_fields(fields: Mapping[str, FormField], pointer: str = "/fields") -> N
         except Refused as wrong:
             raise wrong.under(at) from None
 
+    if sum(map(_pattern_work, fields.values())) > PATTERN_WORK_MAX:
+        detail = (
+            "The patterns of all fields are too large together: use simpler ones, or give their fields a smaller max."
+        )
+        raise Refused(pointer, "pattern", detail)
     count = sum(len(field.options) for field in fields.values())
     if count > OPTIONS_IN_ALL_MAX:
         detail = f"The fields have {count:,} options in all; the maximum is {OPTIONS_IN_ALL_MAX:,}."
@@ -99,6 +109,17 @@ def check_fields(fields: Mapping[str, FormField], pointer: str = "/fields") -> N
     if (size := page_bytes(fields)) > PAGE_BYTES_MAX:
         detail = f"The page of these fields would have about {size:,} bytes; the maximum is {PAGE_BYTES_MAX:,}."
         raise Refused(pointer, "too_large", detail)
+
+
+def values_max(fields: Mapping[str, FormField]) -> int:
+    """How many values of a submission are read."""
+    return EXTRA_VALUES + sum(_values_of(field) for field in fields.values())
+
+
+def _values_of(field: FormField) -> int:
+    if field.type == "checkboxes":
+        return len(field.options)
+    return field.max if field.type == "file" and isinstance(field.max, int) else 1
 
 
 def page_bytes(fields: Mapping[str, FormField]) -> int:
@@ -269,6 +290,13 @@ def _why_no_pattern(pattern: str) -> str:
     if _is_pattern(_COUNTS.sub(_without_count, pattern)):
         return "It is too large: use fewer or smaller numbers in braces, such as {0,10}, and not inside one another."
     return "It is not a regular expression, or it is too large."
+
+
+def _pattern_work(field: FormField) -> int:
+    """How many steps it takes at most to hold a text against the field's pattern."""
+    if not field.pattern:
+        return 0
+    return states(whole_pattern(field.pattern)) * (field.max if isinstance(field.max, int) else LINE_CHARS)
 
 
 def _without_count(count: re.Match[str]) -> str:

@@ -21,7 +21,7 @@ from tidings.rules.reading.multipart import MULTIPART, file_name, parameters
 
 URLENCODED, JSON = "application/x-www-form-urlencoded", "application/json"
 PAIRS_MAX = 1_000
-"""More values than this are not read."""
+"""More values than this are not read of any form."""
 HEAD_BYTES_MAX = 4_096
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
@@ -71,29 +71,33 @@ class Posted(NamedTuple):
         return (self.texts.get(name) or [""])[0]
 
 
-def read_posted(content_type: str, body: bytes, encoding: str = "") -> Posted:
-    """The values in a body. `encoding`: its Content-Encoding. Raises BadMedia, or Malformed with what is wrong."""
+def read_posted(content_type: str, body: bytes, encoding: str = "", most: int = PAIRS_MAX) -> Posted:
+    """The values in a body. `encoding`: its Content-Encoding. `most`: how many are read.
+
+    Raises BadMedia, or Malformed with what is wrong.
+    """
     if encoding.strip().lower() not in ("", "identity"):
         raise BadMedia("A form is sent without a Content-Encoding.")
+    most = min(most, PAIRS_MAX)
     kind = content_type.partition(";")[0].strip().lower()
     if parameters(content_type).get("charset", "").lower() not in _UTF8:
         raise BadMedia("A form is sent in UTF-8 only.")
     if kind == URLENCODED:
-        return _urlencoded(body)
+        return _urlencoded(body, most)
     if kind == MULTIPART:
-        return _multipart(parameters(content_type).get("boundary", ""), body)
+        return _multipart(parameters(content_type).get("boundary", ""), body, most)
     if kind == JSON:
-        return _json(body)
+        return _json(body, most)
     raise BadMedia(f"A form is sent as {URLENCODED}, {MULTIPART} or {JSON}.")
 
 
-def _urlencoded(body: bytes) -> Posted:
+def _urlencoded(body: bytes, most: int) -> Posted:
     texts: dict[str, list[str]] = {}
     if not body:
         return Posted(texts, {})
-    pairs = body.split(b"&", PAIRS_MAX)
-    if len(pairs) > PAIRS_MAX:
-        raise _too_many()
+    pairs = body.split(b"&", most)
+    if len(pairs) > most:
+        raise _too_many(most)
     for pair in pairs:
         if not pair:
             continue
@@ -115,11 +119,11 @@ def _text(raw: bytes) -> str:
         raise Malformed("The form's body is not UTF-8.") from None
 
 
-def _multipart(boundary: str, body: bytes) -> Posted:
+def _multipart(boundary: str, body: bytes, most: int) -> Posted:
     if not _BOUNDARY.fullmatch(boundary):
         raise Malformed("The Content-Type of a multipart form has no valid boundary.")
     posted = Posted({}, {})
-    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode(), PAIRS_MAX + 1)
+    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode(), most + 1)
     if len(pieces) < 2 or pieces[0] not in (b"", b"\r\n"):
         raise Malformed("The form's body does not begin with its boundary.")
     for count, piece in enumerate(pieces[1:]):
@@ -127,8 +131,8 @@ def _multipart(boundary: str, body: bytes) -> Posted:
             if piece[2:].strip() or piece is not pieces[-1]:
                 raise Malformed("There is data after the end of the multipart form.")
             return posted
-        if count == PAIRS_MAX:
-            raise _too_many()
+        if count == most:
+            raise _too_many(most)
         _add_part(posted, piece)
     raise Malformed("The multipart form has no end.")
 
@@ -179,7 +183,7 @@ def plain(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
-def _json(body: bytes) -> Posted:
+def _json(body: bytes, most: int) -> Posted:
     value = jsontext.read(body)
     if type(value) is not dict:
         raise Malformed('The JSON of a form is an object, such as {"email": "ann@example.com"}.')
@@ -188,8 +192,8 @@ def _json(body: bytes) -> Posted:
     for name, given in _with_numbers(body, value):
         for each in given if type(given) is list else [given]:
             count += 1
-            if count > PAIRS_MAX:
-                raise _too_many()
+            if count > most:
+                raise _too_many(most)
             if type(each) is dict:
                 posted.files.setdefault(name, []).append(_file(name, each))
             else:
@@ -241,5 +245,5 @@ def _file(name: str, value: dict[str, Any]) -> PostedFile:
     return PostedFile(file_name(texts["name"]), kind, content)
 
 
-def _too_many() -> Malformed:
-    return Malformed(f"The form's body has more than {PAIRS_MAX:,} values.")
+def _too_many(most: int) -> Malformed:
+    return Malformed(f"The form's body has more than {most:,} values.")

@@ -6,6 +6,10 @@ import zlib
 
 from tidings.model.errors import TooLarge
 
+SMALL_BYTES = 16 * 1024
+TIMES_MAX = 1_032
+"""How many times as large a body can become, by the form of the stream."""
+
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 """What zlib calls the three forms of its stream."""
 
@@ -25,6 +29,16 @@ def unpacked(body: bytes, encoding: str, most: int) -> bytes:
         if found is not None:
             return found
     return body
+
+
+def work_bytes(body: bytes, encoding: str, most: int) -> int:
+    """How many bytes of work a body is: its own, or what it may have unpacked, if that is more than SMALL_BYTES."""
+    if not encoding:
+        return len(body)
+    try:
+        return max(len(body), len(unpacked(body, encoding, min(SMALL_BYTES, most))))
+    except TooLarge:
+        return min(most, len(body) * TIMES_MAX)
 
 
 def _unpacked(body: bytes, form: int, most: int) -> bytes | None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from tidings.intake.hooks.receive import Arrival
 from tidings.model.errors import TidingsError, TooLarge
+from tidings.rules.hooks.packed import work_bytes
 from tidings.rules.network.address import parse_networks
 from tidings.rules.network.origin import public_url
 from tidings.rules.schemes import HookRequest
@@ -99,10 +100,12 @@ class HooksDoor:
         url = (self._base or f"{scope.scheme}://{headers.get('host', '')}") + target
         client = peer.rpartition(":")[0].strip("[]")
         try:
-            raw = await self._parts.bodies.read(proto, headers, self._receiver.bytes_max(hook), hook.tenant)
+            most = self._receiver.bytes_max(hook)
+            raw = await self._parts.bodies.read(proto, headers, most, hook.tenant)
             arrival = Arrival(HookRequest(scope.method, url, pairs, raw), pairs, target, client, request_id)
-            if len(raw) > LARGE_BYTES:
-                async with self._parts.work.place(hook.tenant, len(raw)):
+            size = work_bytes(raw, headers.get("content-encoding", ""), most)
+            if size > LARGE_BYTES:
+                async with self._parts.work.place(hook.tenant, size):
                     await self._parts.work.step()
                     answer = await self._receiver.take(hook, arrival)
             else:
