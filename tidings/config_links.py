@@ -52,7 +52,7 @@ def links_of(config: Config, section: Any) -> LinksOf:
             _said(
                 config,
                 "/links",
-                "`links` must be an object whose keys are their names, as in `name: {when: ...}`.",
+                "`links` must be an object whose keys are the links' names, as in `name: {when: ...}`.",
             )
         )
     for name, link in section.items():

@@ -67,7 +67,7 @@ SETTINGS: tuple[Setting, ...] = (
         "outbound_proxy",
         str,
         "",
-        "A proxy for all connections to endpoints, such as `http://proxy:3128`; it resolves their names.",
+        "A proxy for all connections to endpoints, such as `http://proxy:3128`; the proxy resolves the host names.",
         True,
     ),
     Setting("one_processor", bool, True, "Keep the threads that share the interpreter on one processor (Linux)."),
@@ -94,7 +94,7 @@ SETTINGS: tuple[Setting, ...] = (
         int,
         2_000,
         "How many lines may be imported whole, each counted as two with `on_conflict` replace or merge; 0 "
-        "means no limit. All other changes wait while they are stored.",
+        "means no limit. All other changes wait while the lines are stored.",
     ),
     Setting(
         "max_open_streams",

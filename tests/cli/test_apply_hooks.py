@@ -102,7 +102,7 @@ def test_a_plan_that_is_no_longer_true_is_refused(server: TestServer) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("links: 5", "line 1, column 8: `links` must be an object whose keys are their names"),
+        ("links: 5", "line 1, column 8: `links` must be an object whose keys are the links' names"),
         ("links:\n  a: {hook: {}}", "line 2, column 6: A link needs `when`"),
         ("links:\n  a: {when: {poll: 1}}", "line 2, column 14: 'poll' is unknown here"),
         ("links:\n  a: {when: {hook: {}, every: 1h}}", "column 24: 'every' is unknown here"),

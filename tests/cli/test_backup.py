@@ -105,9 +105,9 @@ def test_the_copy_is_private_and_has_its_name_only_when_it_is_whole(folder: Path
 def test_the_command_says_where_the_key_is(folder: Path, run: Run, tmp_path: Path) -> None:
     said = run("backup", str(tmp_path / "a.db"), "--data", str(folder))
     assert said.exit_code == 0 and "3 events and 1 endpoint " in said.stdout
-    assert f"It is {folder}/secret.key: keep a copy elsewhere" in said.stdout
+    assert f"The key is {folder}/secret.key: keep a copy elsewhere" in said.stdout
     said = run("backup", str(tmp_path / "b.db"), "--data", str(folder), "--with-key", str(tmp_path / "b.key"))
-    assert "Keep it apart" in said.stdout
+    assert "Keep this file apart" in said.stdout
     assert (tmp_path / "b.key").read_bytes() == (folder / "secret.key").read_bytes()
     assert stat.S_IMODE((tmp_path / "b.key").stat().st_mode) == 0o600
     said = run("backup", str(tmp_path / "c.db"), "--data", str(folder), env={"TIDINGS_SECRET_KEY": OTHER_KEY})

@@ -91,7 +91,7 @@ def test_it_retries_until_the_server_answers(server: TestServer, receiver: Recei
     with listening(server, *args) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        assert "Retrying until it answers." in process.stdout.readline()
+        assert "Retrying until the receiver answers." in process.stdout.readline()
         receiver.up()
         [webhook] = receiver.wait_for(1)
         assert webhook.id == event["id"]

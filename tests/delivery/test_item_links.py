@@ -119,7 +119,7 @@ def test_an_event_makes_one_item_however_often_it_is_sent(world: World) -> None:
     world.api.post(f"/v1/deliveries/{done['id']}:retry")
     again = until(lambda: len(found := attempted(world, event, 2)["attempts"]) == 2 and found, "it is tried again")
     assert again and again[1]["outcome"] == "ok"
-    assert "this event made it earlier" in again[1]["reason"]
+    assert "this event created it earlier" in again[1]["reason"]
     (made,) = world.api.pages("/v1/items/orders")
     assert made["title"] == "Chairs"
     assert len(changes(world)) == 1

@@ -49,7 +49,7 @@ def test_a_complete_head_is_the_response_whatever_happens_to_the_body(
     with listening(saying(b"HTTP/1.1 " + status + b" So\r\n" + rest, then="close")) as server:
         reply = fetch(client, server.url())
     assert (reply.answered, reply.status, failed(reply)) == (True, int(status), "body_broken")
-    assert reason(reply) == f"Its body broke off after {read} bytes."
+    assert reason(reply) == f"The response's body broke off after {read} bytes."
     assert len(server.posts) == 1
 
 

@@ -20,7 +20,7 @@ CALLERS = {
 ITEMS = {
     "a verb too many": "403 verb_not_permitted: This key may not delete items of tabs. It may: create, edit, get, list",
     "a field too many": "403 field_not_permitted: This key may read paid, but not write it",
-    "too much trust": "403 row_not_permitted: This key may not write such an item",
+    "too much trust": "403 row_not_permitted: This key may not make this change",
     "a row out of sight": "404 not_found: There is no item",
     "a filter too many": "422 invalid: The query has wrong parameters. paid: Unknown parameter 'paid'",
     "a question too many": "404 not_found: There is no question 'unpaid' that this key may ask",

@@ -57,7 +57,7 @@ class Forwarder:
             hook = receipt["hook_id"]
             self._hooks[hook] = self._hooks.get(hook) or self._client.hook(hook)
         elif HIDDEN in receipt["target"] or any(HIDDEN in each["value"] for each in receipt["headers"]):
-            raise ValueError(f"{ident} contains a credential, which is not shown. Give it with --secret.")
+            raise ValueError(f"{ident} contains a credential, which is not shown. Give the credential with --secret.")
         return receipt
 
     def send(self, receipt: Json) -> int:

@@ -34,7 +34,9 @@ After = Annotated[
 ]
 From = Annotated[
     str | None,
-    typer.Option(help="With --hook: begin with those since 2026-11-21T01:02:03Z, or in the last 2h.", metavar="TIME"),
+    typer.Option(
+        help="With --hook: start with requests since 2026-11-21T01:02:03Z, or of the last 2h.", metavar="TIME"
+    ),
 ]
 CursorFile = Annotated[
     Path | None, typer.Option(help="Where to save the position; by default a file in your state folder.")
@@ -42,8 +44,8 @@ CursorFile = Annotated[
 Secret = Annotated[
     str | None,
     typer.Option(
-        help="A whsec_... to sign with; by default one is generated and kept. With --hook: sign again, as the sender "
-        "would now."
+        help="The secret (whsec_...) to sign with; by default one is generated and kept. With --hook: sign the "
+        "requests again, as the sender would now."
     ),
 ]
 

@@ -149,7 +149,7 @@ class Collections:
             raise _refused(found.refusals)
         shown = _shown(planned, found)
         if shown.loses is not None and not drop_values:
-            raise Conflict(f"It would {shown.loses}. Pass drop_values=true if you want that.", code=LOSES)
+            raise Conflict(f"This change would {shown.loses}. Pass drop_values=true if you want that.", code=LOSES)
         return shown
 
     def apply(self, db: Db, wish: Wanted, *, plan_name: str | None = None, drop_values: bool = False) -> Shown:
@@ -268,7 +268,10 @@ def _taken_types(db: Db, planned: Planned) -> list[Place]:
 
 
 def _changed() -> Conflict:
-    detail = "The collections have changed since this plan was made, or the plan was for other ones. Plan again."
+    detail = (
+        "The collections have changed since this plan was made, or the plan was made from another "
+        "declaration. Plan again."
+    )
     return Conflict(detail, code="plan_changed")
 
 

@@ -215,7 +215,7 @@ def _hurry(db: Db, number: int, waiting: tuple[Any, ...] | None, now: Micros) ->
         return
     if waiting[8]:
         raise Conflict(
-            "It is held behind an earlier delivery of the same subject, because they are kept in order. "
-            "Retry or cancel that one."
+            "This delivery waits behind an earlier one of the same subject, because the two are sent in "
+            "order. Retry or cancel the earlier one."
         )
     db.run("waiting_hurry", delivery=number, now=now)

@@ -96,7 +96,10 @@ class Keys:
         caller.need(WRITE)
         key = self._find(caller, ident)
         if key.id == OPERATOR:
-            raise Conflict("Change the operator's key with TIDINGS_OPERATOR_KEY, so that nobody is locked out.")
+            raise Conflict(
+                "The operator's key cannot be revoked, so that nobody is locked out. Change it with "
+                "TIDINGS_OPERATOR_KEY."
+            )
         now = self._clock.now()
 
         def job(db: Db) -> None:
@@ -176,7 +179,7 @@ def _check_expires(new: NewKey, maker: Key, now: Micros, wrong: list[Place]) -> 
                 wrong,
                 "/expires",
                 "time",
-                ("Your own key expires before that, so it cannot make one that lasts longer."),
+                ("Your own key expires before that, and cannot make a key that lasts longer than itself."),
             )
     return expires
 

@@ -88,7 +88,9 @@ class LinkTrials:
         """Try a link on a time at which it is due: now. Raises NotFound, or Invalid if it acts on events."""
         link = self._links.find(caller, name)
         if link.timer is None:
-            raise Refused("/event_id", "missing", f"{name} acts on events: give `event_id` or `event` to try it with.")
+            raise Refused(
+                "/event_id", "missing", f"{name} acts on events: give `event_id` or `event` to try the link with."
+            )
         now = self._clock.now()
         return await self.given(caller, name, due_event(link, now, 0, now))
 

@@ -237,7 +237,7 @@ class Links:
         if shown.refusals:
             raise Conflict(shown.refusals[0].detail, errors=shown.refusals)
         if shown.loses is not None and not drop_waiting:
-            raise Conflict(f"It would {shown.loses}. Pass drop_waiting=true if you want that.", code=LOSES)
+            raise Conflict(f"This change would {shown.loses}. Pass drop_waiting=true if you want that.", code=LOSES)
         made: list[tuple[AnyLink, AnyLink | None]] = []
         number, head, now = self._catalog.next_number(db), feed.head(db), self._clock.now()
         for step in shown.steps:
@@ -377,7 +377,7 @@ def _gone(now: Micros) -> dict[str, Any]:
 
 
 def _plan_changed() -> Conflict:
-    detail = "The links have changed since this plan was made, or the plan was for other ones. Plan again."
+    detail = "The links have changed since this plan was made, or it was for another declaration. Plan again."
     return Conflict(detail, code="plan_changed")
 
 

@@ -156,7 +156,7 @@ class Replays:
             link, pointer = now.endpoints_by_id.get(new.endpoint_id), "/endpoint_id"
             what = f"endpoint {new.endpoint_id[:100]}"
         else:
-            raise Refused("/endpoint_id", "incomplete", "Give endpoint_id, or the name of a link as link.")
+            raise Refused("/endpoint_id", "incomplete", "Give `endpoint_id`, or `link` with the name of a link.")
         if link is None or not caller.sees(link.tenant):
             raise Refused(pointer, "not_found", f"There is no {what}.")
         return link

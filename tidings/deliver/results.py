@@ -286,7 +286,7 @@ def unsendable(
                 at=now,
                 outcome=outcomes.UNSENDABLE.name,
                 state=lifecycle.fate("unsendable"),
-                reason=f"It could not be sent: {why}.",
+                reason=f"The request could not be sent: {why}.",
             )
         )
         settlement.numbers.append((lane.num, item.number))

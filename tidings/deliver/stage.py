@@ -134,7 +134,7 @@ class Deliver:
 
     async def cancel(self, numbers: list[int]) -> list[bool]:
         """Cancel waiting deliveries, from an event loop; False for each that had ended. Raises Unavailable."""
-        late = "The store did not save it in time; it may still do so."
+        late = "The store did not save the cancellation in time, but may still do so."
         return await asked(  # type: ignore[no-any-return]
             lambda tell: self._tell(lambda: self._cancel_all(numbers, tell)), CANCEL_SECONDS, late
         )

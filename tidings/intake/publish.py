@@ -213,7 +213,12 @@ def _time(text: str, pointer: str, wrong: list[Place]) -> Micros:
     except ValueError:
         at = -1
     if not 0 <= at < TIME_MAX:
-        _say(wrong, f"{pointer}/time", "time", "A time is RFC 3339 such as 2026-11-21T01:02:03Z, from 1970 to 2099.")
+        _say(
+            wrong,
+            f"{pointer}/time",
+            "time",
+            "A time must be in RFC 3339 format, such as 2026-11-21T01:02:03Z, from 1970 to 2099.",
+        )
     return at
 
 

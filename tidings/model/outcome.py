@@ -19,7 +19,8 @@ OK = Outcome("ok", "The endpoint answered with a 2xx status, or the link edited 
 BAD_STATUS = Outcome("bad_status", "The endpoint answered with a status other than 2xx.")
 REDIRECT = Outcome("redirect", "The endpoint answered with a redirect, which is not followed.")
 GONE = Outcome(
-    "gone", ("The endpoint answered 410: it wants no more events. It is disabled, and its deliveries are kept.")
+    "gone",
+    ("The endpoint answered 410: it wants no more events. The endpoint is disabled, and its deliveries are kept."),
 )
 TIMEOUT = Outcome("timeout", "No response arrived within the time limit.")
 CONNECT_FAILED = Outcome("connect_failed", "No connection could be made.")
@@ -43,11 +44,13 @@ IN_DOUBT = Outcome(
 )
 AUTH_FAILED = Outcome("auth_failed", "The connection got no access token, so the call was not sent.")
 BAD_ANSWER = Outcome("bad_answer", "The answer is not what the link expects.")
-INTERRUPTED = Outcome("interrupted", "The link was paused or edited while it read.")
+INTERRUPTED = Outcome("interrupted", "The link was paused or edited during the read.")
 OBSERVE_FAILED = Outcome("observe_failed", "Something went wrong on our side.")
 OF_CALLS = (NOT_OK, IN_DOUBT, AUTH_FAILED, BAD_ANSWER, INTERRUPTED, OBSERVE_FAILED)
 """What can come of a call by a link, beside what can come of a webhook."""
-SKIPPED = Outcome("skipped", "Nothing was done: the link's `if` was false, or it had succeeded for this key (`once`).")
+SKIPPED = Outcome(
+    "skipped", "Nothing was done: the link's `if` was false, or the link had already succeeded for this key (`once`)."
+)
 OF_EDITS = (
     SKIPPED,
     TEMPLATE_FAILED,

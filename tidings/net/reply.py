@@ -85,11 +85,11 @@ def body_failure(number: int, read_bytes: int, most_bytes: int, waited_seconds: 
     """Why a body was not read to its end. `number` is libcurl's."""
     if number == TOO_MUCH:
         size = f"{most_bytes // 1024} KiB" if most_bytes >= 1024 else f"{most_bytes} bytes"
-        return TransportFailure("body_too_long", f"Its body is longer than {size}; the rest was not read.")
+        return TransportFailure("body_too_long", f"The response's body is longer than {size}; the rest was not read.")
     if number == TIMED_OUT:
-        said = f"Its body was not complete after {waited_seconds:g} s, and the rest was not read."
+        said = f"The response's body was not complete after {waited_seconds:g} s, and the rest was not read."
         return TransportFailure("body_too_slow", said)
-    return TransportFailure("body_broken", f"Its body broke off after {read_bytes} bytes.")
+    return TransportFailure("body_broken", f"The response's body broke off after {read_bytes} bytes.")
 
 
 def is_malformed(number: int, message: str) -> bool:
@@ -157,7 +157,7 @@ _CONNECT = {
     errno.ENETUNREACH: "The network of the host is unreachable.",
     errno.EHOSTUNREACH: "The host is unreachable.",
     errno.ETIMEDOUT: "The host did not respond to the connection attempt.",
-    errno.EADDRNOTAVAIL: "This server has no free local port, or no address of that kind.",
+    errno.EADDRNOTAVAIL: "This server has no free local port, or no address of the required kind (IPv4 or IPv6).",
     errno.EACCES: "This server's firewall forbids the connection.",
     errno.EPERM: "This server's firewall forbids the connection.",
     errno.EMFILE: "This server has too many files open; raise its limit (ulimit -n).",

@@ -48,7 +48,9 @@ CUT_OFF = Reason(
 )
 BROKEN = Reason("broken", "Its filter failed on this event, so the event is sent without it.", is_sent=True)
 NOT_ROUTED = Reason("not_routed", "The event is being routed at this moment.")
-NOT_TRIED = Reason("not_tried", "Its filter was not tried for this response: those of other endpoints took too long.")
+NOT_TRIED = Reason(
+    "not_tried", "Its filter was not tried for this response: the filters of other endpoints took too long."
+)
 CHANGED = Reason("changed", "It has been changed since, and would get the event today.")
 REASONS = (
     *(TESTED, TESTS_ANOTHER, DUE_NOW, DUE_ELSEWHERE, EARLIER, ABOUT_ITSELF),

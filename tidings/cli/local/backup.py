@@ -33,7 +33,7 @@ def backup(
     dest: Annotated[
         str,
         typer.Argument(
-            help="A file, or an existing folder, in which the backup is named after the time.", metavar="DEST"
+            help="A file, or an existing folder; in a folder, the backup's name is the time.", metavar="DEST"
         ),
     ],
     with_key: Annotated[
@@ -152,12 +152,13 @@ def _about_key(settings: Settings, made: Copied, with_key: Path | None) -> str:
     mark = f" (mark {made.contents.secret_mark})" if made.contents.secret_mark else ""
     if with_key is not None:
         return (
-            f"{with_key}: the secret key{mark}. Keep it apart: together with the backup it opens every signing secret."
+            f"{with_key}: the secret key{mark}. Keep this file apart from the backup: the two together open "
+            f"every signing secret."
         )
     where = "TIDINGS_SECRET_KEY" if settings.secret_key else settings.folder / KEY_FILE
     return (
-        f"The secret key{mark} is not included. It is {where}: keep a copy elsewhere (--with-key FILE writes "
-        "one); the backup is useless without it."
+        f"The secret key{mark} is not included. The key is {where}: keep a copy elsewhere (--with-key FILE "
+        "writes one); without the key the backup is useless."
     )
 
 
@@ -194,8 +195,8 @@ def _postgres(settings: Settings, dest: Path, as_json: bool) -> NoReturn:
     if found.schema is None:
         fail(f"no backup was made: {url} has no Tidings data")
     typer.echo(
-        f"PostgreSQL {found.version} answers; {size(found.bytes)}, schema {found.schema}. It has its own backup "
-        "tools, so no backup was made here."
+        f"PostgreSQL {found.version} is reachable ({size(found.bytes)}, schema {found.schema}). Use its own backup "
+        "tools; no backup was made here."
     )
     typer.echo("\nCopy a single moment while the server runs, and check that the copy is readable:\n")
     typer.echo("".join(f"  {line}\n" for line in dump))

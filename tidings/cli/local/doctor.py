@@ -40,7 +40,7 @@ def doctor(
     except (SettingsError, StoreError, Refused) as wrong:
         findings.append(Finding("fail", "settings", str(wrong)))
     else:
-        findings.append(Finding("ok", "settings", "They are readable; `tidings check` shows them."))
+        findings.append(Finding("ok", "settings", "The settings are readable; `tidings check` shows them."))
         findings += look_at_folder(Path(settings.data))
         findings += look_at_database(settings.database, Path(settings.data))
     findings += look_at_server(url, key)

@@ -44,13 +44,18 @@ def look_at_machine() -> Iterator[Finding]:
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files < OPEN_FILES_WARN:
         state: Literal["warn", "fail"] = "fail" if files < OPEN_FILES_FAIL else "warn"
-        advice = f"Raise it before a start: ulimit -n {min(most, 65536)}, or LimitNOFILE=65536 in the systemd unit."
+        advice = (
+            f"Raise the limit before you start the server: ulimit -n {min(most, 65536)}, or "
+            f"LimitNOFILE=65536 in the systemd unit."
+        )
         yield Finding(state, "files", f"Only {files} files can be open at a time; each connection is one. {advice}")
     else:
         yield Finding("ok", "files", f"{files} files can be open at a time.")
     if time.time() < CLOCK_BEGINS:
         yield Finding(
-            "fail", "clock", "The clock is years behind, so receivers refuse signatures. Set it, for example by NTP."
+            "fail",
+            "clock",
+            "The clock is years behind, so receivers refuse signatures. Set the clock, for example by NTP.",
         )
     else:
         yield Finding("ok", "clock", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
@@ -62,7 +67,8 @@ def look_at_folder(folder: Path) -> Iterator[Finding]:
         yield Finding(
             "warn",
             "data",
-            f"{folder} does not exist. The first start creates it; if it is elsewhere, name it with --data.",
+            f"{folder} does not exist. The first start creates it; if the data is elsewhere, name its folder "
+            f"with --data.",
         )
         return
     if not folder.is_dir():
@@ -92,11 +98,13 @@ def look_at_database(url: str, folder: Path) -> Iterator[Finding]:
     elif url.startswith(("postgresql://", "postgres://")):
         engine = PostgresEngine(url)
     else:
-        yield Finding("fail", "database", "It is neither sqlite:FILE nor postgresql://USER@HOST/NAME.")
+        yield Finding("fail", "database", "The setting is neither sqlite:FILE nor postgresql://USER@HOST/NAME.")
         return
     try:
         engine.check_safety()
-        yield Finding("ok", "database", f"{engine.where} answers, and is configured to keep what it acknowledges.")
+        yield Finding(
+            "ok", "database", f"{engine.where} is reachable, and configured to keep every write that it acknowledges."
+        )
     except StoreError as wrong:
         yield Finding("fail", "database", sentence(str(wrong)))
     finally:
@@ -131,7 +139,7 @@ def _closed_to_others(folder: Path) -> Iterator[Finding]:
 
 def _no_database(path: Path, folder: Path) -> Finding:
     if (folder / KEY_FILE).exists():
-        advice = "The server refuses to start without its data: restore it with `tidings restore`."
+        advice = "The server refuses to start without its data: restore the data with `tidings restore`."
         return Finding("fail", "database", f"{path} is {('empty' if path.exists() else 'missing')}. {advice}")
     return Finding("warn", "database", f"{path} does not exist. The first start creates it.")
 
@@ -148,9 +156,9 @@ def _room(folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free
     text = f"{folder} has {free / 1000000000.0:.1f} GB of free space."
     if free < FREE_BYTES_FAIL:
-        return Finding("fail", "disk", f"{text} Free space: without it nothing can be accepted.")
+        return Finding("fail", "disk", f"{text} Free some space: the server cannot accept anything on a full disk.")
     if free < FREE_BYTES_WARN:
-        return Finding("warn", "disk", f"{text} Free space before it runs out.")
+        return Finding("warn", "disk", f"{text} Free some space before the disk is full.")
     return Finding("ok", "disk", text)
 
 

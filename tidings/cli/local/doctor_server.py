@@ -41,7 +41,9 @@ def look_at_server(url: str, key: str) -> Iterator[Finding]:
         try:
             reply = anybody.exchange(ClientRequest("GET", "/readyz"))
         except ConnectionFailed as wrong:
-            yield Finding("fail", "server", f"{wrong} Start it with `tidings serve`, or give its address with --url.")
+            yield Finding(
+                "fail", "server", f"{wrong} Start the server with `tidings serve`, or give its address with --url."
+            )
             return
         yield _ready(reply, url)
         yield from _time_skew(reply)
@@ -56,7 +58,7 @@ def look_at_server(url: str, key: str) -> Iterator[Finding]:
             yield from _forms(client)
             yield from _shares(client)
         except Unauthorized as wrong:
-            yield Finding("fail", "key", f"{wrong} Make one with `tidings keys create`.")
+            yield Finding("fail", "key", f"{wrong} Make a key with `tidings keys create`.")
         except ClientError as wrong:
             yield Finding("fail", "server", str(wrong))
 
@@ -78,7 +80,9 @@ def _time_skew(reply: ClientReply) -> Iterator[Finding]:
     skew = abs(time.time() - theirs - 0.5)
     text = f"The clocks of the server and this machine differ by {skew:.0f} s."
     if skew >= SKEW_SECONDS_FAIL:
-        yield Finding("fail", "skew", f"{text} Set both by NTP: receivers refuse signatures that are minutes off.")
+        yield Finding(
+            "fail", "skew", f"{text} Set both clocks by NTP: receivers refuse signatures whose time is minutes off."
+        )
     elif skew >= SKEW_SECONDS_WARN:
         yield Finding("warn", "skew", f"{text} Set both by NTP.")
     else:
@@ -140,7 +144,9 @@ def _forms(client: Client) -> Iterator[Finding]:
                 yield Finding("warn", "form", f"{text} See: tidings refusals list --form {ident}")
     if forms and not ill:
         yield Finding(
-            "ok", "forms", f"{counted(len(forms), 'form')}, none of which refused what it may have to accept."
+            "ok",
+            "forms",
+            f"{counted(len(forms), 'form')}, none of which recently refused a submission that a person may have sent.",
         )
 
 
@@ -157,6 +163,6 @@ def _shares(client: Client) -> Iterator[Finding]:
         now = f"; it now holds {each['held']:,} of {share['total']:,}" if each["held"] else ""
         often = f"wanted more than its share of {share['of']} {each['refused']:,} times since startup"
         often = often if each["refused"] else f"is at its share of {share['of']}"
-        yield Finding("warn", "share", f"{who} {often}{now}. It delays only itself.")
+        yield Finding("warn", "share", f"{who} {often}{now}. This delays only that tenant.")
     if not over:
         yield Finding("ok", "shares", "No tenant wants more than its share.")

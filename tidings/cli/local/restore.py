@@ -96,8 +96,8 @@ def _restore(settings: Settings, src: Path, target: Path, key_file: Path | None,
     if kept:
         typer.echo(f"The previous database is now {kept}.")
     typer.echo(
-        "Events since the backup are missing. Deliveries made since then will be made again: receivers drop "
-        "them by webhook-id. Reader cursors that are newer than the backup must be reset."
+        "Events since the backup are missing. Deliveries made since then will be made again: receivers can "
+        "drop these repeats by webhook-id. Reader cursors that are newer than the backup must be reset."
     )
 
 
@@ -164,6 +164,9 @@ def _postgres(settings: Settings, src: Path, as_json: bool) -> NoReturn:
     full = f"has schema {found.schema}, which will be replaced" if found.schema is not None else "is empty"
     typer.echo(f"PostgreSQL {found.version} answers; the database {full}. Restore a dump with its own tools:\n")
     typer.echo("".join(f"  {line}\n" for line in commands))
-    typer.echo("To restore any point in time: a base backup and the archived WAL (manual, Continuous Archiving).")
+    typer.echo(
+        "To restore any point in time, use a base backup and the archived WAL (PostgreSQL manual, Continuous "
+        "Archiving)."
+    )
     typer.echo(f"Put the secret key in place too: TIDINGS_SECRET_KEY, or {settings.folder / 'secret.key'}.")
     raise typer.Exit(FAILED)

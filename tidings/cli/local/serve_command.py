@@ -11,7 +11,8 @@ from tidings.cli.local.serve import serve
 from tidings.settings import SETTINGS, Setting
 
 NEW_STORE_HELP = (
-    "Start with an empty database although this data folder was used before. For one start, not for a unit file."
+    "Start with an empty database although this data folder was used before. Use it for a single "
+    "start, not in a unit file."
 )
 CONFIG_HELP = "The settings file; by default tidings.yaml in the working folder, if it exists."
 
@@ -24,7 +25,9 @@ def add_to(cli: typer.Typer) -> None:
         raise typer.Exit(serve(given))
 
     config = _keyword("config", str, typer.Option(None, "--config", metavar="FILE", help=CONFIG_HELP))
-    as_json = _keyword("json", bool, typer.Option(None, "--json", help="Print where it listens as one line of JSON."))
+    as_json = _keyword(
+        "json", bool, typer.Option(None, "--json", help="Print the server's address as one line of JSON.")
+    )
     new_store = _keyword("new_store", bool, typer.Option(None, "--new-store", help=NEW_STORE_HELP))
     parameters = [_parameter(setting) for setting in SETTINGS] + [config, as_json, new_store]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -46,7 +46,7 @@ def apply(
     prune: Annotated[bool, typer.Option("--prune", help="Also drop what is not in the file.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask, even if something will be lost.")] = False,
     stopped: Annotated[
-        bool, typer.Option("--stopped", help="No server is running: open its store directly, as configured.")
+        bool, typer.Option("--stopped", help="For when no server is running: open the store directly, as configured.")
     ] = False,
     data: Annotated[str | None, typer.Option(help="With --stopped: the data folder.", metavar="TEXT")] = None,
     database: Annotated[str | None, typer.Option(help="With --stopped: the database.", metavar="TEXT")] = None,
@@ -280,7 +280,7 @@ def _show(config: Config, shown: _Shown) -> None:
     stays = [f"{kinds[what]}{name}" for what, each in shown.plans.items() for name in each["stays"]]
     stays += [f"the connection {name}" for each in shown.plans.values() for name in each.get("connections_stay", ())]
     if stays:
-        typer.echo(f"Not in the file, so they stay: {', '.join(stays)}. Use --prune to drop them.")
+        typer.echo(f"These are not in the file, and stay: {', '.join(stays)}. Use --prune to drop them.")
 
 
 def _says_yes(as_json: bool) -> bool:

@@ -23,15 +23,17 @@ def list_deliveries(
     state: Annotated[
         str | None, typer.Option(help="Only deliveries in this state: waiting, delivered, dead or cancelled.")
     ] = None,
-    endpoint: Annotated[str | None, typer.Option(help="Only to the endpoint with this id.")] = None,
-    link: Annotated[str | None, typer.Option(help="Only through the link with this name.")] = None,
-    event: Annotated[str | None, typer.Option(help="Only of the event with this id.")] = None,
-    type: Annotated[str | None, typer.Option(help="Only of events of this type or pattern, such as 'tasks.*'.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Only deliveries to the endpoint with this id.")] = None,
+    link: Annotated[str | None, typer.Option(help="Only deliveries through the link with this name.")] = None,
+    event: Annotated[str | None, typer.Option(help="Only deliveries of the event with this id.")] = None,
+    type: Annotated[
+        str | None, typer.Option(help="Only deliveries of events of this type or pattern, such as 'tasks.*'.")
+    ] = None,
     outcome: Annotated[
-        str | None, typer.Option(help="Only if the last attempt had this outcome, such as timeout.")
+        str | None, typer.Option(help="Only deliveries whose last attempt had this outcome, such as timeout.")
     ] = None,
     status: Annotated[
-        str | None, typer.Option(help="Only if the last response had this status, such as 422 or 4xx.")
+        str | None, typer.Option(help="Only deliveries whose last response had this status, such as 422 or 4xx.")
     ] = None,
     since: Since = None,
     until: Until = None,
@@ -97,4 +99,4 @@ def _show(out: Session, delivery: Json) -> None:
     out.details(shown, delivery["id"])
     out.say("")
     columns = {"attempt": "n", "at": "at", "outcome": "outcome", "status": "status", "ms": "duration_ms"}
-    out.table(attempts, columns | {"reason": "reason", "answer": "answer"}, "It has not been attempted yet.")
+    out.table(attempts, columns | {"reason": "reason", "answer": "answer"}, "This delivery has not been attempted yet.")

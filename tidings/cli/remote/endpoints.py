@@ -35,7 +35,7 @@ Revision = Annotated[
 Id = Annotated[str, typer.Argument(help="The endpoint's id, ep_...")]
 Events = Annotated[
     list[str] | None,
-    typer.Option(help=("An event type that it gets, such as 'tasks.*'; repeat for more."), metavar="PATTERN"),
+    typer.Option(help=("An event type that the endpoint gets, such as 'tasks.*'; repeat for more."), metavar="PATTERN"),
 ]
 Filter = Annotated[str | None, typer.Option(help="A JSON pattern that events must match.", metavar="JSON")]
 Description = Annotated[str | None, typer.Option(help="A description.")]
@@ -68,7 +68,11 @@ Certificate = Annotated[
 ]
 CertificateKey = Annotated[
     Path | None,
-    typer.Option("--client-key", help="Its private key (PEM), unless it is in the same file.", metavar="FILE"),
+    typer.Option(
+        "--client-key",
+        help="The certificate's private key (PEM), unless the certificate's file contains it.",
+        metavar="FILE",
+    ),
 ]
 
 
@@ -108,7 +112,9 @@ def create(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="The URL that gets the webhooks.")],
     *,
     selection: Selection,
-    tenant: Annotated[str | None, typer.Option(help="The tenant whose events it gets; '*' for all tenants.")] = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="The tenant whose events the endpoint gets; '*' for all tenants.")
+    ] = None,
     sending: Sending,
     once: Annotated[
         bool,
@@ -281,7 +287,8 @@ def _notes_on_url(same: list[Json]) -> Iterator[str]:
         ids = ", ".join(endpoint["id"] for endpoint in same[:NAMED_MAX]) + (", ..." if len(same) > NAMED_MAX else "")
         yield (
             f"Note: this URL was already registered, as {ids}. Each endpoint has its own signing secret, so the "
-            "receiver must know them all. To keep only one: tidings endpoints delete ID. Use --once next time "
+            "receiver must know all of the secrets. To keep one endpoint, delete the others: tidings endpoints "
+            "delete ID. Use --once next time "
             "to avoid a duplicate."
         )
 

@@ -59,7 +59,7 @@ def _show_trail(out: Session, trail: Json) -> None:
             said = each["reason"] or "not tried yet"
             out.say(f"{indent}  -> {each['link'] or each['endpoint']}: {each['state']}. {said}")
     if trail["is_cut"]:
-        out.say("There is more than is shown here.")
+        out.say("There are more events than are shown here.")
 
 
 def _show(out: Session, event: Json) -> None:

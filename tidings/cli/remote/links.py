@@ -54,7 +54,8 @@ def test(
     event: Annotated[
         str | None,
         typer.Option(
-            help="The id of an event, or a file with one: JSON with `type`, `data` ... Not needed for a timer.",
+            help="The id of an event, or a file with an event: JSON with `type`, `data` ... A link with a timer "
+            "needs neither.",
             metavar="ID|FILE",
         ),
     ] = None,
@@ -86,7 +87,11 @@ def reset(
     out: Session,
     name: Name,
     mirror: Annotated[
-        bool, typer.Option("--mirror", help="Delete the records as well, so that each is created again.")
+        bool,
+        typer.Option(
+            "--mirror",
+            help="Also delete the records in the mirror, so that the next run emits each of them as created.",
+        ),
     ] = False,
 ) -> None:
     """Let a link that polls begin again. Its next run reads everything, and emits what differs."""

@@ -297,7 +297,7 @@ class _Listener:
 
     def _say(self, sent: Outgoing, status: int | None, reason: str | None, ms: int) -> None:
         line = {"id": sent.id, "type": sent.what, "status": status, "reason": reason, "duration_ms": ms}
-        outcome = f"{status} in {ms} ms" if status is not None else f"{reason} Retrying until it answers."
+        outcome = f"{status} in {ms} ms" if status is not None else f"{reason} Retrying until the receiver answers."
         if self._out.as_json:
             typer.echo(json.dumps(line))
         else:

@@ -31,14 +31,17 @@ _PLACE = re.compile(r"/events/([0-9]+)(.*)")
 
 def publish(
     type: Annotated[str | None, typer.Argument(help="The event's type, such as tasks.completed.")] = None,
-    data: Annotated[str | None, typer.Option(help="Its data: JSON, @file, or - for stdin.", metavar="JSON")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="The event's data: JSON, @file, or - for stdin.", metavar="JSON")
+    ] = None,
     subject: Annotated[str | None, typer.Option(help="What the event is about.")] = None,
     id: Annotated[str | None, typer.Option(help="Your own id; an id is stored only once.")] = None,
-    time: Annotated[str | None, typer.Option(help="When it happened; defaults to now.", metavar="TIME")] = None,
-    tenant: Annotated[str | None, typer.Option(help="The tenant it belongs to.")] = None,
+    time: Annotated[str | None, typer.Option(help="When the event happened; defaults to now.", metavar="TIME")] = None,
+    tenant: Annotated[str | None, typer.Option(help="The tenant that the event belongs to.")] = None,
     file: Annotated[str | None, typer.Option(help="One event (JSON) per line; - for stdin.", metavar="FILE")] = None,
     resume: Annotated[
-        str | None, typer.Option(help="Continue a --file that broke off, with the value from its error message.")
+        str | None,
+        typer.Option(help="Continue with a --file after an error, from the place that the error message gives."),
     ] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",

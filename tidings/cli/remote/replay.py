@@ -29,7 +29,7 @@ def replay(
     ] = None,
     until: Until = None,
     failed: Annotated[
-        bool, typer.Option("--failed", help="Only deliveries that failed; by default all events.")
+        bool, typer.Option("--failed", help="Send only failed deliveries again; by default all events are sent.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be sent.")] = False,
 ) -> None:

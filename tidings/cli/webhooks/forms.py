@@ -19,7 +19,7 @@ cli = typer.Typer(help="Forms: pages that people fill in.", no_args_is_help=True
 
 Id = Annotated[str, typer.Argument(help="The form, by its path or its id (form_...).")]
 FIELD_HELP = (
-    "A field, by its name: a type, such as email=email, or its declaration as JSON, such as "
+    "A field: its name and type, such as email=email, or its name and declaration as JSON, such as "
     '\'age={"type": "integer", "min": 18}\'; repeat for more, in the order of the page.'
 )
 FieldsOption = Annotated[list[str] | None, typer.Option("--field", help=FIELD_HELP, metavar="NAME=TYPE")]
@@ -29,7 +29,8 @@ FieldsFile = Annotated[
 Title = Annotated[str | None, typer.Option(help="The heading of the page.")]
 Description = Annotated[str | None, typer.Option(help="The text above the fields.")]
 Thanks = Annotated[
-    str | None, typer.Option(help="The text of the page that follows, or the URL or path where browsers are sent.")
+    str | None,
+    typer.Option(help="The text of the page after a submission, or the URL or path that browsers are sent to."),
 ]
 Type = Annotated[str | None, typer.Option(help="The type of its events.")]
 Set = Annotated[
@@ -70,10 +71,10 @@ Options = Annotated[Json, Together(_options)]
 @calling
 def create(
     out: Session,
-    path: Annotated[str, typer.Argument(help="What follows /f/ in its URL, such as contact.")],
+    path: Annotated[str, typer.Argument(help="The form's path: the part of its URL after /f/, such as contact.")],
     *,
     options: Options,
-    tenant: Annotated[str | None, typer.Option(help="The tenant that its events belong to.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="The tenant that the form's events belong to.")] = None,
     set: Set = None,
 ) -> None:
     """Declare a page that people fill in. Each submission is checked, kept, and becomes an event."""

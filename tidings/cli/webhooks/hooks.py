@@ -22,7 +22,8 @@ SchemeName = Annotated[
     str, typer.Option("--scheme", help="The sender, such as github, or @FILE with a scheme of your own.")
 ]
 Type = Annotated[
-    str | None, typer.Option(help="The type of its events; {type} becomes the sender's own name for the event.")
+    str | None,
+    typer.Option(help="The type of the hook's events; {type} stands for the sender's own name for the event."),
 ]
 Subject = Annotated[str | None, typer.Option(help="Where to find the subject, such as json:data.id.")]
 Description = Annotated[str | None, typer.Option(help="A description.")]
@@ -67,11 +68,11 @@ Options = Annotated[Json, Together(_options)]
 @calling
 def create(
     out: Session,
-    path: Annotated[str, typer.Argument(help="What follows /in/ in its URL, such as github.")],
+    path: Annotated[str, typer.Argument(help="The hook's path: the part of its URL after /in/, such as github.")],
     scheme: SchemeName,
     *,
     options: Options,
-    tenant: Annotated[str | None, typer.Option(help="The tenant that its events belong to.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="The tenant that the form's events belong to.")] = None,
     set: Set = None,
 ) -> None:
     """Declare a URL for another system's webhooks. They are verified, kept, and become events."""

@@ -43,4 +43,4 @@ def show(out: Session, id: Id) -> None:
 def retry(out: Session, id: Id) -> None:
     """Check it again as of its arrival, and let it in as an event if it is now genuine."""
     receipt = out.client.retry_refusal(id)
-    out.answer(receipt, lambda: out.say(f"It was let in as the event {receipt['event_id']}."))
+    out.answer(receipt, lambda: out.say(f"The request was let in as the event {receipt['event_id']}."))

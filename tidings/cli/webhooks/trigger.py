@@ -29,12 +29,14 @@ def trigger(
     scheme: Annotated[
         str, typer.Argument(help="The sender (`tidings schemes` lists them), or @FILE with a scheme.", metavar="SCHEME")
     ],
-    to: Annotated[str, typer.Option(help="Send the webhook to this URL; otherwise it is printed.", metavar="URL")] = "",
+    to: Annotated[str, typer.Option(help="Send the webhook to this URL instead of printing it.", metavar="URL")] = "",
     type: Annotated[str, typer.Option(help="The type of the event, such as invoice.paid.")] = "",
     secret: Secrets = None,
     secret_file: SecretFile = None,
     setting: SchemeSettings = None,
-    body: Annotated[str | None, typer.Option(help="Another body: a file, or - for stdin.", metavar="FILE")] = None,
+    body: Annotated[
+        str | None, typer.Option(help="A body of your own: a file, or - for stdin.", metavar="FILE")
+    ] = None,
     public_url: PublicUrl = "",
     curl: Annotated[bool, typer.Option("--curl", help="Print a curl command instead of the raw request.")] = False,
     as_json: AsJson = False,

@@ -33,9 +33,10 @@ def verify(
         list[str] | None,
         typer.Option(help="A header, if FILE contains only the body; repeat for more.", metavar="'NAME: VALUE'"),
     ] = None,
-    method: Annotated[str, typer.Option(help="The method, with --header.")] = "POST",
+    method: Annotated[str, typer.Option(help="The request's method, for use with --header.")] = "POST",
     at: Annotated[
-        str | None, typer.Option(help="When it arrived: 2026-11-21T01:02:03Z, or an age such as 2h.", metavar="TIME")
+        str | None,
+        typer.Option(help="When the request arrived: 2026-11-21T01:02:03Z, or an age such as 2h.", metavar="TIME"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -88,7 +89,7 @@ def _shown(name: str, verdict: Verdict, handshake: HandshakeAnswer | None, accep
 
 def _tell(title: str, secrets: int, verdict: Verdict, handshake: HandshakeAnswer | None) -> None:
     if handshake is not None:
-        said = handshake.refused or f"It is answered {handshake.status}: {handshake.body.decode('utf-8', 'replace')!r}."
+        said = handshake.refused or f"Its answer is {handshake.status}: {handshake.body.decode('utf-8', 'replace')!r}."
         typer.echo(f"This is the handshake {handshake.handshake} of {title}. {printable(said)}")
     if handshake is not None and handshake.refused is None:
         return

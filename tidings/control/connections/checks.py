@@ -26,14 +26,14 @@ def refusals(
     """What is wrong with it. `at`: its pointer. `networks`: the ranges that the operator has opened for all."""
     found = []
     if before is not None and before.tenant != declared.tenant:
-        detail = "The tenant of a link cannot be changed. Declare it under another name, and delete this one."
+        detail = "The tenant of a link cannot be changed. Declare the link under another name, and delete this link."
         found.append(Place(pointer=f"{at}/tenant", code="fixed", detail=detail))
     if not isinstance(declared.what, EditItem):
         found += _of_connection(declared.what, connections, at, networks)
         emit = getattr(declared.what, "emit", None)
         of = "" if emit is None else emit.type.partition(".")[0] if emit.is_all else emit.type
         if of in collections:
-            detail = f"Events of this type are those of changes in the collection {of}. Choose another type."
+            detail = f"This is the type of events about changes in the collection {of}. Choose another type."
             found.append(Place(pointer=f"{at}/emit/type", code="event_type_taken", detail=detail))
         return found
     return [*found, *_of_edit(declared.what, collections, at)]

@@ -95,7 +95,7 @@ class NewEndpoint(EndpointBody, frozen=True, kw_only=True, forbid_unknown_fields
     """The body of a creation: also what cannot be changed later."""
 
     tenant: str | None = None
-    """Whose events it gets; `"*"` (operators only): all tenants'."""
+    """The tenant whose events the endpoint gets; `"*"` (operators only) means all tenants."""
     secret: str | None = None
     """The caller's own signing secret, `whsec_...` or `whsk_...`; by default one is generated."""
 

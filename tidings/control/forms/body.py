@@ -69,7 +69,11 @@ def checked(given: FormBody, tenant: str | None) -> FormOptions:
     if given.subject and given.subject not in given.fields:
         raise Refused("/subject", "subject", f"There is no field {given.subject[:100]!r}.")
     if given.subject and given.fields[given.subject].type in ("checkbox", "checkboxes", "file", "textarea"):
-        raise Refused("/subject", "subject", "A subject is one line of text: name a field of another type.")
+        raise Refused(
+            "/subject",
+            "subject",
+            "A subject is one line of text, so it cannot come from this field. Name a field of another type.",
+        )
     if not 0 <= given.min_seconds <= MIN_SECONDS_MAX:
         raise Refused("/min_seconds", "out_of_range", f"It must be 0 to {MIN_SECONDS_MAX} seconds.")
     if not 0 <= given.max_per_minute <= PER_MINUTE_MAX:

@@ -85,7 +85,10 @@ class DeclaredHooks:
         """Carry it out, as a job of the writer. Raises Invalid or Conflict."""
         plan, put, dropped = self._planned(db, wanted)
         if plan_name is not None and plan_name != plan.plan:
-            detail = "The hooks have changed since this plan was made, or the plan was for other ones. Plan again."
+            detail = (
+                "The hooks have changed since this plan was made, or the plan was made from another "
+                "declaration. Plan again."
+            )
             raise Conflict(detail, code="plan_changed")
         for hook in dropped:
             self._catalog.drop_hook(db, hook.id)

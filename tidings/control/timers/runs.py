@@ -65,7 +65,8 @@ class TimerRuns:
         row = timers.of(db, link.num)
         if row is not None and timers.is_running(db, row):
             raise Conflict(
-                f"{name} is running, since {row.run}. Pause it, or reset it once it has ended.", code="running"
+                f"{name} is still busy with the run {row.run}. Pause the link, or reset it once the run has ended.",
+                code="running",
             )
         records = 0
         if forget:
@@ -84,7 +85,9 @@ class TimerRuns:
         if link.mode != "enabled":
             raise Conflict(f"{name} is {link.mode}: {link.reason}", code="paused")
         if timers.is_running(db, row):
-            raise Conflict(f"{name} is still busy with {row.run}. It never has two runs at once.", code="running")
+            raise Conflict(
+                f"{name} is still busy with the run {row.run}. A link never has two runs at once.", code="running"
+            )
         now = self._clock.now()
         event = rows.due_event(link, now, 0, now, caller.key.id)
         timers.put(db, msgspec.structs.replace(row, run=event.id))

@@ -210,7 +210,7 @@ class CallAction:
         failure = reply.failure
         if failure is not None and not reply.answered:
             if failure.kind in UNANSWERED and not self.repeats:
-                said = "It may have taken effect. Check, and retry it by hand if it has not."
+                said = "The call may have taken effect. Check, and if it has not, retry the delivery by hand."
                 return outcomes.IN_DOUBT, f"{failure.reason} {said}"
             return OUTCOMES[failure.kind], sending.unreached(failure.kind, failure.reason, self._connection)
         status = reply.status or 0

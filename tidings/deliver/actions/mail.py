@@ -130,7 +130,7 @@ class MailAction:
                 outcome = outcomes.IN_DOUBT
                 reason += " The mail may have been sent all the same. Check, and retry it by hand if it was not."
         elif status is not None and status < 400:
-            outcome, reason = outcomes.OK, f"The mail server took it ({status})."
+            outcome, reason = outcomes.OK, f"The mail server accepted the mail ({status})."
         else:
             outcome = outcomes.BAD_STATUS
             reason = f"The mail server refused it: {found.body.decode('utf-8', 'replace').strip()[:300]}"

@@ -151,7 +151,7 @@ class FormReceiver:
         """
         self.limits.take(form, peer)
         if not may_submit(dict(given.headers), public, form.options.origins):
-            self.refuse(form, given, "origin", "It was sent from a page whose origin the form does not list.")
+            self.refuse(form, given, "origin", "The submission came from a page whose origin the form does not list.")
             raise ForeignOrigin("This form can be submitted from its own page, and from the origins that it lists.")
 
     def ready(self, form: Form) -> ReadyForm:
@@ -213,7 +213,7 @@ class FormReceiver:
         token = opened if opened is not None and opened.is_valid else None
         if again := _to_send_again(text, opened, options.min_seconds):
             if again == "too_fast":
-                self._keep(form, given, "too_fast", "It was sent faster than people can fill in the page.")
+                self._keep(form, given, "too_fast", "The submission came faster than a person can fill in the page.")
             return FormAnswer("wrong", posted, again=again, token=text if token is not None else "")
         unknown = ready.checks.unknown(posted, (options.honeypot, FIELD))
         if unknown:

@@ -32,7 +32,7 @@ from tidings.store.catalog import Catalog
 from tidings.store.items.items import ItemTable
 
 RETRY_AFTER_SECONDS = 1.0
-_ROW = "This key may not write such an item: its row rule does not match the item before or after the change."
+_ROW = "This key may not make this change: its row rule must match the item both before and after the change."
 Values = dict[str, Any]
 
 

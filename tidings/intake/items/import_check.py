@@ -161,4 +161,4 @@ def _field(place: Place) -> str:
     return (place.pointer or "/").split("/")[1]
 
 
-_ROW = "This key may not write such an item: its row rule does not match the result."
+_ROW = "This key may not write this item: its row rule does not match the result."

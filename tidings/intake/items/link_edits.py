@@ -56,7 +56,7 @@ class LinkEdits:
         except Conflict as wrong:
             if not edit.is_made or wrong.code != "id_taken":
                 raise
-            return EditDone(sentence=f"{where} is there already: this event made it earlier.", revision=None)
+            return EditDone(sentence=f"{where} already exists: this event created it earlier.", revision=None)
         return _done(edit, change, where)
 
 

@@ -77,7 +77,7 @@ class FormOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     submit: str = ""
     """The text of the button."""
     thanks: str = ""
-    """The text of the page that follows, or the URL or path where browsers are sent."""
+    """The text of the page after a submission, or the URL or path that browsers are sent to."""
     lang: str = "en"
     type: str = ""
     """The type of its events."""

@@ -122,14 +122,14 @@ def _origin(what: CallApi, base: str | None, pointer: str) -> tuple[str, str]:
     """What stands before every path, and the path. Raises Refused."""
     if what.via is not None:
         if what.path and not what.path.startswith(("/", "?")):
-            detail = "With `via`, it must be a path such as /orders: it follows the base of the connection."
+            detail = "With `via`, this must be a path such as /orders; the path is appended to the connection's `base`."
             raise Refused(pointer, "url", detail)
         return base or "", what.path
     scheme, slashes, rest = what.path.partition("://")
     host, slash, path = rest.partition("/")
     origin = f"{scheme}{slashes}{host}"
     if not slashes or "{" in origin or "?" in host:
-        detail = "Without `via`, it must be a URL such as https://example.com/orders, whose host is not a template."
+        detail = "Without `via`, this must be a URL such as https://example.com/orders; its host cannot be a template."
         raise Refused(pointer, "url", detail)
     address.check_url(origin, allow_http=True, allowed=address.EVERYWHERE, pointer=pointer)
     return origin, slash + path

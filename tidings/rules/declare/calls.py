@@ -57,7 +57,7 @@ def read_call(
     )
     for name in OF_EMIT if emit is None else ():
         if call.get(name) is not None:
-            wrong.say(f"{at}/{name}", "contradiction", f"`{name}` goes with `emit`, which reads the answer.")
+            wrong.say(f"{at}/{name}", "contradiction", f"`{name}` requires `emit`, which reads the answer.")
     _check_types(found, call, at, wrong)
     if len(wrong.found) > before:
         return None

@@ -78,7 +78,7 @@ def read(
     """
     wrong = Places()
     if type(values) is not dict:
-        detail = f"Connections must be an object whose keys are their names, not {shown(values)}."
+        detail = f"Connections must be an object whose keys are the connections' names, not {shown(values)}."
         wrong.say(pointer, "wrong_type", detail)
         values = {}
     if len(values) > CONNECTIONS_MAX:
@@ -177,7 +177,11 @@ def _where(given: dict[str, Any], pointer: str, wrong: Places) -> dict[str, str]
     url = wrong.text(given["smtp"], at, address.URL_CHARS_MAX)
     scheme, slashes, rest = url.partition("://")
     if scheme not in address.MAIL_PORTS or not slashes or "/" in rest or "?" in rest:
-        wrong.say(at, "url", "`smtp` must be a URL such as smtp://mail.example.com:587, or smtps:// for TLS at once.")
+        wrong.say(
+            at,
+            "url",
+            "`smtp` must be a URL such as smtp://mail.example.com:587, or smtps:// for TLS from the first byte.",
+        )
     else:
         check = f"https://{rest}"
         refusing(lambda: address.check_url(check, allow_http=True, allowed=address.EVERYWHERE, pointer=at), wrong)
@@ -200,7 +204,7 @@ def _base(value: Any, pointer: str, wrong: Places) -> str:
     except Refused as refused:
         wrong.say(refused.pointer, refused.place.code, refused.detail)
     if "?" in base:
-        wrong.say(pointer, "url", "`base` cannot have a query. Links have their own.")
+        wrong.say(pointer, "url", "`base` cannot have a query; put it in the link's `query`.")
     return base.rstrip("/")
 
 

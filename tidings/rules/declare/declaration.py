@@ -70,7 +70,7 @@ def read(
         wrong.say(
             pointer,
             "wrong_type",
-            f"Collections must be an object whose keys are their names, not {shown(values)}.",
+            f"Collections must be an object whose keys are the collections' names, not {shown(values)}.",
         )
         values = {}
     if len(values) > COLLECTIONS_MAX:
@@ -127,7 +127,9 @@ def _read(
     before = len(wrong.found)
     at = pointer if name_at is None else name_at
     if _is_name(name, at, wrong) and (name != name.lower() or name in NO_COLLECTIONS):
-        wrong.say(at, "name", f"A collection's name is in lower case, and not {' or '.join(NO_COLLECTIONS)}.")
+        wrong.say(
+            at, "name", f"A collection's name must be in lower case, and cannot be {' or '.join(NO_COLLECTIONS)}."
+        )
     if not wrong.json(value, pointer):
         return None
     given = wrong.members(value, pointer, _PARTS, "A collection")
@@ -187,7 +189,11 @@ def _check_was(entries: list[tuple[str, Any]], pointer: str, what: str, wrong: P
         here = f"{pointer}/{escaped(name)}/was"
         folded = was.lower()
         if folded in seen:
-            wrong.say(here, "contradiction", f"{seen[folded]} was also {was}; a {what} can become only one.")
+            wrong.say(
+                here,
+                "contradiction",
+                f"{seen[folded]} has `was: {was}` too, but a {what} can be renamed to only one name.",
+            )
             continue
         seen[folded] = name
         steps[name.lower()] = earlier = folded
@@ -315,7 +321,9 @@ def _questions(declared: dict[str, Any], half: Collection, pointer: str, wrong: 
     for name, value in declared.items():
         here = f"{pointer}/{escaped(name)}"
         if _is_name(name, here, wrong) and (name != name.lower() or name in NO_QUESTIONS):
-            wrong.say(here, "name", f"A question's name is in lower case, and not {', '.join(NO_QUESTIONS)}.")
+            wrong.say(
+                here, "name", f"A question's name must be in lower case, and cannot be {', '.join(NO_QUESTIONS)}."
+            )
         at = here
         if type(value) is list:
             value = {"parameters": value}

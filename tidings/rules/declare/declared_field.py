@@ -245,7 +245,9 @@ def _check(field: Field, given: dict[str, Any], pointer: str, wrong: Places) -> 
         detail = "A unique field cannot have a default: two items would have the same value."
         wrong.say(f"{pointer}/default", "contradiction", detail)
     if field.default is not None and field.type == "reference":
-        wrong.say(f"{pointer}/default", "contradiction", "A reference cannot have a default: that item may not exist.")
+        wrong.say(
+            f"{pointer}/default", "contradiction", "A reference cannot have a default: the item it names may not exist."
+        )
     bare = Field(
         **{name: getattr(field, name) for name in Field.__struct_fields__ if name not in ("default", "example")}
     )

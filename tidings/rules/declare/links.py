@@ -121,7 +121,9 @@ def read(values: Any, pointer: str = "", between: Callable[[], None] = lambda: N
     """
     wrong = Places()
     if type(values) is not dict:
-        wrong.say(pointer, "wrong_type", f"Links must be an object whose keys are their names, not {shown(values)}.")
+        wrong.say(
+            pointer, "wrong_type", f"Links must be an object whose keys are the links' names, not {shown(values)}."
+        )
         values = {}
     if len(values) > LINKS_MAX:
         wrong.say(pointer, "too_many", f"There may be at most {LINKS_MAX:,} links.")
@@ -213,7 +215,7 @@ def _when(given: dict[str, Any], pointer: str, wrong: Places) -> dict[str, Any]:
     if events is None:
         if type(given["when"]) is dict:
             detail = (
-                "`when` needs `event`, an event type or a list of types and patterns, or one of every, at and cron."
+                "`when` needs `event` (an event type, or a list of types and patterns) or one of every, at and cron."
             )
             wrong.say(f"{at}/event", "missing", detail)
         return found
@@ -225,7 +227,9 @@ def _when(given: dict[str, Any], pointer: str, wrong: Places) -> dict[str, Any]:
 def _timer(given: dict[str, Any], when: dict[str, Any], pointer: str, wrong: Places) -> Timer | None:
     at = f"{pointer}/when"
     if when.get("event") is not None:
-        wrong.say(f"{at}/event", "contradiction", "A link acts on events or on times. Declare two links for both.")
+        wrong.say(
+            f"{at}/event", "contradiction", "A link acts on events or on times. To act on both, declare two links."
+        )
     if given.get("filter") is not None:
         wrong.say(f"{pointer}/filter", "contradiction", "`filter` selects events; a link that acts on times has none.")
     if not any(when.get(kind) is not None for kind in timers.KINDS):
@@ -273,12 +277,12 @@ def _what(given: dict[str, Any], pointer: str, wrong: Places) -> LinkAction | No
     elif named == ["mail"]:
         _no_rate(given, pointer, wrong)
         if given.get("emit") is not None:
-            detail = "A mail has no answer to read. `emit` goes with `call`."
+            detail = "A mail has no answer to read. Use `emit` only with `call`."
             wrong.say(f"{pointer}/emit", "contradiction", detail)
         return read_mail(given["mail"], order_by(given), pointer, wrong)
     else:
         if given.get("emit") is not None:
-            detail = "An edit emits the event of its change. `emit` goes with `call`, whose answer it reads."
+            detail = "An edit emits the event of its change. Use `emit` only with `call`, whose answer it reads."
             wrong.say(f"{pointer}/emit", "contradiction", detail)
         return _item(given, pointer, wrong)
     return None

@@ -198,17 +198,18 @@ OF_MAIL: tuple[Judgement, ...] = (
 
 OF_MESSAGE: dict[OfMessage, str] = {
     "delivered": "It has arrived.",
-    "again": "It is retried on schedule. After the last attempt it is dead.",
+    "again": "The message is retried on schedule. After the last attempt it is dead.",
     "again, uncounted": (
-        f"It is retried without using up an attempt of its schedule, for at most {health.HOLD_UNCOUNTED // DAY} days."
+        f"The message is retried without using up an attempt of its schedule, for at most "
+        f"{health.HOLD_UNCOUNTED // DAY} days."
     ),
     "dead": "It is not sent again.",
 }
 OF_ENDPOINT: dict[OfEndpoint, str] = {
     "well": "Everything is sent, as fast as the endpoint answers.",
     "silent": (
-        "Nothing happens as long as anything newer succeeds. If nothing does, it counts as failing; probes "
-        f"then start {health.REFUSED_SECONDS_FIRST:g} s apart and are never more than "
+        "Nothing happens as long as any newer message succeeds. If none does, the endpoint counts as "
+        f"failing; probes then start {health.REFUSED_SECONDS_FIRST:g} s apart and are never more than "
         f"{health.REFUSED_SECONDS_MAX:g} s apart."
     ),
     "failing": (
@@ -224,11 +225,12 @@ OF_ENDPOINT: dict[OfEndpoint, str] = {
         "The endpoint shows it as `health.held_until`."
     ),
     "hold older": (
-        "The same for older messages. Messages created after every one that failed are still sent; if the first of "
+        "The same applies to older messages. Messages created after every one that failed are still sent; if "
+        "the first of "
         "them is asked to wait too, nothing is sent."
     ),
     "gone": "It is disabled.",
-    "not asked": "Nothing was sent, so nothing is known about it.",
+    "not asked": "Nothing was sent, so nothing is known about the endpoint.",
 }
 RULES: tuple[str, ...] = (
     "Messages created after every one that failed go first, whatever the reason for the failures: they have a slot "

@@ -205,7 +205,7 @@ def _check(field: FormField) -> None:
         raise Refused("/pattern_help", "incomplete", "pattern_help requires a pattern.")
     _check_accept(field)
     if field.type == "hidden" and not isinstance(field.default, str) and not field.from_query:
-        detail = "A hidden field has a fixed value as its default, or takes it from the URL: from_query."
+        detail = "A hidden field needs a default, or from_query to take its value from the URL."
         raise Refused("/default", "missing", detail)
     if field.default is not None:
         _check_default(field)
@@ -220,7 +220,7 @@ def _check_texts(field: FormField) -> None:
     for name, most in (limits | {"pattern_help": TEXT_CHARS_MAX}).items():
         check_line(getattr(field, name), most, f"/{name}")
     if len(field.autocomplete) > 100 or not re.fullmatch(f"({AUTOCOMPLETE_PATTERN})?", field.autocomplete):
-        detail = "Write what HTML calls it, such as name, email, postal-code or off."
+        detail = "Write the name that HTML has for it, such as name, email, postal-code or off."
         raise Refused("/autocomplete", "wrong_value", detail)
 
 
@@ -255,7 +255,7 @@ def _check_bounds(field: FormField) -> None:
         if field.type in COUNTED:
             most = FILES_MAX if field.type == "file" else OPTIONS_MAX if field.type == "checkboxes" else CHARS_MAX
             if type(bound) is not int or not 0 <= bound <= most or (name == "max" and bound == 0):
-                raise Refused(f"/{name}", "bound", f"It counts: a whole number, at most {most:,}.")
+                raise Refused(f"/{name}", "bound", f"This is a count: a whole number of at most {most:,}.")
             found[name] = bound
         else:
             right = isinstance(bound, str) if field.type in TIMES else not isinstance(bound, str)

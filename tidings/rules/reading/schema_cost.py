@@ -91,7 +91,9 @@ def check(schema: Schema) -> None:
         )
         raise Refused(cost.at, "schema", detail)
     if cost.per_char > STATES_MAX:
-        detail = "The patterns for one text are too large together; use fewer, or smaller numbers in braces."
+        detail = (
+            "Taken together, the patterns for one text are too large; use fewer patterns, or smaller repetition counts."
+        )
         raise Refused(cost.patterns_at, "schema", detail)
 
 

@@ -89,7 +89,7 @@ def _signature(check: Signature, at: str) -> None:
     for text in templates:
         names = Template(text, f"{at}/signed").names
         if plain != ("secret" in names):
-            detail = "A plain hash needs {secret} in what is signed; nothing else may have it."
+            detail = "For a plain hash, `signed` must contain {secret}; for every other algorithm it must not."
             raise Refused(f"{at}/signed", "template", detail)
         if not names:
             raise Refused(f"{at}/signed", "template", "Nothing of the request is signed.")
@@ -140,7 +140,7 @@ def _patterns(patterns: tuple[str, ...], at: str) -> None:
             raise Refused(f"{at}/{index}", "wrong_value", f"This is not a pattern: {error}.") from None
         if not _NARROW.fullmatch(pattern) or re.fullmatch(pattern, NOBODYS_HOST):
             detail = (
-                "A host is written with letters, digits, hyphens and \\., in classes and groups; no other wildcards."
+                "A host may use only letters, digits, hyphens and \\., in classes and groups, and no other wildcards."
             )
             raise Refused(f"{at}/{index}", "wrong_value", detail)
 

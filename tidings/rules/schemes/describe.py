@@ -58,8 +58,8 @@ _REPLAYED = "No replay window: a replayed request still verifies, so drop repeat
 def body_in_words(scheme: Scheme) -> str:
     """What the signature leaves open of the body; an empty text if nothing."""
     if any(isinstance(check, Certificate) and check.style == "paypal" for check in scheme.checks):
-        return "Covers the body only by CRC-32, which another body can have too: only TLS protects it."
-    return "" if covers_body(scheme) else "Does not cover the body: only TLS protects it."
+        return "Covers the body only by CRC-32, which another body can have too: only TLS protects the body."
+    return "" if covers_body(scheme) else "Does not cover the body: only TLS protects the body."
 
 
 def covers_body(scheme: Scheme) -> bool:

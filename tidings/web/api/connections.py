@@ -119,8 +119,9 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=WRITE,
         summary="Declare a connection, or replace its declaration",
         help=(
-            "It applies from the next request on, and deliveries that wait for a retry are sent at once. Secrets are "
-            "shown as `***`; sent back, that keeps them. `If-None-Match: *` only creates, `If-Match` only replaces."
+            "The declaration applies from the next request on, and deliveries that wait for a retry are sent at "
+            "once. Secrets are shown as `***`; send `***` back to keep a secret. `If-None-Match: *` only "
+            "creates, `If-Match` only replaces."
         ),
         also=((201, "It was created."),),
         handler=put_connection,

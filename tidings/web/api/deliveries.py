@@ -117,24 +117,31 @@ OPERATIONS: tuple[Operation, ...] = (
         response=DeliveryList,
         parameters=(
             Parameter(name="state", schema={"type": "string", "enum": list(STATES)}, help="Only in this state."),
-            Parameter(name="endpoint", schema={"type": "string"}, help="Only to the endpoint with this id."),
-            Parameter(name="link", schema={"type": "string"}, help="Only through the link with this name, or this id."),
-            Parameter(name="event", schema={"type": "string"}, help="Only of the event with this id."),
+            Parameter(name="endpoint", schema={"type": "string"}, help="Only deliveries to the endpoint with this id."),
+            Parameter(
+                name="link",
+                schema={"type": "string"},
+                help="Only deliveries through the link with this name, or this id.",
+            ),
+            Parameter(name="event", schema={"type": "string"}, help="Only deliveries of the event with this id."),
             Parameter(
                 name="type",
                 schema=TYPE_OR_BEGINNING,
-                help="Only of events of this type, such as `tasks.completed`, or pattern, such as `tasks.*`.",
+                help="Only deliveries of events of this type, such as `tasks.completed`, or pattern, such as "
+                "`tasks.*`.",
             ),
-            Parameter(name="outcome", schema=_OUTCOME, help="Only if the last attempt had this outcome."),
+            Parameter(name="outcome", schema=_OUTCOME, help="Only deliveries whose last attempt had this outcome."),
             Parameter(
                 name="status",
                 schema=_STATUS,
-                help="Only if the last attempt got this HTTP status, such as `422`, or `4xx`.",
+                help="Only deliveries whose last attempt got this HTTP status, such as `422`, or `4xx`.",
             ),
-            Parameter(name="time__gte", schema=_TIME, help="Only those created at this time or later."),
-            Parameter(name="time__lt", schema=_TIME, help="Only those created before this time."),
+            Parameter(name="time__gte", schema=_TIME, help="Only deliveries created at this time or later."),
+            Parameter(name="time__lt", schema=_TIME, help="Only deliveries created before this time."),
             Parameter(
-                name="tenant", schema={"type": "string"}, help="Only to endpoints and through links of this tenant."
+                name="tenant",
+                schema={"type": "string"},
+                help="Only deliveries to endpoints, or through links, of this tenant.",
             ),
             *PAGING,
         ),

@@ -33,7 +33,8 @@ EXAMPLE: dict[str, Any] = {
 FormPatch = patch_of(
     FormBody,
     "FormPatch",
-    "A merge patch: omitted members stay, null resets a member to its default. `fields` replaces all of them.",
+    "A merge patch: omitted members stay, null resets a member to its default. `fields` replaces all fields of "
+    "the form.",
 )
 
 
@@ -145,7 +146,7 @@ OPERATIONS: tuple[Operation, ...] = (
         sorts=("path", "-path", "created", "-created"),
         sorts_max=2,
         parameters=(
-            Parameter(name="tenant", schema={"type": "string"}, help="Only those of this tenant."),
+            Parameter(name="tenant", schema={"type": "string"}, help="Only endpoints of this tenant."),
             *PAGING,
         ),
     ),
@@ -156,7 +157,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="forms:write",
         summary="Declare a form: a page that people fill in",
         help=(
-            "Its page is at `/f/` and its path. A submission from it, or from a page of the `origins`, is checked, "
+            "The form's page is at `/f/` followed by the form's path. A submission from this page, or from a "
+            "page of the `origins`, is checked, "
             "kept as a receipt, and becomes an event with the fields as its data."
         ),
         handler=create_form,
@@ -198,7 +200,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/forms/{id}",
         scope="forms:write",
         summary="Change a form",
-        help="`fields` replaces all of them.",
+        help="`fields` replaces all fields of the form.",
         handler=edit_form,
         tag=TAG,
         request=FormPatch,
@@ -213,7 +215,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/forms/{id}",
         scope="forms:write",
         summary="Delete a form",
-        help="Its page is 404 from then on. Its events and receipts stay.",
+        help="Its page answers 404 from then on. The form's events and receipts stay.",
         handler=delete_form,
         tag=TAG,
         status=204,

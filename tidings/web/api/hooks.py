@@ -141,7 +141,7 @@ OPERATIONS: tuple[Operation, ...] = (
         sorts=("path", "-path", "created", "-created"),
         sorts_max=2,
         parameters=(
-            Parameter(name="tenant", schema={"type": "string"}, help="Only those of this tenant."),
+            Parameter(name="tenant", schema={"type": "string"}, help="Only endpoints of this tenant."),
             *PAGING,
         ),
     ),
@@ -152,8 +152,9 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="hooks:write",
         summary="Declare a hook: a URL for another system's webhooks",
         help=(
-            "Requests to `/in/` and its path are verified by the scheme, kept, and become events. `GET /v1/schemes` "
-            "lists the schemes that can be named; the reference page says what each checks."
+            "Requests to `/in/` followed by the hook's path are verified by the scheme, kept, and become "
+            "events. `GET /v1/schemes` "
+            "lists the schemes that can be named; the reference page says what each scheme checks."
         ),
         handler=create_hook,
         tag=TAG,
@@ -180,7 +181,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/hooks/{id}",
         scope="hooks:write",
         summary="Change a hook",
-        help="`secrets` replaces all of them: while a sender rotates its secret, give both the new and the old one.",
+        help="`secrets` replaces all secrets of the hook: while a sender rotates its secret, give both the new "
+        "and the old one.",
         handler=edit_hook,
         tag=TAG,
         request=HookPatch,
@@ -195,7 +197,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/hooks/{id}",
         scope="hooks:write",
         summary="Delete a hook",
-        help="Its URL is 404 from then on. Its events and receipts stay.",
+        help="Its URL answers 404 from then on. The hook's events and receipts stay.",
         handler=delete_hook,
         tag=TAG,
         status=204,

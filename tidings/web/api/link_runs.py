@@ -51,7 +51,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Run a link with a timer now",
         help=(
             "Emits an event as a due time would, and returns it. The link's own times stay the same. A link never has "
-            "two runs at once: this is refused until its last run has ended."
+            "two runs at once: the call is refused until the link's last run has ended."
         ),
         handler=run_link,
         tag="Links",
@@ -66,8 +66,9 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=WRITE,
         summary="Let a link that polls begin again",
         help=(
-            "It forgets how far it has read, so its next run reads everything. Records that it knows emit nothing, "
-            "so only what was missed is emitted. With `mirror` the records are deleted, and each is created again."
+            "The link forgets how far it has read, so its next run reads everything. Records that are unchanged in "
+            "its mirror emit nothing, so only missed changes are emitted. With `mirror`, the records in the "
+            "mirror are deleted too, and the next run emits each of them as created."
         ),
         handler=reset_link,
         tag="Links",

@@ -239,9 +239,11 @@ OPERATIONS: tuple[Operation, ...] = (
         sorts_max=2,
         parameters=(
             Parameter(
-                name="state", schema={"type": "string", "enum": ["enabled", "paused"]}, help="Only those in this state."
+                name="state",
+                schema={"type": "string", "enum": ["enabled", "paused"]},
+                help="Only endpoints in this state.",
             ),
-            Parameter(name="tenant", schema={"type": "string"}, help="Only those of this tenant."),
+            Parameter(name="tenant", schema={"type": "string"}, help="Only endpoints of this tenant."),
             *PAGING,
         ),
     ),
@@ -308,8 +310,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=WRITE,
         summary="Act again after a pause",
         help=(
-            "`missed` decides what happens to the waiting deliveries: `send` makes them (the usual choice), `cancel` "
-            "drops them. `waiting` in the response says how many there were."
+            "`missed` decides what happens to the waiting deliveries: `send` sends them (the usual choice), `cancel` "
+            "cancels them. `waiting` in the response says how many there were."
         ),
         handler=resume_link,
         tag=TAG,
@@ -327,7 +329,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=WRITE,
         summary="See the exact edit or call that a link would make for an event",
         help=(
-            "Changes and sends nothing. Give `event_id`, or an `event` that is not stored; a link with a timer needs "
+            "Nothing is changed or sent. Give `event_id`, or an `event` that is not stored; a link with a timer needs "
             "neither."
         ),
         handler=test_link,

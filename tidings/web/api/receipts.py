@@ -114,9 +114,9 @@ async def _list(parts: Parts, request: Request, *, refused: bool) -> Answer:
 
 
 _FILTERS = (
-    Parameter(name="hook", schema={"type": "string"}, help="Only of the hook with this id."),
-    Parameter(name="form", schema={"type": "string"}, help="Only of the form with this id."),
-    Parameter(name="tenant", schema={"type": "string"}, help="Only of this tenant's hooks and forms."),
+    Parameter(name="hook", schema={"type": "string"}, help="Only requests to the hook with this id."),
+    Parameter(name="form", schema={"type": "string"}, help="Only submissions of the form with this id."),
+    Parameter(name="tenant", schema={"type": "string"}, help="Only requests to this tenant's hooks and forms."),
     *PAGING,
 )
 
@@ -173,9 +173,10 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="hooks:write",
         summary="Check a refused request again, and let it in if it passes",
         help=(
-            "Use it once the hook's secret (or scheme, or public URL) is fixed. The request is checked as of its "
-            "arrival, and becomes an event. Of a submission to a form, only the values are checked: use it for a "
-            "person who was mistaken for a program. 409 says why it is still refused."
+            "Use this after you have corrected the hook's secret, scheme or public URL. The request is checked "
+            "as at the time of its arrival, and becomes an event. Of a submission to a form, only the values are "
+            "checked, so that you can let in a person who was mistaken for a program. If the request is still "
+            "refused, the response is 409 and says why."
         ),
         handler=retry_refusal,
         tag=TAG,

@@ -120,10 +120,16 @@ OPERATIONS: tuple[Operation, ...] = (
                 schema={"type": "string", "enum": ["running", "done", "cancelled"]},
                 help="Only in this state.",
             ),
-            Parameter(name="endpoint", schema={"type": "string"}, help="Only to the endpoint with this id."),
-            Parameter(name="link", schema={"type": "string"}, help="Only through the link with this name, or this id."),
+            Parameter(name="endpoint", schema={"type": "string"}, help="Only deliveries to the endpoint with this id."),
             Parameter(
-                name="tenant", schema={"type": "string"}, help="Only to endpoints and through links of this tenant."
+                name="link",
+                schema={"type": "string"},
+                help="Only deliveries through the link with this name, or this id.",
+            ),
+            Parameter(
+                name="tenant",
+                schema={"type": "string"},
+                help="Only deliveries to endpoints, or through links, of this tenant.",
             ),
             *PAGING,
         ),

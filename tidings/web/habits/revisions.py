@@ -24,18 +24,18 @@ _REVISION = re.compile(r"([1-9][0-9]{0,18})(-[0-9a-f]{16})?")
 IF_MATCH = Parameter(
     name="If-Match",
     schema={"type": "string", "format": "entity-tags", "pattern": TAGS, "maxLength": TAGS_CHARS_MAX},
-    help='Change it only if it is at this revision, as in `"3"`; otherwise the response is 412.',
+    help='Change the resource only if it is at this revision, as in `"3"`; otherwise the response is 412.',
     where="header",
 )
 IF_NONE_MATCH = Parameter(
     name="If-None-Match",
     schema={"type": "string", "format": "entity-tags", "pattern": TAGS, "maxLength": TAGS_CHARS_MAX},
-    help='Return 304 without a body if it still has this `ETag`, as in `"3"`.',
+    help='Return 304 without a body if the resource still has this `ETag`, as in `"3"`.',
     where="header",
 )
 IF_NONE_MATCH_OF_PUT = msgspec.structs.replace(
     IF_NONE_MATCH,
-    help='`*`: only create, and return 412 if it exists. `"3"`: return 412 if it is at this revision.',
+    help='`*`: only create, and return 412 if the resource exists. `"3"`: return 412 if it is at this revision.',
 )
 
 

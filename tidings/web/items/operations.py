@@ -209,7 +209,7 @@ class ItemMenu:
             method="DELETE",
             path=f"{self._path}/{{id}}",
             summary=f"Delete an item of {self._name}",
-            help="Refused with 409 while other items refer to it.",
+            help="Refused with 409 while other items refer to this item.",
             handler=self._door.delete,
             idempotent_key=True,
             status=204,

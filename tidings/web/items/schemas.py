@@ -57,7 +57,7 @@ _BATCH_REVISION: Schema = {
     "format": "int64",
     "minimum": 1,
     "maximum": 2**63 - 1,
-    "description": "Only if it is at this revision.",
+    "description": "Do it only if the item is at this revision.",
 }
 OWN_NAMES = tuple(_OWN)
 """The members that every item has."""

@@ -41,7 +41,9 @@ HEADERS: dict[str, dict[str, Any]] = {
         pattern='^"[0-9a-f]{1,24}(-[0-9a-f]{1,32})?"$',
         maxLength=60,
     ),
-    REPLAYED[0].title(): _header("`true` if this repeats the first response (`Idempotency-Key`).", enum=[REPLAYED[1]]),
+    REPLAYED[0].title(): _header(
+        "`true` if this response repeats the first one (`Idempotency-Key`).", enum=[REPLAYED[1]]
+    ),
     "Link": _header(
         "The next page, with `rel=next` (RFC 8288); absent on the last page.",
         pattern='^<(https?:/)?/.*>; rel="next"$',
@@ -49,12 +51,12 @@ HEADERS: dict[str, dict[str, Any]] = {
     ),
     "Location": _header("Where it is now.", always=True, pattern="^/v1/", maxLength=1_000),
     "RateLimit": _header(
-        "What is left of the key's call limits (draft-ietf-httpapi-ratelimit-headers-11); absent if it has none.",
+        "What remains of the key's call limits (draft-ietf-httpapi-ratelimit-headers-11); absent if the key has none.",
         pattern=f"^{_WINDOWS.format(what='r=[0-9]+;t=[0-9]+')}$",
         maxLength=1_000,
     ),
     "RateLimit-Policy": _header(
-        "The key's call limits; absent if it has none.",
+        "The key's call limits; absent if the key has none.",
         pattern=f"^{_WINDOWS.format(what='q=[0-9]+;w=[0-9]+')}$",
         maxLength=1_000,
     ),

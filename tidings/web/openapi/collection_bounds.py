@@ -202,7 +202,7 @@ _LINK: dict[str, Schema] = {
                 "minItems": 1,
                 "maxItems": PATTERNS_MAX,
                 "items": {"type": "string", **_PATTERN},
-                "description": "The event types, or patterns of them, that it acts on. A single one needs no list.",
+                "description": "The event types or patterns that the link acts on. A single one needs no list.",
             },
             every=_word(r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$", 40, "A duration, such as 15m or 1h30m."),
             at={
@@ -227,11 +227,11 @@ _LINK: dict[str, Schema] = {
             **{word: _TEMPLATE | {"description": f"The id of the item to {word}."} for word in EDIT_WORDS[1:]},
             data={"description": "The item's fields, by name, or one template that becomes all of them."},
         ),
-        "description": "What it does to which item: exactly one of create, put, patch and delete.",
+        "description": "The edit and the item's id: exactly one of create, put, patch and delete.",
     },
     "call": {
         **_object(
-            via={"type": "string", **CONNECTION, "description": "The connection that it goes through."},
+            via={"type": "string", **CONNECTION, "description": "The connection that the call goes through."},
             **{word: _TEMPLATE | {"description": f"The path or URL of a {word.upper()}."} for word in CALL_VERBS},
             query={"type": "object", "description": "Parameters of the URL, by name."},
             headers={"type": "object", "additionalProperties": _TEMPLATE},
@@ -239,7 +239,8 @@ _LINK: dict[str, Schema] = {
             form={"type": "object", "description": "The body as a form."},
             xml=_TEMPLATE | {"description": "The body as XML."},
             text=_TEMPLATE | {"description": "The body as text."},
-            ok=_TEMPLATE | {"description": "An expression of status, headers and body: whether it succeeded."},
+            ok=_TEMPLATE
+            | {"description": "An expression of status, headers and body that is true if the call succeeded."},
             in_doubt={"type": "string", "enum": list(IN_DOUBTS)},
             give_up_on={
                 "type": "array",
@@ -250,7 +251,7 @@ _LINK: dict[str, Schema] = {
             pages={"type": "object", "description": "How to ask for further pages: `next`, or what is different."},
             gone={"type": "array", "maxItems": 10, "items": {"type": "integer", "minimum": 400, "maximum": 499}},
         ),
-        "description": "The request that it sends: exactly one of get, post, put, patch, delete and head.",
+        "description": "The request that the link sends: exactly one of get, post, put, patch, delete and head.",
     },
     "mail": {
         **_object(
@@ -275,15 +276,17 @@ _LINK: dict[str, Schema] = {
             ),
             each=_TEMPLATE | {"description": "The path of the records in the answer; without it, the answer itself."},
             key=_TEMPLATE | {"description": "The path of the key of a record, or a template of it."},
-            data={"description": "A template of what is kept of a record; without it, all of it."},
+            data={"description": "A template of the part of a record that is kept; by default the whole record."},
             mode={"type": "string", "enum": list(emit.MODES)},
             only=_NAMES_OF_FIELDS | {"description": "The only fields whose changes count."},
             ignore=_NAMES_OF_FIELDS | {"description": "Fields whose changes do not count."},
             deleted=_TEMPLATE | {"description": "Whether a record was deleted."},
-            cursor={"type": "object", "description": "How it knows how far it has read."},
-            sweep={"description": "How often it looks at everything, so that what is missing counts as deleted."},
+            cursor={"type": "object", "description": "How the link knows how far it has read."},
+            sweep={
+                "description": "How often the link reads everything; records that are then missing count as deleted."
+            },
         ),
-        "description": "Which events follow from the answers of a call.",
+        "description": "Which events are published from the answers to a call.",
     },
     "order": _TEMPLATE,
     "order_max_age_seconds": {"minimum": 1, "maximum": pacing.ORDER_AGE_SECONDS_MAX},

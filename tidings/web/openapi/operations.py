@@ -18,8 +18,7 @@ IDEMPOTENCY_KEY = Parameter(
     name="Idempotency-Key",
     schema={"type": "string", "pattern": KEY_PATTERN, "maxLength": KEY_CHARS_MAX},
     help=(
-        f"If retried with the same body, it returns the first response again, with `{REPLAYED[0].title()}: true` "
-        "(for 24 h)."
+        f"A retry with the same body returns the first response again, with `{REPLAYED[0].title()}: true` (for 24 h)."
     ),
     where="header",
     example="order-4711",

@@ -44,11 +44,11 @@ OWN = (
     ("endpoint.disabled", "An endpoint was disabled: it failed for days, or answered 410.", _ABOUT, _EXAMPLE),
     (
         "endpoint.failing",
-        ("An endpoint has started to fail. Only endpoints that select this type by name get it."),
+        ("An endpoint has started to fail. Only endpoints that select this type by name get this event."),
         _ABOUT,
         _EXAMPLE,
     ),
-    ("endpoint.test", "A test of one endpoint, sent only to it.", _TEST_SCHEMA, _TEST),
+    ("endpoint.test", "A test of one endpoint, sent only to that endpoint.", _TEST_SCHEMA, _TEST),
 )
 """The types that Tidings publishes itself: name, description, schema of `data`, example."""
 _SIGNED = (
@@ -79,7 +79,7 @@ _SIGNED_HEADERS = [
 ]
 ARRIVED = {
     "2XX": {"description": "It arrived."},
-    "4XX": {"description": "It failed: it is sent again later, unless the endpoint's settings say otherwise."},
+    "4XX": {"description": "The webhook failed: it is sent again later, unless the endpoint's settings say otherwise."},
 }
 
 
@@ -134,7 +134,7 @@ def _cause(kind: ChangeType, component: str) -> Schema:
     """Members that describe a change, besides the item itself."""
     found: Schema = {
         "collection": {"const": kind.collection},
-        "actor": {"type": "string", **ACTOR, "description": "The key, hook, form or link that caused it."},
+        "actor": {"type": "string", **ACTOR, "description": "The key, hook, form or link that caused the event."},
         "request_id": {"type": "string", **ident("req")},
     }
     if kind.has_previous:

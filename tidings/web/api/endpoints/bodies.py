@@ -15,7 +15,8 @@ BatchPatch = patch_of(Batch, "BatchPatch", "A part of `batch`; null resets a fie
 ClientCertificatePatch = patch_of(
     ClientCertificate,
     "ClientCertificatePatch",
-    "A part of `client_certificate`; a renewed certificate may keep its key. If none is stored, both are needed.",
+    "A part of `client_certificate`. A renewed certificate may keep its key; if no certificate is stored yet, "
+    "give both it and its key.",
 )
 EndpointPatch = patch_of(
     EndpointBody,

@@ -16,7 +16,8 @@ _ENDPOINT = {
     "body": "`standard`, `cloudevents`, `thin` (only that something happened) or `bare` (the data alone).",
     "fields": "Paths into `data`: only these are sent; everything by default.",
     "timeout_seconds": "The time limit of one attempt, including the response.",
-    "retry_delays_seconds": "The delay before each attempt, the first included, instead of the usual ten.",
+    "retry_delays_seconds": "The delay before each attempt, the first included; by default the usual schedule "
+    "of ten attempts.",
     "give_up_on": "Statuses, or classes such as `4xx`, after which a delivery is dead at once.",
     "ca": "The only certificate authorities to trust, as PEM; the public ones by default.",
     "client_certificate": "The certificate to present if the endpoint asks for one (mTLS).",

@@ -103,7 +103,8 @@ OPERATIONS: tuple[Operation, ...] = (
         help=(
             "The response is 202 once the event is on disk. It is sent as a webhook to every endpoint that "
             "selects its type. With your own `id`, or an `Idempotency-Key`, the call can be retried safely: "
-            "the response is the stored event. If another event of the tenant has the id, it is 409. A `time` "
+            "the response is the stored event. If another event of the tenant has the id, the response is 409. "
+            "A `time` "
             "is kept to the microsecond; further digits are cut off."
         ),
         handler=publish_event,
@@ -121,8 +122,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="events:write",
         summary="Publish up to 1,000 events",
         help=(
-            "Either all are stored, or none. Errors point at the event, such as `/events/17/type`. Each event "
-            "may be as large as on its own."
+            "Either all events are stored, or none. Errors point at the event, such as `/events/17/type`. "
+            "Each event may be as large as one that is published alone."
         ),
         handler=publish_batch,
         tag=TAG,

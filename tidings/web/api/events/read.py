@@ -227,7 +227,7 @@ _CHOOSE = (
     _parameter(
         "type__in",
         {"type": "array", "items": TYPE_OR_BEGINNING, "minItems": 1, "maxItems": 100},
-        "Only events of one of these types; `tasks.*` matches all that begin that way.",
+        "Only events of one of these types; `tasks.*` matches every type that begins with `tasks.`.",
     ),
     _parameter("collection", _TEXT, "Only changes to this collection's items."),
     _parameter("subject", _TEXT, "Only events about this subject; for a change, the item's id."),
@@ -312,7 +312,8 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="events:read",
         summary="Make a ticket for a stream",
         help=(
-            f"For a browser's `EventSource`, which cannot send a key. For {TICKET_SECONDS} seconds, the ticket "
+            f"Use a ticket with a browser's `EventSource`, which cannot send a key. For {TICKET_SECONDS} "
+            f"seconds, the ticket "
             "opens a stream with the parameters it was made with and the rights of your key; an open stream "
             "stays open until the key expires or is revoked."
         ),

@@ -78,7 +78,7 @@ class _Collector:
         yield GaugeMetricFamily(
             "tidings_deliver_lag_deliveries", ("Deliveries that the deliver stage has not reached yet."), behind
         )
-        yield GaugeMetricFamily("tidings_in_flight", "Requests to endpoints in flight.", parts.deliver.flights)
+        yield GaugeMetricFamily("tidings_in_flight", "Requests in flight to endpoints.", parts.deliver.flights)
 
         yield GaugeMetricFamily("tidings_open_streams", "Open streams and long polls.", parts.open_calls.count)
 
