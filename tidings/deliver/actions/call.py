@@ -26,9 +26,11 @@ from tidings.model.outcome import Outcome
 from tidings.net.http import A_GLANCE, AnswerLimits, HttpRequest, Reply
 from tidings.rules.calls import sending
 from tidings.rules.calls.answers import header_values, read_answer
+from tidings.rules.calls.credentials import secrets_of
 from tidings.rules.calls.request import CallRequest, CallTemplate
 from tidings.rules.deliver import judgement, retry
 from tidings.rules.network import address
+from tidings.rules.reading.hiding import hiding
 from tidings.rules.template import SCOPE, JsonTemplate, Scope, TemplateFailed
 
 ANSWER_BYTES_MAX = 1024 * 1024
@@ -54,6 +56,8 @@ class CallReply(msgspec.Struct, frozen=True):
     reply: Reply | None = None
     no_token: str = ""
     """Why there is no access token, so that nothing was sent, or nothing again after a 401."""
+    tokens: tuple[str, ...] = ()
+    """The access tokens that were sent."""
 
 
 class CallAction:
@@ -69,6 +73,8 @@ class CallAction:
         self.follows = self.guarding.has_key
         connection = None if what.via is None else tools.connection(what.via)
         self._connection, self.auth = connection, sending.auth_scope(connection)
+        self._secrets = secrets_of(connection)
+        self.hide = hiding(self._secrets)
         self._has_token = sending.is_oauth2(connection)
         self._missing = what.via is not None and connection is None
         self.base = base = None if connection is None else connection.options.base
@@ -157,11 +163,11 @@ class CallAction:
     ) -> None:
         """Send it with an access token. `refused`: the one that was sent, if the `answer` to that was a 401."""
         assert self._connection is not None and call.request is not None
-        wanted = call.request
+        wanted, sent = call.request, () if refused is None else (refused,)
 
         def send(token: str | None, why: str) -> None:
             if token is None:
-                self._tools.later(lambda: done(CallReply(call, answer, why)))
+                self._tools.later(lambda: done(CallReply(call, answer, why, sent)))
                 return
             headers, body = sending.with_token(wanted.headers, wanted.body, token)
             request = msgspec.structs.replace(wanted, headers=headers, body=body)
@@ -174,12 +180,17 @@ class CallAction:
             if reply.status == 401 and reply.answered and refused is None:
                 self._with_token(call, token, reply, done)
             else:
-                done(CallReply(call, reply))
+                done(CallReply(call, reply, tokens=(*sent, token)))
 
         self._tools.tokens.use(self._connection, refused, send)
 
     def judge(self, reply: CallReply, now: Micros) -> Result:
-        """What the answer says, or that there was none."""
+        """What the answer says, or that there was none; without our credentials."""
+        hide = hiding((*self._secrets, *reply.tokens)) if reply.tokens else self.hide
+        result = self._judged(reply, now)
+        return msgspec.structs.replace(result, reason=hide.text(result.reason), answer=hide.bytes(result.answer))
+
+    def _judged(self, reply: CallReply, now: Micros) -> Result:
         found = reply.reply
         if reply.no_token:
             status, took = (None, 0) if found is None else (found.status, found.duration_ms)

@@ -24,8 +24,10 @@ from tidings.model.outcome import Outcome
 from tidings.net.http import Reply
 from tidings.net.mail import MailRequest
 from tidings.rules.calls import mail, sending
+from tidings.rules.calls.credentials import secrets_of
 from tidings.rules.deliver import judgement
 from tidings.rules.network import address
+from tidings.rules.reading.hiding import hiding
 from tidings.rules.template import JsonTemplate, Scope, TemplateFailed
 
 
@@ -54,6 +56,7 @@ class MailAction:
         self._guarding = Guarding(link, tools.once)
         self.follows = self._guarding.has_key
         self._connection = tools.connection(what.via)
+        self._hide = hiding(secrets_of(self._connection))
         self.destination = f"mail via {what.via}"
         self._template = mail.MailTemplate(what)
         self._order_by = None if what.order_by is None else JsonTemplate(what.order_by)
@@ -122,7 +125,7 @@ class MailAction:
             outcome = reply.letter.outcome
             judged = judgement.UNFILLED if outcome is outcomes.TEMPLATE_FAILED else judgement.judge_call(outcome, None)
             return Result(outcome, judged, reply.letter.failed, None, 0)
-        failure, status = found.failure, found.status
+        failure, status, answer = found.failure, found.status, self._hide.bytes(found.body)
         if failure is not None:
             outcome = OUTCOMES[failure.kind]
             reason = sending.unreached(failure.kind, failure.reason, self._connection)
@@ -133,8 +136,8 @@ class MailAction:
             outcome, reason = outcomes.OK, f"The mail server accepted the mail ({status})."
         else:
             outcome = outcomes.BAD_STATUS
-            reason = f"The mail server refused it: {found.body.decode('utf-8', 'replace').strip()[:300]}"
-        return Result(outcome, judgement.judge_mail(outcome, status), reason, status, found.duration_ms, found.body)
+            reason = f"The mail server refused it: {answer.decode('utf-8', 'replace').strip()[:300]}"
+        return Result(outcome, judgement.judge_mail(outcome, status), reason, status, found.duration_ms, answer)
 
     def follow(self, events: Sequence[Event], reply: MailReply, now: Micros) -> KeyDone | None:
         """The key of `once` is stored with the success."""

@@ -112,7 +112,9 @@ class ObserveAction:
             return Result(outcomes.OK, judgement.OK, reply.said, None, reply.duration_ms, is_stored=True)
         if reply.call is None:
             judged = judgement.OF_OBSERVING[reply.outcome]
-            return Result(reply.outcome, judged, reply.reason, None, reply.duration_ms, shown=reply.shown)
+            return Result(
+                reply.outcome, judged, self.call.hide.text(reply.reason), None, reply.duration_ms, shown=reply.shown
+            )
         result = self.call.judge(reply.call, now)
         if result.status in (401, 403) and self.link.timer is not None:
             wait = max(CEILING_SECONDS, result.wait_seconds or 0.0)

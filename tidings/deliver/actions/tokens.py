@@ -16,7 +16,9 @@ from tidings.model.calls.connection import AccessToken, Connection, StoredToken
 from tidings.model.moment import SECOND, Micros
 from tidings.net.http import AnswerLimits, HttpRequest, Reply, Tls
 from tidings.rules.calls import oauth2, sending
+from tidings.rules.calls.credentials import secrets_of, sent_in
 from tidings.rules.network import address
+from tidings.rules.reading.hiding import hiding
 from tidings.rules.reading.refused import Refused
 from tidings.store.base import Db, StoreError
 from tidings.store.tokens import TokenStore
@@ -106,18 +108,20 @@ class Tokens:
                 wanted=ANSWER,
                 opens=address.parse_networks(",".join(options.private)),
             )
-            self._send(request, lambda reply: self._answered(held, connection, refresh, reply))
+            self._send(request, lambda reply: self._answered(held, connection, refresh, wanted.body, reply))
         except (Refused, ValueError) as wrong:
             why = wrong.detail if isinstance(wrong, Refused) else str(wrong)
             self._inbox(lambda: self._fail(held, f"No access token could be requested: {why}"))
 
-    def _answered(self, held: _Held, connection: Connection, refresh: str | None, reply: Reply) -> None:
+    def _answered(self, held: _Held, connection: Connection, refresh: str | None, sent: bytes, reply: Reply) -> None:
         if reply.failure is not None:
             why = sending.unreached(reply.failure.kind, reply.failure.reason, connection)
             self._fail(held, f"No access token: {why}")
             return
+        old = () if held.token is None else (held.token.access,)
+        hide = hiding((*secrets_of(connection), *sent_in(sent), *old)).text
         try:
-            self._keep(held, connection, oauth2.read_token(reply.status, reply.body, self._now(), refresh))
+            self._keep(held, connection, oauth2.read_token(reply.status, reply.body, self._now(), refresh, hide))
         except oauth2.NoToken as wrong:
             self._fail(held, str(wrong))
 

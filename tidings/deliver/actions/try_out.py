@@ -72,7 +72,7 @@ class _TrialRun(Run):
                 reason="The mirror and the cursor are unchanged.",
                 shown=self._shown,
                 records=len(answer.records),
-                first=tuple(answer.records[:RECORDS_SHOWN]),
+                first=tuple(self._action.call.hide.value(each) for each in answer.records[:RECORDS_SHOWN]),
                 created=counts.created,
                 updated=counts.updated,
                 deleted=counts.deleted,

@@ -13,7 +13,9 @@ from tidings.model.link import ALL_TENANTS, Endpoint, Sealed
 from tidings.model.moment import SECOND, Micros
 from tidings.model.outcome import Outcome
 from tidings.net.http import FailureKind, HttpRequest, Reply, Tls
+from tidings.rules.calls.credentials import secret_headers
 from tidings.rules.deliver import bodies, judgement, retry
+from tidings.rules.reading.hiding import hiding
 from tidings.rules.schemes.standard import Signer
 
 MASK = "***"
@@ -52,6 +54,7 @@ class WebhookAction:
         self._headers = [f"{name}: {value}" if value else f"{name};" for name, value in sealed.headers.items()]
         self._shown_headers = "".join(f',"{name.lower()}":"{MASK}"' for name in sealed.headers) + "}"
         self._secrets = sealed.secrets
+        self._hide = hiding(tuple(secret_headers(sealed.headers)))
         self._signer: Signer | None = None
         self._signer_until: Micros | None = None
 
@@ -106,15 +109,16 @@ class WebhookAction:
                 reason = f"{reason} {failure.reason}"
         else:
             outcome, reason = OUTCOMES[failure.kind], failure.reason
+        answer = self._hide.bytes(reply.body)
         if outcome is outcomes.OK:
-            return Result(outcome, judgement.OK, reason, status, reply.duration_ms, reply.body)
+            return Result(outcome, judgement.OK, reason, status, reply.duration_ms, answer)
         asked = reply.header("retry-after") if reply.answered else None
         wait_seconds = None if asked is None else retry.parse_retry_after(asked, now)
         judged = judgement.judge(outcome, status, asked_to_wait=wait_seconds is not None)
         if self._give_up_on:
             judged = judgement.given_up(judged, status, self._give_up_on)
         gone = GONE if judged.endpoint == "gone" else None
-        return Result(outcome, judged, reason, status, reply.duration_ms, reply.body, wait_seconds, gone)
+        return Result(outcome, judged, reason, status, reply.duration_ms, answer, wait_seconds, gone)
 
     def follow(self, events: Sequence[Event], reply: Reply, now: Micros) -> None:
         """Nothing: a webhook only has to arrive."""

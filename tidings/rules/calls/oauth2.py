@@ -7,7 +7,7 @@ grant (section 2.1) or to authenticate the client (section 2.2). JWTs are signed
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -106,22 +106,26 @@ def token_request(
     return TokenRequest(url, headers, urlencode(form).encode())
 
 
-def read_token(status: int | None, body: bytes, now: Micros, before: str | None) -> AccessToken:
-    """The token in an answer. `before`: the refresh token that was used. Raises NoToken."""
+def read_token(
+    status: int | None, body: bytes, now: Micros, before: str | None, hide: Callable[[str], str] = str
+) -> AccessToken:
+    """The token in an answer. `before`: the refresh token that was used; `hide`: hides secrets. Raises NoToken."""
     try:
         found = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         found = None
     told = found if type(found) is dict else {}
     if status != 200:
-        said = " ".join(str(told[name]) for name in ("error", "error_description") if told.get(name))
+        said = hide(" ".join(str(told[name]) for name in ("error", "error_description") if told.get(name)))
         raise NoToken(f"The token endpoint answered {status}{': ' + said[:_SAID_CHARS] if said else ''}.")
     text, seconds = told.get("access_token"), told.get("expires_in")
     if type(text) is not str or not 0 < len(text) <= TOKEN_CHARS_MAX or not text.isascii() or not text.isprintable():
         raise NoToken("The token endpoint answered 200, but without an access_token that can be sent.")
     kind = told.get("token_type")
     if kind is not None and str(kind).lower() != "bearer":
-        raise NoToken(f"The token endpoint gave a token of the type {str(kind)[:50]}; only bearer tokens are sent.")
+        raise NoToken(
+            f"The token endpoint gave a token of the type {hide(str(kind))[:50]}; only bearer tokens are sent."
+        )
     life = _seconds(seconds)
     expires = None if life is None else now + round(max(life - MARGIN_SECONDS, life / 2) * SECOND)
     rotated = told.get("refresh_token")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from urllib.parse import quote, quote_plus
 
+from tidings.rules.reading.hiding import HIDDEN, hiding
 from tidings.rules.schemes import Scheme
 from tidings.rules.schemes.form import Basic, Token
 
-HIDDEN = "(hidden)"
-SECRET_CHARS_MIN = 6
-"""A shorter text may occur by chance in other text."""
+__all__ = ["HIDDEN", "masked", "shows_secret"]
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -23,24 +21,16 @@ def shows_secret(scheme: Scheme) -> bool:
 
 def masked(scheme: Scheme, secrets: Sequence[str], target: str, headers: Headers) -> tuple[str, Headers]:
     """The target and the headers, with what is a credential in this scheme, or a secret of the hook, hidden."""
+    without = hiding(tuple(secrets)).text
     places = [each.strip() for check in scheme.checks for each in _places(check)]
     names = {place[7:].lower() for place in places if place.startswith("header:")}
     for name in [place[6:] for place in places if place.startswith("query:")]:
         target = re.sub(rf"([?&]{re.escape(name)}=)[^&]*", rf"\g<1>{HIDDEN}", target)
-    hidden = tuple((name, HIDDEN if name.lower() in names else _without(value, secrets)) for name, value in headers)
-    return _without(target, secrets), hidden
+    hidden = tuple((name, HIDDEN if name.lower() in names else without(value)) for name, value in headers)
+    return without(target), hidden
 
 
 def _places(check: object) -> list[str]:
     if isinstance(check, Basic):
         return ["header:Authorization"]
     return re.split(r" [|&] ", check.source) if isinstance(check, Token) else []
-
-
-def _without(text: str, secrets: Sequence[str]) -> str:
-    for secret in secrets:
-        if len(secret) < SECRET_CHARS_MIN:
-            continue
-        for spelled in {secret, quote(secret, safe=""), quote_plus(secret)}:
-            text = text.replace(spelled, HIDDEN)
-    return text
