@@ -328,7 +328,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/events/{event}",
         scope="events:read",
         summary="Read one event",
-        help="Includes its deliveries and, for every endpoint that did not get it, the reason.",
+        help="The response includes the event's deliveries and, for every endpoint that did not get the event, "
+        "the reason.",
         handler=get_event,
         tag=TAG,
         response=EventDetail,
