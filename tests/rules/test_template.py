@@ -220,3 +220,39 @@ def test_a_name_before_a_filter_with_arguments_is_not_a_function() -> None:
     assert filled.fill(Scope(event)) == {"a": "2025", "b": 1}
     with pytest.raises(Refused, match="There is no function now"):
         JsonTemplate("{{ now('x') }}")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ data.a | tojson(indent=300000000) }}",
+        "{{ data.a | tojson(300000000) }}",
+        "{{ data.a | tojson(indent=data.n) }}",
+        "{{ data.a | tojson (8 * 9) }}",
+        "{{ data.a | tojson(**{'indent': 9}) }}",
+        "it's {{ data.a | tojson(indent=data.n) }}, isn't it",
+        "{{ [{'a': {}}, data.a | tojson(9)] }}",
+        "{{ [data.a] | map('tojson', 300000000) }}",
+        "{{ [data.a] | map('to' ~ 'json', 300000000) }}",
+        "{{ [data.a] | map(data.filter, 300000000) }}",
+        "{{ [data.a] | map(*['tojson', 300000000]) }}",
+        "{{ [data.a] | map(attribute='a', 'tojson', 300000000) }}",
+    ],
+)
+def test_no_template_may_indent_json_as_far_as_it_likes(source: str) -> None:
+    with pytest.raises(Refused):
+        JsonTemplate(source)
+
+
+def test_small_indentations_and_mapped_filters_are_accepted() -> None:
+    scope = Scope(event({"a": {"b": [1]}, "l": ["x"]}))
+    for source, text in (
+        ("{{ data.a | tojson }}", '{"b":[1]}'),
+        ("{{ data.a | tojson() }}", '{"b":[1]}'),
+        ("{{ data.a | tojson(indent=2) }}", '{\n  "b": [\n    1\n  ]\n}'),
+        ("{{ data.l | map('upper') | join }}", "X"),
+        ("{{ [data.a] | map('tojson') | join }}", '{"b":[1]}'),
+        ("{{ [data.a] | map(attribute='b') | join }}", "[1]"),
+        ('{{ data.l | map("default", "y") | join }}', "x"),
+    ):
+        assert "".join(str(JsonTemplate(source).fill(scope)).split()) == "".join(text.split()), source

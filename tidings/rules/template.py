@@ -30,6 +30,7 @@ from tidings.rules.templates.numbers import MARK, encode, has_mark, marked, may_
 SOURCE_CHARS_MAX = 8 * 1024
 STRUCTURE_BYTES_MAX = 64 * 1024
 DEPTH_MAX = 64
+INDENT_MAX = 8
 FUEL = 200_000
 """Steps of one rendering: ten milliseconds at most, and about as many characters that are made."""
 SCOPE = ("id", "type", "subject", "time", "tenant", "data", "previous", "changed", "old")
@@ -46,6 +47,10 @@ _STEP = re.compile(rf"\.({_NAME})|\['([^']*)'\]|\[\"([^\"]*)\"\]|\[([0-9]+)\]")
 _FILTER = re.compile(rf"\|\s*({_NAME})")
 _TEST = re.compile(rf"\bis\s+(?:not\s+)?({_NAME})")
 _CALL = re.compile(rf"(?<![.|A-Za-z0-9_])({_NAME})\s*\(")
+_TOJSON = re.compile(r"\|\s*tojson\s*\(([^)]*)\)?")
+_INDENT = re.compile(r"\s*(?:(?:indent\s*=\s*)?(?:[0-8]|[Tt]rue|[Ff]alse)\s*)?")
+_MAP = re.compile(r"\|\s*map\s*\(\s*")
+_MAPPED = re.compile(r"""(?:'tojson'|"tojson")\s*\)|(?!.tojson)(?:'[a-z0-9_]+'|"[a-z0-9_]+")\s*[,)]|attribute\s*=""")
 _NO_CALLS = ("and", "or", "not", "in", "is", "if", "else")
 # A list that is repeated holds one value many times: walking it uses fuel before writing it takes time.
 _WALK = (
@@ -238,6 +243,7 @@ def checked_names(source: str, pointer: str, may_name: Sequence[str]) -> frozens
     except TemplateError as wrong:
         raise Refused(pointer, "template", f"This template does not compile: {_reason(wrong)}") from None
     _check_words(source, pointer)
+    _check_json(source, pointer)
     for name in sorted(names):
         if name not in may_name:
             detail = f"There is no {name} here. A template sees {', '.join(may_name)}."
@@ -306,6 +312,21 @@ def _check_words(source: str, pointer: str) -> None:
         for name in _CALL.findall(_FILTER.sub("|", _TEST.sub(" is ", words))):
             if name not in _FUNCTIONS and name not in _NO_CALLS and name not in _STATEMENTS:
                 raise Refused(pointer, "template", f"There is no function {name}.")
+
+
+def _check_json(source: str, pointer: str) -> None:
+    """Raise Refused for an indentation of JSON that may be large: it is made before its size is counted.
+
+    Only a constant shows that it is small, and `map` could give the filter others.
+    """
+    for given in _TOJSON.finditer(source):
+        if not _INDENT.fullmatch(given[1]):
+            detail = f"`indent` of tojson must be a number from 0 to {INDENT_MAX}, written in the template."
+            raise Refused(pointer, "template", detail)
+    for given in _MAP.finditer(source):
+        if not _MAPPED.match(source, given.end()):
+            detail = "map must name a filter, as in map('upper'), or an attribute=. With it, tojson takes no arguments."
+            raise Refused(pointer, "template", detail)
 
 
 def _is_known(probe: str) -> bool:
