@@ -171,7 +171,7 @@ def test_a_packed_body_is_refused(world: FormWorld) -> None:
 
 def test_cookies_of_the_host_are_not_kept(world: FormWorld) -> None:
     form = world.form()
-    form.post(ANN, cookie="session=secret", authorization="Bearer secret")
+    form.post(ANN, cookie="session=secret", authorization="Bearer secret", x_auth_token="secret", x_api_key="secret")
     receipt = form.api.get(f"/v1/receipts/{form.receipts()[0]['id']}")
     assert "secret" not in json.dumps(receipt["headers"]) and "ann%40example.com" in receipt["text"]
 

@@ -48,6 +48,31 @@ def test_a_credential_that_a_sender_shows_is_sealed_and_never_shown(world: HookW
     assert not any("plainly-shown" in str(row) or "mistyped" in str(row) for row in rows)
 
 
+@pytest.mark.parametrize("scheme", ["github", "telegram"])
+def test_credentials_of_the_host_are_neither_kept_nor_shown(world: HookWorld, scheme: str) -> None:
+    hook = world.hook(scheme, ["plainly-shown-token"])
+    names = ("Cookie", "Authorization", "X-Auth-Token", "X-Api-Key", "Proxy-Authorization")
+    headers = dict.fromkeys(names, "stray-credential")
+    assert hook.send(hook.signed(b'{"update_id":1}', headers)).status == 200
+    (row,) = hook.receipts()
+    whole = world.api.call("GET", f"/v1/receipts/{row['id']}").body.decode()
+    assert "stray-credential" not in whole and whole.count("(hidden)") == 5 + (scheme == "telegram")
+    (stored,) = world.rows("SELECT headers FROM receipt WHERE hook = :hook", hook=hook.id)
+    assert "stray-credential" not in str(stored)
+
+
+def test_a_token_in_authorization_is_sealed_for_checking_again(world: HookWorld) -> None:
+    check = {"kind": "jwt", "from": "header:Authorization", "prefix": "Bearer ", "algorithms": ["HS256"]}
+    hook = world.hook({"check": check}, ["the-wrong-secret-at-first-0123456789"])
+    request = hook.signed(secret="the-right-secret-0123456789-0123456")
+    assert hook.send(request).status == 401
+    refused = hook.refused()
+    shown = {each["name"]: each["value"] for each in refused["headers"]}
+    assert shown["authorization"] == "(hidden)"
+    hook.edit(secrets=["the-right-secret-0123456789-0123456"])
+    assert world.api.post(f"/v1/refusals/{refused['id']}:retry")["state"] == "accepted"
+
+
 def test_a_hook_is_changed_at_the_revision_that_was_read(world: HookWorld) -> None:
     hook = world.hook("github")
     edited = world.api.patch(f"/v1/hooks/{hook.id}", {"description": "Code", "tolerance_seconds": 60})

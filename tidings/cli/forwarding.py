@@ -56,7 +56,9 @@ class Forwarder:
         if self._secret is not None:
             hook = receipt["hook_id"]
             self._hooks[hook] = self._hooks.get(hook) or self._client.hook(hook)
-        elif HIDDEN in receipt["target"] or any(HIDDEN in each["value"] for each in receipt["headers"]):
+        elif HIDDEN in receipt["target"] or any(
+            HIDDEN in each["value"] for each in receipt["headers"] if each["name"].lower() != "cookie"
+        ):
             raise ValueError(f"{ident} contains a credential, which is not shown. Give the credential with --secret.")
         return receipt
 
@@ -97,7 +99,7 @@ class Forwarder:
             connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
             connection.putheader("Host", self._to.netloc.rpartition("@")[2])
             for name, value in headers:
-                if name.lower() not in NOT_PASSED_ON:
+                if name.lower() not in NOT_PASSED_ON and value != HIDDEN:
                     connection.putheader(name, value)
             if body or method not in ("GET", "HEAD", "DELETE"):
                 connection.putheader("Content-Length", str(len(body)))

@@ -12,7 +12,7 @@ from tidings.model.errors import Conflict, NotFound
 from tidings.model.hook import Hook, Receipt
 from tidings.model.ids import new_id
 from tidings.model.moment import Clock
-from tidings.rules.hooks.masking import HIDDEN, masked
+from tidings.rules.hooks.masking import HIDDEN, kept, masked
 from tidings.rules.reading.refused import Refused
 from tidings.rules.revisions import check_revision
 from tidings.store import receipts
@@ -141,7 +141,9 @@ class Hooks:
         """A receipt as its readers see it: with what is a credential hidden in its URL and headers."""
         hook = self._catalog.now.hooks.get(receipt.hook)
         if hook is None:
-            return _without_head(receipt) if receipt.sealed else receipt
+            if receipt.sealed:
+                return _without_head(receipt)
+            return msgspec.structs.replace(receipt, headers=kept(receipt.headers))
         scheme = scheme_of(hook.options.scheme)
         target, headers = masked(scheme, hook.secrets, receipt.target, receipt.headers)
         return msgspec.structs.replace(receipt, target=target, headers=headers)

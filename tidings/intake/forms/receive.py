@@ -30,7 +30,7 @@ from tidings.rules.forms.fields import page_bytes, values_max
 from tidings.rules.forms.posted import Posted, read_posted
 from tidings.rules.forms.senders import may_submit
 from tidings.rules.forms.values import FormChecks, WrongField
-from tidings.rules.hooks.masking import HIDDEN
+from tidings.rules.hooks.masking import kept
 from tidings.rules.network.origin import PublicUrl
 from tidings.rules.reading import jsontext
 from tidings.rules.share import Share
@@ -50,8 +50,6 @@ RETRY_AFTER_SECONDS = 2.0
 FORMS_KEPT = 10_000
 DETAIL_CHARS_MAX = 1_000
 BESIDE_BYTES = 32 * 1024
-HIDDEN_HEADERS = ("authorization", "cookie", "proxy-authorization")
-"""What browsers send to this host for other reasons."""
 
 Verdict = Literal["accepted", "repeated", "refused", "wrong"]
 Again = Literal["", "too_old", "too_fast", "no_page"]
@@ -295,7 +293,7 @@ def _receipt(
         client=given.client,
         method=given.method,
         target=given.target,
-        headers=tuple((name, HIDDEN if name.lower() in HIDDEN_HEADERS else value) for name, value in given.headers),
+        headers=kept(given.headers),
         body=given.body,
         event=event,
         reason=reason,

@@ -11,7 +11,7 @@ from tidings.intake.publish import WRITE
 from tidings.model.access import Key
 from tidings.model.hook import Hook
 from tidings.rules import schemes
-from tidings.rules.hooks.masking import shows_secret
+from tidings.rules.hooks.masking import headers_read, shows_secret
 from tidings.rules.hooks.naming import DeliveryKeys
 from tidings.rules.schemes import HookReply
 
@@ -31,8 +31,10 @@ class ReadyHook(NamedTuple):
     repeated: HookReply
     refused: HookReply | None
     """None: the default answer of hooks."""
+    headers_read: frozenset[str]
+    """The headers that are read to check a request, in lower case."""
     shows_secret: bool
-    """Its requests hold the secret itself."""
+    """Its requests hold the secret itself, or another credential that is read."""
 
 
 class ReadyHooks:
@@ -60,6 +62,8 @@ def ready_hook(hook: Hook) -> ReadyHook:
         scheme, hook.secrets, settings=options.settings, tolerance_seconds=options.tolerance_seconds
     )
     accepted = _reply(options.accepted) or scheme.accepted or HookReply(status=200)
+    # A setting may name a header.
+    read = headers_read(scheme, options.subject, *(f"header:{value}" for value in options.settings.values()))
     return ReadyHook(
         hook=hook,
         scheme=scheme,
@@ -69,7 +73,8 @@ def ready_hook(hook: Hook) -> ReadyHook:
         accepted=accepted,
         repeated=_reply(options.repeated) or accepted,
         refused=_reply(options.refused) or scheme.refused,
-        shows_secret=shows_secret(scheme),
+        headers_read=read,
+        shows_secret=shows_secret(scheme, read),
     )
 
 

@@ -27,6 +27,7 @@ from tidings.model.moment import SECOND, Clock
 from tidings.rules import schemes
 from tidings.rules.hooks import naming
 from tidings.rules.hooks.data import data_of
+from tidings.rules.hooks.masking import kept
 from tidings.rules.schemes import HandshakeAnswer, HookReply, HookRequest
 from tidings.rules.schemes.verdict import Unfit
 from tidings.rules.share import Share
@@ -116,7 +117,8 @@ class HookReceiver:
 
     def refuse_large(self, hook: Hook, arrival: Arrival, detail: str) -> None:
         """Keep that a request was too large, without its body."""
-        self._keep(self.ready.of(hook), self._receipt(hook, arrival, None, "too_large", detail))
+        ready = self.ready.of(hook)
+        self._keep(ready, self._receipt(ready, arrival, None, "too_large", detail))
 
     async def judge(self, ready: ReadyHook, request: HookRequest, now: float) -> Judged:
         """Whether a request to a hook is genuine at a time. Raises TooLarge if it is too large unpacked."""
@@ -158,7 +160,7 @@ class HookReceiver:
         return await self._store(ready, arrival, event, ready.repeats.of(judged.request))
 
     async def _store(self, ready: ReadyHook, arrival: Arrival, event: Event, key: str | None) -> HookAnswer:
-        receipt = self._receipt(ready.hook, arrival, event.id)
+        receipt = self._receipt(ready, arrival, event.id)
         fields = self._heads.fields(receipt, key, sealed=ready.shows_secret)
 
         def store(db: Db) -> Any:
@@ -213,7 +215,7 @@ class HookReceiver:
     def _refuse(
         self, ready: ReadyHook, arrival: Arrival, reason: str, detail: str, reply: HookReply | None
     ) -> HookAnswer:
-        receipt = self._receipt(ready.hook, arrival, None, reason, detail[:DETAIL_CHARS_MAX])
+        receipt = self._receipt(ready, arrival, None, reason, detail[:DETAIL_CHARS_MAX])
         self._keep(ready, receipt)
         if reply is not None:
             return _answer(ready, reply, arrival.request, "refused")
@@ -226,20 +228,25 @@ class HookReceiver:
             log.info("hook %s refused %s from %s: %s", receipt.hook, receipt.id, receipt.client, receipt.reason)
 
     def _receipt(
-        self, hook: Hook, arrival: Arrival, event: str | None, reason: str | None = None, detail: str | None = None
+        self,
+        ready: ReadyHook,
+        arrival: Arrival,
+        event: str | None,
+        reason: str | None = None,
+        detail: str | None = None,
     ) -> Receipt:
         """The receipt of a request. Its id shares the text of its event's id."""
         ident = new_id("rcp", self._clock.now()) if event is None else "rcp_" + event.partition("_")[2]
         return Receipt(
             id=ident,
-            hook=hook.id,
-            tenant=hook.tenant,
+            hook=ready.hook.id,
+            tenant=ready.hook.tenant,
             state="accepted" if event is not None else "refused",
             received=made_at(ident),
             client=arrival.client,
             method=arrival.request.method,
             target=arrival.target,
-            headers=arrival.pairs,
+            headers=kept(arrival.pairs, ready.headers_read),
             body=arrival.request.body,
             event=event,
             reason=reason,
