@@ -181,3 +181,12 @@ def masked(declared: dict[str, Any]) -> dict[str, Any]:
 
 def given(declared: dict[str, Any], moved: dict[str, Any]) -> dict[str, Any]:
     return {"auth": {**moved["auth"], "secret": "s3cret"}} if "auth" in moved else {}
+
+
+def test_the_document_of_a_tenants_key_shows_only_links_that_it_may_read(calls: Calls) -> None:
+    key = calls.api.post("/v1/keys", {"name": "t", "scopes": ["links:read", "links:write"], "tenant": "acme"})["key"]
+    paths = calls.api.with_key(key).get("/v1/openapi.json")["paths"]
+    assert not [path for path in paths if path.startswith("/v1/connections")]
+    shown = {(method, path) for path, found in paths.items() if path.startswith("/v1/links") for method in found}
+    assert {method for method, _ in shown if method in ("get", "put", "post", "delete")} == {"get"}, shown
+    assert "put" in calls.api.get("/v1/openapi.json")["paths"]["/v1/links/{name}"]

@@ -145,6 +145,8 @@ class Operation:
     handler: Handler
     tag: str
     """What it belongs to: operations of one tag stand together."""
+    whole: bool = False
+    """It is about what belongs to the whole server, so a tenant's key may not use it."""
     tag_help: str = ""
     """The description of the tag, if its operations are made at run time."""
     help: str = ""

@@ -48,6 +48,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/links/{name}:run",
         scope=WRITE,
+        whole=True,
         summary="Run a link with a timer now",
         help=(
             "Emits an event as a due time would, and returns it. The link's own times stay the same. A link never has "
@@ -64,6 +65,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/links/{name}:reset",
         scope=WRITE,
+        whole=True,
         summary="Let a link that polls begin again",
         help=(
             "The link forgets how far it has read, so its next run reads everything. Records that are unchanged in "

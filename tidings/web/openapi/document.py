@@ -75,6 +75,7 @@ def permitted(operations: Iterable[Operation], key: Key) -> list[Operation]:
         for operation in operations
         if operation.per_key is None
         and not operation.internal
+        and not (operation.whole and key.tenant is not None)
         and (operation.scope is None or key.has_scope(operation.scope))
     ]
 
