@@ -125,7 +125,7 @@ def test_a_page_in_the_middle_that_breaks_off_ends_nothing(calls: Calls, source:
     broken = Reaction(status=200, body=b"  ", headers=JSON, breaks_off=True)
     source.before[5] = lambda: source.fails.append(broken)
     calls.clock.advance(3600)
-    assert attempts(calls, 1)[0]["reason"].startswith("The answer is not complete: Its body broke off")
+    assert attempts(calls, 1)[0]["reason"].startswith("The answer is not complete: The response's body broke off")
     calls.clock.advance(30)
     assert ran(calls, 2)[1] == "Read 3 records on 3 pages: 0 created, 0 updated, 0 deleted."
 

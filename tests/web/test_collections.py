@@ -122,7 +122,7 @@ def test_a_loss_of_values_is_refused_unless_confirmed(clean: Api, server: TestSe
     for method, body in (("PUT", {"fields": {"title": FIELDS["title"]}}), ("PATCH", {"fields": {"note": None}})):
         reply = clean.call(method, "/v1/collections/tasks", body)
         assert (reply.status, reply.json["code"]) == (409, "would_lose")
-        assert reply.json["detail"].startswith("It would drop 1 column with 3 values: tasks.note.")
+        assert reply.json["detail"].startswith("This change would drop 1 column with 3 values: tasks.note.")
     # A field without a value loses nothing.
     assert clean.call("PATCH", "/v1/collections/tasks", {"fields": {"due": None}, "questions": None}).status == 200
     meant = clean.call("PATCH", "/v1/collections/tasks", {"fields": {"note": None}}, drop_values="true")
