@@ -1,4 +1,4 @@
-"""Tenants: their entries. An event or an endpoint may name a tenant that has none; an entry gives it a name."""
+"""Tenants: their entries; whose a new thing is. A tenant may be named without an entry; an entry gives it a name."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tidings.control.keys import NAME_CHARS_MAX
 from tidings.model.access import TENANT_RULE, Caller, Tenant, is_tenant
 from tidings.model.errors import Conflict, Invalid, NotFound
 from tidings.model.moment import Clock
+from tidings.rules.reading.refused import Refused
 from tidings.rules.revisions import check_revision
 from tidings.store.base import Db, R, Run
 from tidings.store.catalog import Catalog
@@ -137,3 +138,15 @@ def _check_name(name: str) -> None:
     if len(name) > NAME_CHARS_MAX:
         detail = f"A name may have at most {NAME_CHARS_MAX} characters."
         raise Invalid.at("/name", "too_long", detail)
+
+
+def owner(caller: Caller, given: str | None) -> str | None:
+    """The tenant of a new hook or form: the key's own, or the `given` one; None: the operator. Raises Refused."""
+    if caller.tenant is not None:
+        if given not in (None, caller.tenant):
+            detail = f"This key belongs to the tenant {caller.tenant}; leave tenant out."
+            raise Refused("/tenant", "not_permitted", detail)
+        return caller.tenant
+    if given is not None and not is_tenant(given):
+        raise Refused("/tenant", "tenant", TENANT_RULE)
+    return given

@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from tidings.control.forms.body import FormBody, NewForm, checked
-from tidings.model.access import TENANT_RULE, Caller, is_tenant
+from tidings.control.tenants import owner
+from tidings.model.access import Caller
 from tidings.model.errors import Conflict, NotFound
 from tidings.model.forms.form import Form
 from tidings.model.ids import new_id
 from tidings.model.moment import Clock
-from tidings.rules.reading.refused import Refused
 from tidings.rules.revisions import check_revision
 from tidings.store.base import Db, R, Run
 from tidings.store.catalog import Catalog
@@ -42,7 +42,7 @@ class Forms:
     async def create(self, caller: Caller, new: NewForm, run: Run[Form, R]) -> R:
         """Declare a form. Raises Invalid, or Conflict if its path is taken or the tenant has too many."""
         caller.need(WRITE)
-        tenant = _tenant(caller, new.tenant)
+        tenant = owner(caller, new.tenant)
         now = self._clock.now()
         options = checked(new, tenant)
         form = Form(id=new_id("form", now), tenant=tenant, options=options, revision=1, created=now, updated=now)
@@ -94,14 +94,3 @@ def check_free(db: Db, path: str, ident: str) -> None:
     row = db.one("form_at", path=path)
     if row is not None and row[0] != ident:
         raise Conflict(f"Another form has the path {path}.", code="path_taken")
-
-
-def _tenant(caller: Caller, given: str | None) -> str | None:
-    if caller.tenant is not None:
-        if given not in (None, caller.tenant):
-            detail = f"This key belongs to the tenant {caller.tenant}; leave tenant out."
-            raise Refused("/tenant", "not_permitted", detail)
-        return caller.tenant
-    if given is not None and not is_tenant(given):
-        raise Refused("/tenant", "tenant", TENANT_RULE)
-    return given

@@ -7,13 +7,13 @@ from typing import NamedTuple
 import msgspec
 
 from tidings.control.hooks.body import HookBody, NewHook, checked, scheme_of
-from tidings.model.access import TENANT_RULE, Caller, is_tenant
+from tidings.control.tenants import owner
+from tidings.model.access import Caller
 from tidings.model.errors import Conflict, NotFound
 from tidings.model.hook import Hook, Receipt
 from tidings.model.ids import new_id
 from tidings.model.moment import Clock
 from tidings.rules.hooks.masking import HIDDEN, kept, masked
-from tidings.rules.reading.refused import Refused
 from tidings.rules.revisions import check_revision
 from tidings.store import receipts
 from tidings.store.base import Db, R, Run
@@ -57,7 +57,7 @@ class Hooks:
     async def create(self, caller: Caller, new: NewHook, run: Run[Hook, R]) -> R:
         """Declare a hook. Raises Invalid, or Conflict if its path is taken or the tenant has too many."""
         caller.need(WRITE)
-        tenant = _tenant(caller, new.tenant)
+        tenant = owner(caller, new.tenant)
         now = self._clock.now()
         options = checked(new, tenant, self._bytes_max)
         hook = Hook(
@@ -160,17 +160,6 @@ def _without_head(receipt: Receipt) -> Receipt:
     """A receipt of which nobody knows any more where its credential is."""
     headers = tuple((name, HIDDEN) for name, _ in receipt.headers)
     return msgspec.structs.replace(receipt, target=receipt.target.partition("?")[0], headers=headers)
-
-
-def _tenant(caller: Caller, given: str | None) -> str | None:
-    if caller.tenant is not None:
-        if given not in (None, caller.tenant):
-            detail = f"This key belongs to the tenant {caller.tenant}; leave tenant out."
-            raise Refused("/tenant", "not_permitted", detail)
-        return caller.tenant
-    if given is not None and not is_tenant(given):
-        raise Refused("/tenant", "tenant", TENANT_RULE)
-    return given
 
 
 def check_free(db: Db, path: str, ident: str) -> None:
