@@ -74,6 +74,14 @@ class Session:
         for line in layout.details(value):
             self.say(line)
 
+    def changed(self, value: Mapping[str, Any]) -> None:
+        """The answer to an edit."""
+        self.answer(value, lambda: self.details(value, f"{value['id']} is changed."))
+
+    def deleted(self, name: str, member: str = "id") -> None:
+        """The answer to a deletion; `member` is what the name is called in JSON."""
+        self.answer({member: name, "deleted": True}, lambda: self.say(f"{name} is deleted."))
+
     @contextmanager
     def progress(self, what: str, total: int | None, *, is_bytes: bool = False) -> Iterator[Callable[[int], None]]:
         """A progress bar on stderr; call the yielded function with the amount done.
@@ -123,6 +131,11 @@ def session(url: str, key: str, as_json: bool, retries: int = 1) -> Iterator[Ses
         # The reader of our output has had enough (`| head`). Say nothing more, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(FAILED) from None
+
+
+def revision_of(noun: str) -> Any:
+    """The option --revision of commands that change something."""
+    return typer.Option(parser=counting, help=f"Refuse unless the {noun} is at this revision.", metavar="NUMBER")
 
 
 class Together:

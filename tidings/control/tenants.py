@@ -141,12 +141,17 @@ def _check_name(name: str) -> None:
 
 
 def owner(caller: Caller, given: str | None) -> str | None:
-    """The tenant of a new hook or form: the key's own, or the `given` one; None: the operator. Raises Refused."""
+    """The tenant of something new: the key's own, or the `given` one; None: the operator. Raises Refused."""
     if caller.tenant is not None:
         if given not in (None, caller.tenant):
             detail = f"This key belongs to the tenant {caller.tenant}; leave tenant out."
             raise Refused("/tenant", "not_permitted", detail)
         return caller.tenant
+    check_tenant(given)
+    return given
+
+
+def check_tenant(given: str | None) -> None:
+    """Raise Refused if that is not a tenant. None: the operator."""
     if given is not None and not is_tenant(given):
         raise Refused("/tenant", "tenant", TENANT_RULE)
-    return given

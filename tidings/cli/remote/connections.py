@@ -41,7 +41,7 @@ def delete(name: Name, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = 
     """Delete a connection that no link uses."""
     with session(url, key, as_json) as out:
         out.client.connections.delete(name)
-        out.answer({"name": name, "deleted": True}, lambda: out.say(f"{name} is deleted."))
+        out.deleted(name, "name")
 
 
 def _short(connection: Json) -> Json:

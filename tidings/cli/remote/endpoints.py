@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from tidings.cli.remote import endpoint_files
-from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, Together, calling, spelled_out
-from tidings.cli.terminal.numbers import counting, whole
+from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, Together, calling, revision_of, spelled_out
+from tidings.cli.terminal.numbers import whole
 from tidings.cli.terminal.sentences import counted
 from tidings.cli.terminal.values import read_json, values
 from tidings.client import ApiError, Client, Forbidden
@@ -29,9 +29,7 @@ RECENT_EVENTS = 100
 
 cli = typer.Typer(help="Endpoints: the URLs that get events as signed webhooks.", no_args_is_help=True)
 
-Revision = Annotated[
-    int | None, typer.Option(parser=counting, help="Refuse unless the endpoint is at this revision.", metavar="NUMBER")
-]
+Revision = Annotated[int | None, revision_of("endpoint")]
 Id = Annotated[str, typer.Argument(help="The endpoint's id, ep_...")]
 Events = Annotated[
     list[str] | None,
@@ -177,8 +175,7 @@ def edit(
     changes = selection | sending | given(url=target)
     if not changes:
         raise ValueError("Give at least one change, such as --events 'tasks.*'.")
-    changed = out.client.edit_endpoint(id, changes, revision)
-    out.answer(changed, lambda: out.details(changed, f"{id} is changed."))
+    out.changed(out.client.edit_endpoint(id, changes, revision))
 
 
 @cli.command("delete")
@@ -186,7 +183,7 @@ def edit(
 def delete(out: Session, id: Id) -> None:
     """Delete an endpoint and cancel its waiting deliveries."""
     out.client.delete_endpoint(id)
-    out.answer({"id": id, "deleted": True}, lambda: out.say(f"{id} is deleted."))
+    out.deleted(id)
 
 
 @cli.command("pause")

@@ -24,9 +24,9 @@ from tidings.cli.session import (
     calling,
     fail,
     print_json,
+    revision_of,
     session,
 )
-from tidings.cli.terminal.numbers import counting
 from tidings.cli.terminal.sentences import counted
 from tidings.cli.terminal.values import pairs, read_json, values
 from tidings.client import ImportRefused, Invalid
@@ -69,9 +69,7 @@ Words = Annotated[str | None, typer.Option("--q", help="Only items that contain 
 Sort = Annotated[str | None, typer.Option(help="The sort order, such as -price,title.")]
 Fields = Annotated[str | None, typer.Option(help="Only these fields, separated by commas.")]
 Tenant = Annotated[str | None, typer.Option(help="The tenant of the items (for keys without a tenant).")]
-Revision = Annotated[
-    int | None, typer.Option(parser=counting, help="Refuse unless the item is at this revision.", metavar="NUMBER")
-]
+Revision = Annotated[int | None, revision_of("item")]
 Format = Annotated[str | None, typer.Option(help="csv or ndjson; by default taken from the file's extension.")]
 
 
@@ -153,7 +151,7 @@ def edit(
 def delete(out: Session, collection: Collection, id: Id, revision: Revision = None, tenant: Tenant = None) -> None:
     """Delete an item. Refused while others refer to it."""
     out.client.items(collection, tenant).delete(id, revision)
-    out.answer({"id": id, "deleted": True}, lambda: out.say(f"{id} is deleted."))
+    out.deleted(id)
 
 
 @cli.command("import")

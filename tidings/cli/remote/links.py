@@ -133,7 +133,7 @@ def resume(
 def delete(out: Session, name: Name) -> None:
     """Delete a link and cancel its waiting deliveries."""
     out.client.links.delete(name)
-    out.answer({"name": name, "deleted": True}, lambda: out.say(f"{name} is deleted."))
+    out.deleted(name, "name")
 
 
 def _short(link: Json) -> Json:

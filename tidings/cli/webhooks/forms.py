@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from tidings.cli.names import form_id
-from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, Together, calling
-from tidings.cli.terminal.numbers import counting
+from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, Together, calling, revision_of
 from tidings.cli.terminal.values import pairs, read_json, values
-from tidings.cli.webhooks.options import content
+from tidings.cli.webhooks.options import content, set_of
 from tidings.client.calls import given
 from tidings.client.client import Json
 
@@ -33,17 +32,8 @@ Thanks = Annotated[
     typer.Option(help="The text of the page after a submission, or the URL or path that browsers are sent to."),
 ]
 Type = Annotated[str | None, typer.Option(help="The type of its events.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        help='Any other option, such as lang=de or origins=["https://example.com"]; the value is JSON or plain text.',
-        metavar="NAME=VALUE",
-    ),
-]
-Revision = Annotated[
-    int | None, typer.Option(parser=counting, help="Refuse unless the form is at this revision.", metavar="NUMBER")
-]
+Set = Annotated[list[str] | None, set_of('lang=de or origins=["https://example.com"]')]
+Revision = Annotated[int | None, revision_of("form")]
 
 EXAMPLE = "lang=de"
 LISTS = {"origins": '["https://example.com"]'}
@@ -123,8 +113,7 @@ def edit(out: Session, id: Id, *, options: Options, set: Set = None, revision: R
     changes = options | values(set, EXAMPLE, LISTS)
     if not changes:
         raise ValueError("There is nothing to change. See: tidings forms edit --help")
-    form = out.client.forms.edit(form_id(out.client, id), changes, revision)
-    out.answer(form, lambda: out.details(form, f"{form['id']} is changed."))
+    out.changed(out.client.forms.edit(form_id(out.client, id), changes, revision))
 
 
 @cli.command("delete")
@@ -133,7 +122,7 @@ def delete(out: Session, id: Id) -> None:
     """Delete a form. Its page is 404 from then on; its events and receipts are kept."""
     id = form_id(out.client, id)
     out.client.forms.delete(id)
-    out.answer({"id": id, "deleted": True}, lambda: out.say(f"{id} is deleted."))
+    out.deleted(id)
 
 
 def _fields(given: Sequence[str] | None, file: str | None) -> Json:

@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from tidings.cli.names import hook_id
-from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, Together, calling
-from tidings.cli.terminal.numbers import counting
+from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, Together, calling, revision_of
 from tidings.cli.terminal.values import values
-from tidings.cli.webhooks.options import SchemeSettings, SecretFile, Secrets, content, secrets_of, settings_of
+from tidings.cli.webhooks.options import SchemeSettings, SecretFile, Secrets, content, secrets_of, set_of, settings_of
 from tidings.client.calls import given
 from tidings.client.client import Json
 
@@ -27,17 +26,8 @@ Type = Annotated[
 ]
 Subject = Annotated[str | None, typer.Option(help="Where to find the subject, such as json:data.id.")]
 Description = Annotated[str | None, typer.Option(help="A description.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        help='Any other option, such as repeats=content or methods=["GET"]; the value is JSON or plain text.',
-        metavar="NAME=VALUE",
-    ),
-]
-Revision = Annotated[
-    int | None, typer.Option(parser=counting, help="Refuse unless the hook is at this revision.", metavar="NUMBER")
-]
+Set = Annotated[list[str] | None, set_of('repeats=content or methods=["GET"]')]
+Revision = Annotated[int | None, revision_of("hook")]
 
 
 EXAMPLE = "repeats=content"
@@ -72,7 +62,7 @@ def create(
     scheme: SchemeName,
     *,
     options: Options,
-    tenant: Annotated[str | None, typer.Option(help="The tenant that the form's events belong to.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="The tenant that the hook's events belong to.")] = None,
     set: Set = None,
 ) -> None:
     """Declare a URL for another system's webhooks. They are verified, kept, and become events."""
@@ -121,8 +111,7 @@ def edit(
         changes["scheme"] = _scheme(scheme)
     if not changes:
         raise ValueError("There is nothing to change. See: tidings hooks edit --help")
-    hook = out.client.edit_hook(hook_id(out.client, id), changes, revision)
-    out.answer(hook, lambda: out.details(hook, f"{hook['id']} is changed."))
+    out.changed(out.client.edit_hook(hook_id(out.client, id), changes, revision))
 
 
 @cli.command("delete")
@@ -131,7 +120,7 @@ def delete(out: Session, id: Id) -> None:
     """Delete a hook. Its URL is 404 from then on; its events and receipts are kept."""
     id = hook_id(out.client, id)
     out.client.delete_hook(id)
-    out.answer({"id": id, "deleted": True}, lambda: out.say(f"{id} is deleted."))
+    out.deleted(id)
 
 
 def _scheme(text: str) -> str | Json:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,6 +41,12 @@ SchemeSettings = Annotated[
 PublicUrl = Annotated[
     str, typer.Option(help="The URL that the sender calls, with its query; some schemes sign it.", metavar="URL")
 ]
+
+
+def set_of(examples: str) -> Any:
+    """The option --set of hooks and forms."""
+    said = f"Any other option, such as {examples}; the value is JSON or plain text."
+    return typer.Option("--set", help=said, metavar="NAME=VALUE")
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
+from tidings.control import tenants
 from tidings.control.endpoints import tls
-from tidings.model.access import TENANT_RULE, is_tenant
 from tidings.model.errors import Invalid, Place
 from tidings.model.link import (
     ALL_TENANTS,
@@ -164,16 +164,11 @@ def check(
 
 def check_tenant(tenant: str | None, *, operator: bool) -> None:
     """Raise Invalid if the tenant of a new endpoint is malformed, or is "*" and the caller is not an operator."""
-    if tenant is None:
-        return
-    if tenant == ALL_TENANTS:
-        if not operator:
-            raise Refused(
-                "/tenant", "not_permitted", 'Only an operator\'s key may make an endpoint of all tenants ("*").'
-            )
-        return
-    if not is_tenant(tenant):
-        raise Refused("/tenant", "tenant", TENANT_RULE)
+    if tenant != ALL_TENANTS:
+        tenants.check_tenant(tenant)
+    elif not operator:
+        detail = 'Only an operator\'s key may make an endpoint of all tenants ("*").'
+        raise Refused("/tenant", "not_permitted", detail)
 
 
 def address_refused(why: str) -> Place:

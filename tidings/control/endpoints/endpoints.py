@@ -11,12 +11,12 @@ from tidings.control.delivery_ids import DeliveryIds
 from tidings.control.endpoints.body import EndpointBody, NewEndpoint
 from tidings.control.endpoints.cancelling import Cancelling
 from tidings.control.endpoints.edit import EndpointEdits, valid_secrets
+from tidings.control.tenants import owner
 from tidings.model.access import Caller
 from tidings.model.errors import Invalid, NotFound
 from tidings.model.event import Event
 from tidings.model.link import Endpoint, Mode, Secret
 from tidings.model.moment import Clock
-from tidings.rules.reading.refused import Refused
 from tidings.rules.revisions import check_revision
 from tidings.store.base import Db, R, Run
 from tidings.store.catalog import Catalog, Snapshot
@@ -110,12 +110,9 @@ class Endpoints:
     async def create(self, caller: Caller, new: NewEndpoint, run: Run[Endpoint, R]) -> R:
         """Register a URL. Raises Invalid, or Conflict if the tenant has too many endpoints."""
         caller.need(WRITE)
-        tenant = caller.tenant
-        if tenant is not None:
-            if new.tenant not in (None, tenant):
-                raise Refused("/tenant", "not_permitted", f"This key belongs to the tenant {tenant}; leave tenant out.")
-            new = msgspec.structs.replace(new, tenant=tenant)
-        return await run(await self._edits.create(new, operator=caller.is_operator, caller=tenant))
+        if caller.tenant is not None:
+            new = msgspec.structs.replace(new, tenant=owner(caller, new.tenant))
+        return await run(await self._edits.create(new, operator=caller.is_operator, caller=caller.tenant))
 
     async def edit(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,11 +13,12 @@ from tidings.control.links import WantedLinks
 from tidings.model.collection import Collection
 from tidings.model.errors import Invalid, Place
 from tidings.views.collections import CollectionView, collection_view
-from tidings.web.habits.edits import conditions, etag, patch_of
-from tidings.web.habits.given import agree
+from tidings.web.habits.edits import conditions, created, patch_of, shown, unless_known
+from tidings.web.habits.given import agree, agreeing
 from tidings.web.habits.once import run_once
-from tidings.web.habits.paging import PAGING, SortedPage, SortKey
-from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, IF_NONE_MATCH_OF_PUT, if_match, not_modified
+from tidings.web.habits.paging import SortedPage, SortKey
+from tidings.web.habits.revisions import if_match
+from tidings.web.habits.rows import Noun
 from tidings.web.operation import Answer, Operation, Parameter, Request
 from tidings.web.parts import Parts
 
@@ -99,18 +101,13 @@ async def create_collection(parts: Parts, request: Request) -> Answer:
 async def get_collection(parts: Parts, request: Request) -> Answer:
     """Read one declaration."""
     collection = parts.declarations.find(request.caller, request.path["name"])
-    if not_modified(request, collection.revision):
-        return Answer(304, None, [etag(collection.revision)])
-    return Answer(200, _view(parts, collection), [etag(collection.revision)])
+    return unless_known(request, _view(parts, collection), collection.revision)
 
 
 async def put_collection(parts: Parts, request: Request) -> Answer:
     """Declare a collection, or replace its declaration."""
     name = request.path["name"]
-
-    def check(before: Collection | None) -> None:
-        agree(request, None if before is None else _view(parts, before), name=name)
-
+    check = agreeing(request, partial(_view, parts))
     declared = await parts.declarations.put(
         request.caller, name, request.value, conditions(request), check, parts.writer.call, drop_values=_drops(request)
     )
@@ -176,10 +173,8 @@ def _drops(request: Request) -> bool:
 
 def _declared(parts: Parts, declared: DeclaredCollection) -> Answer:
     collection = declared.collection
-    headers = [etag(collection.revision)]
-    if declared.is_new:
-        headers.insert(0, ("location", f"/v1/collections/{collection.name}"))
-    return Answer(201 if declared.is_new else 200, _view(parts, collection), headers)
+    view, path = _view(parts, collection), f"/v1/collections/{collection.name}"
+    return created(view, collection.revision, path) if declared.is_new else shown(view, collection.revision)
 
 
 def _view(parts: Parts, collection: Collection) -> CollectionView:
@@ -197,90 +192,39 @@ EXAMPLE: dict[str, Any] = {
     "questions": {"by_days": {"parameters": ["due__gte", "due__lt"]}},
 }
 
+NOUN = Noun(name="collection", path="/v1/collections/{name}", tag=TAG, view=CollectionView)
 OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        name="list_collections",
-        method="GET",
-        path="/v1/collections",
-        scope="collections:read",
-        summary="List collections",
-        handler=list_collections,
-        tag=TAG,
-        response=CollectionList,
-        sorts=("name", "-name", "created", "-created"),
-        sorts_max=2,
-        parameters=PAGING,
-    ),
-    Operation(
-        name="create_collection",
-        method="POST",
-        path="/v1/collections",
-        scope=WRITE,
+    NOUN.lists(list_collections, CollectionList, SORTS, summary="List collections"),
+    NOUN.creates(
+        create_collection,
         summary="Declare a collection",
         help="From then on, its events `NAME.created`, `.updated`, `.deleted` and its own are in the catalogue.",
-        handler=create_collection,
-        tag=TAG,
         request=NewCollection,
-        response=CollectionView,
-        status=201,
-        idempotent_key=True,
         example={"name": "tasks", **EXAMPLE},
     ),
-    Operation(
-        name="get_collection",
-        method="GET",
-        path="/v1/collections/{name}",
-        scope="collections:read",
-        summary="Read a collection's declaration",
-        handler=get_collection,
-        tag=TAG,
-        response=CollectionView,
-        parameters=(IF_NONE_MATCH,),
-    ),
-    Operation(
-        name="put_collection",
-        method="PUT",
-        path="/v1/collections/{name}",
-        scope=WRITE,
+    NOUN.reads(get_collection, summary="Read a collection's declaration"),
+    NOUN.puts(
+        put_collection,
         summary="Declare a collection, or replace its declaration",
-        help=(
-            "Fields missing from the declaration are dropped with their values. `If-None-Match: *` only "
-            "creates, `If-Match` only replaces."
-        ),
-        also=((201, "It was created."),),
-        handler=put_collection,
-        tag=TAG,
+        help="Fields missing from the declaration are dropped with their values. `If-None-Match: *` only "
+        "creates, `If-Match` only replaces.",
         request=CollectionBody,
-        response=CollectionView,
-        parameters=(IF_MATCH, IF_NONE_MATCH_OF_PUT, DROP_VALUES),
         example=EXAMPLE,
+        parameters=(DROP_VALUES,),
     ),
-    Operation(
-        name="edit_collection",
-        method="PATCH",
-        path="/v1/collections/{name}",
-        scope=WRITE,
+    NOUN.edits(
+        edit_collection,
         summary="Change a collection's declaration",
         help="The patch applies at all levels (RFC 7396). To rename a field, use `was`, and null for its old name.",
-        handler=edit_collection,
-        tag=TAG,
         request=CollectionPatch,
-        merge_patch=True,
-        response=CollectionView,
-        parameters=(IF_MATCH, DROP_VALUES),
         example={"fields": {"urgent": {"type": "boolean"}}},
+        parameters=(DROP_VALUES,),
     ),
-    Operation(
-        name="delete_collection",
-        method="DELETE",
-        path="/v1/collections/{name}",
-        scope=WRITE,
+    NOUN.deletes(
+        delete_collection,
         summary="Drop a collection with its items",
         help="Refused if another collection refers to it. Its events stay.",
-        handler=delete_collection,
-        tag=TAG,
-        status=204,
-        parameters=(IF_MATCH, DROP_VALUES),
+        parameters=(DROP_VALUES,),
     ),
     Operation(
         name="plan_collections",

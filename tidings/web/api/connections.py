@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -9,10 +10,11 @@ import msgspec
 from tidings.control.connections.connections import READ, WRITE, PutConnection
 from tidings.model.calls.connection import TIMEOUT_SECONDS, Connection
 from tidings.views.links import ConnectionView, connection_view
-from tidings.web.habits.edits import conditions, etag
-from tidings.web.habits.given import agree
-from tidings.web.habits.paging import PAGING, SortedPage, SortKey
-from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
+from tidings.web.habits.edits import conditions, created, shown, unless_known
+from tidings.web.habits.given import agreeing
+from tidings.web.habits.paging import SortedPage, SortKey
+from tidings.web.habits.revisions import if_match
+from tidings.web.habits.rows import Noun
 from tidings.web.operation import Answer, Operation, Request
 from tidings.web.parts import Parts
 
@@ -56,25 +58,18 @@ async def list_connections(parts: Parts, request: Request) -> Answer:
 async def get_connection(parts: Parts, request: Request) -> Answer:
     """Read one connection."""
     connection = parts.links.connections.find(request.caller, request.path["name"])
-    if not_modified(request, connection.revision):
-        return Answer(304, None, [etag(connection.revision)])
-    return Answer(200, _view(parts, connection), [etag(connection.revision)])
+    return unless_known(request, _view(parts, connection), connection.revision)
 
 
 async def put_connection(parts: Parts, request: Request) -> Answer:
     """Declare a connection, or replace its declaration."""
     name = request.path["name"]
-
-    def check(before: Connection | None) -> None:
-        agree(request, None if before is None else _view(parts, before), name=name)
-
+    check = agreeing(request, partial(_view, parts))
     put: PutConnection = await parts.links.connections.put(
         request.caller, name, request.value, conditions(request), check, parts.writer.call
     )
-    headers = [etag(put.connection.revision)]
-    if put.is_new:
-        headers.insert(0, ("location", f"/v1/connections/{name}"))
-    return Answer(201 if put.is_new else 200, _view(parts, put.connection), headers)
+    view, revision = _view(parts, put.connection), put.connection.revision
+    return created(view, revision, f"/v1/connections/{name}") if put.is_new else shown(view, revision)
 
 
 async def delete_connection(parts: Parts, request: Request) -> Answer:
@@ -87,63 +82,20 @@ def _view(parts: Parts, connection: Connection) -> ConnectionView:
     return connection_view(connection, parts.links.connections.users(connection.name))
 
 
+NOUN = Noun(name="connection", path="/v1/connections/{name}", tag=TAG, view=ConnectionView)
 OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        name="list_connections",
-        method="GET",
-        path="/v1/connections",
-        scope=READ,
-        whole=True,
-        summary="List connections",
-        handler=list_connections,
-        tag=TAG,
-        response=ConnectionList,
-        sorts=("name", "-name", "created", "-created"),
-        sorts_max=2,
-        parameters=PAGING,
-    ),
-    Operation(
-        name="get_connection",
-        method="GET",
-        path="/v1/connections/{name}",
-        scope=READ,
-        whole=True,
-        summary="Read a connection",
-        handler=get_connection,
-        tag=TAG,
-        response=ConnectionView,
-        parameters=(IF_NONE_MATCH,),
-    ),
-    Operation(
-        name="put_connection",
-        method="PUT",
-        path="/v1/connections/{name}",
+    NOUN.lists(list_connections, ConnectionList, SORTS, scope=READ, whole=True, summary="List connections"),
+    NOUN.reads(get_connection, scope=READ, whole=True, summary="Read a connection"),
+    NOUN.puts(
+        put_connection,
         scope=WRITE,
         whole=True,
         summary="Declare a connection, or replace its declaration",
-        help=(
-            "The declaration applies from the next request on, and deliveries that wait for a retry are sent at "
-            "once. Secrets are shown as `***`; send `***` back to keep a secret. `If-None-Match: *` only "
-            "creates, `If-Match` only replaces."
-        ),
-        also=((201, "It was created."),),
-        handler=put_connection,
-        tag=TAG,
+        help="The declaration applies from the next request on, and deliveries that wait for a retry are sent at "
+        "once. Secrets are shown as `***`; send `***` back to keep a secret. `If-None-Match: *` only "
+        "creates, `If-Match` only replaces.",
         request=ConnectionBody,
-        response=ConnectionView,
-        parameters=(IF_MATCH, IF_NONE_MATCH),
         example={"base": "https://api.example.com/v1", "auth": {"bearer": "sk_live_4eC39HqLyjWDarjtT1zd"}, "rate": 5},
     ),
-    Operation(
-        name="delete_connection",
-        method="DELETE",
-        path="/v1/connections/{name}",
-        scope=WRITE,
-        whole=True,
-        summary="Delete a connection that no link uses",
-        handler=delete_connection,
-        tag=TAG,
-        status=204,
-        parameters=(IF_MATCH,),
-    ),
+    NOUN.deletes(delete_connection, scope=WRITE, whole=True, summary="Delete a connection that no link uses"),
 )

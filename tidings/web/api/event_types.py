@@ -9,11 +9,12 @@ import msgspec
 from tidings.control.event_types import EventTypeBody, NewEventType
 from tidings.model.event import EventType
 from tidings.views.event_types import EventTypeView, event_type_view
-from tidings.web.habits.edits import conditions, etag, merged, patch_of
-from tidings.web.habits.given import agree
+from tidings.web.habits.edits import conditions, created, merged, patch_of, shown, unless_known
+from tidings.web.habits.given import agree, agreeing
 from tidings.web.habits.once import run_once
-from tidings.web.habits.paging import PAGING, SortedPage, SortKey
-from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, IF_NONE_MATCH_OF_PUT, if_match, not_modified
+from tidings.web.habits.paging import SortedPage, SortKey
+from tidings.web.habits.revisions import if_match
+from tidings.web.habits.rows import Noun
 from tidings.web.operation import Answer, Operation, Request
 from tidings.web.parts import Parts
 
@@ -48,18 +49,13 @@ async def create_event_type(parts: Parts, request: Request) -> Answer:
 async def get_event_type(parts: Parts, request: Request) -> Answer:
     """Read one event type."""
     kind = parts.event_types.find(request.caller, request.path["name"])
-    if not_modified(request, kind.revision):
-        return Answer(304, None, [etag(kind.revision)])
-    return _shown(kind)
+    return unless_known(request, event_type_view(kind), kind.revision)
 
 
 async def put_event_type(parts: Parts, request: Request) -> Answer:
     """Create an event type, or replace it."""
     name = request.path["name"]
-
-    def check(before: EventType | None) -> None:
-        agree(request, None if before is None else event_type_view(before), name=name)
-
+    check = agreeing(request, event_type_view)
     kind = await parts.event_types.put(
         request.caller, name, request.body, conditions(request), check, parts.writer.call
     )
@@ -91,11 +87,11 @@ async def delete_event_type(parts: Parts, request: Request) -> Answer:
 
 
 def _shown(kind: EventType) -> Answer:
-    return Answer(200, event_type_view(kind), [etag(kind.revision)])
+    return shown(event_type_view(kind), kind.revision)
 
 
 def _created(kind: EventType) -> Answer:
-    return Answer(201, event_type_view(kind), [("location", f"/v1/event-types/{kind.name}"), etag(kind.revision)])
+    return created(event_type_view(kind), kind.revision, f"/v1/event-types/{kind.name}")
 
 
 EXAMPLE = {
@@ -108,84 +104,32 @@ EXAMPLE = {
     "example": {"id": "t_17"},
 }
 
+NOUN = Noun(name="event_type", path="/v1/event-types/{name}", tag=TAG, view=EventTypeView)
 OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        name="list_event_types",
-        method="GET",
-        path="/v1/event-types",
-        scope="event-types:read",
-        summary="List event types",
-        handler=list_event_types,
-        tag=TAG,
-        response=EventTypeList,
-        sorts=("name", "-name", "created", "-created"),
-        sorts_max=2,
-        parameters=PAGING,
-    ),
-    Operation(
-        name="create_event_type",
-        method="POST",
-        path="/v1/event-types",
-        scope="event-types:write",
+    NOUN.lists(list_event_types, EventTypeList, SORTS, summary="List event types"),
+    NOUN.creates(
+        create_event_type,
         summary="Add an event type",
-        handler=create_event_type,
-        tag=TAG,
         request=NewEventType,
-        response=EventTypeView,
-        status=201,
-        idempotent_key=True,
         example={"name": "tasks.completed", **EXAMPLE},
     ),
-    Operation(
-        name="get_event_type",
-        method="GET",
-        path="/v1/event-types/{name}",
-        scope="event-types:read",
-        summary="Read an event type",
-        handler=get_event_type,
-        tag=TAG,
-        response=EventTypeView,
-        parameters=(IF_NONE_MATCH,),
-    ),
-    Operation(
-        name="put_event_type",
-        method="PUT",
-        path="/v1/event-types/{name}",
-        scope="event-types:write",
+    NOUN.reads(get_event_type, summary="Read an event type"),
+    NOUN.puts(
+        put_event_type,
         summary="Create or replace an event type",
         help="`If-None-Match: *` only creates, `If-Match` only replaces.",
-        also=((201, "It was created."),),
-        handler=put_event_type,
-        tag=TAG,
         request=EventTypeBody,
-        response=EventTypeView,
-        parameters=(IF_MATCH, IF_NONE_MATCH_OF_PUT),
         example=EXAMPLE,
     ),
-    Operation(
-        name="edit_event_type",
-        method="PATCH",
-        path="/v1/event-types/{name}",
-        scope="event-types:write",
+    NOUN.edits(
+        edit_event_type,
         summary="Change an event type",
-        handler=edit_event_type,
-        tag=TAG,
         request=EventTypePatch,
-        merge_patch=True,
-        response=EventTypeView,
-        parameters=(IF_MATCH,),
         example={"description": "A task was completed by its owner."},
     ),
-    Operation(
-        name="delete_event_type",
-        method="DELETE",
-        path="/v1/event-types/{name}",
-        scope="event-types:write",
+    NOUN.deletes(
+        delete_event_type,
         summary="Delete an event type",
         help="Events of this type stay, and may still be published, unchecked.",
-        handler=delete_event_type,
-        tag=TAG,
-        status=204,
-        parameters=(IF_MATCH,),
     ),
 )

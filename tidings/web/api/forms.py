@@ -11,11 +11,12 @@ from tidings.control.forms.declared import FormsPlan, WantedForms
 from tidings.model.forms.form import Form
 from tidings.rules.network.origin import public_url
 from tidings.views.forms.form import FormView, form_view
-from tidings.web.habits.edits import etag, merged, patch_of
+from tidings.web.habits.edits import created, merged, patch_of, shown, unless_known
 from tidings.web.habits.given import agree
 from tidings.web.habits.once import run_once
-from tidings.web.habits.paging import PAGING, SortedPage, SortKey
-from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
+from tidings.web.habits.paging import SortedPage, SortKey
+from tidings.web.habits.revisions import IF_MATCH, if_match
+from tidings.web.habits.rows import Noun
 from tidings.web.operation import Answer, Operation, Parameter, Request
 from tidings.web.parts import Parts
 
@@ -70,7 +71,7 @@ async def create_form(parts: Parts, request: Request) -> Answer:
     """Declare a form."""
 
     def answer(form: Form) -> Answer:
-        return Answer(201, _view(parts, form), [("location", f"/v1/forms/{form.id}"), etag(form.revision)])
+        return created(_view(parts, form), form.revision, f"/v1/forms/{form.id}")
 
     return await parts.forms.control.create(request.caller, request.body, run_once(parts, request, answer))
 
@@ -78,9 +79,7 @@ async def create_form(parts: Parts, request: Request) -> Answer:
 async def get_form(parts: Parts, request: Request) -> Answer:
     """Read one form."""
     form = parts.forms.control.find(request.caller, request.path["id"])
-    if not_modified(request, form.revision):
-        return Answer(304, None, [etag(form.revision)])
-    return _shown(parts, form)
+    return unless_known(request, _view(parts, form), form.revision)
 
 
 async def put_form(parts: Parts, request: Request) -> Answer:
@@ -130,56 +129,28 @@ def _view(parts: Parts, form: Form) -> FormView:
 
 
 def _shown(parts: Parts, form: Form) -> Answer:
-    return Answer(200, _view(parts, form), [etag(form.revision)])
+    return shown(_view(parts, form), form.revision)
 
 
+NOUN = Noun(name="form", path="/v1/forms/{id}", tag=TAG, view=FormView)
 OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        name="list_forms",
-        method="GET",
-        path="/v1/forms",
-        scope="forms:read",
+    NOUN.lists(
+        list_forms,
+        FormList,
+        SORTS,
         summary="List forms",
-        handler=list_forms,
-        tag=TAG,
-        response=FormList,
-        sorts=("path", "-path", "created", "-created"),
-        sorts_max=2,
-        parameters=(
-            Parameter(name="tenant", schema={"type": "string"}, help="Only endpoints of this tenant."),
-            *PAGING,
-        ),
+        parameters=(Parameter(name="tenant", schema={"type": "string"}, help="Only forms of this tenant."),),
     ),
-    Operation(
-        name="create_form",
-        method="POST",
-        path="/v1/forms",
-        scope="forms:write",
+    NOUN.creates(
+        create_form,
         summary="Declare a form: a page that people fill in",
-        help=(
-            "The form's page is at `/f/` followed by the form's path. A submission from this page, or from a "
-            "page of the `origins`, is checked, "
-            "kept as a receipt, and becomes an event with the fields as its data."
-        ),
-        handler=create_form,
-        tag=TAG,
+        help="The form's page is at `/f/` followed by the form's path. A submission from this page, or from a "
+        "page of the `origins`, is checked, "
+        "kept as a receipt, and becomes an event with the fields as its data.",
         request=NewForm,
-        response=FormView,
-        status=201,
-        idempotent_key=True,
         example=EXAMPLE,
     ),
-    Operation(
-        name="get_form",
-        method="GET",
-        path="/v1/forms/{id}",
-        scope="forms:read",
-        summary="Read a form",
-        handler=get_form,
-        tag=TAG,
-        response=FormView,
-        parameters=(IF_NONE_MATCH,),
-    ),
+    NOUN.reads(get_form, summary="Read a form"),
     Operation(
         name="put_form",
         method="PUT",
@@ -194,32 +165,17 @@ OPERATIONS: tuple[Operation, ...] = (
         parameters=(IF_MATCH,),
         example=EXAMPLE,
     ),
-    Operation(
-        name="edit_form",
-        method="PATCH",
-        path="/v1/forms/{id}",
-        scope="forms:write",
+    NOUN.edits(
+        edit_form,
         summary="Change a form",
         help="`fields` replaces all fields of the form.",
-        handler=edit_form,
-        tag=TAG,
         request=FormPatch,
-        merge_patch=True,
-        response=FormView,
-        parameters=(IF_MATCH,),
         example={"thanks": "https://example.com/thanks"},
     ),
-    Operation(
-        name="delete_form",
-        method="DELETE",
-        path="/v1/forms/{id}",
-        scope="forms:write",
+    NOUN.deletes(
+        delete_form,
         summary="Delete a form",
         help="Its page answers 404 from then on. The form's events and receipts stay.",
-        handler=delete_form,
-        tag=TAG,
-        status=204,
-        parameters=(IF_MATCH,),
     ),
     Operation(
         name="plan_forms",

@@ -11,11 +11,12 @@ from tidings.control.hooks.declared import HooksPlan, WantedHooks
 from tidings.model.hook import Hook, Method, Repeats
 from tidings.rules.network.origin import public_url
 from tidings.views.hooks import HookView, hook_view
-from tidings.web.habits.edits import etag, merged
+from tidings.web.habits.edits import created, merged, shown, unless_known
 from tidings.web.habits.given import agree
 from tidings.web.habits.once import run_once
-from tidings.web.habits.paging import PAGING, SortedPage, SortKey
-from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
+from tidings.web.habits.paging import SortedPage, SortKey
+from tidings.web.habits.revisions import if_match
+from tidings.web.habits.rows import Noun
 from tidings.web.operation import Answer, Operation, Parameter, Request
 from tidings.web.parts import Parts
 
@@ -75,7 +76,7 @@ async def create_hook(parts: Parts, request: Request) -> Answer:
     """Declare a hook."""
 
     def answer(hook: Hook) -> Answer:
-        return Answer(201, _view(parts, hook), [("location", f"/v1/hooks/{hook.id}"), etag(hook.revision)])
+        return created(_view(parts, hook), hook.revision, f"/v1/hooks/{hook.id}")
 
     return await parts.hooks.create(request.caller, request.body, run_once(parts, request, answer))
 
@@ -83,9 +84,7 @@ async def create_hook(parts: Parts, request: Request) -> Answer:
 async def get_hook(parts: Parts, request: Request) -> Answer:
     """Read one hook."""
     hook = parts.hooks.find(request.caller, request.path["id"])
-    if not_modified(request, hook.revision):
-        return Answer(304, None, [etag(hook.revision)])
-    return _shown(parts, hook)
+    return unless_known(request, _view(parts, hook), hook.revision)
 
 
 async def edit_hook(parts: Parts, request: Request) -> Answer:
@@ -125,83 +124,40 @@ def _view(parts: Parts, hook: Hook) -> HookView:
 
 
 def _shown(parts: Parts, hook: Hook) -> Answer:
-    return Answer(200, _view(parts, hook), [etag(hook.revision)])
+    return shown(_view(parts, hook), hook.revision)
 
 
+NOUN = Noun(name="hook", path="/v1/hooks/{id}", tag=TAG, view=HookView)
 OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        name="list_hooks",
-        method="GET",
-        path="/v1/hooks",
-        scope="hooks:read",
+    NOUN.lists(
+        list_hooks,
+        HookList,
+        SORTS,
         summary="List hooks",
-        handler=list_hooks,
-        tag=TAG,
-        response=HookList,
-        sorts=("path", "-path", "created", "-created"),
-        sorts_max=2,
-        parameters=(
-            Parameter(name="tenant", schema={"type": "string"}, help="Only endpoints of this tenant."),
-            *PAGING,
-        ),
+        parameters=(Parameter(name="tenant", schema={"type": "string"}, help="Only hooks of this tenant."),),
     ),
-    Operation(
-        name="create_hook",
-        method="POST",
-        path="/v1/hooks",
-        scope="hooks:write",
+    NOUN.creates(
+        create_hook,
         summary="Declare a hook: a URL for another system's webhooks",
-        help=(
-            "Requests to `/in/` followed by the hook's path are verified by the scheme, kept, and become "
-            "events. `GET /v1/schemes` "
-            "lists the schemes that can be named; the reference page says what each scheme checks."
-        ),
-        handler=create_hook,
-        tag=TAG,
+        help="Requests to `/in/` followed by the hook's path are verified by the scheme, kept, and become "
+        "events. `GET /v1/schemes` "
+        "lists the schemes that can be named; the reference page says what each scheme checks.",
         request=NewHook,
-        response=HookView,
-        status=201,
-        idempotent_key=True,
         example=EXAMPLE,
     ),
-    Operation(
-        name="get_hook",
-        method="GET",
-        path="/v1/hooks/{id}",
-        scope="hooks:read",
-        summary="Read a hook",
-        handler=get_hook,
-        tag=TAG,
-        response=HookView,
-        parameters=(IF_NONE_MATCH,),
-    ),
-    Operation(
-        name="edit_hook",
-        method="PATCH",
-        path="/v1/hooks/{id}",
-        scope="hooks:write",
+    NOUN.reads(get_hook, summary="Read a hook"),
+    NOUN.edits(
+        edit_hook,
         summary="Change a hook",
         help="`secrets` replaces all secrets of the hook: while a sender rotates its secret, give both the new "
         "and the old one.",
-        handler=edit_hook,
-        tag=TAG,
         request=HookPatch,
-        merge_patch=True,
-        response=HookView,
-        parameters=(IF_MATCH,),
         example={"secrets": ["the new one", "the old one"]},
     ),
-    Operation(
-        name="delete_hook",
-        method="DELETE",
-        path="/v1/hooks/{id}",
-        scope="hooks:write",
+    NOUN.deletes(
+        delete_hook,
         summary="Delete a hook",
         help="Its URL answers 404 from then on. The hook's events and receipts stay.",
-        handler=delete_hook,
-        tag=TAG,
-        status=204,
-        parameters=(IF_MATCH,),
     ),
     Operation(
         name="plan_hooks",

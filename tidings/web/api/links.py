@@ -7,15 +7,16 @@ from typing import Any, Literal
 import msgspec
 
 from tidings.control.endpoints.endpoints import Missed
-from tidings.control.links import READ, WRITE, LinkPlan, PutLink, ResumedLink, WantedLinks
+from tidings.control.links import WRITE, LinkPlan, PutLink, ResumedLink, WantedLinks
 from tidings.model.event import Event
 from tidings.model.link import AnyLink
 from tidings.views.links import LinkTestView, LinkView, link_test_view, link_view, with_timer
-from tidings.web.habits.edits import conditions, etag
-from tidings.web.habits.given import agree
+from tidings.web.habits.edits import conditions, created, shown, unless_known
+from tidings.web.habits.given import agreeing
 from tidings.web.habits.once import kept, run_once
-from tidings.web.habits.paging import PAGING, SortedPage, SortKey
-from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
+from tidings.web.habits.paging import SortedPage, SortKey
+from tidings.web.habits.revisions import IF_MATCH, if_match, not_modified
+from tidings.web.habits.rows import Noun
 from tidings.web.operation import Answer, Operation, Parameter, Request
 from tidings.web.parts import Parts
 
@@ -111,29 +112,21 @@ async def list_links(parts: Parts, request: Request) -> Answer:
 async def get_link(parts: Parts, request: Request) -> Answer:
     """Read one link."""
     link = parts.links.find(request.caller, request.path["name"])
-    if not_modified(request, link.revision):
-        return Answer(304, None, [etag(link.revision)])
-    if request.query.get("counts"):
+    view = link_view(link)
+    if request.query.get("counts") and not not_modified(request, link.revision):
         view = link_view(link, await parts.links.waiting(request.caller, link))
-        timer = await parts.timer_runs.of(request.caller, link)
-        return Answer(200, with_timer(view, timer), [etag(link.revision)])
-    return _shown(link)
+        view = with_timer(view, await parts.timer_runs.of(request.caller, link))
+    return unless_known(request, view, link.revision)
 
 
 async def put_link(parts: Parts, request: Request) -> Answer:
     """Declare a link, or replace its declaration."""
     name = request.path["name"]
-
-    def check(before: AnyLink | None) -> None:
-        agree(request, None if before is None else link_view(before), name=name)
-
+    check = agreeing(request, link_view)
     put: PutLink = await parts.links.put(
         request.caller, name, request.value, conditions(request), check, parts.writer.call
     )
-    headers = [etag(put.link.revision)]
-    if put.is_new:
-        headers.insert(0, ("location", f"/v1/links/{name}"))
-    return Answer(201 if put.is_new else 200, link_view(put.link), headers)
+    return created(link_view(put.link), put.link.revision, f"/v1/links/{name}") if put.is_new else _shown(put.link)
 
 
 async def delete_link(parts: Parts, request: Request) -> Answer:
@@ -212,7 +205,7 @@ def _event(given: GivenEvent, now: int) -> Event:
 
 
 def _shown(link: AnyLink, waiting: int | msgspec.UnsetType = msgspec.UNSET) -> Answer:
-    return Answer(200, link_view(link, waiting), [etag(link.revision)])
+    return shown(link_view(link, waiting), link.revision)
 
 
 EXAMPLE: dict[str, Any] = {
@@ -225,71 +218,33 @@ COUNTS = Parameter(
     schema={"type": "boolean"},
     help="Also return `waiting`, the number of waiting deliveries, and when the link is due, if it has a timer.",
 )
+NOUN = Noun(name="link", path="/v1/links/{name}", tag=TAG, view=LinkView)
 OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        name="list_links",
-        method="GET",
-        path="/v1/links",
-        scope=READ,
+    NOUN.lists(
+        list_links,
+        LinkList,
+        SORTS,
         summary="List links",
-        handler=list_links,
-        tag=TAG,
-        response=LinkList,
-        sorts=("name", "-name", "created", "-created"),
-        sorts_max=2,
         parameters=(
             Parameter(
                 name="state",
                 schema={"type": "string", "enum": ["enabled", "paused"]},
-                help="Only endpoints in this state.",
+                help="Only links in this state.",
             ),
-            Parameter(name="tenant", schema={"type": "string"}, help="Only endpoints of this tenant."),
-            *PAGING,
+            Parameter(name="tenant", schema={"type": "string"}, help="Only links of this tenant."),
         ),
     ),
-    Operation(
-        name="get_link",
-        method="GET",
-        path="/v1/links/{name}",
-        scope=READ,
-        summary="Read a link",
-        handler=get_link,
-        tag=TAG,
-        response=LinkView,
-        parameters=(COUNTS, IF_NONE_MATCH),
-    ),
-    Operation(
-        name="put_link",
-        method="PUT",
-        path="/v1/links/{name}",
-        scope=WRITE,
+    NOUN.reads(get_link, summary="Read a link", parameters=(COUNTS,)),
+    NOUN.puts(
+        put_link,
         whole=True,
         summary="Declare a link, or replace its declaration",
-        help=(
-            "An edit applies from the next attempt on, and no waiting delivery is lost. `If-None-Match: *` only "
-            "creates, `If-Match` only replaces."
-        ),
-        also=((201, "It was created."),),
-        handler=put_link,
-        tag=TAG,
+        help="An edit applies from the next attempt on, and no waiting delivery is lost. `If-None-Match: *` only "
+        "creates, `If-Match` only replaces.",
         request=LinkBody,
-        response=LinkView,
-        parameters=(IF_MATCH, IF_NONE_MATCH),
         example=EXAMPLE,
     ),
-    Operation(
-        name="delete_link",
-        method="DELETE",
-        path="/v1/links/{name}",
-        scope=WRITE,
-        whole=True,
-        summary="Delete a link",
-        help="Its waiting deliveries are cancelled.",
-        handler=delete_link,
-        tag=TAG,
-        status=204,
-        parameters=(IF_MATCH,),
-    ),
+    NOUN.deletes(delete_link, whole=True, summary="Delete a link", help="Its waiting deliveries are cancelled."),
     Operation(
         name="pause_link",
         method="POST",

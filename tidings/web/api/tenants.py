@@ -7,11 +7,12 @@ import msgspec
 from tidings.control.tenants import NewTenant, TenantBody
 from tidings.model.access import Tenant
 from tidings.views.tenants import TenantView, tenant_view
-from tidings.web.habits.edits import etag, merged, patch_of
+from tidings.web.habits.edits import created, merged, patch_of, shown, unless_known
 from tidings.web.habits.given import agree
 from tidings.web.habits.once import run_once
-from tidings.web.habits.paging import PAGING, SortedPage, SortKey
-from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
+from tidings.web.habits.paging import SortedPage, SortKey
+from tidings.web.habits.revisions import if_match
+from tidings.web.habits.rows import Noun
 from tidings.web.operation import Answer, Operation, Request
 from tidings.web.parts import Parts
 
@@ -46,7 +47,7 @@ async def create_tenant(parts: Parts, request: Request) -> Answer:
     """Add a tenant."""
 
     def answer(tenant: Tenant) -> Answer:
-        return Answer(201, tenant_view(tenant), [("location", f"/v1/tenants/{tenant.id}"), etag(tenant.revision)])
+        return created(tenant_view(tenant), tenant.revision, f"/v1/tenants/{tenant.id}")
 
     return await parts.tenants.create(request.caller, request.body, run_once(parts, request, answer))
 
@@ -54,9 +55,7 @@ async def create_tenant(parts: Parts, request: Request) -> Answer:
 async def get_tenant(parts: Parts, request: Request) -> Answer:
     """Read one tenant."""
     tenant = parts.tenants.find(request.caller, request.path["id"])
-    if not_modified(request, tenant.revision):
-        return Answer(304, None, [etag(tenant.revision)])
-    return _shown(tenant)
+    return unless_known(request, tenant_view(tenant), tenant.revision)
 
 
 async def edit_tenant(parts: Parts, request: Request) -> Answer:
@@ -77,72 +76,18 @@ async def delete_tenant(parts: Parts, request: Request) -> Answer:
 
 
 def _shown(tenant: Tenant) -> Answer:
-    return Answer(200, tenant_view(tenant), [etag(tenant.revision)])
+    return shown(tenant_view(tenant), tenant.revision)
 
 
+NOUN = Noun(name="tenant", path="/v1/tenants/{id}", tag=TAG, view=TenantView)
 OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        name="list_tenants",
-        method="GET",
-        path="/v1/tenants",
-        scope="tenants:read",
-        summary="List tenants",
-        handler=list_tenants,
-        tag=TAG,
-        response=TenantList,
-        sorts=("id", "-id", "name", "-name", "created", "-created"),
-        sorts_max=3,
-        parameters=PAGING,
-    ),
-    Operation(
-        name="create_tenant",
-        method="POST",
-        path="/v1/tenants",
-        scope="tenants:write",
-        summary="Add a tenant",
-        handler=create_tenant,
-        tag=TAG,
-        request=NewTenant,
-        response=TenantView,
-        status=201,
-        idempotent_key=True,
-        example={"id": "acme", "name": "Acme Ltd"},
-    ),
-    Operation(
-        name="get_tenant",
-        method="GET",
-        path="/v1/tenants/{id}",
-        scope="tenants:read",
-        summary="Read a tenant",
-        handler=get_tenant,
-        tag=TAG,
-        response=TenantView,
-        parameters=(IF_NONE_MATCH,),
-    ),
-    Operation(
-        name="edit_tenant",
-        method="PATCH",
-        path="/v1/tenants/{id}",
-        scope="tenants:write",
-        summary="Change a tenant",
-        handler=edit_tenant,
-        tag=TAG,
-        request=TenantPatch,
-        merge_patch=True,
-        response=TenantView,
-        parameters=(IF_MATCH,),
-        example={"name": "Acme Limited"},
-    ),
-    Operation(
-        name="delete_tenant",
-        method="DELETE",
-        path="/v1/tenants/{id}",
-        scope="tenants:write",
+    NOUN.lists(list_tenants, TenantList, SORTS, summary="List tenants"),
+    NOUN.creates(create_tenant, summary="Add a tenant", request=NewTenant, example={"id": "acme", "name": "Acme Ltd"}),
+    NOUN.reads(get_tenant, summary="Read a tenant"),
+    NOUN.edits(edit_tenant, summary="Change a tenant", request=TenantPatch, example={"name": "Acme Limited"}),
+    NOUN.deletes(
+        delete_tenant,
         summary="Delete a tenant",
         help="Refused with 409 while it has endpoints or keys. Its events stay.",
-        handler=delete_tenant,
-        tag=TAG,
-        status=204,
-        parameters=(IF_MATCH,),
     ),
 )

@@ -1,1 +1,1 @@
-"""What many operations share: pages of lists, `fields`, `sort`, Idempotency-Key, entity tags, merge patches."""
+"""What many operations share: pages of lists, `fields`, `sort`, Idempotency-Key, entity tags, merge patches, rows."""

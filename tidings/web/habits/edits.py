@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from tidings.rules.revisions import ANY, Conditions
-from tidings.web.habits.revisions import if_match, if_none_match
-from tidings.web.operation import Request
+from tidings.web.habits.revisions import if_match, if_none_match, not_modified
+from tidings.web.operation import Answer, Request
 from tidings.web.wire.bodies import body
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -25,6 +25,21 @@ def conditions(request: Request) -> Conditions:
         expected=None if named is None else frozenset(named),
         excluded=if_none_match(request),
     )
+
+
+def shown(view: Any, revision: int | str) -> Answer:
+    """A thing with its ETag."""
+    return Answer(200, view, [etag(revision)])
+
+
+def created(view: Any, revision: int, path: str) -> Answer:
+    """A thing that is new, with the path where it is."""
+    return Answer(201, view, [("location", path), etag(revision)])
+
+
+def unless_known(request: Request, view: Any, revision: int) -> Answer:
+    """A thing that was asked for; 304 if If-None-Match says that the caller has it."""
+    return Answer(304, None, [etag(revision)]) if not_modified(request, revision) else shown(view, revision)
 
 
 def etag(revision: int | str) -> tuple[str, str]:

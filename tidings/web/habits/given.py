@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -12,6 +13,7 @@ from tidings.rules.own_members import agrees, differs
 from tidings.web.operation import Operation, Request
 from tidings.web.wire.bodies import body
 
+T = TypeVar("T")
 MEASURED = frozenset(("health", "indexes", "links", "waiting", "next_due", "last_due", "last_run"))
 """Members that change on their own: a value read a moment ago may differ, so only its form is checked."""
 HELP = "The result of GET can be sent back: read-only members are accepted if they match."
@@ -67,6 +69,11 @@ def agree(request: Request, view: msgspec.Struct | None, **named: str) -> None:
         wrong.append(differs(name, "", present))
     if wrong:
         raise Invalid(wrong[0].detail, errors=wrong)
+
+
+def agreeing(request: Request, view: Callable[[T], msgspec.Struct]) -> Callable[[T | None], None]:
+    """The check of a PUT: `agree`, with the present thing or None."""
+    return lambda before: agree(request, None if before is None else view(before), **request.path)
 
 
 def _is_shown(operation: Operation, name: str, value: Any) -> bool:

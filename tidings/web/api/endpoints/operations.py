@@ -13,11 +13,12 @@ from tidings.model.link import Endpoint, Secret
 from tidings.rules.network.address import URL_CHARS_MAX
 from tidings.views.endpoints import EndpointView, SecretView, TestView, endpoint_view, secret_view
 from tidings.web.api.endpoints.bodies import EndpointList, EndpointPatch, PauseBody, ResumeBody, RotateBody
-from tidings.web.habits.edits import etag
+from tidings.web.habits.edits import created, shown, unless_known
 from tidings.web.habits.given import agree
 from tidings.web.habits.once import kept, run_once
 from tidings.web.habits.paging import PAGING, SortedPage, SortKey
-from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, if_match, not_modified
+from tidings.web.habits.revisions import IF_MATCH, if_match, not_modified
+from tidings.web.habits.rows import Noun
 from tidings.web.operation import Answer, Operation, Parameter, Request
 from tidings.web.parts import Parts
 from tidings.web.wire.bodies import body
@@ -32,8 +33,7 @@ async def create_endpoint(parts: Parts, request: Request) -> Answer:
     """Register a URL."""
 
     def answer(endpoint: Endpoint) -> Answer:
-        headers = [("location", f"/v1/endpoints/{endpoint.id}"), etag(endpoint.revision)]
-        return Answer(201, endpoint_view(endpoint), headers)
+        return created(endpoint_view(endpoint), endpoint.revision, f"/v1/endpoints/{endpoint.id}")
 
     return await parts.endpoints.create(request.caller, request.body, run_once(parts, request, answer))
 
@@ -54,12 +54,10 @@ async def list_endpoints(parts: Parts, request: Request) -> Answer:
 async def get_endpoint(parts: Parts, request: Request) -> Answer:
     """Read one endpoint."""
     endpoint = parts.endpoints.find(request.caller, request.path["id"])
-    if not_modified(request, endpoint.revision):
-        return Answer(304, None, [etag(endpoint.revision)])
     waiting: int | msgspec.UnsetType = msgspec.UNSET
-    if request.query.get("counts"):
+    if request.query.get("counts") and not not_modified(request, endpoint.revision):
         waiting = (await parts.endpoints.waiting(request.caller, [endpoint]))[endpoint.num]
-    return _shown(parts, endpoint, waiting)
+    return unless_known(request, _view(parts, endpoint, waiting), endpoint.revision)
 
 
 async def edit_endpoint(parts: Parts, request: Request) -> Answer:
@@ -143,9 +141,12 @@ async def rotate_secret(parts: Parts, request: Request) -> Answer:
     )
 
 
+def _view(parts: Parts, endpoint: Endpoint, waiting: int | msgspec.UnsetType = msgspec.UNSET) -> EndpointView:
+    return endpoint_view(endpoint, parts.deliver.lane(endpoint.num), waiting)
+
+
 def _shown(parts: Parts, endpoint: Endpoint, waiting: int | msgspec.UnsetType = msgspec.UNSET) -> Answer:
-    lane = parts.deliver.lane(endpoint.num)
-    return Answer(200, endpoint_view(endpoint, lane, waiting), [etag(endpoint.revision)])
+    return shown(_view(parts, endpoint, waiting), endpoint.revision)
 
 
 def _secret(secrets: list[Secret]) -> Answer:
@@ -160,20 +161,13 @@ COUNTS = Parameter(
     help="Also return `waiting`, the number of waiting deliveries, counted for each endpoint.",
 )
 
+NOUN = Noun(name="endpoint", path="/v1/endpoints/{id}", tag=TAG, view=EndpointView)
 OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        name="create_endpoint",
-        method="POST",
-        path="/v1/endpoints",
-        scope="endpoints:write",
+    NOUN.creates(
+        create_endpoint,
         summary="Register a URL that gets events as webhooks",
         help="Only `url` is required. A signing secret is generated; read it at `/v1/endpoints/{id}/secret`.",
-        handler=create_endpoint,
-        tag=TAG,
         request=NewEndpoint,
-        response=EndpointView,
-        status=201,
-        idempotent_key=True,
         example={"url": "https://example.com/hooks", "events": ["tasks.*"]},
     ),
     Operation(
@@ -203,48 +197,18 @@ OPERATIONS: tuple[Operation, ...] = (
             *PAGING,
         ),
     ),
-    Operation(
-        name="get_endpoint",
-        method="GET",
-        path="/v1/endpoints/{id}",
-        scope="endpoints:read",
-        summary="Read an endpoint, with its health",
-        handler=get_endpoint,
-        tag=TAG,
-        response=EndpointView,
-        parameters=(COUNTS, IF_NONE_MATCH),
-    ),
-    Operation(
-        name="edit_endpoint",
-        method="PATCH",
-        path="/v1/endpoints/{id}",
-        scope="endpoints:write",
+    NOUN.reads(get_endpoint, summary="Read an endpoint, with its health", parameters=(COUNTS,)),
+    NOUN.edits(
+        edit_endpoint,
         summary="Change an endpoint",
-        help=(
-            "A merge patch (RFC 7396): omitted members stay, null resets a field to its default. Applies from "
-            'the next attempt on, including waiting deliveries. In `headers`, `"***"` keeps the stored value. '
-            "`ca` and `client_certificate` are sent as PEM and shown as subject, fingerprint and expiry date."
-        ),
-        handler=edit_endpoint,
-        tag=TAG,
+        help="A merge patch (RFC 7396): omitted members stay, null resets a field to its default. Applies from "
+        'the next attempt on, including waiting deliveries. In `headers`, `"***"` keeps the stored value. '
+        "`ca` and `client_certificate` are sent as PEM and shown as subject, fingerprint and expiry date.",
         request=EndpointPatch,
-        response=EndpointView,
-        parameters=(IF_MATCH,),
         masked=("ca", "client_certificate"),
-        merge_patch=True,
         example={"rate": 20, "filter": None},
     ),
-    Operation(
-        name="delete_endpoint",
-        method="DELETE",
-        path="/v1/endpoints/{id}",
-        scope="endpoints:write",
-        summary="Delete an endpoint and cancel its waiting deliveries",
-        handler=delete_endpoint,
-        tag=TAG,
-        status=204,
-        parameters=(IF_MATCH,),
-    ),
+    NOUN.deletes(delete_endpoint, summary="Delete an endpoint and cancel its waiting deliveries"),
     Operation(
         name="pause_endpoint",
         method="POST",

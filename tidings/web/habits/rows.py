@@ -1,0 +1,86 @@
+"""The rows of the menu that are alike for many nouns: list, create, read, put, edit and delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from tidings.web.habits.paging import PAGING, SortKey
+from tidings.web.habits.revisions import IF_MATCH, IF_NONE_MATCH, IF_NONE_MATCH_OF_PUT
+from tidings.web.operation import Handler, Operation, Parameter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noun:
+    """What these rows have in common. What else a row says, such as `help`, is passed on to its Operation."""
+
+    name: str
+    """As in the names of operations, such as `event_type`; all of them are `event_types`."""
+    path: str
+    """Of one, such as `/v1/event-types/{name}`."""
+    tag: str
+    view: type[msgspec.Struct]
+
+    @property
+    def _all(self) -> str:
+        return self.path.rpartition("/")[0]
+
+    def lists(
+        self,
+        handler: Handler,
+        response: type[msgspec.Struct],
+        sorts: Mapping[str, SortKey],
+        parameters: tuple[Parameter, ...] = (),
+        **more: Any,
+    ) -> Operation:
+        """The row of a list, sorted by the first of `sorts` by default."""
+        return self._row(
+            f"list_{self.name}s",
+            "GET",
+            self._all,
+            handler,
+            response=response,
+            sorts=tuple(way for name in sorts for way in (name, f"-{name}")),
+            sorts_max=len(sorts),
+            parameters=(*parameters, *PAGING),
+            **more,
+        )
+
+    def creates(self, handler: Handler, **more: Any) -> Operation:
+        """The row of a POST that creates one."""
+        named = f"create_{self.name}"
+        return self._row(named, "POST", self._all, handler, status=201, idempotent_key=True, **more)
+
+    def reads(self, handler: Handler, parameters: tuple[Parameter, ...] = (), **more: Any) -> Operation:
+        """The row of a GET of one."""
+        return self._row(f"get_{self.name}", "GET", self.path, handler, parameters=(*parameters, IF_NONE_MATCH), **more)
+
+    def puts(self, handler: Handler, parameters: tuple[Parameter, ...] = (), **more: Any) -> Operation:
+        """The row of a PUT that creates one, or replaces it."""
+        return self._row(
+            f"put_{self.name}",
+            "PUT",
+            self.path,
+            handler,
+            also=((201, "It was created."),),
+            parameters=(*parameters, IF_MATCH, IF_NONE_MATCH_OF_PUT),
+            **more,
+        )
+
+    def edits(self, handler: Handler, parameters: tuple[Parameter, ...] = (), **more: Any) -> Operation:
+        """The row of a PATCH of one."""
+        named, conditions = f"edit_{self.name}", (*parameters, IF_MATCH)
+        return self._row(named, "PATCH", self.path, handler, merge_patch=True, parameters=conditions, **more)
+
+    def deletes(self, handler: Handler, parameters: tuple[Parameter, ...] = (), **more: Any) -> Operation:
+        """The row of a DELETE of one."""
+        named, conditions = f"delete_{self.name}", (*parameters, IF_MATCH)
+        return self._row(named, "DELETE", self.path, handler, response=None, status=204, parameters=conditions, **more)
+
+    def _row(self, name: str, method: str, path: str, handler: Handler, **more: Any) -> Operation:
+        scope = f"{self._all.rpartition('/')[2]}:{'read' if method == 'GET' else 'write'}"
+        row: dict[str, Any] = {"scope": scope, "tag": self.tag, "response": self.view, **more}
+        return Operation(name=name, method=method, path=path, handler=handler, **row)
