@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.hooks.world import PUBLIC, HookWorld, send
-from tests.rules.schemes.test_vectors import SNS_CERTIFICATE_VALID_AT, SNS_SIGNED_WITHIN_SECONDS, VECTORS
+from tests.rules.schemes.test_vectors import SNS_CERTIFICATE_VALID_AT, VECTORS
 from tidings.control.hooks.body import TOLERANCE_SECONDS_MAX
 from tidings.model.moment import SECOND
 from tidings.rules.schemes import HookRequest
@@ -33,11 +33,7 @@ def test_published_requests_are_let_in_as_their_senders_would(
             return bytes(certificate, "ascii")
 
         monkeypatch.setattr(world.parts.receiver.fetched, "_fetch", fetch)
-        vector = {
-            **vector,
-            "tolerance": SNS_SIGNED_WITHIN_SECONDS,
-            "settings": {"topic_arn": json.loads(body)["TopicArn"]},
-        }
+        vector = {**vector, "settings": {"topic_arn": json.loads(body)["TopicArn"]}}
     if now:
         world.clock.set_by(now - world.clock.now() / SECOND)
     more = {"tolerance_seconds": min(vector["tolerance"], TOLERANCE_SECONDS_MAX)} if vector.get("tolerance") else {}

@@ -34,7 +34,7 @@ def verify(
     secrets: str | Sequence[str],
     *,
     tolerance_seconds: float | None = None,
-    now: Callable[[], float] = time.time,
+    now: float | Callable[[], float] = time.time,
     scheme: str | Mapping[str, Any] = "",
     method: str = "POST",
     url: str = "",
@@ -50,15 +50,17 @@ def verify(
     `scheme` names another sender ("github", "stripe"), or describes one as `{"check": {...}}`; then `secrets` are that
     sender's. Some schemes sign `method` and `url`: the public URL that the sender calls, with its query. `settings` are
     required by a few schemes, and `fetch` gets the certificates and keys of those that publish them (it may cache them
-    for hours). `tolerance_seconds` defaults to the scheme's own: 300 for ours. `now` returns seconds since 1970.
+    for hours). `tolerance_seconds` defaults to the limit that the sender's documents or libraries set: 300 for ours,
+    none for some. `now` is a function that returns seconds since 1970, or that number.
 
     Returns the JSON value of the body, the fields of a form as a dict, or else the body itself. Raises BadSignature if
     the webhook is not genuine; ValueError, naming the argument, if nothing could be verified with these arguments.
     """
     _check_call(headers, body, secrets, tolerance_seconds, now, scheme, method, url, settings, fetch)
+    moment = now() if callable(now) else now
     if scheme == "":
         tolerance = TOLERANCE_SECONDS if tolerance_seconds is None else tolerance_seconds
-        standard.verify(dict(headers.items()), body, secrets, now(), tolerance)
+        standard.verify(dict(headers.items()), body, secrets, moment, tolerance)
         try:
             return json.loads(body)
         except ValueError:
@@ -67,7 +69,7 @@ def verify(
         scheme, (secrets,) if isinstance(secrets, str) else tuple(secrets), settings, tolerance_seconds
     )
     request = schemes.HookRequest(method, url, headers.items(), body)
-    verdict = verifier.verify(request, now(), _fetched(verifier.needs(request), fetch))
+    verdict = verifier.verify(request, moment, _fetched(verifier.needs(request), fetch))
     if not verdict.ok:
         raise _refusal(verdict, url)
     return value_of(request)
@@ -108,7 +110,12 @@ def _check_call(
         ("body", body, isinstance(body, bytes), "the raw bytes as they arrived, before any parsing"),
         ("secrets", secrets, isinstance(keys, Sequence) and _are_texts(keys), "a secret, or a list of them"),
         ("tolerance_seconds", tolerance_seconds, isinstance(tolerance_seconds, int | float | None), "a number"),
-        ("now", now, callable(now), "a function that returns the time, such as time.time"),
+        (
+            "now",
+            now,
+            callable(now) or isinstance(now, int | float),
+            "seconds since 1970, or a function such as time.time",
+        ),
         ("scheme", scheme, isinstance(scheme, str | Mapping), 'a name such as "github", or a scheme as a mapping'),
         ("method", method, isinstance(method, str), 'a text such as "POST"'),
         ("url", url, isinstance(url, str), "the public URL as a text"),

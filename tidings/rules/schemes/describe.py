@@ -35,24 +35,26 @@ def checks_in_words(scheme: Scheme) -> str:
 def replays_in_words(scheme: Scheme) -> str:
     """How long a request that somebody has recorded stays genuine."""
     windows = [_window(check) for check in scheme.checks]
+    own = f" {_OWN_LIMIT}" if any(map(_is_timed, scheme.checks)) else ""
     if None not in windows:
         longest = max(window for window in windows if window is not None)
         expiry = "until its token expires" if longest == 0 else f"for {longest:,.0f} s"
         return f"A replay is accepted {expiry}."
     if not scheme.delivery_id:
-        return f"{_REPLAYED} the content, as a hook does."
+        return f"{_REPLAYED} the content, as a hook does.{own}"
     inside = bool(scheme.delivery_id) and all(
         place.startswith(("json:", "form:")) for place in scheme.delivery_id.split(" | ")
     )
     if inside and covers_body(scheme):
-        return f"{_REPLAYED} the delivery id, as a hook does."
+        return f"{_REPLAYED} the delivery id, as a hook does.{own}"
     return (
         f"{_REPLAYED} the content. A hook does that with `repeats: content`; by default, a repeat must have the same "
-        "delivery id as well, which is not signed."
+        f"delivery id as well, which is not signed.{own}"
     )
 
 
 _REPLAYED = "No replay window: a replayed request still verifies, so drop repeats by"
+_OWN_LIMIT = "The sender signs a time but names no limit: `tolerance_seconds` sets one."
 
 
 def body_in_words(scheme: Scheme) -> str:
@@ -88,6 +90,11 @@ def _window(check: Check) -> float | None:
             return 0 if check.age_seconds is None and check.needs_exp else check.age_seconds
         case _:
             return None
+
+
+def _is_timed(check: Check) -> bool:
+    """Whether the sender signs a time."""
+    return isinstance(check, Certificate) or getattr(check, "timestamp", None) is not None
 
 
 def place_in_words(text: str) -> str:
@@ -141,7 +148,8 @@ def _signature(check: Signature) -> str:
 
 
 def _age(timestamp: Timestamp | None) -> str:
-    return "" if timestamp is None else f", at most {timestamp.tolerance_seconds:,.0f} s old"
+    limit = timestamp.tolerance_seconds if timestamp else None
+    return "" if limit is None else f", at most {limit:,.0f} s old"
 
 
 def _jwt(check: Jwt) -> str:

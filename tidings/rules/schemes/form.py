@@ -69,12 +69,13 @@ class SecretForm(Strict, frozen=True, kw_only=True):
 class Timestamp(Strict, frozen=True, kw_only=True):
     """The sender's clock: seconds or milliseconds since 1970, or ISO 8601 (UTC if it names no zone).
 
-    What is older than `tolerance_seconds` is a replay. `future_seconds` (by default the same) is for clocks ahead.
+    What is older than `tolerance_seconds` is a replay; null if the sender sets no limit. `future_seconds` (by default
+    the same) is for clocks ahead.
     """
 
     source: Text = msgspec.field(name="from")
     unit: Literal["s", "ms", "iso"] = "s"
-    tolerance_seconds: Seconds = 300
+    tolerance_seconds: Seconds | None = 300
     future_seconds: Seconds | None = None
 
 
@@ -129,11 +130,14 @@ class SortedParameters(Strict, frozen=True, kw_only=True, tag="sorted_parameters
 
 
 class Certificate(Strict, frozen=True, kw_only=True, tag="certificate", tag_field="kind"):
-    """An RSA signature whose certificate is fetched from a URL in the request, on one of `hosts` only."""
+    """An RSA signature whose certificate is fetched from a URL in the request, on one of `hosts` only.
+
+    Messages older than `tolerance_seconds` are refused; by default they may have any age.
+    """
 
     style: Literal["sns", "paypal"]
     hosts: tuple[Text, ...]
-    tolerance_seconds: Seconds = 3_600
+    tolerance_seconds: Seconds | None = None
 
 
 class Claim(Strict, frozen=True, kw_only=True):

@@ -95,11 +95,11 @@ class SenderClock:
         return text
 
 
-def check_age(age: float, tolerance: float, future: float) -> None:
-    """Raise Unfit for a signature that is older, or further in the future, than is permitted."""
-    if not age <= tolerance:
+def check_age(age: float, tolerance: float | None, future: float | None) -> None:
+    """Raise Unfit for a signature that is older, or further in the future, than is permitted. None: any age is."""
+    if tolerance is not None and not age <= tolerance:
         raise Unfit("too_old", f"It was signed {_span(age)} ago; {_span(tolerance)} are permitted. {_CLOCK}")
-    if not age >= -future:
+    if future is not None and not age >= -future:
         raise Unfit("too_new", f"It was signed {_span(-age)} in the future; {_span(future)} are permitted. {_CLOCK}")
 
 
