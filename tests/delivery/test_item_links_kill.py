@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.callers import Callers
 from tests.delivery.test_item_links import ORDERS
+from tests.kills import killed_in_the_middle
 from tidings.testing import ProcessServer, until
 
 
@@ -27,12 +27,9 @@ def test_a_kill_leaves_each_edit_made_once(tmp_path: Path, database: str | None)
                 acknowledged.append(server.api.publish("step", {"n": caller * 1_000_000 + n}))
 
         for round_number in range(4):
-            callers = Callers(4, publish)
             most = len(acknowledged) + 30 + 37 * round_number
-            until(lambda: len(acknowledged) > most, "work goes on", 30)
-            server.kill()
-            callers.join()
-            server.start()
+            with killed_in_the_middle(server, 4, publish):
+                until(lambda: len(acknowledged) > most, "work goes on", 30)
         until(lambda: not server.api.pages("/v1/deliveries", state="waiting"), "everything is done", 60)
         created = [each for each in server.api.pages("/v1/events", type="orders.created") if each["cause"]]
         kept = list(reversed(server.api.pages("/v1/events", type="orders.updated")))

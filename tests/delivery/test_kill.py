@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.callers import Callers
+from tests.kills import killed_in_the_middle
 from tidings.testing import Api, ProcessServer, Reaction, Receiver, until
 
 IN_FLIGHT_MAX = 16
@@ -27,13 +27,10 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path, database: str | None) -> N
 
         kills = 5
         for round_number in range(kills):
-            callers = Callers(CALLERS, publish)
             # Each time at another point of the work.
             most = len(acknowledged) + 50 + 37 * round_number
-            until(lambda: len(receiver.requests()) > most, "work goes on", 30)
-            server.kill()
-            callers.join()
-            server.start()
+            with killed_in_the_middle(server, CALLERS, publish):
+                until(lambda: len(receiver.requests()) > most, "work goes on", 30)
         until(lambda: {each.id for each in receiver.requests()} >= set(acknowledged), "everything arrives", 60)
         counts = Counter(each.id for each in receiver.requests())
     repeats = sum(counts.values()) - len(counts)

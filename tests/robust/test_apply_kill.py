@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.callers import Callers
+from tests.kills import chance_of_this_run, killed_in_the_middle
 from tidings.testing import Api, ProcessServer, until
 
 KILLS = 5
@@ -36,11 +35,8 @@ def filled(api: Api, name: str) -> None:
 
 def applied_and_killed(server: ProcessServer, name: str, after: float) -> None:
     """Have it carried out, kill the server `after` seconds later, and start it again."""
-    callers = Callers(1, lambda _: apply(server.api, name, AFTER))
-    time.sleep(after)
-    server.kill()
-    callers.join()
-    server.start()
+    with killed_in_the_middle(server, 1, lambda _: apply(server.api, name, AFTER)):
+        time.sleep(after)
 
 
 def is_changed(api: Api, name: str) -> bool:
@@ -59,9 +55,7 @@ def is_changed(api: Api, name: str) -> bool:
 
 @pytest.mark.slow
 def test_kills_in_the_middle_of_declarations(tmp_path: Path, database: str | None) -> None:
-    seed = random.randrange(1 << 30)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+    chance = chance_of_this_run()
     with ProcessServer(tmp_path, database=database) as server:
         filled(server.api, "whole")
         begun = time.monotonic()

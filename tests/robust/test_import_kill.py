@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.callers import Callers
+from tests.kills import chance_of_this_run, killed_in_the_middle
 from tidings.testing import Api, ProcessServer
 from tidings.testing.api import ApiReply
 
@@ -35,18 +34,13 @@ def stored(api: Api, tenant: str) -> list[int]:
 
 def sent_and_killed(server: ProcessServer, tenant: str, after: float, **query: str) -> None:
     """Send it, kill the server `after` seconds later, and start it again."""
-    callers = Callers(1, lambda _: send(server.api, tenant, **query))
-    time.sleep(after)
-    server.kill()
-    callers.join()
-    server.start()
+    with killed_in_the_middle(server, 1, lambda _: send(server.api, tenant, **query)):
+        time.sleep(after)
 
 
 @pytest.mark.slow
 def test_kills_in_the_middle_of_imports(tmp_path: Path, database: str | None) -> None:
-    seed = random.randrange(1 << 30)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+    chance = chance_of_this_run()
     with ProcessServer(tmp_path, database=database, max_whole_import_lines=0) as server:
         assert server.api.call("PUT", "/v1/collections/parts", PARTS).status == 201
         begun = time.monotonic()

@@ -5,7 +5,6 @@ Endpoints of every temper at once: quick, failing, slow, ordered by subject, and
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.callers import Callers
+from tests.kills import chance_of_this_run, killed_in_the_middle
 from tidings.testing import ProcessServer, Reaction, Received, Receiver, until
 
 KILLS = 8
@@ -50,9 +49,7 @@ def first_arrivals(received: Iterable[Received]) -> dict[str, list[int]]:
 
 @pytest.mark.slow
 def test_kills_at_random_moments(tmp_path: Path, database: str | None) -> None:
-    seed = random.randrange(1 << 30)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+    chance = chance_of_this_run()
     with Receiver() as receiver, ProcessServer(tmp_path, database=database) as server:
         for path in ("/failing", "/subject", "/all"):
             # Now and then one fails; the script is taken up again after each kill.
@@ -73,11 +70,8 @@ def test_kills_at_random_moments(tmp_path: Path, database: str | None) -> None:
         for kill in range(KILLS):
             paused = kill % 2 == 0
             server.api.post(f"/v1/endpoints/{endpoints['/paused']}:{'pause' if paused else 'resume'}")
-            callers = Callers(CALLERS, publish)
-            time.sleep(0.2 + chance.random())
-            server.kill()
-            callers.join()
-            server.start()
+            with killed_in_the_middle(server, CALLERS, publish):
+                time.sleep(0.2 + chance.random())
         server.api.post(f"/v1/endpoints/{endpoints['/paused']}:resume")
         settle(server, receiver, acknowledged)
         print(f"{len(acknowledged)} acknowledged, {KILLS} kills")
