@@ -91,6 +91,7 @@ lock: $(READY) ## Choose dependency versions anew and write the locks, with hash
 	$(COMPILE) --upgrade --extra dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
 	$(COMPILE) --upgrade tests/openapi/requirements.in -o tests/openapi/requirements.lock
 	$(COMPILE) --upgrade tests/oracles/requirements.in -o tests/oracles/requirements.lock
+	$(COMPILE) --upgrade tests/peers/requirements.in -o tests/peers/requirements.lock
 
 .PHONY: build
 build: $(READY) ## Build the wheel into dist/

@@ -77,7 +77,8 @@ def _taken(context: Context, name: str, console: Console) -> list[Row]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", default=",".join(FIGURES), help=f"figures, with commas: {', '.join(FIGURES)}")
+    usual = ",".join(name for name, figure in FIGURES.items() if figure.is_usual)
+    parser.add_argument("--only", default=usual, help=f"figures, with commas: {', '.join(FIGURES)}")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long a speed must be held (60)")
     parser.add_argument(
         "--quick", action="store_true", help="a smoke run of about three minutes; its figures mean little"

@@ -54,6 +54,10 @@ PROMISES = {
     "kill-twice": Promise("delivered twice, beyond those in flight, SQLite", "events", 0, 0, False),
     "kill-postgres-lost": Promise("acknowledged events lost by kill -9, PostgreSQL", "events", 0, 0, False),
     "kill-postgres-twice": Promise("delivered twice, beyond those in flight, PostgreSQL", "events", 0, 0, False),
+    "kill-links-rest": Promise(
+        "contacts that differ, or are written again, after kill -9: Kinto", "contacts", 0, 0, False
+    ),
+    "kill-links-soap": Promise("the same: SOAP", "contacts", 0, 0, False),
 }
 
 

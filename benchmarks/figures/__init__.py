@@ -17,6 +17,7 @@ from benchmarks.figures import (
     imports,
     items,
     kill,
+    kill_links,
     latency,
     memory,
     neighbour,
@@ -35,6 +36,8 @@ class Figure:
 
     take: Callable[[Context], list[Row]]
     promises: tuple[str, ...]
+    is_usual: bool = True
+    """Taken if no figures are named."""
 
 
 FIGURES = {
@@ -60,6 +63,7 @@ FIGURES = {
     "backup": Figure(backup.backup, ("backup",)),
     "kill": Figure(kill.sqlite, ("kill-lost", "kill-twice")),
     "kill-postgres": Figure(kill.postgres, ("kill-postgres-lost", "kill-postgres-twice")),
+    "kill-links": Figure(kill_links.kill_links, ("kill-links-rest", "kill-links-soap"), is_usual=False),
     "stored": Figure(stored.stored, ("stored",)),
     "dead": Figure(dead.dead, ("dead", "dead-memory")),
 }

@@ -203,3 +203,26 @@ def test_a_large_page_is_taken_in_in_parts_and_a_failure_between_them_repeats_no
     assert [each[1] for each in emitted(calls, "shop.*")] == [row["id"] for row in rows]
     tried = calls.api.post("/v1/links/pull:test", {})["observed"]
     assert (tried["records"], tried["created"], tried["changes"]) == (2_500, 0, [])
+
+
+@pytest.mark.parametrize("parts", [{}, {"sweep": True}, {"cursor": {"clock": True}}], ids=["record", "sweep", "clock"])
+def test_a_page_that_is_sent_twice_by_mistake_hides_no_later_page(
+    calls: Calls, source: Source, parts: dict[str, Any]
+) -> None:
+    """The run ended there, and its cursor or its full look took that for everything."""
+    source.size, sent, mistakes = 2, list[Reaction](), ["after=2"]
+
+    def answer(received: Any) -> Reaction:
+        if mistakes and mistakes[0] in received.path:
+            mistakes.pop()
+            return sent[-1]
+        sent.append(source.answer(received))
+        return sent[-1]
+
+    source.records.clear()
+    for number, key in enumerate("abcdef"):
+        source.put(key, f"10:00:0{number}", v=1)
+    calls.peer.answer_by(answer)
+    poll(calls, **parts)
+    assert ran(calls, 1) == ["Read 6 records on 3 pages: 6 created, 0 updated, 0 deleted."]
+    assert [each.path.rpartition("after=")[2] for each in calls.peer.requests()[1:]] == ["2", "2", "4"]

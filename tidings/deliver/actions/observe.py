@@ -136,6 +136,7 @@ class Run:
         self._shown: str | None = None
         self._began = time.monotonic()
         self._seen: set[bytes] = set()
+        self._asks_again = False
         self._now = to_text(run.at)
 
     def start(self) -> None:
@@ -206,6 +207,12 @@ class Run:
         """A page has arrived: take it in, and ask for the next one. Raises TemplateFailed or BadRecord."""
         counts, pages = self._counts, self._action.pages
         is_repeated = digest in self._seen
+        if is_repeated and pages is not None and not self._asks_again:
+            # It may have been sent twice by mistake; a page that is repeated again is the end.
+            self._asks_again = True
+            self._action.tools.runs.through_gate(self._action.link.num, lambda: self._ask(self._request))
+            return
+        self._asks_again = False
         self._seen.add(digest)
         counts.pages += 1
         counts.records += len(answer.records)
