@@ -6,7 +6,7 @@ from typing import Any
 
 from tidings.testing import Api, FakeClock, Receiver, TestServer, until
 
-ENDED = ("delivered", "dead", "cancelled")
+ENDED = ("delivered", "dead", "cancelled", "replaced")
 
 
 class Calls:

@@ -47,7 +47,7 @@ def test_a_link_is_declared_read_replaced_and_deleted(api: Api) -> None:
         **dict.fromkeys(("next_due", "last_due", "last_run")),
     }
     assert (shown["when"], shown["item"]) == ({"event": ["shop.*"]}, PUT)
-    assert (shown["order"], shown["state"]) == ("subject", "enabled")
+    assert (shown["order"], shown["state"]) == ("each", "enabled")
     back = api.call("PUT", "/v1/links/shop", shown)
     assert (back.status, back.json["revision"]) == (200, 1), "what GET gave changes nothing"
     changed = api.put("/v1/links/shop", {**LINK, "order": "{{ data.id }}", "rate": 5, "retry_delays_seconds": [0, 60]})
@@ -78,7 +78,7 @@ def test_links_are_there_after_a_restart(server: TestServer, api: Api) -> None:
         ({**LINK, "when": {"event": ["a b"]}}, "/when/event/0", "A pattern is an event type"),
         ({**LINK, "filter": {"$nor": 1}}, "/filter/$nor", "$nor"),
         ({**LINK, "tenant": "a b"}, "/tenant", "A tenant is 1 to 64"),
-        ({**LINK, "order": "fifo"}, "/order", "`order` must be subject, all, none"),
+        ({**LINK, "order": "fifo"}, "/order", "`order` must be each, subject, all, none"),
         ({**LINK, "order": "{{ data.id"}, "/order", "does not compile"),
         ({**LINK, "rate": 0}, "/rate", "rate must be a number from 0.001"),
         ({**LINK, "retry_delays_seconds": []}, "/retry_delays_seconds", "1 to 20 delays"),

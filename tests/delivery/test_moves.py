@@ -127,6 +127,26 @@ def refused(world: World) -> tuple[str, str]:
     return event, link
 
 
+def replace(world: World) -> tuple[str, str]:
+    call = {"put": world.receiver.url("/"), "json": {}}
+    link = world.api.put("/v1/links/orders", {"when": {"event": "step"}, "call": call, "order": "subject"})["id"]
+    world.receiver.answer(500, 204)
+    event = world.api.publish("step", subject="s")
+    until(lambda: world.api.pages("/v1/deliveries", event=event)[0]["attempts"], "it is tried")
+    newer = world.api.publish("step", subject="s")
+    until(lambda: world.api.pages("/v1/deliveries", event=newer, state="delivered"), "the newer one is sent")
+    return event, link
+
+
+def replaced_and_retried(world: World) -> tuple[str, str]:
+    event, link = replace(world)
+    (found,) = world.api.pages("/v1/deliveries", event=event)
+    world.receiver.answer(500)
+    world.api.post(f"/v1/deliveries/{found['id']}:retry")
+    until(lambda: world.api.pages("/v1/deliveries", event=event)[0]["attempts"] == 3, "it is tried again")
+    return event, link
+
+
 FLOWS: dict[tuple[State, Cause], Flow] = {
     ("waiting", "success"): success,
     ("waiting", "failure"): failed,
@@ -139,12 +159,14 @@ FLOWS: dict[tuple[State, Cause], Flow] = {
     ("waiting", "unsendable"): unsendable,
     ("waiting", "cancel"): cancel,
     ("waiting", "delete"): delete,
+    ("waiting", "replace"): replace,
     ("waiting", "edit"): edit,
     ("waiting", "retry"): again(failed),
     ("delivered", "retry"): again(success),
     ("dead", "retry"): again(exhausted),
     ("dead", "replay"): replayed,
     ("cancelled", "retry"): again(cancel),
+    ("replaced", "retry"): replaced_and_retried,
 }
 
 

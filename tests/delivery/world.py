@@ -8,7 +8,7 @@ from tidings.model import moment
 from tidings.model.moment import SECOND
 from tidings.testing import Api, FakeClock, Received, Receiver, TestServer, until
 
-ENDED = ("delivered", "dead", "cancelled")
+ENDED = ("delivered", "dead", "cancelled", "replaced")
 
 
 class World:

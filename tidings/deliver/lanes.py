@@ -29,6 +29,8 @@ from tidings.deliver.lane.cancel import find, forget
 from tidings.deliver.lane.gate import Gate
 from tidings.deliver.lane.kept import KeptEvents
 from tidings.deliver.lane.lane import Lane
+from tidings.deliver.lane.ordering import replacing
+from tidings.deliver.lane.ordering.family import Family, leave
 from tidings.deliver.lane.queued import Queued
 from tidings.deliver.lane.serve import LaneStore, Launch, serve
 from tidings.deliver.lane.setbacks import Setbacks
@@ -36,7 +38,7 @@ from tidings.deliver.lane.shares import Outstanding, Shares
 from tidings.deliver.lane.view import state
 from tidings.deliver.settle import Settlement, waiting_from
 from tidings.model.calls.connection import Connection
-from tidings.model.link import AnyLink, changes_lines
+from tidings.model.link import AnyLink, changes_lines, shared_lines
 from tidings.model.moment import Micros
 from tidings.rules.deliver.health import EndpointHealth, Trust
 from tidings.store import journal
@@ -75,6 +77,7 @@ class Lanes:
         self._store = LaneStore(db, self.events)
         self._gates: dict[str, Gate] = {}
         """By the name of the connection that they are of."""
+        self._families: dict[tuple[str, str, str | None], Family] = {}
         self._connections = catalog.now.connections
         self._connected: dict[int, Connection | None] = {}
         """The connections that the links' requests are made for, by the link."""
@@ -207,6 +210,8 @@ class Lanes:
             lane = self.by_link.get(link)
             if lane is None:
                 continue
+            if lane.replaces and replacing.stored(lane, number):
+                self.active[link] = lane
             if lane.has_lines_in_store:
                 later = {number for _, number in next_one.numbers} if later is None else later
                 self.active[link] = lane
@@ -253,7 +258,19 @@ class Lanes:
     def _lane(self, link: AnyLink) -> Lane:
         lane = self.by_link[link.num] = Lane(link, self._action_of(link), self._gate_of(link), self._marks)
         self._connected[link.num] = self._connection_of(link)
+        self._join_family(lane)
         return lane
+
+    def _join_family(self, lane: Lane) -> None:
+        """The lanes that keep their order together with this one."""
+        name = shared_lines(lane.link)
+        if name is None:
+            leave(lane)
+        else:
+            self._families.setdefault(name, Family(self._wake)).join(lane)
+
+    def _wake(self, lane: Lane) -> None:
+        self.active[lane.num] = lane
 
     def _connection_of(self, link: AnyLink) -> Connection | None:
         name = getattr(link.what, "via", None)
@@ -292,6 +309,7 @@ class Lanes:
         if changes_lines(was, link):
             lane.fall_back(self.outstanding.pop, now)
             order.release_all(lane, now, settlement)
+        self._join_family(lane)
         lane.due_at(0)
         self.look_at(lane)
 

@@ -10,6 +10,7 @@ import msgspec
 from tidings.deliver.actions.action import Action, Result
 from tidings.deliver.lane import order, setbacks
 from tidings.deliver.lane.lane import Lane
+from tidings.deliver.lane.ordering import replacing
 from tidings.deliver.lane.queued import Queued
 from tidings.deliver.settle import Disable, Emit, Settlement
 from tidings.model import outcome as outcomes
@@ -32,6 +33,7 @@ _MORE: dict[Cause, str] = {
     "split": "It is sent again with half of its batch.",
     "hold": "It is not counted as an attempt.",
     "edit": "The endpoint was edited in the meantime, so it is retried at once.",
+    "replace": "It is not retried, since a newer event of the same subject takes its place.",
 }
 
 
@@ -68,6 +70,8 @@ def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement,
     fates = []
     for item in flight.items:
         cause, due = _cause(flight, item, result, splits, now, chance)
+        if lifecycle.fate(cause) == "waiting" and replacing.has_newer(lane, item.subject, item.number):
+            cause = "replace"
         fates.append((cause, lifecycle.fate(cause), due))
     # In strict order, the deliveries of one batch are retried at the same time, so that none overtakes another.
     together = max((due for _, state, due in fates if state == "waiting"), default=0) if lane.ordered_all else 0
@@ -92,7 +96,10 @@ def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement,
             lane.done_with(item.number)
             if item.stored:
                 settlement.end(item.number)
-            free.append(item)
+            if cause == "replace":
+                replacing.defer(lane, item)
+            else:
+                free.append(item)
         elif _put_back(flight, item, cause, together or due, now, settlement):
             free.append(item)
     _tell_health(flight, result, before, now, settlement)

@@ -10,7 +10,7 @@ from tidings.model.moment import Micros
 
 ANSWER_BYTES_KEPT = 16 * 1024
 
-State = Literal["waiting", "delivered", "dead", "cancelled"]
+State = Literal["waiting", "delivered", "dead", "cancelled", "replaced"]
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

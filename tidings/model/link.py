@@ -105,6 +105,8 @@ class EditItem(msgspec.Struct, frozen=True, kw_only=True):
     values: Any = None
     order_by: str | None = None
     """The template of the line that an event belongs to; None: its subject."""
+    replaces: bool = False
+    """A newer event takes the place of one of its subject that waits."""
     only_if: str | None = None
     """An expression of the event; the link acts only if it is true."""
     once_by: str | None = None
@@ -187,6 +189,8 @@ class CallApi(msgspec.Struct, frozen=True, kw_only=True):
     """Which events follow from its answers."""
     order_by: str | None = None
     """The template of the line that an event belongs to; None: its subject."""
+    replaces: bool = False
+    """A newer event takes the place of one of its subject that waits."""
     only_if: str | None = None
     """An expression of the event; the link acts only if it is true."""
     once_by: str | None = None
@@ -206,9 +210,10 @@ class SendMail(msgspec.Struct, frozen=True, kw_only=True):
     in_doubt: InDoubt | None = None
     """None: left to a person."""
     order_by: str | None = None
+    replaces: bool = False
     only_if: str | None = None
     once_by: str | None = None
-    """These three as of other links."""
+    """These four as of other links."""
     sealed: NoSecrets = NoSecrets()
 
 
@@ -296,6 +301,23 @@ def changes_lines(before: AnyLink, after: AnyLink) -> bool:
     """Whether an edit changes which deliveries wait for which."""
     was, now = getattr(before.what, "order_by", None), getattr(after.what, "order_by", None)
     return before.pacing.order != after.pacing.order or was != now
+
+
+def replaces(link: AnyLink) -> bool:
+    """Whether a newer event takes the place of one of its subject that waits."""
+    return bool(getattr(link.what, "replaces", False))
+
+
+def shared_lines(link: AnyLink) -> tuple[str, str, str | None] | None:
+    """What names the links that keep their order together: those that act on the newest, through the same connection,
+    or on the same collection. None: it shares its lines with no other.
+    """
+    if not replaces(link) or link.deleted is not None:
+        return None
+    if isinstance(link.what, EditItem):
+        return "collection", link.what.collection, link.tenant
+    via = getattr(link.what, "via", None)
+    return None if via is None else ("connection", via, link.tenant)
 
 
 def is_poll(link: AnyLink) -> bool:

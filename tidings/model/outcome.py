@@ -30,6 +30,9 @@ REFUSED_ADDRESS = Outcome("refused_address", "The address is private or reserved
 BROKEN_ANSWER = Outcome("broken_answer", "The response broke off before its headers were complete, or is not HTTP.")
 CANCELLED = Outcome("cancelled", "The delivery was cancelled.")
 UNSENDABLE = Outcome("unsendable", "The request could not be built from the endpoint's settings.")
+REPLACED = Outcome(
+    "replaced", "A newer event of the same subject took its place: the link acts only on the newest (`order: subject`)."
+)
 TEMPLATE_FAILED = Outcome("template_failed", "A template of the link could not be filled in from the event.")
 LOOP = Outcome("loop", "Too many links in a row triggered one another.")
 ITEM_INVALID = Outcome("item_invalid", "The collection does not accept the item.")
@@ -63,7 +66,7 @@ OF_EDITS = (
     EDIT_FAILED,
 )
 """What can come of an edit of an item by a link, beside success."""
-OURS = (CANCELLED, UNSENDABLE)
+OURS = (CANCELLED, UNSENDABLE, REPLACED)
 """Outcomes without a request: nothing was sent."""
 
 OUTCOMES: tuple[Outcome, ...] = (
@@ -79,6 +82,5 @@ OUTCOMES: tuple[Outcome, ...] = (
     BROKEN_ANSWER,
     *OF_CALLS,
     *OF_EDITS,
-    CANCELLED,
-    UNSENDABLE,
+    *OURS,
 )

@@ -21,7 +21,7 @@ Id = Annotated[str, typer.Argument(help="The delivery's id, dlv_...")]
 def list_deliveries(
     out: Session,
     state: Annotated[
-        str | None, typer.Option(help="Only deliveries in this state: waiting, delivered, dead or cancelled.")
+        str | None, typer.Option(help="Only deliveries in this state: waiting, delivered, dead, cancelled or replaced.")
     ] = None,
     endpoint: Annotated[str | None, typer.Option(help="Only deliveries to the endpoint with this id.")] = None,
     link: Annotated[str | None, typer.Option(help="Only deliveries through the link with this name.")] = None,

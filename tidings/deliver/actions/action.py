@@ -119,8 +119,9 @@ class Action(Protocol):
     def fitting(self, events: Sequence[Event]) -> int:
         """How many of these, starting with the first, may go in one request. At least one."""
 
-    def line(self, event: Event) -> str | None:
-        """If the link is ordered by subject: the line that the event waits in. None: it waits for no other."""
+    @property
+    def line(self) -> Callable[[Event], str | None]:
+        """If the link is ordered by subject: the line that an event waits in. None: it waits for no other."""
 
     def prepare(self, events: Sequence[Event], carried: Sequence[Carried], now: Micros) -> Prepared:
         """The request for these events and their deliveries, which leaves now.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from tidings.deliver.actions.action import Carried, Prepared, Result, Tools
-from tidings.deliver.actions.guarding import Guarding
+from tidings.deliver.actions.guarding import Guarding, LineOf
 from tidings.deliver.actions.once import KeyDone
 from tidings.deliver.actions.tokens import tls_of
 from tidings.deliver.actions.webhook import OUTCOMES
@@ -31,7 +31,7 @@ from tidings.rules.calls.request import CallRequest, CallTemplate
 from tidings.rules.deliver import judgement, retry
 from tidings.rules.network import address
 from tidings.rules.reading.hiding import hiding
-from tidings.rules.template import SCOPE, JsonTemplate, Scope, TemplateFailed
+from tidings.rules.template import SCOPE, Scope, TemplateFailed
 
 ANSWER_BYTES_MAX = 1024 * 1024
 WHOLE_ANSWER = AnswerLimits(keep_bytes=ANSWER_BYTES_MAX, read_bytes=ANSWER_BYTES_MAX, seconds=15.0)
@@ -80,7 +80,7 @@ class CallAction:
         self.base = base = None if connection is None else connection.options.base
         self._template = CallTemplate(what, base, names=names)
         self.destination = f"{what.verb.upper()} {base or ''}{what.path}"
-        self._order_by = None if what.order_by is None else JsonTemplate(what.order_by)
+        self.line = LineOf(link)
         names_auth = self._template.names_auth
         self._secret_headers = sending.secret_headers(connection, names_auth=names_auth)
         self._tls = None if connection is None else tls_of(connection)
@@ -94,16 +94,6 @@ class CallAction:
     def fitting(self, events: Sequence[Event]) -> int:
         """One: a call is about one event."""
         return 1
-
-    def line(self, event: Event) -> str | None:
-        """The event's subject, or what the link's template makes of the event."""
-        if self._order_by is None:
-            return event.subject
-        try:
-            return self._order_by.text(Scope(event)) or None
-        except TemplateFailed:
-            # The call says why, if its own templates fail too; else it only waits for no other.
-            return None
 
     def prepare(self, events: Sequence[Event], carried: Sequence[Carried], now: Micros) -> Prepared:
         """The request with the event's values, or why there is none. Raises ValueError."""

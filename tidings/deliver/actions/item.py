@@ -13,6 +13,7 @@ import msgspec
 
 from tidings.deliver.actions.action import Carried, Prepared, Result, Tools
 from tidings.deliver.actions.edits import EditReply, Trial
+from tidings.deliver.actions.guarding import LineOf
 from tidings.model import outcome as outcomes
 from tidings.model.event import Event
 from tidings.model.link import ItemLink
@@ -20,7 +21,7 @@ from tidings.model.moment import Micros
 from tidings.rules.deliver import judgement
 from tidings.rules.edits import EditTemplate, LoopEnds
 from tidings.rules.guard import SKIPPED_BY_IF, Guard
-from tidings.rules.template import JsonTemplate, Scope, TemplateFailed
+from tidings.rules.template import Scope, TemplateFailed
 
 
 class ItemAction:
@@ -33,21 +34,11 @@ class ItemAction:
         self._edits = tools.edits
         self._num, self._guard = link.num, Guard(link.what)
         self._template = EditTemplate(link)
-        self._order_by = None if link.what.order_by is None else JsonTemplate(link.what.order_by)
+        self.line = LineOf(link)
 
     def fitting(self, events: Sequence[Event]) -> int:
         """One: the writer makes groups of edits."""
         return 1
-
-    def line(self, event: Event) -> str | None:
-        """The event's subject, or what the link's template makes of the event."""
-        if self._order_by is None:
-            return event.subject
-        try:
-            return self._order_by.text(Scope(event)) or None
-        except TemplateFailed:
-            # The edit says why, if its own templates fail too; else it only waits for no other.
-            return None
 
     def prepare(self, events: Sequence[Event], carried: Sequence[Carried], now: Micros) -> Prepared:
         """The edit with the event's values, or why there is none."""

@@ -12,7 +12,7 @@ import msgspec
 
 from tidings.deliver.actions.action import Carried, Prepared, Result, Tools
 from tidings.deliver.actions.call import UNANSWERED
-from tidings.deliver.actions.guarding import Guarding
+from tidings.deliver.actions.guarding import Guarding, LineOf
 from tidings.deliver.actions.once import KeyDone
 from tidings.deliver.actions.tokens import tls_of
 from tidings.deliver.actions.webhook import OUTCOMES
@@ -28,7 +28,7 @@ from tidings.rules.calls.credentials import secrets_of
 from tidings.rules.deliver import judgement
 from tidings.rules.network import address
 from tidings.rules.reading.hiding import hiding
-from tidings.rules.template import JsonTemplate, Scope, TemplateFailed
+from tidings.rules.template import Scope, TemplateFailed
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ class MailAction:
         self._hide = hiding(secrets_of(self._connection))
         self.destination = f"mail via {what.via}"
         self._template = mail.MailTemplate(what)
-        self._order_by = None if what.order_by is None else JsonTemplate(what.order_by)
+        self.line = LineOf(link)
         private = () if self._connection is None else self._connection.options.private
         self._opens = address.parse_networks(",".join(private))
         self._tenant = None if link.tenant == ALL_TENANTS else link.tenant
@@ -68,15 +68,6 @@ class MailAction:
     def fitting(self, events: Sequence[Event]) -> int:
         """One: a mail is about one event."""
         return 1
-
-    def line(self, event: Event) -> str | None:
-        """The event's subject, or what the link's template makes of the event."""
-        if self._order_by is None:
-            return event.subject
-        try:
-            return self._order_by.text(Scope(event)) or None
-        except TemplateFailed:
-            return None
 
     def prepare(self, events: Sequence[Event], carried: Sequence[Carried], now: Micros) -> Prepared:
         """The message with the event's values, or why there is none. Raises ValueError."""

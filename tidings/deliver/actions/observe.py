@@ -341,7 +341,7 @@ class Run:
         return reply.answered and self._is_first() and reply.status in self._action.link.what.gone
 
     def _gone_key(self) -> str:
-        key = self._action.line(self._run.event)
+        key = self._action.line.named(self._run.event)
         if not key:
             raise BadRecord("The record is gone, but neither `order` nor the event's subject says which one it was.")
         return key

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from tidings.deliver.actions.guarding import OF_TENANT
 from tidings.deliver.lane.lane import Lane
 from tidings.deliver.lane.queued import Queued
 from tidings.model.event import Event
+from tidings.model.link import ALL_TENANTS
 from tidings.store.base import Db
 from tidings.store.log import events
 
@@ -48,10 +50,31 @@ def has_earlier(db: Db, lane: Lane, item: Queued) -> bool:
         link=lane.num,
         after=lane.read_to,
         before=item.number,
-        subject=item.subject,
+        subject=_subject(lane, item),
         count=SUBJECT_EVENTS_MAX,
     )
     if len(rows) == SUBJECT_EVENTS_MAX:
         # A subject with very many events is not searched for its earliest: each event is sent in its turn.
         return True
     return any(number is not None and number not in lane.busy for (number,) in rows)
+
+
+def has_newer(db: Db, lane: Lane, item: Queued) -> bool:
+    """Whether the lane's backlog holds a newer delivery of the item's subject. Raises StoreError."""
+    return (
+        db.one(
+            "backlog_newer",
+            link=lane.num,
+            after=max(lane.read_to, item.number),
+            subject=_subject(lane, item),
+            tenant=None if lane.link.tenant != ALL_TENANTS else (item.subject or "").partition(OF_TENANT)[0],
+            count=SUBJECT_EVENTS_MAX,
+        )
+        is not None
+    )
+
+
+def _subject(lane: Lane, item: Queued) -> str:
+    """The subject of the events in an item's line."""
+    name = item.subject or ""
+    return name.partition(OF_TENANT)[2] if lane.replaces and lane.link.tenant == ALL_TENANTS else name

@@ -19,7 +19,7 @@ from tidings.deliver.lane.gate import Gate
 from tidings.deliver.lane.lines import Lines
 from tidings.deliver.lane.queued import Queued
 from tidings.deliver.lane.setbacks import Setbacks
-from tidings.model.link import ALL_TENANTS, AnyLink, changes_requests
+from tidings.model.link import ALL_TENANTS, AnyLink, changes_requests, replaces
 from tidings.model.moment import Micros
 from tidings.rules.deliver import health
 from tidings.rules.deliver.health import HEALTHY, EndpointHealth, Failure
@@ -92,6 +92,7 @@ class Lane:
         """Whether its link exists and is enabled."""
         self.ordered_all, self.ordered_by_subject = pacing.order == "all", pacing.order == "subject"
         """Strict order over all events; order within each subject."""
+        self.replaces = replaces(link)
         self.most_in_flight = pacing.max_in_flight
         self.plain = pacing.order == "none" and pacing.batch is None and not self.gate.limited
         """Whether there is nothing to choose as long as nothing fails."""

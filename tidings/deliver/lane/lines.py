@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 from tidings.deliver.lane.queued import Queued
 from tidings.model.moment import Micros
+
+if TYPE_CHECKING:
+    # A family has lanes, and lanes have lines.
+    from tidings.deliver.lane.ordering.family import Family
 
 
 class Lines:
     """Who waits behind whom. The rules are in `order.py`."""
 
-    __slots__ = ("beyond", "blocking", "held", "held_count", "stuck", "unread", "unswept")
+    __slots__ = (
+        "ahead_at",
+        "beyond",
+        "blocking",
+        "family",
+        "held",
+        "held_count",
+        "nudged",
+        "outdated",
+        "replaced",
+        "stuck",
+        "unread",
+        "unswept",
+        "yielding",
+    )
 
     def __init__(self) -> None:
         self.blocking: dict[str, set[int]] = {}
@@ -27,3 +46,15 @@ class Lines:
         self.unswept: int | None = None
         """After a start, the highest number found held: once all before it are in their lines, free lines may be
         released."""
+        self.family: Family | None = None
+        """The lanes of other links that keep their order together with this one."""
+        self.yielding: dict[str, None] = {}
+        """Lines that wait for a delivery of another lane, by subject."""
+        self.nudged: dict[str, None] = {}
+        """Those of them that may not have to wait any more."""
+        self.ahead_at: Micros = 0
+        """When to check again whether they have to."""
+        self.outdated: dict[int, str] = {}
+        """Deliveries that wait for a retry although a newer one of their subject waits too."""
+        self.replaced: dict[int, str] = {}
+        """Deliveries that were replaced, as long as that is not stored: their lines wait for it."""

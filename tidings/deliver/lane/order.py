@@ -32,7 +32,7 @@ def claim(lane: Lane, item: Queued, now: Micros, settlement: Settlement) -> bool
         line = lane.lines.held.get(item.subject)
         if line is not None and line[0].number < item.number:
             # After a start, a line may be free but not yet swept.
-            _hold(lane, item, settlement)
+            hold(lane, item, settlement)
             return False
         lane.lines.blocking[item.subject] = {item.number}
         return True
@@ -41,7 +41,7 @@ def claim(lane: Lane, item: Queued, now: Micros, settlement: Settlement) -> bool
     if lane.ordered_all:
         members.add(item.number)
         return True
-    _hold(lane, item, settlement)
+    hold(lane, item, settlement)
     return False
 
 
@@ -59,6 +59,8 @@ def release(lane: Lane, item: Queued, now: Micros) -> None:
     if members is None:
         return
     members.discard(item.number)
+    if lane.lines.family is not None:
+        lane.lines.family.ended(lane, item.subject)
     if members:
         return
     del lane.lines.blocking[item.subject]
@@ -127,6 +129,8 @@ def release_all(lane: Lane, now: Micros, settlement: Settlement) -> None:
     lane.lines.unread.clear()
     lane.lines.blocking.clear()
     lane.lines.stuck.clear()
+    for kept in (lane.lines.yielding, lane.lines.nudged, lane.lines.outdated, lane.lines.replaced):
+        kept.clear()
 
 
 def restore(lane: Lane, blocking: list[Waiting], lines: list[tuple[Waiting, int]]) -> None:
@@ -191,7 +195,8 @@ def free(lane: Lane, subject: str, line: deque[Queued], now: Micros) -> None:
     lane.enqueue(item, now)
 
 
-def _hold(lane: Lane, item: Queued, settlement: Settlement) -> None:
+def hold(lane: Lane, item: Queued, settlement: Settlement) -> None:
+    """Put an item into its line behind what blocks it, and store that."""
     assert item.subject is not None
     if not item.stored:
         settlement.waiting[item.number] = Waiting(

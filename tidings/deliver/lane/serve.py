@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tidings.deliver.lane import order, setbacks, turns
-from tidings.deliver.lane.kept import has_earlier
+from tidings.deliver.lane.kept import has_earlier, has_newer
 from tidings.deliver.lane.lane import Lane
+from tidings.deliver.lane.ordering import family, replacing
 from tidings.deliver.lane.queued import Queued
 from tidings.deliver.lane.refill import Refill
 from tidings.deliver.lane.setbacks import EXPRESS_MAX, SLOW
@@ -32,7 +33,9 @@ class LaneStore:
 
     def __init__(self, db: Db, events: Callable[[list[int]], dict[int, Event]]) -> None:
         """`events`: from numbers to events."""
-        self.look = Look(events, lambda lane, item: has_earlier(db, lane, item))
+        self.look = Look(
+            events, lambda lane, item: has_earlier(db, lane, item), lambda lane, item: has_newer(db, lane, item)
+        )
         self.refill = Refill(db)
 
 
@@ -56,8 +59,18 @@ def serve(
     if lane.setbacks.older_until is not None:
         setbacks.end_older(lane, now)
     old_at = order.park_old(lane, now, settlement, store.refill.waiting_of) if lane.lines.stuck else None
+    if lane.lines.outdated:
+        replacing.replace_outdated(lane, now, settlement, store.refill.waiting_of)
+    if lane.lines.yielding:
+        family.look_again(lane, now, store.look)
+        old_at = min(old_at or lane.lines.ahead_at, lane.lines.ahead_at)
+        if len(lane.lines.yielding) >= family.YIELDING_MAX and not lane.queue:
+            return old_at
     store.refill.fill(lane, now, head)
+    outdated = len(lane.lines.outdated)
     again = _serve(lane, now, launch, settlement, store.look, chance)
+    if len(lane.lines.outdated) > outdated:
+        return now
     if lane.lagging and not lane.latest and lane.walked != 0 and lane.ordinary < lane.slots:
         # None of the newest could go; perhaps an earlier one can.
         again = now if turns.is_behind(lane, now) and not lane.health.open else again

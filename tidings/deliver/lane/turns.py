@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
 from typing import Literal
 
 import msgspec
 
 from tidings.deliver.lane import order
 from tidings.deliver.lane.lane import Lane
+from tidings.deliver.lane.ordering import family, replacing
 from tidings.deliver.lane.queued import Queued
 from tidings.deliver.settle import Settlement
 from tidings.model.event import Event
@@ -48,12 +48,14 @@ _FRESH_FIRST: tuple[Kind, ...] = ("oldest", "due")
 
 
 class Look(msgspec.Struct, frozen=True):
-    """What choosing has to look up in the store. Both raise StoreError."""
+    """What choosing has to look up in the store. All raise StoreError."""
 
     events: Callable[[list[int]], dict[int, Event]]
     """From numbers to events."""
     has_earlier: Callable[[Lane, Queued], bool]
     """Whether the backlog may hold an earlier delivery of the item's subject."""
+    has_newer: Callable[[Lane, Queued], bool]
+    """Whether the backlog holds a newer one."""
 
 
 def kinds(lane: Lane, now: Micros) -> tuple[Kind, ...]:
@@ -156,10 +158,12 @@ def take(lane: Lane, kind: Kind, most: int, now: Micros, settlement: Settlement,
             item.subject = ""
             if order.waits_in_line(lane, item) and not taken:
                 break
+        elif lane.replaces:
+            family.read_lines(lane, line, look, len(line))
         elif lane.ordered_by_subject and not item.known:
-            _read_lines(lane, line, look)
+            family.read_lines(lane, line, look, SUBJECTS_READ)
         line.popleft()
-        if order.claim(lane, item, now, settlement):
+        if _claim(lane, item, now, settlement, look):
             taken.append(item)
     return taken
 
@@ -179,7 +183,7 @@ def _take_newest(lane: Lane, most: int, now: Micros, settlement: Settlement, loo
             continue
         lane.busy.add(newest.number)
         lane.jumped.add(newest.number)
-        if order.claim(lane, newest, now, settlement):
+        if _claim(lane, newest, now, settlement, look):
             taken.append(newest)
     return taken[::-1]
 
@@ -191,11 +195,11 @@ def _take_from_queue(lane: Lane, most: int, now: Micros, settlement: Settlement,
     while line and len(taken) < most and (not taken or lane.setbacks.is_fresh(line[-1].created) == fresh):
         item = line[-1] if lane.ordered_by_subject else _pop_newest(lane, line, most)
         if lane.ordered_by_subject:
-            _read_lines(lane, line, look, len(line))
+            family.read_lines(lane, line, look, len(line))
             # The earliest of its subject: those behind it must not overtake it.
             item = next(each for each in line if each is item or (item.subject and each.subject == item.subject))
             line.remove(item)
-        if order.claim(lane, item, now, settlement):
+        if _claim(lane, item, now, settlement, look):
             taken.append(item)
     return taken[::-1]
 
@@ -218,7 +222,7 @@ def _pop_newest(lane: Lane, line: deque[Queued], most: int) -> Queued:
 
 def _jump(lane: Lane, look: Look) -> Queued | None:
     """The newest of a lagging lane that is ordered by subject; None if an earlier one of its subject goes first."""
-    _read_lines(lane, lane.latest, look, len(lane.latest))
+    family.read_lines(lane, lane.latest, look, len(lane.latest))
     subject = lane.latest[-1].subject
     item = next(each for each in lane.latest if each.subject == subject) if subject else lane.latest[-1]
     lane.latest.remove(item)
@@ -226,18 +230,22 @@ def _jump(lane: Lane, look: Look) -> Queued | None:
         return item
     if subject in lane.lines.beyond:
         return None
-    _read_lines(lane, lane.queue, look, len(lane.queue))
+    family.read_lines(lane, lane.queue, look, len(lane.queue))
     if any(each.subject == subject for each in lane.queue) or look.has_earlier(lane, item):
         return None
     return item
 
 
-def _read_lines(lane: Lane, line: deque[Queued], look: Look, count: int = SUBJECTS_READ) -> None:
-    """Items from the head do not know their subject yet; those with a row do. Raises StoreError."""
-    unknown = [item for item in islice(line, count) if not item.known]
-    if not unknown:
-        return
-    found = look.events([item.event for item in unknown])
-    for item in unknown:
-        event = found.get(item.event)
-        item.subject, item.known = (lane.action.line(event) if event is not None else None), True
+def _claim(lane: Lane, item: Queued, now: Micros, settlement: Settlement, look: Look) -> bool:
+    """Whether a delivery may go now, as far as others of its line are concerned. Raises StoreError."""
+    if not lane.replaces or item.subject is None:
+        return order.claim(lane, item, now, settlement)
+    if replacing.is_outdated(lane, item, look):
+        replacing.replace(lane, item, now, settlement)
+        return False
+    if family.must_wait(lane, item, settlement, look):
+        return False
+    may_go = order.claim(lane, item, now, settlement)
+    if not may_go:
+        replacing.older(lane, item, now, settlement)
+    return may_go

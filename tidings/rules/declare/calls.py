@@ -19,9 +19,7 @@ OF_EMIT = ("pages", "gone")
 """What a call may have whose answers become events."""
 
 
-def read_call(
-    given: Any, order_by: str | None, pointer: str, wrong: Places, emit: EmitRule | None = None
-) -> CallApi | None:
+def read_call(given: Any, pointer: str, wrong: Places, emit: EmitRule | None = None) -> CallApi | None:
     """The call. `pointer`: of the link. Its connection is looked up later. `emit`: what follows from its answers."""
     at = f"{pointer}/call"
     before = len(wrong.found)
@@ -53,7 +51,6 @@ def read_call(
         pages=call.get("pages") if mirror_pages.check(call.get("pages", {}), f"{at}/pages", wrong) else None,
         gone=_statuses(call.get("gone"), f"{at}/gone", wrong),
         emit=emit,
-        order_by=order_by,
     )
     for name in OF_EMIT if emit is None else ():
         if call.get(name) is not None:

@@ -31,7 +31,7 @@ from tidings.model.moment import Micros
 from tidings.rules import event_types, filter
 from tidings.rules.declare.calls import plain_call, read_call
 from tidings.rules.declare.mail import plain_mail, read_mail
-from tidings.rules.declare.pacing import ORDERS, order_by, plain_pacing, read_pacing, refusing
+from tidings.rules.declare.pacing import ORDERS, order_by, plain_pacing, read_pacing, refusing, replaces
 from tidings.rules.edits import VALUES_AT
 from tidings.rules.guard import Guard
 from tidings.rules.mirror.declared import plain_emit, read_emit
@@ -168,7 +168,8 @@ def plain(link: AnyLink | DeclaredLink) -> dict[str, Any]:
         found["item"] = item
     asked = {"if": what.only_if, "once": what.once_by}
     found |= {name: value for name, value in asked.items() if value is not None}
-    return found | plain_pacing(pacing, what.order_by if what.once_by is None else None)
+    own_order = what.order_by if what.once_by is None else None
+    return found | plain_pacing(pacing, own_order, replaces=what.replaces)
 
 
 def _read(name: Any, value: Any, pointer: str, wrong: Places) -> DeclaredLink | None:
@@ -250,12 +251,24 @@ def _guarded(what: LinkAction | None, given: dict[str, Any], pointer: str, wrong
     if once is not None and given.get("order", ORDERS[0]) != ORDERS[0]:
         detail = "`once` keeps the events of each key in order; leave `order` out."
         wrong.say(f"{pointer}/order", "contradiction", detail)
+    if given.get("if") is not None and replaces(given):
+        detail = (
+            "`order: subject` replaces an event before the `if` of the newer one is known. Use `filter` instead of "
+            "`if`, or leave `order` out."
+        )
+        wrong.say(f"{pointer}/if", "contradiction", detail)
     if once is not None and given.get("emit") is not None:
         detail = "`emit` compares what it reads, so reading again does no harm; leave `once` out."
         wrong.say(f"{pointer}/once", "contradiction", detail)
     if what is None:
         return None
-    found = msgspec.structs.replace(what, only_if=given.get("if"), once_by=once, order_by=once or what.order_by)
+    found = msgspec.structs.replace(
+        what,
+        only_if=given.get("if"),
+        once_by=once,
+        order_by=once or order_by(given),
+        replaces=replaces(given),
+    )
     refusing(lambda: Guard(found, pointer), wrong)
     return found
 
@@ -273,13 +286,13 @@ def _what(given: dict[str, Any], pointer: str, wrong: Places) -> LinkAction | No
             _no_rate(given, pointer, wrong)
         emit = given.get("emit")
         rule = None if emit is None else read_emit(emit, f"{pointer}/emit", wrong, is_poll=_has_timer(given))
-        return read_call(given["call"], order_by(given), pointer, wrong, rule)
+        return read_call(given["call"], pointer, wrong, rule)
     elif named == ["mail"]:
         _no_rate(given, pointer, wrong)
         if given.get("emit") is not None:
             detail = "A mail has no answer to read. Use `emit` only with `call`."
             wrong.say(f"{pointer}/emit", "contradiction", detail)
-        return read_mail(given["mail"], order_by(given), pointer, wrong)
+        return read_mail(given["mail"], pointer, wrong)
     else:
         if given.get("emit") is not None:
             detail = "An edit emits the event of its change. Use `emit` only with `call`, whose answer it reads."
@@ -325,7 +338,7 @@ def _item(given: dict[str, Any], pointer: str, wrong: Places) -> EditItem | None
         wrong.say(f"{at}/data", "missing" if data is None else "wrong_type", detail)
     else:
         refusing(lambda: JsonTemplate(data, pointer + VALUES_AT), wrong)
-    return EditItem(collection=str(collection), edit=word, item=target, values=data, order_by=order_by(given))
+    return EditItem(collection=str(collection), edit=word, item=target, values=data)
 
 
 def _target(value: Any, word: EditWord, pointer: str, wrong: Places) -> str | None:

@@ -12,7 +12,7 @@ from tidings.rules.reading.places import Places, shown
 PARTS = ("via", "to", "subject", "text", "html", "in_doubt")
 
 
-def read_mail(given: Any, order_by: str | None, pointer: str, wrong: Places) -> SendMail | None:
+def read_mail(given: Any, pointer: str, wrong: Places) -> SendMail | None:
     """The mail. `pointer`: of the link. Its connection is looked up later."""
     at = f"{pointer}/mail"
     before = len(wrong.found)
@@ -40,7 +40,6 @@ def read_mail(given: Any, order_by: str | None, pointer: str, wrong: Places) -> 
         text=mail.get("text"),
         html=mail.get("html"),
         in_doubt=mail.get("in_doubt"),
-        order_by=order_by,
     )
     refusing(lambda: MailTemplate(found, at), wrong)
     return found

@@ -15,7 +15,9 @@ from tidings.rules.template import JsonTemplate, is_template
 RATE_MIN, RATE_MAX = 0.001, 100_000.0
 IN_FLIGHT_MAX = 1_000
 ORDER_AGE_SECONDS_MAX = 7 * 24 * 3600
-ORDERS: tuple[Order, ...] = ("subject", "all", "none")
+ORDERS = ("each", "subject", "all", "none")
+"""Of links. `each` and `subject` have a line for each subject; with `subject`, only its newest event matters."""
+_ORDER_OF: dict[str, Order] = {"each": "subject", "subject": "subject", "all": "all", "none": "none"}
 RATE_PATTERN = "^[0-9]{1,9}(\\.[0-9]{1,9})?/(s|min|h)$"
 
 _RATE = re.compile(RATE_PATTERN.strip("^$"))
@@ -29,12 +31,12 @@ def read_pacing(given: dict[str, Any], pointer: str, wrong: Places, give_up_on: 
     order = given.get("order", ORDERS[0])
     if type(order) is str and is_template(order):
         refusing(lambda: JsonTemplate(order, f"{pointer}/order"), wrong)
-        order = "subject"
+        order = ORDERS[0]
     elif order not in ORDERS:
         detail = f"`order` must be {', '.join(ORDERS)}, or a template whose values name the lines to keep in order."
         wrong.say(f"{pointer}/order", "not_in_enum", detail)
         order = ORDERS[0]
-    found: dict[str, Any] = {"order": order}
+    found: dict[str, Any] = {"order": _ORDER_OF[order]}
     for name, high in (("max_in_flight", IN_FLIGHT_MAX), ("order_max_age_seconds", ORDER_AGE_SECONDS_MAX)):
         value = given.get(name)
         if value is None:
@@ -70,10 +72,11 @@ def read_rate(value: Any, pointer: str, wrong: Places) -> float | None:
     return float(value)
 
 
-def plain_pacing(pacing: Pacing, order_by: str | None) -> dict[str, Any]:
+def plain_pacing(pacing: Pacing, order_by: str | None, *, replaces: bool) -> dict[str, Any]:
     """What of a pacing is not at its default, as it is written at the top of a link."""
     found: dict[str, Any] = {}
-    order = pacing.order if order_by is None else order_by
+    word = ORDERS[0] if pacing.order == "subject" and not replaces else pacing.order
+    order = word if order_by is None else order_by
     if order != ORDERS[0]:
         found["order"] = order
     for name in _AT_TOP:
@@ -87,6 +90,11 @@ def order_by(given: dict[str, Any]) -> str | None:
     """The template of the line that an event belongs to, if `order` is one."""
     order = given.get("order")
     return order if type(order) is str and is_template(order) else None
+
+
+def replaces(given: dict[str, Any]) -> bool:
+    """Whether a newer event takes the place of one of its subject that waits."""
+    return given.get("order") == "subject"
 
 
 def refusing(check: Callable[[], object], wrong: Places) -> None:

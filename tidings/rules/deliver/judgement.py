@@ -114,6 +114,7 @@ TABLE: tuple[Judgement, ...] = (
     ),
     Judgement(outcomes.UNSENDABLE, "", "dead", "silent", "it never left, and retrying would not help"),
     Judgement(outcomes.CANCELLED, "", "dead", "silent", "it never left: it was cancelled"),
+    Judgement(outcomes.REPLACED, "", "dead", "silent", "it never left: a newer event took its place"),
 )
 
 _LATER, _NEVER = "a later event may fix that", "retrying would not help"

@@ -24,6 +24,7 @@ Cause = Literal[
     "unsendable",
     "cancel",
     "delete",
+    "replace",
     "edit",
     "retry",
     "replay",
@@ -39,7 +40,7 @@ class Move(msgspec.Struct, frozen=True):
     reason: str
 
 
-STATES: tuple[State, ...] = ("waiting", "delivered", "dead", "cancelled")
+STATES: tuple[State, ...] = ("waiting", "delivered", "dead", "cancelled", "replaced")
 
 MOVES: tuple[Move, ...] = (
     Move("waiting", "success", "delivered", "the endpoint answered 2xx"),
@@ -63,6 +64,7 @@ MOVES: tuple[Move, ...] = (
     Move("waiting", "unsendable", "dead", "the request cannot be built, and retrying would not help"),
     Move("waiting", "cancel", "cancelled", "somebody cancelled it"),
     Move("waiting", "delete", "cancelled", "its endpoint was deleted"),
+    Move("waiting", "replace", "replaced", "a newer event of its subject waits, and its link acts only on the newest"),
     Move(
         "waiting",
         "edit",
@@ -74,6 +76,7 @@ MOVES: tuple[Move, ...] = (
     Move("dead", "retry", "waiting", "a retry was requested"),
     Move("dead", "replay", "waiting", "a replay of failed deliveries sends it again"),
     Move("cancelled", "retry", "waiting", "a retry was requested after all"),
+    Move("replaced", "retry", "waiting", "a retry was requested after all"),
 )
 
 _AFTER: dict[State, dict[Cause, State]] = {

@@ -39,6 +39,7 @@ _WAITING: Ways = ("numbers_waiting", "numbers_waiting_up")
 _ENDED: dict[str | None, Ways] = {
     "dead": ("numbers_ended_dead", "numbers_ended_dead_up"),
     "cancelled": ("numbers_ended_cancelled", "numbers_ended_cancelled_up"),
+    "replaced": ("numbers_replaced", "numbers_replaced_up"),
 }
 
 

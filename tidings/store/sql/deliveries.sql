@@ -48,6 +48,19 @@ SELECT (
         AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = d.number)
 ) FROM (SELECT seq FROM event WHERE subject = :subject ORDER BY seq DESC LIMIT :count) AS e;
 
+-- name: backlog_newer
+-- Whether one of a subject's newest events has a delivery in the backlog after a number. `tenant`: only of this one ('':
+-- without one); NULL: of any.
+SELECT 1 FROM (
+    SELECT seq FROM event
+    WHERE subject = :subject AND (CAST(:tenant AS text) IS NULL OR COALESCE(tenant, '') = CAST(:tenant AS text))
+    ORDER BY seq DESC LIMIT :count
+) AS e JOIN delivery AS d ON d.event = e.seq AND d.link = :link
+WHERE d.number > :after
+    AND NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.delivery = d.number)
+    AND NOT EXISTS (SELECT 1 FROM waiting AS w WHERE w.delivery = d.number)
+LIMIT 1;
+
 -- name: waiting_hasten
 -- The link was edited or resumed: what waits for another try is due now, with a new schedule. In steps, for there may be many.
 UPDATE waiting SET due = :now, first = :now, earlier = n

@@ -139,6 +139,16 @@ SELECT delivery FROM attempt
 WHERE state IN ('dead', 'cancelled') AND state = 'cancelled' AND delivery > :after AND delivery < :before
 ORDER BY delivery ASC LIMIT :count;
 
+-- name: numbers_replaced
+-- What a newer event replaced, the newest first.
+SELECT delivery FROM attempt
+WHERE state = 'replaced' AND delivery > :after AND delivery < :before ORDER BY delivery DESC LIMIT :count;
+
+-- name: numbers_replaced_up
+-- The same, the oldest first.
+SELECT delivery FROM attempt
+WHERE state = 'replaced' AND delivery > :after AND delivery < :before ORDER BY delivery ASC LIMIT :count;
+
 -- name: numbers_waiting
 -- What has a due time of its own, the newest first.
 SELECT delivery FROM waiting

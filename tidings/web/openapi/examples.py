@@ -237,7 +237,7 @@ _LINK = {
     "filter": None,
     **dict.fromkeys(("if", "once", "call", "emit", "mail")),
     "item": {"collection": "tasks", "put": "{{ data.id }}", "data": {"title": "{{ data.title }}"}},
-    "order": "subject",
+    "order": "each",
     "order_max_age_seconds": 3600,
     "rate": None,
     "max_in_flight": 64,
