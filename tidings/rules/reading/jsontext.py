@@ -61,6 +61,8 @@ _WITH_MANY = re.compile(
     re.DOTALL,
 )
 _BACKSLASH = 0x5C
+_GAP_BYTES = 64
+"""How far back the character before a number is looked for."""
 _RUN = re.compile(rb"[0-9.eE+-]*")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[{}\[\],:]', re.DOTALL)
@@ -152,14 +154,18 @@ def _parser_depth() -> int:
 
 
 def _is_number_at(raw: bytes, alike: bytes, found: bytes) -> bool:
-    """Whether any such run is where a number may be; ids inside strings look alike, but what precedes them differs."""
+    """Whether any such run is where a number may be; digits inside strings look alike, but what precedes them differs.
+
+    A number begins the text, or follows `:`, `,` or `[` and white space, of which only _GAP_BYTES are looked at.
+    """
     floor = 0
     at = alike.find(found)
     while at >= 0:
         start = at
         while start > floor and raw[start - 1] in b"0123456789.eE+-":
             start -= 1
-        if start == 0 or raw[start - 1] in b" \t\r\n:,[":
+        before = raw[max(0, start - _GAP_BYTES) : start].rstrip(b" \t\r\n")
+        if not before or before[-1] in b":,[":
             return True
         run = _RUN.match(raw, at)
         floor = run.end() if run else at + 1
