@@ -77,7 +77,6 @@ class Publisher:
         now = self._clock.now()
         wrong: list[Place] = []
         events: list[Event] = []
-        # Many at once: each single one would ask the system for random bytes, and hand the interpreter over.
         idents = [new_id("evt", now)] if len(given) == 1 else new_ids("evt", now, len(given))
         for new, value, pointer, ident in zip(given, values, pointers, idents, strict=True):
             events.append(self._event(new, value, pointer, wrong, now, caller, ident))
