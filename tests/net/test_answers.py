@@ -164,6 +164,43 @@ def test_a_server_that_silently_closes_after_each_response_gets_every_post(clien
         assert [post[-1:] for post in server.posts] == [b"1", b"2", b"3"]
 
 
+def test_a_kept_connection_that_speaks_at_rest_is_not_used_and_disturbs_nobody(client: HttpClient) -> None:
+    """As a server does that says 408 before it gives up an idle connection."""
+    at_rest = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(FINE)
+        at_rest.wait(5)
+        connection.sendall(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+
+    with listening(in_turn(answer, saying(FINE))) as server:
+        assert fetch(client, server.url()).status == 200
+        at_rest.set()
+        # What it said ends the first wait, and not the next one.
+        client.poll(5.0)
+        began = time.monotonic()
+        client.poll(0.05)
+        assert time.monotonic() - began > 0.04
+        assert fetch(client, server.url()).status == 200
+        assert (server.connections, len(server.posts)) == (2, 2)
+
+
+def test_a_connection_with_the_number_of_a_closed_one_is_watched(client: HttpClient) -> None:
+    kept = [1, 1, 1, 0, 1]
+
+    def answer(connection: socket.socket) -> str:
+        connection.sendall(FINE)
+        return "" if kept.pop(0) else "close"
+
+    with listening(answer) as first, listening(saying(FINE, then="close")) as second:
+        for count in range(1, 6):
+            # libcurl closes the second one's on its own, and opens others by the same number.
+            assert fetch(client, first.url(), timeout_seconds=2.0).status == 200
+            assert fetch(client, second.url(), timeout_seconds=2.0).status == 200
+            second.until_closed(count)
+        assert (first.connections, second.connections) == (2, 5)
+
+
 def test_a_connection_is_reused_but_not_forever() -> None:
     client = HttpClient(lambda ip: None, "Tidings/test", connection_seconds=1)
     with listening(saying(FINE)) as server:

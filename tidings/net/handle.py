@@ -88,6 +88,7 @@ class Handle:
         ca_file: str,
         connection_seconds: int,
         is_hung: Callable[[int], bool],
+        opens_socket: Callable[[], None],
         proxy: str | None,
     ) -> None:
         self.curl = pycurl.Curl()
@@ -107,7 +108,7 @@ class Handle:
         self.loads: str | None = None
         """The alias whose addresses it brings."""
         self.waits: Callable[[Resolved], None] | None = None
-        self._refusal, self._is_hung = refusal, is_hung
+        self._refusal, self._is_hung, self._opens_socket = refusal, is_hung, opens_socket
         self._stale = self._fresh = self._looks = self._forgot = False
         self._found: Resolved | None = None
         self._refused: str | None = None
@@ -376,6 +377,7 @@ class Handle:
             self._refused = self._refused or refused
             return int(pycurl.SOCKET_BAD)
         self._dialled = True
+        self._opens_socket()
         return socket.socket(family, kind, protocol)
 
     def _on_connection(self, _remote_ip: str, _local_ip: str, _remote_port: int, local_port: int) -> int:

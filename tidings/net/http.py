@@ -58,6 +58,7 @@ LOADED_SECONDS = 120.0
 LITERAL = "address"
 """Stands for the alias of an address that is in the URL itself."""
 CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+_READS = select.EPOLLIN | select.EPOLLRDHUP
 
 
 class HttpClient:
@@ -75,7 +76,7 @@ class HttpClient:
         """`proxy`: the URL of a proxy for all connections; it looks names up, and we check what we know."""
         ca_file = ca_file or next((path for path in CA_FILES if Path(path).exists()), certifi.where())
         self._make: Callable[[type[Handle]], Handle] = lambda kind: kind(
-            refusal, user_agent, ca_file, connection_seconds, self._is_hung, proxy
+            refusal, user_agent, ca_file, connection_seconds, self._is_hung, self._on_open, proxy
         )
         self._proxied = proxy is not None
         self._own_names = names is None
@@ -90,7 +91,9 @@ class HttpClient:
         self._apart: dict[tuple[str, tuple[str, ...], Networks], Resolved] = {}
         self._aliases = 0
         self._epoll = select.epoll()
-        self._watched: set[int] = set()
+        self._watched: dict[int, tuple[int, int]] = {}
+        """What epoll watches a socket for, and how many sockets had been opened when that was last certain."""
+        self._opened = 0
         self._resting: set[int] = set()
         self._hung: dict[int, float] = {}
         self._fd_of_port: dict[int, int] = {}
@@ -344,35 +347,44 @@ class HttpClient:
 
     # --- sockets ------------------------------------------------------------------------------------------------------
 
+    def _on_open(self) -> None:
+        """A socket is opened, perhaps with the number of one that was closed without notice."""
+        self._opened += 1
+
     def _on_socket(self, what: int, fd: int, _multi: object, _data: object) -> None:
         if what == pycurl.POLL_REMOVE:
-            if fd in self._watched:
-                # It may be kept: watch whether the other side closes it.
-                try:
-                    self._epoll.modify(fd, select.EPOLLRDHUP)
-                    self._resting.add(fd)
-                except (OSError, ValueError):
-                    self._watched.discard(fd)
+            # It may be kept, and is watched as the next request will want it, since each change is a system call and
+            # hands the interpreter over.
+            if fd in self._watched and (self._watched[fd] == (_READS, self._opened) or self._watch(fd, _READS)):
+                self._resting.add(fd)
             return
-        mask = (select.EPOLLIN if what & pycurl.POLL_IN else 0) | (select.EPOLLOUT if what & pycurl.POLL_OUT else 0)
-        if fd in self._watched:
-            self._resting.discard(fd)
-            try:
-                self._epoll.modify(fd, mask)
-                return
-            except FileNotFoundError:
-                # The number was closed and reused without notice.
-                self._watched.discard(fd)
-        self._hung.pop(fd, None)
-        self._epoll.register(fd, mask)
-        self._watched.add(fd)
-        with contextlib.suppress(OSError, IndexError), socket.socket(fileno=os.dup(fd)) as connection:
-            self._fd_of_port[connection.getsockname()[1]] = fd
+        mask = (_READS if what & pycurl.POLL_IN else 0) | (select.EPOLLOUT if what & pycurl.POLL_OUT else 0)
+        self._resting.discard(fd)
+        known = self._watched.get(fd)
+        if known != (mask, self._opened) and (known is None or not self._watch(fd, mask)):
+            self._hung.pop(fd, None)
+            self._epoll.register(fd, mask)
+            self._watched[fd] = mask, self._opened
+            with contextlib.suppress(OSError, IndexError), socket.socket(fileno=os.dup(fd)) as connection:
+                self._fd_of_port[connection.getsockname()[1]] = fd
+
+    def _watch(self, fd: int, mask: int) -> bool:
+        """Watch a known socket for something else. False if its number was closed, and perhaps reused, meanwhile."""
+        try:
+            self._epoll.modify(fd, mask)
+        except (OSError, ValueError):
+            self._watched.pop(fd, None)
+            return False
+        self._watched[fd] = mask, self._opened
+        return True
 
     def _hang_up(self, fd: int) -> None:
-        """The other side has closed a kept connection; libcurl itself checks only once a second."""
+        """A kept connection was closed, or something came that nobody asked for: it is not used again.
+
+        libcurl itself looks only once a second, and would take what came for the response to the next request.
+        """
         self._resting.discard(fd)
-        self._watched.discard(fd)
+        self._watched.pop(fd, None)
         self._hung[fd] = time.monotonic()
         with contextlib.suppress(OSError, ValueError):
             self._epoll.unregister(fd)
