@@ -64,3 +64,14 @@ def read(run: Run) -> Callable[..., Any]:
         return json.loads(result.stdout)
 
     return read
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str], str]:
+    """Write this `tidings.yaml` where commands are called, and return its name."""
+
+    def write(text: str) -> str:
+        (tmp_path / "tidings.yaml").write_text(text)
+        return "tidings.yaml"
+
+    return write

@@ -41,15 +41,6 @@ def clean(server: TestServer) -> Iterator[Api]:
         server.api.call("DELETE", f"/v1/collections/{collection['name']}", drop_values="true")
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[[str], str]:
-    def write(text: str) -> str:
-        (tmp_path / "tidings.yaml").write_text(text)
-        return "tidings.yaml"
-
-    return write
-
-
 def put_items(server: TestServer, count: int) -> None:
     assert server.server is not None
     table = tables.table(server.server.parts.catalog.now.collections["tasks"])

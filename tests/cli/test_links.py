@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +35,6 @@ def clean(server: TestServer) -> Iterator[Api]:
         server.api.delete(f"/v1/links/{link['name']}")
     for collection in server.api.pages("/v1/collections"):
         server.api.call("DELETE", f"/v1/collections/{collection['name']}", drop_values="true")
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[[str], str]:
-    def write(text: str) -> str:
-        (tmp_path / "tidings.yaml").write_text(text)
-        return "tidings.yaml"
-
-    return write
 
 
 def test_links_and_their_collections_are_applied_as_one(run: Run, write: Any, clean: Api) -> None:

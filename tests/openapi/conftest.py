@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.programs import needed
+from tests.npm import installed, one_at_a_time
 from tests.web.test_document_shape import documents_of
 from tidings.model.access import SCOPES
 from tidings.testing import Api, TestServer
 
 HERE = Path(__file__).parent
-INSTALL_SECONDS = SECONDS = 300
+SECONDS = 300
 UV = Path(sys.executable).parent / "uv"
 CALLERS = ("operator", "tenant", "reader", "guest", "nobody")
 """The operator, a key of one tenant, one that may only read, one with permits in single collections, and no key."""
@@ -117,31 +114,10 @@ def awkward(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         return documents_of(server.api)
 
 
-@contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Of the processes that run tests, one installs into the folder; the others wait for it."""
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 @pytest.fixture(scope="session")
 def npm_programs(request: pytest.FixtureRequest) -> Path:
     """The folder of the linters' and TypeScript's programs, as the lock has them; kept between runs."""
-    npm = needed("npm")
-    names = ("package.json", "package-lock.json", "ruleset.yaml")
-    mark = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in names)).hexdigest()[:16]
-    folder = Path(request.config.cache.mkdir(f"npm-{mark}"))
-    whole = folder / "whole"
-    with one_at_a_time(folder):
-        if not whole.exists():
-            for name in names:
-                shutil.copy(HERE / name, folder / name)
-            command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]
-            ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS)
-            assert ran.returncode == 0, f"npm ci failed in {folder}:\n{ran.stdout[-2_000:]}{ran.stderr[-2_000:]}"
-            whole.touch()
-    return folder / "node_modules" / ".bin"
+    return installed(request, HERE, "npm", beside=("ruleset.yaml",)) / ".bin"
 
 
 def run(*command: str | Path, path: Path | None = None) -> str:

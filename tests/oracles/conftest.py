@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.openapi.conftest import INSTALL_SECONDS, UV, one_at_a_time, run
+from tests.npm import installed, one_at_a_time
+from tests.openapi.conftest import UV, run
 from tests.programs import needed
 from tidings.rules.schemes import HookRequest
 
@@ -91,20 +92,8 @@ def python_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
 
 @pytest.fixture(scope="session")
 def node_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
-    npm, node = needed("npm"), needed("node")
-    names = ("package.json", "package-lock.json")
-    mark = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in names)).hexdigest()[:16]
-    folder = Path(request.config.cache.mkdir(f"oracles-npm-{mark}"))
-    whole = folder / "whole"
-    with one_at_a_time(folder):
-        if not whole.exists():
-            for name in names:
-                shutil.copy(HERE / name, folder / name)
-            command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]
-            ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS)
-            assert ran.returncode == 0, f"npm ci failed in {folder}:\n{ran.stdout[-2_000:]}{ran.stderr[-2_000:]}"
-            whole.touch()
-        shutil.copy(HERE / "judge.mjs", folder / "judge.mjs")
-    judge = Judge(node, folder / "judge.mjs", folder=folder)
+    folder = installed(request, HERE, "oracles-npm").parent
+    shutil.copy(HERE / "judge.mjs", folder / "judge.mjs")
+    judge = Judge(needed("node"), folder / "judge.mjs", folder=folder)
     yield judge
     judge.end()

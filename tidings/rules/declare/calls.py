@@ -7,13 +7,12 @@ from typing import Any
 from tidings.model.link import BODY_FORMS, IN_DOUBTS, VERBS, BodyForm, CallApi, EmitRule, Pacing, Verb
 from tidings.rules.calls.authentication import check_header_name
 from tidings.rules.calls.request import CallTemplate
-from tidings.rules.declare.pacing import refusing
+from tidings.rules.declare.pacing import read_timeout, refusing
 from tidings.rules.mirror import pages as mirror_pages
 from tidings.rules.reading.places import Places, shown
 from tidings.rules.reading.refused import escaped
 from tidings.rules.template import SCOPE
 
-TIMEOUT_SECONDS_MIN, TIMEOUT_SECONDS_MAX = 0.1, 120.0
 PARTS = ("via", *VERBS, "query", "headers", *BODY_FORMS, "ok", "in_doubt", "give_up_on", "timeout_seconds")
 OF_EMIT = ("pages", "gone")
 """What a call may have whose answers become events."""
@@ -47,7 +46,7 @@ def read_call(given: Any, pointer: str, wrong: Places, emit: EmitRule | None = N
         content=content,
         ok=call.get("ok"),
         in_doubt=_in_doubt(call.get("in_doubt"), f"{at}/in_doubt", wrong),
-        call_timeout_seconds=_seconds(call.get("timeout_seconds"), f"{at}/timeout_seconds", wrong),
+        call_timeout_seconds=read_timeout(call, at, wrong),
         pages=call.get("pages") if mirror_pages.check(call.get("pages", {}), f"{at}/pages", wrong) else None,
         gone=_statuses(call.get("gone"), f"{at}/gone", wrong),
         emit=emit,
@@ -135,13 +134,3 @@ def _in_doubt(value: Any, pointer: str, wrong: Places) -> Any:
     if value is not None and value not in IN_DOUBTS:
         wrong.say(pointer, "not_in_enum", f"`in_doubt` must be {' or '.join(IN_DOUBTS)}.")
     return value
-
-
-def _seconds(value: Any, pointer: str, wrong: Places) -> float | None:
-    if value is None:
-        return None
-    if type(value) not in (int, float) or not TIMEOUT_SECONDS_MIN <= value <= TIMEOUT_SECONDS_MAX:
-        limits = f"{TIMEOUT_SECONDS_MIN:g} to {TIMEOUT_SECONDS_MAX:g}"
-        wrong.say(pointer, "out_of_range", f"timeout_seconds must be a number from {limits}.")
-        return None
-    return float(value)

@@ -17,7 +17,7 @@ from tidings.model.link import ClientCertificate
 from tidings.model.moment import Micros
 from tidings.rules.calls import authentication
 from tidings.rules.calls.mail import sender_address
-from tidings.rules.declare.pacing import IN_FLIGHT_MAX, read_rate, refusing
+from tidings.rules.declare.pacing import IN_FLIGHT_MAX, read_rate, read_timeout, refusing
 from tidings.rules.network import address, certificates
 from tidings.rules.reading.places import Places, shown
 from tidings.rules.reading.refused import Refused, escaped
@@ -25,7 +25,6 @@ from tidings.rules.reading.refused import Refused, escaped
 CONNECTIONS_MAX = 1_000
 DESCRIPTION_CHARS_MAX = 1_000
 PEM_CHARS_MAX = 1_000_000
-TIMEOUT_SECONDS_MIN, TIMEOUT_SECONDS_MAX = 0.1, 120.0
 NAME_PATTERN = "^[a-z][a-z0-9_-]{0,63}$"
 NAME_RULE = "A connection's name is 1 to 64 lower-case letters, digits, - and _, and begins with a letter"
 PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7")
@@ -153,7 +152,7 @@ def _read(
         "description": wrong.text(description, f"{pointer}/description", DESCRIPTION_CHARS_MAX),
         "rate": read_rate(given.get("rate"), f"{pointer}/rate", wrong),
         "max_in_flight": _number(given, "max_in_flight", 1, IN_FLIGHT_MAX, pointer, wrong),
-        "timeout_seconds": _seconds(given.get("timeout_seconds"), f"{pointer}/timeout_seconds", wrong),
+        "timeout_seconds": read_timeout(given, pointer, wrong) or TIMEOUT_SECONDS,
         "private": _private(given.get("private"), f"{pointer}/private", wrong),
     }
     secrets = _secrets(given, present, now, pointer, wrong)
@@ -217,16 +216,6 @@ def _number(given: dict[str, Any], name: str, low: int, high: int, pointer: str,
         wrong.say(f"{pointer}/{name}", code, f"{name} must be a whole number from {low:,} to {high:,}.")
         return None
     return value
-
-
-def _seconds(value: Any, pointer: str, wrong: Places) -> float:
-    if value is None:
-        return TIMEOUT_SECONDS
-    if type(value) not in (int, float) or not TIMEOUT_SECONDS_MIN <= value <= TIMEOUT_SECONDS_MAX:
-        limits = f"{TIMEOUT_SECONDS_MIN:g} to {TIMEOUT_SECONDS_MAX:g}"
-        wrong.say(pointer, "out_of_range", f"timeout_seconds must be a number from {limits}.")
-        return TIMEOUT_SECONDS
-    return float(value)
 
 
 def _private(value: Any, pointer: str, wrong: Places) -> tuple[str, ...]:

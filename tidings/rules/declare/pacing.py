@@ -14,6 +14,7 @@ from tidings.rules.template import JsonTemplate, is_template
 
 RATE_MIN, RATE_MAX = 0.001, 100_000.0
 IN_FLIGHT_MAX = 1_000
+TIMEOUT_SECONDS_MIN, TIMEOUT_SECONDS_MAX = 0.1, 120.0
 ORDER_AGE_SECONDS_MAX = 7 * 24 * 3600
 ORDERS = ("each", "subject", "all", "none")
 """Of links. `each` and `subject` have a line for each subject; with `subject`, only its newest event matters."""
@@ -68,6 +69,18 @@ def read_rate(value: Any, pointer: str, wrong: Places) -> float | None:
     if type(value) not in (int, float) or not RATE_MIN <= value <= RATE_MAX:
         limits = f"from {RATE_MIN:,} to {RATE_MAX:,}"
         wrong.say(pointer, "out_of_range", f"rate must be a number {limits}, or text such as 5/s, 100/min or 1000/h.")
+        return None
+    return float(value)
+
+
+def read_timeout(given: dict[str, Any], pointer: str, wrong: Places) -> float | None:
+    """`timeout_seconds` of a connection or a call: how long a response may take."""
+    value = given.get("timeout_seconds")
+    if value is None:
+        return None
+    if type(value) not in (int, float) or not TIMEOUT_SECONDS_MIN <= value <= TIMEOUT_SECONDS_MAX:
+        limits = f"{TIMEOUT_SECONDS_MIN:g} to {TIMEOUT_SECONDS_MAX:g}"
+        wrong.say(f"{pointer}/timeout_seconds", "out_of_range", f"timeout_seconds must be a number from {limits}.")
         return None
     return float(value)
 

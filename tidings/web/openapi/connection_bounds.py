@@ -61,7 +61,7 @@ _CONNECTION: dict[str, Schema] = {
     "headers": _HEADERS,
     "rate": RATE,
     "max_in_flight": {"minimum": 1, "maximum": pacing.IN_FLIGHT_MAX},
-    "timeout_seconds": {"minimum": connections.TIMEOUT_SECONDS_MIN, "maximum": connections.TIMEOUT_SECONDS_MAX},
+    "timeout_seconds": {"minimum": pacing.TIMEOUT_SECONDS_MIN, "maximum": pacing.TIMEOUT_SECONDS_MAX},
     "private": {"maxItems": _UNLIMITED, "items": {"type": "string", "maxLength": _UNLIMITED}},
     "ca": _PEM,
     "client_certificate": {"values": _PEM},
