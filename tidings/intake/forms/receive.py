@@ -8,13 +8,13 @@ is shown again and not kept; what no person sends is kept as a refusal, with the
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from tidings.intake.beside import beside
 from tidings.intake.forms.limits import FormLimits
 from tidings.intake.forms.tokens import FIELD, PageToken, PageTokens, key_of
 from tidings.intake.hooks.refusals import HookRefusals
@@ -53,8 +53,6 @@ BESIDE_BYTES = 32 * 1024
 
 Verdict = Literal["accepted", "repeated", "refused", "wrong"]
 Again = Literal["", "too_old", "too_fast", "no_page"]
-P = ParamSpec("P")
-T = TypeVar("T")
 log = logging.getLogger("tidings.forms")
 
 
@@ -216,7 +214,7 @@ class FormReceiver:
         unknown = ready.checks.unknown(posted, (options.honeypot, FIELD))
         if unknown:
             self._keep(form, given, "unknown_field", " ".join(each.text for each in unknown))
-        data, wrong = await _beside(given, ready.checks.check, posted)
+        data, wrong = await beside(_is_large(given), ready.checks.check, posted)
         if unknown or wrong:
             return FormAnswer("wrong", posted, [*unknown, *wrong], token=text)
         try:
@@ -266,14 +264,11 @@ class FormReceiver:
 
 async def _read(ready: ReadyForm, given: Submission) -> Posted:
     kind, encoding = given.header("content-type"), given.header("content-encoding")
-    return await _beside(given, read_posted, kind, given.body, encoding, ready.values_max)
+    return await beside(_is_large(given), read_posted, kind, given.body, encoding, ready.values_max)
 
 
-async def _beside(given: Submission, work: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
-    """The result of `work` on a submission: of a large one in a thread, which leaves the event loop to others."""
-    if len(given.body) <= BESIDE_BYTES:
-        return work(*args, **named)
-    return await asyncio.to_thread(work, *args, **named)
+def _is_large(given: Submission) -> bool:
+    return len(given.body) > BESIDE_BYTES
 
 
 def receipt_id(event: Event) -> str:

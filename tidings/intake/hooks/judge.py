@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from tidings.intake.beside import beside
 from tidings.intake.hooks.fetched import Fetched
 from tidings.model.errors import TooLarge
 from tidings.rules import schemes
 from tidings.rules.hooks.packed import SMALL_BYTES, unpacked
 from tidings.rules.schemes import HookRequest, Verdict
+
+BESIDE_BYTES = 128 * 1024
+"""A larger body is verified and read in a thread."""
 
 
 class Judged(NamedTuple):
@@ -36,19 +39,20 @@ async def judge(
 ) -> Judged:
     """Check a request as of `now`, in seconds since 1970. Raises TooLarge if it has more than `most_bytes` unpacked."""
     encoding = request.headers.get("content-encoding")
-    needed = verifier.needs(request)
+    large = len(request.body) > BESIDE_BYTES
+    needed = await beside(large, verifier.needs, request)
     found = await fetched.all(needed, tenant) if needed else {}
-    verdict = verifier.verify(request, now, found)
+    verdict = await beside(large, verifier.verify, request, now, found)
     if needed and verdict.reason in ("no_key", "no_match") and found:
         # The sender may have changed its keys since they were fetched.
         fresh = await fetched.all(needed, tenant, again=True)
         if fresh != found:
-            verdict = verifier.verify(request, now, fresh)
+            verdict = await beside(large, verifier.verify, request, now, fresh)
             found = fresh
     body = request.body if encoding is None else await _plain(request.body, encoding, most_bytes)
     if not verdict.ok and body is not request.body:
         plain = request.but(body=body)
-        second = verifier.verify(plain, now, found)
+        second = await beside(len(body) > BESIDE_BYTES, verifier.verify, plain, now, found)
         if second.ok:
             return Judged(second, plain, body, found)
     return Judged(verdict, request, body, found, verdict.reason == "no_key" and len(found) < len(needed))
@@ -59,4 +63,4 @@ async def _plain(body: bytes, encoding: str, most_bytes: int) -> bytes:
     try:
         return unpacked(body, encoding, min(SMALL_BYTES, most_bytes))
     except TooLarge:
-        return await asyncio.to_thread(unpacked, body, encoding, most_bytes)
+        return await beside(True, unpacked, body, encoding, most_bytes)

@@ -44,7 +44,7 @@ class SecondLook:
         judged = await self._receiver.judge(ready, self._request(receipt), receipt.received / SECOND)
         if not judged.verdict.ok:
             raise Conflict(f"It is still refused. {judged.verdict.detail}")
-        event = self._receiver.event(ready, judged, request_id)
+        event = await self._receiver.event(ready, judged, request_id)
         key = ready.repeats.of(judged.request)
 
         def store(db: Db) -> Receipt:

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tidings.intake.beside import beside
 from tidings.intake.hooks.fetched import Fetched
-from tidings.intake.hooks.judge import Judged, judge
+from tidings.intake.hooks.judge import BESIDE_BYTES, Judged, judge
 from tidings.intake.hooks.ready import ReadyHook, ReadyHooks
 from tidings.intake.hooks.refusals import HookRefusals
 from tidings.intake.publish import NewEvent, Publisher
@@ -125,10 +126,10 @@ class HookReceiver:
         hook = ready.hook
         return await judge(ready.verifier, request, now, self.fetched, hook.tenant, self.bytes_max(hook))
 
-    def event(self, ready: ReadyHook, judged: Judged, request_id: str) -> Event:
+    async def event(self, ready: ReadyHook, judged: Judged, request_id: str) -> Event:
         """The event that a genuine request becomes. Raises Invalid if it does not fit its type's schema."""
         options, request = ready.hook.options, judged.request
-        text, value = data_of(request, judged.body)
+        text, value = await beside(len(judged.body) > BESIDE_BYTES, data_of, request, judged.body)
         kind = naming.type_of(options.type, ready.scheme, request, self._catalog.now.change_types)
         new = NewEvent(type=kind, data=msgspec.Raw(text), subject=naming.subject_of(options.subject, request))
         caller = Caller(ready.key, request_id)
@@ -153,7 +154,7 @@ class HookReceiver:
         if handshake is not None:
             return await self._shaken(ready, arrival, handshake)
         try:
-            event = self.event(ready, judged, arrival.request_id)
+            event = await self.event(ready, judged, arrival.request_id)
         except Invalid as wrong:
             detail = " ".join([wrong.detail, *(place.detail for place in wrong.errors)])
             return self._refuse(ready, arrival, "schema", detail, _reply_to_unfit(ready))

@@ -5,7 +5,7 @@ JSON stays the text that came, so numbers keep their digits. If it is not an obj
 written as one of these: the fields of a form (a repeated one as a list; of a multipart form also `{"files": [...]}`),
 XML as nested objects (attributes as `@name`, text next to them as `#text`, no prefixes), `{"text": "..."}`,
 `{"base64": "...", "type": "..."}`, and of a request without a body the parameters of its query. What claims to be JSON
-or XML and is not is kept as text, with the reason as `unread`.
+or XML and is not, or has too many values to be parsed at once, is kept as text, with the reason as `unread`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tidings.rules.hooks.charset import charset_of, in_utf8
 from tidings.rules.hooks.xml import Unread, xml_object
 from tidings.rules.reading import jsontext
 from tidings.rules.reading.multipart import MULTIPART, parts_of
+from tidings.rules.reading.size import TOO_MANY, has_too_many_values
 from tidings.rules.schemes import HookRequest
 from tidings.rules.schemes.request import FIELDS_MAX
 
@@ -58,19 +59,23 @@ def data_of(request: HookRequest, body: bytes) -> Data:
     # Senders are careless with this header (SNS says text/plain), so what looks like JSON is read as JSON.
     start = text.lstrip(_SPACE)[:1]
     if "json" in kind or start in (b"{", b"["):
-        return _json(text, sure="json" in kind)
+        return _json(request, text, sure="json" in kind)
     if start == b"<" and kind in ("", "text/plain"):
         return _xml(text)
     return _text(text, kind)
 
 
-def _json(body: bytes, *, sure: bool) -> Data:
+def _json(request: HookRequest, body: bytes, *, sure: bool) -> Data:
+    if has_too_many_values(body):
+        return _text(body, "", unread=TOO_MANY)
     try:
         value = jsontext.read(body)
     except TidingsError as wrong:
         if b"\n" in body and (lines := _lines(body))[1].get("lines"):
             return lines
         return _text(body, "", unread=wrong.detail if sure else "")
+    if body == request.body:
+        request.remember(value)
     text = body.strip(_SPACE)
     if isinstance(value, dict):
         return text, value

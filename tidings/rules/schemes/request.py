@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 import jiter
 
 from tidings.rules.reading.multipart import parts_of
+from tidings.rules.reading.size import TOO_MANY, has_too_many_values
 
 FIELDS_MAX = 2_000
 """Forms and queries with more fields than this are not read: no sender of webhooks has as many."""
@@ -49,10 +50,19 @@ class HookRequest:
         return HookRequest(**(now | changed))
 
     def json(self) -> Any:
-        """The body as JSON. Raises ValueError if it is not JSON, or has a member twice (parsers differ on those)."""
+        """The body as JSON.
+
+        Raises ValueError if it is not JSON, has a member twice (parsers differ on those), or too many values.
+        """
         if self._json is _UNREAD:
+            if has_too_many_values(self.body):
+                raise ValueError(TOO_MANY)
             self._json = jiter.from_json(self.body, allow_inf_nan=False, catch_duplicate_keys=True)
         return self._json
+
+    def remember(self, value: Any) -> None:
+        """What `json` is to return: the body was parsed as strictly elsewhere."""
+        self._json = value
 
     def form(self) -> list[tuple[str, str]]:
         """The fields of an urlencoded or multipart body, in order; empty if the body is neither."""
