@@ -175,12 +175,30 @@ def test_a_soap_fault_is_a_failure_and_xml_is_read_without_prefixes(calls: Calls
         ({"get": "/x"}, "timeout", "waiting"),
     ],
 )
-def test_a_lost_answer_is_repeated_only_if_that_is_safe(calls: Calls, call: Any, outcome: str, state: str) -> None:
+@pytest.mark.parametrize("more", [{}, {"emit": {"type": "made", "key": "id"}}], ids=["", "emit"])
+def test_a_lost_answer_is_repeated_only_if_that_is_safe(
+    calls: Calls, call: Any, outcome: str, state: str, more: Any
+) -> None:
     calls.connection(timeout_seconds=0.3)
-    calls.link(call={"via": "shop", **call})
+    calls.link(call={"via": "shop", **call}, **more)
     calls.peer.answer(Reaction(silent=True))
     found = calls.delivery(calls.api.publish("order.made", {}))
     assert (found["attempts"][0]["outcome"], found["state"]) == (outcome, state)
+
+
+@pytest.mark.parametrize("answer", [b'{"id": 1, "na', b'{"name": "no id"}', b"null", b"<html>"])
+@pytest.mark.parametrize(("call", "state"), [("post", "dead"), ("put", "waiting")])
+def test_a_call_that_creates_is_not_repeated_because_its_answer_cannot_be_used(
+    calls: Calls, call: str, state: str, answer: bytes
+) -> None:
+    """It made a second invoice."""
+    calls.connection()
+    calls.link(call={"via": "shop", call: "/invoices", "json": {}}, emit={"type": "invoice", "key": "id"})
+    calls.peer.answer(Reaction(status=201, body=answer, headers={"Content-Type": "application/json"}))
+    found = calls.delivery(calls.api.publish("order.made", {}))
+    outcome = "in_doubt" if call == "post" else "bad_answer"
+    assert (found["attempts"][0]["outcome"], found["state"]) == (outcome, state)
+    assert len(calls.peer.requests()) == 1
 
 
 def test_what_never_left_is_retried_whatever_the_method(calls: Calls) -> None:

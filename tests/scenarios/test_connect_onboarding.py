@@ -1,4 +1,4 @@
-"""Scenario 9, its receiving half: the account that another site reports is on our user's item, once."""
+"""Scenario 9: the account that another site reports is on our user's item, once, and later calls act for it."""
 
 from __future__ import annotations
 
@@ -13,4 +13,5 @@ def test_connect_onboarding() -> None:
     said = run("connect_onboarding/run.py")
     assert "Ann begins at the payment site: 200. Her account here: None" in said
     assert "She is done: 200, said again: 200. Her account here: acct_1" in said
-    assert said.endswith("The account is on Ann's item, once.\n")
+    assert "3 calls, one of them repeated, made these payouts: [('acct_1', 1250), ('acct_1', 1750)]" in said
+    assert said.endswith("The account is on Ann's item, once, and each payout names it.\n")

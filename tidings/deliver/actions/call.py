@@ -37,6 +37,7 @@ ANSWER_BYTES_MAX = 1024 * 1024
 WHOLE_ANSWER = AnswerLimits(keep_bytes=ANSWER_BYTES_MAX, read_bytes=ANSWER_BYTES_MAX, seconds=15.0)
 UNANSWERED = ("timeout", "answer")
 """Failures after which the request may have had its effect."""
+IN_DOUBT_MORE = "The call may have taken effect. Check, and if it has not, retry the delivery by hand."
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -211,8 +212,7 @@ class CallAction:
         failure = reply.failure
         if failure is not None and not reply.answered:
             if failure.kind in UNANSWERED and not self.repeats:
-                said = "The call may have taken effect. Check, and if it has not, retry the delivery by hand."
-                return outcomes.IN_DOUBT, f"{failure.reason} {said}"
+                return outcomes.IN_DOUBT, f"{failure.reason} {IN_DOUBT_MORE}"
             return OUTCOMES[failure.kind], sending.unreached(failure.kind, failure.reason, self._connection)
         status = reply.status or 0
         more = "" if failure is None else f" {failure.reason}"

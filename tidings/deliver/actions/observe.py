@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from tidings.deliver.actions.action import Carried, Prepared, Result, Tools
-from tidings.deliver.actions.call import Call, CallAction, CallReply
+from tidings.deliver.actions.call import IN_DOUBT_MORE, Call, CallAction, CallReply
 from tidings.deliver.actions.jobs import Done
 from tidings.deliver.actions.observing import OBSERVED_PER_STEP, Begun, Observing, RunCounts, RunId, add
 from tidings.model import outcome as outcomes
@@ -74,8 +74,9 @@ class ObserveAction:
         assert link.what.emit is not None
         self.link, self.tools = link, tools
         call = self.call = CallAction(link, tools, FIRST_NAMES, WHOLE_PAGE)
-        # Reading again does no harm, whatever the method.
-        call.repeats = True
+        if link.timer is not None and link.what.in_doubt is None:
+            # A poll only reads, whatever its method.
+            call.repeats = True
         self.destination, self.fitting, self.line = call.destination, call.fitting, call.line
         self.observer = Observer(link.what.emit)
         self.pages = Pages(link.what, call.base) if link.what.pages else None
@@ -137,6 +138,8 @@ class Run:
         self._began = time.monotonic()
         self._seen: set[bytes] = set()
         self._asks_again = False
+        self._has_acted = False
+        """Whether a request succeeded that must not be repeated."""
         self._now = to_text(run.at)
 
     def start(self) -> None:
@@ -181,6 +184,7 @@ class Run:
                 if outcome is not outcomes.OK:
                     self._end_with(ObserveReply(call=answered))
                     return
+                self._has_acted = not self._action.call.repeats
             _check_whole(reply)
             if is_gone or is_unchanged:
                 gone = [Observation(self._gone_key(), None, is_deleted=True)] if is_gone else []
@@ -331,6 +335,8 @@ class Run:
             self._done(ObserveReply(said=said, duration_ms=took_ms))
 
     def _failed(self, outcome: Outcome, reason: str) -> None:
+        if self._has_acted:
+            outcome, reason = outcomes.IN_DOUBT, f"{reason} {IN_DOUBT_MORE}"
         self._end_with(ObserveReply(outcome=outcome, reason=reason))
 
     def _end_with(self, reply: ObserveReply) -> None:

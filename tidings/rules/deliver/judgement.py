@@ -133,6 +133,14 @@ _EDITS = (
 OF_EDITS = {row.outcome: row for row in _EDITS}
 """The verdicts on an edit of an item. A failed one says nothing about the link, so its other edits continue."""
 
+DOUBTFUL = Judgement(
+    outcomes.IN_DOUBT,
+    "none, or none that can be used, though the request was sent",
+    "dead",
+    "failing",
+    "it may have taken effect, so a person decides. With GET, PUT, DELETE, `in_doubt: retry` or the link's own "
+    "`Idempotency-Key`, it is repeated instead; so is each request of a poll",
+)
 UNFILLED = Judgement(outcomes.TEMPLATE_FAILED, "none: nothing was sent", "dead", "not asked", _NEVER)
 NOT_LET_IN = Judgement(
     outcomes.BAD_STATUS,
@@ -151,6 +159,7 @@ _OBSERVING = (
 OF_OBSERVING = {
     **{row.outcome: row for row in _OBSERVING},
     outcomes.TEMPLATE_FAILED: UNFILLED,
+    outcomes.IN_DOUBT: DOUBTFUL,
     outcomes.LOOP: Judgement(outcomes.LOOP, "none: nothing was sent", "dead", "not asked", _NEVER),
 }
 """The verdicts on what a link with `emit` made of an answer."""
@@ -166,14 +175,7 @@ OF_CALLS: tuple[Judgement, ...] = (
     Judgement(outcomes.BAD_STATUS, "5xx, and statuses outside HTTP", "again", "failing", "the service is at fault"),
     REDIRECT,
     Judgement(outcomes.NOT_OK, "2xx, but `ok` is false", "again", "silent", "its body says that nothing was done"),
-    Judgement(
-        outcomes.IN_DOUBT,
-        "none, though the request was sent",
-        "dead",
-        "failing",
-        "it may have taken effect, so a person decides. With GET, PUT, DELETE, `in_doubt: retry` or the link's own "
-        "`Idempotency-Key`, it is repeated instead",
-    ),
+    DOUBTFUL,
     Judgement(outcomes.AUTH_FAILED, "none: nothing was sent", "again", "failing", "there is no access token"),
     UNFILLED,
     NOT_LET_IN,
