@@ -46,6 +46,7 @@ def webhook(sealed: Sealed | None = None, **pacing: Any) -> WebhookAction:
             lambda name: None,
             cast(Tokens, None),
             cast(Once, None),
+            cast(Any, None),
             lambda call: None,
         ),
     )

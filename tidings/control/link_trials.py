@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 
@@ -23,9 +24,11 @@ from tidings.rules.calls import sending
 from tidings.rules.calls.mail import Mail, MailTemplate
 from tidings.rules.calls.request import CallRequest, CallTemplate
 from tidings.rules.edits import EditTemplate, LoopEnds, failure
-from tidings.rules.guard import SKIPPED_BY_IF, Guard
+from tidings.rules.guard import ITEM, SKIPPED_BY_IF, Guard, names_of
 from tidings.rules.reading.refused import Refused
+from tidings.rules.splitting import SplitTemplate
 from tidings.rules.template import Scope, TemplateFailed
+from tidings.rules.templates.numbers import read
 from tidings.rules.wants import Wants
 from tidings.store.base import Db
 from tidings.store.log import feed
@@ -48,6 +51,8 @@ class LinkTrial(msgspec.Struct, frozen=True, kw_only=True):
     change: Event | None = None
     observed: Observed | None = None
     """What a link with `emit` read, and what differs."""
+    elements: tuple[str, ...] | None = None
+    """What a link with `split` makes deliveries for, each as JSON; the rest is about the first of them."""
 
 
 class _Undone(TidingsError):
@@ -104,15 +109,38 @@ class LinkTrials:
                 return LinkTrial(link=link, reason=reason, outcome=outcomes.SKIPPED, sentence=SKIPPED_BY_IF)
         except TemplateFailed as wrong:
             return LinkTrial(link=link, reason=reason, outcome=outcomes.TEMPLATE_FAILED, sentence=str(wrong))
+        if link.what.split_by is not None:
+            return await self._split(link, event, reason)
+        return await self._acted(link, event, reason, {})
+
+    async def _split(self, link: AnyLink, event: Event, reason: str | None) -> LinkTrial:
+        """What the link would do with the first element."""
+        try:
+            found = SplitTemplate(link.what.split_by).fill(Scope(event))
+        except TemplateFailed as wrong:
+            return LinkTrial(link=link, reason=reason, outcome=outcomes.TEMPLATE_FAILED, sentence=str(wrong))
+        if not found.texts:
+            return LinkTrial(
+                link=link, reason=reason, outcome=outcomes.SKIPPED, sentence=found.sentence, elements=found.texts
+            )
+        tried = await self._acted(link, event, reason, {ITEM: read(found.texts[0])}, found.texts[0])
+        return msgspec.structs.replace(tried, elements=found.texts)
+
+    async def _acted(
+        self, link: AnyLink, event: Event, reason: str | None, more: dict[str, Any], element: str = ""
+    ) -> LinkTrial:
+        """What the link would do with an event, or with an element of it. `more`: what its templates see besides."""
+        scope = Scope(event, {**more, **sending.auth_scope(self._connection_of(link))})
+        scope.has_marks = bool(more)
         if getattr(link.what, "emit", None) is not None:
             found = await self._observe(link.num, event)
             return LinkTrial(link=link, reason=reason, outcome=found.outcome, sentence=found.reason, observed=found)
         if isinstance(link.what, SendMail):
-            return self._mailed(link, link.what, event, reason)
+            return self._mailed(link, link.what, scope, reason)
         if isinstance(link.what, CallApi):
-            return self._called(link, link.what, event, reason)
+            return self._called(link, link.what, scope, reason)
         try:
-            edit = EditTemplate(link).fill(event)
+            edit = EditTemplate(link).fill(event, scope, element)
         except (LoopEnds, TemplateFailed) as wrong:
             outcome = outcomes.LOOP if isinstance(wrong, LoopEnds) else outcomes.TEMPLATE_FAILED
             return LinkTrial(link=link, reason=reason, outcome=outcome, sentence=str(wrong))
@@ -139,19 +167,24 @@ class LinkTrials:
             return LinkTrial(link=link, reason=reason, edit=edit, outcome=outcome, sentence=sentence)
         raise AssertionError("the job always raises")
 
-    def _mailed(self, link: AnyLink, what: SendMail, event: Event, reason: str | None) -> LinkTrial:
+    def _connection_of(self, link: AnyLink) -> Connection | None:
+        via = getattr(link.what, "via", None)
+        return None if via is None else self._connection(via)
+
+    def _mailed(self, link: AnyLink, what: SendMail, scope: Scope, reason: str | None) -> LinkTrial:
         """The exact mail."""
         try:
-            return LinkTrial(link=link, reason=reason, mail=MailTemplate(what).fill(Scope(event)))
+            return LinkTrial(link=link, reason=reason, mail=MailTemplate(what, names=names_of(what)).fill(scope))
         except TemplateFailed as wrong:
             return LinkTrial(link=link, reason=reason, outcome=outcomes.TEMPLATE_FAILED, sentence=str(wrong))
 
-    def _called(self, link: AnyLink, what: CallApi, event: Event, reason: str | None) -> LinkTrial:
+    def _called(self, link: AnyLink, what: CallApi, scope: Scope, reason: str | None) -> LinkTrial:
         """The exact request."""
-        connection = None if what.via is None else self._connection(what.via)
+        connection = self._connection_of(link)
         try:
-            template = CallTemplate(what, None if connection is None else connection.options.base)
-            filled = template.fill(Scope(event, sending.auth_scope(connection)))
+            base = None if connection is None else connection.options.base
+            template = CallTemplate(what, base, names=names_of(what))
+            filled = template.fill(scope)
         except TemplateFailed as wrong:
             failed = outcomes.TEMPLATE_FAILED
             return LinkTrial(link=link, reason=reason, outcome=failed, sentence=str(wrong))

@@ -107,6 +107,8 @@ class EditItem(msgspec.Struct, frozen=True, kw_only=True):
     """The template of the line that an event belongs to; None: its subject."""
     replaces: bool = False
     """A newer event takes the place of one of its subject that waits."""
+    split_by: str | None = None
+    """The template of a list; each of its elements gets its own delivery."""
     only_if: str | None = None
     """An expression of the event; the link acts only if it is true."""
     once_by: str | None = None
@@ -191,6 +193,8 @@ class CallApi(msgspec.Struct, frozen=True, kw_only=True):
     """The template of the line that an event belongs to; None: its subject."""
     replaces: bool = False
     """A newer event takes the place of one of its subject that waits."""
+    split_by: str | None = None
+    """The template of a list; each of its elements gets its own delivery."""
     only_if: str | None = None
     """An expression of the event; the link acts only if it is true."""
     once_by: str | None = None
@@ -211,9 +215,10 @@ class SendMail(msgspec.Struct, frozen=True, kw_only=True):
     """None: left to a person."""
     order_by: str | None = None
     replaces: bool = False
+    split_by: str | None = None
     only_if: str | None = None
     once_by: str | None = None
-    """These four as of other links."""
+    """These five as of other links."""
     sealed: NoSecrets = NoSecrets()
 
 
@@ -299,8 +304,8 @@ def changes_requests(before: AnyLink, after: AnyLink) -> bool:
 
 def changes_lines(before: AnyLink, after: AnyLink) -> bool:
     """Whether an edit changes which deliveries wait for which."""
-    was, now = getattr(before.what, "order_by", None), getattr(after.what, "order_by", None)
-    return before.pacing.order != after.pacing.order or was != now
+    was, now = ((getattr(link.what, name, None) for name in ("order_by", "split_by")) for link in (before, after))
+    return before.pacing.order != after.pacing.order or list(was) != list(now)
 
 
 def replaces(link: AnyLink) -> bool:

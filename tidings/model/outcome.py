@@ -54,8 +54,10 @@ OF_CALLS = (NOT_OK, IN_DOUBT, AUTH_FAILED, BAD_ANSWER, INTERRUPTED, OBSERVE_FAIL
 SKIPPED = Outcome(
     "skipped", "Nothing was done: the link's `if` was false, or the link had already succeeded for this key (`once`)."
 )
+SPLIT = Outcome("split", "The event was split (`split`): each element of its list has its own delivery.")
 OF_EDITS = (
     SKIPPED,
+    SPLIT,
     TEMPLATE_FAILED,
     LOOP,
     ITEM_INVALID,

@@ -12,6 +12,7 @@ from tidings.model.event import HOPS_MAX, Event
 from tidings.model.ids import new_id
 from tidings.model.link import ItemLink
 from tidings.model.outcome import Outcome
+from tidings.rules.guard import names_of
 from tidings.rules.template import MISSING, JsonTemplate, Scope, TemplateFailed
 from tidings.rules.templates.numbers import encode
 
@@ -38,15 +39,15 @@ class EditTemplate:
         what = link.what
         self._link, self._collection, self._word = link.id, what.collection, what.edit
         self._item_at = f"/item/{what.edit}"
-        self._item = None if what.item is None else JsonTemplate(what.item, self._item_at)
-        self._values = None if what.edit == "delete" else JsonTemplate(what.values, VALUES_AT)
+        names = names_of(what)
+        self._item = None if what.item is None else JsonTemplate(what.item, self._item_at, names)
+        self._values = None if what.edit == "delete" else JsonTemplate(what.values, VALUES_AT, names)
 
-    def fill(self, event: Event) -> ItemEdit:
-        """The edit for an event. Raises TemplateFailed or LoopEnds."""
+    def fill(self, event: Event, scope: Scope, element: str = "") -> ItemEdit:
+        """The edit for an event, or for an `element` of it, as JSON. Raises TemplateFailed or LoopEnds."""
         if event.hops >= HOPS_MAX:
             raise LoopEnds(event.hops)
-        scope = Scope(event)
-        item = _made_id(self._link, event) if self._item is None else self._item.text(scope)
+        item = _made_id(self._link, event, element) if self._item is None else self._item.text(scope)
         if not item:
             raise TemplateFailed(self._item_at, "the event has no value for it, so there is no id.")
         return ItemEdit(
@@ -99,7 +100,8 @@ def _is_id(value: Any, item: str) -> bool:
     return value == item or (type(value) is not str and encode(value).decode() == item)
 
 
-def _made_id(link: str, event: Event) -> str:
-    """The id of the item that a link makes of an event: the same however often the event is sent."""
-    digest = hashlib.sha256(f"{link}\n{event.tenant or ''}\n{event.id}".encode()).digest()
+def _made_id(link: str, event: Event, element: str) -> str:
+    """The id of the item that a link makes of an event, or of its element: the same however often that is sent."""
+    whole = f"{link}\n{event.tenant or ''}\n{event.id}" + (f"\n{element}" if element else "")
+    digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).digest()
     return new_id("itm", max(0, event.time), lambda count: digest[:count])

@@ -5,10 +5,20 @@ from __future__ import annotations
 import hashlib
 
 from tidings.model.link import LinkAction
-from tidings.rules.template import SCOPE, Condition, JsonTemplate, Scope, TemplateFailed
+from tidings.rules.template import MISSING, SCOPE, Condition, JsonTemplate, Scope, TemplateFailed
+from tidings.rules.templates.numbers import encode
 
 SKIPPED_BY_IF = "The link's `if` was false."
 SKIPPED_BY_ONCE = "The link has already succeeded for this key of its `once`."
+
+
+ITEM = "item"
+"""What templates see the element as that a delivery is about (`split`)."""
+
+
+def names_of(what: LinkAction) -> tuple[str, ...]:
+    """What the templates of a link's action see."""
+    return SCOPE if what.split_by is None else (*SCOPE, ITEM)
 
 
 class Guard:
@@ -18,7 +28,7 @@ class Guard:
         """Raises Refused with the place of a template that is wrong."""
         self._at = f"{pointer}/once"
         self._if = None if what.only_if is None else Condition(what.only_if, f"{pointer}/if", SCOPE)
-        self._once = None if what.once_by is None else JsonTemplate(what.once_by, self._at)
+        self._once = None if what.once_by is None else JsonTemplate(what.once_by, self._at, names_of(what))
         self.is_open = self._if is None and self._once is None
         """Whether it asks nothing."""
         self.has_key = self._once is not None
@@ -34,4 +44,8 @@ class Guard:
         text = self._once.text(scope)
         if not text:
             raise TemplateFailed(self._at, "the event has no value for it, so there is no key.")
+        element = scope.value(ITEM)
+        if element is not MISSING:
+            # Each element may succeed once.
+            text = f"{text}\n{encode(element).decode()}"
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

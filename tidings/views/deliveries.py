@@ -27,7 +27,8 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery, to an endpoint, or through the operator's link with this name; the other one is null.
 
     `attempts` is how many were made; `due` when the next one is, null if there is none. `held`: it waits behind an
-    earlier one, because they are sent in order, so it has no time of its own.
+    earlier one, because they are sent in order, so it has no time of its own. `item`: of a link with `split`, the
+    element of the list that it is about; null if it is about the whole event.
     """
 
     id: str
@@ -35,6 +36,7 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     event_type: str | None
     endpoint_id: str | None
     link: str | None
+    item: msgspec.Raw | None
     state: State
     attempts: int
     created: str
@@ -71,6 +73,7 @@ class DeliveryDetail(msgspec.Struct, frozen=True, kw_only=True):
     event_type: str | None
     endpoint_id: str | None
     link: str | None
+    item: msgspec.Raw | None
     state: State
     attempts: list[AttemptView]
     next_attempt: str | None
@@ -106,6 +109,7 @@ def _fields(row: DeliveryRow, snapshot: Snapshot, ids: DeliveryIds) -> dict[str,
         "event_type": row.event_type,
         "endpoint_id": None if link is None or link.name else link.id,
         "link": None if link is None or not link.name else link.name,
+        "item": None if row.element is None else msgspec.Raw(row.element.encode()),
         "state": row.state,
         "created": moment.to_text(row.created),
         "due": time_text(row.due),

@@ -34,6 +34,7 @@ class LinkView(msgspec.Struct, frozen=True, kw_only=True):
     filter: dict[str, Any] | None
     only_if: str | None = msgspec.field(name="if")
     once: str | None
+    split: str | None
     item: dict[str, Any] | None
     call: dict[str, Any] | None
     mail: dict[str, Any] | None
@@ -120,6 +121,7 @@ class LinkTestView(msgspec.Struct, frozen=True, kw_only=True):
     cannot be filled. `call`, `mail`: the same of a link that calls or mails. `outcome` and `says`: what would
     come of it now, as far as that is known. `change`: the event it would emit, if any. `observed`: what a link with
     `emit` read, which is one page, and what differs; it was asked for, but the mirror and the cursor are unchanged.
+    `elements`: of a link with `split`, what it would make deliveries for; the other members are about the first.
     """
 
     link: str
@@ -132,6 +134,7 @@ class LinkTestView(msgspec.Struct, frozen=True, kw_only=True):
     says: str | None
     change: ChangeShown | None
     observed: ObservedView | None
+    elements: list[msgspec.Raw] | None
 
 
 def with_timer(view: LinkView, timer: TimerRow | None) -> LinkView:
@@ -159,6 +162,7 @@ def link_view(link: AnyLink, waiting: int | msgspec.UnsetType = msgspec.UNSET) -
         filter=link.filter,
         only_if=link.what.only_if,
         once=link.what.once_by,
+        split=link.what.split_by,
         item=declared.get("item"),
         call=declared.get("call"),
         mail=declared.get("mail"),
@@ -206,6 +210,7 @@ def link_test_view(trial: LinkTrial) -> LinkTestView:
             changed=_raw(change.changed),
         ),
         observed=_observed(trial.observed),
+        elements=None if trial.elements is None else [msgspec.Raw(each.encode()) for each in trial.elements],
     )
 
 

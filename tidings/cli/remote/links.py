@@ -195,6 +195,9 @@ def _show_trial(out: Session, tried: Json) -> None:
     name, edit, change = tried["link"], tried["edit"], tried["change"]
     if not tried["wants"]:
         out.say(f"{name} does not act on such an event: {tried['reason']}")
+    if tried["elements"]:
+        out.say(f"It is split into {counted(len(tried['elements']), 'delivery', 'deliveries')}. The first is about:")
+        out.say(json.dumps(tried["elements"][0], ensure_ascii=False))
     if edit is not None:
         whose = "" if edit["tenant"] is None else f" of {edit['tenant']}"
         out.say(f"{edit['edit']} {edit['collection']}/{edit['id']}{whose}")

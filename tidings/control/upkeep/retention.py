@@ -135,7 +135,7 @@ def _drop_events(db: Db, after: int, before: Micros) -> tuple[int | None, int]:
     going = [seq for seq in seqs if seq not in kept]
     if going:
         text = json.dumps(going)
-        for statement in ("prune_attempts", "prune_waiting", "prune_deliveries", "prune_events"):
+        for statement in ("prune_attempts", "prune_waiting", "prune_parts", "prune_deliveries", "prune_events"):
             db.run(statement, seqs=text)
         db.run("pruned_move", journal=db.journal, position=going[-1])
     return seqs[-1], len(going)

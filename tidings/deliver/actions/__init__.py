@@ -16,18 +16,34 @@ from tidings.deliver.actions.item import ItemAction
 from tidings.deliver.actions.mail import MailAction
 from tidings.deliver.actions.observe import ObserveAction
 from tidings.deliver.actions.once import Once
+from tidings.deliver.actions.splitting.parts import PartsMade
+from tidings.deliver.actions.splitting.split import SplitAction
 from tidings.deliver.actions.tokens import Send, Tokens
 from tidings.deliver.actions.webhook import WebhookAction
+from tidings.model.link import AnyLink
 from tidings.model.moment import Micros
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
 from tidings.store.writer import Writer
 
+
+def _splitting(make: Callable[[Any, Tools], Action]) -> Callable[[AnyLink, Tools], Action]:
+    """The same for links that split events, or did so before they were edited."""
+
+    def made(link: AnyLink, tools: Tools) -> Action:
+        action = make(link, tools)
+        if link.what.split_by is None and (link.revision == 1 or not tools.parts.has(link.num)):
+            return action
+        return SplitAction(link, tools, action)
+
+    return made
+
+
 ACTIONS: Mapping[str, Callable[[Any, Tools], Action]] = {
     "endpoint": WebhookAction,
-    "item": ItemAction,
-    "call": lambda link, tools: (CallAction if link.what.emit is None else ObserveAction)(link, tools),
-    "mail": MailAction,
+    "item": _splitting(ItemAction),
+    "call": _splitting(lambda link, tools: (CallAction if link.what.emit is None else ObserveAction)(link, tools)),
+    "mail": _splitting(MailAction),
 }
 """By the kind of the link (`KINDS` in model/link.py). An action is made for a link as it is, and again after edits."""
 
@@ -45,4 +61,4 @@ def tools_of(
 ) -> Tools:
     """What all actions are made with. `db`: a reader; `inbox`: has something called in the deliver thread."""
     tokens = Tokens(db, writer, catalog.tokens, send, inbox, now)
-    return Tools(send, bodies, edits, runs, catalog.connection, tokens, Once(db), inbox)
+    return Tools(send, bodies, edits, runs, catalog.connection, tokens, Once(db), PartsMade(db), inbox)

@@ -17,6 +17,7 @@ from tidings.deliver.actions.bodies import BodyCache
 from tidings.deliver.actions.edits import Edits
 from tidings.deliver.actions.jobs import Jobs
 from tidings.deliver.actions.once import Once
+from tidings.deliver.actions.splitting.parts import PartsMade
 from tidings.deliver.actions.tokens import Tokens
 from tidings.deliver.settle import FollowUp
 from tidings.model.calls.connection import Connection
@@ -69,6 +70,8 @@ class Tools(msgspec.Struct, frozen=True):
     """Access tokens of connections."""
     once: Once
     """Keys for which links have succeeded."""
+    parts: PartsMade
+    """The elements that deliveries are about."""
     later: Callable[[Callable[[], None]], None]
     """Has something called in the deliver thread, but not now. May be called from any thread."""
 
@@ -120,8 +123,11 @@ class Action(Protocol):
         """How many of these, starting with the first, may go in one request. At least one."""
 
     @property
-    def line(self) -> Callable[[Event], str | None]:
-        """If the link is ordered by subject: the line that an event waits in. None: it waits for no other."""
+    def line(self) -> Callable[[Event, int], str | None]:
+        """If the link is ordered by subject: from an event and the number of its delivery to the line that it waits in.
+
+        None: it waits for no other. Raises StoreError.
+        """
 
     def prepare(self, events: Sequence[Event], carried: Sequence[Carried], now: Micros) -> Prepared:
         """The request for these events and their deliveries, which leaves now.

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
 from tidings.deliver.actions.action import Carried, Prepared, Result, Tools
-from tidings.deliver.actions.guarding import Guarding, LineOf
+from tidings.deliver.actions.guarding import Guarding, LineOf, Scopes, scope_with
 from tidings.deliver.actions.once import KeyDone
 from tidings.deliver.actions.tokens import tls_of
 from tidings.deliver.actions.webhook import OUTCOMES
@@ -29,9 +30,10 @@ from tidings.rules.calls.answers import header_values, read_answer
 from tidings.rules.calls.credentials import secrets_of
 from tidings.rules.calls.request import CallRequest, CallTemplate
 from tidings.rules.deliver import judgement, retry
+from tidings.rules.guard import names_of
 from tidings.rules.network import address
 from tidings.rules.reading.hiding import hiding
-from tidings.rules.template import SCOPE, Scope, TemplateFailed
+from tidings.rules.template import Scope, TemplateFailed
 
 ANSWER_BYTES_MAX = 1024 * 1024
 WHOLE_ANSWER = AnswerLimits(keep_bytes=ANSWER_BYTES_MAX, read_bytes=ANSWER_BYTES_MAX, seconds=15.0)
@@ -48,6 +50,8 @@ class Call(msgspec.Struct, frozen=True):
     failed: str = ""
     outcome: Outcome = outcomes.TEMPLATE_FAILED
     """What comes of it then."""
+    more: dict[str, Any] = {}
+    """What its templates see besides the event."""
 
 
 class CallReply(msgspec.Struct, frozen=True):
@@ -65,9 +69,9 @@ class CallAction:
     """Calls another system for one link."""
 
     def __init__(
-        self, link: CallLink, tools: Tools, names: Sequence[str] = SCOPE, wanted: AnswerLimits | None = None
+        self, link: CallLink, tools: Tools, names: Sequence[str] | None = None, wanted: AnswerLimits | None = None
     ) -> None:
-        """`names`: what its templates see. `wanted`: how much of an answer it reads; None: as much as `ok` needs."""
+        """`names`: what its templates see, if not as usual. `wanted`: how much of an answer it reads."""
         what = link.what
         self._link, self._what, self._tools = link, what, tools
         self.guarding = Guarding(link, tools.once)
@@ -79,9 +83,9 @@ class CallAction:
         self._has_token = sending.is_oauth2(connection)
         self._missing = what.via is not None and connection is None
         self.base = base = None if connection is None else connection.options.base
-        self._template = CallTemplate(what, base, names=names)
+        self._template = CallTemplate(what, base, names=names or names_of(what))
         self.destination = f"{what.verb.upper()} {base or ''}{what.path}"
-        self.line = LineOf(link)
+        self.line, self._scopes = LineOf(link, tools.parts), Scopes(link, tools.parts)
         names_auth = self._template.names_auth
         self._secret_headers = sending.secret_headers(connection, names_auth=names_auth)
         self._tls = None if connection is None else tls_of(connection)
@@ -101,7 +105,8 @@ class CallAction:
         event = events[0]
         self.check_connection()
         try:
-            scope = Scope(event, self.auth)
+            more = self._scopes.more(carried[0].number)
+            scope = scope_with(event, more, self.auth)
             skipped = self.guarding.skipped(scope)
             if skipped is not None:
                 return Prepared(Call(event, outcome=skipped[0], failed=skipped[1]), "{}", 0)
@@ -110,7 +115,7 @@ class CallAction:
             return Prepared(Call(event, failed=str(wrong)), "{}", 0)
         filled = sending.with_key(filled, sending.call_key(self._link.id, event.id, carried[0].number))
         request, shown = self.request(filled, now)
-        return Prepared(Call(event, request), shown, len(filled.body))
+        return Prepared(Call(event, request, more=more), shown, len(filled.body))
 
     def check_connection(self) -> None:
         """Raise ValueError if its connection is gone."""
@@ -193,7 +198,7 @@ class CallAction:
             return Result(outcome, judged, reply.call.failed, None, 0)
         status, failure = found.status or None, found.failure
         try:
-            outcome, reason = self.outcome_of(reply.call.event, found)
+            outcome, reason = self.outcome_of(reply.call, found)
         except TemplateFailed as wrong:
             return _template_failed(str(wrong), found.duration_ms, found.body, status)
         asked = found.header("retry-after") if found.answered else None
@@ -205,9 +210,9 @@ class CallAction:
 
     def follow(self, events: Sequence[Event], reply: CallReply, now: Micros) -> KeyDone | None:
         """The key of `once` is stored with the success."""
-        return self.guarding.done(events[0]) if reply.reply is not None else None
+        return self.guarding.done(events[0], reply.call.more) if reply.reply is not None else None
 
-    def outcome_of(self, event: Event, reply: Reply) -> tuple[Outcome, str]:
+    def outcome_of(self, call: Call, reply: Reply) -> tuple[Outcome, str]:
         """The outcome, and a sentence. Raises TemplateFailed."""
         failure = reply.failure
         if failure is not None and not reply.answered:
@@ -220,7 +225,8 @@ class CallAction:
         if self._template.reads_answer:
             headers = header_values(reply.lines)
             body = read_answer(headers.get("content-type", ""), reply.body)
-            is_ok = self._template.is_ok(Scope(event, {"status": status, "headers": headers, "body": body}))
+            answer = {"status": status, "headers": headers, "body": body}
+            is_ok = self._template.is_ok(scope_with(call.event, call.more, answer))
         if is_ok:
             return outcomes.OK, f"Answered {status}.{more}"
         if 200 <= status < 300:

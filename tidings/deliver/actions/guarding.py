@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
 from tidings.deliver.actions.once import KeyDone, Once
+from tidings.deliver.actions.splitting.parts import PartsMade
 from tidings.model import outcome as outcomes
 from tidings.model.event import Event
 from tidings.model.link import ALL_TENANTS, AnyLink, replaces
 from tidings.model.outcome import Outcome
-from tidings.rules.guard import SKIPPED_BY_IF, SKIPPED_BY_ONCE, Guard
+from tidings.rules.guard import ITEM, SKIPPED_BY_IF, SKIPPED_BY_ONCE, Guard, names_of
 from tidings.rules.template import JsonTemplate, Scope, TemplateFailed
+from tidings.rules.templates.numbers import read
 from tidings.store.base import StoreError
 
-OF_TENANT = "\x1f"
-"""Stands between tenant and subject in the name of a line, if a link's events are of all tenants."""
+SEPARATOR = "\x1f"
+"""In the name of a line: between tenant and subject, or before the digest of an element."""
+WHOLE = "split"
+"""The line of events that are split, if the link's `order` is a template."""
 
 
 class Guarding:
@@ -36,31 +44,70 @@ class Guarding:
             return outcomes.EDIT_FAILED, f"The store cannot be read: {wrong.detail}."
         return (outcomes.SKIPPED, SKIPPED_BY_ONCE) if done else None
 
-    def done(self, event: Event) -> KeyDone | None:
+    def done(self, event: Event, more: Mapping[str, Any]) -> KeyDone | None:
         """What is to be stored with a success. Raises TemplateFailed."""
-        key = self._guard.key(Scope(event))
+        key = self._guard.key(scope_with(event, more))
         return None if key is None else self._once.succeeded(self._num, key)
 
 
+class Scopes:
+    """What the templates of one link see besides an event: the element that a delivery is about."""
+
+    def __init__(self, link: AnyLink, parts: PartsMade) -> None:
+        self._parts = parts if link.what.split_by is not None else None
+
+    def element(self, number: int) -> str:
+        """The element that a delivery is about, as JSON; empty: it is about the whole event. Raises StoreError."""
+        return "" if self._parts is None else self._parts.of(number) or ""
+
+    def more(self, number: int) -> dict[str, Any]:
+        """The values by their names. Raises StoreError."""
+        element = self.element(number)
+        return {ITEM: read(element)} if element else {}
+
+
+def scope_with(event: Event, more: Mapping[str, Any], *others: Mapping[str, Any] | None) -> Scope:
+    """A scope with more values, in which numbers may be marked."""
+    scope = Scope(event, {**more, **{name: value for each in others if each for name, value in each.items()}})
+    scope.has_marks = bool(more)
+    return scope
+
+
 class LineOf:
-    """The line of an event, for a link that is ordered by subject. Belongs to the deliver thread."""
+    """The line of a delivery, for a link that is ordered by subject. Belongs to the deliver thread."""
 
-    def __init__(self, link: AnyLink) -> None:
-        self._template = None if link.what.order_by is None else JsonTemplate(link.what.order_by)
+    def __init__(self, link: AnyLink, parts: PartsMade) -> None:
+        what = link.what
+        self._template = None if what.order_by is None else JsonTemplate(what.order_by, names=names_of(what))
         self._by_tenant = replaces(link) and link.tenant == ALL_TENANTS
+        self._splits, self._scopes = what.split_by is not None, Scopes(link, parts)
 
-    def __call__(self, event: Event) -> str | None:
-        """The name of its line; None: it waits for no other."""
+    def __call__(self, event: Event, number: int) -> str | None:
+        """The name of its line; None: it waits for no other. Raises StoreError."""
+        if self._splits:
+            return self._of_element(event, number)
         name = self.named(event)
         # One tenant's event must not replace another's.
-        return f"{event.tenant or ''}{OF_TENANT}{name}" if name and self._by_tenant else name
+        return f"{event.tenant or ''}{SEPARATOR}{name}" if name and self._by_tenant else name
 
     def named(self, event: Event) -> str | None:
         """The event's subject, or what the link's template makes of the event."""
-        if self._template is None:
-            return event.subject
+        return event.subject if self._template is None else self._filled(Scope(event))
+
+    def _of_element(self, event: Event, number: int) -> str | None:
+        """Events are split in order, and each element has its own line."""
+        element = self._scopes.element(number)
+        if not element:
+            return event.subject if self._template is None else WHOLE
+        more = self._scopes.more(number)
+        name = event.subject if self._template is None else self._filled(scope_with(event, more))
+        digest = hashlib.sha256(element.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return f"{name}{SEPARATOR}{digest}" if name else None
+
+    def _filled(self, scope: Scope) -> str | None:
+        assert self._template is not None
         try:
-            return self._template.text(Scope(event)) or None
+            return self._template.text(scope) or None
         except TemplateFailed:
             # The action says why, if its own templates fail too; else the event only waits for no other.
             return None

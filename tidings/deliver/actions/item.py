@@ -13,7 +13,7 @@ import msgspec
 
 from tidings.deliver.actions.action import Carried, Prepared, Result, Tools
 from tidings.deliver.actions.edits import EditReply, Trial
-from tidings.deliver.actions.guarding import LineOf
+from tidings.deliver.actions.guarding import LineOf, Scopes, scope_with
 from tidings.model import outcome as outcomes
 from tidings.model.event import Event
 from tidings.model.link import ItemLink
@@ -21,7 +21,7 @@ from tidings.model.moment import Micros
 from tidings.rules.deliver import judgement
 from tidings.rules.edits import EditTemplate, LoopEnds
 from tidings.rules.guard import SKIPPED_BY_IF, Guard
-from tidings.rules.template import Scope, TemplateFailed
+from tidings.rules.template import TemplateFailed
 
 
 class ItemAction:
@@ -34,7 +34,7 @@ class ItemAction:
         self._edits = tools.edits
         self._num, self._guard = link.num, Guard(link.what)
         self._template = EditTemplate(link)
-        self.line = LineOf(link)
+        self.line, self._scopes = LineOf(link, tools.parts), Scopes(link, tools.parts)
 
     def fitting(self, events: Sequence[Event]) -> int:
         """One: the writer makes groups of edits."""
@@ -45,12 +45,13 @@ class ItemAction:
         request: Trial | EditReply
         key = None
         try:
+            element = self._scopes.element(carried[0].number)
+            scope = scope_with(events[0], self._scopes.more(carried[0].number))
             if not self._guard.is_open:
-                scope = Scope(events[0])
                 if self._guard.skips(scope):
                     return Prepared(EditReply(outcomes.SKIPPED, SKIPPED_BY_IF), "{}", 0)
                 key = self._guard.key(scope)
-            edit = self._template.fill(events[0])
+            edit = self._template.fill(events[0], scope, element)
         except LoopEnds as wrong:
             request, shown = EditReply(outcomes.LOOP, str(wrong)), "{}"
         except TemplateFailed as wrong:

@@ -7,12 +7,13 @@ says otherwise (`in_doubt`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
 from tidings.deliver.actions.action import Carried, Prepared, Result, Tools
 from tidings.deliver.actions.call import UNANSWERED
-from tidings.deliver.actions.guarding import Guarding, LineOf
+from tidings.deliver.actions.guarding import Guarding, LineOf, Scopes, scope_with
 from tidings.deliver.actions.once import KeyDone
 from tidings.deliver.actions.tokens import tls_of
 from tidings.deliver.actions.webhook import OUTCOMES
@@ -26,9 +27,10 @@ from tidings.net.mail import MailRequest
 from tidings.rules.calls import mail, sending
 from tidings.rules.calls.credentials import secrets_of
 from tidings.rules.deliver import judgement
+from tidings.rules.guard import names_of
 from tidings.rules.network import address
 from tidings.rules.reading.hiding import hiding
-from tidings.rules.template import Scope, TemplateFailed
+from tidings.rules.template import TemplateFailed
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -38,6 +40,8 @@ class Letter(msgspec.Struct, frozen=True):
     failed: str = ""
     outcome: Outcome = outcomes.TEMPLATE_FAILED
     """What comes of it then."""
+    more: dict[str, Any] = {}
+    """What its templates see besides the event."""
 
 
 class MailReply(msgspec.Struct, frozen=True):
@@ -58,8 +62,8 @@ class MailAction:
         self._connection = tools.connection(what.via)
         self._hide = hiding(secrets_of(self._connection))
         self.destination = f"mail via {what.via}"
-        self._template = mail.MailTemplate(what)
-        self.line = LineOf(link)
+        self._template = mail.MailTemplate(what, names=names_of(what))
+        self.line, self._scopes = LineOf(link, tools.parts), Scopes(link, tools.parts)
         private = () if self._connection is None else self._connection.options.private
         self._opens = address.parse_networks(",".join(private))
         self._tenant = None if link.tenant == ALL_TENANTS else link.tenant
@@ -75,7 +79,8 @@ class MailAction:
         if connection is None:
             raise ValueError(f"there is no connection {self._link.what.via}")
         try:
-            scope = Scope(event)
+            more = self._scopes.more(carried[0].number)
+            scope = scope_with(event, more)
             skipped = self._guarding.skipped(scope)
             if skipped is not None:
                 return Prepared(Letter(failed=skipped[1], outcome=skipped[0]), "{}", 0)
@@ -100,7 +105,7 @@ class MailAction:
             password=password,
         )
         shown = {"from": options.sender, "to": ", ".join(filled.to), "subject": filled.subject, "message-id": key}
-        return Prepared(Letter(request), msgspec.json.encode(shown).decode(), len(body))
+        return Prepared(Letter(request, more=more), msgspec.json.encode(shown).decode(), len(body))
 
     def send(self, request: Letter, done: Callable[[MailReply], None]) -> None:
         """Send it. Raises ValueError."""
@@ -132,4 +137,4 @@ class MailAction:
 
     def follow(self, events: Sequence[Event], reply: MailReply, now: Micros) -> KeyDone | None:
         """The key of `once` is stored with the success."""
-        return self._guarding.done(events[0]) if reply.reply is not None else None
+        return self._guarding.done(events[0], reply.letter.more) if reply.reply is not None else None

@@ -180,7 +180,7 @@ class Run:
         try:
             is_gone, is_unchanged = self._is_gone(reply), self._is_unchanged(reply)
             if not is_gone and not is_unchanged:
-                outcome, _ = self._action.call.outcome_of(event, reply)
+                outcome, _ = self._action.call.outcome_of(answered.call, reply)
                 if outcome is not outcomes.OK:
                     self._end_with(ObserveReply(call=answered))
                     return

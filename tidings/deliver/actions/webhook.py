@@ -69,7 +69,7 @@ class WebhookAction:
                 return max(1, count)
         return len(events)
 
-    def line(self, event: Event) -> str | None:
+    def line(self, event: Event, number: int) -> str | None:
         """Its subject."""
         return event.subject
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidings.deliver.actions.guarding import OF_TENANT
+from tidings.deliver.actions.guarding import SEPARATOR
 from tidings.deliver.lane.lane import Lane
 from tidings.deliver.lane.queued import Queued
 from tidings.model.event import Event
@@ -42,8 +42,9 @@ class KeptEvents:
 
 def has_earlier(db: Db, lane: Lane, item: Queued) -> bool:
     """Whether the lane's backlog may hold an earlier delivery of the item's subject. Raises StoreError."""
-    if getattr(lane.link.what, "order_by", None) is not None:
-        # Its lines are made by a template, which the store cannot search for.
+    what = lane.link.what
+    if getattr(what, "order_by", None) is not None or getattr(what, "split_by", None) is not None:
+        # Its lines are made by a template, or of elements, which the store cannot search for.
         return True
     rows = db.all(
         "backlog_of_subject",
@@ -67,7 +68,7 @@ def has_newer(db: Db, lane: Lane, item: Queued) -> bool:
             link=lane.num,
             after=max(lane.read_to, item.number),
             subject=_subject(lane, item),
-            tenant=None if lane.link.tenant != ALL_TENANTS else (item.subject or "").partition(OF_TENANT)[0],
+            tenant=None if lane.link.tenant != ALL_TENANTS else (item.subject or "").partition(SEPARATOR)[0],
             count=SUBJECT_EVENTS_MAX,
         )
         is not None
@@ -77,4 +78,4 @@ def has_newer(db: Db, lane: Lane, item: Queued) -> bool:
 def _subject(lane: Lane, item: Queued) -> str:
     """The subject of the events in an item's line."""
     name = item.subject or ""
-    return name.partition(OF_TENANT)[2] if lane.replaces and lane.link.tenant == ALL_TENANTS else name
+    return name.partition(SEPARATOR)[2] if lane.replaces and lane.link.tenant == ALL_TENANTS else name

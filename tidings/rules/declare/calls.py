@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tidings.model.link import BODY_FORMS, IN_DOUBTS, VERBS, BodyForm, CallApi, EmitRule, Pacing, Verb
@@ -18,8 +19,13 @@ OF_EMIT = ("pages", "gone")
 """What a call may have whose answers become events."""
 
 
-def read_call(given: Any, pointer: str, wrong: Places, emit: EmitRule | None = None) -> CallApi | None:
-    """The call. `pointer`: of the link. Its connection is looked up later. `emit`: what follows from its answers."""
+def read_call(
+    given: Any, pointer: str, wrong: Places, emit: EmitRule | None = None, names: Sequence[str] = SCOPE
+) -> CallApi | None:
+    """The call. `pointer`: of the link. Its connection is looked up later.
+
+    `emit`: what follows from its answers; `names`: what its templates see without.
+    """
     at = f"{pointer}/call"
     before = len(wrong.found)
     call = wrong.members(given, at, (*PARTS, *OF_EMIT), "`call`")
@@ -57,7 +63,7 @@ def read_call(given: Any, pointer: str, wrong: Places, emit: EmitRule | None = N
     _check_types(found, call, at, wrong)
     if len(wrong.found) > before:
         return None
-    names = SCOPE if emit is None else mirror_pages.FIRST_NAMES
+    names = names if emit is None else mirror_pages.FIRST_NAMES
     refusing(lambda: CallTemplate(found, "https://example.com", at, names), wrong)
     if found.pages is not None:
         refusing(lambda: mirror_pages.Pages(found, "https://example.com", at), wrong)

@@ -6,7 +6,7 @@ Everything that is wrong is reported at once, each place by a JSON pointer.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -33,11 +33,12 @@ from tidings.rules.declare.calls import plain_call, read_call
 from tidings.rules.declare.mail import plain_mail, read_mail
 from tidings.rules.declare.pacing import ORDERS, order_by, plain_pacing, read_pacing, refusing, replaces
 from tidings.rules.edits import VALUES_AT
-from tidings.rules.guard import Guard
+from tidings.rules.guard import ITEM, Guard
 from tidings.rules.mirror.declared import plain_emit, read_emit
 from tidings.rules.reading.places import Places, shown
 from tidings.rules.reading.refused import escaped
-from tidings.rules.template import JsonTemplate, is_template
+from tidings.rules.splitting import SplitTemplate
+from tidings.rules.template import SCOPE, JsonTemplate, is_template
 from tidings.rules.timers import declared as timers
 
 LINKS_MAX = 10_000
@@ -56,6 +57,7 @@ _PARTS = (
     "filter",
     "if",
     "once",
+    "split",
     *ACTIONS,
     "emit",
     "order",
@@ -166,7 +168,7 @@ def plain(link: AnyLink | DeclaredLink) -> dict[str, Any]:
         if what.edit != "delete":
             item["data"] = what.values
         found["item"] = item
-    asked = {"if": what.only_if, "once": what.once_by}
+    asked = {"if": what.only_if, "once": what.once_by, "split": what.split_by}
     found |= {name: value for name, value in asked.items() if value is not None}
     own_order = what.order_by if what.once_by is None else None
     return found | plain_pacing(pacing, own_order, replaces=what.replaces)
@@ -242,7 +244,7 @@ def _timer(given: dict[str, Any], when: dict[str, Any], pointer: str, wrong: Pla
 def _guarded(what: LinkAction | None, given: dict[str, Any], pointer: str, wrong: Places) -> LinkAction | None:
     """The same with `if` and `once`."""
     once = given.get("once")
-    for name in ("if", "once"):
+    for name in ("if", "once", "split"):
         value = given.get(name)
         if value is not None and not (type(value) is str and is_template(value)):
             detail = f"`{name}` must be a template such as {{{{ data.id }}}}, not {shown(value)}."
@@ -257,6 +259,7 @@ def _guarded(what: LinkAction | None, given: dict[str, Any], pointer: str, wrong
             "`if`, or leave `order` out."
         )
         wrong.say(f"{pointer}/if", "contradiction", detail)
+    _check_split(given, pointer, wrong)
     if once is not None and given.get("emit") is not None:
         detail = "`emit` compares what it reads, so reading again does no harm; leave `once` out."
         wrong.say(f"{pointer}/once", "contradiction", detail)
@@ -268,9 +271,33 @@ def _guarded(what: LinkAction | None, given: dict[str, Any], pointer: str, wrong
         once_by=once,
         order_by=once or order_by(given),
         replaces=replaces(given),
+        split_by=given.get("split"),
     )
     refusing(lambda: Guard(found, pointer), wrong)
     return found
+
+
+def _check_split(given: dict[str, Any], pointer: str, wrong: Places) -> None:
+    source = given.get("split")
+    if source is None:
+        return
+    refusing(lambda: SplitTemplate(source, pointer), wrong)
+    if given.get("emit") is not None:
+        wrong.say(
+            f"{pointer}/split",
+            "contradiction",
+            "A link with `emit` reads one answer for each event; leave `split` out.",
+        )
+    if replaces(given):
+        detail = (
+            "`order: subject` replaces a whole event, but with `split` each element is on its own; leave `order` out."
+        )
+        wrong.say(f"{pointer}/order", "contradiction", detail)
+
+
+def _names(given: dict[str, Any]) -> tuple[str, ...]:
+    """What the templates of the action see."""
+    return SCOPE if given.get("split") is None else (*SCOPE, ITEM)
 
 
 def _what(given: dict[str, Any], pointer: str, wrong: Places) -> LinkAction | None:
@@ -286,13 +313,13 @@ def _what(given: dict[str, Any], pointer: str, wrong: Places) -> LinkAction | No
             _no_rate(given, pointer, wrong)
         emit = given.get("emit")
         rule = None if emit is None else read_emit(emit, f"{pointer}/emit", wrong, is_poll=_has_timer(given))
-        return read_call(given["call"], pointer, wrong, rule)
+        return read_call(given["call"], pointer, wrong, rule, _names(given))
     elif named == ["mail"]:
         _no_rate(given, pointer, wrong)
         if given.get("emit") is not None:
             detail = "A mail has no answer to read. Use `emit` only with `call`."
             wrong.say(f"{pointer}/emit", "contradiction", detail)
-        return read_mail(given["mail"], pointer, wrong)
+        return read_mail(given["mail"], pointer, wrong, _names(given))
     else:
         if given.get("emit") is not None:
             detail = "An edit emits the event of its change. Use `emit` only with `call`, whose answer it reads."
@@ -328,7 +355,8 @@ def _item(given: dict[str, Any], pointer: str, wrong: Places) -> EditItem | None
         wrong.say(at, "incomplete", f"`item` needs exactly one of {', '.join(EDIT_WORDS)}, with the item's id.")
         return None
     word = words[0]
-    target = _target(item[word], word, f"{at}/{word}", wrong)
+    names = _names(given)
+    target = _target(item[word], word, f"{at}/{word}", wrong, names)
     data = item.get("data")
     if word == "delete":
         if "data" in item:
@@ -337,16 +365,16 @@ def _item(given: dict[str, Any], pointer: str, wrong: Places) -> EditItem | None
         detail = "`item` needs `data`: the item's fields by name, or a template such as {{ data }} that becomes them."
         wrong.say(f"{at}/data", "missing" if data is None else "wrong_type", detail)
     else:
-        refusing(lambda: JsonTemplate(data, pointer + VALUES_AT), wrong)
+        refusing(lambda: JsonTemplate(data, pointer + VALUES_AT, names), wrong)
     return EditItem(collection=str(collection), edit=word, item=target, values=data)
 
 
-def _target(value: Any, word: EditWord, pointer: str, wrong: Places) -> str | None:
+def _target(value: Any, word: EditWord, pointer: str, wrong: Places, names: Sequence[str]) -> str | None:
     if word == "create" and value is _NEW:
         return None
     if type(value) is not str or not value:
         either = " or true, for a new id" if word == "create" else ""
         wrong.say(pointer, "wrong_type", f"`{word}` must be the item's id, such as {{{{ data.id }}}}{either}.")
         return None
-    refusing(lambda: JsonTemplate(value, pointer), wrong)
+    refusing(lambda: JsonTemplate(value, pointer, names), wrong)
     return value

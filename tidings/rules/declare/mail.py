@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tidings.model.link import IN_DOUBTS, SendMail
 from tidings.rules.calls.mail import MailTemplate
 from tidings.rules.declare.pacing import refusing
 from tidings.rules.reading.places import Places, shown
+from tidings.rules.template import SCOPE
 
 PARTS = ("via", "to", "subject", "text", "html", "in_doubt")
 
 
-def read_mail(given: Any, pointer: str, wrong: Places) -> SendMail | None:
-    """The mail. `pointer`: of the link. Its connection is looked up later."""
+def read_mail(given: Any, pointer: str, wrong: Places, names: Sequence[str] = SCOPE) -> SendMail | None:
+    """The mail. `pointer`: of the link; `names`: what its templates see. Its connection is looked up later."""
     at = f"{pointer}/mail"
     before = len(wrong.found)
     mail = wrong.members(given, at, PARTS, "`mail`")
@@ -41,7 +43,7 @@ def read_mail(given: Any, pointer: str, wrong: Places) -> SendMail | None:
         html=mail.get("html"),
         in_doubt=mail.get("in_doubt"),
     )
-    refusing(lambda: MailTemplate(found, at), wrong)
+    refusing(lambda: MailTemplate(found, at, names), wrong)
     return found
 
 

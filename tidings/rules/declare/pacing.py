@@ -8,9 +8,10 @@ from typing import Any
 
 from tidings.model.link import Order, Pacing
 from tidings.rules.deliver import judgement, retry
+from tidings.rules.guard import ITEM
 from tidings.rules.reading.places import Places
 from tidings.rules.reading.refused import Refused
-from tidings.rules.template import JsonTemplate, is_template
+from tidings.rules.template import SCOPE, JsonTemplate, is_template
 
 RATE_MIN, RATE_MAX = 0.001, 100_000.0
 IN_FLIGHT_MAX = 1_000
@@ -31,7 +32,8 @@ def read_pacing(given: dict[str, Any], pointer: str, wrong: Places, give_up_on: 
     """The pacing of a link. `give_up_on`: the statuses that its call lists."""
     order = given.get("order", ORDERS[0])
     if type(order) is str and is_template(order):
-        refusing(lambda: JsonTemplate(order, f"{pointer}/order"), wrong)
+        names = SCOPE if given.get("split") is None else (*SCOPE, ITEM)
+        refusing(lambda: JsonTemplate(order, f"{pointer}/order", names), wrong)
         order = ORDERS[0]
     elif order not in ORDERS:
         detail = f"`order` must be {', '.join(ORDERS)}, or a template whose values name the lines to keep in order."

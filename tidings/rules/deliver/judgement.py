@@ -121,6 +121,7 @@ _LATER, _NEVER = "a later event may fix that", "retrying would not help"
 SKIPPED = Judgement(outcomes.SKIPPED, "none: nothing was done", "delivered", "not asked", "there was nothing to do")
 _EDITS = (
     SKIPPED,
+    Judgement(outcomes.SPLIT, "none: nothing was sent", "delivered", "not asked", "its elements have deliveries"),
     Judgement(outcomes.TEMPLATE_FAILED, "", "dead", "well", _NEVER),
     Judgement(outcomes.LOOP, "", "dead", "well", _NEVER),
     Judgement(outcomes.ITEM_INVALID, "", "dead", "well", _NEVER),

@@ -84,6 +84,8 @@ class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
     last_status: int | None = None
     due: Micros | None = None
     held: bool = False
+    element: str | None = None
+    """What of the event it is about, as JSON; None: the whole event."""
 
 
 def deliveries(db: Db, snapshot: Snapshot, query: DeliveryQuery) -> tuple[list[DeliveryRow], int | None]:
@@ -264,7 +266,7 @@ def _has_status(status: int | None, wanted: str) -> bool:
 
 
 def _row(snapshot: Snapshot, row: Row) -> DeliveryRow:
-    number, event, link, created, event_id, event_type, n, at, outcome, last, status, due, held = row
+    number, event, link, created, event_id, event_type, n, at, outcome, last, status, due, held, element = row
     endpoint = snapshot.links.get(link)
     gone = endpoint is None or endpoint.deleted is not None
     state = lifecycle.state(last, due is not None, gone)
@@ -283,6 +285,7 @@ def _row(snapshot: Snapshot, row: Row) -> DeliveryRow:
         last_status=status,
         due=(None if held else created if due is None else due) if waits else None,
         held=bool(held) and waits,
+        element=element,
     )
 
 

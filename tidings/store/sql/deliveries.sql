@@ -165,6 +165,18 @@ SELECT at, outcome FROM attempt WHERE delivery = :delivery AND n = :n;
 -- How often a delivery was attempted.
 SELECT COALESCE(MAX(n), 0) FROM attempt WHERE delivery = :delivery;
 
+-- name: part_of
+-- The element that a delivery is about.
+SELECT element FROM part WHERE delivery = :delivery;
+
+-- name: parts_of
+-- How many deliveries were made of one.
+SELECT COUNT(*) FROM part WHERE link = :link AND parent = :parent;
+
+-- name: link_parts
+-- Whether a link has ever split an event.
+SELECT 1 FROM part WHERE link = :link LIMIT 1;
+
 -- name: link_once
 -- Whether a link has succeeded for a key.
 SELECT 1 FROM link_once WHERE link = :link AND key = :key;

@@ -61,17 +61,18 @@ SELECT seq, created FROM event WHERE seq >= :from ORDER BY seq LIMIT 1;
 
 -- name: deliveries_by_number (sqlite)
 -- Deliveries with their last attempt and their due time. SQLite has no arrays: the numbers come as JSON.
-SELECT d.number, d.event, d.link, d.created, e.id, e.type, a.n, a.at, a.outcome, a.state, a.status, w.due, w.held
+SELECT d.number, d.event, d.link, d.created, e.id, e.type, a.n, a.at, a.outcome, a.state, a.status, w.due, w.held, p.element
 FROM json_each(:numbers) AS j CROSS JOIN delivery AS d ON d.number = j.value
     LEFT JOIN event AS e ON e.seq = d.event
     LEFT JOIN attempt AS a ON a.delivery = d.number
         AND a.n = (SELECT MAX(l.n) FROM attempt AS l WHERE l.delivery = d.number)
     LEFT JOIN waiting AS w ON w.delivery = d.number
+    LEFT JOIN part AS p ON p.delivery = d.number
 ORDER BY d.number DESC;
 
 -- name: deliveries_by_number (postgres)
 -- The same, with PostgreSQL's way of taking a JSON list apart.
-SELECT d.number, d.event, d.link, d.created, e.id, e.type, a.n, a.at, a.outcome, a.state, a.status, w.due, w.held
+SELECT d.number, d.event, d.link, d.created, e.id, e.type, a.n, a.at, a.outcome, a.state, a.status, w.due, w.held, p.element
 FROM delivery AS d
     LEFT JOIN event AS e ON e.seq = d.event
     LEFT JOIN LATERAL (
@@ -79,6 +80,7 @@ FROM delivery AS d
         WHERE l.delivery = d.number ORDER BY l.n DESC LIMIT 1
     ) AS a ON TRUE
     LEFT JOIN waiting AS w ON w.delivery = d.number
+    LEFT JOIN part AS p ON p.delivery = d.number
 WHERE d.number = ANY (CAST(ARRAY(SELECT jsonb_array_elements_text(CAST(:numbers AS jsonb))) AS bigint[]))
 ORDER BY d.number DESC;
 

@@ -41,6 +41,19 @@ DELETE FROM waiting WHERE delivery IN (
     WHERE d.event IN (SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:seqs AS jsonb)))
 );
 
+-- name: prune_parts (sqlite)
+-- What deliveries were about.
+DELETE FROM part WHERE delivery IN (
+    SELECT d.number FROM delivery AS d WHERE d.event IN (SELECT value FROM json_each(:seqs))
+);
+
+-- name: prune_parts (postgres)
+-- The same, with PostgreSQL's way of taking a JSON list apart.
+DELETE FROM part WHERE delivery IN (
+    SELECT d.number FROM delivery AS d
+    WHERE d.event IN (SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:seqs AS jsonb)))
+);
+
 -- name: prune_deliveries (sqlite)
 -- SQLite has no arrays: the numbers come as JSON.
 DELETE FROM delivery WHERE event IN (SELECT value FROM json_each(:seqs));

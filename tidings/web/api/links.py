@@ -32,6 +32,7 @@ class LinkBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     filter: dict[str, Any] | None = None
     only_if: str | None = msgspec.field(name="if", default=None)
     once: str | None = None
+    split: str | None = None
     item: dict[str, Any] | None = None
     call: dict[str, Any] | None = None
     mail: dict[str, Any] | None = None

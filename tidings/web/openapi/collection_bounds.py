@@ -267,6 +267,7 @@ _LINK: dict[str, Schema] = {
     },
     "if": _TEMPLATE,
     "once": _TEMPLATE,
+    "split": _TEMPLATE | {"description": "A template of a list; the link acts on each element, `item`, on its own."},
     "emit": {
         **_object(
             "type",

@@ -40,7 +40,7 @@ _DELIVERY = {
     "event_id": EVENT,
     "event_type": "tasks.completed",
     "endpoint_id": ENDPOINT,
-    "link": None,
+    **dict.fromkeys(("link", "item")),
     "state": "delivered",
     "attempts": 1,
     "created": THEN,
@@ -235,7 +235,7 @@ _LINK = {
     "tenant": None,
     "when": {"event": ["shop.order.created", "shop.order.updated"]},
     "filter": None,
-    **dict.fromkeys(("if", "once", "call", "emit", "mail")),
+    **dict.fromkeys(("if", "once", "split", "call", "emit", "mail")),
     "item": {"collection": "tasks", "put": "{{ data.id }}", "data": {"title": "{{ data.title }}"}},
     "order": "each",
     "order_max_age_seconds": 3600,
@@ -262,6 +262,7 @@ _LINK_TEST = {
     "outcome": "ok",
     "says": "Created tasks/o-1.",
     "change": {"type": "tasks.created", "data": {"id": "o-1", "title": "Two chairs"}} | _NOTHING_BEFORE,
+    "elements": None,
     "observed": None,
 }
 

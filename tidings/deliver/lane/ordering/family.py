@@ -136,7 +136,7 @@ def read_lines(lane: Lane, line: deque[Queued], look: Look, count: int) -> None:
     found = look.events([item.event for item in unknown])
     for item in unknown:
         event = found.get(item.event)
-        item.subject, item.known = (lane.action.line(event) if event is not None else None), True
+        item.subject, item.known = (lane.action.line(event, item.number) if event is not None else None), True
 
 
 def _give_way(lane: Lane, item: Queued, subject: str, settlement: Settlement) -> None:
