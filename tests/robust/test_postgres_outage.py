@@ -24,7 +24,7 @@ import pytest
 from tests.postgres_server import PostgresServer, stop_with_parent
 from tests.robust.stalls import stalled, writer_of
 from tidings.store.base import Db, StoreBusy, StoreError
-from tidings.store.engines import postgres
+from tidings.store.engines import pen
 from tidings.testing import Api, ProcessServer, Receiver, TestServer, until
 
 
@@ -260,10 +260,10 @@ def test_a_frozen_server_does_not_hold_the_database_forever(
     tmp_path: Path, own_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its session ends by itself; what it wanted to write after that is refused, for another one writes now."""
-    monkeypatch.setitem(postgres._PEN_TIMEOUTS, "idle_session_timeout", 1)
+    monkeypatch.setitem(pen.TIMEOUTS, "idle_session_timeout", 1)
     with TestServer(tmp_path / "frozen", database=own_url) as frozen:
         # A server that runs says something every minute; this one is as good as frozen.
-        monkeypatch.setitem(postgres._PEN_TIMEOUTS, "idle_session_timeout", 300)
+        monkeypatch.setitem(pen.TIMEOUTS, "idle_session_timeout", 300)
         (tmp_path / "second").mkdir()
         shutil.copy(tmp_path / "frozen" / "secret.key", tmp_path / "second")
         with TestServer(tmp_path / "second", database=own_url) as second:

@@ -22,7 +22,7 @@ from tidings.store.base import StoreError
 
 if TYPE_CHECKING:
     from tidings.store.backup import Copied, Progress
-    from tidings.store.engines.postgres import Described
+    from tidings.store.engines.pen import Described
 
 Data = Annotated[str | None, typer.Option(help="The data folder that `serve` uses.", metavar="DIR")]
 Database = Annotated[str | None, typer.Option(help="The database that `serve` uses.", metavar="URL")]
@@ -167,9 +167,9 @@ def _about_key(settings: Settings, made: Copied, with_key: Path | None) -> str:
 
 def described(settings: Settings) -> Described:
     """What a PostgreSQL database contains. Raises StoreError."""
-    from tidings.store.engines import postgres
+    from tidings.store.engines import pen
 
-    return postgres.describe(settings.database)
+    return pen.describe(settings.database)
 
 
 def without_password(url: str) -> str:
