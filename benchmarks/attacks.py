@@ -6,6 +6,7 @@ the next as soon as the last was answered. All of it stays within the limits tha
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import sys
@@ -25,6 +26,9 @@ OBJECTS = 100_000
 SILENT_EVENTS = 1_000
 FILTER_VALUES = 990
 STREAM_CONNECTIONS = 100
+HOOK_BYTES = 1_000_000
+TOKEN = "a-token-of-the-attacker-itself"
+"""The secret of its hooks."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,26 @@ def unspaced() -> bytes:
     return post("/v1/events:batch", b'{"events":' + b"[" * INVALID_BYTES)
 
 
+def hooked(kind: str, body: bytes, *, token: str = TOKEN, more: str = "") -> bytes:
+    """A webhook to the attacker's hook."""
+    head = f"POST /in/bad/hook HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: {kind}\r\n{more}"
+    return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+def dense() -> bytes:
+    """JSON of many small values, packed to next to nothing."""
+    value = b'{"a":1,"b":"xyz","c":[1,2,3]},'
+    return gzip.compress(b"[" + value * (HOOK_BYTES // len(value)) + b"0]")
+
+
+def elements() -> bytes:
+    """XML of many small elements."""
+    element = b"<a b='c'>text</a>"
+    return b"<r>" + element * min(49_000, HOOK_BYTES // len(element)) + b"</r>"
+
+
+PACKED = "Content-Encoding: gzip\r\n"
+
 REQUESTS: dict[str, tuple[int, Callable[[], bytes]]] = {
     "filter": (2, matching),
     "silent": (2, lambda: batch(SILENT_EVENTS, b'{"n":1}')),
@@ -97,6 +121,9 @@ REQUESTS: dict[str, tuple[int, Callable[[], bytes]]] = {
     "invalid": (4, invalid),
     "brackets": (4, unspaced),
     "counts": (16, lambda: get("/v1/items/papers?q=word&count=true&limit=20")),
+    "packed-hooks": (8, lambda: hooked("application/json", dense(), more=PACKED)),
+    "xml-hooks": (8, lambda: hooked("application/xml", elements())),
+    "forged-hooks": (8, lambda: hooked("application/json", dense(), token="guessed", more=PACKED)),
     "streams": (10 * STREAM_CONNECTIONS, lambda: get("/v1/events/stream")),
 }
 """How many connections, and what each sends over and over."""

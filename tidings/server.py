@@ -238,7 +238,7 @@ class Server:
             declared_hooks=DeclaredHooks(catalog, self._readers, self.clock, settings.max_hook_bytes),
             receiver=receiver,
             second_look=SecondLook(receiver, publisher, catalog, self.clock, public.whole if public else ""),
-            forms=FormParts.of(*stores, sealer, self._readers, receiver.refusals),
+            forms=FormParts.of(*stores, sealer, self._readers, receiver),
             keys=Keys(catalog, self.clock),
             tenants=Tenants(catalog, self.clock),
             event_types=EventTypes(catalog, self.clock),

@@ -1,4 +1,4 @@
-"""Figure `attacks`: how long a quiet tenant's event takes to arrive beside one that overdoes it, in twelve ways."""
+"""Figure `attacks`: how long a quiet tenant's event takes to arrive beside one that overdoes it, in fifteen ways."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.attacks import FILTER_VALUES, REQUESTS, Attack
+from benchmarks.attacks import FILTER_VALUES, REQUESTS, TOKEN, Attack
 from benchmarks.context import Context
 from benchmarks.processes import ROOT, ask, end, memory_mb, start_load
 from benchmarks.server import Server, ServerFailed, running
@@ -145,6 +145,11 @@ def _papers(context: Context, server: Server) -> None:
             raise ServerFailed(f"the import was answered {status}: {said[:300]!r}")
 
 
+def _hook(context: Context, server: Server) -> None:
+    form = {"path": f"{BAD}/hook", "tenant": BAD, "scheme": "bearer", "secrets": [TOKEN], "repeats": "accept"}
+    server.call("POST", "/v1/hooks", form)
+
+
 def _tried(declare: Callable[[], None]) -> None:
     """A server that refuses to take the declaration has withstood the attack."""
     try:
@@ -161,4 +166,7 @@ _PREPARE: dict[str, Callable[[Context, Server], None]] = {
     "names": _names,
     "schema": _schema,
     "counts": _papers,
+    "packed-hooks": _hook,
+    "xml-hooks": _hook,
+    "forged-hooks": _hook,
 }

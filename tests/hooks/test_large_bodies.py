@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 
 import pytest
 
 from tests.hooks.world import HookWorld
+from tidings.intake.beside import Beside
 from tidings.intake.hooks.receive import Arrival, HookAnswer
 from tidings.model.hook import Hook
 from tidings.rules.hooks.data import data_of
@@ -113,3 +115,24 @@ def test_a_body_is_parsed_once_for_its_data_and_its_type() -> None:
     request = HookRequest("POST", "", {"content-type": "application/json"}, b'{"type":"a"}')
     value = data_of(request, request.body)[1]
     assert request.json() is value
+
+
+def test_large_requests_are_worked_on_one_at_a_time_with_rests() -> None:
+    spans: list[tuple[float, float]] = []
+
+    def work() -> None:
+        began = time.monotonic()
+        time.sleep(0.02)
+        spans.append((began, time.monotonic()))
+
+    async def all_of_them() -> None:
+        beside = Beside()
+        await asyncio.gather(*(beside.run(True, work) for _ in range(4)))
+        given_up = asyncio.create_task(beside.run(True, work))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await beside.run(True, work)
+
+    asyncio.run(all_of_them())
+    assert all(later[0] - earlier[1] >= 0.015 for earlier, later in itertools.pairwise(spans[:4]))
+    assert len(spans) >= 5

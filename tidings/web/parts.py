@@ -28,7 +28,6 @@ from tidings.intake.forms.receive import FormReceiver
 from tidings.intake.forms.tokens import PageTokens
 from tidings.intake.hooks.let_in import SecondLook
 from tidings.intake.hooks.receive import HookReceiver
-from tidings.intake.hooks.refusals import HookRefusals
 from tidings.intake.items.batches import Batches
 from tidings.intake.items.change import ItemChanges
 from tidings.intake.items.imports import Imports
@@ -86,11 +85,13 @@ class FormParts:
         clock: Clock,
         sealer: Sealer,
         readers: Readers,
-        refusals: HookRefusals,
+        hooks: HookReceiver,
     ) -> FormParts:
-        """Put together. `refusals`: those of the hooks, whose room they share."""
+        """Put together. With the hooks they share the room for refused requests, and the thread for large ones."""
         tokens = PageTokens(sealer, clock)
-        receiver = FormReceiver(writer, publisher, catalog, clock, ReceiptHeads(sealer), refusals, tokens)
+        receiver = FormReceiver(
+            writer, publisher, catalog, clock, ReceiptHeads(sealer), hooks.refusals, hooks.beside, tokens
+        )
         declared = DeclaredForms(catalog, readers, clock)
         return cls(Forms(catalog, clock), declared, receiver, RefusedForms(receiver, catalog, clock))
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from tidings.intake.beside import beside
+from tidings.intake.beside import Beside
 from tidings.intake.forms.limits import FormLimits
 from tidings.intake.forms.tokens import FIELD, PageToken, PageTokens, key_of
 from tidings.intake.hooks.refusals import HookRefusals
@@ -114,10 +114,11 @@ class FormReceiver:
         clock: Clock,
         heads: ReceiptHeads,
         refusals: HookRefusals,
+        beside: Beside,
         tokens: PageTokens,
     ) -> None:
         self._writer, self._publisher, self._catalog, self._clock = writer, publisher, catalog, clock
-        self._heads, self._refusals = heads, refusals
+        self._heads, self._refusals, self._beside = heads, refusals, beside
         self._places = ShareQueue(Share("forms", AT_ONCE_MAX))
         self._ready: dict[str, ReadyForm] = {}
         self.tokens = tokens
@@ -167,7 +168,7 @@ class FormReceiver:
         """What happens to a submission. Raises BadMedia, Malformed, or Unavailable if it could not be stored."""
         ready = self.ready(form)
         try:
-            posted = await _read(ready, given)
+            posted = await self._read(ready, given)
         except TidingsError as wrong:
             self.refuse(form, given, "unreadable", wrong.detail)
             raise
@@ -214,7 +215,7 @@ class FormReceiver:
         unknown = ready.checks.unknown(posted, (options.honeypot, FIELD))
         if unknown:
             self._keep(form, given, "unknown_field", " ".join(each.text for each in unknown))
-        data, wrong = await beside(_is_large(given), ready.checks.check, posted)
+        data, wrong = await self._beside.run(_is_large(given), ready.checks.check, posted)
         if unknown or wrong:
             return FormAnswer("wrong", posted, [*unknown, *wrong], token=text)
         try:
@@ -250,6 +251,10 @@ class FormReceiver:
             self._refusals.keep(receipt, self._heads.fields(receipt, sealed=False))
             log.info("form %s refused %s from %s: %s", form.id, receipt.id, receipt.client, reason)
 
+    async def _read(self, ready: ReadyForm, given: Submission) -> Posted:
+        kind, encoding = given.header("content-type"), given.header("content-encoding")
+        return await self._beside.run(_is_large(given), read_posted, kind, given.body, encoding, ready.values_max)
+
     def count_event(self) -> None:
         """Count one more event that was stored."""
         self._publisher.accepted += 1
@@ -260,11 +265,6 @@ class FormReceiver:
     def _free(self, kind: str) -> str:
         """The type with a prefix, if a collection publishes its events under it."""
         return f"form.{kind}" if kind in self._catalog.now.change_types else kind
-
-
-async def _read(ready: ReadyForm, given: Submission) -> Posted:
-    kind, encoding = given.header("content-type"), given.header("content-encoding")
-    return await beside(_is_large(given), read_posted, kind, given.body, encoding, ready.values_max)
 
 
 def _is_large(given: Submission) -> bool:

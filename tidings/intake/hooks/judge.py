@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tidings.intake.beside import beside
+from tidings.intake.beside import Beside
 from tidings.intake.hooks.fetched import Fetched
 from tidings.model.errors import TooLarge
 from tidings.rules import schemes
@@ -34,33 +34,34 @@ async def judge(
     request: HookRequest,
     now: float,
     fetched: Fetched,
+    beside: Beside,
     tenant: str | None,
     most_bytes: int,
 ) -> Judged:
     """Check a request as of `now`, in seconds since 1970. Raises TooLarge if it has more than `most_bytes` unpacked."""
     encoding = request.headers.get("content-encoding")
     large = len(request.body) > BESIDE_BYTES
-    needed = await beside(large, verifier.needs, request)
+    needed = await beside.run(large, verifier.needs, request)
     found = await fetched.all(needed, tenant) if needed else {}
-    verdict = await beside(large, verifier.verify, request, now, found)
+    verdict = await beside.run(large, verifier.verify, request, now, found)
     if needed and verdict.reason in ("no_key", "no_match") and found:
         # The sender may have changed its keys since they were fetched.
         fresh = await fetched.all(needed, tenant, again=True)
         if fresh != found:
-            verdict = await beside(large, verifier.verify, request, now, fresh)
+            verdict = await beside.run(large, verifier.verify, request, now, fresh)
             found = fresh
-    body = request.body if encoding is None else await _plain(request.body, encoding, most_bytes)
+    body = request.body if encoding is None else await _plain(request.body, encoding, beside, most_bytes)
     if not verdict.ok and body is not request.body:
         plain = request.but(body=body)
-        second = await beside(len(body) > BESIDE_BYTES, verifier.verify, plain, now, found)
+        second = await beside.run(len(body) > BESIDE_BYTES, verifier.verify, plain, now, found)
         if second.ok:
             return Judged(second, plain, body, found)
     return Judged(verdict, request, body, found, verdict.reason == "no_key" and len(found) < len(needed))
 
 
-async def _plain(body: bytes, encoding: str, most_bytes: int) -> bytes:
+async def _plain(body: bytes, encoding: str, beside: Beside, most_bytes: int) -> bytes:
     """The body without its Content-Encoding; one that is large unpacked is unpacked in a thread."""
     try:
         return unpacked(body, encoding, min(SMALL_BYTES, most_bytes))
     except TooLarge:
-        return await beside(True, unpacked, body, encoding, most_bytes)
+        return await beside.run(True, unpacked, body, encoding, most_bytes)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tidings.intake.beside import beside
+from tidings.intake.beside import Beside
 from tidings.intake.hooks.fetched import Fetched
 from tidings.intake.hooks.judge import BESIDE_BYTES, Judged, judge
 from tidings.intake.hooks.ready import ReadyHook, ReadyHooks
@@ -91,6 +91,7 @@ class HookReceiver:
         self._heads, self._max_bytes = heads, max_bytes
         self._places = ShareQueue(Share("hooks", AT_ONCE_MAX))
         self.fetched = fetched
+        self.beside = Beside()
         self.ready = ReadyHooks()
         self.refusals = HookRefusals(writer)
         self.taken: dict[str, int] = {}
@@ -124,12 +125,12 @@ class HookReceiver:
     async def judge(self, ready: ReadyHook, request: HookRequest, now: float) -> Judged:
         """Whether a request to a hook is genuine at a time. Raises TooLarge if it is too large unpacked."""
         hook = ready.hook
-        return await judge(ready.verifier, request, now, self.fetched, hook.tenant, self.bytes_max(hook))
+        return await judge(ready.verifier, request, now, self.fetched, self.beside, hook.tenant, self.bytes_max(hook))
 
     async def event(self, ready: ReadyHook, judged: Judged, request_id: str) -> Event:
         """The event that a genuine request becomes. Raises Invalid if it does not fit its type's schema."""
         options, request = ready.hook.options, judged.request
-        text, value = await beside(len(judged.body) > BESIDE_BYTES, data_of, request, judged.body)
+        text, value = await self.beside.run(len(judged.body) > BESIDE_BYTES, data_of, request, judged.body)
         kind = naming.type_of(options.type, ready.scheme, request, self._catalog.now.change_types)
         new = NewEvent(type=kind, data=msgspec.Raw(text), subject=naming.subject_of(options.subject, request))
         caller = Caller(ready.key, request_id)

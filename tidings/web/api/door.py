@@ -7,7 +7,6 @@ an API and wrong for others' webhooks lives here: keys, strict queries, refusals
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from time import perf_counter
@@ -213,7 +212,7 @@ class ApiDoor:
             await work.step()
             if listing is None and size > BESIDE_BYTES:
                 # A megabyte of numbers that are written in an odd way takes a tenth of a second.
-                await asyncio.to_thread(self._parse, request)
+                await self._parts.receiver.beside.run(True, self._parse, request)
             elif listing is None:
                 self._parse(request)
             return await self._answer(request, at)

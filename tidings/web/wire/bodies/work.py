@@ -20,7 +20,7 @@ from tidings.store.share_queue import ShareQueue
 
 LARGE_BYTES = 16 * 1024
 BESIDE_BYTES = 128 * 1024
-"""A larger body that cannot be parsed in slices is parsed in a thread next to the event loop."""
+"""A larger body that cannot be parsed in slices is parsed in a thread next to the event loop, one at a time."""
 AT_ONCE_BYTES = 8 * 1024 * 1024
 """One body that is larger than this is worked on alone. What is written together stops other writes for its time."""
 STEP_SECONDS = 0.002
