@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tidings.model.access import Key, Tenant
 from tidings.model.collection import Collection
 from tidings.model.event import EventType
+from tidings.model.link import AnyLink, EditItem, Link
 from tidings.store import catalog as module
 from tidings.store.base import Db, Engine
 from tidings.store.catalog import Catalog
@@ -128,3 +130,46 @@ def test_the_version_outlives_a_restart(engine: Engine, db: Db, catalog: Catalog
     other.load(again)
     again.close()
     assert other.now.version == catalog.now.version == 1
+
+
+def test_links_are_deleted_in_a_set_and_none_is_read_or_sealed_again(
+    db: Db, catalog: Catalog, other: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog.load(db)
+    made: list[AnyLink] = [
+        Link(
+            num=num,
+            id=f"lnk_{num}",
+            kind="item",
+            tenant=None,
+            name=f"l{num}",
+            what=EditItem(collection="tasks", edit="create"),
+            mode="enabled",
+            revision=1,
+            created=1,
+            updated=1,
+        )
+        for num in range(1, 31)
+    ]
+    catalog.put_links(db, made)
+    assert set(catalog.declared_links(db)) == {link.name for link in made}, "the transaction sees its own"
+    catalog.refresh(db)
+    other.load(db)
+    touched: list[str] = []
+    for name in ("open", "seal"):
+        there = getattr(Sealer, name)
+
+        def noted(*given: Any, there: Any = there, name: str = name) -> Any:
+            touched.append(name)
+            return there(*given)
+
+        monkeypatch.setattr(Sealer, name, noted)
+    kept, *rest = catalog.declared_links(db).values()
+    gone = [msgspec.structs.replace(link, deleted=5, mode="paused", reason="x", revision=2) for link in rest]
+    catalog.delete_links(db, gone)
+    catalog.refresh(db)
+    assert touched == []
+    assert catalog.declared_links(db) == {kept.name: kept}
+    assert [catalog.now.links[link.num] for link in gone] == gone
+    other.load(db)
+    assert other.now.links == catalog.now.links

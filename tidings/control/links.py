@@ -162,10 +162,8 @@ class Links:
             before = present.get(name)
             conditions.check("link", name, None if before is None else before.revision)
             check(before)
-            wrong = refusals(
-                declared, before, self._collections(db), self._catalog.connections(db), "", self.connections.networks
-            )
-            if wrong:
+            there = (self._catalog.collections(db), self._catalog.connections(db))
+            if wrong := refusals(declared, before, *there, "", self.connections.networks):
                 raise Invalid(wrong[0].detail, errors=wrong)
             if before is None and len(present) >= LINKS_MAX:
                 raise Conflict(f"There are {len(present):,} links, the maximum.")
@@ -302,7 +300,7 @@ class Links:
         present = self._catalog.declared_links(db)
         declared = self.read(db, wanted)
         connections = self.connections.planned(db, wanted.connections, prune=wanted.prune)
-        collections = collections or self._collections(db)
+        collections = collections or self._catalog.collections(db)
         steps = [LinkStep(do=do, connection=name, says=says) for do, name, says in connections.steps()]
         wrong = []
         for each in declared.values():
@@ -313,13 +311,13 @@ class Links:
                 steps.append(LinkStep(do="create_link", link=each.name, says=f"will create the link {each.name}"))
             elif not each.same(followed(before, renamed)):
                 steps.append(LinkStep(do="change_link", link=each.name, says=f"will change the link {each.name}"))
-        beside = [] if wanted.links is None else [name for name in present if name not in declared]
-        for name in beside if wanted.prune else ():
-            count = lists.waiting_count(db, present[name].num)
+        beside = {} if wanted.links is None else {name: link for name, link in present.items() if name not in declared}
+        for name, link in beside.items() if wanted.prune else ():
+            count = lists.waiting_count(db, link.num)
             says = f"will delete the link {name}" + (f" and cancel {_deliveries(count)}" if count else "")
             steps.append(LinkStep(do="delete_link", link=name, says=says, loses=count))
         stay = {name: link for name, link in present.items() if name not in declared and name not in beside}
-        stay |= {} if wanted.prune else {name: present[name] for name in beside}
+        stay |= {} if wanted.prune else beside
         if len(declared) + len(stay) > LINKS_MAX:
             wrong.append(Place(pointer="/links", code="too_many", detail=f"There may be at most {LINKS_MAX:,} links."))
         wrong += still_used(stay, connections.dropped)
@@ -329,15 +327,10 @@ class Links:
             steps=steps,
             loses=f"cancel {_deliveries(lost)}" if lost else None,
             refusals=wrong,
-            stays=[] if wanted.prune else beside,
+            stays=[] if wanted.prune else list(beside),
             connections_stay=connections.stays,
         )
         return _Planned(shown, declared, present, connections)
-
-    def _collections(self, db: Db) -> dict[str, Collection]:
-        """The collections as the present transaction sees them."""
-        found = (msgspec.json.decode(row[1], type=Collection) for row in db.all("collections"))
-        return {collection.name: collection for collection in found}
 
     def _store(self, db: Db, declared: DeclaredLink, before: AnyLink | None) -> AnyLink:
         if before is not None:
@@ -358,7 +351,8 @@ class Links:
     def _put(self, db: Db, made: Sequence[tuple[AnyLink, AnyLink | None]], *, skip_missed: bool = False) -> None:
         """Store links, each with what it was before. In one set: a file may have a thousand."""
         differ = [(link, before) for link, before in made if link is not before]
-        self._catalog.put_links(db, [link for link, _ in differ])
+        self._catalog.put_links(db, [link for link, _ in differ if link.deleted is None])
+        self._catalog.delete_links(db, [link for link, _ in differ if link.deleted is not None])
         for link, before in differ:
             timers.follow(db, link, before, self._clock.now(), skip_missed=skip_missed)
 

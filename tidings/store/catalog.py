@@ -169,7 +169,11 @@ class Catalog:
             one = db.one("connection_changed", name=name)
             _keep(fresh.connections, name, None if one is None else rows.connection_of(one, self._sealer))
         links = db.all("links_changed", names=names["link"]) if "link" in names else ()
-        return [_keep_link(fresh, rows.link_of(row, self._sealer)) for row in links]
+        return [_keep_link(fresh, rows.link_of(row, self._sealer, fresh.links.get(row[0]))) for row in links]
+
+    def _writes(self, kind: str) -> bool:
+        """Whether such things were changed since `now`. Reading them all again takes long, so only then it is done."""
+        return self.now.version < 0 or any(each == kind for each, _ in self._written)
 
     def _note(self, db: Db, kind: str, *names: str) -> None:
         """Record changes, in the transaction that makes them."""
@@ -202,15 +206,14 @@ class Catalog:
 
     def declared_links(self, db: Db) -> dict[str, AnyLink]:
         """The links that operators have declared, by name, as the present transaction sees them."""
+        if not self._writes("link"):
+            return dict(self.now.links_by_name)
         found = [rows.link_of(row, self._sealer) for row in db.all("links_declared")]
         return {link.name: link for link in found}
 
     def declared_link(self, db: Db, name: str) -> AnyLink | None:
-        """One of them. All are read only if links were changed in the present transaction."""
-        if any(kind == "link" for kind, _ in self._written):
-            return self.declared_links(db).get(name)
-        known = self.now.links_by_name.get(name)
-        return None if known is None else self.link(db, known.num)
+        """One of them."""
+        return self.declared_links(db).get(name)
 
     def next_number(self, db: Db) -> int:
         """The number for a new link."""
@@ -221,6 +224,13 @@ class Catalog:
     def put_link(self, db: Db, link: AnyLink) -> None:
         """Create or replace a link (deleting is setting `deleted`)."""
         self.put_links(db, [link])
+
+    def delete_links(self, db: Db, links: Sequence[AnyLink]) -> None:
+        """Mark links as deleted; nothing else of them is written."""
+        if links:
+            self._note(db, "link", *(str(link.num) for link in links))
+            names = ("num", "mode", "reason", "revision", "updated", "deleted")
+            db.run("links_delete", rows=_listed({name: getattr(link, name) for name in names} for link in links))
 
     def put_links(self, db: Db, links: Sequence[AnyLink]) -> None:
         """Create or replace links."""
@@ -266,6 +276,12 @@ class Catalog:
         """A collection as the present transaction sees it; `now` may be one commit older."""
         row = db.one("collection_changed", name=name)
         return None if row is None else rows.collection_of(row)
+
+    def collections(self, db: Db) -> dict[str, Collection]:
+        """Every collection, by name, as the present transaction sees them."""
+        if not self._writes("collection"):
+            return dict(self.now.collections)
+        return {row[0]: rows.collection_of(row) for row in db.all("collections")}
 
     def is_current(self, collection: Collection) -> bool:
         """Whether the collection is declared so, also in the writer's present transaction.
@@ -327,6 +343,8 @@ class Catalog:
 
     def connections(self, db: Db) -> dict[str, Connection]:
         """Every connection, by name, as the present transaction sees it."""
+        if not self._writes("connection"):
+            return dict(self.now.connections)
         return {row[1]: rows.connection_of(row, self._sealer) for row in db.all("connections")}
 
     def put_connection(self, db: Db, connection: Connection) -> None:

@@ -45,9 +45,15 @@ def hook_fields(hook: Hook, sealer: Sealer) -> dict[str, Any]:
     }
 
 
-def link_of(row: Row, sealer: Sealer) -> AnyLink:
-    """The link of a row. Raises StoreError if its secrets cannot be opened, or if it is of an unknown kind."""
+def link_of(row: Row, sealer: Sealer, before: AnyLink | None = None) -> AnyLink:
+    """The link of a row. Raises StoreError if its secrets cannot be opened, or if it is of an unknown kind.
+
+    `before`: as it was. One that is deleted is otherwise as before, so its secrets are not opened again.
+    """
     num, ident, kind, tenant, options, sealed, mode, reason, revision, created, updated, deleted, after = row
+    if before is not None and deleted is not None:
+        gone = {"mode": mode, "reason": reason, "revision": revision, "updated": updated, "deleted": deleted}
+        return msgspec.structs.replace(before, **gone)
     if kind not in KINDS:
         raise StoreError(f"the store has a link of the kind {kind}, which this version of Tidings does not know")
     chosen, opened = msgspec.json.decode(options), sealer.open(bytes(sealed), ident)

@@ -74,6 +74,23 @@ FROM json_to_recordset(CAST(:rows AS JSON)) AS made (
 ON CONFLICT (num) DO UPDATE SET kind = excluded.kind, options = excluded.options, sealed = excluded.sealed, mode = excluded.mode,
     reason = excluded.reason, revision = excluded.revision, updated = excluded.updated, deleted = excluded.deleted;
 
+-- name: links_delete (sqlite)
+-- Mark links as deleted. `rows` is a JSON array of objects.
+UPDATE link SET mode = gone.mode, reason = gone.reason, revision = gone.revision, updated = gone.updated, deleted = gone.deleted
+FROM (
+    SELECT value ->> 'num' AS num, value ->> 'mode' AS mode, value ->> 'reason' AS reason, value ->> 'revision' AS revision,
+        value ->> 'updated' AS updated, value ->> 'deleted' AS deleted
+    FROM json_each(:rows)
+) AS gone WHERE link.num = gone.num;
+
+-- name: links_delete (postgres)
+-- Mark links as deleted. `rows` is a JSON array of objects.
+UPDATE link SET mode = gone.mode, reason = gone.reason, revision = gone.revision, updated = gone.updated, deleted = gone.deleted
+FROM json_to_recordset(CAST(:rows AS JSON)) AS gone (
+    num BIGINT, mode TEXT, reason TEXT, revision BIGINT, updated BIGINT, deleted BIGINT
+)
+WHERE link.num = gone.num;
+
 -- name: keys
 -- Every key, revoked ones included.
 SELECT id, hash, name, scopes, tenant, limits, expires, created, revoked, permits, cors_origins, shared_limits FROM key;
