@@ -48,19 +48,30 @@ class Authority:
         return self.own.certificate
 
     def issue(
-        self, name: str = "localhost", days: int = 10, key: PrivateKey | None = None, *, for_servers: bool = False
+        self,
+        name: str = "localhost",
+        days: int = 10,
+        key: PrivateKey | None = None,
+        *,
+        for_servers: bool = False,
+        here: bool = True,
     ) -> Issued:
-        """A certificate for a name and 127.0.0.1. `days` below 0: it has expired."""
+        """A certificate for a name and 127.0.0.1, or if not `here`, another address. `days` below 0: it has expired."""
         key = key or ec.generate_private_key(ec.SECP256R1())
-        made = self._build(name, key, self._name, self.own.private, days, ca=False, for_servers=for_servers)
+        made = self._build(name, key, self._name, self.own.private, days, ca=False, for_servers=for_servers, here=here)
         return Issued(made, key)
 
     def server(
-        self, *, wants: Authority | None = None, highest: ssl.TLSVersion | None = None, days: int = 10
+        self,
+        *,
+        wants: Authority | None = None,
+        highest: ssl.TLSVersion | None = None,
+        days: int = 10,
+        issued: Issued | None = None,
     ) -> ssl.SSLContext:
         """What a server on localhost uses. `wants`: it requires a client certificate of this authority."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        issued = self.issue(days=days)
+        issued = issued or self.issue(days=days)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "server.pem"
             file.write_text(issued.certificate + issued.key)
@@ -82,6 +93,7 @@ class Authority:
         *,
         ca: bool,
         for_servers: bool = False,
+        here: bool = True,
     ) -> x509.Certificate:
         now = datetime.now(UTC)
         builder = (
@@ -95,7 +107,8 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         )
         if not ca:
-            names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            address = x509.IPAddress(ipaddress.ip_address("127.0.0.1" if here else "192.0.2.1"))
+            names = [x509.DNSName(name), address]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         if for_servers:
             builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

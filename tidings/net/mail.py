@@ -45,8 +45,8 @@ class MailHandle(Handle):
         curl.setopt(pycurl.MAIL_FROM, f"<{request.sender}>")
         curl.setopt(pycurl.MAIL_RCPT, [f"<{each}>" for each in request.recipients])
         if request.user:
-            curl.setopt(pycurl.USERNAME, request.user)
-            curl.setopt(pycurl.PASSWORD, request.password)
+            curl.setopt(pycurl.USERNAME, request.user.encode())
+            curl.setopt(pycurl.PASSWORD, request.password.encode())
         # A password never travels in the clear; without one, TLS is used if the server offers it.
         curl.setopt(pycurl.USE_SSL, pycurl.USESSL_ALL if request.user else pycurl.USESSL_TRY)
 
