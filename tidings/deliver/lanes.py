@@ -20,6 +20,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from itertools import groupby
+from operator import itemgetter
 
 from tidings.deliver import results
 from tidings.deliver.actions import ACTIONS
@@ -188,8 +190,8 @@ class Lanes:
 
     def prepare(self, settlement: Settlement) -> None:
         """Complete a settlement with the states and the cursor that hold once it is stored."""
+        self.outstanding.pop_all([number for _, number in settlement.numbers])
         for link, number in settlement.numbers:
-            self.outstanding.pop(number)
             lane = self.by_link.get(link)
             if lane is not None:
                 lane.stored(number)
@@ -206,18 +208,20 @@ class Lanes:
     def settled(self, settlement: Settlement, next_one: Settlement) -> None:
         """It is stored: its deliveries may be read from the store again, unless more results are on their way there."""
         later: set[int] | None = None
-        for link, number in settlement.numbers:
+        for link, pairs in groupby(settlement.numbers, itemgetter(0)):
             lane = self.by_link.get(link)
             if lane is None:
                 continue
-            if lane.replaces and replacing.stored(lane, number):
-                self.active[link] = lane
+            numbers = [number for _, number in pairs]
+            if lane.replaces:
+                for number in numbers:
+                    if replacing.stored(lane, number):
+                        self.active[link] = lane
             if lane.has_lines_in_store:
                 later = {number for _, number in next_one.numbers} if later is None else later
                 self.active[link] = lane
-                if number in later:
-                    continue
-            lane.forget(number)
+                numbers = [number for number in numbers if number not in later]
+            lane.forget(numbers)
 
     def cancel(self, number: int, now: Micros, settlement: Settlement) -> bool:
         """Cancel a waiting delivery, or one in flight once it fails. Returns False if it has ended.

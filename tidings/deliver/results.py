@@ -14,7 +14,7 @@ from tidings.deliver.lane.ordering import replacing
 from tidings.deliver.lane.queued import Queued
 from tidings.deliver.settle import Disable, Emit, Settlement
 from tidings.model import outcome as outcomes
-from tidings.model.delivery import ANSWER_BYTES_KEPT, Attempt, Waiting
+from tidings.model.delivery import ANSWER_BYTES_KEPT, Attempt, State, Waiting
 from tidings.model.event import OWN_TYPES, Event
 from tidings.model.ids import new_id
 from tidings.model.link import ALL_TENANTS, is_poll
@@ -63,6 +63,8 @@ def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement,
     if result.judged.endpoint == "hold" and not flight.left < lane.edited_at:
         whom = setbacks.asked_to_wait(lane, flight.items, now)
         result = msgspec.structs.replace(result, judged=judgement.weighed(result.judged, whom))
+    if result.judged.message == "delivered" and result.judged.endpoint == "well" and result.disable_because is None:
+        return _all_delivered(flight, result, answer, now, settlement)
     splits = _splits(flight, result, now)
     before = lane.health
     _mind_health(flight, result, splits, now, chance)
@@ -77,20 +79,8 @@ def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement,
     together = max((due for _, state, due in fates if state == "waiting"), default=0) if lane.ordered_all else 0
     for item, (cause, state, due) in zip(flight.items, fates, strict=True):
         if not result.is_stored:
-            settlement.attempts.append(
-                Attempt(
-                    delivery=item.number,
-                    n=item.n + 1,
-                    at=flight.left,
-                    outcome=result.outcome.name,
-                    state=state,
-                    status=result.status,
-                    duration_ms=result.duration_ms,
-                    request=result.shown or flight.shown,
-                    response=answer,
-                    reason=f"{result.reason} {_MORE[cause]}" if cause in _MORE else result.reason,
-                )
-            )
+            reason = f"{result.reason} {_MORE[cause]}" if cause in _MORE else result.reason
+            settlement.attempts.append(_attempt(flight, item, result, state, answer, reason))
         settlement.numbers.append((lane.num, item.number))
         if state != "waiting":
             lane.done_with(item.number)
@@ -104,6 +94,38 @@ def take_in(flight: Flight, result: Result, now: Micros, settlement: Settlement,
             free.append(item)
     _tell_health(flight, result, before, now, settlement)
     return free
+
+
+def _all_delivered(
+    flight: Flight, result: Result, answer: str | None, now: Micros, settlement: Settlement
+) -> list[Queued]:
+    """The same where all is well, in a fraction of the time."""
+    lane = flight.lane
+    lane.succeeded(now)
+    state = lifecycle.fate("success")
+    for item in flight.items:
+        if not result.is_stored:
+            settlement.attempts.append(_attempt(flight, item, result, state, answer, result.reason))
+        settlement.numbers.append((lane.num, item.number))
+        lane.done_with(item.number)
+        if item.stored:
+            settlement.end(item.number)
+    return flight.items
+
+
+def _attempt(flight: Flight, item: Queued, result: Result, state: State, answer: str | None, reason: str) -> Attempt:
+    return Attempt(
+        delivery=item.number,
+        n=item.n + 1,
+        at=flight.left,
+        outcome=result.outcome.name,
+        state=state,
+        status=result.status,
+        duration_ms=result.duration_ms,
+        request=result.shown or flight.shown,
+        response=answer,
+        reason=reason,
+    )
 
 
 def follow(flight: Flight, reply: Any, result: Result, now: Micros, settlement: Settlement) -> None:

@@ -324,7 +324,7 @@ class Deliver:
         lane = flight.lane
         self.flights -= 1
         self._shares.arrived(lane.tenant, flight.size)
-        if lane.gate.full:
+        if lane.gate.limited and lane.gate.full:
             self._lanes.look_at(lane)
         lane.arrived(flight.items, now)
         self.outcomes[result.outcome.name] = self.outcomes.get(result.outcome.name, 0) + len(flight.items)
@@ -335,7 +335,7 @@ class Deliver:
             results.follow(flight, reply, result, now, self._settlement)
         if lane.health.open or lane.gate.paused:
             lane.fall_back(self._lanes.outstanding.pop, now)
-        elif lane.blocked:
+        elif lane.ordered_all and lane.blocked:
             # Those that were to follow it in its batch must not overtake it.
             lane.drop_due()
         self._lanes.active[lane.num] = lane

@@ -26,8 +26,8 @@ class DueTimes:
 
     def step(self, now: Micros) -> Micros:
         """By how much the clock was set since the last check."""
-        by = self._steps.taken(now)
-        self._owed += by
+        if by := self._steps.taken(now):
+            self._owed += by
         return by
 
     def store(self, then: Callable[[], None]) -> None:

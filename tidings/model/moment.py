@@ -100,16 +100,19 @@ class Steps:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._says = hasattr(clock, "stepped")
         self._last = clock.now()
         self._stepped: Micros = getattr(clock, "stepped", 0)
 
     def taken(self, now: Micros) -> Micros:
         """By how much it was set since the last call, forwards or backwards; 0: not at all."""
-        stepped: Micros | None = getattr(self._clock, "stepped", None)
-        last, self._last = self._last, now
-        if stepped is not None:
+        if self._says:
+            stepped: Micros = self._clock.stepped  # type: ignore[attr-defined]
+            if stepped == self._stepped:
+                return 0
             by, self._stepped = stepped - self._stepped, stepped
             return by
+        last, self._last = self._last, now
         # For a clock that does not say: elapsed time looks the same as a step forwards, but a step back shows.
         return now - last if now < last - SMALL_STEP else 0
 

@@ -56,10 +56,13 @@ class Share:
 
     def take(self, tenant: str | None, amount: int = 1) -> bool:
         """Take it if the tenant may; else count a refusal."""
-        if not self.may_take(tenant, amount):
+        # As `may_take` and `hold`, in one: it happens for each delivery.
+        free, held = self.total - self.used - amount, self._held.get(tenant, 0)
+        if held + amount > GREED * free if held else free < 0 and self.used:
             self.refuse(tenant)
             return False
-        self.hold(tenant, amount)
+        self.used += amount
+        self._held[tenant] = held + amount
         return True
 
     def refuse(self, tenant: str | None) -> None:

@@ -13,7 +13,7 @@ from tidings.rules.limit import TokenBucket
 class Gate:
     """Belongs to the deliver thread."""
 
-    __slots__ = ("_bucket", "_paused_until", "_rate", "flights", "limited", "most_in_flight", "nums")
+    __slots__ = ("_bucket", "_paused_until", "_rate", "flights", "limited", "most_in_flight", "nums", "paused")
 
     def __init__(self, rate: float | None = None, most_in_flight: int | None = None) -> None:
         """`rate`: requests per second. `most_in_flight`: of all its lanes together."""
@@ -22,6 +22,8 @@ class Gate:
         self.flights = 0
         """Requests under way that went through it."""
         self._paused_until: Micros | None = None
+        self.paused = False
+        """Whether it is shut for a pause. Once that is over, a call of `paused_until` opens it."""
         self._rate: float | None = None
         self._bucket: TokenBucket | None = None
         self.set_limits(rate, most_in_flight)
@@ -53,23 +55,18 @@ class Gate:
         """Whether several lanes go through it."""
         return len(self.nums) > 1
 
-    @property
-    def paused(self) -> bool:
-        """Whether it is shut for a pause. Once that is over, a call of `paused_until` opens it."""
-        return self._paused_until is not None
-
     def pause(self, until: Micros) -> None:
         """Let nothing pass before that moment, or before the one set earlier if that is later."""
-        self._paused_until = max(until, self._paused_until or 0)
+        self._paused_until, self.paused = max(until, self._paused_until or 0), True
 
     def resume(self) -> None:
         """End the pause."""
-        self._paused_until = None
+        self._paused_until, self.paused = None, False
 
     def paused_until(self, now: Micros) -> Micros | None:
         """When the pause ends; None if there is none."""
         if self._paused_until is not None and now >= self._paused_until:
-            self._paused_until = None
+            self.resume()
         return self._paused_until
 
     def ready_at(self, now: Micros) -> Micros:

@@ -106,7 +106,7 @@ class Lane:
             and not self.health.open
             and not self.gate.paused
             and len(self.queue) < QUEUE_MAX
-            and not (self.blocked and not self.flights)
+            and not (self.ordered_all and self.blocked and not self.flights)
         )
 
     @property
@@ -281,10 +281,10 @@ class Lane:
             del self.own[number]
             self.mark()
 
-    def forget(self, number: int) -> None:
-        """The result of a delivery is stored, and may be read from there, unless it is in flight again."""
-        if number not in self.flying:
-            self.busy.discard(number)
+    def forget(self, numbers: Sequence[int]) -> None:
+        """The results of these are stored, and may be read from there, unless they are in flight again."""
+        flying = self.flying
+        self.busy.difference_update([number for number in numbers if number not in flying] if flying else numbers)
 
     def mark(self) -> None:
         """Its state has changed and will be stored with the next settlement."""

@@ -59,6 +59,8 @@ class Shares:
 
     def unpark(self, active: dict[int, Lane]) -> None:
         """For each tenant that may send again, serve one lane that waited."""
+        if not self._parked:
+            return
         for tenant in list(self._parked):
             if self.flights.may_take(tenant) and self.flight_bytes.may_take(tenant, 0):
                 parked = self._parked[tenant]
@@ -84,8 +86,17 @@ class Outstanding:
 
     def pop(self, number: int) -> None:
         """It is stored, or left to the store again. Unknown numbers are ignored."""
-        if number in self._tenants:
-            self._share.give_back(self._tenants.pop(number))
+        self.pop_all([number])
+
+    def pop_all(self, numbers: Iterable[int]) -> None:
+        """The same for many; in one tenant's share they are counted once."""
+        tenants, back = self._tenants, dict[str | None, int]()
+        for number in numbers:
+            if number in tenants:
+                tenant = tenants.pop(number)
+                back[tenant] = back.get(tenant, 0) + 1
+        for tenant, count in back.items():
+            self._share.give_back(tenant, count)
 
     def oldest(self) -> int | None:
         """The first of them."""
