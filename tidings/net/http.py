@@ -97,13 +97,11 @@ class HttpClient:
         self._resting: set[int] = set()
         self._hung: dict[int, float] = {}
         self._fd_of_port: dict[int, int] = {}
-        self._deadline: float | None = 0.0
         self._idle: list[Handle] = []
         self._busy: dict[pycurl.Curl, Handle] = {}
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, CONNECTIONS_CACHED)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
-        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._closing = threading.Lock()
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._epoll.register(self._wake_read, select.EPOLLIN)
@@ -157,8 +155,8 @@ class HttpClient:
             self._dial_found()
         if self._starting:
             self._start()
-        if self._deadline is not None and time.monotonic() >= self._deadline:
-            self._deadline = None
+        # Asked, not told: each callback of libcurl has to wait for the interpreter.
+        if self._busy and self._multi.timeout() == 0:
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._collect()
         if self._busy and time.monotonic() >= self._look_at:
@@ -197,8 +195,8 @@ class HttpClient:
             return wait
         now = time.monotonic()
         wait = min(wait, max(self._look_at - now, 0.0) if self._look_at > now - LOOK_SECONDS else LOOK_SECONDS)
-        if self._deadline is not None:
-            wait = min(wait, self._deadline - now)
+        if (millis := self._multi.timeout()) >= 0:
+            wait = min(wait, millis / 1000)
         if self._waits:
             wait = min(wait, self._waits[0][0] - now)
         return max(0.0, wait)
@@ -391,6 +389,3 @@ class HttpClient:
 
     def _is_hung(self, local_port: int) -> bool:
         return self._fd_of_port.get(local_port) in self._hung
-
-    def _on_timer(self, millis: int) -> None:
-        self._deadline = None if millis < 0 else time.monotonic() + millis / 1000
