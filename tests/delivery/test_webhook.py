@@ -47,6 +47,7 @@ def webhook(sealed: Sealed | None = None, **pacing: Any) -> WebhookAction:
             cast(Tokens, None),
             cast(Once, None),
             cast(Any, None),
+            cast(Any, None),
             lambda call: None,
         ),
     )

@@ -195,9 +195,18 @@ class LinkCalls:
         body = calls.given(event_id=event_id, event=event)
         return object_of(self._client.send(calls.verb(calls.at("links", name), "test", body)))
 
-    def reset(self, name: str, *, mirror: bool = False) -> Json:
-        """Let a link that polls begin again; with `mirror`, as if it had never read anything."""
-        return object_of(self._client.send(calls.verb(calls.at("links", name), "reset", {"mirror": mirror})))
+    def reset(self, name: str, *, mirror: bool = False, kept: bool = False, subject: str | None = None) -> Json:
+        """Let a link that polls begin again; with `mirror`, as if it had never read anything.
+
+        `kept`: forget instead what it has kept of answers, for one `subject` or for all.
+        """
+        body = calls.given(mirror=mirror or None, kept=kept or None, subject=subject)
+        return object_of(self._client.send(calls.verb(calls.at("links", name), "reset", body)))
+
+    def kept(self, name: str, subject: str, tenant: str | None = None) -> Json:
+        """What links through its connection have kept for a subject. Raises NotFound."""
+        query = calls.given(subject=subject, tenant=tenant)
+        return object_of(self._client.send(calls.read(calls.at("links", name, "kept"), **query)))
 
     def run(self, name: str) -> Json:
         """Run a link with a timer now; returns the event. Refused while its last run has not ended."""

@@ -21,16 +21,18 @@ from tidings.model.moment import Clock
 from tidings.model.outcome import Outcome
 from tidings.rules import filter
 from tidings.rules.calls import sending
+from tidings.rules.calls.keeping import SubjectOf
 from tidings.rules.calls.mail import Mail, MailTemplate
 from tidings.rules.calls.request import CallRequest, CallTemplate
 from tidings.rules.edits import EditTemplate, LoopEnds, failure
-from tidings.rules.guard import ITEM, SKIPPED_BY_IF, Guard, names_of
+from tidings.rules.guard import ITEM, MINE, SKIPPED_BY_IF, Guard, names_of
 from tidings.rules.reading.refused import Refused
 from tidings.rules.splitting import SplitTemplate
 from tidings.rules.template import Scope, TemplateFailed
 from tidings.rules.templates.numbers import read
 from tidings.rules.wants import Wants
 from tidings.store.base import Db
+from tidings.store.links import kept
 from tidings.store.log import feed
 from tidings.store.readers import Readers
 from tidings.store.writer import Writer
@@ -130,6 +132,8 @@ class LinkTrials:
         self, link: AnyLink, event: Event, reason: str | None, more: dict[str, Any], element: str = ""
     ) -> LinkTrial:
         """What the link would do with an event, or with an element of it. `more`: what its templates see besides."""
+        if isinstance(link.what, CallApi):
+            more = more | {MINE: await self._kept(link, event, more)}
         scope = Scope(event, {**more, **sending.auth_scope(self._connection_of(link))})
         scope.has_marks = bool(more)
         if getattr(link.what, "emit", None) is not None:
@@ -167,6 +171,17 @@ class LinkTrials:
             return LinkTrial(link=link, reason=reason, edit=edit, outcome=outcome, sentence=sentence)
         raise AssertionError("the job always raises")
 
+    async def _kept(self, link: AnyLink, event: Event, more: dict[str, Any]) -> dict[str, Any]:
+        """What is kept for the event's subject."""
+        try:
+            subject = SubjectOf(link.what).of(Scope(event, more))
+        except TemplateFailed:
+            return {}
+        if subject is None:
+            return {}
+        key = kept.KeptKey(kept.space(link.name, link.what.via), event.tenant or "", subject)
+        return await self._readers.call(lambda db: kept.of(db, key), event.tenant)
+
     def _connection_of(self, link: AnyLink) -> Connection | None:
         via = getattr(link.what, "via", None)
         return None if via is None else self._connection(via)
@@ -183,7 +198,7 @@ class LinkTrials:
         connection = self._connection_of(link)
         try:
             base = None if connection is None else connection.options.base
-            template = CallTemplate(what, base, names=names_of(what))
+            template = CallTemplate(what, base, names=(*names_of(what), MINE))
             filled = template.fill(scope)
         except TemplateFailed as wrong:
             failed = outcomes.TEMPLATE_FAILED

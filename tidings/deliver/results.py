@@ -12,7 +12,7 @@ from tidings.deliver.lane import order, setbacks
 from tidings.deliver.lane.lane import Lane
 from tidings.deliver.lane.ordering import replacing
 from tidings.deliver.lane.queued import Queued
-from tidings.deliver.settle import Disable, Emit, Settlement
+from tidings.deliver.settle import Disable, Emit, FollowUps, Settlement
 from tidings.model import outcome as outcomes
 from tidings.model.delivery import ANSWER_BYTES_KEPT, Attempt, State, Waiting
 from tidings.model.event import OWN_TYPES, Event
@@ -134,6 +134,8 @@ def follow(flight: Flight, reply: Any, result: Result, now: Micros, settlement: 
         follow_up = flight.action.follow(flight.events, reply, now)
         if follow_up is not None:
             settlement.follow_ups.append(follow_up)
+            if isinstance(follow_up, FollowUps):
+                settlement.after += follow_up.stored
 
 
 def _splits(flight: Flight, result: Result, now: Micros) -> bool:

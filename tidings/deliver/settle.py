@@ -52,6 +52,17 @@ class Emit(msgspec.Struct, frozen=True):
         return self.events
 
 
+class FollowUps(msgspec.Struct, frozen=True):
+    """Several follow-ups. `stored`: what to call, in the deliver thread, once they are."""
+
+    parts: tuple[FollowUp, ...]
+    stored: tuple[Callable[[], None], ...]
+
+    def apply(self, db: Db, catalog: Catalog, now: Micros) -> Sequence[Event]:
+        """Write all of them."""
+        return [event for part in self.parts for event in part.apply(db, catalog, now)]
+
+
 class Disable(msgspec.Struct, frozen=True):
     """A link to disable, and why."""
 

@@ -189,6 +189,8 @@ class CallApi(msgspec.Struct, frozen=True, kw_only=True):
     """Statuses that say that the record does not exist any more."""
     emit: EmitRule | None = None
     """Which events follow from its answers."""
+    keep: dict[str, Any] | None = None
+    """Templates of what is remembered of an answer for the event's subject, by the names that `mine` has then."""
     order_by: str | None = None
     """The template of the line that an event belongs to; None: its subject."""
     replaces: bool = False

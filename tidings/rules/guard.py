@@ -16,6 +16,10 @@ ITEM = "item"
 """What templates see the element as that a delivery is about (`split`)."""
 
 
+MINE = "mine"
+"""What the templates of calls see what links have kept for the event's subject as (`keep`)."""
+
+
 def names_of(what: LinkAction) -> tuple[str, ...]:
     """What the templates of a link's action see."""
     return SCOPE if what.split_by is None else (*SCOPE, ITEM)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from tidings.control.link_trials import LinkTrial
+from tidings.control.timers.runs import KeptFor
 from tidings.model import moment
 from tidings.model import outcome as outcomes
 from tidings.model.calls.connection import Connection
@@ -39,6 +40,7 @@ class LinkView(msgspec.Struct, frozen=True, kw_only=True):
     call: dict[str, Any] | None
     mail: dict[str, Any] | None
     emit: dict[str, Any] | None
+    keep: dict[str, Any] | None
     order: str
     order_max_age_seconds: int
     rate: float | None
@@ -52,6 +54,16 @@ class LinkView(msgspec.Struct, frozen=True, kw_only=True):
     last_run: str | msgspec.UnsetType | None = msgspec.UNSET
     revision: int
     created: str
+    updated: str
+
+
+class KeptView(msgspec.Struct, frozen=True, kw_only=True):
+    """What links through one connection have kept of answers for a subject: `mine` in their templates."""
+
+    link: str
+    tenant: str | None
+    subject: str
+    values: msgspec.Raw
     updated: str
 
 
@@ -167,6 +179,7 @@ def link_view(link: AnyLink, waiting: int | msgspec.UnsetType = msgspec.UNSET) -
         call=declared.get("call"),
         mail=declared.get("mail"),
         emit=declared.get("emit"),
+        keep=declared.get("keep"),
         order=declared.get("order", ORDERS[0]),
         order_max_age_seconds=pacing.order_max_age_seconds,
         rate=pacing.rate,
@@ -178,6 +191,18 @@ def link_view(link: AnyLink, waiting: int | msgspec.UnsetType = msgspec.UNSET) -
         revision=link.revision,
         created=moment.to_text(link.created),
         updated=moment.to_text(link.updated),
+    )
+
+
+def kept_view(kept: KeptFor) -> KeptView:
+    """What is kept for a subject."""
+    row = kept.row
+    return KeptView(
+        link=kept.link,
+        tenant=row.tenant or None,
+        subject=row.subject,
+        values=msgspec.Raw(row.values.encode()),
+        updated=moment.to_text(row.updated),
     )
 
 

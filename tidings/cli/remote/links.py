@@ -81,6 +81,19 @@ def run(out: Session, name: Name) -> None:
     out.answer(made, lambda: out.say(f"{name} runs now: {made['id']}."))
 
 
+@cli.command("kept")
+@calling
+def kept(
+    out: Session,
+    name: Name,
+    subject: Annotated[str, typer.Argument(help="The subject of the events.")],
+    tenant: Annotated[str | None, typer.Option(help="Of this tenant's events.")] = None,
+) -> None:
+    """Show what a link has kept of answers for a subject: `mine` in its templates."""
+    found = out.client.links.kept(name, subject, tenant)
+    out.answer(found, lambda: out.details(found, subject))
+
+
 @cli.command("reset")
 @calling
 def reset(
@@ -93,11 +106,18 @@ def reset(
             help="Also delete the records in the mirror, so that the next run emits each of them as created.",
         ),
     ] = False,
+    forget_kept: Annotated[
+        bool, typer.Option("--kept", help="Forget instead what the link has kept of answers.")
+    ] = False,
+    subject: Annotated[str | None, typer.Option(help="With --kept: only for this subject.")] = None,
 ) -> None:
     """Let a link that polls begin again. Its next run reads everything, and emits what differs."""
-    done = out.client.links.reset(name, mirror=mirror)
+    done = out.client.links.reset(name, mirror=mirror, kept=forget_kept, subject=subject)
     records = f", and {counted(done['records'], 'record', 'records')}" if mirror else ""
-    out.answer(done, lambda: out.say(f"{name} has forgotten how far it had read{records}."))
+    said = f"{name} has forgotten how far it had read{records}."
+    if forget_kept:
+        said = f"{name} has forgotten what it had kept for {counted(done['kept'], 'subject', 'subjects')}."
+    out.answer(done, lambda: out.say(said))
 
 
 @cli.command("pause")

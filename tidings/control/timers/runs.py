@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import msgspec
 
-from tidings.control.links import WHOLE, WRITE, Links
+from tidings.control.links import READ, WHOLE, WRITE, Links
 from tidings.control.timers import rows
 from tidings.model.access import Caller
 from tidings.model.errors import Conflict, NotFound
 from tidings.model.link import ALL_TENANTS, AnyLink
 from tidings.model.moment import Clock
+from tidings.rules.reading.refused import Refused
 from tidings.store.base import Db, R, Run
 from tidings.store.catalog import Catalog
-from tidings.store.links import mirror, polls, timers
+from tidings.store.links import kept, mirror, polls, timers
+from tidings.store.links.kept import KeptKey, KeptRow
 from tidings.store.links.timers import TimerRow
 from tidings.store.log.events import WithEvents
 from tidings.store.readers import Readers
 
 
 class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
-    """What a poll has forgotten: whether it had a cursor, and how many records of the mirror."""
+    """What a link has forgotten: whether a cursor, how many records of the mirror, and `kept` for how many subjects."""
 
     link: str
     cursor: bool
     records: int
+    kept: int = 0
+
+
+class KeptFor(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept for one subject of a link's events."""
+
+    link: str
+    row: KeptRow
 
 
 class TimerRuns:
@@ -47,21 +57,47 @@ class TimerRuns:
         self._links.find(caller, name)
         return await run(lambda db: self._ran(db, caller, name))
 
-    async def reset(self, caller: Caller, name: str, *, forget: bool, run: Run[Forgotten, R]) -> R:
+    async def kept(self, caller: Caller, name: str, subject: str, tenant: str | None) -> KeptFor:
+        """What is kept for a subject. Raises NotFound."""
+        caller.need(READ)
+        link = self._links.find(caller, name)
+        key = KeptKey(_space(link), tenant or caller.tenant or "", subject)
+        row = await self._readers.call(lambda db: kept.row_of(db, key), caller.tenant)
+        if row is None:
+            raise NotFound(f"{name} has kept nothing for the subject {subject[:100]}.")
+        return KeptFor(link=name, row=row)
+
+    async def reset(
+        self, caller: Caller, name: str, *, forget: bool, subject: str | None, is_kept: bool, run: Run[Forgotten, R]
+    ) -> R:
         """Let a poll begin again; `forget`: without its mirror, so that every record is created once more.
 
-        Raises NotFound, or Conflict if it reads at this moment, or has no `emit`.
+        `is_kept`: forget instead what was kept, of one subject or of all. Raises NotFound, or Conflict if it is running
+        or has no `emit`.
         """
         caller.need(WRITE, WHOLE)
+        if subject is not None and not is_kept:
+            raise Refused("/subject", "not_together", "`subject` belongs to `kept`, which was not asked for.")
         self._links.find(caller, name)
+        if is_kept:
+            return await run(lambda db: self._forget(db, name, subject))
         return await run(lambda db: self._reset(db, name, forget=forget))
 
-    def _reset(self, db: Db, name: str, *, forget: bool) -> Forgotten:
+    def _forget(self, db: Db, name: str, subject: str | None) -> Forgotten:
+        found = kept.forget(db, _space(self._at(db, name)), subject)
+        return Forgotten(link=name, cursor=False, records=0, kept=found)
+
+    def _at(self, db: Db, name: str) -> AnyLink:
         link = self._catalog.declared_link(db, name)
         if link is None:
             raise NotFound(f"There is no link {name[:100]}.")
+        return link
+
+    def _reset(self, db: Db, name: str, *, forget: bool) -> Forgotten:
+        link = self._at(db, name)
         if (rule := getattr(link.what, "emit", None)) is None:
-            raise Conflict(f"{name} has no `emit`, so it remembers nothing.", code="no_emit")
+            detail = f"{name} has no `emit`, so it has read nothing. To forget what it has kept, ask for `kept`."
+            raise Conflict(detail, code="no_emit")
         row = timers.of(db, link.num)
         if row is not None and timers.is_running(db, row):
             raise Conflict(
@@ -92,3 +128,8 @@ class TimerRuns:
         event = rows.due_event(link, now, 0, now, caller.key.id)
         timers.put(db, msgspec.structs.replace(row, run=event.id))
         return WithEvents(event, (event,))
+
+
+def _space(link: AnyLink) -> str:
+    """Whose memory the link uses."""
+    return kept.space(link.name, getattr(link.what, "via", None))

@@ -13,6 +13,7 @@ from tidings.deliver.actions.bodies import BodyCache
 from tidings.deliver.actions.call import CallAction
 from tidings.deliver.actions.edits import Edits
 from tidings.deliver.actions.item import ItemAction
+from tidings.deliver.actions.keeping.memory import LinkMemory
 from tidings.deliver.actions.mail import MailAction
 from tidings.deliver.actions.observe import ObserveAction
 from tidings.deliver.actions.once import Once
@@ -61,4 +62,4 @@ def tools_of(
 ) -> Tools:
     """What all actions are made with. `db`: a reader; `inbox`: has something called in the deliver thread."""
     tokens = Tokens(db, writer, catalog.tokens, send, inbox, now)
-    return Tools(send, bodies, edits, runs, catalog.connection, tokens, Once(db), PartsMade(db), inbox)
+    return Tools(send, bodies, edits, runs, catalog.connection, tokens, Once(db), PartsMade(db), LinkMemory(db), inbox)

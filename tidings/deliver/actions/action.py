@@ -16,6 +16,7 @@ import msgspec
 from tidings.deliver.actions.bodies import BodyCache
 from tidings.deliver.actions.edits import Edits
 from tidings.deliver.actions.jobs import Jobs
+from tidings.deliver.actions.keeping.memory import LinkMemory
 from tidings.deliver.actions.once import Once
 from tidings.deliver.actions.splitting.parts import PartsMade
 from tidings.deliver.actions.tokens import Tokens
@@ -72,6 +73,8 @@ class Tools(msgspec.Struct, frozen=True):
     """Keys for which links have succeeded."""
     parts: PartsMade
     """The elements that deliveries are about."""
+    memory: LinkMemory
+    """What links have kept of answers."""
     later: Callable[[Callable[[], None]], None]
     """Has something called in the deliver thread, but not now. May be called from any thread."""
 

@@ -15,9 +15,9 @@ import msgspec
 
 from tidings.deliver.actions.action import Carried, Prepared, Result, Tools
 from tidings.deliver.actions.guarding import Guarding, LineOf, Scopes, scope_with
-from tidings.deliver.actions.once import KeyDone
 from tidings.deliver.actions.tokens import tls_of
 from tidings.deliver.actions.webhook import OUTCOMES
+from tidings.deliver.settle import FollowUp, FollowUps
 from tidings.model import outcome as outcomes
 from tidings.model.calls.connection import TIMEOUT_SECONDS
 from tidings.model.event import Event
@@ -28,12 +28,14 @@ from tidings.net.http import A_GLANCE, AnswerLimits, HttpRequest, Reply
 from tidings.rules.calls import sending
 from tidings.rules.calls.answers import header_values, read_answer
 from tidings.rules.calls.credentials import secrets_of
+from tidings.rules.calls.keeping import KeepTemplate
 from tidings.rules.calls.request import CallRequest, CallTemplate
 from tidings.rules.deliver import judgement, retry
-from tidings.rules.guard import names_of
+from tidings.rules.guard import MINE, names_of
 from tidings.rules.network import address
 from tidings.rules.reading.hiding import hiding
 from tidings.rules.template import Scope, TemplateFailed
+from tidings.store.base import StoreError
 
 ANSWER_BYTES_MAX = 1024 * 1024
 WHOLE_ANSWER = AnswerLimits(keep_bytes=ANSWER_BYTES_MAX, read_bytes=ANSWER_BYTES_MAX, seconds=15.0)
@@ -63,6 +65,8 @@ class CallReply(msgspec.Struct, frozen=True):
     """Why there is no access token, so that nothing was sent, or nothing again after a 401."""
     tokens: tuple[str, ...] = ()
     """The access tokens that were sent."""
+    kept: dict[str, Any] = {}
+    """What is kept of the answer, once it was judged a success."""
 
 
 class CallAction:
@@ -75,7 +79,7 @@ class CallAction:
         what = link.what
         self._link, self._what, self._tools = link, what, tools
         self.guarding = Guarding(link, tools.once)
-        self.follows = self.guarding.has_key
+        self.follows = self.guarding.has_key or what.keep is not None
         connection = None if what.via is None else tools.connection(what.via)
         self._connection, self.auth = connection, sending.auth_scope(connection)
         self._secrets = secrets_of(connection)
@@ -83,9 +87,10 @@ class CallAction:
         self._has_token = sending.is_oauth2(connection)
         self._missing = what.via is not None and connection is None
         self.base = base = None if connection is None else connection.options.base
-        self._template = CallTemplate(what, base, names=names or names_of(what))
+        self._template = CallTemplate(what, base, names=names or (*names_of(what), MINE))
         self.destination = f"{what.verb.upper()} {base or ''}{what.path}"
-        self.line, self._scopes = LineOf(link, tools.parts), Scopes(link, tools.parts)
+        self.line, self._scopes = LineOf(link, tools.parts), Scopes(link, tools.parts, tools.memory)
+        self._keep = None if what.keep is None else KeepTemplate(what)
         names_auth = self._template.names_auth
         self._secret_headers = sending.secret_headers(connection, names_auth=names_auth)
         self._tls = None if connection is None else tls_of(connection)
@@ -93,7 +98,7 @@ class CallAction:
         default = TIMEOUT_SECONDS if connection is None else connection.options.timeout_seconds
         self._timeout_seconds = default if what.call_timeout_seconds is None else what.call_timeout_seconds
         self._tenant = None if link.tenant == ALL_TENANTS else link.tenant
-        self._wanted = wanted or (WHOLE_ANSWER if self._template.reads_answer else A_GLANCE)
+        self._wanted = wanted or (WHOLE_ANSWER if self._template.reads_answer or self._keep else A_GLANCE)
         self.repeats = self._template.is_repeatable if what.in_doubt is None else what.in_doubt == "retry"
 
     def fitting(self, events: Sequence[Event]) -> int:
@@ -105,7 +110,9 @@ class CallAction:
         event = events[0]
         self.check_connection()
         try:
-            more = self._scopes.more(carried[0].number)
+            more = self._scopes.more(event, carried[0].number)
+            if self._keep is not None and self._scopes.key(event, more) is None:
+                raise TemplateFailed("/keep", "the event has no subject to keep something for.")
             scope = scope_with(event, more, self.auth)
             skipped = self.guarding.skipped(scope)
             if skipped is not None:
@@ -113,6 +120,9 @@ class CallAction:
             filled = self.filled(scope)
         except TemplateFailed as wrong:
             return Prepared(Call(event, failed=str(wrong)), "{}", 0)
+        except StoreError as wrong:
+            said = f"The store cannot be read: {wrong.detail}."
+            return Prepared(Call(event, failed=said, outcome=outcomes.EDIT_FAILED), "{}", 0)
         filled = sending.with_key(filled, sending.call_key(self._link.id, event.id, carried[0].number))
         request, shown = self.request(filled, now)
         return Prepared(Call(event, request, more=more), shown, len(filled.body))
@@ -201,6 +211,8 @@ class CallAction:
             outcome, reason = self.outcome_of(reply.call, found)
         except TemplateFailed as wrong:
             return _template_failed(str(wrong), found.duration_ms, found.body, status)
+        if outcome is outcomes.OK and self._keep is not None:
+            reason += self._keeping(self._keep, reply, found)
         asked = found.header("retry-after") if found.answered else None
         wait_seconds = None if asked is None else retry.parse_retry_after(asked, now)
         judged = judgement.judge_call(outcome, status, asked_to_wait=wait_seconds is not None)
@@ -208,9 +220,25 @@ class CallAction:
             judged = judgement.given_up(judged, status, self._link.pacing.give_up_on)
         return Result(outcome, judged, reason, status, found.duration_ms, found.body, wait_seconds)
 
-    def follow(self, events: Sequence[Event], reply: CallReply, now: Micros) -> KeyDone | None:
-        """The key of `once` is stored with the success."""
-        return self.guarding.done(events[0], reply.call.more) if reply.reply is not None else None
+    def _keeping(self, keep: KeepTemplate, reply: CallReply, found: Reply) -> str:
+        """Find what is to be kept of an answer. Returns a sentence about it."""
+        try:
+            reply.kept.update(keep.fill(scope_with(reply.call.event, reply.call.more, _answer(found))))
+        except TemplateFailed as wrong:
+            # The call has taken effect, so it has not failed.
+            return f" Nothing was kept. {wrong}"
+        return f" Kept {', '.join(sorted(reply.kept))}." if reply.kept else " There was nothing to keep."
+
+    def follow(self, events: Sequence[Event], reply: CallReply, now: Micros) -> FollowUp | None:
+        """The key of `once`, and what is kept of the answer, are stored with the success."""
+        if reply.reply is None:
+            return None
+        done = self.guarding.done(events[0], reply.call.more) if self.guarding.has_key else None
+        key = self._scopes.key(events[0], reply.call.more) if reply.kept else None
+        if key is None:
+            return done
+        keep = self._tools.memory.keep(key, reply.kept)
+        return FollowUps((keep,) if done is None else (keep, done), (keep.stored,))
 
     def outcome_of(self, call: Call, reply: Reply) -> tuple[Outcome, str]:
         """The outcome, and a sentence. Raises TemplateFailed."""
@@ -223,10 +251,7 @@ class CallAction:
         more = "" if failure is None else f" {failure.reason}"
         is_ok = 200 <= status < 300
         if self._template.reads_answer:
-            headers = header_values(reply.lines)
-            body = read_answer(headers.get("content-type", ""), reply.body)
-            answer = {"status": status, "headers": headers, "body": body}
-            is_ok = self._template.is_ok(scope_with(call.event, call.more, answer))
+            is_ok = self._template.is_ok(scope_with(call.event, call.more, _answer(reply)))
         if is_ok:
             return outcomes.OK, f"Answered {status}.{more}"
         if 200 <= status < 300:
@@ -234,6 +259,13 @@ class CallAction:
         if 300 <= status < 400:
             return outcomes.REDIRECT, f"Answered {status}; redirects are not followed.{more}"
         return outcomes.BAD_STATUS, f"Answered {status}.{more}"
+
+
+def _answer(reply: Reply) -> dict[str, Any]:
+    """What templates see of an answer."""
+    headers = header_values(reply.lines)
+    body = read_answer(headers.get("content-type", ""), reply.body)
+    return {"status": reply.status or 0, "headers": headers, "body": body}
 
 
 def _template_failed(reason: str, duration_ms: int, answer: bytes, status: int | None = None) -> Result:

@@ -6,16 +6,21 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
+from tidings.deliver.actions.keeping.memory import LinkMemory
 from tidings.deliver.actions.once import KeyDone, Once
 from tidings.deliver.actions.splitting.parts import PartsMade
 from tidings.model import outcome as outcomes
 from tidings.model.event import Event
 from tidings.model.link import ALL_TENANTS, AnyLink, replaces
 from tidings.model.outcome import Outcome
-from tidings.rules.guard import ITEM, SKIPPED_BY_IF, SKIPPED_BY_ONCE, Guard, names_of
+from tidings.rules.calls.keeping import SubjectOf
+from tidings.rules.guard import ITEM, MINE, SKIPPED_BY_IF, SKIPPED_BY_ONCE, Guard, names_of
 from tidings.rules.template import JsonTemplate, Scope, TemplateFailed
 from tidings.rules.templates.numbers import read
 from tidings.store.base import StoreError
+from tidings.store.links.kept import KeptKey, space
 
 SEPARATOR = "\x1f"
 """In the name of a line: between tenant and subject, or before the digest of an element."""
@@ -51,19 +56,38 @@ class Guarding:
 
 
 class Scopes:
-    """What the templates of one link see besides an event: the element that a delivery is about."""
+    """What the templates of one link see besides an event: what a delivery is about, and what was kept."""
 
-    def __init__(self, link: AnyLink, parts: PartsMade) -> None:
-        self._parts = parts if link.what.split_by is not None else None
+    def __init__(self, link: AnyLink, parts: PartsMade, memory: LinkMemory | None = None) -> None:
+        """`memory`: for links whose templates may read it."""
+        what = link.what
+        self._parts = parts if what.split_by is not None else None
+        self._memory = memory
+        self.reads_memory = memory is not None and MINE.encode() in msgspec.json.encode(what)
+        """Whether its templates name what was kept."""
+        self._space = space(link.name, getattr(what, "via", None))
+        self._subject = SubjectOf(what)
 
     def element(self, number: int) -> str:
         """The element that a delivery is about, as JSON; empty: it is about the whole event. Raises StoreError."""
         return "" if self._parts is None else self._parts.of(number) or ""
 
-    def more(self, number: int) -> dict[str, Any]:
-        """The values by their names. Raises StoreError."""
+    def more(self, event: Event, number: int) -> dict[str, Any]:
+        """The values by their names. Raises StoreError, or TemplateFailed if `order` cannot say whose memory it is."""
         element = self.element(number)
-        return {ITEM: read(element)} if element else {}
+        found = {ITEM: read(element)} if element else {}
+        if self.reads_memory and self._memory is not None:
+            key = self.key(event, found)
+            found[MINE] = {} if key is None else self._memory.of(key)
+        return found
+
+    def key(self, event: Event, more: Mapping[str, Any]) -> KeptKey | None:
+        """Whose memory it is: that of the event's subject, or of what `order` names. None: there is no subject.
+
+        Raises TemplateFailed.
+        """
+        subject = self._subject.of(scope_with(event, more))
+        return KeptKey(self._space, event.tenant or "", subject) if subject else None
 
 
 def scope_with(event: Event, more: Mapping[str, Any], *others: Mapping[str, Any] | None) -> Scope:
@@ -99,7 +123,7 @@ class LineOf:
         element = self._scopes.element(number)
         if not element:
             return event.subject if self._template is None else WHOLE
-        more = self._scopes.more(number)
+        more = self._scopes.more(event, number)
         name = event.subject if self._template is None else self._filled(scope_with(event, more))
         digest = hashlib.sha256(element.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         return f"{name}{SEPARATOR}{digest}" if name else None

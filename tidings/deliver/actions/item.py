@@ -46,7 +46,7 @@ class ItemAction:
         key = None
         try:
             element = self._scopes.element(carried[0].number)
-            scope = scope_with(events[0], self._scopes.more(carried[0].number))
+            scope = scope_with(events[0], self._scopes.more(events[0], carried[0].number))
             if not self._guard.is_open:
                 if self._guard.skips(scope):
                     return Prepared(EditReply(outcomes.SKIPPED, SKIPPED_BY_IF), "{}", 0)

@@ -79,7 +79,7 @@ class MailAction:
         if connection is None:
             raise ValueError(f"there is no connection {self._link.what.via}")
         try:
-            more = self._scopes.more(carried[0].number)
+            more = self._scopes.more(events[0], carried[0].number)
             scope = scope_with(event, more)
             skipped = self._guarding.skipped(scope)
             if skipped is not None:

@@ -6,7 +6,7 @@ Everything that is wrong is reported at once, each place by a JSON pointer.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -15,12 +15,10 @@ from tidings.model.access import TENANT_RULE, is_tenant
 from tidings.model.errors import Invalid
 from tidings.model.link import (
     ALL_TENANTS,
-    EDIT_WORDS,
     KIND_OF,
     AnyLink,
     CallApi,
     EditItem,
-    EditWord,
     Link,
     LinkAction,
     Pacing,
@@ -29,23 +27,18 @@ from tidings.model.link import (
 )
 from tidings.model.moment import Micros
 from tidings.rules import event_types, filter
-from tidings.rules.declare.calls import plain_call, read_call
-from tidings.rules.declare.mail import plain_mail, read_mail
-from tidings.rules.declare.pacing import ORDERS, order_by, plain_pacing, read_pacing, refusing, replaces
-from tidings.rules.edits import VALUES_AT
-from tidings.rules.guard import ITEM, Guard
-from tidings.rules.mirror.declared import plain_emit, read_emit
+from tidings.rules.declare.actions import ACTIONS, NEW, guarded, read_action
+from tidings.rules.declare.calls import plain_call
+from tidings.rules.declare.mail import plain_mail
+from tidings.rules.declare.pacing import plain_pacing, read_pacing, refusing
+from tidings.rules.mirror.declared import plain_emit
 from tidings.rules.reading.places import Places, shown
 from tidings.rules.reading.refused import escaped
-from tidings.rules.splitting import SplitTemplate
-from tidings.rules.template import SCOPE, JsonTemplate, is_template
 from tidings.rules.timers import declared as timers
 
 LINKS_MAX = 10_000
 DESCRIPTION_CHARS_MAX = 1_000
 NAME_RULE = "A link's name is 1 to 64 lower-case letters, digits, - and _, and begins with a letter"
-ACTIONS = ("item", "call", "mail")
-"""What a link may do; exactly one of them."""
 
 NAME_PATTERN = "^[a-z][a-z0-9_-]{0,63}$"
 
@@ -60,15 +53,13 @@ _PARTS = (
     "split",
     *ACTIONS,
     "emit",
+    "keep",
     "order",
     "order_max_age_seconds",
     "rate",
     "max_in_flight",
     "retry_delays_seconds",
 )
-_ITEM_PARTS = ("collection", *EDIT_WORDS, "data")
-_NEW = True
-"""What `create` has if the item gets its own id."""
 
 
 class DeclaredLink(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,12 +150,14 @@ def plain(link: AnyLink | DeclaredLink) -> dict[str, Any]:
         found["filter"] = link.filter
     if isinstance(what, CallApi):
         found["call"] = plain_call(what, pacing)
+        if what.keep is not None:
+            found["keep"] = what.keep
         if what.emit is not None:
             found["emit"] = plain_emit(what.emit)
     elif isinstance(what, SendMail):
         found["mail"] = plain_mail(what)
     else:
-        item: dict[str, Any] = {"collection": what.collection, what.edit: _NEW if what.item is None else what.item}
+        item: dict[str, Any] = {"collection": what.collection, what.edit: NEW if what.item is None else what.item}
         if what.edit != "delete":
             item["data"] = what.values
         found["item"] = item
@@ -189,7 +182,7 @@ def _read(name: Any, value: Any, pointer: str, wrong: Places) -> DeclaredLink | 
         "tenant": _tenant(given.get("tenant"), f"{pointer}/tenant", wrong),
         **_when(given, pointer, wrong),
         "filter": given.get("filter"),
-        "what": _guarded(_what(given, pointer, wrong), given, pointer, wrong),
+        "what": guarded(read_action(given, pointer, wrong), given, pointer, wrong),
         "pacing": _pacing(given, pointer, wrong),
     }
     pattern = given.get("filter")
@@ -241,140 +234,6 @@ def _timer(given: dict[str, Any], when: dict[str, Any], pointer: str, wrong: Pla
     return timers.read(when, at, wrong)
 
 
-def _guarded(what: LinkAction | None, given: dict[str, Any], pointer: str, wrong: Places) -> LinkAction | None:
-    """The same with `if` and `once`."""
-    once = given.get("once")
-    for name in ("if", "once", "split"):
-        value = given.get(name)
-        if value is not None and not (type(value) is str and is_template(value)):
-            detail = f"`{name}` must be a template such as {{{{ data.id }}}}, not {shown(value)}."
-            wrong.say(f"{pointer}/{name}", "wrong_type", detail)
-            return None
-    if once is not None and given.get("order", ORDERS[0]) != ORDERS[0]:
-        detail = "`once` keeps the events of each key in order; leave `order` out."
-        wrong.say(f"{pointer}/order", "contradiction", detail)
-    if given.get("if") is not None and replaces(given):
-        detail = (
-            "`order: subject` replaces an event before the `if` of the newer one is known. Use `filter` instead of "
-            "`if`, or leave `order` out."
-        )
-        wrong.say(f"{pointer}/if", "contradiction", detail)
-    _check_split(given, pointer, wrong)
-    if once is not None and given.get("emit") is not None:
-        detail = "`emit` compares what it reads, so reading again does no harm; leave `once` out."
-        wrong.say(f"{pointer}/once", "contradiction", detail)
-    if what is None:
-        return None
-    found = msgspec.structs.replace(
-        what,
-        only_if=given.get("if"),
-        once_by=once,
-        order_by=once or order_by(given),
-        replaces=replaces(given),
-        split_by=given.get("split"),
-    )
-    refusing(lambda: Guard(found, pointer), wrong)
-    return found
-
-
-def _check_split(given: dict[str, Any], pointer: str, wrong: Places) -> None:
-    source = given.get("split")
-    if source is None:
-        return
-    refusing(lambda: SplitTemplate(source, pointer), wrong)
-    if given.get("emit") is not None:
-        wrong.say(
-            f"{pointer}/split",
-            "contradiction",
-            "A link with `emit` reads one answer for each event; leave `split` out.",
-        )
-    if replaces(given):
-        detail = (
-            "`order: subject` replaces a whole event, but with `split` each element is on its own; leave `order` out."
-        )
-        wrong.say(f"{pointer}/order", "contradiction", detail)
-
-
-def _names(given: dict[str, Any]) -> tuple[str, ...]:
-    """What the templates of the action see."""
-    return SCOPE if given.get("split") is None else (*SCOPE, ITEM)
-
-
-def _what(given: dict[str, Any], pointer: str, wrong: Places) -> LinkAction | None:
-    named = [name for name in ACTIONS if given.get(name) is not None]
-    if not named:
-        detail = "A link needs `item` (an edit of an item), `call` (a request to another system) or `mail` (a mail)."
-        wrong.say(f"{pointer}/item", "missing", detail)
-    elif len(named) > 1:
-        detail = f"A link does one thing: {' or '.join(named)}. Declare a second link for the other."
-        wrong.say(f"{pointer}/{named[1]}", "contradiction", detail)
-    elif named == ["call"]:
-        if type(given["call"]) is dict and given["call"].get("via") is not None:
-            _no_rate(given, pointer, wrong)
-        emit = given.get("emit")
-        rule = None if emit is None else read_emit(emit, f"{pointer}/emit", wrong, is_poll=_has_timer(given))
-        return read_call(given["call"], pointer, wrong, rule, _names(given))
-    elif named == ["mail"]:
-        _no_rate(given, pointer, wrong)
-        if given.get("emit") is not None:
-            detail = "A mail has no answer to read. Use `emit` only with `call`."
-            wrong.say(f"{pointer}/emit", "contradiction", detail)
-        return read_mail(given["mail"], pointer, wrong, _names(given))
-    else:
-        if given.get("emit") is not None:
-            detail = "An edit emits the event of its change. Use `emit` only with `call`, whose answer it reads."
-            wrong.say(f"{pointer}/emit", "contradiction", detail)
-        return _item(given, pointer, wrong)
-    return None
-
-
-def _has_timer(given: dict[str, Any]) -> bool:
-    when = given.get("when")
-    return type(when) is dict and any(when.get(kind) is not None for kind in timers.KINDS)
-
-
-def _no_rate(given: dict[str, Any], pointer: str, wrong: Places) -> None:
-    if given.get("rate") is not None:
-        detail = "Set the rate of the connection instead: all its links share it."
-        wrong.say(f"{pointer}/rate", "contradiction", detail)
-
-
 def _pacing(given: dict[str, Any], pointer: str, wrong: Places) -> Pacing:
     call = given.get("call")
     return read_pacing(given, pointer, wrong, call.get("give_up_on") if type(call) is dict else None)
-
-
-def _item(given: dict[str, Any], pointer: str, wrong: Places) -> EditItem | None:
-    at = f"{pointer}/item"
-    item = wrong.members(given["item"], at, _ITEM_PARTS, "`item`")
-    words: list[EditWord] = [word for word in EDIT_WORDS if item.get(word) is not None]
-    collection = item.get("collection")
-    if type(collection) is not str or not collection:
-        wrong.say(f"{at}/collection", "missing", "`item` needs `collection`, the name of a collection.")
-    if len(words) != 1:
-        wrong.say(at, "incomplete", f"`item` needs exactly one of {', '.join(EDIT_WORDS)}, with the item's id.")
-        return None
-    word = words[0]
-    names = _names(given)
-    target = _target(item[word], word, f"{at}/{word}", wrong, names)
-    data = item.get("data")
-    if word == "delete":
-        if "data" in item:
-            wrong.say(f"{at}/data", "contradiction", "`delete` takes no `data`.")
-    elif type(data) is not dict and not (type(data) is str and is_template(data)):
-        detail = "`item` needs `data`: the item's fields by name, or a template such as {{ data }} that becomes them."
-        wrong.say(f"{at}/data", "missing" if data is None else "wrong_type", detail)
-    else:
-        refusing(lambda: JsonTemplate(data, pointer + VALUES_AT, names), wrong)
-    return EditItem(collection=str(collection), edit=word, item=target, values=data)
-
-
-def _target(value: Any, word: EditWord, pointer: str, wrong: Places, names: Sequence[str]) -> str | None:
-    if word == "create" and value is _NEW:
-        return None
-    if type(value) is not str or not value:
-        either = " or true, for a new id" if word == "create" else ""
-        wrong.say(pointer, "wrong_type", f"`{word}` must be the item's id, such as {{{{ data.id }}}}{either}.")
-        return None
-    refusing(lambda: JsonTemplate(value, pointer, names), wrong)
-    return value

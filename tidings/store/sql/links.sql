@@ -103,3 +103,20 @@ ON CONFLICT (link) DO UPDATE SET cursor = excluded.cursor, filled = excluded.fil
 -- name: poll_drop
 -- It begins again.
 DELETE FROM poll WHERE link = :link;
+
+-- name: kept
+-- What is kept for a subject.
+SELECT value, updated FROM kept WHERE space = :space AND tenant = :tenant AND subject = :subject;
+
+-- name: kept_put
+-- Keep this for a subject.
+INSERT INTO kept (space, tenant, subject, value, updated) VALUES (:space, :tenant, :subject, :value, :updated)
+ON CONFLICT (space, tenant, subject) DO UPDATE SET value = excluded.value, updated = excluded.updated;
+
+-- name: kept_drop
+-- Nothing is kept for a subject any more.
+DELETE FROM kept WHERE space = :space AND tenant = :tenant AND subject = :subject;
+
+-- name: kept_forget
+-- Forget what is kept for a subject, or everything.
+DELETE FROM kept WHERE space = :space AND (CAST(:subject AS text) IS NULL OR subject = CAST(:subject AS text));

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import msgspec
 
-from tidings.control.links import WRITE
+from tidings.control.links import READ, WRITE
 from tidings.control.timers.runs import Forgotten
 from tidings.store.base import Db
 from tidings.store.log.events import WithEvents
+from tidings.views.links import KeptView, kept_view
 from tidings.web.api.events.publish import Accepted, accepted
 from tidings.web.habits.once import once, run_once
-from tidings.web.operation import Answer, Operation, Request
+from tidings.web.operation import Answer, Operation, Parameter, Request
 from tidings.web.parts import Parts
 
 
@@ -30,16 +31,35 @@ def _answered(made: WithEvents) -> WithEvents:
 
 
 class LinkReset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`mirror`: delete the records as well, so that each is created again."""
+    """`mirror`: delete the records as well, so that each is created again.
+
+    `kept`: forget instead what was kept of answers, for one `subject` or for all.
+    """
 
     mirror: bool = False
+    kept: bool = False
+    subject: str | None = None
 
 
 async def reset_link(parts: Parts, request: Request) -> Answer:
-    """Let a poll begin again."""
-    forget = request.body is not None and request.body.mirror
+    """Let a poll begin again, or forget what was kept."""
+    asked = request.body or LinkReset()
     run = run_once(parts, request, lambda done: Answer(200, done))
-    return await parts.timer_runs.reset(request.caller, request.path["name"], forget=forget, run=run)
+    return await parts.timer_runs.reset(
+        request.caller,
+        request.path["name"],
+        forget=asked.mirror,
+        subject=asked.subject,
+        is_kept=asked.kept,
+        run=run,
+    )
+
+
+async def get_kept(parts: Parts, request: Request) -> Answer:
+    """Read what was kept for a subject."""
+    given = request.query
+    found = await parts.timer_runs.kept(request.caller, request.path["name"], given["subject"], given.get("tenant"))
+    return Answer(200, kept_view(found))
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -70,7 +90,8 @@ OPERATIONS: tuple[Operation, ...] = (
         help=(
             "The link forgets how far it has read, so its next run reads everything. Records that are unchanged in "
             "its mirror emit nothing, so only missed changes are emitted. With `mirror`, the records in the "
-            "mirror are deleted too, and the next run emits each of them as created."
+            "mirror are deleted too, and the next run emits each of them as created. With `kept`, the link forgets "
+            "instead what it has kept of answers; links through the same connection share that."
         ),
         handler=reset_link,
         tag="Links",
@@ -79,5 +100,23 @@ OPERATIONS: tuple[Operation, ...] = (
         request_optional=True,
         response=Forgotten,
         example={"mirror": False},
+    ),
+    Operation(
+        name="get_kept",
+        method="GET",
+        path="/v1/links/{name}/kept",
+        scope=READ,
+        summary="Read what a link has kept for a subject",
+        help=(
+            "What its `keep` remembered of answers for the subject of an event, and what its templates see as `mine`. "
+            "Links through the same connection share it."
+        ),
+        handler=get_kept,
+        tag="Links",
+        parameters=(
+            Parameter(name="subject", schema={"type": "string"}, help="The subject of the events.", required=True),
+            Parameter(name="tenant", schema={"type": "string"}, help="Of this tenant's events."),
+        ),
+        response=KeptView,
     ),
 )

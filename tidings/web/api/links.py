@@ -37,6 +37,7 @@ class LinkBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     call: dict[str, Any] | None = None
     mail: dict[str, Any] | None = None
     emit: dict[str, Any] | None = None
+    keep: dict[str, Any] | None = None
     order: str = "each"
     order_max_age_seconds: int = 3600
     rate: float | str | None = None

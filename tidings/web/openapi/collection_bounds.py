@@ -11,6 +11,7 @@ from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.model.link import EDIT_WORDS, IN_DOUBTS
 from tidings.model.link import VERBS as CALL_VERBS
 from tidings.rules import template
+from tidings.rules.calls import keeping
 from tidings.rules.calls.mail import RECIPIENTS_MAX
 from tidings.rules.declare import connections, declaration, declared_field, links, pacing
 from tidings.rules.deliver import judgement, retry
@@ -289,6 +290,12 @@ _LINK: dict[str, Schema] = {
         ),
         "description": "Which events are published from the answers to a call.",
     },
+    "keep": {
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": keeping.NAMES_MAX,
+        "description": "What the link remembers of an answer for the event's subject: names with templates.",
+    },
     "order": _TEMPLATE,
     "order_max_age_seconds": {"minimum": 1, "maximum": pacing.ORDER_AGE_SECONDS_MAX},
     "rate": RATE,
@@ -360,6 +367,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "LinkTestView": {"link": LINK, "says": _LONG},
     "ObservedView": {"first": {"maxItems": RECORDS_SHOWN}, "changes": {"maxItems": RECORDS_SHOWN}},
     "ChangeOfRecord": {"change": {"enum": ["created", "updated", "deleted"]}, "key": {"maxLength": 256}},
+    "KeptView": {"link": LINK, "values": {"type": "object"}},
     "EditView": {"edit": {"enum": list(EDIT_WORDS)}, "id": _LONG, "data": {"type": "object"}},
     "ChangeShown": {"data": {"type": "object"}},
     "GivenEvent": {"data": {"type": "object"}},

@@ -235,7 +235,7 @@ _LINK = {
     "tenant": None,
     "when": {"event": ["shop.order.created", "shop.order.updated"]},
     "filter": None,
-    **dict.fromkeys(("if", "once", "split", "call", "emit", "mail")),
+    **dict.fromkeys(("if", "once", "split", "call", "emit", "keep", "mail")),
     "item": {"collection": "tasks", "put": "{{ data.id }}", "data": {"title": "{{ data.title }}"}},
     "order": "each",
     "order_max_age_seconds": 3600,
@@ -245,9 +245,7 @@ _LINK = {
     "state": "enabled",
     "reason": None,
     "waiting": 0,
-    "next_due": None,
-    "last_due": None,
-    "last_run": None,
+    **dict.fromkeys(("next_due", "last_due", "last_run")),
     "revision": 1,
     "created": THEN,
     "updated": THEN,
@@ -262,8 +260,7 @@ _LINK_TEST = {
     "outcome": "ok",
     "says": "Created tasks/o-1.",
     "change": {"type": "tasks.created", "data": {"id": "o-1", "title": "Two chairs"}} | _NOTHING_BEFORE,
-    "elements": None,
-    "observed": None,
+    **dict.fromkeys(("elements", "observed")),
 }
 
 _STEP = {"do": "create_link", "link": "shop-update", "connection": None, "says": "will create the link", "loses": 0}
@@ -315,7 +312,8 @@ ANSWERS: dict[str, Any] = {
     "EventView": _EVENT,
     "Health": {"status": "ok"},
     "HookView": _HOOK,
-    "Forgotten": {"link": "contacts", "cursor": True, "records": 120},
+    "KeptView": {"link": "push", "tenant": None, "subject": "c-1", "values": {"id": "x-7"}, "updated": THEN},
+    "Forgotten": {"link": "contacts", "cursor": True, "records": 120, "kept": 0},
     "FormView": _FORM,
     "FormsPlan": {
         "plan": "plan_3f1b8f8e2a7d4c90b6e51a02",

@@ -1,0 +1,1 @@
+"""Keeping: what links remember of answers, for the subject of an event."""

@@ -1,0 +1,66 @@
+"""What links keep of answers, by subject: the other system's id of a record. It outlives edits of links.
+
+Links through one connection share it, because they act on the same records; a link without a connection has its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tidings.model.moment import Micros
+from tidings.rules.templates.numbers import encode, read
+from tidings.store.base import Db
+
+
+class KeptKey(NamedTuple):
+    """Whose it is, and for which subject. `tenant`: empty for events without one."""
+
+    space: str
+    tenant: str
+    subject: str
+
+
+class KeptRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept for a subject. `values`: a JSON object."""
+
+    tenant: str
+    subject: str
+    values: str
+    updated: Micros
+
+
+def space(name: str, via: str | None) -> str:
+    """Whose memory a link uses: its connection's, or its own."""
+    return f"link:{name}" if via is None else f"connection:{via}"
+
+
+def of(db: Db, key: KeptKey) -> dict[str, Any]:
+    """The values by their names."""
+    row = db.one("kept", **key._asdict())
+    return {} if row is None else read(row[0])
+
+
+def merged(values: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """The values with later ones; null forgets a name."""
+    return {name: value for name, value in {**values, **later}.items() if value is not None}
+
+
+def put(db: Db, key: KeptKey, values: dict[str, Any], now: Micros) -> None:
+    """Store the values; nothing is stored of none."""
+    if values:
+        db.run("kept_put", **key._asdict(), value=encode(values).decode(), updated=now)
+    else:
+        db.run("kept_drop", **key._asdict())
+
+
+def row_of(db: Db, key: KeptKey) -> KeptRow | None:
+    """What is kept for a subject, as it is stored."""
+    row = db.one("kept", **key._asdict())
+    return None if row is None else KeptRow(tenant=key.tenant, subject=key.subject, values=row[0], updated=row[1])
+
+
+def forget(db: Db, space: str, subject: str | None) -> int:
+    """Forget everything, or what is kept for one subject. Returns for how many subjects that was."""
+    return db.run("kept_forget", space=space, subject=subject)
