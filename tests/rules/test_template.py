@@ -122,10 +122,20 @@ def test_integers_of_64_bits_are_calculated_with_exactly() -> None:
     assert written("{{ data.b * 2 }}", text) == "9007199254740994"
 
 
-@pytest.mark.parametrize("source", ["data.a * 2", "data.a + 1", "data.a ~ ''", "[data.a] | join", "data.a | tojson"])
+@pytest.mark.parametrize("source", ["data.a * 2", "data.a + 1", "-data.a", "[data.a] | sum", "data.a | round"])
 def test_what_cannot_be_calculated_exactly_fails(source: str) -> None:
     with pytest.raises(TemplateFailed, match=r"^The template at /x failed: "):
         JsonTemplate({"x": f"{{{{ {source} }}}}"}).fill(Scope(event(text=f'{{"a": {MONEY}}}')))
+
+
+@pytest.mark.parametrize("source", ["data.a ~ ''", "[data.a] | join", "data.a | tojson", "'%s' | format(data.a)"])
+def test_what_writes_a_number_keeps_every_digit(source: str) -> None:
+    assert filled(f"{{{{ {source} }}}}", text=f'{{"a": {MONEY}}}') == MONEY
+
+
+@pytest.mark.parametrize("source", ["data.a > 12345678901234567.88", "data.a < 12345678901234568", "data.a == data.a"])
+def test_numbers_are_compared_with_every_digit(source: str) -> None:
+    assert filled(f"{{{{ {source} }}}}", text=f'{{"a": {MONEY}}}') is True
 
 
 # --- text of one value ------------------------------------------------------------------------------------------------
@@ -240,8 +250,8 @@ def test_a_name_before_a_filter_with_arguments_is_not_a_function() -> None:
     ],
 )
 def test_no_template_may_indent_json_as_far_as_it_likes(source: str) -> None:
-    with pytest.raises(Refused):
-        JsonTemplate(source)
+    with pytest.raises((Refused, TemplateFailed)):
+        filled(source, {"a": {"b": 1}, "n": 300000000, "filter": "tojson"})
 
 
 def test_small_indentations_and_mapped_filters_are_accepted() -> None:

@@ -135,7 +135,6 @@ class LinkTrials:
         if isinstance(link.what, CallApi):
             more = more | {MINE: await self._kept(link, event, more)}
         scope = Scope(event, {**more, **sending.auth_scope(self._connection_of(link))})
-        scope.has_marks = bool(more)
         if getattr(link.what, "emit", None) is not None:
             found = await self._observe(link.num, event)
             return LinkTrial(link=link, reason=reason, outcome=found.outcome, sentence=found.reason, observed=found)

@@ -91,10 +91,8 @@ class Scopes:
 
 
 def scope_with(event: Event, more: Mapping[str, Any], *others: Mapping[str, Any] | None) -> Scope:
-    """A scope with more values, in which numbers may be marked."""
-    scope = Scope(event, {**more, **{name: value for each in others if each for name, value in each.items()}})
-    scope.has_marks = bool(more)
-    return scope
+    """A scope with more values."""
+    return Scope(event, {**more, **{name: value for each in others if each for name, value in each.items()}})
 
 
 class LineOf:

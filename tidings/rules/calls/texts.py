@@ -12,19 +12,9 @@ from typing import Any
 from urllib.parse import quote
 from xml.parsers import expat
 
-from tidings.rules.calls.pieces import pieces
 from tidings.rules.reading.refused import Refused
-from tidings.rules.template import (
-    MISSING,
-    SCOPE,
-    JsonTemplate,
-    Rendered,
-    Scope,
-    TemplateFailed,
-    ValuePath,
-    checked_names,
-    value_path,
-)
+from tidings.rules.template import SCOPE, JsonTemplate, Scope, TemplateFailed, TextProgram
+from tidings.rules.templates.lexer import pieces
 from tidings.rules.templates.numbers import shown
 
 Escape = Callable[[Any], str]
@@ -52,36 +42,13 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _PATH_TEXT = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*")
 
 
-class TextTemplate:
+class TextTemplate(TextProgram):
     """Text with values in it, compiled. Filled by one thread at a time."""
 
     def __init__(self, source: str, pointer: str, escape: Escape, names: Sequence[str] = SCOPE) -> None:
         """`names`: what it may name. Raises Refused."""
+        super().__init__(source, pointer, escape, names)
         self.pointer = pointer
-        self._escape = escape
-        self.names = named = checked_names(source, pointer, names)
-        self._parts: list[str | ValuePath] | None = []
-        for kind, text in pieces(source):
-            path = value_path(text, pointer) if kind == "value" else None
-            if kind == "text" or (path is not None and path.name in names):
-                self._parts.append(text if path is None else path)
-            else:
-                self._parts = None
-                break
-        self._rendered = Rendered(source, pointer, named, escape) if self._parts is None else None
-
-    def fill(self, scope: Scope) -> str:
-        """The text. Raises TemplateFailed."""
-        if self._rendered is not None:
-            return self._rendered.fill(scope)
-        try:
-            return "".join([part if type(part) is str else self._of(part, scope) for part in self._parts or ()])
-        except ValueError as wrong:
-            raise TemplateFailed(self.pointer, f"{wrong}.") from None
-
-    def _of(self, path: Any, scope: Scope) -> str:
-        value = path.value(scope)
-        return self._escape(None if value is MISSING else value)
 
 
 def in_text(value: Any) -> str:
@@ -189,7 +156,7 @@ class HeaderTemplates:
         """Raises Refused."""
         self._pointer = pointer
         self._template = JsonTemplate(dict(given), pointer, names)
-        self.names_auth = any(AUTH in checked_names(each, pointer, names) for each in given.values())
+        self.names_auth = any(path[0] == AUTH for _, path in self._template.paths)
 
     def fill(self, scope: Scope) -> list[tuple[str, str]]:
         """Names and values. Raises TemplateFailed if a value cannot be in a header."""

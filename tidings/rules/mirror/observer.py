@@ -86,7 +86,6 @@ class Observer:
     def _observed(self, event: Event, answer: ReadAnswer, record: Any, number: int) -> Observation:
         more = {"record": record, "body": answer.body, "headers": answer.headers}
         scope = Scope(event, more)
-        scope.has_marks = True
         if self._key is None:
             key = self._key_at(record, number)
         else:
@@ -106,10 +105,8 @@ class Observer:
 
 
 def scope_of(event: Event, more: Mapping[str, Any]) -> Scope:
-    """A scope with values of an answer in it, in which numbers may be marked."""
-    scope = Scope(event, dict(more))
-    scope.has_marks = True
-    return scope
+    """A scope with values of an answer in it."""
+    return Scope(event, dict(more))
 
 
 def _read(content_type: str, raw: bytes) -> Any:

@@ -1,6 +1,6 @@
 """Values of events for templates: every number keeps its digits, also those that neither 64 bits nor a double keep.
 
-Such a number is `msgspec.Raw` here, and reaches MiniJinja as an object whose only name is a NUL.
+Such a number is `msgspec.Raw` here, so `encode` writes it as it was sent.
 """
 
 from __future__ import annotations
@@ -14,9 +14,6 @@ import msgspec
 from tidings.rules.reading import exact
 from tidings.rules.reading.jsontext import INTEGER_MAX, INTEGER_MIN
 
-MARK = "\0"
-_IN_TEXT = ("\0", r"\u0000", r"\x00")
-"""How a mark appears in text that MiniJinja makes of it."""
 _LONG_NUMBER = re.compile(r"[0-9.]{16,}|[0-9.]+[eE][+-]?[0-9]{3}")
 
 
@@ -45,40 +42,7 @@ def shown(value: Any) -> Any:
         return "true" if value else "false"
     if type(value) is msgspec.Raw:
         return bytes(value).decode()
-    if type(value) is dict and MARK in value:
-        return value[MARK]
     return encode(value).decode() if type(value) in (dict, list) else value
-
-
-def marked(value: Any) -> Any:
-    """A value for MiniJinja."""
-    if type(value) is msgspec.Raw:
-        return {MARK: bytes(value).decode()}
-    if type(value) is dict:
-        return {name: marked(each) for name, each in value.items()}
-    if type(value) is list:
-        return [marked(each) for each in value]
-    return value
-
-
-def has_mark(text: str) -> bool:
-    """Whether JSON that MiniJinja wrote may have marked numbers."""
-    return any(mark in text for mark in _IN_TEXT)
-
-
-def unmarked(value: Any) -> Any:
-    """A value that MiniJinja made. Raises ValueError if a marked number was changed."""
-    if type(value) is str:
-        if has_mark(value):
-            raise ValueError
-        return value
-    if type(value) is dict:
-        if MARK in value:
-            return msgspec.Raw(value[MARK].encode())
-        return {name: unmarked(each) for name, each in value.items()}
-    if type(value) is list:
-        return [unmarked(each) for each in value]
-    return value
 
 
 def _whole(value: Any) -> Any:

@@ -1,0 +1,73 @@
+"""What a rendering may cost: steps and the size of what it makes, on one meter.
+
+Values are shared, never copied, so a short template can make a small list that is huge when it is written out. What
+would write, compare or hash a value therefore weighs it first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+STEPS_MAX = 200_000
+STEP = 20
+"""Units of one step. A character is one unit."""
+SLOT = 8
+"""Units of a place in a list; a name in an object is two."""
+UNITS_MAX = STEPS_MAX * STEP
+DEPTH_MAX = 128
+"""Levels of a value that is written out."""
+
+
+class TooMuch(ValueError):
+    """A rendering wants more than it may have."""
+
+    def __init__(self) -> None:
+        super().__init__(f"it takes more than {STEPS_MAX:,} steps, or makes more than {UNITS_MAX:,} characters")
+
+
+class RenderingMeter:
+    """The units that one rendering has left."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = UNITS_MAX
+
+    def spend(self, units: int) -> None:
+        """Raises TooMuch if there are not that many left."""
+        self.left -= units
+        if self.left < 0:
+            raise TooMuch
+
+    def call(self, value: Any) -> None:
+        """Pay for a filter that goes through a value: its characters or places, not what is in them."""
+        kind = type(value)
+        if kind is str:
+            self.spend(STEP + len(value))
+        elif kind is list or kind is dict:
+            self.spend(STEP + SLOT * len(value))
+        else:
+            self.spend(STEP)
+
+    def weigh(self, value: Any) -> int:
+        """Pay for everything that a value contains, as often as it contains it; returns the number of levels.
+
+        Raises TooMuch, before anything is made, or ValueError if there are too many levels.
+        """
+        level, depth = [value], 0
+        while level:
+            if depth > DEPTH_MAX:
+                raise ValueError(f"a value is nested more than {DEPTH_MAX} levels deep")
+            below: list[Any] = []
+            for each in level:
+                kind = type(each)
+                if kind is str:
+                    self.spend(len(each))
+                elif kind is list:
+                    self.spend(SLOT * len(each))
+                    below += each
+                elif kind is dict:
+                    self.spend(2 * SLOT * len(each) + sum(map(len, each)))
+                    below += each.values()
+            level, depth = below, depth + 1
+        return depth
