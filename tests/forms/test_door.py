@@ -112,6 +112,22 @@ def test_a_double_click_is_one_event_and_a_changed_page_another(world: FormWorld
     assert len(form.data()) == 2
 
 
+def test_a_page_of_ones_own_names_its_submission_so_that_a_repeat_is_none(world: FormWorld) -> None:
+    form = world.form()
+    first, second = ({"idempotency_key": name} for name in ("one", "two"))
+    said = [form.post_json(ANN, **first) for _ in range(3)]
+    assert {(each.status, each.body) for each in said} == {(200, said[0].body)}
+    assert form.post({**ANN}, **JSON, **first).status == 200
+    assert len(form.data()) == 1
+    assert form.post_json(ANN, **second).status == 200
+    assert form.post_json({**ANN, "message": "One more thing"}, **first).status == 200
+    assert form.post_json(ANN).status == 200
+    assert len(form.data()) == 4
+    other = world.form()
+    assert other.post_json(ANN, **first).status == 200
+    assert other.data() == [ANN]
+
+
 def test_a_page_that_was_open_too_long_is_shown_again_with_what_was_typed(world: FormWorld) -> None:
     form = world.form()
     token = form.token()

@@ -139,6 +139,21 @@ def test_a_head_with_odd_bytes_is_taken_without_a_fault(world: HookWorld) -> Non
     assert len(hook.events()) == 1
 
 
+def test_a_signed_header_beyond_ascii_is_missing_and_nothing_fails(world: HookWorld) -> None:
+    check = {
+        "kind": "signature",
+        "algorithm": "hmac-sha256",
+        "signed": "{header:X-Who}{body}",
+        "signature": {"from": "header:X-Sig"},
+    }
+    hook = world.hook({"check": check})
+    for who, status in (("Ann", 200), ("J\u00fcrgen", 401)):
+        signature = hook.signed(BODY, {"X-Who": who}).headers["x-sig"]
+        raw = head(hook, BODY, "X-Who: {who}", f"X-Sig: {signature}").replace(b"{who}", who.encode())
+        assert wire.send(world.server.url, raw + BODY).status == status
+    assert hook.refused()["reason"] == "missing_header"
+
+
 def test_yesterdays_true_request_is_refused_or_known(world: HookWorld) -> None:
     signed, timed = world.hook("github"), world.hook("slack")
     requests = [(hook, hook.signed(BODY)) for hook in (signed, timed)]

@@ -224,7 +224,8 @@ class FormReceiver:
             self._keep(form, given, "schema", " ".join([unfit.detail, *(place.detail for place in unfit.errors)]))
             wrong = [WrongField(_field_at(place.pointer), "schema", place.detail) for place in unfit.errors]
             return FormAnswer("wrong", posted, wrong, token=text)
-        is_new = await self._store(form, given, event, None if token is None else key_of(token, posted))
+        key = key_of(token, given.header("idempotency-key"), posted)
+        is_new = await self._store(form, given, event, key)
         return FormAnswer("accepted" if is_new else "repeated", posted)
 
     async def _store(self, form: Form, given: Submission, event: Event, key: str | None) -> bool:

@@ -69,9 +69,14 @@ class PageTokens:
         return PageToken(content.id, age) if age >= 0 else None
 
 
-def key_of(token: PageToken, posted: Posted) -> str:
-    """A key that is the same if the same page is sent again with the same values, and else never."""
-    digest = hashlib.sha256(token.id.encode())
+def key_of(token: PageToken | None, own: str, posted: Posted) -> str | None:
+    """A key that is the same if the same page is sent again with the same values, and else never.
+
+    `own`: what a page without our token calls its submission (the header Idempotency-Key). None if it has no name.
+    """
+    if token is None and not own:
+        return None
+    digest = hashlib.sha256(token.id.encode() if token is not None else b"own " + own.encode("utf-8", "surrogatepass"))
     for name, texts in sorted(posted.texts.items()):
         if name != FIELD:
             for text in texts:

@@ -180,7 +180,7 @@ class FormsDoor:
         if _allowed_origin(at, self._public) is not None and "access-control-request-method" in at.headers:
             headers += [
                 ("access-control-allow-methods", "POST"),
-                ("access-control-allow-headers", "Accept, Content-Type"),
+                ("access-control-allow-headers", "Accept, Content-Type, Idempotency-Key"),
                 ("access-control-max-age", PREFLIGHT_SECONDS),
             ]
         return self._send(at, 204, b"", headers)
