@@ -13,6 +13,8 @@ from tests.items.collections import declare
 from tests.robust.stalls import writer_of
 from tidings.intake.items import change as change_module
 from tidings.intake.items import kinds
+from tidings.intake.items.change import ItemChanges
+from tidings.intake.items.import_store import ImportStore
 from tidings.model.collection import Collection, Field
 from tidings.store.base import Db
 from tidings.testing import Api, TestServer
@@ -199,6 +201,30 @@ def test_items_with_many_words_weigh_more(own: Api) -> None:
     text += " more"
     assert own.call("POST", f"{PATH}:import", file(600), media, on_conflict="merge").json["code"] == "too_heavy"
     assert own.call("POST", f"{PATH}:import", file(200), media, on_conflict="merge").json["merged"] == 200
+
+
+def test_new_items_that_weigh_too_much_are_refused_before_the_writer_works_on_them(
+    own: Api, server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = " ".join(f"word{n}" for n in range(200))
+    worked: list[str] = []
+    for where, name in ((ItemChanges, "do"), (ImportStore, "store")):
+        there = getattr(where, name)
+
+        def noted(*given: Any, there: Any = there, name: str = name) -> Any:
+            worked.append(name)
+            return there(*given)
+
+        monkeypatch.setattr(where, name, noted)
+    creates = [{"op": "create", "data": {"text": text}} for _ in range(600)]
+    reply = own.call("POST", f"{PATH}:batch", {"operations": creates})
+    assert reply.status == 413 and reply.json["code"] == "too_heavy", reply.json
+    lines = b"".join(json.dumps({"text": text}).encode() + b"\n" for _ in range(600))
+    reply = own.call("POST", f"{PATH}:import", lines, {"Content-Type": "application/x-ndjson"})
+    assert reply.status == 413 and reply.json["code"] == "too_heavy", reply.json
+    assert worked == []
+    assert own.call("POST", f"{PATH}:batch", {"operations": creates[:100]}).status == 200
+    assert worked
 
 
 def test_items_with_many_numbers_weigh_more_once_they_are_changed(own: Api) -> None:

@@ -64,7 +64,9 @@ class Batches:
         """Inside a write job: do all of them. Raises what single operations raise, with the places of all."""
         changes: list[Change] = []
         wrong, moving, drafts = Wrong(), Moving(), Drafts()
-        foresee(db, self._catalog, self._kinds, self._items.current(asked[0][1].grant), drafts, asked)
+        kind = self._items.current(asked[0][1].grant)
+        drafts.expect(kind.table, [ask.data for verb, ask in asked if verb == "create"])
+        foresee(db, self._catalog, self._kinds, kind, drafts, asked)
         for index, (verb, ask) in enumerate(asked):
             if wrong.is_after(ask.id):
                 # The operation that it depends on was refused.

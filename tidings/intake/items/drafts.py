@@ -7,7 +7,7 @@ everything in sets at the end. A statement for each of a thousand lines would ho
 from __future__ import annotations
 
 from collections.abc import Collection as Several
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -41,6 +41,23 @@ Pair = tuple[Any, str]
 """A value (or an id) and the tenant of the item that has it."""
 
 
+class Weights:
+    """What new items of a collection weigh when they are written (WEIGHT_MAX)."""
+
+    def __init__(self, table: ItemTable) -> None:
+        self.each = INDEX_WEIGHT * max(0, len(table.indexes) - INDEXES_FREE)
+        self.searched = [field.name for field in table.collection.fields if field.searchable]
+
+    def of(self, values: Mapping[str, Any]) -> int:
+        """An item with these values, as stored or as given; objects and arrays count as stored."""
+        texts = [values.get(name) for name in self.searched]
+        return self.each + self.words(texts) + sum([len(each) for each in values.values() if type(each) is str])
+
+    def words(self, texts: Iterable[Any]) -> int:
+        """What the words of these texts add."""
+        return SEARCHED_WEIGHT * min(sum([len(text) for text in texts if type(text) is str]), SEARCHED_CHARS_MAX)
+
+
 class Draft:
     """The items of one collection as they will be. Has the methods of its `ItemTable`; `write` stores everything.
 
@@ -52,8 +69,7 @@ class Draft:
         self._table, self._drafts = table, drafts
         self._unique = [field.name for field in table.collection.fields if field.unique]
         self._places = {field.name: index for index, field in enumerate(table.collection.fields, len(OWN_COLUMNS) - 1)}
-        self._searched = [field.name for field in table.collection.fields if field.searchable]
-        self._each = INDEX_WEIGHT * max(0, len(table.indexes) - INDEXES_FREE)
+        self._weights = Weights(table)
         self._count = 0
         self._forget()
 
@@ -165,7 +181,7 @@ class Draft:
         """Add a new item; returns its provisional number."""
         self._count -= 1
         item = msgspec.structs.replace(item, seq=self._count)
-        self._drafts.weigh(item.values.values(), self._each + self._words(item.values[name] for name in self._searched))
+        self._drafts.weigh((), self._weights.of(item.values))
         self._put(item)
         self._changed[item.seq] = None
         return item.seq
@@ -173,8 +189,8 @@ class Draft:
     def insert_row(self, row: Row) -> None:
         """Add a new item, as values of `columns`, in a job that deletes none."""
         self._count = seq = self._count - 1
-        more = self._words(row[self._places[name]] for name in self._searched)
-        self._drafts.weigh(row[len(OWN_COLUMNS) - 1 :], self._each + more)
+        words = self._weights.words(row[self._places[name]] for name in self._weights.searched)
+        self._drafts.weigh(row[len(OWN_COLUMNS) - 1 :], self._weights.each + words)
         self._rows[seq] = row
         self._seqs.setdefault(row[0], {})[row[1]] = seq
         for name in self._unique:
@@ -185,8 +201,7 @@ class Draft:
         """Replace an item."""
         # Its objects and arrays were read and compared, value by value.
         inner = sum([value.count(",") for value in item.values.values() if type(value) is str])
-        more = self._words(item.values[name] for name in self._searched)
-        self._drafts.weigh(item.values.values(), self._each + VALUE_WEIGHT * inner + more)
+        self._drafts.weigh((), self._weights.of(item.values) + VALUE_WEIGHT * inner)
         self._put(item)
         self._changed[item.seq] = None
 
@@ -234,10 +249,6 @@ class Draft:
                 and holders.get((was, item.tenant), item.seq) != item.seq
             ]
             item_bulk.clear(db, self._table, name, moved)
-
-    def _words(self, texts: Iterable[str | None]) -> int:
-        """What the words of these texts add to an item's weight."""
-        return SEARCHED_WEIGHT * min(sum([len(text) for text in texts if text is not None]), SEARCHED_CHARS_MAX)
 
     # --- memory -------------------------------------------------------------------------------------------------------
 
@@ -304,7 +315,16 @@ class Drafts:
         """Count what an item holds, once when it is read and once when it is written."""
         self._left -= more + sum([len(value) for value in values if type(value) is str])
         if self._left < 0:
-            raise TooLarge(_HEAVY, code=TOO_HEAVY)
+            raise too_heavy()
+
+    def expect(self, table: ItemTable, new: Iterable[Mapping[str, Any]]) -> None:
+        """Refuse new items that weigh too much before the work begins. `new`: what is given of them."""
+        weights = Weights(table)
+        if sum([weights.of(values) for values in new]) > self._left:
+            raise too_heavy()
 
 
-_HEAVY = "The items are too large to be changed together. Send the change in smaller parts."
+def too_heavy() -> TooLarge:
+    """Items that weigh more than one write job may change."""
+    detail = "The items are too large to be changed together. Send the change in smaller parts."
+    return TooLarge(detail, code=TOO_HEAVY)

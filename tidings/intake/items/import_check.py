@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from tidings.intake.items.drafts import Weights, too_heavy
 from tidings.intake.items.kinds import Kind
 from tidings.intake.items.spool import Ready, Spool
 from tidings.model.access import TENANT_RULE, is_tenant
@@ -60,13 +61,25 @@ class Checker:
     """Checks the lines of one file for one caller, and spools the good ones. May run in any thread, one at a time.
 
     `tenant`: whose the items are if a line does not say. `on_conflict`: what to do if the id exists. `whole`: nothing
-    is stored if one line is bad, so from then on nothing is spooled.
+    is stored if one line is bad, so from then on nothing is spooled. `weight_max`: what all items may weigh.
     """
 
     def __init__(
-        self, kind: Kind, grant: Grant, clock: Clock, spool: Spool, *, tenant: str, on_conflict: OnConflict, whole: bool
+        self,
+        kind: Kind,
+        grant: Grant,
+        clock: Clock,
+        spool: Spool,
+        *,
+        tenant: str,
+        on_conflict: OnConflict,
+        whole: bool,
+        weight_max: int,
     ) -> None:
         self.read = 0
+        # Only if all are new, every line is written.
+        self._weights = Weights(kind.table) if whole and on_conflict == "refuse" else None
+        self._weight_left = weight_max
         self.refusals = Refusals()
         self.grant = grant
         self._kind, self._clock, self._spool = kind, clock, spool
@@ -123,6 +136,10 @@ class Checker:
         elif not fits:
             return [Place(pointer="", code="row_not_permitted", detail=_ROW)]
         if not (self._whole and self.refusals.count):
+            if self._weights is not None:
+                self._weight_left -= self._weights.of(values)
+                if self._weight_left < 0:
+                    raise too_heavy()
             shown = self._encode(rules.shown(values)).decode()[1:] if values else ""
             kept = data if self._on_conflict in ("replace", "merge") and own_id else None
             self._spool.add(Ready(given.line, ident, own_id, tenant, list(values.values()), shown, kept))

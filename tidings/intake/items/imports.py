@@ -152,6 +152,7 @@ class Import:
             tenant=request.tenant,
             on_conflict=request.on_conflict,
             whole=not request.in_parts,
+            weight_max=imports.limits.weight_max(),
         )
         self._counts = Counts()
         self.digest = b""
