@@ -71,7 +71,9 @@ def kinds(lane: Lane, now: Micros) -> tuple[Kind, ...]:
         others, turn = divmod(lane.turn, _FRESH_TURNS)
         # While nothing older is queued, fresh ones go in the order in which they were made.
         in_line = not lane.lagging and bool(lane.queue) and back.is_fresh(lane.queue[0].created)
-        return _OF_FRESH[in_line] if turn else _OF_OTHERS[others & 1]
+        # One that is never answered would take the only place until it times out, while all fresh ones wait.
+        for_fresh = turn or (lane.most_in_flight == 1 and now < back.slow_until)
+        return _OF_FRESH[in_line] if for_fresh else _OF_OTHERS[others & 1]
     return _TURNS[lane.turn & 3]
 
 
