@@ -7,7 +7,7 @@ from typing import Any
 from tidings.model.access import Key, Permit
 from tidings.rules.declare import plan as rules
 from tidings.rules.declare.declaration import read
-from tidings.rules.declare.permit_follow import follow
+from tidings.rules.declare.permit_follow import follow, touched
 from tidings.rules.declare.plan import Plan
 from tidings.rules.items.condition import NEVER
 from tidings.rules.items.permit import grant
@@ -60,3 +60,21 @@ def test_a_dropped_collection_takes_its_permits_along() -> None:
     others = [Permit(collection="people", verbs=("get",)), Permit(collection="gone", verbs=("get",))]
     assert follow([PERMIT, *others], planned({}, drop=["tasks"]), BEFORE) == (others[0],)
     assert follow([PERMIT], planned({"more": {}}), BEFORE) == (PERMIT,)
+
+
+def test_a_plan_that_renames_and_drops_nothing_touches_no_permits() -> None:
+    fields = {"title": T, "owner": T, "pay": T}
+    asked = {"by_owner": ["owner"]}
+    cases: list[tuple[dict[str, Any], set[str]]] = [
+        ({"fields": {**fields, "more": "string", "pay": {"type": "string"}}, "questions": asked}, set()),
+        ({"fields": fields, "questions": asked, "description": "x"}, set()),
+        ({"fields": fields}, {"tasks"}),
+        ({"fields": {"title": T, "owner": T}, "questions": asked}, {"tasks"}),
+        ({"fields": {**fields, "title": T, "name": {**T, "was": "title"}}, "questions": asked}, {"tasks"}),
+    ]
+    for tasks, names in cases:
+        plan = planned({"tasks": tasks})
+        assert touched(plan) == names, tasks
+        assert names or follow([PERMIT], plan, BEFORE) == (PERMIT,)
+    assert touched(planned({"jobs": {"was": "tasks", "fields": fields, "questions": asked}})) == {"tasks"}
+    assert touched(planned({}, prune=True)) == {"tasks", "people"}

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tidings.model.access import Key, Tenant
+from tidings.model.access import Key, Permit, Tenant
 from tidings.model.collection import Collection
 from tidings.model.event import EventType
 from tidings.model.link import AnyLink, EditItem, Link
@@ -173,3 +173,22 @@ def test_links_are_deleted_in_a_set_and_none_is_read_or_sealed_again(
     assert [catalog.now.links[link.num] for link in gone] == gone
     other.load(db)
     assert other.now.links == catalog.now.links
+
+
+def test_permits_are_replaced_in_a_set_and_only_those_that_a_change_touches(db: Db, catalog: Catalog) -> None:
+    catalog.load(db)
+    permit = Permit(collection="tasks", verbs=("list",), read=("title",))
+    keys = [Key(id=f"key_{n}", hash=f"{n}", name="", scopes=("x",), created=1, permits=(permit,)) for n in range(30)]
+    catalog.put_keys(db, keys)
+    catalog.refresh(db)
+    wider = (msgspec.structs.replace(permit, read=("title", "note")),)
+    catalog.put_permits(db, [(key.id, wider) for key in keys[:20]])
+    assert [key.permits for key in catalog.keys_with_permits(db)].count(wider) == 20, "the transaction sees its own"
+    catalog.refresh(db)
+    assert catalog.now.keys == {key.id: msgspec.structs.replace(key, permits=wider) for key in keys[:20]} | {
+        key.id: key for key in keys[20:]
+    }
+    assert catalog.now.keys_by_hash["3"].permits == wider
+    seen = dict(catalog.now.keys)
+    catalog.load(db)
+    assert catalog.now.keys == seen

@@ -13,13 +13,14 @@ from typing import Any, Protocol
 import msgspec
 
 from tidings.control.links import LinkPlan
+from tidings.model.access import Permit
 from tidings.model.collection import Collection
 from tidings.model.errors import Conflict, Place
 from tidings.model.moment import Clock, Micros
 from tidings.rules.declare import plan as rules
 from tidings.rules.declare.change_types import type_names
 from tidings.rules.declare.declaration import Declared, plain, read, read_one
-from tidings.rules.declare.permit_follow import follow
+from tidings.rules.declare.permit_follow import follow, touched
 from tidings.rules.declare.plan import Plan
 from tidings.rules.declare.plan_words import loses, losses, sentence
 from tidings.store.base import Db
@@ -219,10 +220,18 @@ class Collections:
                 what = msgspec.structs.replace(link.what, collection=renamed[link.what.collection])
                 moved = {"what": what, "revision": link.revision + 1, "updated": self._clock.now()}
                 self._catalog.put_link(db, msgspec.structs.replace(link, **moved))
-        if plan.dropped or plan.pairs:
-            permitted = [(key, follow(key.permits, plan, present)) for key in self._catalog.keys_with_permits(db)]
-            followed = [msgspec.structs.replace(key, permits=now) for key, now in permitted if now != key.permits]
-            self._catalog.put_keys(db, followed)
+        if names := touched(plan):
+            followed: dict[bytes, tuple[Permit, ...]] = {}
+            changed = []
+            for key in self._catalog.keys_with_permits(db):
+                if any(permit.collection in names for permit in key.permits):
+                    # Thousands of keys may have the same permits.
+                    mark = msgspec.json.encode(key.permits)
+                    if mark not in followed:
+                        followed[mark] = follow(key.permits, plan, present)
+                    if followed[mark] != key.permits:
+                        changed.append((key.id, followed[mark]))
+            self._catalog.put_permits(db, changed)
 
 
 def is_safe(shown: Shown) -> bool:

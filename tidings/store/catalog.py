@@ -10,11 +10,11 @@ each commit of its own, before anybody is answered.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from tidings.model.access import Key, Tenant
+from tidings.model.access import Key, Permit, Tenant
 from tidings.model.calls.connection import Connection
 from tidings.model.collection import Collection
 from tidings.model.event import ChangeType, EventType
@@ -27,7 +27,7 @@ from tidings.store.base import Db, Row
 from tidings.store.seal import Sealer
 from tidings.store.tokens import TokenStore
 
-CHANGES_KEPT = 10_000
+CHANGES_KEPT = 50_000
 """How many changes are kept. An older snapshot reads everything."""
 
 T = TypeVar("T")
@@ -84,14 +84,14 @@ class Catalog:
         # First the version: what changes in the meantime is then read twice rather than never.
         version = db.one("catalog_version")
         links = {row[0]: rows.link_of(row, self._sealer) for row in db.all("links")}
-        keys = {row[0]: rows.key_of(row) for row in db.all("keys")}
+        keys = {row[0]: rows.key_of(row, self.now.keys.get(row[0])) for row in db.all("keys")}
         hooks = {row[0]: rows.hook_of(row, self._sealer) for row in db.all("hooks")}
         forms = {form.id: form for form in self.forms(db)}
         self._publish(
             Snapshot(
                 0 if version is None else version[0],
                 links,
-                {link.id: link for link in links.values() if _is_open_endpoint(link)},
+                {link.id: link for link in links.values() if rows.is_open_endpoint(link)},
                 keys,
                 {key.hash: key for key in keys.values() if key.revoked is None},
                 {row[0]: rows.event_type_of(row) for row in db.all("event_types")},
@@ -147,14 +147,14 @@ class Catalog:
         named: dict[str, dict[str, None]] = {}
         for _, kind, name in changes:
             named.setdefault(kind, {})[name] = None
-        names = {kind: _listed(each) for kind, each in named.items() if kind in ("link", "key", "collection")}
+        names = {kind: rows.listed(each) for kind, each in named.items() if kind in ("link", "key", "collection")}
         if "collection" in names:
             found = [rows.collection_of(row) for row in db.all("collections_changed", names=names["collection"])]
             there = {collection.name: collection for collection in found}
             for name in named["collection"]:
                 _keep(fresh.collections, name, there.get(name))
         for row in db.all("keys_changed", names=names["key"]) if "key" in names else ():
-            _keep_key(fresh, rows.key_of(row))
+            _keep_key(fresh, rows.key_of(row, fresh.keys.get(row[0])))
         for name in named.get("event_type", ()):
             one = db.one("event_type_changed", name=name)
             _keep(fresh.event_types, name, None if one is None else rows.event_type_of(one))
@@ -182,7 +182,7 @@ class Catalog:
         row = db.one("numbers_take", name="catalog", journal=0, count=len(names))
         assert row is not None
         first = row[0] - len(names) + 1
-        db.run("catalog_changes_put", first=first, kind=kind, names=_listed(names))
+        db.run("catalog_changes_put", first=first, kind=kind, names=rows.listed(names))
         db.run("catalog_changes_drop", until=row[0] - CHANGES_KEPT)
 
     def _publish(self, snapshot: Snapshot, changed: list[AnyLink]) -> None:
@@ -230,16 +230,18 @@ class Catalog:
         if links:
             self._note(db, "link", *(str(link.num) for link in links))
             names = ("num", "mode", "reason", "revision", "updated", "deleted")
-            db.run("links_delete", rows=_listed({name: getattr(link, name) for name in names} for link in links))
+            db.run("links_delete", rows=rows.listed({name: getattr(link, name) for name in names} for link in links))
 
     def put_links(self, db: Db, links: Sequence[AnyLink]) -> None:
         """Create or replace links."""
         if links:
             self._note(db, "link", *(str(link.num) for link in links))
-            db.run("links_put", rows=_listed(rows.link_fields(link, self._sealer) for link in links))
+            db.run("links_put", rows=rows.listed(rows.link_fields(link, self._sealer) for link in links))
 
     def keys_with_permits(self, db: Db) -> list[Key]:
         """The keys with permits as the present transaction sees them, revoked ones included."""
+        if not self._writes("key"):
+            return [key for key in self.now.keys.values() if key.permits]
         return [rows.key_of(row) for row in db.all("keys_with_permits")]
 
     def put_key(self, db: Db, key: Key) -> None:
@@ -251,6 +253,12 @@ class Catalog:
         if keys:
             self._note(db, "key", *(key.id for key in keys))
             db.many("key_put", [rows.key_fields(key) for key in keys])
+
+    def put_permits(self, db: Db, permits: Sequence[tuple[str, tuple[Permit, ...]]]) -> None:
+        """Replace the permits of keys, by their ids; there may be thousands."""
+        if permits:
+            self._note(db, "key", *(ident for ident, _ in permits))
+            db.run("permits_put", rows=rows.listed({"id": ident, "permits": each} for ident, each in permits))
 
     def put_event_type(self, db: Db, kind: EventType) -> None:
         """Create or replace an event type."""
@@ -295,13 +303,13 @@ class Catalog:
         """Create or replace declarations, without their tables (store/items/tables.py)."""
         if collections:
             self._note(db, "collection", *(collection.name for collection in collections))
-            db.run("collections_put", rows=_listed(rows.collection_fields(collection) for collection in collections))
+            db.run("collections_put", rows=rows.listed(rows.collection_fields(each) for each in collections))
 
     def drop_collections(self, db: Db, names: Sequence[str]) -> None:
         """Delete declarations."""
         if names:
             self._note(db, "collection", *names)
-            db.run("collections_drop", names=_listed(names))
+            db.run("collections_drop", names=rows.listed(names))
 
     def hook(self, db: Db, ident: str) -> Hook | None:
         """A hook as the present transaction sees it; `now` may be one commit older."""
@@ -359,13 +367,9 @@ class Catalog:
         db.run("connection_drop", id=connection.id)
 
 
-def _is_open_endpoint(link: AnyLink) -> bool:
-    return link.kind == "endpoint" and link.deleted is None
-
-
 def _keep_link(snapshot: Snapshot, link: AnyLink) -> AnyLink:
     snapshot.links[link.num] = link
-    _keep(snapshot.endpoints_by_id, link.id, link if _is_open_endpoint(link) else None)
+    _keep(snapshot.endpoints_by_id, link.id, link if rows.is_open_endpoint(link) else None)
     return link
 
 
@@ -393,8 +397,3 @@ def _keep(things: dict[str, T], name: str, thing: T | None) -> None:
         things.pop(name, None)
     else:
         things[name] = thing
-
-
-def _listed(things: Iterable[Any]) -> str:
-    """Many things as the one parameter of a statement."""
-    return msgspec.json.encode(list(things)).decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -194,9 +195,12 @@ def collection_fields(collection: Collection) -> dict[str, Any]:
     }
 
 
-def key_of(row: Row) -> Key:
-    """A key."""
+def key_of(row: Row, before: Key | None = None) -> Key:
+    """A key. `before`: as it was; of a key, only its permits change, and whether it is revoked."""
     ident, digest, name, scopes, tenant, limits, expires, created, revoked, permits, origins, shared = row
+    if before is not None and before.hash == digest:
+        held = msgspec.json.decode(permits, type=tuple[Permit, ...])
+        return msgspec.structs.replace(before, revoked=revoked, permits=held)
     return Key(
         id=ident,
         hash=digest,
@@ -217,3 +221,13 @@ def key_fields(key: Key) -> dict[str, Any]:
     """The parameters of the statement that writes a key."""
     lists = ("scopes", "limits", "shared_limits", "permits", "cors_origins")
     return msgspec.structs.asdict(key) | {name: msgspec.json.encode(getattr(key, name)).decode() for name in lists}
+
+
+def is_open_endpoint(link: AnyLink) -> bool:
+    """Whether a link is an endpoint that was not deleted."""
+    return link.kind == "endpoint" and link.deleted is None
+
+
+def listed(things: Iterable[Any]) -> str:
+    """Many things as the one parameter of a statement."""
+    return msgspec.json.encode(list(things)).decode()

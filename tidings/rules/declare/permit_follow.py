@@ -16,6 +16,12 @@ from tidings.rules.declare.plan import Pair, Plan
 _LISTS = ("read", "write", "filter", "sort")
 
 
+def touched(plan: Plan) -> frozenset[str]:
+    """The names of the collections whose permits the plan changes; most plans change none."""
+    renamed = (pair.before.name for pair in plan.pairs if _renames(pair))
+    return frozenset((*plan.dropped, *renamed))
+
+
 def follow(permits: Sequence[Permit], plan: Plan, present: Container[str]) -> tuple[Permit, ...]:
     """A key's permits once the plan is carried out. `present`: the names of the collections before it."""
     pairs = {pair.before.name: pair for pair in plan.pairs}
@@ -27,9 +33,20 @@ def follow(permits: Sequence[Permit], plan: Plan, present: Container[str]) -> tu
     return tuple(found)
 
 
-def _moved(permit: Permit, pair: Pair) -> Permit:
+def _renames(pair: Pair) -> bool:
+    """Whether something that a permit may name is renamed or dropped."""
+    asked = {question.name for question in pair.before.questions} - {each.name for each in pair.after.questions}
+    return bool(asked) or pair.before.name != pair.after.name or any(old != new for old, new in _names(pair).items())
+
+
+def _names(pair: Pair) -> dict[str, str | None]:
+    """From the fields' names to their new ones; None: it is dropped."""
     after = {source.name: field.name for field in pair.after.fields if (source := pair.source(field.name)) is not None}
-    names = {field.name: after.get(field.name) for field in pair.before.fields}
+    return {field.name: after.get(field.name) for field in pair.before.fields}
+
+
+def _moved(permit: Permit, pair: Pair) -> Permit:
+    names = _names(pair)
     lists: dict[str, Any] = {}
     for part in _LISTS:
         given = getattr(permit, part)

@@ -122,6 +122,16 @@ ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, name = excluded.name, scope
     limits = excluded.limits, expires = excluded.expires, revoked = excluded.revoked, permits = excluded.permits,
     cors_origins = excluded.cors_origins, shared_limits = excluded.shared_limits;
 
+-- name: permits_put (sqlite)
+-- Replace the permits of keys. `rows` is a JSON array of objects.
+UPDATE key SET permits = made.permits
+FROM (SELECT value ->> 'id' AS id, value ->> 'permits' AS permits FROM json_each(:rows)) AS made WHERE key.id = made.id;
+
+-- name: permits_put (postgres)
+-- Replace the permits of keys. `rows` is a JSON array of objects.
+UPDATE key SET permits = CAST(made.permits AS TEXT)
+FROM json_to_recordset(CAST(:rows AS JSON)) AS made (id TEXT, permits JSON) WHERE key.id = made.id;
+
 -- name: event_types
 -- Every event type.
 SELECT name, description, schema, example, revision, created, updated FROM event_type;
