@@ -10,7 +10,8 @@ What the blocks of docs/start.md, docs/howto/ and the README mean:
 * A comment after a block says what it must print, by then or soon: `<!-- prints: PATTERN -->`. With
   `<!-- again until: PATTERN -->` the block, which only looks, is run again until it prints that.
 * `<!-- page: WORD ... -->` at the page's top: `server` (the page starts its own, on 8080), `receiver` (it has its
-  own, on 9000), `postgres` (`postgresql://tidings@localhost/tidings` is a real, empty database).
+  own, on 9000), `postgres` (`postgresql://tidings@localhost/tidings` is a real, empty database), `pair`
+  (`postgresql://tidings@db1,db2/tidings` is one on a primary and its synchronous replica).
 
 The ports 8080 to 8089 and 9000 to 9009 stand for free ones.
 """
@@ -37,6 +38,7 @@ COMMENT = re.compile(r"<!-- (?P<word>not run|prints|again until|page): (?P<value
 NAMED = re.compile(r"(?:#|//) file: (?P<name>[\w.-]+)\n")
 PORT = re.compile(r"\b(?:808\d|900\d)\b")
 DATABASE = "postgresql://tidings@localhost/tidings"
+PAIR = "postgresql://tidings@db1,db2/tidings"
 TOOLS = ("curl", "jq", "node", "npm", "openssl")
 """What pages may use beyond the shell; a machine may lack them."""
 RUN = ("sh", "python")

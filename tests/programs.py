@@ -16,6 +16,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "chromium": BROWSERS,
     "haproxy": ("haproxy", "/usr/sbin/haproxy"),
     "nginx": ("nginx", "/usr/sbin/nginx"),
+    "pgbouncer": ("pgbouncer", "/usr/sbin/pgbouncer"),
 }
 """Where a program is found, if not by its own name."""
 PACKAGES = {

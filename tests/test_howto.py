@@ -15,6 +15,7 @@ import pytest
 
 from tests import documents
 from tests.documents import RUN, SHOWN, Shell
+from tests.postgres_pair import PostgresPair
 from tests.programs import all_needed
 from tests.repository import ROOT, name
 from tidings.testing import ProcessServer, Receiver
@@ -25,6 +26,7 @@ START = ROOT / "docs" / "start.md"
 START_KEY = "tdk_try-it"
 PAGES = [ROOT / "README.md", START, *HOWTO]
 ON_POSTGRES = [page for page in PAGES if "postgres" in documents.read(page).words]
+ON_A_PAIR = [page for page in PAGES if "pair" in documents.read(page).words]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -42,7 +44,8 @@ def test_a_page_waits_for_the_server_that_it_starts(page: Path) -> None:
         starts = re.search(r"^.*tidings serve.*&$", block.text, re.MULTILINE) if block.language == "sh" else None
         if starts is not None and block.not_run is None:
             assert block.text.rstrip().endswith(starts[0]), f"{name(page)}: this calls a server that may not be up"
-            assert any("Tidings listens on" in pattern for pattern in block.prints), f"{name(page)} does not wait"
+            waits = any(re.search("Tidings (listens|stands by) on", pattern) for pattern in block.prints)
+            assert waits, f"{name(page)} does not wait"
 
 
 @pytest.mark.parametrize("page", HOWTO, ids=name)
@@ -68,7 +71,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessServer]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in ON_POSTGRES], ids=name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ON_POSTGRES + ON_A_PAIR], ids=name)
 def test_page_works(page: Path, tmp_path: Path, started: ProcessServer) -> None:
     run(page, tmp_path, {}, started)
 
@@ -76,6 +79,14 @@ def test_page_works(page: Path, tmp_path: Path, started: ProcessServer) -> None:
 @pytest.mark.parametrize("page", ON_POSTGRES, ids=name)
 def test_page_works_on_postgres(page: Path, tmp_path: Path, postgres_url: str, started: ProcessServer) -> None:
     run(page, tmp_path, {documents.DATABASE: postgres_url}, started)
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+@pytest.mark.parametrize("page", ON_A_PAIR, ids=name)
+def test_page_works_on_a_primary_and_its_replica(page: Path, tmp_path: Path, started: ProcessServer) -> None:
+    with PostgresPair() as pair:
+        run(page, tmp_path, {documents.PAIR: pair.database()}, started)
 
 
 def run(path: Path, folder: Path, texts: dict[str, str], started: ProcessServer) -> None:

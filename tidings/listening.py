@@ -67,6 +67,11 @@ def dialable(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- names it, does not bind it
 
 
+def url_of(host: str, port: int) -> str:
+    """The URL of who listens there."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def free_port(host: str) -> int:
     """A port that nobody listens on."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:

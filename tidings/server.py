@@ -10,11 +10,9 @@ import random
 import secrets
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from tidings import __version__
-from tidings.config import Config
-from tidings.control.collections import Collections, Wanted, is_safe
+from tidings.control.collections import Collections
 from tidings.control.connections.connections import Connections
 from tidings.control.declarations import Declarations
 from tidings.control.declare.declaring import Declaring
@@ -25,13 +23,12 @@ from tidings.control.endpoints.cancelling import Cancelling
 from tidings.control.endpoints.edit import EndpointEdits
 from tidings.control.endpoints.endpoints import Endpoints
 from tidings.control.event_types import EventTypes
-from tidings.control.forms.declared import wanted_forms
-from tidings.control.hooks.declared import DeclaredHooks, wanted_hooks
+from tidings.control.hooks.declared import DeclaredHooks
 from tidings.control.hooks.hooks import Hooks
 from tidings.control.indexes import Indexes
 from tidings.control.keys import OPERATOR, Keys
 from tidings.control.link_trials import LinkTrials
-from tidings.control.links import Links, WantedLinks
+from tidings.control.links import Links
 from tidings.control.replaying import Replaying
 from tidings.control.replays import Replays
 from tidings.control.tenants import Tenants
@@ -51,7 +48,6 @@ from tidings.intake.items.link_edits import LinkEdits
 from tidings.intake.publish import Publisher
 from tidings.listening import free_port, http_server, listening, share_processor
 from tidings.model.access import EVERYTHING, Key, key_hash
-from tidings.model.errors import TidingsError
 from tidings.model.moment import Clock, SystemClock
 from tidings.net.fetch import Fetcher
 from tidings.net.http import HttpClient
@@ -60,8 +56,9 @@ from tidings.route.route import Router
 from tidings.rules.network import address
 from tidings.rules.network.origin import public_url
 from tidings.settings import Settings
-from tidings.store.base import StoreError
+from tidings.store.base import Engine, Superseded, Taken
 from tidings.store.catalog import Catalog
+from tidings.store.engines.nodes import Beat
 from tidings.store.engines.opening import (
     Expected,
     lock_database,
@@ -86,8 +83,6 @@ from tidings.web.wire.cursors import Cursors
 from tidings.web.wire.feed import Feed
 
 STOP_HTTP_SECONDS = 3
-DECLARE_SECONDS = 3_600.0
-"""How long a start may take to change collections; large ones take their time."""
 GARBAGE_THRESHOLD = 20_000
 
 log = logging.getLogger("tidings.server")
@@ -104,6 +99,7 @@ class Server:
         self.operator_key: str | None = None
         self.port = settings.port
         self.failed = False
+        self._beat: Beat | None = None
         self._chance = chance
         self._locks: list[FileLock] = []
         self._stop: asyncio.Event | None = None
@@ -127,6 +123,7 @@ class Server:
         networks = self._networks = address.parse_networks(settings.allow_addresses)
         catalog = Catalog(sealer)
         writer = self.writer = Writer(engine, self.clock, self._fail)
+        self._start_beat(engine)
         readers = self._readers = Readers(engine)
         feed = self._feed = Feed(readers)
         router = Router(catalog, self.clock)
@@ -144,6 +141,7 @@ class Server:
             settings.source,
             self._chance,
             self._fail,
+            self._may_send,
         )
         edits = self._endpoint_edits(catalog, networks)
         self._cancelling = Cancelling(catalog, writer, self.clock, deliver)
@@ -167,6 +165,13 @@ class Server:
         note_use(settings.database, settings.folder, self._locks[0])
         self._ensure_operator(catalog)
         self.parts = self._together(catalog, sealer, feed, router, endpoints)
+
+    def _start_beat(self, engine: Engine) -> None:
+        """Of nodes that share a database, say that this one works."""
+        if engine.node is not None:
+            writer = self.writer
+            self._beat = Beat(engine.builder, engine.node, __version__, lambda: writer.session, writer.speak)
+            self._beat.start()
 
     def _endpoint_edits(self, catalog: Catalog, networks: address.Networks) -> EndpointEdits:
         """What happens to endpoints."""
@@ -263,44 +268,6 @@ class Server:
             names=self._names,
         )
 
-    def declare(self, config: Config) -> None:
-        """Before `run`: make what a file declares. Raises StoreError if that is refused, or would lose something."""
-        wish, file, made = Wanted(collections=config.collections or {}), config.path, self.whole_file
-        wanted = WantedLinks(links=config.links, connections=config.connections)
-        beside = None if wanted == WantedLinks() else wanted
-        try:
-            shown = self.writer.wait(lambda db: made.apply(db, wish, beside, only_if=is_safe), DECLARE_SECONDS)
-        except TidingsError as wrong:
-            said = " ".join([wrong.detail, *(each.detail for each in wrong.errors)])
-            raise StoreError(f"{file}: {said}") from wrong
-        plans = (shown,) if shown.links is None else (shown, shown.links)
-        if not shown.applied:
-            whys = [f"it would {plan.loses}" for plan in plans if plan.loses]
-            why = " ".join(whys or [place.detail for plan in plans for place in plan.refusals])
-            what = "collections" if shown.loses or shown.refusals else "links"
-            raise StoreError(
-                f"{file} changes {what} in a way that needs a decision: {why.rstrip('.')}. To decide, run: "
-                f"tidings apply {file} --stopped"
-            )
-        for step in [step for plan in plans for step in plan.steps]:
-            log.info("%s: %s", file, step.says)
-
-    def declare_hooks(self, hooks: dict[str, Any], file: str) -> None:
-        """Before `run`: make the hooks that a file declares. Raises StoreError if that is refused."""
-        self._make_so(self.parts.declared_hooks, wanted_hooks(hooks), file)
-
-    def declare_forms(self, forms: dict[str, Any], file: str) -> None:
-        """The same of forms."""
-        self._make_so(self.parts.forms.declared, wanted_forms(forms), file)
-
-    def _make_so(self, made: Any, wanted: Any, file: str) -> None:
-        try:
-            shown = self.writer.wait(lambda db: made.carry_out(db, wanted))
-        except TidingsError as wrong:
-            raise StoreError(f"{file}: {wrong.detail}") from wrong
-        for step in shown.steps:
-            log.info("%s: %s", file, step.says)
-
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop` is called; then finish what is under way. `ready` is called once requests are taken."""
         self._loop = asyncio.get_running_loop()
@@ -363,6 +330,14 @@ class Server:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._stop.set)
 
+    @property
+    def superseded(self) -> bool:
+        """Whether another server writes to the database, or has done so since this one did."""
+        return isinstance(self.writer.refusal, Superseded | Taken)
+
+    def _may_send(self) -> bool:
+        return self._beat is None or self._beat.proven()
+
     def _fail(self) -> None:
         """A stage died unexpectedly: exit so that the supervisor restarts us."""
         self.failed = True
@@ -373,6 +348,8 @@ class Server:
         self.deliver.stop()
         self._fetcher.stop()
         self._names.close()
+        if self._beat is not None:
+            self._beat.stop()
         self.writer.close()
         self._readers.close()
         self._engine.close()

@@ -43,6 +43,12 @@ SETTINGS: tuple[Setting, ...] = (
         "database", str, "sqlite:tidings.db", "`sqlite:FILE` (in the data folder) or `postgresql://USER@HOST/NAME`."
     ),
     Setting(
+        "standby",
+        bool,
+        False,
+        "Wait while another server works on the same PostgreSQL database, and take over when that one is gone.",
+    ),
+    Setting(
         "operator_key", str, "", "The operator's key. If empty, the first start generates one and shows it once.", True
     ),
     Setting(
@@ -168,6 +174,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int
     database: str
+    standby: bool
     operator_key: str
     secret_key: str
     allow_addresses: str
@@ -275,6 +282,11 @@ def _wrong(settings: Settings) -> Iterator[tuple[str, str]]:
     """The name of each setting that is of the right type but cannot be used, and a sentence about it."""
     if not 0 <= settings.port <= 65_535:
         yield "port", f"port must be 0 to 65535, not {settings.port}."
+    if settings.standby and settings.database.startswith("sqlite:"):
+        yield (
+            "standby",
+            "standby needs a database that two servers can reach: set database to postgresql://USER@HOST/NAME.",
+        )
     for name, least, words in _LEAST:
         if getattr(settings, name) < least:
             yield name, f"{name} must be {words}."

@@ -43,8 +43,7 @@ from tidings.store.base import Db, Engine, StoreError
 from tidings.store.catalog import Catalog, Snapshot
 from tidings.store.writer import Writer
 
-LOOK_AGAIN_SECONDS = 1.0
-STORE_RETRY: Micros = 1 * SECOND
+LOOK_AGAIN_SECONDS, STORE_RETRY = 1.0, 1 * SECOND
 CHOOSE_SECONDS = 0.003
 """How long a round goes through lanes before the chosen requests leave; the other lanes are next."""
 UNSETTLED_MAX = 5_000
@@ -70,9 +69,12 @@ class Deliver:
         source: str,
         chance: Chance = random.random,
         on_failure: Callable[[], None] = lambda: None,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`may_send`: whether this server is the one that may send; if not, it also settles nothing."""
         self._engine, self._writer, self._catalog, self._clock = engine, writer, catalog, clock
-        self._client_of, self._edit, self._chance, self._on_failure = client, edit, chance, on_failure
+        self._client_of, self._edit, self._chance = client, edit, chance
+        self._on_failure, self._may_send = on_failure, may_send
         self._inbox: deque[Callable[[], None]] = deque()
         self._news = True
         self._stopping = self._abandoned = self._asleep = self._crowded = self.alive = False
@@ -217,6 +219,8 @@ class Deliver:
         now = self._now()
         self._runs.turn(now)
         self._due_times.store(self._lanes.look_again)
+        if not self._may_send():
+            self._store_rests_until = now + STORE_RETRY
         if now >= self._store_rests_until and not self._stopping:
             try:
                 self._read(now)

@@ -41,6 +41,14 @@ class StoreBusy(StoreError):
     """The store cannot be reached or is in use by another process."""
 
 
+class Taken(StoreBusy):
+    """Another server writes to the database."""
+
+
+class Superseded(StoreBusy):
+    """Another server has written to the database since this one did: what this one has in memory no longer counts."""
+
+
 class Lost(StoreBusy):
     """The connection broke. Reads may be repeated on a new one."""
 
@@ -75,6 +83,10 @@ class Db(Protocol):
     """Tables of items (store/items/tables.py) whose changes are noted, by their quoted names."""
     rest: Callable[[], None]
     """To be called now and then by jobs that compute a lot: a reader's pauses there (store/readers.py)."""
+
+    @property
+    def session(self) -> int | None:
+        """The number of its session in the database, if it has such; None while it has none."""
 
     def one(self, name: str, /, **params: Any) -> Row | None:
         """The first row, or None."""
@@ -141,8 +153,15 @@ class Engine(Protocol):
     where: str
     """The place in words, without a password."""
 
+    @property
+    def node(self) -> str | None:
+        """The id of this node among those that share the database, made at each start; None: nobody shares it."""
+
     def writer(self) -> Db:
         """A connection for the one writer thread."""
+
+    def claim(self, db: Db) -> None:
+        """Write down that this node writes now: of others that come back, each has to start again."""
 
     def reader(self) -> Db:
         """A connection for reading; it sees what was committed."""

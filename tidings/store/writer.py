@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from tidings.model.errors import TidingsError, Unavailable
 from tidings.model.event import Event
 from tidings.model.moment import Clock
-from tidings.store.base import Db, Engine, StoreBusy, StoreDamaged, StoreError, StoreFull
+from tidings.store.base import Db, Engine, StoreBusy, StoreDamaged, StoreError, StoreFull, Superseded
 from tidings.store.jobs import Heavy, HeavyQueue, Job, NoSavepoint, Probe, Reply
 from tidings.store.log import events
 
@@ -79,7 +79,7 @@ class Writer:
         """Start the thread. `rider` runs at the end of each group."""
         self._rider = rider
         self._thread.start()
-        self.submit(lambda db: None, lambda result, wrong: None)
+        self.speak()
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         """Call `listener`, from the writer's thread, after each commit."""
@@ -130,6 +130,10 @@ class Writer:
         db.run("store_fact_put", name="probe", value=f"{self._clock.now()}{'.' * padding}")
         self._probed_at = time.monotonic()
 
+    def speak(self) -> None:
+        """Use the connection, so that the database sees it alive, and a lost one is replaced."""
+        self.submit(lambda db: None, lambda result, wrong: None)
+
     def close(self, timeout_seconds: float = 8.0) -> None:
         """Finish the jobs that were submitted, then stop."""
         self._queue.put(None)
@@ -142,6 +146,11 @@ class Writer:
     def native_id(self) -> int:
         """The operating system's id of its thread."""
         return self._thread.native_id or 0
+
+    @property
+    def session(self) -> int | None:
+        """The number of its session in the database at this moment, if it has such."""
+        return self._db.session
 
     @property
     def alive(self) -> bool:
@@ -262,6 +271,9 @@ class Writer:
         self.failures += 1
         if isinstance(wrong, StoreError):
             self.refusal = wrong
+        if isinstance(wrong, Superseded):
+            # What is in memory is of a past that no longer counts.
+            self._on_failure()
         # The rider's remaining work is remembered, even if nothing is written for a while.
         self._again = True
         refusal = self._refusal(wrong)

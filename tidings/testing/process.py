@@ -68,6 +68,14 @@ class ProcessServer:
 
     def start(self) -> ProcessServer:
         """Start it and wait until it is ready. Raises RuntimeError with its output if it ends before that."""
+        self.launch()
+        self.wait_until_ready()
+        if self._movable:
+            self._line()
+        return self
+
+    def launch(self) -> None:
+        """Start it without waiting, as for a server that stands by."""
         module = ["tidings.testing.serve"] if self._movable else ["tidings", "serve"]
         self.folder.mkdir(parents=True, exist_ok=True)
         self._log = (self.folder / "server.log").open("a")
@@ -79,10 +87,10 @@ class ProcessServer:
             env=self._environment,
             text=True,
         )
+
+    def wait_until_ready(self) -> None:
+        """Wait until it serves. Raises RuntimeError with its output if it ends before that."""
         until(self._is_ready, "the server is ready", START_SECONDS)
-        if self._movable:
-            self._line()
-        return self
 
     def stop(self) -> int:
         """Stop it as SIGTERM does (or the end of its input), and answer its exit status."""

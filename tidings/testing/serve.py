@@ -15,6 +15,7 @@ import threading
 import uvloop
 
 from tidings.config import find_config
+from tidings.declared import declare
 from tidings.model.moment import to_text
 from tidings.server import Server
 from tidings.settings import read_settings
@@ -43,12 +44,7 @@ def main() -> None:
     listener = threading.Thread(target=listen_to_input, name="input", daemon=True)
     server.open()
     try:
-        if config.collections is not None or config.links is not None:
-            server.declare(config)
-        if config.hooks is not None:
-            server.declare_hooks(config.hooks, str(config.path))
-        if config.forms is not None:
-            server.declare_forms(config.forms, str(config.path))
+        declare(server, config)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.run(listener.start))
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import logging
@@ -20,6 +21,7 @@ from tidings.settings import SETTINGS, Settings, SettingsError, check_ca_file, r
 if TYPE_CHECKING:
     from tidings.config import Config
     from tidings.server import Server
+    from tidings.standing_by import StandingBy
 
 REFUSED = 2
 """The exit status if the server did not start: a wrong setting, a taken port, an unusable database."""
@@ -87,21 +89,39 @@ def _settings(given: Flags) -> tuple[Config, Settings]:
 
 
 def _run(config: Config, settings: Settings, *, as_json: bool, new_store: bool) -> int:
-    from tidings.model.errors import TidingsError
-    from tidings.server import Server
     from tidings.store.base import StoreError
 
+    stop = _Stop()
+    try:
+        if not settings.standby:
+            return _work(config, settings, stop, as_json=as_json, new_store=new_store)
+        while _turn_comes(settings, stop, as_json=as_json):
+            with contextlib.suppress(_Superseded):
+                return _work(config, settings, stop, as_json=as_json, new_store=new_store)
+        return 0
+    except StoreError as wrong:
+        return _refuse(str(wrong))
+
+
+class _Superseded(Exception):
+    """Another server works on the database."""
+
+
+def _work(config: Config, settings: Settings, stop: _Stop, *, as_json: bool, new_store: bool) -> int:
+    """Serve, and return the exit status. With `standby` it raises _Superseded if another server was faster."""
+    from tidings.declared import declare
+    from tidings.model.errors import TidingsError
+    from tidings.server import Server
+    from tidings.store.base import StoreError, Taken
+
     server = Server(settings)
-    stop = _Stop(server)
+    stop.ends(server)
     try:
         server.open(new_store=new_store)
-        if config.declares:
-            server.declare(config)
-        if config.hooks is not None:
-            server.declare_hooks(config.hooks, str(config.path))
-        if config.forms is not None:
-            server.declare_forms(config.forms, str(config.path))
+        declare(server, config)
     except (StoreError, SettingsError, TidingsError) as wrong:
+        if settings.standby and isinstance(wrong, Taken):
+            raise _Superseded from None
         return _refuse(str(wrong))
     try:
         if stop.signals == 0:
@@ -112,8 +132,22 @@ def _run(config: Config, settings: Settings, *, as_json: bool, new_store: bool) 
         return _refuse(plain(wrong) if isinstance(wrong, OSError) else str(wrong))
     finally:
         server.close()
+    if settings.standby and server.superseded:
+        raise _Superseded
     # A stage has failed; the log says how. The supervisor should restart the process.
     return BROKEN if server.failed else 0
+
+
+def _turn_comes(settings: Settings, stop: _Stop, *, as_json: bool) -> bool:
+    """Stand by until this server may work; False: it was stopped. Raises StoreError if it could not work."""
+    import uvloop
+
+    from tidings.standing_by import StandingBy
+
+    waiting = StandingBy(settings)
+    stop.ends(waiting)
+    waiting.check()
+    return uvloop.run(waiting.wait(lambda url: _announce_standby(url, as_json)))
 
 
 class _Stop:
@@ -123,9 +157,9 @@ class _Stop:
     may be long after the signal while it waits for other threads to end.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self) -> None:
         self.signals = 0
-        self._server = server
+        self._ended: Server | StandingBy | None = None
         # Every thread started from here on leaves these two signals to the waiting one.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
@@ -136,15 +170,23 @@ class _Stop:
             self.signals += 1
             if self.signals > 1:
                 os._exit(128 + number)
-            self._server.stop()
+            if self._ended is not None:
+                self._ended.stop()
+
+    def ends(self, ended: Server | StandingBy) -> None:
+        """From now on a signal stops this."""
+        self._ended = ended
+        if self.signals:
+            ended.stop()
 
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def _announce(server: Server, as_json: bool, stop: _Stop) -> None:
-    host = f"[{server.settings.host}]" if ":" in server.settings.host else server.settings.host
-    url = f"http://{host}:{server.port}"
+    from tidings.listening import url_of
+
+    url = url_of(server.settings.host, server.port)
     if as_json:
         _print(json.dumps({"url": url, "operator_key": server.operator_key, "pid": os.getpid()}))
     else:
@@ -153,6 +195,13 @@ def _announce(server: Server, as_json: bool, stop: _Stop) -> None:
             _print(f"The operator's key, shown only this once, so keep it: {server.operator_key}")
     if stop.signals:
         server.stop()
+
+
+def _announce_standby(url: str, as_json: bool) -> None:
+    if as_json:
+        _print(json.dumps({"url": url, "standby": True, "pid": os.getpid()}))
+    else:
+        _print(f"Tidings stands by on {url}. It takes over when the server that works is gone.")
 
 
 def _check_port(settings: Settings) -> None:

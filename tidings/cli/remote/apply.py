@@ -241,7 +241,7 @@ def _of_collections(server: Server, name: str, body: dict[str, Any]) -> msgspec.
     """Plan or apply the collections of a file, and its links."""
     from tidings.control.collections import Wanted
     from tidings.control.links import WantedLinks
-    from tidings.server import DECLARE_SECONDS
+    from tidings.declared import DECLARE_SECONDS
 
     wish, made = Wanted(collections=body["collections"], prune=body["prune"]), server.whole_file
     beside = {name: body[name] for name in ("links", "connections") if name in body}

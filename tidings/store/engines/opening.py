@@ -32,12 +32,8 @@ def open_engine(url: str, folder: Path, expected: Expected = "any") -> Engine:
 
         _prepare(file, folder, expected)
         engine = SqliteEngine(file)
-    elif url.startswith(("postgresql://", "postgres://")):
-        from tidings.store.engines.postgres import PostgresEngine
-
-        engine = PostgresEngine(url)
     else:
-        raise StoreError(f"unknown database {url.split(':')[0]!r}: use sqlite:FILE or postgresql://USER@HOST/NAME")
+        engine = shared_engine(url)
     engine.check_safety()
     db = engine.writer()
     try:
@@ -48,9 +44,19 @@ def open_engine(url: str, folder: Path, expected: Expected = "any") -> Engine:
             raise StoreError(f"{engine.where} is not empty: start without --new-store, or choose another --database")
         migrate(db)
         journal.begin(db)
+        engine.claim(db)
     finally:
         db.close()
     return engine
+
+
+def shared_engine(url: str) -> Engine:
+    """The engine of a database that several servers can reach, not opened yet. Raises StoreError."""
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise StoreError(f"unknown database {url.split(':')[0]!r}: use sqlite:FILE or postgresql://USER@HOST/NAME")
+    from tidings.store.engines.postgres import PostgresEngine
+
+    return PostgresEngine(url)
 
 
 def sqlite_file(url: str, folder: Path) -> Path | None:
@@ -101,7 +107,8 @@ def _place(url: str, folder: Path) -> str:
     if file is not None:
         return f"sqlite:{file.resolve()}"
     parts = urlsplit(url)
-    return f"postgresql://{parts.hostname or ''}{parts.path}"
+    hosts = parts.netloc.rpartition("@")[2]
+    return f"postgresql://{hosts if ',' in hosts else parts.hostname or ''}{parts.path}"
 
 
 def _prepare(file: Path, folder: Path, expected: Expected) -> None:

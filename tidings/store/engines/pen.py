@@ -1,23 +1,38 @@
-"""The pen: the lock that lets one server write to a PostgreSQL database, and what is to be known before it is taken."""
+"""The pen: the lock that lets one server write to a PostgreSQL database, and what is to be known before it is taken.
+
+The writer's own session holds it, so whoever has lost the session cannot commit. Who takes it again after that may
+find that another server wrote meanwhile: what it has in memory is then of a past that no longer counts.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
 from datetime import UTC, datetime
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NoReturn
 
 import msgspec
 import psycopg
 
-from tidings.store.base import Row, StoreBusy
+from tidings.store.base import Row, StoreBusy, Superseded, Taken
+from tidings.store.engines.nodes import PEN
 from tidings.store.engines.session import translated, with_defaults
 
-PEN_SECONDS = 3
-WRITER_LOCK = 0x7469_6469_6E67_73
-"""The advisory lock that the one writer of a database holds for as long as it is connected."""
+log = logging.getLogger("tidings.postgres")
 
-TIMEOUTS = {"idle_in_transaction_session_timeout": 60, "idle_session_timeout": 300}
-"""A frozen server loses its session, and with it the writer's lock; a running one says something once a minute."""
+PEN_SECONDS = 3
+CLOCK_SECONDS = 300
+"""A machine whose clock differs more than this from the database's is refused."""
+WRITER = "writer"
+"""The fact in the store that names the node which took the pen last."""
+
+TIMEOUTS = {
+    "idle_in_transaction_session_timeout": 15,
+    "idle_session_timeout": 15,
+    "client_connection_check_interval": 5,
+}
+"""Seconds. A frozen server loses its session, and with it the pen; a running one says something every 3 s."""
 _SAFE = {
     "fsync": {"on"},
     "full_page_writes": {"on"},
@@ -25,40 +40,130 @@ _SAFE = {
 }
 
 
-def refuse_unsafe(conn: psycopg.Connection[Row]) -> None:
+Session = tuple[int, datetime]
+"""A session of the database: its number, which others may get after it, and when it began."""
+
+
+class Holder(msgspec.Struct):
+    """What a server knows of itself as a writer."""
+
+    node: str
+    claimed: bool = False
+    """Whether the database names it as the one that wrote last."""
+    superseded: Superseded | None = None
+    """Why it never writes again."""
+
+
+def refuse_unsafe(conn: psycopg.Connection[Row], *, several_hosts: bool = False) -> None:
     """Close the connection and raise StoreBusy if the database could lose what it has acknowledged."""
-    settings = {name: conn.execute(f"SHOW {name}".encode()).fetchone() for name in _SAFE}
-    wrong = [f"{name}={row[0]}" for name, row in settings.items() if row is not None and row[0] not in _SAFE[name]]
+    found = {name: _show(conn, name) for name in _SAFE}
+    wrong = [f"{name}={value}" for name, value in found.items() if value not in _SAFE[name]]
+    replicas = _show(conn, "synchronous_standby_names")
+    if found["synchronous_commit"] == "local" and (replicas or several_hosts):
+        wrong.append("synchronous_commit=local, which does not wait for the replica")
     if wrong:
         conn.close()
         raise StoreBusy(
             f"PostgreSQL runs with {', '.join(wrong)}: acknowledged events could be lost. "
             "Set fsync=on, full_page_writes=on and synchronous_commit=on"
         )
+    if several_hosts and not replicas:
+        log.warning(
+            "the database has several hosts, but its synchronous_standby_names is empty: a failover can lose "
+            "acknowledged events"
+        )
 
 
-def take(conn: psycopg.Connection[Row]) -> None:
-    """Make this connection the writer's. Closes it and raises StoreBusy if another server keeps the pen."""
+def refuse_wrong_clock(conn: psycopg.Connection[Row]) -> None:
+    """Close the connection and raise StoreBusy if this machine's clock is far from the database's."""
+    row = conn.execute("SELECT EXTRACT(EPOCH FROM clock_timestamp())::float8").fetchone()
+    assert row is not None
+    ahead = time.time() - row[0]
+    if abs(ahead) > CLOCK_SECONDS:
+        conn.close()
+        raise StoreBusy(
+            f"this machine's clock is {abs(ahead) / 60:.0f} minutes {'ahead of' if ahead > 0 else 'behind'} the "
+            "database's: times of events, retries and signatures would be wrong. Set both clocks, for example with NTP"
+        )
+
+
+def refuse_pooler(url: str) -> None:
+    """Raise StoreBusy if a pooler hands a session to another client between two statements."""
+    with psycopg.connect(with_defaults(url), autocommit=True) as ours:
+        before = ours.execute(_SESSION).fetchone()
+        with psycopg.connect(with_defaults(url)) as other:
+            shared = other.execute(_SESSION).fetchone() == before
+            if not shared:
+                shared = any(ours.execute(_SESSION).fetchone() != before for _ in range(4))
+    if shared:
+        raise StoreBusy(
+            "the database is behind a connection pooler that shares sessions among clients, so nothing would keep a "
+            "second server from writing. Connect to PostgreSQL itself, or use PgBouncer with pool_mode=session"
+        )
+
+
+def take(conn: psycopg.Connection[Row], holder: Holder, lost: Session | None = None) -> Session:
+    """Make this connection the writer's. Closes it and raises Taken or Superseded if it must not write.
+
+    `lost`: the session that it replaces. After a network failure the database may still keep it, with the pen.
+    """
+    if holder.superseded is not None:
+        conn.close()
+        raise holder.superseded
+    if lost is not None:
+        conn.execute(_END_LOST, list(lost))
     # PostgreSQL notices only after a moment that the last writer has gone.
     patience_until = time.monotonic() + PEN_SECONDS
-    while True:
-        row = conn.execute("SELECT pg_try_advisory_lock(%s)", [WRITER_LOCK]).fetchone()
-        if row is not None and row[0]:
-            for name, seconds in TIMEOUTS.items():
-                conn.execute(f"SET {name} = '{seconds}s'".encode())
-            return
+    while not _ask(conn, "SELECT pg_try_advisory_lock(%s)", [PEN]):
         if time.monotonic() > patience_until:
-            break
+            _refuse_second(conn, holder)
         time.sleep(0.02)
-    holder = _writer(conn)
+    if holder.claimed and (last := _ask(conn, "SELECT value FROM store WHERE name = %s", [WRITER])) != holder.node:
+        conn.close()
+        holder.superseded = Superseded(
+            f"another Tidings server ({last}) has written to this database since this one lost its connection; "
+            "start this one again"
+        )
+        raise holder.superseded
+    for name, seconds in TIMEOUTS.items():
+        # An older server, or a system that cannot do it, goes without.
+        with contextlib.suppress(psycopg.Error):
+            conn.execute(f"SET {name} = '{seconds}s'".encode())
+    row = conn.execute(_SESSION_BEGAN).fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+_SESSION: LiteralString = "SELECT pg_backend_pid()"
+_SESSION_BEGAN: LiteralString = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+_END_LOST: LiteralString = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE pid = %s AND backend_start = %s AND usename = current_user"
+)
+
+
+def _refuse_second(conn: psycopg.Connection[Row], holder: Holder) -> NoReturn:
+    found = _writer(conn)
     conn.close()
-    who, end = (
-        (f" ({holder[1]})", f"pg_terminate_backend({holder[0]})") if holder else ("", "pg_terminate_backend(...)")
-    )
-    raise StoreBusy(
+    who, end = (f" ({found[1]})", f"pg_terminate_backend({found[0]})") if found else ("", "pg_terminate_backend(...)")
+    if holder.claimed:
+        holder.superseded = Superseded(f"another Tidings server has taken over this database{who}; this one ends")
+        raise holder.superseded
+    raise Taken(
         f"another Tidings server is writing to this database{who}; stop it first, or wait until it has stopped. "
-        f"If it is frozen or its machine is gone, its session ends in 5 minutes, or at once with: SELECT {end}"
+        f"If it is frozen or its machine is gone, its session ends in {TIMEOUTS['idle_session_timeout']} seconds, "
+        f"or at once with: SELECT {end}. To have this server wait and take over, start it with --standby"
     )
+
+
+def _ask(conn: psycopg.Connection[Row], sql: LiteralString, values: list[Any]) -> Any:
+    row = conn.execute(sql, values).fetchone()
+    return None if row is None else row[0]
+
+
+def _show(conn: psycopg.Connection[Row], name: str) -> str:
+    row = conn.execute(f"SHOW {name}".encode()).fetchone()
+    return "" if row is None else str(row[0])
 
 
 _HOLDER = """
@@ -72,7 +177,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 
 def _writer(conn: psycopg.Connection[Row]) -> tuple[int, str] | None:
     """Who holds the writer's lock: the session's number, and in words from where, since when, and when last heard."""
-    row = conn.execute(_HOLDER, [WRITER_LOCK]).fetchone()
+    row = conn.execute(_HOLDER, [PEN]).fetchone()
     if row is None:
         return None
     pid, name, host, since, heard = row

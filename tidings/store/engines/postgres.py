@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any, LiteralString
-from urllib.parse import urlsplit
 
 import psycopg
 
@@ -20,7 +20,7 @@ from tidings.store.base import (
     no_rest,
 )
 from tidings.store.engines import pen
-from tidings.store.engines.session import CONNECT_SECONDS, translated, with_defaults
+from tidings.store.engines.session import CONNECT_SECONDS, has_several_hosts, place, translated, with_defaults
 from tidings.store.engines.statements import statements, to_driver
 from tidings.store.watch import Watch
 
@@ -31,11 +31,13 @@ class PostgresDb:
     dialect = "postgres"
     journal = 0
 
-    def __init__(self, url: str, *, readonly: bool, beside: bool = False) -> None:
-        """`beside`: it writes without the writer's lock, such as indexes."""
+    def __init__(self, url: str, *, readonly: bool = False, holder: pen.Holder | None = None) -> None:
+        """`holder`: who holds the pen with this connection; None: it writes without the pen, such as indexes."""
         self._url = url
         self._readonly = readonly
-        self._beside = beside
+        self._holder = holder
+        self._pen_session: pen.Session | None = None
+        """The session that holds the pen, or the last that did."""
         self._sql = statements("postgres")
         self.watched: dict[str, Watch] = {}
         self.rest = no_rest
@@ -140,6 +142,12 @@ class PostgresDb:
             with contextlib.suppress(psycopg.Error):
                 self._conn.cancel_safe(timeout=CONNECT_SECONDS)
 
+    @property
+    def session(self) -> int | None:
+        """The session's number in the database; None while there is none."""
+        conn = self._conn
+        return None if conn is None or conn.closed else conn.info.backend_pid
+
     def close(self) -> None:
         if self._conn is not None:
             self._conn.close()
@@ -163,9 +171,9 @@ class PostgresDb:
         with translated():
             if self._readonly:
                 conn.execute("SET default_transaction_read_only = on")
-            elif not self._beside:
-                pen.refuse_unsafe(conn)
-                pen.take(conn)
+            elif self._holder is not None:
+                pen.refuse_unsafe(conn, several_hosts=has_several_hosts(self._url))
+                self._pen_session = pen.take(conn, self._holder, self._pen_session)
         self._conn = conn
 
     @contextlib.contextmanager
@@ -195,11 +203,20 @@ class PostgresEngine:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        parts = urlsplit(url)
-        self.where = f"postgresql://{parts.hostname or 'local socket'}{parts.path}"
+        self._holder = pen.Holder(secrets.token_hex(8))
+        self.where = place(url)
+
+    @property
+    def node(self) -> str:
+        """The id of this node, made at each start."""
+        return self._holder.node
 
     def writer(self) -> Db:
-        return PostgresDb(self._url, readonly=False)
+        return PostgresDb(self._url, holder=self._holder)
+
+    def claim(self, db: Db) -> None:
+        db.run("store_fact_put", name=pen.WRITER, value=self.node)
+        self._holder.claimed = True
 
     def reader(self) -> Db:
         return PostgresDb(self._url, readonly=True)
@@ -208,16 +225,18 @@ class PostgresEngine:
         """None: each statement waits for an answer over a socket."""
 
     def builder(self) -> Builder:
-        return PostgresDb(self._url, readonly=False, beside=True)
+        return PostgresDb(self._url)
 
     def check_safety(self) -> None:
-        # Without the writer's lock, so that it can be asked beside a running server; each writer looks again itself.
+        # Without the pen, so that it can be asked beside a running server; each writer looks again itself.
         with translated():
             conn: psycopg.Connection[Row] = psycopg.connect(with_defaults(self._url), autocommit=True)
             try:
-                pen.refuse_unsafe(conn)
+                pen.refuse_unsafe(conn, several_hosts=has_several_hosts(self._url))
+                pen.refuse_wrong_clock(conn)
             finally:
                 conn.close()
+            pen.refuse_pooler(self._url)
 
     def close(self) -> None:
         """Connections are closed by whoever opened them."""

@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -17,16 +18,38 @@ CONNECT_SECONDS = 5
 
 def with_defaults(url: str) -> str:
     """The URL with what a connection needs to notice that the other side is gone, unless it says otherwise."""
+    given = _parts(url)
     wanted = {
         "application_name": f"tidings@{socket.gethostname()}:{os.getpid()}",
         "connect_timeout": str(CONNECT_SECONDS),
-        "keepalives_idle": "30",
-        "keepalives_interval": "10",
+        "keepalives_idle": "5",
+        "keepalives_interval": "2",
         "keepalives_count": "3",
-        "tcp_user_timeout": "30000",
+        "tcp_user_timeout": "10000",
     }
+    if has_several_hosts(url):
+        # Of a primary and its replicas, only the primary takes writes.
+        wanted["target_session_attrs"] = "read-write"
+    return make_conninfo("", **{**wanted, **given})
+
+
+def has_several_hosts(url: str) -> bool:
+    """Whether the URL names more than one host, of which one is the primary."""
+    given = _parts(url)
+    return any("," in str(given.get(name, "")) for name in ("host", "hostaddr"))
+
+
+def place(url: str) -> str:
+    """Where the database is, without user and password."""
+    given = _parts(url)
+    host = given.get("host") or given.get("hostaddr")
+    where = "local socket" if host is None or str(host).startswith("/") else host
+    return f"postgresql://{where}/{given.get('dbname', '')}"
+
+
+def _parts(url: str) -> dict[str, Any]:
     try:
-        return make_conninfo("", **{**wanted, **conninfo_to_dict(url)})
+        return dict(conninfo_to_dict(url))
     except psycopg.Error as wrong:
         raise StoreBusy("PostgreSQL cannot be reached", because=str(wrong).strip()) from wrong
 

@@ -47,6 +47,7 @@ class SqliteDb:
 
     dialect = "sqlite"
     journal = 0
+    session = None
 
     def __init__(self, path: str, *, readonly: bool) -> None:
         try:
@@ -210,6 +211,7 @@ class SqliteEngine:
 
     dialect = "sqlite"
     journal = 0
+    node = None
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -220,6 +222,9 @@ class SqliteEngine:
         db = SqliteDb(str(self._path), readonly=False)
         self._files = db.files
         return db
+
+    def claim(self, db: Db) -> None:
+        """The lock of the file is enough: it ends with the process, and nobody takes it meanwhile."""
 
     def reader(self) -> Db:
         return self._reader()

@@ -1,0 +1,194 @@
+"""`serve --standby`: one server works, another waits; whatever ends the first one, the second takes over."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.nodes.watched import Watched
+from tests.robust.stalls import stalled
+from tidings.settings import SettingsError
+from tidings.store.base import StoreBusy
+from tidings.store.engines import nodes, pen
+from tidings.testing import Api, ProcessServer, Receiver, TestServer, until
+
+KEY = "c2VjcmV0LWtleS1vZi0zMi1ieXRlcy1mb3ItdGVzdHM="
+EVENT = {"type": "step", "data": {}}
+
+
+@pytest.fixture
+def two(tmp_path: Path, postgres_url: str) -> Iterator[tuple[ProcessServer, ProcessServer]]:
+    """A server that works, and one that stands by."""
+    with ExitStack() as stack:
+        first, second = (
+            stack.enter_context(_Standby(tmp_path / name, database=postgres_url, standby=True, secret_key=KEY))
+            for name in ("first", "second")
+        )
+        first.start()
+        second.launch()
+        until(lambda: _status(second.api, "/healthz") == 200, "the second one stands by")
+        yield first, second
+
+
+class _Standby(ProcessServer):
+    """One that is started by hand."""
+
+    def __enter__(self) -> ProcessServer:
+        return self
+
+
+def _status(api: Api, path: str) -> int:
+    try:
+        return api.with_key(None).call("GET", path).status
+    except OSError:
+        return 0
+
+
+def test_a_server_that_stands_by_is_alive_and_not_ready(two: tuple[ProcessServer, ProcessServer]) -> None:
+    _, second = two
+    ready = second.api.call("GET", "/readyz")
+    assert ready.status == 503 and ready.headers["retry-after"] == "2" and "stands by" in ready.json["detail"]
+    refused = second.api.call("POST", "/v1/events", EVENT)
+    assert refused.status == 503 and refused.json["code"] == "unavailable"
+    assert second.stop() == 0
+
+
+def test_a_killed_server_is_replaced_and_nothing_is_lost(two: tuple[ProcessServer, ProcessServer]) -> None:
+    first, second = two
+    with Receiver() as receiver:
+        first.api.post("/v1/endpoints", {"url": receiver.url(), "events": ["step"]})
+        sent = [first.api.publish("step") for _ in range(50)]
+        first.kill()
+        second.wait_until_ready()
+        sent.append(second.api.publish("step"))
+        until(lambda: {each.id for each in receiver.requests()} >= set(sent), "all have arrived")
+        first.launch()
+        until(lambda: _status(first.api, "/healthz") == 200, "the first one stands by in turn")
+        assert _status(first.api, "/readyz") == 503
+
+
+def test_a_server_that_stops_hands_over(two: tuple[ProcessServer, ProcessServer]) -> None:
+    first, second = two
+    event = first.api.publish("step")
+    assert first.stop() == 0
+    second.wait_until_ready()
+    assert second.api.call("GET", f"/v1/events/{event}").status == 200
+
+
+@pytest.mark.slow
+def test_a_frozen_server_is_ended_and_stands_by_when_it_wakes(two: tuple[ProcessServer, ProcessServer]) -> None:
+    first, second = two
+    event = first.api.publish("step")
+    assert first.process is not None
+    first.process.send_signal(signal.SIGSTOP)
+    try:
+        second.wait_until_ready()
+        assert "was not heard of for 10 s: its session was ended" in second.log
+        assert second.api.call("GET", f"/v1/events/{event}").status == 200
+        second.api.publish("step")
+    finally:
+        first.process.send_signal(signal.SIGCONT)
+    until(lambda: "stands by" in first.log.split("stopped")[-1], "it stands by")
+    assert first.process.poll() is None and _status(second.api, "/readyz") == 200
+
+
+def test_a_server_whose_writer_is_busy_for_long_is_not_ended(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with an import in one transaction: the beat has a connection of its own."""
+    monkeypatch.setattr(nodes, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(nodes, "FROZEN_SECONDS", 1.0)
+    with TestServer(tmp_path, database=postgres_url) as server:
+        with Watched(postgres_url) as watched, stalled(server):
+            session = server.server and server.server.writer.session
+            until(lambda: watched.looks > 12, "it stood longer than a frozen one may")
+        assert not watched.free and server.server is not None and server.server.writer.session == session
+        server.api.publish("step")
+
+
+def test_a_server_that_does_not_beat_is_ended(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the test before: without the beat the same wait ends the session."""
+    monkeypatch.setattr(nodes, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(nodes, "FROZEN_SECONDS", 1.0)
+    with TestServer(tmp_path, database=postgres_url) as server:
+        assert server.server is not None and server.server._beat is not None
+        server.server._beat.stop()
+        with Watched(postgres_url) as watched:
+            until(lambda: watched.free, "the pen is free")
+
+
+def test_a_server_sends_only_while_the_database_says_that_it_holds_the_pen(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(nodes, "PROOF_SECONDS", 0.3)
+    with Receiver() as receiver, TestServer(tmp_path, database=postgres_url) as server:
+        assert server.server is not None and server.server._beat is not None
+        beat, deliver, clock = server.server._beat, server.server.deliver, server.server.clock
+        server.api.post("/v1/endpoints", {"url": receiver.url(), "events": ["step"]})
+        beat.stop()
+        until(lambda: not beat.proven(), "the proof has run out")
+        event = server.api.publish("step")
+        assert server.api.call("GET", f"/v1/events/{event}").status == 200
+        until(lambda: deliver._store_rests_until > clock.now(), "sending rests")
+        assert receiver.requests() == []
+        monkeypatch.setattr(nodes, "PROOF_SECONDS", 30)
+        beat.beat()
+        assert receiver.wait_for(1)[0].id == event
+
+
+def test_whoever_comes_back_after_another_has_written_starts_again(tmp_path: Path, postgres_url: str) -> None:
+    """What it remembers, such as how far it has sent, is of a past that no longer counts."""
+    with TestServer(tmp_path, database=postgres_url) as server:
+        server.api.publish("step")
+        assert server.server is not None
+        session = server.server.writer.session
+        with psycopg.connect(postgres_url, autocommit=True) as other:
+            # Another one took over while this one was cut off, and is gone.
+            other.execute("UPDATE store SET value = 'another' WHERE name = 'writer'")
+            other.execute("SELECT pg_terminate_backend(%s)", [session])
+        refused = server.api.call("POST", "/v1/events", EVENT)
+        assert refused.status == 503 and "has written to this database since" in refused.json["detail"]
+        until(lambda: server.server is not None and server.server.failed, "it ends")
+
+
+def test_its_own_last_session_does_not_keep_a_server_out(tmp_path: Path, postgres_url: str) -> None:
+    """As after a network failure that only this side has noticed."""
+    holder = pen.Holder("n1")
+    with (
+        psycopg.connect(postgres_url, autocommit=True) as before,
+        psycopg.connect(postgres_url, autocommit=True) as now,
+    ):
+        session = pen.take(before, holder)
+        pen.take(now, holder, session)
+        with pytest.raises(psycopg.OperationalError):
+            before.execute("SELECT 1")
+
+
+def test_another_secret_key_is_refused_before_the_wait(tmp_path: Path, postgres_url: str) -> None:
+    with TestServer(tmp_path / "first", database=postgres_url):
+        other = ProcessServer(tmp_path / "second", database=postgres_url, standby=True, secret_key=KEY)
+        with pytest.raises(RuntimeError, match="is not the key of this database"):
+            other.start()
+
+
+def test_sqlite_has_no_standby(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="standby needs a database that two servers can reach"):
+        TestServer(tmp_path, standby=True).start()
+
+
+def test_a_clock_that_is_an_hour_off_is_refused(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 3_600)
+    with pytest.raises(StoreBusy, match="this machine's clock is 60 minutes ahead of the database's"):
+        TestServer(tmp_path, database=postgres_url).start()

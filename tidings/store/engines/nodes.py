@@ -1,0 +1,189 @@
+"""Two servers on one PostgreSQL database: one holds the pen and works, others stand by (docs/decisions/0047).
+
+The session that writes holds the pen (store/engines/pen.py), so whoever loses the session cannot commit: the lock is
+the fence. A beat, once a second on its own connection, decides who *should* hold it:
+
+* A server that works sends nothing unless a beat asked within the last PROOF_SECONDS found the pen in its writer's
+  session. A server that was frozen, or cut off from the database, finds out before it sends.
+* A server that stands by ends the session of one that was not heard of for FROZEN_SECONDS, which is longer: a frozen
+  client keeps its session, and some phases (a COPY) no timeout ends. It does so only if its own beats were committed
+  during all that time. If commits hang, because a synchronous replica is gone, nobody is heard of, and nobody may end
+  anybody; nor right after that, when one beat is committed a moment before the other.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from tidings.model.moment import SECOND
+from tidings.store.base import Db, StoreError
+
+PEN = 0x7469_6469_6E67_73
+"""The advisory lock that the one writer of a database holds for as long as it is connected."""
+BEAT_SECONDS = 1.0
+PROOF_SECONDS = 7.0
+FROZEN_SECONDS = 10.0
+SPEAK_BEATS = 3
+"""So often a beat makes the writer say something: its session ends after a while of silence (pen.TIMEOUTS)."""
+AFRESH_SECONDS = 3.0
+"""After a failover all sessions are new; a server that works gets this time to come back before it is replaced."""
+FORGET_SECONDS = 86_400.0
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+_HELD = """
+SELECT l.pid FROM pg_locks AS l
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND (l.classid::bigint << 32 | l.objid::bigint) = :pen
+"""
+_NOW = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
+_STARTED = "(EXTRACT(EPOCH FROM a.backend_start) * 1000000)::bigint"
+_BEAT = f"""
+INSERT INTO node (id, name, version, started, seen, session, session_started)
+SELECT :id, current_setting('application_name'), :version, {_NOW}, {_NOW}, :session::bigint,
+    (SELECT {_STARTED} FROM pg_stat_activity AS a WHERE a.pid = :session::bigint)
+ON CONFLICT (id) DO UPDATE
+SET seen = excluded.seen, session = excluded.session, session_started = excluded.session_started
+"""  # noqa: S608 -- our own text
+_END_FROZEN = f"""
+SELECT a.application_name, pg_terminate_backend(a.pid)
+FROM node AS n
+JOIN pg_stat_activity AS a ON a.pid = n.session AND a.application_name = n.name AND {_STARTED} = n.session_started
+WHERE a.pid IN ({_HELD}) AND n.seen < {_NOW} - :patience
+"""  # noqa: S608 -- our own text
+"""Another session that got the same number after it is spared: name and start have to match, too."""
+_FORGET = f"""
+DELETE FROM node AS n
+WHERE n.seen < {_NOW} - :patience AND NOT EXISTS (SELECT 1 FROM pg_stat_activity AS a WHERE a.pid = n.session)
+"""  # noqa: S608 -- our own text
+
+log = logging.getLogger("tidings.nodes")
+
+
+def uptime() -> float:
+    """Seconds by a clock that nobody sets, and that continues while the machine sleeps."""
+    return time.clock_gettime(_CLOCK)
+
+
+def beat(db: Db, node: str, version: str, session: int | None) -> None:
+    """This node lives; `session` is its writer's, None: it stands by. Raises StoreError if that is not committed."""
+    db.execute(_BEAT, {"id": node, "version": version, "session": session})
+
+
+class Beat:
+    """The thread of a server that works: says that it lives, and proves that it holds the pen."""
+
+    def __init__(
+        self,
+        db: Callable[[], Db],
+        node: str,
+        version: str,
+        session: Callable[[], int | None],
+        speak: Callable[[], None],
+    ) -> None:
+        """`db` opens the connection; `session`: the writer's at this moment; `speak`: makes the writer use it."""
+        self._open, self._node, self._version = db, node, version
+        self._session, self._speak = session, speak
+        self._proven_until = 0.0
+        self._rests = False
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
+
+    def start(self) -> None:
+        """Beat once, then every second in a thread. Raises StoreError."""
+        self._db = self._open()
+        self._db.execute(_FORGET, {"patience": int(FORGET_SECONDS * SECOND)})
+        self.beat()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(BEAT_SECONDS)
+
+    def proven(self) -> bool:
+        """Whether this server held the pen a moment ago, so that it may send."""
+        holds = uptime() < self._proven_until
+        if holds is self._rests:
+            self._rests = not holds
+            if holds:
+                log.warning("the database says again that this server holds the pen: sending continues")
+            else:
+                log.error(
+                    "the database has not said for %.0f s that this server holds the pen: sending rests", PROOF_SECONDS
+                )
+        return holds
+
+    def beat(self) -> None:
+        """One beat. Raises StoreError."""
+        asked, session = uptime(), self._session()
+        if session is None:
+            return
+        beat(self._db, self._node, self._version, session)
+        if (session,) in self._db.query(_HELD, {"pen": PEN}):
+            self._proven_until = asked + PROOF_SECONDS
+
+    def _run(self) -> None:
+        beats = 0
+        while not self._stopping.wait(BEAT_SECONDS):
+            beats += 1
+            try:
+                if beats % SPEAK_BEATS == 0:
+                    self._speak()
+                self.beat()
+            except StoreError as wrong:
+                log.warning("a beat failed: %s", wrong)
+        self._db.close()
+
+
+class Standby:
+    """The looks of a server that stands by, all from one thread."""
+
+    def __init__(self, db: Callable[[], Db], node: str, version: str) -> None:
+        self._open, self._node, self._version = db, node, version
+        self._db: Db | None = None
+        self._session: int | None = None
+        self._afresh_until = 0.0
+        self._beats_at = 0.0
+        self._beaten_at = self._steady_since = -FROZEN_SECONDS
+
+    def look(self) -> bool:
+        """Whether the pen is free. Once a second: beat, then end who holds the pen and is frozen. Raises StoreError."""
+        if self._db is None:
+            self._db = self._open()
+        db, now = self._db, uptime()
+        if now >= self._beats_at:
+            self._beats_at = now + BEAT_SECONDS
+            self._beat(db)
+        return uptime() >= self._afresh_until and self._is_free(db)
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._db is not None:
+            self._db.close()
+
+    def _beat(self, db: Db) -> None:
+        if not db.query("SELECT to_regclass('node') IS NOT NULL", {})[0][0]:
+            # Nobody has migrated the database, or an older version works there; its session ends by its timeouts.
+            return
+        beat(db, self._node, self._version, None)
+        before, self._beaten_at = self._beaten_at, uptime()
+        if self._beaten_at - before > FROZEN_SECONDS / 2:
+            self._steady_since = self._beaten_at
+        if db.session != self._session:
+            self._afresh_until = 0.0 if self._session is None else uptime() + AFRESH_SECONDS
+            self._session = db.session
+        if self._beaten_at - self._steady_since < FROZEN_SECONDS:
+            return
+        for name, _ in db.query(_END_FROZEN, {"pen": PEN, "patience": int(FROZEN_SECONDS * SECOND)}):
+            log.warning("%s was not heard of for %.0f s: its session was ended", name, FROZEN_SECONDS)
+
+    def _is_free(self, db: Db) -> bool:
+        if not db.query("SELECT pg_try_advisory_lock(:pen)", {"pen": PEN})[0][0]:
+            return False
+        db.query("SELECT pg_advisory_unlock(:pen)", {"pen": PEN})
+        return True

@@ -1,0 +1,32 @@
+"""What a server that stands by answers: it is alive, it is not ready, and who works meanwhile."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from tidings.model.errors import Unavailable
+from tidings.web.wire import problem
+
+RETRY_SECONDS = 2.0
+_ALIVE = b'{"status":"ok"}'
+
+
+class StandbyApp:
+    """The RSGI application of a server that waits for its turn."""
+
+    def __init__(self, why: Callable[[], str]) -> None:
+        """`why`: a sentence about what it waits for."""
+        self._why = why
+
+    async def __rsgi__(self, scope: Any, proto: Any) -> None:
+        if scope.path == "/healthz":
+            proto.response_bytes(200, [("content-type", "application/json")], _ALIVE)
+            return
+        error = Unavailable(self._why(), retry_after_seconds=RETRY_SECONDS)
+        request_id = f"req_{secrets.token_hex(12)}"
+        headers = [*problem.headers(error), ("content-type", problem.MEDIA), ("request-id", request_id), problem.CLOSE]
+        proto.response_bytes(error.status, headers, msgspec.json.encode(problem.problem(error, request_id)))
