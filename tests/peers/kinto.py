@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.processes import free_port
 from tests.peers.installed import python_programs
-from tests.peers.mischief import Peer
+from tests.peers.mischief import Peer, on
 from tidings.testing import until
 
 USER, PASSWORD = "tidings", "s3cret"
@@ -68,7 +68,7 @@ class Kinto(Peer):
 
     def customers(self) -> dict[str, str]:
         found = self._ask("GET", f"{BOOKS}?_limit=10000")["data"]
-        return {each["id"].removeprefix("crm-"): each["name"] for each in found if not each["closed"]}
+        return {each["id"].removeprefix("crm-"): each["name"] for each in found}
 
     def auth(self) -> dict[str, Any]:
         return {"basic": [USER, PASSWORD]}
@@ -91,9 +91,14 @@ class Kinto(Peer):
                 "deleted": "{{ record.deleted }}",
             },
         }
-        customer = {"name": "{{ data.name }}", "closed": "{{ type == 'crm.contact.deleted' }}"}
-        put = {"via": "books", "put": BOOKS + "/crm-{{ subject }}", "json": {"data": customer}}
-        return self.pair(contacts, put)
+        at = BOOKS + "/crm-{{ subject }}"
+        put = {"via": "books", "put": at, "json": {"data": {"name": "{{ data.name }}", "email": "{{ data.email }}"}}}
+        delete = {"via": "books", "delete": at, "ok": "{{ status in [200, 404] }}"}
+        return {
+            "crm-contacts": contacts,
+            "books-customer": on(put, "created", "updated"),
+            "books-customer-off": on(delete, "deleted"),
+        }
 
     def is_first(self, path: str, body: bytes) -> bool:
         return "_token=" not in path
@@ -109,7 +114,7 @@ class Kinto(Peer):
         return record["id"], json.dumps(record, sort_keys=True)
 
     def written(self, path: str, body: bytes) -> tuple[str, str]:
-        return path.rpartition("/")[2], json.dumps(json.loads(body), sort_keys=True)
+        return path.rpartition("/")[2], json.dumps(json.loads(body), sort_keys=True) if body else ""
 
     def _is_up(self) -> bool:
         assert self._process.poll() is None, "Kinto has ended"

@@ -45,14 +45,7 @@ class Peer(ABC):
 
     @abstractmethod
     def links(self) -> dict[str, Any]:
-        """The declarations of the two links."""
-
-    def pair(self, contacts: dict[str, Any], call: dict[str, Any]) -> dict[str, Any]:
-        """The two links: the one that reads, and the one that makes the call for each difference."""
-        soon = {"retry_delays_seconds": [0, *[0.5] * 19]}
-        types = [f"crm.contact.{kind}" for kind in ("created", "updated", "deleted")]
-        customers = {"when": {"event": types}, "call": call, "order": "subject"}
-        return {"crm-contacts": {**contacts, **soon}, "books-customer": {**customers, **soon}}
+        """The declarations of the links: `crm-contacts` reads, the others write."""
 
     @abstractmethod
     def is_first(self, path: str, body: bytes) -> bool:
@@ -73,6 +66,11 @@ class Peer(ABC):
     @abstractmethod
     def written(self, path: str, body: bytes) -> tuple[str, str]:
         """The key of the customer that a call writes, and what it writes."""
+
+
+def on(call: dict[str, Any], *kinds: str) -> dict[str, Any]:
+    """A link that makes a call for each contact that was `created`, `updated` or `deleted`, the newest state only."""
+    return {"when": {"event": [f"crm.contact.{kind}" for kind in kinds]}, "call": call, "order": "subject"}
 
 
 class Mischief:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.peers.installed import HERE, node_folder
-from tests.peers.mischief import Peer
+from tests.peers.mischief import Peer, on
 
 ENVELOPE = (
     '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/" xmlns:t="urn:contacts">'
@@ -99,7 +99,7 @@ class Soap(Peer):
             "ok": "{{ status == 200 and body.Envelope.Body.upsertResponse.status.isSuccess == 'true' }}",
             "in_doubt": "retry",
         }
-        return self.pair(contacts, upsert)
+        return {"crm-contacts": contacts, "books-customer": on(upsert, "created", "updated", "deleted")}
 
     def is_first(self, path: str, body: bytes) -> bool:
         return ASKED_MORE.search(body) is None
