@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.callers import Callers
 from tests.delivery.world import World
 from tests.net.test_names import NameServer
 from tidings.net.names import Cares, Names
 from tidings.net.reply import CANNOT_USE
-from tidings.testing import ApiError, FakeClock, Receiver, TestServer
+from tidings.testing import ApiError, FakeClock, Receiver, TestServer, until
 
 
 @pytest.fixture
@@ -57,7 +59,26 @@ def test_sixty_names_that_never_answer_delay_no_other_tenant(world: World) -> No
     assert (attempt["outcome"], attempt["reason"]) == ("dns_failed", "The name did not resolve within 0.3 s.")
 
 
-def test_a_tenant_does_not_learn_what_a_name_resolves_to(world: World) -> None:
+def test_an_import_is_not_delayed_by_names_that_never_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidings.control.endpoints.edit.RESOLVE_SECONDS", 3.0)
+    world.api.put("/v1/collections/parts", {"fields": {"name": "string"}})
+    answered: list[int] = []
+
+    def register(number: int) -> None:
+        world.api.post("/v1/endpoints", {"url": f"http://n{number}.lost.test/", "tenant": "slow"})
+        answered.append(number)
+
+    asked = world.server.server.parts.names  # type: ignore[union-attr]
+    callers = Callers(20, register)
+    until(lambda: asked.share.view().used > 0, "names are looked up")
+    done = world.api.call("POST", "/v1/items/parts:import", b"name\na\n", {"Content-Type": "text/csv"})
+    assert done.json["created"] == 1
+    assert answered == [], "it waited for none of them"
+    callers.join()
+
+
+def test_a_tenant_does_not_learn_what_a_name_resolves_to(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tidings.control")
     key = world.api.post("/v1/keys", {"tenant": "acme", "scopes": ["endpoints:read", "endpoints:write"]})["key"]
     tenant = world.api.with_key(key)
     said = set()
@@ -67,6 +88,9 @@ def test_a_tenant_does_not_learn_what_a_name_resolves_to(world: World) -> None:
         problem = refused.value.problem
         said.add((refused.value.status, problem["detail"], problem["errors"][0]["code"]))
     assert said == {(422, CANNOT_USE, "refused_address")}
+    logged = [record.getMessage() for record in caplog.records if record.name == "tidings.control"]
+    assert "10.1.2.3" in next(line for line in logged if line.startswith("tenant acme may not use wiki.corp: "))
+    assert "tenant acme may not use no.corp: no such name" in logged
     # The operator may make them; what their attempts say is for the tenant to read.
     attempts = set()
     for host in ("no.corp", "wiki.corp"):

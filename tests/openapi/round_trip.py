@@ -115,7 +115,7 @@ def collections(client: AuthenticatedClient) -> None:
 def items(client: AuthenticatedClient) -> None:
     """The whole life of an item."""
     since = datetime(2026, 11, 21, 1, 2, 3, tzinfo=UTC)
-    made = rooms_create.sync(client=client, body=RoomsNew(name="Made", floor=77, rent=12.5, since=since))
+    made = rooms_create.sync(client=client, body=RoomsNew(name="Made, room", floor=77, rent=12.5, since=since))
     assert isinstance(made, RoomsItem) and (made.rent, made.since, made.revision) == (12.5, since, 1), made
     print("created")
     read = rooms_get.sync(made.id, client=client)
@@ -123,6 +123,9 @@ def items(client: AuthenticatedClient) -> None:
     by_rent = [RoomsListSortItem("-rent")]
     listed = rooms_list.sync(client=client, floor_gte=77, name_starts_with="Ma", sort=by_rent, limit=1, count=True)
     assert isinstance(listed, RoomsPage) and listed.data == [made] and listed.count == 1, listed
+    # A value with a comma is one value.
+    named = rooms_list.sync(client=client, name_in=["Made, room", "Doe"])
+    assert isinstance(named, RoomsPage) and named.data == [made], named
     asked = rooms_ask_by_floor.sync(client=client, floor=77, kind=RoomsAskByFloorKind.FLAT)
     assert isinstance(asked, RoomsPage) and asked.data == [made], asked
     print("asked")

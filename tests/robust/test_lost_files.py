@@ -134,6 +134,29 @@ def test_a_first_start_may_be_interrupted_anywhere(tmp_path: Path, step: str) ->
     assert not (data / "secret.key.new").exists()
 
 
+def test_the_key_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a power cut could leave an empty file under the name of the key."""
+    done: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def synced(fd: int) -> None:
+        fsync(fd)
+        done.append(f"sync {os.path.basename(os.readlink(f'/proc/self/fd/{fd}'))} of {os.fstat(fd).st_size} bytes")
+
+    def renamed(path: Path, target: Path) -> Path:
+        done.append(f"{path.name} -> {target.name}")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    with TestServer(tmp_path):
+        pass
+    renaming = done.index("secret.key.new -> secret.key")
+    size = (tmp_path / "secret.key").stat().st_size
+    assert done[renaming - 1] == f"sync secret.key.new of {size} bytes" and size > 0
+    assert done[renaming + 1].startswith(f"sync {tmp_path.name} of "), "the folder too, or the name is not on disk"
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o022])
 def test_the_files_are_closed_to_others_whatever_the_umask(tmp_path: Path, umask: int) -> None:
     tmp_path.chmod(0o755)

@@ -21,13 +21,16 @@ def main(url: str, key: str) -> None:
         )
         assert endpoint.rate == 2.5 and endpoints.list_endpoints(limit=1).data[0].id == endpoint.id
         print("registered")
-        room = rooms.rooms_create(made.RoomsNew(name="Python", floor=41, rent=34567.89))
+        room = rooms.rooms_create(made.RoomsNew(name="Python, room", floor=41, rent=34567.89))
         assert (room.rent, room.kind, room.revision) == (34567.89, "flat", 1)
         print("created")
         listed = rooms.rooms_list(floor__gte=41, floor__in=[41, 42], name__starts_with="Py", sort=["-rent"], limit=5)
         assert [each.id for each in listed.data] == [room.id]
+        # A value with a comma is one value.
+        assert [each.id for each in rooms.rooms_list(name__in=["Python, room", "Doe"]).data] == [room.id]
+        assert rooms.rooms_list(name__in=["Python", "room"]).data == []
         print("listed")
-        assert rooms.rooms_get(room.id).name == "Python"
+        assert rooms.rooms_get(room.id).name == "Python, room"
         assert rooms.rooms_edit(room.id, made.RoomsPatch(floor=43, rent=None)).floor == 43
         print("edited")
         for wrong, status in ((lambda: rooms.rooms_get("nothing"), 404), (lambda: twice(rooms, room), 422)):

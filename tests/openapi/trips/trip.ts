@@ -34,14 +34,17 @@ async function main(): Promise<void> {
   });
   check(endpoint.rate === 2.5 && (await endpoints.listEndpoints({ limit: 1 })).data[0].id === endpoint.id, endpoint);
   console.log("registered");
-  const room = await rooms.roomsCreate({ roomsNew: { name: "TypeScript", floor: 51, rent: 34567.89 } });
+  const room = await rooms.roomsCreate({ roomsNew: { name: "TypeScript, room", floor: 51, rent: 34567.89 } });
   check(room.rent === 34567.89 && room.kind === "flat" && room.revision === 1, room);
   const id = room.id!;
   console.log("created");
   const listed = await rooms.roomsList({ floorGte: 51, floorIn: [51, 52], nameStartsWith: "Ty", sort: ["-rent"] });
   check(listed.data.length === 1 && listed.data[0].id === id, listed);
+  // A value with a comma is one value.
+  const named = await rooms.roomsList({ nameIn: ["TypeScript, room", "Doe"] });
+  check(named.data.length === 1 && named.data[0].id === id, named);
   console.log("listed");
-  check((await rooms.roomsGet({ id })).name === "TypeScript", id);
+  check((await rooms.roomsGet({ id })).name === "TypeScript, room", id);
   const edited = await rooms.roomsEdit({ id, roomsPatch: { floor: 53, rent: null } });
   check(edited.floor === 53 && edited.rent === null, edited);
   console.log("edited");
