@@ -20,11 +20,11 @@ DEFAULT_PATH = "tidings.yaml"
 
 SECTIONS: dict[str, str] = {
     "settings": "The settings of `tidings serve`, by name.",
-    "collections": "Declarations of collections, by name.",
-    "connections": "How other systems are reached, by name: `base`, `auth`, and limits that all their links share.",
+    "collections": "Collections by name, each with its declaration.",
+    "connections": "Connections to other systems, by name: `base`, `auth`, and limits that their links share.",
     "links": (
-        "What happens when, by name: `when: {event: ...}` edits an item or calls another system, `when: {hook: ...}` "
-        "declares a URL for another system's webhooks, `when: {form: ...}` a page that people fill in."
+        "Links by name: `when: {event: ...}` edits an item or calls another system, `when: {hook: ...}` declares "
+        "a URL for another system's webhooks, `when: {form: ...}` a page that people fill in."
     ),
 }
 OF_KEYS = ("unknown_field", "name")
@@ -223,7 +223,7 @@ def _wrong(name: str, value: Any, node: Any, path: Path) -> str | None:
 def _keys(node: Any, known: Collection[str], noun: str, path: Path) -> dict[str, Any]:
     """The entries of a mapping by their names. Raises SettingsError if one is unknown."""
     if node.id != "mapping":
-        raise SettingsError(f"{_place(path, node.start_mark)}: this must be names with values, as in `name: value`.")
+        raise SettingsError(f"{_place(path, node.start_mark)}: this must be a mapping, as in `name: value`.")
     found, wrong = {}, []
     names = ", ".join(sorted(known))
     for key, value in node.value:

@@ -114,7 +114,7 @@ def _read(config: Config, name: str, link: Any, what: str, check: Callable[[dict
 
     at = f"/links/{escaped(name)}"
     if not _NAME.fullmatch(name):
-        raise SettingsError(_said(config, at, "A link's name is 1 to 64 letters, digits, _ and -.", "name"))
+        raise SettingsError(_said(config, at, "A link's name has 1 to 64 letters, digits, _ and -.", "name"))
     when = _only_member(config, at, link, "when")
     body = _only_member(config, f"{at}/when", when, what)
     at = AT.format(name=escaped(name), what=what)
@@ -137,11 +137,11 @@ def _read(config: Config, name: str, link: Any, what: str, check: Callable[[dict
 def _only_member(config: Config, at: str, value: Any, name: str) -> Any:
     """The one member that a mapping may have."""
     if not isinstance(value, Mapping) or name not in value:
-        raise SettingsError(_said(config, at, f"The member {name!r} is missing."))
+        raise SettingsError(_said(config, at, f"The member {name!r} is required."))
     for other in value:
         if other != name:
             pointer = f"{at}/{escaped(str(other))}"
-            detail = f"{str(other)!r} is unknown here; there is {name!r}."
+            detail = f"{str(other)!r} is unknown here; only {name!r} is allowed."
             raise SettingsError(_said(config, pointer, detail, "unknown_field"))
     return value[name]
 

@@ -151,8 +151,8 @@ SETTINGS: tuple[Setting, ...] = (
         "receipt_days",
         int,
         30,
-        "How many days the requests that hooks received are kept. Repeats are recognised for that long; "
-        "0 keeps them forever.",
+        "How many days the requests that hooks received are kept. Repeats are recognized for that long; 0 keeps "
+        "the requests forever.",
     ),
     Setting("refusal_days", int, 7, "How many days the requests that hooks refused are kept; 0 keeps them forever."),
     Setting("log_level", str, "info", "The log level: debug, info, warning or error."),

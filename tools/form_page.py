@@ -17,14 +17,14 @@ TYPES: dict[str, tuple[str, str, str]] = {
     "tel": ("a phone number: digits, spaces and `+ - . / ( )`", "characters", "a string"),
     "url": ("a web address: `http://` or `https://`, without a password", "characters", "a string"),
     "number": ("a number such as `12.5`", "the number", "a number, with every digit as typed"),
-    "integer": ("a whole number of 64 bits", "the number", "a number"),
+    "integer": ("a whole number of up to 64 bits", "the number", "a number"),
     "date": ("a date, with the browser's picker", "the date: `2026-11-29`", "a string such as `2026-11-29`"),
     "time": ("a time of day, with the browser's picker", "the time: `17:30`", "a string such as `14:30`"),
-    "select": ("one of the `options`, in a list that opens", "", "a string: the option's value"),
-    "radio": ("one of the `options`, all in view", "", "a string: the option's value"),
+    "select": ("one of the `options`, in a drop-down list", "", "a string: the option's value"),
+    "radio": ("one of the `options`, all of them visible", "", "a string: the option's value"),
     "checkbox": ("a box to tick; `required` means that it must be ticked", "", "`true` or `false`"),
     "checkboxes": ("any of the `options`", "choices", "a list of strings, in the order of the options"),
-    "hidden": ("nothing: it has its `default`, or with `from_query` what the page's URL says", "", "a string"),
+    "hidden": ("nothing: the value is its `default`, or with `from_query` the one in the page's URL", "", "a string"),
     "file": (
         "a file, or several if `max` is more than 1",
         "files",
@@ -34,22 +34,21 @@ TYPES: dict[str, tuple[str, str, str]] = {
 """What people give, what `min` and `max` bound, and what is in the event."""
 MEMBERS: dict[str, str] = {
     "type": "One of the types above; `text` if omitted.",
-    "label": 'The text next to it. If omitted, its name, capitalized: `first_name` is shown as "First name".',
+    "label": 'The text next to the field. By default, the name, capitalized: `first_name` is shown as "First name".',
     "help": "More text, below the label. URLs in it become links.",
-    "placeholder": "A sample in the empty field. It disappears once somebody types, so it cannot replace a label.",
+    "placeholder": "A sample shown in the empty field. It disappears when people type, so it cannot replace a label.",
     "required": "Whether it must be filled in, chosen or ticked.",
     "default": "What the page shows at first: a string, `true` for a box, a list for boxes.",
-    "min": "The least: see above. It applies only to what is filled in.",
-    "max": f"The most. If omitted: {LINE_CHARS:,} characters of a line, {AREA_CHARS:,} of a text, one file. At most "
-    f"{CHARS_MAX:,} characters and {FILES_MAX} files.",
+    "min": "The minimum, as above. It applies only if the field is filled in.",
+    "max": f"The maximum, as above. By default: {LINE_CHARS:,} characters of a line, {AREA_CHARS:,} of a text, one "
+    f"file. At most {CHARS_MAX:,} characters and {FILES_MAX} files.",
     "pattern": "A regular expression, without look-around, that the whole text must match.",
     "pattern_help": "The message for a text that does not match it.",
     "options": "What can be chosen: a list of values, or an object of labels by value.",
-    "autocomplete": "What browsers fill in, in HTML's words: `name`, `postal-code`, `off`. If omitted, as the "
-    "type says.",
-    "from_query": "Whether the parameter of its name in the page's URL fills it in: `/f/contact?topic=press`.",
-    "accept": "The types of files: `image/*`, `application/pdf`, `.pdf`. They are what the sender says, not proof.",
-    "max_bytes": "The size of each file. `max_form_bytes` limits all of a submission.",
+    "autocomplete": "What browsers fill in, in HTML's terms: `name`, `postal-code`, `off`. The default is the type's.",
+    "from_query": "Whether the parameter with its name in the page's URL fills it in: `/f/contact?topic=press`.",
+    "accept": "The types of files: `image/*`, `application/pdf`, `.pdf`. They are the browser's claim, not proof.",
+    "max_bytes": "The maximum size of each file. `max_form_bytes` limits the whole submission.",
 }
 
 

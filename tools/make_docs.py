@@ -92,7 +92,7 @@ def outcomes_page() -> str:
     return page(
         "Outcomes",
         "tidings/model/outcome.py",
-        "The possible outcomes of one attempt to deliver. The list is closed. [What an answer says](answers.md)",
+        "The possible outcomes of one attempt to deliver. The list is closed. [What a response means](answers.md)",
         "shows what happens next.",
         "",
         table(("outcome", "meaning"), [(f"`{one.name}`", one.meaning) for one in outcome.OUTCOMES]),
@@ -112,12 +112,12 @@ def answers_page() -> str:
     of_message = [(f"`{word}`", meaning) for word, meaning in judgement.OF_MESSAGE.items()]
     of_endpoint = [(f"`{word}`", meaning) for word, meaning in judgement.OF_ENDPOINT.items()]
     return page(
-        "What an answer says",
+        "What a response means",
         "tidings/rules/deliver/judgement.py",
-        "A response to one message need not say anything about the next. So each response is judged twice: what it",
-        "says about the message, and what it says about the endpoint. The first row that fits counts.",
+        "A response to one message need not say anything about the next. So each response is judged twice: for what",
+        "it says about the message, and for what it says about the endpoint. The first matching row applies.",
         "",
-        table(("outcome", "answer", "about the message", "about the endpoint", "because"), rows),
+        table(("outcome", "response", "about the message", "about the endpoint", "because"), rows),
         "",
         table(("about the message", "what follows"), of_message),
         "",
@@ -127,14 +127,15 @@ def answers_page() -> str:
         "",
         "## Calls of other systems",
         "",
-        "A [link](../howto/call-an-api.md) with `call` judges answers by this table instead. What received no answer",
-        "at all, such as a failed connection, is judged as above. A link may be left alone, but is never disabled.",
+        "A [link](../howto/call-an-api.md) with `call` judges responses by this table instead. A call that got no",
+        "response at all, such as a failed connection, is judged as above. Such a link is never disabled.",
         "",
-        table(("outcome", "answer", "about the event", "about the service", "because"), calls),
+        table(("outcome", "response", "about the event", "about the service", "because"), calls),
         "",
         "## Codes of mail servers",
         "",
-        "A [link](../howto/mail.md) with `mail` judges a mail server's codes. What got no code is judged as above.",
+        "A [link](../howto/mail.md) with `mail` judges a mail server's codes. A mail that got no code is judged "
+        "as above.",
         "",
         table(("outcome", "code", "about the event", "about the server", "because"), mails),
         "",
@@ -153,8 +154,8 @@ def lifecycle_page() -> str:
     return page(
         "The life of a delivery",
         "tidings/rules/deliver/lifecycle.py",
-        "A delivery begins as `waiting`, when an event matches an endpoint. No status column is rewritten: its state",
-        "follows from its last attempt and its row in `waiting`.",
+        "A delivery begins as `waiting` when an event matches an endpoint. Its state is not stored: it follows from",
+        "the last attempt and the row in `waiting`.",
         "",
         "```mermaid",
         lifecycle.as_mermaid().rstrip(),
@@ -195,7 +196,7 @@ def commands_page() -> str:
     return page(
         "Commands",
         "tidings/cli/",
-        "`tidings COMMAND --help` says the same in the terminal.",
+        "`tidings COMMAND --help` shows the same in the terminal.",
         *sections,
     )
 

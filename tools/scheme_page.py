@@ -32,10 +32,10 @@ def lines(table: Table) -> Iterator[str]:
     found = schemes.schemes()
     unconfirmed = sum(one.unconfirmed for one in found)
     yield f"{len(found)} senders' schemes have a name. {unconfirmed} are unconfirmed: they are taken from third-party"
-    yield "code, so check them before you rely on them. You can describe a scheme of your own in the same form."
+    yield "code, so check them before you rely on them. You can describe your own scheme in the same form."
     yield ""
     yield f"Samples are signed at {SIGNED_AT} (seconds since 1970) for `https://example.com/in`, with the secret"
-    yield f"`{EXAMPLE_SECRET}`, or with the same bytes in base64 or hex if the scheme wants that, so you can"
+    yield f"`{EXAMPLE_SECRET}`, or with the same bytes in base64 or hex if the scheme requires that, so you can"
     yield "test other implementations with them. Samples of schemes that sign with a key pair or a certificate show"
     yield "only the form: their signature is a placeholder."
     yield ""

@@ -163,7 +163,7 @@ def test_a_stored_secret_does_not_follow_its_connection_to_another_host(
     shown = calls.api.get("/v1/connections/shop")
     found = places(calls.api.call("PUT", "/v1/connections/shop", {**shown, **moved}))
     field = "token" if "auth" in moved else next(iter(moved))
-    assert f"`{field}` names another host" in found[at], found
+    assert f"`{field}` has a new host" in found[at], found
     planned = calls.api.call(
         "POST", "/v1/links:plan", {"connections": {"shop": {**declared, **masked(declared), **moved}}}
     )

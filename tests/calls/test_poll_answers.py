@@ -95,7 +95,7 @@ def test_an_answer_that_breaks_off_deletes_nothing(calls: Calls, stalls: bool) -
             calls.clock.advance(3600)
             (first,) = attempts(calls, 1, f"pull-{number}")
         assert first["outcome"] == "bad_answer", case
-        assert "not complete" in first["reason"], case
+        assert "incomplete" in first["reason"], case
         assert len(emitted(calls, f"item-{number}.*")) == 3, case
         calls.api.delete(f"/v1/links/pull-{number}")
 
@@ -125,7 +125,7 @@ def test_a_page_in_the_middle_that_breaks_off_ends_nothing(calls: Calls, source:
     broken = Reaction(status=200, body=b"  ", headers=JSON, breaks_off=True)
     source.before[5] = lambda: source.fails.append(broken)
     calls.clock.advance(3600)
-    assert attempts(calls, 1)[0]["reason"].startswith("The answer is not complete: The response's body broke off")
+    assert attempts(calls, 1)[0]["reason"].startswith("The response is incomplete: The response's body broke off")
     calls.clock.advance(30)
     assert ran(calls, 2)[1] == "Read 3 records on 3 pages: 0 created, 0 updated, 0 deleted."
 
@@ -148,7 +148,7 @@ def test_an_empty_list_is_no_reason_to_delete_everything(calls: Calls, source: S
     ran(calls, 1)
     source.records.clear()
     calls.clock.advance(3600)
-    said = "The full look read no records, and 3 are known. Nothing was deleted; see `sweep: most`."
+    said = "The full read found no records, but 3 are known. Nothing was deleted; see `sweep: most`."
     until(lambda: attempts(calls, 1)[0]["reason"] == said, "it is refused")
     assert len(emitted(calls)) == 3
     poll(calls, sweep={"every": True, "most": 1})

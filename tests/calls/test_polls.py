@@ -185,7 +185,7 @@ def test_a_full_look_finds_what_is_missing_and_a_failed_one_deletes_nothing(call
     assert ran(calls, 2)[1].endswith("0 deleted."), "an hour later it only asks for what is new"
     source.fails = [source.page("since=1970"), Reaction(status=500)]
     calls.clock.advance(23 * 3600)
-    until(lambda: not source.fails, "the full look fails in the middle")
+    until(lambda: not source.fails, "the full read fails in the middle")
     attempts(calls, 1)
     assert len(emitted(calls)) == 40
     calls.clock.advance(30)
@@ -194,7 +194,7 @@ def test_a_full_look_finds_what_is_missing_and_a_failed_one_deletes_nothing(call
     for number in range(25):
         source.records.pop(f"k{number:02}", None)
     calls.clock.advance(24 * 3600)
-    said = "more than a full look may delete"
+    said = "more than a full read may delete"
     until(lambda: any(said in (each["reason"] or "") for each in attempts(calls, 1)), "it is refused")
     assert len(emitted(calls)) == 42
     poll(calls, sweep={"every": "1d", "most": 1})
@@ -206,7 +206,7 @@ def test_from_now_fills_the_mirror_silently(calls: Calls, source: Source) -> Non
     for number, key in enumerate("abc"):
         source.put(key, f"10:00:0{number}", v=1)
     poll(calls, cursor={"record": "at", "from": "now"})
-    said = "Read 3 records on 2 pages: 3 created, 0 updated, 0 deleted, without events, to begin with."
+    said = "Read 3 records on 2 pages: 3 created, 0 updated, 0 deleted, without events, because this was the first run."
     assert ran(calls, 1) == [said]
     assert emitted(calls) == []
     source.put("a", "11:00:00", v=2)
@@ -260,7 +260,7 @@ def test_a_pause_in_the_middle_of_a_run_ends_it_and_it_continues(calls: Calls, s
         (b'{"error": "x"}', "nothing at items"),
         (
             b'{"items": [{"id": "a"}, {"no": 1}]}',
-            "record 2 of the answer, `id`, must be a string or a number; it is missing.",
+            "record 2 of the response, `id`, must be a string or a number; it is missing.",
         ),
         (b'{"items": [{"id": {"a": 1}}]}', "it is an object"),
         (b"[" * 100_000 + b"]" * 100_000, "neither JSON nor XML"),

@@ -100,10 +100,10 @@ def test_a_401_for_a_new_token_is_not_asked_about_again(calls: Calls) -> None:
             "400: invalid_client no such",
         ),
         (answer(503, ""), "answered 503"),
-        (answer(200, {"token_type": "bearer"}), "without an access_token"),
-        (answer(200, {"access_token": "a\r\nX-Evil: 1"}), "without an access_token"),
+        (answer(200, {"token_type": "bearer"}), "without a usable access_token"),
+        (answer(200, {"access_token": "a\r\nX-Evil: 1"}), "without a usable access_token"),
         (answer(200, {"access_token": "a", "token_type": "mac"}), "of the type mac"),
-        (answer(200, ["x"]), "without an access_token"),
+        (answer(200, ["x"]), "without a usable access_token"),
     ],
 )
 def test_calls_without_a_token_wait_and_say_why(calls: Calls, wrong: Any, said: str) -> None:

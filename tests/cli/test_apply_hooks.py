@@ -109,12 +109,12 @@ def test_a_plan_that_is_no_longer_true_is_refused(server: TestServer) -> None:
         ("links:\n  a: {when: {hook: {scheme: github}}}", "line 2, column 20: The field 'path' is required."),
         ("links:\n  a: {when: {hook: {path: x, scheme: githup}}}", "line 2, column 38: There is no signature scheme"),
         ("links:\n  a: {when: {hook: {path: x, scheme: github, colour: red}}}", "'colour' is unknown in a hook"),
-        ("links:\n  a: {when: {hook: {path: 'x y', scheme: github}}}", "line 2, column 27: A path is"),
+        ("links:\n  a: {when: {hook: {path: 'x y', scheme: github}}}", "line 2, column 27: A path has"),
         (
             "links:\n  a: {when: {hook: {path: x, scheme: github, secrets: ['${NOT_SET}']}}}",
             "variable NOT_SET is not set",
         ),
-        ("links:\n  'a b': {when: {hook: {path: x, scheme: github}}}", "A link's name is"),
+        ("links:\n  'a b': {when: {hook: {path: x, scheme: github}}}", "A link's name has"),
     ],
 )
 def test_invalid_hooks_are_refused_with_line_and_column(tmp_path: Path, text: str, said: str) -> None:

@@ -128,7 +128,7 @@ def test_a_test_event_and_its_delivery(read: Read, run: Run, endpoint: Any, rece
     )
     assert "delivered" in run("deliveries", "show", delivery["id"]).stdout
     assert run("deliveries", "cancel", delivery["id"]).exit_code == 1
-    assert run("deliveries", "retry", delivery["id"]).stdout.startswith("It was already delivered; it is sent again.")
+    assert run("deliveries", "retry", delivery["id"]).stdout.startswith("It was already delivered, and is sent again.")
     first, second = receiver.wait_for(2)
     assert first.id == second.id == sent["event_id"]
 
@@ -261,7 +261,7 @@ def test_a_key_is_made_with_permits(run: Run, read: Read, server: TestServer) ->
     said = run("keys", "create", "shop", "--permit", "desks=list")
     assert "may desks: list." in said.stdout
     for permit, sentence in (
-        ("desks", "--permit is written as NAME=VALUE, such as tasks=list,get"),
+        ("desks", "--permit must have the form NAME=VALUE, such as tasks=list,get"),
         ("desks={", "permit for desks is not valid JSON"),
         ("desks=look", "look"),
         ("nowhere=list", "nowhere"),
@@ -294,7 +294,7 @@ def test_the_list_of_deliveries_shows_what_is_held(run: Run, read: Read, receive
         (["publish", "tasks..done", "--data", "{}"], "/type: An event type consists of words"),
         (["publish", "--file", "none.ndjson"], "none.ndjson cannot be read"),
         (["publish", "--file", "x", "--subject", "y"], "omit the other options"),
-        (["publish", "--file", "-", "--resume", "x"], "--resume takes the value that the error message showed"),
+        (["publish", "--file", "-", "--resume", "x"], "--resume requires the value that the error message showed"),
         (["events", "list", "--since", "yesterday"], "'yesterday' is not a time"),
         (["events", "show", "evt_x"], "There is no event evt_x."),
         (["endpoints", "create", "http://10.0.0.1/"], "TIDINGS_ALLOW_ADDRESSES"),
@@ -304,7 +304,7 @@ def test_the_list_of_deliveries_shows_what_is_held(run: Run, read: Read, receive
         (["endpoints", "edit", "ep_x"], "Give at least one change"),
         (["deliveries", "list", "--state", "waitin"], "state must be one of waiting, delivered, dead, cancelled"),
         (["keys", "create", "x"], "at least one --scope"),
-        (["keys", "create", "x", "--scope", "events:write", "--limit", "10"], "--limit is written as"),
+        (["keys", "create", "x", "--scope", "events:write", "--limit", "10"], "--limit must have the form"),
         (["publish", "a.b", "--data", "@nofile"], "The file nofile cannot be read"),
         (
             ["endpoints", "create", "http://127.0.0.1/", "--set", "rate=-1", "--set", "timeout_seconds=31"],

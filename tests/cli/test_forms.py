@@ -66,7 +66,7 @@ def test_what_is_wrong_is_said_in_a_sentence(run: Run, tmp_path: Path) -> None:
     wrong.write_text("[]")
     for options, sentence in (
         ([], "A form needs fields"),
-        (["--field", "email"], "--field is written as NAME=VALUE"),
+        (["--field", "email"], "--field must have the form NAME=VALUE"),
         (["--field", "a=text", "--field", "a=text"], "--field gives a twice"),
         (["--field", 'a={"type"'], "--field a is not valid JSON"),
         (["--field", "a=text", "--fields-file", str(wrong)], "not both"),
@@ -92,7 +92,7 @@ def test_a_file_of_forms_is_planned_applied_and_pruned(
     file.write_text(FILE.replace("max: 500", "max: 600"))
     assert "will change fields of the form file-contact" in run("apply", str(file)).output
     file.write_text("links: {}\n")
-    assert "These are not in the file, and stay: " in run("apply", str(file)).output
+    assert "These are not in the file, and are kept: " in run("apply", str(file)).output
     assert "the form file-contact" in run("apply", str(file), "--plan").output
     assert "will delete the form file-contact" in run("apply", str(file), "--prune", "--yes").output
     assert submit(server, "file-contact", email="ann@example.com") == 404
@@ -102,7 +102,7 @@ def test_a_file_of_forms_is_planned_applied_and_pruned(
     ("text", "line", "sentence"),
     [
         (FILE.replace("type: email", "type: emial"), 7, "'emial'"),
-        (FILE.replace("max: 500", "max: 0"), 7, "This is a count"),
+        (FILE.replace("max: 500", "max: 0"), 7, "It must be a whole number"),
         (FILE.replace("path: file", "paht: file"), 6, "'paht' is unknown in a form"),
         (FILE.replace("${THANKS}", "//evil.example"), 8, "Write a path such as /thanks"),
         (FILE.replace("${THANKS}", "${NOBODY}"), 8, "The environment variable NOBODY is not set"),

@@ -66,7 +66,7 @@ def test_a_file_of_links_alone_prunes_links_alone(run: Run, write: Any, clean: A
     clean.post("/v1/links/shop-update:pause")
     clean.publish("shop.order.created", {"id": "a", "title": "x"})
     file = write(SHOP.replace("shop-update", "other"))
-    assert "These are not in the file, and stay: the link shop-update." in run("apply", file).stdout
+    assert "These are not in the file, and are kept: the link shop-update." in run("apply", file).stdout
     asked = run("apply", file, "--prune")
     assert asked.exit_code == 4
     assert "will delete the link shop-update and cancel 1 waiting delivery" in asked.stdout

@@ -111,7 +111,7 @@ def test_what_is_wrong_is_one_sentence(run: Run, tmp_path: Path) -> None:
         assert said.exit_code == 1 and sentence in said.stderr
     (tmp_path / "c").write_text("{}")
     assert "choose another --cursor-file" in run(*forward).stderr
-    assert "--to is written as" in run("listen", "--to", "localhost:3000").stderr
+    assert "--to must be a URL such as" in run("listen", "--to", "localhost:3000").stderr
 
 
 @pytest.mark.slow

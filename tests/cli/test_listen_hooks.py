@@ -163,10 +163,10 @@ def test_an_old_request_can_be_signed_again(server: TestServer, run: Run) -> Non
     ("args", "sentence"),
     [
         (["listen", "--to", "http://127.0.0.1:9/", "--hook", "none"], "There is no hook none. The hooks are: "),
-        (["listen", "--to", "http://127.0.0.1:9/", "--since", "1h"], "--since needs --hook"),
+        (["listen", "--to", "http://127.0.0.1:9/", "--since", "1h"], "--since requires --hook"),
         (["listen", "--to", "http://127.0.0.1:9/", "--hook", "x", "--since", "1h", "--after", "end"], "not both"),
         (["listen", "--to", "http://127.0.0.1:9/", "--hook", "x", "--since", "soon"], "is not a time"),
-        (["receipts", "replay", "rcp_x", "--to", "localhost"], "--to is written as"),
+        (["receipts", "replay", "rcp_x", "--to", "localhost"], "--to must be a URL such as"),
         (["receipts", "replay", "rcp_x", "--to", "http://127.0.0.1:9/"], "There is no receipt rcp_x"),
     ],
 )

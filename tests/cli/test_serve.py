@@ -76,7 +76,7 @@ def test_the_key_is_made_and_shown_once(tmp_path: Path) -> None:
     url = next(word for word in first.split() if word.startswith("http://")).rstrip(";")
     assert process.stdout is not None
     line = process.stdout.readline()
-    assert "shown only this once" in line
+    assert "which is shown only this once" in line
     with Client(url, line.split()[-1]) as client:
         assert list(client.endpoints()) == []
     _, err = ended(process)

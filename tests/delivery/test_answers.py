@@ -121,7 +121,7 @@ def test_nobody_takes_the_connection(world: World) -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         endpoint = world.api.post("/v1/endpoints", {"url": url, "timeout_seconds": 0.2})["id"]
         found = world.after_attempts(world.api.publish("step"), endpoint, 1)["attempts"][0]
-    assert (found["outcome"], found["reason"]) == ("connect_failed", "No connection within 0.2 s.")
+    assert (found["outcome"], found["reason"]) == ("connect_failed", "No connection could be made within 0.2 s.")
 
 
 def test_a_tls_handshake_that_never_finishes_times_out(world: World) -> None:

@@ -146,7 +146,7 @@ def test_an_item_that_the_collection_refuses_is_dead_with_the_location(world: Wo
         ({"id": "a", "title": "x" * 30, "pieces": "7"}, "item_invalid", "/title: "),
         ({"id": "a", "title": "x", "colour": "red"}, "item_invalid", "There is no field 'colour'"),
         ({"id": "a", "title": "x", "sku": "T"}, "item_conflict", "/sku: Another item already has this sku."),
-        ({"id": "a b", "title": "x"}, "item_invalid", "An id is 1 to 64 letters"),
+        ({"id": "a b", "title": "x"}, "item_invalid", "An id has 1 to 64 letters"),
         ({"title": "x"}, "template_failed", "/item/put failed: the event has no value for it, so there is no id."),
     ):
         done = ended(world, world.api.publish("shop.order", data))

@@ -170,7 +170,7 @@ def test_stored_headers_do_not_follow_an_endpoint_to_another_host(world: World) 
     refused = world.api.call("PATCH", path, {"url": elsewhere})
     (place,) = refused.json["errors"]
     assert (refused.status, place["pointer"], place["code"]) == (422, "/headers/Authorization", "unknown_value")
-    assert "`url` names another host" in place["detail"]
+    assert "`url` has a new host" in place["detail"]
     assert world.api.call("PATCH", path, {"url": f"{here}/other"}).status == 200
     assert world.api.call("PATCH", path, {"url": elsewhere, "headers": {"Authorization": "again"}}).status == 200
 

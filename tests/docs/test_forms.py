@@ -60,7 +60,7 @@ def test_bounds_and_words_are_shown(tasks: Page) -> None:
     limit = listed.inside('[data-field="limit"] input')
     assert tasks.do(f"[{limit}.type, {limit}.min, {limit}.max, {limit}.step]") == ["number", "1", "9", "1"]
     options = listed.inside('[data-field="state"] select')
-    assert tasks.do(f"[...{options}.options].map(each => each.text)") == ["not given", *STATES]
+    assert tasks.do(f"[...{options}.options].map(each => each.text)") == ["none", *STATES]
 
 
 def test_required_fields_are_marked_filled_in_and_checked(echo: Echo, tasks: Page) -> None:
@@ -144,4 +144,4 @@ def test_a_refused_document_is_reported(echo: Echo, tasks: Page) -> None:
     echo.headers = {"RateLimit-Policy": '"x";q=1;w=90', "RateLimit": '"x";r=0;t=75'}
     tasks.enter("tdk_b")
     assert tasks.limits() == ["0 of 1 calls left in 1 minute 30 seconds"]
-    assert tasks.do("document.querySelector('.limit').title") == "It begins anew in 1 minute 15 seconds."
+    assert tasks.do("document.querySelector('.limit').title") == "It restarts in 1 minute 15 seconds."

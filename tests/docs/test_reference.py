@@ -36,7 +36,7 @@ def test_it_draws_the_document_of_the_key(reference: Page, api: Api) -> None:
     reference.browser.until("document.getElementById('reference').innerText.includes('Publish up to 1,000 events')")
     shown = text(reference)
     assert "Publish an event" in shown and "Register a URL" not in shown
-    assert "A script or style of these pages" not in shown
+    assert "Fetch a script or style of these pages" not in shown
     # The key came along, and went neither into an address nor into what outlives the tab.
     assert not [url for url in reference.browser.requests if key in url]
     assert key not in reference.do("location.href + document.cookie + JSON.stringify(localStorage)")
@@ -58,7 +58,7 @@ def test_a_request_from_it_carries_the_key_to_this_server(reference: Page, api: 
 
 def test_without_a_key_it_says_where_to_enter_one(reference: Page) -> None:
     go(reference)
-    assert "Without a key" in reference.do("document.querySelector('header').innerText")
+    assert "No key has been entered" in reference.do("document.querySelector('header').innerText")
     assert "Publish an event" not in text(reference)
 
 

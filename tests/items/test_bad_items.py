@@ -474,7 +474,8 @@ SAID = {
     '{"text":5}': "text must be a string, not 5.",
     '{"late":"2025-01-01T00:00:00Z"}': "late must be 2026-01-01T00:00:00Z or later.",
     '{"id":"mine"}': (
-        "The id is generated here. To choose it yourself, PUT to the collection's URL, a slash and the id."
+        "The id is generated here. To choose it yourself, send PUT to the collection's URL followed by a slash "
+        "and the id."
     ),
     '{"revision":1}': "revision cannot be set by callers. Leave it out.",
     '{"tenant":"acme"}': "The tenant is not a field. Pass it as the parameter tenant: ?tenant=NAME.",

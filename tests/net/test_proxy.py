@@ -171,7 +171,7 @@ def test_a_proxy_that_is_not_there_or_silent_is_a_failed_connection() -> None:
             reply = fetch(client, "https://far.test/", timeout_seconds=0.3)
     assert (failed(reply), reason(reply)) == (
         "connection",
-        "No connection through the outbound proxy within 0.3 s.",
+        "The outbound proxy did not connect within 0.3 s.",
     )
     with through(f"http://127.0.0.1:{port}", Book(far_test="unknown")) as client:
         reply = fetch(client, "https://far.test/")

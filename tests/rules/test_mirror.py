@@ -73,9 +73,9 @@ def test_records_are_found_at_a_path_always_as_a_list(path: str, answer: Any, ex
     ],
 )
 def test_nothing_at_a_path_is_not_an_empty_list(path: str, answer: Any) -> None:
-    with pytest.raises(BadRecord, match="The answer has nothing at"):
+    with pytest.raises(BadRecord, match="The response has nothing at"):
         records(answer, read_path(path, ""))
-    with pytest.raises(BadRecord, match="The answer is null"):
+    with pytest.raises(BadRecord, match="The response is null"):
         records(None, ())
 
 
@@ -117,7 +117,7 @@ def test_keys_are_texts_and_numbers() -> None:
     ]
     bad: tuple[Any, ...] = (None, "", True, {}, [], "x" * 257, "a\nb", "a\0")
     for wrong in bad:
-        with pytest.raises(BadRecord, match=r"ecord 3 of the answer"):
+        with pytest.raises(BadRecord, match=r"ecord 3 of the response"):
             key_text(wrong, 3, "id")
 
 

@@ -167,7 +167,7 @@ def test_an_id_is_text() -> None:
         ("{{ data.a %} x {% set b = 1 }}", "does not compile"),
         ("{% if data %}", "does not compile"),
         ("{{ " + "(" * 500 + "1" + ")" * 500 + " }}", "does not compile"),
-        ("{{ record.a }}", "There is no record here. A template sees id, type,"),
+        ("{{ record.a }}", "There is no record here. A template can use id, type,"),
         ("{{ data.a | nosuch }}", "There is no filter nosuch."),
         ("{{ data.a is nosuch }}", "There is no test nosuch."),
         ("{{ nosuch(1) }}", "There is no function nosuch."),

@@ -1,4 +1,4 @@
-"""Mirrors in the store, on both engines: sets, full looks, and what they miss."""
+"""Mirrors in the store, on both engines: sets, full reads, and what they miss."""
 
 from __future__ import annotations
 

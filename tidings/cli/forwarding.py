@@ -44,7 +44,7 @@ class Forwarder:
         """`secret`: sign again with it, as of now. Raises ValueError if `to` is not a URL."""
         self._client, self._to, self._secret = client, urlsplit(to), secret
         if self._to.scheme not in ("http", "https") or not self._to.hostname:
-            raise ValueError(f"--to is written as http://localhost:3000/hooks, not {to!r}")
+            raise ValueError(f"--to must be a URL such as http://localhost:3000/hooks, not {to!r}")
         self._hooks: dict[str, Json] = {}
 
     def read(self, ident: str) -> Json:

@@ -20,22 +20,27 @@ HookName = Annotated[
 Types = Annotated[
     list[str] | None,
     typer.Option(
-        help="Only these types, such as 'tasks.*'; repeat for more. With --hook: only requests that became such "
-        "events.",
+        help=(
+            "Post only events of these types, such as 'tasks.*'; repeat for more. With --hook: only requests "
+            "that became such events."
+        ),
         metavar="PATTERN",
     ),
 ]
 After = Annotated[
     str | None,
     typer.Option(
-        help="Where to start: start, end, or a cursor; by default where the last run ended. With --hook: the "
-        "place in the feed of events from which its requests are sent; not together with --since."
+        help=(
+            "Where to start: start, end, or a cursor; by default, where the last run ended. With --hook: the "
+            "position in the feed of events from which to send requests; it cannot be combined with --since."
+        )
     ),
 ]
 From = Annotated[
     str | None,
     typer.Option(
-        help="With --hook: start with requests since 2026-11-21T01:02:03Z, or of the last 2h.", metavar="TIME"
+        help="With --hook: first send earlier requests, from a time such as 2026-11-21T01:02:03Z, or of the last 2h.",
+        metavar="TIME",
     ),
 ]
 CursorFile = Annotated[
@@ -54,8 +59,8 @@ def check_options(to: str, hook: str | None, after: str | None, since: str | Non
     """Raise ValueError for what cannot be, before anything is printed or saved."""
     parts = urlsplit(to)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"--to is written as http://localhost:3000/hooks, not {to!r}")
+        raise ValueError(f"--to must be a URL such as http://localhost:3000/hooks, not {to!r}")
     if since is not None and hook is None:
-        raise ValueError("--since needs --hook. Events are followed from --after on.")
+        raise ValueError("--since requires --hook. For events, use --after.")
     if since is not None and after is not None:
         raise ValueError("Give --since or --after, not both.")

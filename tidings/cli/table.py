@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tidings import __version__
 
 SLOGAN = "You send data in through the API. Tidings sends events out as webhooks."
-SERVER, CALLS, OTHERS = "The server", "Calls to a server", "What others send"
+SERVER, CALLS, OTHERS = "The server", "Commands that call a server", "Incoming webhooks and forms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +38,30 @@ COMMANDS = (
     Command("replay", "remote.replay", CALLS, "Send a time range of events to an endpoint or link again."),
     Command("schemes", "webhooks.schemes", OTHERS, "List the senders whose webhooks can be verified, or show one."),
     Command("trigger", "webhooks.trigger", OTHERS, "Make a correctly signed webhook, and send or print it."),
-    Command("verify", "webhooks.verify", OTHERS, "Check a webhook that was received, and say why it fails."),
+    Command("verify", "webhooks.verify", OTHERS, "Verify a received webhook, and explain why it fails."),
     Command("hooks", "webhooks.hooks", OTHERS, "Hooks: URLs for other systems' webhooks.", group=True),
     Command("forms", "webhooks.forms", OTHERS, "Forms: pages that people fill in.", group=True),
     Command("receipts", "webhooks.receipts", OTHERS, "Receipts: requests to hooks and forms, as received.", group=True),
-    Command("refusals", "webhooks.refusals", OTHERS, "Refusals: what hooks and forms refused, and why.", group=True),
+    Command(
+        "refusals",
+        "webhooks.refusals",
+        OTHERS,
+        "Refusals: the requests that hooks and forms refused, and why.",
+        group=True,
+    ),
     Command("events", "remote.events", CALLS, "Events: what has happened, and where it went.", group=True),
     Command("items", "remote.items", CALLS, "Items of a collection: one by one and as files.", group=True),
     Command(
         "endpoints", "remote.endpoints", CALLS, "Endpoints: the URLs that get events as signed webhooks.", group=True
     ),
-    Command("links", "remote.links", CALLS, "Links: what to do on an event, or at a time of day.", group=True),
+    Command("links", "remote.links", CALLS, "Links: actions on an event, or at a time of day.", group=True),
     Command("connections", "remote.connections", CALLS, "Connections: how links reach other systems.", group=True),
     Command("deliveries", "remote.deliveries", CALLS, "Deliveries: events on their way to endpoints.", group=True),
     Command("replays", "remote.replays", CALLS, "Replays: time ranges that are sent again.", group=True),
     Command("collections", "declared.collections", CALLS, "Collections: the declared kinds of items.", group=True),
-    Command("event-types", "declared.event_types", CALLS, "Event types: what is published.", group=True),
+    Command(
+        "event-types", "declared.event_types", CALLS, "Event types: the catalogue of what can be published.", group=True
+    ),
     Command("tenants", "declared.tenants", CALLS, "Tenants: the operator's customers.", group=True),
     Command("keys", "remote.keys", CALLS, "Keys: who may call, what they may do, and how often.", group=True),
 )
@@ -73,7 +81,7 @@ def help_lines() -> Iterator[str]:
                 yield f"  {command.name:<11} {command.help}"
     yield ""
     yield "  tidings COMMAND --help explains a command; --version prints the version."
-    yield "  tidings --install-completion teaches your shell the commands (Tab)."
+    yield "  tidings --install-completion sets up completion with Tab in your shell."
     yield ""
     yield "Commands that call a server take --url (TIDINGS_URL) and --key (TIDINGS_KEY),"
     yield "and --json for scripts."

@@ -201,7 +201,7 @@ class AsyncLinkCalls:
         return object_of(await self._client.send(calls.verb(calls.at("links", name), "test", body)))
 
     async def reset(self, name: str, *, mirror: bool = False, kept: bool = False, subject: str | None = None) -> Json:
-        """Let a link that polls begin again; with `mirror`, as if it had never read anything.
+        """Reset a link that polls; with `mirror`, as if it had never read anything.
 
         `kept`: forget instead what it has kept of answers, for one `subject` or for all.
         """

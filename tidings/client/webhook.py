@@ -77,7 +77,7 @@ def verify(
 
 def _fetched(needs: Sequence[Needed], fetch: Callable[[Needed], bytes] | None) -> dict[str, bytes]:
     if needs and fetch is None:
-        raise ValueError(f"fetch: The sender publishes its keys; pass a function that gets {needs[0].url}.")
+        raise ValueError(f"fetch: The sender publishes its keys; pass a function that fetches {needs[0].url}.")
     return {needed.key: fetch(needed) for needed in needs} if fetch else {}
 
 
@@ -117,10 +117,10 @@ def _check_call(
             "seconds since 1970, or a function such as time.time",
         ),
         ("scheme", scheme, isinstance(scheme, str | Mapping), 'a name such as "github", or a scheme as a mapping'),
-        ("method", method, isinstance(method, str), 'a text such as "POST"'),
-        ("url", url, isinstance(url, str), "the public URL as a text"),
-        ("settings", settings, named is not None and all(map(_are_texts, named)), "a mapping of texts"),
-        ("fetch", fetch, fetch is None or callable(fetch), "a function that gets what the scheme needs"),
+        ("method", method, isinstance(method, str), 'a string such as "POST"'),
+        ("url", url, isinstance(url, str), "the public URL as a string"),
+        ("settings", settings, named is not None and all(map(_are_texts, named)), "a mapping of strings"),
+        ("fetch", fetch, fetch is None or callable(fetch), "a function that fetches what the scheme needs"),
     ):
         if not fits:
             raise ValueError(f"{name}: Pass {wanted}, not {type(given).__name__}.")

@@ -179,7 +179,7 @@ def _check_expires(new: NewKey, maker: Key, now: Micros, wrong: list[Place]) -> 
                 wrong,
                 "/expires",
                 "time",
-                ("Your own key expires before that, and cannot make a key that lasts longer than itself."),
+                ("Your own key expires before that, and cannot create a key that is valid for longer."),
             )
     return expires
 

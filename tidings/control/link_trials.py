@@ -96,7 +96,7 @@ class LinkTrials:
         link = self._links.find(caller, name)
         if link.timer is None:
             raise Refused(
-                "/event_id", "missing", f"{name} acts on events: give `event_id` or `event` to try the link with."
+                "/event_id", "missing", f"{name} acts on events: give an `event_id` or an `event` to test it with."
             )
         now = self._clock.now()
         return await self.given(caller, name, due_event(link, now, 0, now))

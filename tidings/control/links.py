@@ -166,7 +166,7 @@ class Links:
             if wrong := refusals(declared, before, *there, "", self.connections.networks):
                 raise Invalid(wrong[0].detail, errors=wrong)
             if before is None and len(present) >= LINKS_MAX:
-                raise Conflict(f"There are {len(present):,} links, the maximum.")
+                raise Conflict(f"There are already {len(present):,} links, the maximum.")
             return PutLink(self._store(db, declared, before), before is None)
 
         return await run(job)

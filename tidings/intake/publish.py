@@ -33,7 +33,7 @@ TIME_MAX: Micros = 4_102_444_800 * moment.SECOND
 _ID = re.compile(r"(?!.*\.[0-9]{9,15}(\.|$))[A-Za-z0-9_.:-]{1,64}")
 """Receivers refuse a webhook whose id has a time between dots: `sources.py` of the schemes says why."""
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
-_ID_SHAPE = "An id is 1 to 64 letters, digits and _ . : -, is not 'stream', and has no 9 to 15 digits after a dot."
+_ID_SHAPE = "An id has 1 to 64 letters, digits and _ . : -. It cannot be 'stream', or have 9 to 15 digits after a dot."
 _RESERVED_IDS = ("stream", "stream:ticket")
 """Words used in place of an id in the API's paths."""
 
@@ -140,7 +140,7 @@ class Publisher:
         subject = new.subject
         if subject is not None and (not 1 <= len(subject) <= SUBJECT_CHARS_MAX or _CONTROL.search(subject)):
             _say(
-                wrong, f"{pointer}/subject", "subject", "A subject is 1 to 256 characters, without control characters."
+                wrong, f"{pointer}/subject", "subject", "A subject has 1 to 256 characters, without control characters."
             )
         time = now if new.time is None else _time(new.time, pointer, wrong)
         if type(value["data"]) is not dict:

@@ -13,7 +13,7 @@ from tidings.model.moment import Micros
 
 EVERYTHING = "*"
 
-TENANT_RULE = "A tenant is 1 to 64 letters, digits, _ and -."
+TENANT_RULE = "A tenant's id has 1 to 64 letters, digits, _ and -."
 _TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 SCOPES: tuple[str, ...] = (

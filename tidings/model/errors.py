@@ -44,7 +44,7 @@ class TidingsError(Exception):
 
     code = "internal"
     status = 500
-    title = "Something went wrong on our side"
+    title = "Something went wrong on the server"
 
     def __init__(
         self,

@@ -150,7 +150,7 @@ class EmitRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sweep_seconds: int | None = None
     """How often it looks at everything, so that what is missing counts as deleted; 0: each time."""
     sweep_most: float = 0.5
-    """A full look that misses more than this part of the mirror is refused."""
+    """A full read that misses more than this part of the mirror is refused."""
 
 
 Verb = Literal["get", "post", "put", "patch", "delete", "head"]

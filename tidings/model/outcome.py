@@ -40,15 +40,15 @@ ITEM_CONFLICT = Outcome("item_conflict", "The id, or a unique value, is taken.")
 ITEM_MISSING = Outcome("item_missing", "The item, or an item that it refers to, does not exist.")
 ITEM_REFERENCED = Outcome("item_referenced", "Other items refer to the item, so it cannot be deleted.")
 COLLECTION_MISSING = Outcome("collection_missing", "The collection does not exist.")
-EDIT_FAILED = Outcome("edit_failed", "Something went wrong on our side.")
+EDIT_FAILED = Outcome("edit_failed", "Something went wrong on the server.")
 NOT_OK = Outcome("not_ok", "The response had a 2xx status, but is a failure according to the link's `ok`.")
 IN_DOUBT = Outcome(
-    "in_doubt", "The call was sent, but no answer says whether it had an effect, and repeating it may not be safe."
+    "in_doubt", "The call was sent, but no response shows whether it had an effect, and repeating it may not be safe."
 )
 AUTH_FAILED = Outcome("auth_failed", "The connection got no access token, so the call was not sent.")
-BAD_ANSWER = Outcome("bad_answer", "The answer is not what the link expects.")
+BAD_ANSWER = Outcome("bad_answer", "The response is not what the link expects.")
 INTERRUPTED = Outcome("interrupted", "The link was paused or edited during the read.")
-OBSERVE_FAILED = Outcome("observe_failed", "Something went wrong on our side.")
+OBSERVE_FAILED = Outcome("observe_failed", "Something went wrong on the server.")
 OF_CALLS = (NOT_OK, IN_DOUBT, AUTH_FAILED, BAD_ANSWER, INTERRUPTED, OBSERVE_FAILED)
 """What can come of a call by a link, beside what can come of a webhook."""
 SKIPPED = Outcome(

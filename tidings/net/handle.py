@@ -324,14 +324,14 @@ class Handle:
             return said
         if number == pycurl.E_OPERATION_TIMEDOUT:
             if curl.getinfo(pycurl.REQUEST_SIZE):
-                return TransportFailure("timeout", f"No complete response within {self.timeout_seconds:g} s.")
+                return TransportFailure("timeout", f"No complete response arrived within {self.timeout_seconds:g} s.")
             # The request never left. (PRETRANSFER_TIME does not show that: curl also sets it when it gives up.)
             limit = min(CONNECT_SECONDS, self.timeout_seconds)
             if self._proxied:
-                return TransportFailure("connection", f"No connection through the outbound proxy within {limit:g} s.")
+                return TransportFailure("connection", f"The outbound proxy did not connect within {limit:g} s.")
             if curl.getinfo(pycurl.CONNECT_TIME):
                 return TransportFailure("tls", f"The TLS handshake did not finish within {limit:g} s.")
-            return TransportFailure("connection", f"No connection within {limit:g} s.")
+            return TransportFailure("connection", f"No connection could be made within {limit:g} s.")
         log.debug("%s: curl %d: %s", self.target.host, number, message)
         if number == pycurl.E_SEND_ERROR and self.target.tls and not curl.getinfo(pycurl.REQUEST_SIZE):
             return TransportFailure("tls", replies.CLOSED_AFTER_HANDSHAKE)

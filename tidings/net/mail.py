@@ -68,11 +68,13 @@ class MailHandle(Handle):
         is_sent = self._sent >= len(self._body)
         if number == pycurl.E_OPERATION_TIMEDOUT:
             if is_sent:
-                return TransportFailure("timeout", f"No response within {self.timeout_seconds:g} s.")
+                return TransportFailure("timeout", f"No response arrived within {self.timeout_seconds:g} s.")
             return TransportFailure("connection", f"The message was not sent within {self.timeout_seconds:g} s.")
         if number in (replies.SEND_ERROR, replies.RECV_ERROR, replies.GOT_NOTHING, replies.WEIRD_REPLY):
             said = "The connection broke" if number != replies.WEIRD_REPLY else "The server does not speak SMTP"
-            return TransportFailure("answer" if is_sent else "connection", f"{said}: {message or 'no more is known'}.")
+            return TransportFailure(
+                "answer" if is_sent else "connection", f"{said}: {message or 'no details are known'}."
+            )
         if number == pycurl.E_USE_SSL_FAILED:
             return TransportFailure("tls", "The server offers no TLS, so the password was not sent.")
         if number == pycurl.E_LOGIN_DENIED:

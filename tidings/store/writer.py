@@ -347,7 +347,7 @@ class Writer:
             detail = wrong.detail
             log.error("a group could not be written: %s", wrong)
         else:
-            detail = "something went wrong on our side"
+            detail = "something went wrong on the server"
             log.error("a group could not be written", exc_info=wrong)
         said = "It is unknown whether it was stored" if getattr(wrong, "unknown", False) else "Nothing was stored"
         return Unavailable(

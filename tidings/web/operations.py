@@ -57,7 +57,7 @@ _ALL.append(
         method="GET",
         path="/v1/openapi.json",
         scope=None,
-        summary="This API as OpenAPI 3.1, for the calling key",
+        summary="Read the OpenAPI 3.1 document of this API, for the calling key",
         handler=document.handler(_ALL),
         tag=document.TAG,
         response=dict,

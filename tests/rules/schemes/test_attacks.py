@@ -315,7 +315,7 @@ def test_a_part_of_the_body_does_not_pass_for_the_id(name: str) -> None:
     moved = {**old.headers, id_: f"{old.headers[id_]}.{old.headers[at]}", at: str(NOW)}
     forged = old.but(headers=moved, body=b'{"evil":1}')
     verdict = Verifier(scheme, public).verify(forged, NOW)
-    assert verdict.reason == "malformed_header" and "cannot be told" in verdict.detail
+    assert verdict.reason == "malformed_header" and "cannot be distinguished" in verdict.detail
     longer = old.but(headers={**moved, id_: f"{moved[id_]}.text"})
     assert Verifier(scheme, public).verify(longer, NOW).reason == "malformed_header"
     dotted = sign(scheme, private, sample(scheme).but(headers={**sample(scheme).headers, id_: "orders.7"}), NOW)

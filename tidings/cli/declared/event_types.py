@@ -8,7 +8,7 @@ import typer
 
 from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling
 
-cli = typer.Typer(help="Event types: what is published.", no_args_is_help=True)
+cli = typer.Typer(help="Event types: the catalogue of what can be published.", no_args_is_help=True)
 
 
 @cli.command("list")

@@ -33,7 +33,8 @@ def backup(
     dest: Annotated[
         str,
         typer.Argument(
-            help="A file, or an existing folder; in a folder, the backup's name is the time.", metavar="DEST"
+            help="A file or an existing folder. In a folder, the backup is named after the current time.",
+            metavar="DEST",
         ),
     ],
     with_key: Annotated[
@@ -47,10 +48,11 @@ def backup(
 ) -> None:
     """Copy the database while the server runs, and check the copy.
 
-    The copy shows a single moment; writes continue. It gets its name once it is complete, checked and on disk. It does
-    not contain the secret key: --with-key writes that to a separate file, to be kept elsewhere.
+    The copy shows a single moment, and writes continue. The copy gets its name once it is complete, checked and on
+    disk. It does not contain the secret key: --with-key writes the key to a separate file, to be kept elsewhere.
 
-    On PostgreSQL it makes no copy: it checks the database, prints the commands that do, and exits with 1.
+    On PostgreSQL the command makes no copy: it checks the database, prints the commands that make one, and exits with
+    1.
     """
     settings = settings_of(config, data, database)
     now = SystemClock().now()
@@ -152,8 +154,8 @@ def _about_key(settings: Settings, made: Copied, with_key: Path | None) -> str:
     mark = f" (mark {made.contents.secret_mark})" if made.contents.secret_mark else ""
     if with_key is not None:
         return (
-            f"{with_key}: the secret key{mark}. Keep this file apart from the backup: the two together open "
-            f"every signing secret."
+            f"{with_key}: the secret key{mark}. Keep this file apart from the backup: together they reveal "
+            "every signing secret."
         )
     where = "TIDINGS_SECRET_KEY" if settings.secret_key else settings.folder / KEY_FILE
     return (
@@ -198,7 +200,7 @@ def _postgres(settings: Settings, dest: Path, as_json: bool) -> NoReturn:
         f"PostgreSQL {found.version} is reachable ({size(found.bytes)}, schema {found.schema}). Use its own backup "
         "tools; no backup was made here."
     )
-    typer.echo("\nCopy a single moment while the server runs, and check that the copy is readable:\n")
+    typer.echo("\nTo copy a single moment while the server runs, and check that the copy is readable:\n")
     typer.echo("".join(f"  {line}\n" for line in dump))
     typer.echo(
         "To lose a few minutes at most, archive the WAL and keep base backups (PostgreSQL manual, Continuous "

@@ -25,7 +25,7 @@ def check(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the settings and the file, and show what `tidings serve` would use. Starts nothing."""
+    """Check the settings and the file, and show what `tidings serve` would use. Nothing is started."""
     try:
         config, settings = read(file)
     except (SettingsError, StoreError, Refused) as wrong:
@@ -80,7 +80,8 @@ def _show(config: Config, settings: Settings) -> None:
     if declared:
         typer.echo(f"It declares {declared}.")
         typer.echo(
-            "Whether names that are not in the file exist, only the server knows. To ask it, and see what would change:"
+            "Only the server knows whether names that are not in the file exist. To check them, and see what "
+            "would change:"
         )
         typer.echo(f"tidings apply {config.path} --plan")
     rows = [{"setting": name, **row} for name, row in _used(config, settings).items()]

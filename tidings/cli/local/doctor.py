@@ -25,9 +25,9 @@ def doctor(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Check the machine, the data folder, the database and the running server. Changes nothing.
+    """Check the machine, the data folder, the database and the running server. Nothing is changed.
 
-    Each line is ok, warn or fail, with what to do. The exit status is 1 if any line is fail.
+    Each line is ok, warn or fail, with what to do. The exit status is 1 if any line says fail.
     """
     # Imported here: the drivers of both databases take a quarter of a second to load; other commands need not wait.
     from tidings.cli.local.doctor_local import Finding, look_at_database, look_at_folder, look_at_machine

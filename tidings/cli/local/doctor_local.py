@@ -48,7 +48,9 @@ def look_at_machine() -> Iterator[Finding]:
             f"Raise the limit before you start the server: ulimit -n {min(most, 65536)}, or "
             f"LimitNOFILE=65536 in the systemd unit."
         )
-        yield Finding(state, "files", f"Only {files} files can be open at a time; each connection is one. {advice}")
+        yield Finding(
+            state, "files", f"Only {files} files can be open at a time, and each connection counts as one. {advice}"
+        )
     else:
         yield Finding("ok", "files", f"{files} files can be open at a time.")
     if time.time() < CLOCK_BEGINS:

@@ -124,7 +124,7 @@ def _hooks(client: Client) -> Iterator[Finding]:
         text = f"{hook['id']} ({hook['path']}) refused {counted(refusals[hook['id']], 'request')}."
         yield Finding("warn", "hook", f"{text} See: tidings refusals list --hook {hook['id']}")
     if hooks and not ill:
-        yield Finding("ok", "hooks", f"{counted(len(hooks), 'hook')}, none of which refused a request lately.")
+        yield Finding("ok", "hooks", f"{counted(len(hooks), 'hook')}, none of which recently refused a request.")
 
 
 def _forms(client: Client) -> Iterator[Finding]:

@@ -45,10 +45,11 @@ def restore(
 ) -> None:
     """Replace the database with a backup; the server must be stopped.
 
-    The backup is checked, and so is the secret key: it must be the one that sealed the backup's secrets. With --force,
-    existing files are moved aside, never deleted.
+    The backup is checked, and so is the secret key: it must be the key that encrypted the backup's secrets. With
+    --force, existing files are moved aside, never deleted.
 
-    On PostgreSQL it changes nothing: it checks the database, prints the commands that do, and exits with 1.
+    On PostgreSQL the command changes nothing: it checks the database, prints the commands that restore it, and exits
+    with 1.
     """
     settings = settings_of(config, data, database)
     from tidings.store.engines.opening import lock_database, lock_folder, sqlite_file

@@ -192,7 +192,7 @@ def _announce(server: Server, as_json: bool, stop: _Stop) -> None:
     else:
         _print(f"Tidings listens on {url}; its API is documented at {url}/docs.")
         if server.operator_key:
-            _print(f"The operator's key, shown only this once, so keep it: {server.operator_key}")
+            _print(f"Keep the operator's key, which is shown only this once: {server.operator_key}")
     if stop.signals:
         server.stop()
 

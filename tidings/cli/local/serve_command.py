@@ -36,10 +36,10 @@ def add_to(cli: typer.Typer) -> None:
 
 
 HELP = (
-    "Run the server until SIGTERM or SIGINT (Ctrl-C).\n\nEvery setting can also come from its variable (--port is "
-    "TIDINGS_PORT) or from the file's section `settings`; flags\noverride variables, which override the file. "
-    "TIDINGS_CONFIG names the file if --config does not.\n\nThe exit status is 0 after a clean stop, 2 if the "
-    "server could not start.\n"
+    "Run the server until SIGTERM or SIGINT (Ctrl-C).\n\nEvery setting can also be set by an environment variable "
+    "(TIDINGS_PORT for --port) or in the\nfile's section `settings`; flags override variables, which override the "
+    "file. TIDINGS_CONFIG names the file if --config does not.\n\nThe exit status is 0 after a clean stop, and 2 if "
+    "the server could not start.\n"
 )
 
 

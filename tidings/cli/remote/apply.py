@@ -46,7 +46,7 @@ def apply(
     prune: Annotated[bool, typer.Option("--prune", help="Also drop what is not in the file.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask, even if something will be lost.")] = False,
     stopped: Annotated[
-        bool, typer.Option("--stopped", help="For when no server is running: open the store directly, as configured.")
+        bool, typer.Option("--stopped", help="Open the store directly; use this when no server is running.")
     ] = False,
     data: Annotated[str | None, typer.Option(help="With --stopped: the data folder.", metavar="TEXT")] = None,
     database: Annotated[str | None, typer.Option(help="With --stopped: the database.", metavar="TEXT")] = None,
@@ -54,12 +54,12 @@ def apply(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make collections, connections, links, hooks and forms match a file. Asks before something is lost.
+    """Make collections, connections, links, hooks and forms match a file. The command asks before anything is lost.
 
-    The collections, connections and links change all or not at all, then the hooks, and then the forms.
+    Collections, connections and links are changed first, all or none of them; then the hooks, and then the forms.
 
-    The exit status is 0 if it is done or there is nothing to do; 1 if it was refused; 3 if --plan found something to
-    do; 4 if something would be lost and nobody confirmed.
+    The exit status is 0 if everything is done or there is nothing to do; 1 if the changes were refused; 3 if --plan
+    found something to do; 4 if something would be lost and nobody confirmed that.
     """
     config = _declared(file)
     if not stopped and (data or database):
@@ -203,7 +203,7 @@ def _stopped(config: Config, flags: dict[str, Any]) -> Iterator[Post]:
 
     try:
         if server.operator_key:
-            typer.echo(f"The operator's key, shown only this once, so keep it: {server.operator_key}", err=True)
+            typer.echo(f"Keep the operator's key, which is shown only this once: {server.operator_key}", err=True)
         yield post
     except TidingsError as wrong:
         fail(wrong.detail)
@@ -280,7 +280,7 @@ def _show(config: Config, shown: _Shown) -> None:
     stays = [f"{kinds[what]}{name}" for what, each in shown.plans.items() for name in each["stays"]]
     stays += [f"the connection {name}" for each in shown.plans.values() for name in each.get("connections_stay", ())]
     if stays:
-        typer.echo(f"These are not in the file, and stay: {', '.join(stays)}. Use --prune to drop them.")
+        typer.echo(f"These are not in the file, and are kept: {', '.join(stays)}. Use --prune to drop them.")
 
 
 def _says_yes(as_json: bool) -> bool:

@@ -69,17 +69,17 @@ def show(out: Session, id: Id) -> None:
 @cli.command("retry")
 @calling
 def retry(out: Session, id: Id) -> None:
-    """Retry it now, with a fresh schedule of attempts. One that was delivered is sent again."""
+    """Retry a delivery now, with a fresh schedule of attempts. If it was already delivered, it is sent again."""
     before = out.client.delivery(id)["state"]
     delivery = out.client.retry_delivery(id)
-    what = "It was already delivered; it is sent again." if before == "delivered" else f"{id} is being retried."
+    what = "It was already delivered, and is sent again." if before == "delivered" else f"{id} is being retried."
     out.answer(delivery, lambda: out.say(f"{what} See: tidings deliveries show {id}"))
 
 
 @cli.command("cancel")
 @calling
 def cancel(out: Session, id: Id) -> None:
-    """Cancel it: it is not sent again."""
+    """Cancel a delivery, so that it is not sent again."""
     delivery = out.client.cancel_delivery(id)
     out.answer(delivery, lambda: out.say(f"{id} is {delivery['state']}."))
 

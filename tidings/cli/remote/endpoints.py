@@ -171,7 +171,7 @@ def edit(
     sending: Sending,
     revision: Revision = None,
 ) -> None:
-    """Change the given options and keep the others. Applies from the next attempt on."""
+    """Change the given options and keep the others. The change applies from the next attempt on."""
     changes = selection | sending | given(url=target)
     if not changes:
         raise ValueError("Give at least one change, such as --events 'tasks.*'.")
@@ -191,9 +191,9 @@ def delete(out: Session, id: Id) -> None:
 def pause(
     out: Session,
     id: Id,
-    reason: Annotated[str | None, typer.Option(help="The reason, for whoever checks later.")] = None,
+    reason: Annotated[str | None, typer.Option(help="The reason, shown to anyone who checks later.")] = None,
 ) -> None:
-    """Send nothing for now; new events wait."""
+    """Pause an endpoint; new events wait."""
     paused = out.client.pause_endpoint(id, reason)
     out.answer(paused, lambda: out.say(f"{id} is paused. Its events wait."))
 
@@ -207,7 +207,7 @@ def resume(
         bool, typer.Option("--cancel-missed", help="Cancel the waiting deliveries and start fresh.")
     ] = False,
 ) -> None:
-    """Send again, starting with what was missed."""
+    """Resume an endpoint, starting with the events that it missed."""
     resumed = out.client.resume_endpoint(id, "cancel" if cancel_missed else "send")
     waiting = resumed.get("waiting", 0)
     fate = ("was" if waiting == 1 else "were") if cancel_missed else ("is" if waiting == 1 else "are")
@@ -244,7 +244,7 @@ def secret(
     ] = None,
     own: Annotated[str | None, typer.Option("--secret", help="With --rotate: your own secret, whsec_...")] = None,
 ) -> None:
-    """Show its signing secret."""
+    """Show the signing secret of an endpoint, or rotate it."""
     if not rotate and (overlap_seconds is not None or own is not None):
         raise ValueError("--overlap-seconds and --secret require --rotate.")
     if rotate:
@@ -304,7 +304,7 @@ def _notes_on_types(client: Client, patterns: list[str]) -> Iterator[str]:
                 continue
             near = difflib.get_close_matches(pattern, known, n=1)
             meant = f" Did you mean {near[0]}?" if near else ""
-            yield f"Note: no event type matches {pattern}, and nobody has published one yet.{meant}"
+            yield f"Note: no event type matches {pattern}, and no such event has been published yet.{meant}"
     except ApiError:
         # The key may register endpoints but not read types or events, so there is nothing to say.
         return
@@ -321,5 +321,5 @@ def _status(text: str) -> int | str:
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
-        raise ValueError(f"--header is written as 'Name: value', not {text!r}")
+        raise ValueError(f"--header must have the form 'Name: value', not {text!r}")
     return name.strip(), value.strip()

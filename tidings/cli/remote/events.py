@@ -43,7 +43,7 @@ def show(out: Session, id: Annotated[str, typer.Argument(help="The event's id.")
 
 @cli.command("trail")
 @calling
-def trail(out: Session, id: Annotated[str, typer.Argument(help="The id of any of its events.")]) -> None:
+def trail(out: Session, id: Annotated[str, typer.Argument(help="The id of any event in the trail.")]) -> None:
     """Show what led to an event, and what followed from it, through every link to the last delivery."""
     found = out.client.trail(id)
     out.answer(found, lambda: _show_trail(out, found))

@@ -101,7 +101,7 @@ def show(
     collection: Collection,
     id: Id,
     expand: Annotated[
-        str | None, typer.Option(help="Also include the items behind these references, separated by commas.")
+        str | None, typer.Option(help="Also include the items that these references point to, separated by commas.")
     ] = None,
     tenant: Tenant = None,
 ) -> None:
@@ -149,7 +149,7 @@ def edit(
 @cli.command("delete")
 @calling
 def delete(out: Session, collection: Collection, id: Id, revision: Revision = None, tenant: Tenant = None) -> None:
-    """Delete an item. Refused while others refer to it."""
+    """Delete an item. This is refused while other items refer to it."""
     out.client.items(collection, tenant).delete(id, revision)
     out.deleted(id)
 
@@ -170,7 +170,7 @@ def import_(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Import a file of items: all of it, or nothing."""
+    """Import a file of items: the whole file, or nothing."""
     with session(url, key, as_json, retries=RETRIES) as out:
         source: Path | IO[bytes] = sys.stdin.buffer if file == "-" else Path(file)
         format = _format(file, format)

@@ -48,9 +48,9 @@ def create(
         ),
     ] = None,
 ) -> None:
-    """Make a key. It is shown only once, now."""
+    """Create a key. It is shown only this once."""
     if not scope and not permit:
-        raise ValueError("A key needs at least one --scope, such as events:write, or a --permit, such as tasks=list.")
+        raise ValueError("Give the key at least one --scope, such as events:write, or a --permit, such as tasks=list.")
     permits = [_permit(collection, text) for collection, text in pairs(permit, "--permit", "tasks=list,get")]
     limits = [_limit(text) for text in limit or []]
     more = given(tenant=tenant, limits=limits or None, expires=expires, cors_origins=cors_origin or None)
@@ -78,7 +78,7 @@ def list_keys(out: Session, limit: Limit = LIST_LIMIT) -> None:
 @cli.command("revoke")
 @calling
 def revoke(out: Session, id: Annotated[str, typer.Argument(help="The key's id, key_...")]) -> None:
-    """Invalidate a key, from now on."""
+    """Revoke a key. It is refused from now on."""
     out.client.revoke_key(id)
     out.answer({"id": id, "revoked": True}, lambda: out.say(f"{id} is revoked."))
 
@@ -87,7 +87,7 @@ def _limit(text: str) -> dict[str, Any]:
     """`10/s` or `50/10m` in the form of the API. Raises ValueError."""
     match = _LIMIT.fullmatch(text)
     if match is None:
-        raise ValueError(f"--limit is written as 10/s, 50/10m, 100/h or 1000/d, not {text!r}")
+        raise ValueError(f"--limit must have the form 10/s, 50/10m, 100/h or 1000/d, not {text!r}")
     calls, count, unit = match.groups()
     return {"calls": int(calls), "seconds": int(count or 1) * _SECONDS[unit]}
 
@@ -113,4 +113,4 @@ def _verbs(permit: dict[str, Any]) -> list[str]:
 def _show_made(out: Session, made: dict[str, Any]) -> None:
     permits = _short(made)["permits"]
     out.say(f"{made['id']} may {', '.join([*made['scopes'], *permits])}.")
-    out.say(f"The key, shown only this once, so keep it: {made['key']}")
+    out.say(f"Keep the key, which is shown only this once: {made['key']}")

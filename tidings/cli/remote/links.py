@@ -14,7 +14,7 @@ from tidings.cli.terminal.values import read_json
 from tidings.client.client import Json
 from tidings.model.calls.trial import KEY_OF_TRIAL
 
-cli = typer.Typer(help="Links: what to do on an event, or at a time of day.", no_args_is_help=True)
+cli = typer.Typer(help="Links: actions on an event, or at a time of day.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The link's name.")]
 
@@ -60,7 +60,7 @@ def test(
         ),
     ] = None,
 ) -> None:
-    """Show the exact edit or call that the link would make for an event, or when it is due. Nothing is done."""
+    """Show the exact edit or call that the link would make for an event, or when it is due. It changes nothing."""
     file = Path(event or "")
     if event is None:
         if "event" in out.client.links.get(name)["when"]:
@@ -111,10 +111,10 @@ def reset(
     ] = False,
     subject: Annotated[str | None, typer.Option(help="With --kept: only for this subject.")] = None,
 ) -> None:
-    """Let a link that polls begin again. Its next run reads everything, and emits what differs."""
+    """Reset a link that polls. Its next run reads everything, and emits the differences."""
     done = out.client.links.reset(name, mirror=mirror, kept=forget_kept, subject=subject)
-    records = f", and {counted(done['records'], 'record', 'records')}" if mirror else ""
-    said = f"{name} has forgotten how far it had read{records}."
+    records = f"; {counted(done['records'], 'record was', 'records were')} deleted" if mirror else ""
+    said = f"{name} begins again at its next run{records}."
     if forget_kept:
         said = f"{name} has forgotten what it had kept for {counted(done['kept'], 'subject', 'subjects')}."
     out.answer(done, lambda: out.say(said))
@@ -125,9 +125,9 @@ def reset(
 def pause(
     out: Session,
     name: Name,
-    reason: Annotated[str | None, typer.Option(help="The reason, for whoever checks later.")] = None,
+    reason: Annotated[str | None, typer.Option(help="The reason, shown to anyone who checks later.")] = None,
 ) -> None:
-    """Do nothing for now; new events wait."""
+    """Pause a link; new events wait."""
     paused = out.client.links.pause(name, reason)
     out.answer(paused, lambda: out.say(f"{name} is paused. Its events wait."))
 
@@ -141,7 +141,7 @@ def resume(
         bool, typer.Option("--cancel-missed", help="Cancel the waiting deliveries and start fresh.")
     ] = False,
 ) -> None:
-    """Act again, starting with what was missed."""
+    """Resume a link, starting with the events that it missed."""
     resumed = out.client.links.resume(name, "cancel" if cancel_missed else "send")
     waiting = counted(resumed.get("waiting", 0), "delivery", "deliveries")
     fate = "cancelled" if cancel_missed else "waiting until now"
@@ -198,7 +198,7 @@ def _show_observed(out: Session, tried: Json) -> None:
     out.say(f"Read {counted(found['records'], 'record', 'records')}{more}.")
     for record in found["first"]:
         out.say(json.dumps(record, ensure_ascii=False))
-    out.say(f"Differs: {found['created']:,} created, {found['updated']:,} updated, {found['deleted']:,} deleted.")
+    out.say(f"Differences: {found['created']:,} created, {found['updated']:,} updated, {found['deleted']:,} deleted.")
     for each in found["changes"]:
         out.say(f"  {each['change']} {each['key']}")
     out.say("The mirror and the cursor are unchanged.")

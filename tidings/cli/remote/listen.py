@@ -112,9 +112,9 @@ def listen(
     Events are signed like a webhook. With --hook, requests that the hook accepted are sent instead: the same method,
     headers, query and body, byte for byte, so that the sender's own signature can be verified.
 
-    Meant for development: no endpoint is registered, and nothing has to be reachable from outside. While nothing
-    listens there, it tries again every second; any response counts as received. Ctrl-C ends it; the next run continues
-    after the last event that was received.
+    This is meant for development: no endpoint is registered, and nothing has to be reachable from outside. While
+    nothing listens at the URL, the command tries again every second; any response counts as received. Ctrl-C stops it;
+    the next run continues after the last event that was received.
     """
     with session(url, key, as_json) as out:
         check_options(to, hook, after, since)

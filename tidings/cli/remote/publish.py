@@ -41,13 +41,13 @@ def publish(
     file: Annotated[str | None, typer.Option(help="One event (JSON) per line; - for stdin.", metavar="FILE")] = None,
     resume: Annotated[
         str | None,
-        typer.Option(help="Continue with a --file after an error, from the place that the error message gives."),
+        typer.Option(help="Continue a --file after an error, with the value that the error message shows."),
     ] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Publish an event, or a file of events. They are on disk when the command says so."""
+    """Publish an event, or a file of events. The command reports success once they are on disk."""
     with session(url, key, as_json, retries=RETRIES if file else 1) as out:
         if file is None:
             if type is None or data is None:
@@ -88,7 +88,9 @@ def _publish_file(out: Session, name: str, resume: str | None) -> None:
     if resume is not None:
         match = _RESUME.fullmatch(resume)
         if match is None:
-            raise ValueError("--resume takes the value that the error message showed, such as 0123456789abcdef:2001.")
+            raise ValueError(
+                "--resume requires the value that the error message showed, such as 0123456789abcdef:2001."
+            )
         run, first = match[1], int(match[2])
     with _opened(name) as source:
         total = None if name == "-" else _count(source)

@@ -25,7 +25,7 @@ def replay(
     *,
     since: Annotated[str, typer.Option(help="The start: 2026-11-21T01:02:03Z, or an age such as 2h.", metavar="TIME")],
     link: Annotated[
-        str | None, typer.Option(help="Through the operator's link with this name, instead of to an endpoint.")
+        str | None, typer.Option(help="Send through the operator's link with this name, instead of to an endpoint.")
     ] = None,
     until: Until = None,
     failed: Annotated[

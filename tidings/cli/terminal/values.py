@@ -41,7 +41,7 @@ def pairs(texts: Sequence[str] | None, option: str, example: str) -> list[tuple[
     for text in texts or []:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise ValueError(f"{option} is written as NAME=VALUE, such as {example}, not {text!r}")
+            raise ValueError(f"{option} must have the form NAME=VALUE, such as {example}, not {text!r}")
         found.append((name, value))
     return found
 

@@ -29,9 +29,9 @@ Title = Annotated[str | None, typer.Option(help="The heading of the page.")]
 Description = Annotated[str | None, typer.Option(help="The text above the fields.")]
 Thanks = Annotated[
     str | None,
-    typer.Option(help="The text of the page after a submission, or the URL or path that browsers are sent to."),
+    typer.Option(help="The text to show after a submission, or the URL or path to redirect to."),
 ]
-Type = Annotated[str | None, typer.Option(help="The type of its events.")]
+Type = Annotated[str | None, typer.Option(help="The type of the form's events.")]
 Set = Annotated[list[str] | None, set_of('lang=de or origins=["https://example.com"]')]
 Revision = Annotated[int | None, revision_of("form")]
 
@@ -100,7 +100,7 @@ def show(out: Session, id: Id) -> None:
 @cli.command("submissions")
 @calling
 def submissions(out: Session, id: Id, limit: Limit = LIST_LIMIT) -> None:
-    """List what came to a form, newest first, including what was refused."""
+    """List the submissions of a form, newest first, including refused ones."""
     columns = {"id": "id", "state": "state", "received": "received", "from": "client", "event": "event_id"}
     found = out.client.receipts(limit=min(limit, PAGE_MAX), form=form_id(out.client, id))
     out.list(found, limit, columns | {"reason": "reason"}, "There are no submissions yet.")
@@ -119,7 +119,7 @@ def edit(out: Session, id: Id, *, options: Options, set: Set = None, revision: R
 @cli.command("delete")
 @calling
 def delete(out: Session, id: Id) -> None:
-    """Delete a form. Its page is 404 from then on; its events and receipts are kept."""
+    """Delete a form. After that, its page returns 404; its events and receipts are kept."""
     id = form_id(out.client, id)
     out.client.forms.delete(id)
     out.deleted(id)

@@ -17,9 +17,7 @@ from tidings.client.client import Json
 cli = typer.Typer(help="Hooks: URLs for other systems' webhooks.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="The hook, by its path or its id (hook_...).")]
-SchemeName = Annotated[
-    str, typer.Option("--scheme", help="The sender, such as github, or @FILE with a scheme of your own.")
-]
+SchemeName = Annotated[str, typer.Option("--scheme", help="The sender, such as github, or @FILE with your own scheme.")]
 Type = Annotated[
     str | None,
     typer.Option(help="The type of the hook's events; {type} stands for the sender's own name for the event."),
@@ -99,7 +97,7 @@ def edit(
     id: Id,
     *,
     scheme: Annotated[
-        str | None, typer.Option("--scheme", help="Another sender, or @FILE with a scheme of your own.")
+        str | None, typer.Option("--scheme", help="Another sender, or @FILE with your own scheme.")
     ] = None,
     options: Options,
     set: Set = None,
@@ -117,7 +115,7 @@ def edit(
 @cli.command("delete")
 @calling
 def delete(out: Session, id: Id) -> None:
-    """Delete a hook. Its URL is 404 from then on; its events and receipts are kept."""
+    """Delete a hook. After that, its URL returns 404; its events and receipts are kept."""
     id = hook_id(out.client, id)
     out.client.delete_hook(id)
     out.deleted(id)

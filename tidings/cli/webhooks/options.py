@@ -79,7 +79,7 @@ def secrets_of(given: Sequence[str] | None, file: str | None) -> list[str]:
     if not found and variable is not None:
         found = [variable]
     if not all(each.strip() for each in found):
-        raise ValueError("This secret is empty. Give the one that the sender has.")
+        raise ValueError("This secret is empty. Give the one that the sender uses.")
     return found
 
 

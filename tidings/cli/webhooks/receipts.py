@@ -21,28 +21,30 @@ Id = Annotated[str, typer.Argument(help="The receipt's id, rcp_...")]
 @calling
 def list_receipts(
     out: Session,
-    hook: Annotated[str | None, typer.Option(help="Only of this hook, by its path or its id.")] = None,
-    form: Annotated[str | None, typer.Option(help="Only of this form, by its path or its id.")] = None,
+    hook: Annotated[str | None, typer.Option(help="Show only requests to this hook, given by its path or id.")] = None,
+    form: Annotated[
+        str | None, typer.Option(help="Show only submissions of this form, given by its path or id.")
+    ] = None,
     limit: Limit = LIST_LIMIT,
 ) -> None:
     """List requests to hooks and forms, newest first."""
     columns = {"id": "id", "state": "state", "received": "received", "from": "client", "target": "target"}
     columns |= {"bytes": "bytes", "event": "event_id", "reason": "reason"}
     found = out.client.receipts(limit=min(limit, PAGE_MAX), **source(out.client, hook, form))
-    out.list(found, limit, columns, "No requests have come in.")
+    out.list(found, limit, columns, "No requests have arrived.")
 
 
 @cli.command("show")
 @calling
 def show(out: Session, id: Id) -> None:
-    """Show one request with its headers and body, and if it was refused, why."""
+    """Show one request with its headers and body, and the reason if it was refused."""
     receipt = out.client.receipt(id)
     out.answer(receipt, lambda: show_receipt(out, receipt))
 
 
 @cli.command("body")
 def body(id: Id, url: Url = DEFAULT_URL, key: Key = "") -> None:
-    """Write the body to stdout, byte for byte."""
+    """Write the body of a request to stdout, byte for byte."""
     with session(url, key, as_json=False) as out:
         for piece in out.client.receipt_body(id):
             sys.stdout.buffer.write(piece)
@@ -62,7 +64,8 @@ def replay(
 ) -> None:
     """Send one request to another URL as received: the same method, headers, query and body, byte for byte.
 
-    It comes from this machine, not from the server. `tidings listen --hook` does this for each request as it arrives.
+    The request comes from this machine, not from the server. `tidings listen --hook` does this for each request as it
+    arrives.
     """
     forwarder = Forwarder(out.client, to, secret)
     receipt = forwarder.read(id)

@@ -10,7 +10,7 @@ from tidings.cli.names import source
 from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling
 from tidings.cli.webhooks.hooks import show_receipt
 
-cli = typer.Typer(help="Refusals: what hooks and forms refused, and why.", no_args_is_help=True)
+cli = typer.Typer(help="Refusals: the requests that hooks and forms refused, and why.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="The refusal's id, rcp_...")]
 
@@ -19,11 +19,13 @@ Id = Annotated[str, typer.Argument(help="The refusal's id, rcp_...")]
 @calling
 def list_refusals(
     out: Session,
-    hook: Annotated[str | None, typer.Option(help="Only of this hook, by its path or its id.")] = None,
-    form: Annotated[str | None, typer.Option(help="Only of this form, by its path or its id.")] = None,
+    hook: Annotated[str | None, typer.Option(help="Show only requests to this hook, given by its path or id.")] = None,
+    form: Annotated[
+        str | None, typer.Option(help="Show only submissions of this form, given by its path or id.")
+    ] = None,
     limit: Limit = LIST_LIMIT,
 ) -> None:
-    """List what hooks and forms refused, newest first."""
+    """List the requests that hooks and forms refused, newest first."""
     columns = {"id": "id", "received": "received", "from": "client", "target": "target"}
     columns |= {"reason": "reason", "detail": "detail"}
     found = out.client.refusals(limit=min(limit, PAGE_MAX), **source(out.client, hook, form))
@@ -41,6 +43,6 @@ def show(out: Session, id: Id) -> None:
 @cli.command("retry")
 @calling
 def retry(out: Session, id: Id) -> None:
-    """Check it again as of its arrival, and let it in as an event if it is now genuine."""
+    """Check a refused request again as of its arrival, and let it in as an event if it is now genuine."""
     receipt = out.client.retry_refusal(id)
     out.answer(receipt, lambda: out.say(f"The request was let in as the event {receipt['event_id']}."))

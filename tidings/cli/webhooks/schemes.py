@@ -18,7 +18,7 @@ def schemes(
     name: Annotated[str | None, typer.Argument(help="The scheme to show, by its name or an alias.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the senders whose webhooks can be verified, or show all about one, with a signed sample."""
+    """List the senders whose webhooks can be verified, or show one of them in detail, with a signed sample."""
     from tidings.rules import schemes as known
 
     if name is None:
@@ -39,7 +39,7 @@ def schemes(
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {**row, "evidence": "others' code only" if row["unconfirmed"] else row["evidence"]}
+    return {**row, "evidence": "third-party code only" if row["unconfirmed"] else row["evidence"]}
 
 
 def _show(detail: SchemeDetail) -> None:

@@ -34,9 +34,7 @@ def trigger(
     secret: Secrets = None,
     secret_file: SecretFile = None,
     setting: SchemeSettings = None,
-    body: Annotated[
-        str | None, typer.Option(help="A body of your own: a file, or - for stdin.", metavar="FILE")
-    ] = None,
+    body: Annotated[str | None, typer.Option(help="Your own body: a file, or - for stdin.", metavar="FILE")] = None,
     public_url: PublicUrl = "",
     curl: Annotated[bool, typer.Option("--curl", help="Print a curl command instead of the raw request.")] = False,
     as_json: AsJson = False,
@@ -80,8 +78,8 @@ def _example(scheme: Scheme) -> list[str]:
     found = schemes.example_secret(scheme)
     if not found:
         raise ValueError(
-            f"{scheme.title or scheme.name} signs with a key pair: pass a private key with --secret-file, such as one "
-            "of `openssl genpkey`"
+            f"{scheme.title or scheme.name} signs with a key pair: pass a private key with --secret-file, such as "
+            "one made with `openssl genpkey`"
         )
     return [found]
 

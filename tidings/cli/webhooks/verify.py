@@ -40,9 +40,9 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a webhook that was received: whether it is genuine, and if not, why.
+    """Verify a received webhook, and explain why it fails if it is not genuine.
 
-    FILE is the request as received: first line, headers, an empty line and the body, byte for byte. With --header it
+    FILE is the request as received: first line, headers, an empty line and the body, byte for byte. With --header, FILE
     is only the body. Keys and certificates that a sender publishes are not fetched: pass them with --secret-file.
     """
     with options.refusals():
@@ -70,7 +70,7 @@ def _body(raw: bytes, headers: list[str], method: str, url: str) -> HookRequest:
     for text in headers:
         name, colon, value = text.partition(":")
         if not colon:
-            raise ValueError(f"--header takes 'NAME: VALUE', not {text!r}")
+            raise ValueError(f"--header must have the form 'NAME: VALUE', not {text!r}")
         pairs.append((name.strip(), value.strip()))
     return HookRequest(method.upper(), url, pairs, raw)
 
@@ -89,7 +89,9 @@ def _shown(name: str, verdict: Verdict, handshake: HandshakeAnswer | None, accep
 
 def _tell(title: str, secrets: int, verdict: Verdict, handshake: HandshakeAnswer | None) -> None:
     if handshake is not None:
-        said = handshake.refused or f"Its answer is {handshake.status}: {handshake.body.decode('utf-8', 'replace')!r}."
+        said = (
+            handshake.refused or f"The response is {handshake.status}: {handshake.body.decode('utf-8', 'replace')!r}."
+        )
         typer.echo(f"This is the handshake {handshake.handshake} of {title}. {printable(said)}")
     if handshake is not None and handshake.refused is None:
         return

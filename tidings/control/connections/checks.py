@@ -76,7 +76,7 @@ def _of_host(what: CallApi | SendMail, at: str, networks: Networks) -> Iterable[
     try:
         check_url(origin, allow_http=True, allowed=networks)
     except Refused as refused:
-        detail = f"{refused.detail} A connection may open private addresses for its links: `private`."
+        detail = f"{refused.detail} A connection can allow private addresses for its links with `private`."
         yield Place(pointer=f"{at}/call/{what.verb}", code="refused_address", detail=detail)
 
 

@@ -107,7 +107,7 @@ class Connections:
             check(before)
             declared = read_one(name, document, before, self._clock.now(), self.networks)
             if before is None and len(present) >= CONNECTIONS_MAX:
-                raise Conflict(f"There are {len(present):,} connections, the maximum.")
+                raise Conflict(f"There are already {len(present):,} connections, the maximum.")
             return PutConnection(self._store(db, declared, before), before is None)
 
         return await run(job)

@@ -167,7 +167,7 @@ def check_tenant(tenant: str | None, *, operator: bool) -> None:
     if tenant != ALL_TENANTS:
         tenants.check_tenant(tenant)
     elif not operator:
-        detail = 'Only an operator\'s key may make an endpoint of all tenants ("*").'
+        detail = 'Only an operator\'s key may create an endpoint for all tenants ("*").'
         raise Refused("/tenant", "not_permitted", detail)
 
 
@@ -235,7 +235,7 @@ def _headers(headers: dict[str, str], present: dict[str, str], is_elsewhere: boo
     seen: set[str] = set()
     for name, value in headers.items():
         if value == KEPT and is_elsewhere and name.lower() in stored:
-            detail = f"`url` names another host than before, which must not get the stored value of {name}. Send it."
+            detail = f"`url` has a new host, which must not get the stored value of {name}. Send the value again."
             yield Place(pointer=f"/headers/{escaped(name)}", code="unknown_value", detail=detail)
         for code, detail in _header(name, value, stored, seen):
             yield Place(pointer=f"/headers/{escaped(name)}", code=code, detail=detail)

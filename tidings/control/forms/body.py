@@ -63,7 +63,7 @@ def checked(given: FormBody, tenant: str | None) -> FormOptions:
     """The options to store. Raises Refused with the place of what is wrong."""
     check_path(given.path)
     if tenant is not None and not given.path.startswith(f"{tenant}/"):
-        raise Refused("/path", "path", f"Paths of forms of the tenant {tenant} begin with {tenant}/.")
+        raise Refused("/path", "path", f"The paths of this tenant's forms must begin with {tenant}/.")
     field_rules.check_fields(given.fields)
     _check_texts(given)
     if given.subject and given.subject not in given.fields:
@@ -77,7 +77,7 @@ def checked(given: FormBody, tenant: str | None) -> FormOptions:
     if not 0 <= given.min_seconds <= MIN_SECONDS_MAX:
         raise Refused("/min_seconds", "out_of_range", f"It must be 0 to {MIN_SECONDS_MAX} seconds.")
     if not 0 <= given.max_per_minute <= PER_MINUTE_MAX:
-        detail = f"It must be a number from 0, which means any number, to {PER_MINUTE_MAX:,}."
+        detail = f"It must be 0, for no limit, or a number up to {PER_MINUTE_MAX:,}."
         raise Refused("/max_per_minute", "out_of_range", detail)
     return FormOptions(
         path=given.path,
@@ -121,9 +121,9 @@ def _check_texts(given: FormBody) -> None:
     for name in ("description", "thanks"):
         text = getattr(given, name)
         if len(text) > TEXT_CHARS_MAX:
-            raise Refused(f"/{name}", "too_long", f"At most {TEXT_CHARS_MAX:,} characters.")
+            raise Refused(f"/{name}", "too_long", f"It may have at most {TEXT_CHARS_MAX:,} characters.")
         if _CONTROL.search(text):
-            raise Refused(f"/{name}", "control_character", "It must not have control characters.")
+            raise Refused(f"/{name}", "control_character", "It must not contain control characters.")
     if is_target(given.thanks):
         fits = _TARGET if given.thanks.startswith("/") else _URL
         if len(given.thanks) > URL_CHARS_MAX or not fits.fullmatch(given.thanks) or not given.thanks.isascii():

@@ -41,7 +41,7 @@ ANSWER_BYTES_MAX = 1024 * 1024
 WHOLE_ANSWER = AnswerLimits(keep_bytes=ANSWER_BYTES_MAX, read_bytes=ANSWER_BYTES_MAX, seconds=15.0)
 UNANSWERED = ("timeout", "answer")
 """Failures after which the request may have had its effect."""
-IN_DOUBT_MORE = "The call may have taken effect. Check, and if it has not, retry the delivery by hand."
+IN_DOUBT_MORE = "The call may have taken effect. Check whether it has; if not, retry the delivery."
 
 
 class Call(msgspec.Struct, frozen=True):

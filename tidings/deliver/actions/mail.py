@@ -127,7 +127,7 @@ class MailAction:
             reason = sending.unreached(failure.kind, failure.reason, self._connection)
             if failure.kind in UNANSWERED and not self._repeats:
                 outcome = outcomes.IN_DOUBT
-                reason += " The mail may have been sent all the same. Check, and retry it by hand if it was not."
+                reason += " The mail may have been sent anyway. Check whether it was; if not, retry the delivery."
         elif status is not None and status < 400:
             outcome, reason = outcomes.OK, f"The mail server accepted the mail ({status})."
         else:

@@ -199,7 +199,7 @@ class Run:
             self._failed(outcomes.BAD_ANSWER, str(bad))
         except Exception as wrong:
             # Whatever an answer contains, it ends this run alone.
-            log.exception("an answer for the link %s could not be taken in", self._action.link.name)
+            log.exception("a response for the link %s could not be processed", self._action.link.name)
             self._broke(wrong)
 
     def _once_each(self, observed: list[Observation]) -> list[Observation]:
@@ -227,7 +227,9 @@ class Run:
         if following is not None and counts.pages >= PAGES_MAX:
             cursor = self._action.link.what.emit.cursor  # type: ignore[union-attr]
             if cursor is None or not cursor.is_ordered or self._begun.is_sweep:
-                raise BadRecord(f"There are more than {PAGES_MAX:,} pages. Ask for larger pages, or from a later time.")
+                raise BadRecord(
+                    f"There are more than {PAGES_MAX:,} pages. Request larger pages, or start from a later time."
+                )
             following = None
         if following is None:
             self._end(answer, observed)
@@ -276,7 +278,7 @@ class Run:
         return self._counts.sentence(is_silent=self._begun.is_silent, is_all=self._action.observer.rule.is_all)
 
     def _end(self, answer: ReadAnswer, observed: list[Observation]) -> None:
-        """That was the last page. A full look first deletes what it did not see."""
+        """That was the last page. A full read first deletes what it did not see."""
         cursor = self._writes.last_cursor(self._cursor, answer)
         if not self._begun.is_sweep:
             self._in_parts(observed, 0, lambda rest: self._finish(cursor, rest))
@@ -349,7 +351,7 @@ class Run:
     def _gone_key(self) -> str:
         key = self._action.line.named(self._run.event)
         if not key:
-            raise BadRecord("The record is gone, but neither `order` nor the event's subject says which one it was.")
+            raise BadRecord("The record is gone, but neither `order` nor the event's subject identifies it.")
         return key
 
     def _is_unchanged(self, reply: Reply) -> bool:
@@ -358,7 +360,7 @@ class Run:
         return reply.answered and self._is_first() and has_asked and reply.status == NOT_MODIFIED
 
     def _is_first(self) -> bool:
-        """Whether a status may stand for the whole answer: not for a further page, nor in a full look."""
+        """Whether a status may stand for the whole answer: not for a further page, nor in a full read."""
         return self._counts.pages == 0 and not self._begun.is_sweep
 
     def _no_answer(self, reply: Reply) -> ReadAnswer:
@@ -368,6 +370,6 @@ class Run:
 def _check_whole(reply: Reply) -> None:
     """Raise BadRecord if an answer did not end as HTTP says: what is missing would count as deleted, or be skipped."""
     if len(reply.body) >= ANSWER_BYTES_MAX:
-        raise BadRecord(f"The answer has more than {ANSWER_BYTES_MAX:,} bytes. Ask for smaller pages.")
+        raise BadRecord(f"The response has more than {ANSWER_BYTES_MAX:,} bytes. Request smaller pages.")
     if reply.failure is not None:
-        raise BadRecord(f"The answer is not complete: {reply.failure.reason}")
+        raise BadRecord(f"The response is incomplete: {reply.failure.reason}")

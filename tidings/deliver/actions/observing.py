@@ -37,7 +37,7 @@ MISSING_PER_STEP = 500
 OBSERVED_PER_STEP = 1_000
 """How many records one write job takes in: others write in between."""
 SWEEP_SURE = 10
-"""Up to this many records may be missing in a full look that read others, whatever part of the mirror they are."""
+"""Up to this many records may be missing in a full read that read others, whatever part of the mirror they are."""
 
 
 class RunId(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ class RunId(msgspec.Struct, frozen=True):
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """Where a run begins. `since`: what it asks for; `is_sweep`: it is a full look; `is_silent`: it emits nothing."""
+    """Where a run begins. `since`: what it asks for; `is_sweep`: it is a full read; `is_silent`: it emits nothing."""
 
     row: PollRow
     since: Any
@@ -78,7 +78,7 @@ class RunCounts(msgspec.Struct):
         if is_all:
             return f"{read}; {self.created:,} were new.{more}"
         differed = f"{self.created:,} created, {self.updated:,} updated, {self.deleted:,} deleted"
-        return f"{read}: {differed}{', without events, to begin with' if is_silent else ''}.{more}"
+        return f"{read}: {differed}{', without events, because this was the first run' if is_silent else ''}.{more}"
 
 
 class Observing:
@@ -134,7 +134,7 @@ class Observing:
         return WithEvents(found, events)
 
     def missing(self, db: Db, after: str, records: int) -> WithEvents | BadRecord:
-        """A full look has ended: delete some of what it did not see. Returns BadRecord if that is too much.
+        """A full read has ended: delete some of what it did not see. Returns BadRecord if that is too much.
 
         Otherwise their number, and the key of the last; None: that was all. `records`: how many it read; with none,
         everything is missing, which only `most: 1` allows.
@@ -143,10 +143,10 @@ class Observing:
         if not after:
             count, missing = mirror.counts(db, which)
             if missing and not records and self._rule.sweep_most < 1:
-                detail = f"The full look read no records, and {count:,} are known"
+                detail = f"The full read found no records, but {count:,} are known"
                 return BadRecord(f"{detail}. Nothing was deleted; see `sweep: most`.")
             if missing > max(SWEEP_SURE, self._rule.sweep_most * count):
-                detail = f"{missing:,} of {count:,} records were not there, more than a full look may delete"
+                detail = f"{missing:,} of {count:,} records were missing, which is more than a full read may delete"
                 return BadRecord(f"{detail} ({self._rule.sweep_most:.0%}; see `sweep: most`). Nothing was deleted.")
         gone = mirror.drop_missing(db, which, after, MISSING_PER_STEP)
         last = gone[-1].key if len(gone) == MISSING_PER_STEP else None

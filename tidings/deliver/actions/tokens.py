@@ -116,7 +116,7 @@ class Tokens:
     def _answered(self, held: _Held, connection: Connection, refresh: str | None, sent: bytes, reply: Reply) -> None:
         if reply.failure is not None:
             why = sending.unreached(reply.failure.kind, reply.failure.reason, connection)
-            self._fail(held, f"No access token: {why}")
+            self._fail(held, f"No access token was obtained: {why}")
             return
         old = () if held.token is None else (held.token.access,)
         hide = hiding((*secrets_of(connection), *sent_in(sent), *old)).text

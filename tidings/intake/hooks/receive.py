@@ -221,7 +221,7 @@ class HookReceiver:
         self._keep(ready, receipt)
         if reply is not None:
             return _answer(ready, reply, arrival.request, "refused")
-        said = f"This request was refused. Whoever runs the hook can read why, under {receipt.id}.\n"
+        said = f"This request was refused. The hook's operator can see the reason under {receipt.id}.\n"
         return HookAnswer(401, {"content-type": "text/plain; charset=utf-8"}, said.encode(), "refused")
 
     def _keep(self, ready: ReadyHook, receipt: Receipt) -> None:
@@ -275,4 +275,4 @@ def _not_taken(hook: Hook, method: str) -> HookAnswer:
     allow = ", ".join((*hook.options.methods, "OPTIONS"))
     if method == "OPTIONS":
         return HookAnswer(204, {"allow": allow}, b"", "handshake")
-    raise NotAllowed(f"This hook takes {allow}.", headers=[("allow", allow)])
+    raise NotAllowed(f"This hook accepts {allow}.", headers=[("allow", allow)])

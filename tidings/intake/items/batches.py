@@ -23,7 +23,7 @@ BATCH_MAX = 1_000
 ERRORS_MAX = 50
 """Up to this many operations are named in a refusal, not only the first."""
 _VERBS: dict[str, Verb] = {"create": "create", "put": "put", "edit": "edit", "delete": "delete"}
-_DATA = "create, put and edit need data with the item's fields; delete takes none."
+_DATA = "create, put and edit require data with the item's fields; delete does not accept any."
 
 Asked = Sequence[tuple[Verb, ItemRequest]]
 """The operations of a batch, in their order."""

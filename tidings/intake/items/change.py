@@ -315,7 +315,7 @@ def look_up(
 def check_verb(grant: Grant, verb: Verb) -> None:
     """Raise Forbidden if the key may not do this in the collection."""
     if verb not in grant.verbs:
-        have = ", ".join(sorted(grant.verbs)) or "nothing but its questions"
+        have = ", ".join(sorted(grant.verbs)) or "only ask its questions"
         raise Forbidden(
             f"This key may not {verb} items of {grant.collection.name}. It may: {have}.", code="verb_not_permitted"
         )

@@ -52,7 +52,11 @@ def _not_yet(name: str, ask: ItemRequest) -> Place:
     """The place of one of the item's own members, given for an item that gets its id here."""
     detail = f"{name} cannot be set by callers. Leave it out."
     if name == "id":
-        where = "PUT to the collection's URL, a slash and the id" if ask.id_pointer is None else "give id next to data"
+        where = (
+            "send PUT to the collection's URL followed by a slash and the id"
+            if ask.id_pointer is None
+            else "give id next to data"
+        )
         detail = f"The id is generated here. To choose it yourself, {where}."
     elif name == "tenant" and ask.key.tenant is None:
         detail = "The tenant is not a field. Pass it as the parameter tenant: ?tenant=NAME."

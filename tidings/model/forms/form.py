@@ -77,10 +77,10 @@ class FormOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     submit: str = ""
     """The text of the button."""
     thanks: str = ""
-    """The text of the page after a submission, or the URL or path that browsers are sent to."""
+    """The text to show after a submission, or the URL or path to redirect to."""
     lang: str = "en"
     type: str = ""
-    """The type of its events."""
+    """The type of the form's events."""
     subject: str = ""
     """The field whose value is the subject of its events; if empty, the subject is the receipt's id."""
     origins: tuple[str, ...] = ()

@@ -132,7 +132,7 @@ def kept(given: Any, stored: Any, pointer: str, wrong: Places, moved: str | None
     if given == MASK:
         if moved is not None:
             detail = (
-                f'`{moved}` names another host than before, which must not get a stored secret: send it, not "***".'
+                f'`{moved}` has a new host, which must not get the stored secret: send the secret itself, not "***".'
             )
             wrong.say(pointer, "unknown_value", detail)
         elif type(stored) is not str:

@@ -120,7 +120,7 @@ def read_token(
         raise NoToken(f"The token endpoint answered {status}{': ' + said[:_SAID_CHARS] if said else ''}.")
     text, seconds = told.get("access_token"), told.get("expires_in")
     if type(text) is not str or not 0 < len(text) <= TOKEN_CHARS_MAX or not text.isascii() or not text.isprintable():
-        raise NoToken("The token endpoint answered 200, but without an access_token that can be sent.")
+        raise NoToken("The token endpoint answered 200, but without a usable access_token.")
     kind = told.get("token_type")
     if kind is not None and str(kind).lower() != "bearer":
         raise NoToken(

@@ -49,12 +49,12 @@ def read_action(given: dict[str, Any], pointer: str, wrong: Places) -> LinkActio
     elif named == ["mail"]:
         _no_rate(given, pointer, wrong)
         if given.get("emit") is not None:
-            detail = "A mail has no answer to read. Use `emit` only with `call`."
+            detail = "A mail has no response to read. Use `emit` only with `call`."
             wrong.say(f"{pointer}/emit", "contradiction", detail)
         return read_mail(given["mail"], pointer, wrong, _names(given))
     else:
         if given.get("emit") is not None:
-            detail = "An edit emits the event of its change. Use `emit` only with `call`, whose answer it reads."
+            detail = "An edit emits the event of its change. Use `emit` only with `call`, whose response it reads."
             wrong.say(f"{pointer}/emit", "contradiction", detail)
         return _item(given, pointer, wrong)
     return None
@@ -146,7 +146,7 @@ def _has_timer(given: dict[str, Any]) -> bool:
 
 def _no_rate(given: dict[str, Any], pointer: str, wrong: Places) -> None:
     if given.get("rate") is not None:
-        detail = "Set the rate of the connection instead: all its links share it."
+        detail = "Set the rate of the connection instead; all its links share it."
         wrong.say(f"{pointer}/rate", "contradiction", detail)
 
 

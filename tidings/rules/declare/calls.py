@@ -59,7 +59,7 @@ def read_call(
     )
     for name in OF_EMIT if emit is None else ():
         if call.get(name) is not None:
-            wrong.say(f"{at}/{name}", "contradiction", f"`{name}` requires `emit`, which reads the answer.")
+            wrong.say(f"{at}/{name}", "contradiction", f"`{name}` requires `emit`, which reads the response.")
     _check_types(found, call, at, wrong)
     if len(wrong.found) > before:
         return None

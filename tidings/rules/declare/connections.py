@@ -26,7 +26,7 @@ CONNECTIONS_MAX = 1_000
 DESCRIPTION_CHARS_MAX = 1_000
 PEM_CHARS_MAX = 1_000_000
 NAME_PATTERN = "^[a-z][a-z0-9_-]{0,63}$"
-NAME_RULE = "A connection's name is 1 to 64 lower-case letters, digits, - and _, and begins with a letter"
+NAME_RULE = "A connection's name has 1 to 64 lower-case letters, digits, - and _, and begins with a letter"
 PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7")
 """What `private: true` opens: private and loopback addresses. No range opens a metadata service."""
 
@@ -170,9 +170,9 @@ def _where(given: dict[str, Any], pointer: str, wrong: Places) -> dict[str, str]
     at = f"{pointer}/smtp"
     for name in ("base", "headers"):
         if given.get(name):
-            wrong.say(f"{pointer}/{name}", "contradiction", f"A connection with `smtp` has no `{name}`.")
+            wrong.say(f"{pointer}/{name}", "contradiction", f"A connection with `smtp` cannot have `{name}`.")
     if given.get("auth") is not None and (type(given["auth"]) is not dict or "basic" not in given["auth"]):
-        wrong.say(f"{pointer}/auth", "contradiction", "A mail server takes `auth: {basic: [USER, PASSWORD]}` only.")
+        wrong.say(f"{pointer}/auth", "contradiction", "A mail server supports only `auth: {basic: [USER, PASSWORD]}`.")
     url = wrong.text(given["smtp"], at, address.URL_CHARS_MAX)
     scheme, slashes, rest = url.partition("://")
     if scheme not in address.MAIL_PORTS or not slashes or "/" in rest or "?" in rest:
@@ -246,7 +246,7 @@ def _check_reach(
         try:
             address.check_url(url, allow_http=True, allowed=opened, pointer=f"{pointer}/{name}")
         except Refused as refused:
-            more = "`private: true` opens private addresses to this connection alone."
+            more = "To allow private addresses for this connection alone, use `private: true`."
             code = "refused_address" if name != "auth/token" or "not called" in refused.detail else refused.place.code
             wrong.say(refused.pointer, code, f"{refused.detail} {more}")
 

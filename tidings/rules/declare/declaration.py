@@ -262,7 +262,7 @@ def _events(declared: dict[str, Any], half: Collection, pointer: str, wrong: Pla
         given = wrong.members(value, here, ("when", "filter", "description"), "An event")
         condition = {part: given[part] for part in ("when", "filter") if given.get(part) is not None}
         if len(condition) != 1:
-            wrong.say(here, "incomplete", "An event has either `when` or `filter`.")
+            wrong.say(here, "incomplete", "An event needs exactly one of `when` and `filter`.")
             continue
         description = _description(given, here, wrong)
         event = OwnEvent(name=name, description=description, **condition)

@@ -38,7 +38,7 @@ from tidings.rules.timers import declared as timers
 
 LINKS_MAX = 10_000
 DESCRIPTION_CHARS_MAX = 1_000
-NAME_RULE = "A link's name is 1 to 64 lower-case letters, digits, - and _, and begins with a letter"
+NAME_RULE = "A link's name has 1 to 64 lower-case letters, digits, - and _, and begins with a letter"
 
 NAME_PATTERN = "^[a-z][a-z0-9_-]{0,63}$"
 
@@ -227,7 +227,11 @@ def _timer(given: dict[str, Any], when: dict[str, Any], pointer: str, wrong: Pla
             f"{at}/event", "contradiction", "A link acts on events or on times. To act on both, declare two links."
         )
     if given.get("filter") is not None:
-        wrong.say(f"{pointer}/filter", "contradiction", "`filter` selects events; a link that acts on times has none.")
+        wrong.say(
+            f"{pointer}/filter",
+            "contradiction",
+            "`filter` selects events, so a link that acts on times cannot have one.",
+        )
     if not any(when.get(kind) is not None for kind in timers.KINDS):
         wrong.say(at, "missing", "`when` needs one of every, at and cron.")
         return None

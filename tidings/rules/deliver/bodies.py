@@ -123,7 +123,7 @@ def check_fields(fields: object, pointer: str = "") -> tuple[str, ...]:
     for index, path in enumerate(fields):
         if not isinstance(path, str) or len(path) > FIELD_CHARS_MAX or not _FIELD.fullmatch(path):
             detail = (
-                f"A path is 1 to {FIELD_DEPTH_MAX} names joined by dots, such as owner.name, with at most "
+                f"A path has 1 to {FIELD_DEPTH_MAX} names joined by dots, such as owner.name, with at most "
                 f"{FIELD_CHARS_MAX} characters, no empty names and no control characters."
             )
             raise Refused(f"{pointer}/{index}", "fields", detail)

@@ -52,7 +52,7 @@ TOO_MANY = Judgement(
     "429",
     "again, uncounted",
     "hold",
-    "it is busy, not down: nothing is sent until `Retry-After`, or for 5 s and then twice as long each time",
+    "it is busy, but not down: nothing is sent until `Retry-After`, or for 5 s and then twice as long each time",
 )
 BUSY = Judgement(
     outcomes.BAD_STATUS,
@@ -139,7 +139,7 @@ DOUBTFUL = Judgement(
     "none, or none that can be used, though the request was sent",
     "dead",
     "failing",
-    "it may have taken effect, so a person decides. With GET, PUT, DELETE, `in_doubt: retry` or the link's own "
+    "it may have taken effect, so a person has to decide. With GET, PUT, DELETE, `in_doubt: retry` or the link's own "
     "`Idempotency-Key`, it is repeated instead; so is each request of a poll",
 )
 UNFILLED = Judgement(outcomes.TEMPLATE_FAILED, "none: nothing was sent", "dead", "not asked", _NEVER)
@@ -153,7 +153,11 @@ NOT_LET_IN = Judgement(
 _OBSERVING = (
     Judgement(outcomes.BAD_ANSWER, "2xx, for a link with `emit`", "again", "silent", "the other system may correct it"),
     Judgement(
-        outcomes.INTERRUPTED, "for a link with `emit`", "again, uncounted", "not asked", "it continues as it is now"
+        outcomes.INTERRUPTED,
+        "for a link with `emit`",
+        "again, uncounted",
+        "not asked",
+        "it continues with the current declaration",
     ),
     Judgement(outcomes.OBSERVE_FAILED, "for a link with `emit`", "again", "not asked", "the fault may be temporary"),
 )
@@ -172,7 +176,7 @@ OF_CALLS: tuple[Judgement, ...] = (
         outcomes.BAD_STATUS, "401", "again", "failing", "the credentials are wrong or expired, for every event alike"
     ),
     Judgement(outcomes.BAD_STATUS, "408, 425", "again", "failing", "the service asks to try again"),
-    Judgement(outcomes.BAD_STATUS, "every other 4xx", "dead", "silent", "it refuses this request for good"),
+    Judgement(outcomes.BAD_STATUS, "every other 4xx", "dead", "silent", "it will not accept this request later either"),
     Judgement(outcomes.BAD_STATUS, "5xx, and statuses outside HTTP", "again", "failing", "the service is at fault"),
     REDIRECT,
     Judgement(outcomes.NOT_OK, "2xx, but `ok` is false", "again", "silent", "its body says that nothing was done"),
@@ -195,19 +199,25 @@ OF_MAIL: tuple[Judgement, ...] = (
         "failing",
         "the server, or the password, is wrong for every mail alike",
     ),
-    Judgement(outcomes.BAD_STATUS, "every other 4xx, such as 451", "again", "silent", "it refuses this mail for now"),
-    Judgement(outcomes.BAD_STATUS, "every other 5xx, such as 550", "dead", "silent", "it refuses this mail for good"),
+    Judgement(outcomes.BAD_STATUS, "every other 4xx, such as 451", "again", "silent", "it may accept this mail later"),
+    Judgement(
+        outcomes.BAD_STATUS,
+        "every other 5xx, such as 550",
+        "dead",
+        "silent",
+        "it will not accept this mail later either",
+    ),
 )
 """The verdicts on the codes of mail servers. The rest is judged as for calls."""
 
 OF_MESSAGE: dict[OfMessage, str] = {
-    "delivered": "It has arrived.",
+    "delivered": "The message has arrived.",
     "again": "The message is retried on schedule. After the last attempt it is dead.",
     "again, uncounted": (
         f"The message is retried without using up an attempt of its schedule, for at most "
         f"{health.HOLD_UNCOUNTED // DAY} days."
     ),
-    "dead": "It is not sent again.",
+    "dead": "The message is not sent again.",
 }
 OF_ENDPOINT: dict[OfEndpoint, str] = {
     "well": "Everything is sent, as fast as the endpoint answers.",
@@ -233,7 +243,7 @@ OF_ENDPOINT: dict[OfEndpoint, str] = {
         "the first of "
         "them is asked to wait too, nothing is sent."
     ),
-    "gone": "It is disabled.",
+    "gone": "The endpoint is disabled.",
     "not asked": "Nothing was sent, so nothing is known about the endpoint.",
 }
 RULES: tuple[str, ...] = (

@@ -190,11 +190,11 @@ def bound_text(bound: Bound) -> str:
 def _check(field: FormField) -> None:
     for name, kinds in ONLY.items():
         if _is_set(field, name) and field.type not in kinds:
-            detail = f"A field of the type {field.type} has no {name}. Those that have: {', '.join(kinds)}."
+            detail = f"A field of the type {field.type} cannot have {name}; only these can: {', '.join(kinds)}."
             raise Refused(f"/{name}", "not_possible_here", detail)
     for name, kinds in NEVER.items():
         if _is_set(field, name) and field.type in kinds:
-            raise Refused(f"/{name}", "not_possible_here", f"A field of the type {field.type} has no {name}.")
+            raise Refused(f"/{name}", "not_possible_here", f"A field of the type {field.type} cannot have {name}.")
     _check_texts(field)
     if field.type in CHOICES:
         _check_options(field)
@@ -227,7 +227,7 @@ def _check_texts(field: FormField) -> None:
 def check_line(text: str, chars_max: int, pointer: str) -> None:
     """Raise Refused for a text that is too long, or not one line."""
     if len(text) > chars_max:
-        raise Refused(pointer, "too_long", f"At most {chars_max:,} characters.")
+        raise Refused(pointer, "too_long", f"It may have at most {chars_max:,} characters.")
     if _CONTROL.search(text):
         raise Refused(pointer, "control_character", "It must be one line, without control characters.")
 
@@ -255,7 +255,7 @@ def _check_bounds(field: FormField) -> None:
         if field.type in COUNTED:
             most = FILES_MAX if field.type == "file" else OPTIONS_MAX if field.type == "checkboxes" else CHARS_MAX
             if type(bound) is not int or not 0 <= bound <= most or (name == "max" and bound == 0):
-                raise Refused(f"/{name}", "bound", f"This is a count: a whole number of at most {most:,}.")
+                raise Refused(f"/{name}", "bound", f"It must be a whole number of at most {most:,}.")
             found[name] = bound
         else:
             right = isinstance(bound, str) if field.type in TIMES else not isinstance(bound, str)
@@ -269,7 +269,7 @@ def _check_bounds(field: FormField) -> None:
 
 def _check_pattern(field: FormField) -> None:
     if len(field.pattern) > PATTERN_CHARS_MAX:
-        raise Refused("/pattern", "too_long", f"At most {PATTERN_CHARS_MAX:,} characters.")
+        raise Refused("/pattern", "too_long", f"It may have at most {PATTERN_CHARS_MAX:,} characters.")
     if not _is_pattern(field.pattern):
         raise Refused("/pattern", "pattern", _why_no_pattern(field.pattern))
 
@@ -288,7 +288,7 @@ def _why_no_pattern(pattern: str) -> str:
             "It is not a regular expression that runs in linear time: look-arounds and back-references are not allowed."
         )
     if _is_pattern(_COUNTS.sub(_without_count, pattern)):
-        return "It is too large: use fewer or smaller numbers in braces, such as {0,10}, and not inside one another."
+        return "It is too large: use fewer or smaller numbers in braces, such as {0,10}, and do not nest them."
     return "It is not a regular expression, or it is too large."
 
 
@@ -312,7 +312,7 @@ def whole_pattern(pattern: str) -> str:
 
 def _check_accept(field: FormField) -> None:
     if len(field.accept) > ACCEPT_MAX:
-        raise Refused("/accept", "too_many", f"There may be at most {ACCEPT_MAX}.")
+        raise Refused("/accept", "too_many", f"It may list at most {ACCEPT_MAX}.")
     for index, each in enumerate(field.accept):
         if len(each) > 100 or not re.fullmatch(ACCEPT_PATTERN, each):
             detail = "Write media types such as image/* and application/pdf, or file name endings such as .pdf."

@@ -77,18 +77,18 @@ def read_posted(content_type: str, body: bytes, encoding: str = "", most: int = 
     Raises BadMedia, or Malformed with what is wrong.
     """
     if encoding.strip().lower() not in ("", "identity"):
-        raise BadMedia("A form is sent without a Content-Encoding.")
+        raise BadMedia("A form must be sent without a Content-Encoding.")
     most = min(most, PAIRS_MAX)
     kind = content_type.partition(";")[0].strip().lower()
     if parameters(content_type).get("charset", "").lower() not in _UTF8:
-        raise BadMedia("A form is sent in UTF-8 only.")
+        raise BadMedia("A form must be sent in UTF-8.")
     if kind == URLENCODED:
         return _urlencoded(body, most)
     if kind == MULTIPART:
         return _multipart(parameters(content_type).get("boundary", ""), body, most)
     if kind == JSON:
         return _json(body, most)
-    raise BadMedia(f"A form is sent as {URLENCODED}, {MULTIPART} or {JSON}.")
+    raise BadMedia(f"A form must be sent as {URLENCODED}, {MULTIPART} or {JSON}.")
 
 
 def _urlencoded(body: bytes, most: int) -> Posted:
@@ -134,7 +134,7 @@ def _multipart(boundary: str, body: bytes, most: int) -> Posted:
         if count == most:
             raise _too_many(most)
         _add_part(posted, piece)
-    raise Malformed("The multipart form has no end.")
+    raise Malformed("The multipart form does not end with its boundary.")
 
 
 def _add_part(posted: Posted, piece: bytes) -> None:
@@ -186,7 +186,7 @@ def plain(text: str) -> str:
 def _json(body: bytes, most: int) -> Posted:
     value = jsontext.read(body)
     if type(value) is not dict:
-        raise Malformed('The JSON of a form is an object, such as {"email": "ann@example.com"}.')
+        raise Malformed('The JSON of a form must be an object, such as {"email": "ann@example.com"}.')
     posted = Posted({}, {})
     count = 0
     for name, given in _with_numbers(body, value):

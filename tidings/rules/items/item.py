@@ -21,7 +21,7 @@ from tidings.rules.reading.refused import escaped
 ERRORS_MAX = 50
 DETAIL_CHARS_MAX = 300
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-ID_RULE = "An id is 1 to 64 letters, digits and _ . -, and begins with a letter or a digit."
+ID_RULE = "An id has 1 to 64 letters, digits and _ . -, and begins with a letter or a digit."
 
 _CODES = {
     "type": "wrong_type",

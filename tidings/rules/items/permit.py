@@ -192,7 +192,7 @@ def _beyond(permit: Permit, its: Grant, maker: Key) -> list[tuple[str, str]]:
     for name in ("verbs", *offers):
         given = getattr(permit, name) or ()
         if len(set(given)) < len(given):
-            found.append((name, "List each one once."))
+            found.append((name, "List each one only once."))
     for name, offer in offers.items():
         for index, given in enumerate(getattr(permit, name) or ()):
             if given not in offer:

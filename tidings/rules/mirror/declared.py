@@ -27,7 +27,7 @@ OVERLAP_SECONDS_MAX, SWEEP_SECONDS_MAX = 31 * 86_400, 366 * 86_400
 
 
 def read_emit(given: Any, pointer: str, wrong: Places, *, is_poll: bool) -> EmitRule | None:
-    """The rule. `is_poll`: the link has a timer, so it may have a cursor and full looks."""
+    """The rule. `is_poll`: the link has a timer, so it may have a cursor and full reads."""
     before = len(wrong.found)
     emit = wrong.members(given, pointer, PARTS, "`emit`")
     if type(given) is not dict:
@@ -56,13 +56,11 @@ def read_emit(given: Any, pointer: str, wrong: Places, *, is_poll: bool) -> Emit
     found["is_all"] = mode == MODES[1]
     for name in POLLED if not is_poll else ():
         if emit.get(name) not in (None, False):
-            wrong.say(
-                f"{pointer}/{name}", "contradiction", f"`{name}` goes with a timer: `when` has every, at or cron."
-            )
+            wrong.say(f"{pointer}/{name}", "contradiction", f"`{name}` requires a timer: every, at or cron in `when`.")
     if found["is_all"]:
         for name in ("only", "ignore", "deleted", "sweep"):
             if emit.get(name) not in (None, False):
-                detail = f"`{name}` compares with earlier observations, and `mode: all` does not."
+                detail = f"`{name}` requires the mirror, which `mode: all` does not keep."
                 wrong.say(f"{pointer}/{name}", "contradiction", detail)
     if emit.get("only") and emit.get("ignore"):
         wrong.say(f"{pointer}/ignore", "contradiction", "Use `only` or `ignore`, not both.")
@@ -141,7 +139,9 @@ def _cursor(given: Any, pointer: str, wrong: Places) -> CursorRule | None:
             raise Refused(f"{pointer}/clock", "wrong_type", "`clock` must be true.")
         if cursor.get("overlap") is not None:
             if kind in ("body", "header"):
-                raise Refused(f"{pointer}/overlap", "contradiction", f"`overlap` goes with times, not with {kind}.")
+                raise Refused(
+                    f"{pointer}/overlap", "contradiction", f"`overlap` can be used only with times, not with {kind}."
+                )
             found["overlap_seconds"] = durations.seconds(
                 cursor["overlap"], f"{pointer}/overlap", 0, OVERLAP_SECONDS_MAX
             )
@@ -151,7 +151,7 @@ def _cursor(given: Any, pointer: str, wrong: Places) -> CursorRule | None:
         return None
     order = cursor.get("order")
     if order is not None and (order != "asc" or kind != "record"):
-        detail = "`order` can only be asc: records come in the order of the cursor's field."
+        detail = "`order` can only be asc, which says that records are sorted by the cursor's field."
         wrong.say(f"{pointer}/order", "not_in_enum", detail)
     found["is_ordered"] = order == "asc"
     return CursorRule(**found)
@@ -161,7 +161,7 @@ def _check_from(value: Any, kind: str, pointer: str) -> None:
     if value is None or value == "now" or type(value) is int:
         return
     if type(value) is not str or (kind == "clock" and moment_of(value) is None):
-        detail = f"`from` must be now, or where to begin, such as 2026-01-01T00:00:00Z; not {shown(value)}."
+        detail = f"`from` must be now, or a time to begin at, such as 2026-01-01T00:00:00Z; not {shown(value)}."
         raise Refused(pointer, "wrong_value", detail)
 
 
@@ -175,7 +175,7 @@ def _sweep(given: Any, pointer: str, wrong: Places) -> dict[str, Any]:
     sweep = wrong.members(given, pointer, SWEEP_PARTS, "`sweep`") if type(given) is dict else {"every": given}
     every, most = sweep.get("every", True), sweep.get("most", _MOST)
     if type(most) not in (int, float) or type(most) is bool or not 0 <= most <= 1:
-        raise Refused(f"{pointer}/most", "out_of_range", "`most` must be a part from 0 to 1, such as 0.2.")
+        raise Refused(f"{pointer}/most", "out_of_range", "`most` must be a fraction from 0 to 1, such as 0.2.")
     seconds = 0 if every is True else durations.seconds(every, pointer, 60, SWEEP_SECONDS_MAX)
     return {"sweep_seconds": seconds, "sweep_most": float(most)}
 

@@ -109,7 +109,7 @@ def once_each(observed: Iterable[Observation], *, first: bool) -> list[Observati
 
 
 def vanished(held: Iterable[Mirrored]) -> list[RecordChange]:
-    """The changes of records that a full look no longer found."""
+    """The changes of records that a full read no longer found."""
     return [RecordChange("deleted", each.key, each.value) for each in held]
 
 

@@ -53,15 +53,15 @@ class Observer:
         kind = headers.get("content-type", "")
         text = in_utf8(raw, kind)
         if text is not None and not text.strip():
-            raise BadRecord("The answer has no content.")
+            raise BadRecord("The response has no content.")
         body = _read(kind, raw)
         if text is None or type(body) is str:
-            raise BadRecord("The answer is neither JSON nor XML.")
+            raise BadRecord("The response is neither JSON nor XML.")
         if found_at(body, ("Envelope", "Body", "Fault")):
-            raise BadRecord("The answer is a SOAP fault.")
+            raise BadRecord("The response is a SOAP fault.")
         found = records(body, self.rule.each, is_xml=text.lstrip()[:1] == b"<")
         if len(found) > RECORDS_MAX:
-            raise BadRecord(f"The answer has {len(found):,} records; the maximum is {RECORDS_MAX:,}.")
+            raise BadRecord(f"The response has {len(found):,} records; the maximum is {RECORDS_MAX:,}.")
         return ReadAnswer(body, headers, found)
 
     def observations(self, event: Event, answer: ReadAnswer) -> list[Observation]:
@@ -79,7 +79,8 @@ class Observer:
             return ""
         lists = [name for name, value in body.items() if type(value) is list and _NAME.fullmatch(name)]
         return (
-            " Without `each`, the whole answer is one record. If it contains a list of them, name its place, such as "
+            " Without `each`, the whole response is one record. If it contains a list of records, give its path, "
+            "such as "
             f"`each: {lists[0] if lists else 'result.records'}`."
         )
 
@@ -94,7 +95,7 @@ class Observer:
             return Observation(key, None, is_deleted=True)
         data = record if self._data is None else self._data.fill(scope)
         if data is MISSING:
-            raise BadRecord(f"The template of `data` has no value for record {number:,} of the answer.")
+            raise BadRecord(f"The template of `data` has no value for record {number:,} of the response.")
         return Observation(key, data)
 
     def _key_at(self, record: Any, number: int) -> str:
@@ -132,4 +133,4 @@ def _lossless(text: str) -> Any:
     try:
         return numbers.read(text)
     except (ValueError, msgspec.DecodeError, RecursionError) as wrong:
-        raise BadRecord(f"The answer is not JSON that can be read: {str(wrong)[:200]}.") from None
+        raise BadRecord(f"The response is not valid JSON: {str(wrong)[:200]}.") from None

@@ -49,7 +49,9 @@ class Pages:
         overridden = _overridden(what, given, at)
         self._template = None if overridden is None else CallTemplate(overridden, base, at, NAMES)
         if self._next is None and self._template is None:
-            raise Refused(at, "incomplete", "`pages` needs `next`, or a part of the request that is different.")
+            raise Refused(
+                at, "incomplete", "`pages` needs `next`, or a part of the request that changes from page to page."
+            )
 
     def following(
         self, event: Event, given: dict[str, Any], answer: ReadAnswer, last: CallRequest
@@ -116,7 +118,9 @@ def _overridden(what: CallApi, given: dict[str, Any], pointer: str) -> CallApi |
             found[name] = {**getattr(what, name), **value}
         elif name in VERBS:
             if name != what.verb or type(value) is not str:
-                raise Refused(at, "contradiction", f"Further pages use the method `{what.verb}` too, with a path.")
+                raise Refused(
+                    at, "contradiction", f"Further pages must use the same method, `{what.verb}`, with a path."
+                )
             found["path"] = value
         elif "content" in found:
             raise Refused(at, "contradiction", "A request has one body.")

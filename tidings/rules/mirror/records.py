@@ -82,7 +82,7 @@ def _each_at(answer: Any, path: tuple[str, ...], *, is_xml: bool) -> list[Any]:
 
 
 def _nothing_at(path: tuple[str, ...]) -> BadRecord:
-    return BadRecord(f"The answer has nothing at {'.'.join(path)}." if path else "The answer is null.")
+    return BadRecord(f"The response has nothing at {'.'.join(path)}." if path else "The response is null.")
 
 
 def key_text(value: Any, number: int, name: str) -> str:
@@ -91,11 +91,11 @@ def key_text(value: Any, number: int, name: str) -> str:
         return msgspec.json.encode(value).decode()
     if type(value) is not str or not value:
         found = "missing" if value in (None, "") else _NAMES.get(type(value), "neither")
-        which = f"The key of record {number:,} of the answer, `{name[:100]}`,"
+        which = f"The key of record {number:,} of the response, `{name[:100]}`,"
         raise BadKey(f"{which} must be a string or a number; it is {found}.")
     if len(value) > KEY_CHARS_MAX or _CONTROL.search(value):
         detail = f"may have at most {KEY_CHARS_MAX} characters, without control characters"
-        raise BadKey(f"The key of record {number:,} of the answer {detail}.")
+        raise BadKey(f"The key of record {number:,} of the response {detail}.")
     return value
 
 

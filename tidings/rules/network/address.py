@@ -119,7 +119,7 @@ def refusal(ip: str | bytes, allowed: Networks = NONE_OPEN) -> str | None:
     service = next((each for each in (inner, *_behind(address)) if each in METADATA), None)
     if service is not None and not (allowed.names(service) or allowed.names(address)):
         said = f"{address} is the metadata service of a cloud"
-        return f"{said}, which is not called unless the operator allows that very address (allow_addresses)."
+        return f"{said}, which is not called unless the operator allows exactly this address (allow_addresses)."
     if allowed.holds(address) or allowed.holds(inner):
         return None
     what = _what(inner) or _what(address)

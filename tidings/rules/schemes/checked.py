@@ -57,7 +57,7 @@ def _check(check: Check, at: str, scheme: Scheme) -> None:
         case SortedParameters():
             _place(check.signature, f"{at}/signature")
             if check.algorithm in crypto.PUBLIC:
-                raise Refused(f"{at}/algorithm", "wrong_value", "Sorted parameters are signed with a secret.")
+                raise Refused(f"{at}/algorithm", "wrong_value", "Sorted parameters require an algorithm with a secret.")
         case Certificate():
             _patterns(check.hosts, f"{at}/hosts")
             if not check.hosts:
@@ -92,7 +92,7 @@ def _signature(check: Signature, at: str) -> None:
             detail = "For a plain hash, `signed` must contain {secret}; for every other algorithm it must not."
             raise Refused(f"{at}/signed", "template", detail)
         if not names:
-            raise Refused(f"{at}/signed", "template", "Nothing of the request is signed.")
+            raise Refused(f"{at}/signed", "template", "The scheme signs no part of the request.")
         for name, member in (("timestamp", check.timestamp), ("id", check.id)):
             if name in names and not member:
                 raise Refused(f"{at}/{name}", "missing", f"The template has {{{name}}}, so say where it comes from.")
@@ -154,11 +154,13 @@ def _jwt(check: Jwt, at: str, scheme: Scheme) -> None:
         raise Refused(f"{at}/algorithms", "wrong_value", detail)
     if all(by_secret) == bool(check.keys or check.plaid):
         raise Refused(
-            f"{at}/keys", "wrong_value", "`keys` is required for tokens signed with a key pair, and only for them."
+            f"{at}/keys",
+            "wrong_value",
+            "`keys` is required for tokens signed with a key pair, and not allowed for others.",
         )
     for name, claim in check.claims.items():
         if bool(claim.setting) == bool(claim.values):
-            raise Refused(f"{at}/claims/{name}", "wrong_value", "A claim has either values or a setting.")
+            raise Refused(f"{at}/claims/{name}", "wrong_value", "A claim needs either values or a setting.")
         if claim.setting and claim.setting not in scheme.settings:
             raise Refused(f"{at}/claims/{name}/setting", "wrong_value", f"There is no setting {claim.setting!r}.")
 
@@ -190,12 +192,12 @@ def check_reply(reply: HookReply, at: str, *, signs: bool) -> None:
     Only handshakes do: other answers go to anybody, and hold what anybody has written.
     """
     if reply.text is not None and reply.json is not None:
-        raise Refused(f"{at}/json", "wrong_value", "A response is either text or JSON.")
+        raise Refused(f"{at}/json", "wrong_value", "A response must be either text or JSON.")
     for member, text in _texts(reply):
         for name in re.findall(r"\{([^{}]*)\}", text):
             found = HMAC_PIECE.fullmatch(name)
             if found and not signs:
-                raise Refused(f"{at}/{member}", "template", "Only the reply of a handshake may sign something.")
+                raise Refused(f"{at}/{member}", "template", "Only the response to a handshake may contain a signature.")
             Source(found.group(3) if found else name, f"{at}/{member}")
 
 

@@ -174,7 +174,7 @@ def check_kind(key: Any, algorithm: str) -> None:
     if algorithm == "ed25519":
         fits = isinstance(key, ed25519.Ed25519PublicKey)
         if fits and _y_of(key.public_bytes_raw()) in _SMALL_ORDER:
-            raise ValueError("it is a point of small order, with which anybody can sign anything")
+            raise ValueError("it is a point of small order, for which anybody can forge signatures")
     elif algorithm.startswith("ecdsa"):
         fits = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
     else:

@@ -307,7 +307,9 @@ def _ends(found: Sequence[tuple[bool, str]], at: int) -> re.Pattern[str] | None:
 def _apart(value: str, ends: re.Pattern[str], said: str) -> str:
     found = ends.search(value)
     if found:
-        detail = f"{said} has {found[0]!r} in it, so it cannot be told apart from what is signed next to it."
+        detail = (
+            f"{said} has {found[0]!r} in it, so it cannot be distinguished from the text that is signed next to it."
+        )
         raise Unfit("malformed_header", detail)
     return value
 

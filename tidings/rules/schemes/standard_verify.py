@@ -96,7 +96,7 @@ def _one(text: str) -> str:
         return standard.public_key(text)
     if text.startswith(standard.PUBLIC_KEY):
         if len(b64decode(text[len(standard.PUBLIC_KEY) :], validate=True)) != SEED_BYTES:
-            raise ValueError("A whpk_ key has 32 bytes.")
+            raise ValueError("A whpk_ key must have 32 bytes.")
     else:
         standard.secret_key(text)
     return text

@@ -57,7 +57,7 @@ class KnownNames:
             self.read.add(name)
             return Node(op.variable(name, name in self.known))
         if name not in self.known:
-            raise UnknownName(f"There is no {name} here. A template sees {', '.join(self.known)}.")
+            raise UnknownName(f"There is no {name} here. A template can use {', '.join(self.known)}.")
         self.used.add(name)
         return Node(op.of_scope(name), (name,))
 

@@ -32,7 +32,9 @@ def read(when: dict[str, Any], pointer: str, wrong: Places) -> Timer | None:
     for name, needed in (("days", ("at",)), ("tz", ("at", "cron"))):
         if name in given and kind not in needed:
             wrong.say(
-                f"{pointer}/{name}", "contradiction", f"`{name}` goes with {' or '.join(needed)}, not with {kind}."
+                f"{pointer}/{name}",
+                "contradiction",
+                f"`{name}` can be used with {' or '.join(needed)}, not with {kind}.",
             )
     found: dict[str, Any] = {}
     try:
@@ -98,7 +100,7 @@ def _days(value: Any, pointer: str) -> tuple[str, ...]:
     for part in parts if type(parts) is list else [value]:
         first, _, last = part.lower().partition("-") if type(part) is str else ("", "", "")
         if first not in DAYS or (last or first) not in DAYS:
-            detail = f"`days` are {', '.join(DAYS)}, or ranges such as mon-fri, not {shown(part)}."
+            detail = f"`days` must be {', '.join(DAYS)}, or ranges such as mon-fri, not {shown(part)}."
             raise Refused(pointer, "days", detail)
         place, end = DAYS.index(first), DAYS.index(last or first)
         found.add(DAYS[end])
@@ -123,6 +125,6 @@ def _days_text(days: tuple[str, ...]) -> str:
 
 def _cron(value: Any, pointer: str) -> str:
     if type(value) is not str:
-        raise Refused(pointer, "cron", f'`cron` must be a text such as "30 9 * * mon-fri", not {shown(value)}.')
+        raise Refused(pointer, "cron", f'`cron` must be a string such as "30 9 * * mon-fri", not {shown(value)}.')
     cron.read(value, pointer)
     return " ".join(value.split())

@@ -1,4 +1,4 @@
-"""Mirrors in the store: records looked up and written in sets, and full looks."""
+"""Mirrors in the store: records looked up and written in sets, and full reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEYS_PER_STEP = 1_000
 
 
 class Mirror(NamedTuple):
-    """One mirror. `sweep`: the number of its last full look."""
+    """One mirror. `sweep`: the number of its last full read."""
 
     number: int
     sweep: int
@@ -63,25 +63,25 @@ def observe(db: Db, mirror: Mirror, counted: Counted, observed: Sequence[Observa
 
 
 def begin_sweep(db: Db, mirror: Mirror) -> Mirror:
-    """A full look begins: what it does not see is missing. An earlier one that did not end counts for nothing."""
+    """A full read begins: what it does not see is missing. An earlier one that did not end counts for nothing."""
     begun = Mirror(mirror.number, mirror.sweep + 1, True)
     db.run("mirror_sweep", mirror=begun.number, sweep=begun.sweep, sweeping=1)
     return begun
 
 
 def end_sweep(db: Db, mirror: Mirror) -> None:
-    """A full look has ended."""
+    """A full read has ended."""
     db.run("mirror_sweep", mirror=mirror.number, sweep=mirror.sweep, sweeping=0)
 
 
 def counts(db: Db, mirror: Mirror) -> tuple[int, int]:
-    """How many records there are, and how many of them the present full look has not seen."""
+    """How many records there are, and how many of them the present full read has not seen."""
     row = db.one("mirrored_counts", mirror=mirror.number, seen=mirror.sweep)
     return (0, 0) if row is None else (int(row[0]), int(row[1]))
 
 
 def drop_missing(db: Db, mirror: Mirror, after: str, count: int) -> list[Mirrored]:
-    """Delete and return some of the records beyond a key that the present full look has not seen."""
+    """Delete and return some of the records beyond a key that the present full read has not seen."""
     rows = db.all("mirrored_missing", mirror=mirror.number, seen=mirror.sweep, after=after, count=count)
     db.many("mirrored_drop", [{"mirror": mirror.number, "key": row[0]} for row in rows])
     return [Mirrored(*row) for row in rows]

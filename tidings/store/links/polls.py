@@ -19,7 +19,7 @@ class PollRow(msgspec.Struct, frozen=True, kw_only=True):
     filled: bool = False
     """Whether a run has read everything since it began."""
     swept: Micros | None = None
-    """When the last full look began that ended."""
+    """When the last full read began that ended."""
     run: str | None = None
     """The attempt that read last, and the number of pages that it has read."""
     page: int = 0

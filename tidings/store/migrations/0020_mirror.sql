@@ -1,4 +1,4 @@
--- Mirrors: other systems' records as last seen, one mirror for each type of events. `sweep` counts full looks.
+-- Mirrors: other systems' records as last seen, one mirror for each type of events. `sweep` counts full reads.
 CREATE TABLE mirror (
     number INTEGER NOT NULL PRIMARY KEY,
     tenant TEXT NOT NULL,

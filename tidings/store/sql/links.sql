@@ -47,7 +47,7 @@ INSERT INTO mirror (number, tenant, type, sweep, sweeping)
 VALUES ((SELECT COALESCE(MAX(number), 0) + 1 FROM mirror), :tenant, :type, 0, 0);
 
 -- name: mirror_sweep
--- A full look begins or ends.
+-- A full read begins or ends.
 UPDATE mirror SET sweep = :sweep, sweeping = :sweeping WHERE number = :mirror;
 
 -- name: mirror_forget
@@ -74,7 +74,7 @@ ON CONFLICT (mirror, key) DO UPDATE SET value = excluded.value, digest = exclude
 DELETE FROM mirrored WHERE mirror = :mirror AND key = :key;
 
 -- name: mirrored_see (sqlite)
--- A full look has seen these.
+-- A full read has seen these.
 UPDATE mirrored SET seen = :seen WHERE mirror = :mirror AND key IN (SELECT value FROM json_each(:keys)) AND seen < :seen;
 
 -- name: mirrored_see (postgres)
@@ -83,11 +83,11 @@ UPDATE mirrored SET seen = :seen
 WHERE mirror = :mirror AND key = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST(:keys AS jsonb)))) AND seen < :seen;
 
 -- name: mirrored_missing
--- Records that a full look has not seen, in the order of their keys.
+-- Records that a full read has not seen, in the order of their keys.
 SELECT key, value, digest FROM mirrored WHERE mirror = :mirror AND seen < :seen AND key > :after ORDER BY key LIMIT :count;
 
 -- name: mirrored_counts
--- How many records there are, and how many of them a full look has not seen.
+-- How many records there are, and how many of them a full read has not seen.
 SELECT COUNT(*), COALESCE(SUM(CASE WHEN seen < :seen THEN 1 ELSE 0 END), 0) FROM mirrored WHERE mirror = :mirror;
 
 -- name: poll

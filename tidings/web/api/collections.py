@@ -77,7 +77,7 @@ SORTS: dict[str, SortKey] = {"name": lambda each: each.name, "created": lambda e
 DROP_VALUES = Parameter(
     name="drop_values",
     schema={"type": "boolean"},
-    help="Go ahead even if values or items are lost; otherwise the response is 409 `would_lose`, and says how many.",
+    help="Go ahead even if values or items are lost. Otherwise, the response is 409 `would_lose`, which says how many.",
 )
 
 
@@ -198,7 +198,10 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.creates(
         create_collection,
         summary="Declare a collection",
-        help="From then on, its events `NAME.created`, `.updated`, `.deleted` and its own are in the catalogue.",
+        help=(
+            "After that, its events `NAME.created`, `.updated`, `.deleted` and those that it declares are in "
+            "the catalogue."
+        ),
         request=NewCollection,
         example={"name": "tasks", **EXAMPLE},
     ),
@@ -206,8 +209,10 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.puts(
         put_collection,
         summary="Declare a collection, or replace its declaration",
-        help="Fields missing from the declaration are dropped with their values. `If-None-Match: *` only "
-        "creates, `If-Match` only replaces.",
+        help=(
+            "Fields missing from the declaration are dropped with their values. With `If-None-Match: *` it "
+            "is only created, and with `If-Match` only replaced."
+        ),
         request=CollectionBody,
         example=EXAMPLE,
         parameters=(DROP_VALUES,),
@@ -223,7 +228,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.deletes(
         delete_collection,
         summary="Drop a collection with its items",
-        help="Refused if another collection refers to it. Its events stay.",
+        help="This is refused if another collection refers to it. Its events are kept.",
         parameters=(DROP_VALUES,),
     ),
     Operation(
@@ -232,7 +237,10 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/collections:plan",
         scope=WRITE,
         summary="See what declarations would change",
-        help="Changes nothing. `refusals` say why the plan could not be carried out, `loses` what would be lost.",
+        help=(
+            "This changes nothing. `refusals` says why the plan could not be carried out, and `loses` what "
+            "would be lost."
+        ),
         handler=plan_collections,
         tag=TAG,
         request=PlanBody,
@@ -246,7 +254,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/collections:apply",
         scope=WRITE,
         summary="Apply declarations, all or none",
-        help="With `plan`, the name of a plan shown earlier, it is refused if anything has changed since.",
+        help="With `plan`, the name of a plan shown earlier, the call is refused if anything has changed since.",
         handler=apply_collections,
         tag=TAG,
         request=ApplyBody,

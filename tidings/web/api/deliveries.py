@@ -116,32 +116,42 @@ OPERATIONS: tuple[Operation, ...] = (
         tag=TAG,
         response=DeliveryList,
         parameters=(
-            Parameter(name="state", schema={"type": "string", "enum": list(STATES)}, help="Only in this state."),
-            Parameter(name="endpoint", schema={"type": "string"}, help="Only deliveries to the endpoint with this id."),
+            Parameter(
+                name="state",
+                schema={"type": "string", "enum": list(STATES)},
+                help="Return only deliveries in this state.",
+            ),
+            Parameter(
+                name="endpoint", schema={"type": "string"}, help="Return only deliveries to the endpoint with this id."
+            ),
             Parameter(
                 name="link",
                 schema={"type": "string"},
-                help="Only deliveries through the link with this name, or this id.",
+                help="Return only deliveries through the link with this name or id.",
             ),
-            Parameter(name="event", schema={"type": "string"}, help="Only deliveries of the event with this id."),
+            Parameter(
+                name="event", schema={"type": "string"}, help="Return only deliveries of the event with this id."
+            ),
             Parameter(
                 name="type",
                 schema=TYPE_OR_BEGINNING,
-                help="Only deliveries of events of this type, such as `tasks.completed`, or pattern, such as "
+                help="Return only deliveries of events of this type, such as `tasks.completed`, or pattern, such as "
                 "`tasks.*`.",
             ),
-            Parameter(name="outcome", schema=_OUTCOME, help="Only deliveries whose last attempt had this outcome."),
+            Parameter(
+                name="outcome", schema=_OUTCOME, help="Return only deliveries whose last attempt had this outcome."
+            ),
             Parameter(
                 name="status",
                 schema=_STATUS,
-                help="Only deliveries whose last attempt got this HTTP status, such as `422`, or `4xx`.",
+                help="Return only deliveries whose last attempt got this HTTP status, such as `422`, or `4xx`.",
             ),
-            Parameter(name="time__gte", schema=_TIME, help="Only deliveries created at this time or later."),
-            Parameter(name="time__lt", schema=_TIME, help="Only deliveries created before this time."),
+            Parameter(name="time__gte", schema=_TIME, help="Return only deliveries created at this time or later."),
+            Parameter(name="time__lt", schema=_TIME, help="Return only deliveries created before this time."),
             Parameter(
                 name="tenant",
                 schema={"type": "string"},
-                help="Only deliveries to endpoints, or through links, of this tenant.",
+                help="Return only deliveries to endpoints, or through links, of this tenant.",
             ),
             *PAGING,
         ),
@@ -161,9 +171,10 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/deliveries/{id}:retry",
         scope="deliveries:write",
-        summary="Retry it now, with a fresh schedule of attempts",
+        summary="Retry a delivery now, with a fresh schedule of attempts",
         help=(
-            "Also works if it is dead, cancelled or delivered. The webhook-id stays the same, so receivers can "
+            "This also works if the delivery is dead, cancelled or delivered. The webhook-id stays the same, so "
+            "receivers can "
             "drop duplicates."
         ),
         handler=retry_delivery,
@@ -178,7 +189,10 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/deliveries/{id}:cancel",
         scope="deliveries:write",
         summary="Cancel it",
-        help="A request in flight is not recalled; if it succeeds, the delivery counts as delivered after all.",
+        help=(
+            "A request that is already in flight is not aborted; if it succeeds, the delivery still counts "
+            "as delivered."
+        ),
         handler=cancel_delivery,
         tag=TAG,
         response=DeliveryDetail,

@@ -21,7 +21,9 @@ from tidings.web.parts import Parts
 TAG = "Event types"
 
 
-EventTypePatch = patch_of(EventTypeBody, "EventTypePatch", "A merge patch: omitted members stay, null removes a field.")
+EventTypePatch = patch_of(
+    EventTypeBody, "EventTypePatch", "A merge patch: omitted members keep their values, and null removes a member."
+)
 
 
 class EventTypeList(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +119,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.puts(
         put_event_type,
         summary="Create or replace an event type",
-        help="`If-None-Match: *` only creates, `If-Match` only replaces.",
+        help="With `If-None-Match: *` it is only created, and with `If-Match` only replaced.",
         request=EventTypeBody,
         example=EXAMPLE,
     ),
@@ -130,6 +132,6 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.deletes(
         delete_event_type,
         summary="Delete an event type",
-        help="Events of this type stay, and may still be published, unchecked.",
+        help="Events of this type are kept, and more can be published, without a check.",
     ),
 )

@@ -34,7 +34,8 @@ EXAMPLE: dict[str, Any] = {
 FormPatch = patch_of(
     FormBody,
     "FormPatch",
-    "A merge patch: omitted members stay, null resets a member to its default. `fields` replaces all fields of "
+    "A merge patch: omitted members keep their values, and null resets a member to its default. `fields` replaces "
+    "all fields of "
     "the form.",
 )
 
@@ -139,7 +140,7 @@ OPERATIONS: tuple[Operation, ...] = (
         FormList,
         SORTS,
         summary="List forms",
-        parameters=(Parameter(name="tenant", schema={"type": "string"}, help="Only forms of this tenant."),),
+        parameters=(Parameter(name="tenant", schema={"type": "string"}, help="Return only forms of this tenant."),),
     ),
     NOUN.creates(
         create_form,
@@ -175,7 +176,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.deletes(
         delete_form,
         summary="Delete a form",
-        help="Its page answers 404 from then on. The form's events and receipts stay.",
+        help="After that, its page returns 404. The form's events and receipts are kept.",
     ),
     Operation(
         name="plan_forms",

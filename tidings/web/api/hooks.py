@@ -25,7 +25,10 @@ EXAMPLE: dict[str, Any] = {"path": "github", "scheme": "github", "secrets": ["It
 
 
 class HookPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A merge patch: omitted members stay, null resets a member to its default. `secrets` replaces all of them."""
+    """A merge patch: omitted members keep their values, and null resets a member to its default.
+
+    `secrets` replaces all of them.
+    """
 
     path: str | msgspec.UnsetType = msgspec.UNSET
     scheme: str | dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
@@ -134,7 +137,7 @@ OPERATIONS: tuple[Operation, ...] = (
         HookList,
         SORTS,
         summary="List hooks",
-        parameters=(Parameter(name="tenant", schema={"type": "string"}, help="Only hooks of this tenant."),),
+        parameters=(Parameter(name="tenant", schema={"type": "string"}, help="Return only hooks of this tenant."),),
     ),
     NOUN.creates(
         create_hook,
@@ -157,7 +160,7 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.deletes(
         delete_hook,
         summary="Delete a hook",
-        help="Its URL answers 404 from then on. The hook's events and receipts stay.",
+        help="After that, its URL returns 404. The hook's events and receipts are kept.",
     ),
     Operation(
         name="plan_hooks",
@@ -178,7 +181,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/hooks:apply",
         scope="hooks:write",
         summary="Make hooks match declarations, all or none",
-        help="If `secrets` is omitted, a hook keeps those it has. `plan` is the name that `plan_hooks` returned.",
+        help="If `secrets` is omitted, a hook keeps its secrets. `plan` is the name that `plan_hooks` returned.",
         handler=apply_hooks,
         tag=TAG,
         request=HooksApplied,

@@ -70,7 +70,9 @@ OPERATIONS: tuple[Operation, ...] = (
         sorts=("-created", "created", "-name", "name", "-id", "id"),
         sorts_max=3,
         parameters=(
-            Parameter(name="tenant", schema={"type": "string", "maxLength": 64}, help="Only this tenant's keys."),
+            Parameter(
+                name="tenant", schema={"type": "string", "maxLength": 64}, help="Return only this tenant's keys."
+            ),
             *PAGING,
         ),
     ),
@@ -81,7 +83,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="keys:write",
         summary="Make a key",
         help=(
-            "The response shows the key, once and never again. A key can grant only scopes that it has itself. "
+            "The response shows the key, and no later response does. A key can grant only scopes that it has itself. "
             f"The scopes: {', '.join(SCOPES)}; `{EVERYTHING}` means all."
         ),
         handler=create_key,
@@ -109,7 +111,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/keys/{id}",
         scope="keys:write",
         summary="Revoke a key",
-        help="The key is refused from the next request on. Its entry stays, with the time of the revocation.",
+        help="The key is refused from the next request on. Its entry is kept, with the time of the revocation.",
         handler=delete_key,
         tag=TAG,
         status=204,

@@ -71,7 +71,8 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="Run a link with a timer now",
         help=(
-            "Emits an event as a due time would, and returns it. The link's own times stay the same. A link never has "
+            "This emits an event as a due time would, and returns it. The link's schedule does not change. A link "
+            "never has "
             "two runs at once: the call is refused until the link's last run has ended."
         ),
         handler=run_link,
@@ -86,7 +87,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/links/{name}:reset",
         scope=WRITE,
         whole=True,
-        summary="Let a link that polls begin again",
+        summary="Reset a link that polls",
         help=(
             "The link forgets how far it has read, so its next run reads everything. Records that are unchanged in "
             "its mirror emit nothing, so only missed changes are emitted. With `mirror`, the records in the "

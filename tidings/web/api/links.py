@@ -231,9 +231,9 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter(
                 name="state",
                 schema={"type": "string", "enum": ["enabled", "paused"]},
-                help="Only links in this state.",
+                help="Return only links in this state.",
             ),
-            Parameter(name="tenant", schema={"type": "string"}, help="Only links of this tenant."),
+            Parameter(name="tenant", schema={"type": "string"}, help="Return only links of this tenant."),
         ),
     ),
     NOUN.reads(get_link, summary="Read a link", parameters=(COUNTS,)),
@@ -241,8 +241,10 @@ OPERATIONS: tuple[Operation, ...] = (
         put_link,
         whole=True,
         summary="Declare a link, or replace its declaration",
-        help="An edit applies from the next attempt on, and no waiting delivery is lost. `If-None-Match: *` only "
-        "creates, `If-Match` only replaces.",
+        help=(
+            "An edit applies from the next attempt on, and no waiting delivery is lost. With `If-None-Match: "
+            "*` the link is only created, and with `If-Match` only replaced."
+        ),
         request=LinkBody,
         example=EXAMPLE,
     ),
@@ -253,7 +255,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/links/{name}:pause",
         scope=WRITE,
         whole=True,
-        summary="Do nothing until it is resumed; new events wait",
+        summary="Pause a link; new events wait until it is resumed",
         handler=pause_link,
         tag=TAG,
         idempotent_key=True,
@@ -269,7 +271,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/links/{name}:resume",
         scope=WRITE,
         whole=True,
-        summary="Act again after a pause",
+        summary="Resume a link that was paused",
         help=(
             "`missed` decides what happens to the waiting deliveries: `send` sends them (the usual choice), `cancel` "
             "cancels them. `waiting` in the response says how many there were."
@@ -289,7 +291,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/v1/links/{name}:test",
         scope=WRITE,
         whole=True,
-        summary="See the exact edit or call that a link would make for an event",
+        summary="Show the exact edit or call that a link would make for an event",
         help=(
             "Nothing is changed or sent. Give `event_id`, or an `event` that is not stored; a link with a timer needs "
             "neither."
@@ -307,7 +309,10 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=WRITE,
         whole=True,
         summary="See what declarations of links would change",
-        help="Changes nothing. `refusals` say why the plan could not be carried out, `loses` what would be lost.",
+        help=(
+            "This changes nothing. `refusals` says why the plan could not be carried out, and `loses` what "
+            "would be lost."
+        ),
         handler=plan_links,
         tag=TAG,
         request=LinksBody,
@@ -322,7 +327,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope=WRITE,
         whole=True,
         summary="Apply declarations of links, all or none",
-        help="With `plan`, the name of a plan shown earlier, it is refused if anything has changed since.",
+        help="With `plan`, the name of a plan shown earlier, the call is refused if anything has changed since.",
         handler=apply_links,
         tag=TAG,
         request=LinksApply,

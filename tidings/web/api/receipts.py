@@ -114,9 +114,9 @@ async def _list(parts: Parts, request: Request, *, refused: bool) -> Answer:
 
 
 _FILTERS = (
-    Parameter(name="hook", schema={"type": "string"}, help="Only requests to the hook with this id."),
-    Parameter(name="form", schema={"type": "string"}, help="Only submissions of the form with this id."),
-    Parameter(name="tenant", schema={"type": "string"}, help="Only requests to this tenant's hooks and forms."),
+    Parameter(name="hook", schema={"type": "string"}, help="Return only requests to the hook with this id."),
+    Parameter(name="form", schema={"type": "string"}, help="Return only submissions of the form with this id."),
+    Parameter(name="tenant", schema={"type": "string"}, help="Return only requests to this tenant's hooks and forms."),
     *PAGING,
 )
 
@@ -159,7 +159,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/refusals",
         scope="hooks:read",
-        summary="List what hooks and forms refused, newest first",
+        summary="List the requests that hooks and forms refused, newest first",
         handler=list_refusals,
         tag=TAG,
         response=ReceiptList,
@@ -174,8 +174,8 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Check a refused request again, and let it in if it passes",
         help=(
             "Use this after you have corrected the hook's secret, scheme or public URL. The request is checked "
-            "as at the time of its arrival, and becomes an event. Of a submission to a form, only the values are "
-            "checked, so that you can let in a person who was mistaken for a program. If the request is still "
+            "as at the time of its arrival, and becomes an event. For a form's submission, only the values are "
+            "checked, so that you can let in a person who was mistaken for a bot. If the request is still "
             "refused, the response is 409 and says why."
         ),
         handler=retry_refusal,

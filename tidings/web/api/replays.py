@@ -88,10 +88,11 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="replays:write",
         summary="Send a time range of events again, to an endpoint or through a link",
         help=(
-            "`failed` retries the dead deliveries of the range; `all` makes a new delivery for every event of "
-            "the range that the endpoint or link wants today. The webhook-id stays the same, so receivers can drop "
-            "duplicates. A link makes its edits and calls again, with the values of those events: an item that was "
-            "edited later is overwritten. With `dry_run` nothing is started; the response (status 200) says how many "
+            "`failed` retries the dead deliveries of the range; `all` makes a new delivery for every event of the "
+            "range that matches the selection of the endpoint or link today. The webhook-id stays the same, so "
+            "receivers can drop "
+            "duplicates. A link makes its edits and calls again, with the values of those events, so later edits "
+            "of an item are overwritten. With `dry_run` nothing is started; the response (status 200) says how many "
             "would be sent."
         ),
         handler=create_replay,
@@ -99,7 +100,7 @@ OPERATIONS: tuple[Operation, ...] = (
         request=NewReplay,
         response=ReplayView | DryRunView,
         status=201,
-        also=((200, "Nothing was started: what a replay would do."),),
+        also=((200, "Nothing was started; the response says what a replay would do."),),
         idempotent_key=True,
         example={"endpoint_id": ENDPOINT, "since": "2026-11-20T00:00:00Z", "which": "failed", "dry_run": True},
     ),
@@ -118,18 +119,20 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter(
                 name="state",
                 schema={"type": "string", "enum": ["running", "done", "cancelled"]},
-                help="Only in this state.",
+                help="Return only replays in this state.",
             ),
-            Parameter(name="endpoint", schema={"type": "string"}, help="Only deliveries to the endpoint with this id."),
+            Parameter(
+                name="endpoint", schema={"type": "string"}, help="Return only replays to the endpoint with this id."
+            ),
             Parameter(
                 name="link",
                 schema={"type": "string"},
-                help="Only deliveries through the link with this name, or this id.",
+                help="Return only replays through the link with this name or id.",
             ),
             Parameter(
                 name="tenant",
                 schema={"type": "string"},
-                help="Only deliveries to endpoints, or through links, of this tenant.",
+                help="Return only replays to endpoints, or through links, of this tenant.",
             ),
             *PAGING,
         ),
@@ -149,7 +152,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/replays/{id}:cancel",
         scope="replays:write",
-        summary="Stop a replay; what it has sent stays sent",
+        summary="Stop a replay; deliveries already sent are not recalled",
         handler=cancel_replay,
         tag=TAG,
         idempotent_key=True,

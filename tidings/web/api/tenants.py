@@ -19,7 +19,9 @@ from tidings.web.parts import Parts
 TAG = "Tenants"
 
 
-TenantPatch = patch_of(TenantBody, "TenantPatch", "A merge patch: omitted members stay, null clears a field.")
+TenantPatch = patch_of(
+    TenantBody, "TenantPatch", "A merge patch: omitted members keep their values, and null clears a member."
+)
 
 
 class TenantList(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +90,6 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.deletes(
         delete_tenant,
         summary="Delete a tenant",
-        help="Refused with 409 while it has endpoints or keys. Its events stay.",
+        help="This is refused with 409 while the tenant has endpoints or keys. Its events are kept.",
     ),
 )

@@ -120,7 +120,7 @@ class FormsDoor:
         if scope.method == "OPTIONS":
             return self._options(at)
         if scope.method != "POST":
-            raise NotAllowed(f"A form takes {METHODS}.", headers=[("allow", METHODS)])
+            raise NotAllowed(f"A form accepts {METHODS}.", headers=[("allow", METHODS)])
         return await self._submit(at, form, peer)
 
     async def _submit(self, at: Visit, form: Form, peer: str) -> int:

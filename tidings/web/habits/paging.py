@@ -40,12 +40,12 @@ PAGING: tuple[Parameter, ...] = (
     Parameter(
         name="limit",
         schema={"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT},
-        help="The maximum number to return.",
+        help="The maximum number of entries to return.",
     ),
     Parameter(
         name="cursor",
         schema={"type": "string", "description": "a cursor from this server", **CURSOR},
-        help="Where to continue: `next_cursor` of the previous page, with the same filters and sort.",
+        help="The cursor to continue from: `next_cursor` of the previous page, with the same filters and sort.",
     ),
 )
 

@@ -35,7 +35,10 @@ IF_NONE_MATCH = Parameter(
 )
 IF_NONE_MATCH_OF_PUT = msgspec.structs.replace(
     IF_NONE_MATCH,
-    help='`*`: only create, and return 412 if the resource exists. `"3"`: return 412 if it is at this revision.',
+    help=(
+        "With `*`, only create: return 412 if the resource exists. "
+        'With a revision such as `"3"`, return 412 if it is at this revision.'
+    ),
 )
 
 

@@ -65,7 +65,7 @@ class Noun:
             "PUT",
             self.path,
             handler,
-            also=((201, "It was created."),),
+            also=((201, f"The {self.name.replace('_', ' ')} was created."),),
             parameters=(*parameters, IF_MATCH, IF_NONE_MATCH_OF_PUT),
             **more,
         )

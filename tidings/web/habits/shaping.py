@@ -31,7 +31,7 @@ COUNT = Parameter(
     name="count",
     schema={"type": "boolean"},
     help=(
-        "Also return `count`, the exact number on all pages together. The request is refused if too many rows "
+        "Also return `count`, the exact number of entries on all pages. The request is refused if too many rows "
         "would have to be counted."
     ),
 )
@@ -168,7 +168,7 @@ def fields_parameter(item: type[msgspec.Struct]) -> Parameter:
     return Parameter(
         name="fields",
         schema={"type": "array", "items": field, "minItems": 1, "maxItems": FIELDS_MAX},
-        help=f"Only these fields: {', '.join(f'`{name}`' for name in item.__struct_fields__)}.{below}",
+        help=f"Return only these fields: {', '.join(f'`{name}`' for name in item.__struct_fields__)}.{below}",
     )
 
 

@@ -15,13 +15,13 @@ from tidings.web.operation import BodySchema, Parameter
 
 _COUNT: dict[str, Any] = {"type": "integer", "format": "int64", "minimum": 0, "maximum": 2**53}
 _COUNTS = {
-    "read": "Lines read.",
-    "created": "New items.",
-    "replaced": "Existing items, replaced by their line.",
-    "merged": "Existing items, merged with their line.",
-    "skipped": "Lines whose id existed already.",
-    "unchanged": "Items that already matched their line.",
-    "refused": "Lines that were refused; `errors` describes the first 50.",
+    "read": "How many lines were read.",
+    "created": "How many items were created.",
+    "replaced": "How many existing items were replaced by their line.",
+    "merged": "How many existing items were merged with their line.",
+    "skipped": "How many lines were skipped, because their id existed already.",
+    "unchanged": "How many items already matched their line.",
+    "refused": "How many lines were refused; `errors` describes the first 50.",
 }
 IMPORTED = BodySchema(
     "Imported",
@@ -49,7 +49,7 @@ FORMAT = Parameter(
 SORT = Parameter(
     name="sort",
     schema={"type": "string", "enum": ["created", "-created"], "default": "created"},
-    help="The order of creation; `-` starts with the last.",
+    help="Sort by creation; `-` starts with the newest.",
 )
 
 
@@ -88,7 +88,7 @@ def export_of(grant: Grant, path: str, transfer: Transfer, asked: list[Parameter
     """The operation that exports."""
     members = [*OWN_NAMES, *grant.read]
     read = [field for field in grant.collection.fields if field.name in grant.read]
-    help = f"Only these fields: {ticked(members)}. Default: {ticked(transfer.members)}, which an import accepts."
+    help = f"Export only these fields: {ticked(members)}. Default: {ticked(transfer.members)}, which an import accepts."
     return {
         "method": "GET",
         "path": f"{path}:export",

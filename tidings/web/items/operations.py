@@ -104,7 +104,7 @@ class ItemMenu:
             method="GET",
             path=self._path,
             summary=f"List {self._name}",
-            help=f"A page of {self._name}, newest first by default.",
+            help=f"The response is a page of {self._name}, newest first by default.",
             handler=self._door.page,
             response=self._schemas.page,
             parameters=(*self._filter_parameters, *words, *self._tenant(OF_TENANT), *self._shaping(), COUNT, *PAGING),
@@ -137,7 +137,7 @@ class ItemMenu:
             method="GET",
             path=f"{self._path}/{{id}}",
             summary=f"Read an item of {self._name}",
-            help="Its revision is the `ETag`.",
+            help="The item's revision is the `ETag`.",
             handler=self._door.get,
             response=self._schemas.item,
             path_parameters=(_ID,),
@@ -173,7 +173,7 @@ class ItemMenu:
             method="PATCH",
             path=f"{self._path}/{{id}}",
             summary=f"Change some fields of an item of {self._name}",
-            help="A merge patch (RFC 7396): omitted fields stay, null removes a value.",
+            help="A merge patch (RFC 7396): omitted fields keep their values, and null removes a value.",
             handler=self._door.edit,
             idempotent_key=True,
             request=self._checked(self._schemas.patch, is_new=False),
@@ -191,12 +191,12 @@ class ItemMenu:
             method="PUT",
             path=f"{self._path}/{{id}}",
             summary=f"Create or replace an item of {self._name} with an id you choose",
-            help="`If-None-Match: *` only creates, `If-Match` only replaces.",
+            help="With `If-None-Match: *` the item is only created, and with `If-Match` only replaced.",
             handler=self._door.put,
             idempotent_key=True,
             request=self._checked(self._schemas.new, is_new=True),
             response=self._schemas.item,
-            also=((201, "It was created."),),
+            also=((201, "The item was created."),),
             example=self._schemas.new.example,
             path_parameters=(_ID,),
             parameters=(*self._tenant(MADE_FOR_TENANT), IF_MATCH, IF_NONE_MATCH_OF_PUT),
@@ -209,7 +209,7 @@ class ItemMenu:
             method="DELETE",
             path=f"{self._path}/{{id}}",
             summary=f"Delete an item of {self._name}",
-            help="Refused with 409 while other items refer to this item.",
+            help="This is refused with 409 while other items refer to this item.",
             handler=self._door.delete,
             idempotent_key=True,
             status=204,
@@ -223,7 +223,10 @@ class ItemMenu:
             method="POST",
             path=f"{self._path}:batch",
             summary=f"Change many {self._name}, all or none",
-            help="Up to 1,000 operations in one transaction, in their order. If one is refused, all are.",
+            help=(
+                "A batch has up to 1,000 operations, carried out in their order in one transaction. If one "
+                "is refused, all are."
+            ),
             handler=self._door.batch,
             idempotent_key=True,
             request=self._schemas.batch,
@@ -270,9 +273,9 @@ class ItemMenu:
 
     def _shaping(self, *, sorted: bool = True) -> tuple[Parameter, ...]:
         members = [*OWN_NAMES, *self.grant.read]
-        found = [several("fields", members, f"Only these fields: {ticked(members)}.", len(members))]
+        found = [several("fields", members, f"Return only these fields: {ticked(members)}.", len(members))]
         if self._expands:
-            help = f"Also return, under `expanded`, the items behind these references: {ticked(self._expands)}."
+            help = f"Also return, under `expanded`, the items that these references point to: {ticked(self._expands)}."
             found.append(several("expand", list(self._expands), help, EXPANDS_MAX))
         if sorted:
             help = "The sort order, several separated by commas; `-` reverses it. Default: `-created`."

@@ -22,7 +22,7 @@ def _tenant(help: str) -> Parameter:
 
 
 # For keys without a tenant of their own.
-OF_TENANT = _tenant("Only items of this tenant; empty for items without one.")
+OF_TENANT = _tenant("Return only items of this tenant; empty for items without a tenant.")
 FOUND_WITH_TENANT = _tenant("The item's tenant; empty for none. Required if several items have this id.")
 IN_BATCH_TENANT = _tenant(
     "The tenant of these items, including new ones; empty for none. Required if several items share an id."
@@ -52,7 +52,7 @@ SEARCH = Parameter(
         "pattern": r"^[\s\S]*[^\W_][\s\S]*$",
         "description": "a string with at least one letter or digit",
     },
-    help="Only items with all of these words, or words that begin with them, in their searchable fields.",
+    help="Return only items with all of these words, or words that begin with them, in their searchable fields.",
     example="plants",
 )
 
@@ -111,7 +111,7 @@ def _filter(field: Field, name: str, op: str, *, required: bool = False) -> Para
     return Parameter(
         name=name,
         schema=schema,
-        help=f"Only items whose `{field.name}` {_WORDS[op]}.{more}",
+        help=f"Return only items whose `{field.name}` {_WORDS[op]}.{more}",
         required=required,
         example=example,
     )

@@ -57,7 +57,7 @@ _BATCH_REVISION: Schema = {
     "format": "int64",
     "minimum": 1,
     "maximum": 2**63 - 1,
-    "description": "Do it only if the item is at this revision.",
+    "description": "Apply the operation only if the item is at this revision.",
 }
 OWN_NAMES = tuple(_OWN)
 """The members that every item has."""
@@ -184,7 +184,7 @@ class ItemSchemas:
         """One operation of a batch: what the single one takes, in a body."""
         properties: dict[str, Schema] = {"op": {"type": "string", "enum": [op]}, "id": _BATCH_ID}
         if op == "create":
-            properties["id"] = {**ID, "description": "Your own id, if you like."}
+            properties["id"] = {**ID, "description": "Your own id (optional)."}
         else:
             properties["revision"] = _BATCH_REVISION
         if op != "delete":

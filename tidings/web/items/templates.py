@@ -95,7 +95,7 @@ TEMPLATES: tuple[Operation, ...] = (
         f"{PATH}/{{id}}",
         "Create or replace an item with an id you choose",
         _per_key("put"),
-        also=((201, "It was created."),),
+        also=((201, "The item was created."),),
     ),
     _row("delete_item", "DELETE", f"{PATH}/{{id}}", "Delete an item", _per_key("delete"), status=204),
 )

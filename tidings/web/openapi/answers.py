@@ -36,7 +36,7 @@ HEADERS: dict[str, dict[str, Any]] = {
         maxLength=270,
     ),
     "ETag": _header(
-        "The entity tag: the revision, if there is one, plus a digest of expanded items, if any.",
+        "The entity tag: the revision, if the resource has one, and a digest of expanded items, if any.",
         always=True,
         pattern='^"[0-9a-f]{1,24}(-[0-9a-f]{1,32})?"$',
         maxLength=60,
@@ -49,7 +49,7 @@ HEADERS: dict[str, dict[str, Any]] = {
         pattern='^<(https?:/)?/.*>; rel="next"$',
         maxLength=UNLIMITED,
     ),
-    "Location": _header("Where it is now.", always=True, pattern="^/v1/", maxLength=1_000),
+    "Location": _header("The URL of the created resource.", always=True, pattern="^/v1/", maxLength=1_000),
     "RateLimit": _header(
         "What remains of the key's call limits (draft-ietf-httpapi-ratelimit-headers-11); absent if the key has none.",
         pattern=f"^{_WINDOWS.format(what='r=[0-9]+;t=[0-9]+')}$",
@@ -96,7 +96,10 @@ PROBLEMS: tuple[type[TidingsError], ...] = (
 def answers(operation: Operation, operations: Sequence[Operation]) -> dict[str, Any]:
     """The operation's responses. `operations`: all in the document."""
     found: dict[str, Any] = {}
-    for status, said in ((operation.status, f"{operation.summary}: done."), *operation.also):
+    for status, said in (
+        (operation.status, f"Success: {operation.summary[0].lower()}{operation.summary[1:]}."),
+        *operation.also,
+    ):
         found[str(status)] = _success(operation, status, said, links(operation, status, operations))
     if _takes(operation, "If-None-Match") and operation.method == "GET":
         found["304"] = {"description": "Not modified.", "headers": _headers("ETag")}

@@ -110,7 +110,11 @@ _ATTRIBUTES: dict[str, Schema] = {
     "sortable": _FLAG,
     "searchable": _FLAG,
     "example": {},
-    "was": {"type": ["string", "null"], **_FIELD_NAME, "description": "The previous name of the field."},
+    "was": {
+        "type": ["string", "null"],
+        **_FIELD_NAME,
+        "description": "The previous name of the field, to rename it and keep its values.",
+    },
 }
 COMPONENTS: dict[str, Schema] = {
     "FieldDeclaration": {
@@ -218,7 +222,7 @@ _LINK: dict[str, Schema] = {
             tz=_word(r"^[A-Za-z0-9_+/-]+$", timers.ZONE_CHARS_MAX, "The time zone of `at` or `cron`: UTC by default."),
             missed={"type": "string", "enum": ["once", "skip"], "description": "What to do about missed times."},
         ),
-        "description": "Events, or times: exactly one of event, every, at and cron.",
+        "description": "When the link acts: exactly one of event, every, at and cron.",
     },
     "item": {
         **_object(
@@ -249,7 +253,10 @@ _LINK: dict[str, Schema] = {
                 "items": STATUS,
             },
             timeout_seconds={"type": "number", "minimum": 0.1, "maximum": 120},
-            pages={"type": "object", "description": "How to ask for further pages: `next`, or what is different."},
+            pages={
+                "type": "object",
+                "description": "How to request further pages: `next`, or the parts of the request that change.",
+            },
             gone={"type": "array", "maxItems": 10, "items": {"type": "integer", "minimum": 400, "maximum": 499}},
         ),
         "description": "The request that the link sends: exactly one of get, post, put, patch, delete and head.",
@@ -264,7 +271,7 @@ _LINK: dict[str, Schema] = {
             html=_TEMPLATE | {"description": "The mail as HTML, in which values are escaped."},
             in_doubt={"type": "string", "enum": list(IN_DOUBTS)},
         ),
-        "description": "The mail that it sends.",
+        "description": "The mail that the link sends.",
     },
     "if": _TEMPLATE,
     "once": _TEMPLATE,
@@ -274,9 +281,12 @@ _LINK: dict[str, Schema] = {
             "type",
             "key",
             type=_word(
-                r"^[A-Za-z0-9_.-]+$", emit.TYPE_CHARS_MAX, "The type of the events, to which `.created` ... is added."
+                r"^[A-Za-z0-9_.-]+$",
+                emit.TYPE_CHARS_MAX,
+                "The type of the events, to which `.created`, `.updated` or `.deleted` is added.",
             ),
-            each=_TEMPLATE | {"description": "The path of the records in the answer; without it, the answer itself."},
+            each=_TEMPLATE
+            | {"description": "The path of the records in the response; by default, the response itself."},
             key=_TEMPLATE | {"description": "The path of the key of a record, or a template of it."},
             data={"description": "A template of the part of a record that is kept; by default the whole record."},
             mode={"type": "string", "enum": list(emit.MODES)},
@@ -288,7 +298,7 @@ _LINK: dict[str, Schema] = {
                 "description": "How often the link reads everything; records that are then missing count as deleted."
             },
         ),
-        "description": "Which events are published from the answers to a call.",
+        "description": "Which events are published from the responses to a call.",
     },
     "keep": {
         "type": "object",

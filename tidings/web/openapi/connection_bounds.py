@@ -49,7 +49,7 @@ _AUTH: Schema = {
         **dict.fromkeys((*oauth2.PARTS[1:], *oauth1.PARTS[1:]), _OAUTH),
         **{name: {"type": "object"} for name in ("claims", "params")},
     },
-    "description": "How it authenticates: by bearer, basic, header, oauth2 or oauth1; the last two need more members.",
+    "description": "How the connection authenticates: bearer, basic, header, oauth2 or oauth1.",
 }
 _PEM: Schema = {"pattern": NO_NUL, "maxLength": connections.PEM_CHARS_MAX}
 _CONNECTION: dict[str, Schema] = {

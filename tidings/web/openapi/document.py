@@ -32,7 +32,7 @@ DOCUMENT_WEIGHT = 1024 * 1024
 """Making one counts like a body of this many bytes."""
 TAG = "Service"
 TAGS = {
-    "Events": "What has happened: publish, list, catch up, follow.",
+    "Events": "Facts about what has happened: publish them, list them, catch up, and follow them.",
     "Event types": "The catalogue of possible events, with schemas and examples.",
     "Endpoints": "URLs that get events as webhooks.",
     "Links": "What happens on an event: edits of your own items, and calls to other systems.",
@@ -40,19 +40,19 @@ TAGS = {
     "Hooks": "Webhooks from other systems: who may send them, what arrived, and what was refused.",
     "Forms": "Pages that people fill in; each submission becomes an event.",
     "Collections": "Kinds of items, declared with typed fields.",
-    "Deliveries": "One event on its way to one endpoint, with every attempt.",
-    "Replays": "A time range of events, sent again.",
+    "Deliveries": "Events on their way to endpoints or through links, with every attempt.",
+    "Replays": "Jobs that send a time range of events again.",
     "Tenants": "The operator's customers.",
-    "Keys": "Credentials with scopes and call limits.",
+    "Keys": "Credentials of callers, with scopes and call limits.",
     TAG: "The server itself.",
-    webhooks.TAG: "What the server sends to endpoints.",
+    webhooks.TAG: "The requests that the server sends to endpoints.",
 }
 KEY = {"type": "http", "scheme": "bearer", "bearerFormat": "tdk_...", "description": "A Tidings key."}
 _COMPONENT = re.compile("#/components/([^/]+)/([^/]+)")
 DESCRIPTION = (
     "Send data in through the API; events are sent out as webhooks. This document lists the operations that "
     "your key may use. Times are RFC 3339 in UTC. Lists have `limit`, `cursor`, `sort` and `count`; with "
-    "`fields` the response has only the named fields. Every refusal is a problem (RFC 9457) with a code and "
+    "`fields`, the response has only the named fields. Every refusal is a problem (RFC 9457) with a code and "
     "the location of each error. Unknown fields and parameters are refused by name."
 )
 

@@ -151,7 +151,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
 }
 """By the name of a struct and of its field; `values` are those of a map."""
 
-_SCHEME_HELP = {"scheme": "The name of a signature scheme, or a scheme of your own as an object."}
+_SCHEME_HELP = {"scheme": "The name of a signature scheme, or your own scheme as an object."}
 _FIELD_HELP = {
     "default": "What the page shows at first: a text, true or false for a box, or a list of options.",
     "min": "The smallest number, date or time, or the minimum number of characters, choices or files.",

@@ -90,7 +90,7 @@ class CertificateCheck:
             raise Unfit("no_key", f"The certificate at {signed.url} could not be fetched.")
         try:
             if not _ONLY_CERTIFICATES.fullmatch(raw):
-                raise ValueError("it is not PEM alone")
+                raise ValueError("it contains more than PEM")
             with crypto.reading_a_key():
                 certificate = load_pem_x509_certificate(raw)
                 key = certificate.public_key()

@@ -65,7 +65,7 @@ class JwtCheck:
         if self._form.plaid and not text.lstrip().startswith("{"):
             client, _, secret = text.partition(":")
             if not client.strip() or not secret.strip():
-                raise Refused(f"/{index}", "secret", "This secret is client_id:secret, or a key as a JWK.")
+                raise Refused(f"/{index}", "secret", "This secret must be client_id:secret, or a key as a JWK.")
             self._credentials = (client, secret)
             return
         try:
@@ -158,7 +158,7 @@ class JwtCheck:
             raise Unfit("too_old", f"The token expired {now - expires:,.0f} seconds ago.")
         if begins is not None and now < begins - leeway:
             raise Unfit(
-                "too_new", f"The token is valid only in {begins - now:,.0f} seconds: one of the clocks is wrong."
+                "too_new", f"The token becomes valid only in {begins - now:,.0f} seconds: one of the clocks is wrong."
             )
         if self._age is not None:
             if issued is None:

@@ -11,17 +11,17 @@ from tidings.model.link import Batch, ClientCertificate
 from tidings.views.endpoints import EndpointView
 from tidings.web.habits.edits import patch_of
 
-BatchPatch = patch_of(Batch, "BatchPatch", "A part of `batch`; null resets a field to its default.")
+BatchPatch = patch_of(Batch, "BatchPatch", "Part of `batch`; null resets a member to its default.")
 ClientCertificatePatch = patch_of(
     ClientCertificate,
     "ClientCertificatePatch",
-    "A part of `client_certificate`. A renewed certificate may keep its key; if no certificate is stored yet, "
+    "Part of `client_certificate`. A renewed certificate may keep its key; if no certificate is stored yet, "
     "give both it and its key.",
 )
 EndpointPatch = patch_of(
     EndpointBody,
     "EndpointPatch",
-    "A merge patch: omitted members stay, null resets a field to its default.",
+    "A merge patch: omitted members keep their values, and null resets a member to its default.",
     {"headers": dict[str, str | None], "batch": BatchPatch | None, "client_certificate": ClientCertificatePatch | None},
 )
 

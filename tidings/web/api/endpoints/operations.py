@@ -128,12 +128,12 @@ async def test_endpoint(parts: Parts, request: Request) -> Answer:
 
 
 async def get_secret(parts: Parts, request: Request) -> Answer:
-    """Read the signing secret."""
+    """Read the signing secret of an endpoint."""
     return _secret(parts.endpoints.secrets(request.caller, request.path["id"]))
 
 
 async def rotate_secret(parts: Parts, request: Request) -> Answer:
-    """Sign with a new secret, and with the one before until the overlap is over."""
+    """Rotate the signing secret of an endpoint, and with the previous one until the overlap ends."""
     given: RotateBody = request.body or RotateBody()
     run = run_once(parts, request, _secret)
     return await parts.endpoints.rotate(
@@ -185,13 +185,13 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter(
                 name="state",
                 schema={"type": "string", "enum": ["enabled", "paused", "disabled"]},
-                help="Only endpoints in this state.",
+                help="Return only endpoints in this state.",
             ),
-            Parameter(name="tenant", schema={"type": "string"}, help="Only endpoints of this tenant."),
+            Parameter(name="tenant", schema={"type": "string"}, help="Return only endpoints of this tenant."),
             Parameter(
                 name="url",
                 schema={"type": "string", "maxLength": URL_CHARS_MAX},
-                help=("Only endpoints with exactly this URL."),
+                help=("Return only endpoints with exactly this URL."),
             ),
             COUNTS,
             *PAGING,
@@ -201,8 +201,9 @@ OPERATIONS: tuple[Operation, ...] = (
     NOUN.edits(
         edit_endpoint,
         summary="Change an endpoint",
-        help="A merge patch (RFC 7396): omitted members stay, null resets a field to its default. Applies from "
-        'the next attempt on, including waiting deliveries. In `headers`, `"***"` keeps the stored value. '
+        help="A merge patch (RFC 7396): omitted members keep their values, and null resets a member to its default. "
+        'The change applies from the next attempt on, to waiting deliveries too. In `headers`, `"***"` keeps the '
+        "stored value. "
         "`ca` and `client_certificate` are sent as PEM and shown as subject, fingerprint and expiry date.",
         request=EndpointPatch,
         masked=("ca", "client_certificate"),
@@ -214,7 +215,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/endpoints/{id}:pause",
         scope="endpoints:write",
-        summary="Send nothing until it is resumed; new events wait",
+        summary="Pause an endpoint; new events wait until it is resumed",
         handler=pause_endpoint,
         tag=TAG,
         idempotent_key=True,
@@ -229,10 +230,11 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/endpoints/{id}:resume",
         scope="endpoints:write",
-        summary="Send again after a pause or after it was disabled",
+        summary="Resume an endpoint that was paused or disabled",
         help=(
-            "`missed` decides what happens to the waiting deliveries: `send` them now (the default), those waiting "
-            "for a retry included, or `cancel` them. `waiting` in the response says how many there were."
+            "`missed` decides what happens to the waiting deliveries: `send` (the default) sends them now, "
+            "including those that wait for a retry, and `cancel` cancels them. `waiting` in the response says how "
+            "many there were."
         ),
         handler=resume_endpoint,
         tag=TAG,
@@ -260,7 +262,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/endpoints/{id}/secret",
         scope="endpoints:write",
-        summary="Read the signing secret",
+        summary="Read the signing secret of an endpoint",
         help="Requires the write scope, because anyone with the secret can sign as this server.",
         handler=get_secret,
         tag=TAG,
@@ -271,10 +273,10 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/v1/endpoints/{id}/secret",
         scope="endpoints:write",
-        summary="Sign with a new secret",
+        summary="Rotate the signing secret of an endpoint",
         help=(
             "The previous secret keeps signing alongside the new one for `overlap_seconds` (0 to 604800, by "
-            "default 86400), so that a receiver can switch in its own time. The new secret is generated unless "
+            "default 86400), so that a receiver can switch at any time in between. The new secret is generated unless "
             "`secret` provides one."
         ),
         handler=rotate_secret,

@@ -222,18 +222,20 @@ _TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
 _TIME = {"type": "string", "format": "date-time"}
 _CHOOSE = (
     _parameter(
-        "type", TYPE_OR_BEGINNING, "Only events of this type, such as `tasks.completed`, or pattern: `tasks.*`."
+        "type",
+        TYPE_OR_BEGINNING,
+        "Return only events of this type, such as `tasks.completed`, or pattern, such as `tasks.*`.",
     ),
     _parameter(
         "type__in",
         {"type": "array", "items": TYPE_OR_BEGINNING, "minItems": 1, "maxItems": 100},
-        "Only events of one of these types; `tasks.*` matches every type that begins with `tasks.`.",
+        "Return only events of one of these types; `tasks.*` matches every type that begins with `tasks.`.",
     ),
-    _parameter("collection", _TEXT, "Only changes to this collection's items."),
-    _parameter("subject", _TEXT, "Only events about this subject; for a change, the item's id."),
-    _parameter("tenant", _TEXT, "Only this tenant's events (keys without a tenant)."),
-    _parameter("time__gte", _TIME, "Only events at this time or later."),
-    _parameter("time__lt", _TIME, "Only events before this time."),
+    _parameter("collection", _TEXT, "Return only changes to this collection's items."),
+    _parameter("subject", _TEXT, "Return only events about this subject; for a change, the item's id."),
+    _parameter("tenant", _TEXT, "Return only this tenant's events (for keys without a tenant)."),
+    _parameter("time__gte", _TIME, "Return only events at this time or later."),
+    _parameter("time__lt", _TIME, "Return only events before this time."),
 )
 _AFTER = "The cursor to continue from; `start` is the oldest event kept, `end` means only new events."
 _STREAMED = (
@@ -254,9 +256,9 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="events:read",
         summary="List events, or catch up from a cursor",
         help=(
-            "Without `after`: a list, newest first. With `after`: the events committed after that cursor, oldest "
-            "first; `next_cursor` is always set. `wait` holds the response back until there is an event, or "
-            "the time is up."
+            "Without `after`, the response is a list, newest first. With `after`, it has the events committed "
+            "after that cursor, oldest first, and `next_cursor` is always set. `wait` delays the response until "
+            "there is an event, or the time is up."
         ),
         handler=list_events,
         tag=TAG,
@@ -282,8 +284,8 @@ OPERATIONS: tuple[Operation, ...] = (
             summary="Follow events as they are committed",
             help=(
                 "Server-sent events: `id` is the cursor, `event` the type, `data` the event. After a "
-                "disconnect, send `Last-Event-ID`, and nothing is missed. Begins with new events, or at "
-                "`after`. A browser's `EventSource` calls `onmessage` only with `events=message`."
+                "disconnect, send `Last-Event-ID`, and nothing is missed. The stream begins with new events, or "
+                "at `after`. A browser's `EventSource` calls `onmessage` only with `events=message`."
             ),
             handler=stream_events,
             tag=TAG,
@@ -299,7 +301,10 @@ OPERATIONS: tuple[Operation, ...] = (
                     "A ticket from `make_stream_ticket`, instead of a key. It can be combined only with `after`.",
                 ),
                 Parameter(
-                    name="Last-Event-ID", schema={"type": "string"}, help="The `id` of the last event.", where="header"
+                    name="Last-Event-ID",
+                    schema={"type": "string"},
+                    help="The `id` of the last event that was received.",
+                    where="header",
                 ),
             ),
         ),

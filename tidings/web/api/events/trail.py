@@ -28,10 +28,11 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/events/{event}/trail",
         scope=READ,
-        summary="See what led to an event, and what followed from it",
+        summary="Show what led to an event, and what followed from it",
         help=(
-            "From the first event, through every link, to the last delivery, in the order in which it happened, with "
-            f"the result of each. At most {EVENTS_MAX} events; `is_cut` says if there are more."
+            "The trail leads from the first event, through every link, to the last delivery, in the order in "
+            "which they happened, with the result of each. At most {EVENTS_MAX} events; `is_cut` says if there "
+            "are more."
         ),
         handler=get_trail,
         tag="Events",

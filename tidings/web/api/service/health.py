@@ -72,11 +72,11 @@ def _operation(name: str, summary: str, help: str, handler: Any, **more: Any) ->
 
 
 OPERATIONS: tuple[Operation, ...] = (
-    _operation("healthz", "Whether the process is alive", "", healthz, scope=None, response=Health),
+    _operation("healthz", "Check whether the process is alive", "", healthz, scope=None, response=Health),
     _operation(
         "readyz",
-        "Whether the server can serve requests",
-        "503 if the store accepts no writes, a stage is not running, or the server is stopping.",
+        "Check whether the server can serve requests",
+        "The response is 503 if the store accepts no writes, a stage is not running, or the server is stopping.",
         readyz,
         scope=None,
         response=Health,

@@ -31,17 +31,21 @@ class _Collector:
         yield from self._endpoints()
         yield from self._durations()
         parts = self._parts
-        answers = CounterMetricFamily("tidings_answers", "HTTP responses sent.", labels=["operation", "status"])
+        answers = CounterMetricFamily(
+            "tidings_answers", "Number of HTTP responses sent.", labels=["operation", "status"]
+        )
         for (operation, status), count in sorted(parts.answers.items()):
             answers.add_metric([operation, str(status)], count)
         yield answers
-        yield CounterMetricFamily("tidings_write_groups", "Transactions of the writer.", parts.writer.groups)
-        yield CounterMetricFamily("tidings_write_jobs", "Writes in the writer's transactions.", parts.writer.jobs)
+        yield CounterMetricFamily(
+            "tidings_write_groups", "Transactions that the writer has committed.", parts.writer.groups
+        )
+        yield CounterMetricFamily("tidings_write_jobs", "Write jobs in the writer's transactions.", parts.writer.jobs)
         yield CounterMetricFamily(
             "tidings_write_failures", "Transactions that the store refused.", parts.writer.failures
         )
         yield from self._shares()
-        info = GaugeMetricFamily("tidings_info", "The running version.", labels=["version"])
+        info = GaugeMetricFamily("tidings_info", "The running version of Tidings.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info
 
@@ -63,7 +67,7 @@ class _Collector:
         yield forms
         yield CounterMetricFamily(
             "tidings_hook_refusals_left_out",
-            "Refused requests to hooks and forms that were not kept, for lack of room.",
+            "Refused requests to hooks and forms that were not kept, because there was no room.",
             parts.receiver.refusals.left_out,
         )
         lag = at["event"] - at["route"]
@@ -86,7 +90,7 @@ class _Collector:
         parts = self._parts
         requests = HistogramMetricFamily(
             "tidings_request_duration_seconds",
-            "From a request's headers to its response; excludes streams and long polls.",
+            "Time from a request's headers to its response, without streams and long polls.",
             labels=["operation"],
         )
         for operation, histogram in parts.request_seconds.all():
@@ -100,7 +104,7 @@ class _Collector:
         yield attempts
         delays = HistogramMetricFamily(
             "tidings_publish_to_delivery_seconds",
-            "From storing an event to the response of an endpoint that accepts it, including retries.",
+            "Time from storing an event to the response of an endpoint that accepts it, including retries.",
         )
         delivered = parts.deliver.timings.deliveries
         delays.add_metric([], delivered.buckets(), delivered.total)

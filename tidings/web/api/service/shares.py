@@ -26,11 +26,11 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/shares",
         scope="metrics:read",
-        summary="See which tenants hold how much",
+        summary="Show how tenants share limited resources",
         help=(
-            "Resources that all tenants share (requests in flight, memory, readers, streams, large bodies): "
-            "how much of each is in use, and which tenants are held back because they want more than their "
-            "share."
+            "For each resource that all tenants share (requests in flight, memory, readers, streams, large "
+            "bodies), the response says how much is in use, and which tenants are held back because they want "
+            "more than their share."
         ),
         handler=list_shares,
         tag="Service",

@@ -38,7 +38,7 @@ export function isJson(media) {
   return /[/+]json\b/.test(media);
 }
 
-// What stands in the body at first: the example, or what the schema needs. An optional body without one stays empty.
+// The initial body: the example, or what the schema requires. An optional body without an example stays empty.
 function fill(read, requestBody, content, media) {
   const example = exampleOf(content);
   if (example !== undefined) return isJson(media) ? written(example) : String(example);
@@ -63,7 +63,7 @@ function inFields(read, body, { schema, names, whole, text }) {
   if (more.childElementCount) {
     parts.append(make("details", { class: "more" }, make("summary", {}, moreWords(more)), more));
   }
-  const choice = tabs("How the body is written", ["Fields", "JSON"], (index) => {
+  const choice = tabs("The format of the body", ["Fields", "JSON"], (index) => {
     whole.hidden = index === 0;
     parts.hidden = index === 1;
     if (index === 0) refresh(body, text, choice);
@@ -72,7 +72,7 @@ function inFields(read, body, { schema, names, whole, text }) {
   body.node.append(make("div", { class: "row" }, make("h4", {}, "Body"), choice.node), parts, whole);
 }
 
-// Writes one field into the text; what else stands there stays.
+// Writes one field into the text, and keeps the rest.
 function put(text, one) {
   const now = valueOf(text.value);
   const value = one.value();
@@ -83,13 +83,13 @@ function put(text, one) {
   text.value = written(next);
 }
 
-// Fills the fields from the text; where that is no JSON, the text stays in view and says so.
+// Fills in the fields from the text. If that is not JSON, the text stays visible, with an error.
 function refresh(body, text, choice) {
   try {
     if (text.value.trim()) pretty(text.value);
   } catch (wrong) {
     choice.choose(1);
-    body.complain(`This is no JSON: ${wrong.message}`);
+    body.complain(`This is not valid JSON: ${wrong.message}`);
     return;
   }
   const now = valueOf(text.value) || {};

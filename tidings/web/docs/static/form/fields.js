@@ -1,5 +1,5 @@
-// One field of a form, drawn from a JSON Schema. `text()` is what a URL or a header carries, `value()` what a body
-// does; undefined: it is left out. `show(value)` fills it in, `complain(text)` says what is wrong with it.
+// One field of a form, drawn from a JSON Schema. `text()` is the value in a URL or a header, `value()` the one in a
+// body; undefined if it is left out. `show(value)` fills it in, `complain(text)` shows what is wrong with it.
 
 import { make, newId, sentence } from "./dom.js";
 import { parsed, written } from "./json.js";
@@ -8,7 +8,7 @@ const LONG_TEXT = 300;
 const LINES_MIN = 3;
 const LINES_MAX = 14;
 
-// `place`: a URL's, where a list is written one value a line, or a body's, where it is JSON. `texts()`: a list's values.
+// `place`: in a URL, a list is written with one value per line; in a body, it is JSON. `texts()`: a list's values.
 export function field(read, { name, schema, help, required, place, example }) {
   const it = read.plain(schema);
   const control = controlFor(read, it, place, required);
@@ -17,7 +17,7 @@ export function field(read, { name, schema, help, required, place, example }) {
   first.id = id;
   first.setAttribute("aria-describedby", `${id}-help ${id}-wrong`);
   if (required) control.inputs.forEach((input) => input.type !== "checkbox" && input.setAttribute("aria-required", "true"));
-  // What a path names must be there, and an example is not: it only shows what an id looks like.
+  // A path must name something that exists, and an example does not: it only shows what an id looks like.
   const isOnlyShown = !required || place === "path";
   if (control.free && example !== undefined && isOnlyShown) first.placeholder = plainText(example);
   const wrong = make("p", { class: "wrong", id: `${id}-wrong`, role: "alert", hidden: true });
@@ -41,7 +41,7 @@ export function field(read, { name, schema, help, required, place, example }) {
 
 const NAMES_MAX = 8;
 
-// What a closed box of fields holds.
+// What a closed box of fields contains.
 export function moreWords(box, words = "more") {
   const names = [...box.children].map((child) => child.dataset.field);
   const rest = names.length > NAMES_MAX ? " ..." : "";
@@ -84,7 +84,7 @@ function controlFor(read, it, place, required) {
 }
 
 function choice(values, required, wrap = (value) => value) {
-  const select = make("select", {}, make("option", { value: "" }, required ? "choose ..." : "not given"));
+  const select = make("select", {}, make("option", { value: "" }, required ? "choose ..." : "none"));
   values.forEach((value, index) => select.append(make("option", { value: index }, plainText(value))));
   const chosen = () => (select.value === "" ? undefined : values[Number(select.value)]);
   return {
@@ -115,12 +115,12 @@ function several(values) {
   };
 }
 
-// One value a line; only what is no text can be told apart at commas too.
+// One value per line; values that are not strings can also be separated by commas.
 function lines(items) {
   const control = area("", String);
   const ends = items.type === "string" && !items.format ? /\r?\n/ : /\r?\n|,/;
   const texts = () => control.node.value.split(ends).filter(Boolean);
-  control.node.title = "One value a line";
+  control.node.title = "One value per line";
   return {
     ...control,
     text: () => (texts().length ? texts().join(",") : undefined),
@@ -146,7 +146,7 @@ function valued(input, convert) {
     text: () => input.value || undefined,
     value: () => (input.value ? convert(input.value) : undefined),
     show: (value) => (input.value = value === undefined || value === null ? "" : plainText(value)),
-    broken: () => (input.validity.badInput ? "This cannot be read. Is something missing?" : ""),
+    broken: () => (input.validity.badInput ? "This value is incomplete or not valid." : ""),
   };
 }
 
@@ -155,7 +155,7 @@ function number(it) {
   return typed("number", { min: it.minimum, max: it.maximum, step, inputmode: "decimal" }, parsed);
 }
 
-// The browser's picker knows no time zone: what it shows is UTC.
+// The browser's picker has no time zones: it shows UTC.
 function moment() {
   const control = typed("datetime-local", { step: 1 }, String);
   const input = control.node;
@@ -167,7 +167,7 @@ function moment() {
   return { ...control, free: false, text, value: text, show };
 }
 
-// A text of several lines is written in several lines: an input drops them, and with them a certificate's form.
+// A text of several lines needs a textarea: an input would drop the line breaks, and so spoil a certificate.
 function isLong(it) {
   const lines = !it.pattern || new RegExp(it.pattern, "u").test("a\nb");
   return (it.maxLength ?? 0) > LONG_TEXT && it.format === undefined && lines;

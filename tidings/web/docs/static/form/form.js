@@ -1,15 +1,15 @@
-// The form of one question: a field for each parameter, the body, and the request that they come to.
+// The form of one question: a field for each parameter, the body, and the request that results.
 
 import { make } from "./dom.js";
 import { drawBody, isJson } from "./body.js";
 import { field, moreWords } from "./fields.js";
 import { exampleOf } from "./schema.js";
 
-// What nearly every list or change can be told; kept apart, so that a question's own parameters come first.
+// Parameters of nearly every list or change; kept separate, so that a question's own parameters come first.
 const HABITS = ["limit", "cursor", "sort", "count", "fields"];
 const PLACES = ["path", "query", "header"];
 
-// `question`: { method, path, operation, shared } of the document; `base`: the URL that its paths stand below.
+// `question`: { method, path, operation, shared } of the document; `base`: the URL that its paths are below.
 export function drawForm(read, question, base) {
   const own = make("div", { class: "fields" });
   const comparisons = make("div", { class: "fields" });
@@ -53,7 +53,7 @@ function parametersOf(read, { operation, shared }) {
   return [...found.values()].sort((one, other) => rank(one) - rank(other));
 }
 
-// `price__gte` beside `price`: a list has so many of them that its plain filters would drown.
+// `price__gte` next to `price`: a list has so many of these that they would bury its plain filters.
 function isComparison({ name }, parameters) {
   const field = name.split("__")[0];
   return name !== field && parameters.some((other) => other.name === field);
@@ -80,12 +80,12 @@ function request({ method, path, operation }, base, fields, body) {
   const sent = text.trim() ? text : null;
   if (sent !== null) headers.push(["Content-Type", body.media]);
   let url = new URL(path.slice(1), base).href + (query.length ? `?${query.join("&")}` : "");
-  // What is still to be filled in stands there as the document writes it.
+  // What still has to be filled in appears as the document writes it.
   for (const name of missing) url = url.replaceAll(`%7B${encodeURIComponent(name)}%7D`, () => `{${name}}`);
   return { method, url, headers, body: sent, isJson: Boolean(body && isJson(body.media)), stream: isStream(operation) };
 }
 
-// A list repeats its parameter, since its values may hold commas; where the document says otherwise, commas join it.
+// A list repeats its parameter, because its values may contain commas, unless the document says to join them with commas.
 function pairs(one, text) {
   const texts = one.texts?.() ?? [text];
   const values = one.explode ? texts.map(encoded) : [texts.map(encoded).join(",")];
@@ -101,7 +101,7 @@ export function isStream(operation) {
   return Object.values(operation.responses || {}).some((answer) => answer.content?.["text/event-stream"]);
 }
 
-// Says at each field what is missing or cannot be read; true where nothing is. All else the server judges.
+// Shows at each field what is missing or cannot be read; true if nothing is. The server checks everything else.
 function check(fields, body) {
   let first = null;
   for (const one of [...fields, ...(body?.fields || [])]) {

@@ -1,4 +1,4 @@
-// What a JSON Schema of the document says, as far as a form needs it.
+// What a form needs from a JSON Schema of the document.
 
 const DEPTH_MAX = 6;
 
@@ -37,7 +37,7 @@ export function reader(whole) {
     return schema;
   }
 
-  // What may be given, in a few words.
+  // The possible values, in a few words.
   function words(schema, depth = 0) {
     const it = plain(schema);
     if (depth > 2) return "anything";
@@ -46,12 +46,12 @@ export function reader(whole) {
     if (it.choices) return [...new Set(it.choices.map((choice) => words(choice, depth + 1)))].join(" or ");
     if (it.type === "array" && plain(it.items || {}).enum) return "any of a list";
     if (it.type === "array") return `list of ${words(it.items || {}, depth + 1)}`;
-    if (it.format === "decimal") return `decimal, as a text${it.maxLength ? ` of up to ${it.maxLength} characters` : ""}`;
+    if (it.format === "decimal") return `decimal, as a string${it.maxLength ? ` of up to ${it.maxLength} characters` : ""}`;
     if (it.type === "string") return ["date", "date-time", "uri", "email"].includes(it.format) ? NAMES[it.format] : "text";
     return (NAMES[it.type] || "anything") + bounds(it);
   }
 
-  // A value that fits: the schema's own example, or one made up.
+  // A valid value: the schema's own example, or a made-up one.
   function sample(schema, depth = 0) {
     const it = plain(schema);
     if (it.example !== undefined) return it.example;
@@ -79,7 +79,7 @@ export function reader(whole) {
   return { at, plain, words, sample };
 }
 
-// The example that somebody wrote for a parameter or a body; undefined where nobody did.
+// The example given for a parameter or a body; undefined if there is none.
 export function exampleOf(thing) {
   if (thing.example !== undefined) return thing.example;
   const first = Object.values(thing.examples || {})[0];
@@ -88,9 +88,9 @@ export function exampleOf(thing) {
 }
 
 const NAMES = {
-  "date-time": "moment, in UTC",
+  "date-time": "date and time, in UTC",
   array: "list",
-  boolean: "yes or no",
+  boolean: "true or false",
   date: "day",
   email: "mail address",
   integer: "whole number",
@@ -111,7 +111,7 @@ function without(object, name) {
   return rest;
 }
 
-// Bounds that only say how large a number of this kind can be at all are no news.
+// Bounds that only repeat the limits of the number's type are left out.
 const KIND_BOUND = 1e15;
 
 function bounds(it) {

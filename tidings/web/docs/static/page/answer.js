@@ -1,4 +1,4 @@
-// What came back: the status, the headers that matter, a problem in words with its places, and the body.
+// Shows a response: the status, the important headers, a problem in words with its locations, and the body.
 
 import { make, sentence } from "./dom.js";
 import { coloured, pretty } from "./json.js";
@@ -9,7 +9,7 @@ const HEADERS = [
 ];
 const STREAM_CHARS_MAX = 100_000;
 
-// Draws a whole answer into `box`; the body's JSON value where it has one.
+// Draws a whole response into `box`, and returns the body's JSON value if it has one.
 export async function drawAnswer(box, answer, milliseconds) {
   const media = answer.headers.get("Content-Type") || "";
   const bytes = await answer.arrayBuffer();
@@ -28,16 +28,16 @@ export async function drawAnswer(box, answer, milliseconds) {
   const refused = media.startsWith("application/problem+json") && value;
   if (refused) box.append(problem(value, answer));
   box.append(headersOf(answer));
-  if (refused) box.append(make("details", { class: "more" }, make("summary", {}, "The whole answer"), pre(coloured(shown))));
-  else if (/^image|^application\/octet-stream/.test(media)) box.append(make("p", { class: "hint" }, "The body is no text."));
+  if (refused) box.append(make("details", { class: "more" }, make("summary", {}, "The whole response"), pre(coloured(shown))));
+  else if (/^image|^application\/octet-stream/.test(media)) box.append(make("p", { class: "hint" }, "The body is not text."));
   else if (text) box.append(pre(value === undefined ? shown : coloured(shown)));
   return value;
 }
 
-// Draws a stream while it comes, until it ends or `signal` stops it.
+// Draws a stream as it arrives, until it ends or `signal` stops it.
 export async function drawStream(box, answer) {
   const shown = pre("");
-  box.replaceChildren(statusLine(answer, "and what comes from now on"), headersOf(answer), shown);
+  box.replaceChildren(statusLine(answer, "followed by new events as they arrive"), headersOf(answer), shown);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   for (;;) {
     const { done, value } = await reader.read();
@@ -67,14 +67,14 @@ function headersOf(answer) {
 }
 
 function pre(content) {
-  return make("pre", { tabindex: 0, "aria-label": "The body of the answer" }, content);
+  return make("pre", { tabindex: 0, "aria-label": "The body of the response" }, content);
 }
 
 function problem(found, answer) {
   const box = make("div", { class: "problem" });
   const places = Array.isArray(found.errors) ? found.errors : [];
   box.append(make("h4", {}, String(found.title || "It was refused")));
-  // Where one place is wrong, its sentence often is the whole sentence.
+  // If only one place is wrong, its sentence is often the whole detail.
   if (!places.some((place) => place.detail === found.detail)) box.append(sentence("p", String(found.detail || "")));
   if (places.length) {
     const list = make("ul", {});
@@ -92,7 +92,7 @@ function problem(found, answer) {
   return box;
 }
 
-// "limit must be an integer" names its place itself. A place deeper in the body is told whole, since names repeat there.
+// "limit must be an integer" names its location itself. A location deeper in the body is shown in full, because names repeat there.
 function startsWithPlace(detail, place) {
   const name = place.parameter ?? /^\/([^/~]+)$/.exec(place.pointer ?? "")?.[1];
   return Boolean(name) && detail.startsWith(name) && !/^[\w.[\]-]/.test(detail.slice(name.length));
@@ -103,7 +103,7 @@ function countdown(seconds) {
   const end = Date.now() + seconds * 1000;
   const show = () => {
     const left = Math.ceil((end - Date.now()) / 1000);
-    node.textContent = left > 0 ? `Try again in ${span(left)}.` : "It may be tried again now.";
+    node.textContent = left > 0 ? `Try again in ${span(left)}.` : "You can try again now.";
     if (left <= 0) clearInterval(timer);
   };
   const timer = setInterval(() => (node.isConnected ? show() : clearInterval(timer)), 1000);

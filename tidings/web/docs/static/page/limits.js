@@ -1,4 +1,4 @@
-// How many calls a key has left, from the RateLimit and RateLimit-Policy headers of its answers
+// How many calls a key has left, from the RateLimit and RateLimit-Policy headers of its responses
 // (draft-ietf-httpapi-ratelimit-headers): `"day";q=1000;w=86400` and `"day";r=997;t=3600`.
 
 import { make } from "./dom.js";
@@ -6,7 +6,7 @@ import { make } from "./dom.js";
 const ITEM = /"([^"]*)"((?:\s*;\s*\w+=\d+)*)/g;
 const WHEN = { 1: "this second", 60: "this minute", 3600: "this hour", 86400: "today" };
 
-// The windows, the longest first; `left` calls of `limit`, anew in `reset` seconds.
+// The windows, longest first: `left` of `limit` calls, restarting in `reset` seconds.
 export function windowsOf(headers) {
   const policies = items(headers.get("RateLimit-Policy"));
   const found = [];
@@ -25,7 +25,7 @@ function items(text) {
   return found;
 }
 
-// Draws the windows into `box`, and draws each full again once it begins anew. What does not tell of them changes nothing.
+// Draws the windows into `box`, and refills each when it restarts. Headers without limits change nothing.
 export function limitsIn(box) {
   let timers = [];
   return (headers) => {
@@ -48,8 +48,8 @@ function chip(window, index, timers) {
     node.classList.toggle("none", left === 0);
   };
   show(window.left);
-  node.title = `It begins anew in ${span(window.reset)}.`;
-  // Longer waits than a timer can hold are left to the next answer.
+  node.title = `It restarts in ${span(window.reset)}.`;
+  // Waits that are longer than a timer supports are left to the next response.
   if (window.reset < 86400) timers.push(setTimeout(() => show(window.limit), window.reset * 1000));
   return node;
 }
@@ -58,7 +58,7 @@ function count(number) {
   return number.toLocaleString("en");
 }
 
-// Seconds as people say them.
+// Seconds in words.
 export function span(seconds) {
   const parts = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
   const at = parts.findIndex(([, size]) => seconds >= size);

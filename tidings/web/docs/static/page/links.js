@@ -1,6 +1,6 @@
-// What may be asked next with what an answer says: the links (OpenAPI) of an answer.
+// The calls that can follow a response: its OpenAPI links.
 
-// The links of `status` whose every value is there: [{ operationId, description, values }].
+// The links of `status` for which every value is known: [{ operationId, description, values }].
 export function linksOf(operation, status, given) {
   const responses = operation.responses || {};
   const links = (responses[status] || responses[`${String(status)[0]}XX`])?.links || {};
@@ -16,7 +16,7 @@ export function linksOf(operation, status, given) {
   return found;
 }
 
-// A runtime expression such as `$response.body#/id` or `$request.path.id`; any other text stands for itself.
+// A runtime expression such as `$response.body#/id` or `$request.path.id`; any other text is a literal.
 function valueOf(expression, { body, fields }) {
   const text = String(expression);
   if (text.startsWith("$response.body#/")) {

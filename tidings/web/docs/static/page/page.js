@@ -1,4 +1,4 @@
-// The page: a key is entered, its document fetched, and from that everything below is drawn.
+// The page: once a key is entered, its document is fetched, and everything below is drawn from it.
 
 import { make, prose } from "./dom.js";
 import { limitsIn } from "./limits.js";
@@ -27,7 +27,7 @@ function groupsOf(whole) {
 
 async function show() {
   const had = theKey();
-  at("said").textContent = "Asking ...";
+  at("said").textContent = "Loading ...";
   at("limits").replaceChildren();
   const { document: whole, problem, isWrong } = await theDocument();
   if (had !== theKey()) return;
@@ -39,7 +39,7 @@ async function show() {
   if (problem) {
     at("said").textContent = problem.detail || "The document could not be read.";
     at("key").setAttribute("aria-invalid", "true");
-    // It stays in view to be mended, and is not kept: a reload begins without it.
+    // It stays visible so that it can be corrected, but is not stored: a reload starts without it.
     if (isWrong) setKey("");
     return;
   }
@@ -74,7 +74,7 @@ function section(name, about, cards) {
   at("groups").append(make("a", { href: `#${id}` }, name, " ", make("small", {}, String(cards.length))));
 }
 
-// Whose key it is, as far as the document tells.
+// Whose key it is, as far as the document says.
 function whose(key) {
   if (!key) return [];
   const parts = [make("b", {}, key.name || key.id || "A key without a name")];
@@ -83,7 +83,7 @@ function whose(key) {
   return parts.flatMap((part, index) => (index && !String(parts[index - 1]).endsWith("tenant ") ? [", ", part] : [part]));
 }
 
-// Leaves in view only what holds every word of the filter.
+// Shows only questions that contain every word of the filter.
 function filter() {
   const words = at("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
   let shown = 0;
@@ -111,7 +111,7 @@ function openNamed() {
 }
 
 function start() {
-  const failed = (wrong) => (at("said").textContent = `The server could not be asked: ${wrong.message}.`);
+  const failed = (wrong) => (at("said").textContent = `The server could not be reached: ${wrong.message}.`);
   onAnswer(limitsIn(at("limits")));
   at("key").value = theKey();
   at("key-form").addEventListener("submit", (event) => {

@@ -1,4 +1,4 @@
-// One question: a plain sentence that opens to its form, the same call in three languages, and its answer.
+// One question: a plain sentence that opens to show its form, the same call in three languages, and its response.
 
 import { make, newId, prose, tabs } from "./dom.js";
 import { drawAnswer, drawFailure, drawStream } from "./answer.js";
@@ -18,7 +18,7 @@ export function forgetQuestions() {
   openers.clear();
 }
 
-// `question`: { method, path, operation, shared }. Its inside is made when it is first opened.
+// `question`: { method, path, operation, shared }. Its content is made when it is first opened.
 export function drawQuestion(read, question) {
   const { method, path, operation } = question;
   const box = make("details", { class: "question", id: operation.operationId || `${method} ${path}` });
@@ -63,22 +63,22 @@ function inside(read, question) {
   return { node, form, code };
 }
 
-// A reference must lead to an item that is there: the newest one takes the place of the example.
+// A reference must point to an existing item, so the newest one replaces the example.
 async function fillReferences(body) {
   for (const one of body?.fields || []) {
     const example = one.value();
     if (one.leadsTo === undefined || example === undefined) continue;
     const found = one.leadsTo ? await newest(one.leadsTo).catch(() => undefined) : undefined;
-    // Somebody may have written there meanwhile.
+    // Somebody may have typed something in the meantime.
     if (one.value() !== example) continue;
     one.show(found);
     one.node.dispatchEvent(new Event("input", { bubbles: true }));
-    const where = one.leadsTo ? `in ${one.leadsTo}` : "that is there";
-    if (found === undefined) one.complain(`Write the id of an item ${where}; none was found for you.`);
+    const where = one.leadsTo ? `in ${one.leadsTo}` : "that exists";
+    if (found === undefined) one.complain(`Enter the id of an item ${where}; none was found automatically.`);
   }
 }
 
-// The id of an item of a collection. A key of the operator's prefers what has no tenant, as a new item has none by itself.
+// The id of an item of a collection. An operator's key prefers items without a tenant, because new items have none by default.
 async function newest(name) {
   for (const whose of ["&tenant=", ""]) {
     const answer = await ask(new URL(`v1/items/${name}?limit=1&fields=id${whose}`, BASE).href);
@@ -121,10 +121,10 @@ function tryOf({ operation }, form, code) {
   const button = make("button", { type: "submit", class: "try" }, "Try it");
   const stop = make("button", { type: "button", class: "stop", hidden: true }, "Stop");
   const note = make("span", { class: "hint" });
-  const answer = make("section", { class: "answer", "aria-label": "Answer", hidden: true });
+  const answer = make("section", { class: "answer", "aria-label": "Response", hidden: true });
   const node = make("div", {}, make("div", { class: "row run" }, button, stop, note), answer);
   const first = form.request();
-  note.textContent = first.method === "GET" ? "" : "This is real: it changes what the server holds.";
+  note.textContent = first.method === "GET" ? "" : "This is a real call: it changes data on the server.";
   async function run(change = null) {
     change?.();
     code.update();
@@ -138,8 +138,8 @@ function tryOf({ operation }, form, code) {
       const { status, value } = await send(form, answer, control.signal);
       answer.append(nextSteps(operation, form, { status, value, run }));
     } catch (wrong) {
-      if (!control.signal.aborted) drawFailure(answer, `No answer: ${wrong.message}.`);
-      else if (!first.stream) drawFailure(answer, "Stopped: what was asked may have been done all the same.");
+      if (!control.signal.aborted) drawFailure(answer, `No response: ${wrong.message}.`);
+      else if (!first.stream) drawFailure(answer, "Stopped. The server may have carried out the call anyway.");
     }
     clearTimeout(slow);
     stop.hidden = true;
@@ -163,7 +163,7 @@ async function send(form, box, signal) {
   }
 }
 
-// Says at the fields themselves what the server found wrong with them.
+// Shows the server's errors at the fields themselves.
 function point(form, places) {
   for (const { parameter, pointer, detail } of places) {
     const name = pointer?.split("/")[1]?.replaceAll("~1", "/").replaceAll("~0", "~");
@@ -173,7 +173,7 @@ function point(form, places) {
   }
 }
 
-// Where one may go from an answer: the page after it, and the questions that its links name.
+// What can follow a response: the next page, and the questions that its links name.
 function nextSteps(operation, form, { status, value, run }) {
   const row = make("div", { class: "row next" });
   const cursor = form.fields.find((each) => each.name === "cursor" && each.where === "query");

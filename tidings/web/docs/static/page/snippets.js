@@ -1,5 +1,5 @@
 // A request as curl, Python and JavaScript. The key stays out of them: they read it from the environment.
-// Whatever a value holds (quotes, newlines, $, backticks), the other side gets exactly that.
+// Whatever a value contains (quotes, newlines, $, backticks), the server gets exactly that.
 
 export const LANGUAGES = [
   ["curl", curl],
@@ -9,10 +9,10 @@ export const LANGUAGES = [
 
 function curl({ method, url, headers, body, stream, withKey }) {
   const parts = ["curl" + (stream ? " -N" : "") + (method === "GET" ? "" : ` -X ${method}`) + ` ${shell(url)}`];
-  // Double quotes, so that the shell puts the key in.
+  // Double quotes, so that the shell inserts the key.
   if (withKey) parts.push('-H "Authorization: Bearer $TIDINGS_KEY"');
   for (const [name, value] of headers) parts.push(`-H ${shell(`${name}: ${value}`)}`);
-  // Not --data: that takes a leading @ for the name of a file.
+  // Not --data, which takes a leading @ as the name of a file.
   if (body !== null) parts.push(`--data-raw ${shell(body)}`);
   return parts.join(" \\\n  ");
 }
@@ -66,15 +66,15 @@ function javascript({ method, url, headers, body, isJson, stream, withKey }) {
   ].join("\n");
 }
 
-// A text as Python and JavaScript both read it: JSON's escapes are theirs too.
+// A string that Python and JavaScript read alike: JSON's escapes are theirs too.
 function quoted(text) {
   return JSON.stringify(text).replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029");
 }
 
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
 
-// JSON as a literal, with `words` in place of true, false and null. Null where that would not be the same: text that is
-// no JSON, a number that would be rounded, a name that means something else in JavaScript, a name that stands twice.
+// JSON as a literal, with `words` in place of true, false and null. Null if that would not be the same: text that is
+// not JSON, a number that would be rounded, a name that means something else in JavaScript, a name that appears twice.
 function literal(text, words) {
   let value;
   try {

@@ -1,4 +1,4 @@
-// What may arrive at the caller's own door: the webhooks of the document, each with an example of what it brings.
+// The webhooks that the caller may receive, from the document, each with an example.
 
 import { make, prose } from "./dom.js";
 import { coloured, written } from "./json.js";
@@ -38,7 +38,7 @@ function listOf(read, parameters = []) {
 function propertiesOf(read, schema) {
   const list = make("ul", { class: "plain" });
   for (const [name, each] of Object.entries(schema.properties)) {
-    const required = (schema.required || []).includes(name) ? ", always" : "";
+    const required = (schema.required || []).includes(name) ? ", always present" : "";
     list.append(make("li", {}, make("code", {}, name), " ", read.words(each) + required));
   }
   return list;

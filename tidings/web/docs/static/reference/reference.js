@@ -2,7 +2,7 @@
 
 import { BASE, theDocument, theKey } from "./session.js";
 
-// Everything that Scalar would ask of others is off: fonts, proxy, telemetry, assistants, its own site.
+// Everything that Scalar would request from other servers is off: fonts, proxy, telemetry, assistants, its own site.
 const ALONE = {
   agent: { disabled: true },
   hideClientButton: true,
@@ -20,7 +20,7 @@ async function show() {
     said.textContent = problem.detail;
     return;
   }
-  said.textContent = theKey() ? "" : "Without a key: enter one there to see what it may do.";
+  said.textContent = theKey() ? "" : "No key has been entered. Enter one there to see what it may do.";
   globalThis.Scalar.createApiReference("#reference", {
     ...ALONE,
     content,
@@ -31,5 +31,5 @@ async function show() {
 }
 
 show().catch((wrong) => {
-  document.getElementById("said").textContent = `The server could not be asked: ${wrong.message}.`;
+  document.getElementById("said").textContent = `The server could not be reached: ${wrong.message}.`;
 });

@@ -1,4 +1,4 @@
-// Nodes are made here. What others wrote becomes text and nothing else: no file of this page sets markup.
+// Nodes are made here. Text from others stays text: no file of this page sets markup.
 
 export function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -19,7 +19,7 @@ export function sentence(tag, text, attributes = {}) {
   return node;
 }
 
-// Paragraphs, parted by empty lines.
+// Paragraphs, separated by empty lines.
 export function prose(text) {
   const node = make("div", { class: "prose" });
   for (const part of String(text || "").split(/\n\s*\n/)) {

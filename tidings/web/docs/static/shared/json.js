@@ -1,11 +1,11 @@
-// JSON as text. Numbers stay as they were written: 12345678901234567890 must not be rounded by being shown.
+// JSON as text. Numbers keep their digits: 12345678901234567890 must not be rounded when it is shown.
 
 import { make } from "./dom.js";
 
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
 const COLOURED_CHARS_MAX = 200_000;
 
-// The same JSON on many lines. Throws SyntaxError where it is none.
+// The same JSON on several lines. Throws SyntaxError if it is not JSON.
 export function pretty(text) {
   JSON.parse(text);
   const tokens = text.match(TOKEN) || [];
@@ -29,12 +29,12 @@ export function pretty(text) {
   return out;
 }
 
-// A value as JSON on many lines.
+// A value as JSON on several lines.
 export function written(value) {
   return JSON.stringify(value, null, 2);
 }
 
-// The value of a text, with every number that JavaScript would round kept as it is written, where the browser can.
+// The value of a text, with every number that JavaScript would round kept as written, if the browser supports that.
 export function parsed(text) {
   if (!JSON.rawJSON) return JSON.parse(text);
   return JSON.parse(text, (name, value, context) =>
@@ -42,7 +42,7 @@ export function parsed(text) {
   );
 }
 
-// The text with its names, strings and numbers told apart by colour.
+// The text with its names, strings and numbers in different colours.
 export function coloured(text) {
   const box = document.createDocumentFragment();
   if (text.length > COLOURED_CHARS_MAX) {

@@ -19,7 +19,7 @@ export function setKey(text) {
     if (key) sessionStorage.setItem(KEPT_AS, key);
     else sessionStorage.removeItem(KEPT_AS);
   } catch {
-    // A browser that keeps nothing still has it in this page.
+    // If the browser stores nothing, the page still has it.
   }
 }
 
@@ -31,12 +31,12 @@ function kept() {
   }
 }
 
-// Call `hear(headers)` with the headers of every answer.
+// Call `hear(headers)` with the headers of every response.
 export function onAnswer(hear) {
   listeners.push(hear);
 }
 
-// One call to this server. Throws TypeError where it cannot be sent.
+// One call to this server. Throws TypeError if it cannot be sent.
 export async function ask(url, { method = "GET", headers = [], body = null, signal } = {}) {
   const lines = new Headers(headers);
   if (key) lines.set("Authorization", `Bearer ${key}`);
@@ -48,7 +48,7 @@ export async function ask(url, { method = "GET", headers = [], body = null, sign
 // The document of the key: { document } or { problem }. `isWrong`: the key itself is not accepted.
 export async function theDocument() {
   if (/[^\x21-\x7e]/.test(key)) {
-    return { problem: { detail: "This is not a key: keys are letters, digits, - and _." }, isWrong: true };
+    return { problem: { detail: "This is not a key: a key has only letters, digits, - and _." }, isWrong: true };
   }
   const answer = await ask(new URL("v1/openapi.json", BASE).href);
   const found = await answer.json();
