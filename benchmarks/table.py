@@ -33,7 +33,7 @@ PROMISES = {
     "neighbour": Promise("p99 of 20 endpoints beside one that never answers, against without", "%", 120, 105, False),
     "poison": Promise("publish to arrival beside 10 to 10,000 refused events, median", "s", 5, 1, False),
     "attacks": Promise(
-        "a quiet tenant's publish to arrival beside the worst of twelve attacks, p99", "ms", 1000, 100, False
+        "a quiet tenant's publish to arrival beside the worst of fifteen attacks, p99", "ms", 1000, 100, False
     ),
     "attacks-stop": Promise("longest wait of its writes for their answer beside any of them", "ms", 300, 50, False),
     "dead": Promise("others' throughput beside a dead endpoint with 1,000,000 waiting", "%", 95, 100, True),

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.hooks.world import PUBLIC, SECRET, Declared, HookWorld, send
+from tests.robust.stalls import UnknownCommits
 from tests.web import wire
 from tidings.intake.hooks import refusals
 from tidings.model.moment import SECOND
@@ -298,6 +299,19 @@ def test_a_tenants_flood_of_refusals_leaves_room_for_others(world: HookWorld, mo
         list(pool.map(lambda _: loud.send(large), range(40)))
     calm.send(calm.signed(secret="guessed"))
     assert len(calm.refusals()) == 1
+
+
+def test_what_could_not_be_stored_is_503_and_the_next_try_is_one_event(world: HookWorld) -> None:
+    hook = world.hook("github")
+    request = hook.signed(BODY)
+    commits = UnknownCommits(world.server)
+    commits.lose(1)
+    refused = hook.send(request)
+    assert (refused.status, "retry-after" in refused.headers) == (503, True)
+    assert hook.send(request).status == 200
+    assert len(hook.events()) == 1
+    impostors = hook.send(hook.signed(BODY, secret="guessed"))
+    assert impostors.status == 401, "never one status for both"
 
 
 @pytest.mark.slow
