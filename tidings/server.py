@@ -149,6 +149,7 @@ class Server:
         days = settings.retention_days, settings.receipt_days, settings.refusal_days
         self._retention = Retention(writer, self.clock, *days)
         self._timers = LinkTimers(writer, catalog, self.clock)
+        router.on_kick = self._timers.news
         self._timekeeper = Timekeeper(writer, self.clock, self._timers.moved)
         self._indexes = Indexes(engine, writer, catalog)
         writer.before_replies(catalog.refresh)

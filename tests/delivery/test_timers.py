@@ -234,7 +234,6 @@ def test_a_timer_of_a_tenant_makes_events_of_that_tenant(world: World) -> None:
 @pytest.mark.parametrize(
     ("parts", "pointer"),
     [
-        ({"when": {"event": "x", "every": "1h"}}, "/when/event"),
         ({"when": {"every": "1h"}, "filter": {"data": {"a": 1}}}, "/filter"),
         ({"when": {"tz": "UTC"}}, "/when"),
         ({"when": {"every": "1h", "at": "09:00"}}, "/when"),

@@ -137,7 +137,7 @@ class Replays:
 
     def _checked(self, caller: Caller, new: NewReplay) -> tuple[AnyLink, Micros, Micros | None]:
         link = self._link(caller, new)
-        if new.which == "all" and link.name and not link.events:
+        if new.which == "all" and link.timer is not None:
             detail = (
                 f"The link {link.name} acts at its own times, so no event is sent through it. `failed` retries its "
                 "dead deliveries."

@@ -21,7 +21,7 @@ class Choice(msgspec.Struct, frozen=True):
 
     wants: tuple[Wants, ...]
     links: list[int] | None
-    """Their numbers, if nothing else has to be checked for an event after `after`: no filter, no subject."""
+    """Their numbers, if nothing else has to be checked for an event after `after`: no filter, no subject, no timer."""
     after: int
     """Events after this are too early for none of the links."""
     is_own: bool
@@ -36,6 +36,8 @@ class Choices:
         self._by_tenant: dict[str | None, dict[int, tuple[Callable[[str], bool], Wants]]] = {}
         self._known: dict[tuple[str | None, str], Choice] = {}
         self._size = 0
+        self.timed: set[int] = set()
+        """Links with a timer, which events let run now: they get no deliveries of these."""
         catalog.on_change(self._compile)
         self._compile(catalog.now, list(catalog.now.links.values()))
 
@@ -50,7 +52,8 @@ class Choices:
         wants = tuple(each for links in candidates for takes, each in links.values() if takes(kind))
         has_filter = any(each.fits is not None for each in wants)
         is_own = kind.startswith(OWN_TYPES)
-        links = None if has_filter or is_own else [each.link for each in wants]
+        is_plain = not has_filter and not is_own and all(each.link not in self.timed for each in wants)
+        links = [each.link for each in wants] if is_plain else None
         choice = Choice(wants, links, max((each.after for each in wants), default=0), is_own, has_filter)
         self._size += 1 + len(wants)
         if len(self._known) >= CACHED_CHOICES_MAX or self._size > CACHED_LINKS_MAX:
@@ -69,6 +72,10 @@ class Choices:
             if endpoint.deleted is None:
                 wants = Wants.of(endpoint).compiled()
                 links[endpoint.num] = (wants.takes, wants)
+                if endpoint.timer is not None and endpoint.events:
+                    self.timed.add(endpoint.num)
+                else:
+                    self.timed.discard(endpoint.num)
             else:
                 links.pop(endpoint.num, None)
         if changed:

@@ -27,6 +27,7 @@ from tidings.rules.wants import Reason, Wants, undecided
 from tidings.store import journal
 from tidings.store.base import Db, Row
 from tidings.store.catalog import Catalog
+from tidings.store.links import timers
 from tidings.store.log import deliveries
 
 EVENTS_PER_STEP = 5_000
@@ -79,6 +80,8 @@ class Router:
         self._window: int | None = None
         """How many events the next step reads; None: EVENTS_PER_STEP."""
         self._last_turn, self._rest_until = "", 0.0
+        self.on_kick: Callable[[], None] = lambda: None
+        """Called, in a transaction, if events let links with timers run."""
         self.routed = 0
         self.cut_off = 0
         """How many filters used up their steps since the start, so that the event was sent without them."""
@@ -102,6 +105,8 @@ class _Step:
         self._documents = Documents(db)
         self._end = self._ticks() + STEP_SECONDS
         self._pairs: list[tuple[int, int]] = []
+        self._kicks: dict[int, int] = {}
+        """By link, the last event that lets it run now."""
         self._aside: dict[str, int] = {}
         self._used: dict[str | None, float] = {}
 
@@ -124,6 +129,10 @@ class _Step:
         router.aside = len(self._aside)
         if self._pairs:
             self._append()
+        for link, seq in self._kicks.items():
+            timers.kick(db, link, seq, router._clock.now())
+        if self._kicks:
+            router.on_kick()
         return 0.0 if more else pause
 
     def _follow(self, rows: list[Row]) -> int:
@@ -266,7 +275,13 @@ class _Step:
                     begun.document, begun.is_resumed = document, True
                     self._router._begun[tenant] = begun
                     return None
-        return [link for link in found if self._choices.exists(tenant, link)] if begun.is_resumed else found
+        if begun.is_resumed:
+            found = [link for link in found if self._choices.exists(tenant, link)]
+        timed = self._choices.timed
+        if timed and not timed.isdisjoint(found):
+            self._kicks.update((link, seq) for link in found if link in timed)
+            found = [link for link in found if link not in timed]
+        return found
 
     def _choice(self, tenant: str | None, kind: str) -> Choice:
         return self._choices.known(tenant, kind) or self._choices.make(tenant, kind)

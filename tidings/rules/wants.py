@@ -40,6 +40,7 @@ ABOUT_ITSELF = Reason("about_itself", "Events about an endpoint are not sent to 
 OTHER_TENANT = Reason("other_tenant", "The event belongs to another tenant.")
 OTHER_TYPE = Reason("other_type", "It selects {chosen}, but the type is {type}.")
 NO_EVENTS = Reason("no_events", "It acts at its own times, not on events.")
+KICKED = Reason("kicked", "It runs once more for the event, in addition to its times.", is_sent=True)
 FILTERED = Reason("filtered", "Its filter does not match: {why}")
 CUT_OFF = Reason(
     "cut_off",
@@ -54,7 +55,7 @@ NOT_TRIED = Reason(
 CHANGED = Reason("changed", "It has been changed since, and would get the event today.")
 REASONS = (
     *(TESTED, TESTS_ANOTHER, DUE_NOW, DUE_ELSEWHERE, EARLIER, ABOUT_ITSELF),
-    *(OTHER_TENANT, OTHER_TYPE, NO_EVENTS, FILTERED, CUT_OFF, BROKEN),
+    *(OTHER_TENANT, OTHER_TYPE, NO_EVENTS, KICKED, FILTERED, CUT_OFF, BROKEN),
     # Only for events that were routed earlier.
     *(NOT_ROUTED, NOT_TRIED, CHANGED),
 )

@@ -12,7 +12,7 @@ from tidings.model import moment
 from tidings.model.event import Event
 from tidings.model.link import ALL_TENANTS, AnyLink
 from tidings.rules import filter
-from tidings.rules.wants import CHANGED, CUT_OFF, EARLIER, NOT_ROUTED, NOT_TRIED, Reason, Wants
+from tidings.rules.wants import CHANGED, CUT_OFF, EARLIER, KICKED, NOT_ROUTED, NOT_TRIED, Reason, Wants
 from tidings.store.base import Db
 from tidings.store.catalog import Snapshot
 from tidings.store.log import lists
@@ -156,8 +156,10 @@ class _Reasons:
         if not link.after and link.created > event.created and event.target is None:
             reason = EARLIER
         if reason is None and wants.fits is not None:
-            return self._filtered(wants)
-        reason = reason or CHANGED
+            reason, sentence = self._filtered(wants)
+            is_kick = reason is CHANGED and link.timer is not None
+            return (KICKED, KICKED.sentence) if is_kick else (reason, sentence)
+        reason = reason or (CHANGED if link.timer is None else KICKED)
         return reason, wants.explain(reason, event.type)
 
     def _filtered(self, wants: Wants) -> tuple[Reason, str]:

@@ -63,7 +63,7 @@ def test(
     """Show the exact edit or call that the link would make for an event, or when it is due. It changes nothing."""
     file = Path(event or "")
     if event is None:
-        if "event" in out.client.links.get(name)["when"]:
+        if not {"every", "at", "cron"} & out.client.links.get(name)["when"].keys():
             raise ValueError(f"The link {name} acts on events: name one with --event ID|FILE")
         tried = out.client.links.test(name)
     elif file.suffix == ".json" or file.is_file():
@@ -172,9 +172,11 @@ def _short(link: Json) -> Json:
 
 def _when(when: Json) -> str:
     """Its events, or its times: `at 09:00 mon-fri, Europe/Berlin`."""
-    if "event" in when:
+    kind = next((kind for kind in ("every", "at", "cron") if kind in when), None)
+    if kind is None:
         return ", ".join(when["event"])
-    kind = next(kind for kind in ("every", "at", "cron") if kind in when)
+    if "event" in when:
+        return f"{_when({name: value for name, value in when.items() if name != 'event'})}, {', '.join(when['event'])}"
     times = " ".join(when[kind]) if kind == "at" else when[kind]
     said = " ".join([kind, times, *([when["days"]] if "days" in when else [])])
     return said if "tz" not in when else f"{said}, {when['tz']}"

@@ -39,16 +39,20 @@ def follow(db: Db, link: AnyLink, before: AnyLink | None, now: Micros, *, skip_m
         return
     row = timers.of(db, link.num)
     if row is None:
-        due, last, run = first_due(timer, now), None, None
+        due, last, run, kick = first_due(timer, now), None, None, None
     else:
-        due, last, run = row.due, row.last, row.run
+        due, last, run, kick = row.due, row.last, row.run, None if skip_missed else row.kick
         edited = before is not None and before.timer is not None and _times(before.timer) != _times(timer)
         if edited and due > now:
             due = first_due(timer, now) if last is None else max(now, next_due(timer, last, _since(timer, last, now)))
         elif skip_missed and due <= now:
             due = next_due(timer, due, now)
-    look = due if link.mode == "enabled" else None
-    timers.put(db, TimerRow(link=link.num, due=due, look=look, last=last, run=run, wall=timer.every_seconds is None))
+    look = (due if kick is None else min(due, now)) if link.mode == "enabled" else None
+    hops = 0 if row is None or kick is None else row.kick_hops
+    wall = timer.every_seconds is None
+    timers.put(
+        db, TimerRow(link=link.num, due=due, look=look, last=last, run=run, wall=wall, kick=kick, kick_hops=hops)
+    )
 
 
 def fire(db: Db, catalog: Catalog, now: Micros) -> WithEvents:
@@ -64,11 +68,12 @@ def fire(db: Db, catalog: Catalog, now: Micros) -> WithEvents:
             pause = min(max((now - row.due) // 8, BUSY_LEAST), BUSY_MOST)
             timers.put(db, msgspec.structs.replace(row, look=now + pause))
         else:
-            due, missed = passed(link.timer, row.due, now)
+            # An event that came first lets it run now, and intervals begin again with that.
+            due, missed = (now, 0) if row.due > now else passed(link.timer, row.due, now)
             later = next_due(link.timer, due, now)
-            fired = msgspec.structs.replace(row, due=later, look=later)
-            if link.timer.missed == "once" or now - due <= LATE:
-                event = due_event(link, due, missed, now)
+            fired = msgspec.structs.replace(row, due=later, look=later, kick=None, kick_hops=0)
+            if row.kick is not None or link.timer.missed == "once" or now - due <= LATE:
+                event = due_event(link, due, missed, now, row=row)
                 events.append(event)
                 fired = msgspec.structs.replace(fired, last=due, run=event.id)
             timers.put(db, fired)
@@ -90,8 +95,14 @@ def move(db: Db, catalog: Catalog, by: Micros, now: Micros) -> None:
         timers.put(db, msgspec.structs.replace(row, due=due, look=look))
 
 
-def due_event(link: AnyLink, due: Micros, missed: int, now: Micros, actor: str | None = None) -> Event:
-    """The event of a time at which a link is due. `missed`: how many times before it became this run, too."""
+def due_event(
+    link: AnyLink, due: Micros, missed: int, now: Micros, actor: str | None = None, row: TimerRow | None = None
+) -> Event:
+    """The event of a time at which a link is due. `missed`: how many times before it became this run, too.
+
+    `row`: its timer, with the event that lets it run now, if that was the reason.
+    """
+    kick = None if row is None else row.kick
     return Event(
         id=new_id("evt", now),
         type=DUE,
@@ -99,8 +110,10 @@ def due_event(link: AnyLink, due: Micros, missed: int, now: Micros, actor: str |
         tenant=None if link.tenant == ALL_TENANTS else link.tenant,
         subject=link.name,
         data=msgspec.json.encode({"due": to_text(due), "missed": missed}).decode(),
-        actor=actor,
+        actor=actor if kick is None else link.id,
         target=link.num,
+        cause=kick,
+        hops=0 if row is None or kick is None else row.kick_hops + 1,
     )
 
 

@@ -145,7 +145,9 @@ def plain(link: AnyLink | DeclaredLink) -> dict[str, Any]:
     found: dict[str, Any] = {"description": link.description} if link.description else {}
     if link.tenant is not None:
         found["tenant"] = link.tenant
-    found["when"] = {"event": list(link.events)} if link.timer is None else timers.plain(link.timer)
+    found["when"] = {"event": list(link.events)} if link.events else {}
+    if link.timer is not None:
+        found["when"] |= timers.plain(link.timer)
     if link.filter is not None:
         found["filter"] = link.filter
     if isinstance(what, CallApi):
@@ -199,7 +201,8 @@ def _tenant(value: Any, pointer: str, wrong: Places) -> str | None:
 
 def _when(given: dict[str, Any], pointer: str, wrong: Places) -> dict[str, Any]:
     """The link's events, or its timer."""
-    at, found = f"{pointer}/when", {"events": (), "timer": None}
+    at = f"{pointer}/when"
+    found: dict[str, Any] = {"events": (), "timer": None}
     if "when" not in given:
         detail = 'A link needs `when`, such as {event: tasks.completed} or {at: "09:00", tz: Europe/Berlin}.'
         wrong.say(at, "missing", detail)
@@ -207,7 +210,9 @@ def _when(given: dict[str, Any], pointer: str, wrong: Places) -> dict[str, Any]:
     when = wrong.members(given["when"], at, ("event", *timers.PARTS), "`when`")
     events = when.get("event")
     if any(when.get(part) is not None for part in timers.PARTS):
-        return found | {"timer": _timer(given, when, pointer, wrong)}
+        found |= {"timer": _timer(given, when, pointer, wrong)}
+        if events is None:
+            return found
     if events is None:
         if type(given["when"]) is dict:
             detail = (
@@ -222,11 +227,7 @@ def _when(given: dict[str, Any], pointer: str, wrong: Places) -> dict[str, Any]:
 
 def _timer(given: dict[str, Any], when: dict[str, Any], pointer: str, wrong: Places) -> Timer | None:
     at = f"{pointer}/when"
-    if when.get("event") is not None:
-        wrong.say(
-            f"{at}/event", "contradiction", "A link acts on events or on times. To act on both, declare two links."
-        )
-    if given.get("filter") is not None:
+    if given.get("filter") is not None and when.get("event") is None:
         wrong.say(
             f"{pointer}/filter",
             "contradiction",

@@ -21,6 +21,9 @@ class TimerRow(msgspec.Struct, frozen=True, kw_only=True):
     """The id of the event of its last run."""
     wall: bool
     """Whether it is due at times of day, which stay the same when the clock is set."""
+    kick: str | None = None
+    """The id of an event that lets it run now; None: there was none since its last run began."""
+    kick_hops: int = 0
 
 
 def of(db: Db, link: int) -> TimerRow | None:
@@ -45,6 +48,11 @@ def put(db: Db, row: TimerRow) -> None:
     db.run("timer_put", **(msgspec.structs.asdict(row) | {"wall": int(row.wall)}))
 
 
+def kick(db: Db, link: int, event: int, now: Micros) -> None:
+    """An event (its number) lets the link run now, or after the present run. Several before that become one run."""
+    db.run("timer_kick", link=link, event=event, now=now)
+
+
 def drop(db: Db, link: int) -> None:
     """The link has no timer."""
     db.run("timer_drop", link=link)
@@ -65,5 +73,5 @@ def is_running(db: Db, row: TimerRow) -> bool:
 
 
 def _row(row: Row) -> TimerRow:
-    link, due, look, last, run, wall = row
-    return TimerRow(link=link, due=due, look=look, last=last, run=run, wall=bool(wall))
+    link, due, look, last, run, wall, kick, hops = row
+    return TimerRow(link=link, due=due, look=look, last=last, run=run, wall=bool(wall), kick=kick, kick_hops=hops)

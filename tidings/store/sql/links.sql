@@ -2,15 +2,15 @@
 
 -- name: timer
 -- The timer of one link.
-SELECT link, due, look, last, run, wall FROM timer WHERE link = :link;
+SELECT link, due, look, last, run, wall, kick, kick_hops FROM timer WHERE link = :link;
 
 -- name: timers_at
 -- Those to check now, the longest overdue first.
-SELECT link, due, look, last, run, wall FROM timer WHERE look <= :now ORDER BY look LIMIT :count;
+SELECT link, due, look, last, run, wall, kick, kick_hops FROM timer WHERE look <= :now ORDER BY look LIMIT :count;
 
 -- name: timers_of_day
 -- Those that are due at times of day.
-SELECT link, due, look, last, run, wall FROM timer WHERE wall = 1;
+SELECT link, due, look, last, run, wall, kick, kick_hops FROM timer WHERE wall = 1;
 
 -- name: timer_next
 -- When to check next.
@@ -18,9 +18,17 @@ SELECT look FROM timer WHERE look IS NOT NULL ORDER BY look LIMIT 1;
 
 -- name: timer_put
 -- Store the timer of a link.
-INSERT INTO timer (link, due, look, last, run, wall) VALUES (:link, :due, :look, :last, :run, :wall)
+INSERT INTO timer (link, due, look, last, run, wall, kick, kick_hops)
+VALUES (:link, :due, :look, :last, :run, :wall, :kick, :kick_hops)
 ON CONFLICT (link) DO UPDATE SET due = excluded.due, look = excluded.look, last = excluded.last, run = excluded.run,
-    wall = excluded.wall;
+    wall = excluded.wall, kick = excluded.kick, kick_hops = excluded.kick_hops;
+
+-- name: timer_kick
+-- An event lets the link run now; if it is paused, once it continues.
+UPDATE timer SET kick = (SELECT id FROM event WHERE seq = :event),
+    kick_hops = (SELECT CASE WHEN e.hops > timer.kick_hops THEN e.hops ELSE timer.kick_hops END FROM event AS e WHERE e.seq = :event),
+    look = CASE WHEN look IS NULL THEN NULL ELSE :now END
+WHERE link = :link;
 
 -- name: timer_drop
 -- The link has no timer, or is deleted.
