@@ -46,6 +46,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The same of the connections, with the variables that they name."""
     links: dict[str, Any] | None = None
     """The same of the links that act on events."""
+    tests: dict[str, Any] = {}
+    """The tests of these links, by the links' names."""
     hooks: dict[str, Any] | None = None
     """The hooks of the links, by the links' names, checked, as plain values; None: the file has no such section."""
     forms: dict[str, Any] | None = None

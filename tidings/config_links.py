@@ -32,19 +32,22 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class LinksOf(NamedTuple):
-    """The links that act on events, the hooks and the forms, each by name."""
+    """The links that act on events, the hooks and the forms, each by name; and the tests of the first."""
 
     links: dict[str, Any]
     hooks: dict[str, Any]
     forms: dict[str, Any]
+    tests: dict[str, Any]
 
 
 def links_of(config: Config, section: Any) -> LinksOf:
     """What a section declares. Raises SettingsError with every wrong place."""
     from tidings.rules.declare import links
+    from tidings.rules.declare.link_tests import read_tests
+    from tidings.rules.reading.places import Places
 
     wrong: list[str] = []
-    found = LinksOf({}, {}, {})
+    found = LinksOf({}, {}, {}, {})
     if section is None:
         return found
     if not isinstance(section, dict):
@@ -63,9 +66,12 @@ def links_of(config: Config, section: Any) -> LinksOf:
             elif what == "form":
                 found.forms[str(name)] = _form(config, str(name), link)
             else:
-                found.links[name] = link
+                found.links[name] = _untested(str(name), link, found.tests)
         except SettingsError as error:
             wrong.append(str(error))
+    places = Places()
+    read_tests(found.tests, found.links, places)
+    wrong += [_said(config, each.pointer or "", each.detail, each.code) for each in places.found]
     try:
         links.read(found.links, "/links")
     except Invalid as error:
@@ -86,6 +92,14 @@ def connections_of(config: Config, section: Any) -> dict[str, Any]:
         wrong = [_said(config, each.pointer or "", each.detail, each.code) for each in error.errors]
         raise SettingsError("\n".join(wrong)) from None
     return filled
+
+
+def _untested(name: str, link: Any, tests: dict[str, Any]) -> Any:
+    """A link without its tests, which are put aside."""
+    if not isinstance(link, dict) or "tests" not in link:
+        return link
+    tests[name] = link["tests"]
+    return {part: value for part, value in link.items() if part != "tests"}
 
 
 def _kind(link: Any) -> str | None:

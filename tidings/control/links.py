@@ -24,7 +24,9 @@ from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.ids import new_id
 from tidings.model.link import AnyLink, Mode
 from tidings.model.moment import Clock, Micros
+from tidings.rules.declare.change_types import ChangeTypes
 from tidings.rules.declare.links import LINKS_MAX, DeclaredLink, changed, followed, new, plain, read, read_one
+from tidings.rules.declare.lint import unknown_fields
 from tidings.rules.reading.refused import Refused, escaped
 from tidings.rules.revisions import Conditions, check_revision
 from tidings.store.base import Db, R, Run
@@ -77,7 +79,7 @@ class LinkPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     `plan` names it: carried out under this name, it is refused if anything has changed since. `loses`: what would be
     lost, in words, null if nothing. `stays`: links, and `connections_stay`: connections that nobody declared, and that
-    stay.
+    stay. `warnings`, of a plan only: templates that name fields which the events do not have.
     """
 
     plan: str
@@ -86,6 +88,7 @@ class LinkPlan(msgspec.Struct, frozen=True, kw_only=True):
     refusals: list[Place]
     stays: list[str]
     connections_stay: list[str] = []
+    warnings: list[Place] = []
     applied: bool = False
 
 
@@ -217,7 +220,9 @@ class Links:
 
         `collections`: as they will be, with the new names of those that are `renamed`; None: as they are.
         """
-        return self._planned(db, wanted, collections, renamed or {}).shown
+        planned = self._planned(db, wanted, collections, renamed or {})
+        types = (ChangeTypes(collections or self._catalog.collections(db)), self._catalog.now.event_types)
+        return msgspec.structs.replace(planned.shown, warnings=unknown_fields(planned.declared.values(), types))
 
     def check_plan(self, db: Db, wanted: WantedLinks, plan_name: str) -> None:
         """Raise Conflict if the plan is no longer the one with this name."""

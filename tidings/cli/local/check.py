@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from tidings.cli.session import AsJson, fail, print_json, width
+from tidings.cli.session import FAILED, AsJson, fail, print_json, width
 from tidings.cli.terminal import layout
 from tidings.config import Config, find_config
-from tidings.rules.reading.refused import Refused
+from tidings.model.errors import Place
+from tidings.rules.reading.refused import Refused, escaped
 from tidings.settings import SETTINGS, Settings, SettingsError, check_ca_file, read_settings
 from tidings.store.base import StoreError
 
@@ -25,19 +26,25 @@ def check(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the settings and the file, and show what `tidings serve` would use. Nothing is started."""
+    """Check the settings and the file, run the tests of its links, and show what `tidings serve` would use.
+
+    Nothing is started or sent. The exit status is 1 if something is wrong, or a test fails.
+    """
     try:
         config, settings = read(file)
     except (SettingsError, StoreError, Refused) as wrong:
         if as_json:
             print_json({"ok": False, "detail": str(wrong)})
         fail(str(wrong))
+    warnings, failures = _of_links(config)
     if as_json:
         used = {name: row["value"] for name, row in _used(config, settings).items()}
         file = None if config.path is None else str(config.path)
         print_json(
             {
-                "ok": True,
+                "ok": not failures,
+                "warnings": warnings,
+                "failures": failures,
                 "file": file,
                 "settings": used,
                 **{kind: sorted(getattr(config, kind) or {}) for kind in KINDS},
@@ -45,6 +52,35 @@ def check(
         )
     else:
         _show(config, settings)
+        for line in (*warnings, *failures):
+            typer.echo(line, err=True)
+        if config.tests and not failures:
+            typer.echo("All tests of its links pass.")
+    if failures:
+        raise typer.Exit(FAILED)
+
+
+def _of_links(config: Config) -> tuple[list[str], list[str]]:
+    """Sentences about templates that name unknown fields, and about tests that fail."""
+    if not config.links:
+        return [], []
+    from tidings.cli.local import link_tests
+    from tidings.rules.declare import declaration, links
+    from tidings.rules.declare.change_types import ChangeTypes
+    from tidings.rules.declare.lint import unknown_fields
+
+    declared = {} if config.collections is None else declaration.read(config.collections)
+    types = ChangeTypes({each.collection.name: each.collection for each in declared})
+    places = unknown_fields(links.read(config.links), [types])
+    warnings = [f"{config.where(place)}: warning: {place.detail}" for place in places]
+    failures = []
+    for test in link_tests.run(config):
+        at = Place(pointer=f"/links/{escaped(test.link)}/tests/{test.number - 1}", code="test", detail="")
+        named = f" ({test.name})" if test.name else ""
+        failures += [
+            f"{config.where(at)}: test {test.number} of {test.link}{named}: {each}" for each in test.differences
+        ]
+    return warnings, failures
 
 
 def read(file: str | None, flags: dict[str, Any] | None = None) -> tuple[Config, Settings]:

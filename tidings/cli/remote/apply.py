@@ -271,6 +271,8 @@ def _show(config: Config, shown: _Shown) -> None:
         typer.echo(f"{at}{place.detail}", err=True)
     if shown.refusals:
         return
+    for warning in (Place(**each) for plan in shown.plans.values() for each in plan.get("warnings", ())):
+        typer.echo(f"{config.where(warning)}: warning: {warning.detail}", err=True)
     for step in shown.steps:
         typer.echo(step["says"])
     if not shown.steps:

@@ -391,6 +391,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "refusals": {"maxItems": 1_000_000},
         "stays": {"items": {"type": "string", **LINK}, "maxItems": links.LINKS_MAX},
         "connections_stay": {"items": {"type": "string", **CONNECTION}, "maxItems": connections.CONNECTIONS_MAX},
+        "warnings": {"maxItems": 1_000_000},
     },
     "LinkStep": {"do": {"maxLength": 40}, "link": LINK, "connection": CONNECTION, "says": {"maxLength": 10_000}},
     "StepShown": {"do": {"maxLength": 40}, "collection": NAME, "says": {"maxLength": 10_000}},

@@ -332,6 +332,7 @@ ANSWERS: dict[str, Any] = {
         **_PLAN,
         "steps": [_STEP],
         "connections_stay": [],
+        "warnings": [],
     },
     "LinkTestView": _LINK_TEST,
     "LinkView": _LINK,
