@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from tidings.rules.mirror.difference import Counted, Mirrored, Observation, diff
 from tidings.rules.mirror.observer import Observer
 from tidings.rules.mirror.records import BadRecord, key_text, read_path, records
 from tidings.rules.reading.refused import Refused
-from tidings.rules.templates.numbers import read
+from tidings.rules.templates.numbers import exactly, read
 
 NOON = from_text("2026-11-29T12:00:00Z")
 
@@ -168,6 +169,51 @@ def test_numbers_keep_their_digits() -> None:
     assert step(Counted(), held, Observation("a", read('{"id": "a", "n": 123456789012345678901234567890.6}')))
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("1", "1.0"),
+        ("1", "1e0"),
+        ("0", "-0.0"),
+        ("0.1", "0.10"),
+        ("100", "1E2"),
+        ("1e20", "100000000000000000000"),
+        ("9007199254740993", "9007199254740993.0"),
+        ("12345678901234567.89", "12345678901234567.890"),
+        ("1e400", "10E+399"),
+        ('{"a": [1, 2]}', '{"a": [1.0, 2]}'),
+    ],
+)
+def test_a_number_that_is_written_otherwise_is_no_change(before: str, after: str) -> None:
+    held: dict[str, Mirrored] = {}
+    step(Counted(), held, Observation("a", read(f'{{"id": "a", "v": {before}}}')))
+    assert step(Counted(), held, Observation("a", read(f'{{"v": {after}, "id": "a"}}'))) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("9007199254740992", "9007199254740993"),
+        ("9007199254740992.0", "9007199254740993.0"),
+        ("12345678901234567.89", "12345678901234567.9"),
+        ("1e400", "1e401"),
+        ("1e99999999999999999999", "1e99999999999999999998"),
+        ("1", "true"),
+        ("1", '"1"'),
+        ("0", "null"),
+    ],
+)
+def test_another_number_is_a_change_however_long_it_is(before: str, after: str) -> None:
+    held: dict[str, Mirrored] = {}
+    step(Counted(), held, Observation("a", read(f'{{"id": "a", "v": {before}}}')))
+    assert len(step(Counted(), held, Observation("a", read(f'{{"id": "a", "v": {after}}}')))) == 1
+
+
+def test_a_mirror_from_before_this_emits_nothing_for_it() -> None:
+    held = {"a": Mirrored("a", '{"id":"a","v":1.0}', "as it was computed")}
+    assert step(Counted(), held, Observation("a", read('{"id": "a", "v": 1}'))) == []
+
+
 def test_the_last_of_several_observations_counts() -> None:
     held: dict[str, Mirrored] = {}
     twice = (Observation("a", {"n": 1}), Observation("a", {"n": 2}))
@@ -261,6 +307,28 @@ def test_numbers_overlap_only_if_that_is_declared() -> None:
     assert cursors.since(by(overlap_seconds=60), 1_764_410_400) == 1_764_410_340
     assert cursors.since(by(overlap_seconds=60), 1_764_410_400_000) == 1_764_410_340_000
     assert cursors.advanced(by(), 5, [{"at": "x"}, {"at": True}, {"at": 7}], NOON) == 7
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("9007199254740993", "9007199254740994"),
+        ("9223372036854775807", "9223372036854775808"),
+        ("18446744073709551617", "18446744073709551618"),
+        ("18446744073709551617", "18446744073709551617.5"),
+        ("0.12345678901234567890", "0.12345678901234567891"),
+    ],
+)
+def test_numbers_of_any_length_are_cursors(first: str, second: str) -> None:
+    rule = CursorRule(kind="record", path=("at",))
+    stored: Any = None
+    for each in (first, second, first):
+        stored = cursors.advanced(rule, stored, [{"at": read(each)}], 0)
+    assert msgspec.json.encode(cursors.since(rule, stored)).decode() == second
+    earlier = cursors.since(msgspec.structs.replace(rule, overlap_seconds=2), stored)
+    assert Decimal(str(exactly(stored))) - Decimal(str(exactly(earlier))) in (2, 2000)
+    stored = cursors.advanced(rule, stored, [{"at": read("1e99999999999999999999")}], 0)
+    assert msgspec.json.encode(cursors.since(rule, stored)).decode() == second, "what nobody can compare is passed over"
 
 
 def test_the_answer_or_the_clock_may_tell() -> None:

@@ -7,6 +7,7 @@ was being written, is asked for again. What is read again costs nothing: the mir
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -14,12 +15,15 @@ import msgspec
 from tidings.model.link import CursorRule
 from tidings.model.moment import SECOND, Micros, to_text
 from tidings.rules.mirror.records import found_at
+from tidings.rules.templates.numbers import EXACT, exactly
 
 BEGINNING = "1970-01-01T00:00:00.000Z"
 OVERLAP_SECONDS = 120
 
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _MILLIS_FROM = 100_000_000_000
+_NUMBERS = (int, float, msgspec.Raw)
+"""Of an answer: Raw is one that neither 64 bits nor a double keep (rules/templates/numbers.py)."""
 
 
 def since(rule: CursorRule | None, stored: Any) -> Any:
@@ -32,8 +36,8 @@ def since(rule: CursorRule | None, stored: Any) -> Any:
         # With `from: now`, the first run fills the mirror.
         return BEGINNING if rule.since in (None, "now") else rule.since
     overlap = rule.overlap_seconds
-    if type(stored) in (int, float):
-        return stored - (overlap or 0) * (1000 if abs(stored) >= _MILLIS_FROM else 1)
+    if type(stored) in _NUMBERS:
+        return _back(stored, overlap or 0)
     at = moment_of(stored)
     return stored if at is None else to_text(max(0, at - (OVERLAP_SECONDS if overlap is None else overlap) * SECOND))
 
@@ -41,11 +45,11 @@ def since(rule: CursorRule | None, stored: Any) -> Any:
 def advanced(rule: CursorRule, stored: Any, records: list[Any], begun: Micros) -> Any:
     """The cursor after these records were seen, for one of records. `begun`: when the run's first request left."""
     for each in records:
-        values = [value for value in found_at(each, rule.path) if type(value) in (str, int, float) and value != ""]
+        values = [value for value in found_at(each, rule.path) if _is_usable(value)]
         for value in values:
             if stored is None or _is_later(value, stored):
                 stored = value
-    at = None if type(stored) in (int, float) else moment_of(stored)
+    at = moment_of(stored)
     return to_text(begun) if at is not None and at > begun else stored
 
 
@@ -77,7 +81,26 @@ def _is_later(a: Any, b: Any) -> bool:
     if type(a) is str or type(b) is str:
         # One of them is a mistake of the other side's; a text is not comparable with a number.
         return False
-    return bool(a > b)
+    return bool(_number(a) > _number(b))
+
+
+def _is_usable(value: Any) -> bool:
+    """Whether a record's value can be a cursor."""
+    return value != "" if type(value) is str else type(value) in _NUMBERS and _number(value) is not None
+
+
+def _number(value: Any) -> Any:
+    """A number that can be compared and calculated with, exactly."""
+    return exactly(value) if type(value) is msgspec.Raw else value
+
+
+def _back(stored: Any, overlap_seconds: int) -> Any:
+    """A number that counts seconds or milliseconds, this much earlier."""
+    number = _number(stored)
+    if not overlap_seconds:
+        return stored
+    by = overlap_seconds * (1000 if abs(number) >= _MILLIS_FROM else 1)
+    return msgspec.Raw(str(EXACT.subtract(number, by)).encode()) if type(number) is Decimal else number - by
 
 
 def _plain(value: Any) -> Any:

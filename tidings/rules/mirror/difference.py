@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from tidings.rules.templates.numbers import read
+from tidings.rules.templates.numbers import plain, read
 
 ChangeKind = Literal["created", "updated", "deleted"]
 _DIGEST_BYTES = 12
@@ -114,7 +114,7 @@ def vanished(held: Iterable[Mirrored]) -> list[RecordChange]:
 
 
 def _digest(counted: Any) -> str:
-    text = msgspec.json.encode(counted, order="sorted")
+    text = _comparable(counted)
     return hashlib.blake2b(text, digest_size=_DIGEST_BYTES).hexdigest()
 
 
@@ -128,4 +128,9 @@ def _changed(counted: Counted, before: Any, after: Any) -> list[str] | None:
 
 
 def _same(a: Any, b: Any) -> bool:
-    return msgspec.json.encode(a, order="sorted") == msgspec.json.encode(b, order="sorted")
+    return _comparable(a) == _comparable(b)
+
+
+def _comparable(value: Any) -> bytes:
+    """The same for what is equal as JSON: neither the order of names nor how a number is written counts."""
+    return msgspec.json.encode(plain(value), order="sorted")

@@ -6,6 +6,7 @@ Such a number is `msgspec.Raw` here, so `encode` writes it as it was sent.
 from __future__ import annotations
 
 import re
+from decimal import Context, Decimal
 from typing import Any
 
 import jiter
@@ -14,6 +15,9 @@ import msgspec
 from tidings.rules.reading import exact
 from tidings.rules.reading.jsontext import INTEGER_MAX, INTEGER_MIN
 
+DIGITS_MAX = 4_300
+EXACT = Context(prec=3 * DIGITS_MAX)
+"""For calculating with such numbers: no digit is lost."""
 _LONG_NUMBER = re.compile(r"[0-9.]{16,}|[0-9.]+[eE][+-]?[0-9]{3}")
 
 
@@ -27,6 +31,33 @@ def read(text: str) -> Any:
     if not may_be_long(text):
         return msgspec.json.decode(text)
     return _whole(jiter.from_json(text.encode(), float_mode="lossless-float"))
+
+
+def plain(value: Any) -> Any:
+    """A structure in which equal numbers are written alike, as 1 for 1.0 or 1e0: for comparing, not for showing."""
+    kind = type(value)
+    if kind is dict:
+        return {name: plain(each) for name, each in value.items()}
+    if kind is list:
+        return [plain(each) for each in value]
+    if kind is not msgspec.Raw and not (kind is float and value.is_integer()):
+        return value
+    number = exactly(value)
+    if number is None:
+        return value
+    if number.copy_abs() <= INTEGER_MAX and number == number.to_integral_value():
+        return int(number)
+    return msgspec.Raw(str(number.normalize(EXACT)).encode())
+
+
+def exactly(value: Any) -> Decimal | None:
+    """A number as a decimal; None if it has more than DIGITS_MAX digits, zeros included."""
+    text = bytes(value).decode() if type(value) is msgspec.Raw else repr(value)
+    try:
+        number = Decimal(text)
+    except ArithmeticError:
+        return None
+    return number if len(text) <= DIGITS_MAX and abs(number.adjusted()) <= DIGITS_MAX else None
 
 
 def encode(value: Any) -> bytes:

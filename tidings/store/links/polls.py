@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from tidings.model.moment import Micros
+from tidings.rules.templates.numbers import read
 from tidings.store.base import Db
 
 
@@ -31,7 +32,7 @@ def of(db: Db, link: str) -> PollRow:
     if row is None:
         return PollRow(link=link)
     cursor, filled, swept, run, page = row
-    value = None if cursor is None else msgspec.json.decode(cursor)
+    value = None if cursor is None else read(cursor)
     return PollRow(link=link, cursor=value, filled=bool(filled), swept=swept, run=run, page=page)
 
 
