@@ -25,7 +25,7 @@ FOREIGN = {
     r"\bby now\b": "now, already",
     r"\b(?:is|are|was|were) told\b(?! apart)": "is reported, is called, gets",
     r"\b(?:is|are) not (?:told|looked at)\b": "is not reported, is not read",
-    r"\bstands? (?:in|at|there|beside|below)\b": "is in, appears, is next to",
+    r"\bstands? (?:in(?! for)|at|there|beside|below)\b": "is in, appears, is next to",
     r"\b[Ss]o many\b(?! that)": "how many, this many, the maximum number of",
     r"\bthe one of the other\b": "one from the other",
     r"\bper cent\b": "percent",
@@ -47,6 +47,14 @@ FOREIGN = {
     r"\b(?:holds|held|hold) for (?:the|all|each|every|it|any)\b": "applies to",
     r"\b[Nn]othing that waits\b": "no waiting delivery",
     r"\ball else\b": "everything else",
+    r"\b(?:thereof|herein|save for|of whom)\b": "of it, here, except for",
+    r"\bis of no use\b": "does not help",
+    r"\b[Ww]hoever (?!who\b)": "anyone who, the caller that",
+    r"\bown words\b": "message",
+    r"\bfull look\b": "full read",
+    r"\b[Rr]ecognis": "recogniz...",
+    r"\bstays? what (?:it|they) (?:is|are|was|were)\b": "does not change",
+    r"\b(?:ends|ended) (?:well|badly)\b": "succeeds, fails",
 }
 """A phrase, and what to write instead. It is not used where people read, nor in docstrings and comments."""
 
@@ -56,12 +64,13 @@ def readable() -> list[tuple[Path, int, str]]:
     """Every text that people read, with its file and line."""
     pages = [path for path in files() if path.suffix == ".md" and path.name not in WITHOUT]
     modules = [path for path in files() if path.suffix == ".py" and path.is_relative_to(ROOT / "tidings")]
-    return [(path, line, text) for path in (*pages, *modules) for line, text in prose(path)]
+    scripts = [path for path in files() if path.suffix in (".js", ".html") and path.is_relative_to(ROOT / "tidings")]
+    return [(path, line, text) for path in (*pages, *modules, *scripts) for line, text in prose(path)]
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
-    """The text that people read, with its line: pages without code blocks, and string literals of the package."""
-    if path.suffix == ".md":
+    """The text that people read, with its line: pages without code blocks, string literals of the package, scripts."""
+    if path.suffix != ".py":
         yield 1, FENCE.sub(lambda block: "\n" * block[0].count("\n"), path.read_text())
         return
     docstrings = {id(node.value) for node in nodes(path) if isinstance(node, ast.Expr)}

@@ -46,7 +46,7 @@ SETTINGS: tuple[Setting, ...] = (
         "standby",
         bool,
         False,
-        "Wait while another server works on the same PostgreSQL database, and take over when that one is gone.",
+        "Wait while another server uses the same PostgreSQL database, and take over when it is gone.",
     ),
     Setting(
         "operator_key", str, "", "The operator's key. If empty, the first start generates one and shows it once.", True

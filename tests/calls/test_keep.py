@@ -156,7 +156,7 @@ def test_links_test_shows_a_call_with_what_was_kept(calls: Calls) -> None:
         (
             {"keep": KEEP, "call": None, "mail": {"via": "m", "to": "a@b.c", "subject": "s", "text": "t"}},
             "/keep",
-            "with `call`",
+            "so it requires `call`",
         ),
         ({"if": "{{ mine.id }}"}, "/if", "There is no mine here."),
     ],

@@ -8,7 +8,7 @@
     for task in tasks.list(done=False):
         tasks.edit(task["id"], {"done": True})
 
-`AsyncClient` has the same methods, to be awaited. `verify` is for whoever receives webhooks; `tidings.client.adapters`
+`AsyncClient` has the same methods, to be awaited. `verify` is for receivers of webhooks; `tidings.client.adapters`
 has it as a decorator for FastAPI, Starlette, Django and Flask.
 """
 
@@ -75,7 +75,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    # asyncio takes longer to load than all the rest; whoever only verifies, or calls without it, is spared that.
+    # asyncio takes longer to load than all the rest; programs that only verify, or call without it, do not load it.
     if name == "AsyncClient":
         from tidings.client.async_client import AsyncClient
 

@@ -33,7 +33,7 @@ _MORE: dict[Cause, str] = {
     "split": "It is sent again with half of its batch.",
     "hold": "It is not counted as an attempt.",
     "edit": "The endpoint was edited in the meantime, so it is retried at once.",
-    "replace": "It is not retried, since a newer event of the same subject takes its place.",
+    "replace": "It is not retried, because a newer event of the same subject takes its place.",
 }
 
 

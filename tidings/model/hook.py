@@ -10,7 +10,7 @@ from tidings.model.moment import Micros
 
 Method = Literal["POST", "PUT", "PATCH", "GET", "DELETE"]
 Repeats = Literal["delivery", "content", "accept"]
-"""How a repeat is recognised: the sender's delivery id (if its scheme has none, what was sent), what was sent alone, or
+"""How a repeat is recognized: the sender's delivery id (if its scheme has none, what was sent), what was sent alone, or
 nothing, so that each is a new event."""
 State = Literal["accepted", "refused"]
 """The result of a request: it became an event, or was not let in."""

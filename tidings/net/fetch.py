@@ -37,7 +37,7 @@ class Fetcher:
             try:
                 loop.call_soon_threadsafe(_resolve, future, reply)
             except RuntimeError:
-                # The loop has ended, and with it whoever waited.
+                # The loop has ended, and so have those who waited.
                 return
 
         if self._stopping:

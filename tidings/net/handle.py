@@ -94,7 +94,7 @@ class Handle:
         self.curl = pycurl.Curl()
         self.done: Done = _nobody
         self.serial = 0
-        """It changes with each request and after it, so that late results are recognised."""
+        """It changes with each request and after it, so that late results are recognized."""
         self.tenant: str | None = None
         self.target: Target = target_of("")
         self.opens = NONE_OPEN

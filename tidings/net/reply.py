@@ -1,6 +1,6 @@
 """The result of a request, as facts: a status, header lines, a body, or what failed, from a closed list.
 
-Nothing here is judged: whether 410 or 302 is a success is up to whoever sent the request. The sentences are shown to
+Nothing here is judged: whether 410 or 302 is a success is up to the sender of the request. The sentences are shown to
 the link's owner, so they never contain what a name resolved to; that is in the log.
 """
 

@@ -2,7 +2,8 @@
 
 One rule for everything that is limited (requests in flight, memory, streams, readers, large bodies, look-ups): a
 tenant may hold up to GREED times what is then still free. Alone it may hold three quarters; two that want all they can
-get hold three sevenths each; however many overdo it, something is left for whoever holds nothing, and that tenant may
+get hold three sevenths each; however many overdo it, something is left for a tenant that holds nothing, and that tenant
+may
 take all of it. Nobody needs to count who is active. A tenant above its share gets nothing more until it or others give
 something back, so it slows itself only. The operator's own work (tenant None) counts as one more tenant.
 (Known from switches as dynamic thresholds: Choudhury and Hahne, 1998.)
@@ -123,7 +124,8 @@ class Turns(Generic[T]):
                 self._leave(tenant, line)
                 return who
             if not self._share.held(tenant):
-                # Nobody passes by whoever holds nothing: else small amounts would keep a large one waiting forever.
+                # Nobody passes a tenant that holds nothing: otherwise small amounts would keep a large one waiting
+                # forever.
                 return None
         return None
 

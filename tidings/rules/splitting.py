@@ -30,7 +30,7 @@ class SplitTemplate:
         """The elements of an event: equal ones once, nulls left out. Raises TemplateFailed."""
         value = self._template.fill(scope)
         if value is MISSING or value is None:
-            return Elements((), "The event has no value for `split`, so there was nothing to do.")
+            return Elements((), "The event has no value for `split`, so nothing was done.")
         if type(value) is not list:
             raise TemplateFailed(self._at, f"it must become a list, not {_kind(value)}.")
         if len(value) > ELEMENTS_MAX:
@@ -40,7 +40,7 @@ class SplitTemplate:
         there = [encode(each).decode() for each in value if each is not None]
         texts = tuple(dict.fromkeys(there))
         if not texts:
-            return Elements((), "The list of `split` has no elements, so there was nothing to do.")
+            return Elements((), "The list of `split` has no elements, so nothing was done.")
         said = f"Split into {len(texts):,} {'delivery' if len(texts) == 1 else 'deliveries'}."
         if left_out := len(value) - len(texts):
             said += f" {left_out:,} {'element was' if left_out == 1 else 'elements were'} equal to others, or null."

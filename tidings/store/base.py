@@ -22,7 +22,7 @@ def no_rest() -> None:
 class StoreError(Exception):
     """The store refused or broke. Nothing of the transaction is stored, unless that is `unknown`.
 
-    `detail` may be shown to anyone. `because`: the driver's own words, which name hosts, users and tables; they are in
+    `detail` may be shown to anyone. `because`: the driver's message, which names hosts, users and tables; they are in
     the error's text, for logs and operators only.
     """
 

@@ -2,7 +2,8 @@
 
 They are few and every request asks for them, so the whole catalogue is one snapshot. A write job calls one of the
 `put_` and `drop_` methods with its connection; that also records, in the same transaction, what has changed
-(`catalog_change`). The numbers of these changes are the catalogue's version, which lives in the store: whoever holds a
+(`catalog_change`). The numbers of these changes are the catalogue's version, which lives in the store: a process that
+holds a
 snapshot of version 7 reads again what the changes after 7 name, whichever process made them. The writer does so after
 each commit of its own, before anybody is answered.
 """

@@ -78,7 +78,7 @@ class HeavyQueue:
         self._count += 1
 
     def take(self) -> tuple[Job, Reply]:
-        """The next one; whoever it is of has the next turn after all others."""
+        """The next job; its tenant's next turn comes after all others."""
         turn = next(iter(self._turns))
         waiting = self._turns.pop(turn)
         entry = waiting.popleft()

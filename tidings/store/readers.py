@@ -4,7 +4,8 @@ Handing a look-up of ten microseconds to a thread and back costs ten times that,
 brief it is done at once, on the event loop's own connection; what turns out to take longer goes to a thread after all.
 
 A job that computes a lot, such as a plan of hundreds of declarations, calls `rest` of its connection now and then.
-Whoever needs the interpreter waits for each thread that computes, up to 5 ms, whenever it comes back from the database
+A thread that needs the interpreter waits for each thread that computes, up to 5 ms, whenever it comes back from the
+database
 or a socket. So one thread computes at a time, for half of the time.
 """
 

@@ -24,7 +24,7 @@ class ShareQueue:
         return not self._turns.waiting and self.share.take(tenant, amount)
 
     async def take(self, tenant: str | None, amount: int = 1) -> None:
-        """Take it, now or in turn; whoever took it calls `leave`."""
+        """Take it, now or in turn; the caller then calls `leave`."""
         if self.take_now(tenant, amount):
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

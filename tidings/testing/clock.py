@@ -12,7 +12,7 @@ from tidings.model.moment import SECOND, Micros
 class FakeClock:
     """Begins at `start` (now, if left out) and moves by `advance` and `set_by`; with `ticking` also as time passes.
 
-    May be read and moved from any thread. Whoever sleeps by it is woken by each move.
+    May be read and moved from any thread. Everything that sleeps by it is woken by each move.
     """
 
     def __init__(self, start: Micros | None = None, *, ticking: bool = False) -> None:

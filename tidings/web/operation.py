@@ -124,7 +124,7 @@ class Stream:
     headers: list[tuple[str, str]] = field(default_factory=list)
     media: str = "text/event-stream"
     whole: bool = False
-    """It has an end, and whoever does not get that far must notice: the connection is broken then."""
+    """It has an end, and a caller that does not get that far must notice, so the connection is broken then."""
 
 
 Handler = Callable[[Parts, Request], Awaitable[Answer | Stream]]

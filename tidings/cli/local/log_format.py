@@ -14,7 +14,7 @@ TEXT = "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s"
 SECONDS = "%Y-%m-%dT%H:%M:%S"
 
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
-"""The attributes of every record; whoever logged added any others."""
+"""The attributes of every record; any others were added by the logging code."""
 
 
 class JsonFormatter(logging.Formatter):

@@ -201,7 +201,7 @@ def _announce_standby(url: str, as_json: bool) -> None:
     if as_json:
         _print(json.dumps({"url": url, "standby": True, "pid": os.getpid()}))
     else:
-        _print(f"Tidings stands by on {url}. It takes over when the server that works is gone.")
+        _print(f"Tidings stands by on {url}. It takes over when the active server is gone.")
 
 
 def _check_port(settings: Settings) -> None:

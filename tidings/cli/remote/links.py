@@ -107,16 +107,16 @@ def reset(
         ),
     ] = False,
     forget_kept: Annotated[
-        bool, typer.Option("--kept", help="Forget instead what the link has kept of answers.")
+        bool, typer.Option("--kept", help="Delete the values that the link kept from responses instead.")
     ] = False,
-    subject: Annotated[str | None, typer.Option(help="With --kept: only for this subject.")] = None,
+    subject: Annotated[str | None, typer.Option(help="With --kept: delete only the values for this subject.")] = None,
 ) -> None:
     """Reset a link that polls. Its next run reads everything, and emits the differences."""
     done = out.client.links.reset(name, mirror=mirror, kept=forget_kept, subject=subject)
     records = f"; {counted(done['records'], 'record was', 'records were')} deleted" if mirror else ""
     said = f"{name} begins again at its next run{records}."
     if forget_kept:
-        said = f"{name} has forgotten what it had kept for {counted(done['kept'], 'subject', 'subjects')}."
+        said = f"{name} no longer has the values that it kept for {counted(done['kept'], 'subject', 'subjects')}."
     out.answer(done, lambda: out.say(said))
 
 

@@ -1,7 +1,7 @@
 """Changes of an endpoint: create, edit, delete, pause, resume, rotate the secret, test.
 
 Every change is a write job that reads the endpoint as the transaction sees it, so that two edits at once lose nothing,
-and whoever sent the older revision gets 412.
+and the caller that sent the older revision gets 412.
 """
 
 from __future__ import annotations

@@ -33,8 +33,9 @@ class FormBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A form: its page is at `/f/` and its `path`. Each submission is an event, with its `fields` as data.
 
     `thanks` is the text of the page that follows, or a URL or path to which browsers are sent. `subject` names the
-    field whose value is the subject of the events. Pages of the `origins` may submit the form too. Whoever fills in
-    the field named `honeypot`, which people do not see, is not a person; nor is whoever takes less than `min_seconds`.
+    field whose value is the subject of the events. Pages of the `origins` may submit the form too. A submission that
+    fills in the field named `honeypot`, which people do not see, or that takes less than `min_seconds`, is not from a
+    person.
     """
 
     path: str

@@ -64,7 +64,7 @@ class TimerRuns:
         key = KeptKey(_space(link), tenant or caller.tenant or "", subject)
         row = await self._readers.call(lambda db: kept.row_of(db, key), caller.tenant)
         if row is None:
-            raise NotFound(f"{name} has kept nothing for the subject {subject[:100]}.")
+            raise NotFound(f"{name} has no kept values for the subject {subject[:100]}.")
         return KeptFor(link=name, row=row)
 
     async def reset(
@@ -77,7 +77,7 @@ class TimerRuns:
         """
         caller.need(WRITE, WHOLE)
         if subject is not None and not is_kept:
-            raise Refused("/subject", "not_together", "`subject` belongs to `kept`, which was not asked for.")
+            raise Refused("/subject", "not_together", "`subject` requires `kept`.")
         self._links.find(caller, name)
         if is_kept:
             return await run(lambda db: self._forget(db, name, subject))
@@ -96,7 +96,7 @@ class TimerRuns:
     def _reset(self, db: Db, name: str, *, forget: bool) -> Forgotten:
         link = self._at(db, name)
         if (rule := getattr(link.what, "emit", None)) is None:
-            detail = f"{name} has no `emit`, so it has read nothing. To forget what it has kept, ask for `kept`."
+            detail = f"{name} has no `emit`, so there is nothing to reset. To delete its kept values, send `kept`."
             raise Conflict(detail, code="no_emit")
         row = timers.of(db, link.num)
         if row is not None and timers.is_running(db, row):

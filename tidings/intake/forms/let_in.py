@@ -26,7 +26,8 @@ class RefusedForms:
         self._receiver, self._catalog, self._clock = receiver, catalog, clock
 
     async def let_in(self, receipt: Receipt, request_id: str, run: Run[Receipt, R]) -> R:
-        """Check a submission's values again, whoever sent them, and let it in; `run` runs the job that does it.
+        """Check a submission's values again, without asking who sent them, and let it in; `run` runs the job that does
+        it.
 
         Raises Conflict if a value is wrong or it was let in already, Invalid if it does not fit its type's schema,
         NotFound if its form was deleted.

@@ -1,4 +1,4 @@
-"""Requests that were refused, kept for whoever wants to know why.
+"""Requests that were refused, kept so that people can see why.
 
 They are written down a moment after they were answered, many in one transaction. Each hook has room for PER_FLUSH_MAX
 in each moment and for REFUSALS_KEPT in all, each tenant for its share of the bytes, and no sender's address takes the

@@ -41,8 +41,8 @@ class ItemRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `pointer` and `id_pointer`: where `data` and `id` are in the request's body (None: the id is in its path). `tenant`:
     whose item, for keys without a tenant; empty: nobody's; None: not said. `drafts`: the changes of several requests,
-    written together by whoever made the drafts. `moving`: unique values may move between the items of several requests,
-    which share it and the drafts. `line`: of a file.
+    written together by the code that made the drafts. `moving`: unique values may move between the items of several
+    requests, which share it and the drafts. `line`: of a file.
     """
 
     grant: Grant

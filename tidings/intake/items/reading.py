@@ -1,7 +1,7 @@
 """Reading items on behalf of callers: which of them exist for a caller, in which order, and what it sees of them.
 
-What is returned here are jobs for a reader's connection. They refuse what the caller's grant does not include, whoever
-asks: the API offers nothing else, but a page may ask for anything.
+What is returned here are jobs for a reader's connection. They refuse what the caller's grant does not include, in every
+case: the API offers nothing else, but a page may ask for anything.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class FormOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     honeypot: str = ""
     """The name of the field that people do not see."""
     min_seconds: float = 0
-    """Whoever submits the page sooner is not a person."""
+    """A submission that is made sooner is not a person's."""
     max_per_minute: int = 0
     """How many submissions each address may make in a minute; 0: any number."""
     enabled: bool = True

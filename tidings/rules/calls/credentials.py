@@ -10,7 +10,7 @@ from tidings.model.calls.connection import Connection
 from tidings.rules.calls import oauth1, oauth2
 
 _ORDINARY = ("accept", "accept-encoding", "accept-language", "content-type", "user-agent")
-"""Headers that are no secret, whoever declares them."""
+"""Headers that are never secret."""
 
 
 def secrets_of(connection: Connection | None) -> tuple[str, ...]:

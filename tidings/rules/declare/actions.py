@@ -32,7 +32,7 @@ def read_action(given: dict[str, Any], pointer: str, wrong: Places) -> LinkActio
     """The action. `pointer`: of the link."""
     named = [name for name in ACTIONS if given.get(name) is not None]
     if given.get("keep") is not None and named != ["call"]:
-        wrong.say(f"{pointer}/keep", "contradiction", "`keep` remembers something of an answer: use it with `call`.")
+        wrong.say(f"{pointer}/keep", "contradiction", "`keep` stores values of a response, so it requires `call`.")
     if not named:
         detail = "A link needs `item` (an edit of an item), `call` (a request to another system) or `mail` (a mail)."
         wrong.say(f"{pointer}/item", "missing", detail)
@@ -105,11 +105,11 @@ def _check_split(given: dict[str, Any], pointer: str, wrong: Places) -> None:
         wrong.say(
             f"{pointer}/split",
             "contradiction",
-            "A link with `emit` reads one answer for each event; leave `split` out.",
+            "A link with `emit` reads one response for each event; leave `split` out.",
         )
     if replaces(given):
         detail = (
-            "`order: subject` replaces a whole event, but with `split` each element is on its own; leave `order` out."
+            "`order: subject` replaces a whole event, but with `split` each element is separate; leave `order` out."
         )
         wrong.say(f"{pointer}/order", "contradiction", detail)
 
@@ -126,7 +126,7 @@ def _keeping(call: CallApi | None, given: dict[str, Any], pointer: str, wrong: P
         return call
     for name, detail in (
         ("emit", "`emit` keeps what it reads in its mirror; leave `keep` out."),
-        ("split", "With `split`, the elements of a subject would overwrite what each other keeps; leave `keep` out."),
+        ("split", "With `split`, the elements of a subject would overwrite one another's values; leave `keep` out."),
     ):
         if given.get(name) is not None:
             wrong.say(at, "contradiction", detail)

@@ -136,7 +136,7 @@ OF_EDITS = {row.outcome: row for row in _EDITS}
 
 DOUBTFUL = Judgement(
     outcomes.IN_DOUBT,
-    "none, or none that can be used, though the request was sent",
+    "none, or an unusable one, although the request was sent",
     "dead",
     "failing",
     "it may have taken effect, so a person has to decide. With GET, PUT, DELETE, `in_doubt: retry` or the link's own "

@@ -2,7 +2,7 @@
 
 **Repeats.** A sender that got no response sends again. One key tells such a repeat: a hash of the sender's delivery id
 or, if the scheme has none, of what was sent. An id that the signature does not cover counts only together with what was
-sent: else whoever replays one request under the id of another would have that one dropped.
+sent: otherwise anyone who replays one request under the id of another would have that one dropped.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _proves(check: Check, place: str) -> bool:
         )
     if isinstance(check, Jwt):
         return in_body and check.body_hash is not None
-    # Whoever knows the token is the sender; certificates, sorted parameters and items cover what the body says.
+    # Anyone who knows the token is the sender; certificates, sorted parameters and items cover what the body says.
     return in_body or isinstance(check, Token | Basic)
 
 

@@ -78,7 +78,7 @@ METADATA: frozenset[Address] = frozenset(
         *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254"),
     )
 )
-"""Services of clouds that give credentials to whoever asks. A range that holds one does not open it."""
+"""Services of clouds that give credentials to anyone who asks. A range that contains one does not allow it."""
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 _PUBLIC_V6 = IPv6Network("2000::/3")
 _MAPPED_V6 = IPv6Network("::ffff:0:0/96")

@@ -1,6 +1,6 @@
-"""How often each address may ask: counts in fixed windows, in bounded memory, whoever asks.
+"""How often each address may ask: counts in fixed windows, in bounded memory, for every caller.
 
-Whoever has one IPv6 network has more addresses than can be counted, so its /64 counts as one address. Sites often have
+One IPv6 network has more addresses than can be counted, so its /64 counts as one address. Sites often have
 a /48, which holds 65,536 of these, so that is counted as well. If more addresses ask than are kept, the one that was
 counted first is forgotten: nobody is refused because others ask.
 """

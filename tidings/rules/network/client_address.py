@@ -37,7 +37,7 @@ def client_address(peer: str, forwarded_for: Sequence[str], forwarded: Sequence[
 
 
 def _caller(peer: str, entries: list[Address | None], trusted: Networks) -> str:
-    """Go from the connection to the left; an entry that is not an address ends the search at whoever wrote it."""
+    """Go from the connection to the left; an entry that is not an address ends the search at its writer."""
     caller = peer
     for entry in entries:
         if entry is None:

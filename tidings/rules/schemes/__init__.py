@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tidings.rules.schemes.verdict import MEANINGS, REASONS, Reason, Verdict
     from tidings.rules.schemes.verifier import Verifier
 
-# Loaded when first used: whoever only signs our own webhooks is spared the rest.
+# Loaded when first used: a program that only signs our own webhooks does not need the rest.
 _HOMES = {
     "catalogue": ("families", "handshakes", "named", "names", "schemes"),
     "describe": ("body_in_words", "checks_in_words", "replays_in_words"),

@@ -112,7 +112,7 @@ def _signature(check: Signature, at: str) -> None:
 
 
 def _is_covered(check: Signature, templates: tuple[str, ...], at: str) -> None:
-    """A timestamp that is not signed proves nothing: whoever replays a request writes a new one."""
+    """A timestamp that is not signed proves nothing: an attacker who replays a request writes a new one."""
     assert check.timestamp is not None
     inside_body = check.timestamp.source.startswith(("json:", "form:"))
     for text in templates:

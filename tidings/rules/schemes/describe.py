@@ -54,7 +54,7 @@ def replays_in_words(scheme: Scheme) -> str:
 
 
 _REPLAYED = "No replay window: a replayed request still verifies, so drop repeats by"
-_OWN_LIMIT = "The sender signs a time but names no limit: `tolerance_seconds` sets one."
+_OWN_LIMIT = "The sender signs a time but sets no limit; `tolerance_seconds` sets one."
 
 
 def body_in_words(scheme: Scheme) -> str:

@@ -1,6 +1,7 @@
 """Two servers on one PostgreSQL database: one holds the pen and works, others stand by (docs/decisions/0047).
 
-The session that writes holds the pen (store/engines/pen.py), so whoever loses the session cannot commit: the lock is
+The session that writes holds the pen (store/engines/pen.py), so a server that loses the session cannot commit: the lock
+is
 the fence. A beat, once a second on its own connection, decides who *should* hold it:
 
 * A server that works sends nothing unless a beat asked within the last PROOF_SECONDS found the pen in its writer's

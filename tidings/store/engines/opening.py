@@ -75,7 +75,7 @@ def lock_folder(folder: Path) -> FileLock:
 def lock_database(url: str, folder: Path) -> FileLock | None:
     """Keep a second server away from the same SQLite file, whatever its data folder and by whatever name.
 
-    None: PostgreSQL is locked by whoever writes. Raises StoreBusy.
+    None: on PostgreSQL the writer holds the lock. Raises StoreBusy.
     """
     file = sqlite_file(url, folder)
     if file is None or not file.resolve().parent.is_dir():

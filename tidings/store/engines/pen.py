@@ -1,6 +1,7 @@
 """The pen: the lock that lets one server write to a PostgreSQL database, and what is to be known before it is taken.
 
-The writer's own session holds it, so whoever has lost the session cannot commit. Who takes it again after that may
+The writer's own session holds it, so a server that has lost the session cannot commit. Who takes it again after that
+may
 find that another server wrote meanwhile: what it has in memory is then of a past that no longer counts.
 """
 

@@ -239,4 +239,4 @@ class PostgresEngine:
             pen.refuse_pooler(self._url)
 
     def close(self) -> None:
-        """Connections are closed by whoever opened them."""
+        """Connections are closed by the code that opened them."""

@@ -256,7 +256,7 @@ class SqliteEngine:
             )
 
     def close(self) -> None:
-        """Connections are closed by whoever opened them."""
+        """Connections are closed by the code that opened them."""
 
 
 class SqliteFile:

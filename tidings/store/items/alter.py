@@ -1,6 +1,6 @@
 """Carry out a plan: the tables of items follow it, in the transaction that is open.
 
-Whoever has a large table does the same in slices (handover.py); the steps are those of this file and of successor.py.
+A large table is changed in the same way in slices (handover.py); the steps are those of this file and of successor.py.
 """
 
 from __future__ import annotations

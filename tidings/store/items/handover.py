@@ -70,9 +70,9 @@ class Handover:
         """
         self.pair = pair
         self.cursor = 0
-        """The last row that was taken. Moved by whoever calls."""
+        """The last row that was taken. The caller moves it."""
         self.last = Pass()
-        """The last pass that was done. Kept by whoever calls."""
+        """The last pass that was done. The caller keeps it."""
         self.high = 0
         """The last row that was there when all were inspected, and may be taken as it was found."""
         self.successor: Successor | None = None

@@ -123,13 +123,13 @@ class ItemTable:
             self._drop_words(db, seq)
 
     def grow(self, db: Db) -> None:
-        """New items are about to be stored: whoever goes through the table has to know."""
+        """New items are about to be stored: a job that goes through the table has to know."""
         watch = db.watched.get(self.name)
         if watch is not None:
             watch.grow()
 
     def note(self, db: Db, seqs: Sequence[int], *, gone: bool = False) -> None:
-        """These items are about to be written, or deleted: whoever goes through the table has to know."""
+        """These items are about to be written or deleted: a job that goes through the table has to know."""
         watch = db.watched.get(self.name)
         if watch is None:
             return

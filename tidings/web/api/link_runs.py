@@ -89,10 +89,10 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="Reset a link that polls",
         help=(
-            "The link forgets how far it has read, so its next run reads everything. Records that are unchanged in "
+            "The link starts from the beginning, so its next run reads everything. Records that are unchanged in "
             "its mirror emit nothing, so only missed changes are emitted. With `mirror`, the records in the "
-            "mirror are deleted too, and the next run emits each of them as created. With `kept`, the link forgets "
-            "instead what it has kept of answers; links through the same connection share that."
+            "mirror are deleted too, and the next run emits each of them as created. With `kept`, the values that "
+            "the link kept from responses are deleted instead; links through the same connection share them."
         ),
         handler=reset_link,
         tag="Links",
@@ -107,10 +107,10 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/v1/links/{name}/kept",
         scope=READ,
-        summary="Read what a link has kept for a subject",
+        summary="Read the values that a link has kept for a subject",
         help=(
-            "What its `keep` remembered of answers for the subject of an event, and what its templates see as `mine`. "
-            "Links through the same connection share it."
+            "The response has the values that the link's `keep` stored for the subject of an event, which its "
+            "templates see as `mine`. Links through the same connection share them."
         ),
         handler=get_kept,
         tag="Links",

@@ -46,7 +46,7 @@ class LinkBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class LinkPause(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why it is paused, in words, for whoever checks later."""
+    """Why it is paused, in words, for anyone who checks later."""
 
     reason: str | None = None
 

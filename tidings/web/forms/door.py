@@ -1,7 +1,8 @@
 """The forms' door: a page for people, and what they send from it.
 
-Whoever calls is a person with a browser, or a script of somebody's own page. A browser gets pages, also for what is
-refused; a script, or whoever accepts JSON and not HTML, gets JSON and problems. Nothing here is known to a browser from
+The caller is a person with a browser, or a script of somebody's own page. A browser gets pages, also for what is
+refused; a script, or a caller that accepts JSON and not HTML, gets JSON and problems. Nothing here is known to a
+browser from
 before: no cookie is set or read.
 """
 

@@ -128,7 +128,7 @@ class _Kept:
 
 
 async def _drain(pieces: AsyncIterator[bytes]) -> None:
-    """Read on for a while: whoever is still sending a file would not see an answer before its end."""
+    """Keep reading for a while: a caller that is still sending a file would not see a response before its end."""
     size = 0
     with contextlib.suppress(TidingsError):
         async for piece in pieces:

@@ -275,7 +275,8 @@ _LINK: dict[str, Schema] = {
     },
     "if": _TEMPLATE,
     "once": _TEMPLATE,
-    "split": _TEMPLATE | {"description": "A template of a list; the link acts on each element, `item`, on its own."},
+    "split": _TEMPLATE
+    | {"description": "A template that becomes a list; the link acts on each element, `item`, separately."},
     "emit": {
         **_object(
             "type",
@@ -304,7 +305,7 @@ _LINK: dict[str, Schema] = {
         "type": "object",
         "minProperties": 1,
         "maxProperties": keeping.NAMES_MAX,
-        "description": "What the link remembers of an answer for the event's subject: names with templates.",
+        "description": "The values that the link keeps from a response for the event's subject: names with templates.",
     },
     "order": _TEMPLATE,
     "order_max_age_seconds": {"minimum": 1, "maximum": pacing.ORDER_AGE_SECONDS_MAX},

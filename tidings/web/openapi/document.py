@@ -171,7 +171,7 @@ class _Documents:
             if len(self._kept) >= DOCUMENTS_MAX:
                 del self._kept[next(iter(self._kept))]
             kept = self._kept[key.id] = (made_from, making)
-        # Whoever goes away does not stop it for the others.
+        # A caller that disconnects does not stop it for the others.
         return await asyncio.shield(kept[1])
 
     async def _made(self, parts: Parts, key: Key, made_from: tuple[Any, ...]) -> bytes:

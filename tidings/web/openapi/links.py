@@ -1,7 +1,7 @@
 """What may be called after a success, as OpenAPI links: derived from the paths of things.
 
-Whoever makes a thing, or lists some, is shown what can be read, changed and deleted with its name; whoever reads one,
-how it is changed and deleted. Other links an operation names itself.
+A response that creates or lists things shows what can be read, changed and deleted with their names; one that reads
+one, how it is changed and deleted. Other links an operation names itself.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from tidings.rules.splitting import SplitTemplate
 from tidings.rules.template import Scope, TemplateFailed
 from tidings.store.base import StoreError
 
-NO_LONGER = "The link no longer splits events, and this delivery is about an element of one."
+NO_LONGER = "The link no longer splits events, but this delivery is about an element of one."
 
 
 class Split(msgspec.Struct, frozen=True):

@@ -96,7 +96,7 @@ def replace_outdated(lane: Lane, now: Micros, settlement: Settlement, read: Call
 
 
 def has_newer(lane: Lane, subject: str | None, number: int) -> bool:
-    """Whether a newer one is held behind a delivery, so that trying that again is of no use."""
+    """Whether a newer one is held behind a delivery, so that trying that again would not help."""
     if subject is None or not lane.replaces:
         return False
     line = lane.lines.held.get(subject)

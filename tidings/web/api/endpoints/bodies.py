@@ -27,7 +27,7 @@ EndpointPatch = patch_of(
 
 
 class PauseBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why it is paused, in words, for whoever looks later."""
+    """Why it is paused, in words, for anyone who checks later."""
 
     reason: str | None = None
 

@@ -180,7 +180,7 @@ function json() {
       if (control.node.value.trim()) JSON.parse(control.node.value);
       return "";
     } catch (wrong) {
-      return `This is no JSON: ${wrong.message}`;
+      return `This is not valid JSON: ${wrong.message}`;
     }
   };
   return {

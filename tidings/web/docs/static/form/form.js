@@ -53,7 +53,7 @@ function parametersOf(read, { operation, shared }) {
   return [...found.values()].sort((one, other) => rank(one) - rank(other));
 }
 
-// `price__gte` next to `price`: a list has so many of these that they would bury its plain filters.
+// `price__gte` next to `price`: a list has dozens of these, which would bury its plain filters.
 function isComparison({ name }, parameters) {
   const field = name.split("__")[0];
   return name !== field && parameters.some((other) => other.name === field);
