@@ -11,6 +11,8 @@ from tidings.store.watch import Watch
 T = TypeVar("T")
 R = TypeVar("R")
 Row = tuple[Any, ...]
+Outcome = tuple[Any, Exception | None]
+"""What a job returned, or what it raised."""
 Dialect = str
 """`sqlite` or `postgres`."""
 
@@ -59,6 +61,10 @@ class StoreDamaged(StoreError):
 
 class TooLong(StoreError):
     """A brief read ran too long; it may be repeated on a reader thread."""
+
+
+class NotSingle(StoreError):
+    """A job that was to ask once asks again; it may be repeated on a reader thread."""
 
 
 class Outdated(StoreError):
@@ -146,6 +152,19 @@ class BriefDb(Db, Protocol):
         """Start timing a single statement without a transaction."""
 
 
+class AwaitedReads(Protocol):
+    """Connections whose statements an event loop can await."""
+
+    async def run_all(self, jobs: Sequence[Callable[[Db], Any]]) -> list[Outcome]:
+        """Run jobs that read with one statement each. They are begun twice.
+
+        An outcome is Lost, Outdated or NotSingle where a reader thread may repeat the job.
+        """
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
 class Engine(Protocol):
     """A database that Tidings can use."""
 
@@ -168,6 +187,9 @@ class Engine(Protocol):
 
     def brief_reader(self) -> BriefDb | None:
         """A connection whose reads raise TooLong rather than take more than a moment; None: none can promise that."""
+
+    def awaited_reads(self) -> AwaitedReads | None:
+        """What reads for an event loop without a thread; None: nothing needs it."""
 
     def builder(self) -> Builder:
         """A connection that builds indexes next to the writer. Raises StoreError if only the writer may write."""

@@ -2,6 +2,7 @@
 
 Handing a look-up of ten microseconds to a thread and back costs ten times that, so where the engine can promise to be
 brief it is done at once, on the event loop's own connection; what turns out to take longer goes to a thread after all.
+Where each statement waits for a socket, the event loop awaits those jobs that have only one (engines/gathering.py).
 
 A job that computes a lot, such as a plan of hundreds of declarations, calls `rest` of its connection now and then.
 A thread that needs the interpreter waits for each thread that computes, up to 5 ms, whenever it comes back from the
@@ -21,7 +22,8 @@ from typing import TypeVar
 
 from tidings.model.errors import Unavailable
 from tidings.rules.share import Share
-from tidings.store.base import Db, Engine, Lost, Outdated, StoreError, TooLong
+from tidings.store.base import Db, Engine, Lost, NotSingle, Outdated, StoreError, TooLong
+from tidings.store.engines.gathering import Awaiting
 from tidings.store.share_queue import ShareQueue
 
 THREADS = 5
@@ -74,18 +76,19 @@ class Readers:
         self._open: list[Db] = []
         self._computing = _Computing()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="reader")
-        self._brief = engine.brief_reader()
+        self._brief, self._awaited = engine.brief_reader(), engine.awaited_reads()
         self._rests: dict[str | None, float] = {}
         self.share = Share("readers", THREADS)
         self._places = ShareQueue(self.share)
+        self._awaiting = None if self._awaited is None else Awaiting(self._awaited, self._places)
 
-    async def call(self, job: Callable[[Db], T], tenant: str | None = None) -> T:
-        """Run `job` in the tenant's turn and await its result; it may be begun twice.
+    async def call(self, job: Callable[[Db], T], tenant: str | None = None, *, single: bool = False) -> T:
+        """Run `job` in the tenant's turn and await its result; it may be begun twice. `single`: see `brief`.
 
         Raises what it raised, or Unavailable where the store refused.
         """
         await self._places.take(tenant)
-        reading = self._pool.submit(self.run, job)
+        reading = self._pool.submit(self.run, job, single=single)
         try:
             return await asyncio.wrap_future(reading)
         finally:
@@ -111,7 +114,14 @@ class Readers:
                 self._rests[tenant] = time.monotonic() + REST_SECONDS
             except StoreError as wrong:
                 raise _unreadable(wrong) from wrong
-        return await self.call(job, tenant)
+        if single and self._awaiting is not None:
+            try:
+                return await self._awaiting.run(job, tenant)
+            except (Lost, Outdated, NotSingle):
+                return await self.call(job, tenant)
+            except StoreError as wrong:
+                raise _unreadable(wrong) from wrong
+        return await self.call(job, tenant, single=single)
 
     def _may_try(self, tenant: str | None) -> bool:
         until = self._rests.get(tenant)
@@ -122,7 +132,7 @@ class Readers:
         del self._rests[tenant]
         return True
 
-    def run(self, job: Callable[[Db], T]) -> T:
+    def run(self, job: Callable[[Db], T], *, single: bool = False) -> T:
         """Run `job` in this thread, in one read transaction, so that all it sees is of one moment."""
         try:
             db: Db | None = getattr(self._local, "db", None)
@@ -132,7 +142,7 @@ class Readers:
                 self._open.append(db)
             self._computing.begin()
             try:
-                return self._read(db, job)
+                return self._read(db, job, single=single)
             except (Outdated, Lost):
                 return self._read(db, job)
             finally:
@@ -140,7 +150,14 @@ class Readers:
         except StoreError as wrong:
             raise _unreadable(wrong) from wrong
 
-    def _read(self, db: Db, job: Callable[[Db], T]) -> T:
+    def _read(self, db: Db, job: Callable[[Db], T], *, single: bool = False) -> T:
+        if single:
+            # Over a network, BEGIN and ROLLBACK take as long as the statement.
+            try:
+                return job(db)
+            except StoreError:
+                db.rollback()
+                raise
         db.begin(write=False)
         try:
             return job(db)
@@ -152,8 +169,9 @@ class Readers:
         self._pool.shutdown(wait=True)
         for db in self._open:
             db.close()
-        if self._brief is not None:
-            self._brief.close()
+        for more in (self._brief, self._awaited):
+            if more is not None:
+                more.close()
 
 
 def _unreadable(wrong: StoreError) -> Unavailable:

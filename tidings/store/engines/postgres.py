@@ -20,7 +20,15 @@ from tidings.store.base import (
     no_rest,
 )
 from tidings.store.engines import pen
-from tidings.store.engines.session import CONNECT_SECONDS, has_several_hosts, place, translated, with_defaults
+from tidings.store.engines.awaited import PostgresReads
+from tidings.store.engines.session import (
+    CONNECT_SECONDS,
+    ends_session,
+    has_several_hosts,
+    place,
+    translated,
+    with_defaults,
+)
 from tidings.store.engines.statements import statements, to_driver
 from tidings.store.watch import Watch
 
@@ -191,7 +199,9 @@ class PostgresDb:
             self._outdated = True
             raise
         except StoreBusy as wrong:
-            if self._conn.closed:
+            if self._conn.closed or ends_session(wrong.__cause__):
+                # Its last words may come before the end of the connection.
+                self._conn.close()
                 raise Lost(wrong.detail, because=wrong.because) from wrong
             raise
 
@@ -223,6 +233,9 @@ class PostgresEngine:
 
     def brief_reader(self) -> None:
         """None: each statement waits for an answer over a socket."""
+
+    def awaited_reads(self) -> PostgresReads:
+        return PostgresReads(self._url)
 
     def builder(self) -> Builder:
         return PostgresDb(self._url)

@@ -14,6 +14,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tidings.store.base import Held, Outdated, StoreBusy, StoreError, StoreFull, UniqueViolation
 
 CONNECT_SECONDS = 5
+_LAST_WORDS = ("57P01", "57P02", "57P03", "57P05", "25P03")
+"""SQLSTATE of the end of a session: shutdown, crash, start, and idle for too long."""
 
 
 def with_defaults(url: str) -> str:
@@ -52,6 +54,11 @@ def _parts(url: str) -> dict[str, Any]:
         return dict(conninfo_to_dict(url))
     except psycopg.Error as wrong:
         raise StoreBusy("PostgreSQL cannot be reached", because=str(wrong).strip()) from wrong
+
+
+def ends_session(wrong: BaseException | None) -> bool:
+    """Whether PostgreSQL ended the session with this error."""
+    return isinstance(wrong, psycopg.Error) and wrong.sqlstate in _LAST_WORDS
 
 
 @contextlib.contextmanager

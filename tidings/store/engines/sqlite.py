@@ -240,6 +240,9 @@ class SqliteEngine:
         db.be_brief()
         return db
 
+    def awaited_reads(self) -> None:
+        """None: its own connection reads for the event loop."""
+
     def builder(self) -> Builder:
         raise StoreError("SQLite has one writer at a time: indexes are built by its jobs")
 
