@@ -43,7 +43,7 @@ class LinksOf(NamedTuple):
 def links_of(config: Config, section: Any) -> LinksOf:
     """What a section declares. Raises SettingsError with every wrong place."""
     from tidings.rules.declare import links
-    from tidings.rules.declare.link_tests import read_tests
+    from tidings.rules.declare.in_file.link_tests import read_tests
     from tidings.rules.reading.places import Places
 
     wrong: list[str] = []
@@ -124,13 +124,22 @@ def _form(config: Config, name: str, link: Any) -> Any:
 
 def _read(config: Config, name: str, link: Any, what: str, check: Callable[[dict[str, Any]], object]) -> Any:
     """The declaration of a hook or a form, checked, with the variables that it names."""
+    from tidings.rules.declare.in_file.received import written_out
+    from tidings.rules.reading.places import Places
     from tidings.rules.schemes.form import refused
 
     at = f"/links/{escaped(name)}"
     if not _NAME.fullmatch(name):
         raise SettingsError(_said(config, at, "A link's name has 1 to 64 letters, digits, _ and -.", "name"))
-    when = _only_member(config, at, link, "when")
+    emit = link.get("emit") if isinstance(link, dict) else None
+    when = _only_member(config, at, {part: link[part] for part in link if part != "emit"}, "when")
     body = _only_member(config, f"{at}/when", when, what)
+    places = Places()
+    body = written_out(body, emit, what, f"{at}", places)
+    if places.found:
+        raise SettingsError(
+            "\n".join(_said(config, each.pointer or "", each.detail, each.code) for each in places.found)
+        )
     at = AT.format(name=escaped(name), what=what)
     if not isinstance(body, dict):
         example = "scheme: github" if what == "hook" else "fields: {email: {type: email}}"

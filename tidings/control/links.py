@@ -25,8 +25,8 @@ from tidings.model.ids import new_id
 from tidings.model.link import AnyLink, Mode
 from tidings.model.moment import Clock, Micros
 from tidings.rules.declare.change_types import ChangeTypes
+from tidings.rules.declare.in_file.lint import unknown_fields
 from tidings.rules.declare.links import LINKS_MAX, DeclaredLink, changed, followed, new, plain, read, read_one
-from tidings.rules.declare.lint import unknown_fields
 from tidings.rules.reading.refused import Refused, escaped
 from tidings.rules.revisions import Conditions, check_revision
 from tidings.store.base import Db, R, Run

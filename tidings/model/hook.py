@@ -27,9 +27,13 @@ class HookOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """What the scheme asks for besides secrets."""
     description: str = ""
     type: str = ""
-    """The type of its events; `{type}` is replaced by the sender's name for it."""
+    """The type of its events; `{type}` is replaced by the sender's name for it. It may be a template."""
     subject: str = ""
     """Where the subject of its events is found, such as `json:data.id`."""
+    key: str = ""
+    """A template of the subject that also tells repeats; if empty, `subject` and `repeats` do."""
+    data: Any = None
+    """A template of the data of its events; None: all of the body."""
     methods: tuple[Method, ...] = ("POST",)
     tolerance_seconds: float | None = None
     """How old a signature may be; None: as the scheme says."""

@@ -26,6 +26,8 @@ class HookView(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     type: str
     subject: str
+    key: str
+    data: str | dict[str, Any] | None
     methods: tuple[Method, ...]
     tolerance_seconds: float | None
     max_bytes: int | None
@@ -95,6 +97,8 @@ def hook_view(hook: Hook, base: str) -> HookView:
         description=options.description,
         type=options.type,
         subject=options.subject,
+        key=options.key,
+        data=options.data,
         methods=options.methods,
         tolerance_seconds=options.tolerance_seconds,
         max_bytes=options.max_bytes,

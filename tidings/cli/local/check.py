@@ -67,7 +67,7 @@ def _of_links(config: Config) -> tuple[list[str], list[str]]:
     from tidings.cli.local import link_tests
     from tidings.rules.declare import declaration, links
     from tidings.rules.declare.change_types import ChangeTypes
-    from tidings.rules.declare.lint import unknown_fields
+    from tidings.rules.declare.in_file.lint import unknown_fields
 
     declared = {} if config.collections is None else declaration.read(config.collections)
     types = ChangeTypes({each.collection.name: each.collection for each in declared})

@@ -18,7 +18,7 @@ from tidings.rules.calls import sending
 from tidings.rules.calls.mail import MailTemplate
 from tidings.rules.calls.request import CallTemplate
 from tidings.rules.declare import connections, links
-from tidings.rules.declare.link_tests import NOTHING
+from tidings.rules.declare.in_file.link_tests import NOTHING
 from tidings.rules.edits import EditTemplate, LoopEnds
 from tidings.rules.guard import ITEM, MINE, SKIPPED_BY_IF, Guard, names_of
 from tidings.rules.mirror.pages import FIRST_NAMES

@@ -8,7 +8,7 @@ import msgspec
 
 from tidings.model.hook import HookOptions, Method, Repeats
 from tidings.rules import schemes
-from tidings.rules.hooks import naming
+from tidings.rules.hooks import emitting, naming
 from tidings.rules.reading.refused import Refused
 from tidings.rules.schemes import HookReply
 from tidings.rules.schemes.checked import check_reply
@@ -23,7 +23,8 @@ class HookBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A hook: its URL is `/in/` and its `path`, and requests are let in as its `scheme` says.
 
     `scheme` is the name of one (`GET /v1/schemes`), or one of your own. All `secrets` are valid at once. `{type}` in
-    `type` stands for what the sender calls an event, and `subject` says where the subject is found. `repeats` says what
+    `type` stands for what the sender calls an event, and `subject` says where the subject is found; or `type`, `key`
+    (the subject, which also tells repeats) and `data` are templates of `body` and `headers`. `repeats` says what
     tells that a request came before: the sender's `delivery` id, its `content`, or nothing (`accept`). `max_bytes` is
     the largest body, by default the setting `max_hook_bytes`, which it cannot exceed.
     """
@@ -35,6 +36,8 @@ class HookBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     description: str = ""
     type: str | None = None
     subject: str = ""
+    key: str = ""
+    data: str | dict[str, Any] | None = None
     methods: tuple[Method, ...] | None = None
     tolerance_seconds: float | None = None
     max_bytes: int | None = None
@@ -67,6 +70,7 @@ def checked(given: HookBody, tenant: str | None, bytes_max: int | None = None) -
             schemes.source(given.subject)
         except Refused as wrong:
             raise wrong.under("/subject") from None
+    emitting.check(given.type, given.key, given.data, given.subject, tenant)
     replies = {name: getattr(given, name) for name in ("accepted", "repeated", "refused")}
     for name, reply in replies.items():
         if reply is not None:
@@ -76,8 +80,10 @@ def checked(given: HookBody, tenant: str | None, bytes_max: int | None = None) -
         scheme=given.scheme,
         settings=given.settings,
         description=given.description,
-        type=naming.check_type(given.type) if given.type is not None else naming.default_type(given.path),
+        type=given.type if given.type is not None else naming.default_type(given.path),
         subject=given.subject,
+        key=given.key,
+        data=given.data,
         methods=tuple(dict.fromkeys(given.methods)) if given.methods is not None else _methods(scheme),
         tolerance_seconds=given.tolerance_seconds,
         max_bytes=given.max_bytes,

@@ -45,7 +45,7 @@ class SecondLook:
         if not judged.verdict.ok:
             raise Conflict(f"It is still refused. {judged.verdict.detail}")
         event = await self._receiver.event(ready, judged, request_id)
-        key = ready.repeats.of(judged.request)
+        key = ready.key_of(judged.request, event)
 
         def store(db: Db) -> Receipt:
             if not receipts.accept(db, receipt, key, event.id):

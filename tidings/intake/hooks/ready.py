@@ -9,11 +9,13 @@ import msgspec
 
 from tidings.intake.publish import WRITE
 from tidings.model.access import Key
+from tidings.model.event import Event
 from tidings.model.hook import Hook
 from tidings.rules import schemes
+from tidings.rules.hooks.emitting import EventTemplates, templates_of
 from tidings.rules.hooks.masking import headers_read, shows_secret
 from tidings.rules.hooks.naming import DeliveryKeys
-from tidings.rules.schemes import HookReply
+from tidings.rules.schemes import HookReply, HookRequest
 
 HOOKS_KEPT = 10_000
 
@@ -27,6 +29,7 @@ class ReadyHook(NamedTuple):
     key: Key
     """The caller under which its events are published: the hook itself, for its tenant."""
     repeats: DeliveryKeys
+    templates: EventTemplates | None
     accepted: HookReply
     repeated: HookReply
     refused: HookReply | None
@@ -35,6 +38,11 @@ class ReadyHook(NamedTuple):
     """The headers that are read to check a request, in lower case."""
     shows_secret: bool
     """Its requests hold the secret itself, or another credential that is read."""
+
+    def key_of(self, request: HookRequest, event: Event) -> str | None:
+        """What tells repeats of a request, which became this event; None if repeats are accepted."""
+        has_key = self.templates is not None and self.templates.has_key
+        return self.repeats.of(request, event.subject if has_key else None)
 
 
 class ReadyHooks:
@@ -61,6 +69,7 @@ def ready_hook(hook: Hook) -> ReadyHook:
     verifier = schemes.Verifier(
         scheme, hook.secrets, settings=options.settings, tolerance_seconds=options.tolerance_seconds
     )
+    templates = templates_of(options)
     accepted = _reply(options.accepted) or scheme.accepted or HookReply(status=200)
     # A setting may name a header.
     read = headers_read(scheme, options.subject, *(f"header:{value}" for value in options.settings.values()))
@@ -69,7 +78,10 @@ def ready_hook(hook: Hook) -> ReadyHook:
         scheme=scheme,
         verifier=verifier,
         key=Key(id=hook.id, hash="", name=options.path, scopes=(WRITE,), tenant=hook.tenant),
-        repeats=DeliveryKeys(options.repeats, scheme),
+        repeats=DeliveryKeys(
+            options.repeats, scheme, key_is_of_body=templates is not None and templates.key_is_of_body
+        ),
+        templates=templates,
         accepted=accepted,
         repeated=_reply(options.repeated) or accepted,
         refused=_reply(options.refused) or scheme.refused,

@@ -28,10 +28,13 @@ from tidings.model.moment import SECOND, Clock
 from tidings.rules import schemes
 from tidings.rules.hooks import naming
 from tidings.rules.hooks.data import data_of
-from tidings.rules.hooks.masking import kept
+from tidings.rules.hooks.emitting import Emitted, EventTemplates
+from tidings.rules.hooks.masking import kept, masked
+from tidings.rules.reading import jsontext
 from tidings.rules.schemes import HandshakeAnswer, HookReply, HookRequest
 from tidings.rules.schemes.verdict import Unfit
 from tidings.rules.share import Share
+from tidings.rules.template import TemplateFailed
 from tidings.store import receipts
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
@@ -47,6 +50,7 @@ WAITING_MAX = 20_000
 RETRY_AFTER_SECONDS = 2.0
 DETAIL_CHARS_MAX = 1_000
 
+_NOTHING = Emitted(None, None, None)
 _TRY_AGAIN = HookReply(status=503, headers={"Retry-After": "60"})
 log = logging.getLogger("tidings.hooks")
 
@@ -131,8 +135,15 @@ class HookReceiver:
         """The event that a genuine request becomes. Raises Invalid if it does not fit its type's schema."""
         options, request = ready.hook.options, judged.request
         text, value = await self.beside.run(len(judged.body) > BESIDE_BYTES, data_of, request, judged.body)
-        kind = naming.type_of(options.type, ready.scheme, request, self._catalog.now.change_types)
-        new = NewEvent(type=kind, data=msgspec.Raw(text), subject=naming.subject_of(options.subject, request))
+        taken, subject = self._catalog.now.change_types, naming.subject_of(options.subject, request)
+        made = _NOTHING if ready.templates is None else _filled(ready, ready.templates, text, request)
+        if made.data is not None:
+            text, value = made.data, jsontext.read(made.data)
+        if made.type is None:
+            kind = naming.type_of(options.type, ready.scheme, request, taken)
+        else:
+            kind = naming.free_type(made.type, taken)
+        new = NewEvent(type=kind, data=msgspec.Raw(text), subject=subject if made.key is None else made.key)
         caller = Caller(ready.key, request_id)
         publication = self._publisher.check((new,), ({"data": value},), caller=caller, pointers=("",))
         return publication.events[0]
@@ -159,7 +170,7 @@ class HookReceiver:
         except Invalid as wrong:
             detail = " ".join([wrong.detail, *(place.detail for place in wrong.errors)])
             return self._refuse(ready, arrival, "schema", detail, _reply_to_unfit(ready))
-        return await self._store(ready, arrival, event, ready.repeats.of(judged.request))
+        return await self._store(ready, arrival, event, ready.key_of(judged.request, event))
 
     async def _store(self, ready: ReadyHook, arrival: Arrival, event: Event, key: str | None) -> HookAnswer:
         receipt = self._receipt(ready, arrival, event.id)
@@ -254,6 +265,15 @@ class HookReceiver:
             reason=reason,
             detail=detail,
         )
+
+
+def _filled(ready: ReadyHook, templates: EventTemplates, text: bytes, request: HookRequest) -> Emitted:
+    """Raises Invalid if a template fails: the request is kept as refused, and can be let in later."""
+    _, headers = masked(ready.scheme, ready.hook.secrets, "", tuple(request.headers.items()))
+    try:
+        return templates.fill(text, dict(headers))
+    except TemplateFailed as wrong:
+        raise Invalid(str(wrong)) from None
 
 
 def _answer(ready: ReadyHook, reply: HookReply, request: HookRequest, verdict: str) -> HookAnswer:

@@ -78,36 +78,51 @@ def _free(kind: str) -> str:
     return f"{PREFIX}{kind}"[:TYPE_CHARS_MAX].rstrip(".") if kind.startswith(OWN_TYPES) else kind
 
 
+def free_type(text: str, taken: Container[str]) -> str:
+    """The type that a template's text names, as `type_of` does."""
+    kind = _free(_as_type(text)[:TYPE_CHARS_MAX].strip(".") or UNNAMED)
+    return kind if kind not in taken else f"{PREFIX}{kind}"
+
+
+def is_subject(text: str) -> bool:
+    """Whether a text can be the subject of an event."""
+    return len(text) <= SUBJECT_CHARS_MAX and not _CONTROL.search(text)
+
+
 def subject_of(place: str, request: HookRequest) -> str | None:
     """The subject of the event, found at a source; None if it is missing, or cannot be one."""
     if not place:
         return None
     found = source(place).first(request)
-    if not found or len(found) > SUBJECT_CHARS_MAX or _CONTROL.search(found):
-        return None
-    return found
+    return found if found and is_subject(found) else None
 
 
 class DeliveryKeys:
     """Tells the deliveries of a hook apart."""
 
-    __slots__ = ("_id", "_id_is_proved", "_repeats")
+    __slots__ = ("_id", "_id_is_proved", "_key_is_proved", "_repeats")
 
-    def __init__(self, repeats: Repeats, scheme: Scheme) -> None:
+    def __init__(self, repeats: Repeats, scheme: Scheme, *, key_is_of_body: bool = False) -> None:
+        """`key_is_of_body`: the keys of its requests are from nothing but the body."""
         self._repeats = repeats
+        self._key_is_proved = key_is_of_body and all(_proves(check, "json:id") for check in scheme.checks)
         self._id = source(scheme.delivery_id) if scheme.delivery_id and repeats == "delivery" else None
         self._id_is_proved = all(_proves(check, scheme.delivery_id) for check in scheme.checks)
 
-    def of(self, request: HookRequest) -> str | None:
-        """A key that is the same for each repeat of a delivery, and for no other; None if repeats are accepted."""
+    def of(self, request: HookRequest, key: str | None = None) -> str | None:
+        """A key that is the same for each repeat of a delivery, and for no other; None if repeats are accepted.
+
+        `key`: what the hook's own template says; None if it has none.
+        """
         if self._repeats == "accept":
             return None
-        found = self._id.first(request) if self._id is not None else None
+        is_id = key is None and self._id is not None
+        found = self._id.first(request) if is_id and self._id is not None else key
         digest = hashlib.sha256()
         if found is not None:
             named = encoded(found)
-            digest.update(b"id %d\n%b" % (len(named), named))
-            if self._id_is_proved:
+            digest.update(b"%b %d\n%b" % (b"id" if is_id else b"key", len(named), named))
+            if self._id_is_proved if is_id else self._key_is_proved:
                 return digest.hexdigest()
         query = encoded(request.url.partition("?")[2])
         digest.update(b"sent %b %d\n%b" % (encoded(request.method), len(query), query))

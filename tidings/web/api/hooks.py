@@ -37,6 +37,8 @@ class HookPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     description: str | msgspec.UnsetType | None = msgspec.UNSET
     type: str | msgspec.UnsetType | None = msgspec.UNSET
     subject: str | msgspec.UnsetType | None = msgspec.UNSET
+    key: str | msgspec.UnsetType | None = msgspec.UNSET
+    data: str | dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
     methods: tuple[Method, ...] | msgspec.UnsetType | None = msgspec.UNSET
     tolerance_seconds: float | msgspec.UnsetType | None = msgspec.UNSET
     max_bytes: int | msgspec.UnsetType | None = msgspec.UNSET

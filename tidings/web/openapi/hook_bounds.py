@@ -18,6 +18,7 @@ from tidings.rules.hooks import naming
 from tidings.rules.network import origin
 from tidings.rules.reading.jsontext import INTEGER_MAX, NO_NUL
 from tidings.rules.schemes.verifier import SECRETS_MAX
+from tidings.rules.templates.program import SOURCE_CHARS_MAX
 
 Schema = dict[str, Any]
 
@@ -33,7 +34,13 @@ _HOOK: dict[str, Schema] = {
     "scheme": {"maxLength": 100, "pattern": NO_NUL},
     "settings": {"values": _TEXT},
     "description": {"maxLength": DESCRIPTION_CHARS_MAX, "pattern": NO_NUL},
-    "type": {"pattern": rf"^(?!endpoint\.){_PART}(\.{_PART})*$", "maxLength": TYPE_CHARS_MAX},
+    "type": {
+        "pattern": rf"^((?!endpoint\.){_PART}(\.{_PART})*|[^\x00]*\{{[{{%][^\x00]*)$",
+        "maxLength": SOURCE_CHARS_MAX,
+        "description": "An event type, perhaps with `{type}` in it, or a template of one.",
+    },
+    "key": {"maxLength": SOURCE_CHARS_MAX, "pattern": NO_NUL},
+    "data": {"maxLength": SOURCE_CHARS_MAX, "pattern": NO_NUL},
     "subject": {"maxLength": 1_000, "pattern": NO_NUL},
     "methods": {"minItems": 1, "maxItems": 5},
     "tolerance_seconds": {"minimum": TOLERANCE_SECONDS_MIN, "maximum": TOLERANCE_SECONDS_MAX},
