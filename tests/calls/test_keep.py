@@ -151,7 +151,7 @@ def test_links_test_shows_a_call_with_what_was_kept(calls: Calls) -> None:
     [
         ({"keep": {"id": "{{ nothing.id }}"}}, "/keep/id", "There is no nothing here."),
         ({"keep": {}}, "/keep", "1 to 20 names"),
-        ({"keep": {"a b": "x"}}, "/keep/a b", "begins with a letter"),
+        ({"keep": {"a b": "x"}}, "/keep/a b", "begin with a letter"),
         ({"keep": KEEP, "split": "{{ data.a }}"}, "/keep", "leave `keep` out"),
         (
             {"keep": KEEP, "call": None, "mail": {"via": "m", "to": "a@b.c", "subject": "s", "text": "t"}},

@@ -44,7 +44,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepShown(msgspec.Struct, frozen=True, kw_only=True):
-    """One step in words."""
+    """One step, as a sentence."""
 
     do: str
     collection: str
@@ -54,16 +54,16 @@ class StepShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan as it is shown. It can be carried out if `refusals` is empty."""
+    """A plan, which can be carried out if `refusals` is empty."""
 
     plan: str
-    """Names this plan: carried out under this name, it is refused if anything has changed since."""
+    """The plan's name. If the plan is applied by this name, it is refused if anything has changed since."""
     steps: list[StepShown]
     loses: str | None
-    """What would be lost, in words; None: nothing."""
+    """What would be lost, as a sentence; None if nothing."""
     refusals: list[Place]
     stays: list[str]
-    """Collections that nobody declared, and that stay."""
+    """Collections that are not declared, and are kept."""
     applied: bool = False
     links: LinkPlan | None = None
     """The plan of the links that were declared next to them."""

@@ -28,7 +28,9 @@ WHOLE = "Event types"
 
 
 class EventTypeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The entry of an event type. Events are checked against its `schema` (JSON Schema 2020-12), if it has one."""
+    """An event type's entry in the catalogue. Events are checked against its `schema` (JSON Schema 2020-12), if it
+    has one.
+    """
 
     description: str = ""
     schema: dict[str, Any] | None = None

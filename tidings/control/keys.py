@@ -26,10 +26,9 @@ READ, WRITE = "keys:read", "keys:write"
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A key to make: with scopes, permits in single collections, or both.
-
-    `limits`: at most `calls` in each window of `seconds`. `cors_origins`: pages that may use it in a browser, besides
-    those that the server allows.
+    """A key to create, with scopes, permits for single collections, or both. `limits`: at most `calls` in each window
+    of `seconds`. `cors_origins`: origins whose pages may use it in a browser, in addition to those that the server
+    allows.
     """
 
     scopes: tuple[str, ...] = ()
@@ -42,7 +41,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class MadeKey(msgspec.Struct, frozen=True):
-    """A new key with its text, which is not stored anywhere."""
+    """A new key with its text, which is shown only here and not stored."""
 
     key: Key
     text: str

@@ -39,7 +39,9 @@ from tidings.store.writer import Writer
 
 
 class LinkTrial(msgspec.Struct, frozen=True, kw_only=True):
-    """What a link would do with an event. `reason`: why it does not want it. `sentence`: what would come of it."""
+    """What a link would do with an event. `reason`: why it does not want it. `sentence`: the result that it would
+    have.
+    """
 
     link: AnyLink
     reason: str | None = None

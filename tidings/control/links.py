@@ -65,7 +65,7 @@ class WantedLinks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LinkStep(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of a plan, in words, for a link or for a connection. `loses`: how many waiting deliveries it cancels."""
+    """One step of a plan, as a sentence, for a link or connection. `loses`: how many waiting deliveries it cancels."""
 
     do: str
     link: str | None = None
@@ -75,11 +75,10 @@ class LinkStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LinkPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan as it is shown. It can be carried out if `refusals` is empty.
-
-    `plan` names it: carried out under this name, it is refused if anything has changed since. `loses`: what would be
-    lost, in words, null if nothing. `stays`: links, and `connections_stay`: connections that nobody declared, and that
-    stay. `warnings`, of a plan only: templates that name fields which the events do not have.
+    """A plan, which can be carried out if `refusals` is empty. `plan` is its name: if it is applied by this name, it is
+    refused if anything has changed since. `loses` describes what would be lost; null if nothing. `stays` and
+    `connections_stay` list links and connections that are not declared, and are kept. `warnings`, of a plan only:
+    templates that name fields which the events do not have.
     """
 
     plan: str

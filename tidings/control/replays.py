@@ -24,9 +24,8 @@ READ, WRITE = "replays:read", "replays:write"
 
 
 class NewReplay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to send again: to one endpoint, or through the operator's link with this name.
-
-    The time range is by when things were stored; `until` is now by default.
+    """What to send again, to one endpoint, or through the operator's link with this name. The range applies to the time
+    at which events were stored; `until` defaults to now.
     """
 
     endpoint_id: str | None = None

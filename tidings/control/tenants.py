@@ -20,14 +20,14 @@ WHOLE = "Tenants"
 
 
 class NewTenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A tenant: its id as events and endpoints name it, and a name for people."""
+    """A tenant: the id that events and endpoints use, and a name for people."""
 
     id: str
     name: str = ""
 
 
 class TenantBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What can be changed of a tenant."""
+    """The parts of a tenant that can be changed."""
 
     name: str = ""
 

@@ -60,12 +60,12 @@ READING: tuple[Verb, ...] = ("list", "get")
 
 
 class Permit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a key may do in one collection, unless a scope lets it do everything. None: no limit of this kind."""
+    """What a key may do in one collection, unless a scope lets it do everything. Null means no limit of this kind."""
 
     collection: str
     verbs: tuple[Verb, ...] = ()
     read: tuple[str, ...] | None = None
-    """The fields that answers show."""
+    """The fields that responses show."""
     write: tuple[str, ...] | None = None
     """The fields that it may set."""
     filter: tuple[str, ...] | None = None

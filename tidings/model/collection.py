@@ -28,8 +28,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unique: bool = False
     """No two items of a tenant have the same value."""
     min: float | int | str | None = None
-    """The smallest value; the fewest characters of a string or elements of an array; for times and decimals, their
-    text."""
+    """The minimum value, or number of characters of a string or elements of an array; as text for times and decimals.
+    """
     max: float | int | str | None = None
     pattern: str | None = None
     """A regular expression (without look-around) that a string must match somewhere."""
@@ -75,7 +75,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A declared kind of thing. `revision` counts its declarations."""
+    """A declared kind of items. `revision` counts its declarations."""
 
     name: str
     description: str = ""

@@ -247,7 +247,7 @@ W = TypeVar("W")
 
 
 class Link(msgspec.Struct, Generic[W], frozen=True, kw_only=True):
-    """One arrow from events to an action, with its present mode."""
+    """A link from events to one action, with its current mode."""
 
     num: int
     """Its number in the store; deliveries name it."""

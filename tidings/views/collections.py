@@ -12,7 +12,7 @@ from tidings.rules.declare.declaration import plain
 
 
 class CollectionView(msgspec.Struct, frozen=True, kw_only=True):
-    """A collection: its declaration, and whether all of its indexes are built (`ready`) or not yet (`building`)."""
+    """A collection: its declaration, and whether its indexes are all built (`ready`) or not yet (`building`)."""
 
     name: str
     description: str

@@ -16,7 +16,7 @@ from tidings.views.times import time_text
 
 
 class LastView(msgspec.Struct, frozen=True, kw_only=True):
-    """The last attempt in short."""
+    """A summary of the last attempt."""
 
     outcome: str
     status: int | None
@@ -24,11 +24,10 @@ class LastView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery, to an endpoint, or through the operator's link with this name; the other one is null.
-
-    `attempts` is how many were made; `due` when the next one is, null if there is none. `held`: it waits behind an
-    earlier one, because they are sent in order, so it has no time of its own. `item`: of a link with `split`, the
-    element of the list that it is about; null if it is about the whole event.
+    """A delivery to an endpoint, or through the operator's link with this name; the other one is null. `attempts` is
+    the number of attempts made, `due` the time of the next one, or null. `held`: it waits behind an earlier delivery,
+    because they are sent in order, so it has no due time. `item`: for a link with `split`, the list element that it is
+    about; null if it is about the whole event.
     """
 
     id: str
@@ -46,10 +45,9 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
-    """One try. `answer` holds the first 16 KiB of what came back; secrets in `request_headers` are masked.
-
-    `edit`: of a link that edits items, which item; it has no request, and its `answer` names the change. `call`: of a
-    link that calls another system, the method and the URL.
+    """One attempt. `answer` contains the first 16 KiB of the response; secrets in `request_headers` are masked. `edit`:
+    for a link that edits items, the item; there is no request then, and `answer` names the change. `call`: for a link
+    that calls another system, the method and the URL.
     """
 
     n: int
@@ -66,7 +64,9 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery with every attempt, oldest first. `held`: it waits behind an earlier one in order."""
+    """A delivery with every attempt, oldest first. `held`: it waits behind an earlier delivery, because they are sent
+    in order.
+    """
 
     id: str
     event_id: str | None

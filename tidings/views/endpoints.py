@@ -17,7 +17,9 @@ from tidings.views.times import time_text
 
 
 class HealthView(msgspec.Struct, frozen=True, kw_only=True):
-    """How it goes: null `failing_since` means well. `held_until`: it asked for a rest, `held` says how."""
+    """The endpoint's health. `failing_since` is null if it is well. `held_until`: nothing is sent until then, because
+    the endpoint asked for a pause; `held` says how.
+    """
 
     failing_since: str | None = None
     fails: int = 0
@@ -35,7 +37,7 @@ class CertificateView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint as answers show it. The values of `headers`, the secret and the client's key are never shown."""
+    """An endpoint. The values of `headers`, the signing secret and the client certificate's key are never shown."""
 
     id: str
     url: str
@@ -66,7 +68,7 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OldSecret(msgspec.Struct, frozen=True, kw_only=True):
-    """A secret that signs beside the present one until it expires."""
+    """A previous secret, which also signs until it expires."""
 
     secret: str
     expires: str | None
@@ -81,7 +83,7 @@ class SecretView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TestView(msgspec.Struct, frozen=True, kw_only=True):
-    """The test event, and its delivery if it exists when the response is made."""
+    """The test event, and its delivery if it already exists."""
 
     event_id: str
     delivery: str | None

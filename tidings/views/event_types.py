@@ -9,7 +9,9 @@ from tidings.model.event import ChangeType, EventType
 
 
 class EventTypeView(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of the catalogue. `collection`: the type is one of its changes, and is changed in its declaration."""
+    """An entry of the catalogue. `collection`: the collection whose changes have this type; change its declaration to
+    change the type.
+    """
 
     name: str
     collection: str | None

@@ -24,10 +24,9 @@ FILTER_SECONDS = 0.05
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
-    """An event. `collection`, `previous` and `changed` are set for changes of items.
-
-    `actor` is the id of the key, or the link, that caused it, `request_id` that of the request. `cause` is the id of
-    the event that the link acted on, and `hops` how many links in a row led to this one.
+    """An event. `collection`, `previous` and `changed` are set for changes of items. `actor` is the id of the key or
+    link that caused it, and `request_id` the id of the request. `cause` is the id of the event that the link acted on,
+    and `hops` the number of links in a row that led to this event.
     """
 
     id: str
@@ -47,7 +46,7 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryOfEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One of an event's deliveries, in short."""
+    """A summary of one of an event's deliveries."""
 
     id: str
     endpoint: str | None
@@ -55,11 +54,11 @@ class DeliveryOfEvent(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     attempts: int
     note: str | None = None
-    """A remark on how it came about."""
+    """A remark about it."""
 
 
 class NotMatched(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint, or a link of the operator, that did not get the event, and why not."""
+    """An endpoint, or an operator's link, that did not get the event, with the reason."""
 
     endpoint: str | None
     link: str | None

@@ -14,7 +14,7 @@ from tidings.store.receipts import ReceiptRow
 
 
 class HookView(msgspec.Struct, frozen=True, kw_only=True):
-    """A hook. `url` is where senders send to, `secret_count` how many secrets are valid."""
+    """A hook. `url` is the URL to give to the sender, and `secret_count` the number of valid secrets."""
 
     id: str
     url: str
@@ -63,7 +63,7 @@ class ReceiptSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HeaderView(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a request's head."""
+    """One header of a request."""
 
     name: str
     value: str

@@ -21,10 +21,9 @@ from tidings.views.times import time_text
 
 
 class LinkView(msgspec.Struct, frozen=True, kw_only=True):
-    """A link: its declaration, and its state with the reason. `waiting`: how many deliveries wait for it.
-
-    `next_due`: when its timer is due next, null while it is paused; `last_due`: when its last run was due. `last_run`:
-    the event of that run, or of a later one by hand. All three are null if it acts on events.
+    """A link: its declaration, and its state with the reason. `waiting`: the number of waiting deliveries. `next_due`:
+    when its timer is due next; null while it is paused. `last_due`: when its last run was due. `last_run`: the event of
+    that run, or of a later run by hand. All three are null if it acts on events.
     """
 
     id: str
@@ -58,7 +57,9 @@ class LinkView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeptView(msgspec.Struct, frozen=True, kw_only=True):
-    """What links through one connection have kept of answers for a subject: `mine` in their templates."""
+    """The values that the links of one connection have kept from responses for a subject; their templates see them as
+    `mine`.
+    """
 
     link: str
     tenant: str | None
@@ -68,7 +69,7 @@ class KeptView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EditView(msgspec.Struct, frozen=True, kw_only=True):
-    """The edit of an item that a link makes of an event, with the event's values filled in."""
+    """The edit of an item that a link makes for an event, with the event's values filled in."""
 
     collection: str
     edit: str
@@ -78,7 +79,9 @@ class EditView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallView(msgspec.Struct, frozen=True, kw_only=True):
-    """The request that a link makes of an event. Credentials in `headers` are masked; `body` is null if it has none."""
+    """The request that a link makes for an event. Credentials in `headers` are masked; `body` is null if there is
+    none.
+    """
 
     method: str
     url: str
@@ -87,7 +90,7 @@ class CallView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MailView(msgspec.Struct, frozen=True, kw_only=True):
-    """The mail that a link makes of an event."""
+    """The mail that a link sends for an event."""
 
     to: list[str]
     subject: str
@@ -127,13 +130,12 @@ class ChangeOfRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LinkTestView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a link would do with an event. Nothing was changed.
-
-    `wants`: whether it would get such an event, and `reason` why not. `edit`: the exact edit; null if its templates
-    cannot be filled. `call`, `mail`: the same of a link that calls or mails. `outcome` and `says`: what would
-    come of it now, as far as that is known. `change`: the event it would emit, if any. `observed`: what a link with
-    `emit` read, which is one page, and what differs; it was asked for, but the mirror and the cursor are unchanged.
-    `elements`: of a link with `split`, what it would make deliveries for; the other members are about the first.
+    """What a link would do with an event. Nothing was changed. `wants`: whether it would get such an event; `reason`
+    says why not. `edit`: the exact edit; null if its templates cannot be filled in. `call`, `mail`: the same for a link
+    that calls or mails. `outcome` and `says`: the result that it would have now, as far as that is known. `change`: the
+    event that it would emit, if any. `observed`: for a link with `emit`, the page that was read, and what differs; the
+    mirror and the cursor are unchanged. `elements`: for a link with `split`, the elements that would get deliveries;
+    the other members are about the first.
     """
 
     link: str

@@ -11,9 +11,9 @@ from tidings.store.catalog import Snapshot
 
 
 class ReplayView(msgspec.Struct, frozen=True, kw_only=True):
-    """A replay to an endpoint, or through the operator's link with this name; the other one is null.
-
-    `total` facts to read, `looked_at` so far, `sent` deliveries put on their way.
+    """A replay to an endpoint, or through the operator's link with this name; the other one is null. `total` is the
+    number of events or deliveries to check, `looked_at` the number checked so far, and `sent` the number of deliveries
+    started.
     """
 
     id: str
@@ -32,7 +32,7 @@ class ReplayView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DryRunView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay would do: read `total` facts and send `would_send` of them. Nothing was started."""
+    """What a replay would do: check `total` events or deliveries and send `would_send` of them. Nothing was started."""
 
     dry_run: bool
     endpoint_id: str | None

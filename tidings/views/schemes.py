@@ -15,7 +15,7 @@ URL = "https://example.com/in"
 
 
 class SchemeView(msgspec.Struct, frozen=True, kw_only=True):
-    """A signature scheme that is known by name: whose requests it checks, what it checks, and where that is written."""
+    """A named signature scheme: whose requests it verifies, what it checks, and the source for that."""
 
     name: str
     title: str
@@ -32,7 +32,7 @@ class SchemeView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SampleView(msgspec.Struct, frozen=True, kw_only=True):
-    """A request of the sender. It is signed with `secret` at `signed_at`, or unsigned where a key pair signs."""
+    """A sample request. It is signed with `secret` at `signed_at`, or unsigned if the scheme uses a key pair."""
 
     method: str
     url: str

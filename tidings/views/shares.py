@@ -14,25 +14,25 @@ TENANTS_SHOWN = 10
 
 
 class TenantShare(msgspec.Struct, frozen=True, kw_only=True):
-    """One tenant's part; `tenant` null is work without a tenant, the operator's own."""
+    """One tenant's share. If `tenant` is null, it is work without a tenant, such as the operator's own."""
 
     tenant: str | None
     held: int
-    """What it holds now."""
+    """How much it holds now."""
     refused: int
     """How often it wanted more than its share since the start."""
 
 
 class ShareReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that is shared out: how much is held of how much there is."""
+    """A resource that tenants share: how much of it is in use, and how much there is."""
 
     of: str
     used: int
     total: int
     tenants: int
-    """How many tenants hold something now."""
+    """The number of tenants that hold some of it now."""
     held_back: list[TenantShare]
-    """Those that are at their share now, or were before, the worst first."""
+    """Tenants that are at their share now, or were since the start, the worst first."""
 
 
 def share_reports(caller: Caller, views: Sequence[ShareView]) -> list[ShareReport]:

@@ -45,7 +45,7 @@ class TrailEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrailView(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything from the first event on, in the order in which it happened. `is_cut`: there is more than is shown."""
+    """Everything from the first event on, in the order in which it happened. `is_cut`: not everything is shown."""
 
     events: list[TrailEvent]
     is_cut: bool

@@ -163,7 +163,7 @@ def import_(
         bool, typer.Option("--partial", help="Store the good lines even if others are bad; the exit status is then 3.")
     ] = False,
     on_conflict: Annotated[
-        str, typer.Option(help="If an id exists already: refuse, replace, merge or skip.")
+        str, typer.Option(help="What to do if an id already exists: refuse, replace, merge or skip.")
     ] = "refuse",
     tenant: Tenant = None,
     url: Url = DEFAULT_URL,

@@ -70,7 +70,7 @@ _OUR_PREFIXES = ("webhook-", "ce-", "proxy-")
 
 
 class EndpointBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All that can be chosen of an endpoint. Only `url` is needed."""
+    """The options of an endpoint. Only `url` is required."""
 
     url: str
     description: str = ""

@@ -30,10 +30,9 @@ _TARGET = re.compile(r"/(?!/)[^\s\x00-\x1f\x7f\\<>\"]*")
 
 
 class FormBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A form: its page is at `/f/` and its `path`. Each submission is an event, with its `fields` as data.
-
-    `thanks` is the text of the page that follows, or a URL or path to which browsers are sent. `subject` names the
-    field whose value is the subject of the events. Pages of the `origins` may submit the form too. A submission that
+    """A form, whose page is at `/f/` followed by its `path`. Each submission becomes an event with the `fields` as
+    data. `thanks` is the text of the next page, or a URL or path to redirect to. `subject` names the field whose value
+    is the subject of the events. Pages from the `origins` can submit the form too. A submission that
     fills in the field named `honeypot`, which people do not see, or that takes less than `min_seconds`, is not from a
     person.
     """
@@ -55,7 +54,7 @@ class FormBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class NewForm(FormBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A form to declare. Those of a tenant have paths that begin with its id."""
+    """A form to declare. The paths of a tenant's forms begin with the tenant's id."""
 
     tenant: str | None = None
 

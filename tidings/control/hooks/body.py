@@ -49,7 +49,7 @@ class HookBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class NewHook(HookBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A hook to declare. Those of a tenant have paths that begin with its id."""
+    """A hook to declare. The paths of a tenant's hooks begin with the tenant's id."""
 
     tenant: str | None = None
 

@@ -21,7 +21,7 @@ from tidings.store.readers import Readers
 
 
 class PathStep(msgspec.Struct, frozen=True, kw_only=True):
-    """One change, in words. `do`: `create_hook`, `change_form` ..."""
+    """One change, as a sentence. `do`: `create_hook`, `change_form` ..."""
 
     do: str
     path: str
@@ -29,9 +29,8 @@ class PathStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PathsPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What would change, or has. `plan` names it: under this name it is refused if anything has changed since.
-
-    `stays` are the paths of those that nobody declared, and that stay.
+    """The changes that would be made, or were made. `plan` is the plan's name: if it is applied by this name, it is
+    refused if anything has changed since. `stays` lists the paths of those that are not declared, and are kept.
     """
 
     plan: str

@@ -60,5 +60,5 @@ def check_keep(given: Any, pointer: str, wrong: Places) -> None:
         return
     for name in given:
         if not _NAME.fullmatch(name):
-            detail = "A name in `keep` has letters, digits and _, and begins with a letter."
+            detail = "A name in `keep` must have only letters, digits and _, and begin with a letter."
             wrong.say(f"{pointer}/{escaped(name)}", "name", detail)

@@ -9,7 +9,7 @@ from tidings.model.forms.form import Form, FormField
 
 
 class FormView(msgspec.Struct, frozen=True, kw_only=True):
-    """A form. `url` is its page, and where it is sent to."""
+    """A form. `url` is the URL of its page, to which it is also submitted."""
 
     id: str
     url: str

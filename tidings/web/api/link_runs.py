@@ -31,9 +31,8 @@ def _answered(made: WithEvents) -> WithEvents:
 
 
 class LinkReset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`mirror`: delete the records as well, so that each is created again.
-
-    `kept`: forget instead what was kept of answers, for one `subject` or for all.
+    """`mirror`: also delete the records, so that each is created again. `kept`: delete the values kept from responses
+    instead, for one `subject` or for all.
     """
 
     mirror: bool = False

@@ -52,13 +52,13 @@ class LinkPause(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class LinkResume(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What happens to everything that waited."""
+    """What to do with the deliveries that waited."""
 
     missed: Literal["send", "cancel"] = "send"
 
 
 class GivenEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An event to try a link on, which is not stored."""
+    """An event to test a link with, which is not stored."""
 
     type: str
     data: Any
@@ -69,7 +69,9 @@ class GivenEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class LinkTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The event to try: a stored one by its id, or one written here. Neither: what its timer would make now."""
+    """The event to test the link with: the id of a stored one, or a new one. Without either, the event that its timer
+    would emit now.
+    """
 
     event_id: str | None = None
     event: GivenEvent | None = None

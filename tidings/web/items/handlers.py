@@ -36,7 +36,7 @@ Filters = dict[str, tuple[str, Op]]
 
 
 class BatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Operations that are done all or not at all, in their order."""
+    """Operations of which either all or none are carried out, in their order."""
 
     operations: list[BatchOperation]
 

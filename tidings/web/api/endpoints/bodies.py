@@ -33,13 +33,13 @@ class PauseBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class ResumeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What happens to all that waited meanwhile."""
+    """What to do with the deliveries that waited in the meantime."""
 
     missed: Literal["send", "cancel"] = "send"
 
 
 class RotateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long the secret before is used beside the new one (default 24 hours); a secret of the caller's own."""
+    """How long the previous secret also signs (24 hours by default), and optionally your own new secret."""
 
     overlap_seconds: int | None = None
     secret: str | None = None

@@ -33,7 +33,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Events that are stored all or not at all."""
+    """Events of which either all or none are stored."""
 
     events: Annotated[tuple[NewEvent, ...], msgspec.Meta(min_length=1, max_length=EVENTS_MAX)]
 

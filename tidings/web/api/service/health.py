@@ -22,7 +22,7 @@ METRICS_MEDIA = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """`ok`, or the answer is a problem."""
+    """The status `ok`; otherwise the response is a problem."""
 
     status: str
 

@@ -10,7 +10,7 @@ from tidings.web.parts import Parts
 
 
 class ShareList(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that is shared out."""
+    """All resources that tenants share."""
 
     data: list[ShareReport]
 
