@@ -66,7 +66,7 @@ def links_of(config: Config, section: Any) -> LinksOf:
             elif what == "form":
                 found.forms[str(name)] = _form(config, str(name), link)
             else:
-                found.links[name] = _untested(str(name), link, found.tests)
+                found.links[name] = _signed(config, str(name), _untested(str(name), link, found.tests))
         except SettingsError as error:
             wrong.append(str(error))
     places = Places()
@@ -100,6 +100,15 @@ def _untested(name: str, link: Any, tests: dict[str, Any]) -> Any:
         return link
     tests[name] = link["tests"]
     return {part: value for part, value in link.items() if part != "tests"}
+
+
+def _signed(config: Config, name: str, link: Any) -> Any:
+    """The link with the variables that the secrets of its `sign` name."""
+    call = link.get("call") if isinstance(link, dict) else None
+    if not isinstance(call, dict) or not isinstance(call.get("sign"), dict):
+        return link
+    sign = _filled(config, f"/links/{escaped(name)}/call/sign", call["sign"])
+    return {**link, "call": {**call, "sign": sign}}
 
 
 def _kind(link: Any) -> str | None:

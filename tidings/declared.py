@@ -7,9 +7,9 @@ from typing import Any
 
 from tidings.config import Config
 from tidings.control.collections import Wanted, is_safe
+from tidings.control.declare.link_plans import WantedLinks
 from tidings.control.forms.declared import wanted_forms
 from tidings.control.hooks.declared import wanted_hooks
-from tidings.control.links import WantedLinks
 from tidings.model.errors import TidingsError
 from tidings.server import Server
 from tidings.store.base import StoreError

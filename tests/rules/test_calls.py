@@ -82,7 +82,7 @@ def test_a_wrong_declaration_is_refused_with_its_place(declared: Any, place: str
         ({"via": "shop", "post": "/a", "give_up_on": [200]}, "/give_up_on/0", "300 to 599"),
         ({"via": "shop", "post": "/a", "timeout_seconds": 1000}, "/timeout_seconds", "from 0.1 to 120"),
         ({"via": "shop", "post": "/a", "pages": {"next": "{{ body.x }}"}}, "/pages", "`pages` requires `emit`"),
-        ({"via": "shop", "post": "/a", "sign": "standard-webhooks"}, "/sign", "'sign' is unknown here"),
+        ({"via": "x", "get": "/a", "sign": "nobody"}, "/sign", "no signature scheme named"),
     ],
 )
 def test_a_wrong_call_is_refused_with_its_place(call: Any, place: str, said: str) -> None:

@@ -203,6 +203,10 @@ class LinkCalls:
         body = calls.given(mirror=mirror or None, kept=kept or None, subject=subject)
         return object_of(self._client.send(calls.verb(calls.at("links", name), "reset", body)))
 
+    def secret(self, name: str) -> Json:
+        """The secret that a link signs its requests with, if it was made by the server."""
+        return object_of(self._client.send(calls.read(calls.at("links", name, "secret"))))
+
     def kept(self, name: str, subject: str, tenant: str | None = None) -> Json:
         """What links through its connection have kept for a subject. Raises NotFound."""
         query = calls.given(subject=subject, tenant=tenant)

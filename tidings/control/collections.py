@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tidings.control.links import LinkPlan
+from tidings.control.declare.link_plans import LinkPlan
 from tidings.model.access import Permit
 from tidings.model.collection import Collection
 from tidings.model.errors import Conflict, Place

@@ -13,10 +13,10 @@ import msgspec
 
 from tidings.control.collections import Asked, Make, Shown, Wanted
 from tidings.control.declare.declaring import Ask, Declaring
+from tidings.control.declare.link_plans import WantedLinks
 from tidings.control.declare.whole import WholeFile
 from tidings.control.links import WHOLE as WHOLE_LINKS
 from tidings.control.links import WRITE as WRITE_LINKS
-from tidings.control.links import WantedLinks
 from tidings.model.access import Caller
 from tidings.model.collection import Collection
 from tidings.model.errors import Conflict, NotFound

@@ -16,7 +16,7 @@ from tidings.model.calls.trial import KEY_OF_TRIAL, Observed
 from tidings.model.edit import EditDone, ItemEdit
 from tidings.model.errors import NotFound, TidingsError, Unavailable
 from tidings.model.event import Event
-from tidings.model.link import AnyLink, CallApi, SendMail
+from tidings.model.link import AnyLink, CallApi, CallLink, SendMail
 from tidings.model.moment import Clock
 from tidings.model.outcome import Outcome
 from tidings.rules import filter
@@ -27,6 +27,7 @@ from tidings.rules.calls.request import CallRequest, CallTemplate
 from tidings.rules.edits import EditTemplate, LoopEnds, failure
 from tidings.rules.guard import ITEM, MINE, SKIPPED_BY_IF, Guard, names_of
 from tidings.rules.reading.refused import Refused
+from tidings.rules.schemes.signing.calls import CallSigner
 from tidings.rules.splitting import SplitTemplate
 from tidings.rules.template import Scope, TemplateFailed
 from tidings.rules.templates.numbers import read
@@ -83,6 +84,15 @@ class LinkTrials:
         """`edit` makes an edit in a write job. `connection` finds one by its name. `observe` reads one page."""
         self._links, self._readers, self._writer, self._clock, self._edit = links, readers, writer, clock, edit
         self._connection, self._observe = connection, observe
+
+    def signing(self, caller: Caller, name: str) -> CallLink:
+        """A link that signs its requests with a secret that was made here. Raises NotFound."""
+        caller.need(WRITE, WHOLE)
+        link = self._links.find(caller, name)
+        rule = getattr(link.what, "sign", None)
+        if rule is None or not rule.is_made:
+            raise NotFound(f"No secret was made here for {name}: it signs nothing, or with a declared secret.")
+        return link
 
     async def stored(self, caller: Caller, name: str, event_id: str) -> LinkTrial:
         """Try a link on a stored event. Raises NotFound."""
@@ -206,6 +216,14 @@ class LinkTrials:
             return LinkTrial(link=link, reason=reason, outcome=failed, sentence=str(wrong))
         filled = sending.with_key(filled, KEY_OF_TRIAL)
         secret = sending.secret_headers(connection, names_auth=template.names_auth)
+        if what.sign is not None:
+            signer = CallSigner(what.sign, what.sealed.sign)
+            try:
+                filled, more = sending.signed_by(filled, signer, self._clock.now(), KEY_OF_TRIAL)
+            except Refused as refused:
+                said = f"The request cannot be signed: {refused.detail}"
+                return LinkTrial(link=link, reason=reason, outcome=outcomes.TEMPLATE_FAILED, sentence=said)
+            secret = secret | more
         headers = sending.shown_headers(filled, secret)
         filled = msgspec.structs.replace(filled, body=sending.shown_body(filled.body))
         return LinkTrial(link=link, reason=reason, call=filled, call_headers=headers)

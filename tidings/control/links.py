@@ -6,7 +6,7 @@ tenant, so only keys of the whole server write links; a key of one tenant sees t
 
 from __future__ import annotations
 
-import hashlib
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +14,7 @@ import msgspec
 
 from tidings.control.connections.checks import refusals, still_used
 from tidings.control.connections.connections import Connections, PlannedConnections
+from tidings.control.declare.link_plans import LinkPlan, LinkStep, PutLink, ResumedLink, WantedLinks, plan_name
 from tidings.control.endpoints.cancelling import Cancelling
 from tidings.control.endpoints.edit import REASON_CHARS_MAX
 from tidings.control.endpoints.endpoints import Missed, Resuming
@@ -24,9 +25,10 @@ from tidings.model.errors import Conflict, Invalid, NotFound, Place
 from tidings.model.ids import new_id
 from tidings.model.link import AnyLink, Mode
 from tidings.model.moment import Clock, Micros
+from tidings.rules.calls.signing import stored_secrets, with_made, with_stored
 from tidings.rules.declare.change_types import ChangeTypes
 from tidings.rules.declare.in_file.lint import unknown_fields
-from tidings.rules.declare.links import LINKS_MAX, DeclaredLink, changed, followed, new, plain, read, read_one
+from tidings.rules.declare.links import LINKS_MAX, DeclaredLink, changed, followed, new, read, read_one
 from tidings.rules.reading.refused import Refused, escaped
 from tidings.rules.revisions import Conditions, check_revision
 from tidings.store.base import Db, R, Run
@@ -37,58 +39,6 @@ from tidings.store.readers import Readers
 READ, WRITE = "links:read", "links:write"
 WHOLE = "Links"
 LOSES = "would_lose"
-
-
-class PutLink(msgspec.Struct, frozen=True):
-    """What was declared. `is_new`: there was no link of this name."""
-
-    link: AnyLink
-    is_new: bool
-
-
-class ResumedLink(msgspec.Struct, frozen=True):
-    """A link that acts again, and how many deliveries had waited: they are made now, or were cancelled."""
-
-    link: AnyLink
-    waiting: int
-
-
-class WantedLinks(msgspec.Struct, frozen=True, kw_only=True):
-    """Declarations by name, of links and of the connections that they use. `prune`: delete those not among them.
-
-    None: they stay as they are.
-    """
-
-    links: dict[str, Any] | None = None
-    connections: dict[str, Any] | None = None
-    prune: bool = False
-
-
-class LinkStep(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of a plan, as a sentence, for a link or connection. `loses`: how many waiting deliveries it cancels."""
-
-    do: str
-    link: str | None = None
-    connection: str | None = None
-    says: str
-    loses: int = 0
-
-
-class LinkPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan, which can be carried out if `refusals` is empty. `plan` is its name: if it is applied by this name, it is
-    refused if anything has changed since. `loses` describes what would be lost; null if nothing. `stays` and
-    `connections_stay` list links and connections that are not declared, and are kept. `warnings`, of a plan only:
-    templates that name fields which the events do not have.
-    """
-
-    plan: str
-    steps: list[LinkStep]
-    loses: str | None
-    refusals: list[Place]
-    stays: list[str]
-    connections_stay: list[str] = []
-    warnings: list[Place] = []
-    applied: bool = False
 
 
 class _Planned(msgspec.Struct, frozen=True):
@@ -247,6 +197,7 @@ class Links:
                 continue
             before = planned.present.get(step.link)
             declared = planned.declared.get(step.link)
+            declared = None if declared is None else with_made(declared, secrets.token_bytes)
             if declared is not None and before is None:
                 made.append((new(declared, number, new_id("lnk", now), head, now), None))
                 number += 1
@@ -302,7 +253,7 @@ class Links:
         renamed: Mapping[str, str] = {},
     ) -> _Planned:
         present = self._catalog.declared_links(db)
-        declared = self.read(db, wanted)
+        declared = stored_secrets(self.read(db, wanted), present)
         connections = self.connections.planned(db, wanted.connections, prune=wanted.prune)
         collections = collections or self._catalog.collections(db)
         steps = [LinkStep(do=do, connection=name, says=says) for do, name, says in connections.steps()]
@@ -327,7 +278,7 @@ class Links:
         wrong += still_used(stay, connections.dropped)
         lost = sum(step.loses for step in steps)
         shown = LinkPlan(
-            plan=_plan_name(wanted, present, connections),
+            plan=plan_name(wanted, present, connections),
             steps=steps,
             loses=f"cancel {_deliveries(lost)}" if lost else None,
             refusals=wrong,
@@ -337,6 +288,7 @@ class Links:
         return _Planned(shown, declared, present, connections)
 
     def _store(self, db: Db, declared: DeclaredLink, before: AnyLink | None) -> AnyLink:
+        declared = with_made(with_stored(declared, before), secrets.token_bytes)
         if before is not None:
             return self._change(db, before, **declared.parts)
         now = self._clock.now()
@@ -377,17 +329,6 @@ def _gone(now: Micros) -> dict[str, Any]:
 def _plan_changed() -> Conflict:
     detail = "The links have changed since this plan was made, or it was for another declaration. Plan again."
     return Conflict(detail, code="plan_changed")
-
-
-def _plan_name(wanted: WantedLinks, present: Mapping[str, AnyLink], connections: PlannedConnections) -> str:
-    """The plan's name: whatever it depends on, as a hash. Secrets are in none of it."""
-    revisions = sorted(
-        (link.num, link.revision, msgspec.json.encode(plain(link)).decode()) for link in present.values()
-    )
-    reached = sorted((each.name, each.id, each.revision) for each in connections.present.values())
-    changes = [sorted(connections.changed.items()), connections.dropped]
-    whole = msgspec.json.encode([revisions, reached, changes, wanted.links, wanted.prune])
-    return "plan_" + hashlib.sha256(whole).hexdigest()[:24]
 
 
 def _deliveries(count: int) -> str:

@@ -162,6 +162,24 @@ InDoubt = Literal["retry", "park"]
 IN_DOUBTS: tuple[InDoubt, ...] = ("retry", "park")
 
 
+class SignRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How requests of a link are signed."""
+
+    scheme: str | dict[str, Any]
+    """The name of a signature scheme, or one of the operator's own (rules/schemes/form.py)."""
+    settings: dict[str, str] = {}
+    """What the scheme asks for besides secrets."""
+    is_made: bool = False
+    """The secret was not declared: it was made here."""
+
+
+class CallSecrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What of a call is encrypted at rest."""
+
+    sign: tuple[str, ...] = ()
+    """The secrets that requests are signed with."""
+
+
 class CallApi(msgspec.Struct, frozen=True, kw_only=True):
     """What links of the kind `call` need: one HTTP request, with templates (rules/calls/request.py).
 
@@ -189,6 +207,8 @@ class CallApi(msgspec.Struct, frozen=True, kw_only=True):
     """Statuses that say that the record does not exist any more."""
     emit: EmitRule | None = None
     """Which events follow from its answers."""
+    sign: SignRule | None = None
+    """How its requests are signed."""
     keep: dict[str, Any] | None = None
     """Templates of what is remembered of an answer for the event's subject, by the names that `mine` has then."""
     order_by: str | None = None
@@ -201,7 +221,7 @@ class CallApi(msgspec.Struct, frozen=True, kw_only=True):
     """An expression of the event; the link acts only if it is true."""
     once_by: str | None = None
     """The template of a key; the link succeeds at most once for each. It is also the line that an event belongs to."""
-    sealed: NoSecrets = NoSecrets()
+    sealed: CallSecrets = CallSecrets()
 
 
 class SendMail(msgspec.Struct, frozen=True, kw_only=True):

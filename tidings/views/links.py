@@ -12,7 +12,7 @@ from tidings.model import moment
 from tidings.model import outcome as outcomes
 from tidings.model.calls.connection import Connection
 from tidings.model.calls.trial import Observed
-from tidings.model.link import AnyLink
+from tidings.model.link import AnyLink, CallLink
 from tidings.rules.declare import connections
 from tidings.rules.declare.links import plain
 from tidings.rules.declare.pacing import ORDERS
@@ -66,6 +66,13 @@ class KeptView(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     values: msgspec.Raw
     updated: str
+
+
+class LinkSecretView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a link signs its requests with."""
+
+    link: str
+    secret: str
 
 
 class EditView(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,6 +213,11 @@ def kept_view(kept: KeptFor) -> KeptView:
         values=msgspec.Raw(row.values.encode()),
         updated=moment.to_text(row.updated),
     )
+
+
+def link_secret_view(link: CallLink) -> LinkSecretView:
+    """The secret of a link whose secret was made here."""
+    return LinkSecretView(link=link.name, secret=link.what.sealed.sign[0])
 
 
 def link_test_view(trial: LinkTrial) -> LinkTestView:

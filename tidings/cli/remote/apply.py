@@ -228,7 +228,7 @@ def _of_paths(server: Server, what: str, name: str, body: dict[str, Any]) -> msg
 
 def _of_links(server: Server, name: str, body: dict[str, Any]) -> msgspec.Struct:
     """Plan or apply the links of a file without collections."""
-    from tidings.control.links import WantedLinks
+    from tidings.control.declare.link_plans import WantedLinks
 
     made = server.parts.links
     wanted = WantedLinks(links=body.get("links"), connections=body.get("connections"), prune=body["prune"])
@@ -240,7 +240,7 @@ def _of_links(server: Server, name: str, body: dict[str, Any]) -> msgspec.Struct
 def _of_collections(server: Server, name: str, body: dict[str, Any]) -> msgspec.Struct:
     """Plan or apply the collections of a file, and its links."""
     from tidings.control.collections import Wanted
-    from tidings.control.links import WantedLinks
+    from tidings.control.declare.link_plans import WantedLinks
     from tidings.declared import DECLARE_SECONDS
 
     wish, made = Wanted(collections=body["collections"], prune=body["prune"]), server.whole_file

@@ -94,6 +94,14 @@ def kept(
     out.answer(found, lambda: out.details(found, subject))
 
 
+@cli.command("secret")
+@calling
+def secret(out: Session, name: Name) -> None:
+    """Show the secret that a link signs its requests with, if the server has made it: the receiver needs it."""
+    found = out.client.links.secret(name)
+    out.answer(found, lambda: out.say(found["secret"]))
+
+
 @cli.command("reset")
 @calling
 def reset(

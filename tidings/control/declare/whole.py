@@ -7,7 +7,8 @@ from collections.abc import Callable
 import msgspec
 
 from tidings.control.collections import Collections, Make, Planned, Shown, Wanted
-from tidings.control.links import Links, WantedLinks
+from tidings.control.declare.link_plans import WantedLinks
+from tidings.control.links import Links
 from tidings.model.collection import Collection
 from tidings.store.base import Db
 

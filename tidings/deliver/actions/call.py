@@ -34,6 +34,8 @@ from tidings.rules.deliver import judgement, retry
 from tidings.rules.guard import MINE, names_of
 from tidings.rules.network import address
 from tidings.rules.reading.hiding import hiding
+from tidings.rules.reading.refused import Refused
+from tidings.rules.schemes.signing.calls import CallSigner
 from tidings.rules.template import Scope, TemplateFailed
 from tidings.store.base import StoreError
 
@@ -82,7 +84,7 @@ class CallAction:
         self.follows = self.guarding.has_key or what.keep is not None
         connection = None if what.via is None else tools.connection(what.via)
         self._connection, self.auth = connection, sending.auth_scope(connection)
-        self._secrets = secrets_of(connection)
+        self._secrets = (*secrets_of(connection), *what.sealed.sign)
         self.hide = hiding(self._secrets)
         self._has_token = sending.is_oauth2(connection)
         self._missing = what.via is not None and connection is None
@@ -90,6 +92,7 @@ class CallAction:
         self._template = CallTemplate(what, base, names=names or (*names_of(what), MINE))
         self.destination = f"{what.verb.upper()} {base or ''}{what.path}"
         self.line, self._scopes = LineOf(link, tools.parts), Scopes(link, tools.parts, tools.memory)
+        self._signer = None if what.sign is None else CallSigner(what.sign, what.sealed.sign)
         self._keep = None if what.keep is None else KeepTemplate(what)
         names_auth = self._template.names_auth
         self._secret_headers = sending.secret_headers(connection, names_auth=names_auth)
@@ -123,8 +126,11 @@ class CallAction:
         except StoreError as wrong:
             said = f"The store cannot be read: {wrong.detail}."
             return Prepared(Call(event, failed=said, outcome=outcomes.EDIT_FAILED), "{}", 0)
-        filled = sending.with_key(filled, sending.call_key(self._link.id, event.id, carried[0].number))
-        request, shown = self.request(filled, now)
+        key = sending.call_key(self._link.id, event.id, carried[0].number)
+        try:
+            request, shown = self.request(sending.with_key(filled, key), now, key)
+        except Refused as refused:
+            return Prepared(Call(event, failed=f"The request cannot be signed: {refused.detail}"), "{}", 0)
         return Prepared(Call(event, request, more=more), shown, len(filled.body))
 
     def check_connection(self) -> None:
@@ -136,9 +142,15 @@ class CallAction:
         """The request with the values of a scope. Raises TemplateFailed."""
         return self._template.fill(scope)
 
-    def request(self, filled: CallRequest, now: Micros) -> tuple[HttpRequest, str]:
-        """A request as it leaves, signed and with the credentials that it has already, and as the attempt shows it."""
+    def request(self, filled: CallRequest, now: Micros, ident: str = "") -> tuple[HttpRequest, str]:
+        """A request as it leaves, signed and with the credentials that it has already, and as the attempt shows it.
+
+        `ident`: its id, if the scheme signs one. Raises Refused if it cannot be signed.
+        """
         secret = self._secret_headers
+        if self._signer is not None:
+            filled, more = sending.signed_by(filled, self._signer, now, ident)
+            secret = secret | more
         if self._connection is not None:
             filled, more = sending.signed(filled, self._connection, now, secrets.token_hex(16))
             secret = secret | more

@@ -8,10 +8,12 @@ from typing import Any
 import msgspec
 
 from tidings.model.calls.connection import MASK, Connection
-from tidings.model.moment import Micros
+from tidings.model.moment import SECOND, Micros
 from tidings.rules.calls import authentication, oauth1
 from tidings.rules.calls.request import CONTENT_TYPES, KEY_HEADER, CallRequest
 from tidings.rules.calls.texts import ACCESS_TOKEN, AUTH, SOAP_HEADER, in_xml
+from tidings.rules.schemes.request import HookRequest
+from tidings.rules.schemes.signing.calls import CallSigner
 
 
 def call_key(link: str, event: str, delivery: int) -> str:
@@ -64,6 +66,16 @@ def signed(request: CallRequest, connection: Connection, now: Micros, nonce: str
     types = {name.lower(): value for name, value in request.headers}
     form = request.body if types.get("content-type") == CONTENT_TYPES["form"] else None
     return request, {"Authorization": oauth1.authorization(auth, request.method, request.url, form, now, nonce)}
+
+
+def signed_by(request: CallRequest, signer: CallSigner, now: Micros, ident: str) -> tuple[CallRequest, dict[str, str]]:
+    """The request signed as the link says, and the headers of it that must not be shown. Raises Refused."""
+    whole = HookRequest(request.method, request.url, request.headers, request.body)
+    found, added = signer.sign(whole, now / SECOND, ident)
+    own = [(name, value) for name, value in request.headers if name.lower() not in added]
+    headers = own if signer.shows_secret else [*own, *added.items()]
+    changed = msgspec.structs.replace(request, url=found.url, headers=headers, body=found.body)
+    return changed, added if signer.shows_secret else {}
 
 
 def with_token(headers: list[str], body: bytes, token: str) -> tuple[list[str], bytes]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from tidings.model.link import BODY_FORMS, IN_DOUBTS, VERBS, BodyForm, CallApi, EmitRule, Pacing, Verb
 from tidings.rules.calls.authentication import check_header_name
 from tidings.rules.calls.request import CallTemplate
+from tidings.rules.calls.signing import plain_sign, read_sign
 from tidings.rules.declare.pacing import read_timeout, refusing
 from tidings.rules.mirror import pages as mirror_pages
 from tidings.rules.reading.places import Places, shown
 from tidings.rules.reading.refused import escaped
 from tidings.rules.template import SCOPE
 
-PARTS = ("via", *VERBS, "query", "headers", *BODY_FORMS, "ok", "in_doubt", "give_up_on", "timeout_seconds")
+PARTS = ("via", *VERBS, "query", "headers", *BODY_FORMS, "ok", "in_doubt", "give_up_on", "timeout_seconds", "sign")
 OF_EMIT = ("pages", "gone")
 """What a call may have whose answers become events."""
 
@@ -61,6 +64,7 @@ def read_call(
         if call.get(name) is not None:
             wrong.say(f"{at}/{name}", "contradiction", f"`{name}` requires `emit`, which reads the response.")
     _check_types(found, call, at, wrong)
+    found = _signed(found, call, at, wrong)
     if len(wrong.found) > before:
         return None
     names = names if emit is None else mirror_pages.FIRST_NAMES
@@ -68,6 +72,16 @@ def read_call(
     if found.pages is not None:
         refusing(lambda: mirror_pages.Pages(found, "https://example.com", at), wrong)
     return found
+
+
+def _signed(found: CallApi, call: dict[str, Any], at: str, wrong: Places) -> CallApi:
+    """The call with how its requests are signed."""
+    if call.get("sign") is None:
+        return found
+    if found.emit is not None:
+        wrong.say(f"{at}/sign", "contradiction", "`emit` reads, so there is nothing to sign. Leave `sign` out.")
+    signed = read_sign(call["sign"], f"{at}/sign", wrong)
+    return found if signed is None else msgspec.structs.replace(found, sign=signed[0], sealed=signed[1])
 
 
 def _check_types(found: CallApi, call: dict[str, Any], at: str, wrong: Places) -> None:
@@ -98,6 +112,8 @@ def plain_call(what: CallApi, pacing: Pacing) -> dict[str, Any]:
         found["pages"] = what.pages
     if what.gone:
         found["gone"] = list(what.gone)
+    if what.sign is not None:
+        found["sign"] = plain_sign(what.sign, what.sealed)
     if pacing.give_up_on:
         found["give_up_on"] = list(pacing.give_up_on)
     return found

@@ -9,7 +9,7 @@ import msgspec
 
 from tidings.control.collections import Shown, Wanted
 from tidings.control.declarations import WRITE, DeclaredCollection
-from tidings.control.links import WantedLinks
+from tidings.control.declare.link_plans import WantedLinks
 from tidings.model.collection import Collection
 from tidings.model.errors import Invalid, Place
 from tidings.views.collections import CollectionView, collection_view

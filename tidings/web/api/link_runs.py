@@ -10,7 +10,7 @@ from tidings.control.links import READ, WRITE
 from tidings.control.timers.runs import Forgotten
 from tidings.store.base import Db
 from tidings.store.log.events import WithEvents
-from tidings.views.links import KeptView, kept_view
+from tidings.views.links import KeptView, LinkSecretView, kept_view, link_secret_view
 from tidings.web.api.events.publish import Accepted, accepted
 from tidings.web.habits.once import once, run_once
 from tidings.web.operation import Answer, Operation, Parameter, Request
@@ -59,6 +59,11 @@ async def get_kept(parts: Parts, request: Request) -> Answer:
     given = request.query
     found = await parts.timer_runs.kept(request.caller, request.path["name"], given["subject"], given.get("tenant"))
     return Answer(200, kept_view(found))
+
+
+async def get_link_secret(parts: Parts, request: Request) -> Answer:
+    """Read what a link signs its requests with."""
+    return Answer(200, link_secret_view(parts.link_trials.signing(request.caller, request.path["name"])))
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -118,5 +123,20 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter(name="tenant", schema={"type": "string"}, help="Of this tenant's events."),
         ),
         response=KeptView,
+    ),
+    Operation(
+        name="get_link_secret",
+        method="GET",
+        path="/v1/links/{name}/secret",
+        scope=WRITE,
+        whole=True,
+        summary="Read the secret that a link signs its requests with",
+        help=(
+            "For the receiver, who verifies them. Only a secret that was made here is returned, because the author of "
+            "another one knows it."
+        ),
+        handler=get_link_secret,
+        tag="Links",
+        response=LinkSecretView,
     ),
 )

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from tidings.control.declare.link_plans import LinkPlan, PutLink, ResumedLink, WantedLinks
 from tidings.control.endpoints.endpoints import Missed
-from tidings.control.links import WRITE, LinkPlan, PutLink, ResumedLink, WantedLinks
+from tidings.control.links import WRITE
 from tidings.model.event import Event
 from tidings.model.link import AnyLink
 from tidings.views.links import LinkTestView, LinkView, link_test_view, link_view, with_timer

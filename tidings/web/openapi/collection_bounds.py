@@ -247,6 +247,7 @@ _LINK: dict[str, Schema] = {
             ok=_TEMPLATE
             | {"description": "An expression of status, headers and body that is true if the call succeeded."},
             in_doubt={"type": "string", "enum": list(IN_DOUBTS)},
+            sign={"description": "The signature scheme by its name, or an object with `scheme` and `secret`."},
             give_up_on={
                 "type": "array",
                 "maxItems": judgement.GIVE_UP_MAX,
@@ -301,12 +302,8 @@ _LINK: dict[str, Schema] = {
         ),
         "description": "Which events are published from the responses to a call.",
     },
-    "keep": {
-        "type": "object",
-        "minProperties": 1,
-        "maxProperties": keeping.NAMES_MAX,
-        "description": "The values that the link keeps from a response for the event's subject: names with templates.",
-    },
+    "keep": {"minProperties": 1, "maxProperties": keeping.NAMES_MAX}
+    | {"description": "The values that the link keeps from a response for the event's subject: names with templates."},
     "order": _TEMPLATE,
     "order_max_age_seconds": {"minimum": 1, "maximum": pacing.ORDER_AGE_SECONDS_MAX},
     "rate": RATE,
@@ -378,6 +375,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "LinkTestView": {"link": LINK, "says": _LONG},
     "ObservedView": {"first": {"maxItems": RECORDS_SHOWN}, "changes": {"maxItems": RECORDS_SHOWN}},
     "ChangeOfRecord": {"change": {"enum": ["created", "updated", "deleted"]}, "key": {"maxLength": 256}},
+    "LinkSecretView": {"link": LINK},
     "KeptView": {"link": LINK, "values": {"type": "object"}},
     "EditView": {"edit": {"enum": list(EDIT_WORDS)}, "id": _LONG, "data": {"type": "object"}},
     "ChangeShown": {"data": {"type": "object"}},

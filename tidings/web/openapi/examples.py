@@ -311,6 +311,7 @@ ANSWERS: dict[str, Any] = {
     "EventView": _EVENT,
     "Health": {"status": "ok"},
     "HookView": _HOOK,
+    "LinkSecretView": {"link": "push", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
     "KeptView": {"link": "push", "tenant": None, "subject": "c-1", "values": {"id": "x-7"}, "updated": THEN},
     "Forgotten": {"link": "contacts", "cursor": True, "records": 120, "kept": 0},
     "FormView": _FORM,
