@@ -41,7 +41,7 @@ install: $(INSTALLED) ## Make .venv with what running Tidings takes; leaves .ven
 setup: $(READY) ## The same with everything that tests and checks take
 
 .PHONY: demo
-demo: $(INSTALLED) ## Play the main job, an evening in a restaurant: an API, orders, and dishes delivered as signed webhooks
+demo: $(INSTALLED) ## Play the main job in a restaurant: an API, orders and signed webhooks; the morning after, links that pull, push and mail
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 .PHONY: serve

@@ -1,10 +1,11 @@
-"""The main job, played: `make demo`, or `python examples/demo.py [--orders N] [--svg FILE]`.
+"""The main job, played: `make demo`, or `python examples/demo.py [--act evening|morning] [--orders N] [--svg FILE]`.
 
-An evening in a restaurant, scenario 23 of examples/: the menu is the API's documentation, an order is a request, and
-when the dish is ready it arrives at the door. A real `tidings serve` in a temp folder, with the tidings.yaml of
-examples/restaurant. Guests order through the API, the kitchen follows the feed and edits each order to ready, and each
-`orders.ready` is a webhook to three doors: the waiter's, that of the terrace, which is closed for a while, and the
-till's, which is slow.
+The first act is an evening in a restaurant, scenario 23 of examples/: the menu is the API's documentation, an order is
+a request, and when the dish is ready it arrives at the door. A real `tidings serve` in a temp folder, with the
+tidings.yaml of examples/restaurant. Guests order through the API, the kitchen follows the feed and edits each order to
+ready, and each `orders.ready` is a webhook to three doors: the waiter's, that of the terrace, which is closed for a
+while, and the till's, which is slow. The second act is the morning after (demo/morning.py): links pull, push, mail, and
+act at nine.
 
 It ends with 1 where anything was lost or a signature was wrong.
 """
@@ -17,6 +18,7 @@ import sys
 import time
 from pathlib import Path
 
+from demo import morning
 from demo.board import Board, Count, Row, span
 from demo.doors import Arrival, Door
 from demo.house import CONFIG, GUEST, KITCHEN, Guests, Kitchen, Order, document, put_menu_out
@@ -208,14 +210,18 @@ def play(arguments: argparse.Namespace) -> bool:
 
 def main() -> int:
     """Read the arguments and play. The exit status."""
-    parser = argparse.ArgumentParser(description="An evening in a restaurant: orders, a kitchen, three doors.")
+    parser = argparse.ArgumentParser(description="A restaurant: orders and three doors; the morning after, four links.")
+    parser.add_argument("--act", choices=("evening", "morning"), help="play one act instead of both")
     parser.add_argument("--orders", type=int, default=ORDERS, help=f"how many orders (1 to {ORDERS_MAX})")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write the last screen as a picture")
     arguments = parser.parse_args()
     if not 1 <= arguments.orders <= ORDERS_MAX:
         parser.error(f"--orders is a number from 1 to {ORDERS_MAX}")
     try:
-        return 0 if play(arguments) else 1
+        well = arguments.act == "morning" or play(arguments)
+        if arguments.act != "evening":
+            well = morning.play() and well
+        return 0 if well else 1
     except RuntimeError as wrong:
         # The server did not start; the text says why.
         sys.exit(f"demo: {wrong}")

@@ -72,7 +72,7 @@ STEP = re.compile(r"(\r\n|\n|\r|\x1b\[\d*A|\x1b\[2K|\x1b\[\?25[lh])")
 
 def demo() -> None:
     """Run the demo in its own terminal, and draw the screen that it leaves."""
-    said = run_in_terminal([sys.executable, str(ROOT / "examples" / "demo.py")])
+    said = run_in_terminal([sys.executable, str(ROOT / "examples" / "demo.py"), "--act", "evening"])
     with open(os.devnull, "w") as nowhere:
         console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True, color_system="truecolor")
         for line in screen(said):
