@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import resource
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tidings.testing import ProcessServer, Reaction, Receiver, until
+from tidings.testing import ProcessServer, Reaction, Received, Receiver, until
 
 ROOM_BYTES = 48 * 1024 * 1024
 LIMIT_BYTES = 256 * 1024
@@ -169,6 +170,43 @@ def test_a_full_disk_loses_nothing(room: Room) -> None:
         sent = [each.id for each in receiver.requests("/step")]
         assert sorted(sent) == sorted(set(sent)), "no delivery was made twice"
         assert set(sent) == set(acknowledged), "and none of a refused event"
+
+
+def test_a_page_of_a_poll_that_does_not_fit_is_read_again_and_nothing_is_repeated(room: Room) -> None:
+    api, records = room.server.api, {f"k{n}": 0 for n in range(200)}
+
+    def page(_: Received) -> Reaction:
+        body = json.dumps({"items": [{"id": key, "v": v, "x": BODY} for key, v in records.items()]}).encode()
+        return Reaction(
+            status=200, body=body, headers={"Content-Type": "application/json"}, waits=not peer.requests()[1:]
+        )
+
+    with Receiver() as peer:
+        peer.answer_by(page)
+        api.put("/v1/connections/source", {"base": peer.url("").rstrip("/")})
+        pull = {
+            "when": {"every": "1s"},
+            "call": {"via": "source", "get": "/"},
+            "emit": {"type": "source.item", "each": "items", "key": "id"},
+            "retry_delays_seconds": [0, *[1] * 19],
+        }
+        api.put("/v1/links/pull", pull)
+        peer.wait_for(1)
+        room.fill()
+        publish_until_refused(room, [])
+        peer.release()
+        until(lambda: "could not be written" in room.server.log, "the log says so", 20)
+        room.free()
+        goes_on(room)
+
+        def seen(kind: str) -> list[str]:
+            return sorted(each["subject"] for each in api.pages("/v1/events", type=f"source.item.{kind}"))
+
+        until(lambda: seen("created"), "the page is stored", 30)
+        assert seen("created") == sorted(records), "all of it, each once"
+        records["k7"] = 1
+        until(lambda: seen("updated"), "the next run sees a change", 20)
+        assert (seen("updated"), seen("created"), seen("deleted")) == (["k7"], sorted(records), [])
 
 
 def test_a_restart_while_it_is_full(room: Room) -> None:

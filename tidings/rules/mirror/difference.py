@@ -91,7 +91,7 @@ def differ(counted: Counted, held: Mapping[str, Mirrored], observed: Iterable[Ob
             continue
         names = _changed(counted, read(before.value), each.record)
         if names is None:
-            # Other fields count now: it is as it was.
+            # Other fields count now, or numbers are written otherwise: it is as it was.
             found.puts[-1] = Mirrored(each.key, before.value, digest)
             continue
         changed = msgspec.json.encode(names).decode()
@@ -114,7 +114,7 @@ def vanished(held: Iterable[Mirrored]) -> list[RecordChange]:
 
 
 def _digest(counted: Any) -> str:
-    text = _comparable(counted)
+    text = msgspec.json.encode(counted, order="sorted")
     return hashlib.blake2b(text, digest_size=_DIGEST_BYTES).hexdigest()
 
 
@@ -128,9 +128,7 @@ def _changed(counted: Counted, before: Any, after: Any) -> list[str] | None:
 
 
 def _same(a: Any, b: Any) -> bool:
-    return _comparable(a) == _comparable(b)
-
-
-def _comparable(value: Any) -> bytes:
-    """The same for what is equal as JSON: neither the order of names nor how a number is written counts."""
-    return msgspec.json.encode(plain(value), order="sorted")
+    """Whether they are equal as JSON: neither the order of names nor how a number is written counts."""
+    encode = msgspec.json.Encoder(order="sorted").encode
+    # Most are written alike, and finding that out is quick.
+    return encode(a) == encode(b) or encode(plain(a)) == encode(plain(b))

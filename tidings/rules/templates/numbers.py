@@ -18,7 +18,8 @@ from tidings.rules.reading.jsontext import INTEGER_MAX, INTEGER_MIN
 DIGITS_MAX = 4_300
 EXACT = Context(prec=3 * DIGITS_MAX)
 """For calculating with such numbers: no digit is lost."""
-_LONG_NUMBER = re.compile(r"[0-9.]{16,}|[0-9.]+[eE][+-]?[0-9]{3}")
+_LONG_NUMBER = re.compile(r"[0-9.](?:[eE][+-]?[0-9]{3}|[0-9.]{15})")
+"""Sixteen digits, or an exponent of three. It begins with one class of characters, as texts are searched for that."""
 
 
 def may_be_long(text: str) -> bool:
