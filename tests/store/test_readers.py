@@ -8,10 +8,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import apsw
 import pytest
 
 from tidings.store.base import Db
 from tidings.store.engines.opening import open_engine
+from tidings.store.engines.sqlite import translated
 from tidings.store.readers import THREADS, Readers
 
 
@@ -117,3 +119,22 @@ def test_one_job_computes_at_a_time_and_for_half_of_the_time(tmp_path: Path) -> 
     with pytest.raises(KeyError):
         readers.run(fail)
     assert readers.run(compute)[1] > 0
+
+
+def test_a_read_is_begun_again_while_tables_change_under_it(tmp_path: Path) -> None:
+    """A declaration of hundreds of collections changes tables for seconds; each time SQLite reads all of them again."""
+    readers = readers_of(tmp_path)
+    times: list[int] = []
+
+    def job(db: Db) -> int:
+        times.append(1)
+        if len(times) % 6:
+            raise translated(apsw.SchemaChangeError("database schema has changed"))
+        return len(times)
+
+    async def run() -> None:
+        assert await readers.call(job) == 6
+        assert await readers.brief(job) == 12
+
+    asyncio.run(run())
+    readers.close()

@@ -29,6 +29,8 @@ from tidings.store.share_queue import ShareQueue
 THREADS = 5
 OWN_READS = ""
 """The turn in which the server's own reads run: no tenant's, nor the operator's, who may read a lot."""
+TRIES_MAX = 10
+"""How often a read is begun, if tables change under it each time."""
 REST_SECONDS = 0.05
 """A tenant whose brief read took too long has its reads run by threads for this time: the attempt is lost."""
 COMPUTE_SECONDS = 0.002
@@ -78,6 +80,8 @@ class Readers:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="reader")
         self._brief, self._awaited = engine.brief_reader(), engine.awaited_reads()
         self._rests: dict[str | None, float] = {}
+        self.reads = 0
+        """How many reads were begun."""
         self.share = Share("readers", THREADS)
         self._places = ShareQueue(self.share)
         self._awaiting = None if self._awaited is None else Awaiting(self._awaited, self._places)
@@ -104,6 +108,7 @@ class Readers:
 
         `single`: it runs one statement, which sees one moment also without a transaction around it.
         """
+        self.reads += 1
         if self._brief is not None and (not self._rests or self._may_try(tenant)):
             try:
                 if single:
@@ -112,6 +117,9 @@ class Readers:
                 return self._read(self._brief, job)
             except TooLong:
                 self._rests[tenant] = time.monotonic() + REST_SECONDS
+            except Outdated:
+                # A thread reads it, as often as it takes.
+                pass
             except StoreError as wrong:
                 raise _unreadable(wrong) from wrong
         if single and self._awaiting is not None:
@@ -134,6 +142,7 @@ class Readers:
 
     def run(self, job: Callable[[Db], T], *, single: bool = False) -> T:
         """Run `job` in this thread, in one read transaction, so that all it sees is of one moment."""
+        self.reads += 1
         try:
             db: Db | None = getattr(self._local, "db", None)
             if db is None:
@@ -142,13 +151,22 @@ class Readers:
                 self._open.append(db)
             self._computing.begin()
             try:
-                return self._read(db, job, single=single)
-            except (Outdated, Lost):
-                return self._read(db, job)
+                return self._often(db, job, single=single)
             finally:
                 self._computing.end()
         except StoreError as wrong:
             raise _unreadable(wrong) from wrong
+
+    def _often(self, db: Db, job: Callable[[Db], T], *, single: bool) -> T:
+        """Read, once more after a lost connection, and again while tables change: a declaration may make hundreds."""
+        for _ in range(TRIES_MAX - 1):
+            try:
+                return self._read(db, job, single=single)
+            except Outdated:
+                single = False
+            except Lost:
+                return self._read(db, job)
+        return self._read(db, job)
 
     def _read(self, db: Db, job: Callable[[Db], T], *, single: bool = False) -> T:
         if single:

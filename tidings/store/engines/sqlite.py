@@ -16,6 +16,7 @@ from tidings.store.base import (
     BriefDb,
     Builder,
     Db,
+    Outdated,
     Row,
     StoreBusy,
     StoreDamaged,
@@ -55,7 +56,7 @@ class SqliteDb:
         except (apsw.CantOpenError, apsw.NotADBError, apsw.CorruptError, apsw.ReadOnlyError) as wrong:
             raise StoreError("the database cannot be opened", because=f"{path}: {wrong}") from wrong
         except apsw.Error as wrong:
-            raise _translation(wrong) from wrong
+            raise translated(wrong) from wrong
         self._sql = statements("sqlite")
         self.watched: dict[str, Watch] = {}
         self.rest = no_rest
@@ -87,13 +88,13 @@ class SqliteDb:
             row: Row | None = self._db.execute(self._sql[name], params).fetchone()
             return row
         except apsw.Error as wrong:
-            raise _translation(wrong) from wrong
+            raise translated(wrong) from wrong
 
     def all(self, name: str, /, **params: Any) -> list[Row]:
         try:
             return self._db.execute(self._sql[name], params).fetchall()
         except apsw.Error as wrong:
-            raise _translation(wrong) from wrong
+            raise translated(wrong) from wrong
 
     def run(self, name: str, /, **params: Any) -> int:
         return self.execute(self._sql[name], params)
@@ -102,21 +103,21 @@ class SqliteDb:
         try:
             return self._db.execute(sql, params).fetchall()
         except apsw.Error as wrong:
-            raise _translation(wrong) from wrong
+            raise translated(wrong) from wrong
 
     def execute(self, sql: str, params: dict[str, Any]) -> int:
         try:
             self._db.execute(sql, params)
             return self._db.changes()
         except apsw.Error as wrong:
-            raise _translation(wrong) from wrong
+            raise translated(wrong) from wrong
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         marks = ",".join("?" * len(columns))
         try:
             self._db.executemany(f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks})", rows)  # noqa: S608 -- our own names
         except apsw.Error as wrong:
-            raise _translation(wrong) from wrong
+            raise translated(wrong) from wrong
 
     def many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         self.execute_many(self._sql[name], rows)
@@ -125,14 +126,14 @@ class SqliteDb:
         try:
             self._db.executemany(sql, rows)
         except apsw.Error as wrong:
-            raise _translation(wrong) from wrong
+            raise translated(wrong) from wrong
 
     def begin(self, *, write: bool = True) -> None:
         self._left, self._ending = BRIEF_TIMES, False
         try:
             self._db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
         except apsw.Error as wrong:
-            raise _translation(wrong) from wrong
+            raise translated(wrong) from wrong
 
     def commit(self) -> None:
         if self.files is not None:
@@ -297,7 +298,7 @@ class SqliteFile:
         except (apsw.CorruptError, apsw.NotADBError) as wrong:
             return str(wrong)
         except apsw.Error as wrong:
-            raise _translation(wrong) from wrong
+            raise translated(wrong) from wrong
         return None if found == ["ok"] else "; ".join(found)
 
     def copy_to(self, target: Path, progress: Callable[[int, int], None]) -> None:
@@ -319,7 +320,7 @@ class SqliteFile:
         except (apsw.CorruptError, apsw.NotADBError) as wrong:
             raise StoreError("the database is damaged", because=f"{self._path}: {wrong}") from wrong
         except apsw.Error as wrong:
-            raise _translation(wrong) from wrong
+            raise translated(wrong) from wrong
 
     def close(self) -> None:
         """End the read transaction."""
@@ -355,10 +356,10 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except apsw.Error as wrong:
-        raise _translation(wrong) from wrong
+        raise translated(wrong) from wrong
 
 
-def _translation(wrong: apsw.Error) -> StoreError:
+def translated(wrong: apsw.Error) -> StoreError:
     """SQLite's error as one of ours."""
     if isinstance(wrong, apsw.FullError):
         return StoreFull("the disk is full", because=str(wrong))
@@ -374,4 +375,6 @@ def _translation(wrong: apsw.Error) -> StoreError:
         return UniqueViolation("a value is taken", because=str(wrong))
     if isinstance(wrong, apsw.InterruptError):
         return TooLong("the read takes longer than a moment")
+    if isinstance(wrong, apsw.SchemaChangeError):
+        return Outdated("tables are being changed")
     return StoreError("SQLite refused", because=str(wrong))
