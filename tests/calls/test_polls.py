@@ -494,7 +494,7 @@ def test_a_reset_begins_again_and_emits_nothing_twice(calls: Calls, source: Sour
     poll(calls)
     ran(calls, 1)
     source.put("late", "01:00:00", v=1)
-    assert calls.api.post("/v1/links/pull:reset") == {"link": "pull", "cursor": True, "records": 0}
+    assert calls.api.post("/v1/links/pull:reset") == {"link": "pull", "cursor": True, "records": 0, "kept": 0}
     calls.clock.advance(3600)
     assert ran(calls, 2)[1] == "Read 4 records on 2 pages: 1 created, 0 updated, 0 deleted."
     assert calls.api.post("/v1/links/pull:reset", {"mirror": True})["records"] == 4
