@@ -17,6 +17,7 @@ from tests.order import longest_first
 from tests.postgres_server import PostgresServer
 from tests.programs import last_line
 from tests.sqlite_schema import copied_schema
+from tests.warm import warm_starts
 
 # Collecting makes a million objects that all stay. To look through them for garbage, again and again, doubles its time.
 gc.disable()
@@ -76,6 +77,12 @@ def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(autouse=True, scope="session")
 def _copied_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with copied_schema(tmp_path_factory.mktemp("schema")):
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _warm_starts() -> Iterator[None]:
+    with warm_starts():
         yield
 
 

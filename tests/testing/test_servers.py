@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from tidings.testing import ApiError, FakeClock, ProcessServer, Receiver, TestSe
 from tidings.testing.fixtures import tidings_clock, tidings_server, webhook_receiver
 
 __all__ = ["tidings_clock", "tidings_server", "webhook_receiver"]
+
+
+@pytest.fixture(autouse=True)
+def _as_others_start_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes begin from nothing here, as they do where Tidings' own suite does not start them."""
+    monkeypatch.setattr("tidings.testing.process.subprocess", subprocess)
 
 
 def test_a_restart_finds_what_was_there(tmp_path: Path) -> None:

@@ -1,0 +1,50 @@
+"""Servers that are started as copies are processes as any other, and only where nothing can tell the difference."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.warm import Started
+from tidings.testing import ProcessServer
+
+
+def process(server: ProcessServer) -> object:
+    """Its process, of whatever type."""
+    return server.process
+
+
+def test_a_copy_is_killed_restarted_and_stopped_as_any_process(tmp_path: Path) -> None:
+    with ProcessServer(tmp_path / "server") as server:
+        first = process(server)
+        assert isinstance(first, Started) and first.pid != os.getpid()
+        event = server.api.publish("kept")
+        first.kill()
+        assert first.wait(10) == -signal.SIGKILL
+        server.kill()
+        server.start()
+        assert server.process is not None and server.process.pid != first.pid
+        assert server.api.get(f"/v1/events/{event}")["id"] == event
+        assert server.stop() == 0
+    assert "Tidings listens on" in server.log
+
+
+def test_a_copy_with_a_clock_is_told_the_time_through_its_pipes(tmp_path: Path) -> None:
+    with ProcessServer(tmp_path / "server", movable_clock=True) as server:
+        assert isinstance(process(server), Started)
+        assert server.advance(60).startswith("20")
+        assert server.stop() == 0
+
+
+def test_why_a_copy_does_not_start_is_in_its_output(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="MAX_BODY_BYTES must be"):
+        ProcessServer(tmp_path / "server", max_body_bytes="many").start()
+
+
+def test_another_environment_needs_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    with ProcessServer(tmp_path / "server") as server:
+        assert not isinstance(process(server), Started)

@@ -1,0 +1,219 @@
+"""Server processes that begin as a copy of one that has loaded Tidings: to load it takes nine tenths of a start.
+
+Each is a real process with its own memory, which ends by SIGTERM or kill -9 as any other does. What `tidings serve`
+does from its first import on is tested by tests/cli/test_serve.py, which starts it from a shell's point of view.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import IO, Any
+
+from tests.repository import ROOT
+from tidings.testing import process
+
+LOOK_SECONDS = 0.01
+REQUEST_BYTES = 1 << 20
+OURS = "TIDINGS_"
+
+
+class Started:
+    """A process that was started; as far as `ProcessServer` uses it, a `subprocess.Popen`."""
+
+    def __init__(self, loaded: Loaded, pid: int, stdin: IO[str] | None, stdout: IO[str] | None) -> None:
+        self._loaded, self.pid, self.stdin, self.stdout = loaded, pid, stdin, stdout
+        self.stderr = None
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit status, or None while it runs."""
+        if self.returncode is None:
+            self.returncode = self._loaded.ask({"ended": self.pid})
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit status, once it ended. Raises subprocess.TimeoutExpired."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (status := self.poll()) is None:
+            if deadline is not None and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("tidings", timeout or 0)
+            time.sleep(LOOK_SECONDS)
+        return status
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to it if it still runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Ask it to stop."""
+        self.send_signal(signal.SIGTERM)
+
+
+class Loaded:
+    """The process that the others are copies of. It ends with this one."""
+
+    def __init__(self) -> None:
+        self._environment = without_ours(os.environ)
+        self._socket, theirs = socket.socketpair()
+        self._lock = threading.Lock()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.warm", str(theirs.fileno())],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+
+    def close(self) -> None:
+        """End it; what it started goes on."""
+        self._socket.close()
+        self._process.wait()
+
+    def has(self, environment: dict[str, str]) -> bool:
+        """Whether a process with these variables may be its copy: it was itself started with the same ones."""
+        return without_ours(environment) == self._environment
+
+    def ask(self, request: dict[str, Any], *files: int) -> Any:
+        """Its answer."""
+        with self._lock:
+            socket.send_fds(self._socket, [json.dumps(request).encode()], files)
+            return json.loads(self._socket.recv(REQUEST_BYTES))
+
+    def start(self, command: list[str], *, stdin: Any, stdout: Any, stderr: Any, env: dict[str, str]) -> Started:
+        """Start what `python -m` would, with these streams."""
+        with contextlib.ExitStack() as ours:
+            given, put = _stream(stdin, "w", ours)
+            taken, got = _stream(stdout, "r", ours)
+            said = {"start": command, "environment": env, "folder": os.getcwd()}
+            pid = self.ask(said, given, taken, stderr.fileno())
+        return Started(self, pid, put, got)
+
+
+def without_ours(environment: Any) -> dict[str, str]:
+    """The variables that are not Tidings' settings, nor pytest's name of the present test."""
+    return {name: each for name, each in environment.items() if not name.startswith((OURS, "PYTEST_"))}
+
+
+def _stream(wanted: Any, mode: str, ours: contextlib.ExitStack) -> tuple[int, IO[str] | None]:
+    """The descriptor that the process is given, and the other end of a pipe."""
+    if wanted == subprocess.PIPE:
+        reads, writes = os.pipe()
+        theirs, kept = (reads, writes) if mode == "w" else (writes, reads)
+        ours.callback(os.close, theirs)
+        return theirs, os.fdopen(kept, mode)
+    if wanted == subprocess.DEVNULL:
+        theirs = os.open(os.devnull, os.O_RDWR)
+        ours.callback(os.close, theirs)
+        return theirs, None
+    return wanted.fileno(), None
+
+
+@contextlib.contextmanager
+def warm_starts() -> Iterator[None]:
+    """Let `ProcessServer` start copies, in this process."""
+    loaded: list[Loaded] = []
+
+    def popen(command: list[str], *, env: dict[str, str], text: bool, **streams: Any) -> Any:
+        loaded[:] = loaded or [Loaded()]
+        if command[:2] != [sys.executable, "-m"] or not loaded[0].has(env):
+            return subprocess.Popen(command, env=env, text=text, **streams)
+        return loaded[0].start(command[2:], env=env, **streams)
+
+    # Not above: the processes that are started should have loaded no more than Tidings.
+    from pytest import MonkeyPatch
+
+    taken = {name: getattr(subprocess, name) for name in ("DEVNULL", "PIPE", "TimeoutExpired")}
+    with MonkeyPatch.context() as patch:
+        patch.setattr(process, "subprocess", SimpleNamespace(Popen=popen, **taken))
+        try:
+            yield
+        finally:
+            for each in loaded:
+                each.close()
+
+
+# --- what runs in the process itself -------------------------------------------------------------------------------
+
+
+def serve(asked: socket.socket) -> None:
+    """Start processes and tell how they ended, until nobody asks any more."""
+    import uvloop  # noqa: F401
+
+    import tidings.cli.local.serve
+    import tidings.server
+    import tidings.testing.serve  # noqa: F401
+
+    gc.freeze()
+    while True:
+        said, files, _, _ = socket.recv_fds(asked, REQUEST_BYTES, 3)
+        if not said:
+            return
+        request = json.loads(said)
+        if "ended" in request:
+            pid, status = os.waitpid(request["ended"], os.WNOHANG)
+            answer = os.waitstatus_to_exitcode(status) if pid else None
+        else:
+            answer = os.fork()
+            if answer == 0:
+                asked.close()
+                become(request, files)
+            for each in files:
+                os.close(each)
+        asked.sendall(json.dumps(answer).encode())
+
+
+def become(request: dict[str, Any], files: list[int]) -> None:
+    """Turn this copy into the process that is wanted, to its end."""
+    status = 1
+    try:
+        for number, each in enumerate(files):
+            os.dup2(each, number)
+            os.close(each)
+        os.chdir(request["folder"])
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        module, *arguments = request["start"]
+        sys.argv = [module, *arguments]
+        if module == "tidings":
+            from tidings.cli.main import app
+
+            status = app(arguments)
+        else:
+            from tidings.testing.serve import main
+
+            main()
+            status = 0
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    with socket.socket(fileno=int(sys.argv[1])) as asked:
+        serve(asked)
