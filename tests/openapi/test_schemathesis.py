@@ -15,7 +15,11 @@ import pytest
 from tests.openapi.conftest import CALLERS, callers_of, patient_server
 from tidings.testing import Api, TestServer
 
-STATEFUL_SECONDS, SECONDS_MAX = 30, 600
+SECONDS_MAX = 600
+STATEFUL_SECONDS = {"operator": 15, "tenant": 10, "reader": 5, "guest": 5}
+"""How long links are followed: those of a tenant, a reader and a guest are among the operator's."""
+PATIENCE = 8
+"""By how much longer on a machine that is too busy to follow enough of them in that time."""
 PROGRAM = Path(sys.executable).parent / "schemathesis"
 COVERED = {
     "operator": 'include-operation-id-regex = "^((notes|rooms)[.].*|plan_.*|apply_links)$"',
@@ -94,12 +98,14 @@ def run(url: str, caller: Api, who: str, folder: Path, *more: str) -> str:
     return ran.stdout
 
 
-def follow_links(url: str, caller: Api, who: str, folder: Path) -> int:
-    """How many of the document's links were followed by a stateful run that found nothing."""
-    told = run(url, caller, who, folder, "--phases", "stateful", "--max-time", str(STATEFUL_SECONDS))
-    followed = re.search(r"API Links: +(\d+) covered", told)
-    assert followed and re.search("✅ *Stateful", told), readable(told)
-    return int(followed[1])
+def follow_links(url: str, caller: Api, who: str, folder: Path, wanted: int = 5) -> None:
+    """Follow the document's links, at least so many, in a stateful run that must find nothing."""
+    for seconds in (STATEFUL_SECONDS[who], STATEFUL_SECONDS[who] * PATIENCE):
+        told = run(url, caller, who, folder, "--phases", "stateful", "--max-time", str(seconds))
+        followed = re.search(r"API Links: +(\d+) covered", told)
+        if followed and int(followed[1]) >= wanted:
+            break
+    assert followed and int(followed[1]) >= wanted and re.search("✅ *Stateful", told), readable(told)
 
 
 @pytest.mark.slow
@@ -122,12 +128,11 @@ def test_the_server_keeps_to_its_document(
 def test_its_links_can_be_followed(tmp_path: Path, who: str) -> None:
     # Its own server: what other runs put there, of many tenants, may have the ids of what this one deletes.
     with patient_server(tmp_path / "tidings") as server:
-        followed = follow_links(server.url, callers_of(server)[who], who, tmp_path)
-        assert followed >= (1 if who == "reader" else 5)
+        follow_links(server.url, callers_of(server)[who], who, tmp_path, 1 if who == "reader" else 5)
 
 
 @pytest.mark.slow
 @pytest.mark.postgres
 def test_its_links_can_be_followed_on_postgres_too(tmp_path: Path, postgres_url: str) -> None:
     with patient_server(tmp_path / "tidings", postgres_url) as server:
-        assert follow_links(server.url, server.api, "operator", tmp_path) >= 5
+        follow_links(server.url, server.api, "operator", tmp_path)
