@@ -8,6 +8,8 @@ import pytest
 
 LONG = {"openapi", "robust", "test_howto", "test_install"}
 """Folders and files of tests that take seconds to minutes each."""
+TOGETHER = {"test_install"}
+"""Of these, files whose tests share what takes long to make: one process runs them all."""
 
 
 def longest_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
@@ -16,11 +18,14 @@ def longest_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
     Each process gets an equal part of the list; one that is done takes over the end of another's part. So each part
     begins with its share of the tests that take long, and those of one file stay together.
     """
-    long = [item for item in items if LONG & {*item.path.parts, item.path.stem}]
+    units: dict[object, list[pytest.Item]] = {}
+    for item in items:
+        if LONG & {*item.path.parts, item.path.stem}:
+            units.setdefault(item.path if item.path.stem in TOGETHER else id(item), []).append(item)
     short = iter([item for item in items if not LONG & {*item.path.parts, item.path.stem}])
     found = []
     for worker in range(workers):
-        begins = long[worker::workers]
+        begins = list(itertools.chain(*list(units.values())[worker::workers]))
         size = len(items) * (worker + 1) // workers - len(items) * worker // workers
         found += [*begins, *itertools.islice(short, max(0, size - len(begins)))]
     return [*found, *short]

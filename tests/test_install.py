@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -72,17 +73,22 @@ def test_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
     assert not strangers, f"the wheel would also install {strangers}"
 
 
-def test_wheel_by_pip(wheel: Path, tmp_path: Path) -> None:
+def test_wheel_and_then_source_by_pip(wheel: Path, tmp_path: Path) -> None:
+    """`pip install WHEEL`, and in its place `pip install .`, with the build environment that pip makes for itself."""
     bin_folder = fresh_environment(tmp_path / "venv")
     pip("install", "--no-index", "--find-links", wheel.parent, "tidings", python=bin_folder / "python")
     assert_works(bin_folder)
-
-
-def test_source_by_pip(wheel: Path, tmp_path: Path) -> None:
-    """`pip install .`, with the build environment that pip makes for itself."""
-    bin_folder = fresh_environment(tmp_path / "venv")
+    from_wheel = origin(bin_folder)
     pip("install", "--find-links", wheel.parent, ROOT, python=bin_folder / "python")
     assert_works(bin_folder)
+    assert from_wheel is None and origin(bin_folder) == ROOT.as_uri()
+
+
+def origin(bin_folder: Path) -> str | None:
+    """The folder that the package was installed from, as its metadata tells; None of a wheel by its name."""
+    read = "from importlib.metadata import distribution as d; print(d('tidings').read_text('direct_url.json') or '{}')"
+    said: dict[str, str] = json.loads(run(bin_folder / "python", "-c", read))
+    return said.get("url")
 
 
 def test_wheel_as_a_tool_run_once(wheel: Path, tmp_path: Path) -> None:

@@ -24,7 +24,10 @@ def test_each_process_begins_with_its_share_of_the_longest_tests(workers: int) -
     parts = [order[len(order) * at // workers : len(order) * (at + 1) // workers] for at in range(workers)]
     for part in parts:
         are_long = ["items" not in item.path.parts for item in part]
-        assert are_long == sorted(are_long, reverse=True) and abs(sum(are_long) - len(long) / workers) < 1
+        assert are_long == sorted(are_long, reverse=True)
+        units = sum("openapi" in item.path.parts for item in part) + any("install" in item.path.stem for item in part)
+        assert abs(units - 6 / workers) < 1
+    assert sum(any("install" in item.path.stem for item in part) for part in parts) == 1, "they share a wheel"
 
 
 def test_few_tests_keep_their_order() -> None:
