@@ -15,10 +15,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 
@@ -98,12 +100,12 @@ class Loaded:
             socket.send_fds(self._socket, [json.dumps(request).encode()], files)
             return json.loads(self._socket.recv(REQUEST_BYTES))
 
-    def start(self, command: list[str], *, stdin: Any, stdout: Any, stderr: Any, env: dict[str, str]) -> Started:
-        """Start what `python -m` would, with these streams."""
+    def start(self, command: list[str], *, stdin: Any, stdout: Any, stderr: Any, **around: Any) -> Started:
+        """Start what `python -m` would, with these streams, and its variables and folder."""
         with contextlib.ExitStack() as ours:
             given, put = _stream(stdin, "w", ours)
             taken, got = _stream(stdout, "r", ours)
-            said = {"start": command, "environment": env, "folder": os.getcwd()}
+            said = {"start": command, "environment": around["env"], "folder": str(around.get("cwd") or os.getcwd())}
             pid = self.ask(said, given, taken, stderr.fileno())
         return Started(self, pid, put, got)
 
@@ -127,16 +129,39 @@ def _stream(wanted: Any, mode: str, ours: contextlib.ExitStack) -> tuple[int, IO
     return wanted.fileno(), None
 
 
+def ended(*command: str, env: dict[str, str], cwd: Path | None, seconds: float) -> subprocess.CompletedProcess[str]:
+    """What `python -m` with a command that ends soon prints, and its exit status."""
+    assert _loaded().has(env), "this needs a process of its own"
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err}
+        process = _loaded().start(list(command), env=env, cwd=cwd, **streams)
+        try:
+            status = process.wait(seconds)
+        finally:
+            process.kill()
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(command, status, out.read(), err.read())
+
+
+_LOADED: list[Loaded] = []
+
+
+def _loaded() -> Loaded:
+    """The one of this process, made when it is first asked for."""
+    if not _LOADED:
+        _LOADED.append(Loaded())
+    return _LOADED[0]
+
+
 @contextlib.contextmanager
 def warm_starts() -> Iterator[None]:
     """Let `ProcessServer` start copies, in this process."""
-    loaded: list[Loaded] = []
 
     def popen(command: list[str], *, env: dict[str, str], text: bool, **streams: Any) -> Any:
-        loaded[:] = loaded or [Loaded()]
-        if command[:2] != [sys.executable, "-m"] or not loaded[0].has(env):
+        if command[:2] != [sys.executable, "-m"] or not _loaded().has(env):
             return subprocess.Popen(command, env=env, text=text, **streams)
-        return loaded[0].start(command[2:], env=env, **streams)
+        return _loaded().start(command[2:], env=env, **streams)
 
     # Not above: the processes that are started should have loaded no more than Tidings.
     from pytest import MonkeyPatch
@@ -147,8 +172,8 @@ def warm_starts() -> Iterator[None]:
         try:
             yield
         finally:
-            for each in loaded:
-                each.close()
+            while _LOADED:
+                _LOADED.pop().close()
 
 
 # --- what runs in the process itself -------------------------------------------------------------------------------

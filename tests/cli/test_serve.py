@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tidings.cli.local import serve
 from tidings.cli.local.log_format import JsonFormatter
 from tidings.client import Client
@@ -41,11 +42,10 @@ def command(*args: str, env: dict[str, str] | None = None, cwd: Path | None = No
 
 def refused(*args: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
     """The sentence with which a start is refused."""
-    process = command(*args, env=env, cwd=cwd)
-    out, err = process.communicate(timeout=SECONDS)
-    assert process.returncode == 2, err
-    assert out == "" and "Traceback" not in err and err.count("\n") == 1, err
-    return err
+    done = warm.ended("tidings", "serve", *args, env={**os.environ, **(env or {})}, cwd=cwd, seconds=SECONDS)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == "" and "Traceback" not in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
 
 
 @pytest.fixture
