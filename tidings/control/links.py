@@ -28,11 +28,13 @@ from tidings.model.moment import Clock, Micros
 from tidings.rules.calls.signing import stored_secrets, with_made, with_stored
 from tidings.rules.declare.change_types import ChangeTypes
 from tidings.rules.declare.in_file.lint import unknown_fields
-from tidings.rules.declare.links import LINKS_MAX, DeclaredLink, changed, followed, new, read, read_one
+from tidings.rules.declare.links import LINKS_MAX, DeclaredLink, by_new_names, changed, followed, new, read, read_one
+from tidings.rules.reading.places import Places
 from tidings.rules.reading.refused import Refused, escaped
 from tidings.rules.revisions import Conditions, check_revision
 from tidings.store.base import Db, R, Run
 from tidings.store.catalog import Catalog
+from tidings.store.links import kept, polls
 from tidings.store.log import feed, lists
 from tidings.store.readers import Readers
 
@@ -114,6 +116,8 @@ class Links:
             before = present.get(name)
             conditions.check("link", name, None if before is None else before.revision)
             check(before)
+            if before is None and declared.was in present:
+                before = present[declared.was]
             there = (self._catalog.collections(db), self._catalog.connections(db))
             if wrong := refusals(declared, before, *there, "", self.connections.networks):
                 raise Invalid(wrong[0].detail, errors=wrong)
@@ -252,12 +256,13 @@ class Links:
         collections: Mapping[str, Collection] | None = None,
         renamed: Mapping[str, str] = {},
     ) -> _Planned:
-        present = self._catalog.declared_links(db)
+        stored, moved = self._catalog.declared_links(db), Places()
+        present = by_new_names(stored, self.read(db, wanted), moved)
         declared = stored_secrets(self.read(db, wanted), present)
         connections = self.connections.planned(db, wanted.connections, prune=wanted.prune)
         collections = collections or self._catalog.collections(db)
         steps = [LinkStep(do=do, connection=name, says=says) for do, name, says in connections.steps()]
-        wrong = []
+        wrong = list(moved.found)
         for each in declared.values():
             before = present.get(each.name)
             at = f"/links/{escaped(each.name)}"
@@ -265,7 +270,7 @@ class Links:
             if before is None:
                 steps.append(LinkStep(do="create_link", link=each.name, says=f"will create the link {each.name}"))
             elif not each.same(followed(before, renamed)):
-                steps.append(LinkStep(do="change_link", link=each.name, says=f"will change the link {each.name}"))
+                steps.append(_change_step(each, before, renamed))
         beside = {} if wanted.links is None else {name: link for name, link in present.items() if name not in declared}
         for name, link in beside.items() if wanted.prune else ():
             count = lists.waiting_count(db, link.num)
@@ -278,7 +283,7 @@ class Links:
         wrong += still_used(stay, connections.dropped)
         lost = sum(step.loses for step in steps)
         shown = LinkPlan(
-            plan=plan_name(wanted, present, connections),
+            plan=plan_name(wanted, stored, connections),
             steps=steps,
             loses=f"cancel {_deliveries(lost)}" if lost else None,
             refusals=wrong,
@@ -310,6 +315,9 @@ class Links:
         self._catalog.put_links(db, [link for link, _ in differ if link.deleted is None])
         self._catalog.delete_links(db, [link for link, _ in differ if link.deleted is not None])
         for link, before in differ:
+            if before is not None and before.name != link.name:
+                polls.rename(db, before.name, link.name)
+                kept.rename(db, before.name, link.name)
             timers.follow(db, link, before, self._clock.now(), skip_missed=skip_missed)
 
     def _at(self, db: Db, name: str, expected: set[int] | None) -> AnyLink:
@@ -324,6 +332,16 @@ class Links:
 def _gone(now: Micros) -> dict[str, Any]:
     """What changes when a link is deleted."""
     return {"deleted": now, "mode": "paused", "reason": "The link was deleted."}
+
+
+def _change_step(declared: DeclaredLink, before: AnyLink, renamed: Mapping[str, str]) -> LinkStep:
+    """An edit, or another name, or both."""
+    name = declared.name
+    if before.name == name:
+        return LinkStep(do="change_link", link=name, says=f"will change the link {name}")
+    is_same = declared.same(followed(msgspec.structs.replace(before, name=name), renamed))
+    says = f"will rename the link {before.name} to {name}" + ("" if is_same else ", and change it")
+    return LinkStep(do="rename_link", link=name, says=says)
 
 
 def _plan_changed() -> Conflict:

@@ -130,7 +130,9 @@ class Observing:
         found, events = self._take_in(db, begun, observed)
         if cursor is not None and cursor.is_ordered and not begun.is_sweep and not begun.is_silent:
             row = msgspec.structs.replace(row, cursor=advanced(cursor, row.cursor, answer.records, self._run.at))
-        polls.put(db, msgspec.structs.replace(row, run=self._name, page=number))
+        if row.run == self._name or not self._is_poll:
+            # Otherwise the link was renamed, or has begun again: its next run reads this page once more.
+            polls.put(db, msgspec.structs.replace(row, run=self._name, page=number))
         return WithEvents(found, events)
 
     def missing(self, db: Db, after: str, records: int) -> WithEvents | BadRecord:
@@ -165,7 +167,7 @@ class Observing:
         """Take the last page in, with how far the run has read and its attempt. Returns the sentence of the attempt."""
         found, events = self._take_in(db, begun, observed)
         add(counts, found)
-        if self._is_poll:
+        if self._is_poll and polls.of(db, self._link.name).run == self._name:
             swept = self._run.at if begun.is_sweep else begun.row.swept
             polls.put(
                 db,

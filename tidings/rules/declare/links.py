@@ -44,6 +44,7 @@ NAME_PATTERN = "^[a-z][a-z0-9_-]{0,63}$"
 
 _NAME = re.compile(NAME_PATTERN.strip("^$"))
 _PARTS = (
+    "was",
     "description",
     "tenant",
     "when",
@@ -74,14 +75,17 @@ class DeclaredLink(msgspec.Struct, frozen=True, kw_only=True):
     pacing: Pacing
     what: LinkAction
 
+    was: str | None = None
+    """What the link was called before: it keeps all that it remembers, and what waits for it."""
+
     @property
     def parts(self) -> dict[str, Any]:
         """What is declared, by the names of a link's members."""
-        return {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: getattr(self, name) for name in self.__struct_fields__ if name != "was"}
 
     def same(self, link: AnyLink) -> bool:
         """Whether a link is as it is declared here."""
-        return all(getattr(self, name) == getattr(link, name) for name in self.__struct_fields__)
+        return all(value == getattr(link, name) for name, value in self.parts.items())
 
 
 def new(declared: DeclaredLink, number: int, ident: str, head: int, now: Micros) -> AnyLink:
@@ -105,6 +109,28 @@ def followed(link: AnyLink, renamed: Mapping[str, str]) -> AnyLink:
         return link
     collection = renamed.get(what.collection, what.collection)
     return msgspec.structs.replace(link, what=msgspec.structs.replace(what, collection=collection))
+
+
+def by_new_names(
+    present: Mapping[str, AnyLink], declared: Mapping[str, DeclaredLink], wrong: Places
+) -> dict[str, AnyLink]:
+    """The present links by the names that they have once those declared with `was` are renamed."""
+    found, taken = dict(present), set[str]()
+    for each in declared.values():
+        was = each.was
+        if was is None or was not in present:
+            # It was renamed before, or there was no such link.
+            continue
+        at = f"/links/{escaped(each.name)}/was"
+        if was in declared or was in taken:
+            wrong.say(at, "contradiction", f"Another declared link is or was {was}. Leave `was` out.")
+        elif each.name in present:
+            detail = f"A link {each.name} already exists, so {was} cannot become it. Leave `was` out, or delete one."
+            wrong.say(at, "name_taken", detail)
+        else:
+            taken.add(was)
+            found[each.name] = found.pop(was)
+    return found
 
 
 def read(values: Any, pointer: str = "", between: Callable[[], None] = lambda: None) -> list[DeclaredLink]:
@@ -177,7 +203,11 @@ def _read(name: Any, value: Any, pointer: str, wrong: Places) -> DeclaredLink | 
         return None
     given = wrong.members(value, pointer, _PARTS, "A link")
     description = given.get("description")
+    was = given.get("was")
+    if was is not None and (type(was) is not str or not _NAME.fullmatch(was) or was == name):
+        wrong.say(f"{pointer}/was", "name", "`was` must be the name that the link had before, which is another one.")
     found: dict[str, Any] = {
+        "was": was,
         "description": ""
         if description is None
         else wrong.text(description, f"{pointer}/description", DESCRIPTION_CHARS_MAX),

@@ -64,3 +64,11 @@ def row_of(db: Db, key: KeptKey) -> KeptRow | None:
 def forget(db: Db, space: str, subject: str | None) -> int:
     """Forget everything, or what is kept for one subject. Returns for how many subjects that was."""
     return db.run("kept_forget", space=space, subject=subject)
+
+
+def rename(db: Db, before: str, after: str) -> None:
+    """A link has another name. Only one without a connection has its own memory."""
+    old, new = space(before, None), space(after, None)
+    if db.one("kept_any", space=old) is not None:
+        db.run("kept_forget", space=new, subject=None)
+        db.run("kept_rename", before=old, after=new)

@@ -46,3 +46,10 @@ def put(db: Db, row: PollRow) -> None:
 def forget(db: Db, link: str) -> bool:
     """The poll begins again. Returns whether it had read anything."""
     return db.run("poll_drop", link=link) > 0
+
+
+def rename(db: Db, before: str, after: str) -> None:
+    """The link has another name. What a deleted link of that name had read is forgotten."""
+    if db.one("poll", link=before) is not None:
+        db.run("poll_drop", link=after)
+        db.run("poll_rename", before=before, after=after)

@@ -128,3 +128,15 @@ DELETE FROM kept WHERE space = :space AND tenant = :tenant AND subject = :subjec
 -- name: kept_forget
 -- Forget what is kept for a subject, or everything.
 DELETE FROM kept WHERE space = :space AND (CAST(:subject AS text) IS NULL OR subject = CAST(:subject AS text));
+
+-- name: kept_any
+-- Whether anything is kept.
+SELECT 1 FROM kept WHERE space = :space LIMIT 1;
+
+-- name: kept_rename
+-- The link has another name.
+UPDATE kept SET space = :after WHERE space = :before;
+
+-- name: poll_rename
+-- The link has another name.
+UPDATE poll SET link = :after WHERE link = :before;

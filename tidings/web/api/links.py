@@ -27,6 +27,7 @@ TAG = "Links"
 class LinkBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A link's declaration, as in `tidings.yaml`."""
 
+    was: str | None = None
     description: str | None = None
     tenant: str | None = None
     when: dict[str, Any]

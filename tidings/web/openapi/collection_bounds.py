@@ -351,7 +351,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "refusals": {"maxItems": 1_000_000},
         "stays": {"items": {"type": "string", **NAME}, "maxItems": declaration.COLLECTIONS_MAX},
     },
-    "LinkBody": _LINK,
+    "LinkBody": {**_LINK, "was": LINK},
     "CallView": {
         "method": {"enum": [word.upper() for word in CALL_VERBS]},
         "url": _LONG,
