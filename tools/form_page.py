@@ -40,10 +40,10 @@ MEMBERS: dict[str, str] = {
     "required": "Whether it must be filled in, chosen or ticked.",
     "default": "What the page shows at first: a string, `true` for a box, a list for boxes.",
     "min": "The minimum, as above. It applies only if the field is filled in.",
-    "max": f"The maximum, as above. By default: {LINE_CHARS:,} characters of a line, {AREA_CHARS:,} of a text, one "
+    "max": f"The maximum, as above. By default: {LINE_CHARS:,} characters of a line, {AREA_CHARS:,} of a textarea, one "
     f"file. At most {CHARS_MAX:,} characters and {FILES_MAX} files.",
     "pattern": "A regular expression, without look-around, that the whole text must match.",
-    "pattern_help": "The message for a text that does not match it.",
+    "pattern_help": "The message for input that does not match it.",
     "options": "What can be chosen: a list of values, or an object of labels by value.",
     "autocomplete": "What browsers fill in, in HTML's terms: `name`, `postal-code`, `off`. The default is the type's.",
     "from_query": "Whether the parameter with its name in the page's URL fills it in: `/f/contact?topic=press`.",

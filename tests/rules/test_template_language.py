@@ -172,7 +172,7 @@ def test_what_differs_from_jinja_on_purpose() -> None:
         ("{{ data[] }}", "does not compile: [] needs a name or a number"),
         ("{{ }}", "does not compile: a value was expected, not the end"),
         ("{{ 1 2 }}", "does not compile"),
-        ("{{ '\\x00' }}", "does not compile: a text cannot contain"),
+        ("{{ '\\x00' }}", "does not compile: a string cannot contain"),
         ("{{ 99999999999999999999 }}", "does not compile: the number 99999999999999999999 has too many digits"),
         ("{% raw %}{% endraw %}", "A template cannot have raw statements, only if, elif, else, for and set."),
         ("{% if 1 %}" * 40 + "{% endif %}" * 40, "does not compile: statements are nested"),

@@ -66,7 +66,7 @@ BUSY_AGAIN = Judgement(
     "429, or 503 with `Retry-After`, repeated for a message although newer ones were accepted",
     "again, uncounted",
     "hold older",
-    "it may be busy, or object to this message: newer ones will show which",
+    "it may be busy, or it may object to this message; newer ones will show which",
 )
 BUSY_FOR_IT = Judgement(
     outcomes.BAD_STATUS,
@@ -112,9 +112,9 @@ TABLE: tuple[Judgement, ...] = (
         if outcome not in (outcomes.OK, outcomes.GONE, outcomes.BAD_STATUS, outcomes.REDIRECT, *outcomes.OURS)
         and outcome not in (*outcomes.OF_CALLS, *outcomes.OF_EDITS)
     ),
-    Judgement(outcomes.UNSENDABLE, "", "dead", "silent", "it never left, and retrying would not help"),
-    Judgement(outcomes.CANCELLED, "", "dead", "silent", "it never left: it was cancelled"),
-    Judgement(outcomes.REPLACED, "", "dead", "silent", "it never left: a newer event took its place"),
+    Judgement(outcomes.UNSENDABLE, "", "dead", "silent", "nothing was sent, and retrying would not help"),
+    Judgement(outcomes.CANCELLED, "", "dead", "silent", "nothing was sent, because it was cancelled"),
+    Judgement(outcomes.REPLACED, "", "dead", "silent", "nothing was sent, because a newer event took its place"),
 )
 
 _LATER, _NEVER = "a later event may fix that", "retrying would not help"
@@ -239,22 +239,21 @@ OF_ENDPOINT: dict[OfEndpoint, str] = {
         "The endpoint shows it as `health.held_until`."
     ),
     "hold older": (
-        "The same applies to older messages. Messages created after every one that failed are still sent; if "
-        "the first of "
-        "them is asked to wait too, nothing is sent."
+        "The same applies to older messages. Messages that are newer than every failed one are still sent; if the "
+        "endpoint asks for a pause for the first of them too, nothing is sent."
     ),
     "gone": "The endpoint is disabled.",
     "not asked": "Nothing was sent, so nothing is known about the endpoint.",
 }
 RULES: tuple[str, ...] = (
-    "Messages created after every one that failed go first, whatever the reason for the failures: they have a slot "
-    "reserved and get nearly every turn, as far as the endpoint's order permits.",
-    f"Once an endpoint has contradicted itself, it holds up other messages again only after it has asked "
+    "Messages that are newer than every failed one go first, whatever the reason for the failures: a slot is "
+    "reserved for them, and they get nearly every turn, as far as the endpoint's order permits.",
+    "Once an endpoint has contradicted itself, it delays other messages again only after it has asked "
     f"{health.ASKS_TO_HOLD} messages in a row to wait.",
     "A status in the endpoint's `give_up_on` makes the message `dead`, and says nothing about the endpoint "
     "(`silent`) unless it means `hold` or `gone`.",
-    "A response that ends a message, but says nothing about the endpoint, never delays the next message of an "
-    "ordered line.",
+    "A response after which a message is dead, but which says nothing about the endpoint, never delays the next "
+    "message of an ordered line.",
     "A refused batch says nothing about any single event in it. It is sent again in halves, down to single "
     "events, without using up an attempt. The same happens to a batch that fails while the endpoint accepts "
     "others.",

@@ -39,7 +39,7 @@ MEANINGS: dict[Reason, str] = {
     "changed_body": "The signature is genuine, but the body is not the one that was signed.",
     "wrong_url": "The signature matches a URL other than the one that the request was checked with.",
     "wrong_claim": "A signed token is genuine, but was issued for someone or something else.",
-    "bad_body": "The body cannot be read, and the scheme reads its signature from it.",
+    "bad_body": "The scheme takes the signature from the body, but the body cannot be read.",
     "bad_secret": "One of the secrets is malformed.",
     "untrusted_url": "The certificate or key is at a URL that the scheme does not trust.",
     "no_key": "The certificate or key that the request names could not be obtained.",

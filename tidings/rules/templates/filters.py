@@ -141,7 +141,7 @@ def replace(meter: RenderingMeter, value: Any, old: Any, new: Any) -> str:
 def indent(meter: RenderingMeter, value: Any, width: Any = 4, first: Any = False, blank: Any = False) -> str:
     """A text with spaces before each line but the first."""
     if type(width) is not int or not 0 <= width <= WIDTH_MAX:
-        raise ValueError(f"a text is indented by 0 to {WIDTH_MAX:,} characters")
+        raise ValueError(f"text can be indented by 0 to {WIDTH_MAX:,} characters")
     found = text(value, meter)
     meter.spend(len(found) + (found.count("\n") + 1) * width)
     space = " " * width

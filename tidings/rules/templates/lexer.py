@@ -114,6 +114,6 @@ def _unescaped(found: re.Match[str]) -> str:
     if len(sign) > 1:
         number = int(sign[1:], 16)
         if number == 0 or 0xD800 <= number < 0xE000:
-            raise NotATemplate(f"a text cannot contain {found[0]}")
+            raise NotATemplate(f"a string cannot contain {found[0]}")
         return chr(number)
     return _ESCAPED.get(sign, found[0])

@@ -142,7 +142,7 @@ def _prepare(file: Path, folder: Path, expected: Expected) -> None:
 
 def _lost(where: str, folder: Path) -> StoreError:
     return StoreError(
-        f"the data folder {folder} was used before, but its database is empty or missing ({where}): a start "
-        "would begin with nothing. Put the database back (tidings restore), or name it with --database. To "
+        f"the data folder {folder} was used before, but its database is empty or missing ({where}): the server "
+        "would start with nothing. Put the database back (tidings restore), or name it with --database. To "
         "begin with nothing on purpose, start once with --new-store"
     )

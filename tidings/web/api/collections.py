@@ -57,7 +57,7 @@ class CollectionList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlanBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Declarations by name, with links and connections next to them. `prune`: drop what is not among them."""
+    """Declarations of collections by name, and of links and connections. `prune`: drop what is not declared here."""
 
     collections: dict[str, Any]
     links: dict[str, Any] | None = None

@@ -83,7 +83,7 @@ OPERATIONS: tuple[Operation, ...] = (
         scope="keys:write",
         summary="Make a key",
         help=(
-            "The response shows the key, and no later response does. A key can grant only scopes that it has itself. "
+            "The response shows the key, which is never shown again. A key can grant only scopes that it has itself. "
             f"The scopes: {', '.join(SCOPES)}; `{EVERYTHING}` means all."
         ),
         handler=create_key,

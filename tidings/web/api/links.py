@@ -88,7 +88,8 @@ class LinkList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LinksBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Declarations by name, of links and the connections that they use. `prune`: delete those that are not among them.
+    """Declarations by name, of links and the connections that they use. `prune`: delete those that are not declared
+    here.
 
     Omitted or null members stay unchanged.
     """

@@ -87,7 +87,7 @@ _PARAMETERS: Schema = {
 _ATTRIBUTES: dict[str, Schema] = {
     "description": _TEXT,
     "required": _FLAG,
-    "default": {"description": "The value of items created without one."},
+    "default": {"description": "The default for items that are created without a value."},
     "unique": _FLAG,
     "min": {"description": "The minimum: a value, a number of characters or elements, or a time.", **_BOUND},
     "max": {"description": "The maximum: a value, a number of characters or elements, or a time.", **_BOUND},
@@ -207,7 +207,7 @@ _LINK: dict[str, Schema] = {
                 "minItems": 1,
                 "maxItems": PATTERNS_MAX,
                 "items": {"type": "string", **_PATTERN},
-                "description": "The event types or patterns that the link acts on. A single one needs no list.",
+                "description": "The event types or patterns that the link acts on. A single one can be a string.",
             },
             every=_word(r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$", 40, "A duration, such as 15m or 1h30m."),
             at={
@@ -215,7 +215,7 @@ _LINK: dict[str, Schema] = {
                 "minItems": 1,
                 "maxItems": timers.TIMES_MAX,
                 "items": {"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "maxLength": 5},
-                "description": "Times of day. A single one needs no list.",
+                "description": "Times of day. A single one can be a string.",
             },
             days=_word(r"^[A-Za-z, -]+$", 100, "The days of the week for `at`, such as mon-fri or mon,thu."),
             cron=_word(r"^[0-9A-Za-z*/, -]+$", CRON_CHARS_MAX, "Five fields, such as 30 9 * * mon-fri."),

@@ -160,7 +160,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
 
 _SCHEME_HELP = {"scheme": "The name of a signature scheme, or your own scheme as an object."}
 _FIELD_HELP = {
-    "default": "What the page shows at first: a text, true or false for a box, or a list of options.",
+    "default": "What the page shows at first: a string, true or false for a box, or a list of options.",
     "min": "The smallest number, date or time, or the minimum number of characters, choices or files.",
     "max": "The largest number, date or time, or the maximum number of characters, choices or files.",
     "options": "What can be chosen: a list of values, or an object of labels by value.",

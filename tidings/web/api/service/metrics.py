@@ -40,7 +40,9 @@ class _Collector:
         yield CounterMetricFamily(
             "tidings_write_groups", "Transactions that the writer has committed.", parts.writer.groups
         )
-        yield CounterMetricFamily("tidings_write_jobs", "Write jobs in the writer's transactions.", parts.writer.jobs)
+        yield CounterMetricFamily(
+            "tidings_write_jobs", "Number of write jobs in the writer's transactions.", parts.writer.jobs
+        )
         yield CounterMetricFamily(
             "tidings_write_failures", "Transactions that the store refused.", parts.writer.failures
         )
