@@ -511,3 +511,27 @@ def test_an_object_that_should_have_been_a_list_is_explained(calls: Calls, sourc
     reason = attempts(calls, 1)[0]["reason"]
     assert "`id`, must be a string or a number; it is missing." in reason
     assert "such as `each: contacts`" in reason
+
+
+@pytest.mark.parametrize("days", [30, -30])
+def test_a_poll_that_asks_by_our_clock_misses_nothing_if_the_clock_is_set(
+    calls: Calls, source: Source, days: int
+) -> None:
+    """After a clock that was far ahead, it would otherwise ask for the future, and find nothing for a month."""
+    asked: list[str] = []
+
+    def answer(received: Any) -> Reaction:
+        asked.append(parse_qs(urlsplit(received.path).query)["since"][0])
+        return Reaction(status=200, body=b'{"items": []}', headers=JSON)
+
+    calls.peer.answer_by(answer)
+    poll(calls, cursor={"clock": True})
+    for count, set_by in enumerate((0, 0, days, -days), 1):
+        if set_by:
+            calls.clock.set_by(set_by * 86_400)
+        if count > 1:
+            calls.clock.advance(3_601)
+        ran(calls, count)
+    _, before, while_wrong, after = (from_text(each) // 1_000_000 for each in asked)
+    assert while_wrong - before == days * 86_400 + 3_601
+    assert after - before == 2 * 3_601, "by the right clock, an hour after each other"

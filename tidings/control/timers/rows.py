@@ -13,10 +13,11 @@ from tidings.model.event import Event
 from tidings.model.ids import new_id
 from tidings.model.link import ALL_TENANTS, DUE, AnyLink, Timer
 from tidings.model.moment import DAY, MINUTE, SECOND, Micros, to_text
+from tidings.rules.mirror.cursors import moved
 from tidings.rules.timers.due import first_due, next_due, passed
 from tidings.store.base import Db
 from tidings.store.catalog import Catalog
-from tidings.store.links import timers
+from tidings.store.links import polls, timers
 from tidings.store.links.timers import TimerRow
 from tidings.store.log.events import WithEvents
 
@@ -93,6 +94,18 @@ def move(db: Db, catalog: Catalog, by: Micros, now: Micros) -> None:
             due = next_due(link.timer, due, now if last is None else last)
         look = None if row.look is None else due
         timers.put(db, msgspec.structs.replace(row, due=due, look=look))
+    _move_polls(db, catalog, by)
+
+
+def _move_polls(db: Db, catalog: Catalog, by: Micros) -> None:
+    """How far polls have read, where that is a moment of our clock: what changed until then was read, and not more."""
+    polls.move(db, by)
+    for link in catalog.declared_links(db).values():
+        emit = getattr(link.what, "emit", None)
+        if emit is not None and emit.cursor is not None:
+            row = polls.of(db, link.name)
+            if (cursor := moved(emit.cursor, row.cursor, by)) != row.cursor:
+                polls.put(db, msgspec.structs.replace(row, cursor=cursor))
 
 
 def due_event(

@@ -63,6 +63,12 @@ def told(rule: CursorRule, stored: Any, body: Any, headers: dict[str, str], begu
     return _plain(found[0]) if found else stored
 
 
+def moved(rule: CursorRule, stored: Any, by: Micros) -> Any:
+    """The cursor after our clock was set by `by`: it is a moment of that clock, or not ours to move."""
+    at = moment_of(stored) if rule.kind == "clock" else None
+    return stored if at is None else to_text(max(0, at + by))
+
+
 def moment_of(value: Any) -> Micros | None:
     """The moment that a text names; without a zone it is in UTC. None if it names none."""
     if type(value) is not str or len(value) > 40 or not value[:1].isdecimal() or "-" not in value:

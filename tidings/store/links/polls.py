@@ -43,6 +43,11 @@ def put(db: Db, row: PollRow) -> None:
     db.run("poll_put", **fields)
 
 
+def move(db: Db, by: Micros) -> None:
+    """The clock was set: full reads are due when they were."""
+    db.run("polls_move", by=by)
+
+
 def forget(db: Db, link: str) -> bool:
     """The poll begins again. Returns whether it had read anything."""
     return db.run("poll_drop", link=link) > 0

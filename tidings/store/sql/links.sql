@@ -27,7 +27,7 @@ ON CONFLICT (link) DO UPDATE SET due = excluded.due, look = excluded.look, last 
 -- An event lets the link run now; if it is paused, once it continues.
 UPDATE timer SET kick = (SELECT id FROM event WHERE seq = :event),
     kick_hops = (SELECT CASE WHEN e.hops > timer.kick_hops THEN e.hops ELSE timer.kick_hops END FROM event AS e WHERE e.seq = :event),
-    look = CASE WHEN look IS NULL THEN NULL ELSE :now END
+    look = CASE WHEN look IS NULL THEN NULL ELSE CAST(:now AS BIGINT) END
 WHERE link = :link;
 
 -- name: timer_drop
@@ -107,6 +107,10 @@ SELECT cursor, filled, swept, run, page FROM poll WHERE link = :link;
 INSERT INTO poll (link, cursor, filled, swept, run, page) VALUES (:link, :cursor, :filled, :swept, :run, :page)
 ON CONFLICT (link) DO UPDATE SET cursor = excluded.cursor, filled = excluded.filled, swept = excluded.swept,
     run = excluded.run, page = excluded.page;
+
+-- name: polls_move
+-- The clock was set.
+UPDATE poll SET swept = swept + :by WHERE swept IS NOT NULL;
 
 -- name: poll_drop
 -- It begins again.
