@@ -54,6 +54,12 @@ PROMISES = {
     "kill-twice": Promise("delivered twice, beyond those in flight, SQLite", "events", 0, 0, False),
     "kill-postgres-lost": Promise("acknowledged events lost by kill -9, PostgreSQL", "events", 0, 0, False),
     "kill-postgres-twice": Promise("delivered twice, beyond those in flight, PostgreSQL", "events", 0, 0, False),
+    "standby-kill": Promise(
+        "silence after kill -9 of the server that works, until the other one sends", "s", 8, 4, False
+    ),
+    "standby-frozen": Promise("the same after SIGSTOP", "s", 20, 13, False),
+    "standby-primary": Promise("silence after the promotion of a synchronous replica", "s", 5, 1, False),
+    "standby-lost": Promise("acknowledged events lost in all of these", "events", 0, 0, False),
     "kill-links-rest": Promise(
         "contacts that differ, or are written again, after kill -9: Kinto", "contacts", 0, 0, False
     ),

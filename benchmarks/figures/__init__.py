@@ -23,6 +23,7 @@ from benchmarks.figures import (
     neighbour,
     poison,
     polls,
+    standby,
     start,
     stored,
     verify,
@@ -64,6 +65,9 @@ FIGURES = {
     "kill": Figure(kill.sqlite, ("kill-lost", "kill-twice")),
     "kill-postgres": Figure(kill.postgres, ("kill-postgres-lost", "kill-postgres-twice")),
     "kill-links": Figure(kill_links.kill_links, ("kill-links-rest", "kill-links-soap"), is_usual=False),
+    "standby": Figure(
+        standby.standby, ("standby-kill", "standby-frozen", "standby-primary", "standby-lost"), is_usual=False
+    ),
     "stored": Figure(stored.stored, ("stored",)),
     "dead": Figure(dead.dead, ("dead", "dead-memory")),
 }
