@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.context import Context
 from benchmarks.table import Row
 from tests.postgres_pair import PostgresPair
-from tidings.testing import ProcessServer, Receiver, until
+from tidings.testing import Api, ProcessServer, Receiver, until
 
 FAULTS = {"kill": 100, "frozen": 10, "primary": 20}
 QUICK_FAULTS = 2
@@ -25,13 +25,15 @@ RATE = 100
 ALIVE_SECONDS = (0.3, 1.5)
 FROZEN_SECONDS = 30
 PATIENCE_SECONDS = 90.0
+CALL_SECONDS = 2.0
+"""A frozen server takes connections and answers nothing; callers have to give up."""
 
 
 class _Caller:
     """Publishes without pause to whichever server takes it, and remembers what was acknowledged."""
 
     def __init__(self, servers: list[ProcessServer]) -> None:
-        self._servers = servers
+        self._apis = [Api(each.url, each.api.key, CALL_SECONDS) for each in servers]
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.acknowledged: list[str] = []
@@ -49,14 +51,14 @@ class _Caller:
         while not self._stop.wait(1 / RATE):
             number += 1
             for _ in range(int(PATIENCE_SECONDS * RATE)):
-                if self._stop.is_set() or self._publish(self._servers[at], f"evt_bench{number}"):
+                if self._stop.is_set() or self._publish(self._apis[at], f"evt_bench{number}"):
                     break
-                at = (at + 1) % len(self._servers)
+                at = (at + 1) % len(self._apis)
                 time.sleep(1 / RATE)
 
-    def _publish(self, server: ProcessServer, event: str) -> bool:
+    def _publish(self, api: Api, event: str) -> bool:
         try:
-            said = server.api.call("POST", "/v1/events", {"id": event, "type": "bench.order", "data": {}})
+            said = api.call("POST", "/v1/events", {"id": event, "type": "bench.order", "data": {}})
         except OSError:
             return False
         if said.status in (200, 202):

@@ -33,6 +33,7 @@ COMMANDS = (
     Command("doctor", "local.doctor", SERVER, "Check the machine, the data, the database and the server."),
     Command("backup", "local.backup", SERVER, "Copy the database while the server runs, and check the copy."),
     Command("restore", "local.restore", SERVER, "Replace the database with a backup."),
+    Command("move", "local.move", SERVER, "Move the data from SQLite to PostgreSQL."),
     Command("publish", "remote.publish", CALLS, "Publish an event, or a file of events."),
     Command("listen", "remote.listen", CALLS, "Post each event, or a hook's requests, to a URL on this machine."),
     Command("replay", "remote.replay", CALLS, "Send a time range of events to an endpoint or link again."),

@@ -43,16 +43,16 @@ class ApiError(Exception):
 
 
 class Api:
-    """Calls as the holder of one key. `key` may be None: then no key is sent."""
+    """Calls as the holder of one key. `key` may be None: then no key is sent. `seconds`: how long a call may take."""
 
-    def __init__(self, url: str, key: str | None) -> None:
-        self.url, self.key = url, key
+    def __init__(self, url: str, key: str | None, seconds: float = TIMEOUT_SECONDS) -> None:
+        self.url, self.key, self._seconds = url, key, seconds
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
 
     def with_key(self, key: str | None) -> Api:
         """The same server, called by somebody else."""
-        return Api(self.url, key)
+        return Api(self.url, key, self._seconds)
 
     def call(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **query: Any
@@ -65,7 +65,7 @@ class Api:
         if payload is not None:
             lines.setdefault("Content-Type", "application/json")
         target = path + ("?" + urlencode(query) if query else "")
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT_SECONDS)
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._seconds)
         try:
             connection.request(method, target, payload, lines)
             answer = connection.getresponse()

@@ -67,16 +67,21 @@ def referrers(
     return found
 
 
-def insert(db: Db, table: ItemTable, rows: Sequence[Row]) -> None:
-    """Store new items (at least one), whose ids and unique values are known to be free, as values of `columns`."""
+def insert(db: Db, table: ItemTable, rows: Sequence[Row], seqs: Sequence[int] = ()) -> None:
+    """Store new items (at least one), whose ids and unique values are known to be free, as values of `columns`.
+
+    `seqs`: their numbers, if they have some, which is possible on PostgreSQL alone.
+    """
     if db.watched:
         table.grow(db)
     collection, columns = table.collection, table.columns
     searchable = [columns.index(column(field.name)) for field in collection.fields if field.searchable]
+    texts = [words([row[index] for index in searchable]) for row in rows] if searchable else []
+    if seqs:
+        columns, rows = ["seq", *columns], [(seq, *row) for seq, row in zip(seqs, rows, strict=True)]
     if not searchable:
         db.insert(table.name, columns, rows)
         return
-    texts = [words([row[index] for index in searchable]) for row in rows]
     if table.dialect == "postgres":
         # As a tsvector is written: words are letters and digits only, so nothing in them needs escaping.
         lexemes = [" ".join([f"'{word}'" for word in text.split()]) for text in texts]
