@@ -36,6 +36,7 @@ from tidings.control.timers.runs import TimerRuns
 from tidings.control.timers.stage import LinkTimers
 from tidings.control.upkeep.retention import Retention
 from tidings.control.upkeep.timekeeper import Timekeeper
+from tidings.deliver.actions.try_out import Trials
 from tidings.deliver.stage import Deliver
 from tidings.intake.hooks.fetched import Fetched
 from tidings.intake.hooks.let_in import SecondLook
@@ -250,7 +251,7 @@ class Server:
             event_types=EventTypes(catalog, self.clock),
             endpoints=endpoints,
             links=links,
-            link_trials=LinkTrials(links, *jobs, self._edit, catalog.connection, self.deliver.try_out),
+            link_trials=LinkTrials(links, *jobs, self._edit, catalog.connection, Trials(self.deliver.try_out)),
             timer_runs=TimerRuns(links, catalog, self._readers, self.clock),
             deliveries=Deliveries(catalog, self._readers, self.clock, self.deliver, self._delivery_ids),
             replays=Replays(catalog, self._readers, self._replaying),

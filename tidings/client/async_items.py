@@ -159,6 +159,11 @@ class AsyncConnectionCalls:
         """Delete a connection that no link uses."""
         await self._client.send(calls.delete(calls.at("connections", name)))
 
+    async def test(self, name: str, path: str | None = None) -> Json:
+        """Try whether it reaches the other system and is accepted, with a GET of `path` if there is one."""
+        body = {} if path is None else {"path": path}
+        return object_of(await self._client.send(calls.verb(calls.at("connections", name), "test", body)))
+
 
 class AsyncLinkCalls:
     """`client.links`: links edit items or call other systems. Declare them here, or in a file with `tidings apply`."""

@@ -154,6 +154,11 @@ class ConnectionCalls:
         """Delete a connection that no link uses."""
         self._client.send(calls.delete(calls.at("connections", name)))
 
+    def test(self, name: str, path: str | None = None) -> Json:
+        """Try whether it reaches the other system and is accepted, with a GET of `path` if there is one."""
+        body = {} if path is None else {"path": path}
+        return object_of(self._client.send(calls.verb(calls.at("connections", name), "test", body)))
+
 
 class LinkCalls:
     """`client.links`: links edit items or call other systems. Declare them here, or in a file with `tidings apply`."""

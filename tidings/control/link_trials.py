@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import msgspec
 
+from tidings.control.connections.trials import ConnectionTrials
 from tidings.control.links import WHOLE, WRITE, Links
 from tidings.control.timers.rows import due_event
 from tidings.model import outcome as outcomes
 from tidings.model.access import Caller
 from tidings.model.calls.connection import Connection
-from tidings.model.calls.trial import KEY_OF_TRIAL, Observed
+from tidings.model.calls.trial import KEY_OF_TRIAL, Observed, Reached
 from tidings.model.edit import EditDone, ItemEdit
 from tidings.model.errors import NotFound, TidingsError, Unavailable
 from tidings.model.event import Event
@@ -60,6 +61,16 @@ class LinkTrial(msgspec.Struct, frozen=True, kw_only=True):
     """What a link with `split` makes deliveries for, each as JSON; the rest is about the first of them."""
 
 
+class AsksOthers(Protocol):
+    """Trials that ask other systems. Each raises Unavailable."""
+
+    async def observe(self, link: int, event: Event) -> Observed:
+        """What a link that observes would make of one page now."""
+
+    async def reach(self, connection: Connection, path: str) -> Reached:
+        """What a connection reaches."""
+
+
 class _Undone(TidingsError):
     """Undoes a write job that succeeded; `done` is what it did."""
 
@@ -79,11 +90,12 @@ class LinkTrials:
         clock: Clock,
         edit: Callable[[Db, ItemEdit], EditDone],
         connection: Callable[[str], Connection | None],
-        observe: Callable[[int, Event], Awaitable[Observed]],
+        trials: AsksOthers,
     ) -> None:
-        """`edit` makes an edit in a write job. `connection` finds one by its name. `observe` reads one page."""
+        """`edit` makes an edit in a write job. `connection` finds one by its name. `trials` ask other systems."""
         self._links, self._readers, self._writer, self._clock, self._edit = links, readers, writer, clock, edit
-        self._connection, self._observe = connection, observe
+        self._connection, self._trials = connection, trials
+        self.connections = ConnectionTrials(links.connections, trials.reach)
 
     def signing(self, caller: Caller, name: str) -> CallLink:
         """A link that signs its requests with a secret that was made here. Raises NotFound."""
@@ -148,7 +160,7 @@ class LinkTrials:
             more = more | {MINE: await self._kept(link, event, more)}
         scope = Scope(event, {**more, **sending.auth_scope(self._connection_of(link))})
         if getattr(link.what, "emit", None) is not None:
-            found = await self._observe(link.num, event)
+            found = await self._trials.observe(link.num, event)
             return LinkTrial(link=link, reason=reason, outcome=found.outcome, sentence=found.reason, observed=found)
         if isinstance(link.what, SendMail):
             return self._mailed(link, link.what, scope, reason)

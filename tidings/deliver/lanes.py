@@ -67,7 +67,7 @@ class Lanes:
         shares: Shares,
         tools: Tools,
     ) -> None:
-        self._db, self._shares, self._tools = db, shares, tools
+        self._db, self._shares, self.tools = db, shares, tools
         self.by_link: dict[int, Lane] = {}
         self.active: dict[int, Lane] = {}
         self.outstanding = Outstanding(shares.queued)
@@ -290,7 +290,7 @@ class Lanes:
         return gate
 
     def _action_of(self, link: AnyLink) -> Action:
-        return ACTIONS[link.kind](link, self._tools)
+        return ACTIONS[link.kind](link, self.tools)
 
     def look_at(self, lane: Lane) -> None:
         """In the next round, and at those that share its gate, which may be open now."""

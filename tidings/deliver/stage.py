@@ -17,7 +17,7 @@ from tidings.deliver import results
 from tidings.deliver.actions import tools_of
 from tidings.deliver.actions.bodies import BodyCache
 from tidings.deliver.actions.edits import Edit, Edits
-from tidings.deliver.actions.try_out import try_out
+from tidings.deliver.actions.try_out import Trial
 from tidings.deliver.lane import order
 from tidings.deliver.lane.cancel import Tell, asked
 from tidings.deliver.lane.lane import Lane
@@ -32,7 +32,6 @@ from tidings.deliver.runs import Runs
 from tidings.deliver.settle import Settlement
 from tidings.deliver.steps import DueTimes
 from tidings.deliver.timings import Timings
-from tidings.model.calls.trial import Observed
 from tidings.model.errors import Unavailable
 from tidings.model.event import OWN_TYPES, Event
 from tidings.model.link import AnyLink
@@ -141,14 +140,13 @@ class Deliver:
             lambda tell: self._tell(lambda: self._cancel_all(numbers, tell)), CANCEL_SECONDS, late
         )
 
-    async def try_out(self, link: int, event: Event) -> Observed:
-        """What a link that observes would make of one page now, from an event loop. Raises Unavailable."""
+    async def try_out(self, trial: Trial) -> Any:
+        """What a trial comes to, from an event loop. Raises Unavailable."""
 
         def ask(tell: Tell) -> None:
-            action: Any = self._lanes.by_link[link].action
-            self._tell(lambda: try_out(action, event, self._now(), lambda found: tell(found, None)))
+            self._tell(lambda: trial(self._lanes, self._now(), tell))
 
-        return await asked(ask, TRY_SECONDS, "The other system did not answer in time.")  # type: ignore[no-any-return]
+        return await asked(ask, TRY_SECONDS, "The other system did not answer in time.")
 
     def shares(self) -> list[ShareView]:
         """What this stage divides among tenants, at this moment."""

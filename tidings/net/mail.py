@@ -20,7 +20,10 @@ REFUSED_FROM = 400
 
 
 class MailRequest(HttpRequest, frozen=True):
-    """A message to be sent: `url` is smtp:// or smtps://, `body` the whole message with CRLF line ends."""
+    """A message to be sent: `url` is smtp:// or smtps://, `body` the whole message with CRLF line ends.
+
+    Without recipients, the server is only greeted, and logged in to.
+    """
 
     sender: str = ""
     recipients: tuple[str, ...] = ()
@@ -38,12 +41,18 @@ class MailHandle(Handle):
         self.special, self.target = True, mail_target(request.url)
         curl = self.curl
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_SMTP | pycurl.PROTO_SMTPS)
-        curl.setopt(pycurl.UPLOAD, 1)
-        curl.setopt(pycurl.INFILESIZE_LARGE, len(request.body))
+        if request.recipients:
+            curl.setopt(pycurl.UPLOAD, 1)
+            curl.setopt(pycurl.INFILESIZE_LARGE, len(request.body))
+        else:
+            # A greeting and a login, and nothing is sent.
+            curl.setopt(pycurl.NOBODY, 1)
+            curl.setopt(pycurl.CUSTOMREQUEST, "NOOP")
         curl.setopt(pycurl.FRESH_CONNECT, 0)
         curl.setopt(pycurl.HTTPPROXYTUNNEL, 1)
-        curl.setopt(pycurl.MAIL_FROM, f"<{request.sender}>")
-        curl.setopt(pycurl.MAIL_RCPT, [f"<{each}>" for each in request.recipients])
+        if request.recipients:
+            curl.setopt(pycurl.MAIL_FROM, f"<{request.sender}>")
+            curl.setopt(pycurl.MAIL_RCPT, [f"<{each}>" for each in request.recipients])
         if request.user:
             curl.setopt(pycurl.USERNAME, request.user.encode())
             curl.setopt(pycurl.PASSWORD, request.password.encode())

@@ -11,7 +11,7 @@ from tidings.control.timers.runs import KeptFor
 from tidings.model import moment
 from tidings.model import outcome as outcomes
 from tidings.model.calls.connection import Connection
-from tidings.model.calls.trial import Observed
+from tidings.model.calls.trial import Observed, Reached
 from tidings.model.link import AnyLink, CallLink
 from tidings.rules.declare import connections
 from tidings.rules.declare.links import plain
@@ -302,6 +302,35 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     created: str
     updated: str
+
+
+class ConnectionTestView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a connection reaches. Nothing was changed there.
+
+    `reached`: whether the other system answered, with `status`. `accepted`: whether it accepted the credentials; null
+    if that is not known, as it is without a `path` that needs them. `says`: the same as a sentence.
+    """
+
+    connection: str
+    reached: bool
+    accepted: bool | None
+    outcome: str
+    status: int | None
+    duration_ms: int
+    says: str
+
+
+def connection_test_view(name: str, found: Reached) -> ConnectionTestView:
+    """The result of a trial."""
+    return ConnectionTestView(
+        connection=name,
+        reached=found.is_reached,
+        accepted=found.is_accepted,
+        outcome=found.outcome.name,
+        status=found.status,
+        duration_ms=found.duration_ms,
+        says=found.says,
+    )
 
 
 def connection_view(connection: Connection, users: list[str]) -> ConnectionView:

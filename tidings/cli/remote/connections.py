@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tidings.cli.session import DEFAULT_URL, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Url, session
+from tidings.cli.session import DEFAULT_URL, FAILED, LIST_LIMIT, PAGE_MAX, AsJson, Key, Limit, Url, session
 from tidings.client.client import Json
 
 cli = typer.Typer(help="Connections: how links reach other systems.", no_args_is_help=True)
@@ -34,6 +34,28 @@ def show(name: Name, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = Fa
     with session(url, key, as_json) as out:
         found = out.client.connections.get(name)
         out.answer(found, lambda: out.details(found, name))
+
+
+@cli.command("test")
+def test(
+    name: Name,
+    path: Annotated[
+        str | None,
+        typer.Option("--get", help="A path to GET that needs the credentials and changes nothing.", metavar="PATH"),
+    ] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Try whether the other system is reached, and accepts the credentials. Nothing is changed there.
+
+    The exit status is 1 if it is not reached, or does not accept them.
+    """
+    with session(url, key, as_json) as out:
+        found = out.client.connections.test(name, path)
+        out.answer(found, lambda: out.say(found["says"]))
+        if not found["reached"] or found["accepted"] is False:
+            raise typer.Exit(FAILED)
 
 
 @cli.command("delete")

@@ -1,18 +1,171 @@
-"""Trying a link that observes: it asks as its next run would, compares one page, and writes nothing."""
+"""Trials: of a link that observes, which asks as its next run would, compares one page, and writes nothing; and of a
+connection, which greets the other system and authenticates.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
 
+from tidings.deliver.actions.action import Tools
+from tidings.deliver.actions.call import Call, CallAction, CallReply
 from tidings.deliver.actions.observe import ObserveAction, ObserveReply, Run
 from tidings.deliver.actions.observing import OBSERVED_PER_STEP, RunId, add
+from tidings.deliver.actions.tokens import tls_of
 from tidings.model import outcome as outcomes
-from tidings.model.calls.trial import RECORDS_SHOWN, Observed
+from tidings.model.calls.connection import Connection
+from tidings.model.calls.trial import RECORDS_SHOWN, Observed, Reached
 from tidings.model.event import Event
+from tidings.model.link import CallApi, Link
 from tidings.model.moment import Micros
+from tidings.net.http import Reply
+from tidings.net.mail import MailRequest
+from tidings.rules.calls import sending
+from tidings.rules.calls.credentials import secrets_of
+from tidings.rules.calls.mail import sender_address
 from tidings.rules.mirror.difference import Observation
 from tidings.rules.mirror.observer import ReadAnswer
+from tidings.rules.network import address
+from tidings.rules.reading.hiding import hiding
+from tidings.rules.template import Scope
+
+NOT_ACCEPTED = (401, 403)
+_NOTHING = Event(id="", type="", time=0, data="null")
+
+
+class LanesTried(Protocol):
+    """What trials need of the lanes (deliver/lanes.py)."""
+
+    @property
+    def tools(self) -> Tools:
+        """What actions send with."""
+
+    @property
+    def by_link(self) -> Mapping[int, Any]:
+        """The lanes, by the numbers of their links."""
+
+
+Trial = Callable[[LanesTried, Micros, Callable[[Any, Exception | None], None]], None]
+"""Begun in the deliver thread; it reports what it comes to, or why it failed, once."""
+
+
+class Trials:
+    """Trials, for an event loop. Each raises Unavailable."""
+
+    def __init__(self, try_out: Callable[[Trial], Awaitable[Any]]) -> None:
+        """`try_out`: has a trial begun in the deliver thread."""
+        self._try_out = try_out
+
+    async def observe(self, link: int, event: Event) -> Observed:
+        """What a link that observes would make of one page now."""
+        found: Observed = await self._try_out(of_link(link, event))
+        return found
+
+    async def reach(self, connection: Connection, path: str) -> Reached:
+        """What a connection reaches, with a GET of `path` if there is one."""
+        found: Reached = await self._try_out(of_connection(connection, path))
+        return found
+
+
+def of_link(link: int, event: Event) -> Trial:
+    """The trial of a link that observes."""
+
+    def trial(lanes: LanesTried, now: Micros, tell: Callable[[Any, Exception | None], None]) -> None:
+        try_out(lanes.by_link[link].action, event, now, lambda found: tell(found, None))
+
+    return trial
+
+
+def of_connection(connection: Connection, path: str) -> Trial:
+    """The trial of a connection: a GET of `path`; without one, a HEAD of its base, or a greeting of its mail server."""
+
+    def trial(lanes: LanesTried, now: Micros, tell: Callable[[Any, Exception | None], None]) -> None:
+        try:
+            if connection.options.is_mail:
+                _greet(connection, lanes.tools, lambda found: tell(found, None))
+            else:
+                _ask(connection, path, lanes.tools, now, lambda found: tell(found, None))
+        except ValueError as wrong:
+            tell(_unreached(str(wrong)), None)
+
+    return trial
+
+
+def _ask(connection: Connection, path: str, tools: Tools, now: Micros, done: Callable[[Reached], None]) -> None:
+    what = CallApi(via=connection.name, verb="get" if path else "head", path=path, ok="{{ true }}")
+    action = CallAction(Link(num=0, id="", kind="call", tenant=None, what=what), tools)
+    request, _ = action.request(action.filled(Scope(_NOTHING)), now)
+
+    def came(reply: CallReply) -> None:
+        result = action.judge(reply, now)
+        status, took = result.status, result.duration_ms
+        token = " with a new or stored access token" if reply.tokens else ""
+        if result.outcome is outcomes.AUTH_FAILED:
+            says, accepted = result.reason, False
+        elif status is None:
+            says, accepted = result.reason, None
+        elif status in NOT_ACCEPTED:
+            says, accepted = f"It answered {status}{token}: it did not accept the credentials.", False
+        else:
+            known = bool(path) and status < 400
+            more = "" if known else " Whether it accepts the credentials is not known: name a path that needs them."
+            says, accepted = f"It answered {status}{token} within {took} ms.{more}", True if known else None
+        done(
+            Reached(
+                is_reached=status is not None,
+                is_accepted=accepted,
+                outcome=result.outcome,
+                status=status,
+                duration_ms=took,
+                says=says,
+            )
+        )
+
+    action.send(Call(_NOTHING, request), came)
+
+
+def _greet(connection: Connection, tools: Tools, done: Callable[[Reached], None]) -> None:
+    options, auth = connection.options, connection.secrets.auth or {}
+    user, password = auth.get("basic", ("", ""))
+    request = MailRequest(
+        options.base,
+        [],
+        b"",
+        options.timeout_seconds,
+        None,
+        tls_of(connection),
+        opens=address.parse_networks(",".join(options.private)),
+        sender=sender_address(options.sender) or "",
+        user=user,
+        password=password,
+    )
+    hide = hiding(secrets_of(connection)).text
+
+    def came(reply: Reply) -> None:
+        if reply.failure is not None:
+            done(_unreached(hide(sending.unreached(reply.failure.kind, reply.failure.reason, connection))))
+            return
+        is_ok = reply.status is not None and reply.status < 400
+        login = " It accepted the user and the password." if user else " It asked for no password."
+        refused = f"It answered {reply.status}: {reply.body.decode('utf-8', 'replace').strip()[:300]}"
+        done(
+            Reached(
+                is_reached=True,
+                is_accepted=is_ok,
+                outcome=outcomes.OK if is_ok else outcomes.BAD_STATUS,
+                status=reply.status,
+                duration_ms=reply.duration_ms,
+                says=f"The mail server answered within {reply.duration_ms} ms.{login}" if is_ok else hide(refused),
+            )
+        )
+
+    tools.send(request, came)
+
+
+def _unreached(says: str) -> Reached:
+    return Reached(
+        is_reached=False, is_accepted=None, outcome=outcomes.CONNECT_FAILED, status=None, duration_ms=0, says=says
+    )
 
 
 def try_out(action: ObserveAction, event: Event, now: Micros, done: Callable[[Observed], None]) -> None:

@@ -1,4 +1,4 @@
-"""A trial of a link that observes: one page, read and compared, and nothing moved."""
+"""A trial of a link that observes: one page, read and compared, and nothing moved. And a trial of a connection."""
 
 from __future__ import annotations
 
@@ -29,3 +29,16 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """The first few differences: the kind of each, and its key."""
     has_more: bool = False
     """There are further pages."""
+
+
+class Reached(msgspec.Struct, frozen=True, kw_only=True):
+    """What a connection reaches. `says`: a sentence for people, without credentials."""
+
+    is_reached: bool
+    """Whether the other system answered."""
+    is_accepted: bool | None
+    """Whether it accepted the credentials; None: that is not known."""
+    outcome: Outcome
+    status: int | None
+    duration_ms: int
+    says: str

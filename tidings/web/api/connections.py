@@ -9,7 +9,7 @@ import msgspec
 
 from tidings.control.connections.connections import READ, WRITE, PutConnection
 from tidings.model.calls.connection import TIMEOUT_SECONDS, Connection
-from tidings.views.links import ConnectionView, connection_view
+from tidings.views.links import ConnectionTestView, ConnectionView, connection_test_view, connection_view
 from tidings.web.habits.edits import conditions, created, shown, unless_known
 from tidings.web.habits.given import agreeing
 from tidings.web.habits.paging import SortedPage, SortKey
@@ -36,6 +36,15 @@ class ConnectionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     private: bool | list[str] = False
     ca: str | None = None
     client_certificate: dict[str, str] | None = None
+
+
+class ConnectionTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to ask the other system for: a GET of `path`, which must not change anything there.
+
+    Without it, a HEAD of `base`; a mail server is greeted, and logged in to.
+    """
+
+    path: str | None = None
 
 
 class ConnectionList(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +87,13 @@ async def delete_connection(parts: Parts, request: Request) -> Answer:
     return Answer(204)
 
 
+async def test_connection(parts: Parts, request: Request) -> Answer:
+    """Try whether a connection reaches the other system, and is accepted."""
+    name, wanted = request.path["name"], request.body or ConnectionTest()
+    found = await parts.link_trials.connections.test(request.caller, name, wanted.path)
+    return Answer(200, connection_test_view(name, found))
+
+
 def _view(parts: Parts, connection: Connection) -> ConnectionView:
     return connection_view(connection, parts.links.connections.users(connection.name))
 
@@ -100,4 +116,23 @@ OPERATIONS: tuple[Operation, ...] = (
         example={"base": "https://api.example.com/v1", "auth": {"bearer": "sk_live_4eC39HqLyjWDarjtT1zd"}, "rate": 5},
     ),
     NOUN.deletes(delete_connection, scope=WRITE, whole=True, summary="Delete a connection that no link uses"),
+    Operation(
+        name="test_connection",
+        method="POST",
+        path="/v1/connections/{name}:test",
+        scope=WRITE,
+        whole=True,
+        summary="Try whether a connection reaches the other system, and whether its credentials are accepted",
+        help=(
+            "An access token is requested if none is valid, and then one request is sent: a GET of `path`, or a HEAD "
+            "of the base. A mail server is greeted and logged in to; no mail is sent. It counts neither as a delivery "
+            "nor against the rate."
+        ),
+        handler=test_connection,
+        tag=TAG,
+        request=ConnectionTest,
+        request_optional=True,
+        response=ConnectionTestView,
+        example={"path": "/me"},
+    ),
 )

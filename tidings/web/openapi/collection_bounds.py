@@ -10,7 +10,7 @@ from tidings.model.calls.trial import RECORDS_SHOWN
 from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.model.link import EDIT_WORDS, IN_DOUBTS
 from tidings.model.link import VERBS as CALL_VERBS
-from tidings.rules import template
+from tidings.rules import splitting, template
 from tidings.rules.calls import keeping
 from tidings.rules.calls.mail import RECIPIENTS_MAX
 from tidings.rules.declare import connections, declaration, declared_field, links, pacing
@@ -372,7 +372,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
         "last_run": {"pattern": "^[A-Za-z0-9_.:-]{1,64}$", "maxLength": 64},
     },
     "LinkPause": {"reason": {"pattern": NO_NUL, "maxLength": REASON_CHARS_MAX}},
-    "LinkTestView": {"link": LINK, "says": _LONG},
+    "LinkTestView": {"link": LINK, "says": _LONG, "elements": {"maxItems": splitting.ELEMENTS_MAX}},
     "ObservedView": {"first": {"maxItems": RECORDS_SHOWN}, "changes": {"maxItems": RECORDS_SHOWN}},
     "ChangeOfRecord": {"change": {"enum": ["created", "updated", "deleted"]}, "key": {"maxLength": 256}},
     "LinkSecretView": {"link": LINK},

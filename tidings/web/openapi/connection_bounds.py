@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidings.control.connections.trials import PATH_CHARS_MAX, PATH_PATTERN
 from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.rules.calls import oauth1, oauth2
 from tidings.rules.calls.authentication import HEADERS_MAX, SECRET_CHARS_MAX
@@ -68,6 +69,14 @@ _CONNECTION: dict[str, Schema] = {
 }
 BOUNDS: dict[str, dict[str, Schema]] = {
     "ConnectionBody": _CONNECTION,
+    "ConnectionTest": {"path": {"pattern": PATH_PATTERN, "maxLength": PATH_CHARS_MAX}},
+    "ConnectionTestView": {
+        "connection": NAME,
+        "outcome": {"maxLength": 40},
+        "status": {"minimum": 100, "maximum": 999},
+        "duration_ms": {"minimum": 0, "maximum": 2**31 - 1},
+        "says": {"maxLength": 10_000},
+    },
     "ConnectionView": {
         **_CONNECTION,
         "id": {"pattern": rf"^conn_[0-7][{ALPHABET}]{{{ID_CHARS - 1}}}$", "maxLength": 5 + ID_CHARS},

@@ -150,6 +150,9 @@ _PLAN = {
     "applied": False,
 }
 
+_REACHED: dict[str, Any] = {"connection": "shop", "reached": True, "accepted": True, "outcome": "ok", "status": 200}
+_REACHED |= {"duration_ms": 35, "says": "It answered 200 within 35 ms."}
+_STORED: dict[str, Any] = {"revision": 1, "created": THEN, "updated": THEN}
 _HOOK: dict[str, Any] = {
     "id": HOOK,
     "url": "https://example.com/in/github",
@@ -168,9 +171,7 @@ _HOOK: dict[str, Any] = {
     "repeats": "delivery",
     "enabled": True,
     **dict.fromkeys(("data", "accepted", "repeated", "refused")),
-    "revision": 1,
-    "created": THEN,
-    "updated": THEN,
+    **_STORED,
 }
 _FORM: dict[str, Any] = {
     "id": FORM,
@@ -193,9 +194,7 @@ _FORM: dict[str, Any] = {
     "min_seconds": 0,
     "max_per_minute": 20,
     "enabled": True,
-    "revision": 1,
-    "created": THEN,
-    "updated": THEN,
+    **_STORED,
 }
 _RECEIPT = {
     "id": RECEIPT,
@@ -245,9 +244,7 @@ _LINK = {
     "reason": None,
     "waiting": 0,
     **dict.fromkeys(("next_due", "last_due", "last_run")),
-    "revision": 1,
-    "created": THEN,
-    "updated": THEN,
+    **_STORED,
 }
 _NOTHING_BEFORE = dict.fromkeys(("previous", "changed"))
 _LINK_TEST = {
@@ -334,6 +331,7 @@ ANSWERS: dict[str, Any] = {
         "connections_stay": [],
         "warnings": [],
     },
+    "ConnectionTestView": _REACHED,
     "LinkTestView": _LINK_TEST,
     "LinkView": _LINK,
     "ShareList": {"data": [{**_SHARE, "held_back": [{"tenant": "acme", "held": 8, "refused": 2}]}]},
