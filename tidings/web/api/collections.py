@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from tidings.control.collections import Shown, Wanted
-from tidings.control.declarations import WRITE, DeclaredCollection
+from tidings.control.declarations import DeclaredCollection
 from tidings.control.declare.link_plans import WantedLinks
 from tidings.model.collection import Collection
 from tidings.model.errors import Invalid, Place
@@ -231,32 +231,22 @@ OPERATIONS: tuple[Operation, ...] = (
         help="This is refused if another collection refers to it. Its events are kept.",
         parameters=(DROP_VALUES,),
     ),
-    Operation(
-        name="plan_collections",
-        method="POST",
-        path="/v1/collections:plan",
-        scope=WRITE,
+    NOUN.does_to_all(
+        "plan",
+        plan_collections,
         summary="See what declarations would change",
-        help=(
-            "This changes nothing. `refusals` says why the plan could not be carried out, and `loses` what "
-            "would be lost."
-        ),
-        handler=plan_collections,
-        tag=TAG,
+        help="This changes nothing. `refusals` says why the plan could not be carried out, and `loses` what "
+        "would be lost.",
         request=PlanBody,
         response=Shown,
         large=True,
         example={"collections": {"tasks": EXAMPLE}},
     ),
-    Operation(
-        name="apply_collections",
-        method="POST",
-        path="/v1/collections:apply",
-        scope=WRITE,
+    NOUN.does_to_all(
+        "apply",
+        apply_collections,
         summary="Apply declarations, all or none",
         help="With `plan`, the name of a plan shown earlier, the call is refused if anything has changed since.",
-        handler=apply_collections,
-        tag=TAG,
         request=ApplyBody,
         response=Shown,
         large=True,

@@ -12,6 +12,7 @@ from tidings.store.base import Db
 from tidings.store.log.events import WithEvents
 from tidings.views.links import KeptView, LinkSecretView, kept_view, link_secret_view
 from tidings.web.api.events.publish import Accepted, accepted
+from tidings.web.api.links import NOUN
 from tidings.web.habits.once import once, run_once
 from tidings.web.operation import Answer, Operation, Parameter, Request
 from tidings.web.parts import Parts
@@ -67,39 +68,27 @@ async def get_link_secret(parts: Parts, request: Request) -> Answer:
 
 
 OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        name="run_link",
-        method="POST",
-        path="/v1/links/{name}:run",
-        scope=WRITE,
+    NOUN.does(
+        "run",
+        run_link,
         whole=True,
         summary="Run a link with a timer now",
-        help=(
-            "This emits an event as a due time would, and returns it. The link's schedule does not change. A link "
-            "never has "
-            "two runs at once: the call is refused until the link's last run has ended."
-        ),
-        handler=run_link,
-        tag="Links",
+        help="This emits an event as a due time would, and returns it. The link's schedule does not change. A link "
+        "never has "
+        "two runs at once: the call is refused until the link's last run has ended.",
         idempotent_key=True,
         status=202,
         response=Accepted,
     ),
-    Operation(
-        name="reset_link",
-        method="POST",
-        path="/v1/links/{name}:reset",
-        scope=WRITE,
+    NOUN.does(
+        "reset",
+        reset_link,
         whole=True,
         summary="Reset a link that polls",
-        help=(
-            "The link starts from the beginning, so its next run reads everything. Records that are unchanged in "
-            "its mirror emit nothing, so only missed changes are emitted. With `mirror`, the records in the "
-            "mirror are deleted too, and the next run emits each of them as created. With `kept`, the values that "
-            "the link kept from responses are deleted instead; links through the same connection share them."
-        ),
-        handler=reset_link,
-        tag="Links",
+        help="The link starts from the beginning, so its next run reads everything. Records that are unchanged in "
+        "its mirror emit nothing, so only missed changes are emitted. With `mirror`, the records in the "
+        "mirror are deleted too, and the next run emits each of them as created. With `kept`, the values that "
+        "the link kept from responses are deleted instead; links through the same connection share them.",
         idempotent_key=True,
         request=LinkReset,
         request_optional=True,

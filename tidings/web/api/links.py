@@ -8,7 +8,6 @@ import msgspec
 
 from tidings.control.declare.link_plans import LinkPlan, PutLink, ResumedLink, WantedLinks
 from tidings.control.endpoints.endpoints import Missed
-from tidings.control.links import WRITE
 from tidings.model.event import Event
 from tidings.model.link import AnyLink
 from tidings.views.links import LinkTestView, LinkView, link_test_view, link_view, with_timer
@@ -254,87 +253,59 @@ OPERATIONS: tuple[Operation, ...] = (
         example=EXAMPLE,
     ),
     NOUN.deletes(delete_link, whole=True, summary="Delete a link", help="Its waiting deliveries are cancelled."),
-    Operation(
-        name="pause_link",
-        method="POST",
-        path="/v1/links/{name}:pause",
-        scope=WRITE,
+    NOUN.does(
+        "pause",
+        pause_link,
         whole=True,
         summary="Pause a link; new events wait until it is resumed",
-        handler=pause_link,
-        tag=TAG,
         idempotent_key=True,
         parameters=(IF_MATCH,),
         request=LinkPause,
         request_optional=True,
-        response=LinkView,
         example={"reason": "the collection is being cleaned up"},
     ),
-    Operation(
-        name="resume_link",
-        method="POST",
-        path="/v1/links/{name}:resume",
-        scope=WRITE,
+    NOUN.does(
+        "resume",
+        resume_link,
         whole=True,
         summary="Resume a link that was paused",
-        help=(
-            "`missed` decides what happens to the waiting deliveries: `send` sends them (the usual choice), `cancel` "
-            "cancels them. `waiting` in the response says how many there were."
-        ),
-        handler=resume_link,
-        tag=TAG,
+        help="`missed` decides what happens to the waiting deliveries: `send` sends them (the usual choice), `cancel` "
+        "cancels them. `waiting` in the response says how many there were.",
         idempotent_key=True,
         parameters=(IF_MATCH,),
         request=LinkResume,
         request_optional=True,
-        response=LinkView,
         example={"missed": "send"},
     ),
-    Operation(
-        name="test_link",
-        method="POST",
-        path="/v1/links/{name}:test",
-        scope=WRITE,
+    NOUN.does(
+        "test",
+        test_link,
         whole=True,
         summary="Show the exact edit or call that a link would make for an event",
-        help=(
-            "Nothing is changed or sent. Give `event_id`, or an `event` that is not stored; a link with a timer needs "
-            "neither."
-        ),
-        handler=test_link,
-        tag=TAG,
+        help="Nothing is changed or sent. Give `event_id`, or an `event` that is not stored; a link with a timer needs "
+        "neither.",
         request=LinkTest,
         response=LinkTestView,
         example={"event": {"type": "shop.order.created", "data": {"id": "o-1", "title": "Two chairs"}}},
     ),
-    Operation(
-        name="plan_links",
-        method="POST",
-        path="/v1/links:plan",
-        scope=WRITE,
+    NOUN.does_to_all(
+        "plan",
+        plan_links,
         whole=True,
         summary="See what declarations of links would change",
-        help=(
-            "This changes nothing. `refusals` says why the plan could not be carried out, and `loses` what "
-            "would be lost."
-        ),
-        handler=plan_links,
-        tag=TAG,
+        help="This changes nothing. `refusals` says why the plan could not be carried out, and `loses` what "
+        "would be lost.",
         request=LinksBody,
         response=LinkPlan,
         large=True,
         example={"links": {"shop-update": EXAMPLE}},
     ),
-    Operation(
-        name="apply_links",
-        method="POST",
-        path="/v1/links:apply",
-        scope=WRITE,
+    NOUN.does_to_all(
+        "apply",
+        apply_links,
         whole=True,
         summary="Apply declarations of links, all or none",
         help="With `plan`, the name of a plan shown earlier, the call is refused if anything has changed since.",
-        handler=apply_links,
-        tag=TAG,
         request=LinksApply,
         response=LinkPlan,
         large=True,

@@ -1,4 +1,4 @@
-"""The rows of the menu that are alike for many nouns: list, create, read, put, edit and delete."""
+"""The rows of the menu that are alike for many nouns: list, create, read, put, edit, delete, and do something else."""
 
 from __future__ import annotations
 
@@ -79,6 +79,14 @@ class Noun:
         """The row of a DELETE of one."""
         named, conditions = f"delete_{self.name}", (*parameters, IF_MATCH)
         return self._row(named, "DELETE", self.path, handler, response=None, status=204, parameters=conditions, **more)
+
+    def does(self, verb: str, handler: Handler, **more: Any) -> Operation:
+        """The row of a POST that does something with one, such as `:pause`."""
+        return self._row(f"{verb}_{self.name}", "POST", f"{self.path}:{verb}", handler, **more)
+
+    def does_to_all(self, verb: str, handler: Handler, **more: Any) -> Operation:
+        """The row of a POST that does something with all of them, such as `:plan`."""
+        return self._row(f"{verb}_{self.name}s", "POST", f"{self._all}:{verb}", handler, **more)
 
     def _row(self, name: str, method: str, path: str, handler: Handler, **more: Any) -> Operation:
         scope = f"{self._all.rpartition('/')[2]}:{'read' if method == 'GET' else 'write'}"

@@ -210,49 +210,33 @@ OPERATIONS: tuple[Operation, ...] = (
         example={"rate": 20, "filter": None},
     ),
     NOUN.deletes(delete_endpoint, summary="Delete an endpoint and cancel its waiting deliveries"),
-    Operation(
-        name="pause_endpoint",
-        method="POST",
-        path="/v1/endpoints/{id}:pause",
-        scope="endpoints:write",
+    NOUN.does(
+        "pause",
+        pause_endpoint,
         summary="Pause an endpoint; new events wait until it is resumed",
-        handler=pause_endpoint,
-        tag=TAG,
         idempotent_key=True,
         parameters=(IF_MATCH,),
         request=PauseBody,
         request_optional=True,
-        response=EndpointView,
         example={"reason": "maintenance until noon"},
     ),
-    Operation(
-        name="resume_endpoint",
-        method="POST",
-        path="/v1/endpoints/{id}:resume",
-        scope="endpoints:write",
+    NOUN.does(
+        "resume",
+        resume_endpoint,
         summary="Resume an endpoint that was paused or disabled",
-        help=(
-            "`missed` decides what happens to the waiting deliveries: `send` (the default) sends them now, "
-            "including those that wait for a retry, and `cancel` cancels them. `waiting` in the response says how "
-            "many there were."
-        ),
-        handler=resume_endpoint,
-        tag=TAG,
+        help="`missed` decides what happens to the waiting deliveries: `send` (the default) sends them now, "
+        "including those that wait for a retry, and `cancel` cancels them. `waiting` in the response says how "
+        "many there were.",
         idempotent_key=True,
         parameters=(IF_MATCH,),
         request=ResumeBody,
         request_optional=True,
-        response=EndpointView,
         example={"missed": "send"},
     ),
-    Operation(
-        name="test_endpoint",
-        method="POST",
-        path="/v1/endpoints/{id}:test",
-        scope="endpoints:write",
+    NOUN.does(
+        "test",
+        test_endpoint,
         summary="Send an event of type endpoint.test to this endpoint only",
-        handler=test_endpoint,
-        tag=TAG,
         idempotent_key=True,
         response=TestView,
         status=202,
