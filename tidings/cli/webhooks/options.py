@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tidings.cli.session import fail
+from tidings.cli.session import Together, fail
 from tidings.cli.terminal.values import pairs
 from tidings.rules import schemes
 from tidings.rules.reading.refused import Refused
@@ -41,6 +41,19 @@ SchemeSettings = Annotated[
 PublicUrl = Annotated[
     str, typer.Option(help="The URL that the sender calls, with its query; some schemes sign it.", metavar="URL")
 ]
+
+
+def _came_to(
+    hook: Annotated[str | None, typer.Option(help="Show only requests to this hook, given by its path or id.")] = None,
+    form: Annotated[
+        str | None, typer.Option(help="Show only submissions of this form, given by its path or id.")
+    ] = None,
+) -> tuple[str | None, str | None]:
+    """The hook or form whose requests are listed; None: of all."""
+    return hook, form
+
+
+CameTo = Annotated[tuple[str | None, str | None], Together(_came_to)]
 
 
 def set_of(examples: str) -> Any:

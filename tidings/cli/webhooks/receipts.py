@@ -11,6 +11,7 @@ from tidings.cli.forwarding import Forwarder
 from tidings.cli.names import source
 from tidings.cli.session import DEFAULT_URL, FAILED, LIST_LIMIT, PAGE_MAX, Key, Limit, Session, Url, calling, session
 from tidings.cli.webhooks.hooks import show_receipt
+from tidings.cli.webhooks.options import CameTo
 
 cli = typer.Typer(help="Receipts: requests to hooks and forms, as received.", no_args_is_help=True)
 
@@ -21,16 +22,14 @@ Id = Annotated[str, typer.Argument(help="The receipt's id, rcp_...")]
 @calling
 def list_receipts(
     out: Session,
-    hook: Annotated[str | None, typer.Option(help="Show only requests to this hook, given by its path or id.")] = None,
-    form: Annotated[
-        str | None, typer.Option(help="Show only submissions of this form, given by its path or id.")
-    ] = None,
+    *,
+    came_to: CameTo,
     limit: Limit = LIST_LIMIT,
 ) -> None:
     """List requests to hooks and forms, newest first."""
     columns = {"id": "id", "state": "state", "received": "received", "from": "client", "target": "target"}
     columns |= {"bytes": "bytes", "event": "event_id", "reason": "reason"}
-    found = out.client.receipts(limit=min(limit, PAGE_MAX), **source(out.client, hook, form))
+    found = out.client.receipts(limit=min(limit, PAGE_MAX), **source(out.client, *came_to))
     out.list(found, limit, columns, "No requests have arrived.")
 
 

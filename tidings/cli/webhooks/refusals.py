@@ -9,6 +9,7 @@ import typer
 from tidings.cli.names import source
 from tidings.cli.session import LIST_LIMIT, PAGE_MAX, Limit, Session, calling
 from tidings.cli.webhooks.hooks import show_receipt
+from tidings.cli.webhooks.options import CameTo
 
 cli = typer.Typer(help="Refusals: the requests that hooks and forms refused, and why.", no_args_is_help=True)
 
@@ -19,16 +20,14 @@ Id = Annotated[str, typer.Argument(help="The refusal's id, rcp_...")]
 @calling
 def list_refusals(
     out: Session,
-    hook: Annotated[str | None, typer.Option(help="Show only requests to this hook, given by its path or id.")] = None,
-    form: Annotated[
-        str | None, typer.Option(help="Show only submissions of this form, given by its path or id.")
-    ] = None,
+    *,
+    came_to: CameTo,
     limit: Limit = LIST_LIMIT,
 ) -> None:
     """List the requests that hooks and forms refused, newest first."""
     columns = {"id": "id", "received": "received", "from": "client", "target": "target"}
     columns |= {"reason": "reason", "detail": "detail"}
-    found = out.client.refusals(limit=min(limit, PAGE_MAX), **source(out.client, hook, form))
+    found = out.client.refusals(limit=min(limit, PAGE_MAX), **source(out.client, *came_to))
     out.list(found, limit, columns, "Nothing was refused.")
 
 
