@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.items.collections import declare
+from tests.items.plans import Explained
 from tidings.model.collection import Collection, Field, Item
 from tidings.rules.items.condition import (
     ALWAYS,
@@ -299,35 +300,28 @@ SHAPES: dict[str, tuple[list[Condition], list[Order], list[Any] | None, str]] = 
 }
 
 
+ON_POSTGRES = {
+    "newest": "(seq)",
+    "newest, next page": "(seq)",
+    # That a column is null gives its planner no order by the next column.
+    "null, newest": "(seq)",
+    # There is one such item at most, so that either index is as good.
+    "by id, a tenant's": "(tenant, seq)",
+}
+"""Where PostgreSQL takes another index than SQLite, or SQLite none as the rows themselves are in order."""
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_common_queries_use_an_index(server: TestServer, name: str) -> None:
     conditions, order, after, index = SHAPES[name]
-    asked: list[str] = []
 
-    class Explained:
-        """A connection that explains what it is asked; an answer from it is not a page."""
-
-        def __init__(self, db: Db) -> None:
-            self.db, self.dialect = db, db.dialect
-
-        def query(self, sql: str, params: dict[str, Any]) -> list[Any]:
-            if sql.startswith("SELECT seq"):
-                found = self.db.query(f"EXPLAIN QUERY PLAN {sql}", params)
-                asked.append(" ".join(str(row[3]) for row in found))
-            return []
-
-    def job(db: Db, table: ItemTable) -> None:
-        if db.dialect == "postgres":
-            pytest.skip("its planner goes by what is in the tables")
-        named = {row[0]: row[1] for row in db.query("SELECT name, sql FROM sqlite_schema WHERE type = 'index'", {})}
-        where = Where(db.dialect)
+    def job(db: Db) -> None:
+        where, explained = Where(db.dialect), Explained(db)
         for condition in conditions:
             where.add(condition)
-        item_pages.page(Explained(db), table, where, order, after, 10)  # type: ignore[arg-type]
-        assert asked
-        for plan in asked:
-            used = next((sql for name, sql in named.items() if sql and name in plan), plan)
-            assert index in used and "TEMP B-TREE" not in plan, (plan, used)
+        item_pages.page(explained, ItemTable(CONDS, db.dialect), where, order, after, 10)  # type: ignore[arg-type]
+        wanted = ON_POSTGRES.get(name, index) if db.dialect == "postgres" else index
+        assert explained.used and all(wanted in each for each in explained.used), explained.used
 
     assert server.server is not None
-    server.server.parts.readers.run(lambda db: job(db, ItemTable(CONDS, db.dialect)))
+    server.server.parts.readers.run(job)
