@@ -1,4 +1,8 @@
-"""Scenario 3 between real systems: contacts are copied while everything that can happen to such a copy happens."""
+"""Scenario 3 between real systems: contacts are copied while everything that can happen to such a copy happens.
+
+The server is killed, its clock is set, the systems refuse calls, repeat and mix pages and break off (mischief.py), and
+somebody works in the CRM all the time.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,8 @@ from tidings.testing import ProcessServer, until
 CONTACTS = 60
 ALIVE_SECONDS = 0.6
 """The longest time from the beginning of a run to the next kill."""
+CLOCK_STEPS_SECONDS = (-180, -20, 0, 0, 20, 180)
+"""How far its clock is set before a kill; the next start has the right time again."""
 SETTLED_SECONDS = 120
 SOON_SECONDS = [0, *[0.5] * 19]
 
@@ -79,7 +85,7 @@ def copy(
     with contextlib.ExitStack() as stack:
         crm = stack.enter_context(Mischief(peer, chance, meanwhile=lambda: work.go_on(1), is_read=True))
         books = stack.enter_context(Mischief(peer, chance, is_read=False))
-        server = stack.enter_context(ProcessServer(folder, database=database))
+        server = stack.enter_context(ProcessServer(folder, database=database, movable_clock=True))
         for name, side in (("crm", crm), ("books", books)):
             server.api.put(f"/v1/connections/{name}", {"base": side.base, "auth": peer.auth()})
         links = {name: {**link, "retry_delays_seconds": SOON_SECONDS} for name, link in peer.links().items()}
@@ -87,6 +93,7 @@ def copy(
         runs = 1
         for number in range(1, kills + 1):
             work.go_on()
+            server.set_by(chance.choice(CLOCK_STEPS_SECONDS))
             time.sleep(chance.random() * ALIVE_SECONDS)
             server.kill()
             work.go_on()

@@ -23,7 +23,8 @@ STOP_SECONDS = 20.0
 class ProcessServer:
     """One server process; use it in a `with`, or `start` and `stop`. A restart finds the same folder and port.
 
-    `movable_clock`: run the server of `tidings.testing.serve`, whose clock `advance` moves; else `tidings serve`.
+    `movable_clock`: run the server of `tidings.testing.serve`, whose clock `advance` and `set_by` move; else `tidings
+    serve`.
     `config`: the tidings.yaml that it runs with; without one it reads none, wherever it is started.
     `settings` are those of the server, such as `max_body_bytes=2048`; they are stronger than the file.
     """
@@ -123,8 +124,15 @@ class ProcessServer:
 
     def advance(self, seconds: float) -> str:
         """Move the clock of a server with `movable_clock`; the new time, RFC 3339."""
+        return self._move("advance", seconds)
+
+    def set_by(self, seconds: float) -> str:
+        """Set that clock forwards or backwards: no time passes by that, unlike by `advance`. The new time, RFC 3339."""
+        return self._move("set_by", seconds)
+
+    def _move(self, how: str, seconds: float) -> str:
         assert self.process is not None and self.process.stdin is not None, "only with movable_clock=True, and running"
-        self.process.stdin.write(f"advance {seconds}\n")
+        self.process.stdin.write(f"{how} {seconds}\n")
         self.process.stdin.flush()
         return self._line().removeprefix("now ").strip()
 
