@@ -63,9 +63,9 @@ def browser(whole_browser: Browser) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def axe(request: pytest.FixtureRequest) -> str:
+def axe() -> str:
     """The script of axe-core."""
-    return (installed(request, HERE / "axe", "axe") / "axe-core" / "axe.min.js").read_text()
+    return (installed(HERE / "axe", "axe") / "axe-core" / "axe.min.js").read_text()
 
 
 def declared(server: TestServer, path: str, **more: Any) -> DeclaredForm:

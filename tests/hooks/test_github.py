@@ -18,9 +18,9 @@ ARRIVAL_SECONDS = 60.0
 
 
 @pytest.fixture(scope="session")
-def examples(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+def examples() -> list[dict[str, Any]]:
     """What `@octokit/webhooks-examples` holds, as the lock has it: for each event its name and some payloads."""
-    package = installed(request, HERE, "github-payloads") / "@octokit" / "webhooks-examples"
+    package = installed(HERE, "github-payloads") / "@octokit" / "webhooks-examples"
     found: list[dict[str, Any]] = json.loads((package / "api.github.com" / "index.json").read_text())
     return found
 

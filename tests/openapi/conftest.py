@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.npm import installed, one_at_a_time
+from tests.installing import python_programs
+from tests.npm import installed
 from tests.web.test_document_shape import documents_of
 from tidings.model.access import SCOPES
 from tidings.testing import Api, TestServer
 
 HERE = Path(__file__).parent
 SECONDS = 300
-UV = Path(sys.executable).parent / "uv"
 CALLERS = ("operator", "tenant", "reader", "guest", "nobody")
 """The operator, a key of one tenant, one that may only read, one with permits in single collections, and no key."""
 COLLECTIONS = {
@@ -115,9 +113,9 @@ def awkward(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
 
 
 @pytest.fixture(scope="session")
-def npm_programs(request: pytest.FixtureRequest) -> Path:
+def npm_programs() -> Path:
     """The folder of the linters' and TypeScript's programs, as the lock has them; kept between runs."""
-    return installed(request, HERE, "npm", beside=("ruleset.yaml",)) / ".bin"
+    return installed(HERE, "npm", beside=("ruleset.yaml",)) / ".bin"
 
 
 def run(*command: str | Path, path: Path | None = None) -> str:
@@ -130,16 +128,6 @@ def run(*command: str | Path, path: Path | None = None) -> str:
 
 
 @pytest.fixture(scope="session")
-def environment(request: pytest.FixtureRequest) -> Path:
+def environment() -> Path:
     """Where the generator is, from the lock beside this file; kept between runs. The folder of its programs."""
-    lock = HERE / "requirements.lock"
-    mark = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:16]
-    folder = Path(request.config.cache.mkdir(f"client-{mark}"))
-    whole = folder / "whole"
-    with one_at_a_time(folder):
-        if not whole.exists():
-            run(UV, "venv", "--quiet", "--clear", "--python", sys.executable, folder / "venv")
-            python = folder / "venv" / "bin" / "python"
-            run(UV, "pip", "install", "--quiet", "--require-hashes", "--python", python, "-r", lock)
-            whole.touch()
-    return folder / "venv" / "bin"
+    return python_programs(HERE / "requirements.lock", "client")

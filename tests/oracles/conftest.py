@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.npm import installed, one_at_a_time
-from tests.openapi.conftest import UV, run
+from tests.installing import python_programs
+from tests.npm import installed
 from tests.programs import needed
 from tidings.rules.schemes import HookRequest
 
@@ -75,24 +73,16 @@ class Judge:
 
 
 @pytest.fixture(scope="session")
-def python_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
-    lock = HERE / "requirements.lock"
-    mark = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:16]
-    folder = Path(request.config.cache.mkdir(f"oracles-{mark}"))
-    python, whole = folder / "venv" / "bin" / "python", folder / "whole"
-    with one_at_a_time(folder):
-        if not whole.exists():
-            run(UV, "venv", "--quiet", "--clear", "--python", sys.executable, folder / "venv")
-            run(UV, "pip", "install", "--quiet", "--require-hashes", "--python", python, "-r", lock)
-            whole.touch()
-    judge = Judge(python, HERE / "judge.py", folder=folder)
+def python_judge() -> Iterator[Judge]:
+    programs = python_programs(HERE / "requirements.lock", "oracles")
+    judge = Judge(programs / "python", HERE / "judge.py", folder=programs.parents[1])
     yield judge
     judge.end()
 
 
 @pytest.fixture(scope="session")
-def node_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
-    folder = installed(request, HERE, "oracles-npm").parent
+def node_judge() -> Iterator[Judge]:
+    folder = installed(HERE, "oracles-npm").parent
     shutil.copy(HERE / "judge.mjs", folder / "judge.mjs")
     judge = Judge(needed("node"), folder / "judge.mjs", folder=folder)
     yield judge

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.processes import free_port
-from tests.peers.installed import python_programs
+from tests.installing import python_programs
 from tests.peers.mischief import Peer, on
 from tidings.testing import until
 
+HERE = Path(__file__).parent
 USER, PASSWORD = "tidings", "s3cret"
 RECORDS = "/v1/buckets/shop/collections/{name}/records"
 CRM, BOOKS = RECORDS.format(name="contacts"), RECORDS.format(name="customers")
@@ -42,7 +43,14 @@ class Kinto(Peer):
         self.port = free_port()
         file = folder / "kinto.ini"
         file.write_text(INI.format(port=self.port))
-        command = [str(python_programs() / "kinto"), "start", "--ini", str(file), "--port", str(self.port)]
+        command = [
+            str(python_programs(HERE / "requirements.lock", "peers") / "kinto"),
+            "start",
+            "--ini",
+            str(file),
+            "--port",
+            str(self.port),
+        ]
         log = (folder / "kinto.log").open("wb")
         self._process = subprocess.Popen(command, stdout=log, stderr=log)
         until(self._is_up, "Kinto answers", 60)

@@ -10,23 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.processes import ask, free_port
-from tests.peers.installed import node_folder
+from tests.installing import npm_packages
 from tidings.testing import until
 
-TWILIO = "node_modules/@twilio-alpha/mcp/twilio-oai/spec/json/twilio_api_v2010.json"
+TWILIO = "@twilio-alpha/mcp/twilio-oai/spec/json/twilio_api_v2010.json"
 """Twilio's own document, as its package brings it."""
 
 
 @contextmanager
 def playing(folder: Path, document: str, *paths: str) -> Iterator[str]:
     """Play a document's operations on some paths: the URL."""
-    here = node_folder()
-    found: dict[str, Any] = json.loads((here / document).read_text())
+    packages = npm_packages(Path(__file__).parent, "peers-npm")
+    found: dict[str, Any] = json.loads((packages / document).read_text())
     # It compiles each operation, and there are hundreds.
     found["paths"] = {path: found["paths"][path] for path in paths}
     file, port = folder / "document.json", free_port()
     file.write_text(json.dumps(found))
-    command = [here / "node_modules" / ".bin" / "prism", "mock", "--errors", "-h", "127.0.0.1", "-p", str(port), file]
+    command = [packages / ".bin" / "prism", "mock", "--errors", "-h", "127.0.0.1", "-p", str(port), file]
     with (folder / "prism.log").open("wb") as log:
         process = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log)
 

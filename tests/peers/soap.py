@@ -10,9 +10,10 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-from tests.peers.installed import HERE, node_folder
+from tests.installing import npm_packages
 from tests.peers.mischief import Peer, on
 
+HERE = Path(__file__).parent
 ENVELOPE = (
     '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/" xmlns:t="urn:contacts">'
     "<s:Header>{{ auth.soap_header }}</s:Header><s:Body>%s</s:Body></s:Envelope>"
@@ -32,7 +33,9 @@ class Soap(Peer):
     def __init__(self, folder: Path) -> None:
         log = (folder / "soap.log").open("wb")
         command = ["node", str(HERE / "soap.mjs")]
-        self._process = subprocess.Popen(command, cwd=node_folder(), stdout=subprocess.PIPE, stderr=log)
+        self._process = subprocess.Popen(
+            command, cwd=npm_packages(HERE, "peers-npm").parent, stdout=subprocess.PIPE, stderr=log
+        )
         assert self._process.stdout is not None
         said = self._process.stdout.readline()
         assert said.strip().isdigit(), f"it did not start: {(folder / 'soap.log').read_text()[-2_000:]}"
