@@ -13,6 +13,7 @@ import pytest
 
 from tests.nodes.watched import Watched
 from tests.robust.stalls import stalled
+from tidings.cli.local.doctor_local import look_at_database
 from tidings.settings import SettingsError
 from tidings.store.base import StoreBusy
 from tidings.store.engines import nodes, pen
@@ -192,3 +193,16 @@ def test_a_clock_that_is_an_hour_off_is_refused(
     monkeypatch.setattr(time, "time", lambda: real() + 3_600)
     with pytest.raises(StoreBusy, match="this machine's clock is 60 minutes ahead of the database's"):
         TestServer(tmp_path, database=postgres_url).start()
+
+
+def test_doctor_lists_who_works_and_who_stands_by(two: tuple[ProcessServer, ProcessServer], postgres_url: str) -> None:
+    first, second = two
+    assert first.process is not None and second.process is not None
+
+    def lines() -> list[str]:
+        return [found.detail for found in look_at_database(postgres_url, first.folder) if found.what == "server"]
+
+    until(lambda: len(lines()) == 2, "both were heard of")
+    works, stands_by = lines()
+    assert f":{first.process.pid} " in works and " works; it was last heard" in works
+    assert f":{second.process.pid} " in stands_by and " stands by; it was last heard" in stands_by

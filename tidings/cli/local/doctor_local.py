@@ -16,6 +16,7 @@ import msgspec
 
 from tidings.cli.terminal.sentences import sentence
 from tidings.store.base import Engine, StoreError
+from tidings.store.engines import nodes
 from tidings.store.engines.postgres import PostgresEngine
 from tidings.store.engines.sqlite import SqliteEngine, library_version
 from tidings.store.files import refuse_partial
@@ -107,10 +108,25 @@ def look_at_database(url: str, folder: Path) -> Iterator[Finding]:
         yield Finding(
             "ok", "database", f"{engine.where} is reachable, and configured to keep every write that it acknowledges."
         )
+        if engine.node is not None:
+            yield from _nodes(engine)
     except StoreError as wrong:
         yield Finding("fail", "database", sentence(str(wrong)))
     finally:
         engine.close()
+
+
+def _nodes(engine: Engine) -> Iterator[Finding]:
+    """The servers that share the database. Raises StoreError."""
+    db = engine.reader()
+    try:
+        found = nodes.seen(db)
+    finally:
+        db.close()
+    for node in found:
+        does = "works" if node.works else "stands by"
+        said = f"{node.name} (version {node.version}) {does}; it was last heard {node.seconds:.0f} s ago."
+        yield Finding("warn" if node.seconds > nodes.PROOF_SECONDS else "ok", "server", said)
 
 
 def _writable(folder: Path) -> Finding:

@@ -19,6 +19,8 @@ import threading
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from tidings.model.moment import SECOND
 from tidings.store.base import Db, StoreError
 
@@ -60,6 +62,7 @@ _FORGET = f"""
 DELETE FROM node AS n
 WHERE n.seen < {_NOW} - :patience AND NOT EXISTS (SELECT 1 FROM pg_stat_activity AS a WHERE a.pid = n.session)
 """  # noqa: S608 -- our own text
+_SEEN = f"SELECT n.name, n.version, n.session, {_NOW} - n.seen FROM node AS n"  # noqa: S608 -- our own text
 
 log = logging.getLogger("tidings.nodes")
 
@@ -72,6 +75,35 @@ def uptime() -> float:
 def beat(db: Db, node: str, version: str, session: int | None) -> None:
     """This node lives; `session` is its writer's, None: it stands by. Raises StoreError if that is not committed."""
     db.execute(_BEAT, {"id": node, "version": version, "session": session})
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """A node that was heard of lately."""
+
+    name: str
+    version: str
+    works: bool
+    """It holds the pen; if not, it stands by."""
+    seconds: float
+    """Since it was last heard of."""
+
+
+def seen(db: Db) -> list[Seen]:
+    """The nodes that were heard of within FROZEN_SECONDS, or hold the pen: who works first, then by name."""
+    if not _has_nodes(db):
+        return []
+    held = {pid for (pid,) in db.query(_HELD, {"pen": PEN})}
+    rows = db.query(_SEEN, {})
+    found = [
+        Seen(name=name, version=version, works=session in held, seconds=ago / SECOND)
+        for name, version, session, ago in rows
+        if session in held or ago < FROZEN_SECONDS * SECOND
+    ]
+    return sorted(found, key=lambda node: (not node.works, node.name))
+
+
+def _has_nodes(db: Db) -> bool:
+    return bool(db.query("SELECT to_regclass('node') IS NOT NULL", {})[0][0])
 
 
 class Beat:
@@ -168,7 +200,7 @@ class Standby:
             self._db.close()
 
     def _beat(self, db: Db) -> None:
-        if not db.query("SELECT to_regclass('node') IS NOT NULL", {})[0][0]:
+        if not _has_nodes(db):
             # Nobody has migrated the database, or an older version works there; its session ends by its timeouts.
             return
         beat(db, self._node, self._version, None)
