@@ -59,6 +59,7 @@ def test_sixty_names_that_never_answer_delay_no_other_tenant(world: World) -> No
     assert (attempt["outcome"], attempt["reason"]) == ("dns_failed", "The name did not resolve within 0.3 s.")
 
 
+@pytest.mark.slow
 def test_an_import_is_not_delayed_by_names_that_never_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidings.control.endpoints.edit.RESOLVE_SECONDS", 3.0)
     world.api.put("/v1/collections/parts", {"fields": {"name": "string"}})

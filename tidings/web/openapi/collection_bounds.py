@@ -11,7 +11,7 @@ from tidings.model.ids import ALPHABET, ID_CHARS
 from tidings.model.link import EDIT_WORDS, IN_DOUBTS
 from tidings.model.link import VERBS as CALL_VERBS
 from tidings.rules import splitting, template
-from tidings.rules.calls import keeping
+from tidings.rules.calls import keeping, signing
 from tidings.rules.calls.mail import RECIPIENTS_MAX
 from tidings.rules.declare import connections, declaration, declared_field, links, pacing
 from tidings.rules.deliver import judgement, retry
@@ -375,7 +375,7 @@ BOUNDS: dict[str, dict[str, Schema]] = {
     "LinkTestView": {"link": LINK, "says": _LONG, "elements": {"maxItems": splitting.ELEMENTS_MAX}},
     "ObservedView": {"first": {"maxItems": RECORDS_SHOWN}, "changes": {"maxItems": RECORDS_SHOWN}},
     "ChangeOfRecord": {"change": {"enum": ["created", "updated", "deleted"]}, "key": {"maxLength": 256}},
-    "LinkSecretView": {"link": LINK},
+    "LinkSecretView": {"link": LINK, "secret": {"maxLength": signing.SECRET_CHARS_MAX}},
     "KeptView": {"link": LINK, "values": {"type": "object"}},
     "EditView": {"edit": {"enum": list(EDIT_WORDS)}, "id": _LONG, "data": {"type": "object"}},
     "ChangeShown": {"data": {"type": "object"}},
