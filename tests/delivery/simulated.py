@@ -213,7 +213,7 @@ class Simulated:
         stage._due_times = DueTimes(self.clock, network, stage._inbox, self.wake)
         stage._edits = Edits(network, no_edits, stage._inbox.append)
         runs = stage._runs = Runs(network, self._catalog, lambda: stage._lanes, stage._now, stage._inbox.append)
-        nothing = (self._catalog.connection, no_edits, no_edits, no_edits, no_edits)
+        nothing = (self._catalog.connection, no_edits, no_edits, no_edits, no_edits, no_edits)
         tools = Tools(self.send, BodyCache("test"), stage._edits, runs, *nothing, stage._inbox.append)
         stage._lanes = Lanes(stage._db, self._catalog, self.clock.now(), stage._shares, tools)
         return stage

@@ -48,6 +48,7 @@ def webhook(sealed: Sealed | None = None, **pacing: Any) -> WebhookAction:
             cast(Once, None),
             cast(Any, None),
             cast(Any, None),
+            cast(Any, None),
             lambda call: None,
         ),
     )

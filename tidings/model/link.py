@@ -205,6 +205,8 @@ class CallApi(msgspec.Struct, frozen=True, kw_only=True):
     """How to ask for further pages (rules/mirror/pages.py)."""
     gone: tuple[int, ...] = ()
     """Statuses that say that the record does not exist any more."""
+    empty: tuple[int, ...] = ()
+    """Statuses that say that there are no records; those below 300 only if there is no body."""
     emit: EmitRule | None = None
     """Which events follow from its answers."""
     sign: SignRule | None = None

@@ -21,6 +21,7 @@ from tidings.deliver.actions.splitting.parts import PartsMade
 from tidings.deliver.actions.splitting.split import SplitAction
 from tidings.deliver.actions.tokens import Send, Tokens
 from tidings.deliver.actions.webhook import WebhookAction
+from tidings.model.event import EventType
 from tidings.model.link import AnyLink
 from tidings.model.moment import Micros
 from tidings.store.base import Db
@@ -61,5 +62,11 @@ def tools_of(
     now: Callable[[], Micros],
 ) -> Tools:
     """What all actions are made with. `db`: a reader; `inbox`: has something called in the deliver thread."""
+
+    def kind(name: str) -> EventType | None:
+        return catalog.now.event_types.get(name)
+
     tokens = Tokens(db, writer, catalog.tokens, send, inbox, now)
-    return Tools(send, bodies, edits, runs, catalog.connection, tokens, Once(db), PartsMade(db), LinkMemory(db), inbox)
+    return Tools(
+        send, bodies, edits, runs, catalog.connection, tokens, Once(db), PartsMade(db), LinkMemory(db), kind, inbox
+    )

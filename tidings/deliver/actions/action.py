@@ -22,7 +22,7 @@ from tidings.deliver.actions.splitting.parts import PartsMade
 from tidings.deliver.actions.tokens import Tokens
 from tidings.deliver.settle import FollowUp
 from tidings.model.calls.connection import Connection
-from tidings.model.event import Event
+from tidings.model.event import Event, EventType
 from tidings.model.link import AnyLink
 from tidings.model.moment import Micros
 from tidings.model.outcome import Outcome
@@ -75,6 +75,8 @@ class Tools(msgspec.Struct, frozen=True):
     """The elements that deliveries are about."""
     memory: LinkMemory
     """What links have kept of answers."""
+    kind: Callable[[str], EventType | None]
+    """An event type's entry in the catalogue. May be called from any thread."""
     later: Callable[[Callable[[], None]], None]
     """Has something called in the deliver thread, but not now. May be called from any thread."""
 

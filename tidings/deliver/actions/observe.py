@@ -20,6 +20,7 @@ from tidings.deliver.actions.call import IN_DOUBT_MORE, Call, CallAction, CallRe
 from tidings.deliver.actions.jobs import Done
 from tidings.deliver.actions.observing import OBSERVED_PER_STEP, Begun, Observing, RunCounts, RunId, add
 from tidings.model import outcome as outcomes
+from tidings.model.errors import Invalid
 from tidings.model.event import HOPS_MAX, Event
 from tidings.model.link import CallLink
 from tidings.model.moment import Micros, to_text
@@ -131,7 +132,7 @@ class Run:
 
     def __init__(self, action: ObserveAction, run: RunId, done: Callable[[ObserveReply], None]) -> None:
         self._action, self._run, self._done = action, run, done
-        self._writes = Observing(action.link, run)
+        self._writes = Observing(action.link, run, action.tools.kind)
         self._counts = RunCounts()
         self._cursor: Any = None
         self._shown: str | None = None
@@ -179,14 +180,18 @@ class Run:
             return
         try:
             is_gone, is_unchanged = self._is_gone(reply), self._is_unchanged(reply)
-            if not is_gone and not is_unchanged:
+            is_empty = self._is_empty(reply)
+            if not is_gone and not is_unchanged and not is_empty:
                 outcome, _ = self._action.call.outcome_of(answered.call, reply)
                 if outcome is not outcomes.OK:
                     self._end_with(ObserveReply(call=answered))
                     return
                 self._has_acted = not self._action.call.repeats
             _check_whole(reply)
-            if is_gone or is_unchanged:
+            if is_empty:
+                self._counts.pages += 1
+                self._has_acted = not self._action.call.repeats
+            if is_gone or is_unchanged or is_empty:
                 gone = [Observation(self._gone_key(), None, is_deleted=True)] if is_gone else []
                 self._end(self._no_answer(reply), gone)
                 return
@@ -314,7 +319,7 @@ class Run:
 
     def _broke(self, wrong: Exception) -> None:
         """What was to be written was refused."""
-        if isinstance(wrong, BadRecord):
+        if isinstance(wrong, BadRecord | Invalid):
             self._failed(outcomes.BAD_ANSWER, str(wrong))
         else:
             self._failed(outcomes.OBSERVE_FAILED, f"{outcomes.OBSERVE_FAILED.meaning} The server's log says more.")
@@ -358,6 +363,12 @@ class Run:
         cursor = self._action.observer.rule.cursor
         has_asked = cursor is not None and cursor.kind == "header" and self._begun.since is not None
         return reply.answered and self._is_first() and has_asked and reply.status == NOT_MODIFIED
+
+    def _is_empty(self, reply: Reply) -> bool:
+        """Whether there are no records, by the link's own word. On a further page only a success can say so."""
+        if not reply.answered or reply.status not in self._action.link.what.empty:
+            return False
+        return not reply.body.strip() if (reply.status or 0) < 300 else self._counts.pages == 0
 
     def _is_first(self) -> bool:
         """Whether a status may stand for the whole answer: not for a further page, nor in a full read."""

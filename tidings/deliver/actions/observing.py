@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ import msgspec
 from tidings.deliver.settle import put_attempts
 from tidings.model import outcome as outcomes
 from tidings.model.delivery import Attempt
-from tidings.model.event import Event
+from tidings.model.event import Event, EventType
 from tidings.model.ids import new_id
 from tidings.model.link import CallLink
 from tidings.model.moment import SECOND, Micros
@@ -27,6 +27,7 @@ from tidings.rules.mirror.cursors import advanced, since, told
 from tidings.rules.mirror.difference import Counted, Differences, Observation, RecordChange, vanished
 from tidings.rules.mirror.observer import ReadAnswer
 from tidings.rules.mirror.records import BadRecord
+from tidings.rules.reading.schema import Validator, compiled, places, too_costly
 from tidings.store.base import Db
 from tidings.store.links import mirror, polls
 from tidings.store.links.mirror import Mirror
@@ -84,7 +85,9 @@ class RunCounts(msgspec.Struct):
 class Observing:
     """The write jobs of one run."""
 
-    def __init__(self, link: CallLink, run: RunId) -> None:
+    def __init__(self, link: CallLink, run: RunId, kind: Callable[[str], EventType | None]) -> None:
+        """`kind`: an event type's entry in the catalogue."""
+        self._kind = kind
         assert link.what.emit is not None
         self._link, self._rule, self._run = link, link.what.emit, run
         self._counted = Counted(self._rule.only, self._rule.ignore)
@@ -152,7 +155,7 @@ class Observing:
                 return BadRecord(f"{detail} ({self._rule.sweep_most:.0%}; see `sweep: most`). Nothing was deleted.")
         gone = mirror.drop_missing(db, which, after, MISSING_PER_STEP)
         last = gone[-1].key if len(gone) == MISSING_PER_STEP else None
-        return WithEvents((len(gone), last), [self._event(each) for each in vanished(gone)])
+        return WithEvents((len(gone), last), [self._checked(self._event(each)) for each in vanished(gone)])
 
     def end(
         self,
@@ -218,7 +221,7 @@ class Observing:
         if self._rule.is_all:
             return self._all(db, observed)
         found = mirror.observe(db, self._mirror(db), self._counted, observed)
-        return found, [] if begun.is_silent else [self._event(each) for each in found.changes]
+        return found, [] if begun.is_silent else [self._checked(self._event(each)) for each in found.changes]
 
     def _all(self, db: Db, observed: Sequence[Observation]) -> tuple[Differences, list[Event]]:
         """Every observation, but for those whose events are kept already."""
@@ -231,9 +234,20 @@ class Observing:
             ident = new_id("evt", 0, partial(_first, digest))
             made.setdefault(ident, msgspec.structs.replace(event, id=ident, type=self._rule.type))
         known = {row[0] for row in db.all("events_known", ids=json.dumps(list(made))) if row[1] == tenant}
-        events = [event for ident, event in made.items() if ident not in known]
+        events = [self._checked(event) for ident, event in made.items() if ident not in known]
         changes = [RecordChange("created", event.subject or "", event.data) for event in events]
         return Differences(changes, [], []), events
+
+    def _checked(self, event: Event) -> Event:
+        """The event, if it fits the schema of its type. Raises Invalid."""
+        kind = self._kind(event.type)
+        if kind is not None and kind.schema is not None:
+            wrong = _against_schema(kind.schema, event.data)
+            if wrong is not None:
+                raise BadRecord(
+                    f"The event {event.type} for {event.subject} does not fit the schema of its type: {wrong}"
+                )
+        return event
 
     def _event(self, change: RecordChange) -> Event:
         cause = self._run.event
@@ -261,6 +275,20 @@ def add(counts: RunCounts, found: Differences) -> None:
             counts.updated += 1
         else:
             counts.deleted += 1
+
+
+def _against_schema(schema: str, data: str) -> str | None:
+    """What a schema has against an event's data."""
+    validator, value = _validator(schema), msgspec.json.decode(data)
+    if validator.costly(data.encode(), value):
+        return too_costly(validator.cost)
+    found = places(validator, value, "")
+    return f"{found[0].pointer or '/'}: {found[0].detail}" if found else None
+
+
+@lru_cache(maxsize=256)
+def _validator(schema: str) -> Validator:
+    return compiled(msgspec.json.decode(schema))
 
 
 def _first(digest: bytes, count: int) -> bytes:

@@ -18,7 +18,7 @@ from tidings.rules.reading.refused import escaped
 from tidings.rules.template import SCOPE
 
 PARTS = ("via", *VERBS, "query", "headers", *BODY_FORMS, "ok", "in_doubt", "give_up_on", "timeout_seconds", "sign")
-OF_EMIT = ("pages", "gone")
+OF_EMIT = ("pages", "gone", "empty")
 """What a call may have whose answers become events."""
 
 
@@ -44,7 +44,6 @@ def read_call(
     via, path = call.get("via"), call[verbs[0]]
     if via is not None and type(via) is not str:
         wrong.say(f"{at}/via", "wrong_type", f"`via` must be the name of a connection, not {shown(via)}.")
-    content = call[forms[0]] if forms else None
     found = CallApi(
         via=via,
         verb=verbs[0],
@@ -52,12 +51,13 @@ def read_call(
         query=_object(call, "query", at, wrong),
         headers=_headers(call, at, wrong),
         form=forms[0] if forms else None,
-        content=content,
+        content=call[forms[0]] if forms else None,
         ok=call.get("ok"),
         in_doubt=_in_doubt(call.get("in_doubt"), f"{at}/in_doubt", wrong),
         call_timeout_seconds=read_timeout(call, at, wrong),
         pages=call.get("pages") if mirror_pages.check(call.get("pages", {}), f"{at}/pages", wrong) else None,
-        gone=_statuses(call.get("gone"), f"{at}/gone", wrong),
+        gone=_statuses(call.get("gone"), f"{at}/gone", "gone", 400, wrong),
+        empty=_statuses(call.get("empty"), f"{at}/empty", "empty", 200, wrong),
         emit=emit,
     )
     for name in OF_EMIT if emit is None else ():
@@ -110,8 +110,9 @@ def plain_call(what: CallApi, pacing: Pacing) -> dict[str, Any]:
     found |= {name: value for name, value in rest.items() if value is not None}
     if what.pages is not None:
         found["pages"] = what.pages
-    if what.gone:
-        found["gone"] = list(what.gone)
+    for name, statuses in (("gone", what.gone), ("empty", what.empty)):
+        if statuses:
+            found[name] = list(statuses)
     if what.sign is not None:
         found["sign"] = plain_sign(what.sign, what.sealed)
     if pacing.give_up_on:
@@ -139,15 +140,16 @@ def _headers(call: dict[str, Any], at: str, wrong: Places) -> dict[str, str]:
     return found
 
 
-def _statuses(value: Any, pointer: str, wrong: Places) -> tuple[int, ...]:
+def _statuses(value: Any, pointer: str, name: str, low: int, wrong: Places) -> tuple[int, ...]:
     if value is None:
         return ()
     if (
         type(value) is not list
         or not 1 <= len(value) <= 10
-        or not all(type(n) is int and 400 <= n < 500 for n in value)
+        or not all(type(n) is int and low <= n < 500 and not 300 <= n < 400 for n in value)
     ):
-        wrong.say(pointer, "wrong_type", "`gone` must be a list of statuses from 400 to 499, such as [404, 410].")
+        which = "from 400 to 499, such as [404, 410]" if low >= 400 else "2xx and 4xx, such as [204]"
+        wrong.say(pointer, "wrong_type", f"`{name}` must be a list of statuses {which}.")
         return ()
     return tuple(value)
 

@@ -258,6 +258,7 @@ _LINK: dict[str, Schema] = {
                 "type": "object",
                 "description": "How to request further pages: `next`, or the parts of the request that change.",
             },
+            empty={"type": "array", "maxItems": 10, "items": {"type": "integer", "minimum": 200, "maximum": 499}},
             gone={"type": "array", "maxItems": 10, "items": {"type": "integer", "minimum": 400, "maximum": 499}},
         ),
         "description": "The request that the link sends: exactly one of get, post, put, patch, delete and head.",
