@@ -85,7 +85,7 @@ SETTINGS: tuple[Setting, ...] = (
         int,
         1_048_576,
         "The largest body of a request to a hook, in bytes, also after decompression. A hook's `max_bytes` can lower "
-        "it. While a body of many megabytes is stored, twice, other writes wait.",
+        "it. Other writes wait while a body of many megabytes is stored.",
     ),
     Setting("max_batch_bytes", int, 16_777_216, "The largest body of a batch, in bytes."),
     Setting("max_import_bytes", int, 1_073_741_824, "The largest file that is imported in parts, in bytes."),

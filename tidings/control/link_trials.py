@@ -103,7 +103,7 @@ class LinkTrials:
         link = self._links.find(caller, name)
         rule = getattr(link.what, "sign", None)
         if rule is None or not rule.is_made:
-            raise NotFound(f"No secret was made here for {name}: it signs nothing, or with a declared secret.")
+            raise NotFound(f"No secret was generated for {name}: it signs nothing, or uses a declared secret.")
         return link
 
     async def stored(self, caller: Caller, name: str, event_id: str) -> LinkTrial:

@@ -40,7 +40,7 @@ ABOUT_ITSELF = Reason("about_itself", "Events about an endpoint are not sent to 
 OTHER_TENANT = Reason("other_tenant", "The event belongs to another tenant.")
 OTHER_TYPE = Reason("other_type", "It selects {chosen}, but the type is {type}.")
 NO_EVENTS = Reason("no_events", "It acts at its own times, not on events.")
-KICKED = Reason("kicked", "It runs once more for the event, in addition to its times.", is_sent=True)
+KICKED = Reason("kicked", "The link runs once for the event, in addition to its scheduled times.", is_sent=True)
 FILTERED = Reason("filtered", "Its filter does not match: {why}")
 CUT_OFF = Reason(
     "cut_off",

@@ -97,7 +97,7 @@ def kept(
 @cli.command("secret")
 @calling
 def secret(out: Session, name: Name) -> None:
-    """Show the secret that a link signs its requests with, if the server has made it: the receiver needs it."""
+    """Show the secret that a link signs its requests with, if the server generated it. The receiver needs it."""
     found = out.client.links.secret(name)
     out.answer(found, lambda: out.say(found["secret"]))
 

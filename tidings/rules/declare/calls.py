@@ -79,7 +79,11 @@ def _signed(found: CallApi, call: dict[str, Any], at: str, wrong: Places) -> Cal
     if call.get("sign") is None:
         return found
     if found.emit is not None:
-        wrong.say(f"{at}/sign", "contradiction", "`emit` reads, so there is nothing to sign. Leave `sign` out.")
+        wrong.say(
+            f"{at}/sign",
+            "contradiction",
+            "A call with `emit` only reads, so there is nothing to sign. Leave `sign` out.",
+        )
     signed = read_sign(call["sign"], f"{at}/sign", wrong)
     return found if signed is None else msgspec.structs.replace(found, sign=signed[0], sealed=signed[1])
 

@@ -205,7 +205,9 @@ def _read(name: Any, value: Any, pointer: str, wrong: Places) -> DeclaredLink | 
     description = given.get("description")
     was = given.get("was")
     if was is not None and (type(was) is not str or not _NAME.fullmatch(was) or was == name):
-        wrong.say(f"{pointer}/was", "name", "`was` must be the name that the link had before, which is another one.")
+        wrong.say(
+            f"{pointer}/was", "name", "`was` must be the link's previous name, which differs from the current one."
+        )
     found: dict[str, Any] = {
         "was": was,
         "description": ""

@@ -56,7 +56,7 @@ class EventTemplates:
         if self._data is not None:
             value = self._data.fill(scope)
             if value is MISSING:
-                raise TemplateFailed("/data", "the request has no value for it.")
+                raise TemplateFailed("/data", "the request contains no value for it.")
             data = encode(value)
         return Emitted(None if self._type is None else self._type.text(scope) or "", key, data)
 
@@ -79,5 +79,5 @@ def check(kind: str | None, key: str, data: Any, subject: str, tenant: str | Non
     EventTemplates(kind or "", key, data)
     named = "/key" if key else "/data" if data is not None else "/type" if is_template(kind or "") else ""
     if named and tenant is not None:
-        detail = "Only hooks without a tenant have templates, since only operators write them."
+        detail = "Only hooks without a tenant can have templates, because only operators write those."
         raise Refused(named, "not_permitted", detail)

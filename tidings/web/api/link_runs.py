@@ -121,8 +121,8 @@ OPERATIONS: tuple[Operation, ...] = (
         whole=True,
         summary="Read the secret that a link signs its requests with",
         help=(
-            "For the receiver, who verifies them. Only a secret that was made here is returned, because the author of "
-            "another one knows it."
+            "Give this secret to the receiver, which needs it to verify the requests. Only a generated secret is "
+            "returned, because you know your own."
         ),
         handler=get_link_secret,
         tag="Links",

@@ -37,7 +37,7 @@ _HOOK: dict[str, Schema] = {
     "type": {
         "pattern": rf"^((?!endpoint\.){_PART}(\.{_PART})*|[^\x00]*\{{[{{%][^\x00]*)$",
         "maxLength": SOURCE_CHARS_MAX,
-        "description": "An event type, perhaps with `{type}` in it, or a template of one.",
+        "description": "An event type, which can contain `{type}`, or a template of one.",
     },
     "key": {"maxLength": SOURCE_CHARS_MAX, "pattern": NO_NUL},
     "data": {"maxLength": SOURCE_CHARS_MAX, "pattern": NO_NUL},

@@ -32,7 +32,9 @@ def read_tests(given: Mapping[str, Any], declared: Mapping[str, Any], wrong: Pla
         at = f"/links/{escaped(link)}/tests"
         action = next((each for each in EXPECTED if each in (declared.get(link) or {})), None)
         if action is None or "event" not in ((declared.get(link) or {}).get("when") or {}):
-            detail = "Only a link that acts on events has tests. Try one with a timer with `tidings links test`."
+            detail = (
+                "Only a link that acts on events can have tests. To try a link with a timer, use `tidings links test`."
+            )
             wrong.say(at, "contradiction", detail)
         elif type(tests) is not list:
             wrong.say(at, "wrong_type", "`tests` must be a list, as in `- {event: {data: {}}, expect: nothing}`.")

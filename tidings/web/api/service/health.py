@@ -82,6 +82,12 @@ OPERATIONS: tuple[Operation, ...] = (
         response=Health,
     ),
     _operation(
-        "metrics", "Metrics", "Prometheus text.", metrics, scope="metrics:read", response=str, media=METRICS_MEDIA
+        "metrics",
+        "Read the metrics",
+        "Prometheus text format.",
+        metrics,
+        scope="metrics:read",
+        response=str,
+        media=METRICS_MEDIA,
     ),
 )
