@@ -10,6 +10,7 @@ import re
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
@@ -19,6 +20,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from standardwebhooks import Webhook
 
 from benchmarks.processes import free_port
 from tests.calls.test_mail import MailServer
@@ -232,10 +234,14 @@ def test_2_a_form_goes_to_a_webhook(world: World) -> None:
     assert isinstance(clock, FakeClock)
     clock.advance(30)
     sent = {"email": "ann@example.com", "message": 'Hi "there"', "website": "", "_token": html.unescape(found[1])}
-    with urllib.request.urlopen(page, urlencode(sent).encode()) as answer:
-        assert answer.status == 200
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    sent_on = world.api.with_key(None).call("POST", "/f/contact", urlencode(sent).encode(), headers)
+    assert (sent_on.status, sent_on.headers["location"]) == (303, "/thanks")
     (lead,) = world.peers["crm"].wait_for(1)
     assert (lead.path, lead.json) == ("/hooks/leads", {"email": "ann@example.com", "note": 'Hi "there"'})
+    secret = world.api.get("/v1/links/contact-form-out/secret")["secret"]
+    signed = Webhook(secret).sign(lead.id, datetime.fromtimestamp(lead.timestamp, UTC), lead.body.decode())
+    assert lead.headers["webhook-signature"] == signed
 
 
 def test_3_a_time_of_day_makes_a_call(world: World, clock: FakeClock) -> None:
