@@ -259,7 +259,11 @@ def test_pages_are_the_sorted_list_while_items_come_and_go(
             if leaving not in found:
                 gone.add(leaving)
             if len(come) < 5:
-                come.add(table.insert(db, item(100 + len(come), chance.choice(given_rows))))
+                new = item(100 + len(come), chance.choice(given_rows))
+                table.insert(db, new)
+                stored = table.of_tenant(db, new.id, new.tenant)
+                assert stored is not None
+                come.add(stored.seq)
             assert len(found) <= len(given_rows) + len(come)
             if len(page) < limit:
                 break

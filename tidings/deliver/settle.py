@@ -197,7 +197,7 @@ class Settlement:
 
 def put_attempts(db: Db, attempts: Sequence[Attempt]) -> None:
     """Write attempts down."""
-    db.insert("attempt", ATTEMPT_COLUMNS, [_attempt_row(attempt) for attempt in attempts])
+    db.append("attempt", ATTEMPT_COLUMNS, [_attempt_row(attempt) for attempt in attempts])
 
 
 def waiting_from(row: tuple[Any, ...]) -> Waiting:

@@ -112,6 +112,15 @@ class Db(Protocol):
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Append many rows in one go. Raises UniqueViolation."""
 
+    def append(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """As `insert`, for rows that nothing refuses: they may be sent with the transaction's next statement."""
+
+    def run_later(self, name: str, /, **params: Any) -> None:
+        """Run a statement whose result nobody needs: it may be sent with the transaction's next one."""
+
+    def execute_later(self, sql: str, params: dict[str, Any]) -> None:
+        """The same for a composed statement. As `query`: no caller's input in the text."""
+
     def many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         """Run one statement for each set of parameters."""
 

@@ -38,4 +38,4 @@ def position(db: Db, name: str) -> int:
 
 def move(db: Db, cursor: str, to: int) -> None:
     """Set a cursor of the node's own journal."""
-    db.run("cursor_move", name=cursor, journal=db.journal, position=to)
+    db.run_later("cursor_move", name=cursor, journal=db.journal, position=to)

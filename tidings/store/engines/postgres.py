@@ -1,12 +1,17 @@
-"""PostgreSQL through psycopg 3: one connection, and the engine that opens them."""
+"""PostgreSQL through psycopg 3: one connection, and the engine that opens them.
+
+Each round trip waits for PostgreSQL, and then for the interpreter. So statements whose result nobody needs are put off
+and sent with the next one.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, LiteralString
 
+import msgspec
 import psycopg
 
 from tidings.store.base import (
@@ -32,6 +37,12 @@ from tidings.store.engines.session import (
 from tidings.store.engines.statements import statements, to_driver
 from tidings.store.watch import Watch
 
+Statement = tuple[str, Mapping[str, Any] | None]
+PUT_OFF_MAX = 64
+APPENDED_ROWS_MAX, APPENDED_CHARS_MAX = 64, 256 * 1024
+"""What is more is copied: that takes a round trip of its own, but less for each row."""
+_json = msgspec.json.Encoder().encode
+
 
 class PostgresDb:
     """One connection. Not shared between threads at the same time. Reconnects after it was lost."""
@@ -54,27 +65,29 @@ class PostgresDb:
         self._outdated = False
         """Whether what was prepared on this connection may be of other tables than those after a rollback."""
         self._forgotten = 0
+        self._later: list[Statement] = []
+        """Statements of this transaction that nobody waits for: they are sent with the next one."""
+        self._unbegun = False
+        """Nothing of this transaction was sent yet, not even its BEGIN."""
         self._connect()
 
     def one(self, name: str, /, **params: Any) -> Row | None:
-        with self._cursor() as cur:
-            return cur.execute(self._sql[name], params).fetchone()
+        with translated():
+            return self._executed(self._sql[name], params).fetchone()
 
     def all(self, name: str, /, **params: Any) -> list[Row]:
-        with self._cursor() as cur:
-            return cur.execute(self._sql[name], params).fetchall()
+        with translated():
+            return self._executed(self._sql[name], params).fetchall()
 
     def run(self, name: str, /, **params: Any) -> int:
-        with self._cursor() as cur:
-            return cur.execute(self._sql[name], params).rowcount
+        return self._executed(self._sql[name], params).rowcount
 
     def query(self, sql: str, params: dict[str, Any]) -> list[Row]:
-        with self._cursor() as cur:
-            return cur.execute(to_driver(sql, "postgres"), params).fetchall()
+        with translated():
+            return self._executed(to_driver(sql, "postgres"), params).fetchall()
 
     def execute(self, sql: str, params: dict[str, Any]) -> int:
-        with self._cursor() as cur:
-            count = cur.execute(to_driver(sql, "postgres"), params).rowcount
+        count = self._executed(to_driver(sql, "postgres"), params).rowcount
         if sql.startswith(("ALTER ", "DROP ")):
             self._forget()
         if sql.startswith(("ALTER ", "DROP ", "CREATE TABLE ")):
@@ -82,66 +95,101 @@ class PostgresDb:
         return count
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        self._flush()
         copy_sql = f"COPY {table} ({','.join(columns)}) FROM STDIN"
         with self._cursor() as cur, cur.copy(copy_sql) as copy:
             for row in rows:
                 copy.write_row(row)
 
+    def append(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        if not self._inside or len(rows) > APPENDED_ROWS_MAX:
+            self.insert(table, columns, rows)
+            return
+        text = _json([dict(zip(columns, row, strict=True)) for row in rows]).decode()
+        if len(text) > APPENDED_CHARS_MAX:
+            self.insert(table, columns, rows)
+            return
+        names = ",".join(columns)
+        row = f"json_populate_recordset(NULL::{table}, %(rows)s::json)"
+        sql = f"INSERT INTO {table} ({names}) SELECT {names} FROM {row}"  # noqa: S608 -- our own names
+        self._put_off(sql, {"rows": text})
+
+    def run_later(self, name: str, /, **params: Any) -> None:
+        self._put_off(self._sql[name], params)
+
+    def execute_later(self, sql: str, params: dict[str, Any]) -> None:
+        self._put_off(to_driver(sql, "postgres"), params)
+
     def many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
-        with self._cursor() as cur:
-            cur.executemany(self._sql[name], rows)
+        self._many(self._sql[name], rows)
 
     def execute_many(self, sql: str, rows: Sequence[dict[str, Any]]) -> None:
+        self._many(to_driver(sql, "postgres"), rows)
+
+    def _many(self, sql: str, rows: Sequence[dict[str, Any]]) -> None:
+        self._flush()
         with self._cursor() as cur:
-            cur.executemany(to_driver(sql, "postgres"), rows)
+            cur.executemany(sql, rows)
 
     def begin(self, *, write: bool = True) -> None:
-        self._inside = False
-        sql: LiteralString = "BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-        try:
-            self._plain(sql)
-        except Lost:
-            # It broke while idle, as when PostgreSQL was restarted: nothing was under way.
-            self._plain(sql)
-        self._inside = True
+        # It is sent with the first statement.
+        self._later = [("BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", None)]
+        self._inside = self._unbegun = True
 
     def commit(self) -> None:
+        if self._unbegun and len(self._later) == 1:
+            self._end()
+            return
+        alone = not self._later
         try:
-            with self._cursor() as cur:
-                cur.execute("COMMIT")
-                said = cur.statusmessage
+            said = self._executed("COMMIT").statusmessage
         except StoreError as wrong:
+            if not alone and not isinstance(wrong, StoreBusy):
+                # PostgreSQL refused what was put off, and did nothing after it.
+                raise
             raise type(wrong)(wrong.detail, unknown=True, because=wrong.because) from wrong
         finally:
-            self._inside = False
+            self._end()
         self._outdated = False
         if said != "COMMIT":
             raise StoreError("PostgreSQL rolled the transaction back")
 
     def rollback(self) -> None:
-        self._inside = False
-        if self._conn is not None and not self._conn.closed:
+        unbegun = self._unbegun
+        self._end()
+        if not unbegun and self._conn is not None and not self._conn.closed:
             with contextlib.suppress(StoreError, psycopg.Error):
                 self._plain("ROLLBACK")
                 if self._outdated:
                     self._forget()
                     self._outdated = False
 
+    def _end(self) -> None:
+        self._inside = self._unbegun = False
+        self._later = []
+
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
+        # What was put off before may not fail inside.
         self._plain("SAVEPOINT s")
         try:
             yield
+            if self._later:
+                # What was put off fails inside, or not at all.
+                self._plain("RELEASE SAVEPOINT s")
+            else:
+                self._put_off("RELEASE SAVEPOINT s", None)
         except BaseException:
+            self._later = []
             self._plain("ROLLBACK TO SAVEPOINT s")
             self._plain("RELEASE SAVEPOINT s")
             if self._outdated:
                 self._forget()
             raise
-        self._plain("RELEASE SAVEPOINT s")
 
     def script(self, sql: str) -> None:
         """Run several statements (migrations)."""
+        self._flush()
         self._plain(sql)
 
     def cancel(self) -> None:
@@ -170,8 +218,43 @@ class PostgresDb:
             cur.execute(b"DEALLOCATE ALL -- %d" % self._forgotten)
 
     def _plain(self, sql: LiteralString) -> None:
+        self._executed(sql)
+
+    def _executed(self, sql: LiteralString | str, params: Mapping[str, Any] | None = None) -> psycopg.Cursor[Row]:
+        """A cursor that has run a statement. What was put off is sent with it, in one round trip."""
+        later, self._later = self._later, []
+        try:
+            return self._sent(later, sql, params)
+        except Lost:
+            if not self._unbegun:
+                raise
+            # It broke while idle, as when PostgreSQL was restarted: nothing of this transaction was under way.
+            return self._sent(later, sql, params)
+        finally:
+            self._unbegun = False
+
+    def _sent(self, later: Sequence[Statement], sql: str, params: Mapping[str, Any] | None) -> psycopg.Cursor[Row]:
         with self._cursor() as cur:
-            cur.execute(sql)
+            if not later:
+                cur.execute(sql, params)
+                return cur
+            assert self._conn is not None
+            with self._conn.pipeline():
+                for text, values in later:
+                    self._conn.execute(text, values)
+                cur.execute(sql, params)
+            return cur
+
+    def _put_off(self, sql: str, params: Mapping[str, Any] | None) -> None:
+        if not self._inside or len(self._later) >= PUT_OFF_MAX:
+            self._executed(sql, params)
+        else:
+            self._later.append((sql, params))
+
+    def _flush(self) -> None:
+        """Send what was put off."""
+        if self._later:
+            self._executed(*self._later.pop())
 
     def _connect(self) -> None:
         with translated():
@@ -187,14 +270,14 @@ class PostgresDb:
     @contextlib.contextmanager
     def _cursor(self) -> Iterator[psycopg.Cursor[Row]]:
         if self._conn is None or self._conn.closed:
-            if self._inside:
+            if self._inside and not self._unbegun:
                 # A new connection is not in this transaction: what follows would be stored alone.
                 raise StoreBusy("the connection to PostgreSQL was lost in the middle of a transaction")
             self._connect()
         assert self._conn is not None
         try:
-            with translated(), self._conn.cursor() as cur:
-                yield cur
+            with translated():
+                yield self._conn.cursor()
         except Outdated:
             self._outdated = True
             raise

@@ -119,6 +119,14 @@ class SqliteDb:
         except apsw.Error as wrong:
             raise translated(wrong) from wrong
 
+    append = insert
+
+    def run_later(self, name: str, /, **params: Any) -> None:
+        self.execute(self._sql[name], params)
+
+    def execute_later(self, sql: str, params: dict[str, Any]) -> None:
+        self.execute(sql, params)
+
     def many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         self.execute_many(self._sql[name], rows)
 

@@ -95,12 +95,15 @@ class ItemTable:
         return [self.item(row) for row in db.query(f"{self.select} WHERE {where.text}{limit}", where.values)]
 
     def insert(self, db: Db, item: Item) -> int:
-        """Store a new item; its place in the order of creation. Raises UniqueTaken."""
+        """Store a new item; its place in the order of creation, or 0 where the engine chooses that later."""
         params = self._params(item)
         if db.watched:
             self.grow(db)
+        if self.dialect == "postgres":
+            db.execute_later(self._insert, params)
+            return 0
         seq = int(db.query(self._insert, params)[0][0])
-        if self._searchable and self.dialect == "sqlite":
+        if self._searchable:
             self._put_words(db, seq, params["words"])
         return seq
 
@@ -202,12 +205,13 @@ class ItemTable:
         if self._searchable and self.dialect == "postgres":
             columns.append("words")
             marks.append("array_to_tsvector(string_to_array(:words, ' '))")
+        returned = "" if self.dialect == "postgres" else " RETURNING seq"
         # Columns that never change are left out, so that their indexes are untouched.
         pairs = ", ".join(
             f"{name} = {mark}" for name, mark in zip(columns, marks, strict=True) if name not in tables.FOR_GOOD
         )
         return (
-            f"INSERT INTO {self.name} ({', '.join(columns)}) VALUES ({', '.join(marks)}) RETURNING seq",  # noqa: S608
+            f"INSERT INTO {self.name} ({', '.join(columns)}) VALUES ({', '.join(marks)}){returned}",  # noqa: S608
             f"UPDATE {self.name} SET {pairs} WHERE seq = :seq",  # noqa: S608
         )
 

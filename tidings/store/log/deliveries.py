@@ -14,5 +14,5 @@ _COLUMNS = ("number", "event", "link", "created")
 def append(db: Db, pairs: Sequence[tuple[int, int]], now: Micros) -> int:
     """Append deliveries, at least one, for pairs of an event's and a link's number. Returns the first one's number."""
     first = journal.take(db, "delivery", len(pairs))
-    db.insert("delivery", _COLUMNS, [(first + i, event, link, now) for i, (event, link) in enumerate(pairs)])
+    db.append("delivery", _COLUMNS, [(first + i, event, link, now) for i, (event, link) in enumerate(pairs)])
     return first

@@ -104,7 +104,7 @@ def append(db: Db, publications: Sequence[Publication], now: Micros) -> list[Sto
 def append_new(db: Db, fresh: Sequence[Event], now: Micros) -> None:
     """Append events (at least one) whose ids are known to be new."""
     first = journal.take(db, "event", len(fresh))
-    db.insert("event", COLUMNS, [_row(event, first + i, now) for i, event in enumerate(fresh)])
+    db.append("event", COLUMNS, [_row(event, first + i, now) for i, event in enumerate(fresh)])
 
 
 def by_seq(db: Db, seqs: Sequence[int]) -> list[Event]:
