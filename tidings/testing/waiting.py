@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
-LOOK_SECONDS = 0.01
+FIRST_LOOK_SECONDS, LOOK_SECONDS = 0.005, 0.04
+"""How long it pauses between two looks, at first and at most. A look is often a call, which takes processor time."""
+LONGER = 1.25
 
 T = TypeVar("T")
 
@@ -18,10 +20,12 @@ class NotInTime(AssertionError):
 def until(look: Callable[[], T | Literal[False] | None], what: str, seconds: float = 10.0) -> T:
     """Look again and again until `look` answers something true, and answer that. Raises NotInTime."""
     deadline = time.monotonic() + seconds
+    pause = FIRST_LOOK_SECONDS
     while True:
         found = look()
         if found:
             return found
         if time.monotonic() > deadline:
             raise NotInTime(f"{what}: not within {seconds:g} s; the last value was {found!r}")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(pause)
+        pause = min(pause * LONGER, LOOK_SECONDS)
